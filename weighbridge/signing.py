@@ -1,10 +1,17 @@
 """Ed25519 signatures over exact bytes, in DSSE envelopes (github.com/secure-systems-lab/dsse, v1.0).
 
-The envelope has one spelling, `{"payload":…,"payloadType":…,"signatures":[{"keyid":…,"sig":…}]}` without white space, so
-that its bytes can be a leaf of the evidence log.
+The envelope has one spelling, `{"payload":…,"payloadType":…,"signatures":[{"keyid":…,"sig":…}]}` without white space,
+so that its bytes can be a leaf of the evidence log.
 """
 
+import binascii
+import hashlib
+import re
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 
 class SignatureError(ValueError):
@@ -24,37 +31,77 @@ class Envelope:
 class Signer:
     """A private key. `key_id` is the hexadecimal SHA-256 of the raw public key (32 bytes)."""
 
-    def __init__(self, private_key: bytes) -> None: ...
+    def __init__(self, private_key: bytes) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(private_key)
+        self.public_key = self._key.public_key().public_bytes_raw()
+        self.key_id = key_id(self.public_key)
 
-    @property
-    def public_key(self) -> bytes: ...
-
-    @property
-    def key_id(self) -> str: ...
-
-    def sign_bytes(self, message: bytes) -> bytes: ...
+    def sign_bytes(self, message: bytes) -> bytes:
+        """The raw signature (64 bytes)."""
+        return self._key.sign(message)
 
     def seal(self, payload_type: str, payload: bytes) -> bytes:
         """The signed envelope's bytes."""
-        ...
+        signature = self.sign_bytes(pre_authentication_encoding(payload_type, payload))
+        return encode_envelope(Envelope(payload_type, payload, self.key_id, signature))
 
 
 def generate_private_key() -> bytes:
     """A new raw private key (32 bytes) from the operating system's randomness."""
-    ...
+    return Ed25519PrivateKey.generate().private_bytes_raw()
 
 
-def key_id(public_key: bytes) -> str: ...
+def key_id(public_key: bytes) -> str:
+    """The name of a key: the hexadecimal SHA-256 of its 32 raw bytes."""
+    return hashlib.sha256(public_key).hexdigest()
 
 
-def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes: ...
+def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
+    """The bytes that DSSE signs: type and payload, each with its length."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def encode_envelope(envelope: Envelope) -> bytes:
+    """The envelope's one spelling."""
+    return b'{"payload":"%s","payloadType":"%s","signatures":[{"keyid":"%s","sig":"%s"}]}' % (
+        b64encode(envelope.payload),
+        envelope.payload_type.encode(),
+        envelope.key_id.encode(),
+        b64encode(envelope.signature),
+    )
+
+
+_ENVELOPE = re.compile(
+    rb'\{"payload":"([A-Za-z0-9+/]*={0,2})","payloadType":"([a-z0-9./+-]{1,128})",'
+    rb'"signatures":\[\{"keyid":"([0-9a-f]{64})","sig":"([A-Za-z0-9+/]{86}==)"\}\]\}'
+)
 
 
 def open_envelope(data: bytes) -> Envelope:
     """Parse without verifying, only far enough to learn the key. Raises SignatureError."""
-    ...
+    match = _ENVELOPE.fullmatch(data)
+    if match is None:
+        raise SignatureError("not an envelope in its one spelling")
+    payload, kind, keyid, signature = match.groups()
+    try:
+        envelope = Envelope(kind.decode(), b64decode(payload), keyid.decode(), b64decode(signature))
+    except binascii.Error as error:
+        raise SignatureError(f"payload is not base64: {error}") from error
+    if encode_envelope(envelope) != data:
+        raise SignatureError("base64 is not in its one spelling")
+    return envelope
 
 
 def verify(envelope: Envelope, public_key: bytes) -> None:
     """Raises SignatureError unless this key signed this payload under this type."""
-    ...
+    message = pre_authentication_encoding(envelope.payload_type, envelope.payload)
+    verify_bytes(message, envelope.signature, public_key)
+
+
+def verify_bytes(message: bytes, signature: bytes, public_key: bytes) -> None:
+    """Raises SignatureError unless `public_key` (32 raw bytes) signed `message`."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError) as error:
+        raise SignatureError("the signature does not verify") from error

@@ -8,23 +8,32 @@ Times are integer microseconds. `boottime_us` is CLOCK_BOOTTIME of the node, whi
 node's belief about UTC.
 """
 
+import hashlib
+import json
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 VERSION = 1
 MAX_INTEGER = 2**53 - 1
 
 Integer = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER, strict=True)]
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER, strict=True)]
-Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
+Name = Annotated[
+    str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")
+]
 Text = Annotated[str, Field(max_length=512)]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class WireError(ValueError):
     """These bytes are not a report. The message names the place."""
+
+
+class NotCanonical(WireError):
+    """JSON, but not in the one spelling."""
 
 
 class FutureVersion(WireError):
@@ -52,7 +61,10 @@ class Reason(StrEnum):
 class Model(BaseModel):
     """Strict and closed: an unknown key is an error, and nothing is coerced."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+AnyModel = TypeVar("AnyModel", bound=Model)
 
 
 class Facts(Model):
@@ -89,7 +101,7 @@ class Inventory(Model):
 
 
 class Clock(Model):
-    """Both clocks, read together when the report was made. `synchronized` is the kernel's word, null where it has none."""
+    """Both clocks, read together when the report was made. `synchronized` is the kernel's word, or null."""
 
     wall_us: Count
     boottime_us: Count
@@ -110,10 +122,43 @@ class Block(Model):
     """Samples in columns: `readings[name][sample][device]`, in the order of `boottime_us` and `devices`."""
 
     tier: Literal["fast", "slow"]
-    boottime_us: list[Count]
+    boottime_us: Annotated[list[Count], Field(min_length=1)]
     devices: list[Name]
     readings: dict[Name, list[list[Integer | None]]]
     unavailable: list[UnavailableSpan]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if any(later <= earlier for earlier, later in pairwise(self.boottime_us)):
+            raise ValueError("boottime_us does not rise strictly")
+        if len(set(self.devices)) != len(self.devices):
+            raise ValueError("a device stands twice in devices")
+        samples, width = len(self.boottime_us), len(self.devices)
+        for name, rows in self.readings.items():
+            if len(rows) != samples or any(len(row) != width for row in rows):
+                raise ValueError(f"{name} is not {samples} samples of {width} devices")
+        if self._nulls() != self._explained():
+            raise ValueError("nulls and their rows in unavailable differ")
+        return self
+
+    def _nulls(self) -> set[tuple[str, int, str]]:
+        return {
+            (name, sample, self.devices[column])
+            for name, rows in self.readings.items()
+            for sample, row in enumerate(rows)
+            if None in row
+            for column, value in enumerate(row)
+            if value is None
+        }
+
+    def _explained(self) -> set[tuple[str, int, str]]:
+        if any(not span.from_ < span.to <= len(self.boottime_us) for span in self.unavailable):
+            raise ValueError("a row in unavailable lies outside the samples")
+        return {
+            (span.reading, sample, span.device)
+            for span in self.unavailable
+            for sample in range(span.from_, span.to)
+        }
 
 
 class OwnerClass(StrEnum):
@@ -155,7 +200,7 @@ class EventKind(StrEnum):
 
 
 class Event(Model):
-    """`code` is the XID for XID; `source` says who saw it; `detail` is free text about the node, never about a tenant."""
+    """`code` is the XID for XID; `source` says who saw it; `detail` is about the node, never a tenant."""
 
     boottime_us: Count
     kind: EventKind
@@ -200,27 +245,61 @@ class Report(Model):
     events: list[Event]
     gaps: list[Gap]
 
+    @model_validator(mode="after")
+    def _chained(self) -> Self:
+        if (self.prev is None) != (self.seq == 0):
+            raise ValueError("prev is null at seq 0, and only there")
+        return self
 
-def canonical(value: Any) -> bytes:  # noqa: ANN401
+
+def canonical(value: Any) -> bytes:
     """The one spelling of a JSON value without floats."""
-    ...
+    text = json.dumps(
+        value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+    )
+    return text.encode()
 
 
-def parse(payload: bytes) -> Any:  # noqa: ANN401
+def parse(payload: bytes) -> Any:
     """The JSON value of canonical bytes. Raises WireError for any other bytes."""
-    ...
+    try:
+        value = json.loads(payload, parse_float=_no_float, parse_constant=_no_float)
+        respelled = canonical(value)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"not JSON of this protocol: {error}") from error
+    if respelled != payload:
+        raise NotCanonical("not spelled canonically: its own re-encoding differs")
+    return value
 
 
-def encode(report: Report) -> bytes:
+def encode(model: Model) -> bytes:
     """The payload to sign."""
-    ...
+    return canonical(model.model_dump(mode="json", by_alias=True))
 
 
 def decode(payload: bytes) -> Report:
     """The report in a payload. Raises FutureVersion, or WireError naming the place. Never anything else."""
-    ...
+    return read(Report, payload)
+
+
+def read(model: type[AnyModel], payload: bytes) -> AnyModel:
+    """A model from canonical bytes. Raises as `decode` does."""
+    value = parse(payload)
+    version = value.get("version") if isinstance(value, dict) else None
+    if type(version) is int and version > VERSION:
+        raise FutureVersion(f"version {version} is newer than {VERSION}, the newest known here")
+    try:
+        return model.model_validate_json(payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "payload"
+        raise WireError(f"{place}: {first['msg']}") from error
 
 
 def digest(payload: bytes) -> str:
     """Lower-case hexadecimal SHA-256: what `prev`, `last_hash` and `inventory_digest` hold."""
-    ...
+    return hashlib.sha256(payload).hexdigest()
+
+
+def _no_float(text: str) -> None:
+    raise ValueError(f"{text} is not an integer")

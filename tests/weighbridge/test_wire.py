@@ -1,0 +1,149 @@
+"""The report has one spelling, and whatever else arrives is refused by name."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weighbridge import wire
+
+REPORT: dict[str, Any] = {
+    "version": 1,
+    "node": "n1",
+    "chain": "c1",
+    "stream": "node",
+    "seq": 0,
+    "prev": None,
+    "boot": "b1",
+    "seen": None,
+    "clock": {"wall_us": 1_700_000_000_000_000, "boottime_us": 5_000_000, "synchronized": True},
+    "interval_ms": 10_000,
+    "agent": "0.1.0",
+    "inventory_digest": "0" * 64,
+    "inventory": None,
+    "blocks": [
+        {
+            "tier": "fast",
+            "boottime_us": [4_000_000, 5_000_000],
+            "devices": ["GPU-a", "GPU-b"],
+            "readings": {"power_draw_milliwatts": [[70_000, None], [0, -1]]},
+            "unavailable": [
+                {
+                    "device": "GPU-b",
+                    "reading": "power_draw_milliwatts",
+                    "from": 0,
+                    "to": 1,
+                    "reason": "gpu_is_lost",
+                }
+            ],
+        }
+    ],
+    "processes": [
+        {
+            "boottime_us": 4_000_000,
+            "device": "GPU-a",
+            "memory_bytes": 0,
+            "owner": "aa",
+            "class": "user",
+        }
+    ],
+    "host": {"readings": {"cpu_count": 96}, "unavailable": {}},
+    "events": [],
+    "gaps": [],
+}
+
+
+def changed(**changes: Any) -> bytes:
+    return wire.canonical({**REPORT, **changes})
+
+
+def test_a_report_is_spelled_as_it_was_read() -> None:
+    payload = wire.canonical(REPORT)
+    assert wire.encode(wire.decode(payload)) == payload
+
+
+@pytest.mark.parametrize(
+    "respelled",
+    [
+        json.dumps(REPORT).encode(),
+        json.dumps(REPORT, separators=(",", ":")).encode(),
+        wire.canonical(REPORT) + b"\n",
+        wire.canonical(REPORT).replace(b'"n1"', b'"\\u006e1"'),
+        wire.canonical(REPORT).replace(b'"seq":0', b'"seq":-0'),
+        wire.canonical(REPORT).replace(b'"seq":0', b'"seq":1,"seq":0'),
+    ],
+)
+def test_another_spelling_is_refused(respelled: bytes) -> None:
+    with pytest.raises(wire.NotCanonical):
+        wire.decode(respelled)
+
+
+@pytest.mark.parametrize("number", [b"1.0", b"1e3", b"NaN", b"Infinity", b"-Infinity"])
+def test_a_float_is_refused(number: bytes) -> None:
+    with pytest.raises(wire.WireError, match="not an integer"):
+        wire.decode(wire.canonical(REPORT).replace(b'"seq":0', b'"seq":' + number))
+
+
+def test_a_version_from_the_future_is_named_even_if_its_fields_are_unknown() -> None:
+    with pytest.raises(wire.FutureVersion, match="version 2"):
+        wire.decode(b'{"surprise":[],"version":2}')
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"seq": True}, "seq"),
+        ({"seq": 2**53}, "seq"),
+        ({"seq": -1}, "seq"),
+        ({"node": ""}, "node"),
+        ({"node": "a\nb"}, "node"),
+        ({"surprise": 1}, "surprise"),
+        ({"seq": 1}, "prev is null"),
+        ({"prev": "0" * 64}, "prev is null"),
+        ({"blocks": [{**REPORT["blocks"][0], "boottime_us": [5, 5]}]}, "rise strictly"),
+        ({"blocks": [{**REPORT["blocks"][0], "boottime_us": [5]}]}, "1 samples of 2 devices"),
+        ({"blocks": [{**REPORT["blocks"][0], "devices": ["GPU-a", "GPU-a"]}]}, "stands twice"),
+        ({"blocks": [{**REPORT["blocks"][0], "unavailable": []}]}, "nulls"),
+    ],
+)
+def test_a_payload_that_does_not_fit_is_refused_with_the_place(
+    changes: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(wire.WireError, match=place):
+        wire.decode(changed(**changes))
+
+
+def test_a_value_that_is_explained_as_unavailable_is_refused() -> None:
+    block = REPORT["blocks"][0]
+    extra = {**block["unavailable"][0], "device": "GPU-a"}
+    with pytest.raises(wire.WireError, match="nulls"):
+        wire.decode(changed(blocks=[{**block, "unavailable": [*block["unavailable"], extra]}]))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_report_or_a_wire_error(data: bytes) -> None:
+    with pytest.raises(wire.WireError):
+        wire.decode(data)
+
+
+def test_nesting_and_numbers_without_end_are_refused() -> None:
+    for bomb in (b"[" * 100_000, b"9" * 100_000, b'{"a":"\\ud800"}'):
+        with pytest.raises(wire.WireError):
+            wire.decode(bomb)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON)
+def test_what_canonical_writes_parse_reads(value: object) -> None:
+    try:
+        payload = wire.canonical(value)
+    except UnicodeEncodeError:
+        return
+    assert wire.parse(payload) == value
