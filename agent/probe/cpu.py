@@ -1,0 +1,133 @@
+"""The reference back end: numpy on the CPU. Exact like every other, slower than all of them.
+
+What a GPU rounds to fp16 is rounded here too and must come back unchanged, so that a profile that is not exact in fp16
+cannot pass unnoticed.
+"""
+
+import hashlib
+import inspect
+import mmap
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from weighbridge.challenge import arithmetic
+from weighbridge.challenge.derivation import digest_key
+from weighbridge.challenge.messages import Fact
+from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.profiles import F16
+from weighbridge.challenge.rowhash import row_hash
+
+
+class CpuEngine:
+    """An Engine. Kept tiles lie in an unlinked file, which vanishes with the process and which peers may open."""
+
+    def __init__(self) -> None:
+        self._policy: Policy | None = None
+        self._b: arithmetic.Float32 | None = None
+        self._tiles: mmap.mmap | None = None
+        self._peers: list[mmap.mmap] = []
+
+    def program(self) -> bytes:
+        """SHA-256 of the arithmetic's source."""
+        return hashlib.sha256(inspect.getsource(arithmetic).encode()).digest()
+
+    def facts(self) -> tuple[Fact, ...]:
+        """The library that multiplies."""
+        return (Fact("backend", "cpu"), Fact("numpy", np.__version__))
+
+    def prepare(self, policy: Policy) -> None:
+        """Room for the kept tiles."""
+        self._policy = policy
+        if policy.tiles > 0:
+            with tempfile.TemporaryFile() as file:
+                file.truncate(policy.tiles * policy.tile_bytes)
+                self._tiles = mmap.mmap(file.fileno(), 0)
+                self._file = os.dup(file.fileno())
+
+    def load_b(self, key: bytes) -> None:
+        """Expands B."""
+        policy = self._prepared()
+        self._b = arithmetic.rows_of_b(policy.operands, policy.size, key, 0, policy.size)
+
+    def round(self, key: bytes, keep: int | None) -> bytes:
+        """One product, its leaves, and its low halves if they are to be kept."""
+        product = self._product(key)
+        if keep is not None and self._tiles is not None:
+            start = keep * self._prepared().tile_bytes
+            data = arithmetic.low_halves(list(product))
+            self._tiles[start : start + len(data)] = data
+        return self._leaves(product, key)
+
+    def row(self, key: bytes, index: int) -> bytes:
+        """One row of a product once more."""
+        left = self._rows_of_a(key, index, 1)
+        return np.asarray(left @ self._loaded_b()).astype("<i4").tobytes()
+
+    def scan(self, key: bytes, tiles: int, peer: int | None) -> bytes:
+        """Digests of the blocks of some tiles, tile by tile."""
+        policy = self._prepared()
+        source = self._tiles if peer is None else self._peers[peer]
+        if source is None:
+            return b""
+        keys = arithmetic.block_keys(key, policy.size)
+        digests = [
+            arithmetic.block_digests(source[start : start + policy.tile_bytes], keys)
+            .astype("<u8")
+            .tobytes()
+            for start in range(0, tiles * policy.tile_bytes, policy.tile_bytes)
+        ]
+        return b"".join(digests)
+
+    def address(self) -> bytes:
+        """The path under which processes of the same user reach the tiles' file."""
+        return b"" if self._tiles is None else f"/proc/{os.getpid()}/fd/{self._file}".encode()
+
+    def attach(self, addresses: Sequence[bytes]) -> None:
+        """Maps the tiles of every engine of the node."""
+        for address in addresses:
+            if address != b"":
+                with Path(address.decode()).open("rb") as file:
+                    self._peers.append(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+
+    def close(self) -> None:
+        """Gives everything back."""
+        for mapping in (*self._peers, *([] if self._tiles is None else [self._tiles])):
+            mapping.close()
+        if self._tiles is not None:
+            os.close(self._file)
+        self._tiles, self._peers, self._b = None, [], None
+
+    def _prepared(self) -> Policy:
+        if self._policy is None:
+            raise RuntimeError("prepare comes first")
+        return self._policy
+
+    def _loaded_b(self) -> arithmetic.Float32:
+        if self._b is None:
+            raise RuntimeError("load_b comes first")
+        return self._b
+
+    def _rows_of_a(self, key: bytes, first: int, count: int) -> arithmetic.Float32:
+        policy = self._prepared()
+        rows = [(key, index) for index in range(first, first + count)]
+        exact = arithmetic.rows_of_a(policy.operands, policy.size, rows, 0, policy.size)
+        if policy.operands is not F16:
+            return exact
+        rounded = exact.astype(np.float16).astype(np.float32)
+        if not np.array_equal(rounded, exact):
+            raise ArithmeticError("an operand is not exact in fp16")
+        return rounded
+
+    def _product(self, key: bytes) -> arithmetic.Int32:
+        left = self._rows_of_a(key, 0, self._prepared().size)
+        return np.asarray(left @ self._loaded_b()).astype(np.int32)
+
+    def _leaves(self, product: arithmetic.Int32, key: bytes) -> bytes:
+        if self._prepared().leaf_bytes == 32:
+            return b"".join(row_hash(row.astype("<i4").tobytes()) for row in product)
+        keys = arithmetic.column_keys(digest_key(key), self._prepared().size)
+        return b"".join(arithmetic.row_digest(row, keys).to_bytes(8, "little") for row in product)

@@ -1,0 +1,226 @@
+"""The verifier's side as a state machine: bytes and instants in, bytes out. No clock, network or randomness of its own.
+
+`conduct` drives one over a transport for whoever may block.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from weighbridge.challenge.codec import Malformed
+from weighbridge.challenge.derivation import precommitment
+from weighbridge.challenge.judging import judge
+from weighbridge.challenge.messages import (
+    Decline,
+    Openings,
+    Prepare,
+    Ready,
+    Release,
+    Reveal,
+    Roots,
+    encode_message,
+)
+from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.transcript import (
+    PhaseRecord,
+    Transcript,
+    prover_message,
+    require_openings,
+    require_roots,
+)
+from weighbridge.challenge.verdict import Attempt, Result
+
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One attempt at one node. Hosts of a group share `nonces`; `secret` belongs to one attempt alone.
+
+    A secret shared by two hosts would tell the slower one its samples before it has committed.
+    """
+
+    challenge: str
+    contract: str
+    agent_key: bytes
+    gpus: tuple[str, ...]
+    policy: Policy
+    nonces: tuple[bytes, ...]
+    secret: bytes
+    earlier: tuple[Attempt, ...] = ()
+
+    def __post_init__(self) -> None:
+        drawn = (*self.nonces, self.secret)
+        if len(self.nonces) != len(self.phases) or {len(value) for value in drawn} != {
+            SECRET_BYTES
+        }:
+            raise ValueError("32 bytes for each phase's nonce and for the secret are needed")
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """In order."""
+        return self.policy.phases(len(self.gpus))
+
+    @property
+    def precommitment(self) -> bytes:
+        """What the log must hold before the first release is sent."""
+        return precommitment(self.nonces, self.secret, self.contract, self.policy)
+
+
+def draw_nonces(
+    policy: Policy, gpus: int, random_bytes: Callable[[int], bytes]
+) -> tuple[bytes, ...]:
+    """A nonce for each phase."""
+    return tuple(random_bytes(SECRET_BYTES) for _ in policy.phases(gpus))
+
+
+@dataclass(slots=True)
+class Challenger:
+    """The verifier's side of one attempt.
+
+    Send what `next_message` returns, hand every answer to `receive`, and call `expire` when an answer is overdue, until
+    `finished`. The pre-commitment must be durable before the message after Ready is asked for.
+    """
+
+    plan: Plan
+    _ready: bytes | None = None
+    _decline: bytes | None = None
+    _released: list[int] = field(default_factory=list)
+    _roots: list[tuple[int, bytes]] = field(default_factory=list)
+    _revealed_ns: int | None = None
+    _openings: bytes | None = None
+    _prepared_ns: int | None = None
+    _gave_up: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Nothing more is expected."""
+        return self._gave_up or self._decline is not None or self._openings is not None
+
+    @property
+    def waiting_since_ns(self) -> int | None:
+        """When the message was sent that awaits its answer; None while it is this side's turn, or at the end."""
+        if self.finished:
+            return None
+        if self._revealed_ns is not None:
+            return self._revealed_ns
+        if self._ready is None:
+            return self._prepared_ns
+        return self._released[-1] if len(self._released) > len(self._roots) else None
+
+    def next_message(self, now_ns: int) -> bytes:
+        """The message to send at once. `now_ns` is read before sending: a later arrival only lowers the bounds."""
+        if self.finished or self.waiting_since_ns is not None:
+            raise RuntimeError("it is the prover's turn, or nobody's")
+        plan = self.plan
+        if self._ready is None:
+            self._prepared_ns = now_ns
+            return encode_message(
+                Prepare(plan.challenge, plan.contract, plan.agent_key, plan.gpus, plan.policy)
+            )
+        if len(self._roots) < len(plan.phases):
+            index = len(self._roots)
+            self._released.append(now_ns)
+            release = Release(plan.challenge, plan.phases[index], plan.nonces[index])
+            return encode_message(release)
+        self._revealed_ns = now_ns
+        return encode_message(Reveal(plan.challenge, plan.secret))
+
+    def receive(self, envelope: bytes, now_ns: int) -> None:
+        """An answer of the prover. Raises Malformed or SignatureError, and then nothing has changed."""
+        if self.waiting_since_ns is None:
+            raise Malformed("no answer is expected")
+        message = prover_message(envelope, self.plan.agent_key, self.plan.challenge)
+        match message:
+            case Ready() if self._ready is None:
+                self._ready = envelope
+            case Decline():
+                self._accept_decline(envelope)
+            case Roots() if self._ready is not None and self._revealed_ns is None:
+                self._accept_roots(message, envelope, now_ns)
+            case Openings() if self._revealed_ns is not None:
+                require_openings(message, self.plan.policy, len(self.plan.gpus))
+                self._openings = envelope
+            case _:
+                raise Malformed("not the answer that is expected")
+
+    def _accept_decline(self, envelope: bytes) -> None:
+        if self._revealed_ns is not None:
+            raise Malformed("too late to decline: the samples are known")
+        self._decline = envelope
+
+    def _accept_roots(self, message: Roots, envelope: bytes, now_ns: int) -> None:
+        phase = self.plan.phases[len(self._roots)]
+        require_roots(message, phase, self.plan.policy, len(self.plan.gpus))
+        self._roots.append((now_ns, envelope))
+
+    def expire(self, now_ns: int) -> bool:
+        """Gives up, and says so, if the awaited answer has had the policy's deadline."""
+        since = self.waiting_since_ns
+        deadline_ns = self.plan.policy.deadline_ms * 1_000_000
+        if since is not None and now_ns - since > deadline_ns:
+            self.give_up()
+        return self._gave_up
+
+    def give_up(self) -> None:
+        """No answer will come any more."""
+        self._gave_up = True
+
+    def transcript(self) -> Transcript:
+        """The record so far. It holds the secret: only a finished attempt's record may leave the verifier."""
+        plan = self.plan
+        return Transcript(
+            challenge=plan.challenge,
+            contract=plan.contract,
+            agent_key=plan.agent_key,
+            gpus=plan.gpus,
+            policy=plan.policy,
+            precommitment=plan.precommitment,
+            nonces=plan.nonces,
+            secret=plan.secret,
+            ready=self._ready,
+            decline=self._decline,
+            phases=tuple(self._phase_record(index) for index in range(len(plan.phases))),
+            openings=self._openings,
+            earlier=plan.earlier,
+        )
+
+    def _phase_record(self, index: int) -> PhaseRecord:
+        released = self._released[index] if index < len(self._released) else None
+        if index < len(self._roots):
+            received, envelope = self._roots[index]
+            return PhaseRecord(released, received, envelope)
+        return PhaseRecord(released, None, None)
+
+    def result(self) -> Result:
+        """The judgement, exactly as anybody computes it from the transcript."""
+        return judge(self.transcript())
+
+
+class Transport(Protocol):
+    """Carries one message there and its signed answer back."""
+
+    def exchange(self, message: bytes, patience_ms: int) -> bytes | None:
+        """The envelope that answers; None after `patience_ms` without one."""
+        ...
+
+
+def conduct(challenger: Challenger, transport: Transport, clock_ns: Callable[[], int]) -> Result:
+    """One attempt from first to last. An answer that is none counts as no answer."""
+    patience_ms = challenger.plan.policy.deadline_ms
+    while not challenger.finished:
+        message = challenger.next_message(clock_ns())
+        answer = transport.exchange(message, patience_ms)
+        if not _taken(challenger, answer, clock_ns()):
+            challenger.give_up()
+    return challenger.result()
+
+
+def _taken(challenger: Challenger, answer: bytes | None, now_ns: int) -> bool:
+    if answer is None:
+        return False
+    try:
+        challenger.receive(answer, now_ns)
+    except ValueError:
+        return False
+    return True

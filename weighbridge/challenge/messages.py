@@ -1,0 +1,137 @@
+"""What travels between verifier and prover. `encode_message` and `decode_message` are exact inverses.
+
+Verifier to prover: Prepare, Release, Reveal. Prover to verifier: Ready or Decline, Roots, Openings.
+Times are integers in nanoseconds of the sender's monotonic clock.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from weighbridge.challenge.codec import Malformed, decode, encode
+from weighbridge.challenge.policy import Policy
+
+PAYLOAD_TYPE = "application/vnd.weighbridge.challenge+json"
+"""The DSSE payload type of a signed message of the prover."""
+
+BUSY = "busy"
+NO_CONSENT = "no_consent"
+NO_BUDGET = "no_budget"
+NO_MEMORY = "no_memory"
+UNSUPPORTED = "unsupported"
+INTERRUPTED = "interrupted"
+DECLINE_REASONS = (BUSY, NO_CONSENT, NO_BUDGET, NO_MEMORY, UNSUPPORTED, INTERRUPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Make ready, untimed. `gpus`: UUIDs in the order that all later lists follow."""
+
+    challenge: str
+    contract: str
+    agent_key: bytes
+    gpus: tuple[str, ...]
+    policy: Policy
+    type: str = "prepare"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One statement of the host about itself (level E0): recorded, never judged here."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Allocated, compiled, warm. `program`: SHA-256 of the kernels' source."""
+
+    challenge: str
+    program: bytes
+    monotonic_ns: int
+    facts: tuple[Fact, ...] = ()
+    type: str = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """No assessment, before or during the run. `reason` is one of DECLINE_REASONS."""
+
+    challenge: str
+    reason: str
+    detail: str = ""
+    type: str = "decline"
+
+    def __post_init__(self) -> None:
+        if self.reason not in DECLINE_REASONS:
+            raise Malformed(f"reason {self.reason!r} is none of {', '.join(DECLINE_REASONS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Starts a phase. The nonce is fresh: nothing of the phase can be computed before it comes."""
+
+    challenge: str
+    phase: str
+    nonce: bytes
+    type: str = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """Commits to a phase: per GPU, its roots one after the other (32 bytes each)."""
+
+    challenge: str
+    phase: str
+    began_ns: int
+    ended_ns: int
+    roots: tuple[bytes, ...]
+    type: str = "roots"
+
+
+@dataclass(frozen=True, slots=True)
+class Reveal:
+    """The sample secret, after the last phase has been committed."""
+
+    challenge: str
+    secret: bytes
+    type: str = "reveal"
+
+
+@dataclass(frozen=True, slots=True)
+class Openings:
+    """Per GPU, per phase: the sampled openings one after the other (layout: `openings.py`)."""
+
+    challenge: str
+    openings: tuple[tuple[bytes, ...], ...]
+    type: str = "openings"
+
+
+Message = Prepare | Ready | Decline | Release | Roots | Reveal | Openings
+_KINDS: dict[str, type[Message]] = {
+    "prepare": Prepare,
+    "ready": Ready,
+    "decline": Decline,
+    "release": Release,
+    "roots": Roots,
+    "reveal": Reveal,
+    "openings": Openings,
+}
+
+
+def encode_message(message: Message) -> bytes:
+    """Canonical JSON."""
+    return encode(message)
+
+
+def decode_message(data: bytes) -> Message:
+    """Raises Malformed for anything that `encode_message` could not have made."""
+    try:
+        plain: Any = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("not JSON") from error
+    kind = _KINDS.get(plain.get("type", "")) if isinstance(plain, dict) else None
+    if kind is None:
+        raise Malformed("no message of the challenge")
+    return decode(kind, data)

@@ -1,0 +1,159 @@
+"""The challenge policy: the numbers of the exchange, fixed by the contract before anything is drawn.
+
+Integers throughout. A requirement of 0 asks for nothing; the measured bound is then still reported.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from weighbridge.challenge.codec import encode
+from weighbridge.challenge.hashing import fields_hash
+from weighbridge.challenge.profiles import PROFILES, Profile, size_is_exact
+
+BLOCK_ROWS = 8
+"""Rows of a product that one digest of a memory pass covers."""
+
+RECOMPUTE = "recompute"
+FREIVALDS = "freivalds"
+
+CHAIN = "chain"
+MEMORY = "memory"
+PEER = "peer"
+
+
+class PolicyError(ValueError):
+    """A policy that cannot be carried out. The text says which number and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`check` is "recompute" or "freivalds". The first `tiles` products are kept for the memory phase.
+
+    `doubt_parts_per_billion`: 1 - confidence of every bound. `deadline_ms`: per phase, on the verifier's clock.
+    `stall_allowance_ms`: by how much the verifier's time may exceed the prover's before a late answer is void, at most
+    `voids_allowed` times in a series of `attempts_allowed`. `ceiling_flops_per_second`: what the class cannot exceed
+    (from calibration); only the memory bound uses it, and a higher ceiling lowers that bound.
+    """
+
+    profile: str
+    size: int
+    rounds: int
+    samples: int
+    check: str = RECOMPUTE
+    doubt_parts_per_billion: int = 1_000_000
+    tiles: int = 0
+    memory_passes: int = 0
+    memory_samples: int = 0
+    peer_tiles: int = 0
+    peer_passes: int = 0
+    peer_samples: int = 0
+    deadline_ms: int = 60_000
+    stall_allowance_ms: int = 1_000
+    voids_allowed: int = 1
+    attempts_allowed: int = 3
+    ceiling_flops_per_second: int = 0
+    required_flops_per_second: int = 0
+    required_memory_bytes: int = 0
+    required_memory_bytes_per_second: int = 0
+    required_peer_bytes_per_second: int = 0
+
+    def __post_init__(self) -> None:
+        for problem in (*_operand_problems(self), *_phase_problems(self), *_judging_problems(self)):
+            raise PolicyError(problem)
+
+    @property
+    def operands(self) -> Profile:
+        """The profile's row of the table."""
+        return PROFILES[self.profile]
+
+    @property
+    def doubt(self) -> Fraction:
+        """1 - confidence."""
+        return Fraction(self.doubt_parts_per_billion, 1_000_000_000)
+
+    @property
+    def tile_bytes(self) -> int:
+        """One kept product: the low 16 bits of each entry."""
+        return 2 * self.size * self.size
+
+    @property
+    def tile_blocks(self) -> int:
+        """Digests that a pass takes of one kept product."""
+        return self.size // BLOCK_ROWS
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes under one digest of a pass."""
+        return 2 * self.size * BLOCK_ROWS
+
+    @property
+    def cells(self) -> int:
+        """(round, row) cells of one GPU's chain."""
+        return self.rounds * self.size
+
+    @property
+    def leaf_bytes(self) -> int:
+        """What commits to one row: a 64-bit digest, or SHA-256 where the row itself will be opened."""
+        return 32 if self.check == FREIVALDS else 8
+
+    @property
+    def digest(self) -> bytes:
+        """The policy's hash, as the pre-commitment holds it."""
+        return fields_hash("policy", encode(self))
+
+    def phases(self, gpus: int) -> tuple[str, ...]:
+        """In order. Each is released by a nonce of its own and timed alone."""
+        memory = (MEMORY,) if self.memory_passes > 0 else ()
+        peer = (PEER,) if self.peer_passes > 0 and gpus > 1 else ()
+        return (CHAIN, *memory, *peer)
+
+    def working_bytes(self) -> int:
+        """Device memory that a prober needs: both operands (2-byte A and B), the int32 product, and the kept tiles."""
+        return (2 + 2 + 4) * self.size * self.size + self.tiles * self.tile_bytes
+
+
+def _operand_problems(policy: Policy) -> list[str]:
+    problems = []
+    if policy.profile not in PROFILES:
+        return [f"profile {policy.profile!r} is none of {', '.join(PROFILES)}"]
+    if not size_is_exact(PROFILES[policy.profile], policy.size):
+        problems.append(
+            f"size {policy.size}: sums are exact for multiples of 128 from 128 to 32768"
+        )
+    if policy.check not in (RECOMPUTE, FREIVALDS):
+        problems.append(f"check {policy.check!r} is neither {RECOMPUTE} nor {FREIVALDS}")
+    if not 1 <= policy.rounds <= 1 << 16:
+        problems.append(f"rounds {policy.rounds}: from 1 to 65536")
+    return problems
+
+
+def _phase_problems(policy: Policy) -> list[str]:
+    problems = []
+    if not 0 <= policy.tiles <= policy.rounds:
+        problems.append(f"tiles {policy.tiles}: kept products come from the {policy.rounds} rounds")
+    if (policy.memory_passes > 0) != (policy.tiles > 0):
+        problems.append("memory_passes and tiles: both or neither")
+    if not 0 <= policy.peer_tiles <= policy.tiles:
+        problems.append(f"peer_tiles {policy.peer_tiles}: a peer holds {policy.tiles} tiles")
+    if (policy.peer_passes > 0) != (policy.peer_tiles > 0):
+        problems.append("peer_passes and peer_tiles: both or neither")
+    if policy.tiles > 0 and policy.ceiling_flops_per_second <= 0:
+        problems.append("ceiling_flops_per_second: without it no memory can be shown to be held")
+    return problems
+
+
+def _judging_problems(policy: Policy) -> list[str]:
+    problems = []
+    counts = {
+        "samples": (policy.samples, True),
+        "memory_samples": (policy.memory_samples, policy.memory_passes > 0),
+        "peer_samples": (policy.peer_samples, policy.peer_passes > 0),
+    }
+    for name, (count, wanted) in counts.items():
+        if not 0 <= count <= 1 << 16 or (count > 0) != wanted:
+            problems.append(f"{name} {count}: from 1 to 65536 where its phase runs, else 0")
+    if not 1 <= policy.doubt_parts_per_billion < 1_000_000_000:
+        problems.append("doubt_parts_per_billion: from 1 to 999999999")
+    if policy.deadline_ms < 1 or policy.attempts_allowed < 1:
+        problems.append("deadline_ms and attempts_allowed: at least 1")
+    return problems

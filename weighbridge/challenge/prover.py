@@ -1,0 +1,259 @@
+"""The prover's side as a state machine: a message in, the payload of its answer out. It owns no clock and no device.
+
+`Prover` answers for a node. Behind it stands one `Seat` for each GPU; `GpuSeat` carries out the phases on an `Engine`,
+in this process or in a worker of its own. What an engine is made of (cuBLAS, numpy) is the program's affair.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from weighbridge.challenge.codec import Malformed
+from weighbridge.challenge.commitment import commit, open_leaf
+from weighbridge.challenge.derivation import (
+    NO_ROOT,
+    b_key,
+    gpu_seed,
+    pass_key,
+    round_key,
+    sampled_cells,
+)
+from weighbridge.challenge.messages import (
+    Decline,
+    Fact,
+    Openings,
+    Prepare,
+    Ready,
+    Release,
+    Reveal,
+    Roots,
+    decode_message,
+    encode_message,
+)
+from weighbridge.challenge.policy import CHAIN, FREIVALDS, MEMORY, Policy
+from weighbridge.challenge.samples import peer_of, phase_shape
+
+
+class Interrupted(Exception):
+    """The run must stop: a tenant wants the device, or time is up. The text goes to the verifier."""
+
+
+class Engine(Protocol):
+    """What multiplies and digests on one device. All results are exact and equal on every back end."""
+
+    def program(self) -> bytes:
+        """SHA-256 of the kernels' source (32 bytes)."""
+        ...
+
+    def facts(self) -> tuple[Fact, ...]:
+        """What the host says of the device and the libraries in use."""
+        ...
+
+    def prepare(self, policy: Policy) -> None:
+        """Allocate and warm up, untimed. Raises Interrupted where memory is short."""
+        ...
+
+    def load_b(self, key: bytes) -> None:
+        """Expand B."""
+        ...
+
+    def round(self, key: bytes, keep: int | None) -> bytes:
+        """Leaves of the product under a round's key, `policy.leaf_bytes` each; kept as tile `keep` if not None."""
+        ...
+
+    def row(self, key: bytes, index: int) -> bytes:
+        """A product row once more: int32, little-endian."""
+        ...
+
+    def scan(self, key: bytes, tiles: int, peer: int | None) -> bytes:
+        """8-byte digests of the blocks of the first tiles, of the own memory or of peer number `peer`."""
+        ...
+
+    def address(self) -> bytes:
+        """What other engines need to read the tiles of this one."""
+        ...
+
+    def attach(self, addresses: Sequence[bytes]) -> None:
+        """Opens the tiles of all engines of the node, in order; the own one is among them."""
+        ...
+
+
+class Seat(Protocol):
+    """One GPU on the prover's side; may live in another process. `begin` returns at once where it can."""
+
+    def prepare(self, request: Prepare, place: int) -> Ready | Decline: ...
+
+    def address(self) -> bytes:
+        """How other seats reach this one's memory; empty where they cannot."""
+        ...
+
+    def attach(self, addresses: Sequence[bytes]) -> None:
+        """All seats' addresses, in order."""
+        ...
+
+    def begin(self, release: Release) -> None: ...
+
+    def roots(self) -> bytes:
+        """The phase's roots, once it has ended."""
+        ...
+
+    def open(self, reveal: Reveal) -> tuple[bytes, ...]:
+        """The sampled openings of each phase."""
+        ...
+
+
+@dataclass(slots=True)
+class Prover:
+    """The prover's side of one attempt: a message in, the payload of the answer out. The agent's key signs it."""
+
+    seats: Sequence[Seat]
+    clock_ns: Callable[[], int]
+    _request: Prepare | None = None
+    _committed: list[Roots] = field(default_factory=list)
+
+    def answer(self, data: bytes) -> bytes:
+        """Raises Malformed for a message that has no place here."""
+        message = decode_message(data)
+        try:
+            return encode_message(self._answer(message))
+        except Interrupted as stop:
+            return encode_message(Decline(self._challenge, "interrupted", str(stop)))
+
+    @property
+    def _challenge(self) -> str:
+        return "" if self._request is None else self._request.challenge
+
+    def _answer(self, message: object) -> Ready | Decline | Roots | Openings:
+        match message:
+            case Prepare() if self._request is None:
+                return self._prepare(message)
+            case Release(challenge=self._challenge) if self._is_next(message):
+                return self._run(message)
+            case Reveal(challenge=self._challenge) if self._all_committed():
+                openings = tuple(seat.open(message) for seat in self.seats)
+                return Openings(message.challenge, openings)
+        raise Malformed("not the message that comes next")
+
+    def _phases(self) -> tuple[str, ...]:
+        return () if self._request is None else self._request.policy.phases(len(self.seats))
+
+    def _is_next(self, release: Release) -> bool:
+        return (*self._phases(), "")[len(self._committed)] == release.phase
+
+    def _all_committed(self) -> bool:
+        return self._request is not None and len(self._committed) == len(self._phases())
+
+    def _prepare(self, request: Prepare) -> Ready | Decline:
+        if len(request.gpus) != len(self.seats):
+            return Decline(request.challenge, "unsupported", "not the GPUs of this prober")
+        self._request = request
+        answers = [seat.prepare(request, place) for place, seat in enumerate(self.seats)]
+        for answer in answers:
+            if isinstance(answer, Decline):
+                return answer
+        addresses = [seat.address() for seat in self.seats]
+        for seat in self.seats:
+            seat.attach(addresses)
+        facts = tuple(fact for ready in answers if isinstance(ready, Ready) for fact in ready.facts)
+        program = next(ready.program for ready in answers if isinstance(ready, Ready))
+        return Ready(request.challenge, program, self.clock_ns(), facts)
+
+    def _run(self, release: Release) -> Roots:
+        began = self.clock_ns()
+        for seat in self.seats:
+            seat.begin(release)
+        roots = tuple(seat.roots() for seat in self.seats)
+        message = Roots(release.challenge, release.phase, began, self.clock_ns(), roots)
+        self._committed.append(message)
+        return message
+
+
+@dataclass(slots=True)
+class GpuSeat:
+    """A seat over an engine in this process. `checkpoint` runs before every step and may raise Interrupted."""
+
+    gpu: str
+    engine: Engine
+    checkpoint: Callable[[], None]
+    _request: Prepare | None = None
+    _place: int = 0
+    _leaves: list[list[bytes]] = field(default_factory=list)
+    _keys: list[bytes] = field(default_factory=list)
+    _roots: list[bytes] = field(default_factory=list)
+
+    def prepare(self, request: Prepare, place: int) -> Ready | Decline:
+        if request.gpus[place] != self.gpu:
+            return Decline(request.challenge, "unsupported", "another GPU is in this place")
+        self._request, self._place = request, place
+        self.engine.prepare(request.policy)
+        return Ready(request.challenge, self.engine.program(), 0, self.engine.facts())
+
+    def address(self) -> bytes:
+        return self.engine.address()
+
+    def attach(self, addresses: Sequence[bytes]) -> None:
+        self.engine.attach(addresses)
+
+    def begin(self, release: Release) -> None:
+        request = self._prepared()
+        seed = gpu_seed(
+            release.nonce,
+            request.contract,
+            request.agent_key,
+            request.gpus,
+            self._place,
+            request.policy,
+        )
+        if release.phase == CHAIN:
+            self.engine.load_b(b_key(release.nonce, request.contract, request.policy))
+        self._run_phase(release.phase, seed)
+
+    def roots(self) -> bytes:
+        return self._roots[-1]
+
+    def open(self, reveal: Reveal) -> tuple[bytes, ...]:
+        phases = self._prepared().policy.phases(len(self._prepared().gpus))
+        return tuple(
+            self._open_phase(index, phase, reveal.secret) for index, phase in enumerate(phases)
+        )
+
+    def _prepared(self) -> Prepare:
+        if self._request is None:
+            raise Malformed("not prepared")
+        return self._request
+
+    def _run_phase(self, phase: str, seed: bytes) -> None:
+        shape = phase_shape(self._prepared().policy, phase)
+        root, roots, kept = NO_ROOT, [], []
+        for step in range(shape.steps):
+            self.checkpoint()
+            leaves = self._step(phase, seed, step, root)
+            root = commit(leaves, shape.width)
+            roots.append(root)
+            kept.append(leaves)
+        self._leaves.append(kept)
+        self._roots.append(b"".join(roots))
+
+    def _step(self, phase: str, seed: bytes, step: int, root: bytes) -> bytes:
+        policy = self._prepared().policy
+        if phase == CHAIN:
+            key = round_key(seed, step, root)
+            self._keys.append(key)
+            return self.engine.round(key, step if step < policy.tiles else None)
+        key = pass_key(seed, step, root)
+        if phase == MEMORY:
+            return self.engine.scan(key, policy.tiles, None)
+        peer = peer_of(self._place, step, len(self._prepared().gpus))
+        return self.engine.scan(key, policy.peer_tiles, peer)
+
+    def _open_phase(self, index: int, phase: str, secret: bytes) -> bytes:
+        request = self._prepared()
+        shape = phase_shape(request.policy, phase)
+        chosen = (secret, request.agent_key, self.gpu, phase, self._roots[index])
+        parts = []
+        for cell in sampled_cells(*chosen, shape.samples, shape.cells):
+            step, leaf = divmod(cell, shape.leaves)
+            parts.append(open_leaf(self._leaves[index][step], shape.width, leaf))
+            if phase == CHAIN and request.policy.check == FREIVALDS:
+                parts.append(self.engine.row(self._keys[step], leaf))
+        return b"".join(parts)

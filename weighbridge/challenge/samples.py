@@ -1,0 +1,159 @@
+"""Which cells are checked, what they must equal, and where the openings of one GPU's phase begin and end.
+
+A cell of the chain is a (round, row); a cell of a pass is a (pass, block of 8 rows of a kept product).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from weighbridge.challenge.commitment import BadOpening, opened_leaf, opening_bytes
+from weighbridge.challenge.derivation import (
+    chained_keys,
+    chained_pass_keys,
+    digest_key,
+    gpu_seed,
+    sampled_cells,
+    split_roots,
+)
+from weighbridge.challenge.policy import BLOCK_ROWS, CHAIN, FREIVALDS, MEMORY, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseShape:
+    """One phase in numbers: `steps` roots, each over `leaves` leaves of `width` bytes; `samples` are opened."""
+
+    steps: int
+    leaves: int
+    width: int
+    samples: int
+    row_bytes: int
+
+    @property
+    def cells(self) -> int:
+        """What is sampled from."""
+        return self.steps * self.leaves
+
+
+def phase_shape(policy: Policy, phase: str) -> PhaseShape:
+    """The numbers of a phase under a policy."""
+    if phase == CHAIN:
+        row = 4 * policy.size if policy.check == FREIVALDS else 0
+        return PhaseShape(policy.rounds, policy.size, policy.leaf_bytes, policy.samples, row)
+    if phase == MEMORY:
+        leaves = policy.tiles * policy.tile_blocks
+        return PhaseShape(policy.memory_passes, leaves, 8, policy.memory_samples, 0)
+    leaves = policy.peer_tiles * policy.tile_blocks
+    return PhaseShape(policy.peer_passes, leaves, 8, policy.peer_samples, 0)
+
+
+def peer_of(place: int, step: int, gpus: int) -> int:
+    """Whose memory GPU `place` reads in a peer pass: the next one, then the one after, round and round."""
+    return (place + 1 + step % (gpus - 1)) % gpus
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """All that fixes the samples of a node: known to both sides once the secret is revealed."""
+
+    contract: str
+    agent_key: bytes
+    gpus: tuple[str, ...]
+    policy: Policy
+    nonces: tuple[bytes, ...]
+    secret: bytes
+    roots: tuple[tuple[bytes, ...], ...]
+    """Per phase, per GPU: the roots one after the other."""
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The phases' names in order."""
+        return self.policy.phases(len(self.gpus))
+
+    def seed(self, phase: int, place: int) -> bytes:
+        """One GPU's seed in one phase."""
+        nonce = self.nonces[phase]
+        return gpu_seed(nonce, self.contract, self.agent_key, self.gpus, place, self.policy)
+
+    def round_keys(self, place: int) -> list[bytes]:
+        """The keys of one GPU's rounds."""
+        return chained_keys(self.seed(0, place), split_roots(self.roots[0][place]))
+
+    def cells(self, phase: int, place: int) -> tuple[int, ...]:
+        """The sampled cells of one GPU's phase."""
+        name, roots = self.phases[phase], self.roots[phase][place]
+        shape = phase_shape(self.policy, name)
+        chosen = (self.secret, self.agent_key, self.gpus[place], name, roots)
+        return sampled_cells(*chosen, shape.samples, shape.cells)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One cell to recompute. `leaf` is what was committed (None: the opening did not hold)."""
+
+    place: int
+    phase: str
+    rows: tuple[tuple[bytes, int], ...]
+    key: bytes
+    leaf: bytes | None
+    row: bytes
+
+
+def samples_of(committed: Committed, openings: Sequence[Sequence[bytes]]) -> list[Sample]:
+    """Every sample of every GPU, in order."""
+    found: list[Sample] = []
+    round_keys = [committed.round_keys(place) for place in range(len(committed.gpus))]
+    for place in range(len(committed.gpus)):
+        for phase in range(len(committed.phases)):
+            opening = openings[place][phase]
+            found += _phase_samples(committed, round_keys, phase, place, opening)
+    return found
+
+
+def _phase_samples(
+    committed: Committed, round_keys: list[list[bytes]], phase: int, place: int, opening: bytes
+) -> list[Sample]:
+    name = committed.phases[phase]
+    shape = phase_shape(committed.policy, name)
+    roots = split_roots(committed.roots[phase][place])
+    pass_keys = chained_pass_keys(committed.seed(phase, place), roots)
+    found, start = [], 0
+    for cell in committed.cells(phase, place):
+        step, index = divmod(cell, shape.leaves)
+        middle = start + opening_bytes(shape.leaves, shape.width, index)
+        end = middle + shape.row_bytes
+        leaf = _leaf(roots[step], shape, index, opening[start:middle])
+        if name == CHAIN:
+            key = round_keys[place][step]
+            rows: tuple[tuple[bytes, int], ...] = ((key, index),)
+            digested_by = digest_key(key)
+        else:
+            owner = place if name == MEMORY else peer_of(place, step, len(committed.gpus))
+            rows = _block_rows(committed.policy, round_keys[owner], index)
+            digested_by = pass_keys[step]
+        found.append(Sample(place, name, rows, digested_by, leaf, opening[middle:end]))
+        start = end
+    return found
+
+
+def _leaf(root: bytes, shape: PhaseShape, index: int, opening: bytes) -> bytes | None:
+    try:
+        return opened_leaf(root, shape.leaves, shape.width, index, opening)
+    except BadOpening:
+        return None
+
+
+def _block_rows(
+    policy: Policy, round_keys: Sequence[bytes], index: int
+) -> tuple[tuple[bytes, int], ...]:
+    tile, block = divmod(index, policy.tile_blocks)
+    return tuple((round_keys[tile], BLOCK_ROWS * block + row) for row in range(BLOCK_ROWS))
+
+
+def openings_limit_bytes(policy: Policy, gpus: int) -> int:
+    """No honest Openings message of such a node is longer, base64 and framing included."""
+    shapes = [phase_shape(policy, phase) for phase in policy.phases(gpus)]
+    largest = sum(
+        shape.samples * (opening_bytes(shape.leaves, shape.width, 0) + shape.row_bytes)
+        for shape in shapes
+    )
+    return 4096 + gpus * (largest * 4 // 3 + 4 * len(shapes) + 64)

@@ -1,0 +1,130 @@
+"""What a challenge says: per GPU and for the node, and over the attempts of a series."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from weighbridge.challenge.policy import Policy
+
+
+class Verdict(StrEnum):
+    """MET and FAILED judge the hardware; the others say why nothing was judged."""
+
+    MET = "met"
+    FAILED = "failed"
+    NOT_ASSESSED = "not assessed"
+    VOID = "void"
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Why. A verdict of MET has none."""
+
+    WRONG_ANSWER = "wrong answer"
+    BAD_OPENING = "bad opening"
+    LATE = "late"
+    TOO_SLOW = "compute below the requirement"
+    TOO_LITTLE_MEMORY = "memory below the requirement"
+    MEMORY_TOO_SLOW = "memory bandwidth below the requirement"
+    PEER_TOO_SLOW = "peer bandwidth below the requirement"
+    BUSY = "busy"
+    NO_CONSENT = "no consent"
+    NO_BUDGET = "no budget"
+    NO_MEMORY = "memory in use"
+    UNSUPPORTED = "unsupported"
+    INTERRUPTED = "interrupted"
+    NO_ANSWER = "no answer"
+    STALLED = "verifier stalled"
+    PRECOMMITMENT = "not what was pre-committed"
+    UNSIGNED = "not signed by the agent"
+    NO_NUMPY = "verification needs numpy: install weighbridge[challenge]"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Lower bounds of one GPU, each from the verifier's clock alone. None: that phase was not run.
+
+    `cells` counts what was sampled from, `wrong_cells_bound` how many of them may be wrong at the policy's doubt.
+    """
+
+    cells: int
+    wrong_cells_bound: int
+    flops_per_second: int
+    memory_bytes: int | None = None
+    memory_bytes_per_second: int | None = None
+    peer_bytes_per_second: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuResult:
+    """One GPU of a challenge. `wrong_samples` of `samples` did not hold."""
+
+    gpu: str
+    verdict: Verdict
+    reason: Reason | None
+    samples: int
+    wrong_samples: int
+    measure: Measure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One attempt. The node's verdict is the worst of its GPUs'."""
+
+    challenge: str
+    verdict: Verdict
+    reason: Reason | None
+    gpus: tuple[GpuResult, ...] = ()
+    elapsed_ns: tuple[int, ...] = ()
+
+    @property
+    def flops_per_second(self) -> int:
+        """The sum over the GPUs that were measured."""
+        return sum(gpu.measure.flops_per_second for gpu in self.gpus if gpu.measure is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A finished attempt as the next one records it. `transcript`: SHA-256 of its bytes."""
+
+    challenge: str
+    transcript: bytes
+    verdict: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """All attempts at one challenge: the verdict, and whether another attempt is due."""
+
+    verdict: Verdict
+    reason: Reason | None
+    attempts: int
+    failed_attempts: int
+    repeat: bool
+
+
+def worst(results: Sequence[GpuResult]) -> tuple[Verdict, Reason | None]:
+    """The verdict of several GPUs together: any failure, else anything unjudged, else met."""
+    order = (Verdict.FAILED, Verdict.VOID, Verdict.UNKNOWN, Verdict.NOT_ASSESSED)
+    for verdict in order:
+        for result in results:
+            if result.verdict is verdict:
+                return verdict, result.reason
+    return Verdict.MET, None
+
+
+def settle(results: Sequence[Result], policy: Policy) -> Series:
+    """Over all attempts so far: met as soon as one is met; else failed if one failed; else what the last one says.
+
+    A wrong answer is exact, yet broken memory also makes one, and a link may be slow once: so a failure is tried again
+    and each stays on record, counted. A prover that declines after a failure does not undo it.
+    """
+    verdicts = [result.verdict for result in results]
+    failed = verdicts.count(Verdict.FAILED)
+    unmet = Verdict.FAILED if failed > 0 else verdicts[-1]
+    verdict = Verdict.MET if Verdict.MET in verdicts else unmet
+    reason = next(result.reason for result in reversed(results) if result.verdict is verdict)
+    open_end = verdict in (Verdict.FAILED, Verdict.VOID)
+    repeat = open_end and len(results) < policy.attempts_allowed
+    return Series(verdict, reason, len(results), failed, repeat)
