@@ -1,0 +1,85 @@
+"""A contract from its file, and back."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from weighbridge.contract.document import Document, joined, read
+from weighbridge.contract.model import Contract
+from weighbridge.contract.problems import ContractError, Problem
+
+KIND = "kind="
+"""Starts the tag of each member of a union of parts, so that it is told from a key of the file."""
+
+REASONS = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known key",
+    "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping of keys to values",
+    "mapping_type": "must be a mapping of keys to values",
+    "union_tag_not_found": "needs a `kind`",
+}
+
+
+def load(text: str) -> Contract:
+    """The contract in this YAML text. Raises ContractError with everything that is wrong with it."""
+    document = read(text)
+    problems = list(document.problems)
+    contract = None
+    try:
+        contract = Contract.model_validate(document.tree)
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            problems += _problems(document, details)
+    if contract is None or problems:
+        raise ContractError(problems)
+    return contract
+
+
+def explain(contract: Contract) -> str:
+    """The contract as YAML with every default expanded; loads to an equal contract."""
+    tree = _spelled(contract.model_dump(by_alias=True))
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _spelled(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {name: _spelled(value) for name, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [_spelled(value) for value in part]
+    return "none" if part is None else part
+
+
+def _problems(document: Document, details: ErrorDetails) -> Iterator[Problem]:
+    path = _path(details["loc"])
+    if details["type"] == "default_factory_not_called":
+        return
+    if details["type"] == "terms":
+        for below, reason in details["ctx"]["found"]:
+            inner = ".".join(step for step in (path, below) if step)
+            yield Problem(document.line(inner), inner, reason)
+        return
+    yield Problem(document.line(path), path, _reason(details))
+
+
+def _reason(details: ErrorDetails) -> str:
+    kind = details["type"]
+    if kind == "literal_error":
+        return f"must be one of {details['ctx']['expected']}"
+    if kind == "union_tag_invalid":
+        return f"must be one of {details['ctx']['expected_tags'].replace(KIND, '')}"
+    return REASONS.get(kind) or details["msg"].removeprefix("Value error, ")
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """The validator's location as a path of the file: tags of unions and marks on keys are not in the file."""
+    path = ""
+    for step in location:
+        if isinstance(step, int) or not (step.startswith(KIND) or step == "[key]"):
+            path = joined(path, step)
+    return path

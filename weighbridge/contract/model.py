@@ -1,0 +1,72 @@
+"""The whole contract."""
+
+from collections.abc import Iterator
+
+from weighbridge.contract.objectives import Availability, Sampling, Unknown
+from weighbridge.contract.parties import HumanText, Links, Party, Signature, Tax, Term
+from weighbridge.contract.resources import Resource, repeated
+from weighbridge.contract.scalars import (
+    MICROSECONDS,
+    Count,
+    Currency,
+    Instant,
+    Maybe,
+    Name,
+    Text,
+    Zone,
+)
+from weighbridge.contract.terms import Terms, clause, key
+
+
+class Contract(Terms):
+    """A signed, immutable, versioned document. After loading every switch has a value."""
+
+    contract_id: Name = clause("Identity, the same for all versions.")
+    version: Count = clause("Rises with every amendment.", default=1)
+    supersedes: Maybe[Count] = clause("The version that this one replaces.", default=None)
+    effective_us: Instant = key("effective", "From when this version holds.")
+    parties: tuple[Party, ...] = clause("Who; a provider and a lessee at least.")
+    term: Term = clause("When the contract holds.")
+    time_zone: Zone = clause("IANA name: borders of periods and deadlines. No default.")
+    currency: Currency = clause("ISO 4217 code of all money. No default.")
+    tax: Tax = clause("Tax on the prices.", default=Tax())
+    precedence: tuple[Text, ...] = clause("Which text wins, first to last.", default=("contract",))
+    human_text: Maybe[HumanText] = clause("The document that people signed.", default=None)
+    signatures: tuple[Signature, ...] = clause("Signatures of the parties.", default=())
+    resources: tuple[Resource, ...] = clause("What is leased.")
+    availability: tuple[Availability, ...] = clause("Availability objectives.", default=())
+    unknown: Unknown = clause("Who bears time that nobody saw. No default.")
+    sampling: Sampling = clause("How often the cards are read.", default=Sampling())
+    links: Links = clause("Other contracts.", default=Links())
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        yield from self._party_problems()
+        yield from self._version_problems()
+        yield from self._objective_problems()
+
+    def _party_problems(self) -> Iterator[tuple[str, str]]:
+        for role in ("provider", "lessee"):
+            if role not in [party.role for party in self.parties]:
+                yield "parties", f"no party is the {role}"
+        named = {party.id for party in self.parties}
+        for position, signature in enumerate(self.signatures):
+            if signature.party not in named:
+                yield f"signatures[{position}].party", f"`{signature.party}` is not a party"
+
+    def _version_problems(self) -> Iterator[tuple[str, str]]:
+        if self.supersedes is not None and self.supersedes >= self.version:
+            yield "supersedes", "must be an earlier version"
+        if not self.term.start_us <= self.effective_us < self.term.end_us:
+            yield "effective", "lies outside the term"
+
+    def _objective_problems(self) -> Iterator[tuple[str, str]]:
+        if not self.resources:
+            yield "resources", "nothing is leased"
+        yield from repeated("resources", [resource.id for resource in self.resources])
+        yield from repeated("availability", [objective.id for objective in self.availability])
+        for position, objective in enumerate(self.availability):
+            if objective.resolution_s() * MICROSECONDS < self.sampling.interval_us:
+                yield (
+                    f"availability[{position}].target",
+                    "has more digits than the sampling interval can resolve",
+                )

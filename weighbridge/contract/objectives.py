@@ -1,0 +1,136 @@
+"""What is promised over time, and how time is counted."""
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any, Literal
+
+from weighbridge.contract.scalars import Count, Maybe, Micros, Name, Target, Whole
+from weighbridge.contract.terms import Terms, clause, key
+
+Policy = Literal["down", "up", "excluded", "hold"]
+Op = Literal[">", ">="]
+PeriodKind = Literal["calendar_month", "contract_month", "calendar_year", "rolling"]
+
+SHORTEST_S: Mapping[PeriodKind, int] = {
+    "calendar_month": 28 * 86400 - 3600,
+    "contract_month": 28 * 86400 - 3600,
+    "calendar_year": 365 * 86400 - 3600,
+    "rolling": 0,
+}
+"""No period of the kind is shorter, a clock change counted."""
+
+DEFAULT_INTERVAL_US = 10_000_000
+
+STEP_S = {
+    "second": 1,
+    "outage_minutes_ceil": 60,
+    "outage_minutes_floor": 60,
+    "clock_minutes_touched": 60,
+    "clock_minutes_full": 60,
+}
+"""The smallest difference of counted time, for each granularity."""
+
+
+class MinOutage(Terms):
+    """An outage counts from this length on."""
+
+    seconds: Count = clause("Length of the whole outage, not cut at a period's border.")
+    op: Op = clause("`>=`: this length counts; `>`: it does not. No default: contracts differ.")
+
+
+class Counting(Terms):
+    """How bad time becomes counted time."""
+
+    granularity: Literal[
+        "second",
+        "outage_minutes_ceil",
+        "outage_minutes_floor",
+        "clock_minutes_touched",
+        "clock_minutes_full",
+    ] = clause(
+        "Exact seconds; each outage rounded to whole minutes; or whole minutes of the clock.",
+        default="second",
+    )
+    min_outage: Maybe[MinOutage] = clause("Shorter outages do not count.", default=None)
+    merge_gap_s: Whole = clause(
+        "Outages at most so far apart are one, and the gap counts. Must be written beside min_outage.",
+        default=0,
+    )
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.min_outage is not None and "merge_gap_s" not in self.model_fields_set:
+            yield "", "min_outage without merge_gap_s: repeated short outages would never count"
+
+
+class Availability(Terms):
+    """An objective: each unit's share of up time over the period is at least `target`."""
+
+    id: Name = clause("Name of the objective.")
+    unit: Literal["gpu", "node", "nvlink_domain", "cluster", "feed", "service"] = clause(
+        "What is judged.", default="node"
+    )
+    scope: Literal["per_unit", "all_of", "k_of_n", "pooled"] = clause(
+        "Each alone; up while all are; up while k are; average over all.", default="per_unit"
+    )
+    k: Maybe[Count] = clause("For k_of_n: how many must be up.", default=None)
+    target: Target = clause("Lowest share; met at exactly this share.")
+    period: PeriodKind = clause("Over which time.", default="calendar_month")
+    window_s: Maybe[Count] = clause("For rolling: its length.", default=None)
+    counting: Counting = clause("How bad time is counted.", default=Counting())
+    clock_start: Literal["first_bad_sample", "notice", "confirmation"] = clause(
+        "From when an outage counts.", default="first_bad_sample"
+    )
+    first_n_s: Whole = clause("Free seconds, see first_n_per.", default=0)
+    first_n_per: Literal["period", "outage"] = clause(
+        "Free seconds of each what.", default="period"
+    )
+    denominator: Literal["period", "period_minus_excluded", "service_time"] = clause(
+        "Divided by: the whole period, less excluded time, or cut to the time of service.",
+        default="service_time",
+    )
+    degraded: Literal["down", "up"] = clause("What degraded time is.", default="down")
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if (self.scope == "k_of_n") != (self.k is not None):
+            yield "k", "belongs to scope k_of_n, and only there"
+        if (self.period == "rolling") != (self.window_s is not None):
+            yield "window_s", "belongs to period rolling, and only there"
+        elif self.resolution_s() < STEP_S[self.counting.granularity]:
+            yield "target", "has more digits than the counting can resolve"
+
+    def resolution_s(self) -> Fraction:
+        """Seconds that the last digit of the target is worth in the shortest period."""
+        shortest = self.window_s if self.window_s is not None else SHORTEST_S[self.period]
+        return Fraction(shortest, self.target.denominator)
+
+
+class Unknown(Terms):
+    """Who bears time that nobody saw. `hold` reports a range and leaves it to the burden of proof."""
+
+    policy: Policy = clause("What unknown time is. No default.")
+    by_cause: Mapping[Name, Policy] = clause("Other policies for named causes.", default={})
+    contested: Policy = clause("What time under an identity conflict is.", default="hold")
+
+
+def _three_intervals(data: dict[str, Any]) -> int:
+    return 3 * int(data.get("interval_us", DEFAULT_INTERVAL_US))
+
+
+class Sampling(Terms):
+    """A sample covers the time to the next one if that comes within max_gap."""
+
+    interval_us: Micros = key("interval_s", "Time between samples.", default=DEFAULT_INTERVAL_US)
+    max_gap_us: Micros = key(
+        "max_gap_s", "Longest gap that is bridged.", default_factory=_three_intervals
+    )
+    first_report_within_us: Micros = key(
+        "first_report_within_s",
+        "Grace for the first report after the start.",
+        default=3_600_000_000,
+    )
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.interval_us == 0:
+            yield "interval_s", "must be above 0"
+        if self.max_gap_us < self.interval_us:
+            yield "max_gap_s", "is shorter than one interval"

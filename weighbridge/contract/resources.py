@@ -1,0 +1,190 @@
+"""What is leased: cards, nodes, how they are joined, what they must reach and who may use them."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Literal
+
+from weighbridge.contract.scalars import (
+    Amount,
+    Count,
+    Day,
+    Integer,
+    Maybe,
+    Name,
+    Ratio,
+    Share,
+    Switch,
+    Text,
+    Whole,
+)
+from weighbridge.contract.terms import Terms, clause, key
+
+
+class Accelerator(Terms):
+    """`sku` is a key of the SKU table; what is None is not promised beyond what the SKU's row says."""
+
+    sku: Text = clause("The card, by its key in the SKU table.")
+    form_factor: Maybe[Literal["SXM", "PCIe", "NVL"]] = clause("How it is built.", default=None)
+    memory_bytes: Maybe[Count] = clause("Device memory.", default=None)
+
+
+class Interconnect(Terms):
+    """How the cards and nodes are joined; None is no promise."""
+
+    nvlink_version: Maybe[Count] = clause("Generation of NVLink.", default=None)
+    nvlink_links: Maybe[Count] = clause("NVLink links that are up, per GPU.", default=None)
+    nvlink_domain: Maybe[Count] = clause("GPUs in one NVLink domain.", default=None)
+    fabric: Maybe[Literal["infiniband", "roce", "ethernet"]] = clause(
+        "Network between nodes.", default=None
+    )
+    ports: Maybe[Count] = clause("Fabric ports per node.", default=None)
+    port_gigabits: Maybe[Count] = clause("Rate of a port, in Gbit/s.", default=None)
+    rails: Maybe[Count] = clause("Rails of the fabric.", default=None)
+
+
+class Host(Terms):
+    """What the cards sit in; None is no promise."""
+
+    cpu: Maybe[Text] = clause("Model of the processor.", default=None)
+    memory_bytes: Maybe[Count] = clause("Main memory.", default=None)
+    nvme_bytes: Maybe[Count] = clause("Local NVMe storage.", default=None)
+    driver_at_least: Maybe[Text] = clause("Oldest driver allowed.", default=None)
+    driver_below: Maybe[Text] = clause("First driver not allowed.", default=None)
+
+
+class Capacity(Terms):
+    """What a GPU is worth in P, so that a count of GPUs becomes a capacity. P means nothing without a precision."""
+
+    unit: Literal["P"] = clause("PFLOPS.", default="P")
+    precision: Literal["fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "fp4", "int8"] = clause(
+        "Of which arithmetic."
+    )
+    sparsity: Literal["dense", "sparse"] = clause(
+        "Sparse figures are twice the dense.", default="dense"
+    )
+    basis: Literal["nameplate", "measured"] = clause(
+        "Datasheet or measurement.", default="nameplate"
+    )
+    per_gpu: Ratio = clause("P of one GPU.")
+    contracted: Maybe[Ratio] = clause(
+        "P promised; none: that of all contracted GPUs.", default=None
+    )
+
+
+class Floors(Terms):
+    """Lowest acceptable values; None is no promise."""
+
+    power_limit_milliwatts: Maybe[Count] = clause("Power limit.", default=None)
+    sm_clock_max_megahertz: Maybe[Count] = clause("Highest SM clock.", default=None)
+    memory_clock_max_megahertz: Maybe[Count] = clause("Highest memory clock.", default=None)
+    pcie_generation: Maybe[Count] = clause("PCIe generation.", default=None)
+    pcie_width: Maybe[Count] = clause("PCIe lanes.", default=None)
+    ecc: Maybe[Literal["on"]] = clause("Error correction.", default=None)
+    mig: Maybe[Literal["off"]] = clause("Multi-instance mode.", default=None)
+    throttling_share_max: Maybe[Share] = clause(
+        "Largest share of time below full clocks for want of power or cooling.", default=None
+    )
+
+
+class Exclusivity(Terms):
+    """`owners`: salted hashes that may hold memory; empty: whoever comes, but `max_owners` at a time."""
+
+    mode: Literal["exclusive", "shared"] = clause(
+        "Whether others may use the cards.", default="exclusive"
+    )
+    max_owners: Count = clause("Owners of processes at a time.", default=1)
+    owners: tuple[Text, ...] = clause("Salted hashes of the owners allowed.", default=())
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.mode == "exclusive" and self.max_owners != 1:
+            yield "max_owners", "exclusive means one owner at a time"
+        if len(self.owners) > self.max_owners and self.mode == "exclusive":
+            yield "owners", "exclusive means one owner"
+
+
+class Bound(Terms):
+    """A bound on an existing reading: data, not a new check."""
+
+    reading: Name = clause("Name of the reading in the catalogue; its unit is in the name.")
+    at_least: Maybe[Integer] = clause("Smallest value allowed.", default=None)
+    at_most: Maybe[Integer] = clause("Largest value allowed.", default=None)
+    while_: Literal["always", "busy"] = key("while", "When it must hold.", default="always")
+    for_share: Share = clause("Share of those samples that must hold it.", default=Fraction(1))
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.at_least is None and self.at_most is None:
+            yield "", "give at_least, at_most or both"
+        elif (
+            self.at_least is not None and self.at_most is not None and self.at_least > self.at_most
+        ):
+            yield "at_most", "is below at_least: nothing can meet both"
+
+
+class Slot(Terms):
+    """A place that a GPU fills. The obligation stays with it when the GPU is replaced."""
+
+    id: Name = clause("Name of the slot, `node.slot`.")
+    uuid: Maybe[Text] = clause("UUID of the GPU at the start.", default=None)
+    serial: Maybe[Text] = clause("Serial number of the GPU.", default=None)
+    host_serial: Maybe[Text] = clause("Serial number of the host.", default=None)
+
+
+class Location(Terms):
+    """Where the nodes stand."""
+
+    site: Text = clause("Site.")
+    country: Maybe[Text] = clause("Country.", default=None)
+    racks: tuple[Text, ...] = clause("Racks.", default=())
+    relocation_allowed: Switch = clause("Whether they may be moved.", default=False)
+
+
+class Batch(Terms):
+    """A part of the delivery."""
+
+    id: Name = clause("Name of the batch.")
+    nodes: Count = clause("Nodes in it.")
+    due: Day = clause("Last day in time, in the zone of the contract.")
+    value: Amount = clause("What it is worth, for damages.")
+
+
+class Resource(Terms):
+    """A line item: equal nodes of equal cards."""
+
+    id: Name = clause("Name of the line item.")
+    accelerator: Accelerator = clause("The card.")
+    nodes: Count = clause("Nodes contracted.")
+    per_node: Count = clause("GPUs in each node.")
+    spare_nodes: Whole = clause("Nodes that stand by.", default=0)
+    spares_on_same_spine: Switch = clause("Whether spares share the fabric.", default=True)
+    identity: Literal["slot", "uuid"] = clause("What carries the obligation.", default="slot")
+    slots: tuple[Slot, ...] = clause("The slots and what fills them at the start.", default=())
+    interconnect: Interconnect = clause("How cards and nodes are joined.", default=Interconnect())
+    host: Host = clause("What the cards sit in.", default=Host())
+    capacity: Maybe[Capacity] = clause("Worth in P.", default=None)
+    floors: Floors = clause("Lowest acceptable values.", default=Floors())
+    exclusivity: Exclusivity = clause("Who may use the cards.", default=Exclusivity())
+    virtualization: Literal["bare_metal", "vm_passthrough", "vgpu", "mig", "container"] = clause(
+        "What the lessee gets.", default="bare_metal"
+    )
+    bounds: tuple[Bound, ...] = clause("Bounds on readings.", default=())
+    location: Maybe[Location] = clause("Where.", default=None)
+    delivery: tuple[Batch, ...] = clause("Delivery in parts; empty: at the start.", default=())
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.virtualization == "mig" and self.floors.mig == "off":
+            yield "floors.mig", "MIG must be off, and MIG slices are what is leased"
+        if self.virtualization in ("vgpu", "mig") and self.capacity is not None:
+            yield "capacity", "P is counted for whole GPUs, and slices are what is leased"
+        if self.delivery and sum(batch.nodes for batch in self.delivery) != self.nodes:
+            yield "delivery", "the batches do not add up to the nodes contracted"
+        domain = self.interconnect.nvlink_domain
+        if domain is not None and domain > self.nodes * self.per_node:
+            yield "interconnect.nvlink_domain", "larger than all GPUs together"
+        yield from repeated("slots", [slot.id for slot in self.slots])
+
+
+def repeated(path: str, names: list[str]) -> Iterator[tuple[str, str]]:
+    """One problem for each name that was used before."""
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            yield f"{path}[{position}].id", f"`{name}` is used twice"
