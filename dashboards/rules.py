@@ -1,0 +1,134 @@
+"""Alert rules for Prometheus: one row per alert.
+
+The collector judges; a rule only says when a person must look.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from weighbridge import metrics
+
+MAX_CLOCK_SKEW_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """`hold` is how long `expr` must be true first; `summary` and `text` may use Prometheus' templates."""
+
+    name: str
+    expr: str
+    hold: str
+    severity: str
+    summary: str
+    text: str
+
+
+_FINDING = metrics.FINDING_ACTIVE.name
+_GPUS = metrics.CONTRACT_GPUS.name
+_TICK = metrics.TICK.name
+_SUBJECT = "{{ $labels.node }} {{ $labels.uuid }}"
+
+ALERTS = (
+    Alert(
+        "WeighbridgeBreach",
+        f'{_FINDING}{{severity="error",check!~"silent|never_reported|device_twice"}} == 1',
+        "0s",
+        "critical",
+        f"{{{{ $labels.contract }}}}: {{{{ $labels.check }}}} at {_SUBJECT}",
+        "What was delivered is not what the contract promises. The contract's page shows expected and observed.",
+    ),
+    Alert(
+        "WeighbridgeNodeSilent",
+        f'{_FINDING}{{check="silent"}} == 1',
+        "1m",
+        "critical",
+        "{{ $labels.contract }}: {{ $labels.node }} is silent",
+        "No sample within the contract's largest gap. Its time counts as unknown until its spool arrives.",
+    ),
+    Alert(
+        "WeighbridgeNeverReported",
+        f'{_FINDING}{{check="never_reported"}} == 1',
+        "0s",
+        "critical",
+        "{{ $labels.contract }}: {{ $labels.node }} never reported",
+        "The contract's term has begun, and there is no evidence that what it promises exists.",
+    ),
+    Alert(
+        "WeighbridgeDeviceTwice",
+        f'{_FINDING}{{check="device_twice"}} == 1',
+        "0s",
+        "critical",
+        "{{ $labels.contract }}: {{ $labels.uuid }} is in two places",
+        "One GPU is shown by two nodes, or claimed by two exclusive contracts. Its time is contested for both.",
+    ),
+    Alert(
+        "WeighbridgeObjectiveMissed",
+        f'{metrics.CONTRACT_AVAILABILITY.name}{{bound="high"}}'
+        f" < on (contract, objective) {metrics.CONTRACT_TARGET.name}",
+        "0s",
+        "critical",
+        "{{ $labels.contract }}: objective {{ $labels.objective }} is missed",
+        "Even if all unknown time had been good, availability of this period is {{ $value }}.",
+    ),
+    Alert(
+        "WeighbridgeObjectiveInDoubt",
+        f'{metrics.CONTRACT_AVAILABILITY.name}{{bound="low"}}'
+        f" < on (contract, objective) {metrics.CONTRACT_TARGET.name}"
+        f' unless on (contract, objective) {metrics.CONTRACT_AVAILABILITY.name}{{bound="high"}}'
+        f" < on (contract, objective) {metrics.CONTRACT_TARGET.name}",
+        "10m",
+        "warning",
+        "{{ $labels.contract }}: objective {{ $labels.objective }} is in doubt",
+        "It is met only if the time that nobody saw was good; at worst availability is {{ $value }}.",
+    ),
+    Alert(
+        "WeighbridgeCapacityNotReporting",
+        f'{_GPUS}{{state="reporting"}} < on (contract) {_GPUS}{{state="contracted"}}',
+        "5m",
+        "warning",
+        "{{ $labels.contract }}: only {{ $value }} GPUs report",
+        "Fewer GPUs report than are contracted.",
+    ),
+    Alert(
+        "WeighbridgeClockSkew",
+        f"abs({metrics.NODE_CLOCK_SKEW.name}) > {MAX_CLOCK_SKEW_SECONDS}",
+        "10m",
+        "warning",
+        "{{ $labels.node }}: its clock is {{ $value }} s off",
+        "Skew beyond two seconds weakens the evidence of this node. Check its time synchronization.",
+    ),
+    Alert(
+        "WeighbridgeCollectorStalled",
+        f"time() - {_TICK} > 60",
+        "1m",
+        "critical",
+        "The collector has logged no tick for {{ $value }} s",
+        "Nothing is judged meanwhile. Agents keep their reports and send them later.",
+    ),
+    Alert(
+        "WeighbridgeCollectorAbsent",
+        f"absent({_TICK})",
+        "5m",
+        "critical",
+        "Prometheus sees no collector",
+        "It does not answer, or it is not scraped.",
+    ),
+)
+
+
+def build() -> str:
+    """The rule file's YAML."""
+    group = {"name": "weighbridge", "rules": [_rule(alert) for alert in ALERTS]}
+    return yaml.safe_dump({"groups": [group]}, sort_keys=False, width=1000)
+
+
+def _rule(alert: Alert) -> dict[str, Any]:
+    return {
+        "alert": alert.name,
+        "expr": alert.expr,
+        "for": alert.hold,
+        "labels": {"severity": alert.severity},
+        "annotations": {"summary": alert.summary, "description": alert.text},
+    }
