@@ -1,8 +1,8 @@
 """Where the evidence rests, and what was derived from it: four narrow protocols and `open_store`.
 
-The log is the only thing that must survive. The entry index and the ledger are derived from it, are rebuilt from it when
-they are missing, and may lag behind it after a crash: each says up to which log index it has come, and is brought up from
-there.
+The log is the only thing that must survive. The entry index and the ledger are derived from it, are
+rebuilt from it when they are missing, and may lag behind it after a crash: each says up to which log
+index it has come, and is brought up from there.
 
 The log has one writer at a time. Reading is safe from any thread while another appends.
 """
@@ -57,7 +57,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What the index keeps of one entry; `chain` and `accepted` are null for anything but a report."""
+    """What the index keeps of one entry; only a report has `chain` and `accepted`."""
 
     index: int
     kind: EntryKind
@@ -67,7 +67,7 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True)
 class FindingPage:
-    """Findings in the order in which they were first written. Pass `after` on for the next page; null: no more."""
+    """Findings in the order they were first written. `after` leads to the next page; null: none."""
 
     findings: Sequence[Finding]
     after: int | None
@@ -90,7 +90,7 @@ class EvidenceLog(Protocol):
         ...
 
     def append(self, leaves: Sequence[bytes]) -> int:
-        """The index of the first of them; all are durable when it returns. Raises StoreFull, having kept none."""
+        """Index of the first; all are durable when it returns. Raises StoreFull, having kept none."""
         ...
 
     def leaves(self, start: int, limit: int) -> Iterator[bytes]:
@@ -113,7 +113,7 @@ class EvidenceLog(Protocol):
 
 
 class EntryIndex(Protocol):
-    """Finds entries by chain and by kind. Held in memory where ingest asks, written behind, rebuilt from the log."""
+    """Finds entries by chain and by kind. Written behind the log, and rebuilt from it."""
 
     def last(self, chain: ChainKey) -> Accepted | None:
         """The newest report of a chain, null for a chain not seen before."""
@@ -122,7 +122,7 @@ class EntryIndex(Protocol):
     def find(self, chain: ChainKey, seq: int) -> Accepted | None: ...
 
     def record(self, entries: Sequence[Indexed]) -> None:
-        """Know these appended entries from now on; they are in log order and follow the last ones recorded."""
+        """Know these appended entries from now on; they follow the last ones recorded."""
         ...
 
     def of_kinds(self, kinds: Collection[EntryKind]) -> Sequence[int]:
@@ -130,7 +130,7 @@ class EntryIndex(Protocol):
         ...
 
     def flush(self) -> None:
-        """Write behind what was recorded. A crash before it costs time at the next opening, and no knowledge."""
+        """Write what was recorded. A crash before it costs time at the next opening, no knowledge."""
         ...
 
     def close(self) -> None: ...
@@ -146,10 +146,11 @@ class Ledger(Protocol):
         folded: int,
         snapshots: Mapping[str, bytes],
     ) -> None:
-        """All in one transaction. A row supersedes the one of the same contract, node, device, chain and start.
+        """All in one transaction, or nothing. Raises StoreFull.
 
-        Findings are known by contract, node, device, code and `since_us`, and the newest word on one replaces the
-        older. `folded` is the log index of the first entry not yet folded. Snapshots not named stay as they are.
+        A row supersedes the one of the same contract, node, device, chain and start. Findings are
+        known by contract, node, device, code and `since_us`; the newest word on one replaces the older.
+        `folded` is the index of the first entry not yet folded. Snapshots not named stay as they are.
         """
         ...
 
@@ -161,7 +162,7 @@ class Ledger(Protocol):
         as_of_us: int | None = None,
         node: str | None = None,
     ) -> Sequence[Row]:
-        """Rows that touch [start_us, end_us), by node, device, chain and start; as they stood at `as_of_us`."""
+        """Rows that touch [start_us, end_us), by node, device, chain, start; as known at `as_of_us`."""
         ...
 
     def findings(
@@ -197,7 +198,7 @@ class Store:
 
 
 def open_store(url: str) -> Store:
-    """Open the store at `embedded:DIRECTORY` for writing, migrated to this version and repaired after a crash.
+    """Open the store at `embedded:DIRECTORY` for writing, migrated and repaired after a crash.
 
     Raises StorageError: WrongVersion, StoreInUse, CorruptStore.
     """

@@ -1,0 +1,182 @@
+"""The one SQLite file, `index.sqlite`: what is derived from the log, and can be made again from it.
+
+Because it can be made again, it has no migrations: a file of another schema is set aside by being made anew.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    create_engine,
+    event,
+    text,
+)
+from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from collector.storage import StorageError, StoreFull
+
+SCHEMA = 1
+BUSY_SECONDS = 30
+metadata = MetaData()
+
+progress = Table(
+    "progress",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+chains = Table(
+    "chains",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key_id", String, nullable=False),
+    Column("chain", String, nullable=False),
+    Column("stream", String, nullable=False),
+    UniqueConstraint("key_id", "chain", "stream"),
+)
+reports = Table(
+    "reports",
+    metadata,
+    Column("chain_id", Integer, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("payload_hash", LargeBinary, nullable=False),
+    Column("entry", BigInteger, nullable=False),
+    Column("received_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+records = Table(
+    "records",
+    metadata,
+    Column("entry", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String, nullable=False),
+)
+rows = Table(
+    "rows",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("contract", String, nullable=False),
+    Column("node", String, nullable=False),
+    Column("device", String, nullable=False),
+    Column("chain", String, nullable=False),
+    Column("start_us", BigInteger, nullable=False),
+    Column("end_us", BigInteger, nullable=False),
+    Column("state", String, nullable=False),
+    Column("cause", String, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("superseded_us", BigInteger),
+    Index("rows_by_time", "contract", "start_us"),
+)
+Index(
+    "rows_current",
+    rows.c.contract,
+    rows.c.node,
+    rows.c.device,
+    rows.c.chain,
+    rows.c.start_us,
+    unique=True,
+    sqlite_where=rows.c.superseded_us.is_(None),
+)
+findings = Table(
+    "findings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("contract", String, nullable=False),
+    Column("node", String, nullable=False),
+    Column("device", String, nullable=False),
+    Column("code", String, nullable=False),
+    Column("severity", String, nullable=False),
+    Column("verdict", String, nullable=False),
+    Column("level", String, nullable=False),
+    Column("expected", String, nullable=False),
+    Column("observed", String, nullable=False),
+    Column("answerable", String, nullable=False),
+    Column("since_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger),
+    UniqueConstraint("contract", "node", "device", "code", "since_us"),
+)
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("state", LargeBinary, nullable=False),
+)
+
+
+def open_derived(path: Path) -> Engine:
+    """The file at `path`, made anew where it is missing, of another schema, or no database."""
+    engine = _connect(path)
+    try:
+        if _schema(engine) == SCHEMA:
+            return engine
+    except DatabaseError as error:
+        if isinstance(error, OperationalError):
+            raise
+    engine.dispose()
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return _create(path)
+
+
+def _connect(path: Path) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_SECONDS}
+    )
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """WAL, so that reading never waits for writing; the driver begins no transaction by itself.
+
+    Not synced on each commit: a power cut may lose the last ones, and the log has them.
+    """
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "temp_store=MEMORY"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _schema(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(text("PRAGMA user_version")).scalar_one())
+
+
+def _create(path: Path) -> Engine:
+    engine = _connect(path)
+    with writing(engine) as connection:
+        metadata.create_all(connection)
+        connection.execute(text(f"PRAGMA user_version = {SCHEMA}"))
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One write transaction. Raises StoreFull or StorageError, having written nothing."""
+    try:
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+    except OperationalError as error:
+        kind = StoreFull if "full" in str(error.orig) else StorageError
+        raise kind(f"write to {engine.url.database}: {error.orig}") from error

@@ -1,0 +1,179 @@
+"""The embedded store: segments and tree for the log, one SQLite file for what is derived from it.
+
+DIR/store.json            version, origin, simulation
+DIR/evidence/segments/    the evidence; everything else under evidence/ and index.sqlite is derived
+DIR/evidence/tree
+DIR/index.sqlite
+DIR/lock                  held by the process that has the store open
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from collector.storage import (
+    CorruptStore,
+    StorageError,
+    Store,
+    StoreInfo,
+    StoreInUse,
+    WrongVersion,
+)
+from collector.storage.derived import open_derived
+from collector.storage.index import SqliteIndex
+from collector.storage.ledger import SqliteLedger
+from collector.storage.segments import Segments, sync_directory
+from collector.storage.tree import TreeFile
+from weighbridge.evidence import Entry, entry
+
+VERSION = 1
+SEGMENT_BYTES = 64 << 20
+TREE_BATCH = 4096
+
+
+class EmbeddedLog:
+    """The log in a directory. One thread appends; any thread reads what is durable."""
+
+    def __init__(self, directory: Path, segment_bytes: int, lock: int) -> None:
+        self._lock = lock
+        self._tree = TreeFile(directory / "tree")
+        self._segments = Segments(
+            directory / "segments", segment_bytes, self._tree.holds, self._tree.sync
+        )
+        self._restore_tree()
+        self._size = self._segments.size
+
+    def _restore_tree(self) -> None:
+        """Trust what was synced, and make the rest again from the rows."""
+        held = self._tree.keep(self._segments.last_first)
+        while held < self._segments.size:
+            self._tree.append(self._segments.leaves(held, TREE_BATCH))
+            held = self._tree.size
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def append(self, leaves: Sequence[bytes]) -> int:
+        first = self._size
+        self._segments.append(leaves)
+        try:
+            self._tree.append(leaves)
+        except StorageError:
+            self._segments.take_back(len(leaves))
+            raise
+        self._size = first + len(leaves)
+        return first
+
+    def leaves(self, start: int, limit: int) -> Iterator[bytes]:
+        return self._segments.leaves(start, max(0, min(limit, self._size - start)))
+
+    def read(self, start: int, limit: int) -> Iterator[Entry]:
+        for index, leaf in enumerate(self.leaves(start, limit), start):
+            try:
+                yield entry(index, leaf)
+            except ValueError as error:
+                raise CorruptStore(f"entry {index} is no entry: {error}") from error
+
+    def node(self, level: int, index: int) -> bytes:
+        return self._tree.node(level, index)
+
+    def root(self) -> bytes:
+        return self._tree.root()
+
+    def close(self) -> None:
+        self._segments.close()
+        self._tree.sync()
+        self._tree.close()
+        os.close(self._lock)
+
+
+def create_store(directory: Path, info: StoreInfo) -> None:
+    """A new, empty store. Raises StorageError where there is one already."""
+    if (directory / "store.json").exists():
+        raise StorageError(f"{directory} holds a store already")
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (directory / "evidence" / "segments").mkdir(parents=True)
+    for made in (directory / "evidence", directory, directory.parent):
+        sync_directory(made)
+    described = {"version": VERSION, "origin": info.origin, "simulation": info.simulation}
+    _write_description(directory, described)
+
+
+def open_embedded(directory: Path, segment_bytes: int = SEGMENT_BYTES) -> Store:
+    """What `open_store` promises. A segment is sealed by the first append after it passed `segment_bytes`."""
+    lock = _lock(directory)
+    try:
+        described = _migrate(directory, _read_description(directory))
+        log = EmbeddedLog(directory / "evidence", segment_bytes, lock)
+        engine = open_derived(directory / "index.sqlite")
+        index = SqliteIndex(engine)
+        index.catch_up(log)
+    except BaseException:
+        os.close(lock)
+        raise
+    info = StoreInfo(origin=described["origin"], simulation=described["simulation"])
+    return Store(info, log, index, SqliteLedger(engine))
+
+
+def _lock(directory: Path) -> int:
+    try:
+        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError(f"{directory} holds no store: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise StoreInUse(f"{directory} is open in another process") from error
+    return descriptor
+
+
+def read_info(directory: Path) -> StoreInfo:
+    """What the store says of itself, without opening it. Raises StorageError."""
+    described = _read_description(directory)
+    return StoreInfo(described["origin"], bool(described.get("simulation", False)))
+
+
+def _read_description(directory: Path) -> dict[str, Any]:
+    path = directory / "store.json"
+    try:
+        described = json.loads(path.read_bytes())
+        version = described["version"]
+    except OSError as error:
+        raise StorageError(f"{directory} holds no store: {path.name}: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptStore(f"{path}: not the description of a store") from error
+    if not isinstance(version, int) or version > VERSION:
+        raise WrongVersion(f"{path}: version {version}; this program knows up to {VERSION}")
+    return dict(described)
+
+
+def _write_description(directory: Path, described: Mapping[str, Any]) -> None:
+    """Replaced as a whole: after a crash it is the old one or the new one."""
+    new = directory / "store.json.new"
+    with new.open("w") as file:
+        json.dump(described, file, sort_keys=True)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(directory / "store.json")
+    sync_directory(directory)
+
+
+def _add_simulation(described: dict[str, Any]) -> dict[str, Any]:
+    """Version 0 knew no simulated stores."""
+    return described | {"simulation": False}
+
+
+MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {0: _add_simulation}
+"""From each older version to the next."""
+
+
+def _migrate(directory: Path, described: dict[str, Any]) -> dict[str, Any]:
+    while (version := described["version"]) < VERSION:
+        described = MIGRATIONS[version](described) | {"version": version + 1}
+        _write_description(directory, described)
+    return described

@@ -1,0 +1,170 @@
+"""The entry index on SQLite: the newest report of every chain in memory, the rest on disk, written behind."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+
+from sqlalchemy import Engine, func, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from collector.storage import Accepted, ChainKey, CorruptStore, EvidenceLog, Indexed
+from collector.storage.derived import chains, progress, records, reports, writing
+from weighbridge.evidence import Entry, EntryKind, Tick
+from weighbridge.wire import digest, parse
+
+CATCH_UP_ENTRIES = 4096
+UNLISTED = frozenset({EntryKind.REPORT, EntryKind.TICK})
+INSERT_REPORT = (
+    "INSERT OR REPLACE INTO reports (chain_id, seq, payload_hash, entry, received_us)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
+
+
+class SqliteIndex:
+    """For one caller at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._ids: dict[ChainKey, int] = {}
+        self._last: dict[ChainKey, Accepted] = {}
+        self._pending: list[Indexed] = []
+        self._fresh: dict[tuple[ChainKey, int], Accepted] = {}
+        self._records: dict[int, EntryKind] = {}
+        self._indexed = 0
+        self._load()
+
+    def _load(self) -> None:
+        newest = (
+            select(reports.c.chain_id, func.max(reports.c.seq).label("seq"))
+            .group_by(reports.c.chain_id)
+            .subquery()
+        )
+        query = select(chains, reports).join_from(chains, newest, chains.c.id == newest.c.chain_id)
+        query = query.join(
+            reports, (reports.c.chain_id == newest.c.chain_id) & (reports.c.seq == newest.c.seq)
+        )
+        with self._engine.connect() as connection:
+            for row in connection.execute(query):
+                chain = ChainKey(row.key_id, row.chain, row.stream)
+                self._ids[chain] = row.id
+                self._last[chain] = _accepted(row.seq, row.payload_hash, row.entry, row.received_us)
+            for row in connection.execute(select(records).order_by(records.c.entry)):
+                self._records[row.entry] = EntryKind(row.kind)
+            indexed = select(progress.c.value).where(progress.c.name == "indexed")
+            self._indexed = connection.execute(indexed).scalar() or 0
+
+    def catch_up(self, log: EvidenceLog) -> None:
+        """Record what the log has and the index has not. Raises CorruptStore if the log is the shorter one."""
+        if self._indexed > log.size:
+            raise CorruptStore(
+                f"the index knows {self._indexed} entries, the segments hold {log.size}: evidence is"
+                f" missing (to go on without it, delete {self._engine.url.database})"
+            )
+        received_us = self._tick_before(log, self._indexed)
+        while self._indexed < log.size:
+            batch = []
+            for entry in log.read(self._indexed, CATCH_UP_ENTRIES):
+                received_us = _wall_us(entry) if entry.kind is EntryKind.TICK else received_us
+                batch.append(indexed(entry, received_us))
+            self.record(batch)
+            self.flush()
+
+    def _tick_before(self, log: EvidenceLog, index: int) -> int:
+        while index > 0:
+            index -= 1
+            entry = next(iter(log.read(index, 1)))
+            if entry.kind is EntryKind.TICK:
+                return _wall_us(entry)
+        return 0
+
+    def last(self, chain: ChainKey) -> Accepted | None:
+        return self._last.get(chain)
+
+    def find(self, chain: ChainKey, seq: int) -> Accepted | None:
+        fresh = self._fresh.get((chain, seq))
+        if fresh is not None or chain not in self._ids:
+            return fresh
+        query = select(reports).where(reports.c.chain_id == self._ids[chain], reports.c.seq == seq)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        return _accepted(row.seq, row.payload_hash, row.entry, row.received_us)
+
+    def record(self, entries: Sequence[Indexed]) -> None:
+        for entry in entries:
+            self._indexed = entry.index + 1
+            if entry.chain is not None and entry.accepted is not None:
+                self._last[entry.chain] = entry.accepted
+                self._fresh[entry.chain, entry.accepted.seq] = entry.accepted
+            elif entry.kind not in UNLISTED:
+                self._records[entry.index] = entry.kind
+            self._pending.append(entry)
+
+    def of_kinds(self, kinds: Collection[EntryKind]) -> Sequence[int]:
+        return [index for index, kind in self._records.items() if kind in kinds]
+
+    def flush(self) -> None:
+        if not self._pending:
+            return
+        ids = dict(self._ids)
+        with writing(self._engine) as connection:
+            listed = [
+                {"entry": entry.index, "kind": str(entry.kind)}
+                for entry in self._pending
+                if entry.kind not in UNLISTED
+            ]
+            if listed:
+                connection.execute(upsert(records).on_conflict_do_nothing(), listed)
+            for entry in self._pending:
+                if entry.chain is not None and entry.chain not in ids:
+                    new = insert(chains).values(asdict(entry.chain)).returning(chains.c.id)
+                    ids[entry.chain] = connection.execute(new).scalar_one()
+            accepted = _report_rows(self._pending, ids)
+            if accepted:
+                connection.exec_driver_sql(INSERT_REPORT, accepted)
+            mark = upsert(progress).values(name="indexed", value=self._indexed)
+            connection.execute(
+                mark.on_conflict_do_update(
+                    index_elements=[progress.c.name], set_={"value": self._indexed}
+                )
+            )
+        self._ids = ids
+        self._pending.clear()
+        self._fresh.clear()
+
+    def close(self) -> None:
+        self.flush()
+
+
+def _report_rows(
+    entries: Sequence[Indexed], ids: Mapping[ChainKey, int]
+) -> list[tuple[int, int, bytes, int, int]]:
+    return [
+        (
+            ids[entry.chain],
+            entry.accepted.seq,
+            bytes.fromhex(entry.accepted.payload_hash),
+            entry.accepted.index,
+            entry.accepted.received_us,
+        )
+        for entry in entries
+        if entry.chain is not None and entry.accepted is not None
+    ]
+
+
+def _accepted(seq: int, payload_hash: bytes, index: int, received_us: int) -> Accepted:
+    return Accepted(seq, payload_hash.hex(), index, received_us)
+
+
+def _wall_us(entry: Entry) -> int:
+    return Tick.model_validate(parse(entry.envelope.payload)).wall_us
+
+
+def indexed(entry: Entry, received_us: int) -> Indexed:
+    """What the index keeps of an entry that was read back from the log."""
+    if entry.kind is not EntryKind.REPORT:
+        return Indexed(entry.index, entry.kind)
+    report = parse(entry.envelope.payload)
+    chain = ChainKey(entry.envelope.key_id, report["chain"], report["stream"])
+    accepted = Accepted(report["seq"], digest(entry.envelope.payload), entry.index, received_us)
+    return Indexed(entry.index, entry.kind, chain, accepted)

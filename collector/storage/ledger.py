@@ -1,0 +1,139 @@
+"""The ledger on SQLite."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from sqlalchemy import Engine, RowMapping, bindparam, insert, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from collector.storage import FindingPage
+from collector.storage.derived import findings as findings_table
+from collector.storage.derived import progress, snapshots, writing
+from collector.storage.derived import rows as rows_table
+from weighbridge.checks import Severity, Verdict
+from weighbridge.judge import Finding, Row, State
+
+ROW_FIELDS = tuple(field.name for field in fields(Row))
+FINDING_FIELDS = tuple(field.name for field in fields(Finding))
+FINDING_KEY = ("contract", "node", "device", "code", "since_us")
+
+SUPERSEDE = (
+    update(rows_table)
+    .where(
+        rows_table.c.contract == bindparam("b_contract"),
+        rows_table.c.node == bindparam("b_node"),
+        rows_table.c.device == bindparam("b_device"),
+        rows_table.c.chain == bindparam("b_chain"),
+        rows_table.c.start_us == bindparam("b_start_us"),
+        rows_table.c.superseded_us.is_(None),
+    )
+    .values(superseded_us=bindparam("b_recorded_us"))
+)
+INSERT_FINDING = upsert(findings_table)
+UPSERT_FINDING = INSERT_FINDING.on_conflict_do_update(
+    index_elements=FINDING_KEY,
+    set_={
+        name: INSERT_FINDING.excluded[name] for name in FINDING_FIELDS if name not in FINDING_KEY
+    },
+)
+INSERT_SNAPSHOT = upsert(snapshots)
+UPSERT_SNAPSHOT = INSERT_SNAPSHOT.on_conflict_do_update(
+    index_elements=[snapshots.c.name], set_={"state": INSERT_SNAPSHOT.excluded.state}
+)
+
+
+class SqliteLedger:
+    """Any thread may write or read; writes wait for each other."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def write(
+        self,
+        rows: Sequence[Row],
+        findings: Sequence[Finding],
+        folded: int,
+        snapshots: Mapping[str, bytes],
+    ) -> None:
+        with writing(self._engine) as connection:
+            for row in rows:
+                values = asdict(row)
+                connection.execute(SUPERSEDE, {f"b_{name}": values[name] for name in ROW_FIELDS})
+                connection.execute(insert(rows_table), values)
+            if findings:
+                connection.execute(UPSERT_FINDING, [asdict(finding) for finding in findings])
+            if snapshots:
+                states = [{"name": name, "state": state} for name, state in snapshots.items()]
+                connection.execute(UPSERT_SNAPSHOT, states)
+            mark = upsert(progress).values(name="folded", value=folded)
+            connection.execute(
+                mark.on_conflict_do_update(index_elements=[progress.c.name], set_={"value": folded})
+            )
+
+    def rows(
+        self,
+        contract: str,
+        start_us: int,
+        end_us: int,
+        as_of_us: int | None = None,
+        node: str | None = None,
+    ) -> Sequence[Row]:
+        table = rows_table.c
+        query = select(*(table[name] for name in ROW_FIELDS)).where(
+            table.contract == contract, table.start_us < end_us, table.end_us > start_us
+        )
+        if node is not None:
+            query = query.where(table.node == node)
+        if as_of_us is None:
+            query = query.where(table.superseded_us.is_(None))
+        else:
+            standing = or_(table.superseded_us.is_(None), table.superseded_us > as_of_us)
+            query = query.where(table.recorded_us <= as_of_us, standing)
+        query = query.order_by(table.node, table.device, table.chain, table.start_us)
+        with self._engine.connect() as connection:
+            return [_row(row) for row in connection.execute(query).mappings()]
+
+    def findings(
+        self,
+        contract: str | None = None,
+        open_only: bool = False,
+        after: int | None = None,
+        limit: int = 100,
+    ) -> FindingPage:
+        table = findings_table.c
+        query = select(findings_table).order_by(table.id).limit(limit)
+        if contract is not None:
+            query = query.where(table.contract == contract)
+        if open_only:
+            query = query.where(table.until_us.is_(None))
+        if after is not None:
+            query = query.where(table.id > after)
+        with self._engine.connect() as connection:
+            found = connection.execute(query).mappings().all()
+        following = found[-1]["id"] if len(found) == limit else None
+        return FindingPage([_finding(row) for row in found], following)
+
+    def folded(self) -> int:
+        query = select(progress.c.value).where(progress.c.name == "folded")
+        with self._engine.connect() as connection:
+            value = connection.execute(query).scalar()
+        return 0 if value is None else value
+
+    def snapshots(self) -> Mapping[str, bytes]:
+        with self._engine.connect() as connection:
+            return {row.name: row.state for row in connection.execute(select(snapshots))}
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _row(mapping: RowMapping) -> Row:
+    values: dict[str, Any] = {name: mapping[name] for name in ROW_FIELDS}
+    return Row(**values | {"state": State(values["state"])})
+
+
+def _finding(mapping: RowMapping) -> Finding:
+    values: dict[str, Any] = {name: mapping[name] for name in FINDING_FIELDS}
+    severity, verdict = Severity(values["severity"]), Verdict(values["verdict"])
+    return Finding(**values | {"severity": severity, "verdict": verdict})

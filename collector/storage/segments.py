@@ -1,0 +1,266 @@
+"""Append-only segment files: the one place where evidence bytes rest.
+
+A segment is `<first index, 16 digits>.seg`: 16 bytes of header (magic and first index), then rows. A
+row is the length of its leaf, the CRC-32 of the leaf (both u32, little-endian), and the leaf. Only the
+last segment grows.
+
+A row is acknowledged only after `fdatasync`, and the directory is synced when a file is made. After a
+crash the last segment may end in a torn row: no one was told of it, and it is cut.
+"""
+
+import errno
+import logging
+import mmap
+import os
+import struct
+import weakref
+import zlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from collector.storage import CorruptStore, StorageError, StoreFull
+
+logger = logging.getLogger("weighbridge.storage")
+
+MAGIC = b"WBSEG\x00\x00\x01"
+HEADER = struct.Struct("<8sQ")
+ROW = struct.Struct("<II")
+READ_BYTES = 1 << 20
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def storage_error(action: str, path: Path, error: OSError) -> StorageError:
+    """The error to raise when the operating system refuses; StoreFull where it refuses for want of room."""
+    kind = StoreFull if error.errno in NO_ROOM else StorageError
+    return kind(f"{action} {path}: {error.strerror}")
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes, offset: int) -> None:
+    """Every byte at `offset`, or OSError."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written
+
+
+class Segment:
+    """One file, opened. `offsets` lists where each row starts, and where the next one would."""
+
+    def __init__(self, path: Path, first: int, writable: bool) -> None:
+        self.path = path
+        self.first = first
+        self.descriptor = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
+        weakref.finalize(self, os.close, self.descriptor)
+        self.offsets = array("Q", [HEADER.size])
+
+    @property
+    def count(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def end(self) -> int:
+        return self.offsets[-1]
+
+    def scan(self) -> int:
+        """Find the rows; return the file's size, which is `end` unless the tail is not a whole row."""
+        size = os.fstat(self.descriptor).st_size
+        if size < HEADER.size:
+            return size
+        with mmap.mmap(self.descriptor, size, access=mmap.ACCESS_READ) as data:
+            self._check_header(data[: HEADER.size])
+            offset = HEADER.size
+            while offset + ROW.size <= size:
+                length, _ = ROW.unpack_from(data, offset)
+                offset += ROW.size + length
+                if offset > size:
+                    break
+                self.offsets.append(offset)
+        return size
+
+    def _check_header(self, header: bytes) -> None:
+        if header != HEADER.pack(MAGIC, self.first):
+            raise CorruptStore(f"{self.path}: offset 0: not the header of this segment")
+
+    def leaves(self, start: int, stop: int) -> Iterator[bytes]:
+        """Rows [start, stop) of this file, each checked. Raises CorruptStore."""
+        while start < stop:
+            upto = start + 1
+            while upto < stop and self.offsets[upto + 1] - self.offsets[start] <= READ_BYTES:
+                upto += 1
+            base = self.offsets[start]
+            data = os.pread(self.descriptor, self.offsets[upto] - base, base)
+            for row in range(start, upto):
+                yield self._checked(data, row, base)
+            start = upto
+
+    def _checked(self, data: bytes, row: int, base: int) -> bytes:
+        offset = self.offsets[row] - base
+        leaf = data[offset + ROW.size : self.offsets[row + 1] - base]
+        header = data[offset : offset + ROW.size]
+        if header != ROW.pack(len(leaf), zlib.crc32(leaf)):
+            raise CorruptStore(
+                f"{self.path}: offset {self.offsets[row]}: row does not match its CRC"
+            )
+        return leaf
+
+    def sound_rows(self) -> int:
+        """How many rows from the first on match their CRC."""
+        sound = 0
+        try:
+            for _ in self.leaves(0, self.count):
+                sound += 1
+        except CorruptStore:
+            return sound
+        return sound
+
+    def truncate(self, count: int) -> None:
+        """Keep the first `count` rows."""
+        os.ftruncate(self.descriptor, self.offsets[count])
+        del self.offsets[count + 1 :]
+
+
+class Segments:
+    """All segments of one directory, in order. One thread appends; any thread reads."""
+
+    def __init__(
+        self,
+        directory: Path,
+        segment_bytes: int,
+        durable: Callable[[int], bool],
+        before_new: Callable[[], None],
+    ) -> None:
+        """Open and repair.
+
+        `durable(index)` says that a row is known to have been durable, so that its loss is corruption
+        and no torn tail. `before_new` runs before a segment is begun.
+        """
+        self._directory = directory
+        self._segment_bytes = segment_bytes
+        self._before_new = before_new
+        if not directory.is_dir():
+            raise CorruptStore(f"{directory} is missing")
+        self._firsts = sorted(int(path.stem) for path in directory.glob("*.seg"))
+        self._sealed = lru_cache(maxsize=8)(self._open_sealed)
+        self._live = self._open_last(durable)
+        self.size = self._live.first + self._live.count if self._live is not None else 0
+
+    def _path(self, first: int) -> Path:
+        return self._directory / f"{first:016d}.seg"
+
+    def _open_last(self, durable: Callable[[int], bool]) -> Segment | None:
+        if not self._firsts:
+            return None
+        segment = Segment(self._path(self._firsts[-1]), self._firsts[-1], writable=True)
+        size = segment.scan()
+        if size < HEADER.size:
+            return self._drop_unbegun(segment, durable)
+        sound = segment.sound_rows()
+        if durable(segment.first + sound):
+            place = f"{segment.path}: offset {segment.offsets[sound]}"
+            raise CorruptStore(
+                f"{place}: row {segment.first + sound} was acknowledged and is damaged"
+            )
+        if segment.offsets[sound] < size:
+            lost = size - segment.offsets[sound]
+            logger.warning("%s: cut a torn tail of %d bytes", segment.path, lost)
+            segment.truncate(sound)
+            os.fdatasync(segment.descriptor)
+        return segment
+
+    def _drop_unbegun(self, segment: Segment, durable: Callable[[int], bool]) -> Segment | None:
+        """A crash came between making the file and writing its header."""
+        if durable(segment.first):
+            raise CorruptStore(f"{segment.path}: offset 0: the header is missing")
+        logger.warning("%s: removed, it was never begun", segment.path)
+        segment.path.unlink()
+        self._firsts.pop()
+        return self._open_last(durable)
+
+    def _open_sealed(self, first: int) -> Segment:
+        segment = Segment(self._path(first), first, writable=False)
+        size = segment.scan()
+        following = self._firsts[self._firsts.index(first) + 1]
+        if first + segment.count != following or segment.end != size:
+            rows = following - first
+            place = f"{segment.path}: offset {segment.end}"
+            raise CorruptStore(f"{place}: {segment.count} whole rows instead of {rows}")
+        return segment
+
+    @property
+    def last_first(self) -> int:
+        """Index of the first row of the segment that grows."""
+        return self._firsts[-1] if self._firsts else 0
+
+    def append(self, leaves: Sequence[bytes]) -> None:
+        """Durable when it returns. Raises StoreFull or StorageError, having kept nothing."""
+        segment = self._live
+        if segment is None or segment.end >= self._segment_bytes:
+            segment = self._begin(self.size)
+        rows = b"".join(part for leaf in leaves for part in (self._row(leaf), leaf))
+        try:
+            write_all(segment.descriptor, rows, segment.end)
+            os.fdatasync(segment.descriptor)
+        except OSError as error:
+            os.ftruncate(segment.descriptor, segment.end)
+            raise storage_error("append to", segment.path, error) from error
+        end = segment.end
+        for leaf in leaves:
+            end += ROW.size + len(leaf)
+            segment.offsets.append(end)
+        self.size += len(leaves)
+
+    @staticmethod
+    def _row(leaf: bytes) -> bytes:
+        return ROW.pack(len(leaf), zlib.crc32(leaf))
+
+    def _begin(self, first: int) -> Segment:
+        """A new segment, durable by name and header before any row is written into it."""
+        path = self._path(first)
+        try:
+            self._before_new()
+            with path.open("xb") as file:
+                file.write(HEADER.pack(MAGIC, first))
+            sync_directory(self._directory)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise storage_error("begin", path, error) from error
+        self._live = Segment(path, first, writable=True)
+        self._firsts.append(first)
+        return self._live
+
+    def take_back(self, count: int) -> None:
+        """Forget the last `count` rows, which nobody was told of. They are of the last append."""
+        if self._live is not None:
+            self._live.truncate(self._live.count - count)
+            self.size -= count
+
+    def leaves(self, start: int, limit: int) -> Iterator[bytes]:
+        """At most `limit` leaves from `start` on. Raises CorruptStore."""
+        stop = min(start + limit, self.size)
+        while start < stop:
+            segment = self._holding(start)
+            upto = min(stop, segment.first + segment.count)
+            yield from segment.leaves(start - segment.first, upto - segment.first)
+            start = upto
+
+    def _holding(self, index: int) -> Segment:
+        live = self._live
+        if live is not None and index >= live.first:
+            return live
+        return self._sealed(self._firsts[bisect_right(self._firsts, index) - 1])
+
+    def close(self) -> None:
+        self._live = None
+        self._sealed.cache_clear()
