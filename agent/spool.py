@@ -1,0 +1,477 @@
+"""The spool: a report is durable here before it is sent, and stays until it is acknowledged and its
+room is needed.
+
+One preallocated file, so that a full disk cannot silence it. Two superblocks (written in turn) say
+which chain is current and what is acknowledged; behind them lies a ring of frames, each starting on
+a sector. A frame is valid if its checksum is, so the ring explains itself: whatever is valid is
+held, in the order of `ordinal`, and a torn write is no frame.
+
+Sealed reports cannot be renumbered. When the chain is broken (unacknowledged reports had to be
+dropped, or the collector knows another history), `restart_chain` mints a new chain and seals what
+is still held again into it, in order and under the same numbers; the first one declares what is
+missing before it.
+"""
+
+import fcntl
+import mmap
+import os
+import secrets
+import struct
+import threading
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import zstandard
+
+from weighbridge.wire import Gap
+
+SECTOR = 512
+SMALLEST = 64 * 1024
+
+_SUPERBLOCK = struct.Struct("<8sIIQ16sQ16sQQ")
+_SUPER_MAGIC = b"WBSPOOL1"
+_SUPER_OFFSETS = (0, 4096)
+_RING_OFFSET = 8192
+_FRAME = struct.Struct("<8sIIQQ16s32s")
+_FRAME_MAGIC = b"WBFRAME1"
+_CHECKED_FROM = 12
+_NO_CHAIN = bytes(16)
+
+
+class SpoolError(Exception):
+    """The spool cannot do what was asked. The message says why, and what would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The place of the next report: what its `chain`, `seq`, `prev` and `gaps` have to say."""
+
+    chain: str
+    seq: int
+    prev: str | None
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A report in the spool: its number and the exact envelope."""
+
+    seq: int
+    envelope: bytes
+
+
+Reseal = Callable[[bytes, Callable[[str | None], Slot]], tuple[Slot, bytes, str]]
+"""(old envelope, old `prev` -> new slot) -> (the slot, the new envelope, its payload hash)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    ordinal: int
+    chain: bytes
+    seq: int
+    payload_hash: bytes
+    sector: int
+    length: int
+
+    @property
+    def sectors(self) -> int:
+        return _sectors(self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class _Super:
+    generation: int
+    chain: bytes
+    acknowledged: int
+    carry_chain: bytes
+    carry_from: int
+    ring_bytes: int
+
+    def pack(self) -> bytes:
+        body = _SUPERBLOCK.pack(
+            _SUPER_MAGIC, 0, 1, self.generation, self.chain, self.acknowledged,
+            self.carry_chain, self.carry_from, self.ring_bytes,
+        )  # fmt: skip
+        return _with_checksum(body)
+
+
+class Spool:
+    """The reports of one node. Every method may be called from any thread.
+
+    `size_bytes` is the size of the file. An existing file of another size is copied into one of the new size.
+    Raises SpoolError when another process holds the file, OSError when the disk refuses.
+    """
+
+    def __init__(
+        self, path: Path, size_bytes: int, mint: Callable[[int], bytes] = secrets.token_bytes
+    ) -> None:
+        self._path, self._mint = path, mint
+        self._lock = threading.Lock()
+        self._compress = zstandard.ZstdCompressor(level=3)
+        self._expand = zstandard.ZstdDecompressor()
+        self.dropped = 0
+        """Reports dropped before they were acknowledged, since this object was made."""
+        self._file, self._super = -1, _Super(0, _NO_CHAIN, 0, _NO_CHAIN, 0, 0)
+        self._chain, self._acknowledged = self._super.chain, 0
+        self._frames: deque[_Frame] = deque()
+        self._current: dict[int, _Frame] = {}
+        self._next_seq, self._last_hash = 0, cast("str | None", None)
+        self._ordinal, self._head, self._ring_sectors = 0, 0, 0
+        self._open(_ring_bytes(size_bytes))
+
+    def next_slot(self) -> Slot:
+        """Where the next report goes. Stays the same until `append` or `restart_chain`."""
+        with self._lock:
+            return self._next_slot()
+
+    def append(self, slot: Slot, envelope: bytes, payload_hash: str) -> None:
+        """Make a report durable. Drops the oldest reports where there is no other room."""
+        with self._lock:
+            if slot != self._next_slot():
+                raise SpoolError(f"report {slot.seq} of chain {slot.chain} is not the next one")
+            self._write_frame(slot, envelope, payload_hash)
+            os.fdatasync(self._file)
+
+    def pending(self, most: int, most_bytes: int) -> list[Held]:
+        """The oldest unacknowledged reports, in order: at least one if there is any, else within both limits."""
+        with self._lock:
+            batch: list[Held] = []
+            size = 0
+            for frame in self._unacknowledged():
+                envelope = self._read(frame)
+                size += len(envelope)
+                if batch and (len(batch) == most or size > most_bytes):
+                    break
+                batch.append(Held(frame.seq, envelope))
+            return batch
+
+    def acknowledge(self, chain: str, seq: int) -> None:
+        """The collector has every report of `chain` up to `seq`. Another chain than the current one changes nothing."""
+        with self._lock:
+            if chain == self._chain.hex() and seq >= self._acknowledged:
+                self._acknowledged = seq + 1
+                self._write_super()
+
+    def rewind(self, seq: int, prev: str | None) -> bool:
+        """Send again from `seq`, whose `prev` the collector expects. False if that report is no longer held."""
+        with self._lock:
+            if seq != self._next_seq and seq not in self._current:
+                return False
+            before = self._current.get(seq - 1)
+            if before is not None and before.payload_hash.hex() != prev:
+                return False
+            self._acknowledged = seq
+            self._write_super()
+            return True
+
+    def restart_chain(self, reseal: Reseal) -> None:
+        """Begin a new chain with what is unacknowledged. Finishes an interrupted restart first."""
+        with self._lock:
+            self._carry_over(reseal)
+            first = next(self._unacknowledged(), None)
+            carry_from = self._next_seq if first is None else first.seq
+            self._begin_chain(self._chain, carry_from)
+            self._carry_over(reseal)
+
+    def finish_restart(self, reseal: Reseal) -> None:
+        """Complete a `restart_chain` that a crash interrupted; needed before the first `append`."""
+        with self._lock:
+            self._carry_over(reseal)
+
+    @property
+    def pending_count(self) -> int:
+        """Reports that wait for an acknowledgement."""
+        with self._lock:
+            first = next(self._unacknowledged(), None)
+            return 0 if first is None else self._next_seq - first.seq
+
+    @property
+    def held_count(self) -> int:
+        """Frames in the ring, acknowledged or not."""
+        with self._lock:
+            return len(self._frames)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _open(self, ring_bytes: int) -> None:
+        if _read_super(self._path) is None:
+            _create(self._path, _Super(0, self._mint(16), 0, _NO_CHAIN, 0, ring_bytes))
+        self._load(self._path)
+        if self._super.ring_bytes != ring_bytes:
+            self._resize(ring_bytes)
+
+    def _load(self, path: Path) -> None:
+        self._file = _lock_file(path)
+        found = _read_super(path)
+        if found is None:
+            raise SpoolError(f"{path}: no superblock")
+        self._super = found
+        self._ring_sectors = found.ring_bytes // SECTOR
+        self._chain, self._acknowledged = found.chain, found.acknowledged
+        self._frames = deque(sorted(self._scan(), key=lambda frame: frame.ordinal))
+        self._index()
+        if self._acknowledged > self._next_seq:
+            self._begin_chain(_NO_CHAIN, 0)
+
+    def _index(self) -> None:
+        """Derive from the frames: what is current, what comes next, where it will be written."""
+        self._current = {frame.seq: frame for frame in self._frames if frame.chain == self._chain}
+        newest = max(self._current, default=None)
+        self._next_seq = 0 if newest is None else newest + 1
+        self._last_hash = None if newest is None else self._current[newest].payload_hash.hex()
+        self._ordinal, self._head = 0, 0
+        if self._frames:
+            last = self._frames[-1]
+            self._ordinal = last.ordinal + 1
+            self._head = (last.sector + last.sectors) % self._ring_sectors
+
+    def _resize(self, ring_bytes: int) -> None:
+        """Copy what is held into a file of another size; the newest where not all of it fits."""
+        kept = [(frame, self._pread(frame.sector, frame.length)) for frame in self._frames]
+        old_file = self._file
+        new = self._path.with_name(self._path.name + ".resized")
+        _create(new, replace(self._super, ring_bytes=ring_bytes))
+        self._load(new)
+        for frame, data in kept:
+            self._place(frame.chain, frame.seq, frame.payload_hash, data[_FRAME.size :])
+        os.fsync(self._file)
+        new.replace(self._path)
+        _sync_directory(self._path)
+        os.close(old_file)
+
+    def _next_slot(self) -> Slot:
+        if self._stranded():
+            raise SpoolError("an interrupted restart of the chain has to be finished first")
+        return Slot(self._chain.hex(), self._next_seq, self._last_hash)
+
+    def _unacknowledged(self) -> Iterator[_Frame]:
+        start = self._acknowledged
+        if start not in self._current:
+            start = min((seq for seq in self._current if seq > start), default=self._next_seq)
+        for seq in range(start, self._next_seq):
+            if seq in self._current:
+                yield self._current[seq]
+
+    def _stranded(self) -> list[_Frame]:
+        """Frames of the chain before, not yet sealed into the current one."""
+        start = max(self._super.carry_from, self._next_seq)
+        chain = self._super.carry_chain
+        if chain == _NO_CHAIN:
+            return []
+        return [frame for frame in self._frames if frame.chain == chain and frame.seq >= start]
+
+    def _begin_chain(self, carry_chain: bytes, carry_from: int) -> None:
+        self._chain, self._acknowledged = self._mint(16), 0
+        self._index()
+        self._write_super(carry_chain, carry_from)
+        os.fdatasync(self._file)
+
+    def _carry_over(self, reseal: Reseal) -> None:
+        """A frame is read into memory before its own room may be taken for the next."""
+        stranded = self._stranded()
+        for start in range(0, len(stranded), 32):
+            batch = stranded[start : start + 32]
+            held = [(frame.seq, self._read(frame)) for frame in batch if self._holds(frame)]
+            for seq, envelope in held:
+                self._write_frame(*reseal(envelope, partial(self._slot_after, seq)))
+            os.fdatasync(self._file)
+        if self._super.carry_chain != _NO_CHAIN:
+            self._write_super(_NO_CHAIN, 0)
+            os.fdatasync(self._file)
+
+    def _slot_after(self, seq: int, old_prev: str | None) -> Slot:
+        """Where report `seq` of the chain before goes, and the gap it declares where its predecessor is not held."""
+        chain = self._chain.hex()
+        if seq == self._next_seq or old_prev is None:
+            return Slot(chain, seq, self._last_hash)
+        gap = Gap(
+            first_seq=self._next_seq,
+            last_seq=seq - 1,
+            last_hash=old_prev,
+            reason="not in the spool",
+        )
+        return Slot(chain, seq, old_prev, (gap,))
+
+    def _holds(self, frame: _Frame) -> bool:
+        return bool(self._frames) and frame.ordinal >= self._frames[0].ordinal
+
+    def _write_frame(self, slot: Slot, envelope: bytes, payload_hash: str) -> None:
+        body = self._compress.compress(envelope)
+        self._place(bytes.fromhex(slot.chain), slot.seq, bytes.fromhex(payload_hash), body)
+
+    def _place(self, chain: bytes, seq: int, payload_hash: bytes, body: bytes) -> None:
+        length = _FRAME.size + len(body)
+        head = _FRAME.pack(
+            _FRAME_MAGIC, 0, length, self._ordinal, seq, chain, payload_hash
+        )  # fmt: skip
+        frame = _Frame(self._ordinal, chain, seq, payload_hash, self._head, length)
+        self._make_room(frame.sectors)
+        self._pwrite(frame.sector, _with_checksum(head + body))
+        self._frames.append(frame)
+        if chain == self._chain:
+            self._current[seq] = frame
+            self._next_seq, self._last_hash = seq + 1, payload_hash.hex()
+        self._ordinal += 1
+        self._head = (self._head + frame.sectors) % self._ring_sectors
+
+    def _make_room(self, sectors: int) -> None:
+        if sectors > self._ring_sectors:
+            raise SpoolError(
+                f"a report of {sectors * SECTOR} bytes does not fit; enlarge the spool"
+            )
+        while self._free_sectors() < sectors:
+            self._drop_oldest()
+
+    def _free_sectors(self) -> int:
+        if not self._frames:
+            return self._ring_sectors
+        return (self._frames[0].sector - self._head) % self._ring_sectors
+
+    def _drop_oldest(self) -> None:
+        frame = self._frames.popleft()
+        if self._current.get(frame.seq) is frame:
+            del self._current[frame.seq]
+            self.dropped += frame.seq >= self._acknowledged
+
+    def _read(self, frame: _Frame) -> bytes:
+        return self._expand.decompress(self._pread(frame.sector, frame.length)[_FRAME.size :])
+
+    def _scan(self) -> list[_Frame]:
+        """Every valid frame, by sector."""
+        frames = []
+        length = self._ring_sectors * SECTOR
+        with mmap.mmap(self._file, length, access=mmap.ACCESS_READ, offset=_RING_OFFSET) as ring:
+            start = ring.find(_FRAME_MAGIC)
+            while start >= 0:
+                frame = _parse_frame(ring, start) if start % SECTOR == 0 else None
+                if frame is not None:
+                    frames.append(frame)
+                start = ring.find(_FRAME_MAGIC, start + 1)
+        return frames
+
+    def _pread(self, sector: int, length: int) -> bytes:
+        start = sector * SECTOR
+        first = min(length, self._ring_sectors * SECTOR - start)
+        data = os.pread(self._file, first, _RING_OFFSET + start)
+        return (
+            data if first == length else data + os.pread(self._file, length - first, _RING_OFFSET)
+        )
+
+    def _pwrite(self, sector: int, data: bytes) -> None:
+        start = sector * SECTOR
+        first = min(len(data), self._ring_sectors * SECTOR - start)
+        _write_all(self._file, data[:first], _RING_OFFSET + start)
+        _write_all(self._file, data[first:], _RING_OFFSET)
+
+    def _write_super(self, carry_chain: bytes | None = None, carry_from: int = 0) -> None:
+        """Without waiting for the disk: the next append waits for both, and a lost one only repeats what is known."""
+        old = self._super
+        if carry_chain is None:
+            carry_chain, carry_from = old.carry_chain, old.carry_from
+        self._super = _Super(
+            old.generation + 1,
+            self._chain,
+            self._acknowledged,
+            carry_chain,
+            carry_from,
+            old.ring_bytes,
+        )
+        _write_all(self._file, self._super.pack(), _SUPER_OFFSETS[self._super.generation % 2])
+
+
+def _sectors(length: int) -> int:
+    return -(-length // SECTOR)
+
+
+def _ring_bytes(size_bytes: int) -> int:
+    if size_bytes < SMALLEST:
+        raise SpoolError(f"a spool of {size_bytes} bytes is too small; the least is {SMALLEST}")
+    return (size_bytes - _RING_OFFSET) // SECTOR * SECTOR
+
+
+def _with_checksum(record: bytes) -> bytes:
+    """Both records begin with a magic of 8 bytes and a checksum of 4 over what follows."""
+    checksum = struct.pack("<I", zlib.crc32(record[_CHECKED_FROM:]))
+    return record[:8] + checksum + record[_CHECKED_FROM:]
+
+
+def _parse_frame(ring: mmap.mmap, start: int) -> _Frame | None:
+    if start + _FRAME.size > len(ring):
+        return None
+    _, checksum, length, ordinal, seq, chain, payload_hash = _FRAME.unpack_from(ring, start)
+    if not _FRAME.size <= length <= len(ring):
+        return None
+    record = ring[start : start + length]
+    record += ring[: length - len(record)]
+    if zlib.crc32(record[_CHECKED_FROM:]) != checksum:
+        return None
+    return _Frame(ordinal, chain, seq, payload_hash, start // SECTOR, length)
+
+
+def _read_super(path: Path) -> _Super | None:
+    """The newer valid superblock of a whole file; None where there is no spool."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_RING_OFFSET)
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return None
+    slots = (_parse_super(start[offset : offset + _SUPERBLOCK.size]) for offset in _SUPER_OFFSETS)
+    found = [slot for slot in slots if slot is not None and size >= _RING_OFFSET + slot.ring_bytes]
+    return max(found, key=lambda slot: slot.generation, default=None)
+
+
+def _parse_super(record: bytes) -> _Super | None:
+    if len(record) != _SUPERBLOCK.size or _with_checksum(record) != record:
+        return None
+    magic, _, version, *fields = _SUPERBLOCK.unpack(record)
+    if magic != _SUPER_MAGIC or version != 1:
+        return None
+    return _Super(*fields)
+
+
+def _create(path: Path, first: _Super) -> None:
+    """A whole spool appears under its name or none does. Its room is taken now."""
+    new = path.with_name(path.name + ".new")
+    file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(file, 0, _RING_OFFSET + first.ring_bytes)
+        _write_all(file, first.pack(), _SUPER_OFFSETS[0])
+        os.fsync(file)
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(file)
+    _sync_directory(path)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _lock_file(path: Path) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        raise SpoolError(f"{path} is in use by another agent") from None
+    return file
+
+
+def _write_all(file: int, data: bytes, offset: int) -> None:
+    while data:
+        written = os.pwrite(file, data, offset)
+        data, offset = data[written:], offset + written
