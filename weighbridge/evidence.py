@@ -103,14 +103,17 @@ class Receipt(Model):
 
 
 class Refused(Model):
-    """A validly signed report that ingest refused: `code` as on the wire, `payload_hash` of what was signed."""
+    """A validly signed report that ingest refused: `code` as on the wire, `payload_hash` of what was signed.
+
+    `node` is the key's. `chain`, `stream` and `seq` are null where the payload cannot be read.
+    """
 
     code: Name
     key_id: Hash
     node: Name
-    chain: Name
-    stream: Name
-    seq: Count
+    chain: Name | None
+    stream: Name | None
+    seq: Count | None
     payload_hash: Hash
     detail: Text
 
