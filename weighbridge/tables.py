@@ -1,0 +1,188 @@
+"""What is known of cards and of XIDs: versioned data, each row with its source.
+
+A card or a code that no row knows is unknown and says so; it never passes for a known one.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Literal
+
+MEBIBYTE = 1 << 20
+
+FormFactor = Literal["SXM", "PCIe", "NVL"]
+
+
+class Severity(StrEnum):
+    """What an XID asks for, from the harmless to the worst."""
+
+    IGNORE = "I"
+    APPLICATION = "A"
+    DEGRADED = "D"
+    RESET = "R"
+    HARDWARE = "H"
+
+
+class Fault(StrEnum):
+    """Who is answerable for what an XID costs, unless evidence says otherwise."""
+
+    LESSEE = "lessee"
+    PROVIDER = "provider"
+    NOBODY = "nobody"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Both ends are inside."""
+
+    low: int
+    high: int
+
+    def __contains__(self, value: int) -> bool:
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Sku:
+    """One card. None is unknown. PCI ids are "vendor:device" in lower-case hexadecimal, as the readings have them.
+
+    `memory_bytes` is the window of NVML totals, `idle_power_milliwatts` the band in which the card does nothing.
+    """
+
+    key: str
+    name: str
+    form_factor: FormFactor
+    architecture: str
+    compute_capability: str | None
+    pci_device_ids: tuple[str, ...]
+    pci_subsystem_ids: tuple[str, ...]
+    memory_bytes: Window | None
+    cores: int | None
+    memory_bus_width_bits: int | None
+    nvlink_links: int | None
+    pcie_generation: int | None
+    pcie_width_lanes: int | None
+    sm_clock_max_megahertz: int | None
+    memory_clock_max_megahertz: int | None
+    power_limit_default_milliwatts: int | None
+    power_limit_min_milliwatts: int | None
+    power_limit_max_milliwatts: int | None
+    idle_power_milliwatts: Window | None
+    board_part_prefixes: tuple[str, ...]
+    memory_sensor: bool | None
+    source: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Xid:
+    """One code. `known` is False for a code that no row has: degraded, cause open. `escalated` is for a repeat."""
+
+    code: int
+    text: str
+    severity: Severity
+    escalated: Severity
+    fault: Fault
+    known: bool
+    source: str
+    version: int
+
+
+def sku(key: str) -> Sku | None:
+    """The card of a key, None for one that the table does not know."""
+    return skus().get(key)
+
+
+def sku_by_pci(device_id: str, subsystem_id: str | None) -> Sku | None:
+    """The one card of a PCI device id, None for an unknown one.
+
+    A subsystem id that the row does not list makes the card unknown too, where the row lists any and the caller has
+    one.
+    """
+    matches = [row for row in skus().values() if device_id in row.pci_device_ids]
+    if len(matches) != 1:
+        return None
+    listed = matches[0].pci_subsystem_ids
+    foreign = bool(listed) and subsystem_id is not None and subsystem_id not in listed
+    return None if foreign else matches[0]
+
+
+def xid(code: int) -> Xid:
+    """What a code means. A code outside the table is degraded, cause open, and not `known`."""
+    row = xids().get(code)
+    if row is not None:
+        return row
+    return Xid(
+        code, "unknown XID", Severity.DEGRADED, Severity.DEGRADED, Fault.OPEN, False, "none", 0
+    )
+
+
+@cache
+def skus() -> Mapping[str, Sku]:
+    """Every card by its key."""
+    return MappingProxyType({row["key"]: _sku(row) for row in _rows("skus.toml", "sku")})
+
+
+@cache
+def xids() -> Mapping[int, Xid]:
+    """Every known XID by its code."""
+    return MappingProxyType(
+        {code: _xid(code, row) for row in _rows("xids.toml", "xid") for code in row["codes"]}
+    )
+
+
+def _rows(file: str, kind: str) -> Iterator[dict[str, Any]]:
+    text = files("weighbridge").joinpath("data", file).read_text("utf-8")
+    yield from tomllib.loads(text)[kind]
+
+
+def _window(row: dict[str, Any], key: str, unit: int = 1) -> Window | None:
+    ends = row.get(key)
+    return None if ends is None else Window(ends[0] * unit, ends[1] * unit)
+
+
+def _sku(row: dict[str, Any]) -> Sku:
+    return Sku(
+        key=row["key"],
+        name=row["name"],
+        form_factor=row["form_factor"],
+        architecture=row["architecture"],
+        compute_capability=row.get("compute_capability"),
+        pci_device_ids=tuple(row["pci_device_ids"]),
+        pci_subsystem_ids=tuple(row["pci_subsystem_ids"]),
+        memory_bytes=_window(row, "memory_mebibytes", MEBIBYTE),
+        cores=row.get("cores"),
+        memory_bus_width_bits=row.get("memory_bus_width_bits"),
+        nvlink_links=row.get("nvlink_links"),
+        pcie_generation=row.get("pcie_generation"),
+        pcie_width_lanes=row.get("pcie_width_lanes"),
+        sm_clock_max_megahertz=row.get("sm_clock_max_megahertz"),
+        memory_clock_max_megahertz=row.get("memory_clock_max_megahertz"),
+        power_limit_default_milliwatts=row.get("power_limit_default_milliwatts"),
+        power_limit_min_milliwatts=row.get("power_limit_min_milliwatts"),
+        power_limit_max_milliwatts=row.get("power_limit_max_milliwatts"),
+        idle_power_milliwatts=_window(row, "idle_power_milliwatts"),
+        board_part_prefixes=tuple(row.get("board_part_prefixes", ())),
+        memory_sensor=row.get("memory_sensor"),
+        source=row["source"],
+        version=row["version"],
+    )
+
+
+def _xid(code: int, row: dict[str, Any]) -> Xid:
+    severity = Severity(row["severity"])
+    return Xid(
+        code=code,
+        text=row["text"],
+        severity=severity,
+        escalated=Severity(row.get("escalated", severity)),
+        fault=Fault(row["fault"]),
+        known=True,
+        source=row["source"],
+        version=row["version"],
+    )
