@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from weighbridge.contract.exclusions import Exclusions, Maintenance
 from weighbridge.contract.objectives import Availability, Sampling, Unknown
 from weighbridge.contract.parties import HumanText, Links, Party, Signature, Tax, Term
 from weighbridge.contract.resources import Resource, repeated
@@ -36,6 +37,10 @@ class Contract(Terms):
     resources: tuple[Resource, ...] = clause("What is leased.")
     availability: tuple[Availability, ...] = clause("Availability objectives.", default=())
     unknown: Unknown = clause("Who bears time that nobody saw. No default.")
+    exclusions: Exclusions = clause("Time that does not count.", default=Exclusions())
+    maintenance: Maybe[Maintenance] = clause(
+        "Planned work; none: it is ordinary downtime.", default=None
+    )
     sampling: Sampling = clause("How often the cards are read.", default=Sampling())
     links: Links = clause("Other contracts.", default=Links())
 

@@ -1,0 +1,64 @@
+"""Time that does not count against the provider, and who has to show it."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from weighbridge.contract.scalars import Maybe, Name, Switch, Text, Whole, Zone
+from weighbridge.contract.terms import Terms, clause
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class Window(Terms):
+    """When maintenance is allowed, by the clock of a place."""
+
+    days: tuple[Weekday, ...] = clause("On which days; empty: on all.", default=())
+    from_minute: Whole = clause("First minute of the local day.")
+    to_minute: Whole = clause("First minute of the local day after the window.")
+    zone: Zone = clause("A place, not an offset: an offset is an hour wrong for half of the year.")
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if not self.from_minute < self.to_minute <= 1440:
+            yield "to_minute", "must lie after from_minute, and at most at 1440"
+
+
+class Maintenance(Terms):
+    """Planned work. A window counts only if its notice was received in time."""
+
+    min_notice_s: Whole = clause("Least time from receipt of the notice to the start.")
+    channel: Maybe[Text] = clause("How notice is given.", default=None)
+    max_s_per_period: Maybe[Whole] = clause(
+        "Seconds of a period that may be used up, in order of time.", default=None
+    )
+    max_count_per_year: Maybe[Whole] = clause("Windows in a calendar year.", default=None)
+    windows: tuple[Window, ...] = clause("When it is allowed; empty: always.", default=())
+    treat: Literal["excluded", "down"] = clause("What maintenance in time is.", default="excluded")
+    emergency: Literal["down", "excluded"] = clause(
+        "What work without notice in time is.", default="down"
+    )
+
+
+class Cause(Terms):
+    """A cause that excludes time."""
+
+    code: Name = clause("Code of the cause, as intervals and notices name it.")
+    proven_by: Literal["provider", "lessee"] = clause("Who must prove it.", default="provider")
+
+
+class Exclusions(Terms):
+    """Causes that exclude time, and what wins where a fault and such a cause meet."""
+
+    causes: tuple[Cause, ...] = clause("Causes that exclude time.", default=())
+    concurrent_cause: Literal["exclusion_wins", "provider_fault_wins"] = clause(
+        "Which holds while a fault and an excluded cause last together.", default="exclusion_wins"
+    )
+    downtime_excluded: Switch = clause(
+        "Whether the text excludes downtime itself, and so promises nothing.", default=False
+    )
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.downtime_excluded:
+            yield (
+                "downtime_excluded",
+                "downtime excluded from downtime: the objective promises nothing",
+            )

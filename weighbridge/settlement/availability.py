@@ -1,0 +1,293 @@
+"""Availability of the units of an objective over a period, in the order that the reference fixes.
+
+union -> exclusion -> (combination of units) -> merge -> minimum -> clip to the period -> round -> ratio.
+Unknown and contested time keep their place to the last step: where the contract holds them, there are two outcomes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+
+from weighbridge.contract import Availability, Contract, Policy
+from weighbridge.ledger import State
+from weighbridge.settlement.intervals import (
+    Interval,
+    Intervals,
+    clip,
+    covered_by_at_least,
+    merge,
+    subtraction,
+    total,
+    union,
+)
+from weighbridge.settlement.maintenance import admitted
+from weighbridge.settlement.periods import Period
+from weighbridge.settlement.record import Record, Span
+
+MINUTE_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Counted seconds (unit-seconds where pooled) under one reading of the held time, and their outages."""
+
+    downtime_s: int
+    denominator_s: int
+    excluded_s: int
+    outages: tuple[Interval, ...]
+
+    @property
+    def availability(self) -> Fraction:
+        """Exact. Where no time is judged nothing was missed: 1."""
+        if self.denominator_s == 0:
+            return Fraction(1)
+        return 1 - Fraction(self.downtime_s, self.denominator_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One unit (or all together) over one period: what was seen, and the lowest and highest outcome."""
+
+    objective: Availability
+    unit: str
+    period: Period
+    service_s: int
+    raw_down_s: int
+    unknown_s: int
+    contested_s: int
+    low: Outcome
+    high: Outcome
+
+    @property
+    def held(self) -> bool:
+        """Whether the answer depends on time that the contract holds."""
+        return self.low != self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """Of one unit or of a combination: bad time less excluded time, and excluded time."""
+
+    down: Intervals
+    excluded: Intervals
+
+
+Reading = Callable[[Span], Policy]
+
+
+def measure(
+    contract: Contract,
+    objective: Availability,
+    record: Record,
+    period: Period,
+    units: Sequence[str],
+    service: Interval | None = None,
+) -> list[Measure]:
+    """One measure per unit for `per_unit`, else one for all. `service`: the time of service; default the term."""
+    term = (contract.term.start_us // 1_000_000, contract.term.end_us // 1_000_000)
+    job = _Job(contract, objective, record, period, tuple(units), service or term)
+    if objective.scope == "per_unit":
+        return [job.judge(unit, (unit,)) for unit in units]
+    return [job.judge(objective.scope, job.units)]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The inputs of one measurement."""
+
+    contract: Contract
+    objective: Availability
+    record: Record
+    period: Period
+    units: tuple[str, ...]
+    service: Interval
+
+    @property
+    def served(self) -> Interval:
+        start = max(self.period.start_s, self.service[0])
+        return (start, max(start, min(self.period.end_s, self.service[1])))
+
+    def judge(self, name: str, units: tuple[str, ...]) -> Measure:
+        spans = [self.record.by_unit.get(unit, ()) for unit in units]
+        readings = [
+            partial(_reading, self.contract, self.objective, held=held) for held in ("down", "up")
+        ]
+        low, high = (self._outcome(units, spans, reading) for reading in readings)
+        return Measure(
+            objective=self.objective,
+            unit=name,
+            period=self.period,
+            service_s=self.served[1] - self.served[0],
+            raw_down_s=self._seen(spans, lambda span: span.state != State.UP),
+            unknown_s=self._seen(spans, lambda span: span.state == State.UNKNOWN),
+            contested_s=self._seen(spans, lambda span: span.state == State.CONTESTED),
+            low=low,
+            high=high,
+        )
+
+    def _seen(self, spans: list[tuple[Span, ...]], wanted: Callable[[Span], bool]) -> int:
+        sets = [clip(_where(unit_spans, wanted), self.served) for unit_spans in spans]
+        return sum(total(combined) for combined in self._combined(sets))
+
+    def _combined(self, sets: list[Intervals]) -> list[Intervals]:
+        """Per unit for pooled; else the time in which enough units are in their set to decide."""
+        if self.objective.scope == "pooled" or (len(sets) == 1 and self._enough(1) == 1):
+            return sets
+        return [covered_by_at_least(self._enough(len(sets)), sets)]
+
+    def _enough(self, units: int) -> int:
+        """How many bad units make the whole bad."""
+        k = self.objective.k if self.objective.k is not None else units
+        return max(units - k + 1, 1)
+
+    def _outcome(
+        self, units: tuple[str, ...], spans: list[tuple[Span, ...]], reading: Reading
+    ) -> Outcome:
+        unit_bads = [
+            self._bad(unit, mine, reading) for unit, mine in zip(units, spans, strict=True)
+        ]
+        parts = self._parts(unit_bads)
+        outages = [self._outages(part) for part in parts]
+        excluded = sum(total(clip(part.excluded, self.served)) for part in parts)
+        counted = sum(self._counted(intervals) for intervals in outages)
+        counted = self._less_free(counted, len(parts))
+        denominator = self._denominator(len(parts), excluded)
+        flat = tuple(pair for intervals in outages for pair in intervals)
+        return Outcome(min(counted, denominator), denominator, excluded, flat)
+
+    def _bad(self, unit: str, spans: tuple[Span, ...], reading: Reading) -> Bad:
+        counted = (_counted_from(span, self.objective) for span in spans if reading(span) == "down")
+        down = union(counted)
+        excluded = _excluded(self.contract, spans, reading)
+        windows = admitted(
+            self.contract.maintenance,
+            self.record.windows,
+            unit,
+            self.period,
+            self.contract.time_zone,
+        )
+        excluded = union(excluded, windows)
+        return Bad(subtraction(down, excluded), excluded)
+
+    def _parts(self, units: list[Bad]) -> list[Bad]:
+        downs = [unit.down for unit in units]
+        combined = self._combined(downs)
+        if len(combined) == len(units):
+            return units
+        either = self._combined([union(unit.down, unit.excluded) for unit in units])
+        return [Bad(combined[0], subtraction(either[0], combined[0]))]
+
+    def _outages(self, bad: Bad) -> Intervals:
+        """Merged, long enough, and cut to the served part of the period."""
+        counting = self.objective.counting
+        merged = merge(bad.down, counting.merge_gap_s)
+        long_enough = tuple(pair for pair in merged if self._long_enough(pair))
+        without_free = tuple(pair for pair in map(self._shaved, long_enough) if pair[0] < pair[1])
+        return clip(subtraction(without_free, bad.excluded), self.served)
+
+    def _long_enough(self, outage: Interval) -> bool:
+        minimum = self.objective.counting.min_outage
+        length = outage[1] - outage[0]
+        if minimum is None:
+            return True
+        return length > minimum.seconds or (minimum.op == ">=" and length == minimum.seconds)
+
+    def _shaved(self, outage: Interval) -> Interval:
+        free = self.objective.first_n_s if self.objective.first_n_per == "outage" else 0
+        return (outage[0] + free, outage[1])
+
+    def _counted(self, outages: Intervals) -> int:
+        return COUNTED[self.objective.counting.granularity](outages)
+
+    def _less_free(self, counted: int, parts: int) -> int:
+        if self.objective.first_n_per == "outage":
+            return counted
+        return max(0, counted - self.objective.first_n_s * parts)
+
+    def _denominator(self, parts: int, excluded: int) -> int:
+        served = self.served[1] - self.served[0]
+        match self.objective.denominator:
+            case "period":
+                return self.period.seconds * parts
+            case "period_minus_excluded":
+                return served * parts - excluded
+            case "service_time":
+                return served * parts
+
+
+def _where(spans: tuple[Span, ...], wanted: Callable[[Span], bool]) -> Intervals:
+    return union((span.start_s, span.end_s) for span in spans if wanted(span))
+
+
+def _reading(contract: Contract, objective: Availability, span: Span, held: Policy) -> Policy:
+    """What the contract makes of a span; `held` where it holds it."""
+    match span.state:
+        case State.UP:
+            return "up"
+        case State.DOWN:
+            return "down"
+        case State.DEGRADED:
+            return objective.degraded
+        case State.EXCLUDED:
+            return "excluded"
+        case State.CONTESTED:
+            return _settled(contract.unknown.contested, held)
+        case State.UNKNOWN:
+            return _settled(
+                contract.unknown.by_cause.get(span.cause, contract.unknown.policy), held
+            )
+
+
+def _settled(policy: Policy, held: Policy) -> Policy:
+    return held if policy == "hold" else policy
+
+
+def _counted_from(span: Span, objective: Availability) -> Interval:
+    """The part of a span after the clock has started; empty if it never did."""
+    starts: Mapping[str, int | None] = {
+        "first_bad_sample": span.start_s,
+        "notice": span.reported_s,
+        "confirmation": span.confirmed_s,
+    }
+    start = starts[objective.clock_start]
+    return (span.end_s if start is None else max(span.start_s, start), span.end_s)
+
+
+def _excluded(contract: Contract, spans: tuple[Span, ...], reading: Reading) -> Intervals:
+    codes = {cause.code for cause in contract.exclusions.causes}
+    by_cause = _where(spans, lambda span: reading(span) == "down" and span.cause in codes)
+    if contract.exclusions.concurrent_cause == "provider_fault_wins":
+        fault = _where(spans, lambda span: reading(span) == "down" and span.cause not in codes)
+        by_cause = subtraction(by_cause, fault)
+    by_reading = _where(spans, lambda span: reading(span) == "excluded")
+    return union(by_cause, by_reading)
+
+
+def _exact(outages: Intervals) -> int:
+    return total(outages)
+
+
+def _minutes_up(outages: Intervals) -> int:
+    return sum(-((start - end) // MINUTE_S) * MINUTE_S for start, end in outages)
+
+
+def _minutes_down(outages: Intervals) -> int:
+    return sum((end - start) // MINUTE_S * MINUTE_S for start, end in outages)
+
+
+def _minutes_touched(outages: Intervals) -> int:
+    return total(union((start - start % MINUTE_S, end + -end % MINUTE_S) for start, end in outages))
+
+
+def _minutes_full(outages: Intervals) -> int:
+    return total(union((start + -start % MINUTE_S, end - end % MINUTE_S) for start, end in outages))
+
+
+COUNTED: Mapping[str, Callable[[Intervals], int]] = {
+    "second": _exact,
+    "outage_minutes_ceil": _minutes_up,
+    "outage_minutes_floor": _minutes_down,
+    "clock_minutes_touched": _minutes_touched,
+    "clock_minutes_full": _minutes_full,
+}

@@ -1,0 +1,127 @@
+"""Which announced maintenance excludes time: in time, in an allowed window, within the count and the cap."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from weighbridge.contract.exclusions import Maintenance
+from weighbridge.contract.exclusions import Window as Allowed
+from weighbridge.settlement.intervals import (
+    NOTHING,
+    Interval,
+    Intervals,
+    clip,
+    subtraction,
+    total,
+    union,
+)
+from weighbridge.settlement.periods import Period, day_start, days_within, local_date
+from weighbridge.settlement.record import Window
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MINUTE_S = 60
+
+Ruling = Literal[
+    "excluded", "late_notice", "count_used_up", "outside_windows", "cap_used_up", "counts_as_down"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A window, what it excludes, and why no more."""
+
+    window: Window
+    excluded: Intervals
+    ruling: Ruling
+
+
+def admitted(
+    terms: Maintenance | None, windows: Iterable[Window], unit: str, period: Period, zone: str
+) -> Intervals:
+    """The time that maintenance excludes for a unit; windows outside the period use up nothing of its cap."""
+    mine = [window for window in windows if window.concerns(unit)]
+    return union(*(ruled.excluded for ruled in rulings(terms, mine, period, zone)))
+
+
+def rulings(
+    terms: Maintenance | None, windows: Iterable[Window], period: Period, zone: str
+) -> list[Admission]:
+    """What each window excludes, in order of time. Without terms nothing is excluded."""
+    ordered = sorted(windows, key=lambda window: (window.start_s, window.end_s, window.id))
+    if terms is None:
+        return [Admission(window, NOTHING, "counts_as_down") for window in ordered]
+    judged = [_judged(terms, window) for window in ordered]
+    counted = _within_count(terms, judged, zone)
+    return list(_within_cap(terms, counted, period))
+
+
+def in_time(terms: Maintenance, window: Window) -> bool:
+    """Whether the notice was received early enough."""
+    return window.start_s - window.received_s >= terms.min_notice_s
+
+
+def _judged(terms: Maintenance, window: Window) -> Admission:
+    whole: Interval = (window.start_s, window.end_s)
+    if not in_time(terms, window):
+        if terms.emergency == "excluded":
+            return Admission(window, (whole,), "excluded")
+        return Admission(window, NOTHING, "late_notice")
+    if terms.treat == "down":
+        return Admission(window, NOTHING, "counts_as_down")
+    allowed = _allowed(terms.windows, whole)
+    outside = total(allowed) < window.end_s - window.start_s
+    return Admission(window, allowed, "outside_windows" if outside else "excluded")
+
+
+def _allowed(windows: tuple[Allowed, ...], whole: Interval) -> Intervals:
+    if not windows:
+        return union((whole,))
+    return clip(union(*(_occurrences(window, whole) for window in windows)), whole)
+
+
+def _occurrences(allowed: Allowed, within: Interval) -> Iterator[Interval]:
+    for day in days_within(within, allowed.zone):
+        if not allowed.days or WEEKDAYS[day.weekday()] in allowed.days:
+            midnight = day_start(day, allowed.zone)
+            yield (
+                midnight + allowed.from_minute * MINUTE_S,
+                midnight + allowed.to_minute * MINUTE_S,
+            )
+
+
+def _within_count(terms: Maintenance, judged: list[Admission], zone: str) -> Iterator[Admission]:
+    used: dict[int, int] = {}
+    for ruled in judged:
+        year = local_date(ruled.window.start_s, zone).year
+        used[year] = used.get(year, 0) + 1
+        if terms.max_count_per_year is not None and used[year] > terms.max_count_per_year:
+            yield Admission(ruled.window, NOTHING, "count_used_up")
+        else:
+            yield ruled
+
+
+def _within_cap(
+    terms: Maintenance, counted: Iterable[Admission], period: Period
+) -> Iterator[Admission]:
+    taken = NOTHING
+    for ruled in counted:
+        if terms.max_s_per_period is None:
+            yield ruled
+            continue
+        fresh = subtraction(clip(ruled.excluded, period.interval), taken)
+        kept = first_seconds(fresh, terms.max_s_per_period - total(taken))
+        cut = subtraction(fresh, kept)
+        taken = union(taken, kept)
+        rest = subtraction(ruled.excluded, cut)
+        yield Admission(ruled.window, rest, "cap_used_up" if cut else ruled.ruling)
+
+
+def first_seconds(intervals: Intervals, seconds: int) -> Intervals:
+    """The earliest part of this length, or all of it."""
+    kept: list[Interval] = []
+    for start, end in intervals:
+        length = min(end - start, seconds)
+        if length > 0:
+            kept.append((start, start + length))
+        seconds -= length
+    return tuple(kept)

@@ -1,0 +1,154 @@
+"""Periods of contracts: local calendars of named zones, as half-open UTC intervals of whole seconds.
+
+A local day starts at its first instant. That is midnight, except where the clock jumps over midnight. Two local
+borders become UTC instants first and are subtracted after, so a month with a clock change has its true length.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from weighbridge.settlement.intervals import Interval
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY_S = 86400
+HOUR_S = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A label (`2026-10`) and [start_s, end_s) in seconds of the Unix epoch."""
+
+    label: str
+    start_s: int
+    end_s: int
+
+    @property
+    def interval(self) -> Interval:
+        return (self.start_s, self.end_s)
+
+    @property
+    def seconds(self) -> int:
+        return self.end_s - self.start_s
+
+
+def seconds_of(moment: datetime) -> int:
+    """Whole seconds of the Unix epoch, floored."""
+    return (moment - EPOCH) // timedelta(seconds=1)
+
+
+def moment_of(seconds: int) -> datetime:
+    """The instant in UTC."""
+    return EPOCH + timedelta(seconds=seconds)
+
+
+def instant_text(seconds: int) -> str:
+    """`2026-10-01T00:00:00Z`."""
+    return moment_of(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def local_date(seconds: int, zone: str) -> date:
+    """The date on the calendar of the zone."""
+    return moment_of(seconds).astimezone(ZoneInfo(zone)).date()
+
+
+@lru_cache(maxsize=4096)
+def day_start(day: date, zone: str) -> int:
+    """The first instant of a local day."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
+    start = seconds_of(midnight.astimezone(UTC))
+    if local_date(start, zone) == day and local_date(start - 1, zone) < day:
+        return start
+    return _first_on(day, zone, start - DAY_S, start + DAY_S)
+
+
+def _first_on(day: date, zone: str, before: int, after: int) -> int:
+    """The clock jumped at midnight: find the jump."""
+    while after - before > 1:
+        middle = (before + after) // 2
+        if local_date(middle, zone) >= day:
+            after = middle
+        else:
+            before = middle
+    return after
+
+
+def calendar_month(label: str, zone: str) -> Period:
+    """`2026-10`. Raises ValueError for a label that is no month."""
+    if not re.fullmatch(r"\d{4}-\d\d", label):
+        raise ValueError(f"{label!r} is not a month such as 2026-10")
+    first = date.fromisoformat(f"{label}-01")
+    return Period(label, day_start(first, zone), day_start(months_later(first, 1), zone))
+
+
+def calendar_year(label: str, zone: str) -> Period:
+    """`2026`. Raises ValueError for a label that is no year."""
+    if not re.fullmatch(r"\d{4}", label):
+        raise ValueError(f"{label!r} is not a year such as 2026")
+    first = date(int(label), 1, 1)
+    return Period(label, day_start(first, zone), day_start(months_later(first, 12), zone))
+
+
+def contract_month(label: str, zone: str, term: Interval) -> Period:
+    """The month that starts on this local date (`2026-05-06`), counted from the first day of the term."""
+    for period in contract_months(zone, term):
+        if period.label == label:
+            return period
+    raise ValueError(f"no month of this contract starts on {label!r}")
+
+
+def contract_months(zone: str, term: Interval, whole_only: bool = False) -> Iterator[Period]:
+    """The months of a term, from its first local day; the last one may be cut, or left out with `whole_only`."""
+    first = local_date(term[0], zone)
+    number = 0
+    start = term[0]
+    while start < term[1]:
+        number += 1
+        following = day_start(months_later(first, number), zone)
+        if following <= term[1] or not whole_only:
+            yield Period(local_date(start, zone).isoformat(), start, min(following, term[1]))
+        start = following
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day of a later month, or the last one where that month is shorter."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    following = date(year + (month == 11), (month + 1) % 12 + 1, 1)
+    return date(year, month + 1, min(day.day, (following - timedelta(days=1)).day))
+
+
+def months_within(start_s: int, end_s: int, zone: str) -> Iterator[Period]:
+    """The calendar months that share an instant with [start_s, end_s)."""
+    day = local_date(start_s, zone).replace(day=1)
+    while day_start(day, zone) < end_s:
+        yield calendar_month(f"{day:%Y-%m}", zone)
+        day = months_later(day, 1)
+
+
+def days_within(interval: Interval, zone: str) -> Iterator[date]:
+    """The local days that share an instant with an interval."""
+    day = local_date(interval[0], zone)
+    while day_start(day, zone) < interval[1]:
+        yield day
+        day += timedelta(days=1)
+
+
+def local_hours(within: Interval, zone: str) -> Iterator[Interval]:
+    """The clock hours of the zone that share an instant with an interval, each whole.
+
+    In a zone that is half an hour off, they start at half past in UTC; where the clock jumps by half an hour, one is
+    short.
+    """
+    start = within[0] - _past_the_hour(within[0], zone)
+    while start < within[1]:
+        end = start + HOUR_S - _past_the_hour(start, zone)
+        yield (start, end)
+        start = end
+
+
+def _past_the_hour(seconds: int, zone: str) -> int:
+    offset = moment_of(seconds).astimezone(ZoneInfo(zone)).utcoffset() or timedelta(0)
+    return (seconds + offset // timedelta(seconds=1)) % HOUR_S

@@ -1,0 +1,120 @@
+"""What is settled: intervals of units, notices and events, in whole seconds.
+
+The ledger's microseconds are floored to seconds here, once; from here on seconds are integers and nothing is rounded
+but by a contract's own rule.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from weighbridge.ledger import State
+from weighbridge.settlement.intervals import Interval, Intervals, subtraction, union
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A unit was in a state over [start_s, end_s). What no span covers is up.
+
+    `reported_s`: when the lessee, `confirmed_s`: when the provider said so; None: never. `recorded_s`: when it became
+    known. Spans of one recording may overlap (concurrent causes); a later recording replaces earlier ones.
+    """
+
+    unit: str
+    state: State
+    start_s: int
+    end_s: int
+    cause: str = ""
+    reported_s: int | None = None
+    confirmed_s: int | None = None
+    recorded_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Announced maintenance. `units` None: all. `received_s`: when the notice arrived, not when it was written."""
+
+    id: str
+    start_s: int
+    end_s: int
+    received_s: int
+    units: frozenset[str] | None = None
+
+    def concerns(self, unit: str) -> bool:
+        """Whether the unit is in this window."""
+        return self.units is None or unit in self.units
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A lessee asked for the credits of a period. `unit` and `objective` None: for all of them."""
+
+    period: str
+    filed_s: int
+    unit: str | None = None
+    objective: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at an instant: a fault confirmed, a part replaced, a burn-in passed."""
+
+    kind: str
+    at_s: int
+    unit: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything that a settlement reads besides the contract."""
+
+    spans: tuple[Span, ...] = ()
+    windows: tuple[Window, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    events: tuple[Event, ...] = ()
+
+    @cached_property
+    def by_unit(self) -> Mapping[str, tuple[Span, ...]]:
+        """The spans of each unit that has any."""
+        units: dict[str, list[Span]] = defaultdict(list)
+        for span in self.spans:
+            units[span.unit].append(span)
+        return {unit: tuple(spans) for unit, spans in units.items()}
+
+    def as_of(self, instant_s: int) -> "Record":
+        """What was known at an instant: later recordings are left out, and earlier ones give way to later ones."""
+        return replace(
+            self,
+            spans=latest(span for span in self.spans if span.recorded_s <= instant_s),
+            claims=tuple(claim for claim in self.claims if claim.filed_s <= instant_s),
+        )
+
+
+def latest(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The spans after each recording has replaced what earlier ones said about the same time of the same unit."""
+    groups: dict[tuple[str, int], list[Span]] = defaultdict(list)
+    for span in spans:
+        groups[span.unit, span.recorded_s].append(span)
+    covered: dict[str, Intervals] = defaultdict(tuple)
+    kept: list[Span] = []
+    for (unit, _), group in sorted(groups.items(), key=lambda item: -item[0][1]):
+        for span in group:
+            kept += _pieces(span, covered[unit])
+        covered[unit] = union(covered[unit], ((span.start_s, span.end_s) for span in group))
+    return tuple(sorted(kept, key=lambda span: (span.unit, span.start_s, span.end_s, span.cause)))
+
+
+def _pieces(span: Span, covered: Intervals) -> Iterable[Span]:
+    whole: Interval = (span.start_s, span.end_s)
+    for start, end in subtraction((whole,), covered):
+        yield replace(span, start_s=start, end_s=end)
+
+
+def corrected(span: Span, agent_ahead_s: int, max_abs_skew_s: int) -> Span:
+    """A span in the agent's time, moved to reference time; beyond the bound the clock proves nothing: unknown."""
+    moved = replace(span, start_s=span.start_s - agent_ahead_s, end_s=span.end_s - agent_ahead_s)
+    if abs(agent_ahead_s) > max_abs_skew_s:
+        return replace(moved, state=State.UNKNOWN, cause="clock")
+    return moved
