@@ -59,7 +59,7 @@ class SqliteIndex:
                 f"the index knows {self._indexed} entries, the segments hold {log.size}: evidence is"
                 f" missing (to go on without it, delete {self._engine.url.database})"
             )
-        received_us = self._tick_before(log, self._indexed)
+        received_us = tick_before(log, self._indexed)
         while self._indexed < log.size:
             batch = []
             for entry in log.read(self._indexed, CATCH_UP_ENTRIES):
@@ -67,14 +67,6 @@ class SqliteIndex:
                 batch.append(indexed(entry, received_us))
             self.record(batch)
             self.flush()
-
-    def _tick_before(self, log: EvidenceLog, index: int) -> int:
-        while index > 0:
-            index -= 1
-            entry = next(iter(log.read(index, 1)))
-            if entry.kind is EntryKind.TICK:
-                return _wall_us(entry)
-        return 0
 
     def last(self, chain: ChainKey) -> Accepted | None:
         return self._last.get(chain)
@@ -154,6 +146,16 @@ def _report_rows(
 
 def _accepted(seq: int, payload_hash: bytes, index: int, received_us: int) -> Accepted:
     return Accepted(seq, payload_hash.hex(), index, received_us)
+
+
+def tick_before(log: EvidenceLog, index: int) -> int:
+    """The time of the last tick before a log index; 0 where there is none."""
+    while index > 0:
+        index -= 1
+        entry = next(iter(log.read(index, 1)))
+        if entry.kind is EntryKind.TICK:
+            return _wall_us(entry)
+    return 0
 
 
 def _wall_us(entry: Entry) -> int:

@@ -1,0 +1,205 @@
+"""The collector's configuration: a TOML file, then `WEIGHBRIDGE_*` in the environment, then flags.
+
+A key that is not known is an error, wherever it stands. Paths are relative to the file's directory.
+"""
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from collector.access import Viewer, parse_role
+from collector.ingest import Limits
+from weighbridge.wire import Count, Hash, Model, Text
+
+ENVIRONMENT = "WEIGHBRIDGE_"
+CONFIG_VARIABLE = "WEIGHBRIDGE_CONFIG"
+NESTING = "__"
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used. The message names the source and the key."""
+
+
+class TokenSettings(Model):
+    """A token for reading. `role` as `access.parse_role` takes it."""
+
+    sha256: Hash
+    role: Text
+
+
+class LimitSettings(Model):
+    """What one request may bring, and what may wait."""
+
+    body_bytes: Count = Limits.body_bytes
+    decompressed_bytes: Count = Limits.decompressed_bytes
+    report_bytes: Count = Limits.report_bytes
+    reports: Count = Limits.reports
+    queue_bytes: Count = 64 << 20
+
+
+class Settings(Model):
+    """Every key of the file, with its default."""
+
+    store: Text = "."
+    listen: Text = "127.0.0.1:8470"
+    url: Text | None = None
+    tls: bool | None = None
+    open_on_loopback: bool = True
+    trusted_proxies: list[Text] = Field(default_factory=list)
+    tick_ms: Count = 1000
+    limits: LimitSettings = Field(default_factory=LimitSettings)
+    tokens: list[TokenSettings] = Field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where to listen: a host and a port, or a Unix socket. One of `path` and (`host`, `port`) is set."""
+
+    host: str | None
+    port: int | None
+    path: Path | None
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can connect."""
+        if self.host is None:
+            return True
+        return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A checked configuration. `directory` is the store's."""
+
+    directory: Path
+    listen: Listen
+    url: str | None
+    tls: bool
+    open_on_loopback: bool
+    trusted_proxies: tuple[str, ...]
+    tick_seconds: float
+    limits: Limits
+    queue_bytes: int
+    tokens: Mapping[str, Viewer]
+
+    @property
+    def keys(self) -> Path:
+        return self.directory / "keys"
+
+
+def load_config(
+    file: Path, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None
+) -> Config:
+    """The configuration in force. A flag that is None was not given. Raises ConfigError."""
+    values = _read(file)
+    _merge_environment(values, environment)
+    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{file}: {key}: {_reason(first['type'], first['msg'])}") from error
+    return _check(file, settings)
+
+
+def _reason(kind: str, message: str) -> str:
+    return "no such key" if kind == "extra_forbidden" else message
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def _merge_environment(values: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """`WEIGHBRIDGE_LIMITS__REPORTS=8` sets `limits.reports`. Raises ConfigError naming the variable."""
+    for variable, text in environment.items():
+        if not variable.startswith(ENVIRONMENT) or variable == CONFIG_VARIABLE:
+            continue
+        *tables, name = variable.removeprefix(ENVIRONMENT).lower().split(NESTING)
+        if tables not in ([], ["limits"]) or name not in _names(tables):
+            raise ConfigError(f"environment: {variable}: no such key")
+        target = values.setdefault(tables[0], {}) if tables else values
+        target[name] = _value(text)
+
+
+def _names(tables: list[str]) -> set[str]:
+    return set((LimitSettings if tables else Settings).model_fields)
+
+
+def _value(text: str) -> Any:
+    """As TOML would read it; what TOML cannot read is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _check(file: Path, settings: Settings) -> Config:
+    listen = parse_listen(file, settings.listen)
+    tls = not listen.local if settings.tls is None else settings.tls
+    if not tls and not listen.local:
+        raise ConfigError(
+            f"{file}: tls: plain HTTP is refused except on loopback and a Unix socket, and"
+            f" {settings.listen} is neither"
+        )
+    limits = settings.limits
+    return Config(
+        directory=(file.parent / settings.store).resolve(),
+        listen=listen,
+        url=settings.url,
+        tls=tls,
+        open_on_loopback=settings.open_on_loopback,
+        trusted_proxies=_proxies(file, settings.trusted_proxies),
+        tick_seconds=settings.tick_ms / 1000,
+        limits=Limits(
+            limits.body_bytes, limits.decompressed_bytes, limits.report_bytes, limits.reports
+        ),
+        queue_bytes=limits.queue_bytes,
+        tokens=_tokens(file, settings.tokens),
+    )
+
+
+def parse_listen(file: Path, text: str) -> Listen:
+    """`HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`. Raises ConfigError."""
+    if text.startswith("unix:"):
+        return Listen(None, None, file.parent / text.removeprefix("unix:"))
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        if host != "localhost":
+            ipaddress.ip_address(host)
+        return Listen(host, int(port), None)
+    except ValueError as error:
+        raise ConfigError(
+            f"{file}: listen: {text!r} is not ADDRESS:PORT and not unix:PATH"
+        ) from error
+
+
+def _proxies(file: Path, proxies: list[str]) -> tuple[str, ...]:
+    for proxy in proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError as error:
+            raise ConfigError(f"{file}: trusted_proxies: {error}") from error
+    return tuple(proxies)
+
+
+def _tokens(file: Path, tokens: list[TokenSettings]) -> dict[str, Viewer]:
+    viewers = {}
+    for number, token in enumerate(tokens):
+        try:
+            viewers[token.sha256] = parse_role(token.role)
+        except ValueError as error:
+            raise ConfigError(f"{file}: tokens.{number}.role: {error}") from error
+    return viewers

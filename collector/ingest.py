@@ -1,0 +1,385 @@
+"""Reports from bytes to receipts.
+
+The order is fixed: size limit, decompression with a hard output limit, then for each report: known key, signature
+over the exact bytes, version, spelling, node matches key, sequence. What is refused with a valid signature is
+itself entered in the log; unsigned rubbish is only counted.
+"""
+
+import asyncio
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import zstandard
+from pydantic import TypeAdapter, ValidationError
+
+from collector.commits import Batch, Committer, Placed
+from collector.keys import KeyRing, NodeKey
+from collector.problems import Problem
+from collector.storage import Accepted, ChainKey
+from weighbridge.evidence import EntryKind, Head, Refused, payload_type
+from weighbridge.signing import Envelope, SignatureError, open_envelope, verify
+from weighbridge.wire import (
+    Count,
+    FutureVersion,
+    Gap,
+    Name,
+    NotCanonical,
+    Report,
+    WireError,
+    decode,
+    digest,
+)
+
+REPORT_TYPE = payload_type(EntryKind.REPORT)
+WINDOW_BYTES = 8 << 20
+EXAMINED_AT_ONCE = 16
+DETAIL_CHARACTERS = 500
+NAME: TypeAdapter[str] = TypeAdapter(Name)
+COUNT: TypeAdapter[int] = TypeAdapter(Count)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may bring."""
+
+    body_bytes: int = 8 << 20
+    decompressed_bytes: int = 32 << 20
+    report_bytes: int = 4 << 20
+    reports: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A report that only its place in its chain can still refuse."""
+
+    leaf: bytes
+    envelope: Envelope
+    report: Report
+    payload_hash: str
+    chain: ChainKey
+
+
+@dataclass
+class Refusal(Exception):
+    """One report is refused. `signed` is its envelope if the signature is good, and then `node` is its key's."""
+
+    code: str
+    detail: str
+    signed: Envelope | None = None
+    node: str = ""
+    expected: dict[str, Any] | None = None
+
+
+def unpack(body: bytes, encoding: str | None, limits: Limits) -> list[bytes]:
+    """The envelopes in a request. Raises Problem."""
+    if len(body) > limits.body_bytes:
+        raise Problem("too_large", f"the body is over {limits.body_bytes} bytes")
+    match encoding:
+        case None | "" | "identity":
+            data = body
+        case "zstd":
+            data = _decompress(body, limits.decompressed_bytes)
+        case _:
+            raise Problem(
+                "malformed", f"Content-Encoding {encoding[:64]!r} is not taken, only zstd"
+            )
+    if not data.endswith(b"\n"):
+        raise Problem("malformed", "no report, or the last one does not end its line")
+    if data.count(b"\n") > limits.reports:
+        raise Problem("too_large", f"over {limits.reports} reports in one request")
+    return data[:-1].split(b"\n")
+
+
+def _decompress(body: bytes, limit: int) -> bytes:
+    """One zstd frame of at most `limit` bytes: never more than that is held, whatever the frame claims."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES)
+    try:
+        with decompressor.stream_reader(io.BytesIO(body)) as reader:
+            data = reader.read(limit + 1)
+    except zstandard.ZstdError as error:
+        raise Problem("malformed", f"not a zstd frame: {error}") from error
+    if len(data) > limit:
+        raise Problem("too_large", f"over {limit} bytes when decompressed")
+    return data
+
+
+def examine(leaf: bytes, ring: KeyRing, report_bytes: int) -> Examined:
+    """All that can be said of one report alone. Raises Refusal."""
+    if len(leaf) > report_bytes:
+        raise Refusal("too_large", f"the report is over {report_bytes} bytes")
+    try:
+        envelope = open_envelope(leaf)
+    except SignatureError as error:
+        raise Refusal("malformed", str(error)) from error
+    if envelope.payload_type != REPORT_TYPE:
+        raise Refusal("malformed", f"not a report but {envelope.payload_type}")
+    key = ring.key(envelope.key_id)
+    if key is None:
+        raise Refusal("unknown_key", f"key {envelope.key_id} is not enrolled")
+    try:
+        verify(envelope, key.public_key)
+    except SignatureError as error:
+        raise Refusal("bad_signature", str(error)) from error
+    return _read(leaf, envelope, key)
+
+
+def _read(leaf: bytes, envelope: Envelope, key: NodeKey) -> Examined:
+    """The report in a well-signed envelope."""
+    refuse_if_revoked(key, envelope)
+    try:
+        report = decode(envelope.payload)
+    except FutureVersion as error:
+        raise Refusal("future_version", str(error), envelope, key.node) from error
+    except NotCanonical as error:
+        raise Refusal("not_canonical", str(error), envelope, key.node) from error
+    except WireError as error:
+        raise Refusal("malformed", str(error), envelope, key.node) from error
+    if report.node != key.node:
+        detail = f"the report is of {report.node}, the key of {key.node}"
+        raise Refusal("wrong_node", detail, envelope, key.node)
+    chain = ChainKey(key.key_id, report.chain, report.stream)
+    return Examined(leaf, envelope, report, digest(envelope.payload), chain)
+
+
+def refuse_if_revoked(key: NodeKey, envelope: Envelope) -> None:
+    if key.revoked_index is not None:
+        detail = f"key {key.key_id} was revoked by entry {key.revoked_index}"
+        raise Refusal("revoked_key", detail, envelope, key.node)
+
+
+def place(
+    examined: Examined, last: Accepted | None, find: Callable[[ChainKey, int], Accepted | None]
+) -> Accepted | None:
+    """The report as it was accepted before, or null if it is the next one of its chain. Raises Refusal."""
+    report = examined.report
+    following = 0 if last is None else last.seq + 1
+    if report.seq < following:
+        return _again(examined, last, find(examined.chain, report.seq))
+    if report.seq == following:
+        if last is not None and report.prev != last.payload_hash:
+            raise _misplaced("fork", "prev is not the hash of the report before", examined, last)
+    elif not _covered(report.gaps, following, report):
+        detail = f"seq {report.seq} follows {following - 1}, and no gap says why"
+        raise _misplaced("sequence", detail, examined, last)
+    return None
+
+
+def _again(examined: Examined, last: Accepted | None, known: Accepted | None) -> Accepted:
+    if known is None:
+        detail = f"seq {examined.report.seq} was declared lost, and the chain went on"
+        raise _misplaced("sequence", detail, examined, last)
+    if known.payload_hash != examined.payload_hash:
+        detail = f"seq {known.seq} is another report already, entry {known.index}"
+        raise _misplaced("fork", detail, examined, last)
+    return known
+
+
+def _covered(gaps: Sequence[Gap], following: int, report: Report) -> bool:
+    """Whether the report's gaps join up from no later than `following` to the report before this one."""
+    wanted = report.seq - 1
+    hashes = {gap.last_seq: gap.last_hash for gap in gaps}
+    if hashes.get(wanted) != report.prev:
+        return False
+    for gap in sorted(gaps, key=lambda gap: gap.last_seq, reverse=True):
+        if gap.first_seq <= wanted <= gap.last_seq:
+            wanted = gap.first_seq - 1
+    return wanted < following
+
+
+def _misplaced(code: str, detail: str, examined: Examined, last: Accepted | None) -> Refusal:
+    expected = {
+        "chain": examined.report.chain,
+        "seq": 0 if last is None else last.seq + 1,
+        "prev": None if last is None else last.payload_hash,
+    }
+    return Refusal(code, detail, examined.envelope, examined.report.node, expected)
+
+
+def refused(refusal: Refusal, envelope: Envelope) -> Refused:
+    """The log entry of a well-signed report that was refused."""
+    try:
+        claimed = json.loads(envelope.payload)
+    except (ValueError, RecursionError):
+        claimed = None
+    claimed = claimed if isinstance(claimed, dict) else {}
+    return Refused(
+        code=refusal.code,
+        key_id=envelope.key_id,
+        node=refusal.node,
+        chain=_valid(NAME, claimed.get("chain")),
+        stream=_valid(NAME, claimed.get("stream")),
+        seq=_valid(COUNT, claimed.get("seq")),
+        payload_hash=digest(envelope.payload),
+        detail=refusal.detail[:DETAIL_CHARACTERS],
+    )
+
+
+def _valid(kind: TypeAdapter[Any], value: object) -> Any:
+    try:
+        return kind.validate_python(value, strict=True)
+    except ValidationError:
+        return None
+
+
+class RefusalBook:
+    """Remembers the last refusal of each key, so that an agent that only repeats itself fills no log."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[str, str]] = {}
+
+    def is_new(self, code: str, envelope: Envelope) -> bool:
+        """Whether to enter it. A revoked key is entered once, whatever it sends."""
+        said = (code, "" if code == "revoked_key" else digest(envelope.payload))
+        known, self._last[envelope.key_id] = self._last.get(envelope.key_id), said
+        return known != said
+
+
+class Inventories:
+    """Which inventory of each key has come since this process started."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def take(self, key_id: str, report: Report) -> None:
+        if report.inventory is not None:
+            self._known[key_id] = report.inventory_digest
+
+    def lacks(self, key_id: str, report: Report) -> bool:
+        return self._known.get(key_id) != report.inventory_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of the reports of one request: those placed, in order, and what stopped the rest."""
+
+    placed: Sequence[Placed]
+    refusal: Refusal | None
+
+
+class Delivery:
+    """The plan that enters the reports of one request, up to the first that is refused."""
+
+    closes = False
+
+    def __init__(
+        self, examined: Sequence[Examined], refusal: Refusal | None, ingest: "Ingest"
+    ) -> None:
+        self.size_bytes = sum(len(one.leaf) for one in examined)
+        self._examined = examined
+        self._refusal = refusal
+        self._ingest = ingest
+
+    def enter(self, batch: Batch) -> Delivered:
+        placed: list[Placed] = []
+        refusal = self._refusal
+        for examined in self._examined:
+            try:
+                placed.append(self._ingest.enter(examined, batch))
+            except Refusal as misplaced:
+                refusal = misplaced
+                break
+        if refusal is not None:
+            self._ingest.enter_refusal(refusal, batch)
+        return Delivered(placed, refusal)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """The answer to a request whose reports were all accepted."""
+
+    placed: Sequence[Placed]
+    head: Head
+    want_inventory: bool
+
+
+class Ingest:
+    """The door for reports. `counts` says how many came to what: accepted, duplicate, or a problem's code."""
+
+    def __init__(self, committer: Committer, ring: KeyRing, limits: Limits) -> None:
+        self.limits = limits
+        self.counts: Counter[str] = Counter()
+        self._committer = committer
+        self._ring = ring
+        self._book = RefusalBook()
+        self._inventories = Inventories()
+
+    async def accept(self, body: bytes, encoding: str | None) -> Receipts:
+        """Durable when it returns. Raises Problem; what was accepted before it is durable too, and named in it."""
+        try:
+            self._committer.refuse_if_congested()
+            leaves = unpack(body, encoding, self.limits)
+            examined, refusal = await self._examine(leaves)
+            return await self._deliver(examined, refusal)
+        except Problem as problem:
+            self.counts[problem.code] += 1
+            raise
+
+    async def _examine(self, leaves: Sequence[bytes]) -> tuple[list[Examined], Refusal | None]:
+        examined: list[Examined] = []
+        for leaf in leaves:
+            try:
+                examined.append(examine(leaf, self._ring, self.limits.report_bytes))
+            except Refusal as refusal:
+                return examined, refusal
+            if len(examined) % EXAMINED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return examined, None
+
+    async def _deliver(self, examined: Sequence[Examined], refusal: Refusal | None) -> Receipts:
+        if not examined and refusal is not None and refusal.signed is None:
+            raise _problem(refusal, [], None)
+        answer = await self._committer.submit(Delivery(examined, refusal, self))
+        delivered = answer.outcome
+        if delivered.refusal is not None:
+            raise _problem(delivered.refusal, delivered.placed, answer.head)
+        newest = examined[-1]
+        wanted = self._inventories.lacks(newest.envelope.key_id, newest.report)
+        return Receipts(delivered.placed, answer.head, wanted)
+
+    def enter(self, examined: Examined, batch: Batch) -> Placed:
+        """One report into a batch. Raises Refusal."""
+        key = self._ring.key(examined.envelope.key_id)
+        if key is not None:
+            refuse_if_revoked(key, examined.envelope)
+        known = place(examined, batch.last(examined.chain), batch.find)
+        self._inventories.take(examined.envelope.key_id, examined.report)
+        if known is not None:
+            self.counts["duplicate"] += 1
+            return batch.again(known)
+        self.counts["accepted"] += 1
+        return batch.add_report(
+            examined.chain,
+            examined.leaf,
+            examined.envelope,
+            examined.report,
+            examined.payload_hash,
+        )
+
+    def enter_refusal(self, refusal: Refusal, batch: Batch) -> None:
+        """Into a batch, if it was signed and is not merely repeated."""
+        if refusal.signed is not None and self._book.is_new(refusal.code, refusal.signed):
+            batch.add_record(EntryKind.REFUSAL, refused(refusal, refusal.signed))
+
+
+def _problem(refusal: Refusal, placed: Sequence[Placed], head: Head | None) -> Problem:
+    members: dict[str, Any] = {
+        "report": len(placed),
+        "receipts": [receipt(one) for one in placed],
+        "head": None if head is None else head.note,
+    }
+    if refusal.expected is not None:
+        members["expected"] = refusal.expected
+    return Problem(refusal.code, refusal.detail, members)
+
+
+def receipt(placed: Placed) -> dict[str, Any]:
+    """A receipt as it is answered; the head that covers it is beside it, once for all."""
+    return {
+        "index": placed.index,
+        "leaf_hash": placed.leaf_hash,
+        "received_us": placed.received_us,
+    }
