@@ -9,10 +9,8 @@ from pydantic_core import ErrorDetails
 
 from weighbridge.contract.document import Document, joined, read
 from weighbridge.contract.model import Contract
+from weighbridge.contract.money import KIND
 from weighbridge.contract.problems import ContractError, Problem
-
-KIND = "kind="
-"""Starts the tag of each member of a union of parts, so that it is told from a key of the file."""
 
 REASONS = {
     "missing": "is required",

@@ -1,10 +1,33 @@
 """The whole contract."""
 
 from collections.abc import Iterator
+from fractions import Fraction
+from typing import Literal
 
+from weighbridge.contract.evidence import EvidenceTerms
 from weighbridge.contract.exclusions import Exclusions, Maintenance
+from weighbridge.contract.money import (
+    ClaimTerms,
+    Credit,
+    ExitRight,
+    Judged,
+    LiquidatedDamages,
+    Price,
+    RepairSteps,
+    Rounding,
+    Stacking,
+    Tiers,
+)
+from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.objectives import Availability, Sampling, Unknown
 from weighbridge.contract.parties import HumanText, Links, Party, Signature, Tax, Term
+from weighbridge.contract.quality import (
+    Acceptance,
+    CapacityFloor,
+    Performance,
+    Repair,
+    Response,
+)
 from weighbridge.contract.resources import Resource, repeated
 from weighbridge.contract.scalars import (
     MICROSECONDS,
@@ -13,6 +36,7 @@ from weighbridge.contract.scalars import (
     Instant,
     Maybe,
     Name,
+    Switch,
     Text,
     Zone,
 )
@@ -41,6 +65,27 @@ class Contract(Terms):
     maintenance: Maybe[Maintenance] = clause(
         "Planned work; none: it is ordinary downtime.", default=None
     )
+    performance: tuple[Performance, ...] = clause("Performance objectives.", default=())
+    response: tuple[Response, ...] = clause("Response objectives.", default=())
+    repair: tuple[Repair, ...] = clause("Repair objectives.", default=())
+    capacity_floor: Maybe[CapacityFloor] = clause("Least healthy capacity.", default=None)
+    acceptance: Acceptance = clause("How delivery is accepted.", default=Acceptance())
+    pricing: tuple[Price, ...] = clause("Prices.", default=())
+    pay_only_healthy: Switch = clause(
+        "Whether time of unhealthy GPUs is not billed, apart from credits.", default=False
+    )
+    credits: tuple[Credit, ...] = clause("What a broken promise earns.", default=())
+    stacking: Stacking = clause("Where several credits meet.", default=Stacking())
+    rounding: Rounding = clause("Where fractions become money.", default=Rounding())
+    claim: ClaimTerms = clause("How credits are asked for.", default=ClaimTerms())
+    liquidated_damages: tuple[LiquidatedDamages, ...] = clause(
+        "Damages fixed beforehand.", default=()
+    )
+    exit_rights: tuple[ExitRight, ...] = clause("Rights to end the contract.", default=())
+    amendments: Literal["per_part", "whole_period"] = clause(
+        "How a period that crosses an amendment is judged.", default="per_part"
+    )
+    evidence: EvidenceTerms = clause("Whose records count.", default=EvidenceTerms())
     sampling: Sampling = clause("How often the cards are read.", default=Sampling())
     links: Links = clause("Other contracts.", default=Links())
 
@@ -48,6 +93,7 @@ class Contract(Terms):
         yield from self._party_problems()
         yield from self._version_problems()
         yield from self._objective_problems()
+        yield from self._credit_problems()
 
     def _party_problems(self) -> Iterator[tuple[str, str]]:
         for role in ("provider", "lessee"):
@@ -75,3 +121,25 @@ class Contract(Terms):
                     f"availability[{position}].target",
                     "has more digits than the sampling interval can resolve",
                 )
+
+    def _credit_problems(self) -> Iterator[tuple[str, str]]:
+        yield from repeated("credits", [credit.id for credit in self.credits])
+        targets = {promise.id: promise.target for promise in self.availability}
+        targets |= {promise.id: promise.target for promise in self.performance}
+        repairs = {item.id for item in self.repair}
+        for position, credit in enumerate(self.credits):
+            path = f"credits[{position}]"
+            if isinstance(credit, Judged) and credit.objective not in targets:
+                yield f"{path}.objective", f"`{credit.objective}` is not an objective"
+            elif isinstance(credit, Tiers):
+                yield from _top_edge(path, credit, targets[credit.objective])
+            elif isinstance(credit, RepairSteps) and credit.repair not in repairs:
+                yield f"{path}.repair", f"`{credit.repair}` is not a repair objective"
+
+
+def _top_edge(path: str, credit: Tiers, target: Fraction) -> Iterator[tuple[str, str]]:
+    top = max(row.upper for row in credit.tiers)
+    if top < target and credit.on_gap == "refuse":
+        yield f"{path}.tiers", f"nothing is said about {exact_text(top)} to the target"
+    if top > target:
+        yield f"{path}.tiers", "a row reaches above the target"

@@ -69,6 +69,7 @@ class Availability(Terms):
     unit: Literal["gpu", "node", "nvlink_domain", "cluster", "feed", "service"] = clause(
         "What is judged.", default="node"
     )
+    resource: Maybe[Name] = clause("Of which line item; none: of all.", default=None)
     scope: Literal["per_unit", "all_of", "k_of_n", "pooled"] = clause(
         "Each alone; up while all are; up while k are; average over all.", default="per_unit"
     )

@@ -1,0 +1,355 @@
+"""What is paid, and what is owed when a promise is broken. Percentages are exact: `pct: 12.5` is an eighth."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Tag
+
+from weighbridge.contract.objectives import Op
+from weighbridge.contract.scalars import (
+    Amount,
+    Count,
+    Maybe,
+    Name,
+    Ratio,
+    Share,
+    Switch,
+    Text,
+    Whole,
+    Zone,
+)
+from weighbridge.contract.terms import Terms, clause
+
+Steps = Literal["floor", "ceil"]
+Mode = Literal["half_up", "half_even", "down"]
+Proration = Literal["none", "seconds", "days"]
+
+KIND = "kind="
+"""Starts the tag of each kind of credit, which tells it from a key of the file."""
+
+
+class Price(Terms):
+    """A price and what it is a price of."""
+
+    unit: Literal[
+        "gpu_hour", "gpu_month", "node_month", "P_month", "P_day", "kW_month", "fixed_month"
+    ] = clause("Of what.")
+    price: Amount = clause("In the currency of the contract.")
+    resource: Maybe[Name] = clause("Of which line item; none: of all.", default=None)
+    quantity: Maybe[Ratio] = clause("How many; none: what is contracted.", default=None)
+    minimum: Amount = clause("Least that is paid for a period.", default=Decimal(0))
+    prepaid: Switch = clause("Whether it is paid before the period.", default=False)
+    proration: Proration = clause("How a part of a period is priced.", default="seconds")
+
+
+class Base(Terms):
+    """The fee that a credit is a part of."""
+
+    of: Literal["unit", "contract"] = clause("Fee of the unit, or of the contract.", default="unit")
+    amount: Maybe[Amount] = clause(
+        "The fee of a whole period; none: from the prices.", default=None
+    )
+    gross: Switch = clause("Before vouchers are taken off.", default=True)
+    proration: Proration = clause("How it is cut to the time of service.", default="seconds")
+
+
+class Cap(Terms):
+    """The most that is credited."""
+
+    pct: Maybe[Ratio] = clause("Of the base.", default=None)
+    amount: Maybe[Amount] = clause("In money.", default=None)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.pct is None and self.amount is None:
+            yield "", "give pct, amount or both"
+
+
+FULL_CAP = Cap(pct=Fraction(100))
+
+
+class ClaimTerms(Terms):
+    """How a credit is asked for."""
+
+    required: Switch = clause("Whether it lapses unless it is claimed.", default=False)
+    deadline_days: Maybe[Count] = clause("Days after the end of the period.", default=None)
+    deadline_billing_cycles: Maybe[Count] = clause(
+        "Billing cycles (months) after the end of the period.", default=None
+    )
+    zone: Maybe[Zone] = clause("Of the deadline; none: the contract's.", default=None)
+    form: Maybe[Text] = clause("Where and how.", default=None)
+    auto_claim: Switch = clause("Whether the collector files for the lessee.", default=False)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        given = [self.deadline_days, self.deadline_billing_cycles]
+        if self.required and given.count(None) != 1:
+            yield "", "a claim that is required needs one deadline"
+
+
+class CreditTerms(Terms):
+    """What all kinds of credit have."""
+
+    id: Name = clause("Name of the credit.")
+    cap: Cap = clause("The most that is credited for a period.", default=FULL_CAP)
+    min_amount: Maybe[Amount] = clause("Smaller credits are not issued.", default=None)
+    min_op: Op = clause("`>`: only a larger one is; `>=`: an equal one too.", default=">=")
+    form: Literal["cash", "set_off", "voucher"] = clause("How it is given.", default="set_off")
+    expiry_days: Maybe[Count] = clause("Days after which it lapses.", default=None)
+    claim: Maybe[ClaimTerms] = clause("If other than the contract's.", default=None)
+
+
+class Judged(CreditTerms):
+    """A credit for an objective."""
+
+    objective: Name = clause("The objective that was missed.")
+    base: Base = clause("Of which fee.", default=Base())
+
+
+class TierRow(Terms):
+    """`at_or_above <= availability < below`, or `<= at_or_below`."""
+
+    at_or_above: Share = clause("Lower edge, inside.")
+    below: Maybe[Share] = clause("Upper edge, outside.", default=None)
+    at_or_below: Maybe[Share] = clause("Upper edge, inside.", default=None)
+    pct: Ratio = clause("Credit in per cent of the base.")
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if (self.below is None) == (self.at_or_below is None):
+            yield "", "give either below or at_or_below"
+        elif self.upper < self.at_or_above or (self.below == self.at_or_above):
+            yield "", "is empty: the upper edge lies below the lower"
+
+    @property
+    def upper(self) -> Fraction:
+        """The upper edge."""
+        edge = self.below if self.below is not None else self.at_or_below
+        return edge if edge is not None else Fraction(1)
+
+    def holds(self, availability: Fraction) -> bool:
+        """Whether the share lies in this row."""
+        if availability < self.at_or_above:
+            return False
+        return availability <= self.upper if self.below is None else availability < self.upper
+
+
+class RoundShare(Terms):
+    """Availability is rounded before it is compared. Only where the text says so."""
+
+    decimals: Whole = clause("Decimal places of the percentage.")
+    mode: Mode = clause("How.", default="half_up")
+
+
+class Tiers(Judged):
+    """A percentage by the row that the availability lies in."""
+
+    kind: Literal["tiers"] = clause("This kind.", default="tiers")
+    tiers: tuple[TierRow, ...] = clause("The rows, from the target down.")
+    on_gap: Literal["refuse", "flag"] = clause(
+        "A hole between rows is refused, or settled as a flag without an amount.", default="refuse"
+    )
+    round_share: Maybe[RoundShare] = clause("Rounding before comparison.", default=None)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if not self.tiers:
+            yield "tiers", "has no rows"
+        rows = sorted(range(len(self.tiers)), key=lambda i: -self.tiers[i].at_or_above)
+        for above, below in pairwise(rows):
+            yield from self._seam(above, below)
+        if rows and self.tiers[rows[-1]].at_or_above != 0 and self.on_gap == "refuse":
+            yield f"tiers[{rows[-1]}].at_or_above", "nothing is said about what lies below"
+
+    def _seam(self, above: int, below: int) -> Iterator[tuple[str, str]]:
+        upper, lower = self.tiers[above], self.tiers[below]
+        if lower.pct < upper.pct:
+            yield f"tiers[{below}].pct", "a lower availability earns less"
+        if lower.holds(upper.at_or_above):
+            yield f"tiers[{below}]", f"overlaps tiers[{above}]"
+        elif lower.upper < upper.at_or_above and self.on_gap == "refuse":
+            yield f"tiers[{below}]", f"leaves a gap below tiers[{above}]"
+
+
+class LinearShortfall(Judged):
+    """The base times what is missing to the threshold."""
+
+    kind: Literal["linear_shortfall"] = clause("This kind.", default="linear_shortfall")
+    threshold: Maybe[Share] = clause("Reckoned from here; none: the target.", default=None)
+
+
+class Increment(Judged):
+    """A percentage for each step of downtime beyond the free seconds."""
+
+    kind: Literal["increment"] = clause("This kind.", default="increment")
+    free_s: Whole = clause("Seconds of the period that are free.", default=0)
+    increment_s: Count = clause("Length of a step.")
+    partial: Steps = clause("`ceil`: a started step counts. No default.")
+    pct: Ratio = clause("For each step.")
+
+
+class BeyondAllowance(Judged):
+    """A multiple of the pro-rata fee for the downtime beyond what the target allows."""
+
+    kind: Literal["beyond_allowance"] = clause("This kind.", default="beyond_allowance")
+    multiple: Ratio = clause("How many times the fee.")
+
+
+class OutageMultiple(Judged):
+    """A multiple of the hourly price for each outage, capped for each."""
+
+    kind: Literal["outage_multiple"] = clause("This kind.", default="outage_multiple")
+    multiple: Ratio = clause("How many times the price.")
+    hour_price: Amount = clause("Price of an hour of the unit.")
+    incident_cap: Maybe[Amount] = clause("Most for one outage.", default=None)
+
+
+class ClockHour(Judged):
+    """A clock hour with too much downtime is not charged. Hours of the contract's zone."""
+
+    kind: Literal["clock_hour"] = clause("This kind.", default="clock_hour")
+    threshold_s: Whole = clause("Bad seconds in the hour.")
+    op: Op = clause("`>`: more than these; `>=`: these too.", default=">")
+    hour_price: Amount = clause("Price of an hour of the unit.")
+
+
+class PerEvent(Judged):
+    """An amount once an outage is long enough, or once there are enough of them."""
+
+    kind: Literal["per_event"] = clause("This kind.", default="per_event")
+    longer_than_s: Maybe[Whole] = clause("One outage longer than this.", default=None)
+    more_than_events: Maybe[Whole] = clause("More outages than this in the period.", default=None)
+    amount: Amount = clause("For one of the quantity.")
+    quantity: Ratio = clause("How many, such as amperes.", default=Fraction(1))
+    each: Switch = clause("Whether every outage that is long enough pays.", default=False)
+
+
+class DailyRate(Judged):
+    """Days of service for steps of downtime beyond what the target allows."""
+
+    kind: Literal["daily_rate"] = clause("This kind.", default="daily_rate")
+    step_s: Count = clause("Length of a step.")
+    partial: Steps = clause("`ceil`: a started step counts. No default.")
+    days: Ratio = clause("Days of the fee for each step.", default=Fraction(1))
+
+
+class CapacityDeduction(CreditTerms):
+    """A multiple of the pro-rata fee for missing capacity."""
+
+    kind: Literal["capacity_deduction"] = clause("This kind.", default="capacity_deduction")
+    resource: Name = clause("The line item whose capacity is promised.")
+    price: Amount = clause("Of one unit of capacity for a period.")
+    multiple: Ratio = clause("How many times the fee.", default=Fraction(1))
+
+
+class MaintenanceCount(CreditTerms):
+    """Maintenance beyond the allowed number in a calendar year is paid for."""
+
+    kind: Literal["maintenance_count"] = clause("This kind.", default="maintenance_count")
+    allowed_per_year: Whole = clause("Windows that are free.")
+    base_amount: Amount = clause("The fee of a month.")
+    fraction_per_hour: Ratio = clause("Of that fee for an hour.")
+    partial: Steps = clause("`ceil`: a started hour counts. No default.")
+
+
+class RepairSteps(CreditTerms):
+    """A percentage once a repair is late, and more for each step."""
+
+    kind: Literal["repair_steps"] = clause("This kind.", default="repair_steps")
+    repair: Name = clause("The repair objective.")
+    base: Base = clause("Of which fee.", default=Base())
+    first_pct: Ratio = clause("As soon as it is late.", default=Fraction(0))
+    step_s: Count = clause("Length of a step.")
+    step_pct: Ratio = clause("For each step.")
+    partial: Steps = clause("`ceil`: a started step counts. No default.")
+
+
+class AnomalyHours(CreditTerms):
+    """A multiple of the time of an anomaly, rounded up, at the hourly price."""
+
+    kind: Literal["anomaly_hours"] = clause("This kind.", default="anomaly_hours")
+    event: Name = clause("Which events.")
+    factor: Ratio = clause("How many times their length.")
+    round_up_to_s: Count = clause("To whole multiples of this.")
+    hour_price: Amount = clause("Price of an hour.")
+
+
+class LostWork(CreditTerms):
+    """The work lost since the last start, at the hourly price."""
+
+    kind: Literal["lost_work"] = clause("This kind.", default="lost_work")
+    event: Name = clause("Which events.")
+    cap_s: Count = clause("Longest work that is paid.")
+    hour_price: Amount = clause("Price of an hour.")
+
+
+def _kind(value: Any) -> str:
+    kind = value.get("kind", "") if isinstance(value, dict) else getattr(value, "kind", "")
+    return f"{KIND}{kind}"
+
+
+Credit = Annotated[
+    Annotated[Tiers, Tag(KIND + "tiers")]
+    | Annotated[LinearShortfall, Tag(KIND + "linear_shortfall")]
+    | Annotated[Increment, Tag(KIND + "increment")]
+    | Annotated[BeyondAllowance, Tag(KIND + "beyond_allowance")]
+    | Annotated[OutageMultiple, Tag(KIND + "outage_multiple")]
+    | Annotated[ClockHour, Tag(KIND + "clock_hour")]
+    | Annotated[PerEvent, Tag(KIND + "per_event")]
+    | Annotated[DailyRate, Tag(KIND + "daily_rate")]
+    | Annotated[CapacityDeduction, Tag(KIND + "capacity_deduction")]
+    | Annotated[MaintenanceCount, Tag(KIND + "maintenance_count")]
+    | Annotated[RepairSteps, Tag(KIND + "repair_steps")]
+    | Annotated[AnomalyHours, Tag(KIND + "anomaly_hours")]
+    | Annotated[LostWork, Tag(KIND + "lost_work")],
+    Discriminator(_kind),
+]
+
+
+class Stacking(Terms):
+    """What is paid where several remedies meet, and the most of all together."""
+
+    rule: Literal["sum", "max_of", "one_per_event"] = clause(
+        "All; the largest; the largest for each set of events.", default="max_of"
+    )
+    cap: Maybe[Cap] = clause("Of all credits of a period together.", default=None)
+    base_amount: Maybe[Amount] = clause("What pct of the cap is of.", default=None)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.cap is not None and self.cap.pct is not None and self.base_amount is None:
+            yield "base_amount", "is required where the cap is a percentage"
+
+
+class Rounding(Terms):
+    """Where exact fractions become money."""
+
+    decimals: Whole = clause("Decimal places.", default=2)
+    mode: Mode = clause("How.", default="half_up")
+    place: Literal["line", "invoice"] = clause("Each line, or the sum.", default="line")
+
+
+class LiquidatedDamages(Terms):
+    """Damages fixed beforehand. They need not be equal on both sides, and the statement shows both."""
+
+    id: Name = clause("Name of the damages.")
+    trigger: Literal["late_delivery", "non_delivery", "cancellation", "data_loss"] = clause("When.")
+    side: Literal["provider", "lessee"] = clause("Who pays.")
+    daily_rate: Ratio = clause("Share of the value for each day late.", default=Fraction(0))
+    flat_pct: Ratio = clause("Per cent of the value at once.", default=Fraction(0))
+    day_count: Literal["calendar_days", "working_days"] = clause(
+        "Which days after the due date count.", default="calendar_days"
+    )
+    cap_pct: Maybe[Ratio] = clause("Most, in per cent of the value.", default=None)
+
+
+class ExitRight(Terms):
+    """A right to end the contract."""
+
+    objective: Name = clause("The objective that was missed.")
+    missed: Count = clause("In so many periods")
+    of_periods: Count = clause("of so many in a row.")
+    party: Literal["provider", "lessee"] = clause("Who may leave.", default="lessee")
+    remedy: Text = clause("What follows.", default="termination without fee")
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.missed > self.of_periods:
+            yield "missed", "is more than of_periods"

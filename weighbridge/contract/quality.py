@@ -1,0 +1,111 @@
+"""Objectives besides availability: performance, response, repair and capacity; and acceptance before all of them."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from weighbridge.contract.objectives import Op
+from weighbridge.contract.scalars import (
+    Count,
+    Maybe,
+    Name,
+    Ratio,
+    Share,
+    Switch,
+    Target,
+    Text,
+    Whole,
+)
+from weighbridge.contract.terms import Terms, clause
+
+
+class Performance(Terms):
+    """A share of probes that must be good, or a mean of error rates that must be small."""
+
+    id: Name = clause("Name of the objective.")
+    probe: Name = clause("What is measured.")
+    unit: Text = clause("Of the measured value.", default="1")
+    statistic: Literal["each", "mean_error"] = clause(
+        "Share of good probes, or one minus the mean error rate of slices.", default="each"
+    )
+    threshold: Maybe[Ratio] = clause("A probe is good from here on.", default=None)
+    of_reference: Switch = clause("Whether threshold is a share of the reference.", default=True)
+    op: Op = clause("`>=`: the threshold itself is good. No default.")
+    slice_s: Count = clause("One probe, or slice, in each of these.", default=300)
+    missing: Literal["excluded", "good", "bad"] = clause(
+        "What a probe without an answer, or a slice without requests, is. No default."
+    )
+    min_samples: Count = clause("Fewer answers give no verdict.", default=1)
+    target: Target = clause("Least share.")
+    consent: Maybe[Text] = clause("Who may run the probe, and when.", default=None)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if (self.statistic == "each") != (self.threshold is not None):
+            yield "threshold", "belongs to statistic each, and only there"
+
+
+class Response(Terms):
+    """How soon somebody answers."""
+
+    id: Name = clause("Name of the objective.")
+    severity: Name = clause("Of which faults.")
+    objective_s: Count = clause("Longest time to the first answer.")
+    clock_from: Literal["detection", "report", "confirmation"] = clause(
+        "From when.", default="report"
+    )
+    calendar: Literal["24x7", "working_hours"] = clause("Which hours count.", default="24x7")
+
+
+class Repair(Terms):
+    """How soon a fault is mended."""
+
+    id: Name = clause("Name of the objective.")
+    severity: Maybe[Name] = clause("Of which faults; none: of all.", default=None)
+    objective_s: Count = clause("Longest time.")
+    clock_from: Literal["detection", "report", "confirmation", "identification"] = clause(
+        "From when. No default: the provider controls the last two."
+    )
+    clock_to: Literal["replaced", "restored"] = clause(
+        "To the replacement, or to the unit being up again.", default="restored"
+    )
+    calendar: Literal["24x7", "working_hours"] = clause("Which hours count.", default="24x7")
+    spare_swap_allowed: Switch = clause("Whether a spare ends the clock.", default=True)
+
+
+class CapacityFloor(Terms):
+    """Least healthy capacity at any time."""
+
+    gpus: Maybe[Count] = clause("GPUs.", default=None)
+    capacity: Maybe[Ratio] = clause("P.", default=None)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.gpus is None and self.capacity is None:
+            yield "", "give gpus, capacity or both"
+
+
+class AcceptanceTest(Terms):
+    """A test that the delivery must pass."""
+
+    probe: Name = clause("Which.")
+    version: Text = clause("Of the probe, or its hash.")
+    threshold: Ratio = clause("Value to reach.")
+    op: Op = clause("`>=`: the threshold itself passes.", default=">=")
+    quantile: Maybe[Share] = clause("Of which quantile; none: each value.", default=None)
+    min_nodes: Count = clause("On at least so many nodes.", default=1)
+    duration_s: Whole = clause("Under load for so long.", default=0)
+
+
+class Acceptance(Terms):
+    """When delivery counts as accepted, and when payment starts."""
+
+    tests: tuple[AcceptanceTest, ...] = clause("What must be passed.", default=())
+    retest_limit: Whole = clause("Times a failed test may be repeated.", default=2)
+    deemed_acceptance_days: Maybe[Count] = clause(
+        "Days of silence that accept; none: silence does not.", default=None
+    )
+    partial_acceptance: Switch = clause("Whether a part may be accepted.", default=True)
+    billing_starts: Literal["acceptance", "next_local_midnight", "delivery", "first_use"] = clause(
+        "From when it is paid.", default="acceptance"
+    )
+    certificate_required: Switch = clause(
+        "A signed result with raw outputs and a telemetry window that shows the load.", default=True
+    )
