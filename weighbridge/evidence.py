@@ -51,6 +51,7 @@ class InviteIssued(Model):
     node: Name
     side: Literal["provider", "lessee"]
     devices: list[Name] | None
+    resource: Name | None = None
     expires_us: Count
 
 
@@ -67,11 +68,15 @@ class KeyChanged(Model):
 
 
 class Claim(Model):
-    """A contract claims a node's devices (all of them where `devices` is null), from this entry on."""
+    """A contract claims a node's devices (all of them where `devices` is null) for one of its resources.
+
+    `resource` may be null where the contract has only one. A later claim of the same contract and node replaces it.
+    """
 
     contract: Name
     node: Name
     devices: list[Name] | None
+    resource: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)

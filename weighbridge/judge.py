@@ -1,69 +1,390 @@
-"""The fold that judges one node: (state, log entry) -> what changed.
+"""The fold that judges one node: (state, log entry) -> the rows and findings that it changes.
 
-The interval ledger is a function of the set of entries: each chain's samples are judged in the chain's own order, and
-each becomes a half-open interval that belongs to that chain alone. Intervals of several chains are combined, and what no
-interval covers is unknown, only when the ledger is read. Findings are a function of the order of the log.
+The interval ledger is a function of the set of entries: each chain's samples are judged in the chain's own order and
+become half-open intervals that belong to that chain alone. Only when the ledger is read are intervals of several chains
+combined, and is unknown what no interval covers. Findings are a function of the order of the log.
 
 A sample covers the time up to the next sample of its chain if that comes within the contract's `max_gap`; the rest is
 unknown. A node's time is placed by CLOCK_BOOTTIME against the wall clock of the first report of a boot whose clock was
-synchronized best, so a stepped clock moves nothing. Time enters only as a tick.
+synchronized best, so a stepped clock moves nothing. Time enters only as a tick: `received_us` is that before a report.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Sequence
 
-from weighbridge.checks import Severity, Verdict
-from weighbridge.evidence import Entry
+from weighbridge.checks import Promise, Severity
+from weighbridge.evidence import Refused
+from weighbridge.findings import answered, is_open, noted, open_finding, settle, unanswered
+from weighbridge.ledger import Finding, Row
+from weighbridge.node import ChainState, NodeState, Track
+from weighbridge.track import (
+    EVERYTHING,
+    HOUR_US,
+    Writer,
+    begin,
+    judge,
+    states,
+    tally,
+    turn_hour,
+)
+from weighbridge.view import forget_xids, see_inventory, see_processes, see_sample, see_xid
+from weighbridge.wire import Block, Clock, Event, EventKind, Report
 
+Change = Row | Finding
 
-class State(StrEnum):
-    """Of a unit over an interval. What no row covers is UNKNOWN."""
+CHAINS_KEPT = 4
+LAGS_KEPT = 8
+STEADY_US = 1_000_000
+"""Lags of live reports differ by less; those of a spool that is being emptied do not."""
 
-    UP = "up"
-    DEGRADED = "degraded"
-    DOWN = "down"
-    UNKNOWN = "unknown"
-    EXCLUDED = "excluded"
-    CONTESTED = "contested"
+QUIET = tuple(
+    f"{kind}_by_{side}"
+    for kind in (EventKind.PAUSED, EventKind.AGENT_STOPPED)
+    for side in ("provider", "lessee")
+)
+"""Codes of a silence that the node announced, and whose agent did."""
 
+NOTED: dict[EventKind, Severity] = {
+    EventKind.IDENTITY_CHANGED: Severity.WARNING,
+    EventKind.DRIVER_CHANGED: Severity.INFO,
+    EventKind.NVML_STALLED: Severity.WARNING,
+    EventKind.NVML_CRASHED: Severity.WARNING,
+    EventKind.CALL_QUARANTINED: Severity.WARNING,
+    EventKind.CLOCK_STEPPED: Severity.WARNING,
+}
+"""Events that stand in the findings by themselves."""
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A unit was in a state over [start_us, end_us), as known from the tick `recorded_us` on. Never crosses a UTC hour."""
-
-    contract: str
-    node: str
-    device: str
-    chain: str
-    start_us: int
-    end_us: int
-    state: State
-    cause: str
-    recorded_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a check, a tick or the registry found. `since_us` is the event's time; open until `until_us` is set."""
-
-    contract: str
-    node: str
-    device: str
-    code: str
-    severity: Severity
-    verdict: Verdict
-    level: str
-    expected: str
-    observed: str
-    answerable: str
-    since_us: int
-    until_us: int | None
+CLOCK_RANK: dict[bool | None, int] = {False: 0, None: 1, True: 2}
 
 
-class NodeState:
-    """Everything the fold remembers of one node. Serialises to JSON and back without loss."""
+def judge_report(
+    state: NodeState, promises: Sequence[Promise], report: Report, received_us: int
+) -> list[Change]:
+    """Fold one accepted report of the node."""
+    return list(_Sitting(state, promises, report, received_us).changes())
 
 
-def fold(state: NodeState, entry: Entry) -> list[Row | Finding]:
-    """Judge one entry. Changes `state` in place; raises nothing for an entry that ingest accepted."""
-    ...
+def judge_tick(state: NodeState, promises: Sequence[Promise], now_us: int) -> list[Change]:
+    """Fold a tick that finds the node unheard for longer than `max_gap`: it is silent from its last sample on."""
+    chain = state.newest
+    if state.silent or chain is None or chain.last_us is None:
+        return []
+    state.silent = True
+    changes: list[Change] = []
+    for kept in state.chains.values():
+        changes += flush(state, kept, now_us)
+    code = chain.quiet_cause if chain.quiet_cause in QUIET else "node_silent"
+    for contract in contracts(promises):
+        finding = noted(
+            state,
+            contract,
+            code,
+            chain.last_us,
+            expected="a sample within max_gap",
+            observed="none; whether the node was reachable only a witness can say",
+            severity=Severity.ERROR,
+        )
+        changes.append(open_finding(state, finding))
+    return changes
+
+
+def judge_refusal(
+    state: NodeState, promises: Sequence[Promise], refused: Refused, received_us: int
+) -> list[Change]:
+    """Fold a validly signed report that ingest refused."""
+    return [
+        noted(
+            state,
+            contract,
+            "report_refused",
+            received_us,
+            expected="one unbroken sequence of reports",
+            observed=f"{refused.code}: {refused.detail}",
+            severity=Severity.WARNING,
+            until_us=received_us,
+        )
+        for contract in contracts(promises)
+    ]
+
+
+def flush(state: NodeState, chain: ChainState, now_us: int) -> list[Change]:
+    """Write every segment up to the chain's last sample: what is known now, no more."""
+    changes: list[Change] = []
+    if chain.last_us is not None:
+        for contract, track in chain.tracks.items():
+            writer = Writer(contract, state.node, chain.name, now_us)
+            changes += writer.cover(track, chain.last_us)
+    return changes
+
+
+def open_rows(state: NodeState, now_us: int) -> Iterator[Row]:
+    """The rows that `flush` would write, without writing them: the live end of the ledger."""
+    for chain in state.chains.values():
+        for contract, track in chain.tracks.items():
+            writer = Writer(contract, state.node, chain.name, now_us)
+            yield from writer.peek(track, chain.last_us or 0)
+
+
+def contracts(promises: Iterable[Promise]) -> list[str]:
+    """The contracts that claim the node; one without a name where none does, so that nothing goes unsaid."""
+    return sorted({promise.contract for promise in promises}) or [""]
+
+
+def chain_name(report: Report) -> str:
+    """What tells this sequence of reports from all others of the node."""
+    return f"{report.chain}/{report.stream}"
+
+
+def place(chain: ChainState, boot: str, clock: Clock) -> bool:
+    """Anchor CLOCK_BOOTTIME to UTC for a boot: by its first report, and again only when its clock becomes better.
+
+    Returns whether the boot is another one than before.
+    """
+    rank = CLOCK_RANK[clock.synchronized]
+    rebooted = boot != chain.boot
+    if rebooted or rank > chain.clock_rank:
+        chain.boot, chain.clock_rank = boot, rank
+        chain.offset_us = clock.wall_us - clock.boottime_us
+    return rebooted
+
+
+class _Sitting:
+    """The judgement of one report. Its pieces are heard in the order of the node's own clock."""
+
+    def __init__(
+        self, state: NodeState, promises: Sequence[Promise], report: Report, received_us: int
+    ) -> None:
+        self._state, self._promises, self._report = state, promises, report
+        self._received_us = received_us
+        self._chain = state.chains.get(chain_name(report))
+
+    def changes(self) -> Iterator[Change]:
+        """Everything that the report changes."""
+        report = self._report
+        if self._chain is None:
+            yield from self._begin_chain()
+        chain = self._chain = self._state.chains[chain_name(report)]
+        yield from self._arrival(chain)
+        if report.inventory is not None:
+            chain.pending |= see_inventory(chain.view, report.inventory)
+        if report.processes is not None:
+            chain.pending |= see_processes(chain.view, report.processes)
+        for at_us, piece, sample in self._pieces(chain):
+            if isinstance(piece, Event):
+                yield from self._event(chain, piece, at_us)
+            elif piece.tier == "fast":
+                yield from self._sample(chain, piece, sample, at_us)
+            else:
+                chain.pending |= see_sample(chain.view, piece, sample, at_us)
+        yield from self._lateness(chain)
+
+    def _begin_chain(self) -> Iterator[Change]:
+        state, name = self._state, chain_name(self._report)
+        if state.chains:
+            yield from self._note("chain_started", "one chain of reports", f"a new chain {name}")
+        while len(state.chains) >= CHAINS_KEPT:
+            oldest = next(iter(state.chains))
+            yield from flush(state, state.chains.pop(oldest), self._received_us)
+        state.chains[name] = ChainState(name)
+
+    def _arrival(self, chain: ChainState) -> Iterator[Change]:
+        """The node is heard: silence ends, and what the report says of itself is noted."""
+        state, report = self._state, self._report
+        known_boot = chain.boot
+        if place(chain, report.boot, report.clock) and known_boot:
+            chain.pending |= forget_xids(chain.view, None)
+            chain.quiet_cause = chain.quiet_cause or "node_rebooted"
+            yield from self._note("node_rebooted", "no reboot", f"boot {report.boot}")
+        for gap in report.gaps:
+            lost = f"reports {gap.first_seq} to {gap.last_seq} are gone: {gap.reason}"
+            yield from self._note("chain_gap", "every report", lost, Severity.WARNING)
+        state.agent_version, state.last_received_us = report.agent, self._received_us
+        state.max_gap_us = self._max_gap_us()
+        state.lags_us = [*state.lags_us, report.clock.wall_us - self._received_us][-LAGS_KEPT:]
+        yield from self._skew()
+        if state.silent:
+            state.silent = False
+            yield from self._end_silence()
+
+    def _max_gap_us(self) -> int:
+        own = 3 * self._report.interval_ms * 1000
+        return min((promise.max_gap_us for promise in self._promises), default=own)
+
+    def _end_silence(self) -> Iterator[Change]:
+        for contract in contracts(self._promises):
+            for code in ("node_silent", *QUIET):
+                yield from settle(self._state, contract, code, "", self._received_us)
+
+    def _skew(self) -> Iterator[Change]:
+        """A clock ahead is ahead; one that seems behind is so only if its reports come live, at a steady lag."""
+        lags = self._state.lags_us
+        steady = len(lags) == LAGS_KEPT and max(lags) - min(lags) < STEADY_US
+        for promise in self._promises:
+            limit = promise.max_skew_us
+            skewed = max(lags) > limit or (steady and max(lags) < -limit)
+            yield from self._while(
+                promise.contract,
+                "clock_skew",
+                skewed,
+                self._received_us,
+                expected=f"within {limit} us of the collector's clock",
+                observed=f"{max(lags)} us ahead",
+                severity=Severity.WARNING,
+            )
+
+    def _pieces(self, chain: ChainState) -> list[tuple[int, Event | Block, int]]:
+        report, offset = self._report, chain.offset_us
+        samples: list[tuple[int, int, Event | Block, int]] = [
+            (offset + at, 1 if block.tier == "slow" else 2, block, sample)
+            for block in report.blocks
+            for sample, at in enumerate(block.boottime_us)
+        ]
+        events: list[tuple[int, int, Event | Block, int]] = [
+            (offset + event.boottime_us, 0, event, 0) for event in report.events
+        ]
+        ordered = sorted([*events, *samples], key=lambda piece: piece[:2])
+        return [(at, piece, sample) for at, _, piece, sample in ordered]
+
+    def _event(self, chain: ChainState, event: Event, at_us: int) -> Iterator[Change]:
+        if event.kind in NOTED:
+            detail = f"{event.device or 'the node'}: {event.detail}"
+            yield from self._note(event.kind, "no such event", detail, NOTED[event.kind], at_us)
+        match event.kind:
+            case EventKind.XID if event.device is not None and event.code is not None:
+                chain.pending |= see_xid(chain.view, event.device, event.code)
+            case EventKind.DEVICE_RETURNED:
+                chain.pending |= forget_xids(chain.view, event.device)
+            case EventKind.RESUMED:
+                chain.pending |= forget_xids(chain.view, None)
+            case EventKind.PAUSED | EventKind.AGENT_STOPPED:
+                chain.quiet_cause = f"{event.kind}_by_{self._state.side}"
+            case EventKind.AGENT_STARTED:
+                chain.quiet_cause = chain.quiet_cause or "agent_restarted"
+            case _:
+                pass
+
+    def _sample(self, chain: ChainState, block: Block, sample: int, at_us: int) -> Iterator[Change]:
+        for promise in self._promises:
+            yield from self._reach(chain, promise, at_us)
+        chain.pending |= see_sample(chain.view, block, sample, at_us)
+        for promise in self._promises:
+            track = chain.tracks.get(promise.contract)
+            if track is not None and track.version == promise.version:
+                tally(track, promise, chain.view)
+                yield from self._judge(chain, promise, track, at_us, chain.pending)
+        chain.pending = set()
+        chain.last_us = at_us
+        chain.quiet_cause = ""
+        self._state.last_sample_us = max(self._state.last_sample_us or 0, at_us)
+
+    def _reach(self, chain: ChainState, promise: Promise, at_us: int) -> Iterator[Change]:
+        """Carry the promise's track from the last sample to this one, or begin or end it on the way."""
+        last_us, track = chain.last_us, chain.tracks.get(promise.contract)
+        bridged = last_us is not None and 0 < at_us - last_us <= promise.max_gap_us
+        if track is not None and track.version == promise.version and last_us is not None:
+            yield from self._carry(chain, promise, track, at_us if bridged else last_us, at_us)
+        if promise.contract in chain.tracks or not promise.from_us <= at_us < promise.until_us:
+            return
+        start_us = max(promise.from_us, last_us) if bridged and last_us is not None else at_us
+        track = chain.tracks[promise.contract] = begin(promise, chain, start_us)
+        chain.pending |= EVERYTHING
+        if start_us < at_us:
+            yield from self._judge(chain, promise, track, start_us, chain.pending)
+
+    def _carry(
+        self, chain: ChainState, promise: Promise, track: Track, known_us: int, at_us: int
+    ) -> Iterator[Change]:
+        """The track is known up to `known_us`, and the time from there to this sample is not."""
+        writer = Writer(promise.contract, self._state.node, chain.name, self._received_us)
+        until_us = min(at_us, promise.until_us)
+        whole = known_us == at_us < promise.until_us
+        edge_us = at_us // HOUR_US * HOUR_US if whole else min(known_us, until_us)
+        yield from writer.cover(track, edge_us)
+        if known_us < at_us:
+            yield from writer.gap(track, edge_us, until_us, chain.quiet_cause or "silent")
+            for segment in track.segments:
+                segment.start_us = at_us
+        chain.pending |= turn_hour(track, chain.last_us or at_us, at_us)
+        if at_us >= promise.until_us:
+            del chain.tracks[promise.contract]
+            yield from self._part(promise.contract, promise.until_us)
+
+    def _part(self, contract: str, at_us: int) -> Iterator[Finding]:
+        """A version of a contract ended: what was open under it closes, and the next version speaks for itself."""
+        for finding in list(self._state.open.values()):
+            if finding.contract == contract:
+                yield from settle(self._state, contract, finding.code, finding.device, at_us)
+
+    def _judge(
+        self, chain: ChainState, promise: Promise, track: Track, at_us: int, changed: set[str]
+    ) -> Iterator[Change]:
+        if not changed:
+            return
+        for code, answers in judge(track, promise, chain.view, changed).items():
+            for answer in answers:
+                yield from answered(self._state, promise.contract, code, answer, at_us)
+            spoken = {answer.device for answer in answers}
+            yield from unanswered(self._state, promise.contract, code, spoken, at_us)
+        writer = Writer(promise.contract, self._state.node, chain.name, self._received_us)
+        yield from writer.restate(track, states(track, promise, chain.view), at_us)
+
+    def _lateness(self, chain: ChainState) -> Iterator[Change]:
+        """Samples that come long after they were taken were spooled: the node was there, and nobody heard it."""
+        for promise in self._promises:
+            lag_us = self._received_us - (chain.last_us or self._received_us)
+            yield from self._while(
+                promise.contract,
+                "evidence_late",
+                lag_us > promise.max_gap_us,
+                chain.last_us or self._received_us,
+                expected="samples heard as they are taken",
+                observed="taken in time and heard late: the network or the collector was away",
+            )
+
+    def _while(
+        self,
+        contract: str,
+        code: str,
+        holds: bool,
+        at_us: int,
+        *,
+        expected: str,
+        observed: str,
+        severity: Severity = Severity.INFO,
+    ) -> Iterator[Finding]:
+        """A finding that is open for as long as something holds."""
+        known = is_open(self._state, contract, code)
+        if holds and not known:
+            finding = noted(
+                self._state,
+                contract,
+                code,
+                at_us,
+                expected=expected,
+                observed=observed,
+                severity=severity,
+            )
+            yield open_finding(self._state, finding)
+        elif known and not holds:
+            yield from settle(self._state, contract, code, "", at_us)
+
+    def _note(
+        self,
+        code: str,
+        expected: str,
+        observed: str,
+        severity: Severity = Severity.INFO,
+        at_us: int | None = None,
+    ) -> Iterator[Finding]:
+        """Something that happened at an instant."""
+        instant = self._received_us if at_us is None else at_us
+        for contract in contracts(self._promises):
+            yield noted(
+                self._state,
+                contract,
+                code,
+                instant,
+                expected=expected,
+                observed=observed,
+                severity=severity,
+                until_us=instant,
+            )

@@ -5,13 +5,209 @@ be farmed. Contested time is laid over the settlement and never written into a n
 knows the contracts whose nodes never reported.
 """
 
-from weighbridge.evidence import Entry
-from weighbridge.judge import Finding
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from pydantic import TypeAdapter
+
+from weighbridge.checks import Promise, Severity, Verdict
+from weighbridge.claims import Claims, Version
+from weighbridge.ledger import BY_DEVICE, OVERLAY, Finding, Row, State
+from weighbridge.node import NodeState
+from weighbridge.track import hours
+
+Change = Row | Finding
 
 
+@dataclass(slots=True)
+class Presence:
+    """A node showed these devices over [since_us, last_us]."""
+
+    devices: list[str]
+    since_us: int
+    last_us: int
+
+
+@dataclass(slots=True)
 class Registry:
-    """Presence of devices. Serialises to JSON and back without loss."""
+    """Presence of devices. `written` says up to when contested time was laid, by place."""
 
-    def fold(self, entry: Entry) -> list[Finding]:
-        """Conflicts and absences that this entry opens or closes."""
-        ...
+    present: dict[str, Presence] = field(default_factory=dict)
+    holders: dict[str, list[str]] = field(default_factory=dict)
+    reported: dict[str, list[str]] = field(default_factory=dict)
+    open: dict[str, Finding] = field(default_factory=dict)
+    written: dict[str, int] = field(default_factory=dict)
+
+    def see(self, state: NodeState, claims: Claims, now_us: int) -> list[Change]:
+        """Fold what a node showed with its last report."""
+        if state.last_sample_us is None:
+            return []
+        for promise in claims.promises(state.node):
+            reporting = self.reported.setdefault(promise.contract, [])
+            if state.node not in reporting:
+                reporting.append(state.node)
+        known = self.present.get(state.node)
+        devices = sorted(state.view.devices)
+        if known is None or known.devices != devices:
+            self._appear(state.node, devices, state.last_sample_us)
+        else:
+            known.last_us = max(known.last_us, state.last_sample_us)
+        alone = len(_exclusive(claims.promises(state.node))) < 2
+        return [
+            change
+            for device in devices
+            if not alone or len(self.holders[device]) > 1
+            for change in self._contest(device, claims, now_us)
+        ]
+
+    def tick(self, claims: Claims, now_us: int) -> list[Change]:
+        """Contracts whose time to report first is over."""
+        return [
+            change
+            for name, version in claims.contracts().items()
+            for change in self._absence(name, version, now_us)
+        ]
+
+    def _appear(self, node: str, devices: list[str], at_us: int) -> None:
+        known = self.present.get(node)
+        for device in [] if known is None else known.devices:
+            self.holders[device].remove(node)
+        self.present[node] = Presence(devices, at_us, at_us)
+        for device in devices:
+            self.holders.setdefault(device, []).append(node)
+
+    def _contest(self, device: str, claims: Claims, now_us: int) -> Iterator[Change]:
+        places = self._places(device, claims)
+        if len(places) < 2:
+            return
+        start_us = max(place.since_us for place in places)
+        end_us = min(place.until_us for place in places)
+        if start_us < end_us:
+            rivals = ", ".join(
+                f"{place.contract or 'no contract'} on {place.node}" for place in places
+            )
+            for place in places:
+                yield from self._lay(device, place, start_us, end_us, rivals, now_us)
+
+    def _places(self, device: str, claims: Claims) -> list["Place"]:
+        """Where the device is held: every (node, exclusive contract) that shows it."""
+        return [
+            place
+            for node in self.holders[device]
+            for place in _claimed(node, device, self.present[node], claims.promises(node))
+        ]
+
+    def _lay(
+        self, device: str, place: "Place", start_us: int, end_us: int, rivals: str, now_us: int
+    ) -> Iterator[Change]:
+        key = f"{place.contract}|{place.node}|{device}"
+        written_us = max(self.written.get(key, start_us), start_us)
+        for left, right in hours(written_us, end_us):
+            yield _overlay(place, device, left, right, now_us)
+        self.written[key] = max(written_us, end_us)
+        if key not in self.open:
+            self.open[key] = _finding(
+                place.contract,
+                place.node,
+                device,
+                "duplicate_device",
+                "one place at a time",
+                f"held by {rivals}",
+                start_us,
+            )
+            yield self.open[key]
+
+    def _absence(self, name: str, version: Version, now_us: int) -> Iterator[Finding]:
+        contract = version.contract
+        due_us = version.from_us + contract.sampling.first_report_within_us
+        promised = sum(resource.nodes for resource in contract.resources)
+        seen = len(self.reported.get(name, []))
+        code = "never_reported" if seen == 0 else "under_reported"
+        for other in ("never_reported", "under_reported"):
+            key = f"{name}||{other}"
+            if key in self.open and (other != code or seen >= promised):
+                yield replace(self.open.pop(key), until_us=now_us)
+        if now_us >= due_us and seen < promised and f"{name}||{code}" not in self.open:
+            expected, observed = f"{promised} nodes that report", f"{seen}"
+            finding = _finding(name, "", "", code, expected, observed, due_us)
+            self.open[f"{name}||{code}"] = finding
+            yield finding
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A device on a node under one promise, while both last."""
+
+    contract: str
+    node: str
+    since_us: int
+    until_us: int
+
+
+def _exclusive(promises: Sequence[Promise]) -> set[str]:
+    return {p.contract for p in promises if p.resource.exclusivity.mode == "exclusive"}
+
+
+def _claimed(
+    node: str, device: str, presence: Presence, promises: Sequence[Promise]
+) -> Iterator[Place]:
+    claiming = [
+        promise
+        for promise in promises
+        if promise.contract in _exclusive(promises)
+        and (promise.devices is None or device in promise.devices)
+        and promise.from_us < presence.last_us
+        and presence.since_us < promise.until_us
+    ]
+    for promise in claiming:
+        since_us = max(presence.since_us, promise.from_us)
+        yield Place(promise.contract, node, since_us, min(presence.last_us, promise.until_us))
+    if not claiming:
+        yield Place("", node, presence.since_us, presence.last_us)
+
+
+def _overlay(place: Place, device: str, start_us: int, end_us: int, now_us: int) -> Row:
+    return Row(
+        place.contract,
+        place.node,
+        BY_DEVICE,
+        device,
+        OVERLAY,
+        start_us,
+        end_us,
+        State.CONTESTED,
+        "duplicate_device",
+        now_us,
+    )
+
+
+def _finding(
+    contract: str, node: str, device: str, code: str, expected: str, observed: str, since_us: int
+) -> Finding:
+    return Finding(
+        contract,
+        node,
+        device,
+        code,
+        Severity.ERROR,
+        Verdict.BREACHED,
+        "E1",
+        expected,
+        observed,
+        "open",
+        since_us,
+        None,
+    )
+
+
+_REGISTRY = TypeAdapter(Registry)
+
+
+def dump(registry: Registry) -> bytes:
+    """The registry as JSON."""
+    return _REGISTRY.dump_json(registry)
+
+
+def restore(data: bytes) -> Registry:
+    """The registry that `dump` wrote."""
+    return _REGISTRY.validate_json(data)

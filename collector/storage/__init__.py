@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from weighbridge.evidence import Entry, EntryKind
-from weighbridge.judge import Finding, Row
+from weighbridge.ledger import Finding, Row
 
 
 class StorageError(Exception):
@@ -148,7 +148,7 @@ class Ledger(Protocol):
     ) -> None:
         """All in one transaction, or nothing. Raises StoreFull.
 
-        A row supersedes the one of the same contract, node, device, chain and start. Findings are
+        A row supersedes the one of the same contract, node, slot, device, chain and start. Findings are
         known by contract, node, device, code and `since_us`; the newest word on one replaces the older.
         `folded` is the index of the first entry not yet folded. Snapshots not named stay as they are.
         """

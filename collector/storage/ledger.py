@@ -12,7 +12,7 @@ from collector.storage.derived import findings as findings_table
 from collector.storage.derived import progress, snapshots, writing
 from collector.storage.derived import rows as rows_table
 from weighbridge.checks import Severity, Verdict
-from weighbridge.judge import Finding, Row, State
+from weighbridge.ledger import Finding, Row, State
 
 ROW_FIELDS = tuple(field.name for field in fields(Row))
 FINDING_FIELDS = tuple(field.name for field in fields(Finding))
@@ -23,6 +23,7 @@ SUPERSEDE = (
     .where(
         rows_table.c.contract == bindparam("b_contract"),
         rows_table.c.node == bindparam("b_node"),
+        rows_table.c.slot == bindparam("b_slot"),
         rows_table.c.device == bindparam("b_device"),
         rows_table.c.chain == bindparam("b_chain"),
         rows_table.c.start_us == bindparam("b_start_us"),
@@ -57,9 +58,10 @@ class SqliteLedger:
         snapshots: Mapping[str, bytes],
     ) -> None:
         with writing(self._engine) as connection:
-            for row in rows:
-                values = asdict(row)
-                connection.execute(SUPERSEDE, {f"b_{name}": values[name] for name in ROW_FIELDS})
+            if rows:
+                values = [asdict(row) for row in rows]
+                bound = [{f"b_{name}": row[name] for name in ROW_FIELDS} for row in values]
+                connection.execute(SUPERSEDE, bound)
                 connection.execute(insert(rows_table), values)
             if findings:
                 connection.execute(UPSERT_FINDING, [asdict(finding) for finding in findings])
@@ -90,7 +92,7 @@ class SqliteLedger:
         else:
             standing = or_(table.superseded_us.is_(None), table.superseded_us > as_of_us)
             query = query.where(table.recorded_us <= as_of_us, standing)
-        query = query.order_by(table.node, table.device, table.chain, table.start_us)
+        query = query.order_by(table.node, table.slot, table.device, table.chain, table.start_us)
         with self._engine.connect() as connection:
             return [_row(row) for row in connection.execute(query).mappings()]
 

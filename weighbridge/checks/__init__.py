@@ -4,68 +4,57 @@ A check is a pure function of the promise and of what a node last showed. It ans
 met, breached, or unknown. It runs only when something it watches has changed.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import StrEnum
+from weighbridge.checks.bounds import BOUND_BROKEN
+from weighbridge.checks.check import (
+    Answer,
+    Check,
+    Effect,
+    Promise,
+    Scene,
+    Severity,
+    Tally,
+    Verdict,
+)
+from weighbridge.checks.clocks import CLOCK_CAPPED, MEMORY_CLOCK_CAPPED
+from weighbridge.checks.ecc import ECC_OFF
+from weighbridge.checks.exclusivity import FOREIGN_PROCESS
+from weighbridge.checks.identity import SKU_MISMATCH
+from weighbridge.checks.interconnect import NVLINK_DOWN
+from weighbridge.checks.memory import MEMORY_SHORT
+from weighbridge.checks.mig import MIG_ON
+from weighbridge.checks.pcie import PCIE_NARROW, PCIE_SLOW
+from weighbridge.checks.power import POWER_CAPPED
+from weighbridge.checks.presence import GPU_LOST, GPU_MISSING
+from weighbridge.checks.virtualization import VIRTUALIZATION_MISMATCH
+from weighbridge.checks.xid import XID_FATAL
 
-from weighbridge.contract import Resource
+CHECKS: tuple[Check, ...] = (
+    GPU_MISSING,
+    GPU_LOST,
+    XID_FATAL,
+    SKU_MISMATCH,
+    MEMORY_SHORT,
+    POWER_CAPPED,
+    CLOCK_CAPPED,
+    MEMORY_CLOCK_CAPPED,
+    PCIE_NARROW,
+    PCIE_SLOW,
+    NVLINK_DOWN,
+    ECC_OFF,
+    MIG_ON,
+    VIRTUALIZATION_MISMATCH,
+    FOREIGN_PROCESS,
+    BOUND_BROKEN,
+)
 
-
-class Verdict(StrEnum):
-    """In a sum BREACHED outranks UNKNOWN outranks MET."""
-
-    MET = "met"
-    UNKNOWN = "unknown"
-    BREACHED = "breached"
-
-
-class Severity(StrEnum):
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class Effect(StrEnum):
-    """What a breach does to the availability of its subject."""
-
-    NONE = "none"
-    DEGRADED = "degraded"
-    DOWN = "down"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """`device` is a UUID, or empty for the node as a whole."""
-
-    device: str
-    verdict: Verdict
-    expected: str
-    observed: str
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """`code` is stable. `watches` names readings, and `inventory`, `xids`, `processes` for the rest of a report."""
-
-    code: str
-    severity: Severity
-    effect: Effect
-    answerable: str
-    watches: frozenset[str]
-    judge: Callable[["Promise", "View"], Iterable[Answer]]
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """What one contract promises of one node: the resource, and the devices it claims (None: all of them)."""
-
-    contract: str
-    resource: Resource
-    devices: frozenset[str] | None
-
-
-class View:
-    """What a node last showed, as checks read it."""
-
-
-CHECKS: tuple[Check, ...] = ()
+__all__ = [
+    "CHECKS",
+    "Answer",
+    "Check",
+    "Effect",
+    "Promise",
+    "Scene",
+    "Severity",
+    "Tally",
+    "Verdict",
+]

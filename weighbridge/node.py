@@ -1,0 +1,102 @@
+"""Everything the fold remembers of one node. It serialises to JSON and back without loss."""
+
+from dataclasses import dataclass, field
+
+from pydantic import TypeAdapter
+
+from weighbridge.ledger import Finding, State
+from weighbridge.view import View
+
+
+@dataclass(slots=True)
+class Segment:
+    """A slot's state since `start_us`, not yet written as a row."""
+
+    start_us: int
+    state: State
+    cause: str
+
+
+@dataclass(slots=True)
+class Track:
+    """One promise over one chain: what fills its slots, the states they are in, and the tallies of its bounds.
+
+    `hour` counts the samples of the UTC hour under way by `place:device`, as [counted, held]; `last_hour` those of the
+    hour before. `breaches` maps a check's code to the devices that breach it and what was observed, `blind` to those
+    that it cannot judge and why.
+    """
+
+    version: int
+    slots: list[str]
+    segments: list[Segment]
+    breaches: dict[str, dict[str, str]] = field(default_factory=dict)
+    blind: dict[str, dict[str, str]] = field(default_factory=dict)
+    hour: dict[str, list[int]] = field(default_factory=dict)
+    last_hour: dict[str, list[int]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ChainState:
+    """One unbroken sequence of reports. `last_us` is the time of its newest fast sample.
+
+    `pending` names what changed since that sample; `quiet_cause` is why the chain may fall silent now, if it said so.
+    """
+
+    name: str
+    boot: str = ""
+    offset_us: int = 0
+    clock_rank: int = -1
+    last_us: int | None = None
+    quiet_cause: str = ""
+    pending: set[str] = field(default_factory=set)
+    view: View = field(default_factory=View)
+    tracks: dict[str, Track] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class NodeState:
+    """`chains` by name, the newest last; `open` findings by `contract|code|device`.
+
+    `lags_us` are wall clock less receipt of its latest reports. `last_received_us` and `last_sample_us` are None until
+    it has spoken.
+    """
+
+    node: str
+    side: str = "provider"
+    agent_version: str = ""
+    last_received_us: int | None = None
+    last_sample_us: int | None = None
+    max_gap_us: int = 0
+    silent: bool = False
+    lags_us: list[int] = field(default_factory=list)
+    chains: dict[str, ChainState] = field(default_factory=dict)
+    open: dict[str, Finding] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> ChainState | None:
+        """The chain that began last."""
+        return next(reversed(self.chains.values()), None)
+
+    @property
+    def view(self) -> View:
+        """What the newest chain last showed."""
+        newest = self.newest
+        return View() if newest is None else newest.view
+
+    @property
+    def clock_skew_us(self) -> int | None:
+        """How far the node's clock is ahead of the collector's, by its least delayed report; None before any."""
+        return max(self.lags_us, default=None)
+
+
+_NODE_STATE = TypeAdapter(NodeState)
+
+
+def dump(state: NodeState) -> bytes:
+    """The state as JSON."""
+    return _NODE_STATE.dump_json(state, by_alias=True)
+
+
+def restore(data: bytes) -> NodeState:
+    """The state that `dump` wrote."""
+    return _NODE_STATE.validate_json(data)
