@@ -1,0 +1,78 @@
+"""The wheel, built once, and clean environments that it is installed in.
+
+An environment gets the wheel by pip, and of everything else exactly the distributions that the wheel's own metadata
+asks for, linked from where the tests run: no network, and nothing that the metadata forgets.
+"""
+
+import subprocess
+import sys
+import venv
+from collections.abc import Callable, Iterator
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+from typing import Final
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT: Final = Path(__file__).parents[2]
+PIP: Final = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The path of the wheel, built from this tree."""
+    directory = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+    subprocess.run([*command, "--directory", directory], cwd=ROOT, check=True, capture_output=True)
+    (built,) = directory.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def make_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """`make_environment("agent", …)`: a new environment with the wheel and those extras; its `bin` directory."""
+
+    def make(*extras: str) -> Path:
+        directory = tmp_path_factory.mktemp("environment")
+        venv.create(directory, with_pip=False, symlinks=True)
+        python = directory / "bin" / "python"
+        install = ["install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+        subprocess.run([*PIP, "--python", python, *install], check=True)
+        (site,) = (directory / "lib").glob("python3*/site-packages")
+        (metadata,) = site.glob("weighbridge-*.dist-info")
+        for wanted in _closure(Distribution.at(metadata), set(extras)):
+            _link(wanted, site)
+        return python.parent
+
+    return make
+
+
+def _closure(root: Distribution, extras: set[str]) -> Iterator[Distribution]:
+    """Every distribution that `root` with its extras asks for, directly or not."""
+    waiting, seen = [(root, extras)], set[str]()
+    while waiting:
+        asking, wanted_extras = waiting.pop()
+        for requirement in map(Requirement, asking.requires or ()):
+            name = canonicalize_name(requirement.name)
+            if name in seen or not _applies(requirement, wanted_extras):
+                continue
+            seen.add(name)
+            found = distribution(requirement.name)
+            yield found
+            waiting.append((found, requirement.extras))
+
+
+def _applies(requirement: Requirement, extras: set[str]) -> bool:
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras | {""})
+
+
+def _link(wanted: Distribution, site: Path) -> None:
+    for top in {file.parts[0] for file in wanted.files or () if ".." not in file.parts}:
+        link = site / top
+        if top != "__pycache__" and not link.exists():
+            link.symlink_to(str(wanted.locate_file(top)))

@@ -1,0 +1,60 @@
+"""The pinned requirements are whole, hashed, agree with each other, and name no index."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+LOCKS = ["runtime.txt", "development.txt"]
+LOCKED_EXTRAS = ["agent", "collector", "challenge", "dashboards"]
+
+
+def _pins(lock: str) -> dict[str, str]:
+    """Requirement line -> its hashes, as text."""
+    text = (ROOT / "requirements" / lock).read_text()
+    found = re.findall(r"^([a-z0-9][^\\\n]*?) \\\n((?:    --hash=.*\n)+)", text, re.MULTILINE)
+    assert len(found) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE))
+    return dict(found)
+
+
+def _versions(lock: str) -> dict[str, list[Requirement]]:
+    versions: dict[str, list[Requirement]] = {}
+    for line in _pins(lock):
+        requirement = Requirement(line)
+        versions.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    return versions
+
+
+def _asked(lock: str) -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked = list(project["project"]["dependencies"])
+    for extra in LOCKED_EXTRAS:
+        asked += project["project"]["optional-dependencies"][extra]
+    if lock == "development.txt":
+        asked += project["dependency-groups"]["dev"]
+    return [Requirement(line) for line in asked]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_all_that_the_project_asks_for_is_pinned_to_a_version_that_it_accepts(lock: str) -> None:
+    versions = _versions(lock)
+    for asked in _asked(lock):
+        for pinned in versions[canonicalize_name(asked.name)]:
+            (exact,) = pinned.specifier
+            assert exact.operator == "=="
+            assert asked.specifier.contains(exact.version), asked
+
+
+def test_what_runs_is_what_was_tested() -> None:
+    assert _pins("runtime.txt").items() <= _pins("development.txt").items()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_no_index(lock: str) -> None:
+    text = (ROOT / "requirements" / lock).read_text()
+    assert "://" not in text
+    assert not re.search(r"^-", text, re.MULTILINE)
