@@ -6,16 +6,24 @@ was forwarded is never local, whoever connected.
 
 import hashlib
 import ipaddress
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from aiohttp import web
 
+from collector import routes
 from collector.problems import Problem
+from collector.routes import Viewer
 
 FORWARDING_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+VIEWER = web.RequestKey("viewer", Viewer)
+
+
+def viewer(request: web.Request) -> Viewer:
+    """Who asks, for a handler that the gate guards."""
+    return request[VIEWER]
 
 
 class Role(StrEnum):
@@ -29,21 +37,22 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Viewer:
-    """Someone who reads. A party (provider or lessee) reads the contracts that its token names, and nothing else."""
+class Bearer:
+    """Whoever holds a token. A party (provider or lessee) reads the contract that its token names, and nothing else."""
 
     role: Role
     party: str | None = None
     contract: str | None = None
 
-    def reads_all(self) -> bool:
-        return self.role in (Role.ADMIN, Role.AUDITOR)
+    @property
+    def viewer(self) -> Viewer:
+        """What they see."""
+        if self.role in (Role.ADMIN, Role.AUDITOR):
+            return Viewer()
+        return Viewer(frozenset() if self.contract is None else frozenset({self.contract}))
 
-    def reads_contract(self, contract: str) -> bool:
-        return self.reads_all() or (self.contract is not None and self.contract == contract)
 
-
-def parse_role(text: str) -> Viewer:
+def parse_role(text: str) -> Bearer:
     """`admin`, `auditor`, `ops`, `provider:PARTY/CONTRACT` or `lessee:PARTY/CONTRACT`. Raises ValueError."""
     name, _, scope = text.partition(":")
     role = Role(name)
@@ -51,10 +60,25 @@ def parse_role(text: str) -> Viewer:
     if role not in (Role.PROVIDER, Role.LESSEE):
         if scope:
             raise ValueError(f"role {name} has no party")
-        return Viewer(role)
+        return Bearer(role)
     if not party or not contract:
         raise ValueError(f"role {name} is written {name}:PARTY/CONTRACT")
-    return Viewer(role, party, contract)
+    return Bearer(role, party, contract)
+
+
+ADMITTED: Mapping[routes.Access, frozenset[Role]] = {
+    routes.Access.OPEN: frozenset(Role),
+    routes.Access.READ: frozenset({Role.ADMIN, Role.AUDITOR, Role.PROVIDER, Role.LESSEE}),
+    routes.Access.METRICS: frozenset({Role.ADMIN, Role.AUDITOR, Role.OPS}),
+    routes.Access.ADMIN: frozenset({Role.ADMIN}),
+}
+"""Which roles each kind of route admits."""
+
+LOCAL = Bearer(Role.AUDITOR)
+"""Whoever is on this machine, where the configuration opens it: reads all and changes nothing."""
+
+CONTROL = Bearer(Role.ADMIN)
+"""Whoever may open the control socket, which the file system guards."""
 
 
 def token_hash(token: str) -> str:
@@ -62,37 +86,49 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-class Access:
-    """Finds out who asks. `tokens` maps hashes of tokens to viewers."""
+class Gate:
+    """Finds out who asks. `tokens` maps hashes of tokens to their bearers; `control` admits everyone as admin."""
 
     def __init__(
         self,
-        tokens: Mapping[str, Viewer],
+        tokens: Mapping[str, Bearer],
         open_on_loopback: bool,
         trusted_proxies: Sequence[str] = (),
+        control: bool = False,
     ) -> None:
         self._tokens = tokens
         self._open_on_loopback = open_on_loopback
         self._proxies = [ipaddress.ip_network(proxy) for proxy in trusted_proxies]
+        self._control = control
 
-    def viewer(self, request: web.Request) -> Viewer:
+    def bearer(self, request: web.Request) -> Bearer:
         """Who asks. Raises Problem: unauthorized."""
+        if self._control:
+            return CONTROL
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            viewer = self._tokens.get(token_hash(token.strip()))
-            if viewer is None:
+            bearer = self._tokens.get(token_hash(token.strip()))
+            if bearer is None:
                 raise Problem("unauthorized", "the token is not known")
-            return viewer
+            return bearer
         if self._open_on_loopback and is_local(request):
-            return Viewer(Role.ADMIN)
+            return LOCAL
         raise Problem("unauthorized", "show a token: Authorization: Bearer TOKEN")
 
-    def require(self, request: web.Request, roles: Collection[Role]) -> Viewer:
-        """Who asks, if they have one of these roles. Raises Problem: unauthorized, forbidden."""
-        viewer = self.viewer(request)
-        if viewer.role not in roles:
-            raise Problem("forbidden", f"not for role {viewer.role}")
-        return viewer
+    def guard(self, route: routes.Route) -> routes.Handler:
+        """The route's handler, which runs only for those whom the route admits."""
+        if route.access is routes.Access.OPEN:
+            return route.handler
+        admitted = ADMITTED[route.access]
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            bearer = self.bearer(request)
+            if bearer.role not in admitted:
+                raise Problem("forbidden", f"not for role {bearer.role}")
+            request[VIEWER] = bearer.viewer
+            return await route.handler(request)
+
+        return handler
 
     def client(self, request: web.Request) -> str:
         """The address that a request came from: the last one that a trusted proxy vouches for."""

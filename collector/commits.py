@@ -61,6 +61,20 @@ class Plan(Protocol[OutcomeOf]):
         ...
 
 
+class Record:
+    """The plan that enters one thing in the collector's own name. Its outcome is the entry's index."""
+
+    closes = True
+
+    def __init__(self, kind: EntryKind, record: Model) -> None:
+        self.size_bytes = len(encode(record))
+        self._kind = kind
+        self._record = record
+
+    def enter(self, batch: "Batch") -> int:
+        return batch.add_record(self._kind, self._record)
+
+
 class TickClock:
     """The collector's time for the log: never goes back.
 
@@ -167,7 +181,7 @@ class Committer:
     ) -> None:
         self._store = store
         self._signer = signer
-        self._ring = ring
+        self.ring = ring
         self._clock = clock
         self._tick_seconds = tick_seconds
         self._queue_bytes = queue_bytes
@@ -204,6 +218,10 @@ class Committer:
         self._queued_bytes += plan.size_bytes
         self._wake.set()
         return await future
+
+    async def enter(self, kind: EntryKind, record: Model) -> int:
+        """Log something in the collector's own name; durable when it returns its index. Raises Problem."""
+        return (await self.submit(Record(kind, record))).outcome
 
     async def run(self) -> None:
         """Commit until `close` was called and nothing waits any more."""
@@ -272,7 +290,7 @@ class Committer:
         self._unflushed += len(batch.indexed)
         for committed in batch.committed:
             if committed.entry.kind in KINDS:
-                self._ring.fold(committed.entry)
+                self.ring.fold(committed.entry)
         for follower in self._followers:
             follower(batch.committed)
 

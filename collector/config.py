@@ -12,13 +12,14 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from collector.access import Viewer, parse_role
+from collector.access import Bearer, parse_role
 from collector.ingest import Limits
 from weighbridge.wire import Count, Hash, Model, Text
 
 ENVIRONMENT = "WEIGHBRIDGE_"
 CONFIG_VARIABLE = "WEIGHBRIDGE_CONFIG"
 NESTING = "__"
+DEFAULTS = Limits()
 
 
 class ConfigError(ValueError):
@@ -35,10 +36,10 @@ class TokenSettings(Model):
 class LimitSettings(Model):
     """What one request may bring, and what may wait."""
 
-    body_bytes: Count = Limits.body_bytes
-    decompressed_bytes: Count = Limits.decompressed_bytes
-    report_bytes: Count = Limits.report_bytes
-    reports: Count = Limits.reports
+    body_bytes: Count = DEFAULTS.body_bytes
+    decompressed_bytes: Count = DEFAULTS.decompressed_bytes
+    report_bytes: Count = DEFAULTS.report_bytes
+    reports: Count = DEFAULTS.reports
     queue_bytes: Count = 64 << 20
 
 
@@ -85,7 +86,7 @@ class Config:
     tick_seconds: float
     limits: Limits
     queue_bytes: int
-    tokens: Mapping[str, Viewer]
+    tokens: Mapping[str, Bearer]
 
     @property
     def keys(self) -> Path:
@@ -195,11 +196,11 @@ def _proxies(file: Path, proxies: list[str]) -> tuple[str, ...]:
     return tuple(proxies)
 
 
-def _tokens(file: Path, tokens: list[TokenSettings]) -> dict[str, Viewer]:
-    viewers = {}
+def _tokens(file: Path, tokens: list[TokenSettings]) -> dict[str, Bearer]:
+    bearers = {}
     for number, token in enumerate(tokens):
         try:
-            viewers[token.sha256] = parse_role(token.role)
+            bearers[token.sha256] = parse_role(token.role)
         except ValueError as error:
             raise ConfigError(f"{file}: tokens.{number}.role: {error}") from error
-    return viewers
+    return bearers

@@ -1,4 +1,4 @@
-"""Who may speak for which node: a fold over the log's invite, key and claim entries, held in memory.
+"""Who may speak for which node: a fold over the log's contract, invite, key and claim entries, held in memory.
 
 A key begins and ceases to speak at a log index. At most one key speaks for a side of a node: enrolling another one
 revokes the first. A revoked key never speaks again.
@@ -6,12 +6,13 @@ revokes the first. A revoked key never speaks again.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from collector.storage import EntryIndex, EvidenceLog
-from weighbridge.evidence import Claim, Entry, EntryKind, InviteIssued, KeyChanged
+from weighbridge.evidence import Claim, ContractAdded, Entry, EntryKind, InviteIssued, KeyChanged
 from weighbridge.wire import read
 
-KINDS = frozenset({EntryKind.INVITE, EntryKind.KEY, EntryKind.CLAIM})
+KINDS = frozenset({EntryKind.CONTRACT, EntryKind.INVITE, EntryKind.KEY, EntryKind.CLAIM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,8 @@ class NodeKey:
     key_id: str
     public_key: bytes
     node: str
-    side: str
-    contract: str | None
+    side: Literal["provider", "lessee"]
+    invite: InviteIssued | None
     enrolled_index: int
     revoked_index: int | None = None
     reason: str = ""
@@ -37,16 +38,19 @@ class Invite:
 
 
 class KeyRing:
-    """Every key, invite and claim that the log knows."""
+    """Every key, invite and claim that the log knows, and the names of its contracts."""
 
     def __init__(self) -> None:
         self._keys: dict[str, NodeKey] = {}
         self._invites: dict[str, Invite] = {}
         self._claims: list[Claim] = []
+        self.contracts: set[str] = set()
 
     def fold(self, entry: Entry) -> None:
         """Take in one entry; those of other kinds change nothing."""
         match entry.kind:
+            case EntryKind.CONTRACT:
+                self.contracts.add(read(ContractAdded, entry.envelope.payload).contract)
             case EntryKind.INVITE:
                 issued = read(InviteIssued, entry.envelope.payload)
                 self._invites[issued.secret_hash] = Invite(issued)
@@ -67,17 +71,17 @@ class KeyRing:
         invite = self._invites.get(change.secret_hash) if change.secret_hash is not None else None
         if invite is not None:
             self._invites[invite.issued.secret_hash] = replace(invite, used_by=change.key_id)
-        contract = invite.issued.contract if invite is not None else None
+        issued = invite.issued if invite is not None else None
         public_key = bytes.fromhex(change.public_key)
-        key = NodeKey(change.key_id, public_key, change.node, change.side, contract, index)
+        key = NodeKey(change.key_id, public_key, change.node, change.side, issued, index)
         self._keys.setdefault(change.key_id, key)
 
     def key(self, key_id: str) -> NodeKey | None:
         return self._keys.get(key_id)
 
-    def keys(self) -> Sequence[NodeKey]:
+    def __iter__(self) -> Iterator[NodeKey]:
         """Every key ever enrolled, in that order."""
-        return list(self._keys.values())
+        return iter(list(self._keys.values()))
 
     def speaking(self, node: str, side: str) -> Iterator[NodeKey]:
         """Keys that speak for this side of a node now."""

@@ -1,4 +1,4 @@
-"""The collector's own certificate authority, and the server certificate that it issues. Pinned by agents, not public."""
+"""The collector's own certificate authority, which agents pin, and the server certificate that it issues."""
 
 import ipaddress
 import os

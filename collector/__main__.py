@@ -1,0 +1,50 @@
+"""`weighbridge`: a group whose subcommands are imported only when they run.
+
+So that `weighbridge verify` needs the base install alone, and `--help` imports nothing.
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping
+
+import click
+
+from weighbridge import __version__
+
+OPERATE = "collector.commands.operate"
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "init": (f"{OPERATE}:init", "Make a new store with its keys and CA."),
+    "serve": (f"{OPERATE}:serve", "Run the collector."),
+    "invite": (f"{OPERATE}:invite", "One line to paste on a node: one use, expires."),
+    "key": (f"{OPERATE}:key", "List, revoke and rotate the keys of agents."),
+    "demo": ("collector.commands.demo:demo", "Show the whole thing at work on this machine."),
+}
+"""Subcommand -> (where it is, what it does)."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, said) for name, (_, said) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup)
+@click.version_option(__version__, prog_name="weighbridge")
+def main() -> None:
+    """Weighs leased GPU compute: what was contracted against what was delivered."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

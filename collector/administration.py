@@ -1,0 +1,159 @@
+"""Invites and keys: what an operator does about who may speak, over HTTP for those who may."""
+
+import json
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable
+from typing import Literal, TypeVar
+
+from aiohttp import web
+
+from collector.enrolment import secret_hash
+from collector.keys import KeyRing, NodeKey
+from collector.problems import Problem
+from collector.routes import Access, Route
+from weighbridge.evidence import EntryKind, InviteIssued, KeyChanged
+from weighbridge.wire import Count, Model, Name, Text, WireError, canonical, read
+
+INVITE_PREFIX = "weighbridge-invite:1:"
+SECRET_BYTES = 24
+SECOND_US = 1_000_000
+MAX_LIFE_SECONDS = 366 * 86400
+
+Submit = Callable[[EntryKind, Model], Awaitable[int]]
+Asked = TypeVar("Asked", bound=Model)
+
+
+class InviteRequest(Model):
+    """Who is invited, and for how long. `devices` null: all of the node's."""
+
+    contract: Name
+    side: Literal["provider", "lessee"]
+    node: Name
+    devices: list[Name] | None
+    life_seconds: Count
+
+
+class Revocation(Model):
+    """Why a key must not speak any more."""
+
+    reason: Text
+
+
+class Administration:
+    """`address` is how agents reach this collector: its URL, the hash of its CA (or None), and its log's key."""
+
+    def __init__(
+        self,
+        ring: KeyRing,
+        submit: Submit,
+        wall_us: Callable[[], int],
+        address: Callable[[], tuple[str, str | None, str]],
+    ) -> None:
+        self._ring = ring
+        self._submit = submit
+        self._wall_us = wall_us
+        self._address = address
+
+    def routes(self) -> tuple[Route, ...]:
+        admin = Access.ADMIN
+        one = "/v1/keys/{key_id}"
+        return (
+            Route("POST", "/v1/invites", self.invite, admin, "Invite an agent: one use, expires."),
+            Route("GET", "/v1/keys", self.keys, admin, "Every key that was ever enrolled."),
+            Route("POST", f"{one}/revoke", self.revoke, admin, "Let a key speak no more."),
+            Route("POST", f"{one}/rotate", self.rotate, admin, "Invite a key's successor."),
+        )
+
+    async def invite(self, request: web.Request) -> web.Response:
+        wanted = parse(InviteRequest, await request.read())
+        return await self._invite(wanted)
+
+    async def _invite(self, wanted: InviteRequest) -> web.Response:
+        if wanted.contract not in self._ring.contracts:
+            raise Problem("not_found", f"there is no contract {wanted.contract}")
+        if not 0 < wanted.life_seconds <= MAX_LIFE_SECONDS:
+            raise Problem("malformed", f"life_seconds must be from 1 to {MAX_LIFE_SECONDS}")
+        secret = secrets.token_urlsafe(SECRET_BYTES)
+        expires_us = self._wall_us() + wanted.life_seconds * SECOND_US
+        issued = InviteIssued(
+            secret_hash=secret_hash(secret),
+            contract=wanted.contract,
+            node=wanted.node,
+            side=wanted.side,
+            devices=wanted.devices,
+            expires_us=expires_us,
+        )
+        index = await self._submit(EntryKind.INVITE, issued)
+        line = self._line(secret, wanted.node)
+        return web.json_response({"invite": line, "expires_us": expires_us, "index": index})
+
+    def _line(self, secret: str, node: str) -> str:
+        url, authority, log_key = self._address()
+        content = {"url": url, "ca": authority, "secret": secret, "node": node, "log_key": log_key}
+        return INVITE_PREFIX + urlsafe_b64encode(canonical(content)).decode().rstrip("=")
+
+    async def keys(self, _: web.Request) -> web.Response:
+        return web.json_response({"keys": [described(key) for key in self._ring]})
+
+    async def revoke(self, request: web.Request) -> web.Response:
+        key = self._speaking(request)
+        revocation = parse(Revocation, await request.read())
+        index = await self._submit(
+            EntryKind.KEY,
+            KeyChanged(
+                action="revoked",
+                key_id=key.key_id,
+                public_key=key.public_key.hex(),
+                node=key.node,
+                side=key.side,
+                secret_hash=None,
+                reason=revocation.reason,
+            ),
+        )
+        return web.json_response({"key_id": key.key_id, "index": index})
+
+    async def rotate(self, request: web.Request) -> web.Response:
+        """The successor replaces the key at its enrolment, so that no report falls between them."""
+        key = self._speaking(request)
+        if key.invite is None:
+            raise Problem("conflict", f"key {key.key_id} was not enrolled by an invite")
+        wanted = InviteRequest(
+            contract=key.invite.contract,
+            side=key.invite.side,
+            node=key.node,
+            devices=key.invite.devices,
+            life_seconds=3 * 86400,
+        )
+        return await self._invite(wanted)
+
+    def _speaking(self, request: web.Request) -> NodeKey:
+        """The key that the path names, by its id or the unique beginning of it."""
+        beginning = request.match_info["key_id"]
+        found = [key for key in self._ring if key.key_id.startswith(beginning)]
+        if len(found) != 1:
+            raise Problem("not_found", f"{len(found)} keys begin with {beginning[:64]!r}")
+        if found[0].revoked_index is not None:
+            raise Problem("conflict", f"key {found[0].key_id} is revoked already")
+        return found[0]
+
+
+def parse(model: type[Asked], body: bytes) -> Asked:
+    """A request's JSON, in any spelling. Raises Problem: malformed."""
+    try:
+        return read(model, canonical(json.loads(body)))
+    except (WireError, ValueError, RecursionError) as error:
+        raise Problem("malformed", str(error)) from error
+
+
+def described(key: NodeKey) -> dict[str, object]:
+    """A key as it is listed."""
+    return {
+        "key_id": key.key_id,
+        "node": key.node,
+        "side": key.side,
+        "contract": None if key.invite is None else key.invite.contract,
+        "enrolled_index": key.enrolled_index,
+        "revoked_index": key.revoked_index,
+        "reason": key.reason,
+    }

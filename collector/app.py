@@ -1,0 +1,214 @@
+"""Where the collector is put together: every object is made here and handed down. Nothing else reads a clock."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from collector import control
+from collector.access import Gate
+from collector.administration import Administration
+from collector.commits import Committer, TickClock
+from collector.config import Config, ConfigError
+from collector.ingest import Ingest
+from collector.keys import load_keys
+from collector.log_api import LogApi
+from collector.problems import Problem
+from collector.routes import Route
+from collector.storage import Store, open_store
+from collector.storage.index import tick_before
+from collector.tls import authority_hash, ensure_server_certificate, server_context
+from weighbridge.signing import Signer
+
+DRAIN_SECONDS = 10.0
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def wall_us() -> int:
+    """The system's belief about UTC, in microseconds."""
+    return time.time_ns() // 1000
+
+
+def monotonic_us() -> int:
+    """A clock that no one sets, in microseconds."""
+    return time.monotonic_ns() // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """A running collector. `url` is where it listens, empty where only the control socket is open."""
+
+    config: Config
+    store: Store
+    committer: Committer
+    url: str
+    committing: asyncio.Task[None]
+
+
+@asynccontextmanager
+async def running(config: Config, public: bool) -> AsyncIterator[Collector]:
+    """A collector with its control socket open, and its public address if wanted; drained at the end.
+
+    Raises ConfigError, StorageError.
+    """
+    async with AsyncExitStack() as stack:
+        store = open_store(f"embedded:{config.directory}")
+        stack.callback(store.close)
+        if store.info.simulation:
+            raise ConfigError(
+                f"{config.directory} is a simulation store, which is never served as real"
+            )
+        signer = load_signer(config)
+        committer, committing = await stack.enter_async_context(_committing(config, store, signer))
+        routes = _routes(config, store, signer, committer)
+        await stack.enter_async_context(_controlled(config, routes))
+        url = ""
+        if public:
+            url = await stack.enter_async_context(_published(config, routes))
+        yield Collector(config, store, committer, url, committing)
+
+
+def load_signer(config: Config) -> Signer:
+    """The log's key. Raises ConfigError."""
+    path = config.keys / "log.key"
+    try:
+        return Signer(bytes.fromhex(path.read_text(encoding="ascii")))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not the key of a log") from error
+
+
+@asynccontextmanager
+async def _committing(
+    config: Config, store: Store, signer: Signer
+) -> AsyncIterator[tuple[Committer, asyncio.Task[None]]]:
+    clock = TickClock(wall_us, monotonic_us)
+    clock.not_before(tick_before(store.log, store.log.size))
+    ring = load_keys(store.log, store.index)
+    committer = Committer(store, signer, ring, clock, config.tick_seconds, config.queue_bytes)
+    task = asyncio.create_task(committer.run())
+    try:
+        yield committer, task
+    finally:
+        committer.close()
+        await task
+
+
+def _routes(
+    config: Config, store: Store, signer: Signer, committer: Committer
+) -> tuple[Route, ...]:
+    """Every route of the collector. Each module that serves something adds its own here."""
+    ring = committer.ring
+    ingest = Ingest(committer, ring, config.limits)
+    log_key = signer.public_key.hex()
+    log_api = LogApi(store.log, committer, ring, ingest, log_key, config.keys / "ca.pem")
+
+    def address() -> tuple[str, str | None, str]:
+        secure = public_url(config).startswith("https:")
+        return public_url(config), authority_hash(config.keys) if secure else None, log_key
+
+    administration = Administration(ring, committer.enter, wall_us, address)
+    return (*log_api.routes(), *administration.routes())
+
+
+def public_url(config: Config) -> str:
+    """How agents reach the collector, unless the configuration says otherwise: the address that it listens on.
+
+    Raises ConfigError where that is no address for others.
+    """
+    if config.url is not None:
+        return config.url.rstrip("/")
+    if config.listen.host is None or config.listen.port in (None, 0):
+        raise ConfigError("url: say how agents reach this collector; its listen address does not")
+    return listen_url(config, config.listen.port or 0)
+
+
+def listen_url(config: Config, port: int) -> str:
+    """The URL of a port on the listen address."""
+    host = config.listen.host or ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{'https' if config.tls else 'http'}://{host}:{port}"
+
+
+@asynccontextmanager
+async def _controlled(config: Config, routes: Sequence[Route]) -> AsyncIterator[None]:
+    gate = Gate({}, open_on_loopback=False, control=True)
+    async with _runner(config, routes, gate) as runner:
+        listener = control.listen(config.directory)
+        await web.SockSite(runner, listener).start()
+        try:
+            yield
+        finally:
+            (config.directory / control.NAME).unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def _published(config: Config, routes: Sequence[Route]) -> AsyncIterator[str]:
+    gate = Gate(config.tokens, config.open_on_loopback, config.trusted_proxies)
+    async with _runner(config, routes, gate) as runner:
+        if config.listen.path is not None:
+            config.listen.path.unlink(missing_ok=True)
+            await web.UnixSite(runner, config.listen.path).start()
+            config.listen.path.chmod(0o660)
+            yield f"unix:{config.listen.path}"
+            return
+        context = None
+        if config.tls:
+            ensure_server_certificate(config.keys, certified_names(config), datetime.now(UTC))  # noqa: TID251
+            context = server_context(config.keys)
+        site = web.TCPSite(runner, config.listen.host, config.listen.port, ssl_context=context)
+        await site.start()
+        yield listen_url(config, runner.addresses[0][1])
+
+
+def certified_names(config: Config) -> list[str]:
+    """The names that agents may call the collector by."""
+    names = [config.listen.host] if config.listen.host is not None else []
+    host = urlsplit(config.url).hostname if config.url is not None else None
+    return names if host is None else [*names, host]
+
+
+@asynccontextmanager
+async def _runner(
+    config: Config, routes: Sequence[Route], gate: Gate
+) -> AsyncIterator[web.AppRunner]:
+    application = web.Application(
+        middlewares=[problems], client_max_size=config.limits.body_bytes + 1
+    )
+    for route in routes:
+        application.router.add_route(route.method, route.path, gate.guard(route))
+    # A body is evidence: it is taken apart by ingest, under its limits, and by nothing before it.
+    runner = web.AppRunner(
+        application, access_log=None, auto_decompress=False, shutdown_timeout=DRAIN_SECONDS
+    )
+    await runner.setup()
+    try:
+        yield runner
+    finally:
+        await runner.cleanup()
+
+
+STATED = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every refusal as a problem document."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem.response()
+    except web.HTTPException as error:
+        if error.status not in STATED:
+            raise
+        response = Problem(STATED[error.status], error.reason).response()
+        with contextlib.suppress(KeyError):
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
