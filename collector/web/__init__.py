@@ -1,0 +1,1 @@
+"""The pages that people read: rendered here, escaped, one stylesheet, nothing from elsewhere."""

@@ -1,0 +1,172 @@
+"""The pages: contracts, one contract, one node. What they say is what `collector.status` says."""
+
+import asyncio
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from collector import status
+from collector.access import viewer
+from collector.driver import Fleet
+from collector.problems import Problem
+from collector.routes import Access, Page, Route, page
+from collector.storage import Ledger, StoreInfo
+from collector.web import timeline
+from weighbridge.ledger import Row
+
+HERE = Path(__file__).parent
+CONTRACTS_SHOWN, NODES_SHOWN, FINDINGS_SHOWN = 50, 32, 50
+MARKS = {"met": "✓", "ok": "✓", "up": "✓", "breached": "✕", "unknown": "?"}
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def percent(share: str) -> str:
+    """`99.861 %`, rounded down, so that a missed target never looks met."""
+    thousandths = Fraction(share) * 100_000 // 1
+    return f"{thousandths // 1000}.{thousandths % 1000:03d} %"
+
+
+def environment() -> Environment:
+    """Templates in which everything is escaped, and a name that is not there is an error."""
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"percent": percent, "utc": timeline.utc, "span": timeline.span}
+    made.globals["marks"] = MARKS
+    return made
+
+
+class Pages:
+    """The handlers over one fleet."""
+
+    def __init__(self, fleet: Fleet, ledger: Ledger, info: StoreInfo) -> None:
+        self._fleet = fleet
+        self._ledger = ledger
+        self._info = info
+        self._environment = environment()
+        self._style = (HERE / "static" / "style.css").read_bytes()
+
+    def routes(self) -> tuple[Route, ...]:
+        """Everything that people open."""
+        read, html = Access.READ, "text/html"
+        pages = ("after", "limit")
+        one = "/contracts/{contract}"
+        return (
+            Route("GET", "/", self.index, read, "All contracts.", pages, html),
+            Route("GET", one, self.contract, read, "One contract.", pages, html),
+            Route("GET", "/nodes/{node}", self.node, read, "One node.", (), html),
+            Route(
+                "GET", "/static/style.css", self.style, Access.OPEN, "How it looks.", (), "text/css"
+            ),
+        )
+
+    async def index(self, request: web.Request) -> web.Response:
+        mine = viewer(request)
+        names = sorted(name for name in self._fleet.contracts if mine.sees(name))
+        everything = [status.contract(self._fleet, name) for name in names]
+        part = page(request, names, CONTRACTS_SHOWN)
+        found = status.worst_first(row for name in names for row in self._fleet.findings(name))
+        by_name = {row["contract"]: row for row in everything}
+        return self._render(
+            "index.html",
+            total=_total(everything),
+            contracts=[self._card(by_name[name]) for name in part.items],
+            next=_next(part),
+            found=[status.finding(row) for row in found[:FINDINGS_SHOWN]],
+            shown=min(len(found), FINDINGS_SHOWN),
+            open=len(found),
+        )
+
+    def _card(self, row: status.Json) -> status.Json:
+        found = status.worst_first(self._fleet.findings(row["contract"]))
+        return row | {
+            "worst": status.finding(found[0]) if found else None,
+            "open": len(found),
+        }
+
+    async def contract(self, request: web.Request) -> web.Response:
+        name = request.match_info["contract"]
+        if name not in self._fleet.contracts or not viewer(request).sees(name):
+            raise Problem("not_found", "no such contract")
+        part = page(request, sorted(self._fleet.claims(name)), NODES_SHOWN)
+        nodes = [status.claimed_node(self._fleet, name, node) for node in part.items]
+        states = Counter[str]()
+        for node in nodes:
+            states.update({gpu["state"]: gpu.get("slots", 1) for gpu in node["gpus"]})
+        rows = await self._rows(name, None)
+        found = status.worst_first(self._fleet.findings(name))
+        return self._render(
+            "contract.html",
+            contract=status.contract(self._fleet, name),
+            max_gap_us=self._fleet.contracts[name].sampling.max_gap_us,
+            found=[status.finding(row) for row in found[:FINDINGS_SHOWN]],
+            shown=min(len(found), FINDINGS_SHOWN),
+            open=len(found),
+            nodes=nodes,
+            states=states.most_common(),
+            picture=self._picture(rows, part.items),
+            next=_next(part),
+        )
+
+    async def node(self, request: web.Request) -> web.Response:
+        name = request.match_info["node"]
+        shown = status.visible_node(self._fleet, viewer(request), name)
+        if shown is None:
+            raise Problem("not_found", "no such node")
+        rows: list[Row] = []
+        for contract in shown["contracts"]:
+            rows += await self._rows(contract, name)
+        lanes = [gpu["gpu"] for gpu in shown["gpus"]]
+        picture = timeline.picture(rows, lambda row: row.device, lanes, self._fleet.now_us)
+        return self._render("node.html", node=shown, found=shown["findings"], picture=picture)
+
+    async def style(self, request: web.Request) -> web.Response:
+        del request
+        headers = {"Content-Type": "text/css; charset=utf-8", "Cache-Control": "max-age=300"}
+        return web.Response(body=self._style, headers=headers)
+
+    def _picture(self, rows: list[Row], nodes: Any) -> dict[str, Any]:
+        return timeline.picture(rows, lambda row: row.node, nodes, self._fleet.now_us)
+
+    async def _rows(self, contract: str, node: str | None) -> list[Row]:
+        end_us = self._fleet.now_us
+        start_us = max(end_us - timeline.WINDOWS_US[-1], 0)
+        written = await asyncio.to_thread(self._ledger.rows, contract, start_us, end_us, None, node)
+        return [*written, *self._fleet.open_rows(contract, node)]
+
+    def _render(self, template: str, **context: Any) -> web.Response:
+        text = self._environment.get_template(template).render(
+            origin=self._info.origin,
+            simulation=self._info.simulation,
+            now_us=self._fleet.now_us,
+            **context,
+        )
+        return web.Response(text=text, content_type="text/html", headers=HEADERS)
+
+
+def _total(rows: list[status.Json]) -> status.Json:
+    verdicts = Counter(row["verdict"] for row in rows)
+    gpus = {state: sum(row["gpus"][state] for row in rows) for state in status.COUNTS}
+    counted = {word: verdicts[word] for word in ("met", "breached", "unknown")}
+    return counted | {"contracts": len(rows), "gpus": gpus}
+
+
+def _next(part: Page) -> str | None:
+    return None if part.after is None else "?" + urlencode({"after": part.after})
