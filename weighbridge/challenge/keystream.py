@@ -1,6 +1,7 @@
-"""The pseudo-random generator: ChaCha20 keystream (RFC 8439 block function, 64-bit block counter, nonce 0).
+"""The pseudo-random generator: ChaCha20 keystream (RFC 8439, nonce 0, block counter from 0).
 
-One key per matrix or purpose. Any part that starts at a multiple of 64 bytes can be made alone.
+One key per matrix or purpose. Any part that starts at a multiple of 64 bytes can be made alone. The counter has
+32 bits; the largest matrix (n = 32768, two bytes an entry) takes 2^25 blocks.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ def keystream(key: bytes, offset_bytes: int, length_bytes: int) -> bytes:
     block, remainder = divmod(offset_bytes, BLOCK_BYTES)
     if remainder != 0:
         raise ValueError("a keystream is read from a block's start")
-    counter_and_nonce = block.to_bytes(8, "little") + bytes(8)
+    counter_and_nonce = block.to_bytes(4, "little") + bytes(12)
     cipher = Cipher(algorithms.ChaCha20(key, counter_and_nonce), mode=None)
     return cipher.encryptor().update(bytes(length_bytes))
 

@@ -131,7 +131,7 @@ def decode_message(data: bytes) -> Message:
         plain: Any = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise Malformed("not JSON") from error
-    kind = _KINDS.get(plain.get("type", "")) if isinstance(plain, dict) else None
-    if kind is None:
+    name = plain.get("type") if isinstance(plain, dict) else None
+    if not isinstance(name, str) or name not in _KINDS:
         raise Malformed("no message of the challenge")
-    return decode(kind, data)
+    return decode(_KINDS[name], data)

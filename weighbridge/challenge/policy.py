@@ -112,6 +112,16 @@ class Policy:
         return (2 + 2 + 4) * self.size * self.size + self.tiles * self.tile_bytes
 
 
+_NEVER_NEGATIVE = (
+    "stall_allowance_ms",
+    "voids_allowed",
+    "required_flops_per_second",
+    "required_memory_bytes",
+    "required_memory_bytes_per_second",
+    "required_peer_bytes_per_second",
+)
+
+
 def _operand_problems(policy: Policy) -> list[str]:
     problems = []
     if policy.profile not in PROFILES:
@@ -156,4 +166,5 @@ def _judging_problems(policy: Policy) -> list[str]:
         problems.append("doubt_parts_per_billion: from 1 to 999999999")
     if policy.deadline_ms < 1 or policy.attempts_allowed < 1:
         problems.append("deadline_ms and attempts_allowed: at least 1")
-    return problems
+    negative = [name for name in _NEVER_NEGATIVE if getattr(policy, name) < 0]
+    return [*problems, *(f"{name}: not below 0" for name in negative)]

@@ -77,6 +77,10 @@ class Engine(Protocol):
         """Opens the tiles of all engines of the node, in order; the own one is among them."""
         ...
 
+    def close(self) -> None:
+        """Gives back everything that it took."""
+        ...
+
 
 class Seat(Protocol):
     """One GPU on the prover's side; may live in another process. `begin` returns at once where it can."""

@@ -1,0 +1,355 @@
+"""Dishonest provers against the whole exchange, each caught as often as the arithmetic says."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent.probe.cpu import CpuEngine
+from weighbridge.challenge import arithmetic
+from weighbridge.challenge.challenger import Challenger, conduct
+from weighbridge.challenge.derivation import digest_key
+from weighbridge.challenge.messages import Openings, Prepare, Release, Roots
+from weighbridge.challenge.verdict import Reason, Verdict
+
+SEEDS = 150
+
+
+class Cheat(CpuEngine):
+    """An engine that may answer other leaves than the product's."""
+
+    def leaves_of(self, product: Any, key: Any) -> Any:
+        return CpuEngine._leaves(self, product, key)
+
+    def _leaves(self, product: Any, key: Any) -> Any:
+        return self.leaves_of(product, key)
+
+
+class SkipsRows(Cheat):
+    """Computes a share of the rows of each round, and guesses the others' digests."""
+
+    share = 0.0
+
+    def leaves_of(self, product: Any, key: Any) -> Any:
+        random = np.random.default_rng(int.from_bytes(key[:8], "little"))
+        width = self._prepared().leaf_bytes
+        leaves = (
+            np.frombuffer(super().leaves_of(product, key), dtype=np.uint8).reshape(-1, width).copy()
+        )
+        skipped = random.permutation(len(leaves))[: round(self.share * len(leaves))]
+        leaves[skipped] = random.integers(0, 256, (len(skipped), width), dtype=np.uint8)
+        return leaves.tobytes()
+
+
+def noting(seen: list[Any]) -> Any:
+    def note(message: Any) -> Any:
+        seen.append(message)
+        return message
+
+    return note
+
+
+def skipping(share: Any) -> Any:
+    return type("Skipping", (SkipsRows,), {"share": share})
+
+
+def within_four_deviations(count: Any, trials: Any, probability: Any) -> Any:
+    deviation = (trials * probability * (1 - probability)) ** 0.5
+    return abs(count - trials * probability) <= 4 * deviation + 1
+
+
+def passes(bench: Any, policy: Any, seeds: Any = SEEDS, **how: Any) -> Any:
+    results = [bench.run(bench.plan(policy, seed=seed), **how)[0] for seed in range(seeds)]
+    assert {result.verdict for result in results} <= {Verdict.MET, Verdict.FAILED}
+    return sum(result.verdict is Verdict.MET for result in results)
+
+
+@pytest.mark.parametrize("check", ["recompute", "freivalds"])
+@pytest.mark.parametrize(("share", "samples"), [(0.0625, 8), (0.125, 8), (0.25, 4), (0.25, 16)])
+def test_skipped_rows_pass_as_often_as_the_samples_miss_them(
+    bench: Any, check: Any, share: Any, samples: Any
+) -> None:
+    policy = bench.policy(check=check, samples=samples)
+    passed = passes(bench, policy, engine=skipping(share))
+    assert within_four_deviations(passed, SEEDS, bench.undetected(share, policy))
+
+
+@pytest.mark.parametrize("profile", ["f16", "i8"])
+def test_the_share_that_a_pass_rules_out_is_really_caught(bench: Any, profile: Any) -> None:
+    policy = bench.policy(profile=profile, samples=64, doubt_parts_per_billion=10_000_000)
+    result, _ = bench.run(bench.plan(policy))
+    share = (result.gpus[0].measure.wrong_cells_bound + 8) / policy.cells
+    assert passes(bench, policy, engine=skipping(share), seeds=60) <= 4
+
+
+def test_wrong_samples_are_as_many_as_the_skipped_share(bench: Any) -> None:
+    policy = bench.policy(samples=512)
+    result, _ = bench.run(bench.plan(policy), engine=skipping(0.25))
+    assert within_four_deviations(result.gpus[0].wrong_samples, 512, 0.25)
+
+
+class SkipsBlocks(Cheat):
+    """Does not read a share of the kept blocks in each pass."""
+
+    def scan(self, key: Any, tiles: Any, peer: Any) -> Any:
+        random = np.random.default_rng(int.from_bytes(key[:8], "little"))
+        digests = np.frombuffer(super().scan(key, tiles, peer), dtype=np.uint64).copy()
+        skipped = random.permutation(len(digests))[: len(digests) // 4]
+        digests[skipped] = random.integers(0, 1 << 63, len(skipped))
+        return digests.tobytes()
+
+
+@pytest.mark.parametrize("gpus", [("GPU-a",), ("GPU-a", "GPU-b")])
+def test_unread_memory_passes_as_often_as_the_samples_miss_it(bench: Any, gpus: Any) -> None:
+    policy = bench.passes_policy(memory_samples=3, peer_samples=3)
+    plans = [bench.plan(policy, gpus, seed=seed) for seed in range(80)]
+    passed = sum(bench.run(plan, engine=SkipsBlocks)[0].verdict is Verdict.MET for plan in plans)
+    samples = sum(3 * len(gpus) for _ in plans[0].phases[1:])
+    assert within_four_deviations(passed, 80, 0.75**samples)
+
+
+class ForgetsTiles(Cheat):
+    """Claims to keep every product, and keeps the first alone."""
+
+    def round(self, key: Any, keep: Any) -> Any:
+        return super().round(key, 0 if keep == 0 else None)
+
+
+def test_memory_that_was_never_filled_is_caught(bench: Any) -> None:
+    policy = bench.passes_policy(memory_samples=32)
+    result, _ = bench.run(bench.plan(policy), engine=ForgetsTiles)
+    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.WRONG_ANSWER)
+
+
+def regenerating(bench: Any, device: Any) -> Any:
+    """Keeps nothing, and multiplies again whenever a pass asks: right answers, each at the price of its products."""
+
+    class Slow(bench.TimedSeat):  # type: ignore[misc]
+        def begin(self, release: Any) -> Any:
+            if release.phase != "chain":
+                self.device.scan_ns = device.round_ns * self._request.policy.tiles
+            super().begin(release)
+
+    return Slow
+
+
+def test_memory_remade_instead_of_stored_proves_no_memory(bench: Any) -> None:
+    policy = bench.passes_policy(
+        memory_samples=256,
+        required_memory_bytes=64 * 1024,
+        ceiling_flops_per_second=2 * 128**3 * 1000 // 10,
+    )
+    honest, _ = bench.run(bench.plan(policy))
+    assert honest.verdict is Verdict.MET
+    device = bench.Device()
+    plan, clock = bench.plan(policy), bench.Clock()
+    wire = bench.wire(plan, clock, devices=[device])
+    seat = regenerating(bench, device)("GPU-a", CpuEngine(), lambda: None).on(device, clock)
+    wire.prover.seats = [seat]
+    result = conduct(Challenger(plan), wire, clock)
+    measure = result.gpus[0].measure
+    assert measure is not None
+    assert measure.memory_bytes == 0
+    assert result.reason is Reason.TOO_LITTLE_MEMORY
+
+
+def altering(kind: Any, **changes: Any) -> Any:
+    return lambda message: replace(message, **changes) if isinstance(message, kind) else message
+
+
+@pytest.mark.parametrize("profile", ["f16", "i8"])
+def test_a_wrong_seed_fails_every_sample(bench: Any, profile: Any) -> None:
+    policy = bench.policy(profile=profile, samples=64)
+    result, _ = bench.run(bench.plan(policy), before=altering(Release, nonce=bytes(32)))
+    assert result.verdict is Verdict.FAILED
+    assert result.gpus[0].wrong_samples == 64
+
+
+def test_another_gpus_answer_fails_every_sample(bench: Any) -> None:
+    plan, clock = bench.plan(bench.policy(samples=64)), bench.Clock()
+    wire = bench.wire(
+        replace(plan, gpus=("GPU-z",)), clock, before=altering(Prepare, gpus=("GPU-z",))
+    )
+    result = conduct(Challenger(plan), wire, clock)
+    assert result.gpus[0].wrong_samples == 64
+
+
+def test_a_gpu_that_is_not_the_one_asked_for_is_not_assessed(bench: Any) -> None:
+    plan, clock = bench.plan(bench.policy()), bench.Clock()
+    wire = bench.wire(replace(plan, gpus=("GPU-z",)), clock)
+    result = conduct(Challenger(plan), wire, clock)
+    assert (result.verdict, result.reason) == (Verdict.NOT_ASSESSED, Reason.UNSUPPORTED)
+
+
+@pytest.mark.parametrize("change", [{"contract": "lease-8"}, {"agent_key": bytes(32)}])
+def test_an_answer_made_for_another_contract_or_agent_fails_every_sample(
+    bench: Any, change: Any
+) -> None:
+    policy = bench.policy(samples=64)
+    result, _ = bench.run(bench.plan(policy), before=altering(Prepare, **change))
+    assert result.gpus[0].wrong_samples == 64
+
+
+def test_a_replayed_answer_fails(bench: Any) -> None:
+    policy = bench.policy(samples=64)
+    recorded: list[Any] = []
+    bench.run(bench.plan(policy, seed=1), after=noting(recorded))
+    old = {type(message): message for message in recorded}
+
+    def replay(message: Any) -> Any:
+        if isinstance(message, (Roots, Openings)):
+            return replace(old[type(message)], challenge=message.challenge)
+        return message
+
+    result, _ = bench.run(bench.plan(policy, seed=2), after=replay)
+    assert result.verdict is Verdict.FAILED
+    assert result.gpus[0].wrong_samples == 64
+
+
+def test_a_replayed_envelope_of_another_challenge_is_not_taken(bench: Any) -> None:
+    policy = bench.policy()
+    clock = bench.Clock()
+    wire = bench.wire(bench.plan(policy, seed=1), clock)
+    conduct(Challenger(bench.plan(policy, seed=1)), wire, clock)
+
+    class Replaying(bench.Wire):  # type: ignore[misc]
+        def exchange(self, message: Any, patience_ms: Any) -> Any:  # noqa: ARG002
+            return wire.answers.pop(0)
+
+    second = Challenger(bench.plan(policy, seed=2))
+    result = conduct(second, Replaying(wire.prover, wire.signer, clock), clock)
+    assert result.verdict is Verdict.NOT_ASSESSED
+
+
+def test_answers_computed_before_the_release_are_worth_nothing(bench: Any) -> None:
+    """The prover knows contract, GPUs and policy beforehand, guesses the nonce, and has the roots ready at once."""
+    policy = bench.policy(samples=64, required_flops_per_second=10**9)
+    guessed, _ = bench.run(
+        bench.plan(policy), before=altering(Release, nonce=b"g" * 32), devices=[bench.Device(1)]
+    )
+    assert (guessed.verdict, guessed.gpus[0].wrong_samples) == (Verdict.FAILED, 64)
+
+
+def test_a_round_started_before_the_last_root_is_known_fails(bench: Any) -> None:
+    """Rounds run side by side under made-up roots: only the first round's key is right."""
+
+    class Parallel(bench.TimedSeat):  # type: ignore[misc]
+        def _step(self, phase: Any, seed: Any, step: Any, root: Any) -> Any:  # noqa: ARG002
+            return super()._step(phase, seed, step, bytes(32))
+
+    policy = bench.policy(samples=256, rounds=4)
+    plan, clock = bench.plan(policy), bench.Clock()
+    wire = bench.wire(plan, clock)
+    wire.prover.seats = [Parallel("GPU-a", CpuEngine(), lambda: None).on(bench.Device(), clock)]
+    result = conduct(Challenger(plan), wire, clock)
+    assert within_four_deviations(result.gpus[0].wrong_samples, 256, 0.75)
+
+
+class LowRank(Cheat):
+    """Answers for the sum of a rank-2 approximation: row means and column means of the product."""
+
+    def leaves_of(self, product: Any, key: Any) -> Any:
+        mean = product.mean()
+        flat = product.mean(axis=1, keepdims=True) + product.mean(axis=0, keepdims=True) - mean
+        return super().leaves_of(np.rint(flat).astype(np.int32), key)
+
+
+class LinearDigest(Cheat):
+    """Gets its digests from A(Bw) in O(n^2), as if the digest were the sum of entries times column keys."""
+
+    def round(self, key: Any, keep: Any) -> Any:  # noqa: ARG002
+        size = self._prepared().size
+        weights = arithmetic.column_keys(digest_key(key), size).astype(np.int64)
+        right = self._loaded_b().astype(np.int64) @ weights
+        sums = self._rows_of_a(key, 0, size).astype(np.int64) @ right
+        return sums.astype("<i8").tobytes()
+
+
+class Tolerant(Cheat):
+    """Multiplies in eight-bit floats' precision: near, and never equal."""
+
+    def leaves_of(self, product: Any, key: Any) -> Any:
+        return super().leaves_of((product >> 8) << 8, key)
+
+
+class OffByOne(Cheat):
+    """One entry of each row is wrong by one."""
+
+    def leaves_of(self, product: Any, key: Any) -> Any:
+        wrong = product.copy()
+        wrong[np.arange(len(wrong)), np.arange(len(wrong))] += 1
+        return super().leaves_of(wrong, key)
+
+
+class Hankel(Cheat):
+    """Takes the operands for Hankel matrices and continues each entry from its upper left neighbour."""
+
+    def leaves_of(self, product: Any, key: Any) -> Any:
+        wrong = product.copy()
+        wrong[1:, 1:] = product[:-1, :-1]
+        return super().leaves_of(wrong, key)
+
+
+@pytest.mark.parametrize("engine", [LowRank, LinearDigest, Tolerant, OffByOne])
+@pytest.mark.parametrize("profile", ["f16", "i8"])
+def test_a_stand_in_for_the_product_fails_every_sample(
+    bench: Any, engine: Any, profile: Any
+) -> None:
+    policy = bench.policy(profile=profile, samples=32)
+    result, _ = bench.run(bench.plan(policy), engine=engine)
+    assert (result.reason, result.gpus[0].wrong_samples) == (Reason.WRONG_ANSWER, 32)
+
+
+@pytest.mark.parametrize("engine", [LowRank, Tolerant, OffByOne, Hankel])
+def test_a_stand_in_fails_against_the_vector_too(bench: Any, engine: Any) -> None:
+    policy = bench.policy(check="freivalds", samples=32, rounds=1)
+    result, _ = bench.run(bench.plan(policy), engine=engine)
+    assert result.gpus[0].wrong_samples >= 31
+
+
+GPUS = tuple(f"GPU-{letter}" for letter in "abcdefgh")
+ONE_GPU = 2 * 128**3 * 1000 // 10
+"""FLOP/s of the simulated device: a product of size 128 in 10 ms."""
+
+
+def required(bench: Any, share_percent: Any, **changes: Any) -> Any:
+    return bench.policy(
+        samples=64, required_flops_per_second=ONE_GPU * share_percent // 100, **changes
+    )
+
+
+def test_eight_gpus_that_are_there_all_reach_the_rate_of_one(bench: Any) -> None:
+    result, _ = bench.run(bench.plan(required(bench, 85), GPUS))
+    assert result.verdict is Verdict.MET
+
+
+@pytest.mark.parametrize("present", [1, 4, 7])
+def test_fewer_gpus_than_claimed_take_the_time_of_the_busiest(bench: Any, present: Any) -> None:
+    devices = [bench.Device() for _ in range(present)]
+    shared = [devices[index % present] for index in range(8)]
+    result, _ = bench.run(bench.plan(required(bench, 85), GPUS), devices=shared)
+    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.TOO_SLOW)
+    busiest = -(-8 // present)
+    assert all(gpu.measure.flops_per_second <= ONE_GPU // busiest for gpu in result.gpus)
+
+
+def test_a_relay_that_serialises_two_hosts_halves_both(bench: Any) -> None:
+    """Two hosts, challenged in the same moment with the same nonces, pass their work to one device."""
+    policy, device = required(bench, 60), bench.Device()
+    rates = []
+    for seed in (1, 2):
+        plan = replace(bench.plan(policy, seed=seed), nonces=bench.plan(policy).nonces)
+        result, _ = bench.run(plan, devices=[device], clock=bench.Clock())
+        rates.append((result.verdict, result.flops_per_second))
+    assert rates[0][0] is Verdict.MET
+    assert rates[1][0] is Verdict.FAILED
+    assert rates[1][1] * 1000 <= rates[0][1] * 501
+
+
+def test_a_slow_link_costs_its_round_trip_and_is_never_subtracted(bench: Any) -> None:
+    policy = bench.policy(samples=64)
+    near, _ = bench.run(bench.plan(policy))
+    far, challenger = bench.run(bench.plan(policy), delay_ns=5_000_000)
+    assert challenger.transcript().phases[0].elapsed_ns >= 25_000_000
+    assert far.flops_per_second * 2500 <= near.flops_per_second * 2001

@@ -1,0 +1,346 @@
+"""Breaks of earlier proof-of-GPU designs. Each attack succeeds against the design it breaks, and fails against ours.
+
+The broken verifiers are the least that shows the break.
+"""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent.probe.cpu import CpuEngine
+from weighbridge.challenge import arithmetic
+from weighbridge.challenge.commitment import commit
+from weighbridge.challenge.derivation import b_key, vector_key
+from weighbridge.challenge.profiles import F16
+from weighbridge.challenge.rowhash import row_hash
+from weighbridge.challenge.samples import Committed, Sample
+from weighbridge.challenge.verdict import Reason, Verdict
+from weighbridge.challenge.verifier import sample_verdicts
+
+TOLERANCE = 5e-4
+
+
+def close(claimed: Any, expected: Any) -> Any:
+    return bool(np.all(np.abs(claimed - expected) <= TOLERANCE * np.abs(expected)))
+
+
+# Unbound Freivalds: the vector C·r and the opened rows are checked, but never against each other.
+
+
+def unbound_freivalds_passes(
+    left: Any, right: Any, vector: Any, claimed: Any, committed_rows: Any, opened: Any
+) -> Any:
+    """The broken verifier: `claimed` is compared with A(Br), the opened rows with the committed ones."""
+    rows_hold = all(np.array_equal(committed_rows[row], left[row] @ right) for row in opened)
+    return rows_hold and bool(np.array_equal(claimed, left @ (right @ vector)))
+
+
+def test_unbound_freivalds_passes_a_prover_that_skips_rows() -> None:
+    size, trials, passed = 64, 400, 0
+    random = np.random.default_rng(0)
+    left, right = random.integers(-8, 8, (2, size, size))
+    rows = left @ right
+    for _ in range(trials):
+        vector = random.integers(0, 1 << 20, size)
+        forged = rows.copy()
+        forged[random.permutation(size)[:3]] = 0
+        answer = left @ (right @ vector)
+        opened = random.integers(0, size, 10)
+        passed += unbound_freivalds_passes(left, right, vector, answer, forged, opened)
+    expected = trials * (1 - 3 / size) ** 10
+    assert abs(passed - expected) <= 4 * (expected * (1 - passed / trials)) ** 0.5
+
+
+class AnswersTheVector(CpuEngine):
+    """Never multiplies matrices: commits to nothing in particular, and opens rows made to fit the vector."""
+
+    known: dict[str, Any]
+
+    def round(self, key: Any, keep: Any) -> Any:  # noqa: ARG002
+        return bytes(32 * self._prepared().size)
+
+    def row(self, key: Any, index: Any) -> Any:
+        policy, state = self._prepared(), self.known
+        left = arithmetic.a_times_vector(policy.operands, policy.size, (key, index), state["image"])
+        row = np.zeros(policy.size, dtype=np.int64)
+        row[0] = left * pow(int(state["right"][0]), -1, arithmetic.PRIME) % arithmetic.PRIME
+        return arithmetic.centred(row).astype("<i4").tobytes()
+
+
+def test_rows_that_fit_the_vector_do_not_open_the_commitment(bench: Any) -> None:
+    plan = bench.plan(bench.policy(check="freivalds", samples=32))
+    engine = AnswersTheVector()
+    size, roots = plan.policy.size, commit(bytes(32 * plan.policy.size), 32)
+    right = arithmetic.vector(vector_key(plan.secret, [roots * 2]), size)
+    key = b_key(plan.nonces[0], plan.contract, plan.policy)
+    engine.known = {"right": right, "image": arithmetic.b_times_vector(F16, size, key, right)}
+    result, _ = bench.run(plan, engine=lambda: engine)
+    assert (result.verdict, result.gpus[0].wrong_samples) == (Verdict.FAILED, 32)
+
+
+# A mixed sum does not bind a row that will be opened: another row has the same sum, and the right product.
+
+LISTS, LIST_LENGTH, LEVEL_BITS = 16, 70_000, 16
+
+
+def matching_pairs(first: Any, second: Any, bits: int) -> Any:
+    """Indices into two lists, of all pairs whose sums are zero in the given lowest bits."""
+    mask = np.uint64((1 << bits) - 1)
+    order = np.argsort(second & mask, kind="stable")
+    ordered, wanted = second[order] & mask, (np.uint64(0) - first) & mask
+    start, end = (np.searchsorted(ordered, wanted, side=side) for side in ("left", "right"))
+    counts = end - start
+    left = np.repeat(np.arange(len(first)), counts)
+    within = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return left, order[np.repeat(start, counts) + within]
+
+
+def vanishing_sums(images: Any) -> Any:
+    """A generalised birthday search: one value from each list so that the 64-bit images sum to zero."""
+    level = [(image, [np.arange(len(image))]) for image in images]
+    for bits in range(LEVEL_BITS, 65, LEVEL_BITS):
+        level = [merged(level[pair], level[pair + 1], bits) for pair in range(0, len(level), 2)]
+    return level[0][1]
+
+
+def merged(first: Any, second: Any, bits: Any) -> Any:
+    left, right = matching_pairs(first[0], second[0], bits)
+    chosen = [column[left] for column in first[1]] + [column[right] for column in second[1]]
+    return first[0][left] + second[0][right], chosen
+
+
+def forged_row(keys: Any, digest: Any, vector: Any, product: Any, random: Any) -> Any:
+    """A row with this mixed sum and this product with the vector modulo 2^31 - 1, unlike any that was committed."""
+    size = len(keys)
+    row = random.integers(-(1 << 20), 1 << 20, size).astype(np.int32)
+    used = 2 * LISTS
+    fixed = row.copy()
+    fixed[:used] = 0
+    free = random.integers(-(1 << 20), 1 << 20, (used, LIST_LENGTH)).astype(np.int32)
+    images = [
+        arithmetic.mix64(free[at].view(np.uint32).astype(np.uint64) ^ keys[at])
+        for at in range(used)
+    ]
+    rest = arithmetic.mix64(fixed[used:].view(np.uint32).astype(np.uint64) ^ keys[used:]).sum(
+        dtype=np.uint64
+    )
+    images[0] = images[0] + rest - np.uint64(digest)
+    halves = [vanishing_sums(images[:LISTS]), vanishing_sums(images[LISTS:])]
+    products = [
+        sum(
+            free[start + at][chosen[at]].astype(np.int64) * vector[start + at]
+            for at in range(LISTS)
+        )
+        % arithmetic.PRIME
+        for start, chosen in zip((0, LISTS), halves, strict=True)
+    ]
+    goal = (product - int(fixed[used:].astype(np.int64) @ vector[used:])) % arithmetic.PRIME
+    wanted = (goal - products[0]) % arithmetic.PRIME
+    common, first, second = np.intersect1d(wanted, products[1], return_indices=True)
+    assert len(common) > 0, "no luck with this seed"
+    for at in range(LISTS):
+        fixed[at] = free[at][halves[0][at][first[0]]]
+        fixed[LISTS + at] = free[LISTS + at][halves[1][at][second[0]]]
+    return fixed
+
+
+@pytest.mark.slow
+def test_a_mixed_sum_lets_a_prover_that_multiplied_nothing_open_a_fitting_row(bench: Any) -> None:
+    """Why the rows that Freivalds' check opens are committed by SHA-256, and not by the digest of the other mode."""
+    size = 128
+    random = np.random.default_rng(3)
+    key, key_of_b, round_key = (random.bytes(32) for _ in range(3))
+    right = arithmetic.vector(key, size)
+    image = arithmetic.b_times_vector(F16, size, key_of_b, right)
+    keys = arithmetic.column_keys(random.bytes(32), size)
+    committed_digest = 0x0123456789ABCDEF
+    product = arithmetic.a_times_vector(F16, size, (round_key, 5), image)
+    row = forged_row(keys, committed_digest, right, product, random)
+    broken_verifier_is_satisfied = (
+        arithmetic.row_digest(row, keys) == committed_digest
+        and arithmetic.c_times_vector(row, right) == product
+    )
+    assert broken_verifier_is_satisfied
+    true = next(arithmetic.product_rows(F16, size, key_of_b, [(round_key, 5)]))
+    assert not np.array_equal(row, true)
+    policy = bench.policy(check="freivalds", samples=1)
+    committed = Committed(
+        "lease-7", bytes(32), ("GPU-a",), policy, (key_of_b,), bytes(32), ((bytes(64),),)
+    )
+    opened = row.astype("<i4").tobytes()
+    earlier = row_hash(bytes(4 * size))
+    sample = Sample(0, "chain", ((round_key, 5),), b"", earlier, opened)
+    assert sample_verdicts(committed, [sample]) == [False]
+
+
+# Tolerance: operands in [0, 1) make the product nearly of rank 2, and a stand-in passes as rounding error.
+
+
+@pytest.mark.slow
+def test_a_tolerance_passes_a_rank_two_stand_in() -> None:
+    size = 4096
+    random = np.random.default_rng(1)
+    left, right = (random.random((size, size), dtype=np.float32) for _ in range(2))
+    vector = random.random(size)
+    rows, columns = left.mean(axis=1, dtype=np.float64), right.mean(axis=0, dtype=np.float64)
+    stand_in = (rows[:, None] + columns[None, :] - 0.5) * (size / 2)
+    middle = left.mean(axis=0, dtype=np.float64) @ right.mean(axis=1, dtype=np.float64) / size
+    stand_in += size * middle - size / 4 - (rows.mean() + columns.mean() - 1) * (size / 2)
+    exact = left.astype(np.float64) @ (right.astype(np.float64) @ vector)
+    assert close(stand_in @ vector, exact)
+
+
+class RankTwo(CpuEngine):
+    """Row means and column means instead of the product."""
+
+    def _product(self, key: Any) -> Any:
+        product = super()._product(key).astype(np.float64)
+        flat = (
+            product.mean(axis=1, keepdims=True)
+            + product.mean(axis=0, keepdims=True)
+            - product.mean()
+        )
+        return np.rint(flat).astype(np.int32)
+
+
+def test_exact_integers_pass_no_stand_in(bench: Any) -> None:
+    result, _ = bench.run(bench.plan(bench.policy(samples=16)), engine=RankTwo)
+    assert (result.reason, result.gpus[0].wrong_samples) == (Reason.WRONG_ANSWER, 16)
+
+
+# Structured operands: an entry depends on seed + i + j alone, so the product follows from its first row and column.
+
+
+def continued(left_diagonal: Any, right_diagonal: Any, first_row: Any, first_column: Any) -> Any:
+    """The product of two Hankel matrices in O(n^2), each entry from its upper left neighbour."""
+    size = len(first_row)
+    product = np.zeros((size, size), dtype=np.int64)
+    product[0], product[:, 0] = first_row, first_column
+    for row in range(1, size):
+        leaving = left_diagonal[row - 1] * right_diagonal[: size - 1]
+        entering = left_diagonal[row - 1 + size] * right_diagonal[size : 2 * size - 1]
+        product[row, 1:] = product[row - 1, :-1] - leaving + entering
+    return product
+
+
+def test_hankel_operands_give_their_whole_product_away() -> None:
+    size = 256
+    random = np.random.default_rng(2)
+    diagonals = random.integers(-2047, 2048, (2, 2 * size))
+    places = np.add.outer(np.arange(size), np.arange(size))
+    left, right = diagonals[0][places], diagonals[1][places]
+    forged = continued(diagonals[0], diagonals[1], left[0] @ right, left @ right[:, 0])
+    assert np.array_equal(forged, left @ right)
+
+
+class ContinuesRows(CpuEngine):
+    """Multiplies one row and one column of each product, and continues the rest as if the operands were Hankel."""
+
+    def round(self, key: Any, keep: Any) -> Any:  # noqa: ARG002
+        size = self._prepared().size
+        left = self._rows_of_a(key, 0, size).astype(np.int64)
+        right = self._loaded_b().astype(np.int64)
+        left_diagonal = np.concatenate([left[0], left[:, -1]])
+        right_diagonal = np.concatenate([right[0], right[:, -1]])
+        forged = continued(left_diagonal, right_diagonal, left[0] @ right, left @ right[:, 0])
+        return self._leaves(forged.astype(np.int32), key)
+
+
+def test_keystream_operands_give_nothing_away(bench: Any) -> None:
+    result, _ = bench.run(bench.plan(bench.policy(samples=64)), engine=ContinuesRows)
+    assert result.gpus[0].wrong_samples >= 62
+
+
+# Linear digests: the sum of an entry times its column's key follows from A(Bw).
+
+
+def test_linear_digests_follow_from_two_products_with_a_vector() -> None:
+    size, key, key_of_b = 256, b"k" * 32, b"b" * 32
+    rows = [(key, row) for row in range(size)]
+    left = arithmetic.rows_of_a(F16, size, rows, 0, size).astype(np.int64)
+    right = arithmetic.rows_of_b(F16, size, key_of_b, 0, size).astype(np.int64)
+    weights = arithmetic.column_keys(b"w" * 32, size).astype(np.int64)
+    assert np.array_equal(left @ (right @ weights), (left @ right) @ weights)
+
+
+@pytest.mark.parametrize("scale", [2, 3, -1])
+def test_our_digest_of_a_multiple_is_no_multiple_of_the_digest(scale: Any) -> None:
+    keys = arithmetic.column_keys(b"w" * 32, 256)
+    row = np.arange(-128, 128, dtype=np.int32)
+    digests = [
+        arithmetic.row_digest(np.asarray(row * times, dtype=np.int32), keys)
+        for times in (0, 1, scale)
+    ]
+    steps = [(digest - digests[0]) % 2**64 for digest in digests]
+    assert steps[2] != steps[1] * scale % 2**64
+
+
+# Self-timed proofs, and slow honest kernels: whose clock, and whose kernel, sets the bar.
+
+
+def test_a_rate_from_the_provers_clock_is_whatever_the_prover_likes(bench: Any) -> None:
+    from dataclasses import replace
+
+    from weighbridge.challenge.messages import Roots
+
+    seen: list[Any] = []
+
+    def boast(message: Any) -> Any:
+        seen.append(message)
+        return (
+            replace(message, began_ns=0, ended_ns=1_000) if isinstance(message, Roots) else message
+        )
+
+    policy = bench.policy(samples=64, required_flops_per_second=10**9, voids_allowed=0)
+    result, _ = bench.run(bench.plan(policy), after=boast)
+    self_timed = 2 * policy.size**2 * policy.cells * 10**9 // 1_000
+    assert self_timed > policy.required_flops_per_second
+    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.TOO_SLOW)
+
+
+def test_a_bar_set_by_a_naive_kernel_lets_an_older_gpu_pass(bench: Any) -> None:
+    peak = 2 * 128**3 * 1000
+    new_with_vendor_kernel, new_with_naive_kernel, old_with_vendor_kernel = 1, 10, 3
+    verdicts = {}
+    for name, milliseconds in (
+        ("naive", new_with_naive_kernel),
+        ("vendor", new_with_vendor_kernel),
+    ):
+        bar = peak // milliseconds * 85 // 100
+        policy = bench.policy(samples=64, required_flops_per_second=bar)
+        device = bench.Device(round_ns=old_with_vendor_kernel * 1_000_000)
+        verdicts[name], _ = bench.run(bench.plan(policy), devices=[device])
+    assert verdicts["naive"].verdict is Verdict.MET
+    assert verdicts["vendor"].reason is Reason.TOO_SLOW
+
+
+# Padding rules: the last odd node is doubled, and leaves and nodes are hashed alike.
+
+
+def padded_root(leaves: Any) -> Any:
+    """The broken Merkle tree."""
+    level = [hashlib.sha256(leaf).digest() for leaf in leaves]
+    while len(level) > 1:
+        level += [level[-1]] * (len(level) % 2)
+        level = [hashlib.sha256(level[i] + level[i + 1]).digest() for i in range(0, len(level), 2)]
+    return level[0]
+
+
+def test_a_padded_tree_has_one_root_for_different_rows() -> None:
+    rows = [bytes([row]) * 8 for row in range(3)]
+    assert padded_root(rows) == padded_root([*rows, rows[2]])
+    nodes = [hashlib.sha256(row).digest() for row in rows]
+    inner = [nodes[0] + nodes[1], nodes[2] + nodes[2]]
+    assert padded_root(inner) == padded_root(rows)
+
+
+def test_our_root_holds_number_place_and_level() -> None:
+    rows = [bytes([row]) * 8 for row in range(200)]
+    roots = {
+        commit(b"".join(rows), 8),
+        commit(b"".join([*rows, rows[-1]]), 8),
+        commit(b"".join(rows[::-1]), 8),
+    }
+    assert len(roots) == 3

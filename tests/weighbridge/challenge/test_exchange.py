@@ -1,0 +1,302 @@
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from weighbridge.challenge.bound import RECOMPUTED_MISS, undetected
+from weighbridge.challenge.challenger import Challenger
+from weighbridge.challenge.codec import Malformed
+from weighbridge.challenge.judging import verify_transcript
+from weighbridge.challenge.messages import (
+    PAYLOAD_TYPE,
+    Decline,
+    Openings,
+    Ready,
+    Roots,
+    encode_message,
+)
+from weighbridge.challenge.transcript import decode_transcript
+from weighbridge.challenge.verdict import Attempt, Reason, Verdict, settle
+from weighbridge.signing import SignatureError, Signer
+
+GPUS = ("GPU-a", "GPU-b", "GPU-c")
+
+
+@pytest.mark.parametrize("check", ["recompute", "freivalds"])
+@pytest.mark.parametrize("profile", ["f16", "i8"])
+@pytest.mark.parametrize("size", [128, 256, 384])
+def test_an_honest_prover_meets_a_requirement_that_it_can_reach(
+    bench: Any, profile: Any, check: Any, size: Any
+) -> None:
+    policy = bench.policy(
+        profile=profile, check=check, size=size, samples=64, required_flops_per_second=1_000
+    )
+    result, _ = bench.run(bench.plan(policy))
+    assert (result.verdict, result.reason) == (Verdict.MET, None)
+    assert result.gpus[0].samples == 64
+
+
+def noting(seen: list[Any]) -> Any:
+    def note(message: Any) -> Any:
+        seen.append(message)
+        return message
+
+    return note
+
+
+def test_an_honest_node_passes_memory_and_peer_phases(bench: Any) -> None:
+    result, _ = bench.run(bench.plan(bench.passes_policy(), GPUS))
+    assert result.verdict is Verdict.MET
+    assert [gpu.samples for gpu in result.gpus] == [24, 24, 24]
+
+
+def test_a_single_gpu_has_no_peer_phase(bench: Any) -> None:
+    result, challenger = bench.run(bench.plan(bench.passes_policy()))
+    assert result.verdict is Verdict.MET
+    assert challenger.plan.phases == ("chain", "memory")
+    assert result.gpus[0].measure.peer_bytes_per_second is None
+
+
+def test_the_rate_is_the_bound_over_the_verifiers_time(bench: Any) -> None:
+    policy = bench.policy(samples=64)
+    result, challenger = bench.run(bench.plan(policy), devices=[bench.Device(round_ns=10_000_000)])
+    elapsed = challenger.transcript().phases[0].elapsed_ns
+    measure = result.gpus[0].measure
+    assert 20_000_000 <= elapsed < 20_000_100
+    done = policy.cells - measure.wrong_cells_bound
+    assert measure.flops_per_second == 2 * 128 * 128 * done * 10**9 // elapsed
+    unseen = [
+        undetected(policy.cells, measure.wrong_cells_bound + more, 64, RECOMPUTED_MISS)
+        for more in (0, 1)
+    ]
+    assert unseen[0] > Fraction(1, 1000) >= unseen[1]
+
+
+def test_memory_bounds_count_what_was_stored_and_what_was_read(bench: Any) -> None:
+    policy = bench.passes_policy(memory_samples=4096, tiles=4)
+    device = bench.Device(scan_ns=1_000_000)
+    result, _ = bench.run(bench.plan(policy), devices=[device])
+    measure, stored = result.gpus[0].measure, 4 * policy.tile_bytes
+    assert stored * 98 // 100 < measure.memory_bytes < stored
+    assert stored * 1000 * 98 // 100 < measure.memory_bytes_per_second < stored * 1000
+
+
+def test_a_higher_ceiling_proves_less_memory(bench: Any) -> None:
+    held = []
+    for ceiling in (1_000_000, 20_000_000_000):
+        policy = bench.passes_policy(memory_samples=256, ceiling_flops_per_second=ceiling)
+        result, _ = bench.run(bench.plan(policy))
+        held.append(result.gpus[0].measure.memory_bytes)
+    assert held[1] < held[0]
+
+
+def test_a_time_that_the_prover_prints_never_raises_the_bound(bench: Any) -> None:
+    def boast(message: Any) -> Any:
+        return replace(message, began_ns=0, ended_ns=1) if isinstance(message, Roots) else message
+
+    honest, _ = bench.run(bench.plan(bench.policy()))
+    boasting, _ = bench.run(bench.plan(bench.policy()), after=boast)
+    assert boasting.flops_per_second == honest.flops_per_second
+
+
+def test_an_answer_after_the_deadline_has_failed(bench: Any) -> None:
+    policy = bench.policy(deadline_ms=15)
+    result, _ = bench.run(bench.plan(policy), devices=[bench.Device(round_ns=10_000_000)])
+    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.LATE)
+
+
+def test_roots_that_never_come_have_failed(bench: Any) -> None:
+    result, _ = bench.run(
+        bench.plan(bench.policy()), after=lambda m: None if isinstance(m, Roots) else m
+    )
+    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.LATE)
+
+
+def test_a_node_that_does_not_answer_at_all_is_not_assessed(bench: Any) -> None:
+    result, _ = bench.run(bench.plan(bench.policy()), after=lambda _: None)
+    assert (result.verdict, result.reason) == (Verdict.NOT_ASSESSED, Reason.NO_ANSWER)
+
+
+def test_openings_that_are_withheld_have_failed(bench: Any) -> None:
+    result, _ = bench.run(
+        bench.plan(bench.policy()), after=lambda m: None if isinstance(m, Openings) else m
+    )
+    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.NO_ANSWER)
+
+
+@pytest.mark.parametrize(
+    "reason", ["busy", "no_consent", "no_budget", "no_memory", "unsupported", "interrupted"]
+)
+@pytest.mark.parametrize("stage", [Ready, Roots])
+def test_a_declined_challenge_is_not_assessed_and_never_failed(
+    bench: Any, reason: Any, stage: Any
+) -> None:
+    def decline(message: Any) -> Any:
+        return Decline(message.challenge, reason) if isinstance(message, stage) else message
+
+    result, _ = bench.run(bench.plan(bench.policy()), after=decline)
+    assert result.verdict is Verdict.NOT_ASSESSED
+    assert result.reason.name.lower() == reason
+
+
+def test_nobody_declines_once_the_samples_are_known(bench: Any) -> None:
+    def decline(message: Any) -> Any:
+        return Decline(message.challenge, "busy") if isinstance(message, Openings) else message
+
+    result, _ = bench.run(bench.plan(bench.policy()), after=decline)
+    assert result.verdict is Verdict.FAILED
+
+
+def stalled(bench: Any, seed: Any = 0, earlier: Any = ()) -> Any:
+    """A verifier that keeps a finished answer waiting for ten seconds."""
+    policy = bench.policy(required_flops_per_second=10**8, stall_allowance_ms=500)
+    plan = bench.plan(policy, seed=seed, earlier=earlier)
+    clock = bench.Clock()
+
+    def stall(message: Any) -> Any:
+        clock.now_ns += 10**10 if isinstance(message, Roots) else 0
+        return message
+
+    return bench.run(plan, clock=clock, after=stall)
+
+
+def test_a_stalled_verifier_voids_the_attempt_it_would_have_failed(bench: Any) -> None:
+    result, _ = stalled(bench)
+    assert (result.verdict, result.reason) == (Verdict.VOID, Reason.STALLED)
+
+
+def test_a_prover_that_understates_its_time_is_judged_by_the_verifiers_clock_on_the_next_attempt(
+    bench: Any,
+) -> None:
+    first, challenger = stalled(bench)
+    record = Attempt("challenge-0", bytes(32), first.verdict, first.reason)
+    second, _ = stalled(bench, seed=1, earlier=(record,))
+    assert (second.verdict, second.reason) == (Verdict.FAILED, Reason.TOO_SLOW)
+    assert challenger.transcript().phases[0].elapsed_ns > 10**10
+
+
+def test_a_stall_excuses_no_wrong_answer(bench: Any) -> None:
+    clock = bench.Clock()
+
+    def stall_and_forge(message: Any) -> Any:
+        if not isinstance(message, Roots):
+            return message
+        clock.now_ns += 10**10
+        return replace(message, roots=(bytes(len(message.roots[0])),))
+
+    result, _ = bench.run(bench.plan(bench.policy()), clock=clock, after=stall_and_forge)
+    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.BAD_OPENING)
+
+
+def test_a_third_party_gets_the_same_result_from_the_bytes_alone(bench: Any) -> None:
+    result, challenger = bench.run(bench.plan(bench.passes_policy(), GPUS))
+    data = challenger.transcript().encode()
+    assert verify_transcript(data) == result
+    assert decode_transcript(data).encode() == data
+
+
+def test_an_altered_record_is_void_or_refused(bench: Any) -> None:
+    _, challenger = bench.run(bench.plan(bench.policy()))
+    record = challenger.transcript()
+    other = Signer(bytes(range(32)))
+    changed = {
+        Reason.PRECOMMITMENT: [
+            replace(record, secret=bytes(32)),
+            replace(record, nonces=(bytes(32),)),
+            replace(record, contract="another"),
+            replace(record, policy=replace(record.policy, required_flops_per_second=1)),
+        ],
+        Reason.UNSIGNED: [
+            replace(record, agent_key=other.public_key),
+            replace(record, challenge="another"),
+            replace(
+                record,
+                openings=other.seal(PAYLOAD_TYPE, encode_message(Openings("challenge-0", ()))),
+            ),
+            replace(record, openings=record.ready),
+        ],
+    }
+    for reason, records in changed.items():
+        for altered in records:
+            result = verify_transcript(altered.encode())
+            assert (result.verdict, result.reason) == (Verdict.VOID, reason)
+
+
+def test_a_phase_released_before_the_last_one_was_committed_voids_the_record(bench: Any) -> None:
+    _, challenger = bench.run(bench.plan(bench.passes_policy()))
+    record = challenger.transcript()
+    early = replace(record.phases[1], released_ns=record.phases[0].received_ns - 1)
+    result = verify_transcript(replace(record, phases=(record.phases[0], early)).encode())
+    assert result.verdict is Verdict.VOID
+
+
+def test_bytes_that_are_no_transcript_are_refused(bench: Any) -> None:
+    _, challenger = bench.run(bench.plan(bench.policy()))
+    data = challenger.transcript().encode()
+    for wrong in (
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        data + b" ",
+        data.replace(b'"version":1', b'"version":2'),
+        data[:-1],
+    ):
+        with pytest.raises(Malformed):
+            verify_transcript(wrong)
+
+
+def test_an_answer_signed_by_another_key_changes_nothing(bench: Any) -> None:
+    challenger = Challenger(bench.plan(bench.policy()))
+    challenger.next_message(1)
+    ready = encode_message(Ready("challenge-0", bytes(32), 0))
+    with pytest.raises(SignatureError):
+        challenger.receive(Signer(bytes(range(32))).seal(PAYLOAD_TYPE, ready), 2)
+    with pytest.raises(Malformed):
+        challenger.receive(bench.signer.seal("text/plain", ready), 2)
+    assert challenger.waiting_since_ns == 1
+    challenger.receive(bench.signer.seal(PAYLOAD_TYPE, ready), 2)
+    assert challenger.waiting_since_ns is None
+
+
+def test_the_secret_leaves_only_after_every_commitment(bench: Any) -> None:
+    seen: list[Any] = []
+    plan = bench.plan(bench.passes_policy())
+    result, _ = bench.run(plan, before=noting(seen), after=noting(seen))
+    assert result.verdict is Verdict.MET
+    kinds = [message.type for message in seen]
+    assert kinds == [
+        "prepare",
+        "ready",
+        "release",
+        "roots",
+        "release",
+        "roots",
+        "reveal",
+        "openings",
+    ]
+    assert all(plan.secret.hex() not in str(message) for message in seen[:6])
+
+
+def test_an_overdue_answer_expires_and_one_in_time_does_not(bench: Any) -> None:
+    challenger = Challenger(bench.plan(bench.policy(deadline_ms=10)))
+    challenger.next_message(1_000)
+    assert not challenger.expire(1_000 + 10_000_000)
+    assert challenger.expire(1_001 + 10_000_000)
+    assert challenger.finished
+
+
+def test_a_series_keeps_every_attempt_and_ends_when_one_is_met(bench: Any) -> None:
+    policy = bench.policy()
+    met, _ = bench.run(bench.plan(policy))
+    failed, _ = bench.run(bench.plan(policy), after=lambda m: None if isinstance(m, Roots) else m)
+    declined, _ = bench.run(bench.plan(policy), after=lambda m: Decline(m.challenge, "busy"))
+    assert settle([declined], policy).verdict is Verdict.NOT_ASSESSED
+    assert not settle([declined], policy).repeat
+    once, undone, thrice = (settle(s, policy) for s in ([failed], [failed, declined], [failed] * 3))
+    assert (once.verdict, once.repeat) == (Verdict.FAILED, True)
+    assert (undone.verdict, undone.repeat) == (Verdict.FAILED, True)
+    assert (thrice.verdict, thrice.failed_attempts, thrice.repeat) == (Verdict.FAILED, 3, False)
+    mended = settle([failed, met], policy)
+    assert (mended.verdict, mended.failed_attempts, mended.repeat) == (Verdict.MET, 1, False)

@@ -1,0 +1,235 @@
+"""Messages, policies, commitments and bounds."""
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weighbridge.challenge.bound import (
+    RECOMPUTED_MISS,
+    resident_blocks,
+    undetected,
+    wrong_cells_bound,
+)
+from weighbridge.challenge.codec import Malformed
+from weighbridge.challenge.commitment import (
+    BadOpening,
+    commit,
+    open_leaf,
+    opened_leaf,
+    opening_bytes,
+)
+from weighbridge.challenge.hashing import fields_hash
+from weighbridge.challenge.messages import (
+    DECLINE_REASONS,
+    Decline,
+    Fact,
+    Openings,
+    Prepare,
+    Ready,
+    Release,
+    Reveal,
+    Roots,
+    decode_message,
+    encode_message,
+)
+from weighbridge.challenge.policy import Policy, PolicyError
+from weighbridge.challenge.samples import openings_limit_bytes
+
+POLICY = Policy(profile="f16", size=256, rounds=8, samples=16)
+names = st.text(max_size=20)
+blobs = st.binary(max_size=80)
+instants = st.integers(0, 2**53 - 1)
+messages = st.one_of(
+    st.builds(Prepare, names, names, blobs, st.lists(names).map(tuple), st.just(POLICY)),
+    st.builds(Ready, names, blobs, instants, st.lists(st.builds(Fact, names, names)).map(tuple)),
+    st.builds(Decline, names, st.sampled_from(DECLINE_REASONS), names),
+    st.builds(Release, names, names, blobs),
+    st.builds(Roots, names, names, instants, instants, st.lists(blobs).map(tuple)),
+    st.builds(Reveal, names, blobs),
+    st.builds(Openings, names, st.lists(st.lists(blobs).map(tuple)).map(tuple)),
+)
+
+
+def noting(seen: list[Any]) -> Any:
+    def note(message: Any) -> Any:
+        seen.append(message)
+        return message
+
+    return note
+
+
+@given(messages)
+def test_a_message_survives_its_bytes(message: Any) -> None:
+    assert decode_message(encode_message(message)) == message
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_malformed_and_nothing_worse(data: Any) -> None:
+    with pytest.raises(Malformed):
+        decode_message(data)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(messages, st.data())
+def test_a_message_with_one_field_changed_in_kind_is_malformed_or_another_message(
+    message: Any, data: Any
+) -> None:
+    plain = json.loads(encode_message(message))
+    name = data.draw(st.sampled_from(sorted(plain)))
+    plain[name] = data.draw(json_values)
+    raw = json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
+    try:
+        decoded = decode_message(raw)
+    except Malformed:
+        return
+    assert encode_message(decoded) == raw
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (b'"type":"reveal"', b'"type": "reveal"'),
+        (b'"challenge":"c"', b'"challenge":"c","challenge":"c"'),
+        (b'"challenge":"c"', b'"challenge":1'),
+        (b'"challenge":"c"', b'"challenge":"c","more":1'),
+        (b'"secret":"AAAA"', b'"secret":"AAA"'),
+        (b'"secret":"AAAA"', b'"secret":"AA A="'),
+    ],
+)
+def test_one_message_has_one_spelling(change: Any) -> None:
+    data = encode_message(Reveal("c", bytes(3)))
+    assert change[0] in data
+    with pytest.raises(Malformed):
+        decode_message(data.replace(*change))
+
+
+def test_numbers_beyond_2_to_the_53_are_malformed() -> None:
+    data = encode_message(Roots("c", "chain", 0, 7, ()))
+    with pytest.raises(Malformed):
+        decode_message(data.replace(b'"ended_ns":7', b'"ended_ns":9007199254740992'))
+
+
+def test_deep_nesting_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        decode_message(b"[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"profile": "f8"},
+        {"check": "trust"},
+        {"rounds": 0},
+        {"samples": 0},
+        {"tiles": 9},
+        {"tiles": 1},
+        {"tiles": 1, "memory_passes": 1, "memory_samples": 1},
+        {"peer_tiles": 1},
+        {"memory_samples": 1},
+        {"doubt_parts_per_billion": 0},
+        {"doubt_parts_per_billion": 1_000_000_000},
+        {"deadline_ms": 0},
+        {"attempts_allowed": 0},
+        {"required_flops_per_second": -1},
+        {"stall_allowance_ms": -1},
+        {"voids_allowed": -1},
+    ],
+)
+def test_a_policy_that_cannot_be_carried_out_is_refused(changes: Any) -> None:
+    with pytest.raises(PolicyError):
+        replace(POLICY, **changes)
+
+
+def test_a_refused_policy_in_a_message_is_malformed() -> None:
+    data = encode_message(Prepare("c", "k", b"", ("g",), POLICY))
+    with pytest.raises(Malformed, match="profile"):
+        decode_message(data.replace(b'"profile":"f16"', b'"profile":"f99"'))
+
+
+@given(st.lists(blobs, max_size=4), st.lists(blobs, max_size=4))
+def test_different_fields_have_different_hashes(first: Any, second: Any) -> None:
+    assert (fields_hash("a", *first) == fields_hash("a", *second)) == (first == second)
+    assert fields_hash("a", *first) != fields_hash("b", *first)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 70_000), st.data())
+def test_an_opening_gives_the_committed_leaf(count: Any, data: Any) -> None:
+    leaves = b"".join(index.to_bytes(8, "little") for index in range(count))
+    index = data.draw(st.integers(0, count - 1))
+    opening = open_leaf(leaves, 8, index)
+    assert len(opening) == opening_bytes(count, 8, index)
+    root = commit(leaves, 8)
+    assert opened_leaf(root, count, 8, index, opening) == index.to_bytes(8, "little")
+    at = data.draw(st.integers(0, len(opening) - 1))
+    forged = opening[:at] + bytes([opening[at] ^ 1]) + opening[at + 1 :]
+    for wrong in (forged, opening[:-1], opening + b"\0"):
+        with pytest.raises(BadOpening):
+            opened_leaf(root, count, 8, index, wrong)
+
+
+@pytest.mark.parametrize("count", [32_768, 40_000])
+def test_an_opening_is_good_for_its_place_alone(count: Any) -> None:
+    leaves = b"".join(index.to_bytes(8, "big") for index in range(count))
+    opening = open_leaf(leaves, 8, 0)
+    assert opened_leaf(commit(leaves, 8), count, 8, 1, opening) == (1).to_bytes(8, "big")
+    with pytest.raises(BadOpening):
+        opened_leaf(commit(leaves, 8), count, 8, 128, opening)
+
+
+def test_sixteen_thousand_rows_open_in_five_kilobytes() -> None:
+    assert opening_bytes(16384, 8, 0) == 128 * 8 + 128 * 32
+
+
+@pytest.mark.parametrize("check", ["recompute", "freivalds"])
+def test_the_limit_on_openings_lets_every_honest_one_through(bench: Any, check: Any) -> None:
+    gpus = ("GPU-a", "GPU-b")
+    policy = bench.passes_policy(check=check)
+    seen: list[Any] = []
+    bench.run(bench.plan(policy, gpus), after=noting(seen))
+    assert (
+        len(encode_message(seen[-1]))
+        <= openings_limit_bytes(policy, 2)
+        < 2 * len(encode_message(seen[-1])) + 8192
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 10**7), st.integers(1, 64), st.integers(1, 10**9 - 1))
+def test_the_bound_is_the_last_number_of_wrong_cells_that_may_go_unseen(
+    cells: Any, samples: Any, doubt_parts: Any
+) -> None:
+    doubt = Fraction(doubt_parts, 10**9)
+    bound = wrong_cells_bound(cells, samples, doubt, RECOMPUTED_MISS)
+    assert 0 <= bound <= cells
+    if bound < cells:
+        assert undetected(cells, bound + 1, samples, RECOMPUTED_MISS) <= doubt
+    assert undetected(cells, bound, samples, RECOMPUTED_MISS) > doubt
+
+
+@pytest.mark.parametrize(
+    ("samples", "doubt", "share"),
+    [(64, "0.001", 0.102), (64, "0.000001", 0.194), (128, "0.001", 0.053), (256, "0.001", 0.027)],
+)
+def test_the_bound_is_one_minus_the_root_of_the_doubt(samples: Any, doubt: Any, share: Any) -> None:
+    cells = 400 * 16384
+    bound = wrong_cells_bound(cells, samples, Fraction(doubt), RECOMPUTED_MISS)
+    assert round(bound / cells, 3) == pytest.approx(share, abs=0.001)
+
+
+def test_memory_that_could_have_been_remade_in_time_is_not_proven() -> None:
+    assert resident_blocks(1000, 10, 10**6, 10**6, 10**9) == (1000 - 2) // 10
+    assert resident_blocks(1000, 10, 10**6, 10**9, 10**9) == 0
