@@ -29,13 +29,22 @@ MINUTE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
+class Incident:
+    """One outage after exclusion and merging: whole, the part inside the period, and whether it is long enough."""
+
+    whole: Interval
+    inside: Intervals
+    counted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Counted seconds (unit-seconds where pooled) under one reading of the held time, and their outages."""
 
     downtime_s: int
     denominator_s: int
     excluded_s: int
-    outages: tuple[Interval, ...]
+    incidents: tuple[Incident, ...]
 
     @property
     def availability(self) -> Fraction:
@@ -148,12 +157,12 @@ class _Job:
             self._bad(unit, mine, reading) for unit, mine in zip(units, spans, strict=True)
         ]
         parts = self._parts(unit_bads)
-        outages = [self._outages(part) for part in parts]
+        incidents = [self._incidents(part) for part in parts]
         excluded = sum(total(clip(part.excluded, self.served)) for part in parts)
-        counted = sum(self._counted(intervals) for intervals in outages)
+        counted = sum(self._counted(mine) for mine in incidents)
         counted = self._less_free(counted, len(parts))
         denominator = self._denominator(len(parts), excluded)
-        flat = tuple(pair for intervals in outages for pair in intervals)
+        flat = tuple(incident for mine in incidents for incident in mine)
         return Outcome(min(counted, denominator), denominator, excluded, flat)
 
     def _bad(self, unit: str, spans: tuple[Span, ...], reading: Reading) -> Bad:
@@ -178,13 +187,16 @@ class _Job:
         either = self._combined([union(unit.down, unit.excluded) for unit in units])
         return [Bad(combined[0], subtraction(either[0], combined[0]))]
 
-    def _outages(self, bad: Bad) -> Intervals:
-        """Merged, long enough, and cut to the served part of the period."""
-        counting = self.objective.counting
-        merged = merge(bad.down, counting.merge_gap_s)
-        long_enough = tuple(pair for pair in merged if self._long_enough(pair))
-        without_free = tuple(pair for pair in map(self._shaved, long_enough) if pair[0] < pair[1])
-        return clip(subtraction(without_free, bad.excluded), self.served)
+    def _incidents(self, bad: Bad) -> tuple[Incident, ...]:
+        """Merged outages that share an instant with the served part of the period."""
+        merged = merge(bad.down, self.objective.counting.merge_gap_s)
+        found = [self._incident(outage, bad.excluded) for outage in merged]
+        return tuple(incident for incident in found if incident.inside)
+
+    def _incident(self, outage: Interval, excluded: Intervals) -> Incident:
+        rest = union((self._shaved(outage),))
+        inside = clip(subtraction(rest, excluded), self.served)
+        return Incident(outage, inside, self._long_enough(outage))
 
     def _long_enough(self, outage: Interval) -> bool:
         minimum = self.objective.counting.min_outage
@@ -197,8 +209,11 @@ class _Job:
         free = self.objective.first_n_s if self.objective.first_n_per == "outage" else 0
         return (outage[0] + free, outage[1])
 
-    def _counted(self, outages: Intervals) -> int:
-        return COUNTED[self.objective.counting.granularity](outages)
+    def _counted(self, incidents: tuple[Incident, ...]) -> int:
+        counted = tuple(
+            pair for incident in incidents if incident.counted for pair in incident.inside
+        )
+        return COUNTED[self.objective.counting.granularity](counted)
 
     def _less_free(self, counted: int, parts: int) -> int:
         if self.objective.first_n_per == "outage":

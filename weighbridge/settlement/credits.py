@@ -1,0 +1,276 @@
+"""What a missed objective earns: one function for each kind of credit, exact until the line is rounded.
+
+ratio -> tier -> base -> cap -> (stack) -> minimum amount -> rounding.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+
+from weighbridge.contract.money import (
+    BeyondAllowance,
+    Cap,
+    ClockHour,
+    CreditTerms,
+    DailyRate,
+    Increment,
+    Judged,
+    LinearShortfall,
+    OutageMultiple,
+    PerEvent,
+    Rounding,
+    Steps,
+    TierRow,
+    Tiers,
+)
+from weighbridge.contract.numerals import exact_text
+from weighbridge.settlement.availability import Incident, Outcome
+from weighbridge.settlement.intervals import clip, total, union
+from weighbridge.settlement.money import rounded
+from weighbridge.settlement.periods import DAY_S, HOUR_S, Period, instant_text, local_hours
+
+Fact = int | str | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a credit is reckoned from: the outcome of one unit over one period, and the fee."""
+
+    period: Period
+    zone: str
+    target: Fraction
+    base: Fraction
+    availability: Fraction
+    downtime_s: int = 0
+    denominator_s: int = 0
+    incidents: tuple[Incident, ...] = ()
+    rounding: Rounding = field(default_factory=Rounding)
+
+    @property
+    def missed(self) -> bool:
+        """Compared as exact fractions: at the target itself nothing is missed."""
+        return self.availability < self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """Before cap, minimum and rounding. `exact` None: the contract gives no answer, and a flag says so."""
+
+    breach: bool
+    exact: Fraction | None
+    pct: Fraction | None = None
+    tier: str | None = None
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the statement. `exact` is capped and not rounded; `amount` is what is issued."""
+
+    credit: str
+    kind: str
+    unit: str
+    period: str
+    base: Fraction
+    earned: Earned
+    exact: Fraction | None
+    before_minimum: Decimal | None
+    amount: Decimal | None
+    flags: tuple[str, ...]
+
+
+NOTHING_DUE = Fraction(0)
+
+
+def facts_of(
+    outcome: Outcome, period: Period, zone: str, target: Fraction, base: Fraction
+) -> Facts:
+    """The facts of an availability outcome."""
+    return Facts(
+        period=period,
+        zone=zone,
+        target=target,
+        base=base,
+        availability=outcome.availability,
+        downtime_s=outcome.downtime_s,
+        denominator_s=outcome.denominator_s,
+        incidents=outcome.incidents,
+    )
+
+
+def earn(credit: Judged, facts: Facts) -> Earned:
+    """What this kind of credit gives for these facts."""
+    return EARN[type(credit)](credit, facts)
+
+
+def line(
+    credit: CreditTerms,
+    kind: str,
+    unit: str,
+    period: str,
+    base: Fraction,
+    earned: Earned,
+    rounding: Rounding,
+) -> Line:
+    """Cap, minimum amount and rounding."""
+    exact, capped = limited(earned.exact, credit.cap, base)
+    issued, below = _issued(credit, exact)
+    flags = (*earned.flags, *(["cap_applied"] if capped else []))
+    return Line(
+        credit=credit.id,
+        kind=kind,
+        unit=unit,
+        period=period,
+        base=base,
+        earned=earned,
+        exact=issued,
+        before_minimum=money(exact, rounding),
+        amount=money(issued, rounding),
+        flags=(*flags, *(["below_minimum_credit"] if below else [])),
+    )
+
+
+def money(exact: Fraction | None, rounding: Rounding) -> Decimal | None:
+    """Rounded as the contract says; None stays None."""
+    return None if exact is None else rounded(exact, rounding.decimals, rounding.mode)
+
+
+def limited(exact: Fraction | None, cap: Cap, base: Fraction) -> tuple[Fraction | None, bool]:
+    """The amount under the cap, and whether the cap took something."""
+    if exact is None:
+        return None, False
+    limits = [] if cap.pct is None else [base * cap.pct / 100]
+    limits += [] if cap.amount is None else [Fraction(cap.amount)]
+    least = min([exact, *limits])
+    return least, least < exact
+
+
+def _issued(credit: CreditTerms, exact: Fraction | None) -> tuple[Fraction | None, bool]:
+    if exact is None or exact == 0 or credit.min_amount is None:
+        return exact, False
+    minimum = Fraction(credit.min_amount)
+    enough = exact > minimum or (credit.min_op == ">=" and exact == minimum)
+    return (exact, False) if enough else (NOTHING_DUE, True)
+
+
+def tier_text(row: TierRow) -> str:
+    """`[0.99,0.995)`, with the digits of the contract's numbers."""
+    close = ")" if row.below is not None else "]"
+    return f"[{exact_text(row.at_or_above)},{exact_text(row.upper)}{close}"
+
+
+def _tiers(credit: Tiers, facts: Facts) -> Earned:
+    if not facts.missed:
+        return Earned(False, NOTHING_DUE, pct=Fraction(0))
+    share = facts.availability
+    if credit.round_share is not None:
+        rule = credit.round_share
+        share = Fraction(rounded(share * 100, rule.decimals, rule.mode)) / 100
+    row = next((row for row in credit.tiers if row.holds(share)), None)
+    if row is None:
+        return Earned(True, None, flags=("tier_gap",))
+    return Earned(True, facts.base * row.pct / 100, pct=row.pct, tier=tier_text(row))
+
+
+def _linear(credit: LinearShortfall, facts: Facts) -> Earned:
+    threshold = facts.target if credit.threshold is None else credit.threshold
+    shortfall = max(NOTHING_DUE, threshold - facts.availability)
+    return Earned(facts.missed, facts.base * shortfall)
+
+
+def _increment(credit: Increment, facts: Facts) -> Earned:
+    beyond = max(0, facts.downtime_s - credit.free_s)
+    steps = steps_in(beyond, credit.increment_s, credit.partial)
+    pct = credit.pct * steps
+    if credit.cap.pct is not None:
+        pct = min(pct, credit.cap.pct)
+    flags = ("cap_applied",) if pct < credit.pct * steps else ()
+    exact = facts.base * pct / 100
+    return Earned(beyond > 0, exact, pct=pct, facts={"increments": steps}, flags=flags)
+
+
+def _beyond_allowance(credit: BeyondAllowance, facts: Facts) -> Earned:
+    beyond = _beyond(facts)
+    share = beyond / facts.denominator_s if facts.denominator_s else NOTHING_DUE
+    shown = {"beyond_seconds": exact_text(beyond)}
+    return Earned(facts.missed, facts.base * share * credit.multiple, facts=shown)
+
+
+def _outage_multiple(credit: OutageMultiple, facts: Facts) -> Earned:
+    paid = [_of_incident(credit, incident) for incident in facts.incidents]
+    shown = tuple(
+        f"{rounded(amount, facts.rounding.decimals, facts.rounding.mode):f}" for amount in paid
+    )
+    return Earned(facts.downtime_s > 0, sum(paid, NOTHING_DUE), facts={"incidents": shown})
+
+
+def _of_incident(credit: OutageMultiple, incident: Incident) -> Fraction:
+    if not incident.counted:
+        return NOTHING_DUE
+    amount = (
+        Fraction(credit.hour_price) * Fraction(total(incident.inside), HOUR_S) * credit.multiple
+    )
+    return amount if credit.incident_cap is None else min(amount, Fraction(credit.incident_cap))
+
+
+def _clock_hour(credit: ClockHour, facts: Facts) -> Earned:
+    """Free hours are no breach: whether the objective is missed is another matter, and another credit."""
+    bad = union(*(incident.inside for incident in facts.incidents if incident.counted))
+    hours = {hour for outage in bad for hour in local_hours(outage, facts.zone)}
+    free = [
+        hour
+        for hour in sorted(hours)
+        if _passes(total(clip(bad, hour)), credit.threshold_s, credit.op)
+    ]
+    shown = tuple(instant_text(start) for start, _ in free)
+    exact = Fraction(credit.hour_price) * len(free)
+    return Earned(False, exact, facts={"hours_not_charged": shown})
+
+
+def _per_event(credit: PerEvent, facts: Facts) -> Earned:
+    counted = [incident for incident in facts.incidents if incident.counted]
+    longer = [incident for incident in counted if _is_long(credit, incident)]
+    many = credit.more_than_events is not None and len(counted) > credit.more_than_events
+    trigger = "duration" if longer else "event_count" if many else "none"
+    times = len(longer) if credit.each and longer else int(trigger != "none")
+    exact = Fraction(credit.amount) * credit.quantity * times
+    return Earned(trigger != "none", exact, facts={"trigger": trigger})
+
+
+def _is_long(credit: PerEvent, incident: Incident) -> bool:
+    length = incident.whole[1] - incident.whole[0]
+    return credit.longer_than_s is not None and length > credit.longer_than_s
+
+
+def _daily_rate(credit: DailyRate, facts: Facts) -> Earned:
+    steps = steps_in(_beyond(facts), credit.step_s, credit.partial)
+    fee_of_day = facts.base * DAY_S / facts.period.seconds
+    return Earned(facts.missed, fee_of_day * credit.days * steps, facts={"steps": steps})
+
+
+def _beyond(facts: Facts) -> Fraction:
+    allowed = (1 - facts.target) * facts.denominator_s
+    return max(NOTHING_DUE, facts.downtime_s - allowed)
+
+
+def steps_in(length: int | Fraction, step: int, partial: Steps) -> int:
+    """Whole steps, or with `ceil` started ones."""
+    return int(length // step) if partial == "floor" else int(-(-length // step))
+
+
+def _passes(value: int, threshold: int, op: str) -> bool:
+    return value > threshold or (op == ">=" and value == threshold)
+
+
+EARN: Mapping[type[Judged], Callable[..., Earned]] = {
+    Tiers: _tiers,
+    LinearShortfall: _linear,
+    Increment: _increment,
+    BeyondAllowance: _beyond_allowance,
+    OutageMultiple: _outage_multiple,
+    ClockHour: _clock_hour,
+    PerEvent: _per_event,
+    DailyRate: _daily_rate,
+}
