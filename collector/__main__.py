@@ -17,6 +17,12 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": (f"{OPERATE}:serve", "Run the collector."),
     "invite": (f"{OPERATE}:invite", "One line to paste on a node: one use, expires."),
     "key": (f"{OPERATE}:key", "List, revoke and rotate the keys of agents."),
+    "contract": ("collector.commands.contracts:contract", "Check, add, list and show contracts."),
+    "status": ("collector.commands.contracts:status", "Delivered against contracted, now."),
+    "dashboards": (
+        "collector.commands.dashboards:dashboards",
+        "Grafana dashboards, provisioning and Prometheus rules.",
+    ),
     "demo": ("collector.commands.demo:demo", "Show the whole thing at work on this machine."),
 }
 """Subcommand -> (where it is, what it does)."""

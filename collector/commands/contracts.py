@@ -1,0 +1,200 @@
+"""`contract check|add|list|show` and `status`: what was promised, and what is delivered."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from collector.commands.operate import USAGE, ask, config_option, stated
+from collector.config import Config, load_config
+from collector.web.pages import percent
+from collector.web.timeline import utc
+from weighbridge.contract import Contract, ContractError, load
+
+Json = dict[str, Any]
+BREACHED, UNKNOWN = 3, 4
+EXIT_CODES = {"met": 0, "breached": BREACHED, "unknown": UNKNOWN}
+STYLES = {
+    "met": "bold green",
+    "breached": "bold red",
+    "unknown": "bold yellow",
+    "error": "red",
+    "warning": "yellow",
+    "info": "dim",
+}
+PAGE = 1000
+
+contract_file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+
+
+@click.group()
+def contract() -> None:
+    """Check, add, list and show contracts."""
+
+
+@contract.command("check")
+@contract_file
+@stated
+def contract_check(file: Path) -> None:
+    """Name everything that is wrong with FILE, by line; exit code 2 if there is anything."""
+    checked = _load(file)
+    click.echo(f"{file}: contract {checked.contract_id}, version {checked.version}, is sound")
+
+
+@contract.command("add")
+@contract_file
+@config_option
+@stated
+def contract_add(file: Path, config_file: Path) -> None:
+    """Enter FILE in the log: a new contract, or the next version of one."""
+    checked = _load(file)
+    config = load_config(config_file, os.environ)
+    answer = ask(config, "POST", "/v1/contracts", file.read_bytes())
+    click.echo(
+        f"contract {checked.contract_id}, version {checked.version}, is entry {answer['index']}; "
+        f"judged from {utc(answer['from_us'])} UTC"
+    )
+
+
+@contract.command("list")
+@config_option
+@stated
+def contract_list(config_file: Path) -> None:
+    """Every contract: who, what, and until when."""
+    table = _table("contract", "version", "provider", "lessee", "cards", "until")
+    for row in _contracts(load_config(config_file, os.environ)):
+        cards = "\n".join(row["cards"])
+        until = utc(row["end_us"])
+        who = (row["provider"], row["lessee"])
+        table.add_row(*map(Text, (row["contract"], str(row["version"]), *who, cards, until)))
+    Console().print(table)
+
+
+@contract.command("show")
+@click.argument("contract_id")
+@config_option
+@stated
+def contract_show(contract_id: str, config_file: Path) -> None:
+    """The version in force of CONTRACT_ID as YAML, with every default."""
+    config = load_config(config_file, os.environ)
+    click.echo(ask(config, "GET", f"/v1/contracts/{quote(contract_id, safe='')}")["text"], nl=False)
+
+
+@click.command()
+@click.argument("contract_id", required=False)
+@config_option
+@stated
+def status(contract_id: str | None, config_file: Path) -> None:
+    """Delivered against contracted, of CONTRACT_ID or of all, with what is found.
+
+    Exit codes: 0 all met, 3 something breached, 4 nothing breached but something unknown.
+    """
+    config = load_config(config_file, os.environ)
+    if contract_id is None:
+        rows = list(_contracts(config))
+    else:
+        rows = [ask(config, "GET", f"/v1/contracts/{quote(contract_id, safe='')}/status?limit=1")]
+    console = Console()
+    console.print(_summary(rows))
+    for row in rows:
+        found = list(_findings(config, row["contract"]))
+        if found:
+            console.print(_found(row["contract"], found))
+    verdicts = {row["verdict"] for row in rows}
+    sys.exit(next((EXIT_CODES[word] for word in ("breached", "unknown") if word in verdicts), 0))
+
+
+def _load(file: Path) -> Contract:
+    """The contract; or its problems on standard error, and the end."""
+    try:
+        return load(file.read_text(encoding="utf-8"))
+    except ContractError as error:
+        for problem in error.problems:
+            click.echo(f"{file}: {problem}", err=True)
+    except UnicodeDecodeError as error:
+        click.echo(f"{file}: not UTF-8 text: {error.reason} at byte {error.start}", err=True)
+    sys.exit(USAGE)
+
+
+def _contracts(config: Config) -> Iterator[Json]:
+    return _every(config, "/v1/contracts")
+
+
+def _findings(config: Config, name: str) -> Iterator[Json]:
+    return _every(config, f"/v1/contracts/{quote(name, safe='')}/findings")
+
+
+def _every(config: Config, path: str) -> Iterator[Json]:
+    """The items of all pages of a list."""
+    query: Json = {"limit": PAGE}
+    while True:
+        answer = ask(config, "GET", f"{path}?{urlencode(query)}")
+        yield from answer["items"]
+        if answer["after"] is None:
+            return
+        query["after"] = answer["after"]
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _summary(rows: list[Json]) -> Table:
+    counts = ("contracted", "reporting", "healthy", "in use")
+    table = _table("", "contract", *counts, "findings", "availability")
+    for row in rows:
+        gpus = row["gpus"]
+        whole = gpus["contracted"]
+        cells = [_count(gpus[state], whole) for state in ("reporting", "healthy")]
+        table.add_row(
+            Text(row["verdict"].upper(), STYLES[row["verdict"]]),
+            Text(row["contract"]),
+            Text(str(whole)),
+            *cells,
+            Text(str(gpus["in_use"])),
+            _severities(row["findings"]),
+            _availability(row["objectives"]),
+        )
+    return table
+
+
+def _count(number: int, whole: int) -> Text:
+    return Text(str(number), "green" if number >= whole else "bold red")
+
+
+def _severities(counted: Json) -> Text:
+    parts = [Text(f"{count} {word}", STYLES[word]) for word, count in counted.items() if count]
+    return Text(", ").join(parts) if parts else Text("none", "green")
+
+
+def _availability(objectives: list[Json]) -> Text:
+    lines = [
+        Text(
+            f"{goal['objective']}: {percent(goal['low'])} to {percent(goal['high'])}"
+            f" of {percent(goal['target'])}",
+            STYLES[goal["verdict"]],
+        )
+        for goal in objectives
+    ]
+    return Text("\n").join(lines) if lines else Text("not promised", "dim")
+
+
+def _found(name: str, found: list[Json]) -> Table:
+    table = _table("severity", "finding", "where", "expected", "observed", "since", title=name)
+    order = list(STYLES)
+    for row in sorted(found, key=lambda row: (order.index(row["severity"]), row["since_us"])):
+        where = " ".join(part for part in (row["node"], row["gpu"]) if part) or "the contract"
+        style = STYLES[row["severity"]]
+        said = (row["code"], where, row["expected"], row["observed"], utc(row["since_us"]))
+        table.add_row(Text(row["severity"], style), *map(Text, said))
+    return table
