@@ -14,8 +14,7 @@ from rich.text import Text
 
 from collector.commands.operate import USAGE, ask, config_option, stated
 from collector.config import Config, load_config
-from collector.web.pages import percent
-from collector.web.timeline import utc
+from collector.spelling import percent, utc
 from weighbridge.contract import Contract, ContractError, load
 
 Json = dict[str, Any]

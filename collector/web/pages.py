@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +14,7 @@ from collector.access import viewer
 from collector.driver import Fleet
 from collector.problems import Problem
 from collector.routes import Access, Page, Route, page
+from collector.spelling import percent, span, utc
 from collector.storage import Ledger, StoreInfo
 from collector.web import timeline
 from weighbridge.ledger import Row
@@ -33,12 +33,6 @@ HEADERS = {
 }
 
 
-def percent(share: str) -> str:
-    """`99.861 %`, rounded down, so that a missed target never looks met."""
-    thousandths = Fraction(share) * 100_000 // 1
-    return f"{thousandths // 1000}.{thousandths % 1000:03d} %"
-
-
 def environment() -> Environment:
     """Templates in which everything is escaped, and a name that is not there is an error."""
     made = Environment(
@@ -48,7 +42,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"percent": percent, "utc": timeline.utc, "span": timeline.span}
+    made.filters |= {"percent": percent, "utc": utc, "span": span}
     made.globals["marks"] = MARKS
     return made
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from collector.spelling import span, utc
 from weighbridge.ledger import Row, Span, State, timeline
 
 WIDTH, LEFT, LANE = 1000, 190, 20
@@ -88,19 +88,3 @@ def _marks(start_us: int, end_us: int) -> list[dict[str, Any]]:
         {"x": (LEFT + WIDTH) / 2, "anchor": "middle", "label": utc(middle)},
         {"x": WIDTH, "anchor": "end", "label": utc(end_us)},
     ]
-
-
-def utc(instant_us: int) -> str:
-    """`2026-10-01 12:00:00`, rounded down to the second."""
-    return datetime.fromtimestamp(instant_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def span(duration_us: int) -> str:
-    """The two largest units of a duration: `3 d 4 h`, `2 min 5 s`, `0 s`."""
-    seconds = max(duration_us, 0) // 1_000_000
-    parts = []
-    for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count} {name}")
-    return " ".join(parts[:2]) or "0 s"

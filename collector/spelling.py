@@ -1,0 +1,26 @@
+"""How instants, durations and shares are spelled for people. Always rounded down."""
+
+from datetime import UTC, datetime
+from fractions import Fraction
+
+
+def percent(share: str) -> str:
+    """`99.861 %`, rounded down, so that a missed target never looks met."""
+    thousandths = Fraction(share) * 100_000 // 1
+    return f"{thousandths // 1000}.{thousandths % 1000:03d} %"
+
+
+def utc(instant_us: int) -> str:
+    """`2026-10-01 12:00:00`, rounded down to the second."""
+    return datetime.fromtimestamp(instant_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def span(duration_us: int) -> str:
+    """The two largest units of a duration: `3 d 4 h`, `2 min 5 s`, `0 s`."""
+    seconds = max(duration_us, 0) // 1_000_000
+    parts = []
+    for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {name}")
+    return " ".join(parts[:2]) or "0 s"
