@@ -114,7 +114,9 @@ class KernelLog:
     def __init__(self, kmsg: Path, state: Path, boot: str) -> None:
         self._kmsg, self._state, self._boot = kmsg, state, boot
         self._found: deque[KernelXid] = deque(maxlen=1024)
+        self._last_fall: dict[str, int] = {}
         self._seen_us = self._recall()
+        self._remember()
 
     def take(self) -> list[KernelXid]:
         """What was found since the last call."""
@@ -208,8 +210,16 @@ class KernelLog:
 
     def _consider(self, text: str, monotonic_us: int) -> None:
         xid = parse_line(text, monotonic_us + suspended_us())
-        if xid is not None and xid.boottime_us > self._seen_us:
+        if xid is not None and xid.boottime_us > self._seen_us and not self._told_twice(xid):
             self._found.append(xid)
+
+    def _told_twice(self, xid: KernelXid) -> bool:
+        """The driver writes two lines when a GPU falls off the bus, one of them without an XID."""
+        if xid.code != FELL_OFF_THE_BUS:
+            return False
+        before = self._last_fall.get(xid.address)
+        self._last_fall[xid.address] = xid.boottime_us
+        return before is not None and xid.boottime_us - before <= WINDOW_US
 
     def _recall(self) -> int:
         """Where the log was left in this boot; on a first start, now: older faults were nobody's to weigh."""

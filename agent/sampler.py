@@ -142,30 +142,30 @@ def owned(
 def changes(old: Inventory, new: Inventory, boottime_us: int) -> list[Event]:
     """What became another thing between two inventories, readings that merely came or went left out."""
     before = {device.uuid: device for device in old.devices}
-    found = []
-    for device in new.devices:
-        known = before.get(device.uuid)
-        names = () if known is None else _changed(known.identity, device.identity)
-        if names or known is None:
-            found.append(_changed_event(device.uuid, names, boottime_us))
-    gone = before.keys() - {device.uuid for device in new.devices}
-    found += [_changed_event(uuid, ("gone",), boottime_us) for uuid in sorted(gone)]
-    names = _changed(old.driver, new.driver)
-    if names:
-        found.append(_event(EventKind.DRIVER_CHANGED, boottime_us, None, ", ".join(names)))
+    after = {device.uuid: device for device in new.devices}
+    what = dict.fromkeys(before.keys() - after.keys(), "gone")
+    if before:
+        what |= dict.fromkeys(after.keys() - before.keys(), "new")
+    for uuid in before.keys() & after.keys():
+        what[uuid] = _changed(before[uuid].identity, after[uuid].identity)
+    found = [
+        agent_event(EventKind.IDENTITY_CHANGED, boottime_us, uuid, detail)
+        for uuid, detail in sorted(what.items())
+        if detail
+    ]
+    driver = _changed(old.driver, new.driver)
+    if driver:
+        found.append(agent_event(EventKind.DRIVER_CHANGED, boottime_us, None, driver))
     return found
 
 
-def _changed(old: Facts, new: Facts) -> tuple[str, ...]:
+def _changed(old: Facts, new: Facts) -> str:
     common = old.readings.keys() & new.readings.keys()
-    return tuple(sorted(name for name in common if old.readings[name] != new.readings[name]))
+    return ", ".join(sorted(name for name in common if old.readings[name] != new.readings[name]))
 
 
-def _changed_event(uuid: str, names: Sequence[str], boottime_us: int) -> Event:
-    return _event(EventKind.IDENTITY_CHANGED, boottime_us, uuid, ", ".join(names) or "new")
-
-
-def _event(kind: EventKind, boottime_us: int, device: str | None, detail: str) -> Event:
+def agent_event(kind: EventKind, boottime_us: int, device: str | None, detail: str) -> Event:
+    """An event that the agent itself saw; `detail` is cut to what the wire takes."""
     return Event(
         boottime_us=boottime_us,
         kind=kind,
@@ -191,7 +191,10 @@ Sink = Callable[[Draft], Awaitable[None]]
 
 
 class Sampler:
-    """Looks at a source on a schedule. `more_facts` adds the agent's own state to the host's."""
+    """Looks at a source on a schedule. `events` tells what happened since it was last asked; by default the source.
+
+    `more_facts` adds the agent's own state to the host's.
+    """
 
     def __init__(
         self,
@@ -200,10 +203,12 @@ class Sampler:
         clock: Clock,
         schedule: Schedule,
         sink: Sink,
+        events: Callable[[], Sequence[Event]] | None = None,
         more_facts: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._source, self._host, self._clock = source, host, clock
         self._sink, self._more_facts = sink, more_facts
+        self._events = source.events if events is None else events
         self.schedule = schedule
         self._gathered = Gathered()
         self._inventory: Inventory | None = None
@@ -211,6 +216,9 @@ class Sampler:
         self._inventory_due = True
         self._inventory_sent_us = 0
         self._slow_due_us = self._identity_due_us = 0
+        self._wall_offset_us: int | None = None
+        self.paused = False
+        """While the source is paused, devices keep the identity they had."""
         self.sweep_us = 0
         """How long the last fast sweep took, from the schedule to this process's memory."""
         self.failed_readings = 0
@@ -234,10 +242,10 @@ class Sampler:
         async for due_us in ticks(self._clock, self.schedule.interval_us):
             await self.sample(due_us)
 
-    async def watch(self, kernel: Callable[[], Sequence[Event]] = tuple) -> None:
+    async def watch(self) -> None:
         """Send events on at once, for ever: each second is soon enough for whatever comes between two samples."""
         async for _ in ticks(self._clock, SECOND_US):
-            await self.add_events([*self._source.events(), *kernel()])
+            await self.add_events(self._events())
 
     async def sample(self, due_us: int) -> None:
         """One sample of the fast tier and of whatever else is due; a report if that is due."""
@@ -247,7 +255,7 @@ class Sampler:
         if due_us >= self._slow_due_us:
             self._slow_due_us = due_us + self.schedule.slow_us
             await self._sweep_slow()
-        events = self._source.events()
+        events = self._events()
         self._gathered.events += events
         if any(event.kind in IDENTIFYING for event in events):
             await self._identify(due_us)
@@ -265,7 +273,7 @@ class Sampler:
 
     async def note(self, kind: EventKind, detail: str) -> None:
         """Report an event of the agent itself, now."""
-        await self.add_events([_event(kind, self._clock.boottime_us(), None, detail)])
+        await self.add_events([agent_event(kind, self._clock.boottime_us(), None, detail)])
 
     async def flush(self) -> None:
         """Hand on what was gathered, if only that the agent is alive."""
@@ -276,6 +284,7 @@ class Sampler:
 
     def _draft(self, gathered: Gathered) -> Draft:
         clock = read_clock(self._clock)
+        gathered.events += self._steps(clock)
         daily = clock.boottime_us >= self._inventory_sent_us + DAY_US
         inventory = self._inventory if self._inventory_due or daily else None
         if inventory is not None:
@@ -290,6 +299,15 @@ class Sampler:
             host=gathered.host,
             events=gathered.events,
         )
+
+    def _steps(self, clock: WireClock) -> list[Event]:
+        """The event of a wall clock that moved otherwise than the boot clock since the last draft."""
+        offset_us = clock.wall_us - clock.boottime_us
+        before_us, self._wall_offset_us = self._wall_offset_us, offset_us
+        if before_us is None or abs(offset_us - before_us) < SECOND_US:
+            return []
+        detail = f"by {offset_us - before_us} microseconds"
+        return [agent_event(EventKind.CLOCK_STEPPED, clock.boottime_us, None, detail)]
 
     async def _sweep_fast(self, due_us: int) -> None:
         sweep = await self._source.sweep(Tier.FAST)
@@ -320,6 +338,8 @@ class Sampler:
 
     async def _identify(self, now_us: int) -> None:
         self._identity_due_us = now_us + self.schedule.identity_us
+        if self.paused and self._inventory is not None:
+            return
         identity = await self._source.identify()
         inventory = self._merged(identity)
         found = digest(encode(inventory))

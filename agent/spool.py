@@ -21,6 +21,7 @@ import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,10 @@ _NO_CHAIN = bytes(16)
 
 class SpoolError(Exception):
     """The spool cannot do what was asked. The message says why, and what would help."""
+
+
+class ReportTooLargeError(SpoolError):
+    """No spool of this size can hold the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ class Spool:
         self, path: Path, size_bytes: int, mint: Callable[[int], bytes] = secrets.token_bytes
     ) -> None:
         self._path, self._mint = path, mint
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._compress = zstandard.ZstdCompressor(level=3)
         self._expand = zstandard.ZstdDecompressor()
         self.dropped = 0
@@ -120,9 +125,14 @@ class Spool:
         self._chain, self._acknowledged = self._super.chain, 0
         self._frames: deque[_Frame] = deque()
         self._current: dict[int, _Frame] = {}
+        self._left_out: set[int] = set()
         self._next_seq, self._last_hash = 0, cast("str | None", None)
         self._ordinal, self._head, self._ring_sectors = 0, 0, 0
         self._open(_ring_bytes(size_bytes))
+
+    def turn(self) -> AbstractContextManager[object]:
+        """While it is held, no other thread changes the spool: from `next_slot` to its `append`."""
+        return self._lock
 
     def next_slot(self) -> Slot:
         """Where the next report goes. Stays the same until `append` or `restart_chain`."""
@@ -182,6 +192,19 @@ class Spool:
         """Complete a `restart_chain` that a crash interrupted; needed before the first `append`."""
         with self._lock:
             self._carry_over(reseal)
+
+    def leave_out(self, chain: str, seq: int) -> None:
+        """Never send a report that no collector will take. What follows it declares the gap, in a new chain."""
+        with self._lock:
+            if chain == self._chain.hex() and seq in self._current:
+                self._left_out.add(self._current.pop(seq).ordinal)
+                self.dropped += 1
+
+    @property
+    def current_chain(self) -> str:
+        """The chain of the next report."""
+        with self._lock:
+            return self._chain.hex()
 
     @property
     def pending_count(self) -> int:
@@ -264,7 +287,11 @@ class Spool:
         chain = self._super.carry_chain
         if chain == _NO_CHAIN:
             return []
-        return [frame for frame in self._frames if frame.chain == chain and frame.seq >= start]
+        return [
+            frame
+            for frame in self._frames
+            if frame.chain == chain and frame.seq >= start and frame.ordinal not in self._left_out
+        ]
 
     def _begin_chain(self, carry_chain: bytes, carry_from: int) -> None:
         self._chain, self._acknowledged = self._mint(16), 0

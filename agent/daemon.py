@@ -1,0 +1,282 @@
+"""One agent: source, sampler, spool and reporter, wired together and kept going.
+
+Nothing here ends because a driver, a disk or a collector fails: a failure is logged once, reported when it can be, and
+tried again. `Agent` is the same for a real node and for each node of a simulated fleet.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import weighbridge
+from agent.clock import Clock
+from agent.enrolment import Identity
+from agent.receipts import Receipts
+from agent.reporter import BREATH_S, Post, Reporter
+from agent.sampler import Draft, HostFacts, Sampler, Schedule
+from agent.source import Source
+from agent.spool import ReportTooLargeError, Slot, Spool, SpoolError
+from weighbridge.evidence import EntryKind, payload_type
+from weighbridge.signing import Signer, open_envelope
+from weighbridge.wire import Event, EventKind, Report, decode, digest, encode
+
+log = logging.getLogger(__name__)
+
+STREAM = "node"
+REPORT_TYPE = payload_type(EntryKind.REPORT)
+MOST_WAITING = 360
+"""Drafts kept in memory while the disk refuses the spool."""
+FAREWELL_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an agent keeps its evidence, and how much."""
+
+    directory: Path
+    spool_bytes: int
+    receipts_bytes: int
+
+
+def write_report(
+    draft: Draft, slot: Slot, node: str, boot: str, seen: str | None, signer: Signer
+) -> tuple[bytes, str]:
+    """The sealed envelope of a draft in its place in the chain, and the hash of its payload."""
+    report = Report(
+        version=1,
+        node=node,
+        chain=slot.chain,
+        stream=STREAM,
+        seq=slot.seq,
+        prev=slot.prev,
+        boot=boot,
+        seen=seen,
+        clock=draft.clock,
+        interval_ms=draft.interval_ms,
+        agent=weighbridge.__version__,
+        inventory_digest=draft.inventory_digest,
+        inventory=draft.inventory,
+        blocks=list(draft.blocks),
+        processes=None if draft.processes is None else list(draft.processes),
+        host=draft.host,
+        events=list(draft.events),
+        gaps=list(slot.gaps),
+    )
+    payload = encode(report)
+    return signer.seal(REPORT_TYPE, payload), digest(payload)
+
+
+def reseal(
+    signer: Signer, envelope: bytes, slot_after: Callable[[str | None], Slot]
+) -> tuple[Slot, bytes, str]:
+    """The same report in another place of another chain."""
+    report = decode(open_envelope(envelope).payload)
+    slot = slot_after(report.prev)
+    moved = report.model_copy(
+        update={"chain": slot.chain, "seq": slot.seq, "prev": slot.prev, "gaps": list(slot.gaps)}
+    )
+    payload = encode(moved)
+    return slot, signer.seal(REPORT_TYPE, payload), digest(payload)
+
+
+class Agent:
+    """Runs until it is cancelled. `post` carries batches; `alive` is a sign of life that NVML cannot withhold."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        place: Place,
+        source: Source,
+        host: HostFacts,
+        clock: Clock,
+        boot: str,
+        schedule: Schedule,
+        post: Post,
+        events: Callable[[], Sequence[Event]] | None = None,
+        more_facts: Callable[[], Mapping[str, int]] = dict,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._identity, self._place, self._source = identity, place, source
+        self._boot, self._post, self._alive = boot, post, alive
+        self._more_facts = more_facts
+        self._waiting: deque[Draft] = deque()
+        self._writing = asyncio.Lock()
+        self._spool: Spool | None = None
+        self._paced: asyncio.Future[None] | None = None
+        self._reporter: Reporter | None = None
+        self._receipts = Receipts(place.directory / "receipts", place.receipts_bytes)
+        self._complaint = ""
+        self._lost_drafts = 0
+        self.sampler = Sampler(source, host, clock, schedule, self._keep, events, self.facts)
+
+    @property
+    def status(self) -> str:
+        """One line for people."""
+        if self._complaint:
+            return f"the spool cannot be written: {self._complaint}"
+        return "starting" if self._reporter is None else self._reporter.status
+
+    def facts(self) -> dict[str, int]:
+        """What the agent knows of itself, by name with its unit."""
+        facts = {
+            "agent_sweep_microseconds": self.sampler.sweep_us,
+            "agent_failed_readings_count": self.sampler.failed_readings,
+            "agent_lost_drafts_count": self._lost_drafts,
+        }
+        if self._spool is not None:
+            facts |= {
+                "spool_pending_count": self._spool.pending_count,
+                "spool_held_count": self._spool.held_count,
+                "spool_dropped_count": self._spool.dropped,
+            }
+        return facts | dict(self._more_facts())
+
+    async def run(self) -> None:
+        """Sample, keep and report for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._report())
+            await self.sampler.note(EventKind.AGENT_STARTED, weighbridge.__version__)
+            tasks.create_task(self.sampler.watch())
+            await self._sample()
+
+    async def stop(self, detail: str) -> None:
+        """Say goodbye: the last report, what can still be sent, and the driver let go. After `run` was cancelled."""
+        await self.sampler.note(EventKind.AGENT_STOPPED, detail)
+        if self._reporter is not None:
+            await self._reporter.drain(FAREWELL_S)
+        await self._source.close()
+        if self._spool is not None:
+            await asyncio.to_thread(self._spool.close)
+
+    async def reschedule(self, schedule: Schedule) -> None:
+        """Another pace, from the next sample on."""
+        self.sampler.schedule = schedule
+        if self._paced is not None:
+            self._paced.cancel()
+
+    async def handle(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the control socket asks: pause with a reason, resume, status."""
+        match request.get("command"):
+            case "pause":
+                return await self._pause(str(request.get("reason", "")))
+            case "resume":
+                return await self._resume()
+            case "status":
+                return {"status": self.status, "paused": self.sampler.paused} | self.facts()
+            case other:
+                return {"error": f"no such command: {other}"}
+
+    async def _pause(self, reason: str) -> dict[str, Any]:
+        if not reason.strip():
+            return {"error": "a pause needs a reason"}
+        if not self.sampler.paused:
+            self.sampler.paused = True
+            await self._source.pause()
+            await self.sampler.note(EventKind.PAUSED, reason)
+        return {"paused": True}
+
+    async def _resume(self) -> dict[str, Any]:
+        if self.sampler.paused:
+            await self._source.resume()
+            self.sampler.paused = False
+            await self.sampler.note(EventKind.RESUMED, "")
+        return {"paused": False}
+
+    async def _sample(self) -> None:
+        """A change of pace cancels the loop and begins it anew."""
+        while True:
+            paced = self._paced = asyncio.ensure_future(self.sampler.run())
+            try:
+                await asyncio.wait({paced})
+            finally:
+                paced.cancel()
+            if not paced.cancelled():
+                paced.result()
+
+    async def _report(self) -> None:
+        """The reporting loop, and before it the wait for a disk that takes a spool."""
+        while not await self._open_spool():
+            self._alive()
+            await asyncio.sleep(BREATH_S)
+        await self._write_waiting()
+        if self._reporter is not None:
+            await self._reporter.run()
+
+    async def _open_spool(self) -> bool:
+        try:
+            spool = await asyncio.to_thread(
+                Spool, self._place.directory / "spool", self._place.spool_bytes
+            )
+            await asyncio.to_thread(spool.finish_restart, self._reseal)
+        except (OSError, SpoolError) as error:
+            self._complain(error)
+            return False
+        self._spool = spool
+        self._reporter = Reporter(
+            spool,
+            self._receipts,
+            self._post,
+            self._identity.log_key,
+            self._reseal,
+            self.sampler.want_inventory,
+            self._alive,
+        )
+        return True
+
+    def _reseal(
+        self, envelope: bytes, slot_after: Callable[[str | None], Slot]
+    ) -> tuple[Slot, bytes, str]:
+        return reseal(self._identity.signer, envelope, slot_after)
+
+    async def _keep(self, draft: Draft) -> None:
+        self._waiting.append(draft)
+        while len(self._waiting) > MOST_WAITING:
+            self._waiting.popleft()
+            self._lost_drafts += 1
+        await self._write_waiting()
+
+    async def _write_waiting(self) -> None:
+        """Drafts into the spool, in order. What the disk refuses stays in memory until the next attempt."""
+        async with self._writing:
+            spool = self._spool
+            while self._waiting and spool is not None:
+                try:
+                    await asyncio.to_thread(self._write, spool, self._waiting[0])
+                except ReportTooLargeError as error:
+                    self._complain(error)
+                    self._lost_drafts += 1
+                    self._waiting.popleft()
+                    continue
+                except (OSError, SpoolError) as error:
+                    self._complain(error)
+                    return
+                self._waiting.popleft()
+                if self._complaint:
+                    log.info("the spool can be written again")
+                self._complaint = ""
+                if self._reporter is not None:
+                    self._reporter.wake()
+
+    def _write(self, spool: Spool, draft: Draft) -> None:
+        """The chain may be restarted between two calls, never within."""
+        with spool.turn():
+            slot = spool.next_slot()
+            envelope, payload_hash = write_report(
+                draft,
+                slot,
+                self._identity.node,
+                self._boot,
+                self._receipts.seen,
+                self._identity.signer,
+            )
+            spool.append(slot, envelope, payload_hash)
+
+    def _complain(self, error: OSError | SpoolError) -> None:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        if why != self._complaint:
+            log.error("%s/spool cannot be written: %s; going on", self._place.directory, why)
+        self._complaint = why

@@ -1,0 +1,207 @@
+"""Enrolment: from an invite to a key that speaks for this node. Doing it again changes nothing.
+
+The state directory then holds `key` (the raw private key in hexadecimal, mode 0600), `enrolment.json`, `salt`, and
+`ca.pem` where the invite pins a certificate authority.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+import secrets
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from agent.transport import Transport, check_url, pinned, unverified
+from weighbridge.signing import Signer, generate_private_key
+from weighbridge.wire import Hash, Model, Name, Text, canonical
+
+_PREFIX = "weighbridge-invite:1:"
+
+
+class EnrolmentError(Exception):
+    """This node is not enrolled, or could not be. The message says why and what to do."""
+
+
+class Invite(Model):
+    """What an invite says. `ca` is the SHA-256 of the CA certificate in DER, null where public trust is enough."""
+
+    url: Text
+    ca: Hash | None
+    secret: Text
+    node: Name
+    log_key: Hash
+
+
+class Enrolled(Model):
+    """The collector's answer."""
+
+    node: Name
+    key_id: Hash
+    origin: Text
+    log_key: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this node is to its collector."""
+
+    url: str
+    node: str
+    origin: str
+    log_key: bytes
+    signer: Signer
+    salt: bytes
+    trust: ssl.SSLContext | bool
+
+
+def read_invite(line: str) -> Invite:
+    """Raises EnrolmentError for anything but an invite of version 1 to a place that may be written to."""
+    text = line.strip()
+    if not text.startswith(_PREFIX):
+        raise EnrolmentError(f"not an invite: it does not begin with {_PREFIX}")
+    encoded = text.removeprefix(_PREFIX)
+    try:
+        data = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+        invite = Invite.model_validate_json(data)
+    except (binascii.Error, ValidationError, ValueError) as error:
+        raise EnrolmentError("not an invite: it is damaged, copy the whole line") from error
+    check_url(invite.url)
+    return invite
+
+
+async def enrol(line: str, directory: Path) -> Identity:
+    """Use an invite. Raises EnrolmentError, TransportError, or OSError where the collector does not answer."""
+    invite = read_invite(line)
+    ca = await _fetch_ca(invite)
+    trust: ssl.SSLContext | bool = True
+    if ca is not None:
+        _write(directory / "ca.pem", ca.encode())
+        trust = pinned(directory / "ca.pem")
+    signer = Signer(_own_key(directory / "key"))
+    enrolled = await _register(invite, signer, trust)
+    record = {"url": invite.url, "ca": invite.ca} | enrolled.model_dump()
+    _write(directory / "enrolment.json", canonical(record))
+    return load(directory)
+
+
+def load(directory: Path) -> Identity:
+    """What `enrol` left. Raises EnrolmentError where there is nothing."""
+    try:
+        record = json.loads((directory / "enrolment.json").read_bytes())
+        signer = Signer(bytes.fromhex((directory / "key").read_text().strip()))
+        return Identity(
+            url=record["url"],
+            node=record["node"],
+            origin=record["origin"],
+            log_key=bytes.fromhex(record["log_key"]),
+            signer=signer,
+            salt=_own_secret(directory / "salt"),
+            trust=pinned(directory / "ca.pem") if record["ca"] is not None else True,
+        )
+    except FileNotFoundError as error:
+        raise EnrolmentError(
+            f"{directory}: not enrolled; run `weighbridge-agent enroll` with an invite first"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise EnrolmentError(f"{directory}: damaged enrolment, enroll again: {error}") from error
+
+
+async def _fetch_ca(invite: Invite) -> str | None:
+    """The collector's CA, fetched without trust and believed for its hash. None where none is pinned."""
+    if invite.ca is None:
+        return None
+    transport = Transport(invite.url, unverified())
+    try:
+        answer = await transport.request("GET", "/v1/ca")
+    finally:
+        await transport.close()
+    try:
+        pem = answer.body.decode("ascii")
+        found = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+    except ValueError as error:
+        raise EnrolmentError(f"{invite.url}/v1/ca is no certificate") from error
+    if found != invite.ca:
+        raise EnrolmentError("the collector's CA is not the one in the invite: somebody between?")
+    return pem
+
+
+async def _register(invite: Invite, signer: Signer, trust: ssl.SSLContext | bool) -> Enrolled:
+    transport = Transport(invite.url, trust)
+    try:
+        answer = await transport.request(
+            "POST",
+            "/v1/enroll",
+            request_body(invite, signer),
+            {"Content-Type": "application/json"},
+        )
+    finally:
+        await transport.close()
+    if answer.status != 200:
+        raise EnrolmentError(f"the collector refused: {_why(answer.status, answer.body)}")
+    try:
+        enrolled = Enrolled.model_validate_json(answer.body)
+    except ValidationError as error:
+        raise EnrolmentError("the collector's answer is not understood") from error
+    if (enrolled.node, enrolled.key_id) != (invite.node, signer.key_id):
+        raise EnrolmentError("the collector enrolled another node or key")
+    if enrolled.log_key != invite.log_key:
+        raise EnrolmentError("the collector's log has another key than the invite says")
+    return enrolled
+
+
+def request_body(invite: Invite, signer: Signer) -> bytes:
+    """What `POST /v1/enroll` takes: the key signs secret, node and itself."""
+    message = b"\n".join(
+        [b"weighbridge-enroll", invite.secret.encode(), invite.node.encode(), signer.public_key]
+    )
+    return canonical(
+        {
+            "secret": invite.secret,
+            "node": invite.node,
+            "public_key": signer.public_key.hex(),
+            "signature": signer.sign_bytes(message).hex(),
+        }
+    )
+
+
+def _why(status: int, body: bytes) -> str:
+    try:
+        problem = json.loads(body)
+        return f"{problem['code']}: {problem['detail']}"[:300]
+    except (ValueError, KeyError, TypeError):
+        return f"status {status}"
+
+
+def _own_key(path: Path) -> bytes:
+    """The node's private key, made on first use."""
+    if not path.exists():
+        _write(path, generate_private_key().hex().encode())
+    return bytes.fromhex(path.read_text().strip())
+
+
+def _own_secret(path: Path) -> bytes:
+    if not path.exists():
+        _write(path, secrets.token_hex(32).encode())
+    return bytes.fromhex(path.read_text().strip())
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all, readable by the owner alone, on the disk when this returns."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_name(path.name + ".new")
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(file, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
