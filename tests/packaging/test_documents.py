@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.config import Config as AgentConfig
+from collector.config import LimitSettings, Settings, TokenSettings
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["CONTRIBUTING.md", "docs/operations.md", "systemd/README.md", "requirements/README.md"]
 
@@ -28,3 +31,29 @@ def test_operations_name_the_directories_of_the_units() -> None:
         for kind, value in re.findall(r"^(State|Runtime)Directory=(\S+)", unit.read_text(), re.M):
             prefix = {"State": "/var/lib", "Runtime": "/run"}[kind]
             assert f"`{prefix}/{value}" in text or f"{prefix}/{value}/" in text
+
+
+def _documented(table: str) -> dict[str, str]:
+    """Key -> the cell with its default, of the table whose first column has that heading."""
+    text = (ROOT / "docs/operations.md").read_text()
+    rows = text.partition(f"| key of `{table}` |")[2].partition("\n\n")[0].splitlines()[2:]
+    cells = [row.split(" | ") for row in rows]
+    return {key: default for keys, default, *_ in cells for key in re.findall("`(.+?)`", keys)}
+
+
+def test_every_key_of_the_agents_configuration_is_documented_with_its_default() -> None:
+    documented = _documented("agent.toml")
+    assert documented.keys() == AgentConfig.model_fields.keys()
+    for name, field in AgentConfig.model_fields.items():
+        assert documented[name] == (f"`{field.default}`" if field.default != "" else "none")
+
+
+def test_every_key_of_the_collectors_configuration_is_documented() -> None:
+    limits = {f"limits.{name}" for name in LimitSettings.model_fields}
+    documented = _documented("config.toml").keys()
+    assert documented == (Settings.model_fields.keys() - {"limits"}) | limits
+
+
+def test_both_halves_of_a_token_are_documented() -> None:
+    (row,) = re.findall(r"^\| `tokens` .*", (ROOT / "docs/operations.md").read_text(), re.M)
+    assert all(f"`{name}`" in row for name in TokenSettings.model_fields)

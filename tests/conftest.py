@@ -16,7 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[1]
 PIP: Final = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 
 Make = Callable[..., Path]
