@@ -28,12 +28,15 @@ class Alert:
 _FINDING = metrics.FINDING_ACTIVE.name
 _GPUS = metrics.CONTRACT_GPUS.name
 _TICK = metrics.TICK.name
+_SILENT = "node_silent|(paused|agent_stopped)_by_(provider|lessee)"
+_ABSENT = "never_reported|under_reported"
+_TWICE = "duplicate_device"
 _SUBJECT = "{{ $labels.node }} {{ $labels.uuid }}"
 
 ALERTS = (
     Alert(
         "WeighbridgeBreach",
-        f'{_FINDING}{{severity="error",check!~"silent|never_reported|device_twice"}} == 1',
+        f'{_FINDING}{{severity="error",check!~"{_SILENT}|{_ABSENT}|{_TWICE}"}} == 1',
         "0s",
         "critical",
         f"{{{{ $labels.contract }}}}: {{{{ $labels.check }}}} at {_SUBJECT}",
@@ -41,7 +44,7 @@ ALERTS = (
     ),
     Alert(
         "WeighbridgeNodeSilent",
-        f'{_FINDING}{{check="silent"}} == 1',
+        f'{_FINDING}{{check=~"{_SILENT}"}} == 1',
         "1m",
         "critical",
         "{{ $labels.contract }}: {{ $labels.node }} is silent",
@@ -49,15 +52,15 @@ ALERTS = (
     ),
     Alert(
         "WeighbridgeNeverReported",
-        f'{_FINDING}{{check="never_reported"}} == 1',
+        f'{_FINDING}{{check=~"{_ABSENT}"}} == 1',
         "0s",
         "critical",
-        "{{ $labels.contract }}: {{ $labels.node }} never reported",
-        "The contract's term has begun, and there is no evidence that what it promises exists.",
+        "{{ $labels.contract }}: promised GPUs never reported",
+        "The time to report first is over, and there is no evidence that what is promised exists.",
     ),
     Alert(
-        "WeighbridgeDeviceTwice",
-        f'{_FINDING}{{check="device_twice"}} == 1',
+        "WeighbridgeDuplicateDevice",
+        f'{_FINDING}{{check="{_TWICE}"}} == 1',
         "0s",
         "critical",
         "{{ $labels.contract }}: {{ $labels.uuid }} is in two places",
