@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 
+from weighbridge.contract import Contract
 from weighbridge.contract.money import (
     BeyondAllowance,
     Cap,
@@ -66,13 +67,23 @@ class Earned:
 
 
 @dataclass(frozen=True, slots=True)
+class Capped:
+    """What a credit gives for a unit under its own cap, exact."""
+
+    credit: CreditTerms
+    unit: str
+    base: Fraction
+    earned: Earned
+    exact: Fraction | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the statement. `exact` is capped and not rounded; `amount` is what is issued."""
+    """A line of the statement. `exact` is not rounded; `amount` is what is issued; None: the contract does not say."""
 
     credit: str
-    kind: str
     unit: str
-    period: str
     base: Fraction
     earned: Earned
     exact: Fraction | None
@@ -85,18 +96,19 @@ NOTHING_DUE = Fraction(0)
 
 
 def facts_of(
-    outcome: Outcome, period: Period, zone: str, target: Fraction, base: Fraction
+    outcome: Outcome, contract: Contract, period: Period, target: Fraction, base: Fraction
 ) -> Facts:
     """The facts of an availability outcome."""
     return Facts(
         period=period,
-        zone=zone,
+        zone=contract.time_zone,
         target=target,
         base=base,
         availability=outcome.availability,
         downtime_s=outcome.downtime_s,
         denominator_s=outcome.denominator_s,
         incidents=outcome.incidents,
+        rounding=contract.rounding,
     )
 
 
@@ -105,30 +117,26 @@ def earn(credit: Judged, facts: Facts) -> Earned:
     return EARN[type(credit)](credit, facts)
 
 
-def line(
-    credit: CreditTerms,
-    kind: str,
-    unit: str,
-    period: str,
-    base: Fraction,
-    earned: Earned,
-    rounding: Rounding,
-) -> Line:
-    """Cap, minimum amount and rounding."""
-    exact, capped = limited(earned.exact, credit.cap, base)
-    issued, below = _issued(credit, exact)
-    flags = (*earned.flags, *(["cap_applied"] if capped else []))
+def capped(credit: CreditTerms, unit: str, base: Fraction, earned: Earned) -> Capped:
+    """What a credit earns under its own cap."""
+    exact, cut = limited(earned.exact, credit.cap, base)
+    flags = earned.flags if not cut else (*earned.flags, "cap_applied")
+    return Capped(credit, unit, base, earned, exact, flags)
+
+
+def line(part: Capped, together: Fraction | None, rounding: Rounding) -> Line:
+    """The minimum amount, tested on what the remedies of a unit give together, and then the rounding."""
+    issued = part.exact if _enough(part.credit, together) else NOTHING_DUE
+    flags = part.flags if issued == part.exact else (*part.flags, "below_minimum_credit")
     return Line(
-        credit=credit.id,
-        kind=kind,
-        unit=unit,
-        period=period,
-        base=base,
-        earned=earned,
+        credit=part.credit.id,
+        unit=part.unit,
+        base=part.base,
+        earned=part.earned,
         exact=issued,
-        before_minimum=money(exact, rounding),
+        before_minimum=money(part.exact, rounding),
         amount=money(issued, rounding),
-        flags=(*flags, *(["below_minimum_credit"] if below else [])),
+        flags=flags,
     )
 
 
@@ -147,12 +155,11 @@ def limited(exact: Fraction | None, cap: Cap, base: Fraction) -> tuple[Fraction 
     return least, least < exact
 
 
-def _issued(credit: CreditTerms, exact: Fraction | None) -> tuple[Fraction | None, bool]:
-    if exact is None or exact == 0 or credit.min_amount is None:
-        return exact, False
+def _enough(credit: CreditTerms, together: Fraction | None) -> bool:
+    if together is None or together == 0 or credit.min_amount is None:
+        return True
     minimum = Fraction(credit.min_amount)
-    enough = exact > minimum or (credit.min_op == ">=" and exact == minimum)
-    return (exact, False) if enough else (NOTHING_DUE, True)
+    return together > minimum or (credit.min_op == ">=" and together == minimum)
 
 
 def tier_text(row: TierRow) -> str:
@@ -188,7 +195,9 @@ def _increment(credit: Increment, facts: Facts) -> Earned:
         pct = min(pct, credit.cap.pct)
     flags = ("cap_applied",) if pct < credit.pct * steps else ()
     exact = facts.base * pct / 100
-    return Earned(beyond > 0, exact, pct=pct, facts={"increments": steps}, flags=flags)
+    return Earned(
+        facts.missed and beyond > 0, exact, pct=pct, facts={"increments": steps}, flags=flags
+    )
 
 
 def _beyond_allowance(credit: BeyondAllowance, facts: Facts) -> Earned:
@@ -203,7 +212,7 @@ def _outage_multiple(credit: OutageMultiple, facts: Facts) -> Earned:
     shown = tuple(
         f"{rounded(amount, facts.rounding.decimals, facts.rounding.mode):f}" for amount in paid
     )
-    return Earned(facts.downtime_s > 0, sum(paid, NOTHING_DUE), facts={"incidents": shown})
+    return Earned(facts.missed, sum(paid, NOTHING_DUE), facts={"incidents": shown})
 
 
 def _of_incident(credit: OutageMultiple, incident: Incident) -> Fraction:
@@ -216,7 +225,7 @@ def _of_incident(credit: OutageMultiple, incident: Incident) -> Fraction:
 
 
 def _clock_hour(credit: ClockHour, facts: Facts) -> Earned:
-    """Free hours are no breach: whether the objective is missed is another matter, and another credit."""
+    """Free hours by themselves are no breach: the month may still be above the target."""
     bad = union(*(incident.inside for incident in facts.incidents if incident.counted))
     hours = {hour for outage in bad for hour in local_hours(outage, facts.zone)}
     free = [
@@ -226,7 +235,7 @@ def _clock_hour(credit: ClockHour, facts: Facts) -> Earned:
     ]
     shown = tuple(instant_text(start) for start, _ in free)
     exact = Fraction(credit.hour_price) * len(free)
-    return Earned(False, exact, facts={"hours_not_charged": shown})
+    return Earned(facts.missed, exact, facts={"hours_not_charged": shown})
 
 
 def _per_event(credit: PerEvent, facts: Facts) -> Earned:

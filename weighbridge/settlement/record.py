@@ -18,7 +18,8 @@ class Span:
     """A unit was in a state over [start_s, end_s). What no span covers is up.
 
     `reported_s`: when the lessee, `confirmed_s`: when the provider said so; None: never. `recorded_s`: when it became
-    known. Spans of one recording may overlap (concurrent causes); a later recording replaces earlier ones.
+    known. `ahead_s`: the times are the agent's own, measured to be so far ahead of the reference. Spans of one
+    recording may overlap (concurrent causes); a later recording replaces earlier ones.
     """
 
     unit: str
@@ -29,6 +30,7 @@ class Span:
     reported_s: int | None = None
     confirmed_s: int | None = None
     recorded_s: int = 0
+    ahead_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,10 @@ class Record:
             units[span.unit].append(span)
         return {unit: tuple(spans) for unit, spans in units.items()}
 
+    def corrected(self, max_abs_skew_s: int) -> "Record":
+        """All spans in reference time."""
+        return replace(self, spans=tuple(corrected(span, max_abs_skew_s) for span in self.spans))
+
     def as_of(self, instant_s: int) -> "Record":
         """What was known at an instant: later recordings are left out, and earlier ones give way to later ones."""
         return replace(
@@ -112,9 +118,11 @@ def _pieces(span: Span, covered: Intervals) -> Iterable[Span]:
         yield replace(span, start_s=start, end_s=end)
 
 
-def corrected(span: Span, agent_ahead_s: int, max_abs_skew_s: int) -> Span:
+def corrected(span: Span, max_abs_skew_s: int) -> Span:
     """A span in the agent's time, moved to reference time; beyond the bound the clock proves nothing: unknown."""
-    moved = replace(span, start_s=span.start_s - agent_ahead_s, end_s=span.end_s - agent_ahead_s)
-    if abs(agent_ahead_s) > max_abs_skew_s:
-        return replace(moved, state=State.UNKNOWN, cause="clock")
-    return moved
+    if span.ahead_s == 0:
+        return span
+    start, end = span.start_s - span.ahead_s, span.end_s - span.ahead_s
+    if abs(span.ahead_s) <= max_abs_skew_s:
+        return replace(span, start_s=start, end_s=end, ahead_s=0)
+    return replace(span, start_s=start, end_s=end, state=State.UNKNOWN, cause="clock")

@@ -1,0 +1,97 @@
+"""Capacity over time: what was contracted, what was healthy, and what was missing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from weighbridge.settlement.intervals import Interval, Intervals, clip, depth
+from weighbridge.settlement.periods import HOUR_S, Period
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """Missing capacity of a period, in capacity-seconds."""
+
+    contracted: Fraction
+    served_s: int
+    missing: Fraction
+
+    @property
+    def availability(self) -> Fraction:
+        """Delivered over contracted; surplus at one time makes up for nothing at another."""
+        due = self.contracted * self.served_s
+        return 1 - self.missing / due if due else Fraction(1)
+
+    @property
+    def missing_hours(self) -> Fraction:
+        """In capacity-hours."""
+        return self.missing / HOUR_S
+
+
+def shortfall(
+    contracted: Fraction,
+    per_unit: Fraction,
+    units: int,
+    down: Iterable[Intervals],
+    served: Interval,
+) -> Shortfall:
+    """`down`: the bad time of each unit of `units` that has any."""
+    levels = depth(clip(intervals, served) for intervals in down)
+    missing = _missing(contracted, per_unit * units) * (served[1] - served[0])
+    idle = _missing(contracted, per_unit * units)
+    for (start, end), bad in levels:
+        missing += (_missing(contracted, per_unit * (units - bad)) - idle) * (end - start)
+    return Shortfall(contracted, served[1] - served[0], missing)
+
+
+def _missing(contracted: Fraction, healthy: Fraction) -> Fraction:
+    return max(Fraction(0), contracted - healthy)
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """Units billed by the hour. `unbilled`: the price of their unhealthy time."""
+
+    service_s: int
+    gross: Fraction
+    unbilled: Fraction
+
+    @property
+    def net(self) -> Fraction:
+        return self.gross - self.unbilled
+
+
+def metered(
+    units: int, gpus_per_unit: int, hour_price: Fraction, service_s: int, down_unit_s: int
+) -> Metered:
+    """From whole seconds to money in one step: never from rounded hours."""
+    price = hour_price * gpus_per_unit / HOUR_S
+    return Metered(service_s, price * units * service_s, price * down_unit_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of the contracted time has any evidence. No finding of downtime: a line of its own."""
+
+    covered_unit_s: int
+    contracted_unit_s: int
+    least: Fraction
+
+    @property
+    def share(self) -> Fraction:
+        return Fraction(self.covered_unit_s, self.contracted_unit_s)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return ("contracted_not_reporting",) if self.share < self.least else ()
+
+    def evidenced(self, fee: Fraction) -> Fraction:
+        """The part of a fee that evidence stands behind."""
+        return fee * self.share
+
+
+def coverage(
+    period: Period, contracted_units: int, covered_s: Iterable[int], least: Fraction
+) -> Coverage:
+    """`covered_s`: seconds with evidence of each unit that has any."""
+    return Coverage(sum(covered_s), contracted_units * period.seconds, least)

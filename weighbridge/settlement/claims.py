@@ -1,0 +1,53 @@
+"""Until when a credit can be claimed, and what became of it."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from fractions import Fraction
+from typing import Literal
+
+from weighbridge.contract.money import ClaimTerms
+from weighbridge.settlement.periods import Period, day_start, local_date, months_later
+from weighbridge.settlement.record import Claim
+
+Standing = Literal["automatic", "open", "filed", "lapsed"]
+
+
+def deadline_s(terms: ClaimTerms, period: Period, zone: str) -> int | None:
+    """The first instant that is too late: the start of a local day, in the zone of the claim. None: no deadline.
+
+    The days are counted from the date on which the period ended in the contract's zone.
+    """
+    place = terms.zone or zone
+    after = local_date(period.end_s, zone)
+    if terms.deadline_days is not None:
+        return day_start(after + timedelta(days=terms.deadline_days), place)
+    if terms.deadline_billing_cycles is not None:
+        return day_start(months_later(after, terms.deadline_billing_cycles), place)
+    return None
+
+
+def standing(
+    terms: ClaimTerms,
+    deadline: int | None,
+    claims: Iterable[Claim],
+    period: Period,
+    unit: str,
+    as_of_s: int,
+) -> Standing:
+    """Whether the credit is owed by itself, was claimed in time, can still be claimed, or has lapsed."""
+    if not terms.required:
+        return "automatic"
+    filed = [claim.filed_s for claim in claims if concerns(claim, period, unit)]
+    if any(deadline is None or at < deadline for at in filed):
+        return "filed"
+    return "open" if deadline is None or as_of_s < deadline else "lapsed"
+
+
+def concerns(claim: Claim, period: Period, unit: str) -> bool:
+    """Whether a claim asks for the credits of this unit in this period."""
+    return claim.period == period.label and claim.unit in (None, unit)
+
+
+def payable(exact: Fraction | None, found: Standing) -> Fraction | None:
+    """What is owed now: nothing for a credit that was not claimed."""
+    return exact if found in ("automatic", "filed") or exact is None else Fraction(0)

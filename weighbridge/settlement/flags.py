@@ -1,0 +1,84 @@
+"""What a person should look at. A flag proves nothing; it says where the evidence or the contract needs eyes."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from weighbridge.contract import Contract
+from weighbridge.ledger import State
+from weighbridge.settlement.credits import Capped
+from weighbridge.settlement.maintenance import rulings
+from weighbridge.settlement.periods import Period
+from weighbridge.settlement.record import Record, Span
+
+if TYPE_CHECKING:
+    from weighbridge.settlement.settle import Due, Result
+
+OF_RULING = {
+    "late_notice": "late_maintenance_notice",
+    "cap_used_up": "maintenance_cap_exceeded",
+    "count_used_up": "maintenance_count_exceeded",
+    "outside_windows": "maintenance_outside_window",
+}
+
+
+def of_record(
+    contract: Contract, given: Record, known: Record, period: Period, cutoff_s: int
+) -> list[str]:
+    """Flags that the record raises by itself. `given`: all of it; `known`: what the settlement used."""
+    spans = [
+        span for span in given.spans if span.start_s < period.end_s and span.end_s > period.start_s
+    ]
+    found = [*_of_spans(contract, spans), *_of_windows(contract, known, period)]
+    if any(span.recorded_s > cutoff_s for span in spans):
+        found.append("data_after_cutoff")
+    if any(_is_replacement(event.kind) and _within(event.at_s, period) for event in given.events):
+        found.append("gpu_identity_changed")
+    return found
+
+
+def _is_replacement(kind: str) -> bool:
+    return kind == "gpu_replaced"
+
+
+def _within(instant: int, period: Period) -> bool:
+    return period.start_s <= instant < period.end_s
+
+
+def _of_spans(contract: Contract, spans: Iterable[Span]) -> Iterator[str]:
+    bound = contract.evidence.clock.max_abs_skew_s
+    by_notice = any(promise.clock_start == "notice" for promise in contract.availability)
+    for span in spans:
+        if span.ahead_s != 0:
+            yield (
+                "clock_skew_corrected" if abs(span.ahead_s) <= bound else "clock_skew_beyond_bound"
+            )
+        if span.state == State.CONTESTED:
+            yield "duplicate_gpu_uuid"
+        if by_notice and span.state == State.DOWN and span.reported_s is None:
+            yield "never_reported"
+        elif by_notice and span.reported_s is not None and span.reported_s > span.start_s:
+            yield "late_report"
+
+
+def _of_windows(contract: Contract, record: Record, period: Period) -> Iterator[str]:
+    for ruled in rulings(contract.maintenance, record.windows, period, contract.time_zone):
+        touches = ruled.window.start_s < period.end_s and ruled.window.end_s > period.start_s
+        if touches and ruled.ruling in OF_RULING:
+            yield OF_RULING[ruled.ruling]
+
+
+def of_results(
+    results: Iterable["Result"], repaired: Iterable[Capped], dues: Iterable["Due"]
+) -> list[str]:
+    """Flags of the lines, and of credits that were earned and not claimed in time."""
+    found: list[str] = []
+    earned: set[str] = set()
+    for result in results:
+        for part in result.worst.lines:
+            found += part.flags
+            if part.exact is None or part.exact > 0:
+                earned.add(part.unit)
+    for repair in repaired:
+        found += repair.flags
+    lapsed = any(due.standing == "lapsed" and due.unit in earned for due in dues)
+    return [*found, *(["claim_lapsed"] if lapsed else [])]

@@ -1,0 +1,228 @@
+"""A period settled: every objective of a contract, what it earns, what stacks, what is claimed, what to look at.
+
+A pure function of the contract, the record and the instant as of which it is asked. Where the contract holds unknown
+time, each result has a worst and a best reading; they are the same where nothing is held.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+from typing import Literal
+
+from weighbridge.contract import Availability, Contract
+from weighbridge.contract.money import ClaimTerms, Judged, RepairSteps
+from weighbridge.settlement import flags
+from weighbridge.settlement.availability import Measure, Outcome, measure
+from weighbridge.settlement.claims import Standing, deadline_s, payable, standing
+from weighbridge.settlement.credits import Capped, Line, capped, earn, facts_of, line, money
+from weighbridge.settlement.fees import Fees, term_of
+from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.periods import Period
+from weighbridge.settlement.record import Record
+from weighbridge.settlement.repair import earn_repair, repairs
+from weighbridge.settlement.stacking import Remedy, stack
+
+Remedies = tuple[str, Fraction | None]
+"""A credit, and what it gives."""
+
+Verdict = Literal["MET", "BREACHED", "UNKNOWN"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of the held time: the outcome, whether the promise is broken, and its lines."""
+
+    outcome: Outcome
+    breach: bool
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One unit (or all together) under one objective."""
+
+    measure: Measure
+    worst: Reading
+    best: Reading
+
+    @property
+    def verdict(self) -> Verdict:
+        """UNKNOWN where the two readings differ."""
+        if self.worst.breach == self.best.breach:
+            return "BREACHED" if self.worst.breach else "MET"
+        return "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is owed for one unit, all its remedies taken together, in the worst reading and in the best."""
+
+    unit: str
+    standing: Standing
+    deadline_s: int | None
+    highest: Fraction | None
+    lowest: Fraction | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A period, settled as of an instant. `highest` and `lowest`: what is owed; None: the contract does not say."""
+
+    period: Period
+    as_of_s: int
+    final: bool
+    results: tuple[Result, ...]
+    repairs: tuple[Line, ...]
+    dues: tuple[Due, ...]
+    highest: Decimal | None
+    lowest: Decimal | None
+    flags: tuple[str, ...]
+
+
+def settle(
+    contract: Contract,
+    record: Record,
+    period: Period,
+    units: Mapping[str, Sequence[str]],
+    as_of_s: int,
+    service: Interval | None = None,
+) -> Settlement:
+    """Settles one period. `units`: those of each objective, by its id. `service`: default the term."""
+    return _Job(contract, record, period, units, as_of_s, service or term_of(contract)).settlement()
+
+
+@dataclass(frozen=True)
+class _Job:
+    contract: Contract
+    given: Record
+    period: Period
+    units: Mapping[str, Sequence[str]]
+    as_of_s: int
+    service: Interval
+
+    @property
+    def cutoff_s(self) -> int:
+        return self.period.end_s + self.contract.evidence.correction_window_s
+
+    @cached_property
+    def record(self) -> Record:
+        known = self.given.as_of(min(self.as_of_s, self.cutoff_s))
+        known = replace(known, claims=self.given.as_of(self.as_of_s).claims)
+        return known.corrected(self.contract.evidence.clock.max_abs_skew_s)
+
+    @cached_property
+    def fees(self) -> Fees:
+        return Fees(self.contract, self.period, self.service)
+
+    def settlement(self) -> Settlement:
+        results = [
+            result for promise in self.contract.availability for result in self._results(promise)
+        ]
+        repaired = self._repairs()
+        dues = self._dues(results, repaired)
+        raised = flags.of_record(self.contract, self.given, self.record, self.period, self.cutoff_s)
+        raised += flags.of_results(results, repaired, dues)
+        highest, capped_high = self._total([due.highest for due in dues])
+        lowest, _ = self._total([due.lowest for due in dues])
+        return Settlement(
+            period=self.period,
+            as_of_s=self.as_of_s,
+            final=self.as_of_s >= self.cutoff_s,
+            results=tuple(results),
+            repairs=tuple(line(part, part.exact, self.contract.rounding) for part in repaired),
+            dues=tuple(dues),
+            highest=highest,
+            lowest=lowest,
+            flags=tuple(sorted({*raised, *capped_high})),
+        )
+
+    def _results(self, promise: Availability) -> list[Result]:
+        measures = measure(
+            self.contract, promise, self.record, self.period, self.units[promise.id], self.service
+        )
+        return [self._result(one) for one in measures]
+
+    def _result(self, one: Measure) -> Result:
+        worst = self._reading(one, one.low)
+        return Result(one, worst, self._reading(one, one.high) if one.held else worst)
+
+    def _reading(self, one: Measure, outcome: Outcome) -> Reading:
+        parts = [self._earned(credit, one, outcome) for credit in self._credits(one.objective)]
+        together = _sum([part.exact for part in parts])
+        breach = any(part.earned.breach for part in parts)
+        if not parts:
+            breach = outcome.availability < one.objective.target
+        lines = tuple(line(part, together, self.contract.rounding) for part in parts)
+        return Reading(outcome, breach, lines)
+
+    def _credits(self, promise: Availability) -> list[Judged]:
+        judged = [credit for credit in self.contract.credits if isinstance(credit, Judged)]
+        return [credit for credit in judged if credit.objective == promise.id]
+
+    def _earned(self, credit: Judged, one: Measure, outcome: Outcome) -> Capped:
+        base = self.fees.base(credit.base, one.objective)
+        facts = facts_of(outcome, self.contract, self.period, one.objective.target, base)
+        return capped(credit, one.unit, base, earn(credit, facts))
+
+    def _repairs(self) -> list[Capped]:
+        promises = {promise.id: promise for promise in self.contract.repair}
+        parts: list[Capped] = []
+        for credit in self.contract.credits:
+            if isinstance(credit, RepairSteps):
+                terms = promises[credit.repair]
+                base = self.fees.base(credit.base, None)
+                for mending in repairs(terms, self.given.events):
+                    if self.period.start_s <= mending.start_s < self.period.end_s:
+                        earned = earn_repair(credit, terms, mending, base)
+                        parts.append(capped(credit, mending.unit, base, earned))
+        return parts
+
+    def _dues(self, results: list[Result], repaired: list[Capped]) -> list[Due]:
+        """One for each unit; repairs of units that are judged only together belong to them together."""
+        names = list(dict.fromkeys(result.measure.unit for result in results))
+        groups: dict[str, tuple[list[Remedies], list[Remedies]]] = {}
+        for result in results:
+            worst, best = groups.setdefault(result.measure.unit, ([], []))
+            worst += [(part.credit, part.exact) for part in result.worst.lines]
+            best += [(part.credit, part.exact) for part in result.best.lines]
+        for part in repaired:
+            name = part.unit if part.unit in names or not names else names[0]
+            for side in groups.setdefault(name, ([], [])):
+                side.append((part.credit.id, part.exact))
+        return [self._due(unit, worst, best) for unit, (worst, best) in groups.items()]
+
+    def _due(self, unit: str, worst: list[Remedies], best: list[Remedies]) -> Due:
+        terms = self._claim_terms({credit for credit, _ in worst})
+        deadline = deadline_s(terms, self.period, self.contract.time_zone)
+        found = standing(terms, deadline, self.record.claims, self.period, unit, self.as_of_s)
+        highest, lowest = self._stacked(worst), self._stacked(best)
+        return Due(unit, found, deadline, payable(highest, found), payable(lowest, found))
+
+    def _claim_terms(self, credits: set[str]) -> ClaimTerms:
+        own = (credit.claim for credit in self.contract.credits if credit.id in credits)
+        return next((terms for terms in own if terms is not None), self.contract.claim)
+
+    def _stacked(self, remedies: list[Remedies]) -> Fraction | None:
+        if any(exact is None for _, exact in remedies):
+            return None
+        amounts = [Remedy("", credit, exact or Fraction(0)) for credit, exact in remedies]
+        return stack(self.contract.stacking.model_copy(update={"cap": None}), amounts).paid
+
+    def _total(self, amounts: list[Fraction | None]) -> tuple[Decimal | None, tuple[str, ...]]:
+        rounding = self.contract.rounding
+        if rounding.place == "line":
+            rounded = [money(amount, rounding) for amount in amounts]
+            amounts = [None if amount is None else Fraction(amount) for amount in rounded]
+        whole = _sum(amounts)
+        if whole is None:
+            return None, ()
+        every = self.contract.stacking.model_copy(update={"rule": "sum"})
+        under_cap = stack(every, [Remedy("", "", whole)])
+        return money(under_cap.paid, rounding), under_cap.flags
+
+
+def _sum(amounts: Sequence[Fraction | None]) -> Fraction | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, Fraction(0)) if len(known) == len(amounts) else None
