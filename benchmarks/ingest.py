@@ -1,0 +1,185 @@
+"""What one report costs the collector: CPU of a real `weighbridge serve` process, beside the parts measured alone.
+
+    python -m benchmarks.ingest [--agents N] [--reports N] [--json FILE]
+
+Each agent holds one connection and sends its reports one by one, zstd-compressed, each acknowledged before the
+next: 8 GPUs, 25 fast readings, one or six samples. The process's CPU time comes from /proc, so that everything
+counts: HTTP, decompression, signature, decode, the group commit with its thread and its writing, and judging. TLS
+is ended elsewhere.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from collector.commits import Batch
+from collector.ingest import Limits, unpack
+from collector.storage import ChainKey, Store
+from tests.collector.building import Agent, Serving, body, log_signer, make_store, opened, serving
+from weighbridge import signing, wire
+
+TARGETS_MS = {1: 0.40, 6: 0.70}
+GROUP = 32
+ROUNDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One report, in the bytes that go over the wire."""
+
+    raw: bytes
+
+
+def requests(agent: Agent, count: int, samples: int) -> list[Request]:
+    compress = zstandard.ZstdCompressor(level=3).compress
+    return [_request("/v1/reports", compress(body(agent.next(samples)))) for _ in range(count)]
+
+
+def _request(path: str, content: bytes) -> Request:
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: collector\r\nContent-Type: application/vnd.weighbridge.reports\r\n"
+        f"Content-Encoding: zstd\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    return Request(head.encode() + content)
+
+
+async def send(host: str, port: int, wanted: Sequence[Request], status: int) -> None:
+    """All of them over one connection, each answered before the next."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        for request in wanted:
+            writer.write(request.raw)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            answer = await reader.readexactly(length)
+            if not head.startswith(b"HTTP/1.1 %d " % status):
+                raise RuntimeError(f"answered {head!r} {answer!r}")
+    finally:
+        writer.close()
+
+
+def cpu_seconds(process: int) -> float:
+    """User and system time of a process and its threads."""
+    fields = Path(f"/proc/{process}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def drive(server: Serving, streams: Sequence[Sequence[Request]], status: int = 200) -> float:
+    """CPU milliseconds of the server per request."""
+    host, _, port = server.url.removeprefix("http://").partition(":")
+
+    async def everyone() -> None:
+        await asyncio.gather(*(send(host, int(port), one, status) for one in streams))
+
+    before = cpu_seconds(server.process.pid)
+    asyncio.run(everyone())
+    spent = cpu_seconds(server.process.pid) - before
+    return spent * 1000 / sum(len(one) for one in streams)
+
+
+def alone(call: Callable[[], object], times: int = ROUNDS) -> float:
+    """CPU milliseconds of one call in this process."""
+    call()
+    before = time.process_time()
+    for _ in range(times):
+        call()
+    return (time.process_time() - before) * 1000 / times
+
+
+def parts(store: Store, directory: Path, samples: int) -> dict[str, float]:
+    """Milliseconds of CPU of each step, alone."""
+    agent = Agent("parts")
+    leaf = agent.next(samples)
+    envelope = signing.open_envelope(leaf)
+    compressed = zstandard.ZstdCompressor(level=3).compress(body(leaf))
+    report = wire.decode(envelope.payload)
+    chain = ChainKey(agent.signer.key_id, agent.chain, "node")
+    signer = log_signer(directory)
+
+    def commit() -> None:
+        batch = Batch(store, signer, 1_700_000_000_000_000)
+        for _ in range(GROUP):
+            batch.add_report(chain, leaf, envelope, report, wire.digest(envelope.payload))
+        store.log.append(batch.leaves)
+        store.index.record(batch.indexed)
+        store.index.flush()
+
+    return {
+        "decompression": alone(lambda: unpack(compressed, "zstd", Limits())),
+        "envelope": alone(lambda: signing.open_envelope(leaf)),
+        "signature": alone(lambda: signing.verify(envelope, agent.signer.public_key)),
+        "decode": alone(lambda: wire.decode(envelope.payload)),
+        f"commit (1/{GROUP} of a group)": alone(commit, 30) / GROUP,
+    }
+
+
+def measure(samples: int, agents: int, reports: int) -> dict[str, Any]:
+    """One line of the table."""
+    fleet = [Agent(f"node-{number}") for number in range(agents)]
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = make_store(Path(scratch) / "store", fleet)
+        streams = [requests(agent, reports, samples) for agent in fleet]
+        nothing = [[_request("/healthz", stream[0].raw)] * reports for stream in streams]
+        with serving(directory) as server:
+            drive(server, [stream[: reports // 5] for stream in streams])
+            whole = drive(server, [stream[reports // 5 :] for stream in streams])
+            http = drive(server, nothing, status=405)
+            server.stop()
+        with opened(directory) as store:
+            steps = {"HTTP (a refused POST)": http} | parts(store, directory, samples)
+    steps["the rest (judge, answer, loop)"] = whole - sum(steps.values())
+    return {
+        "samples": samples,
+        "milliseconds": whole,
+        "target_milliseconds": TARGETS_MS[samples],
+        "parts_milliseconds": steps,
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "processor": models[0] if models else platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--agents", type=int, default=48)
+    parser.add_argument("--reports", type=int, default=60, help="of each agent")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    here = machine()
+    cases = [measure(samples, options.agents, options.reports) for samples in TARGETS_MS]
+    print(" · ".join(f"{name}: {value}" for name, value in here.items()))
+    for case in cases:
+        print(f"\n{case['samples']} sample(s) of 8 GPUs, CPU per report:")
+        print(f"  {case['milliseconds']:.3f} ms   target {case['target_milliseconds']:.2f} ms")
+        for step, spent in case["parts_milliseconds"].items():
+            print(f"    {spent:8.3f} ms  {step}")
+    if options.json is not None:
+        options.json.write_text(
+            json.dumps({"machine": here, "cases": cases}, indent=2) + "\n", encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()

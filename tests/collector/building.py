@@ -1,0 +1,258 @@
+"""What the collector's tests and benchmarks are made of: agents that only sign, stores, and real `serve` processes."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from collector.commits import Batch
+from collector.storage import Store, open_store
+from weighbridge import wire
+from weighbridge.evidence import Claim, EntryKind, KeyChanged, payload_type
+from weighbridge.readings import READINGS, Kind, Tier
+from weighbridge.signing import Signer, generate_private_key
+
+COMMAND = (sys.executable, "-m", "collector")
+REPORTS = "application/vnd.weighbridge.reports"
+READ = [row.name for row in READINGS if row.tier is Tier.FAST and row.kind is not Kind.TEXT][:25]
+SECOND_US = 1_000_000
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+    """What the condition says once it is not false. Fails after the deadline."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"after {seconds} s still no {what}")
+
+
+class Agent:
+    """Signs real reports of `gpus` GPUs, chained, and keeps nothing."""
+
+    def __init__(self, node: str, gpus: int = 8) -> None:
+        self.node = node
+        self.signer = Signer(generate_private_key())
+        self.devices = [f"GPU-{node}-{number}" for number in range(gpus)]
+        self.start_chain()
+
+    def start_chain(self) -> None:
+        self.chain = os.urandom(8).hex()
+        self.seq = 0
+        self.prev: str | None = None
+
+    def payload(self, samples: int = 1, **changes: Any) -> bytes:
+        """The next report's payload, with changes to its JSON. Does not move on."""
+        now = 1_800_000_000 * SECOND_US + self.seq * samples * 10 * SECOND_US
+        times = [
+            now % (1000 * SECOND_US * 1000) + sample * 10 * SECOND_US for sample in range(samples)
+        ]
+        value = 100_000 + self.seq
+        report = {
+            "version": 1,
+            "node": self.node,
+            "chain": self.chain,
+            "stream": "node",
+            "seq": self.seq,
+            "prev": self.prev,
+            "boot": "boot-1",
+            "seen": None,
+            "clock": {"wall_us": now, "boottime_us": times[-1], "synchronized": True},
+            "interval_ms": 10_000,
+            "agent": "0.1.0",
+            "inventory_digest": "0" * 64,
+            "inventory": None,
+            "blocks": [
+                {
+                    "tier": "fast",
+                    "boottime_us": times,
+                    "devices": self.devices,
+                    "readings": {
+                        name: [
+                            [value + number * 7 for number in range(len(self.devices))]
+                            for _ in range(samples)
+                        ]
+                        for name in READ
+                    },
+                    "unavailable": [],
+                }
+            ],
+            "processes": None,
+            "host": None,
+            "events": [],
+            "gaps": [],
+        }
+        return wire.canonical(report | changes)
+
+    def seal(self, payload: bytes) -> bytes:
+        return self.signer.seal(payload_type(EntryKind.REPORT), payload)
+
+    def moved_past(self, payload: bytes) -> None:
+        """The next report follows this payload."""
+        self.seq += 1
+        self.prev = wire.digest(payload)
+
+    def next(self, samples: int = 1, **changes: Any) -> bytes:
+        """The next report's envelope; moves on."""
+        payload = self.payload(samples, **changes)
+        self.moved_past(payload)
+        return self.seal(payload)
+
+    def lose(self, count: int) -> dict[str, Any]:
+        """Make reports that nobody will get; return the gap that the next report declares."""
+        first = self.seq
+        for _ in range(count):
+            self.next()
+        return {
+            "first_seq": first,
+            "last_seq": self.seq - 1,
+            "last_hash": self.prev,
+            "reason": "spool full",
+        }
+
+
+def body(*envelopes: bytes) -> bytes:
+    """Envelopes as a request carries them."""
+    return b"".join(envelope + b"\n" for envelope in envelopes)
+
+
+def enrolled(agent: Agent) -> KeyChanged:
+    """The log entry that lets an agent's key speak."""
+    return KeyChanged(
+        action="enrolled",
+        key_id=agent.signer.key_id,
+        public_key=agent.signer.public_key.hex(),
+        node=agent.node,
+        side="provider",
+        secret_hash=None,
+        reason="test",
+    )
+
+
+def weighbridge(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """The installed command, run to its end."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=check, timeout=60
+    )
+
+
+def make_store(directory: Path, agents: Sequence[Agent] = ()) -> Path:
+    """A store by `init`, which knows these agents' keys."""
+    weighbridge("init", directory, "--listen", "127.0.0.1:0")
+    with opened(directory) as store:
+        signer = log_signer(directory)
+        batch = Batch(store, signer, 1_700_000_000 * SECOND_US)
+        for agent in agents:
+            batch.add_record(EntryKind.KEY, enrolled(agent))
+            claim = Claim(contract="lease", node=agent.node, devices=None)
+            batch.add_record(EntryKind.CLAIM, claim)
+        store.log.append(batch.leaves)
+        store.index.record(batch.indexed)
+    return directory
+
+
+def log_signer(directory: Path) -> Signer:
+    return Signer(bytes.fromhex((directory / "keys" / "log.key").read_text()))
+
+
+@contextmanager
+def opened(directory: Path) -> Iterator[Store]:
+    store = open_store(f"embedded:{directory}")
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+class Answered:
+    """An HTTP answer, read whole."""
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Serving:
+    """A real `weighbridge serve` process and a client of it."""
+
+    def __init__(self, directory: Path, process: subprocess.Popen[str], url: str) -> None:
+        self.directory = directory
+        self.process = process
+        self.url = url
+
+    def connect(self) -> http.client.HTTPConnection:
+        parts = urlsplit(self.url)
+        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+
+    def request(
+        self, method: str, path: str, content: bytes | None = None, **headers: str
+    ) -> Answered:
+        connection = self.connect()
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, content, named)
+            return Answered(connection.getresponse())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Answered:
+        return self.request("GET", path, **headers)
+
+    def report(self, *envelopes: bytes, **headers: str) -> Answered:
+        return self.request(
+            "POST", "/v1/reports", body(*envelopes), Content_Type=REPORTS, **headers
+        )
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(timeout=20)
+
+    def stop(self) -> int:
+        """SIGTERM, and its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=20)
+
+
+@contextmanager
+def serving(
+    directory: Path, *, before: Sequence[str] = (), environment: dict[str, str] | None = None
+) -> Iterator[Serving]:
+    """`weighbridge serve` on a store, ready; killed at the end if it still runs. `before`: a command around it."""
+    errors = (directory / "serve.stderr").open("a+")
+    process = subprocess.Popen(
+        [*before, *COMMAND, "serve", "--config", str(directory / "config.toml")],
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        env=os.environ | (environment or {}),
+    )
+    stdout = process.stdout
+    assert stdout is not None
+    try:
+        line = stdout.readline()
+        if not line.startswith("listening on "):
+            process.wait(timeout=20)
+            errors.seek(0)
+            raise AssertionError(f"serve did not start: {line}{errors.read()}")
+        yield Serving(directory, process, line.removeprefix("listening on ").strip())
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        process.wait(timeout=20)
+        stdout.close()
+        errors.close()
