@@ -198,16 +198,20 @@ class _Sitting:
             lost = f"reports {gap.first_seq} to {gap.last_seq} are gone: {gap.reason}"
             yield from self._note("chain_gap", "every report", lost, Severity.WARNING)
         state.agent_version, state.last_received_us = report.agent, self._received_us
-        state.max_gap_us = self._max_gap_us()
+        state.patience_us = self._patience_us()
         state.lags_us = [*state.lags_us, report.clock.wall_us - self._received_us][-LAGS_KEPT:]
         yield from self._skew()
         if state.silent:
             state.silent = False
             yield from self._end_silence()
 
-    def _max_gap_us(self) -> int:
-        own = 3 * self._report.interval_ms * 1000
-        return min((promise.max_gap_us for promise in self._promises), default=own)
+    def _patience_us(self) -> int:
+        """How long the node may go unheard: the shortest max_gap, and the time that one of its reports spans."""
+        report = self._report
+        own_us = 3 * report.interval_ms * 1000
+        gap_us = min((promise.max_gap_us for promise in self._promises), default=own_us)
+        spans = (block.boottime_us[-1] - block.boottime_us[0] for block in report.blocks)
+        return gap_us + max(spans, default=0)
 
     def _end_silence(self) -> Iterator[Change]:
         for contract in contracts(self._promises):

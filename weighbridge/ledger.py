@@ -3,7 +3,7 @@
 All times are UTC, integer microseconds; intervals are half-open.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,6 +30,16 @@ PRECEDENCE = (
     State.UNKNOWN,
 )
 """Where rows of several chains overlap, the first of these holds: what anybody saw outranks what nobody saw."""
+
+TOGETHER = (
+    State.CONTESTED,
+    State.EXCLUDED,
+    State.DOWN,
+    State.UNKNOWN,
+    State.DEGRADED,
+    State.UP,
+)
+"""Where slots make up a node, the first of these holds: it is as good as its worst slot, seen or not."""
 
 OVERLAY = "registry"
 """The `chain` of rows that are laid over a node's own: contested time."""
@@ -107,14 +117,19 @@ def by_slot(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
     return slots
 
 
-def timeline(rows: Iterable[Row], start_us: int, end_us: int) -> list[Span]:
+def timeline(
+    rows: Iterable[Row | Span],
+    start_us: int,
+    end_us: int,
+    precedence: Sequence[State] = PRECEDENCE,
+) -> list[Span]:
     """One slot's rows, of any chains and in any order, as spans that tile [start_us, end_us) exactly.
 
-    Neighbours of equal state and cause are joined. Of overlapping rows the one that PRECEDENCE puts first holds, and
+    Neighbours of equal state and cause are joined. Of overlapping rows the one that `precedence` puts first holds, and
     among equals the one with the smaller cause, so the order of the rows changes nothing.
     """
     spans: list[Span] = []
-    for piece in _pieces(rows, start_us, end_us):
+    for piece in _pieces(rows, start_us, end_us, precedence):
         last = spans[-1] if spans else None
         if last is not None and (last.state, last.cause) == (piece.state, piece.cause):
             spans[-1] = Span(last.start_us, piece.end_us, last.state, last.cause)
@@ -123,27 +138,34 @@ def timeline(rows: Iterable[Row], start_us: int, end_us: int) -> list[Span]:
     return spans
 
 
-def _pieces(rows: Iterable[Row], start_us: int, end_us: int) -> Iterator[Span]:
-    """Between two neighbouring edges nothing changes; the rows that hold there are kept as counts by rank."""
-    edges: dict[int, list[tuple[int, Row]]] = {}
+Place = tuple[int, str]
+"""A state's rank and a cause: the smallest one that is held is the one that shows."""
+
+
+def _pieces(
+    rows: Iterable[Row | Span], start_us: int, end_us: int, precedence: Sequence[State]
+) -> Iterator[Span]:
+    """Between two neighbouring edges nothing changes; what holds there is kept as counts by place."""
+    edges: dict[int, list[tuple[Place, int]]] = {}
     for row in rows:
         first, last = max(row.start_us, start_us), min(row.end_us, end_us)
         if first < last:
-            edges.setdefault(first, []).append((1, row))
-            edges.setdefault(last, []).append((-1, row))
-    held: dict[tuple[int, str], int] = {}
+            place = (precedence.index(row.state), row.cause)
+            edges.setdefault(first, []).append((place, 1))
+            edges.setdefault(last, []).append((place, -1))
+    unseen = (precedence.index(State.UNKNOWN), "")
+    held: dict[Place, int] = {}
     before = start_us
     for edge in sorted({*edges, end_us}):
         if before < edge:
-            rank, cause = min(held, default=(len(PRECEDENCE) - 1, ""))
-            yield Span(before, edge, PRECEDENCE[rank], cause)
+            rank, cause = min(held, default=unseen)
+            yield Span(before, edge, precedence[rank], cause)
         _shift(held, edges.get(edge, []))
         before = edge
 
 
-def _shift(held: dict[tuple[int, str], int], changes: list[tuple[int, Row]]) -> None:
-    for step, row in changes:
-        place = (PRECEDENCE.index(row.state), row.cause)
+def _shift(held: dict[Place, int], changes: list[tuple[Place, int]]) -> None:
+    for place, step in changes:
         held[place] = held.get(place, 0) + step
         if held[place] == 0:
             del held[place]

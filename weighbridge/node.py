@@ -58,7 +58,7 @@ class NodeState:
     """`chains` by name, the newest last; `open` findings by `contract|code|device`.
 
     `lags_us` are wall clock less receipt of its latest reports. `last_received_us` and `last_sample_us` are None until
-    it has spoken.
+    it has spoken, and it is silent when it was not heard for `patience_us`.
     """
 
     node: str
@@ -66,7 +66,7 @@ class NodeState:
     agent_version: str = ""
     last_received_us: int | None = None
     last_sample_us: int | None = None
-    max_gap_us: int = 0
+    patience_us: int = 0
     silent: bool = False
     lags_us: list[int] = field(default_factory=list)
     chains: dict[str, ChainState] = field(default_factory=dict)
