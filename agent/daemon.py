@@ -152,7 +152,7 @@ class Agent:
         if self._spool is not None:
             await asyncio.to_thread(self._spool.close)
 
-    async def reschedule(self, schedule: Schedule) -> None:
+    def reschedule(self, schedule: Schedule) -> None:
         """Another pace, from the next sample on."""
         self.sampler.schedule = schedule
         if self._paced is not None:

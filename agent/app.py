@@ -1,0 +1,170 @@
+"""The composition of the daemon on a real node: the objects are built here and handed down."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from agent import control, exposition
+from agent.clock import SystemClock, boot_id
+from agent.config import Config, ConfigError
+from agent.daemon import Agent, Place
+from agent.enrolment import Identity, load
+from agent.host import Host, footprint
+from agent.kernel_log import KernelLog, XidMerger, addresses, to_event
+from agent.notify import Notifier
+from agent.sampler import Schedule
+from agent.source import Source
+from agent.transport import Transport
+from weighbridge.wire import Event
+
+log = logging.getLogger(__name__)
+
+ROOT = Path("/")
+CONTROL_SOCKET = "control.sock"
+
+
+def schedule_of(config: Config) -> Schedule:
+    """The pace that a configuration asks for."""
+    return Schedule(
+        interval_us=config.interval_ms * 1000,
+        slow_us=config.slow_interval_ms * 1000,
+        identity_us=config.identity_interval_ms * 1000,
+        samples=config.samples_per_report,
+    )
+
+
+def set_up_logging(level: str) -> None:
+    """To standard error, with the priorities that the journal understands; never a secret, a tenant or a report."""
+    logging.basicConfig(
+        level=level.upper(),
+        stream=sys.stderr,
+        format="%(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+
+
+class Daemon:
+    """The agent of one real node, from its state directory to its signals."""
+
+    def __init__(
+        self,
+        config: Config,
+        reload: Callable[[], Config],
+        source: Source,
+        environment: dict[str, str],
+    ) -> None:
+        self._config, self._reload, self._source = config, reload, source
+        self._identity: Identity = load(config.state_directory)
+        self._boot = boot_id(ROOT)
+        self._notifier = Notifier(environment)
+        self._kernel: KernelLog | None = None
+        if config.kernel_log == "on":
+            state = config.state_directory / "kernel_log.json"
+            self._kernel = KernelLog(config.kernel_log_path, state, self._boot)
+        self._merger = XidMerger()
+        self._said = ""
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT."""
+        transport = Transport(self._identity.url, self._identity.trust)
+        self._agent = Agent(
+            self._identity,
+            Place(
+                self._config.state_directory, self._config.spool_bytes, self._config.receipts_bytes
+            ),
+            self._source,
+            Host(ROOT, self._identity.salt),
+            SystemClock(),
+            self._boot,
+            schedule_of(self._config),
+            transport.post_reports,
+            self._events,
+            self._footprint,
+            self._alive,
+        )
+        stopped = self._watch_signals()
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(transport.close)
+            await self._open_doors(stack)
+            await self._run_until(stopped)
+            self._notifier.stopping()
+            await self._agent.stop("the service was told to stop")
+
+    async def _open_doors(self, stack: contextlib.AsyncExitStack) -> None:
+        """A door that does not open is said, and the agent goes on without it."""
+        path = self._config.runtime_directory / CONTROL_SOCKET
+        await _try_door(stack, str(path), lambda: control.serve(path, self._agent.handle))
+        listen = self._config.metrics_listen
+        if listen:
+            await _try_door(stack, listen, lambda: exposition.serve(listen, self._agent.facts))
+
+    async def _run_until(self, stopped: asyncio.Event) -> None:
+        tasks = [asyncio.ensure_future(self._agent.run()), asyncio.ensure_future(stopped.wait())]
+        if self._kernel is not None:
+            tasks.append(asyncio.ensure_future(self._kernel.follow()))
+        self._notifier.ready(self._agent.status)
+        done, running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    def _events(self) -> Sequence[Event]:
+        known = addresses(self._agent.sampler.devices)
+        found = [] if self._kernel is None else self._kernel.take()
+        kernel = [to_event(xid, known) for xid in found]
+        return self._merger.merge([*self._source.events(), *kernel])
+
+    def _footprint(self) -> dict[str, int]:
+        cost = footprint(ROOT, os.getpid())
+        return {"agent_cpu_microseconds": cost.cpu_us, "agent_pss_bytes": cost.pss_bytes}
+
+    def _alive(self) -> None:
+        self._notifier.alive()
+        if self._agent.status != self._said:
+            self._said = self._agent.status
+            self._notifier.status(self._said)
+
+    def _watch_signals(self) -> asyncio.Event:
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reread)
+        return stopped
+
+    def _reread(self) -> None:
+        """Pace and log level change at once; the rest at the next start."""
+        try:
+            fresh = self._reload()
+        except ConfigError as error:
+            log.error("the configuration is not reloaded: %s", error)
+            return
+        set_up_logging(fresh.log_level)
+        self._agent.reschedule(schedule_of(fresh))
+        paced = {"interval_ms", "slow_interval_ms", "identity_interval_ms", "samples_per_report"}
+        later = {
+            name
+            for name, value in fresh
+            if value != getattr(self._config, name) and name not in paced | {"log_level"}
+        }
+        log.info(
+            "configuration reloaded%s", f"; at the next start: {sorted(later)}" if later else ""
+        )
+
+
+async def _try_door(
+    stack: contextlib.AsyncExitStack, name: str, opening: Callable[[], Awaitable[asyncio.Server]]
+) -> None:
+    try:
+        server = await opening()
+    except OSError as error:
+        log.error("%s does not open: %s", name, error.strerror)
+        return
+    stack.callback(server.close)

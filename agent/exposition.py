@@ -1,0 +1,66 @@
+"""The agent's own state as Prometheus text, for this machine alone (127.0.0.1)."""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+
+from weighbridge.readings import UNITS
+
+_PREFIX = "weighbridge_agent_"
+_COUNTERS = frozenset(
+    {
+        "agent_cpu_microseconds",
+        "agent_failed_readings_count",
+        "agent_lost_drafts_count",
+        "spool_dropped_count",
+    }
+)
+_PATIENCE_S = 10.0
+
+
+def render(facts: Mapping[str, int]) -> str:
+    """Facts named with their units, in base units and by name."""
+    return "".join(_family(name, value) for name, value in sorted(facts.items()))
+
+
+def _family(fact: str, value: int) -> str:
+    stem, _, suffix = fact.removeprefix("agent_").rpartition("_")
+    unit = UNITS[suffix]
+    kind = "counter" if fact in _COUNTERS else "gauge"
+    name = _PREFIX + "_".join(
+        part for part in (stem, unit.base, "total" if kind == "counter" else "") if part
+    )
+    text = f"{stem.replace('_', ' ').capitalize()}."
+    scaled = (
+        value * unit.multiplier if unit.divisor == 1 else value * unit.multiplier / unit.divisor
+    )
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n{name} {scaled}\n"
+
+
+async def serve(listen: str, facts: Callable[[], Mapping[str, int]]) -> asyncio.Server:
+    """Answer `GET /metrics` until the server is closed."""
+    host, _, port = listen.rpartition(":")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(_response(head, facts))
+                await writer.drain()
+        except (TimeoutError, OSError, EOFError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.close()
+
+    return await asyncio.start_server(answer, host, int(port), limit=8192)
+
+
+def _response(head: bytes, facts: Callable[[], Mapping[str, int]]) -> bytes:
+    if re.match(rb"GET /metrics[ ?]", head):
+        status, body = "200 OK", render(facts()).encode()
+    else:
+        status, body = "404 Not Found", b"only /metrics\n"
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    ).encode() + body
