@@ -1,7 +1,7 @@
 """Append-only segment files: the one place where evidence bytes rest.
 
 A segment is `<first index, 16 digits>.seg`: 16 bytes of header (magic and first index), then rows. A
-row is the length of its leaf, the CRC-32 of the leaf (both u32, little-endian), and the leaf. Only the
+row is the length of its leaf, the CRC-32 of length and leaf (both u32, little-endian), and the leaf. Only the
 last segment grows.
 
 A row is acknowledged only after `fdatasync`, and the directory is synced when a file is made. After a
@@ -53,6 +53,12 @@ def write_all(descriptor: int, data: bytes, offset: int) -> None:
     while view:
         written = os.pwrite(descriptor, view, offset)
         view, offset = view[written:], offset + written
+
+
+def row_header(leaf: bytes) -> bytes:
+    """The CRC covers the length too, so that zeros, which a crash may leave, are no row."""
+    length = len(leaf)
+    return ROW.pack(length, zlib.crc32(leaf, zlib.crc32(length.to_bytes(4, "little"))))
 
 
 class Segment:
@@ -109,7 +115,7 @@ class Segment:
         offset = self.offsets[row] - base
         leaf = data[offset + ROW.size : self.offsets[row + 1] - base]
         header = data[offset : offset + ROW.size]
-        if header != ROW.pack(len(leaf), zlib.crc32(leaf)):
+        if header != row_header(leaf):
             raise CorruptStore(
                 f"{self.path}: offset {self.offsets[row]}: row does not match its CRC"
             )
@@ -208,7 +214,7 @@ class Segments:
         segment = self._live
         if segment is None or segment.end >= self._segment_bytes:
             segment = self._begin(self.size)
-        rows = b"".join(part for leaf in leaves for part in (self._row(leaf), leaf))
+        rows = b"".join(part for leaf in leaves for part in (row_header(leaf), leaf))
         try:
             write_all(segment.descriptor, rows, segment.end)
             os.fdatasync(segment.descriptor)
@@ -220,10 +226,6 @@ class Segments:
             end += ROW.size + len(leaf)
             segment.offsets.append(end)
         self.size += len(leaves)
-
-    @staticmethod
-    def _row(leaf: bytes) -> bytes:
-        return ROW.pack(len(leaf), zlib.crc32(leaf))
 
     def _begin(self, first: int) -> Segment:
         """A new segment, durable by name and header before any row is written into it."""

@@ -200,7 +200,7 @@ class Serving:
         return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
 
     def request(
-        self, method: str, path: str, content: bytes | None = None, **headers: str
+        self, method: str, path: str, content: bytes | None = None, /, **headers: str
     ) -> Answered:
         connection = self.connect()
         try:
@@ -211,7 +211,7 @@ class Serving:
             connection.close()
 
     def get(self, path: str, **headers: str) -> Answered:
-        return self.request("GET", path, **headers)
+        return self.request("GET", path, None, **headers)
 
     def report(self, *envelopes: bytes, **headers: str) -> Answered:
         return self.request(

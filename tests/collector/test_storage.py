@@ -1,0 +1,341 @@
+"""What every store promises, whatever holds it."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.storage import (
+    Accepted,
+    ChainKey,
+    CorruptStore,
+    Indexed,
+    StorageError,
+    Store,
+    StoreInfo,
+    StoreInUse,
+    WrongVersion,
+    open_store,
+)
+from collector.storage.embedded import EmbeddedLog, create_store, open_embedded, read_info
+from tests.collector.building import Agent
+from weighbridge.checks import Severity, Verdict
+from weighbridge.evidence import EntryKind, Tick, payload_type
+from weighbridge.ledger import Finding, Row, State
+from weighbridge.signing import Signer, generate_private_key
+from weighbridge.wire import encode
+
+INFO = StoreInfo("weighbridge/test", simulation=False)
+SIGNER = Signer(generate_private_key())
+Reopen = Callable[[], Store]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    create_store(tmp_path / "store", INFO)
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def reopen(directory: Path) -> Iterator[Reopen]:
+    """Opens the store, closing the one before."""
+    current: list[Store] = []
+
+    def open_again() -> Store:
+        if current:
+            current.pop().close()
+        current.append(open_embedded(directory, segment_bytes=4096))
+        return current[0]
+
+    yield open_again
+    if current:
+        current.pop().close()
+
+
+def tick(wall_us: int) -> bytes:
+    return SIGNER.seal(payload_type(EntryKind.TICK), encode(Tick(wall_us=wall_us)))
+
+
+def recursive_root(leaves: list[bytes]) -> bytes:
+    """RFC 9162 section 2.1.1, word by word."""
+    if not leaves:
+        return hashlib.sha256(b"").digest()
+    if len(leaves) == 1:
+        return hashlib.sha256(b"\x00" + leaves[0]).digest()
+    half = 1
+    while half * 2 < len(leaves):
+        half *= 2
+    left, right = recursive_root(leaves[:half]), recursive_root(leaves[half:])
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def test_what_is_appended_is_read_back_over_segments_and_restarts(reopen: Reopen) -> None:
+    store = reopen()
+    leaves = [tick(number) for number in range(60)]
+    for start in range(0, 60, 7):
+        assert store.log.append(leaves[start : start + 7]) == start
+    assert list(store.log.leaves(0, 100)) == leaves
+    store = reopen()
+    assert store.log.size == 60
+    assert list(store.log.leaves(13, 30)) == leaves[13:43]
+    assert list(store.log.leaves(60, 5)) == []
+    assert [entry.index for entry in store.log.read(58, 9)] == [58, 59]
+
+
+def test_the_root_is_that_of_rfc_9162_after_any_restart(reopen: Reopen) -> None:
+    leaves: list[bytes] = []
+    for count in (1, 2, 5, 9, 20):
+        store = reopen()
+        fresh = [tick(len(leaves) + number) for number in range(count)]
+        store.log.append(fresh)
+        leaves += fresh
+        assert store.log.root() == recursive_root(leaves)
+    assert reopen().log.root() == recursive_root(leaves)
+
+
+def test_a_missing_or_short_tree_is_made_again_from_the_segments(directory: Path) -> None:
+    store = open_embedded(directory, segment_bytes=4096)
+    leaves = [tick(number) for number in range(50)]
+    store.log.append(leaves)
+    store.log.append(leaves)
+    store.close()
+    tree = directory / "evidence" / "tree"
+    for damage in (tree.unlink, lambda: tree.write_bytes(tree.read_bytes()[:1000])):
+        damage()
+        with_tree = open_embedded(directory, segment_bytes=4096)
+        assert with_tree.log.root() == recursive_root(leaves + leaves)
+        with_tree.close()
+
+
+def test_an_index_that_is_missing_answers_as_before(directory: Path) -> None:
+    store = open_embedded(directory)
+    agent = Agent("n1", gpus=1)
+    chain = ChainKey(agent.signer.key_id, agent.chain, "node")
+    envelopes = [agent.next() for _ in range(3)]
+    store.log.append([tick(5), envelopes[0], tick(9), *envelopes[1:]])
+    store.close()
+    (directory / "index.sqlite").unlink()
+    store = open_embedded(directory)
+    last, first = store.index.last(chain), store.index.find(chain, 0)
+    assert last is not None
+    assert first is not None
+    assert (last.seq, last.payload_hash, last.index, last.received_us) == (2, agent.prev, 4, 9)
+    assert (first.index, first.received_us) == (1, 5)
+    assert store.index.find(chain, 3) is None
+    assert store.index.find(ChainKey("k", "c", "s"), 0) is None
+    store.close()
+
+
+def test_what_was_recorded_is_found_before_and_after_it_is_written(reopen: Reopen) -> None:
+    store = reopen()
+    store.log.append([tick(0), tick(1)])
+    chain = ChainKey("key", "chain", "node")
+    accepted = Accepted(7, "ab" * 32, 1, 99)
+    store.index.record([Indexed(0, EntryKind.KEY), Indexed(1, EntryKind.REPORT, chain, accepted)])
+    for _ in range(2):
+        assert store.index.last(chain) == accepted
+        assert store.index.find(chain, 7) == accepted
+        assert store.index.of_kinds({EntryKind.KEY}) == [0]
+        assert store.index.of_kinds({EntryKind.CLAIM}) == []
+        store.index.flush()
+    assert reopen().index.last(chain) == accepted
+
+
+def test_an_index_that_knows_more_than_the_log_is_an_error(directory: Path) -> None:
+    store = open_embedded(directory)
+    store.log.append([tick(0), tick(1)])
+    store.index.record([Indexed(0, EntryKind.TICK), Indexed(1, EntryKind.TICK)])
+    store.close()
+    for file in (directory / "evidence" / "segments").iterdir():
+        file.unlink()
+    (directory / "evidence" / "tree").unlink()
+    with pytest.raises(CorruptStore, match="index knows 2 entries, the segments hold 0"):
+        open_embedded(directory)
+
+
+def segment_files(directory: Path) -> list[Path]:
+    return sorted((directory / "evidence" / "segments").glob("*.seg"))
+
+
+@pytest.mark.parametrize("torn", [b"\x07", b"\xff\x00\x00\x00\x00\x00\x00\x00abc", bytes(300)])
+def test_a_torn_tail_is_cut_and_reported(
+    directory: Path, torn: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_embedded(directory)
+    leaves = [tick(number) for number in range(3)]
+    store.log.append(leaves)
+    store.close()
+    with segment_files(directory)[-1].open("ab") as file:
+        file.write(torn)
+    store = open_embedded(directory)
+    assert f"cut a torn tail of {len(torn)} bytes" in caplog.text
+    assert list(store.log.leaves(0, 9)) == leaves
+    store.log.append([tick(3)])
+    store.close()
+    store = open_embedded(directory)
+    assert list(store.log.leaves(3, 9)) == [tick(3)]
+    store.close()
+
+
+def test_a_segment_that_was_never_begun_is_removed(directory: Path) -> None:
+    store = open_embedded(directory, segment_bytes=64)
+    store.log.append([tick(0)])
+    store.close()
+    (directory / "evidence" / "segments" / f"{1:016d}.seg").write_bytes(b"WB")
+    store = open_embedded(directory, segment_bytes=64)
+    store.log.append([tick(1)])
+    assert list(store.log.leaves(0, 9)) == [tick(0), tick(1)]
+    store.close()
+
+
+def flip(file: Path, offset: int) -> None:
+    data = bytearray(file.read_bytes())
+    data[offset] ^= 1
+    file.write_bytes(data)
+
+
+def test_damage_to_what_was_acknowledged_is_an_error_that_names_file_and_offset(
+    directory: Path,
+) -> None:
+    store = open_embedded(directory)
+    store.log.append([tick(number) for number in range(3)])
+    store.close()
+    file = segment_files(directory)[-1]
+    flip(file, 40)
+    with pytest.raises(CorruptStore, match=rf"{file.name}: offset 16: row 0 was acknowledged"):
+        open_embedded(directory)
+
+
+def test_damage_in_a_sealed_segment_is_an_error_when_it_is_read(directory: Path) -> None:
+    store = open_embedded(directory, segment_bytes=64)
+    for number in range(3):
+        store.log.append([tick(number)])
+    store.index.record([Indexed(number, EntryKind.TICK) for number in range(3)])
+    store.close()
+    file = segment_files(directory)[0]
+    flip(file, 40)
+    store = open_embedded(directory, segment_bytes=64)
+    with pytest.raises(CorruptStore, match=rf"{file.name}: offset 16: row does not match"):
+        list(store.log.leaves(0, 3))
+    assert list(store.log.leaves(1, 2)) == [tick(1), tick(2)]
+    store.close()
+
+
+def test_a_store_is_open_once(directory: Path) -> None:
+    store = open_embedded(directory)
+    with pytest.raises(StoreInUse):
+        open_embedded(directory)
+    store.close()
+    open_embedded(directory).close()
+
+
+def test_an_older_store_is_migrated_on_opening(directory: Path) -> None:
+    (directory / "store.json").write_text('{"origin":"weighbridge/old","version":0}')
+    store = open_embedded(directory)
+    assert store.info == StoreInfo("weighbridge/old", simulation=False)
+    store.close()
+    assert '"version": 1' in (directory / "store.json").read_text()
+    assert read_info(directory) == StoreInfo("weighbridge/old", simulation=False)
+
+
+def test_a_newer_store_is_refused(directory: Path) -> None:
+    (directory / "store.json").write_text('{"origin":"x","simulation":false,"version":2}')
+    with pytest.raises(WrongVersion, match="version 2; this program knows up to 1"):
+        open_embedded(directory)
+
+
+def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="holds no store"):
+        open_store(f"embedded:{tmp_path}")
+    with pytest.raises(StorageError, match="expected embedded:DIRECTORY"):
+        open_store("postgresql://somewhere")
+
+
+def row(start_us: int, end_us: int, state: State, recorded_us: int, node: str = "n1") -> Row:
+    return Row("lease", node, 0, "GPU-1", "chain", start_us, end_us, state, "", recorded_us)
+
+
+def test_rows_are_bitemporal(reopen: Reopen) -> None:
+    ledger = reopen().ledger
+    first, other = row(0, 10, State.UP, 100), row(20, 30, State.UP, 100, "n2")
+    ledger.write([first, other], [], 1, {})
+    longer = row(0, 15, State.DOWN, 200)
+    ledger.write([longer], [], 2, {})
+    assert ledger.rows("lease", 0, 100) == [longer, other]
+    assert ledger.rows("lease", 0, 100, as_of_us=199) == [first, other]
+    assert ledger.rows("lease", 0, 100, as_of_us=200) == [longer, other]
+    assert ledger.rows("lease", 0, 100, as_of_us=99) == []
+    assert ledger.rows("lease", 15, 20) == []
+    assert ledger.rows("lease", 14, 20) == [longer]
+    assert ledger.rows("lease", 0, 100, node="n2") == [other]
+    assert ledger.rows("other", 0, 100) == []
+
+
+def finding(code: str, since_us: int, until_us: int | None) -> Finding:
+    return Finding(
+        "lease", "n1", "", code, Severity.ERROR, Verdict.BREACHED, "E0", "8", "7", "provider",
+        since_us, until_us,
+    )  # fmt: skip
+
+
+def test_the_newest_word_on_a_finding_stands(reopen: Reopen) -> None:
+    ledger = reopen().ledger
+    ledger.write([], [finding("a", 0, None), finding("b", 0, None)], 1, {})
+    ledger.write([], [finding("a", 0, 5), finding("a", 9, None)], 2, {})
+    page = ledger.findings()
+    assert page.findings == [finding("a", 0, 5), finding("b", 0, None), finding("a", 9, None)]
+    assert page.after is None
+    opened = ledger.findings("lease", open_only=True).findings
+    assert opened == [finding("b", 0, None), finding("a", 9, None)]
+    assert ledger.findings("other").findings == []
+
+
+def test_findings_come_in_pages(reopen: Reopen) -> None:
+    ledger = reopen().ledger
+    written = [finding("a", number, None) for number in range(5)]
+    ledger.write([], written, 1, {})
+    found: list[Finding] = []
+    after = None
+    for _ in range(3):
+        page = ledger.findings(after=after, limit=2)
+        found += page.findings
+        after = page.after
+    assert found == written
+    assert after is None
+
+
+def test_folded_and_snapshots_are_of_one_transaction_and_outlive_a_restart(
+    reopen: Reopen,
+) -> None:
+    store = reopen()
+    assert store.ledger.folded() == 0
+    store.ledger.write([], [], 5, {"judge": b"1", "registry": b"2"})
+    store.ledger.write([], [], 6, {"judge": b"3"})
+    ledger = reopen().ledger
+    assert ledger.folded() == 6
+    assert ledger.snapshots() == {"judge": b"3", "registry": b"2"}
+
+
+@given(st.lists(st.lists(st.binary(max_size=600), min_size=1, max_size=6), max_size=12))
+def test_any_bytes_in_any_groups_come_back_exactly(
+    tmp_path_factory: pytest.TempPathFactory, groups: list[list[bytes]]
+) -> None:
+    directory = tmp_path_factory.mktemp("log")
+    (directory / "segments").mkdir()
+    log = EmbeddedLog(directory, 1000, _descriptor(directory))
+    for group in groups:
+        log.append(group)
+    log.close()
+    log = EmbeddedLog(directory, 1000, _descriptor(directory))
+    leaves = [leaf for group in groups for leaf in group]
+    assert list(log.leaves(0, len(leaves) + 1)) == leaves
+    assert log.root() == recursive_root(leaves)
+    log.close()
+
+
+def _descriptor(directory: Path) -> int:
+    return os.open(directory / "lock", os.O_RDWR | os.O_CREAT)
