@@ -18,6 +18,7 @@ from weighbridge.ledger import Finding
 from weighbridge.metrics import EXPORTED, ExportedReading, Metric
 from weighbridge.node import NodeState
 from weighbridge.view import View
+from weighbridge.wire import DeviceState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_LINES = 8_000
@@ -158,7 +159,8 @@ def _by_node(keys: Iterable[Key]) -> dict[str, list[Key]]:
 
 
 def _finding(finding: Finding) -> tuple[str, ...]:
-    return (finding.contract, finding.node, finding.device, finding.code, finding.severity)
+    subject = (finding.contract, finding.node, finding.device)
+    return (*subject, finding.code, finding.severity, finding.verdict)
 
 
 def _node(families: Families, state: NodeState) -> None:
@@ -201,12 +203,14 @@ def _identity(families: Families, key: Key, view: View) -> None:
 
 def _readings(families: Families, view: View, labels: Mapping[str, str]) -> None:
     """Column by column, as the newest sample of each tier lies in memory. `labels` are the label blocks by GPU."""
-    for uuid in labels:
+    for uuid, block in labels.items():
         device = view.devices.get(uuid)
-        for name, value in device.identity.readings.items() if device is not None else ():
+        if device is None or device.state is not DeviceState.OK:
+            continue
+        for name, value in device.identity.readings.items():
             exported = EXPORTED.get(name)
             if exported is not None and isinstance(value, int):
-                _reading(families, exported, labels[uuid], value)
+                _reading(families, exported, block, value)
     for columns in view.tiers.values():
         for name, row in columns.rows.items():
             exported = EXPORTED.get(name)

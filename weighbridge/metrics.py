@@ -87,12 +87,13 @@ CONTRACT_NODE_INFO = _gauge(
 )
 FINDING_ACTIVE = _gauge(
     "finding_active",
-    "1 for each open finding; uuid is empty where it is about a node, node where about a contract.",
+    "1 for each open finding, verdict unknown where nobody could see; uuid is empty for a node, node for a contract.",
     "contract",
     "node",
     "uuid",
     "check",
     "severity",
+    "verdict",
 )
 NODE_LAST_REPORT = _gauge(
     "node_last_report_timestamp_seconds", "When the collector last received a report.", "node"
@@ -125,7 +126,11 @@ GPU_STATE = _gauge(
     "state",
 )
 GPU_XID_ERRORS = _counter(
-    "gpu_xid_errors_total", "XID errors since the node was enrolled.", "node", "uuid", "xid"
+    "gpu_xid_errors_total",
+    "XID errors since the node's boot, or the GPU's reset or return.",
+    "node",
+    "uuid",
+    "xid",
 )
 GPU_CLOCKS_EVENT = _counter(
     "gpu_clocks_event_seconds_total",

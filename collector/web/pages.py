@@ -115,7 +115,7 @@ class Pages:
             open=len(found),
             nodes=nodes,
             states=states.most_common(),
-            picture=self._picture(rows, part.items),
+            picture=timeline.by_node(rows, part.items, self._fleet.now_us),
             next=_next(part),
         )
 
@@ -128,16 +128,13 @@ class Pages:
         for contract in shown["contracts"]:
             rows += await self._rows(contract, name)
         lanes = [gpu["gpu"] for gpu in shown["gpus"]]
-        picture = timeline.picture(rows, lambda row: row.device, lanes, self._fleet.now_us)
+        picture = timeline.by_device(rows, lanes, self._fleet.now_us)
         return self._render("node.html", node=shown, found=shown["findings"], picture=picture)
 
     async def style(self, request: web.Request) -> web.Response:
         del request
         headers = {"Content-Type": "text/css; charset=utf-8", "Cache-Control": "max-age=300"}
         return web.Response(body=self._style, headers=headers)
-
-    def _picture(self, rows: list[Row], nodes: Any) -> dict[str, Any]:
-        return timeline.picture(rows, lambda row: row.node, nodes, self._fleet.now_us)
 
     async def _rows(self, contract: str, node: str | None) -> list[Row]:
         end_us = self._fleet.now_us

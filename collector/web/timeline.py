@@ -1,11 +1,11 @@
 """The picture of a ledger: lanes of coloured bars over time, as coordinates for an SVG. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from collector.spelling import span, utc
-from weighbridge.ledger import Row, Span, State, timeline
+from weighbridge.ledger import PRECEDENCE, TOGETHER, Row, Span, State, by_slot, timeline
 
 WIDTH, LEFT, LANE = 1000, 190, 20
 MINUTE_US = 60_000_000
@@ -32,31 +32,49 @@ class Lane:
     bars: Sequence[Bar]
 
 
-def window(rows: Sequence[Row], end_us: int) -> tuple[int, int]:
-    """The shortest of WINDOWS_US before `end_us` that shows every row, or else the longest."""
+def window(rows: Sequence[Row], end_us: int) -> int:
+    """Start of the shortest of WINDOWS_US before `end_us` that shows every row, or else of the longest."""
     first = min((row.start_us for row in rows), default=end_us)
     length = next((size for size in WINDOWS_US if end_us - size <= first), WINDOWS_US[-1])
-    return max(end_us - length, 0), end_us
+    return max(end_us - length, 0)
 
 
-def picture(
-    rows: Sequence[Row], lane_of: Callable[[Row], str], names: Iterable[str], end_us: int
-) -> dict[str, Any]:
-    """Lanes `names` up to `end_us`. Rows that share a lane are shown by `weighbridge.ledger.PRECEDENCE`."""
-    start_us, end_us = window(rows, end_us)
-    by_lane: dict[str, list[Row]] = {name: [] for name in names}
+def by_node(rows: Sequence[Row], names: Iterable[str], end_us: int) -> dict[str, Any]:
+    """A lane for each node: as good as the worst of its slots."""
+    start_us = window(rows, end_us)
+    lanes: dict[str, list[Row | Span]] = {name: [] for name in names}
+    for (node, _), slot in by_slot(rows).items():
+        if node in lanes:
+            lanes[node] += timeline(slot, start_us, end_us)
+    return _picture(lanes, start_us, end_us, TOGETHER)
+
+
+def by_device(rows: Sequence[Row], uuids: Iterable[str], end_us: int) -> dict[str, Any]:
+    """A lane for each GPU, over all contracts that judge it."""
+    start_us = window(rows, end_us)
+    lanes: dict[str, list[Row | Span]] = {uuid: [] for uuid in uuids}
     for row in rows:
-        by_lane.get(lane_of(row), []).append(row)
-    lanes = [
-        Lane(_short(name), place * LANE, _bars(timeline(found, start_us, end_us), start_us, end_us))
-        for place, (name, found) in enumerate(by_lane.items())
+        if row.device in lanes:
+            lanes[row.device].append(row)
+    return _picture(lanes, start_us, end_us, PRECEDENCE)
+
+
+def _picture(
+    lanes: Mapping[str, Sequence[Row | Span]],
+    start_us: int,
+    end_us: int,
+    precedence: Sequence[State],
+) -> dict[str, Any]:
+    drawn = [
+        Lane(_short(name), place * LANE, _bars(found, start_us, end_us, precedence))
+        for place, (name, found) in enumerate(lanes.items())
     ]
     return {
-        "lanes": lanes,
+        "lanes": drawn,
         "marks": _marks(start_us, end_us),
         "width": WIDTH,
         "left": LEFT,
-        "height": len(lanes) * LANE + 16,
+        "height": len(drawn) * LANE + 16,
         "span": span(end_us - start_us),
     }
 
@@ -65,8 +83,11 @@ def _short(name: str) -> str:
     return name if len(name) <= 26 else f"{name[:12]}…{name[-13:]}"
 
 
-def _bars(spans: Iterable[Span], start_us: int, end_us: int) -> list[Bar]:
-    return [_bar(span, start_us, end_us) for span in spans if span.state is not State.UNKNOWN]
+def _bars(
+    found: Sequence[Row | Span], start_us: int, end_us: int, precedence: Sequence[State]
+) -> list[Bar]:
+    spans = timeline(found, start_us, end_us, precedence)
+    return [_bar(part, start_us, end_us) for part in spans if part.state is not State.UNKNOWN]
 
 
 def _bar(part: Span, start_us: int, end_us: int) -> Bar:

@@ -1,10 +1,12 @@
 """The table of exported metrics keeps Prometheus' conventions."""
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 
-from weighbridge.metrics import EXPORTED, GPU_CLOCKS_EVENT, METRICS, Metric, Type
+from weighbridge.metrics import EXPORTED, GPU_CLOCKS_EVENT, METRICS, Metric, Type, document
 from weighbridge.readings import READINGS, Kind, Reading, Scope, Tier
 
 each_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
@@ -64,3 +66,10 @@ def test_time_held_down_is_one_family_by_reason() -> None:
     assert exported.metric is GPU_CLOCKS_EVENT
     assert exported.labels == ("hw_thermal",)
     assert exported.scale(1_500_000) == 1.5
+
+
+def test_the_page_of_metrics_is_generated_from_the_table() -> None:
+    page = Path(__file__).parents[2] / "docs" / "metrics.md"
+    if "WEIGHBRIDGE_WRITE_GOLDEN" in os.environ:
+        page.write_text(document(), encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == document()

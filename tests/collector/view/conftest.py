@@ -1,0 +1,192 @@
+"""A scripted fleet: every state that a GPU or a node can be in, in memory, read as the pages read the real one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import pytest
+
+from collector.driver import Counts
+from weighbridge.checks import Severity, Verdict
+from weighbridge.contract import Contract, load
+from weighbridge.ledger import Finding, Row, State
+from weighbridge.node import ChainState, NodeState, Segment, Track
+from weighbridge.view import Columns, DeviceView, View
+from weighbridge.wire import DeviceState, Facts, Reason
+
+NOW_US = 1_790_000_000_000_000
+HOUR_US = 3_600_000_000
+
+CONTRACT = """\
+contract_id: {name}
+effective: 2026-09-01T00:00:00Z
+time_zone: UTC
+currency: USD
+parties: [{{id: P, name: "{provider}", role: provider}}, {{id: L, name: Lessee & Sons, role: lessee}}]
+term: {{from: 2026-09-01T00:00:00Z, to: 2027-09-01T00:00:00Z}}
+resources:
+  - {{id: cards, accelerator: {{sku: H100-SXM-80GB}}, per_node: {per_node}, nodes: {nodes}}}
+availability:
+  - {{id: nodes-up, unit: node, target: "0.995"}}
+unknown: {{policy: hold}}
+"""
+
+
+def contract(name: str, nodes: int, per_node: int, provider: str = "Provider") -> Contract:
+    return load(CONTRACT.format(name=name, nodes=nodes, per_node=per_node, provider=provider))
+
+
+def gpu(uuid: str, state: DeviceState = DeviceState.OK, **xids: int) -> DeviceView:
+    identity = Facts(
+        readings={
+            "name": 'NVIDIA H100 "80GB"\\HBM3',
+            "serial": "165",
+            "pci_bus_id": "00000000:1B:00.0",
+            "vbios_version": "96.00",
+            "memory_total_bytes": 85_520_809_984,
+            "ecc_mode_code": 1,
+        },
+        unavailable={"mig_mode_code": Reason.NOT_SUPPORTED},
+    )
+    counted = {int(code.removeprefix("xid")): count for code, count in xids.items()}
+    return DeviceView(uuid, None, state, identity, counted)
+
+
+def columns(devices: list[str], **rows: list[int | None]) -> Columns:
+    reasons = {
+        name: {
+            device: Reason.GPU_IS_LOST
+            for device, value in zip(devices, row, strict=True)
+            if value is None
+        }
+        for name, row in rows.items()
+    }
+    return Columns(NOW_US, devices, rows, reasons)
+
+
+def node(
+    name: str,
+    devices: Sequence[DeviceView],
+    tiers: Mapping[str, Columns],
+    states: Mapping[str, Sequence[tuple[str, State]]],
+    *,
+    silent: bool = False,
+) -> NodeState:
+    """`states` are the slots of each contract: what fills them, and how they are judged."""
+    chain = ChainState(f"{name}-chain/node")
+    chain.boot = f"{name}-boot"
+    chain.view = View({device.uuid: device for device in devices}, dict(tiers))
+    for owner, slots in states.items():
+        segments = [Segment(NOW_US - HOUR_US, state, "") for _, state in slots]
+        chain.tracks[owner] = Track(1, [uuid for uuid, _ in slots], segments)
+    made = NodeState(name, agent_version="0.1.0", silent=silent, chains={chain.name: chain})
+    made.last_received_us = NOW_US - (900_000_000 if silent else 2_500_000)
+    made.last_sample_us = made.last_received_us - 100_000
+    made.lags_us = [-250_000]
+    return made
+
+
+def finding(owner: str, where: str, device: str, code: str, **more: str) -> Finding:
+    return Finding(
+        owner,
+        where,
+        device,
+        code,
+        Severity(more.get("severity", "error")),
+        Verdict(more.get("verdict", "breached")),
+        "E0",
+        more.get("expected", "what was promised"),
+        more.get("observed", "something else"),
+        "provider",
+        NOW_US - HOUR_US,
+        None,
+    )
+
+
+@dataclass
+class ScriptedFleet:
+    """`collector.driver.Fleet` from what the test says."""
+
+    now_us: int = NOW_US
+    contracts: dict[str, Contract] = field(default_factory=dict)
+    nodes: dict[str, NodeState] = field(default_factory=dict)
+    claimed: dict[str, dict[str, frozenset[str] | None]] = field(default_factory=dict)
+    found: list[Finding] = field(default_factory=list)
+    counted: dict[str, Counts] = field(default_factory=dict)
+    bounds: dict[str, tuple[Fraction, Fraction]] = field(default_factory=dict)
+    spent: dict[str, dict[str, int]] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+
+    def claims(self, contract: str) -> Mapping[str, frozenset[str] | None]:
+        return self.claimed.get(contract, {})
+
+    def findings(self, contract: str | None = None) -> Sequence[Finding]:
+        return [row for row in self.found if contract in (None, row.contract)]
+
+    def counts(self, contract: str) -> Counts:
+        return self.counted[contract]
+
+    def seconds(self, contract: str) -> Mapping[str, Mapping[str, int]]:
+        return {"nodes-up": self.spent[contract]}
+
+    def availability(self, contract: str) -> Mapping[str, tuple[Fraction, Fraction]]:
+        return {"nodes-up": self.bounds[contract]}
+
+    def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
+        return [row for row in self.rows if row.contract == contract and node in (None, row.node)]
+
+
+@pytest.fixture
+def fleet() -> ScriptedFleet:
+    """Contract alpha: a healthy, a lost and a never seen GPU on a1, a silent a2. Contract beta: never reported."""
+    made = ScriptedFleet()
+    made.contracts = {
+        "alpha": contract("alpha", 2, 3, provider="<script>alert(1)</script>"),
+        "beta": contract("beta", 1, 8),
+    }
+    tiers = {
+        "fast": columns(
+            ["GPU-1", "GPU-2"],
+            power_draw_milliwatts=[699_500, None],
+            sm_clock_megahertz=[1980, None],
+            memory_used_bytes=[0, None],
+            energy_millijoules=[1_234_567, None],
+            clocks_event_hw_thermal_microseconds=[1_500_000, None],
+            clocks_event_sw_power_cap_microseconds=[0, None],
+            clocks_event_reasons_flags=[4, None],
+        ),
+        "slow": columns(["GPU-1", "GPU-2"], performance_state_code=[0, None]),
+    }
+    up, down = State.UP, State.DOWN
+    made.nodes = {
+        "a1": node(
+            "a1",
+            [gpu("GPU-1", xid31=2), gpu("GPU-2", DeviceState.LOST, xid79=1)],
+            tiers,
+            {"alpha": [("GPU-1", up), ("GPU-2", down), ("", down)]},
+        ),
+        "a2": node(
+            "a2",
+            [gpu("GPU-3")],
+            {"fast": columns(["GPU-3"], power_draw_milliwatts=[70_000])},
+            {"alpha": [("GPU-3", up)]},
+            silent=True,
+        ),
+    }
+    made.claimed = {"alpha": {"a1": None, "a2": frozenset({"GPU-3", "GPU-4"})}, "beta": {}}
+    made.found = [
+        finding("alpha", "a1", "GPU-2", "gpu_lost", observed="<b>lost</b>"),
+        finding("alpha", "a2", "", "node_silent"),
+        finding("alpha", "a1", "GPU-1", "mig_on", severity="info", verdict="unknown"),
+        finding("beta", "", "", "never_reported"),
+    ]
+    made.counted = {"alpha": Counts(6, 2, 1, 1), "beta": Counts(8, 0, 0, 0)}
+    made.bounds = {
+        "alpha": (Fraction(1, 2), Fraction(719, 720)),
+        "beta": (Fraction(0), Fraction(1)),
+    }
+    made.spent = {
+        "alpha": {"met": 3600, "breached": 5, "unknown": 3595, "excluded": 0},
+        "beta": {"met": 0, "breached": 0, "unknown": 7200, "excluded": 0},
+    }
+    return made
