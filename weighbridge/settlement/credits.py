@@ -242,10 +242,10 @@ def _per_event(credit: PerEvent, facts: Facts) -> Earned:
     counted = [incident for incident in facts.incidents if incident.counted]
     longer = [incident for incident in counted if _is_long(credit, incident)]
     many = credit.more_than_events is not None and len(counted) > credit.more_than_events
-    trigger = "duration" if longer else "event_count" if many else "none"
-    times = len(longer) if credit.each and longer else int(trigger != "none")
+    times = len(longer) if credit.each and longer else int(bool(longer) or many)
+    trigger: dict[str, Fact] = {"trigger": "duration" if longer else "event_count"} if times else {}
     exact = Fraction(credit.amount) * credit.quantity * times
-    return Earned(trigger != "none", exact, facts={"trigger": trigger})
+    return Earned(times > 0, exact, facts=trigger)
 
 
 def _is_long(credit: PerEvent, incident: Incident) -> bool:

@@ -119,10 +119,10 @@ def _pieces(span: Span, covered: Intervals) -> Iterable[Span]:
 
 
 def corrected(span: Span, max_abs_skew_s: int) -> Span:
-    """A span in the agent's time, moved to reference time; beyond the bound the clock proves nothing: unknown."""
+    """A span in the agent's time, moved to reference time; beyond the bound it stays, and is unknown."""
     if span.ahead_s == 0:
         return span
+    if abs(span.ahead_s) > max_abs_skew_s:
+        return replace(span, state=State.UNKNOWN, cause="clock")
     start, end = span.start_s - span.ahead_s, span.end_s - span.ahead_s
-    if abs(span.ahead_s) <= max_abs_skew_s:
-        return replace(span, start_s=start, end_s=end, ahead_s=0)
-    return replace(span, start_s=start, end_s=end, state=State.UNKNOWN, cause="clock")
+    return replace(span, start_s=start, end_s=end, ahead_s=0)

@@ -1,0 +1,969 @@
+"""Every worked case of a file in the format `compute-lease-sla-cases/1`, through the contract model and the settlement.
+
+The file is the committed copy, or the one that WEIGHBRIDGE_SLA_CASES names. Terms and timeline are translated by what
+they mean: terms become a contract file that is loaded, the timeline a record that is settled. No case is known by
+its id.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from weighbridge.contract import Contract, load
+from weighbridge.contract.chain import mismatches
+from weighbridge.contract.money import AnomalyHours, LostWork, MaintenanceCount
+from weighbridge.ledger import State
+from weighbridge.settlement.availability import measure
+from weighbridge.settlement.capacity import coverage, metered, shortfall
+from weighbridge.settlement.compensation import anomaly, excess_maintenance, lost_work
+from weighbridge.settlement.credits import Earned, Facts, capped, earn, line
+from weighbridge.settlement.damages import days_late, earn_damages
+from weighbridge.settlement.intervals import Intervals, subtraction, union
+from weighbridge.settlement.maintenance import admitted
+from weighbridge.settlement.money import fraction_text, rounded, share_text
+from weighbridge.settlement.periods import (
+    Period,
+    calendar_month,
+    calendar_year,
+    contract_month,
+    instant_text,
+    local_date,
+)
+from weighbridge.settlement.probes import Samples, tally
+from weighbridge.settlement.record import Claim, Event, Record, Span, Window
+from weighbridge.settlement.repair import ENDS, STARTS
+from weighbridge.settlement.rolling import Rolling
+from weighbridge.settlement.settle import Result, Settlement, settle
+from weighbridge.settlement.stacking import Remedy, stack
+
+COMMITTED = Path(__file__).parent / "data" / "sla_cases.json"
+CASES = json.loads(Path(os.environ.get("WEIGHBRIDGE_SLA_CASES", COMMITTED)).read_text())["cases"]
+
+Json = dict[str, Any]
+TERM = {"from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}
+LONG_AFTER_S = 4_000_000_000
+DENOMINATORS = {
+    "period": "period",
+    "period_minus_excluded": "period_minus_excluded",
+    "service": "service_time",
+}
+EVENT_KINDS = {
+    "detected": "fault_detected",
+    "confirmed": "fault_confirmed",
+    "reported": "fault_reported",
+}
+NOTHING_PROMISED = "0.000001"
+UNCAPPED = "1000000000000"
+
+
+# --- time and units
+
+
+def instant(text: str) -> int:
+    return int(datetime.fromisoformat(text).astimezone(UTC).timestamp())
+
+
+def units_of(terms: Json) -> list[str]:
+    units = terms.get("units", ["unit"])
+    if isinstance(units, list):
+        return units
+    numbers = range(units["first"], units["first"] + units["count"])
+    return [f"{units['prefix']}{number:0{units.get('width', 1)}}" for number in numbers]
+
+
+def service_of(terms: Json) -> tuple[int, int] | None:
+    service = terms.get("service") or {}
+    start = service.get("from") or terms.get("service_from")
+    end = service.get("to") or terms.get("service_to")
+    if start is None and end is None:
+        return None
+    return (instant(start or TERM["from"]), instant(end or TERM["to"]))
+
+
+def periods_of(terms: Json) -> list[Period]:
+    zone, kind = terms["time_zone"], terms.get("period", {}).get("kind", "calendar_month")
+    term = service_of(terms) or (instant(TERM["from"]), instant(TERM["to"]))
+    make: dict[str, Callable[[str], Period]] = {
+        "calendar_month": lambda label: calendar_month(label, zone),
+        "calendar_year": lambda label: calendar_year(label, zone),
+        "contract_month": lambda label: contract_month(label, zone, term),
+    }
+    return [make[kind](label) for label in terms["evaluate"]]
+
+
+# --- the contract file
+
+
+def text_of(value: Any) -> Any:
+    """The same tree with every scalar as text, as a contract file has it."""
+    if isinstance(value, dict):
+        return {name: text_of(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [text_of(inner) for inner in value]
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value is None else str(value)
+
+
+def contract_of(terms: Json, **parts: Any) -> Contract:
+    money = terms.get("money", {"currency": "USD"})
+    stacking = terms.get("stacking", "max_of")
+    document = {
+        "contract_id": "case",
+        "effective": TERM["from"],
+        "time_zone": terms.get("time_zone", "UTC"),
+        "currency": money["currency"],
+        "parties": [{"id": "P", "role": "provider"}, {"id": "L", "role": "lessee"}],
+        "term": TERM,
+        "resources": [
+            {"id": "r", "accelerator": {"sku": "any"}, "nodes": 1, "per_node": 1}
+            | parts.pop("resource", {})
+        ],
+        "unknown": {
+            "policy": terms.get("unknown", "hold"),
+            "by_cause": terms.get("unknown_by_cause", {}),
+            "contested": terms.get("contested", "hold"),
+        },
+        "exclusions": {
+            "causes": [{"code": code} for code in terms.get("excluded_causes", [])],
+            "concurrent_cause": terms.get("concurrent_cause", "exclusion_wins"),
+        },
+        "maintenance": maintenance_of(terms),
+        "rounding": {
+            "decimals": money.get("decimals", 2),
+            "mode": money.get("rounding", "half_up"),
+            "place": terms.get("round_at", "line").replace("total", "invoice"),
+        },
+        "stacking": {"rule": stacking if isinstance(stacking, str) else "max_of"},
+        "evidence": evidence_of(terms),
+        "sampling": {"interval_s": "0.001"},
+    }
+    return load(yaml.safe_dump(text_of(document | parts)))
+
+
+def maintenance_of(terms: Json) -> Json | None:
+    given = terms.get("maintenance")
+    if given is None:
+        return None
+    return {
+        "min_notice_s": given.get("min_notice_s") or 0,
+        "max_s_per_period": given.get("cap_s_per_period"),
+        "max_count_per_year": given.get("max_count_per_year"),
+        "treat": given.get("treat", "excluded"),
+    }
+
+
+def evidence_of(terms: Json) -> Json:
+    evidence: Json = {"clock": {"max_abs_skew_s": terms.get("clock", {}).get("max_abs_skew_s", 2)}}
+    if "late_data" in terms:
+        window = instant(terms["late_data"]["cutoff"]) - periods_of(terms)[-1].end_s
+        evidence["correction_window_s"] = window
+    return evidence
+
+
+def objective_of(terms: Json, target: str) -> Json:
+    counting = dict(terms.get("counting") or {"granularity": "second"})
+    counting["min_outage"] = counting.get("min_outage") or terms.get("min_outage")
+    counting.setdefault("merge_gap_s", 0)
+    return {
+        "id": "objective",
+        "scope": terms.get("scope", "per_unit"),
+        "k": terms.get("k"),
+        "target": target,
+        "counting": counting,
+        "clock_start": "notice" if terms.get("count_from") == "report" else "first_bad_sample",
+        "denominator": DENOMINATORS[terms.get("denominator", "period")],
+        "degraded": terms.get("degraded", "down"),
+    }
+
+
+def base_of(given: Json) -> Json:
+    proration = given.get("proration") or "none"
+    rule = next((rule for rule in ("days", "seconds") if rule in proration), "none")
+    return {"amount": given["base_amount"], "of": given.get("per", "unit"), "proration": rule}
+
+
+def common_of(given: Json) -> Json:
+    credit: Json = {"id": "credit", "objective": "objective"}
+    if "base_amount" in given:
+        credit["base"] = base_of(given)
+    if "cap_pct" in given or "cap_amount" in given:
+        credit["cap"] = {"pct": given.get("cap_pct"), "amount": given.get("cap_amount")}
+    if given.get("min_amount") is not None:
+        credit |= {"min_amount": given["min_amount"], "min_op": given.get("min_op", ">=")}
+    claim = given.get("claim")
+    if claim is not None:
+        days = claim.get("deadline_days_after_period")
+        credit["claim"] = {
+            "required": claim["required"],
+            "deadline_days": days,
+            "zone": claim.get("time_zone") or claim.get("zone"),
+        }
+    return credit
+
+
+def tiers_of(given: Json) -> Json:
+    return {"kind": "tiers", "tiers": given["tiers"], "on_gap": given.get("on_gap", "flag")}
+
+
+def linear_of(given: Json) -> Json:
+    return {"kind": "linear_shortfall", "threshold": given.get("threshold")}
+
+
+def increment_of(given: Json) -> Json:
+    return {
+        "kind": "increment",
+        "free_s": given.get("free_s", 0),
+        "increment_s": given["increment_s"],
+        "partial": given["partial_increment"],
+        "pct": given["pct_per_increment"],
+    }
+
+
+def power_of(given: Json) -> Json:
+    return {
+        "kind": "per_event",
+        "longer_than_s": given.get("longer_than_s"),
+        "more_than_events": given.get("more_than_events"),
+        "amount": given["amount_per_amp"],
+        "quantity": given["amps"],
+        "cap": {"amount": given.get("cap_amount", UNCAPPED)},
+    }
+
+
+def clock_hour_of(given: Json) -> Json:
+    credit = {name: given[name] for name in ("threshold_s", "op", "hour_price")}
+    return {"kind": "clock_hour", "cap": {"amount": given.get("cap_amount", UNCAPPED)}, **credit}
+
+
+def multiple_of(given: Json) -> Json:
+    return {
+        "kind": "outage_multiple",
+        "multiple": given["multiple"],
+        "hour_price": given["hour_price"],
+        "incident_cap": given.get("incident_cap"),
+        "cap": {"amount": given.get("cap_amount", UNCAPPED)},
+    }
+
+
+def beyond_of(given: Json) -> Json:
+    return {"kind": "beyond_allowance", "multiple": given["multiple"]}
+
+
+CREDITS: dict[str, Callable[[Json], Json]] = {
+    "tiers": tiers_of,
+    "linear_shortfall": linear_of,
+    "increment": increment_of,
+    "colo_power": power_of,
+    "clock_hour": clock_hour_of,
+    "hourly_multiple": multiple_of,
+    "beyond_allowance_multiple": beyond_of,
+}
+"""Kinds of credit, by the name of the kind or of the family that has only that kind."""
+
+DEFAULT_TARGET = {"clock_hour": NOTHING_PROMISED}
+
+
+def judged_contract(terms: Json) -> Contract:
+    family = terms["family"]
+    given = terms["credit"] if family == "availability" else terms
+    credit = common_of(given) | CREDITS[given["kind"] if family == "availability" else family](
+        given
+    )
+    parts: Json = {
+        "availability": [objective_of(terms, terms.get("target", DEFAULT_TARGET.get(family, "1")))],
+        "credits": [credit],
+    }
+    repair = terms.get("repair")
+    if repair is not None:
+        parts["repair"] = [repair_of(repair)]
+        parts["credits"] = [credit, penalty_of(repair, credit["base"])]
+    return contract_of(terms, **parts)
+
+
+def repair_of(given: Json, clock_from: str = "detection", clock_to: str = "restored") -> Json:
+    return {
+        "id": "repair",
+        "objective_s": given["objective_s"],
+        "clock_from": given.get("clock_from", clock_from),
+        "clock_to": given.get("clock_to", clock_to),
+    }
+
+
+def penalty_of(given: Json, base: Json) -> Json:
+    """Hours or steps; a first percentage or none."""
+    started = "pct_per_started_hour" in given
+    return {
+        "id": "penalty",
+        "kind": "repair_steps",
+        "repair": "repair",
+        "base": base,
+        "first_pct": given.get("first_pct", 0),
+        "step_s": given.get("step_s", 3600),
+        "step_pct": given["pct_per_started_hour"] if started else given["step_pct"],
+        "partial": "ceil" if started else given["step_rounding"],
+        "cap": {"pct": given.get("cap_pct", 100)},
+    }
+
+
+# --- the record
+
+
+def spans_of(intervals: list[Json], recorded_s: int = 0, ahead_s: int = 0) -> Iterator[Span]:
+    for given in intervals:
+        state = State(given["state"])
+        reported = given.get("reported_at")
+        yield Span(
+            unit=given.get("unit", "unit"),
+            state=state,
+            start_s=instant(given["from"]),
+            end_s=instant(given["to"]),
+            cause=given.get("cause") or ("unattributed" if state == State.UNKNOWN else ""),
+            reported_s=None if reported is None else instant(reported),
+            recorded_s=recorded_s,
+            ahead_s=ahead_s if given.get("time_base") == "agent" else 0,
+        )
+
+
+def patterns_of(timeline: Json) -> Iterator[Span]:
+    for given in timeline.get("patterns", []):
+        for number in range(given["count"]):
+            start = instant(given["first_from"]) + number * given["every_s"]
+            yield Span(given["unit"], State(given["state"]), start, start + given["length_s"])
+
+
+def windows_of(timeline: Json) -> tuple[Window, ...]:
+    return tuple(
+        Window(
+            id=given["id"],
+            start_s=instant(given["from"]),
+            end_s=instant(given["to"]),
+            received_s=instant(given.get("notified_at") or given["from"]),
+            units=None if given.get("units", "all") == "all" else frozenset(given["units"]),
+        )
+        for given in timeline.get("maintenance", [])
+    )
+
+
+def record_of(terms: Json, timeline: Json) -> Record:
+    clock = terms.get("clock", {})
+    ahead = clock.get("agent_minus_reference_s", 0) if clock.get("apply", True) else 0
+    spans = [*spans_of(timeline.get("intervals", []), ahead_s=ahead), *patterns_of(timeline)]
+    for batch in timeline.get("late_batches", []):
+        spans += spans_of(batch["intervals"], instant(batch["received_at"]), ahead)
+    claims = tuple(
+        Claim(given["period"], instant(given["filed_at"]), given.get("unit"))
+        for given in timeline.get("claims", [])
+    )
+    events = tuple(
+        Event(given["kind"], instant(given["at"]), given.get("unit", ""))
+        for given in timeline.get("events", [])
+    )
+    return Record(tuple(spans), windows_of(timeline), claims, events)
+
+
+# --- results
+
+
+def result_row(settled: Settlement, result: Result, contract: Contract) -> Json:
+    """All that a settlement says of a unit, in the words of the format."""
+    outcome, measured = result.worst.outcome, result.measure
+    part = result.worst.lines[0]
+    earned = part.earned
+    due = next(due for due in settled.dues if due.unit == measured.unit)
+    row: Json = {
+        "period": settled.period.label,
+        "unit": measured.unit,
+        "period_seconds": settled.period.seconds,
+        "denominator_seconds": outcome.denominator_s,
+        "downtime_seconds": outcome.downtime_s,
+        "availability": share_text(outcome.availability),
+        "availability_fraction": fraction_text(outcome.availability),
+        "breach": result.worst.breach,
+        "tier": earned.tier,
+        "credit_pct": earned.pct,
+        "credit_amount": part.amount,
+        "credit_before_minimum": part.before_minimum,
+        "raw_down_seconds": measured.raw_down_s,
+        "excluded_seconds": outcome.excluded_s,
+        "unknown_seconds": measured.unknown_s,
+        "contested_seconds": measured.contested_s,
+        "base_amount": rounded(part.base, contract.rounding.decimals, contract.rounding.mode),
+        "payable": None
+        if due.highest is None
+        else rounded(due.highest, contract.rounding.decimals, "half_up"),
+        "claim_deadline": None if due.deadline_s is None else instant_text(due.deadline_s),
+        "as_of": instant_text(settled.as_of_s),
+        "version": "final" if settled.final else "provisional",
+    }
+    repairs = [repair.amount for repair in settled.repairs]
+    row["trigger"] = None
+    return row | dict(earned.facts) | ({"repair_penalty": repairs[0]} if repairs else {})
+
+
+def judged(terms: Json, timeline: Json, expected: Json) -> Json:
+    """Families whose credit follows the counted time of units."""
+    contract, record = judged_contract(terms), record_of(terms, timeline)
+    units = {"objective": units_of(terms)}
+    rows: list[Json] = []
+    totals: list[Any] = []
+    flags: set[str] = set()
+    for period in periods_of(terms):
+        as_of = (
+            period.end_s + contract.evidence.correction_window_s
+            if "late_data" in terms
+            else LONG_AFTER_S
+        )
+        settled = settle(contract, record, period, units, as_of, service_of(terms))
+        rows += [result_row(settled, result, contract) for result in settled.results]
+        totals.append(settled.highest)
+        flags |= set(settled.flags)
+    answer: Json = {"results": rows, "total_credit": total_of(totals), "flags": sorted(flags)}
+    if "provisional" in expected:
+        answer["provisional"] = provisional(
+            terms, contract, record, instant(expected["provisional"]["as_of"])
+        )
+    return answer
+
+
+def provisional(terms: Json, contract: Contract, record: Record, as_of_s: int) -> Json:
+    period, units = periods_of(terms)[0], units_of(terms)
+    settled = settle(contract, record, period, {"objective": units}, as_of_s, service_of(terms))
+    unknown = contract.unknown.model_copy(update={"policy": "up", "by_cause": {}})
+    kinder = settle(
+        contract.model_copy(update={"unknown": unknown}),
+        record,
+        period,
+        {"objective": units},
+        as_of_s,
+        service_of(terms),
+    )
+    row = result_row(settled, settled.results[0], contract)
+    return row | {"availability_if_unknown_up": kinder.results[0].worst.outcome.availability}
+
+
+def total_of(amounts: list[Any]) -> Any:
+    return None if any(amount is None for amount in amounts) else sum(map(Fraction, amounts))
+
+
+def line_of(contract: Contract, position: int, base: Fraction, earned: Earned) -> Any:
+    part = capped(contract.credits[position], "unit", base, earned)
+    return line(part, part.exact, contract.rounding)
+
+
+def probed(terms: Json, timeline: Json, _: Json) -> Json:
+    """Shares of probes, and means of error rates."""
+    given = terms["credit"]
+    means = terms["family"] == "slice_average"
+    empty = {"0": "good", "1": "bad", None: "excluded"}[terms.get("empty_slice_error")]
+    performance = {
+        "id": "objective",
+        "probe": "probe",
+        "statistic": "mean_error" if means else "each",
+        "threshold": None if means else terms["threshold"],
+        "op": terms.get("op", ">="),
+        "slice_s": terms["slice_s"],
+        "missing": empty if means else terms["missing"],
+        "target": terms["target"],
+    }
+    credit = common_of(given) | CREDITS[given["kind"]](given)
+    contract = contract_of(terms, performance=[performance], credits=[credit])
+    values = timeline["slices"] if means else timeline["probes"]
+    samples = [samples_of(given) for given in values]
+    rows, flags = [], set()
+    for period in periods_of(terms):
+        tallied = tally(contract.performance[0], samples, period)
+        base = Fraction(given["base_amount"])
+        facts = Facts(
+            period, terms["time_zone"], contract.performance[0].target, base, tallied.share
+        )
+        part = line_of(contract, 0, base, earn(contract.credits[0], facts))  # type: ignore[arg-type]
+        flags |= set(part.flags)
+        bad_share = 1 - tallied.share
+        rows.append(
+            {
+                "period": period.label,
+                "unit": "storage_class",
+                "period_seconds": period.seconds,
+                "denominator_seconds": period.seconds,
+                "downtime_seconds": bad_share * period.seconds,
+                "probes_scheduled": tallied.scheduled,
+                "probes_valid": tallied.valid,
+                "probes_good": tallied.good,
+                "availability": share_text(tallied.share),
+                "availability_fraction": fraction_text(tallied.share),
+                "breach": part.earned.breach,
+                "tier": part.earned.tier,
+                "credit_pct": part.earned.pct,
+                "credit_amount": part.amount,
+            }
+        )
+    total = total_of([row["credit_amount"] for row in rows])
+    return {"results": rows, "total_credit": total, "flags": sorted(flags)}
+
+
+def samples_of(given: Json) -> Samples:
+    value = given.get("error_rate", given.get("ratio"))
+    return Samples(given["count"], None if value is None else Fraction(value))
+
+
+def repaired(terms: Json, timeline: Json, _: Json) -> Json:
+    """Repair clocks with steps."""
+    kinds = {given["kind"] for given in timeline["events"]}
+    clock_from = next(name for name, kind in STARTS.items() if kind in kinds)
+    clock_to = next(name for name, ends in ENDS.items() if kinds & set(ends))
+    contract = contract_of(
+        terms,
+        repair=[repair_of(terms, clock_from, clock_to)],
+        credits=[penalty_of(terms, base_of(terms))],
+    )
+    record, rows, totals, flags = record_of(terms, timeline), [], [], set()
+    for period in periods_of(terms):
+        settled = settle(contract, record, period, {}, LONG_AFTER_S, service_of(terms))
+        totals.append(settled.highest)
+        flags |= {flag for repair in settled.repairs for flag in repair.flags}
+        for repair in settled.repairs:
+            seconds = repair.earned.facts["repair_seconds"]
+            assert isinstance(seconds, int)
+            row = {
+                "period": period.label,
+                "unit": repair.unit,
+                "credit_pct": repair.earned.pct,
+                "credit_amount": repair.amount,
+                "availability_if_down_throughout": 1 - Fraction(seconds, period.seconds),
+            }
+            rows.append(row | dict(repair.earned.facts))
+    return {"results": rows, "total_credit": total_of(totals), "flags": sorted(flags)}
+
+
+def maintained(terms: Json, timeline: Json, _: Json) -> Json:
+    """Too many maintenance windows in a year."""
+    credit = {
+        "id": "credit",
+        "kind": "maintenance_count",
+        "allowed_per_year": terms["allowed_per_year"],
+        "base_amount": terms["base_amount"],
+        "fraction_per_hour": terms["fraction_per_hour"],
+        "partial": terms["partial_hour"],
+        "cap": {"pct": terms.get("cap_pct", 100)},
+    }
+    contract = contract_of(terms, credits=[credit])
+    model = contract.credits[0]
+    assert isinstance(model, MaintenanceCount)
+    rows: list[Json] = []
+    flags: set[str] = set()
+    for year in periods_of(terms):
+        before = terms.get("events_before", 0)
+        for window, earned in excess_maintenance(model, windows_of(timeline), year, before):
+            part = line_of(contract, 0, Fraction(model.base_amount), earned)
+            month = calendar_month(
+                f"{local_date(window.start_s, contract.time_zone):%Y-%m}", contract.time_zone
+            )
+            flags |= set(part.flags)
+            down = Fraction(window.end_s - window.start_s, month.seconds)
+            row = {
+                "period": year.label,
+                "event": window.id,
+                "credit_amount": part.amount,
+                "availability_in_month_if_counted_as_down": 1 - down,
+            }
+            rows.append(row | dict(earned.facts))
+    return {
+        "results": rows,
+        "total_credit": total_of([row["credit_amount"] for row in rows]),
+        "flags": sorted(flags),
+    }
+
+
+def compensated(terms: Json, timeline: Json, _: Json) -> Json:
+    """Vouchers for events."""
+    price = {"hour_price": terms["hour_price"], "cap": {"amount": UNCAPPED}}
+    network = {"id": "network", "kind": "anomaly_hours", "event": "network_anomaly"} | price
+    crash = {
+        "id": "crash",
+        "kind": "lost_work",
+        "event": "crash",
+        "cap_s": terms["crash"]["cap_s"],
+    } | price
+    network |= {
+        "factor": terms["network"]["factor"],
+        "round_up_to_s": terms["network"]["round_up_to_s"],
+    }
+    contract = contract_of(terms, credits=[network, crash])
+    anomalies, crashes = contract.credits
+    assert isinstance(anomalies, AnomalyHours)
+    assert isinstance(crashes, LostWork)
+    rows: list[Json] = []
+    answer: Json = {"flags": []}
+    for given in timeline["events"]:
+        if given["kind"] == anomalies.event:
+            start, seconds = instant(given["from"]), instant(given["to"]) - instant(given["from"])
+            part = line_of(contract, 0, Fraction(0), anomaly(anomalies, seconds))
+            month = calendar_month(
+                f"{local_date(start, contract.time_zone):%Y-%m}", contract.time_zone
+            )
+            answer["availability_for_information"] = 1 - Fraction(seconds, month.seconds)
+        else:
+            seconds = instant(given["at"]) - instant(given["last_startup"])
+            part = line_of(contract, 1, Fraction(0), lost_work(crashes, seconds))
+        rows.append(
+            {"event": given["kind"], "credit_amount": part.amount} | dict(part.earned.facts)
+        )
+    total = total_of([row["credit_amount"] for row in rows])
+    return answer | {"results": rows, "total_credit": total}
+
+
+def bad_time(contract: Contract, record: Record, period: Period, unit: str) -> Intervals:
+    [measured] = measure(contract, contract.availability[0], record, period, [unit])
+    return union(*(incident.inside for incident in measured.low.incidents if incident.counted))
+
+
+def short_of_capacity(terms: Json, timeline: Json, _: Json) -> Json:
+    """Capacity promised, of units that each have some."""
+    units = units_of(terms)
+    contracted, per_unit = Fraction(terms["contracted"]), Fraction(terms["unit_capacity"])
+    credit = {
+        "id": "credit",
+        "kind": "capacity_deduction",
+        "resource": "r",
+        "price": terms["price_per_capacity_month"],
+        "multiple": terms["deduction_multiple"],
+        "cap": {"pct": terms.get("cap_pct", 100)},
+    }
+    capacity = {"precision": "fp16", "per_gpu": per_unit, "contracted": contracted}
+    contract = contract_of(
+        terms,
+        resource={"nodes": len(units), "capacity": capacity},
+        availability=[objective_of(terms, NOTHING_PROMISED)],
+        credits=[credit],
+    )
+    record, rows = record_of(terms, timeline), []
+    flags: set[str] = set()
+    for period in periods_of(terms):
+        downs = [bad_time(contract, record, period, unit) for unit in units]
+        found = shortfall(contracted, per_unit, len(units), downs, period.interval)
+        fee = contracted * Fraction(terms["price_per_capacity_month"])
+        earned = Earned(
+            found.missing > 0,
+            fee * (1 - found.availability) * Fraction(terms["deduction_multiple"]),
+        )
+        part = line_of(contract, 0, fee, earned)
+        flags |= set(part.flags)
+        rows.append(
+            {
+                "period": period.label,
+                "period_seconds": period.seconds,
+                "shortfall_capacity_hours": found.missing_hours,
+                "availability": found.availability,
+                "fee": fee,
+                "credit_amount": part.amount,
+                "net_fee": fee - Fraction(part.amount),
+            }
+        )
+    return {
+        "results": rows,
+        "total_credit": total_of([row["credit_amount"] for row in rows]),
+        "flags": sorted(flags),
+    }
+
+
+def delivered_late(terms: Json, timeline: Json, _: Json) -> Json:
+    """Liquidated damages by the day."""
+    days = "working_days" if "working" in terms["day_count"] else "calendar_days"
+    damages = {
+        "id": "late",
+        "trigger": "late_delivery",
+        "side": "provider",
+        "daily_rate": terms["daily_rate"],
+        "day_count": days,
+        "cap_pct": terms.get("cap_pct"),
+    }
+    contract = contract_of(terms, liquidated_damages=[damages])
+    model, rows, flags = contract.liquidated_damages[0], [], set()
+    for batch in timeline["batches"]:
+        late = days_late(
+            model, date.fromisoformat(batch["due"]), date.fromisoformat(batch["accepted"])
+        )
+        earned = earn_damages(model, Fraction(batch["value"]), late)
+        flags |= set(earned.flags)
+        assert earned.exact is not None
+        amount = rounded(earned.exact, contract.rounding.decimals, contract.rounding.mode)
+        rows.append({"id": batch["id"], "days_late": late, "credit_amount": amount})
+    total = total_of([row["credit_amount"] for row in rows])
+    note = "not an availability case"
+    return {
+        "results": rows,
+        "total_credit": total,
+        "flags": sorted(flags),
+        "availability_note": note,
+    }
+
+
+def chained(terms: Json, timeline: Json, expected: Json) -> Json:
+    """Leases that draw on one another, first to last."""
+    links = {link["id"]: judged(link["terms"], timeline, expected) for link in terms["links"]}
+    contracts = [judged_contract(link["terms"]) for link in terms["links"]]
+    pairs = pairwise(contracts)
+    flags = {flag for link in links.values() for flag in link["flags"]}
+    if any(any(mismatches(parent, child)) for parent, child in pairs):
+        flags.add("back_to_back_mismatch")
+    total = total_of([link["total_credit"] for link in links.values()])
+    return {"links": links, "total_credit": total, "flags": sorted(flags)}
+
+
+def rolled(terms: Json, timeline: Json, _: Json) -> Json:
+    """A window that moves."""
+    record, contract = record_of(terms, timeline), contract_of(terms)
+    [unit] = record.by_unit
+    wide = Period("all", 0, LONG_AFTER_S)
+    excluded = admitted(contract.maintenance, record.windows, unit, wide, contract.time_zone)
+    down = union((span.start_s, span.end_s) for span in record.spans if span.state != State.UP)
+    rolling = Rolling(subtraction(down, excluded), terms["window_s"])
+    target = Fraction(terms["target"])
+    worst = rolling.worst()
+    assert worst is not None
+    breaches = list(rolling.breaches(target))
+    months = sorted(
+        {f"{local_date(edge, contract.time_zone):%Y-%m}" for pair in down for edge in pair}
+    )
+    row = {
+        "evaluated_at": instant_text(worst.at_s),
+        "window_from": instant_text(worst.at_s - worst.window_s),
+        "downtime_seconds": worst.bad_s,
+        "availability": worst.availability,
+        "availability_fraction": fraction_text(worst.availability),
+        "breach": worst.availability < target,
+    }
+    return {
+        "results": [row],
+        "breach_from": breaches[0][0] if breaches else None,
+        "breach_to": breaches[-1][1] if breaches else None,
+        "calendar_for_comparison": {
+            month: in_month(rolling.bad, month, contract) for month in months
+        },
+        "total_credit": Fraction(0),
+        "flags": [],
+    }
+
+
+def in_month(down: Intervals, label: str, contract: Contract) -> Fraction:
+    month = calendar_month(label, contract.time_zone)
+    bad = sum(max(0, min(end, month.end_s) - max(start, month.start_s)) for start, end in down)
+    return 1 - Fraction(bad, month.seconds)
+
+
+def billed(terms: Json, timeline: Json, _: Json) -> Json:
+    """Metered service from the acceptance on."""
+    units, gpus = units_of(terms), terms["gpus_per_unit"]
+    pooled = objective_of(terms | {"scope": "pooled", "denominator": "service"}, terms["target"])
+    contract = contract_of(
+        terms,
+        resource={"nodes": len(units), "per_node": gpus},
+        availability=[pooled],
+        pricing=[{"unit": "gpu_hour", "price": terms["price_per_gpu_hour"]}],
+        pay_only_healthy=True,
+    )
+    record, rows = record_of(terms, timeline), []
+    for period in periods_of(terms):
+        [found] = measure(
+            contract, contract.availability[0], record, period, units, service_of(terms)
+        )
+        bill = metered(
+            len(units),
+            gpus,
+            Fraction(terms["price_per_gpu_hour"]),
+            found.service_s,
+            found.low.downtime_s,
+        )
+        rows.append(
+            {
+                "period": period.label,
+                "period_seconds": period.seconds,
+                "service_seconds": found.service_s,
+                "denominator_seconds": found.low.denominator_s,
+                "downtime_seconds": found.low.downtime_s,
+                "availability": found.low.availability,
+                "availability_fraction": fraction_text(found.low.availability),
+                "breach": found.low.availability < contract.availability[0].target,
+                "gross_amount": bill.gross,
+                "unbilled_amount": bill.unbilled,
+                "net_amount": bill.net,
+            }
+        )
+    return {"results": rows, "total_credit": Fraction(0), "flags": []}
+
+
+def evidenced(terms: Json, timeline: Json, _: Json) -> Json:
+    """How much of the contracted time has any evidence."""
+    contract = contract_of(terms)
+    units = terms["contracted_units"]
+    seconds = [given["units"] * given["covered_seconds_each"] for given in timeline["reporting"]]
+    rows, flags = [], set()
+    for period in periods_of(terms):
+        found = coverage(period, units, seconds, contract.evidence.least_coverage)
+        invoiced = units * Fraction(terms["price_per_unit_month"])
+        flags |= set(found.flags)
+        rows.append(
+            {
+                "period": period.label,
+                "period_seconds": period.seconds,
+                "covered_unit_seconds": found.covered_unit_s,
+                "contracted_unit_seconds": found.contracted_unit_s,
+                "availability": found.share,
+                "availability_fraction": fraction_text(found.share),
+                "invoiced": invoiced,
+                "evidenced": found.evidenced(invoiced),
+                "unevidenced": invoiced - found.evidenced(invoiced),
+            }
+        )
+    return {"results": rows, "total_credit": Fraction(0), "flags": sorted(flags)}
+
+
+def stacked(terms: Json, timeline: Json, _: Json) -> Json:
+    """Several remedies of the same events."""
+    rule = "one_per_event" if terms["one_credit_per_event"] else "sum"
+    base = Fraction(terms["base_amount"])
+    stacking = {"rule": rule, "base_amount": base, "cap": {"pct": terms.get("cap_pct", "100")}}
+    contract = contract_of(terms, stacking=stacking)
+    remedies = [
+        Remedy(given["event"], given["objective"], base * Fraction(given["pct"]) / 100)
+        for given in timeline["remedies"]
+    ]
+    found = stack(contract.stacking, remedies)
+    return {
+        "results": [
+            {"event": kept.event, "objective": kept.objective, "pct": kept.amount / base * 100}
+            for kept in found.kept
+        ],
+        "availability_note": "not an availability case",
+        "sum_pct": found.total / base * 100,
+        "applied_pct": found.paid / base * 100,
+        "total_credit": rounded(found.paid, contract.rounding.decimals, contract.rounding.mode),
+        "flags": sorted(found.flags),
+    }
+
+
+def rounded_lines(terms: Json, _: Json, __: Json) -> Json:
+    """Lines of money, and where they are rounded."""
+    lines = terms.get("lines") or terms["money"]["lines"]
+    place = terms.get("round_at") or terms["money"].get("round_at", "line")
+    rule = contract_of(terms | {"round_at": place}).rounding
+    exact = [Fraction(given["base"]) * Fraction(given["pct"]) / 100 for given in lines]
+    amounts = [rounded(amount, rule.decimals, rule.mode) for amount in exact]
+    total = (
+        total_of(amounts)
+        if rule.place == "line"
+        else rounded(sum(exact, Fraction(0)), rule.decimals, rule.mode)
+    )
+    return {
+        "results": [
+            {"line": number, "exact": amount, "credit_amount": shown}
+            for number, (amount, shown) in enumerate(zip(exact, amounts, strict=True), start=1)
+        ],
+        "availability_note": "not an availability case",
+        "total_credit": total,
+        "flags": [],
+    }
+
+
+FAMILIES: dict[str, Callable[[Json, Json, Json], Json]] = {
+    "availability": judged,
+    "increment": judged,
+    "colo_power": judged,
+    "clock_hour": judged,
+    "hourly_multiple": judged,
+    "beyond_allowance_multiple": judged,
+    "slice_average": probed,
+    "probe_share": probed,
+    "repair_steps": repaired,
+    "maintenance_count": maintained,
+    "voucher": compensated,
+    "capacity": short_of_capacity,
+    "late_delivery": delivered_late,
+    "chain": chained,
+    "rolling": rolled,
+    "metered_service": billed,
+    "evidence_ratio": evidenced,
+    "stacking": stacked,
+    "rounding": rounded_lines,
+}
+
+
+# --- comparison
+
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+TIER = re.compile(r"\[([\d.]+),([\d.]+)([)\]])")
+
+
+def differences(expected: Any, actual: Any, path: str = "") -> Iterator[str]:
+    """Each field of `expected` that `actual` lacks or has otherwise."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for name, value in expected.items():
+            if name in actual:
+                yield from differences(value, actual[name], f"{path}.{name}")
+            else:
+                yield f"{path}.{name}: missing, expected {value!r}"
+    elif isinstance(expected, list) and isinstance(actual, list | tuple):
+        yield from list_differences(expected, rows_asked_for(expected, list(actual)), path)
+    elif not same(expected, actual):
+        yield f"{path}: expected {expected!r}, got {actual!r}"
+
+
+def list_differences(expected: list[Any], actual: list[Any], path: str) -> Iterator[str]:
+    if len(actual) != len(expected):
+        yield f"{path}: expected {expected!r}, got {actual!r}"
+    for position, (left, right) in enumerate(zip(expected, actual, strict=False)):
+        yield from differences(left, right, f"{path}[{position}]")
+
+
+def rows_asked_for(expected: list[Any], actual: list[Any]) -> list[Any]:
+    """A case may leave out units that nothing happened to; no row with money may be left out."""
+    if not all(isinstance(row, dict) for row in (*expected, *actual)):
+        return actual
+    asked = [(row.get("period"), row.get("unit")) for row in expected]
+    return [
+        row
+        for row in actual
+        if (row.get("period"), row.get("unit")) in asked or row.get("credit_amount", 1) != 0
+    ]
+
+
+def same(expected: Any, actual: Any) -> bool:
+    """Equal in meaning: numbers to the digits that are given, instants as instants, tiers as intervals."""
+    if expected is None or actual is None or isinstance(expected, bool):
+        return bool(expected is actual)
+    text = str(expected)
+    if NUMBER.fullmatch(text):
+        places = len(text.partition(".")[2]) or 9
+        return bool(NUMBER.fullmatch(str(actual)) or isinstance(actual, Fraction)) and (
+            rounded(Fraction(str(actual)), places, "half_up") == Fraction(text)
+        )
+    if INSTANT.fullmatch(text) and isinstance(actual, Fraction):
+        exact = Fraction(instant(text[:19] + "Z")) + Fraction("0" + (text[19:-1] or ".0"))
+        return exact == actual
+    tiers = [TIER.fullmatch(str(side)) for side in (text, actual)]
+    if tiers[0] and tiers[1]:
+        left, right = ((Fraction(tier[1]), Fraction(tier[2]), tier[3]) for tier in tiers if tier)
+        return left == right
+    return text == str(actual)
+
+
+def words(case: Json) -> str:
+    return str(case["id"])
+
+
+@pytest.mark.parametrize("case", CASES, ids=words)
+def test_the_case_settles_as_worked_out_by_hand(case: Json) -> None:
+    expected = case["expected"] | {"flags": sorted(case["expected"].get("flags", []))}
+    answer = FAMILIES[case["terms"]["family"]](case["terms"], case.get("timeline", {}), expected)
+    assert list(differences(expected, answer)) == []
