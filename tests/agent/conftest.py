@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,22 @@ import zstandard
 from aiohttp import web
 
 from agent import enrolment
+from agent.source import Identity, RawProcess, Sweep
 from weighbridge.evidence import Frontier, leaf_hash, sign_head
+from weighbridge.readings import Tier
 from weighbridge.signing import SignatureError, Signer, generate_private_key, open_envelope, verify
-from weighbridge.wire import Report, canonical, decode, digest
+from weighbridge.wire import (
+    Device,
+    DeviceState,
+    Event,
+    Facts,
+    OwnerClass,
+    Reason,
+    Report,
+    canonical,
+    decode,
+    digest,
+)
 
 ORIGIN = "collector.test/log"
 
@@ -257,3 +270,86 @@ class FakeClock:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+GPUS = ("GPU-1", "GPU-2")
+
+
+class FakeSource:
+    """Two GPUs whose every answer can be changed between calls."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.readings: dict[Tier, dict[str, list[int | Reason]]] = {
+            Tier.FAST: {"power_draw_milliwatts": [70_000, 71_000]},
+            Tier.SLOW: {"fan_speed_percent": [Reason.NOT_SUPPORTED, 0]},
+        }
+        self.identity = {uuid: {"serial": f"S{uuid}"} for uuid in GPUS}
+        self.driver: dict[str, int | str] = {"driver_version": "590.48.01"}
+        self.happened: list[Event] = []
+        self.holding: list[RawProcess] | Reason = []
+        self.calls: list[str] = []
+        self.cost_us = 0
+
+    async def identify(self) -> Identity:
+        self.calls.append("identify")
+        return Identity([self._device(uuid) for uuid in self.identity], facts(self.driver))
+
+    def _device(self, uuid: str) -> Device:
+        return Device(
+            uuid=uuid,
+            parent=None,
+            state=DeviceState.OK,
+            identity=facts(
+                {"pci_bus_id": f"00000000:{GPUS.index(uuid) + 0x3B:02X}:00.0"} | self.identity[uuid]
+            ),
+        )
+
+    async def sweep(self, tier: Tier) -> Sweep:
+        self.calls.append(tier)
+        at_us = self._clock.boottime_us()
+        self._clock.now_us += self.cost_us
+        return Sweep(at_us, list(self.identity), self.readings[tier])
+
+    async def processes(self) -> Sequence[RawProcess] | Reason:
+        return self.holding
+
+    def events(self) -> Sequence[Event]:
+        happened, self.happened = self.happened, []
+        return happened
+
+    async def pause(self) -> None:
+        self.calls.append("pause")
+
+    async def resume(self) -> None:
+        self.calls.append("resume")
+
+    async def close(self) -> None:
+        self.calls.append("close")
+
+
+class FakeHost:
+    """A machine without facts, on which every process has its own owner."""
+
+    def inventory(self) -> Facts:
+        return facts({"cpu_count": 96})
+
+    def facts(self) -> Facts:
+        return facts({"nvidia_device_nodes_count": 2})
+
+    def owner(self, pid: int) -> tuple[str, OwnerClass]:
+        return f"owner-of-{pid}", OwnerClass.USER
+
+
+def facts(readings: dict[str, Any]) -> Facts:
+    return Facts(readings=readings, unavailable={})
+
+
+@pytest.fixture
+def source(clock: FakeClock) -> FakeSource:
+    return FakeSource(clock)
+
+
+@pytest.fixture
+def host() -> FakeHost:
+    return FakeHost()

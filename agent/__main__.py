@@ -1,0 +1,188 @@
+"""`weighbridge-agent`: the daemon and the commands around it. Subcommands are imported only when they run."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.config import Config, ConfigError, load_config
+from weighbridge import __version__
+
+EXIT_CODES = {"met": 0, "breached": 3, "unknown": 4}
+
+
+def _config(file: Path | None, flags: Mapping[str, Any] | None = None) -> Config:
+    try:
+        return load_config(file, os.environ, flags)
+    except ConfigError as error:
+        raise UsageFailure(str(error)) from error
+
+
+class UsageFailure(click.ClickException):
+    """What was asked for or configured is wrong."""
+
+    exit_code = 2
+
+
+PATH = click.Path(path_type=Path)
+configuration = click.option("--config", "file", type=PATH, help="TOML file.")
+state = click.option("--state-directory", type=PATH, help="Where key, spool and receipts are.")
+runtime = click.option("--runtime-directory", type=PATH, help="Where the control socket is.")
+
+
+@click.group()
+@click.version_option(__version__, prog_name="weighbridge-agent")
+def main() -> None:
+    """Weighs this node's GPUs and reports what it finds, signed."""
+
+
+@main.command()
+@configuration
+@state
+@runtime
+@click.option("--interval-ms", type=int, help="Between two samples.")
+def run(
+    file: Path | None,
+    state_directory: Path | None,
+    interval_ms: int | None,
+    runtime_directory: Path | None,
+) -> None:
+    """The daemon."""
+    from agent.app import Daemon, set_up_logging
+    from agent.child import NvmlSource
+    from agent.enrolment import EnrolmentError
+
+    flags = {
+        "state_directory": state_directory,
+        "interval_ms": interval_ms,
+        "runtime_directory": runtime_directory,
+    }
+    config = _config(file, flags)
+    set_up_logging(config.log_level)
+    try:
+        daemon = Daemon(
+            config, lambda: load_config(file, os.environ, flags), NvmlSource(), dict(os.environ)
+        )
+    except EnrolmentError as error:
+        raise UsageFailure(str(error)) from error
+    asyncio.run(daemon.run())
+
+
+@main.command()
+@configuration
+@state
+@click.argument("invite")
+def enroll(file: Path | None, state_directory: Path | None, invite: str) -> None:
+    """Make a key, trust the collector that INVITE names, register. INVITE may be `-` or a file."""
+    from agent.enrolment import EnrolmentError, enrol
+    from agent.transport import TransportError
+
+    config = _config(file, {"state_directory": state_directory})
+    line = _read_invite(invite)
+    try:
+        identity = asyncio.run(enrol(line, config.state_directory))
+    except (EnrolmentError, TransportError) as error:
+        raise UsageFailure(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"not enrolled: {error}") from error
+    click.echo(f"{identity.node} reports to {identity.url} with key {identity.signer.key_id}")
+
+
+def _read_invite(invite: str) -> str:
+    if invite == "-":
+        return sys.stdin.readline()
+    try:
+        return Path(invite).read_text() if Path(invite).is_file() else invite
+    except OSError as error:
+        raise UsageFailure(f"{invite}: {error.strerror}") from error
+
+
+@main.command()
+@configuration
+@state
+@click.option("--contract", type=PATH, help="The contract's file.")
+@click.option("--resource", help="The line item of the contract; the first by default.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def check(
+    file: Path | None,
+    state_directory: Path | None,
+    contract: Path | None,
+    resource: str | None,
+    as_json: bool,
+) -> None:
+    """Read this node once and judge it against its contract. Exit code: 0 met, 3 breached, 4 unknown."""
+    from agent.app import ROOT
+    from agent.checking import check_node, load_promise, overall, show
+    from agent.child import NvmlSource
+
+    config = _config(file, {"state_directory": state_directory})
+    path = contract or config.state_directory / "contract.yaml"
+    try:
+        promise = load_promise(path, resource)
+    except (OSError, ValueError) as error:
+        raise UsageFailure(f"{path}: {error}") from error
+    answers = asyncio.run(check_node(promise, NvmlSource(), ROOT))
+    show(answers, as_json)
+    sys.exit(EXIT_CODES[overall(answers)])
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def snapshot(as_json: bool) -> None:
+    """Every reading once, why one is unavailable, and how long each call took."""
+    from agent.looking import print_snapshot, take_snapshot
+
+    print_snapshot(asyncio.run(take_snapshot()), as_json)
+
+
+@main.command()
+@click.argument("target", type=PATH)
+@click.option("--redact", is_flag=True, help="Leave out serial numbers, UUIDs and addresses.")
+def record(target: Path, redact: bool) -> None:
+    """Write every raw NVML answer with its return code to TARGET, for bug reports and tests."""
+    from agent.looking import take_record
+
+    capture = asyncio.run(take_record(redact))
+    try:
+        target.write_text(json.dumps(capture, indent=1, sort_keys=True) + "\n")
+    except OSError as error:
+        raise UsageFailure(f"{target}: {error.strerror}") from error
+
+
+@main.command()
+@configuration
+@runtime
+@click.argument("reason")
+def pause(file: Path | None, runtime_directory: Path | None, reason: str) -> None:
+    """Let go of the driver, so that a GPU reset or a MIG change can go ahead. Paused time is unknown."""
+    config = _config(file, {"runtime_directory": runtime_directory})
+    _ask(config, {"command": "pause", "reason": reason})
+    click.echo("paused; `weighbridge-agent resume` goes on")
+
+
+@main.command()
+@configuration
+@runtime
+def resume(file: Path | None, runtime_directory: Path | None) -> None:
+    """Go on after a pause."""
+    _ask(_config(file, {"runtime_directory": runtime_directory}), {"command": "resume"})
+    click.echo("resumed")
+
+
+def _ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
+    from agent.app import CONTROL_SOCKET
+    from agent.control import ControlError, ask
+
+    try:
+        return asyncio.run(ask(config.runtime_directory / CONTROL_SOCKET, request))
+    except ControlError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()
