@@ -77,7 +77,8 @@ def _synthetic(policy: Any) -> tuple[Any, bytes]:
     from weighbridge.challenge.commitment import commit, open_leaf
     from weighbridge.challenge.samples import Committed
 
-    rounds = [_round(policy, index) for index in range(policy.rounds)]
+    width = policy.leaf_bytes
+    roots = [commit(_round(policy, index)[0], width) for index in range(policy.rounds)]
     committed = Committed(
         contract="benchmark",
         agent_key=bytes(32),
@@ -85,12 +86,12 @@ def _synthetic(policy: Any) -> tuple[Any, bytes]:
         policy=policy,
         nonces=(bytes(32),),
         secret=bytes(32),
-        roots=((b"".join(commit(leaves, policy.leaf_bytes) for leaves, _ in rounds),),),
+        roots=((b"".join(roots),),),
     )
     parts = []
     for cell in committed.cells(0, 0):
-        leaves, row = rounds[cell // policy.size]
-        parts += [open_leaf(leaves, policy.leaf_bytes, cell % policy.size), row]
+        leaves, row = _round(policy, cell // policy.size)
+        parts += [open_leaf(leaves, width, cell % policy.size), row]
     return committed, b"".join(parts)
 
 

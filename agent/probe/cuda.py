@@ -1,0 +1,262 @@
+"""The GPU back end: our kernels through NVRTC, products by cuBLAS, on one device, in a worker process of its own.
+
+Needs the extra [probe] and a CUDA toolkit's cuBLAS and NVRTC somewhere that cuda-pathfinder looks (a torch install will
+do). Importing this module imports CUDA; nothing else in the agent does.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cuda.bindings import driver
+from cuda.core import Device, LaunchConfig, Program, ProgramOptions, launch
+from cuda.pathfinder import load_nvidia_dynamic_lib
+
+from agent.probe.cublas import Cublas
+from agent.probe.kernels import NAMES, SOURCE, source_hash
+from weighbridge.challenge.derivation import digest_key
+from weighbridge.challenge.messages import Fact
+from weighbridge.challenge.policy import FREIVALDS, Policy
+from weighbridge.challenge.profiles import F16
+from weighbridge.challenge.prover import Interrupted
+from weighbridge.challenge.rowhash import CHUNK_BYTES, CHUNK_TAG, ROW_TAG
+
+THREADS = 256
+RESERVE_BYTES = 512 << 20
+"""Left free beside our own allocations, for cuBLAS's workspace and whoever else is on the device."""
+TENANT_BYTES = 256 << 20
+"""When so much more of the free memory has gone than we took, somebody else needs the device."""
+
+
+class CudaError(RuntimeError):
+    """A driver call that did not succeed. The text names the error."""
+
+
+def checked(answer: tuple[Any, ...]) -> Any:
+    """The value of a driver call. Raises CudaError."""
+    status, *values = answer
+    if int(status) != 0:
+        raise CudaError(str(status))
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def device_of(gpu: str) -> Device:
+    """The device with this UUID, with or without NVML's prefix. Raises CudaError."""
+    wanted = gpu.removeprefix("GPU-").removeprefix("MIG-").lower()
+    for device in Device.get_all_devices():
+        if device.uuid.removeprefix("GPU-").removeprefix("MIG-").lower() == wanted:
+            return device
+    raise CudaError(f"no device {gpu}")
+
+
+class CudaEngine:
+    """An Engine on one GPU. Every buffer is allocated in `prepare`, and freed with the process at the latest."""
+
+    def __init__(self, gpu: str) -> None:
+        self._device = device_of(gpu)
+        self._device.set_current()
+        self._stream = self._device.create_stream()
+        self._blas_path = str(load_nvidia_dynamic_lib("cublas").abs_path)
+        self._blas = Cublas(self._blas_path, int(self._stream.handle))
+        options = ProgramOptions(std="c++17", arch=f"sm_{self._device.arch}")
+        compiled = Program(SOURCE, "c++", options=options).compile("cubin")
+        self._kernels = {name: compiled.get_kernel(name) for name in NAMES}
+        self._buffers: dict[str, int] = {}
+        self._peers: list[int] = []
+        self._opened: list[int] = []
+        self._policy: Policy | None = None
+        self._free_bytes = 0
+
+    def program(self) -> bytes:
+        """SHA-256 of the kernels' source."""
+        return source_hash()
+
+    def facts(self) -> tuple[Fact, ...]:
+        """The device's name for itself, and the libraries in use."""
+        library = hashlib.sha256(Path(self._blas_path).read_bytes()).hexdigest()
+        return (
+            Fact("backend", "cuda"),
+            Fact("device", self._device.name),
+            Fact("driver", str(checked(driver.cuDriverGetVersion()))),
+            Fact("cublas", str(self._blas.version())),
+            Fact("cublas_sha256", library),
+        )
+
+    def prepare(self, policy: Policy) -> None:
+        """Allocates everything, then multiplies once: kernels are loaded and clocks are up. Raises Interrupted."""
+        self._policy = policy
+        sizes = self._buffer_sizes(policy)
+        free, _ = checked(driver.cuMemGetInfo())
+        if free < sum(sizes.values()) + RESERVE_BYTES:
+            raise Interrupted(
+                f"{free} bytes are free, {sum(sizes.values())} and a reserve are needed"
+            )
+        for name, size in sizes.items():
+            self._buffers[name] = int(checked(driver.cuMemAlloc(size)))
+        self.load_b(bytes(32))
+        self.round(bytes(32), None)
+        self._free_bytes, _ = checked(driver.cuMemGetInfo())
+
+    def load_b(self, key: bytes) -> None:
+        """Expands B, transposed."""
+        policy = self._prepared()
+        columns = 128 if policy.operands is F16 else 64
+        grid = (-(-policy.size // 128), policy.size // columns)
+        self._launch(
+            "expand_b", grid, 128, *_key(key), self._buffers["b"], _u32(policy.size), self._half()
+        )
+
+    def round(self, key: bytes, keep: int | None) -> bytes:
+        """One product on the device; only its leaves come to the host."""
+        self._require_room()
+        self._multiply(key)
+        if keep is not None:
+            self._keep(keep)
+        if self._prepared().check == FREIVALDS:
+            return self._row_hashes()
+        return self._row_digests(digest_key(key))
+
+    def row(self, key: bytes, index: int) -> bytes:
+        """One row of a product that is multiplied once more."""
+        size = self._prepared().size
+        self._multiply(key)
+        self._as_integers()
+        return self._to_host(self._buffers["c"] + 4 * size * index, 4 * size)
+
+    def scan(self, key: bytes, tiles: int, peer: int | None) -> bytes:
+        """Digests of the blocks of some tiles, here or on a peer."""
+        policy = self._prepared()
+        source = self._buffers["tiles"] if peer is None else self._peers[peer]
+        words = policy.block_bytes // 8
+        self._expand_keys(key, words)
+        blocks = tiles * policy.tile_blocks
+        self._clear(8 * blocks)
+        arguments = (source, self._buffers["keys"], self._buffers["leaves"], _u32(words))
+        self._launch("digest_blocks", blocks, THREADS, *arguments)
+        return self._to_host(self._buffers["leaves"], 8 * blocks)
+
+    def address(self) -> bytes:
+        """The interprocess handle of the tiles; empty without tiles."""
+        if "tiles" not in self._buffers:
+            return b""
+        return bytes(checked(driver.cuIpcGetMemHandle(self._buffers["tiles"])).reserved)
+
+    def attach(self, addresses: Sequence[bytes]) -> None:
+        """Opens every peer's tiles. A process cannot open its own handle; it has the address."""
+        own = self.address()
+        self._peers = [
+            self._buffers["tiles"] if a == own else self._open(a) for a in addresses if a != b""
+        ]
+
+    def close(self) -> None:
+        """Frees all memory, the own and the opened."""
+        for pointer in self._opened:
+            checked(driver.cuIpcCloseMemHandle(pointer))
+        for pointer in self._buffers.values():
+            checked(driver.cuMemFree(pointer))
+        self._opened, self._peers, self._buffers = [], [], {}
+        self._blas.close()
+
+    def _prepared(self) -> Policy:
+        if self._policy is None:
+            raise CudaError("prepare comes first")
+        return self._policy
+
+    def _buffer_sizes(self, policy: Policy) -> dict[str, int]:
+        cells = policy.size * policy.size
+        operand = 2 if policy.operands is F16 else 1
+        leaves = max(policy.leaf_bytes * policy.size, 8 * policy.tiles * policy.tile_blocks)
+        sizes = {"a": operand * cells, "b": operand * cells, "c": 4 * cells, "leaves": leaves}
+        sizes["keys"] = max(8 * policy.size, policy.block_bytes)
+        if policy.check == FREIVALDS:
+            sizes["chunks"] = 32 * cells // (CHUNK_BYTES // 4)
+        if policy.tiles > 0:
+            sizes["tiles"] = policy.tiles * policy.tile_bytes
+        return sizes
+
+    def _require_room(self) -> None:
+        free, _ = checked(driver.cuMemGetInfo())
+        if free + TENANT_BYTES < self._free_bytes:
+            raise Interrupted("somebody else takes memory on this device")
+
+    def _half(self) -> Any:
+        return _u32(int(self._prepared().operands is F16))
+
+    def _multiply(self, key: bytes) -> None:
+        policy = self._prepared()
+        blocks = policy.operands.a_row_bytes(policy.size) * policy.size // 64
+        arguments = (*_key(key), self._buffers["a"], _u32(blocks), self._half())
+        self._launch("expand_a", -(-blocks // THREADS), THREADS, *arguments)
+        a, b, c = (self._buffers[name] for name in "abc")
+        self._blas.multiply(policy.size, a, b, c, integers=policy.operands is not F16)
+
+    def _keep(self, tile: int) -> None:
+        policy = self._prepared()
+        pairs = policy.size * policy.size // 2
+        target = self._buffers["tiles"] + tile * policy.tile_bytes
+        arguments = (self._buffers["c"], target, np.uint64(pairs), self._half())
+        self._launch("keep_low", pairs // THREADS, THREADS, *arguments)
+
+    def _expand_keys(self, key: bytes, words: int) -> None:
+        blocks = words // 8
+        arguments = (*_key(key), self._buffers["keys"], _u32(blocks), _u32(0))
+        self._launch("expand_a", -(-blocks // THREADS), THREADS, *arguments)
+
+    def _row_digests(self, key: bytes) -> bytes:
+        size = self._prepared().size
+        self._expand_keys(key, size)
+        self._clear(8 * size)
+        c, keys, leaves = (self._buffers[name] for name in ("c", "keys", "leaves"))
+        self._launch("digest_rows", size, THREADS, c, keys, leaves, _u32(size), self._half())
+        return self._to_host(leaves, 8 * size)
+
+    def _row_hashes(self) -> bytes:
+        size = self._prepared().size
+        self._as_integers()
+        per_row = 4 * size // CHUNK_BYTES
+        c, chunks, leaves = (self._buffers[name] for name in ("c", "chunks", "leaves"))
+        self._hash(c, chunks, size * per_row, CHUNK_BYTES // 4, CHUNK_TAG)
+        self._hash(chunks, leaves, size, 8 * per_row, ROW_TAG)
+        return self._to_host(leaves, 32 * size)
+
+    def _hash(self, data: int, out: int, messages: int, words: int, tag: bytes) -> None:
+        grid = -(-messages // 128)
+        numbers = (_u32(messages), _u32(words), _u32(int.from_bytes(tag, "big")))
+        self._launch("hash_messages", grid, 128, data, out, *numbers)
+
+    def _as_integers(self) -> None:
+        policy = self._prepared()
+        cells = policy.size * policy.size
+        if policy.operands is F16:
+            self._launch(
+                "as_integers", cells // THREADS, THREADS, self._buffers["c"], np.uint64(cells)
+            )
+
+    def _launch(self, name: str, grid: int | tuple[int, int], block: int, *arguments: Any) -> None:
+        launch(self._stream, LaunchConfig(grid=grid, block=block), self._kernels[name], *arguments)
+
+    def _clear(self, length: int) -> None:
+        checked(driver.cuMemsetD8Async(self._buffers["leaves"], 0, length, self._stream.handle))
+
+    def _to_host(self, pointer: int, length: int) -> bytes:
+        host = np.empty(length, dtype=np.uint8)
+        checked(driver.cuMemcpyDtoHAsync(host.ctypes.data, pointer, length, self._stream.handle))
+        self._stream.sync()
+        return host.tobytes()
+
+    def _open(self, address: bytes) -> int:
+        handle = driver.CUipcMemHandle()
+        handle.reserved = address
+        flags = driver.CUipcMem_flags.CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS
+        self._opened.append(int(checked(driver.cuIpcOpenMemHandle(handle, flags))))
+        return self._opened[-1]
+
+
+def _u32(value: int) -> Any:
+    return np.uint32(value)
+
+
+def _key(key: bytes) -> tuple[Any, ...]:
+    return tuple(np.uint64(int.from_bytes(key[at : at + 8], "little")) for at in range(0, 32, 8))

@@ -1,0 +1,64 @@
+"""Frames over a pipe or socket: a length (4 bytes, big-endian), then as many bytes."""
+
+import os
+import select
+
+LARGEST_FRAME_BYTES = 256 << 20
+
+
+class Closed(Exception):
+    """The other end is gone, in the middle of a frame or before one."""
+
+
+class Overdue(Exception):
+    """Nothing came in time."""
+
+
+def write_frame(descriptor: int, data: bytes) -> None:
+    """Writes all of it. Raises Closed."""
+    rest = memoryview(len(data).to_bytes(4, "big") + data)
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except (BrokenPipeError, ConnectionResetError) as error:
+        raise Closed from error
+
+
+def read_frame(descriptor: int) -> bytes:
+    """The next frame's bytes. Raises Closed, also for a length beyond the limit."""
+    length = int.from_bytes(_read_exactly(descriptor, 4), "big")
+    if length > LARGEST_FRAME_BYTES:
+        raise Closed
+    return _read_exactly(descriptor, length)
+
+
+def wait_readable(descriptor: int, seconds: float, watched: int | None = None) -> None:
+    """Until the descriptor can be read. Raises Overdue, or Closed once the watched one has been hung up."""
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN | select.POLLHUP)
+    if watched is not None:
+        poller.register(watched, 0)
+    ready = dict(poller.poll(max(0.0, seconds) * 1000))
+    if descriptor in ready:
+        return
+    if ready:
+        raise Closed
+    raise Overdue
+
+
+def is_hung_up(descriptor: int) -> bool:
+    """Whether the other end of a pipe or socket has gone."""
+    poller = select.poll()
+    poller.register(descriptor, 0)
+    return poller.poll(0) != []
+
+
+def _read_exactly(descriptor: int, length: int) -> bytes:
+    parts = []
+    while length > 0:
+        part = os.read(descriptor, min(length, 1 << 20))
+        if part == b"":
+            raise Closed
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)

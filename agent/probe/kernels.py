@@ -1,0 +1,216 @@
+"""The CUDA source of the prober's kernels: one string, compiled by NVRTC on the device's host, no headers needed.
+
+All arithmetic is on integers; sums are modulo 2^64, so their order is free. `DEVICE` holds the few lines that only a
+GPU compiler understands; `KERNELS` is plain C++ besides, and a test compiles it for the CPU.
+"""
+
+import hashlib
+
+DEVICE = r"""
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+// The bits of an integer as fp16; exact up to 2048.
+__device__ __forceinline__ u16 half_bits(short value) {
+    u16 bits;
+    asm("cvt.rn.f16.s16 %0, %1;" : "=h"(bits) : "h"(value));
+    return bits;
+}
+
+// Adds every thread's part to *sum; one atomic for each warp.
+__device__ __forceinline__ void add_to(u64 *sum, u64 part) {
+    for (int step = 16; step > 0; step >>= 1) part += __shfl_down_sync(0xffffffffu, part, step);
+    if ((threadIdx.x & 31) == 0) atomicAdd(sum, part);
+}
+"""
+
+KERNELS = r"""
+struct Key { u32 word[8]; };
+
+__device__ __forceinline__ Key key_of(u64 a, u64 b, u64 c, u64 d) {
+    return {{(u32)a, (u32)(a >> 32), (u32)b, (u32)(b >> 32), (u32)c, (u32)(c >> 32), (u32)d, (u32)(d >> 32)}};
+}
+
+__device__ __forceinline__ u32 rotate_left(u32 x, int by) { return (x << by) | (x >> (32 - by)); }
+
+__device__ __forceinline__ void quarter(u32 &a, u32 &b, u32 &c, u32 &d) {
+    a += b; d = rotate_left(d ^ a, 16);
+    c += d; b = rotate_left(b ^ c, 12);
+    a += b; d = rotate_left(d ^ a, 8);
+    c += d; b = rotate_left(b ^ c, 7);
+}
+
+// RFC 8439, section 2.3, with nonce 0.
+__device__ __forceinline__ void chacha20(const Key &key, u32 counter, u32 *out) {
+    const u32 initial[16] = {
+        0x61707865u, 0x3320646eu, 0x79622d32u, 0x6b206574u, key.word[0], key.word[1], key.word[2], key.word[3],
+        key.word[4], key.word[5], key.word[6], key.word[7], counter, 0u, 0u, 0u};
+    for (int i = 0; i < 16; i++) out[i] = initial[i];
+    for (int i = 0; i < 10; i++) {
+        quarter(out[0], out[4], out[8], out[12]);
+        quarter(out[1], out[5], out[9], out[13]);
+        quarter(out[2], out[6], out[10], out[14]);
+        quarter(out[3], out[7], out[11], out[15]);
+        quarter(out[0], out[5], out[10], out[15]);
+        quarter(out[1], out[6], out[11], out[12]);
+        quarter(out[2], out[7], out[8], out[13]);
+        quarter(out[3], out[4], out[9], out[14]);
+    }
+    for (int i = 0; i < 16; i++) out[i] += initial[i];
+}
+
+// A word of two 16-bit entries (sign, 11-bit magnitude) as two fp16 numbers.
+__device__ __forceinline__ u32 two_halves(u32 word) {
+    u32 low = half_bits((short)(word & 0x7ffu)) | (word & 0x8000u);
+    u32 high = half_bits((short)((word >> 16) & 0x7ffu)) | ((word >> 16) & 0x8000u);
+    return low | (high << 16);
+}
+
+// One 64-byte block of keystream for each thread: raw, or as fp16 entries of A.
+extern "C" __global__ void expand_a(
+    u64 key0, u64 key1, u64 key2, u64 key3, u32 *out, u32 blocks, u32 as_half) {
+    u32 block = blockIdx.x * blockDim.x + threadIdx.x;
+    if (block >= blocks) return;
+    u32 stream[16];
+    chacha20(key_of(key0, key1, key2, key3), block, stream);
+    for (int i = 0; i < 16; i++) out[(u64)block * 16 + i] = as_half ? two_halves(stream[i]) : stream[i];
+}
+
+// B transposed, as the GEMM wants it. A thread takes one block of one row; neighbours take neighbouring rows, so that
+// what they write lies side by side.
+extern "C" __global__ void expand_b(
+    u64 key0, u64 key1, u64 key2, u64 key3, void *out, u32 size, u32 as_half) {
+    u32 row = blockIdx.x * blockDim.x + threadIdx.x;
+    if (row >= size) return;
+    u32 columns = as_half ? 128u : 64u, per_row = size / columns, part = blockIdx.y;
+    u32 stream[16];
+    chacha20(key_of(key0, key1, key2, key3), row * per_row + part, stream);
+    for (u32 j = 0; j < columns; j++) {
+        u64 at = (u64)(part * columns + j) * size + row;
+        if (as_half) {
+            u32 nibble = (stream[j >> 3] >> (4 * (j & 7))) & 15u;
+            ((u16 *)out)[at] = half_bits((short)((int)(nibble ^ 8u) - 8));
+        } else {
+            ((u8 *)out)[at] = (u8)(stream[j >> 2] >> (8 * (j & 3)));
+        }
+    }
+}
+
+// The 32-bit integer at a place of C, which is held as float or as int.
+__device__ __forceinline__ int entry(const void *c, u64 at, u32 is_float) {
+    return is_float ? (int)((const float *)c)[at] : ((const int *)c)[at];
+}
+
+__device__ __forceinline__ u64 mix64(u64 x) {
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+    return x ^ (x >> 31);
+}
+
+// One row for each block of threads. `digests` starts at zero.
+extern "C" __global__ void digest_rows(const void *c, const u64 *keys, u64 *digests, u32 size, u32 is_float) {
+    u64 row = blockIdx.x, sum = 0;
+    for (u32 j = threadIdx.x; j < size; j += blockDim.x)
+        sum += mix64((u64)(u32)entry(c, row * size + j, is_float) ^ keys[j]);
+    add_to(&digests[row], sum);
+}
+
+// One block of kept memory for each block of threads. `digests` starts at zero.
+extern "C" __global__ void digest_blocks(const u64 *tiles, const u64 *keys, u64 *digests, u32 words) {
+    const u64 *mine = tiles + (u64)blockIdx.x * words;
+    u64 sum = 0;
+    for (u32 i = threadIdx.x; i < words; i += blockDim.x) {
+        u64 x = (mine[i] ^ keys[i]) * 0x9e3779b97f4a7c15ull;
+        sum += x ^ (x >> 32);
+    }
+    add_to(&digests[blockIdx.x], sum);
+}
+
+// The low 16 bits of two entries for each thread.
+extern "C" __global__ void keep_low(const void *c, u32 *tile, u64 pairs, u32 is_float) {
+    u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= pairs) return;
+    u32 low = (u32)entry(c, 2 * i, is_float) & 0xffffu;
+    tile[i] = low | ((u32)entry(c, 2 * i + 1, is_float) << 16);
+}
+
+// C as int32, in place.
+extern "C" __global__ void as_integers(int *c, u64 count) {
+    u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < count) c[i] = (int)((const float *)c)[i];
+}
+
+__device__ __forceinline__ u32 rotate_right(u32 x, int by) { return (x >> by) | (x << (32 - by)); }
+
+__device__ __forceinline__ u32 swapped(u32 x) {
+    return (x << 24) | ((x & 0xff00u) << 8) | ((x >> 8) & 0xff00u) | (x >> 24);
+}
+
+// FIPS 180-4, section 6.2.2.
+__device__ void sha256_block(u32 *state, const u32 *message) {
+    const u32 k[64] = {
+        0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+        0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+        0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+        0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+        0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+        0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+        0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+        0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+    u32 w[16], s[8];
+    for (int i = 0; i < 16; i++) w[i] = message[i];
+    for (int i = 0; i < 8; i++) s[i] = state[i];
+    for (int i = 0; i < 64; i++) {
+        if (i >= 16) {
+            u32 a = w[(i + 1) & 15], b = w[(i + 14) & 15];
+            w[i & 15] += (rotate_right(a, 7) ^ rotate_right(a, 18) ^ (a >> 3)) + w[(i + 9) & 15] +
+                         (rotate_right(b, 17) ^ rotate_right(b, 19) ^ (b >> 10));
+        }
+        u32 first = s[7] + (rotate_right(s[4], 6) ^ rotate_right(s[4], 11) ^ rotate_right(s[4], 25)) +
+                    ((s[4] & s[5]) ^ (~s[4] & s[6])) + k[i] + w[i & 15];
+        u32 second = (rotate_right(s[0], 2) ^ rotate_right(s[0], 13) ^ rotate_right(s[0], 22)) +
+                     ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
+        for (int j = 7; j > 0; j--) s[j] = s[j - 1];
+        s[4] += first;
+        s[0] = first + second;
+    }
+    for (int i = 0; i < 8; i++) state[i] += s[i];
+}
+
+// SHA-256 of a tag word and then `words` little-endian words, one message for each thread.
+extern "C" __global__ void hash_messages(const u32 *data, u32 *out, u32 messages, u32 words, u32 tag) {
+    u32 index = blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= messages) return;
+    const u32 *mine = data + (u64)index * words;
+    u32 state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    u32 total = (words + 1 + 3 + 15) / 16 * 16, block[16];
+    for (u32 i = 0; i < total; i++) {
+        u32 word = 0;
+        if (i == 0) word = tag;
+        else if (i <= words) word = swapped(mine[i - 1]);
+        else if (i == words + 1) word = 0x80000000u;
+        else if (i == total - 1) word = 32 * (words + 1);
+        block[i & 15] = word;
+        if ((i & 15) == 15) sha256_block(state, block);
+    }
+    for (int i = 0; i < 8; i++) out[(u64)index * 8 + i] = swapped(state[i]);
+}
+"""
+
+SOURCE = DEVICE + KERNELS
+NAMES = (
+    "expand_a",
+    "expand_b",
+    "digest_rows",
+    "digest_blocks",
+    "keep_low",
+    "as_integers",
+    "hash_messages",
+)
+
+
+def source_hash() -> bytes:
+    """SHA-256 of what is compiled: the policy of a contract may name it."""
+    return hashlib.sha256(SOURCE.encode()).digest()

@@ -1,0 +1,174 @@
+"""The kernels' arithmetic, compiled for the CPU by the host's C++ compiler and compared with the reference."""
+
+import ctypes
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agent.probe.kernels import KERNELS
+from weighbridge.challenge import arithmetic
+from weighbridge.challenge.keystream import keystream
+from weighbridge.challenge.profiles import PROFILES
+from weighbridge.challenge.rowhash import CHUNK_TAG, row_hash
+
+COMPILER = shutil.which("c++") or shutil.which("g++")
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+
+SHIM = r"""
+#include <cstring>
+#define __device__
+#define __global__
+#define __forceinline__ inline
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+struct Place { u32 x, y; };
+static Place threadIdx, blockIdx, blockDim;
+static inline u16 half_bits(short value) { _Float16 h = value; u16 bits; memcpy(&bits, &h, 2); return bits; }
+static inline void add_to(u64 *sum, u64 part) { *sum += part; }
+"""
+LAUNCH = r"""
+#define EACH(call) \
+    blockDim = {threads, 1}; \
+    for (blockIdx.y = 0; blockIdx.y < rows; blockIdx.y++) \
+        for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++) \
+            for (threadIdx.x = 0; threadIdx.x < threads; threadIdx.x++) { call; }
+#define GRID u32 blocks, u32 rows, u32 threads
+extern "C" {
+void run_expand_a(GRID, const u64 *k, u32 *o, u32 b, u32 h) { EACH(expand_a(k[0], k[1], k[2], k[3], o, b, h)) }
+void run_expand_b(GRID, const u64 *k, void *o, u32 n, u32 h) { EACH(expand_b(k[0], k[1], k[2], k[3], o, n, h)) }
+void run_digest_rows(GRID, const void *c, const u64 *k, u64 *d, u32 n, u32 f) { EACH(digest_rows(c, k, d, n, f)) }
+void run_digest_blocks(GRID, const u64 *t, const u64 *k, u64 *d, u32 w) { EACH(digest_blocks(t, k, d, w)) }
+void run_keep_low(GRID, const void *c, u32 *t, u64 p, u32 f) { EACH(keep_low(c, t, p, f)) }
+void run_as_integers(GRID, int *c, u64 n) { EACH(as_integers(c, n)) }
+void run_hash_messages(GRID, const u32 *d, u32 *o, u32 m, u32 w, u32 t) { EACH(hash_messages(d, o, m, w, t)) }
+}
+"""
+KEY = bytes(range(32))
+SIZE = 256
+
+
+class Kernels:
+    def __init__(self, path: Path) -> None:
+        self.library = ctypes.CDLL(str(path))
+
+    def run(self, name: str, grid: tuple[int, int, int], *arguments: Any) -> None:
+        values = [
+            value.ctypes.data_as(ctypes.c_void_p)
+            if isinstance(value, np.ndarray)
+            else ctypes.c_uint64(value)
+            if name in ("keep_low", "as_integers") and value > 255
+            else ctypes.c_char_p(value)
+            if isinstance(value, bytes)
+            else ctypes.c_uint32(value)
+            for value in arguments
+        ]
+        getattr(self.library, f"run_{name}")(*(ctypes.c_uint32(part) for part in grid), *values)
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
+    folder = tmp_path_factory.mktemp("kernels")
+    source, library = folder / "kernels.cpp", folder / "kernels.so"
+    source.write_text(SHIM + KERNELS + LAUNCH)
+    command = [
+        str(COMPILER),
+        "-O1",
+        "-std=c++17",
+        "-shared",
+        "-fPIC",
+        "-o",
+        str(library),
+        str(source),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return Kernels(library)
+
+
+@pytest.mark.parametrize("blocks", [1, 33, 700])
+def test_the_raw_keystream_is_the_references(kernels: Kernels, blocks: int) -> None:
+    out = np.zeros(64 * blocks, dtype=np.uint8)
+    kernels.run("expand_a", (blocks // 256 + 1, 1, 256), KEY, out, blocks, 0)
+    assert out.tobytes() == keystream(KEY, 0, 64 * blocks)
+
+
+@pytest.mark.parametrize("name", ["f16", "i8"])
+def test_both_operands_are_the_references(kernels: Kernels, name: str) -> None:
+    profile, half = PROFILES[name], int(name == "f16")
+    kind: Any = np.float16 if half else np.int8
+    a, b = np.zeros((2, SIZE, SIZE), dtype=kind)
+    blocks = profile.a_row_bytes(SIZE) * SIZE // 64
+    kernels.run("expand_a", (-(-blocks // 256), 1, 256), KEY, a, blocks, half)
+    columns = 128 if half else 64
+    kernels.run("expand_b", (-(-SIZE // 128), SIZE // columns, 128), KEY, b, SIZE, half)
+    rows = [(KEY, row) for row in range(SIZE)]
+    assert np.array_equal(a.astype(np.float32), arithmetic.rows_of_a(profile, SIZE, rows, 0, SIZE))
+    assert np.array_equal(b.astype(np.float32).T, arithmetic.rows_of_b(profile, SIZE, KEY, 0, SIZE))
+
+
+@pytest.fixture
+def product() -> Any:
+    return np.random.default_rng(0).integers(-(1 << 23), 1 << 23, (SIZE, SIZE)).astype(np.int32)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_row_digests_are_the_references(kernels: Kernels, product: Any, kind: Any) -> None:
+    keys, digests = arithmetic.column_keys(KEY, SIZE).copy(), np.zeros(SIZE, dtype=np.uint64)
+    kernels.run(
+        "digest_rows",
+        (SIZE, 1, 96),
+        product.astype(kind),
+        keys,
+        digests,
+        SIZE,
+        int(kind is np.float32),
+    )
+    assert [int(digest) for digest in digests] == [
+        arithmetic.row_digest(row, keys) for row in product
+    ]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_kept_halves_and_their_block_digests_are_the_references(
+    kernels: Kernels, product: Any, kind: Any
+) -> None:
+    tile, pairs = np.zeros(SIZE * SIZE // 2, dtype=np.uint32), SIZE * SIZE // 2
+    kernels.run(
+        "keep_low",
+        (pairs // 256, 1, 256),
+        product.astype(kind),
+        tile,
+        pairs,
+        int(kind is np.float32),
+    )
+    assert tile.tobytes() == arithmetic.low_halves(list(product))
+    keys, digests = arithmetic.block_keys(KEY, SIZE).copy(), np.zeros(SIZE // 8, dtype=np.uint64)
+    kernels.run("digest_blocks", (SIZE // 8, 1, 128), tile, keys, digests, 2 * SIZE)
+    assert np.array_equal(digests, arithmetic.block_digests(tile.tobytes(), keys))
+
+
+def test_row_hashes_are_the_references(kernels: Kernels, product: Any) -> None:
+    whole = product.astype(np.float32)
+    kernels.run("as_integers", (SIZE, 1, SIZE), whole, SIZE * SIZE)
+    assert np.array_equal(whole.view(np.int32), product)
+    chunks, rows = np.zeros((SIZE * 2, 32), dtype=np.uint8), np.zeros((SIZE, 32), dtype=np.uint8)
+    tags = [int.from_bytes(tag, "big") for tag in (CHUNK_TAG, b"WBr\x01")]
+    kernels.run("hash_messages", (4, 1, 128), product, chunks, 2 * SIZE, 128, tags[0])
+    first = hashlib.sha256(CHUNK_TAG + product[0, :128].tobytes()).digest()
+    assert chunks[0].tobytes() == first
+    kernels.run("hash_messages", (2, 1, 128), chunks, rows, SIZE, SIZE // 128 * 8, tags[1])
+    assert [row.tobytes() for row in rows] == [row_hash(row.tobytes()) for row in product]
+
+
+@pytest.mark.parametrize("words", [1, 12, 13, 14, 15, 16, 128])
+def test_messages_of_every_padding_are_hashed_by_the_standard(kernels: Kernels, words: int) -> None:
+    data, out = np.arange(words, dtype=np.uint32), np.zeros(32, dtype=np.uint8)
+    kernels.run("hash_messages", (1, 1, 1), data, out, 1, words, 0x01020304)
+    assert out.tobytes() == hashlib.sha256(b"\1\2\3\4" + data.tobytes()).digest()

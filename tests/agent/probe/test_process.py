@@ -1,0 +1,170 @@
+"""The prober as a process: honest answers, consent, budget, and its certain end."""
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from agent.probe.frames import Closed, read_frame, write_frame
+from weighbridge.challenge.challenger import Challenger
+from weighbridge.challenge.messages import (
+    Decline,
+    Prepare,
+    Ready,
+    Release,
+    decode_message,
+    encode_message,
+)
+from weighbridge.challenge.verdict import Reason, Verdict
+
+SLOW = {"size": 2048, "rounds": 4000}
+
+
+@pytest.mark.parametrize("check", ["recompute", "freivalds"])
+def test_a_prober_with_two_workers_meets_every_phase(agent: Any, check: str) -> None:
+    result = agent.challenge(agent.passes_policy(check=check), agent.grant("GPU-a", "GPU-b"))
+    assert (result.verdict, result.reason) == (Verdict.MET, None)
+    assert [gpu.samples for gpu in result.gpus] == [32, 32]
+
+
+def test_after_the_openings_nothing_is_left(agent: Any) -> None:
+    result = agent.challenge(agent.policy(), agent.grant("GPU-a", "GPU-b"))
+    assert result.verdict is Verdict.MET
+    probe = agent.probes[0]
+    assert probe.process.wait(60) == 0
+    assert len(probe.workers) == 2
+    assert all(agent.is_gone(worker) for worker in probe.workers)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"consent": "nobody"}, Reason.NO_CONSENT),
+        ({"consent": "anything"}, Reason.NO_CONSENT),
+        ({"busy": ("GPU-a",)}, Reason.BUSY),
+        ({"budget_ms": 0}, Reason.NO_BUDGET),
+        ({"budget_ms": 19_999}, Reason.NO_BUDGET),
+        ({"memory_limit_bytes": 8 * 128 * 128 - 1}, Reason.NO_MEMORY),
+        ({"backend": "abacus"}, Reason.UNSUPPORTED),
+    ],
+)
+def test_what_was_not_granted_is_not_assessed_and_never_failed(
+    agent: Any, changes: Any, reason: Reason
+) -> None:
+    result = agent.challenge(agent.policy(), agent.grant("GPU-a", **changes))
+    assert (result.verdict, result.reason) == (Verdict.NOT_ASSESSED, reason)
+
+
+def test_a_busy_gpu_without_leave_gets_no_worker_at_all(agent: Any) -> None:
+    agent.challenge(agent.policy(), agent.grant("GPU-a", busy=("GPU-a",)))
+    assert agent.probes[0].workers == []
+
+
+def test_the_lessees_leave_allows_a_busy_gpu(agent: Any) -> None:
+    grant = agent.grant("GPU-a", consent="lessee", busy=("GPU-a",))
+    assert agent.challenge(agent.policy(), grant).verdict is Verdict.MET
+
+
+def test_exactly_the_granted_memory_is_enough(agent: Any) -> None:
+    grant = agent.grant("GPU-a", memory_limit_bytes=8 * 128 * 128)
+    assert agent.challenge(agent.policy(), grant).verdict is Verdict.MET
+
+
+def test_other_gpus_than_the_granted_ones_are_declined(agent: Any) -> None:
+    probe = agent.start(agent.grant("GPU-a")).granted()
+    request = Challenger(agent.plan(agent.policy(), "GPU-b")).next_message(1)
+    answer = decode_message(probe.ask(request))
+    assert isinstance(answer, Decline)
+    assert answer.reason == "unsupported"
+
+
+def running(agent: Any, **changes: Any) -> Any:
+    """A prober in the middle of a chain that would take minutes."""
+    policy = agent.policy(**SLOW, **changes)
+    grant = agent.grant("GPU-a", "GPU-b", budget_ms=policy.deadline_ms)
+    probe = agent.start(grant).granted()
+    challenger = Challenger(agent.plan(policy, "GPU-a", "GPU-b"))
+    assert isinstance(decode_message(probe.ask(challenger.next_message(1))), Ready)
+    plan = challenger.plan
+    write_frame(probe.to, encode_message(Release(plan.challenge, "chain", plan.nonces[0])))
+    assert len(probe.workers) == 2
+    return probe
+
+
+def test_workers_are_killed_when_the_budget_is_spent(agent: Any) -> None:
+    probe = running(agent, deadline_ms=6_000)
+    answer = decode_message(probe.ask(None))
+    assert isinstance(answer, Decline)
+    assert (answer.reason, answer.detail) == ("interrupted", "time is up")
+    assert probe.process.wait(60) == 0
+    assert all(agent.is_gone(worker) for worker in probe.workers)
+
+
+def test_workers_end_when_the_agent_hangs_up(agent: Any) -> None:
+    probe = running(agent)
+    assert probe.hang_up() == 0
+    assert all(agent.is_gone(worker) for worker in probe.workers)
+
+
+def test_workers_end_when_the_prober_is_killed(agent: Any) -> None:
+    probe = running(agent)
+    probe.process.send_signal(signal.SIGKILL)
+    probe.process.wait(60)
+    assert agent.eventually(lambda: all(agent.is_gone(worker) for worker in probe.workers))
+
+
+def test_a_killed_worker_interrupts_the_challenge_and_takes_the_others_along(agent: Any) -> None:
+    probe = running(agent)
+    os.kill(probe.workers[0], signal.SIGKILL)
+    answer = decode_message(probe.ask(None))
+    assert isinstance(answer, Decline)
+    assert answer.reason == "interrupted"
+    assert probe.hang_up() == 0
+    assert all(agent.is_gone(worker) for worker in probe.workers)
+
+
+def test_a_worker_that_nobody_waits_for_is_ended_by_its_own_alarm() -> None:
+    command = [sys.executable, "-I", "-m", "agent.probe.worker", "cpu", "GPU-a", "1"]
+    worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert worker.wait(60) == -signal.SIGALRM
+    worker.communicate()
+
+
+@pytest.mark.parametrize("first", [b"", b"{}", b"\xff\xfe", b'{"backend":"cpu"}'])
+def test_a_grant_that_is_none_ends_the_prober(agent: Any, first: bytes) -> None:
+    probe = agent.start(first)
+    with pytest.raises(Closed):
+        probe.ask(None)
+    assert probe.process.wait(60) == 2
+
+
+def test_a_message_out_of_turn_ends_the_prober(agent: Any) -> None:
+    probe = agent.start(agent.grant("GPU-a")).granted()
+    with pytest.raises(Closed):
+        probe.ask(encode_message(Release("challenge-1", "chain", bytes(32))))
+    assert probe.process.wait(60) == 2
+
+
+def test_a_frame_that_is_too_long_is_refused() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"\xff\xff\xff\xff")
+    with pytest.raises(Closed):
+        read_frame(reading)
+    os.close(reading)
+    with pytest.raises(Closed):
+        write_frame(writing, b"x")
+    os.close(writing)
+
+
+def test_a_second_challenge_needs_a_second_prober(agent: Any) -> None:
+    probe = agent.start(agent.grant("GPU-a")).granted()
+    plan = agent.plan(agent.policy(), "GPU-a")
+    prepare = encode_message(
+        Prepare(plan.challenge, plan.contract, plan.agent_key, plan.gpus, plan.policy)
+    )
+    assert isinstance(decode_message(probe.ask(prepare)), Ready)
+    with pytest.raises(Closed):
+        probe.ask(prepare)
