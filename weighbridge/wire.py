@@ -279,15 +279,20 @@ def encode(model: Model) -> bytes:
 
 def decode(payload: bytes) -> Report:
     """The report in a payload. Raises FutureVersion, or WireError naming the place. Never anything else."""
-    return read(Report, payload)
-
-
-def read(model: type[AnyModel], payload: bytes) -> AnyModel:
-    """A model from canonical bytes. Raises as `decode` does."""
     value = parse(payload)
     version = value.get("version") if isinstance(value, dict) else None
     if type(version) is int and version > VERSION:
         raise FutureVersion(f"version {version} is newer than {VERSION}, the newest known here")
+    return _validated(Report, payload)
+
+
+def read(model: type[AnyModel], payload: bytes) -> AnyModel:
+    """A model from canonical bytes. Raises WireError naming the place."""
+    parse(payload)
+    return _validated(model, payload)
+
+
+def _validated(model: type[AnyModel], payload: bytes) -> AnyModel:
     try:
         return model.model_validate_json(payload)
     except ValidationError as error:

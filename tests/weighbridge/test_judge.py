@@ -1,0 +1,412 @@
+"""Samples become intervals, and findings open and close, as the judge promises."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.weighbridge.scripted import (
+    SECOND,
+    START_US,
+    Log,
+    ScriptedNode,
+    contract_text,
+    spans,
+)
+from weighbridge.fleet import FleetFold
+from weighbridge.ledger import PRECEDENCE, Row, State, timeline
+
+GPU = "GPU-n1-0"
+
+
+def standing(**changes: Any) -> Log:
+    """A log with one contract that claims node n1."""
+    log = Log()
+    log.tick(0)
+    log.contract(contract_text(**changes))
+    log.claim("n1")
+    return log
+
+
+def feed(log: Log, node: ScriptedNode, seconds: range, changes: Any = None) -> None:
+    """One report per sample, heard as it is taken."""
+    for second in seconds:
+        log.tick(second)
+        log.report(node.report([second], changes))
+
+
+def test_an_honest_node_is_up_and_nothing_is_found() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 101, 10))
+    assert spans(log.timelines(100)["n1", 0]) == [(0, 100, "up", "")]
+    assert log.findings() == []
+
+
+def test_a_power_cap_degrades_from_the_sample_that_shows_it_until_the_one_that_does_not() -> None:
+    log, node = standing(), ScriptedNode()
+    capped = {s: {GPU: {"power_limit_enforced_milliwatts": 350_000}} for s in (30, 40)}
+    feed(log, node, range(0, 101, 10), capped)
+    assert spans(log.timelines(100)["n1", 0]) == [
+        (0, 30, "up", ""),
+        (30, 50, "degraded", "power_capped"),
+        (50, 100, "up", ""),
+    ]
+    assert spans(log.timelines(100)["n1", 1]) == [(0, 100, "up", "")]
+    (opened, closed) = log.findings("power_capped")
+    assert (opened.device, opened.observed) == (GPU, "350000")
+    assert opened.since_us == closed.since_us == START_US + 30 * SECOND
+    assert closed.until_us == START_US + 50 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("identity", "code"),
+    [
+        ({"pci_device_id": "10de:2331", "name": "NVIDIA H100 PCIe"}, "sku_mismatch"),
+        ({"gpu_cores": 14592}, "sku_mismatch"),
+        ({"memory_total_bytes": 40 << 30}, "memory_short"),
+        ({"ecc_mode_code": 0}, "ecc_off"),
+        ({"mig_mode_code": 1}, "mig_on"),
+        ({"virtualization_mode_code": 2}, "virtualization_mismatch"),
+    ],
+)
+def test_a_device_that_is_not_what_was_promised_is_named(
+    identity: dict[str, int | str], code: str
+) -> None:
+    log, node = standing(), ScriptedNode(identity={GPU: identity})
+    feed(log, node, range(0, 31, 10))
+    assert {place for place, finding in log.open().items() if finding.verdict == "breached"} == {
+        (code, GPU)
+    }
+
+
+def test_a_lost_gpu_is_down_and_keeps_its_slot() -> None:
+    log, node = standing(), ScriptedNode()
+    lost = {s: {GPU: dict.fromkeys(FAST_NAMES, "gpu_is_lost")} for s in range(20, 101)}
+    feed(log, node, range(0, 51, 10), lost)
+    assert spans(log.timelines(50)["n1", 0]) == [(0, 20, "up", ""), (20, 50, "down", "gpu_lost")]
+    assert ("gpu_lost", GPU) in log.open()
+    unknown = {code for (code, _), found in log.open().items() if found.verdict == "unknown"}
+    assert unknown == {"power_capped", "pcie_narrow"}
+
+
+FAST_NAMES = (
+    "power_draw_milliwatts",
+    "memory_used_bytes",
+    "temperature_gpu_celsius",
+    "power_limit_enforced_milliwatts",
+    "pcie_link_width_lanes",
+    "utilization_gpu_percent",
+    "sm_clock_megahertz",
+)
+
+
+def test_a_device_that_nobody_can_read_is_unknown_and_neither_up_nor_down() -> None:
+    log, node = standing(), ScriptedNode()
+    blind = {s: {GPU: dict.fromkeys(FAST_NAMES, "quarantined")} for s in range(20, 101)}
+    feed(log, node, range(0, 51, 10), blind)
+    assert spans(log.timelines(50)["n1", 0]) == [
+        (0, 20, "up", ""),
+        (20, 50, "unknown", "quarantined"),
+    ]
+
+
+def test_a_fatal_xid_takes_the_device_down_until_the_node_has_rebooted() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 21, 10))
+    xid = {
+        "boottime_us": 1025 * SECOND,
+        "kind": "xid",
+        "device": GPU,
+        "code": 79,
+        "source": "kernel",
+        "detail": "",
+    }
+    log.report(node.report([30], events=[xid]))
+    log.report(node.report([40]))
+    node.boot = "boot-2"
+    log.report(node.report([50]))
+    assert spans(log.timelines(50)["n1", 0]) == [(0, 30, "up", ""), (30, 50, "down", "xid_fatal")]
+    assert [finding.until_us for finding in log.findings("xid_fatal")] == [
+        None,
+        START_US + 50 * SECOND,
+    ]
+    assert len(log.findings("node_rebooted")) == 1
+
+
+def test_an_application_xid_takes_nothing_down() -> None:
+    log, node = standing(), ScriptedNode()
+    xid = {
+        "boottime_us": 1005 * SECOND,
+        "kind": "xid",
+        "device": GPU,
+        "code": 31,
+        "source": "nvml",
+        "detail": "",
+    }
+    log.report(node.report([10], events=[xid]))
+    log.report(node.report([20]))
+    assert spans(log.timelines(20)["n1", 0])[-1] == (10, 20, "up", "")
+
+
+def test_a_slot_that_no_device_fills_is_down() -> None:
+    log, node = standing(), ScriptedNode(gpus=1)
+    feed(log, node, range(0, 31, 10))
+    assert spans(log.timelines(30)["n1", 1]) == [(0, 30, "down", "gpu_missing")]
+    assert log.open()["gpu_missing", ""].observed == "1 GPUs"
+
+
+def test_a_replaced_device_takes_the_slot_that_it_found_vacant() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 31, 10))
+    other = ScriptedNode(gpus=3, seq=node.seq)
+    swapped = [other.inventory()["devices"][2], other.inventory()["devices"][1]]
+    inventory = {**other.inventory(), "devices": swapped}
+    log.report(node.report([40], inventory=inventory))
+    log.report(node.report([50]))
+    devices = {(row.slot, row.device) for row in log.rows() if row.end_us > START_US + 40 * SECOND}
+    assert devices == {(0, "GPU-n1-2"), (1, "GPU-n1-1")}
+
+
+def test_a_gap_within_max_gap_is_bridged_and_a_longer_one_is_unknown() -> None:
+    log, node = standing(), ScriptedNode()
+    for second in (0, 30, 61):
+        log.report(node.report([second]))
+    log.report(node.report([70]))
+    assert spans(log.timelines(70)["n1", 0]) == [
+        (0, 30, "up", ""),
+        (30, 61, "unknown", "silent"),
+        (61, 70, "up", ""),
+    ]
+
+
+def test_silence_is_found_by_ticks_alone_and_ends_when_the_node_is_heard() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 21, 10))
+    assert log.tick_through(21, 49) == []
+    said = [change.code for change in log.tick_through(50, 55) if not isinstance(change, Row)]
+    assert said == ["node_silent"]
+    assert log.open()["node_silent", ""].since_us == START_US + 20 * SECOND
+    log.report(node.report([60]))
+    assert ("node_silent", "") not in log.open()
+
+
+def test_a_spool_that_comes_late_turns_unknown_into_known_and_says_that_it_was_late() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 21, 10))
+    log.tick_through(21, 200)
+    before = spans(log.timelines(200)["n1", 0])
+    assert before == [(0, 20, "up", ""), (20, 200, "unknown", "")]
+    for second in range(30, 201, 10):
+        log.report(node.report([second]))
+    assert spans(log.timelines(200)["n1", 0]) == [(0, 200, "up", "")]
+    late = log.findings("evidence_late")
+    assert [finding.until_us is None for finding in late] == [True, False]
+
+
+def test_the_collectors_own_stall_is_nobodys_silence() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 21, 10))
+    log.tick(500)
+    assert log.findings() == []
+    log.tick_through(501, 529)
+    assert log.findings() == []
+    log.tick(530)
+    assert [finding.code for finding in log.findings()] == ["node_silent"]
+
+
+def test_an_agent_that_stopped_cleanly_or_paused_says_so() -> None:
+    for kind, cause in (
+        ("agent_stopped", "agent_stopped_by_provider"),
+        ("paused", "paused_by_provider"),
+    ):
+        log, node = standing(), ScriptedNode()
+        event = {
+            "boottime_us": 1021 * SECOND,
+            "kind": kind,
+            "device": None,
+            "code": None,
+            "source": "agent",
+            "detail": "maintenance",
+        }
+        log.tick(20)
+        log.report(node.report([0, 10, 20], events=[event]))
+        log.tick_through(21, 80)
+        assert (cause, "") in log.open()
+        feed(log, node, range(90, 101, 10))
+        assert spans(log.timelines(100)["n1", 0])[1] == (20, 90, "unknown", cause)
+        assert log.open() == {}
+
+
+def test_a_stepped_clock_moves_nothing() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 31, 10))
+    for step in (3600, -3600):
+        node.wall_offset_us = step * SECOND
+        for second in range(40, 71, 10) if step > 0 else range(80, 111, 10):
+            log.tick(second)
+            log.report(node.report([second]))
+    assert spans(log.timelines(110)["n1", 0]) == [(0, 110, "up", "")]
+    assert "clock_skew" in {finding.code for finding in log.findings()}
+
+
+def test_a_boot_with_an_unset_clock_is_placed_when_the_clock_was_set() -> None:
+    log, node = standing(), ScriptedNode(synchronized=False, wall_offset_us=-7200 * SECOND)
+    log.report(node.report([0]))
+    node.synchronized, node.wall_offset_us = True, 0
+    for second in (10, 20):
+        log.report(node.report([second]))
+    assert spans(log.timelines(20)["n1", 0])[-1] == (10, 20, "up", "")
+
+
+def test_a_second_chain_of_the_node_is_told_and_what_both_saw_is_the_worse() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 51, 10))
+    other = ScriptedNode(chain="chain-2")
+    capped = {20: {GPU: {"power_limit_enforced_milliwatts": 1}}}
+    log.report(other.report([10, 20, 30], capped))
+    assert spans(log.timelines(50)["n1", 0]) == [
+        (0, 20, "up", ""),
+        (20, 30, "degraded", "power_capped"),
+        (30, 50, "up", ""),
+    ]
+    assert len(log.findings("chain_started")) == 1
+
+
+def test_a_foreign_process_is_found_when_a_second_owner_holds_memory() -> None:
+    log, node = standing(), ScriptedNode()
+    process = {"boottime_us": 1, "device": GPU, "memory_bytes": 1, "class": "container"}
+    system = {**process, "owner": "root-daemon", "class": "system"}
+    log.report(node.report([0], processes=[{**process, "owner": "a"}, system]))
+    assert ("foreign_process", "") not in log.open()
+    log.report(node.report([10], processes=[{**process, "owner": "a"}, {**process, "owner": "b"}]))
+    assert log.open()["foreign_process", ""].observed == "owners a, b"
+    log.report(node.report([20], processes=[{**process, "owner": "b"}]))
+    assert ("foreign_process", "") not in log.open()
+
+
+def test_a_bound_is_judged_over_whole_hours_and_only_where_it_applies() -> None:
+    bound = '[{reading: sm_clock_megahertz, at_least: "1500", while: busy, for_share: "0.95"}]'
+    log, node = standing(bounds=bound), ScriptedNode()
+    slow = {
+        second: {
+            GPU: {"sm_clock_megahertz": 800},
+            "GPU-n1-1": {"sm_clock_megahertz": 800, "utilization_gpu_percent": 0},
+        }
+        for second in range(0, 3600, 10)
+        if second % 100 < 10
+    }
+    for start in range(0, 3600, 300):
+        log.report(node.report(range(start, start + 300, 10), slow))
+    assert ("bound_broken", GPU) not in log.open()
+    log.report(node.report([3600]))
+    assert {place for place in log.open() if place[0] == "bound_broken"} == {("bound_broken", GPU)}
+    assert log.open()["bound_broken", GPU].observed == "324 of 360"
+
+
+def test_an_amendment_judges_from_its_instant_on_and_the_old_terms_before() -> None:
+    log, node = standing(), ScriptedNode()
+    capped = {
+        second: {GPU: {"power_limit_enforced_milliwatts": 600_000}} for second in range(0, 200)
+    }
+    feed(log, node, range(0, 51, 10), capped)
+    lower = contract_text(
+        version=2,
+        supersedes="supersedes: '1'\n",
+        effective="2026-10-01T00:01:15Z",
+        floors='{power_limit_milliwatts: "500000"}',
+    )
+    log.contract(lower, version=2)
+    feed(log, node, range(60, 121, 10), capped)
+    assert spans(log.timelines(120)["n1", 0]) == [
+        (0, 75, "degraded", "power_capped"),
+        (75, 120, "up", ""),
+    ]
+    assert log.open() == {}
+
+
+def test_time_outside_the_term_is_not_judged() -> None:
+    log = Log()
+    log.contract(contract_text(effective="2026-10-01T00:00:25Z"))
+    log.claim("n1")
+    feed(log, ScriptedNode(), range(0, 51, 10))
+    assert spans(log.timelines(50)["n1", 0]) == [(0, 25, "unknown", ""), (25, 50, "up", "")]
+
+
+EVENTS = st.dictionaries(
+    st.integers(1, 400).map(lambda place: place * 10),
+    st.sampled_from(["capped", "lost", "blind", "absent"]),
+    max_size=40,
+)
+
+
+def script(events: dict[int, str]) -> tuple[list[int], dict[int, Any]]:
+    """Seconds of samples, those `absent` left out, and what each shows."""
+    shown: dict[str, dict[str, int | str]] = {
+        "capped": {"power_limit_enforced_milliwatts": 1},
+        "lost": dict.fromkeys(FAST_NAMES, "gpu_is_lost"),
+        "blind": dict.fromkeys(FAST_NAMES, "timeout"),
+    }
+    seconds = [s for s in range(0, 4010, 10) if events.get(s) != "absent"]
+    return seconds, {s: {GPU: shown[kind]} for s, kind in events.items() if kind in shown}
+
+
+@given(EVENTS, st.data())
+def test_the_ledger_is_the_same_for_any_split_delay_and_restart(
+    events: dict[int, str], data: st.DataObject
+) -> None:
+    seconds, changes = script(events)
+    whole, node = standing(), ScriptedNode()
+    whole.report(node.report(seconds, changes))
+    split, node = standing(), ScriptedNode()
+    cuts = sorted(data.draw(st.sets(st.sampled_from(seconds), max_size=12)))
+    edges = [0, *(seconds.index(cut) for cut in cuts), len(seconds)]
+    for first, last in pairwise(edges):
+        if first == last:
+            continue
+        split.tick(data.draw(st.integers(seconds[last - 1], seconds[last - 1] + 5000)))
+        if data.draw(st.booleans()):
+            restarted = FleetFold()
+            restarted.restore(split.fold.snapshots(), split.entries)
+            split.fold = restarted
+        split.report(node.report(seconds[first:last], changes))
+    split.tick(20_000)
+    split.tick_through(20_001, 20_004)
+    split.tick(20_300)
+    assert split.timelines(4000) == whole.timelines(4000)
+
+
+ROWS = st.lists(
+    st.builds(
+        lambda start, length, state, cause: Row(
+            "K", "n", 0, "G", "c", start, start + length, state, cause, 0
+        ),
+        st.integers(0, 100),
+        st.integers(0, 60),
+        st.sampled_from(State),
+        st.sampled_from(["", "a", "b"]),
+    ),
+    max_size=12,
+)
+
+
+@given(ROWS, st.randoms())
+def test_a_timeline_tiles_its_window_and_shows_the_first_by_precedence_at_every_instant(
+    rows: list[Row], random: Any
+) -> None:
+    line = timeline(rows, 10, 90)
+    assert [span.start_us for span in line] == [10, *(span.end_us for span in line[:-1])]
+    assert line[-1].end_us == 90
+    for instant in range(10, 90):
+        held = [
+            (PRECEDENCE.index(row.state), row.cause)
+            for row in rows
+            if row.start_us <= instant < row.end_us
+        ]
+        rank, cause = min(held, default=(PRECEDENCE.index(State.UNKNOWN), ""))
+        (shown,) = [span for span in line if span.start_us <= instant < span.end_us]
+        assert (shown.state, shown.cause) == (PRECEDENCE[rank], cause)
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    assert timeline(shuffled, 10, 90) == line

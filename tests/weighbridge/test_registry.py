@@ -1,0 +1,138 @@
+"""A device is in one place at a time, and a contract whose nodes never report is found."""
+
+from typing import Any
+
+from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text, spans
+from weighbridge.fleet import FleetFold
+from weighbridge.ledger import Finding
+
+
+class TwinNode(ScriptedNode):
+    """Shows the first device of another node beside its own second one."""
+
+    @property
+    def devices(self) -> list[str]:
+        return ["GPU-n1-0", "GPU-n2-1"]
+
+
+def two_contracts(**changes: Any) -> Log:
+    log = Log()
+    log.tick(0)
+    for name, node in (("K1", "n1"), ("K2", "n2")):
+        log.contract(contract_text(name, **changes), name)
+        log.claim(node, name)
+    return log
+
+
+def feed(log: Log, nodes: list[ScriptedNode], seconds: range) -> None:
+    for second in seconds:
+        log.tick(second)
+        for node in nodes:
+            log.report(node.report([second]))
+
+
+def duplicates(log: Log) -> set[tuple[str, str, str]]:
+    return {(f.contract, f.node, f.device) for f in log.findings("duplicate_device")}
+
+
+def test_devices_of_two_nodes_that_differ_are_no_conflict() -> None:
+    log = two_contracts()
+    feed(log, [ScriptedNode("n1"), ScriptedNode("n2")], range(0, 51, 10))
+    assert log.findings() == []
+
+
+def test_one_device_on_two_nodes_is_contested_for_both_while_both_show_it() -> None:
+    log = two_contracts()
+    first, twin = ScriptedNode("n1"), TwinNode("n2")
+    feed(log, [first], range(0, 21, 10))
+    feed(log, [first, twin], range(30, 61, 10))
+    feed(log, [first], range(70, 91, 10))
+    assert duplicates(log) == {("K1", "n1", "GPU-n1-0"), ("K2", "n2", "GPU-n1-0")}
+    assert spans(log.timelines(90)["n1", 0]) == [
+        (0, 30, "up", ""),
+        (30, 60, "contested", "duplicate_device"),
+        (60, 90, "up", ""),
+    ]
+    assert spans(log.timelines(90)["n1", 1]) == [(0, 90, "up", "")]
+    assert spans(log.timelines(60, "K2")["n2", 0])[-1] == (
+        30,
+        60,
+        "contested",
+        "duplicate_device",
+    )
+
+
+def test_a_device_that_moved_is_not_contested() -> None:
+    log = two_contracts()
+    first, twin = ScriptedNode("n1"), TwinNode("n2")
+    feed(log, [first], range(0, 21, 10))
+    feed(log, [twin], range(60, 91, 10))
+    assert duplicates(log) == set()
+
+
+def test_evidence_that_comes_late_still_shows_that_both_had_the_device() -> None:
+    log = two_contracts()
+    first, twin = ScriptedNode("n1"), TwinNode("n2")
+    feed(log, [first], range(0, 21, 10))
+    feed(log, [twin], range(60, 91, 10))
+    for second in range(30, 91, 10):
+        log.report(first.report([second]))
+    assert len(duplicates(log)) == 2
+    assert (60, 90, "contested", "duplicate_device") in spans(log.timelines(90)["n1", 0])
+
+
+def test_one_node_under_two_exclusive_contracts_is_contested_and_under_shared_ones_not() -> None:
+    for mode, contested in (("exclusive", True), ("shared", False)):
+        log = Log()
+        log.tick(0)
+        for name in ("K1", "K2"):
+            text = contract_text(name).replace(
+                "    bounds:", f'    exclusivity: {{mode: {mode}, max_owners: "1"}}\n    bounds:'
+            )
+            log.contract(text, name)
+            log.claim("n1", name)
+        feed(log, [ScriptedNode("n1")], range(0, 51, 10))
+        assert bool(duplicates(log)) is contested
+
+
+def test_two_contracts_that_split_a_node_between_them_are_no_conflict() -> None:
+    log = Log()
+    log.tick(0)
+    for name, device in (("K1", "GPU-n1-0"), ("K2", "GPU-n1-1")):
+        log.contract(contract_text(name, per_node=1), name)
+        log.claim("n1", name, [device])
+    feed(log, [ScriptedNode("n1")], range(0, 51, 10))
+    assert log.findings() == []
+    assert spans(log.timelines(50, "K2")["n1", 0]) == [(0, 50, "up", "")]
+
+
+def absences(log: Log) -> list[tuple[str, bool]]:
+    found: list[Finding] = log.findings("never_reported", "under_reported")
+    return [(finding.code, finding.until_us is None) for finding in found]
+
+
+def test_a_contract_whose_nodes_never_report_is_found_when_its_time_is_over() -> None:
+    log = Log()
+    log.tick(0)
+    log.contract(contract_text(nodes=2))
+    log.tick(599)
+    assert absences(log) == []
+    log.tick(600)
+    assert absences(log) == [("never_reported", True)]
+    assert log.findings("never_reported")[0].since_us == START_US + 600 * SECOND
+    log.claim("n1")
+    log.report(ScriptedNode().report([601]))
+    log.tick(602)
+    assert absences(log)[1:] == [("never_reported", False), ("under_reported", True)]
+
+
+def test_a_restart_neither_repeats_nor_forgets_a_conflict() -> None:
+    log = two_contracts()
+    nodes = [ScriptedNode("n1"), TwinNode("n2")]
+    feed(log, nodes, range(0, 31, 10))
+    restarted = FleetFold()
+    restarted.restore(log.fold.snapshots(), log.entries)
+    log.fold = restarted
+    feed(log, nodes, range(40, 61, 10))
+    assert len(log.findings("duplicate_device")) == 2
+    assert spans(log.timelines(60)["n1", 0]) == [(0, 60, "contested", "duplicate_device")]
