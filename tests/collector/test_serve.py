@@ -1,0 +1,345 @@
+"""The collector as a process: killed, restarted, out of room, traced, told to stop."""
+
+import hashlib
+import itertools
+import json
+import os
+import re
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.collector.building import (
+    Agent,
+    Serving,
+    log_signer,
+    opened,
+    serving,
+    wait_for,
+    weighbridge,
+)
+from weighbridge.evidence import leaf_hash, open_head, verify_consistency, verify_inclusion
+
+StoreOf = Callable[..., Path]
+
+
+def test_a_restart_answers_as_before(store_of: StoreOf) -> None:
+    agent = Agent("n1", gpus=1)
+    envelopes = [agent.next() for _ in range(3)]
+    directory = store_of(agent)
+    with serving(directory) as server:
+        before = server.report(*envelopes).json["receipts"]
+        assert server.stop() == 0
+    (directory / "index.sqlite").unlink()
+    (directory / "evidence" / "tree").unlink()
+    with serving(directory) as server:
+        assert server.report(*envelopes).json["receipts"] == before
+        assert server.report(agent.next()).status == 200
+
+
+class Load(threading.Thread):
+    """Agents that report without pause; remembers what was acknowledged."""
+
+    def __init__(self, server: Serving, agents: list[Agent]) -> None:
+        super().__init__(daemon=True)
+        self.server = server
+        self.agents = agents
+        self.acknowledged: dict[int, str] = {}
+        self.newest_head = ""
+
+    def run(self) -> None:
+        for agent in itertools.cycle(self.agents):
+            payload = agent.payload()
+            envelope = agent.seal(payload)
+            try:
+                answer = self.server.report(envelope)
+            except (OSError, ValueError):
+                return
+            assert answer.status == 200, answer.body
+            receipt = answer.json["receipts"][0]
+            assert receipt["leaf_hash"] == leaf_hash(envelope).hex()
+            self.acknowledged[receipt["index"]] = receipt["leaf_hash"]
+            self.newest_head = answer.json["head"]
+            agent.moved_past(payload)
+
+
+@pytest.mark.slow
+def test_killed_under_load_twenty_times_it_loses_nothing_acknowledged(store_of: StoreOf) -> None:
+    fleets = [[Agent(f"n{thread}-{number}", gpus=1) for number in range(3)] for thread in range(3)]
+    directory = store_of(*itertools.chain(*fleets))
+    acknowledged: dict[int, str] = {}
+    heads: list[str] = []
+    for _ in range(20):
+        with serving(directory) as server:
+            loads = [Load(server, fleet) for fleet in fleets]
+            for load in loads:
+                load.start()
+            wait_for(lambda: sum(len(load.acknowledged) for load in loads) >= 30, "load")  # noqa: B023
+            server.kill()
+            for load in loads:
+                load.join(timeout=20)
+                acknowledged |= load.acknowledged
+                heads.append(load.newest_head)
+    assert len(acknowledged) >= 20 * 30
+    key = log_signer(directory).public_key
+    with opened(directory) as store:
+        stored = {
+            index: leaf_hash(leaf).hex() for index, leaf in enumerate(store.log.leaves(0, 10**6))
+        }
+        size, root = store.log.size, store.log.root()
+    assert {index: stored.get(index) for index in acknowledged} == acknowledged
+    with serving(directory) as server:
+        for note in heads:
+            head = open_head(note, key)
+            path = server.get(f"/v1/log/proof?from={head.size}&to={size}").json["hashes"]
+            proof = [bytes.fromhex(one) for one in path]
+            assert verify_consistency(head.size, size, head.root, root, proof)
+
+
+STRACE = shutil.which("strace")
+
+
+def strace_works() -> bool:
+    if STRACE is None:
+        return False
+    probe = subprocess.run([STRACE, "-f", "true"], capture_output=True)
+    return probe.returncode == 0
+
+
+@pytest.mark.skipif(not strace_works(), reason="strace is missing or not permitted here")
+def test_between_the_row_and_the_answer_a_sync_completes(store_of: StoreOf, tmp_path: Path) -> None:
+    agent = Agent("n1", gpus=1)
+    directory = store_of(agent)
+    trace = tmp_path / "trace"
+    calls = "trace=pwrite64,write,sendto,sendmsg,fdatasync,fsync,openat"
+    before = [str(STRACE), "-f", "-y", "-s", "60", "-e", calls, "-o", str(trace)]
+    with serving(
+        directory, before=before, environment={"WEIGHBRIDGE_TICK_MS": "3600000"}
+    ) as server:
+        assert server.report(agent.next()).status == 200
+        (worker,) = children(server.process.pid)
+        os.kill(worker, 15)
+        server.process.wait(timeout=20)
+    lines = joined(trace.read_text(errors="replace").splitlines())
+    row = first(lines, r"pwrite64\(.*\.seg>", 0)
+    sync = first(lines, r"fdatasync\(\d+<.*\.seg>\) += 0", row)
+    answer = first(lines, r"(write|sendto|sendmsg)\(.*HTTP/1.1 200 OK", 0)
+    assert row < sync < answer
+
+
+@pytest.mark.skipif(not strace_works(), reason="strace is missing or not permitted here")
+def test_a_new_segment_is_in_its_directory_before_the_answer(
+    store_of: StoreOf, tmp_path: Path
+) -> None:
+    directory = store_of()
+    program = (
+        "import sys; from pathlib import Path;"
+        "from collector.storage.embedded import open_embedded;"
+        "store = open_embedded(Path(sys.argv[1]), segment_bytes=64);"
+        "store.log.append([b'leaf']); print('acknowledged', flush=True)"
+    )
+    trace = tmp_path / "trace"
+    calls = "trace=pwrite64,write,fdatasync,fsync,openat"
+    command = [
+        str(STRACE),
+        "-f",
+        "-y",
+        "-e",
+        calls,
+        "-o",
+        str(trace),
+        *python("-c", program, directory),
+    ]
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
+    lines = joined(trace.read_text(errors="replace").splitlines())
+    made = first(lines, r"openat\(.*\.seg\", O_\w+\|O_CREAT\|O_EXCL", 0)
+    named = first(lines, r"fsync\(\d+<.*/segments>\) += 0", made)
+    row = first(lines, r"pwrite64\(.*\.seg>", named)
+    sync = first(lines, r"fdatasync\(\d+<.*\.seg>\) += 0", row)
+    answer = first(lines, r"write\(1<.*acknowledged", sync)
+    assert made < named < row < sync < answer
+
+
+def python(*arguments: str | Path) -> list[str]:
+    return [sys.executable, *map(str, arguments)]
+
+
+def children(process: int) -> list[int]:
+    listed = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(child) for child in listed]
+
+
+def joined(lines: list[str]) -> list[str]:
+    """Each call on the line where it returned: strace splits those that another thread interrupts."""
+    begun: dict[str, str] = {}
+    whole = []
+    for line in lines:
+        thread = line.split(" ", 1)[0]
+        if line.endswith("<unfinished ...>"):
+            begun[thread] = line.removesuffix("<unfinished ...>")
+        elif "resumed>" in line:
+            whole.append(begun.pop(thread, "") + line.split("resumed>", 1)[1])
+        else:
+            whole.append(line)
+    return whole
+
+
+def first(lines: list[str], pattern: str, start: int) -> int:
+    """The first line from `start` on that matches."""
+    found = re.compile(pattern)
+    for number in range(start, len(lines)):
+        if found.search(lines[number]):
+            return number
+    raise AssertionError(f"no {pattern} after line {start} in:\n" + "\n".join(lines[start:]))
+
+
+def test_out_of_room_it_acknowledges_nothing_and_recovers_by_itself(store_of: StoreOf) -> None:
+    agent = Agent("n1")
+    directory = store_of(agent)
+    with serving(directory) as server:
+        assert server.report(agent.next()).status == 200
+        segment = max((directory / "evidence" / "segments").iterdir())
+        room = segment.stat().st_size + 3000
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+        payload = agent.payload()
+        answer = server.report(agent.seal(payload))
+        assert (answer.status, answer.json["code"]) == (503, "overloaded")
+        assert 0 < int(answer.headers["Retry-After"]) < 60
+        assert "receipts" not in answer.json
+        wait_for(lambda: server.get("/readyz").status == 503, "word that it is not ready")
+        assert server.get("/healthz").status == 200
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, unlimited)
+        wait_for(lambda: server.get("/readyz").status == 200, "word that it is ready")
+        answer = server.report(agent.seal(payload))
+        assert answer.status == 200
+        server.kill()
+    with opened(directory) as store:
+        stored = [leaf_hash(leaf).hex() for leaf in store.log.leaves(0, 1000)]
+    receipt = answer.json["receipts"][0]
+    assert stored[receipt["index"]] == receipt["leaf_hash"]
+    assert "nothing can be stored" in (directory / "serve.stderr").read_text()
+
+
+def test_told_to_stop_it_answers_what_it_has_taken(store_of: StoreOf) -> None:
+    agents = [Agent(f"n{number}", gpus=1) for number in range(3)]
+    with serving(store_of(*agents)) as server:
+        loads = [Load(server, [agent]) for agent in agents]
+        for load in loads:
+            load.start()
+        wait_for(lambda: all(len(load.acknowledged) > 3 for load in loads), "load")
+        assert server.stop() == 0
+        for load in loads:
+            load.join(timeout=20)
+        directory = server.directory
+    with opened(directory) as store:
+        assert store.log.size > max(max(load.acknowledged) for load in loads)
+
+
+def test_it_tells_the_service_manager_that_it_is_ready_and_alive(store_of: StoreOf) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        address = f"\0weighbridge-test-{os.getpid()}"
+        manager.bind(address)
+        manager.settimeout(20)
+        environment = {"NOTIFY_SOCKET": "@" + address[1:], "WEIGHBRIDGE_TICK_MS": "50"}
+        with serving(store_of(), environment=environment) as server:
+            assert b"READY=1" in manager.recv(1000)
+            assert manager.recv(1000) == b"WATCHDOG=1"
+            assert server.stop() == 0
+            told = {manager.recv(1000)}
+            while b"STOPPING=1" not in told:
+                told.add(manager.recv(1000))
+
+
+def test_ticks_go_on_while_nobody_reports(store_of: StoreOf) -> None:
+    with serving(store_of(), environment={"WEIGHBRIDGE_TICK_MS": "20"}) as server:
+        size = server.get("/v1/log/head").json["size"]
+        wait_for(lambda: server.get("/v1/log/head").json["size"] >= size + 5, "ticks")
+
+
+def test_a_simulation_store_is_refused(tmp_path: Path) -> None:
+    weighbridge("init", tmp_path / "s", "--simulation", "--listen", "127.0.0.1:0")
+    served = weighbridge("serve", "--config", tmp_path / "s" / "config.toml", check=False)
+    assert served.returncode == 2
+    assert "simulation store" in served.stderr
+
+
+def test_a_store_is_served_once(store_of: StoreOf) -> None:
+    directory = store_of()
+    with serving(directory):
+        served = weighbridge("serve", "--config", directory / "config.toml", check=False)
+    assert served.returncode == 2
+    assert "open in another process" in served.stderr
+
+
+def test_a_corrupt_store_is_an_error_in_one_line(store_of: StoreOf) -> None:
+    directory = store_of(Agent("n1"))
+    segment = max((directory / "evidence" / "segments").iterdir())
+    data = bytearray(segment.read_bytes())
+    data[60] ^= 1
+    segment.write_bytes(data)
+    served = weighbridge("serve", "--config", directory / "config.toml", check=False)
+    assert served.returncode == 2
+    assert f"{segment}: offset 16: row 0 was acknowledged" in served.stderr
+    assert "Traceback" not in served.stderr
+
+
+def test_proofs_of_a_served_log_verify(store_of: StoreOf) -> None:
+    agent = Agent("n1", gpus=1)
+    with serving(store_of(agent)) as server:
+        server.report(*[agent.next() for _ in range(20)])
+        rows = server.get("/v1/log/entries?limit=1000").json
+        leaves = [leaf_hash(row["envelope"].encode()) for row in rows]
+        size = len(leaves)
+        for index, upto in itertools.product(range(size), (size, size - 3)):
+            if index < upto:
+                path = server.get(f"/v1/log/proof?index={index}&size={upto}").json["hashes"]
+                proof = [bytes.fromhex(one) for one in path]
+                assert recursive_path(index, leaves[:upto]) == proof
+                root = recursive_root(leaves[:upto])
+                assert verify_inclusion(index, upto, leaves[index], proof, root)
+
+
+def recursive_root(hashes: list[bytes]) -> bytes:
+    """RFC 9162 section 2.1.1 over leaf hashes."""
+    if len(hashes) == 1:
+        return hashes[0]
+    half = split(len(hashes))
+    return hashlib.sha256(
+        b"\x01" + recursive_root(hashes[:half]) + recursive_root(hashes[half:])
+    ).digest()
+
+
+def recursive_path(index: int, hashes: list[bytes]) -> list[bytes]:
+    """RFC 9162 section 2.1.3.1 over leaf hashes."""
+    if len(hashes) == 1:
+        return []
+    half = split(len(hashes))
+    if index < half:
+        return [*recursive_path(index, hashes[:half]), recursive_root(hashes[half:])]
+    return [*recursive_path(index - half, hashes[half:]), recursive_root(hashes[:half])]
+
+
+def split(size: int) -> int:
+    half = 1
+    while half * 2 < size:
+        half *= 2
+    return half
+
+
+def test_the_log_head_says_which_key_signed_it(store_of: StoreOf) -> None:
+    directory = store_of()
+    with serving(directory) as server:
+        answer = server.get("/v1/log/head").json
+    key = log_signer(directory).public_key
+    assert answer["log_key"] == key.hex()
+    head = open_head(answer["head"], key)
+    assert (head.size, head.root.hex()) == (answer["size"], answer["root"])
+    assert head.origin == json.loads((directory / "store.json").read_text())["origin"]
