@@ -283,8 +283,6 @@ _SLOW_GPU = (
     ("nvlink_replay_count", COUNTER, "nvmlDeviceGetNvLinkErrorCounter", "Replays, all links"),
     ("nvlink_recovery_count", COUNTER, "nvmlDeviceGetNvLinkErrorCounter", "Recoveries, all links"),
     ("nvlink_crc_flit_count", COUNTER, "nvmlDeviceGetNvLinkErrorCounter", "CRC errors, all links"),
-    ("nvlink_receive_errors_count", COUNTER, "field 208", "NVLink 5, all links"),
-    ("nvlink_effective_errors_count", COUNTER, "field 219", "NVLink 5, all links"),
     ("pcie_replay_rollover_count", COUNTER, "field 95", "Overflows of the replay counter"),
     ("pcie_recovery_count", COUNTER, "field 169", "Link recoveries out of L0"),
     ("pcie_correctable_errors_count", COUNTER, "field 173", "Correctable errors"),
