@@ -32,6 +32,7 @@ GPUS_PER_SHARD = (MAX_LINES - 2 * len(metrics.GPU_METRICS)) // (
 SLICE = 8
 """So many nodes or contracts between two turns of the event loop."""
 
+KEYS_SLICE = 1000
 REFRESH_US = 10_000_000
 INFO_READINGS = ("name", "serial", "pci_bus_id", "vbios_version")
 
@@ -83,10 +84,10 @@ def _head(metric: Metric) -> str:
     return f"# HELP {metric.name} {text}\n# TYPE {metric.name} {metric.type}\n"
 
 
-async def _sliced(items: Iterable[T]) -> AsyncIterator[T]:
+async def _sliced(items: Iterable[T], size: int = SLICE) -> AsyncIterator[T]:
     for place, item in enumerate(list(items), start=1):
         yield item
-        if place % SLICE == 0:
+        if place % size == 0:
             await asyncio.sleep(0)
 
 
@@ -246,7 +247,8 @@ class Shards:
         self._lock = asyncio.Lock()
         self._shard_of: dict[Key, int] = {}
         self._shards: list[dict[Key, None]] = []
-        self._contracts: dict[Key, list[str]] = {}
+        self._room = 0
+        self._contracts: Mapping[Key, list[str]] = {}
         self._slots: dict[Key, int] = {}
 
     def __len__(self) -> int:
@@ -270,7 +272,7 @@ class Shards:
             last = self._refreshed_us
             if last is None or fleet.now_us - last >= REFRESH_US:
                 self._refreshed_us = fleet.now_us
-                self._place(await self._look(fleet))
+                await self._place(await self._look(fleet))
 
     async def _look(self, fleet: Fleet) -> Mapping[Key, list[str]]:
         """Every GPU that is shown or claimed, with the contracts that claim it."""
@@ -279,26 +281,31 @@ class Shards:
         async for state in _sliced(fleet.nodes.values()):
             found.update({(state.node, uuid): [] for uuid in state.view.devices})
         for contract in list(fleet.contracts):
-            async for name in _sliced(fleet.claims(contract)):
-                uuids = status.claimed(fleet, contract, name)
+            version = fleet.contracts[contract]
+            async for name, devices in _sliced(fleet.claims(contract).items()):
+                uuids = status.claimed(version, fleet.nodes.get(name), devices)
                 for uuid in dict.fromkeys(uuids):
                     found.setdefault((name, uuid), []).append(contract)
                 vacant[name, ""] = max(vacant.get((name, ""), 0), uuids.count(""))
         self._slots = vacant
         return found
 
-    def _place(self, found: Mapping[Key, list[str]]) -> None:
-        for key in self._shard_of.keys() - found.keys():
-            del self._shards[self._shard_of.pop(key)][key]
-        for key in found:
+    async def _place(self, found: Mapping[Key, list[str]]) -> None:
+        async for key in _sliced(self._shard_of, KEYS_SLICE):
+            if key not in found:
+                number = self._shard_of.pop(key)
+                del self._shards[number][key]
+                self._room = min(self._room, number)
+        async for key in _sliced(found, KEYS_SLICE):
             if key not in self._shard_of:
                 self._shard_of[key] = self._with_room()
                 self._shards[self._shard_of[key]][key] = None
-        self._contracts = dict(found)
+        self._contracts = found
 
     def _with_room(self) -> int:
-        for number, shard in enumerate(self._shards):
-            if len(shard) < GPUS_PER_SHARD:
-                return number
-        self._shards.append({})
-        return len(self._shards) - 1
+        """The first shard with room; there is none before `_room`."""
+        while self._room < len(self._shards) and len(self._shards[self._room]) >= GPUS_PER_SHARD:
+            self._room += 1
+        if self._room == len(self._shards):
+            self._shards.append({})
+        return self._room

@@ -163,13 +163,11 @@ def slot_states(node: NodeState, uuid: str) -> Iterator[State]:
                 yield segment.state
 
 
-def claimed(fleet: Fleet, contract_name: str, node_name: str) -> list[str]:
-    """The GPUs that the contract claims on the node, and an empty name for each slot that never showed one."""
-    devices = fleet.claims(contract_name)[node_name]
-    node = fleet.nodes.get(node_name)
+def claimed(version: Contract, node: NodeState | None, devices: frozenset[str] | None) -> list[str]:
+    """The GPUs that a contract claims on a node, and an empty name for each slot that never showed one."""
     shown = [] if node is None else [device.uuid for device in node.view.wholes()]
     uuids = shown if devices is None else sorted(devices)
-    return uuids + [""] * max(slots(fleet.contracts[contract_name]) - len(uuids), 0)
+    return uuids + [""] * max(slots(version) - len(uuids), 0)
 
 
 def slots(version: Contract) -> int:
@@ -180,7 +178,8 @@ def slots(version: Contract) -> int:
 def claimed_node(fleet: Fleet, contract_name: str, node_name: str) -> Json:
     """A node as one contract sees it: when it was heard, and its claimed GPUs alone."""
     node = fleet.nodes.get(node_name)
-    uuids = claimed(fleet, contract_name, node_name)
+    devices = fleet.claims(contract_name)[node_name]
+    uuids = claimed(fleet.contracts[contract_name], node, devices)
     known = [gpu(node, uuid) for uuid in uuids if uuid]
     vacant = uuids.count("")
     if vacant:
@@ -220,13 +219,15 @@ def visible_nodes(fleet: Fleet, viewer: Viewer) -> list[str]:
     return sorted(names | fleet.nodes.keys() if viewer.contracts is None else names)
 
 
-def claims_of(fleet: Fleet, viewer: Viewer, node_name: str) -> list[str]:
-    """The viewer's contracts that claim the node."""
-    return [
-        name
-        for name in sorted(fleet.contracts)
-        if viewer.sees(name) and node_name in fleet.claims(name)
-    ]
+def claims_of(fleet: Fleet, viewer: Viewer, node_name: str) -> dict[str, set[str]]:
+    """The viewer's contracts that claim the node, and which of its GPUs."""
+    found = {}
+    for name in sorted(name for name in fleet.contracts if viewer.sees(name)):
+        claims = fleet.claims(name)
+        if node_name in claims:
+            version, node = fleet.contracts[name], fleet.nodes.get(node_name)
+            found[name] = set(claimed(version, node, claims[node_name])) - {""}
+    return found
 
 
 def visible_node(fleet: Fleet, viewer: Viewer, name: str) -> Json | None:
@@ -235,12 +236,12 @@ def visible_node(fleet: Fleet, viewer: Viewer, name: str) -> Json | None:
     state = fleet.nodes.get(name)
     if not contracts and (viewer.contracts is not None or state is None):
         return None
-    uuids = {uuid for owner in contracts for uuid in claimed(fleet, owner, name) if uuid}
+    uuids = set().union(*contracts.values())
     if viewer.contracts is None and state is not None:
         uuids |= state.view.devices.keys()
     found = [row for owner in contracts for row in fleet.findings(owner) if row.node == name]
     return _node_line(state, name) | {
-        "contracts": contracts,
+        "contracts": list(contracts),
         "findings": [finding(row) for row in worst_first(found)],
         "gpus": [gpu(state, uuid) | last_shown(state, uuid) for uuid in _in_order(state, uuids)],
     }
@@ -277,11 +278,8 @@ def visible_gpu(fleet: Fleet, viewer: Viewer, uuid: str) -> list[Json]:
     places = []
     for name, state in fleet.nodes.items():
         if uuid in state.view.devices:
-            owners = [
-                owner
-                for owner in claims_of(fleet, viewer, name)
-                if uuid in claimed(fleet, owner, name)
-            ]
+            mine = claims_of(fleet, viewer, name)
+            owners = [owner for owner, claimed in mine.items() if uuid in claimed]
             if owners or viewer.contracts is None:
                 shown = gpu(state, uuid) | last_shown(state, uuid)
                 places.append({"node": name, "contracts": owners} | shown)

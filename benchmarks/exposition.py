@@ -1,0 +1,263 @@
+"""What `/metrics` costs at 100,000 GPUs: each page's CPU, wall time and lines, and how long it holds the event loop.
+
+    python -m benchmarks.exposition [--gpus 100000] [--shards 200] [--json FILE]
+
+Every GPU answers every row of the catalogue that is exported, which no card does: the largest shards that there can be.
+Beside it stands what prometheus-client takes to write the same lines, in the same run.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric as ClientMetric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from collector.driver import Counts
+from collector.exposition import Exposition
+from weighbridge.contract import Contract, load
+from weighbridge.ledger import Finding, Row, State
+from weighbridge.node import ChainState, NodeState, Segment, Track
+from weighbridge.readings import READINGS, Kind, Scope, Tier
+from weighbridge.view import Columns, DeviceView, View
+from weighbridge.wire import DeviceState, Facts
+
+GPUS_PER_NODE = 8
+NODES_PER_CONTRACT = 125
+TARGET_SECONDS = 0.100
+NOW_US = 1_790_000_000_000_000
+
+CONTRACT = """\
+contract_id: {name}
+effective: 2026-09-01T00:00:00Z
+time_zone: UTC
+currency: USD
+parties: [{{id: P, role: provider}}, {{id: L, role: lessee}}]
+term: {{from: 2026-09-01T00:00:00Z, to: 2027-09-01T00:00:00Z}}
+resources: [{{id: cards, accelerator: {{sku: H100-SXM-80GB}}, per_node: 8, nodes: {nodes}}}]
+availability: [{{id: node, unit: node, target: "0.995"}}]
+unknown: {{policy: hold}}
+"""
+
+
+@dataclass
+class Standing:
+    """A fleet at rest: `collector.driver.Fleet` with a fixed answer for everything but its nodes."""
+
+    now_us: int = NOW_US
+    contracts: dict[str, Contract] = field(default_factory=dict)
+    nodes: dict[str, NodeState] = field(default_factory=dict)
+    claimed: dict[str, dict[str, frozenset[str] | None]] = field(default_factory=dict)
+
+    def claims(self, contract: str) -> Mapping[str, frozenset[str] | None]:
+        return self.claimed[contract]
+
+    def findings(self, contract: str | None = None) -> Sequence[Finding]:
+        del contract
+        return ()
+
+    def counts(self, contract: str) -> Counts:
+        whole = len(self.claimed[contract]) * GPUS_PER_NODE
+        return Counts(whole, whole, whole, whole)
+
+    def seconds(self, contract: str) -> Mapping[str, Mapping[str, int]]:
+        del contract
+        return {"node": {"met": 3600, "breached": 0, "unknown": 0, "excluded": 0}}
+
+    def availability(self, contract: str) -> Mapping[str, tuple[Fraction, Fraction]]:
+        del contract
+        return {"node": (Fraction(999, 1000), Fraction(1))}
+
+    def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
+        del contract, node
+        return ()
+
+
+def fleet(gpus: int) -> Standing:
+    made = Standing()
+    count = gpus // GPUS_PER_NODE
+    for number in range(count):
+        owner = f"contract-{number // NODES_PER_CONTRACT:03d}"
+        name = f"node-{number:05d}"
+        made.nodes[name] = _node(name, owner)
+        made.claimed.setdefault(owner, {})[name] = None
+    for owner, nodes in made.claimed.items():
+        made.contracts[owner] = load(CONTRACT.format(name=owner, nodes=len(nodes)))
+    return made
+
+
+NUMBERS = tuple(
+    row for row in READINGS if row.kind is not Kind.TEXT and row.scope is not Scope.NODE
+)
+IDENTITY = Facts(
+    readings={row.name: 7 for row in NUMBERS if row.tier is Tier.IDENTITY}
+    | {"name": "NVIDIA H100 80GB HBM3", "serial": "1650000000000", "vbios_version": "96.00.74"},
+    unavailable={},
+)
+
+
+def _node(name: str, owner: str) -> NodeState:
+    uuids = [f"GPU-{name}-4a1b-9c3d-{place:012d}" for place in range(GPUS_PER_NODE)]
+    devices = {uuid: DeviceView(uuid, None, DeviceState.OK, IDENTITY) for uuid in uuids}
+    tiers = {tier.value: _columns(uuids, tier) for tier in (Tier.FAST, Tier.SLOW)}
+    segments = [Segment(NOW_US - 1, State.UP, "") for _ in uuids]
+    chain = ChainState("chain/node", boot="6f2b1a04-boot", view=View(devices, tiers))
+    chain.tracks[owner] = Track(1, list(uuids), segments)
+    state = NodeState(name, agent_version="0.1.0", chains={chain.name: chain})
+    state.last_received_us = state.last_sample_us = NOW_US - 2_345_678
+    state.lags_us = [-1234]
+    return state
+
+
+def _columns(uuids: list[str], tier: Tier) -> Columns:
+    rows: dict[str, list[int | None]] = {
+        row.name: [123_456 + place for place in range(len(uuids))]
+        for row in NUMBERS
+        if row.tier is tier
+    }
+    return Columns(NOW_US, uuids, rows, {})
+
+
+async def measure(render: Callable[[], Awaitable[str | None]]) -> dict[str, float]:
+    """One page: its wall and CPU seconds, its lines, and the longest that the event loop waited for it."""
+    longest, running = 0.0, True
+
+    async def watch() -> None:
+        nonlocal longest
+        last = time.perf_counter()
+        while running:
+            await asyncio.sleep(0)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    wall, cpu = time.perf_counter(), time.process_time()
+    text = await render()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    running = False
+    await watching
+    lines = 0 if text is None else text.count("\n")
+    return {"wall_s": wall, "cpu_s": cpu, "lines": lines, "held_s": longest}
+
+
+def client_library(text: str) -> float:
+    """CPU seconds that prometheus-client takes to write the same page from families that are ready."""
+
+    class Ready(Collector):
+        def collect(self) -> list[ClientMetric]:
+            return families
+
+    families = list(text_string_to_metric_families(text))
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Ready())
+    cpu = time.process_time()
+    generate_latest(registry)
+    return time.process_time() - cpu
+
+
+async def run(gpus: int, shards: int) -> dict[str, Any]:
+    standing = fleet(gpus)
+    pages = Exposition(standing, lambda: ())
+    first = await measure(lambda: _discover(pages))
+    paths = await pages.paths()
+    every = max((len(paths) - 1) // shards, 1)
+    measured = [
+        await measure(lambda number=number: pages.shard(number))  # type: ignore[misc]
+        for number in range(0, len(paths) - 1, every)
+    ]
+    contracts = [await measure(pages.contracts) for _ in range(5)]
+    standing.now_us += 60_000_000
+    discovery = await measure(lambda: _discover(pages))
+    sample = await pages.shard(0)
+    return {
+        "gpus": gpus,
+        "shards": len(paths) - 1,
+        "first_discovery": first,
+        "discovery": discovery,
+        "contracts": _middle(contracts),
+        "shard": _middle(measured) | {"wall_p95_s": _p95([row["wall_s"] for row in measured])},
+        "client_library_cpu_s": client_library(sample or ""),
+        "target_s": TARGET_SECONDS,
+    }
+
+
+async def _discover(pages: Exposition) -> str:
+    return "\n".join(await pages.paths())
+
+
+def _middle(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: median(row[name] for row in rows) for name in rows[0]}
+
+
+def _p95(values: Sequence[float]) -> float:
+    return quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
+
+
+def machine() -> dict[str, Any]:
+    """What this ran on."""
+    cpus = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.partition(":")[2].strip() for line in cpus if "model name" in line), "")
+    return {
+        "cpu": model or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """The figures beside the target."""
+    shard, contracts, found = result["shard"], result["contracts"], result["discovery"]
+    rows = [
+        ("shard, median", shard),
+        ("/metrics", contracts),
+        ("discovery after a change", found),
+        ("discovery, the first", result["first_discovery"]),
+    ]
+    lines = [
+        f"{result['gpus']} GPUs in {result['shards']} shards, on {result['machine']['cpu']}, "
+        f"{result['machine']['cores']} cores, Python {result['machine']['python']}",
+        f"{'page':26}{'lines':>8}{'wall ms':>10}{'CPU ms':>10}{'loop held ms':>14}",
+    ]
+    for name, row in rows:
+        times = (row["wall_s"], row["cpu_s"], row["held_s"])
+        wall, cpu, held = (1000 * seconds for seconds in times)
+        lines.append(f"{name:26}{row['lines']:>8.0f}{wall:>10.1f}{cpu:>10.1f}{held:>14.1f}")
+    word = "reached" if shard["wall_s"] < TARGET_SECONDS else "MISSED"
+    each = 1e6 * shard["cpu_s"] / max(shard["lines"], 1)
+    whole = shard["cpu_s"] * result["shards"]
+    ratio = result["client_library_cpu_s"] / shard["cpu_s"]
+    lines += [
+        f"target: a shard below {1000 * TARGET_SECONDS:.0f} ms: {word} "
+        f"(95th percentile {1000 * shard['wall_p95_s']:.1f} ms)",
+        f"{each:.2f} us of CPU for a line; all shards once: {whole:.1f} s of CPU",
+        f"prometheus-client writes the same lines in {ratio:.1f} times the CPU",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gpus", type=int, default=100_000)
+    parser.add_argument("--shards", type=int, default=200, help="how many of them to measure")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    result = asyncio.run(run(options.gpus, options.shards)) | {"machine": machine()}
+    print(table(result))
+    if options.json is not None:
+        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
