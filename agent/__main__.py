@@ -6,12 +6,15 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from agent.config import Config, ConfigError, load_config
 from weighbridge import __version__
+
+if TYPE_CHECKING:
+    from agent.child import NvmlSource
 
 EXIT_CODES = {"met": 0, "breached": 3, "unknown": 4}
 
@@ -21,6 +24,13 @@ def _config(file: Path | None, flags: Mapping[str, Any] | None = None) -> Config
         return load_config(file, os.environ, flags)
     except ConfigError as error:
         raise UsageFailure(str(error)) from error
+
+
+def _source() -> "NvmlSource":
+    from agent.child import NvmlSource
+    from agent.clock import SystemClock
+
+    return NvmlSource(SystemClock().boottime_us, os.environ)
 
 
 class UsageFailure(click.ClickException):
@@ -54,7 +64,6 @@ def run(
 ) -> None:
     """The daemon."""
     from agent.app import Daemon, set_up_logging
-    from agent.child import NvmlSource
     from agent.enrolment import EnrolmentError
 
     flags = {
@@ -66,7 +75,7 @@ def run(
     set_up_logging(config.log_level)
     try:
         daemon = Daemon(
-            config, lambda: load_config(file, os.environ, flags), NvmlSource(), dict(os.environ)
+            config, lambda: load_config(file, os.environ, flags), _source(), dict(os.environ)
         )
     except EnrolmentError as error:
         raise UsageFailure(str(error)) from error
@@ -118,7 +127,6 @@ def check(
     """Read this node once and judge it against its contract. Exit code: 0 met, 3 breached, 4 unknown."""
     from agent.app import ROOT
     from agent.checking import check_node, load_promise, overall, show
-    from agent.child import NvmlSource
 
     config = _config(file, {"state_directory": state_directory})
     path = contract or config.state_directory / "contract.yaml"
@@ -126,7 +134,7 @@ def check(
         promise = load_promise(path, resource)
     except (OSError, ValueError) as error:
         raise UsageFailure(f"{path}: {error}") from error
-    answers = asyncio.run(check_node(promise, NvmlSource(), ROOT))
+    answers = asyncio.run(check_node(promise, _source(), ROOT))
     show(answers, as_json)
     sys.exit(EXIT_CODES[overall(answers)])
 
@@ -135,9 +143,9 @@ def check(
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def snapshot(as_json: bool) -> None:
     """Every reading once, why one is unavailable, and how long each call took."""
-    from agent.looking import print_snapshot, take_snapshot
+    from agent.looking import show_snapshot, take_snapshot
 
-    print_snapshot(asyncio.run(take_snapshot()), as_json)
+    show_snapshot(asyncio.run(take_snapshot(_source())), as_json)
 
 
 @main.command()
@@ -147,7 +155,7 @@ def record(target: Path, redact: bool) -> None:
     """Write every raw NVML answer with its return code to TARGET, for bug reports and tests."""
     from agent.looking import take_record
 
-    capture = asyncio.run(take_record(redact))
+    capture = asyncio.run(take_record(_source(), redact))
     try:
         target.write_text(json.dumps(capture, indent=1, sort_keys=True) + "\n")
     except OSError as error:

@@ -345,8 +345,15 @@ class Sampler:
         found = digest(encode(inventory))
         if found == self._digest:
             return
+        told = self._events()
+        self._gathered.events += told
         if self._inventory is not None:
-            self._gathered.events += changes(self._inventory, inventory, now_us)
+            driver_told = any(event.kind is EventKind.DRIVER_CHANGED for event in told)
+            self._gathered.events += [
+                event
+                for event in changes(self._inventory, inventory, now_us)
+                if not (driver_told and event.kind is EventKind.DRIVER_CHANGED)
+            ]
         self._inventory, self._digest, self._inventory_due = inventory, found, True
 
     def _merged(self, identity: Identity) -> Inventory:
