@@ -91,6 +91,8 @@ def _scalar(kind: Any, plain: Any, where: str) -> Any:
         raise Malformed(f"{where}: not a {kind.__name__}")
     if kind is int and abs(plain) > LARGEST_INTEGER:
         raise Malformed(f"{where}: an integer beyond 2^53")
+    if kind is str and any("\ud800" <= letter <= "\udfff" for letter in plain):
+        raise Malformed(f"{where}: half of a surrogate pair")
     return plain
 
 

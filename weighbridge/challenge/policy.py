@@ -108,8 +108,8 @@ class Policy:
         return (CHAIN, *memory, *peer)
 
     def working_bytes(self) -> int:
-        """Device memory that a prober needs: both operands (2-byte A and B), the int32 product, and the kept tiles."""
-        return (2 + 2 + 4) * self.size * self.size + self.tiles * self.tile_bytes
+        """Device memory of a prober beside its context: A, B, C, the hashes of C's chunks, and the kept tiles."""
+        return (2 + 2 + 4 + 1) * self.size * self.size + self.tiles * self.tile_bytes
 
 
 _NEVER_NEGATIVE = (

@@ -47,7 +47,7 @@ def test_after_the_openings_nothing_is_left(agent: Any) -> None:
         ({"busy": ("GPU-a",)}, Reason.BUSY),
         ({"budget_ms": 0}, Reason.NO_BUDGET),
         ({"budget_ms": 19_999}, Reason.NO_BUDGET),
-        ({"memory_limit_bytes": 8 * 128 * 128 - 1}, Reason.NO_MEMORY),
+        ({"memory_limit_bytes": 9 * 128 * 128 - 1}, Reason.NO_MEMORY),
         ({"backend": "abacus"}, Reason.UNSUPPORTED),
     ],
 )
@@ -69,7 +69,7 @@ def test_the_lessees_leave_allows_a_busy_gpu(agent: Any) -> None:
 
 
 def test_exactly_the_granted_memory_is_enough(agent: Any) -> None:
-    grant = agent.grant("GPU-a", memory_limit_bytes=8 * 128 * 128)
+    grant = agent.grant("GPU-a", memory_limit_bytes=9 * 128 * 128)
     assert agent.challenge(agent.policy(), grant).verdict is Verdict.MET
 
 

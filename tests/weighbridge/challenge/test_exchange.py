@@ -1,8 +1,12 @@
+import contextlib
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from weighbridge.challenge.bound import RECOMPUTED_MISS, undetected
 from weighbridge.challenge.challenger import Challenger
@@ -17,7 +21,7 @@ from weighbridge.challenge.messages import (
     encode_message,
 )
 from weighbridge.challenge.transcript import decode_transcript
-from weighbridge.challenge.verdict import Attempt, Reason, Verdict, settle
+from weighbridge.challenge.verdict import Attempt, Measure, Reason, Verdict, settle
 from weighbridge.signing import SignatureError, Signer
 
 GPUS = ("GPU-a", "GPU-b", "GPU-c")
@@ -300,3 +304,47 @@ def test_a_series_keeps_every_attempt_and_ends_when_one_is_met(bench: Any) -> No
     assert (thrice.verdict, thrice.failed_attempts, thrice.repeat) == (Verdict.FAILED, 3, False)
     mended = settle([failed, met], policy)
     assert (mended.verdict, mended.failed_attempts, mended.repeat) == (Verdict.MET, 1, False)
+
+
+@pytest.fixture(scope="module")
+def record() -> bytes:
+    """A transcript that is kept with the tests: every phase of two simulated GPUs on the CPU back end."""
+    return (Path(__file__).parent / "transcript_cpu.json").read_bytes()
+
+
+def test_a_transcript_of_an_earlier_day_gives_the_result_it_gave_then(record: bytes) -> None:
+    result = verify_transcript(record)
+    measure = Measure(512, 296, 176_947_186, 40_960, 41_642_625, 27_647_979)
+    assert (result.verdict, result.elapsed_ns) == (Verdict.MET, (40_000_003, 3_000_003, 4_000_003))
+    assert [gpu.measure for gpu in result.gpus] == [measure, measure]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_no_change_to_a_transcript_makes_the_verifier_fall_over(
+    record: bytes, data: st.DataObject
+) -> None:
+    at = data.draw(st.integers(0, len(record) - 1))
+    damaged = record[:at] + data.draw(st.binary(max_size=2)) + record[at + 1 :]
+    with contextlib.suppress(Malformed):
+        assert verify_transcript(damaged).verdict in Verdict
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"agent_key": b""},
+        {"agent_key": bytes(31)},
+        {"ready": b"{}"},
+        {"openings": b"\xff"},
+        {"secret": b""},
+    ],
+)
+def test_fields_of_the_wrong_length_are_a_verdict(record: bytes, change: Any) -> None:
+    altered = replace(decode_transcript(record), **change)
+    assert verify_transcript(altered.encode()).verdict is Verdict.VOID
+
+
+def test_half_of_a_surrogate_pair_is_malformed(record: bytes) -> None:
+    with pytest.raises(Malformed, match="surrogate"):
+        verify_transcript(record.replace(b'"contract":"lease-7"', b'"contract":"\\ud800"'))
