@@ -182,6 +182,15 @@ def resume(file: Path | None, runtime_directory: Path | None) -> None:
     click.echo("resumed")
 
 
+@main.command()
+@configuration
+@runtime
+def status(file: Path | None, runtime_directory: Path | None) -> None:
+    """What the running agent says of itself, as JSON."""
+    config = _config(file, {"runtime_directory": runtime_directory})
+    click.echo(json.dumps(_ask(config, {"command": "status"}), indent=1))
+
+
 def _ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
     from agent.app import CONTROL_SOCKET
     from agent.control import ControlError, ask

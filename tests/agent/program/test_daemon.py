@@ -1,0 +1,356 @@
+"""The daemon as a process of its own, on a machine whose driver answers nothing, against a collector over real HTTP."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weighbridge.wire import EventKind, Report
+
+DEADLINE_S = 60
+AGENT = [sys.executable, "-m", "agent"]
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    """Poll until it holds; a test fails that waits too long."""
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+class Node:
+    """A state directory, and the agent process that uses it."""
+
+    def __init__(self, directory: Path, collector: Any) -> None:
+        self.directory, self.collector = directory, collector
+        self.state, self.runtime = directory / "state", directory / "run"
+        self.process: subprocess.Popen[str] | None = None
+
+    def flags(self, *more: str) -> list[str]:
+        return ["--state-directory", str(self.state), *more]
+
+    def cli(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*AGENT, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            env=self.environment(),
+        )
+
+    def environment(self, **more: str) -> dict[str, str]:
+        mine = {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
+        return mine | {"WEIGHBRIDGE_KERNEL_LOG": "off", "WEIGHBRIDGE_SPOOL_BYTES": "1048576"} | more
+
+    def enroll(self, name: str = "node-1") -> None:
+        done = self.cli("enroll", *self.flags("-"), stdin=self.collector.fake.invite(name))
+        assert done.returncode == 0, done.stderr
+
+    def start(self, *prefix: str, **environment: str) -> None:
+        log = (self.directory / "log").open("a")
+        self.process = subprocess.Popen(
+            [*prefix, *AGENT, "run", *self.flags(
+                "--runtime-directory", str(self.runtime), "--interval-ms", "100"
+            )],
+            stderr=log,
+            text=True,
+            env=self.environment(**environment),
+        )  # fmt: skip
+        log.close()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE_S)
+
+    def log(self) -> str:
+        return (self.directory / "log").read_text()
+
+    def reports(self) -> list[Report]:
+        return list(self.collector.fake.reports)
+
+    def wait_for_reports(self, count: int) -> None:
+        wait_for(lambda: len(self.reports()) >= count, f"{count} reports\n{self.log()}")
+
+    def control(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.cli(arguments[0], "--runtime-directory", str(self.runtime), *arguments[1:])
+
+
+@pytest.fixture
+def node(tmp_path: Path, collector_thread: Any) -> Iterator[Node]:
+    made = Node(tmp_path, collector_thread)
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.process.kill()
+        made.process.wait()
+
+
+def kinds(reports: list[Report]) -> list[EventKind]:
+    return [event.kind for report in reports for event in report.events]
+
+
+def assert_unbroken(reports: list[Report]) -> None:
+    """One chain, every number once, in order."""
+    assert len({report.chain for report in reports}) == 1
+    assert [report.seq for report in reports] == list(range(len(reports)))
+
+
+def test_an_agent_without_a_driver_reports_that_and_lives(node: Node) -> None:
+    node.enroll()
+    node.start()
+    node.wait_for_reports(5)
+    assert node.stop() == 0
+    reports = node.reports()
+    assert_unbroken(reports)
+    assert reports[0].inventory is not None
+    assert "driver_version" in reports[0].inventory.driver.unavailable
+    assert kinds(reports)[0] is EventKind.AGENT_STARTED
+    assert kinds(reports)[-1] is EventKind.AGENT_STOPPED
+
+
+def test_a_killed_agent_loses_nothing_spooled_and_reuses_no_number(node: Node) -> None:
+    node.enroll()
+    for round_ in range(3):
+        node.start()
+        node.wait_for_reports(10 * (round_ + 1))
+        node.collector.stop()
+        pending = len(node.reports())
+        wait_for(lambda: "reports stay in the spool" in node.log(), "the agent to notice")
+        assert node.stop(signal.SIGKILL) == -signal.SIGKILL
+        node.collector.start()
+        assert len(node.reports()) >= pending
+    node.start()
+    wait_for(lambda: kinds(node.reports()).count(EventKind.AGENT_STARTED) == 4, "the last start")
+    assert node.stop() == 0
+    assert_unbroken(node.reports())
+    assert node.collector.fake.refusals == []
+
+
+def test_a_collector_away_for_long_gets_everything_in_order(node: Node) -> None:
+    node.enroll()
+    node.start()
+    node.wait_for_reports(3)
+    node.collector.stop()
+    wait_for(lambda: spooled(node) > 120, "a backlog of more than one batch")
+    node.collector.start()
+    node.wait_for_reports(120)
+    assert node.stop() == 0
+    assert_unbroken(node.reports())
+    assert max(node.collector.fake.batches) > 1
+
+
+def spooled(node: Node) -> int:
+    done = node.control("status")
+    return int(json.loads(done.stdout)["spool_pending_count"]) if done.returncode == 0 else 0
+
+
+def test_a_reimaged_node_starts_a_new_chain_under_its_key(node: Node) -> None:
+    node.enroll()
+    node.start()
+    node.wait_for_reports(3)
+    node.stop()
+    before = len(node.reports())
+    (node.state / "spool").unlink()
+    node.start()
+    node.wait_for_reports(before + 3)
+    node.stop()
+    after = node.reports()[before:]
+    assert_unbroken(after)
+    assert after[0].chain != node.reports()[0].chain
+    assert node.collector.fake.refusals == []
+
+
+def test_pause_and_resume_are_reported_and_the_socket_is_the_owners_alone(node: Node) -> None:
+    node.enroll()
+    node.start()
+    node.wait_for_reports(2)
+    assert (node.runtime / "control.sock").stat().st_mode & 0o077 == 0
+    assert node.control("pause", "MIG change").returncode == 0
+    assert node.control("pause", " ").returncode == 1
+    assert node.control("resume").returncode == 0
+    wait_for(lambda: EventKind.RESUMED in kinds(node.reports()), "the resumption")
+    events = [event for report in node.reports() for event in report.events]
+    assert [event.detail for event in events if event.kind is EventKind.PAUSED] == ["MIG change"]
+    node.stop()
+    assert node.control("resume").returncode == 1
+
+
+def test_it_says_that_it_is_ready_and_alive_while_the_driver_hangs(
+    node: Node, tmp_path: Path
+) -> None:
+    node.enroll()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(DEADLINE_S)
+        stuck = hanging_driver(tmp_path)
+        node.start(
+            NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="1000000", LD_LIBRARY_PATH=stuck
+        )
+        said = manager.recv(4096)
+        assert said.startswith(b"READY=1")
+        while b"WATCHDOG=1" not in manager.recv(4096):
+            pass
+        assert node.reports() == []
+
+
+def hanging_driver(directory: Path) -> str:
+    """A driver library that never comes back from its first call."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    source = directory / "hang.c"
+    source.write_text(
+        "#include <unistd.h>\nint nvmlInitWithFlags(unsigned f) { for (;;) pause(); }\n"
+        "int nvmlInit_v2(void) { for (;;) pause(); }\n"
+    )
+    library = directory / "libnvidia-ml.so.1"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True, timeout=60)
+    return str(directory)
+
+
+def test_a_file_size_limit_is_one_clear_line_and_heals_without_hands(node: Node) -> None:
+    node.enroll()
+    node.start("prlimit", "--fsize=4096:unlimited")
+    wait_for(lambda: "cannot be written" in node.log(), "the complaint")
+    assert node.process is not None
+    assert node.process.poll() is None
+    subprocess.run(
+        ["prlimit", f"--pid={node.process.pid}", "--fsize=unlimited:unlimited"], check=True
+    )
+    node.wait_for_reports(3)
+    assert node.log().count("cannot be written") == 1
+    node.stop()
+    assert_unbroken(node.reports())
+    assert kinds(node.reports())[0] is EventKind.AGENT_STARTED
+
+
+def test_a_full_file_system_does_not_silence_a_spool_that_exists(node: Node) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    node.state.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "none", str(node.state)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("tmpfs cannot be mounted here")
+    try:
+        node.enroll()
+        node.start()
+        node.wait_for_reports(2)
+        fill(node.state / "filler")
+        count = len(node.reports())
+        node.wait_for_reports(count + 10)
+        assert node.stop() == 0
+        assert "receipts" in node.log()
+        assert_unbroken(node.reports())
+    finally:
+        subprocess.run(["umount", str(node.state)], check=True)
+
+
+def fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+        except OSError:
+            return
+
+
+def test_a_report_is_on_the_disk_before_it_is_sent(node: Node, tmp_path: Path) -> None:
+    if not can_trace():
+        pytest.skip("strace is missing or ptrace is not permitted")
+    node.enroll()
+    trace = tmp_path / "trace"
+    node.start(
+        "strace", "-f", "-o", str(trace), "-s", "64",
+        "-e", "trace=fdatasync,fsync,pwrite64,sendto,sendmsg,write,openat,rename",
+    )  # fmt: skip
+    node.wait_for_reports(5)
+    node.process.send_signal(signal.SIGTERM)  # type: ignore[union-attr]
+    pid = re.match(r"\d+", trace.read_text())
+    assert pid is not None
+    os.kill(int(pid[0]), signal.SIGTERM)
+    assert node.process is not None
+    node.process.wait(DEADLINE_S)
+    lines = trace.read_text().splitlines()
+    assert_synced_before_sent(lines)
+    created = next(
+        number for number, line in enumerate(lines) if "rename(" in line and "spool" in line
+    )
+    assert any("fsync(" in line for line in lines[:created])
+    assert any("fsync(" in line for line in lines[created : created + 40])
+
+
+def can_trace() -> bool:
+    if shutil.which("strace") is None:
+        return False
+    return (
+        subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True).returncode == 0
+    )
+
+
+def assert_synced_before_sent(lines: list[str]) -> None:
+    """Between the last write of a frame and the request that follows lies a completed fdatasync."""
+    dirty, sent = False, 0
+    for line in lines:
+        if "pwrite64(" in line and "WBFRAME1" in line:
+            dirty = True
+        elif re.search(r"fdatasync(\(\d+\)| resumed>\)) += 0", line):
+            dirty = False
+        elif "POST /v1/reports" in line:
+            assert not dirty, f"sent before it was durable: {line}"
+            sent += 1
+    assert sent >= 5
+
+
+def test_the_agents_own_state_is_prometheus_text_on_loopback(node: Node) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    node.enroll()
+    node.start(WEIGHBRIDGE_METRICS_LISTEN=f"127.0.0.1:{port}")
+    node.wait_for_reports(3)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+        text = answer.read().decode()
+    assert re.search(r"^weighbridge_agent_cpu_seconds_total 0?\.?\d", text, re.M)
+    assert re.search(r"^weighbridge_agent_pss_bytes [1-9]", text, re.M)
+    node.stop()
+
+
+def test_a_reload_changes_the_pace_and_a_bad_file_changes_nothing(
+    node: Node, tmp_path: Path
+) -> None:
+    node.enroll()
+    config = tmp_path / "agent.toml"
+    config.write_text(f'state_directory = "{node.state}"\nruntime_directory = "{node.runtime}"\n')
+    log = (tmp_path / "log").open("a")
+    node.process = subprocess.Popen(
+        [*AGENT, "run", "--config", str(config)], stderr=log, text=True, env=node.environment()
+    )
+    log.close()
+    node.wait_for_reports(1)
+    config.write_text(config.read_text() + "intervall_ms = 100\n")
+    node.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "intervall_ms: no such key" in node.log(), "the complaint")
+    config.write_text(config.read_text().replace("intervall", "interval"))
+    node.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: any(report.interval_ms == 100 for report in node.reports()), "the new pace")
+    node.stop()
+    assert_unbroken(node.reports())
+
+
+def test_run_without_enrolment_is_a_usage_error(node: Node) -> None:
+    done = node.cli("run", *node.flags())
+    assert done.returncode == 2
+    assert "enroll" in done.stderr
