@@ -75,6 +75,8 @@ def contract(fleet: Fleet, name: str) -> Json:
     objectives = [objective(fleet, name, promised) for promised in version.availability]
     verdicts = [row.verdict for row in found if row.severity is Severity.ERROR]
     verdicts += [Verdict(row["verdict"]) for row in objectives]
+    if counts.reporting < counts.contracted:
+        verdicts.append(Verdict.UNKNOWN)
     return {
         "contract": name,
         "version": version.version,

@@ -1,14 +1,26 @@
 """A scripted fleet: every state that a GPU or a node can be in, in memory, read as the pages read the real one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
+from collector.access import Bearer, Gate, Role, token_hash
+from collector.api import Api
+from collector.app import problems
 from collector.driver import Counts
+from collector.exposition import Exposition
+from collector.routes import described
+from collector.storage import StoreInfo
+from collector.web.pages import Pages
 from weighbridge.checks import Severity, Verdict
 from weighbridge.contract import Contract, load
+from weighbridge.evidence import ContractAdded
 from weighbridge.ledger import Finding, Row, State
 from weighbridge.node import ChainState, NodeState, Segment, Track
 from weighbridge.view import Columns, DeviceView, View
@@ -134,6 +146,100 @@ class ScriptedFleet:
 
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
         return [row for row in self.rows if row.contract == contract and node in (None, row.node)]
+
+
+def row(
+    owner: str, where: str, uuid: str, start: int, end: int, state: State, slot: int = 0
+) -> Row:
+    """An interval in minutes before now."""
+    minute = 60_000_000
+    cause = "" if state is State.UP else "gpu_lost"
+    start_us, end_us = NOW_US - start * minute, NOW_US - end * minute
+    return Row(owner, where, slot, uuid, "chain", start_us, end_us, state, cause, end_us)
+
+
+@dataclass
+class ScriptedLedger:
+    """`collector.storage.Ledger`, as far as pages read it."""
+
+    written: list[Row] = field(default_factory=list)
+
+    def rows(
+        self,
+        contract: str,
+        start_us: int,
+        end_us: int,
+        as_of_us: int | None = None,
+        node: str | None = None,
+    ) -> Sequence[Row]:
+        del as_of_us
+        return [
+            row
+            for row in self.written
+            if row.contract == contract
+            and node in (None, row.node)
+            and row.start_us < end_us
+            and row.end_us > start_us
+        ]
+
+
+@pytest.fixture
+def ledger() -> ScriptedLedger:
+    up, down = State.UP, State.DOWN
+    return ScriptedLedger(
+        [
+            row("alpha", "a1", "GPU-1", 60, 30, up),
+            row("alpha", "a1", "GPU-1", 30, 0, up),
+            row("alpha", "a1", "GPU-2", 60, 20, up, slot=1),
+            row("alpha", "a1", "GPU-2", 20, 0, down, slot=1),
+        ]
+    )
+
+
+Submitted = list[ContractAdded]
+TOKENS = {
+    "alphas": Bearer(Role.LESSEE, "L", "alpha"),
+    "betas": Bearer(Role.LESSEE, "L", "beta"),
+    "prometheus": Bearer(Role.OPS),
+    "root": Bearer(Role.ADMIN),
+}
+
+
+@asynccontextmanager
+async def served(
+    fleet: Any, ledger: Any, submitted: Submitted, *, simulation: bool = False
+) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    async def add_contract(added: ContractAdded) -> int:
+        submitted.append(added)
+        return 7
+
+    gate = Gate({token_hash(token): bearer for token, bearer in TOKENS.items()}, True)
+    api = Api(fleet, ledger, Exposition(fleet, lambda: ()), add_contract)
+    pages = Pages(fleet, ledger, StoreInfo("weighbridge/test", simulation))
+    application = web.Application(middlewares=[problems])
+    for route in described((*api.routes(), *pages.routes()), "1.2.3"):
+        application.router.add_route(route.method, route.path, gate.guard(route))
+    async with TestClient(TestServer(application)) as client:
+        yield client
+
+
+@pytest.fixture
+def submitted() -> Submitted:
+    return []
+
+
+@pytest.fixture
+async def client(
+    fleet: Any, ledger: Any, submitted: Submitted
+) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    async with served(fleet, ledger, submitted) as made:
+        yield made
+
+
+@pytest.fixture
+def simulated(fleet: Any, ledger: Any) -> Callable[[], Any]:
+    """The same fleet, served from a simulation store."""
+    return lambda: served(fleet, ledger, [], simulation=True)
 
 
 @pytest.fixture

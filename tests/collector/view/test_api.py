@@ -1,0 +1,250 @@
+"""The JSON: what is there, who sees it, how it is paged and refused."""
+
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+
+from weighbridge.contract import explain, load
+
+Client = TestClient[web.Request, web.Application]
+NOW_US = 1_790_000_000_000_000
+
+
+def bearing(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def got(client: Client, path: str, token: str | None = None) -> Any:
+    async with client.get(path, headers=bearing(token) if token else {}) as response:
+        assert response.status == 200, await response.text()
+        return await response.json()
+
+
+async def refused(client: Client, path: str, token: str | None = None) -> tuple[int, str]:
+    async with client.get(path, headers=bearing(token) if token else {}) as response:
+        assert response.content_type == "application/problem+json"
+        problem = await response.json()
+        assert problem["status"] == response.status
+        return response.status, problem["code"]
+
+
+async def test_a_contract_shows_delivered_against_contracted(client: Client) -> None:
+    alpha, beta = (await got(client, "/v1/contracts"))["items"]
+    assert alpha["gpus"] == {"contracted": 6, "reporting": 2, "healthy": 1, "in_use": 1}
+    assert alpha["findings"] == {"error": 2, "warning": 0, "info": 1}
+    assert alpha["cards"] == ["2 × 3 H100-SXM-80GB"]
+    assert (alpha["verdict"], beta["verdict"]) == ("breached", "breached")
+    (goal,) = alpha["objectives"]
+    assert (goal["low"], goal["high"], goal["target"]) == ("1/2", "719/720", "199/200")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "reporting", "verdict"),
+    [
+        ("1", "1", 6, "met"),
+        ("199/200", "1", 6, "met"),
+        ("1/2", "1", 6, "unknown"),
+        ("1/2", "994/1000", 6, "breached"),
+        ("1", "1", 5, "unknown"),
+    ],
+)
+async def test_the_verdict_of_a_contract_is_three_valued(
+    client: Client, fleet: Any, low: str, high: str, reporting: int, verdict: str
+) -> None:
+    number = type(fleet.bounds["alpha"][0])
+    fleet.found = []
+    fleet.bounds["alpha"] = (number(low), number(high))
+    fleet.counted["alpha"] = type(fleet.counted["alpha"])(6, reporting, reporting, 0)
+    (alpha, _) = (await got(client, "/v1/contracts"))["items"]
+    assert alpha["verdict"] == verdict
+
+
+async def test_the_whole_document_comes_back_with_every_default(client: Client, fleet: Any) -> None:
+    shown = await got(client, "/v1/contracts/alpha")
+    assert load(shown["text"]) == fleet.contracts["alpha"]
+    assert shown["terms"]["sampling"]["max_gap_s"] == "30"
+
+
+async def test_status_names_every_gpu_that_should_be_there(client: Client) -> None:
+    shown = await got(client, "/v1/contracts/alpha/status")
+    states = {
+        (node["node"], gpu["gpu"]): gpu["state"] for node in shown["nodes"] for gpu in node["gpus"]
+    }
+    assert states == {
+        ("a1", "GPU-1"): "ok",
+        ("a1", "GPU-2"): "lost",
+        ("a1", ""): "missing",
+        ("a2", "GPU-3"): "unknown",
+        ("a2", "GPU-4"): "missing",
+        ("a2", ""): "missing",
+    }
+
+
+async def test_a_list_is_paged_without_loss_or_repetition(client: Client, fleet: Any) -> None:
+    fleet.claimed["alpha"] |= {f"b{number}": frozenset() for number in range(7)}
+    seen, after = [], ""
+    while after is not None:
+        page = await got(client, f"/v1/nodes?limit=2&after={after}")
+        assert len(page["items"]) <= 2
+        seen += [item["node"] for item in page["items"]]
+        after = page["after"]
+    assert seen == sorted(seen) == ["a1", "a2", *(f"b{number}" for number in range(7))]
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "1" * 5000, "٣", ""])
+async def test_a_limit_that_is_none_is_refused(client: Client, limit: str) -> None:
+    assert await refused(client, f"/v1/contracts?limit={limit}") == (400, "malformed")
+
+
+async def test_findings_say_expected_observed_since_and_answerable(client: Client) -> None:
+    found = (await got(client, "/v1/contracts/alpha/findings"))["items"]
+    lost = next(row for row in found if row["code"] == "gpu_lost")
+    assert lost["observed"] == "<b>lost</b>"
+    assert (lost["node"], lost["gpu"], lost["answerable"]) == ("a1", "GPU-2", "provider")
+    assert lost["since_us"] == NOW_US - 3_600_000_000
+    assert len(found) == 3
+
+
+async def test_a_timeline_is_cut_by_window_node_and_page(client: Client) -> None:
+    path = "/v1/contracts/alpha/timeline"
+    whole = (await got(client, path))["items"]
+    assert len(whole) == 4
+    assert (await got(client, f"{path}?node=a2"))["items"] == []
+    late = await got(client, f"{path}?start_us={NOW_US - 60_000_000}")
+    assert {row["device"] for row in late["items"]} == {"GPU-1", "GPU-2"}
+    first = await got(client, f"{path}?limit=3")
+    rest = await got(client, f"{path}?limit=3&after={first['after']}")
+    assert first["items"] + rest["items"] == whole
+    assert rest["after"] is None
+    backwards = f"{path}?start_us={NOW_US}&end_us={NOW_US - 1}"
+    assert await refused(client, backwards) == (400, "malformed")
+
+
+async def test_a_node_shows_its_last_readings_and_why_others_are_not_there(client: Client) -> None:
+    shown = await got(client, "/v1/nodes/a1")
+    first, second = (gpu for gpu in shown["gpus"])
+    assert first["readings"]["power_draw_milliwatts"] == 699_500
+    assert first["readings"]["memory_used_bytes"] == 0
+    assert second["unavailable"]["power_draw_milliwatts"] == "gpu_is_lost"
+    assert second["xids"] == {"79": 1}
+
+
+async def test_a_silent_node_shows_no_old_reading_as_news(client: Client) -> None:
+    shown = await got(client, "/v1/nodes/a2")
+    assert shown["silent"] is True
+    assert [gpu["readings"].get("power_draw_milliwatts") for gpu in shown["gpus"]] == [None, None]
+
+
+async def test_a_gpu_is_found_wherever_it_was_shown(client: Client, fleet: Any) -> None:
+    fleet.nodes["a2"].view.devices["GPU-1"] = fleet.nodes["a1"].view.devices["GPU-1"]
+    shown = await got(client, "/v1/gpus/GPU-1")
+    assert [place["node"] for place in shown["places"]] == ["a1", "a2"]
+    assert await refused(client, "/v1/gpus/GPU-none") == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/contracts/alpha",
+        "/v1/contracts/alpha/status",
+        "/v1/contracts/alpha/findings",
+        "/v1/contracts/alpha/timeline",
+        "/v1/nodes/a1",
+        "/v1/gpus/GPU-1",
+        "/contracts/alpha",
+        "/nodes/a1",
+    ],
+)
+async def test_one_tenant_never_sees_what_is_anothers(client: Client, path: str) -> None:
+    async with client.get(path, headers=bearing("alphas")) as response:
+        assert response.status == 200
+    assert await refused(client, path, "betas") == (404, "not_found")
+
+
+async def test_lists_and_shared_nodes_show_a_tenant_their_part_alone(
+    client: Client, fleet: Any
+) -> None:
+    fleet.claimed["beta"] = {"a1": frozenset({"GPU-2"})}
+    assert [row["contract"] for row in (await got(client, "/v1/contracts", "betas"))["items"]] == [
+        "beta"
+    ]
+    assert [row["node"] for row in (await got(client, "/v1/nodes", "betas"))["items"]] == ["a1"]
+    shown = await got(client, "/v1/nodes/a1", "betas")
+    assert [gpu["gpu"] for gpu in shown["gpus"]] == ["GPU-2"]
+    assert (shown["contracts"], shown["findings"]) == (["beta"], [])
+    assert await refused(client, "/v1/gpus/GPU-1", "betas") == (404, "not_found")
+    for path in ("/", "/nodes/a1"):
+        async with client.get(path, headers=bearing("betas")) as response:
+            assert "alpha" not in await response.text()
+
+
+async def test_metrics_are_for_operations_and_contracts_are_not(client: Client) -> None:
+    assert await refused(client, "/metrics", "alphas") == (403, "forbidden")
+    assert await refused(client, "/v1/contracts", "prometheus") == (403, "forbidden")
+    async with client.get("/metrics", headers=bearing("prometheus")) as response:
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert "weighbridge_contract_gpus" in await response.text()
+
+
+async def test_service_discovery_lists_pages_that_are_there(client: Client) -> None:
+    targets = await got(client, "/v1/sd/prometheus", "prometheus")
+    paths = [target["labels"]["__metrics_path__"] for target in targets]
+    assert paths == ["/metrics", "/metrics/gpus/0"]
+    assert len({target["labels"]["shard"] for target in targets}) == 2
+    for path in paths:
+        async with client.get(path) as response:
+            assert response.status == 200
+    for path in ("/metrics/gpus/1", "/metrics/gpus/x", "/metrics/gpus/" + "9" * 5000):
+        assert await refused(client, path) == (404, "not_found")
+
+
+async def post(client: Client, body: str | bytes, token: str = "root") -> tuple[int, Any]:
+    async with client.post("/v1/contracts", data=body, headers=bearing(token)) as response:
+        return response.status, await response.json()
+
+
+async def test_a_contract_is_added_as_it_was_written(
+    client: Client, fleet: Any, submitted: Any
+) -> None:
+    text = explain(fleet.contracts["alpha"]).replace("contract_id: alpha", "contract_id: gamma")
+    status, answer = await post(client, text)
+    assert (status, answer["contract"], answer["index"]) == (200, "gamma", 7)
+    (entry,) = submitted
+    assert (entry.text, entry.from_us) == (text, fleet.contracts["alpha"].effective_us)
+
+
+async def test_what_is_no_contract_is_refused_with_every_line(
+    client: Client, submitted: Any
+) -> None:
+    status, answer = await post(client, "contract_id: x\nfoo: 1\n")
+    assert (status, answer["code"]) == (400, "malformed")
+    assert {"line": 2, "path": "foo", "reason": "is not a known key"} in answer["problems"]
+    assert (await post(client, b"\xff"))[0] == 400
+    assert (await post(client, b"x" * (256 * 1024 + 1)))[0] == 413
+    assert submitted == []
+
+
+async def test_only_an_admin_adds_a_contract(client: Client, submitted: Any) -> None:
+    assert (await post(client, "", "alphas"))[0] == 403
+    async with client.post("/v1/contracts", data="") as response:
+        assert response.status == 403
+    assert submitted == []
+
+
+async def test_the_description_names_every_route_its_parameters_and_its_readers(
+    client: Client,
+) -> None:
+    described = await got(client, "/v1/openapi.json")
+    served = {
+        (route.method.lower(), resource.canonical)
+        for resource in client.app.router.resources()
+        for route in resource
+        if route.method != "HEAD"
+    }
+    told = {(method, path) for path, methods in described["paths"].items() for method in methods}
+    assert told == served
+    one = described["paths"]["/v1/contracts/{contract}/timeline"]["get"]
+    assert {parameter["name"] for parameter in one["parameters"]} >= {"contract", "start_us"}
+    assert one["x-access"] == "read"
