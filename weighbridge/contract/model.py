@@ -139,7 +139,9 @@ class Contract(Terms):
 
 def _top_edge(path: str, credit: Tiers, target: Fraction) -> Iterator[tuple[str, str]]:
     top = max(row.upper for row in credit.tiers)
-    if top < target and credit.on_gap == "refuse":
+    if credit.on_gap == "flag":
+        return
+    if top < target:
         yield f"{path}.tiers", f"nothing is said about {exact_text(top)} to the target"
     if top > target:
         yield f"{path}.tiers", "a row reaches above the target"
