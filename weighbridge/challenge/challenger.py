@@ -178,10 +178,10 @@ class Challenger:
             precommitment=plan.precommitment,
             nonces=plan.nonces,
             secret=plan.secret,
-            ready=self._ready,
-            decline=self._decline,
+            ready=_text(self._ready),
+            decline=_text(self._decline),
             phases=tuple(self._phase_record(index) for index in range(len(plan.phases))),
-            openings=self._openings,
+            openings=_text(self._openings),
             earlier=plan.earlier,
         )
 
@@ -189,12 +189,16 @@ class Challenger:
         released = self._released[index] if index < len(self._released) else None
         if index < len(self._roots):
             received, envelope = self._roots[index]
-            return PhaseRecord(released, received, envelope)
+            return PhaseRecord(released, received, _text(envelope))
         return PhaseRecord(released, None, None)
 
     def result(self) -> Result:
         """The judgement, exactly as anybody computes it from the transcript."""
         return judge(self.transcript())
+
+
+def _text(envelope: bytes | None) -> str | None:
+    return None if envelope is None else envelope.decode("utf-8")
 
 
 class Transport(Protocol):

@@ -27,7 +27,7 @@ class PhaseRecord:
 
     released_ns: int | None
     received_ns: int | None
-    roots: bytes | None
+    roots: str | None
 
     def __post_init__(self) -> None:
         if self.roots is not None and self.elapsed_ns <= 0:
@@ -43,7 +43,10 @@ class PhaseRecord:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """Everything said and timed in one attempt. `ready`, `decline`, `openings`: signed envelopes of the prover."""
+    """Everything said and timed in one attempt.
+
+    `ready`, `decline`, `openings` and each phase's `roots`: the prover's signed envelopes, as text.
+    """
 
     challenge: str
     contract: str
@@ -53,10 +56,10 @@ class Transcript:
     precommitment: bytes
     nonces: tuple[bytes, ...]
     secret: bytes
-    ready: bytes | None
-    decline: bytes | None
+    ready: str | None
+    decline: str | None
     phases: tuple[PhaseRecord, ...]
-    openings: bytes | None
+    openings: str | None
     earlier: tuple[Attempt, ...] = ()
     version: int = 1
 
@@ -91,11 +94,11 @@ def prover_message(
     return message
 
 
-def recorded(transcript: Transcript, envelope: bytes | None, kind: type[Answer]) -> Answer | None:
+def recorded(transcript: Transcript, envelope: str | None, kind: type[Answer]) -> Answer | None:
     """The message of this kind in a recorded envelope. Raises Malformed or SignatureError."""
     if envelope is None:
         return None
-    message = prover_message(envelope, transcript.agent_key, transcript.challenge)
+    message = prover_message(envelope.encode(), transcript.agent_key, transcript.challenge)
     if not isinstance(message, kind):
         raise Malformed(f"not {kind.__name__}")
     return message

@@ -216,7 +216,9 @@ def test_an_altered_record_is_void_or_refused(bench: Any) -> None:
             replace(record, challenge="another"),
             replace(
                 record,
-                openings=other.seal(PAYLOAD_TYPE, encode_message(Openings("challenge-0", ()))),
+                openings=other.seal(
+                    PAYLOAD_TYPE, encode_message(Openings("challenge-0", ()))
+                ).decode(),
             ),
             replace(record, openings=record.ready),
         ],
