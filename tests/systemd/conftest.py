@@ -5,15 +5,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-HERE: Final = Path(__file__).parent
-UNITS: Final = HERE.parents[1] / "systemd"
-BOOT_SECONDS: Final = 60
+from tests.systemd.sandbox import HERE, Sandbox, unit_file
 
 TARGET: Final = """[Unit]
 Requires={unit} lessee.service
@@ -42,52 +39,6 @@ StandardOutput=append:/result/seen.json
 StandardError=append:/result/errors
 ExecStopPost=+/bin/sh -c 'journalctl --quiet --no-pager --output=cat --unit=%n >/result/journal'
 """
-
-
-@dataclass
-class Sandbox:
-    """One boot: files laid over the machine's own, and what the units leave in `result`."""
-
-    scratch: Path
-    cgroup: Path
-    files: Path = field(init=False)
-    result: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.files = self.scratch / "files"
-        self.result = self.scratch / "result"
-        self.result.mkdir()
-        self.write("usr/lib/sysusers.d/weighbridge.conf", _text("sysusers.d/weighbridge.conf"))
-        self.write("usr/lib/tmpfiles.d/weighbridge.conf", _text("tmpfiles.d/weighbridge.conf"))
-
-    def write(self, path: str, text: str) -> None:
-        target = self.files / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
-
-    def read(self, name: str) -> str:
-        """What a unit left in the result directory, empty if nothing."""
-        path = self.result / name
-        return path.read_text() if path.exists() else ""
-
-    def boot(self) -> str:
-        """Runs until a unit ends the boot; returns what systemd printed."""
-        join = f'echo $$ > {self.cgroup}/cgroup.procs && exec "$@"'
-        namespaces = ["--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup"]
-        unshare = ["unshare", *namespaces, "--fork", "--kill-child"]
-        done = subprocess.run(
-            ["sh", "-c", join, "sh", *unshare, "bash", str(HERE / "boot"), str(self.scratch)],
-            timeout=BOOT_SECONDS,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        return done.stdout
-
-
-def _text(name: str) -> str:
-    return (UNITS / name).read_text()
 
 
 def why_not_here() -> str | None:
@@ -136,7 +87,7 @@ def seen_from(sandbox: Sandbox) -> Callable[..., dict[str, Any]]:
 
     def see(unit: str, *directives: str, looks_at: tuple[str, ...] = ()) -> dict[str, Any]:
         shutil.copy(HERE / "probe.py", _made(sandbox.files / "opt") / "probe.py")
-        sandbox.write(f"etc/systemd/system/{unit}", _text(unit))
+        sandbox.write(f"etc/systemd/system/{unit}", unit_file(unit))
         dropin = PROBE.format(looks_at=" ".join(looks_at)) + "\n".join(directives) + "\n"
         sandbox.write(f"etc/systemd/system/{unit}.d/probe.conf", dropin)
         sandbox.write("usr/lib/sysusers.d/lessee.conf", "u lessee 4242\n")

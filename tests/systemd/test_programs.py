@@ -5,13 +5,14 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
+from tests.agent.fake_nvml.fixture import FakeDriver, build
+from tests.systemd.sandbox import UNITS, Sandbox
+
 pytestmark = pytest.mark.slow
 
-SYSTEMD = Path(__file__).parents[2] / "systemd"
 SANDBOX_TARGET = "[Unit]\nRequires=script.service\n"
 SCRIPT_UNIT = """[Unit]
 DefaultDependencies=no
@@ -39,14 +40,6 @@ until_true() { for _ in $(seq 300); do "$@" && return; sleep 0.1; done; false; }
 """
 
 
-class Sandbox(Protocol):
-    files: Path
-
-    def write(self, path: str, text: str) -> None: ...
-    def read(self, name: str) -> str: ...
-    def boot(self) -> str: ...
-
-
 Run = Callable[..., Sandbox]
 
 
@@ -63,7 +56,7 @@ def run(sandbox: Sandbox, make_environment: Callable[..., Path]) -> Run:
         python = sandbox.files / "opt/weighbridge/bin/python"
         python.unlink()
         python.symlink_to(Path(sys.executable).resolve())
-        for unit in SYSTEMD.glob("*.service"):
+        for unit in UNITS.glob("*.service"):
             sandbox.write(f"etc/systemd/system/{unit.name}", unit.read_text())
         sandbox.write("opt/script", COMMANDS + script)
         sandbox.write("etc/systemd/system/script.service", SCRIPT_UNIT)
@@ -128,6 +121,44 @@ journalctl --quiet --no-pager --output=cat --unit=$unit | grep -q 'Watchdog time
 echo done >/result/done
 """
 NODES = "http://127.0.0.1:8470/v1/nodes"
+
+
+LOOK = """
+mkdir -p /run/systemd/system/weighbridge-agent.service.d
+cat >/run/systemd/system/weighbridge-agent.service.d/look.conf <<'end'
+[Service]
+Type=oneshot
+Restart=no
+Environment=LD_LIBRARY_PATH=/opt/driver FAKE_NVML_SCENARIO=/opt/driver/scenario
+ExecStart=
+ExecStart=/opt/weighbridge/bin/python -I -m agent snapshot --json
+StandardOutput=truncate:/result/inside
+end
+systemctl daemon-reload
+systemctl start weighbridge-agent
+LD_LIBRARY_PATH=/opt/driver FAKE_NVML_SCENARIO=/opt/driver/scenario \\
+  $python -I -m agent snapshot --json >/result/outside
+echo done >/result/done
+"""
+
+
+def _sight(snapshot: str) -> dict[tuple[str, str], str | None]:
+    """(device, reading) -> why it is unavailable, None where there is a value."""
+    rows = json.loads(snapshot)
+    return {(row["device"], row["reading"]): row["reason"] for row in rows}
+
+
+def test_the_agent_reads_a_driver_in_its_unit_as_root_does_without(
+    run: Run, sandbox: Sandbox
+) -> None:
+    directory = sandbox.files / "opt/driver"
+    directory.mkdir(parents=True)
+    FakeDriver(build(directory), directory / "scenario").play_node(8)
+    ended = run(LOOK)
+    inside = _sight(ended.read("inside"))
+    assert inside == _sight(ended.read("outside"))
+    assert len({device for device, _ in inside}) == 9
+    assert sum(reason is None for reason in inside.values()) > 8 * 20
 
 
 def test_an_enrolled_agent_without_a_driver_is_ready_and_its_reports_arrive(run: Run) -> None:

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
+
+from tests.systemd.sandbox import Sandbox
 
 AGENT = "weighbridge-agent.service"
 COLLECTOR = "weighbridge-collector.service"
 LESSEE_UID = 4242
 
 See = Callable[..., dict[str, Any]]
-
-
-class Sandbox(Protocol):
-    def write(self, path: str, text: str) -> None: ...
 
 
 def _names(directory: str) -> list[str]:
