@@ -5,21 +5,20 @@ were not there.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 
 from aiohttp import web
 
 from collector import status
 from collector.access import viewer
-from collector.administration import Submit
 from collector.driver import Fleet
 from collector.exposition import CONTENT_TYPE, Exposition
 from collector.problems import Problem
 from collector.routes import Access, Page, Route, page, whole_number
 from collector.storage import Ledger
 from weighbridge.contract import Contract, ContractError, load
-from weighbridge.evidence import ContractAdded, EntryKind
+from weighbridge.evidence import ContractAdded
 
 DAY_US = 86_400_000_000
 MAX_CONTRACT_BYTES = 256 * 1024
@@ -33,12 +32,12 @@ class Api:
         fleet: Fleet,
         ledger: Ledger,
         exposition: Exposition,
-        submit: Submit,
+        add_contract: Callable[[ContractAdded], Awaitable[int]],
     ) -> None:
         self._fleet = fleet
         self._ledger = ledger
         self._exposition = exposition
-        self._submit = submit
+        self._add_contract = add_contract
 
     def routes(self) -> tuple[Route, ...]:
         """Everything that this module serves."""
@@ -124,14 +123,13 @@ class Api:
         """The body is the contract's YAML. Answers with the log index of its entry, and from when it is judged."""
         text = await _body(request)
         contract = _loaded(text)
-        _check_succession(self._fleet.contracts.get(contract.contract_id), contract)
         entry = ContractAdded(
             contract=contract.contract_id,
             version=contract.version,
             text=text,
             from_us=contract.effective_us,
         )
-        index = await self._submit(EntryKind.CONTRACT, entry)
+        index = await self._add_contract(entry)
         told = {"contract": entry.contract, "version": entry.version, "from_us": entry.from_us}
         return web.json_response(told | {"index": index})
 
@@ -201,12 +199,3 @@ def _loaded(text: str) -> Contract:
     except ContractError as error:
         problems = [asdict(problem) for problem in error.problems]
         raise Problem("malformed", str(error), {"problems": problems}) from error
-
-
-def _check_succession(known: Contract | None, new: Contract) -> None:
-    if known is None:
-        if new.supersedes is not None:
-            raise Problem("conflict", f"version {new.supersedes}, which it supersedes, is not here")
-    elif new.version <= known.version or new.supersedes != known.version:
-        detail = f"version {known.version} is in force; the next one supersedes it"
-        raise Problem("conflict", detail)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,16 +14,24 @@ from aiohttp import web
 from collector import control
 from collector.access import Gate
 from collector.administration import Administration
+from collector.amendment import ContractAddition
+from collector.api import Api
 from collector.commits import Committer, TickClock
 from collector.config import Config, ConfigError
+from collector.driver import Driver
+from collector.exposition import Exposition, Sample
 from collector.ingest import Ingest
+from collector.judging import Judging, own_samples
 from collector.keys import load_keys
 from collector.log_api import LogApi
 from collector.problems import Problem
-from collector.routes import Route
+from collector.routes import Route, described
 from collector.storage import Store, open_store
 from collector.storage.index import tick_before
 from collector.tls import authority_hash, ensure_server_certificate, server_context
+from collector.web.pages import Pages
+from weighbridge import __version__
+from weighbridge.evidence import ContractAdded
 from weighbridge.signing import Signer
 
 DRAIN_SECONDS = 10.0
@@ -65,8 +73,12 @@ async def running(config: Config, public: bool) -> AsyncIterator[Collector]:
                 f"{config.directory} is a simulation store, which is never served as real"
             )
         signer = load_signer(config)
-        committer, committing = await stack.enter_async_context(_committing(config, store, signer))
-        routes = _routes(config, store, signer, committer)
+        driver = Driver(store)
+        judging = await stack.enter_async_context(_judging(driver, store))
+        committer, committing = await stack.enter_async_context(
+            _committing(config, store, signer, judging)
+        )
+        routes = _routes(config, store, signer, committer, driver, judging)
         await stack.enter_async_context(_controlled(config, routes))
         url = ""
         if public:
@@ -87,12 +99,13 @@ def load_signer(config: Config) -> Signer:
 
 @asynccontextmanager
 async def _committing(
-    config: Config, store: Store, signer: Signer
+    config: Config, store: Store, signer: Signer, judging: Judging
 ) -> AsyncIterator[tuple[Committer, asyncio.Task[None]]]:
     clock = TickClock(wall_us, monotonic_us)
     clock.not_before(tick_before(store.log, store.log.size))
     ring = load_keys(store.log, store.index)
     committer = Committer(store, signer, ring, clock, config.tick_seconds, config.queue_bytes)
+    committer.follow(judging.follow)
     task = asyncio.create_task(committer.run())
     try:
         yield committer, task
@@ -101,21 +114,52 @@ async def _committing(
         await task
 
 
+@asynccontextmanager
+async def _judging(driver: Driver, store: Store) -> AsyncIterator[Judging]:
+    """At the log's end before anything new enters it; and the ledger written at the end."""
+    judging = Judging(driver, store)
+    await judging.catch_up()
+    task = asyncio.create_task(judging.run())
+    try:
+        yield judging
+    finally:
+        judging.close()
+        await task
+
+
 def _routes(
-    config: Config, store: Store, signer: Signer, committer: Committer
+    config: Config,
+    store: Store,
+    signer: Signer,
+    committer: Committer,
+    driver: Driver,
+    judging: Judging,
 ) -> tuple[Route, ...]:
     """Every route of the collector. Each module that serves something adds its own here."""
     ring = committer.ring
     ingest = Ingest(committer, ring, config.limits)
     log_key = signer.public_key.hex()
-    log_api = LogApi(store.log, committer, ring, ingest, log_key, config.keys / "ca.pem")
+
+    def own() -> Iterator[Sample]:
+        return own_samples(store, ingest, judging, committer.newest_us)
 
     def address() -> tuple[str, str | None, str]:
         secure = public_url(config).startswith("https:")
         return public_url(config), authority_hash(config.keys) if secure else None, log_key
 
+    exposition = Exposition(driver, own)
+    authority = config.keys / "ca.pem"
+    timed = exposition.ingest.time
+    log_api = LogApi(store.log, committer, ring, ingest, log_key, authority, timed)
     administration = Administration(ring, committer.enter, wall_us, address)
-    return (*log_api.routes(), *administration.routes())
+
+    async def add_contract(added: ContractAdded) -> int:
+        return (await committer.submit(ContractAddition(added, driver))).outcome
+
+    api = Api(driver, store.ledger, exposition, add_contract)
+    pages = Pages(driver, store.ledger, store.info)
+    routes = (log_api, administration, api, pages)
+    return described([route for one in routes for route in one.routes()], __version__)
 
 
 def public_url(config: Config) -> str:

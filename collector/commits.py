@@ -93,6 +93,11 @@ class TickClock:
         self._last_us = max(self._wall_us(), self._last_us + passed_us // 2)
         return self._last_us
 
+    @property
+    def newest_us(self) -> int:
+        """The last tick."""
+        return self._last_us
+
     def not_before(self, us: int) -> None:
         """Go on from a tick of an earlier run."""
         self._last_us = max(self._last_us, us)
@@ -195,6 +200,11 @@ class Committer:
         self._beats: list[Callable[[], None]] = []
         self.head = self._sign()
         self.failure: str | None = None
+
+    @property
+    def newest_us(self) -> int:
+        """The newest tick."""
+        return self._clock.newest_us
 
     def follow(self, follower: Callable[[Sequence[Committed]], None]) -> None:
         """Call this with every batch from now on. It must be quick, and must not raise."""

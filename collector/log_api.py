@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from aiohttp import web
@@ -20,7 +21,10 @@ MAX_INDEX = 2**53 - 1
 
 
 class LogApi:
-    """`log_key` is the hexadecimal public key of the log, `authority` the file of the CA certificate."""
+    """`log_key` is the hexadecimal public key of the log, `authority` the file of the CA certificate.
+
+    `timed` makes a context that times one request with reports.
+    """
 
     def __init__(
         self,
@@ -30,6 +34,7 @@ class LogApi:
         ingest: Ingest,
         log_key: str,
         authority: Path,
+        timed: Callable[[], AbstractContextManager[object]],
     ) -> None:
         self._log = log
         self._committer = committer
@@ -37,6 +42,7 @@ class LogApi:
         self._ingest = ingest
         self._log_key = log_key
         self._authority = authority
+        self._timed = timed
 
     def routes(self) -> tuple[Route, ...]:
         opened, read = Access.OPEN, Access.READ
@@ -55,7 +61,8 @@ class LogApi:
 
     async def reports(self, request: web.Request) -> web.Response:
         body = await request.read()
-        receipts = await self._ingest.accept(body, request.headers.get("Content-Encoding"))
+        with self._timed():
+            receipts = await self._ingest.accept(body, request.headers.get("Content-Encoding"))
         answer = {
             "receipts": [receipt(placed) for placed in receipts.placed],
             "head": receipts.head.note,

@@ -1,0 +1,30 @@
+"""The plan that enters a contract or its next version: checked against what is in force when it is entered."""
+
+from collector.commits import Batch
+from collector.driver import Driver
+from collector.problems import Problem
+from weighbridge.claims import ClaimError
+from weighbridge.contract import ContractError
+from weighbridge.evidence import ContractAdded, EntryKind
+from weighbridge.wire import encode
+
+
+class ContractAddition:
+    """Its outcome is the entry's index. A contract is judged from no earlier than the tick before it."""
+
+    closes = True
+
+    def __init__(self, added: ContractAdded, driver: Driver) -> None:
+        self.size_bytes = len(encode(added))
+        self._added = added
+        self._driver = driver
+
+    def enter(self, batch: Batch) -> int:
+        try:
+            self._driver.check_contract(self._added)
+        except (ContractError, ClaimError) as error:
+            raise Problem("conflict", str(error)) from error
+        from_us = max(self._added.from_us, batch.tick_us)
+        return batch.add_record(
+            EntryKind.CONTRACT, self._added.model_copy(update={"from_us": from_us})
+        )
