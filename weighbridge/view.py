@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from weighbridge.wire import Block, Device, DeviceState, Facts, Inventory, Process, Reason
 
-INVENTORY, PROCESSES, XIDS = "inventory", "processes", "xids"
+INVENTORY, PROCESSES, XIDS, REASONS = "inventory", "processes", "xids", "reasons"
+"""What changes beside values: the inventory, the processes, the XIDs counted, and which readings have no value."""
 
 
 @dataclass(slots=True)
@@ -93,19 +94,19 @@ def _device(known: DeviceView | None, device: Device) -> DeviceView:
 
 
 def see_sample(view: View, block: Block, sample: int, at_us: int) -> set[str]:
-    """One sample of one tier. Returns the names of the readings whose values or reasons changed."""
+    """One sample of one tier. Returns the names of the readings whose values or reasons changed, and REASONS."""
     rows = {name: samples[sample] for name, samples in block.readings.items()}
     reasons = _reasons(block, sample)
     known = view.tiers.get(block.tier)
     view.tiers[block.tier] = Columns(at_us, block.devices, rows, reasons)
     if known is None or known.devices != block.devices:
-        return {INVENTORY, *rows}
+        return {INVENTORY, REASONS, *rows}
     names = rows.keys() | known.rows.keys()
-    return {
-        name
-        for name in names
-        if rows.get(name) != known.rows.get(name) or reasons.get(name) != known.reasons.get(name)
-    }
+    changed = {name for name in names if rows.get(name) != known.rows.get(name)}
+    if reasons == known.reasons:
+        return changed
+    without = reasons.keys() | known.reasons.keys()
+    return changed | {REASONS} | {n for n in without if reasons.get(n) != known.reasons.get(n)}
 
 
 def _reasons(block: Block, sample: int) -> dict[str, dict[str, Reason]]:

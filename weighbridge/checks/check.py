@@ -89,7 +89,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`code` is stable. `watches` names readings, and INVENTORY, PROCESSES, XIDS, HOUR for the rest."""
+    """`code` is stable. `watches` names readings, and INVENTORY, PROCESSES, XIDS, REASONS, HOUR for the rest."""
 
     code: str
     severity: Severity

@@ -13,7 +13,7 @@ from weighbridge.checks.check import (
     met,
     unseen,
 )
-from weighbridge.view import INVENTORY
+from weighbridge.view import INVENTORY, REASONS
 from weighbridge.wire import DeviceState, Reason
 
 LOST = {Reason.GPU_IS_LOST, Reason.RESET_REQUIRED}
@@ -56,7 +56,7 @@ GPU_LOST = Check(
     severity=Severity.ERROR,
     effect=Effect.DOWN,
     answerable="provider",
-    watches=frozenset({INVENTORY, *SIGNS}),
+    watches=frozenset({INVENTORY, REASONS}),
     judge=reached,
 )
 """Its UNKNOWN is the one that makes a device's state unknown: see `judge`."""
