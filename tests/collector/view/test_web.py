@@ -1,0 +1,231 @@
+"""The pages: what people read is there, escaped, and comes from nowhere else."""
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+
+from collector.spelling import percent, span, utc
+from collector.web import timeline
+from weighbridge.ledger import Row, State
+
+Client = TestClient[web.Request, web.Application]
+PAGES = ("/", "/contracts/alpha", "/contracts/beta", "/nodes/a1", "/nodes/a2")
+VOID = {"meta", "link", "br"}
+MINUTE_US = 60_000_000
+NOW_US = 1_790_000_000_000_000
+
+each_page = pytest.mark.parametrize("page", PAGES)
+
+
+class Reader(HTMLParser):
+    """Collects a page's text, and refuses tags that do not pair."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.attributes: list[tuple[str, str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value) for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data.split()
+
+
+async def read(client: Client, path: str) -> tuple[str, Reader]:
+    async with client.get(path) as response:
+        assert response.status == 200, await response.text()
+        text = await response.text()
+    reader = Reader()
+    reader.feed(text)
+    assert reader.open == []
+    return " ".join(reader.words), reader
+
+
+async def test_the_first_page_says_at_once_what_is_delivered(client: Client) -> None:
+    text, _ = await read(client, "/")
+    assert "0 of 2 contracts are delivered as promised" in text
+    assert "2 breached, 0 unknown" in text
+    assert "Of 14 contracted GPUs 2 report, 1 are healthy, 1 are in use" in text
+    for count in ("6 contracted", "2 reporting", "1 healthy", "1 in use"):
+        assert count in text
+    assert "never reported" in text
+
+
+async def test_a_contract_shows_range_findings_gpus_and_the_picture(client: Client) -> None:
+    text, reader = await read(client, "/contracts/alpha")
+    assert "99.500 % 50.000 % 99.861 %" in text
+    assert "expected observed since answerable" in text
+    assert "gpu lost" in text
+    assert "2026-09-21 13:13:20" in text
+    assert "GPU-4" in text
+    assert "never seen: 1 of them" in text
+    bars = [value for tag, name, value in reader.attributes if (tag, name) == ("rect", "class")]
+    assert {"up", "down"} <= set(bars)
+
+
+async def test_a_contract_without_nodes_says_what_that_means(client: Client) -> None:
+    text, _ = await read(client, "/contracts/beta")
+    assert "there is no evidence that what it promises exists" in text
+
+
+async def test_a_node_shows_every_reading_and_why_one_is_not_there(client: Client) -> None:
+    text, _ = await read(client, "/nodes/a1")
+    assert "power_draw_milliwatts 699500" in text
+    assert "power_draw_milliwatts gpu is lost" in text
+    assert "XID 79 1" in text
+
+
+async def test_a_silent_node_shows_no_reading_as_news(client: Client) -> None:
+    text, _ = await read(client, "/nodes/a2")
+    assert "UNKNOWN" in text
+    assert "70000" not in text
+
+
+@each_page
+async def test_whatever_a_party_wrote_is_text_and_never_markup(client: Client, page: str) -> None:
+    async with client.get(page) as response:
+        markup = await response.text()
+    assert "<script" not in markup
+    assert "<b>lost</b>" not in markup
+
+
+@each_page
+async def test_nothing_comes_from_elsewhere_and_nothing_runs(client: Client, page: str) -> None:
+    async with client.get(page) as response:
+        policy = response.headers["Content-Security-Policy"]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert policy.startswith("default-src 'none'; style-src 'self'")
+    _, reader = await read(client, page)
+    links = [value for _, name, value in reader.attributes if name in ("href", "src")]
+    assert links
+    assert [link for link in links if not re.match(r"[/?](?!/)", link or "")] == []
+    assert [a for a in reader.attributes if a[1] == "style" or a[1].startswith("on")] == []
+
+
+@each_page
+async def test_every_link_leads_somewhere(client: Client, page: str) -> None:
+    _, reader = await read(client, page)
+    elsewhere = ("/v1/log/head",)
+    links = {value for tag, name, value in reader.attributes if (tag, name) == ("a", "href")}
+    for link in links - set(elsewhere):
+        async with client.get(str(link)) as response:
+            assert response.status == 200, link
+
+
+async def test_the_stylesheet_is_served_and_small(client: Client) -> None:
+    async with client.get("/static/style.css") as response:
+        style = await response.text()
+        assert response.content_type == "text/css"
+    assert len(style) < 16_000
+    assert "prefers-color-scheme: dark" in style
+    assert "url(" not in style
+
+
+async def test_a_simulation_says_so_on_every_page(client: Client, simulated: Any) -> None:
+    for page in PAGES:
+        assert "SIMULATED" not in (await read(client, page))[0]
+    async with simulated() as other:
+        for page in PAGES:
+            assert "SIMULATED" in (await read(other, page))[0]
+
+
+async def test_an_empty_collector_says_what_to_do_next(client: Client, fleet: Any) -> None:
+    fleet.contracts.clear()
+    text, _ = await read(client, "/")
+    assert "No contract is loaded yet" in text
+    assert "weighbridge contract add FILE" in text
+
+
+async def test_many_contracts_are_paged_and_all_are_counted(client: Client, fleet: Any) -> None:
+    for number in range(60):
+        name = f"c{number:02d}"
+        fleet.contracts[name] = fleet.contracts["beta"]
+        for kept in (fleet.counted, fleet.bounds, fleet.spent):
+            kept[name] = kept["beta"]
+    text, reader = await read(client, "/")
+    assert "0 of 62 contracts" in text
+    assert ("a", "href", "?after=c47") in reader.attributes
+    text, _ = await read(client, "/?after=c47")
+    assert "c48" in text
+    assert "c47 " not in text
+
+
+async def test_a_page_that_is_not_there_is_a_stated_refusal(client: Client) -> None:
+    for page in ("/contracts/none", "/nodes/none"):
+        async with client.get(page) as response:
+            assert response.status == 404
+            assert (await response.json())["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        ("1", "100.000 %"),
+        ("199/200", "99.500 %"),
+        ("99499999/100000000", "99.499 %"),
+        ("0", "0.000 %"),
+    ],
+)
+def test_a_share_is_rounded_down_so_that_a_miss_never_looks_met(share: str, said: str) -> None:
+    assert percent(share) == said
+
+
+def test_instants_and_durations_are_spelled_for_people() -> None:
+    assert utc(1_790_000_000_999_999) == "2026-09-21 14:13:20"
+    assert [span(us * 1_000_000) for us in (0, 59, 3_600, 90_061)] == [
+        "0 s",
+        "59 s",
+        "1 h",
+        "1 d 1 h",
+    ]
+
+
+def row(slot: int, start: int, end: int, state: State) -> Row:
+    start_us, end_us = NOW_US - start * MINUTE_US, NOW_US - end * MINUTE_US
+    return Row("c", "n", slot, f"GPU-{slot}", "chain", start_us, end_us, state, "", end_us)
+
+
+def bars(picture: dict[str, Any]) -> list[list[tuple[str, float, float]]]:
+    return [[(bar.state, bar.x, bar.width) for bar in lane.bars] for lane in picture["lanes"]]
+
+
+def test_a_node_is_drawn_as_its_worst_slot_and_a_gpu_as_itself() -> None:
+    rows = [
+        row(0, 10, 0, State.UP),
+        row(1, 10, 5, State.UP),
+        row(1, 5, 0, State.DOWN),
+    ]
+    half = (timeline.WIDTH - timeline.LEFT) / 2
+    middle = timeline.LEFT + half
+    assert bars(timeline.by_node(rows, ["n"], NOW_US)) == [
+        [("up", timeline.LEFT, half), ("down", middle, half)]
+    ]
+    first, second = bars(timeline.by_device(rows, ["GPU-0", "GPU-1"], NOW_US))
+    assert first == [("up", timeline.LEFT, 2 * half)]
+    assert second == [("up", timeline.LEFT, half), ("down", middle, half)]
+
+
+def test_what_nobody_saw_is_not_drawn() -> None:
+    rows = [row(0, 10, 8, State.UP), row(0, 8, 4, State.UNKNOWN), row(0, 4, 2, State.UP)]
+    (lane,) = bars(timeline.by_node(rows, ["n"], NOW_US))
+    assert [state for state, _, _ in lane] == ["up", "up"]
+
+
+def test_the_picture_is_as_long_as_what_is_known_and_at_most_a_day() -> None:
+    assert timeline.by_node([row(0, 3, 0, State.UP)], ["n"], NOW_US)["span"] == "10 min"
+    assert timeline.by_node([row(0, 59, 0, State.UP)], ["n"], NOW_US)["span"] == "1 h"
+    assert timeline.by_node([row(0, 9000, 0, State.UP)], ["n"], NOW_US)["span"] == "1 d"
