@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from weighbridge.contract import Contract, ContractError, Problem, explain, load
+from weighbridge.contract.reference import reference
 
 MINIMAL = """\
 contract_id: K-2026-014
@@ -129,3 +132,13 @@ def test_a_loaded_contract_cannot_be_changed() -> None:
     contract: Contract = load(MINIMAL)
     with pytest.raises(ValueError, match="frozen"):
         contract.__setattr__("version", 2)
+
+
+def test_the_reference_page_is_made_from_the_model() -> None:
+    page = Path(__file__).parents[2] / "docs" / "contract.md"
+    assert page.read_text("utf-8") == reference()
+
+
+def test_every_clause_of_the_model_says_what_it_means() -> None:
+    assert "| None |" not in reference()
+    assert "[object]" not in reference()

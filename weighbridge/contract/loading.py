@@ -41,15 +41,16 @@ def load(text: str) -> Contract:
 
 def explain(contract: Contract) -> str:
     """The contract as YAML with every default expanded; loads to an equal contract."""
-    tree = _spelled(contract.model_dump(by_alias=True))
+    tree = spelled(contract.model_dump(by_alias=True))
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _spelled(part: Any) -> Any:
+def spelled(part: Any) -> Any:
+    """The same tree, with `none` for what is absent and lists for tuples."""
     if isinstance(part, dict):
-        return {name: _spelled(value) for name, value in part.items()}
+        return {name: spelled(value) for name, value in part.items()}
     if isinstance(part, list | tuple):
-        return [_spelled(value) for value in part]
+        return [spelled(value) for value in part]
     return "none" if part is None else part
 
 

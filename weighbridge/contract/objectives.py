@@ -122,7 +122,9 @@ class Sampling(Terms):
 
     interval_us: Micros = key("interval_s", "Time between samples.", default=DEFAULT_INTERVAL_US)
     max_gap_us: Micros = key(
-        "max_gap_s", "Longest gap that is bridged.", default_factory=_three_intervals
+        "max_gap_s",
+        "Longest gap that is bridged; by default 3 intervals.",
+        default_factory=_three_intervals,
     )
     first_report_within_us: Micros = key(
         "first_report_within_s",

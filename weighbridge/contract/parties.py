@@ -26,7 +26,9 @@ class Party(Terms):
     """Somebody named in the contract. Owner and operator are roles of their own: a split between them is seen."""
 
     id: Name = clause("Name of the party in this contract.")
-    name: Text = clause("Legal name; default: the id.", default_factory=lambda data: data.get("id"))
+    name: Text = clause(
+        "Legal name; by default the id.", default_factory=lambda data: data.get("id")
+    )
     registration: Maybe[Text] = clause("Number in the register of companies.", default=None)
     role: Role = clause("What the party is here; a company with two roles is listed twice.")
 

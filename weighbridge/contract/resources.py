@@ -21,7 +21,7 @@ from weighbridge.contract.terms import Terms, clause, key
 
 
 class Accelerator(Terms):
-    """`sku` is a key of the SKU table; what is None is not promised beyond what the SKU's row says."""
+    """`sku` is a key of the SKU table; what is `none` is not promised beyond what the SKU's row says."""
 
     sku: Text = clause("The card, by its key in the SKU table.")
     form_factor: Maybe[Literal["SXM", "PCIe", "NVL"]] = clause("How it is built.", default=None)
@@ -29,7 +29,7 @@ class Accelerator(Terms):
 
 
 class Interconnect(Terms):
-    """How the cards and nodes are joined; None is no promise."""
+    """How the cards and nodes are joined; `none` is no promise."""
 
     nvlink_version: Maybe[Count] = clause("Generation of NVLink.", default=None)
     nvlink_links: Maybe[Count] = clause("NVLink links that are up, per GPU.", default=None)
@@ -43,7 +43,7 @@ class Interconnect(Terms):
 
 
 class Host(Terms):
-    """What the cards sit in; None is no promise."""
+    """What the cards sit in; `none` is no promise."""
 
     cpu: Maybe[Text] = clause("Model of the processor.", default=None)
     memory_bytes: Maybe[Count] = clause("Main memory.", default=None)
@@ -72,7 +72,7 @@ class Capacity(Terms):
 
 
 class Floors(Terms):
-    """Lowest acceptable values; None is no promise."""
+    """Lowest acceptable values; `none` is no promise."""
 
     power_limit_milliwatts: Maybe[Count] = clause("Power limit.", default=None)
     sm_clock_max_megahertz: Maybe[Count] = clause("Highest SM clock.", default=None)

@@ -1,0 +1,131 @@
+"""`docs/contract.md`, made from the model: python -m weighbridge.contract.reference > docs/contract.md"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import PlainSerializer
+from pydantic.fields import FieldInfo
+
+from weighbridge.contract import scalars
+from weighbridge.contract.loading import spelled
+from weighbridge.contract.model import Contract
+from weighbridge.contract.terms import Terms
+
+HEAD = """\
+# The contract file
+
+Made from the model by `python -m weighbridge.contract.reference`; edit the model, not this page.
+
+A contract is YAML in which every scalar is text: `12.50` keeps its digits, and `on` is a word. Duplicate keys, anchors,
+aliases, tags and unknown keys are errors. All errors are reported at once, each with its line. `none` is the absence of
+an optional value. Money is a decimal number in the contract's currency, a share lies between 0 and 1, a percentage
+(`pct`) is out of 100, durations ending in `_s` are seconds, instants are UTC (`2026-05-05T16:00:00Z`). Every key that
+has a default may be left out; `weighbridge contract show` prints the contract with all of them.
+"""
+
+SCALARS: Mapping[Any, str] = {
+    scalars.Text: "text",
+    scalars.Name: "name",
+    scalars.Integer: "whole number",
+    scalars.Whole: "whole number from 0",
+    scalars.Count: "whole number from 1",
+    scalars.Switch: "`true` or `false`",
+    scalars.Ratio: "exact number",
+    scalars.Share: "share",
+    scalars.Target: "share above 0",
+    scalars.Amount: "amount",
+    scalars.Micros: "seconds",
+    scalars.Instant: "instant",
+    scalars.Day: "date",
+    scalars.Zone: "time zone",
+    scalars.Currency: "currency",
+    scalars.Digest: "SHA-256",
+}
+
+
+def reference() -> str:
+    """The page, with one table for each part of the model."""
+    return "\n".join([HEAD, *(line for part in _parts(Contract, set()) for line in _section(part))])
+
+
+def _parts(model: type[Terms], seen: set[type[Terms]]) -> Iterator[type[Terms]]:
+    """The model and what it refers to, each once, in the order of the fields."""
+    seen.add(model)
+    yield model
+    for hint in get_type_hints(model, include_extras=True).values():
+        for inner in _models(hint):
+            if inner not in seen:
+                yield from _parts(inner, seen)
+
+
+def _models(hint: Any) -> Iterator[type[Terms]]:
+    if isinstance(hint, type) and issubclass(hint, Terms):
+        yield hint
+    for argument in get_args(hint):
+        yield from _models(argument)
+
+
+def _section(model: type[Terms]) -> Iterator[str]:
+    summary = " ".join((model.__doc__ or "").split())
+    yield from (
+        f"## {model.__name__}",
+        "",
+        summary,
+        "",
+        "| key | what it is | value | default |",
+        "|---|---|---|---|",
+    )
+    hints = get_type_hints(model, include_extras=True)
+    for name, field in model.model_fields.items():
+        value = _kind(hints[name]).replace("|", "\\|")
+        yield f"| `{field.alias or name}` | {field.description} | {value} | {_default(field, hints[name])} |"
+    yield ""
+
+
+def _kind(hint: Any) -> str:
+    if hint in SCALARS:
+        return SCALARS[hint]
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _kind(arguments[0])
+    if origin is Literal:
+        return ", ".join(f"`{word}`" for word in arguments)
+    if origin is tuple:
+        return f"list of {_kind(arguments[0])}"
+    if origin in (Union, UnionType):
+        return " or ".join(_kind(argument) for argument in arguments)
+    if origin is not None:
+        return f"{_kind(arguments[0])} to {_kind(arguments[1])}"
+    if hint is type(None):
+        return "`none`"
+    return f"[{hint.__name__}](#{hint.__name__.lower()})"
+
+
+def _default(field: FieldInfo, hint: Any) -> str:
+    if field.is_required():
+        return "required"
+    if field.default_factory is not None:
+        return "see there"
+    default = field.default
+    if isinstance(default, Terms):
+        return "its defaults"
+    if default in ((), {}):
+        return "empty"
+    return ", ".join(f"`{word}`" for word in _words(default, hint))
+
+
+def _words(default: Any, hint: Any) -> tuple[str, ...]:
+    """The default as the file spells it."""
+    if isinstance(default, tuple):
+        return default
+    for mark in getattr(hint, "__metadata__", ()):
+        if isinstance(mark, PlainSerializer):
+            write: Callable[[Any], str] = mark.func  # type: ignore[assignment]
+            return (write(default),)
+    return (spelled(default),)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
