@@ -43,6 +43,8 @@ class Claims:
         if (added.contract, added.version) != (contract.contract_id, contract.version):
             raise ClaimError("the entry and the file name different contracts or versions")
         if not known:
+            if contract.supersedes is not None:
+                raise ClaimError(f"version {contract.supersedes}, which it supersedes, is not here")
             return contract
         newest = known[-1].contract
         if contract.version <= newest.version or contract.supersedes != newest.version:
