@@ -75,13 +75,13 @@ class Pages:
         mine = viewer(request)
         names = sorted(name for name in self._fleet.contracts if mine.sees(name))
         everything = [status.contract(self._fleet, name) for name in names]
-        part = page(request, names, CONTRACTS_SHOWN)
+        by_rank = {_rank(row): row for row in everything}
+        part = page(request, sorted(by_rank), CONTRACTS_SHOWN)
         found = status.worst_first(row for name in names for row in self._fleet.findings(name))
-        by_name = {row["contract"]: row for row in everything}
         return self._render(
             "index.html",
             total=_total(everything),
-            contracts=[self._card(by_name[name]) for name in part.items],
+            contracts=[self._card(by_rank[rank]) for rank in part.items],
             next=_next(part),
             found=[status.finding(row) for row in found[:FINDINGS_SHOWN]],
             shown=min(len(found), FINDINGS_SHOWN),
@@ -103,7 +103,8 @@ class Pages:
         nodes = [status.claimed_node(self._fleet, name, node) for node in part.items]
         states = Counter[str]()
         for node in nodes:
-            states.update({gpu["state"]: gpu.get("slots", 1) for gpu in node["gpus"]})
+            for gpu in node["gpus"]:
+                states[gpu["state"]] += gpu.get("slots", 1)
         rows = await self._rows(name, None)
         found = status.worst_first(self._fleet.findings(name))
         return self._render(
@@ -150,6 +151,11 @@ class Pages:
             **context,
         )
         return web.Response(text=text, content_type="text/html", headers=HEADERS)
+
+
+def _rank(row: status.Json) -> str:
+    """Sorts contracts worst first, then by name."""
+    return f"{status.WORST_FIRST.index(row['verdict'])}|{row['contract']}"
 
 
 def _total(rows: list[status.Json]) -> status.Json:

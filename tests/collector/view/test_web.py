@@ -65,6 +65,14 @@ async def test_the_first_page_says_at_once_what_is_delivered(client: Client) -> 
     assert "never reported" in text
 
 
+async def test_the_worst_contract_comes_first(client: Client, fleet: Any) -> None:
+    whole = type(fleet.bounds["beta"][0])(1)
+    fleet.found = [row for row in fleet.found if row.contract == "beta"]
+    fleet.bounds["alpha"] = (whole, whole)
+    text, _ = await read(client, "/")
+    assert text.index("beta Provider") < text.index("alpha <script>")
+
+
 async def test_a_contract_shows_range_findings_gpus_and_the_picture(client: Client) -> None:
     text, reader = await read(client, "/contracts/alpha")
     assert "99.500 % 50.000 % 99.861 %" in text
@@ -73,6 +81,7 @@ async def test_a_contract_shows_range_findings_gpus_and_the_picture(client: Clie
     assert "2026-09-21 13:13:20" in text
     assert "GPU-4" in text
     assert "never seen: 1 of them" in text
+    assert "MISSING 3 ✓ OK 1 LOST 1 ? UNKNOWN 1" in text
     bars = [value for tag, name, value in reader.attributes if (tag, name) == ("rect", "class")]
     assert {"up", "down"} <= set(bars)
 
@@ -158,8 +167,8 @@ async def test_many_contracts_are_paged_and_all_are_counted(client: Client, flee
             kept[name] = kept["beta"]
     text, reader = await read(client, "/")
     assert "0 of 62 contracts" in text
-    assert ("a", "href", "?after=c47") in reader.attributes
-    text, _ = await read(client, "/?after=c47")
+    assert ("a", "href", "?after=1%7Cc47") in reader.attributes
+    text, _ = await read(client, "/?after=1%7Cc47")
     assert "c48" in text
     assert "c47 " not in text
 
