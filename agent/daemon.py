@@ -7,7 +7,7 @@ tried again. `Agent` is the same for a real node and for each node of a simulate
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,8 @@ class Agent:
         self._receipts = Receipts(place.directory / "receipts", place.receipts_bytes)
         self._complaint = ""
         self._lost_drafts = 0
+        self._crashes = 0
+        self._announced = False
         self.sampler = Sampler(source, host, clock, schedule, self._keep, events, self.facts)
 
     @property
@@ -126,6 +128,7 @@ class Agent:
             "agent_sweep_microseconds": self.sampler.sweep_us,
             "agent_failed_readings_count": self.sampler.failed_readings,
             "agent_lost_drafts_count": self._lost_drafts,
+            "agent_crashes_count": self._crashes,
         }
         if self._spool is not None:
             facts |= {
@@ -138,10 +141,9 @@ class Agent:
     async def run(self) -> None:
         """Sample, keep and report for ever."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._report())
-            await self.sampler.note(EventKind.AGENT_STARTED, weighbridge.__version__)
-            tasks.create_task(self.sampler.watch())
-            await self._sample()
+            tasks.create_task(self._go_on("reporting", self._report))
+            tasks.create_task(self._go_on("sampling", self._sample))
+            tasks.create_task(self._go_on("watching", self.sampler.watch))
 
     async def stop(self, detail: str) -> None:
         """Say goodbye: the last report, what can still be sent, and the driver let go. After `run` was cancelled."""
@@ -186,8 +188,21 @@ class Agent:
             await self.sampler.note(EventKind.RESUMED, "")
         return {"paused": False}
 
+    async def _go_on(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """No failure ends the agent. A reporting loop that only fails gives no sign of life."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                self._crashes += 1
+                log.exception("%s failed and begins again", name)
+                await asyncio.sleep(BREATH_S)
+
     async def _sample(self) -> None:
-        """A change of pace cancels the loop and begins it anew."""
+        """Until it fails. A change of pace cancels the schedule and begins another."""
+        if not self._announced:
+            self._announced = True
+            await self.sampler.note(EventKind.AGENT_STARTED, weighbridge.__version__)
         while True:
             paced = self._paced = asyncio.ensure_future(self.sampler.run())
             try:
@@ -199,7 +214,7 @@ class Agent:
 
     async def _report(self) -> None:
         """The reporting loop, and before it the wait for a disk that takes a spool."""
-        while not await self._open_spool():
+        while self._spool is None and not await self._open_spool():
             self._alive()
             await asyncio.sleep(BREATH_S)
         await self._write_waiting()

@@ -10,6 +10,7 @@ _PREFIX = "weighbridge_agent_"
 _COUNTERS = frozenset(
     {
         "agent_cpu_microseconds",
+        "agent_crashes_count",
         "agent_failed_readings_count",
         "agent_lost_drafts_count",
         "spool_dropped_count",
