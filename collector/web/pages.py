@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -56,6 +57,7 @@ class Pages:
         self._info = info
         self._environment = environment()
         self._style = (HERE / "static" / "style.css").read_bytes()
+        self._environment.globals["style"] = sha256(self._style).hexdigest()[:12]
 
     def routes(self) -> tuple[Route, ...]:
         """Everything that people open."""
@@ -134,7 +136,7 @@ class Pages:
 
     async def style(self, request: web.Request) -> web.Response:
         del request
-        headers = {"Content-Type": "text/css; charset=utf-8", "Cache-Control": "max-age=300"}
+        headers = {"Content-Type": "text/css; charset=utf-8", "Cache-Control": "max-age=86400"}
         return web.Response(body=self._style, headers=headers)
 
     async def _rows(self, contract: str, node: str | None) -> list[Row]:

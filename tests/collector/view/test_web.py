@@ -100,7 +100,7 @@ async def test_a_node_shows_every_reading_and_why_one_is_not_there(client: Clien
 
 async def test_a_silent_node_shows_no_reading_as_news(client: Client) -> None:
     text, _ = await read(client, "/nodes/a2")
-    assert "UNKNOWN" in text
+    assert "SILENT" in text
     assert "70000" not in text
 
 
