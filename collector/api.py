@@ -50,6 +50,9 @@ class Api:
             Route("GET", one, self.contract, read, "A contract with all defaults."),
             Route("GET", f"{one}/status", self.status, read, "Delivered against contracted."),
             Route("GET", f"{one}/findings", self.findings, read, "Open findings.", pages),
+            Route(
+                "GET", f"{one}/history", self.history, read, "Findings ever, open or not.", pages
+            ),
             Route("GET", f"{one}/timeline", self.timeline, read, "Intervals.", _TIMELINE),
             Route("GET", "/v1/nodes", self.nodes, read, "Nodes, by name.", pages),
             Route("GET", "/v1/nodes/{node}", self.node, read, "A node and its GPUs."),
@@ -85,6 +88,16 @@ class Api:
         found = status.by_place(self._fleet.findings(self._named(request)))
         part = page(request, sorted(found))
         return _list([status.finding(found[place]) for place in part.items], part)
+
+    async def history(self, request: web.Request) -> web.Response:
+        """Findings as they were first written. The last page ends with those not yet written: the newest word counts."""
+        name = self._named(request)
+        after = whole_number(request, "after", 0, 0, 2**53)
+        limit = whole_number(request, "limit", 1000, 1, 1000)
+        found = await asyncio.to_thread(self._ledger.findings, name, False, after, limit)
+        newest = self._fleet.unwritten(name) if found.after is None else ()
+        items = [status.finding(finding) for finding in (*found.findings, *newest)]
+        return _list(items, Page((), None if found.after is None else str(found.after)))
 
     async def timeline(self, request: web.Request) -> web.Response:
         """Rows of the ledger in a window of at most 31 days, as known at `as_of_us`, by place and start."""

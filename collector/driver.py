@@ -61,6 +61,10 @@ class Fleet(Protocol):
         """Those that are open."""
         ...
 
+    def unwritten(self, contract: str) -> Sequence[Finding]:
+        """Findings, opened or closed, that the ledger does not have yet, oldest first."""
+        ...
+
     def counts(self, contract: str) -> Counts: ...
 
     def seconds(self, contract: str) -> Mapping[str, Mapping[str, int]]:
@@ -209,6 +213,10 @@ class Driver:
             for finding in self._open.values()
             if contract is None or finding.contract == contract
         ]
+
+    def unwritten(self, contract: str) -> Sequence[Finding]:
+        due = (*self._writing.findings, *self._found)
+        return [finding for finding in due if finding.contract == contract]
 
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
         written = [
