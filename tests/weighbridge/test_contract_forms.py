@@ -1,0 +1,60 @@
+import pytest
+
+from weighbridge.contract import explain, load
+from weighbridge.contract.forms import Form, FormError, fill, form, forms
+
+VALUES = {
+    "contract_id": "K-1",
+    "from": "2026-05-05T16:00:00Z",
+    "to": "2027-05-05T16:00:00Z",
+    "time_zone": "Asia/Shanghai",
+    "currency": "CNY",
+    "provider": 'Provider "A" Ltd: #1',
+    "lessee": "承租方 {b}",
+    "sku": "H100-SXM-80GB",
+    "nodes": "16",
+    "per_node": "8",
+    "node_month": "45000.00",
+    "unknown": "hold",
+    "hour_price": "1.98",
+    "charges_of_30_days": "432.00",
+    "cap_of_month": "4320.00",
+    "amperes": "32",
+    "monthly_power_fee": "900.00",
+}
+
+
+def values_for(blank: Form) -> dict[str, str]:
+    return {name: VALUES[name] for name in blank.blanks}
+
+
+@pytest.mark.parametrize("blank", forms(), ids=lambda blank: blank.name)
+def test_every_form_fills_to_a_contract_that_loads_and_explains(blank: Form) -> None:
+    contract = load(fill(blank, values_for(blank)))
+    assert load(explain(contract)) == contract
+    assert contract.parties[0].name == VALUES["provider"]
+    assert contract.parties[1].name == VALUES["lessee"]
+    assert contract.credits
+    assert blank.source.startswith("https://")
+    assert blank.source in blank.text
+
+
+def test_a_form_says_which_blanks_it_has_and_takes_no_others() -> None:
+    blank = form("tencent-cvm")
+    with pytest.raises(FormError, match="`node_month` has no value"):
+        fill(
+            blank, {name: text for name, text in values_for(blank).items() if name != "node_month"}
+        )
+    with pytest.raises(FormError, match="`amperes` is no blank"):
+        fill(blank, values_for(blank) | {"amperes": "1"})
+
+
+def test_an_unknown_form_is_answered_with_the_names_that_there_are() -> None:
+    with pytest.raises(FormError, match="gpuyard"):
+        form("gpu-yard")
+
+
+def test_a_value_cannot_add_keys_to_the_contract() -> None:
+    blank = form("gpuyard")
+    contract = load(fill(blank, values_for(blank) | {"lessee": "x}\nversion: 7\n#"}))
+    assert contract.version == 1
