@@ -90,7 +90,7 @@ class Api:
         return _list([status.finding(found[place]) for place in part.items], part)
 
     async def history(self, request: web.Request) -> web.Response:
-        """Findings as they were first written. The last page ends with those not yet written: the newest word counts."""
+        """Findings as they were first written. The last page ends with those not yet written; newest word wins."""
         name = self._named(request)
         after = whole_number(request, "after", 0, 0, 2**53)
         limit = whole_number(request, "limit", 1000, 1, 1000)
