@@ -147,3 +147,40 @@ def test_what_canonical_writes_parse_reads(value: object) -> None:
     except UnicodeEncodeError:
         return
     assert wire.parse(payload) == value
+
+
+@given(st.data())
+def test_a_report_is_read_exactly_if_its_spelling_is_the_one(data: st.DataObject) -> None:
+    """Whatever a text holds, and in whatever order the keys of whichever object come."""
+    event = {
+        "boottime_us": 1,
+        "kind": "xid",
+        "device": None,
+        "code": 79,
+        "source": "kernel",
+        "detail": data.draw(st.text(max_size=40)),
+    }
+    value = _shuffled({**REPORT, "events": [event]}, data)
+    payload = json.dumps(
+        value, ensure_ascii=data.draw(st.booleans()), separators=(",", ":")
+    ).encode(errors="surrogatepass")
+    try:
+        wire.parse(payload)
+    except wire.WireError:
+        with pytest.raises(wire.WireError):
+            wire.decode(payload)
+    else:
+        assert wire.encode(wire.decode(payload)) == payload
+
+
+def _shuffled(value: Any, data: st.DataObject) -> Any:
+    """The value with its keys sorted, but in an object here and there, where two are exchanged."""
+    if isinstance(value, list):
+        return [_shuffled(item, data) for item in value]
+    if not isinstance(value, dict):
+        return value
+    keys = sorted(value)
+    if len(keys) > 1 and data.draw(st.integers(0, 12)) == 12:
+        place = data.draw(st.integers(1, len(keys) - 1))
+        keys[place - 1], keys[place] = keys[place], keys[place - 1]
+    return {key: _shuffled(value[key], data) for key in keys}
