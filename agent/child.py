@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.frames import EVERY_CALL, LIFE_CYCLE, NODE, Kind, rows
-from agent.known import Known, facts, reason
+from agent.known import Known, device_of, facts, reason
 from agent.library import library_facts
 from agent.process import Child, ChildFailure, Crashed
 from agent.source import Identity, RawProcess, Sweep
@@ -217,7 +217,9 @@ class NvmlSource:
         if code:
             self._known.silenced()
         else:
-            self._events += self._known.enumerated(answer["devices"], now)
+            self._events += self._known.enumerated(
+                [device_of(item) for item in answer["devices"]], now
+            )
         before = self._driver.readings.get("driver_version")
         self._driver = _driver_facts(answer["driver"], child.pid, self._root, self._environment)
         after = self._driver.readings.get("driver_version")
@@ -232,9 +234,7 @@ class NvmlSource:
         values = array("q")
         values.frombytes(payload[: 8 * width * count])
         statuses = payload[8 * width * count :]
-        columns: list[list[int | Reason]] = [
-            values[index::width].tolist() for index in range(width)
-        ]
+        columns: list[list[Any]] = [values[index::width].tolist() for index in range(width)]
         if any(statuses):
             for position, status in enumerate(statuses):
                 if status:

@@ -58,12 +58,12 @@ class Known:
     devices: dict[str, Device] = field(default_factory=dict)
     _silent: dict[str, int] = field(default_factory=dict)
 
-    def enumerated(self, found: Sequence[Mapping[str, Any]], now_us: int) -> list[Event]:
-        """A child listed these devices: {"uuid", "parent", "readings": [values, statuses]}."""
+    def enumerated(self, found: Sequence[Device], now_us: int) -> list[Event]:
+        """These devices are there now."""
         events: list[Event] = []
-        for item in found:
-            events += self._seen(_device(item), now_us)
-        present = {item["uuid"] for item in found}
+        for device in found:
+            events += self._seen(device, now_us)
+        present = {device.uuid for device in found}
         for uuid in [uuid for uuid in self.devices if uuid not in present]:
             events += self._missing(uuid, present, now_us)
         return events
@@ -146,7 +146,8 @@ def facts(values: Mapping[str, int | str], statuses: Mapping[str, int]) -> Facts
     )
 
 
-def _device(item: Mapping[str, Any]) -> Device:
+def device_of(item: Mapping[str, Any]) -> Device:
+    """A device as a child lists it: {"uuid", "parent", "readings": [values, statuses]}."""
     values, statuses = item["readings"]
     gone = {GPU_IS_LOST: DeviceState.LOST, RESET_REQUIRED: DeviceState.RESET_REQUIRED}
     state = DeviceState.OK
