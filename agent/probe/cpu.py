@@ -67,7 +67,7 @@ class CpuEngine:
         left = self._rows_of_a(key, index, 1)
         return np.asarray(left @ self._loaded_b()).astype("<i4").tobytes()
 
-    def scan(self, key: bytes, tiles: int, peer: int | None) -> bytes:
+    def scan(self, key: bytes, first: int, tiles: int, peer: int | None) -> bytes:
         """Digests of the blocks of some tiles, tile by tile."""
         policy = self._prepared()
         source = self._tiles if peer is None else self._peers[peer]
@@ -78,7 +78,9 @@ class CpuEngine:
             arithmetic.block_digests(source[start : start + policy.tile_bytes], keys)
             .astype("<u8")
             .tobytes()
-            for start in range(0, tiles * policy.tile_bytes, policy.tile_bytes)
+            for start in range(
+                first * policy.tile_bytes, (first + tiles) * policy.tile_bytes, policy.tile_bytes
+            )
         ]
         return b"".join(digests)
 

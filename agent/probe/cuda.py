@@ -125,10 +125,11 @@ class CudaEngine:
         self._as_integers()
         return self._to_host(self._buffers["c"] + 4 * size * index, 4 * size)
 
-    def scan(self, key: bytes, tiles: int, peer: int | None) -> bytes:
+    def scan(self, key: bytes, first: int, tiles: int, peer: int | None) -> bytes:
         """Digests of the blocks of some tiles, here or on a peer."""
         policy = self._prepared()
         source = self._buffers["tiles"] if peer is None else self._peers[peer]
+        source += first * policy.tile_bytes
         words = policy.block_bytes // 8
         self._expand_keys(key, words)
         blocks = tiles * policy.tile_blocks

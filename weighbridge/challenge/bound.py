@@ -39,13 +39,19 @@ def byte_rate(bytes_read: int, elapsed_ns: int) -> int:
     return bytes_read * NANOSECONDS // elapsed_ns
 
 
-def resident_blocks(
-    cells_done: int, passes: int, block_flops: int, ceiling_flops_per_second: int, elapsed_ns: int
-) -> int:
-    """Blocks that lay in memory together during at least one pass, rounded down.
+def remade_blocks(block_flops: int, ceiling_flops_per_second: int, elapsed_ns: int) -> int:
+    """Blocks that a prover at its class's ceiling can multiply anew in the time, rounded up.
 
-    A pass answers for a block that is stored or remade by multiplying. Even a prover that did nothing else for the
-    whole time at its class's ceiling could remake only so many; the rest, averaged over the passes, was stored.
+    A pass answers for a block that was read or that was remade; nobody can tell which, so that many count as not read.
     """
-    remade = ceiling_flops_per_second * elapsed_ns // (block_flops * NANOSECONDS) + 1
+    return ceiling_flops_per_second * elapsed_ns // (block_flops * NANOSECONDS) + 1
+
+
+def read_bytes(block_bytes: int, cells_done: int, remade: int, cached_bytes: int) -> int:
+    """Bytes that must have been read from where the policy says, and not remade or found in a cache of that size."""
+    return max(0, block_bytes * (cells_done - remade) - cached_bytes)
+
+
+def resident_blocks(cells_done: int, passes: int, remade: int) -> int:
+    """Blocks that lay in memory together during at least one pass, rounded down: the average over the passes."""
     return max(0, cells_done - remade) // passes

@@ -50,6 +50,7 @@ class Plan:
     earlier: tuple[Attempt, ...] = ()
 
     def __post_init__(self) -> None:
+        self.policy.require_fit(len(self.gpus))
         drawn = (*self.nonces, self.secret)
         if len(self.nonces) != len(self.phases) or {len(value) for value in drawn} != {
             SECRET_BYTES

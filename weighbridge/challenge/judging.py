@@ -14,6 +14,8 @@ from weighbridge.challenge.bound import (
     RECOMPUTED_MISS,
     byte_rate,
     multiply_add_rate,
+    read_bytes,
+    remade_blocks,
     resident_blocks,
     wrong_cells_bound,
 )
@@ -230,7 +232,7 @@ def measured(transcript: Transcript) -> Measure:
     wrong = wrong_cells_bound(policy.cells, policy.samples, policy.doubt, _miss(policy))
     rate = multiply_add_rate(policy.size, policy.cells - wrong, elapsed[CHAIN])
     held, memory_rate = _memory_bounds(policy, elapsed.get(MEMORY))
-    peer_rate = _pass_rate(policy, PEER, elapsed.get(PEER))
+    peer_rate = _pass_rate(policy, PEER, elapsed.get(PEER), policy.device_memory_bytes)
     return Measure(policy.cells, wrong, rate, held, memory_rate, peer_rate)
 
 
@@ -245,20 +247,21 @@ def _right_cells(policy: Policy, phase: str) -> int:
     )
 
 
-def _pass_rate(policy: Policy, phase: str, elapsed_ns: int | None) -> int | None:
+def _remade(policy: Policy, elapsed_ns: int) -> int:
+    block_flops = 2 * policy.size * policy.size * BLOCK_ROWS
+    return remade_blocks(block_flops, policy.ceiling_flops_per_second, elapsed_ns)
+
+
+def _pass_rate(policy: Policy, phase: str, elapsed_ns: int | None, cached_bytes: int) -> int | None:
     if elapsed_ns is None:
         return None
-    return byte_rate(policy.block_bytes * _right_cells(policy, phase), elapsed_ns)
+    done, remade = _right_cells(policy, phase), _remade(policy, elapsed_ns)
+    return byte_rate(read_bytes(policy.block_bytes, done, remade, cached_bytes), elapsed_ns)
 
 
 def _memory_bounds(policy: Policy, elapsed_ns: int | None) -> tuple[int | None, int | None]:
     if elapsed_ns is None:
         return None, None
-    blocks = resident_blocks(
-        _right_cells(policy, MEMORY),
-        policy.memory_passes,
-        2 * policy.size * policy.size * BLOCK_ROWS,
-        policy.ceiling_flops_per_second,
-        elapsed_ns,
-    )
-    return policy.block_bytes * blocks, _pass_rate(policy, MEMORY, elapsed_ns)
+    done, remade = _right_cells(policy, MEMORY), _remade(policy, elapsed_ns)
+    held = policy.block_bytes * resident_blocks(done, policy.memory_passes, remade)
+    return held, _pass_rate(policy, MEMORY, elapsed_ns, cached_bytes=0)

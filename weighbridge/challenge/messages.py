@@ -34,6 +34,9 @@ class Prepare:
     policy: Policy
     type: str = "prepare"
 
+    def __post_init__(self) -> None:
+        self.policy.require_fit(len(self.gpus))
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:

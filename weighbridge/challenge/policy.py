@@ -32,7 +32,9 @@ class Policy:
     `doubt_parts_per_billion`: 1 - confidence of every bound. `deadline_ms`: per phase, on the verifier's clock.
     `stall_allowance_ms`: by how much the verifier's time may exceed the prover's before a late answer is void, at most
     `voids_allowed` times in a series of `attempts_allowed`. `ceiling_flops_per_second`: what the class cannot exceed
-    (from calibration); only the memory bound uses it, and a higher ceiling lowers that bound.
+    (from calibration, on the class's fastest exact path) and `device_memory_bytes` (what one device cannot exceed)
+    limit what a prover can have remade or cached instead of reading it: higher values only lower the bounds.
+    Peer passes read windows of `peer_tiles` tiles, each window of each peer once.
     """
 
     profile: str
@@ -52,6 +54,7 @@ class Policy:
     voids_allowed: int = 1
     attempts_allowed: int = 3
     ceiling_flops_per_second: int = 0
+    device_memory_bytes: int = 0
     required_flops_per_second: int = 0
     required_memory_bytes: int = 0
     required_memory_bytes_per_second: int = 0
@@ -107,6 +110,16 @@ class Policy:
         peer = (PEER,) if self.peer_passes > 0 and gpus > 1 else ()
         return (CHAIN, *memory, *peer)
 
+    def require_fit(self, gpus: int) -> None:
+        """Raises PolicyError where a peer pass would read again what another has read: it could have been cached."""
+        if (
+            PEER in self.phases(gpus)
+            and self.peer_tiles * -(-self.peer_passes // (gpus - 1)) > self.tiles
+        ):
+            raise PolicyError(
+                f"peer_passes {self.peer_passes}: {gpus} GPUs have fewer unread tiles"
+            )
+
     def working_bytes(self) -> int:
         """Device memory of a prober beside its context: A, B, C, the hashes of C's chunks, and the kept tiles."""
         return (2 + 2 + 4 + 1) * self.size * self.size + self.tiles * self.tile_bytes
@@ -147,6 +160,8 @@ def _phase_problems(policy: Policy) -> list[str]:
         problems.append(f"peer_tiles {policy.peer_tiles}: a peer holds {policy.tiles} tiles")
     if (policy.peer_passes > 0) != (policy.peer_tiles > 0):
         problems.append("peer_passes and peer_tiles: both or neither")
+    if policy.peer_passes > 0 and policy.device_memory_bytes <= 0:
+        problems.append("device_memory_bytes: without it no peer can be shown to have been read")
     if policy.tiles > 0 and policy.ceiling_flops_per_second <= 0:
         problems.append("ceiling_flops_per_second: without it no memory can be shown to be held")
     return problems

@@ -31,7 +31,7 @@ from weighbridge.challenge.messages import (
     encode_message,
 )
 from weighbridge.challenge.policy import CHAIN, FREIVALDS, MEMORY, Policy
-from weighbridge.challenge.samples import peer_of, phase_shape
+from weighbridge.challenge.samples import first_peer_tile, peer_of, phase_shape
 
 
 class Interrupted(Exception):
@@ -65,8 +65,8 @@ class Engine(Protocol):
         """A product row once more: int32, little-endian."""
         ...
 
-    def scan(self, key: bytes, tiles: int, peer: int | None) -> bytes:
-        """8-byte digests of the blocks of the first tiles, of the own memory or of peer number `peer`."""
+    def scan(self, key: bytes, first: int, tiles: int, peer: int | None) -> bytes:
+        """8-byte digests of the blocks of some tiles, from the first on, here or on peer number `peer`."""
         ...
 
     def address(self) -> bytes:
@@ -246,9 +246,10 @@ class GpuSeat:
             return self.engine.round(key, step if step < policy.tiles else None)
         key = pass_key(seed, step, root)
         if phase == MEMORY:
-            return self.engine.scan(key, policy.tiles, None)
-        peer = peer_of(self._place, step, len(self._prepared().gpus))
-        return self.engine.scan(key, policy.peer_tiles, peer)
+            return self.engine.scan(key, 0, policy.tiles, None)
+        gpus = len(self._prepared().gpus)
+        first, peer = first_peer_tile(policy, step, gpus), peer_of(self._place, step, gpus)
+        return self.engine.scan(key, first, policy.peer_tiles, peer)
 
     def _open_phase(self, index: int, phase: str, secret: bytes) -> bytes:
         request = self._prepared()

@@ -51,6 +51,11 @@ def peer_of(place: int, step: int, gpus: int) -> int:
     return (place + 1 + step % (gpus - 1)) % gpus
 
 
+def first_peer_tile(policy: Policy, step: int, gpus: int) -> int:
+    """Where a peer pass begins: a window further each time that every peer has been read."""
+    return policy.peer_tiles * (step // (gpus - 1))
+
+
 @dataclass(frozen=True, slots=True)
 class Committed:
     """All that fixes the samples of a node: known to both sides once the secret is revealed."""
@@ -127,8 +132,7 @@ def _phase_samples(
             rows: tuple[tuple[bytes, int], ...] = ((key, index),)
             digested_by = digest_key(key)
         else:
-            owner = place if name == MEMORY else peer_of(place, step, len(committed.gpus))
-            rows = _block_rows(committed.policy, round_keys[owner], index)
+            rows = _block_rows(committed, round_keys, name, place, step, index)
             digested_by = pass_keys[step]
         found.append(Sample(place, name, rows, digested_by, leaf, opening[middle:end]))
         start = end
@@ -143,10 +147,21 @@ def _leaf(root: bytes, shape: PhaseShape, index: int, opening: bytes) -> bytes |
 
 
 def _block_rows(
-    policy: Policy, round_keys: Sequence[bytes], index: int
+    committed: Committed,
+    round_keys: list[list[bytes]],
+    phase: str,
+    place: int,
+    step: int,
+    index: int,
 ) -> tuple[tuple[bytes, int], ...]:
+    """The product rows under a block of a pass, in the GPU's own memory or a peer's."""
+    policy, gpus = committed.policy, len(committed.gpus)
+    own = phase == MEMORY
+    owner = place if own else peer_of(place, step, gpus)
+    first = 0 if own else first_peer_tile(policy, step, gpus)
     tile, block = divmod(index, policy.tile_blocks)
-    return tuple((round_keys[tile], BLOCK_ROWS * block + row) for row in range(BLOCK_ROWS))
+    key = round_keys[owner][first + tile]
+    return tuple((key, BLOCK_ROWS * block + row) for row in range(BLOCK_ROWS))
 
 
 def openings_limit_bytes(policy: Policy, gpus: int) -> int:

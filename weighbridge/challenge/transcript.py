@@ -64,6 +64,7 @@ class Transcript:
     version: int = 1
 
     def __post_init__(self) -> None:
+        self.policy.require_fit(len(self.gpus))
         names = self.policy.phases(len(self.gpus))
         if self.version != 1 or not self.gpus or len(set(self.gpus)) != len(self.gpus):
             raise ValueError("version 1 and distinct GPUs are needed")

@@ -121,10 +121,11 @@ class Agent:
             "tiles": 3,
             "memory_passes": 3,
             "memory_samples": 8,
-            "peer_tiles": 2,
+            "peer_tiles": 1,
             "peer_passes": 2,
             "peer_samples": 8,
             "ceiling_flops_per_second": 1_000,
+            "device_memory_bytes": 1,
         }
         return self.policy(**(passes | changes))
 

@@ -99,9 +99,10 @@ def test_kept_tiles_hold_the_low_halves(engine: Any, profile: str) -> None:
     tiles = b"".join(
         arithmetic.low_halves(list(exact(chosen.operands, SIZE, key))) for key in (KEY, KEY_OF_B)
     )
-    assert engine.scan(b"p" * 32, 2, None) == arithmetic.block_digests(tiles, keys).tobytes()
+    assert engine.scan(b"p" * 32, 0, 2, None) == arithmetic.block_digests(tiles, keys).tobytes()
     engine.attach([engine.address()])
-    assert engine.scan(b"p" * 32, 2, 0) == engine.scan(b"p" * 32, 2, None)
+    second = engine.scan(b"p" * 32, 1, 1, 0)
+    assert second == engine.scan(b"p" * 32, 0, 2, None)[-len(second) :]
 
 
 def test_all_back_ends_name_their_program(engine: Any) -> None:
@@ -113,7 +114,11 @@ def test_all_back_ends_name_their_program(engine: Any) -> None:
 @pytest.mark.parametrize("check", ["recompute", "freivalds"])
 def test_a_whole_challenge_is_met(agent: Any, backend: str, profile: str, check: str) -> None:
     there = gpus(backend)
-    peers = {"peer_tiles": 2, "peer_passes": 2, "peer_samples": 8} if len(there) > 1 else {}
+    peers = (
+        {"peer_tiles": 1, "peer_passes": 2, "peer_samples": 8, "device_memory_bytes": 1}
+        if len(there) > 1
+        else {}
+    )
     chosen = passes(profile=profile, check=check, deadline_ms=40_000, **peers)
     grant = agent.grant(*there, backend=backend, budget_ms=200_000, memory_limit_bytes=1 << 40)
     assert agent.challenge(chosen, grant).verdict is Verdict.MET

@@ -104,10 +104,11 @@ class Bench:
             "tiles": 3,
             "memory_passes": 3,
             "memory_samples": 8,
-            "peer_tiles": 2,
-            "peer_passes": 4,
+            "peer_tiles": 1,
+            "peer_passes": 3,
             "peer_samples": 8,
             "ceiling_flops_per_second": 1_000_000,
+            "device_memory_bytes": 1_024,
         }
         return self.policy(**(passes | changes))
 

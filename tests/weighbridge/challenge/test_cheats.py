@@ -92,9 +92,9 @@ def test_wrong_samples_are_as_many_as_the_skipped_share(bench: Any) -> None:
 class SkipsBlocks(Cheat):
     """Does not read a share of the kept blocks in each pass."""
 
-    def scan(self, key: Any, tiles: Any, peer: Any) -> Any:
+    def scan(self, key: Any, first: Any, tiles: Any, peer: Any) -> Any:
         random = np.random.default_rng(int.from_bytes(key[:8], "little"))
-        digests = np.frombuffer(super().scan(key, tiles, peer), dtype=np.uint64).copy()
+        digests = np.frombuffer(super().scan(key, first, tiles, peer), dtype=np.uint64).copy()
         skipped = random.permutation(len(digests))[: len(digests) // 4]
         digests[skipped] = random.integers(0, 1 << 63, len(skipped))
         return digests.tobytes()
@@ -152,6 +152,40 @@ def test_memory_remade_instead_of_stored_proves_no_memory(bench: Any) -> None:
     assert measure is not None
     assert measure.memory_bytes == 0
     assert result.reason is Reason.TOO_LITTLE_MEMORY
+
+
+def test_what_a_device_can_cache_is_not_counted_as_read_from_a_peer(bench: Any) -> None:
+    gpus, rates = ("GPU-a", "GPU-b"), []
+    window = 2 * 128 * 128
+    for memory in (1, 1 + window, 10 * window):
+        policy = bench.passes_policy(peer_samples=512, device_memory_bytes=memory)
+        result, _ = bench.run(bench.plan(policy, gpus))
+        rates.append(result.gpus[0].measure.peer_bytes_per_second)
+    assert rates[0] > rates[1] > rates[2] == 0
+    assert abs(rates[0] - rates[1] - window * 10**9 // 3_000_003) <= 2
+
+
+def test_no_peers_tile_is_ever_read_twice(bench: Any) -> None:
+    seen = []
+
+    class Watching(CpuEngine):
+        def scan(self, key: Any, first: Any, tiles: Any, peer: Any) -> Any:
+            seen.append((id(self), peer, first))
+            return super().scan(key, first, tiles, peer)
+
+    policy = bench.passes_policy(peer_passes=6)
+    result, _ = bench.run(bench.plan(policy, ("GPU-a", "GPU-b", "GPU-c")), engine=Watching)
+    peers = [entry for entry in seen if entry[1] is not None]
+    assert result.verdict is Verdict.MET
+    assert len(peers) == len(set(peers)) == 18
+
+
+@pytest.mark.parametrize(("gpus", "fits"), [(2, 3), (3, 6)])
+def test_more_peer_passes_than_unread_tiles_are_refused(bench: Any, gpus: int, fits: int) -> None:
+    names = tuple(f"GPU-{index}" for index in range(gpus))
+    bench.plan(bench.passes_policy(peer_passes=fits), names)
+    with pytest.raises(ValueError, match="unread"):
+        bench.plan(bench.passes_policy(peer_passes=fits + 1), names)
 
 
 def altering(kind: Any, **changes: Any) -> Any:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from weighbridge.challenge.bound import (
     RECOMPUTED_MISS,
+    read_bytes,
+    remade_blocks,
     resident_blocks,
     undetected,
     wrong_cells_bound,
@@ -23,6 +25,7 @@ from weighbridge.challenge.commitment import (
     opened_leaf,
     opening_bytes,
 )
+from weighbridge.challenge.derivation import precommitment, sampled_cells
 from weighbridge.challenge.hashing import fields_hash
 from weighbridge.challenge.messages import (
     DECLINE_REASONS,
@@ -138,6 +141,10 @@ def test_deep_nesting_is_malformed() -> None:
         {"tiles": 1},
         {"tiles": 1, "memory_passes": 1, "memory_samples": 1},
         {"peer_tiles": 1},
+        {
+            **{"tiles": 2, "memory_passes": 1, "memory_samples": 1, "ceiling_flops_per_second": 1},
+            **{"peer_tiles": 1, "peer_passes": 1, "peer_samples": 1},
+        },
         {"memory_samples": 1},
         {"doubt_parts_per_billion": 0},
         {"doubt_parts_per_billion": 1_000_000_000},
@@ -231,5 +238,41 @@ def test_the_bound_is_one_minus_the_root_of_the_doubt(samples: Any, doubt: Any, 
 
 
 def test_memory_that_could_have_been_remade_in_time_is_not_proven() -> None:
-    assert resident_blocks(1000, 10, 10**6, 10**6, 10**9) == (1000 - 2) // 10
-    assert resident_blocks(1000, 10, 10**6, 10**9, 10**9) == 0
+    assert remade_blocks(10**6, 10**6, 10**9) == 2
+    assert remade_blocks(10**6, 10**9, 10**9) == 1001
+    assert resident_blocks(1000, 10, 2) == 99
+    assert resident_blocks(1000, 10, 1001) == 0
+
+
+def test_bytes_that_could_have_been_remade_or_cached_are_not_counted_as_read() -> None:
+    assert read_bytes(8, 1000, 100, 0) == 7200
+    assert read_bytes(8, 1000, 100, 200) == 7000
+    assert read_bytes(8, 1000, 1001, 0) == 0
+
+
+def test_neither_side_steers_the_samples() -> None:
+    """Each change, of what V fixed first or of what P committed after, moves them all."""
+    base: dict[str, Any] = {
+        "secret": b"s",
+        "agent_key": b"k",
+        "gpu": "GPU-a",
+        "phase": "chain",
+        "roots": b"r",
+    }
+    changes = {"secret": b"t", "agent_key": b"l", "gpu": "GPU-b", "phase": "memory", "roots": b"q"}
+    drawn = [sampled_cells(**base, count=64, cells=1 << 40)]
+    for name, value in changes.items():
+        drawn.append(sampled_cells(**(base | {name: value}), count=64, cells=1 << 40))
+    assert len({cell for cells in drawn for cell in cells}) == 64 * len(drawn)
+
+
+def test_a_precommitment_binds_every_nonce_the_secret_the_contract_and_the_policy() -> None:
+    nonces, secret = (b"n" * 32, b"m" * 32), b"s" * 32
+    made = {
+        precommitment(nonces, secret, "k", POLICY),
+        precommitment((nonces[0], secret), nonces[1], "k", POLICY),
+        precommitment(nonces[:1], secret, "k", POLICY),
+        precommitment(nonces, secret, "l", POLICY),
+        precommitment(nonces, secret, "k", replace(POLICY, samples=17)),
+    }
+    assert len(made) == 5
