@@ -23,7 +23,7 @@ from typing import Any
 import zstandard
 
 from collector.commits import Batch
-from collector.ingest import Limits, unpack
+from collector.ingest import Limits, Unpacker
 from collector.storage import ChainKey, Store
 from tests.collector.building import Agent, Serving, body, log_signer, make_store, opened, serving
 from weighbridge import signing, wire
@@ -105,6 +105,7 @@ def parts(store: Store, directory: Path, samples: int) -> dict[str, float]:
     report = wire.decode(envelope.payload)
     chain = ChainKey(agent.signer.key_id, agent.chain, "node")
     signer = log_signer(directory)
+    unpacker = Unpacker(Limits())
 
     def commit() -> None:
         batch = Batch(store, signer, 1_700_000_000_000_000)
@@ -115,7 +116,7 @@ def parts(store: Store, directory: Path, samples: int) -> dict[str, float]:
         store.index.flush()
 
     return {
-        "decompression": alone(lambda: unpack(compressed, "zstd", Limits())),
+        "decompression": alone(lambda: unpacker.unpack(compressed, "zstd")),
         "envelope": alone(lambda: signing.open_envelope(leaf)),
         "signature": alone(lambda: signing.verify(envelope, agent.signer.public_key)),
         "decode": alone(lambda: wire.decode(envelope.payload)),

@@ -74,37 +74,50 @@ class Refusal(Exception):
     expected: dict[str, Any] | None = None
 
 
-def unpack(body: bytes, encoding: str | None, limits: Limits) -> list[bytes]:
-    """The envelopes in a request. Raises Problem."""
-    if len(body) > limits.body_bytes:
-        raise Problem("too_large", f"the body is over {limits.body_bytes} bytes")
-    match encoding:
-        case None | "" | "identity":
-            data = body
-        case "zstd":
-            data = _decompress(body, limits.decompressed_bytes)
-        case _:
-            raise Problem(
-                "malformed", f"Content-Encoding {encoding[:64]!r} is not taken, only zstd"
-            )
-    if not data.endswith(b"\n"):
-        raise Problem("malformed", "no report, or the last one does not end its line")
-    if data.count(b"\n") > limits.reports:
-        raise Problem("too_large", f"over {limits.reports} reports in one request")
-    return data[:-1].split(b"\n")
+class Unpacker:
+    """Takes requests apart, under limits. One decompressor serves all: to make one costs more than to use it."""
 
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES)
 
-def _decompress(body: bytes, limit: int) -> bytes:
-    """One zstd frame of at most `limit` bytes: never more than that is held, whatever the frame claims."""
-    decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES)
-    try:
-        with decompressor.stream_reader(io.BytesIO(body)) as reader:
-            data = reader.read(limit + 1)
-    except zstandard.ZstdError as error:
-        raise Problem("malformed", f"not a zstd frame: {error}") from error
-    if len(data) > limit:
-        raise Problem("too_large", f"over {limit} bytes when decompressed")
-    return data
+    def unpack(self, body: bytes, encoding: str | None) -> list[bytes]:
+        """The envelopes in a request. Raises Problem."""
+        limits = self._limits
+        if len(body) > limits.body_bytes:
+            raise Problem("too_large", f"the body is over {limits.body_bytes} bytes")
+        data = self._decoded(body, encoding)
+        if not data.endswith(b"\n"):
+            raise Problem("malformed", "no report, or the last one does not end its line")
+        if data.count(b"\n") > limits.reports:
+            raise Problem("too_large", f"over {limits.reports} reports in one request")
+        return data[:-1].split(b"\n")
+
+    def _decoded(self, body: bytes, encoding: str | None) -> bytes:
+        if encoding in (None, "", "identity"):
+            return body
+        if encoding == "zstd":
+            return self._decompress(body)
+        raise Problem(
+            "malformed", f"Content-Encoding {str(encoding)[:64]!r} is not taken, only zstd"
+        )
+
+    def _decompress(self, body: bytes) -> bytes:
+        """One zstd frame: never more than the limit is held, whatever the frame claims or hides."""
+        limit = self._limits.decompressed_bytes
+        try:
+            claimed = zstandard.frame_content_size(body)
+            if claimed > limit:
+                raise Problem("too_large", f"over {limit} bytes when decompressed")
+            if claimed >= 0:
+                return self._decompressor.decompress(body, allow_extra_data=False)
+            with self._decompressor.stream_reader(io.BytesIO(body)) as reader:
+                data = reader.read(limit + 1)
+        except zstandard.ZstdError as error:
+            raise Problem("malformed", f"not a zstd frame: {error}") from error
+        if len(data) > limit:
+            raise Problem("too_large", f"over {limit} bytes when decompressed")
+        return data
 
 
 def examine(leaf: bytes, ring: KeyRing, report_bytes: int) -> Examined:
@@ -304,6 +317,7 @@ class Ingest:
         self.counts: Counter[str] = Counter()
         self._committer = committer
         self._ring = ring
+        self._unpacker = Unpacker(limits)
         self._book = RefusalBook()
         self._inventories = Inventories()
 
@@ -311,7 +325,7 @@ class Ingest:
         """Durable when it returns. Raises Problem; what was accepted before it is durable too, and named in it."""
         try:
             self._committer.refuse_if_congested()
-            leaves = unpack(body, encoding, self.limits)
+            leaves = self._unpacker.unpack(body, encoding)
             examined, refusal = await self._examine(leaves)
             return await self._deliver(examined, refusal)
         except Problem as problem:

@@ -1,6 +1,7 @@
 """`init`, `serve`, `invite` and `key`: running a collector, and who may report to it."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -22,6 +23,7 @@ from collector.tls import create_authority, write_secret
 from weighbridge.signing import generate_private_key
 
 USAGE = 2
+SELDOM = (50_000, 20, 50)
 Parameters = ParamSpec("Parameters")
 
 config_option = click.option(
@@ -131,9 +133,17 @@ async def _serve(config: Config, manager: ServiceManager) -> None:
         if config.open_on_loopback and config.listen.host is not None:
             click.echo("reading is open to this machine without a token (open_on_loopback)")
         sys.stdout.flush()
+        collect_seldom()
         manager.ready()
         await _first(stop.wait(), collector.committing)
         manager.stopping()
+
+
+def collect_seldom() -> None:
+    """Reports are freed when their last reader lets go; looking for cycles among them only costs time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*SELDOM)
 
 
 async def _first(stopped: Any, committing: "asyncio.Task[None]") -> None:
