@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,6 +161,44 @@ def record(target: Path, redact: bool) -> None:
         target.write_text(json.dumps(capture, indent=1, sort_keys=True) + "\n")
     except OSError as error:
         raise UsageFailure(f"{target}: {error.strerror}") from error
+
+
+@main.command()
+@click.option("--nodes", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--gpus", type=click.IntRange(0), default=8, show_default=True, help="Per node.")
+@click.option("--scenario", type=PATH, help="Which faults to plant when; none by default.")
+@click.option("--collector", help="Its URL, if another than the invites name.")
+@click.option("--invites", type=PATH, required=True, help="A file of invites, or a directory.")
+@click.option("--state-directory", type=PATH, help="Kept after the end; else it is temporary.")
+@click.option("--interval-ms", type=click.IntRange(10), default=1000, show_default=True)
+@click.option("--identity-interval-ms", type=click.IntRange(10), default=2000, show_default=True)
+@click.option("--samples-per-report", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--spool-bytes", type=click.IntRange(64 << 10), default=4 << 20, show_default=True)
+@click.option("--seconds", type=float, help="End by itself after that time.")
+def simulate(
+    scenario: Path | None,
+    invites: Path,
+    state_directory: Path | None,
+    seconds: float | None,
+    **fleet: Any,
+) -> None:
+    """A fleet of real agents over simulated devices; a JSON line per fault when it is planted."""
+    from agent.app import set_up_logging
+    from agent.enrolment import EnrolmentError
+    from agent.scenario import ScenarioError
+    from agent.simulate import fleet_of
+    from agent.simulate import simulate as run_fleet
+    from agent.transport import TransportError
+
+    set_up_logging("warning")
+    with tempfile.TemporaryDirectory(prefix="weighbridge-") as temporary:
+        try:
+            made = fleet_of(scenario, invites, state_directory or Path(temporary), **fleet)
+            asyncio.run(run_fleet(made, seconds))
+        except (EnrolmentError, ScenarioError, TransportError) as error:
+            raise UsageFailure(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(str(error)) from error
 
 
 @main.command()

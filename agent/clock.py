@@ -30,6 +30,9 @@ class Clock(Protocol):
 class SystemClock:
     """The node's own clocks."""
 
+    def __init__(self) -> None:
+        self._c_library = ctypes.CDLL(None, use_errno=True)
+
     def boottime_us(self) -> int:
         """CLOCK_BOOTTIME."""
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
@@ -40,7 +43,7 @@ class SystemClock:
 
     def synchronized(self) -> bool | None:
         """The kernel's word (adjtimex(2)), else that of systemd-timesyncd; None where neither speaks."""
-        kernel = kernel_synchronized()
+        kernel = kernel_synchronized(self._c_library)
         return timesyncd_synchronized(Path("/")) if kernel is None else kernel
 
     async def sleep_until(self, boottime_us: int) -> None:
@@ -48,10 +51,10 @@ class SystemClock:
         await asyncio.sleep(max(0, boottime_us - self.boottime_us()) / 1_000_000)
 
 
-def kernel_synchronized() -> bool | None:
+def kernel_synchronized(c_library: ctypes.CDLL) -> bool | None:
     """STA_UNSYNC of adjtimex(2), read without changing anything. None where the call is refused."""
     timex = ctypes.create_string_buffer(_TIMEX_BYTES)
-    state = ctypes.CDLL(None, use_errno=True).adjtimex(timex)
+    state = c_library.adjtimex(timex)
     if state < 0:
         return None
     status = int.from_bytes(timex.raw[_STATUS_OFFSET : _STATUS_OFFSET + 4], "little")

@@ -16,7 +16,7 @@ import weighbridge
 from agent.clock import Clock
 from agent.enrolment import Identity
 from agent.receipts import Receipts
-from agent.reporter import BREATH_S, Post, Reporter
+from agent.reporter import BREATH_S, Backoff, Post, Reporter
 from agent.sampler import Draft, HostFacts, Sampler, Schedule
 from agent.source import Source
 from agent.spool import ReportTooLargeError, Slot, Spool, SpoolError
@@ -99,7 +99,9 @@ class Agent:
         events: Callable[[], Sequence[Event]] | None = None,
         more_facts: Callable[[], Mapping[str, int]] = dict,
         alive: Callable[[], None] = lambda: None,
+        backoff: Backoff | None = None,
     ) -> None:
+        self._backoff = backoff
         self._identity, self._place, self._source = identity, place, source
         self._boot, self._post, self._alive = boot, post, alive
         self._more_facts = more_facts
@@ -151,6 +153,10 @@ class Agent:
         if self._reporter is not None:
             await self._reporter.drain(FAREWELL_S)
         await self._source.close()
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """Let go of the spool without a word, as a crash would. After `run` was cancelled."""
         if self._spool is not None:
             await asyncio.to_thread(self._spool.close)
 
@@ -239,6 +245,7 @@ class Agent:
             self._reseal,
             self.sampler.want_inventory,
             self._alive,
+            self._backoff,
         )
         return True
 

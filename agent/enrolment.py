@@ -74,9 +74,15 @@ def read_invite(line: str) -> Invite:
     return invite
 
 
-async def enrol(line: str, directory: Path) -> Identity:
-    """Use an invite. Raises EnrolmentError, TransportError, or OSError where the collector does not answer."""
+async def enrol(line: str, directory: Path, url: str | None = None) -> Identity:
+    """Use an invite; `url` is another way to the same collector, where the invite's own does not lead there.
+
+    Raises EnrolmentError, TransportError, or OSError where the collector does not answer.
+    """
     invite = read_invite(line)
+    if url is not None:
+        check_url(url)
+        invite = invite.model_copy(update={"url": url})
     ca = await _fetch_ca(invite)
     trust: ssl.SSLContext | bool = True
     if ca is not None:

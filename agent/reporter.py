@@ -146,15 +146,17 @@ def _verified(
 class Backoff:
     """Exponential, with full jitter over the upper half; the collector's own wish is kept at least."""
 
-    def __init__(self, chance: Callable[[], float] = random.random) -> None:
-        self._chance, self._failures = chance, 0
+    def __init__(
+        self, chance: Callable[[], float] = random.random, longest_s: float = _LONGEST_WAIT_S
+    ) -> None:
+        self._chance, self._longest_s, self._failures = chance, longest_s, 0
 
     def succeeded(self) -> None:
         self._failures = 0
 
     def wait_s(self, least_s: float = 0.0) -> float:
         """How long to wait after one more failure."""
-        wait = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(self._failures, 16))
+        wait = min(self._longest_s, _FIRST_WAIT_S * 2.0 ** min(self._failures, 16))
         self._failures += 1
         return max(wait, least_s) * (0.5 + self._chance() / 2) + least_s / 2
 
@@ -174,11 +176,12 @@ class Reporter:
         reseal: Reseal,
         want_inventory: Callable[[], None],
         alive: Callable[[], None] = lambda: None,
+        backoff: Backoff | None = None,
     ) -> None:
         self._spool, self._receipts, self._post = spool, receipts, post
         self._log_key, self._reseal = log_key, reseal
         self._want_inventory, self._alive = want_inventory, alive
-        self._backoff = Backoff()
+        self._backoff = Backoff() if backoff is None else backoff
         self._most = MOST_REPORTS
         self._wake = asyncio.Event()
         self._compress = zstandard.ZstdCompressor(level=3)

@@ -139,27 +139,8 @@ def owned(
     return rows
 
 
-def changes(old: Inventory, new: Inventory, boottime_us: int) -> list[Event]:
-    """What became another thing between two inventories, readings that merely came or went left out."""
-    before = {device.uuid: device for device in old.devices}
-    after = {device.uuid: device for device in new.devices}
-    what = dict.fromkeys(before.keys() - after.keys(), "gone")
-    if before:
-        what |= dict.fromkeys(after.keys() - before.keys(), "new")
-    for uuid in before.keys() & after.keys():
-        what[uuid] = _changed(before[uuid].identity, after[uuid].identity)
-    found = [
-        agent_event(EventKind.IDENTITY_CHANGED, boottime_us, uuid, detail)
-        for uuid, detail in sorted(what.items())
-        if detail
-    ]
-    driver = _changed(old.driver, new.driver)
-    if driver:
-        found.append(agent_event(EventKind.DRIVER_CHANGED, boottime_us, None, driver))
-    return found
-
-
-def _changed(old: Facts, new: Facts) -> str:
+def driver_changes(old: Facts, new: Facts) -> str:
+    """The names of the driver's facts that became another thing; one that merely came or went is none."""
     common = old.readings.keys() & new.readings.keys()
     return ", ".join(sorted(name for name in common if old.readings[name] != new.readings[name]))
 
@@ -348,13 +329,17 @@ class Sampler:
         told = self._events()
         self._gathered.events += told
         if self._inventory is not None:
-            driver_told = any(event.kind is EventKind.DRIVER_CHANGED for event in told)
-            self._gathered.events += [
-                event
-                for event in changes(self._inventory, inventory, now_us)
-                if not (driver_told and event.kind is EventKind.DRIVER_CHANGED)
-            ]
+            self._note_driver(
+                driver_changes(self._inventory.driver, inventory.driver), told, now_us
+            )
         self._inventory, self._digest, self._inventory_due = inventory, found, True
+
+    def _note_driver(self, changed: str, told: Sequence[Event], now_us: int) -> None:
+        """The source tells of another driver and of changed devices; of another library only its facts do."""
+        if changed and not any(event.kind is EventKind.DRIVER_CHANGED for event in told):
+            self._gathered.events.append(
+                agent_event(EventKind.DRIVER_CHANGED, now_us, None, changed)
+            )
 
     def _merged(self, identity: Identity) -> Inventory:
         return Inventory(
