@@ -342,6 +342,40 @@ def test_a_stand_in_fails_against_the_vector_too(bench: Any, engine: Any) -> Non
     assert result.gpus[0].wrong_samples >= 31
 
 
+class OpensWhatItCommitted(CpuEngine):
+    """Commits to rows of a wrong product, and opens those very rows."""
+
+    def _product(self, key: Any) -> Any:
+        wrong = super()._product(key).copy()
+        wrong[:, 0] += 1
+        return wrong
+
+    def row(self, key: Any, index: Any) -> Any:
+        return self._product(key)[index].astype("<i4").tobytes()
+
+
+class AddsThePrime(OpensWhatItCommitted):
+    """Wrong by a multiple of the modulus, which the product with the vector cannot see."""
+
+    def _product(self, key: Any) -> Any:
+        wrong = CpuEngine._product(self, key).copy()
+        wrong[wrong[:, 0] < 0, 0] += arithmetic.PRIME
+        wrong[wrong[:, 0] >= 0, 1] -= np.where(wrong[wrong[:, 0] >= 0, 1] > 0, arithmetic.PRIME, 0)
+        return wrong
+
+
+def test_rows_that_were_committed_wrongly_fail_against_the_vector(bench: Any) -> None:
+    policy = bench.policy(check="freivalds", samples=64)
+    result, _ = bench.run(bench.plan(policy), engine=OpensWhatItCommitted)
+    assert (result.reason, result.gpus[0].wrong_samples) == (Reason.WRONG_ANSWER, 64)
+
+
+def test_entries_beyond_what_a_product_can_hold_fail_against_the_vector(bench: Any) -> None:
+    policy = bench.policy(check="freivalds", samples=64)
+    result, _ = bench.run(bench.plan(policy), engine=AddsThePrime)
+    assert result.gpus[0].wrong_samples >= 32
+
+
 GPUS = tuple(f"GPU-{letter}" for letter in "abcdefgh")
 ONE_GPU = 2 * 128**3 * 1000 // 10
 """FLOP/s of the simulated device: a product of size 128 in 10 ms."""
