@@ -102,6 +102,8 @@ def status(contract_id: str | None, config_file: Path) -> None:
         rows = [ask(config, "GET", f"/v1/contracts/{quote(contract_id, safe='')}/status?limit=1")]
     console = Console()
     console.print(_summary(rows))
+    if any(row["objectives"] for row in rows):
+        console.print(_availability(rows))
     for row in rows:
         found = list(_findings(config, row["contract"]))
         if found:
@@ -142,7 +144,7 @@ def _every(config: Config, path: str) -> Iterator[Json]:
 
 
 def _table(*columns: str, title: str | None = None) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
@@ -150,7 +152,7 @@ def _table(*columns: str, title: str | None = None) -> Table:
 
 def _summary(rows: list[Json]) -> Table:
     counts = ("contracted", "reporting", "healthy", "in use")
-    table = _table("", "contract", *counts, "findings", "availability")
+    table = _table("", "contract", *counts, "findings")
     for row in rows:
         gpus = row["gpus"]
         whole = gpus["contracted"]
@@ -162,7 +164,6 @@ def _summary(rows: list[Json]) -> Table:
             *cells,
             Text(str(gpus["in_use"])),
             _severities(row["findings"]),
-            _availability(row["objectives"]),
         )
     return table
 
@@ -176,16 +177,14 @@ def _severities(counted: Json) -> Text:
     return Text(", ").join(parts) if parts else Text("none", "green")
 
 
-def _availability(objectives: list[Json]) -> Text:
-    lines = [
-        Text(
-            f"{goal['objective']}: {percent(goal['low'])} to {percent(goal['high'])}"
-            f" of {percent(goal['target'])}",
-            STYLES[goal["verdict"]],
-        )
-        for goal in objectives
-    ]
-    return Text("\n").join(lines) if lines else Text("not promised", "dim")
+def _availability(rows: list[Json]) -> Table:
+    table = _table("", "contract", "objective", "promised", "at least", "at most")
+    for row in rows:
+        for goal in row["objectives"]:
+            shares = (percent(goal[name]) for name in ("target", "low", "high"))
+            verdict = Text(goal["verdict"].upper(), STYLES[goal["verdict"]])
+            table.add_row(verdict, *map(Text, (row["contract"], goal["objective"], *shares)))
+    return table
 
 
 def _found(name: str, found: list[Json]) -> Table:

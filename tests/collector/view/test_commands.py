@@ -1,0 +1,101 @@
+"""The commands about contracts, each as a person runs it, on a store of its own."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from collector.__main__ import main
+from weighbridge.contract import load
+
+CONTRACT = """\
+contract_id: {name}
+effective: 2020-09-01T00:00:00Z
+time_zone: UTC
+currency: USD
+parties: [{{id: P, name: "[b]Prov[/b]", role: provider}}, {{id: L, name: Lessee, role: lessee}}]
+term: {{from: 2020-09-01T00:00:00Z, to: 2126-09-01T00:00:00Z}}
+resources: [{{id: cards, accelerator: {{sku: H100-SXM-80GB}}, per_node: 8, nodes: 2}}]
+availability: [{{id: nodes-up, unit: node, target: "0.995"}}]
+unknown: {{policy: hold}}
+sampling: {{first_report_within_s: 4000000000}}
+"""
+
+
+def weighbridge(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    made = weighbridge("init", tmp_path / "store")
+    assert made.exit_code == 0, made.output
+    return tmp_path / "store" / "config.toml"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "alpha.yaml"
+    path.write_text(CONTRACT.format(name="alpha"), encoding="utf-8")
+    return path
+
+
+def test_a_sound_contract_is_said_to_be_sound(file: Path) -> None:
+    checked = weighbridge("contract", "check", file)
+    assert (checked.exit_code, "alpha, version 1, is sound" in checked.output) == (0, True)
+
+
+def test_every_problem_is_named_with_its_line(file: Path) -> None:
+    text = file.read_text().replace("nodes: 2", "nodes: -2").replace("USD", "USD\nfoo: 1")
+    file.write_text(text)
+    checked = weighbridge("contract", "check", file)
+    assert checked.exit_code == 2
+    assert f"{file}: line 5: foo: is not a known key" in checked.output
+    assert "line 8: resources[0].nodes" in checked.output
+
+
+def test_a_file_that_is_no_text_is_a_problem_and_no_crash(file: Path) -> None:
+    file.write_bytes(b"\xff\xfe\x00")
+    checked = weighbridge("contract", "check", file)
+    assert (checked.exit_code, "not UTF-8 text" in checked.output) == (2, True)
+
+
+def test_a_contract_is_added_listed_and_shown_with_every_default(store: Path, file: Path) -> None:
+    added = weighbridge("contract", "add", file, "--config", store)
+    assert added.exit_code == 0, added.output
+    assert "judged from 2020-09-01 00:00:00 UTC" in added.output
+    listed = weighbridge("contract", "list", "--config", store).output
+    assert "alpha" in listed
+    assert "[b]Prov[/b]" in "".join(listed.split())
+    shown = weighbridge("contract", "show", "alpha", "--config", store)
+    assert load(shown.output) == load(file.read_text())
+
+
+def test_the_same_version_twice_is_refused(store: Path, file: Path) -> None:
+    assert weighbridge("contract", "add", file, "--config", store).exit_code == 0
+    again = weighbridge("contract", "add", file, "--config", store)
+    assert (again.exit_code, "must supersede" in again.output) == (2, True)
+
+
+def test_a_contract_that_is_not_there_is_a_usage_error(store: Path) -> None:
+    for command in (("contract", "show"), ("status",)):
+        shown = weighbridge(*command, "nope/../x", "--config", store)
+        assert (shown.exit_code, "no such contract" in shown.output) == (2, True)
+
+
+def test_status_is_unknown_where_nothing_reports_and_says_so_by_its_exit_code(
+    store: Path, file: Path
+) -> None:
+    assert weighbridge("status", "--config", store).exit_code == 0
+    weighbridge("contract", "add", file, "--config", store)
+    for arguments in ((), ("alpha",)):
+        told = weighbridge("status", *arguments, "--config", store)
+        assert told.exit_code == 4, told.output
+        assert "UNKNOWN" in told.output
+        assert "99.500 %" in told.output
+
+
+def test_dashboards_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
+    built = weighbridge("dashboards", "build", tmp_path / "out")
+    assert built.exit_code == 0, built.output
+    assert (tmp_path / "out" / "prometheus" / "weighbridge.rules.yaml").exists()
