@@ -1,8 +1,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from weighbridge.contract import Contract, ContractError, Problem, explain, load
+from weighbridge.contract.chain import mismatches
 from weighbridge.contract.reference import reference
 
 MINIMAL = """\
@@ -102,6 +105,184 @@ def test_all_problems_come_at_once_with_line_and_path_in_the_order_of_lines() ->
 def test_each_fault_is_named_with_its_line(old: str, new: str, line: int, reason: str) -> None:
     problems = refused(MINIMAL.replace(old, new, 1))
     assert (line, reason) in [(problem.line, problem.reason) for problem in problems]
+
+
+CREDIT = """\
+pricing: [{unit: node_month, price: "9000"}]
+credits:
+  - id: c
+    objective: node-a
+    kind: tiers
+    tiers:
+      - {at_or_above: "0.99", below: "0.995", pct: 10}
+      - {at_or_above: "0.95", below: "0.99", pct: 25}
+      - {at_or_above: "0", below: "0.95", pct: 50}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "reason"),
+    [
+        ('below: "0.99",', 'below: "0.98",', "credits[0].tiers[1]", "leaves a gap below tiers[0]"),
+        ('below: "0.99",', 'below: "0.991",', "credits[0].tiers[1]", "overlaps tiers[0]"),
+        ('below: "0.99",', 'at_or_below: "0.99",', "credits[0].tiers[1]", "overlaps tiers[0]"),
+        ("pct: 25", "pct: 5", "credits[0].tiers[1].pct", "a lower availability earns less"),
+        (
+            '"0", below',
+            '"0.5", below',
+            "credits[0].tiers[2].at_or_above",
+            "nothing is said about what lies below",
+        ),
+        (
+            'below: "0.995"',
+            'below: "0.994"',
+            "credits[0].tiers",
+            "nothing is said about 0.994 to the target",
+        ),
+        ('below: "0.995"', 'below: "0.999"', "credits[0].tiers", "a row reaches above the target"),
+        (
+            'below: "0.995"',
+            'below: "0.995", at_or_below: "0.994"',
+            "credits[0].tiers[0]",
+            "give either below or at_or_below",
+        ),
+        (
+            "objective: node-a",
+            "objective: node-b",
+            "credits[0].objective",
+            "`node-b` is not an objective",
+        ),
+        ("kind: tiers", "kind: tier", "credits[0]", "must be one of"),
+        ("    kind: tiers\n", "", "credits[0]", "must be one of"),
+        (
+            "pricing: [{unit: node_month",
+            "pricing: [{unit: P_month",
+            "pricing[0].unit",
+            "P without a capacity",
+        ),
+        (
+            'pricing: [{unit: node_month, price: "9000"}]\n',
+            "",
+            "credits[0].base",
+            "there is no amount",
+        ),
+        ('price: "9000"', "price: 9e3", "pricing[0].price", "must be an amount such as 12.50"),
+        ('price: "9000"', "price: 9000, per: month", "pricing[0].per", "is not a known key"),
+        (
+            "kind: tiers",
+            "kind: tiers\n    claim: {required: true}",
+            "credits[0].claim",
+            "needs one deadline",
+        ),
+    ],
+)
+def test_each_fault_of_a_credit_is_named(old: str, new: str, path: str, reason: str) -> None:
+    load(MINIMAL + CREDIT)
+    problems = refused(MINIMAL + CREDIT.replace(old, new, 1))
+    assert [(problem.path, reason in problem.reason) for problem in problems] == [(path, True)]
+
+
+@pytest.mark.parametrize(
+    ("more", "path"),
+    [
+        (
+            "maintenance: {min_notice_s: 0, windows: [{from_minute: 0, to_minute: 60, zone: PST}]}",
+            "maintenance.windows[0].zone",
+        ),
+        (
+            "maintenance: {min_notice_s: 0, windows: [{from_minute: 60, to_minute: 60, zone: UTC}]}",
+            "maintenance.windows[0].to_minute",
+        ),
+        ("exclusions: {downtime_excluded: true}", "exclusions.downtime_excluded"),
+        ("links: {children: [K2]}", "links.children"),
+        ("stacking: {cap: {pct: 25}}", "stacking.base_amount"),
+        ("capacity_floor: {}", "capacity_floor"),
+        ("exit_rights: [{objective: node-a, missed: 7, of_periods: 6}]", "exit_rights[0].missed"),
+        ("exit_rights: [{objective: x, missed: 3, of_periods: 6}]", "exit_rights[0].objective"),
+        (
+            "performance: [{id: p, probe: gemm, op: '>=', missing: bad, target: 0.9}]",
+            "performance[0].threshold",
+        ),
+        ("repair: [{id: r, objective_s: 60}]", "repair[0].clock_from"),
+        ("supersedes: 1", "supersedes"),
+    ],
+)
+def test_each_part_of_the_model_refuses_what_makes_no_sense(more: str, path: str) -> None:
+    assert [problem.path for problem in refused(MINIMAL + more + "\n")] == [path]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        (
+            "nodes: 16",
+            "nodes: 16\n    capacity: {per_gpu: 0.9894}",
+            "resources[0].capacity.precision",
+        ),
+        (
+            "nodes: 16",
+            "nodes: 16\n    virtualization: mig\n    capacity: {precision: fp16, per_gpu: 0.9894}",
+            "resources[0].capacity",
+        ),
+        (
+            "nodes: 16",
+            "nodes: 16\n    exclusivity: {max_owners: 2}",
+            "resources[0].exclusivity.max_owners",
+        ),
+        (
+            "nodes: 16",
+            "nodes: 16\n    slots: [{id: a, uuid: G}, {id: b, uuid: G}]",
+            "resources[0].slots[1].uuid",
+        ),
+        (
+            "nodes: 16",
+            "nodes: 16\n    delivery: [{id: a, nodes: 4, due: 2026-06-01, value: 1}]",
+            "resources[0].delivery",
+        ),
+        ('target: "0.995"', 'target: "0.995", scope: k_of_n, k: 17', "availability[0].k"),
+        ('target: "0.995"', 'target: "0.995", scope: k_of_n', "availability[0].k"),
+        ('target: "0.995"', 'target: "0.995", period: rolling', "availability[0].window_s"),
+        ('target: "0.995"', 'target: "0.995", resource: a100', "availability[0].resource"),
+    ],
+)
+def test_each_part_of_a_resource_or_objective_must_fit_the_rest(
+    old: str, new: str, path: str
+) -> None:
+    assert [problem.path for problem in refused(MINIMAL.replace(old, new, 1))] == [path]
+
+
+def test_a_child_that_is_stricter_than_its_parent_is_told_apart() -> None:
+    parent = load(MINIMAL)
+    assert list(mismatches(parent, load(MINIMAL))) == []
+    stricter = MINIMAL.replace('"0.995"', '"0.999"').replace("Asia/Shanghai", "UTC")
+    stricter = stricter.replace("policy: hold", "policy: down")
+    assert list(mismatches(parent, load(stricter))) == [
+        "time_zone: UTC against Asia/Shanghai",
+        "unknown.policy: down against hold",
+        "node-a: higher target",
+    ]
+    lenient = MINIMAL.replace(
+        'target: "0.995"',
+        "target: 0.995, counting: {merge_gap_s: 0, min_outage: {seconds: 60, op: '>'}}",
+    )
+    assert list(mismatches(load(lenient), parent)) == ["node-a: shorter outages count"]
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_contract_or_gets_reasons(text: str) -> None:
+    with pytest.raises(ContractError):
+        load(text)
+
+
+@given(st.text(alphabet="{}[]:,- \n\"'&*!?|>#%@`a0.", max_size=60), st.integers(0, len(MINIMAL)))
+def test_any_damage_to_a_contract_is_read_or_refused_with_lines(damage: str, at: int) -> None:
+    text = MINIMAL[:at] + damage + MINIMAL[at:]
+    problems: tuple[Problem, ...] = ()
+    try:
+        load(text)
+    except ContractError as error:
+        problems = error.problems
+    assert all(1 <= problem.line <= text.count("\n") + 1 and problem.reason for problem in problems)
 
 
 def test_a_target_finer_than_the_sampling_can_see_is_refused() -> None:

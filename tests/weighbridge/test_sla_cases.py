@@ -125,7 +125,7 @@ def contract_of(terms: Json, **parts: Any) -> Contract:
         "parties": [{"id": "P", "role": "provider"}, {"id": "L", "role": "lessee"}],
         "term": TERM,
         "resources": [
-            {"id": "r", "accelerator": {"sku": "any"}, "nodes": 1, "per_node": 1}
+            {"id": "r", "accelerator": {"sku": "any"}, "nodes": len(units_of(terms)), "per_node": 1}
             | parts.pop("resource", {})
         ],
         "unknown": {

@@ -1,24 +1,20 @@
 """The whole contract."""
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Literal
 
+from weighbridge.contract.coherence import incoherences
 from weighbridge.contract.evidence import EvidenceTerms
 from weighbridge.contract.exclusions import Exclusions, Maintenance
 from weighbridge.contract.money import (
     ClaimTerms,
     Credit,
     ExitRight,
-    Judged,
     LiquidatedDamages,
     Price,
-    RepairSteps,
     Rounding,
     Stacking,
-    Tiers,
 )
-from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.objectives import Availability, Sampling, Unknown
 from weighbridge.contract.parties import HumanText, Links, Party, Signature, Tax, Term
 from weighbridge.contract.quality import (
@@ -28,9 +24,8 @@ from weighbridge.contract.quality import (
     Repair,
     Response,
 )
-from weighbridge.contract.resources import Resource, repeated
+from weighbridge.contract.resources import Resource
 from weighbridge.contract.scalars import (
-    MICROSECONDS,
     Count,
     Currency,
     Instant,
@@ -90,58 +85,4 @@ class Contract(Terms):
     links: Links = clause("Other contracts.", default=Links())
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        yield from self._party_problems()
-        yield from self._version_problems()
-        yield from self._objective_problems()
-        yield from self._credit_problems()
-
-    def _party_problems(self) -> Iterator[tuple[str, str]]:
-        for role in ("provider", "lessee"):
-            if role not in [party.role for party in self.parties]:
-                yield "parties", f"no party is the {role}"
-        named = {party.id for party in self.parties}
-        for position, signature in enumerate(self.signatures):
-            if signature.party not in named:
-                yield f"signatures[{position}].party", f"`{signature.party}` is not a party"
-
-    def _version_problems(self) -> Iterator[tuple[str, str]]:
-        if self.supersedes is not None and self.supersedes >= self.version:
-            yield "supersedes", "must be an earlier version"
-        if not self.term.start_us <= self.effective_us < self.term.end_us:
-            yield "effective", "lies outside the term"
-
-    def _objective_problems(self) -> Iterator[tuple[str, str]]:
-        if not self.resources:
-            yield "resources", "nothing is leased"
-        yield from repeated("resources", [resource.id for resource in self.resources])
-        yield from repeated("availability", [objective.id for objective in self.availability])
-        for position, objective in enumerate(self.availability):
-            if objective.resolution_s() * MICROSECONDS < self.sampling.interval_us:
-                yield (
-                    f"availability[{position}].target",
-                    "has more digits than the sampling interval can resolve",
-                )
-
-    def _credit_problems(self) -> Iterator[tuple[str, str]]:
-        yield from repeated("credits", [credit.id for credit in self.credits])
-        targets = {promise.id: promise.target for promise in self.availability}
-        targets |= {promise.id: promise.target for promise in self.performance}
-        repairs = {item.id for item in self.repair}
-        for position, credit in enumerate(self.credits):
-            path = f"credits[{position}]"
-            if isinstance(credit, Judged) and credit.objective not in targets:
-                yield f"{path}.objective", f"`{credit.objective}` is not an objective"
-            elif isinstance(credit, Tiers):
-                yield from _top_edge(path, credit, targets[credit.objective])
-            elif isinstance(credit, RepairSteps) and credit.repair not in repairs:
-                yield f"{path}.repair", f"`{credit.repair}` is not a repair objective"
-
-
-def _top_edge(path: str, credit: Tiers, target: Fraction) -> Iterator[tuple[str, str]]:
-    top = max(row.upper for row in credit.tiers)
-    if credit.on_gap == "flag":
-        return
-    if top < target:
-        yield f"{path}.tiers", f"nothing is said about {exact_text(top)} to the target"
-    if top > target:
-        yield f"{path}.tiers", "a row reaches above the target"
+        yield from incoherences(self)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Tag
 
@@ -98,6 +98,9 @@ class CreditTerms(Terms):
     form: Literal["cash", "set_off", "voucher"] = clause("How it is given.", default="set_off")
     expiry_days: Maybe[Count] = clause("Days after which it lapses.", default=None)
     claim: Maybe[ClaimTerms] = clause("If other than the contract's.", default=None)
+
+    needs_base: ClassVar[bool] = True
+    """Whether the credit is a part of a fee; else it has prices of its own."""
 
 
 class Judged(CreditTerms):
@@ -198,6 +201,8 @@ class BeyondAllowance(Judged):
 class OutageMultiple(Judged):
     """A multiple of the hourly price for each outage, capped for each."""
 
+    needs_base: ClassVar[bool] = False
+
     kind: Literal["outage_multiple"] = clause("This kind.", default="outage_multiple")
     multiple: Ratio = clause("How many times the price.")
     hour_price: Amount = clause("Price of an hour of the unit.")
@@ -207,6 +212,8 @@ class OutageMultiple(Judged):
 class ClockHour(Judged):
     """A clock hour with too much downtime is not charged. Hours of the contract's zone."""
 
+    needs_base: ClassVar[bool] = False
+
     kind: Literal["clock_hour"] = clause("This kind.", default="clock_hour")
     threshold_s: Whole = clause("Bad seconds in the hour.")
     op: Op = clause("`>`: more than these; `>=`: these too.", default=">")
@@ -215,6 +222,8 @@ class ClockHour(Judged):
 
 class PerEvent(Judged):
     """An amount once an outage is long enough, or once there are enough of them."""
+
+    needs_base: ClassVar[bool] = False
 
     kind: Literal["per_event"] = clause("This kind.", default="per_event")
     longer_than_s: Maybe[Whole] = clause("One outage longer than this.", default=None)

@@ -9,6 +9,7 @@ from weighbridge.contract.terms import Terms, clause, key
 
 Policy = Literal["down", "up", "excluded", "hold"]
 Op = Literal[">", ">="]
+UnitKind = Literal["gpu", "node", "nvlink_domain", "cluster", "feed", "service"]
 PeriodKind = Literal["calendar_month", "contract_month", "calendar_year", "rolling"]
 
 SHORTEST_S: Mapping[PeriodKind, int] = {
@@ -66,9 +67,7 @@ class Availability(Terms):
     """An objective: each unit's share of up time over the period is at least `target`."""
 
     id: Name = clause("Name of the objective.")
-    unit: Literal["gpu", "node", "nvlink_domain", "cluster", "feed", "service"] = clause(
-        "What is judged.", default="node"
-    )
+    unit: UnitKind = clause("What is judged.", default="node")
     resource: Maybe[Name] = clause("Of which line item; none: of all.", default=None)
     scope: Literal["per_unit", "all_of", "k_of_n", "pooled"] = clause(
         "Each alone; up while all are; up while k are; average over all.", default="per_unit"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from weighbridge.contract.objectives import Op
+from weighbridge.contract.objectives import Op, UnitKind
 from weighbridge.contract.scalars import (
     Count,
     Maybe,
@@ -59,6 +59,7 @@ class Repair(Terms):
     """How soon a fault is mended."""
 
     id: Name = clause("Name of the objective.")
+    unit: UnitKind = clause("What is mended.", default="node")
     severity: Maybe[Name] = clause("Of which faults; none: of all.", default=None)
     objective_s: Count = clause("Longest time.")
     clock_from: Literal["detection", "report", "confirmation", "identification"] = clause(

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from weighbridge.contract import Availability, Contract, Resource
+from weighbridge.contract import Contract, Resource
 from weighbridge.contract.money import Base, Price, Proration
+from weighbridge.contract.objectives import UnitKind
 from weighbridge.settlement.intervals import Interval
-from weighbridge.settlement.periods import DAY_S, HOUR_S, Period, days_within
+from weighbridge.settlement.periods import HOUR_S, Period, days_within
 
 
 def served_part(period: Period, service: Interval) -> Interval:
@@ -46,70 +47,63 @@ class Fees:
     period: Period
     service: Interval
 
-    def base(self, base: Base, objective: Availability | None) -> Fraction:
-        """The fee that a credit is a part of, cut to the time of service."""
-        if base.amount is not None:
-            return Fraction(base.amount) * self._part(base.proration)
-        prices = self.contract.pricing
-        return sum((self._fee(price, base, objective) for price in prices), Fraction(0))
+    def base(self, base: Base, unit: UnitKind | None, resource: str | None = None) -> Fraction:
+        """The fee that a credit is a part of, cut to the time of service.
 
-    def _part(self, rule: Proration) -> Fraction:
+        `unit`: whose fee; None, or a base of the contract: all of them. `resource` None: every line item.
+        """
+        if base.amount is not None:
+            return Fraction(base.amount) * self.part(base.proration)
+        whose = None if base.of == "contract" else unit
+        fees = (self._fee(price, whose, resource) for price in self.contract.pricing)
+        return sum(fees, Fraction(0))
+
+    def part(self, rule: Proration) -> Fraction:
+        """The share of the period's fee that is due."""
         return part_of_period(rule, self.period, self.service, self.contract.time_zone)
 
-    def _fee(self, price: Price, base: Base, objective: Availability | None) -> Fraction:
-        whole = base.of == "contract" or objective is None
-        resources = [item for item in self._priced(price) if whole or _concerns(objective, item)]
-        fees = (self._of_resource(price, item, None if whole else objective) for item in resources)
-        amount = sum(fees, Fraction(0))
-        if price.unit in ("fixed_month", "kW_month") and whole:
-            amount = Fraction(price.price) * (price.quantity or 1) * self._part(price.proration)
-        return max(amount, Fraction(price.minimum)) if whole else amount
+    def _fee(self, price: Price, unit: UnitKind | None, resource: str | None) -> Fraction:
+        if price.unit in ("fixed_month", "kW_month"):
+            quantity = Fraction(1) if price.quantity is None else price.quantity
+            fee = Fraction(price.price) * quantity * self.part(price.proration)
+            return fee if unit is None else Fraction(0)
+        named = (price.resource, resource)
+        chosen = [item for item in self.contract.resources if set(named) <= {None, item.id}]
+        fee = sum((self._of_resource(price, item, unit) for item in chosen), Fraction(0))
+        return max(fee, Fraction(price.minimum)) if unit is None else fee
 
-    def _priced(self, price: Price) -> list[Resource]:
-        named = price.resource
-        return [item for item in self.contract.resources if named is None or item.id == named]
-
-    def _of_resource(
-        self, price: Price, resource: Resource, objective: Availability | None
-    ) -> Fraction:
-        gpus = gpus_of_unit(resource, objective)
+    def _of_resource(self, price: Price, resource: Resource, unit: UnitKind | None) -> Fraction:
+        gpus = gpus_of_unit(resource, unit)
         served = served_part(self.period, self.service)
+        part, hours = self.part(price.proration), Fraction(served[1] - served[0], HOUR_S)
         amount = Fraction(price.price)
         match price.unit:
             case "gpu_hour":
-                return amount * gpus * Fraction(served[1] - served[0], HOUR_S)
+                return amount * gpus * hours
             case "gpu_month":
-                return amount * gpus * self._part(price.proration)
+                return amount * gpus * part
             case "node_month":
-                return amount * Fraction(gpus, resource.per_node) * self._part(price.proration)
+                return amount * Fraction(gpus, resource.per_node) * part
             case "P_month":
-                return amount * _capacity(resource, gpus) * self._part(price.proration)
-            case "P_day":
-                days = Fraction(served[1] - served[0], DAY_S)
-                return amount * _capacity(resource, gpus) * days
-            case "kW_month" | "fixed_month":
-                return Fraction(0)
+                return amount * capacity_of(resource, gpus) * part
+            case _:
+                return amount * capacity_of(resource, gpus) * hours / 24
 
 
-def _concerns(objective: Availability | None, resource: Resource) -> bool:
-    return objective is None or objective.resource in (None, resource.id)
-
-
-def gpus_of_unit(resource: Resource, objective: Availability | None) -> int:
-    """GPUs in one unit of the objective; without one, all that are contracted."""
+def gpus_of_unit(resource: Resource, unit: UnitKind | None) -> int:
+    """GPUs in one unit of this kind; None: all that are contracted."""
     everything = resource.nodes * resource.per_node
-    if objective is None or objective.scope != "per_unit":
-        return everything
-    match objective.unit:
+    match unit:
         case "gpu":
             return 1
         case "node":
             return resource.per_node
         case "nvlink_domain":
             return resource.interconnect.nvlink_domain or everything
-        case "cluster" | "feed" | "service":
+        case _:
             return everything
 
 
-def _capacity(resource: Resource, gpus: int) -> Fraction:
+def capacity_of(resource: Resource, gpus: int) -> Fraction:
+    """What so many GPUs are worth in P; 0 where the contract gives no worth."""
     return Fraction(0) if resource.capacity is None else resource.capacity.per_gpu * gpus

@@ -162,8 +162,10 @@ class _Job:
         return [credit for credit in judged if credit.objective == promise.id]
 
     def _earned(self, credit: Judged, one: Measure, outcome: Outcome) -> Capped:
-        base = self.fees.base(credit.base, one.objective)
-        facts = facts_of(outcome, self.contract, self.period, one.objective.target, base)
+        promise = one.objective
+        unit = promise.unit if promise.scope == "per_unit" else None
+        base = self.fees.base(credit.base, unit, promise.resource)
+        facts = facts_of(outcome, self.contract, self.period, promise.target, base)
         return capped(credit, one.unit, base, earn(credit, facts))
 
     def _repairs(self) -> list[Capped]:
@@ -172,7 +174,7 @@ class _Job:
         for credit in self.contract.credits:
             if isinstance(credit, RepairSteps):
                 terms = promises[credit.repair]
-                base = self.fees.base(credit.base, None)
+                base = self.fees.base(credit.base, terms.unit)
                 for mending in repairs(terms, self.given.events):
                     if self.period.start_s <= mending.start_s < self.period.end_s:
                         earned = earn_repair(credit, terms, mending, base)

@@ -1,0 +1,150 @@
+"""What the parts of a contract must keep among each other."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from weighbridge.contract.money import CapacityDeduction, CreditTerms, Judged, RepairSteps, Tiers
+from weighbridge.contract.numerals import exact_text
+from weighbridge.contract.objectives import Availability
+from weighbridge.contract.resources import repeated
+from weighbridge.contract.scalars import MICROSECONDS
+
+if TYPE_CHECKING:
+    from weighbridge.contract.model import Contract
+
+Problems = Iterator[tuple[str, str]]
+
+
+def incoherences(contract: "Contract") -> Problems:
+    """(path, reason) for each."""
+    yield from _of_parties(contract)
+    yield from _of_versions(contract)
+    yield from _of_resources(contract)
+    yield from _of_objectives(contract)
+    yield from _of_prices(contract)
+    yield from _of_credits(contract)
+
+
+def _of_parties(contract: "Contract") -> Problems:
+    for role in ("provider", "lessee"):
+        if role not in [party.role for party in contract.parties]:
+            yield "parties", f"no party is the {role}"
+    named = {party.id for party in contract.parties}
+    for position, signature in enumerate(contract.signatures):
+        if signature.party not in named:
+            yield f"signatures[{position}].party", f"`{signature.party}` is not a party"
+
+
+def _of_versions(contract: "Contract") -> Problems:
+    if contract.supersedes is not None and contract.supersedes >= contract.version:
+        yield "supersedes", "must be an earlier version"
+    if not contract.term.start_us <= contract.effective_us < contract.term.end_us:
+        yield "effective", "lies outside the term"
+
+
+def _of_resources(contract: "Contract") -> Problems:
+    if not contract.resources:
+        yield "resources", "nothing is leased"
+    yield from repeated("resources", [resource.id for resource in contract.resources])
+    seen: set[str] = set()
+    for position, resource in enumerate(contract.resources):
+        for place, slot in enumerate(resource.slots):
+            if slot.uuid is not None and slot.uuid in seen:
+                yield (
+                    f"resources[{position}].slots[{place}].uuid",
+                    "is leased twice in this contract",
+                )
+            elif slot.uuid is not None:
+                seen.add(slot.uuid)
+
+
+def _of_objectives(contract: "Contract") -> Problems:
+    yield from repeated("availability", [promise.id for promise in contract.availability])
+    for position, promise in enumerate(contract.availability):
+        path = f"availability[{position}]"
+        yield from _named_resource(contract, f"{path}.resource", promise.resource)
+        if promise.resolution_s() * MICROSECONDS < contract.sampling.interval_us:
+            yield f"{path}.target", "has more digits than the sampling interval can resolve"
+        if (
+            promise.k is not None
+            and promise.unit in ("gpu", "node")
+            and promise.k > _units(contract, promise)
+        ):
+            yield f"{path}.k", "is more than there are"
+    promised = {promise.id for promise in contract.availability}
+    promised |= {promise.id for promise in contract.performance}
+    for position, right in enumerate(contract.exit_rights):
+        if right.objective not in promised:
+            yield f"exit_rights[{position}].objective", f"`{right.objective}` is not an objective"
+
+
+def _units(contract: "Contract", promise: Availability) -> int:
+    chosen = [item for item in contract.resources if promise.resource in (None, item.id)]
+    nodes = [item.nodes + item.spare_nodes for item in chosen]
+    if promise.unit == "node":
+        return sum(nodes)
+    return sum(item.per_node * count for item, count in zip(chosen, nodes, strict=True))
+
+
+def _named_resource(contract: "Contract", path: str, name: str | None) -> Problems:
+    if name is not None and name not in [resource.id for resource in contract.resources]:
+        yield path, f"`{name}` is not a resource"
+
+
+def _of_prices(contract: "Contract") -> Problems:
+    for position, price in enumerate(contract.pricing):
+        path = f"pricing[{position}]"
+        yield from _named_resource(contract, f"{path}.resource", price.resource)
+        chosen = [item for item in contract.resources if price.resource in (None, item.id)]
+        if price.unit.startswith("P_") and any(item.capacity is None for item in chosen):
+            yield (
+                f"{path}.unit",
+                "P without a capacity: give the resource's precision and P per GPU",
+            )
+
+
+def _of_credits(contract: "Contract") -> Problems:
+    yield from repeated("credits", [credit.id for credit in contract.credits])
+    for position, credit in enumerate(contract.credits):
+        for below, reason in _of_credit(contract, credit):
+            yield f"credits[{position}].{below}", reason
+
+
+def _of_credit(contract: "Contract", credit: CreditTerms) -> Problems:
+    targets = {promise.id: promise.target for promise in contract.availability}
+    targets |= {promise.id: promise.target for promise in contract.performance}
+    if isinstance(credit, Judged):
+        if credit.objective not in targets:
+            yield "objective", f"`{credit.objective}` is not an objective"
+        elif isinstance(credit, Tiers):
+            yield from _top_edge(credit, targets[credit.objective])
+        yield from _base(contract, credit)
+    elif isinstance(credit, RepairSteps):
+        if credit.repair not in [promise.id for promise in contract.repair]:
+            yield "repair", f"`{credit.repair}` is not a repair objective"
+        yield from _base(contract, credit)
+    elif isinstance(credit, CapacityDeduction):
+        yield from _named_resource(contract, "resource", credit.resource)
+
+
+def _base(contract: "Contract", credit: Judged | RepairSteps) -> Problems:
+    if not credit.needs_base or credit.base.amount is not None:
+        return
+    if not contract.pricing:
+        yield "base", "there is no amount, and no price to reckon it from"
+    judged = credit.objective if isinstance(credit, Judged) else None
+    promise = next((item for item in contract.availability if item.id == judged), None)
+    vague = promise is not None and promise.scope == "per_unit" and promise.resource is None
+    if vague and credit.base.of == "unit" and len(contract.resources) > 1:
+        yield "base", "the objective names no resource, so the fee of a unit is open"
+
+
+def _top_edge(credit: Tiers, target: Fraction) -> Problems:
+    top = max(row.upper for row in credit.tiers)
+    if credit.on_gap == "flag":
+        return
+    if top < target:
+        yield "tiers", f"nothing is said about {exact_text(top)} to the target"
+    if top > target:
+        yield "tiers", "a row reaches above the target"
