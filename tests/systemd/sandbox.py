@@ -7,7 +7,7 @@ from typing import Final
 
 HERE: Final = Path(__file__).parent
 UNITS: Final = HERE.parents[1] / "systemd"
-BOOT_SECONDS: Final = 60
+BOOT_SECONDS: Final = 100
 
 
 def unit_file(name: str) -> str:

@@ -23,10 +23,10 @@ FailureAction=exit
 [Service]
 Type=oneshot
 ExecStart=/bin/bash -eux /opt/script
-ExecStopPost=/bin/sh -c 'journalctl --quiet --no-pager --output=cat --unit="weighbridge-*" >/result/journal'
+ExecStopPost=/bin/sh -c 'journalctl --quiet --no-pager --output=short-precise --unit="weighbridge-*" >/result/journal'
 StandardOutput=append:/result/output
 StandardError=append:/result/output
-TimeoutStartSec=50
+TimeoutStartSec=80
 """
 COMMANDS = """
 cd /
@@ -36,7 +36,7 @@ collector() {
     WEIGHBRIDGE_CONFIG=/var/lib/weighbridge-collector/config.toml $python -I -m collector "$@"
 }
 agent() { runuser -u weighbridge-agent -- $python -I -m agent "$@"; }
-until_true() { for _ in $(seq 300); do "$@" && return; sleep 0.1; done; false; }
+until_true() { for _ in $(seq 600); do "$@" && return; sleep 0.1; done; false; }
 """
 
 
@@ -99,6 +99,7 @@ availability:
 unknown: {policy: hold, by_cause: {lessee: up, provider: down}}
 """
 ENROL = f"""
+printf 'spool_bytes = 1048576\\nreceipts_bytes = 1048576\\ninterval_ms = 500\\n' >/etc/weighbridge/agent.toml
 cat >/etc/weighbridge/lease.yaml <<'end'
 {CONTRACT}end
 collector contract add /etc/weighbridge/lease.yaml
@@ -112,7 +113,7 @@ brought_back() {
 """
 WATCH = """
 mkdir -p /run/systemd/system/$unit.service.d
-printf '[Service]\\nWatchdogSec=3\\n' >/run/systemd/system/$unit.service.d/watch.conf
+printf '[Service]\\nWatchdogSec=8\\n' >/run/systemd/system/$unit.service.d/watch.conf
 systemctl daemon-reload
 systemctl restart $unit
 systemctl kill --kill-whom=main --signal=STOP $unit
@@ -138,6 +139,26 @@ systemctl daemon-reload
 systemctl start weighbridge-agent
 LD_LIBRARY_PATH=/opt/driver FAKE_NVML_SCENARIO=/opt/driver/scenario \\
   $python -I -m agent snapshot --json >/result/outside
+echo done >/result/done
+"""
+
+
+HUNG = """
+mkdir -p /run/systemd/system/weighbridge-agent.service.d
+cat >/run/systemd/system/weighbridge-agent.service.d/hung.conf <<'end'
+[Service]
+WatchdogSec=8
+Environment=LD_LIBRARY_PATH=/opt/driver FAKE_NVML_SCENARIO=/opt/driver/scenario
+end
+"""
+ACCEPTED = """
+accepted() {
+  $python -I -c 'import urllib.request as r; print(r.urlopen("http://127.0.0.1:8470/metrics").read().decode())' |
+    sed -n 's/^weighbridge_reports_total{result="accepted"} //p' | cut -d. -f1
+}
+many() { [ "$(accepted)" -ge 40 ]; }
+until_true many
+systemctl show --property=NRestarts weighbridge-agent >/result/restarts
 echo done >/result/done
 """
 
@@ -175,6 +196,17 @@ def test_an_enrolled_agent_without_a_driver_is_ready_and_its_reports_arrive(run:
     )
     assert json.loads(ended.read("nodes"))
     assert set(ended.read("end").split()) == {"Result=success", "ExecMainStatus=0"}
+
+
+def test_a_driver_that_never_answers_does_not_keep_the_agent_from_being_alive(
+    run: Run, sandbox: Sandbox
+) -> None:
+    """Forty reports at two a second take more than twice what the watchdog waits."""
+    directory = sandbox.files / "opt/driver"
+    directory.mkdir(parents=True)
+    driver = FakeDriver(build(directory), directory / "scenario")
+    driver.play_node(2, "hang 0 nvmlDeviceGetPowerUsage", "hang 1 nvmlDeviceGetTemperature")
+    assert run(INIT + HUNG + ENROL + ACCEPTED).read("restarts") == "NRestarts=0\n"
 
 
 @pytest.mark.parametrize("unit", ["weighbridge-collector", "weighbridge-agent"])
