@@ -116,7 +116,7 @@ class Call:
         """(function, its arguments, its outputs): made once, called each sweep."""
         outputs = self.outputs()
         references = (out if isinstance(out, ctypes.Array) else byref(out) for out in outputs)
-        function = library.function(self.symbol) or _function_not_found
+        function = library.function(self.symbol) or function_not_found
         return function, (handle.pointer, *self.inputs, *references, *self.trailing), outputs
 
 
@@ -202,7 +202,8 @@ def first_text(outputs: Outputs) -> str:
     return text.decode()[:TEXT_LIMIT]
 
 
-def _function_not_found(*_: Any) -> int:
+def function_not_found(*_: Any) -> int:
+    """In the place of a function that the library lacks."""
     return FUNCTION_NOT_FOUND
 
 

@@ -41,6 +41,7 @@ from agent.nvml import (
     Source,
     Whole,
     first_uint,
+    function_not_found,
 )
 from weighbridge.readings import Reading, Scope, Tier
 
@@ -48,6 +49,7 @@ MAX_INTEGER = 2**53 - 1
 BLANK_UINT = 0xFFFFFFFF
 PROBE_AGAIN_SECONDS = 3600
 UNSUPPORTED = frozenset({INVALID_ARGUMENT, NOT_SUPPORTED, FUNCTION_NOT_FOUND, 25, 26})
+UNKNOWN_ERROR = 999
 GONE = (GPU_IS_LOST, RESET_REQUIRED)
 
 SIGNED_KINDS = {4: "<q", 5: "<i4x"}
@@ -347,10 +349,7 @@ class Sweeper:
 
     def _plan_fields(self, plan: Plan, handle: Handle, fields: Sequence[tuple[int, Field]]) -> None:
         label = fields[0][1].label
-        function = self._library.function(label)
-        if function is None:
-            plan.fixed.extend((position, FUNCTION_NOT_FOUND) for position, _ in fields)
-            return
+        function = self._library.function(label) or function_not_found
         plan.batch = FieldBatch.of(function, self._number(handle.uuid, label), handle, fields)
 
     def _bind(self, handle: Handle, call: Call | GpmCall) -> tuple[Any, tuple[Any, ...], Outputs]:
@@ -409,30 +408,21 @@ def _answer(library: Library, handle: Handle, source: Source) -> tuple[str, int,
     code = OK
     start = time.monotonic_ns()
     if isinstance(source, Field):
-        code = _record_field(library, handle, source, tape)
+        _record_field(library, handle, source, tape)
         label = f"{source.label}({source.number})"
     elif isinstance(source, Whole):
         _read_whole(source, library, handle, 0, tape)
-        code, label = tape.statuses[0], source.label
+        label = source.label
     else:
         function, arguments, outputs = source.call.bind(library, handle)
         start = time.monotonic_ns()
         code, label = function(*arguments), source.label
         _read_group(code, outputs, [(0, source.read)], tape)
     elapsed = time.monotonic_ns() - start
-    return (
-        label,
-        code or tape.statuses[0],
-        tape.values[0] if not tape.statuses[0] else None,
-        elapsed,
-    )
+    status = UNKNOWN_ERROR if tape.statuses[0] == OTHER else tape.statuses[0]
+    return label, code or status, None if status else tape.values[0], elapsed
 
 
-def _record_field(library: Library, handle: Handle, source: Field, tape: Tape) -> int:
-    function = library.function(source.label)
-    if function is None:
-        tape.fail(0, FUNCTION_NOT_FOUND)
-        return FUNCTION_NOT_FOUND
-    batch = FieldBatch.of(function, 0, handle, [(0, source)])
-    batch.read(tape)
-    return int(batch.buffer[0].nvmlReturn)
+def _record_field(library: Library, handle: Handle, source: Field, tape: Tape) -> None:
+    function = library.function(source.label) or function_not_found
+    FieldBatch.of(function, 0, handle, [(0, source)]).read(tape)

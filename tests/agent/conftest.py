@@ -1,7 +1,8 @@
 """The fake driver library, and the two sources that the one contract is tested on."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,13 @@ QUICK = Patience(call=0.5, open=5, whole=10, death=5, renew=0.2, quarantine=3600
 def boottime_us() -> int:
     """CLOCK_BOOTTIME."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
+    """Wait for a condition, and no longer than that."""
+    async with asyncio.timeout(seconds):
+        while not await holds():
+            await asyncio.sleep(0.005)  # noqa: ASYNC110 (what is awaited happens in another process)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,74 @@
+"""The fake library has the layouts of the real one, as the binding spells them, and the symbols of its branch."""
+
+import ctypes
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.agent.fake_nvml.fixture import SINCE, FakeDriver, symbols
+
+LAYOUT = """
+import ctypes, sys
+import pynvml
+library = ctypes.CDLL(sys.argv[1])
+what, size, index = ctypes.c_char_p(), ctypes.c_uint(), 0
+while library.fake_layout(index, ctypes.byref(what), ctypes.byref(size)):
+    name, member = what.value.decode().split()
+    structure = getattr(pynvml, name)
+    expected = ctypes.sizeof(structure) if member == "-" else getattr(structure, member).offset
+    print(name, member, size.value, expected)
+    index += 1
+"""
+
+
+def test_every_structure_of_the_fake_is_laid_out_as_the_binding_has_it(
+    libraries: Callable[..., Path],
+) -> None:
+    library = str(libraries() / "libnvidia-ml.so.1")
+    told = subprocess.run(
+        [sys.executable, "-c", LAYOUT, library], capture_output=True, text=True, check=True
+    )
+    lines = [line.split() for line in told.stdout.splitlines()]
+    assert len(lines) > 40
+    assert [line for line in lines if line[2] != line[3]] == []
+
+
+def test_the_sizes_that_drivers_agree_on_are_pinned(libraries: Callable[..., Path]) -> None:
+    library = str(libraries() / "libnvidia-ml.so.1")
+    told = subprocess.run(
+        [sys.executable, "-c", LAYOUT, library], capture_output=True, text=True, check=True
+    )
+    sizes = {
+        line.split()[0]: int(line.split()[2]) for line in told.stdout.splitlines() if " - " in line
+    }
+    assert sizes["c_nvmlMemory_v2_t"] == 40
+    assert sizes["c_nvmlProcessInfo_v3_t"] == 24
+    assert sizes["c_nvmlEventData_t"] == 32
+    assert sizes["c_nvmlFieldValue_t"] == 40
+    assert sizes["nvmlPciInfo_t"] == 68
+    assert sizes["c_nvmlGpuFabricInfo_v3_t"] == 40
+    assert sizes["c_nvmlEccSramErrorStatus_v1_t"] == 104
+
+
+@pytest.mark.parametrize("branch", [470, 535, 550, 580])
+def test_a_branch_exports_what_it_had_and_no_more(
+    libraries: Callable[..., Path], branch: int
+) -> None:
+    library = ctypes.CDLL(str(libraries(branch) / "libnvidia-ml.so.1"))
+    for name in symbols():
+        assert hasattr(library, name) == (SINCE.get(name, 0) <= branch), name
+
+
+def test_the_real_binding_loads_the_fake_by_the_search_path(driver: FakeDriver) -> None:
+    script = "import pynvml; pynvml.nvmlInit(); print(pynvml.nvmlDeviceGetCount(), pynvml.nvmlSystemGetDriverVersion())"
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        env=driver.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split() == ["2", "580.54.15"]
