@@ -5,6 +5,7 @@ do). Importing this module imports CUDA; nothing else in the agent does.
 """
 
 import hashlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from weighbridge.challenge.prover import Interrupted
 from weighbridge.challenge.rowhash import CHUNK_BYTES, CHUNK_TAG, ROW_TAG
 
 THREADS = 256
+WARM_UP_NS = 1_000_000_000
 RESERVE_BYTES = 512 << 20
 """Left free beside our own allocations, for cuBLAS's workspace and whoever else is on the device."""
 TENANT_BYTES = 256 << 20
@@ -85,7 +87,7 @@ class CudaEngine:
         )
 
     def prepare(self, policy: Policy) -> None:
-        """Allocates everything, then multiplies once: kernels are loaded and clocks are up. Raises Interrupted."""
+        """Allocates everything, then multiplies for a second, until clocks are up. Raises Interrupted."""
         self._policy = policy
         sizes = self._buffer_sizes(policy)
         free, _ = checked(driver.cuMemGetInfo())
@@ -95,9 +97,14 @@ class CudaEngine:
             )
         for name, size in sizes.items():
             self._buffers[name] = int(checked(driver.cuMemAlloc(size)))
-        self.load_b(bytes(32))
-        self.round(bytes(32), None)
+        self._warm_up()
         self._free_bytes, _ = checked(driver.cuMemGetInfo())
+
+    def _warm_up(self) -> None:
+        self.load_b(bytes(32))
+        end_ns = time.monotonic_ns() + WARM_UP_NS
+        while time.monotonic_ns() < end_ns:
+            self.round(bytes(32), None)
 
     def load_b(self, key: bytes) -> None:
         """Expands B, transposed."""

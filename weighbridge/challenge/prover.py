@@ -85,7 +85,9 @@ class Engine(Protocol):
 class Seat(Protocol):
     """One GPU on the prover's side; may live in another process. `begin` returns at once where it can."""
 
-    def prepare(self, request: Prepare, place: int) -> Ready | Decline: ...
+    def prepare(self, request: Prepare, place: int) -> Ready | Decline:
+        """Make ready as number `place` of the request's GPUs."""
+        ...
 
     def address(self) -> bytes:
         """How other seats reach this one's memory; empty where they cannot."""
@@ -95,7 +97,9 @@ class Seat(Protocol):
         """All seats' addresses, in order."""
         ...
 
-    def begin(self, release: Release) -> None: ...
+    def begin(self, release: Release) -> None:
+        """Start a phase."""
+        ...
 
     def roots(self) -> bytes:
         """The phase's roots, once it has ended."""
@@ -186,6 +190,7 @@ class GpuSeat:
     _roots: list[bytes] = field(default_factory=list)
 
     def prepare(self, request: Prepare, place: int) -> Ready | Decline:
+        """Prepares the engine, if the GPU is the one that is asked for."""
         if request.gpus[place] != self.gpu:
             return Decline(request.challenge, "unsupported", "another GPU is in this place")
         self._request, self._place = request, place
@@ -193,12 +198,15 @@ class GpuSeat:
         return Ready(request.challenge, self.engine.program(), 0, self.engine.facts())
 
     def address(self) -> bytes:
+        """The engine's."""
         return self.engine.address()
 
     def attach(self, addresses: Sequence[bytes]) -> None:
+        """Handed to the engine."""
         self.engine.attach(addresses)
 
     def begin(self, release: Release) -> None:
+        """Runs the whole phase."""
         request = self._prepared()
         seed = gpu_seed(
             release.nonce,
@@ -213,9 +221,11 @@ class GpuSeat:
         self._run_phase(release.phase, seed)
 
     def roots(self) -> bytes:
+        """Of the phase that ran last."""
         return self._roots[-1]
 
     def open(self, reveal: Reveal) -> tuple[bytes, ...]:
+        """The samples that follow from the secret and the own roots."""
         phases = self._prepared().policy.phases(len(self._prepared().gpus))
         return tuple(
             self._open_phase(index, phase, reveal.secret) for index, phase in enumerate(phases)
@@ -232,7 +242,7 @@ class GpuSeat:
         for step in range(shape.steps):
             self.checkpoint()
             leaves = self._step(phase, seed, step, root)
-            root = commit(leaves, shape.width)
+            root = commit(leaves, shape.width, shape.group)
             roots.append(root)
             kept.append(leaves)
         self._leaves.append(kept)
@@ -258,7 +268,7 @@ class GpuSeat:
         parts = []
         for cell in sampled_cells(*chosen, shape.samples, shape.cells):
             step, leaf = divmod(cell, shape.leaves)
-            parts.append(open_leaf(self._leaves[index][step], shape.width, leaf))
+            parts.append(open_leaf(self._leaves[index][step], shape.width, leaf, shape.group))
             if phase == CHAIN and request.policy.check == FREIVALDS:
                 parts.append(self.engine.row(self._keys[step], leaf))
         return b"".join(parts)

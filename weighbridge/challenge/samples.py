@@ -6,7 +6,13 @@ A cell of the chain is a (round, row); a cell of a pass is a (pass, block of 8 r
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from weighbridge.challenge.commitment import BadOpening, opened_leaf, opening_bytes
+from weighbridge.challenge.commitment import (
+    BLOCK_GROUP,
+    ROW_GROUP,
+    BadOpening,
+    opened_leaf,
+    opening_bytes,
+)
 from weighbridge.challenge.derivation import (
     chained_keys,
     chained_pass_keys,
@@ -20,13 +26,14 @@ from weighbridge.challenge.policy import BLOCK_ROWS, CHAIN, FREIVALDS, MEMORY, P
 
 @dataclass(frozen=True, slots=True)
 class PhaseShape:
-    """One phase in numbers: `steps` roots, each over `leaves` leaves of `width` bytes; `samples` are opened."""
+    """One phase in numbers: `steps` roots over `leaves` leaves of `width` bytes in groups; `samples` are opened."""
 
     steps: int
     leaves: int
     width: int
     samples: int
     row_bytes: int
+    group: int
 
     @property
     def cells(self) -> int:
@@ -38,12 +45,14 @@ def phase_shape(policy: Policy, phase: str) -> PhaseShape:
     """The numbers of a phase under a policy."""
     if phase == CHAIN:
         row = 4 * policy.size if policy.check == FREIVALDS else 0
-        return PhaseShape(policy.rounds, policy.size, policy.leaf_bytes, policy.samples, row)
+        return PhaseShape(
+            policy.rounds, policy.size, policy.leaf_bytes, policy.samples, row, ROW_GROUP
+        )
     if phase == MEMORY:
         leaves = policy.tiles * policy.tile_blocks
-        return PhaseShape(policy.memory_passes, leaves, 8, policy.memory_samples, 0)
+        return PhaseShape(policy.memory_passes, leaves, 8, policy.memory_samples, 0, BLOCK_GROUP)
     leaves = policy.peer_tiles * policy.tile_blocks
-    return PhaseShape(policy.peer_passes, leaves, 8, policy.peer_samples, 0)
+    return PhaseShape(policy.peer_passes, leaves, 8, policy.peer_samples, 0, BLOCK_GROUP)
 
 
 def peer_of(place: int, step: int, gpus: int) -> int:
@@ -124,7 +133,7 @@ def _phase_samples(
     found, start = [], 0
     for cell in committed.cells(phase, place):
         step, index = divmod(cell, shape.leaves)
-        middle = start + opening_bytes(shape.leaves, shape.width, index)
+        middle = start + opening_bytes(shape.leaves, shape.width, index, shape.group)
         end = middle + shape.row_bytes
         leaf = _leaf(roots[step], shape, index, opening[start:middle])
         if name == CHAIN:
@@ -141,7 +150,7 @@ def _phase_samples(
 
 def _leaf(root: bytes, shape: PhaseShape, index: int, opening: bytes) -> bytes | None:
     try:
-        return opened_leaf(root, shape.leaves, shape.width, index, opening)
+        return opened_leaf(root, shape.leaves, shape.width, index, opening, shape.group)
     except BadOpening:
         return None
 
@@ -168,7 +177,7 @@ def openings_limit_bytes(policy: Policy, gpus: int) -> int:
     """No honest Openings message of such a node is longer, base64 and framing included."""
     shapes = [phase_shape(policy, phase) for phase in policy.phases(gpus)]
     largest = sum(
-        shape.samples * (opening_bytes(shape.leaves, shape.width, 0) + shape.row_bytes)
+        shape.samples * (opening_bytes(shape.leaves, shape.width, 0, shape.group) + shape.row_bytes)
         for shape in shapes
     )
     return 4096 + gpus * (largest * 4 // 3 + 4 * len(shapes) + 64)

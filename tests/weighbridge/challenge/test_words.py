@@ -173,19 +173,19 @@ def test_different_fields_have_different_hashes(first: Any, second: Any) -> None
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 70_000), st.data())
-def test_an_opening_gives_the_committed_leaf(count: Any, data: Any) -> None:
+@given(st.integers(1, 70_000), st.sampled_from([4, 128, 1024]), st.data())
+def test_an_opening_gives_the_committed_leaf(count: int, group: int, data: st.DataObject) -> None:
     leaves = b"".join(index.to_bytes(8, "little") for index in range(count))
     index = data.draw(st.integers(0, count - 1))
-    opening = open_leaf(leaves, 8, index)
-    assert len(opening) == opening_bytes(count, 8, index)
-    root = commit(leaves, 8)
-    assert opened_leaf(root, count, 8, index, opening) == index.to_bytes(8, "little")
+    opening = open_leaf(leaves, 8, index, group)
+    assert len(opening) == opening_bytes(count, 8, index, group)
+    root = commit(leaves, 8, group)
+    assert opened_leaf(root, count, 8, index, opening, group) == index.to_bytes(8, "little")
     at = data.draw(st.integers(0, len(opening) - 1))
     forged = opening[:at] + bytes([opening[at] ^ 1]) + opening[at + 1 :]
     for wrong in (forged, opening[:-1], opening + b"\0"):
         with pytest.raises(BadOpening):
-            opened_leaf(root, count, 8, index, wrong)
+            opened_leaf(root, count, 8, index, wrong, group)
 
 
 @pytest.mark.parametrize("count", [32_768, 40_000])
