@@ -256,3 +256,37 @@ def serving(
         process.wait(timeout=20)
         stdout.close()
         errors.close()
+
+
+CONTRACT = """\
+contract_id: lease
+effective: 2026-01-01T00:00:00Z
+time_zone: UTC
+currency: EUR
+parties: [{id: P, role: provider}, {id: L, role: lessee}]
+term: {from: 2026-01-01T00:00:00Z, to: 2036-01-01T00:00:00Z}
+resources:
+  - {id: h100, accelerator: {sku: H100-SXM-80GB}, per_node: 8, nodes: 1}
+availability:
+  - {id: node, unit: node, target: "0.99"}
+unknown: {policy: hold}
+"""
+
+
+def add_contract(directory: Path, scratch: Path) -> None:
+    """The contract `lease`, by the command."""
+    file = scratch / "lease.yaml"
+    file.write_text(CONTRACT)
+    weighbridge("contract", "add", file, "--config", directory / "config.toml")
+
+
+def set_config(directory: Path, **lines: str) -> None:
+    """Put keys, already as TOML, before the rest of a store's configuration."""
+    file = directory / "config.toml"
+    kept = [
+        line
+        for line in file.read_text().splitlines()
+        if line.partition(" =")[0] not in lines and line.startswith(("listen", "url"))
+    ]
+    tables = [f"{key} = {value}" for key, value in lines.items()]
+    file.write_text("\n".join([*tables, *kept]) + "\n")

@@ -1,0 +1,158 @@
+"""Who may read: closed by default, opened by tokens, and on loopback where the configuration says so. TLS."""
+
+import hashlib
+import http.client
+import socket
+import ssl
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from collector.access import Role, parse_role, token_hash
+from tests.collector.building import (
+    Agent,
+    Serving,
+    body,
+    make_store,
+    serving,
+    set_config,
+    weighbridge,
+)
+
+StoreOf = Callable[..., Path]
+TOKENS = "[{}]".format(
+    ", ".join(
+        f'{{sha256 = "{token_hash(token)}", role = "{role}"}}'
+        for token, role in (
+            ("a-token", "admin"),
+            ("u-token", "auditor"),
+            ("o-token", "ops"),
+            ("p-token", "provider:P/lease"),
+        )
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = make_store(tmp_path_factory.mktemp("closed") / "store")
+    set_config(directory, open_on_loopback="false", tokens=TOKENS)
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("token", "head", "metrics", "keys"),
+    [
+        ("a-token", 200, 200, 200),
+        ("u-token", 200, 200, 403),
+        ("o-token", 403, 200, 403),
+        ("p-token", 200, 403, 403),
+        ("wrong", 401, 401, 401),
+        (None, 401, 401, 401),
+    ],
+)
+def test_a_token_reaches_what_its_role_reaches(
+    closed: Path, token: str | None, head: int, metrics: int, keys: int
+) -> None:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    with serving(closed) as server:
+        paths = ("/v1/log/head", "/metrics", "/v1/keys")
+        assert [server.get(path, **headers).status for path in paths] == [head, metrics, keys]
+        assert server.get("/healthz").status == 200
+        assert server.get("/readyz").status == 200
+        assert server.get("/v1/ca").body.startswith(b"-----BEGIN CERTIFICATE-----")
+
+
+def test_on_loopback_reading_is_open_and_changing_is_not(server: Serving) -> None:
+    assert server.get("/v1/log/head").status == 200
+    assert server.get("/v1/keys").status == 403
+    assert server.request("POST", "/v1/invites", b"{}").status == 403
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
+def test_a_forwarded_request_is_not_local(server: Serving, header: str) -> None:
+    assert server.get("/v1/log/head", **{header: "127.0.0.1"}).status == 401
+
+
+def test_a_foreign_name_for_this_machine_is_not_local(server: Serving) -> None:
+    assert server.get("/v1/log/head", Host="rebound.example:8470").status == 401
+    assert server.get("/v1/log/head", Host="localhost:1").status == 200
+
+
+@pytest.mark.parametrize("text", ["admin:x/y", "provider", "provider:P", "lessee:/K", "agent", ""])
+def test_a_role_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_role(text)
+
+
+def test_a_party_sees_its_contract_alone() -> None:
+    assert parse_role("lessee:L/K-1").viewer.contracts == frozenset({"K-1"})
+    assert parse_role("ops").viewer.contracts == frozenset()
+    assert parse_role("auditor").viewer.contracts is None
+    assert parse_role("lessee:L/K-1").role is Role.LESSEE
+
+
+def test_tls_by_itself_with_the_ca_that_an_invite_pins(store_of: StoreOf) -> None:
+    agent = Agent("n1", gpus=1)
+    directory = store_of(agent)
+    set_config(directory, tls="true", url='"https://localhost:8470"')
+    with serving(directory) as server:
+        assert server.url.startswith("https://")
+        port = urlsplit(server.url).port
+        untrusting = http.client.HTTPSConnection("localhost", port, timeout=20)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            untrusting.request("GET", "/v1/ca")
+        untrusting.close()
+        context = ssl.create_default_context(cafile=str(directory / "keys" / "ca.pem"))
+        trusting = http.client.HTTPSConnection("localhost", port, timeout=20, context=context)
+        trusting.request("POST", "/v1/reports", body(agent.next()))
+        response = trusting.getresponse()
+        assert (response.status, len(response.read())) > (200, 0)
+        assert response.status == 200
+        trusting.request("GET", "/v1/ca")
+        served = trusting.getresponse().read()
+        trusting.close()
+    authority = x509.load_pem_x509_certificate(served)
+    assert served == (directory / "keys" / "ca.pem").read_bytes()
+    assert len(hashlib.sha256(authority.public_bytes(Encoding.DER)).hexdigest()) == 64
+
+
+def test_a_unix_socket_serves_without_tls_and_is_never_local(
+    store_of: StoreOf, tmp_path: Path
+) -> None:
+    directory = store_of()
+    set_config(directory, listen='"unix:http.sock"')
+    with serving(directory):
+        path = directory / "http.sock"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        assert _status(path, "/healthz") == 200
+        assert _status(path, "/v1/log/head") == 401
+        assert stat.S_IMODE((directory / "control.sock").stat().st_mode) == 0o600
+    assert tmp_path in directory.parents
+
+
+def _status(path: Path, target: str) -> int:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        return int(client.recv(100).split()[1])
+
+
+def test_plain_http_to_others_is_refused(store_of: StoreOf) -> None:
+    directory = store_of()
+    set_config(directory, listen='"0.0.0.0:0"', tls="false")
+    served = weighbridge("serve", "--config", directory / "config.toml", check=False)
+    assert served.returncode == 2
+    assert "tls: plain HTTP is refused except on loopback and a Unix socket" in served.stderr
+
+
+def test_keys_are_for_their_owner_alone(store_of: StoreOf) -> None:
+    directory = store_of()
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    for name in ("log.key", "ca.key"):
+        assert stat.S_IMODE((directory / "keys" / name).stat().st_mode) == 0o600

@@ -1,0 +1,70 @@
+"""The configuration: file, then environment, then flags; a key that is not known is an error that names it."""
+
+from pathlib import Path
+
+import pytest
+
+from collector.config import ConfigError, load_config
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text('listen = "127.0.0.1:1"\n[limits]\nreports = 5\n')
+    return path
+
+
+def test_flags_go_before_the_environment_and_that_before_the_file(file: Path) -> None:
+    assert load_config(file, {}).listen.port == 1
+    environment = {"WEIGHBRIDGE_LISTEN": "127.0.0.1:2", "WEIGHBRIDGE_LIMITS__REPORTS": "7"}
+    config = load_config(file, environment)
+    assert (config.listen.port, config.limits.reports) == (2, 7)
+    assert load_config(file, environment, {"listen": "127.0.0.1:3"}).listen.port == 3
+    assert load_config(file, environment, {"listen": None}).listen.port == 2
+
+
+def test_defaults_are_closed_but_on_loopback(file: Path) -> None:
+    config = load_config(file, {})
+    assert config.open_on_loopback
+    assert not config.tls
+    assert config.directory == file.parent
+    assert load_config(file, {"WEIGHBRIDGE_LISTEN": "10.0.0.1:8470"}).tls
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("surprise = 1", "surprise: no such key"),
+        ("[limits]\nsurprise = 1", "limits.surprise: no such key"),
+        ("[limits]\nreports = -1", "limits.reports"),
+        ('[limits]\nreports = "5"', "limits.reports"),
+        ('open_on_loopback = "yes"', "open_on_loopback"),
+        ('[[tokens]]\nrole = "admin"', "tokens.0.sha256"),
+        (f'[[tokens]]\nsha256 = "{"0" * 64}"\nrole = "king"', "tokens.0.role"),
+        ('listen = "somewhere"', "listen"),
+        ('listen = "example.com:80"', "listen"),
+        ('trusted_proxies = ["proxy"]', "trusted_proxies"),
+        ("listen = ", "config.toml"),
+    ],
+)
+def test_an_error_names_the_key(file: Path, text: str, named: str) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=named):
+        load_config(file, {})
+
+
+@pytest.mark.parametrize(
+    "variable", ["WEIGHBRIDGE_SURPRISE", "WEIGHBRIDGE_LIMITS__X", "WEIGHBRIDGE_A__B"]
+)
+def test_a_variable_that_is_not_known_is_an_error(file: Path, variable: str) -> None:
+    with pytest.raises(ConfigError, match=f"environment: {variable}: no such key"):
+        load_config(file, {variable: "1"})
+
+
+def test_other_variables_are_not_ours(file: Path) -> None:
+    load_config(file, {"WEIGHBRIDGE_CONFIG": "x", "HOME": "/"})
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load_config(tmp_path / "none.toml", {})

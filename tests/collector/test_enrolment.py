@@ -1,0 +1,226 @@
+"""Who may speak for a node: invites, enrolment, revocation and rotation, by the commands and over HTTP."""
+
+import json
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.collector.building import (
+    Agent,
+    Answered,
+    Serving,
+    add_contract,
+    enrolled,
+    log_signer,
+    make_store,
+    serving,
+    set_config,
+    weighbridge,
+)
+from weighbridge.signing import key_id
+from weighbridge.wire import canonical
+
+PREFIX = "weighbridge-invite:1:"
+URL = "http://collector.example:8470"
+
+
+def opened(invite: str) -> dict[str, Any]:
+    content = invite.strip().removeprefix(PREFIX)
+    return dict(json.loads(urlsafe_b64decode(content + "=" * (-len(content) % 4))))
+
+
+def request(agent: Agent, secret: str, **changes: str) -> bytes:
+    key = agent.signer.public_key
+    message = b"\n".join([b"weighbridge-enroll", secret.encode(), agent.node.encode(), key])
+    signature = agent.signer.sign_bytes(message).hex()
+    content = {
+        "secret": secret,
+        "node": agent.node,
+        "public_key": key.hex(),
+        "signature": signature,
+    }
+    return canonical(content | changes)
+
+
+@pytest.fixture(scope="module")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    scratch = tmp_path_factory.mktemp("collector")
+    directory = make_store(scratch / "store")
+    set_config(directory, url=f'"{URL}"')
+    add_contract(directory, scratch)
+    with serving(directory) as server:
+        yield server
+
+
+Invite = Callable[..., str]
+
+
+@pytest.fixture
+def invite(collector: Serving) -> Invite:
+    """Invites by the command, while the collector runs; answers with the secret."""
+
+    def invited(node: str, *options: str) -> str:
+        config = collector.directory / "config.toml"
+        arguments = ("invite", "lease", "--side", "provider", "--node", node, "--config", config)
+        content = opened(weighbridge(*arguments, *options).stdout)
+        assert (content["url"], content["ca"], content["node"]) == (URL, None, node)
+        assert content["log_key"] == log_signer(collector.directory).public_key.hex()
+        return str(content["secret"])
+
+    return invited
+
+
+def enroll(collector: Serving, content: bytes) -> Answered:
+    return collector.request("POST", "/v1/enroll", content)
+
+
+def code(answer: Answered) -> tuple[int, str]:
+    return answer.status, answer.json["code"]
+
+
+def keys(collector: Serving, *arguments: str) -> str:
+    config = collector.directory / "config.toml"
+    return weighbridge("key", *arguments, "--config", config).stdout
+
+
+def test_an_invited_agent_enrolls_and_reports(collector: Serving, invite: Invite) -> None:
+    agent = Agent("invited", gpus=1)
+    assert code(collector.report(agent.seal(agent.payload()))) == (401, "unknown_key")
+    answer = enroll(collector, request(agent, invite("invited")))
+    assert answer.status == 200, answer.body
+    origin = json.loads((collector.directory / "store.json").read_text())["origin"]
+    assert answer.json == {
+        "node": "invited",
+        "key_id": key_id(agent.signer.public_key),
+        "origin": origin,
+        "log_key": log_signer(collector.directory).public_key.hex(),
+    }
+    assert collector.report(agent.next()).status == 200
+    assert collector.get("/v1/contracts/lease/status").json["gpus"]["reporting"] >= 0
+
+
+def test_enrolling_again_with_the_same_key_gets_the_same_answer(
+    collector: Serving, invite: Invite
+) -> None:
+    agent = Agent("again")
+    content = request(agent, invite("again"))
+    first = enroll(collector, content)
+    size = collector.get("/v1/log/head").json["size"]
+    assert enroll(collector, content).json == first.json
+    kinds = [
+        json.loads(row["envelope"])["payloadType"]
+        for row in collector.get(f"/v1/log/entries?start={size}").json
+    ]
+    assert {kind for kind in kinds if "tick" not in kind} == set()
+
+
+def test_an_invite_is_for_one_key(collector: Serving, invite: Invite) -> None:
+    secret = invite("once")
+    assert enroll(collector, request(Agent("once"), secret)).status == 200
+    assert code(enroll(collector, request(Agent("once"), secret))) == (409, "invite_used")
+
+
+def test_an_invite_is_for_one_node(collector: Serving, invite: Invite) -> None:
+    answer = enroll(collector, request(Agent("elsewhere"), invite("here")))
+    assert code(answer) == (404, "invite_unknown")
+    assert code(enroll(collector, request(Agent("here"), "guess"))) == (404, "invite_unknown")
+
+
+def test_a_request_that_its_key_did_not_sign_is_refused(collector: Serving, invite: Invite) -> None:
+    agent, other = Agent("signed"), Agent("signed")
+    secret = invite("signed")
+    stolen = request(agent, secret, public_key=other.signer.public_key.hex())
+    assert code(enroll(collector, stolen)) == (400, "bad_signature")
+    assert code(enroll(collector, request(agent, secret, signature="zz"))) == (400, "bad_signature")
+    assert code(enroll(collector, request(agent, secret) + b" ")) == (400, "not_canonical")
+    assert code(enroll(collector, b"{}")) == (400, "malformed")
+
+
+def test_a_second_invite_adds_a_claim_and_keeps_the_key(collector: Serving, invite: Invite) -> None:
+    agent = Agent("twice")
+    for _ in range(2):
+        assert enroll(collector, request(agent, invite("twice"))).status == 200
+    listed = keys(collector, "list")
+    assert listed.count("twice") == 1
+    assert collector.report(agent.next()).status == 200
+
+
+def test_a_new_key_for_a_node_replaces_the_old_one(collector: Serving, invite: Invite) -> None:
+    old, new = Agent("reimaged"), Agent("reimaged")
+    assert enroll(collector, request(old, invite("reimaged"))).status == 200
+    assert collector.report(old.next()).status == 200
+    assert enroll(collector, request(new, invite("reimaged"))).status == 200
+    assert code(collector.report(old.next())) == (403, "revoked_key")
+    assert collector.report(new.next()).status == 200
+
+
+def test_a_revoked_key_speaks_no_more_and_never_again(collector: Serving, invite: Invite) -> None:
+    agent = Agent("revoked")
+    assert enroll(collector, request(agent, invite("revoked"))).status == 200
+    assert collector.report(agent.next()).status == 200
+    beginning = agent.signer.key_id[:12]
+    assert "is revoked by entry" in keys(collector, "revoke", beginning, "--reason", "stolen")
+    assert code(collector.report(agent.next())) == (403, "revoked_key")
+    assert code(enroll(collector, request(agent, invite("revoked")))) == (403, "revoked_key")
+    line = next(row for row in keys(collector, "list").splitlines() if beginning in row)
+    assert "revoked at" in line
+    assert "stolen" in line
+
+
+def test_a_rotated_key_speaks_until_its_successor_enrolls(
+    collector: Serving, invite: Invite
+) -> None:
+    old, new = Agent("rotated"), Agent("rotated")
+    assert enroll(collector, request(old, invite("rotated"))).status == 200
+    secret = opened(keys(collector, "rotate", old.signer.key_id))["secret"]
+    assert collector.report(old.next()).status == 200
+    assert enroll(collector, request(new, secret)).status == 200
+    assert code(collector.report(old.next())) == (403, "revoked_key")
+    assert collector.report(new.next()).status == 200
+
+
+def test_an_unknown_contract_or_key_is_an_error_in_one_line(collector: Serving) -> None:
+    config = collector.directory / "config.toml"
+    arguments = ("invite", "nothing", "--side", "provider", "--node", "n", "--config", config)
+    failed = weighbridge(*arguments, check=False)
+    assert (failed.returncode, failed.stderr.strip()) == (
+        2,
+        "weighbridge: there is no contract nothing",
+    )
+    revoke = ("key", "revoke", "ffff", "--reason", "x", "--config", config)
+    assert "0 keys begin with" in weighbridge(*revoke, check=False).stderr
+
+
+def test_the_commands_work_while_no_collector_runs(tmp_path: Path) -> None:
+    agent = Agent("n1", gpus=1)
+    directory = make_store(tmp_path / "store", [agent])
+    set_config(directory, url=f'"{URL}"')
+    add_contract(directory, tmp_path)
+    config = directory / "config.toml"
+    line = weighbridge("invite", "lease", "--side", "lessee", "--node", "n2", "--config", config)
+    guest = Agent("n2")
+    weighbridge("key", "revoke", agent.signer.key_id, "--reason", "x", "--config", config)
+    with serving(directory) as server:
+        assert code(server.report(agent.next())) == (403, "revoked_key")
+        assert enroll(server, request(guest, opened(line.stdout)["secret"])).status == 200
+
+
+def test_an_invite_expires(tmp_path: Path) -> None:
+    directory = make_store(tmp_path / "store")
+    set_config(directory, url=f'"{URL}"')
+    add_contract(directory, tmp_path)
+    config = directory / "config.toml"
+    options = ("--side", "provider", "--node", "n", "--hours", "0", "--config", config)
+    assert "life_seconds" in weighbridge("invite", "lease", *options, check=False).stderr
+
+
+def test_no_secret_stands_in_the_log_or_in_messages(collector: Serving, invite: Invite) -> None:
+    secret = invite("secretive")
+    enroll(collector, request(Agent("secretive"), secret))
+    for file in collector.directory.rglob("*"):
+        if file.is_file():
+            assert secret.encode() not in file.read_bytes(), file
+    assert enrolled(Agent("x")).secret_hash is None
