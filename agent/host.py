@@ -19,9 +19,9 @@ Reader = Callable[[Path], Value]
 
 NVIDIA = "0x10de"
 _DISPLAY_CLASSES = ("0x0300", "0x0302")
-_CONTAINER = re.compile(r"(?:^|[-/.:])([0-9a-f]{64})(?:\.scope)?(?:/|$)")
+_CONTAINER = re.compile(r"(?:^|[-/.:])([0-9a-f]{64})(?:\.scope)?(?:/|$)", re.MULTILINE)
 _POD = re.compile(r"pod([0-9a-f]{8}[-_][0-9a-f_-]{27})")
-_LXC = re.compile(r"/lxc(?:\.payload)?[./]([^/]+)")
+_LXC = re.compile(r"/lxc(?:\.payload)?[./]([^/\n]+)")
 _FIRST_USER = 1000
 _COMM_LENGTH = 15
 
