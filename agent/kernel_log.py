@@ -109,7 +109,10 @@ def to_event(xid: KernelXid, known: Mapping[str, str]) -> Event:
 
 
 class KernelLog:
-    """Follows the kernel log and keeps what it finds until `take`. `state` remembers how far it came."""
+    """Follows the kernel log and keeps what it finds until `take`. `state` remembers how far it came.
+
+    The kernel stamps its lines by CLOCK_MONOTONIC, and by those stamps the place is kept.
+    """
 
     def __init__(self, kmsg: Path, state: Path, boot: str) -> None:
         self._kmsg, self._state, self._boot = kmsg, state, boot
@@ -123,7 +126,6 @@ class KernelLog:
         found = list(self._found)
         self._found.clear()
         if found:
-            self._seen_us = max(self._seen_us, found[-1].boottime_us)
             self._remember()
         return found
 
@@ -209,9 +211,13 @@ class KernelLog:
             self._consider(text, monotonic_us)
 
     def _consider(self, text: str, monotonic_us: int) -> None:
+        if monotonic_us <= self._seen_us:
+            return
         xid = parse_line(text, monotonic_us + suspended_us())
-        if xid is not None and xid.boottime_us > self._seen_us and not self._told_twice(xid):
-            self._found.append(xid)
+        if xid is not None:
+            self._seen_us = monotonic_us
+            if not self._told_twice(xid):
+                self._found.append(xid)
 
     def _told_twice(self, xid: KernelXid) -> bool:
         """The driver writes two lines when a GPU falls off the bus, one of them without an XID."""
@@ -226,13 +232,13 @@ class KernelLog:
         try:
             known = json.loads(self._state.read_text())
             if known["boot"] == self._boot:
-                return int(known["boottime_us"])
+                return int(known["monotonic_us"])
             return 0
         except (OSError, ValueError, KeyError, TypeError):
-            return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+            return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
     def _remember(self) -> None:
-        record = json.dumps({"boot": self._boot, "boottime_us": self._seen_us})
+        record = json.dumps({"boot": self._boot, "monotonic_us": self._seen_us})
         new = self._state.with_name(self._state.name + ".new")
         try:
             new.write_text(record)

@@ -137,7 +137,7 @@ class FakeKmsg:
 
 async def test_the_log_is_followed_and_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    state.write_text('{"boot": "boot-0", "boottime_us": 5}')
+    state.write_text('{"boot": "boot-0", "monotonic_us": 5}')
     kmsg = FakeKmsg(tmp_path / "kmsg")
     log = KernelLog(kmsg.path, state, BOOT)
     kmsg.say(record(1000, 31))
@@ -150,7 +150,7 @@ async def test_the_log_is_followed_and_a_restart_goes_on_where_it_was(tmp_path: 
 
 async def test_two_lines_about_one_fall_are_one_xid(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    state.write_text('{"boot": "boot-0", "boottime_us": 5}')
+    state.write_text('{"boot": "boot-0", "monotonic_us": 5}')
     kmsg = FakeKmsg(tmp_path / "kmsg")
     log = KernelLog(kmsg.path, state, BOOT)
     kmsg.say(record(1_000_000, 79))
