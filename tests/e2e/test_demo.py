@@ -1,0 +1,92 @@
+"""The main job, whole: every planted fault is found, and a fault that is not planted is not found."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from collector.demo.plan import FAULTS, Expected, Fault
+from collector.demo.verdicts import against_the_honest, compare
+
+WEIGHBRIDGE = Path(sys.executable).with_name("weighbridge")
+SECONDS = 28
+AT_ONCE = 3
+pytestmark = pytest.mark.slow
+
+
+def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The installed command, wide enough that no line is folded."""
+    command = [WEIGHBRIDGE, "demo", "--port", "0", "--seconds", str(SECONDS), *arguments]
+    environment = {**os.environ, "COLUMNS": "400"}
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=240, env=environment, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def runs() -> Mapping[str, subprocess.CompletedProcess[str]]:
+    """One run with every fault (named ""), and one without each."""
+    left_out = ["", *(fault.name for fault in FAULTS)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        done = pool.map(lambda name: demo(*(["--without", name] if name else [])), left_out)
+        return dict(zip(left_out, done, strict=True))
+
+
+def finds(output: str, expected: Expected) -> bool:
+    """Whether it says when it found this."""
+    subject = " ".join(part for part in (expected.contract, expected.node) if part)
+    device = r" (GPU|MIG)-\S+" if expected.device else ""
+    return bool(re.search(rf"found\s+{expected.code} on {subject}{device}: ", output))
+
+
+def test_every_planted_fault_is_named_when_it_is_planted_and_when_it_is_found(
+    runs: Mapping[str, subprocess.CompletedProcess[str]],
+) -> None:
+    whole = runs[""]
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    for fault in FAULTS:
+        assert not fault.scenario or re.search(rf"planted\s+{re.escape(fault.told)}", whole.stdout)
+        assert all(finds(whole.stdout, expected) for expected in fault.expected), fault.name
+    assert "nothing against the honest contract" in whole.stdout
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_that_is_left_out_is_not_found_and_all_others_are(
+    fault: Fault, runs: Mapping[str, subprocess.CompletedProcess[str]]
+) -> None:
+    run = runs[fault.name]
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert not any(finds(run.stdout, expected) for expected in fault.expected)
+    others = [other for other in FAULTS if other is not fault]
+    assert all(finds(run.stdout, expected) for other in others for expected in other.expected)
+
+
+def finding(contract: str, code: str, node: str, gpu: str = "") -> dict[str, str]:
+    return {
+        "contract": contract,
+        "code": code,
+        "node": node,
+        "gpu": gpu,
+        "verdict": "breached",
+        "observed": "",
+    }
+
+
+def test_a_finding_of_another_code_or_subject_or_verdict_is_not_the_one() -> None:
+    fault = next(fault for fault in FAULTS if fault.name == "power_cap")
+    event = {"planted": "power_cap", "node": "north-1", "device": "GPU-4"}
+    right = finding("K-NORTH", "power_capped", "north-1", "GPU-4")
+    assert compare([fault], [event], [right])[0].is_found
+    assert not compare([fault], [], [right])[0].is_found
+    for changed in ("contract", "code", "node", "gpu", "verdict"):
+        assert not compare([fault], [event], [{**right, changed: "another"}])[0].is_found
+
+
+def test_anything_against_the_honest_contract_counts() -> None:
+    late = finding("K-HONEST", "evidence_late", "honest-1")
+    assert against_the_honest([late, finding("K-NORTH", "node_silent", "north-4")]) == [late]
