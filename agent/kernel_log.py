@@ -118,7 +118,7 @@ class KernelLog:
         self._kmsg, self._state, self._boot = kmsg, state, boot
         self._found: deque[KernelXid] = deque(maxlen=1024)
         self._last_fall: dict[str, int] = {}
-        self._seen_us = self._recall()
+        self._seen_us = self._left_us = self._recall()
         self._remember()
 
     def take(self) -> list[KernelXid]:
@@ -142,6 +142,8 @@ class KernelLog:
             await asyncio.sleep(_RETRY_S)
 
     async def _read(self) -> None:
+        """From the beginning of what the log still holds; what was seen before is passed over."""
+        self._left_us = self._seen_us
         if os.access(self._kmsg, os.R_OK):
             await self._read_kmsg()
         else:
@@ -211,7 +213,7 @@ class KernelLog:
             self._consider(text, monotonic_us)
 
     def _consider(self, text: str, monotonic_us: int) -> None:
-        if monotonic_us <= self._seen_us:
+        if monotonic_us <= self._left_us:
             return
         xid = parse_line(text, monotonic_us + suspended_us())
         if xid is not None:
