@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from collector.access import viewer
 from collector.commits import Committer
 from collector.enrolment import Enrolment, parse_request
 from collector.ingest import Ingest, receipt
@@ -17,6 +18,7 @@ from collector.storage import EvidenceLog
 from weighbridge.evidence import consistency_proof, inclusion_proof
 
 MAX_ENTRIES = 1000
+MAX_ENTRIES_BYTES = 16 << 20
 MAX_INDEX = 2**53 - 1
 
 
@@ -91,16 +93,29 @@ class LogApi:
         return web.json_response(answer | {"log_key": self._log_key})
 
     async def entries(self, request: web.Request) -> web.Response:
-        """Exact envelopes, as text: only their very bytes hash to the leaf."""
+        """Exact envelopes, as text: only their very bytes hash to the leaf. They are of every tenant."""
+        if viewer(request).contracts is not None:
+            raise Problem("forbidden", "entries are of every contract; the token is for one")
         start = whole_number(request, "start", 0, 0, MAX_INDEX)
         limit = whole_number(request, "limit", 100, 1, MAX_ENTRIES)
-        leaves = await asyncio.to_thread(lambda: list(self._log.leaves(start, limit)))
+        leaves = await asyncio.to_thread(self._some, start, limit)
         return web.json_response(
             [
                 {"index": index, "envelope": leaf.decode()}
                 for index, leaf in enumerate(leaves, start)
             ]
         )
+
+    def _some(self, start: int, limit: int) -> list[bytes]:
+        """At most `limit` leaves, and at least one if there is one, but no more than fit in an answer."""
+        leaves = []
+        left = MAX_ENTRIES_BYTES
+        for leaf in self._log.leaves(start, limit):
+            left -= len(leaf)
+            if leaves and left < 0:
+                break
+            leaves.append(leaf)
+        return leaves
 
     async def proof(self, request: web.Request) -> web.Response:
         """`index` and `size` ask for inclusion, `from` and `to` for consistency; sizes default to the head's."""

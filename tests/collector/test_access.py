@@ -68,6 +68,14 @@ def test_a_token_reaches_what_its_role_reaches(
         assert server.get("/v1/ca").body.startswith(b"-----BEGIN CERTIFICATE-----")
 
 
+def test_a_party_reads_no_entries_for_they_are_of_every_tenant(closed: Path) -> None:
+    with serving(closed) as server:
+        party, auditor = ({"Authorization": f"Bearer {token}"} for token in ("p-token", "u-token"))
+        assert server.get("/v1/log/entries", **party).status == 403
+        assert server.get("/v1/log/entries", **auditor).status == 200
+        assert server.get("/v1/log/proof?from=1", **party).status == 200
+
+
 def test_on_loopback_reading_is_open_and_changing_is_not(server: Serving) -> None:
     assert server.get("/v1/log/head").status == 200
     assert server.get("/v1/keys").status == 403
