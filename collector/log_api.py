@@ -108,7 +108,7 @@ class LogApi:
 
     def _some(self, start: int, limit: int) -> list[bytes]:
         """At most `limit` leaves, and at least one if there is one, but no more than fit in an answer."""
-        leaves = []
+        leaves: list[bytes] = []
         left = MAX_ENTRIES_BYTES
         for leaf in self._log.leaves(start, limit):
             left -= len(leaf)
