@@ -87,6 +87,11 @@ class NvmlSource:
         self._renewed_us = 0
         self._paused = False
 
+    @property
+    def pid(self) -> int | None:
+        """The process id of the child, None while there is none."""
+        return None if self._child is None else self._child.pid
+
     async def identify(self) -> Identity:
         """Enumerate again. While nobody answers, what was known before, with states that say so."""
         async with self._lock:
@@ -120,6 +125,10 @@ class NvmlSource:
         answer = await self._ask(Kind.PROCESSES)
         if isinstance(answer, Reason):
             return answer
+        if self._absence is not None:
+            return self._absence
+        if self._known.devices and not self._listed:
+            return Reason.GPU_IS_LOST
         hidden = [reason(status) for status in answer["failed"].values()]
         unseen = [why for why in hidden if why not in (Reason.GPU_IS_LOST, Reason.NOT_SUPPORTED)]
         if unseen or (hidden and len(hidden) == len(self._listed)):

@@ -47,8 +47,8 @@ class Kind(IntEnum):
 
 
 def status_of(code: int) -> int:
-    """An NVML return code as the byte that travels: codes above 239 (999 is "unknown") become OTHER."""
-    return code if 0 <= code < UNDECODABLE else OTHER
+    """An NVML return code, or a status of our own, as the byte that travels: 999 ("unknown") becomes OTHER."""
+    return code if 0 <= code < OTHER else OTHER
 
 
 @cache

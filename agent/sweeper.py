@@ -18,6 +18,7 @@ from agent.frames import (
     GPU_IS_LOST,
     NOT_SUPPORTED,
     OK,
+    OTHER,
     OUT_OF_RANGE,
     QUARANTINED,
     RESET_REQUIRED,

@@ -13,7 +13,7 @@ from tests.agent.fake_nvml.fixture import FakeDriver, build
 MakeDriver = Callable[..., FakeDriver]
 MakeSource = Callable[..., NvmlSource]
 
-QUICK = Patience(call=0.5, open=5, whole=10, death=5, renew=0.2, quarantine=3600)
+QUICK = Patience(call=0.5, open=3, whole=10, death=5, renew=0.2, quarantine=3600)
 
 
 def boottime_us() -> int:
@@ -24,8 +24,8 @@ def boottime_us() -> int:
 async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
     """Wait for a condition, and no longer than that."""
     async with asyncio.timeout(seconds):
-        while not await holds():
-            await asyncio.sleep(0.005)  # noqa: ASYNC110 (what is awaited happens in another process)
+        while not await holds():  # noqa: ASYNC110 (what is awaited happens in another process)
+            await asyncio.sleep(0.005)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,367 @@
+"""The child that holds NVML may hang, crash, be stuck or find no driver: the parent goes on, and says what happened."""
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.child import NvmlSource, Patience
+from tests.agent.conftest import MakeDriver, MakeSource, eventually
+from tests.agent.fake_nvml.fixture import FakeDriver, uuid
+from weighbridge.readings import Tier
+from weighbridge.wire import DeviceState, Event, EventKind, Reason
+
+POWER = "power_draw_milliwatts"
+CLOCK = "sm_clock_megahertz"
+
+
+async def sweep_until(source: NvmlSource, name: str, expected: list[Any]) -> list[Event]:
+    """Sweep until a reading is as expected. Returns what happened meanwhile."""
+    events: list[Event] = []
+
+    async def as_expected() -> bool:
+        values = (await source.sweep(Tier.FAST)).readings[name]
+        events.extend(source.events())
+        return values == expected
+
+    await eventually(as_expected)
+    return events
+
+
+def kinds(events: Sequence[Event]) -> list[EventKind]:
+    return [event.kind for event in events]
+
+
+async def test_a_call_that_hangs_is_quarantined_on_its_gpu_and_all_else_is_read(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    source = make_source(driver)
+    await source.identify()
+    driver.play_node(2, "hang 1 nvmlDeviceGetPowerUsage")
+    events = await sweep_until(source, POWER, [Reason.QUARANTINED, 69800])
+    assert kinds(events) == [EventKind.CALL_QUARANTINED, EventKind.NVML_RESTARTED]
+    assert events[0].device == uuid(1)
+    assert "nvmlDeviceGetPowerUsage" in events[0].detail
+    sweep = await source.sweep(Tier.FAST)
+    assert sweep.readings[CLOCK] == [1965, 1965]
+    assert sweep.readings[POWER] == [Reason.QUARANTINED, 69800]
+    assert source.events() == []
+    assert [device.state for device in (await source.identify()).devices] == [DeviceState.OK] * 2
+
+
+@pytest.mark.slow
+async def test_a_gpu_that_hangs_everywhere_is_left_alone_after_three_calls(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    calls = ("PowerUsage", "UtilizationRates", "EnforcedPowerLimit", "FieldValues", "TemperatureV")
+    source = make_source(driver)
+    await source.identify()
+    driver.play_node(2, *(f"hang 1 nvmlDeviceGet{call}" for call in calls))
+    events = await sweep_until(source, CLOCK, [Reason.QUARANTINED, 1965])
+    assert kinds(events).count(EventKind.CALL_QUARANTINED) == 3
+    identity = await source.identify()
+    assert [device.state for device in identity.devices] == [DeviceState.UNREADABLE, DeviceState.OK]
+
+
+async def test_the_quarantine_ends_and_a_call_that_answers_again_is_read(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    short = Patience(call=0.5, open=5, whole=10, death=5, renew=0.2, quarantine=0.3)
+    source = make_source(driver, patience=short)
+    await source.identify()
+    driver.play_node(2, "hang 1 nvmlDeviceGetPowerUsage")
+    await sweep_until(source, POWER, [Reason.QUARANTINED, 69800])
+    driver.play_node(2)
+    await sweep_until(source, POWER, [69800, 69800])
+
+
+@pytest.mark.slow
+async def test_a_slow_driver_is_no_hanging_one(driver: FakeDriver, make_source: MakeSource) -> None:
+    driver.play_node(2, "delay 20000")
+    source = make_source(driver, patience=Patience(call=0.3, open=5, whole=30, renew=60))
+    assert (await source.sweep(Tier.FAST)).readings[POWER] == [69800, 69800]
+    assert source.events() == []
+
+
+@pytest.mark.parametrize(("how", "number"), [("abort", signal.SIGABRT), ("segv", signal.SIGSEGV)])
+async def test_a_crash_in_the_library_is_told_and_its_call_not_repeated(
+    driver: FakeDriver, make_source: MakeSource, how: str, number: signal.Signals
+) -> None:
+    source = make_source(driver)
+    await source.identify()
+    driver.play_node(2, f"crash 1 nvmlDeviceGetPowerUsage {how}")
+    events = await sweep_until(source, POWER, [Reason.QUARANTINED, 69800])
+    crashed = events[0]
+    assert (crashed.kind, crashed.device) == (EventKind.NVML_CRASHED, uuid(1))
+    assert f"signal {number.value}" in crashed.detail
+    assert "nvmlDeviceGetPowerUsage" in crashed.detail
+
+
+async def test_a_child_killed_from_outside_is_replaced(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    source = make_source(driver)
+    await source.identify()
+    os.kill(source.pid or 0, signal.SIGKILL)
+    events: list[Event] = []
+
+    async def restarted() -> bool:
+        sweep = await source.sweep(Tier.FAST)
+        events.extend(source.events())
+        return EventKind.NVML_RESTARTED in kinds(events) and sweep.readings[POWER] == [69800, 69800]
+
+    await eventually(restarted)
+    assert kinds(events) == [EventKind.NVML_CRASHED, EventKind.NVML_RESTARTED]
+
+
+async def test_a_stopped_child_is_killed_and_replaced(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    source = make_source(driver)
+    await source.identify()
+    os.kill(source.pid or 0, signal.SIGSTOP)
+    assert (await source.sweep(Tier.FAST)).readings[POWER] == [69800, 69800]
+    assert kinds(source.events()) == [EventKind.NVML_RESTARTED]
+
+
+async def test_a_child_that_cannot_be_killed_is_told_by_its_call_and_one_more_is_started_at_most(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    spared: list[int] = []
+    patience = Patience(call=0.3, open=5, whole=10, death=0.2, renew=60)
+    source = make_source(driver, patience=patience, kill=lambda pid, _: spared.append(pid))
+    await source.identify()
+    try:
+        driver.play_node(2, "hang 1 nvmlDeviceGetPowerUsage")
+        events = await sweep_until(source, POWER, [Reason.QUARANTINED, 69800])
+        stalled = events[0]
+        assert (stalled.kind, stalled.device) == (EventKind.NVML_STALLED, uuid(1))
+        assert "nvmlDeviceGetPowerUsage" in stalled.detail
+        driver.play_node(2, "hang 0 nvmlDeviceGetEnforcedPowerLimit")
+        events = await sweep_until(source, POWER, [Reason.TIMEOUT, Reason.TIMEOUT])
+        assert EventKind.NVML_STALLED in kinds(events)
+        assert len(set(spared)) == 2
+        await source.sweep(Tier.FAST)
+        assert len(set(spared)) == 2
+        assert source.pid is None
+    finally:
+        for pid in set(spared):
+            os.kill(pid, signal.SIGKILL)
+    driver.play_node(2)
+    await sweep_until(source, CLOCK, [1965, 1965])
+
+
+async def test_a_gpu_that_is_lost_keeps_its_place_and_comes_back(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    source = make_source(driver)
+    before = await source.identify()
+    driver.play_node(2, "lost 1")
+    events = await sweep_until(source, POWER, [Reason.GPU_IS_LOST, 69800])
+    assert [(event.kind, event.device) for event in events] == [(EventKind.DEVICE_LOST, uuid(1))]
+    sweep = await source.sweep(Tier.FAST)
+    assert list(sweep.devices) == [device.uuid for device in before.devices]
+    assert {row[0] for row in sweep.readings.values()} == {Reason.GPU_IS_LOST}
+    lost, other = (await source.identify()).devices
+    assert (lost.state, other.state) == (DeviceState.LOST, DeviceState.OK)
+    assert lost.identity == before.devices[0].identity
+    driver.play_node(2)
+    events = await sweep_until(source, POWER, [69800, 69800])
+    assert [(event.kind, event.device) for event in events] == [
+        (EventKind.DEVICE_RETURNED, uuid(1))
+    ]
+
+
+async def test_one_call_that_says_lost_loses_every_reading_of_the_gpu(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    driver.play_node(2, "code 1 nvmlDeviceGetEnforcedPowerLimit 16")
+    sweep = await make_source(driver).sweep(Tier.FAST)
+    assert {row[0] for row in sweep.readings.values()} == {Reason.RESET_REQUIRED}
+    assert sweep.readings[POWER][1] == 69800
+
+
+async def test_a_gpu_that_is_not_enumerated_any_more_is_lost(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    source = make_source(driver)
+    await source.identify()
+    driver.play_node(2, "count 1")
+    events: list[Event] = []
+
+    async def told() -> bool:
+        await source.identify()
+        events.extend(source.events())
+        return bool(events)
+
+    await eventually(told)
+    assert [(event.kind, event.device) for event in events] == [(EventKind.DEVICE_LOST, uuid(1))]
+    sweep = await source.sweep(Tier.FAST)
+    lost = list(sweep.devices).index(uuid(1))
+    assert {row[lost] for row in sweep.readings.values()} == {Reason.GPU_IS_LOST}
+
+
+async def test_a_slice_that_is_taken_away_is_gone_and_not_lost(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    cut = ("set 1 nvmlDeviceGetMigMode.0 1", "mig 1 MIG-a 7 0 1000")
+    driver.play_node(2, *cut)
+    source = make_source(driver)
+    assert len((await source.identify()).devices) == 3
+    driver.play_node(2)
+
+    async def gone() -> bool:
+        return len((await source.identify()).devices) == 2
+
+    await eventually(gone)
+    assert {event.kind for event in source.events()} == {EventKind.IDENTITY_CHANGED}
+
+
+async def test_without_a_library_the_agent_lives_and_says_why(
+    driver: FakeDriver, make_source: MakeSource, tmp_path: Path
+) -> None:
+    empty = FakeDriver(tmp_path, driver.scenario)
+    source = make_source(empty)
+    identity = await source.identify()
+    assert identity.devices == []
+    assert identity.driver.unavailable["driver_version"] is Reason.DRIVER_NOT_LOADED
+    assert identity.driver.unavailable["nvml_library_path"] is Reason.NOT_FOUND
+    assert (await source.sweep(Tier.FAST)).devices == []
+    assert await source.processes() is Reason.DRIVER_NOT_LOADED
+    assert source.events() == []
+
+
+async def test_a_library_that_appears_is_found_without_hands(
+    driver: FakeDriver, make_source: MakeSource, tmp_path: Path
+) -> None:
+    place = tmp_path / "installed"
+    place.mkdir()
+    source = make_source(FakeDriver(place, driver.scenario))
+    assert (await source.identify()).devices == []
+    (place / "libnvidia-ml.so.1").symlink_to(driver.directory / "libnvidia-ml.so.1")
+    await found(source, 2)
+    assert (await source.sweep(Tier.FAST)).readings[POWER] == [69800, 69800]
+
+
+@pytest.mark.parametrize("code", [1, 9, 18])
+async def test_a_driver_unloaded_and_loaded_again_is_cured_by_a_new_child(
+    driver: FakeDriver, make_source: MakeSource, code: int
+) -> None:
+    source = make_source(driver)
+    before = await source.identify()
+    driver.play_node(2, f"init {code}", f"code * nvmlDeviceGetCount_v2 {code}", *refusing(code))
+    await sweep_until(source, CLOCK, [Reason.DRIVER_NOT_LOADED] * 2)
+    while_away = await source.identify()
+    assert [device.uuid for device in while_away.devices] == [
+        device.uuid for device in before.devices
+    ]
+    assert DeviceState.OK not in {device.state for device in while_away.devices}
+    driver.play_node(2)
+    await sweep_until(source, CLOCK, [1965, 1965])
+    assert (await source.identify()).devices == before.devices
+
+
+async def test_a_driver_upgraded_under_the_agent_is_an_event(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    source = make_source(driver)
+    await source.identify()
+    driver.play_node(2, "driver 590.48.01", *refusing(18))
+    await sweep_until(source, CLOCK, [Reason.DRIVER_NOT_LOADED] * 2)
+    driver.play_node(2, "driver 590.48.01")
+    events = await sweep_until(source, CLOCK, [1965, 1965])
+    await source.identify()
+    events += source.events()
+    changed = [event for event in events if event.kind is EventKind.DRIVER_CHANGED]
+    assert [event.detail for event in changed] == ["driver_version: 580.54.15 -> 590.48.01"]
+
+
+async def test_an_init_that_hangs_leaves_the_agent_alive_and_is_tried_again(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    driver.play_node(2, "hang * nvmlInitWithFlags")
+    patience = Patience(call=0.3, open=0.8, whole=10, death=5, renew=0.2)
+    source = make_source(driver, patience=patience)
+    identity = await source.identify()
+    assert identity.devices == []
+    assert identity.driver.unavailable["driver_version"] is Reason.QUARANTINED
+    assert EventKind.CALL_QUARANTINED in kinds(source.events())
+    driver.play_node(2)
+    await found(source, 2)
+
+
+async def test_a_worker_that_cannot_start_is_not_tried_without_end(
+    make_source: MakeSource, driver: FakeDriver
+) -> None:
+    source = make_source(driver, command=("/bin/false",), patience=Patience(renew=3600))
+    for _ in range(5):
+        assert (await source.identify()).devices == []
+    assert kinds(source.events()).count(EventKind.NVML_CRASHED) == 4
+
+
+@pytest.mark.slow
+async def test_an_event_set_that_fails_is_made_anew(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    driver.play_node(2, "code * nvmlEventSetWait_v2 999")
+    source = make_source(driver)
+    await source.identify()
+    driver.play_node(2, "xid 0 48")
+    events: list[Event] = []
+
+    async def told() -> bool:
+        events.extend(source.events())
+        return bool(events)
+
+    await eventually(told)
+    assert [(event.kind, event.code) for event in events] == [(EventKind.XID, 48)]
+
+
+async def test_pausing_lets_go_of_the_driver(driver: FakeDriver, make_source: MakeSource) -> None:
+    source = make_source(driver)
+    await source.identify()
+    child = source.pid
+    assert child is not None
+    await source.pause()
+    assert not alive(child)
+    assert source.pid is None
+    await source.resume()
+    assert (await source.sweep(Tier.FAST)).readings[POWER] == [69800, 69800]
+    assert source.pid != child
+
+
+async def test_closing_leaves_no_process_behind(
+    make_driver: MakeDriver, make_source: MakeSource
+) -> None:
+    source = make_source(make_driver())
+    await source.identify()
+    child = source.pid
+    await source.close()
+    assert not alive(child)
+
+
+def alive(pid: int | None) -> bool:
+    """Whether there is a process of that id."""
+    return Path(f"/proc/{pid}").exists()
+
+
+def refusing(code: int) -> list[str]:
+    """Every call of the fast tier fails as it does when the driver is gone."""
+    calls = (
+        "MemoryInfo_v2 UtilizationRates ClockInfo TemperatureV PowerUsage EnforcedPowerLimit FieldValues "
+        "CurrentClocksEventReasons CurrPcieLinkGeneration CurrPcieLinkWidth"
+    )
+    return [f"code * nvmlDeviceGet{call} {code}" for call in calls.split()]
+
+
+async def found(source: NvmlSource, count: int) -> None:
+    """Wait until so many devices are there and well."""
+
+    async def there() -> bool:
+        devices = (await source.identify()).devices
+        return [device.state for device in devices] == [DeviceState.OK] * count
+
+    await eventually(there)
