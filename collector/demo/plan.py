@@ -62,9 +62,9 @@ FAULTS = (
     ),
     Fault(
         "power_cap",
-        "north-1, GPU 4: power limit lowered to 350 W",
-        (Expected("K-NORTH", "power_capped", "north-1", device=True),),
-        _on("north-1", kind="power_cap", gpus=[4], limit_milliwatts=350_000, after_seconds=4),
+        "north-2, GPU 6: power limit lowered to 350 W",
+        (Expected("K-NORTH", "power_capped", "north-2", device=True),),
+        _on("north-2", kind="power_cap", gpus=[6], limit_milliwatts=350_000, after_seconds=4),
     ),
     Fault(
         "fall_off_bus",

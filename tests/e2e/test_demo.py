@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The installed command, wide enough that no line is folded."""
-    command = [WEIGHBRIDGE, "demo", "--port", "0", "--seconds", str(SECONDS), *arguments]
+    command = [str(WEIGHBRIDGE), "demo", "--port", "0", "--seconds", str(SECONDS), *arguments]
     environment = {**os.environ, "COLUMNS": "400"}
     return subprocess.run(
         command, capture_output=True, text=True, timeout=240, env=environment, check=False
@@ -79,8 +79,8 @@ def finding(contract: str, code: str, node: str, gpu: str = "") -> dict[str, str
 
 def test_a_finding_of_another_code_or_subject_or_verdict_is_not_the_one() -> None:
     fault = next(fault for fault in FAULTS if fault.name == "power_cap")
-    event = {"planted": "power_cap", "node": "north-1", "device": "GPU-4"}
-    right = finding("K-NORTH", "power_capped", "north-1", "GPU-4")
+    event = {"planted": "power_cap", "node": "north-2", "device": "GPU-6"}
+    right = finding("K-NORTH", "power_capped", "north-2", "GPU-6")
     assert compare([fault], [event], [right])[0].is_found
     assert not compare([fault], [], [right])[0].is_found
     for changed in ("contract", "code", "node", "gpu", "verdict"):
