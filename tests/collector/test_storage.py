@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from collector.storage import (
     Indexed,
     StorageError,
     Store,
+    StoreFull,
     StoreInfo,
     StoreInUse,
     WrongVersion,
@@ -178,6 +181,67 @@ def test_a_torn_tail_is_cut_and_reported(
     store.close()
     store = open_embedded(directory)
     assert list(store.log.leaves(3, 9)) == [tick(3)]
+    store.close()
+
+
+def test_a_tree_of_zeros_after_a_power_cut_is_no_word_that_a_row_was_acknowledged(
+    directory: Path,
+) -> None:
+    store = open_embedded(directory)
+    store.log.append([tick(0)])
+    store.close()
+    with segment_files(directory)[-1].open("ab") as file:
+        file.write(bytes(100))
+    with (directory / "evidence" / "tree").open("ab") as file:
+        file.write(bytes(4096))
+    store = open_embedded(directory)
+    assert list(store.log.leaves(0, 9)) == [tick(0)]
+    assert store.log.root() == recursive_root([tick(0)])
+    store.close()
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, unlimited[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+
+
+def fill(store: Store, written: list[bytes]) -> None:
+    """Append until it raises; what was appended is in `written`."""
+    for number in range(20):
+        store.log.append([tick(number)])
+        written.append(tick(number))
+
+
+def written_bytes(directory: Path) -> int:
+    """Of rows, without the headers of segments."""
+    return sum(file.stat().st_size - 16 for file in segment_files(directory))
+
+
+@pytest.mark.parametrize(
+    ("segment_bytes", "limit"), [(1 << 20, 1000), (64, 400)], ids=["of a segment", "of the tree"]
+)
+def test_an_append_that_finds_no_room_keeps_nothing(
+    directory: Path, segment_bytes: int, limit: int
+) -> None:
+    store = open_embedded(directory, segment_bytes)
+    written: list[bytes] = []
+    with files_of_at_most(limit), pytest.raises(StoreFull, match="File too large"):
+        fill(store, written)
+    size = written_bytes(directory)
+    assert size == sum(8 + len(leaf) for leaf in written)
+    assert 0 < store.log.size == len(written)
+    assert store.log.root() == recursive_root(written)
+    more = [tick(number) for number in range(100, 103)]
+    store.log.append(more)
+    store.close()
+    store = open_embedded(directory, segment_bytes)
+    assert list(store.log.leaves(0, 99)) == written + more
+    assert store.log.root() == recursive_root(written + more)
     store.close()
 
 
