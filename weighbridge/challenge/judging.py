@@ -42,13 +42,6 @@ _DECLINED = {
     "unsupported": Reason.UNSUPPORTED,
     "interrupted": Reason.INTERRUPTED,
 }
-_OF_TIME = (
-    Reason.LATE,
-    Reason.TOO_SLOW,
-    Reason.TOO_LITTLE_MEMORY,
-    Reason.MEMORY_TOO_SLOW,
-    Reason.PEER_TOO_SLOW,
-)
 _MILLISECOND = 1_000_000
 _VECTOR_PRIME = (1 << 31) - 1
 
@@ -192,12 +185,13 @@ def _gpu_result(
     shortfall = _shortfall(transcript, measure)
     if shortfall is None:
         return GpuResult(gpu, Verdict.MET, None, len(mine), 0, measure)
-    if stall and shortfall in _OF_TIME:
+    if stall:
         return GpuResult(gpu, Verdict.VOID, Reason.STALLED, len(mine), 0, measure)
     return GpuResult(gpu, Verdict.FAILED, shortfall, len(mine), 0, measure)
 
 
 def _shortfall(transcript: Transcript, measure: Measure) -> Reason | None:
+    """What right answers fall short of: always a matter of the verifier's time."""
     policy = transcript.policy
     deadline = policy.deadline_ms * _MILLISECOND
     if any(record.elapsed_ns > deadline for record in transcript.phases):

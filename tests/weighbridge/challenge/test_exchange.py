@@ -152,6 +152,16 @@ def test_nobody_declines_once_the_samples_are_known(bench: Any) -> None:
     assert result.verdict is Verdict.FAILED
 
 
+def test_a_recorded_decline_after_every_commitment_excuses_nothing(bench: Any) -> None:
+    _, challenger = bench.run(bench.plan(bench.policy()))
+    decline = bench.signer.seal(
+        PAYLOAD_TYPE, encode_message(Decline("challenge-0", "busy"))
+    ).decode()
+    record = replace(challenger.transcript(), openings=None, decline=decline)
+    result = verify_transcript(record.encode())
+    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.NO_ANSWER)
+
+
 def stalled(bench: Any, seed: Any = 0, earlier: Any = ()) -> Any:
     """A verifier that keeps a finished answer waiting for ten seconds."""
     policy = bench.policy(required_flops_per_second=10**8, stall_allowance_ms=500)
