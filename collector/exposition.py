@@ -113,6 +113,8 @@ class Exposition:
         families.add(metrics.TICK, (), self._fleet.now_us / 1e6)
         async for contract in _sliced(self._fleet.contracts):
             await self._contract(families, contract)
+        async for labels in _sliced(dict.fromkeys(map(_finding, self._fleet.findings()))):
+            families.add(metrics.FINDING_ACTIVE, labels, 1)
         async for node in _sliced(self._fleet.nodes.values()):
             _node(families, node)
         return families.text() + generate_latest(self._registry).decode()
@@ -148,8 +150,6 @@ class Exposition:
                 families.add(metrics.CONTRACT_SECONDS, (contract, name, state), value)
         async for node in _sliced(fleet.claims(contract)):
             families.add(metrics.CONTRACT_NODE_INFO, (contract, node), 1)
-        async for labels in _sliced(dict.fromkeys(map(_finding, fleet.findings(contract)))):
-            families.add(metrics.FINDING_ACTIVE, labels, 1)
 
 
 def _by_node(keys: Iterable[Key]) -> dict[str, list[Key]]:

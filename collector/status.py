@@ -28,8 +28,19 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return min(verdicts, key=WORST_FIRST.index, default=Verdict.MET)
 
 
-def finding(row: Finding) -> Json:
+NAMES_OTHERS = frozenset({"duplicate_device"})
+"""Findings whose observation names the nodes and contracts of others."""
+
+
+def findings(fleet: Fleet, viewer: Viewer) -> list[Finding]:
+    """All open findings that a viewer may see; those of nodes under no contract only for who sees all."""
+    whole = viewer.contracts is None
+    return [row for row in fleet.findings() if whole or viewer.sees(row.contract)]
+
+
+def finding(row: Finding, viewer: Viewer) -> Json:
     """Names as in the log, `gpu` for the device's UUID; both subjects empty where it is about the contract."""
+    hidden = viewer.contracts is not None and row.code in NAMES_OTHERS
     return {
         "contract": row.contract,
         "node": row.node,
@@ -39,7 +50,7 @@ def finding(row: Finding) -> Json:
         "verdict": row.verdict.value,
         "level": row.level,
         "expected": row.expected,
-        "observed": row.observed,
+        "observed": "held in another place too" if hidden else row.observed,
         "answerable": row.answerable,
         "since_us": row.since_us,
         "until_us": row.until_us,
@@ -241,10 +252,14 @@ def visible_node(fleet: Fleet, viewer: Viewer, name: str) -> Json | None:
     uuids = set().union(*contracts.values())
     if viewer.contracts is None and state is not None:
         uuids |= state.view.devices.keys()
-    found = [row for owner in contracts for row in fleet.findings(owner) if row.node == name]
+    found = [
+        row
+        for row in findings(fleet, viewer)
+        if row.node == name and (row.contract in contracts or not row.contract)
+    ]
     return _node_line(state, name) | {
         "contracts": list(contracts),
-        "findings": [finding(row) for row in worst_first(found)],
+        "findings": [finding(row, viewer) for row in worst_first(found)],
         "gpus": [gpu(state, uuid) | last_shown(state, uuid) for uuid in _in_order(state, uuids)],
     }
 

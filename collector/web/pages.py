@@ -14,7 +14,7 @@ from collector import status
 from collector.access import viewer
 from collector.driver import Fleet
 from collector.problems import Problem
-from collector.routes import Access, Page, Route, page
+from collector.routes import Access, Page, Route, Viewer, page
 from collector.spelling import percent, span, utc
 from collector.storage import Ledger, StoreInfo
 from collector.web import timeline
@@ -79,27 +79,27 @@ class Pages:
         everything = [status.contract(self._fleet, name) for name in names]
         by_rank = {_rank(row): row for row in everything}
         part = page(request, sorted(by_rank), CONTRACTS_SHOWN)
-        found = status.worst_first(row for name in names for row in self._fleet.findings(name))
+        found = status.worst_first(status.findings(self._fleet, mine))
         return self._render(
             "index.html",
             total=_total(everything),
-            contracts=[self._card(by_rank[rank]) for rank in part.items],
+            contracts=[self._card(by_rank[rank], mine) for rank in part.items],
             next=_next(part),
-            found=[status.finding(row) for row in found[:FINDINGS_SHOWN]],
+            found=[status.finding(row, mine) for row in found[:FINDINGS_SHOWN]],
             shown=min(len(found), FINDINGS_SHOWN),
             open=len(found),
         )
 
-    def _card(self, row: status.Json) -> status.Json:
+    def _card(self, row: status.Json, mine: Viewer) -> status.Json:
         found = status.worst_first(self._fleet.findings(row["contract"]))
         return row | {
-            "worst": status.finding(found[0]) if found else None,
+            "worst": status.finding(found[0], mine) if found else None,
             "open": len(found),
         }
 
     async def contract(self, request: web.Request) -> web.Response:
-        name = request.match_info["contract"]
-        if name not in self._fleet.contracts or not viewer(request).sees(name):
+        name, mine = request.match_info["contract"], viewer(request)
+        if name not in self._fleet.contracts or not mine.sees(name):
             raise Problem("not_found", "no such contract")
         part = page(request, sorted(self._fleet.claims(name)), NODES_SHOWN)
         nodes = [status.claimed_node(self._fleet, name, node) for node in part.items]
@@ -113,7 +113,7 @@ class Pages:
             "contract.html",
             contract=status.contract(self._fleet, name),
             max_gap_us=self._fleet.contracts[name].sampling.max_gap_us,
-            found=[status.finding(row) for row in found[:FINDINGS_SHOWN]],
+            found=[status.finding(row, mine) for row in found[:FINDINGS_SHOWN]],
             shown=min(len(found), FINDINGS_SHOWN),
             open=len(found),
             nodes=nodes,

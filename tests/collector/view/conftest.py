@@ -16,7 +16,7 @@ from collector.app import problems
 from collector.driver import Counts
 from collector.exposition import Exposition
 from collector.routes import described
-from collector.storage import StoreInfo
+from collector.storage import FindingPage, StoreInfo
 from collector.web.pages import Pages
 from weighbridge.checks import Severity, Verdict
 from weighbridge.contract import Contract, load
@@ -124,6 +124,7 @@ class ScriptedFleet:
     nodes: dict[str, NodeState] = field(default_factory=dict)
     claimed: dict[str, dict[str, frozenset[str] | None]] = field(default_factory=dict)
     found: list[Finding] = field(default_factory=list)
+    late: list[Finding] = field(default_factory=list)
     counted: dict[str, Counts] = field(default_factory=dict)
     bounds: dict[str, tuple[Fraction, Fraction]] = field(default_factory=dict)
     spent: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -134,6 +135,9 @@ class ScriptedFleet:
 
     def findings(self, contract: str | None = None) -> Sequence[Finding]:
         return [row for row in self.found if contract in (None, row.contract)]
+
+    def unwritten(self, contract: str) -> Sequence[Finding]:
+        return [row for row in self.late if row.contract == contract]
 
     def counts(self, contract: str) -> Counts:
         return self.counted[contract]
@@ -163,6 +167,20 @@ class ScriptedLedger:
     """`collector.storage.Ledger`, as far as pages read it."""
 
     written: list[Row] = field(default_factory=list)
+    told: list[Finding] = field(default_factory=list)
+
+    def findings(
+        self,
+        contract: str | None = None,
+        open_only: bool = False,
+        after: int | None = None,
+        limit: int = 100,
+    ) -> FindingPage:
+        assert not open_only
+        mine = [row for row in self.told if row.contract == contract]
+        start = after or 0
+        rest = start + limit if start + limit < len(mine) else None
+        return FindingPage(mine[start : start + limit], rest)
 
     def rows(
         self,

@@ -1,5 +1,6 @@
 """The JSON: what is there, who sees it, how it is paged and refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,6 +48,7 @@ async def test_a_contract_shows_delivered_against_contracted(client: Client) -> 
         ("199/200", "1", 6, "met"),
         ("1/2", "1", 6, "unknown"),
         ("1/2", "994/1000", 6, "breached"),
+        ("1/2", "199/200", 6, "unknown"),
         ("1", "1", 5, "unknown"),
     ],
 )
@@ -93,6 +95,11 @@ async def test_a_list_is_paged_without_loss_or_repetition(client: Client, fleet:
     assert seen == sorted(seen) == ["a1", "a2", *(f"b{number}" for number in range(7))]
 
 
+async def test_a_page_that_ends_the_list_leads_nowhere(client: Client) -> None:
+    page = await got(client, "/v1/nodes?limit=2")
+    assert ([item["node"] for item in page["items"]], page["after"]) == (["a1", "a2"], None)
+
+
 @pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "1" * 5000, "٣", ""])
 async def test_a_limit_that_is_none_is_refused(client: Client, limit: str) -> None:
     assert await refused(client, f"/v1/contracts?limit={limit}") == (400, "malformed")
@@ -105,6 +112,21 @@ async def test_findings_say_expected_observed_since_and_answerable(client: Clien
     assert (lost["node"], lost["gpu"], lost["answerable"]) == ("a1", "GPU-2", "provider")
     assert lost["since_us"] == NOW_US - 3_600_000_000
     assert len(found) == 3
+
+
+async def test_findings_that_closed_are_told_too_and_the_newest_word_comes_last(
+    client: Client, fleet: Any, ledger: Any
+) -> None:
+    lost = fleet.found[0]
+    ledger.told = [replace(lost, until_us=NOW_US - place) for place in range(5)]
+    fleet.late = [replace(lost, observed="the newest word")]
+    path, seen, after = "/v1/contracts/alpha/history?limit=2", [], "0"
+    while after is not None:
+        page = await got(client, f"{path}&after={after}")
+        seen += page["items"]
+        after = page["after"]
+    assert [row["until_us"] for row in seen] == [*(NOW_US - place for place in range(5)), None]
+    assert seen[-1]["observed"] == "the newest word"
 
 
 async def test_a_timeline_is_cut_by_window_node_and_page(client: Client) -> None:
@@ -178,6 +200,29 @@ async def test_lists_and_shared_nodes_show_a_tenant_their_part_alone(
     for path in ("/", "/nodes/a1"):
         async with client.get(path, headers=bearing("betas")) as response:
             assert "alpha" not in await response.text()
+
+
+async def test_who_else_holds_a_gpu_is_not_for_a_tenant(client: Client, fleet: Any) -> None:
+    twice = replace(fleet.found[0], code="duplicate_device", observed="held by beta on b7")
+    fleet.found = [twice]
+    for path in ("/v1/contracts/alpha/findings", "/v1/nodes/a1", "/", "/contracts/alpha"):
+        for token, told in (("alphas", False), ("root", True)):
+            async with client.get(path, headers=bearing(token)) as response:
+                text = await response.text()
+            assert "duplicate" in text
+            assert ("b7" in text) is told
+
+
+async def test_what_is_found_on_a_node_under_no_contract_is_for_who_sees_all(
+    client: Client, fleet: Any
+) -> None:
+    fleet.found = [replace(fleet.found[0], contract="", code="clock_stepped")]
+    for path in ("/v1/nodes/a1", "/"):
+        for token, told in (("alphas", False), ("root", True)):
+            async with client.get(path, headers=bearing(token)) as response:
+                assert ("stepped" in await response.text()) is told
+    async with client.get("/metrics") as response:
+        assert 'check="clock_stepped"' in await response.text()
 
 
 async def test_metrics_are_for_operations_and_contracts_are_not(client: Client) -> None:

@@ -171,6 +171,17 @@ async def test_a_gpu_stays_on_its_shard_and_every_gpu_is_on_one(
     assert len(after) == len(before) - 3 + 9
 
 
+async def test_the_room_of_gpus_that_left_is_used_again(pages: Exposition, fleet: Any) -> None:
+    crowd(fleet, 3 * GPUS_PER_SHARD)
+    before = await pages.paths()
+    for number in range(3):
+        gone = sorted(fleet.claimed["beta"]["b1"])[:50]
+        fresh = {f"GPU-fresh-{number}-{place}" for place in range(50)}
+        fleet.claimed["beta"]["b1"] = (fleet.claimed["beta"]["b1"] - set(gone)) | fresh
+        fleet.now_us += exposition.REFRESH_US
+        assert await pages.paths() == before
+
+
 def crowd(fleet: Any, size: int) -> None:
     uuids = frozenset(f"GPU-{HASH}-{number}" for number in range(size))
     fleet.claimed["beta"] = {"b1": uuids}
