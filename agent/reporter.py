@@ -30,6 +30,8 @@ BREATH_S = 5
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 60.0
 _KEY_WAIT_S = 300.0
+_MENDED_AT_ONCE = 3
+"""Mends of a chain in a row that are tried without a wait: a full spool goes on dropping meanwhile."""
 _PROBLEM = "urn:weighbridge:problem:"
 
 
@@ -186,6 +188,7 @@ class Reporter:
         self._wake = asyncio.Event()
         self._compress = zstandard.ZstdCompressor(level=3)
         self._complaint = ""
+        self._mended = 0
         self.status = "not yet connected"
         """For people: how the last exchange went."""
 
@@ -245,6 +248,9 @@ class Reporter:
                 self._spool.leave_out(chain, refused)
             case Reaction.REWIND | Reaction.RESTART_CHAIN:
                 await asyncio.to_thread(self._mend_chain, verdict.expected, verdict.reaction)
+                self._mended += 1
+                if self._mended <= _MENDED_AT_ONCE:
+                    return 0.0
             case Reaction.RETRY_SLOWLY:
                 return _KEY_WAIT_S * random.uniform(0.8, 1.2)  # noqa: S311
             case Reaction.RETRY:
@@ -267,6 +273,7 @@ class Reporter:
         if self._complaint:
             log.info("the collector accepts reports again")
         self._complaint, self._most, self.status = "", MOST_REPORTS, "reporting"
+        self._mended = 0
         self._backoff.succeeded()
 
     def _complain(self, why: str) -> None:

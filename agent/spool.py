@@ -180,13 +180,26 @@ class Spool:
             return True
 
     def restart_chain(self, reseal: Reseal) -> None:
-        """Begin a new chain with what is unacknowledged. Finishes an interrupted restart first."""
+        """Begin a new chain with what is unacknowledged. Finishes an interrupted restart first.
+
+        The oldest part of a full spool stays behind: its room goes to new reports, so that the first report of the
+        new chain, which alone declares the gap, is not dropped before it is sent.
+        """
         with self._lock:
             self._carry_over(reseal)
-            first = next(self._unacknowledged(), None)
-            carry_from = self._next_seq if first is None else first.seq
-            self._begin_chain(self._chain, carry_from)
+            self._begin_chain(self._chain, self._carry_from())
             self._carry_over(reseal)
+
+    def _carry_from(self) -> int:
+        room = self._ring_sectors * 7 // 8
+        start = self._next_seq
+        for frame in reversed(list(self._unacknowledged())):
+            room -= frame.sectors
+            if room < 0:
+                self.dropped += start - next(self._unacknowledged()).seq
+                break
+            start = frame.seq
+        return start
 
     def finish_restart(self, reseal: Reseal) -> None:
         """Complete a `restart_chain` that a crash interrupted; needed before the first `append`."""
@@ -275,7 +288,7 @@ class Spool:
 
     def _unacknowledged(self) -> Iterator[_Frame]:
         start = self._acknowledged
-        if start not in self._current:
+        if start < self._next_seq and start not in self._current:
             start = min((seq for seq in self._current if seq > start), default=self._next_seq)
         for seq in range(start, self._next_seq):
             if seq in self._current:

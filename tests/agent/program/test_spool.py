@@ -354,3 +354,18 @@ def test_a_file_size_limit_is_an_error_and_leaves_nothing_behind(path: Path) -> 
     )
     assert done.stdout.startswith("OSError"), done.stderr
     assert list(path.parent.iterdir()) == []
+
+
+def test_after_a_restart_new_reports_do_not_push_out_the_one_that_declares_the_gap(
+    path: Path,
+) -> None:
+    spool = Spool(path, 4 * SMALLEST)
+    for number in range(200):
+        put(spool, f"{number} {noise(4000)}")
+    spool.restart_chain(reseal)
+    dropped = spool.dropped
+    for _ in range(5):
+        put(spool, noise(4000))
+    first = json.loads(spool.pending(1, ROOM)[0].envelope)
+    assert first["gaps"]
+    assert spool.dropped == dropped == int(first["seq"])
