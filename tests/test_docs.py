@@ -1,0 +1,86 @@
+"""Documents say what is there: every command, flag, file, link and contract in them."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from agent.__main__ import main as agent
+from collector.__main__ import main as collector
+from weighbridge.contract import load
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS += [ROOT / "systemd" / "README.md"]
+PROGRAMS = {"weighbridge": collector, "weighbridge-agent": agent, "wb": collector}
+SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`((?:weighbridge|weighbridge-agent) [a-z][^`]*[^` ])`")
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Every use of one of the programs, in blocks of shell and in code spans, as words."""
+    blocks = "\n".join(SHELL.findall(text)).replace("\\\n", " ")
+    for line in (*blocks.splitlines(), *CODE.findall(text)):
+        words = shlex.split(line, comments=True)
+        for place, word in enumerate(words[:-1]):
+            is_user = place > 0 and words[place - 1] == "-u"
+            if Path(word).name in PROGRAMS and not is_user and words[place + 1] != "$@":
+                yield [Path(word).name, *words[place + 1 :]]
+                break
+
+
+def wrong(words: list[str]) -> str:
+    """What is wrong with a command line: a subcommand or a flag that is not there; empty if nothing."""
+    command: click.Command = PROGRAMS[words[0]]
+    context = click.Context(command, info_name=words[0])
+    for word in words[1:]:
+        flag = word.partition("=")[0]
+        if word.startswith("--") and flag not in flags(command, context):
+            return f"{context.command_path} has no {flag}"
+        if word.startswith("-") or not isinstance(command, click.Group):
+            continue
+        found = [(name, command.get_command(context, name)) for name in word.split("|")]
+        for name, subcommand in found:
+            if subcommand is None:
+                return f"{context.command_path} has no {name}"
+            context = click.Context(subcommand, parent=context, info_name=name)
+            command = subcommand
+    return ""
+
+
+def flags(command: click.Command, context: click.Context) -> set[str]:
+    return {flag for option in command.get_params(context) for flag in option.opts}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_and_flag_in_a_document_exists(document: Path) -> None:
+    found = list(commands(document.read_text(encoding="utf-8")))
+    assert [mistake for words in found if (mistake := wrong(words))] == []
+
+
+def test_the_readme_names_commands_at_all_and_a_wrong_one_is_noticed() -> None:
+    assert len(list(commands((ROOT / "README.md").read_text(encoding="utf-8")))) > 8
+    assert wrong(["weighbridge", "contract", "burn"]) == "weighbridge contract has no burn"
+    assert wrong(["weighbridge", "serve", "--fast"]) == "weighbridge serve has no --fast"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
+    links = LINK.findall(document.read_text(encoding="utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_the_readmes_contract_loads() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(# lease\.yaml.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert load(block).contract_id == "lease-1"
+
+
+def test_every_script_that_a_document_names_is_there() -> None:
+    for document in DOCUMENTS:
+        named = re.findall(r"\bscripts/([a-z-]+)", document.read_text(encoding="utf-8"))
+        assert [name for name in named if not (ROOT / "scripts" / name).exists()] == []
