@@ -95,7 +95,7 @@ def running(agent: Any, **changes: Any) -> Any:
 
 
 def test_workers_are_killed_when_the_budget_is_spent(agent: Any) -> None:
-    probe = running(agent, deadline_ms=6_000)
+    probe = running(agent, deadline_ms=10_000)
     answer = decode_message(probe.ask(None))
     assert isinstance(answer, Decline)
     assert (answer.reason, answer.detail) == ("interrupted", "time is up")

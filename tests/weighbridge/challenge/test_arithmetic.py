@@ -4,13 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from weighbridge.challenge import arithmetic
 from weighbridge.challenge.keystream import draw_indices, keystream
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.profiles import F16, I8, PROFILES, SMALLEST_EXPONENT, size_is_exact
+
+CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no failure."""
 
 KEY, KEY_OF_B = b"a" * 32, b"b" * 32
 keys = st.binary(min_size=32, max_size=32)
@@ -30,17 +33,24 @@ def test_the_keystream_is_chacha20_of_rfc_8439() -> None:
     assert keystream(bytes(32), 64, 32) == second
 
 
+@settings(CALM)
 @given(keys, st.integers(0, 1 << 20), st.integers(1, 200))
 def test_any_part_of_the_keystream_can_be_made_alone(key: Any, block: Any, length: Any) -> None:
     assert keystream(key, 64 * block, 64 + length)[64:] == keystream(key, 64 * (block + 1), length)
 
 
+@settings(CALM)
 @given(keys, st.integers(1, 50), st.integers(1, 1 << 40))
 def test_drawn_indices_are_in_range_and_repeatable(key: Any, count: Any, below: Any) -> None:
     drawn = draw_indices(key, count, below)
     assert len(drawn) == count
     assert all(0 <= index < below for index in drawn)
     assert drawn[: count - 1] == draw_indices(key, count - 1, below)
+
+
+def test_drawn_indices_are_even_where_the_range_does_not_divide_a_word() -> None:
+    drawn = draw_indices(KEY, 3_000, 3 << 62)
+    assert 900 < sum(index < 1 << 62 for index in drawn) < 1100
 
 
 def test_drawn_indices_are_even() -> None:
@@ -111,6 +121,7 @@ def test_the_exactness_bound_is_bernsteins() -> None:
     assert 130 < F16.exactness_exponent(32768) < 132
 
 
+@settings(CALM)
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=128, max_size=128), keys)
 def test_the_row_digest_is_the_sum_of_mixed_words(entries: Any, key: Any) -> None:
     def mix(word: Any) -> Any:
@@ -128,7 +139,7 @@ def test_the_row_digest_is_the_sum_of_mixed_words(entries: Any, key: Any) -> Non
 
 
 @given(st.binary(min_size=8 * 128 * 2, max_size=8 * 128 * 2), keys)
-@settings(max_examples=25)
+@settings(CALM, max_examples=25)
 def test_the_block_digest_is_the_sum_of_folded_words(block: Any, key: Any) -> None:
     words = [int.from_bytes(block[at : at + 8], "little") for at in range(0, len(block), 8)]
     columns = [int(column) for column in arithmetic.block_keys(key, 128)]
@@ -184,7 +195,7 @@ def test_without_numpy_the_answer_is_unknown_and_names_the_extra(bench: Any) -> 
         [sys.executable, "-c", WITHOUT_NUMPY],
         input=challenger.transcript().encode(),
         capture_output=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.stdout.decode().strip() == (
         "unknown | verification needs numpy: install weighbridge[challenge]"

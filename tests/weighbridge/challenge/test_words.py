@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from weighbridge.challenge.bound import (
@@ -43,6 +43,9 @@ from weighbridge.challenge.messages import (
 from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.samples import openings_limit_bytes
 
+CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no failure."""
+
 POLICY = Policy(profile="f16", size=256, rounds=8, samples=16)
 names = st.text(max_size=20)
 blobs = st.binary(max_size=80)
@@ -66,11 +69,13 @@ def noting(seen: list[Any]) -> Any:
     return note
 
 
+@settings(CALM)
 @given(messages)
 def test_a_message_survives_its_bytes(message: Any) -> None:
     assert decode_message(encode_message(message)) == message
 
 
+@settings(CALM)
 @given(st.binary(max_size=200))
 def test_random_bytes_are_malformed_and_nothing_worse(data: Any) -> None:
     with pytest.raises(Malformed):
@@ -86,6 +91,7 @@ json_values = st.recursive(
 )
 
 
+@settings(CALM)
 @given(messages, st.data())
 def test_a_message_with_one_field_changed_in_kind_is_malformed_or_another_message(
     message: Any, data: Any
@@ -166,13 +172,14 @@ def test_a_refused_policy_in_a_message_is_malformed() -> None:
         decode_message(data.replace(b'"profile":"f16"', b'"profile":"f99"'))
 
 
+@settings(CALM)
 @given(st.lists(blobs, max_size=4), st.lists(blobs, max_size=4))
 def test_different_fields_have_different_hashes(first: Any, second: Any) -> None:
     assert (fields_hash("a", *first) == fields_hash("a", *second)) == (first == second)
     assert fields_hash("a", *first) != fields_hash("b", *first)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(CALM, max_examples=30)
 @given(st.integers(1, 70_000), st.sampled_from([4, 128, 1024]), st.data())
 def test_an_opening_gives_the_committed_leaf(count: int, group: int, data: st.DataObject) -> None:
     leaves = b"".join(index.to_bytes(8, "little") for index in range(count))
@@ -214,7 +221,7 @@ def test_the_limit_on_openings_lets_every_honest_one_through(bench: Any, check: 
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(CALM, max_examples=60)
 @given(st.integers(1, 10**7), st.integers(1, 64), st.integers(1, 10**9 - 1))
 def test_the_bound_is_the_last_number_of_wrong_cells_that_may_go_unseen(
     cells: Any, samples: Any, doubt_parts: Any
