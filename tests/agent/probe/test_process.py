@@ -103,6 +103,14 @@ def test_workers_are_killed_when_the_budget_is_spent(agent: Any) -> None:
     assert all(agent.is_gone(worker) for worker in probe.workers)
 
 
+def test_workers_that_are_stuck_are_killed_all_the_same(agent: Any) -> None:
+    probe = running(agent)
+    for worker in probe.workers:
+        os.kill(worker, signal.SIGSTOP)
+    assert probe.hang_up() == 0
+    assert all(agent.is_gone(worker) for worker in probe.workers)
+
+
 def test_workers_end_when_the_agent_hangs_up(agent: Any) -> None:
     probe = running(agent)
     assert probe.hang_up() == 0
