@@ -4,7 +4,7 @@ union -> exclusion -> (combination of units) -> merge -> minimum -> clip to the 
 Unknown and contested time keep their place to the last step: where the contract holds them, there are two outcomes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -17,12 +17,13 @@ from weighbridge.settlement.intervals import (
     clip,
     covered_by_at_least,
     merge,
+    partition,
     subtraction,
     total,
     union,
 )
 from weighbridge.settlement.maintenance import admitted
-from weighbridge.settlement.periods import Period
+from weighbridge.settlement.periods import Period, served_part, term_of
 from weighbridge.settlement.record import Record, Span
 
 MINUTE_S = 60
@@ -84,6 +85,9 @@ class Bad:
 
 Reading = Callable[[Span], Policy]
 
+WORST_FIRST = (State.CONTESTED, State.DOWN, State.DEGRADED, State.UNKNOWN)
+"""Where spans of a unit overlap, an instant belongs to the first of these."""
+
 
 def measure(
     contract: Contract,
@@ -94,11 +98,23 @@ def measure(
     service: Interval | None = None,
 ) -> list[Measure]:
     """One measure per unit for `per_unit`, else one for all. `service`: the time of service; default the term."""
-    term = (contract.term.start_us // 1_000_000, contract.term.end_us // 1_000_000)
-    job = _Job(contract, objective, record, period, tuple(units), service or term)
+    job = _Job(contract, objective, record, period, tuple(units), service or term_of(contract))
     if objective.scope == "per_unit":
         return [job.judge(unit, (unit,)) for unit in units]
     return [job.judge(objective.scope, job.units)]
+
+
+def accounts(
+    contract: Contract,
+    objective: Availability,
+    record: Record,
+    period: Period,
+    unit: str,
+    service: Interval | None = None,
+) -> Mapping[State, int]:
+    """Seconds of a unit by state. They add up to its served part of the period, exactly."""
+    job = _Job(contract, objective, record, period, (unit,), service or term_of(contract))
+    return job.accounts(unit)
 
 
 @dataclass(frozen=True)
@@ -114,8 +130,7 @@ class _Job:
 
     @property
     def served(self) -> Interval:
-        start = max(self.period.start_s, self.service[0])
-        return (start, max(start, min(self.period.end_s, self.service[1])))
+        return served_part(self.period, self.service)
 
     def judge(self, name: str, units: tuple[str, ...]) -> Measure:
         spans = [self.record.by_unit.get(unit, ()) for unit in units]
@@ -167,7 +182,6 @@ class _Job:
 
     def _bad(self, unit: str, spans: tuple[Span, ...], reading: Reading) -> Bad:
         counted = (_counted_from(span, self.objective) for span in spans if reading(span) == "down")
-        down = union(counted)
         excluded = _excluded(self.contract, spans, reading)
         windows = admitted(
             self.contract.maintenance,
@@ -177,7 +191,19 @@ class _Job:
             self.contract.time_zone,
         )
         excluded = union(excluded, windows)
-        return Bad(subtraction(down, excluded), excluded)
+        return Bad(subtraction(union(counted), excluded), excluded)
+
+    def accounts(self, unit: str) -> Mapping[State, int]:
+        """Seconds of the served part by state; what was excluded comes first, then what was seen worst."""
+        spans = self.record.by_unit.get(unit, ())
+        reading = partial(_reading, self.contract, self.objective, held="down")
+        layers = [(State.EXCLUDED, self._bad(unit, spans, reading).excluded)]
+        parts = partition(
+            [*layers, *(_in_state(spans, state) for state in WORST_FIRST)], self.served
+        )
+        seconds = {state: total(intervals) for state, intervals in parts}
+        up = self.served[1] - self.served[0] - sum(seconds.values())
+        return {**seconds, State.UP: up}
 
     def _parts(self, units: list[Bad]) -> list[Bad]:
         downs = [unit.down for unit in units]
@@ -232,7 +258,15 @@ class _Job:
 
 
 def _where(spans: tuple[Span, ...], wanted: Callable[[Span], bool]) -> Intervals:
-    return union((span.start_s, span.end_s) for span in spans if wanted(span))
+    return union(_pairs(span for span in spans if wanted(span)))
+
+
+def _in_state(spans: Iterable[Span], state: State) -> tuple[State, Intervals]:
+    return state, union(_pairs(span for span in spans if span.state == state))
+
+
+def _pairs(spans: Iterable[Span]) -> Iterator[Interval]:
+    return ((span.start_s, span.end_s) for span in spans)
 
 
 def _reading(contract: Contract, objective: Availability, span: Span, held: Policy) -> Policy:

@@ -7,18 +7,7 @@ from weighbridge.contract import Contract, Resource
 from weighbridge.contract.money import Base, Price, Proration
 from weighbridge.contract.objectives import UnitKind
 from weighbridge.settlement.intervals import Interval
-from weighbridge.settlement.periods import HOUR_S, Period, days_within
-
-
-def served_part(period: Period, service: Interval) -> Interval:
-    """The part of a period inside the time of service."""
-    start = max(period.start_s, service[0])
-    return (start, max(start, min(period.end_s, service[1])))
-
-
-def term_of(contract: Contract) -> Interval:
-    """The term in seconds."""
-    return (contract.term.start_us // 1_000_000, contract.term.end_us // 1_000_000)
+from weighbridge.settlement.periods import HOUR_S, Period, days_within, served_part
 
 
 def part_of_period(rule: Proration, period: Period, service: Interval, zone: str) -> Fraction:
@@ -41,11 +30,12 @@ def part_of_period(rule: Proration, period: Period, service: Interval, zone: str
 
 @dataclass(frozen=True)
 class Fees:
-    """The fees of one contract for one period."""
+    """The fees of one contract for one period, or for the `part` of it that a version of the contract rules."""
 
     contract: Contract
     period: Period
     service: Interval
+    part: Period
 
     def base(self, base: Base, unit: UnitKind | None, resource: str | None = None) -> Fraction:
         """The fee that a credit is a part of, cut to the time of service.
@@ -53,19 +43,20 @@ class Fees:
         `unit`: whose fee; None, or a base of the contract: all of them. `resource` None: every line item.
         """
         if base.amount is not None:
-            return Fraction(base.amount) * self.part(base.proration)
+            return Fraction(base.amount) * self.due(base.proration)
         whose = None if base.of == "contract" else unit
         fees = (self._fee(price, whose, resource) for price in self.contract.pricing)
         return sum(fees, Fraction(0))
 
-    def part(self, rule: Proration) -> Fraction:
-        """The share of the period's fee that is due."""
-        return part_of_period(rule, self.period, self.service, self.contract.time_zone)
+    def due(self, rule: Proration) -> Fraction:
+        """The share of the period's fee that is due. Without proration a part still owes no more than its length."""
+        share = part_of_period(rule, self.period, self.service, self.contract.time_zone)
+        return share if rule != "none" else share * Fraction(self.part.seconds, self.period.seconds)
 
     def _fee(self, price: Price, unit: UnitKind | None, resource: str | None) -> Fraction:
         if price.unit in ("fixed_month", "kW_month"):
             quantity = Fraction(1) if price.quantity is None else price.quantity
-            fee = Fraction(price.price) * quantity * self.part(price.proration)
+            fee = Fraction(price.price) * quantity * self.due(price.proration)
             return fee if unit is None else Fraction(0)
         named = (price.resource, resource)
         chosen = [item for item in self.contract.resources if set(named) <= {None, item.id}]
@@ -75,7 +66,7 @@ class Fees:
     def _of_resource(self, price: Price, resource: Resource, unit: UnitKind | None) -> Fraction:
         gpus = gpus_of_unit(resource, unit)
         served = served_part(self.period, self.service)
-        part, hours = self.part(price.proration), Fraction(served[1] - served[0], HOUR_S)
+        part, hours = self.due(price.proration), Fraction(served[1] - served[0], HOUR_S)
         amount = Fraction(price.price)
         match price.unit:
             case "gpu_hour":

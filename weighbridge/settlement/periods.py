@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from weighbridge.contract import Contract
+from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.settlement.intervals import Interval
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -126,6 +128,17 @@ def months_within(start_s: int, end_s: int, zone: str) -> Iterator[Period]:
     while day_start(day, zone) < end_s:
         yield calendar_month(f"{day:%Y-%m}", zone)
         day = months_later(day, 1)
+
+
+def term_of(contract: Contract) -> Interval:
+    """The term of a contract in seconds."""
+    return (contract.term.start_us // MICROSECONDS, contract.term.end_us // MICROSECONDS)
+
+
+def served_part(period: Period, service: Interval) -> Interval:
+    """The part of a period inside the time of service; empty, not negative, where there is none."""
+    start = max(period.start_s, service[0])
+    return (start, max(start, min(period.end_s, service[1])))
 
 
 def days_within(interval: Interval, zone: str) -> Iterator[date]:

@@ -17,9 +17,9 @@ from weighbridge.settlement import flags
 from weighbridge.settlement.availability import Measure, Outcome, measure
 from weighbridge.settlement.claims import Standing, deadline_s, payable, standing
 from weighbridge.settlement.credits import Capped, Line, capped, earn, facts_of, line, money
-from weighbridge.settlement.fees import Fees, term_of
+from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval
-from weighbridge.settlement.periods import Period
+from weighbridge.settlement.periods import Period, served_part, term_of
 from weighbridge.settlement.record import Record
 from weighbridge.settlement.repair import earn_repair, repairs
 from weighbridge.settlement.stacking import Remedy, stack
@@ -88,9 +88,15 @@ def settle(
     units: Mapping[str, Sequence[str]],
     as_of_s: int,
     service: Interval | None = None,
+    whole: Period | None = None,
 ) -> Settlement:
-    """Settles one period. `units`: those of each objective, by its id. `service`: default the term."""
-    return _Job(contract, record, period, units, as_of_s, service or term_of(contract)).settlement()
+    """Settles one period. `units`: those of each objective, by its id. `service`: default the term.
+
+    `whole`: the period that `period` is a part of, where an amendment splits it; fees, claims and the cut-off are those
+    of the whole.
+    """
+    served = service or term_of(contract)
+    return _Job(contract, record, period, units, as_of_s, served, whole or period).settlement()
 
 
 @dataclass(frozen=True)
@@ -101,10 +107,11 @@ class _Job:
     units: Mapping[str, Sequence[str]]
     as_of_s: int
     service: Interval
+    whole: Period
 
     @property
     def cutoff_s(self) -> int:
-        return self.period.end_s + self.contract.evidence.correction_window_s
+        return self.whole.end_s + self.contract.evidence.correction_window_s
 
     @cached_property
     def record(self) -> Record:
@@ -114,7 +121,7 @@ class _Job:
 
     @cached_property
     def fees(self) -> Fees:
-        return Fees(self.contract, self.period, self.service)
+        return Fees(self.contract, self.whole, served_part(self.period, self.service), self.period)
 
     def settlement(self) -> Settlement:
         results = [
@@ -197,7 +204,7 @@ class _Job:
 
     def _due(self, unit: str, worst: list[Remedies], best: list[Remedies]) -> Due:
         terms = self._claim_terms({credit for credit, _ in worst})
-        deadline = deadline_s(terms, self.period, self.contract.time_zone)
+        deadline = deadline_s(terms, self.whole, self.contract.time_zone)
         found = standing(terms, deadline, self.record.claims, self.period, unit, self.as_of_s)
         highest, lowest = self._stacked(worst), self._stacked(best)
         return Due(unit, found, deadline, payable(highest, found), payable(lowest, found))

@@ -1,0 +1,371 @@
+"""A statement drafted: a pure function of contract versions, ledger rows, notices, period and as-of."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from weighbridge.claims import Version
+from weighbridge.contract import Availability, Contract, Resource, explain
+from weighbridge.contract.numerals import exact_text
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.ledger import Row, State
+from weighbridge.settlement.availability import accounts
+from weighbridge.settlement.credits import Line, money
+from weighbridge.settlement.fees import capacity_of
+from weighbridge.settlement.intervals import Interval, clip, total
+from weighbridge.settlement.maintenance import rulings
+from weighbridge.settlement.money import fraction_text, round_half_up, share_text
+from weighbridge.settlement.periods import (
+    HOUR_S,
+    Period,
+    instant_text,
+    moment_of,
+    served_part,
+    term_of,
+)
+from weighbridge.settlement.record import Claim, Event, Record, Span, Window
+from weighbridge.settlement.settle import Due as Owed
+from weighbridge.settlement.settle import Reading, Result, Settlement, settle
+from weighbridge.settlement.statement import (
+    CreditLine,
+    Delivery,
+    Due,
+    MaintenanceLine,
+    Outage,
+    Part,
+    Statement,
+    UnitLine,
+)
+from weighbridge.settlement.units import Timelines, seconds_in, spans_of, timelines, unit_lines
+
+ENGINE = "settlement/1"
+"""Changes with any change of a result for the same inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """What people said: maintenance, claims, and events such as a replaced GPU."""
+
+    windows: tuple[Window, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    events: tuple[Event, ...] = ()
+
+    @property
+    def everything(self) -> tuple[Window | Claim | Event, ...]:
+        return (*self.windows, *self.claims, *self.events)
+
+
+def draft(
+    versions: Sequence[Version],
+    nodes: Mapping[str, str | None],
+    rows: Iterable[Row],
+    notices: Notices,
+    period: Period,
+    as_of_us: int,
+    simulated: bool = False,
+) -> Statement:
+    """The statement of `period`. `versions`: of one contract, the newest last; `nodes`: the resource of each node."""
+    known = tuple(row for row in rows if row.recorded_us <= as_of_us)
+    job = _Job(tuple(versions), nodes, known, notices, period, as_of_us)
+    return job.statement(simulated)
+
+
+@dataclass(frozen=True)
+class _Job:
+    versions: tuple[Version, ...]
+    nodes: Mapping[str, str | None]
+    rows: tuple[Row, ...]
+    notices: Notices
+    period: Period
+    as_of_us: int
+
+    @property
+    def newest(self) -> Contract:
+        return self.versions[-1].contract
+
+    @property
+    def cutoff_us(self) -> int:
+        window = self.newest.evidence.correction_window_s
+        return (self.period.end_s + window) * MICROSECONDS
+
+    def statement(self, simulated: bool) -> Statement:
+        settled = [self._settled(version, part) for version, part in self._parts()]
+        zone = ZoneInfo(self.newest.time_zone)
+        late = any(row.recorded_us > self.cutoff_us for row in self.rows)
+        flags = {flag for _, one, _ in settled for flag in one.flags}
+        flags |= {"data_after_cutoff"} if late else set()
+        return Statement(
+            contract=self.newest.contract_id,
+            period=self.period.label,
+            start=instant_text(self.period.start_s),
+            end=instant_text(self.period.end_s),
+            local_start=_local(self.period.start_s, zone),
+            local_end=_local(self.period.end_s, zone),
+            time_zone=self.newest.time_zone,
+            currency=self.newest.currency,
+            as_of=instant_text(self.as_of_us // MICROSECONDS),
+            final=self.as_of_us >= self.cutoff_us,
+            simulated=simulated,
+            engine=ENGINE,
+            inputs_digest=self._digest(),
+            parts=tuple(part for part, _, _ in settled),
+            swaps=self._swaps(),
+            highest=_sum_text([one.highest for _, one, _ in settled]),
+            lowest=_sum_text([one.lowest for _, one, _ in settled]),
+            flags=tuple(sorted(flags)),
+        )
+
+    def _parts(self) -> list[tuple[Version, Period]]:
+        """The versions that rule a part of the period; or the newest of them for the whole, if it says so."""
+        ruled = [(version, self._ruled(number)) for number, version in enumerate(self.versions)]
+        ruling = [(version, part) for version, part in ruled if part.seconds > 0]
+        if ruling[-1][0].contract.amendments == "whole_period":
+            return [(ruling[-1][0], self.period)]
+        return ruling
+
+    def _ruled(self, number: int) -> Period:
+        """Split at the instants from which later versions hold; nothing is left out before the first."""
+        later = self.versions[number + 1 :]
+        start = (
+            self.period.start_s if number == 0 else self.versions[number].from_us // MICROSECONDS
+        )
+        end = later[0].from_us // MICROSECONDS if later else self.period.end_s
+        served = served_part(self.period, (start, end))
+        return Period(self.period.label, *served)
+
+    def _settled(self, version: Version, part: Period) -> tuple[Part, Settlement, Timelines]:
+        contract = version.contract
+        margin = _margin(contract)
+        within = (part.start_s - margin, part.end_s + margin)
+        usable = [row for row in self.rows if row.recorded_us <= self.cutoff_us]
+        found = timelines(contract, self.nodes, usable, within)
+        lines = {promise.id: unit_lines(promise, found) for promise in contract.availability}
+        record = self._record(lines)
+        settled = settle(
+            contract=contract,
+            record=record,
+            period=part,
+            units={promise: tuple(units) for promise, units in lines.items()},
+            as_of_s=self.as_of_us // MICROSECONDS,
+            service=term_of(contract),
+            whole=self.period,
+        )
+        return _part(version, part, settled, record, found), settled, found
+
+    def _record(self, lines: Mapping[str, Mapping[str, Iterable[Any]]]) -> Record:
+        spans = {
+            unit: tuple(spans_of(unit, line))
+            for units in lines.values()
+            for unit, line in units.items()
+        }
+        flat: tuple[Span, ...] = tuple(span for unit in sorted(spans) for span in spans[unit])
+        return Record(flat, self.notices.windows, self.notices.claims, self.notices.events)
+
+    def _swaps(self) -> tuple[str, ...]:
+        swaps = [
+            event
+            for event in self.notices.events
+            if event.kind == "gpu_replaced"
+            and self.period.start_s <= event.at_s < self.period.end_s
+        ]
+        return tuple(
+            f"{instant_text(event.at_s)} {event.unit} {_details(event)}".rstrip() for event in swaps
+        )
+
+    def _digest(self) -> str:
+        """Over everything that went in, in an order that does not depend on how it came."""
+        parts = [version.text for version in self.versions]
+        parts += [json.dumps(self.nodes, sort_keys=True), repr(self.period), str(self.as_of_us)]
+        parts += sorted(map(repr, self.rows))
+        parts += sorted(map(_spelled, self.notices.everything))
+        digest = hashlib.sha256()
+        for part in parts:
+            encoded = part.encode()
+            digest.update(len(encoded).to_bytes(8, "big") + encoded)
+        return digest.hexdigest()
+
+
+def _spelled(notice: Window | Claim | Event) -> str:
+    return json.dumps([type(notice).__name__, asdict(notice)], sort_keys=True, default=sorted)
+
+
+def _details(event: Event) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(event.details.items()))
+
+
+def _local(seconds: int, zone: ZoneInfo) -> str:
+    return moment_of(seconds).astimezone(zone).isoformat()
+
+
+def _margin(contract: Contract) -> int:
+    """Outages are measured whole, so what lies beyond the period's borders is read as well."""
+    counts = [promise.counting for promise in contract.availability]
+    minimums = [0 if one.min_outage is None else one.min_outage.seconds for one in counts]
+    return max(minimums, default=0) + max((one.merge_gap_s for one in counts), default=0)
+
+
+def _amount(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"
+
+
+def _sum_text(amounts: Sequence[Decimal | None]) -> str | None:
+    known = [amount for amount in amounts if amount is not None]
+    return f"{sum(known, Decimal(0)):f}" if len(known) == len(amounts) else None
+
+
+def _part(
+    version: Version, part: Period, settled: Settlement, record: Record, found: Timelines
+) -> Part:
+    contract = version.contract
+    kinds = {credit.id: credit for credit in contract.credits}
+    formulas = {name: type(credit).__name__ for name, credit in kinds.items()}
+    return Part(
+        version=contract.version,
+        text_digest=hashlib.sha256(version.text.encode()).hexdigest(),
+        start=instant_text(part.start_s),
+        end=instant_text(part.end_s),
+        units=tuple(_unit(contract, part, record, one, formulas) for one in settled.results),
+        repairs=tuple(_credit(line, line, formulas) for line in settled.repairs),
+        maintenance=_maintenance(contract, record, part),
+        delivery=_delivery(contract, part, found),
+        dues=tuple(_due(contract, one) for one in settled.dues),
+        terms=explain(contract),
+    )
+
+
+def _unit(
+    contract: Contract, part: Period, record: Record, result: Result, formulas: Mapping[str, str]
+) -> UnitLine:
+    measured, worst, best = result.measure, result.worst, result.best
+    promise = measured.objective
+    shares = (worst.outcome.availability, best.outcome.availability)
+    pairs = zip(worst.lines, best.lines, strict=True)
+    return UnitLine(
+        objective=promise.id,
+        unit=measured.unit,
+        verdict=result.verdict,
+        target=exact_text(promise.target),
+        service_seconds=measured.service_s,
+        denominator_seconds=worst.outcome.denominator_s,
+        counted_seconds=(best.outcome.downtime_s, worst.outcome.downtime_s),
+        raw_down_seconds=measured.raw_down_s,
+        excluded_seconds=worst.outcome.excluded_s,
+        unknown_seconds=measured.unknown_s,
+        contested_seconds=measured.contested_s,
+        seconds=_seconds(contract, promise, record, part, measured.unit),
+        availability=(share_text(shares[0]), share_text(shares[1])),
+        availability_fraction=(fraction_text(shares[0]), fraction_text(shares[1])),
+        outages=_outages(record, measured.unit, worst),
+        credits=tuple(_credit(high, low, formulas) for high, low in pairs),
+    )
+
+
+def _seconds(
+    contract: Contract, promise: Availability, record: Record, part: Period, unit: str
+) -> dict[str, int]:
+    if promise.scope != "per_unit":
+        return {}
+    found = accounts(contract, promise, record, part, unit)
+    return {str(state): seconds for state, seconds in found.items()}
+
+
+def _outages(record: Record, unit: str, reading: Reading) -> tuple[Outage, ...]:
+    spans = record.by_unit.get(unit, ())
+    return tuple(
+        Outage(
+            start=instant_text(incident.whole[0]),
+            end=instant_text(incident.whole[1]),
+            seconds_in_period=total(incident.inside),
+            counted=incident.counted,
+            causes=_causes(spans, incident.whole),
+        )
+        for incident in reading.outcome.incidents
+    )
+
+
+def _causes(spans: Iterable[Span], within: Interval) -> tuple[str, ...]:
+    touching = (span for span in spans if span.start_s < within[1] and span.end_s > within[0])
+    return tuple(sorted({f"{span.state}:{span.cause}".rstrip(":") for span in touching}))
+
+
+def _credit(highest: Line, lowest: Line, formulas: Mapping[str, str]) -> CreditLine:
+    earned = highest.earned
+    return CreditLine(
+        credit=highest.credit,
+        formula=_formula(formulas[highest.credit], highest),
+        base=exact_text(highest.base),
+        highest=_amount(highest.amount),
+        lowest=_amount(lowest.amount),
+        tier=earned.tier,
+        flags=highest.flags,
+    )
+
+
+def _formula(kind: str, line: Line) -> str:
+    """In words and exact numbers, before rounding."""
+    earned = line.earned
+    if earned.exact is None:
+        return f"{kind}: no row of the contract holds this availability"
+    if earned.pct is not None:
+        return f"{kind}: {exact_text(earned.pct)} % x {exact_text(line.base)}"
+    facts = ", ".join(f"{name} {value}" for name, value in earned.facts.items())
+    return f"{kind}: {exact_text(earned.exact)}" + (f" ({facts})" if facts else "")
+
+
+def _maintenance(contract: Contract, record: Record, part: Period) -> tuple[MaintenanceLine, ...]:
+    ruled = rulings(contract.maintenance, record.windows, part, contract.time_zone)
+    return tuple(
+        MaintenanceLine(
+            id=one.window.id,
+            start=instant_text(one.window.start_s),
+            end=instant_text(one.window.end_s),
+            notice_received=instant_text(one.window.received_s),
+            ruling=one.ruling,
+            excluded_seconds=total(clip(one.excluded, part.interval)),
+        )
+        for one in ruled
+        if one.window.start_s < part.end_s and one.window.end_s > part.start_s
+    )
+
+
+def _delivery(contract: Contract, part: Period, found: Timelines) -> tuple[Delivery, ...]:
+    served = served_part(part, term_of(contract))
+    return tuple(_delivered(resource, served, found) for resource in contract.resources)
+
+
+def _delivered(resource: Resource, served: Interval, found: Timelines) -> Delivery:
+    length = served[1] - served[0]
+    lines = [
+        line for slot, line in found.slots.items() if found.resource_of[slot.node] == resource.id
+    ]
+    unknown = sum(seconds_in(line, State.UNKNOWN, served) for line in lines)
+    healthy = sum(seconds_in(line, State.UP, served) for line in lines)
+    contracted = resource.nodes * resource.per_node * length
+    return Delivery(
+        resource=resource.id,
+        contracted_gpu_seconds=contracted,
+        reporting_gpu_seconds=len(lines) * length - unknown,
+        healthy_gpu_seconds=healthy,
+        contracted_p_hours=_p_hours(resource, contracted),
+        healthy_p_hours=_p_hours(resource, healthy),
+    )
+
+
+def _p_hours(resource: Resource, gpu_seconds: int) -> str | None:
+    if resource.capacity is None:
+        return None
+    return f"{round_half_up(capacity_of(resource, gpu_seconds) / HOUR_S, 4):f}"
+
+
+def _due(contract: Contract, due: Owed) -> Due:
+    return Due(
+        unit=due.unit,
+        standing=due.standing,
+        deadline=None if due.deadline_s is None else instant_text(due.deadline_s),
+        highest=_amount(money(due.highest, contract.rounding)),
+        lowest=_amount(money(due.lowest, contract.rounding)),
+    )

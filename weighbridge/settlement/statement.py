@@ -1,0 +1,162 @@
+"""The statement of a period, as data: what it says, its one spelling, and what a later one says otherwise.
+
+It names what it was made from (the engine, the text of every contract version, a digest of all inputs), so that anybody
+with the same inputs gets the same bytes, and a newer engine prints the difference instead of restating in silence.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """An outage as it counts in the worst reading: after exclusion and merging."""
+
+    start: str
+    end: str
+    seconds_in_period: int
+    counted: bool
+    causes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreditLine:
+    """A credit, in the worst and the best reading of held time. None: the contract gives no answer."""
+
+    credit: str
+    formula: str
+    base: str
+    highest: str | None
+    lowest: str | None
+    tier: str | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnitLine:
+    """A unit under an objective. `seconds` by state add up to `service_seconds`, where a unit is judged alone."""
+
+    objective: str
+    unit: str
+    verdict: str
+    target: str
+    service_seconds: int
+    denominator_seconds: int
+    counted_seconds: tuple[int, int]
+    raw_down_seconds: int
+    excluded_seconds: int
+    unknown_seconds: int
+    contested_seconds: int
+    seconds: Mapping[str, int]
+    availability: tuple[str, str]
+    availability_fraction: tuple[str, str]
+    outages: tuple[Outage, ...]
+    credits: tuple[CreditLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is owed for a unit, and the claim that it needs."""
+
+    unit: str
+    standing: str
+    deadline: str | None
+    highest: str | None
+    lowest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceLine:
+    """A window that was announced, and how much of it counts."""
+
+    id: str
+    start: str
+    end: str
+    notice_received: str
+    ruling: str
+    excluded_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """GPU-seconds of a line item: contracted, seen at all, and up. P-seconds where its capacity is fixed."""
+
+    resource: str
+    contracted_gpu_seconds: int
+    reporting_gpu_seconds: int
+    healthy_gpu_seconds: int
+    contracted_p_hours: str | None
+    healthy_p_hours: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The part of the period that one version of the contract rules; the whole of it where there is one."""
+
+    version: int
+    text_digest: str
+    start: str
+    end: str
+    units: tuple[UnitLine, ...]
+    repairs: tuple[CreditLine, ...]
+    maintenance: tuple[MaintenanceLine, ...]
+    delivery: tuple[Delivery, ...]
+    dues: tuple[Due, ...]
+    terms: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A period of a contract as of an instant. Amounts are [lowest, highest] where unknown time is held."""
+
+    contract: str
+    period: str
+    start: str
+    end: str
+    local_start: str
+    local_end: str
+    time_zone: str
+    currency: str
+    as_of: str
+    final: bool
+    simulated: bool
+    engine: str
+    inputs_digest: str
+    parts: tuple[Part, ...]
+    swaps: tuple[str, ...]
+    highest: str | None
+    lowest: str | None
+    flags: tuple[str, ...]
+    notes: tuple[str, ...] = field(
+        default=("Flags are prompts for a person; none of them proves anything by itself.",)
+    )
+
+    def json(self) -> str:
+        """Canonical: sorted keys, one spelling."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, indent=1) + "\n"
+
+
+def differences(before: Statement, after: Statement) -> tuple[str, ...]:
+    """What a newer statement says otherwise, as `path: old -> new`; the as-of and the digest differ by nature."""
+    pairs = (dict(_leaves(json.loads(one.json()), "")) for one in (before, after))
+    old, new = pairs
+    changed = [path for path in sorted({*old, *new}) if old.get(path) != new.get(path)]
+    skipped = ("as_of", "inputs_digest")
+    return tuple(
+        f"{path}: {old.get(path, 'absent')} -> {new.get(path, 'absent')}"
+        for path in changed
+        if path not in skipped
+    )
+
+
+def _leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            yield from _leaves(value, f"{path}.{name}" if path else name)
+    elif isinstance(tree, list):
+        for position, value in enumerate(tree):
+            yield from _leaves(value, f"{path}[{position}]")
+    else:
+        yield path, tree
