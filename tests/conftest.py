@@ -1,4 +1,4 @@
-"""The wheel, built once, and clean environments that it is installed in.
+"""For all tests: hypothesis without a wall clock, and the wheel, built once, with environments to install it in.
 
 An environment gets the wheel by pip, and of everything else exactly the distributions that the wheel's own metadata
 asks for, linked from where the tests run: no network, and nothing that the metadata forgets.
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -20,6 +21,9 @@ ROOT: Final = Path(__file__).parents[1]
 PIP: Final = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 
 Make = Callable[..., Path]
+
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -105,16 +106,16 @@ def create_store(directory: Path, info: StoreInfo) -> None:
 
 def open_embedded(directory: Path, segment_bytes: int = SEGMENT_BYTES) -> Store:
     """What `open_store` promises. A segment is sealed by the first append after it passed `segment_bytes`."""
-    lock = _lock(directory)
-    try:
+    with ExitStack() as undo:
+        lock = _lock(directory)
+        undo.callback(os.close, lock)
         described = _migrate(directory, _read_description(directory))
         log = EmbeddedLog(directory / "evidence", segment_bytes, lock)
         engine = open_derived(directory / "index.sqlite")
+        undo.callback(engine.dispose)
         index = SqliteIndex(engine)
         index.catch_up(log)
-    except BaseException:
-        os.close(lock)
-        raise
+        undo.pop_all()
     info = StoreInfo(origin=described["origin"], simulation=described["simulation"])
     return Store(info, log, index, SqliteLedger(engine))
 
