@@ -135,7 +135,7 @@ def check(
         promise = load_promise(path, resource)
     except (OSError, ValueError) as error:
         raise UsageFailure(f"{path}: {error}") from error
-    answers = asyncio.run(check_node(promise, _source(), ROOT))
+    answers = asyncio.run(check_node(promise, _source(), ROOT, config.state_directory))
     show(answers, as_json)
     sys.exit(EXIT_CODES[overall(answers)])
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from agent.clock import SystemClock
+from agent.enrolment import EnrolmentError
+from agent.enrolment import load as load_enrolment
 from agent.host import Host
 from agent.sampler import Draft, HostFacts, Sampler, Schedule
 from agent.source import Source
@@ -80,9 +82,19 @@ def judge(promise: Promise, view: View) -> list[Judged]:
     return [(check, answer) for check in CHECKS for answer in check.judge(scene)]
 
 
-async def check_node(promise: Promise, source: Source, root: Path) -> list[Judged]:
-    """This node against a promise. Owners are hashed with a salt of the moment."""
-    return judge(promise, await observe(source, Host(root, secrets.token_bytes(32))))
+async def check_node(
+    promise: Promise, source: Source, root: Path, state_directory: Path
+) -> list[Judged]:
+    """This node against a promise."""
+    return judge(promise, await observe(source, Host(root, _salt(state_directory))))
+
+
+def _salt(state_directory: Path) -> bytes:
+    """By which the node's owners are known to its contract; one of the moment before it is enrolled."""
+    try:
+        return load_enrolment(state_directory).salt
+    except EnrolmentError:
+        return secrets.token_bytes(32)
 
 
 def overall(answers: Sequence[Judged]) -> Verdict:

@@ -349,6 +349,58 @@ def test_a_reload_changes_the_pace_and_a_bad_file_changes_nothing(
     assert_unbroken(node.reports())
 
 
+def driven(driver: Any) -> dict[str, str]:
+    return {name: driver.environment()[name] for name in ("LD_LIBRARY_PATH", "FAKE_NVML_SCENARIO")}
+
+
+def devices_sampled(reports: list[Report]) -> int:
+    return max((len(b.devices) for report in reports[-3:] for b in report.blocks), default=0)
+
+
+def test_a_gpu_that_falls_off_the_bus_is_an_event_and_keeps_its_place(
+    node: Node, driver: Any
+) -> None:
+    node.enroll()
+    node.start(**driven(driver))
+    wait_for(lambda: devices_sampled(node.reports()) == 2, "two GPUs")
+    driver.play_node(2, "xid 1 79", "lost 1")
+    wait_for(
+        lambda: {EventKind.XID, EventKind.DEVICE_LOST} <= set(kinds(node.reports())), "its loss"
+    )
+    count = len(node.reports())
+    node.wait_for_reports(count + 3)
+    assert devices_sampled(node.reports()) == 2
+    assert kinds(node.reports()).count(EventKind.XID) == 1
+    node.stop()
+    assert_unbroken(node.reports())
+
+
+def test_a_pause_lets_go_of_the_driver(node: Node, driver: Any) -> None:
+    node.enroll()
+    node.start(**driven(driver))
+    wait_for(lambda: devices_sampled(node.reports()) == 2, "two GPUs")
+    assert node.process is not None
+    pid = node.process.pid
+    assert holds_driver(pid)
+    node.control("pause", "GPU reset")
+    wait_for(lambda: not holds_driver(pid), "the driver's library to be let go")
+    count = len(node.reports())
+    node.wait_for_reports(count + 3)
+    node.control("resume")
+    wait_for(lambda: holds_driver(pid), "the driver to be opened again")
+    node.stop()
+    assert EventKind.IDENTITY_CHANGED not in kinds(node.reports())
+
+
+def holds_driver(pid: int) -> bool:
+    """Whether a child of the agent has the library mapped."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return any("libnvidia-ml" in Path(f"/proc/{c}/maps").read_text() for c in children)
+    except OSError:
+        return False
+
+
 def test_run_without_enrolment_is_a_usage_error(node: Node) -> None:
     done = node.cli("run", *node.flags())
     assert done.returncode == 2

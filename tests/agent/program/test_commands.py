@@ -1,0 +1,145 @@
+"""The commands as processes, over a driver library that answers as two H100 do."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DEADLINE_S = 60
+CONTRACT = """\
+contract_id: lease
+effective: 2026-01-01T00:00:00Z
+time_zone: UTC
+currency: EUR
+parties: [{id: P, role: provider}, {id: L, role: lessee}]
+term: {from: 2026-01-01T00:00:00Z, to: 2036-01-01T00:00:00Z}
+resources:
+  - {id: h100, accelerator: {sku: H100-SXM-80GB}, per_node: 2, nodes: 1}
+  - {id: more, accelerator: {sku: H100-SXM-80GB}, per_node: 8, nodes: 1}
+availability:
+  - {id: node, unit: node, target: "0.99"}
+unknown: {policy: hold}
+"""
+
+
+def agent(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "agent", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        env=environment,
+    )
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> Path:
+    path = tmp_path / "contract.yaml"
+    path.write_text(CONTRACT)
+    return path
+
+
+def check(
+    contract: Path, environment: dict[str, str], *more: str
+) -> tuple[int, dict[str, set[str]]]:
+    """The exit code, and the verdicts by check."""
+    done = agent("check", "--contract", str(contract), "--json", *more, environment=environment)
+    assert done.stdout, done.stderr
+    verdicts: dict[str, set[str]] = {}
+    for row in json.loads(done.stdout):
+        verdicts.setdefault(row["check"], set()).add(row["verdict"])
+    return done.returncode, verdicts
+
+
+def test_a_node_that_is_as_promised_is_met(contract: Path, driver: Any) -> None:
+    code, verdicts = check(contract, driver.environment())
+    assert (code, verdicts["gpu_missing"], verdicts["sku_mismatch"]) == (0, {"met"}, {"met"})
+
+
+def test_missing_gpus_are_a_breach(contract: Path, driver: Any) -> None:
+    code, verdicts = check(contract, driver.environment(), "--resource", "more")
+    assert (code, verdicts["gpu_missing"]) == (3, {"breached"})
+
+
+def test_what_cannot_be_seen_is_unknown(contract: Path, driver: Any) -> None:
+    driver.play_node(2, *(f"code * {call} 4" for call in PROCESS_CALLS))
+    code, verdicts = check(contract, driver.environment())
+    assert (code, verdicts["foreign_process"]) == (4, {"unknown"})
+
+
+PROCESS_CALLS = (
+    "nvmlDeviceGetComputeRunningProcesses",
+    "nvmlDeviceGetComputeRunningProcesses_v2",
+    "nvmlDeviceGetComputeRunningProcesses_v3",
+    "nvmlDeviceGetGraphicsRunningProcesses_v3",
+)
+
+
+def test_no_driver_at_all_is_never_met(contract: Path) -> None:
+    code, _ = check(contract, dict(os.environ))
+    assert code in (3, 4)
+
+
+def test_the_table_names_what_was_expected_and_seen(contract: Path, driver: Any) -> None:
+    done = agent(
+        "check", "--contract", str(contract), "--resource", "more", environment=driver.environment()
+    )
+    assert "breached gpu_missing" in done.stdout
+    assert done.stdout.endswith("overall: breached\n")
+
+
+@pytest.mark.parametrize("text", ["", "contract_id: [", CONTRACT.replace("EUR", "euro")])
+def test_a_contract_with_errors_is_a_usage_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "contract.yaml"
+    path.write_text(text)
+    done = agent("check", "--contract", str(path), environment=dict(os.environ))
+    assert done.returncode == 2
+    assert str(path) in done.stderr
+
+
+def test_an_unknown_line_item_is_a_usage_error(contract: Path) -> None:
+    done = agent(
+        "check", "--contract", str(contract), "--resource", "b200", environment=dict(os.environ)
+    )
+    assert done.returncode == 2
+    assert "h100, more" in done.stderr
+
+
+def test_a_snapshot_has_a_value_or_a_reason_for_everything_and_times(driver: Any) -> None:
+    done = agent("snapshot", "--json", environment=driver.environment())
+    rows = json.loads(done.stdout)
+    assert all((row["value"] is None) != (row["reason"] is None) for row in rows)
+    power = [row for row in rows if row["reading"] == "power_draw_milliwatts"]
+    assert len(power) == 2
+    assert all(row["nanoseconds"] > 0 for row in power)
+    assert "power_draw_milliwatts" in agent("snapshot", environment=driver.environment()).stdout
+
+
+def test_a_record_keeps_return_codes_and_hides_the_hardware_when_asked(
+    tmp_path: Path, driver: Any
+) -> None:
+    for name, flags in (("open", []), ("redacted", ["--redact"])):
+        done = agent("record", str(tmp_path / name), *flags, environment=driver.environment())
+        assert done.returncode == 0, done.stderr
+    opened, redacted = (tmp_path / "open").read_text(), (tmp_path / "redacted").read_text()
+    assert "1650000000000" in opened
+    assert "GPU-00000000-0000-4000" in opened
+    assert "1650000000000" not in redacted
+    assert "GPU-00000000-0000-4000" not in redacted
+    codes = {answer["code"] for answer in json.loads(redacted)["answers"]}
+    assert {0, 3} <= codes
+
+
+def test_a_place_that_cannot_be_written_is_a_usage_error(tmp_path: Path, driver: Any) -> None:
+    done = agent("record", str(tmp_path / "a" / "b"), environment=driver.environment())
+    assert done.returncode == 2
+
+
+def test_help_names_every_command() -> None:
+    done = agent("--help", environment=dict(os.environ))
+    for command in ("run", "enroll", "check", "snapshot", "record", "pause", "resume", "simulate"):
+        assert f"  {command}" in done.stdout
