@@ -33,6 +33,7 @@ ComputeState = pynvml.c_nvmlConfComputeSystemState_t
 
 Outputs = tuple[Any, ...]
 Read = Callable[[Outputs], int | str | None]
+Hold = Callable[[Any], Any]
 
 
 class NvmlError(Exception):
@@ -111,10 +112,10 @@ class Call:
         return f"{self.symbol}({inputs})" if inputs else self.symbol
 
     def bind(
-        self, library: Library, handle: Handle
+        self, library: Library, handle: Handle, hold: Hold
     ) -> tuple[Callable[..., int], tuple[Any, ...], Outputs]:
-        """(function, its arguments, its outputs): made once, called each sweep."""
-        outputs = self.outputs()
+        """(function, its arguments, its outputs): made once, called each sweep. `hold` says where outputs live."""
+        outputs = tuple(hold(output) for output in self.outputs())
         references = (out if isinstance(out, ctypes.Array) else byref(out) for out in outputs)
         function = library.function(self.symbol) or function_not_found
         return function, (handle.pointer, *self.inputs, *references, *self.trailing), outputs
@@ -131,21 +132,47 @@ class GpmCall:
     label: str = "nvmlGpmMetricsGet"
 
     def bind(
-        self, library: Library, handle: Handle
+        self, library: Library, handle: Handle, hold: Hold
     ) -> tuple[Callable[..., int], tuple[Any, ...], Outputs]:
         """As `Call.bind`; the output is an nvmlGpmMetricsGet_t whose first metrics are `metrics`."""
         result = pynvml.c_nvmlGpmMetricsGet_t(version=1, numMetrics=len(self.metrics))
         for index, number in enumerate(self.metrics):
             result.metrics[index].metricId = number
         samples: list[Any] = []
+        held = hold(result)
 
         def measure() -> int:
             try:
-                return _measure(library, handle, samples, result)
+                return _measure(library, handle, samples, held)
             except NvmlError as error:
                 return error.code
 
-        return measure, (), (result,)
+        return measure, (), (held,)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A number in the outputs of a call: an output, or a member of one, divided down. All ones is NVML's blank."""
+
+    output: int = 0
+    name: str = ""
+    signed: bool = False
+    divisor: int = 1
+
+    def __call__(self, outputs: Outputs) -> int | None:
+        """The number, None for a blank."""
+        holder = outputs[self.output]
+        value: int = getattr(holder, self.name) if self.name else holder.value
+        blank = not self.signed and value == (1 << 8 * self.place(outputs)[1]) - 1
+        return None if blank else value // self.divisor
+
+    def place(self, outputs: Outputs) -> tuple[int, int]:
+        """(address, bytes) of the number."""
+        holder = outputs[self.output]
+        if not self.name:
+            return ctypes.addressof(holder), ctypes.sizeof(holder)
+        member = getattr(type(holder), self.name)
+        return ctypes.addressof(holder) + member.offset, member.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,16 +213,6 @@ class Whole:
 Source = Part | Field | Whole
 
 
-def first_uint(outputs: Outputs) -> int | None:
-    """The first output, an unsigned int."""
-    return _blank(outputs[0].value, 32)
-
-
-def first_wide(outputs: Outputs) -> int | None:
-    """The first output, an unsigned long long."""
-    return _blank(outputs[0].value, 64)
-
-
 def first_text(outputs: Outputs) -> str:
     """The first output, a string. Raises UnicodeDecodeError."""
     text: bytes = outputs[0].value
@@ -205,11 +222,6 @@ def first_text(outputs: Outputs) -> str:
 def function_not_found(*_: Any) -> int:
     """In the place of a function that the library lacks."""
     return FUNCTION_NOT_FOUND
-
-
-def _blank(value: int, bits: int) -> int | None:
-    """None for the all-ones by which NVML says "not available"."""
-    return None if value == (1 << bits) - 1 else value
 
 
 def _measure(library: Library, handle: Handle, samples: list[Any], result: Any) -> int:
@@ -246,15 +258,11 @@ def _gpm(index: int) -> Read:
 
 
 def _uint(symbol: str, *inputs: int) -> Part:
-    return Part(Call(symbol, lambda: (c_uint(),), inputs), first_uint)
+    return Part(Call(symbol, lambda: (c_uint(),), inputs), Member())
 
 
 def _wide(symbol: str, *inputs: int) -> Part:
-    return Part(Call(symbol, lambda: (c_ulonglong(),), inputs), first_wide)
-
-
-def _signed(symbol: str, *inputs: int) -> Part:
-    return Part(Call(symbol, lambda: (c_int(),), inputs), lambda outputs: outputs[0].value)
+    return Part(Call(symbol, lambda: (c_ulonglong(),), inputs), Member())
 
 
 def _text(symbol: str, size: int = 96, *inputs: int, sized: bool = True) -> Part:
@@ -269,18 +277,6 @@ def _uints(symbol: str, count: int, *inputs: int) -> Call:
 
 def _struct(symbol: str, make: Callable[[], Any], *inputs: int) -> Call:
     return Call(symbol, lambda: (make(),), inputs)
-
-
-def _output(index: int) -> Read:
-    return lambda outputs: _blank(outputs[index].value, 32)
-
-
-def _attribute(name: str, bits: int = 32, divisor: int = 1) -> Read:
-    def read(outputs: Outputs) -> int | None:
-        value = _blank(getattr(outputs[0], name), bits)
-        return None if value is None else value // divisor
-
-    return read
 
 
 def _pci_pair(name: str) -> Read:
@@ -396,17 +392,17 @@ def _parts(read: Read, *calls: Call) -> tuple[Part, ...]:
 
 def _violation(policy: int) -> Part:
     call = _struct("nvmlDeviceGetViolationStatus", pynvml.c_nvmlViolationTime_t, policy)
-    return Part(call, _attribute("violationTime", 64, 1000))
+    return Part(call, Member(name="violationTime", divisor=1000))
 
 
 IDENTITY: Mapping[str, tuple[Source, ...]] = {
     "name": (_text("nvmlDeviceGetName"),),
-    "memory_total_bytes": _parts(_attribute("total", 64), MEMORY_2, MEMORY_1),
-    "memory_reserved_bytes": _parts(_attribute("reserved", 64), MEMORY_2),
+    "memory_total_bytes": _parts(Member(name="total"), MEMORY_2, MEMORY_1),
+    "memory_reserved_bytes": _parts(Member(name="reserved"), MEMORY_2),
     "mig_gpu_instance_number": (_uint("nvmlDeviceGetGpuInstanceId"),),
     "mig_compute_instance_number": (_uint("nvmlDeviceGetComputeInstanceId"),),
-    "mig_multiprocessors_count": _parts(_attribute("multiprocessorCount"), ATTRIBUTES),
-    "mig_gpu_slices_count": _parts(_attribute("gpuInstanceSliceCount"), ATTRIBUTES),
+    "mig_multiprocessors_count": _parts(Member(name="multiprocessorCount"), ATTRIBUTES),
+    "mig_gpu_slices_count": _parts(Member(name="gpuInstanceSliceCount"), ATTRIBUTES),
     "serial": (_text("nvmlDeviceGetSerial"),),
     "board_part_number": (_text("nvmlDeviceGetBoardPartNumber"),),
     "board_number": (_uint("nvmlDeviceGetBoardId"),),
@@ -434,7 +430,7 @@ IDENTITY: Mapping[str, tuple[Source, ...]] = {
     "gpu_cores": (_uint("nvmlDeviceGetNumGpuCores"),),
     "memory_bus_width_bits": (_uint("nvmlDeviceGetMemoryBusWidth"),),
     "bar1_total_bytes": _parts(
-        _attribute("bar1Total", 64),
+        Member(name="bar1Total"),
         _struct("nvmlDeviceGetBAR1MemoryInfo", pynvml.c_nvmlBAR1Memory_t),
     ),
     "sm_clock_max_megahertz": (_uint("nvmlDeviceGetMaxClockInfo", 1),),
@@ -443,8 +439,8 @@ IDENTITY: Mapping[str, tuple[Source, ...]] = {
         _uint("nvmlDeviceGetPowerManagementDefaultLimit"),
         Field(189),
     ),
-    "power_limit_min_milliwatts": (Part(LIMITS, _output(0)), Field(187)),
-    "power_limit_max_milliwatts": (Part(LIMITS, _output(1)), Field(188)),
+    "power_limit_min_milliwatts": (Part(LIMITS, Member(0)), Field(187)),
+    "power_limit_max_milliwatts": (Part(LIMITS, Member(1)), Field(188)),
     "pcie_link_max_generation": (_uint("nvmlDeviceGetMaxPcieLinkGeneration"),),
     "pcie_gpu_max_generation": (_uint("nvmlDeviceGetGpuMaxPcieLinkGeneration"),),
     "pcie_link_width_max_lanes": (_uint("nvmlDeviceGetMaxPcieLinkWidth"),),
@@ -452,11 +448,11 @@ IDENTITY: Mapping[str, tuple[Source, ...]] = {
     "inforom_image_version": (_text("nvmlDeviceGetInforomImageVersion"),),
     "inforom_checksum_number": (_uint("nvmlDeviceGetInforomConfigurationChecksum"),),
     "gsp_firmware_version": (_text("nvmlDeviceGetGspFirmwareVersion", 128, sized=False),),
-    "gsp_mode_code": _parts(_output(0), _uints("nvmlDeviceGetGspFirmwareMode", 2)),
-    "ecc_mode_code": _parts(_output(0), ECC),
-    "ecc_mode_pending_code": _parts(_output(1), ECC),
-    "mig_mode_code": _parts(_output(0), MIG),
-    "mig_mode_pending_code": _parts(_output(1), MIG),
+    "gsp_mode_code": _parts(Member(0), _uints("nvmlDeviceGetGspFirmwareMode", 2)),
+    "ecc_mode_code": _parts(Member(0), ECC),
+    "ecc_mode_pending_code": _parts(Member(1), ECC),
+    "mig_mode_code": _parts(Member(0), MIG),
+    "mig_mode_pending_code": _parts(Member(1), MIG),
     "mig_devices_max_count": (_uint("nvmlDeviceGetMaxMigDeviceCount"),),
     "persistence_mode_code": (_uint("nvmlDeviceGetPersistenceMode"),),
     "compute_mode_code": (_uint("nvmlDeviceGetComputeMode"),),
@@ -465,7 +461,7 @@ IDENTITY: Mapping[str, tuple[Source, ...]] = {
     "nvlink_links": (Whole("nvmlDeviceGetNvLinkState", lambda *where: len(_link_states(*where))),),
     "nvlink_version_code": (_uint("nvmlDeviceGetNvLinkVersion", 0),),
     "fabric_cluster_uuid": _parts(_cluster, FABRIC_3, FABRIC_2, FABRIC_1),
-    "fabric_clique_number": _parts(_attribute("cliqueId"), FABRIC_3, FABRIC_2, FABRIC_1),
+    "fabric_clique_number": _parts(Member(name="cliqueId"), FABRIC_3, FABRIC_2, FABRIC_1),
     "temperature_shutdown_celsius": (_uint("nvmlDeviceGetTemperatureThreshold", 0),),
     "temperature_slowdown_celsius": (_uint("nvmlDeviceGetTemperatureThreshold", 1),),
     "temperature_memory_max_celsius": (_uint("nvmlDeviceGetTemperatureThreshold", 2),),
@@ -477,13 +473,13 @@ IDENTITY: Mapping[str, tuple[Source, ...]] = {
 }
 
 FAST: Mapping[str, tuple[Source, ...]] = {
-    "memory_used_bytes": _parts(_attribute("used", 64), MEMORY_2, MEMORY_1),
-    "utilization_gpu_percent": _parts(_attribute("gpu"), UTILIZATION),
-    "utilization_memory_percent": _parts(_attribute("memory"), UTILIZATION),
+    "memory_used_bytes": _parts(Member(name="used"), MEMORY_2, MEMORY_1),
+    "utilization_gpu_percent": _parts(Member(name="gpu"), UTILIZATION),
+    "utilization_memory_percent": _parts(Member(name="memory"), UTILIZATION),
     "sm_clock_megahertz": (_uint("nvmlDeviceGetClockInfo", 1),),
     "memory_clock_megahertz": (_uint("nvmlDeviceGetClockInfo", 2),),
     "temperature_gpu_celsius": (
-        Part(TEMPERATURE, lambda outputs: outputs[0].temperature),
+        Part(TEMPERATURE, Member(name="temperature", signed=True)),
         _uint("nvmlDeviceGetTemperature", 0),
     ),
     "temperature_memory_celsius": (Field(82),),
@@ -537,18 +533,18 @@ def _ecc_readers() -> dict[str, tuple[Source, ...]]:
 SLOW: Mapping[str, tuple[Source, ...]] = {
     **_ecc_readers(),
     "ecc_sram_threshold_exceeded_code": _parts(
-        _attribute("bThresholdExceeded"),
+        Member(name="bThresholdExceeded"),
         _struct("nvmlDeviceGetSramEccErrorStatus", pynvml.c_nvmlEccSramErrorStatus_v1_t),
     ),
-    "remapped_correctable_rows": (Part(REMAPPED, _output(0)), Field(142)),
-    "remapped_uncorrectable_rows": (Part(REMAPPED, _output(1)), Field(143)),
-    "remap_pending_code": (Part(REMAPPED, _output(2)), Field(144)),
-    "remap_failure_code": (Part(REMAPPED, _output(3)), Field(145)),
-    "remap_availability_max_banks": _parts(_attribute("max"), HISTOGRAM),
-    "remap_availability_high_banks": _parts(_attribute("high"), HISTOGRAM),
-    "remap_availability_partial_banks": _parts(_attribute("partial"), HISTOGRAM),
-    "remap_availability_low_banks": _parts(_attribute("low"), HISTOGRAM),
-    "remap_availability_none_banks": _parts(_attribute("none"), HISTOGRAM),
+    "remapped_correctable_rows": (Part(REMAPPED, Member(0)), Field(142)),
+    "remapped_uncorrectable_rows": (Part(REMAPPED, Member(1)), Field(143)),
+    "remap_pending_code": (Part(REMAPPED, Member(2)), Field(144)),
+    "remap_failure_code": (Part(REMAPPED, Member(3)), Field(145)),
+    "remap_availability_max_banks": _parts(Member(name="max"), HISTOGRAM),
+    "remap_availability_high_banks": _parts(Member(name="high"), HISTOGRAM),
+    "remap_availability_partial_banks": _parts(Member(name="partial"), HISTOGRAM),
+    "remap_availability_low_banks": _parts(Member(name="low"), HISTOGRAM),
+    "remap_availability_none_banks": _parts(Member(name="none"), HISTOGRAM),
     "retired_corrected_pages": (Field(29),),
     "retired_uncorrected_pages": (Field(30),),
     "retired_pending_code": (Field(31),),
@@ -571,12 +567,12 @@ SLOW: Mapping[str, tuple[Source, ...]] = {
     "pcie_unsupported_requests_count": (Field(181),),
     "pcie_lcrc_errors_count": (Field(182),),
     "pcie_lane_errors_count": (Field(183),),
-    "fabric_state_code": _parts(_attribute("state"), FABRIC_3, FABRIC_2, FABRIC_1),
-    "fabric_status_code": _parts(_attribute("status"), FABRIC_3, FABRIC_2, FABRIC_1),
-    "fabric_health_flags": _parts(_attribute("healthMask"), FABRIC_3, FABRIC_2),
+    "fabric_state_code": _parts(Member(name="state"), FABRIC_3, FABRIC_2, FABRIC_1),
+    "fabric_status_code": _parts(Member(name="status"), FABRIC_3, FABRIC_2, FABRIC_1),
+    "fabric_health_flags": _parts(Member(name="healthMask"), FABRIC_3, FABRIC_2),
     "performance_state_code": (_uint("nvmlDeviceGetPerformanceState"),),
-    "encoder_utilization_percent": _parts(_output(0), _uints("nvmlDeviceGetEncoderUtilization", 2)),
-    "decoder_utilization_percent": _parts(_output(0), _uints("nvmlDeviceGetDecoderUtilization", 2)),
+    "encoder_utilization_percent": _parts(Member(0), _uints("nvmlDeviceGetEncoderUtilization", 2)),
+    "decoder_utilization_percent": _parts(Member(0), _uints("nvmlDeviceGetDecoderUtilization", 2)),
     "fan_speed_percent": (
         _uint("nvmlDeviceGetFanSpeed_v2", 0),
         _uint("nvmlDeviceGetFanSpeed"),

@@ -5,11 +5,9 @@ card does not support is remembered per device and reading, and asked again each
 """
 
 import ctypes
-import struct
 import time
 from array import array
-from collections.abc import Iterable, Iterator, MutableSequence, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 from typing import Any
 
 from agent.frames import (
@@ -19,166 +17,33 @@ from agent.frames import (
     NOT_SUPPORTED,
     OK,
     OTHER,
-    OUT_OF_RANGE,
     QUARANTINED,
     RESET_REQUIRED,
-    UNDECODABLE,
     Mark,
     rows,
-    status_of,
 )
 from agent.nvml import (
     INVALID_ARGUMENT,
     READERS,
     Call,
     Field,
-    FieldValue,
     GpmCall,
     Handle,
     Library,
-    NvmlError,
     Outputs,
-    Part,
+    Read,
     Source,
     Whole,
-    first_uint,
     function_not_found,
 )
+from agent.plan import UNKNOWN_ERROR, Arena, Batch, Plan, Tape, read_parts, read_whole
 from weighbridge.readings import Reading, Scope, Tier
 
-MAX_INTEGER = 2**53 - 1
-BLANK_UINT = 0xFFFFFFFF
+Bound = tuple[Callable[..., int], tuple[Any, ...], Outputs]
+
 PROBE_AGAIN_SECONDS = 3600
 UNSUPPORTED = frozenset({INVALID_ARGUMENT, NOT_SUPPORTED, FUNCTION_NOT_FOUND, 25, 26})
-UNKNOWN_ERROR = 999
 GONE = (GPU_IS_LOST, RESET_REQUIRED)
-
-SIGNED_KINDS = {4: "<q", 5: "<i4x"}
-DOUBLE_KIND = 0
-FIELD_BLANKS = (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
-
-
-@dataclass(slots=True)
-class Tape:
-    """One tier of all devices, device by device: a value and a status for each of `rows(tier)`."""
-
-    values: MutableSequence[Any]
-    statuses: bytearray
-    failures: list[tuple[int, int]] = field(default_factory=list)
-
-    def fail(self, position: int, status: int) -> None:
-        """No value here, and why."""
-        self.values[position] = 0
-        self.statuses[position] = status
-        self.failures.append((position, status))
-
-    def put(self, position: int, value: Any) -> None:
-        """A value, or a failure where it is a blank or too large for the wire."""
-        if value is None:
-            self.fail(position, NOT_SUPPORTED)
-        elif isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
-            self.fail(position, OUT_OF_RANGE)
-        else:
-            self.values[position] = value
-
-
-@dataclass(slots=True)
-class FieldBatch:
-    """One nvmlDeviceGetFieldValues with its buffer, cleared before each call so that no old answer can pass for new."""
-
-    number: int
-    function: Any
-    arguments: tuple[Any, ...]
-    buffer: Any
-    clear: bytes
-    unpack: struct.Struct
-    positions: list[int]
-    divisors: list[tuple[int, int]]
-    run_of_positions: bool
-    signatures: tuple[int, ...] = ()
-
-    @staticmethod
-    def of(
-        function: Any, number: int, handle: Handle, wanted: Sequence[tuple[int, Field]]
-    ) -> "FieldBatch":
-        """A batch of the fields, each with the position of its reading."""
-        buffer = (FieldValue * len(wanted))()
-        for entry, (_, source) in zip(buffer, wanted, strict=True):
-            entry.fieldId, entry.scopeId, entry.nvmlReturn = source.number, source.scope, 999
-        positions = [position for position, _ in wanted]
-        return FieldBatch(
-            number=number,
-            function=function,
-            arguments=(handle.pointer, len(wanted), buffer),
-            buffer=buffer,
-            clear=bytes(buffer),
-            unpack=struct.Struct("<" + "24xQQ" * len(wanted)),
-            positions=positions,
-            divisors=[
-                (i, source.divisor) for i, (_, source) in enumerate(wanted) if source.divisor > 1
-            ],
-            run_of_positions=positions == list(range(positions[0], positions[0] + len(positions))),
-        )
-
-    def read(self, tape: Tape) -> None:
-        """Call, and put each entry in its place. When all is as last time, in one move."""
-        ctypes.memmove(self.buffer, self.clear, len(self.clear))
-        code = self.function(*self.arguments)
-        if code:
-            for position in self.positions:
-                tape.fail(position, status_of(code))
-            return
-        raw = self.unpack.unpack(self.buffer)
-        if raw[0::2] == self.signatures and self.run_of_positions and max(raw[1::2]) <= MAX_INTEGER:
-            self._move(raw[1::2], tape)
-        else:
-            self._sort(raw, tape)
-
-    def _move(self, numbers: tuple[int, ...], tape: Tape) -> None:
-        scaled = array("q", numbers)
-        for index, divisor in self.divisors:
-            scaled[index] //= divisor
-        tape.values[self.positions[0] : self.positions[-1] + 1] = scaled
-
-    def _sort(self, raw: tuple[int, ...], tape: Tape) -> None:
-        """Entry by entry; afterwards `signatures` says whether the next time may be one move."""
-        plain = isinstance(tape.values, array)
-        divisors = dict(self.divisors)
-        for index, position in enumerate(self.positions):
-            signature, number = raw[2 * index], raw[2 * index + 1]
-            kind, code = signature & 0xFFFFFFFF, signature >> 32
-            if code:
-                tape.fail(position, status_of(code))
-                continue
-            value = field_value(kind, number)
-            plain = plain and value == number
-            tape.put(position, value if value is None else value // divisors.get(index, 1))
-        whole = plain and not tape.failures
-        self.signatures = raw[0::2] if whole else ()
-
-
-def field_value(kind: int, number: int) -> int | None:
-    """The integer in the eight bytes of an nvmlValue_t; None for a blank (all ones in its type)."""
-    raw = number.to_bytes(8, "little")
-    if kind in SIGNED_KINDS:
-        return int(struct.unpack(SIGNED_KINDS[kind], raw)[0])
-    if kind == DOUBLE_KIND:
-        value: float = struct.unpack("<d", raw)[0]
-        return round(value) if value == value and abs(value) <= MAX_INTEGER else None
-    return None if number in FIELD_BLANKS else number
-
-
-@dataclass(slots=True)
-class Plan:
-    """The calls of one device and tier: single numbers, calls with several readings, one batch of fields, others."""
-
-    singles: list[tuple[int, Any, tuple[Any, ...], Any, int]] = field(default_factory=list)
-    groups: list[tuple[int, Any, tuple[Any, ...], Outputs, list[tuple[int, Any]]]] = field(
-        default_factory=list
-    )
-    batch: FieldBatch | None = None
-    wholes: list[tuple[int, Whole, int]] = field(default_factory=list)
-    fixed: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Sweeper:
@@ -192,7 +57,8 @@ class Sweeper:
         self._choice: dict[tuple[str, str], int] = {}
         self._plans: dict[tuple[str, Tier], Plan] = {}
         self._refused: dict[tuple[str, str], int] = {}
-        self._bound: dict[tuple[str, str], tuple[Any, tuple[Any, ...], Outputs]] = {}
+        self._bound: dict[tuple[str, Call | GpmCall], Bound] = {}
+        self._arenas: dict[str, Arena] = {}
         self._numbers: dict[tuple[str, str], int] = {}
         self._probed = time.monotonic()
 
@@ -201,6 +67,7 @@ class Sweeper:
         if [_key(handle) for handle in handles] != [_key(handle) for handle in self.handles]:
             self._plans.clear()
             self._bound.clear()
+            self._arenas.clear()
             self.handles = handles
 
     def sweep(self, tier: Tier) -> Tape:
@@ -240,28 +107,7 @@ class Sweeper:
                 self._run(self._plan(handle, again, rows(tier), base), handle, tape)
 
     def _run(self, plan: Plan, handle: Handle, tape: Tape) -> None:
-        slot, values = self._mark.slot, tape.values
-        for position, status in plan.fixed:
-            tape.statuses[position] = status
-        for number, function, arguments, output, position in plan.singles:
-            slot[0] = number
-            code = function(*arguments)
-            value = output.value
-            if code:
-                tape.fail(position, status_of(code))
-            elif value == BLANK_UINT:
-                tape.fail(position, NOT_SUPPORTED)
-            else:
-                values[position] = value
-        for number, function, arguments, outputs, parts in plan.groups:
-            slot[0] = number
-            _read_group(function(*arguments), outputs, parts, tape)
-        if plan.batch is not None:
-            slot[0] = plan.batch.number
-            plan.batch.read(tape)
-        for number, whole, position in plan.wholes:
-            slot[0] = number
-            _read_whole(whole, self._library, handle, position, tape)
+        plan.run(self._mark.slot, self._library, handle, tape)
 
     def _learn(self, handle: Handle, tier: Tier, base: int, tape: Tape) -> list[Reading]:
         """Draw the conclusions of this device's failures. Returns the readings to try again by their next source."""
@@ -302,6 +148,10 @@ class Sweeper:
             self._choice.clear()
             self._refused.clear()
             self._plans.clear()
+            self._arenas.clear()
+            self._bound = {
+                key: bound for key, bound in self._bound.items() if isinstance(key[1], GpmCall)
+            }
 
     def _source(self, handle: Handle, row: Reading) -> Source | None:
         """The source in use; None where there is none left, or none at all on a MIG device."""
@@ -314,9 +164,9 @@ class Sweeper:
     def _plan(
         self, handle: Handle, wanted: Iterable[Reading], layout: Sequence[Reading], base: int
     ) -> Plan:
-        plan = Plan()
+        plan = Plan(self._arena(handle))
         fields: list[tuple[int, Field]] = []
-        parts: dict[Call | GpmCall, list[tuple[int, Part]]] = {}
+        parts: dict[Call | GpmCall, list[tuple[int, Read]]] = {}
         for row in wanted:
             position = base + layout.index(row)
             source = self._source(handle, row)
@@ -330,34 +180,37 @@ class Sweeper:
             elif isinstance(source, Whole):
                 plan.wholes.append((self._number(handle.uuid, source.label), source, position))
             else:
-                parts.setdefault(source.call, []).append((position, source))
+                parts.setdefault(source.call, []).append((position, source.read))
         self._plan_calls(plan, handle, parts)
         if fields:
             self._plan_fields(plan, handle, fields)
         return plan
 
     def _plan_calls(
-        self, plan: Plan, handle: Handle, parts: dict[Call | GpmCall, list[tuple[int, Part]]]
+        self, plan: Plan, handle: Handle, parts: dict[Call | GpmCall, list[tuple[int, Read]]]
     ) -> None:
-        for call, wanted in parts.items():
+        for call, reads in parts.items():
             number = self._number(handle.uuid, call.label)
             function, arguments, outputs = self._bind(handle, call)
-            if len(wanted) == 1 and wanted[0][1].read is first_uint:
-                plan.singles.append((number, function, arguments, outputs[0], wanted[0][0]))
-            else:
-                reads = [(position, part.read) for position, part in wanted]
-                plan.groups.append((number, function, arguments, outputs, reads))
+            plan.steps.append((number, function, arguments))
+            plan.reads.append((number, outputs, reads))
 
     def _plan_fields(self, plan: Plan, handle: Handle, fields: Sequence[tuple[int, Field]]) -> None:
         label = fields[0][1].label
+        plan.batch = Batch.of(fields, plan.arena.hold)
+        plan.batch_number = self._number(handle.uuid, label)
         function = self._library.function(label) or function_not_found
-        plan.batch = FieldBatch.of(function, self._number(handle.uuid, label), handle, fields)
+        plan.steps.append((plan.batch_number, function, plan.batch.arguments(handle)))
 
-    def _bind(self, handle: Handle, call: Call | GpmCall) -> tuple[Any, tuple[Any, ...], Outputs]:
+    def _arena(self, handle: Handle) -> Arena:
+        return self._arenas.setdefault(handle.uuid, Arena())
+
+    def _bind(self, handle: Handle, call: Call | GpmCall) -> Bound:
         """Bound once per device: what GPM measures lies between two sweeps of the same binding."""
-        key = (handle.uuid, f"{call.label}{id(call)}")
+        key = (handle.uuid, call)
         if key not in self._bound:
-            self._bound[key] = call.bind(self._library, handle)
+            hold = self._arena(handle).hold if isinstance(call, Call) else itself
+            self._bound[key] = call.bind(self._library, handle, hold)
         return self._bound[key]
 
     def _quarantined(self, device: str, label: str) -> bool:
@@ -370,27 +223,13 @@ class Sweeper:
         return self._numbers[key]
 
 
+def itself(output: Any) -> Any:
+    """Outputs that live on their own."""
+    return output
+
+
 def _key(handle: Handle) -> tuple[str, int | None]:
     return handle.uuid, ctypes.cast(handle.pointer, ctypes.c_void_p).value
-
-
-def _read_group(code: int, outputs: Outputs, parts: list[tuple[int, Any]], tape: Tape) -> None:
-    if code:
-        for position, _ in parts:
-            tape.fail(position, status_of(code))
-        return
-    for position, read in parts:
-        try:
-            tape.put(position, read(outputs))
-        except UnicodeDecodeError:
-            tape.fail(position, UNDECODABLE)
-
-
-def _read_whole(whole: Whole, library: Library, handle: Handle, position: int, tape: Tape) -> None:
-    try:
-        tape.put(position, whole.read(library, handle))
-    except NvmlError as error:
-        tape.fail(position, status_of(error.code))
 
 
 def answers(
@@ -406,24 +245,22 @@ def answers(
 
 def _answer(library: Library, handle: Handle, source: Source) -> tuple[str, int, Any, int]:
     tape = Tape([None], bytearray(1))
+    label = source.label
     code = OK
     start = time.monotonic_ns()
-    if isinstance(source, Field):
-        _record_field(library, handle, source, tape)
+    if isinstance(source, Whole):
+        read_whole(source, library, handle, 0, tape)
+    elif isinstance(source, Field):
         label = f"{source.label}({source.number})"
-    elif isinstance(source, Whole):
-        _read_whole(source, library, handle, 0, tape)
-        label = source.label
-    else:
-        function, arguments, outputs = source.call.bind(library, handle)
+        batch = Batch.of([(0, source)], itself)
+        function = library.function(source.label) or function_not_found
         start = time.monotonic_ns()
-        code, label = function(*arguments), source.label
-        _read_group(code, outputs, [(0, source.read)], tape)
+        batch.read(function(*batch.arguments(handle)), tape)
+    else:
+        function, arguments, outputs = source.call.bind(library, handle, itself)
+        start = time.monotonic_ns()
+        code = function(*arguments)
+        read_parts(code, outputs, [(0, source.read)], tape)
     elapsed = time.monotonic_ns() - start
     status = UNKNOWN_ERROR if tape.statuses[0] == OTHER else tape.statuses[0]
     return label, code or status, None if status else tape.values[0], elapsed
-
-
-def _record_field(library: Library, handle: Handle, source: Field, tape: Tape) -> None:
-    function = library.function(source.label) or function_not_found
-    FieldBatch.of(function, 0, handle, [(0, source)]).read(tape)

@@ -120,21 +120,22 @@ class Worker:
 
     def _watch_events(self) -> None:
         gpus = [handle for handle in self._sweeper.handles if handle.parent is None]
-        if self._watch is None and gpus:
-            self._watch = EventWatch(self._library, self)
-            threading.Thread(target=self._watch.run, name="nvml-events", daemon=True).start()
         if self._watch is not None:
             self._watch.follow(gpus)
+        elif gpus:
+            self._watch = EventWatch(self._library, self, gpus)
+            threading.Thread(target=self._watch.run, name="nvml-events", daemon=True).start()
 
 
 class EventWatch:
     """Waits for XIDs of all GPUs. The UUID is resolved when a GPU is registered: of a lost one nothing can be asked."""
 
-    def __init__(self, library: Library, worker: Worker) -> None:
+    def __init__(self, library: Library, worker: Worker, gpus: list[Handle]) -> None:
         self._library = library
         self._worker = worker
         self._wanted: dict[int, Handle] = {}
         self._changed = threading.Event()
+        self.follow(gpus)
 
     def follow(self, gpus: list[Handle]) -> None:
         """From the next wait on, these GPUs."""
