@@ -5,7 +5,7 @@ from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -34,6 +34,11 @@ HEADERS = {
 }
 
 
+def segment(name: str) -> str:
+    """A name as one segment of a path, whatever is in it."""
+    return quote(name, safe="")
+
+
 def environment() -> Environment:
     """Templates in which everything is escaped, and a name that is not there is an error."""
     made = Environment(
@@ -43,7 +48,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"percent": percent, "utc": utc, "span": span}
+    made.filters |= {"percent": percent, "utc": utc, "span": span, "segment": segment}
     made.globals["marks"] = MARKS
     return made
 

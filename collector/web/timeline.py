@@ -9,7 +9,7 @@ from weighbridge.ledger import PRECEDENCE, TOGETHER, Row, Span, State, by_slot, 
 
 WIDTH, LEFT, LANE = 1000, 190, 20
 MINUTE_US = 60_000_000
-WINDOWS_US = tuple(MINUTE_US * minutes for minutes in (10, 60, 360, 1440))
+WINDOWS_US = tuple(MINUTE_US * minutes for minutes in (2, 10, 60, 360, 1440))
 THINNEST = 0.75
 
 

@@ -57,12 +57,24 @@ async def read(client: Client, path: str) -> tuple[str, Reader]:
 
 async def test_the_first_page_says_at_once_what_is_delivered(client: Client) -> None:
     text, _ = await read(client, "/")
-    assert "0 of 2 contracts are delivered as promised" in text
-    assert "2 breached, 0 unknown" in text
+    assert "2 of 2 contracts are not delivered as promised" in text
+    assert "0 met, 2 breached, 0 unknown" in text
     assert "Of 14 contracted GPUs 2 report, 1 are healthy, 1 are in use" in text
     for count in ("6 contracted", "2 reporting", "1 healthy", "1 in use"):
         assert count in text
     assert "never reported" in text
+
+
+async def test_what_nobody_can_tell_is_neither_good_nor_bad(client: Client, fleet: Any) -> None:
+    fleet.found = []
+    text, _ = await read(client, "/")
+    assert "No contract is breached, but 2 of 2 cannot be judged yet" in text
+    whole = type(fleet.bounds["beta"][0])(1)
+    for name in ("alpha", "beta"):
+        fleet.bounds[name] = (whole, whole)
+        fleet.counted[name] = type(fleet.counted[name])(8, 8, 8, 8)
+    text, _ = await read(client, "/")
+    assert "All 2 contracts are delivered as promised" in text
 
 
 async def test_the_worst_contract_comes_first(client: Client, fleet: Any) -> None:
@@ -135,6 +147,20 @@ async def test_every_link_leads_somewhere(client: Client, page: str) -> None:
             assert response.status == 200, link
 
 
+async def test_a_name_with_a_slash_is_still_reached(client: Client, fleet: Any) -> None:
+    fleet.contracts["a/b:c"] = fleet.contracts["alpha"]
+    fleet.claimed["a/b:c"] = {"rack/7": None}
+    fleet.nodes["rack/7"] = fleet.nodes["a1"]
+    for kept in (fleet.counted, fleet.bounds, fleet.spent):
+        kept["a/b:c"] = kept["alpha"]
+    _, reader = await read(client, "/")
+    assert ("a", "href", "/contracts/a%2Fb%3Ac") in reader.attributes
+    _, reader = await read(client, "/contracts/a%2Fb%3Ac")
+    assert ("a", "href", "/nodes/rack%2F7") in reader.attributes
+    text, _ = await read(client, "/nodes/rack%2F7")
+    assert "rack/7" in text
+
+
 async def test_the_stylesheet_is_served_and_small(client: Client) -> None:
     async with client.get("/static/style.css") as response:
         style = await response.text()
@@ -166,7 +192,7 @@ async def test_many_contracts_are_paged_and_all_are_counted(client: Client, flee
         for kept in (fleet.counted, fleet.bounds, fleet.spent):
             kept[name] = kept["beta"]
     text, reader = await read(client, "/")
-    assert "0 of 62 contracts" in text
+    assert "2 of 62 contracts" in text
     assert ("a", "href", "?after=1%7Cc47") in reader.attributes
     text, _ = await read(client, "/?after=1%7Cc47")
     assert "c48" in text
