@@ -388,7 +388,7 @@ def result_row(settled: Settlement, result: Result, contract: Contract) -> Json:
         "downtime_seconds": outcome.downtime_s,
         "availability": share_text(outcome.availability),
         "availability_fraction": fraction_text(outcome.availability),
-        "breach": result.worst.breach,
+        "breach": earned.breach,
         "tier": earned.tier,
         "credit_pct": earned.pct,
         "credit_amount": part.amount,
@@ -405,7 +405,7 @@ def result_row(settled: Settlement, result: Result, contract: Contract) -> Json:
         "as_of": instant_text(settled.as_of_s),
         "version": "final" if settled.final else "provisional",
     }
-    repairs = [repair.amount for repair in settled.repairs]
+    repairs = [repair.amount for repair in settled.others]
     row["trigger"] = None
     return row | dict(earned.facts) | ({"repair_penalty": repairs[0]} if repairs else {})
 
@@ -530,8 +530,8 @@ def repaired(terms: Json, timeline: Json, _: Json) -> Json:
     for period in periods_of(terms):
         settled = settle(contract, record, period, {}, LONG_AFTER_S, service_of(terms))
         totals.append(settled.highest)
-        flags |= {flag for repair in settled.repairs for flag in repair.flags}
-        for repair in settled.repairs:
+        flags |= {flag for repair in settled.others for flag in repair.flags}
+        for repair in settled.others:
             seconds = repair.earned.facts["repair_seconds"]
             assert isinstance(seconds, int)
             row = {

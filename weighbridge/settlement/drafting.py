@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,9 +27,10 @@ from weighbridge.settlement.periods import (
     served_part,
     term_of,
 )
+from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window
 from weighbridge.settlement.settle import Due as Owed
-from weighbridge.settlement.settle import Reading, Result, Settlement, settle
+from weighbridge.settlement.settle import Probed, Reading, Result, Settlement, settle
 from weighbridge.settlement.statement import (
     CreditLine,
     Delivery,
@@ -37,6 +38,7 @@ from weighbridge.settlement.statement import (
     MaintenanceLine,
     Outage,
     Part,
+    ProbeLine,
     Statement,
     UnitLine,
 )
@@ -48,11 +50,12 @@ ENGINE = "settlement/1"
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """What people said: maintenance, claims, and events such as a replaced GPU."""
+    """What people said: maintenance, claims, events such as a replaced GPU; and what the probes found."""
 
     windows: tuple[Window, ...] = ()
     claims: tuple[Claim, ...] = ()
     events: tuple[Event, ...] = ()
+    probes: Mapping[str, tuple[Samples, ...]] = field(default_factory=dict)
 
     @property
     def everything(self) -> tuple[Window | Claim | Event, ...]:
@@ -163,7 +166,13 @@ class _Job:
             for unit, line in units.items()
         }
         flat: tuple[Span, ...] = tuple(span for unit in sorted(spans) for span in spans[unit])
-        return Record(flat, self.notices.windows, self.notices.claims, self.notices.events)
+        return Record(
+            spans=flat,
+            windows=self.notices.windows,
+            claims=self.notices.claims,
+            events=self.notices.events,
+            probes=self.notices.probes,
+        )
 
     def _swaps(self) -> tuple[str, ...]:
         swaps = [
@@ -182,6 +191,7 @@ class _Job:
         parts += [json.dumps(self.nodes, sort_keys=True), repr(self.period), str(self.as_of_us)]
         parts += sorted(map(repr, self.rows))
         parts += sorted(map(_spelled, self.notices.everything))
+        parts += [repr(item) for item in sorted(self.notices.probes.items())]
         digest = hashlib.sha256()
         for part in parts:
             encoded = part.encode()
@@ -223,13 +233,15 @@ def _part(
     contract = version.contract
     kinds = {credit.id: credit for credit in contract.credits}
     formulas = {name: type(credit).__name__ for name, credit in kinds.items()}
+    formulas |= {damages.id: type(damages).__name__ for damages in contract.liquidated_damages}
     return Part(
         version=contract.version,
         text_digest=hashlib.sha256(version.text.encode()).hexdigest(),
         start=instant_text(part.start_s),
         end=instant_text(part.end_s),
         units=tuple(_unit(contract, part, record, one, formulas) for one in settled.results),
-        repairs=tuple(_credit(line, line, formulas) for line in settled.repairs),
+        probes=tuple(_probe(one) for one in settled.probed),
+        others=tuple(_credit(line, line, formulas) for line in settled.others),
         maintenance=_maintenance(contract, record, part),
         delivery=_delivery(contract, part, found),
         dues=tuple(_due(contract, one) for one in settled.dues),
@@ -261,6 +273,19 @@ def _unit(
         availability_fraction=(fraction_text(shares[0]), fraction_text(shares[1])),
         outages=_outages(record, measured.unit, worst),
         credits=tuple(_credit(high, low, formulas) for high, low in pairs),
+    )
+
+
+def _probe(found: Probed) -> ProbeLine:
+    return ProbeLine(
+        objective=found.terms.id,
+        verdict=found.verdict,
+        target=exact_text(found.terms.target),
+        scheduled=found.tally.scheduled,
+        valid=found.tally.valid,
+        good=exact_text(found.tally.good),
+        share=share_text(found.tally.share),
+        share_fraction=fraction_text(found.tally.share),
     )
 
 

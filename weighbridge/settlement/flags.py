@@ -68,7 +68,7 @@ def _of_windows(contract: Contract, record: Record, period: Period) -> Iterator[
 
 
 def of_results(
-    results: Iterable["Result"], repaired: Iterable[Capped], dues: Iterable["Due"]
+    results: Iterable["Result"], others: Iterable[Capped], dues: Iterable["Due"]
 ) -> list[str]:
     """Flags of the lines, and of credits that were earned and not claimed in time."""
     found: list[str] = []
@@ -78,7 +78,9 @@ def of_results(
             found += part.flags
             if part.exact is None or part.exact > 0:
                 earned.add(part.unit)
-    for repair in repaired:
-        found += repair.flags
+    for other in others:
+        found += other.flags
+        if other.exact is None or other.exact > 0:
+            earned.add(other.unit)
     lapsed = any(due.standing == "lapsed" and due.unit in earned for due in dues)
     return [*found, *(["claim_lapsed"] if lapsed else [])]

@@ -18,9 +18,10 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What the probes of a period say. `scheduled`: one for each slice of the period."""
+    """What the probes of a period say. `scheduled`: one for each slice of the period; `valid`: those that count."""
 
     scheduled: int
+    answered: int
     valid: int
     good: Fraction
 
@@ -38,8 +39,9 @@ def tally(terms: Performance, samples: Sequence[Samples], period: Period) -> Tal
     missing = max(0, scheduled - present)
     good = sum((_good(terms, sample) for sample in answered), Fraction(0))
     if terms.missing == "excluded":
-        return Tally(scheduled, present, good)
-    return Tally(scheduled, present + missing, good + (missing if terms.missing == "good" else 0))
+        return Tally(scheduled, present, present, good)
+    good += missing if terms.missing == "good" else 0
+    return Tally(scheduled, present, present + missing, good)
 
 
 def _good(terms: Performance, sample: Samples) -> Fraction:

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from weighbridge.ledger import State
 from weighbridge.settlement.intervals import Interval, Intervals, subtraction, union
+from weighbridge.settlement.probes import Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +61,27 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened at an instant: a fault confirmed, a part replaced, a burn-in passed."""
+    """Something that happened at an instant: a fault confirmed, a part replaced, a burn-in passed.
+
+    `since_s`: for what lasted until then, such as an anomaly, or work that was lost.
+    """
 
     kind: str
     at_s: int
     unit: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
+    since_s: int | None = None
 
 
 @dataclass(frozen=True)
 class Record:
-    """Everything that a settlement reads besides the contract."""
+    """Everything that a settlement reads besides the contract. `probes`: of each performance objective, by its id."""
 
     spans: tuple[Span, ...] = ()
     windows: tuple[Window, ...] = ()
     claims: tuple[Claim, ...] = ()
     events: tuple[Event, ...] = ()
+    probes: Mapping[str, tuple[Samples, ...]] = field(default_factory=dict)
 
     @cached_property
     def by_unit(self) -> Mapping[str, tuple[Span, ...]]:

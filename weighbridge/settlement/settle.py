@@ -13,19 +13,24 @@ from typing import Literal
 
 from weighbridge.contract import Availability, Contract
 from weighbridge.contract.money import ClaimTerms, Judged, RepairSteps
+from weighbridge.contract.quality import Performance
 from weighbridge.settlement import flags
 from weighbridge.settlement.availability import Measure, Outcome, measure
 from weighbridge.settlement.claims import Standing, deadline_s, payable, standing
-from weighbridge.settlement.credits import Capped, Line, capped, earn, facts_of, line, money
+from weighbridge.settlement.credits import Capped, Facts, Line, capped, earn, facts_of, line, money
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.periods import Period, served_part, term_of
+from weighbridge.settlement.probes import Tally, tally
 from weighbridge.settlement.record import Record
-from weighbridge.settlement.repair import earn_repair, repairs
+from weighbridge.settlement.remedies import Occasion, remedies
 from weighbridge.settlement.stacking import Remedy, stack
 
 Remedies = tuple[str, Fraction | None]
 """A credit, and what it gives."""
+
+TOGETHER = ("all_of", "k_of_n", "pooled")
+"""Names of units that are judged together."""
 
 Verdict = Literal["MET", "BREACHED", "UNKNOWN"]
 
@@ -56,6 +61,16 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Probed:
+    """A performance objective: what the probes say, and what it earns. Too few of them give no verdict."""
+
+    terms: Performance
+    tally: Tally
+    verdict: Verdict
+    parts: tuple[Capped, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """What is owed for one unit, all its remedies taken together, in the worst reading and in the best."""
 
@@ -68,13 +83,17 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """A period, settled as of an instant. `highest` and `lowest`: what is owed; None: the contract does not say."""
+    """A period, settled as of an instant. `others`: lines for probes, repairs, capacity, events and deliveries.
+
+    `highest` and `lowest`: what is owed; None: the contract does not say.
+    """
 
     period: Period
     as_of_s: int
     final: bool
     results: tuple[Result, ...]
-    repairs: tuple[Line, ...]
+    probed: tuple[Probed, ...]
+    others: tuple[Line, ...]
     dues: tuple[Due, ...]
     highest: Decimal | None
     lowest: Decimal | None
@@ -127,10 +146,12 @@ class _Job:
         results = [
             result for promise in self.contract.availability for result in self._results(promise)
         ]
-        repaired = self._repairs()
-        dues = self._dues(results, repaired)
+        probed = [self._probed(terms) for terms in self.contract.performance]
+        occasion = Occasion(self.contract, self.record, self.period, self.units, self.fees)
+        others = [*(part for one in probed for part in one.parts), *remedies(occasion)]
+        dues = self._dues(results, others)
         raised = flags.of_record(self.contract, self.given, self.record, self.period, self.cutoff_s)
-        raised += flags.of_results(results, repaired, dues)
+        raised += flags.of_results(results, others, dues)
         highest, capped_high = self._total([due.highest for due in dues])
         lowest, _ = self._total([due.lowest for due in dues])
         return Settlement(
@@ -138,7 +159,8 @@ class _Job:
             as_of_s=self.as_of_s,
             final=self.as_of_s >= self.cutoff_s,
             results=tuple(results),
-            repairs=tuple(line(part, part.exact, self.contract.rounding) for part in repaired),
+            probed=tuple(probed),
+            others=tuple(line(part, part.exact, self.contract.rounding) for part in others),
             dues=tuple(dues),
             highest=highest,
             lowest=lowest,
@@ -156,17 +178,31 @@ class _Job:
         return Result(one, worst, self._reading(one, one.high) if one.held else worst)
 
     def _reading(self, one: Measure, outcome: Outcome) -> Reading:
-        parts = [self._earned(credit, one, outcome) for credit in self._credits(one.objective)]
+        parts = [self._earned(credit, one, outcome) for credit in self._credits(one.objective.id)]
         together = _sum([part.exact for part in parts])
-        breach = any(part.earned.breach for part in parts)
-        if not parts:
-            breach = outcome.availability < one.objective.target
+        missed = outcome.availability < one.objective.target
+        breach = missed or any(part.earned.breach for part in parts)
         lines = tuple(line(part, together, self.contract.rounding) for part in parts)
         return Reading(outcome, breach, lines)
 
-    def _credits(self, promise: Availability) -> list[Judged]:
+    def _credits(self, objective: str) -> list[Judged]:
         judged = [credit for credit in self.contract.credits if isinstance(credit, Judged)]
-        return [credit for credit in judged if credit.objective == promise.id]
+        return [credit for credit in judged if credit.objective == objective]
+
+    def _probed(self, terms: Performance) -> Probed:
+        found = tally(terms, self.record.probes.get(terms.id, ()), self.period)
+        if found.answered < terms.min_samples:
+            return Probed(terms, found, "UNKNOWN", ())
+        parts = tuple(
+            self._earned_by_probes(credit, terms, found) for credit in self._credits(terms.id)
+        )
+        return Probed(terms, found, "BREACHED" if found.share < terms.target else "MET", parts)
+
+    def _earned_by_probes(self, credit: Judged, terms: Performance, found: Tally) -> Capped:
+        base = self.fees.base(credit.base, None)
+        zone, rounding = self.contract.time_zone, self.contract.rounding
+        facts = Facts(self.period, zone, terms.target, base, found.share, rounding=rounding)
+        return capped(credit, terms.id, base, earn(credit, facts))
 
     def _earned(self, credit: Judged, one: Measure, outcome: Outcome) -> Capped:
         promise = one.objective
@@ -175,29 +211,17 @@ class _Job:
         facts = facts_of(outcome, self.contract, self.period, promise.target, base)
         return capped(credit, one.unit, base, earn(credit, facts))
 
-    def _repairs(self) -> list[Capped]:
-        promises = {promise.id: promise for promise in self.contract.repair}
-        parts: list[Capped] = []
-        for credit in self.contract.credits:
-            if isinstance(credit, RepairSteps):
-                terms = promises[credit.repair]
-                base = self.fees.base(credit.base, terms.unit)
-                for mending in repairs(terms, self.given.events):
-                    if self.period.start_s <= mending.start_s < self.period.end_s:
-                        earned = earn_repair(credit, terms, mending, base)
-                        parts.append(capped(credit, mending.unit, base, earned))
-        return parts
-
-    def _dues(self, results: list[Result], repaired: list[Capped]) -> list[Due]:
-        """One for each unit; repairs of units that are judged only together belong to them together."""
+    def _dues(self, results: list[Result], others: list[Capped]) -> list[Due]:
+        """One for each unit. A repair belongs to its unit, or to the one that its unit is a part of."""
         names = list(dict.fromkeys(result.measure.unit for result in results))
         groups: dict[str, tuple[list[Remedies], list[Remedies]]] = {}
         for result in results:
             worst, best = groups.setdefault(result.measure.unit, ([], []))
             worst += [(part.credit, part.exact) for part in result.worst.lines]
             best += [(part.credit, part.exact) for part in result.best.lines]
-        for part in repaired:
-            name = part.unit if part.unit in names or not names else names[0]
+        for part in others:
+            whole = isinstance(part.credit, RepairSteps)
+            name = _around(part.unit, names) if whole else part.unit
             for side in groups.setdefault(name, ([], [])):
                 side.append((part.credit.id, part.exact))
         return [self._due(unit, worst, best) for unit, (worst, best) in groups.items()]
@@ -230,6 +254,15 @@ class _Job:
         every = self.contract.stacking.model_copy(update={"rule": "sum"})
         under_cap = stack(every, [Remedy("", "", whole)])
         return money(under_cap.paid, rounding), under_cap.flags
+
+
+def _around(unit: str, names: list[str]) -> str:
+    """The unit that is judged and holds this one: itself, its node, or all together."""
+    for name in names:
+        if unit == name or unit.startswith(f"{name}."):
+            return name
+    together = [name for name in names if name in TOGETHER]
+    return together[0] if together else unit
 
 
 def _sum(amounts: Sequence[Fraction | None]) -> Fraction | None:

@@ -57,6 +57,20 @@ class UnitLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeLine:
+    """A performance objective: probes that were due, answered and good."""
+
+    objective: str
+    verdict: str
+    target: str
+    scheduled: int
+    valid: int
+    good: str
+    share: str
+    share_fraction: str
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """What is owed for a unit, and the claim that it needs."""
 
@@ -100,7 +114,8 @@ class Part:
     start: str
     end: str
     units: tuple[UnitLine, ...]
-    repairs: tuple[CreditLine, ...]
+    probes: tuple[ProbeLine, ...]
+    others: tuple[CreditLine, ...]
     maintenance: tuple[MaintenanceLine, ...]
     delivery: tuple[Delivery, ...]
     dues: tuple[Due, ...]

@@ -41,7 +41,15 @@ def _part(part: Part, currency: str) -> Iterator[str]:
     yield from _section("Delivered", map(_delivery, part.delivery))
     for unit in part.units:
         yield from _unit(unit, currency)
-    yield from _section("Repairs", (_credit(line, currency) for line in part.repairs))
+    yield from _section(
+        "Probes",
+        (
+            f"{one.objective}: {one.verdict}, {one.share} against {one.target}; "
+            f"good {one.good} of {one.valid} answered, {one.scheduled} due"
+            for one in part.probes
+        ),
+    )
+    yield from _section("Other credits", (_credit(line, currency) for line in part.others))
     yield from _section(
         "Maintenance",
         (

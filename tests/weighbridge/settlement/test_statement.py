@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from weighbridge.contract import load
 from weighbridge.ledger import Row, State
 from weighbridge.settlement.drafting import Notices, draft
 from weighbridge.settlement.periods import calendar_month, instant_text
+from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Window
 from weighbridge.settlement.statement import Statement, UnitLine, differences
 from weighbridge.settlement.text import text
@@ -259,3 +261,34 @@ def test_the_digest_names_the_inputs_and_not_how_they_were_held_in_memory() -> N
     digests = {drafted([], Notices((window,))).inputs_digest for window in windows}
     assert len(digests) == 1
     assert drafted([]).inputs_digest not in digests
+
+
+def test_probes_and_damages_have_their_lines() -> None:
+    performance = [
+        {
+            "id": "p",
+            "probe": "gemm",
+            "threshold": "0.9",
+            "op": ">=",
+            "missing": "excluded",
+            "target": "0.9",
+        }
+    ]
+    damages = [{"id": "d", "trigger": "late_delivery", "side": "provider", "daily_rate": "0.001"}]
+    batch = {"id": "A", "nodes": "2", "due": "2026-05-01", "value": "100000"}
+    resources = [{**TERMS["resources"][0], "delivery": [batch]}]  # type: ignore[index]
+    accepted = Event("batch_accepted", START + 3 * DAY, "A")
+    notices = Notices(
+        events=(accepted,), probes={"p": (Samples(10, Fraction(1)), Samples(1, None))}
+    )
+    found = drafted(
+        whole_month(),
+        notices,
+        performance=performance,
+        liquidated_damages=damages,
+        resources=resources,
+    )
+    shown = text(found)
+    assert "p: MET, 1.000000000 against 0.9; good 10 of 10 answered, 8928 due" in shown
+    assert "d: LiquidatedDamages: 300 (days_late 3) = 300.00 CNY" in shown
+    assert found.highest == "300.00"

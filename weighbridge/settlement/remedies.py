@@ -1,0 +1,152 @@
+"""What is owed besides credits for availability: for repairs, capacity, maintenance, events and late delivery."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from weighbridge.contract import Availability, Contract, Resource
+from weighbridge.contract.money import (
+    FULL_CAP,
+    AnomalyHours,
+    CapacityDeduction,
+    CreditTerms,
+    LostWork,
+    MaintenanceCount,
+    RepairSteps,
+)
+from weighbridge.settlement.availability import measure
+from weighbridge.settlement.capacity import shortfall
+from weighbridge.settlement.compensation import anomaly, excess_maintenance, lost_work
+from weighbridge.settlement.credits import Capped, Earned, capped
+from weighbridge.settlement.damages import days_late, earn_damages
+from weighbridge.settlement.fees import Fees, capacity_of, gpus_of_unit
+from weighbridge.settlement.intervals import union
+from weighbridge.settlement.periods import Period, calendar_year, local_date, served_part
+from weighbridge.settlement.record import Event, Record
+from weighbridge.settlement.repair import earn_repair, repairs
+
+ACCEPTED = "batch_accepted"
+"""Kind of the event that ends the delivery of a batch; its unit is the batch."""
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """A period of a contract, and what is known of it."""
+
+    contract: Contract
+    record: Record
+    period: Period
+    units: Mapping[str, Sequence[str]]
+    fees: Fees
+
+    def holds(self, instant_s: int) -> bool:
+        """Whether an instant lies in the period."""
+        return self.period.start_s <= instant_s < self.period.end_s
+
+
+def remedies(occasion: Occasion) -> Iterator[Capped]:
+    """Each for its own occasion: a repair, a window, an event, a batch, a line item."""
+    for credit in occasion.contract.credits:
+        reckon = RECKON.get(type(credit))
+        if reckon is not None:
+            yield from reckon(occasion, credit)
+    yield from _late_deliveries(occasion)
+
+
+def _repairs(occasion: Occasion, credit: RepairSteps) -> Iterator[Capped]:
+    terms = next(item for item in occasion.contract.repair if item.id == credit.repair)
+    base = occasion.fees.base(credit.base, terms.unit)
+    for mending in repairs(terms, occasion.record.events):
+        if occasion.holds(mending.start_s):
+            earned = earn_repair(credit, terms, mending, base)
+            yield capped(credit, mending.unit, base, earned)
+
+
+def _maintenance(occasion: Occasion, credit: MaintenanceCount) -> Iterator[Capped]:
+    zone = occasion.contract.time_zone
+    year = calendar_year(f"{local_date(occasion.period.start_s, zone):%Y}", zone)
+    base = Fraction(credit.base_amount)
+    for window, earned in excess_maintenance(credit, occasion.record.windows, year):
+        if occasion.holds(window.start_s):
+            yield capped(credit, window.id, base, earned)
+
+
+def _anomalies(occasion: Occasion, credit: AnomalyHours) -> Iterator[Capped]:
+    for event, seconds in _lasting(occasion, credit.event):
+        yield _by_the_hour(credit, event, anomaly(credit, seconds))
+
+
+def _lost_work(occasion: Occasion, credit: LostWork) -> Iterator[Capped]:
+    for event, seconds in _lasting(occasion, credit.event):
+        yield _by_the_hour(credit, event, lost_work(credit, seconds))
+
+
+def _lasting(occasion: Occasion, kind: str) -> Iterator[tuple[Event, int]]:
+    for event in occasion.record.events:
+        if event.kind == kind and event.since_s is not None and occasion.holds(event.at_s):
+            yield event, event.at_s - event.since_s
+
+
+def _by_the_hour(credit: CreditTerms, event: Event, earned: Earned) -> Capped:
+    """Has no base: only an amount can cap it."""
+    cap = credit.cap.model_copy(update={"pct": None})
+    uncapped = credit.model_copy(update={"cap": cap})
+    return capped(uncapped, f"{event.kind}@{event.at_s}", Fraction(0), earned)
+
+
+def _capacity(occasion: Occasion, credit: CapacityDeduction) -> Iterator[Capped]:
+    contract = occasion.contract
+    resource = next(item for item in contract.resources if item.id == credit.resource)
+    promise = _counted_by(contract, resource)
+    if promise is None or resource.capacity is None:
+        return
+    per_unit = capacity_of(resource, gpus_of_unit(resource, promise.unit))
+    units = occasion.units[promise.id]
+    contracted = resource.capacity.contracted
+    if contracted is None:
+        contracted = capacity_of(resource, gpus_of_unit(resource, None))
+    alone = promise.model_copy(update={"scope": "per_unit", "k": None})
+    found = measure(contract, alone, occasion.record, occasion.period, units, occasion.fees.service)
+    downs = [
+        union(*(incident.inside for incident in one.low.incidents if incident.counted))
+        for one in found
+    ]
+    served = served_part(occasion.period, occasion.fees.service)
+    short = shortfall(contracted, per_unit, len(units), downs, served)
+    fee = contracted * Fraction(credit.price)
+    share = short.missing / (contracted * occasion.fees.period.seconds)
+    facts = {"shortfall_seconds": str(short.missing)}
+    earned = Earned(short.missing > 0, fee * share * credit.multiple, facts=facts)
+    yield capped(credit, resource.id, fee, earned)
+
+
+def _counted_by(contract: Contract, resource: Resource) -> Availability | None:
+    """The objective whose units carry the capacity of a line item."""
+    for promise in contract.availability:
+        if promise.unit in ("gpu", "node") and promise.resource in (None, resource.id):
+            return promise
+    return None
+
+
+def _late_deliveries(occasion: Occasion) -> Iterator[Capped]:
+    contract = occasion.contract
+    due = {batch.id: batch for item in contract.resources for batch in item.delivery}
+    for terms in contract.liquidated_damages:
+        if terms.trigger != "late_delivery" or terms.side != "provider":
+            continue
+        for event in occasion.record.events:
+            if event.kind == ACCEPTED and event.unit in due and occasion.holds(event.at_s):
+                batch = due[event.unit]
+                late = days_late(terms, batch.due, local_date(event.at_s, contract.time_zone))
+                value = Fraction(batch.value)
+                earned = earn_damages(terms, value, late)
+                yield capped(CreditTerms(id=terms.id, cap=FULL_CAP), batch.id, value, earned)
+
+
+RECKON: Mapping[type[CreditTerms], Callable[..., Iterator[Capped]]] = {
+    RepairSteps: _repairs,
+    MaintenanceCount: _maintenance,
+    AnomalyHours: _anomalies,
+    LostWork: _lost_work,
+    CapacityDeduction: _capacity,
+}
