@@ -25,6 +25,7 @@ from collector.judging import Judging, own_samples
 from collector.keys import load_keys
 from collector.log_api import LogApi
 from collector.problems import Problem
+from collector.recent import Recent
 from collector.routes import Route, described
 from collector.storage import Store, open_store
 from collector.storage.index import tick_before
@@ -147,7 +148,8 @@ def _routes(
         secure = public_url(config).startswith("https:")
         return public_url(config), authority_hash(config.keys) if secure else None, log_key
 
-    exposition = Exposition(driver, own)
+    fleet = Recent(driver)
+    exposition = Exposition(fleet, own)
     authority = config.keys / "ca.pem"
     timed = exposition.ingest.time
     log_api = LogApi(store.log, committer, ring, ingest, log_key, authority, timed)
@@ -156,8 +158,8 @@ def _routes(
     async def add_contract(added: ContractAdded) -> int:
         return (await committer.submit(ContractAddition(added, driver))).outcome
 
-    api = Api(driver, store.ledger, exposition, add_contract)
-    pages = Pages(driver, store.ledger, store.info)
+    api = Api(fleet, store.ledger, exposition, add_contract)
+    pages = Pages(fleet, store.ledger, store.info)
     routes = (log_api, administration, api, pages)
     return described([route for one in routes for route in one.routes()], __version__)
 

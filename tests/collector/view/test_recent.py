@@ -1,0 +1,83 @@
+"""Figures of a period are worked out at every tick in a small fleet, and now and then in a large one."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from collector.recent import PATIENCE_US_PER_GPU, Recent
+
+TICK_US = 1_000_000
+
+
+class Counting:
+    """The scripted fleet, counting how often it is asked for figures."""
+
+    def __init__(self, fleet: Any) -> None:
+        self._fleet = fleet
+        self.asked = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fleet, name)
+
+    def availability(self, contract: str) -> Mapping[str, tuple[Fraction, Fraction]]:
+        self.asked += 1
+        bounds: Mapping[str, tuple[Fraction, Fraction]] = self._fleet.availability(contract)
+        return bounds
+
+
+def large(version: Any) -> Any:
+    (resource,) = version.resources
+    return version.model_copy(update={"resources": (resource.model_copy(update={"nodes": 9_000}),)})
+
+
+@pytest.fixture
+def counting(fleet: Any) -> Counting:
+    return Counting(fleet)
+
+
+def test_a_small_fleet_is_worked_out_at_every_tick_and_once(counting: Counting, fleet: Any) -> None:
+    recent = Recent(counting)
+    for tick in range(3):
+        for _ in range(4):
+            assert recent.availability("alpha") == fleet.availability("alpha")
+            assert recent.seconds("alpha") == fleet.seconds("alpha")
+        assert counting.asked == tick + 1
+        fleet.now_us += TICK_US
+
+
+def test_a_large_fleet_is_worked_out_now_and_then(counting: Counting, fleet: Any) -> None:
+    fleet.contracts["alpha"] = large(fleet.contracts["alpha"])
+    gpus = 9_000 * 3 + 8
+    recent = Recent(counting)
+    recent.availability("alpha")
+    fleet.bounds["alpha"] = (Fraction(0), Fraction(0))
+    fleet.now_us += PATIENCE_US_PER_GPU * gpus - 1
+    assert recent.availability("alpha")["nodes-up"] == (Fraction(1, 2), Fraction(719, 720))
+    fleet.now_us += 1
+    assert recent.availability("alpha")["nodes-up"] == (Fraction(0), Fraction(0))
+    assert counting.asked == 2
+
+
+def test_another_version_is_worked_out_at_once(counting: Counting, fleet: Any) -> None:
+    fleet.contracts["alpha"] = large(fleet.contracts["alpha"])
+    recent = Recent(counting)
+    recent.availability("alpha")
+    fleet.contracts["alpha"] = large(fleet.contracts["alpha"])
+    fleet.now_us += TICK_US
+    recent.availability("alpha")
+    assert counting.asked == 2
+
+
+def test_everything_else_is_of_now(fleet: Any) -> None:
+    recent = Recent(fleet)
+    assert recent.now_us == fleet.now_us
+    assert recent.contracts is fleet.contracts
+    assert recent.nodes is fleet.nodes
+    assert recent.claims("alpha") == fleet.claims("alpha")
+    assert recent.findings() == fleet.findings()
+    assert recent.findings("beta") == fleet.findings("beta")
+    assert recent.unwritten("alpha") == fleet.unwritten("alpha")
+    assert recent.counts("alpha") == fleet.counts("alpha")
+    assert recent.open_rows("alpha", "a1") == fleet.open_rows("alpha", "a1")
