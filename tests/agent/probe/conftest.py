@@ -71,7 +71,7 @@ class Probe:
             write_frame(self.to, message)
         wait_readable(self.back, PATIENCE_SECONDS)
         answer = read_frame(self.back)
-        self.workers = children(self.process.pid) or self.workers
+        self.workers = max(self.workers, children(self.process.pid), key=len)
         return answer
 
     def exchange(self, message: bytes, patience_ms: int) -> bytes | None:  # noqa: ARG002

@@ -21,6 +21,8 @@ from weighbridge.challenge.messages import (
 from weighbridge.challenge.verdict import Reason, Verdict
 
 SLOW = {"size": 2048, "rounds": 4000}
+LONG_MS = 600_000
+"""Longer than a test waits: no deadline and no alarm helps out."""
 
 
 @pytest.mark.parametrize("check", ["recompute", "freivalds"])
@@ -104,7 +106,7 @@ def test_workers_are_killed_when_the_budget_is_spent(agent: Any) -> None:
 
 
 def test_workers_that_are_stuck_are_killed_all_the_same(agent: Any) -> None:
-    probe = running(agent)
+    probe = running(agent, deadline_ms=LONG_MS)
     for worker in probe.workers:
         os.kill(worker, signal.SIGSTOP)
     assert probe.hang_up() == 0
@@ -112,13 +114,13 @@ def test_workers_that_are_stuck_are_killed_all_the_same(agent: Any) -> None:
 
 
 def test_workers_end_when_the_agent_hangs_up(agent: Any) -> None:
-    probe = running(agent)
+    probe = running(agent, deadline_ms=LONG_MS)
     assert probe.hang_up() == 0
     assert all(agent.is_gone(worker) for worker in probe.workers)
 
 
 def test_workers_end_when_the_prober_is_killed(agent: Any) -> None:
-    probe = running(agent)
+    probe = running(agent, deadline_ms=LONG_MS)
     probe.process.send_signal(signal.SIGKILL)
     probe.process.wait(60)
     assert agent.eventually(lambda: all(agent.is_gone(worker) for worker in probe.workers))
