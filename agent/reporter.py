@@ -213,22 +213,33 @@ class Reporter:
             log.info("stopping with %d reports unsent in the spool", self._spool.pending_count)
 
     async def send_batch(self) -> float | None:
-        """One exchange. Seconds to wait before the next; None when there is nothing to send."""
-        chain = self._spool.current_chain
-        batch = await asyncio.to_thread(self._spool.pending, self._most, MOST_BYTES)
+        """One exchange. Seconds to wait before the next; None when there is nothing more to send."""
+        self._wake.clear()
+        chain, batch, body = await asyncio.to_thread(self._pack)
         if not batch:
             return None
-        body = self._compress.compress(b"".join(held.envelope + b"\n" for held in batch))
         try:
             answer = await self._post(body)
         except OSError as error:
             self._complain(str(error))
             return self._backoff.wait_s()
+        verdict = await asyncio.to_thread(self._settle, answer, chain, batch)
+        wait_s = await self._react(verdict, answer, chain, batch)
+        return None if wait_s == 0.0 and self._spool.pending_count == 0 else wait_s
+
+    def _pack(self) -> tuple[str, Sequence[Held], bytes]:
+        with self._spool.turn():
+            chain = self._spool.current_chain
+            batch = self._spool.pending(self._most, MOST_BYTES)
+        return chain, batch, self._compress.compress(b"".join(h.envelope + b"\n" for h in batch))
+
+    def _settle(self, answer: Answer, chain: str, batch: Sequence[Held]) -> Verdict:
+        """Verify, keep and acknowledge: what may wait for the disk."""
         verdict = read_answer(answer, batch, self._log_key)
         if verdict.accepted and verdict.head is not None:
             self._receipts.keep(chain, verdict.accepted, verdict.head)
             self._spool.acknowledge(chain, verdict.accepted[-1].seq)
-        return await self._react(verdict, answer, chain, batch)
+        return verdict
 
     async def _react(
         self, verdict: Verdict, answer: Answer, chain: str, batch: Sequence[Held]
@@ -245,7 +256,7 @@ class Reporter:
                 self._most = max(1, (len(batch) - len(verdict.accepted)) // 2)
             case Reaction.LEAVE_OUT:
                 log.error("report %d is left out: %s", refused, verdict.why)
-                self._spool.leave_out(chain, refused)
+                await asyncio.to_thread(self._spool.leave_out, chain, refused)
             case Reaction.REWIND | Reaction.RESTART_CHAIN:
                 await asyncio.to_thread(self._mend_chain, verdict.expected, verdict.reaction)
                 self._mended += 1
@@ -300,5 +311,4 @@ class Reporter:
                 await self._wake.wait()
         except TimeoutError:
             return False
-        self._wake.clear()
         return True

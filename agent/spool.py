@@ -128,7 +128,10 @@ class Spool:
         self._left_out: set[int] = set()
         self._next_seq, self._last_hash = 0, cast("str | None", None)
         self._ordinal, self._head, self._ring_sectors = 0, 0, 0
+        self.pending_count = 0
+        """Reports that wait for an acknowledgement."""
         self._open(_ring_bytes(size_bytes))
+        self._count()
 
     def turn(self) -> AbstractContextManager[object]:
         """While it is held, no other thread changes the spool: from `next_slot` to its `append`."""
@@ -146,6 +149,7 @@ class Spool:
                 raise SpoolError(f"report {slot.seq} of chain {slot.chain} is not the next one")
             self._write_frame(slot, envelope, payload_hash)
             os.fdatasync(self._file)
+            self._count()
 
     def pending(self, most: int, most_bytes: int) -> list[Held]:
         """The oldest unacknowledged reports, in order: at least one if there is any, else within both limits."""
@@ -166,6 +170,7 @@ class Spool:
             if chain == self._chain.hex() and seq >= self._acknowledged:
                 self._acknowledged = seq + 1
                 self._write_super()
+                self._count()
 
     def rewind(self, seq: int, prev: str | None) -> bool:
         """Send again from `seq`, whose `prev` the collector expects. False if that report is no longer held."""
@@ -177,6 +182,7 @@ class Spool:
                 return False
             self._acknowledged = seq
             self._write_super()
+            self._count()
             return True
 
     def restart_chain(self, reseal: Reseal) -> None:
@@ -189,6 +195,7 @@ class Spool:
             self._carry_over(reseal)
             self._begin_chain(self._chain, self._carry_from())
             self._carry_over(reseal)
+            self._count()
 
     def _carry_from(self) -> int:
         room = self._ring_sectors * 7 // 8
@@ -205,6 +212,7 @@ class Spool:
         """Complete a `restart_chain` that a crash interrupted; needed before the first `append`."""
         with self._lock:
             self._carry_over(reseal)
+            self._count()
 
     def leave_out(self, chain: str, seq: int) -> None:
         """Never send a report that no collector will take. What follows it declares the gap, in a new chain."""
@@ -212,25 +220,17 @@ class Spool:
             if chain == self._chain.hex() and seq in self._current:
                 self._left_out.add(self._current.pop(seq).ordinal)
                 self.dropped += 1
+                self._count()
 
     @property
     def current_chain(self) -> str:
-        """The chain of the next report."""
-        with self._lock:
-            return self._chain.hex()
-
-    @property
-    def pending_count(self) -> int:
-        """Reports that wait for an acknowledgement."""
-        with self._lock:
-            first = next(self._unacknowledged(), None)
-            return 0 if first is None else self._next_seq - first.seq
+        """The chain of the next report. Waits for nobody, as the counts do."""
+        return self._chain.hex()
 
     @property
     def held_count(self) -> int:
         """Frames in the ring, acknowledged or not."""
-        with self._lock:
-            return len(self._frames)
+        return len(self._frames)
 
     def close(self) -> None:
         os.close(self._file)
@@ -285,6 +285,10 @@ class Spool:
         if self._stranded():
             raise SpoolError("an interrupted restart of the chain has to be finished first")
         return Slot(self._chain.hex(), self._next_seq, self._last_hash)
+
+    def _count(self) -> None:
+        first = next(self._unacknowledged(), None)
+        self.pending_count = 0 if first is None else self._next_seq - first.seq
 
     def _unacknowledged(self) -> Iterator[_Frame]:
         start = self._acknowledged
