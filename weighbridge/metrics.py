@@ -4,6 +4,7 @@ Names carry Prometheus base units. A reading of the catalogue becomes a metric b
 unit's name is replaced and the integer scaled. What a device cannot answer is absent, never 0 or NaN.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -241,9 +242,9 @@ def document() -> str:
 
 _INTRODUCTION = """# Metrics
 
-Every name below is declared in `weighbridge/metrics.py`, and this page is generated from it. Units are Prometheus base
-units. What a device cannot answer is absent, never 0 or NaN; the readings of a node that fell silent are no longer
-exported.
+Every name below is declared in `weighbridge/metrics.py`, and this page is generated from it
+(`python -m weighbridge.metrics`). Units are Prometheus base units. What a device cannot answer is absent, never 0 or
+NaN; the readings of a node that fell silent are no longer exported.
 """
 
 
@@ -255,3 +256,7 @@ def _section(title: str, where: str, metrics: tuple[Metric, ...]) -> str:
 def _line(metric: Metric) -> str:
     labels = ", ".join(f"`{label}`" for label in metric.labels)
     return f"| `{metric.name}` | {metric.type} | {labels} | {metric.help} |\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

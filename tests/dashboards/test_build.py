@@ -110,3 +110,13 @@ def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() 
     names = {alert.name for alert in rules.ALERTS}
     assert {case["alertname"] for case in cases if case["exp_alerts"]} == names
     assert {case["alertname"] for case in cases if not case["exp_alerts"]} == names
+
+
+def test_the_documentation_names_every_alert_and_file_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\| `(Weighbridge\w+)` \|", page)) == {
+        alert.name for alert in rules.ALERTS
+    }
+    assert set(re.findall(r"\| `(\w+/[^`]+)` \|", page)) == set(build.files())
+    known = {metric.name for metric in METRICS}
+    assert names_in(page) - known == set()
