@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,6 +84,12 @@ def test_other_gpus_than_the_granted_ones_are_declined(agent: Any) -> None:
     assert answer.reason == "unsupported"
 
 
+def ticks(pid: int) -> int:
+    """CPU time that a process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
 def running(agent: Any, **changes: Any) -> Any:
     """A prober in the middle of a chain that would take minutes."""
     policy = agent.policy(**SLOW, **changes)
@@ -91,7 +98,9 @@ def running(agent: Any, **changes: Any) -> Any:
     challenger = Challenger(agent.plan(policy, "GPU-a", "GPU-b"))
     assert isinstance(decode_message(probe.ask(challenger.next_message(1))), Ready)
     plan = challenger.plan
+    before = {worker: ticks(worker) for worker in probe.workers}
     write_frame(probe.to, encode_message(Release(plan.challenge, "chain", plan.nonces[0])))
+    assert agent.eventually(lambda: all(ticks(pid) > spent + 20 for pid, spent in before.items()))
     assert len(probe.workers) == 2
     return probe
 
