@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import click
 import pytest
 
+from agent.__main__ import main as agent
 from agent.config import Config as AgentConfig
+from collector.__main__ import main as collector
 from collector.config import LimitSettings, Settings, TokenSettings
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +55,22 @@ def test_every_key_of_the_collectors_configuration_is_documented() -> None:
     limits = {f"limits.{name}" for name in LimitSettings.model_fields}
     documented = _documented("config.toml").keys()
     assert documented == (Settings.model_fields.keys() - {"limits"}) | limits
+
+
+def test_the_collectors_limits_are_documented_as_they_are() -> None:
+    documented = _documented("config.toml")
+    for name, field in LimitSettings.model_fields.items():
+        assert documented[f"limits.{name}"] == f"`{field.default}`"
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md"])
+def test_every_command_that_is_named_exists(document: str) -> None:
+    text = (ROOT / document).read_text()
+    context = click.Context(collector)
+    for name in re.findall(r"(?:\bweighbridge|^wb) ([a-z]+)", text, re.M):
+        assert collector.get_command(context, name) is not None, name
+    for name in re.findall(r"(?<!-u )\bweighbridge-agent ([a-z]+)", text):
+        assert agent.get_command(context, name) is not None, name
 
 
 def test_both_halves_of_a_token_are_documented() -> None:
