@@ -45,6 +45,7 @@ def number(title: str, query: Query, text: str, *, unit: str = "none", width: in
         graphMode="none",
         colorMode="none",
         noValue="no data",
+        thresholds=[],
         format=unit,
     )
     return Placed(panel, width, 4)
@@ -100,6 +101,7 @@ def table(
         dataSource=DATASOURCE,
         targets=_targets([query], instant=True, table=True),
         filterable=True,
+        span=None,
         transformations=[
             {"id": "filterFieldsByName", "options": {"include": {"names": shown}}},
             {

@@ -82,6 +82,15 @@ def test_every_panel_has_a_place_of_its_own_and_a_description(dashboard: dict[st
         taken |= cells
 
 
+def test_every_panel_is_of_the_shape_that_grafana_reads(dashboard: dict[str, Any]) -> None:
+    for panel in dashboard["panels"]:
+        assert isinstance(panel["fieldConfig"]["defaults"]["thresholds"]["steps"], list)
+        assert panel["span"] is None
+        assert panel["type"] in {"row", "stat", "timeseries", "table"}
+    identities = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(identities)) == len(identities)
+
+
 def test_the_dashboard_asks_for_its_contract_in_every_query(dashboard: dict[str, Any]) -> None:
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     assert [query for query in queries if 'contract="$contract"' not in query] == []
