@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from dashboards import build, rules
+from weighbridge.judge import QUIET
 from weighbridge.metrics import METRICS, Type
 
 GENERATED = Path(build.__file__).parent / "generated"
@@ -129,3 +130,17 @@ def test_the_documentation_names_every_alert_and_file_and_no_other() -> None:
     assert set(re.findall(r"\| `(\w+/[^`]+)` \|", page)) == set(build.files())
     known = {metric.name for metric in METRICS}
     assert names_in(page) - known == set()
+
+
+def test_every_kind_of_silence_is_alerted_as_silence_and_as_nothing_else() -> None:
+    expressions = {alert.name: alert.expr for alert in rules.ALERTS}
+    silent, breach = (
+        re.search(r'check(?:=~|!~)"([^"]+)"', expressions[name])
+        for name in ("WeighbridgeNodeSilent", "WeighbridgeBreach")
+    )
+    assert silent is not None
+    assert breach is not None
+    for code in ("node_silent", *QUIET):
+        assert re.fullmatch(silent[1], code)
+        assert re.fullmatch(breach[1], code)
+    assert not re.fullmatch(breach[1], "power_capped")
