@@ -83,6 +83,7 @@ SIGHTS: dict[str, Callable[[], object]] = {
     ),
     "memory": lambda: Path("/proc/meminfo").read_text().split()[1],
     "kernel_log": kernel_log,
+    "kmsg": lambda: os.access("/dev/kmsg", os.R_OK),
     "clock_state": clock_state,
     "nvidia": lambda: device("/dev/nvidiactl"),
     "nvidia_caps": lambda: device("/dev/nvidia-caps/nvidia-cap2"),

@@ -62,6 +62,11 @@ def test_a_directive_that_blinds_the_agent_is_noticed(
     assert _blind_to(seen_from(AGENT, directive)) == hidden
 
 
+def test_the_kernels_own_device_says_that_it_is_closed(seen_from: See) -> None:
+    """The agent turns to the journal only where it may not read the device."""
+    assert seen_from(AGENT)["kmsg"] is False
+
+
 def test_an_agent_outside_the_journals_group_is_blind_to_the_kernel_log(
     sandbox: Sandbox, seen_from: See
 ) -> None:
