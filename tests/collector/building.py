@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from collector.commits import Batch
 from collector.storage import Store, open_store
 from weighbridge import wire
-from weighbridge.evidence import Claim, EntryKind, KeyChanged, payload_type
+from weighbridge.contract import load
+from weighbridge.evidence import Claim, ContractAdded, EntryKind, KeyChanged, payload_type
 from weighbridge.readings import READINGS, Kind, Tier
 from weighbridge.signing import Signer, generate_private_key
 
@@ -24,6 +25,19 @@ COMMAND = (sys.executable, "-m", "collector")
 REPORTS = "application/vnd.weighbridge.reports"
 READ = [row.name for row in READINGS if row.tier is Tier.FAST and row.kind is not Kind.TEXT][:25]
 SECOND_US = 1_000_000
+INTERVAL_US = 10 * SECOND_US
+HOUR_US = 3600 * SECOND_US
+DAY_US = 24 * HOUR_US
+IDENTITY: dict[str, int | str] = {
+    "name": "NVIDIA H100 80GB HBM3",
+    "pci_device_id": "10de:2330",
+    "pci_subsystem_id": "10de:16c1",
+    "gpu_cores": 16896,
+    "memory_total_bytes": 81559 << 20,
+    "ecc_mode_code": 1,
+    "mig_mode_code": 0,
+    "virtualization_mode_code": 0,
+}
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
@@ -44,6 +58,8 @@ class Agent:
         self.node = node
         self.signer = Signer(generate_private_key())
         self.devices = [f"GPU-{node}-{number}" for number in range(gpus)]
+        self.start_us = time.time_ns() // 1000 - DAY_US
+        self.sampled = 0
         self.start_chain()
 
     def start_chain(self) -> None:
@@ -53,10 +69,9 @@ class Agent:
 
     def payload(self, samples: int = 1, **changes: Any) -> bytes:
         """The next report's payload, with changes to its JSON. Does not move on."""
-        now = 1_800_000_000 * SECOND_US + self.seq * samples * 10 * SECOND_US
-        times = [
-            now % (1000 * SECOND_US * 1000) + sample * 10 * SECOND_US for sample in range(samples)
-        ]
+        passed_us = [(self.sampled + sample) * INTERVAL_US for sample in range(samples)]
+        wall_us = self.start_us + passed_us[-1]
+        times = [HOUR_US + passed for passed in passed_us]
         value = 100_000 + self.seq
         report = {
             "version": 1,
@@ -67,7 +82,7 @@ class Agent:
             "prev": self.prev,
             "boot": "boot-1",
             "seen": None,
-            "clock": {"wall_us": now, "boottime_us": times[-1], "synchronized": True},
+            "clock": {"wall_us": wall_us, "boottime_us": times[-1], "synchronized": True},
             "interval_ms": 10_000,
             "agent": "0.1.0",
             "inventory_digest": "0" * 64,
@@ -105,8 +120,19 @@ class Agent:
     def next(self, samples: int = 1, **changes: Any) -> bytes:
         """The next report's envelope; moves on."""
         payload = self.payload(samples, **changes)
+        self.sampled += samples
         self.moved_past(payload)
         return self.seal(payload)
+
+    def inventory(self) -> dict[str, Any]:
+        """Sound H100s, as the first report tells them."""
+        nothing: dict[str, Any] = {"readings": {}, "unavailable": {}}
+        identity = {"readings": IDENTITY, "unavailable": {}}
+        devices = [
+            {"uuid": uuid, "parent": None, "state": "ok", "identity": identity}
+            for uuid in self.devices
+        ]
+        return {"devices": devices, "driver": nothing, "host": nothing}
 
     def lose(self, count: int) -> dict[str, Any]:
         """Make reports that nobody will get; return the gap that the next report declares."""
@@ -146,12 +172,16 @@ def weighbridge(*arguments: str | Path, check: bool = True) -> subprocess.Comple
     )
 
 
-def make_store(directory: Path, agents: Sequence[Agent] = ()) -> Path:
-    """A store by `init`, which knows these agents' keys."""
+def make_store(directory: Path, agents: Sequence[Agent] = (), contract: str = "") -> Path:
+    """A store by `init`, which knows these agents' keys, and the contract `lease` where its text is given."""
     weighbridge("init", directory, "--listen", "127.0.0.1:0")
     with opened(directory) as store:
         signer = log_signer(directory)
         batch = Batch(store, signer, 1_700_000_000 * SECOND_US)
+        if contract:
+            from_us = load(contract).effective_us
+            added = ContractAdded(contract="lease", version=1, text=contract, from_us=from_us)
+            batch.add_record(EntryKind.CONTRACT, added)
         for agent in agents:
             batch.add_record(EntryKind.KEY, enrolled(agent))
             claim = Claim(contract="lease", node=agent.node, devices=None)

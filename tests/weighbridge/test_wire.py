@@ -184,3 +184,9 @@ def _shuffled(value: Any, data: st.DataObject) -> Any:
         place = data.draw(st.integers(1, len(keys) - 1))
         keys[place - 1], keys[place] = keys[place], keys[place - 1]
     return {key: _shuffled(value[key], data) for key in keys}
+
+
+def test_the_fields_of_a_report_stand_in_the_order_of_the_wire() -> None:
+    """Else its reading takes the slow way."""
+    payload = wire.canonical(REPORT)
+    assert wire.decode(payload).model_dump_json(by_alias=True).encode() == payload
