@@ -21,7 +21,7 @@ from agent.library import library_facts
 from agent.process import Child, ChildFailure, Crashed
 from agent.source import Identity, RawProcess, Sweep
 from weighbridge.readings import Tier
-from weighbridge.wire import DeviceState, Event, EventKind, Facts, Reason
+from weighbridge.wire import MAX_INTEGER, DeviceState, Event, EventKind, Facts, Reason
 
 WORKER = (sys.executable, "-I", "-m", "agent.worker")
 ATTEMPTS = 4
@@ -117,7 +117,9 @@ class NvmlSource:
                 except ChildFailure as failure:
                     await self._bury(child, failure)
                     continue
-                return self._decode(tier, now, payload)
+                if len(payload) == 9 * len(rows(tier)) * len(self._listed):
+                    return self._decode(tier, now, payload)
+                await self._bury(child, Crashed("its sweep has the wrong size", None))
             return self._empty(tier, self._clock(), Reason.TIMEOUT)
 
     async def processes(self) -> Sequence[RawProcess] | Reason:
@@ -216,7 +218,10 @@ class NvmlSource:
         except ChildFailure as failure:
             await self._bury(child, failure)
             return
-        self._take(json.loads(payload), child)
+        try:
+            self._take(json.loads(payload), child)
+        except (ValueError, KeyError, TypeError):
+            await self._bury(child, Crashed("its enumeration makes no sense", None))
 
     def _take(self, answer: Any, child: Child) -> None:
         """Make a child's enumeration what is known."""
@@ -278,7 +283,8 @@ class NvmlSource:
             )
             return
         instance = "" if told["instance"] is None else f"GPU instance {told['instance']}"
-        self._tell(EventKind.XID, told["device"], instance, told["boottime_us"], told["xid"])
+        code = told["xid"] if told["xid"] <= MAX_INTEGER else None
+        self._tell(EventKind.XID, told["device"], instance, told["boottime_us"], code)
 
     async def _bury(self, child: Child, failure: ChildFailure) -> None:
         """End a child that failed, and remember what it died of."""

@@ -1,6 +1,7 @@
 """Which devices there are, whose processes hold their memory, what the driver says of itself. In the child process."""
 
 import ctypes
+import re
 from collections.abc import Callable, Iterator, Mapping
 from ctypes import byref, c_int, c_uint, c_ulonglong, create_string_buffer
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from agent.frames import (
     FUNCTION_NOT_FOUND,
     NODE,
     NOT_SUPPORTED,
+    OUT_OF_RANGE,
     QUARANTINED,
     UNDECODABLE,
     status_of,
@@ -29,6 +31,9 @@ from agent.sweeper import Sweeper
 
 INSUFFICIENT_SIZE = 7
 UUID_BYTES = 96
+UUID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/-]*")
+MOST_DEVICES = 1024
+MOST_PROCESSES = 1 << 16
 NO_MEMORY_FIGURE = 2**64 - 1
 ATTEMPTS = 4
 
@@ -56,6 +61,8 @@ def enumerate_devices(library: Library, sweeper: Sweeper) -> Enumeration:
     code = library.first("nvmlDeviceGetCount_v2", "nvmlDeviceGetCount", arguments=(byref(count),))
     if code:
         raise NvmlError(code)
+    if count.value > MOST_DEVICES:
+        raise NvmlError(OUT_OF_RANGE)
     found = Enumeration(count.value)
     gpus: list[Handle] = []
     for index in range(count.value):
@@ -92,10 +99,9 @@ def _gpu(library: Library, sweeper: Sweeper, index: int) -> Handle:
 def _uuid(library: Library, pointer: Any) -> str:
     text = create_string_buffer(UUID_BYTES)
     library.require("nvmlDeviceGetUUID", pointer, text, UUID_BYTES)
-    try:
-        return text.value.decode("ascii")
-    except UnicodeDecodeError as error:
-        raise NvmlError(UNDECODABLE) from error
+    if UUID.fullmatch(text.value) is None:
+        raise NvmlError(UNDECODABLE)
+    return text.value.decode("ascii")
 
 
 def _bus_id(library: Library, pointer: Any) -> str:
@@ -117,7 +123,7 @@ def _mig_devices(library: Library, sweeper: Sweeper, gpu: Handle) -> Iterator[Ha
     ):
         return
     library.call("nvmlDeviceGetMaxMigDeviceCount", gpu.pointer, byref(count))
-    for index in range(count.value):
+    for index in range(min(count.value, MOST_DEVICES)):
         pointer = Device()
         if (
             library.call("nvmlDeviceGetMigDeviceHandleByIndex", gpu.pointer, index, byref(pointer))
@@ -189,7 +195,7 @@ def _list(
     for _ in range(ATTEMPTS):
         if code != INSUFFICIENT_SIZE:
             return code, []
-        room = count.value * 2 + 5
+        room = min(count.value * 2 + 5, MOST_PROCESSES)
         buffer = (structure * room)()
         count.value = room
         code = library.call(symbol, handle.pointer, byref(count), buffer)

@@ -94,6 +94,8 @@ class Known:
 
     def _seen(self, device: Device, now_us: int) -> list[Event]:
         before = self.devices.get(device.uuid)
+        if before is not None and device.state is not DeviceState.OK:
+            return self._move(device.uuid, device.state, now_us)
         self.devices[device.uuid] = device
         self._silent[device.uuid] = 0
         if before is None:

@@ -12,6 +12,7 @@ SONAME = "libnvidia-ml.so"
 NOTE_GNU_BUILD_ID = 3
 PROGRAM_HEADER_NOTE = 4
 DELETED = " (deleted)"
+LARGEST = 256 << 20
 OF_THE_FILE = ("nvml_library_bytes", "nvml_library_sha256", "nvml_library_build_id")
 
 
@@ -49,18 +50,20 @@ def build_id(content: bytes) -> str | None:
     """The GNU build id in the notes of a 64-bit little-endian ELF file, None where there is none."""
     if content[:6] != b"\x7fELF\x02\x01":
         return None
-    offset, size, count = (
-        *struct.unpack_from("<Q", content, 32),
-        *struct.unpack_from("<HH", content, 54),
+    try:
+        (offset,) = struct.unpack_from("<Q", content, 32)
+        size, count = struct.unpack_from("<HH", content, 54)
+        headers = [
+            struct.unpack_from("<IIQQQQ", content, offset + index * size) for index in range(count)
+        ]
+    except struct.error:
+        return None
+    notes = (
+        content[start : start + length]
+        for kind, _, start, _, _, length in headers
+        if kind == PROGRAM_HEADER_NOTE
     )
-    for index in range(count):
-        kind, _, start, _, _, length = struct.unpack_from("<IIQQQQ", content, offset + index * size)
-        found = (
-            _build_id_note(content[start : start + length]) if kind == PROGRAM_HEADER_NOTE else None
-        )
-        if found is not None:
-            return found
-    return None
+    return next((found for found in map(_build_id_note, notes) if found is not None), None)
 
 
 def kernel_module_version(root: Path) -> str:
@@ -75,10 +78,10 @@ def _file_facts(path: str, inode: int) -> dict[str, int | str | Reason]:
     facts: dict[str, int | str | Reason] = {"nvml_library_path": str(named)[:512]}
     try:
         state = named.stat()
-        content = named.read_bytes()
+        content = named.read_bytes() if state.st_size <= LARGEST else b""
     except OSError:
         return facts | dict.fromkeys(OF_THE_FILE, Reason.NOT_FOUND)
-    if state.st_ino != inode:
+    if state.st_ino != inode or state.st_size > LARGEST:
         return facts | dict.fromkeys(OF_THE_FILE, Reason.CORRUPTED)
     return facts | {
         "nvml_library_bytes": len(content),

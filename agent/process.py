@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from typing import Any
 from agent.frames import HEADER, Kind, Mark, Splitter
 
 RECEIVE_BYTES = 1 << 18
+BRIEFLY_MILLISECONDS = 1
+"""Most sweeps are answered sooner; waiting so long in place costs less than a turn of the event loop."""
 
 
 class ChildFailure(Exception):
@@ -27,7 +30,7 @@ class Stalled(ChildFailure):
 
 
 class Crashed(ChildFailure):
-    """The process ended by itself."""
+    """The process ended by itself, or speaks nonsense."""
 
 
 class Child:
@@ -55,6 +58,8 @@ class Child:
         os.close(descriptor)
         self._socket.setblocking(False)
         self._loop.add_reader(self._socket, self._readable)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
         self._frames = Splitter()
         self._sequence = 0
         self._asked: asyncio.Future[bytes] | None = None
@@ -75,19 +80,26 @@ class Child:
         self._sequence += 1
         answer: asyncio.Future[bytes] = self._loop.create_future()
         self._asked = answer
-        end = self._loop.time() + whole_s
-        timer = self._loop.call_later(call_s, self._look, answer, self._mark.slot[0], call_s, end)
-        self._timer = timer
         try:
             self._socket.send(HEADER.pack(len(payload), kind, self._sequence) + payload)
-            if self._gone:
-                raise self._crash()
-            return await answer
+            if self._poll.poll(BRIEFLY_MILLISECONDS):
+                self._readable()
+            if answer.done():
+                return answer.result()
+            return await self._wait(answer, call_s, whole_s)
         except OSError as error:
             raise self._crash() from error
         finally:
-            self._timer.cancel()
             self._asked = None
+
+    async def _wait(self, answer: "asyncio.Future[bytes]", call_s: float, whole_s: float) -> bytes:
+        end = self._loop.time() + whole_s
+        mark = self._mark.slot[0]
+        self._timer = self._loop.call_later(call_s, self._look, answer, mark, call_s, end)
+        try:
+            return await answer
+        finally:
+            self._timer.cancel()
 
     async def leave(self, seconds: float) -> bool:
         """Ask it to go by closing the socket. False if it has not gone in time."""
@@ -146,11 +158,17 @@ class Child:
         if not data:
             self._end_of_stream()
             return
-        for kind, sequence, payload in self._frames.feed(data):
-            if kind is Kind.EVENT:
-                self._heard(json.loads(payload))
-            elif self._asked is not None and sequence == self._sequence and not self._asked.done():
-                self._asked.set_result(payload)
+        try:
+            for kind, sequence, payload in self._frames.feed(data):
+                self._take(kind, sequence, payload)
+        except ValueError:
+            self._end_of_stream()
+
+    def _take(self, kind: Kind, sequence: int, payload: bytes) -> None:
+        if kind is Kind.EVENT:
+            self._heard(json.loads(payload))
+        elif self._asked is not None and sequence == self._sequence and not self._asked.done():
+            self._asked.set_result(payload)
 
     def _end_of_stream(self) -> None:
         self._gone = True

@@ -443,3 +443,38 @@ async def until(source: NvmlSource, name: str, expected: list[Any]) -> None:
         return bool(await column(source, name) == expected)
 
     await eventually(as_expected)
+
+
+@pytest.mark.parametrize("name", ["", "GPU with blanks", r"GPU-\xff", "-leading"])
+async def test_a_uuid_that_is_none_costs_that_gpu_alone(
+    driver: FakeDriver, make_source: MakeSource, name: str
+) -> None:
+    driver.play_node(2, f"set 1 nvmlDeviceGetUUID {name}")
+    identity = await make_source(driver).identify()
+    assert [device.uuid for device in identity.devices] == [uuid(0)]
+    assert identity.driver.readings["gpus_unreadable_count"] == 1
+
+
+async def test_a_count_beyond_reason_is_no_count(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    driver.play_node(2, "count 100000")
+    identity = await make_source(driver).identify()
+    assert identity.devices == []
+    assert identity.driver.readings["driver_version"] == "580.54.15"
+
+
+async def test_an_xid_too_large_for_the_wire_is_told_without_its_code(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    source = make_source(driver)
+    await source.identify()
+    driver.play_node(2, f"xid 0 {2**60}")
+    events: list[Any] = []
+
+    async def told() -> bool:
+        events.extend(source.events())
+        return bool(events)
+
+    await eventually(told)
+    assert (events[0].kind, events[0].code) == (EventKind.XID, None)

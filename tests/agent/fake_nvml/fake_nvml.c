@@ -74,7 +74,7 @@ enum { RETURN_CODE, HANG, ABORT, SEGV };
 
 static gpu gpus[MAX_GPUS], migs[MAX_GPUS][MAX_MIG];
 static rule rules[MAX_RULES];
-static struct { int line, gpu; unsigned code; } xids[MAX_XIDS];
+static struct { int line, gpu; ull code; } xids[MAX_XIDS];
 static int gpu_count, rule_count, xid_count, last_xid_line, init_code, cuda;
 static long delay;
 static char driver[80], nvml[80];
@@ -173,7 +173,7 @@ static void on_gpu(const char *verb, int which, char *rest, int line) {
     else if (!strcmp(verb, "mig")) add_mig(device, rest);
     else if (!strcmp(verb, "xid")) {
         if (xid_count < MAX_XIDS) xids[xid_count].line = line, xids[xid_count].gpu = which,
-            xids[xid_count++].code = strtoul(rest, NULL, 0);
+            xids[xid_count++].code = strtoull(rest, NULL, 0);
     } else if (!strcmp(verb, "code") && sscanf(rest, "%127s %d", name, &code) == 2) add_rule(which, RETURN_CODE, name, code);
     else if (!strcmp(verb, "hang") && sscanf(rest, "%127s", name) == 1) add_rule(which, HANG, name, 0);
     else if (!strcmp(verb, "crash") && sscanf(rest, "%127s %127s", name, word) == 2)
