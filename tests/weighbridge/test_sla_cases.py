@@ -39,8 +39,9 @@ from weighbridge.settlement.periods import (
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window
 from weighbridge.settlement.repair import ENDS, STARTS
+from weighbridge.settlement.results import Result, Settlement
 from weighbridge.settlement.rolling import Rolling
-from weighbridge.settlement.settle import Result, Settlement, settle
+from weighbridge.settlement.settle import settle
 from weighbridge.settlement.stacking import Remedy, stack
 
 COMMITTED = Path(__file__).parent / "data" / "sla_cases.json"
@@ -769,7 +770,7 @@ def billed(terms: Json, timeline: Json, _: Json) -> Json:
             gpus,
             Fraction(terms["price_per_gpu_hour"]),
             found.service_s,
-            found.low.downtime_s,
+            found.low.downtime_s * gpus,
         )
         rows.append(
             {

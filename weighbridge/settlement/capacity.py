@@ -50,7 +50,7 @@ def _missing(contracted: Fraction, healthy: Fraction) -> Fraction:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """Units billed by the hour. `unbilled`: the price of their unhealthy time."""
+    """GPUs billed by the hour. `unbilled`: the price of their unhealthy time."""
 
     service_s: int
     gross: Fraction
@@ -62,11 +62,11 @@ class Metered:
 
 
 def metered(
-    units: int, gpus_per_unit: int, hour_price: Fraction, service_s: int, down_unit_s: int
+    nodes: int, per_node: int, hour_price: Fraction, service_s: int, down_gpu_s: int
 ) -> Metered:
-    """From whole seconds to money in one step: never from rounded hours."""
-    price = hour_price * gpus_per_unit / HOUR_S
-    return Metered(service_s, price * units * service_s, price * down_unit_s)
+    """From whole seconds to money in one step: never from rounded hours. `down_gpu_s`: not billed."""
+    price = hour_price / HOUR_S
+    return Metered(service_s, price * nodes * per_node * service_s, price * down_gpu_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,9 @@ from weighbridge.contract import Availability, Contract, Resource, explain
 from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.ledger import Row, State
+from weighbridge.ledger import Span as Stretch
 from weighbridge.settlement.availability import accounts
+from weighbridge.settlement.capacity import Metered, metered
 from weighbridge.settlement.credits import Line, money
 from weighbridge.settlement.fees import capacity_of
 from weighbridge.settlement.intervals import Interval, clip, total
@@ -25,16 +28,18 @@ from weighbridge.settlement.periods import (
     instant_text,
     moment_of,
     served_part,
-    term_of,
 )
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window
-from weighbridge.settlement.settle import Due as Owed
-from weighbridge.settlement.settle import Probed, Reading, Result, Settlement, settle
+from weighbridge.settlement.results import Due as Owed
+from weighbridge.settlement.results import Probed, Reading, Result, Settlement
+from weighbridge.settlement.service import service_of
+from weighbridge.settlement.settle import settle
 from weighbridge.settlement.statement import (
     CreditLine,
     Delivery,
     Due,
+    FeeLine,
     MaintenanceLine,
     Outage,
     Part,
@@ -154,10 +159,14 @@ class _Job:
             period=part,
             units={promise: tuple(units) for promise, units in lines.items()},
             as_of_s=self.as_of_us // MICROSECONDS,
-            service=term_of(contract),
+            service=self._service(contract),
             whole=self.period,
         )
-        return _part(version, part, settled, record, found), settled, found
+        served = served_part(part, self._service(contract))
+        return _part(version, part, served, settled, record, found), settled, found
+
+    def _service(self, contract: Contract) -> Interval:
+        return service_of(contract, self.notices.events)
 
     def _record(self, lines: Mapping[str, Mapping[str, Iterable[Any]]]) -> Record:
         spans = {
@@ -228,7 +237,12 @@ def _sum_text(amounts: Sequence[Decimal | None]) -> str | None:
 
 
 def _part(
-    version: Version, part: Period, settled: Settlement, record: Record, found: Timelines
+    version: Version,
+    part: Period,
+    served: Interval,
+    settled: Settlement,
+    record: Record,
+    found: Timelines,
 ) -> Part:
     contract = version.contract
     kinds = {credit.id: credit for credit in contract.credits}
@@ -239,18 +253,26 @@ def _part(
         text_digest=hashlib.sha256(version.text.encode()).hexdigest(),
         start=instant_text(part.start_s),
         end=instant_text(part.end_s),
-        units=tuple(_unit(contract, part, record, one, formulas) for one in settled.results),
+        units=tuple(
+            _unit(contract, part, served, record, one, formulas) for one in settled.results
+        ),
         probes=tuple(_probe(one) for one in settled.probed),
         others=tuple(_credit(line, line, formulas) for line in settled.others),
         maintenance=_maintenance(contract, record, part),
-        delivery=_delivery(contract, part, found),
+        delivery=tuple(_delivered(item, served, found) for item in contract.resources),
+        fees=tuple(_fee_lines(contract, served, found)),
         dues=tuple(_due(contract, one) for one in settled.dues),
         terms=explain(contract),
     )
 
 
 def _unit(
-    contract: Contract, part: Period, record: Record, result: Result, formulas: Mapping[str, str]
+    contract: Contract,
+    part: Period,
+    served: Interval,
+    record: Record,
+    result: Result,
+    formulas: Mapping[str, str],
 ) -> UnitLine:
     measured, worst, best = result.measure, result.worst, result.best
     promise = measured.objective
@@ -268,7 +290,7 @@ def _unit(
         excluded_seconds=worst.outcome.excluded_s,
         unknown_seconds=measured.unknown_s,
         contested_seconds=measured.contested_s,
-        seconds=_seconds(contract, promise, record, part, measured.unit),
+        seconds=_seconds(contract, promise, record, part, served, measured.unit),
         availability=(share_text(shares[0]), share_text(shares[1])),
         availability_fraction=(fraction_text(shares[0]), fraction_text(shares[1])),
         outages=_outages(record, measured.unit, worst),
@@ -290,11 +312,16 @@ def _probe(found: Probed) -> ProbeLine:
 
 
 def _seconds(
-    contract: Contract, promise: Availability, record: Record, part: Period, unit: str
+    contract: Contract,
+    promise: Availability,
+    record: Record,
+    part: Period,
+    served: Interval,
+    unit: str,
 ) -> dict[str, int]:
     if promise.scope != "per_unit":
         return {}
-    found = accounts(contract, promise, record, part, unit)
+    found = accounts(contract, promise, record, part, unit, served)
     return {str(state): seconds for state, seconds in found.items()}
 
 
@@ -357,16 +384,9 @@ def _maintenance(contract: Contract, record: Record, part: Period) -> tuple[Main
     )
 
 
-def _delivery(contract: Contract, part: Period, found: Timelines) -> tuple[Delivery, ...]:
-    served = served_part(part, term_of(contract))
-    return tuple(_delivered(resource, served, found) for resource in contract.resources)
-
-
 def _delivered(resource: Resource, served: Interval, found: Timelines) -> Delivery:
     length = served[1] - served[0]
-    lines = [
-        line for slot, line in found.slots.items() if found.resource_of[slot.node] == resource.id
-    ]
+    lines = _lines_of(resource, found)
     unknown = sum(seconds_in(line, State.UNKNOWN, served) for line in lines)
     healthy = sum(seconds_in(line, State.UP, served) for line in lines)
     contracted = resource.nodes * resource.per_node * length
@@ -378,6 +398,35 @@ def _delivered(resource: Resource, served: Interval, found: Timelines) -> Delive
         contracted_p_hours=_p_hours(resource, contracted),
         healthy_p_hours=_p_hours(resource, healthy),
     )
+
+
+def _fee_lines(contract: Contract, served: Interval, found: Timelines) -> Iterator[FeeLine]:
+    """What is billed by the hour; time that was seen down is not, where only healthy time is paid."""
+    for price in contract.pricing:
+        chosen = [item for item in contract.resources if price.resource in (None, item.id)]
+        for resource in chosen if price.unit == "gpu_hour" else ():
+            lines = _lines_of(resource, found)
+            down = sum(seconds_in(line, State.DOWN, served) for line in lines)
+            bill = metered(
+                resource.nodes,
+                resource.per_node,
+                Fraction(price.price),
+                served[1] - served[0],
+                down if contract.pay_only_healthy else 0,
+            )
+            yield _fee_line(contract, resource, bill)
+
+
+def _fee_line(contract: Contract, resource: Resource, bill: Metered) -> FeeLine:
+    amounts = [money(amount, contract.rounding) for amount in (bill.gross, bill.unbilled, bill.net)]
+    gross, unbilled, net = (f"{amount:f}" for amount in amounts)
+    return FeeLine(resource.id, gross, unbilled, net)
+
+
+def _lines_of(resource: Resource, found: Timelines) -> list[Sequence[Stretch]]:
+    return [
+        line for slot, line in found.slots.items() if found.resource_of[slot.node] == resource.id
+    ]
 
 
 def _p_hours(resource: Resource, gpu_seconds: int) -> str | None:

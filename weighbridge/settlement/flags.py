@@ -1,7 +1,6 @@
 """What a person should look at. A flag proves nothing; it says where the evidence or the contract needs eyes."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from weighbridge.contract import Contract
 from weighbridge.ledger import State
@@ -9,9 +8,7 @@ from weighbridge.settlement.credits import Capped
 from weighbridge.settlement.maintenance import rulings
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.record import Record, Span
-
-if TYPE_CHECKING:
-    from weighbridge.settlement.settle import Due, Result
+from weighbridge.settlement.results import Due, Result
 
 OF_RULING = {
     "late_notice": "late_maintenance_notice",
@@ -31,13 +28,9 @@ def of_record(
     found = [*_of_spans(contract, spans), *_of_windows(contract, known, period)]
     if any(span.recorded_s > cutoff_s for span in spans):
         found.append("data_after_cutoff")
-    if any(_is_replacement(event.kind) and _within(event.at_s, period) for event in given.events):
+    if any(event.kind == "gpu_replaced" and _within(event.at_s, period) for event in given.events):
         found.append("gpu_identity_changed")
     return found
-
-
-def _is_replacement(kind: str) -> bool:
-    return kind == "gpu_replaced"
 
 
 def _within(instant: int, period: Period) -> bool:
@@ -68,7 +61,7 @@ def _of_windows(contract: Contract, record: Record, period: Period) -> Iterator[
 
 
 def of_results(
-    results: Iterable["Result"], others: Iterable[Capped], dues: Iterable["Due"]
+    results: Iterable[Result], others: Iterable[Capped], dues: Iterable[Due]
 ) -> list[str]:
     """Flags of the lines, and of credits that were earned and not claimed in time."""
     found: list[str] = []

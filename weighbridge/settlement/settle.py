@@ -9,21 +9,21 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
-from typing import Literal
 
 from weighbridge.contract import Availability, Contract
 from weighbridge.contract.money import ClaimTerms, Judged, RepairSteps
 from weighbridge.contract.quality import Performance
 from weighbridge.settlement import flags
 from weighbridge.settlement.availability import Measure, Outcome, measure
-from weighbridge.settlement.claims import Standing, deadline_s, payable, standing
-from weighbridge.settlement.credits import Capped, Facts, Line, capped, earn, facts_of, line, money
+from weighbridge.settlement.claims import deadline_s, payable, standing
+from weighbridge.settlement.credits import Capped, Facts, capped, earn, facts_of, line, money
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.periods import Period, served_part, term_of
 from weighbridge.settlement.probes import Tally, tally
 from weighbridge.settlement.record import Record
 from weighbridge.settlement.remedies import Occasion, remedies
+from weighbridge.settlement.results import Due, Probed, Reading, Result, Settlement
 from weighbridge.settlement.stacking import Remedy, stack
 
 Remedies = tuple[str, Fraction | None]
@@ -31,73 +31,6 @@ Remedies = tuple[str, Fraction | None]
 
 TOGETHER = ("all_of", "k_of_n", "pooled")
 """Names of units that are judged together."""
-
-Verdict = Literal["MET", "BREACHED", "UNKNOWN"]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One reading of the held time: the outcome, whether the promise is broken, and its lines."""
-
-    outcome: Outcome
-    breach: bool
-    lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One unit (or all together) under one objective."""
-
-    measure: Measure
-    worst: Reading
-    best: Reading
-
-    @property
-    def verdict(self) -> Verdict:
-        """UNKNOWN where the two readings differ."""
-        if self.worst.breach == self.best.breach:
-            return "BREACHED" if self.worst.breach else "MET"
-        return "UNKNOWN"
-
-
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """A performance objective: what the probes say, and what it earns. Too few of them give no verdict."""
-
-    terms: Performance
-    tally: Tally
-    verdict: Verdict
-    parts: tuple[Capped, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """What is owed for one unit, all its remedies taken together, in the worst reading and in the best."""
-
-    unit: str
-    standing: Standing
-    deadline_s: int | None
-    highest: Fraction | None
-    lowest: Fraction | None
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """A period, settled as of an instant. `others`: lines for probes, repairs, capacity, events and deliveries.
-
-    `highest` and `lowest`: what is owed; None: the contract does not say.
-    """
-
-    period: Period
-    as_of_s: int
-    final: bool
-    results: tuple[Result, ...]
-    probed: tuple[Probed, ...]
-    others: tuple[Line, ...]
-    dues: tuple[Due, ...]
-    highest: Decimal | None
-    lowest: Decimal | None
-    flags: tuple[str, ...]
 
 
 def settle(

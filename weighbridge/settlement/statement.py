@@ -106,6 +106,16 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class FeeLine:
+    """What a line item costs by the hour, and what of it is not billed because it was down. Credits come on top."""
+
+    resource: str
+    gross: str
+    unbilled: str
+    net: str
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """The part of the period that one version of the contract rules; the whole of it where there is one."""
 
@@ -118,6 +128,7 @@ class Part:
     others: tuple[CreditLine, ...]
     maintenance: tuple[MaintenanceLine, ...]
     delivery: tuple[Delivery, ...]
+    fees: tuple[FeeLine, ...]
     dues: tuple[Due, ...]
     terms: str
 

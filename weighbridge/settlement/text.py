@@ -39,6 +39,13 @@ def _part(part: Part, currency: str) -> Iterator[str]:
     yield f"\nVersion {part.version} of the contract, {part.start} to {part.end}"
     yield f"text {part.text_digest}"
     yield from _section("Delivered", map(_delivery, part.delivery))
+    yield from _section(
+        "Fees",
+        (
+            f"{fee.resource}: gross {fee.gross}, not billed {fee.unbilled}, net {fee.net} {currency}"
+            for fee in part.fees
+        ),
+    )
     for unit in part.units:
         yield from _unit(unit, currency)
     yield from _section(

@@ -13,7 +13,8 @@ from weighbridge.ledger import State
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Event, Record, Span, Window
-from weighbridge.settlement.settle import Settlement, settle
+from weighbridge.settlement.results import Settlement
+from weighbridge.settlement.settle import settle
 
 LATER = 4_000_000_000
 TIERS = [

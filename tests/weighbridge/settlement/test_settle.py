@@ -16,7 +16,8 @@ from weighbridge.ledger import State
 from weighbridge.settlement.availability import Measure, measure
 from weighbridge.settlement.periods import Period, calendar_month
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window
-from weighbridge.settlement.settle import Settlement, settle
+from weighbridge.settlement.results import Settlement
+from weighbridge.settlement.settle import settle
 
 APRIL = calendar_month("2026-04", "UTC")
 HOUR = 3600

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -292,3 +293,36 @@ def test_probes_and_damages_have_their_lines() -> None:
     assert "p: MET, 1.000000000 against 0.9; good 10 of 10 answered, 8928 due" in shown
     assert "d: LiquidatedDamages: 300 (days_late 3) = 300.00 CNY" in shown
     assert found.highest == "300.00"
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "served"),
+    [
+        ("acceptance", "acceptance_signed", PERIOD.seconds - 5 * DAY - 9 * HOUR),
+        ("next_local_midnight", "acceptance_signed", PERIOD.seconds - 6 * DAY),
+        ("delivery", "delivered", PERIOD.seconds - 5 * DAY - 9 * HOUR),
+        ("first_use", "acceptance_signed", PERIOD.seconds),
+    ],
+)
+def test_time_before_the_start_of_service_is_neither_judged_nor_paid(
+    rule: str, kind: str, served: int
+) -> None:
+    started = Event(kind, START + 5 * DAY + 9 * HOUR)
+    rows = whole_month(row("n1", 0, 0, DAY, State.DOWN))
+    prices = [{"unit": "gpu_hour", "price": "3.60"}]
+    found = drafted(
+        rows, Notices(events=(started,)), acceptance={"billing_starts": rule}, pricing=prices
+    )
+    line = units(found)["n1"]
+    assert line.service_seconds == served == sum(line.seconds.values())
+    assert line.verdict == ("BREACHED" if served == PERIOD.seconds else "MET")
+    assert Decimal(found.parts[0].fees[0].gross) == Decimal(4 * served) / 1000
+
+
+def test_unhealthy_hours_are_not_billed_where_only_healthy_ones_are_paid() -> None:
+    rows = whole_month(row("n1", 0, 0, 3 * HOUR, State.DOWN))
+    prices = [{"unit": "gpu_hour", "price": "12.50"}]
+    for rule, unbilled in (("true", "37.50"), ("false", "0.00")):
+        fee = drafted(rows, pricing=prices, pay_only_healthy=rule).parts[0].fees[0]
+        assert fee.unbilled == unbilled
+        assert Decimal(fee.gross) - Decimal(fee.unbilled) == Decimal(fee.net)

@@ -1,0 +1,80 @@
+"""What settling a period gives."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal
+
+from weighbridge.contract.quality import Performance
+from weighbridge.settlement.availability import Measure, Outcome
+from weighbridge.settlement.claims import Standing
+from weighbridge.settlement.credits import Capped, Line
+from weighbridge.settlement.periods import Period
+from weighbridge.settlement.probes import Tally
+
+Verdict = Literal["MET", "BREACHED", "UNKNOWN"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of the held time: the outcome, whether the promise is broken, and its lines."""
+
+    outcome: Outcome
+    breach: bool
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One unit (or all together) under one objective."""
+
+    measure: Measure
+    worst: Reading
+    best: Reading
+
+    @property
+    def verdict(self) -> Verdict:
+        """UNKNOWN where the two readings differ."""
+        if self.worst.breach == self.best.breach:
+            return "BREACHED" if self.worst.breach else "MET"
+        return "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A performance objective: what the probes say, and what it earns. Too few of them give no verdict."""
+
+    terms: Performance
+    tally: Tally
+    verdict: Verdict
+    parts: tuple[Capped, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is owed for one unit, all its remedies taken together, in the worst reading and in the best."""
+
+    unit: str
+    standing: Standing
+    deadline_s: int | None
+    highest: Fraction | None
+    lowest: Fraction | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A period, settled as of an instant. `others`: lines for probes, repairs, capacity, events and deliveries.
+
+    `highest` and `lowest`: what is owed; None: the contract does not say.
+    """
+
+    period: Period
+    as_of_s: int
+    final: bool
+    results: tuple[Result, ...]
+    probed: tuple[Probed, ...]
+    others: tuple[Line, ...]
+    dues: tuple[Due, ...]
+    highest: Decimal | None
+    lowest: Decimal | None
+    flags: tuple[str, ...]
