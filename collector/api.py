@@ -19,6 +19,7 @@ from collector.routes import Access, Page, Route, page, whole_number
 from collector.storage import Ledger
 from weighbridge.contract import Contract, ContractError, load
 from weighbridge.evidence import ContractAdded
+from weighbridge.ledger import Row
 
 DAY_US = 86_400_000_000
 MAX_CONTRACT_BYTES = 256 * 1024
@@ -102,7 +103,7 @@ class Api:
         return _list(items, Page((), None if found.after is None else str(found.after)))
 
     async def timeline(self, request: web.Request) -> web.Response:
-        """Rows of the ledger in a window of at most 31 days, as known at `as_of_us`, by place and start."""
+        """Rows that reach into a window of at most 31 days, as known at `as_of_us`, by place and start."""
         name, now = self._named(request), self._fleet.now_us
         end = whole_number(request, "end_us", now, 0, 2**53)
         start = whole_number(request, "start_us", max(end - DAY_US, 0), 0, 2**53)
@@ -110,7 +111,7 @@ class Api:
             raise Problem("malformed", "start_us to end_us must be above 0 and at most 31 days")
         as_of = whole_number(request, "as_of_us", 2**53, 0, 2**53)
         node = request.query.get("node")
-        rows = await asyncio.to_thread(self._ledger.rows, name, start, end, as_of, node)
+        rows = await self._rows(name, (start, end), as_of, node)
         offset = whole_number(request, "after", 0, 0, 2**53)
         limit = whole_number(request, "limit", 1000, 1, 10_000)
         rest = offset + limit if offset + limit < len(rows) else None
@@ -174,6 +175,21 @@ class Api:
             [{"targets": [request.host], "labels": labelled} for labelled in labels]
         )
 
+    async def _rows(
+        self, contract: str, window: tuple[int, int], as_of_us: int, node: str | None
+    ) -> list[Row]:
+        """What the ledger holds, and its live end; a row that is being written may be in both."""
+        start_us, end_us = window
+        written = await asyncio.to_thread(
+            self._ledger.rows, contract, start_us, end_us, as_of_us, node
+        )
+        live = [
+            row
+            for row in self._fleet.open_rows(contract, node)
+            if row.start_us < end_us and row.end_us > start_us and row.recorded_us <= as_of_us
+        ]
+        return sorted(dict.fromkeys([*written, *live]), key=_place)
+
     def _visible(self, request: web.Request) -> list[str]:
         mine = viewer(request)
         return sorted(name for name in self._fleet.contracts if mine.sees(name))
@@ -183,6 +199,10 @@ class Api:
         if name not in self._fleet.contracts or not viewer(request).sees(name):
             raise Problem("not_found", "no such contract")
         return name
+
+
+def _place(row: Row) -> tuple[str, int, str, str, int]:
+    return row.node, row.slot, row.device, row.chain, row.start_us
 
 
 _TIMELINE = ("start_us", "end_us", "as_of_us", "node", "after", "limit")

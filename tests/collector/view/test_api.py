@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from weighbridge.contract import explain, load
+from weighbridge.ledger import Row, State
 
 Client = TestClient[web.Request, web.Application]
 NOW_US = 1_790_000_000_000_000
@@ -142,6 +143,19 @@ async def test_a_timeline_is_cut_by_window_node_and_page(client: Client) -> None
     assert rest["after"] is None
     backwards = f"{path}?start_us={NOW_US}&end_us={NOW_US - 1}"
     assert await refused(client, backwards) == (400, "malformed")
+
+
+async def test_a_timeline_ends_with_what_is_not_written_yet(client: Client, fleet: Any) -> None:
+    path = "/v1/contracts/alpha/timeline"
+    written = (await got(client, path))["items"]
+    live = Row("alpha", "a1", 0, "GPU-1", "later", NOW_US - 9, NOW_US, State.UP, "", NOW_US)
+    fleet.rows = [live, replace(live, contract="beta")]
+    whole = (await got(client, path))["items"]
+    added = [line for line in whole if line not in written]
+    assert [(line["device"], line["end_us"]) for line in added] == [("GPU-1", NOW_US)]
+    assert len(whole) == len(written) + 1
+    assert added[0] not in (await got(client, f"{path}?as_of_us={NOW_US - 1}"))["items"]
+    assert added[0] not in (await got(client, f"{path}?node=a2"))["items"]
 
 
 async def test_a_node_shows_its_last_readings_and_why_others_are_not_there(client: Client) -> None:
