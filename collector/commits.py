@@ -244,7 +244,7 @@ class Committer:
                 await self._commit(self._gather(), idle=False)
             for beat in self._beats:
                 beat()
-        await self._in_thread(self._store.index.flush)
+        await self._flush()
         self._thread.shutdown()
 
     def close(self) -> None:

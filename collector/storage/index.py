@@ -1,15 +1,25 @@
 """The entry index on SQLite: the newest report of every chain in memory, the rest on disk, written behind."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from collector.storage import Accepted, ChainKey, CorruptStore, EvidenceLog, Indexed
+from collector.storage import (
+    Accepted,
+    ChainKey,
+    CorruptStore,
+    EvidenceLog,
+    Indexed,
+    StorageError,
+)
 from collector.storage.derived import chains, progress, records, reports, writing
 from weighbridge.evidence import Entry, EntryKind, Tick
 from weighbridge.wire import digest, parse
+
+logger = logging.getLogger("weighbridge.storage")
 
 CATCH_UP_ENTRIES = 4096
 UNLISTED = frozenset({EntryKind.REPORT, EntryKind.TICK})
@@ -125,7 +135,10 @@ class SqliteIndex:
         self._fresh.clear()
 
     def close(self) -> None:
-        self.flush()
+        try:
+            self.flush()
+        except StorageError as error:
+            logger.warning("the index is not written to its end: %s", error)
 
 
 def _report_rows(

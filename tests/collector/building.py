@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -320,3 +321,10 @@ def set_config(directory: Path, **lines: str) -> None:
     ]
     tables = [f"{key} = {value}" for key, value in lines.items()]
     file.write_text("\n".join([*tables, *kept]) + "\n")
+
+
+def opened_invite(line: str) -> dict[str, Any]:
+    """What an invite says."""
+    content = line.strip().removeprefix("weighbridge-invite:1:")
+    padded = content + "=" * (-len(content) % 4)
+    return dict(json.loads(urlsafe_b64decode(padded)))

@@ -1,10 +1,8 @@
 """Who may speak for a node: invites, enrolment, revocation and rotation, by the commands and over HTTP."""
 
 import json
-from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +14,7 @@ from tests.collector.building import (
     enrolled,
     log_signer,
     make_store,
+    opened_invite,
     serving,
     set_config,
     weighbridge,
@@ -23,13 +22,7 @@ from tests.collector.building import (
 from weighbridge.signing import key_id
 from weighbridge.wire import canonical
 
-PREFIX = "weighbridge-invite:1:"
 URL = "http://collector.example:8470"
-
-
-def opened(invite: str) -> dict[str, Any]:
-    content = invite.strip().removeprefix(PREFIX)
-    return dict(json.loads(urlsafe_b64decode(content + "=" * (-len(content) % 4))))
 
 
 def request(agent: Agent, secret: str, **changes: str) -> bytes:
@@ -65,7 +58,7 @@ def invite(collector: Serving) -> Invite:
     def invited(node: str, *options: str) -> str:
         config = collector.directory / "config.toml"
         arguments = ("invite", "lease", "--side", "provider", "--node", node, "--config", config)
-        content = opened(weighbridge(*arguments, *options).stdout)
+        content = opened_invite(weighbridge(*arguments, *options).stdout)
         assert (content["url"], content["ca"], content["node"]) == (URL, None, node)
         assert content["log_key"] == log_signer(collector.directory).public_key.hex()
         return str(content["secret"])
@@ -175,7 +168,7 @@ def test_a_rotated_key_speaks_until_its_successor_enrolls(
 ) -> None:
     old, new = Agent("rotated"), Agent("rotated")
     assert enroll(collector, request(old, invite("rotated"))).status == 200
-    secret = opened(keys(collector, "rotate", old.signer.key_id))["secret"]
+    secret = opened_invite(keys(collector, "rotate", old.signer.key_id))["secret"]
     assert collector.report(old.next()).status == 200
     assert enroll(collector, request(new, secret)).status == 200
     assert code(collector.report(old.next())) == (403, "revoked_key")
@@ -205,7 +198,7 @@ def test_the_commands_work_while_no_collector_runs(tmp_path: Path) -> None:
     weighbridge("key", "revoke", agent.signer.key_id, "--reason", "x", "--config", config)
     with serving(directory) as server:
         assert code(server.report(agent.next())) == (403, "revoked_key")
-        assert enroll(server, request(guest, opened(line.stdout)["secret"])).status == 200
+        assert enroll(server, request(guest, opened_invite(line.stdout)["secret"])).status == 200
 
 
 def test_an_invite_expires(tmp_path: Path) -> None:
