@@ -264,38 +264,42 @@ class Agent:
     async def _write_waiting(self) -> None:
         """Drafts into the spool, in order. What the disk refuses stays in memory until the next attempt."""
         async with self._writing:
-            spool = self._spool
-            while self._waiting and spool is not None:
+            while self._waiting and self._spool is not None:
                 try:
-                    await asyncio.to_thread(self._write, spool, self._waiting[0])
-                except ReportTooLargeError as error:
-                    self._complain(error)
-                    self._lost_drafts += 1
-                    self._waiting.popleft()
-                    continue
+                    await asyncio.to_thread(self._write_oldest, self._spool)
                 except (OSError, SpoolError) as error:
                     self._complain(error)
                     return
-                self._waiting.popleft()
                 if self._complaint:
                     log.info("the spool can be written again")
                 self._complaint = ""
                 if self._reporter is not None:
                     self._reporter.wake()
 
-    def _write(self, spool: Spool, draft: Draft) -> None:
-        """The chain may be restarted between two calls, never within."""
+    def _write_oldest(self, spool: Spool) -> None:
+        """In one turn, so that a caller who is cancelled meanwhile cannot make the same draft two reports."""
         with spool.turn():
-            slot = spool.next_slot()
-            envelope, payload_hash = write_report(
-                draft,
-                slot,
-                self._identity.node,
-                self._boot,
-                self._receipts.seen,
-                self._identity.signer,
-            )
-            spool.append(slot, envelope, payload_hash)
+            if not self._waiting:
+                return
+            try:
+                self._write(spool, self._waiting[0])
+            except ReportTooLargeError:
+                self._lost_drafts += 1
+                self._waiting.popleft()
+                raise
+            self._waiting.popleft()
+
+    def _write(self, spool: Spool, draft: Draft) -> None:
+        slot = spool.next_slot()
+        envelope, payload_hash = write_report(
+            draft,
+            slot,
+            self._identity.node,
+            self._boot,
+            self._receipts.seen,
+            self._identity.signer,
+        )
+        spool.append(slot, envelope, payload_hash)
 
     def _complain(self, error: OSError | SpoolError) -> None:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

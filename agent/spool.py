@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -156,10 +157,13 @@ class Spool:
         with self._lock:
             batch: list[Held] = []
             size = 0
-            for frame in self._unacknowledged():
+            for frame in list(islice(self._unacknowledged(), most)):
                 envelope = self._read(frame)
+                if envelope is None:
+                    self._leave_out(frame.seq)
+                    continue
                 size += len(envelope)
-                if batch and (len(batch) == most or size > most_bytes):
+                if batch and size > most_bytes:
                     break
                 batch.append(Held(frame.seq, envelope))
             return batch
@@ -218,9 +222,7 @@ class Spool:
         """Never send a report that no collector will take. What follows it declares the gap, in a new chain."""
         with self._lock:
             if chain == self._chain.hex() and seq in self._current:
-                self._left_out.add(self._current.pop(seq).ordinal)
-                self.dropped += 1
-                self._count()
+                self._leave_out(seq)
 
     @property
     def current_chain(self) -> str:
@@ -286,6 +288,11 @@ class Spool:
             raise SpoolError("an interrupted restart of the chain has to be finished first")
         return Slot(self._chain.hex(), self._next_seq, self._last_hash)
 
+    def _leave_out(self, seq: int) -> None:
+        self._left_out.add(self._current.pop(seq).ordinal)
+        self.dropped += 1
+        self._count()
+
     def _count(self) -> None:
         first = next(self._unacknowledged(), None)
         self.pending_count = 0 if first is None else self._next_seq - first.seq
@@ -323,7 +330,8 @@ class Spool:
             batch = stranded[start : start + 32]
             held = [(frame.seq, self._read(frame)) for frame in batch if self._holds(frame)]
             for seq, envelope in held:
-                self._write_frame(*reseal(envelope, partial(self._slot_after, seq)))
+                if envelope is not None:
+                    self._write_frame(*reseal(envelope, partial(self._slot_after, seq)))
             os.fdatasync(self._file)
         if self._super.carry_chain != _NO_CHAIN:
             self._write_super(_NO_CHAIN, 0)
@@ -383,8 +391,12 @@ class Spool:
             del self._current[frame.seq]
             self.dropped += frame.seq >= self._acknowledged
 
-    def _read(self, frame: _Frame) -> bytes:
-        return self._expand.decompress(self._pread(frame.sector, frame.length)[_FRAME.size :])
+    def _read(self, frame: _Frame) -> bytes | None:
+        """The envelope; None where the disk no longer holds what was written."""
+        record = self._pread(frame.sector, frame.length)
+        if _with_checksum(record) != record:
+            return None
+        return self._expand.decompress(record[_FRAME.size :])
 
     def _scan(self) -> list[_Frame]:
         """Every valid frame, by sector."""

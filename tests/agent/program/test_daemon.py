@@ -1,5 +1,6 @@
 """The daemon as a process of its own, on a machine whose driver answers nothing, against a collector over real HTTP."""
 
+import fcntl
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.agent.fake_nvml.fixture import uuid
 from weighbridge.wire import EventKind, Report
 
 DEADLINE_S = 60
@@ -399,6 +401,78 @@ def holds_driver(pid: int) -> bool:
         return any("libnvidia-ml" in Path(f"/proc/{c}/maps").read_text() for c in children)
     except OSError:
         return False
+
+
+def test_an_xid_that_only_the_kernel_saw_is_reported_and_one_that_both_saw_is_one(
+    node: Node, driver: Any, tmp_path: Path
+) -> None:
+    node.enroll()
+    kmsg = tmp_path / "kmsg"
+    os.mkfifo(kmsg)
+    end = os.open(kmsg, os.O_RDWR | os.O_NONBLOCK)
+    fcntl.fcntl(end, fcntl.F_SETFL, fcntl.fcntl(end, fcntl.F_GETFL) | os.O_DIRECT)
+    node.start(**driven(driver), WEIGHBRIDGE_KERNEL_LOG="on", WEIGHBRIDGE_KERNEL_LOG_PATH=str(kmsg))
+    wait_for(lambda: devices_sampled(node.reports()) == 2, "two GPUs")
+    address = pci_address(node.reports(), uuid(0))
+    driver.play_node(2, "xid 0 31")
+    wait_for(lambda: seen_xids(node.reports()) == [(31, "nvml")], "NVML's word")
+    now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    for code in (31, 62):
+        line = f"4,1,{now_us},-;NVRM: Xid (PCI:{address}): {code}, pid=1, name=tenant\n"
+        os.write(end, line.encode())
+    wait_for(lambda: (62, "kernel") in seen_xids(node.reports()), "the kernel's word")
+    node.stop()
+    os.close(end)
+    assert seen_xids(node.reports()) == [(31, "nvml"), (62, "kernel")]
+    events = [event for report in node.reports() for event in report.events]
+    assert {event.device for event in events if event.kind is EventKind.XID} == {uuid(0)}
+    assert "tenant" not in repr(node.reports())
+
+
+def pci_address(reports: list[Report], device: str) -> str:
+    """As the kernel writes it, without the function."""
+    inventory = next(report.inventory for report in reports[::-1] if report.inventory is not None)
+    (found,) = [one for one in inventory.devices if one.uuid == device]
+    return str(found.identity.readings["pci_bus_id"]).removeprefix("0000").partition(".")[0]
+
+
+def seen_xids(reports: list[Report]) -> list[tuple[int | None, str]]:
+    return [
+        (event.code, event.source)
+        for report in reports
+        for event in report.events
+        if event.kind is EventKind.XID
+    ]
+
+
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
+def test_an_hours_step_of_the_clock_both_ways_is_told_and_moves_no_sample(
+    node: Node, tmp_path: Path
+) -> None:
+    node.enroll()
+    step = tmp_path / "step"
+    step.write_text("+0\n")
+    node.start(
+        LD_PRELOAD=str(FAKETIME),
+        FAKETIME_TIMESTAMP_FILE=str(step),
+        FAKETIME_NO_CACHE="1",
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+    )
+    node.wait_for_reports(3)
+    for number, offset in enumerate(("+3600", "+0"), start=1):
+        step.write_text(offset + "\n")
+        wait_for(lambda: kinds(node.reports()).count(EventKind.CLOCK_STEPPED) == number, offset)  # noqa: B023
+    assert node.stop() == 0
+    reports = node.reports()
+    assert_unbroken(reports)
+    times = [report.clock.boottime_us for report in reports]
+    assert times == sorted(times)
+    assert times[-1] - times[0] < DEADLINE_S * 3 * 1_000_000
+    walls = [report.clock.wall_us for report in reports]
+    assert max(walls) - walls[0] > 3_500_000_000
 
 
 def test_run_without_enrolment_is_a_usage_error(node: Node) -> None:

@@ -369,3 +369,23 @@ def test_after_a_restart_new_reports_do_not_push_out_the_one_that_declares_the_g
     first = json.loads(spool.pending(1, ROOM)[0].envelope)
     assert first["gaps"]
     assert spool.dropped == dropped == int(first["seq"])
+
+
+def test_a_report_that_the_disk_forgot_does_not_hold_up_the_rest(path: Path) -> None:
+    spool = Spool(path, SMALLEST)
+    for number in range(3):
+        put(spool, f"{number} {noise(600)}")
+    rot(path, b"WBFRAME1", 1)
+    assert [body.split()[0] for body in bodies(spool)] == ["0", "2"]
+    assert spool.dropped == 1
+    spool.restart_chain(reseal)
+    carried = [json.loads(held.envelope) for held in spool.pending(9, ROOM)]
+    assert [gap["last_seq"] for report in carried for gap in report["gaps"]] == [1]
+
+
+def rot(path: Path, magic: bytes, number: int) -> None:
+    """Flip a bit in the body of the frame with that number."""
+    image = bytearray(path.read_bytes())
+    starts = [place for place in range(0, len(image), SECTOR) if image[place : place + 8] == magic]
+    image[starts[number] + 300] ^= 1
+    path.write_bytes(image)
