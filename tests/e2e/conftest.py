@@ -1,0 +1,33 @@
+"""The fake driver library, built once, and a stage for each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.agent.fake_nvml.fixture import build
+from tests.e2e.stage import Collector, Stage
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of libnvidia-ml.so.1."""
+    return build(tmp_path_factory.mktemp("nvml"))
+
+
+@pytest.fixture
+def stage(tmp_path: Path, library: Path) -> Iterator[Stage]:
+    """Every process that was started on it is ended with the test."""
+    made = Stage(tmp_path, library)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory, library: Path) -> Iterator[Collector]:
+    """A collector for all tests that leave it alone; each brings contracts and nodes of its own."""
+    made = Stage(tmp_path_factory.mktemp("house"), library)
+    collector = made.collector()
+    collector.start()
+    yield collector
+    made.close()

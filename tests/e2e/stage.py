@@ -1,0 +1,476 @@
+"""The two installed programs as processes on one machine: a collector, nodes over a fake driver, and how to wait."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.agent.fake_nvml.fixture import FakeDriver
+from weighbridge.evidence import EntryKind, entry
+from weighbridge.wire import Report, canonical, decode, digest
+
+BIN: Final = Path(sys.executable).parent
+COLLECTOR: Final = str(BIN / "weighbridge")
+AGENT: Final = str(BIN / "weighbridge-agent")
+DEADLINE_S: Final = 40.0
+ADMIN: Final = "the administrator's token of a test"
+SECOND_US: Final = 1_000_000
+Json = Any
+Value = TypeVar("Value")
+
+LEASE: Final = """\
+contract_id: {name}
+effective: {start}
+time_zone: UTC
+currency: EUR
+parties:
+  - {{id: provider, name: The provider, role: provider}}
+  - {{id: lessee, name: The lessee, role: lessee}}
+term: {{from: {start}, to: {end}}}
+resources:
+  - id: nodes
+    accelerator: {{sku: H100-SXM-80GB}}
+    nodes: "{nodes}"
+    per_node: "{gpus}"
+    floors: {{power_limit_milliwatts: "700000", pcie_width: "16", ecc: on, mig: off}}
+    exclusivity: {{mode: {mode}}}
+availability:
+  - {{id: gpus, unit: gpu, target: "0.01"}}
+unknown: {{policy: hold}}
+sampling: {{interval_s: "1", max_gap_s: "{max_gap_s}", first_report_within_s: "600"}}
+"""
+
+
+def lease(
+    name: str = "lease",
+    *,
+    gpus: int = 2,
+    nodes: int = 1,
+    max_gap_s: int = 4,
+    mode: str = "exclusive",
+    start_s: int | None = None,
+) -> str:
+    """A contract over H100 nodes, by default in force since a minute ago."""
+    begin = int(time.time()) - 60 if start_s is None else start_s
+    ends = {"start": _instant(begin), "end": _instant(begin + 365 * 86400)}
+    return LEASE.format(name=name, gpus=gpus, nodes=nodes, max_gap_s=max_gap_s, mode=mode, **ends)
+
+
+def _instant(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def wait_for(condition: Callable[[], Value], what: str, seconds: float = DEADLINE_S) -> Value:
+    """What the condition says once it is not false. Fails after the deadline."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"waited {seconds:.0f} s in vain for {what}"
+        time.sleep(0.05)
+
+
+def command(
+    arguments: Sequence[str], environment: dict[str, str], stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """A program run to its end."""
+    return subprocess.run(
+        arguments, input=stdin, capture_output=True, text=True, timeout=DEADLINE_S, env=environment
+    )
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The test's own less what would configure the programs, wide enough that no line is folded."""
+    mine = {
+        name: value
+        for name, value in os.environ.items()
+        if "PROXY" not in name.upper() and not name.startswith("WEIGHBRIDGE_")
+    }
+    return mine | {"COLUMNS": "300"} | more
+
+
+class Program:
+    """A process that is started and ended by its id; what it says goes to a file."""
+
+    def __init__(self, log: Path) -> None:
+        self.log_file = log
+        self.process: subprocess.Popen[str] | None = None
+
+    def launch(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
+        with self.log_file.open("a") as messages:
+            self.process = subprocess.Popen(
+                arguments, stdout=messages, stderr=messages, text=True, env=environment
+            )
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal, and wait for its exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE_S)
+
+    def kill(self) -> None:
+        self.end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """As a service manager does it; it goes in peace."""
+        assert self.end(signal.SIGTERM) == 0, self.log()
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, read whole."""
+
+    status: int
+    body: bytes
+
+    @property
+    def json(self) -> Json:
+        return json.loads(self.body)
+
+
+class Collector(Program):
+    """`weighbridge serve` on a store by `weighbridge init`, on a port that stays its own over restarts.
+
+    `settings` are lines for its configuration.
+    """
+
+    def __init__(
+        self, directory: Path, *, settings: Sequence[str] = (), scheme: str = "http"
+    ) -> None:
+        super().__init__(directory.with_name(f"{directory.name}.log"))
+        self.directory, self.scheme = directory, scheme
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind(("127.0.0.1", 0))
+        self.port = self._reserved.getsockname()[1]
+        self._init(settings)
+
+    def _init(self, settings: Sequence[str]) -> None:
+        made = self.cli("init", str(self.directory), "--listen", f"127.0.0.1:{self.port}")
+        assert made.returncode == 0, made.stderr
+        tokens = f'\n[[tokens]]\nsha256 = "{digest(ADMIN.encode())}"\nrole = "admin"\n'
+        with self.config.open("a") as file:
+            file.write("\n".join(settings) + tokens)
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "config.toml"
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`weighbridge` with this collector's configuration."""
+        return command([COLLECTOR, *arguments], environment(WEIGHBRIDGE_CONFIG=str(self.config)))
+
+    def start(self, *prefix: str, **more: str) -> None:
+        """Until it is ready. `prefix`: a command around it."""
+        arguments = [*prefix, COLLECTOR, "serve", "--config", str(self.config)]
+        self.launch(arguments, environment(**more))
+        wait_for(self._is_ready, f"the collector to be ready\n{self.log()}")
+
+    def _is_ready(self) -> bool:
+        assert self.alive, self.log()
+        with contextlib.suppress(OSError):
+            return self.request("GET", "/readyz").status == 200
+        return False
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, token: str | None = None
+    ) -> Answer:
+        """As anyone on this machine, or as the bearer of a token."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        connection = self._connect()
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return Answer(response.status, response.read())
+        finally:
+            connection.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self.scheme == "http":
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
+        trust = ssl.create_default_context(cafile=str(self.directory / "keys" / "ca.pem"))
+        return http.client.HTTPSConnection(
+            "127.0.0.1", self.port, timeout=DEADLINE_S, context=trust
+        )
+
+    def get(self, path: str) -> Json:
+        answer = self.request("GET", path)
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    def post(self, path: str, body: bytes) -> Json:
+        """As the administrator."""
+        answer = self.request("POST", path, body, ADMIN)
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    def add(self, contract: str) -> None:
+        """Enter a contract by its text."""
+        self.post("/v1/contracts", contract.encode())
+
+    def invite(
+        self, node: str, contract: str = "lease", devices: Sequence[str] | None = None
+    ) -> str:
+        wanted = {
+            "contract": contract,
+            "side": "provider",
+            "node": node,
+            "devices": None if devices is None else list(devices),
+            "life_seconds": 3600,
+        }
+        line: str = self.post("/v1/invites", canonical(wanted))["invite"]
+        return line
+
+    def pages(self, path: str) -> list[Json]:
+        """Every item of a list."""
+        items: list[Json] = []
+        after = None
+        while True:
+            cut = "?limit=1000" if after is None else f"?limit=1000&after={after}"
+            page = self.get(path + cut)
+            items += page["items"]
+            after = page["after"]
+            if after is None:
+                return items
+
+    def history(self, contract: str = "lease") -> list[Json]:
+        """Findings ever, each as it was last written."""
+        newest = {}
+        for row in self.pages(f"/v1/contracts/{contract}/history"):
+            newest[row["node"], row["code"], row["gpu"], row["since_us"]] = row
+        return list(newest.values())
+
+    def codes(self, contract: str = "lease") -> list[str]:
+        """Codes of the findings ever."""
+        return [row["code"] for row in self.history(contract)]
+
+    def metric(self, name: str, path: str = "/metrics") -> list[tuple[dict[str, str], float]]:
+        """Labels and value of every sample of a series."""
+        text = self.request("GET", path).body.decode()
+        return [
+            (sample.labels, sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == f"weighbridge_{name}"
+        ]
+
+    def gpu_metric(self, name: str) -> list[tuple[dict[str, str], float]]:
+        """The same over all shards, as service discovery lists them."""
+        (shards,) = [self.get("/v1/sd/prometheus")]
+        paths = {shard["labels"]["__metrics_path__"] for shard in shards} - {"/metrics"}
+        return [sample for path in sorted(paths) for sample in self.metric(name, path)]
+
+    def breaches(self, contract: str = "lease") -> set[tuple[str, str]]:
+        """(code, UUID or empty) of everything that is now found breached, by `/metrics`."""
+        return {
+            (labels["check"], labels["uuid"])
+            for labels, value in self.metric("finding_active")
+            if value == 1 and (labels["contract"], labels["verdict"]) == (contract, "breached")
+        }
+
+    def counts(self, contract: str = "lease") -> dict[str, int]:
+        """contracted, reporting, healthy, in_use."""
+        counted: dict[str, int] = self.get(f"/v1/contracts/{contract}/status")["gpus"]
+        return counted
+
+    def healthy(self, count: int, contract: str = "lease") -> None:
+        """Wait until so many GPUs are."""
+        wait_for(lambda: self.counts(contract)["healthy"] == count, f"{count} healthy GPUs")
+
+    def entries(self) -> Iterator[tuple[int, EntryKind, bytes]]:
+        """Index, kind and payload of every entry of the log."""
+        size = self.get("/v1/log/head")["size"]
+        at = 0
+        while at < size:
+            for row in self.get(f"/v1/log/entries?start={at}&limit=1000"):
+                read = entry(row["index"], row["envelope"].encode())
+                yield read.index, read.kind, read.envelope.payload
+                at = row["index"] + 1
+
+    def reports(self, node: str | None = None) -> list[Report]:
+        """Every accepted report, in the order of the log."""
+        found = [decode(payload) for _, kind, payload in self.entries() if kind is EntryKind.REPORT]
+        return [report for report in found if node in (None, report.node)]
+
+    def close(self) -> None:
+        """End it, however it stands."""
+        if self.alive:
+            self.kill()
+        self._reserved.close()
+
+
+class Node(Program):
+    """`weighbridge-agent run` over a fake driver, with a kernel log that the test writes."""
+
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        collector: Collector,
+        library: Path,
+        gpus: int,
+        **settings: int,
+    ) -> None:
+        directory.mkdir()
+        super().__init__(directory / "log")
+        self.name, self.collector, self.directory = name, collector, directory
+        self.driver, self._gpus = FakeDriver(library, directory / "scenario"), gpus
+        self.play()
+        self.state, self.kmsg = directory / "state", directory / "kmsg"
+        os.mkfifo(self.kmsg)
+        self._kernel = os.open(self.kmsg, os.O_RDWR)
+        self._configure(settings)
+
+    def _configure(self, settings: dict[str, int]) -> None:
+        paths = {
+            "state_directory": self.state,
+            "runtime_directory": self.directory / "run",
+            "kernel_log_path": self.kmsg,
+        }
+        numbers = {
+            "interval_ms": 250,
+            "slow_interval_ms": 1000,
+            "identity_interval_ms": 1000,
+            "spool_bytes": 4 << 20,
+            "receipts_bytes": 1 << 20,
+        }
+        lines = [f'{key} = "{path}"' for key, path in paths.items()]
+        lines += [f"{key} = {value}" for key, value in (numbers | settings).items()]
+        self.config.write_text("\n".join(lines) + "\n")
+
+    def gpu(self, index: int) -> str:
+        """The UUID of a GPU; no two nodes have one alike."""
+        return f"GPU-{zlib.crc32(str(self.directory).encode()):08x}-0000-4000-8000-{index:012x}"
+
+    def play(self, *more: str) -> None:
+        """Replace the driver's scenario: the node's H100s, then `more`, which wins."""
+        names = [f"set {index} nvmlDeviceGetUUID {self.gpu(index)}" for index in range(self._gpus)]
+        self.driver.play_node(self._gpus, *names, *more)
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "agent.toml"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        fake = self.driver.environment()
+        names = ("LD_LIBRARY_PATH", "FAKE_NVML_SCENARIO")
+        return environment(**{name: fake[name] for name in names}, **more)
+
+    def cli(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """`weighbridge-agent` with this node's configuration; the last argument may follow `--config`."""
+        verb, *rest = arguments
+        return command(
+            [AGENT, verb, "--config", str(self.config), *rest], self.environment(), stdin
+        )
+
+    def enroll(self, invite: str | None = None) -> None:
+        line = self.collector.invite(self.name) if invite is None else invite
+        done = self.cli("enroll", "-", stdin=line + "\n")
+        assert done.returncode == 0, done.stderr
+
+    def start(self, *prefix: str, **more: str) -> None:
+        """`prefix`: a command around it."""
+        self.launch([*prefix, AGENT, "run", "--config", str(self.config)], self.environment(**more))
+
+    def write_kernel_log(self, text: str, boottime_us: int | None = None) -> None:
+        """One record of the kernel log, stamped now or then."""
+        stamp = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        if boottime_us is not None:
+            stamp += boottime_us - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+        os.write(self._kernel, f"3,1,{stamp},-;{text}\n".encode())
+
+    def pending(self) -> int:
+        """Reports in the spool that are not acknowledged; -1 where nobody answers."""
+        done = self.cli("status")
+        return -1 if done.returncode else int(json.loads(done.stdout)["spool_pending_count"])
+
+    def close(self) -> None:
+        """End it, however it stands."""
+        if self.alive:
+            self.kill()
+        os.close(self._kernel)
+
+
+class Stage:
+    """A directory, and everything that runs in it until `close`."""
+
+    def __init__(self, directory: Path, library: Path) -> None:
+        self.directory, self._library = directory, library
+        self._programs: list[Collector | Node] = []
+
+    def collector(self, name: str = "store", **options: Any) -> Collector:
+        """A store and its collector, not yet started."""
+        made = Collector(self.directory / name, **options)
+        self._programs.append(made)
+        return made
+
+    def node(self, name: str, collector: Collector, gpus: int = 2, **settings: int) -> Node:
+        """A node of H100s, neither enrolled nor started."""
+        made = Node(self.directory / name, name, collector, self._library, gpus, **settings)
+        self._programs.append(made)
+        return made
+
+    def serving(self, *contracts: str, **options: Any) -> Collector:
+        """A collector that runs and knows these contracts; by default `lease`."""
+        collector = self.collector(**options)
+        collector.start()
+        for text in contracts or (lease(),):
+            collector.add(text)
+        return collector
+
+    def reporting(
+        self,
+        collector: Collector,
+        name: str = "n1",
+        gpus: int = 2,
+        contract: str = "lease",
+        **settings: int,
+    ) -> Node:
+        """A node that is enrolled, runs, and whose GPUs are all healthy."""
+        node = self.node(name, collector, gpus, **settings)
+        node.enroll(collector.invite(name, contract))
+        node.start()
+        collector.healthy(gpus, contract)
+        return node
+
+    def close(self) -> None:
+        """End every process, the nodes first."""
+        for program in reversed(self._programs):
+            program.close()
+
+
+def assert_unbroken(reports: Sequence[Report]) -> None:
+    """Of each chain every number once, in order, each joined to the one before."""
+    chains: dict[str, list[Report]] = {}
+    for report in reports:
+        chains.setdefault(report.chain, []).append(report)
+    for chain in chains.values():
+        assert [report.seq for report in chain] == list(range(len(chain)))
+        assert not any(report.gaps for report in chain)
