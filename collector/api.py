@@ -88,8 +88,7 @@ class Api:
     async def findings(self, request: web.Request) -> web.Response:
         found = status.by_place(self._fleet.findings(self._named(request)))
         part = page(request, sorted(found))
-        mine = viewer(request)
-        return _list([status.finding(found[place], mine) for place in part.items], part)
+        return _list([status.finding(found[place]) for place in part.items], part)
 
     async def history(self, request: web.Request) -> web.Response:
         """Findings as they were first written. The last page ends with those not yet written; newest word wins."""
@@ -98,8 +97,7 @@ class Api:
         limit = whole_number(request, "limit", 1000, 1, 1000)
         found = await asyncio.to_thread(self._ledger.findings, name, False, after, limit)
         newest = self._fleet.unwritten(name) if found.after is None else ()
-        mine = viewer(request)
-        items = [status.finding(finding, mine) for finding in (*found.findings, *newest)]
+        items = [status.finding(finding) for finding in (*found.findings, *newest)]
         return _list(items, Page((), None if found.after is None else str(found.after)))
 
     async def timeline(self, request: web.Request) -> web.Response:

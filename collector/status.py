@@ -28,19 +28,14 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return min(verdicts, key=WORST_FIRST.index, default=Verdict.MET)
 
 
-NAMES_OTHERS = frozenset({"duplicate_device"})
-"""Findings whose observation names the nodes and contracts of others."""
-
-
 def findings(fleet: Fleet, viewer: Viewer) -> list[Finding]:
     """All open findings that a viewer may see; those of nodes under no contract only for who sees all."""
     whole = viewer.contracts is None
     return [row for row in fleet.findings() if whole or viewer.sees(row.contract)]
 
 
-def finding(row: Finding, viewer: Viewer) -> Json:
+def finding(row: Finding) -> Json:
     """Names as in the log, `gpu` for the device's UUID; both subjects empty where it is about the contract."""
-    hidden = viewer.contracts is not None and row.code in NAMES_OTHERS
     return {
         "contract": row.contract,
         "node": row.node,
@@ -50,7 +45,7 @@ def finding(row: Finding, viewer: Viewer) -> Json:
         "verdict": row.verdict.value,
         "level": row.level,
         "expected": row.expected,
-        "observed": "held in another place too" if hidden else row.observed,
+        "observed": row.observed,
         "answerable": row.answerable,
         "since_us": row.since_us,
         "until_us": row.until_us,
@@ -259,7 +254,7 @@ def visible_node(fleet: Fleet, viewer: Viewer, name: str) -> Json | None:
     ]
     return _node_line(state, name) | {
         "contracts": list(contracts),
-        "findings": [finding(row, viewer) for row in worst_first(found)],
+        "findings": [finding(row) for row in worst_first(found)],
         "gpus": [gpu(state, uuid) | last_shown(state, uuid) for uuid in _in_order(state, uuids)],
     }
 

@@ -83,22 +83,21 @@ def noted(
     expected: str,
     observed: str,
     severity: Severity = Severity.INFO,
-    device: str = "",
-    answerable: str = "open",
+    verdict: Verdict = Verdict.BREACHED,
     until_us: int | None = None,
 ) -> Finding:
     """What the node or the collector itself noticed: one that no check answers for. Level E1: the collector saw it."""
     return Finding(
         contract,
         state.node,
-        device,
+        "",
         code,
         severity,
-        Verdict.BREACHED,
+        verdict,
         "E1",
         expected,
         observed,
-        answerable,
+        "open",
         at_us,
         until_us,
     )

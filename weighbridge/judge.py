@@ -11,7 +11,7 @@ synchronized best, so a stepped clock moves nothing. Time enters only as a tick:
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from weighbridge.checks import Promise, Severity
+from weighbridge.checks import Promise, Severity, Verdict
 from weighbridge.evidence import Refused
 from weighbridge.findings import answered, is_open, noted, open_finding, settle, unanswered
 from weighbridge.ledger import Finding, Row
@@ -82,6 +82,7 @@ def judge_tick(state: NodeState, promises: Sequence[Promise], now_us: int) -> li
             expected="a sample within max_gap",
             observed="none; whether the node was reachable only a witness can say",
             severity=Severity.ERROR,
+            verdict=Verdict.UNKNOWN,
         )
         changes.append(open_finding(state, finding))
     return changes

@@ -78,16 +78,12 @@ class Registry:
 
     def _contest(self, device: str, claims: Claims, now_us: int) -> Iterator[Change]:
         places = self._places(device, claims)
-        if len(places) < 2:
-            return
-        start_us = max(place.since_us for place in places)
-        end_us = min(place.until_us for place in places)
-        if start_us < end_us:
-            rivals = ", ".join(
-                f"{place.contract or 'no contract'} on {place.node}" for place in places
-            )
-            for place in places:
-                yield from self._lay(device, place, start_us, end_us, rivals, now_us)
+        for place in places:
+            for rival in places:
+                start_us = max(place.since_us, rival.since_us)
+                end_us = min(place.until_us, rival.until_us)
+                if rival != place and start_us < end_us:
+                    yield from self._lay(device, place, rival, start_us, end_us, now_us)
 
     def _places(self, device: str, claims: Claims) -> list["Place"]:
         """Where the device is held: every (node, exclusive contract) that shows it."""
@@ -98,13 +94,15 @@ class Registry:
         ]
 
     def _lay(
-        self, device: str, place: "Place", start_us: int, end_us: int, rivals: str, now_us: int
+        self, device: str, place: "Place", rival: "Place", start_us: int, end_us: int, now_us: int
     ) -> Iterator[Change]:
+        """Contested time of one place. Who the rival is stays with the auditor: it may be another tenant."""
         key = f"{place.contract}|{place.node}|{device}"
-        written_us = max(self.written.get(key, start_us), start_us)
+        pair = f"{key}|{rival.contract}|{rival.node}"
+        written_us = max(self.written.get(pair, start_us), start_us)
         for left, right in hours(written_us, end_us):
             yield _overlay(place, device, left, right, now_us)
-        self.written[key] = max(written_us, end_us)
+        self.written[pair] = max(written_us, end_us)
         if key not in self.open:
             self.open[key] = _finding(
                 place.contract,
@@ -112,7 +110,7 @@ class Registry:
                 device,
                 "duplicate_device",
                 "one place at a time",
-                f"held by {rivals}",
+                "held in another place too",
                 start_us,
             )
             yield self.open[key]

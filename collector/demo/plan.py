@@ -37,6 +37,7 @@ class Expected:
     code: str
     node: str = ""
     device: bool = False
+    verdict: str = "breached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ FAULTS = (
         "network_cut",
         "north-4: cut off from the network, sends its spool later",
         (
-            Expected("K-NORTH", "node_silent", "north-4"),
+            Expected("K-NORTH", "node_silent", "north-4", verdict="unknown"),
             Expected("K-NORTH", "evidence_late", "north-4"),
         ),
         _on("north-4", kind="network_cut", after_seconds=4, until_seconds=14),
@@ -105,7 +106,7 @@ FAULTS = (
     Fault(
         "silence",
         "south-1: goes silent",
-        (Expected("K-SOUTH", "node_silent", "south-1"),),
+        (Expected("K-SOUTH", "node_silent", "south-1", verdict="unknown"),),
         _on("south-1", kind="silence", after_seconds=6),
     ),
     Fault(

@@ -195,7 +195,7 @@ class _Demonstration:
         place = tuple(str(finding[key]) for key in ("contract", "node", "gpu", "code", "since_us"))
         known = place in self.heard.findings
         self.heard.findings[place] = finding
-        if not known and finding["verdict"] == "breached":
+        if not known and (finding["verdict"] == "breached" or finding["severity"] == "error"):
             self._screen.say(self._elapsed, "found", told(finding), "bold red")
 
     async def _get(self, path: str) -> Any:

@@ -27,7 +27,7 @@ class Outcome:
 def compare(
     faults: Sequence[Fault], planted: Iterable[Json], findings: Sequence[Json]
 ) -> list[Outcome]:
-    """Each fault with what the fleet said when it planted it, and the breaches of the right code and subject."""
+    """Each fault with what the fleet said of it, and the findings of the right code, subject and verdict."""
     said = {(event["planted"], event["node"]): event for event in planted}
     outcomes = []
     for fault in faults:
@@ -42,11 +42,11 @@ def _match(expected: Expected, device: str, findings: Sequence[Json]) -> Json | 
     wanted = (expected.contract, expected.code, expected.node, device if expected.device else "")
     for finding in findings:
         subject = (finding["contract"], finding["code"], finding["node"], finding["gpu"])
-        if subject == wanted and finding["verdict"] == "breached":
+        if subject == wanted and finding["verdict"] == expected.verdict:
             return finding
     return None
 
 
 def against_the_honest(findings: Iterable[Json]) -> list[Json]:
-    """What was found against the honest contract, be it only a warning. Must be nothing."""
+    """What was found against the honest contract, be it only that something could not be seen. Must be nothing."""
     return [finding for finding in findings if finding["contract"] == HONEST]

@@ -14,7 +14,7 @@ from collector import status
 from collector.access import viewer
 from collector.driver import Fleet
 from collector.problems import Problem
-from collector.routes import Access, Page, Route, Viewer, page
+from collector.routes import Access, Page, Route, page
 from collector.spelling import percent, span, utc
 from collector.storage import Ledger, StoreInfo
 from collector.web import timeline
@@ -88,17 +88,17 @@ class Pages:
         return self._render(
             "index.html",
             total=_total(everything),
-            contracts=[self._card(by_rank[rank], mine) for rank in part.items],
+            contracts=[self._card(by_rank[rank]) for rank in part.items],
             next=_next(part),
-            found=[status.finding(row, mine) for row in found[:FINDINGS_SHOWN]],
+            found=[status.finding(row) for row in found[:FINDINGS_SHOWN]],
             shown=min(len(found), FINDINGS_SHOWN),
             open=len(found),
         )
 
-    def _card(self, row: status.Json, mine: Viewer) -> status.Json:
+    def _card(self, row: status.Json) -> status.Json:
         found = status.worst_first(self._fleet.findings(row["contract"]))
         return row | {
-            "worst": status.finding(found[0], mine) if found else None,
+            "worst": status.finding(found[0]) if found else None,
             "open": len(found),
         }
 
@@ -118,7 +118,7 @@ class Pages:
             "contract.html",
             contract=status.contract(self._fleet, name),
             max_gap_us=self._fleet.contracts[name].sampling.max_gap_us,
-            found=[status.finding(row, mine) for row in found[:FINDINGS_SHOWN]],
+            found=[status.finding(row) for row in found[:FINDINGS_SHOWN]],
             shown=min(len(found), FINDINGS_SHOWN),
             open=len(found),
             nodes=nodes,

@@ -48,6 +48,8 @@ def test_one_device_on_two_nodes_is_contested_for_both_while_both_show_it() -> N
     feed(log, [first, twin], range(30, 61, 10))
     feed(log, [first], range(70, 91, 10))
     assert duplicates(log) == {("K1", "n1", "GPU-n1-0"), ("K2", "n2", "GPU-n1-0")}
+    told = [finding for finding in log.findings("duplicate_device") if finding.contract == "K1"]
+    assert not any("K2" in finding.observed or "n2" in finding.observed for finding in told)
     assert spans(log.timelines(90)["n1", 0]) == [
         (0, 30, "up", ""),
         (30, 60, "contested", "duplicate_device"),
@@ -60,6 +62,32 @@ def test_one_device_on_two_nodes_is_contested_for_both_while_both_show_it() -> N
         "contested",
         "duplicate_device",
     )
+
+
+class Triplet(ScriptedNode):
+    """A third node that shows the same device."""
+
+    @property
+    def devices(self) -> list[str]:
+        return ["GPU-n1-0", "GPU-n3-1"]
+
+
+def test_of_three_places_those_two_that_hold_it_together_are_contested() -> None:
+    log = two_contracts()
+    log.contract(contract_text("K3"), "K3")
+    log.claim("n3", "K3")
+    first, twin, third = ScriptedNode("n1"), TwinNode("n2"), Triplet("n3")
+    feed(log, [first], range(0, 31, 10))
+    feed(log, [first, twin], range(40, 61, 10))
+    feed(log, [twin, third], range(100, 121, 10))
+    held = {contract: log.timelines(120, contract) for contract in ("K1", "K2", "K3")}
+    assert (40, 60, "contested", "duplicate_device") in spans(held["K1"]["n1", 0])
+    assert spans(held["K2"]["n2", 0])[1:] == [
+        (40, 60, "contested", "duplicate_device"),
+        (60, 100, "unknown", "silent"),
+        (100, 120, "contested", "duplicate_device"),
+    ]
+    assert spans(held["K3"]["n3", 0])[-1] == (100, 120, "contested", "duplicate_device")
 
 
 def test_a_device_that_moved_is_not_contested() -> None:

@@ -216,17 +216,6 @@ async def test_lists_and_shared_nodes_show_a_tenant_their_part_alone(
             assert "alpha" not in await response.text()
 
 
-async def test_who_else_holds_a_gpu_is_not_for_a_tenant(client: Client, fleet: Any) -> None:
-    twice = replace(fleet.found[0], code="duplicate_device", observed="held by beta on b7")
-    fleet.found = [twice]
-    for path in ("/v1/contracts/alpha/findings", "/v1/nodes/a1", "/", "/contracts/alpha"):
-        for token, told in (("alphas", False), ("root", True)):
-            async with client.get(path, headers=bearing(token)) as response:
-                text = await response.text()
-            assert "duplicate" in text
-            assert ("b7" in text) is told
-
-
 async def test_what_is_found_on_a_node_under_no_contract_is_for_who_sees_all(
     client: Client, fleet: Any
 ) -> None:
