@@ -150,6 +150,14 @@ class Gate:
         return any(address in proxy for proxy in self._proxies)
 
 
+GATE = web.AppKey("gate", Gate)
+
+
+def client(request: web.Request) -> str:
+    """Where a request came from, for messages: the last address that a trusted proxy vouches for."""
+    return request.app[GATE].client(request)
+
+
 def is_local(request: web.Request) -> bool:
     """From this machine itself: neither forwarded, nor a browser led here by a foreign name."""
     if any(header in request.headers for header in FORWARDING_HEADERS):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from collector import control
-from collector.access import Gate
+from collector.access import GATE, Gate
 from collector.administration import Administration
 from collector.amendment import ContractAddition
 from collector.api import Api
@@ -228,6 +228,7 @@ async def _runner(
     application = web.Application(
         middlewares=[problems], client_max_size=config.limits.body_bytes + 1
     )
+    application[GATE] = gate
     for route in routes:
         application.router.add_route(route.method, route.path, gate.guard(route))
     # A body is evidence: it is taken apart by ingest, under its limits, and by nothing before it.

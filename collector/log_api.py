@@ -1,13 +1,14 @@
 """The doors of the evidence log: reports and enrolment in; heads, entries and proofs out; and health."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from aiohttp import web
 
-from collector.access import viewer
+from collector.access import client, viewer
 from collector.commits import Committer
 from collector.enrolment import Enrolment, parse_request
 from collector.ingest import Ingest, receipt
@@ -16,6 +17,8 @@ from collector.problems import Problem
 from collector.routes import Access, Route, whole_number
 from collector.storage import EvidenceLog
 from weighbridge.evidence import consistency_proof, inclusion_proof
+
+logger = logging.getLogger("weighbridge.log_api")
 
 MAX_ENTRIES = 1000
 MAX_ENTRIES_BYTES = 16 << 20
@@ -78,6 +81,7 @@ class LogApi:
         key_id = answer.outcome
         key = self._ring.key(key_id)
         node = key.node if key is not None else None
+        logger.info("key %s speaks for %s, enrolled from %s", key_id, node, client(request))
         enrolled = {"node": node, "key_id": key_id, "origin": answer.head.origin}
         return web.json_response(enrolled | {"log_key": self._log_key})
 

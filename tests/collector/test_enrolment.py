@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.collector.building import (
+    CONTRACT,
     Agent,
     Answered,
     Serving,
@@ -199,6 +200,24 @@ def test_the_commands_work_while_no_collector_runs(tmp_path: Path) -> None:
     with serving(directory) as server:
         assert code(server.report(agent.next())) == (403, "revoked_key")
         assert enroll(server, request(guest, opened_invite(line.stdout)["secret"])).status == 200
+
+
+@pytest.mark.parametrize(
+    ("trusted", "named"), [("127.0.0.0/8", "198.51.100.7"), ("10.0.0.0/8", "127.0.0.1")]
+)
+def test_a_forwarded_address_is_believed_from_a_trusted_proxy_alone(
+    tmp_path: Path, trusted: str, named: str
+) -> None:
+    directory = make_store(tmp_path / "store", contract=CONTRACT)
+    set_config(directory, url=f'"{URL}"', trusted_proxies=f'["{trusted}"]')
+    options = ("--side", "provider", "--node", "n1", "--config", directory / "config.toml")
+    with serving(directory) as server:
+        secret = opened_invite(weighbridge("invite", "lease", *options).stdout)["secret"]
+        forwarded = {"X_Forwarded_For": "203.0.113.9, 198.51.100.7"}
+        content = request(Agent("n1"), secret)
+        assert server.request("POST", "/v1/enroll", content, **forwarded).status == 200
+        server.stop()
+    assert f"speaks for n1, enrolled from {named}\n" in (directory / "serve.stderr").read_text()
 
 
 def test_an_invite_expires(tmp_path: Path) -> None:
