@@ -105,7 +105,7 @@ class Driver:
         self._fold = FleetFold()
         self._rows: list[Row] = []
         self._found: list[Finding] = []
-        self._open: dict[FindingKey, Finding] = {}
+        self._open: dict[str, dict[FindingKey, Finding]] = {}
         self._standing = Standing(self._written)
         self._asked: dict[str, tuple[int, dict[Unit, list[Span]]]] = {}
         self._writing = NO_BATCH
@@ -119,7 +119,7 @@ class Driver:
         page = self._store.ledger.findings(open_only=True)
         while page.findings:
             for finding in page.findings:
-                self._open[_place(finding)] = finding
+                self._keep(finding)
             if page.after is None:
                 break
             page = self._store.ledger.findings(open_only=True, after=page.after)
@@ -152,10 +152,14 @@ class Driver:
 
     def _note(self, finding: Finding) -> None:
         self._found.append(finding)
+        self._keep(finding)
+
+    def _keep(self, finding: Finding) -> None:
+        found = self._open.setdefault(finding.contract, {})
         if finding.until_us is None:
-            self._open[_place(finding)] = finding
+            found[_place(finding)] = finding
         else:
-            self._open.pop(_place(finding), None)
+            found.pop(_place(finding), None)
 
     def take(self) -> Batch:
         """What the ledger does not have yet. Write it, then say how it went with `written`."""
@@ -208,11 +212,9 @@ class Driver:
         }
 
     def findings(self, contract: str | None = None) -> Sequence[Finding]:
-        return [
-            finding
-            for finding in self._open.values()
-            if contract is None or finding.contract == contract
-        ]
+        if contract is not None:
+            return list(self._open.get(contract, {}).values())
+        return [finding for found in self._open.values() for finding in found.values()]
 
     def unwritten(self, contract: str) -> Sequence[Finding]:
         due = (*self._writing.findings, *self._found)
@@ -228,11 +230,11 @@ class Driver:
 
     def _live(self, contract: str, node: str | None = None) -> list[Row]:
         """Segments that still grow."""
-        claimed = self._fold.claims.nodes(contract)
         return [
             row
-            for state in self._fold.states.values()
-            if state.node in claimed and node in (None, state.node)
+            for claimed in self._fold.claims.nodes(contract)
+            if node in (None, claimed)
+            for state in self._fold.observers(claimed)
             for row in open_rows(state, self.now_us)
             if row.contract == contract
         ]

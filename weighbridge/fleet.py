@@ -98,6 +98,11 @@ class FleetFold:
             state.node: state for state in self.states.values() if state.side != "lessee"
         }
 
+    def observers(self, node: str) -> list[NodeState]:
+        """The states of a node, one for each side whose agent has spoken of it."""
+        names = (node, f"{node}@lessee")
+        return [self.states[name] for name in names if name in self.states]
+
     def snapshots(self) -> dict[str, bytes]:
         """What changed since the last call, by name, to go on from with `restore`."""
         changed = {NODE + name: nodes.dump(self.states[name]) for name in sorted(self._touched)}
