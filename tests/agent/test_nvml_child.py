@@ -120,7 +120,7 @@ async def test_a_child_killed_from_outside_is_replaced(
 async def test_a_stopped_child_is_killed_and_replaced(
     driver: FakeDriver, make_source: MakeSource
 ) -> None:
-    source = make_source(driver)
+    source = make_source(driver, patience=Patience(call=0.5, open=5, whole=3600, death=5))
     await source.identify()
     os.kill(source.pid or 0, signal.SIGSTOP)
     assert (await source.sweep(Tier.FAST)).readings[POWER] == [69800, 69800]
@@ -202,6 +202,9 @@ async def test_a_gpu_that_is_not_enumerated_any_more_is_lost(
     sweep = await source.sweep(Tier.FAST)
     lost = list(sweep.devices).index(uuid(1))
     assert {row[lost] for row in sweep.readings.values()} == {Reason.GPU_IS_LOST}
+    driver.play_node(2)
+    returned = await sweep_until(source, POWER, [69800, 69800])
+    assert kinds(returned) == [EventKind.DEVICE_RETURNED]
 
 
 async def test_a_slice_that_is_taken_away_is_gone_and_not_lost(
