@@ -32,7 +32,11 @@ TIER_KINDS = {Tier.FAST: Kind.FAST, Tier.SLOW: Kind.SLOW}
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long things may take, in seconds. `call` is for one NVML call, `open` for one while a driver wakes up."""
+    """How long things may take, in seconds. `call` is for one NVML call, `open` for one while a driver wakes up.
+
+    `renew`: between two tries of what only a new child cures; `quarantine`: until a call that hung is tried again;
+    `probe`: until what a card did not support is asked again.
+    """
 
     call: float = 3.0
     open: float = 10.0
@@ -40,6 +44,7 @@ class Patience:
     death: float = 2.0
     renew: float = 60.0
     quarantine: float = 3600.0
+    probe: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,8 @@ class NvmlSource:
         self._renewed_us = self._clock()
         child = Child(self._command, self._environment, self._heard)
         self._child = child
-        hello = json.dumps({"quarantine": list(self._quarantine)}).encode()
+        told = {"quarantine": list(self._quarantine), "probe_seconds": self._patience.probe}
+        hello = json.dumps(told).encode()
         try:
             await child.ask(Kind.HELLO, self._patience.open, self._patience.whole, hello)
         except ChildFailure as failure:

@@ -49,7 +49,13 @@ GONE = (GPU_IS_LOST, RESET_REQUIRED)
 class Sweeper:
     """The devices of one child. `quarantine`: (uuid, label or EVERY_CALL) of calls that hung in an earlier child."""
 
-    def __init__(self, library: Library, mark: Mark, quarantine: Iterable[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        library: Library,
+        mark: Mark,
+        quarantine: Iterable[tuple[str, str]],
+        probe_seconds: float = PROBE_AGAIN_SECONDS,
+    ) -> None:
         self.handles: list[Handle] = []
         self._library = library
         self._mark = mark
@@ -61,6 +67,7 @@ class Sweeper:
         self._arenas: dict[str, Arena] = {}
         self._numbers: dict[tuple[str, str], int] = {}
         self._probed = time.monotonic()
+        self._probe_seconds = probe_seconds
 
     def replace(self, handles: list[Handle]) -> None:
         """Take over a new enumeration; plans of unchanged handles stay."""
@@ -143,7 +150,7 @@ class Sweeper:
         return True
 
     def _forget_refusals(self) -> None:
-        if time.monotonic() - self._probed >= PROBE_AGAIN_SECONDS:
+        if time.monotonic() - self._probed >= self._probe_seconds:
             self._probed = time.monotonic()
             self._choice.clear()
             self._refused.clear()

@@ -45,7 +45,7 @@ class Worker:
         while (frame := self._connection.receive()) is not None:
             kind, sequence, payload = frame
             if kind is Kind.HELLO:
-                self._start(json.loads(payload)["quarantine"])
+                self._start(json.loads(payload))
             self.send(kind, sequence, self._answer(kind))
 
     def send(self, kind: Kind, sequence: int, payload: bytes) -> None:
@@ -53,10 +53,9 @@ class Worker:
         with self._writing:
             self._connection.send(kind, sequence, payload)
 
-    def _start(self, quarantine: list[list[str]]) -> None:
-        self._sweeper = Sweeper(
-            self._library, self._mark, ((device, call) for device, call in quarantine)
-        )
+    def _start(self, hello: dict[str, Any]) -> None:
+        quarantine = ((device, call) for device, call in hello["quarantine"])
+        self._sweeper = Sweeper(self._library, self._mark, quarantine, hello["probe_seconds"])
         allowed = self._sweeper.mark(NODE, "nvmlInit_v2")
         self._code = self._library.start() if allowed else QUARANTINED
         self._sweeper.idle()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent.child import NvmlSource
+from agent.child import NvmlSource, Patience
 from agent.devices import NODE_READERS
 from agent.frames import rows
 from agent.nvml import FAST, IDENTITY, READERS, SLOW
@@ -249,6 +249,30 @@ async def test_blanks_are_no_values_and_zero_and_less_are(
     source = make_source(driver)
     assert await column(source, name) == [value, value]
     assert await column(source, name) == [value, value]
+
+
+async def test_what_is_not_supported_is_not_asked_again_before_its_time(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    driver.play_node(2, "code * nvmlDeviceGetCurrPcieLinkWidth 3")
+    source = make_source(driver)
+    assert await column(source, "pcie_link_width_lanes") == [Reason.NOT_SUPPORTED] * 2
+    driver.play_node(
+        2, "hang * nvmlDeviceGetCurrPcieLinkWidth", "set * nvmlDeviceGetClockInfo(1) 7"
+    )
+    await until(source, "sm_clock_megahertz", [7, 7])
+    assert await column(source, "pcie_link_width_lanes") == [Reason.NOT_SUPPORTED] * 2
+    assert source.events() == []
+
+
+async def test_what_was_not_supported_is_asked_again_in_time(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    driver.play_node(2, "code * nvmlDeviceGetCurrPcieLinkWidth 3")
+    source = make_source(driver, patience=Patience(probe=0.2))
+    assert await column(source, "pcie_link_width_lanes") == [Reason.NOT_SUPPORTED] * 2
+    driver.play_node(2)
+    await until(source, "pcie_link_width_lanes", [16, 16])
 
 
 async def test_a_name_that_is_no_text_is_corrupted_and_its_card_still_read(
