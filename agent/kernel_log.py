@@ -26,7 +26,15 @@ _XID = re.compile(rf"NVRM: Xid \(PCI:{_ADDRESS}\): (\d{{1,5}})\b")
 _FALLEN = re.compile(rf"NVRM: GPU (?:at PCI:)?{_ADDRESS}:? .*fallen off the bus")
 _RETRY_S = 30
 _LONGEST_RECORD = 8192
-JOURNAL = ("journalctl", "--dmesg", "--follow", "--output=json", "--output-fields=MESSAGE")
+_KERNEL_STAMP = "_SOURCE_MONOTONIC_TIMESTAMP"
+JOURNAL = (
+    "journalctl",
+    "--dmesg",
+    "--follow",
+    "--no-tail",
+    "--output=json",
+    f"--output-fields=MESSAGE,{_KERNEL_STAMP}",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +214,9 @@ class KernelLog:
     def _consider_journal(self, line: bytes) -> None:
         try:
             entry = json.loads(line)
-            text, monotonic_us = entry["MESSAGE"], int(entry["__MONOTONIC_TIMESTAMP"])
-        except (ValueError, KeyError, TypeError):
+            text = entry["MESSAGE"]
+            monotonic_us = int(entry.get(_KERNEL_STAMP) or entry["__MONOTONIC_TIMESTAMP"])
+        except (ValueError, KeyError, TypeError, AttributeError):
             return
         if isinstance(text, str):
             self._consider(text, monotonic_us)

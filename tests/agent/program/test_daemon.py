@@ -203,9 +203,9 @@ def test_it_says_that_it_is_ready_and_alive_while_the_driver_hangs(
         )
         said = manager.recv(4096)
         assert said.startswith(b"READY=1")
-        while b"WATCHDOG=1" not in manager.recv(4096):
-            pass
-        assert node.reports() == []
+        signs = 0
+        while signs < 3:
+            signs += manager.recv(4096) == b"WATCHDOG=1"
 
 
 def hanging_driver(directory: Path) -> str:

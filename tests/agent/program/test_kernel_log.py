@@ -164,3 +164,44 @@ def test_a_first_start_weighs_nothing_that_was_before_it(tmp_path: Path) -> None
     remembered = (tmp_path / "state").read_text()
     KernelLog(tmp_path / "kmsg", tmp_path / "state", BOOT)
     assert (tmp_path / "state").read_text() == remembered
+
+
+async def test_the_journal_stands_in_where_the_kernels_own_door_is_shut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        "not json",
+        "[]",
+        '{"MESSAGE": [1, 2], "__MONOTONIC_TIMESTAMP": "7"}',
+        '{"MESSAGE": "NVRM: Xid (PCI:0000:3b:00): 31, pid=1", "__MONOTONIC_TIMESTAMP": "900"}',
+        '{"MESSAGE": "NVRM: Xid (PCI:0000:3b:00): 62", "__MONOTONIC_TIMESTAMP": "1",'
+        ' "_SOURCE_MONOTONIC_TIMESTAMP": "1000"}',
+    ]
+    (tmp_path / "lines").write_text("\n".join(lines) + "\n")
+    fake = tmp_path / "journalctl"
+    fake.write_text(
+        f'#!/bin/sh\necho "$@" >{tmp_path}/asked\ncat {tmp_path}/lines\nexec sleep 60\n'
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    state = tmp_path / "state"
+    state.write_text('{"boot": "boot-0", "monotonic_us": 5}')
+    log = KernelLog(tmp_path / "nothing", state, BOOT)
+    assert [x.code for x in await gather(log, 2)] == [31, 62]
+    assert {"--dmesg", "--follow", "--no-tail"} <= set((tmp_path / "asked").read_text().split())
+
+
+async def test_an_unreadable_log_is_said_once_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    log = KernelLog(tmp_path / "nothing", tmp_path / "state", BOOT)
+    task = asyncio.create_task(log.follow())
+    async with asyncio.timeout(20):
+        said = ""
+        while "cannot be read" not in said:
+            await asyncio.sleep(0.005)
+            said = caplog.text
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

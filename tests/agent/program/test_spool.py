@@ -232,6 +232,8 @@ def test_an_interrupted_restart_is_finished_without_a_second_copy(
     reports = [json.loads(held.envelope) for held in again.pending(999, ROOM)]
     assert [int(report["body"].split()[0]) for report in reports] == list(range(count))
     assert len({report["chain"] for report in reports}) == 1
+    assert not any(report["gaps"] for report in reports)
+    assert again.held_count == 2 * count
     assert_linked(reports)
     again.close()
 
@@ -389,3 +391,17 @@ def rot(path: Path, magic: bytes, number: int) -> None:
     starts = [place for place in range(0, len(image), SECTOR) if image[place : place + 8] == magic]
     image[starts[number] + 300] ^= 1
     path.write_bytes(image)
+
+
+def test_a_ring_that_was_wiped_never_gives_out_acknowledged_numbers_again(path: Path) -> None:
+    spool = Spool(path, SMALLEST)
+    for _ in range(3):
+        put(spool)
+    chain = spool.current_chain
+    spool.acknowledge(chain, 2)
+    spool.close()
+    image = path.read_bytes()
+    path.write_bytes(image[:8192] + bytes(len(image) - 8192))
+    slot = Spool(path, SMALLEST).next_slot()
+    assert slot.chain != chain
+    assert (slot.seq, slot.prev) == (0, None)
