@@ -10,7 +10,7 @@ import pytest
 
 from agent.child import NvmlSource, Patience
 from tests.agent.conftest import MakeDriver, MakeSource, eventually
-from tests.agent.fake_nvml.fixture import FakeDriver, uuid
+from tests.agent.fake_nvml.fixture import FakeDriver, symbols, uuid
 from weighbridge.readings import Tier
 from weighbridge.wire import DeviceState, Event, EventKind, Reason
 
@@ -368,3 +368,53 @@ async def found(source: NvmlSource, count: int) -> None:
         return [device.state for device in devices] == [DeviceState.OK] * count
 
     await eventually(there)
+
+
+async def test_a_library_that_exports_hardly_anything_still_lists_its_gpus(
+    make_driver: MakeDriver, make_source: MakeSource
+) -> None:
+    kept = {
+        "nvmlInit",
+        "nvmlDeviceGetCount",
+        "nvmlDeviceGetHandleByIndex",
+        "nvmlDeviceGetUUID",
+        "nvmlDeviceGetPowerUsage",
+    }
+    source = make_source(make_driver(without=tuple(name for name in symbols() if name not in kept)))
+    devices = (await source.identify()).devices
+    assert {device.uuid for device in devices} == {uuid(0), uuid(1)}
+    sweep = await source.sweep(Tier.FAST)
+    assert sweep.readings[POWER] == [69800, 69800]
+    assert sweep.readings[CLOCK] == [Reason.FUNCTION_NOT_FOUND] * 2
+    assert await source.processes() is Reason.FUNCTION_NOT_FOUND
+    assert source.events() == []
+
+
+async def test_a_library_without_a_beginning_is_no_driver_and_no_end(
+    make_driver: MakeDriver, make_source: MakeSource
+) -> None:
+    inits = ("nvmlInitWithFlags", "nvmlInit_v2", "nvmlInit")
+    source = make_source(make_driver(without=inits))
+    assert (await source.identify()).devices == []
+    assert await source.processes() is Reason.FUNCTION_NOT_FOUND
+
+
+async def test_a_file_that_is_no_library_is_no_driver(
+    driver: FakeDriver, make_source: MakeSource, tmp_path: Path
+) -> None:
+    (tmp_path / "libnvidia-ml.so.1").write_text("INPUT(nothing)")
+    source = make_source(FakeDriver(tmp_path, driver.scenario))
+    assert (await source.identify()).devices == []
+    assert await source.processes() is Reason.DRIVER_NOT_LOADED
+
+
+async def test_a_node_without_gpus_is_read_and_has_none(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    driver.play_node(0)
+    source = make_source(driver)
+    identity = await source.identify()
+    assert identity.devices == []
+    assert identity.driver.readings["gpus_enumerated_count"] == 0
+    assert await source.processes() == []
+    assert (await source.sweep(Tier.FAST)).devices == []
