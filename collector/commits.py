@@ -75,6 +75,20 @@ class Record:
         return batch.add_record(self._kind, self._record)
 
 
+class Leaf:
+    """The plan that enters an envelope as it was signed. Its outcome is the entry's index."""
+
+    closes = False
+
+    def __init__(self, kind: EntryKind, leaf: bytes) -> None:
+        self.size_bytes = len(leaf)
+        self._kind = kind
+        self._leaf = leaf
+
+    def enter(self, batch: "Batch") -> int:
+        return batch.add_leaf(self._kind, self._leaf)
+
+
 class TickClock:
     """The collector's time for the log: never goes back.
 
@@ -132,6 +146,13 @@ class Batch:
     def add_record(self, kind: EntryKind, record: Model) -> int:
         """Enter something in the collector's own name; return its index."""
         leaf = self._signer.seal(payload_type(kind), encode(record))
+        index = self._first + len(self.leaves)
+        self._add(leaf, evidence.entry(index, leaf), None)
+        self.indexed.append(Indexed(index, kind))
+        return index
+
+    def add_leaf(self, kind: EntryKind, leaf: bytes) -> int:
+        """Enter an envelope that somebody else signed and the caller has judged; return its index."""
         index = self._first + len(self.leaves)
         self._add(leaf, evidence.entry(index, leaf), None)
         self.indexed.append(Indexed(index, kind))

@@ -193,6 +193,10 @@ class Driver:
         """Since when the collector's ticks came without a stall."""
         return self._fold.watch.awake_us
 
+    def exchanges(self) -> Sequence[str]:
+        """The commitments of challenges that have begun and not ended, as text."""
+        return self._fold.exchanges()
+
     @property
     def contracts(self) -> Mapping[str, Contract]:
         return {name: version.contract for name, version in self._fold.claims.contracts().items()}

@@ -26,6 +26,7 @@ class EntryKind(StrEnum):
     KEY = "key"
     CLAIM = "claim"
     REFUSAL = "refusal"
+    CHALLENGE = "challenge"
 
 
 class Tick(Model):

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter
 
 from weighbridge import node as nodes
+from weighbridge import proven
 from weighbridge import registry as registries
+from weighbridge.challenge.record import payload_kind, read_commitment, read_outcome
 from weighbridge.claims import Claims
 from weighbridge.evidence import (
     Claim,
@@ -24,6 +26,7 @@ from weighbridge.evidence import (
 from weighbridge.judge import Change, judge_refusal, judge_report, judge_tick
 from weighbridge.node import NodeState
 from weighbridge.registry import Registry
+from weighbridge.signing import key_id
 from weighbridge.wire import Report, decode, read
 
 STALL_US = 5_000_000
@@ -72,6 +75,8 @@ class FleetFold:
                 return self._report(decode(payload) if report is None else report, entry)
             case EntryKind.REFUSAL:
                 return self._refusal(read(Refused, payload))
+            case EntryKind.CHALLENGE:
+                return self._challenge(payload)
             case _:
                 self.remember(entry)
                 return []
@@ -164,8 +169,29 @@ class FleetFold:
         promises = self.claims.promises(state.node)
         return judge_refusal(state, promises, refused, self.watch.now_us)
 
-    def _observer(self, key_id: str, node: str) -> tuple[str, NodeState]:
-        side = self._sides.get(key_id, "provider")
+    def _challenge(self, payload: bytes) -> list[Change]:
+        """Only the verifier's own words begin and end an exchange; what lies between is for whoever checks it."""
+        match payload_kind(payload):
+            case "commitment":
+                begun = read_commitment(payload)
+                name, state = self._observer(key_id(begun.agent_key), begun.node)
+                proven.begin_exchange(state, begun)
+            case "outcome":
+                ended = read_outcome(payload)
+                name, state = self._observer(key_id(ended.agent_key), ended.node)
+                self._touched.add(name)
+                return list(proven.end_exchange(state, ended, self.watch.now_us))
+            case _:
+                return []
+        self._touched.add(name)
+        return []
+
+    def exchanges(self) -> list[str]:
+        """The commitments of challenges that have begun and not ended, as text."""
+        return [text for state in self.states.values() for text in state.exchanges.values()]
+
+    def _observer(self, key: str, node: str) -> tuple[str, NodeState]:
+        side = self._sides.get(key, "provider")
         name = node if side == "provider" else f"{node}@{side}"
         if name not in self.states:
             self.states[name] = NodeState(node, side)

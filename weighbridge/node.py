@@ -54,8 +54,26 @@ class ChainState:
 
 
 @dataclass(slots=True)
+class Proof:
+    """What challenges last said of one GPU. Bounds and `proven_us` are of the newest one that was met; else None."""
+
+    contract: str
+    verdict: str
+    reason: str
+    judged_us: int
+    flops_per_second: int | None = None
+    memory_bytes: int | None = None
+    memory_bytes_per_second: int | None = None
+    peer_bytes_per_second: int | None = None
+    proven_us: int | None = None
+
+
+@dataclass(slots=True)
 class NodeState:
     """`chains` by name, the newest last; `open` findings by `contract|code|device`.
+
+    `exchanges` are the commitments of challenges under way, by name; `proofs` by device; `attempts` counts those that
+    have ended by `contract|verdict|reason`, and `exchange_ns` is the length of the last one, by phase, in order.
 
     `lags_us` are wall clock less receipt of its latest reports. `last_received_us` and `last_sample_us` are None until
     it has spoken, and it is silent when it was not heard for `patience_us`.
@@ -71,6 +89,10 @@ class NodeState:
     lags_us: list[int] = field(default_factory=list)
     chains: dict[str, ChainState] = field(default_factory=dict)
     open: dict[str, Finding] = field(default_factory=dict)
+    exchanges: dict[str, str] = field(default_factory=dict)
+    proofs: dict[str, Proof] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    exchange_ns: list[int] = field(default_factory=list)
 
     @property
     def newest(self) -> ChainState | None:

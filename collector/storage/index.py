@@ -22,7 +22,7 @@ from weighbridge.wire import digest, parse
 logger = logging.getLogger("weighbridge.storage")
 
 CATCH_UP_ENTRIES = 4096
-UNLISTED = frozenset({EntryKind.REPORT, EntryKind.TICK})
+UNLISTED = frozenset({EntryKind.REPORT, EntryKind.TICK, EntryKind.CHALLENGE})
 INSERT_REPORT = (
     "INSERT OR REPLACE INTO reports (chain_id, seq, payload_hash, entry, received_us)"
     " VALUES (?, ?, ?, ?, ?)"

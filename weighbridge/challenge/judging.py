@@ -104,7 +104,7 @@ def _incomplete(transcript: Transcript, answers: _Answers) -> Result | None:
     if not committed and answers.decline is not None:
         reason = _DECLINED[answers.decline.reason]
         return _unjudged(transcript, Verdict.NOT_ASSESSED, reason)
-    if answers.ready is None:
+    if answers.ready is None or transcript.phases[0].released_ns is None:
         return _unjudged(transcript, Verdict.NOT_ASSESSED, Reason.NO_ANSWER)
     if not committed:
         return _unjudged(transcript, Verdict.FAILED, Reason.LATE)

@@ -37,6 +37,8 @@ class Reason(StrEnum):
     STALLED = "verifier stalled"
     PRECOMMITMENT = "not what was pre-committed"
     UNSIGNED = "not signed by the agent"
+    ABANDONED = "the verifier ended before the exchange did"
+    NO_VERDICT = "verification did not end"
     NO_NUMPY = "verification needs numpy: install weighbridge[challenge]"
 
 

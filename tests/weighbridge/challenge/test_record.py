@@ -1,0 +1,210 @@
+"""The evidence log's record of a challenge: read back from exported entries alone, and refused where it was bent."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from weighbridge.challenge.challenger import Challenger, Plan, draw_nonces
+from weighbridge.challenge.messages import PAYLOAD_TYPE, Prepare, decode_message
+from weighbridge.challenge.record import (
+    Outcome,
+    RecordError,
+    abandoned,
+    challenges_in,
+    commitment_of,
+    encode_record,
+    read_commitment,
+    recheck,
+    record_of,
+    times_of,
+    transcript_hash,
+    weighing_of,
+)
+from weighbridge.challenge.verdict import Verdict, settle
+from weighbridge.evidence import Entry, entry
+from weighbridge.fleet import FleetFold
+from weighbridge.signing import Signer
+
+LOG = Signer(hashlib.sha256(b"log").digest())
+NODE, CONTRACT = "n1", "lease"
+
+
+class Said:
+    """One attempt over the bench's honest prover, and every entry that the log would hold of it."""
+
+    def __init__(self, bench: Any, *gpus: str, decline: bool = False) -> None:
+        self.bench = bench
+        policy = bench.policy()
+        nonces = draw_nonces(policy, len(gpus), os.urandom)
+        key = bench.signer.public_key
+        plan = Plan("c.1", CONTRACT, key, gpus, policy, nonces, os.urandom(32))
+        self.challenger = Challenger(plan)
+        self.leaves: list[bytes] = []
+        self.seal(encode_record(commitment_of(plan, NODE, "c", "", "command", 7)))
+        if not decline:
+            self._talk()
+        self.conclude()
+
+    def seal(self, payload: bytes) -> None:
+        self.leaves.append(LOG.seal(PAYLOAD_TYPE, payload))
+
+    def _talk(self) -> None:
+        plan = self.challenger.plan
+        clock = self.bench.Clock()
+        wire = self.bench.wire(plan, clock)
+        while not self.challenger.finished:
+            message = self.challenger.next_message(clock())
+            if not isinstance(decode_message(message), Prepare):
+                self.seal(message)
+            answer = wire.exchange(message, plan.policy.deadline_ms)
+            assert answer is not None
+            self.challenger.receive(answer, clock())
+            self.leaves.append(answer)
+
+    def conclude(self) -> None:
+        if not self.challenger.finished:
+            self.challenger.give_up()
+        self.result = self.challenger.result()
+        plan, transcript = self.challenger.plan, self.challenger.transcript()
+        series = settle([self.result], plan.policy)
+        self.outcome = Outcome(
+            plan.challenge,
+            "c",
+            CONTRACT,
+            NODE,
+            plan.agent_key,
+            weighing_of(self.result),
+            plan.nonces,
+            plan.secret,
+            times_of(transcript),
+            transcript_hash(transcript),
+            series.verdict.value,
+            None if series.reason is None else series.reason.value,
+            series.attempts,
+            series.failed_attempts,
+            not series.repeat,
+            (),
+            9,
+        )
+        self.seal(encode_record(self.outcome))
+
+    def entries(self, leaves: Sequence[bytes] | None = None) -> list[Entry]:
+        chosen = self.leaves if leaves is None else leaves
+        return [entry(index, leaf) for index, leaf in enumerate(chosen)]
+
+
+def test_a_third_party_computes_the_result_from_the_entries_alone(bench: Any) -> None:
+    said = Said(bench, "GPU-0", "GPU-1")
+    assert challenges_in(said.entries()) == ["c.1"]
+    record, weighing = recheck(said.entries(), "c.1", LOG.public_key)
+    assert weighing.verdict == Verdict.MET
+    assert record.transcript == said.challenger.transcript()
+    assert [gpu.flops_per_second for gpu in weighing.gpus] == [
+        gpu.measure.flops_per_second for gpu in said.result.gpus if gpu.measure is not None
+    ]
+
+
+def test_a_result_that_does_not_follow_from_the_record_is_found_out(bench: Any) -> None:
+    said = Said(bench, "GPU-0")
+    better = replace(said.outcome.weighing.gpus[0], flops_per_second=10**15)
+    bent = replace(said.outcome, weighing=replace(said.outcome.weighing, gpus=(better,)))
+    leaves = [*said.leaves[:-1], LOG.seal(PAYLOAD_TYPE, encode_record(bent))]
+    with pytest.raises(RecordError, match="logged as met, but met"):
+        recheck(said.entries(leaves), "c.1", LOG.public_key)
+
+
+def test_times_that_were_changed_afterwards_are_found_out(bench: Any) -> None:
+    said = Said(bench, "GPU-0")
+    (times,) = said.outcome.times
+    bent = replace(said.outcome, times=(replace(times, released_ns=(times.released_ns or 0) + 1),))
+    leaves = [*said.leaves[:-1], LOG.seal(PAYLOAD_TYPE, encode_record(bent))]
+    with pytest.raises(RecordError, match="not the one that was judged"):
+        recheck(said.entries(leaves), "c.1", LOG.public_key)
+
+
+def test_another_secret_than_the_one_committed_to_is_found_out(bench: Any) -> None:
+    said = Said(bench, "GPU-0")
+    bent = replace(said.outcome, secret=bytes(32))
+    leaves = [*said.leaves[:-1], LOG.seal(PAYLOAD_TYPE, encode_record(bent))]
+    with pytest.raises(RecordError, match="another secret"):
+        record_of(said.entries(leaves), "c.1", LOG.public_key)
+
+
+def test_a_release_before_the_commitment_is_no_record(bench: Any) -> None:
+    said = Said(bench, "GPU-0")
+    moved = [said.leaves[2], *said.leaves[:2], *said.leaves[3:]]
+    with pytest.raises(RecordError, match="out of order"):
+        record_of(said.entries(moved), "c.1", LOG.public_key)
+
+
+def test_an_outcome_that_the_log_did_not_sign_is_none(bench: Any) -> None:
+    said = Said(bench, "GPU-0")
+    forged = bench.signer.seal(PAYLOAD_TYPE, encode_record(said.outcome))
+    with pytest.raises(RecordError, match="signature"):
+        record_of(said.entries([*said.leaves[:-1], forged]), "c.1", LOG.public_key)
+
+
+def test_a_prover_that_was_never_released_is_not_assessed(bench: Any) -> None:
+    said = Said(bench, "GPU-0", decline=True)
+    _, weighing = recheck(said.entries(), "c.1", LOG.public_key)
+    assert weighing.verdict == Verdict.NOT_ASSESSED
+
+
+def test_an_exchange_that_its_verifier_did_not_survive_is_void_and_no_finding(bench: Any) -> None:
+    said = Said(bench, "GPU-0")
+    begun = read_commitment(said.entries()[0].envelope.payload)
+    leaves = [*said.leaves[:3], LOG.seal(PAYLOAD_TYPE, encode_record(abandoned(begun, 11)))]
+    record, weighing = recheck(said.entries(leaves), "c.1", LOG.public_key)
+    assert (weighing.verdict, record.transcript) == (Verdict.VOID, None)
+    fold = FleetFold()
+    changes = [change for one in said.entries(leaves) for change in fold.fold(one)]
+    assert (changes, fold.exchanges()) == ([], [])
+
+
+def fold_outcomes(bench: Any, *failed: tuple[str, ...]) -> tuple[FleetFold, list[Any]]:
+    """Outcomes one after another; each names the GPUs that its series found failed."""
+    said = Said(bench, "GPU-0")
+    fold = FleetFold()
+    changes: list[Any] = []
+    for names in failed:
+        verdict = "failed" if names else "met"
+        gpu = replace(said.outcome.weighing.gpus[0], verdict=verdict)
+        weighing = replace(said.outcome.weighing, verdict=verdict, gpus=(gpu,))
+        outcome = replace(said.outcome, weighing=weighing, failed=names)
+        leaf = LOG.seal(PAYLOAD_TYPE, encode_record(outcome))
+        changes += fold.fold(entry(len(changes), leaf))
+    return fold, changes
+
+
+def test_a_series_that_failed_is_an_error_at_level_e2_until_one_is_met(bench: Any) -> None:
+    _, changes = fold_outcomes(bench, ("GPU-0",), ())
+    opened, closed = changes
+    assert (opened.code, opened.device, opened.level) == ("challenge_failed", "GPU-0", "E2")
+    assert (opened.severity, opened.verdict, opened.until_us) == ("error", "breached", None)
+    assert (closed.code, closed.until_us is not None) == ("challenge_failed", True)
+
+
+def test_what_a_gpu_proved_stays_known_when_it_is_not_assessed_later(bench: Any) -> None:
+    said = Said(bench, "GPU-0")
+    declined = Said(bench, "GPU-0", decline=True)
+    fold = FleetFold()
+    for one in (*said.entries(), *declined.entries()):
+        fold.fold(one)
+    proof = fold.states[NODE].proofs["GPU-0"]
+    assert proof.verdict == Verdict.NOT_ASSESSED
+    assert proof.flops_per_second == said.outcome.weighing.gpus[0].flops_per_second
+    assert fold.exchanges() == []
+
+
+def test_an_exchange_under_way_is_known_to_a_fold_from_a_snapshot(bench: Any) -> None:
+    said = Said(bench, "GPU-0")
+    fold = FleetFold()
+    for one in said.entries()[:3]:
+        fold.fold(one)
+    again = FleetFold()
+    again.restore(fold.snapshots(), ())
+    assert [read_commitment(text.encode()).challenge for text in again.exchanges()] == ["c.1"]

@@ -1,0 +1,387 @@
+"""A challenge as the evidence log holds it, and the way back from exported entries to the transcript.
+
+Every entry has one payload type, that of the prover's messages. The agent's own envelopes (Ready, Decline, Roots,
+Openings) and the verifier's (Commitment, Release, Reveal, Outcome) are leaves as they were signed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from weighbridge.challenge.challenger import Plan
+from weighbridge.challenge.codec import Malformed, decode, encode
+from weighbridge.challenge.judging import judge
+from weighbridge.challenge.messages import Release, Reveal, decode_message
+from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.transcript import PhaseRecord, Transcript
+from weighbridge.challenge.verdict import Attempt, GpuResult, Reason, Result, Verdict
+from weighbridge.evidence import Entry, EntryKind
+from weighbridge.signing import SignatureError, encode_envelope, verify
+
+COMMITMENT, OUTCOME = "commitment", "outcome"
+
+
+class RecordError(ValueError):
+    """The entries do not make up a record of this challenge. The message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """In the log before anything is asked of the prover: what one attempt will be, and the hash of what was drawn.
+
+    `cause`: "command" or "schedule". Attempts of one `series` repeat one challenge; those of one `group` start
+    together. `began_us` is the collector's clock.
+    """
+
+    challenge: str
+    series: str
+    group: str
+    cause: str
+    contract: str
+    node: str
+    agent_key: bytes
+    gpus: tuple[str, ...]
+    policy: Policy
+    precommitment: bytes
+    earlier: tuple[Attempt, ...]
+    began_us: int
+    type: str = COMMITMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """One phase on the verifier's monotonic clock. None: did not happen."""
+
+    released_ns: int | None
+    received_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """One GPU's result in plain words; a bound is None where it was not measured."""
+
+    gpu: str
+    verdict: str
+    reason: str | None
+    samples: int
+    wrong_samples: int
+    flops_per_second: int | None
+    memory_bytes: int | None
+    memory_bytes_per_second: int | None
+    peer_bytes_per_second: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """A result in plain words: what anybody computes from the transcript."""
+
+    verdict: str
+    reason: str | None
+    gpus: tuple[Weighed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one attempt: its result, all that was drawn, the verifier's times, and how its series stands.
+
+    `transcript` is the SHA-256 of the transcript's bytes; it and `nonces` are empty where the verifier ended before the
+    exchange did. `failed`: the GPUs that the series found failed, once no further attempt follows (`final`).
+    """
+
+    challenge: str
+    series: str
+    contract: str
+    node: str
+    agent_key: bytes
+    weighing: Weighing
+    nonces: tuple[bytes, ...]
+    secret: bytes
+    times: tuple[Times, ...]
+    transcript: bytes
+    series_verdict: str
+    series_reason: str | None
+    attempts: int
+    failed_attempts: int
+    final: bool
+    failed: tuple[str, ...]
+    ended_us: int
+    type: str = OUTCOME
+
+
+def weighing_of(result: Result) -> Weighing:
+    """A result as it is logged."""
+    reason = None if result.reason is None else str(result.reason.value)
+    return Weighing(result.verdict.value, reason, tuple(_weighed(gpu) for gpu in result.gpus))
+
+
+def _weighed(gpu: GpuResult) -> Weighed:
+    measure = gpu.measure
+    return Weighed(
+        gpu.gpu,
+        gpu.verdict.value,
+        None if gpu.reason is None else gpu.reason.value,
+        gpu.samples,
+        gpu.wrong_samples,
+        None if measure is None else measure.flops_per_second,
+        None if measure is None else measure.memory_bytes,
+        None if measure is None else measure.memory_bytes_per_second,
+        None if measure is None else measure.peer_bytes_per_second,
+    )
+
+
+def bare_result(challenge: str, weighing: Weighing) -> Result:
+    """What `settle` needs of a result that was computed elsewhere."""
+    reason = None if weighing.reason is None else Reason(weighing.reason)
+    return Result(challenge, Verdict(weighing.verdict), reason)
+
+
+def transcript_hash(transcript: Transcript) -> bytes:
+    """How the log and later attempts name a transcript."""
+    return hashlib.sha256(transcript.encode()).digest()
+
+
+def abandoned(begun: Commitment, ended_us: int) -> Outcome:
+    """The outcome of an attempt whose verifier ended before the exchange did: void, and nothing is opened."""
+    verdict, reason = Verdict.VOID.value, Reason.ABANDONED.value
+    gpus = tuple(Weighed(gpu, verdict, reason, 0, 0, None, None, None, None) for gpu in begun.gpus)
+    failed_before = sum(attempt.verdict == Verdict.FAILED for attempt in begun.earlier)
+    return Outcome(
+        begun.challenge,
+        begun.series,
+        begun.contract,
+        begun.node,
+        begun.agent_key,
+        Weighing(verdict, reason, gpus),
+        (),
+        b"",
+        (),
+        b"",
+        verdict,
+        reason,
+        len(begun.earlier) + 1,
+        failed_before,
+        True,
+        (),
+        ended_us,
+    )
+
+
+def commitment_of(
+    plan: Plan, node: str, series: str, group: str, cause: str, began_us: int
+) -> Commitment:
+    """What must be durable before the plan's first message leaves."""
+    return Commitment(
+        plan.challenge,
+        series,
+        group,
+        cause,
+        plan.contract,
+        node,
+        plan.agent_key,
+        plan.gpus,
+        plan.policy,
+        plan.precommitment,
+        plan.earlier,
+        began_us,
+    )
+
+
+def times_of(transcript: Transcript) -> tuple[Times, ...]:
+    """The verifier's instants."""
+    return tuple(Times(phase.released_ns, phase.received_ns) for phase in transcript.phases)
+
+
+def payload_kind(payload: bytes) -> str:
+    """The `type` of a challenge entry's payload; empty where there is none."""
+    try:
+        plain = json.loads(payload)
+    except (ValueError, RecursionError):
+        return ""
+    kind = plain.get("type") if isinstance(plain, dict) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def read_commitment(payload: bytes) -> Commitment:
+    """Raises Malformed."""
+    return decode(Commitment, payload)
+
+
+def read_outcome(payload: bytes) -> Outcome:
+    """Raises Malformed."""
+    return decode(Outcome, payload)
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """The entries of one challenge, in the log's order."""
+
+    commitment: Commitment | None = None
+    releases: list[Release] = field(default_factory=list)
+    reveal: Reveal | None = None
+    outcome: Outcome | None = None
+    answers: dict[str, str] = field(default_factory=dict)
+    roots: list[str] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the log holds of one attempt. `transcript` is None where the verifier ended before the exchange did."""
+
+    commitment: Commitment
+    outcome: Outcome
+    transcript: Transcript | None
+
+
+_SAID_BY_VERIFIER = frozenset({COMMITMENT, "release", "reveal", OUTCOME})
+
+
+def challenges_in(entries: Iterable[Entry]) -> list[str]:
+    """The names of the attempts that have ended, in the order of their ends."""
+    payloads = (entry.envelope.payload for entry in entries if entry.kind is EntryKind.CHALLENGE)
+    return [read_outcome(one).challenge for one in payloads if payload_kind(one) == OUTCOME]
+
+
+def record_of(entries: Iterable[Entry], challenge: str, log_key: bytes) -> Record:
+    """The record of one attempt, from exported entries in log order alone. Raises RecordError.
+
+    The verifier's entries must bear the log's signature, the commitment must stand before the first release, each
+    release before its roots, all roots before the secret, and what is opened at the end must be what was committed to.
+    """
+    gathered = _Gathered()
+    for entry in entries:
+        if entry.kind is EntryKind.CHALLENGE:
+            _gather(gathered, entry, challenge, log_key)
+    begun, ended = gathered.commitment, gathered.outcome
+    if begun is None or ended is None:
+        raise RecordError(f"{challenge}: the entries hold no beginning, or no end")
+    _require_order(gathered.order)
+    if (begun.node, begun.contract, begun.agent_key, begun.series) != (
+        ended.node,
+        ended.contract,
+        ended.agent_key,
+        ended.series,
+    ):
+        raise RecordError(f"{challenge}: it began and ended as different ones")
+    return Record(begun, ended, None if not ended.nonces else _transcript(gathered, begun, ended))
+
+
+def _gather(gathered: _Gathered, entry: Entry, challenge: str, log_key: bytes) -> None:
+    payload = entry.envelope.payload
+    kind = payload_kind(payload)
+    if json.loads(payload).get("challenge") != challenge:
+        return
+    try:
+        if kind in _SAID_BY_VERIFIER:
+            verify(entry.envelope, log_key)
+        _take(gathered, kind, payload, encode_envelope(entry.envelope).decode())
+    except (Malformed, SignatureError) as error:
+        raise RecordError(f"entry {entry.index}: {error}") from error
+    gathered.order.append(kind)
+
+
+def _take(gathered: _Gathered, kind: str, payload: bytes, envelope: str) -> None:
+    if kind == COMMITMENT:
+        gathered.commitment = decode(Commitment, payload)
+    elif kind == OUTCOME:
+        gathered.outcome = decode(Outcome, payload)
+    elif kind == "roots":
+        gathered.roots.append(envelope)
+    else:
+        match decode_message(payload):
+            case Release() as release:
+                gathered.releases.append(release)
+            case Reveal() as reveal:
+                gathered.reveal = reveal
+            case _:
+                gathered.answers[kind] = envelope
+
+
+def _require_order(order: Sequence[str]) -> None:
+    """Commitment, ready, release and roots by turns, reveal, openings, outcome; a decline or the end at any point."""
+    steps = "".join(_LETTERS.get(kind, "?") for kind in order)
+    if not _in_order(steps):
+        raise RecordError(f"out of order: {', '.join(order)}")
+
+
+_LETTERS = {
+    COMMITMENT: "c",
+    "ready": "r",
+    "release": "n",
+    "roots": "m",
+    "reveal": "s",
+    "openings": "o",
+    "decline": "d",
+    OUTCOME: "e",
+}
+
+
+def _in_order(steps: str) -> bool:
+    allowed = {"": "c", "c": "rde", "r": "nde", "n": "mde", "m": "nsde", "s": "oe", "o": "e"}
+    allowed |= {"d": "e", "e": ""}
+    before = ""
+    for step in steps:
+        if step not in allowed[before]:
+            return False
+        before = step
+    return before == "e"
+
+
+def _transcript(gathered: _Gathered, begun: Commitment, ended: Outcome) -> Transcript:
+    _require_draws(gathered, ended)
+    roots = [*gathered.roots, *([None] * (len(ended.times) - len(gathered.roots)))]
+    try:
+        transcript = Transcript(
+            challenge=begun.challenge,
+            contract=begun.contract,
+            agent_key=begun.agent_key,
+            gpus=begun.gpus,
+            policy=begun.policy,
+            precommitment=begun.precommitment,
+            nonces=ended.nonces,
+            secret=ended.secret,
+            ready=gathered.answers.get("ready"),
+            decline=gathered.answers.get("decline"),
+            phases=tuple(
+                PhaseRecord(times.released_ns, times.received_ns, envelope)
+                for times, envelope in zip(ended.times, roots, strict=True)
+            ),
+            openings=gathered.answers.get("openings"),
+            earlier=begun.earlier,
+        )
+    except ValueError as error:
+        raise RecordError(f"{begun.challenge}: {error}") from error
+    if transcript_hash(transcript) != ended.transcript:
+        raise RecordError(f"{begun.challenge}: the transcript is not the one that was judged")
+    return transcript
+
+
+def _require_draws(gathered: _Gathered, ended: Outcome) -> None:
+    """What was released is what was drawn, phase after phase, and the secret is the one that was revealed."""
+    released = [times for times in ended.times if times.released_ns is not None]
+    nonces = tuple(release.nonce for release in gathered.releases)
+    if len(nonces) != len(released) or nonces != ended.nonces[: len(nonces)]:
+        raise RecordError(f"{ended.challenge}: other nonces were released than are opened now")
+    if gathered.reveal is not None and gathered.reveal.secret != ended.secret:
+        raise RecordError(f"{ended.challenge}: another secret was revealed than is opened now")
+
+
+def recheck(entries: Iterable[Entry], challenge: str, log_key: bytes) -> tuple[Record, Weighing]:
+    """The record and its result, computed anew. Raises RecordError where the log says another result.
+
+    Where numpy is missing the result is UNKNOWN, and nothing is compared.
+    """
+    record = record_of(entries, challenge, log_key)
+    if record.transcript is None:
+        return record, record.outcome.weighing
+    weighing = weighing_of(judge(record.transcript))
+    logged = record.outcome.weighing
+    if weighing != logged and Verdict.UNKNOWN.value not in (weighing.verdict, logged.verdict):
+        raise RecordError(f"{challenge}: logged as {logged.verdict}, but {weighing.verdict}")
+    return record, weighing
+
+
+def encode_record(value: Commitment | Outcome) -> bytes:
+    """Canonical JSON."""
+    return encode(value)
