@@ -1,4 +1,7 @@
-"""`init`, `serve`, `invite` and `key`: running a collector, and who may report to it."""
+"""`init`, `serve`, `invite` and `key`: running a collector, and who may report to it.
+
+What only one of them needs is imported by that one, so that the others start at once.
+"""
 
 import asyncio
 import gc
@@ -14,11 +17,10 @@ from typing import Any, NoReturn, ParamSpec
 
 import click
 
-from collector import app, control
+from collector import control
 from collector.config import CONFIG_VARIABLE, Config, ConfigError, load_config
 from collector.service_manager import ServiceManager
 from collector.storage import StorageError, StoreInfo
-from collector.storage.embedded import create_store
 from collector.tls import create_authority, write_secret
 from weighbridge.signing import generate_private_key
 
@@ -80,6 +82,8 @@ async def _ask(
 ) -> Any:
     if control.answers(config.directory):
         return await control.request(config.directory, method, path, body)
+    from collector import app
+
     async with app.running(config, public=False):
         return await control.request(config.directory, method, path, body)
 
@@ -96,6 +100,8 @@ async def _ask(
 @stated
 def init(directory: Path, simulation: bool, listen: str, url: str | None) -> None:
     """Make a new store in DIRECTORY with its keys, CA and configuration."""
+    from collector.storage.embedded import create_store
+
     key = generate_private_key()
     origin = f"weighbridge/{os.urandom(8).hex()}"
     create_store(directory, StoreInfo(origin, simulation))
@@ -124,6 +130,8 @@ def serve(config_file: Path, listen: str | None) -> None:
 
 
 async def _serve(config: Config, manager: ServiceManager) -> None:
+    from collector import app
+
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
