@@ -198,13 +198,20 @@ class _Sitting:
         for gap in report.gaps:
             lost = f"reports {gap.first_seq} to {gap.last_seq} are gone: {gap.reason}"
             yield from self._note("chain_gap", "every report", lost, Severity.WARNING)
+        self._keep_lag()
         state.agent_version, state.last_received_us = report.agent, self._received_us
         state.patience_us = self._patience_us()
-        state.lags_us = [*state.lags_us, report.clock.wall_us - self._received_us][-LAGS_KEPT:]
         yield from self._skew()
         if state.silent:
             state.silent = False
             yield from self._end_silence()
+
+    def _keep_lag(self) -> None:
+        """Of reports that came together the least delayed counts: a spool that is emptied is not a steady lag."""
+        state, lag_us = self._state, self._report.clock.wall_us - self._received_us
+        if state.lags_us and state.last_received_us == self._received_us:
+            lag_us = max(lag_us, state.lags_us.pop())
+        state.lags_us = [*state.lags_us, lag_us][-LAGS_KEPT:]
 
     def _patience_us(self) -> int:
         """How long the node may go unheard: the shortest max_gap, and the time that one of its reports spans."""

@@ -251,6 +251,19 @@ def test_a_stepped_clock_moves_nothing() -> None:
     assert "clock_skew" in {finding.code for finding in log.findings()}
 
 
+def test_a_spool_that_is_emptied_at_once_is_no_clock_that_is_behind() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 31, 10))
+    log.tick(60)
+    for _ in range(20):
+        log.report(node.report([40]))
+    assert log.findings("clock_skew") == []
+    for second in range(70, 151, 10):
+        log.tick(second + 10)
+        log.report(node.report([second]))
+    assert len(log.findings("clock_skew")) == 1
+
+
 def test_a_boot_with_an_unset_clock_is_placed_when_the_clock_was_set() -> None:
     log, node = standing(), ScriptedNode(synchronized=False, wall_offset_us=-7200 * SECOND)
     log.report(node.report([0]))
