@@ -14,13 +14,14 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.agent.fake_nvml.fixture import FakeDriver
-from weighbridge.evidence import EntryKind, entry
+from weighbridge.evidence import EntryKind, entry, leaf_hash
 from weighbridge.wire import Report, canonical, decode, digest
 
 BIN: Final = Path(sys.executable).parent
@@ -260,6 +261,13 @@ class Collector(Program):
             if after is None:
                 return items
 
+    def timeline(self, contract: str = "lease") -> dict[tuple[str, int, str], list[Json]]:
+        """Intervals in order, by node, slot and chain."""
+        lines: dict[tuple[str, int, str], list[Json]] = {}
+        for row in self.pages(f"/v1/contracts/{contract}/timeline"):
+            lines.setdefault((row["node"], row["slot"], row["chain"]), []).append(row)
+        return {place: sorted(rows, key=itemgetter("start_us")) for place, rows in lines.items()}
+
     def history(self, contract: str = "lease") -> list[Json]:
         """Findings ever, each as it was last written."""
         newest = {}
@@ -300,19 +308,25 @@ class Collector(Program):
         counted: dict[str, int] = self.get(f"/v1/contracts/{contract}/status")["gpus"]
         return counted
 
-    def healthy(self, count: int, contract: str = "lease") -> None:
+    def healthy(self, count: int, contract: str = "lease", seconds: float = DEADLINE_S) -> None:
         """Wait until so many GPUs are."""
-        wait_for(lambda: self.counts(contract)["healthy"] == count, f"{count} healthy GPUs")
+        what = f"{count} healthy GPUs"
+        wait_for(lambda: self.counts(contract)["healthy"] == count, what, seconds)
 
-    def entries(self) -> Iterator[tuple[int, EntryKind, bytes]]:
-        """Index, kind and payload of every entry of the log."""
+    def leaves(self) -> Iterator[tuple[int, bytes]]:
+        """Every entry of the log by its index."""
         size = self.get("/v1/log/head")["size"]
         at = 0
         while at < size:
             for row in self.get(f"/v1/log/entries?start={at}&limit=1000"):
-                read = entry(row["index"], row["envelope"].encode())
-                yield read.index, read.kind, read.envelope.payload
+                yield row["index"], row["envelope"].encode()
                 at = row["index"] + 1
+
+    def entries(self) -> Iterator[tuple[int, EntryKind, bytes]]:
+        """Index, kind and payload of every entry of the log."""
+        for index, leaf in self.leaves():
+            read = entry(index, leaf)
+            yield index, read.kind, read.envelope.payload
 
     def reports(self, node: str | None = None) -> list[Report]:
         """Every accepted report, in the order of the log."""
@@ -406,10 +420,21 @@ class Node(Program):
             stamp += boottime_us - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
         os.write(self._kernel, f"3,1,{stamp},-;{text}\n".encode())
 
+    def facts(self) -> dict[str, Json]:
+        """What the running agent says of itself; nothing where it does not answer."""
+        done = self.cli("status")
+        told: dict[str, Json] = {} if done.returncode else json.loads(done.stdout)
+        return told
+
     def pending(self) -> int:
         """Reports in the spool that are not acknowledged; -1 where nobody answers."""
-        done = self.cli("status")
-        return -1 if done.returncode else int(json.loads(done.stdout)["spool_pending_count"])
+        return int(self.facts().get("spool_pending_count", -1))
+
+    def receipts(self) -> dict[int, str]:
+        """Leaf hash by index in the log, of all reports that were acknowledged."""
+        lines = (self.state / "receipts").read_text().splitlines()
+        rows = [row for line in lines for row in json.loads(line)["receipts"]]
+        return {index: leaf for _, index, leaf, _ in rows}
 
     def close(self) -> None:
         """End it, however it stands."""
@@ -462,15 +487,30 @@ class Stage:
 
     def close(self) -> None:
         """End every process, the nodes first."""
-        for program in reversed(self._programs):
-            program.close()
+        while self._programs:
+            self._programs.pop().close()
 
 
 def assert_unbroken(reports: Sequence[Report]) -> None:
-    """Of each chain every number once, in order, each joined to the one before."""
+    """Of each chain every number once, in order, and nothing is said to be gone."""
     chains: dict[str, list[Report]] = {}
     for report in reports:
         chains.setdefault(report.chain, []).append(report)
     for chain in chains.values():
         assert [report.seq for report in chain] == list(range(len(chain)))
         assert not any(report.gaps for report in chain)
+
+
+def assert_seamless(rows: Sequence[Json]) -> None:
+    """Each interval ends where the next one begins, to the microsecond."""
+    assert rows
+    ends = [row["end_us"] for row in rows[:-1]]
+    assert ends == [row["start_us"] for row in rows[1:]]
+
+
+def assert_kept(node: Node, collector: Collector) -> None:
+    """Every report that the node has a receipt for lies where the receipt says."""
+    log = {index: leaf_hash(leaf).hex() for index, leaf in collector.leaves()}
+    receipts = node.receipts()
+    assert receipts
+    assert {index: log.get(index) for index in receipts} == receipts
