@@ -1,0 +1,206 @@
+"""Edges at which two readings of a contract part: each is on the side that the contract's words put it."""
+
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+import yaml
+
+from weighbridge.contract import Contract, load
+from weighbridge.contract.money import LiquidatedDamages
+from weighbridge.contract.quality import Performance, Repair
+from weighbridge.ledger import State
+from weighbridge.settlement.capacity import coverage
+from weighbridge.settlement.damages import days_late
+from weighbridge.settlement.periods import Period, calendar_month
+from weighbridge.settlement.probes import Samples, tally
+from weighbridge.settlement.record import Event, Record, Span, Window
+from weighbridge.settlement.repair import repairs
+from weighbridge.settlement.results import Settlement
+from weighbridge.settlement.rolling import Rolling
+from weighbridge.settlement.settle import settle
+
+JUNE = calendar_month("2026-06", "UTC")
+HOUR = 3600
+DAY = 86400
+LATER = JUNE.end_s + 400 * DAY
+TIERS = [
+    {"at_or_above": "0.995", "below": "0.999", "pct": "10"},
+    {"at_or_above": "0", "below": "0.995", "pct": "25"},
+]
+CREDIT = {"id": "c", "objective": "a", "kind": "tiers", "tiers": TIERS, "base": {"amount": "10000"}}
+
+
+def contract(target: str = "0.999", credit: dict[str, Any] | None = None, **parts: Any) -> Contract:
+    document = {
+        "contract_id": "K",
+        "effective": "2026-01-01T00:00:00Z",
+        "time_zone": "UTC",
+        "currency": "CNY",
+        "parties": [{"id": "P", "role": "provider"}, {"id": "L", "role": "lessee"}],
+        "term": {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"},
+        "resources": [{"id": "r", "accelerator": {"sku": "any"}, "nodes": "3", "per_node": "8"}],
+        "availability": [{"id": "a", "target": target}],
+        "unknown": {"policy": "hold"},
+        "credits": [CREDIT | (credit or {})],
+    }
+    return load(yaml.safe_dump(document | parts))
+
+
+def down(start: int, end: int, cause: str = "", unit: str = "n1", **more: Any) -> Span:
+    return Span(unit, State.DOWN, JUNE.start_s + start, JUNE.start_s + end, cause, **more)
+
+
+def settled(
+    terms: Contract, *spans: Span, units: tuple[str, ...] = ("n1",), **record: Any
+) -> Settlement:
+    return settle(terms, Record(spans, **record), JUNE, {"a": units}, LATER)
+
+
+@pytest.mark.parametrize(
+    ("rule", "counted", "excluded"), [("exclusion_wins", 2, 4), ("provider_fault_wins", 4, 2)]
+)
+def test_concurrent_causes_are_settled_by_the_rule(rule: str, counted: int, excluded: int) -> None:
+    exclusions = {
+        "causes": [{"code": "customer"}, {"code": "force_majeure"}],
+        "concurrent_cause": rule,
+    }
+    hours = [(10, 14, "provider"), (12, 16, "customer"), (13, 13.5, "force_majeure")]
+    spans = [down(int(start * HOUR), int(end * HOUR), cause) for start, end, cause in hours]
+    outcome = settled(contract(exclusions=exclusions), *spans).results[0].worst.outcome
+    assert (outcome.downtime_s, outcome.excluded_s) == (counted * HOUR, excluded * HOUR)
+
+
+def test_maintenance_past_the_number_of_a_year_is_downtime() -> None:
+    terms = contract(maintenance={"min_notice_s": "0", "max_count_per_year": "1"})
+    spans = (down(0, HOUR), down(DAY, DAY + HOUR))
+    windows = tuple(Window(str(span.start_s), span.start_s, span.end_s, 0) for span in spans)
+    found = settled(terms, *spans, windows=windows)
+    assert found.results[0].worst.outcome.downtime_s == HOUR
+    assert found.flags == ("maintenance_count_exceeded",)
+
+
+@pytest.mark.parametrize(
+    ("op", "minimum", "amount"),
+    [(">", "1000", "0.00"), (">=", "1000", "1000.00"), (">", "999", "1000.00")],
+)
+def test_a_minimum_amount_is_reached_or_must_be_passed(op: str, minimum: str, amount: str) -> None:
+    found = settled(contract(credit={"min_amount": minimum, "min_op": op}), down(0, HOUR))
+    assert found.results[0].worst.lines[0].amount == Decimal(amount)
+    assert found.flags == (() if amount != "0.00" else ("below_minimum_credit",))
+
+
+@pytest.mark.parametrize(("place", "total"), [("line", "0.02"), ("invoice", "0.01")])
+def test_rounding_each_line_or_the_sum_gives_other_totals(place: str, total: str) -> None:
+    terms = contract(credit={"base": {"amount": "0.05"}}, rounding={"place": place})
+    found = settled(terms, down(0, HOUR), down(0, HOUR, unit="n2"), units=("n1", "n2"))
+    assert found.highest == Decimal(total)
+
+
+@pytest.mark.parametrize("rule", ["none", "seconds"])
+def test_the_parts_of_a_period_owe_one_fee_together(rule: str) -> None:
+    terms = contract(credit={"base": {"amount": "10000", "proration": rule}})
+    edge = JUNE.start_s + 10 * DAY
+    parts = [Period("2026-06", JUNE.start_s, edge), Period("2026-06", edge, JUNE.end_s)]
+    record = Record((down(0, 2 * HOUR), down(20 * DAY, 20 * DAY + 4 * HOUR)))
+    bases = [
+        settle(terms, record, part, {"a": ["n1"]}, LATER, whole=JUNE).results[0].worst.lines[0].base
+        for part in parts
+    ]
+    assert bases == [Fraction(10000, 3), Fraction(20000, 3)]
+
+
+def test_an_outage_that_an_event_credit_pays_for_is_a_breach_though_the_share_is_kept() -> None:
+    credit = {
+        "id": "c",
+        "objective": "a",
+        "kind": "per_event",
+        "longer_than_s": "900",
+        "amount": "20",
+    }
+    terms = contract("0.5", credits=[credit | {"cap": {"amount": "1000"}}])
+    for seconds, breach in ((900, False), (901, True)):
+        assert settled(terms, down(0, seconds)).results[0].worst.breach is breach
+
+
+def test_a_rolling_objective_is_missed_from_the_first_instant_past_the_allowance() -> None:
+    """100 s are allowed in 1000 s; the first outage uses them up, and the second passes them at once."""
+    rolling = Rolling(((0, 100), (500, 510)), 1000)
+    assert list(rolling.breaches(Fraction(9, 10))) == [(Fraction(500), Fraction(1010))]
+    worst = rolling.worst()
+    assert worst is not None
+    assert (worst.at_s, worst.bad_s, worst.availability) == (510, 110, Fraction(89, 100))
+    assert list(rolling.breaches(Fraction(89, 100))) == []
+    assert Rolling((), 1000).worst() is None
+
+
+def test_coverage_at_the_least_share_raises_no_flag() -> None:
+    for covered, flags in (
+        (9 * JUNE.seconds, ()),
+        (9 * JUNE.seconds - 1, ("contracted_not_reporting",)),
+    ):
+        assert coverage(JUNE, 10, [covered], Fraction(9, 10)).flags == flags
+
+
+@pytest.mark.parametrize(
+    ("count", "due", "done", "days"),
+    [
+        ("calendar_days", date(2026, 3, 31), date(2026, 4, 12), 12),
+        ("calendar_days", date(2026, 3, 31), date(2026, 3, 31), 0),
+        ("working_days", date(2026, 4, 3), date(2026, 4, 6), 1),
+        ("working_days", date(2026, 4, 2), date(2026, 4, 6), 2),
+        ("working_days", date(2026, 4, 5), date(2026, 4, 1), 0),
+    ],
+)
+def test_days_late_start_on_the_day_after_the_due_date(
+    count: str, due: date, done: date, days: int
+) -> None:
+    terms = LiquidatedDamages.model_validate(
+        {"id": "d", "trigger": "late_delivery", "side": "provider", "day_count": count}
+    )
+    assert days_late(terms, due, done) == days
+
+
+def test_a_fault_that_is_found_again_keeps_its_first_clock_and_one_that_runs_on_is_left_out() -> (
+    None
+):
+    terms = Repair.model_validate({"id": "r", "objective_s": 60, "clock_from": "detection"})
+    kinds = ["fault_detected", "fault_detected", "restored", "restored", "fault_detected"]
+    events = [Event(kind, 100 * number, "n1") for number, kind in enumerate(kinds)]
+    assert [(one.start_s, one.end_s) for one in repairs(terms, events)] == [(0, 200)]
+
+
+@pytest.mark.parametrize(("recorded", "flags"), [(0, ()), (1, ("data_after_cutoff",))])
+def test_data_that_come_at_the_cut_off_are_in_time(recorded: int, flags: tuple[str, ...]) -> None:
+    cutoff = JUNE.end_s + 432_000
+    found = settled(contract(), down(0, 10, recorded_s=cutoff + recorded))
+    assert (found.flags, found.results[0].worst.outcome.downtime_s) == (flags, 0 if flags else 10)
+
+
+@pytest.mark.parametrize(("op", "good"), [(">", 5), (">=", 7)])
+def test_a_probe_at_the_threshold_is_good_only_if_the_text_includes_it(op: str, good: int) -> None:
+    terms = Performance.model_validate(
+        {
+            "id": "p",
+            "probe": "gemm",
+            "threshold": "0.9",
+            "op": op,
+            "missing": "bad",
+            "target": "0.9",
+        }
+    )
+    samples = [
+        Samples(5, Fraction("0.91")),
+        Samples(2, Fraction("0.9")),
+        Samples(1, Fraction("0.89")),
+    ]
+    assert tally(terms, samples, JUNE).good == good
+
+
+def test_every_unit_of_k_may_be_required() -> None:
+    promise = [{"id": "a", "target": "0.999", "scope": "k_of_n", "k": "3"}]
+    terms = contract(availability=promise)
+    found = settled(terms, down(0, HOUR, unit="n2"), units=("n1", "n2", "n3"))
+    assert found.results[0].worst.outcome.downtime_s == HOUR
