@@ -229,10 +229,7 @@ class Agent:
 
     async def _open_spool(self) -> bool:
         try:
-            spool = await asyncio.to_thread(
-                Spool, self._place.directory / "spool", self._place.spool_bytes
-            )
-            await asyncio.to_thread(spool.finish_restart, self._reseal)
+            spool = await asyncio.to_thread(self._opened)
         except (OSError, SpoolError) as error:
             self._complain(error)
             return False
@@ -248,6 +245,15 @@ class Agent:
             self._backoff,
         )
         return True
+
+    def _opened(self) -> Spool:
+        """The spool in a state to go on from. A chain belongs to one key, so another key begins another chain."""
+        spool = Spool(self._place.directory / "spool", self._place.spool_bytes)
+        spool.finish_restart(self._reseal)
+        newest = spool.newest()
+        if newest is not None and open_envelope(newest).key_id != self._identity.signer.key_id:
+            spool.restart_chain(self._reseal)
+        return spool
 
     def _reseal(
         self, envelope: bytes, slot_after: Callable[[str | None], Slot]

@@ -27,6 +27,10 @@ class EnrolmentError(Exception):
     """This node is not enrolled, or could not be. The message says why and what to do."""
 
 
+class KeyRevokedError(EnrolmentError):
+    """The collector knows this node's key, as one that was revoked."""
+
+
 class Invite(Model):
     """What an invite says. `ca` is the SHA-256 of the CA certificate in DER, null where public trust is enough."""
 
@@ -89,7 +93,11 @@ async def enrol(line: str, directory: Path, url: str | None = None) -> Identity:
         _write(directory / "ca.pem", ca.encode())
         trust = pinned(directory / "ca.pem")
     signer = Signer(_own_key(directory / "key"))
-    enrolled = await _register(invite, signer, trust)
+    try:
+        enrolled = await _register(invite, signer, trust)
+    except KeyRevokedError:
+        signer = Signer(_new_key(directory / "key"))
+        enrolled = await _register(invite, signer, trust)
     record = {"url": invite.url, "ca": invite.ca} | enrolled.model_dump()
     _write(directory / "enrolment.json", canonical(record))
     return load(directory)
@@ -148,7 +156,9 @@ async def _register(invite: Invite, signer: Signer, trust: ssl.SSLContext | bool
     finally:
         await transport.close()
     if answer.status != 200:
-        raise EnrolmentError(f"the collector refused: {_why(answer.status, answer.body)}")
+        why = _why(answer.status, answer.body)
+        kind = KeyRevokedError if why.startswith("revoked_key:") else EnrolmentError
+        raise kind(f"the collector refused: {why}")
     try:
         enrolled = Enrolled.model_validate_json(answer.body)
     except ValidationError as error:
@@ -185,9 +195,14 @@ def _why(status: int, body: bytes) -> str:
 
 def _own_key(path: Path) -> bytes:
     """The node's private key, made on first use."""
-    if not path.exists():
-        _write(path, generate_private_key().hex().encode())
-    return bytes.fromhex(path.read_text().strip())
+    return bytes.fromhex(path.read_text().strip()) if path.exists() else _new_key(path)
+
+
+def _new_key(path: Path) -> bytes:
+    """A fresh key in place of whatever was there."""
+    key = generate_private_key()
+    _write(path, key.hex().encode())
+    return key
 
 
 def _own_secret(path: Path) -> bytes:

@@ -168,6 +168,12 @@ class Spool:
                 batch.append(Held(frame.seq, envelope))
             return batch
 
+    def newest(self) -> bytes | None:
+        """The last report of the current chain, sent or not; None where there is none."""
+        with self._lock:
+            frame = self._current.get(self._next_seq - 1)
+            return None if frame is None else self._read(frame)
+
     def acknowledge(self, chain: str, seq: int) -> None:
         """The collector has every report of `chain` up to `seq`. Another chain than the current one changes nothing."""
         with self._lock:

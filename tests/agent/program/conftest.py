@@ -53,6 +53,7 @@ class FakeCollector:
     signer: Signer = field(default_factory=lambda: Signer(generate_private_key()))
     secrets: dict[str, str] = field(default_factory=dict)
     keys: dict[str, bytes] = field(default_factory=dict)
+    revoked: set[str] = field(default_factory=set)
     chains: dict[str, Chain] = field(default_factory=dict)
     reports: list[Report] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
@@ -85,6 +86,8 @@ class FakeCollector:
     async def _enrol(self, request: web.Request) -> web.Response:
         asked = json.loads(await request.read())
         key = bytes.fromhex(asked["public_key"])
+        if digest(key) in self.revoked:
+            return problem(403, "revoked_key")
         if self.secrets.get(asked["secret"]) is None:
             return problem(404, "invite_unknown")
         if self.secrets[asked["secret"]] not in ("", asked["public_key"]):
@@ -131,12 +134,14 @@ class FakeCollector:
         key = self.keys.get(envelope.key_id)
         if key is None:
             return "unknown_key", None
+        if envelope.key_id in self.revoked:
+            return "revoked_key", None
         try:
             verify(envelope, key)
         except SignatureError:
             return "bad_signature", None
         report = decode(envelope.payload)
-        chain = self.chains.setdefault(report.chain, Chain())
+        chain = self.chains.setdefault(f"{envelope.key_id}/{report.chain}", Chain())
         expected = {
             "chain": report.chain,
             "seq": chain.last + 1,

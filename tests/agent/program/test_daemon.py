@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,7 @@ def test_a_killed_agent_loses_nothing_spooled_and_reuses_no_number(node: Node) -
     assert node.collector.fake.refusals == []
 
 
+@pytest.mark.slow
 def test_a_collector_away_for_long_gets_everything_in_order(node: Node) -> None:
     node.enroll()
     node.start()
@@ -190,6 +192,7 @@ def test_pause_and_resume_are_reported_and_the_socket_is_the_owners_alone(node: 
     assert node.control("resume").returncode == 1
 
 
+@pytest.mark.slow
 def test_it_says_that_it_is_ready_and_alive_while_the_driver_hangs(
     node: Node, tmp_path: Path
 ) -> None:
@@ -473,6 +476,29 @@ def test_an_hours_step_of_the_clock_both_ways_is_told_and_moves_no_sample(
     assert times[-1] - times[0] < DEADLINE_S * 3 * 1_000_000
     walls = [report.clock.wall_us for report in reports]
     assert max(walls) - walls[0] > 3_500_000_000
+
+
+def test_what_a_revoked_key_left_in_the_spool_is_sent_under_the_next(node: Node) -> None:
+    node.enroll()
+    node.start()
+    node.wait_for_reports(3)
+    fake = node.collector.fake
+    fake.revoked |= set(fake.keys)
+    wait_for(lambda: "revoked_key" in node.log(), "the refusal")
+    wait_for(lambda: spooled(node) > 5, "a backlog")
+    node.stop()
+    before = len(node.reports())
+    node.enroll()
+    node.start()
+    node.wait_for_reports(before + 8)
+    node.stop()
+    reports = node.reports()
+    old, new = reports[:before], reports[before:]
+    assert new[0].chain != old[0].chain
+    times = [report.clock.boottime_us for report in reports]
+    assert times == sorted(set(times))
+    assert max(later - earlier for earlier, later in pairwise(times[: before + 5])) < 5_000_000
+    assert kinds(new).count(EventKind.AGENT_STOPPED) == 2
 
 
 def test_run_without_enrolment_is_a_usage_error(node: Node) -> None:

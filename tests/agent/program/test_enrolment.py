@@ -51,6 +51,14 @@ async def test_a_refusal_is_said_in_the_collectors_words(collector: Any, tmp_pat
         load(tmp_path / "two")
 
 
+async def test_a_revoked_key_is_replaced_by_the_next_invite(collector: Any, tmp_path: Path) -> None:
+    old = await enrol(collector.invite(), tmp_path / "state")
+    collector.revoked.add(old.signer.key_id)
+    new = await enrol(collector.invite(), tmp_path / "state")
+    assert new.signer.key_id != old.signer.key_id
+    assert load(tmp_path / "state").signer.key_id == new.signer.key_id
+
+
 async def test_a_log_key_other_than_the_invites_is_refused(collector: Any, tmp_path: Path) -> None:
     encoded = collector.invite().rpartition(":")[2]
     fields = base64.urlsafe_b64decode(encoded + "==").replace(

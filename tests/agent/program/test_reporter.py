@@ -183,13 +183,18 @@ async def test_what_had_to_be_dropped_is_declared_and_the_rest_arrives(
     assert collector.refusals == ["sequence"]
 
 
+def only(chains: dict[str, Any]) -> Any:
+    (chain,) = chains.values()
+    return chain
+
+
 async def test_a_fork_begins_a_new_chain_and_keeps_nothing_back(
     bench: Bench, collector: Any
 ) -> None:
     bench.put(1, 2)
     await bench.send_all()
     chain = bench.spool.current_chain
-    collector.chains[chain].hashes[2] = "0" * 64
+    only(collector.chains).hashes[2] = "0" * 64
     bench.put(3, 4)
     await bench.send_all()
     assert bench.times() == [1, 2, 3, 4]

@@ -1,0 +1,48 @@
+"""A day without a collector, at the default size and pace, of a node with eight GPUs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.clock import ticks
+from agent.config import Config
+from agent.daemon import write_report
+from agent.sampler import Draft, Sampler, Schedule
+from agent.scenario import Scenario
+from agent.simulated import SimulatedHost, SimulatedSource
+from agent.spool import Spool
+from weighbridge.signing import Signer, generate_private_key
+
+REPORTS_A_DAY = 8640
+ROOM = 10**9
+
+
+@pytest.mark.slow
+async def test_an_outage_of_a_day_loses_nothing_at_the_default_size(
+    tmp_path: Path, clock: Any
+) -> None:
+    spool = Spool(tmp_path / "spool", Config().spool_bytes)
+    signer = Signer(generate_private_key())
+
+    async def keep(draft: Draft) -> None:
+        slot = spool.next_slot()
+        spool.append(slot, *write_report(draft, slot, "node-1", "boot-1", None, signer))
+
+    source = SimulatedSource(clock.boottime_us, Scenario(), 0, 8)
+    sampler = Sampler(source, SimulatedHost(0), clock, Schedule(), keep)
+    async for due in ticks(clock, sampler.schedule.interval_us):
+        if spool.pending_count == REPORTS_A_DAY:
+            break
+        await sampler.sample(due)
+    assert spool.dropped == 0
+    assert drained(spool) == list(range(REPORTS_A_DAY))
+
+
+def drained(spool: Spool) -> list[int]:
+    """The numbers in the order in which they are sent, each batch acknowledged."""
+    numbers: list[int] = []
+    while batch := spool.pending(64, ROOM):
+        numbers += [held.seq for held in batch]
+        spool.acknowledge(spool.current_chain, numbers[-1])
+    return numbers
