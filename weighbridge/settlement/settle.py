@@ -112,7 +112,7 @@ class _Job:
 
     def _reading(self, one: Measure, outcome: Outcome) -> Reading:
         parts = [self._earned(credit, one, outcome) for credit in self._credits(one.objective.id)]
-        together = _sum([part.exact for part in parts])
+        together = self._stacked([(part.credit.id, part.exact) for part in parts])
         missed = outcome.availability < one.objective.target
         breach = missed or any(part.earned.breach for part in parts)
         lines = tuple(line(part, together, self.contract.rounding) for part in parts)
@@ -150,13 +150,13 @@ class _Job:
         groups: dict[str, tuple[list[Remedies], list[Remedies]]] = {}
         for result in results:
             worst, best = groups.setdefault(result.measure.unit, ([], []))
-            worst += [(part.credit, part.exact) for part in result.worst.lines]
-            best += [(part.credit, part.exact) for part in result.best.lines]
+            worst += [(part.credit, self._owed(part.exact)) for part in result.worst.lines]
+            best += [(part.credit, self._owed(part.exact)) for part in result.best.lines]
         for part in others:
             whole = isinstance(part.credit, RepairSteps)
             name = _around(part.unit, names) if whole else part.unit
             for side in groups.setdefault(name, ([], [])):
-                side.append((part.credit.id, part.exact))
+                side.append((part.credit.id, self._owed(part.exact)))
         return [self._due(unit, worst, best) for unit, (worst, best) in groups.items()]
 
     def _due(self, unit: str, worst: list[Remedies], best: list[Remedies]) -> Due:
@@ -165,6 +165,13 @@ class _Job:
         found = standing(terms, deadline, self.record.claims, self.period, unit, self.as_of_s)
         highest, lowest = self._stacked(worst), self._stacked(best)
         return Due(unit, found, deadline, payable(highest, found), payable(lowest, found))
+
+    def _owed(self, exact: Fraction | None) -> Fraction | None:
+        """What a line adds to the rest: what it shows, or the exact amount where only the sum is rounded."""
+        rounded = money(exact, self.contract.rounding)
+        if rounded is None or self.contract.rounding.place == "invoice":
+            return exact
+        return Fraction(rounded)
 
     def _claim_terms(self, credits: set[str]) -> ClaimTerms:
         own = (credit.claim for credit in self.contract.credits if credit.id in credits)
@@ -177,16 +184,12 @@ class _Job:
         return stack(self.contract.stacking.model_copy(update={"cap": None}), amounts).paid
 
     def _total(self, amounts: list[Fraction | None]) -> tuple[Decimal | None, tuple[str, ...]]:
-        rounding = self.contract.rounding
-        if rounding.place == "line":
-            rounded = [money(amount, rounding) for amount in amounts]
-            amounts = [None if amount is None else Fraction(amount) for amount in rounded]
         whole = _sum(amounts)
         if whole is None:
             return None, ()
         every = self.contract.stacking.model_copy(update={"rule": "sum"})
         under_cap = stack(every, [Remedy("", "", whole)])
-        return money(under_cap.paid, rounding), under_cap.flags
+        return money(under_cap.paid, self.contract.rounding), under_cap.flags
 
 
 def _around(unit: str, names: list[str]) -> str:

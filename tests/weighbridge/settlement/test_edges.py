@@ -1,12 +1,12 @@
 """Edges at which two readings of a contract part: each is on the side that the contract's words put it."""
 
+import json
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 import pytest
-import yaml
 
 from weighbridge.contract import Contract, load
 from weighbridge.contract.money import LiquidatedDamages
@@ -46,7 +46,7 @@ def contract(target: str = "0.999", credit: dict[str, Any] | None = None, **part
         "unknown": {"policy": "hold"},
         "credits": [CREDIT | (credit or {})],
     }
-    return load(yaml.safe_dump(document | parts))
+    return load(json.dumps(document | parts))
 
 
 def down(start: int, end: int, cause: str = "", unit: str = "n1", **more: Any) -> Span:
@@ -97,6 +97,29 @@ def test_rounding_each_line_or_the_sum_gives_other_totals(place: str, total: str
     terms = contract(credit={"base": {"amount": "0.05"}}, rounding={"place": place})
     found = settled(terms, down(0, HOUR), down(0, HOUR, unit="n2"), units=("n1", "n2"))
     assert found.highest == Decimal(total)
+
+
+@pytest.mark.parametrize(
+    ("rule", "place", "minimum", "total"),
+    [
+        ("sum", "line", "none", "0.02"),
+        ("sum", "invoice", "none", "0.01"),
+        ("max_of", "line", "none", "0.01"),
+        ("sum", "invoice", "0.01", "0.01"),
+        ("sum", "invoice", "0.011", "0.00"),
+        ("max_of", "invoice", "0.005", "0.01"),
+        ("max_of", "invoice", "0.006", "0.00"),
+    ],
+)
+def test_a_minimum_is_tested_after_stacking_and_lines_are_rounded_before_they_add_up(
+    rule: str, place: str, minimum: str, total: str
+) -> None:
+    """Two credits of half a cent for one unit."""
+    half = CREDIT | {"base": {"amount": "0.05"}, "min_amount": minimum}
+    terms = contract(
+        credits=[half, half | {"id": "d"}], rounding={"place": place}, stacking={"rule": rule}
+    )
+    assert settled(terms, down(0, HOUR)).highest == Decimal(total)
 
 
 @pytest.mark.parametrize("rule", ["none", "seconds"])
@@ -150,6 +173,7 @@ def test_coverage_at_the_least_share_raises_no_flag() -> None:
         ("calendar_days", date(2026, 3, 31), date(2026, 4, 12), 12),
         ("calendar_days", date(2026, 3, 31), date(2026, 3, 31), 0),
         ("working_days", date(2026, 4, 3), date(2026, 4, 6), 1),
+        ("working_days", date(2026, 4, 3), date(2026, 4, 4), 0),
         ("working_days", date(2026, 4, 2), date(2026, 4, 6), 2),
         ("working_days", date(2026, 4, 5), date(2026, 4, 1), 0),
     ],
