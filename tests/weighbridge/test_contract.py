@@ -85,6 +85,13 @@ def test_all_problems_come_at_once_with_line_and_path_in_the_order_of_lines() ->
             3,
             "Etc/GMT-8 is a fixed offset; name a place (Europe/Amsterdam) or UTC",
         ),
+        (
+            "to: 2027-05",
+            "to: 2027-13",
+            6,
+            "must be an instant in UTC such as 2026-05-05T16:00:00Z; that date or time does not exist",
+        ),
+        ("to: 2027", "to: 9999", 6, "must lie between the years 1970 and 2200"),
         ("to: 2027", "to: 2025", 6, "the term ends before it starts"),
         ('target: "0.995"', "target: 1.1", 15, "must lie between 0 and 1"),
         (

@@ -1,6 +1,6 @@
 """Objectives besides availability: performance, response, repair and capacity; and acceptance before all of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from weighbridge.contract.objectives import Op, UnitKind
@@ -88,6 +88,7 @@ class AcceptanceTest(Terms):
 
     probe: Name = clause("Which.")
     version: Text = clause("Of the probe, or its hash.")
+    parameters: Mapping[Name, Text] = clause("What it is run with.", default={})
     threshold: Ratio = clause("Value to reach.")
     op: Op = clause("`>=`: the threshold itself passes.", default=">=")
     quantile: Maybe[Share] = clause("Of which quantile; none: each value.", default=None)

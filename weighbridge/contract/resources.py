@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Literal
 
+from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.contract.scalars import (
     Amount,
     Count,
@@ -26,6 +27,8 @@ class Accelerator(Terms):
     sku: Text = clause("The card, by its key in the SKU table.")
     form_factor: Maybe[Literal["SXM", "PCIe", "NVL"]] = clause("How it is built.", default=None)
     memory_bytes: Maybe[Count] = clause("Device memory.", default=None)
+    vendor: Text = clause("Who makes it.", default="NVIDIA")
+    compute_capability: Maybe[Text] = clause("Such as 9.0.", default=None)
 
 
 class Interconnect(Terms):
@@ -167,6 +170,9 @@ class Resource(Terms):
         "What the lessee gets.", default="bare_metal"
     )
     bounds: tuple[Bound, ...] = clause("Bounds on readings.", default=())
+    challenge: Maybe[ChallengeTerms] = clause(
+        "Proof of compute; none: only by hand, with the numbers of whoever asks.", default=None
+    )
     location: Maybe[Location] = clause("Where.", default=None)
     delivery: tuple[Batch, ...] = clause("Delivery in parts; empty: at the start.", default=())
 

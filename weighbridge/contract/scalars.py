@@ -18,6 +18,7 @@ from weighbridge.contract.numerals import exact_text
 
 MICROSECONDS = 1_000_000
 LONGEST_NUMERAL = 40
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
@@ -139,6 +140,8 @@ def _instant(value: object) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"must be {wanted}; that date or time does not exist") from None
+    if not FIRST_YEAR <= moment.year < LAST_YEAR:
+        raise ValueError(f"must lie between the years {FIRST_YEAR} and {LAST_YEAR}")
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 

@@ -95,12 +95,18 @@ class Record:
         """All spans in reference time."""
         return replace(self, spans=tuple(corrected(span, max_abs_skew_s) for span in self.spans))
 
-    def as_of(self, instant_s: int) -> "Record":
-        """What was known at an instant: later recordings are left out, and earlier ones give way to later ones."""
+    def as_of(self, instant_s: int, cutoff_s: int) -> "Record":
+        """What was known at an instant: later recordings are left out, and earlier ones give way to later ones.
+
+        Recordings after the cut-off are left out for good; notices, claims and events count until the instant.
+        """
+        spans = (span for span in self.spans if span.recorded_s <= min(instant_s, cutoff_s))
         return replace(
             self,
-            spans=latest(span for span in self.spans if span.recorded_s <= instant_s),
+            spans=latest(spans),
+            windows=tuple(window for window in self.windows if window.received_s <= instant_s),
             claims=tuple(claim for claim in self.claims if claim.filed_s <= instant_s),
+            events=tuple(event for event in self.events if event.at_s <= instant_s),
         )
 
 

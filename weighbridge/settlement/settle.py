@@ -5,7 +5,7 @@ time, each result has a worst and a best reading; they are the same where nothin
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -67,8 +67,7 @@ class _Job:
 
     @cached_property
     def record(self) -> Record:
-        known = self.given.as_of(min(self.as_of_s, self.cutoff_s))
-        known = replace(known, claims=self.given.as_of(self.as_of_s).claims)
+        known = self.given.as_of(self.as_of_s, self.cutoff_s)
         return known.corrected(self.contract.evidence.clock.max_abs_skew_s)
 
     @cached_property

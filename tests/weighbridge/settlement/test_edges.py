@@ -228,3 +228,32 @@ def test_every_unit_of_k_may_be_required() -> None:
     terms = contract(availability=promise)
     found = settled(terms, down(0, HOUR, unit="n2"), units=("n1", "n2", "n3"))
     assert found.results[0].worst.outcome.downtime_s == HOUR
+
+
+def test_what_was_said_later_is_not_known_earlier_and_a_repair_may_end_after_the_cut_off() -> None:
+    window = Window("m", JUNE.start_s, JUNE.start_s + HOUR, JUNE.start_s - DAY)
+    emergency = {"min_notice_s": "0", "emergency": "excluded"}
+    late = Window("l", JUNE.start_s, JUNE.start_s + HOUR, JUNE.end_s + DAY)
+    for notice, as_of, breach in ((window, 0, False), (late, 0, True), (late, DAY, False)):
+        record = Record((down(0, HOUR),), windows=(notice,))
+        found = settle(
+            contract(maintenance=emergency), record, JUNE, {"a": ["n1"]}, JUNE.end_s + as_of
+        )
+        assert found.results[0].worst.breach is breach
+    repair = {"id": "r", "objective_s": "86400", "clock_from": "detection"}
+    penalty = {
+        "id": "p",
+        "kind": "repair_steps",
+        "repair": "r",
+        "base": {"amount": "100"},
+        "first_pct": "10",
+        "step_s": "86400",
+        "step_pct": "0",
+        "partial": "floor",
+    }
+    terms = contract(repair=[repair], credits=[penalty])
+    events = (
+        Event("fault_detected", JUNE.end_s - 1, "n1"),
+        Event("restored", JUNE.end_s + 20 * DAY, "n1"),
+    )
+    assert settled(terms, events=events).highest == Decimal("10.00")
