@@ -12,13 +12,10 @@ is still held again into it, in order and under the same numbers; the first one 
 missing before it.
 """
 
-import fcntl
 import mmap
 import os
 import secrets
-import struct
 import threading
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -30,19 +27,26 @@ from typing import cast
 
 import zstandard
 
+from agent.spool_format import (
+    FRAME,
+    FRAME_MAGIC,
+    NO_CHAIN,
+    RING_OFFSET,
+    SECTOR,
+    SUPER_OFFSETS,
+    Frame,
+    Super,
+    create,
+    lock_file,
+    parse_frame,
+    read_super,
+    sync_directory,
+    with_checksum,
+    write_all,
+)
 from weighbridge.wire import Gap
 
-SECTOR = 512
 SMALLEST = 64 * 1024
-
-_SUPERBLOCK = struct.Struct("<8sIIQ16sQ16sQQ")
-_SUPER_MAGIC = b"WBSPOOL1"
-_SUPER_OFFSETS = (0, 4096)
-_RING_OFFSET = 8192
-_FRAME = struct.Struct("<8sIIQQ16s32s")
-_FRAME_MAGIC = b"WBFRAME1"
-_CHECKED_FROM = 12
-_NO_CHAIN = bytes(16)
 
 
 class SpoolError(Exception):
@@ -75,37 +79,6 @@ Reseal = Callable[[bytes, Callable[[str | None], Slot]], tuple[Slot, bytes, str]
 """(old envelope, old `prev` -> new slot) -> (the slot, the new envelope, its payload hash)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    ordinal: int
-    chain: bytes
-    seq: int
-    payload_hash: bytes
-    sector: int
-    length: int
-
-    @property
-    def sectors(self) -> int:
-        return _sectors(self.length)
-
-
-@dataclass(frozen=True, slots=True)
-class _Super:
-    generation: int
-    chain: bytes
-    acknowledged: int
-    carry_chain: bytes
-    carry_from: int
-    ring_bytes: int
-
-    def pack(self) -> bytes:
-        body = _SUPERBLOCK.pack(
-            _SUPER_MAGIC, 0, 1, self.generation, self.chain, self.acknowledged,
-            self.carry_chain, self.carry_from, self.ring_bytes,
-        )  # fmt: skip
-        return _with_checksum(body)
-
-
 class Spool:
     """The reports of one node. Every method may be called from any thread.
 
@@ -122,10 +95,10 @@ class Spool:
         self._expand = zstandard.ZstdDecompressor()
         self.dropped = 0
         """Reports dropped before they were acknowledged, since this object was made."""
-        self._file, self._super = -1, _Super(0, _NO_CHAIN, 0, _NO_CHAIN, 0, 0)
+        self._file, self._super = -1, Super(0, NO_CHAIN, 0, NO_CHAIN, 0, 0)
         self._chain, self._acknowledged = self._super.chain, 0
-        self._frames: deque[_Frame] = deque()
-        self._current: dict[int, _Frame] = {}
+        self._frames: deque[Frame] = deque()
+        self._current: dict[int, Frame] = {}
         self._left_out: set[int] = set()
         self._next_seq, self._last_hash = 0, cast("str | None", None)
         self._ordinal, self._head, self._ring_sectors = 0, 0, 0
@@ -244,15 +217,18 @@ class Spool:
         os.close(self._file)
 
     def _open(self, ring_bytes: int) -> None:
-        if _read_super(self._path) is None:
-            _create(self._path, _Super(0, self._mint(16), 0, _NO_CHAIN, 0, ring_bytes))
+        if read_super(self._path) is None:
+            create(self._path, Super(0, self._mint(16), 0, NO_CHAIN, 0, ring_bytes))
         self._load(self._path)
         if self._super.ring_bytes != ring_bytes:
             self._resize(ring_bytes)
 
     def _load(self, path: Path) -> None:
-        self._file = _lock_file(path)
-        found = _read_super(path)
+        try:
+            self._file = lock_file(path)
+        except BlockingIOError:
+            raise SpoolError(f"{path} is in use by another agent") from None
+        found = read_super(path)
         if found is None:
             raise SpoolError(f"{path}: no superblock")
         self._super = found
@@ -261,7 +237,7 @@ class Spool:
         self._frames = deque(sorted(self._scan(), key=lambda frame: frame.ordinal))
         self._index()
         if self._acknowledged > self._next_seq:
-            self._begin_chain(_NO_CHAIN, 0)
+            self._begin_chain(NO_CHAIN, 0)
 
     def _index(self) -> None:
         """Derive from the frames: what is current, what comes next, where it will be written."""
@@ -280,13 +256,13 @@ class Spool:
         kept = [(frame, self._pread(frame.sector, frame.length)) for frame in self._frames]
         old_file = self._file
         new = self._path.with_name(self._path.name + ".resized")
-        _create(new, replace(self._super, ring_bytes=ring_bytes))
+        create(new, replace(self._super, ring_bytes=ring_bytes))
         self._load(new)
         for frame, data in kept:
-            self._place(frame.chain, frame.seq, frame.payload_hash, data[_FRAME.size :])
+            self._place(frame.chain, frame.seq, frame.payload_hash, data[FRAME.size :])
         os.fsync(self._file)
         new.replace(self._path)
-        _sync_directory(self._path)
+        sync_directory(self._path)
         os.close(old_file)
 
     def _next_slot(self) -> Slot:
@@ -303,7 +279,7 @@ class Spool:
         first = next(self._unacknowledged(), None)
         self.pending_count = 0 if first is None else self._next_seq - first.seq
 
-    def _unacknowledged(self) -> Iterator[_Frame]:
+    def _unacknowledged(self) -> Iterator[Frame]:
         start = self._acknowledged
         if start < self._next_seq and start not in self._current:
             start = min((seq for seq in self._current if seq > start), default=self._next_seq)
@@ -311,11 +287,11 @@ class Spool:
             if seq in self._current:
                 yield self._current[seq]
 
-    def _stranded(self) -> list[_Frame]:
+    def _stranded(self) -> list[Frame]:
         """Frames of the chain before, not yet sealed into the current one."""
         start = max(self._super.carry_from, self._next_seq)
         chain = self._super.carry_chain
-        if chain == _NO_CHAIN:
+        if chain == NO_CHAIN:
             return []
         return [
             frame
@@ -339,8 +315,8 @@ class Spool:
                 if envelope is not None:
                     self._write_frame(*reseal(envelope, partial(self._slot_after, seq)))
             os.fdatasync(self._file)
-        if self._super.carry_chain != _NO_CHAIN:
-            self._write_super(_NO_CHAIN, 0)
+        if self._super.carry_chain != NO_CHAIN:
+            self._write_super(NO_CHAIN, 0)
             os.fdatasync(self._file)
 
     def _slot_after(self, seq: int, old_prev: str | None) -> Slot:
@@ -356,7 +332,7 @@ class Spool:
         )
         return Slot(chain, seq, old_prev, (gap,))
 
-    def _holds(self, frame: _Frame) -> bool:
+    def _holds(self, frame: Frame) -> bool:
         return bool(self._frames) and frame.ordinal >= self._frames[0].ordinal
 
     def _write_frame(self, slot: Slot, envelope: bytes, payload_hash: str) -> None:
@@ -364,13 +340,13 @@ class Spool:
         self._place(bytes.fromhex(slot.chain), slot.seq, bytes.fromhex(payload_hash), body)
 
     def _place(self, chain: bytes, seq: int, payload_hash: bytes, body: bytes) -> None:
-        length = _FRAME.size + len(body)
-        head = _FRAME.pack(
-            _FRAME_MAGIC, 0, length, self._ordinal, seq, chain, payload_hash
+        length = FRAME.size + len(body)
+        head = FRAME.pack(
+            FRAME_MAGIC, 0, length, self._ordinal, seq, chain, payload_hash
         )  # fmt: skip
-        frame = _Frame(self._ordinal, chain, seq, payload_hash, self._head, length)
+        frame = Frame(self._ordinal, chain, seq, payload_hash, self._head, length)
         self._make_room(frame.sectors)
-        self._pwrite(frame.sector, _with_checksum(head + body))
+        self._pwrite(frame.sector, with_checksum(head + body))
         self._frames.append(frame)
         if chain == self._chain:
             self._current[seq] = frame
@@ -397,46 +373,44 @@ class Spool:
             del self._current[frame.seq]
             self.dropped += frame.seq >= self._acknowledged
 
-    def _read(self, frame: _Frame) -> bytes | None:
+    def _read(self, frame: Frame) -> bytes | None:
         """The envelope; None where the disk no longer holds what was written."""
         record = self._pread(frame.sector, frame.length)
-        if _with_checksum(record) != record:
+        if with_checksum(record) != record:
             return None
-        return self._expand.decompress(record[_FRAME.size :])
+        return self._expand.decompress(record[FRAME.size :])
 
-    def _scan(self) -> list[_Frame]:
+    def _scan(self) -> list[Frame]:
         """Every valid frame, by sector."""
         frames = []
         length = self._ring_sectors * SECTOR
-        with mmap.mmap(self._file, length, access=mmap.ACCESS_READ, offset=_RING_OFFSET) as ring:
-            start = ring.find(_FRAME_MAGIC)
+        with mmap.mmap(self._file, length, access=mmap.ACCESS_READ, offset=RING_OFFSET) as ring:
+            start = ring.find(FRAME_MAGIC)
             while start >= 0:
-                frame = _parse_frame(ring, start) if start % SECTOR == 0 else None
+                frame = parse_frame(ring, start) if start % SECTOR == 0 else None
                 if frame is not None:
                     frames.append(frame)
-                start = ring.find(_FRAME_MAGIC, start + 1)
+                start = ring.find(FRAME_MAGIC, start + 1)
         return frames
 
     def _pread(self, sector: int, length: int) -> bytes:
         start = sector * SECTOR
         first = min(length, self._ring_sectors * SECTOR - start)
-        data = os.pread(self._file, first, _RING_OFFSET + start)
-        return (
-            data if first == length else data + os.pread(self._file, length - first, _RING_OFFSET)
-        )
+        data = os.pread(self._file, first, RING_OFFSET + start)
+        return data if first == length else data + os.pread(self._file, length - first, RING_OFFSET)
 
     def _pwrite(self, sector: int, data: bytes) -> None:
         start = sector * SECTOR
         first = min(len(data), self._ring_sectors * SECTOR - start)
-        _write_all(self._file, data[:first], _RING_OFFSET + start)
-        _write_all(self._file, data[first:], _RING_OFFSET)
+        write_all(self._file, data[:first], RING_OFFSET + start)
+        write_all(self._file, data[first:], RING_OFFSET)
 
     def _write_super(self, carry_chain: bytes | None = None, carry_from: int = 0) -> None:
         """Without waiting for the disk: the next append waits for both, and a lost one only repeats what is known."""
         old = self._super
         if carry_chain is None:
             carry_chain, carry_from = old.carry_chain, old.carry_from
-        self._super = _Super(
+        self._super = Super(
             old.generation + 1,
             self._chain,
             self._acknowledged,
@@ -444,96 +418,10 @@ class Spool:
             carry_from,
             old.ring_bytes,
         )
-        _write_all(self._file, self._super.pack(), _SUPER_OFFSETS[self._super.generation % 2])
-
-
-def _sectors(length: int) -> int:
-    return -(-length // SECTOR)
+        write_all(self._file, self._super.pack(), SUPER_OFFSETS[self._super.generation % 2])
 
 
 def _ring_bytes(size_bytes: int) -> int:
     if size_bytes < SMALLEST:
         raise SpoolError(f"a spool of {size_bytes} bytes is too small; the least is {SMALLEST}")
-    return (size_bytes - _RING_OFFSET) // SECTOR * SECTOR
-
-
-def _with_checksum(record: bytes) -> bytes:
-    """Both records begin with a magic of 8 bytes and a checksum of 4 over what follows."""
-    checksum = struct.pack("<I", zlib.crc32(record[_CHECKED_FROM:]))
-    return record[:8] + checksum + record[_CHECKED_FROM:]
-
-
-def _parse_frame(ring: mmap.mmap, start: int) -> _Frame | None:
-    if start + _FRAME.size > len(ring):
-        return None
-    _, checksum, length, ordinal, seq, chain, payload_hash = _FRAME.unpack_from(ring, start)
-    if not _FRAME.size <= length <= len(ring):
-        return None
-    record = ring[start : start + length]
-    record += ring[: length - len(record)]
-    if zlib.crc32(record[_CHECKED_FROM:]) != checksum:
-        return None
-    return _Frame(ordinal, chain, seq, payload_hash, start // SECTOR, length)
-
-
-def _read_super(path: Path) -> _Super | None:
-    """The newer valid superblock of a whole file; None where there is no spool."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(_RING_OFFSET)
-            size = os.fstat(file.fileno()).st_size
-    except FileNotFoundError:
-        return None
-    slots = (_parse_super(start[offset : offset + _SUPERBLOCK.size]) for offset in _SUPER_OFFSETS)
-    found = [slot for slot in slots if slot is not None and size >= _RING_OFFSET + slot.ring_bytes]
-    return max(found, key=lambda slot: slot.generation, default=None)
-
-
-def _parse_super(record: bytes) -> _Super | None:
-    if len(record) != _SUPERBLOCK.size or _with_checksum(record) != record:
-        return None
-    magic, _, version, *fields = _SUPERBLOCK.unpack(record)
-    if magic != _SUPER_MAGIC or version != 1:
-        return None
-    return _Super(*fields)
-
-
-def _create(path: Path, first: _Super) -> None:
-    """A whole spool appears under its name or none does. Its room is taken now."""
-    new = path.with_name(path.name + ".new")
-    file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.posix_fallocate(file, 0, _RING_OFFSET + first.ring_bytes)
-        _write_all(file, first.pack(), _SUPER_OFFSETS[0])
-        os.fsync(file)
-        new.replace(path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(file)
-    _sync_directory(path)
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _lock_file(path: Path) -> int:
-    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        raise SpoolError(f"{path} is in use by another agent") from None
-    return file
-
-
-def _write_all(file: int, data: bytes, offset: int) -> None:
-    while data:
-        written = os.pwrite(file, data, offset)
-        data, offset = data[written:], offset + written
+    return (size_bytes - RING_OFFSET) // SECTOR * SECTOR

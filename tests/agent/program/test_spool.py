@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from agent.spool import SECTOR, SMALLEST, Slot, Spool, SpoolError
+from agent.spool import SMALLEST, Slot, Spool, SpoolError
+from agent.spool_format import SECTOR
 
 ROOM = 10**9
 
