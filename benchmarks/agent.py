@@ -175,15 +175,18 @@ def footprint(driver: FakeDriver, gpus: int, delay_us: int, seconds: int) -> dic
         time.sleep(5)
         before, since = cpu_seconds(process.pid), time.monotonic()
         time.sleep(seconds)
-        used, passed = cpu_seconds(process.pid) - before, time.monotonic() - since
-        memory = proportional_bytes(process.pid)
-        parts = {str(pid): proportional_bytes_of(pid) >> 10 for pid in family(process.pid)}
+        passed = time.monotonic() - since
+        used = [
+            100 * (after - before[pid]) / passed for pid, after in cpu_seconds(process.pid).items()
+        ]
+        memory = [proportional_bytes_of(pid) / (1 << 20) for pid in family(process.pid)]
     return {
         "delay_us": delay_us,
         "seconds": seconds,
-        "cpu_percent": round(100 * used / passed, 3),
-        "pss_mebibytes": round(memory / (1 << 20), 1),
-        "pss_kibibytes_by_process": parts,
+        "cpu_percent": round(sum(used), 2),
+        "cpu_percent_by_process": [round(share, 2) for share in used],
+        "pss_mebibytes": round(sum(memory), 1),
+        "pss_mebibytes_by_process": [round(share, 1) for share in memory],
         "target": FOOTPRINT_TARGET,
     }
 
@@ -239,18 +242,13 @@ def family(pid: int) -> list[int]:
     return [pid, *(int(child) for child in listed)]
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of the family."""
-    total = 0
+def cpu_seconds(pid: int) -> dict[int, float]:
+    """User and system time of each process of the family."""
+    spent = {}
     for member in family(pid):
         columns = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
-        total += int(columns[11]) + int(columns[12])
-    return total / TICKS_PER_SECOND
-
-
-def proportional_bytes(pid: int) -> int:
-    """Proportional set size of the family."""
-    return sum(proportional_bytes_of(member) for member in family(pid))
+        spent[member] = (int(columns[11]) + int(columns[12])) / TICKS_PER_SECOND
+    return spent
 
 
 def proportional_bytes_of(pid: int) -> int:
@@ -293,8 +291,9 @@ def show(result: dict[str, Any]) -> None:
         print(" ".join(f"{value:>9}" for value in row.values()))
     for row in result["footprint"]:
         print(
-            f"whole agent at 1 s, {row['delay_us']} us a call: {row['cpu_percent']:.2f} % of a core, "
-            f"{row['pss_mebibytes']} MiB proportional {row['pss_kibibytes_by_process']}"
+            f"whole agent at 1 s, {row['delay_us']} us a call: {row['cpu_percent']:.2f} % of a core "
+            f"{row['cpu_percent_by_process']}, {row['cpu_percent_beyond_driver']:.2f} % beyond the calls, {row['pss_mebibytes']} MiB proportional "
+            f"{row['pss_mebibytes_by_process']} (daemon, NVML child)"
         )
 
 
@@ -314,10 +313,12 @@ def main() -> None:
         result["sweeps"] = [
             asyncio.run(compare(driver, delay, wanted.gpus, wanted.rounds)) for delay in TARGETS
         ]
-        if wanted.footprint:
-            result["footprint"] = [
-                footprint(driver, wanted.gpus, delay, wanted.footprint) for delay in TARGETS
-            ]
+        for row in result["sweeps"] if wanted.footprint else ():
+            found = footprint(driver, wanted.gpus, row["delay_us"], wanted.footprint)
+            found["cpu_percent_beyond_driver"] = round(
+                found["cpu_percent"] - row["calls_ms"] / 10, 2
+            )
+            result["footprint"].append(found)
     show(result)
     if wanted.json is not None:
         wanted.json.write_text(json.dumps(result, indent=1) + "\n")
