@@ -329,9 +329,10 @@ class _Sitting:
     def _judge(
         self, chain: ChainState, promise: Promise, track: Track, at_us: int, changed: set[str]
     ) -> Iterator[Change]:
-        if not changed:
+        given = judge(track, promise, chain.view, changed)
+        if not given:
             return
-        for code, answers in judge(track, promise, chain.view, changed).items():
+        for code, answers in given.items():
             for answer in answers:
                 yield from answered(self._state, promise.contract, code, answer, at_us)
             spoken = {answer.device for answer in answers}

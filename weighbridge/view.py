@@ -118,9 +118,13 @@ def _reasons(block: Block, sample: int) -> dict[str, dict[str, Reason]]:
 
 
 def see_processes(view: View, processes: list[Process]) -> set[str]:
-    """The processes that hold device memory now."""
-    view.processes = processes
-    return {PROCESSES}
+    """The processes that hold device memory now; only who holds what is a change, not how much and since when."""
+    known, view.processes = view.processes, processes
+    return {PROCESSES} if known is None or _holders(known) != _holders(processes) else set()
+
+
+def _holders(processes: list[Process]) -> set[tuple[str, str, str]]:
+    return {(process.device, process.owner, process.class_) for process in processes}
 
 
 def see_xid(view: View, uuid: str, code: int) -> set[str]:
