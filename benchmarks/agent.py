@@ -292,7 +292,8 @@ def show(result: dict[str, Any]) -> None:
     for row in result["footprint"]:
         print(
             f"whole agent at 1 s, {row['delay_us']} us a call: {row['cpu_percent']:.2f} % of a core "
-            f"{row['cpu_percent_by_process']}, {row['cpu_percent_beyond_driver']:.2f} % beyond the calls, {row['pss_mebibytes']} MiB proportional "
+            f"{row['cpu_percent_by_process']}, {row['cpu_percent_beyond_driver']:.2f} % beyond the calls, "
+            f"{row['pss_mebibytes']} MiB proportional "
             f"{row['pss_mebibytes_by_process']} (daemon, NVML child)"
         )
 
