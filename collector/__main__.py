@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "key": (f"{OPERATE}:key", "List, revoke and rotate the keys of agents."),
     "contract": ("collector.commands.contracts:contract", "Check, add, list and show contracts."),
     "status": ("collector.commands.contracts:status", "Delivered against contracted, now."),
+    "challenge": ("collector.commands.challenge:challenge", "Ask nodes to prove their compute."),
+    "recheck": ("collector.commands.challenge:recheck", "Compute challenges anew, offline."),
     "dashboards": (
         "collector.commands.dashboards:dashboards",
         "Grafana dashboards, provisioning and Prometheus rules.",

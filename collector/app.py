@@ -16,6 +16,9 @@ from collector.access import GATE, Gate
 from collector.administration import Administration
 from collector.amendment import ContractAddition
 from collector.api import Api
+from collector.challenge_api import ChallengeApi
+from collector.challenge_schedule import scheduled
+from collector.challenges import Challenges, challenging
 from collector.commits import Committer, TickClock
 from collector.config import Config, ConfigError
 from collector.driver import Driver
@@ -30,6 +33,7 @@ from collector.routes import Route, described
 from collector.storage import Store, open_store
 from collector.storage.index import tick_before
 from collector.tls import authority_hash, ensure_server_certificate, server_context
+from collector.verification import verify_apart
 from collector.web.pages import Pages
 from weighbridge import __version__
 from weighbridge.evidence import ContractAdded
@@ -79,11 +83,24 @@ async def running(config: Config, public: bool) -> AsyncIterator[Collector]:
         committer, committing = await stack.enter_async_context(
             _committing(config, store, signer, judging)
         )
-        routes = _routes(config, store, signer, committer, driver, judging)
+        challenges = Challenges(
+            committer,
+            driver,
+            signer,
+            verify_apart,
+            time.monotonic_ns,
+            wall_us,
+            config.limits.body_bytes,
+        )
+        await stack.enter_async_context(challenging(challenges))
+        routes = _routes(config, store, signer, committer, driver, judging, challenges)
         await stack.enter_async_context(_controlled(config, routes))
         url = ""
         if public:
             url = await stack.enter_async_context(_published(config, routes))
+            await stack.enter_async_context(scheduled(challenges, driver))
+        # First of all at the end: requests that wait for commands would hold up the rest.
+        stack.callback(challenges.mail.close)
         yield Collector(config, store, committer, url, committing)
 
 
@@ -135,6 +152,7 @@ def _routes(
     committer: Committer,
     driver: Driver,
     judging: Judging,
+    challenges: Challenges,
 ) -> tuple[Route, ...]:
     """Every route of the collector. Each module that serves something adds its own here."""
     ring = committer.ring
@@ -160,7 +178,8 @@ def _routes(
 
     api = Api(fleet, store.ledger, exposition, add_contract)
     pages = Pages(fleet, store.ledger, store.info)
-    routes = (log_api, administration, api, pages)
+    challenge_api = ChallengeApi(challenges, driver, ring, signer.public_key)
+    routes = (log_api, administration, api, challenge_api, pages)
     return described([route for one in routes for route in one.routes()], __version__)
 
 

@@ -14,7 +14,7 @@ from collector.commits import Committed
 from collector.standing import Standing, Unit, availability, measures, seconds, units_of
 from collector.storage import Store
 from weighbridge.checks import Severity, Verdict
-from weighbridge.contract import Contract
+from weighbridge.contract import Contract, Resource
 from weighbridge.evidence import ContractAdded, Entry, EntryKind
 from weighbridge.fleet import REMEMBERED, FleetFold
 from weighbridge.judge import open_rows
@@ -192,6 +192,11 @@ class Driver:
     def awake_us(self) -> int:
         """Since when the collector's ticks came without a stall."""
         return self._fold.watch.awake_us
+
+    def resource(self, contract: str, node: str) -> Resource:
+        """The line item that a contract claims a node for."""
+        claims = self._fold.claims
+        return claims.resource(contract, claims.nodes(contract)[node].resource)
 
     def exchanges(self) -> Sequence[str]:
         """The commitments of challenges that have begun and not ended, as text."""

@@ -1,0 +1,112 @@
+"""The doors of challenges: commands and answers for agents, beginning one and looking at it for whoever may."""
+
+from dataclasses import MISSING, fields
+
+from aiohttp import web
+
+from collector.access import viewer
+from collector.administration import parse
+from collector.challenges import COMMAND, Challenges, Standing
+from collector.driver import Driver
+from collector.keys import KeyRing
+from collector.mail import Doorman
+from collector.problems import Problem
+from collector.routes import Access, Route
+from weighbridge.challenge.codec import Malformed, decode
+from weighbridge.challenge.messages import PAYLOAD_TYPE
+from weighbridge.challenge.policy import Policy
+from weighbridge.polling import POLL_HEADER, POLL_PATH
+from weighbridge.signing import SignatureError, open_envelope
+from weighbridge.wire import Count, Model, Name, Text, canonical
+
+POLL_SECONDS = 50.0
+"""How long a request for commands waits. Proxies cut what is silent for a minute."""
+
+DEFAULTS = {one.name: one.default for one in fields(Policy) if one.default is not MISSING}
+
+
+class ChallengeRequest(Model):
+    """Nodes that are challenged at the same moment. `policy` null: the numbers of the contract."""
+
+    nodes: list[Name]
+    contract: Name | None
+    policy: dict[Name, Count | Text] | None
+
+
+class ChallengeApi:
+    """`log_key` is what polls must name."""
+
+    def __init__(
+        self, challenges: Challenges, driver: Driver, ring: KeyRing, log_key: bytes
+    ) -> None:
+        self._challenges = challenges
+        self._driver = driver
+        self._doorman = Doorman(ring, log_key)
+
+    def routes(self) -> tuple[Route, ...]:
+        opened, one = Access.OPEN, "/v1/challenges/{id}"
+        told = "Signed by the agent's key."
+        return (
+            Route(
+                "GET", POLL_PATH, self.commands, opened, "Waits for a command.", (), PAYLOAD_TYPE
+            ),
+            Route("POST", f"{one}/ready", self.answer, opened, f"Ready or declined. {told}"),
+            Route("POST", f"{one}/roots", self.answer, opened, f"Roots of a phase. {told}"),
+            Route("POST", f"{one}/openings", self.answer, opened, f"Sampled openings. {told}"),
+            Route("POST", "/v1/challenges", self.begin, Access.ADMIN, "Challenge nodes now."),
+            Route("GET", one, self.show, Access.READ, "How a challenge stands."),
+        )
+
+    async def commands(self, request: web.Request) -> web.Response:
+        """204 when the time is up: ask again."""
+        key = self._doorman.admit(request.headers.get(POLL_HEADER))
+
+        def alive() -> bool:
+            return request.transport is not None and not request.transport.is_closing()
+
+        command = await self._challenges.mail.wait(key.key_id, POLL_SECONDS, alive)
+        if command is None:
+            return web.Response(status=204)
+        return web.Response(body=command, content_type=PAYLOAD_TYPE)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """The clock is read when the last byte is here."""
+        envelope = await request.read()
+        now_ns = self._challenges.clock_ns()
+        try:
+            key_id = open_envelope(envelope).key_id
+            self._challenges.exchange(request.match_info["id"], key_id).receive(envelope, now_ns)
+        except SignatureError as error:
+            raise Problem("bad_signature", str(error)) from error
+        except Malformed as error:
+            raise Problem("malformed", str(error)) from error
+        return web.json_response({})
+
+    async def begin(self, request: web.Request) -> web.Response:
+        wanted = parse(ChallengeRequest, await request.read())
+        if not wanted.nodes:
+            raise Problem("malformed", "name a node")
+        subjects = [self._challenges.subject(node, wanted.contract) for node in wanted.nodes]
+        policy = self._policy(wanted, subjects[0].contract, subjects[0].node)
+        begun = self._challenges.start(subjects, policy, COMMAND)
+        return web.json_response({"challenges": [standing.document() for standing in begun]})
+
+    def _policy(self, wanted: ChallengeRequest, contract: str, node: str) -> Policy:
+        if wanted.policy is None:
+            return self._contracted(contract, node)
+        try:
+            return decode(Policy, canonical(DEFAULTS | wanted.policy))
+        except Malformed as error:
+            raise Problem("malformed", f"policy: {error}") from error
+
+    def _contracted(self, contract: str, node: str) -> Policy:
+        terms = self._driver.resource(contract, node).challenge
+        if terms is None:
+            raise Problem("conflict", f"{contract} has no numbers for a challenge: give a policy")
+        return terms.policy()
+
+    async def show(self, request: web.Request) -> web.Response:
+        standing: Standing = self._challenges.find(request.match_info["id"])
+        if not viewer(request).sees(standing.subject.contract):
+            raise Problem("not_found", "there is no such challenge")
+        return web.json_response(standing.document())

@@ -1,0 +1,111 @@
+"""When nodes are challenged: a Poisson process for each line item, so that no time is likelier than another.
+
+The process has no memory, so nothing is kept: a collector that starts again draws again, and no interval is lost.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+
+from collector.challenges import SCHEDULE, Challenges, Subject
+from collector.driver import Driver
+from collector.problems import Problem
+from weighbridge.contract.challenge import ChallengeTerms
+
+logger = logging.getLogger("weighbridge.challenges")
+
+LOOK_SECONDS = 5.0
+"""Contracts and claims are looked at anew at least so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line item that is challenged at random. `rate` is of groups, per second."""
+
+    contract: str
+    nodes: Sequence[str]
+    terms: ChallengeTerms
+    mean_interval_s: int
+
+    @property
+    def rate(self) -> float:
+        """So that each node comes up once in the mean interval, on average."""
+        return len(self.nodes) / (self.size * self.mean_interval_s)
+
+    @property
+    def size(self) -> int:
+        """Nodes of a group."""
+        return min(self.terms.group, len(self.nodes))
+
+
+def lines(driver: Driver) -> Iterator[Line]:
+    """Every line item with a mean interval, in the contracts that are in force now."""
+    for name, contract in driver.contracts.items():
+        if not contract.term.start_us <= driver.now_us < contract.term.end_us:
+            continue
+        claimed: dict[str, list[str]] = {}
+        for node in driver.claims(name):
+            claimed.setdefault(driver.resource(name, node).id, []).append(node)
+        for resource in contract.resources:
+            terms = resource.challenge
+            if terms is None or terms.mean_interval_s is None or resource.id not in claimed:
+                continue
+            yield Line(name, claimed[resource.id], terms, terms.mean_interval_s)
+
+
+def draw(known: Sequence[Line], chance: random.Random) -> tuple[float, Line | None]:
+    """Seconds until something is due, and what: nothing where the wait is cut to look again."""
+    total = sum(line.rate for line in known)
+    if total == 0:
+        return LOOK_SECONDS, None
+    wait = chance.expovariate(total)
+    if wait > LOOK_SECONDS:
+        return LOOK_SECONDS, None
+    return wait, chance.choices(known, [line.rate for line in known])[0]
+
+
+def begin(challenges: Challenges, line: Line, chance: random.Random) -> None:
+    """Challenge a random group. A node that cannot be challenged now drops out; the others go on."""
+    subjects: list[Subject] = []
+    for node in chance.sample(list(line.nodes), line.size):
+        try:
+            subject = challenges.subject(node, line.contract)
+            challenges.require_free(subject)
+        except Problem as problem:
+            logger.info("not challenged: %s", problem.detail)
+            continue
+        subjects.append(subject)
+    if subjects:
+        try:
+            challenges.start(subjects, line.terms.policy(), SCHEDULE)
+        except Problem as problem:
+            logger.warning("not challenged: %s", problem.detail)
+
+
+async def keep_challenging(challenges: Challenges, driver: Driver, chance: random.Random) -> None:
+    """For ever."""
+    while True:
+        wait, line = draw(list(lines(driver)), chance)
+        await asyncio.sleep(wait)
+        if line is not None:
+            begin(challenges, line, chance)
+
+
+@contextlib.asynccontextmanager
+async def scheduled(challenges: Challenges, driver: Driver) -> AsyncIterator[None]:
+    """While this collector serves the public."""
+    task = asyncio.create_task(keep_challenging(challenges, driver, random.SystemRandom()))
+    task.add_done_callback(_complain)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _complain(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("no challenge is begun any more", exc_info=task.exception())

@@ -1,0 +1,359 @@
+"""Challenges: who is asked, and attempt after attempt from the commitment in the log to the outcome in it."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from collector.commits import Committer, Leaf
+from collector.driver import Driver
+from collector.exchange import PRESENCE_SECONDS, Exchange, Start
+from collector.keys import NodeKey
+from collector.mail import Mail
+from collector.problems import Problem
+from weighbridge.challenge.challenger import Plan, draw_nonces
+from weighbridge.challenge.commitment import opening_bytes
+from weighbridge.challenge.judging import judge
+from weighbridge.challenge.messages import PAYLOAD_TYPE
+from weighbridge.challenge.policy import Policy, PolicyError
+from weighbridge.challenge.record import (
+    Commitment,
+    Outcome,
+    Weighing,
+    abandoned,
+    bare_result,
+    commitment_of,
+    encode_record,
+    read_commitment,
+    times_of,
+    transcript_hash,
+    weighing_of,
+)
+from weighbridge.challenge.samples import phase_shape
+from weighbridge.challenge.transcript import Transcript
+from weighbridge.challenge.verdict import Attempt, Series, Verdict, settle
+from weighbridge.evidence import EntryKind
+from weighbridge.signing import Signer
+
+logger = logging.getLogger("weighbridge.challenges")
+
+KEPT_SERIES = 1000
+COMMAND, SCHEDULE = "command", "schedule"
+Verify = Callable[[Transcript], Awaitable[Weighing]]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who is challenged: a node, by its provider's key, and its GPUs in order, under one contract."""
+
+    node: str
+    contract: str
+    key: NodeKey
+    gpus: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Standing:
+    """One series as it is shown. `state`: exchange, verification or ended."""
+
+    series: str
+    group: str
+    subject: Subject
+    policy: Policy
+    state: str = "exchange"
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "id": self.series,
+            "group": self.group,
+            "node": self.subject.node,
+            "contract": self.subject.contract,
+            "state": self.state,
+            "attempts": [_attempt_document(outcome) for outcome in self.outcomes],
+        }
+
+
+def _attempt_document(outcome: Outcome) -> dict[str, Any]:
+    weighing = outcome.weighing
+    return {
+        "challenge": outcome.challenge,
+        "verdict": weighing.verdict,
+        "reason": weighing.reason,
+        "series_verdict": outcome.series_verdict,
+        "final": outcome.final,
+        "elapsed_ns": [
+            times.received_ns - times.released_ns
+            for times in outcome.times
+            if times.received_ns is not None and times.released_ns is not None
+        ],
+        "gpus": [
+            {
+                "gpu": gpu.gpu,
+                "verdict": gpu.verdict,
+                "reason": gpu.reason,
+                "samples": gpu.samples,
+                "wrong_samples": gpu.wrong_samples,
+                "flops_per_second": gpu.flops_per_second,
+                "memory_bytes": gpu.memory_bytes,
+                "memory_bytes_per_second": gpu.memory_bytes_per_second,
+                "peer_bytes_per_second": gpu.peer_bytes_per_second,
+            }
+            for gpu in weighing.gpus
+        ],
+    }
+
+
+class Challenges:
+    """Every challenge of a collector. `largest_answer` bounds what the openings of one may weigh, in bytes."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        driver: Driver,
+        signer: Signer,
+        verify: Verify,
+        clock_ns: Callable[[], int],
+        wall_us: Callable[[], int],
+        largest_answer: int,
+        presence_seconds: float = PRESENCE_SECONDS,
+    ) -> None:
+        self._committer = committer
+        self._driver = driver
+        self._signer = signer
+        self._verify = verify
+        self._wall_us = wall_us
+        self._largest_answer = largest_answer
+        self._presence_seconds = presence_seconds
+        self._series: dict[str, Standing] = {}
+        self._exchanges: dict[str, Exchange] = {}
+        self._busy: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._verifying = asyncio.Semaphore(1)
+        self.clock_ns = clock_ns
+        self.mail = Mail()
+
+    async def void_unfinished(self) -> None:
+        """What an earlier run of the collector began and did not end is void: nobody holds its secrets any more."""
+        for text in self._driver.exchanges():
+            begun = read_commitment(text.encode())
+            await self._say(abandoned(begun, self._wall_us()))
+
+    def subject(self, node: str, contract: str | None) -> Subject:
+        """The node as it can be challenged now. Raises Problem."""
+        claiming = [
+            name
+            for name in sorted(self._driver.contracts)
+            if contract in (None, name) and node in self._driver.claims(name)
+        ]
+        if len(claiming) != 1:
+            said = "no contract claims it" if not claiming else "several claim it: name one"
+            raise Problem("not_found" if not claiming else "conflict", f"{node}: {said}")
+        keys = list(self._committer.ring.speaking(node, "provider"))
+        state = self._driver.nodes.get(node)
+        if not keys or state is None:
+            raise Problem("not_found", f"{node}: no agent of its provider has spoken")
+        claimed = self._driver.claims(claiming[0])[node]
+        gpus = tuple(
+            device.uuid
+            for device in state.view.wholes()
+            if claimed is None or device.uuid in claimed
+        )
+        if not gpus:
+            raise Problem("conflict", f"{node}: it has shown no GPU of {claiming[0]}")
+        return Subject(node, claiming[0], keys[-1], gpus)
+
+    def start(self, subjects: Sequence[Subject], policy: Policy, cause: str) -> list[Standing]:
+        """Begin a series at each node, all released at the same moment. Raises Problem, and then none has begun."""
+        for subject in subjects:
+            self._require_fit(subject, policy)
+        if len({subject.node for subject in subjects}) != len(subjects):
+            raise Problem("malformed", "a node is named twice")
+        group = os.urandom(8).hex()
+        together = Start(len(subjects))
+        begun = []
+        for subject in subjects:
+            standing = Standing(os.urandom(8).hex(), group, subject, policy)
+            self._keep(standing)
+            self._busy.add(subject.key.key_id)
+            task = asyncio.create_task(self._run(standing, cause, together))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            begun.append(standing)
+        return begun
+
+    def require_free(self, subject: Subject) -> None:
+        """Raises Problem while the node is being challenged."""
+        if subject.key.key_id in self._busy:
+            raise Problem("conflict", f"{subject.node}: a challenge is under way")
+
+    def _require_fit(self, subject: Subject, policy: Policy) -> None:
+        try:
+            policy.require_fit(len(subject.gpus))
+        except PolicyError as error:
+            raise Problem("malformed", f"{subject.node}: {error}") from error
+        self.require_free(subject)
+        if largest_openings(policy, len(subject.gpus)) > self._largest_answer:
+            raise Problem("too_large", "the openings would be larger than one request may be")
+
+    def _keep(self, standing: Standing) -> None:
+        self._series[standing.series] = standing
+        while len(self._series) > KEPT_SERIES:
+            del self._series[next(iter(self._series))]
+
+    def find(self, series: str) -> Standing:
+        """Raises Problem."""
+        if series not in self._series:
+            raise Problem("not_found", f"no challenge {series} since this collector started")
+        return self._series[series]
+
+    def exchange(self, challenge: str, key_id: str) -> Exchange:
+        """The attempt under way that this key is to answer. Raises Problem."""
+        exchange = self._exchanges.get(challenge)
+        if exchange is None or exchange.key_id != key_id:
+            raise Problem("not_found", f"no challenge {challenge} is under way with this key")
+        return exchange
+
+    async def close(self) -> None:
+        """End whatever is under way; the next start of the collector voids it."""
+        self.mail.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, standing: Standing, cause: str, together: Start) -> None:
+        try:
+            while not standing.outcomes or not standing.outcomes[-1].final:
+                await self._attempt(standing, cause, together)
+                together = Start(1)
+        except Problem as problem:
+            logger.warning("challenge %s cannot go on: %s", standing.series, problem.detail)
+        finally:
+            self._busy.discard(standing.subject.key.key_id)
+            standing.state = "ended"
+
+    async def _attempt(self, standing: Standing, cause: str, together: Start) -> None:
+        plan = self._plan(standing)
+        subject = standing.subject
+        begun = commitment_of(
+            plan, subject.node, standing.series, standing.group, cause, self._wall_us()
+        )
+        standing.state = "exchange"
+        try:
+            await self._say(begun)
+        except BaseException:
+            together.drop()
+            raise
+        transcript = await self._converse(plan, subject, together)
+        standing.state = "verification"
+        weighing = await self._weigh(transcript)
+        outcome = self._outcome(standing, begun, transcript, weighing)
+        await self._say(outcome)
+        standing.outcomes.append(outcome)
+
+    def _plan(self, standing: Standing) -> Plan:
+        subject, policy = standing.subject, standing.policy
+        earlier = tuple(
+            Attempt(one.challenge, one.transcript, one.weighing.verdict, one.weighing.reason)
+            for one in standing.outcomes
+        )
+        return Plan(
+            f"{standing.series}.{len(earlier) + 1}",
+            subject.contract,
+            subject.key.public_key,
+            subject.gpus,
+            policy,
+            draw_nonces(policy, len(subject.gpus), os.urandom),
+            os.urandom(32),
+            earlier,
+        )
+
+    async def _converse(self, plan: Plan, subject: Subject, together: Start) -> Transcript:
+        key_id = subject.key.key_id
+        exchange = Exchange(
+            plan,
+            key_id,
+            self.mail,
+            self._signer,
+            self._enter,
+            self.clock_ns,
+            self._presence_seconds,
+        )
+        self._exchanges[plan.challenge] = exchange
+        try:
+            return await exchange.run(together)
+        finally:
+            del self._exchanges[plan.challenge]
+
+    async def _weigh(self, transcript: Transcript) -> Weighing:
+        """Without openings there is nothing to compute."""
+        if transcript.openings is None:
+            return weighing_of(judge(transcript))
+        async with self._verifying:
+            return await self._verify(transcript)
+
+    def _outcome(
+        self, standing: Standing, begun: Commitment, transcript: Transcript, weighing: Weighing
+    ) -> Outcome:
+        weighings = [*(one.weighing for one in standing.outcomes), weighing]
+        results = [bare_result(begun.challenge, one) for one in weighings]
+        series = settle(results, standing.policy)
+        return Outcome(
+            begun.challenge,
+            begun.series,
+            begun.contract,
+            begun.node,
+            begun.agent_key,
+            weighing,
+            transcript.nonces,
+            transcript.secret,
+            times_of(transcript),
+            transcript_hash(transcript),
+            series.verdict.value,
+            None if series.reason is None else series.reason.value,
+            series.attempts,
+            series.failed_attempts,
+            not series.repeat,
+            _failed(series, weighings),
+            self._wall_us(),
+        )
+
+    async def _say(self, record: Commitment | Outcome) -> None:
+        await self._enter(self._signer.seal(PAYLOAD_TYPE, encode_record(record)))
+
+    async def _enter(self, leaf: bytes) -> None:
+        """Durable when it returns. Raises Problem."""
+        await self._committer.submit(Leaf(EntryKind.CHALLENGE, leaf))
+
+
+def _failed(series: Series, weighings: Sequence[Weighing]) -> tuple[str, ...]:
+    """The GPUs of a series that has ended in failure that failed in any of its attempts."""
+    if series.repeat or series.verdict is not Verdict.FAILED:
+        return ()
+    named = [gpu.gpu for one in weighings for gpu in one.gpus if gpu.verdict == Verdict.FAILED]
+    return tuple(dict.fromkeys(named))
+
+
+def largest_openings(policy: Policy, gpus: int) -> int:
+    """Bytes of the signed message with all openings, at most: base64 in base64, and what is around it."""
+    each = 0
+    for phase in policy.phases(gpus):
+        shape = phase_shape(policy, phase)
+        one = opening_bytes(shape.leaves, shape.width, 0, shape.group) + shape.row_bytes
+        each += shape.samples * one
+    return gpus * each * 16 // 9 + 4096
+
+
+@contextlib.asynccontextmanager
+async def challenging(challenges: Challenges) -> AsyncIterator[Challenges]:
+    """Voids what was left, and ends what is under way."""
+    await challenges.void_unfinished()
+    try:
+        yield challenges
+    finally:
+        await challenges.close()

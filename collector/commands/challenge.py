@@ -1,0 +1,133 @@
+"""`challenge`: ask nodes to prove their compute now; `recheck`: compute results anew from exported entries."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from collector import control
+from collector.commands.operate import config_option, stated
+from collector.config import load_config
+
+EXIT = {"met": 0, "failed": 3, "not assessed": 4, "void": 4, "unknown": 4}
+LOOK_SECONDS = 0.25
+
+
+def policy_of(file: Path | None, given: dict[str, Any]) -> dict[str, Any] | None:
+    """The policy asked for: a file, and over it what was given; None: the contract's."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if file is None and not chosen:
+        return None
+    base = {"profile": "f16", "size": 16384, "rounds": 64, "samples": 128}
+    return (base if file is None else json.loads(file.read_text(encoding="utf-8"))) | chosen
+
+
+@click.command()
+@click.argument("nodes", nargs=-1, required=True)
+@click.option("--contract", help="Under which contract, where several claim the node.")
+@click.option("--policy", "file", type=click.Path(path_type=Path, exists=True), help="JSON.")
+@click.option("--profile", type=click.Choice(["f16", "i8"]), help="Operands of the products.")
+@click.option("--size", type=int, help="Rows and columns of each matrix.")
+@click.option("--rounds", type=int, help="Products, one after the other.")
+@click.option("--samples", type=int, help="Rows of each GPU that are recomputed.")
+@click.option("--attempts", "attempts_allowed", type=int, help="A failure is repeated so often.")
+@click.option("--deadline-ms", type=int, help="Longest time of each step.")
+@click.option("--json", "as_json", is_flag=True, help="The whole answer.")
+@config_option
+@stated
+def challenge(
+    nodes: tuple[str, ...],
+    contract: str | None,
+    file: Path | None,
+    as_json: bool,
+    config_file: Path,
+    **numbers: Any,
+) -> None:
+    """Challenge NODES at the same moment and print what each GPU proved.
+
+    Without numbers those of the contract hold. Exit code: 0 met, 3 failed, 4 not assessed, void or unknown.
+    """
+    config = load_config(config_file, os.environ)
+    wanted = {"nodes": list(nodes), "contract": contract, "policy": policy_of(file, numbers)}
+    ended = asyncio.run(_conduct(config.directory, wanted))
+    for one in ended:
+        click.echo(json.dumps(one, indent=1) if as_json else described(one))
+    sys.exit(max(EXIT[verdict_of(one)] for one in ended))
+
+
+async def _conduct(directory: Path, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    if not control.answers(directory):
+        raise control.ControlError("no collector serves this store: a challenge needs one")
+    begun = await control.request(directory, "POST", "/v1/challenges", wanted)
+    return [await _ended(directory, one["id"]) for one in begun["challenges"]]
+
+
+async def _ended(directory: Path, series: str) -> dict[str, Any]:
+    while True:
+        shown: dict[str, Any] = await control.request(directory, "GET", f"/v1/challenges/{series}")
+        if shown["state"] == "ended":
+            return shown
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def verdict_of(shown: dict[str, Any]) -> str:
+    """Of the whole series."""
+    return str(shown["attempts"][-1]["series_verdict"]) if shown["attempts"] else "void"
+
+
+def described(shown: dict[str, Any]) -> str:
+    """For people: the verdict, and each GPU's verified lower bound."""
+    lines = [f"{shown['node']}: {verdict_of(shown)}  (challenge {shown['id']})"]
+    for attempt in shown["attempts"]:
+        times = " + ".join(f"{elapsed / 1e9:.3f} s" for elapsed in attempt["elapsed_ns"]) or "-"
+        lines.append(f"  {attempt['challenge']}  {_said(attempt)}  {times}")
+        lines += [f"    {gpu['gpu']}  {_said(gpu)}  {_bounds(gpu)}" for gpu in attempt["gpus"]]
+    return "\n".join(lines)
+
+
+def _said(one: dict[str, Any]) -> str:
+    return str(one["verdict"]) + (f": {one['reason']}" if one["reason"] is not None else "")
+
+
+def _bounds(gpu: dict[str, Any]) -> str:
+    units = (
+        ("flops_per_second", 10**12, "TFLOP/s"),
+        ("memory_bytes", 1 << 30, "GiB held"),
+        ("memory_bytes_per_second", 10**9, "GB/s"),
+        ("peer_bytes_per_second", 10**9, "GB/s between GPUs"),
+    )
+    known = [(gpu[name], size, unit) for name, size, unit in units if gpu[name] is not None]
+    return ", ".join(f"at least {value / size:.6g} {unit}" for value, size, unit in known)
+
+
+@click.command()
+@click.argument("entries", type=click.Path(path_type=Path, exists=True))
+@click.argument("challenge_id", metavar="CHALLENGE", required=False)
+@click.option("--log-key", required=True, help="The log's public key, in hexadecimal.")
+@stated
+def recheck(entries: Path, challenge_id: str | None, log_key: str) -> None:
+    """Compute results anew from ENTRIES, a file as /v1/log/entries answers. Needs no collector and no network.
+
+    Without CHALLENGE every one that the file holds from its beginning to its end. Exit code: 0 as logged, 3 otherwise.
+    """
+    from weighbridge.challenge.record import RecordError, challenges_in, recheck
+    from weighbridge.evidence import entry
+
+    rows = json.loads(entries.read_text(encoding="utf-8"))
+    read = [entry(row["index"], row["envelope"].encode()) for row in rows]
+    names = challenges_in(read) if challenge_id is None else [challenge_id]
+    code = 0
+    for name in names:
+        try:
+            record, weighing = recheck(read, name, bytes.fromhex(log_key))
+        except RecordError as error:
+            click.echo(f"{name}: {error}")
+            code = 3
+            continue
+        said = {"verdict": weighing.verdict, "reason": weighing.reason}
+        click.echo(f"{name}: {record.commitment.node} {_said(said)}, as logged")
+    sys.exit(code)

@@ -1,0 +1,108 @@
+"""One attempt at one node: the verifier's state machine over waiting requests, every word of it entered in the log.
+
+The commitment is durable before this begins. A release is read off the clock and handed out first, and entered while
+the prover computes; an answer is entered before the next message leaves.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from collector.mail import Mail
+from weighbridge.challenge.challenger import Challenger, Plan
+from weighbridge.challenge.messages import PAYLOAD_TYPE
+from weighbridge.challenge.transcript import Transcript
+from weighbridge.signing import Signer
+
+PRESENCE_SECONDS = 30.0
+"""How long an agent may be away when it is its turn to hear something."""
+
+
+class Start:
+    """Members of a group: whoever is ready waits until each other one is ready too, or has dropped out."""
+
+    def __init__(self, members: int) -> None:
+        self._missing = members
+        self._go = asyncio.Event()
+
+    def drop(self) -> None:
+        """One member less to wait for."""
+        self._missing -= 1
+        if self._missing <= 0:
+            self._go.set()
+
+    async def together(self) -> None:
+        """Returns at the same moment for all who are ready."""
+        self.drop()
+        await self._go.wait()
+
+
+@dataclass
+class Exchange:
+    """`enter` makes an envelope durable in the log; `clock_ns` is monotonic and the only clock that weighs."""
+
+    plan: Plan
+    key_id: str
+    mail: Mail
+    signer: Signer
+    enter: Callable[[bytes], Awaitable[None]]
+    clock_ns: Callable[[], int]
+    presence_seconds: float = PRESENCE_SECONDS
+    _answered: asyncio.Event = field(default_factory=asyncio.Event)
+    _answer: bytes | None = None
+    _said: bytes = b""
+
+    def __post_init__(self) -> None:
+        self._challenger = Challenger(self.plan)
+
+    def receive(self, envelope: bytes, now_ns: int) -> None:
+        """An answer of the agent. Raises Malformed or SignatureError, and then it was none."""
+        self._challenger.receive(envelope, now_ns)
+        self._answer = envelope
+        self._answered.set()
+
+    async def run(self, start: Start) -> Transcript:
+        """To its end. Members of a group are released together."""
+        try:
+            await self._turn(logged=False)
+        except BaseException:
+            start.drop()
+            raise
+        if self._challenger.finished:
+            start.drop()
+            return self._challenger.transcript()
+        await start.together()
+        while not self._challenger.finished:
+            await self._turn(logged=True)
+        return self._challenger.transcript()
+
+    async def _turn(self, logged: bool) -> None:
+        """One message there, and its answer back."""
+        self._answer = None
+        self._answered.clear()
+        here = await self.mail.present(self.key_id, self.presence_seconds)
+        if not here or not self.mail.give(self.key_id, self._speak):
+            self._challenger.give_up()
+            return
+        entering = asyncio.ensure_future(self._enter_if(logged, self._said))
+        await self._listen()
+        await entering
+        if self._answer is not None:
+            await self.enter(self._answer)
+
+    def _speak(self) -> bytes:
+        message = self._challenger.next_message(self.clock_ns())
+        self._said = self.signer.seal(PAYLOAD_TYPE, message)
+        return self._said
+
+    async def _enter_if(self, logged: bool, leaf: bytes) -> None:
+        if logged:
+            await self.enter(leaf)
+
+    async def _listen(self) -> None:
+        try:
+            async with asyncio.timeout(self.plan.policy.deadline_ms / 1000):
+                await self._answered.wait()
+        except TimeoutError:
+            if not self._answered.is_set():
+                self._challenger.give_up()

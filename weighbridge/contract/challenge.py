@@ -1,0 +1,64 @@
+"""What a contract says of challenges: how often the cards are asked to prove themselves, by which numbers."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from weighbridge.challenge.policy import Policy, PolicyError
+from weighbridge.contract.scalars import Count, Maybe, Whole
+from weighbridge.contract.terms import Terms, clause
+
+
+class ChallengeTerms(Terms):
+    """Proof of compute at times that nobody can foresee. A GPU in use is left alone, and that is no failure."""
+
+    profile: Literal["f16", "i8"] = clause("Operands of the products.", default="f16")
+    size: Count = clause("Rows and columns of each matrix.", default=16384)
+    rounds: Count = clause("Products, one after the other.", default=64)
+    samples: Count = clause("Rows of each GPU that are recomputed.", default=128)
+    check: Literal["recompute", "freivalds"] = clause("How a row is checked.", default="recompute")
+    doubt_parts_per_billion: Count = clause(
+        "Chance, in parts of 10^9, that a bound is not earned.", default=1_000_000
+    )
+    deadline_s: Count = clause("Longest time of each step.", default=60)
+    attempts: Count = clause("A failure is repeated until so many were made.", default=3)
+    mean_interval_s: Maybe[Count] = clause(
+        "Mean time between two challenges of a node, at random; none: only by hand.", default=86400
+    )
+    group: Count = clause("So many nodes at the same second.", default=1)
+    at_least_flops_per_second: Whole = clause(
+        "Verified rate that each GPU must reach; 0: none is asked for.", default=0
+    )
+    tiles: Whole = clause("Products that are kept, to show memory.", default=0)
+    memory_passes: Whole = clause("Times that all kept products are read back.", default=0)
+    memory_samples: Whole = clause("Blocks of each GPU that are recomputed.", default=0)
+    ceiling_flops_per_second: Whole = clause(
+        "What a card of this class cannot exceed, from calibration; needed with tiles.", default=0
+    )
+    at_least_memory_bytes: Whole = clause("Memory that each GPU must show; 0: none.", default=0)
+    at_least_memory_bytes_per_second: Whole = clause("Its bandwidth; 0: none.", default=0)
+
+    def policy(self) -> Policy:
+        """The numbers of an exchange. Raises PolicyError."""
+        return Policy(
+            profile=self.profile,
+            size=self.size,
+            rounds=self.rounds,
+            samples=self.samples,
+            check=self.check,
+            doubt_parts_per_billion=self.doubt_parts_per_billion,
+            deadline_ms=self.deadline_s * 1000,
+            attempts_allowed=self.attempts,
+            tiles=self.tiles,
+            memory_passes=self.memory_passes,
+            memory_samples=self.memory_samples,
+            ceiling_flops_per_second=self.ceiling_flops_per_second,
+            required_flops_per_second=self.at_least_flops_per_second,
+            required_memory_bytes=self.at_least_memory_bytes,
+            required_memory_bytes_per_second=self.at_least_memory_bytes_per_second,
+        )
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        try:
+            self.policy()
+        except PolicyError as error:
+            yield "", str(error)
