@@ -1,6 +1,6 @@
 """Every worked case of a file in the format `compute-lease-sla-cases/1`, through the contract model and the settlement.
 
-The file is the committed copy, or the one that WEIGHBRIDGE_SLA_CASES names. Terms and timeline are translated by what
+The files are the committed ones, or the one that WEIGHBRIDGE_SLA_CASES names. Terms and timeline are translated by what
 they mean: terms become a contract file that is loaded, the timeline a record that is settled. No case is known by
 its id.
 """
@@ -44,8 +44,12 @@ from weighbridge.settlement.rolling import Rolling
 from weighbridge.settlement.settle import settle
 from weighbridge.settlement.stacking import Remedy, stack
 
-COMMITTED = Path(__file__).parent / "data" / "sla_cases.json"
-CASES = json.loads(Path(os.environ.get("WEIGHBRIDGE_SLA_CASES", COMMITTED)).read_text())["cases"]
+COMMITTED = [
+    Path(__file__).parent / "data" / name for name in ("sla_cases.json", "sla_cases_more.json")
+]
+NAMED = os.environ.get("WEIGHBRIDGE_SLA_CASES")
+FILES = COMMITTED if NAMED is None else [Path(NAMED)]
+CASES = [case for file in FILES for case in json.loads(file.read_text("utf-8"))["cases"]]
 
 Json = dict[str, Any]
 TERM = {"from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}

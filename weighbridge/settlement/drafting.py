@@ -440,6 +440,7 @@ def _due(contract: Contract, due: Owed) -> Due:
         unit=due.unit,
         standing=due.standing,
         deadline=None if due.deadline_s is None else instant_text(due.deadline_s),
+        earned=_amount(money(due.earned, contract.rounding)),
         highest=_amount(money(due.highest, contract.rounding)),
         lowest=_amount(money(due.lowest, contract.rounding)),
     )

@@ -52,11 +52,15 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is owed for one unit, all its remedies taken together, in the worst reading and in the best."""
+    """What one unit earned, all its remedies taken together, and what of it is owed: nothing while it is not claimed.
+
+    `earned` and `highest` are of the worst reading of held time, `lowest` of the best.
+    """
 
     unit: str
     standing: Standing
     deadline_s: int | None
+    earned: Fraction | None
     highest: Fraction | None
     lowest: Fraction | None
 

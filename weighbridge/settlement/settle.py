@@ -163,7 +163,8 @@ class _Job:
         deadline = deadline_s(terms, self.whole, self.contract.time_zone)
         found = standing(terms, deadline, self.record.claims, self.period, unit, self.as_of_s)
         highest, lowest = self._stacked(worst), self._stacked(best)
-        return Due(unit, found, deadline, payable(highest, found), payable(lowest, found))
+        owed = (payable(highest, found), payable(lowest, found))
+        return Due(unit, found, deadline, highest, *owed)
 
     def _owed(self, exact: Fraction | None) -> Fraction | None:
         """What a line adds to the rest: what it shows, or the exact amount where only the sum is rounded."""

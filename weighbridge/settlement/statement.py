@@ -72,11 +72,12 @@ class ProbeLine:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is owed for a unit, and the claim that it needs."""
+    """What a unit earned, the claim that it needs, and what is owed of it now."""
 
     unit: str
     standing: str
     deadline: str | None
+    earned: str | None
     highest: str | None
     lowest: str | None
 

@@ -68,8 +68,9 @@ def _part(part: Part, currency: str) -> Iterator[str]:
     yield from _section(
         "Claims",
         (
-            f"{due.unit}: {_range(due.lowest, due.highest)} {currency}, {due.standing}"
-            + (f", until {due.deadline}" if due.deadline else "")
+            f"{due.unit}: earned {due.earned or 'an amount that is open'}, {due.standing}, "
+            f"due {_range(due.lowest, due.highest)} {currency}"
+            + (f", claim before {due.deadline}" if due.deadline else "")
             for due in part.dues
         ),
     )

@@ -204,6 +204,16 @@ def test_maintenance_swaps_and_claims_have_their_lines() -> None:
     ]
 
 
+def test_a_lapsed_claim_still_shows_what_was_earned() -> None:
+    rows = whole_month(row("n1", 0, 0, 3 * HOUR, State.DOWN))
+    found = drafted(rows, as_of_us=FINAL_US * 2, claim={"required": "true", "deadline_days": "7"})
+    due = found.parts[0].dues[0]
+    assert (due.standing, due.earned, due.highest) == ("lapsed", "1000.00", "0.00")
+    assert "n1: earned 1000.00, lapsed, due 0.00 CNY, claim before 2026-06-07T16:00:00Z" in text(
+        found
+    )
+
+
 @pytest.mark.parametrize(
     ("rule", "parts", "highest"), [("per_part", 2, "500.00"), ("whole_period", 1, "0.00")]
 )
