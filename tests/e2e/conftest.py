@@ -1,5 +1,6 @@
 """The fake driver library, built once, and a stage for each test."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +18,10 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stage(tmp_path: Path, library: Path) -> Iterator[Stage]:
-    """Every process that was started on it is ended with the test."""
+    """Every process that was started on it is ended with the test; what they said is shown if it fails."""
     made = Stage(tmp_path, library)
     yield made
+    sys.stderr.write(made.told())
     made.close()
 
 

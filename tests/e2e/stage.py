@@ -141,7 +141,7 @@ class Program:
         assert self.end(signal.SIGTERM) == 0, self.log()
 
     def log(self) -> str:
-        return self.log_file.read_text(errors="replace")
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,28 +279,28 @@ class Collector(Program):
         """Codes of the findings ever."""
         return [row["code"] for row in self.history(contract)]
 
-    def metric(self, name: str, path: str = "/metrics") -> list[tuple[dict[str, str], float]]:
-        """Labels and value of every sample of a series."""
+    def metrics(self, path: str = "/metrics") -> list[tuple[str, dict[str, str], float]]:
+        """Name (without the prefix), labels and value of every sample of one scrape."""
         text = self.request("GET", path).body.decode()
         return [
-            (sample.labels, sample.value)
+            (sample.name.removeprefix("weighbridge_"), sample.labels, sample.value)
             for family in text_string_to_metric_families(text)
             for sample in family.samples
-            if sample.name == f"weighbridge_{name}"
         ]
 
-    def gpu_metric(self, name: str) -> list[tuple[dict[str, str], float]]:
+    def gpu_metrics(self) -> list[tuple[str, dict[str, str], float]]:
         """The same over all shards, as service discovery lists them."""
-        (shards,) = [self.get("/v1/sd/prometheus")]
+        shards = self.get("/v1/sd/prometheus")
         paths = {shard["labels"]["__metrics_path__"] for shard in shards} - {"/metrics"}
-        return [sample for path in sorted(paths) for sample in self.metric(name, path)]
+        return [sample for path in sorted(paths) for sample in self.metrics(path)]
 
     def breaches(self, contract: str = "lease") -> set[tuple[str, str]]:
         """(code, UUID or empty) of everything that is now found breached, by `/metrics`."""
         return {
             (labels["check"], labels["uuid"])
-            for labels, value in self.metric("finding_active")
-            if value == 1 and (labels["contract"], labels["verdict"]) == (contract, "breached")
+            for name, labels, value in self.metrics()
+            if (name, value) == ("finding_active", 1)
+            if (labels["contract"], labels["verdict"]) == (contract, "breached")
         }
 
     def counts(self, contract: str = "lease") -> dict[str, int]:
@@ -484,6 +484,10 @@ class Stage:
         node.start()
         collector.healthy(gpus, contract)
         return node
+
+    def told(self) -> str:
+        """What every program said."""
+        return "\n".join(f"--- {program.log_file}\n{program.log()}" for program in self._programs)
 
     def close(self) -> None:
         """End every process, the nodes first."""

@@ -79,8 +79,12 @@ def xids(house: Collector, code: int) -> list[Event]:
 
 
 def counted(house: Collector, uuid: str) -> dict[str, float]:
-    found = house.gpu_metric("gpu_xid_errors_total")
-    return {labels["xid"]: value for labels, value in found if labels["uuid"] == uuid}
+    """How often each XID was, by the GPU's shard of the metrics."""
+    return {
+        labels["xid"]: value
+        for name, labels, value in house.gpu_metrics()
+        if name == "gpu_xid_errors_total" and labels["uuid"] == uuid
+    }
 
 
 @pytest.fixture

@@ -1,0 +1,158 @@
+"""The system's clock stepped by an hour both ways under either program: no time is lost, and none is counted twice."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stage import (
+    Collector,
+    Node,
+    Stage,
+    assert_seamless,
+    assert_unbroken,
+    lease,
+    wait_for,
+)
+from weighbridge.evidence import EntryKind, Tick
+from weighbridge.wire import EventKind, read
+
+FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+HOUR_US = 3_600_000_000
+UNITS = 2
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not FAKETIME, reason="libfaketime is not installed"),
+]
+
+
+class Wall:
+    """The wall clock of a program; CLOCK_MONOTONIC and CLOCK_BOOTTIME stay the machine's."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / "wall"
+        self.set(0)
+
+    def set(self, seconds: int) -> None:
+        """So far ahead of the machine's."""
+        fresh = self._file.with_name("wall.new")
+        fresh.write_text(f"{seconds:+d}\n")
+        fresh.replace(self._file)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "LD_PRELOAD": str(FAKETIME[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+
+def test_a_nodes_clock_that_is_stepped_moves_no_interval(stage: Stage, house: Collector) -> None:
+    house.add(lease("stepped", max_gap_s=30))
+    wall = Wall(stage.directory)
+    node = stage.node("stepped-node", house)
+    node.enroll(house.invite(node.name, "stepped"))
+    node.start(**wall.environment)
+    house.healthy(2, "stepped")
+    for seconds in (3600, 0, -3600, 0):
+        wall.set(seconds)
+        skewed = seconds != 0
+        wait_for(lambda: is_skewed(house) is skewed, f"the judgement of {seconds} s")  # noqa: B023
+    assert steps(house, node) == [3600, -3600, -3600, 3600]
+    assert house.codes("stepped").count("clock_stepped") == 4
+    for rows in house.timeline("stepped").values():
+        assert_seamless(rows)
+        assert {row["state"] for row in rows} == {"up"}
+        assert rows[-1]["end_us"] - rows[0]["start_us"] < HOUR_US // 2
+    assert_adds_up(house, "stepped")
+    assert_unbroken(house.reports(node.name))
+
+
+def is_skewed(house: Collector) -> bool:
+    return ("clock_skew", "") in house.breaches("stepped")
+
+
+def steps(house: Collector, node: Node) -> list[int]:
+    """What the agent said of its clock's steps, in seconds."""
+    told = [
+        int(event.detail.split()[1])
+        for report in house.reports(node.name)
+        for event in report.events
+        if event.kind is EventKind.CLOCK_STEPPED
+    ]
+    return [round(microseconds / 1_000_000) for microseconds in told]
+
+
+def assert_adds_up(collector: Collector, contract: str) -> None:
+    """met + breached + unknown + excluded is the time since the contract began, for both GPUs, exactly."""
+    start_us = collector.get(f"/v1/contracts/{contract}/status")["start_us"]
+    scrape = wait_for(lambda: of_one_second(collector), "a scrape within one second")
+    spent = {
+        labels["state"]: int(value)
+        for name, labels, value in scrape
+        if name == "contract_seconds" and labels["contract"] == contract
+    }
+    assert sum(spent.values()) == UNITS * (tick_s(scrape) - start_us // 1_000_000)
+    assert spent["breached"] == spent["excluded"] == 0
+    assert spent["met"] > 0
+
+
+Scrape = list[tuple[str, dict[str, str], float]]
+
+
+def of_one_second(collector: Collector) -> Scrape:
+    """A scrape during which the collector's second did not change, or nothing."""
+    scrape = collector.metrics()
+    return scrape if tick_s(scrape) == tick_s(collector.metrics()) else []
+
+
+def tick_s(scrape: Scrape) -> int:
+    (tick,) = (value for name, _, value in scrape if name == "tick_timestamp_seconds")
+    return int(tick)
+
+
+def test_a_collectors_clock_that_is_stepped_loses_no_time_and_never_goes_back(
+    stage: Stage,
+) -> None:
+    wall = Wall(stage.directory)
+    collector = stage.collector()
+    collector.start(**wall.environment)
+    collector.add(lease(max_gap_s=30))
+    node = stage.reporting(collector)
+    wall.set(3600)
+    wait_for(lambda: "clock_skew" in collector.codes(), "the difference to be noticed")
+    assert_adds_up(collector, "lease")
+    wall.set(-3600)
+    come(collector, node, 12)
+    assert_adds_up(collector, "lease")
+    assert_ticks_never_go_back(collector)
+    for rows in collector.timeline().values():
+        assert_seamless(rows)
+        assert {row["state"] for row in rows} == {"up"}
+        assert rows[-1]["end_us"] - rows[0]["start_us"] < HOUR_US // 2
+    assert not {"node_silent", "report_refused", "chain_started"} & set(collector.codes())
+    assert_unbroken(collector.reports())
+    collector.stop()
+    collector.start()
+    come(collector, node, 3)
+    assert_ticks_never_go_back(collector)
+    assert_adds_up(collector, "lease")
+
+
+def come(collector: Collector, node: Node, count: int) -> None:
+    """So many more reports."""
+    there = len(collector.reports(node.name))
+    enough: Callable[[], bool] = lambda: len(collector.reports(node.name)) >= there + count  # noqa: E731
+    wait_for(enough, f"{count} reports")
+
+
+def assert_ticks_never_go_back(collector: Collector) -> None:
+    ticks = [
+        read(Tick, payload).wall_us
+        for _, kind, payload in collector.entries()
+        if kind is EntryKind.TICK
+    ]
+    assert ticks == sorted(ticks)

@@ -1,0 +1,55 @@
+"""The collector speaks TLS under its own CA, which the agent pins by the invite and trusts alone."""
+
+import base64
+import json
+import shutil
+
+import pytest
+
+from tests.e2e.stage import Collector, Stage, assert_unbroken, lease, wait_for
+from weighbridge.wire import canonical
+
+PREFIX = "weighbridge-invite:1:"
+
+
+@pytest.mark.slow
+def test_reports_go_to_the_pinned_ca_and_to_no_other(stage: Stage) -> None:
+    collector = stage.serving(lease(), settings=["tls = true"], scheme="https")
+    invite = collector.invite("n1")
+    told = opened(invite)
+    assert told["url"] == f"https://127.0.0.1:{collector.port}"
+    node = stage.node("n1", collector)
+    forged = node.cli("enroll", "-", stdin=sealed({**told, "ca": "0" * 64}))
+    assert forged.returncode == 2
+    assert "CA is not the one in the invite" in forged.stderr
+    node.enroll(invite)
+    node.start()
+    collector.healthy(2)
+    assert_unbroken(collector.reports())
+    count = len(collector.reports())
+    collector.stop()
+    replace_authority(stage, collector)
+    collector.start()
+    wait_for(lambda: "reports stay in the spool: POST /v1/reports" in node.log(), "the refusal")
+    wait_for(lambda: node.pending() > 5, "reports that are kept back")
+    assert "certificate" in node.log().lower()
+    assert len(collector.reports()) == count
+
+
+def replace_authority(stage: Stage, collector: Collector) -> None:
+    """Somebody else's CA and certificate, on the same address."""
+    other = stage.collector("other")
+    for name in ("server.key", "server.pem"):
+        (collector.directory / "keys" / name).unlink()
+    for name in ("ca.key", "ca.pem"):
+        shutil.copy(other.directory / "keys" / name, collector.directory / "keys" / name)
+
+
+def opened(invite: str) -> dict[str, str]:
+    encoded = invite.strip().removeprefix(PREFIX)
+    said: dict[str, str] = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    return said
+
+
+def sealed(told: dict[str, str]) -> str:
+    return PREFIX + base64.urlsafe_b64encode(canonical(told)).rstrip(b"=").decode()
