@@ -20,6 +20,9 @@ from weighbridge.contract.scalars import (
 )
 from weighbridge.contract.terms import Terms, clause, key
 
+MOST_GPUS = 1_000_000
+"""Of one line item: each of its slots is settled by itself."""
+
 
 class Accelerator(Terms):
     """`sku` is a key of the SKU table; what is `none` is not promised beyond what the SKU's row says."""
@@ -177,6 +180,8 @@ class Resource(Terms):
     delivery: tuple[Batch, ...] = clause("Delivery in parts; empty: at the start.", default=())
 
     def problems(self) -> Iterator[tuple[str, str]]:
+        if (self.nodes + self.spare_nodes) * self.per_node > MOST_GPUS:
+            yield "nodes", f"more than {MOST_GPUS} GPUs in one line item"
         if self.virtualization == "mig" and self.floors.mig == "off":
             yield "floors.mig", "MIG must be off, and MIG slices are what is leased"
         if self.virtualization in ("vgpu", "mig") and self.capacity is not None:

@@ -18,6 +18,8 @@ from weighbridge.contract.numerals import exact_text
 
 MICROSECONDS = 1_000_000
 LONGEST_NUMERAL = 40
+BEYOND_EXACT = 2**53
+"""Programs that read numbers as doubles are exact below this."""
 FIRST_YEAR, LAST_YEAR = 1970, 2200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -70,8 +72,8 @@ def _integer(value: object) -> int:
 def _at_least(lowest: int) -> Callable[[object], int]:
     def convert(value: object) -> int:
         number = _integer(value)
-        if number < lowest:
-            raise ValueError(f"must be at least {lowest}")
+        if not lowest <= number < BEYOND_EXACT:
+            raise ValueError(f"must be at least {lowest}, and below 2^53")
         return number
 
     return convert
