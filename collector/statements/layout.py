@@ -1,0 +1,257 @@
+"""From a statement to the sheet that every rendering shows. Pure; says nothing that the statement does not say."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import yaml
+
+from collector.statements.parts import CAP, Speaker, part_sections
+from collector.statements.sheet import (
+    Cell,
+    Column,
+    Count,
+    Counts,
+    Fact,
+    Section,
+    Sheet,
+    Signer,
+    Table,
+)
+from collector.statements.words import WORDS, Language
+from weighbridge.settlement.money import rounded
+from weighbridge.settlement.periods import HOUR_S
+from weighbridge.settlement.statement import Delivery, Part, Statement, differences
+
+SIGNING = ("provider", "lessee", "operator")
+VERDICTS = ("BREACHED", "UNKNOWN", "MET")
+WHOLE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A party as the terms of the contract name it."""
+
+    id: str
+    name: str
+    registration: str
+    role: str
+
+
+def lay_out(statement: Statement, language: Language, previous: Statement | None = None) -> Sheet:
+    """The sheet of a statement. `previous`: the version of the same statement that it is compared with."""
+    speaker = Speaker(language, statement.currency)
+    return _Layout(statement, speaker, previous).sheet()
+
+
+def parties(statement: Statement) -> tuple[Party, ...]:
+    """The parties of the newest version, read from the terms that the statement carries."""
+    terms = yaml.load(statement.parts[-1].terms, Loader=yaml.BaseLoader)  # noqa: S506 # text only
+    return tuple(
+        Party(one["id"], one["name"], one["registration"], one["role"]) for one in terms["parties"]
+    )
+
+
+@dataclass(frozen=True)
+class _Layout:
+    statement: Statement
+    speak: Speaker
+    previous: Statement | None
+
+    def sheet(self) -> Sheet:
+        statement, say = self.statement, self.speak.say
+        return Sheet(
+            language=self.speak.language,
+            title=say("title"),
+            subtitle=f"{statement.contract} · {statement.period}",
+            warning=say("simulated_long") if statement.simulated else "",
+            watermark=say("simulated") if statement.simulated else "",
+            status=say("final" if statement.final else "provisional"),
+            facts=tuple(self._facts()),
+            amount_title=say("credits_due"),
+            amount=self.speak.amounts(statement.lowest, statement.highest),
+            amount_notes=tuple(self._amount_notes()),
+            front=tuple(self._front()),
+            sections=tuple(self._sections()),
+            closing=(say("note.prompts"), say("times_utc")),
+            signing=say("sign_text"),
+            signers=tuple(
+                Signer(say("sign_for", self.speak.name("role", one.role)), one.name)
+                for one in parties(statement)
+                if one.role in SIGNING
+            ),
+        )
+
+    def _facts(self) -> Iterator[Fact]:
+        statement, say, instant = self.statement, self.speak.say, self.speak.instant
+        versions = self.speak.say("comma").join(str(part.version) for part in statement.parts)
+        yield Fact(say("contract"), Cell(statement.contract))
+        yield Fact(say("version_of_contract"), Cell(versions))
+        for title, local, utc in (
+            ("from", statement.local_start, statement.start),
+            ("until", statement.local_end, statement.end),
+        ):
+            shown = f"{instant(local).text} ({instant(utc).text})"
+            yield Fact(say(title), Cell(shown, f"{local} {utc}"))
+        yield Fact(say("time_zone"), Cell(statement.time_zone))
+        yield Fact(say("as_of"), instant(statement.as_of))
+        yield Fact(say("engine"), Cell(statement.engine), "code")
+        yield Fact(say("inputs"), Cell(statement.inputs_digest), "code")
+        digest = hashlib.sha256(statement.json().encode()).hexdigest()
+        yield Fact(say("json_digest"), Cell(digest), "code")
+
+    def _amount_notes(self) -> Iterator[str]:
+        if self.statement.lowest != self.statement.highest:
+            yield self.speak.say("held")
+
+    def _front(self) -> Iterator[Section]:
+        say = self.speak.say
+        yield Section("parties", say("parties"), table=self._parties())
+        yield Section(
+            "counts", say("counts"), note=say("counts_note"), counts=tuple(self._counts())
+        )
+        yield Section("verdicts", say("verdicts"), table=self._verdicts())
+
+    def _parties(self) -> Table:
+        say = self.speak.say
+        columns = (
+            Column(say("role"), weight=2),
+            Column(say("name"), weight=6),
+            Column(say("registration"), "code", 4),
+        )
+        rows = [
+            (
+                Cell(self.speak.name("role", one.role), one.role),
+                Cell(one.name if one.name == one.id else f"{one.name} ({one.id})"),
+                Cell("" if one.registration == "none" else one.registration),
+            )
+            for one in parties(self.statement)
+        ]
+        return Table(columns, rows)
+
+    def _counts(self) -> Iterator[Counts]:
+        several = len(self.statement.parts) > 1
+        for part in self.statement.parts:
+            suffix = f" · {self.speak.say('version')} {part.version}" if several else ""
+            for line in part.delivery:
+                yield Counts(f"{line.resource}{suffix}", tuple(self._four(line)))
+
+    def _four(self, line: Delivery) -> Iterator[Count]:
+        for title, seconds in (
+            ("contracted", line.contracted_gpu_seconds),
+            ("reporting", line.reporting_gpu_seconds),
+            ("healthy", line.healthy_gpu_seconds),
+        ):
+            yield _count(self.speak, title, seconds, line.contracted_gpu_seconds)
+
+    def _verdicts(self) -> Table:
+        say = self.speak.say
+        found = Counter(
+            (unit.objective, unit.verdict) for part in self.statement.parts for unit in part.units
+        )
+        found.update(
+            (probe.objective, probe.verdict)
+            for part in self.statement.parts
+            for probe in part.probes
+        )
+        columns = (
+            Column(say("objective"), "code"),
+            *(Column(self.speak.name("verdict", one), "number", 2) for one in VERDICTS),
+        )
+        rows = [
+            (
+                Cell(objective),
+                *(_tally(found[objective, verdict], verdict) for verdict in VERDICTS),
+            )
+            for objective in dict.fromkeys(objective for objective, _ in found)
+        ]
+        return Table(columns, rows)
+
+    def _sections(self) -> Iterator[Section]:
+        several = len(self.statement.parts) > 1
+        for part in self.statement.parts:
+            yield from part_sections(part, self.speak, several)
+        yield self._caps()
+        yield self._lines("swaps", self.statement.swaps)
+        yield self._flags()
+        yield self._differences()
+        for part in self.statement.parts:
+            yield self._terms(part, several)
+
+    def _caps(self) -> Section:
+        found = [
+            f"{part.version} · {where} · {credit.credit}"
+            for part in self.statement.parts
+            for where, credit in (
+                *((unit.unit, credit) for unit in part.units for credit in unit.credits),
+                *(("", credit) for credit in part.others),
+            )
+            if CAP in credit.flags
+        ]
+        if not found and CAP in self.statement.flags:
+            found = [self.speak.name("flag", CAP)]
+        return self._lines("caps", found)
+
+    def _lines(self, key: str, lines: Iterable[str]) -> Section:
+        found = tuple(lines)
+        return Section(key, self.speak.say(key), lines=found or (self.speak.say("none"),))
+
+    def _flags(self) -> Section:
+        say = self.speak.say
+        if not self.statement.flags:
+            return self._lines("flags", ())
+        rows = [
+            (Cell(flag), Cell(self.speak.name("flag", flag) if f"flag.{flag}" in WORDS else ""))
+            for flag in self.statement.flags
+        ]
+        columns = (Column(say("flag"), "code", 4), Column(say("meaning"), weight=8))
+        return Section("flags", say("flags"), table=Table(columns, rows))
+
+    def _differences(self) -> Section:
+        if self.previous is None:
+            return self._lines("differences", [self.speak.say("no_previous")])
+        changed = differences(self.previous, self.statement)
+        title = self.speak.say("differences")
+        note = f"{self.speak.say('as_of')} {self.speak.instant(self.previous.as_of).text}"
+        if not changed:
+            return Section("differences", title, note, lines=(self.speak.say("no_difference"),))
+        columns = (
+            Column(self.speak.say("path"), "code", 6),
+            Column(self.speak.say("before"), weight=4),
+            Column(self.speak.say("after"), weight=4),
+        )
+        rows = [_change(line) for line in changed]
+        return Section("differences", title, note, table=Table(columns, rows))
+
+    def _terms(self, part: Part, several: bool) -> Section:
+        say = self.speak.say
+        suffix = f" · {say('version')} {part.version}" if several else ""
+        return Section(
+            f"terms-{part.version}",
+            f"{say('terms')}{suffix}",
+            facts=(Fact(say("text_digest"), Cell(part.text_digest), "code"),),
+            listing=part.terms,
+        )
+
+
+def _count(speak: Speaker, title: str, seconds: int, contracted: int) -> Count:
+    hours = f"{rounded(Fraction(seconds, HOUR_S), 2, 'down'):f}"
+    share = Fraction(seconds, contracted) if contracted else Fraction(0)
+    return Count(
+        speak.say(title),
+        speak.number(hours, raw=str(seconds)),
+        f"{rounded(share * 100, 2, 'down'):f} %",
+        int(share * WHOLE),
+    )
+
+
+def _tally(count: int, verdict: str) -> Cell:
+    return Cell(str(count), tone=verdict.lower() if count else "")
+
+
+def _change(line: str) -> tuple[Cell, Cell, Cell]:
+    path, _, values = line.partition(": ")
+    before, _, after = values.partition(" -> ")
+    return Cell(path), Cell(before), Cell(after)
