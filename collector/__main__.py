@@ -21,6 +21,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("collector.commands.contracts:status", "Delivered against contracted, now."),
     "challenge": ("collector.commands.challenge:challenge", "Ask nodes to prove their compute."),
     "recheck": ("collector.commands.challenge:recheck", "Compute challenges anew, offline."),
+    "statement": (
+        "collector.commands.statement:statement",
+        "What a period delivered, exactly, and what is owed for it.",
+    ),
     "dashboards": (
         "collector.commands.dashboards:dashboards",
         "Grafana dashboards, provisioning and Prometheus rules.",

@@ -30,6 +30,8 @@ from collector.log_api import LogApi
 from collector.problems import Problem
 from collector.recent import Recent
 from collector.routes import Route, described
+from collector.settlement_api import SettlementApi
+from collector.settling import Settling
 from collector.storage import Store, open_store
 from collector.storage.index import tick_before
 from collector.tls import authority_hash, ensure_server_certificate, server_context
@@ -166,6 +168,8 @@ def _routes(
         secure = public_url(config).startswith("https:")
         return public_url(config), authority_hash(config.keys) if secure else None, log_key
 
+    settling = Settling(store, driver)
+    committer.follow(settling.follow)
     fleet = Recent(driver)
     exposition = Exposition(fleet, own)
     authority = config.keys / "ca.pem"
@@ -179,7 +183,8 @@ def _routes(
     api = Api(fleet, store.ledger, exposition, add_contract)
     pages = Pages(fleet, store.ledger, store.info)
     challenge_api = ChallengeApi(challenges, driver, ring, signer.public_key)
-    routes = (log_api, administration, api, challenge_api, pages)
+    settlement_api = SettlementApi(settling)
+    routes = (log_api, administration, api, settlement_api, challenge_api, pages)
     return described([route for one in routes for route in one.routes()], __version__)
 
 

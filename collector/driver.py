@@ -229,12 +229,13 @@ class Driver:
         due = (*self._writing.findings, *self._found)
         return [finding for finding in due if finding.contract == contract]
 
+    def unwritten_rows(self, contract: str) -> list[Row]:
+        """Rows that the ledger does not have yet."""
+        due = (*self._writing.rows, *self._rows)
+        return [row for row in due if row.contract == contract]
+
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
-        written = [
-            row
-            for row in (*self._writing.rows, *self._rows)
-            if row.contract == contract and node in (None, row.node)
-        ]
+        written = [row for row in self.unwritten_rows(contract) if node in (None, row.node)]
         return [*written, *self._live(contract, node)]
 
     def _live(self, contract: str, node: str | None = None) -> list[Row]:

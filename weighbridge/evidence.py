@@ -10,7 +10,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from weighbridge.signing import Envelope, SignatureError, Signer, open_envelope, verify_bytes
 from weighbridge.wire import Count, Hash, Model, Name, Text
@@ -27,6 +29,8 @@ class EntryKind(StrEnum):
     CLAIM = "claim"
     REFUSAL = "refusal"
     CHALLENGE = "challenge"
+    PARTY = "party"
+    NOTICE = "notice"
 
 
 class Tick(Model):
@@ -78,6 +82,70 @@ class Claim(Model):
     node: Name
     devices: list[Name] | None
     resource: Name | None = None
+
+
+class PartyKey(Model):
+    """A key begins or ceases to speak for a party of a contract, from this entry's index on."""
+
+    action: Literal["enrolled", "revoked"]
+    contract: Name
+    party: Name
+    public_key: Hash
+
+
+class MaintenanceNotice(Model):
+    """Work announced for [from_us, until_us). `units`: nodes or units of a statement; empty: all."""
+
+    kind: Literal["maintenance"]
+    id: Name
+    from_us: Count
+    until_us: Count
+    units: list[Name]
+
+
+class CauseNotice(Model):
+    """Why `unit` (a node or a slot, empty: all) was not up in [from_us, until_us): a code of the contract."""
+
+    kind: Literal["cause"]
+    code: Name
+    from_us: Count
+    until_us: Count
+    unit: Text
+
+
+class EventNotice(Model):
+    """Something that happened to `unit` (empty: the whole) at an instant, or lasted from `since_us` until then."""
+
+    kind: Literal["event"]
+    event: Name
+    at_us: Count
+    since_us: Count | None
+    unit: Text
+    details: dict[Name, Text]
+
+
+class ClaimNotice(Model):
+    """The credits of a period are claimed. `unit` and `objective` null: all of them."""
+
+    kind: Literal["claim"]
+    period: Name
+    unit: Name | None
+    objective: Name | None
+
+
+class Notice(Model):
+    """What a party of a contract says. Received at the tick before its entry.
+
+    Signed by a key of the party, `attested_for` is null; else the collector signs that somebody who was known to it
+    said so, and `attested_for` is who.
+    """
+
+    contract: Name
+    party: Name
+    said: Annotated[
+        MaintenanceNotice | CauseNotice | EventNotice | ClaimNotice, Field(discriminator="kind")
+    ]
+    attested_for: Text | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,57 @@
+"""Statements over HTTP. A viewer sees those of the contracts that are theirs."""
+
+import asyncio
+
+from aiohttp import web
+
+from collector.access import viewer
+from collector.formats import FORMATS
+from collector.problems import Problem
+from collector.routes import Access, Route
+from collector.settling import Settling, SettlingError, instant
+from weighbridge.settlement.statement import Statement
+
+PERIOD_QUERY = ("period", "as_of")
+
+
+class SettlementApi:
+    """The handlers over one `Settling`."""
+
+    def __init__(self, settling: Settling) -> None:
+        self._settling = settling
+
+    def routes(self) -> tuple[Route, ...]:
+        """Everything that this module serves."""
+        query = (*PERIOD_QUERY, "format")
+        return (
+            Route(
+                "GET",
+                "/v1/contracts/{contract}/statement",
+                self.statement,
+                Access.READ,
+                "The statement of a period, as known at an instant.",
+                query,
+            ),
+        )
+
+    async def statement(self, request: web.Request) -> web.Response:
+        name = request.query.get("format", "json")
+        if name not in FORMATS:
+            raise Problem("malformed", f"format must be one of {', '.join(FORMATS)}")
+        statement = await self._drafted(request)
+        body = await asyncio.to_thread(FORMATS[name].render, statement)
+        return web.Response(body=body, headers={"Content-Type": FORMATS[name].media_type})
+
+    async def _drafted(self, request: web.Request) -> Statement:
+        contract = request.match_info["contract"]
+        if not viewer(request).sees(contract) or contract not in self._settling.book.contracts:
+            raise Problem("not_found", "no such contract")
+        label, as_of = request.query.get("period"), request.query.get("as_of")
+        if label is None:
+            raise Problem("malformed", "period is missing: a month such as 2026-10")
+        try:
+            as_of_s = None if as_of is None else instant(as_of)
+            asked = self._settling.ask(contract, label, as_of_s)
+        except SettlingError as error:
+            raise Problem("malformed", str(error)) from error
+        return await asyncio.to_thread(asked.statement)

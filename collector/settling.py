@@ -1,0 +1,164 @@
+"""Statements from the ledger: rows and notices as they were known at an instant, settled by the pure engine.
+
+A statement as of T uses what was received by T and written down by then, and nothing of the segments that still grow:
+so it is the same whenever it is asked for, and from whichever ledger was folded from the same log.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from collector.commits import Committed
+from collector.storage import EntryIndex, EvidenceLog, Store
+from collector.storage.index import tick_before
+from weighbridge.book import KINDS, Book, Sheet
+from weighbridge.contract import Contract
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.ledger import Row
+from weighbridge.settlement.drafting import draft
+from weighbridge.settlement.periods import (
+    Period,
+    calendar_month,
+    calendar_year,
+    contract_month,
+    seconds_of,
+    term_of,
+)
+from weighbridge.settlement.statement import Statement
+
+
+class SettlingError(ValueError):
+    """This cannot be settled. The message says why."""
+
+
+class Unwritten(Protocol):
+    """What of `collector.driver.Driver` settling reads."""
+
+    @property
+    def now_us(self) -> int: ...
+
+    def unwritten_rows(self, contract: str) -> Sequence[Row]:
+        """Rows that the ledger does not have yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A statement that was asked for. `due`: rows that the ledger did not have yet."""
+
+    sheet: Sheet
+    period: Period
+    as_of_us: int
+    due: Sequence[Row]
+    store: Store
+
+    def statement(self) -> Statement:
+        """Reads the ledger and settles: the long part, which may run in a thread."""
+        rows = self._rows()
+        drafted = draft(
+            self.sheet.versions,
+            self.sheet.nodes,
+            self.sheet.explained(rows),
+            self.sheet.notices(rows),
+            self.period,
+            self.as_of_us,
+            self.store.info.simulation,
+        )
+        return replace(drafted, notes=(*drafted.notes, *self.sheet.notes()))
+
+    def _rows(self) -> list[Row]:
+        start_us, end_us = reach(self.sheet, self.period)
+        contract = self.sheet.newest.contract_id
+        written = self.store.ledger.rows(contract, start_us, end_us, self.as_of_us)
+        waiting = [row for row in self.due if row.start_us < end_us and row.end_us > start_us]
+        return standing([*written, *waiting], self.as_of_us)
+
+
+class Settling:
+    """Follows the log for what the parties said, and settles on demand."""
+
+    def __init__(self, store: Store, fleet: Unwritten) -> None:
+        self.book = load_book(store.log, store.index)
+        self._store = store
+        self._fleet = fleet
+
+    def follow(self, committed: Sequence[Committed]) -> None:
+        """Take in a commit."""
+        for one in committed:
+            self.book.fold(one.entry, one.received_us)
+
+    @property
+    def newest_s(self) -> int:
+        """The last full second of which nothing more can come."""
+        return (self._fleet.now_us - 1) // MICROSECONDS
+
+    def ask(self, contract: str, label: str, as_of_s: int | None = None) -> Asked:
+        """For a period, as known at the end of a second: by default the newest. Raises SettlingError."""
+        if as_of_s is None:
+            as_of_s = self.newest_s
+        if as_of_s > self.newest_s:
+            raise SettlingError("that instant is not over yet")
+        as_of_us = as_of_s * MICROSECONDS
+        sheet = self.book.sheet(contract, as_of_us)
+        if sheet is None:
+            raise SettlingError(f"there was no contract {contract} then")
+        period = period_of(sheet.newest, label)
+        return Asked(sheet, period, as_of_us, self._fleet.unwritten_rows(contract), self._store)
+
+
+def load_book(log: EvidenceLog, index: EntryIndex) -> Book:
+    """The book as the log has it."""
+    book = Book()
+    for place in index.of_kinds(KINDS):
+        entry = next(iter(log.read(place, 1)))
+        book.fold(entry, tick_before(log, place))
+    return book
+
+
+def standing(rows: Iterable[Row], as_of_us: int) -> list[Row]:
+    """The newest word on each place and start that was known then, in the ledger's order."""
+    newest: dict[tuple[str, int, str, str, int], Row] = {}
+    for row in rows:
+        place = (row.node, row.slot, row.device, row.chain, row.start_us)
+        known = newest.get(place)
+        if row.recorded_us <= as_of_us and (known is None or row.recorded_us >= known.recorded_us):
+            newest[place] = row
+    return [newest[place] for place in sorted(newest)]
+
+
+def period_of(contract: Contract, label: str) -> Period:
+    """`2026-10`, `2026`, or `2026-10-05` for the month of the contract that starts then. Raises SettlingError."""
+    zone = contract.time_zone
+    try:
+        match len(label):
+            case 7:
+                return calendar_month(label, zone)
+            case 4:
+                return calendar_year(label, zone)
+            case _:
+                return contract_month(label, zone, term_of(contract))
+    except ValueError as error:
+        raise SettlingError(str(error)) from error
+
+
+def instant(text: str) -> int:
+    """`2026-11-08T00:00:00Z` in seconds. Raises SettlingError."""
+    try:
+        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise SettlingError(f"{text!r} is not an instant such as 2026-11-08T00:00:00Z") from error
+    return seconds_of(moment)
+
+
+def reach(sheet: Sheet, period: Period) -> tuple[int, int]:
+    """The time whose rows matter: outages are measured whole, beyond the period's borders too."""
+    counts = [
+        promise.counting for version in sheet.versions for promise in version.contract.availability
+    ]
+    longest = max(
+        (0 if one.min_outage is None else one.min_outage.seconds for one in counts), default=0
+    )
+    margin_s = longest + max((one.merge_gap_s for one in counts), default=0)
+    start_s, end_s = period.start_s - margin_s, period.end_s + margin_s
+    return start_s * MICROSECONDS, end_s * MICROSECONDS

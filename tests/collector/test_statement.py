@@ -1,0 +1,144 @@
+"""Statements over HTTP and by command: exact, repeatable, the same after a restart."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.collector.building import (
+    Agent,
+    Serving,
+    make_store,
+    serving,
+    wait_for,
+    weighbridge,
+)
+
+TERMS = """\
+contract_id: lease
+effective: 2026-10-01T00:00:00Z
+time_zone: UTC
+currency: EUR
+parties: [{id: P, role: provider}, {id: L, role: lessee}]
+term: {from: 2026-10-01T00:00:00Z, to: 2027-10-01T00:00:00Z}
+resources:
+  - {id: h100, accelerator: {sku: H100-SXM-80GB}, per_node: 2, nodes: 1}
+pricing: [{unit: node_month, price: "7440.00"}]
+availability:
+  - {id: gpus, unit: gpu, target: "0.99"}
+credits:
+  - id: voucher
+    objective: gpus
+    kind: tiers
+    base: {proration: days}
+    tiers: [{at_or_above: "0", below: "0.99", pct: 10}]
+exclusions: {causes: [{code: lessee_fault}]}
+maintenance: {min_notice_s: 3600}
+claim: {required: true, deadline_days: 30}
+unknown: {policy: down}
+evidence: {correction_window_s: 3153600000}
+"""
+HOUR = 3600
+MONTH_SECONDS = 31 * 24 * HOUR
+START_US = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp()) * 1_000_000
+PATH = "/v1/contracts/lease/statement?period=2026-10"
+
+
+@pytest.fixture
+def agent() -> Agent:
+    agent = Agent("n1", gpus=2)
+    agent.start_us = START_US
+    return agent
+
+
+@pytest.fixture
+def store(tmp_path: Path, agent: Agent) -> Path:
+    return make_store(tmp_path / "store", [agent], TERMS)
+
+
+@pytest.fixture
+def server(store: Path, agent: Agent) -> Iterator[Serving]:
+    """A collector that has evidence of the first two hours of October and of nothing more."""
+    with serving(store) as running:
+        first = agent.next(360, inventory=agent.inventory())
+        assert running.report(first, agent.next(360), agent.next()).status == 200
+        yield running
+
+
+def settled(server: Serving, path: str = PATH) -> dict[str, Any]:
+    """The statement once it holds both hours."""
+
+    def found() -> dict[str, Any] | None:
+        statement: dict[str, Any] = server.get(path).json
+        part = statement["parts"][0]
+        return statement if part["delivery"][0]["healthy_gpu_seconds"] == 4 * HOUR else None
+
+    found_statement = wait_for(found, "both hours in the statement")
+    assert isinstance(found_statement, dict)
+    return found_statement
+
+
+def test_a_statement_counts_what_was_seen_to_the_second(server: Serving) -> None:
+    statement = settled(server)
+    assert statement["currency"] == "EUR"
+    assert statement["simulated"] is False
+    assert statement["final"] is False
+    units = statement["parts"][0]["units"]
+    assert [unit["unit"] for unit in units] == ["n1.0", "n1.1"]
+    for unit in units:
+        assert unit["seconds"]["unknown"] == MONTH_SECONDS - 2 * HOUR
+        assert unit["availability_fraction"] == ["1/372", "1/372"]
+        assert unit["credits"][0]["highest"] == "372.00"
+
+
+def test_as_of_an_earlier_instant_it_says_what_was_known_then(server: Serving) -> None:
+    settled(server)
+    answer = server.get(f"{PATH}&as_of=2026-10-01T00:00:00Z").json
+    assert answer["parts"][0]["delivery"][0]["healthy_gpu_seconds"] == 0
+
+
+def test_a_statement_is_the_same_after_a_restart_and_from_a_rebuilt_ledger(
+    server: Serving, store: Path
+) -> None:
+    as_of = settled(server)["as_of"]
+    before = server.get(f"{PATH}&as_of={as_of}").body
+    server.stop()
+    with serving(store) as again:
+        assert again.get(f"{PATH}&as_of={as_of}").body == before
+        again.stop()
+    (store / "index.sqlite").unlink()
+    with serving(store) as rebuilt:
+        assert rebuilt.get(f"{PATH}&as_of={as_of}").body == before
+
+
+def test_what_cannot_be_settled_is_refused_with_a_reason(server: Serving) -> None:
+    for query, said in (
+        ("period=2026-13", "month must be in 1..12"),
+        ("period=october", "not a month"),
+        ("period=2026-10&as_of=2999-01-01T00:00:00Z", "not over yet"),
+        ("period=2026-10&as_of=yesterday", "not an instant"),
+        ("period=2026-10&format=docx", "format must be one of"),
+        ("", "period is missing"),
+    ):
+        answer = server.get(f"/v1/contracts/lease/statement?{query}")
+        assert answer.status == 400
+        assert said in answer.json["detail"]
+    assert server.get("/v1/contracts/other/statement?period=2026-10").status == 404
+
+
+def test_the_command_prints_the_statement_and_writes_it_to_a_file(
+    server: Serving, store: Path, tmp_path: Path
+) -> None:
+    as_of = settled(server)["as_of"]
+    words = ("statement", "lease", "--period", "2026-10", "--as-of", as_of)
+    config = ("--config", store / "config.toml")
+    shown = weighbridge(*words, *config).stdout
+    assert "Statement of contract lease, period 2026-10" in shown
+    assert "SIMULATED" not in shown
+    file = tmp_path / "statement.json"
+    weighbridge(*words, *config, "--format", "json", "-o", file)
+    assert file.read_bytes() == server.get(f"{PATH}&as_of={as_of}").body
+    assert json.loads(file.read_bytes())["contract"] == "lease"

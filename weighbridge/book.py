@@ -1,0 +1,279 @@
+"""The third fold: contracts, claims on nodes, and what the parties said, each with when the collector received it.
+
+`Book.sheet` is what settling a contract needs besides rows, as it was known at an instant.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from weighbridge.claims import Claims, Version
+from weighbridge.contract import Contract
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.evidence import (
+    CauseNotice,
+    Claim,
+    ClaimNotice,
+    ContractAdded,
+    Entry,
+    EntryKind,
+    EventNotice,
+    MaintenanceNotice,
+    Notice,
+    PartyKey,
+)
+from weighbridge.ledger import BY_DEVICE, Row, State
+from weighbridge.settlement.drafting import Notices
+from weighbridge.settlement.record import Claim as Claimed
+from weighbridge.settlement.record import Event, Window
+from weighbridge.signing import key_id
+from weighbridge.wire import read
+
+KINDS = frozenset({EntryKind.CONTRACT, EntryKind.CLAIM, EntryKind.PARTY, EntryKind.NOTICE})
+"""The entries that a book is made of."""
+
+PROVIDERS = frozenset({"provider", "operator", "owner"})
+EXPLAINED = frozenset({State.DOWN, State.DEGRADED, State.UNKNOWN})
+REPLACED = "gpu_replaced"
+SPEAKERS = {"maintenance": PROVIDERS, "claim": frozenset({"lessee"})}
+"""Roles that may say a thing; what is not named here any party may say."""
+
+EVENT_SPEAKERS = {"acceptance_signed": frozenset({"lessee"})}
+
+
+class NoticeError(ValueError):
+    """The contract does not take this notice. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A notice in the log."""
+
+    notice: Notice
+    index: int
+    received_us: int
+    key_id: str
+
+    @property
+    def authority(self) -> str:
+        """How it is known who said it."""
+        if self.notice.attested_for is None:
+            return f"signed with key {self.key_id[:16]}"
+        return f"attested by the collector for {self.notice.attested_for}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One contract as known at an instant. `nodes`: the resource of each node that it claims."""
+
+    versions: Sequence[Version]
+    nodes: Mapping[str, str | None]
+    heard: Sequence[Heard]
+
+    @property
+    def newest(self) -> Contract:
+        return self.versions[-1].contract
+
+    def notices(self, rows: Iterable[Row]) -> Notices:
+        """What was said, and the GPUs that the rows show to have been replaced, in the words of settlement."""
+        said = [(heard, heard.notice.said) for heard in self.heard]
+        events = [_event(one) for _, one in said if isinstance(one, EventNotice)]
+        told = {(event.unit, event.details.get("new")) for event in events}
+        seen = [swap for swap in swaps(rows) if (swap.unit, swap.details["new"]) not in told]
+        return Notices(
+            windows=tuple(
+                self._window(heard, one)
+                for heard, one in said
+                if isinstance(one, MaintenanceNotice)
+            ),
+            claims=tuple(
+                _claimed(heard, one) for heard, one in said if isinstance(one, ClaimNotice)
+            ),
+            events=(*events, *seen),
+        )
+
+    def explained(self, rows: Iterable[Row]) -> list[Row]:
+        """Rows with the causes that were agreed: a cause counts once the lessee has said it, or said it too."""
+        causes = [
+            heard.notice.said
+            for heard in self.heard
+            if isinstance(heard.notice.said, CauseNotice) and self._role(heard.notice) == "lessee"
+        ]
+        found = list(rows)
+        for cause in causes:
+            found = [part for row in found for part in _explained(row, cause)]
+        return found
+
+    def notes(self) -> tuple[str, ...]:
+        """One line for each notice: what, by whom, and how that is known."""
+        return tuple(
+            f"{_title(heard.notice)}: said by {heard.notice.party}, {heard.authority}, entry {heard.index}"
+            for heard in self.heard
+        )
+
+    def _role(self, notice: Notice) -> str:
+        return role_of(self.newest, notice.party)
+
+    def _window(self, heard: Heard, said: MaintenanceNotice) -> Window:
+        return Window(
+            said.id,
+            said.from_us // MICROSECONDS,
+            said.until_us // MICROSECONDS,
+            heard.received_us // MICROSECONDS,
+            frozenset(self._units(said.units)) if said.units else None,
+        )
+
+    def _units(self, named: Iterable[str]) -> Iterator[str]:
+        """A node stands for itself and for all of its slots."""
+        most = max(resource.per_node for resource in self.newest.resources)
+        for name in named:
+            yield name
+            if name in self.nodes:
+                yield from (f"{name}.{slot}" for slot in range(most))
+
+
+@dataclass(slots=True)
+class Book:
+    """Fold entries of KINDS in the order of the log."""
+
+    _entries: list[tuple[int, Entry]] = field(default_factory=list)
+    _names: set[str] = field(default_factory=set)
+    _heard: dict[str, list[Heard]] = field(default_factory=dict)
+    _keys: dict[tuple[str, str], PartyKey] = field(default_factory=dict)
+    _claims: tuple[int, Claims] = field(default_factory=lambda: (0, Claims()))
+
+    def fold(self, entry: Entry, received_us: int) -> None:
+        """Take in one entry; those of other kinds change nothing."""
+        payload = entry.envelope.payload
+        match entry.kind:
+            case EntryKind.CONTRACT | EntryKind.CLAIM:
+                self._entries.append((received_us, entry))
+                if entry.kind is EntryKind.CONTRACT:
+                    self._names.add(read(ContractAdded, payload).contract)
+            case EntryKind.PARTY:
+                change = read(PartyKey, payload)
+                name = key_id(bytes.fromhex(change.public_key))
+                self._keys[change.contract, name] = change
+            case EntryKind.NOTICE:
+                notice = read(Notice, payload)
+                heard = Heard(notice, entry.index, received_us, entry.envelope.key_id)
+                self._heard.setdefault(notice.contract, []).append(heard)
+            case _:
+                pass
+
+    @property
+    def contracts(self) -> frozenset[str]:
+        """The names of all that are known."""
+        return frozenset(self._names)
+
+    def party_key(self, contract: str, name: str) -> PartyKey | None:
+        """The key of a party, if it speaks; `name` is its id."""
+        found = self._keys.get((contract, name))
+        return found if found is not None and found.action == "enrolled" else None
+
+    def party_keys(self, contract: str) -> list[PartyKey]:
+        """Every key that ever spoke for a party of the contract, as it stands."""
+        return [change for (of, _), change in self._keys.items() if of == contract]
+
+    def sheet(self, contract: str, as_of_us: int) -> Sheet | None:
+        """None for a contract that was not known then."""
+        claims = self._known(as_of_us)
+        versions = claims.versions(contract)
+        if not versions:
+            return None
+        nodes = {node: claim.resource for node, claim in claims.nodes(contract).items()}
+        heard = [one for one in self._heard.get(contract, ()) if one.received_us <= as_of_us]
+        return Sheet(tuple(versions), nodes, tuple(heard))
+
+    def _known(self, as_of_us: int) -> Claims:
+        """Of the entries received until then; the newest answer is kept, because loading a contract takes time."""
+        known = [entry for received_us, entry in self._entries if received_us <= as_of_us]
+        if self._claims[0] != len(known):
+            self._claims = (len(known), _folded(known))
+        return self._claims[1]
+
+
+def _folded(entries: Iterable[Entry]) -> Claims:
+    claims = Claims()
+    for entry in entries:
+        if entry.kind is EntryKind.CONTRACT:
+            claims.add(read(ContractAdded, entry.envelope.payload))
+        else:
+            claims.claim(read(Claim, entry.envelope.payload))
+    return claims
+
+
+def role_of(contract: Contract, party: str) -> str:
+    """Raises NoticeError for a party that the contract does not name."""
+    for one in contract.parties:
+        if one.id == party:
+            return one.role
+    named = ", ".join(one.id for one in contract.parties)
+    raise NoticeError(f"{party!r} is no party of {contract.contract_id}; there are {named}")
+
+
+def check_notice(contract: Contract, notice: Notice) -> None:
+    """Whether a party of the contract may say this. Raises NoticeError."""
+    role, said = role_of(contract, notice.party), notice.said
+    may = SPEAKERS.get(said.kind)
+    if isinstance(said, EventNotice):
+        may = EVENT_SPEAKERS.get(said.event)
+    if may is not None and role not in may:
+        raise NoticeError(f"this is not for the {role} to say, but for {' or '.join(sorted(may))}")
+    if isinstance(said, MaintenanceNotice | CauseNotice) and said.until_us <= said.from_us:
+        raise NoticeError("it ends before it begins")
+    codes = [cause.code for cause in contract.exclusions.causes]
+    if isinstance(said, CauseNotice) and said.code not in codes:
+        raise NoticeError(f"{said.code!r} is no cause of the contract; there are {codes}")
+
+
+def swaps(rows: Iterable[Row]) -> Iterator[Event]:
+    """A slot that goes on with another device: the GPU was replaced, whether or not anybody said so."""
+    last: dict[tuple[str, int], Row] = {}
+    ordered = sorted(
+        (row for row in rows if row.slot != BY_DEVICE and row.device),
+        key=lambda row: (row.node, row.slot, row.start_us, row.end_us, row.device, row.chain),
+    )
+    for row in ordered:
+        before = last.get((row.node, row.slot))
+        if before is not None and row.start_us < before.end_us:
+            continue
+        if before is not None and before.device != row.device:
+            details = {"new": row.device, "old": before.device, "seen_by": "telemetry"}
+            at_s = row.start_us // MICROSECONDS
+            yield Event(REPLACED, at_s, f"{row.node}.{row.slot}", details)
+        last[row.node, row.slot] = row
+
+
+def _event(said: EventNotice) -> Event:
+    since_s = None if said.since_us is None else said.since_us // MICROSECONDS
+    return Event(said.event, said.at_us // MICROSECONDS, said.unit, said.details, since_s)
+
+
+def _claimed(heard: Heard, said: ClaimNotice) -> Claimed:
+    return Claimed(said.period, heard.received_us // MICROSECONDS, said.unit, said.objective)
+
+
+def _explained(row: Row, cause: CauseNotice) -> Iterator[Row]:
+    """The row, cut where the cause begins and ends."""
+    start_us, end_us = max(row.start_us, cause.from_us), min(row.end_us, cause.until_us)
+    place = f"{row.node}.{row.slot}"
+    if row.state not in EXPLAINED or cause.unit not in ("", row.node, place) or start_us >= end_us:
+        yield row
+        return
+    if row.start_us < start_us:
+        yield replace(row, end_us=start_us)
+    yield replace(row, start_us=start_us, end_us=end_us, cause=cause.code)
+    if end_us < row.end_us:
+        yield replace(row, start_us=end_us)
+
+
+def _title(notice: Notice) -> str:
+    match notice.said:
+        case MaintenanceNotice(id=name):
+            return f"maintenance {name}"
+        case CauseNotice(code=code, unit=unit):
+            return f"cause {code} of {unit or 'everything'}"
+        case EventNotice(event=event, unit=unit):
+            return f"{event} {unit}".rstrip()
+        case ClaimNotice(period=period):
+            return f"claim for {period}"
