@@ -69,6 +69,7 @@ class _Layout:
             warning=say("simulated_long") if statement.simulated else "",
             watermark=say("simulated") if statement.simulated else "",
             status=say("final" if statement.final else "provisional"),
+            final=statement.final,
             facts=tuple(self._facts()),
             amount_title=say("credits_due"),
             amount=self.speak.amounts(statement.lowest, statement.highest),

@@ -127,6 +127,7 @@ class Sheet:
     warning: str
     watermark: str
     status: str
+    final: bool
     facts: Sequence[Fact]
     amount_title: str
     amount: str
