@@ -252,17 +252,17 @@ class RefusalBook:
 
 
 class Inventories:
-    """Which inventory of each key has come since this process started."""
+    """Which inventory of each key has come since this process started; a new chain has to show its own."""
 
     def __init__(self) -> None:
-        self._known: dict[str, str] = {}
+        self._known: dict[str, tuple[str, str]] = {}
 
     def take(self, key_id: str, report: Report) -> None:
         if report.inventory is not None:
-            self._known[key_id] = report.inventory_digest
+            self._known[key_id] = (report.chain, report.inventory_digest)
 
     def lacks(self, key_id: str, report: Report) -> bool:
-        return self._known.get(key_id) != report.inventory_digest
+        return self._known.get(key_id) != (report.chain, report.inventory_digest)
 
 
 @dataclass(frozen=True, slots=True)

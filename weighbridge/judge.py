@@ -289,12 +289,16 @@ class _Sitting:
         self._state.last_sample_us = max(self._state.last_sample_us or 0, at_us)
 
     def _reach(self, chain: ChainState, promise: Promise, at_us: int) -> Iterator[Change]:
-        """Carry the promise's track from the last sample to this one, or begin or end it on the way."""
+        """Carry the promise's track from the last sample to this one, or begin or end it on the way.
+
+        It does not begin before the chain has shown an inventory: which devices there are is unknown, not none.
+        """
         last_us, track = chain.last_us, chain.tracks.get(promise.contract)
         bridged = last_us is not None and 0 < at_us - last_us <= promise.max_gap_us
         if track is not None and track.version == promise.version and last_us is not None:
             yield from self._carry(chain, promise, track, at_us if bridged else last_us, at_us)
-        if promise.contract in chain.tracks or not promise.from_us <= at_us < promise.until_us:
+        within = promise.from_us <= at_us < promise.until_us
+        if promise.contract in chain.tracks or not within or not chain.view.enumerated:
             return
         start_us = max(promise.from_us, last_us) if bridged and last_us is not None else at_us
         track = chain.tracks[promise.contract] = begin(promise, chain, start_us)

@@ -40,7 +40,7 @@ class Registry:
 
     def see(self, state: NodeState, claims: Claims, now_us: int) -> list[Change]:
         """Fold what a node showed with its last report."""
-        if state.last_sample_us is None:
+        if state.last_sample_us is None or not state.view.enumerated:
             return []
         for promise in claims.promises(state.node):
             reporting = self.reported.setdefault(promise.contract, [])

@@ -38,13 +38,16 @@ NOTHING = Facts(readings={}, unavailable={})
 
 @dataclass(slots=True)
 class View:
-    """Nothing at first. `processes` is None until the node has listed them."""
+    """Nothing at first. `enumerated` once an inventory said which devices there are; `processes` is None until the node
+    has listed them.
+    """
 
     devices: dict[str, DeviceView] = field(default_factory=dict)
     tiers: dict[str, Columns] = field(default_factory=dict)
     driver: Facts = NOTHING
     host: Facts = NOTHING
     processes: list[Process] | None = None
+    enumerated: bool = False
 
     def value(self, device: str, reading: str) -> int | str | Reason | None:
         """The newest value, or why there is none; None where the node has not spoken of it."""
@@ -85,6 +88,7 @@ def see_inventory(view: View, inventory: Inventory) -> set[str]:
         device.uuid: _device(view.devices.get(device.uuid), device) for device in inventory.devices
     }
     view.driver, view.host = inventory.driver, inventory.host
+    view.enumerated = True
     return {INVENTORY}
 
 

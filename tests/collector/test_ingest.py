@@ -23,6 +23,8 @@ from weighbridge.evidence import (
 )
 from weighbridge.signing import Envelope, encode_envelope, open_envelope
 
+NO_FACTS: dict[str, Any] = {"readings": {}, "unavailable": {}}
+
 
 def problem(answer: Answered, code: str, status: int) -> Any:
     document = answer.json
@@ -64,6 +66,20 @@ def test_a_receipt_proves_where_the_report_lies(server: Serving, agent: Agent) -
     assert [one["received_us"] for one in receipts] == sorted(
         one["received_us"] for one in receipts
     )
+
+
+def test_the_inventory_is_wanted_of_every_chain_that_has_not_shown_it(
+    server: Serving, agent: Agent
+) -> None:
+    shown = {"devices": [], "driver": NO_FACTS, "host": NO_FACTS}
+    wanted = [
+        server.report(agent.next(inventory=one)).json["want_inventory"] for one in (None, shown)
+    ]
+    agent.start_chain()
+    wanted += [
+        server.report(agent.next(inventory=one)).json["want_inventory"] for one in (None, shown)
+    ]
+    assert wanted == [True, False, True, False]
 
 
 def test_an_entry_was_received_at_the_tick_before_it(server: Serving, agent: Agent) -> None:

@@ -264,6 +264,21 @@ def test_a_spool_that_is_emptied_at_once_is_no_clock_that_is_behind() -> None:
     assert len(log.findings("clock_skew")) == 1
 
 
+def test_a_chain_that_has_not_shown_its_devices_says_nothing_of_them() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 31, 10))
+    other = ScriptedNode(chain="chain-2", seq=1)
+    for second, inventory in ((40, None), (50, None), (60, other.inventory()), (70, None)):
+        log.tick(second)
+        log.report(other.report([second], inventory=inventory))
+    assert spans(log.timelines(70)["n1", 0]) == [
+        (0, 30, "up", ""),
+        (30, 50, "unknown", ""),
+        (50, 70, "up", ""),
+    ]
+    assert log.findings("gpu_missing") == []
+
+
 def test_a_boot_with_an_unset_clock_is_placed_when_the_clock_was_set() -> None:
     log, node = standing(), ScriptedNode(synchronized=False, wall_offset_us=-7200 * SECOND)
     log.report(node.report([0]))
