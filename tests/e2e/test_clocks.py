@@ -69,6 +69,7 @@ def test_a_nodes_clock_that_is_stepped_moves_no_interval(stage: Stage, house: Co
         assert rows[-1]["end_us"] - rows[0]["start_us"] < HOUR_US // 2
     assert_adds_up(house, "stepped")
     assert_unbroken(house.reports(node.name))
+    node.stop()
 
 
 def is_skewed(house: Collector) -> bool:

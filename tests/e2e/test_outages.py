@@ -53,6 +53,35 @@ def test_a_collector_that_was_killed_and_away_gets_every_report_in_order(stage: 
 
 
 @pytest.mark.slow
+def test_a_spool_too_small_for_the_outage_keeps_the_newest_and_says_what_is_gone(
+    stage: Stage,
+) -> None:
+    collector = stage.serving()
+    node = stage.reporting(collector, interval_ms=100, spool_bytes=64 << 10)
+    collector.kill()
+    wait_for(lambda: node.facts().get("spool_dropped_count", 0) > 5, "reports to be dropped")
+    collector.start()
+    wait_for(lambda: node.pending() == 0, "the rest to be delivered")
+    gaps = [gap for report in collector.reports() for gap in report.gaps]
+    assert gaps
+    (lost, *_) = [row for row in collector.history() if row["code"] == "chain_gap"]
+    assert "are gone: " in lost["observed"]
+    assert_kept(node, collector)
+    collector.healthy(2)
+    assert_never_down_between_two_chains(collector)
+
+
+def assert_never_down_between_two_chains(collector: Collector) -> None:
+    """What was lost with the reports is time that no interval covers."""
+    old, new = {report.chain: None for report in collector.reports()}
+    lines = collector.timeline()
+    assert {row["state"] for rows in lines.values() for row in rows} == {"up"}
+    for slot in (0, 1):
+        before, after = (lines["n1", slot, f"{chain}/node"] for chain in (old, new))
+        assert before[-1]["end_us"] < after[0]["start_us"]
+
+
+@pytest.mark.slow
 def test_an_agent_that_is_killed_goes_on_in_its_chain_and_uses_no_number_twice(
     stage: Stage, house: Collector
 ) -> None:
