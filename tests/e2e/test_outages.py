@@ -58,6 +58,7 @@ def test_a_spool_too_small_for_the_outage_keeps_the_newest_and_says_what_is_gone
 ) -> None:
     collector = stage.serving()
     node = stage.reporting(collector, interval_ms=100, spool_bytes=64 << 10)
+    wait_for(collector.timeline, "time that was seen")
     collector.kill()
     wait_for(lambda: node.facts().get("spool_dropped_count", 0) > 5, "reports to be dropped")
     collector.start()
