@@ -47,7 +47,15 @@ from weighbridge.settlement.statement import (
     Statement,
     UnitLine,
 )
-from weighbridge.settlement.units import Timelines, seconds_in, spans_of, timelines, unit_lines
+from weighbridge.settlement.units import (
+    Known,
+    Timelines,
+    known_of,
+    seconds_in,
+    spans_of,
+    timelines,
+    unit_lines,
+)
 
 ENGINE = "settlement/1"
 """Changes with any change of a result for the same inputs."""
@@ -77,7 +85,10 @@ def draft(
     simulated: bool = False,
 ) -> Statement:
     """The statement of `period`. `versions`: of one contract, the newest last; `nodes`: the resource of each node."""
-    known = tuple(row for row in rows if row.recorded_us <= as_of_us)
+    margin = max(_margin(version.contract) for version in versions)
+    cutoff_us = _cutoff_us(versions[-1].contract, period)
+    within = (period.start_s - margin, period.end_s + margin)
+    known = known_of(rows, as_of_us, cutoff_us, within)
     job = _Job(tuple(versions), nodes, known, notices, period, as_of_us)
     return job.statement(simulated)
 
@@ -86,7 +97,7 @@ def draft(
 class _Job:
     versions: tuple[Version, ...]
     nodes: Mapping[str, str | None]
-    rows: tuple[Row, ...]
+    known: Known
     notices: Notices
     period: Period
     as_of_us: int
@@ -95,17 +106,11 @@ class _Job:
     def newest(self) -> Contract:
         return self.versions[-1].contract
 
-    @property
-    def cutoff_us(self) -> int:
-        window = self.newest.evidence.correction_window_s
-        return (self.period.end_s + window) * MICROSECONDS
-
     def statement(self, simulated: bool) -> Statement:
         settled = [self._settled(version, part) for version, part in self._parts()]
         zone = ZoneInfo(self.newest.time_zone)
-        late = any(row.recorded_us > self.cutoff_us for row in self.rows)
         flags = {flag for _, one, _ in settled for flag in one.flags}
-        flags |= {"data_after_cutoff"} if late else set()
+        flags |= {"data_after_cutoff"} if self.known.late else set()
         return Statement(
             contract=self.newest.contract_id,
             period=self.period.label,
@@ -116,7 +121,7 @@ class _Job:
             time_zone=self.newest.time_zone,
             currency=self.newest.currency,
             as_of=instant_text(self.as_of_us // MICROSECONDS),
-            final=self.as_of_us >= self.cutoff_us,
+            final=self.as_of_us >= _cutoff_us(self.newest, self.period),
             simulated=simulated,
             engine=ENGINE,
             inputs_digest=self._digest(),
@@ -149,8 +154,7 @@ class _Job:
         contract = version.contract
         margin = _margin(contract)
         within = (part.start_s - margin, part.end_s + margin)
-        usable = [row for row in self.rows if row.recorded_us <= self.cutoff_us]
-        found = timelines(contract, self.nodes, usable, within)
+        found = timelines(contract, self.nodes, self.known, within)
         lines = {promise.id: unit_lines(promise, found) for promise in contract.availability}
         record = self._record(lines)
         settled = settle(
@@ -198,7 +202,7 @@ class _Job:
         """Over everything that went in, in an order that does not depend on how it came."""
         parts = [version.text for version in self.versions]
         parts += [json.dumps(self.nodes, sort_keys=True), repr(self.period), str(self.as_of_us)]
-        parts += sorted(map(repr, self.rows))
+        parts += self.known.spelled()
         parts += sorted(map(_spelled, self.notices.everything))
         parts += [repr(item) for item in sorted(self.notices.probes.items())]
         digest = hashlib.sha256()
@@ -225,6 +229,11 @@ def _margin(contract: Contract) -> int:
     counts = [promise.counting for promise in contract.availability]
     minimums = [0 if one.min_outage is None else one.min_outage.seconds for one in counts]
     return max(minimums, default=0) + max((one.merge_gap_s for one in counts), default=0)
+
+
+def _cutoff_us(contract: Contract, period: Period) -> int:
+    """What is recorded later changes nothing."""
+    return (period.end_s + contract.evidence.correction_window_s) * MICROSECONDS
 
 
 def _amount(amount: Decimal | None) -> str | None:

@@ -1,12 +1,12 @@
 """From ledger rows to the units of an objective. Microseconds are floored to seconds here, once."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from weighbridge.contract import Availability, Contract
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.ledger import TOGETHER, Row, State, by_slot, timeline
+from weighbridge.ledger import BY_DEVICE, TOGETHER, Row, State, timeline
 from weighbridge.ledger import Span as Stretch
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.record import Span
@@ -31,17 +31,105 @@ class Timelines:
     slots: Mapping[Slot, Sequence[Stretch]]
 
 
+@dataclass(frozen=True)
+class Known:
+    """The rows of each slot, joined: spans that tile the time that matters. `late`: rows came after the cut-off."""
+
+    slots: Mapping[Slot, Sequence[Stretch]]
+    late: bool
+
+    def spelled(self) -> Iterator[str]:
+        """The same for the same knowledge, however the rows were cut and in whichever order they came."""
+        yield f"late {self.late}"
+        for slot in sorted(self.slots):
+            for one in self.slots[slot]:
+                yield f"{slot.name} {one.start_us} {one.end_us} {one.state} {one.cause}"
+
+
+@dataclass(slots=True)
+class _Run:
+    """Rows of one device in a slot that touch and say the same, as one."""
+
+    device: str
+    start_us: int
+    end_us: int
+    state: State
+    cause: str
+
+
+@dataclass(slots=True)
+class _Joining:
+    """Takes in rows one by one and keeps what differs: the hours of a month that is up throughout become one run."""
+
+    runs: dict[tuple[str, int], list[_Run]] = field(default_factory=dict)
+    overlay: list[Row] = field(default_factory=list)
+
+    def add(self, row: Row) -> None:
+        if row.slot == BY_DEVICE:
+            self.overlay.append(row)
+            return
+        place = (row.node, row.slot)
+        runs = self.runs.get(place)
+        if runs is None:
+            runs = self.runs[place] = []
+        elif _goes_on(runs[-1], row):
+            runs[-1].end_us = row.end_us
+            return
+        runs.append(_Run(row.device, row.start_us, row.end_us, row.state, row.cause))
+
+    def lines(self, start_us: int, end_us: int) -> dict[Slot, Sequence[Stretch]]:
+        """One timeline for each slot; an overlay's row lies over every slot that its device filled."""
+        over: dict[tuple[str, str], list[Row]] = {}
+        for row in self.overlay:
+            over.setdefault((row.node, row.device), []).append(row)
+        return {
+            Slot(*place): timeline(_laid(place[0], runs, over), start_us, end_us)
+            for place, runs in sorted(self.runs.items())
+        }
+
+
+def _laid(
+    node: str, runs: list[_Run], over: Mapping[tuple[str, str], list[Row]]
+) -> Iterator[Row | Stretch]:
+    for run in runs:
+        yield Stretch(run.start_us, run.end_us, run.state, run.cause)
+    for device in sorted({run.device for run in runs}):
+        yield from over.get((node, device), ())
+
+
+def _goes_on(run: _Run, row: Row) -> bool:
+    return (
+        run.end_us == row.start_us
+        and run.state is row.state
+        and run.cause == row.cause
+        and run.device == row.device
+    )
+
+
+def known_of(rows: Iterable[Row], as_of_us: int, cutoff_us: int, within: Interval) -> Known:
+    """What the rows say over `within` (seconds), as known at an instant; rows after the cut-off change nothing.
+
+    Reads each row once and keeps none, so hourly rows of a large contract may be streamed.
+    """
+    joining, late = _Joining(), False
+    for row in rows:
+        if row.recorded_us > cutoff_us:
+            late = late or row.recorded_us <= as_of_us
+        elif row.recorded_us <= as_of_us:
+            joining.add(row)
+    return Known(joining.lines(within[0] * MICROSECONDS, within[1] * MICROSECONDS), late)
+
+
 def timelines(
-    contract: Contract, nodes: Mapping[str, str | None], rows: Iterable[Row], within: Interval
+    contract: Contract, nodes: Mapping[str, str | None], known: Known, within: Interval
 ) -> Timelines:
     """`nodes`: the resource of each node that is there; None: the only one. Contracted nodes that are not there are
     unknown throughout, under names that say so."""
     resource_of = {**_present(contract, nodes), **_absent(contract, nodes)}
     per_node = {resource.id: resource.per_node for resource in contract.resources}
-    known = by_slot(rows)
     bounds = (within[0] * MICROSECONDS, within[1] * MICROSECONDS)
     slots = {
-        Slot(node, number): timeline(known.get((node, number), ()), *bounds)
+        Slot(node, number): timeline(known.slots.get(Slot(node, number), ()), *bounds)
         for node, resource in resource_of.items()
         for number in range(per_node[resource])
     }
