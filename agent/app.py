@@ -11,21 +11,28 @@ from pathlib import Path
 
 from agent import control, exposition
 from agent.clock import SystemClock, boot_id
+from agent.commanded import Commander
 from agent.config import Config, ConfigError
 from agent.daemon import Agent, Place
 from agent.enrolment import Identity, load
+from agent.granting import Leave, Purse, Seen, grant_of, windows_of
 from agent.host import Host, footprint
 from agent.kernel_log import KernelLog, XidMerger, addresses, to_event
 from agent.notify import Notifier
-from agent.sampler import Schedule
+from agent.probe.grant import Grant
+from agent.prober import over, spawn
+from agent.sampler import Sampler, Schedule
 from agent.source import Source
 from agent.transport import Transport
+from weighbridge.challenge.messages import Prepare
 from weighbridge.wire import Event
 
 log = logging.getLogger(__name__)
 
 ROOT = Path("/")
 CONTROL_SOCKET = "control.sock"
+STALE_US = 2_000_000
+BREATH_S = 5.0
 
 
 def schedule_of(config: Config) -> Schedule:
@@ -36,6 +43,23 @@ def schedule_of(config: Config) -> Schedule:
         identity_us=config.identity_interval_ms * 1000,
         samples=config.samples_per_report,
     )
+
+
+def leave_of(config: Config) -> Leave:
+    """What a configuration allows a prober."""
+    return Leave(
+        config.probe_backend,
+        config.probe_consent,
+        windows_of(config.probe_windows),
+        config.probe_reserve_bytes,
+    )
+
+
+def seen_of(sampler: Sampler, now_us: int, interval_us: int) -> Seen:
+    """What the sampler last saw, and whether that is recent."""
+    newest = sampler.newest
+    fresh = newest is not None and now_us - newest.boottime_us <= 2 * interval_us + STALE_US
+    return Seen(sampler.devices, newest, sampler.newest_processes, fresh)
 
 
 def set_up_logging(level: str) -> None:
@@ -87,6 +111,7 @@ class Daemon:
             self._footprint,
             self._alive,
         )
+        self._commander = self._commanded(transport)
         stopped = self._watch_signals()
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(transport.close)
@@ -94,6 +119,35 @@ class Daemon:
             await self._run_until(stopped)
             self._notifier.stopping()
             await self._agent.stop("the service was told to stop")
+
+    def _commanded(self, transport: Transport) -> Commander:
+        config, clock = self._config, SystemClock()
+        leave = leave_of(config)
+        interval_us = config.interval_ms * 1000
+
+        def grant(request: Prepare, left_ms: int) -> Grant:
+            seen = seen_of(self._agent.sampler, clock.boottime_us(), interval_us)
+            return grant_of(leave, seen, request.gpus, request.policy, left_ms, clock.wall_us())
+
+        openings = {"off": None, "socket": over(config.probe_socket), "spawn": spawn}
+        purse = Purse(config.state_directory / "probe_spent.json", config.probe_budget_ms)
+        return Commander(
+            self._identity,
+            transport.request,
+            grant,
+            purse,
+            openings[config.probe],
+            clock.wall_us,
+        )
+
+    async def _obey(self) -> None:
+        """Whatever goes wrong with commands, the weighing goes on."""
+        while True:
+            try:
+                await self._commander.run()
+            except Exception:
+                log.exception("commands failed and begin again")
+                await asyncio.sleep(BREATH_S)
 
     async def _open_doors(self, stack: contextlib.AsyncExitStack) -> None:
         """A door that does not open is said, and the agent goes on without it."""
@@ -104,7 +158,10 @@ class Daemon:
             await _try_door(stack, listen, lambda: exposition.serve(listen, self._agent.facts))
 
     async def _run_until(self, stopped: asyncio.Event) -> None:
-        tasks = [asyncio.ensure_future(self._agent.run()), asyncio.ensure_future(stopped.wait())]
+        tasks = [
+            asyncio.ensure_future(work)
+            for work in (self._agent.run(), stopped.wait(), self._obey())
+        ]
         if self._kernel is not None:
             tasks.append(asyncio.ensure_future(self._kernel.follow()))
         self._notifier.ready(self._agent.status)

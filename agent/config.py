@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 ENVIRONMENT = "WEIGHBRIDGE_"
 DEFAULT_FILE = Path("/etc/weighbridge/agent.toml")
+_TIME = r"([01]\d|2[0-3]):[0-5]\d"
+WINDOWS = rf"^({_TIME}-{_TIME}(,{_TIME}-{_TIME})*)?$"
 
 
 class ConfigError(Exception):
@@ -31,6 +33,13 @@ class Config(BaseModel):
     kernel_log: Literal["on", "off"] = "on"
     kernel_log_path: Path = Path("/dev/kmsg")
     metrics_listen: str = Field("", pattern=r"^(127\.0\.0\.1:\d{1,5})?$")
+    probe: Literal["off", "socket", "spawn"] = "off"
+    probe_socket: Path = Path("/run/weighbridge-probe.sock")
+    probe_backend: Literal["cuda", "cpu"] = "cuda"
+    probe_consent: Literal["nobody", "idle_window", "lessee"] = "idle_window"
+    probe_windows: str = Field("", pattern=WINDOWS)
+    probe_budget_ms: int = Field(600_000, ge=0, le=86_400_000)
+    probe_reserve_bytes: int = Field(1 << 30, ge=0, le=1 << 40)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

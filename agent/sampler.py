@@ -204,6 +204,9 @@ class Sampler:
         """How long the last fast sweep took, from the schedule to this process's memory."""
         self.failed_readings = 0
         """Readings since the start that a failing call, not a missing feature, left without a value."""
+        self.newest: Sweep | None = None
+        """The newest sample of the fast tier, and beside it the processes that were seen with it."""
+        self.newest_processes: Sequence[RawProcess] | Reason = Reason.NOT_READY
 
     @property
     def devices(self) -> Sequence[Device]:
@@ -295,6 +298,7 @@ class Sampler:
         self.sweep_us = self._clock.boottime_us() - due_us
         self._keep(self._gathered.fast, sweep)
         seen = await self._source.processes()
+        self.newest, self.newest_processes = sweep, seen
         if isinstance(seen, Reason):
             return
         rows = owned(seen, self._host.owner, sweep.boottime_us)

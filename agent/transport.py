@@ -78,11 +78,18 @@ class Transport:
         path: str,
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> Answer:
         """Raises OSError when no whole answer comes within the time limit. Follows no redirect."""
+        limit = aiohttp.ClientTimeout(total=timeout_s)
         try:
             async with self._session.request(
-                method, self._base + path, data=body, headers=headers, allow_redirects=False
+                method,
+                self._base + path,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=limit,
             ) as response:
                 answer = await response.content.read(_LARGEST_ANSWER)
                 while chunk := await response.content.read(_LARGEST_ANSWER - len(answer)):
@@ -93,7 +100,7 @@ class Transport:
         except aiohttp.ClientError as error:
             raise OSError(f"{method} {path}: {error}") from error
         except TimeoutError as error:
-            raise OSError(f"{method} {path}: no answer within {TIMEOUT_S} s") from error
+            raise OSError(f"{method} {path}: no answer within {timeout_s:.0f} s") from error
 
     async def close(self) -> None:
         """Close the pool."""

@@ -16,7 +16,7 @@ from collector.driver import Fleet
 from weighbridge import metrics
 from weighbridge.ledger import Finding
 from weighbridge.metrics import EXPORTED, ExportedReading, Metric
-from weighbridge.node import NodeState
+from weighbridge.node import NodeState, Proof
 from weighbridge.view import View
 from weighbridge.wire import DeviceState
 
@@ -25,7 +25,7 @@ MAX_LINES = 8_000
 MAX_XIDS = 8
 MAX_CONTRACTS = 4
 GPUS_PER_SHARD = (MAX_LINES - 2 * len(metrics.GPU_METRICS)) // (
-    len(EXPORTED) + MAX_XIDS + MAX_CONTRACTS + 2
+    len(EXPORTED) + MAX_XIDS + MAX_CONTRACTS + len(metrics.CHALLENGE_METRICS) + 2
 )
 """So many that no answer of theirs can pass MAX_LINES."""
 
@@ -172,6 +172,12 @@ def _node(families: Families, state: NodeState) -> None:
         families.add(metrics.NODE_CLOCK_SKEW, (state.node,), state.clock_skew_us / 1e6)
     boot = "" if newest is None else newest.boot
     families.add(metrics.NODE_INFO, (state.node, state.agent_version, boot), 1)
+    for ended, count in sorted(state.attempts.items()):
+        contract, verdict, reason = ended.split("|", 2)
+        labels = (contract, state.node, verdict, reason)
+        families.add(metrics.CHALLENGE_ATTEMPTS, labels, count)
+    if state.exchange_ns:
+        families.add(metrics.CHALLENGE_EXCHANGE, (state.node,), sum(state.exchange_ns) / 1e9)
 
 
 def _gpus(
@@ -185,6 +191,7 @@ def _gpus(
         families.add(metrics.GPU_STATE, (*key, state), shards.slots(key))
         if node is not None:
             _identity(families, key, node.view)
+            _proof(families, key, node.proofs.get(key[1]))
     if node is not None and not node.silent:
         _readings(families, node.view, {key[1]: render_labels(_GPU, key) for key in keys})
         for key in keys:
@@ -200,6 +207,25 @@ def _identity(families: Families, key: Key, view: View) -> None:
         told = device.identity.readings
         info = (str(told.get(name, "")) for name in INFO_READINGS)
         families.add(metrics.GPU_INFO, (*key, *info, device.parent or ""), 1)
+
+
+def _proof(families: Families, key: Key, proof: Proof | None) -> None:
+    """What challenges say of a GPU. It stays true of a silent node: it was proven then."""
+    if proof is None:
+        return
+    labels = (*key, proof.contract, proof.verdict, proof.reason)
+    families.add(metrics.CHALLENGE_RESULT, labels, 1)
+    bounds = (
+        (metrics.CHALLENGE_FLOPS, proof.flops_per_second),
+        (metrics.CHALLENGE_MEMORY, proof.memory_bytes),
+        (metrics.CHALLENGE_MEMORY_RATE, proof.memory_bytes_per_second),
+        (metrics.CHALLENGE_PEER_RATE, proof.peer_bytes_per_second),
+    )
+    for metric, bound in bounds:
+        if bound is not None:
+            families.add(metric, key, bound)
+    if proof.proven_us is not None:
+        families.add(metrics.CHALLENGE_PROVEN, key, proof.proven_us / 1e6)
 
 
 def _readings(families: Families, view: View, labels: Mapping[str, str]) -> None:

@@ -141,6 +141,59 @@ GPU_CLOCKS_EVENT = _counter(
     "reason",
 )
 
+CHALLENGE_ATTEMPTS = _counter(
+    "challenge_attempts_total",
+    "Challenges of the node that have ended, by verdict and why.",
+    "contract",
+    "node",
+    "verdict",
+    "reason",
+)
+CHALLENGE_EXCHANGE = _gauge(
+    "challenge_exchange_seconds",
+    "Time that the node's newest challenge took on the collector's clock, from releases to roots.",
+    "node",
+)
+CHALLENGE_RESULT = _gauge(
+    "challenge_result",
+    "1; the newest verdict of a challenge on the GPU, and why.",
+    "node",
+    "uuid",
+    "contract",
+    "verdict",
+    "reason",
+)
+CHALLENGE_FLOPS = _gauge(
+    "challenge_verified_flops_per_second",
+    "Arithmetic that the GPU proved in the newest challenge that it met: a lower bound.",
+    "node",
+    "uuid",
+)
+CHALLENGE_MEMORY = _gauge(
+    "challenge_verified_memory_bytes",
+    "Memory that the GPU proved to hold: a lower bound.",
+    "node",
+    "uuid",
+)
+CHALLENGE_MEMORY_RATE = _gauge(
+    "challenge_verified_memory_bytes_per_second",
+    "Memory bandwidth that the GPU proved: a lower bound.",
+    "node",
+    "uuid",
+)
+CHALLENGE_PEER_RATE = _gauge(
+    "challenge_verified_peer_bytes_per_second",
+    "Bandwidth from other GPUs of the node that the GPU proved: a lower bound.",
+    "node",
+    "uuid",
+)
+CHALLENGE_PROVEN = _gauge(
+    "challenge_proven_timestamp_seconds",
+    "When the GPU last met a challenge.",
+    "node",
+    "uuid",
+)
+
 REPORTS = _counter("reports_total", "Reports received, by result of ingest.", "result")
 INGEST_SECONDS = Metric(
     PREFIX + "ingest_seconds",
@@ -211,15 +264,28 @@ CONTRACT_METRICS: tuple[Metric, ...] = (
     NODE_LAST_REPORT,
     NODE_CLOCK_SKEW,
     NODE_INFO,
+    CHALLENGE_ATTEMPTS,
+    CHALLENGE_EXCHANGE,
     TICK,
 )
 """On `/metrics`, always."""
+
+CHALLENGE_METRICS: tuple[Metric, ...] = (
+    CHALLENGE_RESULT,
+    CHALLENGE_FLOPS,
+    CHALLENGE_MEMORY,
+    CHALLENGE_MEMORY_RATE,
+    CHALLENGE_PEER_RATE,
+    CHALLENGE_PROVEN,
+)
+"""Of a GPU that was challenged, at most one series of each."""
 
 GPU_METRICS: tuple[Metric, ...] = (
     GPU_INFO,
     GPU_CONTRACT_INFO,
     GPU_STATE,
     GPU_XID_ERRORS,
+    *CHALLENGE_METRICS,
     *dict.fromkeys(exported.metric for exported in EXPORTED.values()),
 )
 """On the shards `/metrics/gpus/N`."""

@@ -1,0 +1,225 @@
+"""Commands of the collector, which the agent fetches by a request that waits: challenges, and their answers.
+
+The agent obeys only what its collector's log key has signed and what is meant for its own key, and it decides itself
+whether a prober may run at all. It signs what the prober answers and passes it on; it never computes.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.enrolment import Identity
+from agent.granting import Purse
+from agent.probe.grant import Grant, refusal
+from agent.prober import NoProber, Opening, Prober
+from agent.reporter import Backoff
+from agent.transport import Answer
+from weighbridge.challenge.codec import Malformed
+from weighbridge.challenge.messages import (
+    INTERRUPTED,
+    NO_CONSENT,
+    PAYLOAD_TYPE,
+    UNSUPPORTED,
+    Decline,
+    Prepare,
+    Release,
+    Reveal,
+    decode_message,
+    encode_message,
+)
+from weighbridge.polling import POLL_HEADER, POLL_PATH, seal_poll
+from weighbridge.signing import SignatureError, open_envelope, verify
+
+log = logging.getLogger(__name__)
+
+POLL_TIMEOUT_S = 75.0
+QUICK_S = 1.0
+SLOW_S = 60.0
+"""Where the collector knows neither the path nor the key: it will not soon."""
+ATTEMPTS = 3
+
+Granting = Callable[[Prepare, int], Grant]
+"""What a prober may do for a request, with so many milliseconds left today."""
+
+
+class Request(Protocol):
+    """`Transport.request`."""
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = ...,
+    ) -> Awaitable[Answer]: ...
+
+
+@dataclass
+class Session:
+    """One attempt under way."""
+
+    request: Prepare
+    prober: Prober
+    began_ns: int
+
+    @property
+    def patience_s(self) -> float:
+        """For one answer of the prober, and for the next word of the collector."""
+        return self.request.policy.deadline_ms / 1000 + 60
+
+
+class Commander:
+    """Runs until it is cancelled. `open_prober` None: the configuration allows none; every challenge is declined."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        request: Request,
+        grant: Granting,
+        purse: Purse,
+        open_prober: Opening | None,
+        wall_us: Callable[[], int],
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._identity, self._request, self._grant = identity, request, grant
+        self._purse, self._open_prober, self._wall_us = purse, open_prober, wall_us
+        self._backoff = Backoff() if backoff is None else backoff
+        self._number = wall_us()
+        self._session: Session | None = None
+
+    async def run(self) -> None:
+        """Ask for commands and obey them, for ever."""
+        try:
+            while True:
+                wait_s = await self._once()
+                await self._expire()
+                await asyncio.sleep(wait_s)
+        finally:
+            await self._end()
+
+    async def _once(self) -> float:
+        """One request, and what follows from it. Returns how long to wait before the next."""
+        began_ns = time.monotonic_ns()
+        self._number += 1
+        identity = self._identity
+        header = seal_poll(identity.signer, identity.node, identity.log_key, self._number)
+        try:
+            answer = await self._request(
+                "GET", POLL_PATH, None, {POLL_HEADER: header}, timeout_s=POLL_TIMEOUT_S
+            )
+        except OSError:
+            return self._backoff.wait_s()
+        if answer.status == 200:
+            self._backoff.succeeded()
+            await self._obey(answer.body)
+            return 0.0
+        if answer.status == 204 and time.monotonic_ns() - began_ns > QUICK_S * 1e9:
+            self._backoff.succeeded()
+            return 0.0
+        return self._refused(answer)
+
+    def _refused(self, answer: Answer) -> float:
+        if answer.status == 409:
+            self._number = max(self._number, self._wall_us()) + (1 << 20)
+        if answer.status in (401, 403, 404):
+            return self._backoff.wait_s(SLOW_S)
+        return self._backoff.wait_s(float(answer.retry_after_s or 0))
+
+    async def _obey(self, command: bytes) -> None:
+        try:
+            envelope = open_envelope(command)
+            verify(envelope, self._identity.log_key)
+            if envelope.payload_type != PAYLOAD_TYPE:
+                raise Malformed(f"no command is a {envelope.payload_type}")
+            message = decode_message(envelope.payload)
+        except (SignatureError, Malformed) as error:
+            log.error("a command is not obeyed: %s", error)
+            return
+        match message:
+            case Prepare() if message.agent_key == self._identity.signer.public_key:
+                await self._prepare(message)
+            case Release() if self._is_current(message.challenge):
+                await self._pass_on(message, "roots")
+            case Reveal() if self._is_current(message.challenge):
+                await self._pass_on(message, "openings")
+                await self._end()
+            case _:
+                log.warning("a command has no place here: %s", type(message).__name__)
+
+    def _is_current(self, challenge: str) -> bool:
+        return self._session is not None and self._session.request.challenge == challenge
+
+    async def _prepare(self, request: Prepare) -> None:
+        await self._end()
+        answer = await self._started(request)
+        await self._answer(request.challenge, "ready", answer)
+
+    async def _started(self, request: Prepare) -> bytes:
+        """The prober's own answer, or why there is none."""
+        if self._open_prober is None:
+            return encode_message(Decline(request.challenge, NO_CONSENT, "probe is off"))
+        grant = self._grant(request, self._purse.left_ms(self._wall_us()))
+        declined = refusal(grant, request)
+        if declined is not None:
+            return encode_message(declined)
+        try:
+            prober = await self._open_prober(grant)
+        except NoProber as error:
+            return encode_message(Decline(request.challenge, UNSUPPORTED, str(error)))
+        self._session = Session(request, prober, time.monotonic_ns())
+        return await self._asked(request)
+
+    async def _asked(self, message: Prepare | Release | Reveal) -> bytes:
+        session = self._session
+        if session is None:
+            raise RuntimeError("no prober is open")
+        try:
+            answer = await session.prober.ask(encode_message(message), session.patience_s)
+            declined = isinstance(decode_message(answer), Decline)
+        except (NoProber, Malformed) as error:
+            await self._end()
+            return encode_message(Decline(message.challenge, INTERRUPTED, str(error)))
+        if declined:
+            await self._end()
+        return answer
+
+    async def _pass_on(self, message: Release | Reveal, step: str) -> None:
+        await self._answer(message.challenge, step, await self._asked(message))
+
+    async def _answer(self, challenge: str, step: str, payload: bytes) -> None:
+        """Signed. What cannot be delivered is lost, and the collector's clock decides what that means."""
+        envelope = self._identity.signer.seal(PAYLOAD_TYPE, payload)
+        path = f"/v1/challenges/{challenge}/{step}"
+        for _ in range(ATTEMPTS):
+            try:
+                answer = await self._request("POST", path, envelope)
+            except OSError as error:
+                log.warning("%s is not delivered: %s", path, error)
+                await asyncio.sleep(self._backoff.wait_s())
+                continue
+            if answer.status != 200:
+                log.warning("%s is refused: %d %s", path, answer.status, answer.body[:200])
+            return
+
+    async def _expire(self) -> None:
+        """A prober that nobody asks any more is ended."""
+        session = self._session
+        if session is not None and self._age_ms(session) > session.patience_s * 2000:
+            await self._end()
+
+    async def _end(self) -> None:
+        session, self._session = self._session, None
+        if session is None:
+            return
+        await session.prober.end()
+        try:
+            self._purse.spend(self._wall_us(), self._age_ms(session))
+        except OSError as error:
+            log.error("the prober's time cannot be kept: %s", error.strerror)
+
+    def _age_ms(self, session: Session) -> int:
+        return (time.monotonic_ns() - session.began_ns) // 1_000_000

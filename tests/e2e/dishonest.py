@@ -1,0 +1,64 @@
+"""A prober behind a Unix socket that cheats in one stated way: `dishonest.py SOCKET WAY`.
+
+`skip`: half of each product's rows are made up. `late`: the answer is right, and comes after the deadline. `hang`: no
+answer comes.
+"""
+
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+from agent.probe.cpu import CpuEngine
+from agent.probe.frames import Closed, read_frame, write_frame
+from agent.probe.grant import Grant
+from weighbridge.challenge.codec import decode
+from weighbridge.challenge.messages import Release, decode_message
+from weighbridge.challenge.prover import GpuSeat, Prover
+
+LATE_S = 4.0
+
+
+class Skipping(CpuEngine):
+    """Commits to anything for every second row."""
+
+    def round(self, key: bytes, keep: int | None) -> bytes:
+        leaves = super().round(key, keep)
+        width = 8
+        return b"".join(
+            leaves[at : at + width] if at // width % 2 == 0 else os.urandom(width)
+            for at in range(0, len(leaves), width)
+        )
+
+
+def conduct(descriptor: int, way: str) -> None:
+    """One attempt."""
+    grant = decode(Grant, read_frame(descriptor))
+    write_frame(descriptor, b"")
+    engine = Skipping if way == "skip" else CpuEngine
+    seats = [GpuSeat(gpu.uuid, engine(), lambda: None) for gpu in grant.gpus]
+    prover = Prover(seats, time.monotonic_ns)
+    while True:
+        message = read_frame(descriptor)
+        answer = prover.answer(message)
+        if isinstance(decode_message(message), Release) and way in ("late", "hang"):
+            time.sleep(LATE_S if way == "late" else 3600)
+        write_frame(descriptor, answer)
+
+
+def main(path: Path, way: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                try:
+                    conduct(connection.fileno(), way)
+                except Closed:
+                    continue
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
