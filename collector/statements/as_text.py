@@ -31,9 +31,11 @@ def _lines(sheet: Sheet) -> Iterator[str]:
     yield from sheet.amount_notes
     for section in (*sheet.front, *sheet.sections):
         yield from _section(section, sheet.language)
+    yield from _signing(sheet)
     yield ""
     yield from sheet.closing
-    yield from _signing(sheet)
+    for section in sheet.appendices:
+        yield from _section(section, sheet.language)
 
 
 def _section(section: Section, language: Language) -> Iterator[str]:
@@ -60,11 +62,7 @@ def _facts(facts: Sequence[Fact]) -> Iterator[str]:
 
 def _counts(counts: Iterable[Counts], language: Language) -> Iterator[str]:
     for one in counts:
-        shown = [
-            f"{count.name} {count.hours.text} {say('gpu_hours', language)}"
-            + (f" ({count.share})" if count.share else "")
-            for count in one.counts
-        ]
+        shown = [f"{count.name} {count.hours.text} ({count.remark})" for count in one.counts]
         yield f"{one.resource}{say('colon', language)}{say('comma', language).join(shown)}"
 
 

@@ -42,7 +42,7 @@ class Party:
 
 def lay_out(statement: Statement, language: Language, previous: Statement | None = None) -> Sheet:
     """The sheet of a statement. `previous`: the version of the same statement that it is compared with."""
-    speaker = Speaker(language, statement.currency)
+    speaker = Speaker(language, statement.currency, statement.time_zone)
     return _Layout(statement, speaker, previous).sheet()
 
 
@@ -70,12 +70,14 @@ class _Layout:
             watermark=say("simulated") if statement.simulated else "",
             status=say("final" if statement.final else "provisional"),
             final=statement.final,
+            digest=self._digest(),
             facts=tuple(self._facts()),
             amount_title=say("credits_due"),
             amount=self.speak.amounts(statement.lowest, statement.highest),
             amount_notes=tuple(self._amount_notes()),
             front=tuple(self._front()),
             sections=tuple(self._sections()),
+            appendices=tuple(self._appendices()),
             closing=(say("note.prompts"), say("times_utc")),
             signing=say("sign_text"),
             signers=tuple(
@@ -100,8 +102,10 @@ class _Layout:
         yield Fact(say("as_of"), instant(statement.as_of))
         yield Fact(say("engine"), Cell(statement.engine), "code")
         yield Fact(say("inputs"), Cell(statement.inputs_digest), "code")
-        digest = hashlib.sha256(statement.json().encode()).hexdigest()
-        yield Fact(say("json_digest"), Cell(digest), "code")
+        yield Fact(say("json_digest"), Cell(self._digest()), "code")
+
+    def _digest(self) -> str:
+        return hashlib.sha256(self.statement.json().encode()).hexdigest()
 
     def _amount_notes(self) -> Iterator[str]:
         if self.statement.lowest != self.statement.highest:
@@ -109,10 +113,10 @@ class _Layout:
 
     def _front(self) -> Iterator[Section]:
         say = self.speak.say
-        yield Section("parties", say("parties"), table=self._parties())
         yield Section(
             "counts", say("counts"), note=say("counts_note"), counts=tuple(self._counts())
         )
+        yield Section("parties", say("parties"), table=self._parties())
         yield Section("verdicts", say("verdicts"), table=self._verdicts())
 
     def _parties(self) -> Table:
@@ -146,6 +150,7 @@ class _Layout:
             ("healthy", line.healthy_gpu_seconds),
         ):
             yield _count(self.speak, title, seconds, line.contracted_gpu_seconds)
+        yield Count(self.speak.say("in_use"), Cell("—"), self.speak.say("not_counted"), 0)
 
     def _verdicts(self) -> Table:
         say = self.speak.say
@@ -178,6 +183,9 @@ class _Layout:
         yield self._lines("swaps", self.statement.swaps)
         yield self._flags()
         yield self._differences()
+
+    def _appendices(self) -> Iterator[Section]:
+        several = len(self.statement.parts) > 1
         for part in self.statement.parts:
             yield self._terms(part, several)
 
@@ -243,7 +251,7 @@ def _count(speak: Speaker, title: str, seconds: int, contracted: int) -> Count:
     return Count(
         speak.say(title),
         speak.number(hours, raw=str(seconds)),
-        f"{rounded(share * 100, 2, 'down'):f} %",
+        f"{speak.say('gpu_hours')} · {rounded(share * 100, 2, 'down'):f} %",
         int(share * WHOLE),
     )
 

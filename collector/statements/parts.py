@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 from collector.statements import words
 from collector.statements.sheet import (
     Bar,
     Cell,
     Column,
+    Fact,
     Kind,
     Lane,
     Section,
@@ -30,10 +32,11 @@ STATES = tuple(str(state) for state in State)
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Says things in one language and one currency."""
+    """Says things in one language, one currency and one zone."""
 
     language: Language
     currency: str
+    time_zone: str
 
     def say(self, key: str, *values: str) -> str:
         """A word of the table."""
@@ -61,6 +64,11 @@ class Speaker:
     def short(self, text: str) -> Cell:
         """An instant in a table of UTC times."""
         return Cell(words.short_instant(text, self.language), text)
+
+    def local(self, text: str) -> Cell:
+        """An instant on the clocks of the contract, with their offset."""
+        there = datetime.fromisoformat(text).astimezone(ZoneInfo(self.time_zone))
+        return Cell(words.instant(there.isoformat(), self.language), text)
 
     def amounts(self, lowest: str | None, highest: str | None) -> str:
         """An amount of money, or a range of it."""
@@ -106,13 +114,17 @@ def _section(
     title = speak.say(key) + suffix
     if not rows:
         return Section(ident, title, lines=(speak.say("none"),))
+    facts: tuple[Fact, ...] = ()
+    if heads[0] == OBJECTIVE and len({row[0].text for row in rows}) == 1:
+        facts = (Fact(_head("objective", speak), rows[0][0], "code"),)
+        heads, rows = heads[1:], [row[1:] for row in rows]
     columns = [
         Column(_head(head, speak), kind, weight)
         for number, (head, kind, weight) in enumerate(heads)
         if _used(rows, number)
     ]
     kept = [tuple(cell for number, cell in enumerate(row) if _used(rows, number)) for row in rows]
-    return Section(ident, title, table=Table(columns, kept))
+    return Section(ident, title, facts=facts, table=Table(columns, kept))
 
 
 def _used(rows: Sequence[Row], number: int) -> bool:
@@ -272,7 +284,7 @@ def _claims(part: Part, speak: Speaker) -> Iterator[Row]:
         yield (
             Cell(due.unit),
             Cell(speak.name("standing", due.standing), due.standing),
-            Cell("") if due.deadline is None else speak.short(due.deadline),
+            Cell("") if due.deadline is None else speak.local(due.deadline),
             speak.amount(due.lowest, due.highest),
         )
 
@@ -294,7 +306,10 @@ ALWAYS = ("outages", "maintenance", "claims")
 """Sections that say `none` when there is nothing: their absence would be read as an oversight."""
 
 MONEY = ("gross", "unbilled", "net", "base", "amount")
-UNIT: tuple[Head, ...] = (("objective", "code", 4), ("unit", "code", 6))
+OBJECTIVE: Head = ("objective", "code", 4)
+"""Named once above the table where all rows have the same."""
+
+UNIT: tuple[Head, ...] = (OBJECTIVE, ("unit", "code", 6))
 HEADS: dict[str, tuple[Head, ...]] = {
     "delivery": (
         ("resource", "code", 4),
@@ -380,14 +395,24 @@ HEADS: dict[str, tuple[Head, ...]] = {
 }
 
 
+LEGEND = {
+    "rest": "rest",
+    "down": "state.down",
+    "degraded": "state.degraded",
+    "contested": "state.contested",
+    "unknown": "state.unknown",
+    "short": "short_outage",
+    "excluded": "maintenance_window",
+}
+"""Tones of a timeline."""
+
+SEEN = ("down", "degraded", "contested", "unknown")
+"""An outage of several causes is drawn as the first of these: what was seen before what nobody saw."""
+
+
 def _timeline(part: Part, speak: Speaker, suffix: str) -> Section:
     lanes = tuple(_lane(part, unit, speak) for unit in part.units)
-    legend = (
-        ("rest", speak.say("rest")),
-        ("down", speak.say("counted_outage")),
-        ("short", speak.say("short_outage")),
-        ("excluded", speak.say("maintenance_window")),
-    )
+    legend = tuple((tone, speak.say(word)) for tone, word in LEGEND.items())
     ends = (speak.instant(part.start).text, speak.instant(part.end).text)
     return Section(
         f"timeline-{part.version}",
@@ -407,7 +432,10 @@ def _lane(part: Part, unit: UnitLine, speak: Speaker) -> Lane:
 
 
 def _outage_bar(part: Part, outage: Outage, speak: Speaker) -> Bar:
-    tone = "down" if outage.counted else "short"
+    states = {cause.partition(":")[0] for cause in outage.causes}
+    tone = next((state for state in SEEN if state in states), "down")
+    if not outage.counted:
+        tone = "short"
     causes = speak.listed(_cause(cause, speak) for cause in outage.causes)
     return _bar(part, tone, outage.start, outage.end, causes)
 

@@ -49,11 +49,11 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One of the four counts: GPU-hours of a resource, and their share of what was contracted, in per cent."""
+    """One of the four counts: GPU-hours of a resource, and a remark such as their share of what was contracted."""
 
     name: str
     hours: Cell
-    share: str
+    remark: str
     per_mille: int
 
 
@@ -119,7 +119,11 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The whole statement in one language. `front`: what the first page shows; `sections`: the rest, in order."""
+    """The whole statement in one language. `front`: what the first page shows; `sections`: the rest, in order; then
+    the signatures, then `appendices`.
+
+    `digest`: SHA-256 of the statement as canonical JSON.
+    """
 
     language: Language
     title: str
@@ -128,12 +132,14 @@ class Sheet:
     watermark: str
     status: str
     final: bool
+    digest: str
     facts: Sequence[Fact]
     amount_title: str
     amount: str
     amount_notes: Sequence[str]
     front: Sequence[Section]
     sections: Sequence[Section]
+    appendices: Sequence[Section]
     closing: Sequence[str]
     signing: str
     signers: Sequence[Signer]

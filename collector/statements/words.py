@@ -24,14 +24,12 @@ WORDS: Mapping[str, Word] = {
     ),
     "final": Word("final", "最终"),
     "provisional": Word("provisional", "暂定"),
-    "contents": Word("Contents", "目录"),
     "contract": Word("Contract", "合同"),
     "version": Word("Version", "版本"),
     "version_of_contract": Word("Version of the contract", "合同版本"),
     "period": Word("Period", "结算期"),
     "from": Word("From", "起"),
     "until": Word("To (not included)", "止（不含）"),
-    "local": Word("local time", "当地时间"),
     "status": Word("Status", "状态"),
     "as_of": Word("As of", "数据截至"),
     "engine": Word("Engine", "结算引擎"),
@@ -52,7 +50,6 @@ WORDS: Mapping[str, Word] = {
     "none": Word("none", "无"),
     "yes": Word("yes", "是"),
     "no": Word("no", "否"),
-    "absent": Word("absent", "无此项"),
     "colon": Word(": ", "："),
     "comma": Word(", ", "、"),
     "held": Word(
@@ -104,7 +101,6 @@ WORDS: Mapping[str, Word] = {
     "seconds": Word("Seconds", "秒数"),
     "counts_column": Word("Counted", "计入"),
     "cause": Word("Cause", "原因"),
-    "evidence": Word("Evidence", "证据"),
     "credit": Word("Credit", "抵扣项"),
     "formula": Word("Formula", "计算式"),
     "base": Word("Base", "基数"),
@@ -118,7 +114,6 @@ WORDS: Mapping[str, Word] = {
     "contracted_hours": Word("Contracted GPU-h", "约定 卡时"),
     "reporting_hours": Word("Reporting GPU-h", "上报 卡时"),
     "healthy_hours": Word("Healthy GPU-h", "健康 卡时"),
-    "in_use_hours": Word("In use GPU-h", "在用 卡时"),
     "contracted_p": Word("Contracted P-h", "约定 P·时"),
     "healthy_p": Word("Healthy P-h", "健康 P·时"),
     "gross": Word("Gross", "总额"),
@@ -244,9 +239,6 @@ WORDS: Mapping[str, Word] = {
         "标记仅提示人工核查，其本身不构成任何证明。",
     ),
     # Text that stands alone
-    "more": Word(
-        "and {} more; the JSON and the CSV hold all of them", "另有 {} 项，详见 JSON 与 CSV"
-    ),
     "no_previous": Word("No previous version was given.", "未提供上一版本。"),
     "no_difference": Word("Nothing differs but the as-of.", "除数据截至时间外无差异。"),
     "timeline_note": Word(
@@ -254,10 +246,9 @@ WORDS: Mapping[str, Word] = {
         "每条横条代表该部分的整个结算期；精确时间见各表。",
     ),
     "timeline_label": Word("{} over the period", "{}在结算期内的状态"),
-    "counted_outage": Word("counted outage", "计入的中断"),
-    "short_outage": Word("outage too short to count", "未达计入时长的中断"),
+    "short_outage": Word("too short to count", "未达计入时长"),
     "maintenance_window": Word("maintenance window", "维护时段"),
-    "rest": Word("no outage", "无中断"),
+    "rest": Word("up", "正常"),
     "sign_for": Word("For the {}", "{}（签章）"),
     "sign_name": Word("Name, title", "姓名、职务"),
     "sign_date": Word("Place, date", "地点、日期"),
@@ -267,10 +258,6 @@ WORDS: Mapping[str, Word] = {
         "各方确认本结算单（以其 SHA-256 标识）所载的计量与金额。签署不构成对合同所赋予的异议权的放弃。",
     ),
     "page": Word("Page {} of {}", "第 {} 页，共 {} 页"),
-    "machine": Word(
-        "The same facts for programs: the statement as canonical JSON.",
-        "供程序读取的相同内容：规范 JSON 格式的结算单。",
-    ),
 }
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
