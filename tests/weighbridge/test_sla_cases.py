@@ -40,7 +40,6 @@ from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window
 from weighbridge.settlement.repair import ENDS, STARTS
 from weighbridge.settlement.results import Result, Settlement
-from weighbridge.settlement.rolling import Rolling
 from weighbridge.settlement.settle import settle
 from weighbridge.settlement.stacking import Remedy, stack
 
@@ -713,37 +712,41 @@ def chained(terms: Json, timeline: Json, expected: Json) -> Json:
 
 
 def rolled(terms: Json, timeline: Json, _: Json) -> Json:
-    """A window that moves."""
-    record, contract = record_of(terms, timeline), contract_of(terms)
-    [unit] = record.by_unit
-    wide = Period("all", 0, LONG_AFTER_S)
+    """A window that moves, judged over all the time in which something may be in it."""
+    units = sorted({given["unit"] for given in timeline["intervals"]})
+    moving = {"period": "rolling", "window_s": terms["window_s"]}
+    objective = objective_of(terms | {"denominator": "service"}, terms["target"]) | moving
+    contract, record = contract_of(terms, availability=[objective]), record_of(terms, timeline)
+    edges = [edge for span in record.spans for edge in (span.start_s, span.end_s)]
+    wide = Period("all", min(edges), max(edges) + 2 * terms["window_s"])
+    settled = settle(contract, record, wide, {"objective": units}, LONG_AFTER_S)
+    outcomes = [result.worst.outcome for result in settled.results]
+    moved = [outcome.moving for outcome in outcomes if outcome.moving is not None]
+    [unit] = units
     excluded = admitted(contract.maintenance, record.windows, unit, wide, contract.time_zone)
-    down = union((span.start_s, span.end_s) for span in record.spans if span.state != State.UP)
-    rolling = Rolling(subtraction(down, excluded), terms["window_s"])
-    target = Fraction(terms["target"])
-    worst = rolling.worst()
-    assert worst is not None
-    breaches = list(rolling.breaches(target))
+    down = subtraction(union((span.start_s, span.end_s) for span in record.spans), excluded)
     months = sorted(
         {f"{local_date(edge, contract.time_zone):%Y-%m}" for pair in down for edge in pair}
     )
-    row = {
-        "evaluated_at": instant_text(worst.at_s),
-        "window_from": instant_text(worst.at_s - worst.window_s),
-        "downtime_seconds": worst.bad_s,
-        "availability": worst.availability,
-        "availability_fraction": fraction_text(worst.availability),
-        "breach": worst.availability < target,
-    }
+    [breaches] = [one.breaches for one in moved]
     return {
-        "results": [row],
+        "results": [
+            {
+                "unit": unit,
+                "evaluated_at": instant_text(one.window[1]),
+                "window_from": instant_text(one.window[0]),
+                "downtime_seconds": outcome.downtime_s,
+                "availability": outcome.availability,
+                "availability_fraction": fraction_text(outcome.availability),
+                "breach": result.worst.breach,
+            }
+            for result, outcome, one in zip(settled.results, outcomes, moved, strict=True)
+        ],
         "breach_from": breaches[0][0] if breaches else None,
         "breach_to": breaches[-1][1] if breaches else None,
-        "calendar_for_comparison": {
-            month: in_month(rolling.bad, month, contract) for month in months
-        },
-        "total_credit": Fraction(0),
-        "flags": [],
+        "calendar_for_comparison": {month: in_month(down, month, contract) for month in months},
+        "total_credit": settled.highest,
+        "flags": list(settled.flags),
     }
 
 

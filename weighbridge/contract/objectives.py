@@ -75,7 +75,10 @@ class Availability(Terms):
     k: Maybe[Count] = clause("For k_of_n: how many must be up.", default=None)
     target: Target = clause("Lowest share; met at exactly this share.")
     period: PeriodKind = clause("Over which time.", default="calendar_month")
-    window_s: Maybe[Count] = clause("For rolling: its length.", default=None)
+    window_s: Maybe[Count] = clause(
+        "For rolling: its length. The worst window that ends in the billed period is judged.",
+        default=None,
+    )
     counting: Counting = clause("How bad time is counted.", default=Counting())
     clock_start: Literal["first_bad_sample", "notice", "confirmation"] = clause(
         "From when an outage counts.", default="first_bad_sample"
@@ -95,6 +98,10 @@ class Availability(Terms):
             yield "k", "belongs to scope k_of_n, and only there"
         if (self.period == "rolling") != (self.window_s is not None):
             yield "window_s", "belongs to period rolling, and only there"
+        elif self.window_s is not None and self.counting.granularity != "second":
+            yield "counting.granularity", "a window that moves counts exact seconds"
+        elif self.window_s is not None and self.denominator == "period_minus_excluded":
+            yield "denominator", "a window that moves is always divided by its length"
         elif self.resolution_s() < STEP_S[self.counting.granularity]:
             yield "target", "has more digits than the counting can resolve"
 

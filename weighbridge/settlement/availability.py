@@ -5,7 +5,7 @@ Unknown and contested time keep their place to the last step: where the contract
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 
@@ -25,6 +25,7 @@ from weighbridge.settlement.intervals import (
 from weighbridge.settlement.maintenance import admitted
 from weighbridge.settlement.periods import Period, served_part, term_of
 from weighbridge.settlement.record import Record, Span
+from weighbridge.settlement.rolling import Breach, Rolling
 
 MINUTE_S = 60
 
@@ -39,13 +40,25 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class Moving:
+    """Of an objective over a moving window: the worst window, and when the window held too much bad time."""
+
+    window: Interval
+    breaches: tuple[Breach, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """Counted seconds (unit-seconds where pooled) under one reading of the held time, and their outages."""
+    """Counted seconds (unit-seconds where pooled) under one reading of the held time, and their outages.
+
+    `moving`: these are the seconds and outages of the worst window.
+    """
 
     downtime_s: int
     denominator_s: int
     excluded_s: int
     incidents: tuple[Incident, ...]
+    moving: Moving | None = None
 
     @property
     def availability(self) -> Fraction:
@@ -132,6 +145,12 @@ class _Job:
     def served(self) -> Interval:
         return served_part(self.period, self.service)
 
+    @property
+    def reach(self) -> Interval:
+        """The time whose outages matter: a moving window looks back from the first instant of the period."""
+        start = self.period.start_s - (self.objective.window_s or 0)
+        return served_part(Period(self.period.label, start, self.period.end_s), self.service)
+
     def judge(self, name: str, units: tuple[str, ...]) -> Measure:
         spans = [self.record.by_unit.get(unit, ()) for unit in units]
         readings = [
@@ -174,11 +193,27 @@ class _Job:
         parts = self._parts(unit_bads)
         incidents = [self._incidents(part) for part in parts]
         excluded = sum(total(clip(part.excluded, self.served)) for part in parts)
+        if self.objective.window_s is not None:
+            return self._moving(self.objective.window_s, incidents, excluded)
         counted = sum(self._counted(mine) for mine in incidents)
         counted = self._less_free(counted, len(parts))
         denominator = self._denominator(len(parts), excluded)
         flat = tuple(incident for mine in incidents for incident in mine)
         return Outcome(min(counted, denominator), denominator, excluded, flat)
+
+    def _moving(
+        self, window_s: int, incidents: list[tuple[Incident, ...]], excluded_s: int
+    ) -> Outcome:
+        """The worst of the windows that end in the served part of the period."""
+        units = len(incidents)
+        rolling = Rolling([_counted_time(mine) for mine in incidents], window_s)
+        worst = rolling.worst(self.served)
+        window = (worst.at_s - window_s, worst.at_s)
+        free = worst.bad_s - self._less_free(worst.bad_s, units)
+        allowed = (1 - self.objective.target) * window_s * units + free
+        moving = Moving(window, tuple(rolling.breaches(allowed, self.served)))
+        inside = tuple(part for mine in incidents for part in _within(mine, window))
+        return Outcome(worst.bad_s - free, window_s * units, excluded_s, inside, moving)
 
     def _bad(self, unit: str, spans: tuple[Span, ...], reading: Reading) -> Bad:
         counted = (_counted_from(span, self.objective) for span in spans if reading(span) == "down")
@@ -221,7 +256,7 @@ class _Job:
 
     def _incident(self, outage: Interval, excluded: Intervals) -> Incident:
         rest = union((self._shaved(outage),))
-        inside = clip(subtraction(rest, excluded), self.served)
+        inside = clip(subtraction(rest, excluded), self.reach)
         return Incident(outage, inside, self._long_enough(outage))
 
     def _long_enough(self, outage: Interval) -> bool:
@@ -236,10 +271,7 @@ class _Job:
         return (outage[0] + free, outage[1])
 
     def _counted(self, incidents: tuple[Incident, ...]) -> int:
-        counted = tuple(
-            pair for incident in incidents if incident.counted for pair in incident.inside
-        )
-        return COUNTED[self.objective.counting.granularity](counted)
+        return COUNTED[self.objective.counting.granularity](_counted_time(incidents))
 
     def _less_free(self, counted: int, parts: int) -> int:
         if self.objective.first_n_per == "outage":
@@ -255,6 +287,17 @@ class _Job:
                 return served * parts - excluded
             case "service_time":
                 return served * parts
+
+
+def _counted_time(incidents: Iterable[Incident]) -> Intervals:
+    return tuple(pair for incident in incidents if incident.counted for pair in incident.inside)
+
+
+def _within(incidents: Iterable[Incident], window: Interval) -> Iterator[Incident]:
+    for incident in incidents:
+        inside = clip(incident.inside, window)
+        if inside:
+            yield replace(incident, inside=inside)
 
 
 def _where(spans: tuple[Span, ...], wanted: Callable[[Span], bool]) -> Intervals:

@@ -25,6 +25,7 @@ from weighbridge.settlement.money import fraction_text, round_half_up, share_tex
 from weighbridge.settlement.periods import (
     HOUR_S,
     Period,
+    exact_instant,
     instant_text,
     moment_of,
     served_part,
@@ -85,7 +86,7 @@ def draft(
     simulated: bool = False,
 ) -> Statement:
     """The statement of `period`. `versions`: of one contract, the newest last; `nodes`: the resource of each node."""
-    margin = max(_margin(version.contract) for version in versions)
+    margin = max(margin_s(version.contract) for version in versions)
     cutoff_us = _cutoff_us(versions[-1].contract, period)
     within = (period.start_s - margin, period.end_s + margin)
     known = known_of(rows, as_of_us, cutoff_us, within)
@@ -152,7 +153,7 @@ class _Job:
 
     def _settled(self, version: Version, part: Period) -> tuple[Part, Settlement, Timelines]:
         contract = version.contract
-        margin = _margin(contract)
+        margin = margin_s(contract)
         within = (part.start_s - margin, part.end_s + margin)
         found = timelines(contract, self.nodes, self.known, within)
         lines = {promise.id: unit_lines(promise, found) for promise in contract.availability}
@@ -224,11 +225,12 @@ def _local(seconds: int, zone: ZoneInfo) -> str:
     return moment_of(seconds).astimezone(zone).isoformat()
 
 
-def _margin(contract: Contract) -> int:
-    """Outages are measured whole, so what lies beyond the period's borders is read as well."""
+def margin_s(contract: Contract) -> int:
+    """How far beyond the borders of a period rows matter: outages are measured whole, and a window may look back."""
     counts = [promise.counting for promise in contract.availability]
     minimums = [0 if one.min_outage is None else one.min_outage.seconds for one in counts]
-    return max(minimums, default=0) + max((one.merge_gap_s for one in counts), default=0)
+    outage = max(minimums, default=0) + max((one.merge_gap_s for one in counts), default=0)
+    return outage + max((promise.window_s or 0 for promise in contract.availability), default=0)
 
 
 def _cutoff_us(contract: Contract, period: Period) -> int:
@@ -303,6 +305,8 @@ def _unit(
         availability=(share_text(shares[0]), share_text(shares[1])),
         availability_fraction=(fraction_text(shares[0]), fraction_text(shares[1])),
         outages=_outages(record, measured.unit, worst),
+        window=_window(worst),
+        breaches=_breaches(worst),
         credits=tuple(_credit(high, low, formulas) for high, low in pairs),
     )
 
@@ -346,6 +350,19 @@ def _outages(record: Record, unit: str, reading: Reading) -> tuple[Outage, ...]:
         )
         for incident in reading.outcome.incidents
     )
+
+
+def _window(reading: Reading) -> tuple[str, str] | None:
+    moving = reading.outcome.moving
+    return (
+        None if moving is None else (instant_text(moving.window[0]), instant_text(moving.window[1]))
+    )
+
+
+def _breaches(reading: Reading) -> tuple[tuple[str, str], ...]:
+    moving = reading.outcome.moving
+    found = () if moving is None else moving.breaches
+    return tuple((exact_instant(start), exact_instant(end)) for start, end in found)
 
 
 def _causes(spans: Iterable[Span], within: Interval) -> tuple[str, ...]:

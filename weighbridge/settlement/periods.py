@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -50,6 +51,13 @@ def moment_of(seconds: int) -> datetime:
 def instant_text(seconds: int) -> str:
     """`2026-10-01T00:00:00Z`."""
     return moment_of(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def exact_instant(seconds: Fraction) -> str:
+    """The instant in UTC, with as many digits as it has; at most nine are shown."""
+    whole, rest = divmod(seconds, 1)
+    digits = f"{rest * 10**9 // 1:09}".rstrip("0")
+    return instant_text(whole).removesuffix("Z") + (f".{digits}Z" if digits else "Z")
 
 
 def local_date(seconds: int, zone: str) -> date:

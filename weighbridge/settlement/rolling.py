@@ -1,56 +1,72 @@
 """An objective over a window that moves: when it is missed, and when it is worst."""
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
-from weighbridge.settlement.intervals import Intervals
+from weighbridge.settlement.intervals import Interval, Intervals, depth
 
 Breach = tuple[Fraction, Fraction]
 
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """The first instant at which the window holds the most bad time."""
+    """The first instant at which the window holds the most bad time (unit-seconds where there are several units)."""
 
     at_s: int
     window_s: int
     bad_s: int
 
-    @property
-    def availability(self) -> Fraction:
-        return 1 - Fraction(self.bad_s, self.window_s)
-
 
 class Rolling:
-    """Bad time in (t - window, t], which is a broken line over t: its corners decide everything."""
+    """Bad time of some units together in (t - window, t]: a broken line over t, whose corners decide everything."""
 
-    def __init__(self, bad: Intervals, window_s: int) -> None:
+    def __init__(self, bad: Sequence[Intervals], window_s: int) -> None:
         self.window_s = window_s
-        self.bad = bad
-        corners = {edge for pair in bad for edge in pair}
-        corners |= {edge + window_s for edge in corners}
-        self.corners = [(corner, self._within(corner)) for corner in sorted(corners)]
+        self._levels = depth(bad)
+        self._starts = [start for (start, _), _ in self._levels]
+        self._before = [0]
+        for (start, end), units in self._levels:
+            self._before.append(self._before[-1] + (end - start) * units)
 
-    def _within(self, instant: int) -> int:
-        low = instant - self.window_s
-        return sum(max(0, min(end, instant) - max(start, low)) for start, end in self.bad)
+    def within(self, instant: int) -> int:
+        """Bad time in the window that ends at an instant."""
+        return self._until(instant) - self._until(instant - self.window_s)
 
-    def worst(self) -> Worst | None:
-        """None where nothing was bad."""
-        if not self.corners:
-            return None
-        at, bad = max(self.corners, key=lambda corner: (corner[1], -corner[0]))
+    def _until(self, instant: int) -> int:
+        place = bisect_right(self._starts, instant)
+        if place == 0:
+            return 0
+        (start, end), units = self._levels[place - 1]
+        return self._before[place - 1] + (min(end, instant) - start) * units
+
+    def _corners(self, evaluated: Interval) -> list[tuple[int, int]]:
+        edges = {edge for pair, _ in self._levels for edge in pair}
+        edges |= {edge + self.window_s for edge in edges}
+        inside = {edge for edge in edges if evaluated[0] < edge < evaluated[1]}
+        return [(corner, self.within(corner)) for corner in sorted({*evaluated, *inside})]
+
+    def worst(self, evaluated: Interval) -> Worst:
+        """Over the windows that end in an interval, both of its ends taken in."""
+        at, bad = max(self._corners(evaluated), key=lambda corner: (corner[1], -corner[0]))
         return Worst(at, self.window_s, bad)
 
-    def breaches(self, target: Fraction) -> Iterator[Breach]:
-        """The stretches in which the window holds more bad time than the target allows, exact."""
-        allowed = (1 - target) * self.window_s
+    def breaches(self, allowed: Fraction, evaluated: Interval) -> Iterator[Breach]:
+        """The stretches of the interval in which the window holds more bad time than is allowed, exact."""
         since: Fraction | None = None
-        for (t0, bad0), (t1, bad1) in zip(self.corners, self.corners[1:], strict=False):
-            slope = Fraction(bad1 - bad0, t1 - t0)
+        for (t0, bad0), (t1, bad1) in pairwise(self._corners(evaluated)):
+            if bad0 > allowed and since is None:
+                since = Fraction(t0)
             if bad0 <= allowed < bad1:
-                since = t0 + (allowed - bad0) / slope
+                since = _crossing(t0, bad0, t1, bad1, allowed)
             elif bad0 > allowed >= bad1 and since is not None:
-                yield (since, t0 + (allowed - bad0) / slope)
+                yield (since, _crossing(t0, bad0, t1, bad1, allowed))
                 since = None
+        if since is not None:
+            yield (since, Fraction(evaluated[1]))
+
+
+def _crossing(t0: int, bad0: int, t1: int, bad1: int, allowed: Fraction) -> Fraction:
+    return t0 + (allowed - bad0) * Fraction(t1 - t0, bad1 - bad0)

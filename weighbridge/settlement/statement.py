@@ -36,7 +36,10 @@ class CreditLine:
 
 @dataclass(frozen=True, slots=True)
 class UnitLine:
-    """A unit under an objective. `seconds` by state add up to `service_seconds`, where a unit is judged alone."""
+    """A unit under an objective. `seconds` by state add up to `service_seconds`, where a unit is judged alone.
+
+    `window`: the worst one, where the objective's window moves; `breaches`: when such a window held too much.
+    """
 
     objective: str
     unit: str
@@ -54,6 +57,8 @@ class UnitLine:
     availability_fraction: tuple[str, str]
     outages: tuple[Outage, ...]
     credits: tuple[CreditLine, ...]
+    window: tuple[str, str] | None = None
+    breaches: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

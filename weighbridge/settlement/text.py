@@ -100,6 +100,10 @@ def _unit(unit: UnitLine, currency: str) -> Iterator[str]:
         f"    counted {_range(str(least), str(most))} of {unit.denominator_seconds} s; raw {unit.raw_down_seconds}, "
         f"excluded {unit.excluded_seconds}, unknown {unit.unknown_seconds}, contested {unit.contested_seconds}"
     )
+    if unit.window is not None:
+        yield f"    worst window {unit.window[0]} to {unit.window[1]}"
+    for start, end in unit.breaches:
+        yield f"    the window held too much downtime from {start} to {end}"
     for outage in unit.outages[:LONGEST_LIST]:
         counted = "" if outage.counted else ", too short to count"
         causes = ", ".join(outage.causes)

@@ -19,7 +19,6 @@ from weighbridge.settlement.probes import Samples, tally
 from weighbridge.settlement.record import Event, Record, Span, Window
 from weighbridge.settlement.repair import repairs
 from weighbridge.settlement.results import Settlement
-from weighbridge.settlement.rolling import Rolling
 from weighbridge.settlement.settle import settle
 
 JUNE = calendar_month("2026-06", "UTC")
@@ -146,17 +145,6 @@ def test_an_outage_that_an_event_credit_pays_for_is_a_breach_though_the_share_is
     terms = contract("0.5", credits=[credit | {"cap": {"amount": "1000"}}])
     for seconds, breach in ((900, False), (901, True)):
         assert settled(terms, down(0, seconds)).results[0].worst.breach is breach
-
-
-def test_a_rolling_objective_is_missed_from_the_first_instant_past_the_allowance() -> None:
-    """100 s are allowed in 1000 s; the first outage uses them up, and the second passes them at once."""
-    rolling = Rolling(((0, 100), (500, 510)), 1000)
-    assert list(rolling.breaches(Fraction(9, 10))) == [(Fraction(500), Fraction(1010))]
-    worst = rolling.worst()
-    assert worst is not None
-    assert (worst.at_s, worst.bad_s, worst.availability) == (510, 110, Fraction(89, 100))
-    assert list(rolling.breaches(Fraction(89, 100))) == []
-    assert Rolling((), 1000).worst() is None
 
 
 def test_coverage_at_the_least_share_raises_no_flag() -> None:
