@@ -25,6 +25,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "collector.commands.statement:statement",
         "What a period delivered, exactly, and what is owed for it.",
     ),
+    "notice": (
+        "collector.commands.notice:notice",
+        "Announce maintenance, name a cause or an event, file a claim.",
+    ),
+    "party": ("collector.commands.notice:party", "Keys that the parties of a contract sign with."),
     "dashboards": (
         "collector.commands.dashboards:dashboards",
         "Grafana dashboards, provisioning and Prometheus rules.",

@@ -27,6 +27,7 @@ from collector.ingest import Ingest
 from collector.judging import Judging, own_samples
 from collector.keys import load_keys
 from collector.log_api import LogApi
+from collector.notices import Notices
 from collector.problems import Problem
 from collector.recent import Recent
 from collector.routes import Route, described
@@ -183,8 +184,9 @@ def _routes(
     api = Api(fleet, store.ledger, exposition, add_contract)
     pages = Pages(fleet, store.ledger, store.info)
     challenge_api = ChallengeApi(challenges, driver, ring, signer.public_key)
-    settlement_api = SettlementApi(settling)
-    routes = (log_api, administration, api, settlement_api, challenge_api, pages)
+    settlement_api = SettlementApi(settling, committer.enter)
+    notices = Notices(settling.book, committer)
+    routes = (log_api, administration, api, settlement_api, notices, challenge_api, pages)
     return described([route for one in routes for route in one.routes()], __version__)
 
 

@@ -5,10 +5,13 @@ import asyncio
 from aiohttp import web
 
 from collector.access import viewer
+from collector.administration import Submit
 from collector.formats import FORMATS
 from collector.problems import Problem
 from collector.routes import Access, Route
-from collector.settling import Settling, SettlingError, instant
+from collector.settling import Settling, SettlingError, instant, statement_digest
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.evidence import EntryKind, Issued
 from weighbridge.settlement.statement import Statement
 
 PERIOD_QUERY = ("period", "as_of")
@@ -17,8 +20,9 @@ PERIOD_QUERY = ("period", "as_of")
 class SettlementApi:
     """The handlers over one `Settling`."""
 
-    def __init__(self, settling: Settling) -> None:
+    def __init__(self, settling: Settling, submit: Submit) -> None:
         self._settling = settling
+        self._submit = submit
 
     def routes(self) -> tuple[Route, ...]:
         """Everything that this module serves."""
@@ -32,13 +36,36 @@ class SettlementApi:
                 "The statement of a period, as known at an instant.",
                 query,
             ),
+            Route(
+                "POST",
+                "/v1/contracts/{contract}/statement",
+                self.issue,
+                Access.ADMIN,
+                "Hand the statement out: later ones say what they say otherwise.",
+                query,
+            ),
         )
 
     async def statement(self, request: web.Request) -> web.Response:
         name = request.query.get("format", "json")
         if name not in FORMATS:
             raise Problem("malformed", f"format must be one of {', '.join(FORMATS)}")
+        return await self._rendered(name, await self._drafted(request))
+
+    async def issue(self, request: web.Request) -> web.Response:
+        """The same answer as without issuing it; entered in the log first."""
         statement = await self._drafted(request)
+        issued = Issued(
+            contract=statement.contract,
+            period=statement.period,
+            as_of_us=instant(statement.as_of) * MICROSECONDS,
+            engine=statement.engine,
+            digest=statement_digest(statement),
+        )
+        await self._submit(EntryKind.STATEMENT, issued)
+        return await self._rendered("json", statement)
+
+    async def _rendered(self, name: str, statement: Statement) -> web.Response:
         body = await asyncio.to_thread(FORMATS[name].render, statement)
         return web.Response(body=body, headers={"Content-Type": FORMATS[name].media_type})
 

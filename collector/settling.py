@@ -4,9 +4,12 @@ A statement as of T uses what was received by T and written down by then, and no
 so it is the same whenever it is asked for, and from whichever ledger was folded from the same log.
 """
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.resources import files
 from typing import Protocol
 
 from collector.commits import Committed
@@ -15,6 +18,7 @@ from collector.storage.index import tick_before
 from weighbridge.book import KINDS, Book, Sheet
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.evidence import Issued
 from weighbridge.ledger import Row
 from weighbridge.settlement.drafting import draft
 from weighbridge.settlement.periods import (
@@ -25,7 +29,10 @@ from weighbridge.settlement.periods import (
     seconds_of,
     term_of,
 )
-from weighbridge.settlement.statement import Statement
+from weighbridge.settlement.statement import Statement, differences
+
+LONGEST_LIST = 100
+"""Differences that a statement lists."""
 
 
 class SettlingError(ValueError):
@@ -45,18 +52,26 @@ class Unwritten(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A statement that was asked for. `due`: rows that the ledger did not have yet."""
+    """A statement that was asked for. `due`: rows that the ledger did not have yet; `before`: the one issued last."""
 
     sheet: Sheet
     period: Period
     as_of_us: int
     due: Sequence[Row]
     store: Store
+    before: "tuple[Issued, Asked] | None" = None
 
     def statement(self) -> Statement:
         """Reads the ledger and settles: the long part, which may run in a thread."""
+        bare = self._drafted()
+        notes = [*bare.notes, f"Tables {tables_digest()[:16]}.", *self.sheet.notes()]
+        if self.before is not None:
+            notes += _changes(*self.before, bare)
+        return replace(bare, notes=tuple(notes))
+
+    def _drafted(self) -> Statement:
         rows = self._rows()
-        drafted = draft(
+        return draft(
             self.sheet.versions,
             self.sheet.nodes,
             self.sheet.explained(rows),
@@ -65,7 +80,6 @@ class Asked:
             self.as_of_us,
             self.store.info.simulation,
         )
-        return replace(drafted, notes=(*drafted.notes, *self.sheet.notes()))
 
     def _rows(self) -> list[Row]:
         start_us, end_us = reach(self.sheet, self.period)
@@ -73,6 +87,34 @@ class Asked:
         written = self.store.ledger.rows(contract, start_us, end_us, self.as_of_us)
         waiting = [row for row in self.due if row.start_us < end_us and row.end_us > start_us]
         return standing([*written, *waiting], self.as_of_us)
+
+
+def _changes(issued: Issued, before: Asked, now: Statement) -> Iterator[str]:
+    """What is said otherwise than in the statement issued last; and whether that one can still be made."""
+    old = before.statement()
+    yield f"Issued before: as of {old.as_of}, {issued.digest}."
+    if statement_digest(old) != issued.digest:
+        yield (
+            f"That one was made by {issued.engine} and differs from what {now.engine} makes of the same"
+            f" evidence: {statement_digest(old)}. It is not restated."
+        )
+    changed = differences(replace(old, notes=()), replace(now, notes=()))
+    yield from (f"Changed since: {line}" for line in changed[:LONGEST_LIST])
+    if len(changed) > LONGEST_LIST:
+        yield f"Changed since: {len(changed) - LONGEST_LIST} more."
+
+
+def statement_digest(statement: Statement) -> str:
+    """The SHA-256 of its JSON."""
+    return hashlib.sha256(statement.json().encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def tables_digest() -> str:
+    """The SHA-256 of the reference data that judgement reads."""
+    folder = files("weighbridge").joinpath("data")
+    tables = (folder.joinpath(name).read_bytes() for name in ("skus.toml", "xids.toml"))
+    return hashlib.sha256(b"".join(tables)).hexdigest()
 
 
 class Settling:
@@ -104,7 +146,12 @@ class Settling:
         if sheet is None:
             raise SettlingError(f"there was no contract {contract} then")
         period = period_of(sheet.newest, label)
-        return Asked(sheet, period, as_of_us, self._fleet.unwritten_rows(contract), self._store)
+        due = self._fleet.unwritten_rows(contract)
+        issued = self.book.issued(contract, label, as_of_us)
+        before = None
+        if issued is not None:
+            before = issued, self.ask(contract, label, issued.as_of_us // MICROSECONDS)
+        return Asked(sheet, period, as_of_us, due, self._store, before)
 
 
 def load_book(log: EvidenceLog, index: EntryIndex) -> Book:

@@ -17,6 +17,7 @@ from weighbridge.evidence import (
     Entry,
     EntryKind,
     EventNotice,
+    Issued,
     MaintenanceNotice,
     Notice,
     PartyKey,
@@ -28,7 +29,15 @@ from weighbridge.settlement.record import Event, Window
 from weighbridge.signing import key_id
 from weighbridge.wire import read
 
-KINDS = frozenset({EntryKind.CONTRACT, EntryKind.CLAIM, EntryKind.PARTY, EntryKind.NOTICE})
+KINDS = frozenset(
+    {
+        EntryKind.CONTRACT,
+        EntryKind.CLAIM,
+        EntryKind.PARTY,
+        EntryKind.NOTICE,
+        EntryKind.STATEMENT,
+    }
+)
 """The entries that a book is made of."""
 
 PROVIDERS = frozenset({"provider", "operator", "owner"})
@@ -138,6 +147,7 @@ class Book:
     _entries: list[tuple[int, Entry]] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
     _heard: dict[str, list[Heard]] = field(default_factory=dict)
+    _issued: list[tuple[int, Issued]] = field(default_factory=list)
     _keys: dict[tuple[str, str], PartyKey] = field(default_factory=dict)
     _claims: tuple[int, Claims] = field(default_factory=lambda: (0, Claims()))
 
@@ -157,6 +167,8 @@ class Book:
                 notice = read(Notice, payload)
                 heard = Heard(notice, entry.index, received_us, entry.envelope.key_id)
                 self._heard.setdefault(notice.contract, []).append(heard)
+            case EntryKind.STATEMENT:
+                self._issued.append((received_us, read(Issued, payload)))
             case _:
                 pass
 
@@ -173,6 +185,21 @@ class Book:
     def party_keys(self, contract: str) -> list[PartyKey]:
         """Every key that ever spoke for a party of the contract, as it stands."""
         return [change for (of, _), change in self._keys.items() if of == contract]
+
+    def heard(self, notice: Notice) -> Heard | None:
+        """The entry in which the same was said by the same party before."""
+        same = (one for one in self._heard.get(notice.contract, ()) if one.notice == notice)
+        return next(same, None)
+
+    def issued(self, contract: str, period: str, as_of_us: int) -> Issued | None:
+        """The newest statement of the period that was handed out before that instant."""
+        known = [
+            one
+            for received_us, one in self._issued
+            if (one.contract, one.period) == (contract, period)
+            and max(received_us, one.as_of_us) < as_of_us
+        ]
+        return known[-1] if known else None
 
     def sheet(self, contract: str, as_of_us: int) -> Sheet | None:
         """None for a contract that was not known then."""

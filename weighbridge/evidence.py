@@ -31,6 +31,7 @@ class EntryKind(StrEnum):
     CHALLENGE = "challenge"
     PARTY = "party"
     NOTICE = "notice"
+    STATEMENT = "statement"
 
 
 class Tick(Model):
@@ -146,6 +147,16 @@ class Notice(Model):
         MaintenanceNotice | CauseNotice | EventNotice | ClaimNotice, Field(discriminator="kind")
     ]
     attested_for: Text | None
+
+
+class Issued(Model):
+    """A statement was handed out: later ones say what they say otherwise. `digest` is the SHA-256 of its JSON."""
+
+    contract: Name
+    period: Name
+    as_of_us: Count
+    engine: Name
+    digest: Hash
 
 
 @dataclass(frozen=True, slots=True)

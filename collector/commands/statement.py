@@ -22,11 +22,13 @@ as_of_option = click.option(
 )
 
 
-def fetch_statement(config: Config, contract: str, period: str, as_of: str | None) -> Statement:
-    """The statement of the collector that serves the store, or of one that lives for this question."""
+def fetch_statement(
+    config: Config, contract: str, period: str, as_of: str | None, method: str = "GET"
+) -> Statement:
+    """POST issues it. The statement of the collector that serves the store, or of one that lives for this question."""
     query = {"period": period} | ({} if as_of is None else {"as_of": as_of})
     path = f"/v1/contracts/{quote(contract, safe='')}/statement?{urlencode(query)}"
-    answer: dict[str, Any] = ask(config, "GET", path)
+    answer: dict[str, Any] = ask(config, method, path)
     return TypeAdapter(Statement).validate_python(answer)
 
 
@@ -37,6 +39,7 @@ def fetch_statement(config: Config, contract: str, period: str, as_of: str | Non
 @click.option(
     "--format", "name", type=click.Choice(list(FORMATS)), default="text", show_default=True
 )
+@click.option("--issue", is_flag=True, help="Hand it out: enters its digest in the log.")
 @click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="A file.")
 @config_option
 @stated
@@ -45,12 +48,13 @@ def statement(
     period: str,
     as_of: str | None,
     name: str,
+    issue: bool,
     output: Path | None,
     config_file: Path,
 ) -> None:
     """The statement of CONTRACT_ID for a period: provisional, or final once no late data can change it."""
     config = load_config(config_file, os.environ)
-    found = fetch_statement(config, contract_id, period, as_of)
+    found = fetch_statement(config, contract_id, period, as_of, "POST" if issue else "GET")
     body = FORMATS[name].render(found)
     if output is not None:
         output.write_bytes(body)

@@ -1,5 +1,6 @@
 """Statements over HTTP and by command: exact, repeatable, the same after a restart."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -37,7 +38,7 @@ credits:
     tiers: [{at_or_above: "0", below: "0.99", pct: 10}]
 exclusions: {causes: [{code: lessee_fault}]}
 maintenance: {min_notice_s: 3600}
-claim: {required: true, deadline_days: 30}
+claim: {required: true, deadline_days: 36500}
 unknown: {policy: down}
 evidence: {correction_window_s: 3153600000}
 """
@@ -45,6 +46,9 @@ HOUR = 3600
 MONTH_SECONDS = 31 * 24 * HOUR
 START_US = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp()) * 1_000_000
 PATH = "/v1/contracts/lease/statement?period=2026-10"
+
+
+CONFIG = "config.toml"
 
 
 @pytest.fixture
@@ -142,3 +146,91 @@ def test_the_command_prints_the_statement_and_writes_it_to_a_file(
     weighbridge(*words, *config, "--format", "json", "-o", file)
     assert file.read_bytes() == server.get(f"{PATH}&as_of={as_of}").body
     assert json.loads(file.read_bytes())["contract"] == "lease"
+
+
+def say(store: Path, *words: str | Path) -> int:
+    """The entry that `weighbridge notice` made."""
+    shown = weighbridge("notice", *words, "--config", store / CONFIG).stdout
+    return int(shown.removeprefix("entry "))
+
+
+def heard_by(server: Serving, entries: int) -> dict[str, Any]:
+    """The statement once it names so many notices."""
+
+    def found() -> dict[str, Any] | None:
+        statement: dict[str, Any] = server.get(PATH).json
+        said = [note for note in statement["notes"] if ", entry " in note]
+        return statement if len(said) == entries else None
+
+    found_statement = wait_for(found, "the notices in the statement")
+    assert isinstance(found_statement, dict)
+    return found_statement
+
+
+def test_a_claim_makes_the_credits_due_and_the_statement_shows_who_filed_it(
+    server: Serving, store: Path, tmp_path: Path
+) -> None:
+    assert settled(server)["highest"] == "0.00"
+    key = tmp_path / "lessee.key"
+    public = weighbridge("party", "key", key).stdout.strip()
+    filing = ("claim", "lease", "--period", "2026-10", "--party", "L")
+    words = ("notice", *filing, "--key", key, "--config", store / CONFIG)
+    refused = weighbridge(*words, check=False)
+    assert refused.returncode == 2
+    assert "speaks for no party" in refused.stderr
+    weighbridge("party", "add", "lease", "L", public, "--config", store / CONFIG)
+    entry = say(store, *filing, "--key", key)
+    assert say(store, *filing, "--key", key) == entry
+    statement = heard_by(server, 1)
+    assert statement["highest"] == "744.00"
+    assert "claim for 2026-10: said by L, signed with key" in statement["notes"][-1]
+    assert {due["standing"] for due in statement["parts"][0]["dues"]} == {"filed"}
+    posted = tmp_path / "posted"
+    weighbridge(*words, "-o", posted)
+    answer = server.request("POST", "/v1/notices", posted.read_bytes())
+    assert answer.json == {"index": entry}
+    forged = posted.read_bytes().replace(b'"sig":"', b'"sig":"AAAA', 1)
+    assert server.request("POST", "/v1/notices", forged).status == 400
+
+
+def test_what_an_administrator_enters_is_attested_and_says_so(server: Serving, store: Path) -> None:
+    settled(server)
+    window = ("--from", "2026-10-02T00:00:00Z", "--until", "2026-10-02T01:00:00Z")
+    say(store, "maintenance", "lease", "--id", "M1", *window, "--party", "P")
+    statement = heard_by(server, 1)
+    assert statement["notes"][-1].startswith(
+        "maintenance M1: said by P, attested by the collector for admin, entry "
+    )
+    (line,) = statement["parts"][0]["maintenance"]
+    assert (line["id"], line["ruling"]) == ("M1", "late_notice")
+    assert server.request("POST", "/v1/notices", b'{"contract":"lease"}').status == 403
+
+
+def test_only_the_lessee_can_take_time_off_the_providers_account(
+    server: Serving, store: Path
+) -> None:
+    settled(server)
+    hour = ("--from", "2026-10-01T00:00:00Z", "--until", "2026-10-01T01:00:00Z")
+    said = ("cause", "lease", "--code", "lessee_fault", *hour)
+    say(store, *said, "--party", "P")
+    statement = heard_by(server, 1)
+    assert statement["parts"][0]["units"][0]["excluded_seconds"] == 0
+    refused = weighbridge(
+        "notice", "cause", "lease", "--code", "rain", *hour, "--party", "L",
+        "--config", store / CONFIG, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert "no cause of the contract" in refused.stderr
+
+
+def test_a_later_statement_says_what_it_says_otherwise_than_the_one_issued(
+    server: Serving, store: Path
+) -> None:
+    as_of = settled(server)["as_of"]
+    words = ("statement", "lease", "--period", "2026-10", "--config", store / CONFIG)
+    issued = weighbridge(*words, "--as-of", as_of, "--issue", "--format", "json").stdout
+    say(store, "claim", "lease", "--period", "2026-10", "--party", "L")
+    notes = heard_by(server, 1)["notes"]
+    digest = hashlib.sha256(issued.encode()).hexdigest()
+    assert f"Issued before: as of {as_of}, {digest}." in notes
+    assert "Changed since: highest: 0.00 -> 744.00" in notes

@@ -1,0 +1,137 @@
+"""What parties said, and what it does to the rows that are settled."""
+
+import pytest
+
+from weighbridge.book import Book, NoticeError, Sheet, check_notice, swaps
+from weighbridge.contract import load
+from weighbridge.evidence import (
+    ContractAdded,
+    Entry,
+    EntryKind,
+    Notice,
+    PartyKey,
+    payload_type,
+)
+from weighbridge.ledger import Row, State
+from weighbridge.signing import Signer, open_envelope
+from weighbridge.wire import Model, encode
+
+SIGNER = Signer(bytes(32))
+HOUR = 3_600_000_000
+CONTRACT = """\
+contract_id: K
+effective: 1970-01-01T00:00:00Z
+time_zone: UTC
+currency: EUR
+parties: [{id: P, role: provider}, {id: L, role: lessee}]
+term: {from: 1970-01-01T00:00:00Z, to: 1971-01-01T00:00:00Z}
+resources: [{id: r, accelerator: {sku: H100-SXM-80GB}, per_node: 2, nodes: 1}]
+availability: [{id: gpus, unit: gpu, target: "0.99"}]
+exclusions: {causes: [{code: lessee_fault}]}
+unknown: {policy: hold}
+"""
+
+
+def entry(index: int, kind: EntryKind, record: Model) -> Entry:
+    return Entry(index, kind, open_envelope(SIGNER.seal(payload_type(kind), encode(record))))
+
+
+def notice(party: str, attested_for: str | None = "admin", **said: object) -> Notice:
+    content = {"contract": "K", "party": party, "said": said, "attested_for": attested_for}
+    return Notice.model_validate(content)
+
+
+def cause(party: str) -> Notice:
+    return notice(
+        party, kind="cause", code="lessee_fault", from_us=HOUR, until_us=2 * HOUR, unit="n1.0"
+    )
+
+
+def book_of(*notices: Notice) -> Book:
+    book = Book()
+    added = ContractAdded(contract="K", version=1, text=CONTRACT, from_us=0)
+    book.fold(entry(0, EntryKind.CONTRACT, added), 10)
+    for place, one in enumerate(notices, start=1):
+        book.fold(entry(place, EntryKind.NOTICE, one), 10 + place)
+    return book
+
+
+def sheet_of(*notices: Notice) -> Sheet:
+    sheet = book_of(*notices).sheet("K", 100)
+    assert sheet is not None
+    return sheet
+
+
+def row(start: int, end: int, state: State, slot: int = 0, device: str = "A") -> Row:
+    return Row("K", "n1", slot, device, "c", start * HOUR, end * HOUR, state, "gpu_lost", 0)
+
+
+def test_a_cause_cuts_the_rows_of_its_unit_once_the_lessee_says_so() -> None:
+    rows = [row(0, 3, State.DOWN), row(0, 3, State.DOWN, slot=1), row(0, 3, State.UP)]
+    assert sheet_of(cause("P")).explained(rows) == rows
+    cut = sheet_of(cause("L")).explained(rows)
+    assert [(one.start_us // HOUR, one.end_us // HOUR, one.cause) for one in cut[:3]] == [
+        (0, 1, "gpu_lost"),
+        (1, 2, "lessee_fault"),
+        (2, 3, "gpu_lost"),
+    ]
+    assert cut[3:] == rows[1:]
+
+
+def test_what_was_not_received_yet_is_not_known() -> None:
+    book = book_of(cause("L"))
+    assert book.sheet("K", 9) is None
+    before, after = book.sheet("K", 10), book.sheet("K", 11)
+    assert before is not None and after is not None  # noqa: PT018
+    assert (len(before.heard), len(after.heard)) == (0, 1)
+
+
+def test_a_slot_that_goes_on_with_another_device_was_swapped_unless_somebody_said_so() -> None:
+    rows = [row(0, 1, State.UP), row(2, 3, State.UP, device="B"), row(0, 3, State.UP, slot=1)]
+    (seen,) = swaps(rows)
+    assert (seen.unit, seen.at_s, dict(seen.details)) == (
+        "n1.0",
+        7200,
+        {"new": "B", "old": "A", "seen_by": "telemetry"},
+    )
+    told = notice(
+        "P",
+        kind="event",
+        event="gpu_replaced",
+        at_us=HOUR,
+        since_us=None,
+        unit="n1.0",
+        details={"new": "B", "old": "A"},
+    )
+    (event,) = sheet_of(told).notices(rows).events
+    assert event.at_s == 3600
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (cause("X"), "no party"),
+        (notice("L", kind="maintenance", id="M", from_us=1, until_us=2, units=[]), "not for"),
+        (notice("P", kind="claim", period="1970-01", unit=None, objective=None), "not for"),
+        (notice("P", kind="maintenance", id="M", from_us=2, until_us=2, units=[]), "ends before"),
+    ],
+)
+def test_what_a_party_may_not_say_is_refused(said: Notice, why: str) -> None:
+    with pytest.raises(NoticeError, match=why):
+        check_notice(load(CONTRACT), said)
+
+
+def test_a_revoked_key_of_a_party_speaks_no_more() -> None:
+    book = book_of()
+    for place, action in enumerate(("enrolled", "revoked"), start=1):
+        change = PartyKey.model_validate(
+            {
+                "action": action,
+                "contract": "K",
+                "party": "L",
+                "public_key": SIGNER.public_key.hex(),
+            }
+        )
+        book.fold(entry(place, EntryKind.PARTY, change), 20)
+        speaks = book.party_key("K", SIGNER.key_id) is not None
+        assert speaks == (action == "enrolled")
