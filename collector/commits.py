@@ -7,6 +7,7 @@ none while a batch is under way, so a plan sees exactly what is in the log and i
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import deque
@@ -256,13 +257,16 @@ class Committer:
 
     async def run(self) -> None:
         """Commit until `close` was called and nothing waits any more."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._tick_seconds
         while self._queue or not self._closing:
-            try:
-                await asyncio.wait_for(self._wake.wait(), self._tick_seconds)
-            except TimeoutError:
-                await self._commit([], idle=True)
-            else:
-                await self._commit(self._gather(), idle=False)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._wake.wait()
+            # By the clock, not by the want of plans: duplicates and refusals enter nothing, and time must not stop.
+            ticks = loop.time() >= due
+            if await self._commit(self._gather(), ticks):
+                due = loop.time() + self._tick_seconds
             for beat in self._beats:
                 beat()
         await self._flush()
@@ -288,12 +292,14 @@ class Committer:
         return group
 
     async def _commit(
-        self, group: Sequence[tuple[Plan[Any], asyncio.Future[Answer[Any]]]], idle: bool
-    ) -> None:
+        self, group: Sequence[tuple[Plan[Any], asyncio.Future[Answer[Any]]]], ticks: bool
+    ) -> bool:
+        """Whether a batch was tried: one of plans that enter nothing only if it `ticks`."""
         batch = Batch(self._store, self._signer, self._clock.next())
         entered = [(future, _enter(plan, batch)) for plan, future in group]
+        tried = ticks or not batch.empty
         try:
-            if idle or not batch.empty:
+            if tried:
                 await self._in_thread(self._make_durable, batch)
                 self._publish(batch)
         except StorageError as error:
@@ -304,6 +310,7 @@ class Committer:
             _settle(future, outcome, self.head)
         if self._unflushed >= FLUSH_ENTRIES:
             await self._flush()
+        return tried
 
     def _make_durable(self, batch: Batch) -> None:
         self._store.log.append(batch.leaves)

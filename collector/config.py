@@ -20,6 +20,8 @@ ENVIRONMENT = "WEIGHBRIDGE_"
 CONFIG_VARIABLE = "WEIGHBRIDGE_CONFIG"
 NESTING = "__"
 DEFAULTS = Limits()
+SLOWEST_TICK_MS = 2500
+"""Well below what judgement takes for the collector's own stall: with slower ticks no node would ever be silent."""
 
 
 class ConfigError(ValueError):
@@ -52,7 +54,7 @@ class Settings(Model):
     tls: bool | None = None
     open_on_loopback: bool = True
     trusted_proxies: list[Text] = Field(default_factory=list)
-    tick_ms: Count = 1000
+    tick_ms: int = Field(1000, ge=10, le=SLOWEST_TICK_MS, strict=True)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     tokens: list[TokenSettings] = Field(default_factory=list)
 

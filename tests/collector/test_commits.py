@@ -118,6 +118,26 @@ async def test_too_much_that_waits_is_refused_with_a_wait_that_differs(store: St
     store.close()
 
 
+class Repeating:
+    """A plan that enters nothing, as a duplicate report does."""
+
+    closes = False
+    size_bytes = 100
+
+    def enter(self, batch: Batch) -> None:
+        del batch
+
+
+async def test_plans_that_enter_nothing_do_not_stop_the_clock(store: Store) -> None:
+    clock = TickClock(lambda: 1_000_000, lambda: 0)
+    committing = Committer(store, SIGNER, KeyRing(), clock, tick_seconds=0.02)
+    async with running(committing), asyncio.timeout(60):
+        while store.log.size < 3:
+            await committing.submit(Repeating())
+    assert set(kinds(store)) == {EntryKind.TICK}
+    store.close()
+
+
 async def test_once_closing_it_takes_nothing_more(store: Store) -> None:
     committing = committer(store)
     async with running(committing):

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.config import ConfigError, load_config
+from collector.config import SLOWEST_TICK_MS, ConfigError, load_config
+from weighbridge.fleet import STALL_US
 
 
 @pytest.fixture
@@ -31,12 +32,18 @@ def test_defaults_are_closed_but_on_loopback(file: Path) -> None:
     assert load_config(file, {"WEIGHBRIDGE_LISTEN": "10.0.0.1:8470"}).tls
 
 
+def test_the_slowest_tick_is_no_stall() -> None:
+    assert 2 * SLOWEST_TICK_MS * 1000 <= STALL_US
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
         ("surprise = 1", "surprise: no such key"),
         ("[limits]\nsurprise = 1", "limits.surprise: no such key"),
         ("[limits]\nreports = -1", "limits.reports"),
+        ("tick_ms = 0", "tick_ms"),
+        ("tick_ms = 5000", "tick_ms"),
         ('[limits]\nreports = "5"', "limits.reports"),
         ('open_on_loopback = "yes"', "open_on_loopback"),
         ('[[tokens]]\nrole = "admin"', "tokens.0.sha256"),
