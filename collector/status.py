@@ -79,7 +79,7 @@ def contract(fleet: Fleet, name: str) -> Json:
     counts = fleet.counts(name)
     found = fleet.findings(name)
     objectives = [objective(fleet, name, promised) for promised in version.availability]
-    verdicts = [row.verdict for row in found if row.severity is Severity.ERROR]
+    verdicts = [row.verdict for row in found if decides(row)]
     verdicts += [Verdict(row["verdict"]) for row in objectives]
     if counts.reporting < counts.contracted:
         verdicts.append(Verdict.UNKNOWN)
@@ -98,6 +98,11 @@ def contract(fleet: Fleet, name: str) -> Json:
         "findings": severities(found),
         "objectives": objectives,
     }
+
+
+def decides(row: Finding) -> bool:
+    """A breach counts if it is an error; what could not be seen always does, or it would pass for met."""
+    return row.severity is Severity.ERROR or row.verdict is Verdict.UNKNOWN
 
 
 def party(version: Contract, role: str) -> str:

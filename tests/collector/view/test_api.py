@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
+from weighbridge.checks import Severity, Verdict
 from weighbridge.contract import explain, load
 from weighbridge.ledger import Row, State
 
@@ -60,6 +61,25 @@ async def test_the_verdict_of_a_contract_is_three_valued(
     fleet.found = []
     fleet.bounds["alpha"] = (number(low), number(high))
     fleet.counted["alpha"] = type(fleet.counted["alpha"])(6, reporting, reporting, 0)
+    (alpha, _) = (await got(client, "/v1/contracts"))["items"]
+    assert alpha["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("said", "severity", "verdict"),
+    [
+        (Verdict.UNKNOWN, Severity.INFO, "unknown"),
+        (Verdict.BREACHED, Severity.INFO, "met"),
+        (Verdict.BREACHED, Severity.ERROR, "breached"),
+    ],
+)
+async def test_what_a_check_could_not_see_is_not_met(
+    client: Client, fleet: Any, said: Verdict, severity: Severity, verdict: str
+) -> None:
+    number = type(fleet.bounds["alpha"][0])
+    fleet.found = [replace(found, verdict=said, severity=severity) for found in fleet.found[:1]]
+    fleet.bounds["alpha"] = (number(1), number(1))
+    fleet.counted["alpha"] = type(fleet.counted["alpha"])(6, 6, 6, 0)
     (alpha, _) = (await got(client, "/v1/contracts"))["items"]
     assert alpha["verdict"] == verdict
 
