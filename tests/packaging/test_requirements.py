@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ["runtime.txt", "development.txt"]
-LOCKED_EXTRAS = ["agent", "collector", "challenge", "dashboards"]
+LOCKED_EXTRAS = ["agent", "collector", "challenge", "dashboards", "pdf"]
 
 
 def _pins(lock: str) -> dict[str, str]:
