@@ -11,11 +11,14 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fcntl import ioctl
 from operator import itemgetter
 from pathlib import Path
+from termios import FIONREAD
 from typing import Any, Final, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -419,6 +422,12 @@ class Node(Program):
         if boottime_us is not None:
             stamp += boottime_us - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
         os.write(self._kernel, f"3,1,{stamp},-;{text}\n".encode())
+        wait_for(self._kernel_log_is_read, "the record to be read: each read is one record")
+
+    def _kernel_log_is_read(self) -> bool:
+        waiting = array("i", [0])
+        ioctl(self._kernel, FIONREAD, waiting)
+        return waiting[0] == 0
 
     def facts(self) -> dict[str, Json]:
         """What the running agent says of itself; nothing where it does not answer."""
@@ -505,11 +514,12 @@ def assert_unbroken(reports: Sequence[Report]) -> None:
         assert not any(report.gaps for report in chain)
 
 
-def assert_seamless(rows: Sequence[Json]) -> None:
-    """Each interval ends where the next one begins, to the microsecond."""
-    assert rows
-    ends = [row["end_us"] for row in rows[:-1]]
-    assert ends == [row["start_us"] for row in rows[1:]]
+def assert_seamless(lines: Mapping[Any, Sequence[Json]], *states: str) -> None:
+    """Both GPUs' intervals: each ends where the next one begins, to the microsecond; these states and no other."""
+    assert len(lines) == 2
+    for rows in lines.values():
+        assert [row["end_us"] for row in rows[:-1]] == [row["start_us"] for row in rows[1:]]
+        assert {row["state"] for row in rows} <= set(states)
 
 
 def assert_kept(node: Node, collector: Collector) -> None:

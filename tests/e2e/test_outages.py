@@ -28,22 +28,16 @@ BATCHES = 70
 @pytest.mark.slow
 def test_a_collector_that_was_killed_and_away_gets_every_report_in_order(stage: Stage) -> None:
     collector = stage.serving(lease(max_gap_s=5))
-    node = stage.reporting(collector, interval_ms=100, spool_bytes=256 << 10)
+    node = stage.reporting(collector, interval_ms=100)
     node.play("set 0 nvmlDeviceGetEnforcedPowerLimit 350000")
     wait_for(lambda: ("power_capped", node.gpu(0)) in collector.breaches(), "the power cap")
     collector.kill()
     wait_for(lambda: node.pending() > BATCHES, "a backlog of more than one batch")
-    held = node.facts()
     collector.start()
     wait_for(lambda: node.pending() == 0, "the backlog to be delivered")
-    reports = collector.reports()
-    assert_unbroken(reports)
-    assert held["spool_dropped_count"] == 0
-    assert held["spool_held_count"] < len(reports), "the spool has wrapped"
+    assert_unbroken(collector.reports())
     assert_kept(node, collector)
-    for rows in collector.timeline().values():
-        assert_seamless(rows)
-        assert {row["state"] for row in rows} <= {"up", "degraded"}
+    assert_seamless(collector.timeline(), "up", "degraded")
     found = collector.codes()
     assert found.count("power_capped") == 1
     assert "evidence_late" in found
@@ -183,9 +177,7 @@ def test_a_full_disk_of_the_collector_heals_by_itself_and_loses_nothing(
     wait_for(lambda: node.pending() == 0, "the backlog to be delivered")
     assert_unbroken(collector.reports())
     assert_kept(node, collector)
-    for rows in collector.timeline().values():
-        assert_seamless(rows)
-        assert {row["state"] for row in rows} == {"up"}
+    assert_seamless(collector.timeline(), "up")
     collector.kill()
     collector.start()
     assert_kept(node, collector)
