@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.config import Config
+
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNITS = ["weighbridge-agent.service", "weighbridge-collector.service"]
+PROBER = "weighbridge-probe@.service"
+SOCKET = "weighbridge-probe.socket"
 PYTHON = "/opt/weighbridge/bin/python"
 EXPOSURE_IN_TENTHS = "20"
 
@@ -18,7 +22,7 @@ def _directives(unit: str) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in split]
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", [*UNITS, PROBER])
 def test_the_exposure_is_at_most_two(unit: str) -> None:
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
     threshold = f"--threshold={EXPOSURE_IN_TENTHS}"
@@ -26,7 +30,7 @@ def test_the_exposure_is_at_most_two(unit: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", [*UNITS, PROBER])
 def test_systemd_has_nothing_to_say_against_a_unit(unit: str, tmp_path: Path) -> None:
     copy = tmp_path / unit
     copy.write_text((SYSTEMD / unit).read_text().replace(PYTHON, sys.executable))
@@ -59,11 +63,41 @@ def test_a_unit_comes_back_for_ever_and_is_watched(unit: str) -> None:
     assert int(said["WatchdogSec"]) <= 60
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", [*UNITS, PROBER])
 def test_a_unit_is_bounded_in_memory_processor_and_tasks(unit: str) -> None:
     assert {"MemoryMax", "CPUQuota", "TasksMax"} <= dict(_directives(unit)).keys()
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", [*UNITS, PROBER])
 def test_the_interpreter_takes_nothing_from_its_surroundings(unit: str) -> None:
     assert dict(_directives(unit))["ExecStart"].startswith(f"{PYTHON} -I -m ")
+
+
+def test_systemd_has_nothing_to_say_against_the_probers_socket(tmp_path: Path) -> None:
+    for unit in (SOCKET, PROBER):
+        text = (SYSTEMD / unit).read_text().replace(PYTHON, sys.executable)
+        (tmp_path / unit).write_text(text)
+    command = ["systemd-analyze", "verify", tmp_path / SOCKET]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_only_the_agent_may_ask_the_prober_and_one_at_a_time() -> None:
+    said = dict(_directives(SOCKET))
+    assert (said["SocketUser"], said["SocketMode"]) == ("weighbridge-agent", "0600")
+    assert (said["Accept"], said["MaxConnections"]) == ("yes", "1")
+
+
+def test_the_prober_has_what_cuda_needs_and_no_network() -> None:
+    said = _directives(PROBER)
+    names = {name for name, _ in said}
+    assert names & {"PrivateDevices", "MemoryDenyWriteExecute", "ProcSubset"} == set()
+    allowed = {value for name, value in said if name == "DeviceAllow"}
+    assert {"char-195 rw", "char-nvidia-uvm rw"} <= allowed
+    assert ("PrivateNetwork", "yes") in said
+    assert "RuntimeMaxSec" in names
+
+
+def test_the_agent_asks_where_the_prober_listens() -> None:
+    listens = dict(_directives(SOCKET))["ListenStream"]
+    assert str(Config().probe_socket) == listens
