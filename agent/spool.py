@@ -356,7 +356,7 @@ class Spool:
 
     def _make_room(self, sectors: int) -> None:
         if sectors > self._ring_sectors:
-            raise SpoolError(
+            raise ReportTooLargeError(
                 f"a report of {sectors * SECTOR} bytes does not fit; enlarge the spool"
             )
         while self._free_sectors() < sectors:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from agent.spool import SMALLEST, Slot, Spool, SpoolError
+from agent.spool import SMALLEST, ReportTooLargeError, Slot, Spool, SpoolError
 from agent.spool_format import SECTOR
 
 ROOM = 10**9
@@ -122,7 +122,7 @@ def test_acknowledged_reports_make_room_without_a_loss(path: Path) -> None:
 def test_a_report_larger_than_the_spool_is_refused_and_the_rest_kept(path: Path) -> None:
     spool = Spool(path, SMALLEST)
     put(spool, "small")
-    with pytest.raises(SpoolError, match="enlarge"):
+    with pytest.raises(ReportTooLargeError, match="enlarge"):
         put(spool, noise(4 * SMALLEST))
     assert bodies(spool) == ["small"]
 

@@ -1,0 +1,65 @@
+"""What becomes of drafts that the spool refuses, in the agent whole but for its driver and its collector."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from agent.clock import SystemClock
+from agent.daemon import Agent, Place
+from agent.enrolment import Identity
+from agent.sampler import Schedule
+from agent.spool import SMALLEST
+from agent.transport import Answer
+from tests.agent.conftest import eventually
+from weighbridge.wire import Event, EventKind, digest
+
+
+async def unreachable(_: bytes) -> Answer:
+    raise OSError("nobody answers")
+
+
+def filling(count: int) -> list[Event]:
+    """Events that no compression makes small."""
+    return [
+        Event(
+            boottime_us=1,
+            kind=EventKind.XID,
+            device=None,
+            code=31,
+            source="kernel",
+            detail=digest(b"%d" % number) * 8,
+        )
+        for number in range(count)
+    ]
+
+
+async def test_a_report_that_no_spool_can_hold_is_counted_as_lost_and_holds_up_no_other(
+    enrolled: Identity, tmp_path: Path, source: Any, host: Any
+) -> None:
+    agent = Agent(
+        enrolled,
+        Place(tmp_path, SMALLEST, 1 << 20),
+        source,
+        host,
+        SystemClock(),
+        "boot",
+        Schedule(interval_us=3_600_000_000),
+        unreachable,
+    )
+
+    async def holds(reports: int) -> bool:
+        return agent.facts().get("spool_pending_count", 0) >= reports
+
+    running = asyncio.create_task(agent.run())
+    await eventually(lambda: holds(1))
+    await agent.sampler.add_events(filling(5000))
+    assert agent.facts()["agent_lost_drafts_count"] == 1
+    assert "enlarge the spool" in agent.status
+    kept = agent.facts()["spool_pending_count"]
+    await agent.sampler.note(EventKind.PAUSED, "another report")
+    await eventually(lambda: holds(kept + 1))
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    await agent.abandon()
