@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
-from collector.statements.words import Language, name, say
+from collector.statements.words import Language, name, note, say
 from weighbridge.ledger import State
 from weighbridge.settlement.statement import (
     CreditLine,
@@ -79,6 +79,8 @@ class _Lines:
             yield Line(self.say("swaps"), "", detail=swap)
         for flag in self.statement.flags:
             yield Line(self.say("flags"), flag, detail=name("flag", flag, self.language))
+        for told in self.statement.notes:
+            yield Line(self.say("notes"), "", detail=note(told, self.language))
         if previous is not None:
             for changed in differences(previous, self.statement):
                 yield Line(self.say("differences"), "", detail=changed)
@@ -172,6 +174,10 @@ class _Lines:
                 measure="s",
                 detail="; ".join(outage.causes),
             )
+        windows = [("worst_window", unit.window)] if unit.window is not None else []
+        windows += [("breach", breach) for breach in unit.breaches]
+        for key, (start, end) in windows:
+            yield Line(self.say("windows"), self.say(key), **place, start=start, end=end)
         for credit in unit.credits:
             yield self._credit(Line(self.say("credits"), credit.credit, **place), credit)
 

@@ -12,11 +12,13 @@ from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import (
     CondPageBreak,
     HRFlowable,
     KeepTogether,
+    PageBreak,
     Preformatted,
     SimpleDocTemplate,
     Spacer,
@@ -59,7 +61,7 @@ COLORS = {
     "contested": HexColor("#8250df"),
     "unknown": HexColor("#d4a72c"),
 }
-LISTING_COLUMNS, LISTING_LINES, LISTING_WIDTH = 3, 84, 46
+LISTING_COLUMNS, LISTING_LINES = 3, 90
 
 
 def render(statement: Statement, language: Language, previous: Statement | None = None) -> bytes:
@@ -135,6 +137,7 @@ def _story(sheet: Sheet) -> Iterator[Any]:
         yield from _section(section)
     yield from _closing(sheet)
     for section in sheet.appendices:
+        yield PageBreak()
         yield from _section(section)
 
 
@@ -273,11 +276,7 @@ def _rectangle(left: Any, width: Any, tone: str) -> Any:
 
 def _listing(text: str) -> Iterator[Any]:
     """Text that keeps its lines, in columns; a line that is too long goes on below."""
-    lines = [
-        line[at : at + LISTING_WIDTH]
-        for line in text.splitlines()
-        for at in range(0, max(len(line), 1), LISTING_WIDTH)
-    ]
+    lines = [piece for line in text.splitlines() for piece in _pieces(line)]
     chunk = LISTING_COLUMNS * LISTING_LINES
     for first in range(0, len(lines), chunk):
         page = lines[first : first + chunk]
@@ -287,6 +286,17 @@ def _listing(text: str) -> Iterator[Any]:
         grid = Grid([cells], colWidths=[WIDTH // LISTING_COLUMNS] * len(cells), hAlign="LEFT")
         grid.setStyle(_tight())
         yield grid
+
+
+def _pieces(line: str) -> Iterator[str]:
+    room = WIDTH // LISTING_COLUMNS - 2 * INSET
+    piece = ""
+    for character in line:
+        if stringWidth(piece + character, FONT, 6) > room:
+            yield piece
+            piece = ""
+        piece += character
+    yield piece
 
 
 def _closing(sheet: Sheet) -> Iterator[Any]:

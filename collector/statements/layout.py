@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import yaml
@@ -20,7 +20,7 @@ from collector.statements.sheet import (
     Signer,
     Table,
 )
-from collector.statements.words import WORDS, Language
+from collector.statements.words import WORDS, Language, say
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
 from weighbridge.settlement.statement import Delivery, Part, Statement, differences
@@ -28,6 +28,8 @@ from weighbridge.settlement.statement import Delivery, Part, Statement, differen
 SIGNING = ("provider", "lessee", "operator")
 VERDICTS = ("BREACHED", "UNKNOWN", "MET")
 WHOLE = 1000
+ISSUED, CHANGED = "Issued before: ", "Changed since: "
+"""How notes begin that tell what a later statement says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,7 @@ class _Layout:
         yield self._caps()
         yield self._lines("swaps", self.statement.swaps)
         yield self._flags()
+        yield from self._notes()
         yield self._differences()
 
     def _appendices(self) -> Iterator[Section]:
@@ -219,13 +222,14 @@ class _Layout:
         return Section("flags", say("flags"), table=Table(columns, rows))
 
     def _differences(self) -> Section:
-        if self.previous is None:
-            return self._lines("differences", [self.speak.say("no_previous")])
-        changed = differences(self.previous, self.statement)
-        title = self.speak.say("differences")
-        note = f"{self.speak.say('as_of')} {self.speak.instant(self.previous.as_of).text}"
+        changed, title = self._changed(), self.speak.say("differences")
+        issued = [note for note in self.statement.notes if note.startswith(ISSUED)]
+        if self.previous is not None:
+            issued = [f"{self.speak.say('as_of')} {self.speak.instant(self.previous.as_of).text}"]
+        note = " ".join(self.speak.note(line) for line in issued)
         if not changed:
-            return Section("differences", title, note, lines=(self.speak.say("no_difference"),))
+            told = self.speak.say("no_difference" if issued else "no_previous")
+            return Section("differences", title, note, lines=(told,))
         columns = (
             Column(self.speak.say("path"), "code", 6),
             Column(self.speak.say("before"), weight=4),
@@ -233,6 +237,23 @@ class _Layout:
         )
         rows = [_change(line) for line in changed]
         return Section("differences", title, note, table=Table(columns, rows))
+
+    def _changed(self) -> tuple[str, ...]:
+        """Against the version that was given, or else as the statement itself tells it."""
+        if self.previous is not None:
+            return differences(replace(self.previous, notes=()), replace(self.statement, notes=()))
+        return tuple(
+            note.removeprefix(CHANGED) for note in self.statement.notes if note.startswith(CHANGED)
+        )
+
+    def _notes(self) -> Iterator[Section]:
+        told = [
+            self.speak.note(note)
+            for note in self.statement.notes
+            if not note.startswith((ISSUED, CHANGED)) and note != say("note.prompts", "en")
+        ]
+        if told:
+            yield self._lines("notes", told)
 
     def _terms(self, part: Part, several: bool) -> Section:
         say = self.speak.say

@@ -85,6 +85,10 @@ class Speaker:
             return Cell(self.say("open"))
         return self.numbers(lowest, highest)
 
+    def note(self, text: str) -> str:
+        """A note of the statement, as far as its pattern is known."""
+        return words.note(text, self.language)
+
     def listed(self, items: Iterable[str]) -> str:
         """Several things in a row."""
         return self.say("comma").join(items)
@@ -223,6 +227,21 @@ def _cause(cause: str, speak: Speaker) -> str:
     return f"{speak.name('state', state)}{speak.say('colon') if colon else ''}{rest}"
 
 
+def _windows(part: Part, speak: Speaker) -> Iterator[Row]:
+    """Where the window of an objective moves: the worst one, and when such a window held too much."""
+    for unit in part.units:
+        found = [("worst_window", unit.window)] if unit.window is not None else []
+        found += [("breach", breach) for breach in unit.breaches]
+        for key, (start, end) in found:
+            yield (
+                Cell(unit.objective),
+                Cell(unit.unit),
+                Cell(speak.say(key)),
+                speak.short(start),
+                speak.short(end),
+            )
+
+
 def _probes(part: Part, speak: Speaker) -> Iterator[Row]:
     for probe in part.probes:
         yield (
@@ -296,6 +315,7 @@ SECTIONS: dict[str, Callable[[Part, Speaker], Iterator[Row]]] = {
     "time": _time,
     "states": _states,
     "outages": _outages,
+    "windows": _windows,
     "probes": _probes,
     "credits": _credits,
     "others": _others,
@@ -305,7 +325,7 @@ SECTIONS: dict[str, Callable[[Part, Speaker], Iterator[Row]]] = {
 ALWAYS = ("outages", "maintenance", "claims")
 """Sections that say `none` when there is nothing: their absence would be read as an oversight."""
 
-MONEY = ("gross", "unbilled", "net", "base", "amount")
+MONEY = ("gross", "unbilled", "net", "base", "amount", "owed")
 OBJECTIVE: Head = ("objective", "code", 4)
 """Named once above the table where all rows have the same."""
 
@@ -351,6 +371,7 @@ HEADS: dict[str, tuple[Head, ...]] = {
         ("counts_column", "text", 3),
         ("cause", "text", 6),
     ),
+    "windows": (*UNIT, ("item", "text", 5), ("start", "time", 5), ("end", "time", 5)),
     "probes": (
         ("objective", "code", 4),
         ("verdict", "text", 3),
@@ -390,7 +411,7 @@ HEADS: dict[str, tuple[Head, ...]] = {
         ("unit", "code", 5),
         ("standing", "text", 5),
         ("deadline", "time", 5),
-        ("amount", "number", 4),
+        ("owed", "number", 4),
     ),
 }
 

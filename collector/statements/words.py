@@ -1,7 +1,7 @@
 """Every word of the renderings, in both languages, in one table; and how numbers, times and money are written."""
 
+import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Literal, NamedTuple
 
 Language = Literal["en", "zh"]
@@ -67,6 +67,7 @@ WORDS: Mapping[str, Word] = {
     "states": Word("Seconds by state", "各状态秒数"),
     "timeline": Word("Timeline", "时间线"),
     "outages": Word("Outages", "中断清单"),
+    "windows": Word("Moving windows", "滚动窗口"),
     "probes": Word("Performance", "性能"),
     "credits": Word("Credits, line by line", "抵扣明细"),
     "caps": Word("Caps hit", "触及上限"),
@@ -75,6 +76,7 @@ WORDS: Mapping[str, Word] = {
     "claims": Word("Claims", "抵扣申请"),
     "swaps": Word("Replaced GPUs", "更换的 GPU"),
     "flags": Word("To look at", "需人工核查"),
+    "notes": Word("Notes", "说明"),
     "differences": Word("Difference from the previous version", "与上一版本的差异"),
     "terms": Word("Terms, every default written out", "合同条款（含全部默认值）"),
     "signatures": Word("Signatures", "签署"),
@@ -105,6 +107,7 @@ WORDS: Mapping[str, Word] = {
     "formula": Word("Formula", "计算式"),
     "base": Word("Base", "基数"),
     "tier": Word("Tier", "档位"),
+    "owed": Word("Owed now", "现应付"),
     "amount": Word("Amount", "金额"),
     "remarks": Word("Remarks", "备注"),
     "notice": Word("Notice received", "通知收到"),
@@ -247,6 +250,8 @@ WORDS: Mapping[str, Word] = {
     ),
     "timeline_label": Word("{} over the period", "{}在结算期内的状态"),
     "short_outage": Word("too short to count", "未达计入时长"),
+    "worst_window": Word("worst window", "最差窗口"),
+    "breach": Word("the window held too much downtime", "窗口内中断超限"),
     "maintenance_window": Word("maintenance window", "维护时段"),
     "rest": Word("up", "正常"),
     "sign_for": Word("For the {}", "{}（签章）"),
@@ -260,6 +265,14 @@ WORDS: Mapping[str, Word] = {
     "page": Word("Page {} of {}", "第 {} 页，共 {} 页"),
 }
 
+NOTES = (
+    (r"Tables (\w+)\.", r"参考数据表 \1。"),
+    (r"Issued before: as of (\S+), (\w+)\.", r"此前出具的版本：数据截至 \1，\2。"),
+    (r"(.+): said by (\S+), (.+), entry (\d+)(.*)", r"\1：由 \2 提出，\3，日志第 \4 条\5"),
+)
+"""Patterns of a statement's notes, and their Chinese."""
+
+INSTANT = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T([\d:.]+)")
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
@@ -272,6 +285,14 @@ def name(kind: str, code: str, language: Language) -> str:
     """The word for a code, such as `verdict.MET`; the code itself where the table has none."""
     key = f"{kind}.{code}"
     return _word(key, language) if key in WORDS else code
+
+
+def note(text: str, language: Language) -> str:
+    """A note in the language, where its pattern is one of NOTES; else as it is."""
+    for pattern, chinese in NOTES if language == "zh" else ():
+        if re.fullmatch(pattern, text):
+            return re.sub(pattern, chinese, text)
+    return text
 
 
 def _word(key: str, language: Language) -> str:
@@ -300,15 +321,16 @@ def money(amount: str, currency: str, language: Language) -> str:
 
 def instant(text: str, language: Language) -> str:
     """`2026-05-01T00:00:00+08:00` as people write it, offset or UTC at the end."""
-    moment = datetime.fromisoformat(text)
-    offset = "UTC" if text.endswith("Z") else f"UTC{text[19:]}"
-    return f"{short_instant(text, language, moment)} {offset}"
+    offset = INSTANT.sub("", text)
+    return f"{short_instant(text, language)} {'UTC' if offset == 'Z' else f'UTC{offset}'}"
 
 
-def short_instant(text: str, language: Language, moment: datetime | None = None) -> str:
-    """The same without the offset, for tables that name it once."""
-    found = moment or datetime.fromisoformat(text)
-    clock = f"{found:%H:%M:%S}"
+def short_instant(text: str, language: Language) -> str:
+    """The same without the offset, for tables that name it once; every digit of the clock is kept."""
+    found = INSTANT.match(text)
+    if found is None:
+        return text
+    year, month, day, clock = found.groups()
     if language == "zh":
-        return f"{found.year}年{found.month}月{found.day}日 {clock}"
-    return f"{found.day} {MONTHS[found.month - 1]} {found.year} {clock}"
+        return f"{year}年{int(month)}月{int(day)}日 {clock}"
+    return f"{int(day)} {MONTHS[int(month) - 1]} {year} {clock}"
