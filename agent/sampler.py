@@ -296,8 +296,9 @@ class Sampler:
     async def _sweep_fast(self, due_us: int) -> None:
         sweep = await self._source.sweep(Tier.FAST)
         self.sweep_us = self._clock.boottime_us() - due_us
-        self._keep(self._gathered.fast, sweep)
         seen = await self._source.processes()
+        # Only now: an event that is sent meanwhile must not part the sample from its processes.
+        self._keep(self._gathered.fast, sweep)
         self.newest, self.newest_processes = sweep, seen
         if isinstance(seen, Reason):
             return

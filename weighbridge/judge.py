@@ -26,7 +26,14 @@ from weighbridge.track import (
     tally,
     turn_hour,
 )
-from weighbridge.view import forget_xids, see_inventory, see_processes, see_sample, see_xid
+from weighbridge.view import (
+    forget_xids,
+    lose_processes,
+    see_inventory,
+    see_processes,
+    see_sample,
+    see_xid,
+)
 from weighbridge.wire import Block, Clock, Event, EventKind, Report
 
 Change = Row | Finding
@@ -169,6 +176,8 @@ class _Sitting:
             chain.pending |= see_inventory(chain.view, report.inventory)
         if report.processes is not None:
             chain.pending |= see_processes(chain.view, report.processes)
+        elif any(block.tier == "fast" for block in report.blocks):
+            chain.pending |= lose_processes(chain.view)
         for at_us, piece, sample in self._pieces(chain):
             if isinstance(piece, Event):
                 yield from self._event(chain, piece, at_us)

@@ -38,8 +38,8 @@ NOTHING = Facts(readings={}, unavailable={})
 
 @dataclass(slots=True)
 class View:
-    """Nothing at first. `enumerated` once an inventory said which devices there are; `processes` is None until the node
-    has listed them.
+    """Nothing at first. `enumerated` once an inventory said which devices there are; `processes` is None while
+    the node does not list them.
     """
 
     devices: dict[str, DeviceView] = field(default_factory=dict)
@@ -125,6 +125,12 @@ def see_processes(view: View, processes: list[Process]) -> set[str]:
     """The processes that hold device memory now; only who holds what is a change, not how much and since when."""
     known, view.processes = view.processes, processes
     return {PROCESSES} if known is None or _holders(known) != _holders(processes) else set()
+
+
+def lose_processes(view: View) -> set[str]:
+    """The node was sampled and could not list its processes: what it listed before says nothing of now."""
+    known, view.processes = view.processes, None
+    return set() if known is None else {PROCESSES}
 
 
 def _holders(processes: list[Process]) -> set[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ from tests.weighbridge.scripted import (
     contract_text,
     spans,
 )
+from weighbridge.checks import Verdict
 from weighbridge.fleet import FleetFold
 from weighbridge.ledger import PRECEDENCE, Row, State, timeline
 
@@ -311,6 +312,18 @@ def test_a_foreign_process_is_found_when_a_second_owner_holds_memory() -> None:
     log.report(node.report([10], processes=[{**process, "owner": "a"}, {**process, "owner": "b"}]))
     assert log.open()["foreign_process", ""].observed == "owners a, b"
     log.report(node.report([20], processes=[{**process, "owner": "b"}]))
+    assert ("foreign_process", "") not in log.open()
+
+
+def test_processes_that_can_no_longer_be_listed_are_unknown_not_gone() -> None:
+    log, node = standing(), ScriptedNode()
+    process = {"boottime_us": 1, "device": GPU, "memory_bytes": 1, "class": "container"}
+    log.report(node.report([0], processes=[{**process, "owner": "a"}]))
+    log.report(node.report([], processes=None))
+    assert ("foreign_process", "") not in log.open()
+    log.report(node.report([10], processes=None))
+    assert log.open()["foreign_process", ""].verdict is Verdict.UNKNOWN
+    log.report(node.report([20], processes=[{**process, "owner": "a"}]))
     assert ("foreign_process", "") not in log.open()
 
 

@@ -212,3 +212,17 @@ def test_a_lasting_reason_is_one_row() -> None:
     (block,) = assemble(sweeps, "slow")
     assert [(span.from_, span.to) for span in block.unavailable] == [(0, 6)]
     assert block.readings["a"][6:] == [[0], [0], [0]]
+
+
+async def test_an_event_between_sample_and_processes_parts_them_not(bench: Bench) -> None:
+    listed = bench.source.processes
+
+    async def interrupted() -> Any:
+        await bench.sampler.add_events([xid()])
+        return await listed()
+
+    bench.source.processes = interrupted
+    drafts = await bench.samples(2)
+    sampled = [draft for draft in drafts if any(block.tier == "fast" for block in draft.blocks)]
+    assert len(sampled) == 2
+    assert all(draft.processes is not None for draft in sampled)
