@@ -164,6 +164,67 @@ def record(target: Path, redact: bool) -> None:
 
 
 @main.command()
+@click.option("--calibrate", "target", type=PATH, required=True, help="Write the distribution.")
+@click.option("--gpu", "gpus", multiple=True, help="UUID; repeat. Default: all of this node.")
+@click.option("--backend", type=click.Choice(["cuda", "cpu"]), default="cuda", show_default=True)
+@click.option("--socket", type=PATH, help="Of weighbridge-probe.socket; else in this sandbox.")
+@click.option("--runs", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--profile", type=click.Choice(["f16", "i8"]), default="f16", show_default=True)
+@click.option("--size", type=int, default=16384, show_default=True)
+@click.option("--rounds", type=int, default=64, show_default=True)
+@click.option("--samples", type=int, default=128, show_default=True)
+@click.option("--policy", "policy_file", type=PATH, help="JSON, before the numbers above.")
+def probe(
+    target: Path,
+    gpus: tuple[str, ...],
+    backend: str,
+    socket: Path | None,
+    runs: int,
+    policy_file: Path | None,
+    **numbers: Any,
+) -> None:
+    """Challenge this node's GPUs, known to be good, again and again; write what they reach to a file."""
+    from agent.calibrating import calibrate
+    from agent.prober import NoProber, over, spawn
+    from weighbridge.challenge.calibration import CalibrationError
+    from weighbridge.challenge.codec import encode
+    from weighbridge.challenge.policy import Policy
+
+    opening = spawn if socket is None else over(socket)
+    try:
+        given = {} if policy_file is None else json.loads(policy_file.read_text())
+        policy = Policy(**(numbers | given))
+        names = gpus or _gpus()
+        written = asyncio.run(calibrate(opening, backend, names, policy, runs))
+        target.write_bytes(encode(written) + b"\n")
+    except (CalibrationError, NoProber, ValueError, TypeError) as error:
+        raise UsageFailure(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+    rate = written.rate
+    click.echo(f"{runs} runs on {len(names)} GPUs, program {written.program.hex()[:16]}")
+    click.echo(f"verified FLOP/s: least {rate.least}, middle {rate.middle}, most {rate.most}")
+
+
+def _gpus() -> tuple[str, ...]:
+    """The UUIDs of this node's GPUs, MIG devices left out."""
+    from agent.source import Identity
+
+    async def identify() -> Identity:
+        source = _source()
+        try:
+            return await source.identify()
+        finally:
+            await source.close()
+
+    found = asyncio.run(identify()).devices
+    names = tuple(device.uuid for device in found if device.parent is None)
+    if not names:
+        raise UsageFailure("no GPU was found: name one with --gpu")
+    return names
+
+
+@main.command()
 @click.option("--nodes", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--gpus", type=click.IntRange(0), default=8, show_default=True, help="Per node.")
 @click.option("--scenario", type=PATH, help="Which faults to plant when; none by default.")

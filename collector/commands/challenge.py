@@ -4,13 +4,15 @@ import asyncio
 import json
 import os
 import sys
+from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import click
 
 from collector import control
-from collector.commands.operate import config_option, stated
+from collector.commands.operate import config_option, fail, stated
 from collector.config import load_config
 
 EXIT = {"met": 0, "failed": 3, "not assessed": 4, "void": 4, "unknown": 4}
@@ -23,13 +25,31 @@ def policy_of(file: Path | None, given: dict[str, Any]) -> dict[str, Any] | None
     if file is None and not chosen:
         return None
     base = {"profile": "f16", "size": 16384, "rounds": 64, "samples": 128}
-    return (base if file is None else json.loads(file.read_text(encoding="utf-8"))) | chosen
+    read = {} if file is None else json.loads(file.read_text(encoding="utf-8"))
+    return base | read | chosen
+
+
+def required(calibration: Path, share: str) -> dict[str, Any]:
+    """The policy of a calibration with its thresholds. Ends as usage errors do where the file is none."""
+    from weighbridge.challenge.calibration import demanding, read_calibration
+
+    try:
+        read = read_calibration(calibration.read_bytes().strip())
+        return asdict(demanding(read, Fraction(share)))
+    except (ValueError, ZeroDivisionError) as error:
+        fail(f"{calibration}: {error}")
 
 
 @click.command()
 @click.argument("nodes", nargs=-1, required=True)
 @click.option("--contract", help="Under which contract, where several claim the node.")
 @click.option("--policy", "file", type=click.Path(path_type=Path, exists=True), help="JSON.")
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, exists=True),
+    help="Of a known-good class: its policy, and requirements from what it reached.",
+)
+@click.option("--share", default="0.95", show_default=True, help="Of the least it reached.")
 @click.option("--profile", type=click.Choice(["f16", "i8"]), help="Operands of the products.")
 @click.option("--size", type=int, help="Rows and columns of each matrix.")
 @click.option("--rounds", type=int, help="Products, one after the other.")
@@ -43,6 +63,8 @@ def challenge(
     nodes: tuple[str, ...],
     contract: str | None,
     file: Path | None,
+    calibration: Path | None,
+    share: str,
     as_json: bool,
     config_file: Path,
     **numbers: Any,
@@ -52,7 +74,10 @@ def challenge(
     Without numbers those of the contract hold. Exit code: 0 met, 3 failed, 4 not assessed, void or unknown.
     """
     config = load_config(config_file, os.environ)
-    wanted = {"nodes": list(nodes), "contract": contract, "policy": policy_of(file, numbers)}
+    policy = policy_of(file, numbers)
+    if calibration is not None:
+        policy = required(calibration, share) | (policy or {})
+    wanted = {"nodes": list(nodes), "contract": contract, "policy": policy}
     ended = asyncio.run(_conduct(config.directory, wanted))
     for one in ended:
         click.echo(json.dumps(one, indent=1) if as_json else described(one))

@@ -1,0 +1,60 @@
+"""`weighbridge-agent probe --calibrate`: what a class reaches, over real probers on the CPU back end."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from agent.probe.cpu import CpuEngine
+from weighbridge.challenge.calibration import (
+    CalibrationError,
+    calibrated,
+    demanding,
+    read_calibration,
+)
+from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.verdict import GpuResult, Measure, Reason, Result, Verdict
+
+POLICY = Policy(profile="f16", size=128, rounds=4, samples=16)
+
+
+def run_on(rates: list[int], verdict: Verdict = Verdict.MET) -> Result:
+    gpus = tuple(
+        GpuResult(f"GPU-{place}", verdict, None, 16, 0, Measure(512, 3, rate))
+        for place, rate in enumerate(rates)
+    )
+    reason = None if verdict is Verdict.MET else Reason.BUSY
+    return Result("c", verdict, reason, gpus)
+
+
+def test_a_calibration_says_what_was_reached_by_which_program(tmp_path: Path) -> None:
+    target = tmp_path / "class.json"
+    flags = ["--backend", "cpu", "--gpu", "GPU-a", "--gpu", "GPU-b", "--runs", "2"]
+    numbers = ["--size", "128", "--rounds", "4", "--samples", "16"]
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "probe", "--calibrate", str(target), *flags, *numbers],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    read = read_calibration(target.read_bytes().strip())
+    assert read.program == CpuEngine().program()
+    assert (read.policy, read.gpus) == (POLICY, ("GPU-a", "GPU-b"))
+    assert [len(rates) for rates in read.flops_per_second] == [2, 2]
+    assert 0 < read.rate.least <= read.rate.middle <= read.rate.most
+
+
+def test_thresholds_are_a_share_of_the_least_that_the_class_reached() -> None:
+    found = calibrated(bytes(32), (), POLICY, [run_on([900, 1000]), run_on([1100, 800])])
+    assert (found.rate.least, found.rate.most) == (800, 1100)
+    policy = demanding(found, Fraction(95, 100))
+    assert policy == replace(POLICY, required_flops_per_second=760)
+
+
+def test_a_run_that_was_not_met_calibrates_nothing() -> None:
+    with pytest.raises(CalibrationError, match="busy"):
+        calibrated(bytes(32), (), POLICY, [run_on([1]), run_on([1], Verdict.NOT_ASSESSED)])
