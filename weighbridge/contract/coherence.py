@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from weighbridge.contract.money import CapacityDeduction, CreditTerms, Judged, RepairSteps, Tiers
 from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.objectives import Availability
+from weighbridge.contract.quality import Timed
 from weighbridge.contract.resources import repeated
 from weighbridge.contract.scalars import MICROSECONDS
 
@@ -72,6 +73,15 @@ def _of_objectives(contract: "Contract") -> Problems:
             and promise.k > _units(contract, promise)
         ):
             yield f"{path}.k", "is more than there are"
+    timed: tuple[tuple[str, tuple[Timed, ...]], ...] = (
+        ("response", contract.response),
+        ("repair", contract.repair),
+    )
+    for name, promises in timed:
+        for position, clock in enumerate(promises):
+            if clock.calendar == "working_hours" and contract.working_hours is None:
+                yield f"{name}[{position}].calendar", "the contract gives no working_hours"
+    yield from repeated("repair", [clock.id for _, group in timed for clock in group])
     promised = {promise.id for promise in contract.availability}
     promised |= {promise.id for promise in contract.performance}
     for position, right in enumerate(contract.exit_rights):
@@ -121,8 +131,9 @@ def _of_credit(contract: "Contract", credit: CreditTerms) -> Problems:
             yield from _top_edge(credit, targets[credit.objective])
         yield from _base(contract, credit)
     elif isinstance(credit, RepairSteps):
-        if credit.repair not in [promise.id for promise in contract.repair]:
-            yield "repair", f"`{credit.repair}` is not a repair objective"
+        timed: tuple[Timed, ...] = (*contract.repair, *contract.response)
+        if credit.repair not in [promise.id for promise in timed]:
+            yield "repair", f"`{credit.repair}` is not a repair or response objective"
         yield from _base(contract, credit)
     elif isinstance(credit, CapacityDeduction):
         yield from _named_resource(contract, "resource", credit.resource)

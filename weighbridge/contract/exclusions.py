@@ -10,7 +10,7 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 class Window(Terms):
-    """When maintenance is allowed, by the clock of a place."""
+    """Hours by the clock of a place: when maintenance is allowed, or when people work."""
 
     days: tuple[Weekday, ...] = clause("On which days; empty: on all.", default=())
     from_minute: Whole = clause("First minute of the local day.")

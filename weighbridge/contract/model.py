@@ -5,7 +5,7 @@ from typing import Literal
 
 from weighbridge.contract.coherence import incoherences
 from weighbridge.contract.evidence import EvidenceTerms
-from weighbridge.contract.exclusions import Exclusions, Maintenance
+from weighbridge.contract.exclusions import Exclusions, Maintenance, Window
 from weighbridge.contract.money import (
     ClaimTerms,
     Credit,
@@ -63,6 +63,9 @@ class Contract(Terms):
     performance: tuple[Performance, ...] = clause("Performance objectives.", default=())
     response: tuple[Response, ...] = clause("Response objectives.", default=())
     repair: tuple[Repair, ...] = clause("Repair objectives.", default=())
+    working_hours: Maybe[Window] = clause(
+        "Hours in which the clocks of calendar working_hours run.", default=None
+    )
     capacity_floor: Maybe[CapacityFloor] = clause("Least healthy capacity.", default=None)
     acceptance: Acceptance = clause("How delivery is accepted.", default=Acceptance())
     pricing: tuple[Price, ...] = clause("Prices.", default=())

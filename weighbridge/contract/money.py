@@ -262,10 +262,10 @@ class MaintenanceCount(CreditTerms):
 
 
 class RepairSteps(CreditTerms):
-    """A percentage once a repair is late, and more for each step."""
+    """A percentage once a repair or an answer is late, and more for each step."""
 
     kind: Literal["repair_steps"] = clause("This kind.", default="repair_steps")
-    repair: Name = clause("The repair objective.")
+    repair: Name = clause("The repair or response objective.")
     base: Base = clause("Of which fee.", default=Base())
     first_pct: Ratio = clause("As soon as it is late.", default=Fraction(0))
     step_s: Count = clause("Length of a step.")

@@ -43,32 +43,33 @@ class Performance(Terms):
             yield "threshold", "belongs to statistic each, and only there"
 
 
-class Response(Terms):
-    """How soon somebody answers."""
+class Timed(Terms):
+    """How soon something is done after a fault."""
 
     id: Name = clause("Name of the objective.")
-    severity: Name = clause("Of which faults.")
-    objective_s: Count = clause("Longest time to the first answer.")
-    clock_from: Literal["detection", "report", "confirmation"] = clause(
-        "From when.", default="report"
-    )
+    severity: Maybe[Name] = clause("Of which faults; none: of all.", default=None)
+    objective_s: Count = clause("Longest time.")
     calendar: Literal["24x7", "working_hours"] = clause("Which hours count.", default="24x7")
 
 
-class Repair(Terms):
+class Response(Timed):
+    """How soon somebody answers."""
+
+    clock_from: Literal["detection", "report", "confirmation"] = clause(
+        "From when.", default="report"
+    )
+
+
+class Repair(Timed):
     """How soon a fault is mended."""
 
-    id: Name = clause("Name of the objective.")
     unit: UnitKind = clause("What is mended.", default="node")
-    severity: Maybe[Name] = clause("Of which faults; none: of all.", default=None)
-    objective_s: Count = clause("Longest time.")
     clock_from: Literal["detection", "report", "confirmation", "identification"] = clause(
         "From when. No default: the provider controls the last two."
     )
     clock_to: Literal["replaced", "restored"] = clause(
         "To the replacement, or to the unit being up again.", default="restored"
     )
-    calendar: Literal["24x7", "working_hours"] = clause("Which hours count.", default="24x7")
     spare_swap_allowed: Switch = clause("Whether a spare ends the clock.", default=True)
 
 

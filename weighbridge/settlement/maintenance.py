@@ -15,11 +15,10 @@ from weighbridge.settlement.intervals import (
     total,
     union,
 )
-from weighbridge.settlement.periods import Period, day_start, days_within, local_date
+from weighbridge.settlement.periods import Period, clock_time, days_within, local_date
 from weighbridge.settlement.record import Window
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-MINUTE_S = 60
 
 Ruling = Literal[
     "excluded", "late_notice", "count_used_up", "outside_windows", "cap_used_up", "counts_as_down"
@@ -76,16 +75,16 @@ def _judged(terms: Maintenance, window: Window) -> Admission:
 def _allowed(windows: tuple[Allowed, ...], whole: Interval) -> Intervals:
     if not windows:
         return union((whole,))
-    return clip(union(*(_occurrences(window, whole) for window in windows)), whole)
+    return clip(union(*(occurrences(window, whole) for window in windows)), whole)
 
 
-def _occurrences(allowed: Allowed, within: Interval) -> Iterator[Interval]:
+def occurrences(allowed: Allowed, within: Interval) -> Iterator[Interval]:
+    """The window on each local day that shares an instant with an interval, whole."""
     for day in days_within(within, allowed.zone):
         if not allowed.days or WEEKDAYS[day.weekday()] in allowed.days:
-            midnight = day_start(day, allowed.zone)
             yield (
-                midnight + allowed.from_minute * MINUTE_S,
-                midnight + allowed.to_minute * MINUTE_S,
+                clock_time(day, allowed.from_minute, allowed.zone),
+                clock_time(day, allowed.to_minute, allowed.zone),
             )
 
 

@@ -19,6 +19,7 @@ from weighbridge.settlement.intervals import Interval
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_S = 86400
 HOUR_S = 3600
+MINUTES_OF_DAY = 1440
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,18 @@ def day_start(day: date, zone: str) -> int:
     if local_date(start, zone) == day and local_date(start - 1, zone) < day:
         return start
     return _first_on(day, zone, start - DAY_S, start + DAY_S)
+
+
+def clock_time(day: date, minute: int, zone: str) -> int:
+    """When the clock of a place shows this minute of a local day; 1440 is the end of the day.
+
+    A time that the clock jumps over is moved by the jump; of one that it shows twice the first is meant.
+    """
+    if minute % MINUTES_OF_DAY == 0:
+        return day_start(day + timedelta(days=minute // MINUTES_OF_DAY), zone)
+    hour, rest = divmod(minute, 60)
+    shown = datetime(day.year, day.month, day.day, hour, rest, tzinfo=ZoneInfo(zone))
+    return seconds_of(shown.astimezone(UTC))
 
 
 def _first_on(day: date, zone: str, before: int, after: int) -> int:

@@ -14,6 +14,7 @@ from weighbridge.contract.money import (
     MaintenanceCount,
     RepairSteps,
 )
+from weighbridge.contract.quality import Repair, Response
 from weighbridge.settlement.availability import measure
 from weighbridge.settlement.capacity import shortfall
 from weighbridge.settlement.compensation import anomaly, excess_maintenance, lost_work
@@ -23,7 +24,7 @@ from weighbridge.settlement.fees import Fees, capacity_of, gpus_of_unit
 from weighbridge.settlement.intervals import union
 from weighbridge.settlement.periods import Period, calendar_year, local_date, served_part
 from weighbridge.settlement.record import Event, Record
-from weighbridge.settlement.repair import earn_repair, repairs
+from weighbridge.settlement.repair import Clocked, clocks, earn_repair
 
 ACCEPTED = "batch_accepted"
 """Kind of the event that ends the delivery of a batch; its unit is the batch."""
@@ -38,6 +39,7 @@ class Occasion:
     period: Period
     units: Mapping[str, Sequence[str]]
     fees: Fees
+    as_of_s: int
 
     def holds(self, instant_s: int) -> bool:
         """Whether an instant lies in the period."""
@@ -54,12 +56,22 @@ def remedies(occasion: Occasion) -> Iterator[Capped]:
 
 
 def _repairs(occasion: Occasion, credit: RepairSteps) -> Iterator[Capped]:
-    terms = next(item for item in occasion.contract.repair if item.id == credit.repair)
-    base = occasion.fees.base(credit.base, terms.unit)
-    for mending in repairs(terms, occasion.record.events):
-        if occasion.holds(mending.start_s):
-            earned = earn_repair(credit, terms, mending, base)
-            yield capped(credit, mending.unit, base, earned)
+    for clocked in timed(occasion):
+        terms, mending = clocked.terms, clocked.mending
+        if terms.id == credit.repair and mending.end_s is not None:
+            base = occasion.fees.base(
+                credit.base, terms.unit if isinstance(terms, Repair) else None
+            )
+            yield capped(credit, mending.unit, base, earn_repair(credit, terms, mending, base))
+
+
+def timed(occasion: Occasion) -> Iterator[Clocked]:
+    """Every clock of a response or repair objective that was started in the period."""
+    contract = occasion.contract
+    promises: tuple[Repair | Response, ...] = (*contract.response, *contract.repair)
+    for terms in promises:
+        found = clocks(terms, occasion.record.events, occasion.as_of_s, contract.working_hours)
+        yield from (Clocked(terms, one) for one in found if occasion.holds(one.start_s))
 
 
 def _maintenance(occasion: Occasion, credit: MaintenanceCount) -> Iterator[Capped]:

@@ -1,12 +1,16 @@
-"""How long repairs took, and what late ones earn."""
+"""How long answers and repairs took by the contract's clocks, and what late ones earn."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
+from weighbridge.contract.exclusions import Window
 from weighbridge.contract.money import RepairSteps
-from weighbridge.contract.quality import Repair
+from weighbridge.contract.quality import Repair, Response
 from weighbridge.settlement.credits import Earned, steps_in
+from weighbridge.settlement.intervals import clip, total, union
+from weighbridge.settlement.maintenance import occurrences
 from weighbridge.settlement.record import Event
 
 STARTS = {
@@ -15,37 +19,75 @@ STARTS = {
     "confirmation": "fault_confirmed",
     "identification": "fault_identified",
 }
+ANSWERED = ("answered",)
+SWAPPED = "spare_swapped"
 ENDS = {
     "replaced": ("gpu_replaced", "hardware_replaced"),
     "restored": ("burn_in_passed", "restored"),
 }
-"""Kinds of events that start and stop the clock of a repair."""
+"""Kinds of events that start and stop the clock of a repair. The severity of a fault is in the details of its start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mending:
-    """One repair of a unit, by the clock that the contract names."""
+    """A clock of a unit. `end_s` None: it still runs. `seconds`: of the contract's hours, so far or to the end."""
 
     unit: str
     start_s: int
-    end_s: int
+    end_s: int | None
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clocked:
+    """A clock beside what was promised. A clock that runs is late or open, and never in time."""
+
+    terms: Repair | Response
+    mending: Mending
 
     @property
-    def seconds(self) -> int:
-        return self.end_s - self.start_s
+    def verdict(self) -> Literal["MET", "BREACHED", "UNKNOWN"]:
+        if self.mending.seconds > self.terms.objective_s:
+            return "BREACHED"
+        return "UNKNOWN" if self.mending.end_s is None else "MET"
 
 
-def repairs(terms: Repair, events: Iterable[Event]) -> Iterator[Mending]:
-    """Each start of the clock with the first end after it; a clock that still runs is left out."""
+def clocks(
+    terms: Repair | Response, events: Iterable[Event], until_s: int, hours: Window | None = None
+) -> Iterator[Mending]:
+    """Each start of the clock with the first end after it, or, where it still runs, with none."""
     running: dict[str, int] = {}
     for event in sorted(events, key=lambda event: event.at_s):
-        if event.kind == STARTS[terms.clock_from]:
+        if event.kind == STARTS[terms.clock_from] and _is_meant(terms, event):
             running.setdefault(event.unit, event.at_s)
-        elif event.kind in ENDS[terms.clock_to] and event.unit in running:
-            yield Mending(event.unit, running.pop(event.unit), event.at_s)
+        elif event.kind in _ends(terms) and event.unit in running:
+            start = running.pop(event.unit)
+            yield Mending(event.unit, start, event.at_s, _elapsed(terms, start, event.at_s, hours))
+    for unit, start in running.items():
+        yield Mending(unit, start, None, _elapsed(terms, start, max(start, until_s), hours))
 
 
-def earn_repair(credit: RepairSteps, terms: Repair, repair: Mending, base: Fraction) -> Earned:
+def _is_meant(terms: Repair | Response, event: Event) -> bool:
+    return terms.severity is None or event.details.get("severity") == terms.severity
+
+
+def _ends(terms: Repair | Response) -> tuple[str, ...]:
+    if isinstance(terms, Response):
+        return ANSWERED
+    ends = ENDS[terms.clock_to]
+    return (*ends, SWAPPED) if terms.spare_swap_allowed else ends
+
+
+def _elapsed(terms: Repair | Response, start_s: int, end_s: int, hours: Window | None) -> int:
+    if terms.calendar == "24x7" or hours is None:
+        return end_s - start_s
+    within = (start_s, end_s)
+    return total(clip(union(occurrences(hours, within)), within)) if start_s < end_s else 0
+
+
+def earn_repair(
+    credit: RepairSteps, terms: Repair | Response, repair: Mending, base: Fraction
+) -> Earned:
     """Nothing in time; then the first percentage, and one for each step of lateness."""
     late = max(0, repair.seconds - terms.objective_s)
     steps = steps_in(late, credit.step_s, credit.partial)

@@ -11,6 +11,7 @@ from weighbridge.settlement.claims import Standing
 from weighbridge.settlement.credits import Capped, Line
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Tally
+from weighbridge.settlement.repair import Clocked
 
 Verdict = Literal["MET", "BREACHED", "UNKNOWN"]
 
@@ -82,3 +83,4 @@ class Settlement:
     highest: Decimal | None
     lowest: Decimal | None
     flags: tuple[str, ...]
+    clocks: tuple[Clocked, ...] = ()

@@ -22,7 +22,7 @@ from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.periods import Period, served_part, term_of
 from weighbridge.settlement.probes import Tally, tally
 from weighbridge.settlement.record import Record
-from weighbridge.settlement.remedies import Occasion, remedies
+from weighbridge.settlement.remedies import Occasion, remedies, timed
 from weighbridge.settlement.results import Due, Probed, Reading, Result, Settlement
 from weighbridge.settlement.stacking import Remedy, stack
 
@@ -79,7 +79,9 @@ class _Job:
             result for promise in self.contract.availability for result in self._results(promise)
         ]
         probed = [self._probed(terms) for terms in self.contract.performance]
-        occasion = Occasion(self.contract, self.record, self.period, self.units, self.fees)
+        occasion = Occasion(
+            self.contract, self.record, self.period, self.units, self.fees, self.as_of_s
+        )
         others = [*(part for one in probed for part in one.parts), *remedies(occasion)]
         dues = self._dues(results, others)
         raised = flags.of_record(self.contract, self.given, self.record, self.period, self.cutoff_s)
@@ -97,6 +99,7 @@ class _Job:
             highest=highest,
             lowest=lowest,
             flags=tuple(sorted({*raised, *capped_high})),
+            clocks=tuple(timed(occasion)),
         )
 
     def _results(self, promise: Availability) -> list[Result]:

@@ -17,7 +17,7 @@ from weighbridge.settlement.damages import days_late
 from weighbridge.settlement.periods import Period, calendar_month
 from weighbridge.settlement.probes import Samples, tally
 from weighbridge.settlement.record import Event, Record, Span, Window
-from weighbridge.settlement.repair import repairs
+from weighbridge.settlement.repair import clocks
 from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.settle import settle
 
@@ -175,13 +175,12 @@ def test_days_late_start_on_the_day_after_the_due_date(
     assert days_late(terms, due, done) == days
 
 
-def test_a_fault_that_is_found_again_keeps_its_first_clock_and_one_that_runs_on_is_left_out() -> (
-    None
-):
+def test_a_fault_that_is_found_again_keeps_its_first_clock_and_one_runs_on() -> None:
     terms = Repair.model_validate({"id": "r", "objective_s": 60, "clock_from": "detection"})
     kinds = ["fault_detected", "fault_detected", "restored", "restored", "fault_detected"]
     events = [Event(kind, 100 * number, "n1") for number, kind in enumerate(kinds)]
-    assert [(one.start_s, one.end_s) for one in repairs(terms, events)] == [(0, 200)]
+    found = [(one.start_s, one.end_s, one.seconds) for one in clocks(terms, events, 1000)]
+    assert found == [(0, 200, 200), (400, None, 600)]
 
 
 @pytest.mark.parametrize(("recorded", "flags"), [(0, ()), (1, ("data_after_cutoff",))])
