@@ -148,8 +148,9 @@ class Ledger(Protocol):
     ) -> None:
         """All in one transaction, or nothing. Raises StoreFull.
 
-        A row supersedes the one of the same contract, node, slot, device, chain and start. Findings are
-        known by contract, node, device, code and `since_us`; the newest word on one replaces the older.
+        A row supersedes the shorter one of the same place, chain, start, state and cause; a row that says
+        otherwise stands beside it, so that nobody takes back what was seen. Findings are known by contract,
+        node, device, code and `since_us`; the newest word on one replaces the older.
         `folded` is the index of the first entry not yet folded. Snapshots not named stay as they are.
         """
         ...

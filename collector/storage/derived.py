@@ -30,7 +30,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from collector.storage import StorageError, StoreFull
 
-SCHEMA = 1
+SCHEMA = 2
 BUSY_SECONDS = 30
 metadata = MetaData()
 
@@ -90,6 +90,9 @@ Index(
     rows.c.device,
     rows.c.chain,
     rows.c.start_us,
+    rows.c.end_us,
+    rows.c.state,
+    rows.c.cause,
     unique=True,
     sqlite_where=rows.c.superseded_us.is_(None),
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, bindparam, insert, or_, select, update
+from sqlalchemy import Engine, RowMapping, bindparam, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from collector.storage import FindingPage
@@ -27,10 +27,14 @@ SUPERSEDE = (
         rows_table.c.device == bindparam("b_device"),
         rows_table.c.chain == bindparam("b_chain"),
         rows_table.c.start_us == bindparam("b_start_us"),
+        rows_table.c.end_us < bindparam("b_end_us"),
+        rows_table.c.state == bindparam("b_state"),
+        rows_table.c.cause == bindparam("b_cause"),
         rows_table.c.superseded_us.is_(None),
     )
     .values(superseded_us=bindparam("b_recorded_us"))
 )
+INSERT_ROW = upsert(rows_table).on_conflict_do_nothing()
 INSERT_FINDING = upsert(findings_table)
 UPSERT_FINDING = INSERT_FINDING.on_conflict_do_update(
     index_elements=FINDING_KEY,
@@ -62,7 +66,7 @@ class SqliteLedger:
                 values = [asdict(row) for row in rows]
                 bound = [{f"b_{name}": row[name] for name in ROW_FIELDS} for row in values]
                 connection.execute(SUPERSEDE, bound)
-                connection.execute(insert(rows_table), values)
+                connection.execute(INSERT_ROW, values)
             if findings:
                 connection.execute(UPSERT_FINDING, [asdict(finding) for finding in findings])
             if snapshots:

@@ -327,7 +327,7 @@ def test_rows_are_bitemporal(reopen: Reopen) -> None:
     ledger = reopen().ledger
     first, other = row(0, 10, State.UP, 100), row(20, 30, State.UP, 100, "n2")
     ledger.write([first, other], [], 1, {})
-    longer = row(0, 15, State.DOWN, 200)
+    longer = row(0, 15, State.UP, 200)
     ledger.write([longer], [], 2, {})
     assert ledger.rows("lease", 0, 100) == [longer, other]
     assert ledger.rows("lease", 0, 100, as_of_us=199) == [first, other]
@@ -337,6 +337,22 @@ def test_rows_are_bitemporal(reopen: Reopen) -> None:
     assert ledger.rows("lease", 14, 20) == [longer]
     assert ledger.rows("lease", 0, 100, node="n2") == [other]
     assert ledger.rows("other", 0, 100) == []
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_an_agent_that_goes_back_in_time_takes_nothing_back(reopen: Reopen, together: bool) -> None:
+    """Its clock says so at each boot, as its owner likes: the same start may come again, and otherwise."""
+    ledger = reopen().ledger
+    seen, denied, shorter = (
+        row(0, 10, State.DOWN, 100),
+        row(0, 10, State.UP, 200),
+        row(0, 1, State.DOWN, 300),
+    )
+    again = row(0, 10, State.DOWN, 400)
+    told = [seen, denied, shorter, again]
+    for number, batch in enumerate([told] if together else [[one] for one in told], start=1):
+        ledger.write(batch, [], number, {})
+    assert {seen, denied} <= set(ledger.rows("lease", 0, 100))
 
 
 def finding(code: str, since_us: int, until_us: int | None) -> Finding:
