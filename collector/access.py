@@ -82,8 +82,8 @@ CONTROL = Bearer(Role.ADMIN)
 
 
 def token_hash(token: str) -> str:
-    """What the configuration holds of a token."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    """What the configuration holds of a token. A header's bytes need not be UTF-8."""
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 class Gate:

@@ -70,6 +70,10 @@ def test_a_token_reaches_what_its_role_reaches(
         assert server.get("/v1/ca").body.startswith(b"-----BEGIN CERTIFICATE-----")
 
 
+def test_a_token_that_is_no_text_is_not_known(server: Serving) -> None:
+    assert server.get("/v1/log/head", Authorization="Bearer \xff\xfe").status == 401
+
+
 def test_a_party_reads_no_entries_for_they_are_of_every_tenant(closed: Path) -> None:
     with serving(closed) as server:
         party, auditor = ({"Authorization": f"Bearer {token}"} for token in ("p-token", "u-token"))
