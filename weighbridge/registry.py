@@ -15,16 +15,16 @@ from weighbridge.claims import Claims, Version
 from weighbridge.ledger import BY_DEVICE, OVERLAY, Finding, Row, State
 from weighbridge.node import NodeState
 from weighbridge.track import hours
+from weighbridge.wire import DeviceState
 
 Change = Row | Finding
 
 
 @dataclass(slots=True)
 class Presence:
-    """A node showed these devices over [since_us, last_us]."""
+    """A node shows these devices, each since an instant, up to `last_us`."""
 
-    devices: list[str]
-    since_us: int
+    since_us: dict[str, int]
     last_us: int
 
 
@@ -46,19 +46,19 @@ class Registry:
             reporting = self.reported.setdefault(promise.contract, [])
             if state.node not in reporting:
                 reporting.append(state.node)
-        known = self.present.get(state.node)
-        devices = sorted(state.view.devices)
-        if known is None or known.devices != devices:
-            self._appear(state.node, devices, state.last_sample_us)
-        else:
-            known.last_us = max(known.last_us, state.last_sample_us)
+        devices = _shown(state)
+        left = self._appear(state.node, devices, state.last_sample_us)
         alone = len(_exclusive(claims.promises(state.node))) < 2
-        return [
+        contested = [
             change
             for device in devices
             if not alone or len(self.holders[device]) > 1
             for change in self._contest(device, claims, now_us)
         ]
+        parted = [
+            change for device in left for change in self._part(device, claims, state.last_sample_us)
+        ]
+        return contested + parted
 
     def tick(self, claims: Claims, now_us: int) -> list[Change]:
         """Contracts whose time to report first is over."""
@@ -68,13 +68,27 @@ class Registry:
             for change in self._absence(name, version, now_us)
         ]
 
-    def _appear(self, node: str, devices: list[str], at_us: int) -> None:
-        known = self.present.get(node)
-        for device in [] if known is None else known.devices:
+    def _appear(self, node: str, devices: Sequence[str], at_us: int) -> list[str]:
+        """The node shows these devices now. Returns those that it showed before, and no more."""
+        presence = self.present.setdefault(node, Presence({}, at_us))
+        presence.last_us = max(presence.last_us, at_us)
+        left = [device for device in presence.since_us if device not in devices]
+        for device in left:
+            del presence.since_us[device]
             self.holders[device].remove(node)
-        self.present[node] = Presence(devices, at_us, at_us)
         for device in devices:
-            self.holders.setdefault(device, []).append(node)
+            if device not in presence.since_us:
+                presence.since_us[device] = at_us
+                self.holders.setdefault(device, []).append(node)
+        return left
+
+    def _part(self, device: str, claims: Claims, at_us: int) -> Iterator[Finding]:
+        """A device left a place: what was open against it closes there, and where it is alone from now on."""
+        held = {(place.contract, place.node) for place in self._places(device, claims)}
+        for key, finding in list(self.open.items()):
+            here = (finding.contract, finding.node) in held
+            if finding.device == device and not (here and len(held) > 1):
+                yield replace(self.open.pop(key), until_us=max(at_us, finding.since_us))
 
     def _contest(self, device: str, claims: Claims, now_us: int) -> Iterator[Change]:
         places = self._places(device, claims)
@@ -142,6 +156,12 @@ class Place:
     until_us: int
 
 
+def _shown(state: NodeState) -> list[str]:
+    """The devices that are there. One that is lost keeps its place in the inventory, and may by now be elsewhere."""
+    known = state.view.devices.values()
+    return sorted(device.uuid for device in known if device.state is not DeviceState.LOST)
+
+
 def _exclusive(promises: Sequence[Promise]) -> set[str]:
     return {p.contract for p in promises if p.resource.exclusivity.mode == "exclusive"}
 
@@ -149,19 +169,20 @@ def _exclusive(promises: Sequence[Promise]) -> set[str]:
 def _claimed(
     node: str, device: str, presence: Presence, promises: Sequence[Promise]
 ) -> Iterator[Place]:
+    shown_us = presence.since_us[device]
     claiming = [
         promise
         for promise in promises
         if promise.contract in _exclusive(promises)
         and (promise.devices is None or device in promise.devices)
         and promise.from_us < presence.last_us
-        and presence.since_us < promise.until_us
+        and shown_us < promise.until_us
     ]
     for promise in claiming:
-        since_us = max(presence.since_us, promise.from_us)
+        since_us = max(shown_us, promise.from_us)
         yield Place(promise.contract, node, since_us, min(presence.last_us, promise.until_us))
     if not claiming:
-        yield Place("", node, presence.since_us, presence.last_us)
+        yield Place("", node, shown_us, presence.last_us)
 
 
 def _overlay(place: Place, device: str, start_us: int, end_us: int, now_us: int) -> Row:

@@ -164,3 +164,38 @@ def test_a_restart_neither_repeats_nor_forgets_a_conflict() -> None:
     feed(log, nodes, range(40, 61, 10))
     assert len(log.findings("duplicate_device")) == 2
     assert spans(log.timelines(60)["n1", 0]) == [(0, 60, "contested", "duplicate_device")]
+
+
+def test_a_duplicate_closes_for_both_when_one_of_them_shows_the_device_no_more() -> None:
+    log = two_contracts()
+    first, twin = ScriptedNode("n1"), TwinNode("n2")
+    feed(log, [first, twin], range(0, 31, 10))
+    assert ("duplicate_device", "GPU-n1-0") in log.open()
+    honest = ScriptedNode("n2", chain="chain-2")
+    feed(log, [first, honest], range(40, 61, 10))
+    assert ("duplicate_device", "GPU-n1-0") not in log.open()
+    ended = [f for f in log.findings("duplicate_device") if f.until_us is not None]
+    assert {(f.contract, f.node) for f in ended} == {("K1", "n1"), ("K2", "n2")}
+    assert spans(log.timelines(60)["n1", 0])[-1] == (30, 60, "up", "")
+
+
+def test_a_card_that_is_lost_here_may_be_shown_elsewhere() -> None:
+    log = two_contracts()
+    first, twin = ScriptedNode("n1"), TwinNode("n2")
+    feed(log, [first], range(0, 21, 10))
+    first.states["GPU-n1-0"] = "lost"
+    log.report(first.report([30], inventory=first.inventory()))
+    feed(log, [twin, first], range(40, 71, 10))
+    assert duplicates(log) == set()
+
+
+def test_a_device_that_stays_was_there_before_another_one_came() -> None:
+    log = two_contracts()
+    first, twin = ScriptedNode("n1"), TwinNode("n2")
+    feed(log, [first], range(0, 21, 10))
+    first.gpus = 3
+    log.report(first.report([30], inventory=first.inventory()))
+    feed(log, [first], range(40, 61, 10))
+    for second in range(0, 61, 10):
+        log.report(twin.report([second]))
+    assert (0, 60, "contested", "duplicate_device") in spans(log.timelines(60)["n1", 0])
