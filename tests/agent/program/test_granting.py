@@ -1,0 +1,182 @@
+"""What a prober is allowed, and whose commands an agent obeys."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.commanded import Commander
+from agent.enrolment import Identity
+from agent.granting import Leave, Purse, Seen, grant_of, windows_of
+from agent.probe.grant import Grant, refusal
+from agent.prober import Prober
+from agent.source import RawProcess, Sweep
+from agent.transport import Answer
+from weighbridge.challenge.messages import (
+    PAYLOAD_TYPE,
+    Decline,
+    Prepare,
+    decode_message,
+    encode_message,
+)
+from weighbridge.challenge.policy import Policy
+from weighbridge.signing import Signer, open_envelope
+from weighbridge.wire import Device, DeviceState, Facts, Reason
+
+GPU = "GPU-a"
+POLICY = Policy(profile="f16", size=128, rounds=2, samples=8, deadline_ms=1000)
+LEAVE = Leave("cpu", "idle_window", (), 0)
+NOON_US = 12 * 3600 * 1_000_000
+LOG, KEY = Signer(bytes(range(32))), Signer(bytes(range(1, 33)))
+
+
+def seen(**changes: int | Reason) -> Seen:
+    """An idle GPU with 10 MB free, except for what is changed."""
+    identity = Facts(readings={"memory_total_bytes": 11_000_000}, unavailable={})
+    values: dict[str, int | Reason] = {
+        "utilization_gpu_percent": 0,
+        "memory_used_bytes": 1_000_000,
+    }
+    readings = {name: [value] for name, value in (values | changes).items()}
+    device = Device(uuid=GPU, parent=None, state=DeviceState.OK, identity=identity)
+    return Seen([device], Sweep(1, [GPU], readings), [], True)
+
+
+def decision(now: Seen, leave: Leave = LEAVE, left_ms: int = 600_000) -> str:
+    """Why a challenge is declined; empty where it may go ahead."""
+    grant = grant_of(leave, now, [GPU], POLICY, left_ms, NOON_US)
+    declined = refusal(grant, Prepare("c", "lease", bytes(32), (GPU,), POLICY))
+    return "" if declined is None else declined.reason
+
+
+def test_an_idle_gpu_may_be_used() -> None:
+    assert decision(seen()) == ""
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        seen(utilization_gpu_percent=6),
+        seen(utilization_gpu_percent=Reason.TIMEOUT),
+        replace(seen(), processes=[RawProcess(GPU, 1, 0)]),
+        replace(seen(), processes=Reason.NO_PERMISSION),
+        replace(seen(), fresh=False),
+    ],
+    ids=["at work", "unseen", "a process", "processes unseen", "seen too long ago"],
+)
+def test_a_gpu_that_may_be_in_use_is_busy_unless_the_lessee_agreed(now: Seen) -> None:
+    assert decision(now) == "busy"
+    assert decision(now, replace(LEAVE, consent="lessee")) == ""
+
+
+def test_memory_that_is_used_reserved_or_unseen_is_not_taken() -> None:
+    assert decision(seen(memory_used_bytes=10_900_000)) == "no_memory"
+    assert decision(seen(memory_used_bytes=Reason.ERROR)) == "no_memory"
+    assert decision(seen(), replace(LEAVE, reserve_bytes=10_000_000)) == "no_memory"
+
+
+@pytest.mark.parametrize(
+    ("windows", "declined"),
+    [
+        ("11:00-13:00", ""),
+        ("00:00-12:00", "no_consent"),
+        ("22:00-12:01", ""),
+        ("22:00-06:00", "no_consent"),
+        ("01:00-02:00,12:00-12:30", ""),
+    ],
+)
+def test_outside_its_windows_nobody_has_agreed(windows: str, declined: str) -> None:
+    assert decision(seen(), replace(LEAVE, windows=windows_of(windows))) == declined
+
+
+def test_the_days_budget_is_kept_over_a_restart_and_renewed_with_the_day(tmp_path: Path) -> None:
+    Purse(tmp_path / "spent", 5000).spend(NOON_US, 4500)
+    purse = Purse(tmp_path / "spent", 5000)
+    assert purse.left_ms(NOON_US) == 500
+    assert decision(seen(), left_ms=500) == "no_budget"
+    assert purse.left_ms(NOON_US + 86_400_000_000) == 5000
+
+
+class Desk:
+    """The collector's side: one command, then silence."""
+
+    def __init__(self, command: bytes) -> None:
+        self.command: bytes | None = command
+        self.posted: list[tuple[str, bytes]] = []
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = 0,
+    ) -> Answer:
+        del headers, timeout_s
+        if method == "POST":
+            self.posted.append((path, body or b""))
+            return Answer(200, b"{}", None)
+        command, self.command = self.command, None
+        if command is None:
+            raise StopHere
+        return Answer(200, command, None)
+
+
+class StopHere(Exception):
+    """The test has seen enough."""
+
+
+async def obey(command: bytes, tmp_path: Path) -> list[tuple[str, bytes]]:
+    """What an agent, whose GPU is idle, posts after a command; no prober can be had."""
+    opened: list[Grant] = []
+
+    async def opening(grant: Grant) -> Prober:
+        opened.append(grant)
+        raise StopHere
+
+    desk = Desk(command)
+    identity = Identity("http://localhost", "n1", "log", LOG.public_key, KEY, b"", True)
+    commander = Commander(
+        identity,
+        desk,
+        lambda request, left: grant_of(LEAVE, seen(), request.gpus, POLICY, left, NOON_US),
+        Purse(tmp_path / "spent", 600_000),
+        opening,
+        lambda: NOON_US,
+    )
+    with pytest.raises(StopHere):
+        await commander.run()
+    return [*desk.posted, *(("opened", b"") for _ in opened)]
+
+
+def prepare(agent_key: bytes = KEY.public_key, gpu: str = GPU) -> bytes:
+    return encode_message(Prepare("c", "lease", agent_key, (gpu,), POLICY))
+
+
+async def test_the_log_keys_command_opens_a_prober(tmp_path: Path) -> None:
+    assert await obey(LOG.seal(PAYLOAD_TYPE, prepare()), tmp_path) == [("opened", b"")]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        KEY.seal(PAYLOAD_TYPE, prepare()),
+        LOG.seal(PAYLOAD_TYPE, prepare(agent_key=bytes(32))),
+        LOG.seal("application/vnd.weighbridge.tick+json", prepare()),
+        LOG.seal(PAYLOAD_TYPE, b"{}"),
+        b"rubbish",
+    ],
+    ids=["another's key", "for another agent", "of another type", "no message", "rubbish"],
+)
+async def test_nothing_else_is_obeyed(command: bytes, tmp_path: Path) -> None:
+    assert await obey(command, tmp_path) == []
+
+
+async def test_gpus_that_are_not_here_are_declined_under_the_agents_own_key(tmp_path: Path) -> None:
+    command = LOG.seal(PAYLOAD_TYPE, prepare(gpu="GPU-elsewhere"))
+    ((path, envelope),) = await obey(command, tmp_path)
+    assert path == "/v1/challenges/c/ready"
+    opened = open_envelope(envelope)
+    declined = decode_message(opened.payload)
+    assert isinstance(declined, Decline)
+    assert (opened.key_id, declined.reason) == (KEY.key_id, "unsupported")
