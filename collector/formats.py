@@ -1,10 +1,22 @@
 """The formats of a statement, by the name that `--format` takes. Another one is a row here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol
 
+from collector.statements.words import Language
 from weighbridge.settlement.statement import Statement
-from weighbridge.settlement.text import text
+
+
+class UnrenderableError(Exception):
+    """A format needs something that is not installed; the message names it."""
+
+
+class Renderer(Protocol):
+    """Gives the file's bytes, the same for the same statement. Raises UnrenderableError."""
+
+    def __call__(self, statement: Statement, language: Language = "en") -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,11 +24,31 @@ class Format:
     """`render` gives the file's bytes."""
 
     media_type: str
-    render: Callable[[Statement], bytes]
+    render: Renderer
+
+
+def _json(statement: Statement, language: Language = "en") -> bytes:  # noqa: ARG001 # one spelling
+    return statement.json().encode()
+
+
+def _from(module: str) -> Renderer:
+    """The `render` of a module that is loaded when it is used: each needs libraries that the others do not."""
+
+    def render(statement: Statement, language: Language = "en") -> bytes:
+        try:
+            made: bytes = import_module(module).render(statement, language)
+        except ModuleNotFoundError as error:
+            raise UnrenderableError(f"this format needs the package {error.name}") from error
+        return made
+
+    return render
 
 
 FORMATS: Mapping[str, Format] = {
-    "text": Format("text/plain", lambda statement: text(statement).encode()),
-    "json": Format("application/json", lambda statement: statement.json().encode()),
+    "text": Format("text/plain; charset=utf-8", _from("collector.statements.as_text")),
+    "json": Format("application/json", _json),
+    "csv": Format("text/csv; charset=utf-8", _from("collector.statements.as_csv")),
+    "html": Format("text/html; charset=utf-8", _from("collector.statements.as_html")),
+    "pdf": Format("application/pdf", _from("collector.statements.as_pdf")),
 }
 """By name."""

@@ -6,10 +6,11 @@ from aiohttp import web
 
 from collector.access import viewer
 from collector.administration import Submit
-from collector.formats import FORMATS
+from collector.formats import FORMATS, UnrenderableError
 from collector.problems import Problem
 from collector.routes import Access, Route
 from collector.settling import Settling, SettlingError, instant, statement_digest
+from collector.statements.words import LANGUAGES, Language
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.evidence import EntryKind, Issued
 from weighbridge.settlement.statement import Statement
@@ -26,7 +27,7 @@ class SettlementApi:
 
     def routes(self) -> tuple[Route, ...]:
         """Everything that this module serves."""
-        query = (*PERIOD_QUERY, "format")
+        query = (*PERIOD_QUERY, "format", "lang")
         return (
             Route(
                 "GET",
@@ -50,7 +51,8 @@ class SettlementApi:
         name = request.query.get("format", "json")
         if name not in FORMATS:
             raise Problem("malformed", f"format must be one of {', '.join(FORMATS)}")
-        return await self._rendered(name, await self._drafted(request))
+        language = _language(request)
+        return await self._rendered(name, await self._drafted(request), language)
 
     async def issue(self, request: web.Request) -> web.Response:
         """The same answer as without issuing it; entered in the log first."""
@@ -65,8 +67,13 @@ class SettlementApi:
         await self._submit(EntryKind.STATEMENT, issued)
         return await self._rendered("json", statement)
 
-    async def _rendered(self, name: str, statement: Statement) -> web.Response:
-        body = await asyncio.to_thread(FORMATS[name].render, statement)
+    async def _rendered(
+        self, name: str, statement: Statement, language: Language = "en"
+    ) -> web.Response:
+        try:
+            body = await asyncio.to_thread(FORMATS[name].render, statement, language)
+        except UnrenderableError as error:
+            raise Problem("malformed", str(error)) from error
         return web.Response(body=body, headers={"Content-Type": FORMATS[name].media_type})
 
     async def _drafted(self, request: web.Request) -> Statement:
@@ -82,3 +89,11 @@ class SettlementApi:
         except SettlingError as error:
             raise Problem("malformed", str(error)) from error
         return await asyncio.to_thread(asked.statement)
+
+
+def _language(request: web.Request) -> Language:
+    asked = request.query.get("lang", "en")
+    for language in LANGUAGES:
+        if asked == language:
+            return language
+    raise Problem("malformed", f"lang must be one of {', '.join(LANGUAGES)}")

@@ -9,9 +9,10 @@ from urllib.parse import quote, urlencode
 import click
 from pydantic import TypeAdapter
 
-from collector.commands.operate import ask, config_option, stated
+from collector.commands.operate import ask, config_option, fail, stated
 from collector.config import Config, load_config
-from collector.formats import FORMATS
+from collector.formats import FORMATS, UnrenderableError
+from collector.statements.words import LANGUAGES, Language
 from weighbridge.settlement.statement import Statement
 
 period_option = click.option(
@@ -39,6 +40,7 @@ def fetch_statement(
 @click.option(
     "--format", "name", type=click.Choice(list(FORMATS)), default="text", show_default=True
 )
+@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True)
 @click.option("--issue", is_flag=True, help="Hand it out: enters its digest in the log.")
 @click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="A file.")
 @config_option
@@ -48,6 +50,7 @@ def statement(
     period: str,
     as_of: str | None,
     name: str,
+    language: Language,
     issue: bool,
     output: Path | None,
     config_file: Path,
@@ -55,7 +58,10 @@ def statement(
     """The statement of CONTRACT_ID for a period: provisional, or final once no late data can change it."""
     config = load_config(config_file, os.environ)
     found = fetch_statement(config, contract_id, period, as_of, "POST" if issue else "GET")
-    body = FORMATS[name].render(found)
+    try:
+        body = FORMATS[name].render(found, language)
+    except UnrenderableError as error:
+        fail(error)
     if output is not None:
         output.write_bytes(body)
     else:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from collector.formats import UnrenderableError
+
 PACKAGE = "fonts-wqy-microhei"
 """The Debian and Ubuntu package with the font."""
 
@@ -10,7 +12,7 @@ FILE = "wqy-microhei.ttc"
 DIRECTORIES = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"))
 
 
-class NoFontError(Exception):
+class NoFontError(UnrenderableError):
     """No font for the PDF is installed."""
 
 

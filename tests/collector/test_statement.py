@@ -140,7 +140,7 @@ def test_the_command_prints_the_statement_and_writes_it_to_a_file(
     words = ("statement", "lease", "--period", "2026-10", "--as-of", as_of)
     config = ("--config", store / "config.toml")
     shown = weighbridge(*words, *config).stdout
-    assert "Statement of contract lease, period 2026-10" in shown
+    assert "Statement of service · lease · 2026-10 · provisional" in shown
     assert "SIMULATED" not in shown
     file = tmp_path / "statement.json"
     weighbridge(*words, *config, "--format", "json", "-o", file)
