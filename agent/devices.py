@@ -17,6 +17,7 @@ from agent.frames import (
     status_of,
 )
 from agent.nvml import (
+    INVALID_ARGUMENT,
     PCI_2,
     PCI_3,
     ComputeState,
@@ -36,6 +37,8 @@ MOST_DEVICES = 1024
 MOST_PROCESSES = 1 << 16
 NO_MEMORY_FIGURE = 2**64 - 1
 ATTEMPTS = 4
+WITHOUT_GRAPHICS = (INVALID_ARGUMENT, NOT_SUPPORTED, FUNCTION_NOT_FOUND, 25, 26)
+"""A device that has no list of graphics processes has none; any other failure may hide some."""
 
 
 class OldProcessInfo(ctypes.Structure):
@@ -146,7 +149,7 @@ def processes(
             try:
                 held = _held(library, sweeper, handle, f"nvmlDeviceGet{kind}RunningProcesses")
             except NvmlError as error:
-                if kind == "Compute":
+                if kind == "Compute" or error.code not in WITHOUT_GRAPHICS:
                     failed[handle.uuid] = status_of(error.code)
                 continue
             _merge(found, handle, held, sweeper.handles)

@@ -18,6 +18,7 @@ Value = int | str
 Reader = Callable[[Path], Value]
 
 NVIDIA = "0x10de"
+PCI_DEVICES = "sys/bus/pci/devices"
 _DISPLAY_CLASSES = ("0x0300", "0x0302")
 _CONTAINER = re.compile(r"(?:^|[-/.:])([0-9a-f]{64})(?:\.scope)?(?:/|$)", re.MULTILINE)
 _POD = re.compile(r"pod([0-9a-f]{8}[-_][0-9a-f_-]{27})")
@@ -89,8 +90,11 @@ def classify(groups: str, user: int) -> tuple[OwnerClass, str]:
 
 def gpu_functions(root: Path) -> list[Path]:
     """NVIDIA's display and 3D controllers on the PCI bus, whether or not a driver is bound, by address."""
-    devices = root / "sys/bus/pci/devices"
-    return [path for path in _listed(devices) if _is_gpu(path)]
+    return [path for path in _listed(root / PCI_DEVICES) if _is_gpu(path)]
+
+
+def _count_gpu_functions(root: Path) -> int:
+    return sum(1 for path in _entries(root / PCI_DEVICES) if _is_gpu(path))
 
 
 def _is_gpu(function: Path) -> bool:
@@ -102,9 +106,18 @@ def _is_gpu(function: Path) -> bool:
         return False
 
 
-def _listed(directory: Path) -> list[Path]:
+def _entries(directory: Path) -> list[Path]:
+    """What is in a directory, nothing where there is none. Raises OSError where it may not be read: that is no zero."""
     try:
         return sorted(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _listed(directory: Path) -> list[Path]:
+    """As much of it as may be read."""
+    try:
+        return _entries(directory)
     except OSError:
         return []
 
@@ -190,12 +203,13 @@ def _memory_total(root: Path) -> int:
 
 def _nvme(root: Path) -> int:
     return sum(
-        re.fullmatch(r"nvme\d+", path.name) is not None for path in _listed(root / "sys/class/nvme")
+        re.fullmatch(r"nvme\d+", path.name) is not None
+        for path in _entries(root / "sys/class/nvme")
     )
 
 
 def _device_nodes(root: Path) -> int:
-    return sum(re.fullmatch(r"nvidia\d+", path.name) is not None for path in _listed(root / "dev"))
+    return sum(re.fullmatch(r"nvidia\d+", path.name) is not None for path in _entries(root / "dev"))
 
 
 def _module_version(root: Path) -> str:
@@ -207,7 +221,7 @@ def _running(comm: str) -> Reader:
     """1 if a process of that name runs; the kernel keeps 15 characters of it."""
 
     def read(root: Path) -> int:
-        for entry in _listed(root / "proc"):
+        for entry in _entries(root / "proc"):
             if entry.name.isdigit() and _comm(entry) == comm[:_COMM_LENGTH]:
                 return 1
         return 0
@@ -242,7 +256,7 @@ _IDENTITY: Mapping[str, Reader] = {
     "cpu_count": lambda root: sum(1 for _ in _cpuinfo(root, "processor")),
     "memory_total_bytes": _memory_total,
     "nvme_count": _nvme,
-    "nvidia_pci_functions_count": lambda root: len(gpu_functions(root)),
+    "nvidia_pci_functions_count": _count_gpu_functions,
     "kernel_release": _file("proc/sys/kernel/osrelease"),
     "kernel_command_line_sha256": _hashed("proc/cmdline"),
     "hypervisor_code": _hypervisor,
@@ -255,7 +269,7 @@ _STATE: Mapping[str, Reader] = {
     "nvidia_module_version": _module_version,
     "nvidia_device_nodes_count": _device_nodes,
     "nvidia_control_node_code": lambda root: _exists(root, "dev/nvidiactl"),
-    "nvidia_pci_functions_count": lambda root: len(gpu_functions(root)),
+    "nvidia_pci_functions_count": _count_gpu_functions,
     "fabric_manager_code": _running("nv-fabricmanager"),
     "persistence_daemon_code": _running("nvidia-persistenced"),
 }

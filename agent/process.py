@@ -63,7 +63,6 @@ class Child:
         self._frames = Splitter()
         self._sequence = 0
         self._asked: asyncio.Future[bytes] | None = None
-        self._gone = False
 
     @property
     def pid(self) -> int:
@@ -171,7 +170,6 @@ class Child:
             self._asked.set_result(payload)
 
     def _end_of_stream(self) -> None:
-        self._gone = True
         self._loop.remove_reader(self._socket)
         if self._asked is not None and not self._asked.done():
             self._asked.set_exception(self._crash())

@@ -383,11 +383,21 @@ async def test_processes_of_both_kinds_are_listed_once_with_what_they_hold(
     assert len(held) == len(found)
 
 
+@pytest.mark.parametrize("kind", ["Compute", "Graphics"])
 async def test_processes_that_one_gpu_hides_are_not_taken_for_none(
+    driver: FakeDriver, make_source: MakeSource, kind: str
+) -> None:
+    driver.play_node(2, f"code 1 nvmlDeviceGet{kind}RunningProcesses_v3 4")
+    assert await make_source(driver).processes() is Reason.NO_PERMISSION
+
+
+async def test_a_gpu_without_graphics_hides_none(
     driver: FakeDriver, make_source: MakeSource
 ) -> None:
-    driver.play_node(2, "code 1 nvmlDeviceGetComputeRunningProcesses_v3 4")
-    assert await make_source(driver).processes() is Reason.NO_PERMISSION
+    driver.play_node(1, "process 0 7 4096", "code 0 nvmlDeviceGetGraphicsRunningProcesses_v3 3")
+    found = await make_source(driver).processes()
+    assert not isinstance(found, Reason)
+    assert [process.pid for process in found] == [7]
 
 
 async def test_the_library_is_named_with_its_hash_and_build(

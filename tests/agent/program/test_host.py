@@ -1,6 +1,8 @@
 """Facts from a file tree that stands for a machine, and who owns a process."""
 
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,20 @@ def test_an_empty_machine_is_all_reasons_and_no_crash(tmp_path: Path) -> None:
     host = Host(tmp_path, b"salt")
     assert host.inventory().readings.keys() <= {"nvme_count", "nvidia_pci_functions_count"}
     assert host.owner(1)[1] is OwnerClass.UNKNOWN
+
+
+def test_a_directory_that_may_not_be_read_is_not_counted_as_empty(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(directory: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, "closed", str(directory))
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    host = Host(machine, b"salt")
+    told = {**host.inventory().unavailable, **host.facts().unavailable}
+    for name in ("nvme_count", "nvidia_pci_functions_count", "nvidia_device_nodes_count"):
+        assert told[name] is Reason.NO_PERMISSION
+    assert told["fabric_manager_code"] is Reason.NO_PERMISSION
 
 
 def test_the_kernel_command_line_leaves_only_as_a_hash(machine: Path) -> None:
