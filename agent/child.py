@@ -260,11 +260,18 @@ class NvmlSource:
                 if status:
                     columns[position % width][position // width] = reason(status)
             self._observe(statuses, width, now)
-        devices = self._listed
-        absent = [uuid for uuid in self._known.devices if uuid not in devices]
-        for column in columns if absent else ():
-            column.extend(self._known.reason_of(uuid) for uuid in absent)
-        return Sweep(now, [*devices, *absent], dict(zip(names, columns, strict=True)))
+        if len(self._listed) < len(self._known.devices):
+            columns = [self._in_place(column) for column in columns]
+            return Sweep(now, list(self._known.devices), dict(zip(names, columns, strict=True)))
+        return Sweep(now, self._listed, dict(zip(names, columns, strict=True)))
+
+    def _in_place(self, column: list[Any]) -> list[Any]:
+        """Values in the order of all devices known, with a reason for each that the child does not list."""
+        told = dict(zip(self._listed, column, strict=True))
+        return [
+            told[uuid] if uuid in told else self._known.reason_of(uuid)
+            for uuid in self._known.devices
+        ]
 
     def _observe(self, statuses: bytes, width: int, now: int) -> None:
         for index, uuid in enumerate(self._listed):
