@@ -1,5 +1,6 @@
 """The commands about contracts, each as a person runs it, on a store of its own."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ availability: [{{id: nodes-up, unit: node, target: "0.995"}}]
 unknown: {{policy: hold}}
 sampling: {{first_report_within_s: 4000000000}}
 """
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the developer's environment sets, `WEIGHBRIDGE_WRITE_GOLDEN` included, is no setting of the commands."""
+    for name in [name for name in os.environ if name.startswith("WEIGHBRIDGE_")]:
+        monkeypatch.delenv(name)
 
 
 def weighbridge(*arguments: str | Path) -> Result:
