@@ -94,14 +94,15 @@ class _Layout:
         versions = self.speak.say("comma").join(str(part.version) for part in statement.parts)
         yield Fact(say("contract"), Cell(statement.contract))
         yield Fact(say("version_of_contract"), Cell(versions))
-        for title, local, utc in (
-            ("from", statement.local_start, statement.start),
-            ("until", statement.local_end, statement.end),
+        for title, text in (
+            (say("from"), statement.local_start),
+            (say("until"), statement.local_end),
+            (say("from_utc"), statement.start),
+            (say("until_utc"), statement.end),
         ):
-            shown = f"{instant(local).text} ({instant(utc).text})"
-            yield Fact(say(title), Cell(shown, f"{local} {utc}"))
+            yield Fact(title, instant(text), "time")
         yield Fact(say("time_zone"), Cell(statement.time_zone))
-        yield Fact(say("as_of"), instant(statement.as_of))
+        yield Fact(say("as_of"), instant(statement.as_of), "time")
         yield Fact(say("engine"), Cell(statement.engine), "code")
         yield Fact(say("inputs"), Cell(statement.inputs_digest), "code")
         yield Fact(say("json_digest"), Cell(self._digest()), "code")

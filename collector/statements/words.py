@@ -30,6 +30,8 @@ WORDS: Mapping[str, Word] = {
     "period": Word("Period", "结算期"),
     "from": Word("From", "起"),
     "until": Word("To (not included)", "止（不含）"),
+    "from_utc": Word("From, in UTC", "起（UTC）"),
+    "until_utc": Word("To, in UTC", "止（UTC）"),
     "status": Word("Status", "状态"),
     "as_of": Word("As of", "数据截至"),
     "engine": Word("Engine", "结算引擎"),
@@ -44,7 +46,6 @@ WORDS: Mapping[str, Word] = {
         "表中时间均为 UTC；时间区间含起点、不含终点。",
     ),
     "credits_due": Word("Service credits due", "应付服务抵扣"),
-    "in_words": Word("In words", "大写"),
     "to": Word("to", "至"),
     "open": Word("open: the contract gives no answer", "未决：合同未作约定"),
     "none": Word("none", "无"),
@@ -236,6 +237,12 @@ WORDS: Mapping[str, Word] = {
     ),
     "flag.tier_gap": Word(
         "The availability lies in a hole of the tier table.", "可用率落在档位表的空缺处。"
+    ),
+    "flag.contracted_not_reporting": Word(
+        "Too little of the contracted time has evidence.", "合同约定时间中有证据覆盖的比例过低。"
+    ),
+    "flag.late_exit_notice": Word(
+        "A party left with less notice than agreed.", "一方提前退出的通知期短于约定。"
     ),
     "note.prompts": Word(
         "Flags are prompts for a person; none of them proves anything by itself.",

@@ -1,0 +1,163 @@
+import ast
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import collector.statements
+import weighbridge.settlement
+from collector.statements import words
+from collector.statements.as_csv import COLUMNS
+from collector.statements.words import LANGUAGES, WORDS, Language
+from weighbridge.contract import money as terms
+from weighbridge.contract.parties import Role
+from weighbridge.ledger import State
+from weighbridge.settlement.claims import Standing
+from weighbridge.settlement.flags import OF_RULING
+from weighbridge.settlement.maintenance import Ruling
+from weighbridge.settlement.results import Verdict
+
+HERE = Path(collector.statements.__file__).parent
+SETTLEMENT = Path(next(iter(weighbridge.settlement.__path__)))
+CODES = {
+    "verdict": get_args(Verdict),
+    "state": tuple(State),
+    "standing": get_args(Standing),
+    "ruling": get_args(Ruling),
+    "role": get_args(Role),
+}
+
+
+def test_every_word_is_there_in_both_languages_and_takes_the_same_values() -> None:
+    for key, word in WORDS.items():
+        assert "" not in word, key
+        assert word.en.count("{}") == word.zh.count("{}"), key
+        assert not re.search("[\u4e00-\u9fff]", word.en), key
+
+
+@pytest.mark.parametrize("kind", CODES)
+def test_every_code_of_a_statement_has_a_word(kind: str) -> None:
+    assert [code for code in CODES[kind] if f"{kind}.{code}" not in WORDS] == []
+
+
+def test_every_kind_of_credit_has_a_word() -> None:
+    kinds = {
+        found.__name__
+        for found in vars(terms).values()
+        if isinstance(found, type)
+        and issubclass(found, terms.CreditTerms)
+        and "kind" in found.model_fields
+    }
+    assert len(kinds) > 8
+    assert {kind for kind in kinds | {"LiquidatedDamages"} if f"kind.{kind}" not in WORDS} == set()
+
+
+def test_every_flag_that_settlement_can_raise_has_a_meaning() -> None:
+    named: set[str] = set()
+    for path in SETTLEMENT.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        places = [tree] if path.name == "flags.py" else _raising(tree)
+        named |= {text for place in places for text in _snakes(place)}
+    assert {"tier_gap", "claim_lapsed", "cap_applied", "data_after_cutoff"} <= named
+    others = {*OF_RULING, "gpu_replaced"}
+    assert {flag for flag in named - others if f"flag.{flag}" not in WORDS} == set()
+
+
+def _raising(tree: ast.AST) -> list[ast.AST]:
+    """Where flags are made: an argument, a variable or a property of that name."""
+    found: list[ast.AST] = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.keyword(arg="flags", value=value):
+                found.append(value)
+            case (
+                ast.Assign(targets=[ast.Name(id="flags")])
+                | ast.AugAssign(target=ast.Name(id="flags"))
+            ):
+                found.append(node)
+            case ast.FunctionDef(name="flags"):
+                found.append(node)
+            case _:
+                pass
+    return found
+
+
+def _snakes(tree: ast.AST) -> set[str]:
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {
+        text for text in texts if isinstance(text, str) and re.fullmatch("[a-z]+(_[a-z]+)+", text)
+    }
+
+
+def test_every_word_is_used_and_every_word_that_is_used_exists() -> None:
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (*HERE.glob("*.py"), *HERE.glob("templates/*.html"))
+        if path.name != "words.py"
+    )
+    for key in WORDS:
+        if "." not in key and key not in COLUMNS:
+            assert re.search(rf"[\"']{key}[\"']", source), key
+    used = set(re.findall(r"\bsay\([\"']([a-z_.]+)[\"']", source))
+    assert len(used) > 30
+    assert used - WORDS.keys() == set()
+
+
+@pytest.mark.parametrize(
+    ("digits", "shown"),
+    [
+        ("0", "0"),
+        ("999", "999"),
+        ("1000", "1,000"),
+        ("-1234567.50", "-1,234,567.50"),
+        ("12345678901234567890.123456789", "12,345,678,901,234,567,890.123456789"),
+        ("371/372", "371/372"),
+        ("", ""),
+    ],
+)
+def test_numbers_keep_every_digit(digits: str, shown: str) -> None:
+    assert words.number(digits) == shown
+
+
+@pytest.mark.parametrize(
+    ("language", "currency", "shown"),
+    [
+        ("en", "CNY", "CNY 2,860.00"),
+        ("zh", "CNY", "人民币 2,860.00 元"),
+        ("en", "EUR", "EUR 2,860.00"),
+        ("zh", "EUR", "2,860.00 EUR"),
+    ],
+)
+def test_money_is_written_as_the_language_writes_it(
+    language: Language, currency: str, shown: str
+) -> None:
+    assert words.money("2860.00", currency, language) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "en", "zh"),
+    [
+        (
+            "2026-05-01T00:00:00+08:00",
+            "1 May 2026 00:00:00 UTC+08:00",
+            "2026年5月1日 00:00:00 UTC+08:00",
+        ),
+        ("2026-12-31T23:59:59Z", "31 Dec 2026 23:59:59 UTC", "2026年12月31日 23:59:59 UTC"),
+        (
+            "2026-12-31T23:59:59.000000001Z",
+            "31 Dec 2026 23:59:59.000000001 UTC",
+            "2026年12月31日 23:59:59.000000001 UTC",
+        ),
+    ],
+)
+def test_instants_are_written_as_the_language_writes_them(text: str, en: str, zh: str) -> None:
+    assert (words.instant(text, "en"), words.instant(text, "zh")) == (en, zh)
+
+
+def test_notes_of_known_patterns_are_translated_and_others_kept() -> None:
+    assert words.note("Tables 0123abcd.", "zh") == "参考数据表 0123abcd。"
+    said = "claim for 2026-05: said by L, signed, entry 7"
+    assert words.note(said, "zh") == "claim for 2026-05：由 L 提出，signed，日志第 7 条"
+    for language in LANGUAGES:
+        assert words.note("something else", language) == "something else"
