@@ -10,6 +10,7 @@ synchronized best, so a stepped clock moves nothing. Time enters only as a tick:
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from weighbridge.checks import Promise, Severity, Verdict
 from weighbridge.evidence import Refused
@@ -207,6 +208,7 @@ class _Sitting:
         for gap in report.gaps:
             lost = f"reports {gap.first_seq} to {gap.last_seq} are gone: {gap.reason}"
             yield from self._note("chain_gap", "every report", lost, Severity.WARNING)
+        yield from self._foretold()
         self._keep_lag()
         state.agent_version, state.last_received_us = report.agent, self._received_us
         state.patience_us = self._patience_us()
@@ -214,6 +216,15 @@ class _Sitting:
         if state.silent:
             state.silent = False
             yield from self._end_silence()
+
+    def _foretold(self) -> Iterator[Change]:
+        """A sample that lies after the report's own clock was seen by nobody. It is not judged."""
+        made_us = self._report.clock.boottime_us
+        ahead_us = (block.boottime_us[-1] - made_us for block in self._report.blocks)
+        furthest_us = max(ahead_us, default=0)
+        if furthest_us > 0:
+            observed = f"up to {furthest_us} us after the report was made"
+            yield from self._note("sample_foretold", "what was seen", observed, Severity.WARNING)
 
     def _keep_lag(self) -> None:
         """Of reports that came together the least delayed counts: a spool that is emptied is not a steady lag."""
@@ -223,11 +234,19 @@ class _Sitting:
         state.lags_us = [*state.lags_us, lag_us][-LAGS_KEPT:]
 
     def _patience_us(self) -> int:
-        """How long the node may go unheard: the shortest max_gap, and the time that one of its reports spans."""
+        """How long the node may go unheard: the shortest max_gap, and the time that one of its reports covers."""
         report = self._report
         own_us = 3 * report.interval_ms * 1000
         gap_us = min((promise.max_gap_us for promise in self._promises), default=own_us)
-        spans = (block.boottime_us[-1] - block.boottime_us[0] for block in report.blocks)
+        made_us = report.clock.boottime_us
+        spans = (
+            sum(
+                min(later - earlier, gap_us)
+                for earlier, later in pairwise(block.boottime_us)
+                if later <= made_us
+            )
+            for block in report.blocks
+        )
         return gap_us + max(spans, default=0)
 
     def _end_silence(self) -> Iterator[Change]:
@@ -253,11 +272,12 @@ class _Sitting:
             )
 
     def _pieces(self, chain: ChainState) -> list[tuple[int, Event | Block, int]]:
-        report, offset = self._report, chain.offset_us
+        report, offset, made_us = self._report, chain.offset_us, self._report.clock.boottime_us
         samples: list[tuple[int, int, Event | Block, int]] = [
             (offset + at, 1 if block.tier == "slow" else 2, block, sample)
             for block in report.blocks
             for sample, at in enumerate(block.boottime_us)
+            if at <= made_us
         ]
         events: list[tuple[int, int, Event | Block, int]] = [
             (offset + event.boottime_us, 0, event, 0) for event in report.events
@@ -326,6 +346,7 @@ class _Sitting:
         yield from writer.cover(track, edge_us)
         if known_us < at_us:
             yield from writer.gap(track, edge_us, until_us, chain.quiet_cause or "silent")
+        if known_us != at_us:
             for segment in track.segments:
                 segment.start_us = at_us
         chain.pending |= turn_hour(track, chain.last_us or at_us, at_us)

@@ -14,7 +14,6 @@ from weighbridge.checks import Promise, Severity, Verdict
 from weighbridge.claims import Claims, Version
 from weighbridge.ledger import BY_DEVICE, OVERLAY, Finding, Row, State
 from weighbridge.node import NodeState
-from weighbridge.track import hours
 from weighbridge.wire import DeviceState
 
 Change = Row | Finding
@@ -95,7 +94,7 @@ class Registry:
         for place in places:
             for rival in places:
                 start_us = max(place.since_us, rival.since_us)
-                end_us = min(place.until_us, rival.until_us)
+                end_us = min(place.until_us, rival.until_us, now_us)
                 if rival != place and start_us < end_us:
                     yield from self._lay(device, place, rival, start_us, end_us, now_us)
 
@@ -110,12 +109,15 @@ class Registry:
     def _lay(
         self, device: str, place: "Place", rival: "Place", start_us: int, end_us: int, now_us: int
     ) -> Iterator[Change]:
-        """Contested time of one place. Who the rival is stays with the auditor: it may be another tenant."""
+        """Contested time of one place, one row up to now at most: a node says what it likes of past and future.
+
+        Who the rival is stays with the auditor: it may be another tenant.
+        """
         key = f"{place.contract}|{place.node}|{device}"
         pair = f"{key}|{rival.contract}|{rival.node}"
         written_us = max(self.written.get(pair, start_us), start_us)
-        for left, right in hours(written_us, end_us):
-            yield _overlay(place, device, left, right, now_us)
+        if written_us < end_us:
+            yield _overlay(place, device, written_us, end_us, now_us)
         self.written[pair] = max(written_us, end_us)
         if key not in self.open:
             self.open[key] = _finding(

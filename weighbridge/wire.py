@@ -20,6 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 VERSION = 1
 MAX_INTEGER = 2**53 - 1
 
+MAX_DEVICES = 1024
+MAX_BLOCKS = 16
+MAX_SAMPLES = 4096
+MAX_EVENTS = 16_384
+"""What one report may hold of each: what it costs to judge it stays in proportion to its bytes."""
+
 Integer = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER, strict=True)]
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER, strict=True)]
 Name = Annotated[
@@ -99,7 +105,7 @@ class Device(Model):
 class Inventory(Model):
     """Everything of the identity tier. `driver` is about the node's driver, `host` about the node without NVML."""
 
-    devices: list[Device]
+    devices: Annotated[list[Device], Field(max_length=MAX_DEVICES)]
     driver: Facts
     host: Facts
 
@@ -125,8 +131,8 @@ class UnavailableSpan(Model):
 class Block(Model):
     """Samples in columns: `readings[name][sample][device]`, in the order of `boottime_us` and `devices`."""
 
-    boottime_us: Annotated[list[Count], Field(min_length=1)]
-    devices: list[Name]
+    boottime_us: Annotated[list[Count], Field(min_length=1, max_length=MAX_SAMPLES)]
+    devices: Annotated[list[Name], Field(max_length=MAX_DEVICES)]
     readings: dict[Name, list[list[Integer | None]]]
     tier: Literal["fast", "slow"]
     unavailable: list[UnavailableSpan]
@@ -141,7 +147,10 @@ class Block(Model):
         for name, rows in self.readings.items():
             if len(rows) != samples or any(len(row) != width for row in rows):
                 raise ValueError(f"{name} is not {samples} samples of {width} devices")
-        if self._nulls() != self._explained():
+        nulls = self._nulls()
+        # Counted first: rows that overlap would be taken apart at the cost of many nulls, and say two things of one.
+        explained = sum(span.to - span.from_ for span in self.unavailable)
+        if explained != len(nulls) or nulls != self._explained():
             raise ValueError("nulls and their rows in unavailable differ")
         return self
 
@@ -231,11 +240,11 @@ class Report(Model):
     """
 
     agent: Name
-    blocks: list[Block]
+    blocks: Annotated[list[Block], Field(max_length=MAX_BLOCKS)]
     boot: Name
     chain: Name
     clock: Clock
-    events: list[Event]
+    events: Annotated[list[Event], Field(max_length=MAX_EVENTS)]
     gaps: list[Gap]
     host: Facts | None
     interval_ms: Count

@@ -451,3 +451,32 @@ def test_a_timeline_tiles_its_window_and_shows_the_first_by_precedence_at_every_
     shuffled = list(rows)
     random.shuffle(shuffled)
     assert timeline(shuffled, 10, 90) == line
+
+
+def test_a_sample_of_the_future_is_not_judged_and_keeps_no_one_waiting() -> None:
+    """One report could else stand for a node that is gone."""
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 21, 10))
+    log.tick(30)
+    made = {"wall_us": START_US + 30 * SECOND, "boottime_us": 1030 * SECOND, "synchronized": True}
+    log.report(node.report([*range(30, 3000, 10)], clock=made))
+    log.tick_through(31, 100)
+    assert spans(log.timelines(3000)["n1", 0]) == [(0, 30, "up", ""), (30, 3000, "unknown", "")]
+    assert len(log.findings("sample_foretold")) == 1
+    assert ("node_silent", "") in log.open()
+
+
+def test_two_samples_far_apart_put_silence_off_no_longer_than_they_cover() -> None:
+    log, node = standing(), ScriptedNode()
+    log.tick(5000)
+    log.report(node.report([0, 5000]))
+    log.tick_through(5001, 5070)
+    assert ("node_silent", "") in log.open()
+
+
+def test_a_clock_that_was_ahead_and_is_put_right_is_judged_from_then_on() -> None:
+    log, node = standing(), ScriptedNode(synchronized=False, wall_offset_us=86_400 * SECOND)
+    feed(log, node, range(0, 21, 10))
+    node.synchronized, node.wall_offset_us = True, 0
+    feed(log, node, range(30, 101, 10))
+    assert spans(log.timelines(100)["n1", 0]) == [(0, 30, "unknown", ""), (30, 100, "up", "")]

@@ -41,6 +41,22 @@ def test_devices_of_two_nodes_that_differ_are_no_conflict() -> None:
     assert log.findings() == []
 
 
+def test_contested_time_ends_now_whatever_two_nodes_say_of_the_future() -> None:
+    """Two lying clocks once made a row for each hour of two centuries, from two reports of a kilobyte."""
+    log = Log()
+    log.tick(0)
+    nodes = [ScriptedNode("n1"), TwinNode("n2")]
+    for node in nodes:
+        log.report(node.report([0]))
+    log.tick(10)
+    for node in nodes:
+        node.boot, node.wall_offset_us = "another", 2**52
+        log.report(node.report([10]))
+    assert [(row.start_us, row.end_us) for row in log.rows("")] == 2 * [
+        (START_US, START_US + 10 * SECOND)
+    ]
+
+
 def test_one_device_on_two_nodes_is_contested_for_both_while_both_show_it() -> None:
     log = two_contracts()
     first, twin = ScriptedNode("n1"), TwinNode("n2")

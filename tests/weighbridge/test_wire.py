@@ -106,6 +106,11 @@ def test_a_version_from_the_future_is_named_even_if_its_fields_are_unknown() -> 
         ({"blocks": [{**REPORT["blocks"][0], "boottime_us": [5]}]}, "1 samples of 2 devices"),
         ({"blocks": [{**REPORT["blocks"][0], "devices": ["GPU-a", "GPU-a"]}]}, "stands twice"),
         ({"blocks": [{**REPORT["blocks"][0], "unavailable": []}]}, "nulls"),
+        ({"blocks": REPORT["blocks"] * (wire.MAX_BLOCKS + 1)}, "blocks: List should have at most"),
+        (
+            {"blocks": [{**REPORT["blocks"][0], "boottime_us": [*range(wire.MAX_SAMPLES + 1)]}]},
+            "boottime_us: List should have at most",
+        ),
     ],
 )
 def test_a_payload_that_does_not_fit_is_refused_with_the_place(
@@ -120,6 +125,21 @@ def test_a_value_that_is_explained_as_unavailable_is_refused() -> None:
     extra = {**block["unavailable"][0], "device": "GPU-a"}
     with pytest.raises(wire.WireError, match="nulls"):
         wire.decode(changed(blocks=[{**block, "unavailable": [*block["unavailable"], extra]}]))
+
+
+def test_a_null_that_is_explained_twice_is_refused() -> None:
+    """2**14 rows over 2**12 samples each would be 2**26 nulls, from a report that compresses to nothing."""
+    samples, rows = wire.MAX_SAMPLES, 1 << 14
+    row = {"device": "g", "reading": "r", "from": 0, "to": samples, "reason": "error"}
+    block = {
+        "tier": "fast",
+        "boottime_us": [*range(samples)],
+        "devices": ["g"],
+        "readings": {"r": [[None]] * samples},
+        "unavailable": [row] * rows,
+    }
+    with pytest.raises(wire.WireError, match="nulls"):
+        wire.decode(changed(blocks=[block]))
 
 
 @given(st.binary(max_size=200))
