@@ -17,7 +17,6 @@ from collector.problems import Problem
 from weighbridge.challenge.challenger import Plan, draw_nonces
 from weighbridge.challenge.commitment import opening_bytes
 from weighbridge.challenge.judging import judge
-from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.record import (
     Commitment,
@@ -26,8 +25,8 @@ from weighbridge.challenge.record import (
     abandoned,
     bare_result,
     commitment_of,
-    encode_record,
     read_commitment,
+    seal_record,
     times_of,
     transcript_hash,
     weighing_of,
@@ -324,7 +323,7 @@ class Challenges:
         )
 
     async def _say(self, record: Commitment | Outcome) -> None:
-        await self._enter(self._signer.seal(PAYLOAD_TYPE, encode_record(record)))
+        await self._committer.submit(Leaf(*seal_record(self._signer, record)))
 
     async def _enter(self, leaf: bytes) -> None:
         """Durable when it returns. Raises Problem."""

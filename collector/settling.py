@@ -75,7 +75,7 @@ class Asked:
             self.sheet.versions,
             self.sheet.nodes,
             self.sheet.explained(rows),
-            self.sheet.notices(rows),
+            replace(self.sheet.notices(rows), probes=self.sheet.probes(self.period)),
             self.period,
             self.as_of_us,
             self.store.info.simulation,

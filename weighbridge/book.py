@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from weighbridge.challenge.record import read_outcome
 from weighbridge.claims import Claims, Version
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
@@ -24,6 +25,9 @@ from weighbridge.evidence import (
 )
 from weighbridge.ledger import BY_DEVICE, Row, State
 from weighbridge.settlement.drafting import Notices
+from weighbridge.settlement.periods import Period
+from weighbridge.settlement.probes import Samples
+from weighbridge.settlement.proofs import Proven, proven, samples
 from weighbridge.settlement.record import Claim as Claimed
 from weighbridge.settlement.record import Event, Window
 from weighbridge.signing import key_id
@@ -36,6 +40,7 @@ KINDS = frozenset(
         EntryKind.PARTY,
         EntryKind.NOTICE,
         EntryKind.STATEMENT,
+        EntryKind.PROOF,
     }
 )
 """The entries that a book is made of."""
@@ -77,6 +82,7 @@ class Sheet:
     versions: Sequence[Version]
     nodes: Mapping[str, str | None]
     heard: Sequence[Heard]
+    proven: Sequence[Proven] = ()
 
     @property
     def newest(self) -> Contract:
@@ -99,6 +105,10 @@ class Sheet:
             ),
             events=(*events, *seen),
         )
+
+    def probes(self, period: Period) -> dict[str, tuple[Samples, ...]]:
+        """What challenges found in the period, by performance objective."""
+        return samples(self.newest, self.nodes, self.proven, period)
 
     def explained(self, rows: Iterable[Row]) -> list[Row]:
         """Rows with the causes that were agreed: a cause counts once the lessee has said it, or said it too."""
@@ -147,6 +157,7 @@ class Book:
     _entries: list[tuple[int, Entry]] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
     _heard: dict[str, list[Heard]] = field(default_factory=dict)
+    _proven: dict[str, list[Proven]] = field(default_factory=dict)
     _issued: list[tuple[int, Issued]] = field(default_factory=list)
     _keys: dict[tuple[str, str], PartyKey] = field(default_factory=dict)
     _claims: tuple[int, Claims] = field(default_factory=lambda: (0, Claims()))
@@ -169,6 +180,11 @@ class Book:
                 self._heard.setdefault(notice.contract, []).append(heard)
             case EntryKind.STATEMENT:
                 self._issued.append((received_us, read(Issued, payload)))
+            case EntryKind.PROOF:
+                ended = read_outcome(payload)
+                found = proven(ended, received_us)
+                if found is not None:
+                    self._proven.setdefault(ended.contract, []).append(found)
             case _:
                 pass
 
@@ -209,7 +225,8 @@ class Book:
             return None
         nodes = {node: claim.resource for node, claim in claims.nodes(contract).items()}
         heard = [one for one in self._heard.get(contract, ()) if one.received_us <= as_of_us]
-        return Sheet(tuple(versions), nodes, tuple(heard))
+        found = [one for one in self._proven.get(contract, ()) if one.received_us <= as_of_us]
+        return Sheet(tuple(versions), nodes, tuple(heard), tuple(found))
 
     def _known(self, as_of_us: int) -> Claims:
         """Of the entries received until then; the newest answer is kept, because loading a contract takes time."""

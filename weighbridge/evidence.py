@@ -29,6 +29,7 @@ class EntryKind(StrEnum):
     CLAIM = "claim"
     REFUSAL = "refusal"
     CHALLENGE = "challenge"
+    PROOF = "proof"
     PARTY = "party"
     NOTICE = "notice"
     STATEMENT = "statement"

@@ -12,7 +12,14 @@ from pydantic import TypeAdapter
 from weighbridge import node as nodes
 from weighbridge import proven
 from weighbridge import registry as registries
-from weighbridge.challenge.record import payload_kind, read_commitment, read_outcome
+from weighbridge.challenge.record import (
+    COMMITMENT,
+    Commitment,
+    Outcome,
+    payload_kind,
+    read_commitment,
+    read_outcome,
+)
 from weighbridge.claims import Claims
 from weighbridge.evidence import (
     Claim,
@@ -31,6 +38,9 @@ from weighbridge.wire import Report, decode, read
 
 STALL_US = 5_000_000
 """Ticks further apart than this are the collector's own silence: no node is blamed for it."""
+
+NEVER_US = 2**62
+"""No such stall: the clock of a simulation moves in steps of any size."""
 
 REGISTRY_US = 1_000_000
 """The registry looks for what is absent at most so often."""
@@ -56,6 +66,7 @@ WATCH, REGISTRY, NODE = "watch", "registry", "node/"
 class FleetFold:
     """`states` are by observer: the node's name for its provider's agent, `name@lessee` for the lessee's own."""
 
+    stall_us: int = STALL_US
     claims: Claims = field(default_factory=Claims)
     states: dict[str, NodeState] = field(default_factory=dict)
     registry: Registry = field(default_factory=Registry)
@@ -75,8 +86,10 @@ class FleetFold:
                 return self._report(decode(payload) if report is None else report, entry)
             case EntryKind.REFUSAL:
                 return self._refusal(read(Refused, payload))
-            case EntryKind.CHALLENGE:
-                return self._challenge(payload)
+            case EntryKind.CHALLENGE if payload_kind(payload) == COMMITMENT:
+                return self._begun(read_commitment(payload))
+            case EntryKind.PROOF:
+                return self._proven(read_outcome(payload))
             case _:
                 self.remember(entry)
                 return []
@@ -135,7 +148,7 @@ class FleetFold:
 
     def _tick(self, now_us: int) -> list[Change]:
         watch = self.watch
-        if now_us - watch.now_us > STALL_US:
+        if now_us - watch.now_us > self.stall_us:
             watch.awake_us = now_us
         watch.now_us = max(watch.now_us, now_us)
         changes = list(self._overdue())
@@ -169,22 +182,17 @@ class FleetFold:
         promises = self.claims.promises(state.node)
         return judge_refusal(state, promises, refused, self.watch.now_us)
 
-    def _challenge(self, payload: bytes) -> list[Change]:
-        """Only the verifier's own words begin and end an exchange; what lies between is for whoever checks it."""
-        match payload_kind(payload):
-            case "commitment":
-                begun = read_commitment(payload)
-                name, state = self._observer(key_id(begun.agent_key), begun.node)
-                proven.begin_exchange(state, begun)
-            case "outcome":
-                ended = read_outcome(payload)
-                name, state = self._observer(key_id(ended.agent_key), ended.node)
-                self._touched.add(name)
-                return list(proven.end_exchange(state, ended, self.watch.now_us))
-            case _:
-                return []
+    def _begun(self, begun: Commitment) -> list[Change]:
+        """What lies between a commitment and its outcome is for whoever checks it."""
+        name, state = self._observer(key_id(begun.agent_key), begun.node)
         self._touched.add(name)
+        proven.begin_exchange(state, begun)
         return []
+
+    def _proven(self, ended: Outcome) -> list[Change]:
+        name, state = self._observer(key_id(ended.agent_key), ended.node)
+        self._touched.add(name)
+        return list(proven.end_exchange(state, ended, self.watch.now_us))
 
     def exchanges(self) -> list[str]:
         """The commitments of challenges that have begun and not ended, as text."""

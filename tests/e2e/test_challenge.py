@@ -69,7 +69,8 @@ def rows_of(collector: Collector) -> list[dict[str, Any]]:
 
 def said(collector: Collector, kind: str) -> list[bytes]:
     """Payloads of the challenge entries of one kind."""
-    payloads = [payload for _, one, payload in collector.entries() if one is EntryKind.CHALLENGE]
+    kinds = (EntryKind.CHALLENGE, EntryKind.PROOF)
+    payloads = [payload for _, one, payload in collector.entries() if one in kinds]
     return [payload for payload in payloads if payload_kind(payload) == kind]
 
 
@@ -116,7 +117,7 @@ def test_the_commitment_is_in_the_log_before_the_release_and_the_secret_after_th
 
 
 def is_challenge(one: Entry) -> bool:
-    return one.kind is EntryKind.CHALLENGE
+    return one.kind in (EntryKind.CHALLENGE, EntryKind.PROOF)
 
 
 def dict_of(collector: Collector, name: str) -> dict[str, float]:

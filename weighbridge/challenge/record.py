@@ -1,7 +1,7 @@
 """A challenge as the evidence log holds it, and the way back from exported entries to the transcript.
 
-Every entry has one payload type, that of the prover's messages. The agent's own envelopes (Ready, Decline, Roots,
-Openings) and the verifier's (Commitment, Release, Reveal, Outcome) are leaves as they were signed.
+The agent's own envelopes (Ready, Decline, Roots, Openings) and the verifier's (Commitment, Release, Reveal, and the
+Outcome, which is of kind `proof`) are leaves as they were signed.
 """
 
 import hashlib
@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from weighbridge.challenge.challenger import Plan
 from weighbridge.challenge.codec import Malformed, decode, encode
 from weighbridge.challenge.judging import judge
-from weighbridge.challenge.messages import Release, Reveal, decode_message
+from weighbridge.challenge.messages import PAYLOAD_TYPE, Release, Reveal, decode_message
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.transcript import PhaseRecord, Transcript
 from weighbridge.challenge.verdict import Attempt, GpuResult, Reason, Result, Verdict
-from weighbridge.evidence import Entry, EntryKind
-from weighbridge.signing import SignatureError, encode_envelope, verify
+from weighbridge.evidence import Entry, EntryKind, payload_type
+from weighbridge.signing import SignatureError, Signer, encode_envelope, verify
 
 COMMITMENT, OUTCOME = "commitment", "outcome"
 
@@ -239,8 +239,8 @@ _SAID_BY_VERIFIER = frozenset({COMMITMENT, "release", "reveal", OUTCOME})
 
 def challenges_in(entries: Iterable[Entry]) -> list[str]:
     """The names of the attempts that have ended, in the order of their ends."""
-    payloads = (entry.envelope.payload for entry in entries if entry.kind is EntryKind.CHALLENGE)
-    return [read_outcome(one).challenge for one in payloads if payload_kind(one) == OUTCOME]
+    payloads = (entry.envelope.payload for entry in entries if entry.kind is EntryKind.PROOF)
+    return [read_outcome(one).challenge for one in payloads]
 
 
 def record_of(entries: Iterable[Entry], challenge: str, log_key: bytes) -> Record:
@@ -251,7 +251,7 @@ def record_of(entries: Iterable[Entry], challenge: str, log_key: bytes) -> Recor
     """
     gathered = _Gathered()
     for entry in entries:
-        if entry.kind is EntryKind.CHALLENGE:
+        if entry.kind in (EntryKind.CHALLENGE, EntryKind.PROOF):
             _gather(gathered, entry, challenge, log_key)
     begun, ended = gathered.commitment, gathered.outcome
     if begun is None or ended is None:
@@ -272,6 +272,8 @@ def _gather(gathered: _Gathered, entry: Entry, challenge: str, log_key: bytes) -
     kind = payload_kind(payload)
     if json.loads(payload).get("challenge") != challenge:
         return
+    if (kind == OUTCOME) != (entry.kind is EntryKind.PROOF):
+        raise RecordError(f"entry {entry.index}: {kind} under another type")
     try:
         if kind in _SAID_BY_VERIFIER:
             verify(entry.envelope, log_key)
@@ -385,3 +387,10 @@ def recheck(entries: Iterable[Entry], challenge: str, log_key: bytes) -> tuple[R
 def encode_record(value: Commitment | Outcome) -> bytes:
     """Canonical JSON."""
     return encode(value)
+
+
+def seal_record(signer: Signer, value: Commitment | Outcome) -> tuple[EntryKind, bytes]:
+    """The verifier's entry: its kind, and the leaf."""
+    if isinstance(value, Outcome):
+        return EntryKind.PROOF, signer.seal(payload_type(EntryKind.PROOF), encode(value))
+    return EntryKind.CHALLENGE, signer.seal(PAYLOAD_TYPE, encode(value))

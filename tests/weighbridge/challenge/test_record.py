@@ -20,6 +20,7 @@ from weighbridge.challenge.record import (
     read_commitment,
     recheck,
     record_of,
+    seal_record,
     times_of,
     transcript_hash,
     weighing_of,
@@ -90,7 +91,7 @@ class Said:
             (),
             9,
         )
-        self.seal(encode_record(self.outcome))
+        self.leaves.append(seal_record(LOG, self.outcome)[1])
 
     def entries(self, leaves: Sequence[bytes] | None = None) -> list[Entry]:
         chosen = self.leaves if leaves is None else leaves
@@ -112,7 +113,7 @@ def test_a_result_that_does_not_follow_from_the_record_is_found_out(bench: Any) 
     said = Said(bench, "GPU-0")
     better = replace(said.outcome.weighing.gpus[0], flops_per_second=10**15)
     bent = replace(said.outcome, weighing=replace(said.outcome.weighing, gpus=(better,)))
-    leaves = [*said.leaves[:-1], LOG.seal(PAYLOAD_TYPE, encode_record(bent))]
+    leaves = [*said.leaves[:-1], seal_record(LOG, bent)[1]]
     with pytest.raises(RecordError, match="logged as met, but met"):
         recheck(said.entries(leaves), "c.1", LOG.public_key)
 
@@ -121,7 +122,7 @@ def test_times_that_were_changed_afterwards_are_found_out(bench: Any) -> None:
     said = Said(bench, "GPU-0")
     (times,) = said.outcome.times
     bent = replace(said.outcome, times=(replace(times, released_ns=(times.released_ns or 0) + 1),))
-    leaves = [*said.leaves[:-1], LOG.seal(PAYLOAD_TYPE, encode_record(bent))]
+    leaves = [*said.leaves[:-1], seal_record(LOG, bent)[1]]
     with pytest.raises(RecordError, match="not the one that was judged"):
         recheck(said.entries(leaves), "c.1", LOG.public_key)
 
@@ -129,7 +130,7 @@ def test_times_that_were_changed_afterwards_are_found_out(bench: Any) -> None:
 def test_another_secret_than_the_one_committed_to_is_found_out(bench: Any) -> None:
     said = Said(bench, "GPU-0")
     bent = replace(said.outcome, secret=bytes(32))
-    leaves = [*said.leaves[:-1], LOG.seal(PAYLOAD_TYPE, encode_record(bent))]
+    leaves = [*said.leaves[:-1], seal_record(LOG, bent)[1]]
     with pytest.raises(RecordError, match="another secret"):
         record_of(said.entries(leaves), "c.1", LOG.public_key)
 
@@ -143,7 +144,7 @@ def test_a_release_before_the_commitment_is_no_record(bench: Any) -> None:
 
 def test_an_outcome_that_the_log_did_not_sign_is_none(bench: Any) -> None:
     said = Said(bench, "GPU-0")
-    forged = bench.signer.seal(PAYLOAD_TYPE, encode_record(said.outcome))
+    forged = seal_record(bench.signer, said.outcome)[1]
     with pytest.raises(RecordError, match="signature"):
         record_of(said.entries([*said.leaves[:-1], forged]), "c.1", LOG.public_key)
 
@@ -157,7 +158,7 @@ def test_a_prover_that_was_never_released_is_not_assessed(bench: Any) -> None:
 def test_an_exchange_that_its_verifier_did_not_survive_is_void_and_no_finding(bench: Any) -> None:
     said = Said(bench, "GPU-0")
     begun = read_commitment(said.entries()[0].envelope.payload)
-    leaves = [*said.leaves[:3], LOG.seal(PAYLOAD_TYPE, encode_record(abandoned(begun, 11)))]
+    leaves = [*said.leaves[:3], seal_record(LOG, abandoned(begun, 11))[1]]
     record, weighing = recheck(said.entries(leaves), "c.1", LOG.public_key)
     assert (weighing.verdict, record.transcript) == (Verdict.VOID, None)
     fold = FleetFold()
@@ -175,7 +176,7 @@ def fold_outcomes(bench: Any, *failed: tuple[str, ...]) -> tuple[FleetFold, list
         gpu = replace(said.outcome.weighing.gpus[0], verdict=verdict)
         weighing = replace(said.outcome.weighing, verdict=verdict, gpus=(gpu,))
         outcome = replace(said.outcome, weighing=weighing, failed=names)
-        leaf = LOG.seal(PAYLOAD_TYPE, encode_record(outcome))
+        leaf = seal_record(LOG, outcome)[1]
         changes += fold.fold(entry(len(changes), leaf))
     return fold, changes
 

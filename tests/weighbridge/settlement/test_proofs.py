@@ -1,0 +1,109 @@
+"""Challenges as probes of a performance objective: what a GPU proved against what was promised."""
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from tests.weighbridge.scripted import SIGNER, START_US, contract_text
+from weighbridge.book import Book
+from weighbridge.challenge.record import Outcome, Weighed, Weighing, seal_record
+from weighbridge.evidence import Claim, ContractAdded, EntryKind, entry, payload_type
+from weighbridge.settlement.periods import Period
+from weighbridge.settlement.probes import Samples
+from weighbridge.wire import Model, encode
+
+PERIOD = Period("2026-10", START_US // 1_000_000, START_US // 1_000_000 + 31 * 86400)
+OBJECTIVE = """
+performance:
+  - {{id: speed, probe: challenge, threshold: "1", of_reference: "{share}", op: ">=", missing: excluded, target: "0.9"}}
+"""
+CHALLENGE = '    challenge: {at_least_flops_per_second: "800000000000000"}\n    floors:'
+
+
+def text(share: str = "true") -> str:
+    said = contract_text().replace("    floors:", CHALLENGE)
+    return said + OBJECTIVE.format(share=share)
+
+
+def weighed(verdict: str, rate: int | None) -> Weighed:
+    return Weighed("GPU-a", verdict, None, 8, 0, rate, None, None, None)
+
+
+def outcome(*gpus: Weighed, **changes: Any) -> Outcome:
+    weighing = Weighing(gpus[0].verdict, None, gpus)
+    key, times = SIGNER.public_key, ()
+    made = Outcome(
+        "c.1",
+        "c",
+        "K1",
+        "n1",
+        key,
+        weighing,
+        (),
+        b"",
+        times,
+        b"",
+        gpus[0].verdict,
+        None,
+        1,
+        0,
+        True,
+        (),
+        0,
+    )
+    return replace(made, **changes)
+
+
+def book(contract: str, *ended: Outcome) -> Book:
+    made = Book()
+    added = ContractAdded(contract="K1", version=1, text=contract, from_us=START_US)
+    claim = Claim(contract="K1", node="n1", devices=None)
+    said: list[tuple[EntryKind, Model]] = [(EntryKind.CONTRACT, added), (EntryKind.CLAIM, claim)]
+    leaves = [SIGNER.seal(payload_type(kind), encode(record)) for kind, record in said]
+    leaves += [seal_record(SIGNER, one)[1] for one in ended]
+    for index, leaf in enumerate(leaves):
+        made.fold(entry(index, leaf), START_US + index)
+    return made
+
+
+def found(contract: str, *ended: Outcome) -> tuple[Samples, ...]:
+    sheet = book(contract, *ended).sheet("K1", START_US + 100)
+    assert sheet is not None
+    return sheet.probes(PERIOD)["speed"]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "value"),
+    [
+        (weighed("met", 840 * 10**12), Fraction(105, 100)),
+        (weighed("failed", 400 * 10**12), Fraction(1, 2)),
+        (weighed("failed", None), Fraction(0)),
+        (weighed("not assessed", None), None),
+        (weighed("void", 840 * 10**12), None),
+        (weighed("unknown", None), None),
+    ],
+)
+def test_a_gpu_counts_by_its_share_of_the_promise_and_not_assessed_is_no_answer(
+    gpu: Weighed, value: Fraction | None
+) -> None:
+    assert found(text(), outcome(gpu)) == (Samples(1, value),)
+
+
+def test_without_a_reference_the_value_is_in_tflops() -> None:
+    gpu = weighed("met", 840 * 10**12)
+    assert found(text("false"), outcome(gpu, gpu)) == (Samples(1, Fraction(840)),) * 2
+
+
+def test_an_attempt_that_is_repeated_is_not_counted() -> None:
+    failed = outcome(weighed("failed", None), final=False)
+    assert found(text(), failed, outcome(weighed("met", 800 * 10**12))) == (
+        Samples(1, Fraction(1)),
+    )
+
+
+def test_what_came_after_the_instant_is_not_known_at_it() -> None:
+    sheet = book(text(), outcome(weighed("met", 1))).sheet("K1", START_US + 1)
+    assert sheet is not None
+    assert sheet.probes(PERIOD)["speed"] == ()

@@ -1,0 +1,79 @@
+"""Challenges as probes of performance objectives: of each GPU the rate that it proved, against what was promised."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from weighbridge.challenge.record import Outcome, Weighed
+from weighbridge.challenge.verdict import Verdict
+from weighbridge.contract import Contract
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.settlement.periods import Period
+from weighbridge.settlement.probes import Samples
+
+PROBE = "challenge"
+"""The `probe` of an objective that challenges judge."""
+
+TERA = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """The end of a series at a node: what each GPU proved, in FLOP/s; None: not assessed, void or unknown."""
+
+    node: str
+    received_us: int
+    rates: tuple[int | None, ...]
+
+
+def proven(ended: Outcome, received_us: int) -> Proven | None:
+    """None while another attempt follows."""
+    if not ended.final:
+        return None
+    return Proven(ended.node, received_us, tuple(_rate(gpu) for gpu in ended.weighing.gpus))
+
+
+def _rate(gpu: Weighed) -> int | None:
+    """A GPU that failed proved what it was measured at, and nothing where it was not."""
+    if gpu.verdict == Verdict.MET:
+        return gpu.flops_per_second
+    if gpu.verdict == Verdict.FAILED:
+        return gpu.flops_per_second or 0
+    return None
+
+
+def samples(
+    contract: Contract,
+    nodes: Mapping[str, str | None],
+    found: Iterable[Proven],
+    period: Period,
+) -> dict[str, tuple[Samples, ...]]:
+    """One probe for each GPU of each challenge in the period, by objective.
+
+    With `of_reference` the value is a share of the resource's `at_least_flops_per_second`, and none where that asks for
+    nothing; else TFLOP/s.
+    """
+    start_us, end_us = period.start_s * MICROSECONDS, period.end_s * MICROSECONDS
+    within = [one for one in found if start_us <= one.received_us < end_us]
+    return {
+        objective.id: tuple(_samples(contract, nodes, within, objective.of_reference))
+        for objective in contract.performance
+        if objective.probe == PROBE
+    }
+
+
+def _samples(
+    contract: Contract, nodes: Mapping[str, str | None], found: Iterable[Proven], shares: bool
+) -> Iterator[Samples]:
+    for one in found:
+        reference = _reference(contract, nodes.get(one.node)) if shares else TERA
+        for rate in one.rates:
+            known = rate is not None and reference > 0
+            yield Samples(1, Fraction(rate or 0, reference) if known else None)
+
+
+def _reference(contract: Contract, resource: str | None) -> int:
+    """What each GPU of a line item must reach; 0: nothing is said."""
+    chosen = [one for one in contract.resources if resource in (None, one.id)]
+    terms = chosen[0].challenge
+    return 0 if terms is None else terms.at_least_flops_per_second
