@@ -25,12 +25,13 @@ Asked = TypeVar("Asked", bound=Model)
 
 
 class InviteRequest(Model):
-    """Who is invited, and for how long. `devices` null: all of the node's."""
+    """Who is invited, and for how long. `devices` null: all of the node's; `resource` null: the only line item."""
 
     contract: Name
     side: Literal["provider", "lessee"]
     node: Name
     devices: list[Name] | None
+    resource: Name | None = None
     life_seconds: Count
 
 
@@ -70,8 +71,7 @@ class Administration:
         return await self._invite(wanted)
 
     async def _invite(self, wanted: InviteRequest) -> web.Response:
-        if wanted.contract not in self._ring.contracts:
-            raise Problem("not_found", f"there is no contract {wanted.contract}")
+        self._check_resource(wanted.contract, wanted.resource)
         if not 0 < wanted.life_seconds <= MAX_LIFE_SECONDS:
             raise Problem("malformed", f"life_seconds must be from 1 to {MAX_LIFE_SECONDS}")
         secret = secrets.token_urlsafe(SECRET_BYTES)
@@ -82,11 +82,24 @@ class Administration:
             node=wanted.node,
             side=wanted.side,
             devices=wanted.devices,
+            resource=wanted.resource,
             expires_us=expires_us,
         )
         index = await self._submit(EntryKind.INVITE, issued)
         line = self._line(secret, wanted.node)
         return web.json_response({"invite": line, "expires_us": expires_us, "index": index})
+
+    def _check_resource(self, contract: str, resource: str | None) -> None:
+        """A node serves one line item, and where there are several it has to be said which. Raises Problem."""
+        items = self._ring.contracts.get(contract)
+        if items is None:
+            raise Problem("not_found", f"there is no contract {contract}")
+        if resource is None and len(items) > 1:
+            raise Problem(
+                "malformed", f"name one of the resources of {contract}: {', '.join(items)}"
+            )
+        if resource is not None and resource not in items:
+            raise Problem("not_found", f"{contract} has no resource {resource}: {', '.join(items)}")
 
     def _line(self, secret: str, node: str) -> str:
         url, authority, log_key = self._address()
@@ -123,6 +136,7 @@ class Administration:
             side=key.invite.side,
             node=key.node,
             devices=key.invite.devices,
+            resource=key.invite.resource,
             life_seconds=3 * 86400,
         )
         return await self._invite(wanted)

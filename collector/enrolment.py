@@ -109,5 +109,10 @@ class Enrolment:
                 reason="invited",
             ),
         )
-        claim = Claim(contract=issued.contract, node=issued.node, devices=issued.devices)
+        claim = Claim(
+            contract=issued.contract,
+            node=issued.node,
+            devices=issued.devices,
+            resource=issued.resource,
+        )
         batch.add_record(EntryKind.CLAIM, claim)

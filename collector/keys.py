@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from collector.storage import EntryIndex, EvidenceLog
+from weighbridge.contract import load
 from weighbridge.evidence import Claim, ContractAdded, Entry, EntryKind, InviteIssued, KeyChanged
 from weighbridge.wire import read
 
@@ -38,19 +39,21 @@ class Invite:
 
 
 class KeyRing:
-    """Every key, invite and claim that the log knows, and the names of its contracts."""
+    """Every key, invite and claim that the log knows, and its contracts: their line items, by name."""
 
     def __init__(self) -> None:
         self._keys: dict[str, NodeKey] = {}
         self._invites: dict[str, Invite] = {}
         self._claims: list[Claim] = []
-        self.contracts: set[str] = set()
+        self.contracts: dict[str, tuple[str, ...]] = {}
 
     def fold(self, entry: Entry) -> None:
         """Take in one entry; those of other kinds change nothing."""
         match entry.kind:
             case EntryKind.CONTRACT:
-                self.contracts.add(read(ContractAdded, entry.envelope.payload).contract)
+                added = read(ContractAdded, entry.envelope.payload)
+                items = load(added.text).resources
+                self.contracts[added.contract] = tuple(item.id for item in items)
             case EntryKind.INVITE:
                 issued = read(InviteIssued, entry.envelope.payload)
                 self._invites[issued.secret_hash] = Invite(issued)

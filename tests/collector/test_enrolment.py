@@ -1,11 +1,14 @@
 """Who may speak for a node: invites, enrolment, revocation and rotation, by the commands and over HTTP."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from collector import control
 from tests.collector.building import (
     CONTRACT,
     Agent,
@@ -20,7 +23,8 @@ from tests.collector.building import (
     set_config,
     weighbridge,
 )
-from weighbridge.signing import key_id
+from weighbridge.evidence import EntryKind, payload_type
+from weighbridge.signing import key_id, open_envelope
 from weighbridge.wire import canonical
 
 URL = "http://collector.example:8470"
@@ -71,6 +75,16 @@ def enroll(collector: Serving, content: bytes) -> Answered:
     return collector.request("POST", "/v1/enroll", content)
 
 
+def claimed(collector: Serving) -> list[dict[str, Any]]:
+    """The payloads of all claims in the log."""
+    found = [
+        open_envelope(entry["envelope"].encode())
+        for entry in collector.get("/v1/log/entries?limit=1000").json
+    ]
+    kind = payload_type(EntryKind.CLAIM)
+    return [json.loads(one.payload) for one in found if one.payload_type == kind]
+
+
 def code(answer: Answered) -> tuple[int, str]:
     return answer.status, answer.json["code"]
 
@@ -109,6 +123,32 @@ def test_enrolling_again_with_the_same_key_gets_the_same_answer(
         for row in collector.get(f"/v1/log/entries?start={size}").json
     ]
     assert {kind for kind in kinds if "tick" not in kind} == set()
+
+
+def test_an_invite_names_the_line_item_that_the_node_serves(
+    collector: Serving, tmp_path: Path
+) -> None:
+    item = next(line for line in CONTRACT.splitlines() if "id: h100" in line)
+    both = CONTRACT.replace("contract_id: lease", "contract_id: two-items")
+    file = tmp_path / "two.yaml"
+    file.write_text(both.replace(item, f"{item}\n{item.replace('h100', 'second')}"))
+    weighbridge("contract", "add", file, "--config", collector.directory / "config.toml")
+
+    def invited(resource: str | None) -> str:
+        wanted: dict[str, Any] = {"contract": "two-items", "side": "provider", "node": "n-two"}
+        wanted |= {"devices": None, "resource": resource, "life_seconds": 60}
+        said = asyncio.run(control.request(collector.directory, "POST", "/v1/invites", wanted))
+        return str(opened_invite(said["invite"])["secret"])
+
+    with pytest.raises(
+        control.ControlError, match="name one of the resources of two-items: h100, second"
+    ):
+        invited(None)
+    with pytest.raises(control.ControlError, match="no resource third"):
+        invited("third")
+    assert enroll(collector, request(Agent("n-two"), invited("second"))).status == 200
+    claims = [entry for entry in claimed(collector) if entry["contract"] == "two-items"]
+    assert [claim["resource"] for claim in claims] == ["second"]
 
 
 def test_an_invite_is_for_one_key(collector: Serving, invite: Invite) -> None:
