@@ -49,7 +49,8 @@ class Claims:
         newest = known[-1].contract
         if contract.version <= newest.version or contract.supersedes != newest.version:
             raise ClaimError(
-                f"version {contract.version} must supersede version {newest.version}, the newest"
+                f"{contract.contract_id} has version {newest.version}, and an amendment must supersede it: "
+                f"version: {newest.version + 1}, supersedes: {newest.version}"
             )
         if contract.effective_us < now_us:
             raise ClaimError("an amendment may not take effect before it is added")

@@ -1,6 +1,7 @@
 """`demo`: the whole thing at work on this machine."""
 
 import asyncio
+import signal
 import tempfile
 from pathlib import Path
 
@@ -50,6 +51,8 @@ def demo(
 
     Exit codes: 0 every planted fault was found and nothing against the honest contract, 1 otherwise, 2 it cannot run.
     """
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: processes and directory go with it
+        signal.signal(ending, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="weighbridge-demo-") as temporary:
         directory = Path(temporary) if keep is None else keep
         try:
