@@ -22,6 +22,7 @@ def incoherences(contract: "Contract") -> Problems:
     yield from _of_parties(contract)
     yield from _of_versions(contract)
     yield from _of_resources(contract)
+    yield from _of_floor(contract)
     yield from _of_objectives(contract)
     yield from _of_prices(contract)
     yield from _of_credits(contract)
@@ -32,6 +33,9 @@ def _of_parties(contract: "Contract") -> Problems:
         if role not in [party.role for party in contract.parties]:
             yield "parties", f"no party is the {role}"
     named = {party.id for party in contract.parties}
+    for position, leaving in enumerate(contract.term.early_exit):
+        if leaving.party not in named:
+            yield f"term.early_exit[{position}].party", f"`{leaving.party}` is not a party"
     for position, signature in enumerate(contract.signatures):
         if signature.party not in named:
             yield f"signatures[{position}].party", f"`{signature.party}` is not a party"
@@ -42,6 +46,17 @@ def _of_versions(contract: "Contract") -> Problems:
         yield "supersedes", "must be an earlier version"
     if not contract.term.start_us <= contract.effective_us < contract.term.end_us:
         yield "effective", "lies outside the term"
+
+
+def _of_floor(contract: "Contract") -> Problems:
+    floor = contract.capacity_floor
+    if floor is None:
+        return
+    if floor.capacity is not None and any(item.capacity is None for item in contract.resources):
+        yield "capacity_floor.capacity", "P without a capacity: give each resource P per GPU"
+    gpus = sum((item.nodes + item.spare_nodes) * item.per_node for item in contract.resources)
+    if floor.gpus is not None and floor.gpus > gpus:
+        yield "capacity_floor.gpus", "is more than there are"
 
 
 def _of_resources(contract: "Contract") -> Problems:

@@ -52,7 +52,6 @@ class Base(Terms):
     amount: Maybe[Amount] = clause(
         "The fee of a whole period; none: from the prices.", default=None
     )
-    gross: Switch = clause("Before vouchers are taken off.", default=True)
     proration: Proration = clause("How it is cut to the time of service.", default="seconds")
 
 
@@ -80,7 +79,7 @@ class ClaimTerms(Terms):
     )
     zone: Maybe[Zone] = clause("Of the deadline; none: the contract's.", default=None)
     form: Maybe[Text] = clause("Where and how.", default=None)
-    auto_claim: Switch = clause("Whether the collector files for the lessee.", default=False)
+    auto_claim: Switch = clause("Whether the statement is the claim, so that none has to be filed.", default=False)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         given = [self.deadline_days, self.deadline_billing_cycles]
@@ -341,7 +340,7 @@ class LiquidatedDamages(Terms):
     """Damages fixed beforehand. They need not be equal on both sides, and the statement shows both."""
 
     id: Name = clause("Name of the damages.")
-    trigger: Literal["late_delivery", "non_delivery", "cancellation", "data_loss"] = clause("When.")
+    trigger: Literal["late_delivery", "non_delivery", "cancellation"] = clause("When.")
     side: Literal["provider", "lessee"] = clause("Who pays.")
     daily_rate: Ratio = clause("Share of the value for each day late.", default=Fraction(0))
     flat_pct: Ratio = clause("Per cent of the value at once.", default=Fraction(0))

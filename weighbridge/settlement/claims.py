@@ -35,7 +35,7 @@ def standing(
     as_of_s: int,
 ) -> Standing:
     """Whether the credit is owed by itself, was claimed in time, can still be claimed, or has lapsed."""
-    if not terms.required:
+    if not terms.required or terms.auto_claim:
         return "automatic"
     filed = [claim.filed_s for claim in claims if concerns(claim, period, unit)]
     if any(deadline is None or at < deadline for at in filed):

@@ -1,12 +1,36 @@
-"""Liquidated damages: what late delivery and the like cost, day by day, up to the cap."""
+"""Liquidated damages, and what leaving early costs: on either side, which need not be the same.
 
+Events say what happened: `batch_accepted` and `not_delivered` of a batch; `cancelled` of a batch, or of everything
+where it names no unit, by the party in its details, with `since_s` as the instant of its notice.
+"""
+
+from collections.abc import Iterator
 from datetime import date, timedelta
 from fractions import Fraction
+from typing import Literal
 
-from weighbridge.contract.money import LiquidatedDamages
-from weighbridge.settlement.credits import Earned
+from weighbridge.contract import Contract
+from weighbridge.contract.money import CreditTerms, LiquidatedDamages
+from weighbridge.contract.parties import EarlyExit
+from weighbridge.contract.resources import Batch
+from weighbridge.settlement.credits import Capped, Earned
+from weighbridge.settlement.occasion import Occasion
+from weighbridge.settlement.periods import local_date
+from weighbridge.settlement.record import Event
 
 SATURDAY = 5
+Side = Literal["provider", "lessee"]
+
+KINDS = {
+    "late_delivery": "batch_accepted",
+    "non_delivery": "not_delivered",
+    "cancellation": "cancelled",
+}
+"""The kind of event for each trigger."""
+
+NOT_LATE = Earned(False, Fraction(0), facts={"days_late": 0})
+EARLY_EXIT = "early_exit"
+"""Name of the line for the fee of leaving early."""
 
 
 def days_late(terms: LiquidatedDamages, due: date, done: date) -> int:
@@ -19,13 +43,74 @@ def days_late(terms: LiquidatedDamages, due: date, done: date) -> int:
     return sum((due + timedelta(days=step)).weekday() < SATURDAY for step in range(1, days + 1))
 
 
-def earn_damages(terms: LiquidatedDamages, value: Fraction, late: int) -> Earned:
-    """A share of the value for each day, and the flat part where it is due."""
-    full = value * (terms.flat_pct / 100 + terms.daily_rate * late) if late else Fraction(0)
+def earn_damages(terms: LiquidatedDamages, value: Fraction, days: int) -> Earned:
+    """The flat part of the value, and a share of it for each day."""
+    full = value * (terms.flat_pct / 100 + terms.daily_rate * days)
     limit = full if terms.cap_pct is None else min(full, value * terms.cap_pct / 100)
     return Earned(
-        breach=late > 0,
+        breach=True,
         exact=limit,
-        facts={"days_late": late},
+        facts={"days_late": days},
         flags=("cap_applied",) if limit < full else (),
     )
+
+
+def damages(occasion: Occasion) -> Iterator[tuple[Side, Capped]]:
+    """What each event of the period costs, and which side pays it."""
+    for event in occasion.record.events:
+        if occasion.holds(event.at_s):
+            for terms in occasion.contract.liquidated_damages:
+                if event.kind == KINDS[terms.trigger]:
+                    found = _of_event(occasion.contract, terms, event)
+                    yield from ((terms.side, part) for part in found)
+            yield from _leaving(occasion.contract, event)
+
+
+def _of_event(contract: Contract, terms: LiquidatedDamages, event: Event) -> Iterator[Capped]:
+    if terms.trigger == "cancellation" and _side(contract, event) != terms.side:
+        return
+    for batch in _batches(contract, event):
+        value, late = Fraction(batch.value), _days(contract, terms, batch, event)
+        in_time = terms.trigger == "late_delivery" and late == 0
+        earned = NOT_LATE if in_time else earn_damages(terms, value, late)
+        yield _line(terms.id, batch.id, value, earned)
+
+
+def _days(contract: Contract, terms: LiquidatedDamages, batch: Batch, event: Event) -> int:
+    if terms.trigger == "cancellation":
+        return 0
+    return days_late(terms, batch.due, local_date(event.at_s, contract.time_zone))
+
+
+def _batches(contract: Contract, event: Event) -> list[Batch]:
+    every = [batch for item in contract.resources for batch in item.delivery]
+    whole = event.kind == KINDS["cancellation"] and not event.unit
+    return [batch for batch in every if whole or batch.id == event.unit]
+
+
+def _side(contract: Contract, event: Event) -> Side:
+    """Of the party that the event names. Owner and operator stand on the provider's side."""
+    roles = {party.id: party.role for party in contract.parties}
+    return "lessee" if roles.get(event.details.get("party", "")) == "lessee" else "provider"
+
+
+def _leaving(contract: Contract, event: Event) -> Iterator[tuple[Side, Capped]]:
+    if event.kind != KINDS["cancellation"]:
+        return
+    for terms in contract.term.early_exit:
+        if terms.party == event.details.get("party"):
+            flags = () if _in_time(contract, terms, event) else ("late_exit_notice",)
+            earned = Earned(True, Fraction(terms.fee), facts={"party": terms.party}, flags=flags)
+            line = _line(EARLY_EXIT, event.unit or terms.party, Fraction(terms.fee), earned)
+            yield _side(contract, event), line
+
+
+def _in_time(contract: Contract, terms: EarlyExit, event: Event) -> bool:
+    given = event.at_s if event.since_s is None else event.since_s
+    days = [local_date(instant, contract.time_zone) for instant in (given, event.at_s)]
+    return (days[1] - days[0]).days >= terms.notice_days
+
+
+def _line(name: str, unit: str, value: Fraction, earned: Earned) -> Capped:
+    """Under the cap of the damages alone."""
+    return Capped(CreditTerms(id=name), unit, value, earned, earned.exact, earned.flags)

@@ -45,8 +45,19 @@ class Fees:
         if base.amount is not None:
             return Fraction(base.amount) * self.due(base.proration)
         whose = None if base.of == "contract" else unit
-        fees = (self._fee(price, whose, resource) for price in self.contract.pricing)
+        fees = [self._fee(price, whose, resource) for price in self.contract.pricing]
         return sum(fees, Fraction(0))
+
+    def of_price(self, price: Price, resource: str | None = None) -> Fraction:
+        """What one price gives for a line item, or for all of them, its minimum aside."""
+        if price.unit in ("fixed_month", "kW_month"):
+            quantity = Fraction(1) if price.quantity is None else price.quantity
+            return Fraction(price.price) * quantity * self.due(price.proration)
+        return self._of_resources(price, None, resource)
+
+    def least(self, price: Price) -> Fraction:
+        """The least that a price gives for the part of the period."""
+        return Fraction(price.minimum) * self.due("none")
 
     def due(self, rule: Proration) -> Fraction:
         """The share of the period's fee that is due. Without proration a part still owes no more than its length."""
@@ -54,14 +65,16 @@ class Fees:
         return share if rule != "none" else share * Fraction(self.part.seconds, self.period.seconds)
 
     def _fee(self, price: Price, unit: UnitKind | None, resource: str | None) -> Fraction:
+        if unit is None:
+            return max(self.of_price(price, resource), self.least(price))
         if price.unit in ("fixed_month", "kW_month"):
-            quantity = Fraction(1) if price.quantity is None else price.quantity
-            fee = Fraction(price.price) * quantity * self.due(price.proration)
-            return fee if unit is None else Fraction(0)
-        named = (price.resource, resource)
-        chosen = [item for item in self.contract.resources if set(named) <= {None, item.id}]
-        fee = sum((self._of_resource(price, item, unit) for item in chosen), Fraction(0))
-        return max(fee, Fraction(price.minimum)) if unit is None else fee
+            return Fraction(0)
+        return self._of_resources(price, unit, resource)
+
+    def _of_resources(self, price: Price, unit: UnitKind | None, resource: str | None) -> Fraction:
+        named = {price.resource, resource}
+        chosen = [item for item in self.contract.resources if named <= {None, item.id}]
+        return sum((self._of_resource(price, item, unit) for item in chosen), Fraction(0))
 
     def _of_resource(self, price: Price, resource: Resource, unit: UnitKind | None) -> Fraction:
         gpus = gpus_of_unit(resource, unit)

@@ -1,12 +1,10 @@
-"""What is owed besides credits for availability: for repairs, capacity, maintenance, events and late delivery."""
+"""What is owed besides credits for availability: for repairs, capacity, maintenance and events."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
 from weighbridge.contract import Availability, Contract, Resource
 from weighbridge.contract.money import (
-    FULL_CAP,
     AnomalyHours,
     CapacityDeduction,
     CreditTerms,
@@ -19,40 +17,20 @@ from weighbridge.settlement.availability import measure
 from weighbridge.settlement.capacity import shortfall
 from weighbridge.settlement.compensation import anomaly, excess_maintenance, lost_work
 from weighbridge.settlement.credits import Capped, Earned, capped
-from weighbridge.settlement.damages import days_late, earn_damages
-from weighbridge.settlement.fees import Fees, capacity_of, gpus_of_unit
+from weighbridge.settlement.fees import capacity_of, gpus_of_unit
 from weighbridge.settlement.intervals import union
-from weighbridge.settlement.periods import Period, calendar_year, local_date, served_part
-from weighbridge.settlement.record import Event, Record
+from weighbridge.settlement.occasion import Occasion
+from weighbridge.settlement.periods import calendar_year, local_date, served_part
+from weighbridge.settlement.record import Event
 from weighbridge.settlement.repair import Clocked, clocks, earn_repair
-
-ACCEPTED = "batch_accepted"
-"""Kind of the event that ends the delivery of a batch; its unit is the batch."""
-
-
-@dataclass(frozen=True)
-class Occasion:
-    """A period of a contract, and what is known of it."""
-
-    contract: Contract
-    record: Record
-    period: Period
-    units: Mapping[str, Sequence[str]]
-    fees: Fees
-    as_of_s: int
-
-    def holds(self, instant_s: int) -> bool:
-        """Whether an instant lies in the period."""
-        return self.period.start_s <= instant_s < self.period.end_s
 
 
 def remedies(occasion: Occasion) -> Iterator[Capped]:
-    """Each for its own occasion: a repair, a window, an event, a batch, a line item."""
+    """Each for its own occasion: a repair, a window, an event, a line item."""
     for credit in occasion.contract.credits:
         reckon = RECKON.get(type(credit))
         if reckon is not None:
             yield from reckon(occasion, credit)
-    yield from _late_deliveries(occasion)
 
 
 def _repairs(occasion: Occasion, credit: RepairSteps) -> Iterator[Capped]:
@@ -138,21 +116,6 @@ def _counted_by(contract: Contract, resource: Resource) -> Availability | None:
         if promise.unit in ("gpu", "node") and promise.resource in (None, resource.id):
             return promise
     return None
-
-
-def _late_deliveries(occasion: Occasion) -> Iterator[Capped]:
-    contract = occasion.contract
-    due = {batch.id: batch for item in contract.resources for batch in item.delivery}
-    for terms in contract.liquidated_damages:
-        if terms.trigger != "late_delivery" or terms.side != "provider":
-            continue
-        for event in occasion.record.events:
-            if event.kind == ACCEPTED and event.unit in due and occasion.holds(event.at_s):
-                batch = due[event.unit]
-                late = days_late(terms, batch.due, local_date(event.at_s, contract.time_zone))
-                value = Fraction(batch.value)
-                earned = earn_damages(terms, value, late)
-                yield capped(CreditTerms(id=terms.id, cap=FULL_CAP), batch.id, value, earned)
 
 
 RECKON: Mapping[type[CreditTerms], Callable[..., Iterator[Capped]]] = {

@@ -70,7 +70,8 @@ class Due:
 class Settlement:
     """A period, settled as of an instant. `others`: lines for probes, repairs, capacity, events and deliveries.
 
-    `highest` and `lowest`: what is owed; None: the contract does not say.
+    `by_lessee`: what the lessee owes, set off against nothing. `highest` and `lowest`: what is owed to the lessee;
+    None: the contract does not say.
     """
 
     period: Period
@@ -84,3 +85,4 @@ class Settlement:
     lowest: Decimal | None
     flags: tuple[str, ...]
     clocks: tuple[Clocked, ...] = ()
+    by_lessee: tuple[Line, ...] = ()

@@ -17,12 +17,14 @@ from weighbridge.settlement import flags
 from weighbridge.settlement.availability import Measure, Outcome, measure
 from weighbridge.settlement.claims import deadline_s, payable, standing
 from weighbridge.settlement.credits import Capped, Facts, capped, earn, facts_of, line, money
+from weighbridge.settlement.damages import damages
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.occasion import Occasion
 from weighbridge.settlement.periods import Period, served_part, term_of
 from weighbridge.settlement.probes import Tally, tally
 from weighbridge.settlement.record import Record
-from weighbridge.settlement.remedies import Occasion, remedies, timed
+from weighbridge.settlement.remedies import remedies, timed
 from weighbridge.settlement.results import Due, Probed, Reading, Result, Settlement
 from weighbridge.settlement.stacking import Remedy, stack
 
@@ -82,10 +84,13 @@ class _Job:
         occasion = Occasion(
             self.contract, self.record, self.period, self.units, self.fees, self.as_of_s
         )
+        owed = list(damages(occasion))
         others = [*(part for one in probed for part in one.parts), *remedies(occasion)]
+        others += [part for side, part in owed if side == "provider"]
+        by_lessee = [part for side, part in owed if side == "lessee"]
         dues = self._dues(results, others)
         raised = flags.of_record(self.contract, self.given, self.record, self.period, self.cutoff_s)
-        raised += flags.of_results(results, others, dues)
+        raised += flags.of_results(results, [*others, *by_lessee], dues)
         highest, capped_high = self._total([due.highest for due in dues])
         lowest, _ = self._total([due.lowest for due in dues])
         return Settlement(
@@ -95,6 +100,7 @@ class _Job:
             results=tuple(results),
             probed=tuple(probed),
             others=tuple(line(part, part.exact, self.contract.rounding) for part in others),
+            by_lessee=tuple(line(part, part.exact, self.contract.rounding) for part in by_lessee),
             dues=tuple(dues),
             highest=highest,
             lowest=lowest,

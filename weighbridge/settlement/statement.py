@@ -12,18 +12,25 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """An outage as it counts in the worst reading: after exclusion and merging."""
+    """An outage as it counts in the worst reading: after exclusion and merging.
+
+    `entries`: the first and last entry of the log that the time is known from, by their indexes.
+    """
 
     start: str
     end: str
     seconds_in_period: int
     counted: bool
     causes: tuple[str, ...]
+    entries: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CreditLine:
-    """A credit, in the worst and the best reading of held time. None: the contract gives no answer."""
+    """A credit, in the worst and the best reading of held time. None: the contract gives no answer.
+
+    `expires`: the first instant at which it has lapsed, if it is not used.
+    """
 
     credit: str
     formula: str
@@ -32,6 +39,8 @@ class CreditLine:
     lowest: str | None
     tier: str | None
     flags: tuple[str, ...]
+    form: str = "set_off"
+    expires: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,10 @@ class MaintenanceLine:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """GPU-seconds of a line item: contracted, seen at all, and up. P-seconds where its capacity is fixed."""
+    """GPU-seconds of a line item: contracted, seen at all, up, and in use. P-hours where its capacity is fixed.
+
+    None: not read, which is not the same as none.
+    """
 
     resource: str
     contracted_gpu_seconds: int
@@ -109,16 +121,62 @@ class Delivery:
     healthy_gpu_seconds: int
     contracted_p_hours: str | None
     healthy_p_hours: str | None
+    in_use_gpu_seconds: int | None = None
+    energy_joules: int | None = None
+    utilization: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FeeLine:
-    """What a line item costs by the hour, and what of it is not billed because it was down. Credits come on top."""
+    """What a line item costs, and what of it is not billed because it was down. Credits come on top.
+
+    `tax`: on the net amount, or inside it, as the contract has it. A line `minimum` fills a price up to its least.
+    """
 
     resource: str
     gross: str
     unbilled: str
     net: str
+    unit: str = "gpu_hour"
+    tax: str = "0.00"
+    prepaid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FloorLine:
+    """The least healthy capacity at any time, [worst, best] reading, and the hours missing to it, [least, most]."""
+
+    unit: str
+    floor: str
+    verdict: str
+    least_healthy: tuple[str, str]
+    short_hours: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ClockLine:
+    """An answer or a repair, by the contract's hours. `end` None: its clock still runs."""
+
+    objective: str
+    unit: str
+    start: str
+    end: str | None
+    seconds: int
+    objective_seconds: int
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExitLine:
+    """A right to leave: `met`, `not_met`, or `open` while periods are held or not settled."""
+
+    objective: str
+    party: str
+    condition: str
+    remedy: str
+    standing: str
+    missed: tuple[str, ...]
+    open: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +195,9 @@ class Part:
     fees: tuple[FeeLine, ...]
     dues: tuple[Due, ...]
     terms: str
+    clocks: tuple[ClockLine, ...] = ()
+    floors: tuple[FloorLine, ...] = ()
+    by_lessee: tuple[CreditLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +225,7 @@ class Statement:
     notes: tuple[str, ...] = field(
         default=("Flags are prompts for a person; none of them proves anything by itself.",)
     )
+    exits: tuple[ExitLine, ...] = ()
 
     def json(self) -> str:
         """Canonical: sorted keys, one spelling."""

@@ -173,11 +173,16 @@ def _worst(lines: Sequence[Sequence[Stretch]]) -> Sequence[Stretch]:
     return timeline(everything, everything[0].start_us, everything[-1].end_us, TOGETHER)
 
 
-def spans_of(unit: str, line: Iterable[Stretch]) -> Iterable[Span]:
-    """In whole seconds, both ends floored, so that neighbours still touch; up time is left out."""
+NOT_UP = frozenset(State) - {State.UP}
+
+
+def spans_of(
+    unit: str, line: Iterable[Stretch], states: frozenset[State] = NOT_UP
+) -> Iterator[Span]:
+    """Those in these states, in whole seconds, both ends floored, so that neighbours still touch."""
     for stretch in line:
         start, end = stretch.start_us // MICROSECONDS, stretch.end_us // MICROSECONDS
-        if stretch.state is not State.UP and start < end:
+        if stretch.state in states and start < end:
             yield Span(unit, stretch.state, start, end, stretch.cause)
 
 

@@ -1,0 +1,45 @@
+"""Rights to leave, from this period and the statements of those before it."""
+
+from collections.abc import Iterator, Sequence
+
+from weighbridge.contract import Contract
+from weighbridge.contract.money import ExitRight
+from weighbridge.settlement.periods import instant_text, term_of
+from weighbridge.settlement.statement import ExitLine, Part, Statement
+
+MISSED, HELD = "BREACHED", "UNKNOWN"
+FLAGS = {"met": "exit_right", "open": "exit_right_open"}
+
+
+def exits(
+    contract: Contract, label: str, start: str, parts: Sequence[Part], earlier: Sequence[Statement]
+) -> Iterator[ExitLine]:
+    """One for each right. Of the `earlier` statements those count that end where the next one begins."""
+    row = [(label, tuple(parts))]
+    since = start
+    for one in sorted(earlier, key=lambda one: one.start, reverse=True):
+        if one.end == since:
+            row.append((one.period, one.parts))
+            since = one.start
+    begun = since <= instant_text(term_of(contract)[0])
+    for right in contract.exit_rights:
+        yield _judged(right, row[: right.of_periods], begun)
+
+
+def _judged(right: ExitRight, row: Sequence[tuple[str, tuple[Part, ...]]], begun: bool) -> ExitLine:
+    verdicts = [(label, _verdicts(right.objective, parts)) for label, parts in row]
+    missed = tuple(label for label, found in verdicts if MISSED in found)
+    held = tuple(label for label, found in verdicts if MISSED not in found and HELD in found)
+    unsettled = 0 if begun else right.of_periods - len(row)
+    open_ = (*held, *["not settled"] * unsettled)
+    possible = len(missed) + len(open_) >= right.missed
+    standing = "met" if len(missed) >= right.missed else ("open" if possible else "not_met")
+    condition = f"{right.missed} of {right.of_periods} periods missed"
+    return ExitLine(right.objective, right.party, condition, right.remedy, standing, missed, open_)
+
+
+def _verdicts(objective: str, parts: Sequence[Part]) -> set[str]:
+    units = [line for part in parts for line in part.units]
+    probes = [line for part in parts for line in part.probes]
+    found = {line.verdict for line in units if line.objective == objective}
+    return found | {line.verdict for line in probes if line.objective == objective}

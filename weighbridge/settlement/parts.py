@@ -1,0 +1,291 @@
+"""A settled part of a period as lines of a statement."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from weighbridge.claims import Version
+from weighbridge.contract import Availability, Contract, explain
+from weighbridge.contract.money import CreditTerms
+from weighbridge.contract.numerals import exact_text
+from weighbridge.settlement.availability import accounts
+from weighbridge.settlement.credits import Line, money
+from weighbridge.settlement.damages import EARLY_EXIT
+from weighbridge.settlement.delivery import NOT_READ, Usage, delivered, fee_lines, floor_lines
+from weighbridge.settlement.fees import Fees
+from weighbridge.settlement.intervals import Interval, clip, total
+from weighbridge.settlement.maintenance import rulings
+from weighbridge.settlement.money import fraction_text, share_text
+from weighbridge.settlement.periods import (
+    Period,
+    day_start,
+    exact_instant,
+    instant_text,
+    local_date,
+)
+from weighbridge.settlement.record import Record, Span
+from weighbridge.settlement.repair import Clocked
+from weighbridge.settlement.results import Due as Owed
+from weighbridge.settlement.results import Probed, Reading, Result, Settlement
+from weighbridge.settlement.statement import (
+    ClockLine,
+    CreditLine,
+    Due,
+    MaintenanceLine,
+    Outage,
+    Part,
+    ProbeLine,
+    UnitLine,
+)
+from weighbridge.settlement.units import Timelines
+
+Entries = Callable[[str, int, int], tuple[int, int] | None]
+"""The first and last index of the log's entries that tell of a node over [start_s, end_s); None: there are none."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """One version over its part of a period, and what it was settled from. `units`: of each objective."""
+
+    version: Version
+    whole: Period
+    part: Period
+    served: Interval
+    settlement: Settlement
+    record: Record
+    units: Mapping[str, Sequence[str]]
+    found: Timelines
+    usage: Mapping[str, Usage]
+    entries: Entries | None
+
+    @property
+    def contract(self) -> Contract:
+        return self.version.contract
+
+
+def part_of(settled: Settled) -> Part:
+    """Everything that the statement says of this part of the period."""
+    contract, found = settled.contract, settled.settlement
+    fees = Fees(contract, settled.whole, settled.served, settled.part)
+    usage = settled.usage
+    return Part(
+        version=contract.version,
+        text_digest=hashlib.sha256(settled.version.text.encode()).hexdigest(),
+        start=instant_text(settled.part.start_s),
+        end=instant_text(settled.part.end_s),
+        units=tuple(_unit(settled, result) for result in found.results),
+        probes=tuple(_probe(one) for one in found.probed),
+        others=tuple(_credit(settled, line, line) for line in found.others),
+        maintenance=_maintenance(settled),
+        delivery=tuple(
+            delivered(item, settled.served, settled.found, usage.get(item.id, NOT_READ))
+            for item in contract.resources
+        ),
+        fees=tuple(fee_lines(contract, fees, settled.served, settled.found)),
+        dues=tuple(_due(contract, one) for one in found.dues),
+        terms=explain(contract),
+        clocks=tuple(_clock(one) for one in found.clocks),
+        floors=tuple(floor_lines(contract, settled.served, settled.found)),
+        by_lessee=tuple(_credit(settled, line, line) for line in found.by_lessee),
+    )
+
+
+def _unit(settled: Settled, result: Result) -> UnitLine:
+    measured, worst, best = result.measure, result.worst, result.best
+    promise = measured.objective
+    shares = (worst.outcome.availability, best.outcome.availability)
+    pairs = zip(worst.lines, best.lines, strict=True)
+    return UnitLine(
+        objective=promise.id,
+        unit=measured.unit,
+        verdict=result.verdict,
+        target=exact_text(promise.target),
+        service_seconds=measured.service_s,
+        denominator_seconds=worst.outcome.denominator_s,
+        counted_seconds=(best.outcome.downtime_s, worst.outcome.downtime_s),
+        raw_down_seconds=measured.raw_down_s,
+        excluded_seconds=worst.outcome.excluded_s,
+        unknown_seconds=measured.unknown_s,
+        contested_seconds=measured.contested_s,
+        seconds=_seconds(settled, promise, measured.unit),
+        availability=(share_text(shares[0]), share_text(shares[1])),
+        availability_fraction=(fraction_text(shares[0]), fraction_text(shares[1])),
+        outages=_outages(settled, promise, measured.unit, worst),
+        credits=tuple(_credit(settled, high, low) for high, low in pairs),
+        window=_window(worst),
+        breaches=_breaches(worst),
+    )
+
+
+def _probe(found: Probed) -> ProbeLine:
+    return ProbeLine(
+        objective=found.terms.id,
+        verdict=found.verdict,
+        target=exact_text(found.terms.target),
+        scheduled=found.tally.scheduled,
+        valid=found.tally.valid,
+        good=exact_text(found.tally.good),
+        share=share_text(found.tally.share),
+        share_fraction=fraction_text(found.tally.share),
+    )
+
+
+def _clock(found: Clocked) -> ClockLine:
+    mending = found.mending
+    return ClockLine(
+        objective=found.terms.id,
+        unit=mending.unit,
+        start=instant_text(mending.start_s),
+        end=None if mending.end_s is None else instant_text(mending.end_s),
+        seconds=mending.seconds,
+        objective_seconds=found.terms.objective_s,
+        verdict=found.verdict,
+    )
+
+
+def _seconds(settled: Settled, promise: Availability, unit: str) -> dict[str, int]:
+    if promise.scope != "per_unit":
+        return {}
+    found = accounts(settled.contract, promise, settled.record, settled.part, unit, settled.served)
+    return {str(state): seconds for state, seconds in found.items()}
+
+
+def _outages(
+    settled: Settled, promise: Availability, unit: str, reading: Reading
+) -> tuple[Outage, ...]:
+    """Of units that are judged together, each cause is named with its unit."""
+    alone = promise.scope == "per_unit"
+    units = (unit,) if alone else tuple(settled.units[promise.id])
+    spans = [span for one in units for span in settled.record.by_unit.get(one, ())]
+    return tuple(
+        Outage(
+            start=instant_text(incident.whole[0]),
+            end=instant_text(incident.whole[1]),
+            seconds_in_period=total(incident.inside),
+            counted=incident.counted,
+            causes=_causes(spans, incident.whole, alone),
+            entries=_entries(settled, promise, spans, incident.whole),
+        )
+        for incident in reading.outcome.incidents
+    )
+
+
+def _touching(spans: Iterable[Span], within: Interval) -> Iterator[Span]:
+    return (span for span in spans if span.start_s < within[1] and span.end_s > within[0])
+
+
+def _causes(spans: Iterable[Span], within: Interval, alone: bool) -> tuple[str, ...]:
+    return tuple(
+        sorted(
+            {
+                ("" if alone else f"{span.unit}: ") + f"{span.state}:{span.cause}".rstrip(":")
+                for span in _touching(spans, within)
+            }
+        )
+    )
+
+
+def _entries(
+    settled: Settled, promise: Availability, spans: Iterable[Span], within: Interval
+) -> tuple[int, int] | None:
+    """Of the nodes that were bad, from the lowest index to the highest."""
+    if settled.entries is None:
+        return None
+    units = {span.unit for span in _touching(spans, within)}
+    nodes = {unit.rpartition(".")[0] if promise.unit == "gpu" else unit for unit in units}
+    ranges = [settled.entries(node, *within) for node in sorted(nodes)]
+    known = [one for one in ranges if one is not None]
+    if not known:
+        return None
+    return (min(first for first, _ in known), max(last for _, last in known))
+
+
+def _window(reading: Reading) -> tuple[str, str] | None:
+    moving = reading.outcome.moving
+    return (
+        None if moving is None else (instant_text(moving.window[0]), instant_text(moving.window[1]))
+    )
+
+
+def _breaches(reading: Reading) -> tuple[tuple[str, str], ...]:
+    moving = reading.outcome.moving
+    found = () if moving is None else moving.breaches
+    return tuple((exact_instant(start), exact_instant(end)) for start, end in found)
+
+
+def _credit(settled: Settled, highest: Line, lowest: Line) -> CreditLine:
+    earned = highest.earned
+    kinds = {credit.id: credit for credit in settled.contract.credits}
+    terms = kinds.get(highest.credit)
+    return CreditLine(
+        credit=highest.credit,
+        formula=_formula(_kind(settled.contract, highest.credit), highest),
+        base=exact_text(highest.base),
+        highest=_amount(highest.amount),
+        lowest=_amount(lowest.amount),
+        tier=earned.tier,
+        flags=highest.flags,
+        form="cash" if terms is None else terms.form,
+        expires=None if terms is None else _expiry(settled, terms),
+    )
+
+
+def _kind(contract: Contract, name: str) -> str:
+    named = {
+        one.id: type(one).__name__ for one in (*contract.credits, *contract.liquidated_damages)
+    }
+    return "EarlyExit" if name == EARLY_EXIT else named[name]
+
+
+def _expiry(settled: Settled, terms: CreditTerms) -> str | None:
+    """The days are counted from the date on which the period ended, as those of a claim are."""
+    if terms.expiry_days is None:
+        return None
+    zone = settled.contract.time_zone
+    last = local_date(settled.whole.end_s, zone) + timedelta(days=terms.expiry_days)
+    return instant_text(day_start(last, zone))
+
+
+def _formula(kind: str, line: Line) -> str:
+    """In words and exact numbers, before rounding."""
+    earned = line.earned
+    if earned.exact is None:
+        return f"{kind}: no row of the contract holds this availability"
+    if earned.pct is not None:
+        return f"{kind}: {exact_text(earned.pct)} % x {exact_text(line.base)}"
+    facts = ", ".join(f"{name} {value}" for name, value in earned.facts.items())
+    return f"{kind}: {exact_text(earned.exact)}" + (f" ({facts})" if facts else "")
+
+
+def _maintenance(settled: Settled) -> tuple[MaintenanceLine, ...]:
+    contract, part = settled.contract, settled.part
+    ruled = rulings(contract.maintenance, settled.record.windows, part, contract.time_zone)
+    return tuple(
+        MaintenanceLine(
+            id=one.window.id,
+            start=instant_text(one.window.start_s),
+            end=instant_text(one.window.end_s),
+            notice_received=instant_text(one.window.received_s),
+            ruling=one.ruling,
+            excluded_seconds=total(clip(one.excluded, part.interval)),
+        )
+        for one in ruled
+        if one.window.start_s < part.end_s and one.window.end_s > part.start_s
+    )
+
+
+def _due(contract: Contract, due: Owed) -> Due:
+    return Due(
+        unit=due.unit,
+        standing=due.standing,
+        deadline=None if due.deadline_s is None else instant_text(due.deadline_s),
+        earned=_amount(money(due.earned, contract.rounding)),
+        highest=_amount(money(due.highest, contract.rounding)),
+        lowest=_amount(money(due.lowest, contract.rounding)),
+    )
+
+
+def _amount(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"
