@@ -22,7 +22,7 @@ MAX_INTEGER = 2**53 - 1
 
 MAX_DEVICES = 1024
 MAX_BLOCKS = 16
-MAX_SAMPLES = 4096
+MAX_SAMPLES = 8192
 MAX_EVENTS = 16_384
 """What one report may hold of each: what it costs to judge it stays in proportion to its bytes."""
 
@@ -262,6 +262,8 @@ class Report(Model):
     def _chained(self) -> Self:
         if (self.prev is None) != (self.seq == 0):
             raise ValueError("prev is null at seq 0, and only there")
+        if sum(len(block.boottime_us) for block in self.blocks) > MAX_SAMPLES:
+            raise ValueError(f"blocks hold more than {MAX_SAMPLES} samples")
         return self
 
 

@@ -55,6 +55,9 @@ REPORT: dict[str, Any] = {
 }
 
 
+BARE = {"tier": "fast", "devices": [], "readings": {}, "unavailable": []}
+
+
 def changed(**changes: Any) -> bytes:
     return wire.canonical({**REPORT, **changes})
 
@@ -111,6 +114,10 @@ def test_a_version_from_the_future_is_named_even_if_its_fields_are_unknown() -> 
             {"blocks": [{**REPORT["blocks"][0], "boottime_us": [*range(wire.MAX_SAMPLES + 1)]}]},
             "boottime_us: List should have at most",
         ),
+        (
+            {"blocks": 2 * [{**BARE, "boottime_us": [*range(wire.MAX_SAMPLES // 2 + 1)]}]},
+            "blocks hold more than",
+        ),
     ],
 )
 def test_a_payload_that_does_not_fit_is_refused_with_the_place(
@@ -128,7 +135,7 @@ def test_a_value_that_is_explained_as_unavailable_is_refused() -> None:
 
 
 def test_a_null_that_is_explained_twice_is_refused() -> None:
-    """2**14 rows over 2**12 samples each would be 2**26 nulls, from a report that compresses to nothing."""
+    """2**14 rows over 2**13 samples each would be 2**27 nulls, from a report that compresses to nothing."""
     samples, rows = wire.MAX_SAMPLES, 1 << 14
     row = {"device": "g", "reading": "r", "from": 0, "to": samples, "reason": "error"}
     block = {
