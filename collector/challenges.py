@@ -181,7 +181,7 @@ class Challenges:
             self._busy.add(subject.key.key_id)
             task = asyncio.create_task(self._run(standing, cause, together))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._ended)
             begun.append(standing)
         return begun
 
@@ -224,6 +224,11 @@ class Challenges:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a challenge ended without an outcome", exc_info=task.exception())
 
     async def _run(self, standing: Standing, cause: str, together: Start) -> None:
         try:

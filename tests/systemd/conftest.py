@@ -87,7 +87,9 @@ def seen_from(sandbox: Sandbox) -> Callable[..., dict[str, Any]]:
 
     def see(unit: str, *directives: str, looks_at: tuple[str, ...] = ()) -> dict[str, Any]:
         shutil.copy(HERE / "probe.py", _made(sandbox.files / "opt") / "probe.py")
-        sandbox.write(f"etc/systemd/system/{unit}", unit_file(unit))
+        name, _, _ = unit.partition("@")
+        template = f"{name}@.service" if "@" in unit else unit
+        sandbox.write(f"etc/systemd/system/{unit}", unit_file(template))
         dropin = PROBE.format(looks_at=" ".join(looks_at)) + "\n".join(directives) + "\n"
         sandbox.write(f"etc/systemd/system/{unit}.d/probe.conf", dropin)
         sandbox.write("usr/lib/sysusers.d/lessee.conf", "u lessee 4242\n")

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import mmap
 import os
 import socket
 import subprocess
@@ -71,6 +72,15 @@ def can_make_socket(family: int) -> bool:
     return True
 
 
+def can_map_code() -> bool:
+    """Memory that is written and then run: what a compiler of kernels needs."""
+    try:
+        mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()
+    except OSError:
+        return False
+    return True
+
+
 SIGHTS: dict[str, Callable[[], object]] = {
     "user": lambda: Path("/proc/self/status").read_text().partition("Uid:")[2].split()[0],
     "owners": owners_of_other_processes,
@@ -91,6 +101,7 @@ SIGHTS: dict[str, Callable[[], object]] = {
     "writable": lambda: [path for path in sys.argv[1:] if can_write(path)],
     "homes": lambda: tree("/root"),
     "inet": lambda: can_make_socket(socket.AF_INET),
+    "code": can_map_code,
     "packet": lambda: can_make_socket(socket.AF_PACKET),
 }
 

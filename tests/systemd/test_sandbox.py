@@ -10,6 +10,7 @@ from tests.systemd.sandbox import Sandbox
 
 AGENT = "weighbridge-agent.service"
 COLLECTOR = "weighbridge-collector.service"
+PROBER = "weighbridge-probe@1.service"
 LESSEE_UID = 4242
 
 See = Callable[..., dict[str, Any]]
@@ -97,3 +98,17 @@ def test_the_collector_sees_no_process_and_no_device_but_its_own(seen_from: See)
     assert seen["owners"] == {}
     assert seen["nvidia"] == "missing"
     assert seen["inet"]
+
+
+def test_the_prober_may_compute_and_reaches_nobody(seen_from: See) -> None:
+    seen = seen_from(PROBER, "StandardInput=null", looks_at=("/tmp", "/etc", "/run", "/var/lib"))
+    assert seen["user"] != "0"
+    assert (seen["nvidia"], seen["nvidia_caps"], seen["code"]) == ("allowed", "allowed", True)
+    assert (seen["inet"], seen["packet"], seen["owners"]) == (False, False, {})
+    assert seen["driver"] == _names("/proc/driver")
+    assert seen["writable"] == ["/tmp"]
+    assert seen["other_device"] in {"denied", "missing"}
+
+
+def test_the_agent_itself_may_not_run_what_it_wrote(seen_from: See) -> None:
+    assert seen_from(AGENT)["code"] is False

@@ -77,7 +77,7 @@ def test_systemd_has_nothing_to_say_against_the_probers_socket(tmp_path: Path) -
     for unit in (SOCKET, PROBER):
         text = (SYSTEMD / unit).read_text().replace(PYTHON, sys.executable)
         (tmp_path / unit).write_text(text)
-    command = ["systemd-analyze", "verify", tmp_path / SOCKET]
+    command = ["systemd-analyze", "verify", str(tmp_path / SOCKET)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
