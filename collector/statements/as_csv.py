@@ -13,6 +13,7 @@ from collector.statements.words import Language, name, note, say
 from weighbridge.ledger import State
 from weighbridge.settlement.statement import (
     CreditLine,
+    Outage,
     Part,
     ProbeLine,
     Statement,
@@ -81,6 +82,12 @@ class _Lines:
             yield Line(self.say("flags"), flag, detail=name("flag", flag, self.language))
         for told in self.statement.notes:
             yield Line(self.say("notes"), "", detail=note(told, self.language))
+        for one in self.statement.exits:
+            standing = name("exit", one.standing, self.language)
+            told = "; ".join((one.condition, *one.missed, *one.open, one.remedy))
+            yield Line(
+                self.say("exits"), one.party, objective=one.objective, verdict=standing, detail=told
+            )
         if previous is not None:
             for changed in differences(previous, self.statement):
                 yield Line(self.say("differences"), "", detail=changed)
@@ -116,8 +123,14 @@ class _Lines:
         yield Line(self.say("contract"), self.say("text_digest"), **ends, detail=part.text_digest)
         yield from self._delivery(part)
         for fee in part.fees:
-            for key, amount in (("gross", fee.gross), ("unbilled", fee.unbilled), ("net", fee.net)):
+            for key, amount in (
+                ("gross", fee.gross),
+                ("unbilled", fee.unbilled),
+                ("net", fee.net),
+                ("tax", fee.tax),
+            ):
                 line = Line(self.say("fees"), self.say(key), version, unit=fee.resource)
+                line = replace(line, detail=name("price", fee.unit, self.language))
                 yield self._money(line, amount, amount)
         for unit in part.units:
             yield from self._unit(version, unit)
@@ -125,6 +138,9 @@ class _Lines:
             yield from self._probe(version, probe)
         for credit in part.others:
             yield self._credit(Line(self.say("others"), credit.credit, version), credit)
+        for credit in part.by_lessee:
+            yield self._credit(Line(self.say("by_lessee"), credit.credit, version), credit)
+        yield from self._floors_and_clocks(part)
         yield from self._maintenance(part)
         yield from self._claims(part)
 
@@ -134,6 +150,9 @@ class _Lines:
                 ("contracted", line.contracted_gpu_seconds, "GPU-s"),
                 ("reporting", line.reporting_gpu_seconds, "GPU-s"),
                 ("healthy", line.healthy_gpu_seconds, "GPU-s"),
+                ("in_use", line.in_use_gpu_seconds, "GPU-s"),
+                ("energy", line.energy_joules, "J"),
+                ("utilization", line.utilization, ""),
                 ("contracted_p", line.contracted_p_hours, "P-h"),
                 ("healthy_p", line.healthy_p_hours, "P-h"),
             ):
@@ -172,7 +191,7 @@ class _Lines:
                 lowest=str(outage.seconds_in_period),
                 highest=str(outage.seconds_in_period),
                 measure="s",
-                detail="; ".join(outage.causes),
+                detail="; ".join((*outage.causes, *self._entries(outage))),
             )
         windows = [("worst_window", unit.window)] if unit.window is not None else []
         windows += [("breach", breach) for breach in unit.breaches]
@@ -180,6 +199,11 @@ class _Lines:
             yield Line(self.say("windows"), self.say(key), **place, start=start, end=end)
         for credit in unit.credits:
             yield self._credit(Line(self.say("credits"), credit.credit, **place), credit)
+
+    def _entries(self, outage: Outage) -> Iterator[str]:
+        if outage.entries is not None:
+            first, last = outage.entries
+            yield f"{self.say('entries')} {first}–{last}"
 
     def _times(self, place: dict[str, str], unit: UnitLine) -> Iterator[Line]:
         least, most = unit.counted_seconds
@@ -212,8 +236,37 @@ class _Lines:
         return f"{self.say('target')} {target}; {self.say('exactly')} {exact}"
 
     def _credit(self, line: Line, credit: CreditLine) -> Line:
-        told = [credit.formula, *([credit.tier] if credit.tier else []), *credit.flags]
+        told = [credit.formula, f"{self.say('base')} {credit.base}"]
+        told += [] if credit.tier is None else [credit.tier]
+        told += [name("form", credit.form, self.language), *credit.flags]
+        told += [] if credit.expires is None else [f"{self.say('expires')} {credit.expires}"]
         return self._money(replace(line, detail="; ".join(told)), credit.lowest, credit.highest)
+
+    def _floors_and_clocks(self, part: Part) -> Iterator[Line]:
+        version = str(part.version)
+        for floor in part.floors:
+            verdict = name("verdict", floor.verdict, self.language)
+            told = f"{self.say('floor')} {floor.floor}"
+            for key, (low, high), measure in (
+                ("least_healthy", floor.least_healthy, floor.unit),
+                ("short_hours", floor.short_hours, f"{floor.unit}-h"),
+            ):
+                line = Line(self.say("floors"), self.say(key), version, detail=told)
+                yield replace(line, lowest=low, highest=high, measure=measure, verdict=verdict)
+        for clock in part.clocks:
+            line = Line(
+                self.say("clocks"),
+                "",
+                version,
+                clock.objective,
+                clock.unit,
+                clock.start,
+                clock.end or self.say("running"),
+                measure="s",
+                verdict=name("verdict", clock.verdict, self.language),
+                detail=f"{self.say('allowed')} {clock.objective_seconds}",
+            )
+            yield _same(line, str(clock.seconds))
 
     def _probe(self, version: str, probe: ProbeLine) -> Iterator[Line]:
         place = Line(self.say("probes"), "", version, probe.objective)
@@ -254,6 +307,8 @@ class _Lines:
                 end=due.deadline or "",
             )
             yield self._money(line, due.lowest, due.highest)
+            earned = replace(line, item=self.say("earned"))
+            yield self._money(earned, due.earned, due.earned)
 
 
 def _same(line: Line, amount: str) -> Line:

@@ -153,7 +153,11 @@ class _Layout:
             ("healthy", line.healthy_gpu_seconds),
         ):
             yield _count(self.speak, title, seconds, line.contracted_gpu_seconds)
-        yield Count(self.speak.say("in_use"), Cell("—"), self.speak.say("not_counted"), 0)
+        in_use = line.in_use_gpu_seconds
+        if in_use is None:
+            yield Count(self.speak.say("in_use"), Cell("—"), self.speak.say("not_counted"), 0)
+        else:
+            yield _count(self.speak, "in_use", in_use, line.contracted_gpu_seconds)
 
     def _verdicts(self) -> Table:
         say = self.speak.say
@@ -182,6 +186,8 @@ class _Layout:
         several = len(self.statement.parts) > 1
         for part in self.statement.parts:
             yield from part_sections(part, self.speak, several)
+        if self.statement.exits:
+            yield self._exits()
         yield self._caps()
         yield self._lines("swaps", self.statement.swaps)
         yield self._flags()
@@ -193,13 +199,32 @@ class _Layout:
         for part in self.statement.parts:
             yield self._terms(part, several)
 
+    def _exits(self) -> Section:
+        say, name = self.speak.say, self.speak.name
+        heads = ("objective", "party", "condition", "standing", "missed", "open_periods", "remedy")
+        rows = [
+            (
+                Cell(one.objective),
+                Cell(name("role", one.party), one.party),
+                Cell(one.condition),
+                Cell(name("exit", one.standing), one.standing),
+                Cell(self.speak.listed(one.missed)),
+                Cell(self.speak.listed(one.open)),
+                Cell(one.remedy),
+            )
+            for one in self.statement.exits
+        ]
+        return Section(
+            "exits", say("exits"), table=Table([Column(say(one)) for one in heads], rows)
+        )
+
     def _caps(self) -> Section:
         found = [
             f"{part.version} · {where} · {credit.credit}"
             for part in self.statement.parts
             for where, credit in (
                 *((unit.unit, credit) for unit in part.units for credit in unit.credits),
-                *(("", credit) for credit in part.others),
+                *(("", credit) for credit in (*part.others, *part.by_lessee)),
             )
             if CAP in credit.flags
         ]

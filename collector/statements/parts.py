@@ -50,6 +50,10 @@ class Speaker:
         """A number, grouped."""
         return Cell(words.number(digits), raw or str(digits))
 
+    def maybe(self, digits: str | int | None) -> Cell:
+        """A number, or nothing where it was not read."""
+        return Cell("") if digits is None else self.number(digits)
+
     def numbers(self, lowest: str | int, highest: str | int) -> Cell:
         """One number where both readings agree, else both."""
         low, high = words.number(lowest), words.number(highest)
@@ -150,12 +154,17 @@ def _delivery(part: Part, speak: Speaker) -> Iterator[Row]:
             _hours(line.contracted_gpu_seconds, speak),
             _hours(line.reporting_gpu_seconds, speak),
             _hours(line.healthy_gpu_seconds, speak),
-            speak.number(line.contracted_p_hours or ""),
-            speak.number(line.healthy_p_hours or ""),
+            _hours(line.in_use_gpu_seconds, speak),
+            speak.maybe(line.contracted_p_hours),
+            speak.maybe(line.healthy_p_hours),
+            speak.maybe(line.utilization),
+            speak.maybe(line.energy_joules),
         )
 
 
-def _hours(seconds: int, speak: Speaker) -> Cell:
+def _hours(seconds: int | None, speak: Speaker) -> Cell:
+    if seconds is None:
+        return Cell("")
     return speak.number(f"{rounded(Fraction(seconds, HOUR_S), 2, 'down'):f}", raw=str(seconds))
 
 
@@ -163,9 +172,12 @@ def _fees(part: Part, speak: Speaker) -> Iterator[Row]:
     for line in part.fees:
         yield (
             Cell(line.resource),
+            Cell(speak.name("price", line.unit), line.unit),
             speak.number(line.gross),
             speak.number(line.unbilled),
             speak.number(line.net),
+            speak.number(line.tax),
+            Cell(speak.say("yes" if line.prepaid else "no")),
         )
 
 
@@ -218,7 +230,16 @@ def _outages(part: Part, speak: Speaker) -> Iterator[Row]:
                 speak.number(outage.seconds_in_period),
                 Cell(speak.say("yes" if outage.counted else "no")),
                 Cell(speak.listed(_cause(cause, speak) for cause in outage.causes)),
+                _entries(outage),
             )
+
+
+def _entries(outage: Outage) -> Cell:
+    """The entries of the log that hold the evidence, first and last."""
+    if outage.entries is None:
+        return Cell("")
+    first, last = outage.entries
+    return Cell(str(first) if first == last else f"{first}–{last}", f"{first} {last}")
 
 
 def _cause(cause: str, speak: Speaker) -> str:
@@ -267,6 +288,35 @@ def _others(part: Part, speak: Speaker) -> Iterator[Row]:
         yield _credit(line, speak)
 
 
+def _by_lessee(part: Part, speak: Speaker) -> Iterator[Row]:
+    for line in part.by_lessee:
+        yield _credit(line, speak)
+
+
+def _floors(part: Part, speak: Speaker) -> Iterator[Row]:
+    for line in part.floors:
+        yield (
+            speak.number(line.floor),
+            Cell(line.unit),
+            _verdict(line.verdict, speak),
+            speak.numbers(*line.least_healthy),
+            speak.numbers(*line.short_hours),
+        )
+
+
+def _clocks(part: Part, speak: Speaker) -> Iterator[Row]:
+    for line in part.clocks:
+        yield (
+            Cell(line.objective),
+            Cell(line.unit),
+            _verdict(line.verdict, speak),
+            speak.short(line.start),
+            Cell(speak.say("running")) if line.end is None else speak.short(line.end),
+            speak.number(line.seconds),
+            speak.number(line.objective_seconds),
+        )
+
+
 def _credit(line: CreditLine, speak: Speaker) -> Row:
     return (
         Cell(line.credit),
@@ -274,6 +324,8 @@ def _credit(line: CreditLine, speak: Speaker) -> Row:
         speak.number(line.base),
         Cell(line.tier or ""),
         speak.amount(line.lowest, line.highest),
+        Cell(speak.name("form", line.form), line.form),
+        Cell("") if line.expires is None else speak.local(line.expires),
         Cell(speak.listed(speak.name("flag", flag) for flag in line.flags)),
     )
 
@@ -304,6 +356,7 @@ def _claims(part: Part, speak: Speaker) -> Iterator[Row]:
             Cell(due.unit),
             Cell(speak.name("standing", due.standing), due.standing),
             Cell("") if due.deadline is None else speak.local(due.deadline),
+            speak.amount(due.earned, due.earned),
             speak.amount(due.lowest, due.highest),
         )
 
@@ -318,14 +371,17 @@ SECTIONS: dict[str, Callable[[Part, Speaker], Iterator[Row]]] = {
     "windows": _windows,
     "probes": _probes,
     "credits": _credits,
+    "floors": _floors,
+    "clocks": _clocks,
     "others": _others,
+    "by_lessee": _by_lessee,
     "maintenance": _maintenance,
     "claims": _claims,
 }
 ALWAYS = ("outages", "maintenance", "claims")
 """Sections that say `none` when there is nothing: their absence would be read as an oversight."""
 
-MONEY = ("gross", "unbilled", "net", "base", "amount", "owed")
+MONEY = ("gross", "unbilled", "net", "tax", "base", "amount", "earned", "owed")
 OBJECTIVE: Head = ("objective", "code", 4)
 """Named once above the table where all rows have the same."""
 
@@ -336,14 +392,20 @@ HEADS: dict[str, tuple[Head, ...]] = {
         ("contracted_hours", "number", 4),
         ("reporting_hours", "number", 4),
         ("healthy_hours", "number", 4),
+        ("in_use_hours", "number", 4),
         ("contracted_p", "number", 4),
         ("healthy_p", "number", 4),
+        ("utilization", "number", 3),
+        ("energy", "number", 4),
     ),
     "fees": (
         ("resource", "code", 4),
+        ("price", "text", 3),
         ("gross", "number", 4),
         ("unbilled", "number", 4),
         ("net", "number", 4),
+        ("tax", "number", 3),
+        ("prepaid", "text", 2),
     ),
     "units": (
         *UNIT,
@@ -370,6 +432,7 @@ HEADS: dict[str, tuple[Head, ...]] = {
         ("seconds", "number", 3),
         ("counts_column", "text", 3),
         ("cause", "text", 6),
+        ("entries", "number", 3),
     ),
     "windows": (*UNIT, ("item", "text", 5), ("start", "time", 5), ("end", "time", 5)),
     "probes": (
@@ -389,6 +452,8 @@ HEADS: dict[str, tuple[Head, ...]] = {
         ("base", "number", 4),
         ("tier", "code", 4),
         ("amount", "number", 4),
+        ("form", "text", 3),
+        ("expires", "time", 4),
         ("remarks", "text", 4),
     ),
     "others": (
@@ -397,7 +462,34 @@ HEADS: dict[str, tuple[Head, ...]] = {
         ("base", "number", 4),
         ("tier", "code", 4),
         ("amount", "number", 4),
+        ("form", "text", 3),
+        ("expires", "time", 4),
         ("remarks", "text", 4),
+    ),
+    "by_lessee": (
+        ("credit", "code", 4),
+        ("formula", "text", 8),
+        ("base", "number", 4),
+        ("tier", "code", 4),
+        ("amount", "number", 4),
+        ("form", "text", 3),
+        ("expires", "time", 4),
+        ("remarks", "text", 4),
+    ),
+    "floors": (
+        ("floor", "number", 3),
+        ("measure", "code", 2),
+        ("verdict", "text", 3),
+        ("least_healthy", "number", 4),
+        ("short_hours", "number", 4),
+    ),
+    "clocks": (
+        *UNIT,
+        ("verdict", "text", 3),
+        ("start", "time", 5),
+        ("end", "time", 5),
+        ("seconds", "number", 3),
+        ("allowed", "number", 3),
     ),
     "maintenance": (
         ("item", "code", 4),
@@ -411,6 +503,7 @@ HEADS: dict[str, tuple[Head, ...]] = {
         ("unit", "code", 5),
         ("standing", "text", 5),
         ("deadline", "time", 5),
+        ("earned", "number", 4),
         ("owed", "number", 4),
     ),
 }

@@ -1,5 +1,6 @@
 """Statements to render: an ordinary one and an ugly one."""
 
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -10,7 +11,14 @@ from weighbridge.ledger import Row, State
 from weighbridge.settlement.drafting import Notices, draft
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.record import Claim, Event, Window
-from weighbridge.settlement.statement import Statement
+from weighbridge.settlement.statement import (
+    ClockLine,
+    CreditLine,
+    ExitLine,
+    FloorLine,
+    ProbeLine,
+    Statement,
+)
 
 SECOND, HOUR, DAY = 1_000_000, 3600, 86400
 PERIOD = calendar_month("2026-05", "Asia/Shanghai")
@@ -105,7 +113,7 @@ def ugly() -> Statement:
         for number in range(4)
     )
     notices = Notices(windows, (Claim("2026-05", PERIOD.end_s, LONG),))
-    return drafted(
+    made = drafted(
         nodes,
         rows,
         notices,
@@ -124,3 +132,37 @@ def ugly() -> Statement:
         maintenance={"min_notice_s": "3600", "max_s_per_period": "9000"},
         credits=[{**TERMS["credits"][0], "cap": {"pct": "30"}}],
     )
+    return with_the_rest(made)
+
+
+def with_the_rest(statement: Statement) -> Statement:
+    """Lines of every other kind that a statement can have."""
+    (part,) = statement.parts
+    credit = CreditLine(
+        "repairs", "RepairSteps: 0 % x 7777", "7777", "8765.43", "1234.56", None, ("cap_applied",)
+    )
+    late = replace(credit, credit="late", form="voucher", expires="2026-09-01T00:00:00Z")
+    unit = replace(
+        part.units[0],
+        window=("2026-05-03T00:00:01Z", "2026-05-04T00:00:02Z"),
+        breaches=(("2026-05-05T00:00:03.5Z", "2026-05-06T00:00:04Z"),),
+        outages=tuple(replace(one, entries=(90210, 90313)) for one in part.units[0].outages),
+    )
+    delivery = replace(
+        part.delivery[0], in_use_gpu_seconds=7654321, energy_joules=13579, utilization="0.4321"
+    )
+    rest = replace(
+        part,
+        units=(unit, *part.units[1:]),
+        delivery=(delivery,),
+        others=(credit,),
+        by_lessee=(late,),
+        floors=(FloorLine("P", "12.5", "UNKNOWN", ("11.25", "12.75"), ("0.0625", "3.1875")),),
+        clocks=(
+            ClockLine("fix", "n1", "2026-05-07T00:00:05Z", None, 4567, 3456, "BREACHED"),
+            ClockLine("fix", "n2", "2026-05-07T00:00:06Z", "2026-05-07T00:00:07Z", 1, 3456, "MET"),
+        ),
+        probes=(ProbeLine("gemm", "MET", "0.91", 8928, 8900, "8899", "0.999887640", "8899/8900"),),
+    )
+    exits = (ExitLine("a", "lessee", "3 of 6", "leaves", "open", ("2026-03",), ("2026-05",)),)
+    return replace(statement, parts=(rest,), exits=exits)

@@ -26,6 +26,9 @@ CODES = {
     "standing": get_args(Standing),
     "ruling": get_args(Ruling),
     "role": get_args(Role),
+    "price": get_args(terms.Price.model_fields["unit"].annotation),
+    "form": get_args(terms.CreditTerms.model_fields["form"].annotation),
+    "exit": ("met", "not_met", "open"),
 }
 
 
