@@ -151,7 +151,7 @@ def snapshot(as_json: bool) -> None:
 
 @main.command()
 @click.argument("target", type=PATH)
-@click.option("--redact", is_flag=True, help="Leave out serial numbers, UUIDs and addresses.")
+@click.option("--redact", is_flag=True, help="Leave out serial numbers and UUIDs.")
 def record(target: Path, redact: bool) -> None:
     """Write every raw NVML answer with its return code to TARGET, for bug reports and tests."""
     from agent.looking import take_record
@@ -236,14 +236,23 @@ def _gpus() -> tuple[str, ...]:
 @click.option("--samples-per-report", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--spool-bytes", type=click.IntRange(64 << 10), default=4 << 20, show_default=True)
 @click.option("--seconds", type=float, help="End by itself after that time.")
+@click.option("--from", "start", help="Simulated time from this instant: 2026-10-01T00:00:00Z.")
+@click.option("--until", "end", help="Where simulated time ends.")
+@click.option("--then", help="Where the collector's clock is put after the end.")
 def simulate(
     scenario: Path | None,
     invites: Path,
     state_directory: Path | None,
     seconds: float | None,
+    start: str | None,
+    end: str | None,
+    then: str | None,
     **fleet: Any,
 ) -> None:
-    """A fleet of real agents over simulated devices; a JSON line per fault when it is planted."""
+    """A fleet of real agents over simulated devices; a JSON line per fault when it is planted.
+
+    With --from and --until it moves the clock of a collector that serves a simulation, as fast as all keep up.
+    """
     from agent.app import set_up_logging
     from agent.enrolment import EnrolmentError
     from agent.scenario import ScenarioError
@@ -254,12 +263,28 @@ def simulate(
     set_up_logging("warning")
     with tempfile.TemporaryDirectory(prefix="weighbridge-") as temporary:
         try:
-            made = fleet_of(scenario, invites, state_directory or Path(temporary), **fleet)
+            course = _course(start, end, then, fleet["interval_ms"])
+            directory = state_directory or Path(temporary)
+            made = fleet_of(scenario, invites, directory, course=course, **fleet)
             asyncio.run(run_fleet(made, seconds))
         except (EnrolmentError, ScenarioError, TransportError) as error:
             raise UsageFailure(str(error)) from error
         except OSError as error:
             raise click.ClickException(str(error)) from error
+
+
+def _course(start: str | None, end: str | None, then: str | None, step_ms: int) -> Any:
+    from agent.logical import Course, instant_us
+
+    if start is None and end is None and then is None:
+        return None
+    if start is None or end is None:
+        raise UsageFailure("simulated time needs --from and --until")
+    try:
+        then_us = None if then is None else instant_us(then)
+        return Course(instant_us(start), instant_us(end), step_ms * 1000, then_us)
+    except ValueError as error:
+        raise UsageFailure(f"instants are written 2026-10-01T00:00:00Z: {error}") from error
 
 
 @main.command()

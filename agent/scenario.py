@@ -14,12 +14,13 @@ A scenario is a YAML or TOML file:
       - {kind: mig_slice, node: 5, gpus: [0]}
       - {kind: foreign_process, node: 6, gpus: [4], after_seconds: 15, memory_bytes: 2147483648}
       - {kind: same_uuid, node: 7, gpus: [0], of_node: 0, of_gpu: 0}
+      - {kind: replacement, node: 2, gpus: [5], after_seconds: 60, until_seconds: 90}
       - {kind: silence, node: 7, after_seconds: 30}
       - {kind: network_cut, node: 6, after_seconds: 20, until_seconds: 40}
 
 Nodes and GPUs count from 0; no `gpus` means all of the node. A fault lasts from `after_seconds` after the start of its
-node (default 0) to `until_seconds` (default: for ever). SILENCE and NETWORK_CUT are no matter of the devices: whoever
-runs the fleet obeys them (`Scenario.of_node`).
+node (default 0) to `until_seconds` (default: for ever). SILENCE, NETWORK_CUT and the outage of a REPLACEMENT are no
+matter of the devices: whoever runs the fleet obeys them (`Scenario.of_node`).
 """
 
 import tomllib
@@ -122,6 +123,23 @@ class SameUuid(Planted):
     of_gpu: int = Field(default=0, ge=0)
 
 
+class Replacement(Planted):
+    """The node is powered off, and comes back with other cards in these places."""
+
+    kind: Literal["replacement"]
+
+    @model_validator(mode="after")
+    def _comes_back(self) -> "Replacement":
+        if self.until_seconds is None:
+            raise ValueError("until_seconds: say when the node comes back")
+        return self
+
+    def over(self, elapsed_us: int) -> bool:
+        """Whether the new cards are in."""
+        until = self.until_seconds
+        return until is not None and elapsed_us >= until * MICROSECONDS
+
+
 class Silence(Planted):
     """The node says nothing any more."""
 
@@ -142,6 +160,7 @@ Fault = Annotated[
     | MigSlice
     | ForeignProcess
     | SameUuid
+    | Replacement
     | Silence
     | NetworkCut,
     Field(discriminator="kind"),

@@ -12,6 +12,7 @@ import json
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -19,14 +20,24 @@ import click
 from agent.clock import Clock, SystemClock
 from agent.daemon import Agent, Place
 from agent.enrolment import EnrolmentError, Identity, enrol, read_invite
+from agent.logical import Course, LogicalClock, drive, move_collector
 from agent.reporter import Backoff
 from agent.sampler import Schedule
-from agent.scenario import Fault, NetworkCut, SameUuid, Scenario, Silence, load_scenario
+from agent.scenario import (
+    Fault,
+    NetworkCut,
+    Replacement,
+    SameUuid,
+    Scenario,
+    Silence,
+    load_scenario,
+)
 from agent.simulated import SimulatedHost, SimulatedSource, gpu_uuid
 from agent.transport import Answer, Transport
 
 ENROLLING_AT_ONCE = 8
 LONGEST_WAIT_S = 2.0
+SHORTEST_WAIT_S = 0.02
 RECEIPTS_BYTES = 1 << 20
 
 
@@ -42,6 +53,12 @@ class Fleet:
     directory: Path
     schedule: Schedule
     spool_bytes: int
+    course: Course | None = None
+
+    @property
+    def longest_wait_s(self) -> float:
+        """Between two attempts to report; in simulated time nobody waits."""
+        return LONGEST_WAIT_S if self.course is None else SHORTEST_WAIT_S
 
 
 def read_invites(path: Path) -> list[str]:
@@ -63,6 +80,7 @@ def fleet_of(
     identity_interval_ms: int,
     samples_per_report: int,
     spool_bytes: int,
+    course: Course | None = None,
 ) -> Fleet:
     """A fleet as the command line names it. Raises ScenarioError or OSError."""
     interval_us = interval_ms * 1000
@@ -77,6 +95,7 @@ def fleet_of(
             interval_us, 6 * interval_us, identity_interval_ms * 1000, samples_per_report
         ),
         spool_bytes=spool_bytes,
+        course=course,
     )
 
 
@@ -89,14 +108,22 @@ class SimulatedNode:
         self.started_us = clock.boottime_us()
         self._source = SimulatedSource(clock.boottime_us, fleet.scenario, number, fleet.gpus)
         self._transport = Transport(identity.url, identity.trust)
-        self._boot = hashlib.sha256(f"{number}/{self.started_us}".encode()).hexdigest()[:32]
+        self._boots = 0
         self._task: asyncio.Task[None] | None = None
         self._agent: Agent | None = None
         self._connected = True
 
+    @property
+    def pending(self) -> int:
+        """Reports that its agent could hand over now and has not."""
+        if self._agent is None or not self._connected:
+            return 0
+        return self._agent.facts().get("spool_pending_count", 1)
+
     def start(self) -> None:
         """An agent begins on this node."""
         fleet = self._fleet
+        boot = hashlib.sha256(f"{self.number}/{self.started_us}/{self._boots}".encode())
         place = Place(fleet.directory / self.name, fleet.spool_bytes, RECEIPTS_BYTES)
         self._agent = Agent(
             self._identity,
@@ -104,10 +131,10 @@ class SimulatedNode:
             self._source,
             SimulatedHost(self.number),
             self._clock,
-            self._boot,
+            boot.hexdigest()[:32],
             fleet.schedule,
             self._post,
-            backoff=Backoff(longest_s=LONGEST_WAIT_S),
+            backoff=Backoff(longest_s=fleet.longest_wait_s),
         )
         self._task = asyncio.create_task(self._agent.run())
 
@@ -135,6 +162,8 @@ class SimulatedNode:
         match fault:
             case Silence():
                 await self.stop(said=False)
+            case Replacement():
+                await self.stop()
             case NetworkCut():
                 self._connected = False
             case _:
@@ -144,6 +173,10 @@ class SimulatedNode:
         """End it again."""
         match fault:
             case Silence():
+                self.start()
+            case Replacement():
+                self._boots += 1
+                self._source.reboot()
                 self.start()
             case NetworkCut():
                 self._connected = True
@@ -171,9 +204,13 @@ async def enrol_fleet(fleet: Fleet) -> list[Identity]:
 
 
 async def simulate(fleet: Fleet, seconds: float | None) -> None:
-    """Until SIGTERM, SIGINT or the time is over."""
+    """Until SIGTERM, SIGINT or the time is over. With a course, simulated time instead of real time."""
     identities = await enrol_fleet(fleet)
-    clock = SystemClock()
+    course = fleet.course
+    logical = None if course is None else LogicalClock(course.from_us)
+    clock: Clock = SystemClock() if logical is None else logical
+    if course is not None:
+        await _move(identities[0], course.from_us)
     nodes = [
         SimulatedNode(number, fleet, identity, clock) for number, identity in enumerate(identities)
     ]
@@ -187,13 +224,40 @@ async def simulate(fleet: Fleet, seconds: float | None) -> None:
         for node in nodes
         for fault in fleet.scenario.of_node(node.number)
     ]
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stopped.wait()
+    if course is not None and logical is not None:
+        await _drive(course, logical, nodes, identities[0], stopped)
+    else:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await stopped.wait()
     for script in scripts:
         script.cancel()
     await asyncio.gather(*scripts, return_exceptions=True)
     await asyncio.gather(*(node.close() for node in nodes))
+    if course is not None and course.then_us is not None:
+        await _move(identities[0], course.then_us)
+
+
+async def _drive(
+    course: Course,
+    clock: LogicalClock,
+    nodes: Sequence[SimulatedNode],
+    identity: Identity,
+    stopped: asyncio.Event,
+) -> None:
+    transport = Transport(identity.url, identity.trust)
+    try:
+        await drive(course, clock, nodes, partial(move_collector, transport), stopped)
+    finally:
+        await transport.close()
+
+
+async def _move(identity: Identity, wall_us: int) -> None:
+    transport = Transport(identity.url, identity.trust)
+    try:
+        await move_collector(transport, wall_us)
+    finally:
+        await transport.close()
 
 
 async def _play(node: SimulatedNode, fault: Fault, fleet: Fleet, clock: Clock) -> None:

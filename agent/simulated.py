@@ -18,6 +18,7 @@ from agent.scenario import (
     MigSlice,
     PcieWidth,
     PowerCap,
+    Replacement,
     SameUuid,
     Scenario,
 )
@@ -54,9 +55,10 @@ ROWS: Mapping[Tier, tuple[Reading, ...]] = {
 }
 
 
-def gpu_uuid(seed: int, node: int, gpu: int) -> str:
-    """The UUID of a simulated GPU, the same for the same three numbers."""
-    raw = hashlib.sha256(f"{seed}/{node}/{gpu}".encode()).hexdigest()
+def gpu_uuid(seed: int, node: int, gpu: int, generation: int = 0) -> str:
+    """The UUID of a simulated GPU, the same for the same numbers; `generation`: how often it was replaced."""
+    place = f"{seed}/{node}/{gpu}" + (f"/{generation}" if generation else "")
+    raw = hashlib.sha256(place.encode()).hexdigest()
     return f"GPU-{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-8{raw[17:20]}-{raw[20:32]}"
 
 
@@ -74,6 +76,11 @@ class Gpu:
     capped_us: int = 0
     nvlink_kibibytes: int = 0
     last_us: int = 0
+
+    def generation(self, elapsed_us: int) -> int:
+        """How often the card in this place was replaced until then."""
+        replaced = [fault for fault in self.faults if isinstance(fault, Replacement)]
+        return sum(fault.strikes(self.index) and fault.over(elapsed_us) for fault in replaced)
 
     def state(self, elapsed_us: int) -> "GpuState":
         """The card and its conditions that long after the start."""
@@ -122,8 +129,9 @@ class GpuState:
     def uuid(self) -> str:
         """Its own, or that of its twin."""
         gpu, twin = self._gpu, self._twin
-        where = (gpu.node, gpu.index) if twin is None else (twin.of_node, twin.of_gpu)
-        return gpu_uuid(gpu.seed, *where)
+        if twin is not None:
+            return gpu_uuid(gpu.seed, twin.of_node, twin.of_gpu)
+        return gpu_uuid(gpu.seed, gpu.node, gpu.index, gpu.generation(self._elapsed_us))
 
     @property
     def mig_uuid(self) -> str:
@@ -424,6 +432,11 @@ class SimulatedSource:
 
     async def close(self) -> None:
         """There is nothing to let go of."""
+
+    def reboot(self) -> None:
+        """Nothing is known of devices that were there before."""
+        self._known = Known()
+        self._fallen.clear()
 
     def _look(self, now: int) -> list[Shown]:
         """The devices that answer at this instant."""

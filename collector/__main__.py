@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "collector.commands.statement:statement",
         "What a period delivered, exactly, and what is owed for it.",
     ),
+    "replay": ("collector.commands.replay:replay", "Settle again from raw evidence, and compare."),
     "notice": (
         "collector.commands.notice:notice",
         "Announce maintenance, name a cause or an event, file a claim.",

@@ -99,11 +99,11 @@ class Gate:
         self._tokens = tokens
         self._open_on_loopback = open_on_loopback
         self._proxies = [ipaddress.ip_network(proxy) for proxy in trusted_proxies]
-        self._control = control
+        self.control = control
 
     def bearer(self, request: web.Request) -> Bearer:
         """Who asks. Raises Problem: unauthorized."""
-        if self._control:
+        if self.control:
             return CONTROL
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from collector import control
 from collector.access import GATE, Gate
-from collector.administration import Administration
+from collector.administration import Administration, Submit
 from collector.amendment import ContractAddition
 from collector.api import Api
 from collector.challenge_api import ChallengeApi
@@ -33,6 +33,7 @@ from collector.recent import Recent
 from collector.routes import Route, described
 from collector.settlement_api import SettlementApi
 from collector.settling import Settling
+from collector.simulation import LogicalTime
 from collector.storage import Store, open_store
 from collector.storage.index import tick_before
 from collector.tls import authority_hash, ensure_server_certificate, server_context
@@ -56,6 +57,28 @@ def monotonic_us() -> int:
     return time.monotonic_ns() // 1000
 
 
+def no_routes(_: Submit) -> tuple[Route, ...]:
+    """Nobody moves a real clock."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Where the collector's time comes from: the system, or a simulation's logical clock with its routes."""
+
+    wall_us: Callable[[], int]
+    monotonic_us: Callable[[], int]
+    routes: Callable[[Submit], tuple[Route, ...]] = no_routes
+
+    @classmethod
+    def of(cls, store: Store) -> "Clocks":
+        """A simulation goes on from its newest tick."""
+        if not store.info.simulation:
+            return cls(wall_us, monotonic_us)
+        logical = LogicalTime(tick_before(store.log, store.log.size))
+        return cls(logical.now_us, logical.now_us, logical.routes)
+
+
 @dataclass(frozen=True, slots=True)
 class Collector:
     """A running collector. `url` is where it listens, empty where only the control socket is open."""
@@ -68,23 +91,29 @@ class Collector:
 
 
 @asynccontextmanager
-async def running(config: Config, public: bool) -> AsyncIterator[Collector]:
+async def running(
+    config: Config, public: bool, simulation: bool = False
+) -> AsyncIterator[Collector]:
     """A collector with its control socket open, and its public address if wanted; drained at the end.
+
+    A simulation store is published only as such.
 
     Raises ConfigError, StorageError.
     """
     async with AsyncExitStack() as stack:
         store = open_store(f"embedded:{config.directory}")
         stack.callback(store.close)
-        if store.info.simulation:
+        if public and store.info.simulation != simulation:
             raise ConfigError(
-                f"{config.directory} is a simulation store, which is never served as real"
+                f"{config.directory} is a {'simulation' if store.info.simulation else 'real'} store,"
+                " and is served as nothing else"
             )
+        clocks = Clocks.of(store)
         signer = load_signer(config)
         driver = Driver(store)
         judging = await stack.enter_async_context(_judging(driver, store))
         committer, committing = await stack.enter_async_context(
-            _committing(config, store, signer, judging)
+            _committing(config, store, signer, judging, clocks)
         )
         challenges = Challenges(
             committer,
@@ -92,11 +121,11 @@ async def running(config: Config, public: bool) -> AsyncIterator[Collector]:
             signer,
             verify_apart,
             time.monotonic_ns,
-            wall_us,
+            clocks.wall_us,
             config.limits.body_bytes,
         )
         await stack.enter_async_context(challenging(challenges))
-        routes = _routes(config, store, signer, committer, driver, judging, challenges)
+        routes = _routes(config, store, signer, committer, driver, judging, challenges, clocks)
         await stack.enter_async_context(_controlled(config, routes))
         url = ""
         if public:
@@ -120,9 +149,9 @@ def load_signer(config: Config) -> Signer:
 
 @asynccontextmanager
 async def _committing(
-    config: Config, store: Store, signer: Signer, judging: Judging
+    config: Config, store: Store, signer: Signer, judging: Judging, clocks: "Clocks"
 ) -> AsyncIterator[tuple[Committer, asyncio.Task[None]]]:
-    clock = TickClock(wall_us, monotonic_us)
+    clock = TickClock(clocks.wall_us, clocks.monotonic_us)
     clock.not_before(tick_before(store.log, store.log.size))
     ring = load_keys(store.log, store.index)
     committer = Committer(store, signer, ring, clock, config.tick_seconds, config.queue_bytes)
@@ -156,6 +185,7 @@ def _routes(
     driver: Driver,
     judging: Judging,
     challenges: Challenges,
+    clocks: "Clocks",
 ) -> tuple[Route, ...]:
     """Every route of the collector. Each module that serves something adds its own here."""
     ring = committer.ring
@@ -176,7 +206,7 @@ def _routes(
     authority = config.keys / "ca.pem"
     timed = exposition.ingest.time
     log_api = LogApi(store.log, committer, ring, ingest, log_key, authority, timed)
-    administration = Administration(ring, committer.enter, wall_us, address)
+    administration = Administration(ring, committer.enter, clocks.wall_us, address)
 
     async def add_contract(added: ContractAdded) -> int:
         return (await committer.submit(ContractAddition(added, driver))).outcome
@@ -187,7 +217,8 @@ def _routes(
     settlement_api = SettlementApi(settling, committer.enter)
     notices = Notices(settling.book, committer)
     routes = (log_api, administration, api, settlement_api, notices, challenge_api, pages)
-    return described([route for one in routes for route in one.routes()], __version__)
+    served = [route for one in routes for route in one.routes()]
+    return described([*served, *clocks.routes(committer.enter)], __version__)
 
 
 def public_url(config: Config) -> str:

@@ -5,7 +5,7 @@ batches, each in one transaction with the folds' states and the log index that t
 entries since then are folded again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -16,7 +16,7 @@ from collector.storage import Store
 from weighbridge.checks import Severity, Verdict
 from weighbridge.contract import Contract, Resource
 from weighbridge.evidence import ContractAdded, Entry, EntryKind
-from weighbridge.fleet import REMEMBERED, FleetFold
+from weighbridge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
 from weighbridge.judge import open_rows
 from weighbridge.ledger import Finding, Row, Span, State
 from weighbridge.node import NodeState
@@ -102,7 +102,7 @@ class Driver:
     def __init__(self, store: Store) -> None:
         """Of an open store: restores the folds, but folds nothing yet."""
         self._store = store
-        self._fold = FleetFold()
+        self._fold = FleetFold(stall_us=NEVER_US if store.info.simulation else STALL_US)
         self._rows: list[Row] = []
         self._found: list[Finding] = []
         self._open: dict[str, dict[FindingKey, Finding]] = {}
@@ -127,9 +127,13 @@ class Driver:
     def catch_up(self, limit: int = SLICE) -> bool:
         """Fold at most `limit` entries that the log holds and the folds have not seen; whether there were any."""
         entries = list(self._store.log.read(self.folded, limit))
+        self.fold(entries)
+        return bool(entries)
+
+    def fold(self, entries: Iterable[Entry]) -> None:
+        """Fold entries that follow those folded before."""
         for entry in entries:
             self._take(entry, None)
-        return bool(entries)
 
     def follow(self, committed: Sequence[Committed]) -> None:
         """Fold a commit."""

@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.commands.operate import USAGE, ask, config_option, stated
-from collector.config import Config, load_config
+from collector.config import Config, ConfigError, load_config
 from collector.spelling import percent, utc
 from weighbridge.contract import Contract, ContractError, load
+from weighbridge.contract.forms import FormError, fill, form, forms
 
 Json = dict[str, Any]
 BREACHED, UNKNOWN = 3, 4
@@ -45,6 +46,24 @@ def contract_check(file: Path) -> None:
     """Name everything that is wrong with FILE, by line; exit code 2 if there is anything."""
     checked = _load(file)
     click.echo(f"{file}: contract {checked.contract_id}, version {checked.version}, is sound")
+
+
+@contract.command("new")
+@click.option("--form", "name", help="A published form. Without it: their names.")
+@click.option("--set", "values", multiple=True, help="NAME=TEXT for a blank of the form; repeat.")
+@stated
+def contract_new(name: str | None, values: tuple[str, ...]) -> None:
+    """Print a contract: a published form with its blanks filled in."""
+    if name is None:
+        for one in forms():
+            click.echo(f"{one.name:24} {one.title}\n{'':24} {', '.join(one.blanks)}")
+        return
+    pairs = [value.partition("=") for value in values]
+    try:
+        text = fill(form(name), {blank: filled for blank, _, filled in pairs})
+    except FormError as error:
+        raise ConfigError(str(error)) from error
+    click.echo(text, nl=False)
 
 
 @contract.command("add")

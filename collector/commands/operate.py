@@ -121,23 +121,29 @@ def init(directory: Path, simulation: bool, listen: str, url: str | None) -> Non
 @click.command()
 @config_option
 @click.option("--listen", help="ADDRESS:PORT or unix:PATH.")
+@click.option(
+    "--simulation", is_flag=True, help="Serve a simulation store, whose clock is logical."
+)
 @stated
-def serve(config_file: Path, listen: str | None) -> None:
+def serve(config_file: Path, listen: str | None, simulation: bool) -> None:
     """Run the collector until SIGTERM or SIGINT, then drain."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
     config = load_config(config_file, os.environ, {"listen": listen})
-    asyncio.run(_serve(config, ServiceManager(os.environ.get("NOTIFY_SOCKET", ""))))
+    manager = ServiceManager(os.environ.get("NOTIFY_SOCKET", ""))
+    asyncio.run(_serve(config, manager, simulation))
 
 
-async def _serve(config: Config, manager: ServiceManager) -> None:
+async def _serve(config: Config, manager: ServiceManager, simulation: bool) -> None:
     from collector import app
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with app.running(config, public=True) as collector:
+    async with app.running(config, public=True, simulation=simulation) as collector:
         collector.committer.on_beat(manager.alive)
         click.echo(f"listening on {collector.url}")
+        if simulation:
+            click.echo("SIMULATED: the clock is logical, and nothing here was measured")
         if config.open_on_loopback and config.listen.host is not None:
             click.echo("reading is open to this machine without a token (open_on_loopback)")
         sys.stdout.flush()

@@ -264,7 +264,7 @@ def test_the_scenario_in_the_documentation_is_read_from_yaml_and_from_toml(tmp_p
     text = (scenario_module.__doc__ or "").split("file:\n\n")[1].split("\n\nNodes")[0]
     yaml.write_text("\n".join(line[4:] for line in text.splitlines()))
     toml.write_text('version = 1\nsku = "L40S-48GB"\n[[faults]]\nkind = "mig_slice"\nnode = 2\n')
-    assert len(load_scenario(yaml).faults) == 9
+    assert len(load_scenario(yaml).faults) == 10
     assert load_scenario(toml).faults[0].kind == "mig_slice"
 
 
@@ -278,6 +278,7 @@ def test_the_scenario_in_the_documentation_is_read_from_yaml_and_from_toml(tmp_p
             "faults: [{kind: silence, node: 0, after_seconds: 5, until_seconds: 5}]",
             "faults.0.silence",
         ),
+        ("faults: [{kind: replacement, node: 0}]", "faults.0.replacement"),
         ("colour: red", "colour"),
         ("{", "scenario.yaml"),
     ],

@@ -2,21 +2,29 @@
 
 import hashlib
 import json
+import sqlite3
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
+from collector.replay import Replay
+from collector.storage import StoreInfo
 from tests.collector.building import (
     Agent,
     Serving,
+    log_signer,
     make_store,
     serving,
     wait_for,
     weighbridge,
 )
+from weighbridge.settlement.statement import Statement
+from weighbridge.signing import generate_private_key
 
 TERMS = """\
 contract_id: lease
@@ -234,3 +242,81 @@ def test_a_later_statement_says_what_it_says_otherwise_than_the_one_issued(
     digest = hashlib.sha256(issued.encode()).hexdigest()
     assert f"Issued before: as of {as_of}, {digest}." in notes
     assert "Changed since: highest: 0.00 -> 744.00" in notes
+
+
+def replayed(store: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    return weighbridge(
+        "replay", "lease", "--period", "2026-10", *words, "--config", store / CONFIG, check=False
+    )
+
+
+def test_replay_is_equal_to_the_ledger_beside_the_collector_and_without_it(
+    server: Serving, store: Path, tmp_path: Path
+) -> None:
+    settled(server)
+    say(store, "claim", "lease", "--period", "2026-10", "--party", "L")
+    as_of = heard_by(server, 1)["as_of"]
+    done = replayed(store, "--as-of", as_of, "--state", tmp_path / "state")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"equal to the byte: lease, 2026-10, as of {as_of}\n"
+    server.stop()
+    assert replayed(store, "--as-of", as_of, "--state", tmp_path / "state").returncode == 0
+    assert replayed(store, "--as-of", as_of).returncode == 0
+
+
+def test_replay_shows_a_ledger_that_was_changed(server: Serving, store: Path) -> None:
+    as_of = settled(server)["as_of"]
+    server.stop()
+    with sqlite3.connect(store / "index.sqlite") as ledger:
+        ledger.execute("UPDATE rows SET state = 'down' WHERE slot = 1 AND state = 'up'")
+    ledger.close()
+    done = replayed(store, "--as-of", as_of)
+    assert done.returncode == 1
+    assert f"parts[0].delivery[0].healthy_gpu_seconds: {2 * HOUR} -> {4 * HOUR}" in done.stderr
+
+
+def test_replay_refuses_an_entry_that_was_not_signed_by_who_may(
+    server: Serving, store: Path
+) -> None:
+    as_of = settled(server)["as_of"]
+    server.stop()
+    (store / "keys" / "log.key").write_text(generate_private_key().hex())
+    done = replayed(store, "--as-of", as_of)
+    assert done.returncode == 2
+    assert "entry 0: a tick by a key that may not sign it" in done.stderr
+
+
+class Interrupted(Exception):
+    """Stops a replay on its way."""
+
+
+def test_a_replay_that_was_stopped_goes_on_to_the_same_statement(
+    server: Serving, store: Path, tmp_path: Path
+) -> None:
+    statement = settled(server)
+    as_of_s = int(datetime.fromisoformat(statement["as_of"]).timestamp())
+    server.stop()
+    come: list[int] = []
+
+    def stop_at(folded: int) -> None:
+        come.append(folded)
+        if folded >= 6:
+            raise Interrupted
+
+    def replay() -> Replay:
+        key = log_signer(store).public_key
+        return Replay(store, StoreInfo("x", simulation=False), key, tmp_path / "state", as_of_s)
+
+    first = replay()
+    with pytest.raises(Interrupted):
+        first.run(stop_at, slice_entries=2, slices_per_write=1)
+    first.close()
+    second = replay()
+    second.run(come.append, slice_entries=2)
+    assert come[3] == come[2] + 2
+    assert second.statement("lease", "2026-10").json() == server_json(statement)
+    second.close()
+
+
+def server_json(statement: dict[str, Any]) -> str:
+    return TypeAdapter(Statement).validate_python(statement).json()

@@ -1,0 +1,64 @@
+"""The log's segments, only read: beside a collector that appends to them, or on a copy."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from collector.storage import CorruptStore, StorageError
+from collector.storage.segments import Segment
+from weighbridge.evidence import Entry, Frontier, entry, leaf_hash
+
+
+class FrozenLog:
+    """`collector.storage.EvidenceLog` as it was when it was opened. Its hashes are worked out from the leaves."""
+
+    def __init__(self, directory: Path) -> None:
+        """The directory of the segments. Raises StorageError."""
+        self._directory = directory
+        self._firsts = sorted(int(path.stem) for path in directory.glob("*.seg"))
+        self._opened = lru_cache(maxsize=4)(self._open)
+        last = self._opened(self._firsts[-1]) if self._firsts else None
+        self._size = 0 if last is None else last.first + last.count
+
+    def _open(self, first: int) -> Segment:
+        segment = Segment(self._directory / f"{first:016d}.seg", first, writable=False)
+        segment.scan()
+        return segment
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def append(self, leaves: Sequence[bytes]) -> int:
+        raise StorageError(f"{self._directory} is only read; {len(leaves)} leaves are not kept")
+
+    def leaves(self, start: int, limit: int) -> Iterator[bytes]:
+        stop = min(start + limit, self._size)
+        for place, first in enumerate(self._firsts):
+            following = self._firsts[place + 1] if place + 1 < len(self._firsts) else self._size
+            if start < min(following, stop) and start >= first:
+                upto = min(following, stop)
+                yield from self._opened(first).leaves(start - first, upto - first)
+                start = upto
+
+    def read(self, start: int, limit: int) -> Iterator[Entry]:
+        for index, leaf in enumerate(self.leaves(start, limit), start):
+            try:
+                yield entry(index, leaf)
+            except ValueError as error:
+                raise CorruptStore(f"entry {index} is no entry: {error}") from error
+
+    def node(self, level: int, index: int) -> bytes:
+        return self._root(index << level, 1 << level)
+
+    def root(self) -> bytes:
+        return self._root(0, self._size)
+
+    def _root(self, start: int, count: int) -> bytes:
+        frontier = Frontier()
+        for leaf in self.leaves(start, count):
+            frontier.append(leaf_hash(leaf))
+        return frontier.root()
+
+    def close(self) -> None:
+        self._opened.cache_clear()
