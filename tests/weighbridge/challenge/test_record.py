@@ -25,7 +25,7 @@ from weighbridge.challenge.record import (
     transcript_hash,
     weighing_of,
 )
-from weighbridge.challenge.verdict import Verdict, settle
+from weighbridge.challenge.verdict import Reason, Verdict, settle
 from weighbridge.evidence import Entry, entry
 from weighbridge.fleet import FleetFold
 from weighbridge.signing import Signer
@@ -153,6 +153,16 @@ def test_a_prover_that_was_never_released_is_not_assessed(bench: Any) -> None:
     said = Said(bench, "GPU-0", decline=True)
     _, weighing = recheck(said.entries(), "c.1", LOG.public_key)
     assert weighing.verdict == Verdict.NOT_ASSESSED
+
+
+def test_a_prover_that_was_ready_and_was_never_released_is_not_assessed_either(bench: Any) -> None:
+    clock, plan = bench.Clock(), bench.plan(bench.policy())
+    challenger, wire = Challenger(plan), bench.wire(plan, clock)
+    ready = wire.exchange(challenger.next_message(clock()), 1000)
+    challenger.receive(ready, clock())
+    challenger.give_up()
+    result = challenger.result()
+    assert (result.verdict, result.reason) == (Verdict.NOT_ASSESSED, Reason.NO_ANSWER)
 
 
 def test_an_exchange_that_its_verifier_did_not_survive_is_void_and_no_finding(bench: Any) -> None:
