@@ -310,22 +310,18 @@ def _closing(sheet: Sheet) -> Iterator[Any]:
 
 
 def _signers(signers: Sequence[Signer], language: Language) -> Any:
-    cells = [
-        [
-            paragraph(signer.role, style(8, SOFT)),
-            paragraph(signer.name, style(9, anywhere=True)),
-            *_place(say("sign_name", language)),
-            *_place(say("sign_date", language)),
-        ]
-        for signer in signers
+    """A column for each; a name that wraps moves the lines of all of them down."""
+    rows = [
+        [paragraph(signer.role, style(8, SOFT)) for signer in signers],
+        [paragraph(signer.name, style(9, anywhere=True)) for signer in signers],
+        [_place(say("sign_name", language)) for _ in signers],
+        [_place(say("sign_date", language)) for _ in signers],
     ]
-    grid = Grid([cells], colWidths=[WIDTH // len(cells)] * len(cells), hAlign="LEFT")
-    grid.setStyle(
-        TableStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)])
-    )
+    grid = Grid(rows, colWidths=[WIDTH // len(signers)] * len(signers), hAlign="LEFT")
+    grid.setStyle(_tight())
     return grid
 
 
 def _place(title: str) -> list[Any]:
     line = HRFlowable(width="92%", thickness=0.5, color=INK, hAlign="LEFT", spaceAfter=1)
-    return [Spacer(0, 30), line, paragraph(title, style(7, SOFT))]
+    return [Spacer(0, 28), line, paragraph(title, style(7, SOFT))]

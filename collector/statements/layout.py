@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import yaml
 
-from collector.statements.parts import CAP, Speaker, part_sections
+from collector.statements.parts import CAP, part_sections
 from collector.statements.sheet import (
     Cell,
     Column,
@@ -20,6 +20,7 @@ from collector.statements.sheet import (
     Signer,
     Table,
 )
+from collector.statements.speaker import Speaker
 from collector.statements.words import WORDS, Language, say
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
@@ -125,9 +126,9 @@ class _Layout:
     def _parties(self) -> Table:
         say = self.speak.say
         columns = (
-            Column(say("role"), weight=2),
-            Column(say("name"), weight=6),
-            Column(say("registration"), "code", 4),
+            Column(say("role")),
+            Column(say("name")),
+            Column(say("registration"), "code"),
         )
         rows = [
             (
@@ -171,7 +172,7 @@ class _Layout:
         )
         columns = (
             Column(say("objective"), "code"),
-            *(Column(self.speak.name("verdict", one), "number", 2) for one in VERDICTS),
+            *(Column(self.speak.name("verdict", one), "number") for one in VERDICTS),
         )
         rows = [
             (
@@ -220,7 +221,7 @@ class _Layout:
 
     def _caps(self) -> Section:
         found = [
-            f"{part.version} · {where} · {credit.credit}"
+            " · ".join(text for text in (str(part.version), where, credit.credit) if text != "")
             for part in self.statement.parts
             for where, credit in (
                 *((unit.unit, credit) for unit in part.units for credit in unit.credits),
@@ -244,7 +245,7 @@ class _Layout:
             (Cell(flag), Cell(self.speak.name("flag", flag) if f"flag.{flag}" in WORDS else ""))
             for flag in self.statement.flags
         ]
-        columns = (Column(say("flag"), "code", 4), Column(say("meaning"), weight=8))
+        columns = (Column(say("flag"), "code"), Column(say("meaning")))
         return Section("flags", say("flags"), table=Table(columns, rows))
 
     def _differences(self) -> Section:
@@ -257,9 +258,9 @@ class _Layout:
             told = self.speak.say("no_difference" if issued else "no_previous")
             return Section("differences", title, note, lines=(told,))
         columns = (
-            Column(self.speak.say("path"), "code", 6),
-            Column(self.speak.say("before"), weight=4),
-            Column(self.speak.say("after"), weight=4),
+            Column(self.speak.say("path"), "code"),
+            Column(self.speak.say("before")),
+            Column(self.speak.say("after")),
         )
         rows = [_change(line) for line in changed]
         return Section("differences", title, note, table=Table(columns, rows))

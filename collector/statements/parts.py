@@ -1,105 +1,27 @@
 """The sections of one part of a statement: what one version of the contract rules."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from zoneinfo import ZoneInfo
 
 from collector.statements import words
+from collector.statements.columns import ALWAYS, HEADS, MONEY, OBJECTIVE, STATES, Head
 from collector.statements.sheet import (
-    Bar,
     Cell,
     Column,
     Fact,
-    Kind,
-    Lane,
     Section,
     Table,
-    Timeline,
 )
-from collector.statements.words import Language
-from weighbridge.ledger import State
+from collector.statements.speaker import Speaker
+from collector.statements.timeline import timeline
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
-from weighbridge.settlement.statement import CreditLine, Outage, Part, UnitLine
+from weighbridge.settlement.statement import CreditLine, Outage, Part
 
 CAP = "cap_applied"
-MILLION = 1_000_000
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-STATES = tuple(str(state) for state in State)
-
-
-@dataclass(frozen=True, slots=True)
-class Speaker:
-    """Says things in one language, one currency and one zone."""
-
-    language: Language
-    currency: str
-    time_zone: str
-
-    def say(self, key: str, *values: str) -> str:
-        """A word of the table."""
-        return words.say(key, self.language, *values)
-
-    def name(self, kind: str, code: str) -> str:
-        """The word for a code, or the code."""
-        return words.name(kind, code, self.language)
-
-    def number(self, digits: str | int, raw: str = "") -> Cell:
-        """A number, grouped."""
-        return Cell(words.number(digits), raw or str(digits))
-
-    def maybe(self, digits: str | int | None) -> Cell:
-        """A number, or nothing where it was not read."""
-        return Cell("") if digits is None else self.number(digits)
-
-    def numbers(self, lowest: str | int, highest: str | int) -> Cell:
-        """One number where both readings agree, else both."""
-        low, high = words.number(lowest), words.number(highest)
-        if lowest == highest:
-            return Cell(low, str(lowest))
-        return Cell(f"{low} {self.say('to')} {high}", f"{lowest} {highest}")
-
-    def instant(self, text: str) -> Cell:
-        """An instant with its offset."""
-        return Cell(words.instant(text, self.language), text)
-
-    def short(self, text: str) -> Cell:
-        """An instant in a table of UTC times."""
-        return Cell(words.short_instant(text, self.language), text)
-
-    def local(self, text: str) -> Cell:
-        """An instant on the clocks of the contract, with their offset."""
-        there = datetime.fromisoformat(text).astimezone(ZoneInfo(self.time_zone))
-        return Cell(words.instant(there.isoformat(), self.language), text)
-
-    def amounts(self, lowest: str | None, highest: str | None) -> str:
-        """An amount of money, or a range of it."""
-        if lowest is None or highest is None:
-            return self.say("open")
-        low, high = (
-            words.money(amount, self.currency, self.language) for amount in (lowest, highest)
-        )
-        return low if lowest == highest else f"{low} {self.say('to')} {high}"
-
-    def amount(self, lowest: str | None, highest: str | None) -> Cell:
-        """The same for a column whose head names the currency."""
-        if lowest is None or highest is None:
-            return Cell(self.say("open"))
-        return self.numbers(lowest, highest)
-
-    def note(self, text: str) -> str:
-        """A note of the statement, as far as its pattern is known."""
-        return words.note(text, self.language)
-
-    def listed(self, items: Iterable[str]) -> str:
-        """Several things in a row."""
-        return self.say("comma").join(items)
 
 
 Row = tuple[Cell, ...]
-Head = tuple[str, Kind, int]
 
 
 def part_sections(part: Part, speak: Speaker, several: bool) -> Iterator[Section]:
@@ -113,7 +35,7 @@ def part_sections(part: Part, speak: Speaker, several: bool) -> Iterator[Section
         if rows or key in ALWAYS:
             yield _section(f"{key}-{part.version}", key, suffix, heads, rows, speak)
         if key == "states":
-            yield _timeline(part, speak, suffix)
+            yield timeline(part, speak, suffix)
 
 
 def _section(
@@ -127,8 +49,8 @@ def _section(
         facts = (Fact(_head("objective", speak), rows[0][0], "code"),)
         heads, rows = heads[1:], [row[1:] for row in rows]
     columns = [
-        Column(_head(head, speak), kind, weight)
-        for number, (head, kind, weight) in enumerate(heads)
+        Column(_head(head, speak), kind)
+        for number, (head, kind) in enumerate(heads)
         if _used(rows, number)
     ]
     kept = [tuple(cell for number, cell in enumerate(row) if _used(rows, number)) for row in rows]
@@ -229,7 +151,7 @@ def _outages(part: Part, speak: Speaker) -> Iterator[Row]:
                 speak.short(outage.end),
                 speak.number(outage.seconds_in_period),
                 Cell(speak.say("yes" if outage.counted else "no")),
-                Cell(speak.listed(_cause(cause, speak) for cause in outage.causes)),
+                Cell(speak.listed(speak.cause(cause) for cause in outage.causes)),
                 _entries(outage),
             )
 
@@ -240,12 +162,6 @@ def _entries(outage: Outage) -> Cell:
         return Cell("")
     first, last = outage.entries
     return Cell(str(first) if first == last else f"{first}–{last}", f"{first} {last}")
-
-
-def _cause(cause: str, speak: Speaker) -> str:
-    """`down:xid` with the state in words; the cause itself is the ledger's."""
-    state, colon, rest = cause.partition(":")
-    return f"{speak.name('state', state)}{speak.say('colon') if colon else ''}{rest}"
 
 
 def _windows(part: Part, speak: Speaker) -> Iterator[Row]:
@@ -378,189 +294,3 @@ SECTIONS: dict[str, Callable[[Part, Speaker], Iterator[Row]]] = {
     "maintenance": _maintenance,
     "claims": _claims,
 }
-ALWAYS = ("outages", "maintenance", "claims")
-"""Sections that say `none` when there is nothing: their absence would be read as an oversight."""
-
-MONEY = ("gross", "unbilled", "net", "tax", "base", "amount", "earned", "owed")
-OBJECTIVE: Head = ("objective", "code", 4)
-"""Named once above the table where all rows have the same."""
-
-UNIT: tuple[Head, ...] = (OBJECTIVE, ("unit", "code", 6))
-HEADS: dict[str, tuple[Head, ...]] = {
-    "delivery": (
-        ("resource", "code", 4),
-        ("contracted_hours", "number", 4),
-        ("reporting_hours", "number", 4),
-        ("healthy_hours", "number", 4),
-        ("in_use_hours", "number", 4),
-        ("contracted_p", "number", 4),
-        ("healthy_p", "number", 4),
-        ("utilization", "number", 3),
-        ("energy", "number", 4),
-    ),
-    "fees": (
-        ("resource", "code", 4),
-        ("price", "text", 3),
-        ("gross", "number", 4),
-        ("unbilled", "number", 4),
-        ("net", "number", 4),
-        ("tax", "number", 3),
-        ("prepaid", "text", 2),
-    ),
-    "units": (
-        *UNIT,
-        ("verdict", "text", 4),
-        ("availability", "number", 5),
-        ("exactly", "number", 5),
-        ("target", "number", 3),
-    ),
-    "time": (
-        *UNIT,
-        ("service", "number", 4),
-        ("denominator", "number", 4),
-        ("counted", "number", 4),
-        ("raw", "number", 4),
-        ("excluded", "number", 4),
-        ("unknown", "number", 4),
-        ("contested", "number", 4),
-    ),
-    "states": (*UNIT, *((f"state.{state}", "number", 4) for state in STATES)),
-    "outages": (
-        *UNIT,
-        ("start", "time", 5),
-        ("end", "time", 5),
-        ("seconds", "number", 3),
-        ("counts_column", "text", 3),
-        ("cause", "text", 6),
-        ("entries", "number", 3),
-    ),
-    "windows": (*UNIT, ("item", "text", 5), ("start", "time", 5), ("end", "time", 5)),
-    "probes": (
-        ("objective", "code", 4),
-        ("verdict", "text", 3),
-        ("share", "number", 4),
-        ("exactly", "number", 4),
-        ("target", "number", 3),
-        ("good", "number", 3),
-        ("valid", "number", 3),
-        ("scheduled", "number", 3),
-    ),
-    "credits": (
-        ("unit", "code", 5),
-        ("credit", "code", 4),
-        ("formula", "text", 8),
-        ("base", "number", 4),
-        ("tier", "code", 4),
-        ("amount", "number", 4),
-        ("form", "text", 3),
-        ("expires", "time", 4),
-        ("remarks", "text", 4),
-    ),
-    "others": (
-        ("credit", "code", 4),
-        ("formula", "text", 8),
-        ("base", "number", 4),
-        ("tier", "code", 4),
-        ("amount", "number", 4),
-        ("form", "text", 3),
-        ("expires", "time", 4),
-        ("remarks", "text", 4),
-    ),
-    "by_lessee": (
-        ("credit", "code", 4),
-        ("formula", "text", 8),
-        ("base", "number", 4),
-        ("tier", "code", 4),
-        ("amount", "number", 4),
-        ("form", "text", 3),
-        ("expires", "time", 4),
-        ("remarks", "text", 4),
-    ),
-    "floors": (
-        ("floor", "number", 3),
-        ("measure", "code", 2),
-        ("verdict", "text", 3),
-        ("least_healthy", "number", 4),
-        ("short_hours", "number", 4),
-    ),
-    "clocks": (
-        *UNIT,
-        ("verdict", "text", 3),
-        ("start", "time", 5),
-        ("end", "time", 5),
-        ("seconds", "number", 3),
-        ("allowed", "number", 3),
-    ),
-    "maintenance": (
-        ("item", "code", 4),
-        ("start", "time", 5),
-        ("end", "time", 5),
-        ("notice", "time", 5),
-        ("ruling", "text", 4),
-        ("excluded", "number", 3),
-    ),
-    "claims": (
-        ("unit", "code", 5),
-        ("standing", "text", 5),
-        ("deadline", "time", 5),
-        ("earned", "number", 4),
-        ("owed", "number", 4),
-    ),
-}
-
-
-LEGEND = {
-    "rest": "rest",
-    "down": "state.down",
-    "degraded": "state.degraded",
-    "contested": "state.contested",
-    "unknown": "state.unknown",
-    "short": "short_outage",
-    "excluded": "maintenance_window",
-}
-"""Tones of a timeline."""
-
-SEEN = ("down", "degraded", "contested", "unknown")
-"""An outage of several causes is drawn as the first of these: what was seen before what nobody saw."""
-
-
-def _timeline(part: Part, speak: Speaker, suffix: str) -> Section:
-    lanes = tuple(_lane(part, unit, speak) for unit in part.units)
-    legend = tuple((tone, speak.say(word)) for tone, word in LEGEND.items())
-    ends = (speak.instant(part.start).text, speak.instant(part.end).text)
-    return Section(
-        f"timeline-{part.version}",
-        speak.say("timeline") + suffix,
-        speak.say("timeline_note"),
-        timeline=Timeline(*ends, lanes, legend),
-    )
-
-
-def _lane(part: Part, unit: UnitLine, speak: Speaker) -> Lane:
-    bars = [
-        _bar(part, "excluded", window.start, window.end, window.id) for window in part.maintenance
-    ]
-    bars += [_outage_bar(part, outage, speak) for outage in unit.outages]
-    label = speak.say("timeline_label", unit.unit)
-    return Lane(unit.unit, label, tuple(bar for bar in bars if bar.length > 0))
-
-
-def _outage_bar(part: Part, outage: Outage, speak: Speaker) -> Bar:
-    states = {cause.partition(":")[0] for cause in outage.causes}
-    tone = next((state for state in SEEN if state in states), "down")
-    if not outage.counted:
-        tone = "short"
-    causes = speak.listed(_cause(cause, speak) for cause in outage.causes)
-    return _bar(part, tone, outage.start, outage.end, causes)
-
-
-def _bar(part: Part, tone: str, start: str, end: str, title: str) -> Bar:
-    """In millionths of the part, cut to it."""
-    first, last = _seconds(part.start), _seconds(part.end)
-    inside = [min(max(_seconds(text), first), last) for text in (start, end)]
-    left, right = ((at - first) * MILLION // max(last - first, 1) for at in inside)
-    return Bar(tone, left, right - left, f"{title}: {start} – {end}")
-
-
-def _seconds(text: str) -> int:
-    return (datetime.fromisoformat(text) - EPOCH) // timedelta(seconds=1)

@@ -23,11 +23,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The head of a column. `weight`: its share of the width, where a page is narrow."""
+    """The head of a column, and what it holds."""
 
     title: str
     kind: Kind = "text"
-    weight: int = 3
 
 
 @dataclass(frozen=True, slots=True)
