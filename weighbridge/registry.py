@@ -19,20 +19,23 @@ from weighbridge.wire import DeviceState
 Change = Row | Finding
 
 
-@dataclass(slots=True)
-class Presence:
-    """A node shows these devices, each since an instant, up to `last_us`."""
+STRETCHES_KEPT = 32
+"""Of one device and observer, the newest: what comes later still overlaps with these."""
 
-    since_us: dict[str, int]
-    last_us: int
+Stretch = list[int]
+"""[first, last] sample of a time in which an observer showed a device without a gap."""
 
 
 @dataclass(slots=True)
 class Registry:
-    """Presence of devices. `written` says up to when contested time was laid, by place."""
+    """Who showed which device when.
 
-    present: dict[str, Presence] = field(default_factory=dict)
-    holders: dict[str, list[str]] = field(default_factory=dict)
+    `showing` are the devices of each observer's newest report, `stretches` those of each device by observer. An
+    observer is `node@side`. `written` says up to when contested time was laid, by pair of places and the start of their overlap.
+    """
+
+    showing: dict[str, list[str]] = field(default_factory=dict)
+    stretches: dict[str, dict[str, list[Stretch]]] = field(default_factory=dict)
     reported: dict[str, list[str]] = field(default_factory=dict)
     open: dict[str, Finding] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)
@@ -41,18 +44,23 @@ class Registry:
         """Fold what a node showed with its last report."""
         if state.last_sample_us is None or not state.view.enumerated:
             return []
-        for promise in claims.promises(state.node):
+        promises = claims.promises(state.node)
+        for promise in promises:
             reporting = self.reported.setdefault(promise.contract, [])
             if state.node not in reporting:
                 reporting.append(state.node)
+        observer = f"{state.node}@{state.side}"
         devices = _shown(state)
-        left = self._appear(state.node, devices, state.last_sample_us)
-        alone = len(_exclusive(claims.promises(state.node))) < 2
+        left = [device for device in self.showing.get(observer, ()) if device not in devices]
+        self.showing[observer] = devices
+        for device in devices:
+            self._extend(device, observer, state.last_sample_us, state.patience_us)
+        alone = len(_exclusive(promises)) < 2
         contested = [
             change
             for device in devices
-            if not alone or len(self.holders[device]) > 1
-            for change in self._contest(device, claims, now_us)
+            if not alone or len(self.stretches[device]) > 1
+            for change in self._contest(device, observer, claims, now_us)
         ]
         parted = [
             change for device in left for change in self._part(device, claims, state.last_sample_us)
@@ -67,44 +75,44 @@ class Registry:
             for change in self._absence(name, version, now_us)
         ]
 
-    def _appear(self, node: str, devices: Sequence[str], at_us: int) -> list[str]:
-        """The node shows these devices now. Returns those that it showed before, and no more."""
-        presence = self.present.setdefault(node, Presence({}, at_us))
-        presence.last_us = max(presence.last_us, at_us)
-        left = [device for device in presence.since_us if device not in devices]
-        for device in left:
-            del presence.since_us[device]
-            self.holders[device].remove(node)
-        for device in devices:
-            if device not in presence.since_us:
-                presence.since_us[device] = at_us
-                self.holders.setdefault(device, []).append(node)
-        return left
+    def _extend(self, device: str, observer: str, at_us: int, patience_us: int) -> None:
+        """The observer shows the device at this instant; over a longer gap than its patience nobody knows."""
+        stretches = self.stretches.setdefault(device, {}).setdefault(observer, [])
+        if stretches and at_us - stretches[-1][1] <= patience_us:
+            stretches[-1][1] = max(stretches[-1][1], at_us)
+        else:
+            stretches.append([at_us, at_us])
+            del stretches[:-STRETCHES_KEPT]
 
     def _part(self, device: str, claims: Claims, at_us: int) -> Iterator[Finding]:
         """A device left a place: what was open against it closes there, and where it is alone from now on."""
-        held = {(place.contract, place.node) for place in self._places(device, claims)}
+        held = {
+            (place.contract, place.node)
+            for observer, stretches in self.stretches[device].items()
+            if device in self.showing[observer]
+            for place in _places(observer, device, stretches[-1:], claims)
+        }
         for key, finding in list(self.open.items()):
             here = (finding.contract, finding.node) in held
             if finding.device == device and not (here and len(held) > 1):
                 yield replace(self.open.pop(key), until_us=max(at_us, finding.since_us))
 
-    def _contest(self, device: str, claims: Claims, now_us: int) -> Iterator[Change]:
-        places = self._places(device, claims)
-        for place in places:
-            for rival in places:
+    def _contest(self, device: str, observer: str, claims: Claims, now_us: int) -> Iterator[Change]:
+        """The stretch that the observer has just made longer, against all others of the device."""
+        known = self.stretches[device]
+        mine = _places(observer, device, known[observer][-1:], claims)
+        others = [
+            place
+            for other, stretches in known.items()
+            for place in _places(other, device, stretches, claims)
+        ]
+        for place in mine:
+            for rival in others:
                 start_us = max(place.since_us, rival.since_us)
                 end_us = min(place.until_us, rival.until_us, now_us)
-                if rival != place and start_us < end_us:
+                if (place.contract, place.node) != (rival.contract, rival.node):
                     yield from self._lay(device, place, rival, start_us, end_us, now_us)
-
-    def _places(self, device: str, claims: Claims) -> list["Place"]:
-        """Where the device is held: every (node, exclusive contract) that shows it."""
-        return [
-            place
-            for node in self.holders[device]
-            for place in _claimed(node, device, self.present[node], claims.promises(node))
-        ]
+                    yield from self._lay(device, rival, place, start_us, end_us, now_us)
 
     def _lay(
         self, device: str, place: "Place", rival: "Place", start_us: int, end_us: int, now_us: int
@@ -114,11 +122,12 @@ class Registry:
         Who the rival is stays with the auditor: it may be another tenant.
         """
         key = f"{place.contract}|{place.node}|{device}"
-        pair = f"{key}|{rival.contract}|{rival.node}"
-        written_us = max(self.written.get(pair, start_us), start_us)
-        if written_us < end_us:
-            yield _overlay(place, device, written_us, end_us, now_us)
-        self.written[pair] = max(written_us, end_us)
+        pair = f"{key}|{rival.contract}|{rival.node}|{start_us}"
+        written_us = self.written.get(pair, start_us)
+        if written_us >= end_us:
+            return
+        yield _overlay(place, device, written_us, end_us, now_us)
+        self.written[pair] = end_us
         if key not in self.open:
             self.open[key] = _finding(
                 place.contract,
@@ -168,23 +177,40 @@ def _exclusive(promises: Sequence[Promise]) -> set[str]:
     return {p.contract for p in promises if p.resource.exclusivity.mode == "exclusive"}
 
 
-def _claimed(
-    node: str, device: str, presence: Presence, promises: Sequence[Promise]
-) -> Iterator[Place]:
-    shown_us = presence.since_us[device]
-    claiming = [
-        promise
-        for promise in promises
-        if promise.contract in _exclusive(promises)
-        and (promise.devices is None or device in promise.devices)
-        and promise.from_us < presence.last_us
-        and shown_us < promise.until_us
+def _places(
+    observer: str, device: str, stretches: Sequence[Stretch], claims: Claims
+) -> list[Place]:
+    """Where the device was held in these stretches: under each exclusive contract that claims it, or under none."""
+    node = observer.rpartition("@")[0]
+    promises = claims.promises(node)
+    exclusive = _exclusive(promises)
+    return [
+        place
+        for first_us, last_us in stretches
+        for place in _claimed(
+            Place("", node, first_us, last_us),
+            [
+                promise
+                for promise in promises
+                if promise.contract in exclusive
+                and (promise.devices is None or device in promise.devices)
+            ],
+        )
     ]
-    for promise in claiming:
-        since_us = max(shown_us, promise.from_us)
-        yield Place(promise.contract, node, since_us, min(presence.last_us, promise.until_us))
-    if not claiming:
-        yield Place("", node, shown_us, presence.last_us)
+
+
+def _claimed(held: Place, promises: Sequence[Promise]) -> list[Place]:
+    places = [
+        Place(
+            promise.contract,
+            held.node,
+            max(held.since_us, promise.from_us),
+            min(held.until_us, promise.until_us),
+        )
+        for promise in promises
+        if promise.from_us < held.until_us and held.since_us < promise.until_us
+    ]
+    return places or [held]
 
 
 def _overlay(place: Place, device: str, start_us: int, end_us: int, now_us: int) -> Row:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text, spans
 from weighbridge.fleet import FleetFold
 from weighbridge.ledger import Finding
@@ -46,12 +49,10 @@ def test_contested_time_ends_now_whatever_two_nodes_say_of_the_future() -> None:
     log = Log()
     log.tick(0)
     nodes = [ScriptedNode("n1"), TwinNode("n2")]
-    for node in nodes:
-        log.report(node.report([0]))
-    log.tick(10)
+    feed(log, list(nodes), range(0, 11, 10))
     for node in nodes:
         node.boot, node.wall_offset_us = "another", 2**52
-        log.report(node.report([10]))
+    feed(log, list(nodes), range(20, 41, 10))
     assert [(row.start_us, row.end_us) for row in log.rows("")] == 2 * [
         (START_US, START_US + 10 * SECOND)
     ]
@@ -78,6 +79,43 @@ def test_one_device_on_two_nodes_is_contested_for_both_while_both_show_it() -> N
         "contested",
         "duplicate_device",
     )
+
+
+def test_a_card_that_was_elsewhere_while_its_node_was_silent_is_not_contested_for_that_time() -> (
+    None
+):
+    log = two_contracts()
+    first, twin = ScriptedNode("n1"), TwinNode("n2")
+    feed(log, [first], range(0, 31, 10))
+    feed(log, [twin], range(100, 131, 10))
+    feed(log, [first], range(200, 231, 10))
+    assert duplicates(log) == set()
+
+
+@given(st.data())
+def test_contested_time_is_the_same_in_whatever_order_the_nodes_are_heard(
+    data: st.DataObject,
+) -> None:
+    seconds = {
+        name: sorted(data.draw(st.sets(st.integers(0, 60), min_size=1, max_size=25)))
+        for name in ("n1", "n2")
+    }
+    reference: object = None
+    for order in (["n1"] * 99, ["n2"] * 99, data.draw(st.lists(st.sampled_from(["n1", "n2"])))):
+        log = two_contracts()
+        log.tick(10_000)
+        nodes = {"n1": ScriptedNode("n1"), "n2": TwinNode("n2")}
+        waiting = {name: list(times) for name, times in seconds.items()}
+        for name in [*order, *["n1", "n2"] * 99]:
+            if waiting[name]:
+                log.report(nodes[name].report([waiting[name].pop(0) * 10]))
+        contested = {
+            (contract, place): [span for span in spans(line) if span[2] == "contested"]
+            for contract in ("K1", "K2")
+            for place, line in log.timelines(700, contract).items()
+        }
+        reference = contested if reference is None else reference
+        assert contested == reference
 
 
 class Triplet(ScriptedNode):
