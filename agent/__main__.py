@@ -236,6 +236,7 @@ def _gpus() -> tuple[str, ...]:
 @click.option("--samples-per-report", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--spool-bytes", type=click.IntRange(64 << 10), default=4 << 20, show_default=True)
 @click.option("--seconds", type=float, help="End by itself after that time.")
+@click.option("--probe", is_flag=True, help="Take challenges, on the CPU back end.")
 @click.option("--from", "start", help="Simulated time from this instant: 2026-10-01T00:00:00Z.")
 @click.option("--until", "end", help="Where simulated time ends.")
 @click.option("--then", help="Where the collector's clock is put after the end.")

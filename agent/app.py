@@ -15,23 +15,20 @@ from agent.commanded import Commander
 from agent.config import Config, ConfigError
 from agent.daemon import Agent, Place
 from agent.enrolment import Identity, load
-from agent.granting import Leave, Purse, Seen, grant_of, windows_of
+from agent.granting import Leave, Purse, grants, windows_of
 from agent.host import Host, footprint
 from agent.kernel_log import KernelLog, XidMerger, addresses, to_event
 from agent.notify import Notifier
-from agent.probe.grant import Grant
 from agent.prober import over, spawn
-from agent.sampler import Sampler, Schedule
+from agent.sampler import Schedule
 from agent.source import Source
 from agent.transport import Transport
-from weighbridge.challenge.messages import Prepare
 from weighbridge.wire import Event
 
 log = logging.getLogger(__name__)
 
 ROOT = Path("/")
 CONTROL_SOCKET = "control.sock"
-STALE_US = 2_000_000
 BREATH_S = 5.0
 
 
@@ -53,13 +50,6 @@ def leave_of(config: Config) -> Leave:
         windows_of(config.probe_windows),
         config.probe_reserve_bytes,
     )
-
-
-def seen_of(sampler: Sampler, now_us: int, interval_us: int) -> Seen:
-    """What the sampler last saw, and whether that is recent."""
-    newest = sampler.newest
-    fresh = newest is not None and now_us - newest.boottime_us <= 2 * interval_us + STALE_US
-    return Seen(sampler.devices, newest, sampler.newest_processes, fresh)
 
 
 def set_up_logging(level: str) -> None:
@@ -122,19 +112,12 @@ class Daemon:
 
     def _commanded(self, transport: Transport) -> Commander:
         config, clock = self._config, SystemClock()
-        leave = leave_of(config)
-        interval_us = config.interval_ms * 1000
-
-        def grant(request: Prepare, left_ms: int) -> Grant:
-            seen = seen_of(self._agent.sampler, clock.boottime_us(), interval_us)
-            return grant_of(leave, seen, request.gpus, request.policy, left_ms, clock.wall_us())
-
         openings = {"off": None, "socket": over(config.probe_socket), "spawn": spawn}
         purse = Purse(config.state_directory / "probe_spent.json", config.probe_budget_ms)
         return Commander(
             self._identity,
             transport.request,
-            grant,
+            grants(leave_of(config), self._agent.sampler, clock),
             purse,
             openings[config.probe],
             clock.wall_us,

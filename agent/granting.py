@@ -4,18 +4,23 @@ Nothing here guesses: a GPU of which it cannot be seen whether anybody uses it c
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.clock import Clock
 from agent.probe.grant import IDLE_WINDOW, NOBODY, Grant, GrantedGpu
+from agent.sampler import Sampler
 from agent.source import RawProcess, Sweep
+from weighbridge.challenge.messages import Prepare
 from weighbridge.challenge.policy import Policy
 from weighbridge.wire import Device, Reason
 
 DAY_S = 86_400
 IDLE_PERCENT = 5
 """Utilization up to this is nobody's work."""
+STALE_US = 2_000_000
+"""A sweep older than two intervals and this says nothing about now."""
 WAITING_MS = 120_000
 """Beside the steps themselves: for the verifier, and for the other nodes of a group."""
 
@@ -111,6 +116,26 @@ def _value(seen: Seen, uuid: str, reading: str) -> int | None:
         return None
     value = sweep.readings[reading][list(sweep.devices).index(uuid)]
     return None if isinstance(value, Reason) else value
+
+
+def seen_of(sampler: Sampler, now_us: int) -> Seen:
+    """What the sampler last saw, and whether that is recent."""
+    newest = sampler.newest
+    fresh = (
+        newest is not None
+        and now_us - newest.boottime_us <= 2 * sampler.schedule.interval_us + STALE_US
+    )
+    return Seen(sampler.devices, newest, sampler.newest_processes, fresh)
+
+
+def grants(leave: Leave, sampler: Sampler, clock: Clock) -> Callable[[Prepare, int], Grant]:
+    """What a prober may do for a request, with so many milliseconds left today, by what the sampler saw."""
+
+    def grant(request: Prepare, left_ms: int) -> Grant:
+        seen = seen_of(sampler, clock.boottime_us())
+        return grant_of(leave, seen, request.gpus, request.policy, left_ms, clock.wall_us())
+
+    return grant
 
 
 class Purse:

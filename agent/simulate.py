@@ -18,9 +18,13 @@ from pathlib import Path
 import click
 
 from agent.clock import Clock, SystemClock
+from agent.commanded import Commander
 from agent.daemon import Agent, Place
 from agent.enrolment import EnrolmentError, Identity, enrol, read_invite
+from agent.granting import Leave, Purse, grants
 from agent.logical import Course, LogicalClock, drive, move_collector
+from agent.probe.grant import LESSEE
+from agent.prober import spawn
 from agent.reporter import Backoff
 from agent.sampler import Schedule
 from agent.scenario import (
@@ -33,12 +37,13 @@ from agent.scenario import (
     load_scenario,
 )
 from agent.simulated import SimulatedHost, SimulatedSource, gpu_uuid
-from agent.transport import Answer, Transport
+from agent.transport import TIMEOUT_S, Answer, Transport
 
 ENROLLING_AT_ONCE = 8
 LONGEST_WAIT_S = 2.0
 SHORTEST_WAIT_S = 0.02
 RECEIPTS_BYTES = 1 << 20
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,8 @@ class Fleet:
     schedule: Schedule
     spool_bytes: int
     course: Course | None = None
+    probe: bool = False
+    """Whether challenges are taken, by probers on the CPU back end."""
 
     @property
     def longest_wait_s(self) -> float:
@@ -81,6 +88,7 @@ def fleet_of(
     samples_per_report: int,
     spool_bytes: int,
     course: Course | None = None,
+    probe: bool = False,
 ) -> Fleet:
     """A fleet as the command line names it. Raises ScenarioError or OSError."""
     interval_us = interval_ms * 1000
@@ -96,6 +104,7 @@ def fleet_of(
         ),
         spool_bytes=spool_bytes,
         course=course,
+        probe=probe,
     )
 
 
@@ -111,6 +120,7 @@ class SimulatedNode:
         self._boots = 0
         self._task: asyncio.Task[None] | None = None
         self._agent: Agent | None = None
+        self._commands: asyncio.Task[None] | None = None
         self._connected = True
 
     @property
@@ -137,11 +147,29 @@ class SimulatedNode:
             backoff=Backoff(longest_s=fleet.longest_wait_s),
         )
         self._task = asyncio.create_task(self._agent.run())
+        if fleet.probe:
+            self._commands = asyncio.create_task(self._commander(self._agent, place).run())
+
+    def _commander(self, agent: Agent, place: Place) -> Commander:
+        """Simulated devices are always at work, and it is nobody's work: the lessee agrees."""
+        leave = Leave("cpu", LESSEE, (), 0)
+        return Commander(
+            self._identity,
+            self._request,
+            grants(leave, agent.sampler, self._clock),
+            Purse(place.directory / "probe_spent.json", DAY_MS),
+            spawn,
+            self._clock.wall_us,
+            Backoff(longest_s=LONGEST_WAIT_S),
+        )
 
     async def stop(self, said: bool = True) -> None:
         """End its agent: with a goodbye, or as a power failure does."""
-        task, agent = self._task, self._agent
-        self._task = self._agent = None
+        task, agent, commands = self._task, self._agent, self._commands
+        self._task = self._agent = self._commands = None
+        if commands is not None:
+            commands.cancel()
+            await asyncio.gather(commands, return_exceptions=True)
         if task is None or agent is None:
             return
         task.cancel()
@@ -182,6 +210,18 @@ class SimulatedNode:
                 self._connected = True
             case _:
                 pass
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Answer:
+        if not self._connected:
+            raise OSError("the network is cut")
+        return await self._transport.request(method, path, body, headers, timeout_s)
 
     async def _post(self, body: bytes) -> Answer:
         if not self._connected:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stage import COLLECTOR, Collector, Node, Program, Stage, lease, wait_for
+from tests.e2e.stage import AGENT, COLLECTOR, Collector, Node, Program, Stage, lease, wait_for
 from tests.e2e.stage import environment as surroundings
 from weighbridge.challenge.record import Commitment, payload_kind, read_commitment, read_outcome
 from weighbridge.challenge.record import recheck as recheck_entries
@@ -228,6 +228,21 @@ def test_nodes_of_a_group_are_released_in_the_same_second(stage: Stage) -> None:
     assert second.released_ns is not None
     assert abs(first.released_ns - second.released_ns) < 1_000_000_000
     assert len({one.group for one in commitments(collector)}) == 1
+
+
+def test_a_simulated_node_takes_challenges_too(stage: Stage, short: Path) -> None:
+    collector = stage.serving()
+    invites = short / "invites"
+    invites.write_text(collector.invite("n1") + "\n")
+    fleet = Program(short / "log")
+    words = ["simulate", "--probe", "--gpus", "2", "--invites", str(invites), "--seconds", "120"]
+    fleet.launch([AGENT, *words], surroundings())
+    try:
+        wait_for(lambda: "n1" in reporting(collector), "a report")
+        done = ask(collector)
+        assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        fleet.stop()
 
 
 def test_the_contracts_schedule_challenges_without_being_asked(stage: Stage) -> None:
