@@ -86,6 +86,8 @@ def _padded(text: str, width: int, right: bool = False) -> str:
 
 def _cells(text: str) -> int:
     """How many cells of a terminal the text fills."""
+    if text.isascii():
+        return len(text)
     return sum(map(_width, text))
 
 

@@ -41,6 +41,7 @@ def part_sections(part: Part, speak: Speaker, several: bool) -> Iterator[Section
 def _section(
     ident: str, key: str, suffix: str, heads: Sequence[Head], rows: Sequence[Row], speak: Speaker
 ) -> Section:
+    """A table of the rows. A column that is empty in all of them is left out."""
     title = speak.say(key) + suffix
     if not rows:
         return Section(ident, title, lines=(speak.say("none"),))
@@ -48,18 +49,10 @@ def _section(
     if heads[0] == OBJECTIVE and len({row[0].text for row in rows}) == 1:
         facts = (Fact(_head("objective", speak), rows[0][0], "code"),)
         heads, rows = heads[1:], [row[1:] for row in rows]
-    columns = [
-        Column(_head(head, speak), kind)
-        for number, (head, kind) in enumerate(heads)
-        if _used(rows, number)
-    ]
-    kept = [tuple(cell for number, cell in enumerate(row) if _used(rows, number)) for row in rows]
+    used = [number for number in range(len(heads)) if any(row[number].text for row in rows)]
+    columns = [Column(_head(heads[number][0], speak), heads[number][1]) for number in used]
+    kept = [tuple(row[number] for number in used) for row in rows]
     return Section(ident, title, facts=facts, table=Table(columns, kept))
-
-
-def _used(rows: Sequence[Row], number: int) -> bool:
-    """A column that is empty in every row is left out."""
-    return any(row[number].text != "" for row in rows)
 
 
 def _head(head: str, speak: Speaker) -> str:

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 
 from collector.formats import FORMATS
 from collector.statements import as_csv, as_html, as_text, fonts
+from collector.statements.layout import lay_out
 from collector.statements.words import LANGUAGES, WORDS, Language, say
 from tests.collector.statements.examples import FORMULA, HOUR, LONG, MARKUP, ordinary, ugly
 from weighbridge.settlement.statement import Statement, differences
@@ -106,6 +107,26 @@ def _spelled(fact: str, language: Language) -> str:
         )
     state, _, cause = fact.partition(":")
     return f"{say('colon', language)}{cause}" if state in ("down", "contested") else fact
+
+
+@both_languages
+def test_each_unit_has_its_own_seconds_in_its_row(language: Language) -> None:
+    statement = STATEMENTS["ugly"]
+    sheet = lay_out(statement, language)
+    (table,) = [one.table for one in sheet.sections if one.id == "time-1"]
+    assert table is not None
+    for unit, row in zip(statement.parts[0].units, table.rows, strict=True):
+        least, most = unit.counted_seconds
+        assert [row[0].text, *(cell.raw for cell in row[1:])] == [
+            unit.unit,
+            str(unit.service_seconds),
+            str(unit.denominator_seconds),
+            str(least) if least == most else f"{least} {most}",
+            str(unit.raw_down_seconds),
+            str(unit.excluded_seconds),
+            str(unit.unknown_seconds),
+            str(unit.contested_seconds),
+        ]
 
 
 @both_languages
