@@ -156,6 +156,25 @@ def test_the_command_prints_the_statement_and_writes_it_to_a_file(
     assert json.loads(file.read_bytes())["contract"] == "lease"
 
 
+def test_every_format_is_served_and_printed_in_both_languages(
+    server: Serving, store: Path, tmp_path: Path
+) -> None:
+    as_of = settled(server)["as_of"]
+    for name, kind, begins in (
+        ("text", "text/plain", "服务结算单"),
+        ("csv", "text/csv", "\ufeff部分,"),
+        ("html", "text/html", "<!doctype html>"),
+    ):
+        answer = server.get(f"{PATH}&as_of={as_of}&format={name}&lang=zh")
+        assert answer.headers["Content-Type"].startswith(kind)
+        assert answer.body.decode().startswith(begins)
+        file = tmp_path / name
+        words = ("statement", "lease", "--period", "2026-10", "--as-of", as_of, "--format", name)
+        weighbridge(*words, "--lang", "zh", "-o", file, "--config", store / CONFIG)
+        assert file.read_bytes() == answer.body
+    assert server.get(f"{PATH}&lang=fr").status == 400
+
+
 def say(store: Path, *words: str | Path) -> int:
     """The entry that `weighbridge notice` made."""
     shown = weighbridge("notice", *words, "--config", store / CONFIG).stdout
@@ -284,6 +303,29 @@ def test_replay_refuses_an_entry_that_was_not_signed_by_who_may(
     done = replayed(store, "--as-of", as_of)
     assert done.returncode == 2
     assert "entry 0: a tick by a key that may not sign it" in done.stderr
+
+
+def test_what_can_be_claimed_is_listed_until_when_and_written_as_a_letter(
+    server: Serving, store: Path, tmp_path: Path
+) -> None:
+    as_of = settled(server)["as_of"]
+    rows = server.get("/v1/contracts/lease/claims").json["items"]
+    october = [row for row in rows if row["period"] == "2026-10"]
+    assert [(row["unit"], row["amount"], row["standing"]) for row in october] == [
+        ("n1.0", "372.00", "open"),
+        ("n1.1", "372.00", "open"),
+    ]
+    deadline = int(datetime.fromisoformat(october[0]["deadline"]).timestamp())
+    assert deadline == START_US // 1_000_000 + MONTH_SECONDS + 36500 * 24 * HOUR
+    words = ("claim", "lease", "--period", "2026-10", "--as-of", as_of, "-o", tmp_path / "claim")
+    shown = weighbridge(*words, "--config", store / CONFIG).stdout.split()
+    letter, evidence, statement = (Path(line).read_text() for line in shown)
+    assert "From: L\nTo:   P" in letter
+    assert "n1.0: 372.00 EUR (open, to be claimed before " in letter
+    digest = hashlib.sha256(statement.encode()).hexdigest()
+    assert digest in letter
+    assert json.loads(evidence)["statement"]["sha256"] == digest
+    assert "2026-10" in weighbridge("claims", "lease", "--config", store / CONFIG).stdout
 
 
 class Interrupted(Exception):
