@@ -713,11 +713,12 @@ def chained(terms: Json, timeline: Json, expected: Json) -> Json:
 
 def rolled(terms: Json, timeline: Json, _: Json) -> Json:
     """A window that moves, judged over all the time in which something may be in it."""
-    units = sorted({given["unit"] for given in timeline["intervals"]})
+    units = sorted({given["unit"] for given in timeline["intervals"]}) or units_of(terms)
     moving = {"period": "rolling", "window_s": terms["window_s"]}
     objective = objective_of(terms | {"denominator": "service"}, terms["target"]) | moving
     contract, record = contract_of(terms, availability=[objective]), record_of(terms, timeline)
     edges = [edge for span in record.spans for edge in (span.start_s, span.end_s)]
+    edges += [period.start_s for period in periods_of(terms)] if "evaluate" in terms else []
     wide = Period("all", min(edges), max(edges) + 2 * terms["window_s"])
     settled = settle(contract, record, wide, {"objective": units}, LONG_AFTER_S)
     outcomes = [result.worst.outcome for result in settled.results]
@@ -933,12 +934,46 @@ def rows_asked_for(expected: list[Any], actual: list[Any]) -> list[Any]:
     ]
 
 
-FILLERS = {"exceeded", "reached", "hit", "used", "up", "over", "detected", "found"}
+LATE = "late|short|insufficient|untimely"
+MEANINGS = {
+    "tier_gap": ["tier|tiers|table|row|schedule", "gap|hole|undefined|missing|uncovered"],
+    "late_maintenance_notice": [LATE, "notice", "?maintenance|window"],
+    "maintenance_cap_exceeded": ["maintenance", "cap|budget|hours|allowance|limit"],
+    "maintenance_count_exceeded": ["maintenance", "count|number|many"],
+    "maintenance_outside_window": ["maintenance", "outside", "?window|windows"],
+    "gpu_identity_changed": ["?gpu|device", "identity|uuid|gpu", "changed|change|replaced|swapped"],
+    "data_after_cutoff": ["after|past|late", "cutoff|data|cut"],
+    "clock_skew_corrected": ["skew|clock|offset", "corrected|correction|applied"],
+    "clock_skew_beyond_bound": ["skew|clock|offset", "beyond|bound|exceeded|excessive|refused"],
+    "cap_applied": ["cap|capped", "?applied|hit|reached|amount|credit|pct"],
+    "below_minimum_credit": ["below|under", "min|minimum"],
+    "claim_lapsed": ["claim", f"lapsed|expired|missed|forfeited|waived|{LATE}"],
+    "never_reported": ["never|not", "reported", "?outage|lessee|customer"],
+    "late_report": [f"delayed|{LATE}", "report|reported|reporting"],
+    "back_to_back_mismatch": ["mismatch|stricter", "?back|sublease|chain|child"],
+    "duplicate_gpu_uuid": ["duplicate|duplicated|double", "uuid|identity|gpu"],
+    "contracted_not_reporting": ["contracted|capacity|units", "not|never", "reporting|reported"],
+}
+"""What the name of each flag of the engine must say to mean it: one word of each group, of those with `?` if it can."""
 
 
-def meanings(flags: list[str]) -> list[list[str]]:
-    """The names of flags are suggestions: what counts is what they are about."""
-    return sorted(sorted(set(flag.split("_")) - FILLERS) for flag in flags)
+def meaning(flag: str) -> str:
+    """The engine's flag that a name means: the one of which it says most. A name that means none stays as it is."""
+    words = set(flag.lower().replace("-", "_").split("_"))
+    best = max(MEANINGS, key=lambda known: said(words, MEANINGS[known]))
+    return best if said(words, MEANINGS[best]) > 0 else flag
+
+
+def said(words: set[str], groups: list[str]) -> int:
+    """How many groups the words touch; 0 where one that is needed is missing."""
+    touched = [bool(words & set(group.removeprefix("?").split("|"))) for group in groups]
+    needed = [hit for hit, group in zip(touched, groups, strict=True) if not group.startswith("?")]
+    return sum(touched) if all(needed) else 0
+
+
+def meanings(flags: list[str]) -> list[str]:
+    """The names of flags are suggestions: what counts is what they mean, and that there is none more and none less."""
+    return sorted({meaning(flag) for flag in flags})
 
 
 def same(expected: Any, actual: Any) -> bool:
@@ -970,6 +1005,37 @@ def test_the_case_settles_as_worked_out_by_hand(case: Json) -> None:
     expected = case["expected"] | {"flags": meanings(case["expected"].get("flags", []))}
     answer = FAMILIES[case["terms"]["family"]](case["terms"], case.get("timeline", {}), expected)
     assert list(differences(expected, answer | {"flags": meanings(answer["flags"])})) == []
+
+
+@pytest.mark.parametrize("flag", MEANINGS)
+def test_each_flag_of_the_engine_means_itself(flag: str) -> None:
+    assert meaning(flag) == flag
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("hole_in_tiers", "tier_gap"),
+        ("tier_hole", "tier_gap"),
+        ("late_notice", "late_maintenance_notice"),
+        ("maintenance_budget_used_up", "maintenance_cap_exceeded"),
+        ("too_many_maintenance_windows", "maintenance_count_exceeded"),
+        ("gpu_replaced", "gpu_identity_changed"),
+        ("late_data", "data_after_cutoff"),
+        ("cap_hit", "cap_applied"),
+        ("capped", "cap_applied"),
+        ("claim_late", "claim_lapsed"),
+        ("duplicate_identity", "duplicate_gpu_uuid"),
+        ("something_else", "something_else"),
+    ],
+)
+def test_other_names_are_taken_by_what_they_say_and_no_further(name: str, flag: str) -> None:
+    assert meaning(name) == flag
+
+
+def test_a_flag_too_many_and_one_too_few_are_told() -> None:
+    for raised in ([], ["cap_applied", "tier_gap"], ["tier_gap"]):
+        assert list(differences(meanings(["cap_applied"]), meanings(raised)))
 
 
 def test_a_row_that_differs_in_any_field_is_told() -> None:
