@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from weighbridge.contract.condition import gpu_counts
 from weighbridge.contract.money import CapacityDeduction, CreditTerms, Judged, RepairSteps, Tiers
 from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.objectives import Availability
@@ -82,6 +83,8 @@ def _of_objectives(contract: "Contract") -> Problems:
         yield from _named_resource(contract, f"{path}.resource", promise.resource)
         if promise.resolution_s() * MICROSECONDS < contract.sampling.interval_us:
             yield f"{path}.target", "has more digits than the sampling interval can resolve"
+        if promise.up_when is not None:
+            yield from _whole_nodes(contract, f"{path}.up_when", promise)
         if (
             promise.k is not None
             and promise.unit in ("gpu", "node")
@@ -102,6 +105,16 @@ def _of_objectives(contract: "Contract") -> Problems:
     for position, right in enumerate(contract.exit_rights):
         if right.objective not in promised:
             yield f"exit_rights[{position}].objective", f"`{right.objective}` is not an objective"
+
+
+def _whole_nodes(contract: "Contract", path: str, promise: Availability) -> Problems:
+    chosen = [item for item in contract.resources if promise.resource in (None, item.id)]
+    for count in gpu_counts(promise.up_when or ""):
+        if any(item.per_node != count for item in chosen):
+            yield (
+                path,
+                f"gpu_count == {count} is not all GPUs of a node; for some of them use k_of_n",
+            )
 
 
 def _units(contract: "Contract", promise: Availability) -> int:

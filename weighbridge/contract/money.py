@@ -79,7 +79,9 @@ class ClaimTerms(Terms):
     )
     zone: Maybe[Zone] = clause("Of the deadline; none: the contract's.", default=None)
     form: Maybe[Text] = clause("Where and how.", default=None)
-    auto_claim: Switch = clause("Whether the statement is the claim, so that none has to be filed.", default=False)
+    auto_claim: Switch = clause(
+        "Whether the statement is the claim, so that none has to be filed.", default=False
+    )
 
     def problems(self) -> Iterator[tuple[str, str]]:
         given = [self.deadline_days, self.deadline_billing_cycles]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any, Literal
 
+from weighbridge.contract.condition import Condition
 from weighbridge.contract.scalars import Count, Maybe, Micros, Name, Target, Whole
 from weighbridge.contract.terms import Terms, clause, key
 
@@ -92,6 +93,10 @@ class Availability(Terms):
         default="service_time",
     )
     degraded: Literal["down", "up"] = clause("What degraded time is.", default="down")
+    up_when: Maybe[Condition] = clause(
+        "States that a unit needs to be up; none: all that is watched. Other causes count as without it.",
+        default=None,
+    )
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if (self.scope == "k_of_n") != (self.k is not None):

@@ -9,6 +9,7 @@ from pydantic import PlainSerializer
 from pydantic.fields import FieldInfo
 
 from weighbridge.contract import scalars
+from weighbridge.contract.condition import Condition
 from weighbridge.contract.loading import spelled
 from weighbridge.contract.model import Contract
 from weighbridge.contract.terms import Terms
@@ -42,6 +43,7 @@ SCALARS: Mapping[Any, str] = {
     scalars.Zone: "time zone",
     scalars.Currency: "currency",
     scalars.Digest: "SHA-256",
+    Condition: "condition of states",
 }
 
 

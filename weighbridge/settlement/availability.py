@@ -10,6 +10,7 @@ from fractions import Fraction
 from functools import partial
 
 from weighbridge.contract import Availability, Contract, Policy
+from weighbridge.contract.condition import is_up
 from weighbridge.ledger import State
 from weighbridge.settlement.intervals import (
     Interval,
@@ -314,6 +315,10 @@ def _pairs(spans: Iterable[Span]) -> Iterator[Interval]:
 
 def _reading(contract: Contract, objective: Availability, span: Span, held: Policy) -> Policy:
     """What the contract makes of a span; `held` where it holds it."""
+    if objective.up_when is not None and span.state in (State.DOWN, State.DEGRADED):
+        up = is_up(objective.up_when, span.cause)
+        if up is not None:
+            return "up" if up else "down"
     match span.state:
         case State.UP:
             return "up"
