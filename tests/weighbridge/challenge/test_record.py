@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+import weighbridge.challenge
 from weighbridge.challenge.challenger import Challenger, Plan, draw_nonces
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Prepare, decode_message
 from weighbridge.challenge.record import (
@@ -107,6 +109,19 @@ def test_a_third_party_computes_the_result_from_the_entries_alone(bench: Any) ->
     assert [gpu.flops_per_second for gpu in weighing.gpus] == [
         gpu.measure.flops_per_second for gpu in said.result.gpus if gpu.measure is not None
     ]
+
+
+def test_without_numpy_the_record_is_read_and_its_result_is_unknown(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = Said(bench, "GPU-0")
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    for name in ("verifier", "arithmetic"):
+        monkeypatch.delitem(sys.modules, f"weighbridge.challenge.{name}", raising=False)
+        monkeypatch.delattr(weighbridge.challenge, name, raising=False)
+    _, weighing = recheck(said.entries(), "c.1", LOG.public_key)
+    assert weighing.verdict == Verdict.UNKNOWN
+    assert "weighbridge[challenge]" in (weighing.reason or "")
 
 
 def test_a_result_that_does_not_follow_from_the_record_is_found_out(bench: Any) -> None:

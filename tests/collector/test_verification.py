@@ -1,0 +1,32 @@
+"""Verification in a process of its own says what anybody computes, and UNKNOWN where it does not end."""
+
+import pytest
+
+from collector.verification import verify_apart
+from tests.weighbridge.challenge.conftest import Bench
+from weighbridge.challenge.record import weighing_of
+from weighbridge.challenge.transcript import Transcript
+from weighbridge.challenge.verdict import Reason, Result, Verdict
+
+
+@pytest.fixture
+def judged() -> tuple[Transcript, Result]:
+    """An honest exchange and its result."""
+    bench = Bench()
+    result, challenger = bench.run(bench.plan(bench.policy(), ("GPU-a", "GPU-b")))
+    return challenger.transcript(), result
+
+
+async def test_the_process_says_what_anybody_computes(judged: tuple[Transcript, Result]) -> None:
+    transcript, result = judged
+    assert result.verdict is Verdict.MET
+    assert await verify_apart(transcript) == weighing_of(result)
+
+
+async def test_a_verification_that_does_not_end_says_nothing_of_the_gpus(
+    judged: tuple[Transcript, Result],
+) -> None:
+    transcript, _ = judged
+    weighing = await verify_apart(transcript, seconds=0.001)
+    assert (weighing.verdict, weighing.reason) == (Verdict.UNKNOWN, Reason.NO_VERDICT)
+    assert [gpu.verdict for gpu in weighing.gpus] == [Verdict.UNKNOWN, Verdict.UNKNOWN]
