@@ -221,7 +221,7 @@ class _Layout:
 
     def _caps(self) -> Section:
         found = [
-            " · ".join(text for text in (str(part.version), where, credit.credit) if text != "")
+            " · ".join(text for text in (self._version(part), where, credit.credit) if text != "")
             for part in self.statement.parts
             for where, credit in (
                 *((unit.unit, credit) for unit in part.units for credit in unit.credits),
@@ -232,6 +232,9 @@ class _Layout:
         if not found and CAP in self.statement.flags:
             found = [self.speak.name("flag", CAP)]
         return self._lines("caps", found)
+
+    def _version(self, part: Part) -> str:
+        return f"{self.speak.say('version')} {part.version}"
 
     def _lines(self, key: str, lines: Iterable[str]) -> Section:
         found = tuple(lines)

@@ -290,7 +290,7 @@ WORDS: Mapping[str, Word] = {
         "标记仅提示人工核查，其本身不构成任何证明。",
     ),
     # Text that stands alone
-    "no_previous": Word("No previous version was given.", "未提供上一版本。"),
+    "no_previous": Word("No earlier version was issued or given.", "此前未出具或未提供其他版本。"),
     "no_difference": Word("Nothing differs but the as-of.", "除数据截至时间外无差异。"),
     "timeline_note": Word(
         "Each bar is the whole part of the period. Exact times are in the tables.",
