@@ -5,6 +5,7 @@ whether a prober may run at all. It signs what the prober answers and passes it 
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -72,6 +73,16 @@ class Session:
         return self.request.policy.deadline_ms / 1000 + 60
 
 
+def _expected(problem: bytes) -> int:
+    """The number that the collector's refusal asks for; 0 where it names none."""
+    try:
+        said = json.loads(problem)
+    except ValueError:
+        return 0
+    number = said.get("expected") if isinstance(said, dict) else None
+    return number if isinstance(number, int) and 0 < number < 1 << 53 else 0
+
+
 class Commander:
     """Runs until it is cancelled. `open_prober` None: the configuration allows none; every challenge is declined."""
 
@@ -124,7 +135,7 @@ class Commander:
 
     def _refused(self, answer: Answer) -> float:
         if answer.status == 409:
-            self._number = max(self._number, self._wall_us()) + (1 << 20)
+            self._number = max(self._number, _expected(answer.body))
         if answer.status in (401, 403, 404):
             return self._backoff.wait_s(SLOW_S)
         return self._backoff.wait_s(float(answer.retry_after_s or 0))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,9 @@ from weighbridge.challenge.messages import (
     encode_message,
 )
 from weighbridge.challenge.policy import Policy
+from weighbridge.polling import POLL_HEADER, Poll
 from weighbridge.signing import Signer, open_envelope
-from weighbridge.wire import Device, DeviceState, Facts, Reason
+from weighbridge.wire import Device, DeviceState, Facts, Reason, read
 
 GPU = "GPU-a"
 POLICY = Policy(profile="f16", size=128, rounds=2, samples=8, deadline_ms=1000)
@@ -103,6 +105,7 @@ class Desk:
     def __init__(self, command: bytes) -> None:
         self.command: bytes | None = command
         self.posted: list[tuple[str, bytes]] = []
+        self.numbers: list[int] = []
 
     async def __call__(
         self,
@@ -112,7 +115,8 @@ class Desk:
         headers: dict[str, str] | None = None,
         timeout_s: float = 0,
     ) -> Answer:
-        del headers, timeout_s
+        del timeout_s
+        self.numbers.append(number_of(headers or {}))
         if method == "POST":
             self.posted.append((path, body or b""))
             return Answer(200, b"{}", None)
@@ -122,19 +126,40 @@ class Desk:
         return Answer(200, command, None)
 
 
+class Behind(Desk):
+    """Says once that it has heard a higher number."""
+
+    async def __call__(self, method: str, path: str, *rest: Any, **named: Any) -> Answer:
+        answer = await super().__call__(method, path, *rest, **named)
+        return Answer(409, b'{"code":"sequence","expected":' + answer.body + b"}", None)
+
+
+def number_of(headers: dict[str, str]) -> int:
+    """Of a poll; 0 for another request."""
+    if POLL_HEADER not in headers:
+        return 0
+    return read(Poll, open_envelope(headers[POLL_HEADER].encode()).payload).number
+
+
 class StopHere(Exception):
     """The test has seen enough."""
 
 
 async def obey(command: bytes, tmp_path: Path) -> list[tuple[str, bytes]]:
     """What an agent, whose GPU is idle, posts after a command; no prober can be had."""
+    desk = Desk(command)
+    opened = await heard_by(desk, tmp_path)
+    return [*desk.posted, *(("opened", b"") for _ in opened)]
+
+
+async def heard_by(desk: Desk, tmp_path: Path) -> list[Grant]:
+    """Runs an agent against a desk; returns the grants with which it asked for a prober."""
     opened: list[Grant] = []
 
     async def opening(grant: Grant) -> Prober:
         opened.append(grant)
         raise StopHere
 
-    desk = Desk(command)
     identity = Identity("http://localhost", "n1", "log", LOG.public_key, KEY, b"", True)
     commander = Commander(
         identity,
@@ -146,7 +171,17 @@ async def obey(command: bytes, tmp_path: Path) -> list[tuple[str, bytes]]:
     )
     with pytest.raises(StopHere):
         await commander.run()
-    return [*desk.posted, *(("opened", b"") for _ in opened)]
+    return opened
+
+
+async def test_an_agent_whose_clock_went_back_goes_on_from_the_number_that_is_expected(
+    tmp_path: Path,
+) -> None:
+    ahead = 1 << 52
+    desk = Behind(str(ahead).encode())
+    await heard_by(desk, tmp_path)
+    first, second = desk.numbers
+    assert first < ahead < second
 
 
 def prepare(agent_key: bytes = KEY.public_key, gpu: str = GPU) -> bytes:
