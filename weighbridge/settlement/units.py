@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from weighbridge.contract import Availability, Contract
+from weighbridge.contract.condition import JOINED
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.ledger import BY_DEVICE, TOGETHER, Row, State, timeline
 from weighbridge.ledger import Span as Stretch
@@ -163,7 +165,8 @@ def unit_lines(promise: Availability, found: Timelines) -> dict[str, Sequence[St
     for slot, line in chosen.items():
         name = slot.node if promise.unit == "node" else promise.resource or promise.unit
         grouped.setdefault(name, []).append(line)
-    return {unit: _worst(lines) for unit, lines in grouped.items()}
+    together = _worst if promise.up_when is None else _with_all_causes
+    return {unit: together(lines) for unit, lines in grouped.items()}
 
 
 def _worst(lines: Sequence[Sequence[Stretch]]) -> Sequence[Stretch]:
@@ -171,6 +174,24 @@ def _worst(lines: Sequence[Sequence[Stretch]]) -> Sequence[Stretch]:
         return lines[0]
     everything = [stretch for line in lines for stretch in line]
     return timeline(everything, everything[0].start_us, everything[-1].end_us, TOGETHER)
+
+
+def _with_all_causes(lines: Sequence[Sequence[Stretch]]) -> Sequence[Stretch]:
+    """As good as the worst slot, with the causes of all bad slots: a condition has to see each of them."""
+    bad = [one for line in lines for one in line if one.state in (State.DOWN, State.DEGRADED)]
+    edges = {edge for one in bad for edge in (one.start_us, one.end_us)}
+    return [piece for one in _worst(lines) for piece in _told(one, bad, edges)]
+
+
+def _told(one: Stretch, bad: Sequence[Stretch], edges: set[int]) -> Iterator[Stretch]:
+    if one.state not in (State.DOWN, State.DEGRADED):
+        yield one
+        return
+    inside = {edge for edge in edges if one.start_us < edge < one.end_us}
+    for start, end in pairwise(sorted({one.start_us, one.end_us, *inside})):
+        held = [span for span in bad if span.start_us < end and span.end_us > start]
+        causes = {cause for span in held for cause in span.cause.split(JOINED)}
+        yield Stretch(start, end, one.state, JOINED.join(sorted(causes)))
 
 
 NOT_UP = frozenset(State) - {State.UP}

@@ -310,6 +310,21 @@ def test_units_judged_together_name_each_cause_with_its_unit() -> None:
     assert found.parts[0].units[0].outages[0].causes == ("n2: down:xid_fatal",)
 
 
+@pytest.mark.parametrize(
+    ("condition", "hours"),
+    [("no_fatal_xid", 1), ("nvlink_ok or no_fatal_xid", 1), ("ecc_ok", 0), ("nvlink_ok", 3)],
+)
+def test_a_condition_sees_the_causes_of_every_slot_of_a_node(condition: str, hours: int) -> None:
+    """NVLink is down on one GPU from 0 to 3 h, and another has a fatal XID in the second hour."""
+    rows = month(
+        replace(row("n1", 0, 0, 3 * HOUR, State.DOWN), cause="nvlink_down"),
+        replace(row("n1", 1, HOUR, 2 * HOUR, State.DOWN), cause="xid_fatal"),
+    )
+    promise = [{"id": "a", "target": "0.999", "up_when": condition}]
+    [line, _] = drafted(rows=rows, availability=promise).parts[0].units
+    assert line.counted_seconds == (hours * HOUR, hours * HOUR)
+
+
 def test_amounts_of_both_sides_are_never_set_off_against_each_other() -> None:
     terms = [damages("cancellation", "lessee", flat_pct="30")]
     left = Event("cancelled", MAY.start_s + DAY, details={"party": "L"})
