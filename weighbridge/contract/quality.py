@@ -19,15 +19,20 @@ from weighbridge.contract.terms import Terms, clause
 
 
 class Performance(Terms):
-    """A share of probes that must be good, or a mean of error rates that must be small."""
+    """A share of good probes, a mean of error rates, or a mean or quantile of all answers."""
 
     id: Name = clause("Name of the objective.")
     probe: Name = clause("What is measured.")
     unit: Text = clause("Of the measured value.", default="1")
-    statistic: Literal["each", "mean_error"] = clause(
-        "Share of good probes, or one minus the mean error rate of slices.", default="each"
+    statistic: Literal["each", "mean_error", "mean", "quantile"] = clause(
+        "Share of good probes; one minus the mean error rate of slices; or the mean, or a quantile, of all answers of"
+        " the period, which is good or not as a whole.",
+        default="each",
     )
-    threshold: Maybe[Ratio] = clause("A probe is good from here on.", default=None)
+    quantile: Maybe[Share] = clause(
+        "The least answer that this share of the answers does not exceed.", default=None
+    )
+    threshold: Maybe[Ratio] = clause("Good from here on.", default=None)
     of_reference: Switch = clause("Whether threshold is a share of the reference.", default=True)
     op: Op = clause("`>=`: the threshold itself is good. No default.")
     slice_s: Count = clause("One probe, or slice, in each of these.", default=300)
@@ -39,8 +44,12 @@ class Performance(Terms):
     consent: Maybe[Text] = clause("Who may run the probe, and when.", default=None)
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        if (self.statistic == "each") != (self.threshold is not None):
-            yield "threshold", "belongs to statistic each, and only there"
+        if (self.statistic == "mean_error") == (self.threshold is not None):
+            yield "threshold", "is needed by every statistic but mean_error, and only there"
+        if (self.statistic == "quantile") != (self.quantile is not None):
+            yield "quantile", "belongs to statistic quantile, and only there"
+        if self.statistic in ("mean", "quantile") and self.missing != "excluded":
+            yield "missing", "must be excluded: what did not answer has no value to take in"
 
 
 class Timed(Terms):

@@ -38,6 +38,9 @@ def tally(terms: Performance, samples: Sequence[Samples], period: Period) -> Tal
     present = sum(sample.count for sample in answered)
     missing = max(0, scheduled - present)
     good = sum((_good(terms, sample) for sample in answered), Fraction(0))
+    if terms.statistic in ("mean", "quantile"):
+        whole = present if present and passes(terms, _of_all(terms, answered)) else 0
+        return Tally(scheduled, present, present, Fraction(whole))
     if terms.missing == "excluded":
         return Tally(scheduled, present, present, good)
     good += missing if terms.missing == "good" else 0
@@ -48,5 +51,24 @@ def _good(terms: Performance, sample: Samples) -> Fraction:
     value = Fraction(0) if sample.value is None else sample.value
     if terms.threshold is None:
         return sample.count * (1 - value)
-    passes = value > terms.threshold or (terms.op == ">=" and value == terms.threshold)
-    return Fraction(sample.count if passes else 0)
+    return Fraction(sample.count if passes(terms, value) else 0)
+
+
+def passes(terms: Performance, value: Fraction) -> bool:
+    """Whether a value reaches the threshold."""
+    threshold = terms.threshold or Fraction(0)
+    return value > threshold or (terms.op == ">=" and value == threshold)
+
+
+def _of_all(terms: Performance, answered: Sequence[Samples]) -> Fraction:
+    """The mean of the answers, or their quantile, exact."""
+    values = sorted((sample.value or Fraction(0), sample.count) for sample in answered)
+    count = sum(number for _, number in values)
+    if terms.quantile is None:
+        return sum((value * number for value, number in values), Fraction(0)) / count
+    below = 0
+    for value, number in values:
+        below += number
+        if below >= terms.quantile * count:
+            return value
+    return values[-1][0]

@@ -244,3 +244,44 @@ def test_what_was_said_later_is_not_known_earlier_and_a_repair_may_end_after_the
         Event("restored", JUNE.end_s + 20 * DAY, "n1"),
     )
     assert settled(terms, events=events).highest == Decimal("10.00")
+
+
+@pytest.mark.parametrize(
+    ("statistic", "threshold", "good"),
+    [
+        ({"statistic": "mean"}, "0.9", True),
+        ({"statistic": "mean"}, "0.9001", False),
+        ({"statistic": "quantile", "quantile": "0.25"}, "0.8", True),
+        ({"statistic": "quantile", "quantile": "0.25"}, "0.81", False),
+        ({"statistic": "quantile", "quantile": "0.26"}, "0.9", True),
+        ({"statistic": "quantile", "quantile": "1"}, "1", True),
+    ],
+)
+def test_a_mean_or_a_quantile_is_good_or_not_as_a_whole(
+    statistic: dict[str, str], threshold: str, good: bool
+) -> None:
+    """0.8, 0.9, 0.9 and 1.0 have the mean 0.9; a quarter of them does not exceed 0.8."""
+    terms = Performance.model_validate(
+        {"id": "p", "probe": "gemm", "threshold": threshold, "op": ">=", "target": "1"}
+        | {"missing": "excluded"}
+        | statistic
+    )
+    values = [(1, "0.8"), (2, "0.9"), (1, "1.0")]
+    samples = [*(Samples(count, Fraction(value)) for count, value in values), Samples(5, None)]
+    found = tally(terms, samples, JUNE)
+    assert (found.answered, found.valid, found.share) == (4, 4, Fraction(int(good)))
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"statistic": "quantile", "threshold": "1"},
+        {"statistic": "mean", "threshold": "1", "quantile": "0.5"},
+        {"statistic": "mean"},
+        {"statistic": "mean", "threshold": "1", "missing": "bad"},
+    ],
+)
+def test_a_statistic_has_what_it_needs_and_no_more(terms: dict[str, str]) -> None:
+    whole = {"id": "p", "probe": "gemm", "op": ">=", "target": "1", "missing": "excluded"} | terms
+    with pytest.raises(ValueError, match=r"quantile|threshold|missing"):
+        Performance.model_validate(whole)
