@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "collector.commands.statement:statement",
         "What a period delivered, exactly, and what is owed for it.",
     ),
+    "claims": ("collector.commands.claims:claims", "What can be claimed, and until when."),
+    "claim": ("collector.commands.claims:claim", "The letter that claims it, and its evidence."),
     "replay": ("collector.commands.replay:replay", "Settle again from raw evidence, and compare."),
     "notice": (
         "collector.commands.notice:notice",

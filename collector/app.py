@@ -19,6 +19,7 @@ from collector.api import Api
 from collector.challenge_api import ChallengeApi
 from collector.challenge_schedule import scheduled
 from collector.challenges import Challenges, challenging
+from collector.claimable import Accounts, accounting
 from collector.commits import Committer, TickClock
 from collector.config import Config, ConfigError
 from collector.driver import Driver
@@ -125,12 +126,27 @@ async def running(
             config.limits.body_bytes,
         )
         await stack.enter_async_context(challenging(challenges))
-        routes = _routes(config, store, signer, committer, driver, judging, challenges, clocks)
+        settling = Settling(store, driver)
+        committer.follow(settling.follow)
+        accounts = Accounts(settling, lambda: driver.contracts)
+        routes = _routes(
+            config,
+            store,
+            signer,
+            committer,
+            driver,
+            judging,
+            challenges,
+            clocks,
+            settling,
+            accounts,
+        )
         await stack.enter_async_context(_controlled(config, routes))
         url = ""
         if public:
             url = await stack.enter_async_context(_published(config, routes))
             await stack.enter_async_context(scheduled(challenges, driver))
+            await stack.enter_async_context(accounting(accounts))
         # First of all at the end: requests that wait for commands would hold up the rest.
         stack.callback(challenges.mail.close)
         yield Collector(config, store, committer, url, committing)
@@ -186,6 +202,8 @@ def _routes(
     judging: Judging,
     challenges: Challenges,
     clocks: "Clocks",
+    settling: Settling,
+    accounts: Accounts,
 ) -> tuple[Route, ...]:
     """Every route of the collector. Each module that serves something adds its own here."""
     ring = committer.ring
@@ -193,14 +211,13 @@ def _routes(
     log_key = signer.public_key.hex()
 
     def own() -> Iterator[Sample]:
-        return own_samples(store, ingest, judging, committer.newest_us)
+        yield from own_samples(store, ingest, judging, committer.newest_us)
+        yield from accounts.samples()
 
     def address() -> tuple[str, str | None, str]:
         secure = public_url(config).startswith("https:")
         return public_url(config), authority_hash(config.keys) if secure else None, log_key
 
-    settling = Settling(store, driver)
-    committer.follow(settling.follow)
     fleet = Recent(driver)
     exposition = Exposition(fleet, own)
     authority = config.keys / "ca.pem"
@@ -214,7 +231,7 @@ def _routes(
     api = Api(fleet, store.ledger, exposition, add_contract)
     pages = Pages(fleet, store.ledger, store.info)
     challenge_api = ChallengeApi(challenges, driver, ring, signer.public_key)
-    settlement_api = SettlementApi(settling, committer.enter)
+    settlement_api = SettlementApi(settling, accounts, committer.enter)
     notices = Notices(settling.book, committer)
     routes = (log_api, administration, api, settlement_api, notices, challenge_api, pages)
     served = [route for one in routes for route in one.routes()]
@@ -228,9 +245,10 @@ def public_url(config: Config) -> str:
     """
     if config.url is not None:
         return config.url.rstrip("/")
-    if config.listen.host is None or config.listen.port in (None, 0):
+    listen = config.listen
+    if listen.host is None or listen.port in (None, 0) or listen.wildcard:
         raise ConfigError("url: say how agents reach this collector; its listen address does not")
-    return listen_url(config, config.listen.port or 0)
+    return listen_url(config, listen.port or 0)
 
 
 def listen_url(config: Config, port: int) -> str:

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from collector.access import viewer
 from collector.administration import Submit
+from collector.claimable import Accounts, described
 from collector.formats import FORMATS, UnrenderableError
 from collector.problems import Problem
 from collector.routes import Access, Route
@@ -21,7 +22,8 @@ PERIOD_QUERY = ("period", "as_of")
 class SettlementApi:
     """The handlers over one `Settling`."""
 
-    def __init__(self, settling: Settling, submit: Submit) -> None:
+    def __init__(self, settling: Settling, accounts: Accounts, submit: Submit) -> None:
+        self._accounts = accounts
         self._settling = settling
         self._submit = submit
 
@@ -45,7 +47,25 @@ class SettlementApi:
                 "Hand the statement out: later ones say what they say otherwise.",
                 query,
             ),
+            Route(
+                "GET",
+                "/v1/contracts/{contract}/claims",
+                self.claims,
+                Access.READ,
+                "What was earned in the periods that ended lately, and until when it can be claimed.",
+            ),
         )
+
+    async def claims(self, request: web.Request) -> web.Response:
+        """Worked out now."""
+        contract = request.match_info["contract"]
+        if not viewer(request).sees(contract) or contract not in self._settling.book.contracts:
+            raise Problem("not_found", "no such contract")
+        try:
+            found = await self._accounts.claims(contract)
+        except SettlingError as error:
+            raise Problem("malformed", str(error)) from error
+        return web.json_response({"items": [described(one) for one in found], "after": None})
 
     async def statement(self, request: web.Request) -> web.Response:
         name = request.query.get("format", "json")

@@ -19,7 +19,7 @@ from weighbridge.book import KINDS, Book, Sheet
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.evidence import Issued
-from weighbridge.ledger import Row
+from weighbridge.ledger import Row, State
 from weighbridge.settlement.drafting import draft
 from weighbridge.settlement.periods import (
     Period,
@@ -69,8 +69,21 @@ class Asked:
             notes += _changes(*self.before, bare)
         return replace(bare, notes=tuple(notes))
 
-    def _drafted(self) -> Statement:
-        rows = self._rows()
+    def forecast(self) -> Statement:
+        """If everything that is claimed were up from now to the end of the period."""
+        contract, now_us = self.sheet.newest, self.as_of_us
+        per_node = {resource.id: resource.per_node for resource in contract.resources}
+        only, end_us = contract.resources[0].id, self.period.end_s * MICROSECONDS
+        coming = [
+            Row(contract.contract_id, node, slot, "", "", now_us, end_us, State.UP, "", now_us)
+            for node, resource in self.sheet.nodes.items()
+            for slot in range(per_node[resource or only])
+            if now_us < end_us
+        ]
+        return self._drafted(coming)
+
+    def _drafted(self, coming: Sequence[Row] = ()) -> Statement:
+        rows = [*self._rows(), *coming]
         return draft(
             self.sheet.versions,
             self.sheet.nodes,

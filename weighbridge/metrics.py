@@ -83,6 +83,31 @@ CONTRACT_SECONDS = _gauge(
     "objective",
     "state",
 )
+CONTRACT_CONTRACTED = _gauge(
+    "contract_contracted_gpu_seconds", "GPU time that the current month promises.", "contract"
+)
+CONTRACT_DELIVERED = _gauge(
+    "contract_delivered_gpu_seconds",
+    "GPU time of the current month that was up, all that is still to come taken as up.",
+    "contract",
+)
+CONTRACT_CREDIT = _gauge(
+    "contract_credit_due",
+    "Credits of the current month if all is up from now on, claimed or not; low counts held time as up.",
+    "contract",
+    "currency",
+    "bound",
+)
+CONTRACT_NEXT_TIER = _gauge(
+    "contract_time_to_next_tier_seconds",
+    "Downtime that any unit has left in the current month before it earns a higher credit.",
+    "contract",
+)
+CONTRACT_CLAIM_DEADLINE = _gauge(
+    "contract_claim_deadline_timestamp_seconds",
+    "The first instant that is too late for the oldest credit that nobody has claimed.",
+    "contract",
+)
 CONTRACT_NODE_INFO = _gauge(
     "contract_node_info", "1 for each node that the contract claims.", "contract", "node"
 )
@@ -259,6 +284,11 @@ CONTRACT_METRICS: tuple[Metric, ...] = (
     CONTRACT_AVAILABILITY,
     CONTRACT_TARGET,
     CONTRACT_SECONDS,
+    CONTRACT_CONTRACTED,
+    CONTRACT_DELIVERED,
+    CONTRACT_CREDIT,
+    CONTRACT_NEXT_TIER,
+    CONTRACT_CLAIM_DEADLINE,
     CONTRACT_NODE_INFO,
     FINDING_ACTIVE,
     NODE_LAST_REPORT,

@@ -105,6 +105,20 @@ def contract_show(contract_id: str, config_file: Path) -> None:
     click.echo(ask(config, "GET", f"/v1/contracts/{quote(contract_id, safe='')}")["text"], nl=False)
 
 
+@contract.command("openslo")
+@click.argument("contract_id")
+@config_option
+@stated
+def contract_openslo(contract_id: str, config_file: Path) -> None:
+    """The availability objectives of CONTRACT_ID as OpenSLO v1 documents."""
+    from collector.openslo import openslo
+
+    path = f"/v1/contracts/{quote(contract_id, safe='')}"
+    click.echo(
+        openslo(load(ask(load_config(config_file, os.environ), "GET", path)["text"])), nl=False
+    )
+
+
 @click.command()
 @click.argument("contract_id", required=False)
 @config_option

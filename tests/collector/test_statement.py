@@ -4,8 +4,10 @@ import hashlib
 import json
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,36 +28,46 @@ from tests.collector.building import (
 from weighbridge.settlement.statement import Statement
 from weighbridge.signing import generate_private_key
 
-TERMS = """\
+HOUR = 3600
+NOW = datetime.fromtimestamp(time.time(), UTC)
+NEXT = NOW.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+START = (NEXT - timedelta(days=1)).replace(day=1)
+MONTH = f"{START:%Y-%m}"
+"""The month that ended last."""
+MONTH_SECONDS = (NEXT - START) // timedelta(seconds=1)
+START_US = int(START.timestamp()) * 1_000_000
+
+
+def at(hours: int) -> str:
+    """So many hours after the month began."""
+    return (START + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+TERMS = f"""\
 contract_id: lease
-effective: 2026-10-01T00:00:00Z
+effective: {at(0)}
 time_zone: UTC
 currency: EUR
-parties: [{id: P, role: provider}, {id: L, role: lessee}]
-term: {from: 2026-10-01T00:00:00Z, to: 2027-10-01T00:00:00Z}
+parties: [{{id: P, role: provider}}, {{id: L, role: lessee}}]
+term: {{from: {at(0)}, to: {at(24 * 800)}}}
 resources:
-  - {id: h100, accelerator: {sku: H100-SXM-80GB}, per_node: 2, nodes: 1}
-pricing: [{unit: node_month, price: "7440.00"}]
+  - {{id: h100, accelerator: {{sku: H100-SXM-80GB}}, per_node: 2, nodes: 1}}
+pricing: [{{unit: node_month, price: "7440.00"}}]
 availability:
-  - {id: gpus, unit: gpu, target: "0.99"}
+  - {{id: gpus, unit: gpu, target: "0.99"}}
 credits:
   - id: voucher
     objective: gpus
     kind: tiers
-    base: {proration: days}
-    tiers: [{at_or_above: "0", below: "0.99", pct: 10}]
-exclusions: {causes: [{code: lessee_fault}]}
-maintenance: {min_notice_s: 3600}
-claim: {required: true, deadline_days: 36500}
-unknown: {policy: down}
-evidence: {correction_window_s: 3153600000}
+    base: {{proration: days}}
+    tiers: [{{at_or_above: "0", below: "0.99", pct: 10}}]
+exclusions: {{causes: [{{code: lessee_fault}}]}}
+maintenance: {{min_notice_s: 3600}}
+claim: {{required: true, deadline_days: 36500}}
+unknown: {{policy: down}}
+evidence: {{correction_window_s: 3153600000}}
 """
-HOUR = 3600
-MONTH_SECONDS = 31 * 24 * HOUR
-START_US = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp()) * 1_000_000
-PATH = "/v1/contracts/lease/statement?period=2026-10"
-
-
+PATH = f"/v1/contracts/lease/statement?period={MONTH}"
 CONFIG = "config.toml"
 
 
@@ -99,16 +111,18 @@ def test_a_statement_counts_what_was_seen_to_the_second(server: Serving) -> None
     assert statement["simulated"] is False
     assert statement["final"] is False
     units = statement["parts"][0]["units"]
+    share = Fraction(2 * HOUR, MONTH_SECONDS)
+    up = f"{share.numerator}/{share.denominator}"
     assert [unit["unit"] for unit in units] == ["n1.0", "n1.1"]
     for unit in units:
         assert unit["seconds"]["unknown"] == MONTH_SECONDS - 2 * HOUR
-        assert unit["availability_fraction"] == ["1/372", "1/372"]
+        assert unit["availability_fraction"] == [up, up]
         assert unit["credits"][0]["highest"] == "372.00"
 
 
 def test_as_of_an_earlier_instant_it_says_what_was_known_then(server: Serving) -> None:
     settled(server)
-    answer = server.get(f"{PATH}&as_of=2026-10-01T00:00:00Z").json
+    answer = server.get(f"{PATH}&as_of={at(0)}").json
     assert answer["parts"][0]["delivery"][0]["healthy_gpu_seconds"] == 0
 
 
@@ -130,25 +144,25 @@ def test_what_cannot_be_settled_is_refused_with_a_reason(server: Serving) -> Non
     for query, said in (
         ("period=2026-13", "month must be in 1..12"),
         ("period=october", "not a month"),
-        ("period=2026-10&as_of=2999-01-01T00:00:00Z", "not over yet"),
-        ("period=2026-10&as_of=yesterday", "not an instant"),
-        ("period=2026-10&format=docx", "format must be one of"),
+        (f"period={MONTH}&as_of=2999-01-01T00:00:00Z", "not over yet"),
+        (f"period={MONTH}&as_of=yesterday", "not an instant"),
+        (f"period={MONTH}&format=docx", "format must be one of"),
         ("", "period is missing"),
     ):
         answer = server.get(f"/v1/contracts/lease/statement?{query}")
         assert answer.status == 400
         assert said in answer.json["detail"]
-    assert server.get("/v1/contracts/other/statement?period=2026-10").status == 404
+    assert server.get(f"/v1/contracts/other/statement?period={MONTH}").status == 404
 
 
 def test_the_command_prints_the_statement_and_writes_it_to_a_file(
     server: Serving, store: Path, tmp_path: Path
 ) -> None:
     as_of = settled(server)["as_of"]
-    words = ("statement", "lease", "--period", "2026-10", "--as-of", as_of)
+    words = ("statement", "lease", "--period", MONTH, "--as-of", as_of)
     config = ("--config", store / "config.toml")
     shown = weighbridge(*words, *config).stdout
-    assert "Statement of service · lease · 2026-10 · provisional" in shown
+    assert f"Statement of service · lease · {MONTH} · provisional" in shown
     assert "SIMULATED" not in shown
     file = tmp_path / "statement.json"
     weighbridge(*words, *config, "--format", "json", "-o", file)
@@ -169,7 +183,7 @@ def test_every_format_is_served_and_printed_in_both_languages(
         assert answer.headers["Content-Type"].startswith(kind)
         assert answer.body.decode().startswith(begins)
         file = tmp_path / name
-        words = ("statement", "lease", "--period", "2026-10", "--as-of", as_of, "--format", name)
+        words = ("statement", "lease", "--period", MONTH, "--as-of", as_of, "--format", name)
         weighbridge(*words, "--lang", "zh", "-o", file, "--config", store / CONFIG)
         assert file.read_bytes() == answer.body
     assert server.get(f"{PATH}&lang=fr").status == 400
@@ -200,7 +214,7 @@ def test_a_claim_makes_the_credits_due_and_the_statement_shows_who_filed_it(
     assert settled(server)["highest"] == "0.00"
     key = tmp_path / "lessee.key"
     public = weighbridge("party", "key", key).stdout.strip()
-    filing = ("claim", "lease", "--period", "2026-10", "--party", "L")
+    filing = ("claim", "lease", "--period", MONTH, "--party", "L")
     words = ("notice", *filing, "--key", key, "--config", store / CONFIG)
     refused = weighbridge(*words, check=False)
     assert refused.returncode == 2
@@ -210,7 +224,7 @@ def test_a_claim_makes_the_credits_due_and_the_statement_shows_who_filed_it(
     assert say(store, *filing, "--key", key) == entry
     statement = heard_by(server, 1)
     assert statement["highest"] == "744.00"
-    assert "claim for 2026-10: said by L, signed with key" in statement["notes"][-1]
+    assert f"claim for {MONTH}: said by L, signed with key" in statement["notes"][-1]
     assert {due["standing"] for due in statement["parts"][0]["dues"]} == {"filed"}
     posted = tmp_path / "posted"
     weighbridge(*words, "-o", posted)
@@ -222,7 +236,7 @@ def test_a_claim_makes_the_credits_due_and_the_statement_shows_who_filed_it(
 
 def test_what_an_administrator_enters_is_attested_and_says_so(server: Serving, store: Path) -> None:
     settled(server)
-    window = ("--from", "2026-10-02T00:00:00Z", "--until", "2026-10-02T01:00:00Z")
+    window = ("--from", at(24), "--until", at(25))
     say(store, "maintenance", "lease", "--id", "M1", *window, "--party", "P")
     statement = heard_by(server, 1)
     assert statement["notes"][-1].startswith(
@@ -237,7 +251,7 @@ def test_only_the_lessee_can_take_time_off_the_providers_account(
     server: Serving, store: Path
 ) -> None:
     settled(server)
-    hour = ("--from", "2026-10-01T00:00:00Z", "--until", "2026-10-01T01:00:00Z")
+    hour = ("--from", at(0), "--until", at(1))
     said = ("cause", "lease", "--code", "lessee_fault", *hour)
     say(store, *said, "--party", "P")
     statement = heard_by(server, 1)
@@ -254,9 +268,9 @@ def test_a_later_statement_says_what_it_says_otherwise_than_the_one_issued(
     server: Serving, store: Path
 ) -> None:
     as_of = settled(server)["as_of"]
-    words = ("statement", "lease", "--period", "2026-10", "--config", store / CONFIG)
+    words = ("statement", "lease", "--period", MONTH, "--config", store / CONFIG)
     issued = weighbridge(*words, "--as-of", as_of, "--issue", "--format", "json").stdout
-    say(store, "claim", "lease", "--period", "2026-10", "--party", "L")
+    say(store, "claim", "lease", "--period", MONTH, "--party", "L")
     notes = heard_by(server, 1)["notes"]
     digest = hashlib.sha256(issued.encode()).hexdigest()
     assert f"Issued before: as of {as_of}, {digest}." in notes
@@ -265,7 +279,7 @@ def test_a_later_statement_says_what_it_says_otherwise_than_the_one_issued(
 
 def replayed(store: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
     return weighbridge(
-        "replay", "lease", "--period", "2026-10", *words, "--config", store / CONFIG, check=False
+        "replay", "lease", "--period", MONTH, *words, "--config", store / CONFIG, check=False
     )
 
 
@@ -273,11 +287,11 @@ def test_replay_is_equal_to_the_ledger_beside_the_collector_and_without_it(
     server: Serving, store: Path, tmp_path: Path
 ) -> None:
     settled(server)
-    say(store, "claim", "lease", "--period", "2026-10", "--party", "L")
+    say(store, "claim", "lease", "--period", MONTH, "--party", "L")
     as_of = heard_by(server, 1)["as_of"]
     done = replayed(store, "--as-of", as_of, "--state", tmp_path / "state")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"equal to the byte: lease, 2026-10, as of {as_of}\n"
+    assert done.stdout == f"equal to the byte: lease, {MONTH}, as of {as_of}\n"
     server.stop()
     assert replayed(store, "--as-of", as_of, "--state", tmp_path / "state").returncode == 0
     assert replayed(store, "--as-of", as_of).returncode == 0
@@ -310,14 +324,14 @@ def test_what_can_be_claimed_is_listed_until_when_and_written_as_a_letter(
 ) -> None:
     as_of = settled(server)["as_of"]
     rows = server.get("/v1/contracts/lease/claims").json["items"]
-    october = [row for row in rows if row["period"] == "2026-10"]
+    october = [row for row in rows if row["period"] == MONTH]
     assert [(row["unit"], row["amount"], row["standing"]) for row in october] == [
         ("n1.0", "372.00", "open"),
         ("n1.1", "372.00", "open"),
     ]
     deadline = int(datetime.fromisoformat(october[0]["deadline"]).timestamp())
     assert deadline == START_US // 1_000_000 + MONTH_SECONDS + 36500 * 24 * HOUR
-    words = ("claim", "lease", "--period", "2026-10", "--as-of", as_of, "-o", tmp_path / "claim")
+    words = ("claim", "lease", "--period", MONTH, "--as-of", as_of, "-o", tmp_path / "claim")
     shown = weighbridge(*words, "--config", store / CONFIG).stdout.split()
     letter, evidence, statement = (Path(line).read_text() for line in shown)
     assert "From: L\nTo:   P" in letter
@@ -325,7 +339,32 @@ def test_what_can_be_claimed_is_listed_until_when_and_written_as_a_letter(
     digest = hashlib.sha256(statement.encode()).hexdigest()
     assert digest in letter
     assert json.loads(evidence)["statement"]["sha256"] == digest
-    assert "2026-10" in weighbridge("claims", "lease", "--config", store / CONFIG).stdout
+    assert MONTH in weighbridge("claims", "lease", "--config", store / CONFIG).stdout
+
+
+def test_metrics_tell_of_the_deadline_and_of_the_running_month(
+    server: Serving, store: Path
+) -> None:
+    settled(server)
+    server.stop()
+    with serving(store) as again:
+
+        def told() -> str | None:
+            text = again.get("/metrics").body.decode()
+            return text if "weighbridge_contract_claim_deadline" in text else None
+
+        text = str(wait_for(told, "the deadline on /metrics"))
+        now = datetime.fromtimestamp(time.time(), UTC)
+    lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    deadline = lines['weighbridge_contract_claim_deadline_timestamp_seconds{contract="lease"}']
+    assert int(deadline) == START_US // 1_000_000 + MONTH_SECONDS + 36500 * 24 * HOUR
+    contracted = int(lines['weighbridge_contract_contracted_gpu_seconds{contract="lease"}'])
+    assert contracted in {2 * days * 24 * HOUR for days in (28, 29, 30, 31)}
+    delivered = int(lines['weighbridge_contract_delivered_gpu_seconds{contract="lease"}'])
+    gone = now.day * 24 * HOUR
+    assert contracted - 2 * gone <= delivered <= contracted
+    credit = 'weighbridge_contract_credit_due{contract="lease",currency="EUR",bound="high"}'
+    assert float(lines[credit]) in (0.0, 744.0)
 
 
 class Interrupted(Exception):
@@ -356,7 +395,7 @@ def test_a_replay_that_was_stopped_goes_on_to_the_same_statement(
     second = replay()
     second.run(come.append, slice_entries=2)
     assert come[3] == come[2] + 2
-    assert second.statement("lease", "2026-10").json() == server_json(statement)
+    assert second.statement("lease", MONTH).json() == server_json(statement)
     second.close()
 
 
