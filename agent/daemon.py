@@ -296,6 +296,8 @@ class Agent:
             self._waiting.popleft()
 
     def _write(self, spool: Spool, draft: Draft) -> None:
+        """A restart of the chain that the disk interrupted is finished first."""
+        spool.finish_restart(self._reseal)
         slot = spool.next_slot()
         envelope, payload_hash = write_report(
             draft,

@@ -6,6 +6,10 @@ which chain is current and what is acknowledged; behind them lies a ring of fram
 a sector. A frame is valid if its checksum is, so the ring explains itself: whatever is valid is
 held, in the order of `ordinal`, and a torn write is no frame.
 
+Nothing is handed out before the disk has confirmed it. What it did not confirm is taken back, its number and its
+place are free again, and nobody has seen it. A process that has just started cannot know what the one before it was
+told, so it writes the newest frames once more.
+
 Sealed reports cannot be renumbered. When the chain is broken (unacknowledged reports had to be
 dropped, or the collector knows another history), `restart_chain` mints a new chain and seals what
 is still held again into it, in order and under the same numbers; the first one declares what is
@@ -18,7 +22,7 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -47,6 +51,8 @@ from agent.spool_format import (
 from weighbridge.wire import Gap
 
 SMALLEST = 64 * 1024
+SYNCED_TOGETHER = 32
+"""At most so many frames are written between two confirmations of the disk."""
 
 
 class SpoolError(Exception):
@@ -87,9 +93,13 @@ class Spool:
     """
 
     def __init__(
-        self, path: Path, size_bytes: int, mint: Callable[[int], bytes] = secrets.token_bytes
+        self,
+        path: Path,
+        size_bytes: int,
+        mint: Callable[[int], bytes] = secrets.token_bytes,
+        sync: Callable[[int], None] = os.fdatasync,
     ) -> None:
-        self._path, self._mint = path, mint
+        self._path, self._mint, self._sync = path, mint, sync
         self._lock = threading.RLock()
         self._compress = zstandard.ZstdCompressor(level=3)
         self._expand = zstandard.ZstdDecompressor()
@@ -117,12 +127,15 @@ class Spool:
             return self._next_slot()
 
     def append(self, slot: Slot, envelope: bytes, payload_hash: str) -> None:
-        """Make a report durable. Drops the oldest reports where there is no other room."""
+        """Make a report durable. Drops the oldest reports where there is no other room.
+
+        After an OSError the report is not in the spool, and its slot is still the next one.
+        """
         with self._lock:
             if slot != self._next_slot():
                 raise SpoolError(f"report {slot.seq} of chain {slot.chain} is not the next one")
-            self._write_frame(slot, envelope, payload_hash)
-            os.fdatasync(self._file)
+            with self._durably():
+                self._write_frame(slot, envelope, payload_hash)
             self._count()
 
     def pending(self, most: int, most_bytes: int) -> list[Held]:
@@ -219,9 +232,14 @@ class Spool:
     def _open(self, ring_bytes: int) -> None:
         if read_super(self._path) is None:
             create(self._path, Super(0, self._mint(16), 0, NO_CHAIN, 0, ring_bytes))
-        self._load(self._path)
-        if self._super.ring_bytes != ring_bytes:
-            self._resize(ring_bytes)
+        try:
+            self._load(self._path)
+            if self._super.ring_bytes != ring_bytes:
+                self._resize(ring_bytes)
+        except (OSError, SpoolError):
+            if self._file >= 0:
+                os.close(self._file)
+            raise
 
     def _load(self, path: Path) -> None:
         try:
@@ -236,6 +254,7 @@ class Spool:
         self._chain, self._acknowledged = found.chain, found.acknowledged
         self._frames = deque(sorted(self._scan(), key=lambda frame: frame.ordinal))
         self._index()
+        self._confirm()
         if self._acknowledged > self._next_seq:
             self._begin_chain(NO_CHAIN, 0)
 
@@ -250,6 +269,12 @@ class Spool:
             last = self._frames[-1]
             self._ordinal = last.ordinal + 1
             self._head = (last.sector + last.sectors) % self._ring_sectors
+
+    def _confirm(self) -> None:
+        """A frame that the disk failed to take may still stand in the kernel's memory, and read as if it were safe."""
+        for frame in list(self._frames)[-SYNCED_TOGETHER:]:
+            self._pwrite(frame.sector, self._pread(frame.sector, frame.length))
+        self._sync(self._file)
 
     def _resize(self, ring_bytes: int) -> None:
         """Copy what is held into a file of another size; the newest where not all of it fits."""
@@ -303,21 +328,21 @@ class Spool:
         self._chain, self._acknowledged = self._mint(16), 0
         self._index()
         self._write_super(carry_chain, carry_from)
-        os.fdatasync(self._file)
+        self._sync(self._file)
 
     def _carry_over(self, reseal: Reseal) -> None:
         """A frame is read into memory before its own room may be taken for the next."""
         stranded = self._stranded()
-        for start in range(0, len(stranded), 32):
-            batch = stranded[start : start + 32]
+        for start in range(0, len(stranded), SYNCED_TOGETHER):
+            batch = stranded[start : start + SYNCED_TOGETHER]
             held = [(frame.seq, self._read(frame)) for frame in batch if self._holds(frame)]
-            for seq, envelope in held:
-                if envelope is not None:
-                    self._write_frame(*reseal(envelope, partial(self._slot_after, seq)))
-            os.fdatasync(self._file)
+            with self._durably():
+                for seq, envelope in held:
+                    if envelope is not None:
+                        self._write_frame(*reseal(envelope, partial(self._slot_after, seq)))
         if self._super.carry_chain != NO_CHAIN:
             self._write_super(NO_CHAIN, 0)
-            os.fdatasync(self._file)
+            self._sync(self._file)
 
     def _slot_after(self, seq: int, old_prev: str | None) -> Slot:
         """Where report `seq` of the chain before goes, and the gap it declares where its predecessor is not held."""
@@ -334,6 +359,30 @@ class Spool:
 
     def _holds(self, frame: Frame) -> bool:
         return bool(self._frames) and frame.ordinal >= self._frames[0].ordinal
+
+    @contextmanager
+    def _durably(self) -> Iterator[None]:
+        """What is written meanwhile is on the disk afterwards, or is taken back and the failure raised.
+
+        What was dropped to make room for it stays dropped: its bytes may be overwritten.
+        """
+        ordinal, head, seq, last_hash = self._ordinal, self._head, self._next_seq, self._last_hash
+        try:
+            yield
+            self._sync(self._file)
+        except BaseException:
+            while self._frames and self._frames[-1].ordinal >= ordinal:
+                frame = self._frames.pop()
+                if self._current.get(frame.seq) is frame:
+                    del self._current[frame.seq]
+            self._ordinal, self._head, self._next_seq, self._last_hash = (
+                ordinal,
+                head,
+                seq,
+                last_hash,
+            )
+            self._count()
+            raise
 
     def _write_frame(self, slot: Slot, envelope: bytes, payload_hash: str) -> None:
         body = self._compress.compress(envelope)

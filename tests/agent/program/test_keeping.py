@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from agent.sampler import Schedule
 from agent.spool import SMALLEST
 from agent.transport import Answer
 from tests.agent.conftest import eventually
+from weighbridge.signing import Signer, generate_private_key
 from weighbridge.wire import Event, EventKind, digest
 
 
@@ -59,6 +62,60 @@ async def test_a_report_that_no_spool_can_hold_is_counted_as_lost_and_holds_up_n
     kept = agent.facts()["spool_pending_count"]
     await agent.sampler.note(EventKind.PAUSED, "another report")
     await eventually(lambda: holds(kept + 1))
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    await agent.abandon()
+
+
+class Halting(Signer):
+    """Seals, but for as often as it is told not to."""
+
+    halts = 0
+
+    def seal(self, payload_type: str, payload: bytes) -> bytes:
+        if self.halts:
+            self.halts -= 1
+            raise OSError("the disk stops here")
+        return super().seal(payload_type, payload)
+
+
+async def test_a_restart_of_the_chain_that_is_interrupted_is_finished_before_the_next_report(
+    enrolled: Identity, tmp_path: Path, source: Any, host: Any
+) -> None:
+    signer = Halting(generate_private_key())
+    answered = asyncio.Event()
+
+    async def another_history(_: bytes) -> Answer:
+        await answered.wait()
+        answered.clear()
+        signer.halts = 1
+        return Answer(409, json.dumps({"type": "urn:weighbridge:problem:fork"}).encode(), None)
+
+    agent = Agent(
+        replace(enrolled, signer=signer),
+        Place(tmp_path, SMALLEST, 1 << 20),
+        source,
+        host,
+        SystemClock(),
+        "boot",
+        Schedule(interval_us=3_600_000_000),
+        another_history,
+    )
+
+    async def holds(reports: int) -> bool:
+        return agent.facts().get("spool_pending_count", 0) >= reports
+
+    async def interrupted() -> bool:
+        return agent.facts()["agent_crashes_count"] == 1
+
+    running = asyncio.create_task(agent.run())
+    await eventually(lambda: holds(1))
+    kept = agent.facts()["spool_pending_count"]
+    answered.set()
+    await eventually(interrupted)
+    await agent.sampler.note(EventKind.PAUSED, "another report")
+    assert agent.facts()["spool_pending_count"] > kept
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running

@@ -1,5 +1,6 @@
 """The spool against a plain list, with crashes at any byte."""
 
+import errno
 import hashlib
 import itertools
 import json
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -56,6 +58,92 @@ def noise(length: int) -> str:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "spool"
+
+
+class Disk:
+    """Confirms what was written, or fails as often as it is told to."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def sync(self, file: int) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EIO, "Input/output error")
+        os.fdatasync(file)
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+def test_a_report_that_the_disk_did_not_confirm_is_handed_to_nobody(path: Path, disk: Disk) -> None:
+    spool = Spool(path, SMALLEST, sync=disk.sync)
+    put(spool, "durable")
+    slot = spool.next_slot()
+    disk.failures = 2
+    for _ in range(2):
+        with pytest.raises(OSError, match="Input/output"):
+            put(spool, "refused")
+        assert (bodies(spool), spool.pending_count, spool.held_count) == (["durable"], 1, 1)
+        assert spool.next_slot() == slot
+
+
+def test_a_report_that_is_written_again_takes_the_number_and_the_place_it_had(
+    path: Path, disk: Disk
+) -> None:
+    spool = Spool(path, SMALLEST, sync=disk.sync)
+    put(spool, "first")
+    disk.failures = 1
+    with pytest.raises(OSError, match="Input/output"):
+        put(spool, noise(3000))
+    for body in ("second", "third"):
+        put(spool, body)
+    held = spool.pending(9, ROOM)
+    assert [one.seq for one in held] == [0, 1, 2]
+    assert_linked([json.loads(one.envelope) for one in held])
+    spool.close()
+    again = Spool(path, SMALLEST)
+    assert again.pending(9, ROOM) == held
+    assert bodies(again) == ["first", "second", "third"]
+
+
+def test_a_restart_that_the_disk_interrupts_hands_out_nothing_and_can_be_finished(
+    path: Path, disk: Disk
+) -> None:
+    spool = Spool(path, SMALLEST, sync=disk.sync)
+    for number in range(40):
+        put(spool, f"report {number}")
+
+    def failing_later(old: bytes, slot_after: Callable[[str | None], Slot]) -> Any:
+        disk.failures = 1
+        return reseal(old, slot_after)
+
+    with pytest.raises(OSError, match="Input/output"):
+        spool.restart_chain(failing_later)
+    assert spool.pending(99, ROOM) == []
+    spool.finish_restart(reseal)
+    carried = [json.loads(held.envelope) for held in spool.pending(99, ROOM)]
+    assert [report["body"] for report in carried] == [f"report {number}" for number in range(40)]
+    assert not any(report["gaps"] for report in carried)
+    assert_linked(carried)
+    assert spool.held_count == 80
+
+
+def test_what_an_earlier_process_left_is_written_again_before_it_is_handed_out(
+    path: Path, disk: Disk
+) -> None:
+    spool = Spool(path, SMALLEST)
+    put(spool, "left")
+    spool.close()
+    os.utime(path, ns=(0, 0))
+    disk.failures = 1
+    with pytest.raises(OSError, match="Input/output"):
+        Spool(path, SMALLEST, sync=disk.sync)
+    again = Spool(path, SMALLEST, sync=disk.sync)
+    assert path.stat().st_mtime_ns > 0
+    assert bodies(again) == ["left"]
 
 
 def test_a_report_stays_until_it_is_acknowledged_even_over_a_restart(path: Path) -> None:
