@@ -61,6 +61,12 @@ NOTED: dict[EventKind, Severity] = {
 }
 """Events that stand in the findings by themselves."""
 
+AHEAD_US = 2_000_000
+"""A clock may be so far ahead of the collector's and still be believed."""
+
+FIRST_US = 3_600_000_000
+"""A node's first report may cover so much."""
+
 CLOCK_RANK: dict[bool | None, int] = {False: 0, None: 1, True: 2}
 
 
@@ -143,16 +149,18 @@ def chain_name(report: Report) -> str:
     return f"{report.chain}/{report.stream}"
 
 
-def place(chain: ChainState, boot: str, clock: Clock) -> bool:
+def place(chain: ChainState, boot: str, clock: Clock, received_us: int) -> bool:
     """Anchor CLOCK_BOOTTIME to UTC for a boot: by its first report, and again only when its clock becomes better.
 
+    No report was made after it was received: a clock that says so anchors nothing, and the receipt stands in for it.
     Returns whether the boot is another one than before.
     """
     rank = CLOCK_RANK[clock.synchronized]
     rebooted = boot != chain.boot
     if rebooted or rank > chain.clock_rank:
         chain.boot, chain.clock_rank = boot, rank
-        chain.offset_us = clock.wall_us - clock.boottime_us
+        ahead = clock.wall_us > received_us + AHEAD_US
+        chain.offset_us = (received_us if ahead else clock.wall_us) - clock.boottime_us
     return rebooted
 
 
@@ -164,6 +172,7 @@ class _Sitting:
     ) -> None:
         self._state, self._promises, self._report = state, promises, report
         self._received_us = received_us
+        self._was_silent = state.silent
         self._chain = state.chains.get(chain_name(report))
 
     def changes(self) -> Iterator[Change]:
@@ -179,14 +188,15 @@ class _Sitting:
             chain.pending |= see_processes(chain.view, report.processes)
         elif any(block.tier == "fast" for block in report.blocks):
             chain.pending |= lose_processes(chain.view)
-        for at_us, piece, sample in self._pieces(chain):
+        pieces = self._pieces(chain)
+        for at_us, piece, sample in pieces:
             if isinstance(piece, Event):
                 yield from self._event(chain, piece, at_us)
             elif piece.tier == "fast":
                 yield from self._sample(chain, piece, sample, at_us)
             else:
                 chain.pending |= see_sample(chain.view, piece, sample, at_us)
-        yield from self._lateness(chain)
+        yield from self._lateness(chain, pieces[0][0] if pieces else self._received_us)
 
     def _begin_chain(self) -> Iterator[Change]:
         state, name = self._state, chain_name(self._report)
@@ -201,7 +211,7 @@ class _Sitting:
         """The node is heard: silence ends, and what the report says of itself is noted."""
         state, report = self._state, self._report
         known_boot = chain.boot
-        if place(chain, report.boot, report.clock) and known_boot:
+        if place(chain, report.boot, report.clock, self._received_us) and known_boot:
             chain.pending |= forget_xids(chain.view, None)
             chain.quiet_cause = chain.quiet_cause or "node_rebooted"
             yield from self._note("node_rebooted", "no reboot", f"boot {report.boot}")
@@ -210,8 +220,8 @@ class _Sitting:
             yield from self._note("chain_gap", "every report", lost, Severity.WARNING)
         yield from self._foretold()
         self._keep_lag()
-        state.agent_version, state.last_received_us = report.agent, self._received_us
         state.patience_us = self._patience_us()
+        state.agent_version, state.last_received_us = report.agent, self._received_us
         yield from self._skew()
         if state.silent:
             state.silent = False
@@ -234,20 +244,32 @@ class _Sitting:
         state.lags_us = [*state.lags_us, lag_us][-LAGS_KEPT:]
 
     def _patience_us(self) -> int:
-        """How long the node may go unheard: the shortest max_gap, and the time that one of its reports covers."""
-        report = self._report
+        """How long the node may go unheard: the shortest max_gap, and the time that one of its reports covers.
+
+        It covers no more than the time since the report before, or what was granted then: what a report says of itself
+        puts its silence off by no more than its own pace has shown.
+        """
+        state, report = self._state, self._report
         own_us = 3 * report.interval_ms * 1000
         gap_us = min((promise.max_gap_us for promise in self._promises), default=own_us)
-        made_us = report.clock.boottime_us
+        if state.last_received_us is None:
+            shown_us = FIRST_US
+        else:
+            passed_us = self._received_us - state.last_received_us
+            shown_us = max(passed_us, state.patience_us - gap_us)
+        return gap_us + min(self._covered_us(gap_us), shown_us)
+
+    def _covered_us(self, gap_us: int) -> int:
+        made_us = self._report.clock.boottime_us
         spans = (
             sum(
                 min(later - earlier, gap_us)
                 for earlier, later in pairwise(block.boottime_us)
                 if later <= made_us
             )
-            for block in report.blocks
+            for block in self._report.blocks
         )
-        return gap_us + max(spans, default=0)
+        return max(spans, default=0)
 
     def _end_silence(self) -> Iterator[Change]:
         for contract in contracts(self._promises):
@@ -374,17 +396,18 @@ class _Sitting:
         writer = Writer(promise.contract, self._state.node, chain.name, self._received_us)
         yield from writer.restate(track, states(track, promise, chain.view), at_us)
 
-    def _lateness(self, chain: ChainState) -> Iterator[Change]:
-        """Samples that come long after they were taken were spooled: the node was there, and nobody heard it."""
+    def _lateness(self, chain: ChainState, first_us: int) -> Iterator[Change]:
+        """Samples that come long after they were taken were spooled, or so the node says: nobody heard it then."""
         for promise in self._promises:
-            lag_us = self._received_us - (chain.last_us or self._received_us)
+            newest_us = chain.last_us or self._received_us
+            filled = self._was_silent and self._received_us - first_us > promise.max_gap_us
             yield from self._while(
                 promise.contract,
                 "evidence_late",
-                lag_us > promise.max_gap_us,
-                chain.last_us or self._received_us,
+                filled or self._received_us - newest_us > promise.max_gap_us,
+                min(first_us, newest_us),
                 expected="samples heard as they are taken",
-                observed="taken in time and heard late: the network or the collector was away",
+                observed="said to be taken in time, heard late: the network or the collector was away",
             )
 
     def _while(

@@ -124,6 +124,7 @@ def test_a_fatal_xid_takes_the_device_down_until_the_node_has_rebooted() -> None
         "source": "kernel",
         "detail": "",
     }
+    log.tick(60)
     log.report(node.report([30], events=[xid]))
     log.report(node.report([40]))
     node.boot = "boot-2"
@@ -146,6 +147,7 @@ def test_an_application_xid_takes_nothing_down() -> None:
         "source": "nvml",
         "detail": "",
     }
+    log.tick(20)
     log.report(node.report([10], events=[xid]))
     log.report(node.report([20]))
     assert spans(log.timelines(20)["n1", 0])[-1] == (10, 20, "up", "")
@@ -280,8 +282,40 @@ def test_a_chain_that_has_not_shown_its_devices_says_nothing_of_them() -> None:
     assert log.findings("gpu_missing") == []
 
 
+def test_a_clock_that_is_ahead_buys_no_time_that_has_not_come() -> None:
+    log, node = standing(), ScriptedNode(wall_offset_us=80_000 * SECOND)
+    feed(log, node, range(0, 31, 10))
+    log.tick_through(31, 70)
+    assert spans(log.timelines(90_000)["n1", 0]) == [(0, 30, "up", ""), (30, 90_000, "unknown", "")]
+    assert {("clock_skew", ""), ("node_silent", "")} <= log.open().keys()
+
+
+def test_what_a_report_says_that_it_covers_puts_silence_off_by_no_more_than_its_pace() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 31, 10))
+    node.wall_offset_us = -79_000 * SECOND
+    log.tick(40)
+    log.report(node.report(range(50, 79_050, 10)))
+    log.tick_through(41, 79)
+    assert ("node_silent", "") not in log.open()
+    log.tick_through(80, 81)
+    assert ("node_silent", "") in log.open()
+
+
+def test_time_that_a_node_fills_in_after_its_silence_counts_and_is_said_to_be_late() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 21, 10))
+    log.tick_through(21, 300)
+    log.report(node.report(range(30, 301, 10)))
+    assert ("evidence_late", "") in log.open()
+    feed(log, node, range(310, 331, 10))
+    assert ("evidence_late", "") not in log.open()
+    assert spans(log.timelines(330)["n1", 0]) == [(0, 330, "up", "")]
+
+
 def test_a_boot_with_an_unset_clock_is_placed_when_the_clock_was_set() -> None:
     log, node = standing(), ScriptedNode(synchronized=False, wall_offset_us=-7200 * SECOND)
+    log.tick(20)
     log.report(node.report([0]))
     node.synchronized, node.wall_offset_us = True, 0
     for second in (10, 20):
@@ -338,6 +372,7 @@ def test_a_bound_is_judged_over_whole_hours_and_only_where_it_applies() -> None:
         for second in range(0, 3600, 10)
         if second % 100 < 10
     }
+    log.tick(3600)
     for start in range(0, 3600, 300):
         log.report(node.report(range(start, start + 300, 10), slow))
     assert ("bound_broken", GPU) not in log.open()
@@ -399,6 +434,7 @@ def test_the_ledger_is_the_same_for_any_split_delay_and_restart(
 ) -> None:
     seconds, changes = script(events)
     whole, node = standing(), ScriptedNode()
+    whole.tick(4010)
     whole.report(node.report(seconds, changes))
     split, node = standing(), ScriptedNode()
     cuts = sorted(data.draw(st.sets(st.sampled_from(seconds), max_size=12)))
@@ -474,9 +510,9 @@ def test_two_samples_far_apart_put_silence_off_no_longer_than_they_cover() -> No
     assert ("node_silent", "") in log.open()
 
 
-def test_a_clock_that_was_ahead_and_is_put_right_is_judged_from_then_on() -> None:
+def test_a_clock_that_was_ahead_and_is_put_right_loses_no_time() -> None:
     log, node = standing(), ScriptedNode(synchronized=False, wall_offset_us=86_400 * SECOND)
     feed(log, node, range(0, 21, 10))
     node.synchronized, node.wall_offset_us = True, 0
     feed(log, node, range(30, 101, 10))
-    assert spans(log.timelines(100)["n1", 0]) == [(0, 30, "unknown", ""), (30, 100, "up", "")]
+    assert spans(log.timelines(100)["n1", 0]) == [(0, 100, "up", "")]
