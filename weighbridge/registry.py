@@ -31,7 +31,8 @@ class Registry:
     """Who showed which device when.
 
     `showing` are the devices of each observer's newest report, `stretches` those of each device by observer. An
-    observer is `node@side`. `written` says up to when contested time was laid, by pair of places and the start of their overlap.
+    observer is `node@side`. `written` says up to when contested time was laid, by pair of places and the start of their
+    overlap.
     """
 
     showing: dict[str, list[str]] = field(default_factory=dict)
