@@ -10,7 +10,7 @@ import yaml
 
 from weighbridge.claims import Version
 from weighbridge.contract import ContractError, load
-from weighbridge.ledger import Row, State
+from weighbridge.ledger import BY_DEVICE, OVERLAY, Row, State
 from weighbridge.settlement.delivery import Usage
 from weighbridge.settlement.drafting import Notices, draft
 from weighbridge.settlement.periods import Period, calendar_month, instant_text
@@ -231,6 +231,11 @@ def test_periods_that_are_held_or_not_settled_leave_the_right_open() -> None:
     assert "exit_right_open" in alone.flags
 
 
+def test_a_statement_with_a_gap_after_it_does_not_count() -> None:
+    found = missed("2026-05", 9, earlier=(missed("2026-03", 9),), **RIGHT)
+    assert (found.exits[0].missed, found.exits[0].standing) == (("2026-05",), "open")
+
+
 def test_before_the_term_there_is_no_period_to_wait_for() -> None:
     term = {"from": instant_text(MAY.start_s), "to": "2027-01-01T00:00:00Z"}
     found = missed("2026-05", 9, term=term, effective=term["from"], **RIGHT)
@@ -268,6 +273,38 @@ def test_a_floor_that_cannot_be_held_or_reckoned_is_an_error(floor: dict[str, st
 
 
 # --- what the record carries
+
+
+def test_outages_that_touch_keep_their_own_causes() -> None:
+    rows = month(
+        replace(row("n1", 0, 0, HOUR, State.DOWN), cause="ecc_off"),
+        replace(row("n1", 0, HOUR, 2 * HOUR, State.DOWN), cause="xid_fatal"),
+    )
+    rows = [*rows[1:], row("n1", 0, 2 * HOUR, MAY.seconds, State.UP)]
+    [outage] = drafted(rows=rows).parts[0].units[0].outages
+    assert outage.causes == ("down:ecc_off", "down:xid_fatal")
+
+
+def test_a_conflict_of_a_device_lies_over_the_slot_that_it_fills() -> None:
+    over = replace(row("n1", 1, 0, HOUR, State.CONTESTED), slot=BY_DEVICE, chain=OVERLAY)
+    found = drafted(rows=month(over), availability=[{"id": "a", "unit": "gpu", "target": "0.9"}])
+    contested = {line.unit: line.contested_seconds for line in found.parts[0].units}
+    assert contested == {"n1.0": 0, "n1.1": HOUR, "n2.0": 0, "n2.1": 0}
+
+
+def test_a_window_that_moves_reads_what_came_before_the_period() -> None:
+    """0.001 of ten days are 864 s: 500 s before the period and 500 s in it are too many."""
+    rows = [
+        row("n1", 0, -DAY, -DAY + 500, State.DOWN),
+        *month(row("n1", 0, DAY, DAY + 500, State.DOWN)),
+        row("n1", 0, -10 * DAY, 0, State.UP),
+        row("n1", 1, -10 * DAY, 0, State.UP),
+    ]
+    promise = {"id": "a", "target": "0.999", "period": "rolling", "window_s": str(10 * DAY)}
+    line = drafted(rows=rows, availability=[promise]).parts[0].units[0]
+    assert (line.verdict, line.counted_seconds) == ("BREACHED", (1000, 1000))
+    end = MAY.start_s + DAY + 500
+    assert line.window == (instant_text(end - 10 * DAY), instant_text(end))
 
 
 def test_use_and_energy_are_shown_where_they_were_read_and_not_made_up_elsewhere() -> None:
