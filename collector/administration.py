@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 
 from aiohttp import web
 
+from collector.config import ConfigError
 from collector.enrolment import secret_hash
 from collector.keys import KeyRing, NodeKey
 from collector.problems import Problem
@@ -42,7 +43,10 @@ class Revocation(Model):
 
 
 class Administration:
-    """`address` is how agents reach this collector: its URL, the hash of its CA (or None), and its log's key."""
+    """`address` is how agents reach this collector: its URL, the hash of its CA (or None), and its log's key.
+
+    It raises ConfigError where the configuration does not say.
+    """
 
     def __init__(
         self,
@@ -74,6 +78,7 @@ class Administration:
         self._check_resource(wanted.contract, wanted.resource)
         if not 0 < wanted.life_seconds <= MAX_LIFE_SECONDS:
             raise Problem("malformed", f"life_seconds must be from 1 to {MAX_LIFE_SECONDS}")
+        url, authority, log_key = self._reached()
         secret = secrets.token_urlsafe(SECRET_BYTES)
         expires_us = self._wall_us() + wanted.life_seconds * SECOND_US
         issued = InviteIssued(
@@ -86,7 +91,9 @@ class Administration:
             expires_us=expires_us,
         )
         index = await self._submit(EntryKind.INVITE, issued)
-        line = self._line(secret, wanted.node)
+        content = {"url": url, "ca": authority, "secret": secret, "log_key": log_key}
+        encoded = urlsafe_b64encode(canonical(content | {"node": wanted.node}))
+        line = INVITE_PREFIX + encoded.decode().rstrip("=")
         return web.json_response({"invite": line, "expires_us": expires_us, "index": index})
 
     def _check_resource(self, contract: str, resource: str | None) -> None:
@@ -101,10 +108,12 @@ class Administration:
         if resource is not None and resource not in items:
             raise Problem("not_found", f"{contract} has no resource {resource}: {', '.join(items)}")
 
-    def _line(self, secret: str, node: str) -> str:
-        url, authority, log_key = self._address()
-        content = {"url": url, "ca": authority, "secret": secret, "node": node, "log_key": log_key}
-        return INVITE_PREFIX + urlsafe_b64encode(canonical(content)).decode().rstrip("=")
+    def _reached(self) -> tuple[str, str | None, str]:
+        """What an invite says of this collector. Raises Problem: conflict, before anything is entered."""
+        try:
+            return self._address()
+        except ConfigError as error:
+            raise Problem("conflict", str(error)) from error
 
     async def keys(self, _: web.Request) -> web.Response:
         return web.json_response({"keys": [described(key) for key in self._ring]})

@@ -20,6 +20,7 @@ ENVIRONMENT = "WEIGHBRIDGE_"
 CONFIG_VARIABLE = "WEIGHBRIDGE_CONFIG"
 NESTING = "__"
 DEFAULTS = Limits()
+LAST_PORT = 65535
 SLOWEST_TICK_MS = 2500
 """Well below what judgement takes for the collector's own stall: with slower ticks no node would ever be silent."""
 
@@ -73,6 +74,13 @@ class Listen:
         if self.host is None:
             return True
         return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+
+    @property
+    def wildcard(self) -> bool:
+        """Whether it listens on every address, and so names none that others could connect to."""
+        if self.host in (None, "localhost"):
+            return False
+        return ipaddress.ip_address(self.host).is_unspecified
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +190,8 @@ def parse_listen(file: Path, text: str) -> Listen:
     try:
         if host != "localhost":
             ipaddress.ip_address(host)
+        if not (port.isascii() and port.isdigit() and int(port) <= LAST_PORT):
+            raise ValueError(f"{port} is no port")
         return Listen(host, int(port), None)
     except ValueError as error:
         raise ConfigError(

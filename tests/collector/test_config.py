@@ -50,6 +50,8 @@ def test_the_slowest_tick_is_no_stall() -> None:
         (f'[[tokens]]\nsha256 = "{"0" * 64}"\nrole = "king"', "tokens.0.role"),
         ('listen = "somewhere"', "listen"),
         ('listen = "example.com:80"', "listen"),
+        ('listen = "127.0.0.1:99999"', "listen"),
+        ('listen = "127.0.0.1:-1"', "listen"),
         ('trusted_proxies = ["proxy"]', "trusted_proxies"),
         ("listen = ", "config.toml"),
     ],

@@ -18,6 +18,7 @@ from tests.collector.building import (
     enrolled,
     log_signer,
     make_store,
+    opened,
     opened_invite,
     serving,
     set_config,
@@ -267,6 +268,20 @@ def test_an_invite_expires(tmp_path: Path) -> None:
     config = directory / "config.toml"
     options = ("--side", "provider", "--node", "n", "--hours", "0", "--config", config)
     assert "life_seconds" in weighbridge("invite", "lease", *options, check=False).stderr
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "0.0.0.0:8470", "[::]:8470"])
+def test_no_invite_leads_nowhere_and_none_is_entered_that_does(tmp_path: Path, listen: str) -> None:
+    directory = make_store(tmp_path / "store", contract=CONTRACT)
+    set_config(directory, listen=f'"{listen}"')
+    options = ("--side", "provider", "--node", "n", "--config", directory / "config.toml")
+    failed = weighbridge("invite", "lease", *options, check=False)
+    assert failed.returncode == 2
+    assert "url: say how agents reach this collector" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    with opened(directory) as store:
+        kinds = {entry.kind for entry in store.log.read(0, 1000)}
+    assert EntryKind.INVITE not in kinds
 
 
 def test_no_secret_stands_in_the_log_or_in_messages(collector: Serving, invite: Invite) -> None:
