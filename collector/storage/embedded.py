@@ -143,13 +143,16 @@ def _read_description(directory: Path) -> dict[str, Any]:
     path = directory / "store.json"
     try:
         described = json.loads(path.read_bytes())
-        version = described["version"]
+        version, origin = described["version"], described["origin"]
+        simulation = described["simulation"] if version != 0 else False
     except OSError as error:
         raise StorageError(f"{directory} holds no store: {path.name}: {error.strerror}") from error
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptStore(f"{path}: not the description of a store") from error
-    if not isinstance(version, int) or version > VERSION:
+    if type(version) is not int or not 0 <= version <= VERSION:
         raise WrongVersion(f"{path}: version {version}; this program knows up to {VERSION}")
+    if not isinstance(origin, str) or not isinstance(simulation, bool):
+        raise CorruptStore(f"{path}: not the description of a store")
     return dict(described)
 
 

@@ -8,10 +8,12 @@ A row is acknowledged only after `fdatasync`, and the directory is synced when a
 crash the last segment may end in a torn row: no one was told of it, and it is cut.
 """
 
+import contextlib
 import errno
 import logging
 import mmap
 import os
+import re
 import struct
 import weakref
 import zlib
@@ -29,6 +31,7 @@ MAGIC = b"WBSEG\x00\x00\x01"
 HEADER = struct.Struct("<8sQ")
 ROW = struct.Struct("<II")
 READ_BYTES = 1 << 20
+NAME = re.compile(r"[0-9]{16}")
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -62,7 +65,10 @@ def row_header(leaf: bytes) -> bytes:
 
 
 class Segment:
-    """One file, opened. `offsets` lists where each row starts, and where the next one would."""
+    """One file, opened. `offsets` lists where each row starts, and where the next one would.
+
+    `torn`: the file may hold more than its rows, for the system refused to cut it.
+    """
 
     def __init__(self, path: Path, first: int, writable: bool) -> None:
         self.path = path
@@ -70,6 +76,7 @@ class Segment:
         self.descriptor = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
         weakref.finalize(self, os.close, self.descriptor)
         self.offsets = array("Q", [HEADER.size])
+        self.torn = False
 
     @property
     def count(self) -> int:
@@ -132,9 +139,18 @@ class Segment:
         return sound
 
     def truncate(self, count: int) -> None:
-        """Keep the first `count` rows."""
-        os.ftruncate(self.descriptor, self.offsets[count])
+        """Keep the first `count` rows. Raises OSError where the file keeps more, and then is `torn`."""
         del self.offsets[count + 1 :]
+        self.torn = True
+        os.ftruncate(self.descriptor, self.end)
+        self.torn = False
+
+
+def _first(path: Path) -> int:
+    """The index that a segment's name says. Raises CorruptStore."""
+    if NAME.fullmatch(path.stem) is None:
+        raise CorruptStore(f"{path}: not the name of a segment")
+    return int(path.stem)
 
 
 class Segments:
@@ -157,7 +173,7 @@ class Segments:
         self._before_new = before_new
         if not directory.is_dir():
             raise CorruptStore(f"{directory} is missing")
-        self._firsts = sorted(int(path.stem) for path in directory.glob("*.seg"))
+        self._firsts = sorted(_first(path) for path in directory.glob("*.seg"))
         self._sealed = lru_cache(maxsize=8)(self._open_sealed)
         self._live = self._open_last(durable)
         self.size = self._live.first + self._live.count if self._live is not None else 0
@@ -216,10 +232,13 @@ class Segments:
             segment = self._begin(self.size)
         rows = b"".join(part for leaf in leaves for part in (row_header(leaf), leaf))
         try:
+            if segment.torn:
+                segment.truncate(segment.count)
             write_all(segment.descriptor, rows, segment.end)
             os.fdatasync(segment.descriptor)
         except OSError as error:
-            os.ftruncate(segment.descriptor, segment.end)
+            with contextlib.suppress(OSError):
+                segment.truncate(segment.count)
             raise storage_error("append to", segment.path, error) from error
         end = segment.end
         for leaf in leaves:
@@ -235,17 +254,19 @@ class Segments:
             with path.open("xb") as file:
                 file.write(HEADER.pack(MAGIC, first))
             sync_directory(self._directory)
+            self._live = Segment(path, first, writable=True)
         except OSError as error:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
             raise storage_error("begin", path, error) from error
-        self._live = Segment(path, first, writable=True)
         self._firsts.append(first)
         return self._live
 
     def take_back(self, count: int) -> None:
         """Forget the last `count` rows, which nobody was told of. They are of the last append."""
         if self._live is not None:
-            self._live.truncate(self._live.count - count)
+            with contextlib.suppress(OSError):
+                self._live.truncate(self._live.count - count)
             self.size -= count
 
     def leaves(self, start: int, limit: int) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ It is derived from the segments. It is synced only before a segment is begun, so
 that belongs to the last segment is made again from the rows.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -56,7 +57,9 @@ class TreeFile:
         try:
             write_all(self._descriptor, b"".join(hashes), stored_hashes(size) * HASH_BYTES)
         except OSError as error:
-            self.keep(size)
+            self._frontier = Frontier(size, self.node)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, stored_hashes(size) * HASH_BYTES)
             raise storage_error("append to", self._path, error) from error
 
     def node(self, level: int, index: int) -> bytes:

@@ -1,5 +1,6 @@
 """What every store promises, whatever holds it."""
 
+import errno
 import hashlib
 import os
 import resource
@@ -24,6 +25,7 @@ from collector.storage import (
     WrongVersion,
     open_store,
 )
+from collector.storage import segments as segment_module
 from collector.storage.embedded import EmbeddedLog, create_store, open_embedded, read_info
 from tests.collector.building import Agent
 from weighbridge.checks import Severity, Verdict
@@ -245,6 +247,61 @@ def test_an_append_that_finds_no_room_keeps_nothing(
     store.close()
 
 
+def refuse(*_: object, **__: object) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_where_a_torn_row_cannot_be_cut_the_next_append_cuts_it(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_embedded(directory)
+    first, torn, after = tick(0), [tick(1)] * 40, tick(2)
+    store.log.append([first])
+    with monkeypatch.context() as patched, files_of_at_most(1000):
+        patched.setattr(os, "ftruncate", refuse)
+        with pytest.raises(StoreFull, match="File too large"):
+            store.log.append(torn)
+    assert written_bytes(directory) > 8 + len(first)
+    store.log.append([after])
+    assert written_bytes(directory) == 16 + len(first) + len(after)
+    assert store.log.root() == recursive_root([first, after])
+    store.close()
+
+
+def test_a_tree_that_cannot_be_cut_leaves_the_log_as_it_was(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_embedded(directory, segment_bytes=64)
+    written: list[bytes] = []
+    with monkeypatch.context() as patched, files_of_at_most(400):
+        patched.setattr(os, "ftruncate", refuse)
+        with pytest.raises(StoreFull, match="tree"):
+            fill(store, written)
+    store.log.append([tick(100)])
+    assert list(store.log.leaves(0, 99)) == [*written, tick(100)]
+    assert store.log.root() == recursive_root([*written, tick(100)])
+    store.close()
+
+
+def test_a_segment_that_cannot_be_opened_is_an_error_of_the_store(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_embedded(directory)
+    with monkeypatch.context() as patched:
+        patched.setattr(segment_module, "Segment", refuse)
+        with pytest.raises(StorageError, match=r"begin .*seg: Input/output error"):
+            store.log.append([tick(0)])
+    store.log.append([tick(1)])
+    assert list(store.log.leaves(0, 9)) == [tick(1)]
+    store.close()
+
+
+def test_a_stray_file_among_the_segments_is_named(directory: Path) -> None:
+    (directory / "evidence" / "segments" / "x.seg").touch()
+    with pytest.raises(CorruptStore, match=r"x\.seg: not the name of a segment"):
+        open_embedded(directory)
+
+
 def test_a_segment_that_was_never_begun_is_removed(directory: Path) -> None:
     store = open_embedded(directory, segment_bytes=64)
     store.log.append([tick(0)])
@@ -310,6 +367,27 @@ def test_a_newer_store_is_refused(directory: Path) -> None:
     (directory / "store.json").write_text('{"origin":"x","simulation":false,"version":2}')
     with pytest.raises(WrongVersion, match="version 2; this program knows up to 1"):
         open_embedded(directory)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"simulation":false,"version":1}',
+        '{"origin":"x","version":1}',
+        '{"origin":5,"simulation":false,"version":1}',
+        '{"origin":"x","simulation":"no","version":1}',
+        '{"origin":"x","simulation":false,"version":-1}',
+        '{"origin":"x","simulation":false,"version":true}',
+    ],
+)
+def test_a_description_that_says_too_little_is_an_error_that_names_it(
+    directory: Path, text: str
+) -> None:
+    (directory / "store.json").write_text(text)
+    with pytest.raises(StorageError, match=r"store\.json"):
+        open_embedded(directory)
+    with pytest.raises(StorageError, match=r"store\.json"):
+        read_info(directory)
 
 
 def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
