@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from collector.app import load_signer
-from collector.commands.operate import config_option, stated
+from collector.commands.operate import collect_seldom, config_option, stated
 from collector.commands.statement import as_of_option, fetch_statement, period_option
 from collector.config import Config, ConfigError, load_config
 from collector.replay import Replay
@@ -53,6 +53,7 @@ def replay(
 
 
 def _replayed(config: Config, ledger: Statement, state: Path) -> Statement:
+    collect_seldom()
     info, signer = read_info(config.directory), load_signer(config)
     as_of_s = instant(ledger.as_of)
     again = Replay(config.directory, info, signer.public_key, state, as_of_s)

@@ -126,6 +126,7 @@ def test_as_of_an_earlier_instant_it_says_what_was_known_then(server: Serving) -
     assert answer["parts"][0]["delivery"][0]["healthy_gpu_seconds"] == 0
 
 
+@pytest.mark.slow
 def test_a_statement_is_the_same_after_a_restart_and_from_a_rebuilt_ledger(
     server: Serving, store: Path
 ) -> None:
@@ -283,6 +284,7 @@ def replayed(store: Path, *words: str | Path) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.slow
 def test_replay_is_equal_to_the_ledger_beside_the_collector_and_without_it(
     server: Serving, store: Path, tmp_path: Path
 ) -> None:
@@ -297,6 +299,7 @@ def test_replay_is_equal_to_the_ledger_beside_the_collector_and_without_it(
     assert replayed(store, "--as-of", as_of).returncode == 0
 
 
+@pytest.mark.slow
 def test_replay_shows_a_ledger_that_was_changed(server: Serving, store: Path) -> None:
     as_of = settled(server)["as_of"]
     server.stop()
@@ -308,6 +311,7 @@ def test_replay_shows_a_ledger_that_was_changed(server: Serving, store: Path) ->
     assert f"parts[0].delivery[0].healthy_gpu_seconds: {2 * HOUR} -> {4 * HOUR}" in done.stderr
 
 
+@pytest.mark.slow
 def test_replay_refuses_an_entry_that_was_not_signed_by_who_may(
     server: Serving, store: Path
 ) -> None:
@@ -319,6 +323,7 @@ def test_replay_refuses_an_entry_that_was_not_signed_by_who_may(
     assert "entry 0: a tick by a key that may not sign it" in done.stderr
 
 
+@pytest.mark.slow
 def test_what_can_be_claimed_is_listed_until_when_and_written_as_a_letter(
     server: Serving, store: Path, tmp_path: Path
 ) -> None:
@@ -342,6 +347,7 @@ def test_what_can_be_claimed_is_listed_until_when_and_written_as_a_letter(
     assert MONTH in weighbridge("claims", "lease", "--config", store / CONFIG).stdout
 
 
+@pytest.mark.slow
 def test_metrics_tell_of_the_deadline_and_of_the_running_month(
     server: Serving, store: Path
 ) -> None:
@@ -371,6 +377,7 @@ class Interrupted(Exception):
     """Stops a replay on its way."""
 
 
+@pytest.mark.slow
 def test_a_replay_that_was_stopped_goes_on_to_the_same_statement(
     server: Serving, store: Path, tmp_path: Path
 ) -> None:
