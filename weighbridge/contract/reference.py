@@ -24,6 +24,17 @@ aliases, tags and unknown keys are errors. All errors are reported at once, each
 an optional value. Money is a decimal number in the contract's currency, a share lies between 0 and 1, a percentage
 (`pct`) is out of 100, durations ending in `_s` are seconds, instants are UTC (`2026-05-05T16:00:00Z`). Every key that
 has a default may be left out; `weighbridge contract show` prints the contract with all of them.
+
+Some terms follow events that the parties tell of:
+
+- `acceptance_signed`, `delivered`, `first_used`: service starts, by `acceptance.billing_starts`.
+- `batch_accepted`, `not_delivered`, of a batch: damages for late delivery, and for none.
+- `cancelled`, of a batch or of everything, with `party` in its details and its notice as `since`: damages, and the fee
+  of `early_exit`.
+- `fault_detected`, `fault_reported`, `fault_confirmed`, `fault_identified`, of a unit, with `severity` in the details: the
+  clocks of `response` and `repair` start.
+- `answered`: the clock of a response ends.
+- `gpu_replaced`, `hardware_replaced`, `burn_in_passed`, `restored`, `spare_swapped`: the clock of a repair ends.
 """
 
 SCALARS: Mapping[Any, str] = {
