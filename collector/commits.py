@@ -132,6 +132,9 @@ class Batch:
         self.committed: list[Committed] = []
         self.indexed: list[Indexed] = []
         self.size_bytes = 0
+        self.refusals: dict[str, tuple[str, str]] = {}
+        """The last refusal of each key that was entered here, as `RefusalBook` compares them."""
+        self._when_durable: list[Callable[[], None]] = []
         self.add_record(EntryKind.TICK, Tick(wall_us=tick_us))
 
     @property
@@ -169,6 +172,15 @@ class Batch:
         self.indexed.append(Indexed(index, EntryKind.REPORT, chain, accepted))
         self._newest[chain] = self._reports[chain, report.seq] = accepted
         return Placed(index, leaf_hash(leaf).hex(), self.tick_us)
+
+    def when_durable(self, act: Callable[[], None]) -> None:
+        """Do this once the batch is in the log; never, if it cannot be stored. It must be quick, and must not raise."""
+        self._when_durable.append(act)
+
+    def became_durable(self) -> None:
+        """Do what waits for it, in order."""
+        for act in self._when_durable:
+            act()
 
     def last(self, chain: ChainKey) -> Accepted | None:
         """The newest report of a chain, in the log or in this batch."""
@@ -302,6 +314,7 @@ class Committer:
             if tried:
                 await self._in_thread(self._make_durable, batch)
                 self._publish(batch)
+            batch.became_durable()
         except StorageError as error:
             self._fail(str(error))
             problem = overloaded(f"nothing can be stored: {error}")

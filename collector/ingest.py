@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import zstandard
@@ -244,10 +245,16 @@ class RefusalBook:
     def __init__(self) -> None:
         self._last: dict[str, tuple[str, str]] = {}
 
-    def is_new(self, code: str, envelope: Envelope) -> bool:
-        """Whether to enter it. A revoked key is entered once, whatever it sends."""
+    def is_new(self, code: str, envelope: Envelope, batch: Batch) -> bool:
+        """Whether to enter it in this batch; remembered from when that is durable.
+
+        A revoked key is entered once, whatever it sends.
+        """
         said = (code, "" if code == "revoked_key" else digest(envelope.payload))
-        known, self._last[envelope.key_id] = self._last.get(envelope.key_id), said
+        key_id = envelope.key_id
+        known = batch.refusals.get(key_id) or self._last.get(key_id)
+        batch.refusals[key_id] = said
+        batch.when_durable(partial(self._last.__setitem__, key_id, said))
         return known != said
 
 
@@ -360,11 +367,10 @@ class Ingest:
         if key is not None:
             refuse_if_revoked(key, examined.envelope)
         known = place(examined, batch.last(examined.chain), batch.find)
-        self._inventories.take(examined.envelope.key_id, examined.report)
+        outcome = "accepted" if known is None else "duplicate"
+        batch.when_durable(partial(self._took, examined, outcome))
         if known is not None:
-            self.counts["duplicate"] += 1
             return batch.again(known)
-        self.counts["accepted"] += 1
         return batch.add_report(
             examined.chain,
             examined.leaf,
@@ -373,9 +379,13 @@ class Ingest:
             examined.payload_hash,
         )
 
+    def _took(self, examined: Examined, outcome: str) -> None:
+        self.counts[outcome] += 1
+        self._inventories.take(examined.envelope.key_id, examined.report)
+
     def enter_refusal(self, refusal: Refusal, batch: Batch) -> None:
         """Into a batch, if it was signed and is not merely repeated."""
-        if refusal.signed is not None and self._book.is_new(refusal.code, refusal.signed):
+        if refusal.signed is not None and self._book.is_new(refusal.code, refusal.signed, batch):
             batch.add_record(EntryKind.REFUSAL, refused(refusal, refusal.signed))
 
 
