@@ -31,8 +31,8 @@ Some terms follow events that the parties tell of:
 - `batch_accepted`, `not_delivered`, of a batch: damages for late delivery, and for none.
 - `cancelled`, of a batch or of everything, with `party` in its details and its notice as `since`: damages, and the fee
   of `early_exit`.
-- `fault_detected`, `fault_reported`, `fault_confirmed`, `fault_identified`, of a unit, with `severity` in the details: the
-  clocks of `response` and `repair` start.
+- `fault_detected`, `fault_reported`, `fault_confirmed`, `fault_identified`, of a unit, with `severity` in the details:
+  the clocks of `response` and `repair` start.
 - `answered`: the clock of a response ends.
 - `gpu_replaced`, `hardware_replaced`, `burn_in_passed`, `restored`, `spare_swapped`: the clock of a repair ends.
 """
