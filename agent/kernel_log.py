@@ -5,6 +5,7 @@ else the journal (group systemd-journal). After a restart the log is read from w
 """
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -152,13 +153,20 @@ class KernelLog:
     async def _read(self) -> None:
         """From the beginning of what the log still holds; what was seen before is passed over."""
         self._left_us = self._seen_us
-        if os.access(self._kmsg, os.R_OK):
-            await self._read_kmsg()
-        else:
+        file = self._opened()
+        if file is None:
             await self._read_journal()
+        else:
+            await self._read_kmsg(file)
 
-    async def _read_kmsg(self) -> None:
-        file = os.open(self._kmsg, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    def _opened(self) -> int | None:
+        """None where it does not open. Only trying tells: kernel.dmesg_restrict forbids what the file's mode allows."""
+        try:
+            return os.open(self._kmsg, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+
+    async def _read_kmsg(self, file: int) -> None:
         loop = asyncio.get_running_loop()
         failed: asyncio.Future[None] = loop.create_future()
 
@@ -179,7 +187,7 @@ class KernelLog:
             os.close(file)
 
     def _drain(self, file: int) -> None:
-        """kmsg gives one record per read; EPIPE says that some were overwritten unread."""
+        """kmsg gives one record per read and never ends; EPIPE says that some were overwritten unread."""
         while True:
             try:
                 record = os.read(file, _LONGEST_RECORD)
@@ -187,6 +195,8 @@ class KernelLog:
                 return
             except BrokenPipeError:
                 continue
+            if not record:
+                raise OSError(errno.ENODATA, f"nobody writes to {self._kmsg}")
             self._consider_record(record.decode(errors="replace"))
 
     def _consider_record(self, record: str) -> None:

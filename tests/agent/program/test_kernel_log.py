@@ -3,6 +3,9 @@
 import asyncio
 import fcntl
 import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,6 +137,9 @@ class FakeKmsg:
     def say(self, data: bytes) -> None:
         os.write(self._end, data)
 
+    def close(self) -> None:
+        os.close(self._end)
+
 
 async def test_the_log_is_followed_and_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     state = tmp_path / "state"
@@ -166,9 +172,9 @@ def test_a_first_start_weighs_nothing_that_was_before_it(tmp_path: Path) -> None
     assert (tmp_path / "state").read_text() == remembered
 
 
-async def test_the_journal_stands_in_where_the_kernels_own_door_is_shut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fake journalctl that tells of two XIDs, 31 and 62; the file `asked` holds what it was asked for."""
     lines = [
         "not json",
         "[]",
@@ -184,11 +190,87 @@ async def test_the_journal_stands_in_where_the_kernels_own_door_is_shut(
     )
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    state = tmp_path / "state"
-    state.write_text('{"boot": "boot-0", "monotonic_us": 5}')
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """Left in the boot before this one."""
+    left = tmp_path / "state"
+    left.write_text('{"boot": "boot-0", "monotonic_us": 5}')
+    return left
+
+
+@pytest.mark.usefixtures("journal")
+async def test_the_journal_stands_in_where_the_kernels_own_door_is_shut(
+    tmp_path: Path, state: Path
+) -> None:
     log = KernelLog(tmp_path / "nothing", state, BOOT)
     assert [x.code for x in await gather(log, 2)] == [31, 62]
     assert {"--dmesg", "--follow", "--no-tail"} <= set((tmp_path / "asked").read_text().split())
+
+
+@pytest.mark.usefixtures("journal")
+async def test_the_journal_stands_in_where_the_door_looks_open_and_is_not(
+    tmp_path: Path, state: Path
+) -> None:
+    kmsg = tmp_path / "kmsg"
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(kmsg))
+        assert os.access(kmsg, os.R_OK)
+        assert [x.code for x in await gather(KernelLog(kmsg, state, BOOT), 2)] == [31, 62]
+
+
+FOLLOW_A_PIPE = """
+import asyncio, logging, os, sys
+from pathlib import Path
+from agent.kernel_log import KernelLog
+
+async def follow(kmsg, state):
+    log = KernelLog(kmsg, state, "boot-1")
+    await asyncio.wait({asyncio.ensure_future(log.follow())}, timeout=float(sys.argv[3]))
+    print([xid.code for xid in log.take()])
+
+logging.basicConfig()
+asyncio.run(follow(Path(sys.argv[1]), Path(sys.argv[2])))
+"""
+
+
+def test_a_pipe_that_nobody_writes_to_is_said_and_does_not_hold_up_the_agent(
+    tmp_path: Path, state: Path
+) -> None:
+    kmsg = tmp_path / "kmsg"
+    os.mkfifo(kmsg)
+    done = subprocess.run(
+        [sys.executable, "-c", FOLLOW_A_PIPE, kmsg, state, "0.2"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n")
+    assert done.stderr.count("nobody writes to") == 1
+
+
+async def test_a_pipe_whose_writer_goes_away_is_read_to_its_end(
+    tmp_path: Path, state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kmsg = FakeKmsg(tmp_path / "kmsg")
+    log = KernelLog(kmsg.path, state, BOOT)
+    task = asyncio.create_task(log.follow())
+    kmsg.say(record(1000, 31))
+    found: list[KernelXid] = []
+    async with asyncio.timeout(20):
+        while not found:
+            await asyncio.sleep(0.005)
+            found = log.take()
+        kmsg.say(record(2000, 43))
+        kmsg.close()
+        said = ""
+        while "nobody writes to" not in said:
+            await asyncio.sleep(0.005)
+            said = caplog.text
+    assert [xid.code for xid in found + log.take()] == [31, 43]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_an_unreadable_log_is_said_once_and_tried_again(
