@@ -317,7 +317,8 @@ class Driver:
         return lines
 
     def _units(self, version: Contract) -> list[Unit]:
-        """Every slot that the contract promises; of nodes that nobody claimed under names that no node can have."""
+        """Every slot of the nodes claimed first, up to the contract's places; of nodes that nobody claimed under names
+        that no node can have."""
         claims = self._fold.claims.nodes(version.contract_id)
         only = version.resources[0].id if len(version.resources) == 1 else ""
         units: list[Unit] = []
@@ -326,7 +327,7 @@ class Driver:
             unclaimed = range(len(names) + 1, resource.nodes + 1)
             names += [f"({resource.id} {place})" for place in unclaimed]
             slots = range(resource.per_node)
-            units += [(name, slot) for name in names[: resource.nodes] for slot in slots]
+            units += [(name, slot) for name in names[: resource.places] for slot in slots]
         return units
 
 

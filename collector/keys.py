@@ -39,13 +39,13 @@ class Invite:
 
 
 class KeyRing:
-    """Every key, invite and claim that the log knows, and its contracts: their line items, by name."""
+    """Every key, invite and claim that the log knows, and the places of each contract's line items, by name."""
 
     def __init__(self) -> None:
         self._keys: dict[str, NodeKey] = {}
         self._invites: dict[str, Invite] = {}
         self._claims: list[Claim] = []
-        self.contracts: dict[str, tuple[str, ...]] = {}
+        self.contracts: dict[str, dict[str, int]] = {}
 
     def fold(self, entry: Entry) -> None:
         """Take in one entry; those of other kinds change nothing."""
@@ -53,7 +53,7 @@ class KeyRing:
             case EntryKind.CONTRACT:
                 added = read(ContractAdded, entry.envelope.payload)
                 items = load(added.text).resources
-                self.contracts[added.contract] = tuple(item.id for item in items)
+                self.contracts[added.contract] = {item.id: item.places for item in items}
             case EntryKind.INVITE:
                 issued = read(InviteIssued, entry.envelope.payload)
                 self._invites[issued.secret_hash] = Invite(issued)
@@ -98,6 +98,16 @@ class KeyRing:
     def claims(self) -> Sequence[Claim]:
         """Every claim, in log order."""
         return list(self._claims)
+
+    def claimed(self, contract: str) -> dict[str, Claim]:
+        """What a contract claims now, by node."""
+        held: dict[str, Claim] = {}
+        for claim in self._claims:
+            if claim.contract == contract and claim.releases:
+                held.pop(claim.node, None)
+            elif claim.contract == contract:
+                held[claim.node] = claim
+        return held
 
 
 def load_keys(log: EvidenceLog, index: EntryIndex) -> KeyRing:

@@ -159,6 +159,8 @@ class Settling:
         if sheet is None:
             raise SettlingError(f"there was no contract {contract} then")
         period = period_of(sheet.newest, label)
+        start_us = min(period.start_s * MICROSECONDS, as_of_us)
+        sheet = replace(sheet, nodes=self.book.nodes(contract, start_us, as_of_us))
         due = self._fleet.unwritten_rows(contract)
         issued = self.book.issued(contract, label, as_of_us)
         before = None

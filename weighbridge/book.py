@@ -159,6 +159,7 @@ class Book:
     _heard: dict[str, list[Heard]] = field(default_factory=dict)
     _proven: dict[str, list[Proven]] = field(default_factory=dict)
     _issued: list[tuple[int, Issued]] = field(default_factory=list)
+    _claimed: dict[str, list[tuple[int, Claim]]] = field(default_factory=dict)
     _keys: dict[tuple[str, str], PartyKey] = field(default_factory=dict)
     _claims: tuple[int, Claims] = field(default_factory=lambda: (0, Claims()))
 
@@ -166,10 +167,12 @@ class Book:
         """Take in one entry; those of other kinds change nothing."""
         payload = entry.envelope.payload
         match entry.kind:
-            case EntryKind.CONTRACT | EntryKind.CLAIM:
+            case EntryKind.CONTRACT:
                 self._entries.append((received_us, entry))
-                if entry.kind is EntryKind.CONTRACT:
-                    self._names.add(read(ContractAdded, payload).contract)
+                self._names.add(read(ContractAdded, payload).contract)
+            case EntryKind.CLAIM:
+                claim = read(Claim, payload)
+                self._claimed.setdefault(claim.contract, []).append((received_us, claim))
             case EntryKind.PARTY:
                 change = read(PartyKey, payload)
                 name = key_id(bytes.fromhex(change.public_key))
@@ -223,10 +226,22 @@ class Book:
         versions = claims.versions(contract)
         if not versions:
             return None
-        nodes = {node: claim.resource for node, claim in claims.nodes(contract).items()}
+        nodes = self.nodes(contract, as_of_us, as_of_us)
         heard = [one for one in self._heard.get(contract, ()) if one.received_us <= as_of_us]
         found = [one for one in self._proven.get(contract, ()) if one.received_us <= as_of_us]
         return Sheet(tuple(versions), nodes, tuple(heard), tuple(found))
+
+    def nodes(self, contract: str, since_us: int, as_of_us: int) -> dict[str, str | None]:
+        """The resource of each node that it claimed at some time from `since_us` on, in the order of their claims."""
+        held: dict[str, str | None] = {}
+        for received_us, claim in self._claimed.get(contract, ()):
+            if received_us > as_of_us:
+                break
+            if not claim.releases:
+                held[claim.node] = claim.resource
+            elif received_us <= since_us:
+                held.pop(claim.node, None)
+        return held
 
     def _known(self, as_of_us: int) -> Claims:
         """Of the entries received until then; the newest answer is kept, because loading a contract takes time."""
@@ -239,10 +254,7 @@ class Book:
 def _folded(entries: Iterable[Entry]) -> Claims:
     claims = Claims()
     for entry in entries:
-        if entry.kind is EntryKind.CONTRACT:
-            claims.add(read(ContractAdded, entry.envelope.payload))
-        else:
-            claims.claim(read(Claim, entry.envelope.payload))
+        claims.add(read(ContractAdded, entry.envelope.payload))
     return claims
 
 

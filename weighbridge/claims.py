@@ -34,6 +34,7 @@ class Claims:
 
     _versions: dict[str, list[Version]] = field(default_factory=dict)
     _claims: dict[str, dict[str, Claim]] = field(default_factory=dict)
+    _nodes: dict[str, dict[str, Claim]] = field(default_factory=dict)
     _promises: dict[str, list[Promise]] = field(default_factory=dict)
 
     def check_addition(self, added: ContractAdded, now_us: int) -> Contract:
@@ -72,8 +73,14 @@ class Claims:
         self._promises.clear()
 
     def claim(self, claim: Claim) -> None:
-        """Fold a claim; a later one of the same contract and node replaces it."""
-        self._claims.setdefault(claim.node, {})[claim.contract] = claim
+        """Fold a claim; a later one of the same contract and node replaces it, or releases the node."""
+        of_node = self._claims.setdefault(claim.node, {})
+        of_contract = self._nodes.setdefault(claim.contract, {})
+        if claim.releases:
+            of_node.pop(claim.contract, None)
+            of_contract.pop(claim.node, None)
+        else:
+            of_node[claim.contract] = of_contract[claim.node] = claim
         self._promises.clear()
 
     def resource(self, contract: str, name: str | None) -> Resource:
@@ -113,12 +120,8 @@ class Claims:
         return {name: versions[-1] for name, versions in self._versions.items()}
 
     def nodes(self, contract: str) -> dict[str, Claim]:
-        """The claims of one contract by node."""
-        return {
-            node: claims[contract]
-            for node, claims in sorted(self._claims.items())
-            if contract in claims
-        }
+        """The claims of one contract by node, in the order in which the nodes were first claimed."""
+        return dict(self._nodes.get(contract, {}))
 
 
 def _promise(version: Version, claim: Claim) -> Promise:

@@ -77,13 +77,18 @@ class KeyChanged(Model):
 class Claim(Model):
     """A contract claims a node's devices (all of them where `devices` is null) for one of its resources.
 
-    `resource` may be null where the contract has only one. A later claim of the same contract and node replaces it.
+    `resource` may be null where the contract has only one. A later claim of the same contract and node replaces it;
+    one of no devices releases the node.
     """
 
     contract: Name
     node: Name
     devices: list[Name] | None
     resource: Name | None = None
+
+    @property
+    def releases(self) -> bool:
+        return self.devices == []
 
 
 class PartyKey(Model):

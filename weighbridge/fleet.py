@@ -30,7 +30,7 @@ from weighbridge.evidence import (
     Refused,
     Tick,
 )
-from weighbridge.judge import Change, judge_refusal, judge_report, judge_tick
+from weighbridge.judge import Change, judge_refusal, judge_release, judge_report, judge_tick
 from weighbridge.node import NodeState
 from weighbridge.registry import Registry
 from weighbridge.signing import key_id
@@ -90,6 +90,9 @@ class FleetFold:
                 return self._begun(read_commitment(payload))
             case EntryKind.PROOF:
                 return self._proven(read_outcome(payload))
+            case EntryKind.CLAIM:
+                self.remember(entry)
+                return self._claimed(read(Claim, payload))
             case _:
                 self.remember(entry)
                 return []
@@ -181,6 +184,16 @@ class FleetFold:
         _, state = self._observer(refused.key_id, refused.node)
         promises = self.claims.promises(state.node)
         return judge_refusal(state, promises, refused, self.watch.now_us)
+
+    def _claimed(self, claim: Claim) -> list[Change]:
+        """A node that is released was weighed up to its last sample, and no finding stays open for it."""
+        changes: list[Change] = []
+        for state in self.observers(claim.node) if claim.releases else ():
+            self._touched.add(
+                state.node if state.side == "provider" else f"{state.node}@{state.side}"
+            )
+            changes += judge_release(state, claim.contract, self.watch.now_us)
+        return changes
 
     def _begun(self, begun: Commitment) -> list[Change]:
         """What lies between a commitment and its outcome is for whoever checks it."""

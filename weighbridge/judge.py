@@ -121,6 +121,23 @@ def judge_refusal(
     ]
 
 
+def judge_release(state: NodeState, contract: str, now_us: int) -> list[Change]:
+    """Fold that a contract claims the node no more: what is known of it is written, and its findings close."""
+    changes: list[Change] = []
+    for chain in state.chains.values():
+        track = chain.tracks.pop(contract, None)
+        if track is not None and chain.last_us is not None:
+            writer = Writer(contract, state.node, chain.name, now_us)
+            changes += writer.cover(track, chain.last_us)
+    return [*changes, *_closed(state, contract, now_us)]
+
+
+def _closed(state: NodeState, contract: str, at_us: int) -> Iterator[Finding]:
+    for finding in list(state.open.values()):
+        if finding.contract == contract:
+            yield from settle(state, contract, finding.code, finding.device, at_us)
+
+
 def flush(state: NodeState, chain: ChainState, now_us: int) -> list[Change]:
     """Write every segment up to the chain's last sample: what is known now, no more."""
     changes: list[Change] = []
@@ -378,9 +395,7 @@ class _Sitting:
 
     def _part(self, contract: str, at_us: int) -> Iterator[Finding]:
         """A version of a contract ended: what was open under it closes, and the next version speaks for itself."""
-        for finding in list(self._state.open.values()):
-            if finding.contract == contract:
-                yield from settle(self._state, contract, finding.code, finding.device, at_us)
+        yield from _closed(self._state, contract, at_us)
 
     def _judge(
         self, chain: ChainState, promise: Promise, track: Track, at_us: int, changed: set[str]

@@ -179,8 +179,13 @@ class Resource(Terms):
     location: Maybe[Location] = clause("Where.", default=None)
     delivery: tuple[Batch, ...] = clause("Delivery in parts; empty: at the start.", default=())
 
+    @property
+    def places(self) -> int:
+        """Nodes that may be claimed: those contracted, and the spares."""
+        return self.nodes + self.spare_nodes
+
     def problems(self) -> Iterator[tuple[str, str]]:
-        if (self.nodes + self.spare_nodes) * self.per_node > MOST_GPUS:
+        if self.places * self.per_node > MOST_GPUS:
             yield "nodes", f"more than {MOST_GPUS} GPUs in one line item"
         if self.virtualization == "mig" and self.floors.mig == "off":
             yield "floors.mig", "MIG must be off, and MIG slices are what is leased"

@@ -195,7 +195,7 @@ class _Job:
     def _digest(self) -> str:
         """Over everything that went in, in an order that does not depend on how it came."""
         parts = [version.text for version in self.versions]
-        parts += [json.dumps(self.nodes, sort_keys=True), repr(self.period), str(self.as_of_us)]
+        parts += [json.dumps(dict(self.nodes)), repr(self.period), str(self.as_of_us)]
         parts += self.known.spelled()
         parts += sorted(map(_spelled, self.notices.everything))
         parts += [repr(item) for item in sorted(self.notices.probes.items())]

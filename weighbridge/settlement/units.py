@@ -125,8 +125,9 @@ def known_of(rows: Iterable[Row], as_of_us: int, cutoff_us: int, within: Interva
 def timelines(
     contract: Contract, nodes: Mapping[str, str | None], known: Known, within: Interval
 ) -> Timelines:
-    """`nodes`: the resource of each node that is there; None: the only one. Contracted nodes that are not there are
-    unknown throughout, under names that say so."""
+    """`nodes`: the resource of each node that is there, in the order of their claims; None: the only one. Those beyond
+    the contract's places are not weighed. Contracted nodes that are not there are unknown throughout, under names that
+    say so."""
     resource_of = {**_present(contract, nodes), **_absent(contract, nodes)}
     per_node = {resource.id: resource.per_node for resource in contract.resources}
     bounds = (within[0] * MICROSECONDS, within[1] * MICROSECONDS)
@@ -140,7 +141,11 @@ def timelines(
 
 def _present(contract: Contract, nodes: Mapping[str, str | None]) -> dict[str, str]:
     only = contract.resources[0].id
-    return {node: resource or only for node, resource in sorted(nodes.items())}
+    return {
+        node: item.id
+        for item in contract.resources
+        for node in [name for name, of in nodes.items() if (of or only) == item.id][: item.places]
+    }
 
 
 def _absent(contract: Contract, nodes: Mapping[str, str | None]) -> dict[str, str]:

@@ -1,0 +1,78 @@
+"""Which nodes a contract weighs: those claimed first, until they are released."""
+
+from tests.weighbridge.scripted import SECOND, SIGNER, START_US, Log, ScriptedNode, contract_text
+from weighbridge import evidence, wire
+from weighbridge.book import Book
+from weighbridge.claims import Claims
+from weighbridge.contract import load
+from weighbridge.evidence import Claim, ContractAdded, EntryKind
+from weighbridge.ledger import State
+from weighbridge.settlement.units import Known, timelines
+
+
+def claim(node: str, devices: list[str] | None = None) -> Claim:
+    return Claim(contract="K1", node=node, devices=devices)
+
+
+def test_nodes_stand_in_the_order_of_their_first_claims() -> None:
+    claims = Claims()
+    for node in ("z", "m", "a", "z"):
+        claims.claim(claim(node))
+    assert list(claims.nodes("K1")) == ["z", "m", "a"]
+
+
+def test_a_claim_of_no_devices_releases_the_node_and_a_new_one_comes_last() -> None:
+    claims = Claims()
+    claims.add(ContractAdded(contract="K1", version=1, text=contract_text("K1"), from_us=0))
+    for said in (claim("a"), claim("b"), claim("a", [])):
+        claims.claim(said)
+    assert (list(claims.nodes("K1")), claims.promises("a")) == (["b"], [])
+    claims.claim(claim("a"))
+    assert (list(claims.nodes("K1")), len(claims.promises("a"))) == (["b", "a"], 1)
+
+
+def test_a_released_node_is_weighed_up_to_its_last_sample_and_nothing_is_found_after_it() -> None:
+    log, node = Log(), ScriptedNode("n1")
+    log.tick(0)
+    log.contract(contract_text("K1"), "K1")
+    log.claim("n1")
+    for second in range(0, 51, 10):
+        log.tick(second)
+        log.report(node.report([second]))
+    log.tick_through(51, 200)
+    assert ("node_silent", "") in log.open()
+    log.claim("n1", devices=[])
+    assert ("node_silent", "") not in log.open()
+    log.tick(300)
+    log.report(node.report([300]))
+    log.tick_through(301, 400)
+    rows = list(log.rows("K1"))
+    assert max(row.end_us for row in rows) == START_US + 50 * SECOND
+    assert {row.state for row in rows} == {State.UP}
+    assert {finding.contract for finding in log.open().values()} <= {""}
+
+
+def book(*said: Claim) -> Book:
+    """Claims received at 1, 2 and so on."""
+    made = Book()
+    for at_us, one in enumerate(said, start=1):
+        leaf = SIGNER.seal(evidence.payload_type(EntryKind.CLAIM), wire.encode(one))
+        made.fold(evidence.entry(at_us, leaf), at_us)
+    return made
+
+
+def test_a_period_weighs_the_nodes_that_were_claimed_at_some_time_in_it() -> None:
+    said = book(claim("z"), claim("a"), claim("z", []), claim("m"))
+    assert list(said.nodes("K1", 1, 2)) == ["z", "a"]
+    assert list(said.nodes("K1", 2, 4)) == ["z", "a", "m"]
+    assert list(said.nodes("K1", 3, 4)) == ["a", "m"]
+
+
+def test_settlement_weighs_the_first_nodes_up_to_the_places_of_the_contract() -> None:
+    contract = load(contract_text("K1"))
+    (item,) = contract.resources
+    places = item.nodes + item.spare_nodes
+    nodes = {f"n{place}": None for place in range(places + 2, 0, -1)}
+    found = timelines(contract, nodes, Known({}, late=False), (0, 60))
+    assert list(found.resource_of) == list(nodes)[:places]
+    assert {slot.node for slot in found.slots} == set(found.resource_of)
