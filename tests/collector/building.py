@@ -269,12 +269,19 @@ class Serving:
 
 @contextmanager
 def serving(
-    directory: Path, *, before: Sequence[str] = (), environment: dict[str, str] | None = None
+    directory: Path,
+    *,
+    before: Sequence[str] = (),
+    arguments: Sequence[str] = (),
+    environment: dict[str, str] | None = None,
 ) -> Iterator[Serving]:
-    """`weighbridge serve` on a store, ready; killed at the end if it still runs. `before`: a command around it."""
+    """`weighbridge serve` on a store, ready; killed at the end if it still runs. `before`: a command around it.
+
+    `arguments`: more of its own.
+    """
     errors = (directory / "serve.stderr").open("a+")
     process = subprocess.Popen(
-        [*before, *COMMAND, "serve", "--config", str(directory / "config.toml")],
+        [*before, *COMMAND, "serve", *arguments, "--config", str(directory / "config.toml")],
         stdout=subprocess.PIPE,
         stderr=errors,
         text=True,

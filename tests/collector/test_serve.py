@@ -278,6 +278,28 @@ def test_a_simulation_store_is_refused(tmp_path: Path) -> None:
     assert "simulation store" in served.stderr
 
 
+def test_a_real_store_is_not_served_as_a_simulation(store_of: StoreOf) -> None:
+    config = store_of() / "config.toml"
+    served = weighbridge("serve", "--simulation", "--config", config, check=False)
+    assert served.returncode == 2
+    assert "real store" in served.stderr
+
+
+def test_the_clock_of_a_simulation_goes_forward_by_hand_and_of_a_real_store_never(
+    store_of: StoreOf, tmp_path: Path
+) -> None:
+    weighbridge("init", tmp_path / "s", "--simulation", "--listen", "127.0.0.1:0")
+    path, later = "/v1/simulation/clock", b'{"wall_us":5000000}'
+    with serving(tmp_path / "s", arguments=["--simulation"]) as server:
+        assert server.get(path).json == {"wall_us": 0}
+        assert server.request("POST", path, later).json == {"wall_us": 5_000_000}
+        assert server.request("POST", path, b'{"wall_us":4999999}').status == 409
+        forwarded = server.request("POST", path, later, X_Forwarded_For="192.0.2.1")
+        assert forwarded.status == 403
+    with serving(store_of()) as server:
+        assert server.request("POST", path, later).status == 404
+
+
 def test_a_store_is_served_once(store_of: StoreOf) -> None:
     directory = store_of()
     with serving(directory):

@@ -1,0 +1,57 @@
+"""How much longer a unit may be down before it earns a higher credit."""
+
+from dataclasses import replace
+
+import pytest
+
+from collector.claimable import claimable, to_next_tier_s
+from tests.collector.statements.examples import ordinary
+from weighbridge.contract import load
+
+TERMS = """\
+contract_id: K
+effective: 2026-01-01T00:00:00Z
+time_zone: UTC
+currency: EUR
+parties: [{id: P, role: provider}, {id: L, role: lessee}]
+term: {from: 2026-01-01T00:00:00Z, to: 2027-01-01T00:00:00Z}
+resources: [{id: r, accelerator: {sku: H100-SXM-80GB}, per_node: 8, nodes: 1}]
+pricing: [{unit: node_month, price: "100.00"}]
+availability: [{id: a, target: "0.999"}]
+credits:
+  - id: c
+    objective: a
+    kind: tiers
+    base: {proration: days}
+    tiers: [{at_or_above: "0.95", below: "0.999", pct: 10}, {at_or_above: "0", below: "0.95", pct: 50}]
+unknown: {policy: down}
+"""
+
+
+@pytest.mark.parametrize(
+    ("share", "left"),
+    [("1/1", 1000), ("999/1000", 0), ("9989/10000", 48_900), ("949/1000", None)],
+)
+def test_the_unit_that_is_nearest_to_the_next_row_counts(share: str, left: int | None) -> None:
+    statement = ordinary()
+    part = statement.parts[0]
+    unit = replace(
+        part.units[0],
+        objective="a",
+        denominator_seconds=1_000_000,
+        availability_fraction=(share,) * 2,
+    )
+    alone = replace(statement, parts=(replace(part, units=(unit,)),))
+    assert to_next_tier_s(load(TERMS), alone) == left
+    near = replace(unit, availability_fraction=("999001/1000000",) * 2)
+    both = replace(statement, parts=(replace(part, units=(unit, near)),))
+    assert to_next_tier_s(load(TERMS), both) == min(1, 1 if left is None else left)
+
+
+def test_only_what_was_earned_can_be_claimed() -> None:
+    statement = ordinary()
+    due = statement.parts[0].dues[0]
+    earned = {"x": "0.00", "y": "1.50", "z": None}
+    dues = tuple(replace(due, unit=unit, earned=amount) for unit, amount in earned.items())
+    shown = replace(statement, parts=(replace(statement.parts[0], dues=dues),))
+    assert [(one.unit, one.amount) for one in claimable(shown)] == [("y", "1.50")]
