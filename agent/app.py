@@ -100,6 +100,7 @@ class Daemon:
             self._events,
             self._footprint,
             self._alive,
+            breath_s=self._notifier.between_signs_s(BREATH_S),
         )
         self._commander = self._commanded(transport)
         stopped = self._watch_signals()

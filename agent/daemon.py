@@ -84,7 +84,9 @@ def reseal(
 
 
 class Agent:
-    """Runs until it is cancelled. `post` carries batches; `alive` is a sign of life that NVML cannot withhold."""
+    """Runs until it is cancelled. `post` carries batches; `alive`, every `breath_s`, is a sign of life
+    that NVML cannot withhold.
+    """
 
     def __init__(
         self,
@@ -100,8 +102,9 @@ class Agent:
         more_facts: Callable[[], Mapping[str, int]] = dict,
         alive: Callable[[], None] = lambda: None,
         backoff: Backoff | None = None,
+        breath_s: float = BREATH_S,
     ) -> None:
-        self._backoff = backoff
+        self._backoff, self._breath_s = backoff, breath_s
         self._identity, self._place, self._source = identity, place, source
         self._boot, self._post, self._alive = boot, post, alive
         self._more_facts = more_facts
@@ -202,7 +205,7 @@ class Agent:
             except Exception:
                 self._crashes += 1
                 log.exception("%s failed and begins again", name)
-                await asyncio.sleep(BREATH_S)
+                await asyncio.sleep(self._breath_s)
 
     async def _sample(self) -> None:
         """Until it fails. A change of pace cancels the schedule and begins another."""
@@ -222,7 +225,7 @@ class Agent:
         """The reporting loop, and before it the wait for a disk that takes a spool."""
         while self._spool is None and not await self._open_spool():
             self._alive()
-            await asyncio.sleep(BREATH_S)
+            await asyncio.sleep(self._breath_s)
         await self._write_waiting()
         if self._reporter is not None:
             await self._reporter.run()
@@ -243,6 +246,7 @@ class Agent:
             self.sampler.want_inventory,
             self._alive,
             self._backoff,
+            self._breath_s,
         )
         return True
 

@@ -11,8 +11,7 @@ class Notifier:
     def __init__(self, environment: Mapping[str, str]) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self.watchdog = _watched(environment)
-        """Whether the service manager expects signs of life."""
+        self._watchdog_us = _watchdog_us(environment)
 
     def ready(self, status: str) -> None:
         """Start-up is complete."""
@@ -24,8 +23,12 @@ class Notifier:
 
     def alive(self) -> None:
         """A sign of life."""
-        if self.watchdog:
+        if self._watchdog_us:
             self._send("WATCHDOG=1")
+
+    def between_signs_s(self, longest_s: float) -> float:
+        """How far apart signs of life may be: a third of what the service manager waits, and at most `longest_s`."""
+        return min(longest_s, self._watchdog_us / 3e6) if self._watchdog_us else longest_s
 
     def stopping(self) -> None:
         """Shutting down."""
@@ -42,7 +45,8 @@ class Notifier:
                 return
 
 
-def _watched(environment: Mapping[str, str]) -> bool:
-    if not environment.get("WATCHDOG_USEC", "").isdecimal():
-        return False
-    return environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+def _watchdog_us(environment: Mapping[str, str]) -> int:
+    """How long the service manager waits for a sign of life from this process; 0 where it expects none."""
+    waits = environment.get("WATCHDOG_USEC", "")
+    ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return int(waits) if waits.isdecimal() and ours else 0

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 MOST_REPORTS = 64
 MOST_BYTES = 2 << 20
 BREATH_S = 5
-"""The loop shows a sign of life at least this often, whatever the collector does."""
+"""The loop shows a sign of life at least this often, whatever the collector does, unless it is told to more often."""
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 60.0
 _KEY_WAIT_S = 300.0
@@ -167,7 +167,7 @@ Post = Callable[[bytes], Awaitable[Answer]]
 
 
 class Reporter:
-    """Empties one spool. `post` raises OSError where nothing answers; `alive` is called at least every few seconds."""
+    """Empties one spool. `post` raises OSError where nothing answers; `alive` is called at least every `breath_s`."""
 
     def __init__(
         self,
@@ -179,7 +179,9 @@ class Reporter:
         want_inventory: Callable[[], None],
         alive: Callable[[], None] = lambda: None,
         backoff: Backoff | None = None,
+        breath_s: float = BREATH_S,
     ) -> None:
+        self._breath_s = breath_s
         self._spool, self._receipts, self._post = spool, receipts, post
         self._log_key, self._reseal = log_key, reseal
         self._want_inventory, self._alive = want_inventory, alive
@@ -219,13 +221,25 @@ class Reporter:
         if not batch:
             return None
         try:
-            answer = await self._post(body)
+            answer = await self._living(self._post(body))
         except OSError as error:
             self._complain(str(error))
             return self._backoff.wait_s()
         verdict = await asyncio.to_thread(self._settle, answer, chain, batch)
         wait_s = await self._react(verdict, answer, chain, batch)
         return None if wait_s == 0.0 and self._spool.pending_count == 0 else wait_s
+
+    async def _living(self, posting: Awaitable[Answer]) -> Answer:
+        """A collector that is slow to answer withholds no sign of life either."""
+        task = asyncio.ensure_future(posting)
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=self._breath_s)
+                self._alive()
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     def _pack(self) -> tuple[str, Sequence[Held], bytes]:
         with self._spool.turn():
@@ -299,7 +313,7 @@ class Reporter:
         end = None if wait_s is None else loop.time() + wait_s
         while end is None or loop.time() < end:
             self._alive()
-            slice_s = BREATH_S if end is None else min(BREATH_S, end - loop.time())
+            slice_s = self._breath_s if end is None else min(self._breath_s, end - loop.time())
             if end is None and await self._woken(slice_s):
                 return
             if end is not None:

@@ -1,5 +1,6 @@
 """What goes over the wire and what the agent makes of the answers, against a collector over real HTTP."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -100,6 +101,34 @@ async def bench(enrolled: Identity, tmp_path: Path, collector: Any) -> AsyncIter
     yield made
     await made.transport.close()
     made.spool.close()
+
+
+async def test_a_collector_that_does_not_answer_withholds_no_sign_of_life(bench: Bench) -> None:
+    signs, asked = asyncio.Semaphore(0), asyncio.Event()
+
+    async def silent(_: bytes) -> Answer:
+        await asked.wait()
+        raise OSError("nobody answers")
+
+    reporter = Reporter(
+        bench.spool,
+        bench.receipts,
+        silent,
+        bench.identity.log_key,
+        partial(reseal, bench.identity.signer),
+        lambda: None,
+        signs.release,
+        breath_s=0.001,
+    )
+    bench.put(0)
+    sending = asyncio.create_task(reporter.send_batch())
+    async with asyncio.timeout(20):
+        for _ in range(5):
+            await signs.acquire()
+        assert not sending.done()
+        asked.set()
+        assert await sending is not None
+    assert reporter.status == "not reporting: nobody answers"
 
 
 async def test_reports_go_in_order_in_batches_and_are_forgotten_when_receipted(
