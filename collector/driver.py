@@ -15,11 +15,12 @@ from collector.standing import Standing, Unit, availability, measures, seconds, 
 from collector.storage import Store
 from weighbridge.checks import Severity, Verdict
 from weighbridge.contract import Contract, Resource
+from weighbridge.contract.condition import JOINED
 from weighbridge.evidence import ContractAdded, Entry, EntryKind
 from weighbridge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
 from weighbridge.judge import open_rows
 from weighbridge.ledger import Finding, Row, Span, State
-from weighbridge.node import NodeState
+from weighbridge.node import NodeState, Segment
 from weighbridge.tables import sku_by_pci
 from weighbridge.view import View
 from weighbridge.wire import Report
@@ -285,7 +286,7 @@ class Driver:
         if self.now_us - state.last_sample_us > state.patience_us:
             return
         for device, segment in zip(track.slots, track.segments, strict=True):
-            if device and segment.state is not State.UNKNOWN and segment.cause not in UNSEEN:
+            if device and segment.state is not State.UNKNOWN and UNSEEN.isdisjoint(causes(segment)):
                 yield state, device
 
     def seconds(self, contract: str) -> Mapping[str, Mapping[str, int]]:
@@ -329,6 +330,11 @@ class Driver:
             slots = range(resource.per_node)
             units += [(name, slot) for name in names[: resource.places] for slot in slots]
         return units
+
+
+def causes(segment: Segment) -> list[str]:
+    """Each cause of a segment's state."""
+    return segment.cause.split(JOINED)
 
 
 UNSEEN = frozenset({"gpu_missing", "gpu_lost"})

@@ -6,6 +6,7 @@ from weighbridge.checks import CHECKS, Effect, Promise, Scene, Tally, Verdict
 from weighbridge.checks.bounds import holds
 from weighbridge.checks.check import HOUR, Answer
 from weighbridge.checks.presence import GPU_LOST
+from weighbridge.contract.condition import JOINED
 from weighbridge.ledger import Row, State
 from weighbridge.node import ChainState, Segment, Track
 from weighbridge.view import INVENTORY, View
@@ -121,19 +122,20 @@ def fill(slots: list[str], devices: list[str]) -> list[str]:
 
 
 def _state(track: Track, view: View, device: str) -> tuple[State, str]:
+    """The state, and every cause of it: what the contract makes of several may differ from what it makes of one."""
     if not device or device not in view.devices:
         return State.DOWN, "gpu_missing"
-    breached = [
-        code for code, devices in track.breaches.items() if device in devices or "" in devices
+    causes = [
+        code
+        for code, devices in sorted(track.breaches.items())
+        if EFFECTS[code] is not Effect.NONE and (device in devices or "" in devices)
     ]
-    down = [code for code in breached if EFFECTS[code] is Effect.DOWN]
-    if down:
-        return State.DOWN, min(down)
+    if any(EFFECTS[code] is Effect.DOWN for code in causes):
+        return State.DOWN, JOINED.join(causes)
     blind = track.blind.get(GPU_LOST.code, {})
     if device in blind:
         return State.UNKNOWN, blind[device]
-    degraded = [code for code in breached if EFFECTS[code] is Effect.DEGRADED]
-    return (State.DEGRADED, min(degraded)) if degraded else (State.UP, "")
+    return (State.DEGRADED, JOINED.join(causes)) if causes else (State.UP, "")
 
 
 def tally(track: Track, promise: Promise, view: View) -> None:

@@ -137,6 +137,16 @@ def test_a_fatal_xid_takes_the_device_down_until_the_node_has_rebooted() -> None
     assert len(log.findings("node_rebooted")) == 1
 
 
+def test_a_row_names_every_cause_of_its_state() -> None:
+    log, node = standing(), ScriptedNode(identity={GPU: {"ecc_mode_code": 0}})
+    capped = {second: {GPU: {"power_limit_enforced_milliwatts": 1}} for second in (20, 30)}
+    feed(log, node, range(0, 41, 10), capped)
+    assert spans(log.timelines(40)["n1", 0]) == [
+        (0, 20, "degraded", "ecc_off"),
+        (20, 40, "degraded", "ecc_off+power_capped"),
+    ]
+
+
 def test_an_application_xid_takes_nothing_down() -> None:
     log, node = standing(), ScriptedNode()
     xid = {
