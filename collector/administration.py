@@ -42,6 +42,13 @@ class Revocation(Model):
     reason: Text
 
 
+class Release(Model):
+    """The node that a contract shall not claim any more."""
+
+    contract: Name
+    node: Name
+
+
 class Administration:
     """`address` is how agents reach this collector: its URL, the hash of its CA (or None), and its log's key.
 
@@ -65,6 +72,7 @@ class Administration:
         one = "/v1/keys/{key_id}"
         return (
             Route("POST", "/v1/invites", self.invite, admin, "Invite an agent: one use, expires."),
+            Route("POST", "/v1/claims/release", self.release, admin, "Claim a node no more."),
             Route("GET", "/v1/keys", self.keys, admin, "Every key that was ever enrolled."),
             Route("POST", f"{one}/revoke", self.revoke, admin, "Let a key speak no more."),
             Route("POST", f"{one}/rotate", self.rotate, admin, "Invite a key's successor."),
@@ -76,6 +84,9 @@ class Administration:
 
     async def _invite(self, wanted: InviteRequest) -> web.Response:
         self._check_resource(wanted.contract, wanted.resource)
+        self._check_place(wanted)
+        if wanted.devices == []:
+            raise Problem("malformed", "devices: name some, or null for all of the node's")
         if not 0 < wanted.life_seconds <= MAX_LIFE_SECONDS:
             raise Problem("malformed", f"life_seconds must be from 1 to {MAX_LIFE_SECONDS}")
         url, authority, log_key = self._reached()
@@ -107,6 +118,28 @@ class Administration:
             )
         if resource is not None and resource not in items:
             raise Problem("not_found", f"{contract} has no resource {resource}: {', '.join(items)}")
+
+    def _check_place(self, wanted: InviteRequest) -> None:
+        """A new node needs a place of the line item that nobody holds. Raises Problem: conflict."""
+        items, claims = self._ring.contracts[wanted.contract], self._ring.claimed(wanted.contract)
+        item = wanted.resource or next(iter(items))
+        holding = [name for name, claim in claims.items() if (claim.resource or item) == item]
+        if wanted.node not in holding and len(holding) >= items[item]:
+            raise Problem(
+                "conflict",
+                f"{wanted.contract} has places for {items[item]} nodes of {item}, spares included, and claims "
+                f"{', '.join(holding)}: release one of them first",
+            )
+
+    async def release(self, request: web.Request) -> web.Response:
+        """Its key goes on speaking: revoke it where it shall not."""
+        wanted = parse(Release, await request.read())
+        held = self._ring.claimed(wanted.contract).get(wanted.node)
+        if held is None:
+            raise Problem("not_found", f"{wanted.contract} claims no node {wanted.node}")
+        claim = held.model_copy(update={"devices": []})
+        index = await self._submit(EntryKind.CLAIM, claim)
+        return web.json_response({"contract": claim.contract, "node": claim.node, "index": index})
 
     def _reached(self) -> tuple[str, str | None, str]:
         """What an invite says of this collector. Raises Problem: conflict, before anything is entered."""

@@ -1,4 +1,4 @@
-"""`init`, `serve`, `invite` and `key`: running a collector, and who may report to it.
+"""`init`, `serve`, `invite`, `release` and `key`: running a collector, and who may report to it.
 
 What only one of them needs is imported by that one, so that the others start at once.
 """
@@ -174,11 +174,24 @@ async def _first(stopped: Any, committing: "asyncio.Task[None]") -> None:
 @click.option(
     "--device", "devices", multiple=True, help="UUID of a GPU; repeat. Default: all of them."
 )
-@click.option("--hours", default=72, show_default=True, help="How long the invite is good.")
+@click.option("--resource", help="The line item that the node serves, where there are several.")
+@click.option(
+    "--hours",
+    type=click.IntRange(1, 366 * 24),
+    default=72,
+    show_default=True,
+    help="How long the invite is good.",
+)
 @config_option
 @stated
 def invite(
-    contract: str, side: str, node: str, devices: tuple[str, ...], hours: int, config_file: Path
+    contract: str,
+    side: str,
+    node: str,
+    devices: tuple[str, ...],
+    resource: str | None,
+    hours: int,
+    config_file: Path,
 ) -> None:
     """Print one line to paste on a node: it enrols the node's agent for CONTRACT, once."""
     wanted = {
@@ -186,10 +199,23 @@ def invite(
         "side": side,
         "node": node,
         "devices": list(devices) or None,
+        "resource": resource,
         "life_seconds": hours * 3600,
     }
     config = load_config(config_file, os.environ)
     click.echo(ask(config, "POST", "/v1/invites", wanted)["invite"])
+
+
+@click.command()
+@click.argument("contract")
+@click.option("--node", required=True, help="The node's name.")
+@config_option
+@stated
+def release(contract: str, node: str, config_file: Path) -> None:
+    """Let CONTRACT claim a node no more, from now on; the place is free for another."""
+    config = load_config(config_file, os.environ)
+    answer = ask(config, "POST", "/v1/claims/release", {"contract": contract, "node": node})
+    click.echo(f"{contract} claims {node} no more, by entry {answer['index']}")
 
 
 @click.group()

@@ -14,7 +14,6 @@ from tests.collector.building import (
     Agent,
     Answered,
     Serving,
-    add_contract,
     enrolled,
     log_signer,
     make_store,
@@ -44,12 +43,19 @@ def request(agent: Agent, secret: str, **changes: str) -> bytes:
     return canonical(content | changes)
 
 
+def add_wide_contract(directory: Path, scratch: Path) -> None:
+    """The contract `lease`, with places for every node here."""
+    file = scratch / "wide.yaml"
+    file.write_text(CONTRACT.replace("nodes: 1", "nodes: 40"))
+    weighbridge("contract", "add", file, "--config", directory / "config.toml")
+
+
 @pytest.fixture(scope="module")
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     scratch = tmp_path_factory.mktemp("collector")
     directory = make_store(scratch / "store")
     set_config(directory, url=f'"{URL}"')
-    add_contract(directory, scratch)
+    add_wide_contract(directory, scratch)
     with serving(directory) as server:
         yield server
 
@@ -233,7 +239,7 @@ def test_the_commands_work_while_no_collector_runs(tmp_path: Path) -> None:
     agent = Agent("n1", gpus=1)
     directory = make_store(tmp_path / "store", [agent])
     set_config(directory, url=f'"{URL}"')
-    add_contract(directory, tmp_path)
+    add_wide_contract(directory, tmp_path)
     config = directory / "config.toml"
     line = weighbridge("invite", "lease", "--side", "lessee", "--node", "n2", "--config", config)
     guest = Agent("n2")
@@ -261,13 +267,12 @@ def test_a_forwarded_address_is_believed_from_a_trusted_proxy_alone(
     assert f"speaks for n1, enrolled from {named}\n" in (directory / "serve.stderr").read_text()
 
 
-def test_an_invite_expires(tmp_path: Path) -> None:
-    directory = make_store(tmp_path / "store")
-    set_config(directory, url=f'"{URL}"')
-    add_contract(directory, tmp_path)
-    config = directory / "config.toml"
-    options = ("--side", "provider", "--node", "n", "--hours", "0", "--config", config)
-    assert "life_seconds" in weighbridge("invite", "lease", *options, check=False).stderr
+@pytest.mark.parametrize("hours", ["0", "-1", "8785"])
+def test_an_invite_is_good_for_an_hour_to_a_year(tmp_path: Path, hours: str) -> None:
+    config = make_store(tmp_path / "store", contract=CONTRACT) / "config.toml"
+    options = ("--side", "provider", "--node", "n", "--hours", hours, "--config", config)
+    failed = weighbridge("invite", "lease", *options, check=False)
+    assert (failed.returncode, "--hours" in failed.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "0.0.0.0:8470", "[::]:8470"])
