@@ -1,7 +1,8 @@
 """The plan that enters a contract or its next version: checked against what is in force when it is entered."""
 
-from collector.commits import Batch
+from collector.commits import Batch, overloaded
 from collector.driver import Driver
+from collector.judging import Judging
 from collector.problems import Problem
 from weighbridge.claims import ClaimError
 from weighbridge.contract import ContractError
@@ -14,12 +15,16 @@ class ContractAddition:
 
     closes = True
 
-    def __init__(self, added: ContractAdded, driver: Driver) -> None:
+    def __init__(self, added: ContractAdded, driver: Driver, judging: Judging) -> None:
         self.size_bytes = len(encode(added))
         self._added = added
         self._driver = driver
+        self._judging = judging
 
     def enter(self, batch: Batch) -> int:
+        """Raises Problem: what is not judged yet may be a contract that this one contradicts."""
+        if self._judging.behind:
+            raise overloaded("judgement is behind the log, and contracts are checked against it")
         try:
             self._driver.check_contract(self._added)
         except (ContractError, ClaimError) as error:

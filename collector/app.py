@@ -222,14 +222,18 @@ def _routes(
     exposition = Exposition(fleet, own)
     authority = config.keys / "ca.pem"
     timed = exposition.ingest.time
-    log_api = LogApi(store.log, committer, ring, ingest, log_key, authority, timed)
+
+    def stopped() -> str | None:
+        return judging.failure
+
+    log_api = LogApi(store.log, committer, ring, ingest, log_key, authority, timed, stopped)
     administration = Administration(ring, committer.enter, clocks.wall_us, address)
 
     async def add_contract(added: ContractAdded) -> int:
-        return (await committer.submit(ContractAddition(added, driver))).outcome
+        return (await committer.submit(ContractAddition(added, driver, judging))).outcome
 
     api = Api(fleet, store.ledger, exposition, add_contract)
-    pages = Pages(fleet, store.ledger, store.info)
+    pages = Pages(fleet, store.ledger, store.info, stopped)
     challenge_api = ChallengeApi(challenges, driver, ring, signer.public_key)
     settlement_api = SettlementApi(settling, accounts, committer.enter)
     notices = Notices(settling.book, committer)

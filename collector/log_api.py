@@ -28,7 +28,7 @@ MAX_INDEX = 2**53 - 1
 class LogApi:
     """`log_key` is the hexadecimal public key of the log, `authority` the file of the CA certificate.
 
-    `timed` makes a context that times one request with reports.
+    `timed` makes a context that times one request with reports. `stopped` says why nothing is judged any more, or None.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class LogApi:
         log_key: str,
         authority: Path,
         timed: Callable[[], AbstractContextManager[object]],
+        stopped: Callable[[], str | None],
     ) -> None:
         self._log = log
         self._committer = committer
@@ -48,6 +49,7 @@ class LogApi:
         self._log_key = log_key
         self._authority = authority
         self._timed = timed
+        self._stopped = stopped
 
     def routes(self) -> tuple[Route, ...]:
         opened, read = Access.OPEN, Access.READ
@@ -61,7 +63,7 @@ class LogApi:
             Route("GET", "/v1/log/entries", self.entries, read, "Entries.", ("start", "limit")),
             Route("GET", "/v1/log/proof", self.proof, read, "Inclusion or consistency.", proof),
             Route("GET", "/healthz", self.healthy, opened, "Whether the process lives.", (), text),
-            Route("GET", "/readyz", self.ready, opened, "Whether it can store.", (), text),
+            Route("GET", "/readyz", self.ready, opened, "Whether it stores and judges.", (), text),
         )
 
     async def reports(self, request: web.Request) -> web.Response:
@@ -138,9 +140,12 @@ class LogApi:
         return web.Response(text="ok\n")
 
     async def ready(self, _: web.Request) -> web.Response:
-        """Not ready while nothing can be stored."""
+        """Not ready while nothing can be stored, or once nothing is judged any more."""
         if self._committer.failure is not None:
             raise Problem("overloaded", f"nothing can be stored: {self._committer.failure}")
+        stopped = self._stopped()
+        if stopped is not None:
+            raise Problem("overloaded", stopped)
         return web.Response(text="ok\n")
 
 

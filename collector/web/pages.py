@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,15 @@ def environment() -> Environment:
 
 
 class Pages:
-    """The handlers over one fleet."""
+    """The handlers over one fleet. `stopped` says why nothing is judged any more, or None."""
 
-    def __init__(self, fleet: Fleet, ledger: Ledger, info: StoreInfo) -> None:
+    def __init__(
+        self, fleet: Fleet, ledger: Ledger, info: StoreInfo, stopped: Callable[[], str | None]
+    ) -> None:
         self._fleet = fleet
         self._ledger = ledger
         self._info = info
+        self._stopped = stopped
         self._environment = environment()
         self._style = (HERE / "static" / "style.css").read_bytes()
         self._environment.globals["style"] = sha256(self._style).hexdigest()[:12]
@@ -87,6 +91,7 @@ class Pages:
         found = status.worst_first(status.findings(self._fleet, mine))
         return self._render(
             "index.html",
+            stopped=self._stopped(),
             total=_total(everything),
             contracts=[self._card(by_rank[rank]) for rank in part.items],
             next=_next(part),

@@ -2,22 +2,30 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.amendment import ContractAddition
+from collector.app import problems
 from collector.commits import Batch, Committed, Committer, TickClock
 from collector.driver import Driver
-from collector.judging import Judging
+from collector.ingest import Ingest, Limits
+from collector.judging import HELD_SAMPLES, Judging
 from collector.keys import KeyRing
+from collector.log_api import LogApi
 from collector.problems import Problem
-from collector.storage import Store, StoreFull, StoreInfo
+from collector.storage import ChainKey, Store, StoreFull, StoreInfo
 from collector.storage.embedded import create_store, open_embedded
-from weighbridge.evidence import Claim, EntryKind
-from weighbridge.signing import Signer, generate_private_key
+from tests.collector.building import CONTRACT, Agent, enrolled
+from weighbridge.evidence import Claim, ContractAdded, EntryKind
+from weighbridge.signing import Signer, generate_private_key, open_envelope
+from weighbridge.wire import decode, digest
 
 SIGNER = Signer(generate_private_key())
 HOUR_US = 3_600_000_000
@@ -181,6 +189,166 @@ async def test_a_judge_that_fails_never_stops_the_evidence(store: Store) -> None
         await committing.submit(Claiming("n0"))
         assert (await committing.submit(Claiming("n1"))).outcome == 3
     assert judging.failure is not None
+    store.close()
+
+
+class Reporting:
+    """A plan that enters an agent's key and large reports of it."""
+
+    closes = False
+    size_bytes = 100
+
+    def __init__(self, reports: int, samples: int) -> None:
+        self.agent = Agent("n1", gpus=1)
+        self.leaves = [self.agent.next(samples) for _ in range(reports)]
+
+    def enter(self, batch: Batch) -> int:
+        index = batch.add_record(EntryKind.KEY, enrolled(self.agent))
+        for leaf in self.leaves:
+            envelope = open_envelope(leaf)
+            report = decode(envelope.payload)
+            chain = ChainKey(envelope.key_id, report.chain, report.stream)
+            batch.add_report(chain, leaf, envelope, report, digest(envelope.payload))
+        return index
+
+
+@asynccontextmanager
+async def judged(
+    store: Store, driver: Driver, held_samples: int = HELD_SAMPLES
+) -> AsyncIterator[tuple[Judging, Committer]]:
+    """A commit loop that a judge follows; the judge's own task is for the test to start."""
+    judging = Judging(driver, store, held_samples)
+    committing = committer(store)
+    committing.follow(judging.follow)
+    async with running(committing):
+        yield judging, committing
+
+
+@asynccontextmanager
+async def at_work(judging: Judging) -> AsyncIterator[None]:
+    task = asyncio.create_task(judging.run())
+    yield
+    judging.close()
+    await task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the others go on until it is so; within the caller's timeout."""
+    while not condition():  # noqa: ASYNC110  # the judge tells nobody of each entry
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    "held_samples", [HELD_SAMPLES, 0], ids=["held in memory", "read from the log again"]
+)
+async def test_a_large_commit_is_judged_piece_by_piece_behind_those_who_wait(
+    store: Store, held_samples: int
+) -> None:
+    driver = Driver(store)
+    async with judged(store, driver, held_samples) as (judging, committing):
+        await committing.submit(Reporting(14, 400))
+        assert (driver.folded, judging.behind) == (0, True)
+        await committing.submit(Claiming("small-behind-the-large"))
+        assert driver.folded == 0
+        seen = set()
+        async with at_work(judging), asyncio.timeout(60):
+            while judging.behind:
+                seen.add(driver.folded)
+                await asyncio.sleep(0)
+        assert len(seen) >= 14
+        assert driver.folded == store.log.size == store.ledger.folded()
+        assert judging.failure is None
+        await committing.submit(Claiming("small"))
+        assert driver.folded == store.log.size
+    store.close()
+
+
+async def test_told_to_end_it_writes_what_it_judged_and_leaves_the_rest_to_the_next_start(
+    store: Store,
+) -> None:
+    driver = Driver(store)
+    async with judged(store, driver) as (judging, committing):
+        await committing.submit(Reporting(8, 400))
+        async with at_work(judging), asyncio.timeout(60):
+            await until(lambda: driver.folded >= 3)
+        assert 3 <= driver.folded < store.log.size
+        assert store.ledger.folded() == driver.folded
+    again = Driver(store)
+    await Judging(again, store).catch_up()
+    assert again.folded == store.log.size
+    store.close()
+
+
+async def test_a_contract_is_not_added_while_judgement_is_behind(store: Store) -> None:
+    driver = Driver(store)
+    added = ContractAdded(contract="lease", version=1, text=CONTRACT, from_us=0)
+    async with judged(store, driver) as (judging, committing):
+        await committing.submit(Reporting(8, 400))
+        with pytest.raises(Problem, match="judgement is behind") as caught:
+            await committing.submit(ContractAddition(added, driver, judging))
+        assert caught.value.code == "overloaded"
+        assert caught.value.retry_after_seconds is not None
+        async with at_work(judging), asyncio.timeout(60):
+            await until(lambda: not judging.behind)
+        await committing.submit(ContractAddition(added, driver, judging))
+        assert list(driver.contracts) == ["lease"]
+        with pytest.raises(Problem, match="conflict"):
+            await committing.submit(ContractAddition(added, driver, judging))
+    store.close()
+
+
+async def test_a_judge_that_fails_on_what_waited_stops_and_says_where(store: Store) -> None:
+    driver = Driver(store)
+    async with judged(store, driver) as (judging, committing):
+        await committing.submit(Reporting(8, 400))
+        driver.folded = 2
+        async with at_work(judging), asyncio.timeout(60):
+            await until(lambda: judging.failure is not None)
+        assert str(judging.failure).startswith("judging stopped at entry 2: ValueError: entry 0")
+        assert judging.behind
+        await committing.submit(Claiming("kept-all-the-same"))
+    store.close()
+
+
+async def test_it_is_ready_until_judging_stops(store: Store) -> None:
+    said: list[str | None] = [None]
+    committing = committer(store)
+    ingest = Ingest(committing, committing.ring, Limits())
+    log_api = LogApi(
+        store.log,
+        committing,
+        committing.ring,
+        ingest,
+        "",
+        Path(),
+        nullcontext,
+        lambda: said[-1],
+    )
+    application = web.Application(middlewares=[problems])
+    application.router.add_get("/readyz", log_api.ready)
+    async with TestClient(TestServer(application)) as client, running(committing):
+        assert (await client.get("/readyz")).status == 200
+        said.append("judging stopped at entry 7: KeyError: 'x'")
+        answer = await client.get("/readyz")
+        assert answer.status == 503
+        assert (await answer.json())["detail"] == said[-1]
+    store.close()
+
+
+class BrokenLedger:
+    """A ledger with an error of its own."""
+
+    def write(self, *_: object) -> None:
+        raise KeyError("no such column")
+
+
+async def test_a_ledger_that_breaks_stops_the_judge_and_is_named(store: Store) -> None:
+    driver = Driver(store)
+    broken = Store(store.info, store.log, store.index, BrokenLedger())  # type: ignore[arg-type]
+    judging = Judging(driver, broken)
+    await judging.write()
+    assert judging.failure is not None
+    assert "the ledger cannot be written: KeyError" in judging.failure
     store.close()
 
 

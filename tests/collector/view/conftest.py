@@ -225,7 +225,12 @@ TOKENS = {
 
 @asynccontextmanager
 async def served(
-    fleet: Any, ledger: Any, submitted: Submitted, *, simulation: bool = False
+    fleet: Any,
+    ledger: Any,
+    submitted: Submitted,
+    *,
+    simulation: bool = False,
+    stopped: str | None = None,
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     async def add_contract(added: ContractAdded) -> int:
         submitted.append(added)
@@ -233,7 +238,7 @@ async def served(
 
     gate = Gate({token_hash(token): bearer for token, bearer in TOKENS.items()}, True)
     api = Api(fleet, ledger, Exposition(fleet, lambda: ()), add_contract)
-    pages = Pages(fleet, ledger, StoreInfo("weighbridge/test", simulation))
+    pages = Pages(fleet, ledger, StoreInfo("weighbridge/test", simulation), lambda: stopped)
     application = web.Application(middlewares=[problems])
     for route in described((*api.routes(), *pages.routes()), "1.2.3"):
         application.router.add_route(route.method, route.path, gate.guard(route))
@@ -258,6 +263,12 @@ async def client(
 def simulated(fleet: Any, ledger: Any) -> Callable[[], Any]:
     """The same fleet, served from a simulation store."""
     return lambda: served(fleet, ledger, [], simulation=True)
+
+
+@pytest.fixture
+def unjudged(fleet: Any, ledger: Any) -> Callable[[], Any]:
+    """The same fleet, whose judge has stopped."""
+    return lambda: served(fleet, ledger, [], stopped="judging stopped at entry 7: KeyError: <x>")
 
 
 @pytest.fixture

@@ -178,6 +178,17 @@ async def test_a_simulation_says_so_on_every_page(client: Client, simulated: Any
             assert "SIMULATED" in (await read(other, page))[0]
 
 
+async def test_a_judge_that_stopped_is_the_first_thing_on_the_first_page(
+    client: Client, unjudged: Any
+) -> None:
+    assert "judged any more" not in (await read(client, "/"))[0]
+    async with unjudged() as other:
+        text, _ = await read(other, "/")
+        assert "Nothing is judged any more" in text
+        assert "judging stopped at entry 7: KeyError: <x>" in text
+        assert "as promised</h1>" not in text
+
+
 async def test_an_empty_collector_says_what_to_do_next(client: Client, fleet: Any) -> None:
     fleet.contracts.clear()
     text, _ = await read(client, "/")
