@@ -171,6 +171,12 @@ def test_thirty_days_are_worth_what_they_are_worth_by_hand(month: Month) -> None
     assert (window["ruling"], window["excluded_seconds"]) == ("excluded", 4 * HOUR)
 
 
+def test_every_page_of_it_says_that_it_is_simulated(month: Month) -> None:
+    for page in ("/", "/contracts/cvm-1", "/nodes/n1"):
+        with urlopen(f"{month.url}{page}", timeout=20) as answer:
+            assert "SIMULATED" in answer.read().decode()
+
+
 def test_the_claim_makes_it_due_and_replay_says_the_same(month: Month) -> None:
     assert month.statement()["highest"] == "0.00"
     month.run("notice", "claim", "cvm-1", "--period", "2026-11", "--party", "lessee")
