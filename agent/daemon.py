@@ -22,7 +22,7 @@ from agent.source import Source
 from agent.spool import ReportTooLargeError, Slot, Spool, SpoolError
 from weighbridge.evidence import EntryKind, payload_type
 from weighbridge.signing import Signer, open_envelope
-from weighbridge.wire import Event, EventKind, Report, decode, digest, encode
+from weighbridge.wire import Event, EventKind, Inventory, Report, decode, digest, encode
 
 log = logging.getLogger(__name__)
 
@@ -71,14 +71,24 @@ def write_report(
 
 
 def reseal(
-    signer: Signer, envelope: bytes, slot_after: Callable[[str | None], Slot]
+    signer: Signer,
+    envelope: bytes,
+    slot_after: Callable[[str | None], Slot],
+    newest: Inventory | None = None,
 ) -> tuple[Slot, bytes, str]:
-    """The same report in another place of another chain."""
+    """The same report in another place of another chain.
+
+    A chain has to show its own inventory: where a chain begins or has a gap, the report shows the `newest` if that is
+    the one whose digest it already carries.
+    """
     report = decode(open_envelope(envelope).payload)
     slot = slot_after(report.prev)
-    moved = report.model_copy(
-        update={"chain": slot.chain, "seq": slot.seq, "prev": slot.prev, "gaps": list(slot.gaps)}
-    )
+    changes: dict[str, Any] = {"chain": slot.chain, "seq": slot.seq, "prev": slot.prev}
+    changes["gaps"] = list(slot.gaps)
+    begins = slot.prev is None or bool(slot.gaps)
+    if begins and newest is not None and digest(encode(newest)) == report.inventory_digest:
+        changes["inventory"] = newest
+    moved = report.model_copy(update=changes)
     payload = encode(moved)
     return slot, signer.seal(REPORT_TYPE, payload), digest(payload)
 
@@ -262,7 +272,7 @@ class Agent:
     def _reseal(
         self, envelope: bytes, slot_after: Callable[[str | None], Slot]
     ) -> tuple[Slot, bytes, str]:
-        return reseal(self._identity.signer, envelope, slot_after)
+        return reseal(self._identity.signer, envelope, slot_after, self.sampler.inventory)
 
     async def _keep(self, draft: Draft) -> None:
         self._waiting.append(draft)

@@ -213,6 +213,11 @@ class Sampler:
         """The devices last enumerated."""
         return () if self._inventory is None else self._inventory.devices
 
+    @property
+    def inventory(self) -> Inventory | None:
+        """The newest one; None before the first."""
+        return self._inventory
+
     def want_inventory(self) -> None:
         """Put the inventory into the next report."""
         self._inventory_due = True

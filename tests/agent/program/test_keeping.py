@@ -12,10 +12,10 @@ from agent.daemon import Agent, Place
 from agent.enrolment import Identity
 from agent.sampler import Schedule
 from agent.spool import SMALLEST
-from agent.transport import Answer
+from agent.transport import Answer, Transport
 from tests.agent.conftest import eventually
 from weighbridge.signing import Signer, generate_private_key
-from weighbridge.wire import Event, EventKind, digest
+from weighbridge.wire import Event, EventKind, digest, encode
 
 
 async def unreachable(_: bytes) -> Answer:
@@ -120,3 +120,40 @@ async def test_a_restart_of_the_chain_that_is_interrupted_is_finished_before_the
     with contextlib.suppress(asyncio.CancelledError):
         await running
     await agent.abandon()
+
+
+async def test_a_new_chain_begins_with_the_inventory(
+    enrolled: Identity, tmp_path: Path, source: Any, host: Any, collector: Any
+) -> None:
+    transport = Transport(enrolled.url)
+    agent = Agent(
+        enrolled,
+        Place(tmp_path, SMALLEST, 1 << 20),
+        source,
+        host,
+        SystemClock(),
+        "boot",
+        Schedule(interval_us=3_600_000_000),
+        transport.post_reports,
+    )
+
+    async def all_sent() -> bool:
+        return bool(collector.reports) and agent.facts().get("spool_pending_count") == 0
+
+    async def another_chain() -> bool:
+        return len(collector.chains) == 2
+
+    running = asyncio.create_task(agent.run())
+    await eventually(all_sent)
+    collector.sick.append((409, {}, {"type": "urn:weighbridge:problem:fork"}))
+    await agent.sampler.note(EventKind.PAUSED, "reported to a collector that knows another history")
+    await eventually(another_chain)
+    first, *_ = (one for one in collector.reports if one.chain == collector.reports[-1].chain)
+    assert [event.kind for event in first.events] == [EventKind.PAUSED]
+    assert first.inventory is not None
+    assert digest(encode(first.inventory)) == first.inventory_digest
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    await agent.abandon()
+    await transport.close()
