@@ -48,7 +48,7 @@ class Fleet(Protocol):
 
     @property
     def contracts(self) -> Mapping[str, Contract]:
-        """The newest version of every contract."""
+        """The version in force of every contract."""
         ...
 
     @property
@@ -209,7 +209,8 @@ class Driver:
 
     @property
     def contracts(self) -> Mapping[str, Contract]:
-        return {name: version.contract for name, version in self._fold.claims.contracts().items()}
+        versions = self._fold.claims.contracts(self.now_us)
+        return {name: version.contract for name, version in versions.items()}
 
     @property
     def nodes(self) -> Mapping[str, NodeState]:

@@ -115,13 +115,18 @@ class Claims:
         """Every version of a contract, the newest last; empty for one not known."""
         return self._versions.get(contract, [])
 
-    def contracts(self) -> Mapping[str, Version]:
-        """The newest version of every contract."""
-        return {name: versions[-1] for name, versions in self._versions.items()}
+    def contracts(self, now_us: int) -> Mapping[str, Version]:
+        """The version of every contract that is in force; its first where none is yet, its last after the term."""
+        return {name: _in_force(versions, now_us) for name, versions in self._versions.items()}
 
     def nodes(self, contract: str) -> dict[str, Claim]:
         """The claims of one contract by node, in the order in which the nodes were first claimed."""
         return dict(self._nodes.get(contract, {}))
+
+
+def _in_force(versions: Sequence[Version], now_us: int) -> Version:
+    begun = [version for version in versions if version.from_us <= now_us]
+    return begun[-1] if begun else versions[0]
 
 
 def _promise(version: Version, claim: Claim) -> Promise:

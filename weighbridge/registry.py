@@ -72,7 +72,7 @@ class Registry:
         """Contracts whose time to report first is over."""
         return [
             change
-            for name, version in claims.contracts().items()
+            for name, version in claims.contracts(now_us).items()
             for change in self._absence(name, version, now_us)
         ]
 

@@ -52,6 +52,42 @@ def test_a_released_node_is_weighed_up_to_its_last_sample_and_nothing_is_found_a
     assert {finding.contract for finding in log.open().values()} <= {""}
 
 
+def test_an_amendment_is_in_force_from_when_it_takes_effect() -> None:
+    log = Log()
+    log.contract(contract_text("K1"), "K1")
+    later = "2026-10-01T00:10:00Z"
+    log.contract(
+        contract_text("K1", version=2, supersedes='supersedes: "1"\n', effective=later, nodes=3),
+        "K1",
+        2,
+    )
+    at_us = START_US + 600 * SECOND
+    shown = [log.fold.claims.contracts(now_us)["K1"] for now_us in (0, at_us - 1, at_us, 2**52)]
+    assert [version.contract.version for version in shown] == [1, 1, 2, 2]
+
+
+def test_nodes_that_an_amendment_will_add_are_not_missed_before_it() -> None:
+    log, node = Log(), ScriptedNode("n1")
+    log.tick(0)
+    log.contract(contract_text("K1"), "K1")
+    later = "2026-10-01T00:50:00Z"
+    log.contract(
+        contract_text("K1", version=2, supersedes='supersedes: "1"\n', effective=later, nodes=3),
+        "K1",
+        2,
+    )
+    log.claim("n1")
+    log.tick(10)
+    log.report(node.report([10]))
+    for second in (700, 3599):
+        log.tick(second)
+    assert log.findings("under_reported") == []
+    log.tick(3601)
+    assert [finding.expected for finding in log.findings("under_reported")] == [
+        "3 nodes that report"
+    ]
+
+
 def book(*said: Claim) -> Book:
     """Claims received at 1, 2 and so on."""
     made = Book()
