@@ -14,9 +14,11 @@ from rich.text import Text
 
 from collector.commands.operate import USAGE, ask, config_option, stated
 from collector.config import Config, ConfigError, load_config
+from collector.control import ControlError
 from collector.spelling import percent, utc
 from weighbridge.contract import Contract, ContractError, load
 from weighbridge.contract.forms import FormError, fill, form, forms
+from weighbridge.contract.resources import unknown_cards
 
 Json = dict[str, Any]
 BREACHED, UNKNOWN = 3, 4
@@ -102,7 +104,7 @@ def contract_list(config_file: Path) -> None:
 def contract_show(contract_id: str, config_file: Path) -> None:
     """The version in force of CONTRACT_ID as YAML, with every default."""
     config = load_config(config_file, os.environ)
-    click.echo(ask(config, "GET", f"/v1/contracts/{quote(contract_id, safe='')}")["text"], nl=False)
+    click.echo(_of(config, contract_id)["text"], nl=False)
 
 
 @contract.command("openslo")
@@ -129,10 +131,8 @@ def status(contract_id: str | None, config_file: Path) -> None:
     Exit codes: 0 all met, 3 something breached, 4 nothing breached but something unknown.
     """
     config = load_config(config_file, os.environ)
-    if contract_id is None:
-        rows = list(_contracts(config))
-    else:
-        rows = [ask(config, "GET", f"/v1/contracts/{quote(contract_id, safe='')}/status?limit=1")]
+    one = contract_id
+    rows = list(_contracts(config)) if one is None else [_of(config, one, "/status?limit=1")]
     console = Console()
     console.print(_summary(rows))
     if any(row["objectives"] for row in rows):
@@ -146,15 +146,27 @@ def status(contract_id: str | None, config_file: Path) -> None:
 
 
 def _load(file: Path) -> Contract:
-    """The contract; or its problems on standard error, and the end."""
+    """The contract, and what to beware of on standard error; or its problems there, and the end."""
     try:
-        return load(file.read_text(encoding="utf-8"))
+        loaded = load(file.read_text(encoding="utf-8"))
+        for warning in unknown_cards(loaded.resources):
+            click.echo(f"{file}: warning: {warning}", err=True)
+        return loaded
     except ContractError as error:
         for problem in error.problems:
             click.echo(f"{file}: {problem}", err=True)
     except UnicodeDecodeError as error:
         click.echo(f"{file}: not UTF-8 text: {error.reason} at byte {error.start}", err=True)
     sys.exit(USAGE)
+
+
+def _of(config: Config, contract_id: str, below: str = "") -> Json:
+    """What the collector says of one contract. Raises ControlError with its name."""
+    try:
+        answer: Json = ask(config, "GET", f"/v1/contracts/{quote(contract_id, safe='')}{below}")
+    except ControlError as error:
+        raise ControlError(f"{contract_id}: {error}") from error
+    return answer
 
 
 def _contracts(config: Config) -> Iterator[Json]:

@@ -1,6 +1,7 @@
 """What is leased: cards, nodes, how they are joined, what they must reach and who may use them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from fractions import Fraction
 from typing import Literal
 
@@ -19,6 +20,8 @@ from weighbridge.contract.scalars import (
     Whole,
 )
 from weighbridge.contract.terms import Terms, clause, key
+from weighbridge.readings import READING
+from weighbridge.tables import skus
 
 MOST_GPUS = 1_000_000
 """Of one line item: each of its slots is settled by itself."""
@@ -118,6 +121,11 @@ class Bound(Terms):
     for_share: Share = clause("Share of those samples that must hold it.", default=Fraction(1))
 
     def problems(self) -> Iterator[tuple[str, str]]:
+        if self.reading not in READING:
+            yield (
+                "reading",
+                f"`{self.reading}` is no reading of the catalogue{nearest(self.reading, READING)}",
+            )
         if self.at_least is None and self.at_most is None:
             yield "", "give at_least, at_most or both"
         elif (
@@ -197,6 +205,24 @@ class Resource(Terms):
         if domain is not None and domain > self.nodes * self.per_node:
             yield "interconnect.nvlink_domain", "larger than all GPUs together"
         yield from repeated("slots", [slot.id for slot in self.slots])
+
+
+def unknown_cards(resources: Iterable[Resource]) -> Iterator[str]:
+    """A warning for each card that the SKU table does not have: nobody can say whether it was delivered."""
+    for resource in resources:
+        card = resource.accelerator.sku
+        if card not in skus():
+            yield (
+                f"resources.{resource.id}: accelerator.sku `{card}` is not in the SKU table and will be judged "
+                f"unknown{nearest(card, skus())}"
+            )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?`, or nothing where no known name is near."""
+    spelled = {one.casefold(): one for one in known}
+    found = get_close_matches(name.casefold(), spelled, n=1)
+    return f"; did you mean {spelled[found[0]]}?" if found else ""
 
 
 def repeated(path: str, names: list[str]) -> Iterator[tuple[str, str]]:

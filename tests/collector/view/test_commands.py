@@ -107,3 +107,36 @@ def test_dashboards_are_written_where_they_are_asked_for(tmp_path: Path) -> None
     built = weighbridge("dashboards", "build", tmp_path / "out")
     assert built.exit_code == 0, built.output
     assert (tmp_path / "out" / "prometheus" / "weighbridge.rules.yaml").exists()
+
+
+def test_a_card_that_the_table_does_not_have_is_a_warning_with_the_nearest_key(file: Path) -> None:
+    file.write_text(file.read_text().replace("H100-SXM-80GB", "h100-sxm-80gb"))
+    checked = weighbridge("contract", "check", file)
+    assert (checked.exit_code, "is sound" in checked.output) == (0, True)
+    assert "warning: resources.cards: accelerator.sku `h100-sxm-80gb`" in checked.output
+    assert "did you mean H100-SXM-80GB?" in checked.output
+
+
+def test_adding_a_contract_warns_of_an_unknown_card_too(file: Path, store: Path) -> None:
+    file.write_text(file.read_text().replace("H100-SXM-80GB", "X"))
+    added = weighbridge("contract", "add", file, "--config", store)
+    assert (added.exit_code, "warning: " in added.output, "did you" in added.output) == (
+        0,
+        True,
+        False,
+    )
+
+
+def test_a_bound_on_no_reading_is_an_error_with_its_line(file: Path) -> None:
+    bound = "nodes: 2, bounds: [{reading: sm_clock_megaherz, at_least: 1}]"
+    file.write_text(file.read_text().replace("nodes: 2", bound))
+    checked = weighbridge("contract", "check", file)
+    assert checked.exit_code == 2
+    assert "line 7" in checked.output
+    assert "did you mean sm_clock_megahertz?" in checked.output
+
+
+@pytest.mark.parametrize("command", [("status",), ("contract", "show")])
+def test_a_contract_that_is_not_there_is_named(store: Path, command: tuple[str, ...]) -> None:
+    said = weighbridge(*command, "lease-9", "--config", store)
+    assert (said.exit_code, "weighbridge: lease-9: no such contract" in said.output) == (2, True)
