@@ -20,7 +20,7 @@ from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.evidence import Issued
 from weighbridge.ledger import Row, State
-from weighbridge.settlement.drafting import draft
+from weighbridge.settlement.drafting import draft, margin_s
 from weighbridge.settlement.periods import (
     Period,
     calendar_month,
@@ -215,12 +215,6 @@ def instant(text: str) -> int:
 
 def reach(sheet: Sheet, period: Period) -> tuple[int, int]:
     """The time whose rows matter: outages are measured whole, beyond the period's borders too."""
-    counts = [
-        promise.counting for version in sheet.versions for promise in version.contract.availability
-    ]
-    longest = max(
-        (0 if one.min_outage is None else one.min_outage.seconds for one in counts), default=0
-    )
-    margin_s = longest + max((one.merge_gap_s for one in counts), default=0)
-    start_s, end_s = period.start_s - margin_s, period.end_s + margin_s
+    margin = max(margin_s(version.contract) for version in sheet.versions)
+    start_s, end_s = period.start_s - margin, period.end_s + margin
     return start_s * MICROSECONDS, end_s * MICROSECONDS
