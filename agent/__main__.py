@@ -104,10 +104,16 @@ def enroll(file: Path | None, state_directory: Path | None, invite: str) -> None
 
 
 def _read_invite(invite: str) -> str:
+    from agent.enrolment import INVITE_PREFIX
+
     if invite == "-":
         return sys.stdin.readline()
+    if invite.strip().startswith(INVITE_PREFIX):
+        return invite
     try:
-        return Path(invite).read_text() if Path(invite).is_file() else invite
+        return Path(invite).read_text()
+    except FileNotFoundError as error:
+        raise UsageFailure(f"{invite}: neither an invite nor a file") from error
     except OSError as error:
         raise UsageFailure(f"{invite}: {error.strerror}") from error
 
@@ -133,6 +139,8 @@ def check(
     path = contract or config.state_directory / "contract.yaml"
     try:
         promise = load_promise(path, resource)
+    except FileNotFoundError as error:
+        raise UsageFailure(f"{path}: no such file; name it with --contract") from error
     except (OSError, ValueError) as error:
         raise UsageFailure(f"{path}: {error}") from error
     answers = asyncio.run(check_node(promise, _source(), ROOT, config.state_directory))

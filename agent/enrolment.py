@@ -20,7 +20,7 @@ from agent.transport import Transport, check_url, pinned, unverified
 from weighbridge.signing import Signer, generate_private_key
 from weighbridge.wire import Hash, Model, Name, Text, canonical
 
-_PREFIX = "weighbridge-invite:1:"
+INVITE_PREFIX = "weighbridge-invite:1:"
 
 
 class EnrolmentError(Exception):
@@ -66,9 +66,9 @@ class Identity:
 def read_invite(line: str) -> Invite:
     """Raises EnrolmentError for anything but an invite of version 1 to a place that may be written to."""
     text = line.strip()
-    if not text.startswith(_PREFIX):
-        raise EnrolmentError(f"not an invite: it does not begin with {_PREFIX}")
-    encoded = text.removeprefix(_PREFIX)
+    if not text.startswith(INVITE_PREFIX):
+        raise EnrolmentError(f"not an invite: it does not begin with {INVITE_PREFIX}")
+    encoded = text.removeprefix(INVITE_PREFIX)
     try:
         data = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
         invite = Invite.model_validate_json(data)

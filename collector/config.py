@@ -126,6 +126,10 @@ def _reason(kind: str, message: str) -> str:
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{file}: No such file; name the configuration with --config or {CONFIG_VARIABLE}"
+        ) from error
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from error
     except ValueError as error:

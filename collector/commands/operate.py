@@ -4,6 +4,7 @@ What only one of them needs is imported by that one, so that the others start at
 """
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -25,6 +26,7 @@ from collector.tls import create_authority, write_secret
 from weighbridge.signing import generate_private_key
 
 USAGE = 2
+NOT_BOUND = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
 SELDOM = (50_000, 20, 50)
 Parameters = ParamSpec("Parameters")
 
@@ -62,7 +64,8 @@ def stated(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
         except (ConfigError, StorageError, control.ControlError) as error:
             fail(error)
         except OSError as error:
-            fail(f"{error.filename or 'network'}: {error.strerror}")
+            place = "listen" if error.errno in NOT_BOUND else error.filename or "network"
+            fail(f"{place}: {error.strerror}")
 
     return run
 

@@ -101,6 +101,21 @@ def test_a_contract_with_errors_is_a_usage_error(tmp_path: Path, text: str) -> N
     assert str(path) in done.stderr
 
 
+def test_a_contract_that_nobody_left_here_is_to_be_named(tmp_path: Path) -> None:
+    done = agent("check", "--state-directory", str(tmp_path), environment=dict(os.environ))
+    assert (
+        done.returncode,
+        "contract.yaml: no such file; name it with --contract" in done.stderr,
+    ) == (2, True)
+
+
+def test_what_is_neither_an_invite_nor_a_file_is_said_to_be_neither(tmp_path: Path) -> None:
+    state = ("--state-directory", str(tmp_path))
+    done = agent("enroll", *state, "nofile.txt", environment=dict(os.environ))
+    assert done.returncode == 2
+    assert "nofile.txt: neither an invite nor a file" in done.stderr
+
+
 def test_an_unknown_line_item_is_a_usage_error(contract: Path) -> None:
     done = agent(
         "check", "--contract", str(contract), "--resource", "b200", environment=dict(os.environ)

@@ -1,6 +1,7 @@
 """The commands about contracts, each as a person runs it, on a store of its own."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,17 @@ def test_a_bound_on_no_reading_is_an_error_with_its_line(file: Path) -> None:
 def test_a_contract_that_is_not_there_is_named(store: Path, command: tuple[str, ...]) -> None:
     said = weighbridge(*command, "lease-9", "--config", store)
     assert (said.exit_code, "weighbridge: lease-9: no such contract" in said.output) == (2, True)
+
+
+def test_a_configuration_that_is_not_there_can_be_named(tmp_path: Path) -> None:
+    said = weighbridge("status", "--config", tmp_path / "config.toml")
+    assert said.exit_code == 2
+    assert "No such file; name the configuration with --config or WEIGHBRIDGE_CONFIG" in said.output
+
+
+def test_serving_on_a_port_that_is_taken_names_listen(store: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = weighbridge("serve", "--listen", f"127.0.0.1:{port}", "--config", store)
+    assert (said.exit_code, "weighbridge: listen: " in said.output) == (2, True)
+    assert str(port) in said.output
