@@ -202,7 +202,10 @@ def test_it_says_that_it_is_ready_and_alive_while_the_driver_hangs(
         manager.settimeout(DEADLINE_S)
         stuck = hanging_driver(tmp_path)
         node.start(
-            NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="300000", LD_LIBRARY_PATH=stuck
+            NOTIFY_SOCKET=str(tmp_path / "notify"),
+            WATCHDOG_USEC="300000",
+            WEIGHBRIDGE_SAMPLES_PER_REPORT="3600",
+            LD_LIBRARY_PATH=stuck,
         )
         said = manager.recv(4096)
         assert said.startswith(b"READY=1")
