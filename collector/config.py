@@ -44,6 +44,8 @@ class LimitSettings(Model):
     report_bytes: Count = DEFAULTS.report_bytes
     reports: Count = DEFAULTS.reports
     queue_bytes: Count = 64 << 20
+    reading_bytes: Count = DEFAULTS.reading_bytes
+    reading_seconds: int = Field(DEFAULTS.reading_seconds, ge=1, strict=True)
 
 
 class Settings(Model):
@@ -178,7 +180,12 @@ def _check(file: Path, settings: Settings) -> Config:
         trusted_proxies=_proxies(file, settings.trusted_proxies),
         tick_seconds=settings.tick_ms / 1000,
         limits=Limits(
-            limits.body_bytes, limits.decompressed_bytes, limits.report_bytes, limits.reports
+            limits.body_bytes,
+            limits.decompressed_bytes,
+            limits.report_bytes,
+            limits.reports,
+            limits.reading_bytes,
+            limits.reading_seconds,
         ),
         queue_bytes=limits.queue_bytes,
         tokens=_tokens(file, settings.tokens),

@@ -45,12 +45,14 @@ COUNT: TypeAdapter[int] = TypeAdapter(Count)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may bring."""
+    """What one request may bring, and what may be read at one time: bytes of all bodies, and seconds for each."""
 
     body_bytes: int = 8 << 20
     decompressed_bytes: int = 32 << 20
     report_bytes: int = 4 << 20
     reports: int = 512
+    reading_bytes: int = 128 << 20
+    reading_seconds: int = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ def test_the_slowest_tick_is_no_stall() -> None:
         ("surprise = 1", "surprise: no such key"),
         ("[limits]\nsurprise = 1", "limits.surprise: no such key"),
         ("[limits]\nreports = -1", "limits.reports"),
+        ("[limits]\nreading_seconds = 0", "limits.reading_seconds"),
         ("tick_ms = 0", "tick_ms"),
         ("tick_ms = 5000", "tick_ms"),
         ('[limits]\nreports = "5"', "limits.reports"),

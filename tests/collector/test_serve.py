@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -233,6 +234,44 @@ def test_out_of_room_it_acknowledges_nothing_and_recovers_by_itself(store_of: St
     receipt = answer.json["receipts"][0]
     assert stored[receipt["index"]] == receipt["leaf_hash"]
     assert "nothing can be stored" in (directory / "serve.stderr").read_text()
+
+
+def begun(server: Serving, path: str, sent: int) -> socket.socket:
+    """A request whose body lacks its last byte."""
+    parts = urlsplit(server.url)
+    connection = socket.create_connection((str(parts.hostname), parts.port or 0), timeout=20)
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {sent + 1}\r\n\r\n"
+    connection.sendall(head.encode() + b"x" * sent)
+    return connection
+
+
+@pytest.mark.parametrize("path", ["/v1/reports", "/v1/enroll"])
+def test_bodies_that_do_not_end_are_held_only_up_to_a_budget(store_of: StoreOf, path: str) -> None:
+    agent = Agent("n1", gpus=1)
+    limits = {"WEIGHBRIDGE_LIMITS__READING_BYTES": "200000"}
+    with serving(store_of(agent), environment=limits) as server:
+        payload = agent.payload(samples=40)
+        report = agent.seal(payload)
+        held = 200_000 - len(report) // 2
+        assert held < 200_000 < held + len(report)
+        with begun(server, path, held):
+            wait_for(lambda: server.report(report).status == 503, "a refusal")
+            assert server.report(report).json["code"] == "overloaded"
+        wait_for(lambda: server.report(report).status == 200, "room for a report")
+
+
+@pytest.mark.parametrize("path", ["/v1/reports", "/v1/enroll"])
+def test_a_body_that_does_not_come_in_time_is_waited_for_no_longer(
+    store_of: StoreOf, path: str
+) -> None:
+    limits = {"WEIGHBRIDGE_LIMITS__READING_SECONDS": "1"}
+    with (
+        serving(store_of(), environment=limits) as server,
+        begun(server, path, 1000) as connection,
+    ):
+        answer = connection.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"Retry-After: " in answer
 
 
 def test_told_to_stop_it_answers_what_it_has_taken(store_of: StoreOf) -> None:
