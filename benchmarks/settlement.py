@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from collector.statements import as_text
 from weighbridge.claims import Version
 from weighbridge.contract import load
 from weighbridge.ledger import Row, State
@@ -26,7 +27,6 @@ from weighbridge.settlement.drafting import Notices, draft
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.record import Window
 from weighbridge.settlement.statement import Statement
-from weighbridge.settlement.text import text
 
 TARGET_S = 1.0
 PER_NODE = 8
@@ -154,7 +154,7 @@ def measure(nodes: int, intervals: int, runs: int) -> dict[str, Any]:
         "hourly_statement_cpu_s": cpu_s(lambda: settled(many), runs),
         "load_contract_cpu_s": cpu_s(lambda: load(version.text), runs),
         "json_cpu_s": cpu_s(made.json, runs),
-        "text_cpu_s": cpu_s(lambda: text(made), runs),
+        "text_cpu_s": cpu_s(lambda: as_text.render(made, "en"), runs),
     }
 
 

@@ -17,7 +17,6 @@ from weighbridge.settlement.periods import calendar_month, instant_text
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Window
 from weighbridge.settlement.statement import Statement, UnitLine, differences
-from weighbridge.settlement.text import text
 
 SECOND = 1_000_000
 HOUR = 3600
@@ -208,9 +207,12 @@ def test_a_lapsed_claim_still_shows_what_was_earned() -> None:
     rows = whole_month(row("n1", 0, 0, 3 * HOUR, State.DOWN))
     found = drafted(rows, as_of_us=FINAL_US * 2, claim={"required": "true", "deadline_days": "7"})
     due = found.parts[0].dues[0]
-    assert (due.standing, due.earned, due.highest) == ("lapsed", "1000.00", "0.00")
-    assert "n1: earned 1000.00, lapsed, due 0.00 CNY, claim before 2026-06-07T16:00:00Z" in text(
-        found
+    assert (due.unit, due.standing, due.earned, due.highest, due.deadline) == (
+        "n1",
+        "lapsed",
+        "1000.00",
+        "0.00",
+        "2026-06-07T16:00:00Z",
     )
 
 
@@ -237,22 +239,20 @@ def test_a_period_that_crosses_an_amendment_splits_at_its_instant_or_not_as_agre
     assert found.parts[-1].version == 2
 
 
-def test_the_text_says_what_the_statement_says() -> None:
+def test_a_statement_names_outage_credit_delivery_and_terms() -> None:
     rows = whole_month(row("n1", 0, 0, 2 * HOUR, State.DOWN, cause="xid"))
     found = draft([version(TERMS)], NODES, rows, Notices(), PERIOD, FINAL_US, simulated=True)
-    shown = text(found)
-    assert shown.startswith("SIMULATED")
-    for words in (
-        "from 2026-05-01T00:00:00+08:00 (2026-04-30T16:00:00Z)",
-        "a / n1: BREACHED",
-        "2026-04-30T16:00:00Z to 2026-04-30T18:00:00Z: 7200 s, down:xid",
-        "c: Tiers: 10 % x 10000, tier [0.9,0.999) = 1000.00 CNY",
-        "Credits due: 1000.00 CNY",
-        "healthy 2974.00 GPU-h",
-        found.inputs_digest,
-        "    scope: per_unit",
-    ):
-        assert words in shown
+    (part,), line = found.parts, units(found)["n1"]
+    (outage,) = line.outages
+    assert (found.simulated, found.local_start) == (True, "2026-05-01T00:00:00+08:00")
+    assert (line.objective, line.verdict) == ("a", "BREACHED")
+    assert (outage.start, outage.end) == ("2026-04-30T16:00:00Z", "2026-04-30T18:00:00Z")
+    assert outage.causes == ("down:xid",)
+    (credit,) = line.credits
+    assert (credit.highest, credit.tier) == ("1000.00", "[0.9,0.999)")
+    assert credit.formula.startswith("Tiers: 10 % x 10000")
+    assert part.delivery[0].healthy_gpu_seconds == 2974 * HOUR
+    assert "scope: per_unit" in part.terms
 
 
 def test_the_json_holds_no_float() -> None:
@@ -299,9 +299,12 @@ def test_probes_and_damages_have_their_lines() -> None:
         liquidated_damages=damages,
         resources=resources,
     )
-    shown = text(found)
-    assert "p: MET, 1.000000000 against 0.9; good 10 of 10 answered, 8928 due" in shown
-    assert "d: LiquidatedDamages: 300 (days_late 3) = 300.00 CNY" in shown
+    (probed,) = found.parts[0].probes
+    assert (probed.objective, probed.verdict, probed.share) == ("p", "MET", "1.000000000")
+    assert (probed.good, probed.valid, probed.scheduled) == ("10", 10, 8928)
+    (late,) = found.parts[0].others
+    assert (late.credit, late.highest) == ("d", "300.00")
+    assert late.formula.startswith("LiquidatedDamages: 300 (days_late 3)")
     assert found.highest == "300.00"
 
 
