@@ -111,6 +111,7 @@ async def running(
             )
         clocks = Clocks.of(store)
         signer = load_signer(config)
+        require_own_log(config, store, signer)
         driver = Driver(store)
         judging = await stack.enter_async_context(_judging(driver, store))
         committer, committing = await stack.enter_async_context(
@@ -161,6 +162,13 @@ def load_signer(config: Config) -> Signer:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise ConfigError(f"{path}: not the key of a log") from error
+
+
+def require_own_log(config: Config, store: Store, signer: Signer) -> None:
+    """A log is signed by one key from its first entry on: agents pinned it. Raises ConfigError for another one."""
+    first = next(iter(store.log.read(0, 1)), None)
+    if first is not None and first.envelope.key_id != signer.key_id:
+        raise ConfigError(f"{config.keys / 'log.key'}: this log was begun with another key")
 
 
 @asynccontextmanager

@@ -347,6 +347,14 @@ def test_a_store_is_served_once(store_of: StoreOf) -> None:
     assert "open in another process" in served.stderr
 
 
+def test_a_log_is_not_gone_on_with_another_key(store_of: StoreOf) -> None:
+    directory = store_of(Agent("n1"))
+    (directory / "keys" / "log.key").write_text("ab" * 32)
+    served = weighbridge("serve", "--config", directory / "config.toml", check=False)
+    assert served.returncode == 2
+    assert "log.key: this log was begun with another key" in served.stderr
+
+
 def test_a_corrupt_store_is_an_error_in_one_line(store_of: StoreOf) -> None:
     directory = store_of(Agent("n1"))
     segment = max((directory / "evidence" / "segments").iterdir())
