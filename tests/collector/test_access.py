@@ -131,7 +131,7 @@ def test_tls_by_itself_with_the_ca_that_an_invite_pins(tmp_path: Path) -> None:
         trusting.request("GET", "/v1/ca")
         served = trusting.getresponse().read()
         trusting.close()
-        options = ("--side", "lessee", "--node", "n2", "--config", directory / "config.toml")
+        options = ("--side", "lessee", "--node", "n1", "--config", directory / "config.toml")
         line = weighbridge("invite", "lease", *options).stdout
     authority = x509.load_pem_x509_certificate(served).public_bytes(Encoding.DER)
     assert opened_invite(line)["ca"] == hashlib.sha256(authority).hexdigest()
