@@ -72,7 +72,8 @@ def test_a_variable_that_is_not_known_is_an_error(file: Path, variable: str) -> 
 
 
 def test_other_variables_are_not_ours(file: Path) -> None:
-    load_config(file, {"WEIGHBRIDGE_CONFIG": "x", "HOME": "/"})
+    surroundings = {"WEIGHBRIDGE_CONFIG": "x", "HOME": "/"}
+    assert load_config(file, surroundings) == load_config(file, {})
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
