@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
+from msgspec import to_builtins
 
 from agent.child import Answer, NvmlSource
 from agent.source import Identity, Sweep
@@ -81,7 +82,7 @@ async def take_record(source: NvmlSource, redact: bool) -> Row:
         "capture": 1,
         "agent": __version__,
         "redacted": redact,
-        "driver": identity.driver.model_dump(mode="json"),
+        "driver": to_builtins(identity.driver),
         "unavailable": recorded if isinstance(recorded, Reason) else None,
         "answers": [_captured(answer, devices, redact) for answer in answers],
     }
