@@ -43,6 +43,8 @@ class Writer:
 
     def cover(self, track: Track, end_us: int) -> list[Row]:
         """Every segment up to `end_us`, cut at full hours; the segments go on from there."""
+        if all(segment.start_us >= end_us for segment in track.segments):
+            return []
         rows = list(self.peek(track, end_us))
         for segment in track.segments:
             segment.start_us = max(segment.start_us, end_us)
@@ -84,6 +86,8 @@ def hours(start_us: int, end_us: int) -> Iterator[tuple[int, int]]:
 
 def judge(track: Track, promise: Promise, view: View, changed: set[str]) -> dict[str, list[Answer]]:
     """Run the checks that watch something that changed; remember who breaches what. Returns answers by code."""
+    if changed.isdisjoint(EVERYTHING):
+        return {}
     scene = Scene(promise, view, _tallies(track))
     given: dict[str, list[Answer]] = {}
     for check in CHECKS:

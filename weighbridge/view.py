@@ -3,7 +3,7 @@
 Applying a piece of a report returns the names of what it changed, so that only the checks that watch them run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from weighbridge.wire import Block, Device, DeviceState, Facts, Inventory, Process, Reason
@@ -105,12 +105,17 @@ def see_sample(view: View, block: Block, sample: int, at_us: int) -> set[str]:
     view.tiers[block.tier] = Columns(at_us, block.devices, rows, reasons)
     if known is None or known.devices != block.devices:
         return {INVENTORY, REASONS, *rows}
-    names = rows.keys() | known.rows.keys()
-    changed = {name for name in names if rows.get(name) != known.rows.get(name)}
+    changed = _differing(rows, known.rows)
     if reasons == known.reasons:
         return changed
-    without = reasons.keys() | known.reasons.keys()
-    return changed | {REASONS} | {n for n in without if reasons.get(n) != known.reasons.get(n)}
+    return changed | {REASONS} | _differing(reasons, known.reasons)
+
+
+def _differing(now: Mapping[str, object], before: Mapping[str, object]) -> set[str]:
+    """The names whose values differ, or that only one side has."""
+    if now.keys() == before.keys():
+        return {name for name, value in now.items() if value != before[name]}
+    return {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)}
 
 
 def _reasons(block: Block, sample: int) -> dict[str, dict[str, Reason]]:

@@ -17,7 +17,7 @@ from collector.storage import (
 )
 from collector.storage.derived import chains, progress, records, reports, writing
 from weighbridge.evidence import Entry, EntryKind, Tick
-from weighbridge.wire import digest, parse
+from weighbridge.wire import digest, parse, read
 
 logger = logging.getLogger("weighbridge.storage")
 
@@ -172,7 +172,7 @@ def tick_before(log: EvidenceLog, index: int) -> int:
 
 
 def _wall_us(entry: Entry) -> int:
-    return Tick.model_validate(parse(entry.envelope.payload)).wall_us
+    return read(Tick, entry.envelope.payload).wall_us
 
 
 def indexed(entry: Entry, received_us: int) -> Indexed:
