@@ -45,6 +45,8 @@ from weighbridge.fleet import FleetFold
 SAMPLES = 6
 GROUP = 2
 SLICE = 64
+TOGETHER = 4
+"""Entries of which each part is measured at a time: so few that they are in the caches, as where it is done in turn."""
 SLICES_PER_WRITE = 512
 MONTH_REPORTS = 125 * 43_200
 TARGET_SECONDS = 15 * 60 * 2
@@ -149,8 +151,8 @@ def measure(nodes: int, reports: int, workers: int) -> dict[str, Any]:
         parts = Parts(keys | {signing.key_id(log_key): log_key})
         with opened(directory) as store:
             size = store.log.size
-            for first in range(0, size, SLICE):
-                parts.take(first, list(store.log.leaves(first, SLICE)))
+            for first in range(0, size, TOGETHER):
+                parts.take(first, list(store.log.leaves(first, TOGETHER)))
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("entries", total=size)
 

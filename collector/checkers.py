@@ -1,14 +1,14 @@
-"""Processes that read a log ahead of its replay and check signatures: the part that needs no order.
+"""Processes that check the signatures of a log ahead of its replay: the part that needs no order.
 
-A worker is asked for a slice and answers with its entries, each with whether its signature verifies under the key that
-it names. Whether that key may sign it then is for who asks, and so is everything else that may be wrong: what a worker
-cannot read or verify, it leaves to be read or verified again. Slices come back in order. A worker ends when the pipe
-to who asks is closed, and that is closed however that one ends.
+A worker is asked for a slice and answers of each entry whether its signature verifies under the key that it names.
+Whether that key may sign it then is for who asks, who reads the entry too; what a worker cannot read or verify is
+verified again there. Answers come in the order of the slices. A worker ends when the pipe to who asks is closed, and
+that is closed however that one ends.
 """
 
 import signal
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +20,6 @@ from typing import Self
 
 from collector.storage import StorageError
 from collector.storage.frozen import FrozenLog
-from weighbridge.evidence import Entry
 from weighbridge.signing import Envelope, SignatureError, verify
 
 AHEAD = 2
@@ -30,20 +29,15 @@ KEYS_TOLD = 256
 """Keys that go with one question: what fits into a pipe whose other end is not read just then."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """An entry, and whether its signature is known to verify under the key that it names."""
-
-    entry: Entry
-    verified: bool = False
+Slice = tuple[int, int]
+"""Entries [first, last)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Entries [first, last), and keys by name that were not told before."""
+    """A slice, and keys by name that were not told before."""
 
-    first: int
-    last: int
+    piece: Slice
     keys: Mapping[str, bytes]
 
 
@@ -59,17 +53,17 @@ class Worker:
         theirs.close()
         self._told = 0
 
-    def ask(self, first: int, last: int, keys: Mapping[str, bytes]) -> None:
+    def ask(self, piece: Slice, keys: Mapping[str, bytes]) -> None:
         """Raises StorageError, as `answer` does, where the process is gone."""
         new = dict(islice(keys.items(), self._told, self._told + KEYS_TOLD))
         self._told += len(new)
         with _alive():
-            self._pipe.send(Question(first, last, new))
+            self._pipe.send(Question(piece, new))
 
-    def answer(self) -> Sequence[Checked] | None:
-        """What was asked for first, or null where it cannot be read."""
+    def answer(self) -> Sequence[bool]:
+        """To what was asked first."""
         with _alive():
-            answered: Sequence[Checked] | None = self._pipe.recv()
+            answered: Sequence[bool] = self._pipe.recv()
         return answered
 
     def close(self) -> None:
@@ -105,24 +99,22 @@ class Checkers:
         for worker in self._workers:
             worker.close()
 
-    def read(
-        self, slices: Iterator[tuple[int, int]], keys: Mapping[str, bytes], log: FrozenLog
-    ) -> Iterator[Sequence[Checked]]:
-        """Each slice in turn. `keys` may grow at its end meanwhile. Raises CorruptStore, StorageError."""
-        asked: deque[tuple[Worker, int, int]] = deque()
-        free = deque(self._workers * AHEAD)
+    def check(
+        self, slices: Iterable[Slice], keys: Mapping[str, bytes]
+    ) -> Iterator[tuple[Slice, Sequence[bool]]]:
+        """Each slice in turn, and which of its signatures verify. `keys` may grow at its end. Raises StorageError."""
+        asked: deque[tuple[Worker, Slice]] = deque()
+        free, waiting = deque(self._workers * AHEAD), iter(slices)
         while True:
-            for worker, (first, last) in zip(list(free), slices, strict=False):
-                worker.ask(first, last, keys)
-                asked.append((free.popleft(), first, last))
+            for worker, piece in zip(list(free), waiting, strict=False):
+                worker.ask(piece, keys)
+                asked.append((free.popleft(), piece))
             if not asked:
                 return
-            worker, first, last = asked.popleft()
+            worker, piece = asked.popleft()
             answered = worker.answer()
             free.append(worker)
-            if answered is None:
-                answered = [Checked(one) for one in log.read(first, last - first)]
-            yield answered
+            yield piece, answered
 
 
 def work(pipe: Connection, segments: Path) -> None:
@@ -133,17 +125,15 @@ def work(pipe: Connection, segments: Path) -> None:
         while True:
             question: Question = pipe.recv()
             keys.update(question.keys)
-            pipe.send(_checked(log, question.first, question.last, keys))
+            pipe.send(_verified(log, question.piece, keys))
 
 
-def _checked(
-    log: FrozenLog, first: int, last: int, keys: Mapping[str, bytes]
-) -> list[Checked] | None:
+def _verified(log: FrozenLog, piece: Slice, keys: Mapping[str, bytes]) -> list[bool]:
+    first, last = piece
     try:
-        entries = list(log.read(first, last - first))
+        return [_verifies(entry.envelope, keys) for entry in log.read(first, last - first)]
     except StorageError:
-        return None
-    return [Checked(entry, _verifies(entry.envelope, keys)) for entry in entries]
+        return [False] * (last - first)
 
 
 def _verifies(envelope: Envelope, keys: Mapping[str, bytes]) -> bool:

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from collector.checkers import Checked, Checkers
+from collector.checkers import Checkers, Slice
 from collector.driver import Driver
 from collector.keys import KINDS as KEY_KINDS
 from collector.keys import KeyRing
@@ -28,7 +28,6 @@ from weighbridge.settlement.statement import Statement
 from weighbridge.signing import SignatureError, key_id, verify
 from weighbridge.wire import Report, WireError, decode, read
 
-SLICE_BYTES = 8 << 20
 SLICES_PER_WRITE = 64
 FOREIGN = frozenset({EntryKind.REPORT, EntryKind.CHALLENGE, EntryKind.NOTICE})
 """Entries that others than the collector sign."""
@@ -51,23 +50,24 @@ class Signers:
     def __post_init__(self) -> None:
         self.keys[key_id(self.log_key)] = self.log_key
 
-    def check(self, one: Checked) -> Report | None:
-        """What the entry reports, if it is a report. Raises ReplayError."""
-        entry = one.entry
+    def check(self, entry: Entry, *, verified: bool) -> Report | None:
+        """What the entry reports, if it is a report. Raises ReplayError.
+
+        `verified`: its signature is known to verify under the one of `keys` that it names.
+        """
         try:
-            self._verify(one)
+            self._verify(entry, verified)
             report = self._read(entry) if entry.kind is EntryKind.REPORT else None
             self.learn(entry)
         except (SignatureError, WireError) as error:
             raise ReplayError(f"entry {entry.index}: {error}") from error
         return report
 
-    def _verify(self, one: Checked) -> None:
-        entry = one.entry
+    def _verify(self, entry: Entry, verified: bool) -> None:
         key = self._key(entry)
         if key is None:
             raise ReplayError(f"entry {entry.index}: a {entry.kind} by a key that may not sign it")
-        if not (one.verified and self.keys.get(entry.envelope.key_id) == key):
+        if not (verified and self.keys.get(entry.envelope.key_id) == key):
             verify(entry.envelope, key)
 
     def _read(self, entry: Entry) -> Report:
@@ -153,35 +153,42 @@ class Replay:
         With two `workers` or more, so many other processes read ahead and check signatures.
         """
         slices = 0
-        with closing(self._read(workers, slice_entries)) as reading:
-            while not self._ended and (checked := next(reading, None)) is not None:
-                self._fold(checked)
+        with closing(self._checked(workers, slice_entries)) as checked:
+            while not self._ended and (known := next(checked, None)) is not None:
+                self._fold(*known)
                 slices += 1
                 if slices % slices_per_write == 0:
                     self._write()
                 progress(self._driver.folded)
         self._write()
 
-    def _read(self, workers: int, slice_entries: int) -> Generator[Sequence[Checked], None, None]:
-        slices = self._log.slices(self._driver.folded, slice_entries, SLICE_BYTES)
+    def _checked(
+        self, workers: int, slice_entries: int
+    ) -> Generator[tuple[Slice, Sequence[bool]], None, None]:
+        """What is left, in slices, and which signatures verify, as far as that is known."""
+        slices = [
+            (first, min(first + slice_entries, self._log.size))
+            for first in range(self._driver.folded, self._log.size, slice_entries)
+        ]
         if workers < 2:
-            for first, last in slices:
-                yield [Checked(entry) for entry in self._log.read(first, last - first)]
+            yield from ((piece, [False] * (piece[1] - piece[0])) for piece in slices)
             return
         with Checkers(self._segments, workers) as checkers:
-            yield from checkers.read(slices, self._signers.keys, self._log)
+            yield from checkers.check(slices, self._signers.keys)
 
     @property
     def _ended(self) -> bool:
         """The log ends with the first tick after the instant."""
         return self._signers.now_us > self._as_of_s * MICROSECONDS
 
-    def _fold(self, checked: Sequence[Checked]) -> None:
-        for one in checked:
-            report = self._signers.check(one)
-            if one.entry.kind not in UNLISTED:
-                self._index.record([Indexed(one.entry.index, one.entry.kind)])
-            self._driver.fold_one(one.entry, report)
+    def _fold(self, piece: Slice, verified: Sequence[bool]) -> None:
+        first, last = piece
+        entries = self._log.read(first, last - first)
+        for entry, known in zip(entries, verified, strict=True):
+            report = self._signers.check(entry, verified=known)
+            if entry.kind not in UNLISTED:
+                self._index.record([Indexed(entry.index, entry.kind)])
+            self._driver.fold_one(entry, report)
             if self._ended:
                 return
 

@@ -43,7 +43,7 @@ class Writer:
 
     def cover(self, track: Track, end_us: int) -> list[Row]:
         """Every segment up to `end_us`, cut at full hours; the segments go on from there."""
-        if all(segment.start_us >= end_us for segment in track.segments):
+        if not _begun(track, end_us):
             return []
         rows = list(self.peek(track, end_us))
         for segment in track.segments:
@@ -74,6 +74,14 @@ class Writer:
                 yield self.row(slot, track.slots[slot], start, end, segment.state, segment.cause)
             track.slots[slot] = device
             track.segments[slot] = Segment(at_us, state, cause)
+
+
+def _begun(track: Track, before_us: int) -> bool:
+    """Whether any segment began before; asked at every sample, hence this plain loop."""
+    for segment in track.segments:  # noqa: SIM110
+        if segment.start_us < before_us:
+            return True
+    return False
 
 
 def hours(start_us: int, end_us: int) -> Iterator[tuple[int, int]]:

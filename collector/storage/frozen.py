@@ -33,30 +33,20 @@ class FrozenLog:
         raise StorageError(f"{self._directory} is only read; {len(leaves)} leaves are not kept")
 
     def leaves(self, start: int, limit: int) -> Iterator[bytes]:
-        for segment, begin, stop in self._pieces(start, min(start + limit, self._size)):
-            yield from segment.leaves(begin, stop)
-
-    def slices(self, start: int, entries: int, most_bytes: int) -> Iterator[tuple[int, int]]:
-        """All from `start` on, cut into [first, last) of so many entries and bytes at most: one entry at least."""
-        for segment, row, stop in self._pieces(start, self._size):
-            begin = row
-            while begin < stop:
-                upto = segment.reach(begin, min(begin + entries, stop), most_bytes)
-                yield segment.first + begin, segment.first + upto
-                begin = upto
-
-    def _pieces(self, start: int, stop: int) -> Iterator[tuple[Segment, int, int]]:
-        """The segments that hold entries [start, stop), each with the rows of it that do."""
+        stop = min(start + limit, self._size)
         for place, first in enumerate(self._firsts):
             following = self._firsts[place + 1] if place + 1 < len(self._firsts) else self._size
             upto = min(following, stop)
             if first <= start < upto:
-                segment = self._opened(first)
-                if first + segment.count < upto:
-                    rows = f"{segment.count} whole rows instead of {following - first}"
-                    raise CorruptStore(f"{segment.path}: offset {segment.end}: {rows}")
-                yield segment, start - first, upto - first
+                yield from self._whole(first, following).leaves(start - first, upto - first)
                 start = upto
+
+    def _whole(self, first: int, following: int) -> Segment:
+        segment = self._opened(first)
+        if first + segment.count < following:
+            rows = f"{segment.count} whole rows instead of {following - first}"
+            raise CorruptStore(f"{segment.path}: offset {segment.end}: {rows}")
+        return segment
 
     def read(self, start: int, limit: int) -> Iterator[Entry]:
         for index, leaf in enumerate(self.leaves(start, limit), start):

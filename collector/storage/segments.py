@@ -106,15 +106,12 @@ class Segment:
         if header != HEADER.pack(MAGIC, self.first):
             raise CorruptStore(f"{self.path}: offset 0: not the header of this segment")
 
-    def reach(self, start: int, stop: int, most_bytes: int) -> int:
-        """The end of the rows from `start` on, no further than `stop`, that take so many bytes: one row at least."""
-        end = self.offsets[start] + most_bytes
-        return max(start + 1, bisect_right(self.offsets, end, start + 1, stop + 1) - 1)
-
     def leaves(self, start: int, stop: int) -> Iterator[bytes]:
         """Rows [start, stop) of this file, each checked. Raises CorruptStore."""
         while start < stop:
-            upto = self.reach(start, stop, READ_BYTES)
+            upto = start + 1
+            while upto < stop and self.offsets[upto + 1] - self.offsets[start] <= READ_BYTES:
+                upto += 1
             base = self.offsets[start]
             data = os.pread(self.descriptor, self.offsets[upto] - base, base)
             for row in range(start, upto):
