@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stage import Collector, Node, Program, Stage, lease, wait_for
+from tests.e2e.stage import AGENT, Collector, Node, Program, Stage, command, lease, wait_for
 
 HAS_GPU = Path("/dev/nvidiactl").exists()
 pytestmark = [
@@ -35,7 +35,7 @@ class Card(Node):
         return super().environment() | {"LD_LIBRARY_PATH": path} | more
 
     def snapshot(self) -> list[dict[str, Any]]:
-        done = self.cli("snapshot", "--json")
+        done = command([AGENT, "snapshot", "--json"], self.environment())
         assert done.returncode == 0, done.stderr
         rows: list[dict[str, Any]] = json.loads(done.stdout)
         return rows
