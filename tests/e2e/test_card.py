@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
+from tests.agent.probe.cards import NO_GPU
 from tests.e2e.stage import AGENT, Collector, Node, Program, Stage, command, lease, wait_for
 
-HAS_GPU = Path("/dev/nvidiactl").exists()
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.gpu,
-    pytest.mark.skipif(not HAS_GPU, reason="not run here: no GPU"),
+    NO_GPU,
 ]
 NUMBERS = ("--size", "8192", "--samples", "64")
 WINDOW_S = 4.0
