@@ -161,8 +161,8 @@ class Sweeper:
             }
 
     def _source(self, handle: Handle, row: Reading) -> Source | None:
-        """The source in use; None where there is none left, or none at all on a MIG device."""
-        if handle.parent is not None and row.scope is Scope.GPU:
+        """The source in use; None where there is none left, or none at all on a device of this kind."""
+        if row.scope is (Scope.MIG if handle.parent is None else Scope.GPU):
             return None
         sources = READERS[row.name]
         index = self._choice.get((handle.uuid, row.name), 0)
