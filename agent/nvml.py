@@ -15,10 +15,9 @@ from typing import Any
 
 import pynvml
 
-from agent.frames import FUNCTION_NOT_FOUND, NOT_SUPPORTED
+from agent.frames import FUNCTION_NOT_FOUND, NOT_READY, NOT_SUPPORTED
 
 INVALID_ARGUMENT = 2
-NOT_READY = 27
 NO_FABRIC, IN_FABRIC = 0, 3
 ALL_LINKS = 0xFFFFFFFF
 P2P_NVLINK = 2

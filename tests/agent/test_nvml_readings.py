@@ -369,6 +369,21 @@ async def test_activity_needs_two_looks(driver: FakeDriver, make_source: MakeSou
     assert await column(source, "tensor_active_permyriad") == [4210] * 2
 
 
+async def test_a_capture_has_activity_between_two_looks_of_its_own(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    answers = await make_source(driver).record()
+    assert not isinstance(answers, Reason)
+    active = [row for row in answers if row.call == "nvmlGpmMetricsGet" and row.device == uuid(0)]
+    assert {row.reading: (row.code, row.value) for row in active} == {
+        "graphics_active_permyriad": (0, 9950),
+        "sm_active_permyriad": (0, 9801),
+        "sm_occupancy_permyriad": (0, 5025),
+        "tensor_active_permyriad": (0, 4210),
+        "dram_active_permyriad": (0, 6133),
+    }
+
+
 async def test_activity_is_unsupported_before_hopper(
     driver: FakeDriver, make_source: MakeSource
 ) -> None:

@@ -10,7 +10,7 @@
  *                                nvmlDeviceGetMemoryInfo.total. A call without a value answers NOT_SUPPORTED.
  *   field GPU ID CODE TYPE VALUE one field; TYPE: double uint ulong ull sll int ushort
  *   code GPU NAME CODE           a call that fails; on "*" also calls without a GPU
- *   delay MICROSECONDS           before every call
+ *   delay MICROSECONDS           before every call; slow GPU NAME MICROSECONDS: before that one
  *   hang GPU NAME                a call that never returns; crash GPU NAME abort|segv: one that ends the process
  *   lost GPU                     every call on it answers GPU_IS_LOST
  *   xid GPU CODE                 an event, delivered once per line number
@@ -70,7 +70,7 @@ typedef struct gpu {
     process_info process[MAX_PROCESSES], graphic[MAX_PROCESSES];
 } gpu;
 typedef struct { int gpu, action, code; ull key; } rule;
-enum { RETURN_CODE, HANG, ABORT, SEGV };
+enum { RETURN_CODE, SLOW, HANG, ABORT, SEGV };
 
 static gpu gpus[MAX_GPUS], migs[MAX_GPUS][MAX_MIG];
 static rule rules[MAX_RULES];
@@ -175,6 +175,7 @@ static void on_gpu(const char *verb, int which, char *rest, int line) {
         if (xid_count < MAX_XIDS) xids[xid_count].line = line, xids[xid_count].gpu = which,
             xids[xid_count++].code = strtoull(rest, NULL, 0);
     } else if (!strcmp(verb, "code") && sscanf(rest, "%127s %d", name, &code) == 2) add_rule(which, RETURN_CODE, name, code);
+    else if (!strcmp(verb, "slow") && sscanf(rest, "%127s %d", name, &code) == 2) add_rule(which, SLOW, name, code);
     else if (!strcmp(verb, "hang") && sscanf(rest, "%127s", name) == 1) add_rule(which, HANG, name, 0);
     else if (!strcmp(verb, "crash") && sscanf(rest, "%127s %127s", name, word) == 2)
         add_rule(which, *word == 'a' ? ABORT : SEGV, name, 0);
@@ -197,7 +198,7 @@ static void statement(char *text, int line) {
             char rest[512];
             snprintf(rest, sizeof rest, "%s", text + used);
             on_gpu(verb, which, rest, line);
-            if (*target == '*' && (!strcmp(verb, "code") || !strcmp(verb, "hang") || !strcmp(verb, "crash"))) {
+            if (*target == '*' && (!strcmp(verb, "code") || !strcmp(verb, "slow") || !strcmp(verb, "hang") || !strcmp(verb, "crash"))) {
                 rules[rule_count - 1].gpu = -1;
                 break;
             }
@@ -249,6 +250,7 @@ static int obey(int which, const char *name) {
         rule *one = &rules[index];
         if (one->key != key || (one->gpu != -1 && one->gpu != which)) continue;
         switch (one->action) {
+            case SLOW: wait_microseconds(one->code); return SUCCESS;
             case HANG: for (;;) pause();
             case ABORT: abort();
             case SEGV: raise(SIGSEGV);
