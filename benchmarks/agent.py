@@ -6,7 +6,7 @@ The library is the fake of the tests, with no latency and with 50 us a call; wit
 machine, and what its GPUs do not support is left out. The bare loop makes exactly the calls of a fast sweep, fields in
 one batch, buffers bound once, and takes the values out of the buffers; "calls" is the same loop without a look at the
 answers. A sweep runs from the schedule to numbers in the parent's memory: over the socket to the child, the calls,
-back, and apart into readings. A real driver keeps some answers for a while: there loops and sweeps are equally far apart.
+back, and apart into readings. A real driver keeps some answers for a while: there loops and sweeps are as far apart.
 
 `--footprint` runs the daemon at one sample and report a second, with nowhere to send them, and adds up CPU and memory
 of all its processes. What the driver's calls cost is the CPU of a process that makes them at that pace, those that list
