@@ -14,7 +14,7 @@ from agent.looking import take_record, take_snapshot
 from tests.agent.conftest import MakeDriver, MakeSource
 from tests.agent.fake_nvml.fixture import FakeDriver
 from tests.agent.fake_nvml.played import scenario_of
-from weighbridge.readings import READING, READINGS, Scope
+from weighbridge.readings import READING, READINGS, Scope, Tier
 from weighbridge.tables import Sku, sku_by_pci, skus
 from weighbridge.wire import Reason
 
@@ -153,6 +153,26 @@ def test_a_contract_for_any_other_card_is_breached_by_it(
     other = next(row for row in skus().values() if row.cores == mine.cores and row is not mine)
     code, verdicts = check(contract(other, virtualization(capture)), played, tmp_path)
     assert (code, verdicts["sku_mismatch"]) == (3, "breached")
+
+
+def cost_ms(capture: Row, tier: Tier) -> float:
+    """Each call once by which a reading of the tier got its value; fields one by one."""
+    spent: dict[str, int] = {}
+    answered: set[str] = set()
+    for row in sorted(capture["answers"], key=lambda row: row["code"] != 0):
+        if READING[row["reading"]].tier is tier and row["reading"] not in answered:
+            answered.add(row["reading"])
+            spent.setdefault(row["call"], row["nanoseconds"])
+    return sum(spent.values()) / 1e6
+
+
+@pytest.mark.parametrize("tier", Tier)
+def test_what_reading_costs_is_written_as_it_was_captured(tier: Tier) -> None:
+    capture = json.loads((CAPTURES / "nvidia-h200-580.159.04.json").read_text())
+    text = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    assert f"{card(capture).name}, driver {capture['driver']['readings']['driver_version']}" in text
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {tier} | ")]
+    assert f"| {cost_ms(capture, tier):.1f} ms |" in line
 
 
 JUDGED: Final = {
