@@ -43,8 +43,6 @@ class Writer:
 
     def cover(self, track: Track, end_us: int) -> list[Row]:
         """Every segment up to `end_us`, cut at full hours; the segments go on from there."""
-        if not _begun(track, end_us):
-            return []
         rows = list(self.peek(track, end_us))
         for segment in track.segments:
             segment.start_us = max(segment.start_us, end_us)
@@ -76,12 +74,16 @@ class Writer:
             track.segments[slot] = Segment(at_us, state, cause)
 
 
-def _begun(track: Track, before_us: int) -> bool:
-    """Whether any segment began before; asked at every sample, hence this plain loop."""
-    for segment in track.segments:  # noqa: SIM110
-        if segment.start_us < before_us:
-            return True
-    return False
+def unbroken(track: Track, last_us: int, at_us: int) -> bool:
+    """Whether no full hour lies between two samples, nor since a segment began: nothing is to be written then.
+
+    Asked at every sample, hence the plain loop.
+    """
+    hour_us = at_us // HOUR_US * HOUR_US
+    for segment in track.segments:
+        if segment.start_us < hour_us:
+            return False
+    return last_us >= hour_us
 
 
 def hours(start_us: int, end_us: int) -> Iterator[tuple[int, int]]:
@@ -94,8 +96,6 @@ def hours(start_us: int, end_us: int) -> Iterator[tuple[int, int]]:
 
 def judge(track: Track, promise: Promise, view: View, changed: set[str]) -> dict[str, list[Answer]]:
     """Run the checks that watch something that changed; remember who breaches what. Returns answers by code."""
-    if changed.isdisjoint(EVERYTHING):
-        return {}
     scene = Scene(promise, view, _tallies(track))
     given: dict[str, list[Answer]] = {}
     for check in CHECKS:
