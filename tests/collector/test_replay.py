@@ -1,7 +1,6 @@
 """A replay in several processes says what one process says, of a sound log and of one that is not."""
 
 import multiprocessing
-import os
 import shutil
 import signal
 import subprocess
@@ -227,7 +226,7 @@ def test_a_worker_that_was_killed_is_missed_and_the_replay_goes_on_later(log: Lo
 
 
 HANGING = """
-import multiprocessing, sys, time
+import multiprocessing, signal, sys, time
 from pathlib import Path
 from collector.replay import Replay
 from collector.storage import StoreInfo
@@ -236,6 +235,7 @@ def hang(folded):
     print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)
     time.sleep(600)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # not so where the tests run in the background
 directory, state, key = sys.argv[1:]
 info = StoreInfo("test", simulation=False)
 again = Replay(Path(directory), info, bytes.fromhex(key), Path(state), 2**40)
@@ -267,5 +267,5 @@ def test_workers_end_with_the_process_that_asks_them_however_it_ends(
         pids = [int(word) for word in asking.stdout.readline().split()]
         assert len(pids) == 2
         assert all(map(runs, pids))
-        os.kill(asking.pid, end)
+        asking.send_signal(end)
     wait_for(lambda: not any(map(runs, pids)), "end of the workers")
