@@ -1,8 +1,8 @@
 """The sheet of an acceptance certificate. Pure; says nothing that the certificate does not say."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from collector.statements import words
@@ -54,7 +54,7 @@ class _Certificate(Page):
             f"{made.source.contract} · {start} – {end} UTC",
             made.source,
             digest,
-            (self.speak.name("verdict", made.verdict), made.verdict == "MET"),
+            (self.speak.name("outcome", made.verdict), made.verdict == "MET"),
             self._facts(digest),
             (say("gpus_loaded"), say("of_contracted", str(loaded), str(all_)), notes),
             self._front(),
@@ -143,21 +143,20 @@ class _Certificate(Page):
         )
 
     def _sections(self) -> Iterator[Section]:
-        if any(trial.lines for trial in self.made.trials):
-            yield self._results()
+        lines = [(trial.probe, line) for trial in self.made.trials for line in trial.lines]
+        yield from self._results([one for one in lines if one[1].reached_us is None])
+        yield from self._held([one for one in lines if one[1].reached_us is not None])
         yield self._load()
         yield self._telemetry()
         yield self.said(self.made.said)
         yield self.flags(self.made.flags)
 
-    def _results(self) -> Section:
+    def _results(self, lines: Sequence[tuple[str, TrialLine]]) -> Iterator[Section]:
         heads: Heads = (
             ("unit", "code"),
             ("probe", "code"),
             ("verdict", "text"),
             ("value", "number"),
-            ("reached", "number"),
-            ("not_reached", "number"),
             ("at", "time"),
             ("attempt", "number"),
             ("source", "text"),
@@ -165,10 +164,8 @@ class _Certificate(Page):
             ("entry", "number"),
             ("remarks", "text"),
         )
-        rows = [
-            self._result(trial.probe, line) for trial in self.made.trials for line in trial.lines
-        ]
-        return self.section("results", heads, rows)
+        if lines:
+            yield self.section("results", heads, [self._result(*one) for one in lines])
 
     def _result(self, probe: str, line: TrialLine) -> Row:
         beyond = "" if line.of_limit else self.speak.say("beyond_limit")
@@ -177,7 +174,6 @@ class _Certificate(Page):
             Cell(probe),
             self.verdict(line.verdict),
             self.speak.maybe(line.value),
-            *(self._maybe_seconds(us) for us in (line.reached_us, line.missed_us)),
             Cell("") if line.at is None else self.speak.short(line.at),
             self.speak.number(line.attempt),
             Cell(self.speak.name("trial", line.source), line.source),
@@ -185,6 +181,29 @@ class _Certificate(Page):
             self.speak.maybe(line.entry),
             Cell(self.speak.listed(text for text in (line.detail, beyond) if text)),
         )
+
+    def _held(self, lines: Sequence[tuple[str, TrialLine]]) -> Iterator[Section]:
+        """Tests of a reading: for how long each GPU reached it."""
+        heads: Heads = (
+            ("unit", "code"),
+            ("probe", "code"),
+            ("verdict", "text"),
+            ("reached", "number"),
+            ("not_reached", "number"),
+            ("level", "text"),
+        )
+        rows = [
+            (
+                Cell(line.unit),
+                Cell(probe),
+                self.verdict(line.verdict),
+                *(self._seconds(us or 0) for us in (line.reached_us, line.missed_us)),
+                Cell(line.level),
+            )
+            for probe, line in lines
+        ]
+        if rows:
+            yield self.section("readings", heads, rows)
 
     def _load(self) -> Section:
         heads: Heads = (
@@ -196,30 +215,25 @@ class _Certificate(Page):
             ("loaded", "number"),
             ("idle", "number"),
             ("unseen", "number"),
-            ("needed", "number"),
-            ("idle_band", "number"),
-            ("first_in_window", "time"),
         )
         rows = [self._loaded(line) for line in self.made.gpus]
-        return self.section("proof_of_load", heads, rows, note=self.speak.say("load_note"))
+        made = self.section("proof_of_load", heads, rows, note=self.speak.say("load_note"))
+        needed = {line.needed_us for line in self.made.gpus}
+        facts = [Fact(self.speak.say("needed"), self._seconds(us)) for us in needed]
+        return replace(made, facts=tuple(facts))
 
     def _loaded(self, line: LoadLine) -> Row:
-        top = line.idle_power_milliwatts
         return (
             Cell(line.unit),
             Cell(line.uuid),
             Cell(line.serial or ""),
-            Cell(self.speak.name("role", line.side) if line.side else "", line.side),
+            self._side(line),
             self.verdict(line.verdict),
-            *map(self._seconds, (line.loaded_us, line.idle_us, line.unknown_us, line.needed_us)),
-            Cell("")
-            if top is None
-            else self.speak.number(_short(Fraction(top), WATT_MILLIWATTS), str(top)),
-            Cell("") if line.first_seen is None else self.speak.short(line.first_seen),
+            *map(self._seconds, (line.loaded_us, line.idle_us, line.unknown_us)),
         )
 
-    def _maybe_seconds(self, us: int | None) -> Cell:
-        return Cell("") if us is None else self._seconds(us)
+    def _side(self, line: LoadLine) -> Cell:
+        return Cell(self.speak.name("role", line.side) if line.side else "", line.side)
 
     def _seconds(self, us: int) -> Cell:
         return self.speak.number(us // MICROSECONDS, str(us))
@@ -228,21 +242,26 @@ class _Certificate(Page):
         heads: Heads = (
             ("slot", "code"),
             ("side", "text"),
+            ("first_in_window", "time"),
+            ("idle_band", "number"),
             ("power", "number"),
             ("clock", "number"),
             ("percent", "number"),
             ("heat", "number"),
             ("joules", "number"),
         )
-        rows = [self._measured(line) for line in self.made.gpus if line.readings]
+        rows = [self._measured(line) for line in self.made.gpus if line.first_seen is not None]
         return self.section("telemetry", heads, rows, note=self.speak.say("telemetry_note"))
 
     def _measured(self, line: LoadLine) -> Row:
         found = {one.reading: one for one in line.readings}
-        energy = line.energy_millijoules
+        energy, top = line.energy_millijoules, line.idle_power_milliwatts
+        watts = "" if top is None else _short(Fraction(top), WATT_MILLIWATTS)
         return (
             Cell(line.unit),
-            Cell(self.speak.name("role", line.side), line.side),
+            self._side(line),
+            Cell("") if line.first_seen is None else self.speak.short(line.first_seen),
+            Cell("") if top is None else self.speak.number(watts, str(top)),
             *(_spread(found.get(name)) for name in TELEMETRY),
             Cell("") if energy is None else self.speak.number(energy // KILO, str(energy)),
         )

@@ -14,6 +14,9 @@ HANDOVER: Mapping[str, Word] = {
     "delivered.complete": Word("complete", "交付齐全"),
     "delivered.incomplete": Word("incomplete", "交付不齐"),
     "delivered.nothing": Word("nothing delivered", "未见交付"),
+    "outcome.MET": Word("passed", "通过"),
+    "outcome.BREACHED": Word("not passed", "未通过"),
+    "outcome.UNKNOWN": Word("not shown", "未能证明"),
     # Facts
     "service_start": Word("Service starts", "服务起始"),
     "service_rule": Word("Rule of the start", "起始规则"),
@@ -61,6 +64,7 @@ HANDOVER: Mapping[str, Word] = {
     "tests": Word("Tests of the contract", "合同规定的测试"),
     "no_tests": Word("The contract names no test.", "合同未规定测试。"),
     "results": Word("Results", "测试结果"),
+    "readings": Word("Readings against their thresholds", "读数与阈值"),
     "proof_of_load": Word("Proof of load", "负载证明"),
     "load_note": Word(
         "Under load: power above the card's idle band, and kernels that ran at least half of the time. Without: one of "
@@ -120,13 +124,13 @@ HANDOVER: Mapping[str, Word] = {
     "attempt": Word("Attempt", "次数"),
     "source": Word("From", "来源"),
     "level": Word("Level", "证据等级"),
-    "reached": Word("Reached s", "达到 秒"),
-    "not_reached": Word("Not s", "未达 秒"),
+    "reached": Word("Reached, s", "达到 秒"),
+    "not_reached": Word("Not reached, s", "未达 秒"),
     "first_in_window": Word("First seen in it", "窗口内首次可见"),
     "loaded": Word("Load s", "有负载 秒"),
     "idle": Word("Without s", "无负载 秒"),
     "unseen": Word("Unknown s", "未知 秒"),
-    "needed": Word("Needed s", "要求 秒"),
+    "needed": Word("Load needed, s", "要求负载时长 秒"),
     "idle_band": Word("Idle up to W", "空闲上限 瓦"),
     "power": Word("Power W", "功耗 瓦"),
     "clock": Word("SM clock MHz", "SM 频率 兆赫"),
@@ -147,7 +151,6 @@ HANDOVER: Mapping[str, Word] = {
     "rule.first_use": Word("at the first use", "自首次使用时"),
     "trial.challenge": Word("proof of compute", "算力证明"),
     "trial.notice": Word("notice", "通知"),
-    "trial.reading": Word("reading", "读数"),
     "beyond_limit": Word("beyond the retests allowed, not counted", "超出允许复测次数，不计"),
     # Flags of a handover
     "flag.late_birth": Word(
