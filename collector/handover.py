@@ -171,10 +171,10 @@ class Handover:
     async def _made(self, assignment: Assignment) -> bytes:
         task = _TASK.dump_json(Task(str(self._directory), assignment))
         async with self._turn:
-            return await _apart(task)
+            return await made_apart(task)
 
 
-async def _apart(task: bytes) -> bytes:
+async def made_apart(task: bytes) -> bytes:
     """The document of a task. Raises HandoverError."""
     process = await asyncio.create_subprocess_exec(
         *COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
