@@ -1,31 +1,26 @@
-"""Delivery notes and acceptance certificates: asked for here, made by `python -I -m collector.handover`.
+"""Delivery notes and acceptance certificates: asked for here, made in a process apart (`collector.handover_process`).
 
-That process reads the log's segments beside the collector, as far as they were durable when it was asked, and never
-more than the document needs. Apart, because reading a window of a fleet takes an interpreter to itself; one at a time.
-
-A document as of T uses what was received by T, so it is the same whenever it is asked for.
+A document as of T uses what was received by T, and reads no more of the log than it needs; so it is the same whenever
+it is asked for.
 """
 
 import asyncio
-import contextlib
-import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from collector.handover_process import Task, made_apart
 from collector.keys import KeyRing
 from collector.settling import Settling, SettlingError, Unwritten, standing, tables_digest
 from collector.storage import Store
-from collector.storage.frozen import FrozenLog
 from collector.storage.index import first_tick_after
 from weighbridge.book import Sheet
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.evidence import ContractAdded
-from weighbridge.handover.acceptance import AHEAD_US, certificate
+from weighbridge.handover.acceptance import AHEAD_US
 from weighbridge.handover.assignment import Assignment, Spoken
-from weighbridge.handover.delivery import delivery_note
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.handover.reports import Speaker
 from weighbridge.ledger import BY_DEVICE, Row
@@ -38,23 +33,7 @@ INVENTORY_S = DAY_S + HOUR_S
 """Agents tell their inventory at least once in this time."""
 
 LONGEST_S = 31 * DAY_S
-LONGEST_SECONDS = 600.0
-COMMAND = (sys.executable, "-I", "-m", "collector.handover")
 
-
-class HandoverError(Exception):
-    """The document was not made, through no fault of who asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What the process is given. `store`: the directory whose log it reads."""
-
-    store: str
-    assignment: Assignment
-
-
-_TASK = TypeAdapter(Task)
 _NOTE, _CERTIFICATE = TypeAdapter(DeliveryNote), TypeAdapter(Certificate)
 
 
@@ -169,28 +148,8 @@ class Handover:
         return standing([*written, *waiting], as_of_us)
 
     async def _made(self, assignment: Assignment) -> bytes:
-        task = _TASK.dump_json(Task(str(self._directory), assignment))
         async with self._turn:
-            return await made_apart(task)
-
-
-async def made_apart(task: bytes) -> bytes:
-    """The document of a task. Raises HandoverError."""
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(LONGEST_SECONDS):
-            made, _ = await process.communicate(task)
-    except TimeoutError as error:
-        raise HandoverError(f"the document was not made in {LONGEST_SECONDS:.0f} s") from error
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-    if process.returncode != 0:
-        raise HandoverError("the document was not made; the collector's messages say why")
-    return made
+            return await made_apart(Task(str(self._directory), assignment))
 
 
 def seats(rows: Iterable[Row], from_us: int) -> Mapping[str, tuple[tuple[str, ...], ...]]:
@@ -210,18 +169,3 @@ def seats(rows: Iterable[Row], from_us: int) -> Mapping[str, tuple[tuple[str, ..
         node: tuple(tuple(slots.get(slot, ())) for slot in range(max(slots) + 1))
         for node, slots in sorted(found.items())
     }
-
-
-def main() -> int:
-    """One task in, one document out."""
-    task = _TASK.validate_json(sys.stdin.buffer.read())
-    given = task.assignment
-    log = FrozenLog(Path(task.store) / "evidence" / "segments")
-    entries = log.read(given.start, given.end - given.start)
-    made = delivery_note if given.from_us is None else certificate
-    sys.stdout.buffer.write(made(given, entries).json().encode())
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

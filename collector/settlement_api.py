@@ -9,7 +9,8 @@ from collector.access import viewer
 from collector.administration import Submit
 from collector.claimable import Accounts, described
 from collector.formats import FORMATS, Document, UnrenderableError
-from collector.handover import Handover, HandoverError
+from collector.handover import Handover
+from collector.handover_process import HandoverError
 from collector.problems import Problem
 from collector.routes import Access, Route
 from collector.settling import Settling, SettlingError, instant, statement_digest

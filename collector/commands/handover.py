@@ -18,7 +18,7 @@ from collector.commands.statement import (
     print_document,
 )
 from collector.config import load_config
-from collector.handover import LONGEST_SECONDS
+from collector.handover_process import LONGEST_SECONDS
 from collector.statements.words import Language
 from weighbridge.handover.documents import Certificate, DeliveryNote
 
