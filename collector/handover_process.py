@@ -18,7 +18,7 @@ from weighbridge.handover.acceptance import certificate
 from weighbridge.handover.assignment import Assignment
 from weighbridge.handover.delivery import delivery_note
 
-LONGEST_SECONDS = 600.0
+LONGEST_SECONDS = 1800.0
 COMMAND = (sys.executable, "-I", "-m", "collector.handover_process")
 
 
