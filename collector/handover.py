@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from collector.handover_process import Task, made_apart
+from collector.handover_process import HandoverError, Task, made_apart
 from collector.keys import KeyRing
 from collector.settling import Settling, SettlingError, Unwritten, standing, tables_digest
 from collector.storage import Store
@@ -33,6 +33,8 @@ INVENTORY_S = DAY_S + HOUR_S
 """Agents tell their inventory at least once in this time."""
 
 LONGEST_S = 31 * DAY_S
+MOST_WAITING = 16
+"""Documents that are under way or wait for their turn."""
 
 _NOTE, _CERTIFICATE = TypeAdapter(DeliveryNote), TypeAdapter(Certificate)
 
@@ -49,6 +51,7 @@ class Handover:
         self._fleet = fleet
         self._ring = ring
         self._turn = asyncio.Lock()
+        self._waiting = 0
 
     async def delivery(self, contract: str, as_of_s: int | None) -> DeliveryNote:
         """As known at the end of a second: by default the newest. Raises SettlingError, HandoverError."""
@@ -69,8 +72,8 @@ class Handover:
         as_of_us = self._as_of_us(self._settling.newest_s if as_of_s is None else as_of_s)
         sheet = self._sheet(contract, as_of_us)
         claimed_us = self._settling.book.claimed_from_us(contract)
-        from_us = as_of_us if claimed_us is None else claimed_us
-        return self._assigned(contract, sheet, (from_us, as_of_us), from_us)
+        read_us = as_of_us if claimed_us is None else claimed_us
+        return self._assigned(contract, sheet, as_of_us, (as_of_us, as_of_us), read_us)
 
     def _acceptance(
         self, contract: str, window: tuple[int, int], as_of_s: int | None
@@ -91,7 +94,7 @@ class Handover:
         longest_us = max(version.contract.sampling.max_gap_us for version in sheet.versions)
         from_us, until_us = from_s * MICROSECONDS, until_s * MICROSECONDS
         read_us = from_us - max(INVENTORY_S * MICROSECONDS, longest_us + AHEAD_US)
-        given = self._assigned(contract, sheet, (from_us, as_of_us), read_us)
+        given = self._assigned(contract, sheet, as_of_us, (from_us, until_us), read_us)
         rows = self._rows(contract, from_us - HOUR_S * MICROSECONDS, until_us, as_of_us)
         return replace(given, from_us=from_us, until_us=until_us, seats=seats(rows, from_us))
 
@@ -107,11 +110,15 @@ class Handover:
         return sheet
 
     def _assigned(
-        self, contract: str, sheet: Sheet, held_us: tuple[int, int], read_us: int
+        self,
+        contract: str,
+        sheet: Sheet,
+        as_of_us: int,
+        held_us: tuple[int, int],
+        read_us: int,
     ) -> Assignment:
         """`held_us`: nodes that were claimed at some time in it; `read_us`: read what was received from then on."""
-        from_us, as_of_us = held_us
-        claims = self._settling.book.claims(contract, from_us, as_of_us)
+        claims = self._settling.book.claims(contract, *held_us)
         log, end = self._store.log, first_tick_after(self._store.log, as_of_us)
         return Assignment(
             contract=contract,
@@ -148,8 +155,14 @@ class Handover:
         return standing([*written, *waiting], as_of_us)
 
     async def _made(self, assignment: Assignment) -> bytes:
-        async with self._turn:
-            return await made_apart(Task(str(self._directory), assignment))
+        if self._waiting >= MOST_WAITING:
+            raise HandoverError("too many documents are asked for at once")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await made_apart(Task(str(self._directory), assignment))
+        finally:
+            self._waiting -= 1
 
 
 def seats(rows: Iterable[Row], from_us: int) -> Mapping[str, tuple[tuple[str, ...], ...]]:

@@ -232,7 +232,7 @@ class Book:
         return Sheet(tuple(versions), nodes, tuple(heard), tuple(found))
 
     def nodes(self, contract: str, since_us: int, as_of_us: int) -> dict[str, str | None]:
-        """The resource of each node that it claimed at some time from `since_us` on, in the order of their claims."""
+        """The resource of each node that it claimed at some time in [since, as of], in the order of their claims."""
         held = self.claims(contract, since_us, as_of_us)
         return {node: claim.resource for node, claim in held.items()}
 

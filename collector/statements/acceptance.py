@@ -243,7 +243,7 @@ class _Certificate(Page):
             ("slot", "code"),
             ("side", "text"),
             ("first_in_window", "time"),
-            ("idle_band", "number"),
+            ("load_band", "number"),
             ("power", "number"),
             ("clock", "number"),
             ("percent", "number"),
@@ -255,13 +255,13 @@ class _Certificate(Page):
 
     def _measured(self, line: LoadLine) -> Row:
         found = {one.reading: one for one in line.readings}
-        energy, top = line.energy_millijoules, line.idle_power_milliwatts
-        watts = "" if top is None else _short(Fraction(top), WATT_MILLIWATTS)
+        energy, least = line.energy_millijoules, line.load_power_milliwatts
+        watts = "" if least is None else _short(Fraction(least), WATT_MILLIWATTS)
         return (
             Cell(line.unit),
             self._side(line),
             Cell("") if line.first_seen is None else self.speak.short(line.first_seen),
-            Cell("") if top is None else self.speak.number(watts, str(top)),
+            Cell("") if least is None else self.speak.number(watts, str(least)),
             *(_spread(found.get(name)) for name in TELEMETRY),
             Cell("") if energy is None else self.speak.number(energy // KILO, str(energy)),
         )

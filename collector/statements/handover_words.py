@@ -67,10 +67,11 @@ HANDOVER: Mapping[str, Word] = {
     "readings": Word("Readings against their thresholds", "读数与阈值"),
     "proof_of_load": Word("Proof of load", "负载证明"),
     "load_note": Word(
-        "Under load: power above the card's idle band, and kernels that ran at least half of the time. Without: one of "
-        "the two is not so. Unknown: not seen, or not told; it is neither.",
-        "有负载：功耗高于该卡空闲范围，且内核运行时间不少于一半；无负载：两者有一不满足；"
-        "未知：未见或未报告，不归入前两者。",
+        "Under load: power above the card's idle band (where no table has one, above half of what the card is made "
+        "for), and kernels that ran at least half of the time. Without: power within the idle band, or fewer kernels. "
+        "Unknown: all else; it is neither.",
+        "有负载：功耗高于该卡空闲范围（参考表未载者，高于其额定功耗的一半），且内核运行时间不少于一半；"
+        "无负载：功耗在空闲范围内，或内核运行时间不足；未知：其余情形，不归入前两者。",
     ),
     "telemetry": Word("Telemetry of the window", "窗口内遥测"),
     "telemetry_note": Word(
@@ -131,7 +132,7 @@ HANDOVER: Mapping[str, Word] = {
     "idle": Word("Without s", "无负载 秒"),
     "unseen": Word("Unknown s", "未知 秒"),
     "needed": Word("Load needed, s", "要求负载时长 秒"),
-    "idle_band": Word("Idle up to W", "空闲上限 瓦"),
+    "load_band": Word("Load above W", "负载下限 瓦"),
     "power": Word("Power W", "功耗 瓦"),
     "clock": Word("SM clock MHz", "SM 频率 兆赫"),
     "percent": Word("Utilization %", "利用率 %"),
@@ -185,8 +186,8 @@ HANDOVER: Mapping[str, Word] = {
         "测试在代理启动之前或在该窗口之外运行；测试本身功耗很低。",
     ),
     "innocent.certificate_without_evidence": Word(
-        "The agent was not running, or its data are still to come; a card whose idle power no table knows.",
-        "代理未运行，或其数据尚未到达；参考表中没有该卡的空闲功耗。",
+        "The agent was not running, or its data are still to come; a card whose power no table knows.",
+        "代理未运行，或其数据尚未到达；参考表中没有该卡的功耗。",
     ),
     "sign_delivery": Word(
         "The parties acknowledge what was delivered and what was missing, as listed in this note (identified by its "

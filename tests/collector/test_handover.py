@@ -180,6 +180,21 @@ def test_what_cannot_be_made_is_refused_with_a_reason(server: Serving) -> None:
         assert server.get(f"/v1/contracts/other/{path}").status == 404
 
 
+def test_a_node_that_was_released_is_delivered_no_more_and_keeps_its_certificate(
+    server: Serving, store: Path
+) -> None:
+    known(server, DELIVERY)
+    weighbridge("release", "lease", "--node", "n1", "--config", store / CONFIG)
+
+    def released() -> bool:
+        note = server.get(DELIVERY).json
+        return note["slots"] == [] and [one["gpus"] for one in note["missing"]] == [4]
+
+    wait_for(released, "a note without the node")
+    made = server.get(acceptance(**HOUR_ONE)).json
+    assert {line["verdict"] for line in made["gpus"]} == {"MET"}
+
+
 @pytest.mark.slow
 def test_a_document_is_served_and_printed_alike_in_its_formats_and_languages(
     server: Serving, store: Path, tmp_path: Path

@@ -1,10 +1,11 @@
 """The acceptance certificate: the contract's tests, what each GPU showed in the window, and whether load ran on it."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from operator import itemgetter
 
 from weighbridge.challenge.record import read_outcome
 from weighbridge.contract import Resource
@@ -34,7 +35,6 @@ from weighbridge.handover.trials import (
 )
 from weighbridge.settlement.money import round_half_up
 from weighbridge.settlement.periods import instant_text
-from weighbridge.tables import sku
 
 AHEAD_US = 2 * MICROSECONDS
 """No report was made later than this after it was received."""
@@ -56,7 +56,7 @@ def certificate(assignment: Assignment, entries: Iterable[Entry]) -> Certificate
     max_gap_us = terms.contract.sampling.max_gap_us
     tests = terms.contract.acceptance.tests
     limits = [limit for limit in map(limit_of, tests) if limit is not None]
-    window = Window(from_us, until_us, max_gap_us, _idle_top(terms), limits)
+    window = Window(from_us, until_us, max_gap_us, terms.card, limits)
     reader = Reader(assignment.speakers)
     proofs: list[tuple[Entry, int]] = []
     for heard in reader.heard(entries, whole_from_us=from_us - max_gap_us - AHEAD_US):
@@ -65,17 +65,6 @@ def certificate(assignment: Assignment, entries: Iterable[Entry]) -> Certificate
         elif from_us <= reader.received_us < until_us:
             proofs.append((heard, reader.received_us))
     return _Certificate(terms, window, reader, proofs).certificate()
-
-
-def _idle_top(terms: Terms) -> Callable[[str], int | None]:
-    """By node the top of the idle band of the contracted card; None where the table has no such card."""
-
-    def top(node: str) -> int | None:
-        card = sku(terms.resource(node).accelerator.sku)
-        band = None if card is None else card.idle_power_milliwatts
-        return None if band is None else band.high
-
-    return top
 
 
 @dataclass(frozen=True)
@@ -99,20 +88,28 @@ class _Certificate:
     @cached_property
     def gpus(self) -> list[Gpu]:
         """Every contracted place of a claimed node, and once for each device that filled it in the window."""
-        return [gpu for item in self.terms.contract.resources for gpu in self._of(item)]
+        return [gpu for gpus in self.places.values() for gpu in gpus]
+
+    @cached_property
+    def places(self) -> dict[str, list[Gpu]]:
+        """The same by line item."""
+        return {item.id: list(self._of(item)) for item in self.terms.contract.resources}
+
+    @cached_property
+    def meters(self) -> dict[tuple[str, str], dict[str, Meter]]:
+        """What each side saw of each device of each node."""
+        found: dict[tuple[str, str], dict[str, Meter]] = {}
+        for (node, device, side), meter in sorted(self.window.meters.items(), key=itemgetter(0)):
+            found.setdefault((node, device), {})[side] = meter
+        return found
 
     def _of(self, item: Resource) -> Iterator[Gpu]:
-        claims = self.terms.claims.nodes(self.terms.contract.contract_id)
-        for node in self.terms.nodes(item)[: item.places]:
-            seen = self.window.devices_on(node, claims[node].devices)
+        for node in self.terms.nodes(item):
+            seen = self.window.devices_on(node, self.terms.held[node].devices)
             slots = seated(self.terms.assignment.seats, node, item.per_node, seen)
             for slot, devices in enumerate(slots):
                 for device in devices or [""]:
-                    meters = {
-                        side: meter
-                        for (where, what, side), meter in sorted(self.window.meters.items())
-                        if (where, what) == (node, device)
-                    }
+                    meters = self.meters.get((node, device), {})
                     yield Gpu(node, f"{node}.{slot}", device, meters)
 
     def certificate(self) -> Certificate:
@@ -194,6 +191,7 @@ class _Certificate:
 
     def _line(self, gpu: Gpu, side: str, meter: Meter) -> LoadLine:
         identity = self.window.identity(gpu.node, gpu.uuid)
+        band = self.window.band(gpu.node, gpu.uuid)
         first_s = None if meter.first_us is None else meter.first_us // MICROSECONDS
         return LoadLine(
             unit=gpu.unit,
@@ -207,7 +205,8 @@ class _Certificate:
             idle_us=meter.idle_us,
             unknown_us=self.length_us - meter.loaded_us - meter.idle_us,
             needed_us=self.needed_us,
-            idle_power_milliwatts=self.window.idle_top_of(gpu.node, gpu.uuid),
+            idle_power_milliwatts=band.idle_top,
+            load_power_milliwatts=band.load_from,
             verdict=load_verdict(meter, self.needed_us, self.length_us),
             readings=tuple(_readings(meter)),
             energy_millijoules=meter.energy_millijoules if meter.energy_us else None,
@@ -217,7 +216,7 @@ class _Certificate:
     def _quantities(self, trials: Sequence[Trial]) -> Iterator[QuantityLine]:
         for item in self.terms.contract.resources:
             places: dict[str, list[str]] = {}
-            for gpu in self._of(item):
+            for gpu in self.places[item.id]:
                 places.setdefault(gpu.unit, []).append(self._load(gpu))
             found = [worst(given) for given in places.values()]
             counts = {verdict: found.count(verdict) for verdict in ("MET", "BREACHED")}
@@ -241,7 +240,7 @@ class _Certificate:
             if verdict == "BREACHED"
         }
         loads: dict[str, list[str]] = {}
-        for gpu in self._of(item):
+        for gpu in self.places[item.id]:
             loads.setdefault(gpu.node, []).append(self._load(gpu))
         return sum(worst(given) == "MET" and node not in failed for node, given in loads.items())
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from weighbridge.handover.reports import Reader, Speaker
 from weighbridge.settlement.periods import instant_text, moment_of
 from weighbridge.settlement.record import Event
 from weighbridge.settlement.service import STARTS, service_of
+from weighbridge.tables import Sku, sku
 from weighbridge.wire import encode
 
 NOTICES = frozenset({"delivered", "acceptance_signed", "first_used", "batch_accepted"})
@@ -76,16 +78,24 @@ class Terms:
     def contract(self) -> Contract:
         return self.version.contract
 
+    @cached_property
+    def held(self) -> Mapping[str, Claim]:
+        """The claim on each node, in the order of the claims."""
+        return self.claims.nodes(self.contract.contract_id)
+
     def resource(self, node: str) -> Resource:
         """The line item that a node serves."""
-        claim = self.claims.nodes(self.contract.contract_id)[node]
-        items = {item.id: item for item in self.contract.resources}
-        return items[claim.resource] if claim.resource else self.contract.resources[0]
+        wanted = self.held[node].resource
+        found = [item for item in self.contract.resources if wanted in (None, item.id)]
+        return found[0]
+
+    def card(self, node: str) -> Sku | None:
+        """The contracted card of a node; None where the table does not have it."""
+        return sku(self.resource(node).accelerator.sku)
 
     def nodes(self, resource: Resource) -> list[str]:
         """Those claimed for a line item, in the order of their claims."""
-        claimed = self.claims.nodes(self.contract.contract_id)
-        return [node for node in claimed if self.resource(node).id == resource.id]
+        return [node for node in self.held if self.resource(node).id == resource.id]
 
     def source(self, reader: Reader) -> Source:
         """What the document is made from; call it last."""

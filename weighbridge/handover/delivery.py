@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 from weighbridge.checks.check import Answer
 from weighbridge.contract import Resource
@@ -119,16 +120,14 @@ class _Note:
             item.id, batch.id, batch.nodes, len(whole), instant_text(due_s), complete, standing
         )
 
-    def _batch_of(self, item: Resource, node: str) -> str | None:
-        place = list(self._whole(item))
-        if node not in place:
-            return None
-        rank = place.index(node)
-        for batch in ordered(item):
-            if rank < batch.nodes:
-                return batch.id
-            rank -= batch.nodes
-        return None
+    @cached_property
+    def _batch_of(self) -> dict[str, str]:
+        """The batch of each node that was seen whole."""
+        found: dict[str, str] = {}
+        for item in self.terms.contract.resources:
+            places = [batch.id for batch in ordered(item) for _ in range(batch.nodes)]
+            found |= zip(self._whole(item), places, strict=False)
+        return found
 
     def _slot(self, one: Arrival) -> SlotLine:
         item = self.terms.resource(one.node)
@@ -136,7 +135,7 @@ class _Note:
         return SlotLine(
             unit=unit_of(one),
             resource=item.id,
-            batch=self._batch_of(item, one.node),
+            batch=self._batch_of.get(one.node),
             uuid=one.device,
             model=text(one.identity, "name"),
             serial=text(one.identity, "serial"),
@@ -164,7 +163,7 @@ class _Note:
         """By line item: slots of the nodes that are claimed, then nodes that nobody claimed."""
         seen = {unit_of(one) for one in self.arrived}
         for item in self.terms.contract.resources:
-            nodes = self.terms.nodes(item)[: item.places]
+            nodes = self.terms.nodes(item)
             for node in nodes:
                 slots = [f"{node}.{slot}" for slot in range(item.per_node)]
                 absent = tuple(slot for slot in slots if slot not in seen)

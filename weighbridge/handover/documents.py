@@ -179,7 +179,8 @@ class LoadLine:
     """One GPU over the window, as one side's agent saw it; nobody's (`side` empty) where nothing was seen.
 
     loaded_us + idle_us + unknown_us is the window: seen under load, seen without, and not seen or not told. `verdict`:
-    MET from `needed_us` of load on, BREACHED where even all unknown time would not reach it, else UNKNOWN.
+    MET from `needed_us` of load on, BREACHED where even all unknown time would not reach it, else UNKNOWN. Up to its
+    idle power the card does nothing, above its load power it works.
     """
 
     unit: str
@@ -194,6 +195,7 @@ class LoadLine:
     unknown_us: int
     needed_us: int
     idle_power_milliwatts: int | None
+    load_power_milliwatts: int | None
     verdict: str
     readings: tuple[ReadingLine, ...]
     energy_millijoules: int | None

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from weighbridge.handover.arrival import answers, text
+from weighbridge.handover.arrival import answers, number, text
 from weighbridge.handover.reports import Heard, Speaker
-from weighbridge.tables import sku_by_pci
+from weighbridge.tables import Sku, sku_by_pci
 from weighbridge.track import BUSY_PERCENT
+from weighbridge.view import NOTHING
 from weighbridge.wire import Block, Device, Facts
 
 POWER, LOAD = "power_draw_milliwatts", "utilization_gpu_percent"
@@ -36,14 +37,44 @@ class Limit:
         return value > self.threshold or (self.inclusive and value == self.threshold)
 
 
-def under_load(power: int | None, percent: int | None, idle_top: int | None) -> bool | None:
+@dataclass(frozen=True, slots=True)
+class Band:
+    """In milliwatts: up to `idle_top` a card does nothing, above `load_from` it works. None: nobody knows.
+
+    Where no row has the idle power of a card, half of the power that it is made for is load for certain, and less says
+    nothing.
+    """
+
+    idle_top: int | None = None
+    load_from: int | None = None
+
+    def works(self, power: int | None) -> bool | None:
+        """Whether that power is one of a card at work; None: it does not say."""
+        if power is None:
+            return None
+        if self.load_from is not None and power > self.load_from:
+            return True
+        return False if self.idle_top is not None and power <= self.idle_top else None
+
+
+def band_of(card: Sku | None, limit: int | None) -> Band:
+    """Of a card of the table, or None; `limit`: the default power limit that the device tells of itself."""
+    if card is not None and card.idle_power_milliwatts is not None:
+        top = card.idle_power_milliwatts.high
+        return Band(top, top)
+    listed = None if card is None else card.power_limit_default_milliwatts
+    made_for = limit if listed is None else listed
+    return Band(None, None if made_for is None else made_for // 2)
+
+
+def under_load(power: int | None, percent: int | None, band: Band) -> bool | None:
     """Whether power and utilisation are those of a card at work; None: what was told does not say.
 
-    Both must: power above the card's idle band, and kernels that ran for BUSY_PERCENT of the time. One that is not so
-    is enough to say no.
+    Both must: power above what the card draws idle, and kernels that ran for BUSY_PERCENT of the time. One that is
+    not so is enough to say no.
     """
     working = None if percent is None else percent >= BUSY_PERCENT
-    drawing = None if power is None or idle_top is None else power > idle_top
+    drawing = band.works(power)
     if working is False or drawing is False:
         return False
     return True if working and drawing else None
@@ -87,14 +118,14 @@ class Meter:
         start_us: int,
         end_us: int,
         values: Values,
-        idle_top: int | None,
+        band: Band,
         limits: Sequence[Limit],
     ) -> bool:
         """A sample covers [start, end); whether all of that is new."""
         length = self.cover(start_us, end_us)
         if length == 0:
             return False
-        loaded = under_load(values[POWER], values[LOAD], idle_top)
+        loaded = under_load(values[POWER], values[LOAD], band)
         self.loaded_us += length if loaded else 0
         self.idle_us += length if loaded is False else 0
         for name in SHOWN:
@@ -153,19 +184,19 @@ class _Last:
 class Window:
     """[from_us, until_us) of some nodes. Feed it reports in log order.
 
-    `idle_top`: by node, the power up to which the contracted card is idle. `meters`: by node, device and side.
+    `card`: by node, the contracted one as the table has it. `meters`: by node, device and side.
     """
 
     from_us: int
     until_us: int
     max_gap_us: int
-    idle_top: Callable[[str], int | None]
+    card: Callable[[str], Sku | None]
     limits: Sequence[Limit] = ()
     meters: dict[tuple[str, str, str], Meter] = field(default_factory=dict)
     _devices: dict[str, dict[str, Device]] = field(default_factory=dict)
     _seen: dict[str, list[str]] = field(default_factory=dict)
     _last: dict[str, _Last] = field(default_factory=dict)
-    _tops: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    _bands: dict[tuple[str, str], Band] = field(default_factory=dict)
     _names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -177,7 +208,7 @@ class Window:
         if inventory is not None:
             known = self._devices.setdefault(node, {})
             known |= {device.uuid: device for device in inventory.devices}
-            self._tops.clear()
+            self._bands.clear()
         for at_us, block, sample in heard.samples():
             if block.tier == "fast":
                 self._sample(heard, _Last(at_us, block, sample))
@@ -196,8 +227,8 @@ class Window:
             if values is None:
                 continue
             meter = self._meter(heard.speaker, device, start_us)
-            top = self.idle_top_of(heard.speaker.node, device)
-            if meter.add(start_us, end_us, values, top, self.limits) and whole:
+            band = self.band(heard.speaker.node, device)
+            if meter.add(start_us, end_us, values, band, self.limits) and whole:
                 after = _value(now, device, ENERGY)
                 meter.add_energy(values[ENERGY], after, end_us - start_us)
 
@@ -210,12 +241,17 @@ class Window:
         meter.first_us = start_us if meter.first_us is None else min(meter.first_us, start_us)
         return meter
 
-    def idle_top_of(self, node: str, device: str) -> int | None:
+    def band(self, node: str, device: str) -> Band:
         """Of the card that the device says it is; where it has not said so, of the contracted one."""
-        if (node, device) not in self._tops:
-            own = _idle_top(self.identity(node, device))
-            self._tops[node, device] = self.idle_top(node) if own is None else own
-        return self._tops[node, device]
+        if (node, device) not in self._bands:
+            told = self.identity(node, device) or NOTHING
+            board = text(told, "pci_device_id")
+            card = self.card(node)
+            if board is not None:
+                card = sku_by_pci(board, text(told, "pci_subsystem_id"))
+            limit = number(told, "power_limit_default_milliwatts")
+            self._bands[node, device] = band_of(card, limit)
+        return self._bands[node, device]
 
     def identity(self, node: str, device: str) -> Facts | None:
         """What the newest inventory said of a device."""
@@ -239,13 +275,3 @@ def _value(last: _Last, device: str, reading: str) -> int | None:
     if rows is None or device not in last.block.devices:
         return None
     return rows[last.sample][last.block.devices.index(device)]
-
-
-def _idle_top(identity: Facts | None) -> int | None:
-    """The top of the idle band of the card that an identity names; None where no row knows it."""
-    board = None if identity is None else text(identity, "pci_device_id")
-    if identity is None or board is None:
-        return None
-    card = sku_by_pci(board, text(identity, "pci_subsystem_id"))
-    band = None if card is None else card.idle_power_milliwatts
-    return None if band is None else band.high

@@ -84,17 +84,37 @@ def test_half_of_the_window_is_needed_where_no_test_names_a_duration() -> None:
     assert loads(more.certificate(0, 1000))["n1.1"] == ("BREACHED", 490, 510, 0)
 
 
-def test_a_card_whose_idle_power_no_table_knows_cannot_be_said_to_work() -> None:
-    text = contract_text().replace("H100-SXM-80GB", "no-such-card")
-    made = Story(text)
+def as_card(**told: int | str) -> Story:
+    """A story in which both GPUs say that they are this card; the second one idles."""
+    made = Story()
     made.claim("n1")
-    unknown: dict[str, int | str] = {"pci_device_id": "10de:ffff"}
-    names = {"GPU-n1-0": unknown, "GPU-n1-1": unknown}
-    made.tell(ScriptedNode(identity=dict(names)), SAMPLES, always("GPU-n1-1", SAMPLES, IDLE))
-    assert loads(made.certificate(0, 1000)) == {
+    identity = {device: dict(told) for device in ("GPU-n1-0", "GPU-n1-1")}
+    made.tell(ScriptedNode(identity=identity), SAMPLES, always("GPU-n1-1", SAMPLES, IDLE))
+    return made
+
+
+def test_a_card_whose_power_nobody_knows_cannot_be_said_to_work_and_may_be_seen_to_idle() -> None:
+    assert loads(as_card(pci_device_id="10de:ffff").certificate(0, 1000)) == {
         "n1.0": ("UNKNOWN", 0, 0, 1000),
         "n1.1": ("BREACHED", 0, 1000, 0),
     }
+
+
+def test_a_card_is_judged_by_the_power_that_it_is_made_for_and_not_by_the_contracted_one() -> None:
+    """300 W is more than half of 400 W, and less than half of 700 W."""
+    a100 = as_card(pci_device_id="10de:20b2", pci_subsystem_id="10de:1463").certificate(0, 1000)
+    assert loads(a100)["n1.0"] == ("MET", 1000, 0, 0)
+    assert [line.load_power_milliwatts for line in a100.gpus] == [200_000, 200_000]
+    big = as_card(pci_device_id="10de:ffff", power_limit_default_milliwatts=700_000)
+    assert loads(big.certificate(0, 1000))["n1.0"] == ("UNKNOWN", 0, 0, 1000)
+
+
+def test_a_sample_that_lies_after_its_own_report_was_seen_by_nobody() -> None:
+    made, node = Story(), ScriptedNode()
+    made.claim("n1")
+    clock = node.report([500]).clock.model_dump()
+    made.tell(ScriptedNode(), SAMPLES, clock=clock)
+    assert loads(made.certificate(0, 1000))["n1.0"] == ("MET", 500, 0, 500)
 
 
 def test_readings_are_shown_over_the_window_alone() -> None:
@@ -318,6 +338,20 @@ def test_service_that_started_in_the_window_before_a_gpu_was_seen_is_flagged() -
     late.tell(ScriptedNode(), SAMPLES[1:])
     late.say("acceptance_signed", 0, party="L")
     assert late.certificate(0, 1000).flags == ("late_birth",)
+
+
+def test_who_a_gpu_is_was_told_long_before_the_window_and_nothing_else_is_read_of_that_time() -> (
+    None
+):
+    made, node = Story(), ScriptedNode(identity={"GPU-n1-0": {"serial": "4711"}})
+    made.claim("n1")
+    made.tell(node, [0, 10])
+    made.tell(node, [20, 30])
+    made.tell(node, list(range(900, 1001, 10)))
+    shown = made.certificate(900, 1000)
+    assert [line.serial for line in shown.gpus] == ["4711", None]
+    assert shown.source.reports == 2
+    assert loads(shown)["n1.0"] == ("MET", 100, 0, 0)
 
 
 def test_the_same_evidence_gives_the_same_bytes_and_the_sources_are_named() -> None:

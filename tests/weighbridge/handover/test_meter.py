@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge.handover.meter import SHOWN, Limit, Meter, under_load
+from weighbridge.handover.meter import SHOWN, Band, Limit, Meter, band_of, under_load
+from weighbridge.tables import sku
 
 EDGE = 40
-IDLE_TOP = 120_000
+IDLE_TOP = Band(120_000, 120_000)
+HALF = Band(None, 200_000)
+NOBODY_KNOWS = Band()
 pairs = st.lists(
     st.tuples(st.integers(0, EDGE - 1), st.integers(1, EDGE)).map(lambda p: (p[0], p[0] + p[1])),
     max_size=12,
@@ -109,7 +112,7 @@ def test_a_sample_in_two_pieces_counts_as_in_one(
 
 
 @pytest.mark.parametrize(
-    ("power", "percent", "top", "loaded"),
+    ("power", "percent", "band", "loaded"),
     [
         (600_000, 95, IDLE_TOP, True),
         (120_001, 50, IDLE_TOP, True),
@@ -117,16 +120,19 @@ def test_a_sample_in_two_pieces_counts_as_in_one(
         (600_000, 49, IDLE_TOP, False),
         (None, 95, IDLE_TOP, None),
         (600_000, None, IDLE_TOP, None),
-        (600_000, 95, None, None),
-        (None, 0, None, False),
+        (600_000, 95, NOBODY_KNOWS, None),
+        (200_001, 95, HALF, True),
+        (200_000, 95, HALF, None),
+        (600_000, 10, HALF, False),
+        (None, 0, NOBODY_KNOWS, False),
         (0, None, IDLE_TOP, False),
         (None, None, IDLE_TOP, None),
     ],
 )
 def test_load_needs_power_and_utilization_and_one_of_them_denies_it(
-    power: int | None, percent: int | None, top: int | None, loaded: bool | None
+    power: int | None, percent: int | None, band: Band, loaded: bool | None
 ) -> None:
-    assert under_load(power, percent, top) is loaded
+    assert under_load(power, percent, band) is loaded
 
 
 def test_energy_is_what_a_counter_rose_by_and_a_counter_that_fell_says_nothing() -> None:
@@ -134,3 +140,11 @@ def test_energy_is_what_a_counter_rose_by_and_a_counter_that_fell_says_nothing()
     for before, after in ((10, 25), (None, 40), (50, None), (90, 5), (5, 5)):
         meter.add_energy(before, after, 10)
     assert (meter.energy_millijoules, meter.energy_us) == (15, 20)
+
+
+def test_a_card_works_above_its_idle_band_or_above_half_of_what_it_is_made_for() -> None:
+    assert band_of(sku("H100-SXM-80GB"), 1) == Band(120_000, 120_000)
+    assert band_of(sku("A100-SXM4-80GB"), 1) == Band(None, 200_000)
+    assert band_of(sku("H20-SXM-96GB"), 500_000) == Band(None, 250_000)
+    assert band_of(sku("H20-SXM-96GB"), None) == Band()
+    assert band_of(None, 0) == Band(None, 0)
