@@ -5,7 +5,7 @@ it is asked for.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,16 +40,23 @@ _NOTE, _CERTIFICATE = TypeAdapter(DeliveryNote), TypeAdapter(Certificate)
 
 
 class Handover:
-    """Over one store. `ring`: whose keys are whose."""
+    """Over one store. `ring`: whose keys are whose; `make`: how a task becomes a document's JSON."""
 
     def __init__(
-        self, store: Store, directory: Path, settling: Settling, fleet: Unwritten, ring: KeyRing
+        self,
+        store: Store,
+        directory: Path,
+        settling: Settling,
+        fleet: Unwritten,
+        ring: KeyRing,
+        make: Callable[[Task], Awaitable[bytes]] = made_apart,
     ) -> None:
         self._store = store
         self._directory = directory
         self._settling = settling
         self._fleet = fleet
         self._ring = ring
+        self._make = make
         self._turn = asyncio.Lock()
         self._waiting = 0
 
@@ -160,7 +167,7 @@ class Handover:
         self._waiting += 1
         try:
             async with self._turn:
-                return await made_apart(Task(str(self._directory), assignment))
+                return await self._make(Task(str(self._directory), assignment))
         finally:
             self._waiting -= 1
 

@@ -11,8 +11,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from collector.handover import seats
+from collector.driver import Driver
+from collector.handover import MOST_WAITING, Handover, seats
 from collector.handover_process import HandoverError, Task, made_apart
+from collector.keys import load_keys
+from collector.settling import Settling
 from collector.storage.index import first_tick_after, tick_before
 from tests.collector.building import (
     INTERVAL_US,
@@ -266,6 +269,36 @@ def test_the_first_tick_after_an_instant_is_found_wherever_it_lies(
         for us in {0, *times, *(time - 1 for time in times), times[-1] + 1}:
             later = [place for place, time in enumerate(times) if time > us]
             assert first_tick_after(log, us) == (later[0] if later else log.size)
+
+
+def test_documents_wait_for_their_turn_and_too_many_are_refused(
+    store: Path, server: Serving
+) -> None:
+    known(server, DELIVERY)
+    server.stop()
+    made: list[Task] = []
+
+    async def never(task: Task) -> bytes:
+        made.append(task)
+        await asyncio.Event().wait()
+        return b""
+
+    async def ask(handover: Handover) -> None:
+        waiting = [
+            asyncio.create_task(handover.delivery("lease", None)) for _ in range(MOST_WAITING + 1)
+        ]
+        (refused, *_), others = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        assert isinstance(refused.exception(), HandoverError)
+        assert (len(others), len(made)) == (MOST_WAITING, 1)
+        for one in others:
+            one.cancel()
+        await asyncio.wait(others)
+
+    with opened(store) as kept:
+        driver, ring = Driver(kept), load_keys(kept.log, kept.index)
+        while driver.catch_up():
+            pass
+        asyncio.run(ask(Handover(kept, store, Settling(kept, driver), driver, ring, never)))
 
 
 def row(slot: int, device: str, start: int, end: int) -> Row:
