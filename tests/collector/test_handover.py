@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from collector.access import token_hash
 from collector.driver import Driver
 from collector.handover import MOST_WAITING, Handover, seats
 from collector.handover_process import HandoverError, Task, made_apart
@@ -25,6 +26,7 @@ from tests.collector.building import (
     make_store,
     opened,
     serving,
+    set_config,
     wait_for,
     weighbridge,
 )
@@ -196,6 +198,23 @@ def test_a_node_that_was_released_is_delivered_no_more_and_keeps_its_certificate
     wait_for(released, "a note without the node")
     made = server.get(acceptance(**HOUR_ONE)).json
     assert {line["verdict"] for line in made["gpus"]} == {"MET"}
+
+
+def test_only_who_may_read_the_contract_gets_its_documents(store: Path) -> None:
+    roles = {"mine": "lessee:L/lease", "others": "lessee:L/other", "audit": "auditor"}
+    tokens = ", ".join(
+        f'{{sha256 = "{token_hash(token)}", role = "{role}"}}' for token, role in roles.items()
+    )
+    set_config(store, open_on_loopback="false", tokens=f"[{tokens}]")
+    with serving(store) as running:
+
+        def status(path: str, token: str) -> int:
+            return running.get(path, Authorization=f"Bearer {token}").status
+
+        wait_for(lambda: status(DELIVERY, "mine") == 200, "the first second of the collector")
+        for path in (DELIVERY, acceptance(**HOUR_ONE)):
+            found = [status(path, token) for token in (*roles, "nobody's")]
+            assert found == [200, 404, 200, 401]
 
 
 @pytest.mark.slow
