@@ -67,7 +67,7 @@ def view_of(drafts: Sequence[Draft]) -> View:
             see_inventory(view, draft.inventory)
         for block in draft.blocks:
             for sample, at_us in enumerate(block.boottime_us):
-                see_sample(view, block, sample, at_us, ())
+                see_sample(view, block, sample, at_us)
         if draft.processes is not None:
             see_processes(view, list(draft.processes))
         for event in draft.events:

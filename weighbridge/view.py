@@ -98,7 +98,7 @@ def _device(known: DeviceView | None, device: Device) -> DeviceView:
 
 
 def see_sample(
-    view: View, block: Block, sample: int, at_us: int, watched: Collection[str]
+    view: View, block: Block, sample: int, at_us: int, watched: Collection[str] = ()
 ) -> set[str]:
     """One sample of one tier. Returns which readings of `watched` changed in value or reason, and REASONS.
 
