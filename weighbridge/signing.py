@@ -7,7 +7,8 @@ so that its bytes can be a leaf of the evidence log.
 import binascii
 import hashlib
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
+from binascii import a2b_base64
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -86,14 +87,22 @@ def open_envelope(data: bytes) -> Envelope:
     if rest is None:
         raise SignatureError("not an envelope in its one spelling")
     kind, keyid, signature = rest.groups()
+    payload = _from_base64(data[len(_BEGINNING) : end])
+    return Envelope(kind.decode(), payload, keyid.decode(), _from_base64(signature))
+
+
+def _from_base64(text: bytes) -> bytes:
+    """The bytes of which `text` is the one spelling. Raises SignatureError.
+
+    Strictly read, only the bits that its last characters have to spare could be spelled otherwise.
+    """
     try:
-        payload = b64decode(data[len(_BEGINNING) : end])
-        envelope = Envelope(kind.decode(), payload, keyid.decode(), b64decode(signature))
+        data = a2b_base64(text, strict_mode=True)
     except binascii.Error as error:
-        raise SignatureError(f"payload is not base64: {error}") from error
-    if encode_envelope(envelope) != data:
+        raise SignatureError(f"not base64: {error}") from error
+    if text[-4:] != b64encode(data[-(len(data) % 3 or 3) :]):
         raise SignatureError("base64 is not in its one spelling")
-    return envelope
+    return data
 
 
 def verify(envelope: Envelope, public_key: bytes) -> None:

@@ -1,7 +1,7 @@
 """A signature covers exact bytes, and an envelope has one spelling."""
 
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 
 import pytest
 from hypothesis import given
@@ -49,6 +49,27 @@ def test_an_envelope_with_a_changed_byte_never_verifies(data: st.DataObject) -> 
     place = data.draw(st.integers(0, len(sealed) - 1))
     sealed[place] = data.draw(st.integers(0, 255).filter(lambda byte: byte != sealed[place]))
     assert not is_signed_by_the_key_it_names(bytes(sealed))
+
+
+@given(st.binary(max_size=9), st.data())
+def test_base64_opens_only_in_its_one_spelling(payload: bytes, data: st.DataObject) -> None:
+    text = bytearray(b64encode(payload))
+    for _ in range(data.draw(st.integers(0, 2))):
+        place = data.draw(st.integers(0, len(text)))
+        text[place : place + data.draw(st.integers(0, 1))] = data.draw(
+            st.sampled_from([b"", b"A", b"B", b"Q", b"/", b"=", b"\n", b"-", b"AAAA", b"QQ=="])
+        )
+    before, after = SIGNER.seal(KIND, b"").split(b'""', 1)
+    sealed = b'%s"%s"%s' % (before, text, after)
+    try:
+        known = b64encode(b64decode(text)) == text
+    except ValueError:
+        known = False
+    try:
+        opened = b64encode(signing.open_envelope(sealed).payload) == text
+    except signing.SignatureError:
+        opened = False
+    assert opened == known
 
 
 @given(st.binary(max_size=300))
