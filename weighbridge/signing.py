@@ -111,8 +111,33 @@ def verify(envelope: Envelope, public_key: bytes) -> None:
     verify_bytes(message, envelope.signature, public_key)
 
 
+_SMALL_ORDER = frozenset(
+    bytes.fromhex(y)
+    for y in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
+"""The points of order 1, 2, 4 and 8, without the sign of x; two of them in both spellings (RFC 8032, section 5.1.3).
+
+One signature under such a key fits many messages, and nobody needs a private key to make it. OpenSSL takes them.
+"""
+
+
+def has_small_order(public_key: bytes) -> bool:
+    """Whether anybody can sign under this key."""
+    return public_key[:31] + bytes([public_key[31] & 0x7F]) in _SMALL_ORDER
+
+
 def verify_bytes(message: bytes, signature: bytes, public_key: bytes) -> None:
     """Raises SignatureError unless `public_key` (32 raw bytes) signed `message`."""
+    if has_small_order(public_key):
+        raise SignatureError("anybody can sign under a key of small order")
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (InvalidSignature, ValueError) as error:
