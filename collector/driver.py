@@ -19,13 +19,19 @@ from weighbridge.contract.condition import JOINED
 from weighbridge.evidence import ContractAdded, Entry, EntryKind
 from weighbridge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
 from weighbridge.judge import open_rows
+from weighbridge.judges import Judges, current
+from weighbridge.judges import dump as dump_judges
+from weighbridge.judges import restore as restore_judges
 from weighbridge.ledger import Finding, Row, Span, State
 from weighbridge.node import NodeState, Segment
+from weighbridge.settlement.statement import Judged
 from weighbridge.tables import sku_by_pci
 from weighbridge.view import View
 from weighbridge.wire import Report
 
 SLICE = 512
+JUDGES = "judges"
+"""The snapshot that names who wrote the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,10 @@ class Driver:
     def _restore(self) -> None:
         places = self._store.index.of_kinds(REMEMBERED)
         remembered = [_at(self._store, place) for place in places if place < self.folded]
-        self._fold.restore(self._store.ledger.snapshots(), remembered)
+        snapshots = self._store.ledger.snapshots()
+        self._fold.restore(snapshots, remembered)
+        self._judges = restore_judges(snapshots[JUDGES]) if JUDGES in snapshots else Judges()
+        self._judges.take_over(self.now_us, current(self.now_us))
         page = self._store.ledger.findings(open_only=True)
         while page.findings:
             for finding in page.findings:
@@ -168,7 +177,8 @@ class Driver:
 
     def take(self) -> Batch:
         """What the ledger does not have yet. Write it, then say how it went with `written`."""
-        self._writing = Batch(self._rows, self._found, self.folded, self._fold.snapshots())
+        snapshots = {**self._fold.snapshots(), JUDGES: dump_judges(self._judges)}
+        self._writing = Batch(self._rows, self._found, self.folded, snapshots)
         self._rows, self._found = [], []
         return self._writing
 
@@ -239,6 +249,10 @@ class Driver:
         """Rows that the ledger does not have yet."""
         due = (*self._writing.rows, *self._rows)
         return [row for row in due if row.contract == contract]
+
+    def judged(self, since_us: int, as_of_us: int) -> Judged:
+        """Who made the rows that were written down in this time."""
+        return self._judges.of(since_us, as_of_us)
 
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
         written = [row for row in self.unwritten_rows(contract) if node in (None, row.node)]

@@ -8,8 +8,6 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
-from importlib.resources import files
 from typing import Protocol
 
 from collector.commits import Committed
@@ -29,7 +27,7 @@ from weighbridge.settlement.periods import (
     seconds_of,
     term_of,
 )
-from weighbridge.settlement.statement import Statement, differences
+from weighbridge.settlement.statement import Judged, Statement, differences, otherwise, versions
 
 LONGEST_LIST = 100
 """Differences that a statement lists."""
@@ -49,6 +47,10 @@ class Unwritten(Protocol):
         """Rows that the ledger does not have yet."""
         ...
 
+    def judged(self, since_us: int, as_of_us: int) -> Judged:
+        """Who made the rows that were written down in this time."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -59,12 +61,13 @@ class Asked:
     as_of_us: int
     due: Sequence[Row]
     store: Store
+    judged: Judged
     before: "tuple[Issued, Asked] | None" = None
 
     def statement(self) -> Statement:
         """Reads the ledger and settles: the long part, which may run in a thread."""
         bare = self._drafted()
-        notes = [*bare.notes, f"Tables {tables_digest()[:16]}.", *self.sheet.notes()]
+        notes = [*bare.notes, *self.sheet.notes()]
         if self.before is not None:
             notes += _changes(*self.before, bare)
         return replace(bare, notes=tuple(notes))
@@ -92,6 +95,7 @@ class Asked:
             self.period,
             self.as_of_us,
             self.store.info.simulation,
+            judged=self.judged,
         )
 
     def _rows(self) -> list[Row]:
@@ -106,10 +110,13 @@ def _changes(issued: Issued, before: Asked, now: Statement) -> Iterator[str]:
     """What is said otherwise than in the statement issued last; and whether that one can still be made."""
     old = before.statement()
     yield f"Issued before: as of {old.as_of}, {issued.digest}."
+    made_by = {"engine": issued.engine, "judge": issued.judge, "tables": issued.tables}
+    for line in otherwise(made_by, versions(old)):
+        yield f"Other versions since: {line}."
     if statement_digest(old) != issued.digest:
         yield (
-            f"That one was made by {issued.engine} and differs from what {now.engine} makes of the same"
-            f" evidence: {statement_digest(old)}. It is not restated."
+            f"The same evidence now gives {statement_digest(old)}, {_owed(old.lowest, old.highest)} owed instead of"
+            f" {_owed(issued.lowest, issued.highest)}. What was issued is not restated."
         )
     changed = differences(replace(old, notes=()), replace(now, notes=()))
     yield from (f"Changed since: {line}" for line in changed[:LONGEST_LIST])
@@ -122,12 +129,10 @@ def statement_digest(statement: Statement) -> str:
     return hashlib.sha256(statement.json().encode()).hexdigest()
 
 
-@lru_cache(maxsize=1)
-def tables_digest() -> str:
-    """The SHA-256 of the reference data that judgement reads."""
-    folder = files("weighbridge").joinpath("data")
-    tables = (folder.joinpath(name).read_bytes() for name in ("skus.toml", "xids.toml"))
-    return hashlib.sha256(b"".join(tables)).hexdigest()
+def _owed(lowest: str | None, highest: str | None) -> str:
+    """An amount, a range, or that it is open."""
+    ends = ("open" if one is None else one for one in (lowest, highest))
+    return " to ".join(dict.fromkeys(ends))
 
 
 class Settling:
@@ -166,7 +171,8 @@ class Settling:
         before = None
         if issued is not None:
             before = issued, self.ask(contract, label, issued.as_of_us // MICROSECONDS)
-        return Asked(sheet, period, as_of_us, due, self._store, before)
+        judged = self._fleet.judged(reach(sheet, period)[0], as_of_us)
+        return Asked(sheet, period, as_of_us, due, self._store, judged, before)
 
 
 def load_book(log: EvidenceLog, index: EntryIndex) -> Book:

@@ -37,6 +37,10 @@ from weighbridge.view import (
 )
 from weighbridge.wire import Block, Clock, Event, EventKind, Report
 
+JUDGE = "judge/1"
+"""The version of all that makes rows and findings of entries: this fold, the checks, the registry. It changes with any
+change of a row or finding for the same entries."""
+
 Change = Row | Finding
 
 CHAINS_KEPT = 4

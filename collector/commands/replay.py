@@ -16,7 +16,7 @@ from collector.config import Config, ConfigError, load_config
 from collector.replay import Replay
 from collector.settling import SettlingError, instant
 from collector.storage.embedded import read_info
-from weighbridge.settlement.statement import Statement, differences
+from weighbridge.settlement.statement import Statement, differences, otherwise, versions
 
 DIFFERENT = 1
 
@@ -46,6 +46,8 @@ def replay(
     if again.json() == ledger.json():
         click.echo(f"equal to the byte: {ledger.contract}, {period}, as of {ledger.as_of}")
         return
+    for line in otherwise(versions(ledger), versions(again)):
+        click.echo(f"other versions, from the ledger's to this program's: {line}", err=True)
     click.echo(f"the log says otherwise than the ledger, as of {ledger.as_of}:", err=True)
     for line in differences(ledger, again) or ("the digest of the inputs",):
         click.echo(line, err=True)

@@ -35,6 +35,8 @@ WORDS: Mapping[str, Word] = {
     "status": Word("Status", "状态"),
     "as_of": Word("As of", "数据截至"),
     "engine": Word("Engine", "结算引擎"),
+    "judge": Word("Judge", "判定引擎"),
+    "tables": Word("SHA-256 of the judge's tables", "判定参考表 SHA-256"),
     "inputs": Word("SHA-256 of the inputs", "输入数据 SHA-256"),
     "json_digest": Word(
         "SHA-256 of the statement as canonical JSON", "本结算单规范 JSON 的 SHA-256"
@@ -314,8 +316,12 @@ WORDS: Mapping[str, Word] = {
 }
 
 NOTES = (
-    (r"Tables (\w+)\.", r"参考数据表 \1。"),
     (r"Issued before: as of (\S+), (\w+)\.", r"此前出具的版本：数据截至 \1，\2。"),
+    (r"Other versions since: (\w+) (.+) -> (.+)\.", r"此后版本不同：\1 \2 → \3。"),
+    (
+        r"The same evidence now gives (\w+), (.+) owed instead of (.+)\. What was issued is not restated\.",
+        r"以同样的证据现得出 \1，应付 \2，原为 \3。已出具的版本不予更改。",
+    ),
     (r"(.+): said by (\S+), (.+), entry (\d+)(.*)", r"\1：由 \2 提出，\3，日志第 \4 条\5"),
 )
 """Patterns of a statement's notes, and their Chinese."""

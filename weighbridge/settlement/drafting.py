@@ -22,11 +22,13 @@ from weighbridge.settlement.record import Claim, Event, Record, Span, Window
 from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.service import service_of
 from weighbridge.settlement.settle import settle
-from weighbridge.settlement.statement import Part, Statement
+from weighbridge.settlement.statement import Judged, Part, Statement
 from weighbridge.settlement.units import Known, known_of, spans_of, timelines, unit_lines
 
 ENGINE = "settlement/1"
 """Changes with any change of a result for the same inputs."""
+
+NOT_NAMED = Judged("unnamed", "unnamed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +56,18 @@ def draft(
     simulated: bool = False,
     earlier: Sequence[Statement] = (),
     entries: Entries | None = None,
+    judged: Judged = NOT_NAMED,
 ) -> Statement:
     """The statement of `period`. `versions`: of one contract, the newest last; `nodes`: the resource of each node.
 
     `earlier`: statements of the periods before, for rights that need several. `entries`: where the log tells of a node.
+    `judged`: by whom the rows were made.
     """
     margin = max(margin_s(version.contract) for version in versions)
     cutoff_us = _cutoff_us(versions[-1].contract, period)
     within = (period.start_s - margin, period.end_s + margin)
     known = known_of(rows, as_of_us, cutoff_us, within)
-    job = _Job(tuple(versions), nodes, known, notices, period, as_of_us, entries)
+    job = _Job(tuple(versions), nodes, known, notices, period, as_of_us, entries, judged)
     return job.statement(simulated, earlier)
 
 
@@ -76,6 +80,7 @@ class _Job:
     period: Period
     as_of_us: int
     entries: Entries | None
+    judged: Judged
 
     @property
     def newest(self) -> Contract:
@@ -111,6 +116,7 @@ class _Job:
             final=self.as_of_us >= _cutoff_us(self.newest, self.period),
             simulated=simulated,
             engine=ENGINE,
+            judged=self.judged,
             inputs_digest=self._digest(),
             parts=parts,
             swaps=self._swaps(),

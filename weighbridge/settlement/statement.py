@@ -1,7 +1,8 @@
 """The statement of a period, as data: what it says, its one spelling, and what a later one says otherwise.
 
-It names what it was made from (the engine, the text of every contract version, a digest of all inputs), so that anybody
-with the same inputs gets the same bytes, and a newer engine prints the difference instead of restating in silence.
+It names what it was made from (engine, judge and its tables, the text of every contract version, a digest of all
+inputs), so that anybody with the same inputs gets the same bytes, and a newer engine or judge prints the difference
+instead of restating in silence.
 """
 
 import json
@@ -201,6 +202,14 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """Who judged what is settled: the versions of the judge, and the digests of the tables that it read."""
+
+    judge: str
+    tables: str
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """A period of a contract as of an instant. Amounts are [lowest, highest] where unknown time is held."""
 
@@ -216,6 +225,7 @@ class Statement:
     final: bool
     simulated: bool
     engine: str
+    judged: Judged
     inputs_digest: str
     parts: tuple[Part, ...]
     swaps: tuple[str, ...]
@@ -242,6 +252,18 @@ def differences(before: Statement, after: Statement) -> tuple[str, ...]:
         f"{path}: {old.get(path, 'absent')} -> {new.get(path, 'absent')}"
         for path in changed
         if path not in skipped
+    )
+
+
+def versions(statement: Statement) -> dict[str, str]:
+    """By whom it was made: engine, judge, tables."""
+    return {"engine": statement.engine, **asdict(statement.judged)}
+
+
+def otherwise(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
+    """Which of the versions differ, as `judge judge/1 -> judge/2`."""
+    return tuple(
+        f"{name} {before[name]} -> {after[name]}" for name in before if before[name] != after[name]
     )
 
 
