@@ -14,19 +14,12 @@ from collector.commits import Committed
 from collector.storage import EntryIndex, EvidenceLog, Store
 from collector.storage.index import tick_before
 from weighbridge.book import KINDS, Book, Sheet
-from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.evidence import Issued
 from weighbridge.ledger import Row, State
+from weighbridge.settlement.cutting import cut, label_before, ruling
 from weighbridge.settlement.drafting import draft, margin_s
-from weighbridge.settlement.periods import (
-    Period,
-    calendar_month,
-    calendar_year,
-    contract_month,
-    seconds_of,
-    term_of,
-)
+from weighbridge.settlement.periods import Period, seconds_of, term_of
 from weighbridge.settlement.statement import Judged, Statement, differences, otherwise, versions
 
 LONGEST_LIST = 100
@@ -54,7 +47,8 @@ class Unwritten(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A statement that was asked for. `due`: rows that the ledger did not have yet; `before`: the one issued last."""
+    """A statement that was asked for. `due`: rows that the ledger did not have yet; `before`: the one issued last;
+    `earlier`: those of the periods before that it looks back to."""
 
     sheet: Sheet
     period: Period
@@ -63,14 +57,19 @@ class Asked:
     store: Store
     judged: Judged
     before: "tuple[Issued, Asked] | None" = None
+    earlier: "tuple[Asked, ...]" = ()
 
     def statement(self) -> Statement:
         """Reads the ledger and settles: the long part, which may run in a thread."""
-        bare = self._drafted()
+        bare = self._drafted(earlier=[one.bare() for one in self.earlier])
         notes = [*bare.notes, *self.sheet.notes()]
         if self.before is not None:
             notes += _changes(*self.before, bare)
         return replace(bare, notes=tuple(notes))
+
+    def bare(self) -> Statement:
+        """Of this period alone: without rights that need several, and without what was said before."""
+        return self._drafted()
 
     def forecast(self) -> Statement:
         """If everything that is claimed were up from now to the end of the period."""
@@ -85,7 +84,7 @@ class Asked:
         ]
         return self._drafted(coming)
 
-    def _drafted(self, coming: Sequence[Row] = ()) -> Statement:
+    def _drafted(self, coming: Sequence[Row] = (), earlier: Sequence[Statement] = ()) -> Statement:
         rows = [*self._rows(), *coming]
         return draft(
             self.sheet.versions,
@@ -95,6 +94,7 @@ class Asked:
             self.period,
             self.as_of_us,
             self.store.info.simulation,
+            earlier=earlier,
             judged=self.judged,
         )
 
@@ -160,19 +160,42 @@ class Settling:
         if as_of_s > self.newest_s:
             raise SettlingError("that instant is not over yet")
         as_of_us = as_of_s * MICROSECONDS
-        sheet = self.book.sheet(contract, as_of_us)
-        if sheet is None:
-            raise SettlingError(f"there was no contract {contract} then")
-        period = period_of(sheet.newest, label)
-        start_us = min(period.start_s * MICROSECONDS, as_of_us)
-        sheet = replace(sheet, nodes=self.book.nodes(contract, start_us, as_of_us))
-        due = self._fleet.unwritten_rows(contract)
+        asked = self._asked(contract, label, as_of_us)
         issued = self.book.issued(contract, label, as_of_us)
         before = None
         if issued is not None:
             before = issued, self.ask(contract, label, issued.as_of_us // MICROSECONDS)
+        return replace(asked, before=before, earlier=tuple(self._earlier(asked)))
+
+    def _asked(self, contract: str, label: str, as_of_us: int) -> Asked:
+        """For a period by itself."""
+        sheet = self.book.sheet(contract, as_of_us)
+        if sheet is None:
+            raise SettlingError(f"there was no contract {contract} then")
+        try:
+            period = cut(sheet.versions, label)
+        except ValueError as error:
+            raise SettlingError(str(error)) from error
+        start_us = min(period.start_s * MICROSECONDS, as_of_us)
+        nodes = self.book.nodes(contract, start_us, as_of_us)
+        sheet = replace(sheet, versions=ruling(sheet.versions, period), nodes=nodes)
+        due = self._fleet.unwritten_rows(contract)
         judged = self._fleet.judged(reach(sheet, period)[0], as_of_us)
-        return Asked(sheet, period, as_of_us, due, self._store, judged, before)
+        return Asked(sheet, period, as_of_us, due, self._store, judged)
+
+    def _earlier(self, asked: Asked) -> Iterator[Asked]:
+        """The periods before that a right to leave looks back to, no further than the term, the latest first."""
+        contract = asked.sheet.newest
+        first_s, label = term_of(asked.sheet.versions[0].contract)[0], asked.period.label
+        for _ in range(max((right.of_periods for right in contract.exit_rights), default=1) - 1):
+            before = label_before(contract, label)
+            if before is None:
+                return
+            one = self._asked(contract.contract_id, before, asked.as_of_us)
+            if one.period.end_s <= first_s:
+                return
+            yield one
+            label = before
 
 
 def load_book(log: EvidenceLog, index: EntryIndex) -> Book:
@@ -193,21 +216,6 @@ def standing(rows: Iterable[Row], as_of_us: int) -> list[Row]:
         if row.recorded_us <= as_of_us and (known is None or row.recorded_us >= known.recorded_us):
             newest[place] = row
     return [newest[place] for place in sorted(newest)]
-
-
-def period_of(contract: Contract, label: str) -> Period:
-    """`2026-10`, `2026`, or `2026-10-05` for the month of the contract that starts then. Raises SettlingError."""
-    zone = contract.time_zone
-    try:
-        match len(label):
-            case 7:
-                return calendar_month(label, zone)
-            case 4:
-                return calendar_year(label, zone)
-            case _:
-                return contract_month(label, zone, term_of(contract))
-    except ValueError as error:
-        raise SettlingError(str(error)) from error
 
 
 def instant(text: str) -> int:

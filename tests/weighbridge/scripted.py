@@ -183,12 +183,14 @@ class Log:
     def __init__(self) -> None:
         self.fold = FleetFold()
         self.entries: list[Entry] = []
+        self.leaves: list[bytes] = []
         self.changes: list[Change] = []
 
     def add(self, kind: EntryKind, payload: wire.Model) -> list[Change]:
         leaf = SIGNER.seal(evidence.payload_type(kind), wire.encode(payload))
         entry = evidence.entry(len(self.entries), leaf)
         self.entries.append(entry)
+        self.leaves.append(leaf)
         said = self.fold.fold(entry)
         self.changes += said
         return said
