@@ -175,10 +175,11 @@ class FleetFold:
     def _report(self, report: Report, entry: Entry) -> list[Change]:
         name, state = self._observer(entry.envelope.key_id, report.node)
         promises = self.claims.promises(state.node)
-        changes = judge_report(state, promises, report, self.watch.now_us)
+        changes = judge_report(state, promises, report, self.watch.now_us, entry.index)
         self._expect(name, state)
         self._touched.add(name)
-        return changes + self.registry.see(state, self.claims, self.watch.now_us)
+        seen = self.registry.see(state, self.claims, self.watch.now_us, entry.index)
+        return changes + seen
 
     def _refusal(self, refused: Refused) -> list[Change]:
         _, state = self._observer(refused.key_id, refused.node)

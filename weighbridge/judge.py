@@ -75,10 +75,10 @@ CLOCK_RANK: dict[bool | None, int] = {False: 0, None: 1, True: 2}
 
 
 def judge_report(
-    state: NodeState, promises: Sequence[Promise], report: Report, received_us: int
+    state: NodeState, promises: Sequence[Promise], report: Report, received_us: int, entry: int
 ) -> list[Change]:
-    """Fold one accepted report of the node."""
-    return list(_Sitting(state, promises, report, received_us).changes())
+    """Fold one accepted report of the node. `entry`: its index in the log."""
+    return list(_Sitting(state, promises, report, received_us, entry).changes())
 
 
 def judge_tick(state: NodeState, promises: Sequence[Promise], now_us: int) -> list[Change]:
@@ -131,7 +131,7 @@ def judge_release(state: NodeState, contract: str, now_us: int) -> list[Change]:
     for chain in state.chains.values():
         track = chain.tracks.pop(contract, None)
         if track is not None and chain.last_us is not None:
-            writer = Writer(contract, state.node, chain.name, now_us)
+            writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
             changes += writer.cover(track, chain.last_us)
     return [*changes, *_closed(state, contract, now_us)]
 
@@ -147,7 +147,7 @@ def flush(state: NodeState, chain: ChainState, now_us: int) -> list[Change]:
     changes: list[Change] = []
     if chain.last_us is not None:
         for contract, track in chain.tracks.items():
-            writer = Writer(contract, state.node, chain.name, now_us)
+            writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
             changes += writer.cover(track, chain.last_us)
     return changes
 
@@ -156,7 +156,7 @@ def open_rows(state: NodeState, now_us: int) -> Iterator[Row]:
     """The rows that `flush` would write, without writing them: the live end of the ledger."""
     for chain in state.chains.values():
         for contract, track in chain.tracks.items():
-            writer = Writer(contract, state.node, chain.name, now_us)
+            writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
             yield from writer.peek(track, chain.last_us or 0)
 
 
@@ -189,10 +189,15 @@ class _Sitting:
     """The judgement of one report. Its pieces are heard in the order of the node's own clock."""
 
     def __init__(
-        self, state: NodeState, promises: Sequence[Promise], report: Report, received_us: int
+        self,
+        state: NodeState,
+        promises: Sequence[Promise],
+        report: Report,
+        received_us: int,
+        entry: int,
     ) -> None:
         self._state, self._promises, self._report = state, promises, report
-        self._received_us = received_us
+        self._received_us, self._entry = received_us, entry
         self._was_silent = state.silent
         self._chain = state.chains.get(chain_name(report))
 
@@ -356,7 +361,7 @@ class _Sitting:
                 tally(track, promise, chain.view)
                 yield from self._judge(chain, promise, track, at_us, chain.pending)
         chain.pending = set()
-        chain.last_us = at_us
+        chain.last_us, chain.last_entry = at_us, self._entry
         chain.quiet_cause = ""
         self._state.last_sample_us = max(self._state.last_sample_us or 0, at_us)
 
@@ -373,7 +378,7 @@ class _Sitting:
         if promise.contract in chain.tracks or not within or not chain.view.enumerated:
             return
         start_us = max(promise.from_us, last_us) if bridged and last_us is not None else at_us
-        track = chain.tracks[promise.contract] = begin(promise, chain, start_us)
+        track = chain.tracks[promise.contract] = begin(promise, chain, start_us, self._entry)
         chain.pending |= EVERYTHING
         if start_us < at_us:
             yield from self._judge(chain, promise, track, start_us, chain.pending)
@@ -382,16 +387,19 @@ class _Sitting:
         self, chain: ChainState, promise: Promise, track: Track, known_us: int, at_us: int
     ) -> Iterator[Change]:
         """The track is known up to `known_us`, and the time from there to this sample is not."""
-        writer = Writer(promise.contract, self._state.node, chain.name, self._received_us)
+        seen = self._entry if known_us == at_us else chain.last_entry
+        writer = self._writer(chain, promise, seen)
         until_us = min(at_us, promise.until_us)
         whole = known_us == at_us < promise.until_us
         edge_us = at_us // HOUR_US * HOUR_US if whole else min(known_us, until_us)
         yield from writer.cover(track, edge_us)
         if known_us < at_us:
-            yield from writer.gap(track, edge_us, until_us, chain.quiet_cause or "silent")
+            writer = self._writer(chain, promise, self._entry)
+            span, cause = (edge_us, until_us), chain.quiet_cause or "silent"
+            yield from writer.gap(track, span, cause, chain.last_entry)
         if known_us != at_us:
             for segment in track.segments:
-                segment.start_us = at_us
+                segment.start_us, segment.entry = at_us, self._entry
         chain.pending |= turn_hour(track, chain.last_us or at_us, at_us)
         if at_us >= promise.until_us:
             del chain.tracks[promise.contract]
@@ -412,8 +420,12 @@ class _Sitting:
                 yield from answered(self._state, promise.contract, code, answer, at_us)
             spoken = {answer.device for answer in answers}
             yield from unanswered(self._state, promise.contract, code, spoken, at_us)
-        writer = Writer(promise.contract, self._state.node, chain.name, self._received_us)
+        writer = self._writer(chain, promise, self._entry)
         yield from writer.restate(track, states(track, promise, chain.view), at_us)
+
+    def _writer(self, chain: ChainState, promise: Promise, entry: int | None) -> Writer:
+        node, received_us = self._state.node, self._received_us
+        return Writer(promise.contract, node, chain.name, received_us, entry)
 
     def _lateness(self, chain: ChainState, first_us: int) -> Iterator[Change]:
         """Samples that come long after they were taken were spooled, or so the node says: nobody heard it then."""

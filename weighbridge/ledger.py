@@ -4,7 +4,7 @@ All times are UTC, integer microseconds; intervals are half-open.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from weighbridge.checks import Severity, Verdict
@@ -55,6 +55,9 @@ class Row:
     `slot` counts from 0 among the places that the contract fills on the node; `device` is the UUID in it, or empty. A
     row other than UNKNOWN and CONTESTED never crosses a full UTC hour, so that what was known at an instant can be told
     to the hour.
+
+    `first_entry` and `last_entry` are the entries of the log, by index, between which the row lies: it is known from
+    them. Where the evidence lies is no part of what is known, so rows that differ in nothing else are equal.
     """
 
     contract: str
@@ -67,6 +70,8 @@ class Row:
     state: State
     cause: str
     recorded_us: int
+    first_entry: int | None = field(default=None, compare=False)
+    last_entry: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

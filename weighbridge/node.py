@@ -10,11 +10,12 @@ from weighbridge.view import View
 
 @dataclass(slots=True)
 class Segment:
-    """A slot's state since `start_us`, not yet written as a row."""
+    """A slot's state since `start_us`, not yet written as a row. `entry`: the one that it is first known from."""
 
     start_us: int
     state: State
     cause: str
+    entry: int | None = None
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class Track:
 
 @dataclass(slots=True)
 class ChainState:
-    """One unbroken sequence of reports. `last_us` is the time of its newest fast sample.
+    """One unbroken sequence of reports. `last_us` is the time of its newest fast sample, `last_entry` what brought it.
 
     `pending` names what changed since that sample; `quiet_cause` is why the chain may fall silent now, if it said so.
     """
@@ -47,6 +48,7 @@ class ChainState:
     offset_us: int = 0
     clock_rank: int = -1
     last_us: int | None = None
+    last_entry: int | None = None
     quiet_cause: str = ""
     pending: set[str] = field(default_factory=set)
     view: View = field(default_factory=View)

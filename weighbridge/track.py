@@ -19,46 +19,62 @@ EFFECTS = {check.code: check.effect for check in CHECKS}
 
 
 class Writer:
-    """Writes the rows of one (promise, node, chain), as known at the tick `recorded_us`."""
+    """Writes the rows of one (promise, node, chain), as known at the tick `recorded_us` from `entry`."""
 
-    def __init__(self, contract: str, node: str, chain: str, recorded_us: int) -> None:
+    def __init__(
+        self, contract: str, node: str, chain: str, recorded_us: int, entry: int | None
+    ) -> None:
         self._contract, self._node, self._chain = contract, node, chain
-        self._recorded_us = recorded_us
+        self._recorded_us, self._entry = recorded_us, entry
 
     def row(
-        self, slot: int, device: str, start_us: int, end_us: int, state: State, cause: str
+        self,
+        slot: int,
+        device: str,
+        span: tuple[int, int],
+        state: State,
+        cause: str,
+        since: int | None,
     ) -> Row:
+        """`since`: the entry before that it is known from too."""
         return Row(
             self._contract,
             self._node,
             slot,
             device,
             self._chain,
-            start_us,
-            end_us,
+            *span,
             state,
             cause,
             self._recorded_us,
+            since,
+            self._entry,
         )
 
     def cover(self, track: Track, end_us: int) -> list[Row]:
         """Every segment up to `end_us`, cut at full hours; the segments go on from there."""
         rows = list(self.peek(track, end_us))
         for segment in track.segments:
-            segment.start_us = max(segment.start_us, end_us)
+            if segment.start_us < end_us:
+                segment.start_us, segment.entry = end_us, self._entry
         return rows
 
     def peek(self, track: Track, end_us: int) -> Iterator[Row]:
         """What `cover` would write, leaving the segments as they are."""
         for slot, segment in enumerate(track.segments):
-            for start, end in hours(segment.start_us, end_us):
-                yield self.row(slot, track.slots[slot], start, end, segment.state, segment.cause)
+            yield from self._hourly(slot, track.slots[slot], segment, end_us)
 
-    def gap(self, track: Track, start_us: int, end_us: int, cause: str) -> Iterator[Row]:
-        """Nobody saw [start_us, end_us); why not, as far as the node itself can say."""
+    def _hourly(self, slot: int, device: str, segment: Segment, end_us: int) -> Iterator[Row]:
+        for span in hours(segment.start_us, end_us):
+            yield self.row(slot, device, span, segment.state, segment.cause, segment.entry)
+
+    def gap(
+        self, track: Track, span: tuple[int, int], cause: str, since: int | None
+    ) -> Iterator[Row]:
+        """Nobody saw this time, after the entry `since`; why not, as far as the node itself can say."""
         for slot, device in enumerate(track.slots):
-            if start_us < end_us:
-                yield self.row(slot, device, start_us, end_us, State.UNKNOWN, cause)
+            if span[0] < span[1]:
+                yield self.row(slot, device, span, State.UNKNOWN, cause, since)
 
     def restate(
         self, track: Track, states: list[tuple[str, State, str]], at_us: int
@@ -68,10 +84,9 @@ class Writer:
             segment = track.segments[slot]
             if (track.slots[slot], segment.state, segment.cause) == (device, state, cause):
                 continue
-            for start, end in hours(segment.start_us, at_us):
-                yield self.row(slot, track.slots[slot], start, end, segment.state, segment.cause)
+            yield from self._hourly(slot, track.slots[slot], segment, at_us)
             track.slots[slot] = device
-            track.segments[slot] = Segment(at_us, state, cause)
+            track.segments[slot] = Segment(at_us, state, cause, self._entry)
 
 
 def hours(start_us: int, end_us: int) -> Iterator[tuple[int, int]]:
@@ -163,11 +178,11 @@ def turn_hour(track: Track, last_us: int, at_us: int) -> set[str]:
     return {HOUR}
 
 
-def begin(promise: Promise, chain: ChainState, start_us: int) -> Track:
-    """A track from `start_us` on, all slots vacant and unknown until they are judged."""
+def begin(promise: Promise, chain: ChainState, start_us: int, entry: int) -> Track:
+    """A track from `start_us` on, all slots vacant and unknown until they are judged by what this entry brings."""
     count = promise.resource.per_node
     slots = fill([""] * count, [device.uuid for device in promise.claimed(chain.view)])
-    segments = [Segment(start_us, State.UNKNOWN, "") for _ in range(count)]
+    segments = [Segment(start_us, State.UNKNOWN, "", entry) for _ in range(count)]
     return Track(promise.version, slots, segments)
 
 

@@ -30,7 +30,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from collector.storage import StorageError, StoreFull
 
-SCHEMA = 2
+SCHEMA = 3
 BUSY_SECONDS = 30
 metadata = MetaData()
 
@@ -79,6 +79,8 @@ rows = Table(
     Column("state", String, nullable=False),
     Column("cause", String, nullable=False),
     Column("recorded_us", BigInteger, nullable=False),
+    Column("first_entry", BigInteger),
+    Column("last_entry", BigInteger),
     Column("superseded_us", BigInteger),
     Index("rows_by_time", "contract", "start_us"),
 )

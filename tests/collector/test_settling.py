@@ -12,6 +12,8 @@ from tests.collector.building import make_store, opened
 from tests.weighbridge.scripted import Log, ScriptedNode, contract_text
 
 DAY = 86_400
+BEFORE = 1
+"""Entries that a new store begins with."""
 Settle = Callable[[Log], Settling]
 
 
@@ -76,3 +78,22 @@ def test_an_amendment_of_december_changes_nothing_of_october(settle: Settle) -> 
     assert (after.start, after.end, after.parts) == (before.start, before.end, before.parts)
     changed = later.ask("K1", "2026-12").statement()
     assert (changed.start, changed.end) == ("2026-12-01T00:00:00Z", "2026-12-31T15:00:00Z")
+
+
+def test_an_outage_names_the_entries_of_the_log_that_hold_its_evidence(settle: Settle) -> None:
+    log, node = Log(), ScriptedNode()
+    log.contract(terms())
+    log.claim("n1")
+    held: dict[int, int] = {}
+    capped = {node.devices[0]: {"power_limit_enforced_milliwatts": 400_000}}
+    for second in (*range(0, 60, 10), 600, 610):
+        log.tick(second)
+        held[second] = len(log.entries) + BEFORE
+        log.report(node.report([second], {second: capped if second in (20, 30) else {}}))
+    log.tick(40 * DAY)
+    (part,) = settle(log).ask("K1", "2026-10").statement().parts
+    lines = {line.unit: line.outages for line in part.units if line.objective == "gpus"}
+    (degraded, silent) = lines["n1.0"][:2]
+    assert degraded.entries == (held[20], held[40])
+    assert silent.entries == (held[50], held[600])
+    assert lines["n1.1"][0].entries == (held[50], held[600])

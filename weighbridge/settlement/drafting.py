@@ -15,7 +15,7 @@ from weighbridge.ledger import Row
 from weighbridge.settlement.delivery import Usage
 from weighbridge.settlement.exits import FLAGS as EXIT_FLAGS
 from weighbridge.settlement.exits import exits
-from weighbridge.settlement.parts import Entries, Settled, part_of
+from weighbridge.settlement.parts import Settled, part_of
 from weighbridge.settlement.periods import Period, instant_text, moment_of, served_part
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window
@@ -55,19 +55,17 @@ def draft(
     as_of_us: int,
     simulated: bool = False,
     earlier: Sequence[Statement] = (),
-    entries: Entries | None = None,
     judged: Judged = NOT_NAMED,
 ) -> Statement:
     """The statement of `period`. `versions`: of one contract, the newest last; `nodes`: the resource of each node.
 
-    `earlier`: statements of the periods before, for rights that need several. `entries`: where the log tells of a node.
-    `judged`: by whom the rows were made.
+    `earlier`: statements of the periods before, for rights that need several. `judged`: by whom the rows were made.
     """
     margin = max(margin_s(version.contract) for version in versions)
     cutoff_us = _cutoff_us(versions[-1].contract, period)
     within = (period.start_s - margin, period.end_s + margin)
     known = known_of(rows, as_of_us, cutoff_us, within)
-    job = _Job(tuple(versions), nodes, known, notices, period, as_of_us, entries, judged)
+    job = _Job(tuple(versions), nodes, known, notices, period, as_of_us, judged)
     return job.statement(simulated, earlier)
 
 
@@ -79,7 +77,6 @@ class _Job:
     notices: Notices
     period: Period
     as_of_us: int
-    entries: Entries | None
     judged: Judged
 
     @property
@@ -169,7 +166,7 @@ class _Job:
             units=units,
             found=found,
             usage=self.notices.usage,
-            entries=self.entries,
+            known=self.known,
         )
 
     def _record(self, lines: Mapping[str, Mapping[str, Iterable[Any]]]) -> Record:

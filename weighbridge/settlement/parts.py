@@ -1,7 +1,7 @@
 """A settled part of a period as lines of a statement."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -39,10 +39,7 @@ from weighbridge.settlement.statement import (
     ProbeLine,
     UnitLine,
 )
-from weighbridge.settlement.units import Timelines
-
-Entries = Callable[[str, int, int], tuple[int, int] | None]
-"""The first and last index of the log's entries that tell of a node over [start_s, end_s); None: there are none."""
+from weighbridge.settlement.units import Entries, Known, Timelines
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Settled:
     units: Mapping[str, Sequence[str]]
     found: Timelines
     usage: Mapping[str, Usage]
-    entries: Entries | None
+    known: Known
 
     @property
     def contract(self) -> Contract:
@@ -189,17 +186,11 @@ def _causes(spans: Iterable[Span], within: Interval, alone: bool) -> tuple[str, 
 
 def _entries(
     settled: Settled, promise: Availability, spans: Iterable[Span], within: Interval
-) -> tuple[int, int] | None:
+) -> Entries | None:
     """Of the nodes that were bad, from the lowest index to the highest."""
-    if settled.entries is None:
-        return None
     units = {span.unit for span in _touching(spans, within)}
     nodes = {unit.rpartition(".")[0] if promise.unit == "gpu" else unit for unit in units}
-    ranges = [settled.entries(node, *within) for node in sorted(nodes)]
-    known = [one for one in ranges if one is not None]
-    if not known:
-        return None
-    return (min(first for first, _ in known), max(last for _, last in known))
+    return settled.known.entries(nodes, within)
 
 
 def _window(reading: Reading) -> tuple[str, str] | None:

@@ -33,12 +33,38 @@ class Timelines:
     slots: Mapping[Slot, Sequence[Stretch]]
 
 
+Entries = tuple[int, int]
+"""Indexes of the log, first and last."""
+
+Told = Mapping[str, Mapping[Interval, Entries]]
+"""By node and interval in microseconds."""
+
+
+def _around(ranges: Sequence[Entries]) -> Entries:
+    return (min(first for first, _ in ranges), max(last for _, last in ranges))
+
+
 @dataclass(frozen=True)
 class Known:
-    """The rows of each slot, joined: spans that tile the time that matters. `late`: rows came after the cut-off."""
+    """The rows of each slot, joined: spans that tile the time that matters. `late`: rows came after the cut-off.
+
+    `told`: of each node the entries of the log that tell of its time which is not up.
+    """
 
     slots: Mapping[Slot, Sequence[Stretch]]
     late: bool
+    told: Told
+
+    def entries(self, nodes: Iterable[str], within: Interval) -> Entries | None:
+        """From the first entry that tells of these nodes over [start_s, end_s) to the last; None: none does."""
+        start_us, end_us = within[0] * MICROSECONDS, within[1] * MICROSECONDS
+        found = [
+            entries
+            for node in nodes
+            for (first_us, last_us), entries in self.told.get(node, {}).items()
+            if first_us < end_us and last_us > start_us
+        ]
+        return _around(found) if found else None
 
     def spelled(self) -> Iterator[str]:
         """The same for the same knowledge, however the rows were cut and in whichever order they came."""
@@ -65,8 +91,11 @@ class _Joining:
 
     runs: dict[tuple[str, int], list[_Run]] = field(default_factory=dict)
     overlay: list[Row] = field(default_factory=list)
+    told: dict[str, dict[Interval, Entries]] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
+        if row.state is not State.UP:
+            self._tell(row)
         if row.slot == BY_DEVICE:
             self.overlay.append(row)
             return
@@ -78,6 +107,14 @@ class _Joining:
             runs[-1].end_us = row.end_us
             return
         runs.append(_Run(row.device, row.start_us, row.end_us, row.state, row.cause))
+
+    def _tell(self, row: Row) -> None:
+        """Slots of one node that say the same for the same time are known from the same entries, or nearly so."""
+        if row.first_entry is None or row.last_entry is None:
+            return
+        told, span = self.told.setdefault(row.node, {}), (row.start_us, row.end_us)
+        mine = (row.first_entry, row.last_entry)
+        told[span] = _around([told.get(span, mine), mine])
 
     def lines(self, start_us: int, end_us: int) -> dict[Slot, Sequence[Stretch]]:
         """One timeline for each slot; an overlay's row lies over every slot that its device filled."""
@@ -119,7 +156,8 @@ def known_of(rows: Iterable[Row], as_of_us: int, cutoff_us: int, within: Interva
             late = late or row.recorded_us <= as_of_us
         elif row.recorded_us <= as_of_us:
             joining.add(row)
-    return Known(joining.lines(within[0] * MICROSECONDS, within[1] * MICROSECONDS), late)
+    lines = joining.lines(within[0] * MICROSECONDS, within[1] * MICROSECONDS)
+    return Known(lines, late, joining.told)
 
 
 def timelines(

@@ -321,10 +321,13 @@ def test_use_and_energy_are_shown_where_they_were_read_and_not_made_up_elsewhere
 
 
 def test_an_outage_names_the_entries_of_the_log_that_tell_of_it() -> None:
-    def entries(node: str, start_s: int, end_s: int) -> tuple[int, int] | None:
-        return (start_s - MAY.start_s, end_s - MAY.start_s) if node == "n1" else None
-
-    rows = month(row("n1", 0, HOUR, 2 * HOUR, State.DOWN), row("n2", 0, 0, HOUR, State.DOWN))
+    """Down in two rows: from the first entry of the first to the last of the second. Nothing tells of n2."""
+    halves = [row("n1", 0, HOUR, 5400, State.DOWN), row("n1", 0, 5400, 2 * HOUR, State.DOWN)]
+    told = [
+        replace(one, first_entry=7 + place, last_entry=24 + place)
+        for place, one in enumerate(halves)
+    ]
+    rows = month(*told, row("n2", 0, 0, HOUR, State.DOWN))
     for unit in ("gpu", "node"):
         promise = [{"id": "a", "unit": unit, "target": "0.999"}]
         found = draft(
@@ -334,10 +337,9 @@ def test_an_outage_names_the_entries_of_the_log_that_tell_of_it() -> None:
             Notices(),
             MAY,
             (MAY.end_s + 6 * DAY) * SECOND,
-            entries=entries,
         )
         ranges = [outage.entries for line in found.parts[0].units for outage in line.outages]
-        assert ranges == [(HOUR, 2 * HOUR), None]
+        assert ranges == [(7, 25), None]
 
 
 def test_units_judged_together_name_each_cause_with_its_unit() -> None:
