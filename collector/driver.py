@@ -11,8 +11,17 @@ from fractions import Fraction
 from typing import Protocol
 
 from collector.commits import Committed
-from collector.standing import Standing, Unit, availability, measures, seconds, units_of
+from collector.standing import (
+    Standing,
+    Unit,
+    availability,
+    measures,
+    seconds,
+    since_us,
+    units_of,
+)
 from collector.storage import Store
+from collector.storage.index import received
 from weighbridge.checks import Severity, Verdict
 from weighbridge.contract import Contract, Resource
 from weighbridge.contract.condition import JOINED
@@ -24,6 +33,7 @@ from weighbridge.judges import dump as dump_judges
 from weighbridge.judges import restore as restore_judges
 from weighbridge.ledger import Finding, Row, Span, State
 from weighbridge.node import NodeState, Segment
+from weighbridge.places import Holder, line_of
 from weighbridge.settlement.statement import Judged
 from weighbridge.tables import sku_by_pci
 from weighbridge.view import View
@@ -121,7 +131,12 @@ class Driver:
 
     def _restore(self) -> None:
         places = self._store.index.of_kinds(REMEMBERED)
-        remembered = [_at(self._store, place) for place in places if place < self.folded]
+        remembered = [
+            entry
+            for place in places
+            if place < self.folded
+            for entry in received(self._store.log, place)
+        ]
         snapshots = self._store.ledger.snapshots()
         self._fold.restore(snapshots, remembered)
         self._judges = restore_judges(snapshots[JUDGES]) if JUDGES in snapshots else Judges()
@@ -325,26 +340,43 @@ class Driver:
         asked = self._asked.get(contract)
         if asked is not None and asked[0] == self.now_us:
             return asked[1]
-        version = self.contracts[contract]
-        lines = self._standing.timelines(
-            version, self._units(version), self._live(contract), self.now_us
-        )
-        self._asked[contract] = (self.now_us, lines)
+        version, now_us = self.contracts[contract], self.now_us
+        places = list(self._places(version))
+        units = [
+            (node, slot)
+            for holder, slots in places
+            for node in dict.fromkeys([holder.node, *(name for name, *_ in holder.before)])
+            for slot in slots
+        ]
+        known = self._standing.timelines(version, units, self._live(contract), now_us)
+        lines = {
+            (holder.node, slot): _line(holder, slot, known, since_us(version, now_us), now_us)
+            for holder, slots in places
+            for slot in slots
+        }
+        self._asked[contract] = (now_us, lines)
         return lines
 
-    def _units(self, version: Contract) -> list[Unit]:
-        """Every slot of the nodes claimed first, up to the contract's places; of nodes that nobody claimed under names
-        that no node can have."""
-        claims = self._fold.claims.nodes(version.contract_id)
-        only = version.resources[0].id if len(version.resources) == 1 else ""
-        units: list[Unit] = []
+    def _places(self, version: Contract) -> Iterator[tuple[Holder, range]]:
+        """The contract's places and their slots; those that nobody holds under names that no node can have."""
+        start_us, end_us = since_us(version, self.now_us), self.now_us + 1
+        held = self._fold.claims.holders(version.contract_id, start_us, end_us)
+        only = version.resources[0].id
         for resource in version.resources:
-            names = [n for n, claim in claims.items() if (claim.resource or only) == resource.id]
-            unclaimed = range(len(names) + 1, resource.nodes + 1)
-            names += [f"({resource.id} {place})" for place in unclaimed]
-            slots = range(resource.per_node)
-            units += [(name, slot) for name in names[: resource.places] for slot in slots]
-        return units
+            mine = [one for one in held if (one.resource or only) == resource.id]
+            empty = range(len(mine) + 1, resource.nodes + 1)
+            mine += [Holder(f"({resource.id} {place})", resource.id, 0) for place in empty]
+            for holder in mine[: resource.places]:
+                yield holder, range(resource.per_node)
+
+
+def _line(
+    holder: Holder, slot: int, known: Mapping[Unit, list[Span]], start_us: int, end_us: int
+) -> list[Span]:
+    if not holder.before:
+        return known[holder.node, slot]
+    lines = {node: line for (node, number), line in known.items() if number == slot}
+    return line_of(holder, lines, start_us, end_us)
 
 
 def causes(segment: Segment) -> list[str]:
@@ -373,7 +405,3 @@ def _text(value: object) -> str | None:
 
 def _place(finding: Finding) -> FindingKey:
     return finding.contract, finding.node, finding.device, finding.code, finding.since_us
-
-
-def _at(store: Store, index: int) -> Entry:
-    return next(iter(store.log.read(index, 1)))

@@ -77,9 +77,9 @@ class Asked:
         per_node = {resource.id: resource.per_node for resource in contract.resources}
         only, end_us = contract.resources[0].id, self.period.end_s * MICROSECONDS
         coming = [
-            Row(contract.contract_id, node, slot, "", "", now_us, end_us, State.UP, "", now_us)
-            for node, resource in self.sheet.nodes.items()
-            for slot in range(per_node[resource or only])
+            Row(contract.contract_id, one.node, slot, "", "", now_us, end_us, State.UP, "", now_us)
+            for one in self.sheet.holders
+            for slot in range(per_node[one.resource or only])
             if now_us < end_us
         ]
         return self._drafted(coming)
@@ -88,7 +88,7 @@ class Asked:
         rows = [*self._rows(), *coming]
         return draft(
             self.sheet.versions,
-            self.sheet.nodes,
+            self.sheet.holders,
             self.sheet.explained(rows),
             replace(self.sheet.notices(rows), probes=self.sheet.probes(self.period)),
             self.period,
@@ -176,9 +176,9 @@ class Settling:
             period = cut(sheet.versions, label)
         except ValueError as error:
             raise SettlingError(str(error)) from error
-        start_us = min(period.start_s * MICROSECONDS, as_of_us)
-        nodes = self.book.nodes(contract, start_us, as_of_us)
-        sheet = replace(sheet, versions=ruling(sheet.versions, period), nodes=nodes)
+        start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval)
+        holders = self.book.holders(contract, min(start_us, as_of_us), end_us, as_of_us)
+        sheet = replace(sheet, versions=ruling(sheet.versions, period), holders=holders)
         due = self._fleet.unwritten_rows(contract)
         judged = self._fleet.judged(reach(sheet, period)[0], as_of_us)
         return Asked(sheet, period, as_of_us, due, self._store, judged)

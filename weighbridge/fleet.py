@@ -98,13 +98,13 @@ class FleetFold:
                 return []
 
     def remember(self, entry: Entry) -> None:
-        """Take in a contract, claim or key; entries of other kinds change nothing."""
+        """Take in a contract, claim or key, received at the newest tick; entries of other kinds change nothing."""
         payload = entry.envelope.payload
         match entry.kind:
             case EntryKind.CONTRACT:
                 self.claims.add(read(ContractAdded, payload))
             case EntryKind.CLAIM:
-                self.claims.claim(read(Claim, payload))
+                self.claims.claim(read(Claim, payload), self.watch.now_us)
             case EntryKind.KEY:
                 change = read(KeyChanged, payload)
                 self._sides[change.key_id] = change.side
@@ -136,8 +136,13 @@ class FleetFold:
         self._touched |= {name.removeprefix(NODE) for name in names if name.startswith(NODE)}
 
     def restore(self, snapshots: Mapping[str, bytes], remembered: Iterable[Entry]) -> None:
-        """Go on from snapshots; `remembered` are the REMEMBERED entries folded before them, in order."""
+        """Go on from snapshots; `remembered` are the REMEMBERED entries folded before them, in order, each after the
+        tick at which it was received."""
         for entry in remembered:
+            if entry.kind is EntryKind.TICK:
+                self.watch.now_us = max(
+                    self.watch.now_us, read(Tick, entry.envelope.payload).wall_us
+                )
             self.remember(entry)
         for name, data in snapshots.items():
             if name.startswith(NODE):

@@ -81,7 +81,7 @@ WORDS: Mapping[str, Word] = {
     "others": Word("Other credits and damages", "其他抵扣与违约金"),
     "maintenance": Word("Maintenance", "维护台账"),
     "claims": Word("Claims", "抵扣申请"),
-    "swaps": Word("Replaced GPUs", "更换的 GPU"),
+    "swaps": Word("Replaced GPUs and nodes", "更换的 GPU 与节点"),
     "flags": Word("To look at", "需人工核查"),
     "notes": Word("Notes", "说明"),
     "differences": Word("Difference from the previous version", "与上一版本的差异"),

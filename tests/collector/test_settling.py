@@ -2,19 +2,34 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from collector.driver import Driver
-from collector.settling import Settling
+from collector.settling import Asked, Settling
 from tests.collector.building import make_store, opened
 from tests.weighbridge.scripted import Log, ScriptedNode, contract_text
 
-DAY = 86_400
+DAY, HOUR = 86_400, 3600
 BEFORE = 1
 """Entries that a new store begins with."""
-Settle = Callable[[Log], Settling]
+
+
+@dataclass
+class Live:
+    """A driver that has judged a log, and what settles beside it."""
+
+    driver: Driver
+    settling: Settling
+
+    def ask(self, period: str, as_of_s: int | None = None) -> Asked:
+        return self.settling.ask("K1", period, as_of_s)
+
+
+Settle = Callable[[Log], Live]
 
 
 @pytest.fixture
@@ -22,7 +37,7 @@ def settle(tmp_path: Path) -> Iterator[Settle]:
     """A log's entries in a store, judged."""
     with ExitStack() as stack:
 
-        def settled(log: Log) -> Settling:
+        def settled(log: Log) -> Live:
             directory = tmp_path / f"store-{len(log.entries)}"
             with opened(make_store(directory)) as store:
                 store.log.append(log.leaves)
@@ -30,7 +45,7 @@ def settle(tmp_path: Path) -> Iterator[Settle]:
             driver = Driver(store)
             while driver.catch_up():
                 pass
-            return Settling(store, driver)
+            return Live(driver, Settling(store, driver))
 
         yield settled
 
@@ -50,11 +65,11 @@ def test_a_right_to_leave_looks_back_over_the_periods_of_the_term(settle: Settle
     log.claim("n1")
     log.tick(100 * DAY)
     settling = settle(log)
-    (first,) = settling.ask("K1", "2026-10").statement().exits
+    (first,) = settling.ask("2026-10").statement().exits
     assert (first.standing, first.missed, first.open) == ("not_met", ("2026-10",), ())
-    (second,) = settling.ask("K1", "2026-11").statement().exits
+    (second,) = settling.ask("2026-11").statement().exits
     assert (second.standing, second.missed) == ("met", ("2026-11", "2026-10"))
-    third = settling.ask("K1", "2026-12").statement()
+    third = settling.ask("2026-12").statement()
     assert third.exits[0].missed == ("2026-12", "2026-11", "2026-10")
     assert "exit_right" in third.flags
 
@@ -67,16 +82,16 @@ def test_an_amendment_of_december_changes_nothing_of_october(settle: Settle) -> 
     for second in range(0, 100, 10):
         log.report(ScriptedNode(seq=second // 10).report([second]))
     log.tick(40 * DAY)
-    before = settle(log).ask("K1", "2026-10").statement()
+    before = settle(log).ask("2026-10").statement()
     amended = contract_text(
         version=2, supersedes='supersedes: "1"\n', effective="2026-12-01T00:00:00Z"
     )
     log.contract(amended.replace("time_zone: UTC", "time_zone: Asia/Tokyo"), version=2)
     log.tick(41 * DAY)
     later = settle(log)
-    after = later.ask("K1", "2026-10").statement()
+    after = later.ask("2026-10").statement()
     assert (after.start, after.end, after.parts) == (before.start, before.end, before.parts)
-    changed = later.ask("K1", "2026-12").statement()
+    changed = later.ask("2026-12").statement()
     assert (changed.start, changed.end) == ("2026-12-01T00:00:00Z", "2026-12-31T15:00:00Z")
 
 
@@ -91,9 +106,32 @@ def test_an_outage_names_the_entries_of_the_log_that_hold_its_evidence(settle: S
         held[second] = len(log.entries) + BEFORE
         log.report(node.report([second], {second: capped if second in (20, 30) else {}}))
     log.tick(40 * DAY)
-    (part,) = settle(log).ask("K1", "2026-10").statement().parts
+    (part,) = settle(log).ask("2026-10").statement().parts
     lines = {line.unit: line.outages for line in part.units if line.objective == "gpus"}
     (degraded, silent) = lines["n1.0"][:2]
     assert degraded.entries == (held[20], held[40])
     assert silent.entries == (held[50], held[600])
     assert lines["n1.1"][0].entries == (held[50], held[600])
+
+
+def test_an_exchanged_node_goes_on_in_its_place_live_and_in_the_statement(settle: Settle) -> None:
+    """n1 is released after an hour and n2 claimed; both together are up, but for the time between."""
+    log, old, new = Log(), ScriptedNode("n1"), ScriptedNode("n2")
+    log.contract(terms())
+    log.claim("n1")
+    log.tick(HOUR)
+    log.report(old.report(range(0, HOUR + 1, 10)))
+    log.tick(HOUR + 60)
+    log.claim("n1", devices=[])
+    log.claim("n2")
+    log.tick(2 * HOUR)
+    log.report(new.report(range(HOUR + 60, 2 * HOUR + 1, 10)))
+    log.tick(2 * HOUR + 1)
+    live = settle(log)
+    statement = live.ask("2026-10").statement()
+    lines = {unit.unit: unit for unit in statement.parts[0].units if unit.objective == "gpus"}
+    assert list(lines) == ["n2.0", "n2.1"]
+    assert {unit.seconds["up"] for unit in lines.values()} == {2 * HOUR - 60}
+    assert statement.swaps == ("2026-10-01T01:01:00Z n2 new=n2 old=n1",)
+    assert live.driver.seconds("K1")["gpus"]["met"] == 2 * (2 * HOUR - 60)
+    assert live.driver.availability("K1")["gpus"][0] == Fraction(2 * HOUR - 60, 2 * HOUR + 1)

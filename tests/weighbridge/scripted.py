@@ -1,6 +1,6 @@
 """Log entries for tests: contracts, claims, ticks, and the reports of nodes whose samples follow a script."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ from weighbridge.evidence import Claim, ContractAdded, Entry, EntryKind, Tick
 from weighbridge.fleet import FleetFold
 from weighbridge.judge import Change, open_rows
 from weighbridge.ledger import Finding, Row, Span, by_slot, timeline
+from weighbridge.places import Holder
 from weighbridge.signing import Signer
 
 SIGNER = Signer(bytes(range(32)))
@@ -241,6 +242,11 @@ class Log:
             place: timeline(rows, START_US, START_US + end * SECOND)
             for place, rows in by_slot(self.rows(contract)).items()
         }
+
+
+def holders(nodes: Iterable[str]) -> tuple[Holder, ...]:
+    """A place for each of these nodes, held from the beginning."""
+    return tuple(Holder(node, None, 0) for node in nodes)
 
 
 def spans(lines: Sequence[Span]) -> list[tuple[int, int, str, str]]:

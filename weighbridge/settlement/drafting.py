@@ -12,6 +12,7 @@ from weighbridge.claims import Version
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.ledger import Row
+from weighbridge.places import Holder
 from weighbridge.settlement.delivery import Usage
 from weighbridge.settlement.exits import FLAGS as EXIT_FLAGS
 from weighbridge.settlement.exits import exits
@@ -48,7 +49,7 @@ class Notices:
 
 def draft(
     versions: Sequence[Version],
-    nodes: Mapping[str, str | None],
+    holders: Sequence[Holder],
     rows: Iterable[Row],
     notices: Notices,
     period: Period,
@@ -57,7 +58,7 @@ def draft(
     earlier: Sequence[Statement] = (),
     judged: Judged = NOT_NAMED,
 ) -> Statement:
-    """The statement of `period`. `versions`: of one contract, the newest last; `nodes`: the resource of each node.
+    """The statement of `period`. `versions`: of one contract, the newest last; `holders`: of its places.
 
     `earlier`: statements of the periods before, for rights that need several. `judged`: by whom the rows were made.
     """
@@ -65,14 +66,14 @@ def draft(
     cutoff_us = _cutoff_us(versions[-1].contract, period)
     within = (period.start_s - margin, period.end_s + margin)
     known = known_of(rows, as_of_us, cutoff_us, within)
-    job = _Job(tuple(versions), nodes, known, notices, period, as_of_us, judged)
+    job = _Job(tuple(versions), holders, known, notices, period, as_of_us, judged)
     return job.statement(simulated, earlier)
 
 
 @dataclass(frozen=True)
 class _Job:
     versions: tuple[Version, ...]
-    nodes: Mapping[str, str | None]
+    holders: Sequence[Holder]
     known: Known
     notices: Notices
     period: Period
@@ -144,7 +145,7 @@ class _Job:
         contract = version.contract
         margin = margin_s(contract)
         within = (part.start_s - margin, part.end_s + margin)
-        found = timelines(contract, self.nodes, self.known, within)
+        found = timelines(contract, self.holders, self.known, within)
         lines = {promise.id: unit_lines(promise, found) for promise in contract.availability}
         record, units = self._record(lines), {name: tuple(units) for name, units in lines.items()}
         service = service_of(contract, self.notices.events)
@@ -188,7 +189,7 @@ class _Job:
         swaps = [
             event
             for event in self.notices.events
-            if event.kind == "gpu_replaced"
+            if event.kind in ("gpu_replaced", "node_replaced")
             and self.period.start_s <= event.at_s < self.period.end_s
         ]
         return tuple(
@@ -198,7 +199,11 @@ class _Job:
     def _digest(self) -> str:
         """Over everything that went in, in an order that does not depend on how it came."""
         parts = [version.text for version in self.versions]
-        parts += [json.dumps(dict(self.nodes)), repr(self.period), str(self.as_of_us)]
+        parts += [
+            json.dumps([asdict(one) for one in self.holders]),
+            repr(self.period),
+            str(self.as_of_us),
+        ]
         parts += self.known.spelled()
         parts += sorted(map(_spelled, self.notices.everything))
         parts += [repr(item) for item in sorted(self.notices.probes.items())]

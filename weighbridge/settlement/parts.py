@@ -189,8 +189,11 @@ def _entries(
 ) -> Entries | None:
     """Of the nodes that were bad, from the lowest index to the highest."""
     units = {span.unit for span in _touching(spans, within)}
-    nodes = {unit.rpartition(".")[0] if promise.unit == "gpu" else unit for unit in units}
-    return settled.known.entries(nodes, within)
+    nodes = {unit.rpartition(".")[0] for unit in units} if promise.unit == "gpu" else units
+    if promise.unit not in ("gpu", "node"):
+        nodes = {node for node, _ in settled.found.slots}
+    held_by = settled.found.held_by
+    return settled.known.entries({name for node in nodes for name in held_by.get(node, ())}, within)
 
 
 def _window(reading: Reading) -> tuple[str, str] | None:

@@ -10,6 +10,7 @@ from weighbridge.contract.condition import JOINED
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.ledger import BY_DEVICE, TOGETHER, Row, State, timeline
 from weighbridge.ledger import Span as Stretch
+from weighbridge.places import Holder, line_of
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.record import Span
 
@@ -27,10 +28,14 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True)
 class Timelines:
-    """What is known of each contracted slot over a stretch of time: spans that tile it."""
+    """What is known of each contracted slot over a stretch of time: spans that tile it.
+
+    `held_by`: the nodes that held the place of each node that is there, itself among them.
+    """
 
     resource_of: Mapping[str, str]
     slots: Mapping[Slot, Sequence[Stretch]]
+    held_by: Mapping[str, frozenset[str]]
 
 
 Entries = tuple[int, int]
@@ -161,33 +166,47 @@ def known_of(rows: Iterable[Row], as_of_us: int, cutoff_us: int, within: Interva
 
 
 def timelines(
-    contract: Contract, nodes: Mapping[str, str | None], known: Known, within: Interval
+    contract: Contract, holders: Sequence[Holder], known: Known, within: Interval
 ) -> Timelines:
-    """`nodes`: the resource of each node that is there, in the order of their claims; None: the only one. Those beyond
-    the contract's places are not weighed. Contracted nodes that are not there are unknown throughout, under names that
-    say so."""
-    resource_of = {**_present(contract, nodes), **_absent(contract, nodes)}
+    """`holders`: of the contract's places. Those beyond the places that it has are not weighed. Contracted nodes that
+    are not there are unknown throughout, under names that say so. A place is named by the node that holds it last."""
+    present = {one.node: one for one in _present(contract, holders)}
+    only = contract.resources[0].id
+    resource_of = {node: one.resource or only for node, one in present.items()}
+    resource_of |= _absent(contract, resource_of.values())
     per_node = {resource.id: resource.per_node for resource in contract.resources}
     bounds = (within[0] * MICROSECONDS, within[1] * MICROSECONDS)
     slots = {
-        Slot(node, number): timeline(known.slots.get(Slot(node, number), ()), *bounds)
+        Slot(node, number): _line(present.get(node), node, number, known, bounds)
         for node, resource in resource_of.items()
         for number in range(per_node[resource])
     }
-    return Timelines(resource_of, slots)
+    held_by = {node: _names(one) for node, one in present.items()}
+    return Timelines(resource_of, slots, held_by)
 
 
-def _present(contract: Contract, nodes: Mapping[str, str | None]) -> dict[str, str]:
+def _names(holder: Holder) -> frozenset[str]:
+    return frozenset({holder.node, *(node for node, *_ in holder.before)})
+
+
+def _line(
+    holder: Holder | None, node: str, number: int, known: Known, bounds: Interval
+) -> Sequence[Stretch]:
+    if holder is None or not holder.before:
+        return timeline(known.slots.get(Slot(node, number), ()), *bounds)
+    lines = {name: known.slots.get(Slot(name, number), ()) for name in _names(holder)}
+    return line_of(holder, lines, *bounds)
+
+
+def _present(contract: Contract, holders: Sequence[Holder]) -> Iterator[Holder]:
     only = contract.resources[0].id
-    return {
-        node: item.id
-        for item in contract.resources
-        for node in [name for name, of in nodes.items() if (of or only) == item.id][: item.places]
-    }
+    for item in contract.resources:
+        mine = [one for one in holders if (one.resource or only) == item.id]
+        yield from mine[: item.places]
 
 
-def _absent(contract: Contract, nodes: Mapping[str, str | None]) -> dict[str, str]:
-    present = list(_present(contract, nodes).values())
+def _absent(contract: Contract, resources: Iterable[str]) -> dict[str, str]:
+    present = list(resources)
     return {
         f"{resource.id}:absent-{number}": resource.id
         for resource in contract.resources

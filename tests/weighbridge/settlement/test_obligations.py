@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.weighbridge.scripted import holders
 from weighbridge.claims import Version
 from weighbridge.contract import ContractError, load
 from weighbridge.ledger import BY_DEVICE, OVERLAY, Row, State
@@ -84,7 +85,7 @@ def drafted(
     as_of_us = (period.end_s + 6 * DAY) * SECOND
     given = month(period=period) if rows is None else rows
     notices = Notices(events=events, usage=usage or {})
-    nodes = {"n1": None, "n2": None}
+    nodes = holders(["n1", "n2"])
     return draft([version(**more)], nodes, given, notices, period, as_of_us, False, earlier)
 
 
@@ -332,7 +333,7 @@ def test_an_outage_names_the_entries_of_the_log_that_tell_of_it() -> None:
         promise = [{"id": "a", "unit": unit, "target": "0.999"}]
         found = draft(
             [version(availability=promise)],
-            {"n1": None, "n2": None},
+            holders(["n1", "n2"]),
             rows,
             Notices(),
             MAY,

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.weighbridge.scripted import holders
 from weighbridge.claims import Version
 from weighbridge.contract import load
 from weighbridge.ledger import Row, State
@@ -24,7 +25,7 @@ DAY = 86400
 PERIOD = calendar_month("2026-05", "Asia/Shanghai")
 START = PERIOD.start_s
 FINAL_US = (PERIOD.end_s + 6 * DAY) * SECOND
-NODES = {"n1": None, "n2": None}
+NODES = ("n1", "n2")
 NONE = Notices()
 TERMS = {
     "contract_id": "K",
@@ -92,7 +93,7 @@ def whole_month(*but: Row) -> list[Row]:
 def drafted(
     rows: list[Row], notices: Notices = NONE, as_of_us: int = FINAL_US, **more: Any
 ) -> Statement:
-    return draft([version(TERMS, **more)], NODES, rows, notices, PERIOD, as_of_us)
+    return draft([version(TERMS, **more)], holders(NODES), rows, notices, PERIOD, as_of_us)
 
 
 def units(statement: Statement) -> dict[str, UnitLine]:
@@ -133,7 +134,7 @@ def test_what_nobody_saw_is_unknown_and_the_amount_a_range() -> None:
 
 def test_a_contracted_node_that_is_not_there_has_its_own_line() -> None:
     rows = [one for one in whole_month() if one.node == "n1"]
-    found = draft([version(TERMS)], {"n1": None}, rows, Notices(), PERIOD, FINAL_US)
+    found = draft([version(TERMS)], holders(["n1"]), rows, Notices(), PERIOD, FINAL_US)
     assert units(found)["r:absent-2"].unknown_seconds == PERIOD.seconds
     assert found.highest == "5000.00"
 
@@ -234,14 +235,16 @@ def test_a_period_that_crosses_an_amendment_splits_at_its_instant_or_not_as_agre
         version(TERMS, edge, amendments=rule, **amendment),
     ]
     rows = whole_month(row("n1", 0, 0, 1400, State.DOWN))
-    found = draft(versions, NODES, rows, Notices(), PERIOD, FINAL_US)
+    found = draft(versions, holders(NODES), rows, Notices(), PERIOD, FINAL_US)
     assert (len(found.parts), found.highest) == (parts, highest)
     assert found.parts[-1].version == 2
 
 
 def test_a_statement_names_outage_credit_delivery_and_terms() -> None:
     rows = whole_month(row("n1", 0, 0, 2 * HOUR, State.DOWN, cause="xid"))
-    found = draft([version(TERMS)], NODES, rows, Notices(), PERIOD, FINAL_US, simulated=True)
+    found = draft(
+        [version(TERMS)], holders(NODES), rows, Notices(), PERIOD, FINAL_US, simulated=True
+    )
     (part,), line = found.parts, units(found)["n1"]
     (outage,) = line.outages
     assert (found.simulated, found.local_start) == (True, "2026-05-01T00:00:00+08:00")
