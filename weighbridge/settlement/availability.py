@@ -118,17 +118,20 @@ def measure(
     return [job.judge(objective.scope, job.units)]
 
 
-def accounts(
+def not_up(
     contract: Contract,
     objective: Availability,
     record: Record,
     period: Period,
     unit: str,
     service: Interval | None = None,
-) -> Mapping[State, int]:
-    """Seconds of a unit by state. They add up to its served part of the period, exactly."""
+) -> Mapping[State, Intervals]:
+    """When a unit was not up, by the state that settled: what was excluded comes first, then what was seen worst.
+
+    The intervals lie in the served part of the period and never overlap; the rest of it is up.
+    """
     job = _Job(contract, objective, record, period, (unit,), service or term_of(contract))
-    return job.accounts(unit)
+    return job.not_up(unit)
 
 
 @dataclass(frozen=True)
@@ -229,17 +232,12 @@ class _Job:
         excluded = union(excluded, windows)
         return Bad(subtraction(union(counted), excluded), excluded)
 
-    def accounts(self, unit: str) -> Mapping[State, int]:
-        """Seconds of the served part by state; what was excluded comes first, then what was seen worst."""
+    def not_up(self, unit: str) -> Mapping[State, Intervals]:
         spans = self.record.by_unit.get(unit, ())
         reading = partial(_reading, self.contract, self.objective, held="down")
         layers = [(State.EXCLUDED, self._bad(unit, spans, reading).excluded)]
-        parts = partition(
-            [*layers, *(_in_state(spans, state) for state in WORST_FIRST)], self.served
-        )
-        seconds = {state: total(intervals) for state, intervals in parts}
-        up = self.served[1] - self.served[0] - sum(seconds.values())
-        return {**seconds, State.UP: up}
+        layers += [_in_state(spans, state) for state in WORST_FIRST]
+        return dict(partition(layers, self.served))
 
     def _parts(self, units: list[Bad]) -> list[Bad]:
         downs = [unit.down for unit in units]

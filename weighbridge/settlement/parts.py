@@ -5,17 +5,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from functools import cached_property
 
 from weighbridge.claims import Version
 from weighbridge.contract import Availability, Contract, explain
 from weighbridge.contract.money import CreditTerms
 from weighbridge.contract.numerals import exact_text
-from weighbridge.settlement.availability import accounts
+from weighbridge.ledger import State
+from weighbridge.settlement.availability import not_up
 from weighbridge.settlement.credits import Line, money
 from weighbridge.settlement.damages import EARLY_EXIT
 from weighbridge.settlement.delivery import NOT_READ, Usage, delivered, fee_lines, floor_lines
 from weighbridge.settlement.fees import Fees
-from weighbridge.settlement.intervals import Interval, clip, total
+from weighbridge.settlement.intervals import Interval, Intervals, clip, total
 from weighbridge.settlement.maintenance import rulings
 from weighbridge.settlement.money import fraction_text, share_text
 from weighbridge.settlement.periods import (
@@ -38,6 +40,7 @@ from weighbridge.settlement.statement import (
     Part,
     ProbeLine,
     UnitLine,
+    UnitTime,
 )
 from weighbridge.settlement.units import Entries, Known, Timelines
 
@@ -60,6 +63,17 @@ class Settled:
     @property
     def contract(self) -> Contract:
         return self.version.contract
+
+    @cached_property
+    def not_up(self) -> Mapping[tuple[str, str], Mapping[State, Intervals]]:
+        """By objective and unit."""
+        return {
+            (promise.id, unit): not_up(
+                self.contract, promise, self.record, self.part, unit, self.served
+            )
+            for promise in self.contract.availability
+            for unit in self.units[promise.id]
+        }
 
 
 def part_of(settled: Settled) -> Part:
@@ -86,6 +100,8 @@ def part_of(settled: Settled) -> Part:
         clocks=tuple(_clock(one) for one in found.clocks),
         floors=tuple(floor_lines(contract, settled.served, settled.found)),
         by_lessee=tuple(_credit(settled, line, line) for line in found.by_lessee),
+        service=(instant_text(settled.served[0]), instant_text(settled.served[1])),
+        times=tuple(_time(*unit, states) for unit, states in settled.not_up.items()),
     )
 
 
@@ -145,8 +161,19 @@ def _clock(found: Clocked) -> ClockLine:
 def _seconds(settled: Settled, promise: Availability, unit: str) -> dict[str, int]:
     if promise.scope != "per_unit":
         return {}
-    found = accounts(settled.contract, promise, settled.record, settled.part, unit, settled.served)
-    return {str(state): seconds for state, seconds in found.items()}
+    found = settled.not_up[promise.id, unit]
+    seconds = {str(state): total(intervals) for state, intervals in found.items()}
+    up = settled.served[1] - settled.served[0] - sum(seconds.values())
+    return {**seconds, str(State.UP): up}
+
+
+def _time(objective: str, unit: str, states: Mapping[State, Intervals]) -> UnitTime:
+    held = sorted((*interval, str(state)) for state, found in states.items() for interval in found)
+    return UnitTime(
+        objective,
+        unit,
+        tuple((instant_text(start), instant_text(end), state) for start, end, state in held),
+    )
 
 
 def _outages(

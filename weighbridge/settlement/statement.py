@@ -72,6 +72,15 @@ class UnitLine:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitTime:
+    """When a unit was not up: (from, until, state), in order, never overlapping. The rest of the service is up."""
+
+    objective: str
+    unit: str
+    not_up: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeLine:
     """A performance objective: probes that were due, answered and good."""
 
@@ -182,7 +191,10 @@ class ExitLine:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The part of the period that one version of the contract rules; the whole of it where there is one."""
+    """The part of the period that one version of the contract rules; the whole of it where there is one.
+
+    `service`: from when to when in it there is service to judge. `times`: of every unit of every objective.
+    """
 
     version: int
     text_digest: str
@@ -199,6 +211,8 @@ class Part:
     clocks: tuple[ClockLine, ...] = ()
     floors: tuple[FloorLine, ...] = ()
     by_lessee: tuple[CreditLine, ...] = ()
+    service: tuple[str, str] | None = None
+    times: tuple[UnitTime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
