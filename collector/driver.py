@@ -31,12 +31,11 @@ from weighbridge.judge import open_rows
 from weighbridge.judges import Judges, current
 from weighbridge.judges import dump as dump_judges
 from weighbridge.judges import restore as restore_judges
-from weighbridge.ledger import Finding, Row, Span, State
+from weighbridge.ledger import Finding, Row, Span, State, Use
 from weighbridge.node import NodeState, Segment
 from weighbridge.places import Holder, line_of
 from weighbridge.settlement.statement import Judged
-from weighbridge.tables import sku_by_pci
-from weighbridge.view import View
+from weighbridge.usage import in_use
 from weighbridge.wire import Report
 
 SLICE = 512
@@ -108,6 +107,7 @@ class Batch:
     findings: Sequence[Finding]
     folded: int
     snapshots: Mapping[str, bytes]
+    uses: Sequence[Use] = ()
 
 
 NO_BATCH = Batch((), (), 0, {})
@@ -122,6 +122,7 @@ class Driver:
         self._fold = FleetFold(stall_us=NEVER_US if store.info.simulation else STALL_US)
         self._rows: list[Row] = []
         self._found: list[Finding] = []
+        self._uses: list[Use] = []
         self._open: dict[str, dict[FindingKey, Finding]] = {}
         self._standing = Standing(self._written)
         self._asked: dict[str, tuple[int, dict[Unit, list[Span]]]] = {}
@@ -174,6 +175,7 @@ class Driver:
             self._asked.clear()
         rows = [change for change in changes if isinstance(change, Row)]
         self._rows += rows
+        self._uses += [change for change in changes if isinstance(change, Use)]
         self._standing.write(rows)
         for change in changes:
             if isinstance(change, Finding):
@@ -193,8 +195,8 @@ class Driver:
     def take(self) -> Batch:
         """What the ledger does not have yet. Write it, then say how it went with `written`."""
         snapshots = {**self._fold.snapshots(), JUDGES: dump_judges(self._judges)}
-        self._writing = Batch(self._rows, self._found, self.folded, snapshots)
-        self._rows, self._found = [], []
+        self._writing = Batch(self._rows, self._found, self.folded, snapshots, self._uses)
+        self._rows, self._found, self._uses = [], [], []
         return self._writing
 
     def written(self, *, kept: bool) -> None:
@@ -203,6 +205,7 @@ class Driver:
         if not kept:
             self._rows = [*batch.rows, *self._rows]
             self._found = [*batch.findings, *self._found]
+            self._uses = [*batch.uses, *self._uses]
             self._fold.touch(batch.snapshots)
 
     def _written(self, contract: str, start_us: int, end_us: int) -> Sequence[Row]:
@@ -264,6 +267,11 @@ class Driver:
         """Rows that the ledger does not have yet."""
         due = (*self._writing.rows, *self._rows)
         return [row for row in due if row.contract == contract]
+
+    def unwritten_uses(self, contract: str) -> list[Use]:
+        """Sums of use that the ledger does not have yet."""
+        due = (*self._writing.uses, *self._uses)
+        return [use for use in due if use.contract == contract]
 
     def judged(self, since_us: int, as_of_us: int) -> Judged:
         """Who made the rows that were written down in this time."""
@@ -386,21 +394,6 @@ def causes(segment: Segment) -> list[str]:
 
 UNSEEN = frozenset({"gpu_missing", "gpu_lost"})
 """Causes of a device that is known and does not answer."""
-
-
-def in_use(view: View, device: str) -> bool:
-    """Power above the card's idle band, or a process that holds memory; a card without a band needs the process."""
-    if any(process.device == device for process in view.processes or ()):
-        return True
-    power = view.value(device, "power_draw_milliwatts")
-    board, subsystem = (view.value(device, name) for name in ("pci_device_id", "pci_subsystem_id"))
-    card = None if not isinstance(board, str) else sku_by_pci(board, _text(subsystem))
-    band = None if card is None else card.idle_power_milliwatts
-    return band is not None and isinstance(power, int) and power > band.high
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _place(finding: Finding) -> FindingKey:

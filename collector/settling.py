@@ -5,6 +5,7 @@ so it is the same whenever it is asked for, and from whichever ledger was folded
 """
 
 import hashlib
+import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,9 +17,9 @@ from collector.storage.index import tick_before
 from weighbridge.book import KINDS, Book, Sheet
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.evidence import Issued
-from weighbridge.ledger import Row, State
+from weighbridge.ledger import Row, State, Use
 from weighbridge.settlement.cutting import cut, label_before, ruling
-from weighbridge.settlement.drafting import draft, margin_s
+from weighbridge.settlement.drafting import cutoff_us, draft, margin_s
 from weighbridge.settlement.periods import Period, seconds_of, term_of
 from weighbridge.settlement.statement import Judged, Statement, differences, otherwise, versions
 
@@ -40,6 +41,10 @@ class Unwritten(Protocol):
         """Rows that the ledger does not have yet."""
         ...
 
+    def unwritten_uses(self, contract: str) -> Sequence[Use]:
+        """Sums of use that the ledger does not have yet."""
+        ...
+
     def judged(self, since_us: int, as_of_us: int) -> Judged:
         """Who made the rows that were written down in this time."""
         ...
@@ -47,8 +52,8 @@ class Unwritten(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A statement that was asked for. `due`: rows that the ledger did not have yet; `before`: the one issued last;
-    `earlier`: those of the periods before that it looks back to."""
+    """A statement that was asked for. `due`, `due_uses`: what the ledger did not have yet; `before`: the one that was
+    issued last; `earlier`: those of the periods before that it looks back to."""
 
     sheet: Sheet
     period: Period
@@ -56,6 +61,7 @@ class Asked:
     due: Sequence[Row]
     store: Store
     judged: Judged
+    due_uses: Sequence[Use]
     before: "tuple[Issued, Asked] | None" = None
     earlier: "tuple[Asked, ...]" = ()
 
@@ -95,8 +101,23 @@ class Asked:
             self.as_of_us,
             self.store.info.simulation,
             earlier=earlier,
+            uses=self._uses(),
             judged=self.judged,
         )
+
+    def _uses(self) -> Iterator[Use]:
+        start_us, end_us = (edge_s * MICROSECONDS for edge_s in self.period.interval)
+        contract, as_of_us = self.sheet.newest.contract_id, min(self.as_of_us, self._cutoff_us)
+        due = [
+            use
+            for use in self.due_uses
+            if use.recorded_us <= as_of_us and start_us <= use.hour_us < end_us
+        ]
+        return standing_uses(self.store.ledger.uses(contract, start_us, end_us, as_of_us), due)
+
+    @property
+    def _cutoff_us(self) -> int:
+        return cutoff_us(self.sheet.newest, self.period)
 
     def _rows(self) -> list[Row]:
         start_us, end_us = reach(self.sheet, self.period)
@@ -181,7 +202,8 @@ class Settling:
         sheet = replace(sheet, versions=ruling(sheet.versions, period), holders=holders)
         due = self._fleet.unwritten_rows(contract)
         judged = self._fleet.judged(reach(sheet, period)[0], as_of_us)
-        return Asked(sheet, period, as_of_us, due, self._store, judged)
+        uses = self._fleet.unwritten_uses(contract)
+        return Asked(sheet, period, as_of_us, due, self._store, judged, uses)
 
     def _earlier(self, asked: Asked) -> Iterator[Asked]:
         """The periods before that a right to leave looks back to, no further than the term, the latest first."""
@@ -216,6 +238,17 @@ def standing(rows: Iterable[Row], as_of_us: int) -> list[Row]:
         if row.recorded_us <= as_of_us and (known is None or row.recorded_us >= known.recorded_us):
             newest[place] = row
     return [newest[place] for place in sorted(newest)]
+
+
+def standing_uses(written: Iterable[Use], due: Iterable[Use]) -> Iterator[Use]:
+    """The newest sums of each place and hour, by node and hour. `due` came after `written`."""
+    newest = {_place(use): use for use in due}
+    kept = (use for use in written if _place(use) not in newest)
+    return heapq.merge(kept, sorted(newest.values(), key=_place), key=_place)
+
+
+def _place(use: Use) -> tuple[str, int, str]:
+    return use.node, use.hour_us, use.chain
 
 
 def instant(text: str) -> int:

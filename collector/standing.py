@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from weighbridge.contract import Availability, Contract
-from weighbridge.ledger import TOGETHER, Row, Span, State, by_slot, timeline
+from weighbridge.ledger import HOUR_US, TOGETHER, Row, Span, State, by_slot, timeline
 from weighbridge.settlement import record
 from weighbridge.settlement.availability import Measure, measure
 from weighbridge.settlement.periods import (
@@ -19,7 +19,6 @@ from weighbridge.settlement.periods import (
     contract_months,
     local_date,
 )
-from weighbridge.track import HOUR_US
 
 SECOND_US = 1_000_000
 THAWED_US = 2 * HOUR_US

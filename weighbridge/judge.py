@@ -15,11 +15,10 @@ from itertools import pairwise
 from weighbridge.checks import Promise, Severity, Verdict
 from weighbridge.evidence import Refused
 from weighbridge.findings import answered, is_open, noted, open_finding, settle, unanswered
-from weighbridge.ledger import Finding, Row
+from weighbridge.ledger import HOUR_US, Finding, Row, Use
 from weighbridge.node import ChainState, NodeState, Track
 from weighbridge.track import (
     EVERYTHING,
-    HOUR_US,
     Writer,
     begin,
     judge,
@@ -27,7 +26,9 @@ from weighbridge.track import (
     tally,
     turn_hour,
 )
+from weighbridge.usage import take_in
 from weighbridge.view import (
+    INVENTORY,
     forget_xids,
     lose_processes,
     see_inventory,
@@ -41,7 +42,7 @@ JUDGE = "judge/1"
 """The version of all that makes rows and findings of entries: this fold, the checks, the registry. It changes with any
 change of a row or finding for the same entries."""
 
-Change = Row | Finding
+Change = Row | Finding | Use
 
 CHAINS_KEPT = 4
 LAGS_KEPT = 8
@@ -132,7 +133,7 @@ def judge_release(state: NodeState, contract: str, now_us: int) -> list[Change]:
         track = chain.tracks.pop(contract, None)
         if track is not None and chain.last_us is not None:
             writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
-            changes += writer.cover(track, chain.last_us)
+            changes += writer.close(track, chain.last_us)
     return [*changes, *_closed(state, contract, now_us)]
 
 
@@ -148,7 +149,7 @@ def flush(state: NodeState, chain: ChainState, now_us: int) -> list[Change]:
     if chain.last_us is not None:
         for contract, track in chain.tracks.items():
             writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
-            changes += writer.cover(track, chain.last_us)
+            changes += writer.close(track, chain.last_us)
     return changes
 
 
@@ -360,6 +361,7 @@ class _Sitting:
             if track is not None and track.version == promise.version:
                 tally(track, promise, chain.view)
                 yield from self._judge(chain, promise, track, at_us, chain.pending)
+                yield from self._use(chain, promise, track, at_us)
         chain.pending = set()
         chain.last_us, chain.last_entry = at_us, self._entry
         chain.quiet_cause = ""
@@ -402,6 +404,8 @@ class _Sitting:
                 segment.start_us, segment.entry = at_us, self._entry
         chain.pending |= turn_hour(track, chain.last_us or at_us, at_us)
         if at_us >= promise.until_us:
+            if track.meter.sums is not None:
+                yield writer.use(track.meter.sums)
             del chain.tracks[promise.contract]
             yield from self._part(promise.contract, promise.until_us)
 
@@ -422,6 +426,16 @@ class _Sitting:
             yield from unanswered(self._state, promise.contract, code, spoken, at_us)
         writer = self._writer(chain, promise, self._entry)
         yield from writer.restate(track, states(track, promise, chain.view), at_us)
+
+    def _use(self, chain: ChainState, promise: Promise, track: Track, at_us: int) -> Iterator[Use]:
+        """How much the devices were used since the last sample, from the start of the track on."""
+        last_us, afresh = chain.last_us, INVENTORY in chain.pending
+        bridged = last_us is not None and 0 < at_us - last_us <= promise.max_gap_us
+        over = take_in(
+            track.meter, chain.view, track.slots, last_us if bridged else None, at_us, afresh
+        )
+        for sums in over:
+            yield self._writer(chain, promise, self._entry).use(sums)
 
     def _writer(self, chain: ChainState, promise: Promise, entry: int | None) -> Writer:
         node, received_us = self._state.node, self._received_us

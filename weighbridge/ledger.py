@@ -48,6 +48,9 @@ BY_DEVICE = -1
 """The `slot` of an overlay's rows: they belong to the slot that the device fills then."""
 
 
+HOUR_US = 3_600_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A slot was in a state over [start_us, end_us), as known from the tick `recorded_us` on.
@@ -72,6 +75,31 @@ class Row:
     recorded_us: int
     first_entry: int | None = field(default=None, compare=False)
     last_entry: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a contract's GPUs on a node did in a UTC hour, as one chain tells it, known from the tick `recorded_us` on.
+
+    In device-microseconds within [from_us, until_us): GPUs `seen`; `known` to be in use or not, and `in_use`; read for
+    how busy they were, and `busy`, that is percent times device-microseconds; read for energy, and the energy itself.
+    A later one of the same place and hour replaces it.
+    """
+
+    contract: str
+    node: str
+    chain: str
+    hour_us: int
+    from_us: int
+    until_us: int
+    seen: int
+    known: int
+    in_use: int
+    busy_known: int
+    busy: int
+    energy_known: int
+    energy_millijoules: int
+    recorded_us: int
 
 
 @dataclass(frozen=True, slots=True)

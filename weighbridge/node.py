@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter
 
 from weighbridge.ledger import Finding, State
+from weighbridge.usage import Meter
 from weighbridge.view import View
 
 
@@ -24,7 +25,7 @@ class Track:
 
     `hour` counts the samples of the UTC hour under way by `place:device`, as [counted, held]; `last_hour` those of the
     hour before. `breaches` maps a check's code to the devices that breach it and what was observed, `blind` to those
-    that it cannot judge and why.
+    that it cannot judge and why. `meter` sums how much the devices are used.
     """
 
     version: int
@@ -34,6 +35,7 @@ class Track:
     blind: dict[str, dict[str, str]] = field(default_factory=dict)
     hour: dict[str, list[int]] = field(default_factory=dict)
     last_hour: dict[str, list[int]] = field(default_factory=dict)
+    meter: Meter = field(default_factory=Meter)
 
 
 @dataclass(slots=True)

@@ -216,9 +216,9 @@ def _claimed(held: Place, promises: Sequence[Promise]) -> list[Place]:
 
 def _told(change: Change, entry: int) -> Change:
     """A row of what the report in this entry shows."""
-    if isinstance(change, Finding):
-        return change
-    return replace(change, first_entry=entry, last_entry=entry)
+    return (
+        replace(change, first_entry=entry, last_entry=entry) if isinstance(change, Row) else change
+    )
 
 
 def _overlay(place: Place, device: str, start_us: int, end_us: int, now_us: int) -> Row:

@@ -7,11 +7,11 @@ from weighbridge.checks.bounds import holds
 from weighbridge.checks.check import HOUR, Answer
 from weighbridge.checks.presence import GPU_LOST
 from weighbridge.contract.condition import JOINED
-from weighbridge.ledger import Row, State
+from weighbridge.ledger import HOUR_US, Row, State, Use
 from weighbridge.node import ChainState, Segment, Track
+from weighbridge.usage import Sums
 from weighbridge.view import INVENTORY, View
 
-HOUR_US = 3_600_000_000
 BUSY_PERCENT = 50
 """A device whose kernels ran for this share of the sample is busy: clocks and links then mean something."""
 
@@ -50,6 +50,31 @@ class Writer:
             since,
             self._entry,
         )
+
+    def use(self, sums: Sums) -> Use:
+        """The sums of an hour, as known now."""
+        return Use(
+            self._contract,
+            self._node,
+            self._chain,
+            sums.hour_us,
+            sums.from_us,
+            sums.until_us,
+            sums.seen,
+            sums.known,
+            sums.in_use,
+            sums.busy_known,
+            sums.busy,
+            sums.energy_known,
+            sums.energy_millijoules,
+            self._recorded_us,
+        )
+
+    def close(self, track: Track, end_us: int) -> Iterator[Row | Use]:
+        """Everything that is known up to the last sample: rows up to `end_us`, and the sums of the hour under way."""
+        yield from self.cover(track, end_us)
+        if track.meter.sums is not None:
+            yield self.use(track.meter.sums)
 
     def cover(self, track: Track, end_us: int) -> list[Row]:
         """Every segment up to `end_us`, cut at full hours; the segments go on from there."""

@@ -98,6 +98,25 @@ Index(
     unique=True,
     sqlite_where=rows.c.superseded_us.is_(None),
 )
+uses = Table(
+    "uses",
+    metadata,
+    Column("contract", String, primary_key=True),
+    Column("hour_us", BigInteger, primary_key=True),
+    Column("node", String, primary_key=True),
+    Column("chain", String, primary_key=True),
+    Column("recorded_us", BigInteger, primary_key=True),
+    Column("from_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("known", BigInteger, nullable=False),
+    Column("in_use", BigInteger, nullable=False),
+    Column("busy_known", BigInteger, nullable=False),
+    Column("busy", BigInteger, nullable=False),
+    Column("energy_known", BigInteger, nullable=False),
+    Column("energy_millijoules", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
 findings = Table(
     "findings",
     metadata,

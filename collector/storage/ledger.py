@@ -1,20 +1,22 @@
 """The ledger on SQLite."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, bindparam, or_, select, update
+from sqlalchemy import Engine, RowMapping, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from collector.storage import FindingPage
 from collector.storage.derived import findings as findings_table
 from collector.storage.derived import progress, snapshots, writing
 from collector.storage.derived import rows as rows_table
+from collector.storage.derived import uses as uses_table
 from weighbridge.checks import Severity, Verdict
-from weighbridge.ledger import Finding, Row, State
+from weighbridge.ledger import Finding, Row, State, Use
 
 ROW_FIELDS = tuple(field.name for field in fields(Row))
+USE_FIELDS = tuple(field.name for field in fields(Use))
 FINDING_FIELDS = tuple(field.name for field in fields(Finding))
 FINDING_KEY = ("contract", "node", "device", "code", "since_us")
 
@@ -35,6 +37,7 @@ SUPERSEDE = (
     .values(superseded_us=bindparam("b_recorded_us"))
 )
 INSERT_ROW = upsert(rows_table).on_conflict_do_nothing()
+REPLACE_USE = insert(uses_table).prefix_with("OR REPLACE")
 INSERT_FINDING = upsert(findings_table)
 UPSERT_FINDING = INSERT_FINDING.on_conflict_do_update(
     index_elements=FINDING_KEY,
@@ -60,6 +63,7 @@ class SqliteLedger:
         findings: Sequence[Finding],
         folded: int,
         snapshots: Mapping[str, bytes],
+        uses: Sequence[Use] = (),
     ) -> None:
         with writing(self._engine) as connection:
             if rows:
@@ -69,6 +73,8 @@ class SqliteLedger:
                 connection.execute(INSERT_ROW, values)
             if findings:
                 connection.execute(UPSERT_FINDING, [asdict(finding) for finding in findings])
+            if uses:
+                connection.execute(REPLACE_USE, [asdict(use) for use in uses])
             if snapshots:
                 states = [{"name": name, "state": state} for name, state in snapshots.items()]
                 connection.execute(UPSERT_SNAPSHOT, states)
@@ -99,6 +105,23 @@ class SqliteLedger:
         query = query.order_by(table.node, table.slot, table.device, table.chain, table.start_us)
         with self._engine.connect() as connection:
             return [_row(row) for row in connection.execute(query).mappings()]
+
+    def uses(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> Iterator[Use]:
+        table = uses_table.c
+        place = (table.contract, table.hour_us, table.node, table.chain)
+        newest = (
+            select(*place, func.max(table.recorded_us).label("recorded_us"))
+            .where(table.contract == contract, table.hour_us >= start_us, table.hour_us < end_us)
+            .where(table.recorded_us <= as_of_us)
+            .group_by(*place)
+            .subquery()
+        )
+        same = [newest.c[column.name] == column for column in (*place, table.recorded_us)]
+        query = select(*(table[name] for name in USE_FIELDS)).join(newest, and_(*same))
+        query = query.order_by(table.node, table.hour_us, table.chain)
+        with self._engine.connect() as connection:
+            for row in connection.execute(query):
+                yield Use(*row)
 
     def findings(
         self,

@@ -135,3 +135,31 @@ def test_an_exchanged_node_goes_on_in_its_place_live_and_in_the_statement(settle
     assert statement.swaps == ("2026-10-01T01:01:00Z n2 new=n2 old=n1",)
     assert live.driver.seconds("K1")["gpus"]["met"] == 2 * (2 * HOUR - 60)
     assert live.driver.availability("K1")["gpus"][0] == Fraction(2 * HOUR - 60, 2 * HOUR + 1)
+
+
+def test_use_and_energy_of_a_live_statement_are_what_the_samples_showed(settle: Settle) -> None:
+    """Two hours of two GPUs: one draws 300 W and is busy at 90 %, the other idles; the counters say what they took."""
+    log, node = Log(), ScriptedNode()
+    log.contract(terms())
+    log.claim("n1")
+    busy, idle = node.devices
+    times = range(0, 2 * HOUR + 1, 10)
+    told = {
+        second: {
+            busy: {"energy_millijoules": second * 300_000},
+            idle: {
+                "energy_millijoules": second * 70_000,
+                "power_draw_milliwatts": 70_000,
+                "utilization_gpu_percent": 0,
+            },
+        }
+        for second in times
+    }
+    log.tick(2 * HOUR)
+    log.report(node.report(times, told))
+    log.tick(2 * HOUR + 1)
+    live = settle(log)
+    line = live.ask("2026-10").statement().parts[0].delivery[0]
+    assert line.in_use_gpu_seconds == 2 * HOUR
+    assert line.utilization == "0.4500"
+    assert line.energy_joules == 2 * HOUR * 370

@@ -74,6 +74,7 @@ FAST: Mapping[str, int] = {
     "pcie_link_width_lanes": 16,
     "utilization_gpu_percent": 90,
     "sm_clock_megahertz": 1980,
+    "energy_millijoules": 5,
 }
 
 

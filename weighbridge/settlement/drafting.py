@@ -11,20 +11,20 @@ from zoneinfo import ZoneInfo
 from weighbridge.claims import Version
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.ledger import Row
+from weighbridge.ledger import Row, Use
 from weighbridge.places import Holder
-from weighbridge.settlement.delivery import Usage
 from weighbridge.settlement.exits import FLAGS as EXIT_FLAGS
 from weighbridge.settlement.exits import exits
+from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.parts import Settled, part_of
 from weighbridge.settlement.periods import Period, instant_text, moment_of, served_part
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window
-from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.service import service_of
 from weighbridge.settlement.settle import settle
 from weighbridge.settlement.statement import Judged, Part, Statement
 from weighbridge.settlement.units import Known, known_of, spans_of, timelines, unit_lines
+from weighbridge.settlement.usage import Totals, totals
 
 ENGINE = "settlement/1"
 """Changes with any change of a result for the same inputs."""
@@ -34,13 +34,12 @@ NOT_NAMED = Judged("unnamed", "unnamed")
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """What people said: maintenance, claims, events such as a replaced GPU; what the probes found; use by line item."""
+    """What people said: maintenance, claims, events such as a replaced GPU; and what the probes found."""
 
     windows: tuple[Window, ...] = ()
     claims: tuple[Claim, ...] = ()
     events: tuple[Event, ...] = ()
     probes: Mapping[str, tuple[Samples, ...]] = field(default_factory=dict)
-    usage: Mapping[str, Usage] = field(default_factory=dict)
 
     @property
     def everything(self) -> tuple[Window | Claim | Event, ...]:
@@ -57,17 +56,19 @@ def draft(
     simulated: bool = False,
     earlier: Sequence[Statement] = (),
     judged: Judged = NOT_NAMED,
+    uses: Iterable[Use] = (),
 ) -> Statement:
     """The statement of `period`. `versions`: of one contract, the newest last; `holders`: of its places.
 
-    `earlier`: statements of the periods before, for rights that need several. `judged`: by whom the rows were made.
+    `earlier`: statements of the periods before, for rights that need several. `judged`: by whom the rows were
+    made. `uses`: by node and hour, as known then.
     """
     margin = max(margin_s(version.contract) for version in versions)
-    cutoff_us = _cutoff_us(versions[-1].contract, period)
     within = (period.start_s - margin, period.end_s + margin)
-    known = known_of(rows, as_of_us, cutoff_us, within)
+    cutoff = cutoff_us(versions[-1].contract, period)
+    known = known_of(rows, as_of_us, cutoff, within)
     job = _Job(tuple(versions), holders, known, notices, period, as_of_us, judged)
-    return job.statement(simulated, earlier)
+    return job.statement(simulated, earlier, uses)
 
 
 @dataclass(frozen=True)
@@ -84,17 +85,25 @@ class _Job:
     def newest(self) -> Contract:
         return self.versions[-1].contract
 
-    def statement(self, simulated: bool, earlier: Sequence[Statement]) -> Statement:
-        settled = [self._settled(version, part) for version, part in self._parts()]
+    def statement(
+        self, simulated: bool, earlier: Sequence[Statement], uses: Iterable[Use]
+    ) -> Statement:
+        ruled = self._parts()
+        used = totals(uses, [self._served(version, part) for version, part in ruled])
+        settled = [
+            self._settled(version, part, mine)
+            for (version, part), mine in zip(ruled, used, strict=True)
+        ]
         parts = tuple(map(part_of, settled))
-        drafted = self._statement(simulated, [one.settlement for one in settled], parts)
+        drafted = self._statement(simulated, settled, parts)
         rights = tuple(exits(self.newest, self.period.label, drafted.start, parts, earlier))
         flags = {EXIT_FLAGS[one.standing] for one in rights if one.standing in EXIT_FLAGS}
         return replace(drafted, exits=rights, flags=tuple(sorted({*drafted.flags, *flags})))
 
     def _statement(
-        self, simulated: bool, settled: Sequence[Settlement], parts: tuple[Part, ...]
+        self, simulated: bool, ruled: Sequence[Settled], parts: tuple[Part, ...]
     ) -> Statement:
+        settled = [one.settlement for one in ruled]
         zone = ZoneInfo(self.newest.time_zone)
         flags = {flag for one in settled for flag in one.flags}
         flags |= {"data_after_cutoff"} if self.known.late else set()
@@ -111,11 +120,11 @@ class _Job:
             time_zone=self.newest.time_zone,
             currency=self.newest.currency,
             as_of=instant_text(self.as_of_us // MICROSECONDS),
-            final=self.as_of_us >= _cutoff_us(self.newest, self.period),
+            final=self.as_of_us >= cutoff_us(self.newest, self.period),
             simulated=simulated,
             engine=ENGINE,
             judged=self.judged,
-            inputs_digest=self._digest(),
+            inputs_digest=self._digest([one.used for one in ruled]),
             parts=parts,
             swaps=self._swaps(),
             highest=_sum_text([one.highest for one in settled]),
@@ -141,34 +150,36 @@ class _Job:
         served = served_part(self.period, (start, end))
         return Period(self.period.label, *served)
 
-    def _settled(self, version: Version, part: Period) -> Settled:
+    def _settled(self, version: Version, part: Period, used: Totals) -> Settled:
         contract = version.contract
         margin = margin_s(contract)
         within = (part.start_s - margin, part.end_s + margin)
         found = timelines(contract, self.holders, self.known, within)
         lines = {promise.id: unit_lines(promise, found) for promise in contract.availability}
         record, units = self._record(lines), {name: tuple(units) for name, units in lines.items()}
-        service = service_of(contract, self.notices.events)
         return Settled(
             version=version,
             whole=self.period,
             part=part,
-            served=served_part(part, service),
+            served=self._served(version, part),
             settlement=settle(
                 contract=contract,
                 record=record,
                 period=part,
                 units=units,
                 as_of_s=self.as_of_us // MICROSECONDS,
-                service=service,
+                service=service_of(contract, self.notices.events),
                 whole=self.period,
             ),
             record=record,
             units=units,
             found=found,
-            usage=self.notices.usage,
+            used=used,
             known=self.known,
         )
+
+    def _served(self, version: Version, part: Period) -> Interval:
+        return served_part(part, service_of(version.contract, self.notices.events))
 
     def _record(self, lines: Mapping[str, Mapping[str, Iterable[Any]]]) -> Record:
         spans = {
@@ -196,7 +207,7 @@ class _Job:
             f"{instant_text(event.at_s)} {event.unit} {_details(event)}".rstrip() for event in swaps
         )
 
-    def _digest(self) -> str:
+    def _digest(self, used: Iterable[Totals]) -> str:
         """Over everything that went in, in an order that does not depend on how it came."""
         parts = [version.text for version in self.versions]
         parts += [
@@ -207,7 +218,7 @@ class _Job:
         parts += self.known.spelled()
         parts += sorted(map(_spelled, self.notices.everything))
         parts += [repr(item) for item in sorted(self.notices.probes.items())]
-        parts += [f"{name} {used!r}" for name, used in sorted(self.notices.usage.items())]
+        parts += [f"{node} {total!r}" for found in used for node, total in sorted(found.items())]
         digest = hashlib.sha256()
         for part in parts:
             encoded = part.encode()
@@ -235,7 +246,7 @@ def margin_s(contract: Contract) -> int:
     return outage + max((promise.window_s or 0 for promise in contract.availability), default=0)
 
 
-def _cutoff_us(contract: Contract, period: Period) -> int:
+def cutoff_us(contract: Contract, period: Period) -> int:
     """What is recorded later changes nothing."""
     return (period.end_s + contract.evidence.correction_window_s) * MICROSECONDS
 

@@ -15,7 +15,7 @@ from weighbridge.ledger import State
 from weighbridge.settlement.availability import not_up
 from weighbridge.settlement.credits import Line, money
 from weighbridge.settlement.damages import EARLY_EXIT
-from weighbridge.settlement.delivery import NOT_READ, Usage, delivered, fee_lines, floor_lines
+from weighbridge.settlement.delivery import delivered, fee_lines, floor_lines
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval, Intervals, clip, total
 from weighbridge.settlement.maintenance import rulings
@@ -43,6 +43,7 @@ from weighbridge.settlement.statement import (
     UnitTime,
 )
 from weighbridge.settlement.units import Entries, Known, Timelines
+from weighbridge.settlement.usage import Totals
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Settled:
     record: Record
     units: Mapping[str, Sequence[str]]
     found: Timelines
-    usage: Mapping[str, Usage]
+    used: Totals
     known: Known
 
     @property
@@ -80,7 +81,6 @@ def part_of(settled: Settled) -> Part:
     """Everything that the statement says of this part of the period."""
     contract, found = settled.contract, settled.settlement
     fees = Fees(contract, settled.whole, settled.served, settled.part)
-    usage = settled.usage
     return Part(
         version=contract.version,
         text_digest=hashlib.sha256(settled.version.text.encode()).hexdigest(),
@@ -91,7 +91,7 @@ def part_of(settled: Settled) -> Part:
         others=tuple(_credit(settled, line, line) for line in found.others),
         maintenance=_maintenance(settled),
         delivery=tuple(
-            delivered(item, settled.served, settled.found, usage.get(item.id, NOT_READ))
+            delivered(item, settled.served, settled.found, settled.used)
             for item in contract.resources
         ),
         fees=tuple(fee_lines(contract, fees, settled.served, settled.found)),
