@@ -96,7 +96,7 @@ class Asked:
             self.sheet.versions,
             self.sheet.holders,
             self.sheet.explained(rows),
-            replace(self.sheet.notices(rows), probes=self.sheet.probes(self.period)),
+            self.sheet.notices(rows),
             self.period,
             self.as_of_us,
             self.store.info.simulation,

@@ -116,11 +116,12 @@ class Sheet:
                 self._claimed(heard, one) for heard, one in said if isinstance(one, ClaimNotice)
             ),
             events=(*events, *seen, *self._exchanged()),
+            probes=self.probes,
         )
 
-    def probes(self, period: Period) -> dict[str, tuple[Samples, ...]]:
-        """What challenges found in the period, by performance objective."""
-        return samples(self.newest, self.nodes, self.proven, period)
+    def probes(self, contract: Contract, period: Period) -> dict[str, tuple[Samples, ...]]:
+        """What challenges found in a period, by performance objective of a version."""
+        return samples(contract, self.nodes, self.proven, period)
 
     def explained(self, rows: Iterable[Row]) -> list[Row]:
         """Rows with the causes that were agreed: a cause counts once the lessee has said it, or said it too."""

@@ -7,11 +7,12 @@ Unknown and contested time keep their place to the last step: where the contract
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 
 from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.condition import is_up
 from weighbridge.ledger import State
+from weighbridge.settlement.cutting import periods_before
 from weighbridge.settlement.intervals import (
     Interval,
     Intervals,
@@ -110,9 +111,14 @@ def measure(
     period: Period,
     units: Sequence[str],
     service: Interval | None = None,
+    whole: Period | None = None,
 ) -> list[Measure]:
-    """One measure per unit for `per_unit`, else one for all. `service`: the time of service; default the term."""
-    job = _Job(contract, objective, record, period, tuple(units), service or term_of(contract))
+    """One measure per unit for `per_unit`, else one for all. `service`: the time of service; default the term.
+
+    `whole`: what `period` is a part of, where it is one; caps on maintenance are those of the whole.
+    """
+    served = service or term_of(contract)
+    job = _Job(contract, objective, record, period, tuple(units), served, whole or period)
     if objective.scope == "per_unit":
         return [job.judge(unit, (unit,)) for unit in units]
     return [job.judge(objective.scope, job.units)]
@@ -125,12 +131,14 @@ def not_up(
     period: Period,
     unit: str,
     service: Interval | None = None,
+    whole: Period | None = None,
 ) -> Mapping[State, Intervals]:
     """When a unit was not up, by the state that settled: what was excluded comes first, then what was seen worst.
 
     The intervals lie in the served part of the period and never overlap; the rest of it is up.
     """
-    job = _Job(contract, objective, record, period, (unit,), service or term_of(contract))
+    served = service or term_of(contract)
+    job = _Job(contract, objective, record, period, (unit,), served, whole or period)
     return job.not_up(unit)
 
 
@@ -144,6 +152,14 @@ class _Job:
     period: Period
     units: tuple[str, ...]
     service: Interval
+    whole: Period
+
+    @cached_property
+    def looked_back(self) -> Sequence[Period]:
+        """The periods before that a moving window reaches into."""
+        if self.objective.window_s is None:
+            return ()
+        return tuple(periods_before(self.contract, self.whole, self.reach[0]))
 
     @property
     def served(self) -> Interval:
@@ -226,8 +242,9 @@ class _Job:
             self.contract.maintenance,
             self.record.windows,
             unit,
-            self.period,
+            self.whole,
             self.contract.time_zone,
+            self.looked_back,
         )
         excluded = union(excluded, windows)
         return Bad(subtraction(union(counted), excluded), excluded)

@@ -4,7 +4,7 @@ An amendment may move the zone or the term, and so the borders of periods. What 
 it was, and neighbouring periods still touch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 from weighbridge.claims import Version
@@ -60,6 +60,19 @@ def label_before(contract: Contract, label: str) -> str | None:
     months = contract_months(contract.time_zone, term_of(contract))
     earlier = [month.label for month in months if month.label < label]
     return earlier[-1] if earlier else None
+
+
+def periods_before(contract: Contract, period: Period, since_s: int) -> Iterator[Period]:
+    """Those before a period, the latest first, as far back as an instant; none before one that no label names."""
+    try:
+        named(contract, period.label)
+    except ValueError:
+        return
+    label = label_before(contract, period.label)
+    while label is not None and period.start_s > since_s:
+        period = named(contract, label)
+        yield period
+        label = label_before(contract, label)
 
 
 def _known(version: Version, label: str) -> Period | None:

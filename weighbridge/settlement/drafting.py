@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -32,6 +32,15 @@ ENGINE = "settlement/1"
 NOT_NAMED = Judged("unnamed", "unnamed")
 
 
+Probes = Callable[[Contract, Period], Mapping[str, tuple[Samples, ...]]]
+"""What the probes of each objective of a version found in a part of the period."""
+
+
+def no_probes(_contract: Contract, _period: Period) -> Mapping[str, tuple[Samples, ...]]:
+    """Nobody probed."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Notices:
     """What people said: maintenance, claims, events such as a replaced GPU; and what the probes found."""
@@ -39,7 +48,7 @@ class Notices:
     windows: tuple[Window, ...] = ()
     claims: tuple[Claim, ...] = ()
     events: tuple[Event, ...] = ()
-    probes: Mapping[str, tuple[Samples, ...]] = field(default_factory=dict)
+    probes: Probes = no_probes
 
     @property
     def everything(self) -> tuple[Window | Claim | Event, ...]:
@@ -124,7 +133,7 @@ class _Job:
             simulated=simulated,
             engine=ENGINE,
             judged=self.judged,
-            inputs_digest=self._digest([one.used for one in ruled]),
+            inputs_digest=self._digest(ruled),
             parts=parts,
             swaps=self._swaps(),
             highest=_sum_text([one.highest for one in settled]),
@@ -156,7 +165,10 @@ class _Job:
         within = (part.start_s - margin, part.end_s + margin)
         found = timelines(contract, self.holders, self.known, within)
         lines = {promise.id: unit_lines(promise, found) for promise in contract.availability}
-        record, units = self._record(lines), {name: tuple(units) for name, units in lines.items()}
+        record, units = (
+            self._record(lines, version, part),
+            {name: tuple(units) for name, units in lines.items()},
+        )
         return Settled(
             version=version,
             whole=self.period,
@@ -181,7 +193,9 @@ class _Job:
     def _served(self, version: Version, part: Period) -> Interval:
         return served_part(part, service_of(version.contract, self.notices.events))
 
-    def _record(self, lines: Mapping[str, Mapping[str, Iterable[Any]]]) -> Record:
+    def _record(
+        self, lines: Mapping[str, Mapping[str, Iterable[Any]]], version: Version, part: Period
+    ) -> Record:
         spans = {
             unit: tuple(spans_of(unit, line))
             for units in lines.values()
@@ -193,7 +207,7 @@ class _Job:
             windows=self.notices.windows,
             claims=self.notices.claims,
             events=self.notices.events,
-            probes=self.notices.probes,
+            probes=self.notices.probes(version.contract, part),
         )
 
     def _swaps(self) -> tuple[str, ...]:
@@ -207,7 +221,7 @@ class _Job:
             f"{instant_text(event.at_s)} {event.unit} {_details(event)}".rstrip() for event in swaps
         )
 
-    def _digest(self, used: Iterable[Totals]) -> str:
+    def _digest(self, ruled: Iterable[Settled]) -> str:
         """Over everything that went in, in an order that does not depend on how it came."""
         parts = [version.text for version in self.versions]
         parts += [
@@ -217,8 +231,9 @@ class _Job:
         ]
         parts += self.known.spelled()
         parts += sorted(map(_spelled, self.notices.everything))
-        parts += [repr(item) for item in sorted(self.notices.probes.items())]
-        parts += [f"{node} {total!r}" for found in used for node, total in sorted(found.items())]
+        for one in ruled:
+            parts += [repr(item) for item in sorted(one.record.probes.items())]
+            parts += [f"{node} {total!r}" for node, total in sorted(one.used.items())]
         digest = hashlib.sha256()
         for part in parts:
             encoded = part.encode()

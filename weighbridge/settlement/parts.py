@@ -70,7 +70,7 @@ class Settled:
         """By objective and unit."""
         return {
             (promise.id, unit): not_up(
-                self.contract, promise, self.record, self.part, unit, self.served
+                self.contract, promise, self.record, self.part, unit, self.served, self.whole
             )
             for promise in self.contract.availability
             for unit in self.units[promise.id]
@@ -282,7 +282,8 @@ def _formula(kind: str, line: Line) -> str:
 
 def _maintenance(settled: Settled) -> tuple[MaintenanceLine, ...]:
     contract, part = settled.contract, settled.part
-    ruled = rulings(contract.maintenance, settled.record.windows, part, contract.time_zone)
+    windows, zone = settled.record.windows, contract.time_zone
+    ruled = rulings(contract.maintenance, windows, settled.whole, zone)
     return tuple(
         MaintenanceLine(
             id=one.window.id,

@@ -292,9 +292,8 @@ def test_probes_and_damages_have_their_lines() -> None:
     batch = {"id": "A", "nodes": "2", "due": "2026-05-01", "value": "100000"}
     resources = [{**TERMS["resources"][0], "delivery": [batch]}]  # type: ignore[index]
     accepted = Event("batch_accepted", START + 3 * DAY, "A")
-    notices = Notices(
-        events=(accepted,), probes={"p": (Samples(10, Fraction(1)), Samples(1, None))}
-    )
+    probes = {"p": (Samples(10, Fraction(1)), Samples(1, None))}
+    notices = Notices(events=(accepted,), probes=lambda _contract, _period: probes)
     found = drafted(
         whole_month(),
         notices,
@@ -342,3 +341,17 @@ def test_unhealthy_hours_are_not_billed_where_only_healthy_ones_are_paid() -> No
         fee = drafted(rows, pricing=prices, pay_only_healthy=rule).parts[0].fees[0]
         assert fee.unbilled == unbilled
         assert Decimal(fee.gross) - Decimal(fee.unbilled) == Decimal(fee.net)
+
+
+def test_an_amendment_gives_maintenance_no_second_cap_in_the_same_period() -> None:
+    """An hour is allowed in the month: the window before the amendment takes it all."""
+    edge = START + PERIOD.seconds // 2
+    terms: dict[str, Any] = {"maintenance": {"min_notice_s": "0", "max_s_per_period": "3600"}}
+    amendment = {"version": "2", "supersedes": "1", "effective": instant_text(edge)} | terms
+    versions = [version(TERMS, until_s=edge, **terms), version(TERMS, edge, **amendment)]
+    windows = tuple(Window(name, at, at + HOUR, 0) for name, at in (("a", START), ("b", edge)))
+    found = draft(versions, holders(NODES), whole_month(), Notices(windows), PERIOD, FINAL_US)
+    excluded = [(line.id, line.excluded_seconds) for one in found.parts for line in one.maintenance]
+    assert excluded == [("a", HOUR), ("b", 0)]
+    assert [one.units[0].excluded_seconds for one in found.parts] == [HOUR, 0]
+    assert "maintenance_cap_exceeded" in found.flags
