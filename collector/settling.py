@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Protocol
 
 from collector.commits import Committed
@@ -241,14 +242,11 @@ def standing(rows: Iterable[Row], as_of_us: int) -> list[Row]:
 
 
 def standing_uses(written: Iterable[Use], due: Iterable[Use]) -> Iterator[Use]:
-    """The newest sums of each place and hour, by node and hour. `due` came after `written`."""
-    newest = {_place(use): use for use in due}
-    kept = (use for use in written if _place(use) not in newest)
-    return heapq.merge(kept, sorted(newest.values(), key=_place), key=_place)
-
-
-def _place(use: Use) -> tuple[str, int, str]:
-    return use.node, use.hour_us, use.chain
+    """The newest sums of each hour and node. `due` came after `written`, and all come in this order."""
+    newest = {use.place: use for use in due}
+    kept = (use for use in written if use.place not in newest)
+    last = [newest[place] for place in sorted(newest)]
+    return heapq.merge(kept, last, key=attrgetter("place"))
 
 
 def instant(text: str) -> int:

@@ -101,6 +101,11 @@ class Use:
     energy_millijoules: int
     recorded_us: int
 
+    @property
+    def place(self) -> tuple[int, str, str]:
+        """Whose word it is on which hour."""
+        return (self.hour_us, self.node, self.chain)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

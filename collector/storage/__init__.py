@@ -169,7 +169,7 @@ class Ledger(Protocol):
         ...
 
     def uses(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> Iterator[Use]:
-        """The last sums of the hours that begin in [start_us, end_us), as known at an instant, by node and hour."""
+        """The last sums of the hours that begin in [start_us, end_us), as known at an instant, by hour and node."""
         ...
 
     def findings(

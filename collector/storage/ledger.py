@@ -1,10 +1,12 @@
 """The ledger on SQLite."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Engine, RowMapping, bindparam, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from collector.storage import FindingPage
@@ -108,20 +110,16 @@ class SqliteLedger:
 
     def uses(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> Iterator[Use]:
         table = uses_table.c
-        place = (table.contract, table.hour_us, table.node, table.chain)
-        newest = (
-            select(*place, func.max(table.recorded_us).label("recorded_us"))
+        query = (
+            select(*(table[name] for name in USE_FIELDS))
             .where(table.contract == contract, table.hour_us >= start_us, table.hour_us < end_us)
             .where(table.recorded_us <= as_of_us)
-            .group_by(*place)
-            .subquery()
+            .order_by(table.hour_us, table.node, table.chain, table.recorded_us)
         )
-        same = [newest.c[column.name] == column for column in (*place, table.recorded_us)]
-        query = select(*(table[name] for name in USE_FIELDS)).join(newest, and_(*same))
-        query = query.order_by(table.node, table.hour_us, table.chain)
         with self._engine.connect() as connection:
-            for row in connection.execute(query):
-                yield Use(*row)
+            found = (Use(*row) for row in connection.execute(query))
+            for _, told in groupby(found, key=lambda use: use.place):
+                yield deque(told, maxlen=1)[0]
 
     def findings(
         self,

@@ -70,7 +70,7 @@ def draft(
     """The statement of `period`. `versions`: of one contract, the newest last; `holders`: of its places.
 
     `earlier`: statements of the periods before, for rights that need several. `judged`: by whom the rows were
-    made. `uses`: by node and hour, as known then.
+    made. `uses`: by hour and node, as known then.
     """
     margin = max(margin_s(version.contract) for version in versions)
     within = (period.start_s - margin, period.end_s + margin)

@@ -47,9 +47,9 @@ Totals = Mapping[str, Total]
 
 
 def totals(uses: Iterable[Use], parts: Sequence[Interval]) -> list[Totals]:
-    """Of each part (in seconds) what the hours sum up to that begin in it. `uses`: by node and hour; read once."""
+    """Of each part (in seconds) what the hours sum up to that begin in it. `uses`: by hour and node; read once."""
     found: list[dict[str, Total]] = [{} for _ in parts]
-    for (node, hour_us), told in groupby(uses, key=lambda use: (use.node, use.hour_us)):
+    for (hour_us, node), told in groupby(uses, key=lambda use: (use.hour_us, use.node)):
         for number, (start_s, end_s) in enumerate(parts):
             if start_s * MICROSECONDS <= hour_us < end_s * MICROSECONDS:
                 total = found[number].setdefault(node, Total())
