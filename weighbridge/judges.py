@@ -14,10 +14,7 @@ from weighbridge import tables
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge import JUDGE
 from weighbridge.settlement.periods import exact_instant
-from weighbridge.settlement.statement import Judged
-
-UNNAMED = "unnamed"
-"""A judge that left no name, in a ledger that does not say who wrote it."""
+from weighbridge.settlement.statement import UNNAMED, Judged
 
 
 @dataclass(frozen=True, slots=True)

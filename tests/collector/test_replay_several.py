@@ -138,7 +138,19 @@ def test_each_contract_replays_to_the_byte_with_what_its_own_parties_said(
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(f"equal to the byte: {name}, {MONTH}")
+        held = tmp_path / f"{name}.json"
+        held.write_bytes(
+            json.dumps(statement | {"highest": "1.00", "engine": "settlement/0"}).encode()
+        )
+        differs = house.run(
+            "replay", name, "--period", MONTH, "--issued", held, *state, check=False
+        )
+        assert differs.returncode == 1
+        assert "engine settlement/0 -> settlement/1\n" in differs.stderr
+        assert f"highest: 1.00 -> {statement['highest']}\n" in differs.stderr
         shown = house.run(
             "statement", name, "--period", MONTH, "--as-of", statement["as_of"], "--format", "json"
         )
-        assert json.loads(shown.stdout) == statement
+        held.write_text(shown.stdout)
+        again = house.run("replay", name, "--period", MONTH, "--issued", held, *state)
+        assert again.stdout == done.stdout

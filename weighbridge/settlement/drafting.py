@@ -22,14 +22,14 @@ from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window
 from weighbridge.settlement.service import service_of
 from weighbridge.settlement.settle import settle
-from weighbridge.settlement.statement import Judged, Part, Statement
+from weighbridge.settlement.statement import UNNAMED, Judged, Part, Statement
 from weighbridge.settlement.units import Known, known_of, spans_of, timelines, unit_lines
 from weighbridge.settlement.usage import Totals, totals
 
 ENGINE = "settlement/1"
 """Changes with any change of a result for the same inputs."""
 
-NOT_NAMED = Judged("unnamed", "unnamed")
+NOT_NAMED = Judged(UNNAMED, UNNAMED)
 
 
 Probes = Callable[[Contract, Period], Mapping[str, tuple[Samples, ...]]]

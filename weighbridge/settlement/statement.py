@@ -10,6 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+Tree = Mapping[str, Any]
+"""A statement as data: what its JSON holds."""
+
+UNNAMED = "unnamed"
+"""Who left no name: of a ledger or a statement of before it was kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outage:
@@ -258,8 +264,12 @@ class Statement:
 
 def differences(before: Statement, after: Statement) -> tuple[str, ...]:
     """What a newer statement says otherwise, as `path: old -> new`; the as-of and the digest differ by nature."""
-    pairs = (dict(_leaves(json.loads(one.json()), "")) for one in (before, after))
-    old, new = pairs
+    return changes(asdict(before), asdict(after))
+
+
+def changes(before: Tree, after: Tree) -> tuple[str, ...]:
+    """The same of statements as data, of which one may be of a time when statements had other fields."""
+    old, new = (dict(_leaves(json.loads(json.dumps(one)), "")) for one in (before, after))
     changed = [path for path in sorted({*old, *new}) if old.get(path) != new.get(path)]
     skipped = ("as_of", "inputs_digest")
     return tuple(
@@ -271,7 +281,13 @@ def differences(before: Statement, after: Statement) -> tuple[str, ...]:
 
 def versions(statement: Statement) -> dict[str, str]:
     """By whom it was made: engine, judge, tables."""
-    return {"engine": statement.engine, **asdict(statement.judged)}
+    return versions_of(asdict(statement))
+
+
+def versions_of(statement: Tree) -> dict[str, str]:
+    """The same of a statement as data."""
+    judged = statement.get("judged", {"judge": UNNAMED, "tables": UNNAMED})
+    return {"engine": statement["engine"], **judged}
 
 
 def otherwise(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
