@@ -14,7 +14,7 @@ from weighbridge.tables import sku_by_pci
 from weighbridge.view import Columns, View
 
 POWER, BUSY, ENERGY = "power_draw_milliwatts", "utilization_gpu_percent", "energy_millijoules"
-Column = Sequence[int | None]
+Column = list[int | None]
 Load = tuple[int, int, int, int, int]
 
 
@@ -43,9 +43,9 @@ class Meter:
     busy, and their percents; the counter of each one's energy. `idle` is the top of each one's idle band."""
 
     slots: list[str] = field(default_factory=list)
-    idle: list[int | None] = field(default_factory=list)
+    idle: Column = field(default_factory=list)
     load: Load | None = None
-    counters: Column = ()
+    counters: Column = field(default_factory=list)
     sums: Sums | None = None
 
 
