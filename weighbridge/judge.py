@@ -28,7 +28,6 @@ from weighbridge.track import (
 )
 from weighbridge.usage import take_in
 from weighbridge.view import (
-    INVENTORY,
     forget_xids,
     lose_processes,
     see_inventory,
@@ -427,15 +426,16 @@ class _Sitting:
         writer = self._writer(chain, promise, self._entry)
         yield from writer.restate(track, states(track, promise, chain.view), at_us)
 
-    def _use(self, chain: ChainState, promise: Promise, track: Track, at_us: int) -> Iterator[Use]:
+    def _use(self, chain: ChainState, promise: Promise, track: Track, at_us: int) -> Iterable[Use]:
         """How much the devices were used since the last sample, from the start of the track on."""
-        last_us, afresh = chain.last_us, INVENTORY in chain.pending
-        bridged = last_us is not None and 0 < at_us - last_us <= promise.max_gap_us
-        over = take_in(
-            track.meter, chain.view, track.slots, last_us if bridged else None, at_us, afresh
-        )
-        for sums in over:
-            yield self._writer(chain, promise, self._entry).use(sums)
+        last_us = chain.last_us
+        if last_us is not None and not 0 < at_us - last_us <= promise.max_gap_us:
+            last_us = None
+        over = take_in(track.meter, chain.view, track.slots, last_us, at_us, chain.pending)
+        if not over:
+            return ()
+        writer = self._writer(chain, promise, self._entry)
+        return [writer.use(sums) for sums in over]
 
     def _writer(self, chain: ChainState, promise: Promise, entry: int | None) -> Writer:
         node, received_us = self._state.node, self._received_us

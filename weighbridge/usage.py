@@ -5,15 +5,18 @@ and each sum says over how much GPU-time it was read. The energy between two sam
 first of them was taken.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from weighbridge.ledger import HOUR_US
 from weighbridge.tables import sku_by_pci
-from weighbridge.view import Columns, View
+from weighbridge.view import INVENTORY, PROCESSES, REASONS, Columns, View
 
 POWER, BUSY, ENERGY = "power_draw_milliwatts", "utilization_gpu_percent", "energy_millijoules"
+LOADS = frozenset({POWER, BUSY, INVENTORY, PROCESSES, REASONS})
+"""What a load is made of."""
+
 Column = list[int | None]
 Load = tuple[int, int, int, int, int]
 
@@ -95,20 +98,24 @@ def _idle_top(board: int | str | None, subsystem: int | str | None) -> int | Non
 
 
 def take_in(
-    meter: Meter, view: View, slots: Sequence[str], last_us: int | None, at_us: int, afresh: bool
-) -> Iterator[Sums]:
-    """Take in a sample after the view has seen it. Gives the sums of every hour that is over.
+    meter: Meter, view: View, slots: list[str], last_us: int | None, at_us: int, changed: set[str]
+) -> list[Sums]:
+    """Take in a sample after the view has seen it, at every sample of every node: no more than it needs.
 
-    `last_us`: of the sample before; None: the time between is not bridged. `afresh`: the inventory is another one.
+    Gives the sums of every hour that is over. `last_us`: of the sample before; None: the time between is not bridged.
+    `changed`: what differs from that sample.
     """
-    columns, same = view.tiers["fast"], meter.slots == slots
+    columns, same, over = view.tiers["fast"], meter.slots == slots, []
     counters = _column(columns, ENERGY, slots)
     if last_us is not None and meter.load is not None:
         spent = _spent(meter.counters, counters) if same else (0, 0)
-        yield from _hold(meter, meter.load, last_us, at_us, spent)
-    if afresh or not same:
+        over = _hold(meter, meter.load, last_us, at_us, spent)
+    if not same or INVENTORY in changed:
         meter.slots, meter.idle = list(slots), [idle_top(view, device) for device in slots]
-    meter.load, meter.counters = _load(meter, view, columns), counters
+    if not same or not changed.isdisjoint(LOADS):
+        meter.load = _load(meter, view, columns)
+    meter.counters = counters
+    return over
 
 
 def _load(meter: Meter, view: View, columns: Columns) -> Load:
@@ -140,32 +147,39 @@ def _spent(before: Column, now: Column) -> tuple[int, int]:
     return len(steps), sum(steps)
 
 
-def _hold(
-    meter: Meter, load: Load, last_us: int, at_us: int, spent: tuple[int, int]
-) -> Iterator[Sums]:
+def _hold(meter: Meter, load: Load, last_us: int, at_us: int, spent: tuple[int, int]) -> list[Sums]:
     """What the last sample showed held until this one, cut at full hours."""
-    read, millijoules = spent
-    read *= at_us - last_us
-    while last_us < at_us:
-        hour_us = last_us // HOUR_US * HOUR_US
-        end_us = min(at_us, hour_us + HOUR_US)
-        if meter.sums is not None and meter.sums.hour_us != hour_us:
-            yield meter.sums
-            meter.sums = None
-        if meter.sums is None:
-            meter.sums = Sums(hour_us, last_us, end_us)
-        _add(meter.sums, load, end_us - last_us)
-        meter.sums.until_us = end_us
-        meter.sums.energy_known += read
-        meter.sums.energy_millijoules += millijoules
-        last_us, read, millijoules = end_us, 0, 0
-        if end_us == hour_us + HOUR_US:
-            yield meter.sums
-            meter.sums = None
+    over: list[Sums] = []
+    hour_us = last_us // HOUR_US * HOUR_US
+    sums = _sums_of(meter, hour_us, last_us, over)
+    sums.energy_known += spent[0] * (at_us - last_us)
+    sums.energy_millijoules += spent[1]
+    while at_us >= hour_us + HOUR_US:
+        hour_us += HOUR_US
+        _add(sums, load, last_us, hour_us)
+        over.append(sums)
+        last_us, meter.sums = hour_us, None
+        if last_us == at_us:
+            return over
+        sums = _sums_of(meter, hour_us, last_us, over)
+    _add(sums, load, last_us, at_us)
+    return over
 
 
-def _add(sums: Sums, load: Load, length: int) -> None:
+def _sums_of(meter: Meter, hour_us: int, from_us: int, over: list[Sums]) -> Sums:
+    """Those of the hour; those of another one that are left from before are over."""
+    if meter.sums is not None and meter.sums.hour_us != hour_us:
+        over.append(meter.sums)
+        meter.sums = None
+    if meter.sums is None:
+        meter.sums = Sums(hour_us, from_us, from_us)
+    return meter.sums
+
+
+def _add(sums: Sums, load: Load, last_us: int, at_us: int) -> None:
     seen, known, using, read, percents = load
+    length = at_us - last_us
+    sums.until_us = at_us
     sums.seen += seen * length
     sums.known += known * length
     sums.in_use += using * length
