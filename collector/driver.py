@@ -27,7 +27,6 @@ from weighbridge.contract import Contract, Resource
 from weighbridge.contract.condition import JOINED
 from weighbridge.evidence import ContractAdded, Entry, EntryKind
 from weighbridge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
-from weighbridge.judge import open_rows
 from weighbridge.judges import Judges, current
 from weighbridge.judges import dump as dump_judges
 from weighbridge.judges import restore as restore_judges
@@ -35,6 +34,7 @@ from weighbridge.ledger import Finding, Row, Span, State, Use
 from weighbridge.node import NodeState, Segment
 from weighbridge.places import Holder, line_of
 from weighbridge.settlement.statement import Judged
+from weighbridge.track import open_rows
 from weighbridge.usage import in_use
 from weighbridge.wire import Report
 

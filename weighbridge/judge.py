@@ -21,6 +21,7 @@ from weighbridge.track import (
     EVERYTHING,
     Writer,
     begin,
+    flush,
     judge,
     states,
     tally,
@@ -140,24 +141,6 @@ def _closed(state: NodeState, contract: str, at_us: int) -> Iterator[Finding]:
     for finding in list(state.open.values()):
         if finding.contract == contract:
             yield from settle(state, contract, finding.code, finding.device, at_us)
-
-
-def flush(state: NodeState, chain: ChainState, now_us: int) -> list[Change]:
-    """Write every segment up to the chain's last sample: what is known now, no more."""
-    changes: list[Change] = []
-    if chain.last_us is not None:
-        for contract, track in chain.tracks.items():
-            writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
-            changes += writer.close(track, chain.last_us)
-    return changes
-
-
-def open_rows(state: NodeState, now_us: int) -> Iterator[Row]:
-    """The rows that `flush` would write, without writing them: the live end of the ledger."""
-    for chain in state.chains.values():
-        for contract, track in chain.tracks.items():
-            writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
-            yield from writer.peek(track, chain.last_us or 0)
 
 
 def contracts(promises: Iterable[Promise]) -> list[str]:

@@ -8,7 +8,7 @@ from weighbridge.checks.check import HOUR, Answer
 from weighbridge.checks.presence import GPU_LOST
 from weighbridge.contract.condition import JOINED
 from weighbridge.ledger import HOUR_US, Row, State, Use
-from weighbridge.node import ChainState, Segment, Track
+from weighbridge.node import ChainState, NodeState, Segment, Track
 from weighbridge.usage import Sums
 from weighbridge.view import INVENTORY, View
 
@@ -112,6 +112,24 @@ class Writer:
             yield from self._hourly(slot, track.slots[slot], segment, at_us)
             track.slots[slot] = device
             track.segments[slot] = Segment(at_us, state, cause, self._entry)
+
+
+def flush(state: NodeState, chain: ChainState, now_us: int) -> list[Row | Use]:
+    """Write every segment up to the chain's last sample: what is known now, no more."""
+    changes: list[Row | Use] = []
+    if chain.last_us is not None:
+        for contract, track in chain.tracks.items():
+            writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
+            changes += writer.close(track, chain.last_us)
+    return changes
+
+
+def open_rows(state: NodeState, now_us: int) -> Iterator[Row]:
+    """The rows that `flush` would write, without writing them: the live end of the ledger."""
+    for chain in state.chains.values():
+        for contract, track in chain.tracks.items():
+            writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
+            yield from writer.peek(track, chain.last_us or 0)
 
 
 def hours(start_us: int, end_us: int) -> Iterator[tuple[int, int]]:

@@ -10,8 +10,10 @@ import pytest
 
 from collector.driver import Driver
 from collector.settling import Asked, Settling
+from collector.storage import Store
 from tests.collector.building import make_store, opened
 from tests.weighbridge.scripted import Log, ScriptedNode, contract_text
+from weighbridge.ledger import Use
 
 DAY, HOUR = 86_400, 3600
 BEFORE = 1
@@ -22,6 +24,7 @@ BEFORE = 1
 class Live:
     """A driver that has judged a log, and what settles beside it."""
 
+    store: Store
     driver: Driver
     settling: Settling
 
@@ -45,7 +48,7 @@ def settle(tmp_path: Path) -> Iterator[Settle]:
             driver = Driver(store)
             while driver.catch_up():
                 pass
-            return Live(driver, Settling(store, driver))
+            return Live(store, driver, Settling(store, driver))
 
         yield settled
 
@@ -163,3 +166,18 @@ def test_use_and_energy_of_a_live_statement_are_what_the_samples_showed(settle: 
     assert line.in_use_gpu_seconds == 2 * HOUR
     assert line.utilization == "0.4500"
     assert line.energy_joules == 2 * HOUR * 370
+
+
+def use(hour: int, recorded: int, busy: int = 0, chain: str = "a") -> Use:
+    return Use("c", "n", chain, hour, hour, hour + 1, 1, 1, 1, 1, busy, 1, 1, recorded)
+
+
+def test_the_last_sums_of_an_hour_hold_as_known_at_an_instant(settle: Settle) -> None:
+    ledger = settle(Log()).store.ledger
+    ledger.write([], [], 1, {}, [use(1, 5, 50), use(2, 5), use(1, 5, chain="b")])
+    ledger.write([], [], 2, {}, [use(1, 7, 70), use(9, 7)])
+    assert list(ledger.uses("c", 1, 9, 6)) == [use(1, 5, 50), use(1, 5, chain="b"), use(2, 5)]
+    assert list(ledger.uses("c", 1, 2, 7)) == [use(1, 7, 70), use(1, 5, chain="b")]
+    assert list(ledger.uses("other", 0, 99, 99)) == []
+    ledger.write([], [], 2, {}, [use(1, 7, 71)])
+    assert next(ledger.uses("c", 1, 2, 7)).busy == 71

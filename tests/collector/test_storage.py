@@ -30,7 +30,7 @@ from collector.storage.embedded import EmbeddedLog, create_store, open_embedded,
 from tests.collector.building import Agent
 from weighbridge.checks import Severity, Verdict
 from weighbridge.evidence import EntryKind, Tick, payload_type
-from weighbridge.ledger import Finding, Row, State, Use
+from weighbridge.ledger import Finding, Row, State
 from weighbridge.signing import Signer, generate_private_key
 from weighbridge.wire import encode
 
@@ -497,18 +497,3 @@ def test_any_bytes_in_any_groups_come_back_exactly(
 
 def _descriptor(directory: Path) -> int:
     return os.open(directory / "lock", os.O_RDWR | os.O_CREAT)
-
-
-def use(hour: int, recorded: int, busy: int = 0, chain: str = "a") -> Use:
-    return Use("c", "n", chain, hour, hour, hour + 1, 1, 1, 1, 1, busy, 1, 1, recorded)
-
-
-def test_the_last_sums_of_an_hour_hold_as_known_at_an_instant(reopen: Reopen) -> None:
-    ledger = reopen().ledger
-    ledger.write([], [], 1, {}, [use(1, 5, 50), use(2, 5), use(1, 5, chain="b")])
-    ledger.write([], [], 2, {}, [use(1, 7, 70), use(9, 7)])
-    assert list(ledger.uses("c", 1, 9, 6)) == [use(1, 5, 50), use(1, 5, chain="b"), use(2, 5)]
-    assert list(ledger.uses("c", 1, 2, 7)) == [use(1, 7, 70), use(1, 5, chain="b")]
-    assert list(ledger.uses("other", 0, 99, 99)) == []
-    ledger.write([], [], 2, {}, [use(1, 7, 71)])
-    assert next(ledger.uses("c", 1, 2, 7)).busy == 71

@@ -7,10 +7,11 @@ from typing import Any
 from weighbridge import evidence, wire
 from weighbridge.evidence import Claim, ContractAdded, Entry, EntryKind, Tick
 from weighbridge.fleet import FleetFold
-from weighbridge.judge import Change, open_rows
+from weighbridge.judge import Change
 from weighbridge.ledger import Finding, Row, Span, by_slot, timeline
 from weighbridge.places import Holder
 from weighbridge.signing import Signer
+from weighbridge.track import open_rows
 
 SIGNER = Signer(bytes(range(32)))
 SECOND = 1_000_000
