@@ -108,6 +108,7 @@ def test_an_outage_names_the_entries_of_the_log_that_hold_its_evidence(settle: S
         log.tick(second)
         held[second] = len(log.entries) + BEFORE
         log.report(node.report([second], {second: capped if second in (20, 30) else {}}))
+    log.tick_through(611, 700)
     log.tick(40 * DAY)
     (part,) = settle(log).ask("2026-10").statement().parts
     lines = {line.unit: line.outages for line in part.units if line.objective == "gpus"}
@@ -115,6 +116,7 @@ def test_an_outage_names_the_entries_of_the_log_that_hold_its_evidence(settle: S
     assert degraded.entries == (held[20], held[40])
     assert silent.entries == (held[50], held[600])
     assert lines["n1.1"][0].entries == (held[50], held[600])
+    assert lines["n1.1"][-1].entries == (held[610],) * 2
 
 
 def test_an_exchanged_node_goes_on_in_its_place_live_and_in_the_statement(settle: Settle) -> None:
@@ -138,6 +140,11 @@ def test_an_exchanged_node_goes_on_in_its_place_live_and_in_the_statement(settle
     assert statement.swaps == ("2026-10-01T01:01:00Z n2 new=n2 old=n1",)
     assert live.driver.seconds("K1")["gpus"]["met"] == 2 * (2 * HOUR - 60)
     assert live.driver.availability("K1")["gpus"][0] == Fraction(2 * HOUR - 60, 2 * HOUR + 1)
+    batch = live.driver.take()
+    live.store.ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots, batch.uses)
+    again = Driver(live.store)
+    assert again.seconds("K1") == live.driver.seconds("K1")
+    assert Settling(live.store, again).ask("K1", "2026-10").statement() == statement
 
 
 def test_use_and_energy_of_a_live_statement_are_what_the_samples_showed(settle: Settle) -> None:

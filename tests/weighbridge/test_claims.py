@@ -142,6 +142,6 @@ def test_settlement_weighs_the_first_nodes_up_to_the_places_of_the_contract() ->
     (item,) = contract.resources
     places = item.nodes + item.spare_nodes
     nodes = [f"n{place}" for place in range(places + 2, 0, -1)]
-    found = timelines(contract, holders(nodes), Known({}, late=False, told={}), (0, 60))
+    found = timelines(contract, holders(nodes), Known({}, late=False, told={}, heard={}), (0, 60))
     assert list(found.resource_of) == list(nodes)[:places]
     assert {slot.node for slot in found.slots} == set(found.resource_of)

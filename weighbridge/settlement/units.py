@@ -1,5 +1,6 @@
 """From ledger rows to the units of an objective. Microseconds are floored to seconds here, once."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -44,6 +45,9 @@ Entries = tuple[int, int]
 Told = Mapping[str, Mapping[Interval, Entries]]
 """By node and interval in microseconds."""
 
+Heard = Mapping[str, Sequence[tuple[int, int]]]
+"""By node: instants in microseconds and entries."""
+
 
 def _around(ranges: Sequence[Entries]) -> Entries:
     return (min(first for first, _ in ranges), max(last for _, last in ranges))
@@ -53,23 +57,36 @@ def _around(ranges: Sequence[Entries]) -> Entries:
 class Known:
     """The rows of each slot, joined: spans that tile the time that matters. `late`: rows came after the cut-off.
 
-    `told`: of each node the entries of the log that tell of its time which is not up.
+    `told`: of each node the entries of the log that tell of its time which is not up. `heard`: of each node when it was
+    last heard before it changed or fell silent, and in which entry, in order.
     """
 
     slots: Mapping[Slot, Sequence[Stretch]]
     late: bool
     told: Told
+    heard: Heard
 
     def entries(self, nodes: Iterable[str], within: Interval) -> Entries | None:
-        """From the first entry that tells of these nodes over [start_s, end_s) to the last; None: none does."""
+        """From the first entry that tells of these nodes over [start_s, end_s) to the last.
+
+        Of a node of which none tells, the entry in which it was last heard before; None: there is none either.
+        """
         start_us, end_us = within[0] * MICROSECONDS, within[1] * MICROSECONDS
-        found = [
-            entries
-            for node in nodes
-            for (first_us, last_us), entries in self.told.get(node, {}).items()
-            if first_us < end_us and last_us > start_us
-        ]
+        found: list[Entries] = []
+        for node in nodes:
+            mine = [
+                entries
+                for (first_us, last_us), entries in self.told.get(node, {}).items()
+                if first_us < end_us and last_us > start_us
+            ]
+            found += mine or self._last_heard(node, start_us)
         return _around(found) if found else None
+
+    def _last_heard(self, node: str, start_us: int) -> list[Entries]:
+        """Before the end of a second."""
+        heard = self.heard.get(node, ())
+        place = bisect_left(heard, (start_us + MICROSECONDS, 0))
+        return [(heard[place - 1][1],) * 2] if place else []
 
     def spelled(self) -> Iterator[str]:
         """The same for the same knowledge, however the rows were cut and in whichever order they came."""
@@ -88,6 +105,7 @@ class _Run:
     end_us: int
     state: State
     cause: str
+    entry: int | None
 
 
 @dataclass(slots=True)
@@ -109,9 +127,11 @@ class _Joining:
         if runs is None:
             runs = self.runs[place] = []
         elif _goes_on(runs[-1], row):
-            runs[-1].end_us = row.end_us
+            runs[-1].end_us, runs[-1].entry = row.end_us, row.last_entry
             return
-        runs.append(_Run(row.device, row.start_us, row.end_us, row.state, row.cause))
+        runs.append(
+            _Run(row.device, row.start_us, row.end_us, row.state, row.cause, row.last_entry)
+        )
 
     def _tell(self, row: Row) -> None:
         """Slots of one node that say the same for the same time are known from the same entries, or nearly so."""
@@ -120,6 +140,13 @@ class _Joining:
         told, span = self.told.setdefault(row.node, {}), (row.start_us, row.end_us)
         mine = (row.first_entry, row.last_entry)
         told[span] = _around([told.get(span, mine), mine])
+
+    def heard(self) -> Heard:
+        found: dict[str, set[tuple[int, int]]] = {}
+        for (node, _), runs in self.runs.items():
+            ends = found.setdefault(node, set())
+            ends |= {(run.end_us, run.entry) for run in runs if run.entry is not None}
+        return {node: sorted(ends) for node, ends in found.items()}
 
     def lines(self, start_us: int, end_us: int) -> dict[Slot, Sequence[Stretch]]:
         """One timeline for each slot; an overlay's row lies over every slot that its device filled."""
@@ -162,7 +189,7 @@ def known_of(rows: Iterable[Row], as_of_us: int, cutoff_us: int, within: Interva
         elif row.recorded_us <= as_of_us:
             joining.add(row)
     lines = joining.lines(within[0] * MICROSECONDS, within[1] * MICROSECONDS)
-    return Known(lines, late, joining.told)
+    return Known(lines, late, joining.told, joining.heard())
 
 
 def timelines(
