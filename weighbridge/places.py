@@ -93,6 +93,5 @@ def line_of(holder: Holder, lines: Lines, start_us: int, end_us: int) -> list[Sp
         Span(max(span.start_us, since_us), min(span.end_us, until_us), span.state, span.cause)
         for node, since_us, until_us in held
         for span in lines.get(node, ())
-        if span.start_us < until_us and span.end_us > since_us
     ]
     return timeline(pieces, start_us, end_us)

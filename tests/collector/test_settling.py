@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from collector.driver import Driver
-from collector.settling import Asked, Settling
+from collector.settling import Asked, Settling, standing_uses
 from collector.storage import Store
 from tests.collector.building import make_store, opened
-from tests.weighbridge.scripted import Log, ScriptedNode, contract_text
-from weighbridge.ledger import Use
+from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text
+from weighbridge.ledger import State, Use
 
 DAY, HOUR = 86_400, 3600
 BEFORE = 1
@@ -104,18 +104,24 @@ def test_an_outage_names_the_entries_of_the_log_that_hold_its_evidence(settle: S
     log.claim("n1")
     held: dict[int, int] = {}
     capped = {node.devices[0]: {"power_limit_enforced_milliwatts": 400_000}}
-    for second in (*range(0, 60, 10), 600, 610):
+    for second in (*range(0, 60, 10), 590, 600, 610):
         log.tick(second)
         held[second] = len(log.entries) + BEFORE
-        log.report(node.report([second], {second: capped if second in (20, 30) else {}}))
+        log.report(node.report([second], {second: capped if second in (20, 30, 590) else {}}))
     log.tick_through(611, 700)
     log.tick(40 * DAY)
-    (part,) = settle(log).ask("2026-10").statement().parts
+    live = settle(log)
+    (part,) = live.ask("2026-10").statement().parts
     lines = {line.unit: line.outages for line in part.units if line.objective == "gpus"}
     (degraded, silent) = lines["n1.0"][:2]
     assert degraded.entries == (held[20], held[40])
     assert silent.entries == (held[50], held[600])
-    assert lines["n1.1"][0].entries == (held[50], held[600])
+    assert lines["n1.1"][0].entries == (held[50], held[590])
+    before = [row for row in live.driver.unwritten_rows("K1") if row.state is State.UP]
+    assert (
+        max(row.last_entry or 0 for row in before if row.end_us <= START_US + 50 * SECOND)
+        == held[50]
+    )
     assert lines["n1.1"][-1].entries == (held[610],) * 2
 
 
@@ -188,3 +194,13 @@ def test_the_last_sums_of_an_hour_hold_as_known_at_an_instant(settle: Settle) ->
     assert list(ledger.uses("other", 0, 99, 99)) == []
     ledger.write([], [], 2, {}, [use(1, 7, 71)])
     assert next(ledger.uses("c", 1, 2, 7)).busy == 71
+
+
+def test_sums_that_the_ledger_does_not_have_yet_take_the_place_of_earlier_ones() -> None:
+    written, due = [use(1, 5, 50), use(2, 5), use(2, 5, chain="b")], [use(3, 7), use(2, 7, 70)]
+    assert list(standing_uses(written, due)) == [
+        use(1, 5, 50),
+        use(2, 7, 70),
+        use(2, 5, chain="b"),
+        use(3, 7),
+    ]

@@ -91,6 +91,16 @@ def test_power_above_the_idle_band_or_a_process_is_use_and_what_cannot_be_told_i
     assert told(log)[0][1:4] == (10, known, in_use)
 
 
+def test_a_sample_holds_until_the_next_one_says_otherwise() -> None:
+    node = ScriptedNode(gpus=1)
+    log = standing(node, per_node=1)
+    idle = {GPU: {"power_draw_milliwatts": 60_000, "utilization_gpu_percent": 0}}
+    log.tick(100)
+    log.report(node.report([0, 10, 20, 30], {10: idle, 20: idle}, processes=None))
+    log.claim("n1", devices=[])
+    assert told(log)[0][1:6] == (30, 30, 10, 30, 10 * 90)
+
+
 def test_time_that_is_not_bridged_and_a_counter_that_began_anew_add_nothing() -> None:
     node = ScriptedNode(gpus=1)
     log = standing(node, per_node=1)
