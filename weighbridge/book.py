@@ -281,6 +281,23 @@ class Book:
                 places.claim(claim, received_us)
         return places
 
+    def claims(self, contract: str, since_us: int, as_of_us: int) -> dict[str, Claim]:
+        """Its claims of the nodes that it held at some time in [since, as of], in their order."""
+        held: dict[str, Claim] = {}
+        for received_us, claim in self._claimed.get(contract, ()):
+            if received_us > as_of_us:
+                break
+            if not claim.releases:
+                held[claim.node] = claim
+            elif received_us <= since_us:
+                held.pop(claim.node, None)
+        return held
+
+    def claimed_from_us(self, contract: str) -> int | None:
+        """When it first claimed a node; None: never."""
+        claims = self._claimed.get(contract)
+        return claims[0][0] if claims else None
+
     def _known(self, as_of_us: int) -> Claims:
         """Of the entries received until then; the newest answer is kept, because loading a contract takes time."""
         known = [entry for received_us, entry in self._entries if received_us <= as_of_us]

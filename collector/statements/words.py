@@ -1,18 +1,17 @@
-"""Every word of the renderings, in both languages, in one table; and how numbers, times and money are written."""
+"""Every word of the renderings, in both languages, in one table; and how numbers, times and money are written.
+
+Those of the delivery note and the certificate alone come from `handover_words`.
+"""
 
 import re
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from collector.statements.handover_words import HANDOVER
+from collector.statements.word import Word
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
-
-
-class Word(NamedTuple):
-    """One thing to say, in each language."""
-
-    en: str
-    zh: str
 
 
 WORDS: Mapping[str, Word] = {
@@ -36,7 +35,7 @@ WORDS: Mapping[str, Word] = {
     "as_of": Word("As of", "数据截至"),
     "engine": Word("Engine", "结算引擎"),
     "judge": Word("Judge", "判定引擎"),
-    "tables": Word("SHA-256 of the judge's tables", "判定参考表 SHA-256"),
+    "tables": Word("SHA-256 of the reference tables", "参考数据表 SHA-256"),
     "inputs": Word("SHA-256 of the inputs", "输入数据 SHA-256"),
     "json_digest": Word(
         "SHA-256 of the statement as canonical JSON", "本结算单规范 JSON 的 SHA-256"
@@ -313,6 +312,7 @@ WORDS: Mapping[str, Word] = {
         "各方确认本结算单（以其 SHA-256 标识）所载的计量与金额。签署不构成对合同所赋予的异议权的放弃。",
     ),
     "page": Word("Page {} of {}", "第 {} 页，共 {} 页"),
+    **HANDOVER,
 }
 
 NOTES = (

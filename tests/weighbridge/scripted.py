@@ -75,7 +75,6 @@ FAST: Mapping[str, int] = {
     "pcie_link_width_lanes": 16,
     "utilization_gpu_percent": 90,
     "sm_clock_megahertz": 1980,
-    "energy_millijoules": 5,
 }
 
 
@@ -121,11 +120,19 @@ class ScriptedNode:
         changes: Mapping[int, Mapping[str, Mapping[str, int | str]]] | None = None,
         **fields: Any,
     ) -> wire.Report:
-        """Samples at these seconds since START_US; `changes[second][device][reading]` is a value or a reason."""
+        """Samples at these seconds since START_US; `changes[second][device][reading]` is a value or a reason.
+
+        A reading beyond FAST that is told of one device is not supported where it is not told.
+        """
         boottimes = [(1000 + second) * SECOND for second in seconds]
+        given = changes or {}
+        usual: dict[str, int | str] = dict.fromkeys(
+            (name for said in given.values() for values in said.values() for name in values),
+            "not_supported",
+        )
         told = {
             second: {
-                uuid: {**FAST, **(changes or {}).get(second, {}).get(uuid, {})}
+                uuid: {**usual, **FAST, **given.get(second, {}).get(uuid, {})}
                 for uuid in self.devices
             }
             for second in seconds
@@ -169,7 +176,10 @@ class ScriptedNode:
             "tier": "fast",
             "boottime_us": boottimes,
             "devices": self.devices,
-            "readings": {name: [column(sample, name) for sample in told] for name in FAST},
+            "readings": {
+                name: [column(sample, name) for sample in told]
+                for name in (told[0][self.devices[0]] if told else FAST)
+            },
             "unavailable": [
                 {"device": uuid, "reading": name, "from": place, "to": place + 1, "reason": value}
                 for place, sample in enumerate(told)
