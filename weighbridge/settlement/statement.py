@@ -268,9 +268,13 @@ def differences(before: Statement, after: Statement) -> tuple[str, ...]:
 
 
 def changes(before: Tree, after: Tree) -> tuple[str, ...]:
-    """The same of statements as data, of which one may be of a time when statements had other fields."""
+    """The same of statements as data, of which one may be of a time when statements had other fields.
+
+    Where the bars of a picture differ comes last: whoever shows the first lines shows what they stand for.
+    """
     old, new = (dict(_leaves(json.loads(json.dumps(one)), "")) for one in (before, after))
-    changed = [path for path in sorted({*old, *new}) if old.get(path) != new.get(path)]
+    changed = [path for path in {*old, *new} if old.get(path) != new.get(path)]
+    changed.sort(key=lambda path: (".times[" in path, path))
     skipped = ("as_of", "inputs_digest")
     return tuple(
         f"{path}: {old.get(path, 'absent')} -> {new.get(path, 'absent')}"

@@ -178,7 +178,9 @@ def test_rows_that_became_known_later_are_not_in_an_earlier_statement_and_the_ch
     after = drafted(whole_month(late))
     assert (before.highest, after.highest) == ("0.00", "1000.00")
     assert not before.final
-    assert "highest: 0.00 -> 1000.00" in differences(before, after)
+    told = differences(before, after)
+    assert "highest: 0.00 -> 1000.00" in told
+    assert [".times[" in line for line in told] == [False] * (len(told) - 3) + [True] * 3
     assert differences(after, after) == ()
 
 
