@@ -24,17 +24,16 @@ from collector.storage import Store
 from collector.storage.index import received
 from weighbridge.checks import Severity, Verdict
 from weighbridge.contract import Contract, Resource
-from weighbridge.contract.condition import JOINED
 from weighbridge.evidence import ContractAdded, Entry, EntryKind
 from weighbridge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
 from weighbridge.judges import Judges, current
 from weighbridge.judges import dump as dump_judges
 from weighbridge.judges import restore as restore_judges
-from weighbridge.ledger import Finding, Row, Span, State, Use
-from weighbridge.node import NodeState, Segment
+from weighbridge.ledger import Finding, Row, Span, Use
+from weighbridge.node import NodeState
 from weighbridge.places import Holder, line_of
 from weighbridge.settlement.statement import Judged
-from weighbridge.track import open_rows
+from weighbridge.track import answering, open_rows
 from weighbridge.usage import in_use
 from weighbridge.wire import Report
 
@@ -323,9 +322,7 @@ class Driver:
             return
         if self.now_us - state.last_sample_us > state.patience_us:
             return
-        for device, segment in zip(track.slots, track.segments, strict=True):
-            if device and segment.state is not State.UNKNOWN and UNSEEN.isdisjoint(causes(segment)):
-                yield state, device
+        yield from ((state, device) for device in answering(track) if device)
 
     def seconds(self, contract: str) -> Mapping[str, Mapping[str, int]]:
         version, lines = self.contracts[contract], self._timelines(contract)
@@ -385,15 +382,6 @@ def _line(
         return known[holder.node, slot]
     lines = {node: line for (node, number), line in known.items() if number == slot}
     return line_of(holder, lines, start_us, end_us)
-
-
-def causes(segment: Segment) -> list[str]:
-    """Each cause of a segment's state."""
-    return segment.cause.split(JOINED)
-
-
-UNSEEN = frozenset({"gpu_missing", "gpu_lost"})
-"""Causes of a device that is known and does not answer."""
 
 
 def _place(finding: Finding) -> FindingKey:

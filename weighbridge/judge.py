@@ -20,6 +20,7 @@ from weighbridge.node import ChainState, NodeState, Track
 from weighbridge.track import (
     EVERYTHING,
     Writer,
+    answering,
     begin,
     flush,
     judge,
@@ -414,7 +415,7 @@ class _Sitting:
         last_us = chain.last_us
         if last_us is not None and not 0 < at_us - last_us <= promise.max_gap_us:
             last_us = None
-        over = take_in(track.meter, chain.view, track.slots, last_us, at_us, chain.pending)
+        over = take_in(track.meter, chain.view, answering(track), last_us, at_us, chain.pending)
         if not over:
             return ()
         writer = self._writer(chain, promise, self._entry)

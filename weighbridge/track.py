@@ -170,6 +170,25 @@ def states(track: Track, promise: Promise, view: View) -> list[tuple[str, State,
     return [(device, *_state(track, view, device)) for device in slots]
 
 
+UNSEEN = frozenset({"gpu_missing", "gpu_lost"})
+"""Causes of a device that is known and does not answer."""
+
+
+def answering(track: Track) -> list[str]:
+    """The device of each slot; empty where none answers."""
+    if not any(segment.cause or segment.state is State.UNKNOWN for segment in track.segments):
+        return track.slots
+    return [
+        device if _answers(segment) else ""
+        for device, segment in zip(track.slots, track.segments, strict=True)
+    ]
+
+
+def _answers(segment: Segment) -> bool:
+    known = segment.state is not State.UNKNOWN
+    return known and UNSEEN.isdisjoint(segment.cause.split(JOINED))
+
+
 def fill(slots: list[str], devices: list[str]) -> list[str]:
     """Who fills which slot: a device keeps its slot; a new one takes the first that is vacant."""
     kept = [device if device in devices else "" for device in slots]

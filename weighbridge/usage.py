@@ -102,13 +102,14 @@ def take_in(
 ) -> list[Sums]:
     """Take in a sample after the view has seen it, at every sample of every node: no more than it needs.
 
-    Gives the sums of every hour that is over. `last_us`: of the sample before; None: the time between is not bridged.
+    Gives the sums of every hour that is over. `slots`: the devices that answer, empty for the others.
+    `last_us`: of the sample before; None: the time between is not bridged.
     `changed`: what differs from that sample.
     """
     columns, same, over = view.tiers["fast"], meter.slots == slots, []
     counters = _column(columns, ENERGY, slots)
     if last_us is not None and meter.load is not None:
-        spent = _spent(meter.counters, counters) if same else (0, 0)
+        spent = _spent(meter, slots, counters)
         over = _hold(meter, meter.load, last_us, at_us, spent)
     if not same or INVENTORY in changed:
         meter.slots, meter.idle = list(slots), [idle_top(view, device) for device in slots]
@@ -137,12 +138,12 @@ def _column(columns: Columns, name: str, slots: Sequence[str]) -> Column:
     return [known.get(device) for device in slots]
 
 
-def _spent(before: Column, now: Column) -> tuple[int, int]:
+def _spent(meter: Meter, slots: list[str], now: Column) -> tuple[int, int]:
     """Of how many GPUs the counter tells what they took, and how much; one that fell began anew and tells nothing."""
     steps = [
         last - first
-        for first, last in zip(before, now, strict=True)
-        if first is not None and last is not None and last >= first
+        for known, device, first, last in zip(meter.slots, slots, meter.counters, now, strict=True)
+        if first is not None and last is not None and last >= first and known == device
     ]
     return len(steps), sum(steps)
 

@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text
+from tests.weighbridge.scripted import (
+    FAST,
+    SECOND,
+    START_US,
+    Log,
+    ScriptedNode,
+    contract_text,
+)
 from weighbridge.fleet import FleetFold
 from weighbridge.ledger import Use
 
@@ -99,6 +106,27 @@ def test_a_sample_holds_until_the_next_one_says_otherwise() -> None:
     log.report(node.report([0, 10, 20, 30], {10: idle, 20: idle}, processes=None))
     log.claim("n1", devices=[])
     assert told(log)[0][1:6] == (30, 30, 10, 30, 10 * 90)
+
+
+def test_a_gpu_that_does_not_answer_is_not_in_use_whatever_held_it() -> None:
+    """GPU 0 is lost from 10 to 20; a process still stands in the list. GPU 1's energy goes on."""
+    node = ScriptedNode()
+    log = standing(node)
+    lost: dict[str, int | str] = dict.fromkeys(FAST, "gpu_is_lost")
+    changes: dict[int, dict[str, dict[str, int | str]]] = {
+        second: {
+            GPU: {"energy_millijoules": 7} if second != 10 else lost,
+            "GPU-n1-1": {"energy_millijoules": second},
+        }
+        for second in (0, 10, 20, 30)
+    }
+    process = {"boottime_us": 1, "device": GPU, "memory_bytes": 1, "owner": "o", "class": "user"}
+    log.tick(100)
+    log.report(node.report([0, 10, 20, 30], changes, processes=[process]))
+    log.claim("n1", devices=[])
+    (hour,) = uses(log)
+    assert (hour.seen // SECOND, hour.in_use // SECOND) == (50, 50)
+    assert hour.energy_millijoules == 30
 
 
 def test_time_that_is_not_bridged_and_a_counter_that_began_anew_add_nothing() -> None:
