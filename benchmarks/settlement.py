@@ -23,6 +23,7 @@ from collector.statements import as_text
 from weighbridge.claims import Version
 from weighbridge.contract import load
 from weighbridge.ledger import Row, State
+from weighbridge.places import Holder
 from weighbridge.settlement.drafting import Notices, draft
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.record import Window
@@ -136,7 +137,7 @@ def measure(nodes: int, intervals: int, runs: int) -> dict[str, Any]:
         Window(f"m{day}", MONTH.start_s + day * 86400, MONTH.start_s + day * 86400 + 7200, 0)
         for day in range(0, 28, 7)
     )
-    names = {f"node-{node:04}": None for node in range(nodes)}
+    names = [Holder(f"node-{node:04}", None, 0) for node in range(nodes)]
     as_of_us = (MONTH.end_s + 6 * 86400) * SECOND_US
 
     def settled(given: Sequence[Row]) -> Statement:

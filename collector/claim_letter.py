@@ -6,7 +6,7 @@ from typing import Any
 from collector.claimable import claimable
 from collector.settling import statement_digest
 from weighbridge.contract import load
-from weighbridge.settlement.statement import Statement, UnitLine
+from weighbridge.settlement.statement import Statement, UnitLine, versions
 
 
 def letter(statement: Statement, contract_text: str, head: Mapping[str, Any]) -> str:
@@ -34,7 +34,8 @@ def _letter(statement: Statement, contract_text: str, head: Mapping[str, Any]) -
             yield f"  {outage.start} to {outage.end}: {outage.seconds_in_period} s, {', '.join(outage.causes)}"
     kind = "final" if statement.final else "provisional"
     yield f"\nAttached is the {kind} statement as of {statement.as_of}, SHA-256 {statement_digest(statement)},"
-    yield f"made by {statement.engine} from inputs with digest {statement.inputs_digest}."
+    yield f"made by {statement.engine} from what {statement.judged.judge} judged;"
+    yield f"digest of the inputs: {statement.inputs_digest}."
     yield f"The evidence is in the log under this head:\n\n{head['head']}"
     yield "\nDate, name, signature:\n"
 
@@ -43,7 +44,7 @@ def evidence(statement: Statement, head: Mapping[str, Any]) -> dict[str, Any]:
     """What the claim rests on, for programs."""
     return {
         "statement": {"sha256": statement_digest(statement), "as_of": statement.as_of},
-        "engine": statement.engine,
+        "made_by": versions(statement),
         "inputs_digest": statement.inputs_digest,
         "log": {"head": head["head"], "log_key": head["log_key"]},
         "notices": [note for note in statement.notes if ", entry " in note],

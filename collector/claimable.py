@@ -78,7 +78,7 @@ class Accounts:
         found: list[Claimable] = []
         for label in self._ended(self._contracts()[name]):
             asked = self._settling.ask(name, label)
-            found += claimable(await asyncio.to_thread(asked.statement))
+            found += claimable(await asyncio.to_thread(asked.bare))
         return found
 
     async def _worked_out(self, name: str) -> Account:

@@ -11,21 +11,35 @@ from fractions import Fraction
 from typing import Protocol
 
 from collector.commits import Committed
-from collector.standing import Standing, Unit, availability, measures, seconds, units_of
+from collector.standing import (
+    Standing,
+    Unit,
+    availability,
+    measures,
+    seconds,
+    since_us,
+    units_of,
+)
 from collector.storage import Store
+from collector.storage.index import received
 from weighbridge.checks import Severity, Verdict
 from weighbridge.contract import Contract, Resource
-from weighbridge.contract.condition import JOINED
 from weighbridge.evidence import ContractAdded, Entry, EntryKind
 from weighbridge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
-from weighbridge.judge import open_rows
-from weighbridge.ledger import Finding, Row, Span, State
-from weighbridge.node import NodeState, Segment
-from weighbridge.tables import sku_by_pci
-from weighbridge.view import View
+from weighbridge.judges import Judges, current
+from weighbridge.judges import dump as dump_judges
+from weighbridge.judges import restore as restore_judges
+from weighbridge.ledger import Finding, Row, Span, Use
+from weighbridge.node import NodeState
+from weighbridge.places import Holder, line_of
+from weighbridge.settlement.statement import Judged
+from weighbridge.track import answering, open_rows
+from weighbridge.usage import in_use
 from weighbridge.wire import Report
 
 SLICE = 512
+JUDGES = "judges"
+"""The snapshot that names who wrote the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,7 @@ class Batch:
     findings: Sequence[Finding]
     folded: int
     snapshots: Mapping[str, bytes]
+    uses: Sequence[Use] = ()
 
 
 NO_BATCH = Batch((), (), 0, {})
@@ -106,6 +121,7 @@ class Driver:
         self._fold = FleetFold(stall_us=NEVER_US if store.info.simulation else STALL_US)
         self._rows: list[Row] = []
         self._found: list[Finding] = []
+        self._uses: list[Use] = []
         self._open: dict[str, dict[FindingKey, Finding]] = {}
         self._standing = Standing(self._written)
         self._asked: dict[str, tuple[int, dict[Unit, list[Span]]]] = {}
@@ -115,8 +131,16 @@ class Driver:
 
     def _restore(self) -> None:
         places = self._store.index.of_kinds(REMEMBERED)
-        remembered = [_at(self._store, place) for place in places if place < self.folded]
-        self._fold.restore(self._store.ledger.snapshots(), remembered)
+        remembered = [
+            entry
+            for place in places
+            if place < self.folded
+            for entry in received(self._store.log, place)
+        ]
+        snapshots = self._store.ledger.snapshots()
+        self._fold.restore(snapshots, remembered)
+        self._judges = restore_judges(snapshots[JUDGES]) if JUDGES in snapshots else Judges()
+        self._judges.take_over(self.now_us, current(self.now_us))
         page = self._store.ledger.findings(open_only=True)
         while page.findings:
             for finding in page.findings:
@@ -151,6 +175,7 @@ class Driver:
             self._asked.clear()
         rows = [change for change in changes if isinstance(change, Row)]
         self._rows += rows
+        self._uses += [change for change in changes if isinstance(change, Use)]
         self._standing.write(rows)
         for change in changes:
             if isinstance(change, Finding):
@@ -169,8 +194,9 @@ class Driver:
 
     def take(self) -> Batch:
         """What the ledger does not have yet. Write it, then say how it went with `written`."""
-        self._writing = Batch(self._rows, self._found, self.folded, self._fold.snapshots())
-        self._rows, self._found = [], []
+        snapshots = {**self._fold.snapshots(), JUDGES: dump_judges(self._judges)}
+        self._writing = Batch(self._rows, self._found, self.folded, snapshots, self._uses)
+        self._rows, self._found, self._uses = [], [], []
         return self._writing
 
     def written(self, *, kept: bool) -> None:
@@ -179,6 +205,7 @@ class Driver:
         if not kept:
             self._rows = [*batch.rows, *self._rows]
             self._found = [*batch.findings, *self._found]
+            self._uses = [*batch.uses, *self._uses]
             self._fold.touch(batch.snapshots)
 
     def _written(self, contract: str, start_us: int, end_us: int) -> Sequence[Row]:
@@ -241,6 +268,15 @@ class Driver:
         due = (*self._writing.rows, *self._rows)
         return [row for row in due if row.contract == contract]
 
+    def unwritten_uses(self, contract: str) -> list[Use]:
+        """Sums of use that the ledger does not have yet."""
+        due = (*self._writing.uses, *self._uses)
+        return [use for use in due if use.contract == contract]
+
+    def judged(self, since_us: int, as_of_us: int) -> Judged:
+        """Who made the rows that were written down in this time."""
+        return self._judges.of(since_us, as_of_us)
+
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
         written = [row for row in self.unwritten_rows(contract) if node in (None, row.node)]
         return [*written, *self._live(contract, node)]
@@ -287,9 +323,7 @@ class Driver:
             return
         if self.now_us - state.last_sample_us > state.patience_us:
             return
-        for device, segment in zip(track.slots, track.segments, strict=True):
-            if device and segment.state is not State.UNKNOWN and UNSEEN.isdisjoint(causes(segment)):
-                yield state, device
+        yield from ((state, device) for device in answering(track) if device)
 
     def seconds(self, contract: str) -> Mapping[str, Mapping[str, int]]:
         version, lines = self.contracts[contract], self._timelines(contract)
@@ -312,55 +346,44 @@ class Driver:
         asked = self._asked.get(contract)
         if asked is not None and asked[0] == self.now_us:
             return asked[1]
-        version = self.contracts[contract]
-        lines = self._standing.timelines(
-            version, self._units(version), self._live(contract), self.now_us
-        )
-        self._asked[contract] = (self.now_us, lines)
+        version, now_us = self.contracts[contract], self.now_us
+        places = list(self._places(version))
+        units = [
+            (node, slot)
+            for holder, slots in places
+            for node in dict.fromkeys([holder.node, *(name for name, *_ in holder.before)])
+            for slot in slots
+        ]
+        known = self._standing.timelines(version, units, self._live(contract), now_us)
+        lines = {
+            (holder.node, slot): _line(holder, slot, known, since_us(version, now_us), now_us)
+            for holder, slots in places
+            for slot in slots
+        }
+        self._asked[contract] = (now_us, lines)
         return lines
 
-    def _units(self, version: Contract) -> list[Unit]:
-        """Every slot of the nodes claimed first, up to the contract's places; of nodes that nobody claimed under names
-        that no node can have."""
-        claims = self._fold.claims.nodes(version.contract_id)
-        only = version.resources[0].id if len(version.resources) == 1 else ""
-        units: list[Unit] = []
+    def _places(self, version: Contract) -> Iterator[tuple[Holder, range]]:
+        """The contract's places and their slots; those that nobody holds under names that no node can have."""
+        start_us, end_us = since_us(version, self.now_us), self.now_us + 1
+        held = self._fold.claims.holders(version.contract_id, start_us, end_us)
+        only = version.resources[0].id
         for resource in version.resources:
-            names = [n for n, claim in claims.items() if (claim.resource or only) == resource.id]
-            unclaimed = range(len(names) + 1, resource.nodes + 1)
-            names += [f"({resource.id} {place})" for place in unclaimed]
-            slots = range(resource.per_node)
-            units += [(name, slot) for name in names[: resource.places] for slot in slots]
-        return units
+            mine = [one for one in held if (one.resource or only) == resource.id]
+            empty = range(len(mine) + 1, resource.nodes + 1)
+            mine += [Holder(f"({resource.id} {place})", resource.id, 0) for place in empty]
+            for holder in mine[: resource.places]:
+                yield holder, range(resource.per_node)
 
 
-def causes(segment: Segment) -> list[str]:
-    """Each cause of a segment's state."""
-    return segment.cause.split(JOINED)
-
-
-UNSEEN = frozenset({"gpu_missing", "gpu_lost"})
-"""Causes of a device that is known and does not answer."""
-
-
-def in_use(view: View, device: str) -> bool:
-    """Power above the card's idle band, or a process that holds memory; a card without a band needs the process."""
-    if any(process.device == device for process in view.processes or ()):
-        return True
-    power = view.value(device, "power_draw_milliwatts")
-    board, subsystem = (view.value(device, name) for name in ("pci_device_id", "pci_subsystem_id"))
-    card = None if not isinstance(board, str) else sku_by_pci(board, _text(subsystem))
-    band = None if card is None else card.idle_power_milliwatts
-    return band is not None and isinstance(power, int) and power > band.high
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def _line(
+    holder: Holder, slot: int, known: Mapping[Unit, list[Span]], start_us: int, end_us: int
+) -> list[Span]:
+    if not holder.before:
+        return known[holder.node, slot]
+    lines = {node: line for (node, number), line in known.items() if number == slot}
+    return line_of(holder, lines, start_us, end_us)
 
 
 def _place(finding: Finding) -> FindingKey:
     return finding.contract, finding.node, finding.device, finding.code, finding.since_us
-
-
-def _at(store: Store, index: int) -> Entry:
-    return next(iter(store.log.read(index, 1)))

@@ -13,9 +13,10 @@ from pydantic import TypeAdapter
 
 from collector.handover_process import HandoverError, Task, made_apart
 from collector.keys import KeyRing
-from collector.settling import Settling, SettlingError, Unwritten, standing, tables_digest
+from collector.settling import Settling, SettlingError, Unwritten, standing
 from collector.storage import Store
 from collector.storage.index import first_tick_after
+from weighbridge import tables
 from weighbridge.book import Sheet
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.evidence import ContractAdded
@@ -149,7 +150,7 @@ class Handover:
             end=end,
             as_of_us=as_of_us,
             simulated=self._store.info.simulation,
-            tables_digest=tables_digest(),
+            tables_digest=tables.digest(),
         )
 
     def _rows(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> list[Row]:

@@ -125,9 +125,13 @@ class Judging:
             return
         try:
             batch = self._driver.take()
-            rows, findings = batch.rows, batch.findings
             await asyncio.to_thread(
-                self._store.ledger.write, rows, findings, batch.folded, batch.snapshots
+                self._store.ledger.write,
+                batch.rows,
+                batch.findings,
+                batch.folded,
+                batch.snapshots,
+                batch.uses,
             )
         except StorageError as error:
             logger.warning("the ledger lags behind the log: %s", error)

@@ -195,7 +195,7 @@ class Replay:
     def _write(self) -> None:
         self._index.flush()
         batch = self._driver.take()
-        self._ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots)
+        self._ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots, batch.uses)
         self._driver.written(kept=True)
 
     def statement(self, contract: str, period: str) -> Statement:

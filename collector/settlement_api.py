@@ -138,6 +138,10 @@ class SettlementApi:
             period=statement.period,
             as_of_us=instant(statement.as_of) * MICROSECONDS,
             engine=statement.engine,
+            judge=statement.judged.judge,
+            tables=statement.judged.tables,
+            lowest=statement.lowest,
+            highest=statement.highest,
             digest=statement_digest(statement),
         )
         await self._submit(EntryKind.STATEMENT, issued)

@@ -5,31 +5,24 @@ so it is the same whenever it is asked for, and from whichever ledger was folded
 """
 
 import hashlib
+import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
-from importlib.resources import files
+from operator import attrgetter
 from typing import Protocol
 
 from collector.commits import Committed
 from collector.storage import EntryIndex, EvidenceLog, Store
 from collector.storage.index import tick_before
 from weighbridge.book import KINDS, Book, Sheet
-from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.evidence import Issued
-from weighbridge.ledger import Row, State
-from weighbridge.settlement.drafting import draft, margin_s
-from weighbridge.settlement.periods import (
-    Period,
-    calendar_month,
-    calendar_year,
-    contract_month,
-    seconds_of,
-    term_of,
-)
-from weighbridge.settlement.statement import Statement, differences
+from weighbridge.ledger import Row, State, Use
+from weighbridge.settlement.cutting import cut, label_before, ruling
+from weighbridge.settlement.drafting import cutoff_us, draft, margin_s
+from weighbridge.settlement.periods import Period, seconds_of, term_of
+from weighbridge.settlement.statement import Judged, Statement, differences, otherwise, versions
 
 LONGEST_LIST = 100
 """Differences that a statement lists."""
@@ -49,25 +42,41 @@ class Unwritten(Protocol):
         """Rows that the ledger does not have yet."""
         ...
 
+    def unwritten_uses(self, contract: str) -> Sequence[Use]:
+        """Sums of use that the ledger does not have yet."""
+        ...
+
+    def judged(self, since_us: int, as_of_us: int) -> Judged:
+        """Who made the rows that were written down in this time."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A statement that was asked for. `due`: rows that the ledger did not have yet; `before`: the one issued last."""
+    """A statement that was asked for. `due`, `due_uses`: what the ledger did not have yet; `before`: the one that was
+    issued last; `earlier`: those of the periods before that it looks back to."""
 
     sheet: Sheet
     period: Period
     as_of_us: int
     due: Sequence[Row]
     store: Store
+    judged: Judged
+    due_uses: Sequence[Use]
     before: "tuple[Issued, Asked] | None" = None
+    earlier: "tuple[Asked, ...]" = ()
 
     def statement(self) -> Statement:
         """Reads the ledger and settles: the long part, which may run in a thread."""
-        bare = self._drafted()
-        notes = [*bare.notes, f"Tables {tables_digest()[:16]}.", *self.sheet.notes()]
+        bare = self._drafted(earlier=[one.bare() for one in self.earlier])
+        notes = [*bare.notes, *self.sheet.notes()]
         if self.before is not None:
             notes += _changes(*self.before, bare)
         return replace(bare, notes=tuple(notes))
+
+    def bare(self) -> Statement:
+        """Of this period alone: without rights that need several, and without what was said before."""
+        return self._drafted()
 
     def forecast(self) -> Statement:
         """If everything that is claimed were up from now to the end of the period."""
@@ -75,24 +84,41 @@ class Asked:
         per_node = {resource.id: resource.per_node for resource in contract.resources}
         only, end_us = contract.resources[0].id, self.period.end_s * MICROSECONDS
         coming = [
-            Row(contract.contract_id, node, slot, "", "", now_us, end_us, State.UP, "", now_us)
-            for node, resource in self.sheet.nodes.items()
-            for slot in range(per_node[resource or only])
+            Row(contract.contract_id, one.node, slot, "", "", now_us, end_us, State.UP, "", now_us)
+            for one in self.sheet.holders
+            for slot in range(per_node[one.resource or only])
             if now_us < end_us
         ]
         return self._drafted(coming)
 
-    def _drafted(self, coming: Sequence[Row] = ()) -> Statement:
+    def _drafted(self, coming: Sequence[Row] = (), earlier: Sequence[Statement] = ()) -> Statement:
         rows = [*self._rows(), *coming]
         return draft(
             self.sheet.versions,
-            self.sheet.nodes,
+            self.sheet.holders,
             self.sheet.explained(rows),
-            replace(self.sheet.notices(rows), probes=self.sheet.probes(self.period)),
+            self.sheet.notices(rows),
             self.period,
             self.as_of_us,
             self.store.info.simulation,
+            earlier=earlier,
+            uses=self._uses(),
+            judged=self.judged,
         )
+
+    def _uses(self) -> Iterator[Use]:
+        start_us, end_us = (edge_s * MICROSECONDS for edge_s in self.period.interval)
+        contract, as_of_us = self.sheet.newest.contract_id, min(self.as_of_us, self._cutoff_us)
+        due = [
+            use
+            for use in self.due_uses
+            if use.recorded_us <= as_of_us and start_us <= use.hour_us < end_us
+        ]
+        return standing_uses(self.store.ledger.uses(contract, start_us, end_us, as_of_us), due)
+
+    @property
+    def _cutoff_us(self) -> int:
+        return cutoff_us(self.sheet.newest, self.period)
 
     def _rows(self) -> list[Row]:
         start_us, end_us = reach(self.sheet, self.period)
@@ -106,10 +132,13 @@ def _changes(issued: Issued, before: Asked, now: Statement) -> Iterator[str]:
     """What is said otherwise than in the statement issued last; and whether that one can still be made."""
     old = before.statement()
     yield f"Issued before: as of {old.as_of}, {issued.digest}."
+    made_by = {"engine": issued.engine, "judge": issued.judge, "tables": issued.tables}
+    for line in otherwise(made_by, versions(old)):
+        yield f"Other versions since: {line}."
     if statement_digest(old) != issued.digest:
         yield (
-            f"That one was made by {issued.engine} and differs from what {now.engine} makes of the same"
-            f" evidence: {statement_digest(old)}. It is not restated."
+            f"The same evidence now gives {statement_digest(old)}, {_owed(old.lowest, old.highest)} owed instead of"
+            f" {_owed(issued.lowest, issued.highest)}. What was issued is not restated."
         )
     changed = differences(replace(old, notes=()), replace(now, notes=()))
     yield from (f"Changed since: {line}" for line in changed[:LONGEST_LIST])
@@ -122,12 +151,10 @@ def statement_digest(statement: Statement) -> str:
     return hashlib.sha256(statement.json().encode()).hexdigest()
 
 
-@lru_cache(maxsize=1)
-def tables_digest() -> str:
-    """The SHA-256 of the reference data that judgement reads."""
-    folder = files("weighbridge").joinpath("data")
-    tables = (folder.joinpath(name).read_bytes() for name in ("skus.toml", "xids.toml"))
-    return hashlib.sha256(b"".join(tables)).hexdigest()
+def _owed(lowest: str | None, highest: str | None) -> str:
+    """An amount, a range, or that it is open."""
+    ends = ("open" if one is None else one for one in (lowest, highest))
+    return " to ".join(dict.fromkeys(ends))
 
 
 class Settling:
@@ -155,18 +182,43 @@ class Settling:
         if as_of_s > self.newest_s:
             raise SettlingError("that instant is not over yet")
         as_of_us = as_of_s * MICROSECONDS
-        sheet = self.book.sheet(contract, as_of_us)
-        if sheet is None:
-            raise SettlingError(f"there was no contract {contract} then")
-        period = period_of(sheet.newest, label)
-        start_us = min(period.start_s * MICROSECONDS, as_of_us)
-        sheet = replace(sheet, nodes=self.book.nodes(contract, start_us, as_of_us))
-        due = self._fleet.unwritten_rows(contract)
+        asked = self._asked(contract, label, as_of_us)
         issued = self.book.issued(contract, label, as_of_us)
         before = None
         if issued is not None:
             before = issued, self.ask(contract, label, issued.as_of_us // MICROSECONDS)
-        return Asked(sheet, period, as_of_us, due, self._store, before)
+        return replace(asked, before=before, earlier=tuple(self._earlier(asked)))
+
+    def _asked(self, contract: str, label: str, as_of_us: int) -> Asked:
+        """For a period by itself."""
+        sheet = self.book.sheet(contract, as_of_us)
+        if sheet is None:
+            raise SettlingError(f"there was no contract {contract} then")
+        try:
+            period = cut(sheet.versions, label)
+        except ValueError as error:
+            raise SettlingError(str(error)) from error
+        start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval)
+        holders = self.book.holders(contract, min(start_us, as_of_us), end_us, as_of_us)
+        sheet = replace(sheet, versions=ruling(sheet.versions, period), holders=holders)
+        due = self._fleet.unwritten_rows(contract)
+        judged = self._fleet.judged(reach(sheet, period)[0], as_of_us)
+        uses = self._fleet.unwritten_uses(contract)
+        return Asked(sheet, period, as_of_us, due, self._store, judged, uses)
+
+    def _earlier(self, asked: Asked) -> Iterator[Asked]:
+        """The periods before that a right to leave looks back to, no further than the term, the latest first."""
+        contract = asked.sheet.newest
+        first_s, label = term_of(asked.sheet.versions[0].contract)[0], asked.period.label
+        for _ in range(max((right.of_periods for right in contract.exit_rights), default=1) - 1):
+            before = label_before(contract, label)
+            if before is None:
+                return
+            one = self._asked(contract.contract_id, before, asked.as_of_us)
+            if one.period.end_s <= first_s:
+                return
+            yield one
+            label = before
 
 
 def load_book(log: EvidenceLog, index: EntryIndex) -> Book:
@@ -189,19 +241,12 @@ def standing(rows: Iterable[Row], as_of_us: int) -> list[Row]:
     return [newest[place] for place in sorted(newest)]
 
 
-def period_of(contract: Contract, label: str) -> Period:
-    """`2026-10`, `2026`, or `2026-10-05` for the month of the contract that starts then. Raises SettlingError."""
-    zone = contract.time_zone
-    try:
-        match len(label):
-            case 7:
-                return calendar_month(label, zone)
-            case 4:
-                return calendar_year(label, zone)
-            case _:
-                return contract_month(label, zone, term_of(contract))
-    except ValueError as error:
-        raise SettlingError(str(error)) from error
+def standing_uses(written: Iterable[Use], due: Iterable[Use]) -> Iterator[Use]:
+    """The newest sums of each hour and node. `due` came after `written`, and all come in this order."""
+    newest = {use.place: use for use in due}
+    kept = (use for use in written if use.place not in newest)
+    last = [newest[place] for place in sorted(newest)]
+    return heapq.merge(kept, last, key=attrgetter("place"))
 
 
 def instant(text: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from weighbridge.contract import Availability, Contract
-from weighbridge.ledger import TOGETHER, Row, Span, State, by_slot, timeline
+from weighbridge.ledger import HOUR_US, TOGETHER, Row, Span, State, by_slot, timeline
 from weighbridge.settlement import record
 from weighbridge.settlement.availability import Measure, measure
 from weighbridge.settlement.periods import (
@@ -19,7 +19,6 @@ from weighbridge.settlement.periods import (
     contract_months,
     local_date,
 )
-from weighbridge.track import HOUR_US
 
 SECOND_US = 1_000_000
 THAWED_US = 2 * HOUR_US
@@ -59,14 +58,10 @@ class Standing:
         self, contract: Contract, units: Sequence[Unit], live: Sequence[Row], now_us: int
     ) -> dict[Unit, list[Span]]:
         """Each slot from the start of the earliest current period to now; `live` are rows not yet written."""
-        name = contract.contract_id
-        start_us = min(
-            (current(contract, promised, now_us).start_s for promised in contract.availability),
-            default=contract.term.start_us // SECOND_US,
-        )
+        name, start_us = contract.contract_id, since_us(contract, now_us)
         kept = self._kept.get(name)
-        if kept is None or kept.start_us != start_us * SECOND_US:
-            kept = self._kept[name] = self._read(name, start_us * SECOND_US, now_us)
+        if kept is None or kept.start_us != start_us:
+            kept = self._kept[name] = self._read(name, start_us, now_us)
         _freeze(kept, now_us)
         slots = by_slot([*kept.recent, *live])
         return {
@@ -100,6 +95,12 @@ def _freeze(kept: Kept, now_us: int) -> None:
 def _unseen(kept: Kept) -> list[Span]:
     before = Span(kept.start_us, kept.frozen_us, State.UNKNOWN, "")
     return [before] if kept.start_us < kept.frozen_us else []
+
+
+def since_us(contract: Contract, now_us: int) -> int:
+    """When the earliest of the current periods began."""
+    starts = (current(contract, promised, now_us).start_s for promised in contract.availability)
+    return min(starts, default=contract.term.start_us // SECOND_US) * SECOND_US
 
 
 def current(contract: Contract, promised: Availability, now_us: int) -> Period:

@@ -3,8 +3,9 @@
 `Book.sheet` is what settling a contract needs besides rows, as it was known at an instant.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from weighbridge.challenge.record import read_outcome
 from weighbridge.claims import Claims, Version
@@ -24,6 +25,7 @@ from weighbridge.evidence import (
     PartyKey,
 )
 from weighbridge.ledger import BY_DEVICE, Row, State
+from weighbridge.places import Holder, Places
 from weighbridge.settlement.drafting import Notices
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples
@@ -47,7 +49,7 @@ KINDS = frozenset(
 
 PROVIDERS = frozenset({"provider", "operator", "owner"})
 EXPLAINED = frozenset({State.DOWN, State.DEGRADED, State.UNKNOWN})
-REPLACED = "gpu_replaced"
+REPLACED, EXCHANGED = "gpu_replaced", "node_replaced"
 SPEAKERS = {"maintenance": PROVIDERS, "claim": frozenset({"lessee"})}
 """Roles that may say a thing; what is not named here any party may say."""
 
@@ -77,10 +79,10 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One contract as known at an instant. `nodes`: the resource of each node that it claims."""
+    """One contract as known at an instant. `holders`: of its places, in the order in which they were first taken."""
 
     versions: Sequence[Version]
-    nodes: Mapping[str, str | None]
+    holders: Sequence[Holder]
     heard: Sequence[Heard]
     proven: Sequence[Proven] = ()
 
@@ -88,12 +90,22 @@ class Sheet:
     def newest(self) -> Contract:
         return self.versions[-1].contract
 
+    @property
+    def nodes(self) -> dict[str, str | None]:
+        """The line item of each node that holds a place, or held it before."""
+        before = {node: one.resource for one in self.holders for node, *_ in one.before}
+        return before | {one.node: one.resource for one in self.holders}
+
     def notices(self, rows: Iterable[Row]) -> Notices:
-        """What was said, and the GPUs that the rows show to have been replaced, in the words of settlement."""
+        """What was said, and the GPUs and nodes that were replaced, in the words of settlement.
+
+        A unit is named by the node that holds its place last; what was said of a node before it was said of that unit.
+        """
         said = [(heard, heard.notice.said) for heard in self.heard]
-        events = [_event(one) for _, one in said if isinstance(one, EventNotice)]
+        events = [self._event(one) for _, one in said if isinstance(one, EventNotice)]
         told = {(event.unit, event.details.get("new")) for event in events}
         seen = [swap for swap in swaps(rows) if (swap.unit, swap.details["new"]) not in told]
+        seen = [replace(swap, unit=self._unit(swap.unit)) for swap in seen]
         return Notices(
             windows=tuple(
                 self._window(heard, one)
@@ -101,14 +113,15 @@ class Sheet:
                 if isinstance(one, MaintenanceNotice)
             ),
             claims=tuple(
-                _claimed(heard, one) for heard, one in said if isinstance(one, ClaimNotice)
+                self._claimed(heard, one) for heard, one in said if isinstance(one, ClaimNotice)
             ),
-            events=(*events, *seen),
+            events=(*events, *seen, *self._exchanged()),
+            probes=self.probes,
         )
 
-    def probes(self, period: Period) -> dict[str, tuple[Samples, ...]]:
-        """What challenges found in the period, by performance objective."""
-        return samples(self.newest, self.nodes, self.proven, period)
+    def probes(self, contract: Contract, period: Period) -> dict[str, tuple[Samples, ...]]:
+        """What challenges found in a period, by performance objective of a version."""
+        return samples(contract, self.nodes, self.proven, period)
 
     def explained(self, rows: Iterable[Row]) -> list[Row]:
         """Rows with the causes that were agreed: a cause counts once the lessee has said it, or said it too."""
@@ -144,10 +157,34 @@ class Sheet:
     def _units(self, named: Iterable[str]) -> Iterator[str]:
         """A node stands for itself and for all of its slots."""
         most = max(resource.per_node for resource in self.newest.resources)
-        for name in named:
+        for name in map(self._unit, named):
             yield name
             if name in self.nodes:
                 yield from (f"{name}.{slot}" for slot in range(most))
+
+    def _unit(self, name: str) -> str:
+        """A node that handed its place on, or a slot of it, under the name of who holds the place."""
+        for holder in self.holders:
+            for node, *_ in holder.before:
+                if name == node or name.startswith(f"{node}."):
+                    return holder.node + name.removeprefix(node)
+        return name
+
+    def _exchanged(self) -> Iterator[Event]:
+        for holder in self.holders:
+            nodes = [*holder.before, (holder.node, holder.since_us, 0)]
+            for (old, *_), (new, since_us, _) in pairwise(nodes):
+                details = {"new": new, "old": old}
+                yield Event(EXCHANGED, since_us // MICROSECONDS, holder.node, details)
+
+    def _event(self, said: EventNotice) -> Event:
+        since_s = None if said.since_us is None else said.since_us // MICROSECONDS
+        at_s, unit = said.at_us // MICROSECONDS, self._unit(said.unit)
+        return Event(said.event, at_s, unit, said.details, since_s)
+
+    def _claimed(self, heard: Heard, said: ClaimNotice) -> Claimed:
+        unit = None if said.unit is None else self._unit(said.unit)
+        return Claimed(said.period, heard.received_us // MICROSECONDS, unit, said.objective)
 
 
 @dataclass(slots=True)
@@ -226,18 +263,26 @@ class Book:
         versions = claims.versions(contract)
         if not versions:
             return None
-        nodes = self.nodes(contract, as_of_us, as_of_us)
         heard = [one for one in self._heard.get(contract, ()) if one.received_us <= as_of_us]
         found = [one for one in self._proven.get(contract, ()) if one.received_us <= as_of_us]
-        return Sheet(tuple(versions), nodes, tuple(heard), tuple(found))
+        holders = tuple(self._places(contract, as_of_us).over(as_of_us, as_of_us + 1))
+        return Sheet(tuple(versions), holders, tuple(heard), tuple(found))
 
-    def nodes(self, contract: str, since_us: int, as_of_us: int) -> dict[str, str | None]:
-        """The resource of each node that it claimed at some time in [since, as of], in the order of their claims."""
-        held = self.claims(contract, since_us, as_of_us)
-        return {node: claim.resource for node, claim in held.items()}
+    def holders(
+        self, contract: str, start_us: int, end_us: int, as_of_us: int
+    ) -> tuple[Holder, ...]:
+        """Who held its places over [start_us, end_us), as known at an instant."""
+        return tuple(self._places(contract, as_of_us).over(start_us, end_us))
+
+    def _places(self, contract: str, as_of_us: int) -> Places:
+        places = Places()
+        for received_us, claim in self._claimed.get(contract, ()):
+            if received_us <= as_of_us:
+                places.claim(claim, received_us)
+        return places
 
     def claims(self, contract: str, since_us: int, as_of_us: int) -> dict[str, Claim]:
-        """The same with the devices that it claims there."""
+        """Its claims of the nodes that it held at some time in [since, as of], in their order."""
         held: dict[str, Claim] = {}
         for received_us, claim in self._claimed.get(contract, ()):
             if received_us > as_of_us:
@@ -308,15 +353,6 @@ def swaps(rows: Iterable[Row]) -> Iterator[Event]:
             at_s = row.start_us // MICROSECONDS
             yield Event(REPLACED, at_s, f"{row.node}.{row.slot}", details)
         last[row.node, row.slot] = row
-
-
-def _event(said: EventNotice) -> Event:
-    since_s = None if said.since_us is None else said.since_us // MICROSECONDS
-    return Event(said.event, said.at_us // MICROSECONDS, said.unit, said.details, since_s)
-
-
-def _claimed(heard: Heard, said: ClaimNotice) -> Claimed:
-    return Claimed(said.period, heard.received_us // MICROSECONDS, said.unit, said.objective)
 
 
 def _explained(row: Row, cause: CauseNotice) -> Iterator[Row]:

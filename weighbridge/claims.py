@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from weighbridge.checks import Promise
 from weighbridge.contract import Contract, Resource, load
 from weighbridge.evidence import Claim, ContractAdded
+from weighbridge.places import Holder, Places
 
 MAX_SKEW_US = 2_000_000
 
@@ -35,6 +36,7 @@ class Claims:
     _versions: dict[str, list[Version]] = field(default_factory=dict)
     _claims: dict[str, dict[str, Claim]] = field(default_factory=dict)
     _nodes: dict[str, dict[str, Claim]] = field(default_factory=dict)
+    _places: dict[str, Places] = field(default_factory=dict)
     _promises: dict[str, list[Promise]] = field(default_factory=dict)
 
     def check_addition(self, added: ContractAdded, now_us: int) -> Contract:
@@ -72,8 +74,10 @@ class Claims:
         versions.append(Version(contract, added.text, from_us, contract.term.end_us))
         self._promises.clear()
 
-    def claim(self, claim: Claim) -> None:
-        """Fold a claim; a later one of the same contract and node replaces it, or releases the node."""
+    def claim(self, claim: Claim, at_us: int) -> None:
+        """Fold a claim that was received at a tick; a later one of the same contract and node replaces it, or releases
+        the node."""
+        self._places.setdefault(claim.contract, Places()).claim(claim, at_us)
         of_node = self._claims.setdefault(claim.node, {})
         of_contract = self._nodes.setdefault(claim.contract, {})
         if claim.releases:
@@ -122,6 +126,10 @@ class Claims:
     def nodes(self, contract: str) -> dict[str, Claim]:
         """The claims of one contract by node, in the order in which the nodes were first claimed."""
         return dict(self._nodes.get(contract, {}))
+
+    def holders(self, contract: str, start_us: int, end_us: int) -> list[Holder]:
+        """Who held its places over [start_us, end_us)."""
+        return list(self._places.get(contract, Places()).over(start_us, end_us))
 
 
 def _in_force(versions: Sequence[Version], now_us: int) -> Version:

@@ -156,12 +156,20 @@ class Notice(Model):
 
 
 class Issued(Model):
-    """A statement was handed out: later ones say what they say otherwise. `digest` is the SHA-256 of its JSON."""
+    """A statement was handed out: later ones say what they say otherwise. `digest` is the SHA-256 of its JSON.
+
+    `judge` and `tables`: of the rows that it was made from; "unnamed" where they left no name. `lowest` and `highest`:
+    what it said is owed; null: open.
+    """
 
     contract: Name
     period: Name
     as_of_us: Count
     engine: Name
+    judge: str = "unnamed"
+    tables: str = "unnamed"
+    lowest: Text | None = None
+    highest: Text | None = None
     digest: Hash
 
 

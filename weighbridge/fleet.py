@@ -97,13 +97,13 @@ class FleetFold:
                 return []
 
     def remember(self, entry: Entry) -> None:
-        """Take in a contract, claim or key; entries of other kinds change nothing."""
+        """Take in a contract, claim or key, received at the newest tick; entries of other kinds change nothing."""
         payload = entry.envelope.payload
         match entry.kind:
             case EntryKind.CONTRACT:
                 self.claims.add(read(ContractAdded, payload))
             case EntryKind.CLAIM:
-                self.claims.claim(read(Claim, payload))
+                self.claims.claim(read(Claim, payload), self.watch.now_us)
             case EntryKind.KEY:
                 change = read(KeyChanged, payload)
                 self._sides[change.key_id] = change.side
@@ -135,8 +135,13 @@ class FleetFold:
         self._touched |= {name.removeprefix(NODE) for name in names if name.startswith(NODE)}
 
     def restore(self, snapshots: Mapping[str, bytes], remembered: Iterable[Entry]) -> None:
-        """Go on from snapshots; `remembered` are the REMEMBERED entries folded before them, in order."""
+        """Go on from snapshots; `remembered` are the REMEMBERED entries folded before them, in order, each after the
+        tick at which it was received."""
         for entry in remembered:
+            if entry.kind is EntryKind.TICK:
+                self.watch.now_us = max(
+                    self.watch.now_us, read(Tick, entry.envelope.payload).wall_us
+                )
             self.remember(entry)
         for name, data in snapshots.items():
             if name.startswith(NODE):
@@ -174,10 +179,11 @@ class FleetFold:
     def _report(self, report: Report, entry: Entry) -> list[Change]:
         name, state = self._observer(entry.envelope.key_id, report.node)
         promises = self.claims.promises(state.node)
-        changes = judge_report(state, promises, report, self.watch.now_us)
+        changes = judge_report(state, promises, report, self.watch.now_us, entry.index)
         self._expect(name, state)
         self._touched.add(name)
-        return changes + self.registry.see(state, self.claims, self.watch.now_us)
+        seen = self.registry.see(state, self.claims, self.watch.now_us, entry.index)
+        return changes + seen
 
     def _refusal(self, refused: Refused) -> list[Change]:
         _, state = self._observer(refused.key_id, refused.node)

@@ -15,19 +15,21 @@ from itertools import pairwise
 from weighbridge.checks import Promise, Severity, Verdict
 from weighbridge.evidence import Refused
 from weighbridge.findings import answered, is_open, noted, open_finding, settle, unanswered
-from weighbridge.ledger import Finding, Row
+from weighbridge.ledger import HOUR_US, Finding, Row, Use
 from weighbridge.node import ChainState, NodeState, Track
 from weighbridge.track import (
     EVERYTHING,
-    HOUR_US,
     Writer,
+    answering,
     begin,
+    flush,
     judge,
     states,
     tally,
     turn_hour,
     unbroken,
 )
+from weighbridge.usage import take_in
 from weighbridge.view import (
     forget_xids,
     lose_processes,
@@ -38,7 +40,11 @@ from weighbridge.view import (
 )
 from weighbridge.wire import Block, Clock, Event, EventKind, Report
 
-Change = Row | Finding
+JUDGE = "judge/1"
+"""The version of all that makes rows and findings of entries: this fold, the checks, the registry. It changes with any
+change of a row or finding for the same entries."""
+
+Change = Row | Finding | Use
 
 CHAINS_KEPT = 4
 LAGS_KEPT = 8
@@ -72,10 +78,10 @@ CLOCK_RANK: dict[bool | None, int] = {False: 0, None: 1, True: 2}
 
 
 def judge_report(
-    state: NodeState, promises: Sequence[Promise], report: Report, received_us: int
+    state: NodeState, promises: Sequence[Promise], report: Report, received_us: int, entry: int
 ) -> list[Change]:
-    """Fold one accepted report of the node."""
-    return list(_Sitting(state, promises, report, received_us).changes())
+    """Fold one accepted report of the node. `entry`: its index in the log."""
+    return list(_Sitting(state, promises, report, received_us, entry).changes())
 
 
 def judge_tick(state: NodeState, promises: Sequence[Promise], now_us: int) -> list[Change]:
@@ -128,8 +134,8 @@ def judge_release(state: NodeState, contract: str, now_us: int) -> list[Change]:
     for chain in state.chains.values():
         track = chain.tracks.pop(contract, None)
         if track is not None and chain.last_us is not None:
-            writer = Writer(contract, state.node, chain.name, now_us)
-            changes += writer.cover(track, chain.last_us)
+            writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
+            changes += writer.close(track, chain.last_us)
     return [*changes, *_closed(state, contract, now_us)]
 
 
@@ -137,24 +143,6 @@ def _closed(state: NodeState, contract: str, at_us: int) -> Iterator[Finding]:
     for finding in list(state.open.values()):
         if finding.contract == contract:
             yield from settle(state, contract, finding.code, finding.device, at_us)
-
-
-def flush(state: NodeState, chain: ChainState, now_us: int) -> list[Change]:
-    """Write every segment up to the chain's last sample: what is known now, no more."""
-    changes: list[Change] = []
-    if chain.last_us is not None:
-        for contract, track in chain.tracks.items():
-            writer = Writer(contract, state.node, chain.name, now_us)
-            changes += writer.cover(track, chain.last_us)
-    return changes
-
-
-def open_rows(state: NodeState, now_us: int) -> Iterator[Row]:
-    """The rows that `flush` would write, without writing them: the live end of the ledger."""
-    for chain in state.chains.values():
-        for contract, track in chain.tracks.items():
-            writer = Writer(contract, state.node, chain.name, now_us)
-            yield from writer.peek(track, chain.last_us or 0)
 
 
 def contracts(promises: Iterable[Promise]) -> list[str]:
@@ -186,10 +174,15 @@ class _Sitting:
     """The judgement of one report. Its pieces are heard in the order of the node's own clock."""
 
     def __init__(
-        self, state: NodeState, promises: Sequence[Promise], report: Report, received_us: int
+        self,
+        state: NodeState,
+        promises: Sequence[Promise],
+        report: Report,
+        received_us: int,
+        entry: int,
     ) -> None:
         self._state, self._promises, self._report = state, promises, report
-        self._received_us = received_us
+        self._received_us, self._entry = received_us, entry
         self._was_silent = state.silent
         self._chain = state.chains.get(chain_name(report))
 
@@ -353,8 +346,9 @@ class _Sitting:
                 tally(track, promise, chain.view)
                 if not chain.pending.isdisjoint(EVERYTHING):
                     yield from self._judge(chain, promise, track, at_us, chain.pending)
+                yield from self._use(chain, promise, track, at_us)
         chain.pending = set()
-        chain.last_us = at_us
+        chain.last_us, chain.last_entry = at_us, self._entry
         chain.quiet_cause = ""
         self._state.last_sample_us = max(self._state.last_sample_us or 0, at_us)
 
@@ -373,7 +367,7 @@ class _Sitting:
         if promise.contract in chain.tracks or not within or not chain.view.enumerated:
             return
         start_us = max(promise.from_us, last_us) if bridged and last_us is not None else at_us
-        track = chain.tracks[promise.contract] = begin(promise, chain, start_us)
+        track = chain.tracks[promise.contract] = begin(promise, chain, start_us, self._entry)
         chain.pending |= EVERYTHING
         if start_us < at_us:
             yield from self._judge(chain, promise, track, start_us, chain.pending)
@@ -382,18 +376,23 @@ class _Sitting:
         self, chain: ChainState, promise: Promise, track: Track, known_us: int, at_us: int
     ) -> Iterator[Change]:
         """The track is known up to `known_us`, and the time from there to this sample is not."""
-        writer = Writer(promise.contract, self._state.node, chain.name, self._received_us)
+        seen = self._entry if known_us == at_us else chain.last_entry
+        writer = self._writer(chain, promise, seen)
         until_us = min(at_us, promise.until_us)
         whole = known_us == at_us < promise.until_us
         edge_us = at_us // HOUR_US * HOUR_US if whole else min(known_us, until_us)
         yield from writer.cover(track, edge_us)
         if known_us < at_us:
-            yield from writer.gap(track, edge_us, until_us, chain.quiet_cause or "silent")
+            writer = self._writer(chain, promise, self._entry)
+            span, cause = (edge_us, until_us), chain.quiet_cause or "silent"
+            yield from writer.gap(track, span, cause, chain.last_entry)
         if known_us != at_us:
             for segment in track.segments:
-                segment.start_us = at_us
+                segment.start_us, segment.entry = at_us, self._entry
         chain.pending |= turn_hour(track, chain.last_us or at_us, at_us)
         if at_us >= promise.until_us:
+            if track.meter.sums is not None:
+                yield writer.use(track.meter.sums)
             del chain.tracks[promise.contract]
             yield from self._part(promise.contract, promise.until_us)
 
@@ -412,8 +411,23 @@ class _Sitting:
                 yield from answered(self._state, promise.contract, code, answer, at_us)
             spoken = {answer.device for answer in answers}
             yield from unanswered(self._state, promise.contract, code, spoken, at_us)
-        writer = Writer(promise.contract, self._state.node, chain.name, self._received_us)
+        writer = self._writer(chain, promise, self._entry)
         yield from writer.restate(track, states(track, promise, chain.view), at_us)
+
+    def _use(self, chain: ChainState, promise: Promise, track: Track, at_us: int) -> Iterable[Use]:
+        """How much the devices were used since the last sample, from the start of the track on."""
+        last_us = chain.last_us
+        if last_us is not None and not 0 < at_us - last_us <= promise.max_gap_us:
+            last_us = None
+        over = take_in(track.meter, chain.view, answering(track), last_us, at_us, chain.pending)
+        if not over:
+            return ()
+        writer = self._writer(chain, promise, self._entry)
+        return [writer.use(sums) for sums in over]
+
+    def _writer(self, chain: ChainState, promise: Promise, entry: int | None) -> Writer:
+        node, received_us = self._state.node, self._received_us
+        return Writer(promise.contract, node, chain.name, received_us, entry)
 
     def _lateness(self, chain: ChainState, first_us: int) -> Iterator[Change]:
         """Samples that come long after they were taken were spooled, or so the node says: nobody heard it then."""

@@ -4,7 +4,7 @@ All times are UTC, integer microseconds; intervals are half-open.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from weighbridge.checks import Severity, Verdict
@@ -48,6 +48,9 @@ BY_DEVICE = -1
 """The `slot` of an overlay's rows: they belong to the slot that the device fills then."""
 
 
+HOUR_US = 3_600_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A slot was in a state over [start_us, end_us), as known from the tick `recorded_us` on.
@@ -55,6 +58,9 @@ class Row:
     `slot` counts from 0 among the places that the contract fills on the node; `device` is the UUID in it, or empty. A
     row other than UNKNOWN and CONTESTED never crosses a full UTC hour, so that what was known at an instant can be told
     to the hour.
+
+    `first_entry` and `last_entry` are the entries of the log, by index, between which the row lies: it is known from
+    them. Where the evidence lies is no part of what is known, so rows that differ in nothing else are equal.
     """
 
     contract: str
@@ -67,6 +73,38 @@ class Row:
     state: State
     cause: str
     recorded_us: int
+    first_entry: int | None = field(default=None, compare=False)
+    last_entry: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a contract's GPUs on a node did in a UTC hour, as one chain tells it, known from the tick `recorded_us` on.
+
+    In device-microseconds within [from_us, until_us): GPUs `seen`; `known` to be in use or not, and `in_use`; read for
+    how busy they were, and `busy`, that is percent times device-microseconds; read for energy, and the energy itself.
+    A later one of the same place and hour replaces it.
+    """
+
+    contract: str
+    node: str
+    chain: str
+    hour_us: int
+    from_us: int
+    until_us: int
+    seen: int
+    known: int
+    in_use: int
+    busy_known: int
+    busy: int
+    energy_known: int
+    energy_millijoules: int
+    recorded_us: int
+
+    @property
+    def place(self) -> tuple[int, str, str]:
+        """Whose word it is on which hour."""
+        return (self.hour_us, self.node, self.chain)
 
 
 @dataclass(frozen=True, slots=True)

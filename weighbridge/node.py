@@ -5,16 +5,18 @@ from dataclasses import dataclass, field
 import msgspec
 
 from weighbridge.ledger import Finding, State
+from weighbridge.usage import Meter
 from weighbridge.view import View
 
 
 @dataclass(slots=True)
 class Segment:
-    """A slot's state since `start_us`, not yet written as a row."""
+    """A slot's state since `start_us`, not yet written as a row. `entry`: the one that it is first known from."""
 
     start_us: int
     state: State
     cause: str
+    entry: int | None = None
 
 
 @dataclass(slots=True)
@@ -23,7 +25,7 @@ class Track:
 
     `hour` counts the samples of the UTC hour under way by `place:device`, as [counted, held]; `last_hour` those of the
     hour before. `breaches` maps a check's code to the devices that breach it and what was observed, `blind` to those
-    that it cannot judge and why.
+    that it cannot judge and why. `meter` sums how much the devices are used.
     """
 
     version: int
@@ -33,11 +35,12 @@ class Track:
     blind: dict[str, dict[str, str]] = field(default_factory=dict)
     hour: dict[str, list[int]] = field(default_factory=dict)
     last_hour: dict[str, list[int]] = field(default_factory=dict)
+    meter: Meter = field(default_factory=Meter)
 
 
 @dataclass(slots=True)
 class ChainState:
-    """One unbroken sequence of reports. `last_us` is the time of its newest fast sample.
+    """One unbroken sequence of reports. `last_us` is the time of its newest fast sample, `last_entry` what brought it.
 
     `pending` names what changed since that sample; `quiet_cause` is why the chain may fall silent now, if it said so.
     """
@@ -47,6 +50,7 @@ class ChainState:
     offset_us: int = 0
     clock_rank: int = -1
     last_us: int | None = None
+    last_entry: int | None = None
     quiet_cause: str = ""
     pending: set[str] = field(default_factory=set)
     view: View = field(default_factory=View)

@@ -41,7 +41,7 @@ class Registry:
     open: dict[str, Finding] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)
 
-    def see(self, state: NodeState, claims: Claims, now_us: int) -> list[Change]:
+    def see(self, state: NodeState, claims: Claims, now_us: int, entry: int) -> list[Change]:
         """Fold what a node showed with its last report."""
         if state.last_sample_us is None or not state.view.enumerated:
             return []
@@ -58,7 +58,7 @@ class Registry:
             self._extend(device, observer, state.last_sample_us, state.patience_us)
         alone = len(_exclusive(promises)) < 2
         contested = [
-            change
+            _told(change, entry)
             for device in devices
             if not alone or len(self.stretches[device]) > 1
             for change in self._contest(device, observer, claims, now_us)
@@ -212,6 +212,13 @@ def _claimed(held: Place, promises: Sequence[Promise]) -> list[Place]:
         if promise.from_us < held.until_us and held.since_us < promise.until_us
     ]
     return places or [held]
+
+
+def _told(change: Change, entry: int) -> Change:
+    """A row of what the report in this entry shows."""
+    return (
+        replace(change, first_entry=entry, last_entry=entry) if isinstance(change, Row) else change
+    )
 
 
 def _overlay(place: Place, device: str, start_us: int, end_us: int, now_us: int) -> Row:

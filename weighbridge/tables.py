@@ -3,6 +3,7 @@
 A card or a code that no row knows is unknown and says so; it never passes for a known one.
 """
 
+import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 MEBIBYTE = 1 << 20
+SKUS, XIDS = "skus.toml", "xids.toml"
 
 FormFactor = Literal["SXM", "PCIe", "NVL"]
 
@@ -125,20 +127,29 @@ def xid(code: int) -> Xid:
 @cache
 def skus() -> Mapping[str, Sku]:
     """Every card by its key."""
-    return MappingProxyType({row["key"]: _sku(row) for row in _rows("skus.toml", "sku")})
+    return MappingProxyType({row["key"]: _sku(row) for row in _rows(SKUS, "sku")})
 
 
 @cache
 def xids() -> Mapping[int, Xid]:
     """Every known XID by its code."""
     return MappingProxyType(
-        {code: _xid(code, row) for row in _rows("xids.toml", "xid") for code in row["codes"]}
+        {code: _xid(code, row) for row in _rows(XIDS, "xid") for code in row["codes"]}
     )
 
 
+@cache
+def digest() -> str:
+    """The SHA-256 of the tables that judgement reads."""
+    return hashlib.sha256(b"".join(map(_content, (SKUS, XIDS)))).hexdigest()
+
+
+def _content(file: str) -> bytes:
+    return files("weighbridge").joinpath("data", file).read_bytes()
+
+
 def _rows(file: str, kind: str) -> Iterator[dict[str, Any]]:
-    text = files("weighbridge").joinpath("data", file).read_text("utf-8")
-    yield from tomllib.loads(text)[kind]
+    yield from tomllib.loads(_content(file).decode())[kind]
 
 
 def _window(row: dict[str, Any], key: str, unit: int = 1) -> Window | None:

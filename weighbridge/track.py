@@ -7,11 +7,11 @@ from weighbridge.checks.bounds import holds
 from weighbridge.checks.check import HOUR, Answer
 from weighbridge.checks.presence import GPU_LOST
 from weighbridge.contract.condition import JOINED
-from weighbridge.ledger import Row, State
-from weighbridge.node import ChainState, Segment, Track
+from weighbridge.ledger import HOUR_US, Row, State, Use
+from weighbridge.node import ChainState, NodeState, Segment, Track
+from weighbridge.usage import Sums
 from weighbridge.view import INVENTORY, View
 
-HOUR_US = 3_600_000_000
 BUSY_PERCENT = 50
 """A device whose kernels ran for this share of the sample is busy: clocks and links then mean something."""
 
@@ -19,46 +19,87 @@ EFFECTS = {check.code: check.effect for check in CHECKS}
 
 
 class Writer:
-    """Writes the rows of one (promise, node, chain), as known at the tick `recorded_us`."""
+    """Writes the rows of one (promise, node, chain), as known at the tick `recorded_us` from `entry`."""
 
-    def __init__(self, contract: str, node: str, chain: str, recorded_us: int) -> None:
+    def __init__(
+        self, contract: str, node: str, chain: str, recorded_us: int, entry: int | None
+    ) -> None:
         self._contract, self._node, self._chain = contract, node, chain
-        self._recorded_us = recorded_us
+        self._recorded_us, self._entry = recorded_us, entry
 
     def row(
-        self, slot: int, device: str, start_us: int, end_us: int, state: State, cause: str
+        self,
+        slot: int,
+        device: str,
+        span: tuple[int, int],
+        state: State,
+        cause: str,
+        since: int | None,
     ) -> Row:
+        """`since`: the entry before that it is known from too."""
         return Row(
             self._contract,
             self._node,
             slot,
             device,
             self._chain,
-            start_us,
-            end_us,
+            *span,
             state,
             cause,
             self._recorded_us,
+            since,
+            self._entry,
         )
+
+    def use(self, sums: Sums) -> Use:
+        """The sums of an hour, as known now."""
+        return Use(
+            self._contract,
+            self._node,
+            self._chain,
+            sums.hour_us,
+            sums.from_us,
+            sums.until_us,
+            sums.seen,
+            sums.known,
+            sums.in_use,
+            sums.busy_known,
+            sums.busy,
+            sums.energy_known,
+            sums.energy_millijoules,
+            self._recorded_us,
+        )
+
+    def close(self, track: Track, end_us: int) -> Iterator[Row | Use]:
+        """Everything that is known up to the last sample: rows up to `end_us`, and the sums of the hour under way."""
+        yield from self.cover(track, end_us)
+        if track.meter.sums is not None:
+            yield self.use(track.meter.sums)
 
     def cover(self, track: Track, end_us: int) -> list[Row]:
         """Every segment up to `end_us`, cut at full hours; the segments go on from there."""
         rows = list(self.peek(track, end_us))
         for segment in track.segments:
-            segment.start_us = max(segment.start_us, end_us)
+            if segment.start_us < end_us:
+                segment.start_us, segment.entry = end_us, self._entry
         return rows
 
     def peek(self, track: Track, end_us: int) -> Iterator[Row]:
         """What `cover` would write, leaving the segments as they are."""
         for slot, segment in enumerate(track.segments):
-            for start, end in hours(segment.start_us, end_us):
-                yield self.row(slot, track.slots[slot], start, end, segment.state, segment.cause)
+            yield from self._hourly(slot, track.slots[slot], segment, end_us)
 
-    def gap(self, track: Track, start_us: int, end_us: int, cause: str) -> Iterator[Row]:
-        """Nobody saw [start_us, end_us); why not, as far as the node itself can say."""
+    def _hourly(self, slot: int, device: str, segment: Segment, end_us: int) -> Iterator[Row]:
+        for span in hours(segment.start_us, end_us):
+            yield self.row(slot, device, span, segment.state, segment.cause, segment.entry)
+
+    def gap(
+        self, track: Track, span: tuple[int, int], cause: str, since: int | None
+    ) -> Iterator[Row]:
+        """Nobody saw this time, after the entry `since`; why not, as far as the node itself can say."""
         for slot, device in enumerate(track.slots):
-            if start_us < end_us:
-                yield self.row(slot, device, start_us, end_us, State.UNKNOWN, cause)
+            if span[0] < span[1]:
+                yield self.row(slot, device, span, State.UNKNOWN, cause, since)
 
     def restate(
         self, track: Track, states: list[tuple[str, State, str]], at_us: int
@@ -68,10 +109,27 @@ class Writer:
             segment = track.segments[slot]
             if (track.slots[slot], segment.state, segment.cause) == (device, state, cause):
                 continue
-            for start, end in hours(segment.start_us, at_us):
-                yield self.row(slot, track.slots[slot], start, end, segment.state, segment.cause)
+            yield from self._hourly(slot, track.slots[slot], segment, at_us)
             track.slots[slot] = device
-            track.segments[slot] = Segment(at_us, state, cause)
+            track.segments[slot] = Segment(at_us, state, cause, self._entry)
+
+
+def flush(state: NodeState, chain: ChainState, now_us: int) -> list[Row | Use]:
+    """Write every segment up to the chain's last sample: what is known now, no more."""
+    changes: list[Row | Use] = []
+    if chain.last_us is not None:
+        for contract, track in chain.tracks.items():
+            writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
+            changes += writer.close(track, chain.last_us)
+    return changes
+
+
+def open_rows(state: NodeState, now_us: int) -> Iterator[Row]:
+    """The rows that `flush` would write, without writing them: the live end of the ledger."""
+    for chain in state.chains.values():
+        for contract, track in chain.tracks.items():
+            writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
+            yield from writer.peek(track, chain.last_us or 0)
 
 
 def unbroken(track: Track, last_us: int, at_us: int) -> bool:
@@ -122,6 +180,25 @@ def states(track: Track, promise: Promise, view: View) -> list[tuple[str, State,
     """(device, state, cause) of every slot, after `judge`."""
     slots = fill(track.slots, [device.uuid for device in promise.claimed(view)])
     return [(device, *_state(track, view, device)) for device in slots]
+
+
+UNSEEN = frozenset({"gpu_missing", "gpu_lost"})
+"""Causes of a device that is known and does not answer."""
+
+
+def answering(track: Track) -> list[str]:
+    """The device of each slot; empty where none answers."""
+    if not any(segment.cause or segment.state is State.UNKNOWN for segment in track.segments):
+        return track.slots
+    return [
+        device if _answers(segment) else ""
+        for device, segment in zip(track.slots, track.segments, strict=True)
+    ]
+
+
+def _answers(segment: Segment) -> bool:
+    known = segment.state is not State.UNKNOWN
+    return known and UNSEEN.isdisjoint(segment.cause.split(JOINED))
 
 
 def fill(slots: list[str], devices: list[str]) -> list[str]:
@@ -175,11 +252,11 @@ def turn_hour(track: Track, last_us: int, at_us: int) -> set[str]:
     return {HOUR}
 
 
-def begin(promise: Promise, chain: ChainState, start_us: int) -> Track:
-    """A track from `start_us` on, all slots vacant and unknown until they are judged."""
+def begin(promise: Promise, chain: ChainState, start_us: int, entry: int) -> Track:
+    """A track from `start_us` on, all slots vacant and unknown until they are judged by what this entry brings."""
     count = promise.resource.per_node
     slots = fill([""] * count, [device.uuid for device in promise.claimed(chain.view)])
-    segments = [Segment(start_us, State.UNKNOWN, "") for _ in range(count)]
+    segments = [Segment(start_us, State.UNKNOWN, "", entry) for _ in range(count)]
     return Track(promise.version, slots, segments)
 
 

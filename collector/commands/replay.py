@@ -1,8 +1,10 @@
 """`replay`: settles a period again from raw evidence, and compares with the ledger."""
 
+import json
 import os
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -16,7 +18,14 @@ from collector.config import Config, ConfigError, load_config
 from collector.replay import Replay
 from collector.settling import SettlingError, instant
 from collector.storage.embedded import read_info
-from weighbridge.settlement.statement import Statement, differences
+from weighbridge.settlement.statement import (
+    Statement,
+    Tree,
+    changes,
+    otherwise,
+    versions,
+    versions_of,
+)
 
 DIFFERENT = 1
 MOST_WORKERS = 4
@@ -41,6 +50,11 @@ LARGE = 50_000
     help="Processes that read ahead and check signatures: by default, of a large log, as many as there are cores, up to"
     f" {MOST_WORKERS}. 0 or 1: none.",
 )
+@click.option(
+    "--issued",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A statement as JSON, as somebody holds it: it is compared in place of the ledger's, as of its own instant.",
+)
 @config_option
 @stated
 def replay(
@@ -49,36 +63,58 @@ def replay(
     as_of: str | None,
     state: Path | None,
     workers: int | None,
+    issued: Path | None,
     config_file: Path,
 ) -> None:
-    """Settle a period of CONTRACT_ID again from the log, signature by signature, and compare with the ledger.
+    """Settle a period of CONTRACT_ID again from the log, signature by signature, and compare with the ledger, or with a
+    statement that was handed out.
 
     Exit code 0: equal to the byte; 1: not, and the difference is printed.
     """
     config = load_config(config_file, os.environ)
-    ledger = fetch_statement(config, contract_id, period, as_of)
+    if issued is None:
+        shown = fetch_statement(config, contract_id, period, as_of).json()
+    else:
+        shown = _held(issued, contract_id, period)
+    known = json.loads(shown)
     with tempfile.TemporaryDirectory(prefix="weighbridge-replay-") as temporary:
-        again = _replayed(config, ledger, state or Path(temporary) / "replay.sqlite", workers)
-    if again.json() == ledger.json():
-        click.echo(f"equal to the byte: {ledger.contract}, {period}, as of {ledger.as_of}")
+        again = _replayed(config, known, state or Path(temporary) / "replay.sqlite", workers)
+    if again.json() == shown:
+        click.echo(f"equal to the byte: {contract_id}, {period}, as of {again.as_of}")
         return
-    click.echo(f"the log says otherwise than the ledger, as of {ledger.as_of}:", err=True)
-    for line in differences(ledger, again) or ("the digest of the inputs",):
+    other = "the ledger" if issued is None else str(issued)
+    for line in otherwise(versions_of(known), versions(again)):
+        click.echo(f"made by another version, from that of {other} to this: {line}", err=True)
+    click.echo(f"the log says otherwise than {other}, as of {again.as_of}:", err=True)
+    for line in changes(known, asdict(again)) or ("the digest of the inputs, or the spelling",):
         click.echo(line, err=True)
     sys.exit(DIFFERENT)
 
 
-def _replayed(config: Config, ledger: Statement, state: Path, workers: int | None) -> Statement:
+def _held(file: Path, contract: str, period: str) -> str:
+    """The text of a statement in a file."""
+    text = file.read_text("utf-8")
+    try:
+        tree = json.loads(text)
+        found = (tree["contract"], tree["period"], tree["engine"], instant(tree["as_of"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"{file} is no statement as JSON: {error}") from error
+    if found[:2] != (contract, period):
+        raise ConfigError(f"{file} is the statement of {found[0]} for {found[1]}")
+    return text
+
+
+def _replayed(config: Config, known: Tree, state: Path, workers: int | None) -> Statement:
     collect_seldom()
     info, signer = read_info(config.directory), load_signer(config)
-    as_of_s = instant(ledger.as_of)
+    as_of_s = instant(known["as_of"])
     again = Replay(config.directory, info, signer.public_key, state, as_of_s)
     try:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("entries", total=again.size)
             hands = by_cores(again.left) if workers is None else workers
             again.run(lambda folded: progress.update(task, completed=folded), hands)
-        return again.statement(ledger.contract, ledger.period)
+        return again.statement(known["contract"], known["period"])
     except SettlingError as error:
         raise ConfigError(str(error)) from error
     finally:

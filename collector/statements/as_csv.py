@@ -22,6 +22,7 @@ from weighbridge.settlement.statement import (
     Statement,
     UnitLine,
     differences,
+    versions,
 )
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -142,7 +143,7 @@ class _Lines:
             ("status", self.say("final" if one.final else "provisional")),
             ("as_of", one.as_of),
             ("time_zone", one.time_zone),
-            ("engine", one.engine),
+            *versions(one).items(),
             ("inputs", one.inputs_digest),
         ):
             yield Line(section, self.say(key), detail=text)

@@ -54,9 +54,9 @@ THINNEST = 500
 """Millionths of a timeline that a bar takes at least, to be seen on paper."""
 
 COLORS = {
-    "rest": HexColor("#cdeed6"),
+    "up": HexColor("#cdeed6"),
+    "outside": PALE,
     "down": TONES["breached"],
-    "short": HexColor("#e58a7f"),
     "degraded": HexColor("#b35900"),
     "excluded": HexColor("#8c959f"),
     "contested": HexColor("#8250df"),
@@ -264,7 +264,7 @@ def _swatch(tone: str) -> Any:
 
 def _lane(lane: Lane) -> Any:
     drawing = Drawing(BARS, 8)
-    drawing.add(_rectangle(0, BARS, "rest"))
+    drawing.add(_rectangle(0, BARS, "outside"))
     for bar in lane.bars:
         left = bar.start * BARS / 1_000_000
         drawing.add(_rectangle(left, max(bar.length, THINNEST) * BARS / 1_000_000, bar.tone))

@@ -24,7 +24,6 @@ HANDOVER: Mapping[str, Word] = {
         "nobody has told (no notice {}): statements count from the start of the term",
         "未告知（没有 {} 通知）：结算单自合同期起始计",
     ),
-    "tables": Word("SHA-256 of the reference tables", "参考数据表 SHA-256"),
     "log_read": Word("Entries of the log that were read", "读取的日志条目"),
     "reports_read": Word("Reports in them that were used", "其中使用的报告数"),
     "document_digest": Word(

@@ -24,12 +24,13 @@ from collector.statements.speaker import Speaker
 from collector.statements.words import WORDS, Language, say
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
-from weighbridge.settlement.statement import Delivery, Part, Statement, differences
+from weighbridge.settlement.statement import Delivery, Part, Statement, differences, versions
 
 SIGNING = ("provider", "lessee", "operator")
 VERDICTS = ("BREACHED", "UNKNOWN", "MET")
 WHOLE = 1000
 ISSUED, CHANGED = "Issued before: ", "Changed since: "
+OF_ISSUED = (ISSUED, "Other versions since: ", "The same evidence now gives ")
 """How notes begin that tell what a later statement says otherwise."""
 
 
@@ -92,9 +93,9 @@ class _Layout:
 
     def _facts(self) -> Iterator[Fact]:
         statement, say, instant = self.statement, self.speak.say, self.speak.instant
-        versions = self.speak.say("comma").join(str(part.version) for part in statement.parts)
+        ruling = self.speak.say("comma").join(str(part.version) for part in statement.parts)
         yield Fact(say("contract"), Cell(statement.contract))
-        yield Fact(say("version_of_contract"), Cell(versions))
+        yield Fact(say("version_of_contract"), Cell(ruling))
         for title, text in (
             (say("from"), statement.local_start),
             (say("until"), statement.local_end),
@@ -104,7 +105,8 @@ class _Layout:
             yield Fact(title, instant(text), "time")
         yield Fact(say("time_zone"), Cell(statement.time_zone))
         yield Fact(say("as_of"), instant(statement.as_of), "time")
-        yield Fact(say("engine"), Cell(statement.engine), "code")
+        for name in ("engine", "judge", "tables"):
+            yield Fact(say(name), Cell(versions(statement)[name]), "code")
         yield Fact(say("inputs"), Cell(statement.inputs_digest), "code")
         yield Fact(say("json_digest"), Cell(self._digest()), "code")
 
@@ -253,7 +255,7 @@ class _Layout:
 
     def _differences(self) -> Section:
         changed, title = self._changed(), self.speak.say("differences")
-        issued = [note for note in self.statement.notes if note.startswith(ISSUED)]
+        issued = [note for note in self.statement.notes if note.startswith(OF_ISSUED)]
         if self.previous is not None:
             issued = [f"{self.speak.say('as_of')} {self.speak.instant(self.previous.as_of).text}"]
         note = " ".join(self.speak.note(line) for line in issued)
@@ -280,7 +282,7 @@ class _Layout:
         told = [
             self.speak.note(note)
             for note in self.statement.notes
-            if not note.startswith((ISSUED, CHANGED)) and note != say("note.prompts", "en")
+            if not note.startswith((*OF_ISSUED, CHANGED)) and note != say("note.prompts", "en")
         ]
         if told:
             yield self._lines("notes", told)

@@ -4,62 +4,47 @@ from datetime import UTC, datetime, timedelta
 
 from collector.statements.sheet import Bar, Lane, Section, Timeline
 from collector.statements.speaker import Speaker
-from weighbridge.settlement.statement import Outage, Part, UnitLine
+from weighbridge.settlement.statement import Part, UnitTime
 
 MILLION = 1_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-LEGEND = {
-    "rest": "rest",
-    "down": "state.down",
-    "degraded": "state.degraded",
-    "contested": "state.contested",
-    "unknown": "state.unknown",
-    "short": "short_outage",
-    "excluded": "maintenance_window",
-}
-"""Tones of a timeline."""
-
-SEEN = ("down", "degraded", "contested", "unknown")
-"""An outage of several causes is drawn as the first of these: what was seen before what nobody saw."""
+STATES = ("up", "down", "degraded", "contested", "unknown", "excluded")
+"""Tones of a timeline: the states. What is outside the time of service has none."""
 
 
 def timeline(part: Part, speak: Speaker, suffix: str) -> Section:
-    lanes = tuple(_lane(part, unit, speak) for unit in part.units)
-    legend = tuple((tone, speak.say(word)) for tone, word in LEGEND.items())
+    """Every unit of every objective, as its time was settled."""
+    several = len({time.objective for time in part.times}) > 1
+    lanes = tuple(_lane(part, time, speak, several) for time in part.times)
+    legend = [(state, speak.name("state", state)) for state in STATES]
     ends = (speak.instant(part.start).text, speak.instant(part.end).text)
     return Section(
         f"timeline-{part.version}",
         speak.say("timeline") + suffix,
         speak.say("timeline_note"),
-        timeline=Timeline(*ends, lanes, legend),
+        timeline=Timeline(*ends, lanes, [*legend, ("outside", speak.say("outside_service"))]),
     )
 
 
-def _lane(part: Part, unit: UnitLine, speak: Speaker) -> Lane:
-    bars = [
-        _bar(part, "excluded", window.start, window.end, window.id) for window in part.maintenance
-    ]
-    bars += [_outage_bar(part, outage, speak) for outage in unit.outages]
-    label = speak.say("timeline_label", unit.unit)
-    return Lane(unit.unit, label, tuple(bar for bar in bars if bar.length > 0))
+def _lane(part: Part, time: UnitTime, speak: Speaker, several: bool) -> Lane:
+    """Of several objectives each lane names its own: what one excludes another may count."""
+    bars = [] if part.service is None else [_bar(part, *part.service, "up", speak)]
+    bars += [_bar(part, start, end, state, speak) for start, end, state in time.not_up]
+    name = f"{time.unit} · {time.objective}" if several else time.unit
+    label = speak.say("timeline_label", name)
+    return Lane(name, label, tuple(bar for bar in bars if bar.length > 0))
 
 
-def _outage_bar(part: Part, outage: Outage, speak: Speaker) -> Bar:
-    states = {cause.partition(":")[0] for cause in outage.causes}
-    tone = next((state for state in SEEN if state in states), "down")
-    if not outage.counted:
-        tone = "short"
-    causes = speak.listed(speak.cause(cause) for cause in outage.causes)
-    return _bar(part, tone, outage.start, outage.end, causes)
-
-
-def _bar(part: Part, tone: str, start: str, end: str, title: str) -> Bar:
-    """In millionths of the part, cut to it."""
+def _bar(part: Part, start: str, end: str, state: str, speak: Speaker) -> Bar:
+    """In millionths of the part; what is shorter than one of them is drawn as one."""
     first, last = _seconds(part.start), _seconds(part.end)
-    inside = [min(max(_seconds(text), first), last) for text in (start, end)]
-    left, right = ((at - first) * MILLION // max(last - first, 1) for at in inside)
-    return Bar(tone, left, right - left, f"{title}: {start} – {end}")
+    length = max(last - first, 1)
+    left, right = ((_seconds(text) - first) * MILLION // length for text in (start, end))
+    least = 1 if start < end else 0
+    return Bar(
+        state, left, max(right - left, least), f"{speak.name('state', state)}: {start} – {end}"
+    )
 
 
 def _seconds(text: str) -> int:

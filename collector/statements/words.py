@@ -34,6 +34,8 @@ WORDS: Mapping[str, Word] = {
     "status": Word("Status", "状态"),
     "as_of": Word("As of", "数据截至"),
     "engine": Word("Engine", "结算引擎"),
+    "judge": Word("Judge", "判定引擎"),
+    "tables": Word("SHA-256 of the reference tables", "参考数据表 SHA-256"),
     "inputs": Word("SHA-256 of the inputs", "输入数据 SHA-256"),
     "json_digest": Word(
         "SHA-256 of the statement as canonical JSON", "本结算单规范 JSON 的 SHA-256"
@@ -78,7 +80,7 @@ WORDS: Mapping[str, Word] = {
     "others": Word("Other credits and damages", "其他抵扣与违约金"),
     "maintenance": Word("Maintenance", "维护台账"),
     "claims": Word("Claims", "抵扣申请"),
-    "swaps": Word("Replaced GPUs", "更换的 GPU"),
+    "swaps": Word("Replaced GPUs and nodes", "更换的 GPU 与节点"),
     "flags": Word("To look at", "需人工核查"),
     "notes": Word("Notes", "说明"),
     "differences": Word("Difference from the previous version", "与上一版本的差异"),
@@ -292,15 +294,15 @@ WORDS: Mapping[str, Word] = {
     "no_previous": Word("No earlier version was issued or given.", "此前未出具或未提供其他版本。"),
     "no_difference": Word("Nothing differs but the as-of.", "除数据截至时间外无差异。"),
     "timeline_note": Word(
-        "Each bar is the whole part of the period. Exact times are in the tables.",
-        "每条横条代表该部分的整个结算期；精确时间见各表。",
+        "Each bar is the whole part of the period, coloured as its time was settled: excluded only where an exclusion "
+        "applied. Exact times are in the tables.",
+        "每条横条代表该部分的整个结算期，按结算所采用的状态着色；仅在除外条款实际适用处显示为除外。精确时间见各表。",
     ),
     "timeline_label": Word("{} over the period", "{}在结算期内的状态"),
     "short_outage": Word("too short to count", "未达计入时长"),
     "worst_window": Word("worst window", "最差窗口"),
     "breach": Word("the window held too much downtime", "窗口内中断超限"),
-    "maintenance_window": Word("maintenance window", "维护时段"),
-    "rest": Word("up", "正常"),
+    "outside_service": Word("not in service", "服务期外"),
     "sign_for": Word("For the {}", "{}（签章）"),
     "sign_name": Word("Name, title", "姓名、职务"),
     "sign_date": Word("Place, date", "地点、日期"),
@@ -314,8 +316,12 @@ WORDS: Mapping[str, Word] = {
 }
 
 NOTES = (
-    (r"Tables (\w+)\.", r"参考数据表 \1。"),
     (r"Issued before: as of (\S+), (\w+)\.", r"此前出具的版本：数据截至 \1，\2。"),
+    (r"Other versions since: (\w+) (.+) -> (.+)\.", r"此后版本不同：\1 \2 → \3。"),
+    (
+        r"The same evidence now gives (\w+), (.+) owed instead of (.+)\. What was issued is not restated\.",
+        r"以同样的证据现得出 \1，应付 \2，原为 \3。已出具的版本不予更改。",
+    ),
     (r"(.+): said by (\S+), (.+), entry (\d+)(.*)", r"\1：由 \2 提出，\3，日志第 \4 条\5"),
 )
 """Patterns of a statement's notes, and their Chinese."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from weighbridge.evidence import Entry, EntryKind
-from weighbridge.ledger import Finding, Row
+from weighbridge.ledger import Finding, Row, Use
 
 
 class StorageError(Exception):
@@ -145,12 +145,14 @@ class Ledger(Protocol):
         findings: Sequence[Finding],
         folded: int,
         snapshots: Mapping[str, bytes],
+        uses: Sequence[Use] = (),
     ) -> None:
         """All in one transaction, or nothing. Raises StoreFull.
 
         A row supersedes the shorter one of the same place, chain, start, state and cause; a row that says
         otherwise stands beside it, so that nobody takes back what was seen. Findings are known by contract,
-        node, device, code and `since_us`; the newest word on one replaces the older.
+        node, device, code and `since_us`; the newest word on one replaces the older. Sums of use stand beside
+        earlier ones of the same place and hour.
         `folded` is the index of the first entry not yet folded. Snapshots not named stay as they are.
         """
         ...
@@ -164,6 +166,10 @@ class Ledger(Protocol):
         node: str | None = None,
     ) -> Sequence[Row]:
         """Rows that touch [start_us, end_us), by node, device, chain, start; as known at `as_of_us`."""
+        ...
+
+    def uses(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> Iterator[Use]:
+        """The last sums of the hours that begin in [start_us, end_us), as known at an instant, by hour and node."""
         ...
 
     def findings(

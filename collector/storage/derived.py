@@ -30,7 +30,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from collector.storage import StorageError, StoreFull
 
-SCHEMA = 2
+SCHEMA = 3
 BUSY_SECONDS = 30
 metadata = MetaData()
 
@@ -79,6 +79,8 @@ rows = Table(
     Column("state", String, nullable=False),
     Column("cause", String, nullable=False),
     Column("recorded_us", BigInteger, nullable=False),
+    Column("first_entry", BigInteger),
+    Column("last_entry", BigInteger),
     Column("superseded_us", BigInteger),
     Index("rows_by_time", "contract", "start_us"),
 )
@@ -95,6 +97,25 @@ Index(
     rows.c.cause,
     unique=True,
     sqlite_where=rows.c.superseded_us.is_(None),
+)
+uses = Table(
+    "uses",
+    metadata,
+    Column("contract", String, primary_key=True),
+    Column("hour_us", BigInteger, primary_key=True),
+    Column("node", String, primary_key=True),
+    Column("chain", String, primary_key=True),
+    Column("recorded_us", BigInteger, primary_key=True),
+    Column("from_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("known", BigInteger, nullable=False),
+    Column("in_use", BigInteger, nullable=False),
+    Column("busy_known", BigInteger, nullable=False),
+    Column("busy", BigInteger, nullable=False),
+    Column("energy_known", BigInteger, nullable=False),
+    Column("energy_millijoules", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 findings = Table(
     "findings",

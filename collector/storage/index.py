@@ -164,12 +164,23 @@ def _accepted(seq: int, payload_hash: bytes, index: int, received_us: int) -> Ac
 
 def tick_before(log: EvidenceLog, index: int) -> int:
     """The time of the last tick before a log index; 0 where there is none."""
+    tick = _last_tick(log, index)
+    return 0 if tick is None else _wall_us(tick)
+
+
+def received(log: EvidenceLog, index: int) -> list[Entry]:
+    """An entry after the tick at which it was received, if there is one."""
+    tick, entry = _last_tick(log, index), next(iter(log.read(index, 1)))
+    return [entry] if tick is None else [tick, entry]
+
+
+def _last_tick(log: EvidenceLog, index: int) -> Entry | None:
     while index > 0:
         index -= 1
         entry = next(iter(log.read(index, 1)))
         if entry.kind is EntryKind.TICK:
-            return _wall_us(entry)
-    return 0
+            return entry
+    return None
 
 
 def first_tick_after(log: EvidenceLog, us: int) -> int:

@@ -1,20 +1,24 @@
 """The ledger on SQLite."""
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, bindparam, or_, select, update
+from sqlalchemy import Engine, RowMapping, bindparam, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from collector.storage import FindingPage
 from collector.storage.derived import findings as findings_table
 from collector.storage.derived import progress, snapshots, writing
 from collector.storage.derived import rows as rows_table
+from collector.storage.derived import uses as uses_table
 from weighbridge.checks import Severity, Verdict
-from weighbridge.ledger import Finding, Row, State
+from weighbridge.ledger import Finding, Row, State, Use
 
 ROW_FIELDS = tuple(field.name for field in fields(Row))
+USE_FIELDS = tuple(field.name for field in fields(Use))
 FINDING_FIELDS = tuple(field.name for field in fields(Finding))
 FINDING_KEY = ("contract", "node", "device", "code", "since_us")
 
@@ -35,6 +39,7 @@ SUPERSEDE = (
     .values(superseded_us=bindparam("b_recorded_us"))
 )
 INSERT_ROW = upsert(rows_table).on_conflict_do_nothing()
+REPLACE_USE = insert(uses_table).prefix_with("OR REPLACE")
 INSERT_FINDING = upsert(findings_table)
 UPSERT_FINDING = INSERT_FINDING.on_conflict_do_update(
     index_elements=FINDING_KEY,
@@ -60,6 +65,7 @@ class SqliteLedger:
         findings: Sequence[Finding],
         folded: int,
         snapshots: Mapping[str, bytes],
+        uses: Sequence[Use] = (),
     ) -> None:
         with writing(self._engine) as connection:
             if rows:
@@ -69,6 +75,8 @@ class SqliteLedger:
                 connection.execute(INSERT_ROW, values)
             if findings:
                 connection.execute(UPSERT_FINDING, [asdict(finding) for finding in findings])
+            if uses:
+                connection.execute(REPLACE_USE, [asdict(use) for use in uses])
             if snapshots:
                 states = [{"name": name, "state": state} for name, state in snapshots.items()]
                 connection.execute(UPSERT_SNAPSHOT, states)
@@ -99,6 +107,19 @@ class SqliteLedger:
         query = query.order_by(table.node, table.slot, table.device, table.chain, table.start_us)
         with self._engine.connect() as connection:
             return [_row(row) for row in connection.execute(query).mappings()]
+
+    def uses(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> Iterator[Use]:
+        table = uses_table.c
+        query = (
+            select(*(table[name] for name in USE_FIELDS))
+            .where(table.contract == contract, table.hour_us >= start_us, table.hour_us < end_us)
+            .where(table.recorded_us <= as_of_us)
+            .order_by(table.hour_us, table.node, table.chain, table.recorded_us)
+        )
+        with self._engine.connect() as connection:
+            found = (Use(*row) for row in connection.execute(query))
+            for _, told in groupby(found, key=lambda use: use.place):
+                yield deque(told, maxlen=1)[0]
 
     def findings(
         self,

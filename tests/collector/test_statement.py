@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from collector.commits import Batch
+from collector.driver import JUDGES, Driver
 from collector.replay import Replay
 from collector.storage import StoreInfo
 from tests.collector.building import (
@@ -21,12 +23,17 @@ from tests.collector.building import (
     Serving,
     log_signer,
     make_store,
+    opened,
     serving,
     wait_for,
     weighbridge,
 )
+from weighbridge.evidence import EntryKind, Issued
+from weighbridge.fleet import WATCH
+from weighbridge.judges import Judges, Office, dump
 from weighbridge.settlement.statement import Statement
 from weighbridge.signing import generate_private_key
+from weighbridge.tables import digest
 
 HOUR = 3600
 NOW = datetime.fromtimestamp(time.time(), UTC)
@@ -67,6 +74,9 @@ claim: {{required: true, deadline_days: 36500}}
 unknown: {{policy: down}}
 evidence: {{correction_window_s: 3153600000}}
 """
+WATCHED = json.dumps({"now_us": START_US, "awake_us": START_US, "looked_us": 0}).encode()
+"""The last tick that a fold saw was at the start of the month."""
+
 PATH = f"/v1/contracts/lease/statement?period={MONTH}"
 CONFIG = "config.toml"
 
@@ -276,6 +286,58 @@ def test_a_later_statement_says_what_it_says_otherwise_than_the_one_issued(
     digest = hashlib.sha256(issued.encode()).hexdigest()
     assert f"Issued before: as of {as_of}, {digest}." in notes
     assert "Changed since: highest: 0.00 -> 744.00" in notes
+
+
+def test_what_was_issued_by_other_versions_is_shown_with_the_difference_and_its_digest(
+    store: Path,
+) -> None:
+    issued = Issued(
+        contract="lease",
+        period=MONTH,
+        as_of_us=START_US,
+        engine="settlement/0",
+        judge="judge/0",
+        tables="0" * 64,
+        lowest="1.00",
+        highest="2.00",
+        digest="f" * 64,
+    )
+    with opened(store) as opened_store:
+        batch = Batch(opened_store, log_signer(store), START_US + 1_000_000)
+        batch.add_record(EntryKind.STATEMENT, issued)
+        opened_store.log.append(batch.leaves)
+        opened_store.index.record(batch.indexed)
+    with serving(store) as running:
+        statement = wait_for(
+            lambda: shown if len((shown := running.get(PATH).json)["notes"]) > 1 else None,
+            "a tick after the entry",
+        )
+        told = "\n".join([*statement["notes"], ""])
+        assert f"Issued before: as of {at(0)}, {'f' * 64}.\n" in told
+        assert f"Other versions since: engine settlement/0 -> {statement['engine']}.\n" in told
+        judged = statement["judged"]
+        assert f"Other versions since: judge judge/0 -> {judged['judge']}.\n" in told
+        assert f"Other versions since: tables {'0' * 64} -> {judged['tables']}.\n" in told
+        assert "0.00 owed instead of 1.00 to 2.00. What was issued is not restated." in told
+
+
+def test_a_ledger_that_two_judges_wrote_names_both_from_when_each_judged(store: Path) -> None:
+    with opened(store) as opened_store:
+        size = opened_store.log.size
+        first = Judges([Office(0, "judge/0", "tables")])
+        opened_store.ledger.write((), (), size, {JUDGES: dump(first), WATCH: WATCHED})
+        found = Driver(opened_store).judged(START_US - 1, START_US + 5_000_000)
+        assert found.judge == f"judge/0, judge/1 since {at(0)}"
+        assert found.tables == f"tables, {digest()} since {at(0)}"
+        assert Driver(opened_store).judged(0, START_US - 1).judge == "judge/0"
+        assert Driver(opened_store).judged(START_US, START_US + 1).judge == "judge/1"
+
+
+def test_a_ledger_whose_judge_left_no_name_says_so(store: Path) -> None:
+    with opened(store) as opened_store:
+        opened_store.ledger.write((), (), opened_store.log.size, {WATCH: WATCHED})
+        found = Driver(opened_store).judged(0, START_US)
+        assert found.judge == f"unnamed, judge/1 since {at(0)}"
 
 
 def replayed(store: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:

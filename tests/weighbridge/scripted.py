@@ -1,15 +1,17 @@
 """Log entries for tests: contracts, claims, ticks, and the reports of nodes whose samples follow a script."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from weighbridge import evidence, wire
 from weighbridge.evidence import Claim, ContractAdded, Entry, EntryKind, Tick
 from weighbridge.fleet import FleetFold
-from weighbridge.judge import Change, open_rows
+from weighbridge.judge import Change
 from weighbridge.ledger import Finding, Row, Span, by_slot, timeline
+from weighbridge.places import Holder
 from weighbridge.signing import Signer
+from weighbridge.track import open_rows
 
 SIGNER = Signer(bytes(range(32)))
 SECOND = 1_000_000
@@ -118,11 +120,19 @@ class ScriptedNode:
         changes: Mapping[int, Mapping[str, Mapping[str, int | str]]] | None = None,
         **fields: Any,
     ) -> wire.Report:
-        """Samples at these seconds since START_US; `changes[second][device][reading]` is a value or a reason."""
+        """Samples at these seconds since START_US; `changes[second][device][reading]` is a value or a reason.
+
+        A reading beyond FAST that is told of one device is not supported where it is not told.
+        """
         boottimes = [(1000 + second) * SECOND for second in seconds]
+        given = changes or {}
+        usual: dict[str, int | str] = dict.fromkeys(
+            (name for said in given.values() for values in said.values() for name in values),
+            "not_supported",
+        )
         told = {
             second: {
-                uuid: {**FAST, **(changes or {}).get(second, {}).get(uuid, {})}
+                uuid: {**usual, **FAST, **given.get(second, {}).get(uuid, {})}
                 for uuid in self.devices
             }
             for second in seconds
@@ -166,7 +176,10 @@ class ScriptedNode:
             "tier": "fast",
             "boottime_us": boottimes,
             "devices": self.devices,
-            "readings": {name: [column(sample, name) for sample in told] for name in FAST},
+            "readings": {
+                name: [column(sample, name) for sample in told]
+                for name in (told[0][self.devices[0]] if told else FAST)
+            },
             "unavailable": [
                 {"device": uuid, "reading": name, "from": place, "to": place + 1, "reason": value}
                 for place, sample in enumerate(told)
@@ -183,12 +196,14 @@ class Log:
     def __init__(self) -> None:
         self.fold = FleetFold()
         self.entries: list[Entry] = []
+        self.leaves: list[bytes] = []
         self.changes: list[Change] = []
 
     def add(self, kind: EntryKind, payload: wire.Model | wire.Part) -> list[Change]:
         leaf = SIGNER.seal(evidence.payload_type(kind), wire.encode(payload))
         entry = evidence.entry(len(self.entries), leaf)
         self.entries.append(entry)
+        self.leaves.append(leaf)
         said = self.fold.fold(entry)
         self.changes += said
         return said
@@ -239,6 +254,11 @@ class Log:
             place: timeline(rows, START_US, START_US + end * SECOND)
             for place, rows in by_slot(self.rows(contract)).items()
         }
+
+
+def holders(nodes: Iterable[str]) -> tuple[Holder, ...]:
+    """A place for each of these nodes, held from the beginning."""
+    return tuple(Holder(node, None, 0) for node in nodes)
 
 
 def spans(lines: Sequence[Span]) -> list[tuple[int, int, str, str]]:

@@ -1,10 +1,13 @@
 """What parties said, and what it does to the rows that are settled."""
 
+from dataclasses import replace
+
 import pytest
 
 from weighbridge.book import Book, NoticeError, Sheet, check_notice, swaps
 from weighbridge.contract import load
 from weighbridge.evidence import (
+    Claim,
     ContractAdded,
     Entry,
     EntryKind,
@@ -105,6 +108,26 @@ def test_a_slot_that_goes_on_with_another_device_was_swapped_unless_somebody_sai
     )
     (event,) = sheet_of(told).notices(rows).events
     assert event.at_s == 3600
+
+
+def test_what_was_said_of_a_node_is_said_of_the_place_that_it_handed_on() -> None:
+    book = book_of(
+        notice("P", kind="maintenance", id="M", from_us=1, until_us=2, units=["n1"]),
+        notice("L", kind="claim", period="1970-01", unit="n1.1", objective=None),
+    )
+    claims: list[tuple[str, list[str] | None]] = [("n1", None), ("n1", []), ("n2", None)]
+    for place, (node, devices) in enumerate(claims, start=20):
+        claim = Claim(contract="K", node=node, devices=devices)
+        book.fold(entry(place, EntryKind.CLAIM, claim), place * HOUR)
+    sheet = book.sheet("K", 30 * HOUR)
+    assert sheet is not None
+    sheet = replace(sheet, holders=book.holders("K", 0, 30 * HOUR, 30 * HOUR))
+    said = sheet.notices([])
+    assert said.windows[0].units == frozenset({"n2", "n2.0", "n2.1"})
+    assert said.claims[0].unit == "n2.1"
+    (exchanged,) = said.events
+    assert (exchanged.unit, exchanged.at_s) == ("n2", 22 * 3600)
+    assert exchanged.details == {"new": "n2", "old": "n1"}
 
 
 @pytest.mark.parametrize(

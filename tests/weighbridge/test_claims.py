@@ -1,12 +1,21 @@
 """Which nodes a contract weighs: those claimed first, until they are released."""
 
-from tests.weighbridge.scripted import SECOND, SIGNER, START_US, Log, ScriptedNode, contract_text
+from tests.weighbridge.scripted import (
+    SECOND,
+    SIGNER,
+    START_US,
+    Log,
+    ScriptedNode,
+    contract_text,
+    holders,
+)
 from weighbridge import evidence, wire
 from weighbridge.book import Book
 from weighbridge.claims import Claims
 from weighbridge.contract import load
 from weighbridge.evidence import Claim, ContractAdded, EntryKind
-from weighbridge.ledger import State
+from weighbridge.ledger import Span, State
+from weighbridge.places import Holder, line_of
 from weighbridge.settlement.units import Known, timelines
 
 
@@ -17,7 +26,7 @@ def claim(node: str, devices: list[str] | None = None) -> Claim:
 def test_nodes_stand_in_the_order_of_their_first_claims() -> None:
     claims = Claims()
     for node in ("z", "m", "a", "z"):
-        claims.claim(claim(node))
+        claims.claim(claim(node), 0)
     assert list(claims.nodes("K1")) == ["z", "m", "a"]
 
 
@@ -25,9 +34,9 @@ def test_a_claim_of_no_devices_releases_the_node_and_a_new_one_comes_last() -> N
     claims = Claims()
     claims.add(ContractAdded(contract="K1", version=1, text=contract_text("K1"), from_us=0))
     for said in (claim("a"), claim("b"), claim("a", [])):
-        claims.claim(said)
+        claims.claim(said, 0)
     assert (list(claims.nodes("K1")), claims.promises("a")) == (["b"], [])
-    claims.claim(claim("a"))
+    claims.claim(claim("a"), 0)
     assert (list(claims.nodes("K1")), len(claims.promises("a"))) == (["b", "a"], 1)
 
 
@@ -97,18 +106,42 @@ def book(*said: Claim) -> Book:
     return made
 
 
-def test_a_period_weighs_the_nodes_that_were_claimed_at_some_time_in_it() -> None:
+def held(made: Book, start_us: int, end_us: int, as_of_us: int = 9) -> list[tuple[str, ...]]:
+    """Of each place the nodes that held it, the last one first."""
+    found = made.holders("K1", start_us, end_us, as_of_us)
+    return [(one.node, *(node for node, *_ in one.before)) for one in found]
+
+
+def test_a_released_node_hands_its_place_on_to_the_next_that_is_claimed() -> None:
     said = book(claim("z"), claim("a"), claim("z", []), claim("m"))
-    assert list(said.nodes("K1", 1, 2)) == ["z", "a"]
-    assert list(said.nodes("K1", 2, 4)) == ["z", "a", "m"]
-    assert list(said.nodes("K1", 3, 4)) == ["a", "m"]
+    assert held(said, 1, 2) == [("z",), ("a",)]
+    assert held(said, 1, 3) == [("z",), ("a",)]
+    assert held(said, 2, 5) == [("m", "z"), ("a",)]
+    assert held(said, 3, 5) == [("m",), ("a",)]
+    assert held(said, 2, 5, as_of_us=3) == [("z",), ("a",)]
+    assert held(said, 3, 4) == [("a",)]
+
+
+def test_a_node_that_is_claimed_again_holds_its_place_as_before() -> None:
+    assert held(book(claim("z"), claim("a"), claim("z", ["GPU-1"])), 1, 9) == [("z",), ("a",)]
+    assert held(book(claim("z"), claim("z", []), claim("z")), 1, 9) == [("z", "z")]
+
+
+def test_a_place_is_of_each_node_what_was_seen_while_it_held_it() -> None:
+    up = {name: [Span(0, 100, State.UP, name)] for name in "ab"}
+    holder = Holder("b", None, 40, (("a", 0, 30),))
+    assert line_of(holder, up, 10, 60) == [
+        Span(10, 30, State.UP, "a"),
+        Span(30, 40, State.UNKNOWN, ""),
+        Span(40, 60, State.UP, "b"),
+    ]
 
 
 def test_settlement_weighs_the_first_nodes_up_to_the_places_of_the_contract() -> None:
     contract = load(contract_text("K1"))
     (item,) = contract.resources
     places = item.nodes + item.spare_nodes
-    nodes = {f"n{place}": None for place in range(places + 2, 0, -1)}
-    found = timelines(contract, nodes, Known({}, late=False), (0, 60))
+    nodes = [f"n{place}" for place in range(places + 2, 0, -1)]
+    found = timelines(contract, holders(nodes), Known({}, late=False, told={}, heard={}), (0, 60))
     assert list(found.resource_of) == list(nodes)[:places]
     assert {slot.node for slot in found.slots} == set(found.resource_of)

@@ -17,7 +17,7 @@ from tests.weighbridge.scripted import (
 )
 from weighbridge.checks import Verdict
 from weighbridge.fleet import FleetFold
-from weighbridge.ledger import PRECEDENCE, Row, State, timeline
+from weighbridge.ledger import PRECEDENCE, Finding, Row, State, timeline
 
 GPU = "GPU-n1-0"
 
@@ -198,7 +198,7 @@ def test_silence_is_found_by_ticks_alone_and_ends_when_the_node_is_heard() -> No
     log, node = standing(), ScriptedNode()
     feed(log, node, range(0, 21, 10))
     assert log.tick_through(21, 49) == []
-    said = [change.code for change in log.tick_through(50, 55) if not isinstance(change, Row)]
+    said = [change.code for change in log.tick_through(50, 55) if isinstance(change, Finding)]
     assert said == ["node_silent"]
     assert log.open()["node_silent", ""].since_us == START_US + 20 * SECOND
     log.report(node.report([60]))

@@ -69,7 +69,7 @@ class Terms:
         for added in assignment.added:
             claims.add(added)
         for claim in assignment.claims:
-            claims.claim(claim)
+            claims.claim(claim, at_us)
         versions = claims.versions(assignment.contract)
         begun = [version for version in versions if version.from_us <= at_us]
         return cls(assignment, claims, begun[-1] if begun else versions[0])

@@ -7,11 +7,12 @@ Unknown and contested time keep their place to the last step: where the contract
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 
 from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.condition import is_up
 from weighbridge.ledger import State
+from weighbridge.settlement.cutting import periods_before
 from weighbridge.settlement.intervals import (
     Interval,
     Intervals,
@@ -110,25 +111,35 @@ def measure(
     period: Period,
     units: Sequence[str],
     service: Interval | None = None,
+    whole: Period | None = None,
 ) -> list[Measure]:
-    """One measure per unit for `per_unit`, else one for all. `service`: the time of service; default the term."""
-    job = _Job(contract, objective, record, period, tuple(units), service or term_of(contract))
+    """One measure per unit for `per_unit`, else one for all. `service`: the time of service; default the term.
+
+    `whole`: what `period` is a part of, where it is one; caps on maintenance are those of the whole.
+    """
+    served = service or term_of(contract)
+    job = _Job(contract, objective, record, period, tuple(units), served, whole or period)
     if objective.scope == "per_unit":
         return [job.judge(unit, (unit,)) for unit in units]
     return [job.judge(objective.scope, job.units)]
 
 
-def accounts(
+def not_up(
     contract: Contract,
     objective: Availability,
     record: Record,
     period: Period,
     unit: str,
     service: Interval | None = None,
-) -> Mapping[State, int]:
-    """Seconds of a unit by state. They add up to its served part of the period, exactly."""
-    job = _Job(contract, objective, record, period, (unit,), service or term_of(contract))
-    return job.accounts(unit)
+    whole: Period | None = None,
+) -> Mapping[State, Intervals]:
+    """When a unit was not up, by the state that settled: what was excluded comes first, then what was seen worst.
+
+    The intervals lie in the served part of the period and never overlap; the rest of it is up.
+    """
+    served = service or term_of(contract)
+    job = _Job(contract, objective, record, period, (unit,), served, whole or period)
+    return job.not_up(unit)
 
 
 @dataclass(frozen=True)
@@ -141,6 +152,14 @@ class _Job:
     period: Period
     units: tuple[str, ...]
     service: Interval
+    whole: Period
+
+    @cached_property
+    def looked_back(self) -> Sequence[Period]:
+        """The periods before that a moving window reaches into."""
+        if self.objective.window_s is None:
+            return ()
+        return tuple(periods_before(self.contract, self.whole, self.reach[0]))
 
     @property
     def served(self) -> Interval:
@@ -223,23 +242,19 @@ class _Job:
             self.contract.maintenance,
             self.record.windows,
             unit,
-            self.period,
+            self.whole,
             self.contract.time_zone,
+            self.looked_back,
         )
         excluded = union(excluded, windows)
         return Bad(subtraction(union(counted), excluded), excluded)
 
-    def accounts(self, unit: str) -> Mapping[State, int]:
-        """Seconds of the served part by state; what was excluded comes first, then what was seen worst."""
+    def not_up(self, unit: str) -> Mapping[State, Intervals]:
         spans = self.record.by_unit.get(unit, ())
         reading = partial(_reading, self.contract, self.objective, held="down")
         layers = [(State.EXCLUDED, self._bad(unit, spans, reading).excluded)]
-        parts = partition(
-            [*layers, *(_in_state(spans, state) for state in WORST_FIRST)], self.served
-        )
-        seconds = {state: total(intervals) for state, intervals in parts}
-        up = self.served[1] - self.served[0] - sum(seconds.values())
-        return {**seconds, State.UP: up}
+        layers += [_in_state(spans, state) for state in WORST_FIRST]
+        return dict(partition(layers, self.served))
 
     def _parts(self, units: list[Bad]) -> list[Bad]:
         downs = [unit.down for unit in units]

@@ -1,7 +1,6 @@
 """What of a line item was delivered, and what it costs: the lines of a statement that count all slots."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
@@ -18,18 +17,8 @@ from weighbridge.settlement.money import round_half_up
 from weighbridge.settlement.periods import HOUR_S
 from weighbridge.settlement.statement import Delivery, FeeLine, FloorLine
 from weighbridge.settlement.units import Timelines, seconds_in, spans_of
+from weighbridge.settlement.usage import Totals, usage_of
 
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Of the GPUs of a line item over the period, where they were read: time in use, energy, and mean utilisation."""
-
-    in_use_gpu_seconds: int | None = None
-    energy_joules: int | None = None
-    utilization: Fraction | None = None
-
-
-NOT_READ = Usage()
 SEEN_WELL = frozenset({State.UP})
 PERHAPS_WELL = frozenset({State.UP, State.UNKNOWN, State.CONTESTED})
 """States of a GPU that counts as healthy, in the worst and the best reading."""
@@ -38,8 +27,9 @@ Weighed = tuple[Fraction, Sequence[Stretch]]
 """What a slot is worth, and its timeline."""
 
 
-def delivered(resource: Resource, served: Interval, found: Timelines, usage: Usage) -> Delivery:
+def delivered(resource: Resource, served: Interval, found: Timelines, used: Totals) -> Delivery:
     """GPU-seconds of a line item by what was seen of them."""
+    usage = usage_of(used, _nodes_of(resource, found))
     length = served[1] - served[0]
     lines = _lines_of(resource, found)
     unknown = sum(seconds_in(line, State.UNKNOWN, served) for line in lines)
@@ -162,6 +152,16 @@ def _lines_of(resource: Resource, found: Timelines) -> list[Sequence[Stretch]]:
     return [
         line for slot, line in found.slots.items() if found.resource_of[slot.node] == resource.id
     ]
+
+
+def _nodes_of(resource: Resource, found: Timelines) -> set[str]:
+    """Every node that held a place of it."""
+    return {
+        name
+        for node, names in found.held_by.items()
+        if found.resource_of[node] == resource.id
+        for name in names
+    }
 
 
 def _p_hours(resource: Resource, gpu_seconds: int) -> str | None:

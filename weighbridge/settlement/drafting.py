@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,33 +11,44 @@ from zoneinfo import ZoneInfo
 from weighbridge.claims import Version
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.ledger import Row
-from weighbridge.settlement.delivery import Usage
+from weighbridge.ledger import Row, Use
+from weighbridge.places import Holder
 from weighbridge.settlement.exits import FLAGS as EXIT_FLAGS
 from weighbridge.settlement.exits import exits
-from weighbridge.settlement.parts import Entries, Settled, part_of
+from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.parts import Settled, part_of
 from weighbridge.settlement.periods import Period, instant_text, moment_of, served_part
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window
-from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.service import service_of
 from weighbridge.settlement.settle import settle
-from weighbridge.settlement.statement import Part, Statement
+from weighbridge.settlement.statement import UNNAMED, Judged, Part, Statement
 from weighbridge.settlement.units import Known, known_of, spans_of, timelines, unit_lines
+from weighbridge.settlement.usage import Totals, totals
 
 ENGINE = "settlement/1"
 """Changes with any change of a result for the same inputs."""
 
+NOT_NAMED = Judged(UNNAMED, UNNAMED)
+
+
+Probes = Callable[[Contract, Period], Mapping[str, tuple[Samples, ...]]]
+"""What the probes of each objective of a version found in a part of the period."""
+
+
+def no_probes(_contract: Contract, _period: Period) -> Mapping[str, tuple[Samples, ...]]:
+    """Nobody probed."""
+    return {}
+
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """What people said: maintenance, claims, events such as a replaced GPU; what the probes found; use by line item."""
+    """What people said: maintenance, claims, events such as a replaced GPU; and what the probes found."""
 
     windows: tuple[Window, ...] = ()
     claims: tuple[Claim, ...] = ()
     events: tuple[Event, ...] = ()
-    probes: Mapping[str, tuple[Samples, ...]] = field(default_factory=dict)
-    usage: Mapping[str, Usage] = field(default_factory=dict)
+    probes: Probes = no_probes
 
     @property
     def everything(self) -> tuple[Window | Claim | Event, ...]:
@@ -46,52 +57,62 @@ class Notices:
 
 def draft(
     versions: Sequence[Version],
-    nodes: Mapping[str, str | None],
+    holders: Sequence[Holder],
     rows: Iterable[Row],
     notices: Notices,
     period: Period,
     as_of_us: int,
     simulated: bool = False,
     earlier: Sequence[Statement] = (),
-    entries: Entries | None = None,
+    judged: Judged = NOT_NAMED,
+    uses: Iterable[Use] = (),
 ) -> Statement:
-    """The statement of `period`. `versions`: of one contract, the newest last; `nodes`: the resource of each node.
+    """The statement of `period`. `versions`: of one contract, the newest last; `holders`: of its places.
 
-    `earlier`: statements of the periods before, for rights that need several. `entries`: where the log tells of a node.
+    `earlier`: statements of the periods before, for rights that need several. `judged`: by whom the rows were
+    made. `uses`: by hour and node, as known then.
     """
     margin = max(margin_s(version.contract) for version in versions)
-    cutoff_us = _cutoff_us(versions[-1].contract, period)
     within = (period.start_s - margin, period.end_s + margin)
-    known = known_of(rows, as_of_us, cutoff_us, within)
-    job = _Job(tuple(versions), nodes, known, notices, period, as_of_us, entries)
-    return job.statement(simulated, earlier)
+    cutoff = cutoff_us(versions[-1].contract, period)
+    known = known_of(rows, as_of_us, cutoff, within)
+    job = _Job(tuple(versions), holders, known, notices, period, as_of_us, judged)
+    return job.statement(simulated, earlier, uses)
 
 
 @dataclass(frozen=True)
 class _Job:
     versions: tuple[Version, ...]
-    nodes: Mapping[str, str | None]
+    holders: Sequence[Holder]
     known: Known
     notices: Notices
     period: Period
     as_of_us: int
-    entries: Entries | None
+    judged: Judged
 
     @property
     def newest(self) -> Contract:
         return self.versions[-1].contract
 
-    def statement(self, simulated: bool, earlier: Sequence[Statement]) -> Statement:
-        settled = [self._settled(version, part) for version, part in self._parts()]
+    def statement(
+        self, simulated: bool, earlier: Sequence[Statement], uses: Iterable[Use]
+    ) -> Statement:
+        ruled = self._parts()
+        used = totals(uses, [self._served(version, part) for version, part in ruled])
+        settled = [
+            self._settled(version, part, mine)
+            for (version, part), mine in zip(ruled, used, strict=True)
+        ]
         parts = tuple(map(part_of, settled))
-        drafted = self._statement(simulated, [one.settlement for one in settled], parts)
+        drafted = self._statement(simulated, settled, parts)
         rights = tuple(exits(self.newest, self.period.label, drafted.start, parts, earlier))
         flags = {EXIT_FLAGS[one.standing] for one in rights if one.standing in EXIT_FLAGS}
         return replace(drafted, exits=rights, flags=tuple(sorted({*drafted.flags, *flags})))
 
     def _statement(
-        self, simulated: bool, settled: Sequence[Settlement], parts: tuple[Part, ...]
+        self, simulated: bool, ruled: Sequence[Settled], parts: tuple[Part, ...]
     ) -> Statement:
+        settled = [one.settlement for one in ruled]
         zone = ZoneInfo(self.newest.time_zone)
         flags = {flag for one in settled for flag in one.flags}
         flags |= {"data_after_cutoff"} if self.known.late else set()
@@ -108,10 +129,11 @@ class _Job:
             time_zone=self.newest.time_zone,
             currency=self.newest.currency,
             as_of=instant_text(self.as_of_us // MICROSECONDS),
-            final=self.as_of_us >= _cutoff_us(self.newest, self.period),
+            final=self.as_of_us >= cutoff_us(self.newest, self.period),
             simulated=simulated,
             engine=ENGINE,
-            inputs_digest=self._digest(),
+            judged=self.judged,
+            inputs_digest=self._digest(ruled),
             parts=parts,
             swaps=self._swaps(),
             highest=_sum_text([one.highest for one in settled]),
@@ -137,36 +159,43 @@ class _Job:
         served = served_part(self.period, (start, end))
         return Period(self.period.label, *served)
 
-    def _settled(self, version: Version, part: Period) -> Settled:
+    def _settled(self, version: Version, part: Period, used: Totals) -> Settled:
         contract = version.contract
         margin = margin_s(contract)
         within = (part.start_s - margin, part.end_s + margin)
-        found = timelines(contract, self.nodes, self.known, within)
+        found = timelines(contract, self.holders, self.known, within)
         lines = {promise.id: unit_lines(promise, found) for promise in contract.availability}
-        record, units = self._record(lines), {name: tuple(units) for name, units in lines.items()}
-        service = service_of(contract, self.notices.events)
+        record, units = (
+            self._record(lines, version, part),
+            {name: tuple(units) for name, units in lines.items()},
+        )
         return Settled(
             version=version,
             whole=self.period,
             part=part,
-            served=served_part(part, service),
+            served=self._served(version, part),
             settlement=settle(
                 contract=contract,
                 record=record,
                 period=part,
                 units=units,
                 as_of_s=self.as_of_us // MICROSECONDS,
-                service=service,
+                service=service_of(contract, self.notices.events),
                 whole=self.period,
             ),
             record=record,
             units=units,
             found=found,
-            usage=self.notices.usage,
-            entries=self.entries,
+            used=used,
+            known=self.known,
         )
 
-    def _record(self, lines: Mapping[str, Mapping[str, Iterable[Any]]]) -> Record:
+    def _served(self, version: Version, part: Period) -> Interval:
+        return served_part(part, service_of(version.contract, self.notices.events))
+
+    def _record(
+        self, lines: Mapping[str, Mapping[str, Iterable[Any]]], version: Version, part: Period
+    ) -> Record:
         spans = {
             unit: tuple(spans_of(unit, line))
             for units in lines.values()
@@ -178,28 +207,33 @@ class _Job:
             windows=self.notices.windows,
             claims=self.notices.claims,
             events=self.notices.events,
-            probes=self.notices.probes,
+            probes=self.notices.probes(version.contract, part),
         )
 
     def _swaps(self) -> tuple[str, ...]:
         swaps = [
             event
             for event in self.notices.events
-            if event.kind == "gpu_replaced"
+            if event.kind in ("gpu_replaced", "node_replaced")
             and self.period.start_s <= event.at_s < self.period.end_s
         ]
         return tuple(
             f"{instant_text(event.at_s)} {event.unit} {_details(event)}".rstrip() for event in swaps
         )
 
-    def _digest(self) -> str:
+    def _digest(self, ruled: Iterable[Settled]) -> str:
         """Over everything that went in, in an order that does not depend on how it came."""
         parts = [version.text for version in self.versions]
-        parts += [json.dumps(dict(self.nodes)), repr(self.period), str(self.as_of_us)]
+        parts += [
+            json.dumps([asdict(one) for one in self.holders]),
+            repr(self.period),
+            str(self.as_of_us),
+        ]
         parts += self.known.spelled()
         parts += sorted(map(_spelled, self.notices.everything))
-        parts += [repr(item) for item in sorted(self.notices.probes.items())]
-        parts += [f"{name} {used!r}" for name, used in sorted(self.notices.usage.items())]
+        for one in ruled:
+            parts += [repr(item) for item in sorted(one.record.probes.items())]
+            parts += [f"{node} {total!r}" for node, total in sorted(one.used.items())]
         digest = hashlib.sha256()
         for part in parts:
             encoded = part.encode()
@@ -227,7 +261,7 @@ def margin_s(contract: Contract) -> int:
     return outage + max((promise.window_s or 0 for promise in contract.availability), default=0)
 
 
-def _cutoff_us(contract: Contract, period: Period) -> int:
+def cutoff_us(contract: Contract, period: Period) -> int:
     """What is recorded later changes nothing."""
     return (period.end_s + contract.evidence.correction_window_s) * MICROSECONDS
 

@@ -19,13 +19,16 @@ OF_RULING = {
 
 
 def of_record(
-    contract: Contract, given: Record, known: Record, period: Period, cutoff_s: int
+    contract: Contract, given: Record, known: Record, period: Period, whole: Period, cutoff_s: int
 ) -> list[str]:
-    """Flags that the record raises by itself. `given`: all of it; `known`: what the settlement used."""
+    """Flags that the record raises by itself. `given`: all of it; `known`: what the settlement used.
+
+    `whole`: what `period` is a part of; caps on maintenance are those of the whole.
+    """
     spans = [
         span for span in given.spans if span.start_s < period.end_s and span.end_s > period.start_s
     ]
-    found = [*_of_spans(contract, spans), *_of_windows(contract, known, period)]
+    found = [*_of_spans(contract, spans), *_of_windows(contract, known, period, whole)]
     if any(span.recorded_s > cutoff_s for span in spans):
         found.append("data_after_cutoff")
     if any(event.kind == "gpu_replaced" and _within(event.at_s, period) for event in given.events):
@@ -53,8 +56,8 @@ def _of_spans(contract: Contract, spans: Iterable[Span]) -> Iterator[str]:
             yield "late_report"
 
 
-def _of_windows(contract: Contract, record: Record, period: Period) -> Iterator[str]:
-    for ruled in rulings(contract.maintenance, record.windows, period, contract.time_zone):
+def _of_windows(contract: Contract, record: Record, period: Period, whole: Period) -> Iterator[str]:
+    for ruled in rulings(contract.maintenance, record.windows, whole, contract.time_zone):
         touches = ruled.window.start_s < period.end_s and ruled.window.end_s > period.start_s
         if touches and ruled.ruling in OF_RULING:
             yield OF_RULING[ruled.ruling]

@@ -1,11 +1,11 @@
 """Which announced maintenance excludes time: in time, in an allowed window, within the count and the cap."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from weighbridge.contract.exclusions import Maintenance
-from weighbridge.contract.exclusions import Window as Allowed
+from weighbridge.settlement.hours import inside
 from weighbridge.settlement.intervals import (
     NOTHING,
     Interval,
@@ -15,10 +15,8 @@ from weighbridge.settlement.intervals import (
     total,
     union,
 )
-from weighbridge.settlement.periods import Period, clock_time, days_within, local_date
+from weighbridge.settlement.periods import Period, local_date
 from weighbridge.settlement.record import Window
-
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 Ruling = Literal[
     "excluded", "late_notice", "count_used_up", "outside_windows", "cap_used_up", "counts_as_down"
@@ -35,23 +33,35 @@ class Admission:
 
 
 def admitted(
-    terms: Maintenance | None, windows: Iterable[Window], unit: str, period: Period, zone: str
+    terms: Maintenance | None,
+    windows: Iterable[Window],
+    unit: str,
+    period: Period,
+    zone: str,
+    before: Sequence[Period] = (),
 ) -> Intervals:
-    """The time that maintenance excludes for a unit; windows outside the period use up nothing of its cap."""
+    """The time that maintenance excludes for a unit. Each period has its own cap, used up by windows in it alone."""
     mine = [window for window in windows if window.concerns(unit)]
-    return union(*(ruled.excluded for ruled in rulings(terms, mine, period, zone)))
+    return union(*(ruled.excluded for ruled in rulings(terms, mine, period, zone, before)))
 
 
 def rulings(
-    terms: Maintenance | None, windows: Iterable[Window], period: Period, zone: str
+    terms: Maintenance | None,
+    windows: Iterable[Window],
+    period: Period,
+    zone: str,
+    before: Sequence[Period] = (),
 ) -> list[Admission]:
-    """What each window excludes, in order of time. Without terms nothing is excluded."""
+    """What each window excludes, in order of time. Without terms nothing is excluded.
+
+    `before`: periods that a moving window looks back to; what they used up of their own caps is used up.
+    """
     ordered = sorted(windows, key=lambda window: (window.start_s, window.end_s, window.id))
     if terms is None:
         return [Admission(window, NOTHING, "counts_as_down") for window in ordered]
     judged = [_judged(terms, window) for window in ordered]
     counted = _within_count(terms, judged, zone)
-    return list(_within_cap(terms, counted, period))
+    return list(_within_caps(terms, counted, [*before, period]))
 
 
 def in_time(terms: Maintenance, window: Window) -> bool:
@@ -67,25 +77,9 @@ def _judged(terms: Maintenance, window: Window) -> Admission:
         return Admission(window, NOTHING, "late_notice")
     if terms.treat == "down":
         return Admission(window, NOTHING, "counts_as_down")
-    allowed = _allowed(terms.windows, whole)
+    allowed = inside(terms.windows, whole)
     outside = total(allowed) < window.end_s - window.start_s
     return Admission(window, allowed, "outside_windows" if outside else "excluded")
-
-
-def _allowed(windows: tuple[Allowed, ...], whole: Interval) -> Intervals:
-    if not windows:
-        return union((whole,))
-    return clip(union(*(occurrences(window, whole) for window in windows)), whole)
-
-
-def occurrences(allowed: Allowed, within: Interval) -> Iterator[Interval]:
-    """The window on each local day that shares an instant with an interval, whole."""
-    for day in days_within(within, allowed.zone):
-        if not allowed.days or WEEKDAYS[day.weekday()] in allowed.days:
-            yield (
-                clock_time(day, allowed.from_minute, allowed.zone),
-                clock_time(day, allowed.to_minute, allowed.zone),
-            )
 
 
 def _within_count(terms: Maintenance, judged: list[Admission], zone: str) -> Iterator[Admission]:
@@ -99,18 +93,21 @@ def _within_count(terms: Maintenance, judged: list[Admission], zone: str) -> Ite
             yield ruled
 
 
-def _within_cap(
-    terms: Maintenance, counted: Iterable[Admission], period: Period
+def _within_caps(
+    terms: Maintenance, counted: Iterable[Admission], periods: Sequence[Period]
 ) -> Iterator[Admission]:
-    taken = NOTHING
+    if terms.max_s_per_period is None:
+        yield from counted
+        return
+    taken: dict[Interval, Intervals] = {}
     for ruled in counted:
-        if terms.max_s_per_period is None:
-            yield ruled
-            continue
-        fresh = subtraction(clip(ruled.excluded, period.interval), taken)
-        kept = first_seconds(fresh, terms.max_s_per_period - total(taken))
-        cut = subtraction(fresh, kept)
-        taken = union(taken, kept)
+        cut = NOTHING
+        for within in (period.interval for period in periods):
+            before = taken.get(within, NOTHING)
+            fresh = subtraction(clip(ruled.excluded, within), before)
+            kept = first_seconds(fresh, terms.max_s_per_period - total(before))
+            taken[within] = union(before, kept)
+            cut = union(cut, subtraction(fresh, kept))
         rest = subtraction(ruled.excluded, cut)
         yield Admission(ruled.window, rest, "cap_used_up" if cut else ruled.ruling)
 

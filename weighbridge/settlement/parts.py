@@ -1,21 +1,23 @@
 """A settled part of a period as lines of a statement."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from functools import cached_property
 
 from weighbridge.claims import Version
 from weighbridge.contract import Availability, Contract, explain
 from weighbridge.contract.money import CreditTerms
 from weighbridge.contract.numerals import exact_text
-from weighbridge.settlement.availability import accounts
+from weighbridge.ledger import State
+from weighbridge.settlement.availability import not_up
 from weighbridge.settlement.credits import Line, money
 from weighbridge.settlement.damages import EARLY_EXIT
-from weighbridge.settlement.delivery import NOT_READ, Usage, delivered, fee_lines, floor_lines
+from weighbridge.settlement.delivery import delivered, fee_lines, floor_lines
 from weighbridge.settlement.fees import Fees
-from weighbridge.settlement.intervals import Interval, clip, total
+from weighbridge.settlement.intervals import Interval, Intervals, clip, total
 from weighbridge.settlement.maintenance import rulings
 from weighbridge.settlement.money import fraction_text, share_text
 from weighbridge.settlement.periods import (
@@ -38,11 +40,10 @@ from weighbridge.settlement.statement import (
     Part,
     ProbeLine,
     UnitLine,
+    UnitTime,
 )
-from weighbridge.settlement.units import Timelines
-
-Entries = Callable[[str, int, int], tuple[int, int] | None]
-"""The first and last index of the log's entries that tell of a node over [start_s, end_s); None: there are none."""
+from weighbridge.settlement.units import Entries, Known, Timelines
+from weighbridge.settlement.usage import Totals
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,29 @@ class Settled:
     record: Record
     units: Mapping[str, Sequence[str]]
     found: Timelines
-    usage: Mapping[str, Usage]
-    entries: Entries | None
+    used: Totals
+    known: Known
 
     @property
     def contract(self) -> Contract:
         return self.version.contract
+
+    @cached_property
+    def not_up(self) -> Mapping[tuple[str, str], Mapping[State, Intervals]]:
+        """By objective and unit."""
+        return {
+            (promise.id, unit): not_up(
+                self.contract, promise, self.record, self.part, unit, self.served, self.whole
+            )
+            for promise in self.contract.availability
+            for unit in self.units[promise.id]
+        }
 
 
 def part_of(settled: Settled) -> Part:
     """Everything that the statement says of this part of the period."""
     contract, found = settled.contract, settled.settlement
     fees = Fees(contract, settled.whole, settled.served, settled.part)
-    usage = settled.usage
     return Part(
         version=contract.version,
         text_digest=hashlib.sha256(settled.version.text.encode()).hexdigest(),
@@ -80,7 +91,7 @@ def part_of(settled: Settled) -> Part:
         others=tuple(_credit(settled, line, line) for line in found.others),
         maintenance=_maintenance(settled),
         delivery=tuple(
-            delivered(item, settled.served, settled.found, usage.get(item.id, NOT_READ))
+            delivered(item, settled.served, settled.found, settled.used)
             for item in contract.resources
         ),
         fees=tuple(fee_lines(contract, fees, settled.served, settled.found)),
@@ -89,6 +100,8 @@ def part_of(settled: Settled) -> Part:
         clocks=tuple(_clock(one) for one in found.clocks),
         floors=tuple(floor_lines(contract, settled.served, settled.found)),
         by_lessee=tuple(_credit(settled, line, line) for line in found.by_lessee),
+        service=(instant_text(settled.served[0]), instant_text(settled.served[1])),
+        times=tuple(_time(*unit, states) for unit, states in settled.not_up.items()),
     )
 
 
@@ -148,8 +161,19 @@ def _clock(found: Clocked) -> ClockLine:
 def _seconds(settled: Settled, promise: Availability, unit: str) -> dict[str, int]:
     if promise.scope != "per_unit":
         return {}
-    found = accounts(settled.contract, promise, settled.record, settled.part, unit, settled.served)
-    return {str(state): seconds for state, seconds in found.items()}
+    found = settled.not_up[promise.id, unit]
+    seconds = {str(state): total(intervals) for state, intervals in found.items()}
+    up = settled.served[1] - settled.served[0] - sum(seconds.values())
+    return {**seconds, str(State.UP): up}
+
+
+def _time(objective: str, unit: str, states: Mapping[State, Intervals]) -> UnitTime:
+    held = sorted((*interval, str(state)) for state, found in states.items() for interval in found)
+    return UnitTime(
+        objective,
+        unit,
+        tuple((instant_text(start), instant_text(end), state) for start, end, state in held),
+    )
 
 
 def _outages(
@@ -189,17 +213,14 @@ def _causes(spans: Iterable[Span], within: Interval, alone: bool) -> tuple[str, 
 
 def _entries(
     settled: Settled, promise: Availability, spans: Iterable[Span], within: Interval
-) -> tuple[int, int] | None:
+) -> Entries | None:
     """Of the nodes that were bad, from the lowest index to the highest."""
-    if settled.entries is None:
-        return None
     units = {span.unit for span in _touching(spans, within)}
-    nodes = {unit.rpartition(".")[0] if promise.unit == "gpu" else unit for unit in units}
-    ranges = [settled.entries(node, *within) for node in sorted(nodes)]
-    known = [one for one in ranges if one is not None]
-    if not known:
-        return None
-    return (min(first for first, _ in known), max(last for _, last in known))
+    nodes = {unit.rpartition(".")[0] for unit in units} if promise.unit == "gpu" else units
+    if promise.unit not in ("gpu", "node"):
+        nodes = {node for node, _ in settled.found.slots}
+    held_by = settled.found.held_by
+    return settled.known.entries({name for node in nodes for name in held_by.get(node, ())}, within)
 
 
 def _window(reading: Reading) -> tuple[str, str] | None:
@@ -261,7 +282,8 @@ def _formula(kind: str, line: Line) -> str:
 
 def _maintenance(settled: Settled) -> tuple[MaintenanceLine, ...]:
     contract, part = settled.contract, settled.part
-    ruled = rulings(contract.maintenance, settled.record.windows, part, contract.time_zone)
+    windows, zone = settled.record.windows, contract.time_zone
+    ruled = rulings(contract.maintenance, windows, settled.whole, zone)
     return tuple(
         MaintenanceLine(
             id=one.window.id,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from weighbridge.contract.quality import Performance
+from weighbridge.settlement.hours import inside
 from weighbridge.settlement.periods import Period
 
 
@@ -18,7 +19,8 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What the probes of a period say. `scheduled`: one for each slice of the period; `valid`: those that count."""
+    """What the probes of a period say. `scheduled`: one for each slice of the period that is whole in the contract's
+    schedule; `valid`: those that count."""
 
     scheduled: int
     answered: int
@@ -33,7 +35,8 @@ class Tally:
 
 def tally(terms: Performance, samples: Sequence[Samples], period: Period) -> Tally:
     """Counts the probes; those that are scheduled and not in the samples are missing."""
-    scheduled = period.seconds // terms.slice_s
+    due = inside(terms.schedule, period.interval)
+    scheduled = sum((end - start) // terms.slice_s for start, end in due)
     answered = [sample for sample in samples if sample.value is not None]
     present = sum(sample.count for sample in answered)
     missing = max(0, scheduled - present)

@@ -1,13 +1,15 @@
 """Challenges as probes of performance objectives: of each GPU the rate that it proved, against what was promised."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from weighbridge.challenge.record import Outcome, Weighed
 from weighbridge.challenge.verdict import Verdict
 from weighbridge.contract import Contract
+from weighbridge.contract.quality import Performance
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.settlement.hours import inside
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples
 
@@ -45,21 +47,27 @@ def _rate(gpu: Weighed) -> int | None:
 def samples(
     contract: Contract,
     nodes: Mapping[str, str | None],
-    found: Iterable[Proven],
+    found: Sequence[Proven],
     period: Period,
 ) -> dict[str, tuple[Samples, ...]]:
-    """One probe for each GPU of each challenge in the period, by objective.
+    """One probe for each GPU of each challenge that ended in the objective's schedule, by objective.
 
     With `of_reference` the value is a share of the resource's `at_least_flops_per_second`, and none where that asks for
     nothing; else TFLOP/s.
     """
-    start_us, end_us = period.start_s * MICROSECONDS, period.end_s * MICROSECONDS
-    within = [one for one in found if start_us <= one.received_us < end_us]
     return {
-        objective.id: tuple(_samples(contract, nodes, within, objective.of_reference))
-        for objective in contract.performance
-        if objective.probe == PROBE
+        one.id: tuple(_samples(contract, nodes, _due(one, found, period), one.of_reference))
+        for one in contract.performance
+        if one.probe == PROBE
     }
+
+
+def _due(objective: Performance, found: Iterable[Proven], period: Period) -> Iterator[Proven]:
+    due = inside(objective.schedule, period.interval)
+    for one in found:
+        at_s = one.received_us // MICROSECONDS
+        if any(start_s <= at_s < end_s for start_s, end_s in due):
+            yield one
 
 
 def _samples(

@@ -9,8 +9,8 @@ from weighbridge.contract.exclusions import Window
 from weighbridge.contract.money import RepairSteps
 from weighbridge.contract.quality import Repair, Response
 from weighbridge.settlement.credits import Earned, steps_in
-from weighbridge.settlement.intervals import clip, total, union
-from weighbridge.settlement.maintenance import occurrences
+from weighbridge.settlement.hours import inside
+from weighbridge.settlement.intervals import total
 from weighbridge.settlement.record import Event
 
 STARTS = {
@@ -82,7 +82,7 @@ def _elapsed(terms: Repair | Response, start_s: int, end_s: int, hours: Window |
     if terms.calendar == "24x7" or hours is None:
         return end_s - start_s
     within = (start_s, end_s)
-    return total(clip(union(occurrences(hours, within)), within)) if start_s < end_s else 0
+    return total(inside((hours,), within)) if start_s < end_s else 0
 
 
 def earn_repair(

@@ -89,7 +89,9 @@ class _Job:
         others += [part for side, part in owed if side == "provider"]
         by_lessee = [part for side, part in owed if side == "lessee"]
         dues = self._dues(results, others)
-        raised = flags.of_record(self.contract, self.given, self.record, self.period, self.cutoff_s)
+        raised = flags.of_record(
+            self.contract, self.given, self.record, self.period, self.whole, self.cutoff_s
+        )
         raised += flags.of_results(results, [*others, *by_lessee], dues)
         highest, capped_high = self._total([due.highest for due in dues])
         lowest, _ = self._total([due.lowest for due in dues])
@@ -110,7 +112,13 @@ class _Job:
 
     def _results(self, promise: Availability) -> list[Result]:
         measures = measure(
-            self.contract, promise, self.record, self.period, self.units[promise.id], self.service
+            self.contract,
+            promise,
+            self.record,
+            self.period,
+            self.units[promise.id],
+            self.service,
+            self.whole,
         )
         return [self._result(one) for one in measures]
 

@@ -1,13 +1,20 @@
 """The statement of a period, as data: what it says, its one spelling, and what a later one says otherwise.
 
-It names what it was made from (the engine, the text of every contract version, a digest of all inputs), so that anybody
-with the same inputs gets the same bytes, and a newer engine prints the difference instead of restating in silence.
+It names what it was made from (engine, judge and its tables, the text of every contract version, a digest of all
+inputs), so that anybody with the same inputs gets the same bytes, and a newer engine or judge prints the difference
+instead of restating in silence.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+Tree = Mapping[str, Any]
+"""A statement as data: what its JSON holds."""
+
+UNNAMED = "unnamed"
+"""Who left no name: of a ledger or a statement of before it was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,15 @@ class UnitLine:
     credits: tuple[CreditLine, ...]
     window: tuple[str, str] | None = None
     breaches: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTime:
+    """When a unit was not up: (from, until, state), in order, never overlapping. The rest of the service is up."""
+
+    objective: str
+    unit: str
+    not_up: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +197,10 @@ class ExitLine:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The part of the period that one version of the contract rules; the whole of it where there is one."""
+    """The part of the period that one version of the contract rules; the whole of it where there is one.
+
+    `service`: from when to when in it there is service to judge. `times`: of every unit of every objective.
+    """
 
     version: int
     text_digest: str
@@ -198,6 +217,16 @@ class Part:
     clocks: tuple[ClockLine, ...] = ()
     floors: tuple[FloorLine, ...] = ()
     by_lessee: tuple[CreditLine, ...] = ()
+    service: tuple[str, str] | None = None
+    times: tuple[UnitTime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Who judged what is settled: the versions of the judge, and the digests of the tables that it read."""
+
+    judge: str
+    tables: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +245,7 @@ class Statement:
     final: bool
     simulated: bool
     engine: str
+    judged: Judged
     inputs_digest: str
     parts: tuple[Part, ...]
     swaps: tuple[str, ...]
@@ -234,14 +264,40 @@ class Statement:
 
 def differences(before: Statement, after: Statement) -> tuple[str, ...]:
     """What a newer statement says otherwise, as `path: old -> new`; the as-of and the digest differ by nature."""
-    pairs = (dict(_leaves(json.loads(one.json()), "")) for one in (before, after))
-    old, new = pairs
-    changed = [path for path in sorted({*old, *new}) if old.get(path) != new.get(path)]
+    return changes(asdict(before), asdict(after))
+
+
+def changes(before: Tree, after: Tree) -> tuple[str, ...]:
+    """The same of statements as data, of which one may be of a time when statements had other fields.
+
+    Where the bars of a picture differ comes last: whoever shows the first lines shows what they stand for.
+    """
+    old, new = (dict(_leaves(json.loads(json.dumps(one)), "")) for one in (before, after))
+    changed = [path for path in {*old, *new} if old.get(path) != new.get(path)]
+    changed.sort(key=lambda path: (".times[" in path, path))
     skipped = ("as_of", "inputs_digest")
     return tuple(
         f"{path}: {old.get(path, 'absent')} -> {new.get(path, 'absent')}"
         for path in changed
         if path not in skipped
+    )
+
+
+def versions(statement: Statement) -> dict[str, str]:
+    """By whom it was made: engine, judge, tables."""
+    return versions_of(asdict(statement))
+
+
+def versions_of(statement: Tree) -> dict[str, str]:
+    """The same of a statement as data."""
+    judged = statement.get("judged", {"judge": UNNAMED, "tables": UNNAMED})
+    return {"engine": statement["engine"], **judged}
+
+
+def otherwise(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
+    """Which of the versions differ, as `judge judge/1 -> judge/2`."""
+    return tuple(
+        f"{name} {before[name]} -> {after[name]}" for name in before if before[name] != after[name]
     )
 
 

@@ -1,5 +1,6 @@
 """From ledger rows to the units of an objective. Microseconds are floored to seconds here, once."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -10,6 +11,7 @@ from weighbridge.contract.condition import JOINED
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.ledger import BY_DEVICE, TOGETHER, Row, State, timeline
 from weighbridge.ledger import Span as Stretch
+from weighbridge.places import Holder, line_of
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.record import Span
 
@@ -27,18 +29,64 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True)
 class Timelines:
-    """What is known of each contracted slot over a stretch of time: spans that tile it."""
+    """What is known of each contracted slot over a stretch of time: spans that tile it.
+
+    `held_by`: the nodes that held the place of each node that is there, itself among them.
+    """
 
     resource_of: Mapping[str, str]
     slots: Mapping[Slot, Sequence[Stretch]]
+    held_by: Mapping[str, frozenset[str]]
+
+
+Entries = tuple[int, int]
+"""Indexes of the log, first and last."""
+
+Told = Mapping[str, Mapping[Interval, Entries]]
+"""By node and interval in microseconds."""
+
+Heard = Mapping[str, Sequence[tuple[int, int]]]
+"""By node: instants in microseconds and entries."""
+
+
+def _around(ranges: Sequence[Entries]) -> Entries:
+    return (min(first for first, _ in ranges), max(last for _, last in ranges))
 
 
 @dataclass(frozen=True)
 class Known:
-    """The rows of each slot, joined: spans that tile the time that matters. `late`: rows came after the cut-off."""
+    """The rows of each slot, joined: spans that tile the time that matters. `late`: rows came after the cut-off.
+
+    `told`: of each node the entries of the log that tell of its time which is not up. `heard`: of each node when it was
+    last heard before it changed or fell silent, and in which entry, in order.
+    """
 
     slots: Mapping[Slot, Sequence[Stretch]]
     late: bool
+    told: Told
+    heard: Heard
+
+    def entries(self, nodes: Iterable[str], within: Interval) -> Entries | None:
+        """From the first entry that tells of these nodes over [start_s, end_s) to the last.
+
+        Of a node of which none tells, the entry in which it was last heard before; None: there is none either.
+        """
+        start_us, end_us = within[0] * MICROSECONDS, within[1] * MICROSECONDS
+        found: list[Entries] = []
+        for node in nodes:
+            mine = [
+                entries
+                for (first_us, last_us), entries in self.told.get(node, {}).items()
+                if first_us < end_us and last_us > start_us
+            ]
+            found += mine or self._last_heard(node, start_us)
+        return _around(found) if found else None
+
+    def _last_heard(self, node: str, start_us: int) -> list[Entries]:
+        """Before the end of a second."""
+        heard = self.heard.get(node, ())
+        place = bisect_left(heard, (start_us + MICROSECONDS, 0))
+        return [(heard[place - 1][1],) * 2] if place else []
 
     def spelled(self) -> Iterator[str]:
         """The same for the same knowledge, however the rows were cut and in whichever order they came."""
@@ -57,6 +105,7 @@ class _Run:
     end_us: int
     state: State
     cause: str
+    entry: int | None
 
 
 @dataclass(slots=True)
@@ -65,8 +114,11 @@ class _Joining:
 
     runs: dict[tuple[str, int], list[_Run]] = field(default_factory=dict)
     overlay: list[Row] = field(default_factory=list)
+    told: dict[str, dict[Interval, Entries]] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
+        if row.state is not State.UP:
+            self._tell(row)
         if row.slot == BY_DEVICE:
             self.overlay.append(row)
             return
@@ -75,9 +127,26 @@ class _Joining:
         if runs is None:
             runs = self.runs[place] = []
         elif _goes_on(runs[-1], row):
-            runs[-1].end_us = row.end_us
+            runs[-1].end_us, runs[-1].entry = row.end_us, row.last_entry
             return
-        runs.append(_Run(row.device, row.start_us, row.end_us, row.state, row.cause))
+        runs.append(
+            _Run(row.device, row.start_us, row.end_us, row.state, row.cause, row.last_entry)
+        )
+
+    def _tell(self, row: Row) -> None:
+        """Slots of one node that say the same for the same time are known from the same entries, or nearly so."""
+        if row.first_entry is None or row.last_entry is None:
+            return
+        told, span = self.told.setdefault(row.node, {}), (row.start_us, row.end_us)
+        mine = (row.first_entry, row.last_entry)
+        told[span] = _around([told.get(span, mine), mine])
+
+    def heard(self) -> Heard:
+        found: dict[str, set[tuple[int, int]]] = {}
+        for (node, _), runs in self.runs.items():
+            ends = found.setdefault(node, set())
+            ends |= {(run.end_us, run.entry) for run in runs if run.entry is not None}
+        return {node: sorted(ends) for node, ends in found.items()}
 
     def lines(self, start_us: int, end_us: int) -> dict[Slot, Sequence[Stretch]]:
         """One timeline for each slot; an overlay's row lies over every slot that its device filled."""
@@ -119,37 +188,52 @@ def known_of(rows: Iterable[Row], as_of_us: int, cutoff_us: int, within: Interva
             late = late or row.recorded_us <= as_of_us
         elif row.recorded_us <= as_of_us:
             joining.add(row)
-    return Known(joining.lines(within[0] * MICROSECONDS, within[1] * MICROSECONDS), late)
+    lines = joining.lines(within[0] * MICROSECONDS, within[1] * MICROSECONDS)
+    return Known(lines, late, joining.told, joining.heard())
 
 
 def timelines(
-    contract: Contract, nodes: Mapping[str, str | None], known: Known, within: Interval
+    contract: Contract, holders: Sequence[Holder], known: Known, within: Interval
 ) -> Timelines:
-    """`nodes`: the resource of each node that is there, in the order of their claims; None: the only one. Those beyond
-    the contract's places are not weighed. Contracted nodes that are not there are unknown throughout, under names that
-    say so."""
-    resource_of = {**_present(contract, nodes), **_absent(contract, nodes)}
+    """`holders`: of the contract's places. Those beyond the places that it has are not weighed. Contracted nodes that
+    are not there are unknown throughout, under names that say so. A place is named by the node that holds it last."""
+    present = {one.node: one for one in _present(contract, holders)}
+    only = contract.resources[0].id
+    resource_of = {node: one.resource or only for node, one in present.items()}
+    resource_of |= _absent(contract, resource_of.values())
     per_node = {resource.id: resource.per_node for resource in contract.resources}
     bounds = (within[0] * MICROSECONDS, within[1] * MICROSECONDS)
     slots = {
-        Slot(node, number): timeline(known.slots.get(Slot(node, number), ()), *bounds)
+        Slot(node, number): _line(present.get(node), node, number, known, bounds)
         for node, resource in resource_of.items()
         for number in range(per_node[resource])
     }
-    return Timelines(resource_of, slots)
+    held_by = {node: _names(one) for node, one in present.items()}
+    return Timelines(resource_of, slots, held_by)
 
 
-def _present(contract: Contract, nodes: Mapping[str, str | None]) -> dict[str, str]:
+def _names(holder: Holder) -> frozenset[str]:
+    return frozenset({holder.node, *(node for node, *_ in holder.before)})
+
+
+def _line(
+    holder: Holder | None, node: str, number: int, known: Known, bounds: Interval
+) -> Sequence[Stretch]:
+    if holder is None or not holder.before:
+        return timeline(known.slots.get(Slot(node, number), ()), *bounds)
+    lines = {name: known.slots.get(Slot(name, number), ()) for name in _names(holder)}
+    return line_of(holder, lines, *bounds)
+
+
+def _present(contract: Contract, holders: Sequence[Holder]) -> Iterator[Holder]:
     only = contract.resources[0].id
-    return {
-        node: item.id
-        for item in contract.resources
-        for node in [name for name, of in nodes.items() if (of or only) == item.id][: item.places]
-    }
+    for item in contract.resources:
+        mine = [one for one in holders if (one.resource or only) == item.id]
+        yield from mine[: item.places]
 
 
-def _absent(contract: Contract, nodes: Mapping[str, str | None]) -> dict[str, str]:
-    present = list(_present(contract, nodes).values())
+def _absent(contract: Contract, resources: Iterable[str]) -> dict[str, str]:
+    present = list(resources)
     return {
         f"{resource.id}:absent-{number}": resource.id
         for resource in contract.resources

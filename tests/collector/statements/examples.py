@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from tests.weighbridge.scripted import holders
 from weighbridge.claims import Version
 from weighbridge.contract import load
 from weighbridge.ledger import Row, State
@@ -78,8 +79,7 @@ def drafted(
 ) -> Statement:
     text = yaml.safe_dump(TERMS | more, allow_unicode=True)
     version = Version(load(text), text, 0, 4_000_000_000 * SECOND)
-    names: dict[str, str | None] = dict.fromkeys(nodes)
-    return draft([version], names, rows, notices, PERIOD, as_of_s * SECOND, simulated)
+    return draft([version], holders(nodes), rows, notices, PERIOD, as_of_s * SECOND, simulated)
 
 
 def ups(nodes: list[str]) -> list[Row]:

@@ -22,7 +22,23 @@ from collector.formats import FORMATS
 from collector.statements import as_csv, as_html, as_text, fonts
 from collector.statements.layout import lay_out
 from collector.statements.words import LANGUAGES, WORDS, Language, say
-from tests.collector.statements.examples import FORMULA, HOUR, LONG, MARKUP, ordinary, ugly
+from tests.collector.statements import examples
+from tests.collector.statements.examples import (
+    DAY,
+    FORMULA,
+    HOUR,
+    LONG,
+    MARKUP,
+    PERIOD,
+    START,
+    drafted,
+    ordinary,
+    ugly,
+    ups,
+)
+from weighbridge.ledger import State
+from weighbridge.settlement.drafting import Notices
+from weighbridge.settlement.record import Event, Window
 from weighbridge.settlement.statement import Statement, differences
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -168,6 +184,29 @@ def test_a_timeline_draws_an_outage_where_it_was() -> None:
     assert f'<rect class="down" x="{left}" width="{right - left}"' in raw
 
 
+def test_a_timeline_shows_every_state_and_maintenance_only_where_it_excluded_time() -> None:
+    window = Window("m", START, START + DAY, START - DAY, frozenset({"n1"}))
+    bad = [
+        examples.row("n1", place * DAY, place * DAY + HOUR, state)
+        for place, state in enumerate((State.DOWN, State.DEGRADED, State.CONTESTED), start=1)
+    ]
+    begun = Event("acceptance_signed", START + HOUR)
+    rows = [*ups(["n1"]), *bad]
+    made = drafted(["n1", "n2"], rows, Notices((window,), (), (begun,)), PERIOD.end_s, False)
+    page = as_html.render(made, "en").decode()
+    first, second = re.findall(r'<div class="lane">.*?</div>', page, re.DOTALL)
+    drawn = [re.findall(r'<rect class="(\w+)" x="(\d+)"', lane) for lane in (first, second)]
+    at = {hours: str(hours * 10**6 // 744) for hours in (1, 24, 48, 72)}
+    assert drawn[0] == [
+        ("up", at[1]),
+        ("excluded", at[1]),
+        ("down", at[24]),
+        ("degraded", at[48]),
+        ("contested", at[72]),
+    ]
+    assert drawn[1] == [("up", at[1]), ("unknown", at[1])]
+
+
 @pytest.mark.parametrize("kind", ["text", "csv", "html"])
 @both_languages
 @both_statements
@@ -238,6 +277,8 @@ def test_the_text_holds_every_digest_and_every_unit(name: str, language: Languag
     statement = STATEMENTS[name]
     text = as_text.render(statement, language).decode()
     assert statement.inputs_digest in text
+    assert statement.judged.judge in text
+    assert statement.judged.tables in text
     for unit in statement.parts[0].units:
         assert unit.unit in text
         assert unit.availability[0] in text

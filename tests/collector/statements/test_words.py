@@ -177,7 +177,8 @@ def test_instants_are_written_as_the_language_writes_them(text: str, en: str, zh
 
 
 def test_notes_of_known_patterns_are_translated_and_others_kept() -> None:
-    assert words.note("Tables 0123abcd.", "zh") == "参考数据表 0123abcd。"
+    told = words.note("Other versions since: judge judge/1 -> judge/2.", "zh")
+    assert told == "此后版本不同：judge judge/1 → judge/2。"
     said = "claim for 2026-05: said by L, signed, entry 7"
     assert words.note(said, "zh") == "claim for 2026-05：由 L 提出，signed，日志第 7 条"
     for language in LANGUAGES:

@@ -9,7 +9,7 @@ import yaml
 
 from weighbridge.contract import Contract, ContractError, load
 from weighbridge.contract.exclusions import Window
-from weighbridge.settlement.maintenance import occurrences
+from weighbridge.settlement.hours import occurrences
 from weighbridge.settlement.periods import calendar_month, clock_time, day_start
 from weighbridge.settlement.record import Event, Record
 from weighbridge.settlement.results import Settlement

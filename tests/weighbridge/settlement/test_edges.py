@@ -210,6 +210,25 @@ def test_a_probe_at_the_threshold_is_good_only_if_the_text_includes_it(op: str, 
     assert tally(terms, samples, JUNE).good == good
 
 
+def test_probes_are_due_only_in_the_hours_of_the_schedule() -> None:
+    """Twenty-two working days of ninety minutes hold one probe of an hour each."""
+    morning = {"days": ("mon", "tue", "wed", "thu", "fri"), "from_minute": "480"}
+    terms = Performance.model_validate(
+        {
+            "id": "p",
+            "probe": "gemm",
+            "threshold": "0.9",
+            "op": ">=",
+            "missing": "bad",
+            "target": "0.9",
+            "slice_s": "3600",
+            "schedule": ({**morning, "to_minute": "570", "zone": "Asia/Shanghai"},),
+        }
+    )
+    found = tally(terms, [Samples(20, Fraction(1))], JUNE)
+    assert (found.scheduled, found.valid, found.good) == (22, 22, Fraction(20))
+
+
 def test_every_unit_of_k_may_be_required() -> None:
     promise = [{"id": "a", "target": "0.999", "scope": "k_of_n", "k": "3"}]
     terms = contract(availability=promise)

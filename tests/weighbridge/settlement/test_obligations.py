@@ -1,17 +1,17 @@
 """Terms beside availability, each settled against amounts that are worked out by hand in the tests."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.weighbridge.scripted import holders
 from weighbridge.claims import Version
 from weighbridge.contract import ContractError, load
-from weighbridge.ledger import BY_DEVICE, OVERLAY, Row, State
-from weighbridge.settlement.delivery import Usage
+from weighbridge.ledger import BY_DEVICE, OVERLAY, Row, State, Use
 from weighbridge.settlement.drafting import Notices, draft
 from weighbridge.settlement.periods import Period, calendar_month, instant_text
 from weighbridge.settlement.record import Event
@@ -78,14 +78,37 @@ def drafted(
     rows: list[Row] | None = None,
     period: Period = MAY,
     earlier: tuple[Statement, ...] = (),
-    usage: dict[str, Usage] | None = None,
+    uses: Sequence[Use] = (),
     **more: Any,
 ) -> Statement:
     as_of_us = (period.end_s + 6 * DAY) * SECOND
     given = month(period=period) if rows is None else rows
-    notices = Notices(events=events, usage=usage or {})
-    nodes = {"n1": None, "n2": None}
-    return draft([version(**more)], nodes, given, notices, period, as_of_us, False, earlier)
+    notices = Notices(events=events)
+    nodes = holders(["n1", "n2"])
+    return draft(
+        [version(**more)], nodes, given, notices, period, as_of_us, earlier=earlier, uses=uses
+    )
+
+
+def used(node: str, hour: int, chain: str = "a", seen: int = 2 * HOUR * SECOND) -> Use:
+    """Two GPUs, of which one was in use for the hour at a third, and took a watt."""
+    start_us, device = (MAY.start_s + hour * HOUR) * SECOND, HOUR * SECOND
+    return Use(
+        contract="K",
+        node=node,
+        chain=chain,
+        hour_us=start_us,
+        from_us=start_us,
+        until_us=start_us + device,
+        seen=seen,
+        known=2 * device,
+        in_use=device,
+        busy_known=device,
+        busy=100 * device // 3,
+        energy_known=device,
+        energy_millijoules=3_600_000,
+        recorded_us=start_us + device,
+    )
 
 
 def damages(trigger: str, side: str, **more: str) -> dict[str, str]:
@@ -308,36 +331,56 @@ def test_a_window_that_moves_reads_what_came_before_the_period() -> None:
 
 
 def test_use_and_energy_are_shown_where_they_were_read_and_not_made_up_elsewhere() -> None:
-    used = {"r": Usage(4 * DAY, 3_600_000, Fraction(1, 3))}
-    line = drafted(usage=used).parts[0].delivery[0]
+    """Two hours of n1; of the second two chains tell, and the one that saw more is believed."""
+    uses = [used("n1", 0), used("n1", 1, "b", seen=1), used("n1", 1), used("other", 1)]
+    line = drafted(uses=uses).parts[0].delivery[0]
     assert (line.in_use_gpu_seconds, line.energy_joules, line.utilization) == (
-        4 * DAY,
-        3_600_000,
+        2 * HOUR,
+        2 * 3_600,
         "0.3333",
     )
     bare = drafted().parts[0].delivery[0]
-    assert (bare.in_use_gpu_seconds, bare.utilization) == (None, None)
-    assert drafted(usage=used).inputs_digest != drafted().inputs_digest
+    assert (bare.in_use_gpu_seconds, bare.energy_joules, bare.utilization) == (None, None, None)
+    assert drafted(uses=uses).inputs_digest != drafted().inputs_digest
+
+
+def test_use_counts_in_the_part_of_the_period_in_which_its_hour_begins_and_only_in_service() -> (
+    None
+):
+    uses = [used("n1", hour) for hour in (-1, 0, 5, MAY.seconds // HOUR)]
+    assert drafted(uses=uses).parts[0].delivery[0].in_use_gpu_seconds == 2 * HOUR
+    begun = Event("acceptance_signed", MAY.start_s + HOUR)
+    assert drafted(begun, uses=uses).parts[0].delivery[0].in_use_gpu_seconds == HOUR
+
+
+def test_two_chains_that_tell_of_an_hour_one_after_the_other_are_added() -> None:
+    halves = [
+        replace(used("n1", 0), until_us=MAY.start_s * SECOND + 1800 * SECOND),
+        replace(used("n1", 0, "b"), from_us=MAY.start_s * SECOND + 1800 * SECOND),
+    ]
+    assert drafted(uses=halves).parts[0].delivery[0].in_use_gpu_seconds == 2 * HOUR
 
 
 def test_an_outage_names_the_entries_of_the_log_that_tell_of_it() -> None:
-    def entries(node: str, start_s: int, end_s: int) -> tuple[int, int] | None:
-        return (start_s - MAY.start_s, end_s - MAY.start_s) if node == "n1" else None
-
-    rows = month(row("n1", 0, HOUR, 2 * HOUR, State.DOWN), row("n2", 0, 0, HOUR, State.DOWN))
+    """Down in two rows: from the first entry of the first to the last of the second. Nothing tells of n2."""
+    halves = [row("n1", 0, HOUR, 5400, State.DOWN), row("n1", 0, 5400, 2 * HOUR, State.DOWN)]
+    told = [
+        replace(one, first_entry=7 + place, last_entry=24 + place)
+        for place, one in enumerate(halves)
+    ]
+    rows = month(*told, row("n2", 0, 0, HOUR, State.DOWN))
     for unit in ("gpu", "node"):
         promise = [{"id": "a", "unit": unit, "target": "0.999"}]
         found = draft(
             [version(availability=promise)],
-            {"n1": None, "n2": None},
+            holders(["n1", "n2"]),
             rows,
             Notices(),
             MAY,
             (MAY.end_s + 6 * DAY) * SECOND,
-            entries=entries,
         )
         ranges = [outage.entries for line in found.parts[0].units for outage in line.outages]
-        assert ranges == [(HOUR, 2 * HOUR), None]
+        assert ranges == [(7, 25), None]
 
 
 def test_units_judged_together_name_each_cause_with_its_unit() -> None:

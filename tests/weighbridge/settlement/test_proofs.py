@@ -17,14 +17,15 @@ from weighbridge.wire import Model, encode
 PERIOD = Period("2026-10", START_US // 1_000_000, START_US // 1_000_000 + 31 * 86400)
 OBJECTIVE = """
 performance:
-  - {{id: speed, probe: challenge, threshold: "1", of_reference: "{share}", op: ">=", missing: excluded, target: "0.9"}}
+  - {{id: speed, probe: challenge, threshold: "1", of_reference: "{share}", op: ">=", missing: excluded, target: "0.9",
+     schedule: {schedule}}}
 """
 CHALLENGE = '    challenge: {at_least_flops_per_second: "800000000000000"}\n    floors:'
 
 
-def text(share: str = "true") -> str:
+def text(share: str = "true", schedule: str = "[]") -> str:
     said = contract_text().replace("    floors:", CHALLENGE)
-    return said + OBJECTIVE.format(share=share)
+    return said + OBJECTIVE.format(share=share, schedule=schedule)
 
 
 def weighed(verdict: str, rate: int | None) -> Weighed:
@@ -71,7 +72,7 @@ def book(contract: str, *ended: Outcome) -> Book:
 def found(contract: str, *ended: Outcome) -> tuple[Samples, ...]:
     sheet = book(contract, *ended).sheet("K1", START_US + 100)
     assert sheet is not None
-    return sheet.probes(PERIOD)["speed"]
+    return sheet.probes(sheet.newest, PERIOD)["speed"]
 
 
 @pytest.mark.parametrize(
@@ -106,4 +107,14 @@ def test_an_attempt_that_is_repeated_is_not_counted() -> None:
 def test_what_came_after_the_instant_is_not_known_at_it() -> None:
     sheet = book(text(), outcome(weighed("met", 1))).sheet("K1", START_US + 1)
     assert sheet is not None
-    assert sheet.probes(PERIOD)["speed"] == ()
+    assert sheet.probes(sheet.newest, PERIOD)["speed"] == ()
+
+
+@pytest.mark.parametrize(("hours", "count"), [((2, 3), 1), ((0, 2), 0), ((3, 24), 0)])
+def test_a_challenge_outside_the_schedule_of_the_objective_does_not_count(
+    hours: tuple[int, int], count: int
+) -> None:
+    """It ends when it is 02:00 in Berlin."""
+    first, last = hours
+    schedule = f"[{{from_minute: {60 * first}, to_minute: {60 * last}, zone: Europe/Berlin}}]"
+    assert len(found(text(schedule=schedule), outcome(weighed("met", 1)))) == count

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.weighbridge.scripted import holders
 from weighbridge.claims import Version
 from weighbridge.contract import load
 from weighbridge.ledger import BY_DEVICE, OVERLAY, Row, State
@@ -85,7 +86,7 @@ def statement(given: Iterable[Row]) -> str:
         claims=(Claim("2026-05", PERIOD.end_s + 5, "n1"),),
         events=(Event("gpu_replaced", PERIOD.start_s + 4000, "n1.1", {"new": "B", "old": "A"}),),
     )
-    return draft([version], dict.fromkeys(NODES), given, notices, PERIOD, AS_OF_US).json()
+    return draft([version], holders(NODES), given, notices, PERIOD, AS_OF_US).json()
 
 
 def hourly(given: Iterable[Row]) -> Iterator[Row]:

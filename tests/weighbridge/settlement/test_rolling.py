@@ -13,7 +13,7 @@ from weighbridge.ledger import State
 from weighbridge.settlement.availability import Outcome
 from weighbridge.settlement.intervals import union
 from weighbridge.settlement.periods import Period, calendar_month
-from weighbridge.settlement.record import Record, Span
+from weighbridge.settlement.record import Record, Span, Window
 from weighbridge.settlement.rolling import Rolling
 from weighbridge.settlement.settle import settle
 
@@ -23,7 +23,11 @@ TEN_DAYS = 10 * DAY
 LATER = JUNE.end_s + 400 * DAY
 
 
-def contract(term_from: str = "2026-01-01T00:00:00Z", **promise: Any) -> Contract:
+def contract(
+    term_from: str = "2026-01-01T00:00:00Z",
+    maintenance: dict[str, str] | None = None,
+    **promise: Any,
+) -> Contract:
     tiers = [
         {"at_or_above": "0.99", "below": "0.999", "pct": "10"},
         {"at_or_above": "0", "below": "0.99", "pct": "25"},
@@ -49,7 +53,8 @@ def contract(term_from: str = "2026-01-01T00:00:00Z", **promise: Any) -> Contrac
             }
         ],
     }
-    return load(json.dumps(document))
+    given = {} if maintenance is None else {"maintenance": maintenance}
+    return load(json.dumps(document | given))
 
 
 def down(start: int, seconds: int, unit: str = "n1", state: State = State.DOWN) -> Span:
@@ -162,3 +167,23 @@ def test_a_period_outside_the_service_has_nothing_bad() -> None:
     before = Period("2025-06", JUNE.start_s - 365 * DAY, JUNE.end_s - 365 * DAY)
     settled = settle(contract(), Record((down(DAY, 900),)), before, {"a": ("n1",)}, LATER)
     assert settled.results[0].worst.outcome.downtime_s == 0
+
+
+def test_maintenance_that_used_up_its_cap_before_the_period_excludes_no_more_of_the_window() -> (
+    None
+):
+    """May allowed an hour, which the 10th took; the two hours of the 31st count in a window of ten days."""
+    may = calendar_month("2026-05", "UTC")
+    windows = tuple(
+        Window(str(day), at, at + length, 0)
+        for day, length in ((10, 3600), (31, 7200))
+        for at in [may.start_s + (day - 1) * DAY]
+    )
+    bad = Span("n1", State.DOWN, windows[1].start_s, windows[1].end_s)
+    capped = contract(maintenance={"min_notice_s": "0", "max_s_per_period": "3600"})
+    for announced, counted in ((windows, 7200), (windows[1:], 3600)):
+        found = settle(capped, Record((bad,), announced), JUNE, {"a": ("n1",)}, LATER)
+        assert found.results[0].worst.outcome.downtime_s == counted
+    alone = contract(maintenance={"min_notice_s": "0"})
+    found = settle(alone, Record((bad,), windows), JUNE, {"a": ("n1",)}, LATER)
+    assert found.results[0].worst.outcome.downtime_s == 0

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.weighbridge.scripted import holders
 from weighbridge.claims import Version
 from weighbridge.contract import load
 from weighbridge.ledger import Row, State
@@ -24,7 +25,7 @@ DAY = 86400
 PERIOD = calendar_month("2026-05", "Asia/Shanghai")
 START = PERIOD.start_s
 FINAL_US = (PERIOD.end_s + 6 * DAY) * SECOND
-NODES = {"n1": None, "n2": None}
+NODES = ("n1", "n2")
 NONE = Notices()
 TERMS = {
     "contract_id": "K",
@@ -92,7 +93,7 @@ def whole_month(*but: Row) -> list[Row]:
 def drafted(
     rows: list[Row], notices: Notices = NONE, as_of_us: int = FINAL_US, **more: Any
 ) -> Statement:
-    return draft([version(TERMS, **more)], NODES, rows, notices, PERIOD, as_of_us)
+    return draft([version(TERMS, **more)], holders(NODES), rows, notices, PERIOD, as_of_us)
 
 
 def units(statement: Statement) -> dict[str, UnitLine]:
@@ -133,7 +134,7 @@ def test_what_nobody_saw_is_unknown_and_the_amount_a_range() -> None:
 
 def test_a_contracted_node_that_is_not_there_has_its_own_line() -> None:
     rows = [one for one in whole_month() if one.node == "n1"]
-    found = draft([version(TERMS)], {"n1": None}, rows, Notices(), PERIOD, FINAL_US)
+    found = draft([version(TERMS)], holders(["n1"]), rows, Notices(), PERIOD, FINAL_US)
     assert units(found)["r:absent-2"].unknown_seconds == PERIOD.seconds
     assert found.highest == "5000.00"
 
@@ -177,7 +178,9 @@ def test_rows_that_became_known_later_are_not_in_an_earlier_statement_and_the_ch
     after = drafted(whole_month(late))
     assert (before.highest, after.highest) == ("0.00", "1000.00")
     assert not before.final
-    assert "highest: 0.00 -> 1000.00" in differences(before, after)
+    told = differences(before, after)
+    assert "highest: 0.00 -> 1000.00" in told
+    assert [".times[" in line for line in told] == [False] * (len(told) - 3) + [True] * 3
     assert differences(after, after) == ()
 
 
@@ -234,14 +237,16 @@ def test_a_period_that_crosses_an_amendment_splits_at_its_instant_or_not_as_agre
         version(TERMS, edge, amendments=rule, **amendment),
     ]
     rows = whole_month(row("n1", 0, 0, 1400, State.DOWN))
-    found = draft(versions, NODES, rows, Notices(), PERIOD, FINAL_US)
+    found = draft(versions, holders(NODES), rows, Notices(), PERIOD, FINAL_US)
     assert (len(found.parts), found.highest) == (parts, highest)
     assert found.parts[-1].version == 2
 
 
 def test_a_statement_names_outage_credit_delivery_and_terms() -> None:
     rows = whole_month(row("n1", 0, 0, 2 * HOUR, State.DOWN, cause="xid"))
-    found = draft([version(TERMS)], NODES, rows, Notices(), PERIOD, FINAL_US, simulated=True)
+    found = draft(
+        [version(TERMS)], holders(NODES), rows, Notices(), PERIOD, FINAL_US, simulated=True
+    )
     (part,), line = found.parts, units(found)["n1"]
     (outage,) = line.outages
     assert (found.simulated, found.local_start) == (True, "2026-05-01T00:00:00+08:00")
@@ -289,9 +294,8 @@ def test_probes_and_damages_have_their_lines() -> None:
     batch = {"id": "A", "nodes": "2", "due": "2026-05-01", "value": "100000"}
     resources = [{**TERMS["resources"][0], "delivery": [batch]}]  # type: ignore[index]
     accepted = Event("batch_accepted", START + 3 * DAY, "A")
-    notices = Notices(
-        events=(accepted,), probes={"p": (Samples(10, Fraction(1)), Samples(1, None))}
-    )
+    probes = {"p": (Samples(10, Fraction(1)), Samples(1, None))}
+    notices = Notices(events=(accepted,), probes=lambda _contract, _period: probes)
     found = drafted(
         whole_month(),
         notices,
@@ -339,3 +343,17 @@ def test_unhealthy_hours_are_not_billed_where_only_healthy_ones_are_paid() -> No
         fee = drafted(rows, pricing=prices, pay_only_healthy=rule).parts[0].fees[0]
         assert fee.unbilled == unbilled
         assert Decimal(fee.gross) - Decimal(fee.unbilled) == Decimal(fee.net)
+
+
+def test_an_amendment_gives_maintenance_no_second_cap_in_the_same_period() -> None:
+    """An hour is allowed in the month: the window before the amendment takes it all."""
+    edge = START + PERIOD.seconds // 2
+    terms: dict[str, Any] = {"maintenance": {"min_notice_s": "0", "max_s_per_period": "3600"}}
+    amendment = {"version": "2", "supersedes": "1", "effective": instant_text(edge)} | terms
+    versions = [version(TERMS, until_s=edge, **terms), version(TERMS, edge, **amendment)]
+    windows = tuple(Window(name, at, at + HOUR, 0) for name, at in (("a", START), ("b", edge)))
+    found = draft(versions, holders(NODES), whole_month(), Notices(windows), PERIOD, FINAL_US)
+    excluded = [(line.id, line.excluded_seconds) for one in found.parts for line in one.maintenance]
+    assert excluded == [("a", HOUR), ("b", 0)]
+    assert [one.units[0].excluded_seconds for one in found.parts] == [HOUR, 0]
+    assert "maintenance_cap_exceeded" in found.flags

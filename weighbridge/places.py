@@ -1,0 +1,97 @@
+"""Who holds the places of a contract, and who held them before: a node that is released hands its place on.
+
+The first node of a place is weighed in it from the beginning, a later one from its claim on, and each until it is
+released. So a place goes on when a node is exchanged for another, and stands empty while nobody holds it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from weighbridge.evidence import Claim
+from weighbridge.ledger import Span, timeline
+
+Before = Sequence[tuple[str, int, int]]
+"""Nodes that held a place before, in order: each with from when and until when."""
+
+
+@dataclass(slots=True)
+class Tenure:
+    """A node holds a place from `since_us` on, until `until_us`; None: it still does."""
+
+    node: str
+    resource: str | None
+    since_us: int
+    until_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The node that held a place last in a stretch of time, since when, and those before it in that time."""
+
+    node: str
+    resource: str | None
+    since_us: int
+    before: Before = ()
+
+
+@dataclass(slots=True)
+class Places:
+    """Of one contract, in the order in which they were first taken. Fold its claims in the order of the log."""
+
+    _held: list[list[Tenure]] = field(default_factory=list)
+
+    def claim(self, claim: Claim, at_us: int) -> None:
+        """A claim of a node that holds a place changes nothing of that, but of another line item, or of no devices."""
+        now = self._holding(claim.node)
+        if now is not None and not claim.releases and _same(now.resource, claim.resource):
+            return
+        if now is not None:
+            now.until_us = at_us
+        if not claim.releases:
+            self._take(claim, at_us)
+
+    def over(self, start_us: int, end_us: int) -> Iterator[Holder]:
+        """Every place that was held at some time in [start_us, end_us)."""
+        for tenures in self._held:
+            mine = [
+                one
+                for one in tenures
+                if one.since_us < end_us and (one.until_us is None or one.until_us > start_us)
+            ]
+            if mine:
+                before = [(one.node, one.since_us, one.until_us or 0) for one in mine[:-1]]
+                last = mine[-1]
+                yield Holder(last.node, last.resource, last.since_us, before)
+
+    def _holding(self, node: str) -> Tenure | None:
+        now = (tenures[-1] for tenures in self._held)
+        return next((one for one in now if one.node == node and one.until_us is None), None)
+
+    def _take(self, claim: Claim, at_us: int) -> None:
+        """The first place of its line item that nobody holds; else a new one."""
+        for tenures in self._held:
+            last = tenures[-1]
+            if last.until_us is not None and _same(last.resource, claim.resource):
+                tenures.append(Tenure(claim.node, claim.resource, at_us))
+                return
+        self._held.append([Tenure(claim.node, claim.resource, 0)])
+
+
+def _same(one: str | None, other: str | None) -> bool:
+    """Whether two claims name one line item; None: the only one that there is."""
+    return None in (one, other) or one == other
+
+
+Lines = Mapping[str, Sequence[Span]]
+"""What is known of one slot of each node."""
+
+
+def line_of(holder: Holder, lines: Lines, start_us: int, end_us: int) -> list[Span]:
+    """One slot of a place over [start_us, end_us): of each node that held it, its own time. The rest is unknown."""
+    held = [*holder.before, (holder.node, holder.since_us, end_us)]
+    pieces = [
+        Span(max(span.start_us, since_us), min(span.end_us, until_us), span.state, span.cause)
+        for node, since_us, until_us in held
+        for span in lines.get(node, ())
+    ]
+    return timeline(pieces, start_us, end_us)
