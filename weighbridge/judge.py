@@ -29,7 +29,7 @@ from weighbridge.track import (
     turn_hour,
     unbroken,
 )
-from weighbridge.usage import take_in
+from weighbridge.usage import LOADS, take_in
 from weighbridge.view import (
     forget_xids,
     lose_processes,
@@ -67,6 +67,9 @@ NOTED: dict[EventKind, Severity] = {
     EventKind.CLOCK_STEPPED: Severity.WARNING,
 }
 """Events that stand in the findings by themselves."""
+
+WATCHED = EVERYTHING | LOADS
+"""What a sample is compared in with the one before: what checks judge by, and what use is summed by."""
 
 AHEAD_US = 2_000_000
 """A clock may be so far ahead of the collector's and still be believed."""
@@ -206,7 +209,7 @@ class _Sitting:
             elif piece.tier == "fast":
                 yield from self._sample(chain, piece, sample, at_us)
             else:
-                chain.pending |= see_sample(chain.view, piece, sample, at_us, EVERYTHING)
+                chain.pending |= see_sample(chain.view, piece, sample, at_us, WATCHED)
         yield from self._lateness(chain, pieces[0][0] if pieces else self._received_us)
 
     def _begin_chain(self) -> Iterator[Change]:
@@ -339,7 +342,7 @@ class _Sitting:
     def _sample(self, chain: ChainState, block: Block, sample: int, at_us: int) -> Iterator[Change]:
         for promise in self._promises:
             yield from self._reach(chain, promise, at_us)
-        chain.pending |= see_sample(chain.view, block, sample, at_us, EVERYTHING)
+        chain.pending |= see_sample(chain.view, block, sample, at_us, WATCHED)
         for promise in self._promises:
             track = chain.tracks.get(promise.contract)
             if track is not None and track.version == promise.version:

@@ -131,7 +131,7 @@ One signature under such a key fits many messages, and nobody needs a private ke
 
 def has_small_order(public_key: bytes) -> bool:
     """Whether anybody can sign under this key."""
-    return public_key[:31] + bytes([public_key[31] & 0x7F]) in _SMALL_ORDER
+    return public_key[:31] + bytes(byte & 0x7F for byte in public_key[31:]) in _SMALL_ORDER
 
 
 def verify_bytes(message: bytes, signature: bytes, public_key: bytes) -> None:
