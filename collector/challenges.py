@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from collector.commits import Committer, Leaf
@@ -15,7 +15,6 @@ from collector.keys import NodeKey
 from collector.mail import Mail
 from collector.problems import Problem
 from weighbridge.challenge.challenger import Plan, draw_nonces
-from weighbridge.challenge.commitment import opening_bytes
 from weighbridge.challenge.judging import judge
 from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.record import (
@@ -31,7 +30,7 @@ from weighbridge.challenge.record import (
     transcript_hash,
     weighing_of,
 )
-from weighbridge.challenge.samples import phase_shape
+from weighbridge.challenge.sizes import require_deliverable
 from weighbridge.challenge.transcript import Transcript
 from weighbridge.challenge.verdict import Attempt, Series, Verdict, settle
 from weighbridge.evidence import EntryKind
@@ -108,7 +107,7 @@ def _attempt_document(outcome: Outcome) -> dict[str, Any]:
 
 
 class Challenges:
-    """Every challenge of a collector. `largest_answer` bounds what the openings of one may weigh, in bytes."""
+    """Every challenge of a collector. `leaf` reads an entry of the log back."""
 
     def __init__(
         self,
@@ -118,7 +117,7 @@ class Challenges:
         verify: Verify,
         clock_ns: Callable[[], int],
         wall_us: Callable[[], int],
-        largest_answer: int,
+        leaf: Callable[[int], bytes],
         presence_seconds: float = PRESENCE_SECONDS,
     ) -> None:
         self._committer = committer
@@ -126,7 +125,7 @@ class Challenges:
         self._signer = signer
         self._verify = verify
         self._wall_us = wall_us
-        self._largest_answer = largest_answer
+        self._leaf = leaf
         self._presence_seconds = presence_seconds
         self._series: dict[str, Standing] = {}
         self._exchanges: dict[str, Exchange] = {}
@@ -193,11 +192,10 @@ class Challenges:
     def _require_fit(self, subject: Subject, policy: Policy) -> None:
         try:
             policy.require_fit(len(subject.gpus))
+            require_deliverable(policy, len(subject.gpus))
         except PolicyError as error:
             raise Problem("malformed", f"{subject.node}: {error}") from error
         self.require_free(subject)
-        if largest_openings(policy, len(subject.gpus)) > self._largest_answer:
-            raise Problem("too_large", "the openings would be larger than one request may be")
 
     def _keep(self, standing: Standing) -> None:
         self._series[standing.series] = standing
@@ -253,10 +251,10 @@ class Challenges:
         except BaseException:
             together.drop()
             raise
-        transcript = await self._converse(plan, subject, together)
+        transcript, opened = await self._converse(plan, subject, together)
         standing.state = "verification"
-        weighing = await self._weigh(transcript)
-        outcome = self._outcome(standing, begun, transcript, weighing)
+        transcript_id, weighing = await self._weigh(transcript, opened)
+        outcome = self._outcome(standing, begun, transcript, transcript_id, weighing)
         await self._say(outcome)
         standing.outcomes.append(outcome)
 
@@ -277,7 +275,10 @@ class Challenges:
             earlier,
         )
 
-    async def _converse(self, plan: Plan, subject: Subject, together: Start) -> Transcript:
+    async def _converse(
+        self, plan: Plan, subject: Subject, together: Start
+    ) -> tuple[Transcript, int | None]:
+        """The transcript without its openings, and where these stand in the log: it may wait long for its weighing."""
         key_id = subject.key.key_id
         exchange = Exchange(
             plan,
@@ -290,19 +291,28 @@ class Challenges:
         )
         self._exchanges[plan.challenge] = exchange
         try:
-            return await exchange.run(together)
+            transcript = await exchange.run(together)
+            opened = None if transcript.openings is None else exchange.entered
+            return replace(transcript, openings=None), opened
         finally:
             del self._exchanges[plan.challenge]
 
-    async def _weigh(self, transcript: Transcript) -> Weighing:
-        """Without openings there is nothing to compute."""
-        if transcript.openings is None:
-            return weighing_of(judge(transcript))
+    async def _weigh(self, transcript: Transcript, opened: int | None) -> tuple[bytes, Weighing]:
+        """The whole transcript's hash and weighing. Without openings there is nothing to compute."""
+        if opened is None:
+            return transcript_hash(transcript), weighing_of(judge(transcript))
         async with self._verifying:
-            return await self._verify(transcript)
+            openings = (await asyncio.to_thread(self._leaf, opened)).decode("ascii")
+            whole = replace(transcript, openings=openings)
+            return await asyncio.to_thread(transcript_hash, whole), await self._verify(whole)
 
     def _outcome(
-        self, standing: Standing, begun: Commitment, transcript: Transcript, weighing: Weighing
+        self,
+        standing: Standing,
+        begun: Commitment,
+        transcript: Transcript,
+        transcript_id: bytes,
+        weighing: Weighing,
     ) -> Outcome:
         weighings = [*(one.weighing for one in standing.outcomes), weighing]
         results = [bare_result(begun.challenge, one) for one in weighings]
@@ -317,7 +327,7 @@ class Challenges:
             transcript.nonces,
             transcript.secret,
             times_of(transcript),
-            transcript_hash(transcript),
+            transcript_id,
             series.verdict.value,
             None if series.reason is None else series.reason.value,
             series.attempts,
@@ -330,9 +340,9 @@ class Challenges:
     async def _say(self, record: Commitment | Outcome) -> None:
         await self._committer.submit(Leaf(*seal_record(self._signer, record)))
 
-    async def _enter(self, leaf: bytes) -> None:
-        """Durable when it returns. Raises Problem."""
-        await self._committer.submit(Leaf(EntryKind.CHALLENGE, leaf))
+    async def _enter(self, leaf: bytes) -> int:
+        """Durable when it returns the entry's index. Raises Problem."""
+        return (await self._committer.submit(Leaf(EntryKind.CHALLENGE, leaf))).outcome
 
 
 def _failed(series: Series, weighings: Sequence[Weighing]) -> tuple[str, ...]:
@@ -341,16 +351,6 @@ def _failed(series: Series, weighings: Sequence[Weighing]) -> tuple[str, ...]:
         return ()
     named = [gpu.gpu for one in weighings for gpu in one.gpus if gpu.verdict == Verdict.FAILED]
     return tuple(dict.fromkeys(named))
-
-
-def largest_openings(policy: Policy, gpus: int) -> int:
-    """Bytes of the signed message with all openings, at most: base64 in base64, and what is around it."""
-    each = 0
-    for phase in policy.phases(gpus):
-        shape = phase_shape(policy, phase)
-        one = opening_bytes(shape.leaves, shape.width, 0, shape.group) + shape.row_bytes
-        each += shape.samples * one
-    return gpus * each * 16 // 9 + 4096
 
 
 @contextlib.asynccontextmanager
