@@ -15,13 +15,13 @@ from collector.keys import KeyRing
 from collector.mail import Doorman
 from collector.problems import Problem
 from collector.routes import Access, Route
-from weighbridge.challenge.codec import Malformed, decode
+from weighbridge.challenge.codec import Malformed, shaped
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.sizes import LARGEST_ANSWER_BYTES
 from weighbridge.polling import POLL_HEADER, POLL_PATH
 from weighbridge.signing import SignatureError
-from weighbridge.wire import Count, Model, Name, Text, canonical
+from weighbridge.wire import Count, Model, Name, Text
 
 POLL_SECONDS = 50.0
 """How long a request for commands waits. Proxies cut what is silent for a minute."""
@@ -122,7 +122,7 @@ class ChallengeApi:
         if wanted.policy is None:
             return self._contracted(contract, node)
         try:
-            return decode(Policy, canonical(DEFAULTS | wanted.policy))
+            return shaped(Policy, DEFAULTS | wanted.policy)
         except Malformed as error:
             raise Problem("malformed", f"policy: {error}") from error
 

@@ -72,6 +72,7 @@ class Standing:
             "node": self.subject.node,
             "contract": self.subject.contract,
             "state": self.state,
+            "program_asked": self.policy.program or None,
             "attempts": [_attempt_document(outcome) for outcome in self.outcomes],
         }
 
@@ -82,6 +83,7 @@ def _attempt_document(outcome: Outcome) -> dict[str, Any]:
         "challenge": outcome.challenge,
         "verdict": weighing.verdict,
         "reason": weighing.reason,
+        "program": weighing.program.hex() or None,
         "series_verdict": outcome.series_verdict,
         "final": outcome.final,
         "elapsed_ns": [

@@ -110,8 +110,16 @@ def described(shown: dict[str, Any]) -> str:
     for attempt in shown["attempts"]:
         times = " + ".join(f"{elapsed / 1e9:.3f} s" for elapsed in attempt["elapsed_ns"]) or "-"
         lines.append(f"  {attempt['challenge']}  {_said(attempt)}  {times}")
+        lines += _foreign(shown["program_asked"], attempt["program"])
         lines += [f"    {gpu['gpu']}  {_said(gpu)}  {_bounds(gpu)}" for gpu in attempt["gpus"]]
     return "\n".join(lines)
+
+
+def _foreign(asked: str | None, program: str | None) -> list[str]:
+    """Where another program answered than the requirements were measured with."""
+    if asked is None or program in (None, asked):
+        return []
+    return [f"    another program answered: {program}; the requirements are of {asked}"]
 
 
 def _said(one: dict[str, Any]) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import zstandard
 
+from agent.probe.cpu import CpuEngine
+from collector.commands.challenge import described
 from collector.control import ControlError
 from tests.collector.answering import POLICY, Challenged
 from tests.collector.building import CONTRACT, Agent, Serving, make_store, serving, wait_for
@@ -125,3 +127,15 @@ def test_openings_that_trickle_past_the_deadline_fail_and_hold_nothing(node: Cha
 def test_a_policy_whose_answers_could_not_be_taken_is_refused_at_once(node: Challenged) -> None:
     with pytest.raises(ControlError, match=r"of 1 GPUs would be .* fewer samples"):
         node.begin(size=32768, samples=1024, check="freivalds")
+
+
+def test_a_bar_of_another_program_is_said_to_be_one(node: Challenged) -> None:
+    own, other = CpuEngine().program().hex(), "ab" * 32
+    series = node.begin(program=other, required_flops_per_second=10**15)
+    challenge, openings = node.to_the_openings()
+    assert node.post(challenge, "openings", openings).status == 200
+    ended = node.ended(series)
+    (attempt,) = ended["attempts"]
+    assert (attempt["verdict"], attempt["series_verdict"]) == ("unknown", "unknown")
+    assert (ended["program_asked"], attempt["program"]) == (other, own)
+    assert f"another program answered: {own}; the requirements are of {other}" in described(ended)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from weighbridge.challenge.challenger import Plan
-from weighbridge.challenge.codec import Malformed, decode, encode
+from weighbridge.challenge.codec import Malformed, decode, encode, later
 from weighbridge.challenge.judging import judge
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Release, Reveal, decode_message
 from weighbridge.challenge.policy import Policy
@@ -74,11 +74,12 @@ class Weighed:
 
 @dataclass(frozen=True, slots=True)
 class Weighing:
-    """A result in plain words: what anybody computes from the transcript."""
+    """A result in plain words: what anybody computes from the transcript. `program`: the prover's, if it was judged."""
 
     verdict: str
     reason: str | None
     gpus: tuple[Weighed, ...]
+    program: bytes = later(b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ class Outcome:
 def weighing_of(result: Result) -> Weighing:
     """A result as it is logged."""
     reason = None if result.reason is None else str(result.reason.value)
-    return Weighing(result.verdict.value, reason, tuple(_weighed(gpu) for gpu in result.gpus))
+    gpus = tuple(_weighed(gpu) for gpu in result.gpus)
+    return Weighing(result.verdict.value, reason, gpus, result.program)
 
 
 def _weighed(gpu: GpuResult) -> Weighed:
@@ -379,9 +381,14 @@ def recheck(entries: Iterable[Entry], challenge: str, log_key: bytes) -> tuple[R
         return record, record.outcome.weighing
     weighing = weighing_of(judge(record.transcript))
     logged = record.outcome.weighing
-    if weighing != logged and Verdict.UNKNOWN.value not in (weighing.verdict, logged.verdict):
+    if weighing != logged and not _undone(weighing) and not _undone(logged):
         raise RecordError(f"{challenge}: logged as {logged.verdict}, but {weighing.verdict}")
     return record, weighing
+
+
+def _undone(weighing: Weighing) -> bool:
+    """Nobody computed: there is nothing to compare."""
+    return weighing.reason in (Reason.NO_NUMPY.value, Reason.NO_VERDICT.value)
 
 
 def encode_record(value: Commitment | Outcome) -> bytes:

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     TOO_LITTLE_MEMORY = "memory below the requirement"
     MEMORY_TOO_SLOW = "memory bandwidth below the requirement"
     PEER_TOO_SLOW = "peer bandwidth below the requirement"
+    OTHER_PROGRAM = "below a requirement that another program was measured for"
     BUSY = "busy"
     NO_CONSENT = "no consent"
     NO_BUDGET = "no budget"
@@ -71,13 +72,14 @@ class GpuResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One attempt. The node's verdict is the worst of its GPUs'."""
+    """One attempt. The node's verdict is the worst of its GPUs'. `program`: SHA-256 of what says it computed."""
 
     challenge: str
     verdict: Verdict
     reason: Reason | None
     gpus: tuple[GpuResult, ...] = ()
     elapsed_ns: tuple[int, ...] = ()
+    program: bytes = b""
 
     @property
     def flops_per_second(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import weighbridge.challenge
+from agent.probe.cpu import CpuEngine
 from weighbridge.challenge.challenger import Challenger, Plan, draw_nonces
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Prepare, decode_message
 from weighbridge.challenge.record import (
@@ -39,9 +40,9 @@ NODE, CONTRACT = "n1", "lease"
 class Said:
     """One attempt over the bench's honest prover, and every entry that the log would hold of it."""
 
-    def __init__(self, bench: Any, *gpus: str, decline: bool = False) -> None:
+    def __init__(self, bench: Any, *gpus: str, decline: bool = False, policy: Any = None) -> None:
         self.bench = bench
-        policy = bench.policy()
+        policy = bench.policy() if policy is None else policy
         nonces = draw_nonces(policy, len(gpus), os.urandom)
         key = bench.signer.public_key
         plan = Plan("c.1", CONTRACT, key, gpus, policy, nonces, os.urandom(32))
@@ -133,6 +134,14 @@ def test_a_result_that_does_not_follow_from_the_record_is_found_out(bench: Any) 
         recheck(said.entries(leaves), "c.1", LOG.public_key)
 
 
+def test_a_result_that_is_logged_as_unknown_and_is_not_is_found_out(bench: Any) -> None:
+    said = Said(bench, "GPU-0")
+    hidden = replace(said.outcome.weighing, verdict="unknown", reason=Reason.OTHER_PROGRAM.value)
+    leaves = [*said.leaves[:-1], seal_record(LOG, replace(said.outcome, weighing=hidden))[1]]
+    with pytest.raises(RecordError, match="logged as unknown, but met"):
+        recheck(said.entries(leaves), "c.1", LOG.public_key)
+
+
 def test_times_that_were_changed_afterwards_are_found_out(bench: Any) -> None:
     said = Said(bench, "GPU-0")
     (times,) = said.outcome.times
@@ -212,6 +221,23 @@ def test_a_series_that_failed_is_an_error_at_level_e2_until_one_is_met(bench: An
     assert (opened.code, opened.device, opened.level) == ("challenge_failed", "GPU-0", "E2")
     assert (opened.severity, opened.verdict, opened.until_us) == ("error", "breached", None)
     assert (closed.code, closed.until_us is not None) == ("challenge_failed", True)
+
+
+def test_another_program_than_asked_for_is_said_until_the_right_one_answers(bench: Any) -> None:
+    right = bench.policy(program=CpuEngine().program().hex())
+    other = bench.policy(program="ab" * 32)
+    fold = FleetFold()
+    changes: list[Any] = [
+        change
+        for policy in (other, right)
+        for one in Said(bench, "GPU-0", policy=policy).entries()
+        for change in fold.fold(one)
+    ]
+    opened, closed = changes
+    assert (opened.code, opened.level) == ("challenge_other_program", "E0")
+    assert (opened.severity, opened.verdict, opened.until_us) == ("info", "unknown", None)
+    assert right.program in opened.observed
+    assert (closed.code, closed.until_us is not None) == ("challenge_other_program", True)
 
 
 def test_what_a_gpu_proved_stays_known_when_it_is_not_assessed_later(bench: Any) -> None:

@@ -17,7 +17,7 @@ from weighbridge.challenge.bound import (
     undetected,
     wrong_cells_bound,
 )
-from weighbridge.challenge.codec import Malformed
+from weighbridge.challenge.codec import Malformed, decode, encode
 from weighbridge.challenge.commitment import (
     BadOpening,
     commit,
@@ -321,3 +321,15 @@ def test_a_precommitment_binds_every_nonce_the_secret_the_contract_and_the_polic
         precommitment(nonces, secret, "k", replace(POLICY, samples=17)),
     }
     assert len(made) == 5
+
+
+def test_a_field_that_came_later_is_left_out_while_it_says_nothing() -> None:
+    """So that records, and the seeds that hold a policy's hash, stay what they were."""
+    assert b"program" not in encode(POLICY)
+    assert decode(Policy, encode(POLICY)) == POLICY
+    named = replace(POLICY, program="ab" * 32)
+    assert decode(Policy, encode(named)) == named
+    assert named.digest != POLICY.digest
+    idle = json.dumps(json.loads(encode(POLICY)) | {"program": ""}, sort_keys=True)
+    with pytest.raises(Malformed, match="canonical"):
+        decode(Policy, idle.replace(" ", "").encode())
