@@ -19,6 +19,7 @@ from collector.api import Api
 from collector.bodies import BODIES, Bodies
 from collector.challenge_api import ChallengeApi
 from collector.challenge_schedule import scheduled
+from collector.challenge_telemetry import linking
 from collector.challenges import Challenges, challenging
 from collector.claimable import Accounts, accounting
 from collector.commits import Committer, TickClock
@@ -150,6 +151,7 @@ async def running(
         if public:
             url = await stack.enter_async_context(_published(config, routes, bodies))
             await stack.enter_async_context(scheduled(challenges, driver))
+            await stack.enter_async_context(linking(committer, driver, signer, store.log))
             await stack.enter_async_context(accounting(accounts))
         # First of all at the end: requests that wait for commands would hold up the rest.
         stack.callback(challenges.mail.close)

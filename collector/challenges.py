@@ -316,6 +316,7 @@ class Challenges:
         transcript_id: bytes,
         weighing: Weighing,
     ) -> Outcome:
+        ran = _ran(transcript, self.clock_ns(), self._wall_us())
         weighings = [*(one.weighing for one in standing.outcomes), weighing]
         results = [bare_result(begun.challenge, one) for one in weighings]
         series = settle(results, standing.policy)
@@ -337,6 +338,8 @@ class Challenges:
             not series.repeat,
             _failed(series, weighings),
             self._wall_us(),
+            from_us=ran[0],
+            until_us=ran[1],
         )
 
     async def _say(self, record: Commitment | Outcome) -> None:
@@ -345,6 +348,14 @@ class Challenges:
     async def _enter(self, leaf: bytes) -> int:
         """Durable when it returns the entry's index. Raises Problem."""
         return (await self._committer.submit(Leaf(EntryKind.CHALLENGE, leaf))).outcome
+
+
+def _ran(transcript: Transcript, now_ns: int, wall_us: int) -> tuple[int, int]:
+    """From the first release to the last roots on the wall clock; zeros where the phases did not all run."""
+    first, last = transcript.phases[0].released_ns, transcript.phases[-1].received_ns
+    if first is None or last is None:
+        return 0, 0
+    return wall_us - (now_ns - first) // 1000, wall_us - (now_ns - last) // 1000
 
 
 def _failed(series: Series, weighings: Sequence[Weighing]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from weighbridge.evidence import ContractAdded, Entry, EntryKind
 from weighbridge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
 from weighbridge.judge import open_rows
 from weighbridge.ledger import Finding, Row, Span, State
-from weighbridge.node import NodeState, Segment
+from weighbridge.node import NodeState, Segment, Unlinked
 from weighbridge.tables import sku_by_pci
 from weighbridge.view import View
 from weighbridge.wire import Report
@@ -207,6 +207,13 @@ class Driver:
         """The commitments of challenges that have begun and not ended, as text."""
         return self._fold.exchanges()
 
+    def unlinked(self) -> Iterator[tuple[NodeState, str, Unlinked]]:
+        """Exchanges that have ended and whose telemetry is awaited, by name."""
+        for state in self._fold.states.values():
+            for challenge, unlinked in state.unlinked.items():
+                if unlinked.outcome:
+                    yield state, challenge, unlinked
+
     @property
     def contracts(self) -> Mapping[str, Contract]:
         versions = self._fold.claims.contracts(self.now_us)
@@ -346,11 +353,16 @@ def in_use(view: View, device: str) -> bool:
     """Power above the card's idle band, or a process that holds memory; a card without a band needs the process."""
     if any(process.device == device for process in view.processes or ()):
         return True
-    power = view.value(device, "power_draw_milliwatts")
+    power, idle = view.value(device, "power_draw_milliwatts"), idle_milliwatts(view, device)
+    return idle is not None and isinstance(power, int) and power > idle
+
+
+def idle_milliwatts(view: View, device: str) -> int | None:
+    """Up to so much power the card does nothing; None where the table does not know it."""
     board, subsystem = (view.value(device, name) for name in ("pci_device_id", "pci_subsystem_id"))
     card = None if not isinstance(board, str) else sku_by_pci(board, _text(subsystem))
     band = None if card is None else card.idle_power_milliwatts
-    return band is not None and isinstance(power, int) and power > band.high
+    return None if band is None else band.high
 
 
 def _text(value: object) -> str | None:

@@ -148,6 +148,7 @@ def recheck(entries: Path, challenge_id: str | None, log_key: str) -> None:
     Without CHALLENGE every one that the file holds from its beginning to its end. Exit code: 0 as logged, 3 otherwise.
     """
     from weighbridge.challenge.record import RecordError, challenges_in, recheck
+    from weighbridge.challenge.telemetry import recheck_telemetry
     from weighbridge.evidence import entry
 
     rows = json.loads(entries.read_text(encoding="utf-8"))
@@ -157,10 +158,13 @@ def recheck(entries: Path, challenge_id: str | None, log_key: str) -> None:
     for name in names:
         try:
             record, weighing = recheck(read, name, bytes.fromhex(log_key))
+            shown = recheck_telemetry(read, record.outcome, bytes.fromhex(log_key))
         except RecordError as error:
             click.echo(f"{name}: {error}")
             code = 3
             continue
         said = {"verdict": weighing.verdict, "reason": weighing.reason}
         click.echo(f"{name}: {record.commitment.node} {_said(said)}, as logged")
+        for card in shown or ():
+            click.echo(f"  {card.gpu}: its telemetry shows {card.shown}: {card.reason}")
     sys.exit(code)

@@ -19,7 +19,7 @@ from weighbridge.challenge.verdict import Attempt, GpuResult, Reason, Result, Ve
 from weighbridge.evidence import Entry, EntryKind, payload_type
 from weighbridge.signing import SignatureError, Signer, encode_envelope, verify
 
-COMMITMENT, OUTCOME = "commitment", "outcome"
+COMMITMENT, OUTCOME, TELEMETRY = "commitment", "outcome", "telemetry"
 
 
 class RecordError(ValueError):
@@ -88,6 +88,7 @@ class Outcome:
 
     `transcript` is the SHA-256 of the transcript's bytes; it and `nonces` are empty where the verifier ended before the
     exchange did. `failed`: the GPUs that the series found failed, once no further attempt follows (`final`).
+    `from_us` and `until_us`: from the first release to the last roots, by the collector's clock; 0: not all phases ran.
     """
 
     challenge: str
@@ -108,6 +109,8 @@ class Outcome:
     failed: tuple[str, ...]
     ended_us: int
     type: str = OUTCOME
+    from_us: int = later(0)
+    until_us: int = later(0)
 
 
 def weighing_of(result: Result) -> Weighing:
@@ -272,7 +275,7 @@ def record_of(entries: Iterable[Entry], challenge: str, log_key: bytes) -> Recor
 def _gather(gathered: _Gathered, entry: Entry, challenge: str, log_key: bytes) -> None:
     payload = entry.envelope.payload
     kind = payload_kind(payload)
-    if json.loads(payload).get("challenge") != challenge:
+    if kind == TELEMETRY or json.loads(payload).get("challenge") != challenge:
         return
     if (kind == OUTCOME) != (entry.kind is EntryKind.PROOF):
         raise RecordError(f"entry {entry.index}: {kind} under another type")
