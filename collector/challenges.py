@@ -39,6 +39,8 @@ from weighbridge.signing import Signer
 logger = logging.getLogger("weighbridge.challenges")
 
 KEPT_SERIES = 1000
+AGAIN_SECONDS = 5.0
+"""How long to wait where the log took nothing."""
 COMMAND, SCHEDULE = "command", "schedule"
 Verify = Callable[[Transcript], Awaitable[Weighing]]
 
@@ -121,6 +123,7 @@ class Challenges:
         wall_us: Callable[[], int],
         leaf: Callable[[int], bytes],
         presence_seconds: float = PRESENCE_SECONDS,
+        again_seconds: float = AGAIN_SECONDS,
     ) -> None:
         self._committer = committer
         self._driver = driver
@@ -129,6 +132,7 @@ class Challenges:
         self._wall_us = wall_us
         self._leaf = leaf
         self._presence_seconds = presence_seconds
+        self._again_seconds = again_seconds
         self._series: dict[str, Standing] = {}
         self._exchanges: dict[str, Exchange] = {}
         self._busy: set[str] = set()
@@ -179,7 +183,7 @@ class Challenges:
         for subject in subjects:
             standing = Standing(os.urandom(8).hex(), group, subject, policy)
             self._keep(standing)
-            self._busy.add(subject.key.key_id)
+            self._busy.add(subject.node)
             task = asyncio.create_task(self._run(standing, cause, together))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
@@ -188,7 +192,7 @@ class Challenges:
 
     def require_free(self, subject: Subject) -> None:
         """Raises Problem while the node is being challenged."""
-        if subject.key.key_id in self._busy:
+        if subject.node in self._busy:
             raise Problem("conflict", f"{subject.node}: a challenge is under way")
 
     def _require_fit(self, subject: Subject, policy: Policy) -> None:
@@ -238,7 +242,7 @@ class Challenges:
         except Problem as problem:
             logger.warning("challenge %s cannot go on: %s", standing.series, problem.detail)
         finally:
-            self._busy.discard(standing.subject.key.key_id)
+            self._busy.discard(standing.subject.node)
             standing.state = "ended"
 
     async def _attempt(self, standing: Standing, cause: str, together: Start) -> None:
@@ -253,12 +257,33 @@ class Challenges:
         except BaseException:
             together.drop()
             raise
-        transcript, opened = await self._converse(plan, subject, together)
+        try:
+            outcome = await self._judged(standing, begun, plan, together)
+        except Problem as problem:
+            logger.warning("challenge %s is void: %s", begun.challenge, problem.detail)
+            outcome = await self._voided(begun)
+        standing.outcomes.append(outcome)
+
+    async def _judged(
+        self, standing: Standing, begun: Commitment, plan: Plan, together: Start
+    ) -> Outcome:
+        transcript, opened = await self._converse(plan, standing.subject, together)
         standing.state = "verification"
         transcript_id, weighing = await self._weigh(transcript, opened)
         outcome = self._outcome(standing, begun, transcript, transcript_id, weighing)
         await self._say(outcome)
-        standing.outcomes.append(outcome)
+        return outcome
+
+    async def _voided(self, begun: Commitment) -> Outcome:
+        """What could not be entered is no evidence: void, and said as soon as the log takes entries again."""
+        while True:
+            outcome = abandoned(begun, self._wall_us())
+            try:
+                await self._say(outcome)
+            except Problem:
+                await asyncio.sleep(self._again_seconds)
+            else:
+                return outcome
 
     def _plan(self, standing: Standing) -> Plan:
         subject, policy = standing.subject, standing.policy

@@ -84,6 +84,7 @@ class NodeState:
 
     `exchanges` are the commitments of challenges under way, by name; `proofs` by device; `attempts` counts those that
     have ended by `contract|verdict|reason`, and `exchange_ns` is the length of the last one, by phase, in order.
+    `unassessed` counts the challenges in a row that came to no judgement, by contract.
     `unlinked` are those whose telemetry is awaited, and `newest_report` is the log index of the newest report, or -1.
 
     `lags_us` are wall clock less receipt of its latest reports. `last_received_us` and `last_sample_us` are None until
@@ -106,6 +107,7 @@ class NodeState:
     exchange_ns: list[int] = field(default_factory=list)
     unlinked: dict[str, Unlinked] = field(default_factory=dict)
     newest_report: int = -1
+    unassessed: dict[str, int] = field(default_factory=dict)
 
     @property
     def newest(self) -> ChainState | None:

@@ -20,13 +20,16 @@ from weighbridge.challenge.telemetry import CardLoad, Shown, Telemetry
 from weighbridge.challenge.verdict import Verdict
 from weighbridge.checks import Severity
 from weighbridge.checks import Verdict as Judgement
-from weighbridge.findings import open_finding, settle
+from weighbridge.findings import is_open, open_finding, settle
 from weighbridge.ledger import Finding
 from weighbridge.node import NodeState, Proof, Unlinked
 
 CODE = "challenge_failed"
 LEVEL = "E2"
 PROGRAM_CODE = "challenge_other_program"
+UNASSESSED_CODE = "challenge_unassessed"
+UNASSESSED_IN_A_ROW = 5
+"""So many are no accident any more."""
 IDLE_CODE = "challenge_idle"
 IDLE_LEVEL = "E1"
 MOST_LINKED = 256
@@ -111,8 +114,35 @@ def end_exchange(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Find
             yield from settle(state, ended.contract, CODE, gpu.gpu, now_us)
     for device in ended.failed:
         yield from _failed(state, ended, device, now_us)
+    if ended.final:
+        yield from _assessed(state, ended, now_us)
     if begun is not None:
         yield from _program(state, read_commitment(begun.encode()), ended, now_us)
+
+
+def _assessed(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Finding]:
+    """To decline is free, and the provider chooses when: many in a row without a judgement are said."""
+    judged = ended.series_verdict in (Verdict.MET, Verdict.FAILED)
+    count = 0 if judged else state.unassessed.get(ended.contract, 0) + 1
+    state.unassessed[ended.contract] = count
+    if judged:
+        yield from settle(state, ended.contract, UNASSESSED_CODE, "", now_us)
+    elif count >= UNASSESSED_IN_A_ROW and not is_open(state, ended.contract, UNASSESSED_CODE):
+        finding = Finding(
+            ended.contract,
+            state.node,
+            "",
+            UNASSESSED_CODE,
+            Severity.WARNING,
+            Judgement.UNKNOWN,
+            "E1",
+            "challenges that are met or failed",
+            f"{count} in a row came to no judgement, the last: {ended.series_reason}; a GPU in use is left alone too",
+            "open",
+            now_us,
+            None,
+        )
+        yield open_finding(state, finding)
 
 
 def _program(state: NodeState, begun: Commitment, ended: Outcome, now_us: int) -> Iterator[Finding]:

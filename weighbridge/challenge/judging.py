@@ -98,7 +98,9 @@ def _incomplete(transcript: Transcript, answers: _Answers) -> Result | None:
     expected = precommitment(
         transcript.nonces, transcript.secret, transcript.contract, transcript.policy
     )
-    if transcript.precommitment != expected or not _one_after_the_other(transcript):
+    drawn = (*transcript.nonces, transcript.secret)
+    apart = len(set(drawn)) == len(drawn) and _one_after_the_other(transcript)
+    if transcript.precommitment != expected or not apart:
         return _unjudged(transcript, Verdict.VOID, Reason.PRECOMMITMENT)
     committed = None not in answers.roots
     if not committed and answers.decline is not None:

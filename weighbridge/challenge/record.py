@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from weighbridge.challenge.challenger import Plan
 from weighbridge.challenge.codec import Malformed, decode, encode, later
 from weighbridge.challenge.judging import judge
-from weighbridge.challenge.messages import PAYLOAD_TYPE, Release, Reveal, decode_message
+from weighbridge.challenge.messages import PAYLOAD_TYPE, Message, Release, Reveal, decode_message
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.transcript import PhaseRecord, Transcript
 from weighbridge.challenge.verdict import Attempt, GpuResult, Reason, Result, Verdict
@@ -379,7 +379,9 @@ def recheck(entries: Iterable[Entry], challenge: str, log_key: bytes) -> tuple[R
 
     Where numpy is missing the result is UNKNOWN, and nothing is compared.
     """
+    entries = list(entries)
     record = record_of(entries, challenge, log_key)
+    _require_fresh(entries, record)
     if record.transcript is None:
         return record, record.outcome.weighing
     weighing = weighing_of(judge(record.transcript))
@@ -387,6 +389,40 @@ def recheck(entries: Iterable[Entry], challenge: str, log_key: bytes) -> tuple[R
     if weighing != logged and not _undone(weighing) and not _undone(logged):
         raise RecordError(f"{challenge}: logged as {logged.verdict}, but {weighing.verdict}")
     return record, weighing
+
+
+def _require_fresh(entries: Iterable[Entry], record: Record) -> None:
+    """Nothing that was drawn had been let out before: whoever knew it could have computed or chosen in advance.
+
+    Those of one group may share their nonces, but never the secret.
+    """
+    begun, ended = record.commitment, record.outcome
+    groups = {begun.challenge: begun.group}
+    for entry in entries:
+        if entry.kind is not EntryKind.CHALLENGE:
+            continue
+        payload = entry.envelope.payload
+        match payload_kind(payload):
+            case "commitment":
+                other = read_commitment(payload)
+                groups[other.challenge] = other.group
+            case "release" | "reveal":
+                said = decode_message(payload)
+                shared = groups.get(said.challenge) == begun.group
+                if said.challenge != begun.challenge and _lets_out(said, ended, shared):
+                    raise RecordError(
+                        f"{begun.challenge}: what was drawn had served {said.challenge} too"
+                    )
+            case _:
+                pass
+
+
+def _lets_out(said: Message, ended: Outcome, shared: bool) -> bool:
+    if isinstance(said, Reveal):
+        return said.secret in (ended.secret, *ended.nonces)
+    if isinstance(said, Release):
+        return said.nonce == ended.secret or (said.nonce in ended.nonces and not shared)
+    return False
 
 
 def _undone(weighing: Weighing) -> bool:

@@ -122,7 +122,8 @@ def settle(results: Sequence[Result], policy: Policy) -> Series:
     """Over all attempts so far: met as soon as one is met; else failed if one failed; else what the last one says.
 
     A wrong answer is exact, yet broken memory also makes one, and a link may be slow once: so a failure is tried again
-    and each stays on record, counted. A prover that declines after a failure does not undo it.
+    and each stays on record, counted. A prover that declines after a failure does not undo it. The voids that a policy
+    allows are no attempts: else whoever understates its time in the last one would never be judged.
     """
     verdicts = [result.verdict for result in results]
     failed = verdicts.count(Verdict.FAILED)
@@ -130,5 +131,6 @@ def settle(results: Sequence[Result], policy: Policy) -> Series:
     verdict = Verdict.MET if Verdict.MET in verdicts else unmet
     reason = next(result.reason for result in reversed(results) if result.verdict is verdict)
     open_end = verdict in (Verdict.FAILED, Verdict.VOID)
-    repeat = open_end and len(results) < policy.attempts_allowed
+    excused = min(verdicts.count(Verdict.VOID), policy.voids_allowed)
+    repeat = open_end and len(results) < policy.attempts_allowed + excused
     return Series(verdict, reason, len(results), failed, repeat)

@@ -210,6 +210,42 @@ def test_a_stall_excuses_no_wrong_answer(bench: Any) -> None:
     assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.BAD_OPENING)
 
 
+@pytest.mark.parametrize("attempts", [1, 2, 3])
+def test_a_prover_that_always_understates_its_time_is_judged_in_the_end(
+    bench: Any, attempts: int
+) -> None:
+    """Also where one attempt was all that the policy allows: a void is none of them."""
+    policy = bench.policy(
+        samples=64, required_flops_per_second=10**9, attempts_allowed=attempts, stall_allowance_ms=1
+    )
+
+    def understated(message: Any) -> Any:
+        return (
+            replace(message, ended_ns=message.began_ns) if isinstance(message, Roots) else message
+        )
+
+    results: list[Any] = []
+    earlier: tuple[Attempt, ...] = ()
+    while not results or settle(results, policy).repeat:
+        result, _ = bench.run(bench.plan(policy, earlier=earlier), after=understated)
+        results.append(result)
+        earlier += (Attempt("c", bytes(32), result.verdict.value, None),)
+    assert [one.verdict for one in results] == [Verdict.VOID] + attempts * [Verdict.FAILED]
+    assert settle(results, policy).verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("twice", ["nonces", "secret"])
+def test_a_verifier_that_draws_one_value_twice_has_a_void_record(bench: Any, twice: str) -> None:
+    """A secret that is a nonce tells the samples in advance; so does a second nonce that was the first."""
+    plan = bench.plan(bench.passes_policy())
+    first, second = plan.nonces
+    drawn = {"nonces": {"nonces": (first, first)}, "secret": {"secret": first}}[twice]
+    result, _ = bench.run(replace(plan, **drawn))
+    assert (result.verdict, result.reason) == (Verdict.VOID, Reason.PRECOMMITMENT)
+    assert bench.run(plan)[0].verdict is Verdict.MET
+    assert second != first
+
+
 OTHER = "ab" * 32
 """A program that nobody here runs."""
 
