@@ -1,6 +1,8 @@
 """Bodies of requests, each read within a size and a time, and all together within a number of bytes."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 
 from aiohttp import web
 
@@ -42,6 +44,15 @@ class Bodies:
         finally:
             self._held_bytes -= size
         return b"".join(chunks)
+
+    @contextlib.contextmanager
+    def held(self, body: bytes) -> Iterator[None]:
+        """A body that was read still counts until it has been dealt with."""
+        self._held_bytes += len(body)
+        try:
+            yield
+        finally:
+            self._held_bytes -= len(body)
 
     def _require_room(self) -> None:
         if self._held_bytes > self._budget_bytes:

@@ -27,7 +27,7 @@ POLL_SECONDS = 50.0
 """How long a request for commands waits. Proxies cut what is silent for a minute."""
 
 ANSWERS_BYTES = 2 * LARGEST_ANSWER_BYTES
-"""What may be held of all answers that are still coming."""
+"""What may be held of all answers that are coming or wait to be read."""
 
 DEFAULTS = {one.name: one.default for one in fields(Policy) if one.default is not MISSING}
 
@@ -49,7 +49,6 @@ class ChallengeApi:
         self._challenges = challenges
         self._driver = driver
         self._doorman = Doorman(ring, log_key)
-        self._decoder = Decoder()
         self._bodies = Bodies(LARGEST_ANSWER_BYTES, ANSWERS_BYTES, 0)
 
     def routes(self) -> tuple[Route, ...]:
@@ -107,7 +106,8 @@ class ChallengeApi:
         body = await self._bodies.read(request, most_bytes, exchange.patience_seconds)
         now_ns = self._challenges.clock_ns()
         encoding = request.headers.get("Content-Encoding")
-        await exchange.receive(self._decoder.decoded(body, encoding, most_bytes), now_ns)
+        with self._bodies.held(body):
+            await exchange.receive(lambda: Decoder().decoded(body, encoding, most_bytes), now_ns)
 
     async def begin(self, request: web.Request) -> web.Response:
         wanted = parse(ChallengeRequest, await read_body(request))

@@ -138,6 +138,7 @@ class Challenges:
         self._busy: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._verifying = asyncio.Semaphore(1)
+        self._large = asyncio.Lock()
         self.clock_ns = clock_ns
         self.mail = Mail()
 
@@ -314,6 +315,7 @@ class Challenges:
             self._signer,
             self._enter,
             self.clock_ns,
+            self._large,
             self._presence_seconds,
         )
         self._exchanges[plan.challenge] = exchange

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from collector.mail import Mail
-from weighbridge.challenge.challenger import Challenger, Plan
+from weighbridge.challenge.challenger import Answer, Challenger, Plan
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.transcript import Transcript
 from weighbridge.signing import Signer
@@ -43,7 +43,8 @@ class Start:
 class Exchange:
     """`enter` makes an envelope durable in the log and says where; `clock_ns` is monotonic and alone weighs.
 
-    `taking`: an answer is coming in; one at a time. `entered`: where the newest answer stands in the log.
+    `large` is one for all exchanges. `taking`: an answer is coming in; one at a time. `entered`: where in the log the
+    newest answer stands.
     """
 
     plan: Plan
@@ -52,6 +53,7 @@ class Exchange:
     signer: Signer
     enter: Callable[[bytes], Awaitable[int]]
     clock_ns: Callable[[], int]
+    large: asyncio.Lock
     presence_seconds: float = PRESENCE_SECONDS
     taking: bool = False
     entered: int = -1
@@ -74,19 +76,25 @@ class Exchange:
         since_ns = self._challenger.waiting_since_ns or 0
         return max(0.0, self.plan.policy.deadline_ms / 1e3 - (self.clock_ns() - since_ns) / 1e9)
 
-    async def receive(self, envelope: bytes, now_ns: int) -> None:
+    async def receive(self, opened: Callable[[], bytes], now_ns: int) -> None:
         """An answer of the agent that was here at `now_ns`. Raises Malformed or SignatureError, and then it was none.
 
-        A large one is read beside the event loop: to open and to hash it takes a while.
+        Where it may be large it is read beside the event loop, and one of all exchanges at a time: to open and to hash
+        it takes a while, and several times its own size in memory.
         """
         async with self._reading:
-            if len(envelope) <= AT_ONCE_BYTES:
-                message = self._challenger.read(envelope)
+            if self.largest_answer <= AT_ONCE_BYTES:
+                envelope, message = self._read(opened)
             else:
-                message = await asyncio.to_thread(self._challenger.read, envelope)
+                async with self.large:
+                    envelope, message = await asyncio.to_thread(self._read, opened)
             self._challenger.accept(message, envelope, now_ns)
             self._answer = envelope
             self._answered.set()
+
+    def _read(self, opened: Callable[[], bytes]) -> tuple[bytes, Answer]:
+        envelope = opened()
+        return envelope, self._challenger.read(envelope)
 
     async def run(self, start: Start) -> Transcript:
         """To its end. Members of a group are released together."""

@@ -43,6 +43,11 @@ def decode(kind: type[Value], data: bytes) -> Value:
         plain = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise Malformed("not JSON") from error
+    return respelled(kind, plain, data)
+
+
+def respelled(kind: type[Value], plain: Any, data: bytes) -> Value:
+    """The value of JSON that was read from these bytes, if it encodes to exactly these. Raises Malformed."""
     value = shaped(kind, plain)
     if encode(value) != data:
         raise Malformed(f"{kind.__name__}: not in the canonical spelling")
