@@ -19,6 +19,7 @@ from weighbridge.challenge.codec import Malformed, shaped
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.sizes import LARGEST_ANSWER_BYTES
+from weighbridge.claims import ClaimError
 from weighbridge.polling import POLL_HEADER, POLL_PATH
 from weighbridge.signing import SignatureError
 from weighbridge.wire import Count, Model, Name, Text
@@ -127,7 +128,10 @@ class ChallengeApi:
             raise Problem("malformed", f"policy: {error}") from error
 
     def _contracted(self, contract: str, node: str) -> Policy:
-        terms = self._driver.resource(contract, node).challenge
+        try:
+            terms = self._driver.resource(contract, node).challenge
+        except ClaimError as error:
+            raise Problem("conflict", f"{node}: {error}") from error
         if terms is None:
             raise Problem("conflict", f"{contract} has no numbers for a challenge: give a policy")
         return terms.policy()

@@ -195,3 +195,31 @@ def test_a_slice_of_a_gpu_is_not_challenged_in_the_name_of_the_whole(
         wait_for(lambda: "node_info" in server.get("/metrics").body.decode(), "the node")
         with pytest.raises(ControlError, match="has shown no GPU of lease"):
             begin(server, "n1")
+
+
+def test_an_amendment_that_leaves_a_node_without_a_line_item_stops_no_other_challenge(
+    tmp_path: Path, agents: list[Agent]
+) -> None:
+    """Whoever could stop the schedule by a claim that fits nothing any more would not be challenged again."""
+    often = CONTRACT.replace(
+        "per_node: 8, nodes: 1}",
+        'per_node: 8, nodes: 1, challenge: {size: "128", rounds: "2", samples: "8", mean_interval_s: "1"}}',
+    )
+    store = make_store(tmp_path / "store", agents[:1], often)
+    item = "  - {id: more, accelerator: {sku: H100-SXM-80GB}, per_node: 8, nodes: 1}\n"
+    two = other_contract().text.replace("availability:", item + "availability:")
+    vague = ContractAdded(contract="other", version=1, text=two, from_us=load(two).effective_us)
+    claim = Claim(contract="other", node="n1", devices=None)
+    enter(store, (EntryKind.CONTRACT, vague), (EntryKind.CLAIM, claim))
+    with serving(store) as server:
+        node = Challenged(server, agents[0])
+        assert node.answered("ready")
+        with pytest.raises(
+            ControlError, match="n1: name one of the resources of other: h100, more"
+        ):
+            ask(
+                server,
+                "POST",
+                "/v1/challenges",
+                {"nodes": ["n1"], "contract": "other", "policy": None},
+            )

@@ -117,6 +117,15 @@ def test_the_commitment_is_in_the_log_before_the_release_and_the_secret_after_th
     assert min(rates.values()) > 0
 
 
+def test_openings_larger_than_any_batch_of_reports_go_all_the_way(stage: Stage) -> None:
+    collector = stage.serving()
+    challenged(stage, collector)
+    done = ask(collector, samples="6000")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (openings,) = said(collector, "openings")
+    assert len(openings) > 16 << 20
+
+
 @pytest.mark.parametrize("milliwatts", [90_000, 600_000])
 def test_a_pass_is_linked_to_the_telemetry_of_its_time_which_shows_whether_the_card_was_at_work(
     stage: Stage, milliwatts: int
