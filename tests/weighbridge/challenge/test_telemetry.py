@@ -213,13 +213,13 @@ def test_a_card_that_failed_is_not_asked_whether_it_was_at_work() -> None:
 
 
 def exported() -> tuple[list[Entry], Outcome, Telemetry]:
-    """Reports of the node and one of another, then the link."""
-    reports = [report(index, power(3 * index, 90_000)) for index in range(4)]
+    """Reports of the node, among them one of another, then the link."""
+    mine = [report(index, power(3 * index, 90_000)) for index in (0, 1, 3)]
     stranger = Signer(hashlib.sha256(b"other").digest())
-    foreign = entry(4, stranger.seal(payload_type(EntryKind.REPORT), reports[3].envelope.payload))
+    foreign = entry(2, stranger.seal(payload_type(EntryKind.REPORT), mine[2].envelope.payload))
     ended = outcome()
-    linked = link(ended, reports[:3], {GPU: IDLE}, 0, 5)
-    return [*reports[:3], foreign, entry(9, seal_telemetry(LOG, linked)[1])], ended, linked
+    linked = link(ended, mine, {GPU: IDLE}, 0, 5)
+    return [*mine[:2], foreign, mine[2], entry(9, seal_telemetry(LOG, linked)[1])], ended, linked
 
 
 def test_anybody_follows_the_link_from_exported_entries() -> None:
@@ -248,9 +248,22 @@ def test_a_link_that_was_bent_is_found_out() -> None:
             recheck_telemetry(changed, ended, LOG.public_key)
 
 
+def test_a_report_that_the_agent_did_not_sign_shows_nothing() -> None:
+    """Not even a collector can put one in its mouth."""
+    entries, ended, _ = exported()
+    invented = report(1, power(3, 600_000)).envelope
+    forged = replace(
+        entries[1], envelope=replace(invented, signature=entries[0].envelope.signature)
+    )
+    mine = [entries[0], forged, entries[3]]
+    linked = link(ended, mine, {GPU: IDLE}, 0, 5)
+    with pytest.raises(RecordError, match="a linked report"):
+        recheck_telemetry([*mine, entry(9, seal_telemetry(LOG, linked)[1])], ended, LOG.public_key)
+
+
 def test_a_link_that_leaves_a_report_out_is_found_out() -> None:
     entries, ended, _ = exported()
-    fewer = link(ended, [entries[0], entries[2]], {GPU: IDLE}, 0, 5)
+    fewer = link(ended, [entries[0], entries[3]], {GPU: IDLE}, 0, 5)
     left_out = [*entries[:-1], entry(9, seal_telemetry(LOG, fewer)[1])]
     with pytest.raises(RecordError, match="not the reports"):
         recheck_telemetry(left_out, ended, LOG.public_key)

@@ -43,6 +43,7 @@ from weighbridge.challenge.messages import (
 )
 from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.sizes import (
+    STATEMENT_BYTES,
     largest_openings,
     largest_roots,
     require_deliverable,
@@ -226,6 +227,7 @@ def test_what_a_verifier_takes_is_what_an_honest_prover_sends_and_little_more(
     names = policy.phases(2)
     for phase, size in zip(names, sealed[1:-1], strict=True):
         assert size <= largest_roots(policy, phase, 2)
+        assert largest_roots(policy, phase, 2) >= STATEMENT_BYTES, "a Decline may come instead"
     assert sealed[-1] <= largest_openings(policy, 2) < sealed[-1] + 4096
 
 
