@@ -28,11 +28,17 @@ async def linking(
 ) -> AsyncIterator[None]:
     """While this collector serves the public. What an earlier run left is linked too."""
     task = asyncio.create_task(_keep_linking(committer, driver, signer, log))
+    task.add_done_callback(_complain)
     try:
         yield
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def _complain(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("no telemetry is linked any more", exc_info=task.exception())
 
 
 async def _keep_linking(

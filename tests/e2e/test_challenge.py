@@ -128,12 +128,14 @@ def test_openings_larger_than_any_batch_of_reports_go_all_the_way(stage: Stage) 
 
 @pytest.mark.parametrize("milliwatts", [90_000, 600_000])
 def test_a_pass_is_linked_to_the_telemetry_of_its_time_which_shows_whether_the_card_was_at_work(
-    stage: Stage, milliwatts: int
+    stage: Stage, dishonest: "Dishonest", milliwatts: int
 ) -> None:
+    """A relay answers rightly and takes its time; what the local card draws meanwhile tells it from an honest one."""
     collector = stage.serving()
     power = f"set * nvmlDeviceGetPowerUsage {milliwatts}"
-    node = challenged(stage, collector, "n1", IDLE, power)
-    done = collector.cli("challenge", "n1", *NUMBERS, "--size", "512", "--rounds", "60")
+    relay = {"probe": "socket", "probe_socket": str(dishonest.play("relay").socket)}
+    node = challenged(stage, collector, "n1", IDLE, power, **relay)
+    done = ask(collector)
     assert done.returncode == 0, done.stdout + done.stderr
     wait_for(lambda: said(collector, "telemetry"), "the link", 60)
     exported = stage.directory / "entries.json"
