@@ -225,13 +225,13 @@ def read_telemetry(payload: bytes) -> Telemetry:
 def recheck_telemetry(
     entries: Sequence[Entry], ended: Outcome, log_key: bytes
 ) -> tuple[CardLoad, ...] | None:
-    """What telemetry shows of an outcome's time, judged anew from exported entries; None where no link is in them.
+    """What telemetry shows of an outcome's time, judged anew from exported entries.
 
-    Raises RecordError where the link is not the log's, is of another exchange, leaves out a report, or says what the
-    reports do not; and where a report that it names is not among the entries.
+    None where they hold no link, or not all reports that it names. Raises RecordError where the link is not the log's,
+    is of another exchange, leaves out a report, or says what the reports do not.
     """
     linked = _linked(entries, ended.challenge, log_key)
-    if linked is None:
+    if linked is None or not set(linked.reports) <= {entry.index for entry in entries}:
         return None
     mine = _own_reports(entries, linked)
     _require_same(linked, ended, mine)
