@@ -160,7 +160,7 @@ class Challenges:
             raise Problem("not_found" if not claiming else "conflict", f"{node}: {said}")
         keys = list(self._committer.ring.speaking(node, "provider"))
         state = self._driver.nodes.get(node)
-        if not keys or state is None:
+        if not keys or state is None or state.side != "provider":
             raise Problem("not_found", f"{node}: no agent of its provider has spoken")
         claimed = self._driver.claims(claiming[0])[node]
         gpus = tuple(

@@ -137,6 +137,22 @@ def test_a_node_without_an_agent_of_its_provider_is_not_challenged(
             begin(server, "n1")
 
 
+def test_which_gpus_a_node_has_is_not_for_the_lessees_agent_to_say(
+    store: Path, agents: list[Agent]
+) -> None:
+    """A provider that has not spoken yet is not asked for GPUs that its lessee made up."""
+    lessee = Agent("n1", gpus=1)
+    key = enrolled(lessee).model_copy(update={"side": "lessee"})
+    enter(store, (EntryKind.KEY, key))
+    with serving(store) as server:
+        assert server.report(lessee.next(inventory=lessee.inventory())).status == 200
+        wait_for(lambda: "node_info" in server.get("/metrics").body.decode(), "the lessee's view")
+        with pytest.raises(ControlError, match="no agent of its provider has spoken"):
+            begin(server, "n1")
+        series = Challenged(server, agents[0]).begin()
+        assert series
+
+
 def test_two_contracts_on_one_node_are_challenged_one_after_the_other(
     store: Path, agents: list[Agent]
 ) -> None:
