@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import zstandard
+
 from agent.enrolment import Identity
 from agent.granting import Purse
 from agent.probe.grant import Grant, refusal
@@ -42,7 +44,6 @@ WAITING_S = 120.0
 QUICK_S = 1.0
 SLOW_S = 60.0
 """Where the collector knows neither the path nor the key: it will not soon."""
-ATTEMPTS = 3
 
 Granting = Callable[[Prepare, int], Grant]
 """What a prober may do for a request, with so many milliseconds left today."""
@@ -80,10 +81,12 @@ class Session:
         return 2 * self.request.policy.deadline_ms / 1000 + WAITING_S
 
 
-def _expected(problem: bytes) -> int:
+def _expected(answer: Answer) -> int:
     """The number that the collector's refusal asks for; 0 where it names none."""
+    if answer.status != 409:
+        return 0
     try:
-        said = json.loads(problem)
+        said = json.loads(answer.body)
     except ValueError:
         return 0
     number = said.get("expected") if isinstance(said, dict) else None
@@ -122,12 +125,9 @@ class Commander:
     async def _once(self) -> float:
         """One request, and what follows from it. Returns how long to wait before the next."""
         began_ns = time.monotonic_ns()
-        self._number += 1
-        identity = self._identity
-        header = seal_poll(identity.signer, identity.node, identity.log_key, self._number)
         try:
             answer = await self._request(
-                "GET", POLL_PATH, None, {POLL_HEADER: header}, timeout_s=POLL_TIMEOUT_S
+                "GET", POLL_PATH, None, self._named(), timeout_s=POLL_TIMEOUT_S
             )
         except OSError:
             return self._backoff.wait_s()
@@ -140,9 +140,15 @@ class Commander:
             return 0.0
         return self._refused(answer)
 
+    def _named(self) -> dict[str, str]:
+        """The header that says who asks or answers, once."""
+        self._number += 1
+        identity = self._identity
+        poll = seal_poll(identity.signer, identity.node, identity.log_key, self._number)
+        return {POLL_HEADER: poll}
+
     def _refused(self, answer: Answer) -> float:
-        if answer.status == 409:
-            self._number = max(self._number, _expected(answer.body))
+        self._number = max(self._number, _expected(answer))
         if answer.status in (401, 403, 404):
             return self._backoff.wait_s(SLOW_S)
         return self._backoff.wait_s(float(answer.retry_after_s or 0))
@@ -174,7 +180,7 @@ class Commander:
     async def _prepare(self, request: Prepare) -> None:
         await self._end()
         answer = await self._started(request)
-        await self._answer(request.challenge, "ready", answer)
+        await self._answer(request, "ready", answer)
 
     async def _started(self, request: Prepare) -> bytes:
         """The prober's own answer, or why there is none."""
@@ -206,22 +212,36 @@ class Commander:
         return answer
 
     async def _pass_on(self, message: Release | Reveal, step: str) -> None:
-        await self._answer(message.challenge, step, await self._asked(message))
+        session = self._session
+        if session is not None:
+            await self._answer(session.request, step, await self._asked(message))
 
-    async def _answer(self, challenge: str, step: str, payload: bytes) -> None:
-        """Signed. What cannot be delivered is lost, and the collector's clock decides what that means."""
-        envelope = self._identity.signer.seal(PAYLOAD_TYPE, payload)
-        path = f"/v1/challenges/{challenge}/{step}"
-        for _ in range(ATTEMPTS):
-            try:
-                answer = await self._request("POST", path, envelope)
-            except OSError as error:
-                log.warning("%s is not delivered: %s", path, error)
-                await asyncio.sleep(self._backoff.wait_s())
-                continue
-            if answer.status != 200:
-                log.warning("%s is refused: %d %s", path, answer.status, answer.body[:200])
-            return
+    async def _answer(self, request: Prepare, step: str, payload: bytes) -> None:
+        """Signed, and again until it is taken or its time is up: then it is lost, and the collector's clock decides."""
+        body = zstandard.compress(self._identity.signer.seal(PAYLOAD_TYPE, payload))
+        path = f"/v1/challenges/{request.challenge}/{step}"
+        until_s = time.monotonic() + request.policy.deadline_ms / 1000
+        while (left_s := until_s - time.monotonic()) > 0:
+            wait_s = await self._delivered(path, body, left_s)
+            if wait_s is None:
+                return
+            await asyncio.sleep(wait_s)
+
+    async def _delivered(self, path: str, body: bytes, left_s: float) -> float | None:
+        """None where it was taken or never will be; else how long to wait before the next try."""
+        headers = self._named() | {"Content-Encoding": "zstd"}
+        try:
+            answer = await self._request("POST", path, body, headers, timeout_s=left_s)
+        except OSError as error:
+            log.warning("%s is not delivered: %s", path, error)
+            return self._backoff.wait_s()
+        if answer.status == 200:
+            return None
+        log.warning("%s is refused: %d %s", path, answer.status, answer.body[:200])
+        self._number = max(self._number, _expected(answer))
+        if answer.status in (409, 503):
+            return self._backoff.wait_s(float(answer.retry_after_s or 0))
+        return None
 
     async def _expire(self) -> None:
         """A prober that nobody asks any more is ended."""

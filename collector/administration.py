@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 
 from aiohttp import web
 
+from collector.bodies import read_body
 from collector.config import ConfigError
 from collector.enrolment import secret_hash
 from collector.keys import KeyRing, NodeKey
@@ -79,7 +80,7 @@ class Administration:
         )
 
     async def invite(self, request: web.Request) -> web.Response:
-        wanted = parse(InviteRequest, await request.read())
+        wanted = parse(InviteRequest, await read_body(request))
         return await self._invite(wanted)
 
     async def _invite(self, wanted: InviteRequest) -> web.Response:
@@ -133,7 +134,7 @@ class Administration:
 
     async def release(self, request: web.Request) -> web.Response:
         """Its key goes on speaking: revoke it where it shall not."""
-        wanted = parse(Release, await request.read())
+        wanted = parse(Release, await read_body(request))
         held = self._ring.claimed(wanted.contract).get(wanted.node)
         if held is None:
             raise Problem("not_found", f"{wanted.contract} claims no node {wanted.node}")
@@ -153,7 +154,7 @@ class Administration:
 
     async def revoke(self, request: web.Request) -> web.Response:
         key = self._speaking(request)
-        revocation = parse(Revocation, await request.read())
+        revocation = parse(Revocation, await read_body(request))
         index = await self._submit(
             EntryKind.KEY,
             KeyChanged(

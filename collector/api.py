@@ -12,6 +12,7 @@ from aiohttp import web
 
 from collector import status
 from collector.access import viewer
+from collector.bodies import read_body
 from collector.driver import Fleet
 from collector.exposition import CONTENT_TYPE, Exposition
 from collector.problems import Problem
@@ -215,13 +216,8 @@ def _text(body: str) -> web.Response:
 
 
 async def _body(request: web.Request) -> str:
-    data = await request.content.read(MAX_CONTRACT_BYTES + 1)
-    while len(data) <= MAX_CONTRACT_BYTES and not request.content.at_eof():
-        data += await request.content.read(MAX_CONTRACT_BYTES + 1)
-    if len(data) > MAX_CONTRACT_BYTES:
-        raise Problem("too_large", f"a contract has at most {MAX_CONTRACT_BYTES} bytes")
     try:
-        return data.decode()
+        return (await read_body(request, MAX_CONTRACT_BYTES)).decode()
     except UnicodeDecodeError as error:
         raise Problem("malformed", "a contract is UTF-8 text") from error
 

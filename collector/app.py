@@ -16,8 +16,10 @@ from collector.access import GATE, Gate
 from collector.administration import Administration, Submit
 from collector.amendment import ContractAddition
 from collector.api import Api
+from collector.bodies import BODIES, Bodies
 from collector.challenge_api import ChallengeApi
 from collector.challenge_schedule import scheduled
+from collector.challenge_telemetry import linking
 from collector.challenges import Challenges, challenging
 from collector.claimable import Accounts, accounting
 from collector.commits import Committer, TickClock
@@ -125,7 +127,7 @@ async def running(
             verify_apart,
             time.monotonic_ns,
             clocks.wall_us,
-            config.limits.body_bytes,
+            lambda index: next(iter(store.log.leaves(index, 1))),
         )
         await stack.enter_async_context(challenging(challenges))
         settling = Settling(store, driver)
@@ -143,11 +145,14 @@ async def running(
             settling,
             accounts,
         )
-        await stack.enter_async_context(_controlled(config, routes))
+        limits = config.limits
+        bodies = Bodies(limits.body_bytes, limits.reading_bytes, limits.reading_seconds)
+        await stack.enter_async_context(_controlled(config, routes, bodies))
         url = ""
         if public:
-            url = await stack.enter_async_context(_published(config, routes))
+            url = await stack.enter_async_context(_published(config, routes, bodies))
             await stack.enter_async_context(scheduled(challenges, driver))
+            await stack.enter_async_context(linking(committer, driver, signer, store.log))
             await stack.enter_async_context(accounting(accounts))
         # First of all at the end: requests that wait for commands would hold up the rest.
         stack.callback(challenges.mail.close)
@@ -273,9 +278,11 @@ def listen_url(config: Config, port: int) -> str:
 
 
 @asynccontextmanager
-async def _controlled(config: Config, routes: Sequence[Route]) -> AsyncIterator[None]:
+async def _controlled(
+    config: Config, routes: Sequence[Route], bodies: Bodies
+) -> AsyncIterator[None]:
     gate = Gate({}, open_on_loopback=False, control=True)
-    async with _runner(config, routes, gate) as runner:
+    async with _runner(routes, bodies, gate) as runner:
         listener = control.listen(config.directory)
         await web.SockSite(runner, listener).start()
         try:
@@ -285,9 +292,9 @@ async def _controlled(config: Config, routes: Sequence[Route]) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def _published(config: Config, routes: Sequence[Route]) -> AsyncIterator[str]:
+async def _published(config: Config, routes: Sequence[Route], bodies: Bodies) -> AsyncIterator[str]:
     gate = Gate(config.tokens, config.open_on_loopback, config.trusted_proxies)
-    async with _runner(config, routes, gate) as runner:
+    async with _runner(routes, bodies, gate) as runner:
         if config.listen.path is not None:
             config.listen.path.unlink(missing_ok=True)
             await web.UnixSite(runner, config.listen.path).start()
@@ -312,12 +319,11 @@ def certified_names(config: Config) -> list[str]:
 
 @asynccontextmanager
 async def _runner(
-    config: Config, routes: Sequence[Route], gate: Gate
+    routes: Sequence[Route], bodies: Bodies, gate: Gate
 ) -> AsyncIterator[web.AppRunner]:
-    application = web.Application(
-        middlewares=[problems], client_max_size=config.limits.body_bytes + 1
-    )
+    application = web.Application(middlewares=[problems])
     application[GATE] = gate
+    application[BODIES] = bodies
     for route in routes:
         application.router.add_route(route.method, route.path, gate.guard(route))
     # A body is evidence: it is taken apart by ingest, under its limits, and by nothing before it.

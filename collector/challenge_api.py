@@ -6,21 +6,29 @@ from aiohttp import web
 
 from collector.access import viewer
 from collector.administration import parse
+from collector.bodies import Bodies, read_body
 from collector.challenges import COMMAND, Challenges, Standing
+from collector.decoding import Decoder
 from collector.driver import Driver
+from collector.exchange import Exchange
 from collector.keys import KeyRing
 from collector.mail import Doorman
 from collector.problems import Problem
 from collector.routes import Access, Route
-from weighbridge.challenge.codec import Malformed, decode
+from weighbridge.challenge.codec import Malformed, shaped
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.sizes import LARGEST_ANSWER_BYTES
+from weighbridge.claims import ClaimError
 from weighbridge.polling import POLL_HEADER, POLL_PATH
-from weighbridge.signing import SignatureError, open_envelope
-from weighbridge.wire import Count, Model, Name, Text, canonical
+from weighbridge.signing import SignatureError
+from weighbridge.wire import Count, Model, Name, Text
 
 POLL_SECONDS = 50.0
 """How long a request for commands waits. Proxies cut what is silent for a minute."""
+
+ANSWERS_BYTES = 2 * LARGEST_ANSWER_BYTES
+"""What may be held of all answers that are coming or wait to be read."""
 
 DEFAULTS = {one.name: one.default for one in fields(Policy) if one.default is not MISSING}
 
@@ -42,6 +50,7 @@ class ChallengeApi:
         self._challenges = challenges
         self._driver = driver
         self._doorman = Doorman(ring, log_key)
+        self._bodies = Bodies(LARGEST_ANSWER_BYTES, ANSWERS_BYTES, 0)
 
     def routes(self) -> tuple[Route, ...]:
         opened, one = Access.OPEN, "/v1/challenges/{id}"
@@ -70,20 +79,39 @@ class ChallengeApi:
         return web.Response(body=command, content_type=PAYLOAD_TYPE)
 
     async def answer(self, request: web.Request) -> web.Response:
-        """The clock is read when the last byte is here."""
-        envelope = await request.read()
-        now_ns = self._challenges.clock_ns()
+        """Whose exchange it is comes first: of nobody else a byte of the body is read."""
+        key = self._doorman.admit(request.headers.get(POLL_HEADER))
+        exchange = self._challenges.exchange(request.match_info["id"], key.key_id)
+        if exchange.taking:
+            raise Problem(
+                "overloaded",
+                "an answer in this challenge is coming in already",
+                retry_after_seconds=1,
+            )
+        exchange.taking = True
         try:
-            key_id = open_envelope(envelope).key_id
-            self._challenges.exchange(request.match_info["id"], key_id).receive(envelope, now_ns)
+            await self._take(request, exchange)
         except SignatureError as error:
             raise Problem("bad_signature", str(error)) from error
         except Malformed as error:
             raise Problem("malformed", str(error)) from error
+        finally:
+            exchange.taking = False
         return web.json_response({})
 
+    async def _take(self, request: web.Request, exchange: Exchange) -> None:
+        """The clock is read when the last byte is here."""
+        most_bytes = exchange.largest_answer
+        if most_bytes == 0:
+            raise Malformed("no answer is expected")
+        body = await self._bodies.read(request, most_bytes, exchange.patience_seconds)
+        now_ns = self._challenges.clock_ns()
+        encoding = request.headers.get("Content-Encoding")
+        with self._bodies.held(body):
+            await exchange.receive(lambda: Decoder().decoded(body, encoding, most_bytes), now_ns)
+
     async def begin(self, request: web.Request) -> web.Response:
-        wanted = parse(ChallengeRequest, await request.read())
+        wanted = parse(ChallengeRequest, await read_body(request))
         if not wanted.nodes:
             raise Problem("malformed", "name a node")
         subjects = [self._challenges.subject(node, wanted.contract) for node in wanted.nodes]
@@ -95,12 +123,15 @@ class ChallengeApi:
         if wanted.policy is None:
             return self._contracted(contract, node)
         try:
-            return decode(Policy, canonical(DEFAULTS | wanted.policy))
+            return shaped(Policy, DEFAULTS | wanted.policy)
         except Malformed as error:
             raise Problem("malformed", f"policy: {error}") from error
 
     def _contracted(self, contract: str, node: str) -> Policy:
-        terms = self._driver.resource(contract, node).challenge
+        try:
+            terms = self._driver.resource(contract, node).challenge
+        except ClaimError as error:
+            raise Problem("conflict", f"{node}: {error}") from error
         if terms is None:
             raise Problem("conflict", f"{contract} has no numbers for a challenge: give a policy")
         return terms.policy()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from collector.challenges import SCHEDULE, Challenges, Subject
 from collector.driver import Driver
 from collector.problems import Problem
+from weighbridge.claims import ClaimError
 from weighbridge.contract.challenge import ChallengeTerms
 
 logger = logging.getLogger("weighbridge.challenges")
@@ -46,14 +47,23 @@ def lines(driver: Driver) -> Iterator[Line]:
     for name, contract in driver.contracts.items():
         if not contract.term.start_us <= driver.now_us < contract.term.end_us:
             continue
-        claimed: dict[str, list[str]] = {}
-        for node in driver.claims(name):
-            claimed.setdefault(driver.resource(name, node).id, []).append(node)
+        claimed = _by_item(driver, name)
         for resource in contract.resources:
             terms = resource.challenge
             if terms is None or terms.mean_interval_s is None or resource.id not in claimed:
                 continue
             yield Line(name, claimed[resource.id], terms, terms.mean_interval_s)
+
+
+def _by_item(driver: Driver, contract: str) -> dict[str, list[str]]:
+    """The nodes of each line item. A claim from before the contract had several names none, and nobody guesses."""
+    claimed: dict[str, list[str]] = {}
+    for node in driver.claims(contract):
+        try:
+            claimed.setdefault(driver.resource(contract, node).id, []).append(node)
+        except ClaimError as error:
+            logger.debug("%s is not challenged: %s", node, error)
+    return claimed
 
 
 def draw(known: Sequence[Line], chance: random.Random) -> tuple[float, Line | None]:

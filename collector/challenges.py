@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from collector.commits import Committer, Leaf
@@ -15,7 +15,6 @@ from collector.keys import NodeKey
 from collector.mail import Mail
 from collector.problems import Problem
 from weighbridge.challenge.challenger import Plan, draw_nonces
-from weighbridge.challenge.commitment import opening_bytes
 from weighbridge.challenge.judging import judge
 from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.record import (
@@ -31,7 +30,7 @@ from weighbridge.challenge.record import (
     transcript_hash,
     weighing_of,
 )
-from weighbridge.challenge.samples import phase_shape
+from weighbridge.challenge.sizes import require_deliverable
 from weighbridge.challenge.transcript import Transcript
 from weighbridge.challenge.verdict import Attempt, Series, Verdict, settle
 from weighbridge.evidence import EntryKind
@@ -40,6 +39,8 @@ from weighbridge.signing import Signer
 logger = logging.getLogger("weighbridge.challenges")
 
 KEPT_SERIES = 1000
+AGAIN_SECONDS = 5.0
+"""How long to wait where the log took nothing."""
 COMMAND, SCHEDULE = "command", "schedule"
 Verify = Callable[[Transcript], Awaitable[Weighing]]
 
@@ -73,6 +74,7 @@ class Standing:
             "node": self.subject.node,
             "contract": self.subject.contract,
             "state": self.state,
+            "program_asked": self.policy.program or None,
             "attempts": [_attempt_document(outcome) for outcome in self.outcomes],
         }
 
@@ -83,6 +85,7 @@ def _attempt_document(outcome: Outcome) -> dict[str, Any]:
         "challenge": outcome.challenge,
         "verdict": weighing.verdict,
         "reason": weighing.reason,
+        "program": weighing.program.hex() or None,
         "series_verdict": outcome.series_verdict,
         "final": outcome.final,
         "elapsed_ns": [
@@ -108,7 +111,7 @@ def _attempt_document(outcome: Outcome) -> dict[str, Any]:
 
 
 class Challenges:
-    """Every challenge of a collector. `largest_answer` bounds what the openings of one may weigh, in bytes."""
+    """Every challenge of a collector. `leaf` reads an entry of the log back."""
 
     def __init__(
         self,
@@ -118,21 +121,24 @@ class Challenges:
         verify: Verify,
         clock_ns: Callable[[], int],
         wall_us: Callable[[], int],
-        largest_answer: int,
+        leaf: Callable[[int], bytes],
         presence_seconds: float = PRESENCE_SECONDS,
+        again_seconds: float = AGAIN_SECONDS,
     ) -> None:
         self._committer = committer
         self._driver = driver
         self._signer = signer
         self._verify = verify
         self._wall_us = wall_us
-        self._largest_answer = largest_answer
+        self._leaf = leaf
         self._presence_seconds = presence_seconds
+        self._again_seconds = again_seconds
         self._series: dict[str, Standing] = {}
         self._exchanges: dict[str, Exchange] = {}
         self._busy: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._verifying = asyncio.Semaphore(1)
+        self._large = asyncio.Lock()
         self.clock_ns = clock_ns
         self.mail = Mail()
 
@@ -154,7 +160,7 @@ class Challenges:
             raise Problem("not_found" if not claiming else "conflict", f"{node}: {said}")
         keys = list(self._committer.ring.speaking(node, "provider"))
         state = self._driver.nodes.get(node)
-        if not keys or state is None:
+        if not keys or state is None or state.side != "provider":
             raise Problem("not_found", f"{node}: no agent of its provider has spoken")
         claimed = self._driver.claims(claiming[0])[node]
         gpus = tuple(
@@ -178,7 +184,7 @@ class Challenges:
         for subject in subjects:
             standing = Standing(os.urandom(8).hex(), group, subject, policy)
             self._keep(standing)
-            self._busy.add(subject.key.key_id)
+            self._busy.add(subject.node)
             task = asyncio.create_task(self._run(standing, cause, together))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
@@ -187,17 +193,16 @@ class Challenges:
 
     def require_free(self, subject: Subject) -> None:
         """Raises Problem while the node is being challenged."""
-        if subject.key.key_id in self._busy:
+        if subject.node in self._busy:
             raise Problem("conflict", f"{subject.node}: a challenge is under way")
 
     def _require_fit(self, subject: Subject, policy: Policy) -> None:
         try:
             policy.require_fit(len(subject.gpus))
+            require_deliverable(policy, len(subject.gpus))
         except PolicyError as error:
             raise Problem("malformed", f"{subject.node}: {error}") from error
         self.require_free(subject)
-        if largest_openings(policy, len(subject.gpus)) > self._largest_answer:
-            raise Problem("too_large", "the openings would be larger than one request may be")
 
     def _keep(self, standing: Standing) -> None:
         self._series[standing.series] = standing
@@ -238,7 +243,7 @@ class Challenges:
         except Problem as problem:
             logger.warning("challenge %s cannot go on: %s", standing.series, problem.detail)
         finally:
-            self._busy.discard(standing.subject.key.key_id)
+            self._busy.discard(standing.subject.node)
             standing.state = "ended"
 
     async def _attempt(self, standing: Standing, cause: str, together: Start) -> None:
@@ -253,12 +258,33 @@ class Challenges:
         except BaseException:
             together.drop()
             raise
-        transcript = await self._converse(plan, subject, together)
-        standing.state = "verification"
-        weighing = await self._weigh(transcript)
-        outcome = self._outcome(standing, begun, transcript, weighing)
-        await self._say(outcome)
+        try:
+            outcome = await self._judged(standing, begun, plan, together)
+        except Problem as problem:
+            logger.warning("challenge %s is void: %s", begun.challenge, problem.detail)
+            outcome = await self._voided(begun)
         standing.outcomes.append(outcome)
+
+    async def _judged(
+        self, standing: Standing, begun: Commitment, plan: Plan, together: Start
+    ) -> Outcome:
+        transcript, opened = await self._converse(plan, standing.subject, together)
+        standing.state = "verification"
+        transcript_id, weighing = await self._weigh(transcript, opened)
+        outcome = self._outcome(standing, begun, transcript, transcript_id, weighing)
+        await self._say(outcome)
+        return outcome
+
+    async def _voided(self, begun: Commitment) -> Outcome:
+        """What could not be entered is no evidence: void, and said as soon as the log takes entries again."""
+        while True:
+            outcome = abandoned(begun, self._wall_us())
+            try:
+                await self._say(outcome)
+            except Problem:
+                await asyncio.sleep(self._again_seconds)
+            else:
+                return outcome
 
     def _plan(self, standing: Standing) -> Plan:
         subject, policy = standing.subject, standing.policy
@@ -277,7 +303,10 @@ class Challenges:
             earlier,
         )
 
-    async def _converse(self, plan: Plan, subject: Subject, together: Start) -> Transcript:
+    async def _converse(
+        self, plan: Plan, subject: Subject, together: Start
+    ) -> tuple[Transcript, int | None]:
+        """The transcript without its openings, and where these stand in the log: it may wait long for its weighing."""
         key_id = subject.key.key_id
         exchange = Exchange(
             plan,
@@ -286,24 +315,35 @@ class Challenges:
             self._signer,
             self._enter,
             self.clock_ns,
+            self._large,
             self._presence_seconds,
         )
         self._exchanges[plan.challenge] = exchange
         try:
-            return await exchange.run(together)
+            transcript = await exchange.run(together)
+            opened = None if transcript.openings is None else exchange.entered
+            return replace(transcript, openings=None), opened
         finally:
             del self._exchanges[plan.challenge]
 
-    async def _weigh(self, transcript: Transcript) -> Weighing:
-        """Without openings there is nothing to compute."""
-        if transcript.openings is None:
-            return weighing_of(judge(transcript))
+    async def _weigh(self, transcript: Transcript, opened: int | None) -> tuple[bytes, Weighing]:
+        """The whole transcript's hash and weighing. Without openings there is nothing to compute."""
+        if opened is None:
+            return transcript_hash(transcript), weighing_of(judge(transcript))
         async with self._verifying:
-            return await self._verify(transcript)
+            openings = (await asyncio.to_thread(self._leaf, opened)).decode("ascii")
+            whole = replace(transcript, openings=openings)
+            return await asyncio.to_thread(transcript_hash, whole), await self._verify(whole)
 
     def _outcome(
-        self, standing: Standing, begun: Commitment, transcript: Transcript, weighing: Weighing
+        self,
+        standing: Standing,
+        begun: Commitment,
+        transcript: Transcript,
+        transcript_id: bytes,
+        weighing: Weighing,
     ) -> Outcome:
+        ran = _ran(transcript, self.clock_ns(), self._wall_us())
         weighings = [*(one.weighing for one in standing.outcomes), weighing]
         results = [bare_result(begun.challenge, one) for one in weighings]
         series = settle(results, standing.policy)
@@ -317,7 +357,7 @@ class Challenges:
             transcript.nonces,
             transcript.secret,
             times_of(transcript),
-            transcript_hash(transcript),
+            transcript_id,
             series.verdict.value,
             None if series.reason is None else series.reason.value,
             series.attempts,
@@ -325,14 +365,24 @@ class Challenges:
             not series.repeat,
             _failed(series, weighings),
             self._wall_us(),
+            from_us=ran[0],
+            until_us=ran[1],
         )
 
     async def _say(self, record: Commitment | Outcome) -> None:
         await self._committer.submit(Leaf(*seal_record(self._signer, record)))
 
-    async def _enter(self, leaf: bytes) -> None:
-        """Durable when it returns. Raises Problem."""
-        await self._committer.submit(Leaf(EntryKind.CHALLENGE, leaf))
+    async def _enter(self, leaf: bytes) -> int:
+        """Durable when it returns the entry's index. Raises Problem."""
+        return (await self._committer.submit(Leaf(EntryKind.CHALLENGE, leaf))).outcome
+
+
+def _ran(transcript: Transcript, now_ns: int, wall_us: int) -> tuple[int, int]:
+    """From the first release to the last roots on the wall clock; zeros where the phases did not all run."""
+    first, last = transcript.phases[0].released_ns, transcript.phases[-1].received_ns
+    if first is None or last is None:
+        return 0, 0
+    return wall_us - (now_ns - first) // 1000, wall_us - (now_ns - last) // 1000
 
 
 def _failed(series: Series, weighings: Sequence[Weighing]) -> tuple[str, ...]:
@@ -341,16 +391,6 @@ def _failed(series: Series, weighings: Sequence[Weighing]) -> tuple[str, ...]:
         return ()
     named = [gpu.gpu for one in weighings for gpu in one.gpus if gpu.verdict == Verdict.FAILED]
     return tuple(dict.fromkeys(named))
-
-
-def largest_openings(policy: Policy, gpus: int) -> int:
-    """Bytes of the signed message with all openings, at most: base64 in base64, and what is around it."""
-    each = 0
-    for phase in policy.phases(gpus):
-        shape = phase_shape(policy, phase)
-        one = opening_bytes(shape.leaves, shape.width, 0, shape.group) + shape.row_bytes
-        each += shape.samples * one
-    return gpus * each * 16 // 9 + 4096
 
 
 @contextlib.asynccontextmanager

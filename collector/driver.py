@@ -30,7 +30,7 @@ from weighbridge.judges import Judges, current
 from weighbridge.judges import dump as dump_judges
 from weighbridge.judges import restore as restore_judges
 from weighbridge.ledger import Finding, Row, Span, Use
-from weighbridge.node import NodeState
+from weighbridge.node import NodeState, Unlinked
 from weighbridge.places import Holder, line_of
 from weighbridge.settlement.statement import Judged
 from weighbridge.track import answering, open_rows
@@ -234,6 +234,13 @@ class Driver:
     def exchanges(self) -> Sequence[str]:
         """The commitments of challenges that have begun and not ended, as text."""
         return self._fold.exchanges()
+
+    def unlinked(self) -> Iterator[tuple[NodeState, str, Unlinked]]:
+        """Exchanges that have ended and whose telemetry is awaited, by name."""
+        for state in self._fold.states.values():
+            for challenge, unlinked in state.unlinked.items():
+                if unlinked.outcome:
+                    yield state, challenge, unlinked
 
     @property
     def contracts(self) -> Mapping[str, Contract]:

@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from collector.mail import Mail
-from weighbridge.challenge.challenger import Challenger, Plan
+from weighbridge.challenge.challenger import Answer, Challenger, Plan
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.transcript import Transcript
 from weighbridge.signing import Signer
+
+AT_ONCE_BYTES = 1 << 20
 
 PRESENCE_SECONDS = 30.0
 """How long an agent may be away when it is its turn to hear something."""
@@ -39,15 +41,23 @@ class Start:
 
 @dataclass
 class Exchange:
-    """`enter` makes an envelope durable in the log; `clock_ns` is monotonic and the only clock that weighs."""
+    """`enter` makes an envelope durable in the log and says where; `clock_ns` is monotonic and alone weighs.
+
+    `large` is one for all exchanges. `taking`: an answer is coming in; one at a time. `entered`: where in the log the
+    newest answer stands.
+    """
 
     plan: Plan
     key_id: str
     mail: Mail
     signer: Signer
-    enter: Callable[[bytes], Awaitable[None]]
+    enter: Callable[[bytes], Awaitable[int]]
     clock_ns: Callable[[], int]
+    large: asyncio.Lock
     presence_seconds: float = PRESENCE_SECONDS
+    taking: bool = False
+    entered: int = -1
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
     _answer: bytes | None = None
     _said: bytes = b""
@@ -55,11 +65,36 @@ class Exchange:
     def __post_init__(self) -> None:
         self._challenger = Challenger(self.plan)
 
-    def receive(self, envelope: bytes, now_ns: int) -> None:
-        """An answer of the agent. Raises Malformed or SignatureError, and then it was none."""
-        self._challenger.receive(envelope, now_ns)
-        self._answer = envelope
-        self._answered.set()
+    @property
+    def largest_answer(self) -> int:
+        """Bytes that the awaited answer may have; 0 while none is awaited."""
+        return self._challenger.largest_answer
+
+    @property
+    def patience_seconds(self) -> float:
+        """What is left for the awaited answer."""
+        since_ns = self._challenger.waiting_since_ns or 0
+        return max(0.0, self.plan.policy.deadline_ms / 1e3 - (self.clock_ns() - since_ns) / 1e9)
+
+    async def receive(self, opened: Callable[[], bytes], now_ns: int) -> None:
+        """An answer of the agent that was here at `now_ns`. Raises Malformed or SignatureError, and then it was none.
+
+        Where it may be large it is read beside the event loop, and one of all exchanges at a time: to open and to hash
+        it takes a while, and several times its own size in memory.
+        """
+        async with self._reading:
+            if self.largest_answer <= AT_ONCE_BYTES:
+                envelope, message = self._read(opened)
+            else:
+                async with self.large:
+                    envelope, message = await asyncio.to_thread(self._read, opened)
+            self._challenger.accept(message, envelope, now_ns)
+            self._answer = envelope
+            self._answered.set()
+
+    def _read(self, opened: Callable[[], bytes]) -> tuple[bytes, Answer]:
+        envelope = opened()
+        return envelope, self._challenger.read(envelope)
 
     async def run(self, start: Start) -> Transcript:
         """To its end. Members of a group are released together."""
@@ -88,7 +123,7 @@ class Exchange:
         await self._listen()
         await entering
         if self._answer is not None:
-            await self.enter(self._answer)
+            self.entered = await self.enter(self._answer)
 
     def _speak(self) -> bytes:
         message = self._challenger.next_message(self.clock_ns())
@@ -104,5 +139,6 @@ class Exchange:
             async with asyncio.timeout(self.plan.policy.deadline_ms / 1000):
                 await self._answered.wait()
         except TimeoutError:
-            if not self._answered.is_set():
-                self._challenger.give_up()
+            async with self._reading:  # what was here in time is read to its end first
+                if not self._answered.is_set():
+                    self._challenger.give_up()

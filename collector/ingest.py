@@ -6,7 +6,6 @@ itself entered in the log; unsigned rubbish is only counted.
 """
 
 import asyncio
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import zstandard
 from pydantic import TypeAdapter, ValidationError
 
 from collector.commits import Batch, Committer, Placed
+from collector.decoding import Decoder
 from collector.keys import KeyRing, NodeKey
 from collector.problems import Problem
 from collector.storage import Accepted, ChainKey
@@ -36,7 +35,6 @@ from weighbridge.wire import (
 )
 
 REPORT_TYPE = payload_type(EntryKind.REPORT)
-WINDOW_BYTES = 8 << 20
 EXAMINED_AT_ONCE = 16
 DETAIL_CHARACTERS = 500
 NAME: TypeAdapter[str] = TypeAdapter(Name)
@@ -78,49 +76,23 @@ class Refusal(Exception):
 
 
 class Unpacker:
-    """Takes requests apart, under limits. One decompressor serves all: to make one costs more than to use it."""
+    """Takes requests apart, under limits."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES)
+        self._decoder = Decoder()
 
     def unpack(self, body: bytes, encoding: str | None) -> list[bytes]:
         """The envelopes in a request. Raises Problem."""
         limits = self._limits
         if len(body) > limits.body_bytes:
             raise Problem("too_large", f"the body is over {limits.body_bytes} bytes")
-        data = self._decoded(body, encoding)
+        data = self._decoder.decoded(body, encoding, limits.decompressed_bytes)
         if not data.endswith(b"\n"):
             raise Problem("malformed", "no report, or the last one does not end its line")
         if data.count(b"\n") > limits.reports:
             raise Problem("too_large", f"over {limits.reports} reports in one request")
         return data[:-1].split(b"\n")
-
-    def _decoded(self, body: bytes, encoding: str | None) -> bytes:
-        if encoding in (None, "", "identity"):
-            return body
-        if encoding == "zstd":
-            return self._decompress(body)
-        raise Problem(
-            "malformed", f"Content-Encoding {str(encoding)[:64]!r} is not taken, only zstd"
-        )
-
-    def _decompress(self, body: bytes) -> bytes:
-        """One zstd frame: never more than the limit is held, whatever the frame claims or hides."""
-        limit = self._limits.decompressed_bytes
-        try:
-            claimed = zstandard.frame_content_size(body)
-            if claimed > limit:
-                raise Problem("too_large", f"over {limit} bytes when decompressed")
-            if claimed >= 0:
-                return self._decompressor.decompress(body, allow_extra_data=False)
-            with self._decompressor.stream_reader(io.BytesIO(body)) as reader:
-                data = reader.read(limit + 1)
-        except zstandard.ZstdError as error:
-            raise Problem("malformed", f"not a zstd frame: {error}") from error
-        if len(data) > limit:
-            raise Problem("too_large", f"over {limit} bytes when decompressed")
-        return data
 
 
 def examine(leaf: bytes, ring: KeyRing, report_bytes: int) -> Examined:

@@ -9,7 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from collector.access import client, viewer
-from collector.bodies import Bodies
+from collector.bodies import read_body
 from collector.commits import Committer
 from collector.enrolment import Enrolment, parse_request
 from collector.ingest import Ingest, receipt
@@ -47,7 +47,6 @@ class LogApi:
         self._committer = committer
         self._ring = ring
         self._ingest = ingest
-        self._bodies = Bodies(ingest.limits)
         self._log_key = log_key
         self._authority = authority
         self._timed = timed
@@ -69,7 +68,7 @@ class LogApi:
         )
 
     async def reports(self, request: web.Request) -> web.Response:
-        body = await self._bodies.read(request)
+        body = await read_body(request)
         with self._timed():
             receipts = await self._ingest.accept(body, request.headers.get("Content-Encoding"))
         answer = {
@@ -80,7 +79,7 @@ class LogApi:
         return web.json_response(answer)
 
     async def enroll(self, request: web.Request) -> web.Response:
-        enrolment = Enrolment(parse_request(await self._bodies.read(request)), self._ring)
+        enrolment = Enrolment(parse_request(await read_body(request)), self._ring)
         answer = await self._committer.submit(enrolment)
         key_id = answer.outcome
         key = self._ring.key(key_id)

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from collector.access import GATE, Bearer, Role, viewer
 from collector.administration import parse
+from collector.bodies import read_body
 from collector.commits import Batch, Committer
 from collector.problems import Problem
 from collector.routes import Access, Route, page
@@ -101,9 +102,7 @@ class Notices:
 
     async def add(self, request: web.Request) -> web.Response:
         """Open to all, because an envelope speaks for itself; anything else needs a token."""
-        data = await request.read()
-        if len(data) > MAX_NOTICE_BYTES:
-            raise Problem("too_large", f"a notice has at most {MAX_NOTICE_BYTES} bytes")
+        data = await read_body(request, MAX_NOTICE_BYTES)
         if data.startswith(ENVELOPE_START):
             envelope = _opened(data.strip())
             notice = self._signed(envelope)
@@ -150,7 +149,7 @@ class Notices:
 
     async def change_key(self, request: web.Request) -> web.Response:
         contract = self._visible(request)
-        wanted = parse(KeyRequest, await request.read())
+        wanted = parse(KeyRequest, await read_body(request))
         sheet = self._book.sheet(contract, FOREVER_US)
         if sheet is None:
             raise Problem("not_found", "no such contract")

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from collector.access import GATE, is_local
 from collector.administration import Submit, parse
+from collector.bodies import read_body
 from collector.problems import Problem
 from collector.routes import Access, Route
 from weighbridge.evidence import EntryKind, Tick
@@ -32,7 +33,7 @@ class LogicalTime:
         """For the simulator alone. Each step is logged as a tick by itself, whether or not anything is received."""
 
         async def move(request: web.Request) -> web.Response:
-            wall_us = self._move(request, parse(ClockMove, await request.read()))
+            wall_us = self._move(request, parse(ClockMove, await read_body(request)))
             await enter(EntryKind.TICK, Tick(wall_us=wall_us))
             return web.json_response({"wall_us": wall_us})
 

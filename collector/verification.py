@@ -28,7 +28,7 @@ async def verify_apart(transcript: Transcript, seconds: float = LONGEST_SECONDS)
     )
     try:
         async with asyncio.timeout(seconds):
-            said, _ = await process.communicate(transcript.encode())
+            said, _ = await process.communicate(await asyncio.to_thread(transcript.encode))
         return decode(Weighing, said)
     except (TimeoutError, Malformed) as error:
         logger.warning("the verification of %s did not end: %s", transcript.challenge, error)

@@ -31,6 +31,7 @@ _TICK = metrics.TICK.name
 _SILENT = "node_silent|(paused|agent_stopped)_by_(provider|lessee)"
 _ABSENT = "never_reported|under_reported"
 _TWICE = "duplicate_device"
+_DOUBTED = "challenge_idle|challenge_unassessed"
 _SUBJECT = "{{ $labels.node }} {{ $labels.uuid }}"
 
 ALERTS = (
@@ -65,6 +66,14 @@ ALERTS = (
         "critical",
         "{{ $labels.contract }}: {{ $labels.uuid }} is in two places",
         "One GPU is shown by two nodes, or claimed by two exclusive contracts. Its time is contested for both.",
+    ),
+    Alert(
+        "WeighbridgeProofInDoubt",
+        f'{_FINDING}{{check=~"{_DOUBTED}",severity="warning"}} == 1',
+        "0s",
+        "warning",
+        f"{{{{ $labels.contract }}}}: {{{{ $labels.check }}}} at {_SUBJECT}",
+        "A challenge was met while the card idled, or none comes to a judgement. There are innocent reasons too.",
     ),
     Alert(
         "WeighbridgeObjectiveMissed",

@@ -12,14 +12,15 @@ import msgspec
 from weighbridge import node as nodes
 from weighbridge import proven
 from weighbridge import registry as registries
+from weighbridge.challenge import record
 from weighbridge.challenge.record import (
-    COMMITMENT,
     Commitment,
     Outcome,
     payload_kind,
     read_commitment,
     read_outcome,
 )
+from weighbridge.challenge.telemetry import Telemetry, read_telemetry
 from weighbridge.claims import Claims
 from weighbridge.evidence import (
     Claim,
@@ -85,8 +86,8 @@ class FleetFold:
                 return self._report(decode(payload) if report is None else report, entry)
             case EntryKind.REFUSAL:
                 return self._refusal(read(Refused, payload))
-            case EntryKind.CHALLENGE if payload_kind(payload) == COMMITMENT:
-                return self._begun(read_commitment(payload))
+            case EntryKind.CHALLENGE:
+                return self._challenged(payload)
             case EntryKind.PROOF:
                 return self._proven(read_outcome(payload))
             case EntryKind.CLAIM:
@@ -180,6 +181,7 @@ class FleetFold:
         name, state = self._observer(entry.envelope.key_id, report.node)
         promises = self.claims.promises(state.node)
         changes = judge_report(state, promises, report, self.watch.now_us, entry.index)
+        proven.heard(state, entry.index)
         self._expect(name, state)
         self._touched.add(name)
         seen = self.registry.see(state, self.claims, self.watch.now_us, entry.index)
@@ -200,8 +202,17 @@ class FleetFold:
             changes += judge_release(state, claim.contract, self.watch.now_us)
         return changes
 
-    def _begun(self, begun: Commitment) -> list[Change]:
+    def _challenged(self, payload: bytes) -> list[Change]:
         """What lies between a commitment and its outcome is for whoever checks it."""
+        match payload_kind(payload):
+            case record.COMMITMENT:
+                return self._begun(read_commitment(payload))
+            case record.TELEMETRY:
+                return self._linked(read_telemetry(payload))
+            case _:
+                return []
+
+    def _begun(self, begun: Commitment) -> list[Change]:
         name, state = self._observer(key_id(begun.agent_key), begun.node)
         self._touched.add(name)
         proven.begin_exchange(state, begun)
@@ -211,6 +222,11 @@ class FleetFold:
         name, state = self._observer(key_id(ended.agent_key), ended.node)
         self._touched.add(name)
         return list(proven.end_exchange(state, ended, self.watch.now_us))
+
+    def _linked(self, linked: Telemetry) -> list[Change]:
+        name, state = self._observer(key_id(linked.agent_key), linked.node)
+        self._touched.add(name)
+        return list(proven.see_telemetry(state, linked, self.watch.now_us))
 
     def exchanges(self) -> list[str]:
         """The commitments of challenges that have begun and not ended, as text."""

@@ -73,11 +73,23 @@ class Proof:
 
 
 @dataclass(slots=True)
+class Unlinked:
+    """An exchange whose telemetry is awaited: the log indexes of the node's reports since before it, and its outcome,
+    as text, once it has one.
+    """
+
+    reports: list[int]
+    outcome: str = ""
+
+
+@dataclass(slots=True)
 class NodeState:
     """`chains` by name, the newest last; `open` findings by `contract|code|device`.
 
     `exchanges` are the commitments of challenges under way, by name; `proofs` by device; `attempts` counts those that
     have ended by `contract|verdict|reason`, and `exchange_ns` is the length of the last one, by phase, in order.
+    `unassessed` counts the challenges in a row that came to no judgement, by contract.
+    `unlinked` are those whose telemetry is awaited, and `newest_report` is the log index of the newest report, or -1.
 
     `lags_us` are wall clock less receipt of its latest reports. `last_received_us` and `last_sample_us` are None until
     it has spoken, and it is silent when it was not heard for `patience_us`.
@@ -97,6 +109,9 @@ class NodeState:
     proofs: dict[str, Proof] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     exchange_ns: list[int] = field(default_factory=list)
+    unlinked: dict[str, Unlinked] = field(default_factory=dict)
+    newest_report: int = -1
+    unassessed: dict[str, int] = field(default_factory=dict)
 
     @property
     def newest(self) -> ChainState | None:

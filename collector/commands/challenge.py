@@ -110,8 +110,16 @@ def described(shown: dict[str, Any]) -> str:
     for attempt in shown["attempts"]:
         times = " + ".join(f"{elapsed / 1e9:.3f} s" for elapsed in attempt["elapsed_ns"]) or "-"
         lines.append(f"  {attempt['challenge']}  {_said(attempt)}  {times}")
+        lines += _foreign(shown["program_asked"], attempt["program"])
         lines += [f"    {gpu['gpu']}  {_said(gpu)}  {_bounds(gpu)}" for gpu in attempt["gpus"]]
     return "\n".join(lines)
+
+
+def _foreign(asked: str | None, program: str | None) -> list[str]:
+    """Where another program answered than the requirements were measured with."""
+    if asked is None or program in (None, asked):
+        return []
+    return [f"    another program answered: {program}; the requirements are of {asked}"]
 
 
 def _said(one: dict[str, Any]) -> str:
@@ -140,6 +148,7 @@ def recheck(entries: Path, challenge_id: str | None, log_key: str) -> None:
     Without CHALLENGE every one that the file holds from its beginning to its end. Exit code: 0 as logged, 3 otherwise.
     """
     from weighbridge.challenge.record import RecordError, challenges_in, recheck
+    from weighbridge.challenge.telemetry import recheck_telemetry
     from weighbridge.evidence import entry
 
     rows = json.loads(entries.read_text(encoding="utf-8"))
@@ -149,10 +158,13 @@ def recheck(entries: Path, challenge_id: str | None, log_key: str) -> None:
     for name in names:
         try:
             record, weighing = recheck(read, name, bytes.fromhex(log_key))
+            shown = recheck_telemetry(read, record.outcome, bytes.fromhex(log_key))
         except RecordError as error:
             click.echo(f"{name}: {error}")
             code = 3
             continue
         said = {"verdict": weighing.verdict, "reason": weighing.reason}
         click.echo(f"{name}: {record.commitment.node} {_said(said)}, as logged")
+        for card in shown or ():
+            click.echo(f"  {card.gpu}: its telemetry shows {card.shown}: {card.reason}")
     sys.exit(code)

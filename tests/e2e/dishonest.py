@@ -1,7 +1,7 @@
 """A prober behind a Unix socket that cheats in one stated way: `dishonest.py SOCKET WAY`.
 
-`skip`: half of each product's rows are made up. `late`: the answer is right, and comes after the deadline. `hang`: no
-answer comes.
+`skip`: half of each product's rows are made up. `late`: the answer is right, and comes after the deadline. `relay`: it
+is right, and comes after the time that somebody else's card would take. `hang`: no answer comes.
 """
 
 import os
@@ -17,7 +17,7 @@ from weighbridge.challenge.codec import decode
 from weighbridge.challenge.messages import Release, decode_message
 from weighbridge.challenge.prover import GpuSeat, Prover
 
-LATE_S = 4.0
+PAUSES_S = {"late": 4.0, "relay": 8.0, "hang": 3600.0}
 
 
 class Skipping(CpuEngine):
@@ -42,8 +42,8 @@ def conduct(descriptor: int, way: str) -> None:
     while True:
         message = read_frame(descriptor)
         answer = prover.answer(message)
-        if isinstance(decode_message(message), Release) and way in ("late", "hang"):
-            time.sleep(LATE_S if way == "late" else 3600)
+        if isinstance(decode_message(message), Release):
+            time.sleep(PAUSES_S.get(way, 0.0))
         write_frame(descriptor, answer)
 
 

@@ -16,6 +16,8 @@ import pytest
 
 from tests.agent.probe.cards import NO_GPU
 from tests.e2e.stage import AGENT, Collector, Node, Program, Stage, command, lease, wait_for
+from tests.e2e.test_challenge import said
+from weighbridge.challenge.telemetry import read_telemetry
 
 pytestmark = [
     pytest.mark.slow,
@@ -78,6 +80,15 @@ def test_an_idle_gpu_proves_its_compute_and_has_its_memory_back_afterwards(card:
     assert "n1: met" in done.stdout
     assert done.stdout.count("TFLOP/s") == len(card.uuids())
     wait_for(lambda: card.used_bytes() == before, "the memory to be free again")
+
+
+def test_the_cards_own_telemetry_shows_the_load_of_the_challenge_that_it_met(card: Card) -> None:
+    done = ask(card, rounds=4_000)
+    assert done.returncode == 0, done.stdout + done.stderr
+    linked = wait_for(lambda: said(card.collector, "telemetry"), "the link", 60)
+    loads = [gpu.shown for gpu in read_telemetry(linked[0]).gpus]
+    assert loads == ["load"] * len(card.uuids())
+    assert "challenge_idle" not in {code for code, _ in card.collector.breaches()}
 
 
 def test_a_run_that_outlasts_its_deadline_is_ended_and_gives_the_memory_back(card: Card) -> None:

@@ -109,12 +109,47 @@ def test_the_commitment_is_in_the_log_before_the_release_and_the_secret_after_th
     assert ask(collector).returncode == 0
     kinds = [payload_kind(e.envelope.payload) for e in log_of(collector) if is_challenge(e)]
     words = "commitment ready release roots reveal openings outcome"
-    assert kinds == words.split()
+    assert [kind for kind in kinds if kind != "telemetry"] == words.split()
     met = {"contract": "lease", "node": "n1", "verdict": "met", "reason": ""}
     assert ("challenge_attempts_total", met, 1.0) in collector.metrics()
     rates = dict_of(collector, "challenge_verified_flops_per_second")
     assert rates.keys() == {node.gpu(0), node.gpu(1)}
     assert min(rates.values()) > 0
+
+
+def test_openings_larger_than_any_batch_of_reports_go_all_the_way(stage: Stage) -> None:
+    collector = stage.serving()
+    challenged(stage, collector)
+    done = ask(collector, samples="6000")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (openings,) = said(collector, "openings")
+    assert len(openings) > 16 << 20
+
+
+@pytest.mark.parametrize("milliwatts", [90_000, 600_000])
+def test_a_pass_is_linked_to_the_telemetry_of_its_time_which_shows_whether_the_card_was_at_work(
+    stage: Stage, dishonest: "Dishonest", milliwatts: int
+) -> None:
+    """A relay answers rightly and takes its time; what the local card draws meanwhile tells it from an honest one."""
+    collector = stage.serving()
+    power = f"set * nvmlDeviceGetPowerUsage {milliwatts}"
+    relay = {"probe": "socket", "probe_socket": str(dishonest.play("relay").socket)}
+    node = challenged(stage, collector, "n1", IDLE, power, **relay)
+    done = ask(collector)
+    assert done.returncode == 0, done.stdout + done.stderr
+    wait_for(lambda: said(collector, "telemetry"), "the link", 60)
+    exported = stage.directory / "entries.json"
+    exported.write_text(json.dumps(rows_of(collector)))
+    log_key = collector.get("/v1/log/head")["log_key"]
+    offline = collector.cli("recheck", str(exported), "--log-key", log_key)
+    assert offline.returncode == 0, offline.stdout + offline.stderr
+    shown = "idle" if milliwatts == 90_000 else "load"
+    assert offline.stdout.count(f"its telemetry shows {shown}: ") == 2
+    idle = {("challenge_idle", node.gpu(0)), ("challenge_idle", node.gpu(1))}
+    if shown == "idle":
+        wait_for(lambda: idle <= collector.breaches(), "the findings")
+    else:
+        assert not idle & collector.breaches()
 
 
 def is_challenge(one: Entry) -> bool:

@@ -9,8 +9,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ["runtime.txt", "development.txt"]
-LOCKED_EXTRAS = ["agent", "collector", "challenge", "dashboards", "pdf"]
+RUNTIME = ("agent", "collector", "challenge", "dashboards", "pdf")
+LOCKS = {"runtime.txt": RUNTIME, "development.txt": RUNTIME, "probe.txt": ("agent", "probe")}
+"""Each lock, and the extras that it pins."""
 
 
 def _pins(lock: str) -> dict[str, str]:
@@ -32,7 +33,7 @@ def _versions(lock: str) -> dict[str, list[Requirement]]:
 def _asked(lock: str) -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     asked = list(project["project"]["dependencies"])
-    for extra in LOCKED_EXTRAS:
+    for extra in LOCKS[lock]:
         asked += project["project"]["optional-dependencies"][extra]
     if lock == "development.txt":
         asked += project["dependency-groups"]["dev"]
@@ -51,6 +52,16 @@ def test_all_that_the_project_asks_for_is_pinned_to_a_version_that_it_accepts(lo
 
 def test_what_runs_is_what_was_tested() -> None:
     assert _pins("runtime.txt").items() <= _pins("development.txt").items()
+
+
+def test_a_node_with_a_prober_runs_what_the_others_run_and_cuda_and_nobody_else_carries_that() -> (
+    None
+):
+    runtime, probe = _pins("runtime.txt"), _pins("probe.txt")
+    more = {Requirement(line).name for line in probe.keys() - runtime.keys()}
+    assert more == {"cuda-bindings", "cuda-core", "cuda-pathfinder"}
+    shared = runtime.keys() & probe.keys()
+    assert all(probe[line] == runtime[line] for line in shared)
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -333,3 +333,44 @@ def test_the_reference_page_is_made_from_the_model() -> None:
 def test_every_clause_of_the_model_says_what_it_means() -> None:
     assert "| None |" not in reference()
     assert "[object]" not in reference()
+
+
+PEERS = """\
+    challenge: {tiles: "20", memory_passes: "10", memory_samples: "32", peer_tiles: "16", peer_passes: "7",
+      peer_samples: "32", ceiling_flops_per_second: "2000000000000000", device_memory_bytes: "85899345920",
+      at_least_peer_bytes_per_second: "300000000000", program: "%s"}
+    floors:"""
+
+
+def with_challenge(terms: str, text: str = MINIMAL) -> str:
+    return text.replace("    floors:", terms, 1)
+
+
+def test_a_contracts_numbers_of_a_challenge_are_those_of_its_policy() -> None:
+    program = "0123456789abcdef" * 4
+    terms = load(with_challenge(PEERS % program)).resources[0].challenge
+    assert terms is not None
+    policy = terms.policy()
+    assert policy.phases(8) == ("chain", "memory", "peer")
+    assert (policy.peer_tiles, policy.peer_passes, policy.peer_samples) == (16, 7, 32)
+    assert policy.required_peer_bytes_per_second == 300_000_000_000
+    assert policy.device_memory_bytes == 80 << 30
+    assert policy.program == program
+
+
+@pytest.mark.parametrize(
+    ("terms", "text", "reason"),
+    [
+        (PEERS % "x", MINIMAL, "program"),
+        (PEERS % ("ab" * 32), MINIMAL.replace("per_node: 8", "per_node: 1"), "no peer"),
+        (PEERS % ("ab" * 32), MINIMAL.replace("per_node: 8", "per_node: 2"), "unread tiles"),
+        ('    challenge: {at_least_memory_bytes: "1"}\n    floors:', MINIMAL, "no pass"),
+        ("    challenge: {check: freivalds}\n    floors:", MINIMAL, "fewer samples"),
+    ],
+)
+def test_a_challenge_that_no_node_of_the_line_item_could_answer_is_no_contract(
+    terms: str, text: str, reason: str
+) -> None:
+    (problem,) = refused(with_challenge(terms, text))
+    assert problem.path == "resources[0].challenge"
+    assert reason in problem.reason

@@ -102,13 +102,17 @@ def _spread(bounds: Sequence[int]) -> Spread | None:
 
 
 def demanding(calibration: Calibration, share: Fraction) -> Policy:
-    """The calibration's policy with requirements: so much of the least that the class reached in any run."""
+    """The calibration's policy with requirements: so much of the least that the class reached in any run.
+
+    They hold for the calibration's program alone.
+    """
 
     def least(spread: Spread | None) -> int:
         return 0 if spread is None else spread.least * share.numerator // share.denominator
 
     return replace(
         calibration.policy,
+        program=calibration.program.hex(),
         required_flops_per_second=least(calibration.rate),
         required_memory_bytes=least(calibration.memory),
         required_memory_bytes_per_second=least(calibration.memory_rate),

@@ -21,6 +21,7 @@ from weighbridge.challenge.messages import (
     encode_message,
 )
 from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.sizes import STATEMENT_BYTES, largest_openings, largest_roots
 from weighbridge.challenge.transcript import (
     PhaseRecord,
     Transcript,
@@ -31,6 +32,8 @@ from weighbridge.challenge.transcript import (
 from weighbridge.challenge.verdict import Attempt, Result
 
 SECRET_BYTES = 32
+
+Answer = Ready | Decline | Roots | Openings
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,18 @@ class Challenger:
             return self._prepared_ns
         return self._released[-1] if len(self._released) > len(self._roots) else None
 
+    @property
+    def largest_answer(self) -> int:
+        """Bytes that the awaited answer may have, sealed; 0 while none is awaited."""
+        if self.waiting_since_ns is None:
+            return 0
+        if self._ready is None:
+            return STATEMENT_BYTES
+        if self._revealed_ns is not None:
+            return largest_openings(self.plan.policy, len(self.plan.gpus))
+        phase = self.plan.phases[len(self._roots)]
+        return largest_roots(self.plan.policy, phase, len(self.plan.gpus))
+
     def next_message(self, now_ns: int) -> bytes:
         """The message to send at once. `now_ns` is read before sending: a later arrival only lowers the bounds."""
         if self.finished or self.waiting_since_ns is not None:
@@ -129,9 +144,16 @@ class Challenger:
 
     def receive(self, envelope: bytes, now_ns: int) -> None:
         """An answer of the prover. Raises Malformed or SignatureError, and then nothing has changed."""
+        self.accept(self.read(envelope), envelope, now_ns)
+
+    def read(self, envelope: bytes) -> Answer:
+        """What an answer says. Changes nothing, so it may run beside everything else. Raises as `receive` does."""
+        return prover_message(envelope, self.plan.agent_key, self.plan.challenge)
+
+    def accept(self, message: Answer, envelope: bytes, now_ns: int) -> None:
+        """An answer that was read. Raises Malformed, and then nothing has changed."""
         if self.waiting_since_ns is None:
             raise Malformed("no answer is expected")
-        message = prover_message(envelope, self.plan.agent_key, self.plan.challenge)
         match message:
             case Ready() if self._ready is None:
                 self._ready = envelope

@@ -2,6 +2,9 @@
 
 Bytes travel as base64. Decoding is strict: unknown or missing fields, wrong types, numbers of 2^53 and more, and bytes
 that differ from their own re-encoding are refused, so no two readers can read one payload two ways.
+
+A field made by `later` came after records were already kept: it is left out while it says nothing, so that those still
+read, hash and verify as they did.
 """
 
 import base64
@@ -12,13 +15,21 @@ import types
 import typing
 from typing import Any, TypeVar
 
+LATER = "later"
 LARGEST_INTEGER = (1 << 53) - 1
 
 Value = TypeVar("Value")
+Default = TypeVar("Default")
 
 
 class Malformed(ValueError):
     """Bytes that are no message. The text names the field."""
+
+
+def later(default: Default) -> Default:
+    """A dataclass field that is left out of the bytes while it has its default."""
+    made: Default = dataclasses.field(default=default, metadata={LATER: True})
+    return made
 
 
 def encode(value: Any) -> bytes:
@@ -32,10 +43,20 @@ def decode(kind: type[Value], data: bytes) -> Value:
         plain = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise Malformed("not JSON") from error
-    value = _typed(kind, plain, kind.__name__)
+    return respelled(kind, plain, data)
+
+
+def respelled(kind: type[Value], plain: Any, data: bytes) -> Value:
+    """The value of JSON that was read from these bytes, if it encodes to exactly these. Raises Malformed."""
+    value = shaped(kind, plain)
     if encode(value) != data:
         raise Malformed(f"{kind.__name__}: not in the canonical spelling")
-    return typing.cast("Value", value)
+    return value
+
+
+def shaped(kind: type[Value], plain: Any) -> Value:
+    """The value of JSON that somebody wrote by hand, in whatever spelling. Raises Malformed."""
+    return typing.cast("Value", _typed(kind, plain, kind.__name__))
 
 
 def _plain(value: Any) -> Any:
@@ -45,7 +66,9 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if dataclasses.is_dataclass(value):
         return {
-            field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+            field.name: _plain(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if not (LATER in field.metadata and getattr(value, field.name) == field.default)
         }
     return value
 
@@ -75,9 +98,10 @@ def _record(kind: Any, plain: Any, where: str) -> Any:
     if not isinstance(plain, dict):
         raise Malformed(f"{where}: not an object")
     hints = typing.get_type_hints(kind)
-    if plain.keys() != hints.keys():
+    spared = {field.name for field in dataclasses.fields(kind) if LATER in field.metadata}
+    if not hints.keys() - spared <= plain.keys() <= hints.keys():
         raise Malformed(f"{where}: its fields are {', '.join(sorted(hints))}")
-    values = {name: _typed(hint, plain[name], f"{where}.{name}") for name, hint in hints.items()}
+    values = {name: _typed(hints[name], given, f"{where}.{name}") for name, given in plain.items()}
     try:
         return kind(**values)
     except ValueError as error:

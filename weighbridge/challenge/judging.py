@@ -5,7 +5,7 @@ over the prover's messages, the samples, the arithmetic, the bounds. The times a
 prover says raises a bound.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -98,7 +98,9 @@ def _incomplete(transcript: Transcript, answers: _Answers) -> Result | None:
     expected = precommitment(
         transcript.nonces, transcript.secret, transcript.contract, transcript.policy
     )
-    if transcript.precommitment != expected or not _one_after_the_other(transcript):
+    drawn = (*transcript.nonces, transcript.secret)
+    apart = len(set(drawn)) == len(drawn) and _one_after_the_other(transcript)
+    if transcript.precommitment != expected or not apart:
         return _unjudged(transcript, Verdict.VOID, Reason.PRECOMMITMENT)
     committed = None not in answers.roots
     if not committed and answers.decline is not None:
@@ -133,13 +135,38 @@ def _checked(transcript: Transcript, answers: _Answers) -> Result:
     openings = answers.openings.openings if answers.openings is not None else ()
     samples = samples_of(committed, openings)
     held = sample_verdicts(committed, samples)
-    late = _stall_is_possible(transcript, answers)
+    program = b"" if answers.ready is None else answers.ready.program
+    excuse = _excuse(transcript, answers, program)
     gpus = tuple(
-        _gpu_result(transcript, place, samples, held, late) for place in range(len(transcript.gpus))
+        _gpu_result(transcript, place, samples, held, excuse)
+        for place in range(len(transcript.gpus))
     )
     verdict, reason = worst(gpus)
     elapsed = tuple(record.elapsed_ns for record in transcript.phases)
-    return Result(transcript.challenge, verdict, reason, gpus, elapsed)
+    return Result(transcript.challenge, verdict, reason, gpus, elapsed, program)
+
+
+Excuse = Callable[[Reason], tuple[Verdict, Reason] | None]
+"""What a shortfall is instead of a failure; None: it is one."""
+
+
+def _excuse(transcript: Transcript, answers: _Answers, program: bytes) -> Excuse:
+    """A stalled link is tried again. Below a bar that another program was measured for, nothing is said.
+
+    Whatever meets the bar has met it: a faster exact program gains nobody anything. The program is named before the
+    release, by the prover alone; to name another one is as free as to decline, and counted like it.
+    """
+    stalled = _stall_is_possible(transcript, answers)
+    foreign = transcript.policy.program not in ("", program.hex())
+
+    def excuse(shortfall: Reason) -> tuple[Verdict, Reason] | None:
+        if stalled:
+            return Verdict.VOID, Reason.STALLED
+        if foreign and shortfall is not Reason.LATE:
+            return Verdict.UNKNOWN, Reason.OTHER_PROGRAM
+        return None
+
+    return excuse
 
 
 def committed_of(transcript: Transcript, roots: Sequence[Roots]) -> Committed:
@@ -172,7 +199,11 @@ def _stall_is_possible(transcript: Transcript, answers: _Answers) -> bool:
 
 
 def _gpu_result(
-    transcript: Transcript, place: int, samples: Sequence[Sample], held: Sequence[bool], stall: bool
+    transcript: Transcript,
+    place: int,
+    samples: Sequence[Sample],
+    held: Sequence[bool],
+    excuse: Excuse,
 ) -> GpuResult:
     mine = [(s, ok) for s, ok in zip(samples, held, strict=True) if s.place == place]
     wrong = sum(not ok for _, ok in mine)
@@ -185,9 +216,8 @@ def _gpu_result(
     shortfall = _shortfall(transcript, measure)
     if shortfall is None:
         return GpuResult(gpu, Verdict.MET, None, len(mine), 0, measure)
-    if stall:
-        return GpuResult(gpu, Verdict.VOID, Reason.STALLED, len(mine), 0, measure)
-    return GpuResult(gpu, Verdict.FAILED, shortfall, len(mine), 0, measure)
+    verdict, reason = excuse(shortfall) or (Verdict.FAILED, shortfall)
+    return GpuResult(gpu, verdict, reason, len(mine), 0, measure)
 
 
 def _shortfall(transcript: Transcript, measure: Measure) -> Reason | None:

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from weighbridge.challenge.codec import Malformed, decode, encode
+from weighbridge.challenge.codec import Malformed, encode, respelled
 from weighbridge.challenge.policy import Policy
 
 PAYLOAD_TYPE = "application/vnd.weighbridge.challenge+json"
@@ -137,4 +137,4 @@ def decode_message(data: bytes) -> Message:
     name = plain.get("type") if isinstance(plain, dict) else None
     if not isinstance(name, str) or name not in _KINDS:
         raise Malformed("no message of the challenge")
-    return decode(_KINDS[name], data)
+    return respelled(_KINDS[name], plain, data)

@@ -3,10 +3,11 @@
 Integers throughout. A requirement of 0 asks for nothing; the measured bound is then still reported.
 """
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from weighbridge.challenge.codec import encode
+from weighbridge.challenge.codec import encode, later
 from weighbridge.challenge.hashing import fields_hash
 from weighbridge.challenge.profiles import PROFILES, Profile, size_is_exact
 
@@ -35,6 +36,7 @@ class Policy:
     (from calibration, on the class's fastest exact path) and `device_memory_bytes` (what one device cannot exceed)
     limit what a prover can have remade or cached instead of reading it: higher values only lower the bounds.
     Peer passes read windows of `peer_tiles` tiles, each window of each peer once.
+    `program`: SHA-256, in hexadecimal, of what the requirements were measured with; empty: whichever.
     """
 
     profile: str
@@ -59,6 +61,7 @@ class Policy:
     required_memory_bytes: int = 0
     required_memory_bytes_per_second: int = 0
     required_peer_bytes_per_second: int = 0
+    program: str = later("")
 
     def __post_init__(self) -> None:
         for problem in (*_operand_problems(self), *_phase_problems(self), *_judging_problems(self)):
@@ -111,11 +114,14 @@ class Policy:
         return (CHAIN, *memory, *peer)
 
     def require_fit(self, gpus: int) -> None:
-        """Raises PolicyError where a peer pass would read again what another has read: it could have been cached."""
-        if (
-            PEER in self.phases(gpus)
-            and self.peer_tiles * -(-self.peer_passes // (gpus - 1)) > self.tiles
-        ):
+        """Raises PolicyError where a peer pass would read again what another has read: it could have been cached.
+
+        Also where something is required between GPUs, and there is but one.
+        """
+        if PEER not in self.phases(gpus):
+            if self.required_peer_bytes_per_second > 0:
+                raise PolicyError(f"required_peer_bytes_per_second: {gpus} GPU has no peer")
+        elif self.peer_tiles * -(-self.peer_passes // (gpus - 1)) > self.tiles:
             raise PolicyError(
                 f"peer_passes {self.peer_passes}: {gpus} GPUs have fewer unread tiles"
             )
@@ -181,5 +187,17 @@ def _judging_problems(policy: Policy) -> list[str]:
         problems.append("doubt_parts_per_billion: from 1 to 999999999")
     if policy.deadline_ms < 1 or policy.attempts_allowed < 1:
         problems.append("deadline_ms and attempts_allowed: at least 1")
+    if not re.fullmatch("(?:[0-9a-f]{64})?", policy.program):
+        problems.append(f"program {policy.program!r}: a SHA-256 in hexadecimal, or nothing")
+    unmeasured = {
+        "required_memory_bytes": policy.memory_passes,
+        "required_memory_bytes_per_second": policy.memory_passes,
+        "required_peer_bytes_per_second": policy.peer_passes,
+    }
+    problems += [
+        f"{name}: no pass would measure it"
+        for name, passes in unmeasured.items()
+        if getattr(policy, name) > 0 and passes == 0
+    ]
     negative = [name for name in _NEVER_NEGATIVE if getattr(policy, name) < 0]
     return [*problems, *(f"{name}: not below 0" for name in negative)]

@@ -10,16 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from weighbridge.challenge.challenger import Plan
-from weighbridge.challenge.codec import Malformed, decode, encode
+from weighbridge.challenge.codec import Malformed, decode, encode, later
 from weighbridge.challenge.judging import judge
-from weighbridge.challenge.messages import PAYLOAD_TYPE, Release, Reveal, decode_message
+from weighbridge.challenge.messages import PAYLOAD_TYPE, Message, Release, Reveal, decode_message
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.transcript import PhaseRecord, Transcript
 from weighbridge.challenge.verdict import Attempt, GpuResult, Reason, Result, Verdict
 from weighbridge.evidence import Entry, EntryKind, payload_type
 from weighbridge.signing import SignatureError, Signer, encode_envelope, verify
 
-COMMITMENT, OUTCOME = "commitment", "outcome"
+COMMITMENT, OUTCOME, TELEMETRY = "commitment", "outcome", "telemetry"
 
 
 class RecordError(ValueError):
@@ -74,11 +74,12 @@ class Weighed:
 
 @dataclass(frozen=True, slots=True)
 class Weighing:
-    """A result in plain words: what anybody computes from the transcript."""
+    """A result in plain words: what anybody computes from the transcript. `program`: the prover's, if it was judged."""
 
     verdict: str
     reason: str | None
     gpus: tuple[Weighed, ...]
+    program: bytes = later(b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Outcome:
 
     `transcript` is the SHA-256 of the transcript's bytes; it and `nonces` are empty where the verifier ended before the
     exchange did. `failed`: the GPUs that the series found failed, once no further attempt follows (`final`).
+    `from_us` and `until_us`: from the first release to the last roots, by the collector's clock; 0: not all phases ran.
     """
 
     challenge: str
@@ -107,12 +109,15 @@ class Outcome:
     failed: tuple[str, ...]
     ended_us: int
     type: str = OUTCOME
+    from_us: int = later(0)
+    until_us: int = later(0)
 
 
 def weighing_of(result: Result) -> Weighing:
     """A result as it is logged."""
     reason = None if result.reason is None else str(result.reason.value)
-    return Weighing(result.verdict.value, reason, tuple(_weighed(gpu) for gpu in result.gpus))
+    gpus = tuple(_weighed(gpu) for gpu in result.gpus)
+    return Weighing(result.verdict.value, reason, gpus, result.program)
 
 
 def _weighed(gpu: GpuResult) -> Weighed:
@@ -270,7 +275,7 @@ def record_of(entries: Iterable[Entry], challenge: str, log_key: bytes) -> Recor
 def _gather(gathered: _Gathered, entry: Entry, challenge: str, log_key: bytes) -> None:
     payload = entry.envelope.payload
     kind = payload_kind(payload)
-    if json.loads(payload).get("challenge") != challenge:
+    if kind == TELEMETRY or json.loads(payload).get("challenge") != challenge:
         return
     if (kind == OUTCOME) != (entry.kind is EntryKind.PROOF):
         raise RecordError(f"entry {entry.index}: {kind} under another type")
@@ -374,14 +379,55 @@ def recheck(entries: Iterable[Entry], challenge: str, log_key: bytes) -> tuple[R
 
     Where numpy is missing the result is UNKNOWN, and nothing is compared.
     """
+    entries = list(entries)
     record = record_of(entries, challenge, log_key)
+    _require_fresh(entries, record)
     if record.transcript is None:
         return record, record.outcome.weighing
     weighing = weighing_of(judge(record.transcript))
     logged = record.outcome.weighing
-    if weighing != logged and Verdict.UNKNOWN.value not in (weighing.verdict, logged.verdict):
+    if weighing != logged and not _undone(weighing) and not _undone(logged):
         raise RecordError(f"{challenge}: logged as {logged.verdict}, but {weighing.verdict}")
     return record, weighing
+
+
+def _require_fresh(entries: Iterable[Entry], record: Record) -> None:
+    """Nothing that was drawn had been let out before: whoever knew it could have computed or chosen in advance.
+
+    Those of one group may share their nonces, but never the secret.
+    """
+    begun, ended = record.commitment, record.outcome
+    groups = {begun.challenge: begun.group}
+    for entry in entries:
+        if entry.kind is not EntryKind.CHALLENGE:
+            continue
+        payload = entry.envelope.payload
+        match payload_kind(payload):
+            case "commitment":
+                other = read_commitment(payload)
+                groups[other.challenge] = other.group
+            case "release" | "reveal":
+                said = decode_message(payload)
+                shared = groups.get(said.challenge) == begun.group
+                if said.challenge != begun.challenge and _lets_out(said, ended, shared):
+                    raise RecordError(
+                        f"{begun.challenge}: what was drawn had served {said.challenge} too"
+                    )
+            case _:
+                pass
+
+
+def _lets_out(said: Message, ended: Outcome, shared: bool) -> bool:
+    if isinstance(said, Reveal):
+        return said.secret in (ended.secret, *ended.nonces)
+    if isinstance(said, Release):
+        return said.nonce == ended.secret or (said.nonce in ended.nonces and not shared)
+    return False
+
+
+def _undone(weighing: Weighing) -> bool:
+    """Nobody computed: there is nothing to compare."""
+    return weighing.reason in (Reason.NO_NUMPY.value, Reason.NO_VERDICT.value)
 
 
 def encode_record(value: Commitment | Outcome) -> bytes:

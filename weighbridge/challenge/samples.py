@@ -171,13 +171,3 @@ def _block_rows(
     tile, block = divmod(index, policy.tile_blocks)
     key = round_keys[owner][first + tile]
     return tuple((key, BLOCK_ROWS * block + row) for row in range(BLOCK_ROWS))
-
-
-def openings_limit_bytes(policy: Policy, gpus: int) -> int:
-    """No honest Openings message of such a node is longer, base64 and framing included."""
-    shapes = [phase_shape(policy, phase) for phase in policy.phases(gpus)]
-    largest = sum(
-        shape.samples * (opening_bytes(shape.leaves, shape.width, 0, shape.group) + shape.row_bytes)
-        for shape in shapes
-    )
-    return 4096 + gpus * (largest * 4 // 3 + 4 * len(shapes) + 64)

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     TOO_LITTLE_MEMORY = "memory below the requirement"
     MEMORY_TOO_SLOW = "memory bandwidth below the requirement"
     PEER_TOO_SLOW = "peer bandwidth below the requirement"
+    OTHER_PROGRAM = "below a requirement that another program was measured for"
     BUSY = "busy"
     NO_CONSENT = "no consent"
     NO_BUDGET = "no budget"
@@ -71,13 +72,14 @@ class GpuResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One attempt. The node's verdict is the worst of its GPUs'."""
+    """One attempt. The node's verdict is the worst of its GPUs'. `program`: SHA-256 of what says it computed."""
 
     challenge: str
     verdict: Verdict
     reason: Reason | None
     gpus: tuple[GpuResult, ...] = ()
     elapsed_ns: tuple[int, ...] = ()
+    program: bytes = b""
 
     @property
     def flops_per_second(self) -> int:
@@ -120,7 +122,8 @@ def settle(results: Sequence[Result], policy: Policy) -> Series:
     """Over all attempts so far: met as soon as one is met; else failed if one failed; else what the last one says.
 
     A wrong answer is exact, yet broken memory also makes one, and a link may be slow once: so a failure is tried again
-    and each stays on record, counted. A prover that declines after a failure does not undo it.
+    and each stays on record, counted. A prover that declines after a failure does not undo it. The voids that a policy
+    allows are no attempts: else whoever understates its time in the last one would never be judged.
     """
     verdicts = [result.verdict for result in results]
     failed = verdicts.count(Verdict.FAILED)
@@ -128,5 +131,6 @@ def settle(results: Sequence[Result], policy: Policy) -> Series:
     verdict = Verdict.MET if Verdict.MET in verdicts else unmet
     reason = next(result.reason for result in reversed(results) if result.verdict is verdict)
     open_end = verdict in (Verdict.FAILED, Verdict.VOID)
-    repeat = open_end and len(results) < policy.attempts_allowed
+    excused = min(verdicts.count(Verdict.VOID), policy.voids_allowed)
+    repeat = open_end and len(results) < policy.attempts_allowed + excused
     return Series(verdict, reason, len(results), failed, repeat)

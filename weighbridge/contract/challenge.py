@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from weighbridge.challenge.policy import Policy, PolicyError
-from weighbridge.contract.scalars import Count, Maybe, Whole
+from weighbridge.challenge.sizes import require_deliverable
+from weighbridge.contract.scalars import Count, Maybe, Text, Whole
 from weighbridge.contract.terms import Terms, clause
 
 
@@ -34,8 +35,21 @@ class ChallengeTerms(Terms):
     ceiling_flops_per_second: Whole = clause(
         "What a card of this class cannot exceed, from calibration; needed with tiles.", default=0
     )
+    peer_tiles: Whole = clause("Kept products of another GPU that a peer pass reads.", default=0)
+    peer_passes: Whole = clause("Times that each GPU reads another one's memory.", default=0)
+    peer_samples: Whole = clause("Blocks of those that are recomputed, per GPU.", default=0)
+    device_memory_bytes: Whole = clause(
+        "What a card of this class cannot hold more than; needed with peer passes.", default=0
+    )
+    program: Maybe[Text] = clause(
+        "SHA-256 of the program that the numbers were measured with, from calibration; none: whichever.",
+        default=None,
+    )
     at_least_memory_bytes: Whole = clause("Memory that each GPU must show; 0: none.", default=0)
     at_least_memory_bytes_per_second: Whole = clause("Its bandwidth; 0: none.", default=0)
+    at_least_peer_bytes_per_second: Whole = clause(
+        "Bandwidth between GPUs, as NVLink has; 0: none.", default=0
+    )
 
     def policy(self) -> Policy:
         """The numbers of an exchange. Raises PolicyError."""
@@ -51,10 +65,16 @@ class ChallengeTerms(Terms):
             tiles=self.tiles,
             memory_passes=self.memory_passes,
             memory_samples=self.memory_samples,
+            peer_tiles=self.peer_tiles,
+            peer_passes=self.peer_passes,
+            peer_samples=self.peer_samples,
             ceiling_flops_per_second=self.ceiling_flops_per_second,
+            device_memory_bytes=self.device_memory_bytes,
             required_flops_per_second=self.at_least_flops_per_second,
             required_memory_bytes=self.at_least_memory_bytes,
             required_memory_bytes_per_second=self.at_least_memory_bytes_per_second,
+            required_peer_bytes_per_second=self.at_least_peer_bytes_per_second,
+            program=self.program or "",
         )
 
     def problems(self) -> Iterator[tuple[str, str]]:
@@ -62,3 +82,13 @@ class ChallengeTerms(Terms):
             self.policy()
         except PolicyError as error:
             yield "", str(error)
+
+    def unfit(self, gpus: int) -> str | None:
+        """Why a node with so many GPUs could not be challenged by these numbers; None: it can."""
+        try:
+            policy = self.policy()
+            policy.require_fit(gpus)
+            require_deliverable(policy, gpus)
+        except PolicyError as error:
+            return str(error)
+        return None

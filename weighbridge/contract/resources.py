@@ -204,6 +204,9 @@ class Resource(Terms):
         domain = self.interconnect.nvlink_domain
         if domain is not None and domain > self.nodes * self.per_node:
             yield "interconnect.nvlink_domain", "larger than all GPUs together"
+        unfit = None if self.challenge is None else self.challenge.unfit(self.per_node)
+        if unfit is not None:
+            yield "challenge", unfit
         yield from repeated("slots", [slot.id for slot in self.slots])
 
 

@@ -52,7 +52,7 @@ def test_thresholds_are_a_share_of_the_least_that_the_class_reached() -> None:
     found = calibrated(bytes(32), (), POLICY, [run_on([900, 1000]), run_on([1100, 800])])
     assert (found.rate.least, found.rate.most) == (800, 1100)
     policy = demanding(found, Fraction(95, 100))
-    assert policy == replace(POLICY, required_flops_per_second=760)
+    assert policy == replace(POLICY, required_flops_per_second=760, program="00" * 32)
 
 
 def test_a_run_that_was_not_met_calibrates_nothing() -> None:

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from agent.commanded import Commander
 from agent.enrolment import Identity
 from agent.granting import Leave, Purse, Seen, grant_of, windows_of
 from agent.probe.grant import Grant, refusal
 from agent.prober import Prober
+from agent.reporter import Backoff
 from agent.source import RawProcess, Sweep
 from agent.transport import Answer
 from weighbridge.challenge.messages import (
@@ -161,6 +163,7 @@ async def heard_by(desk: Desk, tmp_path: Path) -> list[Grant]:
         raise StopHere
 
     identity = Identity("http://localhost", "n1", "log", LOG.public_key, KEY, b"", True)
+    at_once = Backoff(longest_s=0)
     commander = Commander(
         identity,
         desk,
@@ -168,6 +171,7 @@ async def heard_by(desk: Desk, tmp_path: Path) -> list[Grant]:
         Purse(tmp_path / "spent", 600_000),
         opening,
         lambda: NOON_US,
+        at_once,
     )
     with pytest.raises(StopHere):
         await commander.run()
@@ -211,7 +215,46 @@ async def test_gpus_that_are_not_here_are_declined_under_the_agents_own_key(tmp_
     command = LOG.seal(PAYLOAD_TYPE, prepare(gpu="GPU-elsewhere"))
     ((path, envelope),) = await obey(command, tmp_path)
     assert path == "/v1/challenges/c/ready"
-    opened = open_envelope(envelope)
+    opened = open_envelope(zstandard.decompress(envelope))
     declined = decode_message(opened.payload)
     assert isinstance(declined, Decline)
     assert (opened.key_id, declined.reason) == (KEY.key_id, "unsupported")
+
+
+class Busy(Desk):
+    """Takes an answer only at the last try, and refuses those before it as it is told."""
+
+    def __init__(self, command: bytes, *refusals: Answer | OSError) -> None:
+        super().__init__(command)
+        self.refusals = list(refusals)
+
+    async def __call__(self, method: str, path: str, *rest: Any, **named: Any) -> Answer:
+        answer = await super().__call__(method, path, *rest, **named)
+        if method != "POST" or not self.refusals:
+            return answer
+        refusal = self.refusals.pop(0)
+        if isinstance(refusal, OSError):
+            raise refusal
+        return refusal
+
+
+async def test_an_answer_that_cannot_be_taken_now_is_brought_again_under_a_new_number(
+    tmp_path: Path,
+) -> None:
+    ahead = 1 << 52
+    sequence = Answer(409, b'{"code":"sequence","expected":%d}' % ahead, None)
+    command = LOG.seal(PAYLOAD_TYPE, prepare(gpu="GPU-elsewhere"))
+    desk = Busy(command, Answer(503, b"{}", None), OSError("gone"), sequence)
+    await heard_by(desk, tmp_path)
+    assert len({body for _, body in desk.posted}) == 1
+    assert len(desk.posted) == 4
+    numbers = desk.numbers[1:5]
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] > ahead
+
+
+async def test_an_answer_that_is_refused_for_good_is_not_brought_again(tmp_path: Path) -> None:
+    command = LOG.seal(PAYLOAD_TYPE, prepare(gpu="GPU-elsewhere"))
+    desk = Busy(command, Answer(404, b"{}", None))
+    await heard_by(desk, tmp_path)
+    assert len(desk.posted) == 1

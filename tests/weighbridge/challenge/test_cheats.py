@@ -342,6 +342,89 @@ def test_a_stand_in_fails_against_the_vector_too(bench: Any, engine: Any) -> Non
     assert result.gpus[0].wrong_samples >= 31
 
 
+def replaying(bench: Any, policy: Any) -> Any:
+    """Answers for every challenge what it answered for another one."""
+    recorded: list[Any] = []
+    bench.run(bench.plan(policy, seed=10**6), after=noting(recorded))
+    old = {type(message): message for message in recorded}
+
+    def replay(message: Any) -> Any:
+        if isinstance(message, (Roots, Openings)):
+            return replace(old[type(message)], challenge=message.challenge)
+        return message
+
+    return replay
+
+
+WHOLLY_WRONG: dict[str, Any] = {
+    "wrong seed": lambda *_: {"before": altering(Release, nonce=bytes(32))},
+    "another contract": lambda *_: {"before": altering(Prepare, contract="lease-8")},
+    "another agent": lambda *_: {"before": altering(Prepare, agent_key=bytes(32))},
+    "replay": lambda bench, policy: {"after": replaying(bench, policy)},
+    "precomputed for a guessed nonce": lambda *_: {
+        "before": altering(Release, nonce=b"g" * 32),
+        "engine": CpuEngine,
+    },
+    "of low rank": lambda *_: {"engine": LowRank},
+    "linear": lambda *_: {"engine": LinearDigest},
+    "within a tolerance": lambda *_: {"engine": Tolerant},
+    "off by one": lambda *_: {"engine": OffByOne},
+}
+
+
+@pytest.mark.parametrize("cheat", WHOLLY_WRONG)
+def test_what_is_wholly_wrong_is_caught_by_a_single_sample_whatever_the_seed(
+    bench: Any, cheat: str
+) -> None:
+    """A guess of 64 bits passes with 2^-64."""
+    policy = bench.policy(samples=1)
+    assert passes(bench, policy, seeds=40, **WHOLLY_WRONG[cheat](bench, policy)) == 0
+
+
+def test_another_gpu_is_caught_by_a_single_sample_whatever_the_seed(bench: Any) -> None:
+    for seed in range(40):
+        plan, clock = bench.plan(bench.policy(samples=1), seed=seed), bench.Clock()
+        other = altering(Prepare, gpus=("GPU-z",))
+        wire = bench.wire(replace(plan, gpus=("GPU-z",)), clock, before=other)
+        assert conduct(Challenger(plan), wire, clock).verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_rows_continued_from_a_right_first_one_pass_as_often_as_it_alone_is_sampled(
+    bench: Any, samples: int
+) -> None:
+    policy = bench.policy(samples=samples)
+    passed = passes(bench, policy, engine=Hankel)
+    assert within_four_deviations(passed, SEEDS, (1 / policy.size) ** samples)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3])
+def test_memory_that_was_never_filled_passes_as_often_as_the_one_kept_tile_alone_is_sampled(
+    bench: Any, samples: int
+) -> None:
+    policy = bench.passes_policy(memory_samples=samples)
+    passed = passes(bench, policy, engine=ForgetsTiles)
+    assert within_four_deviations(passed, SEEDS, (1 / policy.tiles) ** samples)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 4])
+def test_rounds_run_side_by_side_pass_as_often_as_the_first_alone_is_sampled(
+    bench: Any, samples: int
+) -> None:
+    class Parallel(bench.TimedSeat):  # type: ignore[misc]
+        def _step(self, phase: Any, seed: Any, step: Any, root: Any) -> Any:  # noqa: ARG002
+            return super()._step(phase, seed, step, bytes(32))
+
+    policy = bench.policy(samples=samples, rounds=2)
+    passed = 0
+    for seed in range(SEEDS):
+        plan, clock = bench.plan(policy, seed=seed), bench.Clock()
+        wire = bench.wire(plan, clock)
+        wire.prover.seats = [Parallel("GPU-a", CpuEngine(), lambda: None).on(bench.Device(), clock)]
+        passed += conduct(Challenger(plan), wire, clock).verdict is Verdict.MET
+    assert within_four_deviations(passed, SEEDS, 0.5**samples)
+
+
 class OpensWhatItCommitted(CpuEngine):
     """Commits to rows of a wrong product, and opens those very rows."""
 

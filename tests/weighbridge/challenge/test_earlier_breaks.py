@@ -1,19 +1,24 @@
 """Breaks of earlier proof-of-GPU designs. Each attack succeeds against the design it breaks, and fails against ours.
 
-The broken verifiers are the least that shows the break.
+The broken verifiers are the least that shows the break. Where ours becomes the broken one by a single change, the
+very same dishonest prover is run against both: it is met by the one, and fails the other.
 """
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from agent.probe.cpu import CpuEngine
-from weighbridge.challenge import arithmetic
-from weighbridge.challenge.commitment import commit
+from tests.weighbridge.challenge.test_cheats import LinearDigest
+from weighbridge.challenge import arithmetic, verifier
+from weighbridge.challenge.commitment import BadOpening, commit, open_leaf, opened_leaf
 from weighbridge.challenge.derivation import b_key, vector_key
-from weighbridge.challenge.profiles import F16
+from weighbridge.challenge.keystream import keystream
+from weighbridge.challenge.messages import Roots
+from weighbridge.challenge.profiles import F16, Profile
 from weighbridge.challenge.rowhash import row_hash
 from weighbridge.challenge.samples import Committed, Sample
 from weighbridge.challenge.verdict import Reason, Verdict
@@ -69,7 +74,14 @@ class AnswersTheVector(CpuEngine):
         return arithmetic.centred(row).astype("<i4").tobytes()
 
 
-def test_rows_that_fit_the_vector_do_not_open_the_commitment(bench: Any) -> None:
+@pytest.mark.parametrize("bound", [True, False])
+def test_rows_that_fit_the_vector_do_not_open_the_commitment(
+    bench: Any, bound: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unbound, as in the break, neither the commitment nor the range of the entries is looked at, and they pass."""
+    if not bound:
+        monkeypatch.setattr(verifier, "row_hash", lambda _: bytes(32))
+        monkeypatch.setattr(Profile, "largest_entry", lambda *_: 1 << 31)
     plan = bench.plan(bench.policy(check="freivalds", samples=32))
     engine = AnswersTheVector()
     size, roots = plan.policy.size, commit(bytes(32 * plan.policy.size), 32)
@@ -77,7 +89,8 @@ def test_rows_that_fit_the_vector_do_not_open_the_commitment(bench: Any) -> None
     key = b_key(plan.nonces[0], plan.contract, plan.policy)
     engine.known = {"right": right, "image": arithmetic.b_times_vector(F16, size, key, right)}
     result, _ = bench.run(plan, engine=lambda: engine)
-    assert (result.verdict, result.gpus[0].wrong_samples) == (Verdict.FAILED, 32)
+    expected = (Verdict.FAILED, 32) if bound else (Verdict.MET, 0)
+    assert (result.verdict, result.gpus[0].wrong_samples) == expected
 
 
 # A mixed sum does not bind a row that will be opened: another row has the same sum, and the right product.
@@ -242,15 +255,38 @@ class ContinuesRows(CpuEngine):
         size = self._prepared().size
         left = self._rows_of_a(key, 0, size).astype(np.int64)
         right = self._loaded_b().astype(np.int64)
-        left_diagonal = np.concatenate([left[0], left[:, -1]])
-        right_diagonal = np.concatenate([right[0], right[:, -1]])
+        left_diagonal = np.concatenate([left[0], left[1:, -1]])
+        right_diagonal = np.concatenate([right[0], right[1:, -1]])
         forged = continued(left_diagonal, right_diagonal, left[0] @ right, left @ right[:, 0])
         return self._leaves(forged.astype(np.int32), key)
 
 
-def test_keystream_operands_give_nothing_away(bench: Any) -> None:
+def hankel_a(profile: Any, size: Any, rows: Any, first: Any, columns: Any) -> Any:
+    """The broken operands: entry (i, j) depends on key and i + j alone."""
+    diagonals = {
+        key: arithmetic.widen_a(profile, keystream(key, 0, profile.a_row_bytes(2 * size)))
+        for key, _ in rows
+    }
+    return np.stack([diagonals[key][row + first :][:columns] for key, row in rows])
+
+
+def hankel_b(profile: Any, size: Any, key: Any, first: Any, rows: Any) -> Any:
+    diagonal = arithmetic.widen_b(profile, keystream(key, 0, profile.b_row_bytes(2 * size)))
+    return np.stack([diagonal[row:][:size] for row in range(first, first + rows)])
+
+
+@pytest.mark.parametrize("structured", [True, False])
+def test_keystream_operands_give_nothing_away(
+    bench: Any, structured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if structured:
+        monkeypatch.setattr(arithmetic, "rows_of_a", hankel_a)
+        monkeypatch.setattr(arithmetic, "rows_of_b", hankel_b)
     result, _ = bench.run(bench.plan(bench.policy(samples=64)), engine=ContinuesRows)
-    assert result.gpus[0].wrong_samples >= 62
+    if structured:
+        assert result.verdict is Verdict.MET
+    else:
+        assert (result.verdict, result.gpus[0].wrong_samples >= 62) == (Verdict.FAILED, True)
 
 
 # Linear digests: the sum of an entry times its column's key follows from A(Bw).
@@ -263,6 +299,24 @@ def test_linear_digests_follow_from_two_products_with_a_vector() -> None:
     right = arithmetic.rows_of_b(F16, size, key_of_b, 0, size).astype(np.int64)
     weights = arithmetic.column_keys(b"w" * 32, size).astype(np.int64)
     assert np.array_equal(left @ (right @ weights), (left @ right) @ weights)
+
+
+def linear_digest(row: Any, keys: Any) -> int:
+    """The broken digest: the sum of entries times their columns' keys, mod 2^64."""
+    return int((row.astype(np.int64) * keys.astype(np.int64)).sum()) % 2**64
+
+
+@pytest.mark.parametrize("linear", [True, False])
+@pytest.mark.parametrize("profile", ["f16", "i8"])
+def test_digests_from_two_products_with_a_vector_are_met_where_the_digest_is_linear_and_only_there(
+    bench: Any, linear: bool, profile: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if linear:
+        monkeypatch.setattr(arithmetic, "row_digest", linear_digest)
+    policy = bench.policy(profile=profile, samples=32)
+    result, _ = bench.run(bench.plan(policy), engine=LinearDigest)
+    expected = (Verdict.MET, 0) if linear else (Verdict.FAILED, 32)
+    assert (result.verdict, result.gpus[0].wrong_samples) == expected
 
 
 @pytest.mark.parametrize("scale", [2, 3, -1])
@@ -281,22 +335,20 @@ def test_our_digest_of_a_multiple_is_no_multiple_of_the_digest(scale: Any) -> No
 
 
 def test_a_rate_from_the_provers_clock_is_whatever_the_prover_likes(bench: Any) -> None:
-    from dataclasses import replace
-
-    from weighbridge.challenge.messages import Roots
-
-    seen: list[Any] = []
+    printed: list[Roots] = []
 
     def boast(message: Any) -> Any:
-        seen.append(message)
-        return (
-            replace(message, began_ns=0, ended_ns=1_000) if isinstance(message, Roots) else message
-        )
+        if not isinstance(message, Roots):
+            return message
+        printed.append(replace(message, began_ns=0, ended_ns=1_000))
+        return printed[-1]
 
     policy = bench.policy(samples=64, required_flops_per_second=10**9, voids_allowed=0)
     result, _ = bench.run(bench.plan(policy), after=boast)
-    self_timed = 2 * policy.size**2 * policy.cells * 10**9 // 1_000
-    assert self_timed > policy.required_flops_per_second
+    (roots,) = printed
+    flops = 2 * policy.size**2 * policy.cells
+    broken_verifiers_rate = flops * 10**9 // (roots.ended_ns - roots.began_ns)
+    assert broken_verifiers_rate > policy.required_flops_per_second
     assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.TOO_SLOW)
 
 
@@ -338,9 +390,30 @@ def test_a_padded_tree_has_one_root_for_different_rows() -> None:
 
 def test_our_root_holds_number_place_and_level() -> None:
     rows = [bytes([row]) * 8 for row in range(200)]
-    roots = {
-        commit(b"".join(rows), 8),
-        commit(b"".join([*rows, rows[-1]]), 8),
-        commit(b"".join(rows[::-1]), 8),
-    }
-    assert len(roots) == 3
+    root = commit(b"".join(rows), 8)
+    assert root != commit(b"".join([*rows, rows[-1]]), 8), "the last one doubled"
+    assert root != commit(b"".join(rows[::-1]), 8), "in another order"
+    inner = open_leaf(b"".join(rows), 8, 0)[8 * 128 :]
+    assert len(inner) == 2 * 32, "the hashes of both groups"
+    assert root != commit(inner, 32), "nodes shown as leaves"
+    with pytest.raises(BadOpening):
+        opened_leaf(root, 2, 32, 0, inner)
+
+
+def test_our_groups_cannot_change_places_or_levels() -> None:
+    """Equal groups have different hashes in different places, and a tree of three levels holds no tree of two."""
+    rows = bytes(8 * 128 * 300)
+    opening = open_leaf(rows, 8, 0)
+    hashes = opening[8 * 128 :][: 32 * 256]
+    assert len({hashes[at : at + 32] for at in range(0, len(hashes), 32)}) == 256
+    middle = b"".join(hashes_of_groups(rows))
+    assert commit(rows, 8) != commit(middle, 32)
+
+
+def hashes_of_groups(rows: bytes) -> list[bytes]:
+    """The hashes of the lowest level, as openings show them."""
+    found: list[bytes] = []
+    for place in (0, 256 * 128):
+        level = open_leaf(rows, 8, place)[8 * 128 : -2 * 32]
+        found += [level[at : at + 32] for at in range(0, len(level), 32)]
+    return found

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent.probe.cpu import CpuEngine
 from weighbridge.challenge.bound import RECOMPUTED_MISS, undetected
 from weighbridge.challenge.challenger import Challenger
 from weighbridge.challenge.codec import Malformed
@@ -17,9 +18,11 @@ from weighbridge.challenge.messages import (
     Decline,
     Openings,
     Ready,
+    Release,
     Roots,
     encode_message,
 )
+from weighbridge.challenge.policy import PolicyError
 from weighbridge.challenge.transcript import decode_transcript
 from weighbridge.challenge.verdict import Attempt, Measure, Reason, Verdict, settle
 from weighbridge.signing import SignatureError, Signer
@@ -205,6 +208,109 @@ def test_a_stall_excuses_no_wrong_answer(bench: Any) -> None:
 
     result, _ = bench.run(bench.plan(bench.policy()), clock=clock, after=stall_and_forge)
     assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.BAD_OPENING)
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 3])
+def test_a_prover_that_always_understates_its_time_is_judged_in_the_end(
+    bench: Any, attempts: int
+) -> None:
+    """Also where one attempt was all that the policy allows: a void is none of them."""
+    policy = bench.policy(
+        samples=64, required_flops_per_second=10**9, attempts_allowed=attempts, stall_allowance_ms=1
+    )
+
+    def understated(message: Any) -> Any:
+        return (
+            replace(message, ended_ns=message.began_ns) if isinstance(message, Roots) else message
+        )
+
+    results: list[Any] = []
+    earlier: tuple[Attempt, ...] = ()
+    while not results or settle(results, policy).repeat:
+        result, _ = bench.run(bench.plan(policy, earlier=earlier), after=understated)
+        results.append(result)
+        earlier += (Attempt("c", bytes(32), result.verdict.value, None),)
+    assert [one.verdict for one in results] == [Verdict.VOID] + attempts * [Verdict.FAILED]
+    assert settle(results, policy).verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("twice", ["nonces", "secret"])
+def test_a_verifier_that_draws_one_value_twice_has_a_void_record(bench: Any, twice: str) -> None:
+    """A secret that is a nonce tells the samples in advance; so does a second nonce that was the first."""
+    plan = bench.plan(bench.passes_policy())
+    first, second = plan.nonces
+    drawn = {"nonces": {"nonces": (first, first)}, "secret": {"secret": first}}[twice]
+    result, _ = bench.run(replace(plan, **drawn))
+    assert (result.verdict, result.reason) == (Verdict.VOID, Reason.PRECOMMITMENT)
+    assert bench.run(plan)[0].verdict is Verdict.MET
+    assert second != first
+
+
+OTHER = "ab" * 32
+"""A program that nobody here runs."""
+
+
+def test_below_a_bar_that_another_program_was_measured_for_nothing_is_said(bench: Any) -> None:
+    own = CpuEngine().program().hex()
+    policy = bench.policy(samples=64, required_flops_per_second=10**9)
+    verdicts = {
+        program: bench.run(bench.plan(replace(policy, program=program)))[0]
+        for program in ("", own, OTHER)
+    }
+    for program in ("", own):
+        assert verdicts[program].reason is Reason.TOO_SLOW
+    other = verdicts[OTHER]
+    assert (other.verdict, other.reason) == (Verdict.UNKNOWN, Reason.OTHER_PROGRAM)
+    assert other.gpus[0].measure is not None, "what it reached is known all the same"
+    assert other.program.hex() == own
+
+
+def test_another_program_that_meets_the_bar_has_met_it(bench: Any) -> None:
+    policy = bench.policy(samples=64, required_flops_per_second=1000, program=OTHER)
+    assert bench.run(bench.plan(policy))[0].verdict is Verdict.MET
+
+
+def test_another_program_excuses_neither_a_wrong_answer_nor_a_late_one(bench: Any) -> None:
+    policy = bench.policy(program=OTHER, required_flops_per_second=10**9)
+    wrong, _ = bench.run(
+        bench.plan(policy),
+        before=lambda m: replace(m, nonce=bytes(32)) if isinstance(m, Release) else m,
+    )
+    assert (wrong.verdict, wrong.reason) == (Verdict.FAILED, Reason.WRONG_ANSWER)
+    late, _ = bench.run(bench.plan(replace(policy, deadline_ms=15)))
+    assert (late.verdict, late.reason) == (Verdict.FAILED, Reason.LATE)
+
+
+def test_a_change_of_program_after_a_failure_does_not_undo_it(bench: Any) -> None:
+    policy = bench.policy(required_flops_per_second=10**9)
+    own = CpuEngine().program().hex()
+    failed, _ = bench.run(bench.plan(replace(policy, program=own)))
+    excused, _ = bench.run(bench.plan(replace(policy, program=OTHER)))
+    series = settle([failed, excused], policy)
+    assert (series.verdict, series.repeat) == (Verdict.FAILED, True)
+    assert not settle([excused], policy).repeat, "the next attempt would run the same program"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"required_memory_bytes": 1},
+        {"required_memory_bytes_per_second": 1},
+        {"required_peer_bytes_per_second": 1},
+        {"program": "AB" * 32},
+        {"program": "ab"},
+    ],
+)
+def test_a_requirement_that_nothing_would_measure_is_refused(bench: Any, changes: Any) -> None:
+    with pytest.raises(PolicyError, match=next(iter(changes))):
+        bench.policy(**changes)
+
+
+def test_a_requirement_between_gpus_is_refused_where_there_is_but_one(bench: Any) -> None:
+    policy = bench.passes_policy(required_peer_bytes_per_second=1)
+    bench.plan(policy, GPUS)
+    with pytest.raises(PolicyError, match="no peer"):
+        bench.plan(policy)
 
 
 def test_a_third_party_gets_the_same_result_from_the_bytes_alone(bench: Any) -> None:

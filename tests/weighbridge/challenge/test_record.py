@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import weighbridge.challenge
+from agent.probe.cpu import CpuEngine
 from weighbridge.challenge.challenger import Challenger, Plan, draw_nonces
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Prepare, decode_message
 from weighbridge.challenge.record import (
@@ -39,15 +40,24 @@ NODE, CONTRACT = "n1", "lease"
 class Said:
     """One attempt over the bench's honest prover, and every entry that the log would hold of it."""
 
-    def __init__(self, bench: Any, *gpus: str, decline: bool = False) -> None:
+    def __init__(
+        self,
+        bench: Any,
+        *gpus: str,
+        decline: bool = False,
+        policy: Any = None,
+        challenge: str = "c.1",
+        group: str = "",
+        **drawn: Any,
+    ) -> None:
         self.bench = bench
-        policy = bench.policy()
-        nonces = draw_nonces(policy, len(gpus), os.urandom)
+        policy = bench.policy() if policy is None else policy
         key = bench.signer.public_key
-        plan = Plan("c.1", CONTRACT, key, gpus, policy, nonces, os.urandom(32))
+        fresh = {"nonces": draw_nonces(policy, len(gpus), os.urandom), "secret": os.urandom(32)}
+        plan = Plan(challenge, CONTRACT, key, gpus, policy, **(fresh | drawn))
         self.challenger = Challenger(plan)
         self.leaves: list[bytes] = []
-        self.seal(encode_record(commitment_of(plan, NODE, "c", "", "command", 7)))
+        self.seal(encode_record(commitment_of(plan, NODE, "c", group, "command", 7)))
         if not decline:
             self._talk()
         self.conclude()
@@ -133,6 +143,30 @@ def test_a_result_that_does_not_follow_from_the_record_is_found_out(bench: Any) 
         recheck(said.entries(leaves), "c.1", LOG.public_key)
 
 
+def test_a_result_that_is_logged_as_unknown_and_is_not_is_found_out(bench: Any) -> None:
+    said = Said(bench, "GPU-0")
+    hidden = replace(said.outcome.weighing, verdict="unknown", reason=Reason.OTHER_PROGRAM.value)
+    leaves = [*said.leaves[:-1], seal_record(LOG, replace(said.outcome, weighing=hidden))[1]]
+    with pytest.raises(RecordError, match="logged as unknown, but met"):
+        recheck(said.entries(leaves), "c.1", LOG.public_key)
+
+
+@pytest.mark.parametrize("group", ["same", "other"])
+@pytest.mark.parametrize("shared", ["nonces", "secret"])
+def test_what_was_drawn_for_another_challenge_before_is_found_out(
+    bench: Any, shared: str, group: str
+) -> None:
+    first = Said(bench, "GPU-0", challenge="b.1", group="g")
+    drawn = {shared: getattr(first.challenger.plan, shared)}
+    second = Said(bench, "GPU-0", group="g" if group == "same" else "h", **drawn)
+    entries = second.entries([*first.leaves, *second.leaves])
+    if (shared, group) == ("nonces", "same"):
+        assert recheck(entries, "c.1", LOG.public_key)[1].verdict == Verdict.MET
+        return
+    with pytest.raises(RecordError, match=r"had served b\.1 too"):
+        recheck(entries, "c.1", LOG.public_key)
+
+
 def test_times_that_were_changed_afterwards_are_found_out(bench: Any) -> None:
     said = Said(bench, "GPU-0")
     (times,) = said.outcome.times
@@ -212,6 +246,39 @@ def test_a_series_that_failed_is_an_error_at_level_e2_until_one_is_met(bench: An
     assert (opened.code, opened.device, opened.level) == ("challenge_failed", "GPU-0", "E2")
     assert (opened.severity, opened.verdict, opened.until_us) == ("error", "breached", None)
     assert (closed.code, closed.until_us is not None) == ("challenge_failed", True)
+
+
+def test_a_node_that_declines_for_ever_is_said_until_it_is_judged(bench: Any) -> None:
+    fold, declined, met = FleetFold(), Said(bench, "GPU-0", decline=True), Said(bench, "GPU-0")
+    found: list[Any] = []
+    for place in range(8):
+        found += fold.fold(entry(place, declined.leaves[-1]))
+        assert len(found) == (place >= 4)
+    (opened,) = found
+    assert (opened.code, opened.level) == ("challenge_unassessed", "E1")
+    assert (opened.severity, opened.verdict, opened.answerable) == ("warning", "unknown", "open")
+    assert opened.observed.startswith("5 in a row came to no judgement, the last: no answer")
+    closed: Any
+    (closed,) = fold.fold(entry(8, met.leaves[-1]))
+    assert (closed.code, closed.until_us is not None) == ("challenge_unassessed", True)
+    assert fold.fold(entry(9, declined.leaves[-1])) == []
+
+
+def test_another_program_than_asked_for_is_said_until_the_right_one_answers(bench: Any) -> None:
+    right = bench.policy(program=CpuEngine().program().hex())
+    other = bench.policy(program="ab" * 32)
+    fold = FleetFold()
+    changes: list[Any] = [
+        change
+        for policy in (other, right)
+        for one in Said(bench, "GPU-0", policy=policy).entries()
+        for change in fold.fold(one)
+    ]
+    opened, closed = changes
+    assert (opened.code, opened.level) == ("challenge_other_program", "E0")
+    assert (opened.severity, opened.verdict, opened.until_us) == ("info", "unknown", None)
+    assert right.program in opened.observed
+    assert (closed.code, closed.until_us is not None) == ("challenge_other_program", True)
 
 
 def test_what_a_gpu_proved_stays_known_when_it_is_not_assessed_later(bench: Any) -> None:

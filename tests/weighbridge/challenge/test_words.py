@@ -17,7 +17,7 @@ from weighbridge.challenge.bound import (
     undetected,
     wrong_cells_bound,
 )
-from weighbridge.challenge.codec import Malformed
+from weighbridge.challenge.codec import Malformed, decode, encode
 from weighbridge.challenge.commitment import (
     BadOpening,
     commit,
@@ -29,6 +29,7 @@ from weighbridge.challenge.derivation import precommitment, sampled_cells
 from weighbridge.challenge.hashing import fields_hash
 from weighbridge.challenge.messages import (
     DECLINE_REASONS,
+    PAYLOAD_TYPE,
     Decline,
     Fact,
     Openings,
@@ -41,7 +42,12 @@ from weighbridge.challenge.messages import (
     encode_message,
 )
 from weighbridge.challenge.policy import Policy, PolicyError
-from weighbridge.challenge.samples import openings_limit_bytes
+from weighbridge.challenge.sizes import (
+    STATEMENT_BYTES,
+    largest_openings,
+    largest_roots,
+    require_deliverable,
+)
 
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no failure."""
@@ -209,16 +215,50 @@ def test_sixteen_thousand_rows_open_in_five_kilobytes() -> None:
 
 
 @pytest.mark.parametrize("check", ["recompute", "freivalds"])
-def test_the_limit_on_openings_lets_every_honest_one_through(bench: Any, check: Any) -> None:
+@pytest.mark.parametrize("samples", [8, 512])
+def test_what_a_verifier_takes_is_what_an_honest_prover_sends_and_little_more(
+    bench: Any, check: str, samples: int
+) -> None:
     gpus = ("GPU-a", "GPU-b")
-    policy = bench.passes_policy(check=check)
+    policy = bench.passes_policy(check=check, samples=samples)
     seen: list[Any] = []
     bench.run(bench.plan(policy, gpus), after=noting(seen))
-    assert (
-        len(encode_message(seen[-1]))
-        <= openings_limit_bytes(policy, 2)
-        < 2 * len(encode_message(seen[-1])) + 8192
-    )
+    sealed = [len(bench.signer.seal(PAYLOAD_TYPE, encode_message(one))) for one in seen]
+    names = policy.phases(2)
+    for phase, size in zip(names, sealed[1:-1], strict=True):
+        assert size <= largest_roots(policy, phase, 2)
+        assert largest_roots(policy, phase, 2) >= STATEMENT_BYTES, "a Decline may come instead"
+    assert sealed[-1] <= largest_openings(policy, 2) < sealed[-1] + 4096
+
+
+@pytest.mark.parametrize(
+    ("changes", "gpus"),
+    [
+        ({"samples": 256}, 8),
+        ({"samples": 64, "check": "freivalds"}, 8),
+        ({"samples": 256, "check": "freivalds"}, 1),
+        ({"samples": 256, "check": "freivalds", "size": 32768, "rounds": 56}, 1),
+    ],
+)
+def test_what_is_worth_asking_of_a_large_node_can_be_answered(
+    bench: Any, changes: dict[str, Any], gpus: int
+) -> None:
+    require_deliverable(bench.policy(**{"size": 16384, "rounds": 400} | changes), gpus)
+
+
+@pytest.mark.parametrize(
+    ("changes", "gpus", "less"),
+    [
+        ({"samples": 128, "check": "freivalds", "size": 16384}, 8, "samples"),
+        ({"samples": 8192, "size": 16384}, 8, "samples"),
+        ({"samples": 8, "rounds": 65536}, 64, "rounds"),
+    ],
+)
+def test_an_answer_that_would_not_be_taken_is_not_asked_for(
+    bench: Any, changes: dict[str, Any], gpus: int, less: str
+) -> None:
+    with pytest.raises(PolicyError, match=rf"{gpus} GPUs would be .* fewer {less}"):
+        require_deliverable(bench.policy(**changes), gpus)
 
 
 @settings(CALM, max_examples=60)
@@ -283,3 +323,15 @@ def test_a_precommitment_binds_every_nonce_the_secret_the_contract_and_the_polic
         precommitment(nonces, secret, "k", replace(POLICY, samples=17)),
     }
     assert len(made) == 5
+
+
+def test_a_field_that_came_later_is_left_out_while_it_says_nothing() -> None:
+    """So that records, and the seeds that hold a policy's hash, stay what they were."""
+    assert b"program" not in encode(POLICY)
+    assert decode(Policy, encode(POLICY)) == POLICY
+    named = replace(POLICY, program="ab" * 32)
+    assert decode(Policy, encode(named)) == named
+    assert named.digest != POLICY.digest
+    idle = json.dumps(json.loads(encode(POLICY)) | {"program": ""}, sort_keys=True)
+    with pytest.raises(Malformed, match="canonical"):
+        decode(Policy, idle.replace(" ", "").encode())

@@ -1,0 +1,88 @@
+"""A challenge whose log takes nothing for a while."""
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from agent.probe.cpu import CpuEngine
+from collector.challenges import COMMAND, Challenges, Subject
+from collector.commits import overloaded
+from collector.keys import NodeKey
+from weighbridge.challenge.messages import PAYLOAD_TYPE
+from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.prover import GpuSeat, Prover
+from weighbridge.challenge.record import payload_kind
+from weighbridge.challenge.transcript import Transcript
+from weighbridge.signing import Signer, open_envelope
+
+LOG, AGENT = Signer(os.urandom(32)), Signer(os.urandom(32))
+POLICY = Policy(profile="f16", size=128, rounds=2, samples=8, deadline_ms=20_000)
+
+
+class Log:
+    """Keeps leaves, but takes none while it is full: from the first leaf of some kind on, for so many times."""
+
+    def __init__(self, full_at: str, refusals: int) -> None:
+        self.kinds: list[str] = []
+        self.full_at, self.refusals = full_at, refusals
+
+    async def submit(self, plan: Any) -> Any:
+        kind = payload_kind(open_envelope(plan._leaf).payload)
+        full = kind == self.full_at or self.full_at in self.kinds
+        if full and self.refusals > 0:
+            self.refusals -= 1
+            raise overloaded("no room")
+        self.kinds.append(kind)
+        return type("Answer", (), {"outcome": len(self.kinds) - 1})
+
+
+async def never(transcript: Transcript) -> Any:
+    raise AssertionError(f"nothing is weighed of {transcript.challenge}")
+
+
+async def answering(challenges: Challenges, steps: int) -> None:
+    """The agent: hears so many commands and answers them."""
+    prover = Prover([GpuSeat("GPU-0", CpuEngine(), lambda: None)], time.monotonic_ns)
+    for _ in range(steps):
+        command = await challenges.mail.wait(AGENT.key_id, 20, lambda: True)
+        if command is None:
+            return
+        answer = AGENT.seal(PAYLOAD_TYPE, prover.answer(open_envelope(command).payload))
+        (exchange,) = challenges._exchanges.values()
+        await exchange.receive(lambda: answer, time.monotonic_ns())  # noqa: B023
+
+
+@pytest.mark.parametrize(
+    ("full_at", "kept"),
+    [
+        ("ready", ["commitment"]),
+        ("release", ["commitment", "ready"]),
+        ("roots", ["commitment", "ready", "release"]),
+        ("reveal", ["commitment", "ready", "release", "roots"]),
+        ("openings", ["commitment", "ready", "release", "roots", "reveal"]),
+    ],
+)
+async def test_a_log_that_takes_nothing_in_the_middle_voids_the_attempt_as_soon_as_it_can(
+    full_at: str, kept: Sequence[str]
+) -> None:
+    log = Log(full_at, refusals=3)
+    fixed: Any = log
+    challenges = Challenges(
+        fixed, fixed, LOG, never, time.monotonic_ns, lambda: 7, lambda _: b"", 20, 0
+    )
+    key = NodeKey(AGENT.key_id, AGENT.public_key, "n1", "provider", None, 0)
+    (standing,) = challenges.start([Subject("n1", "lease", key, ("GPU-0",))], POLICY, COMMAND)
+    agent = asyncio.create_task(answering(challenges, 3))
+    async with asyncio.timeout(20):
+        await asyncio.gather(*challenges._tasks)
+    agent.cancel()
+    await asyncio.gather(agent, return_exceptions=True)
+    assert standing.state == "ended"
+    assert log.kinds == [*kept, "outcome"]
+    assert [outcome.weighing.verdict for outcome in standing.outcomes] == ["void"]
+    challenges.require_free(standing.subject)
+    await challenges.close()
