@@ -159,7 +159,7 @@ def snapshot(as_json: bool) -> None:
 
 @main.command()
 @click.argument("target", type=PATH)
-@click.option("--redact", is_flag=True, help="Leave out serial numbers and UUIDs.")
+@click.option("--redact", is_flag=True, help="Leave out serial numbers, UUIDs and paths.")
 def record(target: Path, redact: bool) -> None:
     """Write every raw NVML answer with its return code to TARGET, for bug reports and tests."""
     from agent.looking import take_record

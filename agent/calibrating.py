@@ -26,22 +26,30 @@ async def calibrate(
     opening: Opening, backend: str, gpus: Sequence[str], policy: Policy, runs: int
 ) -> Calibration:
     """Raises CalibrationError where a run is not met, NoProber where there is no prober."""
-    signer = Signer(generate_private_key())
     results: list[Result] = []
     ready: Ready | None = None
     for _ in range(runs):
-        challenger = Challenger(_plan(signer, tuple(gpus), policy))
-        prober = await opening(_grant(backend, gpus, policy))
-        try:
-            await _converse(challenger, prober, signer)
-        finally:
-            await prober.end()
+        challenger = await challenged(opening, backend, gpus, policy)
         transcript = challenger.transcript()
         ready = recorded(transcript, transcript.ready, Ready)
         results.append(await asyncio.to_thread(challenger.result))
     if ready is None:
         raise CalibrationError(f"the prober did not begin: {results[-1].reason if results else ''}")
     return calibrated(ready.program, ready.facts, policy, results)
+
+
+async def challenged(
+    opening: Opening, backend: str, gpus: Sequence[str], policy: Policy
+) -> Challenger:
+    """One exchange under a key made for it, up to its openings: the verifier still has to check them."""
+    signer = Signer(generate_private_key())
+    challenger = Challenger(_plan(signer, tuple(gpus), policy))
+    prober = await opening(_grant(backend, gpus, policy))
+    try:
+        await _converse(challenger, prober, signer)
+    finally:
+        await prober.end()
+    return challenger
 
 
 def _plan(signer: Signer, gpus: tuple[str, ...], policy: Policy) -> Plan:

@@ -19,12 +19,16 @@ MARK_BYTES = 1 << 20
 OK = 0
 NOT_SUPPORTED = 3
 FUNCTION_NOT_FOUND = 13
+NOT_READY = 27
 GPU_IS_LOST = 15
 RESET_REQUIRED = 16
 UNDECODABLE = 240
 OUT_OF_RANGE = 241
 QUARANTINED = 242
 OTHER = 255
+
+GPM_APART_SECONDS = 0.2
+"""Between the two samples of a GPM metric. The library's header asks for more than 0.1."""
 
 EVERY_CALL = "*"
 NODE = "node"

@@ -1,5 +1,6 @@
 """`snapshot` and `record`: everything the driver answers, once, with its return codes and the time each call took."""
 
+import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import click
 
 from agent.child import Answer, NvmlSource
+from agent.frames import GPM_APART_SECONDS
 from agent.source import Identity, Sweep
 from weighbridge import __version__
 from weighbridge.readings import Tier
@@ -15,19 +17,39 @@ from weighbridge.wire import Facts, Reason
 PRIVATE = frozenset({"serial", "pdi", "fabric_cluster_uuid"})
 """Readings that name one piece of hardware in the world; device UUIDs do too."""
 
+PLACES = frozenset({"nvml_library_path"})
+"""Readings that name a place on the machine; its last part alone is told."""
+
 Row = dict[str, Any]
 
 
 async def take_snapshot(source: NvmlSource) -> list[Row]:
     """Every reading of every device and of the node: value or reason, and nanoseconds where a call was made for it."""
     identity = await source.identify()
-    fast, slow = await source.sweep(Tier.FAST), await source.sweep(Tier.SLOW)
+    fast, slow = await source.sweep(Tier.FAST), await _sweep_slow(source)
     recorded = await source.record()
     await source.close()
     answers = [] if isinstance(recorded, Reason) else recorded
-    spent = {(answer.device, answer.reading): answer.nanoseconds for answer in answers}
+    spent = _spent(answers)
     rows = [*_identity_rows(identity), *_sweep_rows(fast), *_sweep_rows(slow)]
     return [row | {"nanoseconds": spent.get((row["device"], row["reading"]))} for row in rows]
+
+
+async def _sweep_slow(source: NvmlSource) -> Sweep:
+    """The slow tier, a second time where a reading is a mean since the look before."""
+    sweep = await source.sweep(Tier.SLOW)
+    if not any(Reason.NOT_READY in row for row in sweep.readings.values()):
+        return sweep
+    await asyncio.sleep(GPM_APART_SECONDS)
+    return await source.sweep(Tier.SLOW)
+
+
+def _spent(answers: Iterable[Answer]) -> dict[tuple[str, str], int]:
+    """Nanoseconds of the call that gave each reading its value; of the first one where none did."""
+    spent: dict[tuple[str, str], int] = {}
+    for answer in sorted(answers, key=lambda answer: answer.code != 0):
+        spent.setdefault((answer.device, answer.reading), answer.nanoseconds)
+    return spent
 
 
 def _identity_rows(identity: Identity) -> Iterable[Row]:
@@ -81,10 +103,19 @@ async def take_record(source: NvmlSource, redact: bool) -> Row:
         "capture": 1,
         "agent": __version__,
         "redacted": redact,
-        "driver": identity.driver.model_dump(mode="json"),
+        "driver": _driver(identity.driver, redact),
         "unavailable": recorded if isinstance(recorded, Reason) else None,
         "answers": [_captured(answer, devices, redact) for answer in answers],
     }
+
+
+def _driver(driver: Facts, redact: bool) -> Row:
+    told: Row = driver.model_dump(mode="json")
+    if redact:
+        readings = told["readings"]
+        places = PLACES & readings.keys()
+        readings |= {name: str(readings[name]).rpartition("/")[2] for name in places}
+    return told
 
 
 def _captured(answer: Answer, devices: Sequence[str], redact: bool) -> Row:

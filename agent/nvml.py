@@ -15,10 +15,10 @@ from typing import Any
 
 import pynvml
 
-from agent.frames import FUNCTION_NOT_FOUND, NOT_SUPPORTED
+from agent.frames import FUNCTION_NOT_FOUND, NOT_READY, NOT_SUPPORTED
 
 INVALID_ARGUMENT = 2
-NOT_READY = 27
+NO_FABRIC, IN_FABRIC = 0, 3
 ALL_LINKS = 0xFFFFFFFF
 P2P_NVLINK = 2
 CPU_WORDS = 16
@@ -33,6 +33,7 @@ ComputeState = pynvml.c_nvmlConfComputeSystemState_t
 
 Outputs = tuple[Any, ...]
 Read = Callable[[Outputs], int | str | None]
+"""A reading out of a call's outputs, None for a blank. Raises NvmlError, or UnicodeDecodeError."""
 Hold = Callable[[Any], Any]
 
 
@@ -304,6 +305,18 @@ def _cluster(outputs: Outputs) -> str | None:
     return raw.hex() if any(raw) else None
 
 
+def _fabric(read: Read) -> Read:
+    """What only a GPU in a fabric has: the zeros outside are no health, and one that is joining has none yet."""
+
+    def joined(outputs: Outputs) -> int | str | None:
+        state: int = outputs[0].state
+        if state not in (NO_FABRIC, IN_FABRIC):
+            raise NvmlError(NOT_READY)
+        return None if state == NO_FABRIC else read(outputs)
+
+    return joined
+
+
 def _topology(library: Library, handle: Handle) -> str:
     level = c_uint()
     found = []
@@ -460,8 +473,8 @@ IDENTITY: Mapping[str, tuple[Source, ...]] = {
     "host_vgpu_mode_code": (_uint("nvmlDeviceGetHostVgpuMode"),),
     "nvlink_links": (Whole("nvmlDeviceGetNvLinkState", lambda *where: len(_link_states(*where))),),
     "nvlink_version_code": (_uint("nvmlDeviceGetNvLinkVersion", 0),),
-    "fabric_cluster_uuid": _parts(_cluster, FABRIC_3, FABRIC_2, FABRIC_1),
-    "fabric_clique_number": _parts(Member(name="cliqueId"), FABRIC_3, FABRIC_2, FABRIC_1),
+    "fabric_cluster_uuid": _parts(_fabric(_cluster), FABRIC_3, FABRIC_2, FABRIC_1),
+    "fabric_clique_number": _parts(_fabric(Member(name="cliqueId")), FABRIC_3, FABRIC_2, FABRIC_1),
     "temperature_shutdown_celsius": (_uint("nvmlDeviceGetTemperatureThreshold", 0),),
     "temperature_slowdown_celsius": (_uint("nvmlDeviceGetTemperatureThreshold", 1),),
     "temperature_memory_max_celsius": (_uint("nvmlDeviceGetTemperatureThreshold", 2),),
@@ -568,8 +581,8 @@ SLOW: Mapping[str, tuple[Source, ...]] = {
     "pcie_lcrc_errors_count": (Field(182),),
     "pcie_lane_errors_count": (Field(183),),
     "fabric_state_code": _parts(Member(name="state"), FABRIC_3, FABRIC_2, FABRIC_1),
-    "fabric_status_code": _parts(Member(name="status"), FABRIC_3, FABRIC_2, FABRIC_1),
-    "fabric_health_flags": _parts(Member(name="healthMask"), FABRIC_3, FABRIC_2),
+    "fabric_status_code": _parts(_fabric(Member(name="status")), FABRIC_3, FABRIC_2, FABRIC_1),
+    "fabric_health_flags": _parts(_fabric(Member(name="healthMask")), FABRIC_3, FABRIC_2),
     "performance_state_code": (_uint("nvmlDeviceGetPerformanceState"),),
     "encoder_utilization_percent": _parts(Member(0), _uints("nvmlDeviceGetEncoderUtilization", 2)),
     "decoder_utilization_percent": _parts(Member(0), _uints("nvmlDeviceGetDecoderUtilization", 2)),

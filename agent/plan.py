@@ -276,6 +276,8 @@ def read_parts(code: int, outputs: Outputs, parts: Iterable[tuple[int, Read]], t
             tape.put(position, read(outputs))
         except UnicodeDecodeError:
             tape.fail(position, UNDECODABLE)
+        except NvmlError as error:
+            tape.fail(position, status_of(error.code))
 
 
 def read_whole(whole: Whole, library: Library, handle: Handle, position: int, tape: Tape) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 from agent.frames import (
     EVERY_CALL,
     FUNCTION_NOT_FOUND,
+    GPM_APART_SECONDS,
     GPU_IS_LOST,
+    NOT_READY,
     NOT_SUPPORTED,
     OK,
     OTHER,
@@ -31,6 +33,7 @@ from agent.nvml import (
     Handle,
     Library,
     Outputs,
+    Part,
     Read,
     Source,
     Whole,
@@ -40,6 +43,7 @@ from agent.plan import UNKNOWN_ERROR, Arena, Batch, Plan, Tape, read_parts, read
 from weighbridge.readings import Reading, Scope, Tier
 
 Bound = tuple[Callable[..., int], tuple[Any, ...], Outputs]
+Measured = tuple[int, Outputs, int]
 
 PROBE_AGAIN_SECONDS = 3600
 UNSUPPORTED = frozenset({INVALID_ARGUMENT, NOT_SUPPORTED, FUNCTION_NOT_FOUND, 25, 26})
@@ -161,8 +165,8 @@ class Sweeper:
             }
 
     def _source(self, handle: Handle, row: Reading) -> Source | None:
-        """The source in use; None where there is none left, or none at all on a MIG device."""
-        if handle.parent is not None and row.scope is Scope.GPU:
+        """The source in use; None where there is none left, or none at all on a device of this kind."""
+        if row.scope is (Scope.MIG if handle.parent is None else Scope.GPU):
             return None
         sources = READERS[row.name]
         index = self._choice.get((handle.uuid, row.name), 0)
@@ -242,32 +246,66 @@ def _key(handle: Handle) -> tuple[str, int | None]:
 def answers(
     sweeper: Sweeper, library: Library, handle: Handle
 ) -> Iterator[tuple[str, str, int, Any, int]]:
-    """Every source of every reading once, alone: (reading, call, code, value, nanoseconds) as the library answers."""
+    """Every source of every reading once, alone: (reading, call, code, value, nanoseconds) as the library answers.
+
+    The metrics of GPM are measured together, between two looks.
+    """
+    measured: dict[GpmCall, Measured] = {}
     for name, sources in READERS.items():
         for source in sources:
-            if sweeper.mark(handle.uuid, source.label):
+            if not sweeper.mark(handle.uuid, source.label):
+                continue
+            if isinstance(source, Part) and isinstance(source.call, GpmCall):
+                if source.call not in measured:
+                    measured[source.call] = _measure(library, handle, source.call)
+                yield name, *_read(source, *measured[source.call])
+            else:
                 yield name, *_answer(library, handle, source)
     sweeper.idle()
 
 
+def _measure(library: Library, handle: Handle, call: GpmCall) -> Measured:
+    function, arguments, outputs = call.bind(library, handle, itself)
+    code, elapsed = _timed(function, arguments)
+    if code == NOT_READY:
+        time.sleep(GPM_APART_SECONDS)
+        code, elapsed = _timed(function, arguments)
+    return code, outputs, elapsed
+
+
+def _timed(function: Callable[..., int], arguments: tuple[Any, ...]) -> tuple[int, int]:
+    start = time.monotonic_ns()
+    code = function(*arguments)
+    return code, time.monotonic_ns() - start
+
+
+def _read(source: Part, code: int, outputs: Outputs, elapsed: int) -> tuple[str, int, Any, int]:
+    tape = Tape([None], bytearray(1))
+    read_parts(code, outputs, [(0, source.read)], tape)
+    return source.label, *_told(code, tape), elapsed
+
+
+def _told(code: int, tape: Tape) -> tuple[int, Any]:
+    """(code, value) of one answer; a blank has the code by which it is no value."""
+    status = UNKNOWN_ERROR if tape.statuses[0] == OTHER else tape.statuses[0]
+    return code or status, None if status else tape.values[0]
+
+
 def _answer(library: Library, handle: Handle, source: Source) -> tuple[str, int, Any, int]:
+    if isinstance(source, Part):
+        function, arguments, outputs = source.call.bind(library, handle, itself)
+        code, elapsed = _timed(function, arguments)
+        return _read(source, code, outputs, elapsed)
     tape = Tape([None], bytearray(1))
     label = source.label
-    code = OK
     start = time.monotonic_ns()
     if isinstance(source, Whole):
         read_whole(source, library, handle, 0, tape)
-    elif isinstance(source, Field):
+    else:
         label = f"{source.label}({source.number})"
         batch = Batch.of([(0, source)], itself)
         function = library.function(source.label) or function_not_found
         start = time.monotonic_ns()
         batch.read(function(*batch.arguments(handle)), tape)
-    else:
-        function, arguments, outputs = source.call.bind(library, handle, itself)
-        start = time.monotonic_ns()
-        code = function(*arguments)
-        read_parts(code, outputs, [(0, source.read)], tape)
     elapsed = time.monotonic_ns() - start
-    status = UNKNOWN_ERROR if tape.statuses[0] == OTHER else tape.statuses[0]
-    return label, code or status, None if status else tape.values[0], elapsed
+    return label, *_told(OK, tape), elapsed

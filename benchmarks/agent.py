@@ -1,12 +1,16 @@
 """What a sweep of the agent costs beside a bare loop of the same calls, and what the whole agent costs.
 
-    python -m benchmarks.agent [--gpus N] [--rounds N] [--footprint SECONDS] [--json FILE]
+    python -m benchmarks.agent [--real] [--gpus N] [--rounds N] [--footprint SECONDS] [--json FILE]
 
-The library is the fake of the tests, with no latency and with 50 us a call. The bare loop makes exactly the calls of a
-fast sweep, fields in one batch, buffers bound once, and takes the values out of the buffers; "calls" is the same loop
-without a look at the answers. A sweep runs from the schedule to numbers
-in the parent's memory: over the socket to the child, the calls, back, and apart into readings. `--footprint` runs the
-daemon at one sample and report a second, with nowhere to send them, and adds up CPU and memory of all its processes.
+The library is the fake of the tests, with no latency and with 50 us a call; with `--real` it is the driver of this
+machine, and what its GPUs do not support is left out. The bare loop makes exactly the calls of a fast sweep, fields in
+one batch, buffers bound once, and takes the values out of the buffers; "calls" is the same loop without a look at the
+answers. A sweep runs from the schedule to numbers in the parent's memory: over the socket to the child, the calls,
+back, and apart into readings. A real driver keeps some answers for a while: there loops and sweeps are as far apart.
+
+`--footprint` runs the daemon at one sample and report a second, with nowhere to send them, and adds up CPU and memory
+of all its processes. What the driver's calls cost is the CPU of a process that makes them at that pace, those that list
+processes included, and nothing else.
 """
 
 import argparse
@@ -21,8 +25,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,26 +35,39 @@ from agent.child import NvmlSource
 from tests.agent.fake_nvml.fixture import FakeDriver, build
 from weighbridge.readings import Tier
 
-TARGETS = {0: 4.0, 50: 1.1}
 FOOTPRINT_TARGET = {"cpu_percent_beyond_driver": 0.4, "pss_mebibytes": 64}
-SWEEPS = {0: 400, 50: 60}
+DELAYS_US = (0, 50)
+SLOW_CALL_US = 40
+SETTLE_SECONDS = 5
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 BARE = """
-import json, statistics, sys, time
+import ctypes, json, sys, time
 from agent.devices import enumerate_devices
 from agent.frames import Mark, rows
 from agent.nvml import READERS, Field, FieldValue, Library
-from agent.sweeper import Sweeper
+from agent.sweeper import Sweeper, answers
 from weighbridge.readings import Tier
 
 library = Library()
 assert library.start() == 0
 sweeper = Sweeper(library, Mark(Mark.create()), ())
-sources = [READERS[row.name][0] for row in rows(Tier.FAST)]
-fields = [source for source in sources if isinstance(source, Field)]
-calls = []
+fast = {row.name for row in rows(Tier.FAST)}
+calls, lists = [], []
+
+
+def sources_of(handle):
+    chosen, place = {}, dict.fromkeys(READERS, 0)
+    for name, _, code, _, _ in answers(sweeper, library, handle):
+        if name in fast and code == 0:
+            chosen.setdefault(name, READERS[name][place[name]])
+        place[name] += 1
+    return list(chosen.values())
+
+
 for handle in enumerate_devices(library, sweeper).handles:
+    sources = sources_of(handle)
+    fields = [source for source in sources if isinstance(source, Field)]
     for call in dict.fromkeys(source.call for source in sources if not isinstance(source, Field)):
         function, arguments, outputs = call.bind(library, handle, lambda output: output)
         parts = [source.read for source in sources if not isinstance(source, Field) and source.call == call]
@@ -60,7 +78,15 @@ for handle in enumerate_devices(library, sweeper).handles:
         entry.fieldId, entry.scopeId = source.number, source.scope
     function = library.function("nvmlDeviceGetFieldValues")
     calls.append((function, (handle.pointer, len(fields), batch), [(entry, "value") for entry in batch]))
+    for kind in ("Compute", "Graphics"):
+        function = library.function(f"nvmlDeviceGet{kind}RunningProcesses_v3")
+        lists.append((function, (handle.pointer, ctypes.byref(ctypes.c_uint()), None)))
 print(len(calls), flush=True)
+
+
+def list_processes():
+    for function, arguments in lists:
+        function(*arguments)
 
 
 def only_calls():
@@ -84,37 +110,56 @@ def with_values():
 
 
 for line in sys.stdin:
-    spent = [[], []]
-    for _ in range(int(line)):
-        for loop, column in zip((only_calls, with_values), spent):
-            start = time.perf_counter_ns()
+    count, pause = line.split()
+    spent, used = [[], [], []], [[], [], []]
+    for _ in range(int(count)):
+        for place, loop in enumerate((only_calls, with_values, list_processes)):
+            time.sleep(float(pause))
+            start, begun = time.perf_counter_ns(), time.process_time_ns()
             loop()
-            column.append(time.perf_counter_ns() - start)
-    print(json.dumps(spent), flush=True)
+            used[place].append(time.process_time_ns() - begun)
+            spent[place].append(time.perf_counter_ns() - start)
+    print(json.dumps([spent[0], spent[1], used[0], used[2]]), flush=True)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many loops in a row, and how many seconds between two."""
+
+    count: int
+    pause_s: float = 0.0
+
+
+PACES = {0: Pace(400), 50: Pace(60)}
+REAL_PACE = Pace(8, 0.1)
 
 
 class Bare:
     """A process that makes the calls and nothing else."""
 
-    def __init__(self, driver: FakeDriver) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-c", BARE],
-            env=driver.environment(),
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         self.calls = int(self._line())
 
-    def measure(self, count: int) -> tuple[list[int], list[int]]:
-        """Nanoseconds of `count` loops: calls alone, and calls with their values."""
+    def measure(self, pace: Pace) -> list[float]:
+        """Median nanoseconds of calls, and of calls with values; of CPU for the calls, and for lists of processes."""
         if self._process.stdin is None:
             raise RuntimeError("no pipe")
-        self._process.stdin.write(f"{count}\n")
+        self._process.stdin.write(f"{pace.count} {pace.pause_s}\n")
         self._process.stdin.flush()
-        alone, valued = json.loads(self._line())
-        return alone, valued
+        return [statistics.median(column) for column in json.loads(self._line())]
+
+    def cpu_percent(self, pace: Pace) -> float:
+        """Of a core, for the calls of one sample a second."""
+        _, _, calls, lists = self.measure(pace)
+        return (calls + lists) / 1e7
 
     def close(self) -> None:
         """End it."""
@@ -126,53 +171,57 @@ class Bare:
         return self._process.stdout.readline()
 
 
-async def sweeps(source: NvmlSource, count: int) -> list[int]:
-    """Nanoseconds of `count` sweeps, each from the call to the numbers."""
+async def sweeps(source: NvmlSource, pace: Pace) -> list[int]:
+    """Nanoseconds of each sweep, from the call to the numbers."""
     spent = []
-    for _ in range(count):
+    for _ in range(pace.count):
+        await asyncio.sleep(pace.pause_s)
         start = time.perf_counter_ns()
         sweep = await source.sweep(Tier.FAST)
         spent.append(time.perf_counter_ns() - start)
-        if any(not isinstance(row[0], int) for row in sweep.readings.values()):
-            raise RuntimeError("a reading had no value")
+        if not any(isinstance(value, int) for row in sweep.readings.values() for value in row):
+            raise RuntimeError("no reading had a value")
     return spent
 
 
-async def compare(driver: FakeDriver, delay_us: int, gpus: int, rounds: int) -> dict[str, Any]:
+async def compare(
+    what: str, environment: Mapping[str, str], pace: Pace, rounds: int
+) -> dict[str, Any]:
     """Bare loop and sweep in turns, so that both meet the same machine; the medians of the rounds."""
-    driver.play_node(gpus, f"delay {delay_us}")
-    source = NvmlSource(boottime_us, driver.environment())
-    bare = Bare(driver)
+    source = NvmlSource(boottime_us, environment)
+    if not (await source.identify()).devices:
+        await source.close()
+        raise SystemExit("no GPU is enumerated")
+    bare = Bare(environment)
     rounds_done = []
-    await sweeps(source, 20)
+    await sweeps(source, Pace(20))
     for _ in range(rounds):
-        calls, valued = (statistics.median(column) for column in bare.measure(SWEEPS[delay_us]))
-        rounds_done.append(
-            (calls, valued, statistics.median(await sweeps(source, SWEEPS[delay_us])))
-        )
+        calls, valued, _, _ = bare.measure(pace)
+        rounds_done.append((calls, valued, statistics.median(await sweeps(source, pace))))
     await source.close()
     bare.close()
     calls, valued, whole = (statistics.median(column) for column in zip(*rounds_done, strict=True))
     ratios = [each / base for _, base, each in rounds_done]
+    call_us = calls / bare.calls / 1000
     return {
-        "delay_us": delay_us,
+        "driver": what,
         "calls": bare.calls,
+        "call_us": round(call_us, 1),
         "calls_ms": round(calls / 1e6, 4),
         "bare_ms": round(valued / 1e6, 4),
         "sweep_ms": round(whole / 1e6, 4),
         "ratio": round(statistics.median(ratios), 3),
         "best_ratio": round(min(ratios), 3),
         "ratio_to_calls": round(whole / calls, 3),
-        "target": TARGETS[delay_us],
+        "target": 1.1 if call_us >= SLOW_CALL_US else 4.0,
     }
 
 
-def footprint(driver: FakeDriver, gpus: int, delay_us: int, seconds: int) -> dict[str, Any]:
+def footprint(what: str, environment: Mapping[str, str], seconds: int) -> dict[str, Any]:
     """CPU and memory of `python -m agent run` and its children at one sample and one report a second."""
-    driver.play_node(gpus, f"delay {delay_us}")
-    with tempfile.TemporaryDirectory() as place, daemon(driver, Path(place)) as process:
+    with tempfile.TemporaryDirectory() as place, daemon(environment, Path(place)) as process:
         await_child(process.pid)
-        time.sleep(5)
+        time.sleep(SETTLE_SECONDS)
         before, since = cpu_seconds(process.pid), time.monotonic()
         time.sleep(seconds)
         passed = time.monotonic() - since
@@ -180,10 +229,15 @@ def footprint(driver: FakeDriver, gpus: int, delay_us: int, seconds: int) -> dic
             100 * (after - before[pid]) / passed for pid, after in cpu_seconds(process.pid).items()
         ]
         memory = [proportional_bytes_of(pid) / (1 << 20) for pid in family(process.pid)]
+    bare = Bare(environment)
+    calls = bare.cpu_percent(Pace(max(3, seconds // 3), 1 / 3))
+    bare.close()
     return {
-        "delay_us": delay_us,
+        "driver": what,
         "seconds": seconds,
         "cpu_percent": round(sum(used), 2),
+        "cpu_percent_of_calls": round(calls, 2),
+        "cpu_percent_beyond_driver": round(sum(used) - calls, 2),
         "cpu_percent_by_process": [round(share, 2) for share in used],
         "pss_mebibytes": round(sum(memory), 1),
         "pss_mebibytes_by_process": [round(share, 1) for share in memory],
@@ -201,7 +255,7 @@ def enrol_nowhere(state: Path) -> None:
 
 
 @contextmanager
-def daemon(driver: FakeDriver, place: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def daemon(environment: Mapping[str, str], place: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """The daemon, enrolled with a collector that is not there."""
     state = place / "state"
     enrol_nowhere(state)
@@ -213,12 +267,9 @@ def daemon(driver: FakeDriver, place: Path) -> Iterator["subprocess.Popen[bytes]
         "--interval-ms",
         "1000",
     ]
-    environment = driver.environment() | {
-        "WEIGHBRIDGE_KERNEL_LOG": "off",
-        "WEIGHBRIDGE_SPOOL_BYTES": "4194304",
-    }
+    settings = {"WEIGHBRIDGE_KERNEL_LOG": "off", "WEIGHBRIDGE_SPOOL_BYTES": "4194304"}
     process = subprocess.Popen(
-        [sys.executable, "-I", "-m", "agent", "run", *options], env=environment
+        [sys.executable, "-I", "-m", "agent", "run", *options], env={**environment, **settings}
     )
     try:
         yield process
@@ -275,9 +326,12 @@ def machine() -> str:
 def show(result: dict[str, Any]) -> None:
     """The table."""
     print(result["machine"])
+    if "cards" in result:
+        print(f"{', '.join(result['cards'])}, driver {result['driver']}")
     heads = (
-        "us a call",
+        "driver",
         "calls",
+        "us a call",
         "calls ms",
         "bare ms",
         "sweep ms",
@@ -291,11 +345,61 @@ def show(result: dict[str, Any]) -> None:
         print(" ".join(f"{value:>9}" for value in row.values()))
     for row in result["footprint"]:
         print(
-            f"whole agent at 1 s, {row['delay_us']} us a call: {row['cpu_percent']:.2f} % of a core "
-            f"{row['cpu_percent_by_process']}, {row['cpu_percent_beyond_driver']:.2f} % beyond the calls, "
-            f"{row['pss_mebibytes']} MiB proportional "
-            f"{row['pss_mebibytes_by_process']} (daemon, NVML child)"
+            f"whole agent at 1 s, {row['driver']}: {row['cpu_percent']:.2f} % of a core "
+            f"{row['cpu_percent_by_process']}, {row['cpu_percent_beyond_driver']:.2f} % beyond the calls "
+            f"(target {row['target']['cpu_percent_beyond_driver']}), "
+            f"{row['pss_mebibytes']} MiB proportional {row['pss_mebibytes_by_process']} "
+            f"(target {row['target']['pss_mebibytes']}; daemon, NVML child)"
         )
+
+
+def on_fakes(gpus: int, rounds: int, seconds: int) -> dict[str, Any]:
+    """With the fake library, at each latency."""
+    result: dict[str, Any] = {"machine": machine(), "gpus": gpus, "sweeps": [], "footprint": []}
+    with tempfile.TemporaryDirectory() as place:
+        driver = FakeDriver(build(Path(place)), Path(place) / "scenario")
+        for delay_us in DELAYS_US:
+            what = f"{delay_us} us"
+            driver.play_node(gpus, f"delay {delay_us}")
+            measure(result, what, driver.environment(), PACES[delay_us], rounds, seconds)
+    return result
+
+
+def on_this_machine(rounds: int, seconds: int) -> dict[str, Any]:
+    """With the driver and the GPUs that are here."""
+    names, version = asyncio.run(cards())
+    result: dict[str, Any] = {
+        "machine": machine(),
+        "gpus": len(names),
+        "sweeps": [],
+        "footprint": [],
+    }
+    result |= {"cards": names, "driver": version}
+    measure(result, "real", os.environ, REAL_PACE, rounds, seconds)
+    return result
+
+
+def measure(
+    result: dict[str, Any],
+    what: str,
+    environment: Mapping[str, str],
+    pace: Pace,
+    rounds: int,
+    seconds: int,
+) -> None:
+    """Sweeps and, if asked for, the footprint on one driver."""
+    result["sweeps"].append(asyncio.run(compare(what, environment, pace, rounds)))
+    if seconds:
+        result["footprint"].append(footprint(what, environment, seconds))
+
+
+async def cards() -> tuple[list[str], str]:
+    """The names of this machine's GPUs, and the version of their driver."""
+    source = NvmlSource(boottime_us, os.environ)
+    identity = await source.identify()
+    await source.close()
+    names = [str(device.identity.readings.get("name")) for device in identity.devices]
+    return names, str(identity.driver.readings.get("driver_version"))
 
 
 def main() -> None:
@@ -303,23 +407,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--gpus", type=int, default=8)
+    parser.add_argument("--real", action="store_true", help="the GPUs of this machine")
+    parser.add_argument("--gpus", type=int, default=8, help="of the fake driver")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--footprint", type=int, metavar="SECONDS", default=20)
     parser.add_argument("--json", type=Path)
     wanted = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        driver = FakeDriver(build(Path(place)), Path(place) / "scenario")
-        result: dict[str, Any] = {"machine": machine(), "gpus": wanted.gpus, "footprint": []}
-        result["sweeps"] = [
-            asyncio.run(compare(driver, delay, wanted.gpus, wanted.rounds)) for delay in TARGETS
-        ]
-        for row in result["sweeps"] if wanted.footprint else ():
-            found = footprint(driver, wanted.gpus, row["delay_us"], wanted.footprint)
-            found["cpu_percent_beyond_driver"] = round(
-                found["cpu_percent"] - row["calls_ms"] / 10, 2
-            )
-            result["footprint"].append(found)
+    if wanted.real:
+        result = on_this_machine(wanted.rounds, wanted.footprint)
+    else:
+        result = on_fakes(wanted.gpus, wanted.rounds, wanted.footprint)
     show(result)
     if wanted.json is not None:
         wanted.json.write_text(json.dumps(result, indent=1) + "\n")

@@ -31,9 +31,10 @@ class Kind(StrEnum):
 
 
 class Scope(StrEnum):
-    """What has the reading: a GPU, a GPU or a MIG device, or the node."""
+    """What has the reading: a GPU, a MIG device, either of them, or the node."""
 
     GPU = "gpu"
+    MIG = "mig"
     DEVICE = "device"
     NODE = "node"
 
@@ -110,12 +111,15 @@ _IDENTITY_DEVICE = (
     ("name", TEXT, "nvmlDeviceGetName", "Marketing name; matching goes by PCI id, not by it"),
     ("memory_total_bytes", GAUGE, "nvmlDeviceGetMemoryInfo", "Memory, the reserved part included"),
     ("memory_reserved_bytes", GAUGE, "nvmlDeviceGetMemoryInfo_v2", "Kept by driver and firmware"),
-    ("mig_gpu_instance_number", GAUGE, "nvmlDeviceGetGpuInstanceId", "Only of a MIG device"),
+)
+
+_IDENTITY_MIG = (
+    ("mig_gpu_instance_number", GAUGE, "nvmlDeviceGetGpuInstanceId", "Number of its GPU instance"),
     (
         "mig_compute_instance_number",
         GAUGE,
         "nvmlDeviceGetComputeInstanceId",
-        "Only of a MIG device",
+        "Number of its compute instance",
     ),
     ("mig_multiprocessors_count", GAUGE, "nvmlDeviceGetAttributes_v2", "SMs of a MIG device"),
     ("mig_gpu_slices_count", GAUGE, "nvmlDeviceGetAttributes_v2", "Slices of its GPU instance"),
@@ -179,7 +183,12 @@ _IDENTITY_GPU = (
     ("ecc_mode_pending_code", CODE, "nvmlDeviceGetEccMode", "ECC after the next reset"),
     ("mig_mode_code", CODE, "nvmlDeviceGetMigMode", "1 if MIG is on"),
     ("mig_mode_pending_code", CODE, "nvmlDeviceGetMigMode", "MIG after the next reset"),
-    ("mig_devices_max_count", GAUGE, "nvmlDeviceGetMaxMigDeviceCount", "Most MIG devices"),
+    (
+        "mig_devices_max_count",
+        GAUGE,
+        "nvmlDeviceGetMaxMigDeviceCount",
+        "Most MIG devices, 0 if off",
+    ),
     ("persistence_mode_code", CODE, "nvmlDeviceGetPersistenceMode", "1 if on"),
     ("compute_mode_code", CODE, "nvmlDeviceGetComputeMode", "0 default, 2 prohibited, 3 exclusive"),
     ("virtualization_mode_code", CODE, "nvmlDeviceGetVirtualizationMode", "0 none, 1 pass-through"),
@@ -300,9 +309,14 @@ _SLOW_GPU = (
         "fabric_state_code",
         CODE,
         "nvmlDeviceGetGpuFabricInfoV",
-        "0 none, 2 in progress, 3 completed",
+        "0 none, 1 not started, 2 in progress, 3 completed",
     ),
-    ("fabric_status_code", CODE, "nvmlDeviceGetGpuFabricInfoV", "Error code of the registration"),
+    (
+        "fabric_status_code",
+        CODE,
+        "nvmlDeviceGetGpuFabricInfoV",
+        "Registration's error code, once completed",
+    ),
     ("fabric_health_flags", FLAGS, "nvmlDeviceGetGpuFabricInfoV", "Health mask of the fabric"),
     ("performance_state_code", CODE, "nvmlDeviceGetPerformanceState", "0 fastest to 15 slowest"),
     ("encoder_utilization_percent", GAUGE, "nvmlDeviceGetEncoderUtilization", "Video encoder"),
@@ -327,6 +341,7 @@ def _rows() -> Iterator[Reading]:
     groups = (
         (Tier.IDENTITY, Scope.NODE, _NODE),
         (Tier.IDENTITY, Scope.DEVICE, _IDENTITY_DEVICE),
+        (Tier.IDENTITY, Scope.MIG, _IDENTITY_MIG),
         (Tier.IDENTITY, Scope.GPU, _IDENTITY_GPU),
         (Tier.FAST, Scope.DEVICE, _FAST_DEVICE),
         (Tier.FAST, Scope.GPU, _FAST_GPU),

@@ -4,6 +4,7 @@ Needs the extra [probe] and a CUDA toolkit's cuBLAS and NVRTC somewhere that cud
 do). Importing this module imports CUDA; nothing else in the agent does.
 """
 
+import ctypes
 import hashlib
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from cuda.core import Device, LaunchConfig, Program, ProgramOptions, launch
 from cuda.pathfinder import load_nvidia_dynamic_lib
 
 from agent.probe.cublas import Cublas
-from agent.probe.kernels import NAMES, SOURCE, source_hash
+from agent.probe.kernels import NAMES, SOURCE, TOGETHER, source_hash
 from weighbridge.challenge.derivation import digest_key
 from weighbridge.challenge.messages import Fact
 from weighbridge.challenge.policy import FREIVALDS, Policy
@@ -69,6 +70,7 @@ class CudaEngine:
         self._peers: list[int] = []
         self._opened: list[int] = []
         self._policy: Policy | None = None
+        self._host = 0
         self._free_bytes = 0
 
     def program(self) -> bytes:
@@ -81,7 +83,8 @@ class CudaEngine:
         return (
             Fact("backend", "cuda"),
             Fact("device", self._device.name),
-            Fact("driver", str(checked(driver.cuDriverGetVersion()))),
+            Fact("driver", _kernel_driver()),
+            Fact("cuda", str(checked(driver.cuDriverGetVersion()))),
             Fact("cublas", str(self._blas.version())),
             Fact("cublas_sha256", library),
         )
@@ -97,6 +100,7 @@ class CudaEngine:
             )
         for name, size in sizes.items():
             self._buffers[name] = int(checked(driver.cuMemAlloc(size)))
+        self._host = int(checked(driver.cuMemAllocHost(_host_bytes(policy))))
         self._warm_up()
         self._free_bytes, _ = checked(driver.cuMemGetInfo())
 
@@ -116,14 +120,17 @@ class CudaEngine:
         )
 
     def round(self, key: bytes, keep: int | None) -> bytes:
-        """One product on the device; only its leaves come to the host."""
-        self._require_room()
+        """One product on the device; only its leaves come to the host. Others are looked for while it multiplies."""
         self._multiply(key)
         if keep is not None:
             self._keep(keep)
         if self._prepared().check == FREIVALDS:
-            return self._row_hashes()
-        return self._row_digests(digest_key(key))
+            self._hash_rows()
+        else:
+            self._digest_rows(digest_key(key))
+        self._require_room()
+        policy = self._prepared()
+        return self._to_host(self._buffers["leaves"], policy.leaf_bytes * policy.size)
 
     def row(self, key: bytes, index: int) -> bytes:
         """One row of a product that is multiplied once more."""
@@ -142,7 +149,7 @@ class CudaEngine:
         blocks = tiles * policy.tile_blocks
         self._clear(8 * blocks)
         arguments = (source, self._buffers["keys"], self._buffers["leaves"], _u32(words))
-        self._launch("digest_blocks", blocks, THREADS, *arguments)
+        self._launch("digest_blocks", blocks // TOGETHER, THREADS, *arguments)
         return self._to_host(self._buffers["leaves"], 8 * blocks)
 
     def address(self) -> bytes:
@@ -164,6 +171,9 @@ class CudaEngine:
             checked(driver.cuIpcCloseMemHandle(pointer))
         for pointer in self._buffers.values():
             checked(driver.cuMemFree(pointer))
+        if self._host != 0:
+            checked(driver.cuMemFreeHost(self._host))
+            self._host = 0
         self._opened, self._peers, self._buffers = [], [], {}
         self._blas.close()
 
@@ -175,8 +185,8 @@ class CudaEngine:
     def _buffer_sizes(self, policy: Policy) -> dict[str, int]:
         cells = policy.size * policy.size
         operand = 2 if policy.operands is F16 else 1
-        leaves = max(policy.leaf_bytes * policy.size, 8 * policy.tiles * policy.tile_blocks)
-        sizes = {"a": operand * cells, "b": operand * cells, "c": 4 * cells, "leaves": leaves}
+        sizes = {"a": operand * cells, "b": operand * cells, "c": 4 * cells}
+        sizes["leaves"] = _leaves_bytes(policy)
         sizes["keys"] = max(8 * policy.size, policy.block_bytes)
         if policy.check == FREIVALDS:
             sizes["chunks"] = 32 * cells // (CHUNK_BYTES // 4)
@@ -202,32 +212,32 @@ class CudaEngine:
 
     def _keep(self, tile: int) -> None:
         policy = self._prepared()
-        pairs = policy.size * policy.size // 2
+        eights = policy.size * policy.size // 8
         target = self._buffers["tiles"] + tile * policy.tile_bytes
-        arguments = (self._buffers["c"], target, np.uint64(pairs), self._half())
-        self._launch("keep_low", pairs // THREADS, THREADS, *arguments)
+        arguments = (self._buffers["c"], target, np.uint64(eights), self._half())
+        self._launch("keep_low", eights // THREADS, THREADS, *arguments)
 
     def _expand_keys(self, key: bytes, words: int) -> None:
         blocks = words // 8
         arguments = (*_key(key), self._buffers["keys"], _u32(blocks), _u32(0))
         self._launch("expand_a", -(-blocks // THREADS), THREADS, *arguments)
 
-    def _row_digests(self, key: bytes) -> bytes:
+    def _digest_rows(self, key: bytes) -> None:
         size = self._prepared().size
         self._expand_keys(key, size)
         self._clear(8 * size)
         c, keys, leaves = (self._buffers[name] for name in ("c", "keys", "leaves"))
-        self._launch("digest_rows", size, THREADS, c, keys, leaves, _u32(size), self._half())
-        return self._to_host(leaves, 8 * size)
+        self._launch(
+            "digest_rows", size // TOGETHER, THREADS, c, keys, leaves, _u32(size), self._half()
+        )
 
-    def _row_hashes(self) -> bytes:
+    def _hash_rows(self) -> None:
         size = self._prepared().size
         self._as_integers()
         per_row = 4 * size // CHUNK_BYTES
         c, chunks, leaves = (self._buffers[name] for name in ("c", "chunks", "leaves"))
         self._hash(c, chunks, size * per_row, CHUNK_BYTES // 4, CHUNK_TAG)
         self._hash(chunks, leaves, size, 8 * per_row, ROW_TAG)
-        return self._to_host(leaves, 32 * size)
 
     def _hash(self, data: int, out: int, messages: int, words: int, tag: bytes) -> None:
         grid = -(-messages // 128)
@@ -249,10 +259,9 @@ class CudaEngine:
         checked(driver.cuMemsetD8Async(self._buffers["leaves"], 0, length, self._stream.handle))
 
     def _to_host(self, pointer: int, length: int) -> bytes:
-        host = np.empty(length, dtype=np.uint8)
-        checked(driver.cuMemcpyDtoHAsync(host.ctypes.data, pointer, length, self._stream.handle))
+        checked(driver.cuMemcpyDtoHAsync(self._host, pointer, length, self._stream.handle))
         self._stream.sync()
-        return host.tobytes()
+        return ctypes.string_at(self._host, length)
 
     def _open(self, address: bytes) -> int:
         handle = driver.CUipcMemHandle()
@@ -260,6 +269,23 @@ class CudaEngine:
         flags = driver.CUipcMem_flags.CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS
         self._opened.append(int(checked(driver.cuIpcOpenMemHandle(handle, flags))))
         return self._opened[-1]
+
+
+def _kernel_driver() -> str:
+    """The version of the kernel module, as its own file says it."""
+    try:
+        return Path("/sys/module/nvidia/version").read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def _host_bytes(policy: Policy) -> int:
+    """The most that comes back at once: the leaves of a step, or a row of C."""
+    return max(_leaves_bytes(policy), 4 * policy.size)
+
+
+def _leaves_bytes(policy: Policy) -> int:
+    return max(policy.leaf_bytes * policy.size, 8 * policy.tiles * policy.tile_blocks)
 
 
 def _u32(value: int) -> Any:

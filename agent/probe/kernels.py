@@ -19,6 +19,8 @@ __device__ __forceinline__ u16 half_bits(short value) {
     return bits;
 }
 
+__device__ __forceinline__ float float_of(u32 bits) { return __uint_as_float(bits); }
+
 // Adds every thread's part to *sum; one atomic for each warp.
 __device__ __forceinline__ void add_to(u64 *sum, u64 part) {
     for (int step = 16; step > 0; step >>= 1) part += __shfl_down_sync(0xffffffffu, part, step);
@@ -28,6 +30,13 @@ __device__ __forceinline__ void add_to(u64 *sum, u64 part) {
 
 KERNELS = r"""
 struct Key { u32 word[8]; };
+
+// 16 bytes, the most that a thread moves at once.
+struct alignas(16) Quad { u32 word[4]; };
+struct alignas(16) Pair { u64 word[2]; };
+
+// Rows of C, or blocks of memory, that one block of threads digests together: each key is read once for all of them.
+const u32 TOGETHER = 8;
 
 __device__ __forceinline__ Key key_of(u64 a, u64 b, u64 c, u64 d) {
     return {{(u32)a, (u32)(a >> 32), (u32)b, (u32)(b >> 32), (u32)c, (u32)(c >> 32), (u32)d, (u32)(d >> 32)}};
@@ -70,12 +79,16 @@ __device__ __forceinline__ u32 two_halves(u32 word) {
 
 // One 64-byte block of keystream for each thread: raw, or as fp16 entries of A.
 extern "C" __global__ void expand_a(
-    u64 key0, u64 key1, u64 key2, u64 key3, u32 *out, u32 blocks, u32 as_half) {
+    u64 key0, u64 key1, u64 key2, u64 key3, Quad *out, u32 blocks, u32 as_half) {
     u32 block = blockIdx.x * blockDim.x + threadIdx.x;
     if (block >= blocks) return;
     u32 stream[16];
     chacha20(key_of(key0, key1, key2, key3), block, stream);
-    for (int i = 0; i < 16; i++) out[(u64)block * 16 + i] = as_half ? two_halves(stream[i]) : stream[i];
+    for (int q = 0; q < 4; q++) {
+        Quad quad;
+        for (int i = 0; i < 4; i++) quad.word[i] = as_half ? two_halves(stream[4 * q + i]) : stream[4 * q + i];
+        out[(u64)block * 4 + q] = quad;
+    }
 }
 
 // B transposed, as the GEMM wants it. A thread takes one block of one row; neighbours take neighbouring rows, so that
@@ -98,9 +111,9 @@ extern "C" __global__ void expand_b(
     }
 }
 
-// The 32-bit integer at a place of C, which is held as float or as int.
-__device__ __forceinline__ int entry(const void *c, u64 at, u32 is_float) {
-    return is_float ? (int)((const float *)c)[at] : ((const int *)c)[at];
+// An entry of C as a 32-bit integer; it is held as float or as int.
+__device__ __forceinline__ u32 integer_of(u32 bits, u32 is_float) {
+    return is_float ? (u32)(int)float_of(bits) : bits;
 }
 
 __device__ __forceinline__ u64 mix64(u64 x) {
@@ -109,31 +122,56 @@ __device__ __forceinline__ u64 mix64(u64 x) {
     return x ^ (x >> 31);
 }
 
-// One row for each block of threads. `digests` starts at zero.
-extern "C" __global__ void digest_rows(const void *c, const u64 *keys, u64 *digests, u32 size, u32 is_float) {
-    u64 row = blockIdx.x, sum = 0;
-    for (u32 j = threadIdx.x; j < size; j += blockDim.x)
-        sum += mix64((u64)(u32)entry(c, row * size + j, is_float) ^ keys[j]);
-    add_to(&digests[row], sum);
-}
-
-// One block of kept memory for each block of threads. `digests` starts at zero.
-extern "C" __global__ void digest_blocks(const u64 *tiles, const u64 *keys, u64 *digests, u32 words) {
-    const u64 *mine = tiles + (u64)blockIdx.x * words;
-    u64 sum = 0;
-    for (u32 i = threadIdx.x; i < words; i += blockDim.x) {
-        u64 x = (mine[i] ^ keys[i]) * 0x9e3779b97f4a7c15ull;
-        sum += x ^ (x >> 32);
+// TOGETHER rows for each block of threads. `digests` starts at zero.
+extern "C" __global__ void digest_rows(const Quad *c, const u64 *keys, u64 *digests, u32 size, u32 is_float) {
+    u32 first = blockIdx.x * TOGETHER;
+    u64 sums[TOGETHER] = {0};
+    for (u32 j = 4 * threadIdx.x; j < size; j += 4 * blockDim.x) {
+        Pair low = *(const Pair *)(keys + j), high = *(const Pair *)(keys + j + 2);
+        for (u32 r = 0; r < TOGETHER; r++) {
+            Quad entries = c[((u64)(first + r) * size + j) / 4];
+            sums[r] += mix64(integer_of(entries.word[0], is_float) ^ low.word[0]);
+            sums[r] += mix64(integer_of(entries.word[1], is_float) ^ low.word[1]);
+            sums[r] += mix64(integer_of(entries.word[2], is_float) ^ high.word[0]);
+            sums[r] += mix64(integer_of(entries.word[3], is_float) ^ high.word[1]);
+        }
     }
-    add_to(&digests[blockIdx.x], sum);
+    for (u32 r = 0; r < TOGETHER; r++) add_to(&digests[first + r], sums[r]);
 }
 
-// The low 16 bits of two entries for each thread.
-extern "C" __global__ void keep_low(const void *c, u32 *tile, u64 pairs, u32 is_float) {
+__device__ __forceinline__ u64 mix_block(u64 word, u64 key) {
+    u64 x = (word ^ key) * 0x9e3779b97f4a7c15ull;
+    return x ^ (x >> 32);
+}
+
+// TOGETHER blocks of kept memory for each block of threads. `digests` starts at zero.
+extern "C" __global__ void digest_blocks(const u64 *tiles, const u64 *keys, u64 *digests, u32 words) {
+    u32 first = blockIdx.x * TOGETHER;
+    const u64 *mine = tiles + (u64)first * words;
+    u64 sums[TOGETHER] = {0};
+    for (u32 i = 2 * threadIdx.x; i < words; i += 2 * blockDim.x) {
+        Pair key = *(const Pair *)(keys + i), read[TOGETHER];
+        for (u32 b = 0; b < TOGETHER; b++) read[b] = *(const Pair *)(mine + (u64)b * words + i);
+        for (u32 b = 0; b < TOGETHER; b++)
+            sums[b] += mix_block(read[b].word[0], key.word[0]) + mix_block(read[b].word[1], key.word[1]);
+    }
+    for (u32 b = 0; b < TOGETHER; b++) add_to(&digests[first + b], sums[b]);
+}
+
+__device__ __forceinline__ u32 low_halves(u32 first, u32 second, u32 is_float) {
+    return (integer_of(first, is_float) & 0xffffu) | (integer_of(second, is_float) << 16);
+}
+
+// The low 16 bits of eight entries for each thread.
+extern "C" __global__ void keep_low(const Quad *c, Quad *tile, u64 eights, u32 is_float) {
     u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= pairs) return;
-    u32 low = (u32)entry(c, 2 * i, is_float) & 0xffffu;
-    tile[i] = low | ((u32)entry(c, 2 * i + 1, is_float) << 16);
+    if (i >= eights) return;
+    Quad a = c[2 * i], b = c[2 * i + 1], kept;
+    kept.word[0] = low_halves(a.word[0], a.word[1], is_float);
+    kept.word[1] = low_halves(a.word[2], a.word[3], is_float);
+    kept.word[2] = low_halves(b.word[0], b.word[1], is_float);
+    kept.word[3] = low_halves(b.word[2], b.word[3], is_float);
+    tile[i] = kept;
 }
 
 // C as int32, in place.
@@ -200,6 +238,8 @@ extern "C" __global__ void hash_messages(const u32 *data, u32 *out, u32 messages
 """
 
 SOURCE = DEVICE + KERNELS
+TOGETHER = 8
+"""Rows, or blocks of memory, for each block of threads of `digest_rows` and `digest_blocks`."""
 NAMES = (
     "expand_a",
     "expand_b",

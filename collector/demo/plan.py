@@ -151,6 +151,7 @@ resources:
     accelerator: {{sku: {sku}}}
     nodes: "{nodes}"
     per_node: "{gpus}"
+    virtualization: {form}
     floors: {floors}
     exclusivity: {{mode: exclusive}}
 availability:
@@ -169,14 +170,23 @@ def contract(lease: Lease, now_s: int) -> str:
     return contract_text(lease.contract, "H100-SXM-80GB", lease.promised, GPUS, WHOLE_H100, now_s)
 
 
-def contract_text(name: str, sku: str, nodes: int, gpus: int, floors: str, now_s: int) -> str:
-    """A year's contract in force from `now_s` on."""
+def contract_text(
+    name: str,
+    sku: str,
+    nodes: int,
+    gpus: int,
+    floors: str,
+    now_s: int,
+    form: str = "bare_metal",
+) -> str:
+    """A year's contract in force from `now_s` on. `form`: of delivery, as contracts name it."""
     return CONTRACT.format(
         contract=name,
         sku=sku,
         nodes=nodes,
         gpus=gpus,
         floors=floors,
+        form=form,
         now=_instant(now_s),
         end=_instant(now_s + 365 * 86400),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from collector.demo.plan import contract_text
 from collector.demo.programs import run
+from weighbridge.checks.virtualization import MODES
 from weighbridge.tables import sku_by_pci
 
 Row = dict[str, Any]
@@ -41,7 +42,7 @@ def contract_of(rows: Sequence[Row], now_s: int) -> str | None:
     floors += ["ecc: on"] if _least(rows, "ecc_mode_code") == 1 else []
     floors += ["mig: off"] if _values(rows, "mig_mode_code") in ([], [0] * len(devices)) else []
     text = "{" + ", ".join(floors) + "}"
-    return contract_text(CONTRACT, _card(rows), 1, len(devices), text, now_s)
+    return contract_text(CONTRACT, _card(rows), 1, len(devices), text, now_s, _form(rows))
 
 
 def _values(rows: Sequence[Row], reading: str) -> list[Any]:
@@ -51,6 +52,12 @@ def _values(rows: Sequence[Row], reading: str) -> list[Any]:
 
 def _least(rows: Sequence[Row], reading: str) -> int | None:
     return min(_values(rows, reading), default=None)
+
+
+def _form(rows: Sequence[Row]) -> str:
+    """Of delivery: the metal where nothing else is seen."""
+    shown = _least(rows, "virtualization_mode_code")
+    return next((form for form, code in MODES.items() if code == shown), "bare_metal")
 
 
 def _card(rows: Sequence[Row]) -> str:

@@ -294,6 +294,65 @@ async def test_a_card_without_nvlink_has_no_links_rather_than_zero(
     assert (await facts(source)).unavailable["nvlink_links"] is Reason.NOT_SUPPORTED
 
 
+async def test_what_only_a_mig_device_has_is_not_supported_by_a_whole_gpu_and_not_asked_of_it(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    driver.play_node(2, "hang * nvmlDeviceGetAttributes_v2")
+    source = make_source(driver)
+    missing = (await facts(source)).unavailable
+    assert {name: why for name, why in missing.items() if name.startswith("mig_")} == {
+        "mig_gpu_instance_number": Reason.NOT_SUPPORTED,
+        "mig_compute_instance_number": Reason.NOT_SUPPORTED,
+        "mig_multiprocessors_count": Reason.NOT_SUPPORTED,
+        "mig_gpu_slices_count": Reason.NOT_SUPPORTED,
+    }
+    assert source.events() == []
+
+
+async def test_a_passive_board_has_no_fan_whichever_code_says_so(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    assert await column(make_source(driver), "fan_speed_percent") == [Reason.NOT_SUPPORTED] * 2
+
+
+FABRIC = ("fabric_status_code", "fabric_health_flags")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [(0, Reason.NOT_SUPPORTED), (1, Reason.NOT_READY), (2, Reason.NOT_READY)],
+)
+@pytest.mark.parametrize("branch", BRANCHES[1:])
+async def test_a_gpu_outside_any_fabric_has_no_health_and_no_place_in_one(
+    make_driver: MakeDriver, make_source: MakeSource, state: int, reason: Reason, branch: int
+) -> None:
+    driver = make_driver(branch)
+    driver.play_node(
+        2,
+        f"set 1 nvmlDeviceGetGpuFabricInfo.state {state}",
+        *(f"set 1 nvmlDeviceGetGpuFabricInfo.{name} 0" for name in ("cliqueId", "clusterUuid")),
+    )
+    source = make_source(driver)
+    missing = (await facts(source)).unavailable
+    assert missing["fabric_clique_number"] is reason
+    assert missing["fabric_cluster_uuid"] is reason
+    assert await column(source, "fabric_state_code") == [state, 3]
+    for name in FABRIC:
+        assert (await column(source, name))[0] is reason
+
+
+async def test_a_fabric_that_comes_up_is_seen_at_the_next_look(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    driver.play_node(2, "set * nvmlDeviceGetGpuFabricInfo.state 2")
+    source = make_source(driver)
+    assert await column(source, "fabric_status_code") == [Reason.NOT_READY] * 2
+    driver.play_node(2)
+    await until(source, "fabric_status_code", [0, 0])
+    assert (await facts(source)).readings["fabric_clique_number"] == 1
+    assert EventKind.IDENTITY_CHANGED not in {event.kind for event in source.events()}
+
+
 async def test_links_that_are_down_are_counted_out(
     driver: FakeDriver, make_source: MakeSource
 ) -> None:
@@ -308,6 +367,21 @@ async def test_activity_needs_two_looks(driver: FakeDriver, make_source: MakeSou
     assert await column(source, "sm_active_permyriad") == [Reason.NOT_READY] * 2
     assert await column(source, "sm_active_permyriad") == [9801] * 2
     assert await column(source, "tensor_active_permyriad") == [4210] * 2
+
+
+async def test_a_capture_has_activity_between_two_looks_of_its_own(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    answers = await make_source(driver).record()
+    assert not isinstance(answers, Reason)
+    active = [row for row in answers if row.call == "nvmlGpmMetricsGet" and row.device == uuid(0)]
+    assert {row.reading: (row.code, row.value) for row in active} == {
+        "graphics_active_permyriad": (0, 9950),
+        "sm_active_permyriad": (0, 9801),
+        "sm_occupancy_permyriad": (0, 5025),
+        "tensor_active_permyriad": (0, 4210),
+        "dram_active_permyriad": (0, 6133),
+    }
 
 
 async def test_activity_is_unsupported_before_hopper(

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from collector.demo.real_node import contract_of
 from collector.demo.run import Demonstration, Wanted
 from collector.demo.show import Screen
+from weighbridge.contract import load
 
 
 async def test_a_machine_whose_readings_fail_does_not_end_the_demonstration(
@@ -26,3 +28,26 @@ async def test_a_machine_whose_readings_fail_does_not_end_the_demonstration(
         await demonstration.start_real_node(stack)
     assert "this machine is not weighed, only the fleet: " in said.getvalue()
     assert "no library" in said.getvalue()
+
+
+H200_IN_A_VIRTUAL_MACHINE = {
+    "pci_bus_id": "00000000:00:06.0",
+    "pci_device_id": "10de:2335",
+    "pci_subsystem_id": "10de:18bf",
+    "virtualization_mode_code": 1,
+    "power_limit_enforced_milliwatts": 700000,
+    "ecc_mode_code": 1,
+    "mig_mode_code": 0,
+}
+"""As an agent read it, driver 580.159.04."""
+
+
+def test_the_contract_of_this_machine_promises_the_card_and_the_form_that_it_shows() -> None:
+    shown = H200_IN_A_VIRTUAL_MACHINE.items()
+    rows = [{"device": "GPU-a", "reading": reading, "value": value} for reading, value in shown]
+    text = contract_of(rows, 1_790_000_000)
+    assert text is not None
+    (resource,) = load(text).resources
+    assert resource.accelerator.sku == "H200-SXM-141GB"
+    assert resource.virtualization == "vm_passthrough"
+    assert resource.floors.power_limit_milliwatts == 700000

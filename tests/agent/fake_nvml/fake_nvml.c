@@ -10,7 +10,7 @@
  *                                nvmlDeviceGetMemoryInfo.total. A call without a value answers NOT_SUPPORTED.
  *   field GPU ID CODE TYPE VALUE one field; TYPE: double uint ulong ull sll int ushort
  *   code GPU NAME CODE           a call that fails; on "*" also calls without a GPU
- *   delay MICROSECONDS           before every call
+ *   delay MICROSECONDS           before every call; slow GPU NAME MICROSECONDS: before that one
  *   hang GPU NAME                a call that never returns; crash GPU NAME abort|segv: one that ends the process
  *   lost GPU                     every call on it answers GPU_IS_LOST
  *   xid GPU CODE                 an event, delivered once per line number
@@ -70,7 +70,7 @@ typedef struct gpu {
     process_info process[MAX_PROCESSES], graphic[MAX_PROCESSES];
 } gpu;
 typedef struct { int gpu, action, code; ull key; } rule;
-enum { RETURN_CODE, HANG, ABORT, SEGV };
+enum { RETURN_CODE, SLOW, HANG, ABORT, SEGV };
 
 static gpu gpus[MAX_GPUS], migs[MAX_GPUS][MAX_MIG];
 static rule rules[MAX_RULES];
@@ -175,6 +175,7 @@ static void on_gpu(const char *verb, int which, char *rest, int line) {
         if (xid_count < MAX_XIDS) xids[xid_count].line = line, xids[xid_count].gpu = which,
             xids[xid_count++].code = strtoull(rest, NULL, 0);
     } else if (!strcmp(verb, "code") && sscanf(rest, "%127s %d", name, &code) == 2) add_rule(which, RETURN_CODE, name, code);
+    else if (!strcmp(verb, "slow") && sscanf(rest, "%127s %d", name, &code) == 2) add_rule(which, SLOW, name, code);
     else if (!strcmp(verb, "hang") && sscanf(rest, "%127s", name) == 1) add_rule(which, HANG, name, 0);
     else if (!strcmp(verb, "crash") && sscanf(rest, "%127s %127s", name, word) == 2)
         add_rule(which, *word == 'a' ? ABORT : SEGV, name, 0);
@@ -197,7 +198,7 @@ static void statement(char *text, int line) {
             char rest[512];
             snprintf(rest, sizeof rest, "%s", text + used);
             on_gpu(verb, which, rest, line);
-            if (*target == '*' && (!strcmp(verb, "code") || !strcmp(verb, "hang") || !strcmp(verb, "crash"))) {
+            if (*target == '*' && (!strcmp(verb, "code") || !strcmp(verb, "slow") || !strcmp(verb, "hang") || !strcmp(verb, "crash"))) {
                 rules[rule_count - 1].gpu = -1;
                 break;
             }
@@ -249,6 +250,7 @@ static int obey(int which, const char *name) {
         rule *one = &rules[index];
         if (one->key != key || (one->gpu != -1 && one->gpu != which)) continue;
         switch (one->action) {
+            case SLOW: wait_microseconds(one->code); return SUCCESS;
             case HANG: for (;;) pause();
             case ABORT: abort();
             case SEGV: raise(SIGSEGV);
@@ -292,6 +294,8 @@ static int text(gpu *device, ull key, char *out, unsigned length) {
 
 #define ENTER(name) int entered = enter(device, #name); if (entered) return entered
 #define UINT(name) int name(gpu *device, unsigned *out) { ENTER(name); return number(device, hash(#name), out, 4); }
+#define UINT_ELSE(name, otherwise) int name(gpu *device, unsigned *out) { ENTER(name); \
+    return number(device, hash(#name), out, 4) ? otherwise : SUCCESS; }
 #define UINT_OF(name) int name(gpu *device, unsigned a, unsigned *out) { ENTER(name); \
     return number(device, with(hash(#name), a), out, 4); }
 #define WIDE(name) int name(gpu *device, ull *out) { ENTER(name); return number(device, hash(#name), out, 8); }
@@ -304,15 +308,15 @@ UINT(nvmlDeviceGetBoardId) UINT(nvmlDeviceGetMinorNumber) UINT(nvmlDeviceGetModu
 UINT(nvmlDeviceGetNumaNodeId) UINT(nvmlDeviceGetBrand) UINT(nvmlDeviceGetArchitecture) UINT(nvmlDeviceGetNumGpuCores)
 UINT(nvmlDeviceGetMemoryBusWidth) UINT(nvmlDeviceGetPowerManagementDefaultLimit) UINT(nvmlDeviceGetMaxPcieLinkGeneration)
 UINT(nvmlDeviceGetGpuMaxPcieLinkGeneration) UINT(nvmlDeviceGetMaxPcieLinkWidth)
-UINT(nvmlDeviceGetInforomConfigurationChecksum) UINT(nvmlDeviceGetMaxMigDeviceCount) UINT(nvmlDeviceGetPersistenceMode)
+UINT(nvmlDeviceGetInforomConfigurationChecksum) UINT(nvmlDeviceGetPersistenceMode)
 UINT(nvmlDeviceGetComputeMode) UINT(nvmlDeviceGetVirtualizationMode) UINT(nvmlDeviceGetHostVgpuMode)
 UINT(nvmlDeviceGetPowerUsage) UINT(nvmlDeviceGetEnforcedPowerLimit) UINT(nvmlDeviceGetPowerManagementLimit)
 UINT(nvmlDeviceGetCurrPcieLinkGeneration) UINT(nvmlDeviceGetCurrPcieLinkWidth) UINT(nvmlDeviceGetPcieReplayCounter)
-UINT(nvmlDeviceGetPerformanceState) UINT(nvmlDeviceGetFanSpeed) UINT(nvmlDeviceGetGpuInstanceId)
-UINT(nvmlDeviceGetComputeInstanceId)
+UINT(nvmlDeviceGetPerformanceState) UINT(nvmlDeviceGetFanSpeed)
+UINT_ELSE(nvmlDeviceGetGpuInstanceId, INVALID_ARGUMENT) UINT_ELSE(nvmlDeviceGetComputeInstanceId, INVALID_ARGUMENT)
 UINT_OF(nvmlDeviceGetClockInfo) UINT_OF(nvmlDeviceGetMaxClockInfo) UINT_OF(nvmlDeviceGetApplicationsClock)
 UINT_OF(nvmlDeviceGetTemperature) UINT_OF(nvmlDeviceGetTemperatureThreshold) UINT_OF(nvmlDeviceGetNvLinkState)
-UINT_OF(nvmlDeviceGetNvLinkVersion) UINT_OF(nvmlDeviceGetFanSpeed_v2)
+UINT_OF(nvmlDeviceGetNvLinkVersion)
 WIDE(nvmlDeviceGetCurrentClocksEventReasons) WIDE(nvmlDeviceGetCurrentClocksThrottleReasons)
 WIDE(nvmlDeviceGetTotalEnergyConsumption)
 STRING(nvmlDeviceGetName) STRING(nvmlDeviceGetUUID) STRING(nvmlDeviceGetSerial) STRING(nvmlDeviceGetBoardPartNumber)
@@ -429,6 +433,17 @@ int nvmlDeviceGetP2PStatus(gpu *device, gpu *other, unsigned what, unsigned *out
     (void)other;
     return number(device, with(hash("nvmlDeviceGetP2PStatus"), what), out, 4);
 }
+int nvmlDeviceGetFanSpeed_v2(gpu *device, unsigned fan, unsigned *out) {
+    ENTER(nvmlDeviceGetFanSpeed_v2);
+    return number(device, with(hash("nvmlDeviceGetFanSpeed_v2"), fan), out, 4) ? INVALID_ARGUMENT : SUCCESS;
+}
+int nvmlDeviceGetMaxMigDeviceCount(gpu *device, unsigned *out) {
+    ENTER(nvmlDeviceGetMaxMigDeviceCount);
+    unsigned on = 0;
+    member(device, "nvmlDeviceGetMigMode.0", &on, 4);
+    *out = 0;
+    return on ? number(device, hash("nvmlDeviceGetMaxMigDeviceCount"), out, 4) : SUCCESS;
+}
 int nvmlDeviceGetGspFirmwareVersion(gpu *device, char *out) {
     ENTER(nvmlDeviceGetGspFirmwareVersion);
     return text(device, hash("nvmlDeviceGetGspFirmwareVersion"), out, 64);
@@ -441,7 +456,9 @@ int nvmlDeviceGetAttributes_v2(gpu *device, attributes *out) {
     return SUCCESS;
 }
 static int fabric(gpu *device, unsigned char *cluster, int *status, unsigned *clique, unsigned *state) {
-    memset(cluster, 0xC1, 16);
+    unsigned byte;
+    member(device, "nvmlDeviceGetGpuFabricInfo.clusterUuid", &byte, 4);
+    memset(cluster, byte, 16);
     member(device, "nvmlDeviceGetGpuFabricInfo.status", status, 4);
     member(device, "nvmlDeviceGetGpuFabricInfo.cliqueId", clique, 4);
     return member(device, "nvmlDeviceGetGpuFabricInfo.state", state, 4);
@@ -479,7 +496,10 @@ int nvmlDeviceGetRemappedRows(gpu *device, unsigned *corrected, unsigned *uncorr
 }
 int nvmlDeviceGetRowRemapperHistogram(gpu *device, histogram *out) {
     ENTER(nvmlDeviceGetRowRemapperHistogram);
-    *out = (histogram){0, 0, 0, 0, 0};
+    member(device, "nvmlDeviceGetRowRemapperHistogram.high", &out->high, 4);
+    member(device, "nvmlDeviceGetRowRemapperHistogram.partial", &out->partial, 4);
+    member(device, "nvmlDeviceGetRowRemapperHistogram.low", &out->low, 4);
+    member(device, "nvmlDeviceGetRowRemapperHistogram.none", &out->none, 4);
     return member(device, "nvmlDeviceGetRowRemapperHistogram.max", &out->max, 4);
 }
 int nvmlDeviceGetNvLinkErrorCounter(gpu *device, unsigned link, unsigned counter, ull *out) {

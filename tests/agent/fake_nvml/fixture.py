@@ -52,7 +52,7 @@ FIELDS_SINCE: Final = {
 def symbols() -> list[str]:
     """Every function of the fake."""
     text = SOURCE.read_text()
-    macros = r"(?:UINT|UINT_OF|WIDE|STRING|PAIR|PROCESSES)\((nvml\w+)"
+    macros = r"(?:UINT|UINT_ELSE|UINT_OF|WIDE|STRING|PAIR|PROCESSES)\((nvml\w+)"
     return sorted(
         {
             *re.findall(macros, text),
@@ -184,6 +184,7 @@ set * nvmlDeviceGetComputeMode 0
 set * nvmlDeviceGetVirtualizationMode 0
 set * nvmlDeviceGetNvLinkVersion(0) 6
 set * nvmlDeviceGetGpuFabricInfo.state 3
+set * nvmlDeviceGetGpuFabricInfo.clusterUuid 193
 set * nvmlDeviceGetGpuFabricInfo.status 0
 set * nvmlDeviceGetGpuFabricInfo.cliqueId 1
 set * nvmlDeviceGetGpuFabricInfo.healthMask 4

@@ -1,31 +1,20 @@
 """Every back end against 64-bit integers, and through a whole challenge. The same tests for all."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from agent.probe.backends import NoBackend, open_engine
+from tests.agent.probe.cards import BACKENDS, NO_GPU, gpus
 from weighbridge.challenge import arithmetic
 from weighbridge.challenge.derivation import digest_key
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.rowhash import row_hash
 from weighbridge.challenge.verdict import Verdict
 
-HAS_GPU = Path("/dev/nvidiactl").exists()
-ON_GPU = [pytest.mark.gpu, pytest.mark.skipif(not HAS_GPU, reason="not run yet: no GPU")]
-BACKENDS = ["cpu", pytest.param("cuda", marks=ON_GPU)]
 KEY, KEY_OF_B = bytes(range(32)), bytes(range(32, 64))
 SIZE = 384
-
-
-def gpus(backend: str) -> list[str]:
-    if backend == "cpu":
-        return ["GPU-a", "GPU-b"]
-    from cuda.core import Device
-
-    return [device.uuid for device in Device.get_all_devices()]
 
 
 def policy(**changes: Any) -> Policy:
@@ -126,7 +115,7 @@ def test_a_whole_challenge_is_met(agent: Any, backend: str, profile: str, check:
 
 @pytest.mark.gpu
 @pytest.mark.slow
-@pytest.mark.skipif(not HAS_GPU, reason="not run yet: no GPU")
+@NO_GPU
 @pytest.mark.parametrize("profile", ["f16", "i8"])
 def test_every_row_of_a_full_product_is_exact_on_the_gpu(profile: str) -> None:
     """n = 16384: 268 million entries through their row digests, against float64 products of exact integers."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.probe.kernels import KERNELS
+from agent.probe.kernels import KERNELS, TOGETHER
 from weighbridge.challenge import arithmetic
 from weighbridge.challenge.keystream import keystream
 from weighbridge.challenge.profiles import PROFILES
@@ -31,6 +31,7 @@ typedef unsigned long long u64;
 struct Place { u32 x, y; };
 static Place threadIdx, blockIdx, blockDim;
 static inline u16 half_bits(short value) { _Float16 h = value; u16 bits; memcpy(&bits, &h, 2); return bits; }
+static inline float float_of(u32 bits) { float f; memcpy(&f, &bits, 4); return f; }
 static inline void add_to(u64 *sum, u64 part) { *sum += part; }
 """
 LAUNCH = r"""
@@ -41,11 +42,11 @@ LAUNCH = r"""
             for (threadIdx.x = 0; threadIdx.x < threads; threadIdx.x++) { call; }
 #define GRID u32 blocks, u32 rows, u32 threads
 extern "C" {
-void run_expand_a(GRID, const u64 *k, u32 *o, u32 b, u32 h) { EACH(expand_a(k[0], k[1], k[2], k[3], o, b, h)) }
+void run_expand_a(GRID, const u64 *k, Quad *o, u32 b, u32 h) { EACH(expand_a(k[0], k[1], k[2], k[3], o, b, h)) }
 void run_expand_b(GRID, const u64 *k, void *o, u32 n, u32 h) { EACH(expand_b(k[0], k[1], k[2], k[3], o, n, h)) }
-void run_digest_rows(GRID, const void *c, const u64 *k, u64 *d, u32 n, u32 f) { EACH(digest_rows(c, k, d, n, f)) }
+void run_digest_rows(GRID, const Quad *c, const u64 *k, u64 *d, u32 n, u32 f) { EACH(digest_rows(c, k, d, n, f)) }
 void run_digest_blocks(GRID, const u64 *t, const u64 *k, u64 *d, u32 w) { EACH(digest_blocks(t, k, d, w)) }
-void run_keep_low(GRID, const void *c, u32 *t, u64 p, u32 f) { EACH(keep_low(c, t, p, f)) }
+void run_keep_low(GRID, const Quad *c, Quad *t, u64 p, u32 f) { EACH(keep_low(c, t, p, f)) }
 void run_as_integers(GRID, int *c, u64 n) { EACH(as_integers(c, n)) }
 void run_hash_messages(GRID, const u32 *d, u32 *o, u32 m, u32 w, u32 t) { EACH(hash_messages(d, o, m, w, t)) }
 }
@@ -123,7 +124,7 @@ def test_row_digests_are_the_references(kernels: Kernels, product: Any, kind: An
     keys, digests = arithmetic.column_keys(KEY, SIZE).copy(), np.zeros(SIZE, dtype=np.uint64)
     kernels.run(
         "digest_rows",
-        (SIZE, 1, 96),
+        (SIZE // TOGETHER, 1, 96),
         product.astype(kind),
         keys,
         digests,
@@ -139,18 +140,18 @@ def test_row_digests_are_the_references(kernels: Kernels, product: Any, kind: An
 def test_kept_halves_and_their_block_digests_are_the_references(
     kernels: Kernels, product: Any, kind: Any
 ) -> None:
-    tile, pairs = np.zeros(SIZE * SIZE // 2, dtype=np.uint32), SIZE * SIZE // 2
+    tile, eights = np.zeros(SIZE * SIZE // 2, dtype=np.uint32), SIZE * SIZE // 8
     kernels.run(
         "keep_low",
-        (pairs // 256, 1, 256),
+        (eights // 256, 1, 256),
         product.astype(kind),
         tile,
-        pairs,
+        eights,
         int(kind is np.float32),
     )
     assert tile.tobytes() == arithmetic.low_halves(list(product))
     keys, digests = arithmetic.block_keys(KEY, SIZE).copy(), np.zeros(SIZE // 8, dtype=np.uint64)
-    kernels.run("digest_blocks", (SIZE // 8, 1, 128), tile, keys, digests, 2 * SIZE)
+    kernels.run("digest_blocks", (SIZE // 8 // TOGETHER, 1, 128), tile, keys, digests, 2 * SIZE)
     assert np.array_equal(digests, arithmetic.block_digests(tile.tobytes(), keys))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agent.probe.frames import Closed, read_frame, write_frame
+from tests.agent.probe.cards import BACKENDS, gpus
 from weighbridge.challenge.challenger import Challenger
 from weighbridge.challenge.messages import (
     Decline,
@@ -21,7 +22,7 @@ from weighbridge.challenge.messages import (
 )
 from weighbridge.challenge.verdict import Reason, Verdict
 
-SLOW = {"size": 2048, "rounds": 4000}
+SLOW = {"cpu": {"size": 2048, "rounds": 4000}, "cuda": {"size": 4096, "rounds": 65536}}
 LONG_MS = 600_000
 """Longer than a test waits: no deadline and no alarm helps out."""
 
@@ -90,23 +91,29 @@ def ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def running(agent: Any, **changes: Any) -> Any:
-    """A prober in the middle of a chain that would take minutes."""
-    policy = agent.policy(**SLOW, **changes)
-    grant = agent.grant("GPU-a", "GPU-b", budget_ms=policy.deadline_ms)
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def running(agent: Any, backend: str, **changes: Any) -> Any:
+    """A prober in the middle of a chain that would take long."""
+    policy, there = agent.policy(**SLOW[backend], **changes), gpus(backend)
+    limits = {"budget_ms": policy.deadline_ms, "memory_limit_bytes": 1 << 40}
+    grant = agent.grant(*there, backend=backend, **limits)
     probe = agent.start(grant).granted()
-    challenger = Challenger(agent.plan(policy, "GPU-a", "GPU-b"))
+    challenger = Challenger(agent.plan(policy, *there))
     assert isinstance(decode_message(probe.ask(challenger.next_message(1))), Ready)
     plan = challenger.plan
     before = {worker: ticks(worker) for worker in probe.workers}
     write_frame(probe.to, encode_message(Release(plan.challenge, "chain", plan.nonces[0])))
     assert agent.eventually(lambda: all(ticks(pid) > spent + 20 for pid, spent in before.items()))
-    assert len(probe.workers) == 2
+    assert len(probe.workers) == len(there)
     return probe
 
 
-def test_workers_are_killed_when_the_budget_is_spent(agent: Any) -> None:
-    probe = running(agent, deadline_ms=10_000)
+def test_workers_are_killed_when_the_budget_is_spent(agent: Any, backend: str) -> None:
+    probe = running(agent, backend, deadline_ms=10_000)
     answer = decode_message(probe.ask(None))
     assert isinstance(answer, Decline)
     assert (answer.reason, answer.detail) == ("interrupted", "time is up")
@@ -114,29 +121,31 @@ def test_workers_are_killed_when_the_budget_is_spent(agent: Any) -> None:
     assert all(agent.is_gone(worker) for worker in probe.workers)
 
 
-def test_workers_that_are_stuck_are_killed_all_the_same(agent: Any) -> None:
-    probe = running(agent, deadline_ms=LONG_MS)
+def test_workers_that_are_stuck_are_killed_all_the_same(agent: Any, backend: str) -> None:
+    probe = running(agent, backend, deadline_ms=LONG_MS)
     for worker in probe.workers:
         os.kill(worker, signal.SIGSTOP)
     assert probe.hang_up() == 0
     assert all(agent.is_gone(worker) for worker in probe.workers)
 
 
-def test_workers_end_when_the_agent_hangs_up(agent: Any) -> None:
-    probe = running(agent, deadline_ms=LONG_MS)
+def test_workers_end_when_the_agent_hangs_up(agent: Any, backend: str) -> None:
+    probe = running(agent, backend, deadline_ms=LONG_MS)
     assert probe.hang_up() == 0
     assert all(agent.is_gone(worker) for worker in probe.workers)
 
 
-def test_workers_end_when_the_prober_is_killed(agent: Any) -> None:
-    probe = running(agent, deadline_ms=LONG_MS)
+def test_workers_end_when_the_prober_is_killed(agent: Any, backend: str) -> None:
+    probe = running(agent, backend, deadline_ms=LONG_MS)
     probe.process.send_signal(signal.SIGKILL)
     probe.process.wait(60)
     assert agent.eventually(lambda: all(agent.is_gone(worker) for worker in probe.workers))
 
 
-def test_a_killed_worker_interrupts_the_challenge_and_takes_the_others_along(agent: Any) -> None:
-    probe = running(agent)
+def test_a_killed_worker_interrupts_the_challenge_and_takes_the_others_along(
+    agent: Any, backend: str
+) -> None:
+    probe = running(agent, backend)
     os.kill(probe.workers[0], signal.SIGKILL)
     answer = decode_message(probe.ask(None))
     assert isinstance(answer, Decline)

@@ -295,9 +295,11 @@ class FakeSource:
         self.holding: list[RawProcess] | Reason = []
         self.calls: list[str] = []
         self.cost_us = 0
+        self.identity_cost_us = 0
 
     async def identify(self) -> Identity:
         self.calls.append("identify")
+        self._clock.now_us += self.identity_cost_us
         return Identity([self._device(uuid) for uuid in self.identity], facts(self.driver))
 
     def _device(self, uuid: str) -> Device:

@@ -134,6 +134,19 @@ def test_a_snapshot_has_a_value_or_a_reason_for_everything_and_times(driver: Any
     assert "power_draw_milliwatts" in agent("snapshot", environment=driver.environment()).stdout
 
 
+def test_a_snapshot_waits_for_what_is_measured_between_two_looks(driver: Any) -> None:
+    done = agent("snapshot", "--json", environment=driver.environment())
+    active = [row for row in json.loads(done.stdout) if row["reading"] == "sm_active_permyriad"]
+    assert [(row["value"], row["reason"]) for row in active] == [(9801, None)] * 2
+
+
+def test_a_snapshot_tells_the_time_of_the_call_that_answered(driver: Any) -> None:
+    driver.play_node(1, "slow 0 nvmlDeviceGetMemoryInfo_v2 20000")
+    done = agent("snapshot", "--json", environment=driver.environment())
+    (total,) = (row for row in json.loads(done.stdout) if row["reading"] == "memory_total_bytes")
+    assert total["nanoseconds"] >= 20_000_000
+
+
 def test_a_record_keeps_return_codes_and_hides_the_hardware_when_asked(
     tmp_path: Path, driver: Any
 ) -> None:
@@ -145,6 +158,8 @@ def test_a_record_keeps_return_codes_and_hides_the_hardware_when_asked(
     assert "GPU-00000000-0000-4000" in opened
     assert "1650000000000" not in redacted
     assert "GPU-00000000-0000-4000" not in redacted
+    assert str(driver.directory) in opened
+    assert str(driver.directory) not in redacted
     codes = {answer["code"] for answer in json.loads(redacted)["answers"]}
     assert {0, 3} <= codes
 

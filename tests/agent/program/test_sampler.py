@@ -1,5 +1,6 @@
 """The schedule, the columns, and what makes a report."""
 
+from itertools import pairwise
 from typing import Any
 
 import hypothesis.strategies as st
@@ -55,6 +56,16 @@ async def test_samples_are_exactly_an_interval_apart_however_long_one_takes(benc
     starts = {(time - times[0]) % (10 * SECOND) for time in times[1:]}
     assert starts == {0}
     assert times[-1] - times[0] == 190 * SECOND
+
+
+async def test_a_sample_is_not_late_because_the_devices_are_enumerated_with_it(
+    bench: Bench,
+) -> None:
+    bench.source.identity_cost_us = 700_000
+    drafts = await bench.samples(61)
+    times = [draft.blocks[0].boottime_us[0] for draft in drafts]
+    assert bench.source.calls.count("identify") == 2
+    assert {after - before for before, after in pairwise(times)} == {10 * SECOND}
 
 
 async def test_a_missed_sample_is_left_out_and_the_rest_stay_on_the_grid(bench: Bench) -> None:
