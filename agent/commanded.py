@@ -37,6 +37,8 @@ from weighbridge.signing import SignatureError, open_envelope, verify
 log = logging.getLogger(__name__)
 
 POLL_TIMEOUT_S = 75.0
+LATE_S = 2.0
+WAITING_S = 120.0
 QUICK_S = 1.0
 SLOW_S = 60.0
 """Where the collector knows neither the path nor the key: it will not soon."""
@@ -68,9 +70,14 @@ class Session:
     began_ns: int
 
     @property
-    def patience_s(self) -> float:
-        """For one answer of the prober, and for the next word of the collector."""
-        return self.request.policy.deadline_ms / 1000 + 60
+    def deadline_s(self) -> float:
+        """For one answer of the prober: what comes later is worth nothing, and its devices are somebody's."""
+        return self.request.policy.deadline_ms / 1000 + LATE_S
+
+    @property
+    def idle_s(self) -> float:
+        """For the next word of the collector, which may wait for the other nodes of a group."""
+        return 2 * self.request.policy.deadline_ms / 1000 + WAITING_S
 
 
 def _expected(problem: bytes) -> int:
@@ -189,7 +196,7 @@ class Commander:
         if session is None:
             raise RuntimeError("no prober is open")
         try:
-            answer = await session.prober.ask(encode_message(message), session.patience_s)
+            answer = await session.prober.ask(encode_message(message), session.deadline_s)
             declined = isinstance(decode_message(answer), Decline)
         except (NoProber, Malformed) as error:
             await self._end()
@@ -219,7 +226,7 @@ class Commander:
     async def _expire(self) -> None:
         """A prober that nobody asks any more is ended."""
         session = self._session
-        if session is not None and self._age_ms(session) > session.patience_s * 2000:
+        if session is not None and self._age_ms(session) > session.idle_s * 1000:
             await self._end()
 
     async def _end(self) -> None:

@@ -21,9 +21,6 @@ from weighbridge.wire import Reason
 CAPTURES: Final = Path(__file__).parent / "captures"
 MODES: Final = {0: "bare_metal", 1: "vm_passthrough"}
 
-OUTSIDE_A_FABRIC: Final = ("fabric_clique_number", "fabric_status_code", "fabric_health_flags")
-"""Zeros in a capture that was made before the agent knew them for no values where fabric_state_code is 0."""
-
 Row = dict[str, Any]
 
 each_capture = pytest.mark.parametrize(
@@ -42,15 +39,8 @@ def played(capture: Row, make_driver: MakeDriver) -> FakeDriver:
 
 
 def answers(capture: Row) -> list[Row]:
-    """Without times, as the agent of today tells them."""
-    told = [{**answer, "nanoseconds": 0} for answer in capture["answers"]]
-    alone = {
-        row["device"] for row in told if row["reading"] == "fabric_state_code" and not row["value"]
-    }
-    for row in told:
-        if row["reading"] in OUTSIDE_A_FABRIC and row["device"] in alone:
-            row |= {"code": 3, "value": None}
-    return told
+    """Without times."""
+    return [{**answer, "nanoseconds": 0} for answer in capture["answers"]]
 
 
 def readings(capture: Row, device: str) -> Mapping[str, int | str | Reason]:

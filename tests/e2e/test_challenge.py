@@ -1,5 +1,6 @@
 """Challenges over the two programs as processes, on the CPU back end: from the command to the entries of the log."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -196,6 +197,27 @@ def test_a_right_answer_that_comes_too_late_fails_by_the_collectors_clock(
     done = collector.cli("challenge", "n1", *NUMBERS[:-1], "2000", "--attempts", "1")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "failed: late" in done.stdout
+
+
+def probers(node: Node) -> list[str]:
+    """Command lines of the prober and its workers, as long as they are there."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = status.read_bytes().split(b"\0")
+            if b"agent.probe.worker" in words and node.gpu(0).encode() in words:
+                found.append(str(words))
+    return found
+
+
+def test_a_prober_that_outlasts_its_deadline_is_ended_with_its_workers(stage: Stage) -> None:
+    collector = stage.serving()
+    node = challenged(stage, collector)
+    words = ("--size", "2048", "--rounds", "4000", "--samples", "8", "--deadline-ms", "4000")
+    done = collector.cli("challenge", "n1", *words, "--attempts", "1")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "failed: late" in done.stdout
+    wait_for(lambda: not probers(node), "the workers to be ended")
 
 
 def test_a_collector_that_is_killed_in_the_middle_leaves_a_void_challenge(
