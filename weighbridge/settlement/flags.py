@@ -26,6 +26,8 @@ def of_record(
         span for span in given.spans if span.start_s < period.end_s and span.end_s > period.start_s
     ]
     found = [*_of_spans(contract, spans), *_of_windows(contract, known, period)]
+    if any(promise.period not in (period.kind, "rolling") for promise in contract.availability):
+        found.append("objective_of_another_period")
     if any(span.recorded_s > cutoff_s for span in spans):
         found.append("data_after_cutoff")
     if any(event.kind == "gpu_replaced" and _within(event.at_s, period) for event in given.events):

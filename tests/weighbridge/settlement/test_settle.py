@@ -388,3 +388,22 @@ def test_a_part_of_a_month_is_priced_by_the_second_or_by_the_local_day() -> None
             terms, Record((down(15 * DAY, 16 * DAY),)), APRIL, {"a": ["n1"]}, LATER, service
         )
         assert found.results[0].worst.lines[0].base == 10000 * share
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "flags"),
+    [
+        ("calendar_month", "2026-04", ()),
+        ("calendar_year", "2026", ()),
+        ("contract_month", "2026-05-01", ()),
+        ("calendar_year", "2026-04", ("objective_of_another_period",)),
+        ("contract_month", "2026-04", ("objective_of_another_period",)),
+        ("calendar_month", "2026", ("objective_of_another_period",)),
+    ],
+)
+def test_a_statement_over_another_period_than_the_promise_says_so(
+    kind: str, label: str, flags: tuple[str, ...]
+) -> None:
+    terms = contract({"period": kind})
+    period = Period(label, APRIL.start_s, APRIL.end_s)
+    assert settle(terms, Record(), period, {"a": ["n1"]}, LATER).flags == flags

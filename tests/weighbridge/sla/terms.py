@@ -158,6 +158,7 @@ def objective_of(terms: Given, target: str) -> Json:
         "clock_start": CLOCK_STARTS[terms.first("count_from", "clock_start") or "start"],
         "denominator": DENOMINATORS[terms.get("denominator", "period")],
         "degraded": terms.get("degraded", "down"),
+        "period": terms.get("period", Given({})).get("kind", "calendar_month"),
         "first_n_s": terms.get("first_n_s", 0),
         "first_n_per": terms.get("first_n_per", "period"),
     }
