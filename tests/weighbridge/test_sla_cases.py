@@ -105,6 +105,8 @@ def test_the_readings_of_unseen_time_stand_beside_each_other() -> None:
         "credit_if_unknown_up": "0.00",
         "breach_if_unknown_excluded": False,
         "tier_if_unknown_down": "[0.99,0.995)",
+        "credit_by_policy": {"down": "3000.00", "up": "0.00"},
+        "readings": {"excluded": {"breach": False, "raw_availability": "0.994791667"}},
     }
     case["expected"]["results"] = [row]
     case["expected"]["by_policy"] = {

@@ -22,6 +22,8 @@ OTHER_NAMES = {
     "raw_seconds": "raw_down_seconds",
     "raw_downtime_seconds": "raw_down_seconds",
     "payable_amount": "payable",
+    "availability_raw": "raw_availability",
+    "uptime_seconds": "up_seconds",
 }
 """Names that a field may have instead, beside the one that the answers have. Also before `_if_unknown_`."""
 

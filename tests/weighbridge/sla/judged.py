@@ -1,8 +1,10 @@
 """Families whose credit follows the counted time of units, and other readings of their unknown time."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from tests.weighbridge.sla.answers import LONG_AFTER_S, summed
+from tests.weighbridge.sla.comparison import OTHER_NAMES
 from tests.weighbridge.sla.reading import Given, Json
 from tests.weighbridge.sla.terms import (
     instant,
@@ -56,14 +58,17 @@ def with_readings(
     answer: Json, terms: Given, timeline: Given, expected: Json, as_of_s: int | None = None
 ) -> Json:
     """Fields named `..._if_unknown_POLICY`, and mappings from each policy to what it gives."""
-    mappings = list(by_policy(expected))
-    if IF_UNKNOWN not in repr(expected) and not mappings:
+    mappings, inner = list(by_policy(expected)), names_in_rows(expected)
+    if IF_UNKNOWN not in repr(expected) and not mappings and not inner:
         return answer
     for policy in POLICIES:
         other = Given(dict(terms) | {"unknown": policy, "unknown_by_cause": {}})
         reading = answer_of(other, timeline, as_of_s)
         for row, beside in zip(answer["results"], reading["results"], strict=True):
             row |= {f"{name}{IF_UNKNOWN}{policy}": value for name, value in beside.items()}
+            for name in inner:
+                field = OTHER_NAMES.get(name.partition("_by_")[0], name.partition("_by_")[0])
+                row.setdefault(name, {})[policy] = beside.get(field, beside)
         answer[f"total_credit{IF_UNKNOWN}{policy}"] = reading["total_credit"]
         for name in mappings:
             row = reading["results"][0] if len(reading["results"]) == 1 else {}
@@ -76,6 +81,11 @@ def by_policy(expected: Json) -> Iterator[str]:
     for name, value in expected.items():
         if isinstance(value, dict) and value and set(value) <= set(POLICIES):
             yield name
+
+
+def names_in_rows(expected: Json) -> list[str]:
+    """The same inside rows: `credit_amount_by_policy` maps to amounts, another name to whole rows."""
+    return sorted({name for row in expected.get("results", []) for name in by_policy(row)})
 
 
 def result_row(settled: Settlement, result: Result, contract: Contract) -> Json:
@@ -101,6 +111,8 @@ def result_row(settled: Settlement, result: Result, contract: Contract) -> Json:
         "credit_amount": part.amount,
         "credit_before_minimum": part.before_minimum,
         "raw_down_seconds": measured.raw_down_s,
+        "raw_availability": 1 - Fraction(measured.raw_down_s, outcome.denominator_s or 1),
+        "up_seconds": outcome.denominator_s - outcome.downtime_s,
         "excluded_seconds": outcome.excluded_s,
         "unknown_seconds": measured.unknown_s,
         "contested_seconds": measured.contested_s,

@@ -16,6 +16,7 @@ IDENTITY = {
     "ticket",
     "evidence",
     "host",
+    "reason",
     "by",
 }
 """Names of the timeline that say who or what, beside a state or a kind that says it to the settlement."""

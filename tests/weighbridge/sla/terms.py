@@ -126,6 +126,8 @@ def maintenance_of(terms: Given) -> Json | None:
     given = terms.get("maintenance")
     if given is None:
         return None
+    order = given.first("order", "order_of_use", "cap_order") or "time"
+    assert any(word in order for word in ("time", "chronological", "start")), order
     return {
         "min_notice_s": given.get("min_notice_s") or 0,
         "max_s_per_period": given.first("cap_s_per_period", "max_s_per_period"),
