@@ -26,6 +26,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "collector.commands.statement:statement",
         "What a period delivered, exactly, and what is owed for it.",
     ),
+    "delivery": (
+        "collector.commands.handover:delivery",
+        "The delivery note: what was first seen in each slot.",
+    ),
+    "acceptance": (
+        "collector.commands.handover:acceptance",
+        "The acceptance certificate: tests, telemetry, and whether load ran.",
+    ),
     "claims": ("collector.commands.claims:claims", "What can be claimed, and until when."),
     "claim": ("collector.commands.claims:claim", "The letter that claims it, and its evidence."),
     "replay": ("collector.commands.replay:replay", "Settle again from raw evidence, and compare."),

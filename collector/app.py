@@ -24,6 +24,7 @@ from collector.commits import Committer, TickClock
 from collector.config import Config, ConfigError
 from collector.driver import Driver
 from collector.exposition import Exposition, Sample
+from collector.handover import Handover
 from collector.ingest import Ingest
 from collector.judging import Judging, own_samples
 from collector.keys import load_keys
@@ -243,7 +244,8 @@ def _routes(
     api = Api(fleet, store.ledger, exposition, add_contract)
     pages = Pages(fleet, store.ledger, store.info, stopped)
     challenge_api = ChallengeApi(challenges, driver, ring, signer.public_key)
-    settlement_api = SettlementApi(settling, accounts, committer.enter)
+    handover = Handover(store, config.directory, settling, driver, ring)
+    settlement_api = SettlementApi(settling, accounts, handover, committer.enter)
     notices = Notices(settling.book, committer)
     routes = (log_api, administration, api, settlement_api, notices, challenge_api, pages)
     served = [route for one in routes for route in one.routes()]

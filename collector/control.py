@@ -13,7 +13,8 @@ from typing import Any
 import aiohttp
 
 NAME = "control.sock"
-TIMEOUT = aiohttp.ClientTimeout(total=60)
+SECONDS = 60.0
+"""How long a command waits for its answer."""
 
 
 class ControlError(Exception):
@@ -60,13 +61,18 @@ async def session(directory: Path) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def request(
-    directory: Path, method: str, path: str, body: Mapping[str, Any] | bytes | None = None
+    directory: Path,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | bytes | None = None,
+    seconds: float = SECONDS,
 ) -> Any:
     """The JSON answer. A body that is no bytes goes as JSON. Raises ControlError."""
+    timeout = aiohttp.ClientTimeout(total=seconds)
     content = {"data": body} if isinstance(body, bytes) else {"json": body}
     async with (
         session(directory) as client,
-        client.request(method, path, timeout=TIMEOUT, **content) as response,
+        client.request(method, path, timeout=timeout, **content) as response,
     ):
         answer = await response.json(content_type=None)
         if response.status >= 400:

@@ -1,4 +1,4 @@
-"""The formats of a statement, by the name that `--format` takes. Another one is a row here."""
+"""The formats of a document, by the name that `--format` takes. Another one is a row here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,10 @@ from importlib import import_module
 from typing import Protocol
 
 from collector.statements.words import Language
+from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.settlement.statement import Statement
+
+Document = Statement | DeliveryNote | Certificate
 
 
 class UnrenderableError(Exception):
@@ -14,9 +17,9 @@ class UnrenderableError(Exception):
 
 
 class Renderer(Protocol):
-    """Gives the file's bytes, the same for the same statement. Raises UnrenderableError."""
+    """Gives the file's bytes, the same for the same document. Raises UnrenderableError."""
 
-    def __call__(self, statement: Statement, language: Language = "en") -> bytes: ...
+    def __call__(self, document: Document, language: Language = "en") -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +30,16 @@ class Format:
     render: Renderer
 
 
-def _json(statement: Statement, language: Language = "en") -> bytes:  # noqa: ARG001 # one spelling
-    return statement.json().encode()
+def _json(document: Document, language: Language = "en") -> bytes:  # noqa: ARG001 # one spelling
+    return document.json().encode()
 
 
 def _from(module: str) -> Renderer:
     """The `render` of a module that is loaded when it is used: each needs libraries that the others do not."""
 
-    def render(statement: Statement, language: Language = "en") -> bytes:
+    def render(document: Document, language: Language = "en") -> bytes:
         try:
-            made: bytes = import_module(module).render(statement, language)
+            made: bytes = import_module(module).render(document, language)
         except ModuleNotFoundError as error:
             raise UnrenderableError(f"this format needs the package {error.name}") from error
         return made

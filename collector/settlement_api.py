@@ -1,13 +1,16 @@
-"""Statements over HTTP. A viewer sees those of the contracts that are theirs."""
+"""Statements, delivery notes and certificates over HTTP. A viewer sees those of the contracts that are theirs."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from collector.access import viewer
 from collector.administration import Submit
 from collector.claimable import Accounts, described
-from collector.formats import FORMATS, UnrenderableError
+from collector.formats import FORMATS, Document, UnrenderableError
+from collector.handover import Handover
+from collector.handover_process import HandoverError
 from collector.problems import Problem
 from collector.routes import Access, Route
 from collector.settling import Settling, SettlingError, instant, statement_digest
@@ -17,13 +20,17 @@ from weighbridge.evidence import EntryKind, Issued
 from weighbridge.settlement.statement import Statement
 
 PERIOD_QUERY = ("period", "as_of")
+HANDOVER_QUERY = ("as_of", "format", "lang")
 
 
 class SettlementApi:
-    """The handlers over one `Settling`."""
+    """The handlers over one store's documents."""
 
-    def __init__(self, settling: Settling, accounts: Accounts, submit: Submit) -> None:
+    def __init__(
+        self, settling: Settling, accounts: Accounts, handover: Handover, submit: Submit
+    ) -> None:
         self._accounts = accounts
+        self._handover = handover
         self._settling = settling
         self._submit = submit
 
@@ -49,6 +56,22 @@ class SettlementApi:
             ),
             Route(
                 "GET",
+                "/v1/contracts/{contract}/delivery",
+                self.delivery,
+                Access.READ,
+                "The delivery note: what was first seen in each slot, as known at an instant.",
+                HANDOVER_QUERY,
+            ),
+            Route(
+                "GET",
+                "/v1/contracts/{contract}/acceptance",
+                self.acceptance,
+                Access.READ,
+                "The acceptance certificate of a window: tests, telemetry, and whether load ran.",
+                ("from", "until", *HANDOVER_QUERY),
+            ),
+            Route(
+                "GET",
                 "/v1/contracts/{contract}/claims",
                 self.claims,
                 Access.READ,
@@ -58,9 +81,7 @@ class SettlementApi:
 
     async def claims(self, request: web.Request) -> web.Response:
         """Worked out now."""
-        contract = request.match_info["contract"]
-        if not viewer(request).sees(contract) or contract not in self._settling.book.contracts:
-            raise Problem("not_found", "no such contract")
+        contract = self._seen(request)
         try:
             found = await self._accounts.claims(contract)
         except SettlingError as error:
@@ -68,11 +89,46 @@ class SettlementApi:
         return web.json_response({"items": [described(one) for one in found], "after": None})
 
     async def statement(self, request: web.Request) -> web.Response:
-        name = request.query.get("format", "json")
-        if name not in FORMATS:
-            raise Problem("malformed", f"format must be one of {', '.join(FORMATS)}")
-        language = _language(request)
-        return await self._rendered(name, await self._drafted(request), language)
+        name, language = _format(request), _language(request)
+        return await _rendered(name, await self._drafted(request), language)
+
+    async def delivery(self, request: web.Request) -> web.Response:
+        """Made from the log by a process apart, one at a time."""
+        return await self._handed_over(request, self._handover.delivery)
+
+    async def acceptance(self, request: web.Request) -> web.Response:
+        """The same, of a window."""
+
+        async def certified(contract: str, as_of_s: int | None) -> Document:
+            ends = [request.query.get(name) for name in ("from", "until")]
+            start, end = (None if text is None else instant(text) for text in ends)
+            if start is None or end is None:
+                raise SettlingError("from and until are needed: instants of the window")
+            return await self._handover.acceptance(contract, (start, end), as_of_s)
+
+        return await self._handed_over(request, certified)
+
+    async def _handed_over(
+        self,
+        request: web.Request,
+        make: Callable[[str, int | None], Awaitable[Document]],
+    ) -> web.Response:
+        contract, as_of = self._seen(request), request.query.get("as_of")
+        name, language = _format(request), _language(request)
+        try:
+            made = await make(contract, None if as_of is None else instant(as_of))
+        except SettlingError as error:
+            raise Problem("malformed", str(error)) from error
+        except HandoverError as error:
+            raise Problem("overloaded", str(error)) from error
+        return await _rendered(name, made, language)
+
+    def _seen(self, request: web.Request) -> str:
+        """The contract, if whoever asks may see it. Raises Problem."""
+        contract = request.match_info["contract"]
+        if not viewer(request).sees(contract) or contract not in self._settling.book.contracts:
+            raise Problem("not_found", "no such contract")
+        return contract
 
     async def issue(self, request: web.Request) -> web.Response:
         """The same answer as without issuing it; entered in the log first."""
@@ -85,21 +141,10 @@ class SettlementApi:
             digest=statement_digest(statement),
         )
         await self._submit(EntryKind.STATEMENT, issued)
-        return await self._rendered("json", statement)
-
-    async def _rendered(
-        self, name: str, statement: Statement, language: Language = "en"
-    ) -> web.Response:
-        try:
-            body = await asyncio.to_thread(FORMATS[name].render, statement, language)
-        except UnrenderableError as error:
-            raise Problem("malformed", str(error)) from error
-        return web.Response(body=body, headers={"Content-Type": FORMATS[name].media_type})
+        return await _rendered("json", statement)
 
     async def _drafted(self, request: web.Request) -> Statement:
-        contract = request.match_info["contract"]
-        if not viewer(request).sees(contract) or contract not in self._settling.book.contracts:
-            raise Problem("not_found", "no such contract")
+        contract = self._seen(request)
         label, as_of = request.query.get("period"), request.query.get("as_of")
         if label is None:
             raise Problem("malformed", "period is missing: a month such as 2026-10")
@@ -109,6 +154,21 @@ class SettlementApi:
         except SettlingError as error:
             raise Problem("malformed", str(error)) from error
         return await asyncio.to_thread(asked.statement)
+
+
+async def _rendered(name: str, document: Document, language: Language = "en") -> web.Response:
+    try:
+        body = await asyncio.to_thread(FORMATS[name].render, document, language)
+    except UnrenderableError as error:
+        raise Problem("malformed", str(error)) from error
+    return web.Response(body=body, headers={"Content-Type": FORMATS[name].media_type})
+
+
+def _format(request: web.Request) -> str:
+    name = request.query.get("format", "json")
+    if name not in FORMATS:
+        raise Problem("malformed", f"format must be one of {', '.join(FORMATS)}")
+    return name
 
 
 def _language(request: web.Request) -> Language:

@@ -232,16 +232,26 @@ class Book:
         return Sheet(tuple(versions), nodes, tuple(heard), tuple(found))
 
     def nodes(self, contract: str, since_us: int, as_of_us: int) -> dict[str, str | None]:
-        """The resource of each node that it claimed at some time from `since_us` on, in the order of their claims."""
-        held: dict[str, str | None] = {}
+        """The resource of each node that it claimed at some time in [since, as of], in the order of their claims."""
+        held = self.claims(contract, since_us, as_of_us)
+        return {node: claim.resource for node, claim in held.items()}
+
+    def claims(self, contract: str, since_us: int, as_of_us: int) -> dict[str, Claim]:
+        """The same with the devices that it claims there."""
+        held: dict[str, Claim] = {}
         for received_us, claim in self._claimed.get(contract, ()):
             if received_us > as_of_us:
                 break
             if not claim.releases:
-                held[claim.node] = claim.resource
+                held[claim.node] = claim
             elif received_us <= since_us:
                 held.pop(claim.node, None)
         return held
+
+    def claimed_from_us(self, contract: str) -> int | None:
+        """When it first claimed a node; None: never."""
+        claims = self._claimed.get(contract)
+        return claims[0][0] if claims else None
 
     def _known(self, as_of_us: int) -> Claims:
         """Of the entries received until then; the newest answer is kept, because loading a contract takes time."""

@@ -98,7 +98,7 @@ def event(
     details: tuple[str, ...],
     **where: Any,
 ) -> None:
-    """Say that EVENT happened: acceptance_signed, gpu_replaced, fault_confirmed, restored, delivered."""
+    """Say that EVENT happened: delivered, test_result, acceptance_signed, gpu_replaced, fault_confirmed, restored."""
     said = {
         "kind": "event",
         "event": event,

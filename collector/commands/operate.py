@@ -71,24 +71,28 @@ def stated(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
 
 
 def ask(
-    config: Config, method: str, path: str, body: Mapping[str, Any] | bytes | None = None
+    config: Config,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | bytes | None = None,
+    seconds: float = control.SECONDS,
 ) -> Any:
     """Ask the collector that serves this store, or, where none runs, one that lives for this question.
 
     Returns its JSON answer. Raises ControlError, ConfigError, StorageError.
     """
-    return asyncio.run(_ask(config, method, path, body))
+    return asyncio.run(_ask(config, method, path, body, seconds))
 
 
 async def _ask(
-    config: Config, method: str, path: str, body: Mapping[str, Any] | bytes | None
+    config: Config, method: str, path: str, body: Mapping[str, Any] | bytes | None, seconds: float
 ) -> Any:
     if control.answers(config.directory):
-        return await control.request(config.directory, method, path, body)
+        return await control.request(config.directory, method, path, body, seconds)
     from collector import app
 
     async with app.running(config, public=False):
-        return await control.request(config.directory, method, path, body)
+        return await control.request(config.directory, method, path, body, seconds)
 
 
 @click.command()

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from collector.commands.operate import ask, config_option, fail, stated
 from collector.config import Config, load_config
-from collector.formats import FORMATS, UnrenderableError
+from collector.formats import FORMATS, Document, UnrenderableError
 from collector.statements.words import LANGUAGES, Language
 from weighbridge.settlement.statement import Statement
 
@@ -20,6 +20,15 @@ period_option = click.option(
 )
 as_of_option = click.option(
     "--as-of", help="As known at this instant, such as 2026-11-08T00:00:00Z. Default: now."
+)
+format_option = click.option(
+    "--format", "name", type=click.Choice(list(FORMATS)), default="text", show_default=True
+)
+language_option = click.option(
+    "--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True
+)
+output_option = click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="A file."
 )
 
 
@@ -37,12 +46,10 @@ def fetch_statement(
 @click.argument("contract_id")
 @period_option
 @as_of_option
-@click.option(
-    "--format", "name", type=click.Choice(list(FORMATS)), default="text", show_default=True
-)
-@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True)
+@format_option
+@language_option
 @click.option("--issue", is_flag=True, help="Hand it out: enters its digest in the log.")
-@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="A file.")
+@output_option
 @config_option
 @stated
 def statement(
@@ -58,8 +65,13 @@ def statement(
     """The statement of CONTRACT_ID for a period: provisional, or final once no late data can change it."""
     config = load_config(config_file, os.environ)
     found = fetch_statement(config, contract_id, period, as_of, "POST" if issue else "GET")
+    print_document(found, name, language, output)
+
+
+def print_document(document: Document, name: str, language: Language, output: Path | None) -> None:
+    """In a format, to a file or to standard output."""
     try:
-        body = FORMATS[name].render(found, language)
+        body = FORMATS[name].render(document, language)
     except UnrenderableError as error:
         fail(error)
     if output is not None:

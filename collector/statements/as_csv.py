@@ -1,4 +1,4 @@
-"""A statement as one table of lines (RFC 4180): one fact a line, numbers ungrouped, times as UTC.
+"""A document as one table of lines (RFC 4180): one fact a line, numbers ungrouped, times as UTC.
 
 Text that a spreadsheet would take for a formula gets an apostrophe in front.
 """
@@ -9,6 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
+from collector.formats import Document
+from collector.statements.sheet import Fact, Sheet, Table
+from collector.statements.sheets import sheet_of
 from collector.statements.words import Language, name, note, say
 from weighbridge.ledger import State
 from weighbridge.settlement.statement import (
@@ -47,15 +50,53 @@ class Line:
 COLUMNS = tuple(field.name for field in fields(Line))
 
 
-def render(statement: Statement, language: Language, previous: Statement | None = None) -> bytes:
+def render(document: Document, language: Language, previous: Statement | None = None) -> bytes:
     """UTF-8; in Chinese with the byte order mark without which spreadsheets misread it."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow([say(column, language) for column in COLUMNS])
-    for line in _Lines(statement, language).every(previous):
+    for line in _lines(document, language, previous):
         writer.writerow([_safe(getattr(line, column)) for column in COLUMNS])
     mark = BYTE_ORDER_MARK if language == "zh" else ""
     return f"{mark}{out.getvalue()}".encode()
+
+
+def _lines(document: Document, language: Language, previous: Statement | None) -> Iterator[Line]:
+    if isinstance(document, Statement):
+        return _Lines(document, language).every(previous)
+    return _of_sheet(sheet_of(document, language), language)
+
+
+def _of_sheet(sheet: Sheet, language: Language) -> Iterator[Line]:
+    """What a sheet shows, a fact or a cell a line; the first cell of a row says which unit it is about."""
+    head = say("head", language)
+    if sheet.warning:
+        yield Line(head, sheet.watermark, detail=sheet.warning)
+    yield Line(head, sheet.title, verdict=sheet.status, detail=sheet.subtitle)
+    yield Line(head, sheet.amount_title, detail=sheet.amount)
+    yield from (_fact(head, fact) for fact in sheet.facts)
+    for section in (*sheet.front, *sheet.sections, *sheet.appendices):
+        yield from (_fact(section.title, fact) for fact in section.facts)
+        yield from (Line(section.title, "", detail=line) for line in section.lines)
+        if section.table is not None:
+            yield from _of_table(section.title, section.table)
+
+
+def _fact(section: str, fact: Fact) -> Line:
+    return Line(section, fact.name, detail=fact.value.raw or fact.value.text)
+
+
+def _of_table(section: str, table: Table) -> Iterator[Line]:
+    for row in table.rows:
+        for column, cell in zip(table.columns[1:], row[1:], strict=True):
+            line = Line(section, column.title, unit=row[0].raw or row[0].text)
+            told = cell.raw or cell.text
+            if told and cell.tone:
+                yield replace(line, verdict=cell.text)
+            elif told and column.kind == "number" and NUMBER.fullmatch(told):
+                yield _same(line, told)
+            elif told:
+                yield replace(line, detail=told)
 
 
 def _safe(text: str) -> str:

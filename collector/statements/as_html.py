@@ -1,19 +1,20 @@
-"""A statement as one HTML file: no script, nothing loaded from elsewhere, made for screens and for paper."""
+"""A document as one HTML file: no script, nothing loaded from elsewhere, made for screens and for paper."""
 
 from functools import cache, partial
 
 import jinja2
 
-from collector.statements.layout import lay_out
+from collector.formats import Document
+from collector.statements.sheets import sheet_of
 from collector.statements.words import Language, say
 from weighbridge.settlement.statement import Statement
 
 TAGS = {"en": "en", "zh": "zh-Hans"}
 
 
-def render(statement: Statement, language: Language, previous: Statement | None = None) -> bytes:
-    """UTF-8. Everything that comes from the statement is escaped."""
-    sheet = lay_out(statement, language, previous)
+def render(document: Document, language: Language, previous: Statement | None = None) -> bytes:
+    """UTF-8. Everything that comes from the document is escaped."""
+    sheet = sheet_of(document, language, previous)
     page = _template().render(sheet=sheet, tag=TAGS[language], say=partial(say, language=language))
     return page.encode()
 

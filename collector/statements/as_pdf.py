@@ -1,6 +1,6 @@
-"""A statement as a PDF that people sign. Needs the extra `pdf` and the font that `fonts` finds.
+"""A document as a PDF that people sign. Needs the extra `pdf` and the font that `fonts` finds.
 
-The same statement gives the same bytes: no clock, no random identifiers.
+The same document gives the same bytes: no clock, no random identifiers.
 """
 
 import io
@@ -26,8 +26,8 @@ from reportlab.platypus import (
 )
 from reportlab.platypus import Table as Grid
 
+from collector.formats import Document
 from collector.statements import fonts
-from collector.statements.layout import lay_out
 from collector.statements.pdf_table import (
     FONT,
     INK,
@@ -38,6 +38,7 @@ from collector.statements.pdf_table import (
     table,
 )
 from collector.statements.sheet import Counts, Fact, Lane, Section, Sheet, Signer, Timeline
+from collector.statements.sheets import sheet_of
 from collector.statements.words import Language, say
 from weighbridge.settlement.statement import Statement
 
@@ -64,11 +65,11 @@ COLORS = {
 LISTING_COLUMNS, LISTING_LINES = 3, 90
 
 
-def render(statement: Statement, language: Language, previous: Statement | None = None) -> bytes:
+def render(document: Document, language: Language, previous: Statement | None = None) -> bytes:
     """Raises fonts.NoFontError."""
     if FONT not in pdfmetrics.getRegisteredFontNames():
         pdfmetrics.registerFont(TTFont(FONT, str(fonts.find()), subfontIndex=0))
-    sheet = lay_out(statement, language, previous)
+    sheet = sheet_of(document, language, previous)
     pages = _built(sheet, 0)[1]
     return _built(sheet, pages)[0]
 

@@ -1,10 +1,11 @@
-"""A statement as plain text: for a terminal, for a message, for a file that people sign."""
+"""A document as plain text: for a terminal, for a message, for a file that people sign."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from collector.statements.layout import lay_out
+from collector.formats import Document
 from collector.statements.sheet import Column, Counts, Fact, Section, Sheet, Table
+from collector.statements.sheets import sheet_of
 from collector.statements.words import Language, say
 from weighbridge.settlement.statement import Statement
 
@@ -12,9 +13,9 @@ GAP = "  "
 LINE = "_" * 28
 
 
-def render(statement: Statement, language: Language, previous: Statement | None = None) -> bytes:
+def render(document: Document, language: Language, previous: Statement | None = None) -> bytes:
     """UTF-8; columns are aligned where Chinese characters are two cells wide, as in a terminal."""
-    sheet = lay_out(statement, language, previous)
+    sheet = sheet_of(document, language, previous)
     return "".join(f"{line.rstrip()}\n" for line in _lines(sheet)).encode()
 
 

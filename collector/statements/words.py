@@ -1,18 +1,17 @@
-"""Every word of the renderings, in both languages, in one table; and how numbers, times and money are written."""
+"""Every word of the renderings, in both languages, in one table; and how numbers, times and money are written.
+
+Those of the delivery note and the certificate alone come from `handover_words`.
+"""
 
 import re
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from collector.statements.handover_words import HANDOVER
+from collector.statements.word import Word
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
-
-
-class Word(NamedTuple):
-    """One thing to say, in each language."""
-
-    en: str
-    zh: str
 
 
 WORDS: Mapping[str, Word] = {
@@ -315,6 +314,7 @@ WORDS: Mapping[str, Word] = {
         "各方确认本结算单（以其 SHA-256 标识）所载的计量与金额。签署不构成对合同所赋予的异议权的放弃。",
     ),
     "page": Word("Page {} of {}", "第 {} 页，共 {} 页"),
+    **HANDOVER,
 }
 
 NOTES = (

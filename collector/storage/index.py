@@ -1,6 +1,7 @@
 """The entry index on SQLite: the newest report of every chain in memory, the rest on disk, written behind."""
 
 import logging
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
@@ -169,6 +170,11 @@ def tick_before(log: EvidenceLog, index: int) -> int:
         if entry.kind is EntryKind.TICK:
             return _wall_us(entry)
     return 0
+
+
+def first_tick_after(log: EvidenceLog, us: int) -> int:
+    """The index of the first tick that is later than an instant; the log's size where there is none yet."""
+    return bisect_right(range(log.size), us, key=lambda index: tick_before(log, index + 1))
 
 
 def _wall_us(entry: Entry) -> int:

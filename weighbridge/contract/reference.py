@@ -28,6 +28,7 @@ has a default may be left out; `weighbridge contract show` prints the contract w
 Some terms follow events that the parties tell of:
 
 - `acceptance_signed`, `delivered`, `first_used`: service starts, by `acceptance.billing_starts`.
+- `test_result`, of a node or a slot, with `probe`, `value` and `version` in its details: a test of `acceptance.tests`.
 - `batch_accepted`, `not_delivered`, of a batch: damages for late delivery, and for none.
 - `cancelled`, of a batch or of everything, with `party` in its details and its notice as `since`: damages, and the fee
   of `early_exit`.

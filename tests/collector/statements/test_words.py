@@ -6,17 +6,20 @@ from typing import get_args
 import pytest
 
 import collector.statements
+import weighbridge.handover
 import weighbridge.settlement
 from collector.statements import words
 from collector.statements.as_csv import COLUMNS
 from collector.statements.words import LANGUAGES, WORDS, Language
 from weighbridge.contract import money as terms
 from weighbridge.contract.parties import Role
+from weighbridge.handover import acceptance
 from weighbridge.ledger import State
 from weighbridge.settlement.claims import Standing
 from weighbridge.settlement.flags import OF_RULING
 from weighbridge.settlement.maintenance import Ruling
 from weighbridge.settlement.results import Verdict
+from weighbridge.settlement.service import STARTS
 
 HERE = Path(collector.statements.__file__).parent
 SETTLEMENT = Path(next(iter(weighbridge.settlement.__path__)))
@@ -29,6 +32,8 @@ CODES = {
     "price": get_args(terms.Price.model_fields["unit"].annotation),
     "form": get_args(terms.CreditTerms.model_fields["form"].annotation),
     "exit": ("met", "not_met", "open"),
+    "outcome": get_args(Verdict),
+    "rule": tuple(STARTS),
 }
 
 
@@ -67,6 +72,19 @@ def test_every_flag_that_settlement_can_raise_has_a_meaning() -> None:
     assert {flag for flag in named - others if f"flag.{flag}" not in WORDS} == set()
 
 
+def test_every_flag_of_a_handover_has_a_meaning_and_its_innocent_explanations() -> None:
+    folder = Path(next(iter(weighbridge.handover.__path__)))
+    text = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    flags = {flag.removeprefix("innocent.") for flag in WORDS if flag.startswith("innocent.")}
+    assert len(flags) == 5
+    assert {
+        flag for flag in flags if f'"{flag}"' not in text or f"flag.{flag}" not in WORDS
+    } == set()
+    added = re.findall(r'found\.add\("?([A-Za-z_]+)"?\)', text)
+    named = {str(getattr(acceptance, name, name)) for name in added}
+    assert named == flags
+
+
 def _raising(tree: ast.AST) -> list[ast.AST]:
     """Where flags are made: an argument, a variable or a property of that name."""
     found: list[ast.AST] = []
@@ -97,7 +115,7 @@ def test_every_word_is_used_and_every_word_that_is_used_exists() -> None:
     source = "".join(
         path.read_text(encoding="utf-8")
         for path in (*HERE.glob("*.py"), *HERE.glob("templates/*.html"))
-        if path.name != "words.py"
+        if not path.name.endswith("words.py")
     )
     for key in WORDS:
         if "." not in key and key not in COLUMNS:

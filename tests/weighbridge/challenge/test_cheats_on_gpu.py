@@ -14,7 +14,7 @@ from tests.agent.probe.cards import NO_GPU, gpus
 from weighbridge.challenge.verdict import Verdict
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow, NO_GPU]
-SEEDS = 100
+SEEDS = 60
 SIZE = 256
 
 

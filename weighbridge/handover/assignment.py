@@ -1,0 +1,194 @@
+"""What a document is made of besides reports and proofs, as data, so that it can be made elsewhere."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
+from zoneinfo import ZoneInfo
+
+from weighbridge.claims import Claims, Version
+from weighbridge.contract import Contract, Resource
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.evidence import Claim, ContractAdded, EventNotice, Notice
+from weighbridge.handover.documents import ENGINE, PartyLine, Said, Source, Start
+from weighbridge.handover.reports import Reader, Speaker
+from weighbridge.settlement.periods import instant_text, moment_of
+from weighbridge.settlement.record import Event
+from weighbridge.settlement.service import STARTS, service_of
+from weighbridge.tables import Sku, sku
+from weighbridge.wire import encode
+
+NOTICES = frozenset({"delivered", "acceptance_signed", "first_used", "batch_accepted"})
+"""Events that both documents show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A notice of a party as the log has it, and how it is known who said it."""
+
+    notice: Notice
+    index: int
+    authority: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A document to be made. `seats`: who fills which slot in the window, where the ledger knows it: [node][slot].
+
+    `start`, `end`: the entries to read; the first is a tick. `from_us`, `until_us`: the window of a certificate.
+    """
+
+    contract: str
+    added: tuple[ContractAdded, ...]
+    claims: tuple[Claim, ...]
+    speakers: Mapping[str, Speaker]
+    spoken: tuple[Spoken, ...]
+    start: int
+    end: int
+    as_of_us: int
+    simulated: bool
+    tables_digest: str
+    from_us: int | None = None
+    until_us: int | None = None
+    seats: Mapping[str, tuple[tuple[str, ...], ...]] | None = None
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The contract of an assignment, and who is in which place of it."""
+
+    assignment: Assignment
+    claims: Claims
+    version: Version
+
+    @classmethod
+    def of(cls, assignment: Assignment, at_us: int) -> "Terms":
+        """By the version that is in force at an instant; the first one before."""
+        claims = Claims()
+        for added in assignment.added:
+            claims.add(added)
+        for claim in assignment.claims:
+            claims.claim(claim)
+        versions = claims.versions(assignment.contract)
+        begun = [version for version in versions if version.from_us <= at_us]
+        return cls(assignment, claims, begun[-1] if begun else versions[0])
+
+    @property
+    def contract(self) -> Contract:
+        return self.version.contract
+
+    @cached_property
+    def held(self) -> Mapping[str, Claim]:
+        """The claim on each node, in the order of the claims."""
+        return self.claims.nodes(self.contract.contract_id)
+
+    def resource(self, node: str) -> Resource:
+        """The line item that a node serves."""
+        wanted = self.held[node].resource
+        found = [item for item in self.contract.resources if wanted in (None, item.id)]
+        return found[0]
+
+    def card(self, node: str) -> Sku | None:
+        """The contracted card of a node; None where the table does not have it."""
+        return sku(self.resource(node).accelerator.sku)
+
+    def nodes(self, resource: Resource) -> list[str]:
+        """Those claimed for a line item, in the order of their claims."""
+        return [node for node in self.held if self.resource(node).id == resource.id]
+
+    def source(self, reader: Reader) -> Source:
+        """What the document is made from; call it last."""
+        given, contract = self.assignment, self.contract
+        for data in self._inputs():
+            reader.note(data)
+        entries = None
+        if reader.first is not None and reader.last is not None:
+            entries = (reader.first, reader.last)
+        return Source(
+            contract=contract.contract_id,
+            version=contract.version,
+            text_digest=sha256(self.version.text.encode()).hexdigest(),
+            time_zone=contract.time_zone,
+            currency=contract.currency,
+            as_of=instant_text(given.as_of_us // MICROSECONDS),
+            simulated=given.simulated,
+            engine=ENGINE,
+            tables_digest=given.tables_digest,
+            entries=entries,
+            reports=reader.reports,
+            inputs_digest=reader.inputs_digest,
+            parties=tuple(
+                PartyLine(one.id, one.name, one.registration, one.role) for one in contract.parties
+            ),
+        )
+
+    def _inputs(self) -> Iterator[bytes]:
+        given = self.assignment
+        yield f"{given.contract} {given.as_of_us} {given.from_us} {given.until_us}".encode()
+        yield from (encode(added) for added in given.added)
+        yield from (encode(claim) for claim in given.claims)
+        yield from (encode(one.notice) for one in given.spoken)
+        yield repr(sorted((given.seats or {}).items())).encode()
+
+    def events(self) -> list[tuple[Spoken, EventNotice]]:
+        """What happened, as the parties told it."""
+        found = [(one, one.notice.said) for one in self.assignment.spoken]
+        return [(one, said) for one, said in found if isinstance(said, EventNotice)]
+
+    def said(self) -> tuple[Said, ...]:
+        """The notices that matter to a handover."""
+        return tuple(
+            Said(
+                event=said.event,
+                unit=said.unit,
+                at=instant_text(said.at_us // MICROSECONDS),
+                party=one.notice.party,
+                authority=one.authority,
+                entry=one.index,
+            )
+            for one, said in self.events()
+            if said.event in NOTICES
+        )
+
+    def start(self) -> Start:
+        """When service starts, by the contract's rule; nothing is assumed where nobody told of its event."""
+        rule = self.contract.acceptance.billing_starts
+        at_s = self.start_s()
+        return Start(
+            rule=rule,
+            event=STARTS[rule],
+            at=None if at_s is None else instant_text(at_s),
+            local=None if at_s is None else self.local(at_s),
+        )
+
+    def start_s(self) -> int | None:
+        """The same in seconds."""
+        events = [Event(said.event, said.at_us // MICROSECONDS) for _, said in self.events()]
+        event = STARTS[self.contract.acceptance.billing_starts]
+        if not any(one.kind == event for one in events):
+            return None
+        return service_of(self.contract, events)[0]
+
+    def local(self, seconds: int) -> str:
+        """An instant on the clocks of the contract."""
+        zone = ZoneInfo(self.contract.time_zone)
+        moment: datetime = moment_of(seconds).astimezone(zone)
+        return moment.isoformat()
+
+
+def seated(
+    given: Mapping[str, tuple[tuple[str, ...], ...]] | None,
+    node: str,
+    per_node: int,
+    seen: list[str],
+) -> list[list[str]]:
+    """The devices of each slot: those that the ledger knows, and in what is vacant those that were only seen."""
+    known = [list(devices) for devices in (given or {}).get(node, ())]
+    slots = [*known, *([] for _ in range(per_node - len(known)))][:per_node]
+    placed = {device for devices in slots for device in devices}
+    waiting = [device for device in seen if device not in placed]
+    for devices in slots:
+        if not devices and waiting:
+            devices.append(waiting.pop(0))
+    return slots

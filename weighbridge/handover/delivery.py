@@ -1,0 +1,228 @@
+"""The delivery note: per slot what was first seen in it, where that is not what was contracted, and what never came."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+
+from weighbridge.checks.check import Answer
+from weighbridge.contract import Resource
+from weighbridge.contract.resources import Batch, Slot
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.evidence import Entry
+from weighbridge.handover.arrival import Arrival, Arrivals, differing, number, text
+from weighbridge.handover.assignment import Assignment, Terms
+from weighbridge.handover.documents import (
+    BatchLine,
+    DeliveryNote,
+    Difference,
+    ItemLine,
+    Missing,
+    SlotLine,
+)
+from weighbridge.handover.reports import Heard, Reader
+from weighbridge.settlement.periods import day_start, instant_text, term_of
+
+NOT_JUDGED = "it left before it told enough"
+IDENTITY = ("sku_mismatch", "memory_short")
+"""Differences that say that the card is another one."""
+
+
+def delivery_note(assignment: Assignment, entries: Iterable[Entry]) -> DeliveryNote:
+    """From the entries of the assignment's range. It reads no further than it must."""
+    terms = Terms.of(assignment, assignment.as_of_us)
+    reader = Reader(assignment.speakers)
+    nodes = list(terms.claims.nodes(assignment.contract))
+    arrivals = Arrivals(terms.claims, assignment.contract, nodes)
+    for heard in reader.heard(entries):
+        if isinstance(heard, Heard):
+            arrivals.see(heard)
+            if not arrivals.open(heard.speaker.node):
+                _listen_no_more(reader, heard.speaker.node)
+        if arrivals.whole:
+            break
+    return _Note(terms, arrivals.close()).note(reader)
+
+
+def _listen_no_more(reader: Reader, node: str) -> None:
+    """Nothing is left to learn of a node."""
+    others = {key: one for key, one in reader.speakers.items() if one.node != node}
+    reader.speakers = others
+
+
+@dataclass(frozen=True)
+class _Note:
+    terms: Terms
+    arrived: Sequence[Arrival]
+
+    def note(self, reader: Reader) -> DeliveryNote:
+        items = [self._item(item) for item in self.terms.contract.resources]
+        differences = tuple(self._differences())
+        standing = "nothing"
+        if any(item.gpus_seen for item in items):
+            whole = all(item.gpus_seen >= item.gpus for item in items)
+            right = all(one.verdict != "BREACHED" for one in differences)
+            standing = "complete" if whole and right else "incomplete"
+        return DeliveryNote(
+            source=self.terms.source(reader),
+            standing=standing,
+            start=self.terms.start(),
+            items=tuple(items),
+            batches=tuple(self._batches()),
+            slots=tuple(self._slot(one) for one in self.arrived),
+            differences=differences,
+            missing=tuple(self._missing()),
+            said=self.terms.said(),
+            flags=tuple(sorted(self._flags(differences))),
+        )
+
+    def _of(self, item: Resource) -> list[Arrival]:
+        return [one for one in self.arrived if self.terms.resource(one.node).id == item.id]
+
+    def _whole(self, item: Resource) -> dict[str, int]:
+        """The nodes whose slots were all seen, in that order, and when the last of them was."""
+        found: dict[str, list[int]] = {}
+        for one in self._of(item):
+            found.setdefault(one.node, []).append(one.first_us)
+        whole = {node: max(at) for node, at in found.items() if len(at) == item.per_node}
+        return dict(sorted(whole.items(), key=lambda pair: (pair[1], pair[0])))
+
+    def _item(self, item: Resource) -> ItemLine:
+        return ItemLine(
+            resource=item.id,
+            sku=item.accelerator.sku,
+            nodes=item.nodes,
+            per_node=item.per_node,
+            gpus=item.nodes * item.per_node,
+            gpus_seen=len(self._of(item)),
+            nodes_seen_whole=len(self._whole(item)),
+        )
+
+    def _batches(self) -> Iterator[BatchLine]:
+        for item in self.terms.contract.resources:
+            whole, taken = list(self._whole(item).values()), 0
+            for batch in ordered(item):
+                mine = whole[taken : taken + batch.nodes]
+                taken += batch.nodes
+                yield self._batch(item, batch, mine)
+
+    def _batch(self, item: Resource, batch: Batch, whole: Sequence[int]) -> BatchLine:
+        """The due day is in time to its end, in the zone of the contract."""
+        due_s = day_start(batch.due + timedelta(days=1), self.terms.contract.time_zone)
+        done_us = max(whole) if len(whole) == batch.nodes else None
+        if done_us is not None:
+            standing = "in_time" if done_us < due_s * MICROSECONDS else "late"
+        else:
+            late = self.terms.assignment.as_of_us >= due_s * MICROSECONDS
+            standing = "overdue" if late else "open"
+        complete = None if done_us is None else instant_text(done_us // MICROSECONDS)
+        return BatchLine(
+            item.id, batch.id, batch.nodes, len(whole), instant_text(due_s), complete, standing
+        )
+
+    @cached_property
+    def _batch_of(self) -> dict[str, str]:
+        """The batch of each node that was seen whole."""
+        found: dict[str, str] = {}
+        for item in self.terms.contract.resources:
+            places = [batch.id for batch in ordered(item) for _ in range(batch.nodes)]
+            found |= zip(self._whole(item), places, strict=False)
+        return found
+
+    def _slot(self, one: Arrival) -> SlotLine:
+        item = self.terms.resource(one.node)
+        promised = promised_slot(item, unit_of(one))
+        return SlotLine(
+            unit=unit_of(one),
+            resource=item.id,
+            batch=self._batch_of.get(one.node),
+            uuid=one.device,
+            model=text(one.identity, "name"),
+            serial=text(one.identity, "serial"),
+            host_serial=None if promised is None else promised.host_serial,
+            board_part=text(one.identity, "board_part_number"),
+            pci_bus_id=text(one.identity, "pci_bus_id"),
+            vbios=text(one.identity, "vbios_version"),
+            driver=text(one.driver, "driver_version"),
+            memory_bytes=number(one.identity, "memory_total_bytes"),
+            first_seen=instant_text(one.first_us // MICROSECONDS),
+            side=one.side,
+            entry=one.index,
+        )
+
+    def _differences(self) -> Iterator[Difference]:
+        for one in self.arrived:
+            unit = unit_of(one)
+            if one.answers is None:
+                yield Difference(unit, one.device, "not_judged", "UNKNOWN", "", NOT_JUDGED)
+            for code, answer in differing(one.answers):
+                yield _difference(unit, one.device, code, answer)
+            yield from _other_device(one, promised_slot(self.terms.resource(one.node), unit))
+
+    def _missing(self) -> Iterator[Missing]:
+        """By line item: slots of the nodes that are claimed, then nodes that nobody claimed."""
+        seen = {unit_of(one) for one in self.arrived}
+        for item in self.terms.contract.resources:
+            nodes = self.terms.nodes(item)
+            for node in nodes:
+                slots = [f"{node}.{slot}" for slot in range(item.per_node)]
+                absent = tuple(slot for slot in slots if slot not in seen)
+                if absent:
+                    yield Missing(item.id, node, 1, len(absent), absent)
+            unclaimed = item.nodes - len(nodes)
+            if unclaimed > 0:
+                yield Missing(item.id, None, unclaimed, unclaimed * item.per_node, ())
+
+    def _flags(self, differences: Iterable[Difference]) -> set[str]:
+        found: set[str] = set()
+        start_s, as_of_us = self.terms.start_s(), self.terms.assignment.as_of_us
+        if start_s is not None and any(
+            one.first_us > start_s * MICROSECONDS for one in self.arrived
+        ):
+            found.add("late_birth")
+        if not self.arrived and as_of_us >= self._first_due_s() * MICROSECONDS:
+            found.add("zero_delivery")
+        if any(one.code in IDENTITY and one.verdict == "BREACHED" for one in differences):
+            found.add("impossible_identity")
+        return found
+
+    def _first_due_s(self) -> int:
+        """When the first batch is late; where there are none, the start of the term."""
+        zone = self.terms.contract.time_zone
+        days = [batch.due for item in self.terms.contract.resources for batch in item.delivery]
+        if not days:
+            return term_of(self.terms.contract)[0]
+        return day_start(min(days) + timedelta(days=1), zone)
+
+
+def ordered(item: Resource) -> list[Batch]:
+    """The batches of a line item by their due day, and as they are listed."""
+    return sorted(item.delivery, key=lambda batch: batch.due)
+
+
+def unit_of(one: Arrival) -> str:
+    """The slot as statements name it."""
+    return f"{one.node}.{one.slot}"
+
+
+def promised_slot(item: Resource, unit: str) -> Slot | None:
+    """What the contract says of a slot by its name."""
+    return next((slot for slot in item.slots if slot.id == unit), None)
+
+
+def _difference(unit: str, uuid: str, code: str, answer: Answer) -> Difference:
+    verdict = str(answer.verdict).upper()
+    return Difference(unit, uuid, code, verdict, answer.expected, str(answer.observed))
+
+
+def _other_device(one: Arrival, promised: Slot | None) -> Iterator[Difference]:
+    """Another GPU than the one that the contract names for the slot."""
+    if promised is None:
+        return
+    unit, serial = unit_of(one), text(one.identity, "serial")
+    if promised.uuid not in (None, one.device):
+        yield Difference(unit, one.device, "other_uuid", "BREACHED", str(promised.uuid), one.device)
+    if promised.serial not in (None, serial):
+        verdict = "UNKNOWN" if serial is None else "BREACHED"
+        observed = "not reported" if serial is None else serial
+        yield Difference(unit, one.device, "other_serial", verdict, str(promised.serial), observed)

@@ -1,0 +1,218 @@
+"""The tests of an acceptance, judged by what there is: proofs of compute, what parties said, and readings.
+
+A test whose probe is `challenge` is judged by the rate that each GPU proved, in TFLOP/s (E2); one whose probe is a
+reading of the catalogue by that reading over the window, for as long as it was seen (E0); any other by `test_result`
+notices, whose details name `probe`, `value` and, where it matters, `version`. What nobody measured is UNKNOWN.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from weighbridge.challenge.record import Outcome, Weighed
+from weighbridge.challenge.verdict import Verdict
+from weighbridge.contract.numerals import exact_text
+from weighbridge.contract.quality import AcceptanceTest
+from weighbridge.handover.documents import Trial, TrialLine, worst
+from weighbridge.handover.meter import Limit, Meter
+from weighbridge.readings import READING
+from weighbridge.settlement.periods import instant_text
+from weighbridge.settlement.proofs import PROBE, TERA
+
+SECOND_US = 1_000_000
+RESULT = "test_result"
+"""The event by which a party tells the result of a test, of a node or a slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value that a test gave. `unit`: a slot, or a node and so all of its slots."""
+
+    probe: str
+    unit: str
+    uuid: str
+    at_us: int
+    value: Fraction | None
+    source: str
+    level: str
+    entry: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A contracted place, what fills it, and what each side's agent saw of it. `load`: whether it ran under load."""
+
+    node: str
+    unit: str
+    uuid: str
+    meters: Mapping[str, Meter]
+
+    def load(self, needed_us: int, window_us: int) -> str:
+        """The worst of what the sides say. A side that does not know is outranked by one that saw the load."""
+        found = {load_verdict(m, needed_us, window_us) for m in self.meters.values()}
+        if "BREACHED" in found:
+            return "BREACHED"
+        return "MET" if "MET" in found else "UNKNOWN"
+
+
+def load_verdict(meter: Meter, needed_us: int, window_us: int) -> str:
+    """MET from `needed_us` of load on; BREACHED where even all unknown time would not reach it."""
+    if meter.loaded_us >= needed_us:
+        return "MET"
+    return "BREACHED" if window_us - meter.idle_us < needed_us else "UNKNOWN"
+
+
+def proved(
+    ended: Outcome, index: int, received_us: int, units: Mapping[str, str]
+) -> Iterator[Found]:
+    """The rates of a series that has ended, by GPU; None where nothing was assessed."""
+    if not ended.final:
+        return
+    for gpu in ended.weighing.gpus:
+        told = f"{gpu.verdict} ({gpu.reason})" if gpu.reason else gpu.verdict
+        unit = units.get(gpu.gpu, ended.node)
+        yield Found(PROBE, unit, gpu.gpu, received_us, _rate(gpu), "challenge", "E2", index, told)
+
+
+def _rate(gpu: Weighed) -> Fraction | None:
+    """A GPU that failed proved what it was measured at, and nothing where it was not."""
+    rate = gpu.flops_per_second
+    if gpu.verdict == Verdict.FAILED:
+        return Fraction(rate or 0, TERA)
+    return Fraction(rate, TERA) if gpu.verdict == Verdict.MET and rate is not None else None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything that the tests of a contract are judged by."""
+
+    gpus: Sequence[Gpu]
+    found: Sequence[Found]
+    retest_limit: int
+    window_us: int
+
+    def trial(self, test: AcceptanceTest, limit: int | None) -> Trial:
+        """One test. `limit`: its place among the limits that the meters counted, where it is about a reading."""
+        if limit is None:
+            lines = list(self._told(test))
+            verdicts = _of_units(test, lines)
+        else:
+            lines = [self._read(test, gpu, limit) for gpu in self.gpus]
+            verdicts = {line.unit: line.verdict for line in lines}
+        nodes = self._nodes(test, verdicts)
+        enough = list(nodes.values()).count("MET") >= test.min_nodes
+        return Trial(
+            probe=test.probe,
+            version=test.version,
+            parameters=dict(test.parameters),
+            op=test.op,
+            threshold=exact_text(test.threshold),
+            quantile=None if test.quantile is None else exact_text(test.quantile),
+            min_nodes=test.min_nodes,
+            duration_s=test.duration_s,
+            verdict=_together(nodes, enough),
+            nodes=nodes,
+            lines=tuple(lines),
+        )
+
+    def _nodes(self, test: AcceptanceTest, verdicts: Mapping[str, str]) -> dict[str, str]:
+        """Of each node the worst of its GPUs: of their values, and of how long they ran under load."""
+        found: dict[str, list[str]] = {}
+        for gpu in self.gpus:
+            value = verdicts.get(gpu.unit, verdicts.get(gpu.node, "UNKNOWN"))
+            found.setdefault(gpu.node, []).extend([value, self._duration(test, gpu)])
+        return {node: worst(given) for node, given in found.items()}
+
+    def _duration(self, test: AcceptanceTest, gpu: Gpu) -> str:
+        """A window that is shorter than the test shows nothing against the GPU."""
+        needed_us = test.duration_s * SECOND_US
+        if needed_us == 0:
+            return "MET"
+        if needed_us > self.window_us:
+            return "UNKNOWN"
+        return gpu.load(needed_us, self.window_us)
+
+    def _read(self, test: AcceptanceTest, gpu: Gpu, limit: int) -> TrialLine:
+        """Of each GPU the time for which the reading reached the threshold, and for which it did not."""
+        counted = [meter.held_us.get(limit, [0, 0]) for meter in gpu.meters.values()]
+        held, missed = (max((one[place] for one in counted), default=0) for place in (0, 1))
+        return TrialLine(
+            unit=gpu.unit,
+            uuid=gpu.uuid,
+            at=None,
+            value=None,
+            verdict=self._of_time(test, held, missed),
+            source="reading",
+            level="E0",
+            attempt=1,
+            of_limit=True,
+            entry=None,
+            detail="",
+            reached_us=held,
+            missed_us=missed,
+        )
+
+    def _of_time(self, test: AcceptanceTest, held_us: int, missed_us: int) -> str:
+        """Over the test's duration, or the window where it names none. With a quantile: the value that this share of
+        the time does not exceed; without one all of the time. Time that nobody saw may have been either.
+        """
+        span_us = max(held_us + missed_us, test.duration_s * SECOND_US or self.window_us)
+        allowed = test.quantile or Fraction(0)
+        if Fraction(missed_us, span_us) >= allowed and missed_us:
+            return "BREACHED"
+        unseen_us = span_us - held_us
+        return "MET" if unseen_us == 0 or Fraction(unseen_us, span_us) < allowed else "UNKNOWN"
+
+    def _told(self, test: AcceptanceTest) -> Iterator[TrialLine]:
+        """Each result in time order; the newest within the limit of retests stands last for its unit."""
+        attempts: dict[str, int] = {}
+        for one in sorted(self.found, key=lambda one: (one.unit, one.at_us, one.entry)):
+            if one.probe != test.probe:
+                continue
+            attempts[one.unit] = attempt = attempts.get(one.unit, 0) + 1
+            yield TrialLine(
+                unit=one.unit,
+                uuid=one.uuid,
+                at=instant_text(one.at_us // SECOND_US),
+                value=None if one.value is None else exact_text(one.value),
+                verdict=_of_value(test, one.value),
+                source=one.source,
+                level=one.level,
+                attempt=attempt,
+                of_limit=attempt <= self.retest_limit + 1,
+                entry=one.entry,
+                detail=one.detail,
+            )
+
+
+def limit_of(test: AcceptanceTest) -> Limit | None:
+    """What the meters must count for a test; None where it is not about a reading of the catalogue."""
+    if test.probe not in READING:
+        return None
+    return Limit(test.probe, test.threshold, test.op == ">=")
+
+
+def _of_value(test: AcceptanceTest, value: Fraction | None) -> str:
+    if value is None:
+        return "UNKNOWN"
+    reached = value > test.threshold or (test.op == ">=" and value == test.threshold)
+    return "MET" if reached else "BREACHED"
+
+
+def _together(nodes: Mapping[str, str], enough: bool) -> str:
+    """A node that fails fails the test; nodes on which it was not made do not, if there are enough others."""
+    if "BREACHED" in nodes.values():
+        return "BREACHED"
+    return "MET" if enough else "UNKNOWN"
+
+
+def _of_units(test: AcceptanceTest, lines: Iterable[TrialLine]) -> dict[str, str]:
+    """The verdict on the newest result of each unit; with a quantile that on all of them together, for each."""
+    found = {line.unit: line.verdict for line in lines if line.of_limit}
+    known = {unit: verdict for unit, verdict in found.items() if verdict != "UNKNOWN"}
+    if test.quantile is None or not known:
+        return found
+    missed = list(known.values()).count("BREACHED")
+    together = "MET" if Fraction(missed, len(known)) < test.quantile else "BREACHED"
+    return found | dict.fromkeys(known, together)
