@@ -16,7 +16,7 @@ from weighbridge.settlement.damages import EARLY_EXIT
 from weighbridge.settlement.delivery import NOT_READ, Usage, delivered, fee_lines, floor_lines
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval, clip, total
-from weighbridge.settlement.maintenance import rulings
+from weighbridge.settlement.maintenance import as_units_fare
 from weighbridge.settlement.money import fraction_text, share_text
 from weighbridge.settlement.periods import (
     Period,
@@ -261,7 +261,9 @@ def _formula(kind: str, line: Line) -> str:
 
 def _maintenance(settled: Settled) -> tuple[MaintenanceLine, ...]:
     contract, part = settled.contract, settled.part
-    ruled = rulings(contract.maintenance, settled.record.windows, part, contract.time_zone)
+    units = {unit for names in settled.units.values() for unit in names}
+    windows, zone = settled.record.windows, contract.time_zone
+    ruled = as_units_fare(contract.maintenance, windows, units, part, zone)
     return tuple(
         MaintenanceLine(
             id=one.window.id,
