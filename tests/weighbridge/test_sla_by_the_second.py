@@ -85,7 +85,7 @@ def countings(draw: st.DrawFn) -> Json:
     seconds, op = draw(st.sampled_from([60, 300])), draw(st.sampled_from([">", ">="]))
     minimum = {"seconds": seconds, "op": op} if draw(st.booleans()) else None
     return {
-        "granularity": "second" if gap else draw(st.sampled_from(granularities)),
+        "granularity": draw(st.sampled_from(granularities)),
         "min_outage": minimum,
         "merge_gap_s": gap,
     }
