@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from agent.frames import EVERY_CALL, LIFE_CYCLE, NODE, Kind, rows
 from agent.known import Known, device_of, facts, reason
@@ -363,21 +363,19 @@ class NvmlSource:
         code: int | None = None,
     ) -> None:
         moment = self._clock() if when is None else when
-        source = (
+        source: Literal["agent", "nvml"] = (
             "agent"
             if kind is not EventKind.XID and kind is not EventKind.DRIVER_CHANGED
             else "nvml"
         )
         self._events.append(
-            Event.model_validate(
-                {
-                    "boottime_us": moment,
-                    "kind": kind,
-                    "device": device,
-                    "code": code,
-                    "source": source,
-                    "detail": detail[:512],
-                }
+            Event(
+                boottime_us=moment,
+                kind=kind,
+                device=device,
+                code=code,
+                source=source,
+                detail=detail[:512],
             )
         )
 

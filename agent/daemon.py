@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 import weighbridge
 from agent.clock import Clock
 from agent.enrolment import Identity
@@ -88,7 +90,7 @@ def reseal(
     begins = slot.prev is None or bool(slot.gaps)
     if begins and newest is not None and digest(encode(newest)) == report.inventory_digest:
         changes["inventory"] = newest
-    moved = report.model_copy(update=changes)
+    moved = replace(report, **changes)
     payload = encode(moved)
     return slot, signer.seal(REPORT_TYPE, payload), digest(payload)
 

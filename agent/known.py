@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import replace
+
 from agent.frames import (
     GPU_IS_LOST,
     LIFE_CYCLE,
@@ -161,7 +163,7 @@ def device_of(item: Mapping[str, Any]) -> Device:
 
 
 def _with_state(device: Device, state: DeviceState) -> Device:
-    return device.model_copy(update={"state": state})
+    return replace(device, state=state)
 
 
 def _event(now_us: int, kind: EventKind, device: str | None, detail: str) -> Event:

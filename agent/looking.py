@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
+from msgspec import to_builtins
 
 from agent.child import Answer, NvmlSource
 from agent.frames import GPM_APART_SECONDS
@@ -110,7 +111,7 @@ async def take_record(source: NvmlSource, redact: bool) -> Row:
 
 
 def _driver(driver: Facts, redact: bool) -> Row:
-    told: Row = driver.model_dump(mode="json")
+    told: Row = to_builtins(driver)
     if redact:
         readings = told["readings"]
         places = PLACES & readings.keys()

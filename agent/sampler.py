@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal, Protocol
 
+from msgspec.structs import replace
+
 from agent.clock import Clock, read_clock, ticks
 from agent.source import Identity, RawProcess, Source, Sweep
 from weighbridge.readings import Tier
@@ -316,9 +318,7 @@ class Sampler:
     async def _sweep_slow(self) -> None:
         self._keep(self._gathered.slow, await self._source.sweep(Tier.SLOW))
         facts = self._host.facts()
-        self._gathered.host = facts.model_copy(
-            update={"readings": {**facts.readings, **self._more_facts()}}
-        )
+        self._gathered.host = replace(facts, readings={**facts.readings, **self._more_facts()})
 
     def _keep(self, sweeps: list[Sweep], sweep: Sweep) -> None:
         """A sweep of no device has no columns; the inventory says that there is none."""

@@ -14,14 +14,14 @@ from collector.keys import KeyRing, NodeKey
 from collector.problems import Problem
 from collector.routes import Access, Route
 from weighbridge.evidence import EntryKind, InviteIssued, KeyChanged
-from weighbridge.wire import Count, Model, Name, Text, WireError, canonical, read
+from weighbridge.wire import Count, Model, Name, Part, Text, WireError, canonical, read
 
 INVITE_PREFIX = "weighbridge-invite:1:"
 SECRET_BYTES = 24
 SECOND_US = 1_000_000
 MAX_LIFE_SECONDS = 366 * 86400
 
-Submit = Callable[[EntryKind, Model], Awaitable[int]]
+Submit = Callable[[EntryKind, Model | Part], Awaitable[int]]
 Asked = TypeVar("Asked", bound=Model)
 
 

@@ -22,7 +22,7 @@ from collector.storage import Accepted, ChainKey, Indexed, StorageError, Store
 from weighbridge import evidence
 from weighbridge.evidence import Entry, EntryKind, Head, Tick, leaf_hash, payload_type
 from weighbridge.signing import Envelope, Signer
-from weighbridge.wire import Model, Report, encode
+from weighbridge.wire import Model, Part, Report, encode
 
 logger = logging.getLogger("weighbridge.commits")
 
@@ -67,7 +67,7 @@ class Record:
 
     closes = True
 
-    def __init__(self, kind: EntryKind, record: Model) -> None:
+    def __init__(self, kind: EntryKind, record: Model | Part) -> None:
         self.size_bytes = len(encode(record))
         self._kind = kind
         self._record = record
@@ -147,7 +147,7 @@ class Batch:
         self.size_bytes += len(leaf)
         self.committed.append(Committed(entry, self.tick_us, report))
 
-    def add_record(self, kind: EntryKind, record: Model) -> int:
+    def add_record(self, kind: EntryKind, record: Model | Part) -> int:
         """Enter something in the collector's own name; return its index."""
         leaf = self._signer.seal(payload_type(kind), encode(record))
         index = self._first + len(self.leaves)
@@ -263,7 +263,7 @@ class Committer:
         self._wake.set()
         return await future
 
-    async def enter(self, kind: EntryKind, record: Model) -> int:
+    async def enter(self, kind: EntryKind, record: Model | Part) -> int:
         """Log something in the collector's own name; durable when it returns its index. Raises Problem."""
         return (await self.submit(Record(kind, record))).outcome
 

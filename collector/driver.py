@@ -134,14 +134,15 @@ class Driver:
     def fold(self, entries: Iterable[Entry]) -> None:
         """Fold entries that follow those folded before."""
         for entry in entries:
-            self._take(entry, None)
+            self.fold_one(entry, None)
 
     def follow(self, committed: Sequence[Committed]) -> None:
         """Fold a commit."""
         for one in committed:
-            self._take(one.entry, one.report)
+            self.fold_one(one.entry, one.report)
 
-    def _take(self, entry: Entry, report: Report | None) -> None:
+    def fold_one(self, entry: Entry, report: Report | None) -> None:
+        """Fold one entry; `report` is what it says where the caller has read it already."""
         if entry.index != self.folded:
             raise ValueError(f"entry {entry.index} follows where {self.folded} was due")
         changes = self._fold.fold(entry, report)

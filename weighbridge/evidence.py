@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from weighbridge.signing import Envelope, SignatureError, Signer, open_envelope, verify_bytes
-from weighbridge.wire import Count, Hash, Model, Name, Text
+from weighbridge.wire import Count, Hash, Model, Name, Part, Text
 
 
 class EntryKind(StrEnum):
@@ -35,7 +35,7 @@ class EntryKind(StrEnum):
     STATEMENT = "statement"
 
 
-class Tick(Model):
+class Tick(Part, frozen=True):
     """The collector's own clock: each second and each commit. A gap between ticks is the collector's own silence."""
 
     wall_us: Count

@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pydantic import TypeAdapter
+import msgspec
 
 from weighbridge import node as nodes
 from weighbridge import proven
@@ -58,7 +58,6 @@ class Watch:
     looked_us: int = 0
 
 
-_WATCH = TypeAdapter(Watch)
 WATCH, REGISTRY, NODE = "watch", "registry", "node/"
 
 
@@ -128,7 +127,7 @@ class FleetFold:
         """What changed since the last call, by name, to go on from with `restore`."""
         changed = {NODE + name: nodes.dump(self.states[name]) for name in sorted(self._touched)}
         self._touched.clear()
-        watch = _WATCH.dump_json(self.watch)
+        watch = msgspec.json.encode(self.watch)
         return {**changed, REGISTRY: registries.dump(self.registry), WATCH: watch}
 
     def touch(self, names: Iterable[str]) -> None:
@@ -145,7 +144,7 @@ class FleetFold:
         if REGISTRY in snapshots:
             self.registry = registries.restore(snapshots[REGISTRY])
         if WATCH in snapshots:
-            self.watch = _WATCH.validate_json(snapshots[WATCH])
+            self.watch = msgspec.json.decode(snapshots[WATCH], type=Watch)
         for name, state in self.states.items():
             self._expect(name, state)
 

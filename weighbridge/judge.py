@@ -26,6 +26,7 @@ from weighbridge.track import (
     states,
     tally,
     turn_hour,
+    unbroken,
 )
 from weighbridge.view import (
     forget_xids,
@@ -212,7 +213,7 @@ class _Sitting:
             elif piece.tier == "fast":
                 yield from self._sample(chain, piece, sample, at_us)
             else:
-                chain.pending |= see_sample(chain.view, piece, sample, at_us)
+                chain.pending |= see_sample(chain.view, piece, sample, at_us, EVERYTHING)
         yield from self._lateness(chain, pieces[0][0] if pieces else self._received_us)
 
     def _begin_chain(self) -> Iterator[Change]:
@@ -345,12 +346,13 @@ class _Sitting:
     def _sample(self, chain: ChainState, block: Block, sample: int, at_us: int) -> Iterator[Change]:
         for promise in self._promises:
             yield from self._reach(chain, promise, at_us)
-        chain.pending |= see_sample(chain.view, block, sample, at_us)
+        chain.pending |= see_sample(chain.view, block, sample, at_us, EVERYTHING)
         for promise in self._promises:
             track = chain.tracks.get(promise.contract)
             if track is not None and track.version == promise.version:
                 tally(track, promise, chain.view)
-                yield from self._judge(chain, promise, track, at_us, chain.pending)
+                if not chain.pending.isdisjoint(EVERYTHING):
+                    yield from self._judge(chain, promise, track, at_us, chain.pending)
         chain.pending = set()
         chain.last_us = at_us
         chain.quiet_cause = ""
@@ -364,6 +366,8 @@ class _Sitting:
         last_us, track = chain.last_us, chain.tracks.get(promise.contract)
         bridged = last_us is not None and 0 < at_us - last_us <= promise.max_gap_us
         if track is not None and track.version == promise.version and last_us is not None:
+            if bridged and at_us < promise.until_us and unbroken(track, last_us, at_us):
+                return
             yield from self._carry(chain, promise, track, at_us if bridged else last_us, at_us)
         within = promise.from_us <= at_us < promise.until_us
         if promise.contract in chain.tracks or not within or not chain.view.enumerated:

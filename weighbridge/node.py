@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from pydantic import TypeAdapter
+import msgspec
 
 from weighbridge.ledger import Finding, State
 from weighbridge.view import View
@@ -111,14 +111,11 @@ class NodeState:
         return max(self.lags_us, default=None)
 
 
-_NODE_STATE = TypeAdapter(NodeState)
-
-
 def dump(state: NodeState) -> bytes:
     """The state as JSON."""
-    return _NODE_STATE.dump_json(state, by_alias=True)
+    return msgspec.json.encode(state)
 
 
 def restore(data: bytes) -> NodeState:
     """The state that `dump` wrote."""
-    return _NODE_STATE.validate_json(data)
+    return msgspec.json.decode(data, type=NodeState)

@@ -8,7 +8,7 @@ knows the contracts whose nodes never reported.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from pydantic import TypeAdapter
+import msgspec
 
 from weighbridge.checks import Promise, Severity, Verdict
 from weighbridge.claims import Claims, Version
@@ -248,14 +248,11 @@ def _finding(
     )
 
 
-_REGISTRY = TypeAdapter(Registry)
-
-
 def dump(registry: Registry) -> bytes:
     """The registry as JSON."""
-    return _REGISTRY.dump_json(registry)
+    return msgspec.json.encode(registry)
 
 
 def restore(data: bytes) -> Registry:
     """The registry that `dump` wrote."""
-    return _REGISTRY.validate_json(data)
+    return msgspec.json.decode(data, type=Registry)

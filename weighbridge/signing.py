@@ -7,7 +7,8 @@ so that its bytes can be a leaf of the evidence log.
 import binascii
 import hashlib
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
+from binascii import a2b_base64
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -86,14 +87,22 @@ def open_envelope(data: bytes) -> Envelope:
     if rest is None:
         raise SignatureError("not an envelope in its one spelling")
     kind, keyid, signature = rest.groups()
+    payload = _from_base64(data[len(_BEGINNING) : end])
+    return Envelope(kind.decode(), payload, keyid.decode(), _from_base64(signature))
+
+
+def _from_base64(text: bytes) -> bytes:
+    """The bytes of which `text` is the one spelling. Raises SignatureError.
+
+    Strictly read, only the bits that its last characters have to spare could be spelled otherwise.
+    """
     try:
-        payload = b64decode(data[len(_BEGINNING) : end])
-        envelope = Envelope(kind.decode(), payload, keyid.decode(), b64decode(signature))
+        data = a2b_base64(text, strict_mode=True)
     except binascii.Error as error:
-        raise SignatureError(f"payload is not base64: {error}") from error
-    if encode_envelope(envelope) != data:
+        raise SignatureError(f"not base64: {error}") from error
+    if text[-4:] != b64encode(data[-(len(data) % 3 or 3) :]):
         raise SignatureError("base64 is not in its one spelling")
-    return envelope
+    return data
 
 
 def verify(envelope: Envelope, public_key: bytes) -> None:
@@ -102,8 +111,33 @@ def verify(envelope: Envelope, public_key: bytes) -> None:
     verify_bytes(message, envelope.signature, public_key)
 
 
+_SMALL_ORDER = frozenset(
+    bytes.fromhex(y)
+    for y in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
+"""The points of order 1, 2, 4 and 8, without the sign of x; two of them in both spellings (RFC 8032, section 5.1.3).
+
+One signature under such a key fits many messages, and nobody needs a private key to make it. OpenSSL takes them.
+"""
+
+
+def has_small_order(public_key: bytes) -> bool:
+    """Whether anybody can sign under this key."""
+    return public_key[:31] + bytes([public_key[31] & 0x7F]) in _SMALL_ORDER
+
+
 def verify_bytes(message: bytes, signature: bytes, public_key: bytes) -> None:
     """Raises SignatureError unless `public_key` (32 raw bytes) signed `message`."""
+    if has_small_order(public_key):
+        raise SignatureError("anybody can sign under a key of small order")
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (InvalidSignature, ValueError) as error:

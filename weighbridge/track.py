@@ -74,6 +74,18 @@ class Writer:
             track.segments[slot] = Segment(at_us, state, cause)
 
 
+def unbroken(track: Track, last_us: int, at_us: int) -> bool:
+    """Whether no full hour lies between two samples, nor since a segment began: nothing is to be written then.
+
+    Asked at every sample, hence the plain loop.
+    """
+    hour_us = at_us // HOUR_US * HOUR_US
+    for segment in track.segments:
+        if segment.start_us < hour_us:
+            return False
+    return last_us >= hour_us
+
+
 def hours(start_us: int, end_us: int) -> Iterator[tuple[int, int]]:
     """[start_us, end_us) cut at full UTC hours."""
     while start_us < end_us:

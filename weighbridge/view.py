@@ -3,7 +3,7 @@
 Applying a piece of a report returns the names of what it changed, so that only the checks that watch them run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from weighbridge.wire import Block, Device, DeviceState, Facts, Inventory, Process, Reason
@@ -97,20 +97,24 @@ def _device(known: DeviceView | None, device: Device) -> DeviceView:
     return DeviceView(device.uuid, device.parent, device.state, device.identity, xids)
 
 
-def see_sample(view: View, block: Block, sample: int, at_us: int) -> set[str]:
-    """One sample of one tier. Returns the names of the readings whose values or reasons changed, and REASONS."""
+def see_sample(
+    view: View, block: Block, sample: int, at_us: int, watched: Collection[str] = ()
+) -> set[str]:
+    """One sample of one tier. Returns which readings of `watched` changed in value or reason, and REASONS.
+
+    Where the devices are others, that is INVENTORY, and every reading.
+    """
     rows = {name: samples[sample] for name, samples in block.readings.items()}
     reasons = _reasons(block, sample)
     known = view.tiers.get(block.tier)
     view.tiers[block.tier] = Columns(at_us, block.devices, rows, reasons)
     if known is None or known.devices != block.devices:
         return {INVENTORY, REASONS, *rows}
-    names = rows.keys() | known.rows.keys()
-    changed = {name for name in names if rows.get(name) != known.rows.get(name)}
+    changed = {name for name in watched if rows.get(name) != known.rows.get(name)}
     if reasons == known.reasons:
         return changed
-    without = reasons.keys() | known.reasons.keys()
-    return changed | {REASONS} | {n for n in without if reasons.get(n) != known.reasons.get(n)}
+    without = {name for name in watched if reasons.get(name) != known.reasons.get(name)}
+    return changed | {REASONS} | without
 
 
 def _reasons(block: Block, sample: int) -> dict[str, dict[str, Reason]]:

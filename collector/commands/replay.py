@@ -19,6 +19,11 @@ from collector.storage.embedded import read_info
 from weighbridge.settlement.statement import Statement, differences
 
 DIFFERENT = 1
+MOST_WORKERS = 4
+"""More would wait: one process judges what they have read."""
+
+LARGE = 50_000
+"""Entries from which on other processes save more time than they take to start."""
 
 
 @click.command()
@@ -30,10 +35,21 @@ DIFFERENT = 1
     type=click.Path(path_type=Path, dir_okay=False),
     help="A file that keeps how far it has come: the same command goes on from there.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    help="Processes that read ahead and check signatures: by default, of a large log, as many as there are cores, up to"
+    f" {MOST_WORKERS}. 0 or 1: none.",
+)
 @config_option
 @stated
 def replay(
-    contract_id: str, period: str, as_of: str | None, state: Path | None, config_file: Path
+    contract_id: str,
+    period: str,
+    as_of: str | None,
+    state: Path | None,
+    workers: int | None,
+    config_file: Path,
 ) -> None:
     """Settle a period of CONTRACT_ID again from the log, signature by signature, and compare with the ledger.
 
@@ -42,7 +58,7 @@ def replay(
     config = load_config(config_file, os.environ)
     ledger = fetch_statement(config, contract_id, period, as_of)
     with tempfile.TemporaryDirectory(prefix="weighbridge-replay-") as temporary:
-        again = _replayed(config, ledger, state or Path(temporary) / "replay.sqlite")
+        again = _replayed(config, ledger, state or Path(temporary) / "replay.sqlite", workers)
     if again.json() == ledger.json():
         click.echo(f"equal to the byte: {ledger.contract}, {period}, as of {ledger.as_of}")
         return
@@ -52,7 +68,7 @@ def replay(
     sys.exit(DIFFERENT)
 
 
-def _replayed(config: Config, ledger: Statement, state: Path) -> Statement:
+def _replayed(config: Config, ledger: Statement, state: Path, workers: int | None) -> Statement:
     collect_seldom()
     info, signer = read_info(config.directory), load_signer(config)
     as_of_s = instant(ledger.as_of)
@@ -60,9 +76,15 @@ def _replayed(config: Config, ledger: Statement, state: Path) -> Statement:
     try:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("entries", total=again.size)
-            again.run(lambda folded: progress.update(task, completed=folded))
+            hands = by_cores(again.left) if workers is None else workers
+            again.run(lambda folded: progress.update(task, completed=folded), hands)
         return again.statement(ledger.contract, ledger.period)
     except SettlingError as error:
         raise ConfigError(str(error)) from error
     finally:
         again.close()
+
+
+def by_cores(entries: int) -> int:
+    """Worker processes for so many entries, on this machine."""
+    return 0 if entries < LARGE else min(len(os.sched_getaffinity(0)), MOST_WORKERS)

@@ -36,10 +36,17 @@ class FrozenLog:
         stop = min(start + limit, self._size)
         for place, first in enumerate(self._firsts):
             following = self._firsts[place + 1] if place + 1 < len(self._firsts) else self._size
-            if start < min(following, stop) and start >= first:
-                upto = min(following, stop)
-                yield from self._opened(first).leaves(start - first, upto - first)
+            upto = min(following, stop)
+            if first <= start < upto:
+                yield from self._whole(first, following).leaves(start - first, upto - first)
                 start = upto
+
+    def _whole(self, first: int, following: int) -> Segment:
+        segment = self._opened(first)
+        if first + segment.count < following:
+            rows = f"{segment.count} whole rows instead of {following - first}"
+            raise CorruptStore(f"{segment.path}: offset {segment.end}: {rows}")
+        return segment
 
     def read(self, start: int, limit: int) -> Iterator[Entry]:
         for index, leaf in enumerate(self.leaves(start, limit), start):

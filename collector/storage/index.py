@@ -18,7 +18,7 @@ from collector.storage import (
 )
 from collector.storage.derived import chains, progress, records, reports, writing
 from weighbridge.evidence import Entry, EntryKind, Tick
-from weighbridge.wire import digest, parse
+from weighbridge.wire import digest, parse, read
 
 logger = logging.getLogger("weighbridge.storage")
 
@@ -178,7 +178,7 @@ def first_tick_after(log: EvidenceLog, us: int) -> int:
 
 
 def _wall_us(entry: Entry) -> int:
-    return Tick.model_validate(parse(entry.envelope.payload)).wall_us
+    return read(Tick, entry.envelope.payload).wall_us
 
 
 def indexed(entry: Entry, received_us: int) -> Indexed:

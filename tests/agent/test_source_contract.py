@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from agent.scenario import Scenario
@@ -10,7 +11,7 @@ from agent.source import Source
 from tests.agent.conftest import MakeSource, boottime_us
 from tests.agent.fake_nvml.fixture import FakeDriver
 from weighbridge.readings import READING, READINGS, Kind, Scope, Tier
-from weighbridge.wire import DeviceState, Inventory, Reason
+from weighbridge.wire import DeviceState, Inventory, Reason, encode
 
 
 @pytest.fixture(params=["nvml", "simulated"])
@@ -73,7 +74,7 @@ async def test_identity_fits_into_an_inventory(source: Source) -> None:
     inventory = Inventory(
         devices=list(identity.devices), driver=identity.driver, host=identity.driver
     )
-    assert Inventory.model_validate_json(inventory.model_dump_json()) == inventory
+    assert msgspec.json.decode(encode(inventory), type=Inventory) == inventory
 
 
 async def test_devices_keep_their_order_and_stand_in_the_order_of_their_addresses(

@@ -335,7 +335,7 @@ JSON = st.recursive(
 
 
 @settings(max_examples=60, deadline=None)
-@given(changes=st.dictionaries(st.sampled_from(sorted(wire.Report.model_fields)), JSON, max_size=3))
+@given(changes=st.dictionaries(st.sampled_from(wire.Report.__struct_fields__), JSON, max_size=3))
 def test_any_signed_json_gets_a_stated_answer(
     server: Serving, fleet: list[Agent], changes: dict[str, Any]
 ) -> None:

@@ -185,7 +185,7 @@ class Log:
         self.entries: list[Entry] = []
         self.changes: list[Change] = []
 
-    def add(self, kind: EntryKind, payload: wire.Model) -> list[Change]:
+    def add(self, kind: EntryKind, payload: wire.Model | wire.Part) -> list[Change]:
         leaf = SIGNER.seal(evidence.payload_type(kind), wire.encode(payload))
         entry = evidence.entry(len(self.entries), leaf)
         self.entries.append(entry)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -70,16 +71,11 @@ def test_a_device_is_found_by_its_address() -> None:
     assert (stranger.device, stranger.detail) == (None, "PCI 0000:99:00")
 
 
-def xid(source: str, at_us: int, code: int = 31, device: str = "GPU-1") -> Event:
-    return Event.model_validate(
-        {
-            "boottime_us": at_us,
-            "kind": EventKind.XID,
-            "device": device,
-            "code": code,
-            "source": source,
-            "detail": "",
-        }
+def xid(
+    source: Literal["nvml", "kernel"], at_us: int, code: int = 31, device: str = "GPU-1"
+) -> Event:
+    return Event(
+        boottime_us=at_us, kind=EventKind.XID, device=device, code=code, source=source, detail=""
     )
 
 
@@ -223,6 +219,7 @@ async def test_the_journal_stands_in_where_the_door_looks_open_and_is_not(
 FOLLOW_A_PIPE = """
 import asyncio, logging, os, sys
 from pathlib import Path
+from typing import Literal
 from agent.kernel_log import KernelLog
 
 async def follow(kmsg, state):

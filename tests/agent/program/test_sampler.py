@@ -6,6 +6,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from agent.clock import ticks
 from agent.sampler import Draft, Sampler, Schedule, assemble
@@ -137,7 +138,7 @@ async def test_a_new_driver_is_an_event(bench: Bench) -> None:
 async def test_a_new_driver_that_the_source_tells_of_is_one_event(bench: Bench) -> None:
     await bench.samples(1)
     bench.source.driver = {"driver_version": "600.1"}
-    told = xid().model_copy(update={"kind": EventKind.DRIVER_CHANGED, "code": None})
+    told = replace(xid(), kind=EventKind.DRIVER_CHANGED, code=None)
     bench.source.happened = [told]
     bench.sampler.look_again()
     (draft,) = await bench.samples(1)
@@ -146,7 +147,7 @@ async def test_a_new_driver_that_the_source_tells_of_is_one_event(bench: Bench) 
 
 async def test_a_lost_device_is_looked_at_again_before_the_report(bench: Bench) -> None:
     await bench.samples(1)
-    bench.source.happened = [xid().model_copy(update={"kind": EventKind.DEVICE_LOST, "code": None})]
+    bench.source.happened = [replace(xid(), kind=EventKind.DEVICE_LOST, code=None)]
     bench.source.identity["GPU-1"] = {"serial": "lost"}
     (draft,) = await bench.samples(1)
     assert draft.inventory is not None

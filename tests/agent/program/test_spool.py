@@ -15,6 +15,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from msgspec import to_builtins
 
 from agent.spool import SMALLEST, ReportTooLargeError, Slot, Spool, SpoolError
 from agent.spool_format import SECTOR
@@ -25,7 +26,7 @@ ROOM = 10**9
 def envelope(slot: Slot, body: str) -> bytes:
     """A stand-in for a sealed report: the spool looks into none."""
     fields = {"chain": slot.chain, "seq": slot.seq, "prev": slot.prev, "body": body}
-    return json.dumps(fields | {"gaps": [gap.model_dump() for gap in slot.gaps]}).encode()
+    return json.dumps(fields | {"gaps": [to_builtins(gap) for gap in slot.gaps]}).encode()
 
 
 def payload_hash(data: bytes) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
@@ -226,7 +227,7 @@ def full(fleet: Any, uuids: list[str]) -> None:
             uuid,
             None,
             template.state,
-            template.identity.model_copy(update={"readings": {}}),
+            replace(template.identity, readings={}),
             dict.fromkeys(range(100), 1),
         )
         for uuid in uuids

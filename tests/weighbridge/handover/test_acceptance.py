@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
 
 from tests.weighbridge.handover.building import IDLE, Changes, Story, always, at
 from tests.weighbridge.scripted import SIGNER, ScriptedNode, contract_text
@@ -112,7 +113,7 @@ def test_a_card_is_judged_by_the_power_that_it_is_made_for_and_not_by_the_contra
 def test_a_sample_that_lies_after_its_own_report_was_seen_by_nobody() -> None:
     made, node = Story(), ScriptedNode()
     made.claim("n1")
-    clock = node.report([500]).clock.model_dump()
+    clock = to_builtins(node.report([500]).clock)
     made.tell(ScriptedNode(), SAMPLES, clock=clock)
     assert loads(made.certificate(0, 1000))["n1.0"] == ("MET", 500, 0, 500)
 

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from msgspec import to_builtins
+
 from tests.weighbridge.handover.building import Story, at
 from tests.weighbridge.scripted import ScriptedNode, contract_text
 
@@ -168,7 +170,7 @@ def test_service_starts_with_the_event_that_the_contract_names_and_a_late_birth_
 def test_a_note_reads_no_further_than_it_must_and_says_how_far_it_read() -> None:
     story, node = Story(), ScriptedNode()
     story.claim("n1")
-    (fast,) = node.report([100]).model_dump(mode="json", by_alias=True)["blocks"]
+    (fast,) = to_builtins(node.report([100]))["blocks"]
     links = {"readings": {"nvlink_active_links": [[18, 18]]}, "tier": "slow"}
     story.tell(ScriptedNode(), [100], blocks=[fast, {**fast, **links}])
     short = story.note()
