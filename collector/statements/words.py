@@ -277,6 +277,10 @@ WORDS: Mapping[str, Word] = {
     "flag.tier_gap": Word(
         "The availability lies in a hole of the tier table.", "可用率落在档位表的空缺处。"
     ),
+    "flag.objective_of_another_period": Word(
+        "An objective is promised over another period than the one settled here, which alone is judged.",
+        "某项指标约定的考核周期与本结算期不同；此处仅按本结算期考核。",
+    ),
     "flag.capacity_floor_missed": Word(
         "The healthy capacity fell below the agreed least.", "健康算力低于约定的最低保障。"
     ),

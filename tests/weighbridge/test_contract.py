@@ -374,3 +374,28 @@ def test_a_challenge_that_no_node_of_the_line_item_could_answer_is_no_contract(
     (problem,) = refused(with_challenge(terms, text))
     assert problem.path == "resources[0].challenge"
     assert reason in problem.reason
+
+
+TWO_CREDITS = """\
+pricing: [{unit: node_month, price: "100"}]
+claim: {required: true, deadline_days: 14}
+credits:
+  - {id: month, objective: node-a, kind: linear_shortfall}
+  - {id: hours, objective: OBJECTIVE, kind: clock_hour, threshold_s: 360, hour_price: 55.04, claim: {required: false}}
+"""
+
+
+def test_what_one_unit_is_owed_is_claimed_in_one_way() -> None:
+    pooled = ', {id: all, scope: pooled, target: "0.99"}]'
+    text = MINIMAL.replace(
+        'availability:\n  - {id: node-a, unit: node, target: "0.995"}',
+        'availability: [{id: node-a, unit: node, target: "0.995"}' + pooled,
+    )
+    (problem,) = refused(text + TWO_CREDITS.replace("OBJECTIVE", "node-a"))
+    assert (problem.path, problem.reason) == (
+        "credits[1].claim",
+        "another credit of the same node is claimed in another way",
+    )
+    assert len(load(text + TWO_CREDITS.replace("OBJECTIVE", "all")).credits) == 2
+    same = TWO_CREDITS.replace("required: false", "required: true, deadline_days: 14")
+    assert len(load(text + same.replace("OBJECTIVE", "node-a")).credits) == 2

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from weighbridge.contract import explain, load
@@ -21,6 +24,7 @@ VALUES = {
     "cap_of_month": "4320.00",
     "amperes": "32",
     "monthly_power_fee": "900.00",
+    "invoice_of_month": "7200.00",
 }
 
 
@@ -34,9 +38,21 @@ def test_every_form_fills_to_a_contract_that_loads_and_explains(blank: Form) -> 
     assert load(explain(contract)) == contract
     assert contract.parties[0].name == VALUES["provider"]
     assert contract.parties[1].name == VALUES["lessee"]
-    assert contract.credits
-    assert blank.source.startswith("https://")
+    assert contract.credits or contract.availability or contract.response
+    assert re.match(r"https?://\S+$", blank.source)
     assert blank.source in blank.text
+
+
+def test_the_page_of_forms_has_each_form_with_its_source_and_its_blanks() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "forms.md").read_text("utf-8")
+    told = dict(re.findall(r"^\| `([a-z0-9-]+)` \|(.*)$", page, re.MULTILINE))
+    assert set(told) == {blank.name for blank in forms()}
+    shared = set(form("ovh-dedicated").blanks)
+    for blank in forms():
+        assert f"({blank.source})" in told[blank.name]
+        own = set(re.findall(r"`([a-z0-9_]+)`", told[blank.name]))
+        assert own == set(blank.blanks) - shared
+        assert ("in part" in told[blank.name]) == ("Read in part" in blank.note)
 
 
 def test_a_form_says_which_blanks_it_has_and_takes_no_others() -> None:

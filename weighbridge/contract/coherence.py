@@ -5,7 +5,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from weighbridge.contract.condition import gpu_counts
-from weighbridge.contract.money import CapacityDeduction, CreditTerms, Judged, RepairSteps, Tiers
+from weighbridge.contract.money import (
+    CapacityDeduction,
+    ClaimTerms,
+    CreditTerms,
+    Judged,
+    RepairSteps,
+    Tiers,
+)
 from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.objectives import Availability
 from weighbridge.contract.quality import Timed
@@ -27,6 +34,7 @@ def incoherences(contract: "Contract") -> Problems:
     yield from _of_objectives(contract)
     yield from _of_prices(contract)
     yield from _of_credits(contract)
+    yield from _of_claims(contract)
 
 
 def _of_parties(contract: "Contract") -> Problems:
@@ -147,6 +155,32 @@ def _of_credits(contract: "Contract") -> Problems:
     for position, credit in enumerate(contract.credits):
         for below, reason in _of_credit(contract, credit):
             yield f"credits[{position}].{below}", reason
+
+
+def _of_claims(contract: "Contract") -> Problems:
+    """What a unit is owed is one sum, which is claimed in one way."""
+    ways: dict[str, ClaimTerms] = {}
+    for position, credit in enumerate(contract.credits):
+        owed = _owed_together(contract, credit)
+        terms = contract.claim if credit.claim is None else credit.claim
+        if owed is not None and ways.setdefault(owed, terms) != terms:
+            yield (
+                f"credits[{position}].claim",
+                f"another credit of the same {owed} is claimed in another way",
+            )
+
+
+def _owed_together(contract: "Contract", credit: CreditTerms) -> str | None:
+    """The kind of unit whose credits are one sum with this one; None where it stands alone."""
+    if isinstance(credit, RepairSteps):
+        return next((clock.unit for clock in contract.repair if clock.id == credit.repair), None)
+    if not isinstance(credit, Judged):
+        return None
+    promised = {promise.id: promise for promise in contract.availability}
+    promise = promised.get(credit.objective)
+    if promise is None:
+        return credit.objective
+    return promise.unit if promise.scope == "per_unit" else promise.scope
 
 
 def _of_credit(contract: "Contract", credit: CreditTerms) -> Problems:

@@ -28,9 +28,11 @@ class Maintenance(Terms):
     min_notice_s: Whole = clause("Least time from receipt of the notice to the start.")
     channel: Maybe[Text] = clause("How notice is given.", default=None)
     max_s_per_period: Maybe[Whole] = clause(
-        "Seconds of a period that may be used up, in order of time.", default=None
+        "Seconds of a period that may be used up for each unit, in order of time.", default=None
     )
-    max_count_per_year: Maybe[Whole] = clause("Windows in a calendar year.", default=None)
+    max_count_per_year: Maybe[Whole] = clause(
+        "Windows in a calendar year, for each unit.", default=None
+    )
     windows: tuple[Window, ...] = clause("When it is allowed; empty: always.", default=())
     treat: Literal["excluded", "down"] = clause("What maintenance in time is.", default="excluded")
     emergency: Literal["down", "excluded"] = clause(

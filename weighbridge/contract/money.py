@@ -187,6 +187,9 @@ class Increment(Judged):
 
     kind: Literal["increment"] = clause("This kind.", default="increment")
     free_s: Whole = clause("Seconds of the period that are free.", default=0)
+    beyond_target: Switch = clause(
+        "Whether what the target allows is free too: steps count from there on.", default=False
+    )
     increment_s: Count = clause("Length of a step.")
     partial: Steps = clause("`ceil`: a started step counts. No default.")
     pct: Ratio = clause("For each step.")

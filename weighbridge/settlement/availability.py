@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, partial
+from itertools import chain
 
 from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.condition import is_up
@@ -99,6 +100,9 @@ class Bad:
 
 
 Reading = Callable[[Span], Policy]
+
+Outages = Sequence[Intervals]
+"""Each in the pieces that are judged: more than one where excluded time lies inside it."""
 
 WORST_FIRST = (State.CONTESTED, State.DOWN, State.DEGRADED, State.UNKNOWN)
 """Where spans of a unit overlap, an instant belongs to the first of these."""
@@ -287,7 +291,8 @@ class _Job:
         return (outage[0] + free, outage[1])
 
     def _counted(self, incidents: tuple[Incident, ...]) -> int:
-        return COUNTED[self.objective.counting.granularity](_counted_time(incidents))
+        counted = [incident.inside for incident in incidents if incident.counted]
+        return COUNTED[self.objective.counting.granularity](counted)
 
     def _less_free(self, counted: int, parts: int) -> int:
         if self.objective.first_n_per == "outage":
@@ -376,27 +381,29 @@ def _excluded(contract: Contract, spans: tuple[Span, ...], reading: Reading) -> 
     return union(by_cause, by_reading)
 
 
-def _exact(outages: Intervals) -> int:
-    return total(outages)
+def _exact(outages: Outages) -> int:
+    return sum(total(outage) for outage in outages)
 
 
-def _minutes_up(outages: Intervals) -> int:
-    return sum(-((start - end) // MINUTE_S) * MINUTE_S for start, end in outages)
+def _minutes_up(outages: Outages) -> int:
+    return sum(-(-total(outage) // MINUTE_S) * MINUTE_S for outage in outages)
 
 
-def _minutes_down(outages: Intervals) -> int:
-    return sum((end - start) // MINUTE_S * MINUTE_S for start, end in outages)
+def _minutes_down(outages: Outages) -> int:
+    return sum(total(outage) // MINUTE_S * MINUTE_S for outage in outages)
 
 
-def _minutes_touched(outages: Intervals) -> int:
-    return total(union((start - start % MINUTE_S, end + -end % MINUTE_S) for start, end in outages))
+def _minutes_touched(outages: Outages) -> int:
+    pieces = chain.from_iterable(outages)
+    return total(union((start - start % MINUTE_S, end + -end % MINUTE_S) for start, end in pieces))
 
 
-def _minutes_full(outages: Intervals) -> int:
-    return total(union((start + -start % MINUTE_S, end - end % MINUTE_S) for start, end in outages))
+def _minutes_full(outages: Outages) -> int:
+    pieces = chain.from_iterable(outages)
+    return total(union((start + -start % MINUTE_S, end - end % MINUTE_S) for start, end in pieces))
 
 
-COUNTED: Mapping[str, Callable[[Intervals], int]] = {
+COUNTED: Mapping[str, Callable[[Outages], int]] = {
     "second": _exact,
     "outage_minutes_ceil": _minutes_up,
     "outage_minutes_floor": _minutes_down,

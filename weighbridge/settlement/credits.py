@@ -188,7 +188,8 @@ def _linear(credit: LinearShortfall, facts: Facts) -> Earned:
 
 
 def _increment(credit: Increment, facts: Facts) -> Earned:
-    beyond = max(0, facts.downtime_s - credit.free_s)
+    down = _beyond(facts) if credit.beyond_target else facts.downtime_s
+    beyond = max(NOTHING_DUE, down - credit.free_s)
     steps = steps_in(beyond, credit.increment_s, credit.partial)
     pct = credit.pct * steps
     if credit.cap.pct is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from weighbridge.contract import Contract
 from weighbridge.ledger import State
 from weighbridge.settlement.credits import Capped
-from weighbridge.settlement.maintenance import rulings
+from weighbridge.settlement.maintenance import as_units_fare
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.results import Due, Result
@@ -19,7 +19,13 @@ OF_RULING = {
 
 
 def of_record(
-    contract: Contract, given: Record, known: Record, period: Period, whole: Period, cutoff_s: int
+    contract: Contract,
+    given: Record,
+    known: Record,
+    units: Iterable[str],
+    period: Period,
+    whole: Period,
+    cutoff_s: int,
 ) -> list[str]:
     """Flags that the record raises by itself. `given`: all of it; `known`: what the settlement used.
 
@@ -28,7 +34,9 @@ def of_record(
     spans = [
         span for span in given.spans if span.start_s < period.end_s and span.end_s > period.start_s
     ]
-    found = [*_of_spans(contract, spans), *_of_windows(contract, known, period, whole)]
+    found = [*_of_spans(contract, spans), *_of_windows(contract, known, units, period, whole)]
+    if any(promise.period not in (whole.kind, "rolling") for promise in contract.availability):
+        found.append("objective_of_another_period")
     if any(span.recorded_s > cutoff_s for span in spans):
         found.append("data_after_cutoff")
     if any(event.kind == "gpu_replaced" and _within(event.at_s, period) for event in given.events):
@@ -56,8 +64,11 @@ def _of_spans(contract: Contract, spans: Iterable[Span]) -> Iterator[str]:
             yield "late_report"
 
 
-def _of_windows(contract: Contract, record: Record, period: Period, whole: Period) -> Iterator[str]:
-    for ruled in rulings(contract.maintenance, record.windows, whole, contract.time_zone):
+def _of_windows(
+    contract: Contract, record: Record, units: Iterable[str], period: Period, whole: Period
+) -> Iterator[str]:
+    terms, zone = contract.maintenance, contract.time_zone
+    for ruled in as_units_fare(terms, record.windows, units, whole, zone):
         touches = ruled.window.start_s < period.end_s and ruled.window.end_s > period.start_s
         if touches and ruled.ruling in OF_RULING:
             yield OF_RULING[ruled.ruling]

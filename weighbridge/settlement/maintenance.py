@@ -56,12 +56,39 @@ def rulings(
 
     `before`: periods that a moving window looks back to; what they used up of their own caps is used up.
     """
-    ordered = sorted(windows, key=lambda window: (window.start_s, window.end_s, window.id))
+    ordered = sorted(windows, key=_order)
     if terms is None:
         return [Admission(window, NOTHING, "counts_as_down") for window in ordered]
     judged = [_judged(terms, window) for window in ordered]
     counted = _within_count(terms, judged, zone)
     return list(_within_caps(terms, counted, [*before, period]))
+
+
+def as_units_fare(
+    terms: Maintenance | None,
+    windows: Iterable[Window],
+    units: Iterable[str],
+    period: Period,
+    zone: str,
+) -> list[Admission]:
+    """What each window excludes for the units that it concerns: once, and again where they fare differently.
+
+    Cap and count are those of each unit, as in `admitted`: work on one uses up nothing of another's.
+    """
+    every = tuple(windows)
+    seen = {tuple(window for window in every if window.concerns(unit)) for unit in units}
+    nobodys = tuple(window for window in every if not any(window in mine for mine in seen))
+    ruled = (rulings(terms, mine, period, zone) for mine in (*seen, nobodys))
+    found = {admission for admissions in ruled for admission in admissions}
+    return sorted(found, key=_place)
+
+
+def _place(ruled: Admission) -> tuple[int, int, str, Intervals]:
+    return (*_order(ruled.window), ruled.excluded)
+
+
+def _order(window: Window) -> tuple[int, int, str]:
+    return (window.start_s, window.end_s, window.id)
 
 
 def in_time(terms: Maintenance, window: Window) -> bool:

@@ -18,7 +18,7 @@ from weighbridge.settlement.damages import EARLY_EXIT
 from weighbridge.settlement.delivery import delivered, fee_lines, floor_lines
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval, Intervals, clip, total
-from weighbridge.settlement.maintenance import rulings
+from weighbridge.settlement.maintenance import as_units_fare
 from weighbridge.settlement.money import fraction_text, share_text
 from weighbridge.settlement.periods import (
     Period,
@@ -282,8 +282,9 @@ def _formula(kind: str, line: Line) -> str:
 
 def _maintenance(settled: Settled) -> tuple[MaintenanceLine, ...]:
     contract, part = settled.contract, settled.part
+    units = {unit for names in settled.units.values() for unit in names}
     windows, zone = settled.record.windows, contract.time_zone
-    ruled = rulings(contract.maintenance, windows, settled.whole, zone)
+    ruled = as_units_fare(contract.maintenance, windows, units, settled.whole, zone)
     return tuple(
         MaintenanceLine(
             id=one.window.id,

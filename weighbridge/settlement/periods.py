@@ -5,7 +5,7 @@ borders become UTC instants first and are subtracted after, so a month with a cl
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -13,6 +13,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from weighbridge.contract import Contract
+from weighbridge.contract.objectives import PeriodKind
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.settlement.intervals import Interval
 
@@ -20,6 +21,13 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_S = 86400
 HOUR_S = 3600
 MINUTES_OF_DAY = 1440
+
+KINDS: Mapping[int, PeriodKind] = {
+    len("2026"): "calendar_year",
+    len("2026-10"): "calendar_month",
+    len("2026-10-05"): "contract_month",
+}
+"""By the length of the label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,11 @@ class Period:
     @property
     def seconds(self) -> int:
         return self.end_s - self.start_s
+
+    @property
+    def kind(self) -> PeriodKind | None:
+        """What the label names; None where it names no period of a contract."""
+        return KINDS.get(len(self.label))
 
 
 def seconds_of(moment: datetime) -> int:

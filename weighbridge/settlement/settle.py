@@ -89,8 +89,15 @@ class _Job:
         others += [part for side, part in owed if side == "provider"]
         by_lessee = [part for side, part in owed if side == "lessee"]
         dues = self._dues(results, others)
+        units = {unit for names in self.units.values() for unit in names}
         raised = flags.of_record(
-            self.contract, self.given, self.record, self.period, self.whole, self.cutoff_s
+            self.contract,
+            self.given,
+            self.record,
+            units,
+            self.period,
+            self.whole,
+            self.cutoff_s,
         )
         raised += flags.of_results(results, [*others, *by_lessee], dues)
         highest, capped_high = self._total([due.highest for due in dues])

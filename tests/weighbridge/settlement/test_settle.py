@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from weighbridge.contract import Contract, load
 from weighbridge.ledger import State
 from weighbridge.settlement.availability import Measure, measure
+from weighbridge.settlement.intervals import total
+from weighbridge.settlement.maintenance import as_units_fare
 from weighbridge.settlement.periods import Period, calendar_month
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window
 from weighbridge.settlement.results import Settlement
@@ -266,6 +268,34 @@ def test_a_cap_on_maintenance_is_used_up_in_order_of_time() -> None:
     )
 
 
+def test_the_cap_is_that_of_each_unit_and_the_flag_follows_the_units() -> None:
+    terms = contract(maintenance={"min_notice_s": "0", "max_s_per_period": "5000"})
+    start = APRIL.start_s
+    first = Window("1", start, start + 3000, 0, frozenset({"n1"}))
+    for unit, flags in (("n2", ()), ("n1", ("maintenance_cap_exceeded",))):
+        second = Window("2", start + DAY, start + DAY + 3000, 0, frozenset({unit}))
+        record = Record(windows=(first, second))
+        found = settle(terms, record, APRIL, {"a": ["n1", "n2"]}, LATER)
+        excluded = [result.worst.outcome.excluded_s for result in found.results]
+        assert sum(excluded) == (5000 if flags else 6000)
+        assert found.flags == flags
+
+
+def test_windows_of_units_that_fare_differently_are_told_for_each() -> None:
+    limits = contract(maintenance={"min_notice_s": "0", "max_s_per_period": "5000"}).maintenance
+    start = APRIL.start_s
+    alone = Window("1", start, start + 3000, 0, frozenset({"n1"}))
+    shared = Window("2", start + DAY, start + DAY + 3000, 0)
+    gone = Window("3", start + 2 * DAY, start + 2 * DAY + 60, 0, frozenset({"retired"}))
+    told = as_units_fare(limits, [gone, shared, alone], ["n1", "n2"], APRIL, "UTC")
+    assert [(one.window.id, one.ruling, total(one.excluded)) for one in told] == [
+        ("1", "excluded", 3000),
+        ("2", "cap_used_up", 2000),
+        ("2", "excluded", 3000),
+        ("3", "excluded", 60),
+    ]
+
+
 def test_notice_is_in_time_to_the_second_of_its_receipt() -> None:
     terms = contract(maintenance={"min_notice_s": "3600"})
     outage = down(DAY, DAY + 500)
@@ -388,3 +418,22 @@ def test_a_part_of_a_month_is_priced_by_the_second_or_by_the_local_day() -> None
             terms, Record((down(15 * DAY, 16 * DAY),)), APRIL, {"a": ["n1"]}, LATER, service
         )
         assert found.results[0].worst.lines[0].base == 10000 * share
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "flags"),
+    [
+        ("calendar_month", "2026-04", ()),
+        ("calendar_year", "2026", ()),
+        ("contract_month", "2026-05-01", ()),
+        ("calendar_year", "2026-04", ("objective_of_another_period",)),
+        ("contract_month", "2026-04", ("objective_of_another_period",)),
+        ("calendar_month", "2026", ("objective_of_another_period",)),
+    ],
+)
+def test_a_statement_over_another_period_than_the_promise_says_so(
+    kind: str, label: str, flags: tuple[str, ...]
+) -> None:
+    terms = contract({"period": kind})
+    period = Period(label, APRIL.start_s, APRIL.end_s)
+    assert settle(terms, Record(), period, {"a": ["n1"]}, LATER).flags == flags

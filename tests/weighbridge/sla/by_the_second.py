@@ -1,0 +1,163 @@
+"""Cases of the family `availability`, worked out second by second: a set of seconds is a number with a bit for each.
+
+It shares nothing with the settlement: no interval is ever cut, merged or subtracted here, bits are.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+Json = dict[str, Any]
+Seconds = int
+
+MARGIN_S = 4 * 86400
+ROUNDED: dict[str, Callable[[int], int]] = {
+    "second": lambda length: length,
+    "outage_minutes_ceil": lambda length: (length + 59) // 60 * 60,
+    "outage_minutes_floor": lambda length: length // 60 * 60,
+}
+
+
+def rows_of(terms: Json, timeline: Json) -> list[Json]:
+    """What each unit, or all together, gives in the only period that is evaluated."""
+    month = month_of(terms["evaluate"][0], terms["time_zone"])
+    count = _Count(terms, timeline, month)
+    if terms["scope"] == "per_unit":
+        return [count.row(unit, [count.unit(unit)]) for unit in terms["units"]]
+    units = [count.unit(unit) for unit in terms["units"]]
+    if terms["scope"] == "pooled":
+        return [count.row("pooled", units)]
+    bad = 1 if terms["scope"] == "all_of" else len(units) - terms["k"] + 1
+    down, raw, unknown = (at_least(bad, [unit[place] for unit in units]) for place in (0, 1, 2))
+    excluded = at_least(bad, [unit[0] | unit[3] for unit in units]) & ~down
+    return [count.row(terms["scope"], [(down, raw, unknown, excluded)])]
+
+
+def at_least(number: int, sets: list[Seconds]) -> Seconds:
+    """The seconds in so many of the sets or more."""
+    reached = [0] * number
+    for one in sets:
+        for place in reversed(range(number)):
+            reached[place] |= one & (reached[place - 1] if place else -1)
+    return reached[-1]
+
+
+def earliest(number: int, seconds: Seconds) -> Seconds:
+    """The first so many of a set."""
+    kept = 0
+    for start, end in runs(seconds):
+        kept |= (1 << min(end, start + number - kept.bit_count())) - (1 << start)
+        if kept.bit_count() == number:
+            break
+    return kept
+
+
+def runs(seconds: Seconds) -> Iterator[tuple[int, int]]:
+    """Where bits stand side by side."""
+    for found in re.finditer("1+", f"{seconds:b}"[::-1]):
+        yield found.span()
+
+
+def month_of(label: str, zone: str) -> tuple[int, int]:
+    """Its first second, and the first one after it."""
+    year, month = map(int, label.split("-"))
+    after = (year + month // 12, month % 12 + 1)
+    first, last = (datetime(*start, 1, tzinfo=ZoneInfo(zone)) for start in ((year, month), after))
+    return int(first.timestamp()), int(last.timestamp())
+
+
+def _instant(text: str) -> int:
+    return int(datetime.fromisoformat(text).astimezone(UTC).timestamp())
+
+
+class _Count:
+    """One month of one case. A unit is (counted bad, not up, unknown, excluded)."""
+
+    def __init__(self, terms: Json, timeline: Json, month: tuple[int, int]) -> None:
+        self.terms, self.timeline, self.month = terms, timeline, month
+        self.first = month[0] - MARGIN_S
+        service = terms.get("service") or {"from": "2000-01-01", "to": "2100-01-01"}
+        start, end = (_instant(service[name]) for name in ("from", "to"))
+        self.served = self.bits(max(start, month[0]), min(end, month[1]))
+
+    def bits(self, start: int, end: int) -> Seconds:
+        low = max(0, start - self.first)
+        high = min(self.month[1] + MARGIN_S, end) - self.first
+        return (1 << high) - (1 << low) if low < high else 0
+
+    def unit(self, unit: str) -> tuple[Seconds, Seconds, Seconds, Seconds]:
+        fault = customer = policy = raw = unknown = 0
+        for given in self.timeline["intervals"]:
+            if given["unit"] != unit:
+                continue
+            span = self.bits(_instant(given["from"]), _instant(given["to"]))
+            raw |= span
+            unknown |= span if given["state"] == "unknown" else 0
+            counts = self.counts_as(given)
+            fault |= span if counts == "down" else 0
+            customer |= span if counts == "cause" else 0
+            policy |= span if counts == "excluded" else 0
+        if self.terms["concurrent_cause"] == "provider_fault_wins":
+            customer &= ~fault
+        excluded = customer | policy | self.maintained(unit)
+        return fault & ~excluded, raw, unknown, excluded
+
+    def counts_as(self, given: Json) -> str:
+        if given["state"] == "contested":
+            return str(self.terms["contested"])
+        if given["state"] == "unknown":
+            return str(self.terms["unknown_by_cause"].get(given["cause"], self.terms["unknown"]))
+        return "cause" if given["cause"] in self.terms["excluded_causes"] else "down"
+
+    def maintained(self, unit: str) -> Seconds:
+        taken, rules = 0, self.terms["maintenance"]
+        month = self.bits(*self.month)
+        for window in sorted(self.timeline["maintenance"], key=lambda window: window["from"]):
+            start, end = _instant(window["from"]), _instant(window["to"])
+            late = start - _instant(window["notified_at"]) < rules["min_notice_s"]
+            if late or (window["units"] != "all" and unit not in window["units"]):
+                continue
+            fresh = self.bits(start, end) & month & ~taken
+            taken |= earliest(rules["cap_s_per_period"] - taken.bit_count(), fresh)
+        return taken
+
+    def row(self, name: str, parts: list[tuple[Seconds, Seconds, Seconds, Seconds]]) -> Json:
+        counted = sum(self.counted(part[0], part[3]) for part in parts)
+        raw, unknown, excluded = (
+            sum((part[place] & self.served).bit_count() for part in parts) for place in (1, 2, 3)
+        )
+        whole = (self.month[1] - self.month[0]) * len(parts)
+        served = self.served.bit_count() * len(parts)
+        judged = {"period": whole, "service": served, "period_minus_excluded": served - excluded}
+        divided = judged[self.terms["denominator"]]
+        counted = min(counted, divided)
+        share = 1 - Fraction(counted, divided) if divided else Fraction(1)
+        return {
+            "unit": name,
+            "downtime_seconds": counted,
+            "denominator_seconds": divided,
+            "availability_fraction": f"{share.numerator}/{share.denominator}",
+            "breach": share < Fraction(self.terms["target"]),
+            "raw_down_seconds": raw,
+            "unknown_seconds": unknown,
+            "excluded_seconds": excluded,
+        }
+
+    def counted(self, down: Seconds, excluded: Seconds) -> int:
+        """Gaps of at most the merge gap are filled; short outages go; the rest is cut to the time that is judged."""
+        counting = self.terms["counting"]
+        for (_, end), (start, _) in pairwise(list(runs(down))):
+            if start - end <= counting["merge_gap_s"]:
+                down |= (1 << start) - (1 << end)
+        minimum = counting["min_outage"] or {"seconds": 0, "op": ">"}
+        total = 0
+        for start, end in runs(down):
+            long = end - start > minimum["seconds"]
+            if long or (minimum["op"] == ">=" and end - start == minimum["seconds"]):
+                inside = ((1 << end) - (1 << start)) & self.served & ~excluded
+                total += ROUNDED[counting["granularity"]](inside.bit_count())
+        return total
