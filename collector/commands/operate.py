@@ -244,7 +244,7 @@ def key_list(config_file: Path) -> None:
         )
 
 
-@key.command("revoke")
+@key.command("revoke", short_help="Let a key speak no more, from now on.")
 @click.argument("key_id")
 @click.option("--reason", required=True, help="Goes into the log.")
 @config_option
@@ -256,7 +256,7 @@ def key_revoke(key_id: str, reason: str, config_file: Path) -> None:
     click.echo(f"{answer['key_id']} is revoked by entry {answer['index']}")
 
 
-@key.command("rotate")
+@key.command("rotate", short_help="An invite for the successor of a key.")
 @click.argument("key_id")
 @config_option
 @stated

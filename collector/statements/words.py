@@ -134,7 +134,7 @@ WORDS: Mapping[str, Word] = {
     "entries": Word("Log entries", "日志条目"),
     "form": Word("Form", "形式"),
     "expires": Word("Lapses", "失效时间"),
-    "earned": Word("Earned", "应得"),
+    "earned": Word("Earned at most", "应得（至多）"),
     "floor": Word("At least", "至少"),
     "least_healthy": Word("Least healthy", "最低健康量"),
     "short_hours": Word("Missing, hours", "缺口·时"),

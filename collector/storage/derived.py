@@ -4,8 +4,11 @@ Because it can be made again, it has no migrations: a file of another schema is 
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from sqlite3 import DatabaseError as SqliteError
+from sqlite3 import connect
+from urllib.parse import quote
 
 from sqlalchemy import (
     BigInteger,
@@ -156,6 +159,18 @@ def open_derived(path: Path) -> Engine:
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     return _create(path)
+
+
+def holds_other(path: Path) -> bool:
+    """Whether there is something at `path` that `open_derived` would destroy, and never wrote."""
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    try:
+        with closing(connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+            tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            return not set(metadata.tables) & {name for (name,) in tables}
+    except SqliteError:
+        return True
 
 
 def _connect(path: Path) -> Engine:
