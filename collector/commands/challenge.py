@@ -29,8 +29,18 @@ def policy_of(file: Path | None, given: dict[str, Any]) -> dict[str, Any] | None
     if file is None and not chosen:
         return None
     base = {"profile": "f16", "size": 16384, "rounds": 64, "samples": 128}
-    read = {} if file is None else json.loads(file.read_text(encoding="utf-8"))
-    return base | read | chosen
+    return base | ({} if file is None else _read_policy(file)) | chosen
+
+
+def _read_policy(file: Path) -> dict[str, Any]:
+    """What a file of a policy says. Ends as usage errors do where it is none."""
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        fail(f"{file}: not JSON: {error}")
+    if not isinstance(read, dict):
+        fail(f"{file}: a policy is a JSON object")
+    return read
 
 
 def required(calibration: Path, share: str) -> dict[str, Any]:

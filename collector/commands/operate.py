@@ -55,7 +55,7 @@ def fail(message: object) -> NoReturn:
 
 
 def stated(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
-    """Errors that an operator can mend are one line, and exit code 2."""
+    """Errors that an operator can mend are one line, and exit code 2; that nobody reads on is for click to end."""
 
     @wraps(command)
     def run(*arguments: Parameters.args, **options: Parameters.kwargs) -> None:
@@ -63,6 +63,8 @@ def stated(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
             command(*arguments, **options)
         except (ConfigError, StorageError, control.ControlError) as error:
             fail(error)
+        except BrokenPipeError:
+            raise
         except OSError as error:
             place = "listen" if error.errno in NOT_BOUND else error.filename or "network"
             fail(f"{place}: {error.strerror}")

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from agent.__main__ import main as agent
 from collector.__main__ import main
-from tests.collector.building import serving, wait_for, weighbridge
+from tests.collector.building import COMMAND, serving, wait_for, weighbridge
 
 NOW = datetime.now(UTC)
 BEGUN, ENDED = NOW - timedelta(days=90), NOW + timedelta(days=90)
@@ -155,6 +156,27 @@ def test_recheck_says_what_is_wrong_with_what_it_was_given(
     file.write_text(content)
     done = run("recheck", file, "--log-key", key)
     assert (done.exit_code, told in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [("no: json", "not JSON"), ("[]", "a policy is a JSON object")]
+)
+def test_a_policy_that_cannot_be_read_is_named(
+    store: Path, tmp_path: Path, content: str, told: str
+) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text(content)
+    done = run("challenge", "n1", "--policy", file, "--config", store)
+    assert (done.exit_code, f"{file}: {told}" in done.output) == (2, True), done.output
+
+
+def test_a_command_whose_output_nobody_reads_to_its_end_says_nothing_of_it(store: Path) -> None:
+    command = [*COMMAND, "statement", "alpha", "--period", MONTH, "--config", str(store)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert b"Broken pipe" not in process.stderr.read()
 
 
 def groups(command: click.Command) -> Iterator[click.Group]:
