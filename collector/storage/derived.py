@@ -4,10 +4,8 @@ Because it can be made again, it has no migrations: a file of another schema is 
 """
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from sqlite3 import DatabaseError as SqliteError
-from sqlite3 import connect
 from urllib.parse import quote
 
 from sqlalchemy import (
@@ -24,6 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    inspect,
     text,
 )
 from sqlalchemy.engine import URL
@@ -162,15 +161,19 @@ def open_derived(path: Path) -> Engine:
 
 
 def holds_other(path: Path) -> bool:
-    """Whether there is something at `path` that `open_derived` would destroy, and never wrote."""
+    """Whether there is something at `path` that `open_derived` would destroy, and never wrote. Changes nothing."""
     if not path.exists() or path.stat().st_size == 0:
         return False
+    read_only = {"mode": "ro", "uri": "true"}
+    engine = create_engine(
+        URL.create("sqlite", database=f"file:{quote(str(path))}", query=read_only)
+    )
     try:
-        with closing(connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
-            tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-            return not set(metadata.tables) & {name for (name,) in tables}
-    except SqliteError:
+        return metadata.tables.keys().isdisjoint(inspect(engine).get_table_names())
+    except DatabaseError:
         return True
+    finally:
+        engine.dispose()
 
 
 def _connect(path: Path) -> Engine:
