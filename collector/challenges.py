@@ -14,6 +14,7 @@ from collector.exchange import PRESENCE_SECONDS, Exchange, Start
 from collector.keys import NodeKey
 from collector.mail import Mail
 from collector.problems import Problem
+from collector.storage import StorageError
 from weighbridge.challenge.challenger import Plan, draw_nonces
 from weighbridge.challenge.judging import judge
 from weighbridge.challenge.policy import Policy, PolicyError
@@ -260,8 +261,9 @@ class Challenges:
             raise
         try:
             outcome = await self._judged(standing, begun, plan, together)
-        except Problem as problem:
-            logger.warning("challenge %s is void: %s", begun.challenge, problem.detail)
+        except (Problem, StorageError) as error:
+            why = error.detail if isinstance(error, Problem) else error
+            logger.warning("challenge %s is void: %s", begun.challenge, why)
             outcome = await self._voided(begun)
         standing.outcomes.append(outcome)
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from agent.probe.cpu import CpuEngine
 from collector.challenges import COMMAND, Challenges, Subject
 from collector.commits import overloaded
 from collector.keys import NodeKey
+from collector.storage import CorruptStore
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.prover import GpuSeat, Prover
@@ -69,11 +70,20 @@ async def answering(challenges: Challenges, steps: int) -> None:
 async def test_a_log_that_takes_nothing_in_the_middle_voids_the_attempt_as_soon_as_it_can(
     full_at: str, kept: Sequence[str]
 ) -> None:
-    log = Log(full_at, refusals=3)
+    assert await voided(Log(full_at, refusals=3), lambda _: b"") == [*kept, "outcome"]
+
+
+async def test_openings_that_cannot_be_read_back_void_the_attempt() -> None:
+    def torn(index: int) -> bytes:
+        raise CorruptStore(f"entry {index} is not what was written")
+
+    assert (await voided(Log("", refusals=0), torn))[-2:] == ["openings", "outcome"]
+
+
+async def voided(log: Log, leaf: Callable[[int], bytes]) -> list[str]:
+    """What a log holds of a challenge that came to nothing, and held up no other."""
     fixed: Any = log
-    challenges = Challenges(
-        fixed, fixed, LOG, never, time.monotonic_ns, lambda: 7, lambda _: b"", 20, 0
-    )
+    challenges = Challenges(fixed, fixed, LOG, never, time.monotonic_ns, lambda: 7, leaf, 20, 0)
     key = NodeKey(AGENT.key_id, AGENT.public_key, "n1", "provider", None, 0)
     (standing,) = challenges.start([Subject("n1", "lease", key, ("GPU-0",))], POLICY, COMMAND)
     agent = asyncio.create_task(answering(challenges, 3))
@@ -82,7 +92,7 @@ async def test_a_log_that_takes_nothing_in_the_middle_voids_the_attempt_as_soon_
     agent.cancel()
     await asyncio.gather(agent, return_exceptions=True)
     assert standing.state == "ended"
-    assert log.kinds == [*kept, "outcome"]
     assert [outcome.weighing.verdict for outcome in standing.outcomes] == ["void"]
     challenges.require_free(standing.subject)
     await challenges.close()
+    return log.kinds
