@@ -224,7 +224,7 @@ def test_the_fields_of_a_report_stand_in_the_order_of_the_wire() -> None:
 
 
 def test_a_report_full_of_nulls_costs_what_its_bytes_do() -> None:
-    """Whoever may send reports could hold up everybody else's: half a million nulls once took longer than a challenge."""
+    """Whoever may send reports could hold up everybody else's: half a million nulls took longer than a challenge."""
     samples, devices = 4096, [f"GPU-{number}" for number in range(16)]
     rows = [[None] * len(devices)] * samples
     span = {"reading": "power_draw_milliwatts", "from": 0, "to": samples, "reason": "timeout"}

@@ -21,7 +21,9 @@ NO_MEMORY = "no_memory"
 UNSUPPORTED = "unsupported"
 INTERRUPTED = "interrupted"
 MOST_PARTS = 1 << 16
-"""Items, lists and objects of one message. Byte strings are large, never many; read, small parts are many times their bytes."""
+"""Items, lists and objects of one message. Byte strings are large, never many; small parts, read, are many times their
+bytes.
+"""
 
 DECLINE_REASONS = (BUSY, NO_CONSENT, NO_BUDGET, NO_MEMORY, UNSUPPORTED, INTERRUPTED)
 
