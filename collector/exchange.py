@@ -46,7 +46,7 @@ class Exchange:
     """`enter` makes an envelope durable in the log and says where; `clock_ns` is monotonic and alone weighs.
 
     `large` is one for all exchanges. `taking`: an answer is coming in; one at a time. `entered`: where in the log the
-    newest answer stands. `crowded_out`: an answer was refused for what others send; then its absence is nobody's failure.
+    newest answer stands. `crowded_out`: an answer was refused for what others send, and that is no failure.
     """
 
     plan: Plan

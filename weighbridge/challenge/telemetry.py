@@ -155,8 +155,8 @@ def _seen(
     for entry in entries:
         report = decode_report(entry.envelope.payload)
         synchronized = synchronized and report.clock.synchronized is True
-        for gpu, samples in found.items():
-            samples += _samples(report, gpu)
+        for gpu in found:
+            found[gpu] += _samples(report, gpu)
     return synchronized, found
 
 

@@ -108,7 +108,7 @@ def test_a_disk_that_keeps_nothing_gives_no_probers_time_back(tmp_path: Path, ke
     (tmp_path / "spent").write_text(kept)
     purse = Purse(tmp_path / "spent", 5000)
     for left in (2000, 0):
-        with pytest.raises(OSError, match="spent.new"):
+        with pytest.raises(OSError, match=r"spent\.new"):
             purse.spend(NOON_US, 3000)
         assert purse.left_ms(NOON_US) == left
 
