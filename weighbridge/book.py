@@ -25,7 +25,7 @@ from weighbridge.evidence import (
     PartyKey,
 )
 from weighbridge.ledger import BY_DEVICE, Row, State
-from weighbridge.places import Holder, Places
+from weighbridge.places import Holder, Places, Times, seen_by, stays
 from weighbridge.settlement.drafting import Notices
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples
@@ -292,6 +292,15 @@ class Book:
             elif received_us <= since_us:
                 held.pop(claim.node, None)
         return held
+
+    def seen_by(self, contract: str, as_of_us: int) -> dict[str, Times]:
+        """By node the times that are the contract's to see, by what was received until then."""
+        found = {
+            name: stays(one for one in claims if one[0] <= as_of_us)
+            for name, claims in self._claimed.items()
+        }
+        mine = found.pop(contract, [])
+        return seen_by(mine, [stay for others in found.values() for stay in others])
 
     def claimed_from_us(self, contract: str) -> int | None:
         """When it first claimed a node; None: never."""

@@ -4,7 +4,7 @@ The first node of a place is weighed in it from the beginning, a later one from 
 released. So a place goes on when a node is exchanged for another, and stands empty while nobody holds it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from weighbridge.evidence import Claim
@@ -95,3 +95,56 @@ def line_of(holder: Holder, lines: Lines, start_us: int, end_us: int) -> list[Sp
         for span in lines.get(node, ())
     ]
     return timeline(pieces, start_us, end_us)
+
+
+NEVER_US = 1 << 62
+"""Later than any instant."""
+
+Times = tuple[tuple[int, int], ...]
+"""Half-open, in their order."""
+
+EVER: Times = ((0, NEVER_US),)
+
+
+@dataclass(slots=True)
+class Stay:
+    """A contract holds a node, or devices of it, over [since_us, until_us)."""
+
+    node: str
+    devices: frozenset[str] | None
+    since_us: int
+    until_us: int = NEVER_US
+
+    def touches(self, other: "Stay") -> bool:
+        """Whether both are of one device."""
+        if self.devices is None or other.devices is None:
+            return self.node == other.node
+        return self.node == other.node and not self.devices.isdisjoint(other.devices)
+
+
+def stays(claims: Iterable[tuple[int, Claim]]) -> list[Stay]:
+    """Of one contract's claims, each with when it was received, in their order."""
+    found: list[Stay] = []
+    held: dict[str, Stay] = {}
+    for at_us, claim in claims:
+        if claim.node in held:
+            held.pop(claim.node).until_us = at_us
+        if not claim.releases:
+            devices = None if claim.devices is None else frozenset(claim.devices)
+            held[claim.node] = Stay(claim.node, devices, at_us)
+            found.append(held[claim.node])
+    return found
+
+
+def seen_by(mine: Sequence[Stay], others: Sequence[Stay]) -> dict[str, Times]:
+    """By node the times that are a contract's to see: what it held, and what came before its first claim and was nobody
+    else's.
+    """
+    found: dict[str, list[tuple[int, int]]] = {}
+    for stay in mine:
+        start_us = stay.since_us
+        if stay.node not in found:
+            before = (one for one in others if one.touches(stay) and one.since_us < start_us)
+            start_us = max((min(one.until_us, start_us) for one in before), default=0)
+        found.setdefault(stay.node, []).append((start_us, stay.until_us))
+    return {node: tuple(times) for node, times in found.items()}
