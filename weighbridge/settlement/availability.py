@@ -13,7 +13,7 @@ from itertools import chain
 from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.condition import is_up
 from weighbridge.ledger import State
-from weighbridge.settlement.cutting import periods_before
+from weighbridge.settlement.cutting import margin_s, periods_around
 from weighbridge.settlement.intervals import (
     Interval,
     Intervals,
@@ -159,11 +159,12 @@ class _Job:
     whole: Period
 
     @cached_property
-    def looked_back(self) -> Sequence[Period]:
-        """The periods before that a moving window reaches into."""
-        if self.objective.window_s is None:
+    def beside(self) -> Sequence[Period]:
+        """The periods around that an outage, or a moving window, reaches into, where each has a cap of its own."""
+        terms = self.contract.maintenance
+        if terms is None or terms.max_s_per_period is None:
             return ()
-        return tuple(periods_before(self.contract, self.whole, self.reach[0]))
+        return tuple(periods_around(self.contract, self.whole, margin_s(self.contract)))
 
     @property
     def served(self) -> Interval:
@@ -248,7 +249,7 @@ class _Job:
             unit,
             self.whole,
             self.contract.time_zone,
-            self.looked_back,
+            self.beside,
         )
         excluded = union(excluded, windows)
         return Bad(subtraction(union(counted), excluded), excluded)

@@ -240,13 +240,20 @@ def _clock_hour(credit: ClockHour, facts: Facts) -> Earned:
 
 
 def _per_event(credit: PerEvent, facts: Facts) -> Earned:
-    counted = [incident for incident in facts.incidents if incident.counted]
+    """An outage that crosses a border is one event: it is paid for where it begins."""
+    counted = [one for one in facts.incidents if one.counted and _begins_in(facts.period, one)]
     longer = [incident for incident in counted if _is_long(credit, incident)]
     many = credit.more_than_events is not None and len(counted) > credit.more_than_events
     times = len(longer) if credit.each and longer else int(bool(longer) or many)
     trigger: dict[str, Fact] = {"trigger": "duration" if longer else "event_count"} if times else {}
     exact = Fraction(credit.amount) * credit.quantity * times
     return Earned(times > 0, exact, facts=trigger)
+
+
+def _begins_in(period: Period, incident: Incident) -> bool:
+    """Or begins to count in it, as an outage does that service finds."""
+    first_s = incident.inside[0][0] if incident.inside else incident.whole[0]
+    return incident.whole[0] >= period.start_s or first_s > period.start_s
 
 
 def _is_long(credit: PerEvent, incident: Incident) -> bool:

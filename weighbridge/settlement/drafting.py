@@ -13,6 +13,7 @@ from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.ledger import Row, Use
 from weighbridge.places import Holder
+from weighbridge.settlement.cutting import margin_s
 from weighbridge.settlement.exits import FLAGS as EXIT_FLAGS
 from weighbridge.settlement.exits import exits
 from weighbridge.settlement.intervals import Interval
@@ -251,14 +252,6 @@ def _details(event: Event) -> str:
 
 def _local(seconds: int, zone: ZoneInfo) -> str:
     return moment_of(seconds).astimezone(zone).isoformat()
-
-
-def margin_s(contract: Contract) -> int:
-    """How far beyond the borders of a period rows matter: outages are measured whole, and a window may look back."""
-    counts = [promise.counting for promise in contract.availability]
-    minimums = [0 if one.min_outage is None else one.min_outage.seconds for one in counts]
-    outage = max(minimums, default=0) + max((one.merge_gap_s for one in counts), default=0)
-    return outage + max((promise.window_s or 0 for promise in contract.availability), default=0)
 
 
 def cutoff_us(contract: Contract, period: Period) -> int:
