@@ -198,7 +198,16 @@ def _of_credit(contract: "Contract", credit: CreditTerms) -> Problems:
             yield "repair", f"`{credit.repair}` is not a repair or response objective"
         yield from _base(contract, credit)
     elif isinstance(credit, CapacityDeduction):
-        yield from _named_resource(contract, "resource", credit.resource)
+        yield from _of_capacity(contract, credit)
+
+
+def _of_capacity(contract: "Contract", credit: CapacityDeduction) -> Problems:
+    yield from _named_resource(contract, "resource", credit.resource)
+    named = [item for item in contract.resources if item.id == credit.resource]
+    if any(item.capacity is None for item in named):
+        yield "resource", "P without a capacity: give the resource's precision and P per GPU"
+    if named and contract.counts_capacity_of(credit.resource) is None:
+        yield "resource", "no objective over a period counts its nodes or GPUs, and no others"
 
 
 def _base(contract: "Contract", credit: Judged | RepairSteps) -> Problems:
@@ -206,11 +215,17 @@ def _base(contract: "Contract", credit: Judged | RepairSteps) -> Problems:
         return
     if not contract.pricing:
         yield "base", "there is no amount, and no price to reckon it from"
-    judged = credit.objective if isinstance(credit, Judged) else None
-    promise = next((item for item in contract.availability if item.id == judged), None)
-    vague = promise is not None and promise.scope == "per_unit" and promise.resource is None
-    if vague and credit.base.of == "unit" and len(contract.resources) > 1:
+    if credit.base.of == "unit" and len(contract.resources) > 1 and _of_any_unit(contract, credit):
         yield "base", "the objective names no resource, so the fee of a unit is open"
+
+
+def _of_any_unit(contract: "Contract", credit: Judged | RepairSteps) -> bool:
+    """Whether it is owed for one unit, of whichever line item."""
+    if isinstance(credit, RepairSteps):
+        small = [one.id for one in contract.repair if one.unit in ("gpu", "node", "nvlink_domain")]
+        return credit.repair in small
+    promise = next((item for item in contract.availability if item.id == credit.objective), None)
+    return promise is not None and promise.scope == "per_unit" and promise.resource is None
 
 
 def _top_edge(credit: Tiers, target: Fraction) -> Problems:

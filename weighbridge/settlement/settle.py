@@ -10,13 +10,13 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 
-from weighbridge.contract import Availability, Contract
+from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.money import ClaimTerms, Judged, RepairSteps
 from weighbridge.contract.quality import Performance
 from weighbridge.settlement import flags
 from weighbridge.settlement.availability import Measure, Outcome, measure
 from weighbridge.settlement.claims import deadline_s, payable, standing
-from weighbridge.settlement.credits import Capped, Facts, capped, earn, facts_of, line, money
+from weighbridge.settlement.credits import Capped, Facts, Line, capped, earn, facts_of, line, money
 from weighbridge.settlement.damages import damages
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval
@@ -81,14 +81,14 @@ class _Job:
             result for promise in self.contract.availability for result in self._results(promise)
         ]
         probed = [self._probed(terms) for terms in self.contract.performance]
-        occasion = Occasion(
-            self.contract, self.record, self.period, self.units, self.fees, self.as_of_s
-        )
+        occasion = self._occasion("down")
         owed = list(damages(occasion))
-        others = [*(part for one in probed for part in one.parts), *remedies(occasion)]
-        others += [part for side, part in owed if side == "provider"]
         by_lessee = [part for side, part in owed if side == "lessee"]
-        dues = self._dues(results, others)
+        fixed = [part for side, part in owed if side == "provider"]
+        parts = [part for one in probed for part in one.parts]
+        others = [*parts, *remedies(occasion), *fixed]
+        at_best = [*parts, *remedies(self._occasion("up")), *fixed]
+        dues = self._dues(results, others, at_best)
         units = {unit for names in self.units.values() for unit in names}
         raised = flags.of_record(
             self.contract,
@@ -108,14 +108,23 @@ class _Job:
             final=self.as_of_s >= self.cutoff_s,
             results=tuple(results),
             probed=tuple(probed),
-            others=tuple(line(part, part.exact, self.contract.rounding) for part in others),
-            by_lessee=tuple(line(part, part.exact, self.contract.rounding) for part in by_lessee),
+            others=self._lines(others),
+            others_at_best=self._lines(at_best),
+            by_lessee=self._lines(by_lessee),
             dues=tuple(dues),
             highest=highest,
             lowest=lowest,
             flags=tuple(sorted({*raised, *capped_high})),
             clocks=tuple(timed(occasion)),
         )
+
+    def _occasion(self, held: Policy) -> Occasion:
+        return Occasion(
+            self.contract, self.record, self.period, self.units, self.fees, self.as_of_s, held
+        )
+
+    def _lines(self, parts: Sequence[Capped]) -> tuple[Line, ...]:
+        return tuple(line(part, part.exact, self.contract.rounding) for part in parts)
 
     def _results(self, promise: Availability) -> list[Result]:
         measures = measure(
@@ -167,7 +176,9 @@ class _Job:
         facts = facts_of(outcome, self.contract, self.period, promise.target, base)
         return capped(credit, one.unit, base, earn(credit, facts))
 
-    def _dues(self, results: list[Result], others: list[Capped]) -> list[Due]:
+    def _dues(
+        self, results: list[Result], others: list[Capped], at_best: list[Capped]
+    ) -> list[Due]:
         """One for each unit. A repair belongs to its unit, or to the one that its unit is a part of."""
         names = list(dict.fromkeys(result.measure.unit for result in results))
         groups: dict[str, tuple[list[Remedies], list[Remedies]]] = {}
@@ -175,11 +186,12 @@ class _Job:
             worst, best = groups.setdefault(result.measure.unit, ([], []))
             worst += [(part.credit, self._owed(part.exact)) for part in result.worst.lines]
             best += [(part.credit, self._owed(part.exact)) for part in result.best.lines]
-        for part in others:
+        for part, better in zip(others, at_best, strict=True):
             whole = isinstance(part.credit, RepairSteps)
             name = _around(part.unit, names) if whole else part.unit
-            for side in groups.setdefault(name, ([], [])):
-                side.append((part.credit.id, self._owed(part.exact)))
+            worst, best = groups.setdefault(name, ([], []))
+            worst.append((part.credit.id, self._owed(part.exact)))
+            best.append((better.credit.id, self._owed(better.exact)))
         return [self._due(unit, worst, best) for unit, (worst, best) in groups.items()]
 
     def _due(self, unit: str, worst: list[Remedies], best: list[Remedies]) -> Due:

@@ -14,6 +14,7 @@ from weighbridge.settlement.statement import Statement
 
 SECOND = 1_000_000
 MINUTE = 60
+NONE = Notices()
 DAY = 86400
 APRIL, MAY = (calendar_month(f"2026-{month}", "Asia/Shanghai") for month in ("04", "05"))
 BORDER = APRIL.end_s
@@ -36,7 +37,7 @@ def row(start: int, end: int, state: State = State.DOWN, slot: int = 0, node: st
 
 
 def both(
-    start: int, end: int, notices: Notices = Notices(), **terms: Any
+    start: int, end: int, notices: Notices = NONE, **terms: Any
 ) -> tuple[Statement, Statement]:
     """April's and May's statements of one outage, in seconds from the border between them."""
     ups = [
