@@ -36,7 +36,10 @@ Fact = int | str | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a credit is reckoned from: the outcome of one unit over one period, and the fee."""
+    """What a credit is reckoned from: the outcome of one unit over one period, and the fee.
+
+    `free_used_s`: what the parts before used up of the free seconds of the period.
+    """
 
     period: Period
     zone: str
@@ -47,6 +50,7 @@ class Facts:
     denominator_s: int = 0
     incidents: tuple[Incident, ...] = ()
     rounding: Rounding = field(default_factory=Rounding)
+    free_used_s: Fraction = Fraction(0)
 
     @property
     def missed(self) -> bool:
@@ -56,7 +60,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Earned:
-    """Before cap, minimum and rounding. `exact` None: the contract gives no answer, and a flag says so."""
+    """Before cap, minimum and rounding. `exact` None: the contract gives no answer, and a flag says so.
+
+    `free_s`: seconds that were free.
+    """
 
     breach: bool
     exact: Fraction | None
@@ -64,6 +71,7 @@ class Earned:
     tier: str | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    free_s: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,12 @@ NOTHING_DUE = Fraction(0)
 
 
 def facts_of(
-    outcome: Outcome, contract: Contract, period: Period, target: Fraction, base: Fraction
+    outcome: Outcome,
+    contract: Contract,
+    period: Period,
+    target: Fraction,
+    base: Fraction,
+    free_used_s: Fraction = Fraction(0),
 ) -> Facts:
     """The facts of an availability outcome."""
     return Facts(
@@ -109,6 +122,7 @@ def facts_of(
         denominator_s=outcome.denominator_s,
         incidents=outcome.incidents,
         rounding=contract.rounding,
+        free_used_s=free_used_s,
     )
 
 
@@ -117,9 +131,11 @@ def earn(credit: Judged, facts: Facts) -> Earned:
     return EARN[type(credit)](credit, facts)
 
 
-def capped(credit: CreditTerms, unit: str, base: Fraction, earned: Earned) -> Capped:
-    """What a credit earns under its own cap."""
-    exact, cut = limited(earned.exact, credit.cap, base)
+def capped(
+    credit: CreditTerms, unit: str, base: Fraction, earned: Earned, spent: Fraction = NOTHING_DUE
+) -> Capped:
+    """What a credit earns under its own cap. `spent`: what the parts before gave of the amount for a period."""
+    exact, cut = limited(earned.exact, credit.cap, base, spent)
     flags = earned.flags if not cut else (*earned.flags, "cap_applied")
     return Capped(credit, unit, base, earned, exact, flags)
 
@@ -145,12 +161,14 @@ def money(exact: Fraction | None, rounding: Rounding) -> Decimal | None:
     return None if exact is None else rounded(exact, rounding.decimals, rounding.mode)
 
 
-def limited(exact: Fraction | None, cap: Cap, base: Fraction) -> tuple[Fraction | None, bool]:
-    """The amount under the cap, and whether the cap took something."""
+def limited(
+    exact: Fraction | None, cap: Cap, base: Fraction, spent: Fraction = NOTHING_DUE
+) -> tuple[Fraction | None, bool]:
+    """The amount under the cap, and whether the cap took something. `spent`: of the cap's amount, elsewhere."""
     if exact is None:
         return None, False
     limits = [] if cap.pct is None else [base * cap.pct / 100]
-    limits += [] if cap.amount is None else [Fraction(cap.amount)]
+    limits += [] if cap.amount is None else [max(NOTHING_DUE, Fraction(cap.amount) - spent)]
     least = min([exact, *limits])
     return least, least < exact
 
@@ -189,7 +207,8 @@ def _linear(credit: LinearShortfall, facts: Facts) -> Earned:
 
 def _increment(credit: Increment, facts: Facts) -> Earned:
     down = _beyond(facts) if credit.beyond_target else facts.downtime_s
-    beyond = max(NOTHING_DUE, down - credit.free_s)
+    free = max(NOTHING_DUE, credit.free_s - facts.free_used_s)
+    beyond = max(NOTHING_DUE, down - free)
     steps = steps_in(beyond, credit.increment_s, credit.partial)
     pct = credit.pct * steps
     if credit.cap.pct is not None:
@@ -197,7 +216,12 @@ def _increment(credit: Increment, facts: Facts) -> Earned:
     flags = ("cap_applied",) if pct < credit.pct * steps else ()
     exact = facts.base * pct / 100
     return Earned(
-        facts.missed and beyond > 0, exact, pct=pct, facts={"increments": steps}, flags=flags
+        facts.missed and beyond > 0,
+        exact,
+        pct=pct,
+        facts={"increments": steps},
+        flags=flags,
+        free_s=down - beyond,
     )
 
 

@@ -100,10 +100,9 @@ class _Job:
     ) -> Statement:
         ruled = self._parts()
         used = totals(uses, [self._served(version, part) for version, part in ruled])
-        settled = [
-            self._settled(version, part, mine)
-            for (version, part), mine in zip(ruled, used, strict=True)
-        ]
+        settled: list[Settled] = []
+        for (version, part), mine in zip(ruled, used, strict=True):
+            settled.append(self._settled(version, part, mine, settled))
         parts = tuple(map(part_of, settled))
         drafted = self._statement(simulated, settled, parts)
         rights = tuple(exits(self.newest, self.period.label, drafted.start, parts, earlier))
@@ -160,7 +159,9 @@ class _Job:
         served = served_part(self.period, (start, end))
         return Period(self.period.label, *served)
 
-    def _settled(self, version: Version, part: Period, used: Totals) -> Settled:
+    def _settled(
+        self, version: Version, part: Period, used: Totals, before: Sequence[Settled]
+    ) -> Settled:
         contract = version.contract
         margin = margin_s(contract)
         within = (part.start_s - margin, part.end_s + margin)
@@ -183,6 +184,7 @@ class _Job:
                 as_of_s=self.as_of_us // MICROSECONDS,
                 service=service_of(contract, self.notices.events),
                 whole=self.period,
+                before=[one.settlement for one in before],
             ),
             record=record,
             units=units,

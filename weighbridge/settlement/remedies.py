@@ -101,7 +101,8 @@ def _capacity(occasion: Occasion, credit: CapacityDeduction) -> Iterator[Capped]
     share = short.missing / (contracted * occasion.fees.period.seconds)
     facts = {"shortfall_seconds": str(short.missing)}
     earned = Earned(short.missing > 0, fee * share * credit.multiple, facts=facts)
-    yield capped(credit, resource.id, fee, earned)
+    spent = occasion.spent.get((credit.id, resource.id), Fraction(0))
+    yield capped(credit, resource.id, fee, earned, spent)
 
 
 def _downs(occasion: Occasion, promise: Availability) -> Iterator[Intervals]:

@@ -85,7 +85,7 @@ def test_an_event_over_a_border_has_its_whole_length_and_is_paid_for_where_it_be
 
 def test_an_event_that_service_finds_is_paid_for_in_its_first_period() -> None:
     term = {"from": instant_text(BORDER + DAY), "to": "2027-01-01T00:00:00Z"}
-    more = {"term": term, "effective": term["from"]}
+    more: dict[str, Any] = {"term": term, "effective": term["from"]}
     april, may = both(DAY - 20 * MINUTE, DAY + 20 * MINUTE, credits=[PER_EVENT], **more)
     assert (april.highest, may.highest) == ("0.00", "20.00")
 

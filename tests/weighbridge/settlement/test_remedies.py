@@ -229,7 +229,7 @@ def spans(state: State) -> tuple[Span, ...]:
 @pytest.mark.parametrize(("state", "lowest"), [(State.UNKNOWN, 0), (State.DOWN, 16)])
 def test_capacity_that_nobody_saw_is_a_range_until_it_is_settled(state: State, lowest: int) -> None:
     found = settled(deducted(), "2026-05", Record(spans(state)), NODES)
-    assert (found.lowest, found.highest) == (lowest, 16)
+    assert [found.lowest, found.highest] == [lowest, 16]
     assert [found.others[0].exact, found.others_at_best[0].exact] == [16, lowest]
 
 
@@ -282,7 +282,7 @@ def test_a_late_repair_of_a_node_of_whichever_line_item_has_no_fee_of_its_own() 
     resources = [item | {"id": name} for name in ("r", "s")]
     repair = {"id": "m", "objective_s": "3600", "clock_from": "detection"}
     steps = {"step_s": "3600", "step_pct": "1", "partial": "ceil", "repair": "m"}
-    parts = {
+    parts: dict[str, Any] = {
         "resources": resources,
         "pricing": [{"unit": "node_month", "price": "100"}],
         "credits": [{"id": "c", "kind": "repair_steps"} | steps],
