@@ -29,7 +29,7 @@ from weighbridge.contract.numerals import exact_text
 from weighbridge.settlement.availability import Incident, Outcome
 from weighbridge.settlement.intervals import clip, total, union
 from weighbridge.settlement.money import rounded
-from weighbridge.settlement.periods import DAY_S, HOUR_S, Period, instant_text, local_hours
+from weighbridge.settlement.periods import HOUR_S, Period, instant_text, local_hours
 
 Fact = int | str | tuple[str, ...]
 
@@ -38,7 +38,8 @@ Fact = int | str | tuple[str, ...]
 class Facts:
     """What a credit is reckoned from: the outcome of one unit over one period, and the fee.
 
-    `free_used_s`: what the parts before used up of the free seconds of the period.
+    `free_used_s`: what the parts before used up of the free seconds of the period. `day_fee`: of
+    the fee, for a day of service.
     """
 
     period: Period
@@ -51,6 +52,7 @@ class Facts:
     incidents: tuple[Incident, ...] = ()
     rounding: Rounding = field(default_factory=Rounding)
     free_used_s: Fraction = Fraction(0)
+    day_fee: Fraction = Fraction(0)
 
     @property
     def missed(self) -> bool:
@@ -110,6 +112,7 @@ def facts_of(
     target: Fraction,
     base: Fraction,
     free_used_s: Fraction = Fraction(0),
+    day_fee: Fraction = Fraction(0),
 ) -> Facts:
     """The facts of an availability outcome."""
     return Facts(
@@ -123,6 +126,7 @@ def facts_of(
         incidents=outcome.incidents,
         rounding=contract.rounding,
         free_used_s=free_used_s,
+        day_fee=day_fee,
     )
 
 
@@ -287,8 +291,7 @@ def _is_long(credit: PerEvent, incident: Incident) -> bool:
 
 def _daily_rate(credit: DailyRate, facts: Facts) -> Earned:
     steps = steps_in(_beyond(facts), credit.step_s, credit.partial)
-    fee_of_day = facts.base * DAY_S / facts.period.seconds
-    return Earned(facts.missed, fee_of_day * credit.days * steps, facts={"steps": steps})
+    return Earned(facts.missed, facts.day_fee * credit.days * steps, facts={"steps": steps})
 
 
 def _beyond(facts: Facts) -> Fraction:

@@ -31,7 +31,7 @@ from weighbridge.settlement.damages import damages
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.occasion import Occasion
-from weighbridge.settlement.periods import Period, served_part, term_of
+from weighbridge.settlement.periods import DAY_S, Period, served_part, term_of
 from weighbridge.settlement.probes import Tally, tally
 from weighbridge.settlement.record import Record
 from weighbridge.settlement.remedies import remedies, timed
@@ -91,6 +91,11 @@ class _Job:
     @cached_property
     def fees(self) -> Fees:
         return Fees(self.contract, self.whole, served_part(self.period, self.service), self.period)
+
+    @cached_property
+    def whole_fees(self) -> Fees:
+        """As if there were service throughout."""
+        return Fees(self.contract, self.whole, self.whole.interval, self.whole)
 
     def settlement(self) -> Settlement:
         results = [
@@ -204,7 +209,8 @@ class _Job:
         unit = promise.unit if promise.scope == "per_unit" else None
         base = self.fees.base(credit.base, unit, promise.resource)
         free = spent.free_of_credits.get((credit.id, one.unit), NOTHING_DUE)
-        facts = facts_of(outcome, self.contract, self.period, promise.target, base, free)
+        day = self.whole_fees.base(credit.base, unit, promise.resource) * DAY_S / self.whole.seconds
+        facts = facts_of(outcome, self.contract, self.period, promise.target, base, free, day)
         given = spent.amounts.get((credit.id, one.unit), NOTHING_DUE)
         return capped(credit, one.unit, base, earn(credit, facts), given)
 
