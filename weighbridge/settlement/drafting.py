@@ -165,7 +165,7 @@ class _Job:
         contract = version.contract
         margin = margin_s(contract)
         within = (part.start_s - margin, part.end_s + margin)
-        found = timelines(contract, self.holders, self.known, within)
+        found = timelines(contract, self.holders, self.known, within, part.interval)
         lines = {promise.id: unit_lines(promise, found) for promise in contract.availability}
         record, units = (
             self._record(lines, version, part),

@@ -11,6 +11,7 @@ from tests.weighbridge.settlement.test_statement import (
     HOUR,
     NODES,
     PERIOD,
+    SECOND,
     START,
     TERMS,
     row,
@@ -18,6 +19,7 @@ from tests.weighbridge.settlement.test_statement import (
     whole_month,
 )
 from weighbridge.ledger import State
+from weighbridge.places import Holder
 from weighbridge.settlement.drafting import Notices, draft
 from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.statement import Statement
@@ -105,3 +107,22 @@ def test_a_deduction_of_capacity_is_capped_once() -> None:
     credit = {"id": "c", "kind": "capacity_deduction"} | price
     found = in_parts(BEFORE, AFTER, credits=[credit], later={})
     assert [part.others[0].highest for part in found.parts] == ["29.76", "10.24"]
+
+
+def test_a_place_that_an_amendment_gives_up_is_not_weighed_after_it() -> None:
+    """n1 is released when the lease shrinks to one node: what is judged from then on is n2, which is up throughout."""
+    resources: Any = TERMS["resources"]
+    smaller: dict[str, Any] = {
+        "version": "2",
+        "supersedes": "1",
+        "effective": instant_text(EDGE),
+        "resources": [resources[0] | {"nodes": "1"}],
+    }
+    versions = [version(TERMS, until_s=EDGE), version(TERMS, EDGE, **smaller)]
+    places = [Holder("n1", None, 0, until_us=EDGE * SECOND), Holder("n2", None, 0)]
+    gone = [row("n1", slot, 0, EDGE - START) for slot in (0, 1)]
+    rows = [*gone, *(one for one in whole_month() if one.node == "n2")]
+    found = draft(versions, places, rows, Notices(), PERIOD, FINAL_US)
+    judged = [[(line.unit, line.verdict) for line in part.units] for part in found.parts]
+    assert judged == [[("n1", "MET"), ("n2", "MET")], [("n2", "MET")]]
+    assert found.highest == "0.00"

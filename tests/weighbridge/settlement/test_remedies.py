@@ -290,3 +290,17 @@ def test_a_late_repair_of_a_node_of_whichever_line_item_has_no_fee_of_its_own() 
     with pytest.raises(ContractError, match="the fee of a unit is open"):
         contract(repair=[repair], **parts)
     contract(repair=[repair | {"unit": "cluster"}], **parts)
+
+
+@pytest.mark.parametrize(
+    ("domain", "several"), [("none", False), ("104", False), ("8", True), ("72", True)]
+)
+def test_several_domains_are_not_judged_as_one(domain: str, several: bool) -> None:
+    """13 nodes of 8 GPUs; without a size all of them are one domain."""
+    resource = {"interconnect": {"nvlink_domain": domain}}
+    promise = {"id": "a", "target": "0.9", "unit": "nvlink_domain"}
+    if several:
+        with pytest.raises(ContractError, match="there are several domains"):
+            contract("UTC", resource, availability=[promise])
+    else:
+        contract("UTC", resource, availability=[promise])
