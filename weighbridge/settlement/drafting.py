@@ -186,12 +186,16 @@ class _Job:
                 whole=self.period,
                 before=[one.settlement for one in before],
             ),
-            record=record,
+            record=replace(record, windows=record.windows_by(self._cutoff_s)),
             units=units,
             found=found,
             used=used,
             known=self.known,
         )
+
+    @property
+    def _cutoff_s(self) -> int:
+        return cutoff_us(self.newest, self.period) // MICROSECONDS
 
     def _served(self, version: Version, part: Period) -> Interval:
         return served_part(part, service_of(version.contract, self.notices.events))
