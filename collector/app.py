@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -94,6 +94,23 @@ class Collector:
     committing: asyncio.Task[None]
 
 
+@dataclass(frozen=True, slots=True)
+class House:
+    """What serves and judges over one store. Each is made once, in `_house`, after those that it needs."""
+
+    config: Config
+    store: Store
+    signer: Signer
+    clocks: Clocks
+    driver: Driver
+    judging: Judging
+    committer: Committer
+    committing: asyncio.Task[None]
+    challenges: Challenges
+    settling: Settling
+    accounts: Accounts
+
+
 @asynccontextmanager
 async def running(
     config: Config, public: bool, simulation: bool = False
@@ -107,19 +124,30 @@ async def running(
     async with AsyncExitStack() as stack:
         store = open_store(f"embedded:{config.directory}")
         stack.callback(store.close)
-        if public and store.info.simulation != simulation:
-            raise ConfigError(
-                f"{config.directory} is a {'simulation' if store.info.simulation else 'real'} store,"
-                " and is served as nothing else"
-            )
-        clocks = Clocks.of(store)
-        signer = load_signer(config)
-        require_own_log(config, store, signer)
-        driver = Driver(store)
-        judging = await stack.enter_async_context(_judging(driver, store))
-        committer, committing = await stack.enter_async_context(
-            _committing(config, store, signer, judging, clocks)
-        )
+        if public:
+            require_kind(config, store, simulation)
+        house = await stack.enter_async_context(_house(config, store))
+        routes, limits = _routes(house), config.limits
+        bodies = Bodies(limits.body_bytes, limits.reading_bytes, limits.reading_seconds)
+        await stack.enter_async_context(_controlled(config, routes, bodies))
+        url = ""
+        if public:
+            url = await stack.enter_async_context(_published(config, routes, bodies))
+            for work in _work(house):
+                await stack.enter_async_context(work)
+        # First of all at the end: requests that wait for commands would hold up the rest.
+        stack.callback(house.challenges.mail.close)
+        yield Collector(config, store, house.committer, url, house.committing)
+
+
+@asynccontextmanager
+async def _house(config: Config, store: Store) -> AsyncIterator[House]:
+    clocks, signer, driver = Clocks.of(store), load_signer(config), Driver(store)
+    require_own_log(config, store, signer)
+    async with (
+        _judging(driver, store) as judging,
+        _committing(config, store, signer, judging, clocks) as (committer, committing),
+    ):
         challenges = Challenges(
             committer,
             driver,
@@ -129,34 +157,30 @@ async def running(
             clocks.wall_us,
             lambda index: next(iter(store.log.leaves(index, 1))),
         )
-        await stack.enter_async_context(challenging(challenges))
         settling = Settling(store, driver)
         committer.follow(settling.follow)
         accounts = Accounts(settling, lambda: driver.contracts)
-        routes = _routes(
-            config,
-            store,
-            signer,
-            committer,
-            driver,
-            judging,
-            challenges,
-            clocks,
-            settling,
-            accounts,
+        made = (driver, judging, committer, committing, challenges, settling, accounts)
+        async with challenging(challenges):
+            yield House(config, store, signer, clocks, *made)
+
+
+def _work(house: House) -> tuple[AbstractAsyncContextManager[None], ...]:
+    """What a published collector does by itself."""
+    return (
+        scheduled(house.challenges, house.driver),
+        linking(house.committer, house.driver, house.signer, house.store.log),
+        accounting(house.accounts),
+    )
+
+
+def require_kind(config: Config, store: Store, simulation: bool) -> None:
+    """Raises ConfigError for a simulation that is to be served as real, and the other way round."""
+    if store.info.simulation != simulation:
+        raise ConfigError(
+            f"{config.directory} is a {'simulation' if store.info.simulation else 'real'} store,"
+            " and is served as nothing else"
         )
-        limits = config.limits
-        bodies = Bodies(limits.body_bytes, limits.reading_bytes, limits.reading_seconds)
-        await stack.enter_async_context(_controlled(config, routes, bodies))
-        url = ""
-        if public:
-            url = await stack.enter_async_context(_published(config, routes, bodies))
-            await stack.enter_async_context(scheduled(challenges, driver))
-            await stack.enter_async_context(linking(committer, driver, signer, store.log))
-            await stack.enter_async_context(accounting(accounts))
-        # First of all at the end: requests that wait for commands would hold up the rest.
-        stack.callback(challenges.mail.close)
-        yield Collector(config, store, committer, url, committing)
 
 
 def load_signer(config: Config) -> Signer:
@@ -207,54 +231,60 @@ async def _judging(driver: Driver, store: Store) -> AsyncIterator[Judging]:
         await task
 
 
-def _routes(
-    config: Config,
-    store: Store,
-    signer: Signer,
-    committer: Committer,
-    driver: Driver,
-    judging: Judging,
-    challenges: Challenges,
-    clocks: "Clocks",
-    settling: Settling,
-    accounts: Accounts,
-) -> tuple[Route, ...]:
+def _routes(house: House) -> tuple[Route, ...]:
     """Every route of the collector. Each module that serves something adds its own here."""
-    ring = committer.ring
-    ingest = Ingest(committer, ring, config.limits)
-    log_key = signer.public_key.hex()
+    store, driver, committer = house.store, house.driver, house.committer
+    ingest = Ingest(committer, committer.ring, house.config.limits)
+    fleet, clocks = Recent(driver), house.clocks
+    exposition = Exposition(fleet, lambda: _own(house, ingest))
+    served = (
+        _log_api(house, ingest, exposition),
+        Administration(committer.ring, committer.enter, clocks.wall_us, lambda: _address(house)),
+        Api(fleet, store.ledger, exposition, lambda added: _add_contract(house, added)),
+        _settlement_api(house),
+        Notices(house.settling.book, committer),
+        ChallengeApi(house.challenges, driver, committer.ring, house.signer.public_key),
+        Pages(fleet, store.ledger, store.info, lambda: house.judging.failure),
+    )
+    routes = [route for one in served for route in one.routes()]
+    return described([*routes, *clocks.routes(committer.enter)], __version__)
 
-    def own() -> Iterator[Sample]:
-        yield from own_samples(store, ingest, judging, committer.newest_us)
-        yield from accounts.samples()
 
-    def address() -> tuple[str, str | None, str]:
-        secure = public_url(config).startswith("https:")
-        return public_url(config), authority_hash(config.keys) if secure else None, log_key
+def _own(house: House, ingest: Ingest) -> Iterator[Sample]:
+    """Of the collector itself and of the accounts."""
+    yield from own_samples(house.store, ingest, house.judging, house.committer.newest_us)
+    yield from house.accounts.samples()
 
-    fleet = Recent(driver)
-    exposition = Exposition(fleet, own)
-    authority = config.keys / "ca.pem"
-    timed = exposition.ingest.time
 
-    def stopped() -> str | None:
-        return judging.failure
+def _address(house: House) -> tuple[str, str | None, str]:
+    """What an invite says: the URL, the hash of the authority where there is one, the log's key."""
+    url = public_url(house.config)
+    authority = authority_hash(house.config.keys) if url.startswith("https:") else None
+    return url, authority, house.signer.public_key.hex()
 
-    log_api = LogApi(store.log, committer, ring, ingest, log_key, authority, timed, stopped)
-    administration = Administration(ring, committer.enter, clocks.wall_us, address)
 
-    async def add_contract(added: ContractAdded) -> int:
-        return (await committer.submit(ContractAddition(added, driver, judging))).outcome
+async def _add_contract(house: House, added: ContractAdded) -> int:
+    addition = ContractAddition(added, house.driver, house.judging)
+    return (await house.committer.submit(addition)).outcome
 
-    api = Api(fleet, store.ledger, exposition, add_contract)
-    pages = Pages(fleet, store.ledger, store.info, stopped)
-    challenge_api = ChallengeApi(challenges, driver, ring, signer.public_key)
-    handover = Handover(store, config.directory, settling, driver, ring)
-    settlement_api = SettlementApi(settling, accounts, handover, committer.enter)
-    notices = Notices(settling.book, committer)
-    routes = (log_api, administration, api, settlement_api, notices, challenge_api, pages)
-    served = [route for one in routes for route in one.routes()]
-    return described([*served, *clocks.routes(committer.enter)], __version__)
+
+def _log_api(house: House, ingest: Ingest, exposition: Exposition) -> LogApi:
+    return LogApi(
+        house.store.log,
+        house.committer,
+        house.committer.ring,
+        ingest,
+        house.signer.public_key.hex(),
+        house.config.keys / "ca.pem",
+        exposition.ingest.time,
+        lambda: house.judging.failure,
+    )
+
+
+def _settlement_api(house: House) -> SettlementApi:
+    settling, ring = house.settling, house.committer.ring
+    handover = Handover(house.store, house.config.directory, settling, house.driver, ring)
+    return SettlementApi(settling, house.accounts, handover, house.committer.enter)
 
 
 def public_url(config: Config) -> str:
