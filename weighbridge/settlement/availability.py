@@ -35,11 +35,15 @@ MINUTE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One outage after exclusion and merging: whole, the part inside the period, and whether it is long enough."""
+    """One outage after exclusion and merging: whole, the part inside the period, and whether it is long enough.
+
+    `before_s`: its seconds of service before the period.
+    """
 
     whole: Interval
     inside: Intervals
     counted: bool
+    before_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +302,10 @@ class _Job:
 
     def _incident(self, outage: Interval, excluded: Intervals) -> Incident:
         rest = union((self._shaved(outage),))
-        inside = clip(subtraction(rest, excluded), self.reach)
-        return Incident(outage, inside, self._long_enough(outage))
+        judged = subtraction(rest, excluded)
+        inside, start = clip(judged, self.reach), self.reach[0]
+        before_s = total(clip(judged, (min(self.service[0], start), start)))
+        return Incident(outage, inside, self._long_enough(outage), before_s)
 
     def _long_enough(self, outage: Interval) -> bool:
         minimum = self.objective.counting.min_outage

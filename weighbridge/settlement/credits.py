@@ -247,9 +247,13 @@ def _outage_multiple(credit: OutageMultiple, facts: Facts) -> Earned:
 def _of_incident(credit: OutageMultiple, incident: Incident) -> Fraction:
     if not incident.counted:
         return NOTHING_DUE
-    amount = (
-        Fraction(credit.hour_price) * Fraction(total(incident.inside), HOUR_S) * credit.multiple
-    )
+    until_s = incident.before_s + total(incident.inside)
+    return _of_outage(credit, until_s) - _of_outage(credit, incident.before_s)
+
+
+def _of_outage(credit: OutageMultiple, seconds: int) -> Fraction:
+    """Of all of its seconds so far: an outage that crosses a border has its cap once."""
+    amount = Fraction(credit.hour_price) * Fraction(seconds, HOUR_S) * credit.multiple
     return amount if credit.incident_cap is None else min(amount, Fraction(credit.incident_cap))
 
 

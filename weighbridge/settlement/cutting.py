@@ -6,12 +6,15 @@ it was, and neighbouring periods still touch.
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from fractions import Fraction
+from math import ceil
 
 from weighbridge.claims import Version
 from weighbridge.contract import Contract
-from weighbridge.contract.money import PerEvent
+from weighbridge.contract.money import OutageMultiple, PerEvent
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.settlement.periods import (
+    HOUR_S,
     Period,
     calendar_month,
     calendar_year,
@@ -114,9 +117,18 @@ def margin_s(contract: Contract) -> int:
         [one.counting.merge_gap_s for one in promises],
         [one.first_n_s for one in promises if one.first_n_per == "outage"],
         [longer for longer in events if longer is not None],
+        [_capped_s(one) for one in contract.credits if isinstance(one, OutageMultiple)],
         [one.window_s for one in promises if one.window_s is not None],
     )
     return sum(max(lengths, default=0) for lengths in farthest)
+
+
+def _capped_s(credit: OutageMultiple) -> int:
+    """How long an outage is when its cap is reached."""
+    hourly = Fraction(credit.hour_price) * credit.multiple
+    if credit.incident_cap is None or hourly == 0:
+        return 0
+    return ceil(Fraction(credit.incident_cap) / hourly * HOUR_S)
 
 
 def _known(version: Version, label: str) -> Period | None:

@@ -101,3 +101,22 @@ def test_maintenance_beyond_the_cap_of_either_month_parts_no_outage(late: bool) 
     notices, promise = Notices(windows), {"counting": counting}
     april, may = both(start * MINUTE, end * MINUTE, notices, promise=promise, **terms)
     assert (counted(april), counted(may)) == (-start * MINUTE, end * MINUTE)
+
+
+def test_the_cap_of_an_outage_is_used_up_on_the_one_side_of_a_border_and_then_on_the_other() -> (
+    None
+):
+    """100 an hour and at most 150: an hour before the border leaves 50 for the two hours after it."""
+    credit = {
+        "id": "m",
+        "objective": "a",
+        "kind": "outage_multiple",
+        "multiple": "1",
+        "hour_price": "100",
+        "incident_cap": "150",
+        "cap": {"amount": "100000"},
+    }
+    april, may = both(-60 * MINUTE, 120 * MINUTE, credits=[credit])
+    assert (april.highest, may.highest) == ("100.00", "50.00")
+    april, may = both(-5 * 60 * MINUTE, 120 * MINUTE, credits=[credit])
+    assert (april.highest, may.highest) == ("150.00", "0.00")
