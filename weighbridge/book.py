@@ -53,7 +53,8 @@ REPLACED, EXCHANGED = "gpu_replaced", "node_replaced"
 SPEAKERS = {"maintenance": PROVIDERS, "claim": frozenset({"lessee"})}
 """Roles that may say a thing; what is not named here any party may say."""
 
-EVENT_SPEAKERS = {"acceptance_signed": frozenset({"lessee"})}
+EVENT_SPEAKERS = dict.fromkeys(("acceptance_signed", "batch_accepted"), frozenset({"lessee"}))
+"""The same by event: to accept is for the lessee."""
 
 
 class NoticeError(ValueError):

@@ -26,12 +26,24 @@ class Tenure:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The node that held a place last in a stretch of time, since when, and those before it in that time."""
+    """The node that held a place last in a stretch of time, since and until when, and those before it in that time.
+
+    `until_us` None: it still holds it.
+    """
 
     node: str
     resource: str | None
     since_us: int
     before: Before = ()
+    until_us: int | None = None
+
+    def held_in(self, start_us: int, end_us: int) -> bool:
+        """Whether the place was held at some time in [start_us, end_us)."""
+        held = [*self.before, (self.node, self.since_us, self.until_us)]
+        return any(
+            since_us < end_us and (until_us is None or until_us > start_us)
+            for _, since_us, until_us in held
+        )
 
 
 @dataclass(slots=True)
@@ -61,7 +73,7 @@ class Places:
             if mine:
                 before = [(one.node, one.since_us, one.until_us or 0) for one in mine[:-1]]
                 last = mine[-1]
-                yield Holder(last.node, last.resource, last.since_us, before)
+                yield Holder(last.node, last.resource, last.since_us, before, last.until_us)
 
     def _holding(self, node: str) -> Tenure | None:
         now = (tenures[-1] for tenures in self._held)

@@ -137,6 +137,18 @@ def test_what_was_said_of_a_node_is_said_of_the_place_that_it_handed_on() -> Non
         (cause("X"), "no party"),
         (notice("L", kind="maintenance", id="M", from_us=1, until_us=2, units=[]), "not for"),
         (notice("P", kind="claim", period="1970-01", unit=None, objective=None), "not for"),
+        (
+            notice(
+                "P",
+                kind="event",
+                event="batch_accepted",
+                at_us=1,
+                since_us=None,
+                unit="A",
+                details={},
+            ),
+            "not for the provider to say, but for lessee",
+        ),
         (notice("P", kind="maintenance", id="M", from_us=2, until_us=2, units=[]), "ends before"),
     ],
 )
