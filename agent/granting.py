@@ -4,7 +4,7 @@ Nothing here guesses: a GPU of which it cannot be seen whether anybody uses it c
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,30 +139,35 @@ def grants(leave: Leave, sampler: Sampler, clock: Clock) -> Callable[[Prepare, i
 
 
 class Purse:
-    """The time that probers may take in one UTC day, kept over restarts in a small file."""
+    """The time that probers may take in one UTC day, kept over restarts in a small file.
+
+    What this process has seen spent counts whether or not the disk took it.
+    """
 
     def __init__(self, path: Path, daily_ms: int) -> None:
         self._path = path
         self._daily_ms = daily_ms
+        self._seen: dict[str, int] = {}
 
     def left_ms(self, wall_us: int) -> int:
         """Of today's."""
-        return max(0, self._daily_ms - self._spent().get(_day(wall_us), 0))
+        return max(0, self._daily_ms - self._spent_on(_day(wall_us)))
 
     def spend(self, wall_us: int, milliseconds: int) -> None:
         """Raises OSError where it cannot be kept."""
         today = _day(wall_us)
-        spent = {today: self._spent().get(today, 0) + milliseconds}
+        self._seen = {today: self._spent_on(today) + milliseconds}
         fresh = self._path.with_suffix(".new")
-        fresh.write_text(json.dumps(spent))
+        fresh.write_text(json.dumps(self._seen))
         fresh.replace(self._path)
 
-    def _spent(self) -> Mapping[str, int]:
+    def _spent_on(self, day: str) -> int:
         try:
-            spent = json.loads(self._path.read_text())
+            kept = json.loads(self._path.read_text())
         except (OSError, ValueError):
-            return {}
-        return spent if isinstance(spent, dict) else {}
+            kept = None
+        told = kept.get(day) if isinstance(kept, dict) else None
+        return max(told if type(told) is int else 0, self._seen.get(day, 0))
 
 
 def _day(wall_us: int) -> str:

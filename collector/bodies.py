@@ -10,6 +10,10 @@ from collector.commits import overloaded
 from collector.problems import Problem
 
 
+class NoRoom(Problem):
+    """Overloaded by what others send, whatever this one's sender does."""
+
+
 class Bodies:
     """What is held of all bodies that are being read at this moment counts against one budget."""
 
@@ -56,7 +60,8 @@ class Bodies:
 
     def _require_room(self) -> None:
         if self._held_bytes > self._budget_bytes:
-            raise overloaded("too many bodies are being read")
+            later = overloaded("too many bodies are being read")
+            raise NoRoom(later.code, later.detail, retry_after_seconds=later.retry_after_seconds)
 
 
 def _require_at_most(most_bytes: int, size: int) -> None:

@@ -6,11 +6,11 @@ from aiohttp import web
 
 from collector.access import viewer
 from collector.administration import parse
-from collector.bodies import Bodies, read_body
+from collector.bodies import Bodies, NoRoom, read_body
 from collector.challenges import COMMAND, Challenges, Standing
 from collector.decoding import Decoder
 from collector.driver import Driver
-from collector.exchange import Exchange
+from collector.exchange import AT_ONCE_BYTES, Exchange
 from collector.keys import KeyRing
 from collector.mail import Doorman
 from collector.problems import Problem
@@ -28,7 +28,9 @@ POLL_SECONDS = 50.0
 """How long a request for commands waits. Proxies cut what is silent for a minute."""
 
 ANSWERS_BYTES = 2 * LARGEST_ANSWER_BYTES
-"""What may be held of all answers that are coming or wait to be read."""
+"""What may be held of all large answers that are coming or wait to be read, and again of all small ones: those that are
+timed do not wait behind what another tenant lets trickle in.
+"""
 
 DEFAULTS = {one.name: one.default for one in fields(Policy) if one.default is not MISSING}
 
@@ -50,7 +52,8 @@ class ChallengeApi:
         self._challenges = challenges
         self._driver = driver
         self._doorman = Doorman(ring, log_key)
-        self._bodies = Bodies(LARGEST_ANSWER_BYTES, ANSWERS_BYTES, 0)
+        self._large = Bodies(LARGEST_ANSWER_BYTES, ANSWERS_BYTES, 0)
+        self._small = Bodies(AT_ONCE_BYTES, ANSWERS_BYTES, 0)
 
     def routes(self) -> tuple[Route, ...]:
         opened, one = Access.OPEN, "/v1/challenges/{id}"
@@ -91,6 +94,9 @@ class ChallengeApi:
         exchange.taking = True
         try:
             await self._take(request, exchange)
+        except NoRoom:
+            exchange.crowded_out = True
+            raise
         except SignatureError as error:
             raise Problem("bad_signature", str(error)) from error
         except Malformed as error:
@@ -104,10 +110,11 @@ class ChallengeApi:
         most_bytes = exchange.largest_answer
         if most_bytes == 0:
             raise Malformed("no answer is expected")
-        body = await self._bodies.read(request, most_bytes, exchange.patience_seconds)
+        bodies = self._small if most_bytes <= AT_ONCE_BYTES else self._large
+        body = await bodies.read(request, most_bytes, exchange.patience_seconds)
         now_ns = self._challenges.clock_ns()
         encoding = request.headers.get("Content-Encoding")
-        with self._bodies.held(body):
+        with bodies.held(body):
             await exchange.receive(lambda: Decoder().decoded(body, encoding, most_bytes), now_ns)
 
     async def begin(self, request: web.Request) -> web.Response:

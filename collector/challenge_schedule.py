@@ -80,17 +80,18 @@ def draw(known: Sequence[Line], chance: random.Random) -> tuple[float, Line | No
 def begin(challenges: Challenges, line: Line, chance: random.Random) -> None:
     """Challenge a random group. A node that cannot be challenged now drops out; the others go on."""
     subjects: list[Subject] = []
+    policy = line.terms.policy()
     for node in chance.sample(list(line.nodes), line.size):
         try:
             subject = challenges.subject(node, line.contract)
-            challenges.require_free(subject)
+            challenges.require_fit(subject, policy)
         except Problem as problem:
-            logger.info("not challenged: %s", problem.detail)
+            logger.warning("not challenged: %s", problem.detail)
             continue
         subjects.append(subject)
     if subjects:
         try:
-            challenges.start(subjects, line.terms.policy(), SCHEDULE)
+            challenges.start(subjects, policy, SCHEDULE)
         except Problem as problem:
             logger.warning("not challenged: %s", problem.detail)
 

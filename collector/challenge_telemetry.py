@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from collector.commits import Committer, Leaf
 from collector.driver import Driver
 from collector.problems import Problem
-from collector.storage import EvidenceLog
+from collector.storage import EvidenceLog, StorageError
 from weighbridge.challenge.record import read_outcome
 from weighbridge.challenge.telemetry import MARGIN_US, link, seal_telemetry
 from weighbridge.evidence import Entry
@@ -54,6 +54,8 @@ async def _keep_linking(
                 await _link(committer, state, unlinked, signer, log, driver.now_us)
             except Problem as problem:
                 logger.warning("%s is not linked yet: %s", challenge, problem.detail)
+            except StorageError as error:
+                logger.warning("%s is not linked yet: %s", challenge, error)
 
 
 def _due(state: NodeState, unlinked: Unlinked, now_us: int) -> bool:
@@ -72,9 +74,11 @@ async def _link(
     now_us: int,
 ) -> None:
     ended = read_outcome(unlinked.outcome.encode())
-    entries = await asyncio.to_thread(_read, log, list(unlinked.reports))
     idle = {gpu.gpu: idle_top(state.view, gpu.gpu) for gpu in ended.weighing.gpus}
-    linked = link(ended, entries, idle, state.clock_skew_us, now_us)
+    reports, skew_us = list(unlinked.reports), state.clock_skew_us
+    linked = await asyncio.to_thread(
+        lambda: link(ended, _read(log, reports), idle, skew_us, now_us)
+    )
     await committer.submit(Leaf(*seal_telemetry(signer, linked)))
 
 

@@ -14,6 +14,7 @@ from collector.exchange import PRESENCE_SECONDS, Exchange, Start
 from collector.keys import NodeKey
 from collector.mail import Mail
 from collector.problems import Problem
+from collector.storage import StorageError
 from weighbridge.challenge.challenger import Plan, draw_nonces
 from weighbridge.challenge.judging import judge
 from weighbridge.challenge.policy import Policy, PolicyError
@@ -34,6 +35,7 @@ from weighbridge.challenge.sizes import require_deliverable
 from weighbridge.challenge.transcript import Transcript
 from weighbridge.challenge.verdict import Attempt, Series, Verdict, settle
 from weighbridge.evidence import EntryKind
+from weighbridge.node import NodeState
 from weighbridge.signing import Signer
 
 logger = logging.getLogger("weighbridge.challenges")
@@ -77,6 +79,19 @@ class Standing:
             "program_asked": self.policy.program or None,
             "attempts": [_attempt_document(outcome) for outcome in self.outcomes],
         }
+
+
+def _contracted(state: NodeState, contract: str, claimed: frozenset[str] | None) -> tuple[str, ...]:
+    """The GPUs that fill places of the contract. What a node shows beside them is not asked: nobody is owed that, and
+    it could be more than any policy takes.
+    """
+    track = None if state.newest is None else state.newest.tracks.get(contract)
+    return tuple(
+        device.uuid
+        for device in state.view.wholes()
+        if (claimed is None or device.uuid in claimed)
+        and (track is None or device.uuid in track.slots)
+    )
 
 
 def _attempt_document(outcome: Outcome) -> dict[str, Any]:
@@ -162,12 +177,7 @@ class Challenges:
         state = self._driver.nodes.get(node)
         if not keys or state is None or state.side != "provider":
             raise Problem("not_found", f"{node}: no agent of its provider has spoken")
-        claimed = self._driver.claims(claiming[0])[node]
-        gpus = tuple(
-            device.uuid
-            for device in state.view.wholes()
-            if claimed is None or device.uuid in claimed
-        )
+        gpus = _contracted(state, claiming[0], self._driver.claims(claiming[0])[node])
         if not gpus:
             raise Problem("conflict", f"{node}: it has shown no GPU of {claiming[0]}")
         return Subject(node, claiming[0], keys[-1], gpus)
@@ -175,7 +185,7 @@ class Challenges:
     def start(self, subjects: Sequence[Subject], policy: Policy, cause: str) -> list[Standing]:
         """Begin a series at each node, all released at the same moment. Raises Problem, and then none has begun."""
         for subject in subjects:
-            self._require_fit(subject, policy)
+            self.require_fit(subject, policy)
         if len({subject.node for subject in subjects}) != len(subjects):
             raise Problem("malformed", "a node is named twice")
         group = os.urandom(8).hex()
@@ -196,7 +206,8 @@ class Challenges:
         if subject.node in self._busy:
             raise Problem("conflict", f"{subject.node}: a challenge is under way")
 
-    def _require_fit(self, subject: Subject, policy: Policy) -> None:
+    def require_fit(self, subject: Subject, policy: Policy) -> None:
+        """Raises Problem where the node is being challenged, or cannot be by this policy with those GPUs."""
         try:
             policy.require_fit(len(subject.gpus))
             require_deliverable(policy, len(subject.gpus))
@@ -260,8 +271,9 @@ class Challenges:
             raise
         try:
             outcome = await self._judged(standing, begun, plan, together)
-        except Problem as problem:
-            logger.warning("challenge %s is void: %s", begun.challenge, problem.detail)
+        except (Problem, StorageError) as error:
+            why = error.detail if isinstance(error, Problem) else error
+            logger.warning("challenge %s is void: %s", begun.challenge, why)
             outcome = await self._voided(begun)
         standing.outcomes.append(outcome)
 

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from collector.commits import overloaded
 from collector.mail import Mail
 from weighbridge.challenge.challenger import Answer, Challenger, Plan
 from weighbridge.challenge.messages import PAYLOAD_TYPE
@@ -15,6 +16,7 @@ from weighbridge.challenge.transcript import Transcript
 from weighbridge.signing import Signer
 
 AT_ONCE_BYTES = 1 << 20
+"""Answers up to so large are read on the event loop."""
 
 PRESENCE_SECONDS = 30.0
 """How long an agent may be away when it is its turn to hear something."""
@@ -44,7 +46,7 @@ class Exchange:
     """`enter` makes an envelope durable in the log and says where; `clock_ns` is monotonic and alone weighs.
 
     `large` is one for all exchanges. `taking`: an answer is coming in; one at a time. `entered`: where in the log the
-    newest answer stands.
+    newest answer stands. `crowded_out`: an answer was refused for what others send, and that is no failure.
     """
 
     plan: Plan
@@ -57,6 +59,7 @@ class Exchange:
     presence_seconds: float = PRESENCE_SECONDS
     taking: bool = False
     entered: int = -1
+    crowded_out: bool = False
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
     _answer: bytes | None = None
@@ -124,6 +127,8 @@ class Exchange:
         await entering
         if self._answer is not None:
             self.entered = await self.enter(self._answer)
+        elif self.crowded_out:
+            raise overloaded("its answer was refused while others' were being read")
 
     def _speak(self) -> bytes:
         message = self._challenger.next_message(self.clock_ns())

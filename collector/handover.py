@@ -151,6 +151,7 @@ class Handover:
             as_of_us=as_of_us,
             simulated=self._store.info.simulation,
             tables_digest=tables.digest(),
+            seen=self._settling.book.seen_by(contract, as_of_us),
         )
 
     def _rows(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> list[Row]:

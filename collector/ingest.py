@@ -36,6 +36,8 @@ from weighbridge.wire import (
 
 REPORT_TYPE = payload_type(EntryKind.REPORT)
 EXAMINED_AT_ONCE = 16
+EXAMINED_BYTES_AT_ONCE = 256 << 10
+"""Reports, and their bytes, that are examined before anything else gets its turn."""
 DETAIL_CHARACTERS = 500
 NAME: TypeAdapter[str] = TypeAdapter(Name)
 COUNT: TypeAdapter[int] = TypeAdapter(Count)
@@ -315,12 +317,15 @@ class Ingest:
 
     async def _examine(self, leaves: Sequence[bytes]) -> tuple[list[Examined], Refusal | None]:
         examined: list[Examined] = []
+        size_bytes = 0
         for leaf in leaves:
             try:
                 examined.append(examine(leaf, self._ring, self.limits.report_bytes))
             except Refusal as refusal:
                 return examined, refusal
-            if len(examined) % EXAMINED_AT_ONCE == 0:
+            size_bytes += len(leaf)
+            if len(examined) % EXAMINED_AT_ONCE == 0 or size_bytes >= EXAMINED_BYTES_AT_ONCE:
+                size_bytes = 0
                 await asyncio.sleep(0)
         return examined, None
 

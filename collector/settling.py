@@ -19,8 +19,8 @@ from weighbridge.book import KINDS, Book, Sheet
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.evidence import Issued
 from weighbridge.ledger import Row, State, Use
-from weighbridge.settlement.cutting import cut, label_before, promised, ruling
-from weighbridge.settlement.drafting import cutoff_us, draft, margin_s
+from weighbridge.settlement.cutting import cut, label_before, margin_s, promised, ruling
+from weighbridge.settlement.drafting import cutoff_us, draft
 from weighbridge.settlement.periods import Period, instant_text, seconds_of, term_of
 from weighbridge.settlement.statement import Judged, Statement, differences, otherwise, versions
 

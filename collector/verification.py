@@ -23,9 +23,13 @@ COMMAND = (sys.executable, "-I", "-m", "collector.verification")
 
 async def verify_apart(transcript: Transcript, seconds: float = LONGEST_SECONDS) -> Weighing:
     """The weighing of a transcript. A verification that does not end well says UNKNOWN, never anything of the GPUs."""
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+    except OSError as error:
+        logger.warning("no process verifies %s: %s", transcript.challenge, error)
+        return undecided(transcript.gpus)
     try:
         async with asyncio.timeout(seconds):
             said, _ = await process.communicate(await asyncio.to_thread(transcript.encode))

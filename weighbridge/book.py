@@ -25,7 +25,7 @@ from weighbridge.evidence import (
     PartyKey,
 )
 from weighbridge.ledger import BY_DEVICE, Row, State
-from weighbridge.places import Holder, Places
+from weighbridge.places import Holder, Places, Times, seen_by, stays
 from weighbridge.settlement.cutting import cut, promised
 from weighbridge.settlement.drafting import Notices
 from weighbridge.settlement.periods import Period
@@ -54,7 +54,8 @@ REPLACED, EXCHANGED = "gpu_replaced", "node_replaced"
 SPEAKERS = {"maintenance": PROVIDERS, "claim": frozenset({"lessee"})}
 """Roles that may say a thing; what is not named here any party may say."""
 
-EVENT_SPEAKERS = {"acceptance_signed": frozenset({"lessee"})}
+EVENT_SPEAKERS = dict.fromkeys(("acceptance_signed", "batch_accepted"), frozenset({"lessee"}))
+"""The same by event: to accept is for the lessee."""
 
 
 class NoticeError(ValueError):
@@ -293,6 +294,15 @@ class Book:
             elif received_us <= since_us:
                 held.pop(claim.node, None)
         return held
+
+    def seen_by(self, contract: str, as_of_us: int) -> dict[str, Times]:
+        """By node the times that are the contract's to see, by what was received until then."""
+        found = {
+            name: stays(one for one in claims if one[0] <= as_of_us)
+            for name, claims in self._claimed.items()
+        }
+        mine = found.pop(contract, [])
+        return seen_by(mine, [stay for others in found.values() for stay in others])
 
     def claimed_from_us(self, contract: str) -> int | None:
         """When it first claimed a node; None: never."""

@@ -181,7 +181,7 @@ class FleetFold:
         name, state = self._observer(entry.envelope.key_id, report.node)
         promises = self.claims.promises(state.node)
         changes = judge_report(state, promises, report, self.watch.now_us, entry.index)
-        proven.heard(state, entry.index)
+        proven.heard(state, entry.index, len(entry.envelope.payload))
         self._expect(name, state)
         self._touched.add(name)
         seen = self.registry.see(state, self.claims, self.watch.now_us, entry.index)

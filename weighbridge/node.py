@@ -75,11 +75,12 @@ class Proof:
 @dataclass(slots=True)
 class Unlinked:
     """An exchange whose telemetry is awaited: the log indexes of the node's reports since before it, and its outcome,
-    as text, once it has one.
+    as text, once it has one. `heard_bytes`: of those reports that came since it began.
     """
 
     reports: list[int]
     outcome: str = ""
+    heard_bytes: int = 0
 
 
 @dataclass(slots=True)

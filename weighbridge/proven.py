@@ -33,7 +33,8 @@ UNASSESSED_IN_A_ROW = 5
 IDLE_CODE = "challenge_idle"
 IDLE_LEVEL = "E1"
 MOST_LINKED = 256
-"""Reports of one exchange that are remembered: more than come in its time."""
+MOST_LINKED_BYTES = 8 << 20
+"""Reports of one exchange that are remembered, and their bytes: more than come in its time."""
 
 
 def begin_exchange(state: NodeState, begun: Commitment) -> None:
@@ -42,12 +43,13 @@ def begin_exchange(state: NodeState, begun: Commitment) -> None:
     state.unlinked[begun.challenge] = Unlinked([n for n in (state.newest_report,) if n >= 0])
 
 
-def heard(state: NodeState, index: int) -> None:
+def heard(state: NodeState, index: int, size_bytes: int) -> None:
     """A report of the node stands in the log at this index."""
     state.newest_report = index
     for unlinked in state.unlinked.values():
-        if len(unlinked.reports) < MOST_LINKED:
+        if len(unlinked.reports) < MOST_LINKED and unlinked.heard_bytes < MOST_LINKED_BYTES:
             unlinked.reports.append(index)
+            unlinked.heard_bytes += size_bytes
 
 
 def _await_telemetry(state: NodeState, ended: Outcome) -> None:

@@ -165,30 +165,28 @@ class Block(Part, frozen=True):
         for name, rows in self.readings.items():
             if list(map(len, rows)) != shape:
                 raise ValueError(f"{name} is not {samples} samples of {width} devices")
-        nulls = self._nulls()
-        # Counted first: rows that overlap would be taken apart at the cost of many nulls, and say two things of one.
-        explained = sum(span.to - span.from_ for span in self.unavailable)
-        if explained != len(nulls) or nulls != self._explained():
+        nulls = sum(row.count(None) for rows in self.readings.values() for row in rows)
+        spans = self.unavailable
+        # Counted first: else rows that overlap would be gone through at the cost of many nulls.
+        if any(not span.from_ < span.to <= samples for span in spans):
+            raise ValueError("a row in unavailable lies outside the samples")
+        explained = sum(span.to - span.from_ for span in spans)
+        if explained != nulls or not self._explained():
             raise ValueError("nulls and their rows in unavailable differ")
 
-    def _nulls(self) -> set[tuple[str, int, str]]:
-        return {
-            (name, sample, self.devices[column])
-            for name, rows in self.readings.items()
-            for sample, row in enumerate(rows)
-            if None in row
-            for column, value in enumerate(row)
-            if value is None
-        }
-
-    def _explained(self) -> set[tuple[str, int, str]]:
-        if any(not span.from_ < span.to <= len(self.boottime_us) for span in self.unavailable):
-            raise ValueError("a row in unavailable lies outside the samples")
-        return {
-            (span.reading, sample, span.device)
-            for span in self.unavailable
-            for sample in range(span.from_, span.to)
-        }
+    def _explained(self) -> bool:
+        """Whether the rows in unavailable name nothing but nulls, and none twice."""
+        columns = {device: column for column, device in enumerate(self.devices)}
+        ends: dict[tuple[str, str], int] = {}
+        for span in sorted(self.unavailable, key=lambda span: span.from_):
+            rows, column = self.readings.get(span.reading), columns.get(span.device)
+            named = (span.reading, span.device)
+            if rows is None or column is None or span.from_ < ends.get(named, 0):
+                return False
+            if any(row[column] is not None for row in rows[span.from_ : span.to]):
+                return False
+            ends[named] = span.to
+        return True
 
 
 class OwnerClass(StrEnum):

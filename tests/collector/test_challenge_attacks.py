@@ -21,7 +21,7 @@ from tests.collector.building import (
     serving,
     wait_for,
 )
-from weighbridge.challenge.messages import Decline, decode_message, encode_message
+from weighbridge.challenge.messages import Decline, Prepare, decode_message, encode_message
 from weighbridge.contract import load
 from weighbridge.evidence import Claim, ContractAdded, EntryKind
 from weighbridge.wire import Model
@@ -239,3 +239,15 @@ def test_an_amendment_that_leaves_a_node_without_a_line_item_stops_no_other_chal
                 "/v1/challenges",
                 {"nodes": ["n1"], "contract": "other", "policy": None},
             )
+
+
+def test_gpus_that_a_node_shows_beside_the_contracts_are_not_asked(tmp_path: Path) -> None:
+    """Whoever shows enough of them would be challenged by no policy any more."""
+    agent = Agent("n1", gpus=3)
+    text = CONTRACT.replace("per_node: 8", "per_node: 2")
+    with serving(make_store(tmp_path / "store", [agent], text)) as server:
+        node = Challenged(server, agent)
+        node.begin()
+        asked = decode_message(node.heard())
+    assert isinstance(asked, Prepare)
+    assert list(asked.gpus) == agent.devices[:2]

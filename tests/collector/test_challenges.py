@@ -1,23 +1,35 @@
-"""A challenge whose log takes nothing for a while."""
+"""Challenges in a collector that cannot take everything: a full log, a torn one, too many answers at once."""
 
 import asyncio
+import io
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from agent.probe.cpu import CpuEngine
+from collector.app import problems
+from collector.challenge_api import ANSWERS_BYTES, ChallengeApi
 from collector.challenges import COMMAND, Challenges, Subject
 from collector.commits import overloaded
-from collector.keys import NodeKey
-from weighbridge.challenge.messages import PAYLOAD_TYPE
+from collector.keys import KeyRing, NodeKey
+from collector.storage import CorruptStore
+from tests.collector.answering import Prober
+from tests.collector.building import Agent, enrolled
+from weighbridge.challenge.messages import PAYLOAD_TYPE, decode_message
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.prover import GpuSeat, Prover
 from weighbridge.challenge.record import payload_kind
 from weighbridge.challenge.transcript import Transcript
+from weighbridge.evidence import EntryKind, entry, payload_type
+from weighbridge.polling import POLL_HEADER, POLL_PATH, seal_poll
 from weighbridge.signing import Signer, open_envelope
+from weighbridge.wire import encode
 
 LOG, AGENT = Signer(os.urandom(32)), Signer(os.urandom(32))
 POLICY = Policy(profile="f16", size=128, rounds=2, samples=8, deadline_ms=20_000)
@@ -69,11 +81,20 @@ async def answering(challenges: Challenges, steps: int) -> None:
 async def test_a_log_that_takes_nothing_in_the_middle_voids_the_attempt_as_soon_as_it_can(
     full_at: str, kept: Sequence[str]
 ) -> None:
-    log = Log(full_at, refusals=3)
+    assert await voided(Log(full_at, refusals=3), lambda _: b"") == [*kept, "outcome"]
+
+
+async def test_openings_that_cannot_be_read_back_void_the_attempt() -> None:
+    def torn(index: int) -> bytes:
+        raise CorruptStore(f"entry {index} is not what was written")
+
+    assert (await voided(Log("", refusals=0), torn))[-2:] == ["openings", "outcome"]
+
+
+async def voided(log: Log, leaf: Callable[[int], bytes]) -> list[str]:
+    """What a log holds of a challenge that came to nothing, and held up no other."""
     fixed: Any = log
-    challenges = Challenges(
-        fixed, fixed, LOG, never, time.monotonic_ns, lambda: 7, lambda _: b"", 20, 0
-    )
+    challenges = Challenges(fixed, fixed, LOG, never, time.monotonic_ns, lambda: 7, leaf, 20, 0)
     key = NodeKey(AGENT.key_id, AGENT.public_key, "n1", "provider", None, 0)
     (standing,) = challenges.start([Subject("n1", "lease", key, ("GPU-0",))], POLICY, COMMAND)
     agent = asyncio.create_task(answering(challenges, 3))
@@ -82,7 +103,56 @@ async def test_a_log_that_takes_nothing_in_the_middle_voids_the_attempt_as_soon_
     agent.cancel()
     await asyncio.gather(agent, return_exceptions=True)
     assert standing.state == "ended"
-    assert log.kinds == [*kept, "outcome"]
     assert [outcome.weighing.verdict for outcome in standing.outcomes] == ["void"]
     challenges.require_free(standing.subject)
     await challenges.close()
+    return log.kinds
+
+
+async def test_answers_that_others_left_no_room_for_are_nobodys_failure() -> None:
+    """What is timed comes in all the same."""
+    log: Any = Log("", refusals=0)
+    ring = KeyRing()
+    agent = Agent("n1", gpus=1)
+    key = LOG.seal(payload_type(EntryKind.KEY), encode(enrolled(agent)))
+    ring.fold(entry(0, key))
+    challenges = Challenges(
+        log, log, LOG, never, time.monotonic_ns, lambda: 7, lambda _: b"", 20, 0
+    )
+    api = ChallengeApi(challenges, log, ring, LOG.public_key)
+    application = web.Application(middlewares=[problems])
+    for route in api.routes():
+        application.router.add_route(route.method, route.path, route.handler)
+    subject = Subject(
+        "n1", "lease", next(iter(ring.speaking("n1", "provider"))), tuple(agent.devices)
+    )
+    policy = replace(POLICY, samples=3000, deadline_ms=1500)
+    others = api._large.held(bytes(ANSWERS_BYTES))
+    async with TestClient(TestServer(application)) as client, asyncio.timeout(30):
+        with others:
+            (standing,) = challenges.start([subject], policy, COMMAND)
+            statuses = await over_http(client, agent, ("ready", "roots", "openings"))
+            await asyncio.gather(*challenges._tasks)
+    assert statuses == [200, 200, 503]
+    assert [outcome.weighing.verdict for outcome in standing.outcomes] == ["void"]
+    await challenges.close()
+
+
+async def over_http(client: Any, agent: Agent, steps: Sequence[str]) -> list[int]:
+    """An honest agent that brings each answer once, and how it was received."""
+    prover = Prober(agent.devices)
+    statuses, number = [], 0
+
+    def named() -> dict[str, str]:
+        nonlocal number
+        number += 1
+        return {POLL_HEADER: seal_poll(agent.signer, agent.node, LOG.public_key, number)}
+
+    for step in steps:
+        heard = await client.get(POLL_PATH, headers=named())
+        command = open_envelope(await heard.read()).payload
+        answer = agent.signer.seal(PAYLOAD_TYPE, prover.answer(command))
+        path = f"/v1/challenges/{decode_message(command).challenge}/{step}"
+        taken = await client.post(path, data=io.BytesIO(answer), headers=named())
+        statuses.append(taken.status)
+    return statuses

@@ -2,14 +2,17 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from collector.challenge_schedule import LOOK_SECONDS, Line, draw
+from collector.challenge_schedule import LOOK_SECONDS, Line, begin, draw
 from collector.exchange import Start
 from collector.keys import KeyRing
 from collector.mail import Doorman, Mail
 from collector.problems import Problem
+from weighbridge.challenge.policy import Policy
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.evidence import EntryKind, KeyChanged, entry, payload_type
 from weighbridge.polling import seal_poll
@@ -144,3 +147,30 @@ def test_lines_are_drawn_by_their_rates_and_nothing_is_due_where_there_is_none()
     drawn = [due for _, due in (draw([often, seldom], chance) for _ in range(2000))]
     assert drawn.count(often) / len(drawn) == pytest.approx(0.9, abs=0.03)
     assert draw([], chance) == (LOOK_SECONDS, None)
+
+
+class Misfit:
+    """Challenges in which one node shows GPUs that no policy fits."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+
+    def subject(self, node: str, contract: str) -> Any:
+        return f"{node} of {contract}"
+
+    def require_fit(self, subject: str, policy: Policy) -> None:
+        if subject.startswith("n1 "):
+            raise Problem("malformed", f"{subject}, size {policy.size}: no peer")
+
+    def start(self, subjects: Sequence[str], policy: Policy, cause: str) -> None:
+        for subject in subjects:
+            self.require_fit(subject, policy)
+        self.started += subjects
+        assert cause == "schedule"
+
+
+def test_a_node_that_fits_no_policy_drops_out_of_its_group_and_saves_no_other_from_it() -> None:
+    challenges = Misfit()
+    fixed: Any = challenges
+    begin(fixed, line(3, 100, group=3), random.Random(7))
+    assert sorted(challenges.started) == ["n0 of lease", "n2 of lease"]

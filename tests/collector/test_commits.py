@@ -397,3 +397,30 @@ def test_a_clock_set_back_is_waited_for_at_half_speed() -> None:
 
 def test_a_clock_set_forward_is_followed_at_once() -> None:
     assert ticks([(1, 0), (HOUR_US, 1)]) == [1, HOUR_US]
+
+
+async def test_between_large_reports_of_one_request_everybody_else_gets_a_turn(
+    store: Store,
+) -> None:
+    """Whoever is being challenged then is timed by the same loop."""
+    agent = Agent("n1", gpus=8)
+    committing = committer(store)
+    ingest = Ingest(committing, committing.ring, Limits())
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    async with running(committing):
+        await committing.enter(EntryKind.KEY, enrolled(agent))
+        reports = [agent.next(samples=2000) for _ in range(8)]
+        assert min(map(len, reports)) > 256 << 10
+        before = turns
+        await ingest._examine(reports)
+        assert turns - before >= 8
+    beside.cancel()
+    store.close()

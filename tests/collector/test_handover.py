@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from collector.access import token_hash
+from collector.commits import Batch
 from collector.driver import Driver
 from collector.handover import MOST_WAITING, Handover, seats
 from collector.handover_process import HandoverError, Task, made_apart
@@ -23,6 +24,7 @@ from tests.collector.building import (
     SECOND_US,
     Agent,
     Serving,
+    log_signer,
     make_store,
     opened,
     serving,
@@ -31,6 +33,7 @@ from tests.collector.building import (
     weighbridge,
 )
 from weighbridge import wire
+from weighbridge.evidence import Claim, EntryKind
 from weighbridge.handover.assignment import Assignment
 from weighbridge.ledger import BY_DEVICE, Row, State
 
@@ -198,6 +201,23 @@ def test_a_node_that_was_released_is_delivered_no_more_and_keeps_its_certificate
     wait_for(released, "a note without the node")
     made = server.get(acceptance(**HOUR_ONE)).json
     assert {line["verdict"] for line in made["gpus"]} == {"MET"}
+
+
+def test_whoever_gave_a_node_back_sees_nothing_of_what_it_does_since(
+    store: Path, agent: Worker
+) -> None:
+    """A window may reach past the release: that time is the next tenant's."""
+    with opened(store) as log:
+        batch = Batch(log, log_signer(store), (START + HOUR // 2) * SECOND_US)
+        batch.add_record(EntryKind.CLAIM, Claim(contract="lease", node="n1", devices=[]))
+        log.log.append(batch.leaves)
+        log.index.record(batch.indexed)
+    with serving(store) as running:
+        first = agent.next(360, inventory=agent.inventory())
+        assert running.report(first, agent.next()).status == 200
+        made = known(running, acceptance(**HOUR_ONE))
+    told = {(line["loaded_us"], line["idle_us"], line["unknown_us"]) for line in made["gpus"]}
+    assert told == {(HOUR // 2 * SECOND_US, 0, HOUR // 2 * SECOND_US)}
 
 
 def test_only_who_may_read_the_contract_gets_its_documents(store: Path) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from collector import verification
 from collector.verification import verify_apart
 from tests.weighbridge.challenge.conftest import Bench
 from weighbridge.challenge.record import weighing_of
@@ -30,3 +31,12 @@ async def test_a_verification_that_does_not_end_says_nothing_of_the_gpus(
     weighing = await verify_apart(transcript, seconds=0.001)
     assert (weighing.verdict, weighing.reason) == (Verdict.UNKNOWN, Reason.NO_VERDICT)
     assert [gpu.verdict for gpu in weighing.gpus] == [Verdict.UNKNOWN, Verdict.UNKNOWN]
+
+
+async def test_a_machine_that_starts_no_process_says_nothing_of_the_gpus_either(
+    judged: tuple[Transcript, Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transcript, _ = judged
+    monkeypatch.setattr(verification, "COMMAND", ("/no/such/program",))
+    weighing = await verify_apart(transcript)
+    assert (weighing.verdict, weighing.reason) == (Verdict.UNKNOWN, Reason.NO_VERDICT)

@@ -16,6 +16,7 @@ from weighbridge.evidence import (
     payload_type,
 )
 from weighbridge.ledger import Row, State
+from weighbridge.places import NEVER_US
 from weighbridge.signing import Signer, open_envelope
 from weighbridge.wire import Model, encode
 
@@ -136,6 +137,18 @@ def test_what_was_said_of_a_node_is_said_of_the_place_that_it_handed_on() -> Non
         (cause("X"), "no party"),
         (notice("L", kind="maintenance", id="M", from_us=1, until_us=2, units=[]), "not for"),
         (notice("P", kind="claim", period="1970-01", unit=None, objective=None), "not for"),
+        (
+            notice(
+                "P",
+                kind="event",
+                event="batch_accepted",
+                at_us=1,
+                since_us=None,
+                unit="A",
+                details={},
+            ),
+            "not for the provider to say, but for lessee",
+        ),
         (notice("P", kind="maintenance", id="M", from_us=2, until_us=2, units=[]), "ends before"),
     ],
 )
@@ -158,3 +171,24 @@ def test_a_revoked_key_of_a_party_speaks_no_more() -> None:
         book.fold(entry(place, EntryKind.PARTY, change), 20)
         speaks = book.party_key("K", SIGNER.key_id) is not None
         assert speaks == (action == "enrolled")
+
+
+def test_a_contract_sees_of_a_node_what_it_held_and_what_was_nobody_elses_before() -> None:
+    book = Book()
+    told = [
+        ("old", "n1", None), ("old", "n2", ["a"]), ("old", "n3", None), ("old", "n1", []),
+        ("new", "n1", None), ("new", "n2", ["b"]), ("new", "n3", ["c"]), ("old", "n2", []),
+        ("new", "n1", []), ("new", "n4", None), ("new", "n1", None),
+    ]  # fmt: skip
+    for place, (contract, node, devices) in enumerate(told):
+        claim = Claim(contract=contract, node=node, devices=devices)
+        book.fold(entry(place, EntryKind.CLAIM, claim), place)
+    ever = NEVER_US
+    assert book.seen_by("old", 20) == {"n1": ((0, 3),), "n2": ((0, 7),), "n3": ((0, ever),)}
+    assert book.seen_by("new", 20) == {
+        "n1": ((3, 8), (10, ever)),
+        "n2": ((0, ever),),
+        "n3": ((6, ever),),
+        "n4": ((0, ever),),
+    }
+    assert book.seen_by("new", 4) == {"n1": ((3, ever),)}

@@ -1,6 +1,7 @@
 """The report has one spelling, and whatever else arrives is refused by name."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -220,3 +221,24 @@ def test_the_fields_of_a_report_stand_in_the_order_of_the_wire() -> None:
     """Else its reading takes the slow way."""
     payload = wire.canonical(REPORT)
     assert msgspec.json.encode(wire.decode(payload)) == payload
+
+
+def test_a_report_full_of_nulls_costs_what_its_bytes_do() -> None:
+    """Whoever may send reports could hold up everybody else's: half a million nulls took longer than a challenge."""
+    samples, devices = 4096, [f"GPU-{number}" for number in range(16)]
+    rows = [[None] * len(devices)] * samples
+    span = {"reading": "power_draw_milliwatts", "from": 0, "to": samples, "reason": "timeout"}
+    block = {
+        "tier": "fast",
+        "boottime_us": list(range(samples)),
+        "devices": devices,
+        "readings": {"power_draw_milliwatts": rows},
+        "unavailable": [span | {"device": device} for device in devices],
+    }
+    payload = wire.canonical(REPORT | {"blocks": [block]})
+    tracemalloc.start()
+    try:
+        wire.decode(payload)
+        assert tracemalloc.get_traced_memory()[1] < 8 * len(payload)
+    finally:
+        tracemalloc.stop()

@@ -20,6 +20,11 @@ NO_BUDGET = "no_budget"
 NO_MEMORY = "no_memory"
 UNSUPPORTED = "unsupported"
 INTERRUPTED = "interrupted"
+MOST_PARTS = 1 << 16
+"""Items, lists and objects of one message. Byte strings are large, never many; small parts, read, are many times their
+bytes.
+"""
+
 DECLINE_REASONS = (BUSY, NO_CONSENT, NO_BUDGET, NO_MEMORY, UNSUPPORTED, INTERRUPTED)
 
 
@@ -130,6 +135,8 @@ def encode_message(message: Message) -> bytes:
 
 def decode_message(data: bytes) -> Message:
     """Raises Malformed for anything that `encode_message` could not have made."""
+    if sum(data.count(mark) for mark in (b",", b"[", b"{")) > MOST_PARTS:
+        raise Malformed("too many parts for a message of the challenge")
     try:
         plain: Any = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -23,6 +23,8 @@ MARGIN_US = 1_000_000
 """Clocks that are synchronized differ by less, and NVML's means reach back no further. One of which the kernel does not
 say so gets twice as much, if the collector sees it no further off.
 """
+READ = ("power_draw_milliwatts", "utilization_gpu_percent", "energy_millijoules")
+"""In the order of a sample."""
 IDLE_PERCENT = 5
 """Utilization up to this is nobody's work."""
 
@@ -132,34 +134,42 @@ def loads(
     skew_us: int | None,
 ) -> Iterator[CardLoad]:
     """What each GPU's telemetry shows of the time of the exchange."""
-    reports = [decode_report(entry.envelope.payload) for entry in entries]
-    synchronized = all(report.clock.synchronized for report in reports)
+    synchronized, found = _seen(entries, [gpu.gpu for gpu in ended.weighing.gpus])
     near = skew_us is not None and abs(skew_us) <= MARGIN_US
     window = _Window(ended.from_us, ended.until_us, MARGIN_US if synchronized else 2 * MARGIN_US)
     for gpu in ended.weighing.gpus:
         idle = idle_milliwatts.get(gpu.gpu)
-        samples = sorted(_samples(reports, gpu.gpu), key=lambda sample: sample.at_us)
+        samples = sorted(found[gpu.gpu], key=lambda sample: sample.at_us)
         shown, reason = _shown(samples, window, idle)
         if not synchronized and not near:
             shown, reason = Shown.UNKNOWN, "the node's clock is not synchronized"
         yield CardLoad(gpu.gpu, idle, shown.value, reason)
 
 
-def _samples(reports: Iterable[Report], gpu: str) -> Iterator[_Sample]:
-    for report in reports:
-        offset_us = report.clock.wall_us - report.clock.boottime_us
-        for block in report.blocks:
-            if gpu not in block.devices:
-                continue
-            place = block.devices.index(gpu)
-            for number, boottime_us in enumerate(block.boottime_us):
-                row = {name: rows[number][place] for name, rows in block.readings.items()}
-                yield _Sample(
-                    offset_us + boottime_us,
-                    row.get("power_draw_milliwatts"),
-                    row.get("utilization_gpu_percent"),
-                    row.get("energy_millijoules"),
-                )
+def _seen(
+    entries: Iterable[Entry], gpus: Sequence[str]
+) -> tuple[bool, Mapping[str, Sequence[_Sample]]]:
+    """Whether every report's clock was synchronized, and each GPU's samples. One report is held at a time: read, it
+    may be many times its bytes."""
+    synchronized, found = True, {gpu: list[_Sample]() for gpu in gpus}
+    for entry in entries:
+        report = decode_report(entry.envelope.payload)
+        synchronized = synchronized and report.clock.synchronized is True
+        for gpu in found:
+            found[gpu] += _samples(report, gpu)
+    return synchronized, found
+
+
+def _samples(report: Report, gpu: str) -> Iterator[_Sample]:
+    offset_us = report.clock.wall_us - report.clock.boottime_us
+    for block in report.blocks:
+        if gpu not in block.devices:
+            continue
+        place = block.devices.index(gpu)
+        told = [block.readings.get(name) for name in READ]
+        for number, boottime_us in enumerate(block.boottime_us):
+            values = [None if rows is None else rows[number][place] for rows in told]
+            yield _Sample(offset_us + boottime_us, *values)
 
 
 def _shown(

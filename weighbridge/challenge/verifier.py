@@ -64,7 +64,7 @@ def _vector_check(
     largest = profile.largest_entry(policy.size)
 
     def holds(sample: Sample) -> bool:
-        if sample.leaf is None or row_hash(sample.row) != sample.leaf:
+        if len(sample.row) != 4 * policy.size or row_hash(sample.row) != sample.leaf:
             return False
         row = np.frombuffer(sample.row, dtype="<i4").astype(np.int32)
         if int(row.max()) > largest or int(row.min()) < -largest:

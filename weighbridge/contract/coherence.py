@@ -87,18 +87,33 @@ def _of_resources(contract: "Contract") -> Problems:
 def _of_objectives(contract: "Contract") -> Problems:
     yield from repeated("availability", [promise.id for promise in contract.availability])
     for position, promise in enumerate(contract.availability):
-        path = f"availability[{position}]"
-        yield from _named_resource(contract, f"{path}.resource", promise.resource)
-        if promise.resolution_s() * MICROSECONDS < contract.sampling.interval_us:
-            yield f"{path}.target", "has more digits than the sampling interval can resolve"
-        if promise.up_when is not None:
-            yield from _whole_nodes(contract, f"{path}.up_when", promise)
-        if (
-            promise.k is not None
-            and promise.unit in ("gpu", "node")
-            and promise.k > _units(contract, promise)
-        ):
-            yield f"{path}.k", "is more than there are"
+        for below, reason in _of_promise(contract, promise):
+            yield f"availability[{position}].{below}", reason
+    yield from _of_clocks(contract)
+    promised = {promise.id for promise in contract.availability}
+    promised |= {promise.id for promise in contract.performance}
+    for position, right in enumerate(contract.exit_rights):
+        if right.objective not in promised:
+            yield f"exit_rights[{position}].objective", f"`{right.objective}` is not an objective"
+
+
+def _of_promise(contract: "Contract", promise: Availability) -> Problems:
+    yield from _named_resource(contract, "resource", promise.resource)
+    if promise.resolution_s() * MICROSECONDS < contract.sampling.interval_us:
+        yield "target", "has more digits than the sampling interval can resolve"
+    if promise.unit == "nvlink_domain":
+        yield from _one_domain(contract, promise)
+    if promise.up_when is not None:
+        yield from _whole_nodes(contract, "up_when", promise)
+    if (
+        promise.k is not None
+        and promise.unit in ("gpu", "node")
+        and promise.k > _units(contract, promise)
+    ):
+        yield "k", "is more than there are"
+
+
+def _of_clocks(contract: "Contract") -> Problems:
     timed: tuple[tuple[str, tuple[Timed, ...]], ...] = (
         ("response", contract.response),
         ("repair", contract.repair),
@@ -108,11 +123,14 @@ def _of_objectives(contract: "Contract") -> Problems:
             if clock.calendar == "working_hours" and contract.working_hours is None:
                 yield f"{name}[{position}].calendar", "the contract gives no working_hours"
     yield from repeated("repair", [clock.id for _, group in timed for clock in group])
-    promised = {promise.id for promise in contract.availability}
-    promised |= {promise.id for promise in contract.performance}
-    for position, right in enumerate(contract.exit_rights):
-        if right.objective not in promised:
-            yield f"exit_rights[{position}].objective", f"`{right.objective}` is not an objective"
+
+
+def _one_domain(contract: "Contract", promise: Availability) -> Problems:
+    """What is judged as one must be one domain: nothing tells which GPUs of a line item share which."""
+    chosen = [item for item in contract.resources if promise.resource in (None, item.id)]
+    sizes = [(item.interconnect.nvlink_domain, item.nodes * item.per_node) for item in chosen]
+    if len(chosen) > 1 or any(size not in (None, gpus) for size, gpus in sizes):
+        yield "unit", "there are several domains: judge nodes, or lease each domain as a line item"
 
 
 def _whole_nodes(contract: "Contract", path: str, promise: Availability) -> Problems:
@@ -198,7 +216,16 @@ def _of_credit(contract: "Contract", credit: CreditTerms) -> Problems:
             yield "repair", f"`{credit.repair}` is not a repair or response objective"
         yield from _base(contract, credit)
     elif isinstance(credit, CapacityDeduction):
-        yield from _named_resource(contract, "resource", credit.resource)
+        yield from _of_capacity(contract, credit)
+
+
+def _of_capacity(contract: "Contract", credit: CapacityDeduction) -> Problems:
+    yield from _named_resource(contract, "resource", credit.resource)
+    named = [item for item in contract.resources if item.id == credit.resource]
+    if any(item.capacity is None for item in named):
+        yield "resource", "P without a capacity: give the resource's precision and P per GPU"
+    if named and contract.counts_capacity_of(credit.resource) is None:
+        yield "resource", "no objective over a period counts its nodes or GPUs, and no others"
 
 
 def _base(contract: "Contract", credit: Judged | RepairSteps) -> Problems:
@@ -206,11 +233,17 @@ def _base(contract: "Contract", credit: Judged | RepairSteps) -> Problems:
         return
     if not contract.pricing:
         yield "base", "there is no amount, and no price to reckon it from"
-    judged = credit.objective if isinstance(credit, Judged) else None
-    promise = next((item for item in contract.availability if item.id == judged), None)
-    vague = promise is not None and promise.scope == "per_unit" and promise.resource is None
-    if vague and credit.base.of == "unit" and len(contract.resources) > 1:
+    if credit.base.of == "unit" and len(contract.resources) > 1 and _of_any_unit(contract, credit):
         yield "base", "the objective names no resource, so the fee of a unit is open"
+
+
+def _of_any_unit(contract: "Contract", credit: Judged | RepairSteps) -> bool:
+    """Whether it is owed for one unit, of whichever line item."""
+    if isinstance(credit, RepairSteps):
+        small = [one.id for one in contract.repair if one.unit in ("gpu", "node", "nvlink_domain")]
+        return credit.repair in small
+    promise = next((item for item in contract.availability if item.id == credit.objective), None)
+    return promise is not None and promise.scope == "per_unit" and promise.resource is None
 
 
 def _top_edge(credit: Tiers, target: Fraction) -> Problems:

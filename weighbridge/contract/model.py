@@ -87,5 +87,14 @@ class Contract(Terms):
     sampling: Sampling = clause("How often the cards are read.", default=Sampling())
     links: Links = clause("Other contracts.", default=Links())
 
+    def counts_capacity_of(self, resource: str) -> Availability | None:
+        """The objective whose units carry the capacity of a line item: of its nodes or GPUs alone, over a period."""
+        only = len(self.resources) == 1
+        for promise in self.availability:
+            its_own = promise.resource == resource or (promise.resource is None and only)
+            if its_own and promise.unit in ("gpu", "node") and promise.window_s is None:
+                return promise
+        return None
+
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from incoherences(self)

@@ -56,7 +56,7 @@ def certificate(assignment: Assignment, entries: Iterable[Entry]) -> Certificate
     max_gap_us = terms.contract.sampling.max_gap_us
     tests = terms.contract.acceptance.tests
     limits = [limit for limit in map(limit_of, tests) if limit is not None]
-    window = Window(from_us, until_us, max_gap_us, terms.card, limits)
+    window = Window(from_us, until_us, max_gap_us, terms.card, assignment.times, limits)
     reader = Reader(assignment.speakers)
     proofs: list[tuple[Entry, int]] = []
     for heard in reader.heard(entries, whole_from_us=from_us - max_gap_us - AHEAD_US):

@@ -1,6 +1,6 @@
 """The fold of a delivery: which device first filled each slot, when, and where it is not what was contracted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from weighbridge.checks import CHECKS, Check, Promise, Scene, Verdict
@@ -11,6 +11,7 @@ from weighbridge.checks.presence import GPU_MISSING
 from weighbridge.checks.xid import XID_FATAL
 from weighbridge.claims import Claims
 from weighbridge.handover.reports import Heard
+from weighbridge.places import Times
 from weighbridge.track import fill
 from weighbridge.view import View, fact, see_inventory, see_sample
 from weighbridge.wire import Block, Facts
@@ -62,7 +63,15 @@ class _Port:
 class Arrivals:
     """Of one contract's nodes. Feed it reports in log order, then `close`."""
 
-    def __init__(self, claims: Claims, contract: str, nodes: Iterable[str]) -> None:
+    def __init__(
+        self,
+        claims: Claims,
+        contract: str,
+        nodes: Iterable[str],
+        times: Callable[[str], Times],
+    ) -> None:
+        """`times`: of a node that are the contract's to see."""
+        self._times = times
         self._ports: dict[str, _Port] = {}
         for node in nodes:
             promises = [one for one in claims.promises(node) if one.contract == contract]
@@ -87,7 +96,10 @@ class Arrivals:
         view = port.views.setdefault(heard.chain, View())
         if heard.report.inventory is not None:
             see_inventory(view, heard.report.inventory)
+        times = self._times(node)
         for at_us, block, sample in heard.samples():
+            if not any(since_us <= at_us < until_us for since_us, until_us in times):
+                continue
             see_sample(view, block, sample, at_us)
             if view.enumerated and block.tier == "fast":
                 self._arrive(port, view, heard, at_us, block, sample)

@@ -1,7 +1,7 @@
 """What a document is made of besides reports and proofs, as data, so that it can be made elsewhere."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
@@ -13,6 +13,7 @@ from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.evidence import Claim, ContractAdded, EventNotice, Notice
 from weighbridge.handover.documents import ENGINE, PartyLine, Said, Source, Start
 from weighbridge.handover.reports import Reader, Speaker
+from weighbridge.places import EVER, Times
 from weighbridge.settlement.periods import instant_text, moment_of
 from weighbridge.settlement.record import Event
 from weighbridge.settlement.service import STARTS, service_of
@@ -35,6 +36,7 @@ class Spoken:
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """A document to be made. `seats`: who fills which slot in the window, where the ledger knows it: [node][slot].
+    `seen`: by node the times that are this contract's to see; of a node that is not named, all.
 
     `start`, `end`: the entries to read; the first is a tick. `from_us`, `until_us`: the window of a certificate.
     """
@@ -52,6 +54,11 @@ class Assignment:
     from_us: int | None = None
     until_us: int | None = None
     seats: Mapping[str, tuple[tuple[str, ...], ...]] | None = None
+    seen: Mapping[str, Times] = field(default_factory=dict)
+
+    def times(self, node: str) -> Times:
+        """Of a node that are this contract's to see."""
+        return self.seen.get(node, EVER)
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,7 @@ class Terms:
         yield from (encode(claim) for claim in given.claims)
         yield from (encode(one.notice) for one in given.spoken)
         yield repr(sorted((given.seats or {}).items())).encode()
+        yield repr(sorted(given.seen.items())).encode()
 
     def events(self) -> list[tuple[Spoken, EventNotice]]:
         """What happened, as the parties told it."""

@@ -33,7 +33,7 @@ def delivery_note(assignment: Assignment, entries: Iterable[Entry]) -> DeliveryN
     terms = Terms.of(assignment, assignment.as_of_us)
     reader = Reader(assignment.speakers)
     nodes = list(terms.claims.nodes(assignment.contract))
-    arrivals = Arrivals(terms.claims, assignment.contract, nodes)
+    arrivals = Arrivals(terms.claims, assignment.contract, nodes, assignment.times)
     for heard in reader.heard(entries):
         if isinstance(heard, Heard):
             arrivals.see(heard)

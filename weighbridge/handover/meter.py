@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from weighbridge.handover.arrival import answers, number, text
 from weighbridge.handover.reports import Heard, Speaker
+from weighbridge.places import Times
 from weighbridge.tables import Sku, sku_by_pci
 from weighbridge.track import BUSY_PERCENT
 from weighbridge.view import NOTHING
@@ -184,13 +185,15 @@ class _Last:
 class Window:
     """[from_us, until_us) of some nodes. Feed it reports in log order.
 
-    `card`: by node, the contracted one as the table has it. `meters`: by node, device and side.
+    `card`: by node, the contracted one as the table has it. `times`: of a node that are to be seen. `meters`: by node,
+    device and side.
     """
 
     from_us: int
     until_us: int
     max_gap_us: int
     card: Callable[[str], Sku | None]
+    times: Callable[[str], Times]
     limits: Sequence[Limit] = ()
     meters: dict[tuple[str, str, str], Meter] = field(default_factory=dict)
     _devices: dict[str, dict[str, Device]] = field(default_factory=dict)
@@ -218,9 +221,14 @@ class Window:
         self._last[heard.chain] = now
         if last is None or not 0 < now.at_us - last.at_us <= self.max_gap_us:
             return
-        start_us, end_us = max(last.at_us, self.from_us), min(now.at_us, self.until_us)
-        if start_us >= end_us:
-            return
+        for since_us, until_us in self.times(heard.speaker.node):
+            start_us = max(last.at_us, self.from_us, since_us)
+            end_us = min(now.at_us, self.until_us, until_us)
+            if start_us < end_us:
+                self._between(heard, last, now, start_us, end_us)
+
+    def _between(self, heard: Heard, last: _Last, now: _Last, start_us: int, end_us: int) -> None:
+        """Two samples of a chain, and the part of the time between them that counts."""
         whole = (start_us, end_us) == (last.at_us, now.at_us)
         for column, device in enumerate(last.block.devices):
             values = last.values(device, column, self._names)

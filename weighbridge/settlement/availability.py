@@ -13,7 +13,7 @@ from itertools import chain
 from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.condition import is_up
 from weighbridge.ledger import State
-from weighbridge.settlement.cutting import periods_before
+from weighbridge.settlement.cutting import margin_s, periods_around
 from weighbridge.settlement.intervals import (
     Interval,
     Intervals,
@@ -35,11 +35,15 @@ MINUTE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One outage after exclusion and merging: whole, the part inside the period, and whether it is long enough."""
+    """One outage after exclusion and merging: whole, the part inside the period, and whether it is long enough.
+
+    `before_s`: its seconds of service before the period.
+    """
 
     whole: Interval
     inside: Intervals
     counted: bool
+    before_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Moving:
 class Outcome:
     """Counted seconds (unit-seconds where pooled) under one reading of the held time, and their outages.
 
-    `moving`: these are the seconds and outages of the worst window.
+    `moving`: these are the seconds and outages of the worst window. `free_s`: seconds of the period that were free.
     """
 
     downtime_s: int
@@ -62,6 +66,7 @@ class Outcome:
     excluded_s: int
     incidents: tuple[Incident, ...]
     moving: Moving | None = None
+    free_s: int = 0
 
     @property
     def availability(self) -> Fraction:
@@ -101,6 +106,11 @@ class Bad:
 
 Reading = Callable[[Span], Policy]
 
+FreeUsed = tuple[Mapping[tuple[str, str], int], Mapping[tuple[str, str], int]]
+"""Seconds by objective and unit, in the worst reading of held time and in the best."""
+
+NOTHING_USED: FreeUsed = ({}, {})
+
 Outages = Sequence[Intervals]
 """Each in the pieces that are judged: more than one where excluded time lies inside it."""
 
@@ -116,13 +126,17 @@ def measure(
     units: Sequence[str],
     service: Interval | None = None,
     whole: Period | None = None,
+    free_used_s: FreeUsed = NOTHING_USED,
 ) -> list[Measure]:
     """One measure per unit for `per_unit`, else one for all. `service`: the time of service; default the term.
 
-    `whole`: what `period` is a part of, where it is one; caps on maintenance are those of the whole.
+    `whole`: what `period` is a part of, where it is one; caps on maintenance are those of the whole. `free_used_s`:
+    what of the free seconds of the whole the parts before used up.
     """
     served = service or term_of(contract)
-    job = _Job(contract, objective, record, period, tuple(units), served, whole or period)
+    job = _Job(
+        contract, objective, record, period, tuple(units), served, whole or period, free_used_s
+    )
     if objective.scope == "per_unit":
         return [job.judge(unit, (unit,)) for unit in units]
     return [job.judge(objective.scope, job.units)]
@@ -157,13 +171,15 @@ class _Job:
     units: tuple[str, ...]
     service: Interval
     whole: Period
+    free_used_s: FreeUsed = NOTHING_USED
 
     @cached_property
-    def looked_back(self) -> Sequence[Period]:
-        """The periods before that a moving window reaches into."""
-        if self.objective.window_s is None:
+    def beside(self) -> Sequence[Period]:
+        """The periods around that an outage, or a moving window, reaches into, where each has a cap of its own."""
+        terms = self.contract.maintenance
+        if terms is None or terms.max_s_per_period is None:
             return ()
-        return tuple(periods_before(self.contract, self.whole, self.reach[0]))
+        return tuple(periods_around(self.contract, self.whole, margin_s(self.contract)))
 
     @property
     def served(self) -> Interval:
@@ -180,7 +196,11 @@ class _Job:
         readings = [
             partial(_reading, self.contract, self.objective, held=held) for held in ("down", "up")
         ]
-        low, high = (self._outcome(units, spans, reading) for reading in readings)
+        used = [free.get((self.objective.id, name), 0) for free in self.free_used_s]
+        low, high = (
+            self._outcome(units, spans, reading, free)
+            for reading, free in zip(readings, used, strict=True)
+        )
         return Measure(
             objective=self.objective,
             unit=name,
@@ -209,7 +229,11 @@ class _Job:
         return max(units - k + 1, 1)
 
     def _outcome(
-        self, units: tuple[str, ...], spans: list[tuple[Span, ...]], reading: Reading
+        self,
+        units: tuple[str, ...],
+        spans: list[tuple[Span, ...]],
+        reading: Reading,
+        free_used_s: int,
     ) -> Outcome:
         unit_bads = [
             self._bad(unit, mine, reading) for unit, mine in zip(units, spans, strict=True)
@@ -219,11 +243,13 @@ class _Job:
         excluded = sum(total(clip(part.excluded, self.served)) for part in parts)
         if self.objective.window_s is not None:
             return self._moving(self.objective.window_s, incidents, excluded)
-        counted = sum(self._counted(mine) for mine in incidents)
-        counted = self._less_free(counted, len(parts))
+        seen = sum(self._counted(mine) for mine in incidents)
+        counted = self._less_free(seen, len(parts), free_used_s)
         denominator = self._denominator(len(parts), excluded)
         flat = tuple(incident for mine in incidents for incident in mine)
-        return Outcome(min(counted, denominator), denominator, excluded, flat)
+        return Outcome(
+            min(counted, denominator), denominator, excluded, flat, free_s=seen - counted
+        )
 
     def _moving(
         self, window_s: int, incidents: list[tuple[Incident, ...]], excluded_s: int
@@ -248,7 +274,7 @@ class _Job:
             unit,
             self.whole,
             self.contract.time_zone,
-            self.looked_back,
+            self.beside,
         )
         excluded = union(excluded, windows)
         return Bad(subtraction(union(counted), excluded), excluded)
@@ -276,8 +302,10 @@ class _Job:
 
     def _incident(self, outage: Interval, excluded: Intervals) -> Incident:
         rest = union((self._shaved(outage),))
-        inside = clip(subtraction(rest, excluded), self.reach)
-        return Incident(outage, inside, self._long_enough(outage))
+        judged = subtraction(rest, excluded)
+        inside, start = clip(judged, self.reach), self.reach[0]
+        before_s = total(clip(judged, (min(self.service[0], start), start)))
+        return Incident(outage, inside, self._long_enough(outage), before_s)
 
     def _long_enough(self, outage: Interval) -> bool:
         minimum = self.objective.counting.min_outage
@@ -294,10 +322,10 @@ class _Job:
         counted = [incident.inside for incident in incidents if incident.counted]
         return COUNTED[self.objective.counting.granularity](counted)
 
-    def _less_free(self, counted: int, parts: int) -> int:
+    def _less_free(self, counted: int, parts: int, used: int = 0) -> int:
         if self.objective.first_n_per == "outage":
             return counted
-        return max(0, counted - self.objective.first_n_s * parts)
+        return max(0, counted - max(0, self.objective.first_n_s * parts - used))
 
     def _denominator(self, parts: int, excluded: int) -> int:
         served = self.served[1] - self.served[0]

@@ -29,14 +29,18 @@ from weighbridge.contract.numerals import exact_text
 from weighbridge.settlement.availability import Incident, Outcome
 from weighbridge.settlement.intervals import clip, total, union
 from weighbridge.settlement.money import rounded
-from weighbridge.settlement.periods import DAY_S, HOUR_S, Period, instant_text, local_hours
+from weighbridge.settlement.periods import HOUR_S, Period, instant_text, local_hours
 
 Fact = int | str | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a credit is reckoned from: the outcome of one unit over one period, and the fee."""
+    """What a credit is reckoned from: the outcome of one unit over one period, and the fee.
+
+    `free_used_s`: what the parts before used up of the free seconds of the period. `day_fee`: of
+    the fee, for a day of service.
+    """
 
     period: Period
     zone: str
@@ -47,6 +51,8 @@ class Facts:
     denominator_s: int = 0
     incidents: tuple[Incident, ...] = ()
     rounding: Rounding = field(default_factory=Rounding)
+    free_used_s: Fraction = Fraction(0)
+    day_fee: Fraction = Fraction(0)
 
     @property
     def missed(self) -> bool:
@@ -56,7 +62,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Earned:
-    """Before cap, minimum and rounding. `exact` None: the contract gives no answer, and a flag says so."""
+    """Before cap, minimum and rounding. `exact` None: the contract gives no answer, and a flag says so.
+
+    `free_s`: seconds that were free.
+    """
 
     breach: bool
     exact: Fraction | None
@@ -64,6 +73,7 @@ class Earned:
     tier: str | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    free_s: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +106,13 @@ NOTHING_DUE = Fraction(0)
 
 
 def facts_of(
-    outcome: Outcome, contract: Contract, period: Period, target: Fraction, base: Fraction
+    outcome: Outcome,
+    contract: Contract,
+    period: Period,
+    target: Fraction,
+    base: Fraction,
+    free_used_s: Fraction = Fraction(0),
+    day_fee: Fraction = Fraction(0),
 ) -> Facts:
     """The facts of an availability outcome."""
     return Facts(
@@ -109,6 +125,8 @@ def facts_of(
         denominator_s=outcome.denominator_s,
         incidents=outcome.incidents,
         rounding=contract.rounding,
+        free_used_s=free_used_s,
+        day_fee=day_fee,
     )
 
 
@@ -117,9 +135,11 @@ def earn(credit: Judged, facts: Facts) -> Earned:
     return EARN[type(credit)](credit, facts)
 
 
-def capped(credit: CreditTerms, unit: str, base: Fraction, earned: Earned) -> Capped:
-    """What a credit earns under its own cap."""
-    exact, cut = limited(earned.exact, credit.cap, base)
+def capped(
+    credit: CreditTerms, unit: str, base: Fraction, earned: Earned, spent: Fraction = NOTHING_DUE
+) -> Capped:
+    """What a credit earns under its own cap. `spent`: what the parts before gave of the amount for a period."""
+    exact, cut = limited(earned.exact, credit.cap, base, spent)
     flags = earned.flags if not cut else (*earned.flags, "cap_applied")
     return Capped(credit, unit, base, earned, exact, flags)
 
@@ -145,12 +165,14 @@ def money(exact: Fraction | None, rounding: Rounding) -> Decimal | None:
     return None if exact is None else rounded(exact, rounding.decimals, rounding.mode)
 
 
-def limited(exact: Fraction | None, cap: Cap, base: Fraction) -> tuple[Fraction | None, bool]:
-    """The amount under the cap, and whether the cap took something."""
+def limited(
+    exact: Fraction | None, cap: Cap, base: Fraction, spent: Fraction = NOTHING_DUE
+) -> tuple[Fraction | None, bool]:
+    """The amount under the cap, and whether the cap took something. `spent`: of the cap's amount, elsewhere."""
     if exact is None:
         return None, False
     limits = [] if cap.pct is None else [base * cap.pct / 100]
-    limits += [] if cap.amount is None else [Fraction(cap.amount)]
+    limits += [] if cap.amount is None else [max(NOTHING_DUE, Fraction(cap.amount) - spent)]
     least = min([exact, *limits])
     return least, least < exact
 
@@ -189,7 +211,8 @@ def _linear(credit: LinearShortfall, facts: Facts) -> Earned:
 
 def _increment(credit: Increment, facts: Facts) -> Earned:
     down = _beyond(facts) if credit.beyond_target else facts.downtime_s
-    beyond = max(NOTHING_DUE, down - credit.free_s)
+    free = max(NOTHING_DUE, credit.free_s - facts.free_used_s)
+    beyond = max(NOTHING_DUE, down - free)
     steps = steps_in(beyond, credit.increment_s, credit.partial)
     pct = credit.pct * steps
     if credit.cap.pct is not None:
@@ -197,7 +220,12 @@ def _increment(credit: Increment, facts: Facts) -> Earned:
     flags = ("cap_applied",) if pct < credit.pct * steps else ()
     exact = facts.base * pct / 100
     return Earned(
-        facts.missed and beyond > 0, exact, pct=pct, facts={"increments": steps}, flags=flags
+        facts.missed and beyond > 0,
+        exact,
+        pct=pct,
+        facts={"increments": steps},
+        flags=flags,
+        free_s=down - beyond,
     )
 
 
@@ -219,9 +247,13 @@ def _outage_multiple(credit: OutageMultiple, facts: Facts) -> Earned:
 def _of_incident(credit: OutageMultiple, incident: Incident) -> Fraction:
     if not incident.counted:
         return NOTHING_DUE
-    amount = (
-        Fraction(credit.hour_price) * Fraction(total(incident.inside), HOUR_S) * credit.multiple
-    )
+    until_s = incident.before_s + total(incident.inside)
+    return _of_outage(credit, until_s) - _of_outage(credit, incident.before_s)
+
+
+def _of_outage(credit: OutageMultiple, seconds: int) -> Fraction:
+    """Of all of its seconds so far: an outage that crosses a border has its cap once."""
+    amount = Fraction(credit.hour_price) * Fraction(seconds, HOUR_S) * credit.multiple
     return amount if credit.incident_cap is None else min(amount, Fraction(credit.incident_cap))
 
 
@@ -240,13 +272,20 @@ def _clock_hour(credit: ClockHour, facts: Facts) -> Earned:
 
 
 def _per_event(credit: PerEvent, facts: Facts) -> Earned:
-    counted = [incident for incident in facts.incidents if incident.counted]
+    """An outage that crosses a border is one event: it is paid for where it begins."""
+    counted = [one for one in facts.incidents if one.counted and _begins_in(facts.period, one)]
     longer = [incident for incident in counted if _is_long(credit, incident)]
     many = credit.more_than_events is not None and len(counted) > credit.more_than_events
     times = len(longer) if credit.each and longer else int(bool(longer) or many)
     trigger: dict[str, Fact] = {"trigger": "duration" if longer else "event_count"} if times else {}
     exact = Fraction(credit.amount) * credit.quantity * times
     return Earned(times > 0, exact, facts=trigger)
+
+
+def _begins_in(period: Period, incident: Incident) -> bool:
+    """Or begins to count in it, as an outage does that service finds."""
+    first_s = incident.inside[0][0] if incident.inside else incident.whole[0]
+    return incident.whole[0] >= period.start_s or first_s > period.start_s
 
 
 def _is_long(credit: PerEvent, incident: Incident) -> bool:
@@ -256,8 +295,7 @@ def _is_long(credit: PerEvent, incident: Incident) -> bool:
 
 def _daily_rate(credit: DailyRate, facts: Facts) -> Earned:
     steps = steps_in(_beyond(facts), credit.step_s, credit.partial)
-    fee_of_day = facts.base * DAY_S / facts.period.seconds
-    return Earned(facts.missed, fee_of_day * credit.days * steps, facts={"steps": steps})
+    return Earned(facts.missed, facts.day_fee * credit.days * steps, facts={"steps": steps})
 
 
 def _beyond(facts: Facts) -> Fraction:

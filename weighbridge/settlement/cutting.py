@@ -6,11 +6,15 @@ it was, and neighbouring periods still touch.
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from fractions import Fraction
+from math import ceil
 
 from weighbridge.claims import Version
 from weighbridge.contract import Contract
+from weighbridge.contract.money import OutageMultiple, PerEvent
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.settlement.periods import (
+    HOUR_S,
     Period,
     calendar_month,
     calendar_year,
@@ -59,26 +63,78 @@ def ruling(versions: Sequence[Version], period: Period) -> Sequence[Version]:
 
 def label_before(contract: Contract, label: str) -> str | None:
     """The label of the period before; None where the contract has none."""
+    return _label_beside(contract, label, -1)
+
+
+def label_after(contract: Contract, label: str) -> str | None:
+    """The label of the period after; None where the contract has none."""
+    return _label_beside(contract, label, 1)
+
+
+def _label_beside(contract: Contract, label: str, step: int) -> str | None:
     if len(label) == MONTH:
-        return f"{months_later(date.fromisoformat(f'{label}-01'), -1):%Y-%m}"
+        return f"{months_later(date.fromisoformat(f'{label}-01'), step):%Y-%m}"
     if len(label) == YEAR:
-        return f"{int(label) - 1:04}"
-    months = contract_months(contract.time_zone, term_of(contract))
-    earlier = [month.label for month in months if month.label < label]
-    return earlier[-1] if earlier else None
+        return f"{int(label) + step:04}"
+    labels = [month.label for month in contract_months(contract.time_zone, term_of(contract))]
+    found = (
+        [one for one in labels if one < label][-1:]
+        if step < 0
+        else [one for one in labels if one > label][:1]
+    )
+    return found[0] if found else None
 
 
-def periods_before(contract: Contract, period: Period, since_s: int) -> Iterator[Period]:
-    """Those before a period, the latest first, as far back as an instant; none before one that no label names."""
+def periods_around(contract: Contract, period: Period, margin_s: int) -> Iterator[Period]:
+    """Those beside a period that lie within a margin of it; none beside one that no label names."""
     try:
         named(contract, period.label)
     except ValueError:
         return
-    label = label_before(contract, period.label)
-    while label is not None and period.start_s > since_s:
+    yield from _periods_before(contract, period, period.start_s - margin_s)
+    yield from _periods_after(contract, period, period.end_s + margin_s)
+
+
+def _periods_before(contract: Contract, period: Period, since_s: int) -> Iterator[Period]:
+    while period.start_s > since_s:
+        label = label_before(contract, period.label)
+        if label is None:
+            return
         period = named(contract, label)
         yield period
-        label = label_before(contract, label)
+
+
+def _periods_after(contract: Contract, period: Period, until_s: int) -> Iterator[Period]:
+    while period.end_s < until_s:
+        label = label_after(contract, period.label)
+        if label is None:
+            return
+        period = named(contract, label)
+        yield period
+
+
+def margin_s(contract: Contract) -> int:
+    """How far beyond the borders of a period time matters: outages are judged whole, and a window may look back."""
+    promises = contract.availability
+    minimums = [one.counting.min_outage for one in promises]
+    events = [one.longer_than_s for one in contract.credits if isinstance(one, PerEvent)]
+    farthest = (
+        [one.seconds for one in minimums if one is not None],
+        [one.counting.merge_gap_s for one in promises],
+        [one.first_n_s for one in promises if one.first_n_per == "outage"],
+        [longer for longer in events if longer is not None],
+        [_capped_s(one) for one in contract.credits if isinstance(one, OutageMultiple)],
+        [one.window_s for one in promises if one.window_s is not None],
+    )
+    return sum(max(lengths, default=0) for lengths in farthest)
+
+
+def _capped_s(credit: OutageMultiple) -> int:
+    """How long an outage is when its cap is reached."""
+    hourly = Fraction(credit.hour_price) * credit.multiple
+    if credit.incident_cap is None or hourly == 0:
+        return 0
+    return ceil(Fraction(credit.incident_cap) / hourly * HOUR_S)
 
 
 def _known(version: Version, label: str) -> Period | None:

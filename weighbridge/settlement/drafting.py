@@ -13,6 +13,7 @@ from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.ledger import Row, Use
 from weighbridge.places import Holder
+from weighbridge.settlement.cutting import margin_s
 from weighbridge.settlement.exits import FLAGS as EXIT_FLAGS
 from weighbridge.settlement.exits import exits
 from weighbridge.settlement.intervals import Interval
@@ -99,10 +100,9 @@ class _Job:
     ) -> Statement:
         ruled = self._parts()
         used = totals(uses, [self._served(version, part) for version, part in ruled])
-        settled = [
-            self._settled(version, part, mine)
-            for (version, part), mine in zip(ruled, used, strict=True)
-        ]
+        settled: list[Settled] = []
+        for (version, part), mine in zip(ruled, used, strict=True):
+            settled.append(self._settled(version, part, mine, settled))
         parts = tuple(map(part_of, settled))
         drafted = self._statement(simulated, settled, parts)
         rights = tuple(exits(self.newest, self.period.label, drafted.start, parts, earlier))
@@ -159,11 +159,13 @@ class _Job:
         served = served_part(self.period, (start, end))
         return Period(self.period.label, *served)
 
-    def _settled(self, version: Version, part: Period, used: Totals) -> Settled:
+    def _settled(
+        self, version: Version, part: Period, used: Totals, before: Sequence[Settled]
+    ) -> Settled:
         contract = version.contract
         margin = margin_s(contract)
         within = (part.start_s - margin, part.end_s + margin)
-        found = timelines(contract, self.holders, self.known, within)
+        found = timelines(contract, self.holders, self.known, within, part.interval)
         lines = {promise.id: unit_lines(promise, found) for promise in contract.availability}
         record, units = (
             self._record(lines, version, part),
@@ -182,13 +184,18 @@ class _Job:
                 as_of_s=self.as_of_us // MICROSECONDS,
                 service=service_of(contract, self.notices.events),
                 whole=self.period,
+                before=[one.settlement for one in before],
             ),
-            record=record,
+            record=replace(record, windows=record.windows_by(self._cutoff_s)),
             units=units,
             found=found,
             used=used,
             known=self.known,
         )
+
+    @property
+    def _cutoff_s(self) -> int:
+        return cutoff_us(self.newest, self.period) // MICROSECONDS
 
     def _served(self, version: Version, part: Period) -> Interval:
         return served_part(part, service_of(version.contract, self.notices.events))
@@ -251,14 +258,6 @@ def _details(event: Event) -> str:
 
 def _local(seconds: int, zone: ZoneInfo) -> str:
     return moment_of(seconds).astimezone(zone).isoformat()
-
-
-def margin_s(contract: Contract) -> int:
-    """How far beyond the borders of a period rows matter: outages are measured whole, and a window may look back."""
-    counts = [promise.counting for promise in contract.availability]
-    minimums = [0 if one.min_outage is None else one.min_outage.seconds for one in counts]
-    outage = max(minimums, default=0) + max((one.merge_gap_s for one in counts), default=0)
-    return outage + max((promise.window_s or 0 for promise in contract.availability), default=0)
 
 
 def cutoff_us(contract: Contract, period: Period) -> int:

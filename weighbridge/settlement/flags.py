@@ -37,11 +37,18 @@ def of_record(
     found = [*_of_spans(contract, spans), *_of_windows(contract, known, units, period, whole)]
     if any(promise.period not in (whole.kind, "rolling") for promise in contract.availability):
         found.append("objective_of_another_period")
-    if any(span.recorded_s > cutoff_s for span in spans):
+    came = [*(span.recorded_s for span in spans), *_notices_of(given, period)]
+    if any(at_s > cutoff_s for at_s in came):
         found.append("data_after_cutoff")
     if any(event.kind == "gpu_replaced" and _within(event.at_s, period) for event in given.events):
         found.append("gpu_identity_changed")
     return found
+
+
+def _notices_of(given: Record, period: Period) -> Iterator[int]:
+    for window in given.windows:
+        if window.start_s < period.end_s and window.end_s > period.start_s:
+            yield window.received_s
 
 
 def _within(instant: int, period: Period) -> bool:

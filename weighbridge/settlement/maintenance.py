@@ -38,11 +38,11 @@ def admitted(
     unit: str,
     period: Period,
     zone: str,
-    before: Sequence[Period] = (),
+    beside: Sequence[Period] = (),
 ) -> Intervals:
     """The time that maintenance excludes for a unit. Each period has its own cap, used up by windows in it alone."""
     mine = [window for window in windows if window.concerns(unit)]
-    return union(*(ruled.excluded for ruled in rulings(terms, mine, period, zone, before)))
+    return union(*(ruled.excluded for ruled in rulings(terms, mine, period, zone, beside)))
 
 
 def rulings(
@@ -50,18 +50,19 @@ def rulings(
     windows: Iterable[Window],
     period: Period,
     zone: str,
-    before: Sequence[Period] = (),
+    beside: Sequence[Period] = (),
 ) -> list[Admission]:
     """What each window excludes, in order of time. Without terms nothing is excluded.
 
-    `before`: periods that a moving window looks back to; what they used up of their own caps is used up.
+    `beside`: periods around it that an outage or a moving window reaches into; what is used up of their own caps is
+    used up.
     """
     ordered = sorted(windows, key=_order)
     if terms is None:
         return [Admission(window, NOTHING, "counts_as_down") for window in ordered]
     judged = [_judged(terms, window) for window in ordered]
     counted = _within_count(terms, judged, zone)
-    return list(_within_caps(terms, counted, [*before, period]))
+    return list(_within_caps(terms, counted, [*beside, period]))
 
 
 def as_units_fare(

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
-from weighbridge.contract import Contract
+from weighbridge.contract import Contract, Policy
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.record import Record
@@ -11,7 +12,10 @@ from weighbridge.settlement.record import Record
 
 @dataclass(frozen=True)
 class Occasion:
-    """A period of a contract, and what is known of it."""
+    """A period of a contract, and what is known of it.
+
+    `held`: what time is that the contract holds. `spent`: what the parts before gave by credit and unit.
+    """
 
     contract: Contract
     record: Record
@@ -19,6 +23,8 @@ class Occasion:
     units: Mapping[str, Sequence[str]]
     fees: Fees
     as_of_s: int
+    spent: Mapping[tuple[str, str], Fraction]
+    held: Policy
 
     def holds(self, instant_s: int) -> bool:
         """Whether an instant lies in the period."""

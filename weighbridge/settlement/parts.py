@@ -88,7 +88,10 @@ def part_of(settled: Settled) -> Part:
         end=instant_text(settled.part.end_s),
         units=tuple(_unit(settled, result) for result in found.results),
         probes=tuple(_probe(one) for one in found.probed),
-        others=tuple(_credit(settled, line, line) for line in found.others),
+        others=tuple(
+            _credit(settled, high, low)
+            for high, low in zip(found.others, found.others_at_best, strict=True)
+        ),
         maintenance=_maintenance(settled),
         delivery=tuple(
             delivered(item, settled.served, settled.found, settled.used)

@@ -91,6 +91,10 @@ class Record:
             units[span.unit].append(span)
         return {unit: tuple(spans) for unit, spans in units.items()}
 
+    def windows_by(self, instant_s: int) -> tuple[Window, ...]:
+        """The maintenance of which notice was received by then."""
+        return tuple(window for window in self.windows if window.received_s <= instant_s)
+
     def corrected(self, max_abs_skew_s: int) -> "Record":
         """All spans in reference time."""
         return replace(self, spans=tuple(corrected(span, max_abs_skew_s) for span in self.spans))
@@ -98,13 +102,15 @@ class Record:
     def as_of(self, instant_s: int, cutoff_s: int) -> "Record":
         """What was known at an instant: later recordings are left out, and earlier ones give way to later ones.
 
-        Recordings after the cut-off are left out for good; notices, claims and events count until the instant.
+        Recordings and notices of maintenance after the cut-off are left out for good; claims and events count until the
+        instant.
         """
-        spans = (span for span in self.spans if span.recorded_s <= min(instant_s, cutoff_s))
+        last_s = min(instant_s, cutoff_s)
+        spans = (span for span in self.spans if span.recorded_s <= last_s)
         return replace(
             self,
             spans=latest(spans),
-            windows=tuple(window for window in self.windows if window.received_s <= instant_s),
+            windows=self.windows_by(last_s),
             claims=tuple(claim for claim in self.claims if claim.filed_s <= instant_s),
             events=tuple(event for event in self.events if event.at_s <= instant_s),
         )

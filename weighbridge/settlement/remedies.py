@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
-from weighbridge.contract import Availability, Contract, Resource
+from weighbridge.contract import Availability
 from weighbridge.contract.money import (
     AnomalyHours,
     CapacityDeduction,
@@ -18,7 +18,7 @@ from weighbridge.settlement.capacity import shortfall
 from weighbridge.settlement.compensation import anomaly, excess_maintenance, lost_work
 from weighbridge.settlement.credits import Capped, Earned, capped
 from weighbridge.settlement.fees import capacity_of, gpus_of_unit
-from weighbridge.settlement.intervals import union
+from weighbridge.settlement.intervals import Intervals, union
 from weighbridge.settlement.occasion import Occasion
 from weighbridge.settlement.periods import calendar_year, local_date, served_part
 from weighbridge.settlement.record import Event
@@ -87,7 +87,7 @@ def _by_the_hour(credit: CreditTerms, event: Event, earned: Earned) -> Capped:
 def _capacity(occasion: Occasion, credit: CapacityDeduction) -> Iterator[Capped]:
     contract = occasion.contract
     resource = next(item for item in contract.resources if item.id == credit.resource)
-    promise = _counted_by(contract, resource)
+    promise = contract.counts_capacity_of(resource.id)
     if promise is None or resource.capacity is None:
         return
     per_unit = capacity_of(resource, gpus_of_unit(resource, promise.unit))
@@ -95,27 +95,30 @@ def _capacity(occasion: Occasion, credit: CapacityDeduction) -> Iterator[Capped]
     contracted = resource.capacity.contracted
     if contracted is None:
         contracted = capacity_of(resource, gpus_of_unit(resource, None))
-    alone = promise.model_copy(update={"scope": "per_unit", "k": None})
-    found = measure(contract, alone, occasion.record, occasion.period, units, occasion.fees.service)
-    downs = [
-        union(*(incident.inside for incident in one.low.incidents if incident.counted))
-        for one in found
-    ]
     served = served_part(occasion.period, occasion.fees.service)
-    short = shortfall(contracted, per_unit, len(units), downs, served)
+    short = shortfall(contracted, per_unit, len(units), _downs(occasion, promise), served)
     fee = contracted * Fraction(credit.price)
     share = short.missing / (contracted * occasion.fees.period.seconds)
     facts = {"shortfall_seconds": str(short.missing)}
     earned = Earned(short.missing > 0, fee * share * credit.multiple, facts=facts)
-    yield capped(credit, resource.id, fee, earned)
+    spent = occasion.spent.get((credit.id, resource.id), Fraction(0))
+    yield capped(credit, resource.id, fee, earned, spent)
 
 
-def _counted_by(contract: Contract, resource: Resource) -> Availability | None:
-    """The objective whose units carry the capacity of a line item."""
-    for promise in contract.availability:
-        if promise.unit in ("gpu", "node") and promise.resource in (None, resource.id):
-            return promise
-    return None
+def _downs(occasion: Occasion, promise: Availability) -> Iterator[Intervals]:
+    """The counted bad time of each unit."""
+    alone = promise.model_copy(update={"scope": "per_unit", "k": None})
+    for one in measure(
+        occasion.contract,
+        alone,
+        occasion.record,
+        occasion.period,
+        occasion.units[promise.id],
+        occasion.fees.service,
+        occasion.fees.period,
+    ):
+        outcome = one.low if occasion.held == "down" else one.high
+        yield union(*(incident.inside for incident in outcome.incidents if incident.counted))
 
 
 RECKON: Mapping[type[CreditTerms], Callable[..., Iterator[Capped]]] = {

@@ -70,8 +70,8 @@ class Due:
 class Settlement:
     """A period, settled as of an instant. `others`: lines for probes, repairs, capacity, events and deliveries.
 
-    `by_lessee`: what the lessee owes, set off against nothing. `highest` and `lowest`: what is owed to the lessee;
-    None: the contract does not say.
+    `others_at_best`: the same lines in the best reading of held time. `by_lessee`: what the lessee owes, set off
+    against nothing. `highest` and `lowest`: what is owed to the lessee; None: the contract does not say.
     """
 
     period: Period
@@ -80,6 +80,7 @@ class Settlement:
     results: tuple[Result, ...]
     probed: tuple[Probed, ...]
     others: tuple[Line, ...]
+    others_at_best: tuple[Line, ...]
     dues: tuple[Due, ...]
     highest: Decimal | None
     lowest: Decimal | None

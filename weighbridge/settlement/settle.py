@@ -10,22 +10,33 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 
-from weighbridge.contract import Availability, Contract
+from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.money import ClaimTerms, Judged, RepairSteps
 from weighbridge.contract.quality import Performance
 from weighbridge.settlement import flags
 from weighbridge.settlement.availability import Measure, Outcome, measure
 from weighbridge.settlement.claims import deadline_s, payable, standing
-from weighbridge.settlement.credits import Capped, Facts, capped, earn, facts_of, line, money
+from weighbridge.settlement.credits import (
+    NOTHING_DUE,
+    Capped,
+    Facts,
+    Line,
+    capped,
+    earn,
+    facts_of,
+    line,
+    money,
+)
 from weighbridge.settlement.damages import damages
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.occasion import Occasion
-from weighbridge.settlement.periods import Period, served_part, term_of
+from weighbridge.settlement.periods import DAY_S, Period, served_part, term_of
 from weighbridge.settlement.probes import Tally, tally
 from weighbridge.settlement.record import Record
 from weighbridge.settlement.remedies import remedies, timed
 from weighbridge.settlement.results import Due, Probed, Reading, Result, Settlement
+from weighbridge.settlement.spent import Spent, spent
 from weighbridge.settlement.stacking import Remedy, stack
 
 Remedies = tuple[str, Fraction | None]
@@ -43,14 +54,18 @@ def settle(
     as_of_s: int,
     service: Interval | None = None,
     whole: Period | None = None,
+    before: Sequence[Settlement] = (),
 ) -> Settlement:
     """Settles one period. `units`: those of each objective, by its id. `service`: default the term.
 
     `whole`: the period that `period` is a part of, where an amendment splits it; fees, claims and the cut-off are those
-    of the whole.
+    of the whole. `before`: the parts of it that were settled already; what they gave of what there is once for a
+    period is used up.
     """
     served = service or term_of(contract)
-    return _Job(contract, record, period, units, as_of_s, served, whole or period).settlement()
+    return _Job(
+        contract, record, period, units, as_of_s, served, whole or period, spent(before)
+    ).settlement()
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,7 @@ class _Job:
     as_of_s: int
     service: Interval
     whole: Period
+    spent: tuple[Spent, Spent]
 
     @property
     def cutoff_s(self) -> int:
@@ -76,46 +92,69 @@ class _Job:
     def fees(self) -> Fees:
         return Fees(self.contract, self.whole, served_part(self.period, self.service), self.period)
 
+    @cached_property
+    def whole_fees(self) -> Fees:
+        """As if there were service throughout."""
+        return Fees(self.contract, self.whole, self.whole.interval, self.whole)
+
     def settlement(self) -> Settlement:
         results = [
             result for promise in self.contract.availability for result in self._results(promise)
         ]
         probed = [self._probed(terms) for terms in self.contract.performance]
-        occasion = Occasion(
-            self.contract, self.record, self.period, self.units, self.fees, self.as_of_s
-        )
+        worst, best = self.spent
+        occasion = self._occasion("down", worst)
         owed = list(damages(occasion))
-        others = [*(part for one in probed for part in one.parts), *remedies(occasion)]
-        others += [part for side, part in owed if side == "provider"]
         by_lessee = [part for side, part in owed if side == "lessee"]
-        dues = self._dues(results, others)
-        units = {unit for names in self.units.values() for unit in names}
-        raised = flags.of_record(
-            self.contract,
-            self.given,
-            self.record,
-            units,
-            self.period,
-            self.whole,
-            self.cutoff_s,
-        )
-        raised += flags.of_results(results, [*others, *by_lessee], dues)
-        highest, capped_high = self._total([due.highest for due in dues])
-        lowest, _ = self._total([due.lowest for due in dues])
+        fixed = [part for side, part in owed if side == "provider"]
+        parts = [part for one in probed for part in one.parts]
+        others = [*parts, *remedies(occasion), *fixed]
+        at_best = [*parts, *remedies(self._occasion("up", best)), *fixed]
+        dues = self._dues(results, others, at_best)
+        raised = [*self._flags(), *flags.of_results(results, [*others, *by_lessee], dues)]
+        highest, capped_high = self._total([due.highest for due in dues], worst.together)
+        lowest, _ = self._total([due.lowest for due in dues], best.together)
         return Settlement(
             period=self.period,
             as_of_s=self.as_of_s,
             final=self.as_of_s >= self.cutoff_s,
             results=tuple(results),
             probed=tuple(probed),
-            others=tuple(line(part, part.exact, self.contract.rounding) for part in others),
-            by_lessee=tuple(line(part, part.exact, self.contract.rounding) for part in by_lessee),
+            others=self._lines(others),
+            others_at_best=self._lines(at_best),
+            by_lessee=self._lines(by_lessee),
             dues=tuple(dues),
             highest=highest,
             lowest=lowest,
             flags=tuple(sorted({*raised, *capped_high})),
             clocks=tuple(timed(occasion)),
         )
+
+    def _flags(self) -> list[str]:
+        return flags.of_record(
+            self.contract,
+            self.given,
+            self.record,
+            {unit for names in self.units.values() for unit in names},
+            self.period,
+            self.whole,
+            self.cutoff_s,
+        )
+
+    def _occasion(self, held: Policy, spent: Spent) -> Occasion:
+        return Occasion(
+            self.contract,
+            self.record,
+            self.period,
+            self.units,
+            self.fees,
+            self.as_of_s,
+            spent.amounts,
+            held,
+        )
+
+    def _lines(self, parts: Sequence[Capped]) -> tuple[Line, ...]:
+        return tuple(line(part, part.exact, self.contract.rounding) for part in parts)
 
     def _results(self, promise: Availability) -> list[Result]:
         measures = measure(
@@ -126,15 +165,19 @@ class _Job:
             self.units[promise.id],
             self.service,
             self.whole,
+            (self.spent[0].free_of_objectives, self.spent[1].free_of_objectives),
         )
         return [self._result(one) for one in measures]
 
     def _result(self, one: Measure) -> Result:
-        worst = self._reading(one, one.low)
-        return Result(one, worst, self._reading(one, one.high) if one.held else worst)
+        worst = self._reading(one, one.low, self.spent[0])
+        if not one.held and self.spent[0] == self.spent[1]:
+            return Result(one, worst, worst)
+        return Result(one, worst, self._reading(one, one.high, self.spent[1]))
 
-    def _reading(self, one: Measure, outcome: Outcome) -> Reading:
-        parts = [self._earned(credit, one, outcome) for credit in self._credits(one.objective.id)]
+    def _reading(self, one: Measure, outcome: Outcome, spent: Spent) -> Reading:
+        credits = self._credits(one.objective.id)
+        parts = [self._earned(credit, one, outcome, spent) for credit in credits]
         together = self._stacked([(part.credit.id, part.exact) for part in parts])
         missed = outcome.availability < one.objective.target
         breach = missed or any(part.earned.breach for part in parts)
@@ -158,16 +201,22 @@ class _Job:
         base = self.fees.base(credit.base, None)
         zone, rounding = self.contract.time_zone, self.contract.rounding
         facts = Facts(self.period, zone, terms.target, base, found.share, rounding=rounding)
-        return capped(credit, terms.id, base, earn(credit, facts))
+        given = self.spent[0].amounts.get((credit.id, terms.id), NOTHING_DUE)
+        return capped(credit, terms.id, base, earn(credit, facts), given)
 
-    def _earned(self, credit: Judged, one: Measure, outcome: Outcome) -> Capped:
+    def _earned(self, credit: Judged, one: Measure, outcome: Outcome, spent: Spent) -> Capped:
         promise = one.objective
         unit = promise.unit if promise.scope == "per_unit" else None
         base = self.fees.base(credit.base, unit, promise.resource)
-        facts = facts_of(outcome, self.contract, self.period, promise.target, base)
-        return capped(credit, one.unit, base, earn(credit, facts))
+        free = spent.free_of_credits.get((credit.id, one.unit), NOTHING_DUE)
+        day = self.whole_fees.base(credit.base, unit, promise.resource) * DAY_S / self.whole.seconds
+        facts = facts_of(outcome, self.contract, self.period, promise.target, base, free, day)
+        given = spent.amounts.get((credit.id, one.unit), NOTHING_DUE)
+        return capped(credit, one.unit, base, earn(credit, facts), given)
 
-    def _dues(self, results: list[Result], others: list[Capped]) -> list[Due]:
+    def _dues(
+        self, results: list[Result], others: list[Capped], at_best: list[Capped]
+    ) -> list[Due]:
         """One for each unit. A repair belongs to its unit, or to the one that its unit is a part of."""
         names = list(dict.fromkeys(result.measure.unit for result in results))
         groups: dict[str, tuple[list[Remedies], list[Remedies]]] = {}
@@ -175,11 +224,12 @@ class _Job:
             worst, best = groups.setdefault(result.measure.unit, ([], []))
             worst += [(part.credit, self._owed(part.exact)) for part in result.worst.lines]
             best += [(part.credit, self._owed(part.exact)) for part in result.best.lines]
-        for part in others:
+        for part, better in zip(others, at_best, strict=True):
             whole = isinstance(part.credit, RepairSteps)
             name = _around(part.unit, names) if whole else part.unit
-            for side in groups.setdefault(name, ([], [])):
-                side.append((part.credit.id, self._owed(part.exact)))
+            worst, best = groups.setdefault(name, ([], []))
+            worst.append((part.credit.id, self._owed(part.exact)))
+            best.append((better.credit.id, self._owed(better.exact)))
         return [self._due(unit, worst, best) for unit, (worst, best) in groups.items()]
 
     def _due(self, unit: str, worst: list[Remedies], best: list[Remedies]) -> Due:
@@ -207,13 +257,17 @@ class _Job:
         amounts = [Remedy("", credit, exact or Fraction(0)) for credit, exact in remedies]
         return stack(self.contract.stacking.model_copy(update={"cap": None}), amounts).paid
 
-    def _total(self, amounts: list[Fraction | None]) -> tuple[Decimal | None, tuple[str, ...]]:
+    def _total(
+        self, amounts: list[Fraction | None], spent: Fraction
+    ) -> tuple[Decimal | None, tuple[str, ...]]:
+        """Under what the parts before left of the cap of all credits together."""
         whole = _sum(amounts)
         if whole is None:
             return None, ()
         every = self.contract.stacking.model_copy(update={"rule": "sum"})
-        under_cap = stack(every, [Remedy("", "", whole)])
-        return money(under_cap.paid, self.contract.rounding), under_cap.flags
+        under_cap = stack(every, [Remedy("", "", spent + whole)])
+        owed = max(NOTHING_DUE, under_cap.paid - spent)
+        return money(owed, self.contract.rounding), under_cap.flags
 
 
 def _around(unit: str, names: list[str]) -> str:

@@ -193,11 +193,17 @@ def known_of(rows: Iterable[Row], as_of_us: int, cutoff_us: int, within: Interva
 
 
 def timelines(
-    contract: Contract, holders: Sequence[Holder], known: Known, within: Interval
+    contract: Contract,
+    holders: Sequence[Holder],
+    known: Known,
+    within: Interval,
+    part: Interval | None = None,
 ) -> Timelines:
-    """`holders`: of the contract's places. Those beyond the places that it has are not weighed. Contracted nodes that
-    are not there are unknown throughout, under names that say so. A place is named by the node that holds it last."""
-    present = {one.node: one for one in _present(contract, holders)}
+    """`holders`: of the contract's places. Those beyond the places that it has are not weighed, nor before others those
+    that nobody held in the `part` (seconds) that is judged. Contracted nodes that are not there are unknown throughout,
+    under names that say so. A place is named by the node that holds it last."""
+    judged = within if part is None else part
+    present = {one.node: one for one in _present(contract, holders, judged)}
     only = contract.resources[0].id
     resource_of = {node: one.resource or only for node, one in present.items()}
     resource_of |= _absent(contract, resource_of.values())
@@ -225,10 +231,12 @@ def _line(
     return line_of(holder, lines, *bounds)
 
 
-def _present(contract: Contract, holders: Sequence[Holder]) -> Iterator[Holder]:
+def _present(contract: Contract, holders: Sequence[Holder], part: Interval) -> Iterator[Holder]:
     only = contract.resources[0].id
+    bounds = (part[0] * MICROSECONDS, part[1] * MICROSECONDS)
     for item in contract.resources:
         mine = [one for one in holders if (one.resource or only) == item.id]
+        mine.sort(key=lambda one: not one.held_in(*bounds))
         yield from mine[: item.places]
 
 

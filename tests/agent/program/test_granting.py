@@ -101,6 +101,18 @@ def test_the_days_budget_is_kept_over_a_restart_and_renewed_with_the_day(tmp_pat
     assert purse.left_ms(NOON_US + 86_400_000_000) == 5000
 
 
+@pytest.mark.parametrize("kept", ["", "[]", '{"20607": "much"}'])
+def test_a_disk_that_keeps_nothing_gives_no_probers_time_back(tmp_path: Path, kept: str) -> None:
+    """Its owner has said how long probers may take in a day, full disk or not."""
+    (tmp_path / "spent.new").mkdir()
+    (tmp_path / "spent").write_text(kept)
+    purse = Purse(tmp_path / "spent", 5000)
+    for left in (2000, 0):
+        with pytest.raises(OSError, match=r"spent\.new"):
+            purse.spend(NOON_US, 3000)
+        assert purse.left_ms(NOON_US) == left
+
+
 class Desk:
     """The collector's side: one command, then silence."""
 

@@ -11,6 +11,7 @@ from weighbridge.challenge import arithmetic
 from weighbridge.challenge.challenger import Challenger, conduct
 from weighbridge.challenge.derivation import digest_key
 from weighbridge.challenge.messages import Openings, Prepare, Release, Roots
+from weighbridge.challenge.rowhash import row_hash
 from weighbridge.challenge.verdict import Reason, Verdict
 
 SEEDS = 150
@@ -504,3 +505,26 @@ def test_a_slow_link_costs_its_round_trip_and_is_never_subtracted(bench: Any) ->
     far, challenger = bench.run(bench.plan(policy), delay_ns=5_000_000)
     assert challenger.transcript().phases[0].elapsed_ns >= 25_000_000
     assert far.flops_per_second * 2500 <= near.flops_per_second * 2001
+
+
+@pytest.mark.parametrize("length", [0, 3, 4])
+def test_a_row_of_another_length_is_a_wrong_answer_and_ends_no_verification(
+    bench: Any, length: int
+) -> None:
+    """Whoever could break the arithmetic would escape from a failure once it knows the samples."""
+    stump = bytes(length)
+
+    class Stumps(Cheat):
+        def leaves_of(self, product: Any, key: Any) -> Any:
+            del key
+            return row_hash(stump) * len(product)
+
+    def cut(message: Any) -> Any:
+        if not isinstance(message, Openings):
+            return message
+        whole = message.openings[0][0]
+        return replace(message, openings=((whole[: -4 * 128] + stump,),))
+
+    policy = bench.policy(check="freivalds")
+    result, _ = bench.run(bench.plan(policy), engine=Stumps, after=cut)
+    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.WRONG_ANSWER)

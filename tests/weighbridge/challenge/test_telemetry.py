@@ -1,6 +1,7 @@
 """What telemetry shows of the time of a challenge, and the link from the proof to it."""
 
 import hashlib
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,14 @@ NOON = 1_780_000_000 * SECOND
 BOOT = NOON - 3600 * SECOND
 """When the node's CLOCK_BOOTTIME was 0."""
 
+EVENT = {
+    "boottime_us": 1,
+    "code": None,
+    "detail": "",
+    "device": None,
+    "kind": "resumed",
+    "source": "agent",
+}
 Sampled = tuple[float, dict[str, int | None]]
 
 
@@ -55,7 +64,9 @@ def outcome(seconds: int = 6, verdict: str = "met") -> Outcome:
     )
 
 
-def report(index: int, *samples: Sampled, synchronized: bool | None = True) -> Entry:
+def report(
+    index: int, *samples: Sampled, synchronized: bool | None = True, events: int = 0
+) -> Entry:
     """A report with samples so many seconds after noon."""
     times = [NOON + round(second * SECOND) - BOOT for second, _ in samples]
     names = sorted({name for _, values in samples for name in values})
@@ -93,7 +104,7 @@ def report(index: int, *samples: Sampled, synchronized: bool | None = True) -> E
         "blocks": [block],
         "processes": None,
         "host": None,
-        "events": [],
+        "events": [EVENT] * events,
         "gaps": [],
     }
     return entry(index, AGENT.seal(payload_type(EntryKind.REPORT), canonical(made)))
@@ -267,3 +278,23 @@ def test_a_link_that_leaves_a_report_out_is_found_out() -> None:
     left_out = [*entries[:-1], entry(9, seal_telemetry(LOG, fewer)[1])]
     with pytest.raises(RecordError, match="not the reports"):
         recheck_telemetry(left_out, ended, LOG.public_key)
+
+
+def test_reports_of_any_size_are_linked_up_to_a_few_megabytes() -> None:
+    """The time of a challenge is no way to have a collector read gigabytes at once."""
+    fat = [report(index, power(index, 600_000), events=10_000) for index in range(20)]
+    size = len(fat[0].envelope.payload)
+    _, linked = fold_of(fat, outcome(seconds=30))
+    assert 1 << 19 < size < 2 << 20
+    assert (len(linked.reports) - 2) * size < 8 << 20 < len(linked.reports) * size
+
+
+def test_linked_reports_are_held_one_at_a_time() -> None:
+    fat = [report(index, power(index, 600_000), events=10_000) for index in range(8)]
+    peaks = []
+    for some in (fat[:1], fat):
+        tracemalloc.start()
+        assert [card.shown for card in loads(outcome(), some, {GPU: IDLE}, None)] == ["load"]
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 3 * peaks[0]

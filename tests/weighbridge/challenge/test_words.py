@@ -1,6 +1,7 @@
 """Messages, policies, commitments and bounds."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -335,3 +336,16 @@ def test_a_field_that_came_later_is_left_out_while_it_says_nothing() -> None:
     idle = json.dumps(json.loads(encode(POLICY)) | {"program": ""}, sort_keys=True)
     with pytest.raises(Malformed, match="canonical"):
         decode(Policy, idle.replace(" ", "").encode())
+
+
+@pytest.mark.parametrize("part", [b"[],", b"{},", b'"ab",', b"1000,", b'{"":'])
+def test_many_small_parts_take_no_more_memory_than_their_bytes(part: bytes) -> None:
+    """Made into lists, 54 MB of a prover were 2.9 GB of the collector."""
+    data = b'{"challenge":"c","openings":[' + part * 1_000_000 + b'[]],"type":"openings"}'
+    tracemalloc.start()
+    try:
+        with pytest.raises(Malformed):
+            decode_message(data)
+        assert tracemalloc.get_traced_memory()[1] < len(data)
+    finally:
+        tracemalloc.stop()

@@ -106,8 +106,8 @@ class Story:
             **more,
         )
 
-    def note(self, as_of: int = 86400) -> DeliveryNote:
-        return delivery_note(self.assignment(as_of), self.entries)
+    def note(self, as_of: int = 86400, **more: Any) -> DeliveryNote:
+        return delivery_note(self.assignment(as_of, **more), self.entries)
 
     def certificate(self, start: int, end: int, as_of: int = 86400, **more: Any) -> Certificate:
         window = {"from_us": START_US + start * SECOND, "until_us": START_US + end * SECOND}

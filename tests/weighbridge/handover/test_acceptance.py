@@ -7,7 +7,7 @@ import pytest
 from msgspec import to_builtins
 
 from tests.weighbridge.handover.building import IDLE, Changes, Story, always, at
-from tests.weighbridge.scripted import SIGNER, ScriptedNode, contract_text
+from tests.weighbridge.scripted import SECOND, SIGNER, START_US, ScriptedNode, contract_text
 from weighbridge.challenge.record import Outcome, Weighed, Weighing
 from weighbridge.handover.documents import Certificate
 
@@ -363,3 +363,18 @@ def test_the_same_evidence_gives_the_same_bytes_and_the_sources_are_named() -> N
         0, 1000
     )
     assert changed.source.inputs_digest != one.source.inputs_digest
+
+
+@pytest.mark.parametrize(
+    ("seen", "loaded"),
+    [(((0, 400),), 400), (((600, 1000),), 400), (((0, 105), (203, 300)), 202), ((), 0)],
+)
+def test_what_a_node_did_for_somebody_else_is_not_told(
+    seen: tuple[tuple[int, int], ...], loaded: int
+) -> None:
+    """A window that reaches past the contract's own time shows nothing of who had the node before or after."""
+    times = tuple((START_US + a * SECOND, START_US + b * SECOND) for a, b in seen)
+    made = story().certificate(0, 1000, seen={"n1": times})
+    found = loads(made).values()
+    assert {(one[1], one[2]) for one in found} == {(loaded, 0)}
+    assert {one[3] for one in found} == {1000 - loaded}

@@ -5,7 +5,8 @@ from dataclasses import replace
 from msgspec import to_builtins
 
 from tests.weighbridge.handover.building import Story, at
-from tests.weighbridge.scripted import ScriptedNode, contract_text
+from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode, contract_text
+from weighbridge.places import NEVER_US
 
 DAY = 86400
 BATCHES = (
@@ -186,3 +187,10 @@ def test_the_same_evidence_gives_the_same_bytes_and_any_change_another_digest() 
     digests = {story.note(as_of).source.inputs_digest for as_of in (DAY, DAY + 1)}
     story.say("delivered", 50)
     assert len({*digests, story.note().source.inputs_digest}) == 3
+
+
+def test_what_was_seen_while_somebody_else_had_the_node_is_no_delivery() -> None:
+    """Neither is another tenant's time shown, nor can it be passed off as an earlier delivery."""
+    since = START_US + 105 * SECOND
+    made = told().note(seen={"n1": ((since, NEVER_US),)})
+    assert [one.first_seen for one in made.slots] == [at(110), at(110)]

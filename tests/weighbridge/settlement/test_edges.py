@@ -240,12 +240,15 @@ def test_what_was_said_later_is_not_known_earlier_and_a_repair_may_end_after_the
     window = Window("m", JUNE.start_s, JUNE.start_s + HOUR, JUNE.start_s - DAY)
     emergency = {"min_notice_s": "0", "emergency": "excluded"}
     late = Window("l", JUNE.start_s, JUNE.start_s + HOUR, JUNE.end_s + DAY)
-    for notice, as_of, breach in ((window, 0, False), (late, 0, True), (late, DAY, False)):
+    after = Window("a", JUNE.start_s, JUNE.start_s + HOUR, JUNE.end_s + 5 * DAY + 1)
+    cases = (window, 0, False), (late, 0, True), (late, DAY, False), (after, 9 * DAY, True)
+    for notice, as_of, breach in cases:
         record = Record((down(0, HOUR),), windows=(notice,))
         found = settle(
             contract(maintenance=emergency), record, JUNE, {"a": ["n1"]}, JUNE.end_s + as_of
         )
         assert found.results[0].worst.breach is breach
+        assert ("data_after_cutoff" in found.flags) is (notice is after)
     repair = {"id": "r", "objective_s": "86400", "clock_from": "detection"}
     penalty = {
         "id": "p",

@@ -1,16 +1,16 @@
 """Remedies that follow something else than the downtime of a unit, each settled with the rest of its contract."""
 
+import json
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 import pytest
-import yaml
 
-from weighbridge.contract import Contract, load
+from weighbridge.contract import Contract, ContractError, load
 from weighbridge.ledger import State
-from weighbridge.settlement.periods import calendar_month
+from weighbridge.settlement.periods import Period, calendar_month
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Event, Record, Span, Window
 from weighbridge.settlement.results import Settlement
@@ -42,7 +42,7 @@ def contract(zone: str = "UTC", resource: dict[str, Any] | None = None, **parts:
         "availability": [{"id": "a", "target": "0.9"}],
         "unknown": {"policy": "hold"},
     }
-    return load(yaml.safe_dump(document | parts))
+    return load(json.dumps(document | parts))
 
 
 def settled(
@@ -207,3 +207,100 @@ def test_too_few_probes_give_no_verdict_and_no_money() -> None:
     terms = contract(performance=[performance], credits=[credit])
     found = settled(terms, "2026-09", Record(probes={"p": (Samples(99, Fraction(0)),)}))
     assert (found.probed[0].verdict, found.highest) == ("UNKNOWN", Decimal("0.00"))
+
+
+def deducted(**parts: Any) -> Contract:
+    """96 of 104 P are contracted; a P costs its number of hours in May, so that a P-hour is worth 1."""
+    resource = {"capacity": {"precision": "fp16", "per_gpu": "1", "contracted": "96"}}
+    credit = {"id": "c", "kind": "capacity_deduction", "resource": "r", "price": "744"}
+    return contract("UTC", resource, credits=[credit], **parts)
+
+
+NODES = tuple(f"n{number:02}" for number in range(1, 14))
+AT = instant("2026-05-10T00:00:00Z")
+HOUR_S = 3600
+
+
+def spans(state: State) -> tuple[Span, ...]:
+    """Two nodes of eight for two hours: 8 P x 2 h are missing below the 96."""
+    return tuple(Span(node, state, AT, AT + 2 * HOUR_S) for node in NODES[:2])
+
+
+@pytest.mark.parametrize(("state", "lowest"), [(State.UNKNOWN, 0), (State.DOWN, 16)])
+def test_capacity_that_nobody_saw_is_a_range_until_it_is_settled(state: State, lowest: int) -> None:
+    found = settled(deducted(), "2026-05", Record(spans(state)), NODES)
+    assert [found.lowest, found.highest] == [lowest, 16]
+    assert [found.others[0].exact, found.others_at_best[0].exact] == [16, lowest]
+
+
+def test_capacity_of_a_part_of_a_period_has_the_maintenance_of_the_whole() -> None:
+    """An hour is allowed in May, and the window before the amendment took it."""
+    terms = deducted(maintenance={"min_notice_s": "0", "max_s_per_period": "3600"})
+    may = calendar_month("2026-05", "UTC")
+    edge = AT - HOUR_S
+    windows = (Window("a", edge - HOUR_S, edge, 0), Window("b", AT, AT + 2 * HOUR_S, 0))
+    part = Period(may.label, edge, may.end_s)
+    record = Record(spans(State.DOWN), windows)
+    assert settle(terms, record, part, {"a": NODES}, LATER, whole=may).highest == 16
+
+
+@pytest.mark.parametrize(
+    ("promise", "resource", "reason"),
+    [
+        ({"id": "a", "target": "0.9", "unit": "cluster"}, {}, "no objective over a period"),
+        (
+            {"id": "a", "target": "0.9", "period": "rolling", "window_s": "86400"},
+            {},
+            "no objective",
+        ),
+        ({"id": "a", "target": "0.9"}, {"capacity": "none"}, "P without a capacity"),
+    ],
+)
+def test_a_deduction_that_nothing_could_be_reckoned_from_is_refused(
+    promise: dict[str, str], resource: dict[str, Any], reason: str
+) -> None:
+    capacity = {"capacity": {"precision": "fp16", "per_gpu": "1"}}
+    credit = {"id": "c", "kind": "capacity_deduction", "resource": "r", "price": "1"}
+    with pytest.raises(ContractError, match=reason):
+        contract("UTC", capacity | resource, credits=[credit], availability=[promise])
+
+
+def test_capacity_of_one_line_item_is_not_counted_by_an_objective_of_several() -> None:
+    item = {"accelerator": {"sku": "any"}, "nodes": "1", "per_node": "8"}
+    capacity = {"precision": "fp16", "per_gpu": "1"}
+    resources = [item | {"id": name, "capacity": capacity} for name in ("r", "s")]
+    credit = {"id": "c", "kind": "capacity_deduction", "resource": "r", "price": "1"}
+    with pytest.raises(ContractError, match="and no others"):
+        contract(resources=resources, credits=[credit])
+    own = [{"id": name, "target": "0.9", "resource": name} for name in ("r", "s")]
+    found = contract(resources=resources, credits=[credit], availability=own)
+    assert found.counts_capacity_of("r") == found.availability[0]
+
+
+def test_a_late_repair_of_a_node_of_whichever_line_item_has_no_fee_of_its_own() -> None:
+    item = {"accelerator": {"sku": "any"}, "nodes": "1", "per_node": "8"}
+    resources = [item | {"id": name} for name in ("r", "s")]
+    repair = {"id": "m", "objective_s": "3600", "clock_from": "detection"}
+    steps = {"step_s": "3600", "step_pct": "1", "partial": "ceil", "repair": "m"}
+    parts: dict[str, Any] = {
+        "resources": resources,
+        "pricing": [{"unit": "node_month", "price": "100"}],
+        "credits": [{"id": "c", "kind": "repair_steps"} | steps],
+    }
+    with pytest.raises(ContractError, match="the fee of a unit is open"):
+        contract(repair=[repair], **parts)
+    contract(repair=[repair | {"unit": "cluster"}], **parts)
+
+
+@pytest.mark.parametrize(
+    ("domain", "several"), [("none", False), ("104", False), ("8", True), ("72", True)]
+)
+def test_several_domains_are_not_judged_as_one(domain: str, several: bool) -> None:
+    """13 nodes of 8 GPUs; without a size all of them are one domain."""
+    resource = {"interconnect": {"nvlink_domain": domain}}
+    promise = {"id": "a", "target": "0.9", "unit": "nvlink_domain"}
+    if several:
+        with pytest.raises(ContractError, match="there are several domains"):
+            contract("UTC", resource, availability=[promise])
+    else:
+        contract("UTC", resource, availability=[promise])

@@ -190,6 +190,19 @@ def test_rows_after_the_cut_off_change_nothing_and_raise_a_flag() -> None:
     assert (found.highest, found.flags) == ("0.00", ("data_after_cutoff",))
 
 
+def test_maintenance_that_is_told_of_after_the_cut_off_changes_nothing_and_raises_a_flag() -> None:
+    """Work without notice is excluded by this contract, but what is final stays so."""
+    terms: dict[str, Any] = {"maintenance": {"min_notice_s": "0", "emergency": "excluded"}}
+    cutoff = PERIOD.end_s + 5 * DAY
+    rows = whole_month(row("n1", 0, 0, 2 * HOUR, State.DOWN))
+    for received, highest in ((cutoff, "0.00"), (cutoff + 1, "1000.00")):
+        work = Window("m", START, START + 2 * HOUR, received)
+        found = drafted(rows, Notices((work,)), **terms)
+        assert (found.final, found.highest) == (True, highest)
+        assert [line.id for line in found.parts[0].maintenance] == ["m"] * (received == cutoff)
+        assert ("data_after_cutoff" in found.flags) is (received > cutoff)
+
+
 def test_maintenance_swaps_and_claims_have_their_lines() -> None:
     window = Window("m1", START + DAY, START + DAY + HOUR, START)
     swap = Event("gpu_replaced", START + 2 * DAY, "n1.0", {"old": "GPU-A", "new": "GPU-B"})

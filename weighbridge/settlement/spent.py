@@ -1,0 +1,56 @@
+"""What the parts before gave of allowances that a contract has once for a period, where an amendment splits it."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from weighbridge.settlement.credits import Line
+from weighbridge.settlement.results import Settlement
+
+Place = tuple[str, str]
+"""A credit, or an objective, and a unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """In one reading of held time: amounts and free seconds by credit and unit, free seconds by objective and unit."""
+
+    amounts: Mapping[Place, Fraction]
+    free_of_credits: Mapping[Place, Fraction]
+    free_of_objectives: Mapping[Place, int]
+    together: Fraction
+
+
+def spent(before: Sequence[Settlement]) -> tuple[Spent, Spent]:
+    """In the worst reading and in the best. `before`: the parts of the same period that were settled already."""
+    worst = [line for one in before for line in _lines(one, best=False)]
+    best = [line for one in before for line in _lines(one, best=True)]
+    frees: tuple[dict[Place, int], dict[Place, int]] = (defaultdict(int), defaultdict(int))
+    for result in (result for one in before for result in one.results):
+        place = (result.measure.objective.id, result.measure.unit)
+        for free, outcome in zip(frees, (result.measure.low, result.measure.high), strict=True):
+            free[place] += outcome.free_s
+    return (
+        _spent(worst, frees[0], [one.highest for one in before]),
+        _spent(best, frees[1], [one.lowest for one in before]),
+    )
+
+
+def _lines(one: Settlement, best: bool) -> Iterator[Line]:
+    for result in one.results:
+        yield from (result.best if best else result.worst).lines
+    yield from one.others_at_best if best else one.others
+
+
+def _spent(
+    lines: Sequence[Line], free: Mapping[Place, int], owed: Sequence[Decimal | None]
+) -> Spent:
+    amounts: dict[Place, Fraction] = defaultdict(Fraction)
+    frees: dict[Place, Fraction] = defaultdict(Fraction)
+    for line in lines:
+        amounts[line.credit, line.unit] += line.exact or 0
+        frees[line.credit, line.unit] += line.earned.free_s
+    together = sum((Fraction(amount) for amount in owed if amount is not None), Fraction(0))
+    return Spent(dict(amounts), dict(frees), dict(free), together)
