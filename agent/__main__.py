@@ -148,7 +148,7 @@ def check(
     sys.exit(EXIT_CODES[overall(answers)])
 
 
-@main.command()
+@main.command(short_help="Every reading once, and why one is missing.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def snapshot(as_json: bool) -> None:
     """Every reading once, why one is unavailable, and how long each call took."""
@@ -157,7 +157,7 @@ def snapshot(as_json: bool) -> None:
     show_snapshot(asyncio.run(take_snapshot(_source())), as_json)
 
 
-@main.command()
+@main.command(short_help="Write every raw NVML answer to a file.")
 @click.argument("target", type=PATH)
 @click.option("--redact", is_flag=True, help="Leave out serial numbers, UUIDs and paths.")
 def record(target: Path, redact: bool) -> None:
@@ -171,7 +171,7 @@ def record(target: Path, redact: bool) -> None:
         raise UsageFailure(f"{target}: {error.strerror}") from error
 
 
-@main.command()
+@main.command(short_help="Challenge these GPUs, and write what they reach.")
 @click.option("--calibrate", "target", type=PATH, required=True, help="Write the distribution.")
 @click.option("--gpu", "gpus", multiple=True, help="UUID; repeat. Default: all of this node.")
 @click.option("--backend", type=click.Choice(["cuda", "cpu"]), default="cuda", show_default=True)
@@ -232,7 +232,7 @@ def _gpus() -> tuple[str, ...]:
     return names
 
 
-@main.command()
+@main.command(short_help="A fleet of real agents over simulated devices.")
 @click.option("--nodes", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--gpus", type=click.IntRange(0), default=8, show_default=True, help="Per node.")
 @click.option("--scenario", type=PATH, help="Which faults to plant when; none by default.")
@@ -296,7 +296,7 @@ def _course(start: str | None, end: str | None, then: str | None, step_ms: int) 
         raise UsageFailure(f"instants are written 2026-10-01T00:00:00Z: {error}") from error
 
 
-@main.command()
+@main.command(short_help="Let go of the driver, for a GPU reset.")
 @configuration
 @runtime
 @click.argument("reason")

@@ -196,7 +196,7 @@ class Api:
     def _named(self, request: web.Request) -> str:
         name = request.match_info["contract"]
         if name not in self._fleet.contracts or not viewer(request).sees(name):
-            raise Problem("not_found", "no such contract")
+            raise Problem("not_found", f"{name}: no such contract")
         return name
 
 

@@ -140,7 +140,10 @@ class ChallengeApi:
         except ClaimError as error:
             raise Problem("conflict", f"{node}: {error}") from error
         if terms is None:
-            raise Problem("conflict", f"{contract} has no numbers for a challenge: give a policy")
+            raise Problem(
+                "conflict",
+                f"{contract} has no numbers for a challenge: give a policy, such as its size, rounds and samples",
+            )
         return terms.policy()
 
     async def show(self, request: web.Request) -> web.Response:

@@ -8,6 +8,11 @@ from collector.settling import statement_digest
 from weighbridge.contract import load
 from weighbridge.settlement.statement import Statement, UnitLine, versions
 
+HELD = (
+    "\nSome time is unknown, and the contract holds it: the amounts are the most that can be owed,"
+    "\nas the attached statement shows line by line."
+)
+
 
 def letter(statement: Statement, contract_text: str, head: Mapping[str, Any]) -> str:
     """Plain text, to be signed and sent. `head`: the log's, as `/v1/log/head` answers."""
@@ -28,8 +33,11 @@ def _letter(statement: Statement, contract_text: str, head: Mapping[str, Any]) -
     for one in due:
         until = f", to be claimed before {one.deadline}" if one.deadline else ""
         yield f"  {one.unit}: {one.amount} {one.currency} ({one.standing}{until})"
+    if due and _held(statement):
+        yield HELD
     for unit in _breached(statement):
-        yield f"\n{unit.objective} / {unit.unit}: {unit.availability_fraction[0]} of the time, {unit.target} promised"
+        share = " to ".join(dict.fromkeys(unit.availability_fraction))
+        yield f"\n{unit.objective} / {unit.unit}: {share} of the time, {unit.target} promised"
         for outage in unit.outages:
             yield f"  {outage.start} to {outage.end}: {outage.seconds_in_period} s, {', '.join(outage.causes)}"
     kind = "final" if statement.final else "provisional"
@@ -60,6 +68,13 @@ def evidence(statement: Statement, head: Mapping[str, Any]) -> dict[str, Any]:
             for outage in unit.outages
         ],
     }
+
+
+def _held(statement: Statement) -> bool:
+    """Whether some credit hangs on time that nobody knows of."""
+    lines = [line for part in statement.parts for unit in part.units for line in unit.credits]
+    lines += [line for part in statement.parts for line in part.others]
+    return any(line.lowest != line.highest for line in lines)
 
 
 def _breached(statement: Statement) -> list[UnitLine]:

@@ -32,7 +32,10 @@ Sample = tuple[Metric, Sequence[str], int | float]
 
 @dataclass(frozen=True, slots=True)
 class Claimable:
-    """Credits of one unit and period: `standing` as in a statement, `amount` if they are claimed."""
+    """Credits of one unit and period: `standing` as in a statement, `amount` if they are claimed.
+
+    It is the most that can be owed: where unknown time is held, as if all of it had been down.
+    """
 
     contract: str
     period: str

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from collector.handover_process import HandoverError, Task, made_apart
 from collector.keys import KeyRing
-from collector.settling import Settling, SettlingError, Unwritten, standing
+from collector.settling import Settling, SettlingError, Unwritten, not_known, standing
 from collector.storage import Store
 from collector.storage.index import first_tick_after
 from weighbridge import tables
@@ -114,7 +114,7 @@ class Handover:
     def _sheet(self, contract: str, as_of_us: int) -> Sheet:
         sheet = self._settling.book.sheet(contract, as_of_us)
         if sheet is None:
-            raise SettlingError(f"there was no contract {contract} then")
+            raise SettlingError(not_known(contract, as_of_us))
         return sheet
 
     def _assigned(

@@ -11,7 +11,7 @@ from collector.bodies import read_body
 from collector.commits import Batch, Committer
 from collector.problems import Problem
 from collector.routes import Access, Route, page
-from weighbridge.book import Book, Heard, NoticeError, check_notice, role_of
+from weighbridge.book import Book, Heard, NoticeError, check_notice, check_period, role_of
 from weighbridge.evidence import EntryKind, Notice, PartyKey, payload_type
 from weighbridge.signing import (
     Envelope,
@@ -63,6 +63,7 @@ class NoticeAddition:
             raise Problem("not_found", f"there is no contract {self._notice.contract}")
         try:
             check_notice(sheet.newest, self._notice)
+            check_period(sheet.versions, self._notice)
         except NoticeError as error:
             raise Problem("malformed", str(error)) from error
         before = self._book.heard(self._notice)
@@ -152,7 +153,7 @@ class Notices:
         wanted = parse(KeyRequest, await read_body(request))
         sheet = self._book.sheet(contract, FOREVER_US)
         if sheet is None:
-            raise Problem("not_found", "no such contract")
+            raise Problem("not_found", f"{contract}: no such contract")
         try:
             role_of(sheet.newest, wanted.party)
         except NoticeError as error:
@@ -168,7 +169,7 @@ class Notices:
     def _visible(self, request: web.Request) -> str:
         contract = request.match_info["contract"]
         if contract not in self._book.contracts or not viewer(request).sees(contract):
-            raise Problem("not_found", "no such contract")
+            raise Problem("not_found", f"{contract}: no such contract")
         return contract
 
 

@@ -13,7 +13,13 @@ from collector.handover import Handover
 from collector.handover_process import HandoverError
 from collector.problems import Problem
 from collector.routes import Access, Route
-from collector.settling import Settling, SettlingError, instant, statement_digest
+from collector.settling import (
+    Settling,
+    SettlingError,
+    instant,
+    refuse_nothing,
+    statement_digest,
+)
 from collector.statements.words import LANGUAGES, Language
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.evidence import EntryKind, Issued
@@ -127,7 +133,7 @@ class SettlementApi:
         """The contract, if whoever asks may see it. Raises Problem."""
         contract = request.match_info["contract"]
         if not viewer(request).sees(contract) or contract not in self._settling.book.contracts:
-            raise Problem("not_found", "no such contract")
+            raise Problem("not_found", f"{contract}: no such contract")
         return contract
 
     async def issue(self, request: web.Request) -> web.Response:
@@ -155,6 +161,7 @@ class SettlementApi:
         try:
             as_of_s = None if as_of is None else instant(as_of)
             asked = self._settling.ask(contract, label, as_of_s)
+            refuse_nothing(asked)
         except SettlingError as error:
             raise Problem("malformed", str(error)) from error
         return await asyncio.to_thread(asked.statement)

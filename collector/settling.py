@@ -19,9 +19,9 @@ from weighbridge.book import KINDS, Book, Sheet
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.evidence import Issued
 from weighbridge.ledger import Row, State, Use
-from weighbridge.settlement.cutting import cut, label_before, margin_s, ruling
+from weighbridge.settlement.cutting import cut, label_before, margin_s, promised, ruling
 from weighbridge.settlement.drafting import cutoff_us, draft
-from weighbridge.settlement.periods import Period, seconds_of, term_of
+from weighbridge.settlement.periods import Period, instant_text, seconds_of, term_of
 from weighbridge.settlement.statement import Judged, Statement, differences, otherwise, versions
 
 LONGEST_LIST = 100
@@ -193,7 +193,7 @@ class Settling:
         """For a period by itself."""
         sheet = self.book.sheet(contract, as_of_us)
         if sheet is None:
-            raise SettlingError(f"there was no contract {contract} then")
+            raise SettlingError(not_known(contract, as_of_us))
         try:
             period = cut(sheet.versions, label)
         except ValueError as error:
@@ -219,6 +219,22 @@ class Settling:
                 return
             yield one
             label = before
+
+
+def not_known(contract: str, as_of_us: int) -> str:
+    """That a contract came into the log after an instant, and what to do."""
+    then = instant_text(as_of_us // MICROSECONDS)
+    return f"as of {then} there was no contract {contract} yet: ask as of a later instant"
+
+
+def refuse_nothing(asked: Asked) -> None:
+    """Of a period outside the term, or one that has not begun, there is nothing to state. Raises SettlingError."""
+    period, name = asked.period, asked.sheet.newest.contract_id
+    if not promised(asked.sheet.versions, period):
+        start, end = map(instant_text, term_of(asked.sheet.newest))
+        raise SettlingError(f"{period.label} lies outside the term of {name}, {start} to {end}")
+    if period.start_s * MICROSECONDS > asked.as_of_us:
+        raise SettlingError(f"{period.label} had not begun yet: ask for an earlier period")
 
 
 def load_book(log: EvidenceLog, index: EntryIndex) -> Book:

@@ -26,6 +26,7 @@ from weighbridge.evidence import (
 )
 from weighbridge.ledger import BY_DEVICE, Row, State
 from weighbridge.places import Holder, Places, Times, seen_by, stays
+from weighbridge.settlement.cutting import cut, promised
 from weighbridge.settlement.drafting import Notices
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples
@@ -344,7 +345,23 @@ def check_notice(contract: Contract, notice: Notice) -> None:
         raise NoticeError("it ends before it begins")
     codes = [cause.code for cause in contract.exclusions.causes]
     if isinstance(said, CauseNotice) and said.code not in codes:
-        raise NoticeError(f"{said.code!r} is no cause of the contract; there are {codes}")
+        there_are = ", ".join(codes) or "none"
+        raise NoticeError(f"{said.code!r} is no cause of the contract; there are: {there_are}")
+
+
+def check_period(versions: Sequence[Version], notice: Notice) -> None:
+    """Whether the period of a claim is one in which the contract promises anything. Raises NoticeError.
+
+    A claim for another would stand in the log, and nothing would ever be owed by it.
+    """
+    if not isinstance(notice.said, ClaimNotice):
+        return
+    try:
+        period = cut(versions, notice.said.period)
+    except ValueError as error:
+        raise NoticeError(str(error)) from error
+    if not promised(versions, period):
+        raise NoticeError(f"{period.label} lies outside the term of {notice.contract}")
 
 
 def swaps(rows: Iterable[Row]) -> Iterator[Event]:

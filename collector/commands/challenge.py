@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,8 +15,12 @@ from collector import control
 from collector.commands.operate import config_option, fail, stated
 from collector.config import load_config
 
+if TYPE_CHECKING:
+    from weighbridge.evidence import Entry
+
 EXIT = {"met": 0, "failed": 3, "not assessed": 4, "void": 4, "unknown": 4}
 LOOK_SECONDS = 0.25
+KEY_BYTES = 32
 
 
 def policy_of(file: Path | None, given: dict[str, Any]) -> dict[str, Any] | None:
@@ -25,8 +29,18 @@ def policy_of(file: Path | None, given: dict[str, Any]) -> dict[str, Any] | None
     if file is None and not chosen:
         return None
     base = {"profile": "f16", "size": 16384, "rounds": 64, "samples": 128}
-    read = {} if file is None else json.loads(file.read_text(encoding="utf-8"))
-    return base | read | chosen
+    return base | ({} if file is None else _read_policy(file)) | chosen
+
+
+def _read_policy(file: Path) -> dict[str, Any]:
+    """What a file of a policy says. Ends as usage errors do where it is none."""
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        fail(f"{file}: not JSON: {error}")
+    if not isinstance(read, dict):
+        fail(f"{file}: a policy is a JSON object")
+    return read
 
 
 def required(calibration: Path, share: str) -> dict[str, Any]:
@@ -139,7 +153,7 @@ def _bounds(gpu: dict[str, Any]) -> str:
 
 @click.command()
 @click.argument("entries", type=click.Path(path_type=Path, exists=True))
-@click.argument("challenge_id", metavar="CHALLENGE", required=False)
+@click.argument("challenge_id", metavar="[CHALLENGE]", required=False)
 @click.option("--log-key", required=True, help="The log's public key, in hexadecimal.")
 @stated
 def recheck(entries: Path, challenge_id: str | None, log_key: str) -> None:
@@ -149,16 +163,16 @@ def recheck(entries: Path, challenge_id: str | None, log_key: str) -> None:
     """
     from weighbridge.challenge.record import RecordError, challenges_in, recheck
     from weighbridge.challenge.telemetry import recheck_telemetry
-    from weighbridge.evidence import entry
 
-    rows = json.loads(entries.read_text(encoding="utf-8"))
-    read = [entry(row["index"], row["envelope"].encode()) for row in rows]
+    read, key = _exported(entries), _public_key(log_key)
     names = challenges_in(read) if challenge_id is None else [challenge_id]
+    if not names:
+        fail(f"{entries}: holds no challenge from its beginning to its end")
     code = 0
     for name in names:
         try:
-            record, weighing = recheck(read, name, bytes.fromhex(log_key))
-            shown = recheck_telemetry(read, record.outcome, bytes.fromhex(log_key))
+            record, weighing = recheck(read, name, key)
+            shown = recheck_telemetry(read, record.outcome, key)
         except RecordError as error:
             click.echo(f"{name}: {error}")
             code = 3
@@ -168,3 +182,24 @@ def recheck(entries: Path, challenge_id: str | None, log_key: str) -> None:
         for card in shown or ():
             click.echo(f"  {card.gpu}: its telemetry shows {card.shown}: {card.reason}")
     sys.exit(code)
+
+
+def _exported(file: Path) -> "list[Entry]":
+    """The entries in a file. Ends as usage errors do where it holds none."""
+    from weighbridge.evidence import entry
+
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        return [entry(row["index"], row["envelope"].encode()) for row in rows]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        fail(f"{file}: no entries as /v1/log/entries answers: {error}")
+
+
+def _public_key(text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        fail("--log-key: 64 hexadecimal digits, as log_key in what /v1/log/head answers")
+    return key

@@ -22,13 +22,17 @@ COLUMNS = ("contract", "period", "unit", "standing", "amount", "currency", "dead
 @config_option
 @stated
 def claims(contract_id: str | None, config_file: Path) -> None:
-    """Credits of the periods that ended lately, of CONTRACT_ID or of all contracts."""
+    """Credits of the periods that ended lately, of CONTRACT_ID or of all contracts.
+
+    Where unknown time is held, the amount is as if all of it had been down.
+    """
     config = load_config(config_file, os.environ)
     names = [contract_id]
     if contract_id is None:
         listed = ask(config, "GET", "/v1/contracts?limit=1000")["items"]
         names = [row["contract"] for row in listed]
-    table = Table(*COLUMNS, box=None, pad_edge=False)
+    heads = ("at most" if column == "amount" else column for column in COLUMNS)
+    table = Table(*heads, box=None, pad_edge=False)
     for name in names:
         for row in ask(config, "GET", f"/v1/contracts/{quote(str(name), safe='')}/claims")["items"]:
             table.add_row(*(str(row[column] or "") for column in COLUMNS))

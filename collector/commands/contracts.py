@@ -14,7 +14,6 @@ from rich.text import Text
 
 from collector.commands.operate import USAGE, ask, config_option, stated
 from collector.config import Config, ConfigError, load_config
-from collector.control import ControlError
 from collector.spelling import percent, utc
 from weighbridge.contract import Contract, ContractError, load
 from weighbridge.contract.forms import FormError, fill, form, forms
@@ -32,6 +31,8 @@ STYLES = {
     "info": "dim",
 }
 PAGE = 1000
+WHOLE = frozenset({"", "severity", "finding"})
+"""Columns that are not broken over lines."""
 
 contract_file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 
@@ -41,7 +42,7 @@ def contract() -> None:
     """Check, add, list and show contracts."""
 
 
-@contract.command("check")
+@contract.command("check", short_help="Name everything that is wrong with a file.")
 @contract_file
 @stated
 def contract_check(file: Path) -> None:
@@ -68,7 +69,7 @@ def contract_new(name: str | None, values: tuple[str, ...]) -> None:
     click.echo(text, nl=False)
 
 
-@contract.command("add")
+@contract.command("add", short_help="Enter a contract, or its next version.")
 @contract_file
 @config_option
 @stated
@@ -107,7 +108,7 @@ def contract_show(contract_id: str, config_file: Path) -> None:
     click.echo(_of(config, contract_id)["text"], nl=False)
 
 
-@contract.command("openslo")
+@contract.command("openslo", short_help="Its objectives as OpenSLO documents.")
 @click.argument("contract_id")
 @config_option
 @stated
@@ -115,10 +116,8 @@ def contract_openslo(contract_id: str, config_file: Path) -> None:
     """The availability objectives of CONTRACT_ID as OpenSLO v1 documents."""
     from collector.openslo import openslo
 
-    path = f"/v1/contracts/{quote(contract_id, safe='')}"
-    click.echo(
-        openslo(load(ask(load_config(config_file, os.environ), "GET", path)["text"])), nl=False
-    )
+    text = _of(load_config(config_file, os.environ), contract_id)["text"]
+    click.echo(openslo(load(text)), nl=False)
 
 
 @click.command()
@@ -161,11 +160,8 @@ def _load(file: Path) -> Contract:
 
 
 def _of(config: Config, contract_id: str, below: str = "") -> Json:
-    """What the collector says of one contract. Raises ControlError with its name."""
-    try:
-        answer: Json = ask(config, "GET", f"/v1/contracts/{quote(contract_id, safe='')}{below}")
-    except ControlError as error:
-        raise ControlError(f"{contract_id}: {error}") from error
+    """What the collector says of one contract."""
+    answer: Json = ask(config, "GET", f"/v1/contracts/{quote(contract_id, safe='')}{below}")
     return answer
 
 
@@ -191,7 +187,7 @@ def _every(config: Config, path: str) -> Iterator[Json]:
 def _table(*columns: str, title: str | None = None) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
     return table
 
 

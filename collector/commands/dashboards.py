@@ -12,7 +12,7 @@ def dashboards() -> None:
     """Grafana dashboards, provisioning and Prometheus rules."""
 
 
-@dashboards.command("build")
+@dashboards.command("build", short_help="Write all of them below a directory.")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @stated
 def dashboards_build(directory: Path) -> None:

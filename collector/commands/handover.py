@@ -27,14 +27,15 @@ Command = Callable[..., None]
 
 
 def document_options(command: Command) -> Command:
-    """As of when, in which form, and where to."""
-    for option in (config_option, output_option, language_option, format_option, as_of_option):
+    """In which form, and where to."""
+    for option in (config_option, output_option, language_option, format_option):
         command = option(command)
     return command
 
 
 @click.command()
 @click.argument("contract_id")
+@as_of_option
 @document_options
 @stated
 def delivery(contract_id: str, **form: Any) -> None:
@@ -46,13 +47,16 @@ def delivery(contract_id: str, **form: Any) -> None:
 @click.argument("contract_id")
 @click.option("--from", "start", required=True, help="First instant of the tests.")
 @click.option("--until", "end", required=True, help="First instant after them.")
+@click.option(
+    "--as-of",
+    help="As known at this instant. Default: a day after the window, or now if that is sooner.",
+)
 @document_options
 @stated
 def acceptance(contract_id: str, start: str, end: str, **form: Any) -> None:
     """The acceptance certificate of CONTRACT_ID: its tests, and whether load ran on its GPUs in a window.
 
-    Instants are written 2026-10-05T08:00:00Z. Without --as-of: as known a day after the window, or now if that is
-    sooner.
+    Instants are written 2026-10-05T08:00:00Z.
     """
     _show(Certificate, contract_id, "acceptance", {"from": start, "until": end}, **form)
 

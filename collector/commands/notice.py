@@ -80,7 +80,7 @@ def cause(contract_id: str, code: str, start: str, end: str, unit: str, **where:
     _say(contract_id, said | {"from_us": _us(start), "until_us": _us(end)}, **where)
 
 
-@notice.command()
+@notice.command(short_help="Say that something happened.")
 @click.argument("contract_id")
 @click.argument("event")
 @click.option("--at", required=True, help="When it happened.")

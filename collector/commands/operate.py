@@ -55,7 +55,7 @@ def fail(message: object) -> NoReturn:
 
 
 def stated(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
-    """Errors that an operator can mend are one line, and exit code 2."""
+    """Errors that an operator can mend are one line, and exit code 2; that nobody reads on is for click to end."""
 
     @wraps(command)
     def run(*arguments: Parameters.args, **options: Parameters.kwargs) -> None:
@@ -63,6 +63,8 @@ def stated(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
             command(*arguments, **options)
         except (ConfigError, StorageError, control.ControlError) as error:
             fail(error)
+        except BrokenPipeError:
+            raise
         except OSError as error:
             place = "listen" if error.errno in NOT_BOUND else error.filename or "network"
             fail(f"{place}: {error.strerror}")
@@ -244,7 +246,7 @@ def key_list(config_file: Path) -> None:
         )
 
 
-@key.command("revoke")
+@key.command("revoke", short_help="Let a key speak no more, from now on.")
 @click.argument("key_id")
 @click.option("--reason", required=True, help="Goes into the log.")
 @config_option
@@ -256,7 +258,7 @@ def key_revoke(key_id: str, reason: str, config_file: Path) -> None:
     click.echo(f"{answer['key_id']} is revoked by entry {answer['index']}")
 
 
-@key.command("rotate")
+@key.command("rotate", short_help="An invite for the successor of a key.")
 @click.argument("key_id")
 @config_option
 @stated

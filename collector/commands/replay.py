@@ -17,6 +17,7 @@ from collector.commands.statement import as_of_option, fetch_statement, period_o
 from collector.config import Config, ConfigError, load_config
 from collector.replay import Replay
 from collector.settling import SettlingError, instant
+from collector.storage.derived import holds_other
 from collector.storage.embedded import read_info
 from weighbridge.settlement.statement import (
     Statement,
@@ -72,6 +73,8 @@ def replay(
     Exit code 0: equal to the byte; 1: not, and the difference is printed.
     """
     config = load_config(config_file, os.environ)
+    if state is not None:
+        _check_state(config, state)
     if issued is None:
         shown = fetch_statement(config, contract_id, period, as_of).json()
     else:
@@ -89,6 +92,13 @@ def replay(
     for line in changes(known, asdict(again)) or ("the digest of the inputs, or the spelling",):
         click.echo(line, err=True)
     sys.exit(DIFFERENT)
+
+
+def _check_state(config: Config, state: Path) -> None:
+    """A file of another kind would be lost, and the collector's own index holds what is to be checked."""
+    own = (config.directory / "index.sqlite").resolve()
+    if state.resolve() == own or holds_other(state):
+        raise ConfigError(f"{state} was not written by a replay: name a new file with --state")
 
 
 def _held(file: Path, contract: str, period: str) -> str:
@@ -110,7 +120,7 @@ def _replayed(config: Config, known: Tree, state: Path, workers: int | None) -> 
     as_of_s = instant(known["as_of"])
     again = Replay(config.directory, info, signer.public_key, state, as_of_s)
     try:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        with _progress() as progress:
             task = progress.add_task("entries", total=again.size)
             hands = by_cores(again.left) if workers is None else workers
             again.run(lambda folded: progress.update(task, completed=folded), hands)
@@ -119,6 +129,12 @@ def _replayed(config: Config, known: Tree, state: Path, workers: int | None) -> 
         raise ConfigError(str(error)) from error
     finally:
         again.close()
+
+
+def _progress() -> Progress:
+    """A bar on a terminal; nothing where standard error goes to a file."""
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def by_cores(entries: int) -> int:

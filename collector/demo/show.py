@@ -52,7 +52,7 @@ def contracts(title: str, rows: Iterable[Json]) -> Table:
     table.add_column("contract")
     for count in ("contracted", "reporting", "healthy", "in use"):
         table.add_column(count, justify="right")
-    table.add_column("worst availability", justify="right")
+    table.add_column("worst unit", justify="right")
     table.add_column("verdict")
     for row in rows:
         counts = [
@@ -66,7 +66,7 @@ def contracts(title: str, rows: Iterable[Json]) -> Table:
 
 def _range(objective: Json) -> str:
     """Low counts all that nobody saw against the provider, high for them."""
-    return f"{percent(objective['low'])} to {percent(objective['high'])}"
+    return " to ".join(dict.fromkeys(percent(objective[end]) for end in ("low", "high")))
 
 
 def _found(outcome: Outcome) -> Text:

@@ -177,7 +177,7 @@ class _Certificate(Page):
             Cell("") if line.at is None else self.speak.short(line.at),
             self.speak.number(line.attempt),
             Cell(self.speak.name("trial", line.source), line.source),
-            Cell(line.level),
+            Cell(self.speak.note(line.level)),
             self.speak.maybe(line.entry),
             Cell(self.speak.listed(text for text in (line.detail, beyond) if text)),
         )
@@ -198,7 +198,7 @@ class _Certificate(Page):
                 Cell(probe),
                 self.verdict(line.verdict),
                 *(self._seconds(us or 0) for us in (line.reached_us, line.missed_us)),
-                Cell(line.level),
+                Cell(self.speak.note(line.level)),
             )
             for probe, line in lines
         ]

@@ -86,7 +86,7 @@ class Page:
                 Cell(one.unit),
                 self.speak.short(one.at),
                 Cell(one.party),
-                Cell(one.authority),
+                Cell(self.speak.note(one.authority)),
                 self.speak.number(one.entry),
             )
             for one in said

@@ -134,7 +134,7 @@ WORDS: Mapping[str, Word] = {
     "entries": Word("Log entries", "日志条目"),
     "form": Word("Form", "形式"),
     "expires": Word("Lapses", "失效时间"),
-    "earned": Word("Earned", "应得"),
+    "earned": Word("Earned at most", "应得（至多）"),
     "floor": Word("At least", "至少"),
     "least_healthy": Word("Least healthy", "最低健康量"),
     "short_hours": Word("Missing, hours", "缺口·时"),
@@ -320,15 +320,23 @@ WORDS: Mapping[str, Word] = {
 }
 
 NOTES = (
-    (r"Issued before: as of (\S+), (\w+)\.", r"此前出具的版本：数据截至 \1，\2。"),
-    (r"Other versions since: (\w+) (.+) -> (.+)\.", r"此后版本不同：\1 \2 → \3。"),
+    (r"Issued before: as of (\S+), (\w+)\.", "此前出具的版本：数据截至 {}，{}。"),
+    (r"Other versions since: (\w+) (.+) -> (.+)\.", "此后版本不同：{} {} → {}。"),
     (
         r"The same evidence now gives (\w+), (.+) owed instead of (.+)\. What was issued is not restated\.",
-        r"以同样的证据现得出 \1，应付 \2，原为 \3。已出具的版本不予更改。",
+        "以同样的证据现得出 {}，应付 {}，原为 {}。已出具的版本不予更改。",
     ),
-    (r"(.+): said by (\S+), (.+), entry (\d+)(.*)", r"\1：由 \2 提出，\3，日志第 \4 条\5"),
+    (r"(open|[\d.]+) to (open|[\d.]+)", "{} 至 {}"),
+    (r"(.+): said by (\S+), (.+), entry (\d+)(.*)", "{}：由 {} 提出，{}，日志第 {} 条{}"),
+    (r"said by (\S+), (.+)", "由 {} 提出，{}"),
+    (r"signed with key (\w+)", "以密钥 {} 签名"),
+    (r"attested by the collector for (\w+)", "由采集端为 {} 证明"),
+    (r"maintenance (\S+)", "维护 {}"),
+    (r"cause (\S+) of (.+)", "原因 {}（{}）"),
+    (r"everything", "全部"),
+    (r"claim for (\S+)", "申请抵扣 {}"),
 )
-"""Patterns of a statement's notes, and their Chinese."""
+"""Patterns of a statement's notes and of their parts, and their Chinese."""
 
 INSTANT = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T([\d:.]+)")
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -346,10 +354,11 @@ def name(kind: str, code: str, language: Language) -> str:
 
 
 def note(text: str, language: Language) -> str:
-    """A note in the language, where its pattern is one of NOTES; else as it is."""
+    """A note in the language, where its pattern is one of NOTES, and each part of it so; else as it is."""
     for pattern, chinese in NOTES if language == "zh" else ():
-        if re.fullmatch(pattern, text):
-            return re.sub(pattern, chinese, text)
+        found = re.fullmatch(pattern, text)
+        if found is not None:
+            return chinese.format(*(note(part, language) for part in found.groups()))
     return text
 
 

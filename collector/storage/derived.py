@@ -6,6 +6,7 @@ Because it can be made again, it has no migrations: a file of another schema is 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy import (
     BigInteger,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    inspect,
     text,
 )
 from sqlalchemy.engine import URL
@@ -156,6 +158,22 @@ def open_derived(path: Path) -> Engine:
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     return _create(path)
+
+
+def holds_other(path: Path) -> bool:
+    """Whether there is something at `path` that `open_derived` would destroy, and never wrote. Changes nothing."""
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    read_only = {"mode": "ro", "uri": "true"}
+    engine = create_engine(
+        URL.create("sqlite", database=f"file:{quote(str(path))}", query=read_only)
+    )
+    try:
+        return metadata.tables.keys().isdisjoint(inspect(engine).get_table_names())
+    except DatabaseError:
+        return True
+    finally:
+        engine.dispose()
 
 
 def _connect(path: Path) -> Engine:

@@ -124,7 +124,9 @@ def _lock(directory: Path) -> int:
     try:
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StorageError(f"{directory} holds no store: {error.strerror}") from error
+        raise StorageError(
+            f"{directory} holds no store ({error.strerror}); `weighbridge init` makes one"
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

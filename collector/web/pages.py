@@ -110,7 +110,7 @@ class Pages:
     async def contract(self, request: web.Request) -> web.Response:
         name, mine = request.match_info["contract"], viewer(request)
         if name not in self._fleet.contracts or not mine.sees(name):
-            raise Problem("not_found", "no such contract")
+            raise Problem("not_found", f"{name}: no such contract")
         part = page(request, sorted(self._fleet.claims(name)), NODES_SHOWN)
         nodes = [status.claimed_node(self._fleet, name, node) for node in part.items]
         states = Counter[str]()

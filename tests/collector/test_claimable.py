@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from collector.claim_letter import letter
 from collector.claimable import claimable, to_next_tier_s
 from tests.collector.statements.examples import ordinary
 from weighbridge.contract import load
@@ -55,3 +56,22 @@ def test_only_what_was_earned_can_be_claimed() -> None:
     dues = tuple(replace(due, unit=unit, earned=amount) for unit, amount in earned.items())
     shown = replace(statement, parts=(replace(statement.parts[0], dues=dues),))
     assert [(one.unit, one.amount) for one in claimable(shown)] == [("y", "1.50")]
+
+
+def test_the_letter_shows_held_time_as_a_range_and_its_amounts_as_the_most_that_can_be_owed() -> (
+    None
+):
+    statement = ordinary()
+    part = statement.parts[0]
+    unit = part.units[0]
+    credit = replace(unit.credits[0], lowest="0.00", highest="5.00")
+    held = replace(unit, verdict="UNKNOWN", availability_fraction=("1/2", "1/1"), credits=(credit,))
+    plain, open_ended = (
+        letter(replace(statement, parts=(replace(part, units=(one,)),)), TERMS, {"head": "h"})
+        for one in (unit, held)
+    )
+    told = "the amounts are the most that can be owed"
+    assert (told in plain, told in open_ended) == (False, True)
+    assert f"{unit.objective} / {unit.unit}: 1/2 to 1/1 of the time, {unit.target} promised" in (
+        open_ended
+    )

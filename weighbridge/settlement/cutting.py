@@ -49,6 +49,12 @@ def cut(versions: Sequence[Version], label: str) -> Period:
     return Period(label, start_s, end_s)
 
 
+def promised(versions: Sequence[Version], period: Period) -> bool:
+    """Whether some of a period lies in the term of one of these versions."""
+    terms = [term_of(version.contract) for version in versions]
+    return any(start_s < period.end_s and period.start_s < end_s for start_s, end_s in terms)
+
+
 def ruling(versions: Sequence[Version], period: Period) -> Sequence[Version]:
     """Those that were in force by the end of a period; the first, where none was. What comes later changes nothing."""
     begun = [version for version in versions if version.from_us < period.end_s * MICROSECONDS]

@@ -114,7 +114,7 @@ def _first_on(day: date, zone: str, before: int, after: int) -> int:
 
 def calendar_month(label: str, zone: str) -> Period:
     """`2026-10`. Raises ValueError for a label that is no month."""
-    if not re.fullmatch(r"\d{4}-\d\d", label):
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", label):
         raise ValueError(f"{label!r} is not a month such as 2026-10")
     first = date.fromisoformat(f"{label}-01")
     return Period(label, day_start(first, zone), day_start(months_later(first, 1), zone))

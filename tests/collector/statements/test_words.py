@@ -180,6 +180,25 @@ def test_notes_of_known_patterns_are_translated_and_others_kept() -> None:
     told = words.note("Other versions since: judge judge/1 -> judge/2.", "zh")
     assert told == "此后版本不同：judge judge/1 → judge/2。"
     said = "claim for 2026-05: said by L, signed, entry 7"
-    assert words.note(said, "zh") == "claim for 2026-05：由 L 提出，signed，日志第 7 条"
+    assert words.note(said, "zh") == "申请抵扣 2026-05：由 L 提出，signed，日志第 7 条"
     for language in LANGUAGES:
         assert words.note("something else", language) == "something else"
+
+
+@pytest.mark.parametrize(
+    ("told", "zh"),
+    [
+        ("signed with key 0123abcd", "以密钥 0123abcd 签名"),
+        ("said by P, attested by the collector for admin", "由 P 提出，由采集端为 admin 证明"),
+        (
+            "cause fire of everything: said by P, signed with key 01, entry 7",
+            "原因 fire（全部）：由 P 提出，以密钥 01 签名，日志第 7 条",
+        ),
+        (
+            "The same evidence now gives ab, 0.00 to 5.00 owed instead of 0.00. What was issued is not restated.",
+            "以同样的证据现得出 ab，应付 0.00 至 5.00，原为 0.00。已出具的版本不予更改。",
+        ),
+    ],
+)
+def test_who_said_a_thing_and_how_that_is_known_is_translated_too(told: str, zh: str) -> None:
+    assert (words.note(told, "zh"), words.note(told, "en")) == (zh, told)
