@@ -8,12 +8,21 @@ nothing: the agent signs the answers and passes them on.
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from agent.probe.frames import Closed, Overdue, read_frame, wait_readable, write_frame
 from agent.probe.grant import Grant, refusal
 from agent.probe.seat import WorkerSeat
 from weighbridge.challenge.codec import Malformed, decode
-from weighbridge.challenge.messages import Openings, Prepare, decode_message, encode_message
+from weighbridge.challenge.messages import (
+    IN_USE,
+    Fact,
+    Openings,
+    Prepare,
+    Ready,
+    decode_message,
+    encode_message,
+)
 from weighbridge.challenge.prover import Prover
 
 ENDED, MISUSED = 0, 2
@@ -54,8 +63,19 @@ def _conduct(grant: Grant, incoming: int, outgoing: int, clock_ns: Callable[[], 
 
 def _answer(grant: Grant, prover: Prover, data: bytes) -> bytes:
     message = decode_message(data)
-    declined = refusal(grant, message) if isinstance(message, Prepare) else None
-    return encode_message(declined) if declined is not None else prover.answer(data)
+    if not isinstance(message, Prepare):
+        return prover.answer(data)
+    declined = refusal(grant, message)
+    return encode_message(declined) if declined is not None else _ready(grant, prover.answer(data))
+
+
+def _ready(grant: Grant, answer: bytes) -> bytes:
+    """With the GPUs on which somebody works: the lessee's leave lets a challenge run there too."""
+    message = decode_message(answer)
+    busy = tuple(Fact(IN_USE, gpu.uuid) for gpu in grant.gpus if gpu.busy)
+    if not isinstance(message, Ready) or not busy:
+        return answer
+    return encode_message(replace(message, facts=(*message.facts, *busy)))
 
 
 if __name__ == "__main__":

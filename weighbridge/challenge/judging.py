@@ -21,7 +21,7 @@ from weighbridge.challenge.bound import (
 )
 from weighbridge.challenge.codec import Malformed
 from weighbridge.challenge.derivation import precommitment
-from weighbridge.challenge.messages import Decline, Openings, Ready, Roots
+from weighbridge.challenge.messages import IN_USE, Decline, Openings, Ready, Roots
 from weighbridge.challenge.policy import BLOCK_ROWS, CHAIN, FREIVALDS, MEMORY, PEER, Policy
 from weighbridge.challenge.samples import Committed, Sample, phase_shape, samples_of
 from weighbridge.challenge.transcript import (
@@ -108,11 +108,18 @@ def _incomplete(transcript: Transcript, answers: _Answers) -> Result | None:
         return _unjudged(transcript, Verdict.NOT_ASSESSED, reason)
     if answers.ready is None or transcript.phases[0].released_ns is None:
         return _unjudged(transcript, Verdict.NOT_ASSESSED, Reason.NO_ANSWER)
+    if not committed and _is_in_use(answers.ready):
+        return _unjudged(transcript, Verdict.NOT_ASSESSED, Reason.BUSY)
     if not committed:
         return _unjudged(transcript, Verdict.FAILED, Reason.LATE)
     if answers.openings is None:
         return _unjudged(transcript, Verdict.FAILED, Reason.NO_ANSWER)
     return None
+
+
+def _is_in_use(ready: Ready | None) -> bool:
+    """Whether somebody was at work on a GPU of the node when it was ready. One slow GPU makes the node's times."""
+    return ready is not None and any(fact.name == IN_USE for fact in ready.facts)
 
 
 def _one_after_the_other(transcript: Transcript) -> bool:
@@ -151,17 +158,21 @@ Excuse = Callable[[Reason], tuple[Verdict, Reason] | None]
 
 
 def _excuse(transcript: Transcript, answers: _Answers, program: bytes) -> Excuse:
-    """A stalled link is tried again. Below a bar that another program was measured for, nothing is said.
+    """A stalled link is tried again. Below a bar that another program was measured for, nothing is said; nor of a node
+    that was in use, where the lessee's leave let it run all the same: to say so is as free as to decline.
 
     Whatever meets the bar has met it: a faster exact program gains nobody anything. The program is named before the
     release, by the prover alone; to name another one is as free as to decline, and counted like it.
     """
     stalled = _stall_is_possible(transcript, answers)
     foreign = transcript.policy.program not in ("", program.hex())
+    in_use = _is_in_use(answers.ready)
 
     def excuse(shortfall: Reason) -> tuple[Verdict, Reason] | None:
         if stalled:
             return Verdict.VOID, Reason.STALLED
+        if in_use:
+            return Verdict.NOT_ASSESSED, Reason.BUSY
         if foreign and shortfall is not Reason.LATE:
             return Verdict.UNKNOWN, Reason.OTHER_PROGRAM
         return None

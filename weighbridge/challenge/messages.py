@@ -25,6 +25,9 @@ MOST_PARTS = 1 << 16
 bytes.
 """
 
+IN_USE = "in_use"
+"""The fact by which a prober says, before the release, that somebody works on a GPU; its value is the UUID."""
+
 DECLINE_REASONS = (BUSY, NO_CONSENT, NO_BUDGET, NO_MEMORY, UNSUPPORTED, INTERRUPTED)
 
 
@@ -45,7 +48,7 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One statement of the host about itself (level E0): recorded, never judged here."""
+    """One statement of the host about itself (level E0): recorded. IN_USE alone has a say in the verdict."""
 
     name: str
     value: str

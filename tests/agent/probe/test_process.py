@@ -72,6 +72,18 @@ def test_the_lessees_leave_allows_a_busy_gpu(agent: Any) -> None:
     assert agent.challenge(agent.policy(), grant).verdict is Verdict.MET
 
 
+def test_a_gpu_in_use_that_stays_below_the_bar_is_not_assessed_and_never_failed(
+    agent: Any,
+) -> None:
+    beyond = agent.policy(required_flops_per_second=1 << 52)
+    free = agent.challenge(beyond, agent.grant("GPU-a", "GPU-b", consent="lessee"))
+    assert (free.verdict, free.reason) == (Verdict.FAILED, Reason.TOO_SLOW)
+    grant = agent.grant("GPU-a", "GPU-b", consent="lessee", busy=("GPU-b",))
+    used = agent.challenge(beyond, grant)
+    assert (used.verdict, used.reason) == (Verdict.NOT_ASSESSED, Reason.BUSY)
+    assert all(gpu.wrong_samples == 0 for gpu in used.gpus)
+
+
 def test_exactly_the_granted_memory_is_enough(agent: Any) -> None:
     grant = agent.grant("GPU-a", memory_limit_bytes=9 * 128 * 128)
     assert agent.challenge(agent.policy(), grant).verdict is Verdict.MET
