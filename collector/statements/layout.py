@@ -2,8 +2,9 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from fractions import Fraction
 
 import yaml
@@ -24,7 +25,7 @@ from collector.statements.speaker import Speaker
 from collector.statements.words import WORDS, Language, say
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
-from weighbridge.settlement.statement import Delivery, Part, Statement, differences, versions
+from weighbridge.settlement.statement import Delivery, Due, Part, Statement, differences, versions
 
 SIGNING = ("provider", "lessee", "operator")
 VERDICTS = ("BREACHED", "UNKNOWN", "MET")
@@ -116,6 +117,23 @@ class _Layout:
     def _amount_notes(self) -> Iterator[str]:
         if self.statement.lowest != self.statement.highest:
             yield self.speak.say("held")
+        waiting = [
+            due
+            for part in self.statement.parts
+            for due in part.dues
+            if due.standing == "open" and due.earned is not None and Decimal(due.earned) > 0
+        ]
+        if waiting:
+            yield self._to_claim(waiting)
+
+    def _to_claim(self, waiting: Sequence[Due]) -> str:
+        """What a claim is worth and until when, beside what is owed without one."""
+        total = str(sum(Decimal(due.earned or "0") for due in waiting))
+        amount = self.speak.amounts(total, total)
+        deadlines = [due.deadline for due in waiting if due.deadline is not None]
+        if not deadlines:
+            return self.speak.say("to_claim_ever", amount)
+        return self.speak.say("to_claim", amount, self.speak.local(min(deadlines)).text)
 
     def _front(self) -> Iterator[Section]:
         say = self.speak.say

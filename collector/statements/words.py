@@ -58,6 +58,13 @@ WORDS: Mapping[str, Word] = {
         "Unknown time is held: amounts are a range until it is settled.",
         "未知时间暂予保留：在其解决之前，金额以区间表示。",
     ),
+    "to_claim": Word(
+        "Still to be claimed: at most {}. The first claim must be made before {}.",
+        "尚可申请：至多 {}。最早的申请截止：{}（不含）。",
+    ),
+    "to_claim_ever": Word(
+        "Still to be claimed, without a deadline: at most {}.", "尚可申请，无截止日期：至多 {}。"
+    ),
     # Sections
     "parties": Word("Parties", "合同各方"),
     "counts": Word("Four counts", "四项计数"),

@@ -86,11 +86,12 @@ def ups(nodes: list[str]) -> list[Row]:
     return [row(node, 0, PERIOD.seconds, State.UP, slot=slot) for node in nodes for slot in (0, 1)]
 
 
-def ordinary(downtime_s: int = 3 * HOUR) -> Statement:
+def ordinary(downtime_s: int = 3 * HOUR, *, claimed: bool = True) -> Statement:
     """Two nodes, one with an outage beside maintenance; a replaced GPU; a claim; final."""
     window = Window("m1", START + DAY, START + DAY + HOUR, START)
     swap = Event("gpu_replaced", START + 2 * DAY, "n1.0", {"new": "GPU-B", "old": "GPU-A"})
-    notices = Notices((window,), (Claim("2026-05", PERIOD.end_s),), (swap,))
+    claims = (Claim("2026-05", PERIOD.end_s),) if claimed else ()
+    notices = Notices((window,), claims, (swap,))
     rows = [
         *ups(["n1", "n2"]),
         row("n1", DAY, DAY + downtime_s, State.DOWN, "xid 79"),

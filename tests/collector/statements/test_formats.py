@@ -416,3 +416,14 @@ def test_a_missing_font_names_the_package_to_install(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / fonts.FILE).touch()
     assert fonts.find([tmp_path]) == tmp_path / "deep" / fonts.FILE
+
+
+def test_what_can_still_be_claimed_stands_beside_the_amount_that_is_due() -> None:
+    """The ordinary month before its claim: nothing is due, 2,860.00 could be, for seven days."""
+    claimed, waiting = STATEMENTS["ordinary"], ordinary(claimed=False)
+    assert (waiting.highest, claimed.highest) == ("0.00", "2860.00")
+    told = " ".join(as_text.render(waiting, "en").decode().split())
+    assert "Still to be claimed: at most CNY 2,860.00." in told
+    assert "must be made before 8 Jun 2026 00:00:00 UTC+08:00." in told
+    assert "尚可申请：至多" in as_text.render(waiting, "zh").decode()
+    assert "Still to be claimed" not in as_text.render(claimed, "en").decode()
