@@ -165,13 +165,11 @@ async def _house(config: Config, store: Store) -> AsyncIterator[House]:
             yield House(config, store, signer, clocks, *made)
 
 
-def _work(house: House) -> tuple[AbstractAsyncContextManager[None], ...]:
+def _work(house: House) -> Iterator[AbstractAsyncContextManager[None]]:
     """What a published collector does by itself."""
-    return (
-        scheduled(house.challenges, house.driver),
-        linking(house.committer, house.driver, house.signer, house.store.log),
-        accounting(house.accounts),
-    )
+    yield scheduled(house.challenges, house.driver)
+    yield linking(house.committer, house.driver, house.signer, house.store.log)
+    yield accounting(house.accounts)
 
 
 def require_kind(config: Config, store: Store, simulation: bool) -> None:

@@ -4,12 +4,13 @@ The process has no memory, so nothing is kept: a collector that starts again dra
 """
 
 import asyncio
-import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
+from collector.background import beside
 from collector.challenges import SCHEDULE, Challenges, Subject
 from collector.driver import Driver
 from collector.problems import Problem
@@ -105,18 +106,7 @@ async def keep_challenging(challenges: Challenges, driver: Driver, chance: rando
             begin(challenges, line, chance)
 
 
-@contextlib.asynccontextmanager
-async def scheduled(challenges: Challenges, driver: Driver) -> AsyncIterator[None]:
+def scheduled(challenges: Challenges, driver: Driver) -> AbstractAsyncContextManager[None]:
     """While this collector serves the public."""
-    task = asyncio.create_task(keep_challenging(challenges, driver, random.SystemRandom()))
-    task.add_done_callback(_complain)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def _complain(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception() is not None:
-        logger.error("no challenge is begun any more", exc_info=task.exception())
+    work = keep_challenging(challenges, driver, random.SystemRandom())
+    return beside(work, "no challenge is begun any more")

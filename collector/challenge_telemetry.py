@@ -1,10 +1,11 @@
 """Links a challenge that has run to the node's reports of that time, once they are here or are not awaited any more."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 
+from collector.background import beside
 from collector.commits import Committer, Leaf
 from collector.driver import Driver
 from collector.problems import Problem
@@ -23,23 +24,12 @@ PATIENCE_US = 120_000_000
 """Reports of a node that is slow to speak are awaited at least so long; then what is here is linked."""
 
 
-@contextlib.asynccontextmanager
-async def linking(
+def linking(
     committer: Committer, driver: Driver, signer: Signer, log: EvidenceLog
-) -> AsyncIterator[None]:
+) -> AbstractAsyncContextManager[None]:
     """While this collector serves the public. What an earlier run left is linked too."""
-    task = asyncio.create_task(_keep_linking(committer, driver, signer, log))
-    task.add_done_callback(_complain)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def _complain(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception() is not None:
-        logger.error("no telemetry is linked any more", exc_info=task.exception())
+    work = _keep_linking(committer, driver, signer, log)
+    return beside(work, "no telemetry is linked any more")
 
 
 async def _keep_linking(

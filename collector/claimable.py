@@ -5,14 +5,14 @@ up from now to its end: what is owed then is owed whatever comes.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
+from collector.background import beside
 from collector.settling import Settling, SettlingError, instant
 from weighbridge import metrics
 from weighbridge.contract import Contract
@@ -182,13 +182,6 @@ def described(one: Claimable) -> dict[str, Any]:
     return asdict(one)
 
 
-@asynccontextmanager
-async def accounting(accounts: Accounts) -> AsyncIterator[None]:
+def accounting(accounts: Accounts) -> AbstractAsyncContextManager[None]:
     """Works them out in the background."""
-    task = asyncio.create_task(accounts.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    return beside(accounts.run(), "what can be claimed is not worked out any more")
