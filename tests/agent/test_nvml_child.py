@@ -149,9 +149,7 @@ async def test_a_child_that_cannot_be_killed_is_told_by_its_call_and_one_more_is
         assert source.pid is None
     finally:
         for pid in set(spared):
-            os.kill(pid, signal.SIGKILL)
-            # Dead before the source looks again: a child that it lets go unreaped is nobody's.
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            kill(pid)
     driver.play_node(2)
     await sweep_until(source, CLOCK, [1965, 1965])
 
@@ -346,6 +344,12 @@ async def test_closing_leaves_no_process_behind(
     child = source.pid
     await source.close()
     assert not alive(child)
+
+
+def kill(pid: int) -> None:
+    """Dead on return: a child that its source lets go while it still dies is reaped by nobody."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
 def alive(pid: int | None) -> bool:
