@@ -94,7 +94,8 @@ def gpu_functions(root: Path) -> list[Path]:
 
 
 def _count_gpu_functions(root: Path) -> int:
-    return sum(1 for path in _entries(root / PCI_DEVICES) if _is_gpu(path))
+    """Raises OSError where the bus is not shown: that too is no zero, which would mean that a GPU is missing."""
+    return sum(1 for path in (root / PCI_DEVICES).iterdir() if _is_gpu(path))
 
 
 def _is_gpu(function: Path) -> bool:

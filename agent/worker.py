@@ -93,8 +93,14 @@ class Worker:
         self._sweeper.replace(found.handles)
         self._watch_events()
         values, statuses = node_facts(self._library, self._sweeper, self._code)
-        values["gpus_enumerated_count"] = found.count
-        values["gpus_unreadable_count"] = len(found.unreadable)
+        counts = {
+            "gpus_enumerated_count": found.count,
+            "gpus_unreadable_count": len(found.unreadable),
+        }
+        if code:
+            statuses |= dict.fromkeys(counts, status_of(code))
+        else:
+            values |= counts
         return {
             "code": status_of(code),
             "driver": [values, statuses],

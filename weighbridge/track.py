@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from weighbridge.checks import CHECKS, Effect, Promise, Scene, Tally, Verdict
 from weighbridge.checks.bounds import holds
 from weighbridge.checks.check import HOUR, Answer
-from weighbridge.checks.presence import GPU_LOST
+from weighbridge.checks.presence import GPU_LOST, hidden, uncounted
 from weighbridge.contract.condition import JOINED
 from weighbridge.ledger import HOUR_US, Row, State, Use
 from weighbridge.node import ChainState, NodeState, Segment, Track
@@ -179,7 +179,14 @@ def _tallies(track: Track) -> dict[tuple[int, str], Tally]:
 def states(track: Track, promise: Promise, view: View) -> list[tuple[str, State, str]]:
     """(device, state, cause) of every slot, after `judge`."""
     slots = fill(track.slots, [device.uuid for device in promise.claimed(view)])
-    return [(device, *_state(track, view, device)) for device in slots]
+    found = [(device, *_state(track, view, device)) for device in slots]
+    why = uncounted(view)
+    if why is None:
+        return found
+    vacant = [place for place, device in enumerate(slots) if device not in view.devices]
+    for place in vacant[: hidden(view, len(slots))]:
+        found[place] = (slots[place], State.UNKNOWN, why)
+    return found
 
 
 UNSEEN = frozenset({"gpu_missing", "gpu_lost"})

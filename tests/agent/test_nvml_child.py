@@ -232,6 +232,8 @@ async def test_without_a_library_the_agent_lives_and_says_why(
     assert identity.devices == []
     assert identity.driver.unavailable["driver_version"] is Reason.DRIVER_NOT_LOADED
     assert identity.driver.unavailable["nvml_library_path"] is Reason.NOT_FOUND
+    assert identity.driver.unavailable["gpus_enumerated_count"] is Reason.DRIVER_NOT_LOADED
+    assert "gpus_enumerated_count" not in identity.driver.readings
     assert (await source.sweep(Tier.FAST)).devices == []
     assert await source.processes() is Reason.DRIVER_NOT_LOADED
     assert source.events() == []

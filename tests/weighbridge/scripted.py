@@ -90,6 +90,8 @@ class ScriptedNode:
     wall_offset_us: int = 0
     identity: dict[str, dict[str, int | str]] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
+    driver: dict[str, Any] = field(default_factory=lambda: {"readings": {}, "unavailable": {}})
+    host: dict[str, Any] = field(default_factory=lambda: {"readings": {}, "unavailable": {}})
     seq: int = 0
 
     @property
@@ -110,8 +112,8 @@ class ScriptedNode:
                 }
                 for uuid in self.devices
             ],
-            "driver": {"readings": {}, "unavailable": {}},
-            "host": {"readings": {}, "unavailable": {}},
+            "driver": self.driver,
+            "host": self.host,
         }
 
     def report(
@@ -178,7 +180,7 @@ class ScriptedNode:
             "devices": self.devices,
             "readings": {
                 name: [column(sample, name) for sample in told]
-                for name in (told[0][self.devices[0]] if told else FAST)
+                for name in next((told[0][uuid] for uuid in self.devices if told), FAST)
             },
             "unavailable": [
                 {"device": uuid, "reading": name, "from": place, "to": place + 1, "reason": value}

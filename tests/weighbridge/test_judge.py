@@ -170,6 +170,35 @@ def test_a_slot_that_no_device_fills_is_down() -> None:
     assert log.open()["gpu_missing", ""].observed == "1 GPUs"
 
 
+NOT_COUNTED = {"readings": {}, "unavailable": {"gpus_enumerated_count": "driver_not_loaded"}}
+
+
+@pytest.mark.parametrize("told", ["readings", "unavailable"])
+def test_a_slot_that_no_driver_could_count_is_unknown(told: str) -> None:
+    host = {
+        "readings": {"nvidia_pci_functions_count": 2},
+        "unavailable": {"nvidia_pci_functions_count": "error"},
+    }
+    silent: dict[str, Any] = {"readings": {}, "unavailable": {}}
+    log = standing()
+    node = ScriptedNode(gpus=0, driver=NOT_COUNTED, host=silent | {told: host[told]})
+    feed(log, node, range(0, 31, 10))
+    for slot in (0, 1):
+        assert spans(log.timelines(30)["n1", slot]) == [(0, 30, "unknown", "driver_not_loaded")]
+    found = log.open()["gpu_missing", ""]
+    assert (found.verdict, found.observed) == ("unknown", "driver_not_loaded")
+
+
+def test_what_the_bus_does_not_show_is_missing_though_no_driver_counts() -> None:
+    log = standing()
+    host = {"readings": {"nvidia_pci_functions_count": 1}, "unavailable": {}}
+    feed(log, ScriptedNode(gpus=0, driver=NOT_COUNTED, host=host), range(0, 31, 10))
+    assert spans(log.timelines(30)["n1", 0]) == [(0, 30, "unknown", "driver_not_loaded")]
+    assert spans(log.timelines(30)["n1", 1]) == [(0, 30, "down", "gpu_missing")]
+    found = log.open()["gpu_missing", ""]
+    assert (found.verdict, found.observed) == ("breached", "1 GPUs")
+
+
 def test_a_replaced_device_takes_the_slot_that_it_found_vacant() -> None:
     log, node = standing(), ScriptedNode()
     feed(log, node, range(0, 31, 10))

@@ -13,7 +13,7 @@ from weighbridge.checks.check import (
     met,
     unseen,
 )
-from weighbridge.view import INVENTORY, REASONS
+from weighbridge.view import INVENTORY, REASONS, View, fact
 from weighbridge.wire import DeviceState, Reason
 
 LOST = {Reason.GPU_IS_LOST, Reason.RESET_REQUIRED}
@@ -21,10 +21,35 @@ SIGNS = ("power_draw_milliwatts", "memory_used_bytes", "temperature_gpu_celsius"
 """Readings that every card has: one that answers shows that the device is there."""
 
 
+COUNTED = "gpus_enumerated_count"
+ON_THE_BUS = "nvidia_pci_functions_count"
+
+
 def count(scene: Scene) -> Iterator[Answer]:
-    """The node as a whole. Each missing device is a slot that is down, whatever the answer's effect."""
+    """The node as a whole. Each missing device is a slot that is down, whatever the answer's effect.
+
+    Where the driver counted nothing, what the bus does not show is missing; the rest nobody saw.
+    """
     promised, shown = scene.promise.resource.per_node, len(scene.devices())
-    yield decide("", f"{promised} GPUs", f"{shown} GPUs", holds=shown >= promised)
+    expected, may_be = f"{promised} GPUs", shown + hidden(scene.view, promised)
+    if shown < promised <= may_be:
+        yield unseen("", expected, uncounted(scene.view))
+    else:
+        yield decide("", expected, f"{may_be} GPUs", holds=may_be >= promised)
+
+
+def uncounted(view: View) -> Reason | None:
+    """Why the driver does not say how many GPUs there are; None where it does, or where nobody told of it."""
+    return view.driver.unavailable.get(COUNTED)
+
+
+def hidden(view: View, promised: int) -> int:
+    """How many GPUs may be there besides those that are shown: none that the driver or the bus would have counted."""
+    if uncounted(view) is None:
+        return 0
+    on_the_bus = fact(view.host, ON_THE_BUS)
+    shown = sum(1 for _ in view.wholes())
+    return max(0, on_the_bus - shown) if isinstance(on_the_bus, int) else promised
 
 
 def reached(scene: Scene) -> Iterator[Answer]:

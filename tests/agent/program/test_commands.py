@@ -79,9 +79,18 @@ PROCESS_CALLS = (
 )
 
 
-def test_no_driver_at_all_is_never_met(contract: Path) -> None:
-    code, _ = check(contract, dict(os.environ))
-    assert code in (3, 4)
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="there is a driver here")
+def test_gpus_that_no_driver_counts_are_missing_only_if_the_bus_does_not_show_them(
+    contract: Path,
+) -> None:
+    code, verdicts = check(contract, dict(os.environ))
+    on_the_bus = sum(
+        (function / "vendor").read_text() == "0x10de\n"
+        and (function / "class").read_text().startswith("0x03")
+        for function in Path("/sys/bus/pci/devices").glob("*")
+    )
+    expected = (4, "unknown") if on_the_bus >= 2 else (3, "breached")
+    assert (code, verdicts["gpu_missing"]) == (expected[0], {expected[1]})
 
 
 def test_the_table_names_what_was_expected_and_seen(contract: Path, driver: Any) -> None:

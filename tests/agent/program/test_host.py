@@ -89,7 +89,8 @@ def test_what_is_not_there_has_a_reason_and_no_number(machine: Path) -> None:
 
 def test_an_empty_machine_is_all_reasons_and_no_crash(tmp_path: Path) -> None:
     host = Host(tmp_path, b"salt")
-    assert host.inventory().readings.keys() <= {"nvme_count", "nvidia_pci_functions_count"}
+    assert host.inventory().readings.keys() == {"nvme_count"}
+    assert host.inventory().unavailable["nvidia_pci_functions_count"] is Reason.NOT_FOUND
     assert host.owner(1)[1] is OwnerClass.UNKNOWN
 
 
