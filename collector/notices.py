@@ -11,8 +11,9 @@ from collector.bodies import read_body
 from collector.commits import Batch, Committer
 from collector.problems import Problem
 from collector.routes import Access, Route, page
-from weighbridge.book import Book, Heard, NoticeError, check_notice, check_period, role_of
+from weighbridge.book import FOREVER_US, Book, Heard
 from weighbridge.evidence import EntryKind, Notice, PartyKey, payload_type
+from weighbridge.saying import NoticeError, role_of
 from weighbridge.signing import (
     Envelope,
     SignatureError,
@@ -26,7 +27,6 @@ from weighbridge.wire import Hash, Model, Name, WireError, canonical, encode, re
 ENVELOPE_START = b'{"payload":'
 NOTICE_TYPE = payload_type(EntryKind.NOTICE)
 MAX_NOTICE_BYTES = 64 * 1024
-FOREVER_US = 2**62
 SPEAKERS = frozenset({Role.ADMIN, Role.PROVIDER, Role.LESSEE})
 
 
@@ -58,12 +58,11 @@ class NoticeAddition:
         self._envelope = envelope
 
     def enter(self, batch: Batch) -> int:
-        sheet = self._book.sheet(self._notice.contract, FOREVER_US)
-        if sheet is None:
+        rules = self._book.rules(self._notice.contract)
+        if rules is None:
             raise Problem("not_found", f"there is no contract {self._notice.contract}")
         try:
-            check_notice(sheet.newest, self._notice)
-            check_period(sheet.versions, self._notice)
+            rules.check(self._notice)
         except NoticeError as error:
             raise Problem("malformed", str(error)) from error
         before = self._book.heard(self._notice)

@@ -96,8 +96,8 @@ class Asked:
         return draft(
             self.sheet.versions,
             self.sheet.holders,
-            self.sheet.explained(rows),
-            self.sheet.notices(rows),
+            self.sheet.explained(rows, self._cutoff_us),
+            self.sheet.notices(rows, self._cutoff_us),
             self.period,
             self.as_of_us,
             self.store.info.simulation,

@@ -26,8 +26,9 @@ from weighbridge.evidence import (
 )
 from weighbridge.ledger import BY_DEVICE, Row, State
 from weighbridge.places import Holder, Places, Times, seen_by, stays
-from weighbridge.settlement.cutting import cut, promised
+from weighbridge.saying import LESSEES, Rules, role_of, sides
 from weighbridge.settlement.drafting import Notices
+from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.proofs import Proven, proven, samples
@@ -48,18 +49,9 @@ KINDS = frozenset(
 )
 """The entries that a book is made of."""
 
-PROVIDERS = frozenset({"provider", "operator", "owner"})
 EXPLAINED = frozenset({State.DOWN, State.DEGRADED, State.UNKNOWN})
+FOREVER_US = 2**62
 REPLACED, EXCHANGED = "gpu_replaced", "node_replaced"
-SPEAKERS = {"maintenance": PROVIDERS, "claim": frozenset({"lessee"})}
-"""Roles that may say a thing; what is not named here any party may say."""
-
-EVENT_SPEAKERS = dict.fromkeys(("acceptance_signed", "batch_accepted"), frozenset({"lessee"}))
-"""The same by event: to accept is for the lessee."""
-
-
-class NoticeError(ValueError):
-    """The contract does not take this notice. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +90,13 @@ class Sheet:
         before = {node: one.resource for one in self.holders for node, *_ in one.before}
         return before | {one.node: one.resource for one in self.holders}
 
-    def notices(self, rows: Iterable[Row]) -> Notices:
+    def notices(self, rows: Iterable[Row], cutoff_us: int) -> Notices:
         """What was said, and the GPUs and nodes that were replaced, in the words of settlement.
 
         A unit is named by the node that holds its place last; what was said of a node before it was said of that unit.
         """
         said = [(heard, heard.notice.said) for heard in self.heard]
-        events = [self._event(one) for _, one in said if isinstance(one, EventNotice)]
+        events = [self._event(heard, one) for heard, one in said if isinstance(one, EventNotice)]
         told = {(event.unit, event.details.get("new")) for event in events}
         seen = [swap for swap in swaps(rows) if (swap.unit, swap.details["new"]) not in told]
         seen = [replace(swap, unit=self._unit(swap.unit)) for swap in seen]
@@ -119,23 +111,34 @@ class Sheet:
             ),
             events=(*events, *seen, *self._exchanged()),
             probes=self.probes,
+            late=tuple(self._late(cutoff_us)),
         )
 
     def probes(self, contract: Contract, period: Period) -> dict[str, tuple[Samples, ...]]:
         """What challenges found in a period, by performance objective of a version."""
         return samples(contract, self.nodes, self.proven, period)
 
-    def explained(self, rows: Iterable[Row]) -> list[Row]:
-        """Rows with the causes that were agreed: a cause counts once the lessee has said it, or said it too."""
-        causes = [
-            heard.notice.said
-            for heard in self.heard
-            if isinstance(heard.notice.said, CauseNotice) and self._role(heard.notice) == "lessee"
-        ]
+    def explained(self, rows: Iterable[Row], cutoff_us: int) -> list[Row]:
+        """Rows with the causes that were agreed: a cause counts once the lessee has said it, or said it too.
+
+        Said after the cut-off it does not count.
+        """
         found = list(rows)
-        for cause in causes:
-            found = [part for row in found for part in _explained(row, cause)]
+        for heard, cause in self._agreed():
+            if heard.received_us <= cutoff_us:
+                found = [part for row in found for part in _explained(row, cause)]
         return found
+
+    def _agreed(self) -> Iterator[tuple[Heard, CauseNotice]]:
+        for heard in self.heard:
+            said = heard.notice.said
+            if isinstance(said, CauseNotice) and self._role(heard.notice) in LESSEES:
+                yield heard, said
+
+    def _late(self, cutoff_us: int) -> Iterator[Interval]:
+        for heard, cause in self._agreed():
+            if heard.received_us > cutoff_us:
+                yield cause.from_us // MICROSECONDS, cause.until_us // MICROSECONDS
 
     def notes(self) -> tuple[str, ...]:
         """One line for each notice: what, by whom, and how that is known."""
@@ -179,10 +182,16 @@ class Sheet:
                 details = {"new": new, "old": old}
                 yield Event(EXCHANGED, since_us // MICROSECONDS, holder.node, details)
 
-    def _event(self, said: EventNotice) -> Event:
-        since_s = None if said.since_us is None else said.since_us // MICROSECONDS
-        at_s, unit = said.at_us // MICROSECONDS, self._unit(said.unit)
-        return Event(said.event, at_s, unit, said.details, since_s)
+    def _event(self, heard: Heard, said: EventNotice) -> Event:
+        return Event(
+            kind=said.event,
+            at_s=said.at_us // MICROSECONDS,
+            unit=self._unit(said.unit),
+            details=said.details,
+            since_s=None if said.since_us is None else said.since_us // MICROSECONDS,
+            received_s=heard.received_us // MICROSECONDS,
+            sides=sides(said.event, self._role(heard.notice)),
+        )
 
     def _claimed(self, heard: Heard, said: ClaimNotice) -> Claimed:
         unit = None if said.unit is None else self._unit(said.unit)
@@ -243,6 +252,16 @@ class Book:
     def party_keys(self, contract: str) -> list[PartyKey]:
         """Every key that ever spoke for a party of the contract, as it stands."""
         return [change for (of, _), change in self._keys.items() if of == contract]
+
+    def rules(self, contract: str) -> Rules | None:
+        """What its parties may say now; None for a contract that is not known."""
+        sheet = self.sheet(contract, FOREVER_US)
+        if sheet is None:
+            return None
+        nodes = frozenset(claim.node for _, claim in self._claimed.get(contract, ()))
+        said = (one.notice.said for one in sheet.heard)
+        windows = frozenset(one.id for one in said if isinstance(one, MaintenanceNotice))
+        return Rules(sheet.versions, nodes, windows)
 
     def heard(self, notice: Notice) -> Heard | None:
         """The entry in which the same was said by the same party before."""
@@ -322,46 +341,6 @@ def _folded(entries: Iterable[Entry]) -> Claims:
     for entry in entries:
         claims.add(read(ContractAdded, entry.envelope.payload))
     return claims
-
-
-def role_of(contract: Contract, party: str) -> str:
-    """Raises NoticeError for a party that the contract does not name."""
-    for one in contract.parties:
-        if one.id == party:
-            return one.role
-    named = ", ".join(one.id for one in contract.parties)
-    raise NoticeError(f"{party!r} is no party of {contract.contract_id}; there are {named}")
-
-
-def check_notice(contract: Contract, notice: Notice) -> None:
-    """Whether a party of the contract may say this. Raises NoticeError."""
-    role, said = role_of(contract, notice.party), notice.said
-    may = SPEAKERS.get(said.kind)
-    if isinstance(said, EventNotice):
-        may = EVENT_SPEAKERS.get(said.event)
-    if may is not None and role not in may:
-        raise NoticeError(f"this is not for the {role} to say, but for {' or '.join(sorted(may))}")
-    if isinstance(said, MaintenanceNotice | CauseNotice) and said.until_us <= said.from_us:
-        raise NoticeError("it ends before it begins")
-    codes = [cause.code for cause in contract.exclusions.causes]
-    if isinstance(said, CauseNotice) and said.code not in codes:
-        there_are = ", ".join(codes) or "none"
-        raise NoticeError(f"{said.code!r} is no cause of the contract; there are: {there_are}")
-
-
-def check_period(versions: Sequence[Version], notice: Notice) -> None:
-    """Whether the period of a claim is one in which the contract promises anything. Raises NoticeError.
-
-    A claim for another would stand in the log, and nothing would ever be owed by it.
-    """
-    if not isinstance(notice.said, ClaimNotice):
-        return
-    try:
-        period = cut(versions, notice.said.period)
-    except ValueError as error:
-        raise NoticeError(str(error)) from error
-    if not promised(versions, period):
-        raise NoticeError(f"{period.label} lies outside the term of {notice.contract}")
 
 
 def swaps(rows: Iterable[Row]) -> Iterator[Event]:

@@ -98,7 +98,10 @@ def event(
     details: tuple[str, ...],
     **where: Any,
 ) -> None:
-    """Say that EVENT happened: delivered, test_result, acceptance_signed, gpu_replaced, fault_confirmed, restored."""
+    """Say that EVENT happened: delivered, test_result, acceptance_signed, gpu_replaced, fault_confirmed, restored.
+
+    docs/contract.md lists all of them; an event that the contract does not know is refused with those that it knows.
+    """
     said = {
         "kind": "event",
         "event": event,

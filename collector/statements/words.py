@@ -255,6 +255,18 @@ WORDS: Mapping[str, Word] = {
     "flag.data_after_cutoff": Word(
         "Data came after the cut-off and are left out.", "截止之后收到的数据未予计入。"
     ),
+    "flag.accepted_by_silence": Word(
+        "Service starts because the lessee did not refuse the delivery in time.",
+        "承租方未在期限内拒收，视为验收，服务由此起算。",
+    ),
+    "flag.said_by_one_side": Word(
+        "An event that only the side says that gains by it; what it earns is open until the other side says so too.",
+        "某事件仅由受益方陈述，在另一方确认之前相应金额未定。",
+    ),
+    "flag.repaired_while_down": Word(
+        "A repair was said to be over while telemetry still saw the unit down.",
+        "某次修复被宣告完成时，遥测仍显示该单元不可用。",
+    ),
     "flag.gpu_identity_changed": Word("A GPU was replaced.", "有 GPU 被更换。"),
     "flag.clock_skew_corrected": Word(
         "A clock was off and its times were corrected.", "时钟有偏差，时间已校正。"

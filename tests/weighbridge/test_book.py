@@ -2,10 +2,7 @@
 
 from dataclasses import replace
 
-import pytest
-
-from weighbridge.book import Book, NoticeError, Sheet, check_notice, swaps
-from weighbridge.contract import load
+from weighbridge.book import Book, Sheet, swaps
 from weighbridge.evidence import (
     Claim,
     ContractAdded,
@@ -22,6 +19,7 @@ from weighbridge.wire import Model, encode
 
 SIGNER = Signer(bytes(32))
 HOUR = 3_600_000_000
+LATER = 100
 CONTRACT = """\
 contract_id: K
 effective: 1970-01-01T00:00:00Z
@@ -72,8 +70,8 @@ def row(start: int, end: int, state: State, slot: int = 0, device: str = "A") ->
 
 def test_a_cause_cuts_the_rows_of_its_unit_once_the_lessee_says_so() -> None:
     rows = [row(0, 3, State.DOWN), row(0, 3, State.DOWN, slot=1), row(0, 3, State.UP)]
-    assert sheet_of(cause("P")).explained(rows) == rows
-    cut = sheet_of(cause("L")).explained(rows)
+    assert sheet_of(cause("P")).explained(rows, LATER) == rows
+    cut = sheet_of(cause("L")).explained(rows, LATER)
     assert [(one.start_us // HOUR, one.end_us // HOUR, one.cause) for one in cut[:3]] == [
         (0, 1, "gpu_lost"),
         (1, 2, "lessee_fault"),
@@ -107,7 +105,7 @@ def test_a_slot_that_goes_on_with_another_device_was_swapped_unless_somebody_sai
         unit="n1.0",
         details={"new": "B", "old": "A"},
     )
-    (event,) = sheet_of(told).notices(rows).events
+    (event,) = sheet_of(told).notices(rows, LATER).events
     assert event.at_s == 3600
 
 
@@ -123,7 +121,7 @@ def test_what_was_said_of_a_node_is_said_of_the_place_that_it_handed_on() -> Non
     sheet = book.sheet("K", 30 * HOUR)
     assert sheet is not None
     sheet = replace(sheet, holders=book.holders("K", 0, 30 * HOUR, 30 * HOUR))
-    said = sheet.notices([])
+    said = sheet.notices([], LATER)
     assert said.windows[0].units == frozenset({"n2", "n2.0", "n2.1"})
     assert said.claims[0].unit == "n2.1"
     (exchanged,) = said.events
@@ -131,30 +129,12 @@ def test_what_was_said_of_a_node_is_said_of_the_place_that_it_handed_on() -> Non
     assert exchanged.details == {"new": "n2", "old": "n1"}
 
 
-@pytest.mark.parametrize(
-    ("said", "why"),
-    [
-        (cause("X"), "no party"),
-        (notice("L", kind="maintenance", id="M", from_us=1, until_us=2, units=[]), "not for"),
-        (notice("P", kind="claim", period="1970-01", unit=None, objective=None), "not for"),
-        (
-            notice(
-                "P",
-                kind="event",
-                event="batch_accepted",
-                at_us=1,
-                since_us=None,
-                unit="A",
-                details={},
-            ),
-            "not for the provider to say, but for lessee",
-        ),
-        (notice("P", kind="maintenance", id="M", from_us=2, until_us=2, units=[]), "ends before"),
-    ],
-)
-def test_what_a_party_may_not_say_is_refused(said: Notice, why: str) -> None:
-    with pytest.raises(NoticeError, match=why):
-        check_notice(load(CONTRACT), said)
+def test_a_cause_that_the_lessee_says_after_the_cut_off_changes_nothing_and_is_told() -> None:
+    rows = [row(0, 3, State.DOWN)]
+    late = sheet_of(cause("L"))
+    assert late.explained(rows, 10) == rows
+    assert late.notices([], 10).late == ((3600, 7200),)
+    assert late.notices([], 11).late == ()
 
 
 def test_a_revoked_key_of_a_party_speaks_no_more() -> None:

@@ -14,13 +14,15 @@ from weighbridge.evidence import Claim, ContractAdded, EventNotice, Notice
 from weighbridge.handover.documents import ENGINE, PartyLine, Said, Source, Start
 from weighbridge.handover.reports import Reader, Speaker
 from weighbridge.places import EVER, Times
-from weighbridge.settlement.periods import instant_text, moment_of
+from weighbridge.settlement.periods import instant_text, moment_of, term_of
 from weighbridge.settlement.record import Event
-from weighbridge.settlement.service import STARTS, service_of
+from weighbridge.settlement.service import STARTS, start_of
 from weighbridge.tables import Sku, sku
 from weighbridge.wire import encode
 
-NOTICES = frozenset({"delivered", "acceptance_signed", "first_used", "batch_accepted"})
+NOTICES = frozenset(
+    {"delivered", "acceptance_signed", "acceptance_refused", "first_used", "batch_accepted"}
+)
 """Events that both documents show."""
 
 
@@ -173,10 +175,8 @@ class Terms:
     def start_s(self) -> int | None:
         """The same in seconds."""
         events = [Event(said.event, said.at_us // MICROSECONDS) for _, said in self.events()]
-        event = STARTS[self.contract.acceptance.billing_starts]
-        if not any(one.kind == event for one in events):
-            return None
-        return service_of(self.contract, events)[0]
+        started = start_of(self.contract, events, self.assignment.as_of_us // MICROSECONDS)
+        return None if started is None else max(started, term_of(self.contract)[0])
 
     def local(self, seconds: int) -> str:
         """An instant on the clocks of the contract."""

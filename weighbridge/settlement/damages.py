@@ -7,7 +7,6 @@ where it names no unit, by the party in its details, with `since_s` as the insta
 from collections.abc import Iterator
 from datetime import date, timedelta
 from fractions import Fraction
-from typing import Literal
 
 from weighbridge.contract import Contract
 from weighbridge.contract.money import CreditTerms, LiquidatedDamages
@@ -16,10 +15,9 @@ from weighbridge.contract.resources import Batch
 from weighbridge.settlement.credits import Capped, Earned
 from weighbridge.settlement.occasion import Occasion
 from weighbridge.settlement.periods import local_date
-from weighbridge.settlement.record import Event
+from weighbridge.settlement.record import Event, Side
 
 SATURDAY = 5
-Side = Literal["provider", "lessee"]
 
 KINDS = {
     "late_delivery": "batch_accepted",
@@ -28,7 +26,7 @@ KINDS = {
 }
 """The kind of event for each trigger."""
 
-NOT_LATE = Earned(False, Fraction(0), facts={"days_late": 0})
+NOTHING = Earned(False, Fraction(0), facts={"days_late": 0})
 EARLY_EXIT = "early_exit"
 """Name of the line for the fee of leaving early."""
 
@@ -61,19 +59,20 @@ def damages(occasion: Occasion) -> Iterator[tuple[Side, Capped]]:
         if occasion.holds(event.at_s):
             for terms in occasion.contract.liquidated_damages:
                 if event.kind == KINDS[terms.trigger]:
-                    found = _of_event(occasion.contract, terms, event)
+                    found = _of_event(occasion, terms, event)
                     yield from ((terms.side, part) for part in found)
             yield from _leaving(occasion.contract, event)
 
 
-def _of_event(contract: Contract, terms: LiquidatedDamages, event: Event) -> Iterator[Capped]:
+def _of_event(occasion: Occasion, terms: LiquidatedDamages, event: Event) -> Iterator[Capped]:
+    contract, believed = occasion.contract, occasion.believes(event, terms.side)
     if terms.trigger == "cancellation" and _side(contract, event) != terms.side:
         return
     for batch in _batches(contract, event):
         value, late = Fraction(batch.value), _days(contract, terms, batch, event)
         in_time = terms.trigger == "late_delivery" and late == 0
-        earned = NOT_LATE if in_time else earn_damages(terms, value, late)
-        yield _line(terms.id, batch.id, value, earned)
+        earned = NOTHING if in_time or not believed else earn_damages(terms, value, late)
+        yield _line(terms.id, batch.id, value, occasion.doubted(event, terms.side, earned))
 
 
 def _days(contract: Contract, terms: LiquidatedDamages, batch: Batch, event: Event) -> int:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,12 +17,12 @@ from weighbridge.places import Holder
 from weighbridge.settlement.cutting import margin_s
 from weighbridge.settlement.exits import FLAGS as EXIT_FLAGS
 from weighbridge.settlement.exits import exits
-from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.intervals import Interval, clip
 from weighbridge.settlement.parts import Settled, part_of
 from weighbridge.settlement.periods import Period, instant_text, moment_of, served_part
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window
-from weighbridge.settlement.service import service_of
+from weighbridge.settlement.service import service_of, silence_accepted
 from weighbridge.settlement.settle import settle
 from weighbridge.settlement.statement import UNNAMED, Judged, Part, Statement
 from weighbridge.settlement.units import Known, known_of, spans_of, timelines, unit_lines
@@ -44,12 +45,16 @@ def no_probes(_contract: Contract, _period: Period) -> Mapping[str, tuple[Sample
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """What people said: maintenance, claims, events such as a replaced GPU; and what the probes found."""
+    """What people said: maintenance, claims, events such as a replaced GPU; and what the probes found.
+
+    `late`: times of which something was said too late to count.
+    """
 
     windows: tuple[Window, ...] = ()
     claims: tuple[Claim, ...] = ()
     events: tuple[Event, ...] = ()
     probes: Probes = no_probes
+    late: tuple[Interval, ...] = ()
 
     @property
     def everything(self) -> tuple[Window | Claim | Event, ...]:
@@ -115,7 +120,11 @@ class _Job:
         settled = [one.settlement for one in ruled]
         zone = ZoneInfo(self.newest.time_zone)
         flags = {flag for one in settled for flag in one.flags}
-        flags |= {"data_after_cutoff"} if self.known.late else set()
+        late = self.known.late or any(clip(self.notices.late, self.period.interval))
+        flags |= {"data_after_cutoff"} if late else set()
+        silent_s = silence_accepted(self.newest, self._events, self._as_of_s)
+        if silent_s is not None and self.period.start_s <= silent_s < self.period.end_s:
+            flags.add("accepted_by_silence")
         floors = [floor for part in parts for floor in part.floors]
         missed = any(floor.verdict == "BREACHED" for floor in floors)
         flags |= {"capacity_floor_missed"} if missed else set()
@@ -128,7 +137,7 @@ class _Job:
             local_end=_local(self.period.end_s, zone),
             time_zone=self.newest.time_zone,
             currency=self.newest.currency,
-            as_of=instant_text(self.as_of_us // MICROSECONDS),
+            as_of=instant_text(self._as_of_s),
             final=self.as_of_us >= cutoff_us(self.newest, self.period),
             simulated=simulated,
             engine=ENGINE,
@@ -181,8 +190,8 @@ class _Job:
                 record=record,
                 period=part,
                 units=units,
-                as_of_s=self.as_of_us // MICROSECONDS,
-                service=service_of(contract, self.notices.events),
+                as_of_s=self._as_of_s,
+                service=self._service(contract),
                 whole=self.period,
                 before=[one.settlement for one in before],
             ),
@@ -194,11 +203,23 @@ class _Job:
         )
 
     @property
+    def _as_of_s(self) -> int:
+        return self.as_of_us // MICROSECONDS
+
+    @property
     def _cutoff_s(self) -> int:
         return cutoff_us(self.newest, self.period) // MICROSECONDS
 
     def _served(self, version: Version, part: Period) -> Interval:
-        return served_part(part, service_of(version.contract, self.notices.events))
+        return served_part(part, self._service(version.contract))
+
+    def _service(self, contract: Contract) -> Interval:
+        return service_of(contract, self._events, self._as_of_s)
+
+    @cached_property
+    def _events(self) -> tuple[Event, ...]:
+        """Those that were told of in time."""
+        return tuple(one for one in self.notices.events if one.told_by(self._cutoff_s))
 
     def _record(
         self, lines: Mapping[str, Mapping[str, Iterable[Any]]], version: Version, part: Period
@@ -224,9 +245,8 @@ class _Job:
             if event.kind in ("gpu_replaced", "node_replaced")
             and self.period.start_s <= event.at_s < self.period.end_s
         ]
-        return tuple(
-            f"{instant_text(event.at_s)} {event.unit} {_details(event)}".rstrip() for event in swaps
-        )
+        lines = (f"{instant_text(event.at_s)} {event.unit} {_details(event)}" for event in swaps)
+        return tuple(dict.fromkeys(line.rstrip() for line in lines))
 
     def _digest(self, ruled: Iterable[Settled]) -> str:
         """Over everything that went in, in an order that does not depend on how it came."""

@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 from weighbridge.contract import Contract
+from weighbridge.contract.quality import Response
+from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.ledger import State
 from weighbridge.settlement.credits import Capped
 from weighbridge.settlement.maintenance import as_units_fare
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.record import Record, Span
+from weighbridge.settlement.repair import Clocked
 from weighbridge.settlement.results import Due, Result
 
 OF_RULING = {
@@ -49,6 +52,9 @@ def _notices_of(given: Record, period: Period) -> Iterator[int]:
     for window in given.windows:
         if window.start_s < period.end_s and window.end_s > period.start_s:
             yield window.received_s
+    for event in given.events:
+        if _within(event.at_s, period) and event.received_s is not None:
+            yield event.received_s
 
 
 def _within(instant: int, period: Period) -> bool:
@@ -79,6 +85,20 @@ def _of_windows(
         touches = ruled.window.start_s < period.end_s and ruled.window.end_s > period.start_s
         if touches and ruled.ruling in OF_RULING:
             yield OF_RULING[ruled.ruling]
+
+
+def of_repairs(contract: Contract, record: Record, clocks: Iterable[Clocked]) -> Iterator[str]:
+    """A repair that was said to be over while telemetry went on to see the unit down."""
+    patience_s = contract.sampling.max_gap_us // MICROSECONDS
+    for clocked in clocks:
+        unit, end_s = clocked.mending.unit, clocked.mending.end_s
+        if end_s is None or isinstance(clocked.terms, Response):
+            continue
+        for span in record.spans:
+            of_unit = span.unit == unit or span.unit.startswith(f"{unit}.")
+            down = span.state == State.DOWN and of_unit
+            if down and span.start_s <= end_s < span.end_s - patience_s:
+                yield "repaired_while_down"
 
 
 def of_results(

@@ -1,20 +1,22 @@
 """What remedies that follow events are reckoned from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from weighbridge.contract import Contract, Policy
+from weighbridge.settlement.credits import Earned
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.periods import Period
-from weighbridge.settlement.record import Record
+from weighbridge.settlement.record import Event, Record, Side
 
 
 @dataclass(frozen=True)
 class Occasion:
     """A period of a contract, and what is known of it.
 
-    `held`: what time is that the contract holds. `spent`: what the parts before gave by credit and unit.
+    `held`: what time is that the contract holds; where it is down, what one side alone says is so, and else not.
+    `spent`: what the parts before gave by credit and unit.
     """
 
     contract: Contract
@@ -25,6 +27,16 @@ class Occasion:
     as_of_s: int
     spent: Mapping[tuple[str, str], Fraction]
     held: Policy
+
+    def believes(self, event: Event, payer: Side) -> bool:
+        """Whether an event is so against the side that pays for it."""
+        return self.held == "down" or payer in event.sides
+
+    def doubted(self, event: Event, payer: Side, earned: Earned) -> Earned:
+        """What an event earns, with a flag if the side that pays has not said so."""
+        if payer in event.sides or not earned.exact:
+            return earned
+        return replace(earned, flags=(*earned.flags, "said_by_one_side"))
 
     def holds(self, instant_s: int) -> bool:
         """Whether an instant lies in the period."""

@@ -102,7 +102,10 @@ def part_of(settled: Settled) -> Part:
         terms=explain(contract),
         clocks=tuple(_clock(one) for one in found.clocks),
         floors=tuple(floor_lines(contract, settled.served, settled.found)),
-        by_lessee=tuple(_credit(settled, line, line) for line in found.by_lessee),
+        by_lessee=tuple(
+            _credit(settled, high, low)
+            for high, low in zip(found.by_lessee, found.by_lessee_at_best, strict=True)
+        ),
         service=(instant_text(settled.served[0]), instant_text(settled.served[1])),
         times=tuple(_time(*unit, states) for unit, states in settled.not_up.items()),
     )

@@ -8,10 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 from weighbridge.ledger import State
 from weighbridge.settlement.intervals import Interval, Intervals, subtraction, union
 from weighbridge.settlement.probes import Samples
+
+Side = Literal["provider", "lessee"]
+BOTH: frozenset[Side] = frozenset({"provider", "lessee"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ class Claim:
 class Event:
     """Something that happened at an instant: a fault confirmed, a part replaced, a burn-in passed.
 
-    `since_s`: for what lasted until then, such as an anomaly, or work that was lost.
+    `since_s`: for what lasted until then, such as an anomaly, or work that was lost. `received_s`: when it was told of;
+    None: at once. `sides`: who says so, or is bound by it all the same. What the other side alone says is open.
     """
 
     kind: str
@@ -71,6 +76,12 @@ class Event:
     unit: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
     since_s: int | None = None
+    received_s: int | None = None
+    sides: frozenset[Side] = BOTH
+
+    def told_by(self, cutoff_s: int) -> bool:
+        """Whether it counts: what happened by the cut-off was told of by then, or never counts."""
+        return self.received_s is None or not self.at_s <= cutoff_s < self.received_s
 
 
 @dataclass(frozen=True)
@@ -102,8 +113,8 @@ class Record:
     def as_of(self, instant_s: int, cutoff_s: int) -> "Record":
         """What was known at an instant: later recordings are left out, and earlier ones give way to later ones.
 
-        Recordings and notices of maintenance after the cut-off are left out for good; claims and events count until the
-        instant.
+        What was recorded or told of after the cut-off is left out for good, but for claims, and for events that
+        happened after it. Events that several parties told of in the same words are one.
         """
         last_s = min(instant_s, cutoff_s)
         spans = (span for span in self.spans if span.recorded_s <= last_s)
@@ -112,8 +123,23 @@ class Record:
             spans=latest(spans),
             windows=self.windows_by(last_s),
             claims=tuple(claim for claim in self.claims if claim.filed_s <= instant_s),
-            events=tuple(event for event in self.events if event.at_s <= instant_s),
+            events=agreed(
+                event
+                for event in self.events
+                if event.at_s <= instant_s and event.told_by(cutoff_s)
+            ),
         )
+
+
+def agreed(events: Iterable[Event]) -> tuple[Event, ...]:
+    """The same event, told of more than once, once: said by every side that told of it."""
+    found: dict[tuple[object, ...], Event] = {}
+    for event in events:
+        details = tuple(sorted(event.details.items()))
+        words = (event.kind, event.at_s, event.unit, details, event.since_s)
+        before = found.get(words, event)
+        found[words] = replace(before, sides=before.sides | event.sides)
+    return tuple(found.values())
 
 
 def latest(spans: Iterable[Span]) -> tuple[Span, ...]:

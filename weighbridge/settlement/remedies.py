@@ -63,18 +63,21 @@ def _maintenance(occasion: Occasion, credit: MaintenanceCount) -> Iterator[Cappe
 
 def _anomalies(occasion: Occasion, credit: AnomalyHours) -> Iterator[Capped]:
     for event, seconds in _lasting(occasion, credit.event):
-        yield _by_the_hour(credit, event, anomaly(credit, seconds))
+        earned = occasion.doubted(event, "provider", anomaly(credit, seconds))
+        yield _by_the_hour(credit, event, earned)
 
 
 def _lost_work(occasion: Occasion, credit: LostWork) -> Iterator[Capped]:
     for event, seconds in _lasting(occasion, credit.event):
-        yield _by_the_hour(credit, event, lost_work(credit, seconds))
+        earned = occasion.doubted(event, "provider", lost_work(credit, seconds))
+        yield _by_the_hour(credit, event, earned)
 
 
 def _lasting(occasion: Occasion, kind: str) -> Iterator[tuple[Event, int]]:
     for event in occasion.record.events:
         if event.kind == kind and event.since_s is not None and occasion.holds(event.at_s):
-            yield event, event.at_s - event.since_s
+            seconds = event.at_s - event.since_s
+            yield event, seconds if occasion.believes(event, "provider") else 0
 
 
 def _by_the_hour(credit: CreditTerms, event: Event, earned: Earned) -> Capped:

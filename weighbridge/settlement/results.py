@@ -71,7 +71,8 @@ class Settlement:
     """A period, settled as of an instant. `others`: lines for probes, repairs, capacity, events and deliveries.
 
     `others_at_best`: the same lines in the best reading of held time. `by_lessee`: what the lessee owes, set off
-    against nothing. `highest` and `lowest`: what is owed to the lessee; None: the contract does not say.
+    against nothing; `by_lessee_at_best`: the same where what the provider alone says is not so. `highest` and `lowest`:
+    what is owed to the lessee; None: the contract does not say.
     """
 
     period: Period
@@ -87,3 +88,4 @@ class Settlement:
     flags: tuple[str, ...]
     clocks: tuple[Clocked, ...] = ()
     by_lessee: tuple[Line, ...] = ()
+    by_lessee_at_best: tuple[Line, ...] = ()

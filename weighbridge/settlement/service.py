@@ -1,6 +1,6 @@
 """From when to when there is service to judge and to pay. Time before it is neither up nor down."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from weighbridge.contract import Contract
@@ -16,16 +16,48 @@ STARTS = {
 }
 """The event that starts service, for each rule of the contract."""
 
+ACCEPTED, DELIVERED, REFUSED = "acceptance_signed", "delivered", "acceptance_refused"
 
-def service_of(contract: Contract, events: Iterable[Event]) -> Interval:
+
+def service_of(contract: Contract, events: Sequence[Event], as_of_s: int) -> Interval:
     """From the event that the contract names, or the start of the term where there was none, to the end of the term."""
+    begins, ends = term_of(contract)
+    started = start_of(contract, events, as_of_s)
+    return (begins if started is None else max(started, begins), ends)
+
+
+def start_of(contract: Contract, events: Sequence[Event], as_of_s: int) -> int | None:
+    """When service starts by what was told of; None: by nothing yet."""
     rule = contract.acceptance.billing_starts
-    term = term_of(contract)
     starts = [event.at_s for event in events if event.kind == STARTS[rule]]
+    if STARTS[rule] == ACCEPTED:
+        starts += _by_silence(contract, events, as_of_s)
     if not starts:
-        return term
+        return None
     start = min(starts)
     if rule == "next_local_midnight":
         following = local_date(start, contract.time_zone) + timedelta(days=1)
         start = day_start(following, contract.time_zone)
-    return (max(start, term[0]), term[1])
+    return start
+
+
+def silence_accepted(contract: Contract, events: Sequence[Event], as_of_s: int) -> int | None:
+    """When silence accepted, before anybody signed; None: it did not."""
+    if STARTS[contract.acceptance.billing_starts] != ACCEPTED:
+        return None
+    silent = min(_by_silence(contract, events, as_of_s), default=None)
+    signed = [event.at_s for event in events if event.kind == ACCEPTED]
+    return None if silent is None or min(signed, default=silent) < silent else silent
+
+
+def _by_silence(contract: Contract, events: Sequence[Event], as_of_s: int) -> Iterator[int]:
+    """The end of the last local day on which a delivery could be refused, the day of the delivery not counted."""
+    days = contract.acceptance.deemed_acceptance_days
+    refused = [event.at_s for event in events if event.kind == REFUSED]
+    for event in events:
+        if days is None or event.kind != DELIVERED:
+            continue
+        last = local_date(event.at_s, contract.time_zone) + timedelta(days=days)
+        end_s = day_start(last + timedelta(days=1), contract.time_zone)
+        if end_s <= as_of_s and not any(event.at_s <= at < end_s for at in refused):
+            yield end_s

@@ -33,7 +33,7 @@ from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.occasion import Occasion
 from weighbridge.settlement.periods import DAY_S, Period, served_part, term_of
 from weighbridge.settlement.probes import Tally, tally
-from weighbridge.settlement.record import Record
+from weighbridge.settlement.record import Record, Side
 from weighbridge.settlement.remedies import remedies, timed
 from weighbridge.settlement.results import Due, Probed, Reading, Result, Settlement
 from weighbridge.settlement.spent import Spent, spent
@@ -103,15 +103,14 @@ class _Job:
         ]
         probed = [self._probed(terms) for terms in self.contract.performance]
         worst, best = self.spent
-        occasion = self._occasion("down", worst)
-        owed = list(damages(occasion))
-        by_lessee = [part for side, part in owed if side == "lessee"]
-        fixed = [part for side, part in owed if side == "provider"]
+        occasion, better = self._occasion("down", worst), self._occasion("up", best)
         parts = [part for one in probed for part in one.parts]
-        others = [*parts, *remedies(occasion), *fixed]
-        at_best = [*parts, *remedies(self._occasion("up", best)), *fixed]
-        dues = self._dues(results, others, at_best)
+        others = [*parts, *remedies(occasion), *_damages(occasion, "provider")]
+        at_best = [*parts, *remedies(better), *_damages(better, "provider")]
+        by_lessee = _damages(occasion, "lessee")
+        dues, clocks = self._dues(results, others, at_best), tuple(timed(occasion))
         raised = [*self._flags(), *flags.of_results(results, [*others, *by_lessee], dues)]
+        raised += flags.of_repairs(self.contract, self.record, clocks)
         highest, capped_high = self._total([due.highest for due in dues], worst.together)
         lowest, _ = self._total([due.lowest for due in dues], best.together)
         return Settlement(
@@ -123,11 +122,12 @@ class _Job:
             others=self._lines(others),
             others_at_best=self._lines(at_best),
             by_lessee=self._lines(by_lessee),
+            by_lessee_at_best=self._lines(_damages(better, "lessee")),
             dues=tuple(dues),
             highest=highest,
             lowest=lowest,
             flags=tuple(sorted({*raised, *capped_high})),
-            clocks=tuple(timed(occasion)),
+            clocks=clocks,
         )
 
     def _flags(self) -> list[str]:
@@ -268,6 +268,10 @@ class _Job:
         under_cap = stack(every, [Remedy("", "", spent + whole)])
         owed = max(NOTHING_DUE, under_cap.paid - spent)
         return money(owed, self.contract.rounding), under_cap.flags
+
+
+def _damages(occasion: Occasion, side: Side) -> list[Capped]:
+    return [part for payer, part in damages(occasion) if payer == side]
 
 
 def _around(unit: str, names: list[str]) -> str:

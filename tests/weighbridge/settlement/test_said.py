@@ -1,0 +1,210 @@
+"""What the parties say, and whom it binds, by hand; the period is May 2026 in Shanghai."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.weighbridge.scripted import holders
+from weighbridge.claims import Version
+from weighbridge.contract import load
+from weighbridge.ledger import Row, State
+from weighbridge.settlement.drafting import Notices, draft
+from weighbridge.settlement.periods import calendar_month, instant_text
+from weighbridge.settlement.record import BOTH, Event, Side
+from weighbridge.settlement.statement import Statement
+
+SECOND = 1_000_000
+HOUR = 3600
+DAY = 86400
+MAY = calendar_month("2026-05", "Asia/Shanghai")
+CUTOFF = MAY.end_s + 5 * DAY
+LESSEE: frozenset[Side] = frozenset({"lessee"})
+PROVIDER: frozenset[Side] = frozenset({"provider"})
+TERMS: Mapping[str, Any] = {
+    "contract_id": "K",
+    "effective": "2026-01-01T00:00:00Z",
+    "time_zone": "Asia/Shanghai",
+    "currency": "CNY",
+    "parties": [{"id": "P", "role": "provider"}, {"id": "L", "role": "lessee"}],
+    "term": {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"},
+    "resources": [
+        {
+            "id": "r",
+            "accelerator": {"sku": "any"},
+            "nodes": "1",
+            "per_node": "2",
+            "delivery": [{"id": "A", "nodes": "1", "due": "2026-05-01", "value": "100000"}],
+        }
+    ],
+    "availability": [{"id": "a", "target": "0.999"}],
+    "unknown": {"policy": "hold"},
+}
+CRASH = {"id": "w", "kind": "lost_work", "event": "crash", "cap_s": "86400", "hour_price": "2"}
+MEND = {"id": "mend", "objective_s": "7200", "clock_from": "report"}
+
+
+def row(slot: int, start: int, end: int, state: State) -> Row:
+    bounds = ((MAY.start_s + edge) * SECOND for edge in (start, end))
+    return Row("K", "n1", slot, f"GPU-{slot}", "chain", *bounds, state, "", MAY.end_s * SECOND)
+
+
+UP = [row(slot, 0, MAY.seconds, State.UP) for slot in (0, 1)]
+
+
+def drafted(
+    *events: Event, as_of_s: int = CUTOFF + DAY, rows: list[Row] = UP, **more: Any
+) -> Statement:
+    text = yaml.safe_dump(dict(TERMS) | more)
+    version = Version(load(text), text, 0, 4_000_000_000 * SECOND)
+    notices = Notices(events=events)
+    return draft([version], holders(["n1"]), rows, notices, MAY, as_of_s * SECOND)
+
+
+def at(day: int, kind: str, unit: str = "", **more: Any) -> Event:
+    return Event(kind, MAY.start_s + day * DAY, unit, **more)
+
+
+def crash(sides: frozenset[Side], received_s: int | None = None) -> Event:
+    """Ten hours of work were lost, at 2 an hour."""
+    began = MAY.start_s + 2 * DAY - 10 * HOUR
+    return at(2, "crash", "n1", since_s=began, sides=sides, received_s=received_s)
+
+
+@pytest.mark.parametrize(
+    ("told", "owed", "flags"),
+    [
+        ([LESSEE], ("0.00", "20.00"), ("said_by_one_side",)),
+        ([PROVIDER], ("20.00", "20.00"), ()),
+        ([LESSEE, PROVIDER], ("20.00", "20.00"), ()),
+        ([PROVIDER, LESSEE, LESSEE], ("20.00", "20.00"), ()),
+        ([LESSEE, LESSEE], ("0.00", "20.00"), ("said_by_one_side",)),
+        ([frozenset()], ("0.00", "20.00"), ("said_by_one_side",)),
+        ([BOTH], ("20.00", "20.00"), ()),
+    ],
+)
+def test_what_the_lessee_alone_says_is_open_until_the_provider_says_it_too_and_is_paid_once(
+    told: list[frozenset[Side]], owed: tuple[str, str], flags: tuple[str, ...]
+) -> None:
+    found = drafted(*map(crash, told), credits=[CRASH])
+    assert ((found.lowest, found.highest), found.flags) == (owed, flags)
+    assert len(found.parts[0].others) == 1
+
+
+def test_a_delivery_that_failed_by_the_lessees_word_alone_is_open() -> None:
+    terms = {"id": "d", "trigger": "non_delivery", "side": "provider", "flat_pct": "20"}
+    failed = at(10, "not_delivered", "A", sides=LESSEE)
+    found = drafted(failed, liquidated_damages=[terms])
+    assert (found.lowest, found.highest) == ("0.00", "20000.00")
+    assert found.flags == ("said_by_one_side",)
+
+
+def test_what_the_lessee_would_pay_by_the_providers_word_alone_is_open_too() -> None:
+    terms = {"id": "d", "trigger": "non_delivery", "side": "lessee", "flat_pct": "5"}
+    failed = at(10, "not_delivered", "A", sides=PROVIDER)
+    (line,) = drafted(failed, liquidated_damages=[terms]).parts[0].by_lessee
+    assert (line.lowest, line.highest) == ("0.00", "5000.00")
+
+
+@pytest.mark.parametrize(
+    ("received_s", "owed", "flags"),
+    [(CUTOFF, "20.00", ()), (CUTOFF + 1, "0.00", ("data_after_cutoff",))],
+)
+def test_an_event_that_was_told_of_after_the_cut_off_changes_nothing(
+    received_s: int, owed: str, flags: tuple[str, ...]
+) -> None:
+    found = drafted(crash(BOTH, received_s), credits=[CRASH])
+    assert (found.highest, found.flags) == (owed, flags)
+
+
+def test_the_other_side_agrees_until_the_cut_off_and_not_after_it() -> None:
+    said = crash(LESSEE, CUTOFF)
+    late = drafted(said, crash(PROVIDER, CUTOFF + 1), credits=[CRASH])
+    assert (late.lowest, late.highest) == ("0.00", "20.00")
+    in_time = drafted(said, crash(PROVIDER, CUTOFF), credits=[CRASH])
+    assert (in_time.lowest, in_time.highest) == ("20.00", "20.00")
+
+
+def test_a_repair_that_ends_after_the_cut_off_stops_its_clock_and_one_told_of_too_late_does_not() -> (
+    None
+):
+    reported, end_s = at(30, "fault_reported", "n1.0"), CUTOFF + HOUR
+    now_s = CUTOFF + 2 * DAY
+
+    def clock(*events: Event) -> tuple[str | None, str]:
+        (line,) = drafted(reported, *events, as_of_s=now_s, repair=[MEND]).parts[0].clocks
+        return (line.end, line.verdict)
+
+    ended = Event("restored", end_s, "n1.0", received_s=end_s + HOUR)
+    assert clock(ended) == (instant_text(end_s), "BREACHED")
+    in_time = at(30, "restored", "n1.0", received_s=CUTOFF)
+    assert clock(in_time) == (instant_text(in_time.at_s), "MET")
+    assert clock(at(30, "restored", "n1.0", received_s=CUTOFF + 1)) == (None, "BREACHED")
+
+
+@pytest.mark.parametrize(("until", "flags"), [(DAY + 30, ()), (DAY + 31, ("repaired_while_down",))])
+def test_a_repair_that_telemetry_does_not_confirm_within_max_gap_is_told(
+    until: int, flags: tuple[str, ...]
+) -> None:
+    events = (at(0, "fault_reported", "n1"), at(1, "restored", "n1"))
+    rows = [row(0, 0, until, State.DOWN), row(0, until, MAY.seconds, State.UP), UP[1]]
+    pace = {"interval_s": "10", "max_gap_s": "30"}
+    assert drafted(*events, rows=rows, repair=[MEND], sampling=pace).flags == flags
+
+
+# --- silence after a delivery
+
+
+SILENCE = {"deemed_acceptance_days": "5"}
+
+
+def service(*events: Event, **more: Any) -> tuple[str, tuple[str, ...]]:
+    """From when there is service, and the flags."""
+    terms = {"acceptance": SILENCE, **more}
+    found = drafted(*events, **terms)
+    return found.parts[0].service[0], found.flags
+
+
+def midnight(day: int) -> str:
+    return instant_text(MAY.start_s + day * DAY)
+
+
+NOON = Event("delivered", MAY.start_s + 3 * DAY + 12 * HOUR)
+"""On 4 May: 9 May is the last day on which it can be refused."""
+
+
+def test_silence_accepts_at_the_end_of_its_last_day_and_says_so() -> None:
+    assert service(NOON) == (midnight(9), ("accepted_by_silence",))
+    assert service(NOON, as_of_s=MAY.start_s + 9 * DAY)[0] == midnight(9)
+    assert service(NOON, as_of_s=MAY.start_s + 9 * DAY - 1) == (midnight(0), ())
+
+
+def test_where_the_contract_names_no_days_silence_accepts_nothing() -> None:
+    assert service(NOON, acceptance={}) == (midnight(0), ())
+
+
+def test_a_signature_before_the_last_day_ends_is_an_acceptance_and_no_silence() -> None:
+    assert service(NOON, at(8, "acceptance_signed")) == (midnight(8), ())
+    assert service(NOON, at(12, "acceptance_signed")) == (midnight(9), ("accepted_by_silence",))
+
+
+def test_a_refusal_is_no_silence_and_the_next_delivery_counts_anew() -> None:
+    refused = at(8, "acceptance_refused")
+    assert service(NOON, refused) == (midnight(0), ())
+    again = at(10, "delivered")
+    assert service(NOON, refused, again) == (midnight(16), ("accepted_by_silence",))
+
+
+@pytest.mark.parametrize(
+    ("rule", "start"), [("next_local_midnight", 10), ("delivery", 3.5), ("first_use", 0)]
+)
+def test_silence_accepts_for_the_rules_that_wait_for_an_acceptance(rule: str, start: float) -> None:
+    found, flags = service(NOON, acceptance=SILENCE | {"billing_starts": rule})
+    assert found == instant_text(MAY.start_s + int(start * DAY))
+    assert bool(flags) == (rule == "next_local_midnight")
+
+
+def test_an_acceptance_that_was_told_of_after_the_cut_off_moves_no_service() -> None:
+    signed = at(8, "acceptance_signed", received_s=CUTOFF + 1)
+    assert service(NOON, signed)[0] == midnight(9)
