@@ -140,11 +140,37 @@ def test_each_flag_of_the_engine_means_itself(flag: str) -> None:
         ("capped", "cap_applied"),
         ("claim_late", "claim_lapsed"),
         ("duplicate_identity", "duplicate_gpu_uuid"),
+        ("clock_skew_out_of_bounds", "clock_skew_beyond_bound"),
+        ("clock_skew_correction", "clock_skew_corrected"),
         ("something_else", "something_else"),
     ],
 )
 def test_other_names_are_taken_by_what_they_say_and_no_further(name: str, flag: str) -> None:
     assert meaning(name) == flag
+
+
+def test_a_trigger_is_taken_by_what_it_says() -> None:
+    for told, known in (("longer_than_s", "duration"), ("more_than_events", "event_count")):
+        assert list(differences({"trigger": told}, {"trigger": known})) == []
+    for other in ("event_count", "whim", None):
+        assert list(differences({"trigger": other}, {"trigger": "duration"}))
+        assert list(differences({"trigger": "duration"}, {"trigger": None}))
+
+
+def test_rows_say_whom_they_are_of_and_may_come_in_any_order() -> None:
+    rows = [{"unit": unit, "credit_amount": Fraction(n)} for n, unit in enumerate("abc")]
+    asked = [{"unit": unit, "credit_amount": f"{n}.00"} for n, unit in ((2, "c"), (1, "b"))]
+    assert list(differences(asked, rows)) == []
+    assert list(differences([asked[0], asked[0]], rows))
+    assert list(differences([asked[0]], rows))
+    assert list(differences([asked[0], asked[1] | {"credit_amount": "2.00"}], rows))
+
+
+def test_a_part_of_a_second_is_refused() -> None:
+    case = simple_case()
+    case["timeline"]["intervals"][0]["from"] = "2026-02-10T03:00:00.500Z"
+    with pytest.raises(AssertionError, match=r"03:00:00\.500Z"):
+        complaints(case)
 
 
 def test_a_flag_too_many_and_one_too_few_are_told() -> None:

@@ -323,7 +323,8 @@ class Stacking(Terms):
     """What is paid where several remedies meet, and the most of all together."""
 
     rule: Literal["sum", "max_of", "one_per_event"] = clause(
-        "All; the largest for each unit; the largest for each set of events.", default="max_of"
+        "All; the largest for each unit, of the sums that its credits give; the largest for each set of events.",
+        default="max_of",
     )
     cap: Maybe[Cap] = clause("Of all credits of a period together.", default=None)
     base_amount: Maybe[Amount] = clause("What pct of the cap is of.", default=None)

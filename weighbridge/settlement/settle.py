@@ -252,9 +252,13 @@ class _Job:
         return next((terms for terms in own if terms is not None), self.contract.claim)
 
     def _stacked(self, remedies: list[Remedies]) -> Fraction | None:
-        if any(exact is None for _, exact in remedies):
-            return None
-        amounts = [Remedy("", credit, exact or Fraction(0)) for credit, exact in remedies]
+        """Lines of one credit, as for two late repairs, are one remedy."""
+        of_credits: dict[str, Fraction] = {}
+        for credit, exact in remedies:
+            if exact is None:
+                return None
+            of_credits[credit] = of_credits.get(credit, NOTHING_DUE) + exact
+        amounts = [Remedy("", credit, exact) for credit, exact in of_credits.items()]
         return stack(self.contract.stacking.model_copy(update={"cap": None}), amounts).paid
 
     def _total(

@@ -372,25 +372,41 @@ def test_a_claim_is_in_time_until_the_deadline_in_the_zone_of_the_contract(
     assert ("claim_lapsed" in found.flags) == (standing == "lapsed")
 
 
-def test_a_late_repair_and_a_missed_target_are_stacked_by_the_rule() -> None:
-    repair = {"id": "r", "objective_s": "86400", "clock_from": "detection"}
-    penalty = {
-        "id": "p",
-        "kind": "repair_steps",
-        "repair": "r",
-        "step_s": "3600",
-        "step_pct": "1",
-        "partial": "ceil",
-        "base": {"amount": "10000"},
-    }
-    events = (
-        Event("fault_detected", APRIL.start_s, "n1"),
-        Event("restored", APRIL.start_s + 32 * HOUR, "n1"),
+REPAIR = {"id": "r", "objective_s": "86400", "clock_from": "detection"}
+PENALTY = {
+    "id": "p",
+    "kind": "repair_steps",
+    "repair": "r",
+    "step_s": "3600",
+    "step_pct": "1",
+    "partial": "ceil",
+    "base": {"amount": "10000"},
+}
+
+
+def repaired(start: int, end: int) -> tuple[Event, Event]:
+    return (
+        Event("fault_detected", APRIL.start_s + start, "n1"),
+        Event("restored", APRIL.start_s + end, "n1"),
     )
+
+
+@pytest.mark.parametrize(
+    ("repairs", "rule", "owed"),
+    [
+        ([(0, 32)], "max_of", "2500.00"),
+        ([(0, 32)], "sum", "3300.00"),
+        ([(0, 32), (240, 300)], "max_of", "4400.00"),
+        ([(0, 32), (240, 300)], "sum", "6900.00"),
+    ],
+)
+def test_late_repairs_together_and_a_missed_target_are_stacked_by_the_rule(
+    repairs: list[tuple[int, int]], rule: str, owed: str
+) -> None:
+    events = tuple(event for start, end in repairs for event in repaired(start * HOUR, end * HOUR))
+    terms = contract(repair=[REPAIR], credits=[CREDIT, PENALTY], stacking={"rule": rule})
     record = Record((down(0, 32 * HOUR),), events=events)
-    for rule, owed in (("max_of", "2500.00"), ("sum", "3300.00")):
-        terms = contract(repair=[repair], credits=[CREDIT, penalty], stacking={"rule": rule})
-        assert settled(terms, record).highest == Decimal(owed)
+    assert settled(terms, record).highest == Decimal(owed)
 
 
 def test_fees_follow_the_prices_where_no_amount_is_given() -> None:

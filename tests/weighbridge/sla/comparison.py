@@ -35,6 +35,8 @@ def differences(expected: Any, actual: Any, path: str = "") -> Iterator[str]:
             known = name_in(actual, name)
             if known is None:
                 yield f"{path}.{name}: missing, expected {value!r}"
+            elif name == "trigger" and actual[known] is not None:
+                yield from differences(meant(value), meant(actual[known]), f"{path}.{name}")
             else:
                 yield from differences(value, actual[known], f"{path}.{name}")
     elif isinstance(expected, list) and isinstance(actual, list | tuple):
@@ -61,14 +63,24 @@ KEYS = ("period", "unit", "event")
 
 
 def rows_asked_for(expected: list[Any], actual: list[Any]) -> list[Any]:
-    """A case may leave out what nothing happened to; no row with money may be left out."""
+    """A case may leave out what nothing happened to; no row with money may be left out. Order says nothing."""
     if not all(isinstance(row, dict) for row in (*expected, *actual)):
         return actual
-    return [
+    kept = [
         row
         for row in actual
         if any(is_meant(one, row) for one in expected) or row.get("credit_amount", 1) != 0
     ]
+    return in_order_of(expected, kept)
+
+
+def in_order_of(expected: list[Json], rows: list[Json]) -> list[Json]:
+    """The rows in the order of those that name them, where each names one and none is named twice."""
+    places = [[n for n, row in enumerate(rows) if is_meant(one, row)] for one in expected]
+    named = [found[0] for found in places if len(found) == 1]
+    if len(set(named)) < len(expected):
+        return rows
+    return [rows[n] for n in (*named, *sorted(set(range(len(rows))) - set(named)))]
 
 
 def is_meant(asked: Json, row: Json) -> bool:
@@ -118,7 +130,10 @@ MEANINGS = {
     "gpu_identity_changed": ["?gpu|device", "identity|uuid|gpu", "changed|change|replaced|swapped"],
     "data_after_cutoff": ["after|past|late", "cutoff|data|cut"],
     "clock_skew_corrected": ["skew|clock|offset", "corrected|correction|applied"],
-    "clock_skew_beyond_bound": ["skew|clock|offset", "beyond|bound|exceeded|excessive|refused"],
+    "clock_skew_beyond_bound": [
+        "skew|clock|offset",
+        "beyond|bound|bounds|exceeded|exceeds|excessive|refused|rejected|large|limit|max|over",
+    ],
     "cap_applied": ["cap|capped", "?applied|hit|reached|amount|credit|pct"],
     "below_minimum_credit": ["below|under", "min|minimum"],
     "claim_lapsed": ["claim", f"lapsed|expired|missed|missing|forfeited|waived|{LATE}|not"],
@@ -131,11 +146,22 @@ MEANINGS = {
 """What the name of each flag of the engine must say to mean it: one word of each group, of those with `?` if it can."""
 
 
-def meaning(flag: str) -> str:
-    """The engine's flag that a name means: the one of which it says most. A name that means none stays as it is."""
+TRIGGERS = {
+    "duration": ["duration|length|long|longer|minutes|consecutive"],
+    "event_count": ["count|number|many|more|events|interruptions"],
+}
+"""The same for what an event is paid for: its length, or that there were too many."""
+
+
+def meaning(flag: str, names: dict[str, list[str]] = MEANINGS) -> str:
+    """The engine's name that a name means: the one of which it says most. A name that means none stays as it is."""
     words = set(flag.lower().replace("-", "_").split("_"))
-    best = max(MEANINGS, key=lambda known: said(words, MEANINGS[known]))
-    return best if said(words, MEANINGS[best]) > 0 else flag
+    best = max(names, key=lambda known: said(words, names[known]))
+    return best if said(words, names[best]) > 0 else flag
+
+
+def meant(trigger: Any) -> str:
+    return meaning(str(trigger), TRIGGERS)
 
 
 def said(words: set[str], groups: list[str]) -> int:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
-from tests.weighbridge.sla.answers import LONG_AFTER_S, summed
-from tests.weighbridge.sla.comparison import OTHER_NAMES
+from tests.weighbridge.sla.answers import LONG_AFTER_S, summed, total_of
+from tests.weighbridge.sla.comparison import OTHER_NAMES, is_meant
 from tests.weighbridge.sla.reading import Given, Json
 from tests.weighbridge.sla.terms import (
     instant,
@@ -18,7 +19,7 @@ from weighbridge.contract import Contract
 from weighbridge.settlement.money import fraction_text, rounded, share_text
 from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.results import Result, Settlement
-from weighbridge.settlement.settle import settle
+from weighbridge.settlement.settle import TOGETHER, settle
 
 POLICIES = ("down", "up", "excluded")
 IF_UNKNOWN = "_if_unknown_"
@@ -29,29 +30,36 @@ def judged(terms: Given, timeline: Given, expected: Json) -> Json:
     answer = with_readings(answer_of(terms, timeline), terms, timeline, expected)
     if "provisional" in expected:
         asked = expected["provisional"]
-        at_s = instant(asked["as_of"])
-        then = with_readings(
-            answer_of(terms, timeline, at_s), terms, timeline, {"results": [asked]}, at_s
-        )
-        answer["provisional"] = then["results"][0]
+        rows = [provisional(terms, timeline, one) for one in listed(asked)]
+        answer["provisional"] = rows if isinstance(asked, list) else rows[0]
     return answer
 
 
+def listed(value: Any) -> list[Json]:
+    return value if isinstance(value, list) else [value]
+
+
+def provisional(terms: Given, timeline: Given, asked: Json) -> Json:
+    """The row of the unit and the period that are asked for, as known at its own instant."""
+    at_s = instant(asked["as_of"])
+    answer = answer_of(terms, timeline, at_s)
+    then = with_readings(answer, terms, timeline, {"results": [asked]}, at_s)
+    row: Json = next(row for row in then["results"] if is_meant(asked, row))
+    return row
+
+
 def answer_of(terms: Given, timeline: Given, as_of_s: int | None = None) -> Json:
-    contract, record = judged_contract(terms), record_of(terms, timeline)
+    record = record_of(terms, timeline)
     units = {"objective": units_of(terms)}
     rows: list[Json] = []
     settlements: list[Settlement] = []
     for period in periods_of(terms):
-        at_s = final_s(terms, contract, period.end_s) if as_of_s is None else as_of_s
+        contract = judged_contract(terms, period)
+        at_s = LONG_AFTER_S if as_of_s is None else as_of_s
         settled = settle(contract, record, period, units, at_s, service_of(terms))
         settlements.append(settled)
         rows += [result_row(settled, result, contract) for result in settled.results]
     return summed(settlements, rows)
-
-
-def final_s(terms: Given, contract: Contract, end_s: int) -> int:
-    return end_s + contract.evidence.correction_window_s if "late_data" in terms else LONG_AFTER_S
 
 
 def with_readings(
@@ -88,14 +96,20 @@ def names_in_rows(expected: Json) -> list[str]:
     return sorted({name for row in expected.get("results", []) for name in by_policy(row)})
 
 
+def is_in(part: str, unit: str) -> bool:
+    """Whether a unit is the other, or a slot of it."""
+    return part == unit or part.startswith(f"{unit}.")
+
+
 def result_row(settled: Settlement, result: Result, contract: Contract) -> Json:
     """All that a settlement says of a unit, in the words of the format."""
     outcome, measured = result.worst.outcome, result.measure
     part = result.worst.lines[0]
     earned = part.earned
     due = next(due for due in settled.dues if due.unit == measured.unit)
-    rule = contract.rounding
-    repairs = [repair.amount for repair in settled.others]
+    rule, unit = contract.rounding, measured.unit
+    repairs = [one.amount for one in settled.others if unit in TOGETHER or is_in(one.unit, unit)]
+    cutoff_s = settled.period.end_s + contract.evidence.correction_window_s
     return {
         "period": settled.period.label,
         "unit": measured.unit,
@@ -119,9 +133,9 @@ def result_row(settled: Settlement, result: Result, contract: Contract) -> Json:
         "base_amount": rounded(part.base, rule.decimals, rule.mode),
         "payable": None if due.highest is None else rounded(due.highest, rule.decimals, "half_up"),
         "claim_deadline": None if due.deadline_s is None else instant_text(due.deadline_s),
-        "as_of": instant_text(settled.as_of_s),
+        "as_of": instant_text(min(settled.as_of_s, cutoff_s)),
         "version": "final" if settled.final else "provisional",
         "trigger": None,
-        **({"repair_penalty": repairs[0]} if repairs else {}),
+        **({"repair_penalty": total_of(repairs)} if contract.repair else {}),
         **earned.facts,
     }

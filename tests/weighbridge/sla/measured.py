@@ -62,15 +62,16 @@ def probed(terms: Given, timeline: Given, _: Json) -> Json:
     settlements = [
         settle(contract, record, period, {}, LONG_AFTER_S) for period in periods_of(terms)
     ]
-    return summed(settlements, [probe_row(settled) for settled in settlements])
+    [unit] = units_of(terms) if "units" in terms else ["storage_class"]
+    return summed(settlements, [probe_row(settled, unit) for settled in settlements])
 
 
-def probe_row(settled: Settlement) -> Json:
+def probe_row(settled: Settlement, unit: str) -> Json:
     found, part = settled.probed[0], settled.others[0]
     share, seconds = found.tally.share, settled.period.seconds
     return {
         "period": settled.period.label,
-        "unit": "storage_class",
+        "unit": unit,
         "period_seconds": seconds,
         "denominator_seconds": seconds,
         "downtime_seconds": (1 - share) * seconds,
@@ -129,10 +130,11 @@ def short_of_capacity(terms: Given, timeline: Given, _: Json) -> Json:
 
 def rolled(terms: Given, timeline: Given, _: Json) -> Json:
     """A window that moves, judged over all the time in which something may be in it."""
-    units = sorted({given["unit"] for given in timeline["intervals"]}) or units_of(terms)
+    record = record_of(terms, timeline)
+    units = units_of(terms) if "units" in terms else sorted({span.unit for span in record.spans})
     moving = {"period": "rolling", "window_s": terms["window_s"]}
     objective = objective_of(terms, terms["target"]) | WHOLE | moving
-    contract, record = contract_of(terms, availability=[objective]), record_of(terms, timeline)
+    contract = contract_of(terms, availability=[objective])
     edges = [edge for span in record.spans for edge in (span.start_s, span.end_s)]
     edges += [period.start_s for period in periods_of(terms)] if "evaluate" in terms else []
     wide = Period("all", min(edges), max(edges) + 2 * terms["window_s"])

@@ -20,6 +20,7 @@ from tests.weighbridge.sla.timeline import lasting_event, record_of, windows_of
 from weighbridge.contract import Contract
 from weighbridge.contract.chain import mismatches
 from weighbridge.settlement.credits import Line
+from weighbridge.settlement.intervals import Interval, union
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import calendar_month, day_start, local_date
 from weighbridge.settlement.record import Event, Record, Window
@@ -36,10 +37,14 @@ DAY_COUNTS = {
 }
 
 
+LATEST_START_FIRST = ("confirmation", "identification", "report", "detection")
+"""What starts a clock of which the terms do not say what starts it: the provider's word, else the earlier moments."""
+
+
 def repaired(terms: Given, timeline: Given, _: Json) -> Json:
     """Repair clocks with steps."""
     kinds = {given["kind"] for given in timeline["events"]}
-    clock_from = next(name for name, kind in STARTS.items() if kind in kinds)
+    clock_from = next(name for name in LATEST_START_FIRST if STARTS[name] in kinds)
     clock_to = next(name for name, ends in ENDS.items() if kinds & set(ends))
     contract = contract_of(
         terms,
@@ -119,7 +124,7 @@ def compensated(terms: Given, timeline: Given, _: Json) -> Json:
     contract = contract_of(terms, credits=list(vouchers_of(terms)))
     rows: list[Json] = []
     settlements: list[Settlement] = []
-    answer: Json = {}
+    anomalies: dict[str, list[Interval]] = {}
     for given in timeline["events"]:
         event = lasting_event(given)
         month = f"{local_date(event.at_s, contract.time_zone):%Y-%m}"
@@ -129,9 +134,10 @@ def compensated(terms: Given, timeline: Given, _: Json) -> Json:
         [part] = settled.others
         rows.append({"event": event.kind, "credit_amount": part.amount, **part.earned.facts})
         if "from" in given and event.since_s is not None:
-            down = ((event.since_s, event.at_s),)
-            answer["availability_for_information"] = in_month(down, month, contract.time_zone)
-    return answer | summed(settlements, rows)
+            anomalies.setdefault(month, []).append((event.since_s, event.at_s))
+    shares = [in_month(union(down), month, contract.time_zone) for month, down in anomalies.items()]
+    alone = {"availability_for_information": shares[0]} if len(shares) == 1 else {}
+    return alone | summed(settlements, rows)
 
 
 def vouchers_of(terms: Given) -> Iterator[Json]:
@@ -202,7 +208,7 @@ def stacked(terms: Given, timeline: Given, expected: Json) -> Json:
     base = Fraction(terms["base_amount"])
     stacking = {
         "rule": "one_per_event" if one else "sum",
-        "base_amount": base,
+        "base_amount": terms["base_amount"],
         "cap": {"pct": terms.get("cap_pct", "100"), "amount": terms.get("cap_amount")},
     }
     contract = contract_of(terms, stacking=stacking)

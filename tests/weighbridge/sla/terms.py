@@ -39,7 +39,10 @@ UNCAPPED = "1000000000000"
 
 
 def instant(text: str) -> int:
-    return int(datetime.fromisoformat(text).astimezone(UTC).timestamp())
+    """Whole seconds: a part of one would be lost, and is refused."""
+    moment = datetime.fromisoformat(text).astimezone(UTC)
+    assert moment.microsecond == 0, text
+    return int(moment.timestamp())
 
 
 def units_of(terms: Given) -> list[str]:
@@ -135,12 +138,12 @@ def maintenance_of(terms: Given) -> Json | None:
     }
 
 
-def evidence_of(terms: Given) -> Json:
+def evidence_of(terms: Given, period: Period | None = None) -> Json:
+    """With the time until the cut-off, where it is a period that is judged."""
     clock = terms.get("clock", Given({}))
     evidence: Json = {"clock": {"max_abs_skew_s": clock.get("max_abs_skew_s", 2)}}
-    if "late_data" in terms:
-        window = instant(terms["late_data"]["cutoff"]) - periods_of(terms)[-1].end_s
-        evidence["correction_window_s"] = window
+    if "late_data" in terms and period is not None:
+        evidence["correction_window_s"] = instant(terms["late_data"]["cutoff"]) - period.end_s
     return evidence
 
 
@@ -264,13 +267,14 @@ def credit_of(given: Given, kind: str) -> Json:
     return common_of(given) | CREDITS[kind](given)
 
 
-def judged_contract(terms: Given) -> Contract:
+def judged_contract(terms: Given, period: Period | None = None) -> Contract:
     family = terms["family"]
     own = terms.get("credit")
     credit = credit_of(terms, family) if own is None else inner_credit_of(own)
     parts: Json = {
         "availability": [objective_of(terms, terms.get("target", DEFAULT_TARGET.get(family, "1")))],
         "credits": [credit],
+        "evidence": evidence_of(terms, period),
     }
     repair = terms.get("repair")
     if repair is not None:
