@@ -12,9 +12,9 @@ from weighbridge.claims import Version
 from weighbridge.contract import Contract, Resource
 from weighbridge.contract.money import AnomalyHours, LostWork
 from weighbridge.evidence import CauseNotice, ClaimNotice, EventNotice, MaintenanceNotice, Notice
+from weighbridge.settlement.claims import TOGETHER
 from weighbridge.settlement.cutting import cut, promised
 from weighbridge.settlement.record import BOTH, Side
-from weighbridge.settlement.settle import TOGETHER
 
 PROVIDERS = frozenset({"provider", "operator", "owner"})
 LESSEES = frozenset({"lessee"})

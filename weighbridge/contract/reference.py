@@ -27,17 +27,18 @@ has a default may be left out; `weighbridge contract show` prints the contract w
 
 Some terms follow events that the parties tell of:
 
-- `acceptance_signed` (by the lessee), `delivered`, `first_used`: service starts, by `acceptance.billing_starts`. Where it
-  starts with acceptance, `deemed_acceptance_days` local days after the day of a delivery accept it at their end, unless
-  the lessee says `acceptance_refused` before.
+- `acceptance_signed` (by the lessee), `delivered`, `first_used`: service starts, by `acceptance.billing_starts`.
+  Where it starts with acceptance, `deemed_acceptance_days` local days after the day of a delivery accept it at their
+  end, unless the lessee says `acceptance_refused` before.
 - `test_result`, of a node or a slot, with `probe`, `value` and `version` in its details: a test of `acceptance.tests`.
-- `batch_accepted` (by the lessee), `not_delivered`, of a batch: damages for late delivery, and for none. That nothing was
-  delivered is open until the side that pays says so too.
-- `cancelled`, of a batch or of everything, with `party`, which is who says it, in its details and its notice as `since`:
-  damages, and the fee of `early_exit`.
-- the `event` of a credit for anomalies or lost work, with its beginning as `since`: open until the provider says so too.
-- `fault_detected`, `fault_reported` (by the lessee), `fault_confirmed` and `fault_identified` (by the provider, operator or
-  owner), of a unit, with `severity` in the details: the clocks of `response` and `repair` start.
+- `batch_accepted` (by the lessee), `not_delivered`, of a batch: damages for late delivery, and for none. That nothing
+  was delivered is open until the side that pays says so too.
+- `cancelled`, of a batch or of everything, with `party`, which is who says it, in its details and its notice as
+  `since`: damages, and the fee of `early_exit`.
+- the `event` of a credit for anomalies or lost work, with its beginning as `since`: open until the provider says so
+  too.
+- `fault_detected`, `fault_reported` (by the lessee), `fault_confirmed` and `fault_identified` (by the provider,
+  operator or owner), of a unit, with `severity` in the details: the clocks of `response` and `repair` start.
 - `answered`: the clock of a response ends.
 - `gpu_replaced`, `hardware_replaced`, `burn_in_passed`, `restored`, `spare_swapped`: the clock of a repair ends.
 """

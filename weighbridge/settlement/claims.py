@@ -43,9 +43,23 @@ def standing(
     return "open" if deadline is None or as_of_s < deadline else "lapsed"
 
 
+TOGETHER = ("all_of", "k_of_n", "pooled")
+"""Names of units that are judged together."""
+
+
 def concerns(claim: Claim, period: Period, unit: str) -> bool:
-    """Whether a claim asks for the credits of this unit in this period."""
-    return claim.period == period.label and claim.unit in (None, unit)
+    """Whether a claim asks for the credits of this unit in this period.
+
+    A node named in it stands for its GPUs, and a GPU for the node, or for all together, where those are what is judged.
+    """
+    if claim.period != period.label:
+        return False
+    named = claim.unit
+    return named is None or unit in TOGETHER or _holds(named, unit) or _holds(unit, named)
+
+
+def _holds(unit: str, part: str) -> bool:
+    return part == unit or part.startswith(f"{unit}.")
 
 
 def payable(exact: Fraction | None, found: Standing) -> Fraction | None:

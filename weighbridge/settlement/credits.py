@@ -35,11 +35,19 @@ Fact = int | str | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """What a credit gave for a unit in the parts before: free seconds, outages that were counted, and an amount."""
+
+    free_s: Fraction = Fraction(0)
+    events: int = 0
+    amount: Fraction = Fraction(0)
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What a credit is reckoned from: the outcome of one unit over one period, and the fee.
 
-    `free_used_s`: what the parts before used up of the free seconds of the period. `day_fee`: of
-    the fee, for a day of service.
+    `day_fee`: of the fee, for a day of service. `before`: what the parts before used up of what there is once.
     """
 
     period: Period
@@ -51,8 +59,8 @@ class Facts:
     denominator_s: int = 0
     incidents: tuple[Incident, ...] = ()
     rounding: Rounding = field(default_factory=Rounding)
-    free_used_s: Fraction = Fraction(0)
     day_fee: Fraction = Fraction(0)
+    before: Before = Before()
 
     @property
     def missed(self) -> bool:
@@ -64,7 +72,7 @@ class Facts:
 class Earned:
     """Before cap, minimum and rounding. `exact` None: the contract gives no answer, and a flag says so.
 
-    `free_s`: seconds that were free.
+    `free_s`: seconds that were free. `events`: outages that were counted.
     """
 
     breach: bool
@@ -74,6 +82,7 @@ class Earned:
     facts: Mapping[str, Fact] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     free_s: Fraction = Fraction(0)
+    events: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +120,8 @@ def facts_of(
     period: Period,
     target: Fraction,
     base: Fraction,
-    free_used_s: Fraction = Fraction(0),
     day_fee: Fraction = Fraction(0),
+    before: Before = Before(),
 ) -> Facts:
     """The facts of an availability outcome."""
     return Facts(
@@ -125,8 +134,8 @@ def facts_of(
         denominator_s=outcome.denominator_s,
         incidents=outcome.incidents,
         rounding=contract.rounding,
-        free_used_s=free_used_s,
         day_fee=day_fee,
+        before=before,
     )
 
 
@@ -211,7 +220,7 @@ def _linear(credit: LinearShortfall, facts: Facts) -> Earned:
 
 def _increment(credit: Increment, facts: Facts) -> Earned:
     down = _beyond(facts) if credit.beyond_target else facts.downtime_s
-    free = max(NOTHING_DUE, credit.free_s - facts.free_used_s)
+    free = max(NOTHING_DUE, credit.free_s - facts.before.free_s)
     beyond = max(NOTHING_DUE, down - free)
     steps = steps_in(beyond, credit.increment_s, credit.partial)
     pct = credit.pct * steps
@@ -272,14 +281,19 @@ def _clock_hour(credit: ClockHour, facts: Facts) -> Earned:
 
 
 def _per_event(credit: PerEvent, facts: Facts) -> Earned:
-    """An outage that crosses a border is one event: it is paid for where it begins."""
+    """An outage that crosses a border is one event: it is paid for where it begins.
+
+    What is paid once for a period, not for each outage, is not paid again in a later part of it.
+    """
     counted = [one for one in facts.incidents if one.counted and _begins_in(facts.period, one)]
     longer = [incident for incident in counted if _is_long(credit, incident)]
-    many = credit.more_than_events is not None and len(counted) > credit.more_than_events
-    times = len(longer) if credit.each and longer else int(bool(longer) or many)
+    events = facts.before.events + len(counted)
+    many = credit.more_than_events is not None and events > credit.more_than_events
+    once = (bool(longer) or many) and not facts.before.amount
+    times = len(longer) if credit.each and longer else int(once)
     trigger: dict[str, Fact] = {"trigger": "duration" if longer else "event_count"} if times else {}
     exact = Fraction(credit.amount) * credit.quantity * times
-    return Earned(times > 0, exact, facts=trigger)
+    return Earned(times > 0, exact, facts=trigger, events=len(counted))
 
 
 def _begins_in(period: Period, incident: Incident) -> bool:

@@ -15,9 +15,10 @@ from weighbridge.contract.money import ClaimTerms, Judged, RepairSteps
 from weighbridge.contract.quality import Performance
 from weighbridge.settlement import flags
 from weighbridge.settlement.availability import Measure, Outcome, measure
-from weighbridge.settlement.claims import deadline_s, payable, standing
+from weighbridge.settlement.claims import TOGETHER, deadline_s, payable, standing
 from weighbridge.settlement.credits import (
     NOTHING_DUE,
+    Before,
     Capped,
     Facts,
     Line,
@@ -41,9 +42,6 @@ from weighbridge.settlement.stacking import Remedy, stack
 
 Remedies = tuple[str, Fraction | None]
 """A credit, and what it gives."""
-
-TOGETHER = ("all_of", "k_of_n", "pooled")
-"""Names of units that are judged together."""
 
 
 def settle(
@@ -208,11 +206,10 @@ class _Job:
         promise = one.objective
         unit = promise.unit if promise.scope == "per_unit" else None
         base = self.fees.base(credit.base, unit, promise.resource)
-        free = spent.free_of_credits.get((credit.id, one.unit), NOTHING_DUE)
+        before = spent.before.get((credit.id, one.unit), Before())
         day = self.whole_fees.base(credit.base, unit, promise.resource) * DAY_S / self.whole.seconds
-        facts = facts_of(outcome, self.contract, self.period, promise.target, base, free, day)
-        given = spent.amounts.get((credit.id, one.unit), NOTHING_DUE)
-        return capped(credit, one.unit, base, earn(credit, facts), given)
+        facts = facts_of(outcome, self.contract, self.period, promise.target, base, day, before)
+        return capped(credit, one.unit, base, earn(credit, facts), before.amount)
 
     def _dues(
         self, results: list[Result], others: list[Capped], at_best: list[Capped]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from weighbridge.settlement.credits import Line
+from weighbridge.settlement.credits import Before, Line
 from weighbridge.settlement.results import Settlement
 
 Place = tuple[str, str]
@@ -15,10 +15,10 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """In one reading of held time: amounts and free seconds by credit and unit, free seconds by objective and unit."""
+    """In one reading of held time: amounts and `before` by credit and unit, free seconds by objective and unit."""
 
     amounts: Mapping[Place, Fraction]
-    free_of_credits: Mapping[Place, Fraction]
+    before: Mapping[Place, Before]
     free_of_objectives: Mapping[Place, int]
     together: Fraction
 
@@ -48,9 +48,12 @@ def _spent(
     lines: Sequence[Line], free: Mapping[Place, int], owed: Sequence[Decimal | None]
 ) -> Spent:
     amounts: dict[Place, Fraction] = defaultdict(Fraction)
-    frees: dict[Place, Fraction] = defaultdict(Fraction)
+    before: dict[Place, Before] = defaultdict(Before)
     for line in lines:
-        amounts[line.credit, line.unit] += line.exact or 0
-        frees[line.credit, line.unit] += line.earned.free_s
+        place, used = (line.credit, line.unit), before[line.credit, line.unit]
+        amounts[place] += line.exact or 0
+        before[place] = Before(
+            used.free_s + line.earned.free_s, used.events + line.earned.events, amounts[place]
+        )
     together = sum((Fraction(amount) for amount in owed if amount is not None), Fraction(0))
-    return Spent(dict(amounts), dict(frees), dict(free), together)
+    return Spent(dict(amounts), dict(before), dict(free), together)

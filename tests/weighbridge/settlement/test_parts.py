@@ -101,6 +101,29 @@ def test_free_time_of_a_credit_is_free_once_in_all_parts_of_a_period() -> None:
     assert [fee.split(" x ")[0] for fee in fees] == ["Increment: 0 %", "Increment: 15 %"]
 
 
+@pytest.mark.parametrize(
+    ("allowed", "outages", "amounts"),
+    [
+        ("1", [(24, 1), (480, 1)], ["0.00", "50.00"]),
+        ("2", [(24, 1), (480, 1)], ["0.00", "0.00"]),
+        ("1", [(24, 1), (48, 1), (480, 1), (500, 1)], ["50.00", "0.00"]),
+        ("0", [(24, 1), (480, 1)], ["50.00", "0.00"]),
+    ],
+)
+def test_the_outages_of_a_period_are_counted_through_its_parts_and_paid_for_once(
+    allowed: str, outages: list[tuple[int, int]], amounts: list[str]
+) -> None:
+    credit = {"id": "c", "objective": "a", "kind": "per_event", "amount": "50"}
+    credits = [credit | {"more_than_events": allowed}]
+    assert owed(in_parts(*outages, credits=credits, later={})) == amounts
+
+
+def test_outages_that_are_paid_for_each_are_paid_for_in_every_part() -> None:
+    credit = {"id": "c", "objective": "a", "kind": "per_event", "amount": "50", "each": "true"}
+    found = in_parts(BEFORE, AFTER, credits=[credit | {"longer_than_s": "3600"}], later={})
+    assert owed(found) == ["50.00", "50.00"]
+
+
 def test_a_deduction_of_capacity_is_capped_once() -> None:
     """2 GPUs of half a P, missing for four hours, twice: 4 x 7.44 each, of which 40 may be deducted."""
     price = {"price": "5535.36", "resource": "r", "cap": {"amount": "40"}}

@@ -46,8 +46,9 @@ MEND = {"id": "mend", "objective_s": "7200", "clock_from": "report"}
 
 
 def row(slot: int, start: int, end: int, state: State) -> Row:
-    bounds = ((MAY.start_s + edge) * SECOND for edge in (start, end))
-    return Row("K", "n1", slot, f"GPU-{slot}", "chain", *bounds, state, "", MAY.end_s * SECOND)
+    start_us, end_us = ((MAY.start_s + edge) * SECOND for edge in (start, end))
+    known_us = MAY.end_s * SECOND
+    return Row("K", "n1", slot, f"GPU-{slot}", "chain", start_us, end_us, state, "", known_us)
 
 
 UP = [row(slot, 0, MAY.seconds, State.UP) for slot in (0, 1)]
@@ -163,6 +164,7 @@ def service(*events: Event, **more: Any) -> tuple[str, tuple[str, ...]]:
     """From when there is service, and the flags."""
     terms = {"acceptance": SILENCE, **more}
     found = drafted(*events, **terms)
+    assert found.parts[0].service is not None
     return found.parts[0].service[0], found.flags
 
 

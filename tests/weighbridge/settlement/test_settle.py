@@ -372,6 +372,34 @@ def test_a_claim_is_in_time_until_the_deadline_in_the_zone_of_the_contract(
     assert ("claim_lapsed" in found.flags) == (standing == "lapsed")
 
 
+@pytest.mark.parametrize(
+    ("named", "judged", "standing"),
+    [
+        ("n1", "n1", "filed"),
+        ("n1", "n1.0", "filed"),
+        ("n1.0", "n1", "filed"),
+        ("n1.0", "n1.1", "lapsed"),
+        ("n1", "n10", "lapsed"),
+        ("n1", "n10.1", "lapsed"),
+        ("n2", "n1", "lapsed"),
+    ],
+)
+def test_a_claim_for_a_node_is_one_for_its_gpus_and_for_a_gpu_one_for_its_node(
+    named: str, judged: str, standing: str
+) -> None:
+    terms = contract(claim={"required": "true", "deadline_days": "14"})
+    record = Record((down(0, 5000, judged),), claims=(Claim("2026-04", APRIL.end_s, named),))
+    found = settle(terms, record, APRIL, {"a": (judged,)}, LATER)
+    assert found.dues[0].standing == standing
+
+
+def test_a_claim_for_one_unit_is_one_for_all_that_are_judged_together() -> None:
+    terms = contract({"scope": "all_of"}, claim={"required": "true", "deadline_days": "14"})
+    record = Record((down(0, 5000),), claims=(Claim("2026-04", APRIL.end_s, "n1"),))
+    found = settle(terms, record, APRIL, {"a": ("n1", "n2")}, LATER)
+    assert [(due.unit, due.standing) for due in found.dues] == [("all_of", "filed")]
+
+
 REPAIR = {"id": "r", "objective_s": "86400", "clock_from": "detection"}
 PENALTY = {
     "id": "p",

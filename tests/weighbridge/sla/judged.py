@@ -16,10 +16,11 @@ from tests.weighbridge.sla.terms import (
 )
 from tests.weighbridge.sla.timeline import record_of
 from weighbridge.contract import Contract
+from weighbridge.settlement.claims import TOGETHER
 from weighbridge.settlement.money import fraction_text, rounded, share_text
 from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.results import Result, Settlement
-from weighbridge.settlement.settle import TOGETHER, settle
+from weighbridge.settlement.settle import settle
 
 POLICIES = ("down", "up", "excluded")
 IF_UNKNOWN = "_if_unknown_"

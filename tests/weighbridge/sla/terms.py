@@ -147,9 +147,15 @@ def evidence_of(terms: Given, period: Period | None = None) -> Json:
     return evidence
 
 
+NO_MINIMUM = ((0, ">"), (0, ">="))
+"""No outage is too short; a contract says so by naming no minimum."""
+
+
 def objective_of(terms: Given, target: str) -> Json:
     counting = terms.get("counting") or Given({"granularity": "second"})
     minimum = counting.get("min_outage") or terms.get("min_outage")
+    if minimum is not None and (minimum["seconds"], minimum.get("op", ">=")) in NO_MINIMUM:
+        minimum = None
     return {
         "id": "objective",
         "scope": terms.get("scope", "per_unit"),
