@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Iterator
 
 from weighbridge.contract import Contract
-from weighbridge.contract.quality import Response
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.ledger import State
 from weighbridge.settlement.credits import Capped
 from weighbridge.settlement.maintenance import as_units_fare
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.record import Record, Span
-from weighbridge.settlement.repair import Clocked
+from weighbridge.settlement.repair import ENDS, Clocked
 from weighbridge.settlement.results import Due, Result
 
 OF_RULING = {
@@ -88,11 +87,12 @@ def _of_windows(
 
 
 def of_repairs(contract: Contract, record: Record, clocks: Iterable[Clocked]) -> Iterator[str]:
-    """A repair that was said to be over while telemetry went on to see the unit down."""
+    """A unit that was said to be restored while telemetry went on to see it down; a replaced part may still burn in."""
     patience_s = contract.sampling.max_gap_us // MICROSECONDS
+    restored = {(one.unit, one.at_s) for one in record.events if one.kind in ENDS["restored"]}
     for clocked in clocks:
         unit, end_s = clocked.mending.unit, clocked.mending.end_s
-        if end_s is None or isinstance(clocked.terms, Response):
+        if end_s is None or (unit, end_s) not in restored:
             continue
         for span in record.spans:
             of_unit = span.unit == unit or span.unit.startswith(f"{unit}.")

@@ -154,6 +154,13 @@ def test_a_repair_that_telemetry_does_not_confirm_within_max_gap_is_told(
     assert drafted(*events, rows=rows, repair=[MEND], sampling=pace).flags == flags
 
 
+def test_a_part_that_was_replaced_may_still_burn_in() -> None:
+    terms = MEND | {"clock_to": "replaced"}
+    events = (at(0, "fault_reported", "n1"), at(1, "gpu_replaced", "n1"))
+    rows = [row(0, 0, 2 * DAY, State.DOWN), row(0, 2 * DAY, MAY.seconds, State.UP), UP[1]]
+    assert "repaired_while_down" not in drafted(*events, rows=rows, repair=[terms]).flags
+
+
 # --- silence after a delivery
 
 
