@@ -26,7 +26,7 @@ from weighbridge.evidence import (
 )
 from weighbridge.ledger import BY_DEVICE, Row, State
 from weighbridge.places import Holder, Places, Times, seen_by, stays
-from weighbridge.saying import LESSEES, Rules, role_of, sides
+from weighbridge.saying import LESSEES, Rules, events_of, role_of, sides
 from weighbridge.settlement.drafting import Notices
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.periods import Period
@@ -190,7 +190,7 @@ class Sheet:
             details=said.details,
             since_s=None if said.since_us is None else said.since_us // MICROSECONDS,
             received_s=heard.received_us // MICROSECONDS,
-            sides=sides(said.event, self._role(heard.notice)),
+            sides=sides(events_of(self.newest).get(said.event), self._role(heard.notice)),
         )
 
     def _claimed(self, heard: Heard, said: ClaimNotice) -> Claimed:

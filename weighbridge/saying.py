@@ -5,7 +5,7 @@ other binds whoever says it; against the other side it stays open until that sid
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from weighbridge.claims import Version
@@ -55,9 +55,8 @@ EVENTS: Mapping[str, Word] = {
     "restored": Word(),
     "spare_swapped": Word(),
 }
-"""What every contract knows. An event that a credit of the contract is paid for is `PAID_FOR`."""
+"""What every contract knows."""
 
-PAID_FOR = Word(open=True)
 SHOWN = 20
 """So many names are shown of what there is."""
 
@@ -114,9 +113,7 @@ class Rules:
     @cached_property
     def events(self) -> Mapping[str, Word]:
         """Every event that the contract knows."""
-        credits = self.newest.credits
-        paid_for = [one.event for one in credits if isinstance(one, AnomalyHours | LostWork)]
-        return {**EVENTS, **dict.fromkeys(paid_for, PAID_FOR)}
+        return events_of(self.newest)
 
     def _lasts(self, said: MaintenanceNotice | CauseNotice) -> None:
         if said.until_us <= said.from_us:
@@ -183,9 +180,15 @@ def role_of(contract: Contract, party: str) -> str:
     raise NoticeError(f"{party!r} is no party of {contract.contract_id}; {_there_are(named)}")
 
 
-def sides(event: str, role: str) -> frozenset[Side]:
-    """Which sides are held to have said an event that one party told of."""
-    if not EVENTS.get(event, PAID_FOR).open:
+def events_of(contract: Contract) -> Mapping[str, Word]:
+    """`EVENTS`, and those that a credit of the contract is paid for: these are open, whatever else they are."""
+    paid_for = [one.event for one in contract.credits if isinstance(one, AnomalyHours | LostWork)]
+    return {**EVENTS, **{name: replace(EVENTS.get(name, Word()), open=True) for name in paid_for}}
+
+
+def sides(word: Word | None, role: str) -> frozenset[Side]:
+    """Which sides are held to have said an event that one party told of; None: one that the contract does not know."""
+    if word is not None and not word.open:
         return BOTH
     if role in PROVIDERS:
         return frozenset({"provider"})

@@ -8,7 +8,7 @@ import pytest
 from weighbridge.claims import Version
 from weighbridge.contract import load
 from weighbridge.evidence import Notice
-from weighbridge.saying import EVENTS, NoticeError, Rules, sides
+from weighbridge.saying import LESSEES, NoticeError, Rules, events_of, sides
 from weighbridge.settlement.record import BOTH
 
 CONTRACT = """\
@@ -129,7 +129,21 @@ def test_an_event_that_lasted_ends_after_it_began() -> None:
 
 
 def test_what_one_side_gains_by_binds_the_side_that_says_it_and_the_rest_binds_both() -> None:
-    assert sides("crash", "lessee") == sides("not_delivered", "lessee") == {"lessee"}
-    assert sides("crash", "operator") == sides("crash", "owner") == {"provider"}
-    assert sides("crash", "auditor") == frozenset()
-    assert {sides(name, "lessee") for name, word in EVENTS.items() if not word.open} == {BOTH}
+    words = events_of(load(CONTRACT))
+    for name in ("crash", "not_delivered"):
+        assert sides(words[name], "lessee") == {"lessee"}
+        assert sides(words[name], "operator") == sides(words[name], "owner") == {"provider"}
+        assert sides(words[name], "auditor") == frozenset()
+    assert {sides(word, "lessee") for word in words.values() if not word.open} == {BOTH}
+    assert sides(None, "lessee") == {"lessee"}
+
+
+def test_an_event_that_a_credit_is_paid_for_stays_open_and_its_speakers_though_all_know_its_name() -> (
+    None
+):
+    text = CONTRACT.replace("event: crash", "event: fault_reported")
+    word = events_of(load(text))["fault_reported"]
+    assert (word.open, word.speakers) == (True, LESSEES)
+    rules = Rules((Version(load(text), text, 0, 2**60),), RULES.nodes)
+    with pytest.raises(NoticeError, match="but for lessee"):
+        rules.check(event("P", "fault_reported", "n1"))
