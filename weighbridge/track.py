@@ -184,7 +184,7 @@ def states(track: Track, promise: Promise, view: View) -> list[tuple[str, State,
     if why is None:
         return found
     vacant = [place for place, device in enumerate(slots) if device not in view.devices]
-    for place in vacant[: hidden(view, len(slots))]:
+    for place in vacant[: hidden(view, promise)]:
         found[place] = (slots[place], State.UNKNOWN, why)
     return found
 

@@ -199,6 +199,20 @@ def test_what_the_bus_does_not_show_is_missing_though_no_driver_counts() -> None
     assert (found.verdict, found.observed) == ("breached", "1 GPUs")
 
 
+@pytest.mark.parametrize(("cards", "state"), [(1, "unknown"), (0, "down")])
+def test_slices_that_no_driver_counted_may_be_on_any_card_that_the_bus_shows(
+    cards: int, state: str
+) -> None:
+    log = Log()
+    log.tick(0)
+    log.contract(contract_text())
+    log.claim("n1", devices=["MIG-a", "MIG-b"])
+    host = {"readings": {"nvidia_pci_functions_count": cards}, "unavailable": {}}
+    feed(log, ScriptedNode(gpus=0, driver=NOT_COUNTED, host=host), range(0, 31, 10))
+    for slot in (0, 1):
+        assert [span[2] for span in spans(log.timelines(30)["n1", slot])] == [state]
+
+
 def test_a_replaced_device_takes_the_slot_that_it_found_vacant() -> None:
     log, node = standing(), ScriptedNode()
     feed(log, node, range(0, 31, 10))

@@ -6,6 +6,7 @@ from weighbridge.checks.check import (
     Answer,
     Check,
     Effect,
+    Promise,
     Scene,
     Severity,
     breached,
@@ -31,7 +32,7 @@ def count(scene: Scene) -> Iterator[Answer]:
     Where the driver counted nothing, what the bus does not show is missing; the rest nobody saw.
     """
     promised, shown = scene.promise.resource.per_node, len(scene.devices())
-    expected, may_be = f"{promised} GPUs", shown + hidden(scene.view, promised)
+    expected, may_be = f"{promised} GPUs", shown + hidden(scene.view, scene.promise)
     if shown < promised <= may_be:
         yield unseen("", expected, uncounted(scene.view))
     else:
@@ -43,13 +44,18 @@ def uncounted(view: View) -> Reason | None:
     return view.driver.unavailable.get(COUNTED)
 
 
-def hidden(view: View, promised: int) -> int:
-    """How many GPUs may be there besides those that are shown: none that the driver or the bus would have counted."""
+def hidden(view: View, promise: Promise) -> int:
+    """How many devices may be there besides those that are shown: none that the driver or the bus would have counted.
+
+    A card on the bus may be cut into any number of slices, which a contract claims by UUID.
+    """
     if uncounted(view) is None:
         return 0
-    on_the_bus = fact(view.host, ON_THE_BUS)
-    shown = sum(1 for _ in view.wholes())
-    return max(0, on_the_bus - shown) if isinstance(on_the_bus, int) else promised
+    on_the_bus, promised = fact(view.host, ON_THE_BUS), promise.resource.per_node
+    if not isinstance(on_the_bus, int):
+        return promised
+    unseen_cards = max(0, on_the_bus - sum(1 for _ in view.wholes()))
+    return unseen_cards if promise.devices is None or not unseen_cards else promised
 
 
 def reached(scene: Scene) -> Iterator[Answer]:
