@@ -26,7 +26,7 @@ from weighbridge.evidence import (
 )
 from weighbridge.ledger import BY_DEVICE, Row, State
 from weighbridge.places import Holder, Places, Times, seen_by, stays
-from weighbridge.saying import LESSEES, Rules, events_of, role_of, sides
+from weighbridge.saying import LESSEES, Rules, events_of, sides
 from weighbridge.settlement.drafting import Notices
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.periods import Period
@@ -148,7 +148,12 @@ class Sheet:
         )
 
     def _role(self, notice: Notice) -> str:
-        return role_of(self.newest, notice.party)
+        """By the newest version that names the party, since an amendment may name it no more."""
+        for version in reversed(self.versions):
+            for one in version.contract.parties:
+                if one.id == notice.party:
+                    return one.role
+        return ""
 
     def _window(self, heard: Heard, said: MaintenanceNotice) -> Window:
         return Window(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from weighbridge.book import Book, Sheet, swaps
+from weighbridge.contract import load
 from weighbridge.evidence import (
     Claim,
     ContractAdded,
@@ -49,6 +50,13 @@ def cause(party: str) -> Notice:
     )
 
 
+def event(party: str) -> Notice:
+    """One that is open against the other side, because the contract does not know it."""
+    return notice(
+        party, kind="event", event="crash", at_us=HOUR, since_us=None, unit="", details={}
+    )
+
+
 def book_of(*notices: Notice) -> Book:
     book = Book()
     added = ContractAdded(contract="K", version=1, text=CONTRACT, from_us=0)
@@ -78,6 +86,20 @@ def test_a_cause_cuts_the_rows_of_its_unit_once_the_lessee_says_so() -> None:
         (2, 3, "gpu_lost"),
     ]
     assert cut[3:] == rows[1:]
+
+
+def test_what_a_party_said_counts_after_an_amendment_that_names_it_no_more() -> None:
+    text = CONTRACT.replace("{id: L, role: lessee}", "{id: M, role: lessee}")
+    text = text.replace("contract_id: K\n", 'contract_id: K\nversion: "2"\nsupersedes: "1"\n')
+    text = text.replace("effective: 1970-01-01", "effective: 1970-03-01")
+    book = book_of(cause("L"), event("L"), event("P"))
+    added = ContractAdded(contract="K", version=2, text=text, from_us=load(text).effective_us)
+    book.fold(entry(9, EntryKind.CONTRACT, added), 20)
+    sheet = book.sheet("K", 100)
+    assert sheet is not None
+    assert "L" not in {party.id for party in sheet.newest.parties}
+    assert len(sheet.explained([row(0, 3, State.DOWN)], LATER)) == 3
+    assert [one.sides for one in sheet.notices([], LATER).events] == [{"lessee"}, {"provider"}]
 
 
 def test_what_was_not_received_yet_is_not_known() -> None:
