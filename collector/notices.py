@@ -58,6 +58,9 @@ class NoticeAddition:
         self._envelope = envelope
 
     def enter(self, batch: Batch) -> int:
+        before = self._book.heard(self._notice)
+        if before is not None:
+            return before.index
         rules = self._book.rules(self._notice.contract)
         if rules is None:
             raise Problem("not_found", f"there is no contract {self._notice.contract}")
@@ -65,9 +68,6 @@ class NoticeAddition:
             rules.check(self._notice)
         except NoticeError as error:
             raise Problem("malformed", str(error)) from error
-        before = self._book.heard(self._notice)
-        if before is not None:
-            return before.index
         if self._envelope is None:
             return batch.add_record(EntryKind.NOTICE, self._notice)
         return batch.add_leaf(EntryKind.NOTICE, encode_envelope(self._envelope))
