@@ -97,7 +97,8 @@ class Sheet:
         """
         said = [(heard, heard.notice.said) for heard in self.heard]
         events = [self._event(heard, one) for heard, one in said if isinstance(one, EventNotice)]
-        told = {(event.unit, event.details.get("new")) for event in events}
+        in_time = [event for event in events if event.told_by(cutoff_us // MICROSECONDS)]
+        told = {(event.unit, event.details.get("new")) for event in in_time}
         seen = [swap for swap in swaps(rows) if (swap.unit, swap.details["new"]) not in told]
         seen = [replace(swap, unit=self._unit(swap.unit)) for swap in seen]
         return Notices(
@@ -194,8 +195,8 @@ class Sheet:
             unit=self._unit(said.unit),
             details=said.details,
             since_s=None if said.since_us is None else said.since_us // MICROSECONDS,
-            received_s=heard.received_us // MICROSECONDS,
-            sides=sides(events_of(self.newest).get(said.event), self._role(heard.notice)),
+            received_s=-(-heard.received_us // MICROSECONDS),
+            sides=sides(events_of(self.versions).get(said.event), self._role(heard.notice)),
         )
 
     def _claimed(self, heard: Heard, said: ClaimNotice) -> Claimed:

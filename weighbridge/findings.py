@@ -29,7 +29,7 @@ def answered(
                 state.node,
                 answer.device,
                 code,
-                check.severity if answer.verdict is Verdict.BREACHED else Severity.INFO,
+                check.severity if answer.verdict is Verdict.BREACHED else check.blind,
                 answer.verdict,
                 "E0",
                 answer.expected,

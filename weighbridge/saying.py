@@ -1,7 +1,8 @@
 """Who of a contract may say what, and of which unit. What is said otherwise is refused before it enters the log.
 
-An event counts at once if it is for its speaker to say: an acceptance for the lessee, a repair for the provider. Any
-other binds whoever says it; against the other side it stays open until that side says the same (`OPEN`).
+Most events count as soon as they are said, some by one side alone: an acceptance by the lessee, the end of a repair by
+the provider. Work that was lost and a delivery that failed bind the side that says so, and against the other stay open
+until that side says the same (`Word.open`).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -43,17 +44,17 @@ EVENTS: Mapping[str, Word] = {
     "test_result": Word(needs=("probe", "value")),
     "batch_accepted": Word(LESSEES, batch=True),
     "not_delivered": Word(batch=True, open=True),
-    "cancelled": Word(needs=("party",)),
+    "cancelled": Word(PROVIDERS | LESSEES, needs=("party",)),
     "fault_detected": Word(),
     "fault_reported": Word(LESSEES),
     "fault_confirmed": Word(PROVIDERS),
     "fault_identified": Word(PROVIDERS),
-    "answered": Word(),
-    "gpu_replaced": Word(),
-    "hardware_replaced": Word(),
-    "burn_in_passed": Word(),
-    "restored": Word(),
-    "spare_swapped": Word(),
+    "answered": Word(PROVIDERS),
+    "gpu_replaced": Word(PROVIDERS),
+    "hardware_replaced": Word(PROVIDERS),
+    "burn_in_passed": Word(PROVIDERS),
+    "restored": Word(PROVIDERS),
+    "spare_swapped": Word(PROVIDERS),
 }
 """What every contract knows."""
 
@@ -113,14 +114,15 @@ class Rules:
     @cached_property
     def events(self) -> Mapping[str, Word]:
         """Every event that the contract knows."""
-        return events_of(self.newest)
+        return events_of(self.versions)
 
     def _lasts(self, said: MaintenanceNotice | CauseNotice) -> None:
         if said.until_us <= said.from_us:
             raise NoticeError("it ends before it begins")
 
     def _excuses(self, said: CauseNotice) -> None:
-        codes = [cause.code for cause in self.newest.exclusions.causes]
+        excluded = [version.contract.exclusions for version in self.versions]
+        codes = sorted({cause.code for one in excluded for cause in one.causes})
         if said.code not in codes:
             raise NoticeError(f"{said.code!r} is no cause of the contract; {_there_are(codes)}")
 
@@ -180,9 +182,10 @@ def role_of(contract: Contract, party: str) -> str:
     raise NoticeError(f"{party!r} is no party of {contract.contract_id}; {_there_are(named)}")
 
 
-def events_of(contract: Contract) -> Mapping[str, Word]:
-    """`EVENTS`, and those that a credit of the contract is paid for: these are open, whatever else they are."""
-    paid_for = [one.event for one in contract.credits if isinstance(one, AnomalyHours | LostWork)]
+def events_of(versions: Sequence[Version]) -> Mapping[str, Word]:
+    """`EVENTS`, and those that a credit of some version is paid for: these are open, whatever else they are."""
+    credits = [credit for version in versions for credit in version.contract.credits]
+    paid_for = [one.event for one in credits if isinstance(one, AnomalyHours | LostWork)]
     return {**EVENTS, **{name: replace(EVENTS.get(name, Word()), open=True) for name in paid_for}}
 
 

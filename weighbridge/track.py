@@ -178,13 +178,14 @@ def _tallies(track: Track) -> dict[tuple[int, str], Tally]:
 
 def states(track: Track, promise: Promise, view: View) -> list[tuple[str, State, str]]:
     """(device, state, cause) of every slot, after `judge`."""
-    slots = fill(track.slots, [device.uuid for device in promise.claimed(view)])
-    found = [(device, *_state(track, view, device)) for device in slots]
     why = uncounted(view)
+    claimed = [device.uuid for device in promise.claimed(view)]
+    slots = fill(track.slots, claimed) if why is None else list(track.slots)
+    found = [(device, *_state(track, view, device)) for device in slots]
     if why is None:
         return found
-    vacant = [place for place, device in enumerate(slots) if device not in view.devices]
-    for place in vacant[: hidden(view, promise)]:
+    filled_first = sorted(range(len(slots)), key=lambda place: not slots[place])
+    for place in filled_first[: hidden(view, promise)]:
         found[place] = (slots[place], State.UNKNOWN, why)
     return found
 

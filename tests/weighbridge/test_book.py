@@ -131,6 +131,29 @@ def test_a_slot_that_goes_on_with_another_device_was_swapped_unless_somebody_sai
     assert event.at_s == 3600
 
 
+def test_a_replacement_that_was_told_of_too_late_hides_none_that_telemetry_saw() -> None:
+    rows = [row(0, 1, State.UP), row(2, 3, State.UP, device="B")]
+    said = notice(
+        "P",
+        kind="event",
+        event="gpu_replaced",
+        at_us=1,
+        since_us=None,
+        unit="n1.0",
+        details={"new": "B"},
+    )
+    late = sheet_of(said).notices(rows, 0).events
+    assert [event.details.get("seen_by") for event in late] == [None, "telemetry"]
+
+
+def test_an_event_counts_from_the_second_in_which_it_was_whole_received() -> None:
+    book = book_of()
+    book.fold(entry(1, EntryKind.NOTICE, event("L")), 5_000_001)
+    sheet = book.sheet("K", HOUR)
+    assert sheet is not None
+    assert [one.received_s for one in sheet.notices([], LATER).events] == [6]
+
+
 def test_what_was_said_of_a_node_is_said_of_the_place_that_it_handed_on() -> None:
     book = book_of(
         notice("P", kind="maintenance", id="M", from_us=1, until_us=2, units=["n1"]),

@@ -187,6 +187,7 @@ def test_a_slot_that_no_driver_could_count_is_unknown(told: str) -> None:
         assert spans(log.timelines(30)["n1", slot]) == [(0, 30, "unknown", "driver_not_loaded")]
     found = log.open()["gpu_missing", ""]
     assert (found.verdict, found.observed) == ("unknown", "driver_not_loaded")
+    assert found.severity == "error"
 
 
 def test_what_the_bus_does_not_show_is_missing_though_no_driver_counts() -> None:
@@ -197,6 +198,23 @@ def test_what_the_bus_does_not_show_is_missing_though_no_driver_counts() -> None
     assert spans(log.timelines(30)["n1", 1]) == [(0, 30, "down", "gpu_missing")]
     found = log.open()["gpu_missing", ""]
     assert (found.verdict, found.observed) == ("breached", "1 GPUs")
+
+
+def test_devices_keep_their_slots_while_no_driver_counts_them() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 21, 10))
+    bare = ScriptedNode(gpus=0, driver=NOT_COUNTED, seq=node.seq)
+    log.tick(30)
+    log.report(bare.report([30], inventory=bare.inventory()))
+    back = ScriptedNode(seq=bare.seq, states={GPU: "lost"})
+    shown = back.inventory()
+    shown["devices"].pop(0)
+    lost = {second: {GPU: dict.fromkeys(FAST_NAMES, "gpu_is_lost")} for second in range(40, 61)}
+    for second in (40, 50, 60):
+        log.tick(second)
+        log.report(back.report([second], lost, inventory=shown if second == 40 else None))
+    last = [log.timelines(60)["n1", slot][-1] for slot in (0, 1)]
+    assert [str(span.state) for span in last] == ["down", "up"]
 
 
 @pytest.mark.parametrize(("cards", "state"), [(1, "unknown"), (0, "down")])

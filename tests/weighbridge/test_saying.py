@@ -96,6 +96,8 @@ def test_what_fits_the_contract_is_taken(said: Notice) -> None:
         (event("L", "batch_accepted", "second"), "'second' is no unit.*there are: first"),
         (event("L", "not_delivered"), "'' is no unit"),
         (event("L", "cancelled", "n1", party="L"), "'n1' is no unit"),
+        (event("A", "cancelled", party="A"), "but for lessee or operator"),
+        (event("L", "restored", "n1"), "but for operator or owner or provider"),
         (event("L", "cancelled"), "needs the detail party"),
         (event("L", "cancelled", party="P"), "cancels for itself alone"),
         (event("P", "test_result", "n1", probe="gemm"), "needs the detail value"),
@@ -129,7 +131,7 @@ def test_an_event_that_lasted_ends_after_it_began() -> None:
 
 
 def test_what_one_side_gains_by_binds_the_side_that_says_it_and_the_rest_binds_both() -> None:
-    words = events_of(load(CONTRACT))
+    words = events_of(RULES.versions)
     for name in ("crash", "not_delivered"):
         assert sides(words[name], "lessee") == {"lessee"}
         assert sides(words[name], "operator") == sides(words[name], "owner") == {"provider"}
@@ -138,12 +140,22 @@ def test_what_one_side_gains_by_binds_the_side_that_says_it_and_the_rest_binds_b
     assert sides(None, "lessee") == {"lessee"}
 
 
+def test_what_some_version_pays_for_stays_open_under_all() -> None:
+    changed = CONTRACT.replace("event: crash", "event: other")
+    versions = (*RULES.versions, Version(load(changed), changed, 2**50, 2**60))
+    assert [sides(events_of(versions)[name], "lessee") for name in ("crash", "other")] == [
+        {"lessee"},
+        {"lessee"},
+    ]
+
+
 def test_an_event_that_a_credit_is_paid_for_stays_open_and_its_speakers_though_all_know_its_name() -> (
     None
 ):
     text = CONTRACT.replace("event: crash", "event: fault_reported")
-    word = events_of(load(text))["fault_reported"]
+    versions = (Version(load(text), text, 0, 2**60),)
+    word = events_of(versions)["fault_reported"]
     assert (word.open, word.speakers) == (True, LESSEES)
-    rules = Rules((Version(load(text), text, 0, 2**60),), RULES.nodes)
+    rules = Rules(versions, RULES.nodes)
     with pytest.raises(NoticeError, match="but for lessee"):
         rules.check(event("P", "fault_reported", "n1"))

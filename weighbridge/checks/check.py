@@ -89,7 +89,10 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`code` is stable. `watches` names readings, and INVENTORY, PROCESSES, XIDS, REASONS, HOUR for the rest."""
+    """`code` is stable. `watches` names readings, and INVENTORY, PROCESSES, XIDS, REASONS, HOUR for the rest.
+
+    `blind`: how severe it is that nobody could see.
+    """
 
     code: str
     severity: Severity
@@ -97,6 +100,7 @@ class Check:
     answerable: str
     watches: frozenset[str]
     judge: Callable[[Scene], Iterable[Answer]]
+    blind: Severity = Severity.INFO
 
 
 HOUR = "hour"

@@ -40,14 +40,14 @@ def count(scene: Scene) -> Iterator[Answer]:
 
 
 def uncounted(view: View) -> Reason | None:
-    """Why the driver does not say how many GPUs there are; None where it does, or where nobody told of it."""
-    return view.driver.unavailable.get(COUNTED)
+    """Why nobody says how many GPUs there are; None where the driver does, or where some are shown all the same."""
+    return None if view.devices else view.driver.unavailable.get(COUNTED)
 
 
 def hidden(view: View, promise: Promise) -> int:
     """How many devices may be there besides those that are shown: none that the driver or the bus would have counted.
 
-    A card on the bus may be cut into any number of slices, which a contract claims by UUID.
+    A card on the bus may be cut into any number of slices.
     """
     if uncounted(view) is None:
         return 0
@@ -55,7 +55,8 @@ def hidden(view: View, promise: Promise) -> int:
     if not isinstance(on_the_bus, int):
         return promised
     unseen_cards = max(0, on_the_bus - sum(1 for _ in view.wholes()))
-    return unseen_cards if promise.devices is None or not unseen_cards else promised
+    sliced = any(device.startswith("MIG-") for device in promise.devices or ())
+    return promised if sliced and unseen_cards else unseen_cards
 
 
 def reached(scene: Scene) -> Iterator[Answer]:
@@ -81,6 +82,7 @@ GPU_MISSING = Check(
     answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=count,
+    blind=Severity.ERROR,
 )
 GPU_LOST = Check(
     code="gpu_lost",

@@ -162,7 +162,7 @@ class Terms:
         )
 
     def start(self) -> Start:
-        """When service starts, by the contract's rule; nothing is assumed where nobody told of its event."""
+        """When service starts, by the contract's rule: by an event, or by silence where that accepts."""
         rule = self.contract.acceptance.billing_starts
         at_s = self.start_s()
         return Start(

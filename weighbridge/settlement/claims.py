@@ -55,10 +55,11 @@ def concerns(claim: Claim, period: Period, unit: str) -> bool:
     if claim.period != period.label:
         return False
     named = claim.unit
-    return named is None or unit in TOGETHER or _holds(named, unit) or _holds(unit, named)
+    return named is None or unit in TOGETHER or holds(named, unit) or holds(unit, named)
 
 
-def _holds(unit: str, part: str) -> bool:
+def holds(unit: str, part: str) -> bool:
+    """Whether a unit is the other, or the node of it."""
     return part == unit or part.startswith(f"{unit}.")
 
 

@@ -4,7 +4,8 @@ Events say what happened: `batch_accepted` and `not_delivered` of a batch; `canc
 where it names no unit, by the party in its details, with `since_s` as the instant of its notice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
 
@@ -55,13 +56,25 @@ def earn_damages(terms: LiquidatedDamages, value: Fraction, days: int) -> Earned
 
 def damages(occasion: Occasion) -> Iterator[tuple[Side, Capped]]:
     """What each event of the period costs, and which side pays it."""
-    for event in occasion.record.events:
+    for event in _once(occasion.record.events):
         if occasion.holds(event.at_s):
             for terms in occasion.contract.liquidated_damages:
                 if event.kind == KINDS[terms.trigger]:
                     found = _of_event(occasion, terms, event)
                     yield from ((terms.side, part) for part in found)
             yield from _leaving(occasion.contract, event)
+
+
+def _once(events: Iterable[Event]) -> Iterator[Event]:
+    """What happens to a batch happens once, whenever and by whomever it is told again."""
+    first: dict[tuple[str, str], Event] = {}
+    for event in sorted(events, key=lambda event: event.at_s):
+        if event.kind == KINDS["cancellation"]:
+            yield event
+            continue
+        known = first.setdefault((event.kind, event.unit), event)
+        first[event.kind, event.unit] = replace(known, sides=known.sides | event.sides)
+    yield from first.values()
 
 
 def _of_event(occasion: Occasion, terms: LiquidatedDamages, event: Event) -> Iterator[Capped]:

@@ -218,8 +218,10 @@ class _Job:
 
     @cached_property
     def _events(self) -> tuple[Event, ...]:
-        """Those that were told of in time."""
-        return tuple(one for one in self.notices.events if one.told_by(self._cutoff_s))
+        """Those that happened, and were told of, in time."""
+        last_s = min(self._as_of_s, self._cutoff_s)
+        told = (one for one in self.notices.events if one.told_by(self._cutoff_s))
+        return tuple(one for one in told if one.at_s <= last_s)
 
     def _record(
         self, lines: Mapping[str, Mapping[str, Iterable[Any]]], version: Version, part: Period
@@ -241,7 +243,7 @@ class _Job:
     def _swaps(self) -> tuple[str, ...]:
         swaps = [
             event
-            for event in self.notices.events
+            for event in self._events
             if event.kind in ("gpu_replaced", "node_replaced")
             and self.period.start_s <= event.at_s < self.period.end_s
         ]
@@ -258,6 +260,7 @@ class _Job:
         ]
         parts += self.known.spelled()
         parts += sorted(map(_spelled, self.notices.everything))
+        parts += [repr(sorted(self.notices.late))]
         for one in ruled:
             parts += [repr(item) for item in sorted(one.record.probes.items())]
             parts += [f"{node} {total!r}" for node, total in sorted(one.used.items())]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.ledger import State
+from weighbridge.settlement.claims import holds
 from weighbridge.settlement.credits import Capped
 from weighbridge.settlement.maintenance import as_units_fare
 from weighbridge.settlement.periods import Period
@@ -42,7 +43,7 @@ def of_record(
     came = [*(span.recorded_s for span in spans), *_notices_of(given, period)]
     if any(at_s > cutoff_s for at_s in came):
         found.append("data_after_cutoff")
-    if any(event.kind == "gpu_replaced" and _within(event.at_s, period) for event in given.events):
+    if any(event.kind == "gpu_replaced" and _within(event.at_s, period) for event in known.events):
         found.append("gpu_identity_changed")
     return found
 
@@ -95,8 +96,7 @@ def of_repairs(contract: Contract, record: Record, clocks: Iterable[Clocked]) ->
         if end_s is None or (unit, end_s) not in restored:
             continue
         for span in record.spans:
-            of_unit = span.unit == unit or span.unit.startswith(f"{unit}.")
-            down = span.state == State.DOWN and of_unit
+            down = span.state == State.DOWN and (holds(unit, span.unit) or holds(span.unit, unit))
             if down and span.start_s <= end_s < span.end_s - patience_s:
                 yield "repaired_while_down"
 

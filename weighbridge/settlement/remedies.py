@@ -34,13 +34,20 @@ def remedies(occasion: Occasion) -> Iterator[Capped]:
 
 
 def _repairs(occasion: Occasion, credit: RepairSteps) -> Iterator[Capped]:
+    spent = dict(occasion.spent)
     for clocked in timed(occasion):
         terms, mending = clocked.terms, clocked.mending
+        place = (credit.id, mending.unit)
         if terms.id == credit.repair and mending.end_s is not None:
             base = occasion.fees.base(
                 credit.base, terms.unit if isinstance(terms, Repair) else None
             )
-            yield capped(credit, mending.unit, base, earn_repair(credit, terms, mending, base))
+            given = spent.get(place, Fraction(0))
+            part = capped(
+                credit, mending.unit, base, earn_repair(credit, terms, mending, base), given
+            )
+            spent[place] = given + (part.exact or 0)
+            yield part
 
 
 def timed(occasion: Occasion) -> Iterator[Clocked]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from weighbridge.contract import Contract
 from weighbridge.settlement.intervals import Interval
-from weighbridge.settlement.periods import day_start, local_date, term_of
+from weighbridge.settlement.periods import DAY_S, day_start, local_date, term_of
 from weighbridge.settlement.record import Event
 
 STARTS = {
@@ -52,12 +52,18 @@ def silence_accepted(contract: Contract, events: Sequence[Event], as_of_s: int) 
 
 def _by_silence(contract: Contract, events: Sequence[Event], as_of_s: int) -> Iterator[int]:
     """The end of the last local day on which a delivery could be refused, the day of the delivery not counted."""
-    days = contract.acceptance.deemed_acceptance_days
-    refused = [event.at_s for event in events if event.kind == REFUSED]
+    days, (begins, ends) = contract.acceptance.deemed_acceptance_days, term_of(contract)
+    refused = [_heard(event) for event in events if event.kind == REFUSED]
     for event in events:
-        if days is None or event.kind != DELIVERED:
+        if days is None or days * DAY_S > ends - begins or event.kind != DELIVERED:
             continue
-        last = local_date(event.at_s, contract.time_zone) + timedelta(days=days)
+        heard = max(event.at_s, _heard(event))
+        last = local_date(heard, contract.time_zone) + timedelta(days=days)
         end_s = day_start(last + timedelta(days=1), contract.time_zone)
-        if end_s <= as_of_s and not any(event.at_s <= at < end_s for at in refused):
+        if end_s <= as_of_s and not any(heard <= at < end_s for at in refused):
             yield end_s
+
+
+def _heard(event: Event) -> int:
+    """Silence is counted from when the other side could hear of it, and ended by what it had said until then."""
+    return event.at_s if event.received_s is None else event.received_s

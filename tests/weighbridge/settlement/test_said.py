@@ -161,6 +161,39 @@ def test_a_part_that_was_replaced_may_still_burn_in() -> None:
     assert "repaired_while_down" not in drafted(*events, rows=rows, repair=[terms]).flags
 
 
+@pytest.mark.parametrize("kind", ["acceptance_signed", "delivered"])
+def test_what_happened_after_the_cut_off_moves_no_service_of_the_period(kind: str) -> None:
+    rule = {"acceptance_signed": "acceptance", "delivered": "delivery"}[kind]
+    late = Event(kind, CUTOFF + DAY, received_s=CUTOFF + DAY)
+    found = drafted(late, as_of_s=CUTOFF + 2 * DAY, acceptance={"billing_starts": rule})
+    assert found.parts[0].service == (midnight(0), midnight(31))
+
+
+def test_a_batch_is_late_once_however_often_it_is_accepted() -> None:
+    terms = {"id": "d", "trigger": "late_delivery", "side": "provider", "flat_pct": "5"}
+    often = [at(10 + day, "batch_accepted", "A") for day in range(5)]
+    assert drafted(*often, liquidated_damages=[terms]).highest == "5000.00"
+    before = Event("batch_accepted", MAY.start_s - DAY, "A")
+    assert drafted(before, *often, liquidated_damages=[terms]).highest == "0.00"
+
+
+def test_both_sides_agree_on_a_failed_delivery_though_they_date_it_otherwise() -> None:
+    terms = {"id": "d", "trigger": "non_delivery", "side": "provider", "flat_pct": "20"}
+    told = at(10, "not_delivered", "A", sides=LESSEE), at(11, "not_delivered", "A", sides=PROVIDER)
+    found = drafted(*told, liquidated_damages=[terms])
+    assert (found.lowest, found.highest) == ("20000.00", "20000.00")
+
+
+def test_the_amount_that_caps_a_period_caps_all_its_repairs_together() -> None:
+    penalty = {"id": "p", "kind": "repair_steps", "repair": "mend", "step_s": "3600"}
+    penalty |= {"step_pct": "1", "partial": "ceil"}
+    credit = penalty | {"base": {"amount": "10000"}, "cap": {"amount": "3000"}}
+    pairs = [(at(day, "fault_reported", "n1"), at(day + 1, "restored", "n1")) for day in (1, 3)]
+    events = [event for pair in pairs for event in pair]
+    assert drafted(*events[:2], repair=[MEND], credits=[credit]).highest == "2200.00"
+    assert drafted(*events, repair=[MEND], credits=[credit]).highest == "3000.00"
+
+
 # --- silence after a delivery
 
 
@@ -217,3 +250,17 @@ def test_silence_accepts_for_the_rules_that_wait_for_an_acceptance(rule: str, st
 def test_an_acceptance_that_was_told_of_after_the_cut_off_moves_no_service() -> None:
     signed = at(8, "acceptance_signed", received_s=CUTOFF + 1)
     assert service(NOON, signed)[0] == midnight(9)
+
+
+def test_silence_is_counted_from_when_the_delivery_was_told_of_and_ends_when_a_refusal_is() -> None:
+    told_s = MAY.start_s + 20 * DAY
+    back_dated = at(3, "delivered", received_s=told_s)
+    assert service(back_dated)[0] == midnight(26)
+    refused = at(4, "acceptance_refused", received_s=told_s + 2 * DAY)
+    assert service(back_dated, refused)[0] == midnight(0)
+    too_late = at(4, "acceptance_refused", received_s=told_s + 6 * DAY)
+    assert service(back_dated, too_late)[0] == midnight(26)
+
+
+def test_a_silence_that_is_longer_than_the_term_accepts_nothing() -> None:
+    assert service(NOON, acceptance={"deemed_acceptance_days": "100000000"})[0] == midnight(0)
