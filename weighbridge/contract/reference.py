@@ -39,8 +39,9 @@ Some terms follow events that the parties tell of:
   too.
 - `fault_detected`, `fault_reported` (by the lessee), `fault_confirmed` and `fault_identified` (by the provider,
   operator or owner), of a unit, with `severity` in the details: the clocks of `response` and `repair` start.
-- `answered`: the clock of a response ends.
-- `gpu_replaced`, `hardware_replaced`, `burn_in_passed`, `restored`, `spare_swapped`: the clock of a repair ends.
+- `answered` (by the provider, operator or owner): the clock of a response ends.
+- `gpu_replaced`, `hardware_replaced`, `burn_in_passed`, `restored`, `spare_swapped` (by the same): the clock of a
+  repair ends.
 """
 
 SCALARS: Mapping[Any, str] = {
