@@ -15,7 +15,7 @@ from agent.config import Config, ConfigError, load_config
 from weighbridge import __version__
 
 if TYPE_CHECKING:
-    from agent.child import NvmlSource
+    from agent.nvml.client import NvmlSource
 
 EXIT_CODES = {"met": 0, "breached": 3, "unknown": 4}
 
@@ -28,8 +28,8 @@ def _config(file: Path | None, flags: Mapping[str, Any] | None = None) -> Config
 
 
 def _source() -> "NvmlSource":
-    from agent.child import NvmlSource
     from agent.clock import SystemClock
+    from agent.nvml.client import NvmlSource
 
     return NvmlSource(SystemClock().boottime_us, os.environ)
 
@@ -90,7 +90,7 @@ def run(
 def enroll(file: Path | None, state_directory: Path | None, invite: str) -> None:
     """Make a key, trust the collector that INVITE names, register. INVITE may be `-` or a file."""
     from agent.enrolment import EnrolmentError, enrol
-    from agent.transport import TransportError
+    from agent.report.transport import TransportError
 
     config = _config(file, {"state_directory": state_directory})
     line = _read_invite(invite)
@@ -133,7 +133,7 @@ def check(
 ) -> None:
     """Read this node once and judge it against its contract. Exit code: 0 met, 3 breached, 4 unknown."""
     from agent.app import ROOT
-    from agent.checking import check_node, load_promise, overall, show
+    from agent.check import check_node, load_promise, overall, show
 
     config = _config(file, {"state_directory": state_directory})
     path = contract or config.state_directory / "contract.yaml"
@@ -152,7 +152,7 @@ def check(
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def snapshot(as_json: bool) -> None:
     """Every reading once, why one is unavailable, and how long each call took."""
-    from agent.looking import show_snapshot, take_snapshot
+    from agent.snapshot import show_snapshot, take_snapshot
 
     show_snapshot(asyncio.run(take_snapshot(_source())), as_json)
 
@@ -162,7 +162,7 @@ def snapshot(as_json: bool) -> None:
 @click.option("--redact", is_flag=True, help="Leave out serial numbers, UUIDs and paths.")
 def record(target: Path, redact: bool) -> None:
     """Write every raw NVML answer with its return code to TARGET, for bug reports and tests."""
-    from agent.looking import take_record
+    from agent.snapshot import take_record
 
     capture = asyncio.run(take_record(_source(), redact))
     try:
@@ -192,8 +192,8 @@ def probe(
     **numbers: Any,
 ) -> None:
     """Challenge this node's GPUs, known to be good, again and again; write what they reach to a file."""
-    from agent.calibrating import calibrate
-    from agent.prober import NoProber, over, spawn
+    from agent.probe.calibration import calibrate
+    from agent.probe.client import NoProber, over, spawn
     from weighbridge.challenge.calibration import CalibrationError
     from weighbridge.challenge.codec import encode
     from weighbridge.challenge.policy import Policy
@@ -216,7 +216,7 @@ def probe(
 
 def _gpus() -> tuple[str, ...]:
     """The UUIDs of this node's GPUs, MIG devices left out."""
-    from agent.source import Identity
+    from agent.report.source import Identity
 
     async def identify() -> Identity:
         source = _source()
@@ -264,10 +264,10 @@ def simulate(
     """
     from agent.app import set_up_logging
     from agent.enrolment import EnrolmentError
-    from agent.scenario import ScenarioError
-    from agent.simulate import fleet_of
-    from agent.simulate import simulate as run_fleet
-    from agent.transport import TransportError
+    from agent.report.transport import TransportError
+    from agent.simulation.fleet import fleet_of
+    from agent.simulation.fleet import simulate as run_fleet
+    from agent.simulation.scenario import ScenarioError
 
     set_up_logging("warning")
     with tempfile.TemporaryDirectory(prefix="weighbridge-") as temporary:
@@ -283,7 +283,7 @@ def simulate(
 
 
 def _course(start: str | None, end: str | None, then: str | None, step_ms: int) -> Any:
-    from agent.logical import Course, instant_us
+    from agent.simulation.clock import Course, instant_us
 
     if start is None and end is None and then is None:
         return None

@@ -11,19 +11,19 @@ from pathlib import Path
 
 from agent import control, exposition
 from agent.clock import SystemClock, boot_id
-from agent.commanded import Commander
+from agent.command_poller import Commander
 from agent.config import Config, ConfigError
 from agent.daemon import Agent, Place
 from agent.enrolment import Identity, load
-from agent.granting import Leave, Purse, grants, windows_of
-from agent.host import Host, footprint
-from agent.kernel_log import KernelLog, XidMerger, addresses, to_event
+from agent.host.kernel_log import KernelLog, XidMerger, addresses, to_event
+from agent.host.machine import Host, footprint
 from agent.notify import Notifier
-from agent.prober import over, spawn
-from agent.sampler import Schedule
-from agent.source import Source
-from agent.transport import Transport
-from weighbridge.wire import Event
+from agent.probe.client import over, spawn
+from agent.probe.consent import Leave, Purse, grants, windows_of
+from agent.report.sampler import Schedule
+from agent.report.source import Source
+from agent.report.transport import Transport
+from weighbridge.wire.report import Event
 
 log = logging.getLogger(__name__)
 

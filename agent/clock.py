@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
-from weighbridge.wire import Clock as WireClock
+from weighbridge.wire.report import Clock as WireClock
 
 _TIMEX_BYTES = 208
 _STATUS_OFFSET = 40

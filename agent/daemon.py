@@ -17,14 +17,14 @@ from msgspec.structs import replace
 import weighbridge
 from agent.clock import Clock
 from agent.enrolment import Identity
-from agent.receipts import Receipts
-from agent.reporter import BREATH_S, Backoff, Post, Reporter
-from agent.sampler import Draft, HostFacts, Sampler, Schedule
-from agent.source import Source
-from agent.spool import ReportTooLargeError, Slot, Spool, SpoolError
-from weighbridge.evidence import EntryKind, payload_type
-from weighbridge.signing import Signer, open_envelope
-from weighbridge.wire import Event, EventKind, Inventory, Report, decode, digest, encode
+from agent.report.receipts import Receipts
+from agent.report.reporter import BREATH_S, Backoff, Post, Reporter
+from agent.report.sampler import Draft, HostFacts, Sampler, Schedule
+from agent.report.source import Source
+from agent.report.spool import ReportTooLargeError, Slot, Spool, SpoolError
+from weighbridge.log.entries import EntryKind, payload_type
+from weighbridge.log.signing import Signer, open_envelope
+from weighbridge.wire.report import Event, EventKind, Inventory, Report, decode, digest, encode
 
 log = logging.getLogger(__name__)
 

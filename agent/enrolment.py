@@ -16,9 +16,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from agent.transport import Transport, check_url, pinned, unverified
-from weighbridge.signing import Signer, generate_private_key
-from weighbridge.wire import Hash, Model, Name, Text, canonical
+from agent.report.transport import Transport, check_url, pinned, unverified
+from weighbridge.log.signing import Signer, generate_private_key
+from weighbridge.wire.report import Hash, Model, Name, Text, canonical
 
 INVITE_PREFIX = "weighbridge-invite:1:"
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 
-from weighbridge.readings import UNITS
+from weighbridge.catalogue.readings import UNITS
 
 _PREFIX = "weighbridge_agent_"
 _COUNTERS = frozenset(

@@ -31,9 +31,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.child import NvmlSource
+from agent.nvml.client import NvmlSource
 from tests.agent.fake_nvml.fixture import FakeDriver, build
-from weighbridge.readings import Tier
+from weighbridge.catalogue.readings import Tier
 
 FOOTPRINT_TARGET = {"cpu_percent_beyond_driver": 0.4, "pss_mebibytes": 64}
 DELAYS_US = (0, 50)
@@ -43,11 +43,11 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 BARE = """
 import ctypes, json, sys, time
-from agent.devices import enumerate_devices
-from agent.frames import Mark, rows
-from agent.nvml import READERS, Field, FieldValue, Library
-from agent.sweeper import Sweeper, answers
-from weighbridge.readings import Tier
+from agent.nvml.devices import enumerate_devices
+from agent.nvml.frames import Mark, rows
+from agent.nvml.readers import READERS, Field, FieldValue, Library
+from agent.nvml.sweeper import Sweeper, answers
+from weighbridge.catalogue.readings import Tier
 
 library = Library()
 assert library.start() == 0

@@ -24,14 +24,14 @@ from prometheus_client.metrics_core import Metric as ClientMetric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from collector.driver import Counts
-from collector.exposition import Exposition
+from collector.api.exposition import Exposition
+from collector.judging.driver import Counts
+from weighbridge.catalogue.readings import READINGS, Kind, Scope, Tier
 from weighbridge.contract import Contract, load
-from weighbridge.ledger import Finding, Row, State
-from weighbridge.node import ChainState, NodeState, Segment, Track
-from weighbridge.readings import READINGS, Kind, Scope, Tier
-from weighbridge.view import Columns, DeviceView, View
-from weighbridge.wire import DeviceState, Facts
+from weighbridge.judge.latest_readings import Columns, DeviceView, View
+from weighbridge.judge.ledger import Finding, Row, State
+from weighbridge.judge.node_state import ChainState, NodeState, Segment, Track
+from weighbridge.wire.report import DeviceState, Facts
 
 GPUS_PER_NODE = 8
 NODES_PER_CONTRACT = 125
@@ -53,7 +53,7 @@ unknown: {{policy: hold}}
 
 @dataclass
 class Standing:
-    """A fleet at rest: `collector.driver.Fleet` with a fixed answer for everything but its nodes."""
+    """A fleet at rest: `collector.judging.driver.Fleet` with a fixed answer for everything but its nodes."""
 
     now_us: int = NOW_US
     contracts: dict[str, Contract] = field(default_factory=dict)

@@ -21,8 +21,8 @@ from typing import Any
 
 import zstandard
 
-from collector.commits import Batch
-from collector.ingest import Limits, Unpacker
+from collector.log.commits import Batch
+from collector.log.ingest import Limits, Unpacker
 from collector.storage import ChainKey, Store
 from tests.collector.building import (
     CONTRACT,
@@ -34,9 +34,10 @@ from tests.collector.building import (
     opened,
     serving,
 )
-from weighbridge import signing, wire
-from weighbridge.evidence import EntryKind
-from weighbridge.fleet import FleetFold
+from weighbridge.judge.fleet import FleetFold
+from weighbridge.log import signing
+from weighbridge.log.entries import EntryKind
+from weighbridge.wire.report import decode, digest
 
 TARGETS_MS = {1: 0.40, 6: 0.70}
 GROUP = 32
@@ -110,7 +111,7 @@ def parts(store: Store, directory: Path, samples: int) -> dict[str, float]:
     leaf = agent.next(samples)
     envelope = signing.open_envelope(leaf)
     compressed = zstandard.ZstdCompressor(level=3).compress(body(leaf))
-    report = wire.decode(envelope.payload)
+    report = decode(envelope.payload)
     chain = ChainKey(agent.signer.key_id, agent.chain, "node")
     signer = log_signer(directory)
     unpacker = Unpacker(Limits())
@@ -118,7 +119,7 @@ def parts(store: Store, directory: Path, samples: int) -> dict[str, float]:
     def commit() -> None:
         batch = Batch(store, signer, 1_700_000_000_000_000)
         for _ in range(GROUP):
-            batch.add_report(chain, leaf, envelope, report, wire.digest(envelope.payload))
+            batch.add_report(chain, leaf, envelope, report, digest(envelope.payload))
         store.log.append(batch.leaves)
         store.index.record(batch.indexed)
         store.index.flush()
@@ -127,7 +128,7 @@ def parts(store: Store, directory: Path, samples: int) -> dict[str, float]:
         "decompression": alone(lambda: unpacker.unpack(compressed, "zstd")),
         "envelope": alone(lambda: signing.open_envelope(leaf)),
         "signature": alone(lambda: signing.verify(envelope, agent.signer.public_key)),
-        "decode": alone(lambda: wire.decode(envelope.payload)),
+        "decode": alone(lambda: decode(envelope.payload)),
         f"commit (1/{GROUP} of a group)": alone(commit, 30) / GROUP,
     }
 
@@ -137,7 +138,7 @@ def judged(store: Store) -> float:
     fold, reports = FleetFold(), 0
     entries = list(store.log.read(0, store.log.size))
     read = [
-        wire.decode(entry.envelope.payload) if entry.kind is EntryKind.REPORT else None
+        decode(entry.envelope.payload) if entry.kind is EntryKind.REPORT else None
         for entry in entries
     ]
     before = time.process_time()

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.collector.building import Agent, Serving, log_signer, make_store, serving
-from weighbridge.polling import POLL_HEADER, POLL_PATH, seal_poll
+from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, seal_poll
 
 FLEET, HOLD_SECONDS = 12_500, 50
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -146,8 +146,8 @@ def _copies(length: int) -> float:
 
 def challenged(gpu: str, policy: Policy) -> tuple[GpuResult, float, bytes]:
     """One exchange with a real prober: its result, the verifier's seconds, and the transcript."""
-    from agent.calibrating import challenged as exchange
-    from agent.prober import spawn
+    from agent.probe.calibration import challenged as exchange
+    from agent.probe.client import spawn
 
     challenger = asyncio.run(exchange(spawn, "cuda", (gpu,), policy))
     began = time.perf_counter()

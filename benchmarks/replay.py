@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.ingest import cpu_seconds, machine
-from collector.commands.operate import collect_seldom
-from collector.commands.replay import LARGE, by_cores
-from collector.commits import Batch
-from collector.replay import Replay
+from collector.cli.operate import collect_seldom
+from collector.cli.replay import LARGE, by_cores
+from collector.judging.replay import Replay
+from collector.log.commits import Batch
 from collector.storage import StoreInfo
 from tests.collector.building import (
     CONTRACT,
@@ -38,9 +38,10 @@ from tests.collector.building import (
     make_store,
     opened,
 )
-from weighbridge import signing, wire
-from weighbridge.evidence import EntryKind, entry
-from weighbridge.fleet import FleetFold
+from weighbridge.judge.fleet import FleetFold
+from weighbridge.log import signing
+from weighbridge.log.entries import EntryKind, entry
+from weighbridge.wire.report import decode
 
 SAMPLES = 6
 GROUP = 2
@@ -84,7 +85,7 @@ class Parts:
         with self._spent("decode"):
             entries = [entry(index, leaf) for index, leaf in enumerate(leaves, first)]
             reports = [
-                wire.decode(one.envelope.payload) if one.kind is EntryKind.REPORT else None
+                decode(one.envelope.payload) if one.kind is EntryKind.REPORT else None
                 for one in entries
             ]
         with self._spent("verify"):

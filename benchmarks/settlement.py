@@ -19,12 +19,12 @@ from typing import Any
 
 import yaml
 
-from collector.statements import as_text
-from weighbridge.claims import Version
+from collector.documents import as_text
 from weighbridge.contract import load
-from weighbridge.ledger import Row, State
-from weighbridge.places import Holder
-from weighbridge.settlement.drafting import Notices, draft
+from weighbridge.judge.assignments import Version
+from weighbridge.judge.ledger import Row, State
+from weighbridge.judge.slot_history import Holder
+from weighbridge.settlement.draft import Notices, draft
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.record import Window
 from weighbridge.settlement.statement import Statement

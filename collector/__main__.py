@@ -11,42 +11,42 @@ import click
 
 from weighbridge import __version__
 
-OPERATE = "collector.commands.operate"
+OPERATE = "collector.cli.operate"
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": (f"{OPERATE}:init", "Make a new store with its keys and CA."),
     "serve": (f"{OPERATE}:serve", "Run the collector."),
     "invite": (f"{OPERATE}:invite", "One line to paste on a node: one use, expires."),
     "release": (f"{OPERATE}:release", "Let a contract claim a node no more."),
     "key": (f"{OPERATE}:key", "List, revoke and rotate the keys of agents."),
-    "contract": ("collector.commands.contracts:contract", "Check, add, list and show contracts."),
-    "status": ("collector.commands.contracts:status", "Delivered against contracted, now."),
-    "challenge": ("collector.commands.challenge:challenge", "Ask nodes to prove their compute."),
-    "recheck": ("collector.commands.challenge:recheck", "Compute challenges anew, offline."),
+    "contract": ("collector.cli.contracts:contract", "Check, add, list and show contracts."),
+    "status": ("collector.cli.contracts:status", "Delivered against contracted, now."),
+    "challenge": ("collector.cli.challenge:challenge", "Ask nodes to prove their compute."),
+    "recheck": ("collector.cli.challenge:recheck", "Compute challenges anew, offline."),
     "statement": (
-        "collector.commands.statement:statement",
+        "collector.cli.statement:statement",
         "What a period delivered, exactly, and what is owed for it.",
     ),
     "delivery": (
-        "collector.commands.handover:delivery",
+        "collector.cli.handover:delivery",
         "The delivery note: what was first seen in each slot.",
     ),
     "acceptance": (
-        "collector.commands.handover:acceptance",
+        "collector.cli.handover:acceptance",
         "The acceptance certificate: tests, telemetry, and whether load ran.",
     ),
-    "claims": ("collector.commands.claims:claims", "What can be claimed, and until when."),
-    "claim": ("collector.commands.claims:claim", "The letter that claims it, and its evidence."),
-    "replay": ("collector.commands.replay:replay", "Settle again from raw evidence, and compare."),
+    "claims": ("collector.cli.claims:claims", "What can be claimed, and until when."),
+    "claim": ("collector.cli.claims:claim", "The letter that claims it, and its evidence."),
+    "replay": ("collector.cli.replay:replay", "Settle again from raw evidence, and compare."),
     "notice": (
-        "collector.commands.notice:notice",
+        "collector.cli.notice:notice",
         "Announce maintenance, name a cause or an event, file a claim.",
     ),
-    "party": ("collector.commands.notice:party", "Keys that the parties of a contract sign with."),
+    "party": ("collector.cli.notice:party", "Keys that the parties of a contract sign with."),
     "dashboards": (
-        "collector.commands.dashboards:dashboards",
+        "collector.cli.dashboards:dashboards",
         "Grafana dashboards, provisioning and Prometheus rules.",
     ),
-    "demo": ("collector.commands.demo:demo", "Show the whole thing at work on this machine."),
+    "demo": ("collector.cli.demo:demo", "Show the whole thing at work on this machine."),
 }
 """Subcommand -> (where it is, what it does)."""
 

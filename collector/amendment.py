@@ -1,13 +1,13 @@
 """The plan that enters a contract or its next version: checked against what is in force when it is entered."""
 
-from collector.commits import Batch, overloaded
-from collector.driver import Driver
-from collector.judging import Judging
-from collector.problems import Problem
-from weighbridge.claims import ClaimError
+from collector.api.problems import Problem
+from collector.judging.driver import Driver
+from collector.judging.follower import Judging
+from collector.log.commits import Batch, overloaded
 from weighbridge.contract import ContractError
-from weighbridge.evidence import ContractAdded, EntryKind
-from weighbridge.wire import encode
+from weighbridge.judge.assignments import ClaimError
+from weighbridge.log.entries import ContractAdded, EntryKind
+from weighbridge.wire.report import encode
 
 
 class ContractAddition:

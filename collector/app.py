@@ -12,40 +12,40 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from collector import control
-from collector.access import GATE, Gate
-from collector.administration import Administration, Submit
 from collector.amendment import ContractAddition
-from collector.api import Api
-from collector.bodies import BODIES, Bodies
-from collector.challenge_api import ChallengeApi
-from collector.challenge_schedule import scheduled
-from collector.challenge_telemetry import linking
-from collector.challenges import Challenges, challenging
-from collector.claimable import Accounts, accounting
-from collector.commits import Committer, TickClock
+from collector.api.access import GATE, Gate
+from collector.api.administration import Administration, Submit
+from collector.api.bodies import BODIES, Bodies
+from collector.api.challenges import ChallengeApi
+from collector.api.contracts import Api
+from collector.api.exposition import Exposition, Sample
+from collector.api.log import LogApi
+from collector.api.notices import Notices
+from collector.api.problems import Problem
+from collector.api.routes import Route, described
+from collector.api.statements import SettlementApi
+from collector.challenges.attempts import Challenges, challenging
+from collector.challenges.schedule import scheduled
+from collector.challenges.telemetry import linking
+from collector.challenges.verification import verify_apart
 from collector.config import Config, ConfigError
-from collector.driver import Driver
-from collector.exposition import Exposition, Sample
-from collector.handover import Handover
-from collector.ingest import Ingest
-from collector.judging import Judging, own_samples
-from collector.keys import load_keys
-from collector.log_api import LogApi
-from collector.notices import Notices
-from collector.problems import Problem
-from collector.recent import Recent
-from collector.routes import Route, described
-from collector.settlement_api import SettlementApi
-from collector.settling import Settling
+from collector.documents.handover import Handover
+from collector.judging.claimable import Accounts, accounting
+from collector.judging.driver import Driver
+from collector.judging.follower import Judging, own_samples
+from collector.judging.recent import Recent
+from collector.judging.statements import Settling
+from collector.log.commits import Committer, TickClock
+from collector.log.ingest import Ingest
+from collector.log.keys import load_keys
 from collector.simulation import LogicalTime
 from collector.storage import Store, open_store
 from collector.storage.index import tick_before
 from collector.tls import authority_hash, ensure_server_certificate, server_context
-from collector.verification import verify_apart
 from collector.web.pages import Pages
 from weighbridge import __version__
-from weighbridge.evidence import ContractAdded
-from weighbridge.signing import Signer
+from weighbridge.log.entries import ContractAdded
+from weighbridge.log.signing import Signer
 
 DRAIN_SECONDS = 10.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from collector.access import Bearer, parse_role
-from collector.ingest import Limits
-from weighbridge.wire import Count, Hash, Model, Text
+from collector.api.access import Bearer, parse_role
+from collector.log.ingest import Limits
+from weighbridge.wire.report import Count, Hash, Model, Text
 
 ENVIRONMENT = "WEIGHBRIDGE_"
 CONFIG_VARIABLE = "WEIGHBRIDGE_CONFIG"

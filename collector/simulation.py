@@ -2,13 +2,13 @@
 
 from aiohttp import web
 
-from collector.access import GATE, is_local
-from collector.administration import Submit, parse
-from collector.bodies import read_body
-from collector.problems import Problem
-from collector.routes import Access, Route
-from weighbridge.evidence import EntryKind, Tick
-from weighbridge.wire import Count, Model
+from collector.api.access import GATE, is_local
+from collector.api.administration import Submit, parse
+from collector.api.bodies import read_body
+from collector.api.problems import Problem
+from collector.api.routes import Access, Route
+from weighbridge.log.entries import EntryKind, Tick
+from weighbridge.wire.report import Count, Model
 
 PATH = "/v1/simulation/clock"
 

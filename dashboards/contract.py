@@ -2,8 +2,8 @@
 
 from dashboards import panels
 from dashboards.panels import Placed, Query
-from weighbridge import metrics
-from weighbridge.metrics import Metric
+from weighbridge.catalogue import metrics
+from weighbridge.catalogue.metrics import Metric
 
 UID = "weighbridge-contract"
 COLOURS = {"met": "green", "breached": "red", "unknown": "orange", "excluded": "#8e8e8e"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from weighbridge import metrics
+from weighbridge.catalogue import metrics
 
 MAX_CLOCK_SKEW_SECONDS = 2
 

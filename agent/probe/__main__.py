@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from agent.probe.frames import Closed, Overdue, read_frame, wait_readable, write_frame
 from agent.probe.grant import Grant, refusal
-from agent.probe.seat import WorkerSeat
+from agent.probe.worker_process import WorkerSeat
 from weighbridge.challenge.codec import Malformed, decode
 from weighbridge.challenge.messages import (
     IN_USE,

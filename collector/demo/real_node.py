@@ -7,8 +7,8 @@ from typing import Any
 
 from collector.demo.plan import contract_text
 from collector.demo.programs import run
-from weighbridge.checks.virtualization import MODES
-from weighbridge.tables import sku_by_pci
+from weighbridge.catalogue.tables import sku_by_pci
+from weighbridge.judge.checks.virtualization import MODES
 
 Row = dict[str, Any]
 CONTRACT = "K-THIS-MACHINE"

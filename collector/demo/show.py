@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.demo.verdicts import Outcome
-from collector.spelling import percent
+from collector.documents.spelling import percent
 
 Json = Mapping[str, Any]
 STYLES = {"met": "green", "breached": "bold red", "unknown": "yellow"}

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from weighbridge.evidence import Entry, EntryKind
-from weighbridge.ledger import Finding, Row, Use
+from weighbridge.judge.ledger import Finding, Row, Use
+from weighbridge.log.entries import Entry, EntryKind
 
 
 class StorageError(Exception):

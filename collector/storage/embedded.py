@@ -28,7 +28,7 @@ from collector.storage.index import SqliteIndex
 from collector.storage.ledger import SqliteLedger
 from collector.storage.segments import Segments, sync_directory
 from collector.storage.tree import TreeFile
-from weighbridge.evidence import Entry, entry
+from weighbridge.log.entries import Entry, entry
 
 VERSION = 1
 SEGMENT_BYTES = 64 << 20

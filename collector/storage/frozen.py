@@ -6,7 +6,7 @@ from pathlib import Path
 
 from collector.storage import CorruptStore, StorageError
 from collector.storage.segments import Segment
-from weighbridge.evidence import Entry, Frontier, entry, leaf_hash
+from weighbridge.log.entries import Entry, Frontier, entry, leaf_hash
 
 
 class FrozenLog:

@@ -17,8 +17,8 @@ from collector.storage import (
     StorageError,
 )
 from collector.storage.derived import chains, progress, records, reports, writing
-from weighbridge.evidence import Entry, EntryKind, Tick
-from weighbridge.wire import digest, parse, read
+from weighbridge.log.entries import Entry, EntryKind, Tick
+from weighbridge.wire.report import digest, parse, read
 
 logger = logging.getLogger("weighbridge.storage")
 

@@ -14,8 +14,8 @@ from collector.storage.derived import findings as findings_table
 from collector.storage.derived import progress, snapshots, writing
 from collector.storage.derived import rows as rows_table
 from collector.storage.derived import uses as uses_table
-from weighbridge.checks import Severity, Verdict
-from weighbridge.ledger import Finding, Row, State, Use
+from weighbridge.judge.checks import Severity, Verdict
+from weighbridge.judge.ledger import Finding, Row, State, Use
 
 ROW_FIELDS = tuple(field.name for field in fields(Row))
 USE_FIELDS = tuple(field.name for field in fields(Use))

@@ -1,4 +1,4 @@
-"""The pages: contracts, one contract, one node. What they say is what `collector.status` says."""
+"""The pages: contracts, one contract, one node. What they say is what `collector.api.status` says."""
 
 import asyncio
 from collections import Counter
@@ -11,15 +11,15 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from collector import status
-from collector.access import viewer
-from collector.driver import Fleet
-from collector.problems import Problem
-from collector.routes import Access, Page, Route, page
-from collector.spelling import percent, span, utc
+from collector.api import status
+from collector.api.access import viewer
+from collector.api.problems import Problem
+from collector.api.routes import Access, Page, Route, page
+from collector.documents.spelling import percent, span, utc
+from collector.judging.driver import Fleet
 from collector.storage import Ledger, StoreInfo
 from collector.web import timeline
-from weighbridge.ledger import Row
+from weighbridge.judge.ledger import Row
 
 HERE = Path(__file__).parent
 CONTRACTS_SHOWN, NODES_SHOWN, FINDINGS_SHOWN = 50, 32, 50

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from collector.spelling import span, utc
-from weighbridge.ledger import PRECEDENCE, TOGETHER, Row, Span, State, by_slot, timeline
+from collector.documents.spelling import span, utc
+from weighbridge.judge.ledger import PRECEDENCE, TOGETHER, Row, Span, State, by_slot, timeline
 
 WIDTH, LEFT, LANE = 1000, 190, 20
 MINUTE_US = 60_000_000

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.child import NvmlSource, Patience
+from agent.nvml.client import NvmlSource, Patience
 from tests.agent.fake_nvml.fixture import FakeDriver, build
 
 MakeDriver = Callable[..., FakeDriver]

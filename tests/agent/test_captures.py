@@ -9,14 +9,14 @@ from typing import Any, Final
 
 import pytest
 
-from agent.known import reason
-from agent.looking import take_record, take_snapshot
+from agent.nvml.device_inventory import reason
+from agent.snapshot import take_record, take_snapshot
 from tests.agent.conftest import MakeDriver, MakeSource
 from tests.agent.fake_nvml.fixture import FakeDriver
 from tests.agent.fake_nvml.played import scenario_of
-from weighbridge.readings import READING, READINGS, Scope, Tier
-from weighbridge.tables import Sku, sku_by_pci, skus
-from weighbridge.wire import Reason
+from weighbridge.catalogue.readings import READING, READINGS, Scope, Tier
+from weighbridge.catalogue.tables import Sku, sku_by_pci, skus
+from weighbridge.wire.report import Reason
 
 CAPTURES: Final = Path(__file__).parent / "captures"
 MODES: Final = {0: "bare_metal", 1: "vm_passthrough"}

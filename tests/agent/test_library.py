@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.library import build_id, kernel_module_version, library_facts
+from agent.nvml.library import build_id, kernel_module_version, library_facts
 from tests.agent.fake_nvml.fixture import FakeDriver
-from weighbridge.wire import Reason
+from weighbridge.wire.report import Reason
 
 PID = 42
 

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from agent.clock import ticks
-from agent.logical import Course, LogicalClock, drive, instant_us
-from agent.scenario import Scenario
-from agent.simulated import SimulatedSource
+from agent.simulation.clock import Course, LogicalClock, drive, instant_us
+from agent.simulation.devices import SimulatedSource
+from agent.simulation.scenario import Scenario
 
 SECOND = 1_000_000
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from agent.child import NvmlSource, Patience
+from agent.nvml.client import NvmlSource, Patience
 from tests.agent.conftest import MakeDriver, MakeSource, eventually
 from tests.agent.fake_nvml.fixture import FakeDriver, symbols, uuid
-from weighbridge.readings import Tier
-from weighbridge.wire import DeviceState, Event, EventKind, Reason
+from weighbridge.catalogue.readings import Tier
+from weighbridge.wire.report import DeviceState, Event, EventKind, Reason
 
 POWER = "power_draw_milliwatts"
 CLOCK = "sm_clock_megahertz"

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from agent.child import NvmlSource, Patience
-from agent.devices import NODE_READERS
-from agent.frames import rows
-from agent.nvml import FAST, IDENTITY, READERS, SLOW
+from agent.nvml.client import NvmlSource, Patience
+from agent.nvml.devices import NODE_READERS
+from agent.nvml.frames import rows
+from agent.nvml.readers import FAST, IDENTITY, READERS, SLOW
 from tests.agent.conftest import MakeDriver, MakeSource, eventually
 from tests.agent.fake_nvml.fixture import FakeDriver, uuid
-from weighbridge.readings import READING, READINGS, Scope, Tier
-from weighbridge.wire import DeviceState, EventKind, Reason
+from weighbridge.catalogue.readings import READING, READINGS, Scope, Tier
+from weighbridge.wire.report import DeviceState, EventKind, Reason
 
 BRANCHES = (470, 535, 550, 580)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.frames import NOT_SUPPORTED, OUT_OF_RANGE
-from agent.nvml import Field, Library, Member
-from agent.plan import Arena, Batch, Plan, Tape, field_value
+from agent.nvml.frames import NOT_SUPPORTED, OUT_OF_RANGE
+from agent.nvml.plan import Arena, Batch, Plan, Tape, field_value
+from agent.nvml.readers import Field, Library, Member
 
 SIGNED, UINT, WIDE, FIELD, SCALED = range(5)
 

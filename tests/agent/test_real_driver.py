@@ -17,15 +17,15 @@ from typing import Any, Final, TypeVar
 
 import pytest
 
-from agent.child import NvmlSource
-from agent.looking import take_record, take_snapshot
-from agent.source import Sweep
+from agent.nvml.client import NvmlSource
+from agent.report.source import Sweep
+from agent.snapshot import take_record, take_snapshot
 from benchmarks.agent import REAL_PACE, compare, daemon
 from tests.agent.conftest import boottime_us, eventually
 from tests.agent.fake_nvml.fixture import FakeDriver, build
 from tests.agent.fake_nvml.played import scenario_of
-from weighbridge.readings import READINGS, Scope, Tier
-from weighbridge.wire import Device, DeviceState, EventKind, Reason
+from weighbridge.catalogue.readings import READINGS, Scope, Tier
+from weighbridge.wire.report import Device, DeviceState, EventKind, Reason
 
 CONTROL: Final = Path("/dev/nvidiactl")
 PROCFS: Final = Path("/proc/driver/nvidia/gpus")

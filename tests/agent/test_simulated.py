@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import scenario as scenario_module
-from agent.scenario import NetworkCut, Scenario, ScenarioError, Silence, load_scenario
-from agent.simulated import SimulatedHost, SimulatedSource, gpu_uuid
-from weighbridge.readings import READING, Kind, Tier
-from weighbridge.tables import sku, sku_by_pci, skus
-from weighbridge.wire import DeviceState, EventKind, Reason
+from agent.simulation import scenario as scenario_module
+from agent.simulation.devices import SimulatedHost, SimulatedSource, gpu_uuid
+from agent.simulation.scenario import NetworkCut, Scenario, ScenarioError, Silence, load_scenario
+from weighbridge.catalogue.readings import READING, Kind, Tier
+from weighbridge.catalogue.tables import sku, sku_by_pci, skus
+from weighbridge.wire.report import DeviceState, EventKind, Reason
 
 SECOND = 1_000_000
 

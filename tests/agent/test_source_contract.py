@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from agent.scenario import Scenario
-from agent.simulated import SimulatedSource
-from agent.source import Source
+from agent.report.source import Source
+from agent.simulation.devices import SimulatedSource
+from agent.simulation.scenario import Scenario
 from tests.agent.conftest import MakeSource, boottime_us
 from tests.agent.fake_nvml.fixture import FakeDriver
-from weighbridge.readings import READING, READINGS, Kind, Scope, Tier
-from weighbridge.wire import DeviceState, Inventory, Reason, encode
+from weighbridge.catalogue.readings import READING, READINGS, Kind, Scope, Tier
+from weighbridge.wire.report import DeviceState, Inventory, Reason, encode
 
 
 @pytest.fixture(params=["nvml", "simulated"])

@@ -12,8 +12,8 @@ from collector import control
 from tests.collector.building import Agent, Answered, Serving, wait_for
 from weighbridge.challenge.messages import PAYLOAD_TYPE, decode_message
 from weighbridge.challenge.prover import GpuSeat, Prover
-from weighbridge.polling import POLL_HEADER, POLL_PATH, seal_poll
-from weighbridge.signing import open_envelope
+from weighbridge.log.signing import open_envelope
+from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, seal_poll
 
 POLICY: dict[str, Any] = {"profile": "f16", "size": 128, "rounds": 2, "samples": 8}
 

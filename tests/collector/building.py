@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from collector.commits import Batch
+from collector.log.commits import Batch
 from collector.storage import Store, open_store
-from weighbridge import wire
+from weighbridge.catalogue.readings import READINGS, Kind, Tier
 from weighbridge.contract import load
-from weighbridge.evidence import Claim, ContractAdded, EntryKind, KeyChanged, payload_type
-from weighbridge.readings import READINGS, Kind, Tier
-from weighbridge.signing import Signer, generate_private_key
+from weighbridge.log.entries import Claim, ContractAdded, EntryKind, KeyChanged, payload_type
+from weighbridge.log.signing import Signer, generate_private_key
+from weighbridge.wire.report import canonical, digest
 
 COMMAND = (sys.executable, "-m", "collector")
 REPORTS = "application/vnd.weighbridge.reports"
@@ -116,7 +116,7 @@ class Agent:
             "events": [],
             "gaps": [],
         }
-        return wire.canonical(report | changes)
+        return canonical(report | changes)
 
     def seal(self, payload: bytes) -> bytes:
         return self.signer.seal(payload_type(EntryKind.REPORT), payload)
@@ -124,7 +124,7 @@ class Agent:
     def moved_past(self, payload: bytes) -> None:
         """The next report follows this payload."""
         self.seq += 1
-        self.prev = wire.digest(payload)
+        self.prev = digest(payload)
 
     def next(self, samples: int = 1, **changes: Any) -> bytes:
         """The next report's envelope; moves on."""

@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from collector.access import Role, parse_role, token_hash
+from collector.api.access import Role, parse_role, token_hash
 from tests.collector.building import (
     CONTRACT,
     Agent,

@@ -7,7 +7,7 @@ import pytest
 import zstandard
 
 from agent.probe.cpu import CpuEngine
-from collector.commands.challenge import described
+from collector.cli.challenge import described
 from collector.control import ControlError
 from tests.collector.answering import POLICY, Challenged
 from tests.collector.building import CONTRACT, Agent, Serving, make_store, serving, wait_for

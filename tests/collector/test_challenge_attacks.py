@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from collector.commits import Batch
 from collector.control import ControlError
+from collector.log.commits import Batch
 from tests.collector.answering import POLICY, Challenged, ask
 from tests.collector.building import (
     CONTRACT,
@@ -23,8 +23,8 @@ from tests.collector.building import (
 )
 from weighbridge.challenge.messages import Decline, Prepare, decode_message, encode_message
 from weighbridge.contract import load
-from weighbridge.evidence import Claim, ContractAdded, EntryKind
-from weighbridge.wire import Model
+from weighbridge.log.entries import Claim, ContractAdded, EntryKind
+from weighbridge.wire.report import Model
 
 STEPS = ("ready", "roots")
 

@@ -13,11 +13,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from agent.probe.cpu import CpuEngine
+from collector.api.challenges import ANSWERS_BYTES, ChallengeApi
 from collector.app import problems
-from collector.challenge_api import ANSWERS_BYTES, ChallengeApi
-from collector.challenges import COMMAND, Challenges, Subject
-from collector.commits import overloaded
-from collector.keys import KeyRing, NodeKey
+from collector.challenges.attempts import COMMAND, Challenges, Subject
+from collector.log.commits import overloaded
+from collector.log.keys import KeyRing, NodeKey
 from collector.storage import CorruptStore
 from tests.collector.answering import Prober
 from tests.collector.building import Agent, enrolled
@@ -26,10 +26,10 @@ from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.prover import GpuSeat, Prover
 from weighbridge.challenge.record import payload_kind
 from weighbridge.challenge.transcript import Transcript
-from weighbridge.evidence import EntryKind, entry, payload_type
-from weighbridge.polling import POLL_HEADER, POLL_PATH, seal_poll
-from weighbridge.signing import Signer, open_envelope
-from weighbridge.wire import encode
+from weighbridge.log.entries import EntryKind, entry, payload_type
+from weighbridge.log.signing import Signer, open_envelope
+from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, seal_poll
+from weighbridge.wire.report import encode
 
 LOG, AGENT = Signer(os.urandom(32)), Signer(os.urandom(32))
 POLICY = Policy(profile="f16", size=128, rounds=2, samples=8, deadline_ms=20_000)

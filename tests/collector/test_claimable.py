@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from collector.claim_letter import letter
-from collector.claimable import claimable, to_next_tier_s
+from collector.documents.claim_letter import letter
+from collector.judging.claimable import claimable, to_next_tier_s
 from tests.collector.statements.examples import ordinary
 from weighbridge.contract import load
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from collector.challenge_schedule import LOOK_SECONDS, Line, begin, draw
-from collector.exchange import Start
-from collector.keys import KeyRing
-from collector.mail import Doorman, Mail
-from collector.problems import Problem
+from collector.api.problems import Problem
+from collector.challenges.command_queue import Doorman, Mail
+from collector.challenges.exchange import Start
+from collector.challenges.schedule import LOOK_SECONDS, Line, begin, draw
+from collector.log.keys import KeyRing
 from weighbridge.challenge.policy import Policy
 from weighbridge.contract.challenge import ChallengeTerms
-from weighbridge.evidence import EntryKind, KeyChanged, entry, payload_type
-from weighbridge.polling import seal_poll
-from weighbridge.signing import Signer, generate_private_key
-from weighbridge.wire import encode
+from weighbridge.log.entries import EntryKind, KeyChanged, entry, payload_type
+from weighbridge.log.signing import Signer, generate_private_key
+from weighbridge.wire.polling import seal_poll
+from weighbridge.wire.report import encode
 
 LOG = Signer(bytes(range(32)))
 AGENT = Signer(bytes(range(1, 33)))

@@ -12,20 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.amendment import ContractAddition
+from collector.api.log import LogApi
+from collector.api.problems import Problem
 from collector.app import problems
-from collector.commits import Batch, Committed, Committer, TickClock
-from collector.driver import Driver
-from collector.ingest import Ingest, Limits
-from collector.judging import HELD_SAMPLES, Judging
-from collector.keys import KeyRing
-from collector.log_api import LogApi
-from collector.problems import Problem
+from collector.judging.driver import Driver
+from collector.judging.follower import HELD_SAMPLES, Judging
+from collector.log.commits import Batch, Committed, Committer, TickClock
+from collector.log.ingest import Ingest, Limits
+from collector.log.keys import KeyRing
 from collector.storage import ChainKey, Store, StoreFull, StoreInfo
 from collector.storage.embedded import create_store, open_embedded
 from tests.collector.building import CONTRACT, Agent, enrolled
-from weighbridge.evidence import Claim, ContractAdded, EntryKind
-from weighbridge.signing import Signer, generate_private_key, open_envelope
-from weighbridge.wire import decode, digest
+from weighbridge.log.entries import Claim, ContractAdded, EntryKind
+from weighbridge.log.signing import Signer, generate_private_key, open_envelope
+from weighbridge.wire.report import decode, digest
 
 SIGNER = Signer(generate_private_key())
 HOUR_US = 3_600_000_000

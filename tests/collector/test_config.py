@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from collector.config import SLOWEST_TICK_MS, ConfigError, load_config
-from weighbridge.fleet import STALL_US
+from weighbridge.judge.fleet import STALL_US
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ from tests.collector.building import (
     set_config,
     weighbridge,
 )
-from weighbridge.evidence import EntryKind, payload_type
-from weighbridge.signing import key_id, open_envelope
-from weighbridge.wire import canonical
+from weighbridge.log.entries import EntryKind, payload_type
+from weighbridge.log.signing import key_id, open_envelope
+from weighbridge.wire.report import canonical
 
 URL = "http://collector.example:8470"
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from collector.commits import Committer, TickClock
-from collector.ingest import Ingest, Limits
-from collector.keys import KeyRing
-from collector.problems import Problem
+from collector.api.problems import Problem
+from collector.log.commits import Committer, TickClock
+from collector.log.ingest import Ingest, Limits
+from collector.log.keys import KeyRing
 from collector.storage import Store, StoreFull, StoreInfo
 from collector.storage.embedded import create_store, open_embedded
 from tests.collector.building import Agent, body, enrolled
-from weighbridge.evidence import EntryKind
-from weighbridge.signing import Signer, generate_private_key
+from weighbridge.log.entries import EntryKind
+from weighbridge.log.signing import Signer, generate_private_key
 
 NEVER_SECONDS = 3600.0
 

@@ -11,13 +11,13 @@ from urllib.parse import urlencode
 
 import pytest
 
-from collector.access import token_hash
-from collector.commits import Batch
-from collector.driver import Driver
-from collector.handover import MOST_WAITING, Handover, seats
-from collector.handover_process import HandoverError, Task, made_apart
-from collector.keys import load_keys
-from collector.settling import Settling
+from collector.api.access import token_hash
+from collector.documents.handover import MOST_WAITING, Handover, seats
+from collector.documents.handover_process import HandoverError, Task, made_apart
+from collector.judging.driver import Driver
+from collector.judging.statements import Settling
+from collector.log.commits import Batch
+from collector.log.keys import load_keys
 from collector.storage.index import first_tick_after, tick_before
 from tests.collector.building import (
     INTERVAL_US,
@@ -32,10 +32,10 @@ from tests.collector.building import (
     wait_for,
     weighbridge,
 )
-from weighbridge import wire
-from weighbridge.evidence import Claim, EntryKind
 from weighbridge.handover.assignment import Assignment
-from weighbridge.ledger import BY_DEVICE, Row, State
+from weighbridge.judge.ledger import BY_DEVICE, Row, State
+from weighbridge.log.entries import Claim, EntryKind
+from weighbridge.wire.report import canonical
 
 HOUR = 3600
 START = (int(time.time()) // HOUR - 4) * HOUR
@@ -81,7 +81,7 @@ class Worker(Agent):
         for block in report["blocks"]:
             for name in WORK:
                 block["readings"][name] = [[one[name] for one in self.shown]] * samples
-        return wire.canonical(report)
+        return canonical(report)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from collector.driver import Driver
+from collector.judging.driver import Driver
 from tests.collector.building import make_store, opened
 from tests.weighbridge.scripted import Log, contract_text
 

@@ -9,10 +9,9 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.ingest import Limits
+from collector.log.ingest import Limits
 from tests.collector.building import REPORTS, Agent, Answered, Serving, body
-from weighbridge import wire
-from weighbridge.evidence import (
+from weighbridge.log.entries import (
     EntryKind,
     Refused,
     entry,
@@ -21,7 +20,8 @@ from weighbridge.evidence import (
     payload_type,
     verify_inclusion,
 )
-from weighbridge.signing import Envelope, encode_envelope, open_envelope
+from weighbridge.log.signing import Envelope, encode_envelope, open_envelope
+from weighbridge.wire.report import Report, digest, read
 
 NO_FACTS: dict[str, Any] = {"readings": {}, "unavailable": {}}
 
@@ -42,7 +42,7 @@ def recorded(server: Serving, agent: Agent) -> list[Refused]:
         for row in rows:
             logged = entry(row["index"], row["envelope"].encode())
             if logged.kind is EntryKind.REFUSAL:
-                found.append(wire.read(Refused, logged.envelope.payload))
+                found.append(read(Refused, logged.envelope.payload))
         start += len(rows)
     return [refusal for refusal in found if refusal.key_id == agent.signer.key_id]
 
@@ -129,7 +129,7 @@ def test_a_report_out_of_order_is_refused_with_what_is_expected(
     expected = {
         "chain": agent.chain,
         "seq": 1,
-        "prev": wire.digest(open_envelope(first).payload),
+        "prev": digest(open_envelope(first).payload),
     }
     assert document["expected"] == expected
     assert (document["report"], document["receipts"]) == (0, [])
@@ -335,7 +335,7 @@ JSON = st.recursive(
 
 
 @settings(max_examples=60, deadline=None)
-@given(changes=st.dictionaries(st.sampled_from(wire.Report.__struct_fields__), JSON, max_size=3))
+@given(changes=st.dictionaries(st.sampled_from(Report.__struct_fields__), JSON, max_size=3))
 def test_any_signed_json_gets_a_stated_answer(
     server: Serving, fleet: list[Agent], changes: dict[str, Any]
 ) -> None:

@@ -2,7 +2,7 @@
 
 import yaml
 
-from collector.openslo import openslo
+from collector.documents.openslo import openslo
 from weighbridge.contract import load
 
 CONTRACT = """\

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from collector.commits import Batch
-from collector.replay import Replay
+from collector.judging.replay import Replay
+from collector.log.commits import Batch
 from collector.storage import StorageError, Store, StoreInfo
 from tests.collector.building import (
     CONTRACT,
@@ -25,8 +25,8 @@ from tests.collector.building import (
     opened,
     wait_for,
 )
-from weighbridge.evidence import EntryKind, KeyChanged
-from weighbridge.ledger import State
+from weighbridge.judge.ledger import State
+from weighbridge.log.entries import EntryKind, KeyChanged
 
 REPORTS = 12
 SLICE = 4
@@ -228,7 +228,7 @@ def test_a_worker_that_was_killed_is_missed_and_the_replay_goes_on_later(log: Lo
 HANGING = """
 import multiprocessing, signal, sys, time
 from pathlib import Path
-from collector.replay import Replay
+from collector.judging.replay import Replay
 from collector.storage import StoreInfo
 
 def hang(folded):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collector.commits import Batch
+from collector.log.commits import Batch
 from tests.collector.building import (
     Agent,
     Serving,
@@ -23,7 +23,7 @@ from tests.collector.building import (
 )
 from tests.collector.test_statement import CONFIG, HOUR, MONTH, START_US, TERMS, at
 from weighbridge.contract import load
-from weighbridge.evidence import Claim, ContractAdded, EntryKind
+from weighbridge.log.entries import Claim, ContractAdded, EntryKind
 
 pytestmark = pytest.mark.slow
 

@@ -30,7 +30,7 @@ from tests.collector.building import (
     wait_for,
     weighbridge,
 )
-from weighbridge.evidence import (
+from weighbridge.log.entries import (
     EntryKind,
     leaf_hash,
     open_head,

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from collector.commits import Batch
-from collector.driver import JUDGES, Driver
-from collector.replay import Replay
+from collector.judging.driver import JUDGES, Driver
+from collector.judging.replay import Replay
+from collector.log.commits import Batch
 from collector.storage import StoreInfo
 from tests.collector.building import (
     Agent,
@@ -28,12 +28,12 @@ from tests.collector.building import (
     wait_for,
     weighbridge,
 )
-from weighbridge.evidence import EntryKind, Issued
-from weighbridge.fleet import WATCH
-from weighbridge.judges import Judges, Office, dump
+from weighbridge.catalogue.tables import digest
+from weighbridge.judge.fleet import WATCH
+from weighbridge.judge.versions import Judges, Office, dump
+from weighbridge.log.entries import EntryKind, Issued
+from weighbridge.log.signing import generate_private_key
 from weighbridge.settlement.statement import Statement
-from weighbridge.signing import generate_private_key
-from weighbridge.tables import digest
 
 HOUR = 3600
 NOW = datetime.fromtimestamp(time.time(), UTC)

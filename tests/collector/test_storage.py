@@ -28,11 +28,11 @@ from collector.storage import (
 from collector.storage import segments as segment_module
 from collector.storage.embedded import EmbeddedLog, create_store, open_embedded, read_info
 from tests.collector.building import Agent
-from weighbridge.checks import Severity, Verdict
-from weighbridge.evidence import EntryKind, Tick, payload_type
-from weighbridge.ledger import Finding, Row, State
-from weighbridge.signing import Signer, generate_private_key
-from weighbridge.wire import encode
+from weighbridge.judge.checks import Severity, Verdict
+from weighbridge.judge.ledger import Finding, Row, State
+from weighbridge.log.entries import EntryKind, Tick, payload_type
+from weighbridge.log.signing import Signer, generate_private_key
+from weighbridge.wire.report import encode
 
 INFO = StoreInfo("weighbridge/test", simulation=False)
 SIGNER = Signer(generate_private_key())

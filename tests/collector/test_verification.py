@@ -2,8 +2,8 @@
 
 import pytest
 
-from collector import verification
-from collector.verification import verify_apart
+from collector.challenges import verification
+from collector.challenges.verification import verify_apart
 from tests.weighbridge.challenge.conftest import Bench
 from weighbridge.challenge.record import weighing_of
 from weighbridge.challenge.transcript import Transcript

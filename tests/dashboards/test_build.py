@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from dashboards import build, rules
-from weighbridge.judge import QUIET
-from weighbridge.metrics import METRICS, Type
+from weighbridge.catalogue.metrics import METRICS, Type
+from weighbridge.judge.node import QUIET
 
 GENERATED = Path(build.__file__).parent / "generated"
 SUFFIXES = {Type.HISTOGRAM: ("_bucket", "_sum", "_count")}

@@ -24,8 +24,8 @@ from typing import Any, Final, TypeVar
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.agent.fake_nvml.fixture import FakeDriver
-from weighbridge.evidence import EntryKind, entry, leaf_hash
-from weighbridge.wire import Report, canonical, decode, digest
+from weighbridge.log.entries import EntryKind, entry, leaf_hash
+from weighbridge.wire.report import Report, canonical, decode, digest
 
 BIN: Final = Path(sys.executable).parent
 COLLECTOR: Final = str(BIN / "weighbridge")

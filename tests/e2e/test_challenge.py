@@ -16,7 +16,7 @@ from tests.e2e.stage import AGENT, COLLECTOR, Collector, Node, Program, Stage, l
 from tests.e2e.stage import environment as surroundings
 from weighbridge.challenge.record import Commitment, payload_kind, read_commitment, read_outcome
 from weighbridge.challenge.record import recheck as recheck_entries
-from weighbridge.evidence import Entry, EntryKind, entry
+from weighbridge.log.entries import Entry, EntryKind, entry
 
 pytestmark = pytest.mark.slow
 IDLE = "set * nvmlDeviceGetUtilizationRates.gpu 0"

@@ -14,8 +14,8 @@ from tests.e2e.stage import (
     lease,
     wait_for,
 )
-from weighbridge.evidence import EntryKind, Tick
-from weighbridge.wire import EventKind, read
+from weighbridge.log.entries import EntryKind, Tick
+from weighbridge.wire.report import EventKind, read
 
 FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 HOUR_US = 3_600_000_000

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.stage import Collector, Stage, lease, wait_for
-from weighbridge.wire import Event, EventKind
+from weighbridge.wire.report import Event, EventKind
 
 FELL_OFF = 79
 STOPPED = 43

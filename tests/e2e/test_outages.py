@@ -19,7 +19,7 @@ from tests.e2e.stage import (
     lease,
     wait_for,
 )
-from weighbridge.wire import EventKind
+from weighbridge.wire.report import EventKind
 
 BATCHES = 70
 """Reports that do not fit into one request."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.stage import Collector, Node, Stage, lease, wait_for
-from weighbridge.wire import digest
+from weighbridge.wire.report import digest
 
 TENANTS = {"north": "the token of north's lessee", "south": "the token of south's provider"}
 ROLES = {"north": "lessee:lessee/north", "south": "provider:provider/south"}

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from tests.e2e.stage import Collector, Stage, assert_unbroken, lease, wait_for
-from weighbridge.wire import canonical
+from weighbridge.wire.report import canonical
 
 PREFIX = "weighbridge-invite:1:"
 

@@ -4,14 +4,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from weighbridge import evidence, wire
-from weighbridge.evidence import Claim, ContractAdded, Entry, EntryKind, Tick
-from weighbridge.fleet import FleetFold
-from weighbridge.judge import Change
-from weighbridge.ledger import Finding, Row, Span, by_slot, timeline
-from weighbridge.places import Holder
-from weighbridge.signing import Signer
-from weighbridge.track import open_rows
+from weighbridge.judge.fleet import FleetFold
+from weighbridge.judge.ledger import Finding, Row, Span, by_slot, timeline
+from weighbridge.judge.node import Change
+from weighbridge.judge.slot_history import Holder
+from weighbridge.judge.track import open_rows
+from weighbridge.log.entries import (
+    Claim,
+    ContractAdded,
+    Entry,
+    EntryKind,
+    Tick,
+    entry,
+    payload_type,
+)
+from weighbridge.log.signing import Signer
+from weighbridge.wire.report import Model, Part, Report, canonical, decode, encode
 
 SIGNER = Signer(bytes(range(32)))
 SECOND = 1_000_000
@@ -121,7 +129,7 @@ class ScriptedNode:
         seconds: Sequence[int],
         changes: Mapping[int, Mapping[str, Mapping[str, int | str]]] | None = None,
         **fields: Any,
-    ) -> wire.Report:
+    ) -> Report:
         """Samples at these seconds since START_US; `changes[second][device][reading]` is a value or a reason.
 
         A reading beyond FAST that is told of one device is not supported where it is not told.
@@ -165,7 +173,7 @@ class ScriptedNode:
             "gaps": [],
         }
         self.seq += 1
-        return wire.decode(wire.canonical(document | fields))
+        return decode(canonical(document | fields))
 
     def _block(
         self, boottimes: list[int], told: list[dict[str, dict[str, int | str]]]
@@ -201,9 +209,9 @@ class Log:
         self.leaves: list[bytes] = []
         self.changes: list[Change] = []
 
-    def add(self, kind: EntryKind, payload: wire.Model | wire.Part) -> list[Change]:
-        leaf = SIGNER.seal(evidence.payload_type(kind), wire.encode(payload))
-        entry = evidence.entry(len(self.entries), leaf)
+    def add(self, kind: EntryKind, payload: Model | Part) -> list[Change]:
+        leaf = SIGNER.seal(payload_type(kind), encode(payload))
+        entry = entry(len(self.entries), leaf)
         self.entries.append(entry)
         self.leaves.append(leaf)
         said = self.fold.fold(entry)
@@ -224,7 +232,7 @@ class Log:
     def tick_through(self, first: int, last: int) -> list[Change]:
         return [change for second in range(first, last + 1) for change in self.tick(second)]
 
-    def report(self, report: wire.Report) -> list[Change]:
+    def report(self, report: Report) -> list[Change]:
         return self.add(EntryKind.REPORT, report)
 
     def findings(self, *codes: str) -> list[Finding]:

@@ -7,8 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge import evidence
-from weighbridge.signing import SignatureError, Signer
+from weighbridge.log.entries import (
+    Frontier,
+    consistency_proof,
+    head_hash,
+    inclusion_proof,
+    leaf_hash,
+    open_head,
+    sign_head,
+    stored_position,
+    verify_consistency,
+    verify_inclusion,
+)
+from weighbridge.log.signing import SignatureError, Signer
 
 SIGNER = Signer(bytes(range(32)))
 
@@ -57,29 +68,29 @@ class Tree:
 
     def __init__(self, count: int) -> None:
         self.leaves = [b"leaf %d" % number for number in range(count)]
-        self.frontier = evidence.Frontier()
+        self.frontier = Frontier()
         self.stored: list[bytes] = []
         for leaf in self.leaves:
-            completed = self.frontier.append(evidence.leaf_hash(leaf))
+            completed = self.frontier.append(leaf_hash(leaf))
             for level, index, subtree in completed:
-                assert evidence.stored_position(level, index) == len(self.stored)
+                assert stored_position(level, index) == len(self.stored)
                 self.stored.append(subtree)
 
     def node(self, level: int, index: int) -> bytes:
-        return self.stored[evidence.stored_position(level, index)]
+        return self.stored[stored_position(level, index)]
 
 
 @pytest.mark.parametrize("size", range(70))
 def test_root_equals_the_recursive_definition(size: int) -> None:
     tree = Tree(size)
     assert tree.frontier.root() == recursive_root(tree.leaves)
-    assert evidence.Frontier(size, tree.node).root() == tree.frontier.root()
+    assert Frontier(size, tree.node).root() == tree.frontier.root()
 
 
 def test_a_frontier_that_was_reopened_goes_on_as_if_never_closed() -> None:
     for size in range(1, 40):
         tree = Tree(size)
-        reopened = evidence.Frontier(size, tree.node)
+        reopened = Frontier(size, tree.node)
         assert reopened.append(b"x" * 32) == tree.frontier.append(b"x" * 32)
         assert reopened.root() == tree.frontier.root()
 
@@ -89,20 +100,20 @@ def test_inclusion_proofs_are_those_of_the_rfc_and_verify(data: st.DataObject) -
     size = data.draw(st.integers(1, 80))
     index = data.draw(st.integers(0, size - 1))
     tree = Tree(size)
-    proof = evidence.inclusion_proof(index, size, tree.node)
+    proof = inclusion_proof(index, size, tree.node)
     root = tree.frontier.root()
-    leaf = evidence.leaf_hash(tree.leaves[index])
+    leaf = leaf_hash(tree.leaves[index])
     assert proof == recursive_path(index, tree.leaves)
-    assert evidence.verify_inclusion(index, size, leaf, proof, root)
-    assert not evidence.verify_inclusion(index, size, b"\x00" * 32, proof, root)
-    assert not evidence.verify_inclusion(index, size, leaf, [*proof, b"\x00" * 32], root)
+    assert verify_inclusion(index, size, leaf, proof, root)
+    assert not verify_inclusion(index, size, b"\x00" * 32, proof, root)
+    assert not verify_inclusion(index, size, leaf, [*proof, b"\x00" * 32], root)
     assert not any(
-        evidence.verify_inclusion(other, size, leaf, proof, root)
+        verify_inclusion(other, size, leaf, proof, root)
         for other in range(-1, size + 1)
         if other != index
     )
     if proof:
-        assert not evidence.verify_inclusion(index, size, leaf, proof[:-1], root)
+        assert not verify_inclusion(index, size, leaf, proof[:-1], root)
 
 
 @given(st.data())
@@ -110,39 +121,39 @@ def test_consistency_proofs_are_those_of_the_rfc_and_verify(data: st.DataObject)
     size = data.draw(st.integers(1, 80))
     old = data.draw(st.integers(1, size))
     tree = Tree(size)
-    proof = evidence.consistency_proof(old, size, tree.node)
+    proof = consistency_proof(old, size, tree.node)
     old_root, root = recursive_root(tree.leaves[:old]), tree.frontier.root()
     assert proof == recursive_subproof(old, tree.leaves, whole=True)
-    assert evidence.verify_consistency(old, size, old_root, root, proof)
-    assert not evidence.verify_consistency(old, size, b"\x00" * 32, root, proof)
-    assert not evidence.verify_consistency(old, size, old_root, b"\x00" * 32, proof)
-    assert not evidence.verify_consistency(old, size, old_root, root, [*proof, b"\x00" * 32])
+    assert verify_consistency(old, size, old_root, root, proof)
+    assert not verify_consistency(old, size, b"\x00" * 32, root, proof)
+    assert not verify_consistency(old, size, old_root, b"\x00" * 32, proof)
+    assert not verify_consistency(old, size, old_root, root, [*proof, b"\x00" * 32])
 
 
 @pytest.mark.parametrize(("index", "size"), [(-1, 3), (3, 3), (0, 0)])
 def test_no_proof_is_made_for_a_leaf_outside_the_log(index: int, size: int) -> None:
     with pytest.raises(ValueError, match="not in a log"):
-        evidence.inclusion_proof(index, size, Tree(3).node)
+        inclusion_proof(index, size, Tree(3).node)
 
 
 @pytest.mark.parametrize(("old", "size"), [(0, 3), (4, 3)])
 def test_no_consistency_is_claimed_with_nothing_or_with_the_future(old: int, size: int) -> None:
     with pytest.raises(ValueError, match="no proof leads"):
-        evidence.consistency_proof(old, size, Tree(3).node)
+        consistency_proof(old, size, Tree(3).node)
 
 
 def test_a_head_opens_with_its_key_and_with_no_other() -> None:
-    head = evidence.sign_head("weighbridge.example/log", 7, b"r" * 32, SIGNER)
-    assert evidence.open_head(head.note, SIGNER.public_key) == head
+    head = sign_head("weighbridge.example/log", 7, b"r" * 32, SIGNER)
+    assert open_head(head.note, SIGNER.public_key) == head
     with pytest.raises(SignatureError, match="another key"):
-        evidence.open_head(head.note, Signer(b"k" * 32).public_key)
+        open_head(head.note, Signer(b"k" * 32).public_key)
     with pytest.raises(SignatureError, match="does not verify"):
-        evidence.open_head(head.note.replace("\n7\n", "\n8\n"), SIGNER.public_key)
+        open_head(head.note.replace("\n7\n", "\n8\n"), SIGNER.public_key)
     with pytest.raises(SignatureError, match="not a checkpoint"):
-        evidence.open_head("", SIGNER.public_key)
+        open_head("", SIGNER.public_key)
 
 
 def test_the_hash_of_a_head_is_over_its_signed_text_alone() -> None:
-    head = evidence.sign_head("o", 7, b"r" * 32, SIGNER)
+    head = sign_head("o", 7, b"r" * 32, SIGNER)
     text = head.note.split("\n\n")[0] + "\n"
-    assert evidence.head_hash(head.note) == hashlib.sha256(text.encode()).hexdigest()
+    assert head_hash(head.note) == hashlib.sha256(text.encode()).hexdigest()

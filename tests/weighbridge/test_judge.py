@@ -15,9 +15,9 @@ from tests.weighbridge.scripted import (
     contract_text,
     spans,
 )
-from weighbridge.checks import Verdict
-from weighbridge.fleet import FleetFold
-from weighbridge.ledger import PRECEDENCE, Finding, Row, State, timeline
+from weighbridge.judge.checks import Verdict
+from weighbridge.judge.fleet import FleetFold
+from weighbridge.judge.ledger import PRECEDENCE, Finding, Row, State, timeline
 
 GPU = "GPU-n1-0"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from weighbridge.metrics import EXPORTED, GPU_CLOCKS_EVENT, METRICS, Metric, Type
-from weighbridge.readings import READINGS, Kind, Reading, Scope, Tier
+from weighbridge.catalogue.metrics import EXPORTED, GPU_CLOCKS_EVENT, METRICS, Metric, Type
+from weighbridge.catalogue.readings import READINGS, Kind, Reading, Scope, Tier
 
 each_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 
@@ -71,7 +71,7 @@ def test_time_held_down_is_one_family_by_reason() -> None:
 
 def test_the_page_of_metrics_is_generated_from_the_table() -> None:
     page = Path(__file__).parents[2] / "docs" / "metrics.md"
-    command = [sys.executable, "-m", "weighbridge.metrics"]
+    command = [sys.executable, "-m", "weighbridge.catalogue.metrics"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert page.read_text(encoding="utf-8") == printed.stdout
     assert [metric.name for metric in METRICS if f"| `{metric.name}` |" not in printed.stdout] == []

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from weighbridge.readings import READING, READINGS, UNITS, Kind, Reading, Scope, Tier
+from weighbridge.catalogue.readings import READING, READINGS, UNITS, Kind, Reading, Scope, Tier
 
 each_row = pytest.mark.parametrize("row", READINGS, ids=lambda row: row.name)
 

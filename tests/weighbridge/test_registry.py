@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text, spans
-from weighbridge.fleet import FleetFold
-from weighbridge.ledger import Finding
+from weighbridge.judge.fleet import FleetFold
+from weighbridge.judge.ledger import Finding
 
 
 class TwinNode(ScriptedNode):

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pytest
 
-from weighbridge.tables import (
+from weighbridge.catalogue.tables import (
     MEBIBYTE,
     Fault,
     Severity,

@@ -12,8 +12,8 @@ from tests.weighbridge.scripted import (
     ScriptedNode,
     contract_text,
 )
-from weighbridge.fleet import FleetFold
-from weighbridge.ledger import Use
+from weighbridge.judge.fleet import FleetFold
+from weighbridge.judge.ledger import Use
 
 HOUR = 3600
 GPU = "GPU-n1-0"

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge import wire
+from weighbridge.wire.report import (
+    MAX_BLOCKS,
+    MAX_SAMPLES,
+    FutureVersion,
+    NotCanonical,
+    WireError,
+    canonical,
+    decode,
+    encode,
+    parse,
+)
 
 REPORT: dict[str, Any] = {
     "version": 1,
@@ -61,12 +71,12 @@ BARE = {"tier": "fast", "devices": [], "readings": {}, "unavailable": []}
 
 
 def changed(**changes: Any) -> bytes:
-    return wire.canonical({**REPORT, **changes})
+    return canonical({**REPORT, **changes})
 
 
 def test_a_report_is_spelled_as_it_was_read() -> None:
-    payload = wire.canonical(REPORT)
-    assert wire.encode(wire.decode(payload)) == payload
+    payload = canonical(REPORT)
+    assert encode(decode(payload)) == payload
 
 
 @pytest.mark.parametrize(
@@ -74,26 +84,26 @@ def test_a_report_is_spelled_as_it_was_read() -> None:
     [
         json.dumps(REPORT).encode(),
         json.dumps(REPORT, separators=(",", ":")).encode(),
-        wire.canonical(REPORT) + b"\n",
-        wire.canonical(REPORT).replace(b'"n1"', b'"\\u006e1"'),
-        wire.canonical(REPORT).replace(b'"seq":0', b'"seq":-0'),
-        wire.canonical(REPORT).replace(b'"seq":0', b'"seq":1,"seq":0'),
+        canonical(REPORT) + b"\n",
+        canonical(REPORT).replace(b'"n1"', b'"\\u006e1"'),
+        canonical(REPORT).replace(b'"seq":0', b'"seq":-0'),
+        canonical(REPORT).replace(b'"seq":0', b'"seq":1,"seq":0'),
     ],
 )
 def test_another_spelling_is_refused(respelled: bytes) -> None:
-    with pytest.raises(wire.NotCanonical):
-        wire.decode(respelled)
+    with pytest.raises(NotCanonical):
+        decode(respelled)
 
 
 @pytest.mark.parametrize("number", [b"1.0", b"1e3", b"NaN", b"Infinity", b"-Infinity"])
 def test_a_float_is_refused(number: bytes) -> None:
-    with pytest.raises(wire.WireError, match="not an integer"):
-        wire.decode(wire.canonical(REPORT).replace(b'"seq":0', b'"seq":' + number))
+    with pytest.raises(WireError, match="not an integer"):
+        decode(canonical(REPORT).replace(b'"seq":0', b'"seq":' + number))
 
 
 def test_a_version_from_the_future_is_named_even_if_its_fields_are_unknown() -> None:
-    with pytest.raises(wire.FutureVersion, match="version 2"):
-        wire.decode(b'{"surprise":[],"version":2}')
+    with pytest.raises(FutureVersion, match="version 2"):
+        decode(b'{"surprise":[],"version":2}')
 
 
 @pytest.mark.parametrize(
@@ -113,13 +123,13 @@ def test_a_version_from_the_future_is_named_even_if_its_fields_are_unknown() -> 
         ({"blocks": [{**REPORT["blocks"][0], "boottime_us": [5]}]}, "1 samples of 2 devices"),
         ({"blocks": [{**REPORT["blocks"][0], "devices": ["GPU-a", "GPU-a"]}]}, "stands twice"),
         ({"blocks": [{**REPORT["blocks"][0], "unavailable": []}]}, "nulls"),
-        ({"blocks": REPORT["blocks"] * (wire.MAX_BLOCKS + 1)}, r"length <= 16 - at `\$.blocks`"),
+        ({"blocks": REPORT["blocks"] * (MAX_BLOCKS + 1)}, r"length <= 16 - at `\$.blocks`"),
         (
-            {"blocks": [{**REPORT["blocks"][0], "boottime_us": [*range(wire.MAX_SAMPLES + 1)]}]},
+            {"blocks": [{**REPORT["blocks"][0], "boottime_us": [*range(MAX_SAMPLES + 1)]}]},
             r"length <= 8192 - at `\$.blocks\[0\].boottime_us`",
         ),
         (
-            {"blocks": 2 * [{**BARE, "boottime_us": [*range(wire.MAX_SAMPLES // 2 + 1)]}]},
+            {"blocks": 2 * [{**BARE, "boottime_us": [*range(MAX_SAMPLES // 2 + 1)]}]},
             "blocks hold more than",
         ),
     ],
@@ -127,20 +137,20 @@ def test_a_version_from_the_future_is_named_even_if_its_fields_are_unknown() -> 
 def test_a_payload_that_does_not_fit_is_refused_with_the_place(
     changes: dict[str, Any], place: str
 ) -> None:
-    with pytest.raises(wire.WireError, match=place):
-        wire.decode(changed(**changes))
+    with pytest.raises(WireError, match=place):
+        decode(changed(**changes))
 
 
 def test_a_value_that_is_explained_as_unavailable_is_refused() -> None:
     block = REPORT["blocks"][0]
     extra = {**block["unavailable"][0], "device": "GPU-a"}
-    with pytest.raises(wire.WireError, match="nulls"):
-        wire.decode(changed(blocks=[{**block, "unavailable": [*block["unavailable"], extra]}]))
+    with pytest.raises(WireError, match="nulls"):
+        decode(changed(blocks=[{**block, "unavailable": [*block["unavailable"], extra]}]))
 
 
 def test_a_null_that_is_explained_twice_is_refused() -> None:
     """2**14 rows over 2**13 samples each would be 2**27 nulls, from a report that compresses to nothing."""
-    samples, rows = wire.MAX_SAMPLES, 1 << 14
+    samples, rows = MAX_SAMPLES, 1 << 14
     row = {"device": "g", "reading": "r", "from": 0, "to": samples, "reason": "error"}
     block = {
         "tier": "fast",
@@ -149,20 +159,20 @@ def test_a_null_that_is_explained_twice_is_refused() -> None:
         "readings": {"r": [[None]] * samples},
         "unavailable": [row] * rows,
     }
-    with pytest.raises(wire.WireError, match="nulls"):
-        wire.decode(changed(blocks=[block]))
+    with pytest.raises(WireError, match="nulls"):
+        decode(changed(blocks=[block]))
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_report_or_a_wire_error(data: bytes) -> None:
-    with pytest.raises(wire.WireError):
-        wire.decode(data)
+    with pytest.raises(WireError):
+        decode(data)
 
 
 def test_nesting_and_numbers_without_end_are_refused() -> None:
     for bomb in (b"[" * 100_000, b"9" * 100_000, b'{"a":"\\ud800"}'):
-        with pytest.raises(wire.WireError):
-            wire.decode(bomb)
+        with pytest.raises(WireError):
+            decode(bomb)
 
 
 JSON = st.recursive(
@@ -174,10 +184,10 @@ JSON = st.recursive(
 @given(JSON)
 def test_what_canonical_writes_parse_reads(value: object) -> None:
     try:
-        payload = wire.canonical(value)
+        payload = canonical(value)
     except UnicodeEncodeError:
         return
-    assert wire.parse(payload) == value
+    assert parse(payload) == value
 
 
 @given(st.data())
@@ -196,12 +206,12 @@ def test_a_report_is_read_exactly_if_its_spelling_is_the_one(data: st.DataObject
         value, ensure_ascii=data.draw(st.booleans()), separators=(",", ":")
     ).encode(errors="surrogatepass")
     try:
-        wire.parse(payload)
-    except wire.WireError:
-        with pytest.raises(wire.WireError):
-            wire.decode(payload)
+        parse(payload)
+    except WireError:
+        with pytest.raises(WireError):
+            decode(payload)
     else:
-        assert wire.encode(wire.decode(payload)) == payload
+        assert encode(decode(payload)) == payload
 
 
 def _shuffled(value: Any, data: st.DataObject) -> Any:
@@ -219,8 +229,8 @@ def _shuffled(value: Any, data: st.DataObject) -> Any:
 
 def test_the_fields_of_a_report_stand_in_the_order_of_the_wire() -> None:
     """Else its reading takes the slow way."""
-    payload = wire.canonical(REPORT)
-    assert msgspec.json.encode(wire.decode(payload)) == payload
+    payload = canonical(REPORT)
+    assert msgspec.json.encode(decode(payload)) == payload
 
 
 def test_a_report_full_of_nulls_costs_what_its_bytes_do() -> None:
@@ -235,10 +245,10 @@ def test_a_report_full_of_nulls_costs_what_its_bytes_do() -> None:
         "readings": {"power_draw_milliwatts": rows},
         "unavailable": [span | {"device": device} for device in devices],
     }
-    payload = wire.canonical(REPORT | {"blocks": [block]})
+    payload = canonical(REPORT | {"blocks": [block]})
     tracemalloc.start()
     try:
-        wire.decode(payload)
+        decode(payload)
         assert tracemalloc.get_traced_memory()[1] < 8 * len(payload)
     finally:
         tracemalloc.stop()

@@ -11,7 +11,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weighbridge import wire
+from weighbridge.wire.report import EventKind, Reason, WireError, canonical, decode, encode, parse
 
 Fits = Callable[[Any], bool]
 
@@ -57,7 +57,7 @@ NULL, TRUTH = one_of(None), one_of(True, False)
 COUNT, INTEGER = integer(0), integer()
 NAME = text(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 TEXT, HASH = text(r".{0,512}"), text(r"[0-9a-f]{64}")
-REASON = one_of(*map(str, wire.Reason))
+REASON = one_of(*map(str, Reason))
 FACTS = fields(readings=mapping(NAME, either(INTEGER, TEXT)), unavailable=mapping(NAME, REASON))
 DEVICE = fields(
     identity=FACTS,
@@ -78,7 +78,7 @@ EVENT = fields(
     code=either(INTEGER, NULL),
     detail=TEXT,
     device=either(NAME, NULL),
-    kind=one_of(*map(str, wire.EventKind)),
+    kind=one_of(*map(str, EventKind)),
     source=one_of("nvml", "kernel", "agent"),
 )
 PROCESS = fields(
@@ -154,8 +154,8 @@ WHOLE = fields(
 
 def report(payload: bytes) -> bool:
     try:
-        value = wire.parse(payload)
-    except wire.WireError:
+        value = parse(payload)
+    except WireError:
         return False
     return (
         WHOLE(value)
@@ -264,18 +264,18 @@ def change(value: Any, data: st.DataObject) -> None:
 def agree(payload: bytes) -> None:
     expected = report(payload)
     try:
-        read = wire.decode(payload)
-    except wire.WireError:
+        read = decode(payload)
+    except WireError:
         assert not expected
         return
     assert expected
-    assert wire.encode(read) == payload
+    assert encode(read) == payload
     assert msgspec.to_builtins(read) == json.loads(payload)
 
 
 def test_the_report_that_is_changed_here_is_one() -> None:
-    assert report(wire.canonical(FULL))
-    agree(wire.canonical(FULL))
+    assert report(canonical(FULL))
+    agree(canonical(FULL))
 
 
 @settings(max_examples=500, deadline=None)
@@ -296,7 +296,7 @@ def test_what_does_not_fit_is_refused_and_nothing_else_is(data: st.DataObject) -
 @settings(max_examples=500, deadline=None)
 @given(st.data())
 def test_one_byte_more_less_or_other_is_read_only_if_it_is_spelled_so(data: st.DataObject) -> None:
-    payload = bytearray(wire.canonical(FULL))
+    payload = bytearray(canonical(FULL))
     place = data.draw(st.integers(0, len(payload) - 1))
     other = data.draw(
         st.sampled_from(list(b' \n\t0123456789-+.eE"\\/,:[]{}nulatrfsAz\x00\x7f\x80\xff'))

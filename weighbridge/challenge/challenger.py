@@ -9,7 +9,7 @@ from typing import Protocol
 
 from weighbridge.challenge.codec import Malformed
 from weighbridge.challenge.derivation import precommitment
-from weighbridge.challenge.judging import judge
+from weighbridge.challenge.judgement import judge
 from weighbridge.challenge.messages import (
     Decline,
     Openings,

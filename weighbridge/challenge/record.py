@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 from weighbridge.challenge.challenger import Plan
 from weighbridge.challenge.codec import Malformed, decode, encode, later
-from weighbridge.challenge.judging import judge
+from weighbridge.challenge.judgement import judge
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Message, Release, Reveal, decode_message
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.transcript import PhaseRecord, Transcript
 from weighbridge.challenge.verdict import Attempt, GpuResult, Reason, Result, Verdict
-from weighbridge.evidence import Entry, EntryKind, payload_type
-from weighbridge.signing import SignatureError, Signer, encode_envelope, verify
+from weighbridge.log.entries import Entry, EntryKind, payload_type
+from weighbridge.log.signing import SignatureError, Signer, encode_envelope, verify
 
 COMMITMENT, OUTCOME, TELEMETRY = "commitment", "outcome", "telemetry"
 

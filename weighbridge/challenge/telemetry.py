@@ -14,10 +14,10 @@ from itertools import pairwise
 from weighbridge.challenge.codec import Malformed, decode, encode
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.record import TELEMETRY, Outcome, RecordError, payload_kind
-from weighbridge.evidence import Entry, EntryKind, leaf_hash
-from weighbridge.signing import SignatureError, Signer, encode_envelope, key_id, verify
-from weighbridge.wire import Report, WireError
-from weighbridge.wire import decode as decode_report
+from weighbridge.log.entries import Entry, EntryKind, leaf_hash
+from weighbridge.log.signing import SignatureError, Signer, encode_envelope, key_id, verify
+from weighbridge.wire.report import Report, WireError
+from weighbridge.wire.report import decode as decode_report
 
 MARGIN_US = 1_000_000
 """Clocks that are synchronized differ by less, and NVML's means reach back no further. One of which the kernel does not

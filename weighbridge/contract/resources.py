@@ -5,6 +5,8 @@ from difflib import get_close_matches
 from fractions import Fraction
 from typing import Literal
 
+from weighbridge.catalogue.readings import READING
+from weighbridge.catalogue.tables import skus
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.contract.scalars import (
     Amount,
@@ -20,8 +22,6 @@ from weighbridge.contract.scalars import (
     Whole,
 )
 from weighbridge.contract.terms import Terms, clause, key
-from weighbridge.readings import READING
-from weighbridge.tables import skus
 
 MOST_GPUS = 1_000_000
 """Of one line item: each of its slots is settled by itself."""

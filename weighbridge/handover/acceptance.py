@@ -10,7 +10,6 @@ from operator import itemgetter
 from weighbridge.challenge.record import read_outcome
 from weighbridge.contract import Resource
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.evidence import Entry
 from weighbridge.handover.arrival import text
 from weighbridge.handover.assignment import Assignment, Terms, seated
 from weighbridge.handover.documents import (
@@ -33,6 +32,7 @@ from weighbridge.handover.trials import (
     load_verdict,
     proved,
 )
+from weighbridge.log.entries import Entry
 from weighbridge.settlement.money import round_half_up
 from weighbridge.settlement.periods import instant_text
 

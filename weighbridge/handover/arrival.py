@@ -3,18 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from weighbridge.checks import CHECKS, Check, Promise, Scene, Verdict
-from weighbridge.checks.bounds import BOUND_BROKEN
-from weighbridge.checks.check import Answer
-from weighbridge.checks.exclusivity import FOREIGN_PROCESS
-from weighbridge.checks.presence import GPU_MISSING
-from weighbridge.checks.xid import XID_FATAL
-from weighbridge.claims import Claims
 from weighbridge.handover.reports import Heard
-from weighbridge.places import Times
-from weighbridge.track import fill
-from weighbridge.view import View, fact, see_inventory, see_sample
-from weighbridge.wire import Block, Facts
+from weighbridge.judge.assignments import Claims
+from weighbridge.judge.checks import CHECKS, Check, Promise, Scene, Verdict
+from weighbridge.judge.checks.bounds import BOUND_BROKEN
+from weighbridge.judge.checks.check import Answer
+from weighbridge.judge.checks.exclusivity import FOREIGN_PROCESS
+from weighbridge.judge.checks.presence import GPU_MISSING
+from weighbridge.judge.checks.xid import XID_FATAL
+from weighbridge.judge.latest_readings import View, fact, see_inventory, see_sample
+from weighbridge.judge.slot_history import Times
+from weighbridge.judge.track import fill
+from weighbridge.wire.report import Block, Facts
 
 WHILE_IN_USE = (GPU_MISSING, BOUND_BROKEN, FOREIGN_PROCESS, XID_FATAL)
 """Checks of what happens later; a slot that nothing fills is listed by itself."""

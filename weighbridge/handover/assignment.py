@@ -7,18 +7,18 @@ from functools import cached_property
 from hashlib import sha256
 from zoneinfo import ZoneInfo
 
-from weighbridge.claims import Claims, Version
+from weighbridge.catalogue.tables import Sku, sku
 from weighbridge.contract import Contract, Resource
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.evidence import Claim, ContractAdded, EventNotice, Notice
 from weighbridge.handover.documents import ENGINE, PartyLine, Said, Source, Start
 from weighbridge.handover.reports import Reader, Speaker
-from weighbridge.places import EVER, Times
+from weighbridge.judge.assignments import Claims, Version
+from weighbridge.judge.slot_history import EVER, Times
+from weighbridge.log.entries import Claim, ContractAdded, EventNotice, Notice
 from weighbridge.settlement.periods import instant_text, moment_of, term_of
 from weighbridge.settlement.record import Event
 from weighbridge.settlement.service import STARTS, start_of
-from weighbridge.tables import Sku, sku
-from weighbridge.wire import encode
+from weighbridge.wire.report import encode
 
 NOTICES = frozenset(
     {"delivered", "acceptance_signed", "acceptance_refused", "first_used", "batch_accepted"}

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
-from weighbridge.checks.check import Answer
 from weighbridge.contract import Resource
 from weighbridge.contract.resources import Batch, Slot
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.evidence import Entry
 from weighbridge.handover.arrival import Arrival, Arrivals, differing, number, text
 from weighbridge.handover.assignment import Assignment, Terms
 from weighbridge.handover.documents import (
@@ -21,6 +19,8 @@ from weighbridge.handover.documents import (
     SlotLine,
 )
 from weighbridge.handover.reports import Heard, Reader
+from weighbridge.judge.checks.check import Answer
+from weighbridge.log.entries import Entry
 from weighbridge.settlement.periods import day_start, instant_text, term_of
 
 NOT_JUDGED = "it left before it told enough"

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from weighbridge.catalogue.tables import Sku, sku_by_pci
 from weighbridge.handover.arrival import answers, number, text
 from weighbridge.handover.reports import Heard, Speaker
-from weighbridge.places import Times
-from weighbridge.tables import Sku, sku_by_pci
-from weighbridge.track import BUSY_PERCENT
-from weighbridge.view import NOTHING
-from weighbridge.wire import Block, Device, Facts
+from weighbridge.judge.latest_readings import NOTHING
+from weighbridge.judge.slot_history import Times
+from weighbridge.judge.track import BUSY_PERCENT
+from weighbridge.wire.report import Block, Device, Facts
 
 POWER, LOAD = "power_draw_milliwatts", "utilization_gpu_percent"
 SHOWN = (POWER, "sm_clock_megahertz", LOAD, "temperature_gpu_celsius")

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from weighbridge.evidence import Entry, EntryKind, Tick
-from weighbridge.judge import chain_name, place
-from weighbridge.node import ChainState
-from weighbridge.wire import Block, Report, decode, read
+from weighbridge.judge.node import chain_name, place
+from weighbridge.judge.node_state import ChainState
+from weighbridge.log.entries import Entry, EntryKind, Tick
+from weighbridge.wire.report import Block, Report, decode, read
 
 NOTHING_NEW = b'"inventory":null'
 
@@ -48,7 +48,7 @@ class Heard:
 class Reader:
     """Reads entries in their order, and keeps account of all that was used. The first entry must be a tick.
 
-    A boot is anchored as judgement anchors it (`weighbridge.judge.place`), by the first report of it that is read.
+    A boot is anchored as judgement anchors it (`weighbridge.judge.node.place`), by the first report of it that is read.
     """
 
     speakers: Mapping[str, Speaker]

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from weighbridge.catalogue.readings import READING
 from weighbridge.challenge.record import Outcome, Weighed
 from weighbridge.challenge.verdict import Verdict
 from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.quality import AcceptanceTest
 from weighbridge.handover.documents import Trial, TrialLine, worst
 from weighbridge.handover.meter import Limit, Meter
-from weighbridge.readings import READING
 from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.proofs import PROBE, TERA
 

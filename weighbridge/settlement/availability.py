@@ -12,8 +12,7 @@ from itertools import chain
 
 from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.condition import is_up
-from weighbridge.ledger import State
-from weighbridge.settlement.cutting import margin_s, periods_around
+from weighbridge.judge.ledger import State
 from weighbridge.settlement.intervals import (
     Interval,
     Intervals,
@@ -26,6 +25,7 @@ from weighbridge.settlement.intervals import (
     union,
 )
 from weighbridge.settlement.maintenance import admitted
+from weighbridge.settlement.period_labels import margin_s, periods_around
 from weighbridge.settlement.periods import Period, served_part, term_of
 from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.rolling import Breach, Rolling

@@ -14,9 +14,9 @@ from weighbridge.contract.money import CreditTerms, LiquidatedDamages
 from weighbridge.contract.parties import EarlyExit
 from weighbridge.contract.resources import Batch
 from weighbridge.settlement.credits import Capped, Earned
-from weighbridge.settlement.occasion import Occasion
 from weighbridge.settlement.periods import local_date
 from weighbridge.settlement.record import Event, Side
+from weighbridge.settlement.remedy_context import Occasion
 
 SATURDAY = 5
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.ledger import State
+from weighbridge.judge.ledger import State
 from weighbridge.settlement.claims import holds
 from weighbridge.settlement.credits import Capped
 from weighbridge.settlement.maintenance import as_units_fare

@@ -7,11 +7,11 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
 
-from weighbridge.claims import Version
 from weighbridge.contract import Availability, Contract, explain
 from weighbridge.contract.money import CreditTerms
 from weighbridge.contract.numerals import exact_text
-from weighbridge.ledger import State
+from weighbridge.judge.assignments import Version
+from weighbridge.judge.ledger import State
 from weighbridge.settlement.availability import not_up
 from weighbridge.settlement.credits import Line, money
 from weighbridge.settlement.damages import EARLY_EXIT

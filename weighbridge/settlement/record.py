@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
-from weighbridge.ledger import State
+from weighbridge.judge.ledger import State
 from weighbridge.settlement.intervals import Interval, Intervals, subtraction, union
 from weighbridge.settlement.probes import Samples
 

@@ -19,9 +19,9 @@ from weighbridge.settlement.compensation import anomaly, excess_maintenance, los
 from weighbridge.settlement.credits import Capped, Earned, capped
 from weighbridge.settlement.fees import capacity_of, gpus_of_unit
 from weighbridge.settlement.intervals import Intervals, union
-from weighbridge.settlement.occasion import Occasion
 from weighbridge.settlement.periods import calendar_year, local_date, served_part
 from weighbridge.settlement.record import Event
+from weighbridge.settlement.remedy_context import Occasion
 from weighbridge.settlement.repair import Clocked, clocks, earn_repair
 
 

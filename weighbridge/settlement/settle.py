@@ -31,11 +31,11 @@ from weighbridge.settlement.credits import (
 from weighbridge.settlement.damages import damages
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval
-from weighbridge.settlement.occasion import Occasion
 from weighbridge.settlement.periods import DAY_S, Period, served_part, term_of
 from weighbridge.settlement.probes import Tally, tally
 from weighbridge.settlement.record import Record, Side
 from weighbridge.settlement.remedies import remedies, timed
+from weighbridge.settlement.remedy_context import Occasion
 from weighbridge.settlement.results import Due, Probed, Reading, Result, Settlement
 from weighbridge.settlement.spent import Spent, spent
 from weighbridge.settlement.stacking import Remedy, stack

@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import groupby
 
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.ledger import Use
+from weighbridge.judge.ledger import Use
 from weighbridge.settlement.intervals import Interval
 
 MILLI = 1000

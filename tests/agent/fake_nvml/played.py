@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from agent.frames import NOT_READY, NOT_SUPPORTED
-from agent.nvml import GPM, READERS, Field, GpmCall, Member, Part, Source
+from agent.nvml.frames import NOT_READY, NOT_SUPPORTED
+from agent.nvml.readers import GPM, READERS, Field, GpmCall, Member, Part, Source
 from tests.agent.fake_nvml.fixture import uuid
 
 Row = Mapping[str, Any]

@@ -14,11 +14,17 @@ import zstandard
 from aiohttp import web
 
 from agent import enrolment
-from agent.source import Identity, RawProcess, Sweep
-from weighbridge.evidence import Frontier, leaf_hash, sign_head
-from weighbridge.readings import Tier
-from weighbridge.signing import SignatureError, Signer, generate_private_key, open_envelope, verify
-from weighbridge.wire import (
+from agent.report.source import Identity, RawProcess, Sweep
+from weighbridge.catalogue.readings import Tier
+from weighbridge.log.entries import Frontier, leaf_hash, sign_head
+from weighbridge.log.signing import (
+    SignatureError,
+    Signer,
+    generate_private_key,
+    open_envelope,
+    verify,
+)
+from weighbridge.wire.report import (
     Device,
     DeviceState,
     Event,

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.agent.fake_nvml.fixture import uuid
-from weighbridge.wire import EventKind, Report
+from weighbridge.wire.report import EventKind, Report
 
 DEADLINE_S = 60
 AGENT = [sys.executable, "-m", "agent"]

@@ -8,11 +8,11 @@ import pytest
 from agent.clock import ticks
 from agent.config import Config
 from agent.daemon import write_report
-from agent.sampler import Draft, Sampler, Schedule
-from agent.scenario import Scenario
-from agent.simulated import SimulatedHost, SimulatedSource
-from agent.spool import Spool
-from weighbridge.signing import Signer, generate_private_key
+from agent.report.sampler import Draft, Sampler, Schedule
+from agent.report.spool import Spool
+from agent.simulation.devices import SimulatedHost, SimulatedSource
+from agent.simulation.scenario import Scenario
+from weighbridge.log.signing import Signer, generate_private_key
 
 REPORTS_A_DAY = 8640
 ROOM = 10**9

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from agent.enrolment import EnrolmentError, enrol, load, read_invite
-from agent.transport import Transport, TransportError
-from weighbridge.wire import canonical
+from agent.report.transport import Transport, TransportError
+from weighbridge.wire.report import canonical
 
 
 async def test_enrolling_twice_gives_the_same_identity(collector: Any, tmp_path: Path) -> None:

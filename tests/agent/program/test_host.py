@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.clock import boot_id, timesyncd_synchronized
-from agent.host import Host, classify, footprint, gpu_functions
-from weighbridge.wire import OwnerClass, Reason
+from agent.host.machine import Host, classify, footprint, gpu_functions
+from weighbridge.wire.report import OwnerClass, Reason
 
 CONTAINER = "4f" * 32
 OWNER = f"container:{CONTAINER}"

@@ -10,12 +10,12 @@ from typing import Any
 from agent.clock import SystemClock
 from agent.daemon import Agent, Place
 from agent.enrolment import Identity
-from agent.sampler import Schedule
-from agent.spool import SMALLEST
-from agent.transport import Answer, Transport
+from agent.report.sampler import Schedule
+from agent.report.spool import SMALLEST
+from agent.report.transport import Answer, Transport
 from tests.agent.conftest import eventually
-from weighbridge.signing import Signer, generate_private_key
-from weighbridge.wire import Event, EventKind, digest, encode
+from weighbridge.log.signing import Signer, generate_private_key
+from weighbridge.wire.report import Event, EventKind, digest, encode
 
 
 async def unreachable(_: bytes) -> Answer:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import pytest
 
-from agent.kernel_log import (
+from agent.host.kernel_log import (
     KernelLog,
     KernelXid,
     XidMerger,
@@ -20,7 +20,7 @@ from agent.kernel_log import (
     parse_line,
     to_event,
 )
-from weighbridge.wire import Device, DeviceState, Event, EventKind, Facts
+from weighbridge.wire.report import Device, DeviceState, Event, EventKind, Facts
 
 BOOT = "boot-1"
 
@@ -220,7 +220,7 @@ FOLLOW_A_PIPE = """
 import asyncio, logging, os, sys
 from pathlib import Path
 from typing import Literal
-from agent.kernel_log import KernelLog
+from agent.host.kernel_log import KernelLog
 
 async def follow(kmsg, state):
     log = KernelLog(kmsg, state, "boot-1")

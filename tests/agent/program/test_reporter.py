@@ -11,14 +11,14 @@ import pytest
 
 from agent.daemon import reseal, write_report
 from agent.enrolment import Identity
-from agent.receipts import Receipts
-from agent.reporter import Backoff, Reaction, Reporter, read_answer
-from agent.sampler import Draft
-from agent.spool import SMALLEST, Held, Spool
-from agent.transport import Answer, Transport
-from weighbridge.evidence import Frontier, leaf_hash, sign_head
-from weighbridge.signing import Signer, generate_private_key
-from weighbridge.wire import Clock, Event, EventKind, digest
+from agent.report.receipts import Receipts
+from agent.report.reporter import Backoff, Reaction, Reporter, read_answer
+from agent.report.sampler import Draft
+from agent.report.spool import SMALLEST, Held, Spool
+from agent.report.transport import Answer, Transport
+from weighbridge.log.entries import Frontier, leaf_hash, sign_head
+from weighbridge.log.signing import Signer, generate_private_key
+from weighbridge.wire.report import Clock, Event, EventKind, digest
 
 BOOT = "00000000-0000-4000-8000-000000000000"
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from msgspec.structs import replace
 
 from agent.clock import ticks
-from agent.sampler import Draft, Sampler, Schedule, assemble
-from agent.source import RawProcess, Sweep
-from weighbridge.readings import Tier
-from weighbridge.wire import Event, EventKind, Reason
+from agent.report.sampler import Draft, Sampler, Schedule, assemble
+from agent.report.source import RawProcess, Sweep
+from weighbridge.catalogue.readings import Tier
+from weighbridge.wire.report import Event, EventKind, Reason
 
 SECOND = 1_000_000
 

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from weighbridge.wire import EventKind, Report
+from weighbridge.wire.report import EventKind, Report
 
 DEADLINE_S = 60
 SCENARIO = """

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from msgspec import to_builtins
 
-from agent.spool import SMALLEST, ReportTooLargeError, Slot, Spool, SpoolError
-from agent.spool_format import SECTOR
+from agent.report.spool import SMALLEST, ReportTooLargeError, Slot, Spool, SpoolError
+from agent.report.spool_format import SECTOR
 
 ROOM = 10**9
 
@@ -436,7 +436,7 @@ def test_the_spool_is_a_list_that_survives_crashes(
 
 def test_a_file_size_limit_is_an_error_and_leaves_nothing_behind(path: Path) -> None:
     script = (
-        "import resource, sys; from pathlib import Path; from agent.spool import Spool\n"
+        "import resource, sys; from pathlib import Path; from agent.report.spool import Spool\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "try: Spool(Path(sys.argv[1]), 1 << 20)\n"
         "except OSError as error: print(type(error).__name__, error.errno)\n"

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from collector.formats import FORMATS
-from collector.statements import as_csv, as_html, as_text, fonts
-from collector.statements.layout import lay_out
-from collector.statements.words import LANGUAGES, WORDS, Language, say
+from collector.documents import as_csv, as_html, as_text, fonts
+from collector.documents.formats import FORMATS
+from collector.documents.layout import lay_out
+from collector.documents.words import LANGUAGES, WORDS, Language, say
 from tests.collector.statements import examples
 from tests.collector.statements.examples import (
     DAY,
@@ -36,8 +36,8 @@ from tests.collector.statements.examples import (
     ugly,
     ups,
 )
-from weighbridge.ledger import State
-from weighbridge.settlement.drafting import Notices
+from weighbridge.judge.ledger import State
+from weighbridge.settlement.draft import Notices
 from weighbridge.settlement.record import Event, Window
 from weighbridge.settlement.statement import Statement, differences
 
@@ -317,7 +317,7 @@ def test_what_a_statement_tells_of_the_one_issued_before_is_listed() -> None:
 def test_a_format_whose_library_is_missing_says_which() -> None:
     code = (
         "import sys; sys.modules['reportlab'] = None\n"
-        "from collector.formats import FORMATS, UnrenderableError\n"
+        "from collector.documents.formats import FORMATS, UnrenderableError\n"
         "from tests.collector.statements.examples import ordinary\n"
         "try:\n    FORMATS['pdf'].render(ordinary())\n"
         "except UnrenderableError as error:\n    print(error)\n"
@@ -332,7 +332,7 @@ def test_text_and_csv_need_no_library_of_the_collector() -> None:
     code = (
         "import sys\n"
         "for name in ('jinja2', 'reportlab', 'aiohttp', 'sqlalchemy'): sys.modules[name] = None\n"
-        "from collector.formats import FORMATS\n"
+        "from collector.documents.formats import FORMATS\n"
         "from tests.collector.statements.examples import ordinary\n"
         "for kind in ('text', 'json', 'csv'): assert FORMATS[kind].render(ordinary(), 'zh')\n"
     )
@@ -392,7 +392,7 @@ def test_every_page_of_the_pdf_has_its_number_and_the_watermark(language: Langua
 def test_the_pdf_is_the_same_in_every_process(language: Language) -> None:
     code = (
         "import hashlib\n"
-        "from collector.formats import FORMATS\n"
+        "from collector.documents.formats import FORMATS\n"
         "from tests.collector.statements.examples import ugly\n"
         f"print(hashlib.sha256(FORMATS['pdf'].render(ugly(), '{language}')).hexdigest())\n"
     )

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from collector.formats import FORMATS
-from collector.statements import as_csv, fonts
-from collector.statements.sheets import sheet_of
-from collector.statements.words import LANGUAGES, Language, say
+from collector.documents import as_csv, fonts
+from collector.documents.formats import FORMATS
+from collector.documents.sheets import sheet_of
+from collector.documents.words import LANGUAGES, Language, say
 from tests.collector.statements.examples import FORMULA, MARKUP
 from tests.collector.statements.handovers import certificate, note
 from tests.collector.statements.test_formats import Page, pdf_text

@@ -5,23 +5,23 @@ from typing import get_args
 
 import pytest
 
-import collector.statements
+import collector.documents
 import weighbridge.handover
 import weighbridge.settlement
-from collector.statements import words
-from collector.statements.as_csv import COLUMNS
-from collector.statements.words import LANGUAGES, WORDS, Language
+from collector.documents import words
+from collector.documents.as_csv import COLUMNS
+from collector.documents.words import LANGUAGES, WORDS, Language
 from weighbridge.contract import money as terms
 from weighbridge.contract.parties import Role
 from weighbridge.handover import acceptance
-from weighbridge.ledger import State
+from weighbridge.judge.ledger import State
 from weighbridge.settlement.claims import Standing
 from weighbridge.settlement.flags import OF_RULING
 from weighbridge.settlement.maintenance import Ruling
 from weighbridge.settlement.results import Verdict
 from weighbridge.settlement.service import STARTS
 
-HERE = Path(collector.statements.__file__).parent
+HERE = Path(collector.documents.__file__).parent
 SETTLEMENT = Path(next(iter(weighbridge.settlement.__path__)))
 CODES = {
     "verdict": get_args(Verdict),

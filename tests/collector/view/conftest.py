@@ -10,22 +10,22 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from collector.access import Bearer, Gate, Role, token_hash
-from collector.api import Api
+from collector.api.access import Bearer, Gate, Role, token_hash
+from collector.api.bodies import BODIES, Bodies
+from collector.api.contracts import Api
+from collector.api.exposition import Exposition
+from collector.api.routes import described
 from collector.app import problems
-from collector.bodies import BODIES, Bodies
-from collector.driver import Counts
-from collector.exposition import Exposition
-from collector.routes import described
+from collector.judging.driver import Counts
 from collector.storage import FindingPage, StoreInfo
 from collector.web.pages import Pages
-from weighbridge.checks import Severity, Verdict
 from weighbridge.contract import Contract, load
-from weighbridge.evidence import ContractAdded
-from weighbridge.ledger import Finding, Row, State
-from weighbridge.node import ChainState, NodeState, Segment, Track
-from weighbridge.view import Columns, DeviceView, View
-from weighbridge.wire import DeviceState, Facts, Reason
+from weighbridge.judge.checks import Severity, Verdict
+from weighbridge.judge.latest_readings import Columns, DeviceView, View
+from weighbridge.judge.ledger import Finding, Row, State
+from weighbridge.judge.node_state import ChainState, NodeState, Segment, Track
+from weighbridge.log.entries import ContractAdded
+from weighbridge.wire.report import DeviceState, Facts, Reason
 
 NOW_US = 1_790_000_000_000_000
 HOUR_US = 3_600_000_000
@@ -118,7 +118,7 @@ def finding(owner: str, where: str, device: str, code: str, **more: str) -> Find
 
 @dataclass
 class ScriptedFleet:
-    """`collector.driver.Fleet` from what the test says."""
+    """`collector.judging.driver.Fleet` from what the test says."""
 
     now_us: int = NOW_US
     contracts: dict[str, Contract] = field(default_factory=dict)

@@ -7,9 +7,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from weighbridge.checks import Severity, Verdict
 from weighbridge.contract import explain, load
-from weighbridge.ledger import Row, State
+from weighbridge.judge.checks import Severity, Verdict
+from weighbridge.judge.ledger import Row, State
 
 Client = TestClient[web.Request, web.Application]
 NOW_US = 1_790_000_000_000_000

@@ -15,10 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from collector import exposition
-from collector.exposition import GPUS_PER_SHARD, MAX_LINES, Exposition, Families
-from weighbridge import metrics
-from weighbridge.readings import READINGS, Kind, Scope
+from collector.api import exposition
+from collector.api.exposition import GPUS_PER_SHARD, MAX_LINES, Exposition, Families
+from weighbridge.catalogue import metrics
+from weighbridge.catalogue.readings import READINGS, Kind, Scope
 
 GOLDEN = Path(__file__).with_name("golden")
 HASH = "0123456789abcdef"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from collector.recent import PATIENCE_US_PER_GPU, Recent
+from collector.judging.recent import PATIENCE_US_PER_GPU, Recent
 
 TICK_US = 1_000_000
 

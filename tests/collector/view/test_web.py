@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from collector.spelling import percent, span, utc
+from collector.documents.spelling import percent, span, utc
 from collector.web import timeline
-from weighbridge.ledger import Row, State
+from weighbridge.judge.ledger import Row, State
 
 Client = TestClient[web.Request, web.Application]
 PAGES = ("/", "/contracts/alpha", "/contracts/beta", "/nodes/a1", "/nodes/a2")

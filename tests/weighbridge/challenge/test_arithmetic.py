@@ -182,7 +182,7 @@ def test_a_row_with_the_largest_entries_does_not_overflow_the_vector_check() -> 
 WITHOUT_NUMPY = """
 import sys
 sys.modules["numpy"] = None
-from weighbridge.challenge.judging import verify_transcript
+from weighbridge.challenge.judgement import verify_transcript
 import weighbridge.challenge.challenger, weighbridge.challenge.prover
 result = verify_transcript(sys.stdin.buffer.read())
 print(result.verdict, "|", result.reason)

@@ -12,7 +12,7 @@ from agent.probe.cpu import CpuEngine
 from weighbridge.challenge.bound import RECOMPUTED_MISS, undetected
 from weighbridge.challenge.challenger import Challenger
 from weighbridge.challenge.codec import Malformed
-from weighbridge.challenge.judging import verify_transcript
+from weighbridge.challenge.judgement import verify_transcript
 from weighbridge.challenge.messages import (
     PAYLOAD_TYPE,
     Decline,
@@ -25,7 +25,7 @@ from weighbridge.challenge.messages import (
 from weighbridge.challenge.policy import PolicyError
 from weighbridge.challenge.transcript import decode_transcript
 from weighbridge.challenge.verdict import Attempt, Measure, Reason, Verdict, settle
-from weighbridge.signing import SignatureError, Signer
+from weighbridge.log.signing import SignatureError, Signer
 
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no failure."""

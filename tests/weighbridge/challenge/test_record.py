@@ -29,9 +29,9 @@ from weighbridge.challenge.record import (
     weighing_of,
 )
 from weighbridge.challenge.verdict import Reason, Verdict, settle
-from weighbridge.evidence import Entry, entry
-from weighbridge.fleet import FleetFold
-from weighbridge.signing import Signer
+from weighbridge.judge.fleet import FleetFold
+from weighbridge.log.entries import Entry, entry
+from weighbridge.log.signing import Signer
 
 LOG = Signer(hashlib.sha256(b"log").digest())
 NODE, CONTRACT = "n1", "lease"

@@ -16,10 +16,10 @@ from weighbridge.challenge.telemetry import (
     recheck_telemetry,
     seal_telemetry,
 )
-from weighbridge.evidence import Entry, EntryKind, entry, payload_type
-from weighbridge.fleet import FleetFold
-from weighbridge.signing import Signer
-from weighbridge.wire import canonical
+from weighbridge.judge.fleet import FleetFold
+from weighbridge.log.entries import Entry, EntryKind, entry, payload_type
+from weighbridge.log.signing import Signer
+from weighbridge.wire.report import canonical
 
 LOG, AGENT = (Signer(hashlib.sha256(name).digest()) for name in (b"log", b"agent"))
 GPU, SECOND, IDLE = "GPU-0", 1_000_000, 120_000

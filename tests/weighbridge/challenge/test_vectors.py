@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from agent.probe.kernels import source_hash
-from weighbridge.challenge.judging import verify_transcript
+from weighbridge.challenge.judgement import verify_transcript
 from weighbridge.challenge.messages import Ready
 from weighbridge.challenge.transcript import decode_transcript, recorded
 from weighbridge.challenge.verdict import Measure, Reason, Result, Verdict

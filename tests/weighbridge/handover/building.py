@@ -6,15 +6,25 @@ from hashlib import sha256
 from typing import Any
 
 from tests.weighbridge.scripted import SECOND, SIGNER, START_US, ScriptedNode, contract_text
-from weighbridge import evidence, wire
 from weighbridge.challenge.record import Outcome, seal_record
-from weighbridge.evidence import Claim, ContractAdded, Entry, EntryKind, EventNotice, Notice, Tick
 from weighbridge.handover.acceptance import certificate
 from weighbridge.handover.assignment import Assignment, Spoken
 from weighbridge.handover.delivery import delivery_note
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.handover.reports import Speaker
-from weighbridge.signing import Signer
+from weighbridge.log.entries import (
+    Claim,
+    ContractAdded,
+    Entry,
+    EntryKind,
+    EventNotice,
+    Notice,
+    Tick,
+    entry,
+    payload_type,
+)
+from weighbridge.log.signing import Signer
+from weighbridge.wire.report import encode
 
 IDLE: Mapping[str, int | str] = {"power_draw_milliwatts": 90_000, "utilization_gpu_percent": 0}
 """A card of 70 to 120 W idle that does nothing."""
@@ -44,7 +54,7 @@ class Story:
     spoken: list[Spoken] = field(default_factory=list)
 
     def tick(self, second: int) -> None:
-        self._append(SIGNER, EntryKind.TICK, wire.encode(Tick(wall_us=START_US + second * SECOND)))
+        self._append(SIGNER, EntryKind.TICK, encode(Tick(wall_us=START_US + second * SECOND)))
 
     def claim(self, *nodes: str, devices: list[str] | None = None) -> None:
         for node in nodes:
@@ -63,14 +73,14 @@ class Story:
         signer = Signer(sha256(f"{node.name}@{side}".encode()).digest())
         self.speakers[signer.key_id] = Speaker(node.name, side)
         self.tick(seconds[-1] if received is None else received)
-        payload = wire.encode(node.report(seconds, changes, **fields))
+        payload = encode(node.report(seconds, changes, **fields))
         self._append(signer, EntryKind.REPORT, payload)
 
     def prove(self, ended: Outcome, received: int) -> None:
         """The end of a challenge."""
         self.tick(received)
         kind, leaf = seal_record(SIGNER, ended)
-        self.entries.append(evidence.entry(len(self.entries), leaf))
+        self.entries.append(entry(len(self.entries), leaf))
         assert kind is EntryKind.PROOF
 
     def say(
@@ -88,8 +98,8 @@ class Story:
         self.spoken.append(Spoken(notice, 1000 + len(self.spoken), "signed with key 0123"))
 
     def _append(self, signer: Signer, kind: EntryKind, payload: bytes) -> None:
-        leaf = signer.seal(evidence.payload_type(kind), payload)
-        self.entries.append(evidence.entry(len(self.entries), leaf))
+        leaf = signer.seal(payload_type(kind), payload)
+        self.entries.append(entry(len(self.entries), leaf))
 
     def assignment(self, as_of: int, **more: Any) -> Assignment:
         return Assignment(

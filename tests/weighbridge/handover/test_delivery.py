@@ -6,7 +6,7 @@ from msgspec import to_builtins
 
 from tests.weighbridge.handover.building import Story, at
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode, contract_text
-from weighbridge.places import NEVER_US
+from weighbridge.judge.slot_history import NEVER_US
 
 DAY = 86400
 BATCHES = (

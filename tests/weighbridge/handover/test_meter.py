@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weighbridge.catalogue.tables import sku
 from weighbridge.handover.meter import SHOWN, Band, Limit, Meter, band_of, under_load
-from weighbridge.tables import sku
 
 EDGE = 40
 IDLE_TOP = Band(120_000, 120_000)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from weighbridge.checks import CHECKS
 from weighbridge.contract import Contract, ContractError, explain, load
 from weighbridge.contract.condition import STATES, is_up
-from weighbridge.ledger import State
+from weighbridge.judge.checks import CHECKS
+from weighbridge.judge.ledger import State
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.settle import settle

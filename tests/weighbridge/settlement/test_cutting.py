@@ -5,9 +5,9 @@ from itertools import pairwise
 import pytest
 import yaml
 
-from weighbridge.claims import Version
 from weighbridge.contract import load
-from weighbridge.settlement.cutting import cut, label_before, ruling
+from weighbridge.judge.assignments import Version
+from weighbridge.settlement.period_labels import cut, label_before, ruling
 from weighbridge.settlement.periods import instant_text
 
 SECOND = 1_000_000

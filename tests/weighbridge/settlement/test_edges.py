@@ -11,7 +11,7 @@ import pytest
 from weighbridge.contract import Contract, load
 from weighbridge.contract.money import LiquidatedDamages
 from weighbridge.contract.quality import Performance, Repair
-from weighbridge.ledger import State
+from weighbridge.judge.ledger import State
 from weighbridge.settlement.capacity import coverage
 from weighbridge.settlement.damages import days_late
 from weighbridge.settlement.periods import Period, calendar_month

@@ -9,7 +9,7 @@ import pytest
 
 from weighbridge.contract import Contract, load
 from weighbridge.contract.forms import fill, form
-from weighbridge.ledger import State
+from weighbridge.judge.ledger import State
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from tests.weighbridge.scripted import holders
-from weighbridge.claims import Version
 from weighbridge.contract import ContractError, load
-from weighbridge.ledger import BY_DEVICE, OVERLAY, Row, State, Use
-from weighbridge.settlement.drafting import Notices, draft
+from weighbridge.judge.assignments import Version
+from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Row, State, Use
+from weighbridge.settlement.draft import Notices, draft
 from weighbridge.settlement.periods import Period, calendar_month, instant_text
 from weighbridge.settlement.record import Event
 from weighbridge.settlement.statement import Statement

@@ -18,9 +18,9 @@ from tests.weighbridge.settlement.test_statement import (
     version,
     whole_month,
 )
-from weighbridge.ledger import State
-from weighbridge.places import Holder
-from weighbridge.settlement.drafting import Notices, draft
+from weighbridge.judge.ledger import State
+from weighbridge.judge.slot_history import Holder
+from weighbridge.settlement.draft import Notices, draft
 from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.statement import Statement
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from tests.weighbridge.scripted import SIGNER, START_US, contract_text
-from weighbridge.book import Book
 from weighbridge.challenge.record import Outcome, Weighed, Weighing, seal_record
-from weighbridge.evidence import Claim, ContractAdded, EntryKind, entry, payload_type
+from weighbridge.log.entries import Claim, ContractAdded, EntryKind, entry, payload_type
+from weighbridge.notices.book import Book
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples
-from weighbridge.wire import Model, encode
+from weighbridge.wire.report import Model, encode
 
 PERIOD = Period("2026-10", START_US // 1_000_000, START_US // 1_000_000 + 31 * 86400)
 OBJECTIVE = """

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from weighbridge.contract import Contract, ContractError, load
-from weighbridge.ledger import State
+from weighbridge.judge.ledger import State
 from weighbridge.settlement.periods import Period, calendar_month
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Event, Record, Span, Window

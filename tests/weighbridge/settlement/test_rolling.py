@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weighbridge.contract import Contract, ContractError, load
-from weighbridge.ledger import State
+from weighbridge.judge.ledger import State
 from weighbridge.settlement.availability import Outcome
 from weighbridge.settlement.intervals import union
 from weighbridge.settlement.periods import Period, calendar_month

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weighbridge.contract import Contract, load
-from weighbridge.ledger import State
+from weighbridge.judge.ledger import State
 from weighbridge.settlement.availability import Measure, measure
 from weighbridge.settlement.intervals import total
 from weighbridge.settlement.maintenance import as_units_fare

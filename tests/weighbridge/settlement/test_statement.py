@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.weighbridge.scripted import holders
-from weighbridge.claims import Version
 from weighbridge.contract import load
-from weighbridge.ledger import Row, State
-from weighbridge.settlement.drafting import Notices, draft
+from weighbridge.judge.assignments import Version
+from weighbridge.judge.ledger import Row, State
+from weighbridge.settlement.draft import Notices, draft
 from weighbridge.settlement.periods import calendar_month, instant_text
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Window

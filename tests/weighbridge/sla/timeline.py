@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.weighbridge.sla.reading import Given
 from tests.weighbridge.sla.terms import instant
-from weighbridge.ledger import State
+from weighbridge.judge.ledger import State
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window
 

@@ -1,0 +1,137 @@
+"""`check`: one report of this node, judged here by the collector's own checks. No server, no network."""
+
+import json
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from agent.clock import SystemClock
+from agent.enrolment import EnrolmentError
+from agent.enrolment import load as load_enrolment
+from agent.host.machine import Host
+from agent.report.sampler import Draft, HostFacts, Sampler, Schedule
+from agent.report.source import Source
+from weighbridge.contract import Contract, load
+from weighbridge.judge.checks import CHECKS, Answer, Check, Promise, Scene, Verdict
+from weighbridge.judge.latest_readings import (
+    View,
+    see_inventory,
+    see_processes,
+    see_sample,
+    see_xid,
+)
+from weighbridge.wire.report import EventKind
+
+Judged = tuple[Check, Answer]
+_MARKS = {Verdict.MET: ("met", "green"), Verdict.UNKNOWN: ("unknown", "yellow")}
+_BREACHED = ("breached", "red")
+
+
+def load_promise(path: Path, resource: str | None) -> Promise:
+    """What the contract in a file promises of a node of one line item. Raises OSError or ValueError."""
+    contract = load(path.read_text())
+    items = {item.id: item for item in contract.resources}
+    if resource is not None and resource not in items:
+        raise ValueError(f"no line item {resource}; there are {', '.join(items)}")
+    return _promise(contract, resource or contract.resources[0].id)
+
+
+def _promise(contract: Contract, resource: str) -> Promise:
+    return Promise(
+        contract=contract.contract_id,
+        version=contract.version,
+        resource=next(item for item in contract.resources if item.id == resource),
+        devices=None,
+        from_us=0,
+        until_us=2**53 - 1,
+        interval_us=contract.sampling.interval_us,
+        max_gap_us=contract.sampling.max_gap_us,
+        max_skew_us=2**53 - 1,
+    )
+
+
+async def observe(source: Source, host: HostFacts) -> View:
+    """Everything of all tiers once, as the collector would see it from one report."""
+    drafts: list[Draft] = []
+
+    async def keep(draft: Draft) -> None:
+        drafts.append(draft)
+
+    sampler = Sampler(source, host, SystemClock(), Schedule(), keep)
+    await sampler.sample(SystemClock().boottime_us())
+    await source.close()
+    return view_of(drafts)
+
+
+def view_of(drafts: Sequence[Draft]) -> View:
+    """What drafts show, the last word counting."""
+    view = View()
+    for draft in drafts:
+        if draft.inventory is not None:
+            see_inventory(view, draft.inventory)
+        for block in draft.blocks:
+            for sample, at_us in enumerate(block.boottime_us):
+                see_sample(view, block, sample, at_us)
+        if draft.processes is not None:
+            see_processes(view, list(draft.processes))
+        for event in draft.events:
+            if event.kind is EventKind.XID and event.device is not None and event.code is not None:
+                see_xid(view, event.device, event.code)
+    return view
+
+
+def judge(promise: Promise, view: View) -> list[Judged]:
+    """Every answer of every check."""
+    scene = Scene(promise, view)
+    return [(check, answer) for check in CHECKS for answer in check.judge(scene)]
+
+
+async def check_node(
+    promise: Promise, source: Source, root: Path, state_directory: Path
+) -> list[Judged]:
+    """This node against a promise."""
+    return judge(promise, await observe(source, Host(root, _salt(state_directory))))
+
+
+def _salt(state_directory: Path) -> bytes:
+    """By which the node's owners are known to its contract; one of the moment before it is enrolled."""
+    try:
+        return load_enrolment(state_directory).salt
+    except EnrolmentError:
+        return secrets.token_bytes(32)
+
+
+def overall(answers: Sequence[Judged]) -> Verdict:
+    """BREACHED outranks UNKNOWN outranks MET. Nothing judged is nothing seen."""
+    verdicts = {answer.verdict for _, answer in answers}
+    for verdict in (Verdict.BREACHED, Verdict.UNKNOWN, Verdict.MET):
+        if verdict in verdicts:
+            return verdict
+    return Verdict.UNKNOWN
+
+
+def show(answers: Sequence[Judged], as_json: bool) -> None:
+    """A table for people, worst first, or JSON."""
+    if as_json:
+        click.echo(json.dumps([_row(*judged) for judged in answers], indent=1))
+        return
+    order = (Verdict.BREACHED, Verdict.UNKNOWN, Verdict.MET)
+    for check, answer in sorted(answers, key=lambda judged: order.index(judged[1].verdict)):
+        word, colour = _MARKS.get(answer.verdict, _BREACHED)
+        mark = click.style(f"{word:9}", fg=colour)
+        subject = answer.device or "node"
+        click.echo(f"{mark}{check.code:26}{subject:42}{answer.expected} | {answer.observed}")
+    click.echo(f"overall: {overall(answers)}")
+
+
+def _row(check: Check, answer: Answer) -> dict[str, str]:
+    return {
+        "check": check.code,
+        "severity": check.severity,
+        "device": answer.device,
+        "verdict": answer.verdict,
+        "expected": answer.expected,
+        "observed": answer.observed,
+    }

@@ -1,0 +1,263 @@
+"""Commands of the collector, which the agent fetches by a request that waits: challenges, and their answers.
+
+The agent obeys only what its collector's log key has signed and what is meant for its own key, and it decides itself
+whether a prober may run at all. It signs what the prober answers and passes it on; it never computes.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import zstandard
+
+from agent.enrolment import Identity
+from agent.probe.client import NoProber, Opening, Prober
+from agent.probe.consent import Purse
+from agent.probe.grant import Grant, refusal
+from agent.report.reporter import Backoff
+from agent.report.transport import Answer
+from weighbridge.challenge.codec import Malformed
+from weighbridge.challenge.messages import (
+    INTERRUPTED,
+    NO_CONSENT,
+    PAYLOAD_TYPE,
+    UNSUPPORTED,
+    Decline,
+    Prepare,
+    Release,
+    Reveal,
+    decode_message,
+    encode_message,
+)
+from weighbridge.log.signing import SignatureError, open_envelope, verify
+from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, seal_poll
+
+log = logging.getLogger(__name__)
+
+POLL_TIMEOUT_S = 75.0
+LATE_S = 2.0
+WAITING_S = 120.0
+QUICK_S = 1.0
+SLOW_S = 60.0
+"""Where the collector knows neither the path nor the key: it will not soon."""
+
+Granting = Callable[[Prepare, int], Grant]
+"""What a prober may do for a request, with so many milliseconds left today."""
+
+
+class Request(Protocol):
+    """`Transport.request`."""
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = ...,
+    ) -> Awaitable[Answer]: ...
+
+
+@dataclass
+class Session:
+    """One attempt under way."""
+
+    request: Prepare
+    prober: Prober
+    began_ns: int
+
+    @property
+    def deadline_s(self) -> float:
+        """For one answer of the prober: what comes later is worth nothing, and its devices are somebody's."""
+        return self.request.policy.deadline_ms / 1000 + LATE_S
+
+    @property
+    def idle_s(self) -> float:
+        """For the next word of the collector, which may wait for the other nodes of a group."""
+        return 2 * self.request.policy.deadline_ms / 1000 + WAITING_S
+
+
+def _expected(answer: Answer) -> int:
+    """The number that the collector's refusal asks for; 0 where it names none."""
+    if answer.status != 409:
+        return 0
+    try:
+        said = json.loads(answer.body)
+    except ValueError:
+        return 0
+    number = said.get("expected") if isinstance(said, dict) else None
+    return number if isinstance(number, int) and 0 < number < 1 << 53 else 0
+
+
+class Commander:
+    """Runs until it is cancelled. `open_prober` None: the configuration allows none; every challenge is declined."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        request: Request,
+        grant: Granting,
+        purse: Purse,
+        open_prober: Opening | None,
+        wall_us: Callable[[], int],
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._identity, self._request, self._grant = identity, request, grant
+        self._purse, self._open_prober, self._wall_us = purse, open_prober, wall_us
+        self._backoff = Backoff() if backoff is None else backoff
+        self._number = wall_us()
+        self._session: Session | None = None
+
+    async def run(self) -> None:
+        """Ask for commands and obey them, for ever."""
+        try:
+            while True:
+                wait_s = await self._once()
+                await self._expire()
+                await asyncio.sleep(wait_s)
+        finally:
+            await self._end()
+
+    async def _once(self) -> float:
+        """One request, and what follows from it. Returns how long to wait before the next."""
+        began_ns = time.monotonic_ns()
+        try:
+            answer = await self._request(
+                "GET", POLL_PATH, None, self._named(), timeout_s=POLL_TIMEOUT_S
+            )
+        except OSError:
+            return self._backoff.wait_s()
+        if answer.status == 200:
+            self._backoff.succeeded()
+            await self._obey(answer.body)
+            return 0.0
+        if answer.status == 204 and time.monotonic_ns() - began_ns > QUICK_S * 1e9:
+            self._backoff.succeeded()
+            return 0.0
+        return self._refused(answer)
+
+    def _named(self) -> dict[str, str]:
+        """The header that says who asks or answers, once."""
+        self._number += 1
+        identity = self._identity
+        poll = seal_poll(identity.signer, identity.node, identity.log_key, self._number)
+        return {POLL_HEADER: poll}
+
+    def _refused(self, answer: Answer) -> float:
+        self._number = max(self._number, _expected(answer))
+        if answer.status in (401, 403, 404):
+            return self._backoff.wait_s(SLOW_S)
+        return self._backoff.wait_s(float(answer.retry_after_s or 0))
+
+    async def _obey(self, command: bytes) -> None:
+        try:
+            envelope = open_envelope(command)
+            verify(envelope, self._identity.log_key)
+            if envelope.payload_type != PAYLOAD_TYPE:
+                raise Malformed(f"no command is a {envelope.payload_type}")
+            message = decode_message(envelope.payload)
+        except (SignatureError, Malformed) as error:
+            log.error("a command is not obeyed: %s", error)
+            return
+        match message:
+            case Prepare() if message.agent_key == self._identity.signer.public_key:
+                await self._prepare(message)
+            case Release() if self._is_current(message.challenge):
+                await self._pass_on(message, "roots")
+            case Reveal() if self._is_current(message.challenge):
+                await self._pass_on(message, "openings")
+                await self._end()
+            case _:
+                log.warning("a command has no place here: %s", type(message).__name__)
+
+    def _is_current(self, challenge: str) -> bool:
+        return self._session is not None and self._session.request.challenge == challenge
+
+    async def _prepare(self, request: Prepare) -> None:
+        await self._end()
+        answer = await self._started(request)
+        await self._answer(request, "ready", answer)
+
+    async def _started(self, request: Prepare) -> bytes:
+        """The prober's own answer, or why there is none."""
+        if self._open_prober is None:
+            return encode_message(Decline(request.challenge, NO_CONSENT, "probe is off"))
+        grant = self._grant(request, self._purse.left_ms(self._wall_us()))
+        declined = refusal(grant, request)
+        if declined is not None:
+            return encode_message(declined)
+        try:
+            prober = await self._open_prober(grant)
+        except NoProber as error:
+            return encode_message(Decline(request.challenge, UNSUPPORTED, str(error)))
+        self._session = Session(request, prober, time.monotonic_ns())
+        return await self._asked(request)
+
+    async def _asked(self, message: Prepare | Release | Reveal) -> bytes:
+        session = self._session
+        if session is None:
+            raise RuntimeError("no prober is open")
+        try:
+            answer = await session.prober.ask(encode_message(message), session.deadline_s)
+            declined = isinstance(decode_message(answer), Decline)
+        except (NoProber, Malformed) as error:
+            await self._end()
+            return encode_message(Decline(message.challenge, INTERRUPTED, str(error)))
+        if declined:
+            await self._end()
+        return answer
+
+    async def _pass_on(self, message: Release | Reveal, step: str) -> None:
+        session = self._session
+        if session is not None:
+            await self._answer(session.request, step, await self._asked(message))
+
+    async def _answer(self, request: Prepare, step: str, payload: bytes) -> None:
+        """Signed, and again until it is taken or its time is up: then it is lost, and the collector's clock decides."""
+        body = zstandard.compress(self._identity.signer.seal(PAYLOAD_TYPE, payload))
+        path = f"/v1/challenges/{request.challenge}/{step}"
+        until_s = time.monotonic() + request.policy.deadline_ms / 1000
+        while (left_s := until_s - time.monotonic()) > 0:
+            wait_s = await self._delivered(path, body, left_s)
+            if wait_s is None:
+                return
+            await asyncio.sleep(wait_s)
+
+    async def _delivered(self, path: str, body: bytes, left_s: float) -> float | None:
+        """None where it was taken or never will be; else how long to wait before the next try."""
+        headers = self._named() | {"Content-Encoding": "zstd"}
+        try:
+            answer = await self._request("POST", path, body, headers, timeout_s=left_s)
+        except OSError as error:
+            log.warning("%s is not delivered: %s", path, error)
+            return self._backoff.wait_s()
+        if answer.status == 200:
+            return None
+        log.warning("%s is refused: %d %s", path, answer.status, answer.body[:200])
+        self._number = max(self._number, _expected(answer))
+        if answer.status in (409, 503):
+            return self._backoff.wait_s(float(answer.retry_after_s or 0))
+        return None
+
+    async def _expire(self) -> None:
+        """A prober that nobody asks any more is ended."""
+        session = self._session
+        if session is not None and self._age_ms(session) > session.idle_s * 1000:
+            await self._end()
+
+    async def _end(self) -> None:
+        session, self._session = self._session, None
+        if session is None:
+            return
+        await session.prober.end()
+        try:
+            self._purse.spend(self._wall_us(), self._age_ms(session))
+        except OSError as error:
+            log.error("the prober's time cannot be kept: %s", error.strerror)
+
+    def _age_ms(self, session: Session) -> int:
+        return (time.monotonic_ns() - session.began_ns) // 1_000_000

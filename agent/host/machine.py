@@ -1,0 +1,338 @@
+"""What the node says without NVML: procfs and sysfs below an injected root.
+
+PCI functions and their links stay readable when the driver is dead or gone. No process name, command line, host name
+or address is among the facts; an owner is a salted hash and a class.
+"""
+
+import errno
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from weighbridge.wire.report import Facts, OwnerClass, Reason
+
+Value = int | str
+Reader = Callable[[Path], Value]
+
+NVIDIA = "0x10de"
+PCI_DEVICES = "sys/bus/pci/devices"
+_DISPLAY_CLASSES = ("0x0300", "0x0302")
+_CONTAINER = re.compile(r"(?:^|[-/.:])([0-9a-f]{64})(?:\.scope)?(?:/|$)", re.MULTILINE)
+_POD = re.compile(r"pod([0-9a-f]{8}[-_][0-9a-f_-]{27})")
+_LXC = re.compile(r"/lxc(?:\.payload)?[./]([^/\n]+)")
+_FIRST_USER = 1000
+_COMM_LENGTH = 15
+
+
+class Host:
+    """The facts of the machine below `root` ("/" on a real one)."""
+
+    def __init__(self, root: Path, salt: bytes) -> None:
+        self._root, self._salt = root, salt
+
+    def inventory(self) -> Facts:
+        """What identifies the machine and does not change while it runs."""
+        readers: dict[str, Reader] = dict(_IDENTITY)
+        for function in gpu_functions(self._root):
+            readers |= {
+                f"pci.{function.name}.{name}": _below(function, read)
+                for name, read in _PCI_IDENTITY.items()
+            }
+        return _facts(self._root, readers)
+
+    def facts(self) -> Facts:
+        """What may change from minute to minute."""
+        readers: dict[str, Reader] = dict(_STATE)
+        for function in gpu_functions(self._root):
+            readers |= {
+                f"pci.{function.name}.{name}": _below(function, read)
+                for name, read in _PCI_STATE.items()
+            }
+        for port in _infiniband_ports(self._root):
+            prefix = f"infiniband.{port.parent.parent.name}.{port.name}"
+            readers |= {
+                f"{prefix}.{name}": _below(port, read) for name, read in _INFINIBAND.items()
+            }
+        return _facts(self._root, readers)
+
+    def owner(self, pid: int) -> tuple[str, OwnerClass]:
+        """Who owns a process: a hash that means nothing elsewhere, and a class. A process that went is unknown."""
+        try:
+            groups = (self._root / f"proc/{pid}/cgroup").read_text()
+            user = (self._root / f"proc/{pid}").stat().st_uid
+        except OSError:
+            return self._hash("unknown"), OwnerClass.UNKNOWN
+        kind, identity = classify(groups, user)
+        return self._hash(identity), kind
+
+    def _hash(self, identity: str) -> str:
+        return hashlib.sha256(self._salt + identity.encode()).hexdigest()[:32]
+
+
+def classify(groups: str, user: int) -> tuple[OwnerClass, str]:
+    """The class and the identity behind a process, from the text of its /proc/PID/cgroup and its user id.
+
+    All containers of a pod are one owner, and so are all sessions of a user.
+    """
+    for pattern, kind in ((_POD, "pod"), (_CONTAINER, "container"), (_LXC, "lxc")):
+        match = pattern.search(groups)
+        if match:
+            return OwnerClass.CONTAINER, f"{kind}:{match[1].replace('_', '-')}"
+    if user >= _FIRST_USER or "/user.slice/" in groups:
+        return OwnerClass.USER, f"user:{user}"
+    if "/system.slice/" in groups or "/init.scope" in groups:
+        return OwnerClass.SYSTEM, f"system:{user}"
+    return OwnerClass.UNKNOWN, f"user:{user}"
+
+
+def gpu_functions(root: Path) -> list[Path]:
+    """NVIDIA's display and 3D controllers on the PCI bus, whether or not a driver is bound, by address."""
+    return [path for path in _listed(root / PCI_DEVICES) if _is_gpu(path)]
+
+
+def _count_gpu_functions(root: Path) -> int:
+    """Raises OSError where the bus is not shown: that too is no zero, which would mean that a GPU is missing."""
+    return sum(1 for path in (root / PCI_DEVICES).iterdir() if _is_gpu(path))
+
+
+def _is_gpu(function: Path) -> bool:
+    try:
+        return _text(function / "vendor") == NVIDIA and _text(function / "class").startswith(
+            _DISPLAY_CLASSES
+        )
+    except OSError:
+        return False
+
+
+def _entries(directory: Path) -> list[Path]:
+    """What is in a directory, nothing where there is none. Raises OSError where it may not be read: that is no zero."""
+    try:
+        return sorted(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _listed(directory: Path) -> list[Path]:
+    """As much of it as may be read."""
+    try:
+        return _entries(directory)
+    except OSError:
+        return []
+
+
+def _infiniband_ports(root: Path) -> Iterator[Path]:
+    for device in _listed(root / "sys/class/infiniband"):
+        yield from _listed(device / "ports")
+
+
+def _facts(root: Path, readers: Mapping[str, Reader]) -> Facts:
+    readings: dict[str, Value] = {}
+    unavailable: dict[str, Reason] = {}
+    for name, read in readers.items():
+        try:
+            readings[name] = read(root)
+        except OSError as error:
+            unavailable[name] = _REASONS.get(error.errno or 0, Reason.ERROR)
+        except (ValueError, IndexError, KeyError):
+            unavailable[name] = Reason.ERROR
+    return Facts(readings=readings, unavailable=unavailable)
+
+
+_REASONS = {
+    errno.ENOENT: Reason.NOT_FOUND,
+    errno.ENOTDIR: Reason.NOT_FOUND,
+    errno.ENODEV: Reason.NOT_FOUND,
+    errno.EACCES: Reason.NO_PERMISSION,
+    errno.EPERM: Reason.NO_PERMISSION,
+}
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace").strip()[:512]
+
+
+def _file(name: str) -> Reader:
+    return lambda root: _text(root / name)
+
+
+def _number(name: str) -> Reader:
+    return lambda root: int(_text(root / name), 0)
+
+
+def _below(directory: Path, read: Reader) -> Reader:
+    return lambda _: read(directory)
+
+
+def _hashed(name: str) -> Reader:
+    return lambda root: hashlib.sha256((root / name).read_bytes()).hexdigest()
+
+
+def _cpuinfo(root: Path, key: str) -> Iterator[str]:
+    for line in (root / "proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            yield value.strip()
+
+
+def _cpu_model(root: Path) -> str:
+    return next(_cpuinfo(root, "model name"), None) or next(_cpuinfo(root, "CPU part"), "unknown")
+
+
+def _hypervisor(root: Path) -> int:
+    """The flag that a hypervisor sets for its guests (x86); elsewhere the device tree or /sys/hypervisor says it."""
+    flags = next(_cpuinfo(root, "flags"), None)
+    if flags is not None:
+        return int("hypervisor" in flags.split())
+    return int(
+        (root / "proc/device-tree/hypervisor").exists() or _exists(root, "sys/hypervisor/type")
+    )
+
+
+def _exists(root: Path, name: str) -> int:
+    return int((root / name).exists())
+
+
+def _memory_total(root: Path) -> int:
+    for line in (root / "proc/meminfo").read_text().splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024
+    raise ValueError("no MemTotal")
+
+
+def _nvme(root: Path) -> int:
+    return sum(
+        re.fullmatch(r"nvme\d+", path.name) is not None
+        for path in _entries(root / "sys/class/nvme")
+    )
+
+
+def _device_nodes(root: Path) -> int:
+    return sum(re.fullmatch(r"nvidia\d+", path.name) is not None for path in _entries(root / "dev"))
+
+
+def _module_version(root: Path) -> str:
+    text = _text(root / "proc/driver/nvidia/version")
+    return str(re.findall(r"\b\d{3,}\.\d+(?:\.\d+)?\b", text)[0])
+
+
+def _running(comm: str) -> Reader:
+    """1 if a process of that name runs; the kernel keeps 15 characters of it."""
+
+    def read(root: Path) -> int:
+        for entry in _entries(root / "proc"):
+            if entry.name.isdigit() and _comm(entry) == comm[:_COMM_LENGTH]:
+                return 1
+        return 0
+
+    return read
+
+
+def _comm(process: Path) -> str:
+    try:
+        return _text(process / "comm")
+    except OSError:
+        return ""
+
+
+def _megatransfers(name: str) -> Reader:
+    """`16.0 GT/s PCIe` -> 16000."""
+
+    def read(function: Path) -> int:
+        whole, _, part = _text(function / name).split()[0].partition(".")
+        return int(whole) * 1000 + int((part + "000")[:3])
+
+    return read
+
+
+def _leading_number(name: str) -> Reader:
+    """`4: ACTIVE` -> 4, `400 Gb/sec (4X NDR)` -> 400."""
+    return lambda port: int(re.findall(r"\d+", _text(port / name))[0])
+
+
+_IDENTITY: Mapping[str, Reader] = {
+    "cpu_model": _cpu_model,
+    "cpu_count": lambda root: sum(1 for _ in _cpuinfo(root, "processor")),
+    "memory_total_bytes": _memory_total,
+    "nvme_count": _nvme,
+    "nvidia_pci_functions_count": _count_gpu_functions,
+    "kernel_release": _file("proc/sys/kernel/osrelease"),
+    "kernel_command_line_sha256": _hashed("proc/cmdline"),
+    "hypervisor_code": _hypervisor,
+    "dmi_system_vendor": _file("sys/class/dmi/id/sys_vendor"),
+    "dmi_product_name": _file("sys/class/dmi/id/product_name"),
+    "dmi_board_name": _file("sys/class/dmi/id/board_name"),
+}
+
+_STATE: Mapping[str, Reader] = {
+    "nvidia_module_version": _module_version,
+    "nvidia_device_nodes_count": _device_nodes,
+    "nvidia_control_node_code": lambda root: _exists(root, "dev/nvidiactl"),
+    "nvidia_pci_functions_count": _count_gpu_functions,
+    "fabric_manager_code": _running("nv-fabricmanager"),
+    "persistence_daemon_code": _running("nvidia-persistenced"),
+}
+
+_PCI_IDENTITY: Mapping[str, Reader] = {
+    "device_id": _file("device"),
+    "subsystem_vendor_id": _file("subsystem_vendor"),
+    "subsystem_device_id": _file("subsystem_device"),
+    "max_link_width_lanes": _number("max_link_width"),
+    "max_link_speed_megatransfers": _megatransfers("max_link_speed"),
+}
+
+_PCI_STATE: Mapping[str, Reader] = {
+    "link_width_lanes": _number("current_link_width"),
+    "link_speed_megatransfers": _megatransfers("current_link_speed"),
+}
+
+_INFINIBAND: Mapping[str, Reader] = {
+    "state_code": _leading_number("state"),
+    "physical_state_code": _leading_number("phys_state"),
+    "rate_gigabits": _leading_number("rate"),
+    "link_downed_count": _number("counters/link_downed"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What the agent's own processes cost: CPU since they began, and proportional set size now."""
+
+    cpu_us: int
+    pss_bytes: int
+
+
+def footprint(root: Path, pid: int) -> Footprint:
+    """Of a process and all its descendants. What cannot be read of one counts as nothing for it."""
+    pids = list(_family(root, pid))
+    return Footprint(sum(_cpu_us(root, one) for one in pids), sum(_pss(root, one) for one in pids))
+
+
+def _family(root: Path, pid: int) -> Iterator[int]:
+    yield pid
+    for task in _listed(root / f"proc/{pid}/task"):
+        try:
+            children = (task / "children").read_text().split()
+        except OSError:
+            continue
+        for child in children:
+            yield from _family(root, int(child))
+
+
+def _cpu_us(root: Path, pid: int) -> int:
+    """utime, stime and those of its reaped children: fields 14 to 17 of proc_pid_stat(5)."""
+    try:
+        fields = (root / f"proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return sum(int(field) for field in fields[11:15]) * 1_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def _pss(root: Path, pid: int) -> int:
+    try:
+        lines = (root / f"proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))

@@ -1,0 +1,1 @@
+"""The driver, read in a process of its own."""

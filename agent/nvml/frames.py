@@ -1,0 +1,157 @@
+"""What the NVML child and its parent share: frames over one stream socket, the mark of the call in progress, statuses.
+
+The child answers requests in order; a frame of kind EVENT may come between. A sweep travels as raw integers.
+"""
+
+import mmap
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from functools import cache
+
+from weighbridge.catalogue.readings import READINGS, Reading, Scope, Tier
+
+HEADER = struct.Struct("<IBI")
+MARK_BYTES = 1 << 20
+
+OK = 0
+NOT_SUPPORTED = 3
+FUNCTION_NOT_FOUND = 13
+NOT_READY = 27
+GPU_IS_LOST = 15
+RESET_REQUIRED = 16
+UNDECODABLE = 240
+OUT_OF_RANGE = 241
+QUARANTINED = 242
+OTHER = 255
+
+GPM_APART_SECONDS = 0.2
+"""Between the two samples of a GPM metric. The library's header asks for more than 0.1."""
+
+EVERY_CALL = "*"
+NODE = "node"
+"""The device by which calls about no device are marked."""
+
+LIFE_CYCLE = frozenset({1, 9, 12, 18})
+"""NVML codes that only a new child can cure: uninitialized, no driver, no library, library older than the driver."""
+
+
+class Kind(IntEnum):
+    """What a frame asks or tells."""
+
+    HELLO = 1
+    IDENTIFY = 2
+    FAST = 3
+    SLOW = 4
+    PROCESSES = 5
+    RECORD = 6
+    EVENT = 7
+
+
+def status_of(code: int) -> int:
+    """An NVML return code, or a status of our own, as the byte that travels: 999 ("unknown") becomes OTHER."""
+    return code if 0 <= code < OTHER else OTHER
+
+
+@cache
+def rows(tier: Tier) -> tuple[Reading, ...]:
+    """The readings of devices in one tier, in the order in which a sweep carries them.
+
+    Those read as NVML fields stand last, in one run, so that one batch of fields fills one run of numbers.
+    """
+    chosen = [row for row in READINGS if row.tier is tier and row.scope is not Scope.NODE]
+    return tuple(sorted(chosen, key=lambda row: row.source.startswith("field ")))
+
+
+class Connection:
+    """One end of the socket, blocking: the child's."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
+    def send(self, kind: Kind, sequence: int, payload: bytes) -> None:
+        self._end.sendall(HEADER.pack(len(payload), kind, sequence) + payload)
+
+    def receive(self) -> tuple[Kind, int, bytes] | None:
+        """The next frame, None at the end of the stream."""
+        header = self._exactly(HEADER.size)
+        if header is None:
+            return None
+        length, kind, sequence = HEADER.unpack(header)
+        payload = self._exactly(length)
+        return None if payload is None else (Kind(kind), sequence, payload)
+
+    def _exactly(self, count: int) -> bytes | None:
+        parts: list[bytes] = []
+        while count:
+            part = self._end.recv(count)
+            if not part:
+                return None
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+
+class Splitter:
+    """Frames out of a stream that comes in pieces: the parent's end."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[tuple[Kind, int, bytes]]:
+        """Every frame that is now complete."""
+        self._rest = self._rest + data if self._rest else data
+        start = 0
+        while len(self._rest) - start >= HEADER.size:
+            length, kind, sequence = HEADER.unpack_from(self._rest, start)
+            end = start + HEADER.size + length
+            if end > len(self._rest):
+                break
+            yield Kind(kind), sequence, self._rest[start + HEADER.size : end]
+            start = end
+        self._rest = self._rest[start:]
+
+
+class Mark:
+    """The call in progress, in memory that both processes see, so that the parent can name a call that hangs.
+
+    `slot[0]` is the number of the call, 0 between calls; the calls are listed behind it when they are first planned.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._memory = mmap.mmap(descriptor, MARK_BYTES)
+        self.slot = memoryview(self._memory)[:8].cast("q")
+        self._end = 8
+        self._count = 0
+
+    @staticmethod
+    def create() -> int:
+        """A descriptor of fresh shared memory."""
+        descriptor = os.memfd_create("weighbridge-mark")
+        os.truncate(descriptor, MARK_BYTES)
+        return descriptor
+
+    def register(self, device: str, call: str) -> int:
+        """The number by which `slot` names this call on this device. Past the end of the memory: 0, nameless."""
+        line = f"{device}\t{call}\n".encode()
+        if self._end + len(line) > MARK_BYTES:
+            return 0
+        self._memory[self._end : self._end + len(line)] = line
+        self._end += len(line)
+        self._count += 1
+        return self._count
+
+    def current(self) -> tuple[str, str] | None:
+        """(device, call) in progress, None between calls."""
+        number = self.slot[0]
+        if number == 0:
+            return None
+        lines = bytes(self._memory[8:]).split(b"\0", 1)[0].split(b"\n", number)
+        device, call = lines[number - 1].decode().split("\t")
+        return device, call
+
+    def close(self) -> None:
+        self.slot.release()
+        self._memory.close()

@@ -1,0 +1,227 @@
+"""The child process that holds NVML: answers its parent's requests in one thread, waits for events in another.
+
+Started by `agent.nvml.client` as `python -I -m agent.nvml.worker SOCKET MARK` with two inherited descriptors. It ends when the
+socket does, and is killed with its parent.
+"""
+
+import ctypes
+import gc
+import json
+import signal
+import socket
+import sys
+import threading
+import time
+from ctypes import byref, c_ulonglong
+from typing import Any
+
+from agent.nvml.devices import Enumeration, enumerate_devices, node_facts, processes
+from agent.nvml.frames import (
+    GPU_IS_LOST,
+    NODE,
+    QUARANTINED,
+    Connection,
+    Kind,
+    Mark,
+    rows,
+    status_of,
+)
+from agent.nvml.readers import EventData, EventSet, Handle, Library, NvmlError
+from agent.nvml.sweeper import Sweeper, answers
+from weighbridge.catalogue.readings import Tier
+
+PR_SET_PDEATHSIG = 1
+EVENT_WAIT_MILLISECONDS = 1000
+EVENT_TIMEOUT = 10
+EVENT_XID = 0x8
+EVENT_GPU_UNAVAILABLE = 0x4000
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Worker:
+    """One initialized library, or the code by which it would not be."""
+
+    def __init__(self, connection: Connection, mark: Mark) -> None:
+        self._connection = connection
+        self._mark = mark
+        self._library = Library()
+        self._writing = threading.Lock()
+        self._watch: EventWatch | None = None
+        self._code = 0
+
+    def serve(self) -> None:
+        """Answer until the parent goes."""
+        while (frame := self._connection.receive()) is not None:
+            kind, sequence, payload = frame
+            if kind is Kind.HELLO:
+                self._start(json.loads(payload))
+            self.send(kind, sequence, self._answer(kind))
+
+    def send(self, kind: Kind, sequence: int, payload: bytes) -> None:
+        """Both threads write; each frame goes whole."""
+        with self._writing:
+            self._connection.send(kind, sequence, payload)
+
+    def _start(self, hello: dict[str, Any]) -> None:
+        quarantine = ((device, call) for device, call in hello["quarantine"])
+        self._sweeper = Sweeper(self._library, self._mark, quarantine, hello["probe_seconds"])
+        allowed = self._sweeper.mark(NODE, "nvmlInit_v2")
+        self._code = self._library.start() if allowed else QUARANTINED
+        self._sweeper.idle()
+        gc.collect()
+        gc.freeze()
+
+    def _answer(self, kind: Kind) -> bytes:
+        match kind:
+            case Kind.FAST:
+                return self._sweep(Tier.FAST)
+            case Kind.SLOW:
+                return self._sweep(Tier.SLOW)
+            case Kind.IDENTIFY:
+                return _dump(self._identify())
+            case Kind.PROCESSES:
+                held, failed = processes(self._library, self._sweeper)
+                return _dump({"held": held, "failed": failed})
+            case Kind.RECORD:
+                return _dump({"answers": list(self._record())})
+            case Kind.HELLO | Kind.EVENT:
+                return _dump({"code": status_of(self._code)})
+
+    def _sweep(self, tier: Tier) -> bytes:
+        tape = self._sweeper.sweep(tier)
+        return bytes(tape.values) + tape.statuses
+
+    def _identify(self) -> dict[str, Any]:
+        code = self._code
+        found = Enumeration()
+        if not code:
+            try:
+                found = enumerate_devices(self._library, self._sweeper)
+            except NvmlError as error:
+                code = error.code
+        self._sweeper.replace(found.handles)
+        self._watch_events()
+        values, statuses = node_facts(self._library, self._sweeper, self._code)
+        counts = {
+            "gpus_enumerated_count": found.count,
+            "gpus_unreadable_count": len(found.unreadable),
+        }
+        if code:
+            statuses |= dict.fromkeys(counts, status_of(code))
+        else:
+            values |= counts
+        return {
+            "code": status_of(code),
+            "driver": [values, statuses],
+            "unreadable": [(index, status_of(code)) for index, code in found.unreadable],
+            "devices": list(self._devices()),
+        }
+
+    def _devices(self) -> Any:
+        tape = self._sweeper.sweep(Tier.IDENTITY)
+        names = [row.name for row in rows(Tier.IDENTITY)]
+        for index, handle in enumerate(self._sweeper.handles):
+            span = slice(index * len(names), (index + 1) * len(names))
+            pairs = list(zip(names, tape.values[span], tape.statuses[span], strict=True))
+            values = {name: value for name, value, status in pairs if status == 0}
+            statuses = {name: status for name, _, status in pairs if status}
+            yield {"uuid": handle.uuid, "parent": handle.parent, "readings": [values, statuses]}
+
+    def _record(self) -> Any:
+        for handle in self._sweeper.handles:
+            for name, call, code, value, elapsed in answers(self._sweeper, self._library, handle):
+                yield handle.uuid, name, call, code, value, elapsed
+
+    def _watch_events(self) -> None:
+        gpus = [handle for handle in self._sweeper.handles if handle.parent is None]
+        if self._watch is not None:
+            self._watch.follow(gpus)
+        elif gpus:
+            self._watch = EventWatch(self._library, self, gpus)
+            threading.Thread(target=self._watch.run, name="nvml-events", daemon=True).start()
+
+
+class EventWatch:
+    """Waits for XIDs of all GPUs. The UUID is resolved when a GPU is registered: of a lost one nothing can be asked."""
+
+    def __init__(self, library: Library, worker: Worker, gpus: list[Handle]) -> None:
+        self._library = library
+        self._worker = worker
+        self._wanted: dict[int, Handle] = {}
+        self._changed = threading.Event()
+        self.follow(gpus)
+
+    def follow(self, gpus: list[Handle]) -> None:
+        """From the next wait on, these GPUs."""
+        wanted = {_address(handle.pointer): handle for handle in gpus}
+        if wanted.keys() != self._wanted.keys():
+            self._wanted = wanted
+            self._changed.set()
+
+    def run(self) -> None:
+        """For the life of the process: a set that answers with an error is made anew, less and less often."""
+        pause = 1.0
+        while True:
+            self._changed.clear()
+            started = time.monotonic()
+            self._wait_on_one_set(dict(self._wanted))
+            pause = 1.0 if time.monotonic() - started > LONGEST_PAUSE_SECONDS else pause * 2
+            self._changed.wait(min(pause, LONGEST_PAUSE_SECONDS))
+
+    def _wait_on_one_set(self, wanted: dict[int, Handle]) -> None:
+        events = EventSet()
+        if self._library.call("nvmlEventSetCreate", byref(events)):
+            return
+        for handle in wanted.values():
+            self._register(handle, events)
+        data = EventData()
+        code = 0
+        while code in (0, EVENT_TIMEOUT) and not self._changed.is_set():
+            code = self._library.first(
+                "nvmlEventSetWait_v2",
+                "nvmlEventSetWait",
+                arguments=(events, byref(data), EVENT_WAIT_MILLISECONDS),
+            )
+            if code == 0:
+                self._tell(data, wanted)
+        self._library.call("nvmlEventSetFree", events)
+
+    def _register(self, handle: Handle, events: Any) -> None:
+        supported = c_ulonglong()
+        self._library.call("nvmlDeviceGetSupportedEventTypes", handle.pointer, byref(supported))
+        types = supported.value & (EVENT_XID | EVENT_GPU_UNAVAILABLE)
+        self._library.call(
+            "nvmlDeviceRegisterEvents", handle.pointer, c_ulonglong(types or EVENT_XID), events
+        )
+
+    def _tell(self, data: Any, wanted: dict[int, Handle]) -> None:
+        handle = wanted.get(_address(data.device))
+        told = {
+            "boottime_us": time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
+            "device": None if handle is None else handle.uuid,
+            "xid": data.eventData if data.eventType == EVENT_XID else None,
+            "instance": None if data.gpuInstanceId == 0xFFFFFFFF else data.gpuInstanceId,
+        }
+        if told["xid"] is not None or data.eventType == EVENT_GPU_UNAVAILABLE:
+            self._worker.send(Kind.EVENT, GPU_IS_LOST, _dump(told))
+
+
+def _address(pointer: Any) -> int:
+    return ctypes.cast(pointer, ctypes.c_void_p).value or 0
+
+
+def _dump(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def main() -> None:
+    """Serve on the inherited descriptors."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end, mark = (int(argument) for argument in sys.argv[1:3])
+    with socket.socket(fileno=end) as connected:
+        Worker(Connection(connected), Mark(mark)).serve()
+
+
+if __name__ == "__main__":
+    main()

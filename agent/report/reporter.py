@@ -1,0 +1,328 @@
+"""Sends the spool to the collector: batches in order, receipts verified and kept, refusals answered by stated rules.
+
+`read_answer` decides what an answer means and does nothing; `Reporter` does it.
+"""
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import zstandard
+from pydantic import ValidationError
+
+from agent.report.receipts import Receipted, Receipts
+from agent.report.spool import Held, Reseal, Spool
+from agent.report.transport import Answer
+from weighbridge.log.entries import leaf_hash, open_head
+from weighbridge.log.signing import SignatureError
+from weighbridge.wire.report import Count, Hash, Model, Name
+
+log = logging.getLogger(__name__)
+
+MOST_REPORTS = 64
+MOST_BYTES = 2 << 20
+BREATH_S = 5
+"""The loop shows a sign of life at least this often, whatever the collector does, unless it is told to more often."""
+_FIRST_WAIT_S = 1.0
+_LONGEST_WAIT_S = 60.0
+_KEY_WAIT_S = 300.0
+_MENDED_AT_ONCE = 3
+"""Mends of a chain in a row that are tried without a wait: a full spool goes on dropping meanwhile."""
+_PROBLEM = "urn:weighbridge:problem:"
+
+
+class Reaction(StrEnum):
+    """What the agent does about an answer."""
+
+    GO_ON = "go_on"
+    RETRY = "retry"
+    RETRY_SLOWLY = "retry_slowly"
+    SEND_LESS = "send_less"
+    REWIND = "rewind"
+    RESTART_CHAIN = "restart_chain"
+    LEAVE_OUT = "leave_out"
+
+
+REACTIONS = {
+    "sequence": Reaction.REWIND,
+    "fork": Reaction.RESTART_CHAIN,
+    "too_large": Reaction.SEND_LESS,
+    "unknown_key": Reaction.RETRY_SLOWLY,
+    "revoked_key": Reaction.RETRY_SLOWLY,
+    "wrong_node": Reaction.RETRY_SLOWLY,
+    "future_version": Reaction.RETRY_SLOWLY,
+    "malformed": Reaction.LEAVE_OUT,
+    "not_canonical": Reaction.LEAVE_OUT,
+    "bad_signature": Reaction.LEAVE_OUT,
+}
+"""Per problem code; any other answer than a known one is tried again."""
+
+
+class WireReceipt(Model):
+    """One of the receipts in an answer."""
+
+    index: Count
+    leaf_hash: Hash
+    received_us: Count
+
+
+class Expected(Model):
+    """Where the collector wants a chain to go on."""
+
+    chain: Name
+    seq: Count
+    prev: Hash | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an answer means. `accepted` are verified receipts, in order, of the first reports of the batch."""
+
+    reaction: Reaction
+    accepted: Sequence[Receipted] = ()
+    head: str | None = None
+    expected: Expected | None = None
+    want_inventory: bool = False
+    why: str = ""
+
+
+def read_answer(answer: Answer, batch: Sequence[Held], log_key: bytes) -> Verdict:
+    """The meaning of an answer to `batch`. Nothing counts as acknowledged without a receipt under the log's own key."""
+    try:
+        document = json.loads(answer.body)
+        if not isinstance(document, dict):
+            raise TypeError("not an object")
+        if answer.status == 200:
+            accepted = _verified(document, batch, log_key)
+            if len(accepted) != len(batch):
+                raise ValueError("not one receipt per report")
+            wanted = document.get("want_inventory") is True
+            return Verdict(Reaction.GO_ON, accepted, document["head"], want_inventory=wanted)
+        return _read_problem(document, batch, log_key)
+    except (SignatureError, ValidationError, ValueError, TypeError, KeyError) as error:
+        return Verdict(Reaction.RETRY, why=f"status {answer.status}, {error}")
+
+
+def _read_problem(document: dict[str, object], batch: Sequence[Held], log_key: bytes) -> Verdict:
+    kind = str(document.get("type", ""))
+    code = kind.removeprefix(_PROBLEM) if kind.startswith(_PROBLEM) else ""
+    accepted = _verified(document, batch, log_key) if document.get("receipts") else []
+    reaction = REACTIONS.get(code, Reaction.RETRY)
+    expected = document.get("expected")
+    if reaction is Reaction.REWIND and expected is None:
+        reaction = Reaction.RESTART_CHAIN
+    if reaction is Reaction.SEND_LESS and len(batch) - len(accepted) == 1:
+        reaction = Reaction.LEAVE_OUT
+    return Verdict(
+        reaction,
+        accepted,
+        str(document["head"]) if accepted else None,
+        None if expected is None else Expected.model_validate(expected),
+        why=f"{code or kind}: {document.get('detail', '')}"[:300],
+    )
+
+
+def _verified(
+    document: dict[str, object], batch: Sequence[Held], log_key: bytes
+) -> list[Receipted]:
+    """Raises ValueError (SignatureError is one) unless every receipt is for the report in its place."""
+    receipts = document["receipts"]
+    if not isinstance(receipts, list) or len(receipts) > len(batch):
+        raise ValueError("more receipts than reports")
+    head = open_head(str(document["head"]), log_key)
+    rows = []
+    for held, row in zip(batch, receipts, strict=False):
+        receipt = WireReceipt.model_validate(row)
+        if receipt.leaf_hash != leaf_hash(held.envelope).hex():
+            raise ValueError(f"the receipt of report {held.seq} is for other bytes")
+        if receipt.index >= head.size:
+            raise ValueError(f"the head does not cover report {held.seq}")
+        rows.append(Receipted(held.seq, receipt.index, receipt.leaf_hash, receipt.received_us))
+    return rows
+
+
+class Backoff:
+    """Exponential, with full jitter over the upper half; the collector's own wish is kept at least."""
+
+    def __init__(
+        self, chance: Callable[[], float] = random.random, longest_s: float = _LONGEST_WAIT_S
+    ) -> None:
+        self._chance, self._longest_s, self._failures = chance, longest_s, 0
+
+    def succeeded(self) -> None:
+        self._failures = 0
+
+    def wait_s(self, least_s: float = 0.0) -> float:
+        """How long to wait after one more failure."""
+        wait = min(self._longest_s, _FIRST_WAIT_S * 2.0 ** min(self._failures, 16))
+        self._failures += 1
+        return max(wait, least_s) * (0.5 + self._chance() / 2) + least_s / 2
+
+
+Post = Callable[[bytes], Awaitable[Answer]]
+
+
+class Reporter:
+    """Empties one spool. `post` raises OSError where nothing answers; `alive` is called at least every `breath_s`."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        receipts: Receipts,
+        post: Post,
+        log_key: bytes,
+        reseal: Reseal,
+        want_inventory: Callable[[], None],
+        alive: Callable[[], None] = lambda: None,
+        backoff: Backoff | None = None,
+        breath_s: float = BREATH_S,
+    ) -> None:
+        self._breath_s = breath_s
+        self._spool, self._receipts, self._post = spool, receipts, post
+        self._log_key, self._reseal = log_key, reseal
+        self._want_inventory, self._alive = want_inventory, alive
+        self._backoff = Backoff() if backoff is None else backoff
+        self._most = MOST_REPORTS
+        self._wake = asyncio.Event()
+        self._compress = zstandard.ZstdCompressor(level=3)
+        self._complaint = ""
+        self._mended = 0
+        self.status = "not yet connected"
+        """For people: how the last exchange went."""
+
+    def wake(self) -> None:
+        """There is something new in the spool."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send for ever."""
+        while True:
+            self._alive()
+            wait_s = await self.send_batch()
+            await self._rest(wait_s)
+
+    async def drain(self, within_s: float) -> None:
+        """Send what there is until it is sent, refused, or the time is up."""
+        try:
+            async with asyncio.timeout(within_s):
+                while await self.send_batch() == 0.0:
+                    pass
+        except TimeoutError:
+            log.info("stopping with %d reports unsent in the spool", self._spool.pending_count)
+
+    async def send_batch(self) -> float | None:
+        """One exchange. Seconds to wait before the next; None when there is nothing more to send."""
+        self._wake.clear()
+        chain, batch, body = await asyncio.to_thread(self._pack)
+        if not batch:
+            return None
+        try:
+            answer = await self._living(self._post(body))
+        except OSError as error:
+            self._complain(str(error))
+            return self._backoff.wait_s()
+        verdict = await asyncio.to_thread(self._settle, answer, chain, batch)
+        wait_s = await self._react(verdict, answer, chain, batch)
+        return None if wait_s == 0.0 and self._spool.pending_count == 0 else wait_s
+
+    async def _living(self, posting: Awaitable[Answer]) -> Answer:
+        """A collector that is slow to answer withholds no sign of life either."""
+        task = asyncio.ensure_future(posting)
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=self._breath_s)
+                self._alive()
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _pack(self) -> tuple[str, Sequence[Held], bytes]:
+        with self._spool.turn():
+            chain = self._spool.current_chain
+            batch = self._spool.pending(self._most, MOST_BYTES)
+        return chain, batch, self._compress.compress(b"".join(h.envelope + b"\n" for h in batch))
+
+    def _settle(self, answer: Answer, chain: str, batch: Sequence[Held]) -> Verdict:
+        """Verify, keep and acknowledge: what may wait for the disk."""
+        verdict = read_answer(answer, batch, self._log_key)
+        if verdict.accepted and verdict.head is not None:
+            self._receipts.keep(chain, verdict.accepted, verdict.head)
+            self._spool.acknowledge(chain, verdict.accepted[-1].seq)
+        return verdict
+
+    async def _react(
+        self, verdict: Verdict, answer: Answer, chain: str, batch: Sequence[Held]
+    ) -> float:
+        if verdict.reaction is Reaction.GO_ON:
+            self._succeeded()
+            if verdict.want_inventory:
+                self._want_inventory()
+            return 0.0
+        self._complain(verdict.why)
+        refused = batch[min(len(verdict.accepted), len(batch) - 1)].seq
+        match verdict.reaction:
+            case Reaction.SEND_LESS:
+                self._most = max(1, (len(batch) - len(verdict.accepted)) // 2)
+            case Reaction.LEAVE_OUT:
+                log.error("report %d is left out: %s", refused, verdict.why)
+                await asyncio.to_thread(self._spool.leave_out, chain, refused)
+            case Reaction.REWIND | Reaction.RESTART_CHAIN:
+                await asyncio.to_thread(self._mend_chain, verdict.expected, verdict.reaction)
+                self._mended += 1
+                if self._mended <= _MENDED_AT_ONCE:
+                    return 0.0
+            case Reaction.RETRY_SLOWLY:
+                return _KEY_WAIT_S * random.uniform(0.8, 1.2)  # noqa: S311
+            case Reaction.RETRY:
+                pass
+        return self._backoff.wait_s(answer.retry_after_s or 0)
+
+    def _mend_chain(self, expected: Expected | None, reaction: Reaction) -> None:
+        if (
+            reaction is Reaction.REWIND
+            and expected is not None
+            and expected.chain == self._spool.current_chain
+            and self._spool.rewind(expected.seq, expected.prev)
+        ):
+            log.warning("the collector asks again for all reports from %d on", expected.seq)
+            return
+        self._spool.restart_chain(self._reseal)
+        log.warning("a new chain begins: %s", self._spool.current_chain)
+
+    def _succeeded(self) -> None:
+        if self._complaint:
+            log.info("the collector accepts reports again")
+        self._complaint, self._most, self.status = "", MOST_REPORTS, "reporting"
+        self._mended = 0
+        self._backoff.succeeded()
+
+    def _complain(self, why: str) -> None:
+        """Once per kind of trouble, not once per attempt."""
+        if why != self._complaint:
+            log.warning("reports stay in the spool: %s", why)
+        self._complaint, self.status = why, f"not reporting: {why}"
+
+    async def _rest(self, wait_s: float | None) -> None:
+        """Until there is something to send (None), or for so long; alive all the while."""
+        loop = asyncio.get_running_loop()
+        end = None if wait_s is None else loop.time() + wait_s
+        while end is None or loop.time() < end:
+            self._alive()
+            slice_s = self._breath_s if end is None else min(self._breath_s, end - loop.time())
+            if end is None and await self._woken(slice_s):
+                return
+            if end is not None:
+                await asyncio.sleep(max(0.0, slice_s))
+
+    async def _woken(self, within_s: float) -> bool:
+        try:
+            async with asyncio.timeout(within_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True

@@ -1,0 +1,1 @@
+"""Simulated nodes, with faults on a schedule."""

@@ -1,0 +1,129 @@
+"""Simulated time: a clock that is moved, and a fleet that is driven with the collector's clock in lock step.
+
+Every step moves both clocks to the same instant, lets every agent do what is due then, and waits until every agent that
+has a network has handed over its reports. So what a month brings is the same however fast the machine is.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from agent.report.transport import Transport, TransportError
+
+CLOCK_PATH = "/v1/simulation/clock"
+LONGEST_STEP_S = 120.0
+LOOK_S = 0.002
+BOOT_US = 3_600_000_000
+"""How long a simulated machine has been up when the simulation begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """From when to when, in steps of the sampling interval; and where the clock is put at the end. Microseconds."""
+
+    from_us: int
+    until_us: int
+    step_us: int
+    then_us: int | None = None
+
+
+class Driven(Protocol):
+    """A node that is driven."""
+
+    @property
+    def pending(self) -> int:
+        """Reports that it could hand over and has not."""
+        ...
+
+
+def instant_us(text: str) -> int:
+    """`2026-10-01T00:00:00Z`. Raises ValueError."""
+    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return int(moment.timestamp()) * 1_000_000
+
+
+class LogicalClock:
+    """`agent.clock.Clock` that stands still until `move`, which returns when all that it woke sleep again."""
+
+    def __init__(self, now_us: int) -> None:
+        self._started_us = self._now_us = now_us
+        self._sleepers: dict[asyncio.Future[None], tuple[int, asyncio.Task[object] | None]] = {}
+        self._busy: set[asyncio.Future[object]] = set()
+        self._rested = asyncio.Event()
+
+    def boottime_us(self) -> int:
+        return self._now_us - self._started_us + BOOT_US
+
+    def wall_us(self) -> int:
+        return self._now_us
+
+    def synchronized(self) -> bool | None:
+        return True
+
+    async def sleep_until(self, boottime_us: int) -> None:
+        """Returns at once for a time gone by."""
+        if boottime_us <= self.boottime_us():
+            await asyncio.sleep(0)
+            return
+        task = asyncio.current_task()
+        future = asyncio.get_running_loop().create_future()
+        self._sleepers[future] = (boottime_us, task)
+        if task is not None:
+            self._rest(task)
+        try:
+            await future
+        finally:
+            self._sleepers.pop(future, None)
+
+    async def move(self, wall_us: int) -> None:
+        """Wake whoever slept until then, and wait until they sleep again or have ended."""
+        self._now_us = wall_us
+        self._rested.clear()
+        for future, (due_us, task) in list(self._sleepers.items()):
+            if due_us <= self.boottime_us() and not future.done():
+                if task is not None and not task.done():
+                    self._busy.add(task)
+                    task.add_done_callback(self._rest)
+                future.set_result(None)
+        if self._busy:
+            await self._rested.wait()
+
+    def _rest(self, task: "asyncio.Future[object]") -> None:
+        if task in self._busy:
+            self._busy.discard(task)
+            task.remove_done_callback(self._rest)
+        if not self._busy:
+            self._rested.set()
+
+
+async def drive(
+    course: Course,
+    clock: LogicalClock,
+    nodes: Sequence[Driven],
+    move: Callable[[int], Awaitable[None]],
+    stopped: asyncio.Event,
+) -> None:
+    """The whole course, or until `stopped`. Raises TransportError where the collector's clock does not follow."""
+    now_us = course.from_us
+    while now_us < course.until_us and not stopped.is_set():
+        now_us = min(now_us + course.step_us, course.until_us)
+        await move(now_us)
+        async with asyncio.timeout(LONGEST_STEP_S):
+            await clock.move(now_us)
+            await _handed_over(nodes)
+
+
+async def _handed_over(nodes: Sequence[Driven]) -> None:
+    """Their reporters work by themselves, and sleep in real time after a failure."""
+    while any(node.pending for node in nodes):  # noqa: ASYNC110
+        await asyncio.sleep(LOOK_S)
+
+
+async def move_collector(transport: Transport, wall_us: int) -> None:
+    """Raises TransportError where it is no simulation, and OSError where nobody answers."""
+    answer = await transport.request("POST", CLOCK_PATH, json.dumps({"wall_us": wall_us}).encode())
+    if answer.status != 200:
+        raise TransportError(f"the collector's clock is not moved: {answer.body.decode()[:300]}")

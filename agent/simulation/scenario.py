@@ -1,0 +1,206 @@
+"""What a simulated fleet is made of, and which faults are planted in it when.
+
+A scenario is a YAML or TOML file:
+
+    version: 1
+    seed: 7                  # other seeds give other UUIDs and other noise
+    sku: H100-SXM-80GB       # the card of every node: a key of the SKU table
+    load_percent: 95         # how hard the lessee works the cards, 0 to 100
+    faults:
+      - {kind: power_cap, node: 1, gpus: [0, 3], after_seconds: 12, limit_milliwatts: 350000}
+      - {kind: fall_off_bus, node: 2, gpus: [5], after_seconds: 20, xid: 79}
+      - {kind: cheaper_card, node: 3, gpus: [1], sku: H100-PCIe-80GB}
+      - {kind: pcie_width, node: 4, gpus: [2], after_seconds: 15, lanes: 8}
+      - {kind: mig_slice, node: 5, gpus: [0]}
+      - {kind: foreign_process, node: 6, gpus: [4], after_seconds: 15, memory_bytes: 2147483648}
+      - {kind: same_uuid, node: 7, gpus: [0], of_node: 0, of_gpu: 0}
+      - {kind: replacement, node: 2, gpus: [5], after_seconds: 60, until_seconds: 90}
+      - {kind: silence, node: 7, after_seconds: 30}
+      - {kind: network_cut, node: 6, after_seconds: 20, until_seconds: 40}
+
+Nodes and GPUs count from 0; no `gpus` means all of the node. A fault lasts from `after_seconds` after the start of its
+node (default 0) to `until_seconds` (default: for ever). SILENCE, NETWORK_CUT and the outage of a REPLACEMENT are no
+matter of the devices: whoever runs the fleet obeys them (`Scenario.of_node`).
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from weighbridge.catalogue.tables import sku
+
+MICROSECONDS = 1_000_000
+
+
+class ScenarioError(ValueError):
+    """The file is no scenario. The message names the place."""
+
+
+class Part(BaseModel):
+    """Closed: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Planted(Part):
+    """What all faults have."""
+
+    node: int = Field(ge=0)
+    gpus: tuple[int, ...] | None = None
+    after_seconds: float = Field(default=0.0, ge=0)
+    until_seconds: float | None = None
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> "Planted":
+        if self.until_seconds is not None and self.until_seconds <= self.after_seconds:
+            raise ValueError("until_seconds must be after after_seconds")
+        return self
+
+    def active(self, elapsed_us: int) -> bool:
+        """Whether it is in force that long after the start of the node."""
+        ended = self.until_seconds is not None and elapsed_us >= self.until_seconds * MICROSECONDS
+        return elapsed_us >= self.after_seconds * MICROSECONDS and not ended
+
+    def strikes(self, gpu: int) -> bool:
+        """Whether it is about this GPU of its node."""
+        return self.gpus is None or gpu in self.gpus
+
+
+class CheaperCard(Planted):
+    """The card is another, under the contracted name."""
+
+    kind: Literal["cheaper_card"]
+    sku: str = "H100-PCIe-80GB"
+
+    @field_validator("sku")
+    @classmethod
+    def _known(cls, key: str) -> str:
+        return _known_card(key)
+
+
+class PowerCap(Planted):
+    """Somebody lowered the power limit."""
+
+    kind: Literal["power_cap"]
+    limit_milliwatts: int = Field(default=350_000, gt=0)
+
+
+class FallOffBus(Planted):
+    """The GPU is lost, with an XID."""
+
+    kind: Literal["fall_off_bus"]
+    xid: int = Field(default=79, gt=0)
+
+
+class PcieWidth(Planted):
+    """The link retrained to fewer lanes."""
+
+    kind: Literal["pcie_width"]
+    lanes: Literal[1, 2, 4, 8] = 8
+
+
+class MigSlice(Planted):
+    """The GPU is cut: MIG is on and one small device is all there is to use."""
+
+    kind: Literal["mig_slice"]
+
+
+class ForeignProcess(Planted):
+    """A process of somebody else holds memory."""
+
+    kind: Literal["foreign_process"]
+    memory_bytes: int = Field(default=2 << 30, gt=0)
+
+
+class SameUuid(Planted):
+    """The GPU shows the UUID of another one."""
+
+    kind: Literal["same_uuid"]
+    of_node: int = Field(ge=0)
+    of_gpu: int = Field(default=0, ge=0)
+
+
+class Replacement(Planted):
+    """The node is powered off, and comes back with other cards in these places."""
+
+    kind: Literal["replacement"]
+
+    @model_validator(mode="after")
+    def _comes_back(self) -> "Replacement":
+        if self.until_seconds is None:
+            raise ValueError("until_seconds: say when the node comes back")
+        return self
+
+    def over(self, elapsed_us: int) -> bool:
+        """Whether the new cards are in."""
+        until = self.until_seconds
+        return until is not None and elapsed_us >= until * MICROSECONDS
+
+
+class Silence(Planted):
+    """The node says nothing any more."""
+
+    kind: Literal["silence"]
+
+
+class NetworkCut(Planted):
+    """The agent goes on, cut off from the collector."""
+
+    kind: Literal["network_cut"]
+
+
+Fault = Annotated[
+    CheaperCard
+    | PowerCap
+    | FallOffBus
+    | PcieWidth
+    | MigSlice
+    | ForeignProcess
+    | SameUuid
+    | Replacement
+    | Silence
+    | NetworkCut,
+    Field(discriminator="kind"),
+]
+
+
+class Scenario(Part):
+    """A fleet of equal nodes and its faults."""
+
+    version: Literal[1] = 1
+    seed: int = 0
+    sku: str = "H100-SXM-80GB"
+    load_percent: int = Field(default=95, ge=0, le=100)
+    faults: tuple[Fault, ...] = ()
+
+    @field_validator("sku")
+    @classmethod
+    def _known(cls, key: str) -> str:
+        return _known_card(key)
+
+    def of_node(self, node: int) -> tuple[Fault, ...]:
+        """The faults of one node, in the order of the file."""
+        return tuple(fault for fault in self.faults if fault.node == node)
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read a scenario; `.toml` is TOML, anything else YAML. Raises ScenarioError, or OSError."""
+    text = path.read_text("utf-8")
+    try:
+        raw = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+        return Scenario.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ScenarioError(f"{path}: {place}: {first['msg']}") from error
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        raise ScenarioError(f"{path}: {error}") from error
+
+
+def _known_card(key: str) -> str:
+    if sku(key) is None:
+        raise ValueError(f"{key} is not in the SKU table")
+    return key

@@ -1,0 +1,153 @@
+"""The doors of challenges: commands and answers for agents, beginning one and looking at it for whoever may."""
+
+from dataclasses import MISSING, fields
+
+from aiohttp import web
+
+from collector.api.access import viewer
+from collector.api.administration import parse
+from collector.api.bodies import Bodies, NoRoom, read_body
+from collector.api.problems import Problem
+from collector.api.routes import Access, Route
+from collector.challenges.attempts import COMMAND, Challenges, Standing
+from collector.challenges.command_queue import Doorman
+from collector.challenges.exchange import AT_ONCE_BYTES, Exchange
+from collector.judging.driver import Driver
+from collector.log.decoding import Decoder
+from collector.log.keys import KeyRing
+from weighbridge.challenge.codec import Malformed, shaped
+from weighbridge.challenge.messages import PAYLOAD_TYPE
+from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.sizes import LARGEST_ANSWER_BYTES
+from weighbridge.judge.assignments import ClaimError
+from weighbridge.log.signing import SignatureError
+from weighbridge.wire.polling import POLL_HEADER, POLL_PATH
+from weighbridge.wire.report import Count, Model, Name, Text
+
+POLL_SECONDS = 50.0
+"""How long a request for commands waits. Proxies cut what is silent for a minute."""
+
+ANSWERS_BYTES = 2 * LARGEST_ANSWER_BYTES
+"""What may be held of all large answers that are coming or wait to be read, and again of all small ones: those that are
+timed do not wait behind what another tenant lets trickle in.
+"""
+
+DEFAULTS = {one.name: one.default for one in fields(Policy) if one.default is not MISSING}
+
+
+class ChallengeRequest(Model):
+    """Nodes that are challenged at the same moment. `policy` null: the numbers of the contract."""
+
+    nodes: list[Name]
+    contract: Name | None
+    policy: dict[Name, Count | Text] | None
+
+
+class ChallengeApi:
+    """`log_key` is what polls must name."""
+
+    def __init__(
+        self, challenges: Challenges, driver: Driver, ring: KeyRing, log_key: bytes
+    ) -> None:
+        self._challenges = challenges
+        self._driver = driver
+        self._doorman = Doorman(ring, log_key)
+        self._large = Bodies(LARGEST_ANSWER_BYTES, ANSWERS_BYTES, 0)
+        self._small = Bodies(AT_ONCE_BYTES, ANSWERS_BYTES, 0)
+
+    def routes(self) -> tuple[Route, ...]:
+        opened, one = Access.OPEN, "/v1/challenges/{id}"
+        told = "Signed by the agent's key."
+        return (
+            Route(
+                "GET", POLL_PATH, self.commands, opened, "Waits for a command.", (), PAYLOAD_TYPE
+            ),
+            Route("POST", f"{one}/ready", self.answer, opened, f"Ready or declined. {told}"),
+            Route("POST", f"{one}/roots", self.answer, opened, f"Roots of a phase. {told}"),
+            Route("POST", f"{one}/openings", self.answer, opened, f"Sampled openings. {told}"),
+            Route("POST", "/v1/challenges", self.begin, Access.ADMIN, "Challenge nodes now."),
+            Route("GET", one, self.show, Access.READ, "How a challenge stands."),
+        )
+
+    async def commands(self, request: web.Request) -> web.Response:
+        """204 when the time is up: ask again."""
+        key = self._doorman.admit(request.headers.get(POLL_HEADER))
+
+        def alive() -> bool:
+            return request.transport is not None and not request.transport.is_closing()
+
+        command = await self._challenges.mail.wait(key.key_id, POLL_SECONDS, alive)
+        if command is None:
+            return web.Response(status=204)
+        return web.Response(body=command, content_type=PAYLOAD_TYPE)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Whose exchange it is comes first: of nobody else a byte of the body is read."""
+        key = self._doorman.admit(request.headers.get(POLL_HEADER))
+        exchange = self._challenges.exchange(request.match_info["id"], key.key_id)
+        if exchange.taking:
+            raise Problem(
+                "overloaded",
+                "an answer in this challenge is coming in already",
+                retry_after_seconds=1,
+            )
+        exchange.taking = True
+        try:
+            await self._take(request, exchange)
+        except NoRoom:
+            exchange.crowded_out = True
+            raise
+        except SignatureError as error:
+            raise Problem("bad_signature", str(error)) from error
+        except Malformed as error:
+            raise Problem("malformed", str(error)) from error
+        finally:
+            exchange.taking = False
+        return web.json_response({})
+
+    async def _take(self, request: web.Request, exchange: Exchange) -> None:
+        """The clock is read when the last byte is here."""
+        most_bytes = exchange.largest_answer
+        if most_bytes == 0:
+            raise Malformed("no answer is expected")
+        bodies = self._small if most_bytes <= AT_ONCE_BYTES else self._large
+        body = await bodies.read(request, most_bytes, exchange.patience_seconds)
+        now_ns = self._challenges.clock_ns()
+        encoding = request.headers.get("Content-Encoding")
+        with bodies.held(body):
+            await exchange.receive(lambda: Decoder().decoded(body, encoding, most_bytes), now_ns)
+
+    async def begin(self, request: web.Request) -> web.Response:
+        wanted = parse(ChallengeRequest, await read_body(request))
+        if not wanted.nodes:
+            raise Problem("malformed", "name a node")
+        subjects = [self._challenges.subject(node, wanted.contract) for node in wanted.nodes]
+        policy = self._policy(wanted, subjects[0].contract, subjects[0].node)
+        begun = self._challenges.start(subjects, policy, COMMAND)
+        return web.json_response({"challenges": [standing.document() for standing in begun]})
+
+    def _policy(self, wanted: ChallengeRequest, contract: str, node: str) -> Policy:
+        if wanted.policy is None:
+            return self._contracted(contract, node)
+        try:
+            return shaped(Policy, DEFAULTS | wanted.policy)
+        except Malformed as error:
+            raise Problem("malformed", f"policy: {error}") from error
+
+    def _contracted(self, contract: str, node: str) -> Policy:
+        try:
+            terms = self._driver.resource(contract, node).challenge
+        except ClaimError as error:
+            raise Problem("conflict", f"{node}: {error}") from error
+        if terms is None:
+            raise Problem(
+                "conflict",
+                f"{contract} has no numbers for a challenge: give a policy, such as its size, rounds and samples",
+            )
+        return terms.policy()
+
+    async def show(self, request: web.Request) -> web.Response:
+        standing: Standing = self._challenges.find(request.match_info["id"])
+        if not viewer(request).sees(standing.subject.contract):
+            raise Problem("not_found", "there is no such challenge")
+        return web.json_response(standing.document())

@@ -1,0 +1,230 @@
+"""The JSON of contracts, nodes, findings, timelines and GPUs; metrics; service discovery. Read from the live fleet.
+
+A viewer sees the contracts that are theirs, and of a node only what those contracts claim: anything else is as if it
+were not there.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+
+from aiohttp import web
+
+from collector.api import status
+from collector.api.access import viewer
+from collector.api.bodies import read_body
+from collector.api.exposition import CONTENT_TYPE, Exposition
+from collector.api.problems import Problem
+from collector.api.routes import Access, Page, Route, page, whole_number
+from collector.judging.driver import Fleet
+from collector.storage import Ledger
+from weighbridge.contract import Contract, ContractError, load
+from weighbridge.judge.ledger import Row
+from weighbridge.log.entries import ContractAdded
+
+DAY_US = 86_400_000_000
+MAX_CONTRACT_BYTES = 256 * 1024
+
+
+class Api:
+    """The handlers over one fleet."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        ledger: Ledger,
+        exposition: Exposition,
+        add_contract: Callable[[ContractAdded], Awaitable[int]],
+    ) -> None:
+        self._fleet = fleet
+        self._ledger = ledger
+        self._exposition = exposition
+        self._add_contract = add_contract
+
+    def routes(self) -> tuple[Route, ...]:
+        """Everything that this module serves."""
+        pages = ("after", "limit")
+        read = Access.READ
+        one = "/v1/contracts/{contract}"
+        return (
+            Route("GET", "/v1/contracts", self.contracts, read, "Contracts, by name.", pages),
+            Route("POST", "/v1/contracts", self.add, Access.ADMIN, "Add a contract or a version."),
+            Route("GET", one, self.contract, read, "A contract with all defaults."),
+            Route("GET", f"{one}/status", self.status, read, "Delivered against contracted."),
+            Route("GET", f"{one}/findings", self.findings, read, "Open findings.", pages),
+            Route(
+                "GET", f"{one}/history", self.history, read, "Findings ever, open or not.", pages
+            ),
+            Route("GET", f"{one}/timeline", self.timeline, read, "Intervals.", _TIMELINE),
+            Route("GET", "/v1/nodes", self.nodes, read, "Nodes, by name.", pages),
+            Route("GET", "/v1/nodes/{node}", self.node, read, "A node and its GPUs."),
+            Route("GET", "/v1/gpus/{gpu}", self.gpu, read, "A GPU, wherever it was shown."),
+            *self._metrics_routes(),
+        )
+
+    def _metrics_routes(self) -> tuple[Route, ...]:
+        seen = Access.METRICS
+        shard = "/metrics/gpus/{number}"
+        text = "text/plain"
+        return (
+            Route("GET", "/metrics", self.metrics, seen, "Contracts and nodes.", (), text),
+            Route("GET", shard, self.shard, seen, "One shard of GPUs.", (), text),
+            Route("GET", "/v1/sd/prometheus", self.discovery, seen, "HTTP service discovery."),
+        )
+
+    async def contracts(self, request: web.Request) -> web.Response:
+        part = page(request, self._visible(request))
+        return _list([status.contract(self._fleet, name) for name in part.items], part)
+
+    async def contract(self, request: web.Request) -> web.Response:
+        return web.json_response(status.document(self._fleet.contracts[self._named(request)]))
+
+    async def status(self, request: web.Request) -> web.Response:
+        name = self._named(request)
+        part = page(request, sorted(self._fleet.claims(name)))
+        nodes = [status.claimed_node(self._fleet, name, node) for node in part.items]
+        summary = status.contract(self._fleet, name)
+        return web.json_response(summary | {"nodes": nodes, "after": part.after})
+
+    async def findings(self, request: web.Request) -> web.Response:
+        found = status.by_place(self._fleet.findings(self._named(request)))
+        part = page(request, sorted(found))
+        return _list([status.finding(found[place]) for place in part.items], part)
+
+    async def history(self, request: web.Request) -> web.Response:
+        """Findings as they were first written. The last page ends with those not yet written; newest word wins."""
+        name = self._named(request)
+        after = whole_number(request, "after", 0, 0, 2**53)
+        limit = whole_number(request, "limit", 1000, 1, 1000)
+        found = await asyncio.to_thread(self._ledger.findings, name, False, after, limit)
+        newest = self._fleet.unwritten(name) if found.after is None else ()
+        items = [status.finding(finding) for finding in (*found.findings, *newest)]
+        return _list(items, Page((), None if found.after is None else str(found.after)))
+
+    async def timeline(self, request: web.Request) -> web.Response:
+        """Rows that reach into a window of at most 31 days, as known at `as_of_us`, by place and start."""
+        name, now = self._named(request), self._fleet.now_us
+        end = whole_number(request, "end_us", now, 0, 2**53)
+        start = whole_number(request, "start_us", max(end - DAY_US, 0), 0, 2**53)
+        if not start < end <= start + 31 * DAY_US:
+            raise Problem("malformed", "start_us to end_us must be above 0 and at most 31 days")
+        as_of = whole_number(request, "as_of_us", 2**53, 0, 2**53)
+        node = request.query.get("node")
+        rows = await self._rows(name, (start, end), as_of, node)
+        offset = whole_number(request, "after", 0, 0, 2**53)
+        limit = whole_number(request, "limit", 1000, 1, 10_000)
+        rest = offset + limit if offset + limit < len(rows) else None
+        part = Page(rows[offset : offset + limit], None if rest is None else str(rest))
+        return _list([asdict(row) for row in part.items], part)
+
+    async def nodes(self, request: web.Request) -> web.Response:
+        part = page(request, status.visible_nodes(self._fleet, viewer(request)))
+        return _list([status.node(self._fleet, name) for name in part.items], part)
+
+    async def node(self, request: web.Request) -> web.Response:
+        name = request.match_info["node"]
+        shown = status.visible_node(self._fleet, viewer(request), name)
+        if shown is None:
+            raise Problem("not_found", "no such node")
+        return web.json_response(shown)
+
+    async def gpu(self, request: web.Request) -> web.Response:
+        shown = status.visible_gpu(self._fleet, viewer(request), request.match_info["gpu"])
+        if not shown:
+            raise Problem("not_found", "no such GPU")
+        return web.json_response({"gpu": request.match_info["gpu"], "places": shown})
+
+    async def add(self, request: web.Request) -> web.Response:
+        """The body is the contract's YAML. Answers with the log index of its entry, and from when it is judged."""
+        text = await _body(request)
+        contract = _loaded(text)
+        entry = ContractAdded(
+            contract=contract.contract_id,
+            version=contract.version,
+            text=text,
+            from_us=contract.effective_us,
+        )
+        index = await self._add_contract(entry)
+        told = {"contract": entry.contract, "version": entry.version, "from_us": entry.from_us}
+        return web.json_response(told | {"index": index})
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        del request
+        return _text(await self._exposition.contracts())
+
+    async def shard(self, request: web.Request) -> web.Response:
+        number = request.match_info["number"]
+        known = number.isascii() and number.isdigit() and len(number) < 8
+        text = await self._exposition.shard(int(number)) if known else None
+        if text is None:
+            raise Problem("not_found", "no such shard")
+        return _text(text)
+
+    async def discovery(self, request: web.Request) -> web.Response:
+        """Each path is a target of its own; `shard` tells their `up` series apart."""
+        labels = [
+            {
+                "__scheme__": request.scheme,
+                "__metrics_path__": path,
+                "shard": path.rpartition("/")[2],
+            }
+            for path in await self._exposition.paths()
+        ]
+        return web.json_response(
+            [{"targets": [request.host], "labels": labelled} for labelled in labels]
+        )
+
+    async def _rows(
+        self, contract: str, window: tuple[int, int], as_of_us: int, node: str | None
+    ) -> list[Row]:
+        """What the ledger holds, and its live end; a row that is being written may be in both."""
+        start_us, end_us = window
+        written = await asyncio.to_thread(
+            self._ledger.rows, contract, start_us, end_us, as_of_us, node
+        )
+        live = [
+            row
+            for row in self._fleet.open_rows(contract, node)
+            if row.start_us < end_us and row.end_us > start_us and row.recorded_us <= as_of_us
+        ]
+        return sorted(dict.fromkeys([*written, *live]), key=_place)
+
+    def _visible(self, request: web.Request) -> list[str]:
+        mine = viewer(request)
+        return sorted(name for name in self._fleet.contracts if mine.sees(name))
+
+    def _named(self, request: web.Request) -> str:
+        name = request.match_info["contract"]
+        if name not in self._fleet.contracts or not viewer(request).sees(name):
+            raise Problem("not_found", f"{name}: no such contract")
+        return name
+
+
+def _place(row: Row) -> tuple[str, int, str, str, int]:
+    return row.node, row.slot, row.device, row.chain, row.start_us
+
+
+_TIMELINE = ("start_us", "end_us", "as_of_us", "node", "after", "limit")
+
+
+def _list(items: Sequence[status.Json], part: Page) -> web.Response:
+    return web.json_response({"items": items, "after": part.after})
+
+
+def _text(body: str) -> web.Response:
+    return web.Response(body=body.encode(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _body(request: web.Request) -> str:
+    try:
+        return (await read_body(request, MAX_CONTRACT_BYTES)).decode()
+    except UnicodeDecodeError as error:
+        raise Problem("malformed", "a contract is UTF-8 text") from error
+
+
+def _loaded(text: str) -> Contract:
+    try:
+        return load(text)
+    except ContractError as error:
+        problems = [asdict(problem) for problem in error.problems]
+        raise Problem("malformed", str(error), {"problems": problems}) from error

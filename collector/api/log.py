@@ -1,0 +1,158 @@
+"""The doors of the evidence log: reports and enrolment in; heads, entries and proofs out; and health."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from aiohttp import web
+
+from collector.api.access import client, viewer
+from collector.api.bodies import read_body
+from collector.api.problems import Problem
+from collector.api.routes import Access, Route, whole_number
+from collector.log.commits import Committer
+from collector.log.enrolment import Enrolment, parse_request
+from collector.log.ingest import Ingest, receipt
+from collector.log.keys import KeyRing
+from collector.storage import EvidenceLog
+from weighbridge.log.entries import consistency_proof, inclusion_proof
+
+logger = logging.getLogger("weighbridge.log_api")
+
+MAX_ENTRIES = 1000
+MAX_ENTRIES_BYTES = 16 << 20
+MAX_INDEX = 2**53 - 1
+
+
+class LogApi:
+    """`log_key` is the hexadecimal public key of the log, `authority` the file of the CA certificate.
+
+    `timed` makes a context that times one request with reports. `stopped` says why nothing is judged any more, or None.
+    """
+
+    def __init__(
+        self,
+        log: EvidenceLog,
+        committer: Committer,
+        ring: KeyRing,
+        ingest: Ingest,
+        log_key: str,
+        authority: Path,
+        timed: Callable[[], AbstractContextManager[object]],
+        stopped: Callable[[], str | None],
+    ) -> None:
+        self._log = log
+        self._committer = committer
+        self._ring = ring
+        self._ingest = ingest
+        self._log_key = log_key
+        self._authority = authority
+        self._timed = timed
+        self._stopped = stopped
+
+    def routes(self) -> tuple[Route, ...]:
+        opened, read = Access.OPEN, Access.READ
+        proof = ("index", "size", "from", "to")
+        text = "text/plain"
+        return (
+            Route("POST", "/v1/reports", self.reports, opened, "Signed reports of one chain."),
+            Route("POST", "/v1/enroll", self.enroll, opened, "A key for a node, by an invite."),
+            Route("GET", "/v1/ca", self.authority, opened, "The CA's certificate.", (), text),
+            Route("GET", "/v1/log/head", self.head, read, "The newest signed head."),
+            Route("GET", "/v1/log/entries", self.entries, read, "Entries.", ("start", "limit")),
+            Route("GET", "/v1/log/proof", self.proof, read, "Inclusion or consistency.", proof),
+            Route("GET", "/healthz", self.healthy, opened, "Whether the process lives.", (), text),
+            Route("GET", "/readyz", self.ready, opened, "Whether it stores and judges.", (), text),
+        )
+
+    async def reports(self, request: web.Request) -> web.Response:
+        body = await read_body(request)
+        with self._timed():
+            receipts = await self._ingest.accept(body, request.headers.get("Content-Encoding"))
+        answer = {
+            "receipts": [receipt(placed) for placed in receipts.placed],
+            "head": receipts.head.note,
+            "want_inventory": receipts.want_inventory,
+        }
+        return web.json_response(answer)
+
+    async def enroll(self, request: web.Request) -> web.Response:
+        enrolment = Enrolment(parse_request(await read_body(request)), self._ring)
+        answer = await self._committer.submit(enrolment)
+        key_id = answer.outcome
+        key = self._ring.key(key_id)
+        node = key.node if key is not None else None
+        logger.info("key %s speaks for %s, enrolled from %s", key_id, node, client(request))
+        enrolled = {"node": node, "key_id": key_id, "origin": answer.head.origin}
+        return web.json_response(enrolled | {"log_key": self._log_key})
+
+    async def authority(self, _: web.Request) -> web.Response:
+        if not self._authority.exists():
+            raise Problem("not_found", "this collector has no certificate authority")
+        pem = await asyncio.to_thread(self._authority.read_bytes)
+        return web.Response(body=pem, content_type="application/x-pem-file")
+
+    async def head(self, _: web.Request) -> web.Response:
+        head = self._committer.head
+        answer = {"size": head.size, "root": head.root.hex(), "head": head.note}
+        return web.json_response(answer | {"log_key": self._log_key})
+
+    async def entries(self, request: web.Request) -> web.Response:
+        """Exact envelopes, as text: only their very bytes hash to the leaf. They are of every tenant."""
+        if viewer(request).contracts is not None:
+            raise Problem("forbidden", "entries are of every contract; the token is for one")
+        start = whole_number(request, "start", 0, 0, MAX_INDEX)
+        limit = whole_number(request, "limit", 100, 1, MAX_ENTRIES)
+        leaves = await asyncio.to_thread(self._some, start, limit)
+        return web.json_response(
+            [
+                {"index": index, "envelope": leaf.decode()}
+                for index, leaf in enumerate(leaves, start)
+            ]
+        )
+
+    def _some(self, start: int, limit: int) -> list[bytes]:
+        """At most `limit` leaves, and at least one if there is one, but no more than fit in an answer."""
+        leaves: list[bytes] = []
+        left = MAX_ENTRIES_BYTES
+        for leaf in self._log.leaves(start, limit):
+            left -= len(leaf)
+            if leaves and left < 0:
+                break
+            leaves.append(leaf)
+        return leaves
+
+    async def proof(self, request: web.Request) -> web.Response:
+        """`index` and `size` ask for inclusion, `from` and `to` for consistency; sizes default to the head's."""
+        size = self._committer.head.size
+        if "index" in request.query:
+            index = whole_number(request, "index", 0, 0, MAX_INDEX)
+            upto = whole_number(request, "size", size, 0, size)
+            return _hashes(lambda: inclusion_proof(index, upto, self._log.node))
+        if "from" in request.query:
+            old = whole_number(request, "from", 0, 0, MAX_INDEX)
+            upto = whole_number(request, "to", size, 0, size)
+            return _hashes(lambda: consistency_proof(old, upto, self._log.node))
+        raise Problem("malformed", "name index and size, or from and to")
+
+    async def healthy(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """Not ready while nothing can be stored, or once nothing is judged any more."""
+        if self._committer.failure is not None:
+            raise Problem("overloaded", f"nothing can be stored: {self._committer.failure}")
+        stopped = self._stopped()
+        if stopped is not None:
+            raise Problem("overloaded", stopped)
+        return web.Response(text="ok\n")
+
+
+def _hashes(proof: Callable[[], list[bytes]]) -> web.Response:
+    try:
+        hashes = proof()
+    except ValueError as error:
+        raise Problem("malformed", str(error)) from error
+    return web.json_response({"hashes": [one.hex() for one in hashes]})

@@ -1,0 +1,124 @@
+"""The shape of a route: what the application serves, guards, and describes at `/v1/openapi.json`."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from aiohttp import web
+
+from collector.api.problems import Problem
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+MAX_LIMIT = 1000
+
+
+class Access(StrEnum):
+    """Who may call. Within READ a viewer sees only the contracts that are theirs."""
+
+    OPEN = "open"
+    READ = "read"
+    METRICS = "metrics"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who asks. `contracts` are those that they may see; None: all."""
+
+    contracts: frozenset[str] | None = None
+
+    def sees(self, contract: str) -> bool:
+        return self.contracts is None or contract in self.contracts
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path and method. `query` are the names of its parameters, `answer` the media type of its success."""
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access
+    summary: str
+    query: Sequence[str] = ()
+    answer: str = "application/json"
+
+
+def described(routes: Sequence[Route], version: str) -> tuple[Route, ...]:
+    """The same routes and one more, `/v1/openapi.json`, which describes them all."""
+
+    async def describe(request: web.Request) -> web.Response:
+        del request
+        return web.json_response(document)
+
+    itself = Route("GET", "/v1/openapi.json", describe, Access.OPEN, "This description.")
+    document = openapi((*routes, itself), version)
+    return (*routes, itself)
+
+
+def openapi(routes: Sequence[Route], version: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 description of routes."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Weighbridge collector", "version": version},
+        "paths": paths,
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    named = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
+    parameters = [_parameter(name, "path") for name in named]
+    parameters += [_parameter(name, "query") for name in route.query]
+    return {
+        "summary": route.summary,
+        "parameters": parameters,
+        "responses": {
+            "200": {"description": "Done.", "content": {route.answer: {}}},
+            "default": {
+                "description": "Refused: RFC 9457 problem details.",
+                "content": {"application/problem+json": {}},
+            },
+        },
+        "x-access": route.access.value,
+    }
+
+
+def _parameter(name: str, place: str) -> dict[str, Any]:
+    numeric = name in {"limit", "start_us", "end_us"}
+    return {
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "schema": {"type": "integer" if numeric else "string"},
+    }
+
+
+def whole_number(request: web.Request, name: str, default: int, least: int, most: int) -> int:
+    """A query parameter within [least, most]. Raises Problem."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
+        raise Problem("malformed", f"{name} must be a whole number from {least} to {most}")
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a list that is sorted by a key. `after` is the key to go on from; None: that was all."""
+
+    items: Sequence[Any]
+    after: str | None
+
+
+def page(request: web.Request, keys: Sequence[str], default: int = 100) -> Page:
+    """The keys after the query's `after`, at most its `limit`. `keys` are sorted. Raises Problem."""
+    limit = whole_number(request, "limit", default, 1, MAX_LIMIT)
+    after = request.query.get("after")
+    rest = keys if after is None else [key for key in keys if key > after]
+    chosen = rest[:limit]
+    return Page(chosen, chosen[-1] if len(rest) > limit else None)

@@ -1,0 +1,190 @@
+"""Statements, delivery notes and certificates over HTTP. A viewer sees those of the contracts that are theirs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from collector.api.access import viewer
+from collector.api.administration import Submit
+from collector.api.problems import Problem
+from collector.api.routes import Access, Route
+from collector.documents.formats import FORMATS, Document, UnrenderableError
+from collector.documents.handover import Handover
+from collector.documents.handover_process import HandoverError
+from collector.documents.words import LANGUAGES, Language
+from collector.judging.claimable import Accounts, described
+from collector.judging.statements import (
+    Settling,
+    SettlingError,
+    instant,
+    refuse_nothing,
+    statement_digest,
+)
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.log.entries import EntryKind, Issued
+from weighbridge.settlement.statement import Statement
+
+PERIOD_QUERY = ("period", "as_of")
+HANDOVER_QUERY = ("as_of", "format", "lang")
+
+
+class SettlementApi:
+    """The handlers over one store's documents."""
+
+    def __init__(
+        self, settling: Settling, accounts: Accounts, handover: Handover, submit: Submit
+    ) -> None:
+        self._accounts = accounts
+        self._handover = handover
+        self._settling = settling
+        self._submit = submit
+
+    def routes(self) -> tuple[Route, ...]:
+        """Everything that this module serves."""
+        query = (*PERIOD_QUERY, "format", "lang")
+        return (
+            Route(
+                "GET",
+                "/v1/contracts/{contract}/statement",
+                self.statement,
+                Access.READ,
+                "The statement of a period, as known at an instant.",
+                query,
+            ),
+            Route(
+                "POST",
+                "/v1/contracts/{contract}/statement",
+                self.issue,
+                Access.ADMIN,
+                "Hand the statement out: later ones say what they say otherwise.",
+                query,
+            ),
+            Route(
+                "GET",
+                "/v1/contracts/{contract}/delivery",
+                self.delivery,
+                Access.READ,
+                "The delivery note: what was first seen in each slot, as known at an instant.",
+                HANDOVER_QUERY,
+            ),
+            Route(
+                "GET",
+                "/v1/contracts/{contract}/acceptance",
+                self.acceptance,
+                Access.READ,
+                "The acceptance certificate of a window: tests, telemetry, and whether load ran.",
+                ("from", "until", *HANDOVER_QUERY),
+            ),
+            Route(
+                "GET",
+                "/v1/contracts/{contract}/claims",
+                self.claims,
+                Access.READ,
+                "What was earned in the periods that ended lately, and until when it can be claimed.",
+            ),
+        )
+
+    async def claims(self, request: web.Request) -> web.Response:
+        """Worked out now."""
+        contract = self._seen(request)
+        try:
+            found = await self._accounts.claims(contract)
+        except SettlingError as error:
+            raise Problem("malformed", str(error)) from error
+        return web.json_response({"items": [described(one) for one in found], "after": None})
+
+    async def statement(self, request: web.Request) -> web.Response:
+        name, language = _format(request), _language(request)
+        return await _rendered(name, await self._drafted(request), language)
+
+    async def delivery(self, request: web.Request) -> web.Response:
+        """Made from the log by a process apart, one at a time."""
+        return await self._handed_over(request, self._handover.delivery)
+
+    async def acceptance(self, request: web.Request) -> web.Response:
+        """The same, of a window."""
+
+        async def certified(contract: str, as_of_s: int | None) -> Document:
+            ends = [request.query.get(name) for name in ("from", "until")]
+            start, end = (None if text is None else instant(text) for text in ends)
+            if start is None or end is None:
+                raise SettlingError("from and until are needed: instants of the window")
+            return await self._handover.acceptance(contract, (start, end), as_of_s)
+
+        return await self._handed_over(request, certified)
+
+    async def _handed_over(
+        self,
+        request: web.Request,
+        make: Callable[[str, int | None], Awaitable[Document]],
+    ) -> web.Response:
+        contract, as_of = self._seen(request), request.query.get("as_of")
+        name, language = _format(request), _language(request)
+        try:
+            made = await make(contract, None if as_of is None else instant(as_of))
+        except SettlingError as error:
+            raise Problem("malformed", str(error)) from error
+        except HandoverError as error:
+            raise Problem("overloaded", str(error)) from error
+        return await _rendered(name, made, language)
+
+    def _seen(self, request: web.Request) -> str:
+        """The contract, if whoever asks may see it. Raises Problem."""
+        contract = request.match_info["contract"]
+        if not viewer(request).sees(contract) or contract not in self._settling.book.contracts:
+            raise Problem("not_found", f"{contract}: no such contract")
+        return contract
+
+    async def issue(self, request: web.Request) -> web.Response:
+        """The same answer as without issuing it; entered in the log first."""
+        statement = await self._drafted(request)
+        issued = Issued(
+            contract=statement.contract,
+            period=statement.period,
+            as_of_us=instant(statement.as_of) * MICROSECONDS,
+            engine=statement.engine,
+            judge=statement.judged.judge,
+            tables=statement.judged.tables,
+            lowest=statement.lowest,
+            highest=statement.highest,
+            digest=statement_digest(statement),
+        )
+        await self._submit(EntryKind.STATEMENT, issued)
+        return await _rendered("json", statement)
+
+    async def _drafted(self, request: web.Request) -> Statement:
+        contract = self._seen(request)
+        label, as_of = request.query.get("period"), request.query.get("as_of")
+        if label is None:
+            raise Problem("malformed", "period is missing: a month such as 2026-10")
+        try:
+            as_of_s = None if as_of is None else instant(as_of)
+            asked = self._settling.ask(contract, label, as_of_s)
+            refuse_nothing(asked)
+        except SettlingError as error:
+            raise Problem("malformed", str(error)) from error
+        return await asyncio.to_thread(asked.statement)
+
+
+async def _rendered(name: str, document: Document, language: Language = "en") -> web.Response:
+    try:
+        body = await asyncio.to_thread(FORMATS[name].render, document, language)
+    except UnrenderableError as error:
+        raise Problem("malformed", str(error)) from error
+    return web.Response(body=body, headers={"Content-Type": FORMATS[name].media_type})
+
+
+def _format(request: web.Request) -> str:
+    name = request.query.get("format", "json")
+    if name not in FORMATS:
+        raise Problem("malformed", f"format must be one of {', '.join(FORMATS)}")
+    return name
+
+
+def _language(request: web.Request) -> Language:
+    asked = request.query.get("lang", "en")
+    for language in LANGUAGES:
+        if asked == language:
+            return language
+    raise Problem("malformed", f"lang must be one of {', '.join(LANGUAGES)}")

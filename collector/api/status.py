@@ -1,0 +1,303 @@
+"""What is said of a contract, a node or a GPU: plain values for JSON and for the pages, from the same functions.
+
+Times are integer microseconds of UTC, shares are exact fractions as text (`719/720`).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import yaml
+
+from collector.api.routes import Viewer
+from collector.judging.driver import Fleet
+from weighbridge.contract import Availability, Contract, explain
+from weighbridge.judge.checks import Severity, Verdict
+from weighbridge.judge.ledger import PRECEDENCE, Finding, State
+from weighbridge.judge.node_state import NodeState
+from weighbridge.wire.report import DeviceState, Reason
+
+Json = dict[str, Any]
+COUNTS = ("contracted", "reporting", "healthy", "in_use")
+WORST_FIRST = (Verdict.BREACHED, Verdict.UNKNOWN, Verdict.MET)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """BREACHED outranks UNKNOWN outranks MET; nothing said is met."""
+    return min(verdicts, key=WORST_FIRST.index, default=Verdict.MET)
+
+
+def findings(fleet: Fleet, viewer: Viewer) -> list[Finding]:
+    """All open findings that a viewer may see; those of nodes under no contract only for who sees all."""
+    whole = viewer.contracts is None
+    return [row for row in fleet.findings() if whole or viewer.sees(row.contract)]
+
+
+def finding(row: Finding) -> Json:
+    """Names as in the log, `gpu` for the device's UUID; both subjects empty where it is about the contract."""
+    return {
+        "contract": row.contract,
+        "node": row.node,
+        "gpu": row.device,
+        "code": row.code,
+        "severity": row.severity.value,
+        "verdict": row.verdict.value,
+        "level": row.level,
+        "expected": row.expected,
+        "observed": row.observed,
+        "answerable": row.answerable,
+        "since_us": row.since_us,
+        "until_us": row.until_us,
+    }
+
+
+def objective(fleet: Fleet, contract: str, promised: Availability) -> Json:
+    """One availability objective in its current period: low counts unknown time as down, high as up."""
+    low, high = fleet.availability(contract).get(promised.id, (Fraction(0), Fraction(1)))
+    return {
+        "objective": promised.id,
+        "unit": promised.unit,
+        "target": str(promised.target),
+        "low": str(low),
+        "high": str(high),
+        "verdict": against(promised.target, low, high).value,
+        "seconds": dict(fleet.seconds(contract).get(promised.id, {})),
+    }
+
+
+def against(target: Fraction, low: Fraction, high: Fraction) -> Verdict:
+    """A bound that decides, or UNKNOWN."""
+    if high < target:
+        return Verdict.BREACHED
+    return Verdict.MET if low >= target else Verdict.UNKNOWN
+
+
+def contract(fleet: Fleet, name: str) -> Json:
+    """One line of the list of contracts. Its verdict is about now and the current period together."""
+    version = fleet.contracts[name]
+    counts = fleet.counts(name)
+    found = fleet.findings(name)
+    objectives = [objective(fleet, name, promised) for promised in version.availability]
+    verdicts = [row.verdict for row in found if decides(row)]
+    verdicts += [Verdict(row["verdict"]) for row in objectives]
+    if counts.reporting < counts.contracted:
+        verdicts.append(Verdict.UNKNOWN)
+    return {
+        "contract": name,
+        "version": version.version,
+        "provider": party(version, "provider"),
+        "lessee": party(version, "lessee"),
+        "cards": [
+            f"{row.nodes} × {row.per_node} {row.accelerator.sku}" for row in version.resources
+        ],
+        "start_us": version.term.start_us,
+        "end_us": version.term.end_us,
+        "verdict": worst(verdicts).value,
+        "gpus": {state: getattr(counts, state) for state in COUNTS},
+        "findings": severities(found),
+        "objectives": objectives,
+    }
+
+
+def decides(row: Finding) -> bool:
+    """A breach counts if it is an error; what could not be seen always does, or it would pass for met."""
+    return row.severity is Severity.ERROR or row.verdict is Verdict.UNKNOWN
+
+
+def party(version: Contract, role: str) -> str:
+    """The first party in a role, by name."""
+    return next(party.name for party in version.parties if party.role == role)
+
+
+def severities(found: Iterable[Finding]) -> dict[str, int]:
+    """How many of each severity, zeros included."""
+    counted = Counter(row.severity for row in found)
+    return {severity.value: counted[severity] for severity in reversed(Severity)}
+
+
+def worst_first(found: Iterable[Finding]) -> list[Finding]:
+    """By severity, then breaches before what could not be seen, then the oldest."""
+    order = list(Severity)
+    return sorted(
+        found,
+        key=lambda row: (
+            -order.index(row.severity),
+            WORST_FIRST.index(row.verdict),
+            row.since_us,
+            row.contract,
+            row.node,
+            row.device,
+            row.code,
+        ),
+    )
+
+
+def by_place(found: Iterable[Finding]) -> dict[str, Finding]:
+    """Findings of one contract by a key that pages can go on from: node, code, device, since."""
+    return {f"{row.node}|{row.code}|{row.device}|{row.since_us:016d}": row for row in found}
+
+
+def document(version: Contract) -> Json:
+    """A contract with every default: as YAML text, and the same as a tree of strings."""
+    text = explain(version)
+    return {
+        "contract": version.contract_id,
+        "version": version.version,
+        "terms": yaml.load(text, Loader=yaml.BaseLoader),  # noqa: S506  # strings only
+        "text": text,
+    }
+
+
+def gpu_state(node: NodeState | None, uuid: str) -> str:
+    """What became of the GPU, or else how it is judged: `ok` only where every contract finds it up.
+
+    `missing` where it is not shown, `unknown` while its node is silent, `unjudged` where it fills no contract's slot.
+    """
+    if node is None or uuid not in node.view.devices:
+        return "missing"
+    if node.silent:
+        return State.UNKNOWN.value
+    device = node.view.devices[uuid]
+    if device.state is not DeviceState.OK:
+        return device.state.value
+    judged = min(slot_states(node, uuid), key=PRECEDENCE.index, default=None)
+    if judged is None:
+        return "unjudged"
+    return "ok" if judged is State.UP else judged.value
+
+
+def slot_states(node: NodeState, uuid: str) -> Iterator[State]:
+    """The states of the slots that the GPU fills, one for each contract that claims it."""
+    tracks = {} if node.newest is None else node.newest.tracks
+    for track in tracks.values():
+        for slot, segment in zip(track.slots, track.segments, strict=True):
+            if slot == uuid:
+                yield segment.state
+
+
+def claimed(version: Contract, node: NodeState | None, devices: frozenset[str] | None) -> list[str]:
+    """The GPUs that a contract claims on a node, and an empty name for each slot that never showed one."""
+    shown = [] if node is None else [device.uuid for device in node.view.wholes()]
+    uuids = shown if devices is None else sorted(devices)
+    return uuids + [""] * max(slots(version) - len(uuids), 0)
+
+
+def slots(version: Contract) -> int:
+    """GPUs that a node of the contract has; the least of its line items where they differ."""
+    return min(resource.per_node for resource in version.resources)
+
+
+def claimed_node(fleet: Fleet, contract_name: str, node_name: str) -> Json:
+    """A node as one contract sees it: when it was heard, and its claimed GPUs alone."""
+    node = fleet.nodes.get(node_name)
+    devices = fleet.claims(contract_name)[node_name]
+    uuids = claimed(fleet.contracts[contract_name], node, devices)
+    known = [gpu(node, uuid) for uuid in uuids if uuid]
+    vacant = uuids.count("")
+    if vacant:
+        known.append({"gpu": "", "state": "missing", "slots": vacant, "name": None})
+    return _node_line(node, node_name) | {"gpus": known}
+
+
+def gpu(node: NodeState | None, uuid: str) -> Json:
+    """A GPU in a list."""
+    device = None if node is None else node.view.devices.get(uuid)
+    name = None if device is None else device.identity.readings.get("name")
+    return {"gpu": uuid, "state": gpu_state(node, uuid), "name": name}
+
+
+def node(fleet: Fleet, name: str) -> Json:
+    """A node in a list."""
+    return _node_line(fleet.nodes.get(name), name)
+
+
+def _node_line(state: NodeState | None, name: str) -> Json:
+    newest = None if state is None else state.newest
+    return {
+        "node": name,
+        "silent": state is None or state.silent or state.last_received_us is None,
+        "last_received_us": None if state is None else state.last_received_us,
+        "last_sample_us": None if state is None else state.last_sample_us,
+        "clock_skew_us": None if state is None else state.clock_skew_us,
+        "agent": None if state is None else state.agent_version or None,
+        "boot": None if newest is None else newest.boot or None,
+    }
+
+
+def visible_nodes(fleet: Fleet, viewer: Viewer) -> list[str]:
+    """The nodes that a viewer's contracts claim; for who sees all, every node."""
+    mine = (name for name in fleet.contracts if viewer.sees(name))
+    names = {node for name in mine for node in fleet.claims(name)}
+    return sorted(names | fleet.nodes.keys() if viewer.contracts is None else names)
+
+
+def claims_of(fleet: Fleet, viewer: Viewer, node_name: str) -> dict[str, set[str]]:
+    """The viewer's contracts that claim the node, and which of its GPUs."""
+    found = {}
+    for name in sorted(name for name in fleet.contracts if viewer.sees(name)):
+        claims = fleet.claims(name)
+        if node_name in claims:
+            version, node = fleet.contracts[name], fleet.nodes.get(node_name)
+            found[name] = set(claimed(version, node, claims[node_name])) - {""}
+    return found
+
+
+def visible_node(fleet: Fleet, viewer: Viewer, name: str) -> Json | None:
+    """A node with everything that it last showed of the GPUs that the viewer may see; None: not for this viewer."""
+    contracts = claims_of(fleet, viewer, name)
+    state = fleet.nodes.get(name)
+    if not contracts and (viewer.contracts is not None or state is None):
+        return None
+    uuids = set().union(*contracts.values())
+    if viewer.contracts is None and state is not None:
+        uuids |= state.view.devices.keys()
+    found = [
+        row
+        for row in findings(fleet, viewer)
+        if row.node == name and (row.contract in contracts or not row.contract)
+    ]
+    return _node_line(state, name) | {
+        "contracts": list(contracts),
+        "findings": [finding(row) for row in worst_first(found)],
+        "gpus": [gpu(state, uuid) | last_shown(state, uuid) for uuid in _in_order(state, uuids)],
+    }
+
+
+def _in_order(state: NodeState | None, uuids: set[str]) -> Sequence[str]:
+    """As the node enumerates them, those that it does not show last."""
+    shown = [] if state is None else [uuid for uuid in state.view.devices if uuid in uuids]
+    return [*shown, *sorted(uuids - set(shown))]
+
+
+def last_shown(state: NodeState | None, uuid: str) -> Json:
+    """The newest readings of a GPU, and why others have no value. Nothing while its node is silent."""
+    device = None if state is None else state.view.devices.get(uuid)
+    if state is None or device is None:
+        return {"parent": None, "readings": {}, "unavailable": {}, "xids": {}}
+    values = dict(device.identity.readings) | dict(device.identity.unavailable)
+    if not state.silent:
+        values |= state.view.readings(uuid)
+    return {
+        "parent": device.parent,
+        "readings": {name: value for name, value in values.items() if not is_reason(value)},
+        "unavailable": {name: value for name, value in values.items() if is_reason(value)},
+        "xids": {str(code): count for code, count in sorted(device.xids.items())},
+    }
+
+
+def is_reason(value: object) -> bool:
+    return isinstance(value, Reason)
+
+
+def visible_gpu(fleet: Fleet, viewer: Viewer, uuid: str) -> list[Json]:
+    """Every node on which the viewer may see this GPU: more than one is a finding of the registry."""
+    places = []
+    for name, state in fleet.nodes.items():
+        if uuid in state.view.devices:
+            mine = claims_of(fleet, viewer, name)
+            owners = [owner for owner, claimed in mine.items() if uuid in claimed]
+            if owners or viewer.contracts is None:
+                shown = gpu(state, uuid) | last_shown(state, uuid)
+                places.append({"node": name, "contracts": owners} | shown)
+    return places

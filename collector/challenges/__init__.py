@@ -1,0 +1,1 @@
+"""Challenges: whom, when, and every word of them in the log."""

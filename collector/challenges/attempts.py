@@ -1,0 +1,415 @@
+"""Challenges: who is asked, and attempt after attempt from the commitment in the log to the outcome in it."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from collector.api.problems import Problem
+from collector.challenges.command_queue import Mail
+from collector.challenges.exchange import PRESENCE_SECONDS, Exchange, Start
+from collector.judging.driver import Driver
+from collector.log.commits import Committer, Leaf
+from collector.log.keys import NodeKey
+from collector.storage import StorageError
+from weighbridge.challenge.challenger import Plan, draw_nonces
+from weighbridge.challenge.judgement import judge
+from weighbridge.challenge.policy import Policy, PolicyError
+from weighbridge.challenge.record import (
+    Commitment,
+    Outcome,
+    Weighing,
+    abandoned,
+    bare_result,
+    commitment_of,
+    read_commitment,
+    seal_record,
+    times_of,
+    transcript_hash,
+    weighing_of,
+)
+from weighbridge.challenge.sizes import require_deliverable
+from weighbridge.challenge.transcript import Transcript
+from weighbridge.challenge.verdict import Attempt, Series, Verdict, settle
+from weighbridge.judge.node_state import NodeState
+from weighbridge.log.entries import EntryKind
+from weighbridge.log.signing import Signer
+
+logger = logging.getLogger("weighbridge.challenges")
+
+KEPT_SERIES = 1000
+AGAIN_SECONDS = 5.0
+"""How long to wait where the log took nothing."""
+COMMAND, SCHEDULE = "command", "schedule"
+Verify = Callable[[Transcript], Awaitable[Weighing]]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who is challenged: a node, by its provider's key, and its GPUs in order, under one contract."""
+
+    node: str
+    contract: str
+    key: NodeKey
+    gpus: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Standing:
+    """One series as it is shown. `state`: exchange, verification or ended."""
+
+    series: str
+    group: str
+    subject: Subject
+    policy: Policy
+    state: str = "exchange"
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "id": self.series,
+            "group": self.group,
+            "node": self.subject.node,
+            "contract": self.subject.contract,
+            "state": self.state,
+            "program_asked": self.policy.program or None,
+            "attempts": [_attempt_document(outcome) for outcome in self.outcomes],
+        }
+
+
+def _contracted(state: NodeState, contract: str, claimed: frozenset[str] | None) -> tuple[str, ...]:
+    """The GPUs that fill places of the contract. What a node shows beside them is not asked: nobody is owed that, and
+    it could be more than any policy takes.
+    """
+    track = None if state.newest is None else state.newest.tracks.get(contract)
+    return tuple(
+        device.uuid
+        for device in state.view.wholes()
+        if (claimed is None or device.uuid in claimed)
+        and (track is None or device.uuid in track.slots)
+    )
+
+
+def _attempt_document(outcome: Outcome) -> dict[str, Any]:
+    weighing = outcome.weighing
+    return {
+        "challenge": outcome.challenge,
+        "verdict": weighing.verdict,
+        "reason": weighing.reason,
+        "program": weighing.program.hex() or None,
+        "series_verdict": outcome.series_verdict,
+        "final": outcome.final,
+        "elapsed_ns": [
+            times.received_ns - times.released_ns
+            for times in outcome.times
+            if times.received_ns is not None and times.released_ns is not None
+        ],
+        "gpus": [
+            {
+                "gpu": gpu.gpu,
+                "verdict": gpu.verdict,
+                "reason": gpu.reason,
+                "samples": gpu.samples,
+                "wrong_samples": gpu.wrong_samples,
+                "flops_per_second": gpu.flops_per_second,
+                "memory_bytes": gpu.memory_bytes,
+                "memory_bytes_per_second": gpu.memory_bytes_per_second,
+                "peer_bytes_per_second": gpu.peer_bytes_per_second,
+            }
+            for gpu in weighing.gpus
+        ],
+    }
+
+
+class Challenges:
+    """Every challenge of a collector. `leaf` reads an entry of the log back."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        driver: Driver,
+        signer: Signer,
+        verify: Verify,
+        clock_ns: Callable[[], int],
+        wall_us: Callable[[], int],
+        leaf: Callable[[int], bytes],
+        presence_seconds: float = PRESENCE_SECONDS,
+        again_seconds: float = AGAIN_SECONDS,
+    ) -> None:
+        self._committer = committer
+        self._driver = driver
+        self._signer = signer
+        self._verify = verify
+        self._wall_us = wall_us
+        self._leaf = leaf
+        self._presence_seconds = presence_seconds
+        self._again_seconds = again_seconds
+        self._series: dict[str, Standing] = {}
+        self._exchanges: dict[str, Exchange] = {}
+        self._busy: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._verifying = asyncio.Semaphore(1)
+        self._large = asyncio.Lock()
+        self.clock_ns = clock_ns
+        self.mail = Mail()
+
+    async def void_unfinished(self) -> None:
+        """What an earlier run of the collector began and did not end is void: nobody holds its secrets any more."""
+        for text in self._driver.exchanges():
+            begun = read_commitment(text.encode())
+            await self._say(abandoned(begun, self._wall_us()))
+
+    def subject(self, node: str, contract: str | None) -> Subject:
+        """The node as it can be challenged now. Raises Problem."""
+        claiming = [
+            name
+            for name in sorted(self._driver.contracts)
+            if contract in (None, name) and node in self._driver.claims(name)
+        ]
+        if len(claiming) != 1:
+            said = "no contract claims it" if not claiming else "several claim it: name one"
+            raise Problem("not_found" if not claiming else "conflict", f"{node}: {said}")
+        keys = list(self._committer.ring.speaking(node, "provider"))
+        state = self._driver.nodes.get(node)
+        if not keys or state is None or state.side != "provider":
+            raise Problem("not_found", f"{node}: no agent of its provider has spoken")
+        gpus = _contracted(state, claiming[0], self._driver.claims(claiming[0])[node])
+        if not gpus:
+            raise Problem("conflict", f"{node}: it has shown no GPU of {claiming[0]}")
+        return Subject(node, claiming[0], keys[-1], gpus)
+
+    def start(self, subjects: Sequence[Subject], policy: Policy, cause: str) -> list[Standing]:
+        """Begin a series at each node, all released at the same moment. Raises Problem, and then none has begun."""
+        for subject in subjects:
+            self.require_fit(subject, policy)
+        if len({subject.node for subject in subjects}) != len(subjects):
+            raise Problem("malformed", "a node is named twice")
+        group = os.urandom(8).hex()
+        together = Start(len(subjects))
+        begun = []
+        for subject in subjects:
+            standing = Standing(os.urandom(8).hex(), group, subject, policy)
+            self._keep(standing)
+            self._busy.add(subject.node)
+            task = asyncio.create_task(self._run(standing, cause, together))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+            begun.append(standing)
+        return begun
+
+    def require_free(self, subject: Subject) -> None:
+        """Raises Problem while the node is being challenged."""
+        if subject.node in self._busy:
+            raise Problem("conflict", f"{subject.node}: a challenge is under way")
+
+    def require_fit(self, subject: Subject, policy: Policy) -> None:
+        """Raises Problem where the node is being challenged, or cannot be by this policy with those GPUs."""
+        try:
+            policy.require_fit(len(subject.gpus))
+            require_deliverable(policy, len(subject.gpus))
+        except PolicyError as error:
+            raise Problem("malformed", f"{subject.node}: {error}") from error
+        self.require_free(subject)
+
+    def _keep(self, standing: Standing) -> None:
+        self._series[standing.series] = standing
+        while len(self._series) > KEPT_SERIES:
+            del self._series[next(iter(self._series))]
+
+    def find(self, series: str) -> Standing:
+        """Raises Problem."""
+        if series not in self._series:
+            raise Problem("not_found", f"no challenge {series} since this collector started")
+        return self._series[series]
+
+    def exchange(self, challenge: str, key_id: str) -> Exchange:
+        """The attempt under way that this key is to answer. Raises Problem."""
+        exchange = self._exchanges.get(challenge)
+        if exchange is None or exchange.key_id != key_id:
+            raise Problem("not_found", f"no challenge {challenge} is under way with this key")
+        return exchange
+
+    async def close(self) -> None:
+        """End whatever is under way; the next start of the collector voids it."""
+        self.mail.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a challenge ended without an outcome", exc_info=task.exception())
+
+    async def _run(self, standing: Standing, cause: str, together: Start) -> None:
+        try:
+            while not standing.outcomes or not standing.outcomes[-1].final:
+                await self._attempt(standing, cause, together)
+                together = Start(1)
+        except Problem as problem:
+            logger.warning("challenge %s cannot go on: %s", standing.series, problem.detail)
+        finally:
+            self._busy.discard(standing.subject.node)
+            standing.state = "ended"
+
+    async def _attempt(self, standing: Standing, cause: str, together: Start) -> None:
+        plan = self._plan(standing)
+        subject = standing.subject
+        begun = commitment_of(
+            plan, subject.node, standing.series, standing.group, cause, self._wall_us()
+        )
+        standing.state = "exchange"
+        try:
+            await self._say(begun)
+        except BaseException:
+            together.drop()
+            raise
+        try:
+            outcome = await self._judged(standing, begun, plan, together)
+        except (Problem, StorageError) as error:
+            why = error.detail if isinstance(error, Problem) else error
+            logger.warning("challenge %s is void: %s", begun.challenge, why)
+            outcome = await self._voided(begun)
+        standing.outcomes.append(outcome)
+
+    async def _judged(
+        self, standing: Standing, begun: Commitment, plan: Plan, together: Start
+    ) -> Outcome:
+        transcript, opened = await self._converse(plan, standing.subject, together)
+        standing.state = "verification"
+        transcript_id, weighing = await self._weigh(transcript, opened)
+        outcome = self._outcome(standing, begun, transcript, transcript_id, weighing)
+        await self._say(outcome)
+        return outcome
+
+    async def _voided(self, begun: Commitment) -> Outcome:
+        """What could not be entered is no evidence: void, and said as soon as the log takes entries again."""
+        while True:
+            outcome = abandoned(begun, self._wall_us())
+            try:
+                await self._say(outcome)
+            except Problem:
+                await asyncio.sleep(self._again_seconds)
+            else:
+                return outcome
+
+    def _plan(self, standing: Standing) -> Plan:
+        subject, policy = standing.subject, standing.policy
+        earlier = tuple(
+            Attempt(one.challenge, one.transcript, one.weighing.verdict, one.weighing.reason)
+            for one in standing.outcomes
+        )
+        return Plan(
+            f"{standing.series}.{len(earlier) + 1}",
+            subject.contract,
+            subject.key.public_key,
+            subject.gpus,
+            policy,
+            draw_nonces(policy, len(subject.gpus), os.urandom),
+            os.urandom(32),
+            earlier,
+        )
+
+    async def _converse(
+        self, plan: Plan, subject: Subject, together: Start
+    ) -> tuple[Transcript, int | None]:
+        """The transcript without its openings, and where these stand in the log: it may wait long for its weighing."""
+        key_id = subject.key.key_id
+        exchange = Exchange(
+            plan,
+            key_id,
+            self.mail,
+            self._signer,
+            self._enter,
+            self.clock_ns,
+            self._large,
+            self._presence_seconds,
+        )
+        self._exchanges[plan.challenge] = exchange
+        try:
+            transcript = await exchange.run(together)
+            opened = None if transcript.openings is None else exchange.entered
+            return replace(transcript, openings=None), opened
+        finally:
+            del self._exchanges[plan.challenge]
+
+    async def _weigh(self, transcript: Transcript, opened: int | None) -> tuple[bytes, Weighing]:
+        """The whole transcript's hash and weighing. Without openings there is nothing to compute."""
+        if opened is None:
+            return transcript_hash(transcript), weighing_of(judge(transcript))
+        async with self._verifying:
+            openings = (await asyncio.to_thread(self._leaf, opened)).decode("ascii")
+            whole = replace(transcript, openings=openings)
+            return await asyncio.to_thread(transcript_hash, whole), await self._verify(whole)
+
+    def _outcome(
+        self,
+        standing: Standing,
+        begun: Commitment,
+        transcript: Transcript,
+        transcript_id: bytes,
+        weighing: Weighing,
+    ) -> Outcome:
+        ran = _ran(transcript, self.clock_ns(), self._wall_us())
+        weighings = [*(one.weighing for one in standing.outcomes), weighing]
+        results = [bare_result(begun.challenge, one) for one in weighings]
+        series = settle(results, standing.policy)
+        return Outcome(
+            begun.challenge,
+            begun.series,
+            begun.contract,
+            begun.node,
+            begun.agent_key,
+            weighing,
+            transcript.nonces,
+            transcript.secret,
+            times_of(transcript),
+            transcript_id,
+            series.verdict.value,
+            None if series.reason is None else series.reason.value,
+            series.attempts,
+            series.failed_attempts,
+            not series.repeat,
+            _failed(series, weighings),
+            self._wall_us(),
+            from_us=ran[0],
+            until_us=ran[1],
+        )
+
+    async def _say(self, record: Commitment | Outcome) -> None:
+        await self._committer.submit(Leaf(*seal_record(self._signer, record)))
+
+    async def _enter(self, leaf: bytes) -> int:
+        """Durable when it returns the entry's index. Raises Problem."""
+        return (await self._committer.submit(Leaf(EntryKind.CHALLENGE, leaf))).outcome
+
+
+def _ran(transcript: Transcript, now_ns: int, wall_us: int) -> tuple[int, int]:
+    """From the first release to the last roots on the wall clock; zeros where the phases did not all run."""
+    first, last = transcript.phases[0].released_ns, transcript.phases[-1].received_ns
+    if first is None or last is None:
+        return 0, 0
+    return wall_us - (now_ns - first) // 1000, wall_us - (now_ns - last) // 1000
+
+
+def _failed(series: Series, weighings: Sequence[Weighing]) -> tuple[str, ...]:
+    """The GPUs of a series that has ended in failure that failed in any of its attempts."""
+    if series.repeat or series.verdict is not Verdict.FAILED:
+        return ()
+    named = [gpu.gpu for one in weighings for gpu in one.gpus if gpu.verdict == Verdict.FAILED]
+    return tuple(dict.fromkeys(named))
+
+
+@contextlib.asynccontextmanager
+async def challenging(challenges: Challenges) -> AsyncIterator[Challenges]:
+    """Voids what was left, and ends what is under way."""
+    await challenges.void_unfinished()
+    try:
+        yield challenges
+    finally:
+        await challenges.close()

@@ -1,0 +1,112 @@
+"""When nodes are challenged: a Poisson process for each line item, so that no time is likelier than another.
+
+The process has no memory, so nothing is kept: a collector that starts again draws again, and no interval is lost.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from collector.api.problems import Problem
+from collector.background import beside
+from collector.challenges.attempts import SCHEDULE, Challenges, Subject
+from collector.judging.driver import Driver
+from weighbridge.contract.challenge import ChallengeTerms
+from weighbridge.judge.assignments import ClaimError
+
+logger = logging.getLogger("weighbridge.challenges")
+
+LOOK_SECONDS = 5.0
+"""Contracts and claims are looked at anew at least so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line item that is challenged at random. `rate` is of groups, per second."""
+
+    contract: str
+    nodes: Sequence[str]
+    terms: ChallengeTerms
+    mean_interval_s: int
+
+    @property
+    def rate(self) -> float:
+        """So that each node comes up once in the mean interval, on average."""
+        return len(self.nodes) / (self.size * self.mean_interval_s)
+
+    @property
+    def size(self) -> int:
+        """Nodes of a group."""
+        return min(self.terms.group, len(self.nodes))
+
+
+def lines(driver: Driver) -> Iterator[Line]:
+    """Every line item with a mean interval, in the contracts that are in force now."""
+    for name, contract in driver.contracts.items():
+        if not contract.term.start_us <= driver.now_us < contract.term.end_us:
+            continue
+        claimed = _by_item(driver, name)
+        for resource in contract.resources:
+            terms = resource.challenge
+            if terms is None or terms.mean_interval_s is None or resource.id not in claimed:
+                continue
+            yield Line(name, claimed[resource.id], terms, terms.mean_interval_s)
+
+
+def _by_item(driver: Driver, contract: str) -> dict[str, list[str]]:
+    """The nodes of each line item. A claim from before the contract had several names none, and nobody guesses."""
+    claimed: dict[str, list[str]] = {}
+    for node in driver.claims(contract):
+        try:
+            claimed.setdefault(driver.resource(contract, node).id, []).append(node)
+        except ClaimError as error:
+            logger.debug("%s is not challenged: %s", node, error)
+    return claimed
+
+
+def draw(known: Sequence[Line], chance: random.Random) -> tuple[float, Line | None]:
+    """Seconds until something is due, and what: nothing where the wait is cut to look again."""
+    total = sum(line.rate for line in known)
+    if total == 0:
+        return LOOK_SECONDS, None
+    wait = chance.expovariate(total)
+    if wait > LOOK_SECONDS:
+        return LOOK_SECONDS, None
+    return wait, chance.choices(known, [line.rate for line in known])[0]
+
+
+def begin(challenges: Challenges, line: Line, chance: random.Random) -> None:
+    """Challenge a random group. A node that cannot be challenged now drops out; the others go on."""
+    subjects: list[Subject] = []
+    policy = line.terms.policy()
+    for node in chance.sample(list(line.nodes), line.size):
+        try:
+            subject = challenges.subject(node, line.contract)
+            challenges.require_fit(subject, policy)
+        except Problem as problem:
+            logger.warning("not challenged: %s", problem.detail)
+            continue
+        subjects.append(subject)
+    if subjects:
+        try:
+            challenges.start(subjects, policy, SCHEDULE)
+        except Problem as problem:
+            logger.warning("not challenged: %s", problem.detail)
+
+
+async def keep_challenging(challenges: Challenges, driver: Driver, chance: random.Random) -> None:
+    """For ever."""
+    while True:
+        wait, line = draw(list(lines(driver)), chance)
+        await asyncio.sleep(wait)
+        if line is not None:
+            begin(challenges, line, chance)
+
+
+def scheduled(challenges: Challenges, driver: Driver) -> AbstractAsyncContextManager[None]:
+    """While this collector serves the public."""
+    work = keep_challenging(challenges, driver, random.SystemRandom())
+    return beside(work, "no challenge is begun any more")

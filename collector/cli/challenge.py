@@ -1,0 +1,205 @@
+"""`challenge`: ask nodes to prove their compute now; `recheck`: compute results anew from exported entries."""
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collector import control
+from collector.cli.operate import config_option, fail, stated
+from collector.config import load_config
+
+if TYPE_CHECKING:
+    from weighbridge.log.entries import Entry
+
+EXIT = {"met": 0, "failed": 3, "not assessed": 4, "void": 4, "unknown": 4}
+LOOK_SECONDS = 0.25
+KEY_BYTES = 32
+
+
+def policy_of(file: Path | None, given: dict[str, Any]) -> dict[str, Any] | None:
+    """The policy asked for: a file, and over it what was given; None: the contract's."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if file is None and not chosen:
+        return None
+    base = {"profile": "f16", "size": 16384, "rounds": 64, "samples": 128}
+    return base | ({} if file is None else _read_policy(file)) | chosen
+
+
+def _read_policy(file: Path) -> dict[str, Any]:
+    """What a file of a policy says. Ends as usage errors do where it is none."""
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        fail(f"{file}: not JSON: {error}")
+    if not isinstance(read, dict):
+        fail(f"{file}: a policy is a JSON object")
+    return read
+
+
+def required(calibration: Path, share: str) -> dict[str, Any]:
+    """The policy of a calibration with its thresholds. Ends as usage errors do where the file is none."""
+    from weighbridge.challenge.calibration import demanding, read_calibration
+
+    try:
+        read = read_calibration(calibration.read_bytes().strip())
+        return asdict(demanding(read, Fraction(share)))
+    except (ValueError, ZeroDivisionError) as error:
+        fail(f"{calibration}: {error}")
+
+
+@click.command()
+@click.argument("nodes", nargs=-1, required=True)
+@click.option("--contract", help="Under which contract, where several claim the node.")
+@click.option("--policy", "file", type=click.Path(path_type=Path, exists=True), help="JSON.")
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, exists=True),
+    help="Of a known-good class: its policy, and requirements from what it reached.",
+)
+@click.option("--share", default="0.95", show_default=True, help="Of the least it reached.")
+@click.option("--profile", type=click.Choice(["f16", "i8"]), help="Operands of the products.")
+@click.option("--size", type=int, help="Rows and columns of each matrix.")
+@click.option("--rounds", type=int, help="Products, one after the other.")
+@click.option("--samples", type=int, help="Rows of each GPU that are recomputed.")
+@click.option("--attempts", "attempts_allowed", type=int, help="A failure is repeated so often.")
+@click.option("--deadline-ms", type=int, help="Longest time of each step.")
+@click.option("--json", "as_json", is_flag=True, help="The whole answer.")
+@config_option
+@stated
+def challenge(
+    nodes: tuple[str, ...],
+    contract: str | None,
+    file: Path | None,
+    calibration: Path | None,
+    share: str,
+    as_json: bool,
+    config_file: Path,
+    **numbers: Any,
+) -> None:
+    """Challenge NODES at the same moment and print what each GPU proved.
+
+    Without numbers those of the contract hold. Exit code: 0 met, 3 failed, 4 not assessed, void or unknown.
+    """
+    config = load_config(config_file, os.environ)
+    policy = policy_of(file, numbers)
+    if calibration is not None:
+        policy = required(calibration, share) | (policy or {})
+    wanted = {"nodes": list(nodes), "contract": contract, "policy": policy}
+    ended = asyncio.run(_conduct(config.directory, wanted))
+    for one in ended:
+        click.echo(json.dumps(one, indent=1) if as_json else described(one))
+    sys.exit(max(EXIT[verdict_of(one)] for one in ended))
+
+
+async def _conduct(directory: Path, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    if not control.answers(directory):
+        raise control.ControlError("no collector serves this store: a challenge needs one")
+    begun = await control.request(directory, "POST", "/v1/challenges", wanted)
+    return [await _ended(directory, one["id"]) for one in begun["challenges"]]
+
+
+async def _ended(directory: Path, series: str) -> dict[str, Any]:
+    while True:
+        shown: dict[str, Any] = await control.request(directory, "GET", f"/v1/challenges/{series}")
+        if shown["state"] == "ended":
+            return shown
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def verdict_of(shown: dict[str, Any]) -> str:
+    """Of the whole series."""
+    return str(shown["attempts"][-1]["series_verdict"]) if shown["attempts"] else "void"
+
+
+def described(shown: dict[str, Any]) -> str:
+    """For people: the verdict, and each GPU's verified lower bound."""
+    lines = [f"{shown['node']}: {verdict_of(shown)}  (challenge {shown['id']})"]
+    for attempt in shown["attempts"]:
+        times = " + ".join(f"{elapsed / 1e9:.3f} s" for elapsed in attempt["elapsed_ns"]) or "-"
+        lines.append(f"  {attempt['challenge']}  {_said(attempt)}  {times}")
+        lines += _foreign(shown["program_asked"], attempt["program"])
+        lines += [f"    {gpu['gpu']}  {_said(gpu)}  {_bounds(gpu)}" for gpu in attempt["gpus"]]
+    return "\n".join(lines)
+
+
+def _foreign(asked: str | None, program: str | None) -> list[str]:
+    """Where another program answered than the requirements were measured with."""
+    if asked is None or program in (None, asked):
+        return []
+    return [f"    another program answered: {program}; the requirements are of {asked}"]
+
+
+def _said(one: dict[str, Any]) -> str:
+    return str(one["verdict"]) + (f": {one['reason']}" if one["reason"] is not None else "")
+
+
+def _bounds(gpu: dict[str, Any]) -> str:
+    units = (
+        ("flops_per_second", 10**12, "TFLOP/s"),
+        ("memory_bytes", 1 << 30, "GiB held"),
+        ("memory_bytes_per_second", 10**9, "GB/s"),
+        ("peer_bytes_per_second", 10**9, "GB/s between GPUs"),
+    )
+    known = [(gpu[name], size, unit) for name, size, unit in units if gpu[name] is not None]
+    return ", ".join(f"at least {value / size:.6g} {unit}" for value, size, unit in known)
+
+
+@click.command()
+@click.argument("entries", type=click.Path(path_type=Path, exists=True))
+@click.argument("challenge_id", metavar="[CHALLENGE]", required=False)
+@click.option("--log-key", required=True, help="The log's public key, in hexadecimal.")
+@stated
+def recheck(entries: Path, challenge_id: str | None, log_key: str) -> None:
+    """Compute results anew from ENTRIES, a file as /v1/log/entries answers. Needs no collector and no network.
+
+    Without CHALLENGE every one that the file holds from its beginning to its end. Exit code: 0 as logged, 3 otherwise.
+    """
+    from weighbridge.challenge.record import RecordError, challenges_in, recheck
+    from weighbridge.challenge.telemetry import recheck_telemetry
+
+    read, key = _exported(entries), _public_key(log_key)
+    names = challenges_in(read) if challenge_id is None else [challenge_id]
+    if not names:
+        fail(f"{entries}: holds no challenge from its beginning to its end")
+    code = 0
+    for name in names:
+        try:
+            record, weighing = recheck(read, name, key)
+            shown = recheck_telemetry(read, record.outcome, key)
+        except RecordError as error:
+            click.echo(f"{name}: {error}")
+            code = 3
+            continue
+        said = {"verdict": weighing.verdict, "reason": weighing.reason}
+        click.echo(f"{name}: {record.commitment.node} {_said(said)}, as logged")
+        for card in shown or ():
+            click.echo(f"  {card.gpu}: its telemetry shows {card.shown}: {card.reason}")
+    sys.exit(code)
+
+
+def _exported(file: Path) -> "list[Entry]":
+    """The entries in a file. Ends as usage errors do where it holds none."""
+    from weighbridge.log.entries import entry
+
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        return [entry(row["index"], row["envelope"].encode()) for row in rows]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        fail(f"{file}: no entries as /v1/log/entries answers: {error}")
+
+
+def _public_key(text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        fail("--log-key: 64 hexadecimal digits, as log_key in what /v1/log/head answers")
+    return key

@@ -1,0 +1,239 @@
+"""`contract check|add|list|show` and `status`: what was promised, and what is delivered."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from collector.cli.operate import USAGE, ask, config_option, stated
+from collector.config import Config, ConfigError, load_config
+from collector.documents.spelling import percent, utc
+from weighbridge.contract import Contract, ContractError, load
+from weighbridge.contract.forms import FormError, fill, form, forms
+from weighbridge.contract.resources import unknown_cards
+
+Json = dict[str, Any]
+BREACHED, UNKNOWN = 3, 4
+EXIT_CODES = {"met": 0, "breached": BREACHED, "unknown": UNKNOWN}
+STYLES = {
+    "met": "bold green",
+    "breached": "bold red",
+    "unknown": "bold yellow",
+    "error": "red",
+    "warning": "yellow",
+    "info": "dim",
+}
+PAGE = 1000
+WHOLE = frozenset({"", "severity", "finding"})
+"""Columns that are not broken over lines."""
+
+contract_file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+
+
+@click.group()
+def contract() -> None:
+    """Check, add, list and show contracts."""
+
+
+@contract.command("check", short_help="Name everything that is wrong with a file.")
+@contract_file
+@stated
+def contract_check(file: Path) -> None:
+    """Name everything that is wrong with FILE, by line; exit code 2 if there is anything."""
+    checked = _load(file)
+    click.echo(f"{file}: contract {checked.contract_id}, version {checked.version}, is sound")
+
+
+@contract.command("new")
+@click.option("--form", "name", help="A published form. Without it: their names.")
+@click.option("--set", "values", multiple=True, help="NAME=TEXT for a blank of the form; repeat.")
+@stated
+def contract_new(name: str | None, values: tuple[str, ...]) -> None:
+    """Print a contract: a published form with its blanks filled in."""
+    if name is None:
+        for one in forms():
+            click.echo(f"{one.name:24} {one.title}\n{'':24} {', '.join(one.blanks)}")
+        return
+    pairs = [value.partition("=") for value in values]
+    try:
+        text = fill(form(name), {blank: filled for blank, _, filled in pairs})
+    except FormError as error:
+        raise ConfigError(str(error)) from error
+    click.echo(text, nl=False)
+
+
+@contract.command("add", short_help="Enter a contract, or its next version.")
+@contract_file
+@config_option
+@stated
+def contract_add(file: Path, config_file: Path) -> None:
+    """Enter FILE in the log: a new contract, or the next version of one."""
+    checked = _load(file)
+    config = load_config(config_file, os.environ)
+    answer = ask(config, "POST", "/v1/contracts", file.read_bytes())
+    click.echo(
+        f"contract {checked.contract_id}, version {checked.version}, is entry {answer['index']}; "
+        f"judged from {utc(answer['from_us'])} UTC"
+    )
+
+
+@contract.command("list")
+@config_option
+@stated
+def contract_list(config_file: Path) -> None:
+    """Every contract: who, what, and until when."""
+    table = _table("contract", "version", "provider", "lessee", "cards", "until")
+    for row in _contracts(load_config(config_file, os.environ)):
+        cards = "\n".join(row["cards"])
+        until = utc(row["end_us"])
+        who = (row["provider"], row["lessee"])
+        table.add_row(*map(Text, (row["contract"], str(row["version"]), *who, cards, until)))
+    Console().print(table)
+
+
+@contract.command("show")
+@click.argument("contract_id")
+@config_option
+@stated
+def contract_show(contract_id: str, config_file: Path) -> None:
+    """The version in force of CONTRACT_ID as YAML, with every default."""
+    config = load_config(config_file, os.environ)
+    click.echo(_of(config, contract_id)["text"], nl=False)
+
+
+@contract.command("openslo", short_help="Its objectives as OpenSLO documents.")
+@click.argument("contract_id")
+@config_option
+@stated
+def contract_openslo(contract_id: str, config_file: Path) -> None:
+    """The availability objectives of CONTRACT_ID as OpenSLO v1 documents."""
+    from collector.documents.openslo import openslo
+
+    text = _of(load_config(config_file, os.environ), contract_id)["text"]
+    click.echo(openslo(load(text)), nl=False)
+
+
+@click.command()
+@click.argument("contract_id", required=False)
+@config_option
+@stated
+def status(contract_id: str | None, config_file: Path) -> None:
+    """Delivered against contracted, of CONTRACT_ID or of all, with what is found.
+
+    Exit codes: 0 all met, 3 something breached, 4 nothing breached but something unknown.
+    """
+    config = load_config(config_file, os.environ)
+    one = contract_id
+    rows = list(_contracts(config)) if one is None else [_of(config, one, "/status?limit=1")]
+    console = Console()
+    console.print(_summary(rows))
+    if any(row["objectives"] for row in rows):
+        console.print(_availability(rows))
+    for row in rows:
+        found = list(_findings(config, row["contract"]))
+        if found:
+            console.print(_found(row["contract"], found))
+    verdicts = {row["verdict"] for row in rows}
+    sys.exit(next((EXIT_CODES[word] for word in ("breached", "unknown") if word in verdicts), 0))
+
+
+def _load(file: Path) -> Contract:
+    """The contract, and what to beware of on standard error; or its problems there, and the end."""
+    try:
+        loaded = load(file.read_text(encoding="utf-8"))
+        for warning in unknown_cards(loaded.resources):
+            click.echo(f"{file}: warning: {warning}", err=True)
+        return loaded
+    except ContractError as error:
+        for problem in error.problems:
+            click.echo(f"{file}: {problem}", err=True)
+    except UnicodeDecodeError as error:
+        click.echo(f"{file}: not UTF-8 text: {error.reason} at byte {error.start}", err=True)
+    sys.exit(USAGE)
+
+
+def _of(config: Config, contract_id: str, below: str = "") -> Json:
+    """What the collector says of one contract."""
+    answer: Json = ask(config, "GET", f"/v1/contracts/{quote(contract_id, safe='')}{below}")
+    return answer
+
+
+def _contracts(config: Config) -> Iterator[Json]:
+    return _every(config, "/v1/contracts")
+
+
+def _findings(config: Config, name: str) -> Iterator[Json]:
+    return _every(config, f"/v1/contracts/{quote(name, safe='')}/findings")
+
+
+def _every(config: Config, path: str) -> Iterator[Json]:
+    """The items of all pages of a list."""
+    query: Json = {"limit": PAGE}
+    while True:
+        answer = ask(config, "GET", f"{path}?{urlencode(query)}")
+        yield from answer["items"]
+        if answer["after"] is None:
+            return
+        query["after"] = answer["after"]
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
+    return table
+
+
+def _summary(rows: list[Json]) -> Table:
+    counts = ("contracted", "reporting", "healthy", "in use")
+    table = _table("", "contract", *counts, "findings")
+    for row in rows:
+        gpus = row["gpus"]
+        whole = gpus["contracted"]
+        cells = [_count(gpus[state], whole) for state in ("reporting", "healthy")]
+        table.add_row(
+            Text(row["verdict"].upper(), STYLES[row["verdict"]]),
+            Text(row["contract"]),
+            Text(str(whole)),
+            *cells,
+            Text(str(gpus["in_use"])),
+            _severities(row["findings"]),
+        )
+    return table
+
+
+def _count(number: int, whole: int) -> Text:
+    return Text(str(number), "green" if number >= whole else "bold red")
+
+
+def _severities(counted: Json) -> Text:
+    parts = [Text(f"{count} {word}", STYLES[word]) for word, count in counted.items() if count]
+    return Text(", ").join(parts) if parts else Text("none", "green")
+
+
+def _availability(rows: list[Json]) -> Table:
+    table = _table("", "contract", "objective", "promised", "at least", "at most")
+    for row in rows:
+        for goal in row["objectives"]:
+            shares = (percent(goal[name]) for name in ("target", "low", "high"))
+            verdict = Text(goal["verdict"].upper(), STYLES[goal["verdict"]])
+            table.add_row(verdict, *map(Text, (row["contract"], goal["objective"], *shares)))
+    return table
+
+
+def _found(name: str, found: list[Json]) -> Table:
+    table = _table("severity", "finding", "where", "expected", "observed", "since", title=name)
+    order = list(STYLES)
+    for row in sorted(found, key=lambda row: (order.index(row["severity"]), row["since_us"])):
+        where = " ".join(part for part in (row["node"], row["gpu"]) if part) or "the contract"
+        style = STYLES[row["severity"]]
+        said = (row["code"], where, row["expected"], row["observed"], utc(row["since_us"]))
+        table.add_row(Text(row["severity"], style), *map(Text, said))
+    return table

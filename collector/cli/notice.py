@@ -1,0 +1,211 @@
+"""`notice` and `party`: what a party of a contract says, and the keys that it signs with.
+
+Without a key of the party the collector attests that an administrator said so; the statement shows which.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from collector.cli.operate import ask, config_option, stated
+from collector.config import ConfigError, load_config
+from collector.judging.statements import SettlingError, instant
+from collector.tls import write_secret
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.log.entries import EntryKind, payload_type
+from weighbridge.log.signing import Signer, generate_private_key
+from weighbridge.wire.report import canonical
+
+Command = Callable[..., None]
+
+
+def said_options(command: Command) -> Command:
+    """Who says it, how it is signed, and where it goes."""
+    options = (
+        click.option("--party", required=True, help="Who says it: a party's id in the contract."),
+        click.option(
+            "--key",
+            type=click.Path(path_type=Path, dir_okay=False, exists=True),
+            help="The party's key, to sign with.",
+        ),
+        click.option(
+            "--output",
+            "-o",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Write the signed notice to a file, to be posted from elsewhere.",
+        ),
+        config_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group()
+def notice() -> None:
+    """Say something as a party of a contract. Instants are written 2026-10-05T08:00:00Z."""
+
+
+@notice.command()
+@click.argument("contract_id")
+@click.option("--id", "name", required=True, help="Name of the window.")
+@click.option("--from", "start", required=True, help="When it begins.")
+@click.option("--until", "end", required=True, help="When it ends.")
+@click.option("--unit", "units", multiple=True, help="A node or a unit; repeat. Default: all.")
+@said_options
+@stated
+def maintenance(
+    contract_id: str, name: str, start: str, end: str, units: tuple[str, ...], **where: Any
+) -> None:
+    """Announce maintenance. It counts from when the collector receives it."""
+    said = {"kind": "maintenance", "id": name, "units": list(units)}
+    _say(contract_id, said | {"from_us": _us(start), "until_us": _us(end)}, **where)
+
+
+@notice.command()
+@click.argument("contract_id")
+@click.option("--code", required=True, help="A cause that the contract excludes.")
+@click.option("--from", "start", required=True, help="When it begins.")
+@click.option("--until", "end", required=True, help="When it ends.")
+@click.option("--unit", default="", help="A node or a slot. Default: all.")
+@said_options
+@stated
+def cause(contract_id: str, code: str, start: str, end: str, unit: str, **where: Any) -> None:
+    """Say why time was lost. It excludes time once the lessee says so too."""
+    said = {"kind": "cause", "code": code, "unit": unit}
+    _say(contract_id, said | {"from_us": _us(start), "until_us": _us(end)}, **where)
+
+
+@notice.command(short_help="Say that something happened.")
+@click.argument("contract_id")
+@click.argument("event")
+@click.option("--at", required=True, help="When it happened.")
+@click.option("--since", help="From when on it lasted until then.")
+@click.option("--unit", default="", help="A node or a slot. Default: the whole.")
+@click.option("--detail", "details", multiple=True, help="NAME=TEXT; repeat.")
+@said_options
+@stated
+def event(
+    contract_id: str,
+    event: str,
+    at: str,
+    since: str | None,
+    unit: str,
+    details: tuple[str, ...],
+    **where: Any,
+) -> None:
+    """Say that EVENT happened: delivered, test_result, acceptance_signed, gpu_replaced, fault_confirmed, restored.
+
+    docs/contract.md lists all of them; an event that the contract does not know is refused with those that it knows.
+    """
+    said = {
+        "kind": "event",
+        "event": event,
+        "at_us": _us(at),
+        "since_us": None if since is None else _us(since),
+        "unit": unit,
+        "details": dict(_pair(detail) for detail in details),
+    }
+    _say(contract_id, said, **where)
+
+
+@notice.command()
+@click.argument("contract_id")
+@click.option("--period", required=True, help="For example 2026-10.")
+@click.option("--unit", help="Default: all.")
+@said_options
+@stated
+def claim(contract_id: str, period: str, unit: str | None, **where: Any) -> None:
+    """File the claim for the credits of a period."""
+    said = {"kind": "claim", "period": period, "unit": unit, "objective": None}
+    _say(contract_id, said, **where)
+
+
+@click.group()
+def party() -> None:
+    """Keys that the parties of a contract sign notices with."""
+
+
+@party.command("key")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@stated
+def party_key(file: Path) -> None:
+    """Make a private key in FILE, and print its public half."""
+    key = generate_private_key()
+    write_secret(file, key.hex().encode())
+    click.echo(Signer(key).public_key.hex())
+
+
+@party.command("add")
+@click.argument("contract_id")
+@click.argument("party_id")
+@click.argument("public_key")
+@config_option
+@stated
+def party_add(contract_id: str, party_id: str, public_key: str, config_file: Path) -> None:
+    """Let PUBLIC_KEY speak for PARTY_ID of CONTRACT_ID."""
+    _change(config_file, contract_id, party_id, public_key, "enrolled")
+
+
+@party.command("revoke")
+@click.argument("contract_id")
+@click.argument("party_id")
+@click.argument("public_key")
+@config_option
+@stated
+def party_revoke(contract_id: str, party_id: str, public_key: str, config_file: Path) -> None:
+    """Let PUBLIC_KEY speak no more; what it said stays said."""
+    _change(config_file, contract_id, party_id, public_key, "revoked")
+
+
+def _change(config_file: Path, contract: str, party: str, public_key: str, action: str) -> None:
+    path = f"/v1/contracts/{quote(contract, safe='')}/parties"
+    wanted = {"action": action, "party": party, "public_key": public_key}
+    answer = ask(load_config(config_file, os.environ), "POST", path, wanted)
+    click.echo(f"key {answer['key_id'][:16]} of {party} is {action} by entry {answer['index']}")
+
+
+def _say(
+    contract: str,
+    said: dict[str, Any],
+    party: str,
+    key: Path | None,
+    output: Path | None,
+    config_file: Path,
+) -> None:
+    content = {"contract": contract, "party": party, "said": said}
+    body = canonical(content) if key is None else _sealed(content, key)
+    if output is not None:
+        if key is None:
+            raise ConfigError("--output is for signed notices: give --key")
+        output.write_bytes(body)
+        return
+    answer = ask(load_config(config_file, os.environ), "POST", "/v1/notices", body)
+    click.echo(f"entry {answer['index']}")
+
+
+def _sealed(content: dict[str, Any], key: Path) -> bytes:
+    try:
+        signer = Signer(bytes.fromhex(key.read_text("ascii")))
+    except ValueError as error:
+        raise ConfigError(f"{key}: not a party's key") from error
+    payload = canonical(content | {"attested_for": None})
+    return signer.seal(payload_type(EntryKind.NOTICE), payload)
+
+
+def _us(text: str) -> int:
+    try:
+        return instant(text) * MICROSECONDS
+    except SettlingError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise ConfigError(f"--detail {text!r} is not NAME=TEXT")
+    return name, value

@@ -1,0 +1,268 @@
+"""`init`, `serve`, `invite`, `release` and `key`: running a collector, and who may report to it.
+
+What only one of them needs is imported by that one, so that the others start at once.
+"""
+
+import asyncio
+import errno
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec
+
+import click
+
+from collector import control
+from collector.config import CONFIG_VARIABLE, Config, ConfigError, load_config
+from collector.service_manager import ServiceManager
+from collector.storage import StorageError, StoreInfo
+from collector.tls import create_authority, write_secret
+from weighbridge.log.signing import generate_private_key
+
+USAGE = 2
+NOT_BOUND = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
+SELDOM = (50_000, 20, 50)
+Parameters = ParamSpec("Parameters")
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("config.toml"),
+    envvar=CONFIG_VARIABLE,
+    show_default=True,
+    help="The collector's configuration.",
+)
+
+NEW_CONFIG = """\
+# The collector's configuration. Every key, its default and its meaning: docs/operations.md.
+# The environment (WEIGHBRIDGE_LISTEN and the like) and flags go before this file.
+
+listen = "{listen}"
+{url}"""
+
+
+def fail(message: object) -> NoReturn:
+    """End as usage and configuration errors do."""
+    click.echo(f"weighbridge: {message}", err=True)
+    sys.exit(USAGE)
+
+
+def stated(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """Errors that an operator can mend are one line, and exit code 2; that nobody reads on is for click to end."""
+
+    @wraps(command)
+    def run(*arguments: Parameters.args, **options: Parameters.kwargs) -> None:
+        try:
+            command(*arguments, **options)
+        except (ConfigError, StorageError, control.ControlError) as error:
+            fail(error)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            place = "listen" if error.errno in NOT_BOUND else error.filename or "network"
+            fail(f"{place}: {error.strerror}")
+
+    return run
+
+
+def ask(
+    config: Config,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | bytes | None = None,
+    seconds: float = control.SECONDS,
+) -> Any:
+    """Ask the collector that serves this store, or, where none runs, one that lives for this question.
+
+    Returns its JSON answer. Raises ControlError, ConfigError, StorageError.
+    """
+    return asyncio.run(_ask(config, method, path, body, seconds))
+
+
+async def _ask(
+    config: Config, method: str, path: str, body: Mapping[str, Any] | bytes | None, seconds: float
+) -> Any:
+    if control.answers(config.directory):
+        return await control.request(config.directory, method, path, body, seconds)
+    from collector import app
+
+    async with app.running(config, public=False):
+        return await control.request(config.directory, method, path, body, seconds)
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--simulation", is_flag=True, help="A store with a logical clock, never served as real."
+)
+@click.option(
+    "--listen", default="127.0.0.1:8470", show_default=True, help="ADDRESS:PORT or unix:PATH."
+)
+@click.option("--url", help="How agents reach the collector, if not by the listen address.")
+@stated
+def init(directory: Path, simulation: bool, listen: str, url: str | None) -> None:
+    """Make a new store in DIRECTORY with its keys, CA and configuration."""
+    from collector.storage.embedded import create_store
+
+    key = generate_private_key()
+    origin = f"weighbridge/{os.urandom(8).hex()}"
+    create_store(directory, StoreInfo(origin, simulation))
+    keys = directory / "keys"
+    keys.mkdir(mode=0o700)
+    write_secret(keys / "log.key", key.hex().encode())
+    create_authority(keys, origin, datetime.now(UTC))  # noqa: TID251
+    url_line = "" if url is None else f'url = "{url}"\n'
+    config_file = directory / "config.toml"
+    config_file.write_text(NEW_CONFIG.format(listen=listen, url=url_line), encoding="utf-8")
+    config = load_config(config_file, {})
+    click.echo(f"store   {config.directory} ({'simulation' if simulation else 'real'})")
+    click.echo(f"log     {origin}")
+    click.echo(f"start   weighbridge serve --config {config_file}")
+
+
+@click.command()
+@config_option
+@click.option("--listen", help="ADDRESS:PORT or unix:PATH.")
+@click.option(
+    "--simulation", is_flag=True, help="Serve a simulation store, whose clock is logical."
+)
+@stated
+def serve(config_file: Path, listen: str | None, simulation: bool) -> None:
+    """Run the collector until SIGTERM or SIGINT, then drain."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    config = load_config(config_file, os.environ, {"listen": listen})
+    manager = ServiceManager(os.environ.get("NOTIFY_SOCKET", ""))
+    asyncio.run(_serve(config, manager, simulation))
+
+
+async def _serve(config: Config, manager: ServiceManager, simulation: bool) -> None:
+    from collector import app
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with app.running(config, public=True, simulation=simulation) as collector:
+        collector.committer.on_beat(manager.alive)
+        click.echo(f"listening on {collector.url}")
+        if simulation:
+            click.echo("SIMULATED: the clock is logical, and nothing here was measured")
+        if config.open_on_loopback and config.listen.host is not None:
+            click.echo("reading is open to this machine without a token (open_on_loopback)")
+        sys.stdout.flush()
+        collect_seldom()
+        manager.ready()
+        await _first(stop.wait(), collector.committing)
+        manager.stopping()
+
+
+def collect_seldom() -> None:
+    """Reports are freed when their last reader lets go; looking for cycles among them only costs time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*SELDOM)
+
+
+async def _first(stopped: Any, committing: "asyncio.Task[None]") -> None:
+    """Until the signal, or until the commit loop fails: without it there is nothing to serve."""
+    signalled = asyncio.ensure_future(stopped)
+    await asyncio.wait({signalled, committing}, return_when=asyncio.FIRST_COMPLETED)
+    signalled.cancel()
+
+
+@click.command()
+@click.argument("contract")
+@click.option("--side", type=click.Choice(["provider", "lessee"]), required=True)
+@click.option("--node", required=True, help="The node's name.")
+@click.option(
+    "--device", "devices", multiple=True, help="UUID of a GPU; repeat. Default: all of them."
+)
+@click.option("--resource", help="The line item that the node serves, where there are several.")
+@click.option(
+    "--hours",
+    type=click.IntRange(1, 366 * 24),
+    default=72,
+    show_default=True,
+    help="How long the invite is good.",
+)
+@config_option
+@stated
+def invite(
+    contract: str,
+    side: str,
+    node: str,
+    devices: tuple[str, ...],
+    resource: str | None,
+    hours: int,
+    config_file: Path,
+) -> None:
+    """Print one line to paste on a node: it enrols the node's agent for CONTRACT, once."""
+    wanted = {
+        "contract": contract,
+        "side": side,
+        "node": node,
+        "devices": list(devices) or None,
+        "resource": resource,
+        "life_seconds": hours * 3600,
+    }
+    config = load_config(config_file, os.environ)
+    click.echo(ask(config, "POST", "/v1/invites", wanted)["invite"])
+
+
+@click.command()
+@click.argument("contract")
+@click.option("--node", required=True, help="The node's name.")
+@config_option
+@stated
+def release(contract: str, node: str, config_file: Path) -> None:
+    """Let CONTRACT claim a node no more, from now on; the place is free for another."""
+    config = load_config(config_file, os.environ)
+    answer = ask(config, "POST", "/v1/claims/release", {"contract": contract, "node": node})
+    click.echo(f"{contract} claims {node} no more, by entry {answer['index']}")
+
+
+@click.group()
+def key() -> None:
+    """List, revoke and rotate the keys of agents."""
+
+
+@key.command("list")
+@config_option
+@stated
+def key_list(config_file: Path) -> None:
+    """Every key that was ever enrolled."""
+    answer = ask(load_config(config_file, os.environ), "GET", "/v1/keys")
+    for row in answer["keys"]:
+        revoked = row["revoked_index"] is not None
+        state = f"revoked at {row['revoked_index']}: {row['reason']}" if revoked else "speaks"
+        click.echo(
+            f"{row['key_id'][:16]}  {row['side']:8}  {row['node']}  {row['contract']}  {state}"
+        )
+
+
+@key.command("revoke", short_help="Let a key speak no more, from now on.")
+@click.argument("key_id")
+@click.option("--reason", required=True, help="Goes into the log.")
+@config_option
+@stated
+def key_revoke(key_id: str, reason: str, config_file: Path) -> None:
+    """Let KEY_ID (or the unique beginning of one) speak no more, from now on and for ever."""
+    config = load_config(config_file, os.environ)
+    answer = ask(config, "POST", f"/v1/keys/{key_id}/revoke", {"reason": reason})
+    click.echo(f"{answer['key_id']} is revoked by entry {answer['index']}")
+
+
+@key.command("rotate", short_help="An invite for the successor of a key.")
+@click.argument("key_id")
+@config_option
+@stated
+def key_rotate(key_id: str, config_file: Path) -> None:
+    """Print an invite for the successor of KEY_ID, which replaces it when it enrols."""
+    config = load_config(config_file, os.environ)
+    click.echo(ask(config, "POST", f"/v1/keys/{key_id}/rotate")["invite"])

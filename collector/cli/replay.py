@@ -1,0 +1,142 @@
+"""`replay`: settles a period again from raw evidence, and compares with the ledger."""
+
+import json
+import os
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from collector.app import load_signer
+from collector.cli.operate import collect_seldom, config_option, stated
+from collector.cli.statement import as_of_option, fetch_statement, period_option
+from collector.config import Config, ConfigError, load_config
+from collector.judging.replay import Replay
+from collector.judging.statements import SettlingError, instant
+from collector.storage.derived import holds_other
+from collector.storage.embedded import read_info
+from weighbridge.settlement.statement import (
+    Statement,
+    Tree,
+    changes,
+    otherwise,
+    versions,
+    versions_of,
+)
+
+DIFFERENT = 1
+MOST_WORKERS = 4
+"""More would wait: one process judges what they have read."""
+
+LARGE = 50_000
+"""Entries from which on other processes save more time than they take to start."""
+
+
+@click.command()
+@click.argument("contract_id")
+@period_option
+@as_of_option
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file that keeps how far it has come: the same command goes on from there.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    help="Processes that read ahead and check signatures: by default, of a large log, as many as there are cores, up to"
+    f" {MOST_WORKERS}. 0 or 1: none.",
+)
+@click.option(
+    "--issued",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A statement as JSON, as somebody holds it: it is compared in place of the ledger's, as of its own instant.",
+)
+@config_option
+@stated
+def replay(
+    contract_id: str,
+    period: str,
+    as_of: str | None,
+    state: Path | None,
+    workers: int | None,
+    issued: Path | None,
+    config_file: Path,
+) -> None:
+    """Settle a period of CONTRACT_ID again from the log, signature by signature, and compare with the ledger, or with a
+    statement that was handed out.
+
+    Exit code 0: equal to the byte; 1: not, and the difference is printed.
+    """
+    config = load_config(config_file, os.environ)
+    if state is not None:
+        _check_state(config, state)
+    if issued is None:
+        shown = fetch_statement(config, contract_id, period, as_of).json()
+    else:
+        shown = _held(issued, contract_id, period)
+    known = json.loads(shown)
+    with tempfile.TemporaryDirectory(prefix="weighbridge-replay-") as temporary:
+        again = _replayed(config, known, state or Path(temporary) / "replay.sqlite", workers)
+    if again.json() == shown:
+        click.echo(f"equal to the byte: {contract_id}, {period}, as of {again.as_of}")
+        return
+    other = "the ledger" if issued is None else str(issued)
+    for line in otherwise(versions_of(known), versions(again)):
+        click.echo(f"made by another version, from that of {other} to this: {line}", err=True)
+    click.echo(f"the log says otherwise than {other}, as of {again.as_of}:", err=True)
+    for line in changes(known, asdict(again)) or ("the digest of the inputs, or the spelling",):
+        click.echo(line, err=True)
+    sys.exit(DIFFERENT)
+
+
+def _check_state(config: Config, state: Path) -> None:
+    """A file of another kind would be lost, and the collector's own index holds what is to be checked."""
+    own = (config.directory / "index.sqlite").resolve()
+    if state.resolve() == own or holds_other(state):
+        raise ConfigError(f"{state} was not written by a replay: name a new file with --state")
+
+
+def _held(file: Path, contract: str, period: str) -> str:
+    """The text of a statement in a file."""
+    text = file.read_text("utf-8")
+    try:
+        tree = json.loads(text)
+        found = (tree["contract"], tree["period"], tree["engine"], instant(tree["as_of"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"{file} is no statement as JSON: {error}") from error
+    if found[:2] != (contract, period):
+        raise ConfigError(f"{file} is the statement of {found[0]} for {found[1]}")
+    return text
+
+
+def _replayed(config: Config, known: Tree, state: Path, workers: int | None) -> Statement:
+    collect_seldom()
+    info, signer = read_info(config.directory), load_signer(config)
+    as_of_s = instant(known["as_of"])
+    again = Replay(config.directory, info, signer.public_key, state, as_of_s)
+    try:
+        with _progress() as progress:
+            task = progress.add_task("entries", total=again.size)
+            hands = by_cores(again.left) if workers is None else workers
+            again.run(lambda folded: progress.update(task, completed=folded), hands)
+        return again.statement(known["contract"], known["period"])
+    except SettlingError as error:
+        raise ConfigError(str(error)) from error
+    finally:
+        again.close()
+
+
+def _progress() -> Progress:
+    """A bar on a terminal; nothing where standard error goes to a file."""
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
+
+
+def by_cores(entries: int) -> int:
+    """Worker processes for so many entries, on this machine."""
+    return 0 if entries < LARGE else min(len(os.sched_getaffinity(0)), MOST_WORKERS)

@@ -1,0 +1,282 @@
+"""The sheet of an acceptance certificate. Pure; says nothing that the certificate does not say."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from collector.documents import words
+from collector.documents.handover_page import Heads, Page, Row
+from collector.documents.sheet import Cell, Fact, Section, Sheet
+from collector.documents.speaker import Speaker
+from collector.documents.words import Language
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.handover.documents import Certificate, LoadLine, ReadingLine, Trial, TrialLine
+from weighbridge.settlement.money import rounded
+
+WATT_MILLIWATTS, KILO = 1000, 1000
+SCALES = {"power_draw_milliwatts": WATT_MILLIWATTS}
+"""By what a reading is divided to be shown."""
+
+TELEMETRY = (
+    "power_draw_milliwatts",
+    "sm_clock_megahertz",
+    "utilization_gpu_percent",
+    "temperature_gpu_celsius",
+)
+
+
+def lay_out_certificate(certificate: Certificate, language: Language) -> Sheet:
+    """The sheet of a certificate."""
+    speak = Speaker(language, certificate.source.currency, certificate.source.time_zone)
+    return _Certificate(speak, certificate).sheet()
+
+
+@dataclass(frozen=True)
+class _Certificate(Page):
+    made: Certificate
+
+    def sheet(self) -> Sheet:
+        made, say = self.made, self.speak.say
+        digest = hashlib.sha256(made.json().encode()).hexdigest()
+        idle, loaded, unknown, all_ = (
+            sum(getattr(line, name) for line in made.quantities)
+            for name in ("gpus_idle", "gpus_loaded", "gpus_unknown", "gpus")
+        )
+        notes = tuple(
+            say(key, str(count))
+            for key, count in (("without_load", idle), ("load_not_known", unknown))
+            if count
+        )
+        start, end = (words.short_instant(at, self.speak.language) for at in made.window)
+        return self.sheet_of(
+            "acceptance_title",
+            f"{made.source.contract} · {start} – {end} UTC",
+            made.source,
+            digest,
+            (self.speak.name("outcome", made.verdict), made.verdict == "MET"),
+            self._facts(digest),
+            (say("gpus_loaded"), say("of_contracted", str(loaded), str(all_)), notes),
+            self._front(),
+            self._sections(),
+            "sign_acceptance",
+        )
+
+    def _facts(self, digest: str) -> Iterator[Fact]:
+        made, say = self.made, self.speak.say
+        yield from self.head(made.source)
+        for title, text in (
+            ("from", made.window_local[0]),
+            ("until", made.window_local[1]),
+            ("from_utc", made.window[0]),
+            ("until_utc", made.window[1]),
+        ):
+            yield Fact(say(title), self.speak.instant(text), "time")
+        yield from self.start(made.start)
+        sides = self.speak.listed(self.speak.name("role", side) for side in made.sides)
+        yield Fact(say("sides"), Cell(sides or say("nobody")))
+        yield Fact(say("load_rule"), Cell(self.speak.name("load", made.load_rule)))
+        yield Fact(say("partial"), Cell(say("yes" if made.partial_acceptance else "no")))
+        yield Fact(say("retests"), self.speak.number(made.retest_limit))
+        yield from self.tail(made.source, digest)
+
+    def _front(self) -> Iterator[Section]:
+        yield self.parties(self.made.source)
+        heads: Heads = (
+            ("resource", "code"),
+            ("gpus", "number"),
+            ("gpus_loaded", "number"),
+            ("idle_gpus", "number"),
+            ("unknown_gpus", "number"),
+            ("nodes", "number"),
+            ("nodes_passed", "number"),
+        )
+        rows = [
+            (
+                Cell(line.resource),
+                *map(
+                    self.speak.number,
+                    (
+                        line.gpus,
+                        line.gpus_loaded,
+                        line.gpus_idle,
+                        line.gpus_unknown,
+                        line.nodes,
+                        line.nodes_passed,
+                    ),
+                ),
+            )
+            for line in self.made.quantities
+        ]
+        yield self.section("quantities", heads, rows)
+        yield self._tests()
+
+    def _tests(self) -> Section:
+        heads: Heads = (
+            ("probe", "code"),
+            ("probe_version", "code"),
+            ("verdict", "text"),
+            ("threshold", "number"),
+            ("quantile", "number"),
+            ("min_nodes", "number"),
+            ("duration", "number"),
+            ("nodes_met", "number"),
+            ("nodes_breached", "number"),
+            ("nodes_unknown", "number"),
+            ("parameters", "text"),
+        )
+        rows = [self._test(trial) for trial in self.made.trials]
+        return self.section("tests", heads, rows, "no_tests")
+
+    def _test(self, trial: Trial) -> Row:
+        number, verdicts = self.speak.number, list(trial.nodes.values())
+        return (
+            Cell(trial.probe),
+            Cell(trial.version),
+            self.verdict(trial.verdict),
+            Cell(f"{trial.op} {words.number(trial.threshold)}", f"{trial.op} {trial.threshold}"),
+            Cell(trial.quantile or ""),
+            number(trial.min_nodes),
+            number(trial.duration_s) if trial.duration_s else Cell(""),
+            *(number(verdicts.count(one)) for one in ("MET", "BREACHED", "UNKNOWN")),
+            Cell(" ".join(f"{name}={value}" for name, value in sorted(trial.parameters.items()))),
+        )
+
+    def _sections(self) -> Iterator[Section]:
+        lines = [(trial.probe, line) for trial in self.made.trials for line in trial.lines]
+        yield from self._results([one for one in lines if one[1].reached_us is None])
+        yield from self._held([one for one in lines if one[1].reached_us is not None])
+        yield self._load()
+        yield self._telemetry()
+        yield self.said(self.made.said)
+        yield self.flags(self.made.flags)
+
+    def _results(self, lines: Sequence[tuple[str, TrialLine]]) -> Iterator[Section]:
+        heads: Heads = (
+            ("unit", "code"),
+            ("probe", "code"),
+            ("verdict", "text"),
+            ("value", "number"),
+            ("at", "time"),
+            ("attempt", "number"),
+            ("source", "text"),
+            ("level", "text"),
+            ("entry", "number"),
+            ("remarks", "text"),
+        )
+        if lines:
+            yield self.section("results", heads, [self._result(*one) for one in lines])
+
+    def _result(self, probe: str, line: TrialLine) -> Row:
+        beyond = "" if line.of_limit else self.speak.say("beyond_limit")
+        return (
+            Cell(line.unit),
+            Cell(probe),
+            self.verdict(line.verdict),
+            self.speak.maybe(line.value),
+            Cell("") if line.at is None else self.speak.short(line.at),
+            self.speak.number(line.attempt),
+            Cell(self.speak.name("trial", line.source), line.source),
+            Cell(self.speak.note(line.level)),
+            self.speak.maybe(line.entry),
+            Cell(self.speak.listed(text for text in (line.detail, beyond) if text)),
+        )
+
+    def _held(self, lines: Sequence[tuple[str, TrialLine]]) -> Iterator[Section]:
+        """Tests of a reading: for how long each GPU reached it."""
+        heads: Heads = (
+            ("unit", "code"),
+            ("probe", "code"),
+            ("verdict", "text"),
+            ("reached", "number"),
+            ("not_reached", "number"),
+            ("level", "text"),
+        )
+        rows = [
+            (
+                Cell(line.unit),
+                Cell(probe),
+                self.verdict(line.verdict),
+                *(self._seconds(us or 0) for us in (line.reached_us, line.missed_us)),
+                Cell(self.speak.note(line.level)),
+            )
+            for probe, line in lines
+        ]
+        if rows:
+            yield self.section("readings", heads, rows)
+
+    def _load(self) -> Section:
+        heads: Heads = (
+            ("slot", "code"),
+            ("uuid", "code"),
+            ("serial", "code"),
+            ("side", "text"),
+            ("verdict", "text"),
+            ("loaded", "number"),
+            ("idle", "number"),
+            ("unseen", "number"),
+        )
+        rows = [self._loaded(line) for line in self.made.gpus]
+        made = self.section("proof_of_load", heads, rows, note=self.speak.say("load_note"))
+        needed = {line.needed_us for line in self.made.gpus}
+        facts = [Fact(self.speak.say("needed"), self._seconds(us)) for us in needed]
+        return replace(made, facts=tuple(facts))
+
+    def _loaded(self, line: LoadLine) -> Row:
+        return (
+            Cell(line.unit),
+            Cell(line.uuid),
+            Cell(line.serial or ""),
+            self._side(line),
+            self.verdict(line.verdict),
+            *map(self._seconds, (line.loaded_us, line.idle_us, line.unknown_us)),
+        )
+
+    def _side(self, line: LoadLine) -> Cell:
+        return Cell(self.speak.name("role", line.side) if line.side else "", line.side)
+
+    def _seconds(self, us: int) -> Cell:
+        return self.speak.number(us // MICROSECONDS, str(us))
+
+    def _telemetry(self) -> Section:
+        heads: Heads = (
+            ("slot", "code"),
+            ("side", "text"),
+            ("first_in_window", "time"),
+            ("load_band", "number"),
+            ("power", "number"),
+            ("clock", "number"),
+            ("percent", "number"),
+            ("heat", "number"),
+            ("joules", "number"),
+        )
+        rows = [self._measured(line) for line in self.made.gpus if line.first_seen is not None]
+        return self.section("telemetry", heads, rows, note=self.speak.say("telemetry_note"))
+
+    def _measured(self, line: LoadLine) -> Row:
+        found = {one.reading: one for one in line.readings}
+        energy, least = line.energy_millijoules, line.load_power_milliwatts
+        watts = "" if least is None else _short(Fraction(least), WATT_MILLIWATTS)
+        return (
+            Cell(line.unit),
+            self._side(line),
+            Cell("") if line.first_seen is None else self.speak.short(line.first_seen),
+            Cell("") if least is None else self.speak.number(watts, str(least)),
+            *(_spread(found.get(name)) for name in TELEMETRY),
+            Cell("") if energy is None else self.speak.number(energy // KILO, str(energy)),
+        )
+
+
+def _spread(line: ReadingLine | None) -> Cell:
+    """Least, mean and most, as people read them; the raw text is as the document holds them."""
+    if line is None:
+        return Cell("")
+    scale = SCALES.get(line.reading, 1)
+    whole = [str(line.least), str(line.most)]
+    least, most = whole if scale == 1 else [_short(Fraction(one), scale) for one in whole]
+    mean = _short(Fraction(line.mean_fraction), scale)
+    return Cell(f"{least} · {mean} · {most}", f"{line.least} {line.mean} {line.most}")
+
+
+def _short(value: Fraction, scale: int) -> str:
+    return f"{rounded(value / scale, 1, 'half_up'):f}"

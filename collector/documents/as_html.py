@@ -1,0 +1,31 @@
+"""A document as one HTML file: no script, nothing loaded from elsewhere, made for screens and for paper."""
+
+from functools import cache, partial
+
+import jinja2
+
+from collector.documents.formats import Document
+from collector.documents.sheets import sheet_of
+from collector.documents.words import Language, say
+from weighbridge.settlement.statement import Statement
+
+TAGS = {"en": "en", "zh": "zh-Hans"}
+
+
+def render(document: Document, language: Language, previous: Statement | None = None) -> bytes:
+    """UTF-8. Everything that comes from the document is escaped."""
+    sheet = sheet_of(document, language, previous)
+    page = _template().render(sheet=sheet, tag=TAGS[language], say=partial(say, language=language))
+    return page.encode()
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("collector.documents"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("statement.html")

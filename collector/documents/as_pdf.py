@@ -1,0 +1,320 @@
+"""A document as a PDF that people sign. Needs the extra `pdf` and the font that `fonts` finds.
+
+The same document gives the same bytes: no clock, no random identifiers.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from reportlab.graphics.shapes import Drawing, Rect
+from reportlab.lib.colors import HexColor
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.units import mm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.pdfmetrics import stringWidth
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.platypus import (
+    CondPageBreak,
+    HRFlowable,
+    KeepTogether,
+    PageBreak,
+    Preformatted,
+    SimpleDocTemplate,
+    Spacer,
+    TableStyle,
+)
+from reportlab.platypus import Table as Grid
+
+from collector.documents import fonts
+from collector.documents.formats import Document
+from collector.documents.pdf_table import FONT, INK, SOFT, TONES, paragraph, style, table
+from collector.documents.sheet import Counts, Fact, Lane, Section, Sheet, Signer, Timeline
+from collector.documents.sheets import sheet_of
+from collector.documents.words import Language, say
+from weighbridge.settlement.statement import Statement
+
+MARGIN = 16 * mm
+INSET = 6
+"""What a frame keeps free on each side by itself."""
+
+WIDTH = int(A4[0] - 2 * MARGIN) - 2 * INSET
+PALE, WASH = HexColor("#eef1f4"), HexColor("#ececec")
+NAMES = 120
+BARS = WIDTH - NAMES
+THINNEST = 500
+"""Millionths of a timeline that a bar takes at least, to be seen on paper."""
+
+COLORS = {
+    "up": HexColor("#cdeed6"),
+    "outside": PALE,
+    "down": TONES["breached"],
+    "degraded": HexColor("#b35900"),
+    "excluded": HexColor("#8c959f"),
+    "contested": HexColor("#8250df"),
+    "unknown": HexColor("#d4a72c"),
+}
+LISTING_COLUMNS, LISTING_LINES = 3, 90
+
+
+def render(document: Document, language: Language, previous: Statement | None = None) -> bytes:
+    """Raises fonts.NoFontError."""
+    if FONT not in pdfmetrics.getRegisteredFontNames():
+        pdfmetrics.registerFont(TTFont(FONT, str(fonts.find()), subfontIndex=0))
+    sheet = sheet_of(document, language, previous)
+    pages = _built(sheet, 0)[1]
+    return _built(sheet, pages)[0]
+
+
+def _built(sheet: Sheet, pages: int) -> tuple[bytes, int]:
+    """The file, and how many pages it has; each page says `n of pages`."""
+    out = io.BytesIO()
+    document = SimpleDocTemplate(
+        out,
+        pagesize=A4,
+        leftMargin=MARGIN,
+        rightMargin=MARGIN,
+        topMargin=18 * mm,
+        bottomMargin=18 * mm,
+        title=f"{sheet.title} {sheet.subtitle}",
+        author="Weighbridge",
+        subject=sheet.digest,
+        lang=sheet.language,
+        invariant=1,
+    )
+
+    def decorate(canvas: Any, page: Any) -> None:
+        _decorate(canvas, sheet, page.page, pages)
+
+    document.build(list(_story(sheet)), onFirstPage=decorate, onLaterPages=decorate)
+    return out.getvalue(), document.page
+
+
+def _decorate(canvas: Any, sheet: Sheet, page: int, pages: int) -> None:
+    canvas.saveState()
+    if sheet.watermark:
+        _watermark(canvas, sheet.watermark)
+    canvas.setFillColor(SOFT)
+    canvas.setFont(FONT, 7)
+    if page > 1:
+        canvas.drawString(MARGIN + INSET, A4[1] - 11 * mm, f"{sheet.title} · {sheet.subtitle}")
+        canvas.drawRightString(A4[0] - MARGIN - INSET, A4[1] - 11 * mm, sheet.status)
+    canvas.drawString(MARGIN + INSET, 10 * mm, f"SHA-256 {sheet.digest}")
+    number = say("page", sheet.language, str(page), str(pages))
+    canvas.drawRightString(A4[0] - MARGIN - INSET, 10 * mm, number)
+    canvas.restoreState()
+
+
+def _watermark(canvas: Any, text: str) -> None:
+    canvas.saveState()
+    canvas.setFillColor(WASH)
+    canvas.setFont(FONT, 84)
+    canvas.translate(A4[0] / 2, A4[1] / 2)
+    canvas.rotate(52)
+    canvas.drawCentredString(0, -28, text)
+    canvas.restoreState()
+
+
+def _story(sheet: Sheet) -> Iterator[Any]:
+    if sheet.warning:
+        yield _box([[paragraph(sheet.warning, style(9, TONES["unknown"]))]], TONES["unknown"])
+        yield Spacer(0, 8)
+    yield paragraph(f"{sheet.title} · {sheet.status}", style(19))
+    yield Spacer(0, 4)
+    yield paragraph(sheet.subtitle, style(11, SOFT, anywhere=True))
+    yield Spacer(0, 8)
+    yield _facts(sheet.facts)
+    yield Spacer(0, 8)
+    yield _amount(sheet)
+    for section in (*sheet.front, *sheet.sections):
+        yield from _section(section)
+    yield from _closing(sheet)
+    for section in sheet.appendices:
+        yield PageBreak()
+        yield from _section(section)
+
+
+def _box(rows: list[list[Any]], color: Any) -> Any:
+    grid = Grid(rows, colWidths=[WIDTH])
+    grid.setStyle(
+        TableStyle(
+            [
+                ("BOX", (0, 0), (-1, -1), 0.75, color),
+                ("LEFTPADDING", (0, 0), (-1, -1), 8),
+                ("BOTTOMPADDING", (0, 0), (-1, -1), 6),
+                ("TOPPADDING", (0, 0), (-1, -1), 4),
+            ]
+        )
+    )
+    return grid
+
+
+def _amount(sheet: Sheet) -> Any:
+    told = [paragraph(sheet.amount_title, style(8, SOFT)), paragraph(sheet.amount, style(16))]
+    told += [paragraph(note, style(8, SOFT)) for note in sheet.amount_notes]
+    return _box([[told]], INK)
+
+
+def _facts(facts: Sequence[Fact]) -> Any:
+    rows = [
+        [paragraph(fact.name, style(8, SOFT)), paragraph(fact.value.text, style(8, anywhere=True))]
+        for fact in facts
+    ]
+    grid = Grid(rows, colWidths=[140, WIDTH - 140], hAlign="LEFT")
+    grid.setStyle(_tight())
+    return grid
+
+
+def _tight() -> Any:
+    return TableStyle(
+        [
+            ("LEFTPADDING", (0, 0), (-1, -1), 0),
+            ("RIGHTPADDING", (0, 0), (-1, -1), 6),
+            ("TOPPADDING", (0, 0), (-1, -1), 0),
+            ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
+            ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        ]
+    )
+
+
+def _section(section: Section) -> Iterator[Any]:
+    yield CondPageBreak(30 * mm)
+    yield Spacer(0, 12)
+    yield paragraph(section.title, style(11, anywhere=True))
+    yield HRFlowable(width="100%", thickness=0.75, color=INK, spaceBefore=2, spaceAfter=3)
+    if section.note:
+        yield paragraph(section.note, style(7, SOFT))
+        yield Spacer(0, 3)
+    if section.facts:
+        yield _facts(section.facts)
+    for one in section.counts:
+        yield _counts(one)
+    if section.table is not None:
+        yield table(section.table, WIDTH)
+    if section.timeline is not None:
+        yield from _timeline(section.timeline)
+    for line in section.lines:
+        yield paragraph(line, style(8, anywhere=True))
+    yield from _listing(section.listing)
+
+
+def _counts(one: Counts) -> Any:
+    cells = [
+        [
+            paragraph(count.name, style(7, SOFT)),
+            paragraph(count.hours.text, style(13)),
+            paragraph(count.remark, style(7, SOFT)),
+        ]
+        for count in one.counts
+    ]
+    name = paragraph(one.resource, style(8, anywhere=True))
+    share = (WIDTH - 70) // len(cells)
+    grid = Grid([[name, *cells]], colWidths=[70, *[share] * len(cells)], hAlign="LEFT")
+    grid.setStyle(
+        TableStyle(
+            [
+                ("VALIGN", (0, 0), (-1, -1), "TOP"),
+                ("LEFTPADDING", (0, 0), (0, -1), 0),
+                ("BACKGROUND", (1, 0), (-1, -1), PALE),
+                ("INNERGRID", (1, 0), (-1, -1), 2, HexColor("#ffffff")),
+                ("BOTTOMPADDING", (0, 0), (-1, -1), 5),
+            ]
+        )
+    )
+    return grid
+
+
+def _timeline(shown: Timeline) -> Iterator[Any]:
+    legend: list[Any] = []
+    for tone, title in shown.legend:
+        legend += [_swatch(tone), paragraph(title, style(7, SOFT))]
+    share = WIDTH // len(shown.legend)
+    grid = Grid([legend], colWidths=[14, share - 14] * len(shown.legend), hAlign="LEFT")
+    grid.setStyle(_tight())
+    yield grid
+    rows = [[paragraph(lane.name, style(7, anywhere=True)), _lane(lane)] for lane in shown.lanes]
+    ends = Grid(
+        [
+            [
+                paragraph(shown.start, style(7, SOFT)),
+                paragraph(shown.end, style(7, SOFT, right=True)),
+            ]
+        ],
+        colWidths=[BARS // 2, BARS // 2],
+    )
+    ends.setStyle(_tight())
+    lanes = Grid([*rows, ["", ends]], colWidths=[NAMES, BARS], hAlign="LEFT")
+    lanes.setStyle(_tight())
+    yield lanes
+
+
+def _swatch(tone: str) -> Any:
+    drawing = Drawing(9, 8)
+    drawing.add(_rectangle(0, 9, tone))
+    return drawing
+
+
+def _lane(lane: Lane) -> Any:
+    drawing = Drawing(BARS, 8)
+    drawing.add(_rectangle(0, BARS, "outside"))
+    for bar in lane.bars:
+        left = bar.start * BARS / 1_000_000
+        drawing.add(_rectangle(left, max(bar.length, THINNEST) * BARS / 1_000_000, bar.tone))
+    return drawing
+
+
+def _rectangle(left: Any, width: Any, tone: str) -> Any:
+    return Rect(left, 0, width, 8, fillColor=COLORS[tone], strokeColor=None)
+
+
+def _listing(text: str) -> Iterator[Any]:
+    """Text that keeps its lines, in columns; a line that is too long goes on below."""
+    lines = [piece for line in text.splitlines() for piece in _pieces(line)]
+    chunk = LISTING_COLUMNS * LISTING_LINES
+    for first in range(0, len(lines), chunk):
+        page = lines[first : first + chunk]
+        height = -(-len(page) // LISTING_COLUMNS)
+        columns = [page[at : at + height] for at in range(0, len(page), height)]
+        cells = [Preformatted("\n".join(column), style(6)) for column in columns]
+        grid = Grid([cells], colWidths=[WIDTH // LISTING_COLUMNS] * len(cells), hAlign="LEFT")
+        grid.setStyle(_tight())
+        yield grid
+
+
+def _pieces(line: str) -> Iterator[str]:
+    room = WIDTH // LISTING_COLUMNS - 2 * INSET
+    piece = ""
+    for character in line:
+        if stringWidth(piece + character, FONT, 6) > room:
+            yield piece
+            piece = ""
+        piece += character
+    yield piece
+
+
+def _closing(sheet: Sheet) -> Iterator[Any]:
+    told: list[Any] = [Spacer(0, 12), paragraph(say("signatures", sheet.language), style(11))]
+    told += [HRFlowable(width="100%", thickness=0.75, color=INK, spaceBefore=2, spaceAfter=3)]
+    anywhere = sheet.language == "zh"
+    told += [paragraph(sheet.signing, style(8, anywhere=anywhere)), Spacer(0, 8)]
+    told += [_signers(sheet.signers, sheet.language), Spacer(0, 10)]
+    told += [paragraph(note, style(7, SOFT, anywhere=anywhere)) for note in sheet.closing]
+    yield KeepTogether(told)
+
+
+def _signers(signers: Sequence[Signer], language: Language) -> Any:
+    """A column for each; a name that wraps moves the lines of all of them down."""
+    rows = [
+        [paragraph(signer.role, style(8, SOFT)) for signer in signers],
+        [paragraph(signer.name, style(9, anywhere=True)) for signer in signers],
+        [_place(say("sign_name", language)) for _ in signers],
+        [_place(say("sign_date", language)) for _ in signers],
+    ]
+    grid = Grid(rows, colWidths=[WIDTH // len(signers)] * len(signers), hAlign="LEFT")
+    grid.setStyle(_tight())
+    return grid
+
+
+def _place(title: str) -> list[Any]:
+    line = HRFlowable(width="92%", thickness=0.5, color=INK, hAlign="LEFT", spaceAfter=1)
+    return [Spacer(0, 28), line, paragraph(title, style(7, SOFT))]

@@ -1,0 +1,109 @@
+"""A document as plain text: for a terminal, for a message, for a file that people sign."""
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+
+from collector.documents.formats import Document
+from collector.documents.sheet import Column, Counts, Fact, Section, Sheet, Table
+from collector.documents.sheets import sheet_of
+from collector.documents.words import Language, say
+from weighbridge.settlement.statement import Statement
+
+GAP = "  "
+LINE = "_" * 28
+
+
+def render(document: Document, language: Language, previous: Statement | None = None) -> bytes:
+    """UTF-8; columns are aligned where Chinese characters are two cells wide, as in a terminal."""
+    sheet = sheet_of(document, language, previous)
+    return "".join(f"{line.rstrip()}\n" for line in _lines(sheet)).encode()
+
+
+def _lines(sheet: Sheet) -> Iterator[str]:
+    if sheet.warning:
+        yield sheet.warning
+        yield ""
+    yield f"{sheet.title} · {sheet.subtitle} · {sheet.status}"
+    yield "=" * _cells(f"{sheet.title} · {sheet.subtitle} · {sheet.status}")
+    yield ""
+    yield from _facts(sheet.facts)
+    yield ""
+    yield f"{sheet.amount_title}{say('colon', sheet.language)}{sheet.amount}"
+    yield from sheet.amount_notes
+    for section in (*sheet.front, *sheet.sections):
+        yield from _section(section, sheet.language)
+    yield from _signing(sheet)
+    yield ""
+    yield from sheet.closing
+    for section in sheet.appendices:
+        yield from _section(section, sheet.language)
+
+
+def _section(section: Section, language: Language) -> Iterator[str]:
+    if section.timeline is not None:
+        return
+    yield ""
+    yield section.title
+    yield "-" * _cells(section.title)
+    if section.note:
+        yield section.note
+    yield from _facts(section.facts)
+    yield from (f"{GAP}{line}" for line in _counts(section.counts, language))
+    if section.table is not None:
+        yield from _table(section.table)
+    yield from (f"{GAP}{line}" for line in section.lines)
+    yield from (f"{GAP}{line}" for line in section.listing.splitlines())
+
+
+def _facts(facts: Sequence[Fact]) -> Iterator[str]:
+    width = max((_cells(fact.name) for fact in facts), default=0)
+    for fact in facts:
+        yield f"{_padded(fact.name, width)}{GAP}{fact.value.text}"
+
+
+def _counts(counts: Iterable[Counts], language: Language) -> Iterator[str]:
+    for one in counts:
+        shown = [f"{count.name} {count.hours.text} ({count.remark})" for count in one.counts]
+        yield f"{one.resource}{say('colon', language)}{say('comma', language).join(shown)}"
+
+
+def _table(table: Table) -> Iterator[str]:
+    rows = [[column.title for column in table.columns]]
+    rows += [[cell.text for cell in row] for row in table.rows]
+    widths = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = zip(row, widths, table.columns, strict=True)
+        yield GAP + GAP.join(_aligned(text, width, column) for text, width, column in cells)
+
+
+def _aligned(text: str, width: int, column: Column) -> str:
+    return _padded(text, width, right=column.kind == "number")
+
+
+def _padded(text: str, width: int, right: bool = False) -> str:
+    space = " " * (width - _cells(text))
+    return f"{space}{text}" if right else f"{text}{space}"
+
+
+def _cells(text: str) -> int:
+    """How many cells of a terminal the text fills."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_width, text))
+
+
+def _width(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _signing(sheet: Sheet) -> Iterator[str]:
+    yield ""
+    yield say("signatures", sheet.language)
+    yield "-" * _cells(say("signatures", sheet.language))
+    yield sheet.signing
+    for signer in sheet.signers:
+        yield ""
+        yield f"{signer.role}{say('colon', sheet.language)}{signer.name}"
+        yield f"{say('sign_name', sheet.language)} {LINE}  {say('sign_date', sheet.language)} {LINE}"

@@ -1,0 +1,198 @@
+"""The sheet of a delivery note. Pure; says nothing that the note does not say."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from collector.documents import words
+from collector.documents.handover_page import Heads, Page
+from collector.documents.sheet import Cell, Fact, Section, Sheet
+from collector.documents.speaker import Speaker
+from collector.documents.words import Language
+from weighbridge.handover.documents import DeliveryNote
+
+
+def lay_out_note(note: DeliveryNote, language: Language) -> Sheet:
+    """The sheet of a delivery note."""
+    speak = Speaker(language, note.source.currency, note.source.time_zone)
+    return _Note(speak, note).sheet()
+
+
+@dataclass(frozen=True)
+class _Note(Page):
+    note: DeliveryNote
+
+    def sheet(self) -> Sheet:
+        note, say = self.note, self.speak.say
+        digest = hashlib.sha256(note.json().encode()).hexdigest()
+        seen, all_ = (
+            sum(getattr(item, name) for item in note.items) for name in ("gpus_seen", "gpus")
+        )
+        wrong = {one.unit for one in note.differences if one.verdict == "BREACHED"}
+        notes = (say("differ", str(len(wrong))),) if wrong else ()
+        return self.sheet_of(
+            "delivery_title",
+            f"{note.source.contract} · {words.short_instant(note.source.as_of, self.speak.language)}",
+            note.source,
+            digest,
+            (self.speak.name("delivered", note.standing), note.standing == "complete"),
+            self._facts(digest),
+            (say("gpus_seen"), say("of_contracted", str(seen), str(all_)), notes),
+            self._front(),
+            self._sections(),
+            "sign_delivery",
+        )
+
+    def _facts(self, digest: str) -> Iterator[Fact]:
+        yield from self.head(self.note.source)
+        yield from self.start(self.note.start)
+        yield from self.tail(self.note.source, digest)
+
+    def _front(self) -> Iterator[Section]:
+        yield self.parties(self.note.source)
+        heads: Heads = (
+            ("resource", "code"),
+            ("sku", "code"),
+            ("nodes", "number"),
+            ("nodes_whole", "number"),
+            ("gpus", "number"),
+            ("gpus_seen_column", "number"),
+        )
+        number = self.speak.number
+        rows = [
+            (
+                Cell(item.resource),
+                Cell(item.sku),
+                number(item.nodes),
+                number(item.nodes_seen_whole),
+                number(item.gpus),
+                number(item.gpus_seen),
+            )
+            for item in self.note.items
+        ]
+        yield self.section("items", heads, rows)
+
+    def _sections(self) -> Iterator[Section]:
+        if self.note.batches:
+            yield self._batches()
+        yield self._differences()
+        yield self._missing()
+        yield self._slots()
+        yield self._identities()
+        yield self.said(self.note.said)
+        yield self.flags(self.note.flags)
+
+    def _batches(self) -> Section:
+        heads: Heads = (
+            ("batch", "code"),
+            ("resource", "code"),
+            ("nodes", "number"),
+            ("nodes_whole", "number"),
+            ("due", "time"),
+            ("complete_at", "time"),
+            ("standing", "text"),
+        )
+        tones = {"late": "breached", "overdue": "breached", "in_time": "met", "open": "unknown"}
+        rows = [
+            (
+                Cell(one.batch),
+                Cell(one.resource),
+                self.speak.number(one.nodes),
+                self.speak.number(one.nodes_seen),
+                self.speak.local(one.due),
+                Cell("") if one.complete is None else self.speak.local(one.complete),
+                Cell(self.speak.name("batch", one.standing), one.standing, tones[one.standing]),
+            )
+            for one in self.note.batches
+        ]
+        return self.section("batches", heads, rows)
+
+    def _differences(self) -> Section:
+        heads: Heads = (
+            ("slot", "code"),
+            ("code", "code"),
+            ("verdict", "text"),
+            ("expected", "text"),
+            ("observed", "text"),
+            ("uuid", "code"),
+        )
+        rows = [
+            (
+                Cell(one.unit),
+                Cell(one.code),
+                self.verdict(one.verdict),
+                Cell(one.expected),
+                Cell(one.observed),
+                Cell(one.uuid),
+            )
+            for one in self.note.differences
+        ]
+        return self.section("different", heads, rows)
+
+    def _missing(self) -> Section:
+        heads: Heads = (
+            ("resource", "code"),
+            ("node", "code"),
+            ("gpus", "number"),
+            ("slots", "code"),
+        )
+        rows = [
+            (
+                Cell(one.resource),
+                Cell(one.node or self.speak.say("nobody_claimed", str(one.nodes))),
+                self.speak.number(one.gpus),
+                Cell(self.speak.listed(one.slots)),
+            )
+            for one in self.note.missing
+        ]
+        return self.section("never_seen", heads, rows)
+
+    def _slots(self) -> Section:
+        heads: Heads = (
+            ("slot", "code"),
+            ("batch", "code"),
+            ("model", "text"),
+            ("uuid", "code"),
+            ("first_seen", "time"),
+            ("side", "text"),
+            ("entry", "number"),
+        )
+        rows = [
+            (
+                Cell(one.unit),
+                Cell(one.batch or ""),
+                Cell(one.model or ""),
+                Cell(one.uuid),
+                self.speak.short(one.first_seen),
+                Cell(self.speak.name("role", one.side), one.side),
+                self.speak.number(one.entry),
+            )
+            for one in self.note.slots
+        ]
+        return self.section("slots", heads, rows)
+
+    def _identities(self) -> Section:
+        heads: Heads = (
+            ("slot", "code"),
+            ("serial", "code"),
+            ("host_serial", "code"),
+            ("board_part", "code"),
+            ("pci", "code"),
+            ("driver", "code"),
+            ("vbios", "code"),
+            ("memory", "number"),
+        )
+        rows = [
+            (
+                Cell(one.unit),
+                Cell(one.serial or ""),
+                Cell(one.host_serial or ""),
+                Cell(one.board_part or ""),
+                Cell(one.pci_bus_id or ""),
+                Cell(one.driver or ""),
+                Cell(one.vbios or ""),
+                self.speak.maybe(one.memory_bytes),
+            )
+            for one in self.note.slots
+        ]
+        return self.section("identities", heads, rows)

@@ -1,0 +1,193 @@
+"""Delivery notes and acceptance certificates: asked for here, made in a process apart (`collector.documents.handover_process`).
+
+A document as of T uses what was received by T, and reads no more of the log than it needs; so it is the same whenever
+it is asked for.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from collector.documents.handover_process import HandoverError, Task, made_apart
+from collector.judging.statements import Settling, SettlingError, Unwritten, not_known, standing
+from collector.log.keys import KeyRing
+from collector.storage import Store
+from collector.storage.index import first_tick_after
+from weighbridge.catalogue import tables
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.handover.acceptance import AHEAD_US
+from weighbridge.handover.assignment import Assignment, Spoken
+from weighbridge.handover.documents import Certificate, DeliveryNote
+from weighbridge.handover.reports import Speaker
+from weighbridge.judge.ledger import BY_DEVICE, Row
+from weighbridge.log.entries import ContractAdded
+from weighbridge.notices.book import Sheet
+from weighbridge.settlement.periods import DAY_S, HOUR_S
+
+SPOOL_S = DAY_S
+"""What an agent keeps for a collector that is away: so long after a window its data may still come."""
+
+INVENTORY_S = DAY_S + HOUR_S
+"""Agents tell their inventory at least once in this time."""
+
+LONGEST_S = 31 * DAY_S
+MOST_WAITING = 16
+"""Documents that are under way or wait for their turn."""
+
+_NOTE, _CERTIFICATE = TypeAdapter(DeliveryNote), TypeAdapter(Certificate)
+
+
+class Handover:
+    """Over one store. `ring`: whose keys are whose; `make`: how a task becomes a document's JSON."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Path,
+        settling: Settling,
+        fleet: Unwritten,
+        ring: KeyRing,
+        make: Callable[[Task], Awaitable[bytes]] = made_apart,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._settling = settling
+        self._fleet = fleet
+        self._ring = ring
+        self._make = make
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    async def delivery(self, contract: str, as_of_s: int | None) -> DeliveryNote:
+        """As known at the end of a second: by default the newest. Raises SettlingError, HandoverError."""
+        assignment = await asyncio.to_thread(self._delivery, contract, as_of_s)
+        return _NOTE.validate_json(await self._made(assignment))
+
+    async def acceptance(
+        self, contract: str, window: tuple[int, int], as_of_s: int | None
+    ) -> Certificate:
+        """Of a window in seconds, by default as known when a spool can have brought no more of it.
+
+        Raises SettlingError, HandoverError.
+        """
+        assignment = await asyncio.to_thread(self._acceptance, contract, window, as_of_s)
+        return _CERTIFICATE.validate_json(await self._made(assignment))
+
+    def _delivery(self, contract: str, as_of_s: int | None) -> Assignment:
+        as_of_us = self._as_of_us(self._settling.newest_s if as_of_s is None else as_of_s)
+        sheet = self._sheet(contract, as_of_us)
+        claimed_us = self._settling.book.claimed_from_us(contract)
+        read_us = as_of_us if claimed_us is None else claimed_us
+        return self._assigned(contract, sheet, as_of_us, (as_of_us, as_of_us), read_us)
+
+    def _acceptance(
+        self, contract: str, window: tuple[int, int], as_of_s: int | None
+    ) -> Assignment:
+        newest_s, (from_s, until_s) = self._settling.newest_s, window
+        if not 0 < until_s - from_s <= LONGEST_S:
+            raise SettlingError(
+                f"a window ends after it begins, and within {LONGEST_S // DAY_S} days"
+            )
+        if until_s > newest_s:
+            raise SettlingError("the window is not over yet")
+        as_of_us = self._as_of_us(min(newest_s, until_s + SPOOL_S) if as_of_s is None else as_of_s)
+        if as_of_us < until_s * MICROSECONDS:
+            raise SettlingError(
+                "as of an instant before the end of the window nothing can be certified"
+            )
+        sheet = self._sheet(contract, as_of_us)
+        longest_us = max(version.contract.sampling.max_gap_us for version in sheet.versions)
+        from_us, until_us = from_s * MICROSECONDS, until_s * MICROSECONDS
+        read_us = from_us - max(INVENTORY_S * MICROSECONDS, longest_us + AHEAD_US)
+        given = self._assigned(contract, sheet, as_of_us, (from_us, until_us), read_us)
+        rows = self._rows(contract, from_us - HOUR_S * MICROSECONDS, until_us, as_of_us)
+        return replace(given, from_us=from_us, until_us=until_us, seats=seats(rows, from_us))
+
+    def _as_of_us(self, as_of_s: int) -> int:
+        if as_of_s > self._settling.newest_s:
+            raise SettlingError("that instant is not over yet")
+        return as_of_s * MICROSECONDS
+
+    def _sheet(self, contract: str, as_of_us: int) -> Sheet:
+        sheet = self._settling.book.sheet(contract, as_of_us)
+        if sheet is None:
+            raise SettlingError(not_known(contract, as_of_us))
+        return sheet
+
+    def _assigned(
+        self,
+        contract: str,
+        sheet: Sheet,
+        as_of_us: int,
+        held_us: tuple[int, int],
+        read_us: int,
+    ) -> Assignment:
+        """`held_us`: nodes that were claimed at some time in it; `read_us`: read what was received from then on."""
+        claims = self._settling.book.claims(contract, *held_us)
+        log, end = self._store.log, first_tick_after(self._store.log, as_of_us)
+        return Assignment(
+            contract=contract,
+            added=tuple(
+                ContractAdded(
+                    contract=contract,
+                    version=version.contract.version,
+                    text=version.text,
+                    from_us=version.from_us,
+                )
+                for version in sheet.versions
+            ),
+            claims=tuple(claims.values()),
+            speakers={
+                key.key_id: Speaker(key.node, key.side)
+                for key in self._ring
+                if key.node in claims and key.enrolled_index < end
+            },
+            spoken=tuple(Spoken(one.notice, one.index, one.authority) for one in sheet.heard),
+            start=min(first_tick_after(log, read_us - 1), end),
+            end=end,
+            as_of_us=as_of_us,
+            simulated=self._store.info.simulation,
+            tables_digest=tables.digest(),
+            seen=self._settling.book.seen_by(contract, as_of_us),
+        )
+
+    def _rows(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> list[Row]:
+        written = self._store.ledger.rows(contract, start_us, end_us, as_of_us)
+        waiting = [
+            row
+            for row in self._fleet.unwritten_rows(contract)
+            if row.start_us < end_us and row.end_us > start_us
+        ]
+        return standing([*written, *waiting], as_of_us)
+
+    async def _made(self, assignment: Assignment) -> bytes:
+        if self._waiting >= MOST_WAITING:
+            raise HandoverError("too many documents are asked for at once")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await self._make(Task(str(self._directory), assignment))
+        finally:
+            self._waiting -= 1
+
+
+def seats(rows: Iterable[Row], from_us: int) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+    """By node and slot the devices that the rows name from an instant on, or else the last one before."""
+    found: dict[str, dict[int, list[str]]] = {}
+    before: dict[tuple[str, int], bool] = {}
+    for row in sorted(rows, key=lambda row: (row.start_us, row.end_us, row.device)):
+        if row.slot == BY_DEVICE or not row.device:
+            continue
+        devices = found.setdefault(row.node, {}).setdefault(row.slot, [])
+        if before.get((row.node, row.slot), True):
+            devices.clear()
+        before[row.node, row.slot] = row.end_us <= from_us
+        if row.device not in devices:
+            devices.append(row.device)
+    return {
+        node: tuple(tuple(slots.get(slot, ())) for slot in range(max(slots) + 1))
+        for node, slots in sorted(found.items())
+    }

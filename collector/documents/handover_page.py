@@ -1,0 +1,162 @@
+"""What the sheets of a delivery note and of an acceptance certificate have in common."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from collector.documents.layout import SIGNING
+from collector.documents.sheet import Cell, Column, Fact, Kind, Section, Sheet, Signer, Table
+from collector.documents.speaker import Speaker
+from collector.documents.words import WORDS
+from weighbridge.handover.documents import Said, Source, Start
+
+Row = tuple[Cell, ...]
+Heads = tuple[tuple[str, Kind], ...]
+DELIVERING, RECEIVING = frozenset({"provider", "operator", "owner"}), frozenset({"lessee"})
+
+
+@dataclass(frozen=True)
+class Page:
+    """What both have."""
+
+    speak: Speaker
+
+    def head(self, source: Source) -> Iterator[Fact]:
+        say = self.speak.say
+        yield Fact(say("contract"), Cell(source.contract))
+        yield Fact(say("version_of_contract"), Cell(str(source.version)))
+        yield Fact(say("text_digest"), Cell(source.text_digest), "code")
+        yield Fact(say("time_zone"), Cell(source.time_zone))
+        yield Fact(say("as_of"), self.speak.instant(source.as_of), "time")
+
+    def tail(self, source: Source, digest: str) -> Iterator[Fact]:
+        say = self.speak.say
+        read = say("none") if source.entries is None else "{}–{}".format(*source.entries)
+        yield Fact(say("log_read"), Cell(read))
+        yield Fact(say("reports_read"), self.speak.number(source.reports))
+        yield Fact(say("engine"), Cell(source.engine), "code")
+        yield Fact(say("tables"), Cell(source.tables_digest), "code")
+        yield Fact(say("inputs"), Cell(source.inputs_digest), "code")
+        yield Fact(say("document_digest"), Cell(digest), "code")
+
+    def start(self, start: Start) -> Iterator[Fact]:
+        say = self.speak.say
+        yield Fact(say("service_rule"), Cell(self.speak.name("rule", start.rule), start.rule))
+        if start.local is None:
+            yield Fact(say("service_start"), Cell(say("not_started", start.event)))
+        else:
+            yield Fact(say("service_start"), self.speak.instant(start.local), "time")
+
+    def parties(self, source: Source) -> Section:
+        heads: Heads = (
+            ("role", "text"),
+            ("name", "text"),
+            ("registration", "code"),
+            ("part", "text"),
+        )
+        rows = [
+            (
+                Cell(self.speak.name("role", one.role), one.role),
+                Cell(one.name if one.name == one.id else f"{one.name} ({one.id})"),
+                Cell(one.registration or ""),
+                Cell(self.speak.name("part", _part(one.role))),
+            )
+            for one in source.parties
+        ]
+        return self.section("parties", heads, rows)
+
+    def signers(self, source: Source) -> tuple[Signer, ...]:
+        return tuple(
+            Signer(self.speak.say("sign_for", self.speak.name("role", one.role)), one.name)
+            for one in source.parties
+            if one.role in SIGNING
+        )
+
+    def said(self, said: Sequence[Said]) -> Section:
+        heads: Heads = (
+            ("event", "code"),
+            ("unit", "code"),
+            ("at", "time"),
+            ("party", "text"),
+            ("authority", "text"),
+            ("entry", "number"),
+        )
+        rows = [
+            (
+                Cell(one.event),
+                Cell(one.unit),
+                self.speak.short(one.at),
+                Cell(one.party),
+                Cell(self.speak.note(one.authority)),
+                self.speak.number(one.entry),
+            )
+            for one in said
+        ]
+        return self.section("said", heads, rows)
+
+    def flags(self, flags: Sequence[str]) -> Section:
+        heads: Heads = (("flag", "code"), ("meaning", "text"), ("innocent", "text"))
+        rows = [
+            (
+                Cell(flag),
+                Cell(self.speak.name("flag", flag)),
+                Cell(self.speak.name("innocent", flag) if f"innocent.{flag}" in WORDS else ""),
+            )
+            for flag in flags
+        ]
+        return self.section("flags", heads, rows)
+
+    def section(
+        self, key: str, heads: Heads, rows: Sequence[Row], empty: str = "none", note: str = ""
+    ) -> Section:
+        """A table; a column that is empty in all rows is left out, and a table without rows says so."""
+        say = self.speak.say
+        if not rows:
+            return Section(key, say(key), lines=(say(empty),))
+        used = [place for place in range(len(heads)) if any(row[place].text for row in rows)]
+        columns = [Column(say(heads[place][0]), heads[place][1]) for place in used]
+        kept = [tuple(row[place] for place in used) for row in rows]
+        return Section(key, say(key), note, table=Table(columns, kept))
+
+    def verdict(self, verdict: str) -> Cell:
+        return Cell(self.speak.name("verdict", verdict), verdict, verdict.lower())
+
+    def sheet_of(
+        self,
+        title: str,
+        subtitle: str,
+        source: Source,
+        digest: str,
+        status: tuple[str, bool],
+        facts: Iterator[Fact],
+        amount: tuple[str, str, tuple[str, ...]],
+        front: Iterator[Section],
+        sections: Iterator[Section],
+        signing: str,
+    ) -> Sheet:
+        say = self.speak.say
+        return Sheet(
+            language=self.speak.language,
+            title=say(title),
+            subtitle=subtitle,
+            warning=say("simulated_document") if source.simulated else "",
+            watermark=say("simulated") if source.simulated else "",
+            status=status[0],
+            final=status[1],
+            digest=digest,
+            facts=tuple(facts),
+            amount_title=amount[0],
+            amount=amount[1],
+            amount_notes=amount[2],
+            front=tuple(front),
+            sections=tuple(sections),
+            appendices=(),
+            closing=(say("note.prompts"), say("times_utc")),
+            signing=say(signing),
+            signers=self.signers(source),
+        )
+
+
+def _part(role: str) -> str:
+    if role in DELIVERING:
+        return "delivers"
+    return "receives" if role in RECEIVING else "neither"

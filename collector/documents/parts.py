@@ -1,0 +1,283 @@
+"""The sections of one part of a statement: what one version of the contract rules."""
+
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+
+from collector.documents import words
+from collector.documents.columns import ALWAYS, HEADS, MONEY, OBJECTIVE, STATES, Head
+from collector.documents.sheet import Cell, Column, Fact, Section, Table
+from collector.documents.speaker import Speaker
+from collector.documents.timeline import timeline
+from weighbridge.settlement.money import rounded
+from weighbridge.settlement.periods import HOUR_S
+from weighbridge.settlement.statement import CreditLine, Outage, Part
+
+CAP = "cap_applied"
+
+
+Row = tuple[Cell, ...]
+
+
+def part_sections(part: Part, speak: Speaker, several: bool) -> Iterator[Section]:
+    """Every section of a part; `several`: there are other parts, so titles name the version."""
+    suffix = ""
+    if several:
+        ends = f"{speak.instant(part.start).text} – {speak.instant(part.end).text}"
+        suffix = f" · {speak.say('version')} {part.version} · {ends}"
+    for key, build in SECTIONS.items():
+        heads, rows = HEADS[key], tuple(build(part, speak))
+        if rows or key in ALWAYS:
+            yield _section(f"{key}-{part.version}", key, suffix, heads, rows, speak)
+        if key == "states":
+            yield timeline(part, speak, suffix)
+
+
+def _section(
+    ident: str, key: str, suffix: str, heads: Sequence[Head], rows: Sequence[Row], speak: Speaker
+) -> Section:
+    """A table of the rows. A column that is empty in all of them is left out."""
+    title = speak.say(key) + suffix
+    if not rows:
+        return Section(ident, title, lines=(speak.say("none"),))
+    facts: tuple[Fact, ...] = ()
+    if heads[0] == OBJECTIVE and len({row[0].text for row in rows}) == 1:
+        facts = (Fact(_head("objective", speak), rows[0][0], "code"),)
+        heads, rows = heads[1:], [row[1:] for row in rows]
+    used = [number for number in range(len(heads)) if any(row[number].text for row in rows)]
+    columns = [Column(_head(heads[number][0], speak), heads[number][1]) for number in used]
+    kept = [tuple(row[number] for number in used) for row in rows]
+    return Section(ident, title, facts=facts, table=Table(columns, kept))
+
+
+def _head(head: str, speak: Speaker) -> str:
+    if head.startswith("state."):
+        return speak.say(head)
+    title = speak.say(head)
+    return f"{title} {speak.currency}" if head in MONEY else title
+
+
+def _delivery(part: Part, speak: Speaker) -> Iterator[Row]:
+    for line in part.delivery:
+        yield (
+            Cell(line.resource),
+            _hours(line.contracted_gpu_seconds, speak),
+            _hours(line.reporting_gpu_seconds, speak),
+            _hours(line.healthy_gpu_seconds, speak),
+            _hours(line.in_use_gpu_seconds, speak),
+            speak.maybe(line.contracted_p_hours),
+            speak.maybe(line.healthy_p_hours),
+            speak.maybe(line.utilization),
+            speak.maybe(line.energy_joules),
+        )
+
+
+def _hours(seconds: int | None, speak: Speaker) -> Cell:
+    if seconds is None:
+        return Cell("")
+    return speak.number(f"{rounded(Fraction(seconds, HOUR_S), 2, 'down'):f}", raw=str(seconds))
+
+
+def _fees(part: Part, speak: Speaker) -> Iterator[Row]:
+    for line in part.fees:
+        yield (
+            Cell(line.resource),
+            Cell(speak.name("price", line.unit), line.unit),
+            speak.number(line.gross),
+            speak.number(line.unbilled),
+            speak.number(line.net),
+            speak.number(line.tax),
+            Cell(speak.say("yes" if line.prepaid else "no")),
+        )
+
+
+def _units(part: Part, speak: Speaker) -> Iterator[Row]:
+    for unit in part.units:
+        yield (
+            Cell(unit.objective),
+            Cell(unit.unit),
+            _verdict(unit.verdict, speak),
+            speak.numbers(*unit.availability),
+            speak.numbers(*unit.availability_fraction),
+            Cell(unit.target),
+        )
+
+
+def _verdict(verdict: str, speak: Speaker) -> Cell:
+    return Cell(speak.name("verdict", verdict), verdict, verdict.lower())
+
+
+def _time(part: Part, speak: Speaker) -> Iterator[Row]:
+    for unit in part.units:
+        yield (
+            Cell(unit.objective),
+            Cell(unit.unit),
+            speak.number(unit.service_seconds),
+            speak.number(unit.denominator_seconds),
+            speak.numbers(*unit.counted_seconds),
+            speak.number(unit.raw_down_seconds),
+            speak.number(unit.excluded_seconds),
+            speak.number(unit.unknown_seconds),
+            speak.number(unit.contested_seconds),
+        )
+
+
+def _states(part: Part, speak: Speaker) -> Iterator[Row]:
+    for unit in part.units:
+        if unit.seconds:
+            values = [unit.seconds.get(state, 0) for state in STATES]
+            yield Cell(unit.objective), Cell(unit.unit), *map(speak.number, values)
+
+
+def _outages(part: Part, speak: Speaker) -> Iterator[Row]:
+    for unit in part.units:
+        for outage in unit.outages:
+            yield (
+                Cell(unit.objective),
+                Cell(unit.unit),
+                speak.short(outage.start),
+                speak.short(outage.end),
+                speak.number(outage.seconds_in_period),
+                Cell(speak.say("yes" if outage.counted else "no")),
+                Cell(speak.listed(speak.cause(cause) for cause in outage.causes)),
+                _entries(outage),
+            )
+
+
+def _entries(outage: Outage) -> Cell:
+    """The entries of the log that hold the evidence, first and last."""
+    if outage.entries is None:
+        return Cell("")
+    first, last = outage.entries
+    return Cell(str(first) if first == last else f"{first}–{last}", f"{first} {last}")
+
+
+def _windows(part: Part, speak: Speaker) -> Iterator[Row]:
+    """Where the window of an objective moves: the worst one, and when such a window held too much."""
+    for unit in part.units:
+        found = [("worst_window", unit.window)] if unit.window is not None else []
+        found += [("breach", breach) for breach in unit.breaches]
+        for key, (start, end) in found:
+            yield (
+                Cell(unit.objective),
+                Cell(unit.unit),
+                Cell(speak.say(key)),
+                speak.short(start),
+                speak.short(end),
+            )
+
+
+def _probes(part: Part, speak: Speaker) -> Iterator[Row]:
+    for probe in part.probes:
+        yield (
+            Cell(probe.objective),
+            _verdict(probe.verdict, speak),
+            Cell(probe.share),
+            Cell(probe.share_fraction),
+            Cell(probe.target),
+            speak.number(probe.good),
+            speak.number(probe.valid),
+            speak.number(probe.scheduled),
+        )
+
+
+def _credits(part: Part, speak: Speaker) -> Iterator[Row]:
+    for unit in part.units:
+        for line in unit.credits:
+            yield Cell(unit.unit), *_credit(line, speak)
+
+
+def _others(part: Part, speak: Speaker) -> Iterator[Row]:
+    for line in part.others:
+        yield _credit(line, speak)
+
+
+def _by_lessee(part: Part, speak: Speaker) -> Iterator[Row]:
+    for line in part.by_lessee:
+        yield _credit(line, speak)
+
+
+def _floors(part: Part, speak: Speaker) -> Iterator[Row]:
+    for line in part.floors:
+        yield (
+            speak.number(line.floor),
+            Cell(line.unit),
+            _verdict(line.verdict, speak),
+            speak.numbers(*line.least_healthy),
+            speak.numbers(*line.short_hours),
+        )
+
+
+def _clocks(part: Part, speak: Speaker) -> Iterator[Row]:
+    for line in part.clocks:
+        yield (
+            Cell(line.objective),
+            Cell(line.unit),
+            _verdict(line.verdict, speak),
+            speak.short(line.start),
+            Cell(speak.say("running")) if line.end is None else speak.short(line.end),
+            speak.number(line.seconds),
+            speak.number(line.objective_seconds),
+        )
+
+
+def _credit(line: CreditLine, speak: Speaker) -> Row:
+    return (
+        Cell(line.credit),
+        Cell(formula(line.formula, speak)),
+        speak.number(line.base),
+        Cell(line.tier or ""),
+        speak.amount(line.lowest, line.highest),
+        Cell(speak.name("form", line.form), line.form),
+        Cell("") if line.expires is None else speak.local(line.expires),
+        Cell(speak.listed(speak.name("flag", flag) for flag in line.flags)),
+    )
+
+
+def formula(text: str, speak: Speaker) -> str:
+    """The kind of credit in words, then its numbers as they are."""
+    kind, colon, rest = text.partition(": ")
+    gap = words.say("no_row", "en")
+    rest = speak.say("no_row") if rest == gap else rest.replace(" x ", " × ")
+    return f"{speak.name('kind', kind)}{speak.say('colon') if colon else ''}{rest}"
+
+
+def _maintenance(part: Part, speak: Speaker) -> Iterator[Row]:
+    for line in part.maintenance:
+        yield (
+            Cell(line.id),
+            speak.short(line.start),
+            speak.short(line.end),
+            speak.short(line.notice_received),
+            Cell(speak.name("ruling", line.ruling), line.ruling),
+            speak.number(line.excluded_seconds),
+        )
+
+
+def _claims(part: Part, speak: Speaker) -> Iterator[Row]:
+    for due in part.dues:
+        yield (
+            Cell(due.unit),
+            Cell(speak.name("standing", due.standing), due.standing),
+            Cell("") if due.deadline is None else speak.local(due.deadline),
+            speak.amount(due.earned, due.earned),
+            speak.amount(due.lowest, due.highest),
+        )
+
+
+SECTIONS: dict[str, Callable[[Part, Speaker], Iterator[Row]]] = {
+    "delivery": _delivery,
+    "fees": _fees,
+    "units": _units,
+    "time": _time,
+    "states": _states,
+    "outages": _outages,
+    "windows": _windows,
+    "probes": _probes,
+    "credits": _credits,
+    "floors": _floors,
+    "clocks": _clocks,
+    "others": _others,
+    "by_lessee": _by_lessee,
+    "maintenance": _maintenance,
+    "claims": _claims,
+}

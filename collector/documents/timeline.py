@@ -1,0 +1,51 @@
+"""The picture of a part of the period: a lane of coloured bars for each unit, in whole millionths."""
+
+from datetime import UTC, datetime, timedelta
+
+from collector.documents.sheet import Bar, Lane, Section, Timeline
+from collector.documents.speaker import Speaker
+from weighbridge.settlement.statement import Part, UnitTime
+
+MILLION = 1_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+STATES = ("up", "down", "degraded", "contested", "unknown", "excluded")
+"""Tones of a timeline: the states. What is outside the time of service has none."""
+
+
+def timeline(part: Part, speak: Speaker, suffix: str) -> Section:
+    """Every unit of every objective, as its time was settled."""
+    several = len({time.objective for time in part.times}) > 1
+    lanes = tuple(_lane(part, time, speak, several) for time in part.times)
+    legend = [(state, speak.name("state", state)) for state in STATES]
+    ends = (speak.instant(part.start).text, speak.instant(part.end).text)
+    return Section(
+        f"timeline-{part.version}",
+        speak.say("timeline") + suffix,
+        speak.say("timeline_note"),
+        timeline=Timeline(*ends, lanes, [*legend, ("outside", speak.say("outside_service"))]),
+    )
+
+
+def _lane(part: Part, time: UnitTime, speak: Speaker, several: bool) -> Lane:
+    """Of several objectives each lane names its own: what one excludes another may count."""
+    bars = [] if part.service is None else [_bar(part, *part.service, "up", speak)]
+    bars += [_bar(part, start, end, state, speak) for start, end, state in time.not_up]
+    name = f"{time.unit} · {time.objective}" if several else time.unit
+    label = speak.say("timeline_label", name)
+    return Lane(name, label, tuple(bar for bar in bars if bar.length > 0))
+
+
+def _bar(part: Part, start: str, end: str, state: str, speak: Speaker) -> Bar:
+    """In millionths of the part; what is shorter than one of them is drawn as one."""
+    first, last = _seconds(part.start), _seconds(part.end)
+    length = max(last - first, 1)
+    left, right = ((_seconds(text) - first) * MILLION // length for text in (start, end))
+    least = 1 if start < end else 0
+    return Bar(
+        state, left, max(right - left, least), f"{speak.name('state', state)}: {start} – {end}"
+    )
+
+
+def _seconds(text: str) -> int:
+    return (datetime.fromisoformat(text) - EPOCH) // timedelta(seconds=1)

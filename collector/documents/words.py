@@ -1,0 +1,422 @@
+"""Every word of the renderings, in both languages, in one table; and how numbers, times and money are written.
+
+Those of the delivery note and the certificate alone come from `handover_words`.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from collector.documents.handover_words import HANDOVER
+from collector.documents.word import Word
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+
+WORDS: Mapping[str, Word] = {
+    "title": Word("Statement of service", "服务结算单"),
+    "simulated": Word("SIMULATED", "模拟数据"),
+    "simulated_long": Word(
+        "SIMULATED: nothing on this statement was measured on real hardware.",
+        "模拟数据：本结算单中的任何数据均非在真实硬件上测得。",
+    ),
+    "final": Word("final", "最终"),
+    "provisional": Word("provisional", "暂定"),
+    "contract": Word("Contract", "合同"),
+    "version": Word("Version", "版本"),
+    "version_of_contract": Word("Version of the contract", "合同版本"),
+    "period": Word("Period", "结算期"),
+    "from": Word("From", "起"),
+    "until": Word("To (not included)", "止（不含）"),
+    "from_utc": Word("From, in UTC", "起（UTC）"),
+    "until_utc": Word("To, in UTC", "止（UTC）"),
+    "status": Word("Status", "状态"),
+    "as_of": Word("As of", "数据截至"),
+    "engine": Word("Engine", "结算引擎"),
+    "judge": Word("Judge", "判定引擎"),
+    "tables": Word("SHA-256 of the reference tables", "参考数据表 SHA-256"),
+    "inputs": Word("SHA-256 of the inputs", "输入数据 SHA-256"),
+    "json_digest": Word(
+        "SHA-256 of the statement as canonical JSON", "本结算单规范 JSON 的 SHA-256"
+    ),
+    "text_digest": Word("SHA-256 of the contract's text", "合同文本 SHA-256"),
+    "time_zone": Word("Time zone", "时区"),
+    "times_utc": Word(
+        "Times in tables are UTC; intervals include their start and not their end.",
+        "表中时间均为 UTC；时间区间含起点、不含终点。",
+    ),
+    "credits_due": Word("Service credits due", "应付服务抵扣"),
+    "to": Word("to", "至"),
+    "open": Word("open: the contract gives no answer", "未决：合同未作约定"),
+    "none": Word("none", "无"),
+    "yes": Word("yes", "是"),
+    "no": Word("no", "否"),
+    "colon": Word(": ", "："),
+    "comma": Word(", ", "、"),
+    "held": Word(
+        "Unknown time is held: amounts are a range until it is settled.",
+        "未知时间暂予保留：在其解决之前，金额以区间表示。",
+    ),
+    "to_claim": Word(
+        "Still to be claimed: at most {}. The first claim must be made before {}.",
+        "尚可申请：至多 {}。最早的申请截止：{}（不含）。",
+    ),
+    "to_claim_ever": Word(
+        "Still to be claimed, without a deadline: at most {}.", "尚可申请，无截止日期：至多 {}。"
+    ),
+    # Sections
+    "parties": Word("Parties", "合同各方"),
+    "counts": Word("Four counts", "四项计数"),
+    "verdicts": Word("Verdicts", "判定汇总"),
+    "delivery": Word("Contracted and delivered", "约定量与交付量"),
+    "fees": Word("Fees", "费用"),
+    "units": Word("Availability", "可用率"),
+    "time": Word("Time of each unit", "各单元时间"),
+    "states": Word("Seconds by state", "各状态秒数"),
+    "timeline": Word("Timeline", "时间线"),
+    "outages": Word("Outages", "中断清单"),
+    "windows": Word("Moving windows", "滚动窗口"),
+    "probes": Word("Performance", "性能"),
+    "credits": Word("Credits, line by line", "抵扣明细"),
+    "caps": Word("Caps hit", "触及上限"),
+    "floors": Word("Least capacity", "最低算力保障"),
+    "clocks": Word("Answers and repairs", "响应与修复"),
+    "by_lessee": Word("Owed by the lessee", "承租方应付"),
+    "exits": Word("Rights to leave", "退出权"),
+    "others": Word("Other credits and damages", "其他抵扣与违约金"),
+    "maintenance": Word("Maintenance", "维护台账"),
+    "claims": Word("Claims", "抵扣申请"),
+    "swaps": Word("Replaced GPUs and nodes", "更换的 GPU 与节点"),
+    "flags": Word("To look at", "需人工核查"),
+    "notes": Word("Notes", "说明"),
+    "differences": Word("Difference from the previous version", "与上一版本的差异"),
+    "terms": Word("Terms, every default written out", "合同条款（含全部默认值）"),
+    "signatures": Word("Signatures", "签署"),
+    # Columns
+    "role": Word("Role", "角色"),
+    "name": Word("Name", "名称"),
+    "registration": Word("Registration", "登记号"),
+    "resource": Word("Resource", "资源"),
+    "objective": Word("Objective", "指标"),
+    "unit": Word("Unit", "单元"),
+    "verdict": Word("Verdict", "判定"),
+    "target": Word("Target", "目标"),
+    "availability": Word("Availability", "可用率"),
+    "exactly": Word("Exactly", "精确分数"),
+    "service": Word("Service s", "服务 秒"),
+    "denominator": Word("Of s", "分母 秒"),
+    "counted": Word("Counted s", "计入 秒"),
+    "raw": Word("Raw down s", "原始中断 秒"),
+    "excluded": Word("Excluded s", "除外 秒"),
+    "unknown": Word("Unknown s", "未知 秒"),
+    "contested": Word("Contested s", "争议 秒"),
+    "start": Word("From", "开始"),
+    "end": Word("To", "结束"),
+    "seconds": Word("Seconds", "秒数"),
+    "counts_column": Word("Counted", "计入"),
+    "cause": Word("Cause", "原因"),
+    "credit": Word("Credit", "抵扣项"),
+    "formula": Word("Formula", "计算式"),
+    "base": Word("Base", "基数"),
+    "tier": Word("Tier", "档位"),
+    "owed": Word("Owed now", "现应付"),
+    "amount": Word("Amount", "金额"),
+    "remarks": Word("Remarks", "备注"),
+    "notice": Word("Notice received", "通知收到"),
+    "ruling": Word("Ruling", "裁定"),
+    "standing": Word("Standing", "状态"),
+    "deadline": Word("Claim before", "申请截止"),
+    "contracted_hours": Word("Contracted GPU-h", "约定 卡时"),
+    "reporting_hours": Word("Reporting GPU-h", "上报 卡时"),
+    "healthy_hours": Word("Healthy GPU-h", "健康 卡时"),
+    "contracted_p": Word("Contracted P-h", "约定 P·时"),
+    "healthy_p": Word("Healthy P-h", "健康 P·时"),
+    "in_use_hours": Word("In use GPU-h", "在用 卡时"),
+    "utilization": Word("Utilization", "利用率"),
+    "energy": Word("Energy J", "能耗 焦耳"),
+    "price": Word("Price per", "计价单位"),
+    "tax": Word("Tax", "税额"),
+    "prepaid": Word("Prepaid", "预付"),
+    "entries": Word("Log entries", "日志条目"),
+    "form": Word("Form", "形式"),
+    "expires": Word("Lapses", "失效时间"),
+    "earned": Word("Earned at most", "应得（至多）"),
+    "floor": Word("At least", "至少"),
+    "least_healthy": Word("Least healthy", "最低健康量"),
+    "short_hours": Word("Missing, hours", "缺口·时"),
+    "allowed": Word("Allowed s", "限时 秒"),
+    "running": Word("still running", "仍在计时"),
+    "party": Word("Party", "一方"),
+    "condition": Word("Condition", "条件"),
+    "remedy": Word("What follows", "后果"),
+    "missed": Word("Missed in", "未达标期"),
+    "open_periods": Word("Open", "未决期"),
+    "gross": Word("Gross", "总额"),
+    "unbilled": Word("Not billed", "不计费"),
+    "net": Word("Net", "净额"),
+    "scheduled": Word("Due", "应测"),
+    "valid": Word("Answered", "已答"),
+    "good": Word("Good", "合格"),
+    "share": Word("Share", "占比"),
+    "path": Word("Item", "项目"),
+    "before": Word("Before", "此前"),
+    "after": Word("Now", "现在"),
+    "flag": Word("Flag", "标记"),
+    "meaning": Word("Meaning", "含义"),
+    "section": Word("Section", "部分"),
+    "item": Word("Item", "项目"),
+    "lowest": Word("Lowest", "最低"),
+    "highest": Word("Highest", "最高"),
+    "measure": Word("Measure", "计量单位"),
+    "detail": Word("Detail", "说明"),
+    "head": Word("Head", "抬头"),
+    # Counts
+    "contracted": Word("Contracted", "约定"),
+    "reporting": Word("Reporting", "上报"),
+    "healthy": Word("Healthy", "健康"),
+    "in_use": Word("In use", "在用"),
+    "gpu_hours": Word("GPU-h", "卡时"),
+    "counts_note": Word(
+        "GPU-hours over the period. Contracted: promised. Reporting: seen at all. Healthy: seen and up. "
+        "In use: drawing more than idle power, or holding memory.",
+        "结算期内的卡时。约定：合同承诺；上报：有数据可见；健康：可见且正常；在用：功耗高于空闲或占用显存。",
+    ),
+    "not_counted": Word("not counted", "未计"),
+    # Verdicts, states, standings, rulings, roles
+    "verdict.MET": Word("MET", "达标"),
+    "verdict.BREACHED": Word("BREACHED", "未达标"),
+    "verdict.UNKNOWN": Word("UNKNOWN", "无法判定"),
+    "state.up": Word("up", "正常"),
+    "state.degraded": Word("degraded", "降级"),
+    "state.down": Word("down", "中断"),
+    "state.unknown": Word("unknown", "未知"),
+    "state.excluded": Word("excluded", "除外"),
+    "state.contested": Word("contested", "争议"),
+    "standing.automatic": Word("owed without a claim", "无需申请，自动生效"),
+    "standing.open": Word("can be claimed", "可申请"),
+    "standing.filed": Word("claimed in time", "已按时申请"),
+    "standing.lapsed": Word("lapsed, not claimed", "逾期未申请，已失效"),
+    "ruling.excluded": Word("excluded", "除外"),
+    "ruling.late_notice": Word("notice too late", "通知过晚"),
+    "ruling.count_used_up": Word("yearly count used up", "年度次数已用尽"),
+    "ruling.outside_windows": Word("outside the agreed windows", "超出约定时段"),
+    "ruling.cap_used_up": Word("hours of the period used up", "本期时长已用尽"),
+    "ruling.counts_as_down": Word("counts as down", "计为中断"),
+    "role.provider": Word("Provider", "出租方"),
+    "role.lessee": Word("Lessee", "承租方"),
+    "role.operator": Word("Operator", "运营方"),
+    "role.owner": Word("Owner", "所有权人"),
+    "role.guarantor": Word("Guarantor", "担保方"),
+    "role.auditor": Word("Auditor", "审计方"),
+    "exit.met": Word("met", "已成就"),
+    "exit.not_met": Word("not met", "未成就"),
+    "exit.open": Word("open", "未决"),
+    "form.cash": Word("cash", "现金"),
+    "form.set_off": Word("set off", "抵扣账款"),
+    "form.voucher": Word("voucher", "代金券"),
+    "price.gpu_hour": Word("GPU-hour", "卡时"),
+    "price.gpu_month": Word("GPU-month", "卡月"),
+    "price.node_month": Word("node-month", "节点月"),
+    "price.P_month": Word("P-month", "P·月"),
+    "price.P_day": Word("P-day", "P·日"),
+    "price.kW_month": Word("kW-month", "千瓦月"),
+    "price.fixed_month": Word("month, fixed", "固定月费"),
+    "price.minimum": Word("minimum", "最低消费"),
+    # Kinds of credit, as a formula names them
+    "kind.Tiers": Word("Tiers", "分档"),
+    "kind.LinearShortfall": Word("Shortfall in proportion", "按差额比例"),
+    "kind.Increment": Word("Per increment", "按增量"),
+    "kind.BeyondAllowance": Word("Beyond the allowance", "超出允许时长"),
+    "kind.OutageMultiple": Word("Multiple of the outage's price", "中断计价倍数"),
+    "kind.ClockHour": Word("Hours not charged", "整点小时免费"),
+    "kind.PerEvent": Word("Per event", "按次"),
+    "kind.DailyRate": Word("Daily rate", "按日费率"),
+    "kind.CapacityDeduction": Word("Capacity deduction", "算力扣减"),
+    "kind.RepairSteps": Word("Late repair", "修复超时"),
+    "kind.MaintenanceCount": Word("Too many maintenance windows", "维护次数超限"),
+    "kind.AnomalyHours": Word("Hours of an anomaly", "异常小时"),
+    "kind.LostWork": Word("Lost work", "作业损失"),
+    "kind.LiquidatedDamages": Word("Liquidated damages", "违约金"),
+    "no_row": Word("no row of the contract holds this availability", "合同无对应档位"),
+    # Flags
+    "flag.late_maintenance_notice": Word(
+        "Maintenance was announced too late to be excluded.", "维护通知过晚，不予除外。"
+    ),
+    "flag.maintenance_cap_exceeded": Word(
+        "More maintenance than the contract excludes.", "维护时长超出合同除外上限。"
+    ),
+    "flag.maintenance_count_exceeded": Word(
+        "More maintenance windows than the contract allows in a year.", "维护次数超出年度上限。"
+    ),
+    "flag.maintenance_outside_window": Word(
+        "Maintenance lay outside the agreed windows.", "维护超出约定时段。"
+    ),
+    "flag.data_after_cutoff": Word(
+        "Data came after the cut-off and are left out.", "截止之后收到的数据未予计入。"
+    ),
+    "flag.accepted_by_silence": Word(
+        "Service starts because the lessee did not refuse the delivery in time.",
+        "承租方未在期限内拒收，视为验收，服务由此起算。",
+    ),
+    "flag.said_by_one_side": Word(
+        "An event that only the side says that gains by it; what it earns is open until the other side says so too.",
+        "某事件仅由受益方陈述，在另一方确认之前相应金额未定。",
+    ),
+    "flag.repaired_while_down": Word(
+        "A repair was said to be over while telemetry still saw the unit down.",
+        "某次修复被宣告完成时，遥测仍显示该单元不可用。",
+    ),
+    "flag.gpu_identity_changed": Word("A GPU was replaced.", "有 GPU 被更换。"),
+    "flag.clock_skew_corrected": Word(
+        "A clock was off and its times were corrected.", "时钟有偏差，时间已校正。"
+    ),
+    "flag.clock_skew_beyond_bound": Word(
+        "A clock was further off than the contract allows; its time is unknown.",
+        "时钟偏差超出合同限度，相应时间计为未知。",
+    ),
+    "flag.duplicate_gpu_uuid": Word(
+        "One GPU was reported in two places, or counted in two contracts.",
+        "同一 GPU 出现在两处或两份合同中。",
+    ),
+    "flag.never_reported": Word(
+        "An outage was never reported by the lessee.", "承租方从未报告某次中断。"
+    ),
+    "flag.late_report": Word(
+        "An outage was reported after it had begun; it counts from the report.",
+        "中断开始后才报告，自报告时起计。",
+    ),
+    "flag.claim_lapsed": Word(
+        "A credit was earned and not claimed in time.", "已产生的抵扣未按时申请，已失效。"
+    ),
+    "flag.cap_applied": Word("A cap of the contract cut an amount.", "金额受合同上限限制。"),
+    "flag.below_minimum_credit": Word(
+        "A credit was below the least that is issued.", "抵扣低于最低发放额。"
+    ),
+    "flag.tier_gap": Word(
+        "The availability lies in a hole of the tier table.", "可用率落在档位表的空缺处。"
+    ),
+    "flag.objective_of_another_period": Word(
+        "An objective is promised over another period than the one settled here, which alone is judged.",
+        "某项指标约定的考核周期与本结算期不同；此处仅按本结算期考核。",
+    ),
+    "flag.capacity_floor_missed": Word(
+        "The healthy capacity fell below the agreed least.", "健康算力低于约定的最低保障。"
+    ),
+    "flag.contracted_not_reporting": Word(
+        "Too little of the contracted time has evidence.", "合同约定时间中有证据覆盖的比例过低。"
+    ),
+    "flag.late_exit_notice": Word(
+        "A party left with less notice than agreed.", "一方提前退出的通知期短于约定。"
+    ),
+    "note.prompts": Word(
+        "Flags are prompts for a person; none of them proves anything by itself.",
+        "标记仅提示人工核查，其本身不构成任何证明。",
+    ),
+    # Text that stands alone
+    "no_previous": Word("No earlier version was issued or given.", "此前未出具或未提供其他版本。"),
+    "no_difference": Word("Nothing differs but the as-of.", "除数据截至时间外无差异。"),
+    "timeline_note": Word(
+        "Each bar is the whole part of the period, coloured as its time was settled: excluded only where an exclusion "
+        "applied. Exact times are in the tables.",
+        "每条横条代表该部分的整个结算期，按结算所采用的状态着色；仅在除外条款实际适用处显示为除外。精确时间见各表。",
+    ),
+    "timeline_label": Word("{} over the period", "{}在结算期内的状态"),
+    "short_outage": Word("too short to count", "未达计入时长"),
+    "worst_window": Word("worst window", "最差窗口"),
+    "breach": Word("the window held too much downtime", "窗口内中断超限"),
+    "outside_service": Word("not in service", "服务期外"),
+    "sign_for": Word("For the {}", "{}（签章）"),
+    "sign_name": Word("Name, title", "姓名、职务"),
+    "sign_date": Word("Place, date", "地点、日期"),
+    "sign_text": Word(
+        "The parties acknowledge the measurements and amounts of this statement, identified by its SHA-256. "
+        "A signature waives no right to contest it that the contract gives.",
+        "各方确认本结算单（以其 SHA-256 标识）所载的计量与金额。签署不构成对合同所赋予的异议权的放弃。",
+    ),
+    "page": Word("Page {} of {}", "第 {} 页，共 {} 页"),
+    **HANDOVER,
+}
+
+NOTES = (
+    (r"Issued before: as of (\S+), (\w+)\.", "此前出具的版本：数据截至 {}，{}。"),
+    (r"Other versions since: (\w+) (.+) -> (.+)\.", "此后版本不同：{} {} → {}。"),
+    (
+        r"The same evidence now gives (\w+), (.+) owed instead of (.+)\. What was issued is not restated\.",
+        "以同样的证据现得出 {}，应付 {}，原为 {}。已出具的版本不予更改。",
+    ),
+    (r"(open|[\d.]+) to (open|[\d.]+)", "{} 至 {}"),
+    (r"(.+): said by (\S+), (.+), entry (\d+)(.*)", "{}：由 {} 提出，{}，日志第 {} 条{}"),
+    (r"said by (\S+), (.+)", "由 {} 提出，{}"),
+    (r"signed with key (\w+)", "以密钥 {} 签名"),
+    (r"attested by the collector for (\w+)", "由采集端为 {} 证明"),
+    (r"maintenance (\S+)", "维护 {}"),
+    (r"cause (\S+) of (.+)", "原因 {}（{}）"),
+    (r"everything", "全部"),
+    (r"claim for (\S+)", "申请抵扣 {}"),
+)
+"""Patterns of a statement's notes and of their parts, and their Chinese."""
+
+INSTANT = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T([\d:.]+)")
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+
+def say(key: str, language: Language, *values: str) -> str:
+    """What a key means in a language. Raises KeyError for one that is not in the table."""
+    return _word(key, language).format(*values) if values else _word(key, language)
+
+
+def name(kind: str, code: str, language: Language) -> str:
+    """The word for a code, such as `verdict.MET`; the code itself where the table has none."""
+    key = f"{kind}.{code}"
+    return _word(key, language) if key in WORDS else code
+
+
+def note(text: str, language: Language) -> str:
+    """A note in the language, where its pattern is one of NOTES, and each part of it so; else as it is."""
+    for pattern, chinese in NOTES if language == "zh" else ():
+        found = re.fullmatch(pattern, text)
+        if found is not None:
+            return chinese.format(*(note(part, language) for part in found.groups()))
+    return text
+
+
+def _word(key: str, language: Language) -> str:
+    word = WORDS[key]
+    return word.en if language == "en" else word.zh
+
+
+def number(digits: str | int) -> str:
+    """`1234567.50` as `1,234,567.50`, digit for digit; anything else as it is."""
+    text = str(digits)
+    sign, rest = ("-", text[1:]) if text.startswith("-") else ("", text)
+    whole, point, places = rest.partition(".")
+    if not whole.isascii() or not whole.isdigit():
+        return text
+    start = len(whole) % 3 or 3
+    groups = [whole[:start], *(whole[at : at + 3] for at in range(start, len(whole), 3))]
+    return f"{sign}{','.join(groups)}{point}{places}"
+
+
+def money(amount: str, currency: str, language: Language) -> str:
+    """An amount with its currency."""
+    if language == "zh" and currency == "CNY":
+        return f"人民币 {number(amount)} 元"
+    return f"{currency} {number(amount)}" if language == "en" else f"{number(amount)} {currency}"
+
+
+def instant(text: str, language: Language) -> str:
+    """`2026-05-01T00:00:00+08:00` as people write it, offset or UTC at the end."""
+    offset = INSTANT.sub("", text)
+    return f"{short_instant(text, language)} {'UTC' if offset == 'Z' else f'UTC{offset}'}"
+
+
+def short_instant(text: str, language: Language) -> str:
+    """The same without the offset, for tables that name it once; every digit of the clock is kept."""
+    found = INSTANT.match(text)
+    if found is None:
+        return text
+    year, month, day, clock = found.groups()
+    if language == "zh":
+        return f"{year}年{int(month)}月{int(day)}日 {clock}"
+    return f"{int(day)} {MONTHS[int(month) - 1]} {year} {clock}"

@@ -1,0 +1,1 @@
+"""Feeds the judgement from the log, live and on replay."""

@@ -1,0 +1,187 @@
+"""What each contract is worth at the moment, and what can be claimed until when: worked out now and then, apart.
+
+A statement takes a while, so scrapes read what was worked out last. The period that runs is taken as if everything were
+up from now to its end: what is owed then is owed whatever comes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any
+
+from collector.background import beside
+from collector.judging.statements import Settling, SettlingError, instant
+from weighbridge.catalogue import metrics
+from weighbridge.catalogue.metrics import Metric
+from weighbridge.contract import Contract
+from weighbridge.contract.money import Tiers
+from weighbridge.settlement.periods import DAY_S, months_within, term_of
+from weighbridge.settlement.statement import Statement, UnitLine
+
+logger = logging.getLogger("weighbridge.claimable")
+
+REFRESH_SECONDS = 300.0
+LOOK_BACK_S = 100 * DAY_S
+"""Periods that ended longer ago are not looked at."""
+
+Sample = tuple[Metric, Sequence[str], int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimable:
+    """Credits of one unit and period: `standing` as in a statement, `amount` if they are claimed.
+
+    It is the most that can be owed: where unknown time is held, as if all of it had been down.
+    """
+
+    contract: str
+    period: str
+    unit: str
+    standing: str
+    deadline: str | None
+    amount: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One contract: its running period, and what can be claimed of those before."""
+
+    running: Statement | None
+    claims: Sequence[Claimable]
+    to_next_tier_s: int | None
+
+
+class Accounts:
+    """Of all contracts, as they were worked out last."""
+
+    def __init__(self, settling: Settling, contracts: Callable[[], Mapping[str, Contract]]) -> None:
+        self._settling = settling
+        self._contracts = contracts
+        self._known: dict[str, Account] = {}
+
+    async def run(self) -> None:
+        """Work out every contract, again and again. No contract's failure ends it."""
+        while True:
+            for name in list(self._contracts()):
+                try:
+                    self._known[name] = await self._worked_out(name)
+                except SettlingError as error:
+                    logger.info("%s is not settled: %s", name, error)
+                except Exception:
+                    self._known.pop(name, None)
+                    logger.exception("%s cannot be settled", name)
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    async def claims(self, name: str) -> list[Claimable]:
+        """Credits of the periods that ended lately, worked out now. Raises SettlingError."""
+        found: list[Claimable] = []
+        for label in self._ended(self._contracts()[name]):
+            asked = self._settling.ask(name, label)
+            found += claimable(await asyncio.to_thread(asked.bare))
+        return found
+
+    async def _worked_out(self, name: str) -> Account:
+        contract, now_s = self._contracts()[name], self._settling.newest_s
+        running, to_next = None, None
+        for period in months_within(now_s, now_s + 1, contract.time_zone):
+            asked = self._settling.ask(name, period.label)
+            running = await asyncio.to_thread(asked.forecast)
+            to_next = to_next_tier_s(contract, running)
+        return Account(running, await self.claims(name), to_next)
+
+    def _ended(self, contract: Contract) -> list[str]:
+        now_s, term = self._settling.newest_s, term_of(contract)
+        start_s = max(term[0], now_s - LOOK_BACK_S)
+        if start_s >= now_s:
+            return []
+        months = months_within(start_s, min(now_s, term[1]), contract.time_zone)
+        return [month.label for month in months if month.end_s <= now_s]
+
+    def samples(self) -> Iterator[Sample]:
+        """For `/metrics`."""
+        for name, account in list(self._known.items()):
+            yield from _samples(name, account)
+
+
+def claimable(statement: Statement) -> list[Claimable]:
+    """What a statement says that was earned, unit by unit; nothing where nothing was."""
+    return [
+        Claimable(
+            statement.contract,
+            statement.period,
+            due.unit,
+            due.standing,
+            due.deadline,
+            due.earned,
+            statement.currency,
+        )
+        for part in statement.parts
+        for due in part.dues
+        if due.earned is not None and Fraction(due.earned) > 0
+    ]
+
+
+def to_next_tier_s(contract: Contract, statement: Statement) -> int | None:
+    """How much longer any unit may be down before it falls into a worse row; None where there is no row below."""
+    edges = {promise.id: {promise.target} for promise in contract.availability}
+    for credit in contract.credits:
+        if isinstance(credit, Tiers) and credit.objective in edges:
+            edges[credit.objective] |= {row.at_or_above for row in credit.tiers}
+    left = [
+        _left(unit, edges.get(unit.objective, set()))
+        for part in statement.parts
+        for unit in part.units
+    ]
+    return min((seconds for seconds in left if seconds is not None), default=None)
+
+
+def _left(unit: UnitLine, edges: set[Fraction]) -> int | None:
+    share = Fraction(unit.availability_fraction[0])
+    below = [edge for edge in edges if 0 < edge <= share]
+    return int((share - max(below)) * unit.denominator_seconds) if below else None
+
+
+def _samples(name: str, account: Account) -> Iterator[Sample]:
+    statement = account.running
+    if statement is not None:
+        lines = [line for part in statement.parts for line in part.delivery]
+        contracted = sum(line.contracted_gpu_seconds for line in lines)
+        yield metrics.CONTRACT_CONTRACTED, (name,), contracted
+        delivered = sum(line.healthy_gpu_seconds for line in lines)
+        yield metrics.CONTRACT_DELIVERED, (name,), delivered
+        for bound, amounts in _earned(statement).items():
+            labels = (name, statement.currency, bound)
+            yield metrics.CONTRACT_CREDIT, labels, float(amounts)
+    if account.to_next_tier_s is not None:
+        yield metrics.CONTRACT_NEXT_TIER, (name,), account.to_next_tier_s
+    deadlines = [
+        instant(one.deadline)
+        for one in account.claims
+        if one.standing == "open" and one.deadline is not None
+    ]
+    if deadlines:
+        yield metrics.CONTRACT_CLAIM_DEADLINE, (name,), min(deadlines)
+
+
+def _earned(statement: Statement) -> dict[str, Fraction]:
+    """Credits of the period whether or not they are claimed, in the best and the worst reading of held time."""
+    lines = [line for part in statement.parts for unit in part.units for line in unit.credits]
+    lines += [line for part in statement.parts for line in part.others]
+    return {
+        "low": sum((Fraction(line.lowest or 0) for line in lines), Fraction(0)),
+        "high": sum((Fraction(line.highest or 0) for line in lines), Fraction(0)),
+    }
+
+
+def described(one: Claimable) -> dict[str, Any]:
+    """As it is listed."""
+    return asdict(one)
+
+
+def accounting(accounts: Accounts) -> AbstractAsyncContextManager[None]:
+    """Works them out in the background."""
+    return beside(accounts.run(), "what can be claimed is not worked out any more")

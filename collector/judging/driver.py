@@ -1,0 +1,396 @@
+"""Feeds the folds from the log, live and after a restart by the same path, and keeps what they say.
+
+Everything live is held in memory and read by pages and metrics through `Fleet`. Rows and findings go to the ledger in
+batches, each in one transaction with the folds' states and the log index that they have come to: after a crash the
+entries since then are folded again.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+from collector.judging.standing import (
+    Standing,
+    Unit,
+    availability,
+    measures,
+    seconds,
+    since_us,
+    units_of,
+)
+from collector.log.commits import Committed
+from collector.storage import Store
+from collector.storage.index import received
+from weighbridge.contract import Contract, Resource
+from weighbridge.judge.checks import Severity, Verdict
+from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
+from weighbridge.judge.ledger import Finding, Row, Span, Use
+from weighbridge.judge.node_state import NodeState, Unlinked
+from weighbridge.judge.slot_history import Holder, line_of
+from weighbridge.judge.track import answering, open_rows
+from weighbridge.judge.usage import in_use
+from weighbridge.judge.versions import Judges, current
+from weighbridge.judge.versions import dump as dump_judges
+from weighbridge.judge.versions import restore as restore_judges
+from weighbridge.log.entries import ContractAdded, Entry, EntryKind
+from weighbridge.settlement.statement import Judged
+from weighbridge.wire.report import Report
+
+SLICE = 512
+JUDGES = "judges"
+"""The snapshot that names who wrote the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """GPUs of one contract. Each is part of the one before, but in_use, which is part of reporting."""
+
+    contracted: int
+    reporting: int
+    healthy: int
+    in_use: int
+
+
+class Fleet(Protocol):
+    """What is known now. For reading only."""
+
+    @property
+    def now_us(self) -> int:
+        """The newest tick."""
+        ...
+
+    @property
+    def contracts(self) -> Mapping[str, Contract]:
+        """The version in force of every contract."""
+        ...
+
+    @property
+    def nodes(self) -> Mapping[str, NodeState]: ...
+
+    def claims(self, contract: str) -> Mapping[str, frozenset[str] | None]:
+        """The devices that a contract claims, by node; None: all of the node's GPUs."""
+        ...
+
+    def findings(self, contract: str | None = None) -> Sequence[Finding]:
+        """Those that are open."""
+        ...
+
+    def unwritten(self, contract: str) -> Sequence[Finding]:
+        """Findings, opened or closed, that the ledger does not have yet, oldest first."""
+        ...
+
+    def counts(self, contract: str) -> Counts: ...
+
+    def seconds(self, contract: str) -> Mapping[str, Mapping[str, int]]:
+        """Of the current period so far, by objective and by met, breached, unknown and excluded."""
+        ...
+
+    def availability(self, contract: str) -> Mapping[str, tuple[Fraction, Fraction]]:
+        """(low, high) of the current period so far, by objective: the unit that stands worst."""
+        ...
+
+    def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
+        """The end of the ledger that is not written yet."""
+        ...
+
+
+FindingKey = tuple[str, str, str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction of the ledger holds."""
+
+    rows: Sequence[Row]
+    findings: Sequence[Finding]
+    folded: int
+    snapshots: Mapping[str, bytes]
+    uses: Sequence[Use] = ()
+
+
+NO_BATCH = Batch((), (), 0, {})
+
+
+class Driver:
+    """The one writer of the ledger, and the Fleet. `follow` must be given every commit, in log order."""
+
+    def __init__(self, store: Store) -> None:
+        """Of an open store: restores the folds, but folds nothing yet."""
+        self._store = store
+        self._fold = FleetFold(stall_us=NEVER_US if store.info.simulation else STALL_US)
+        self._rows: list[Row] = []
+        self._found: list[Finding] = []
+        self._uses: list[Use] = []
+        self._open: dict[str, dict[FindingKey, Finding]] = {}
+        self._standing = Standing(self._written)
+        self._asked: dict[str, tuple[int, dict[Unit, list[Span]]]] = {}
+        self._writing = NO_BATCH
+        self.folded = store.ledger.folded()
+        self._restore()
+
+    def _restore(self) -> None:
+        places = self._store.index.of_kinds(REMEMBERED)
+        remembered = [
+            entry
+            for place in places
+            if place < self.folded
+            for entry in received(self._store.log, place)
+        ]
+        snapshots = self._store.ledger.snapshots()
+        self._fold.restore(snapshots, remembered)
+        self._judges = restore_judges(snapshots[JUDGES]) if JUDGES in snapshots else Judges()
+        self._judges.take_over(self.now_us, current(self.now_us))
+        page = self._store.ledger.findings(open_only=True)
+        while page.findings:
+            for finding in page.findings:
+                self._keep(finding)
+            if page.after is None:
+                break
+            page = self._store.ledger.findings(open_only=True, after=page.after)
+
+    def catch_up(self, limit: int = SLICE) -> bool:
+        """Fold at most `limit` entries that the log holds and the folds have not seen; whether there were any."""
+        entries = list(self._store.log.read(self.folded, limit))
+        self.fold(entries)
+        return bool(entries)
+
+    def fold(self, entries: Iterable[Entry]) -> None:
+        """Fold entries that follow those folded before."""
+        for entry in entries:
+            self.fold_one(entry, None)
+
+    def follow(self, committed: Sequence[Committed]) -> None:
+        """Fold a commit."""
+        for one in committed:
+            self.fold_one(one.entry, one.report)
+
+    def fold_one(self, entry: Entry, report: Report | None) -> None:
+        """Fold one entry; `report` is what it says where the caller has read it already."""
+        if entry.index != self.folded:
+            raise ValueError(f"entry {entry.index} follows where {self.folded} was due")
+        changes = self._fold.fold(entry, report)
+        self.folded += 1
+        if entry.kind is EntryKind.CONTRACT:
+            self._asked.clear()
+        rows = [change for change in changes if isinstance(change, Row)]
+        self._rows += rows
+        self._uses += [change for change in changes if isinstance(change, Use)]
+        self._standing.write(rows)
+        for change in changes:
+            if isinstance(change, Finding):
+                self._note(change)
+
+    def _note(self, finding: Finding) -> None:
+        self._found.append(finding)
+        self._keep(finding)
+
+    def _keep(self, finding: Finding) -> None:
+        found = self._open.setdefault(finding.contract, {})
+        if finding.until_us is None:
+            found[_place(finding)] = finding
+        else:
+            found.pop(_place(finding), None)
+
+    def take(self) -> Batch:
+        """What the ledger does not have yet. Write it, then say how it went with `written`."""
+        snapshots = {**self._fold.snapshots(), JUDGES: dump_judges(self._judges)}
+        self._writing = Batch(self._rows, self._found, self.folded, snapshots, self._uses)
+        self._rows, self._found, self._uses = [], [], []
+        return self._writing
+
+    def written(self, *, kept: bool) -> None:
+        """Whether the ledger took the batch; if not, all of it is due again."""
+        batch, self._writing = self._writing, NO_BATCH
+        if not kept:
+            self._rows = [*batch.rows, *self._rows]
+            self._found = [*batch.findings, *self._found]
+            self._uses = [*batch.uses, *self._uses]
+            self._fold.touch(batch.snapshots)
+
+    def _written(self, contract: str, start_us: int, end_us: int) -> Sequence[Row]:
+        """The ledger's rows and those that wait to be written."""
+        due = [
+            row
+            for row in (*self._writing.rows, *self._rows)
+            if row.contract == contract and row.start_us < end_us and row.end_us > start_us
+        ]
+        return [*self._store.ledger.rows(contract, start_us, end_us), *due]
+
+    @property
+    def now_us(self) -> int:
+        return self._fold.watch.now_us
+
+    @property
+    def awake_us(self) -> int:
+        """Since when the collector's ticks came without a stall."""
+        return self._fold.watch.awake_us
+
+    def resource(self, contract: str, node: str) -> Resource:
+        """The line item that a contract claims a node for."""
+        claims = self._fold.claims
+        return claims.resource(contract, claims.nodes(contract)[node].resource)
+
+    def exchanges(self) -> Sequence[str]:
+        """The commitments of challenges that have begun and not ended, as text."""
+        return self._fold.exchanges()
+
+    def unlinked(self) -> Iterator[tuple[NodeState, str, Unlinked]]:
+        """Exchanges that have ended and whose telemetry is awaited, by name."""
+        for state in self._fold.states.values():
+            for challenge, unlinked in state.unlinked.items():
+                if unlinked.outcome:
+                    yield state, challenge, unlinked
+
+    @property
+    def contracts(self) -> Mapping[str, Contract]:
+        versions = self._fold.claims.contracts(self.now_us)
+        return {name: version.contract for name, version in versions.items()}
+
+    @property
+    def nodes(self) -> Mapping[str, NodeState]:
+        return self._fold.nodes
+
+    def check_contract(self, added: ContractAdded) -> None:
+        """Whether this entry may be appended now. Raises ContractError or ClaimError."""
+        self._fold.claims.check_addition(added, self.now_us)
+
+    def claims(self, contract: str) -> Mapping[str, frozenset[str] | None]:
+        return {
+            node: None if claim.devices is None else frozenset(claim.devices)
+            for node, claim in self._fold.claims.nodes(contract).items()
+        }
+
+    def findings(self, contract: str | None = None) -> Sequence[Finding]:
+        if contract is not None:
+            return list(self._open.get(contract, {}).values())
+        return [finding for found in self._open.values() for finding in found.values()]
+
+    def unwritten(self, contract: str) -> Sequence[Finding]:
+        due = (*self._writing.findings, *self._found)
+        return [finding for finding in due if finding.contract == contract]
+
+    def unwritten_rows(self, contract: str) -> list[Row]:
+        """Rows that the ledger does not have yet."""
+        due = (*self._writing.rows, *self._rows)
+        return [row for row in due if row.contract == contract]
+
+    def unwritten_uses(self, contract: str) -> list[Use]:
+        """Sums of use that the ledger does not have yet."""
+        due = (*self._writing.uses, *self._uses)
+        return [use for use in due if use.contract == contract]
+
+    def judged(self, since_us: int, as_of_us: int) -> Judged:
+        """Who made the rows that were written down in this time."""
+        return self._judges.of(since_us, as_of_us)
+
+    def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
+        written = [row for row in self.unwritten_rows(contract) if node in (None, row.node)]
+        return [*written, *self._live(contract, node)]
+
+    def _live(self, contract: str, node: str | None = None) -> list[Row]:
+        """Segments that still grow."""
+        return [
+            row
+            for claimed in self._fold.claims.nodes(contract)
+            if node in (None, claimed)
+            for state in self._fold.observers(claimed)
+            for row in open_rows(state, self.now_us)
+            if row.contract == contract
+        ]
+
+    def counts(self, contract: str) -> Counts:
+        version = self.contracts[contract]
+        broken = {
+            (finding.node, finding.device)
+            for finding in self.findings(contract)
+            if finding.severity is Severity.ERROR and finding.verdict is Verdict.BREACHED
+        }
+        nodes = self.nodes
+        seen = [
+            place
+            for name in self._fold.claims.nodes(contract)
+            if name in nodes
+            for place in self._present(contract, nodes[name])
+        ]
+        healthy = [
+            (state, device)
+            for state, device in seen
+            if not {(state.node, device), (state.node, ""), ("", "")} & broken
+        ]
+        working = [1 for state, device in seen if in_use(state.view, device)]
+        contracted = sum(resource.nodes * resource.per_node for resource in version.resources)
+        return Counts(contracted, len(seen), len(healthy), len(working))
+
+    def _present(self, contract: str, state: NodeState) -> Iterator[tuple[NodeState, str]]:
+        """The devices in the contract's slots of a node that were sampled within max_gap and answered."""
+        chain = state.newest
+        track = None if chain is None else chain.tracks.get(contract)
+        if track is None or state.last_sample_us is None or state.silent:
+            return
+        if self.now_us - state.last_sample_us > state.patience_us:
+            return
+        yield from ((state, device) for device in answering(track) if device)
+
+    def seconds(self, contract: str) -> Mapping[str, Mapping[str, int]]:
+        version, lines = self.contracts[contract], self._timelines(contract)
+        return {
+            promised.id: seconds(version, promised, units_of(promised, lines), self.now_us)
+            for promised in version.availability
+        }
+
+    def availability(self, contract: str) -> Mapping[str, tuple[Fraction, Fraction]]:
+        version, lines = self.contracts[contract], self._timelines(contract)
+        return {
+            promised.id: availability(
+                measures(version, promised, units_of(promised, lines), self.now_us)
+            )
+            for promised in version.availability
+        }
+
+    def _timelines(self, contract: str) -> dict[Unit, list[Span]]:
+        """Every contracted slot up to now; asked for at most once for each tick."""
+        asked = self._asked.get(contract)
+        if asked is not None and asked[0] == self.now_us:
+            return asked[1]
+        version, now_us = self.contracts[contract], self.now_us
+        places = list(self._places(version))
+        units = [
+            (node, slot)
+            for holder, slots in places
+            for node in dict.fromkeys([holder.node, *(name for name, *_ in holder.before)])
+            for slot in slots
+        ]
+        known = self._standing.timelines(version, units, self._live(contract), now_us)
+        lines = {
+            (holder.node, slot): _line(holder, slot, known, since_us(version, now_us), now_us)
+            for holder, slots in places
+            for slot in slots
+        }
+        self._asked[contract] = (now_us, lines)
+        return lines
+
+    def _places(self, version: Contract) -> Iterator[tuple[Holder, range]]:
+        """The contract's places and their slots; those that nobody holds under names that no node can have."""
+        start_us, end_us = since_us(version, self.now_us), self.now_us + 1
+        held = self._fold.claims.holders(version.contract_id, start_us, end_us)
+        only = version.resources[0].id
+        for resource in version.resources:
+            mine = [one for one in held if (one.resource or only) == resource.id]
+            empty = range(len(mine) + 1, resource.nodes + 1)
+            mine += [Holder(f"({resource.id} {place})", resource.id, 0) for place in empty]
+            for holder in mine[: resource.places]:
+                yield holder, range(resource.per_node)
+
+
+def _line(
+    holder: Holder, slot: int, known: Mapping[Unit, list[Span]], start_us: int, end_us: int
+) -> list[Span]:
+    if not holder.before:
+        return known[holder.node, slot]
+    lines = {node: line for (node, number), line in known.items() if number == slot}
+    return line_of(holder, lines, start_us, end_us)
+
+
+def _place(finding: Finding) -> FindingKey:
+    return finding.contract, finding.node, finding.device, finding.code, finding.since_us

@@ -1,0 +1,164 @@
+"""Keeps the judge at the log's end: catches up after a restart, follows every commit, and writes the ledger behind.
+
+A small commit is judged at once. A large one waits, and is judged entry by entry while everything else goes on. Of what
+waits, little is held in memory: the log has it.
+
+A judge that fails stops judging and says so; it never stops the evidence from being kept.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from collector.judging.driver import Driver
+from collector.log.commits import Committed
+from collector.log.ingest import Ingest
+from collector.storage import StorageError, Store
+from weighbridge.catalogue import metrics
+from weighbridge.catalogue.metrics import Metric
+
+logger = logging.getLogger("weighbridge.judging")
+
+WRITE_SECONDS = 30.0
+SLICES_PER_WRITE = 64
+AT_ONCE_SAMPLES = 2048
+"""Samples of single devices that one commit may bring to be judged within it: some hundredths of a second."""
+
+HELD_SAMPLES = 1 << 16
+"""Samples of single devices that wait in memory, decoded. What is over that is read from the log again."""
+
+
+class Judging:
+    """Drives one driver. What it has not written when the process dies is judged again from the log."""
+
+    def __init__(self, driver: Driver, store: Store, held_samples: int = HELD_SAMPLES) -> None:
+        self._driver = driver
+        self._most_held_samples = held_samples
+        self._store = store
+        self._closing = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._waiting: deque[Committed] = deque()
+        self._held_samples = 0
+        self._due = 0
+        self.failure: str | None = None
+
+    @property
+    def behind(self) -> bool:
+        """Whether the log holds committed entries that are not judged, because they wait or because judging stopped."""
+        return self.failure is not None or self._driver.folded < self._due
+
+    async def catch_up(self) -> None:
+        """Judge what the log holds and the ledger does not. Raises what the judge raises."""
+        slices = 0
+        while self._driver.catch_up():
+            slices += 1
+            if slices % SLICES_PER_WRITE == 0:
+                await self.write()
+            await asyncio.sleep(0)
+        await self.write()
+
+    def follow(self, committed: Sequence[Committed]) -> None:
+        """Judge one commit, at once where it is small and nothing waits before it."""
+        if self.failure is not None or not committed:
+            return
+        samples = sum(map(weight, committed))
+        if not self.behind and samples <= AT_ONCE_SAMPLES:
+            self._judge(lambda: self._driver.follow(committed))
+            return
+        newest = self._waiting[-1].entry.index + 1 if self._waiting else self._driver.folded
+        fits = self._held_samples + samples <= self._most_held_samples
+        if fits and committed[0].entry.index == newest:
+            self._waiting += committed
+            self._held_samples += samples
+        self._due = committed[-1].entry.index + 1
+        self._wake.set()
+
+    def _judge(self, fold: Callable[[], object]) -> None:
+        try:
+            fold()
+        except Exception as error:
+            logger.exception("judging stopped at entry %d", self._driver.folded)
+            self._stop(f"judging stopped at entry {self._driver.folded}", error)
+
+    def _stop(self, what: str, error: Exception) -> None:
+        """For good: whatever raised would raise again."""
+        self.failure = f"{what}: {type(error).__name__}: {error}"
+        self._waiting.clear()
+
+    async def run(self) -> None:
+        """Judge what waits, and write the ledger from time to time, and once more after `close`."""
+        judging = asyncio.create_task(self._judge_waiting())
+        while not self._closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), WRITE_SECONDS)
+            if self._closing.is_set():
+                await judging
+            await self.write()
+
+    async def _judge_waiting(self) -> None:
+        """Entry by entry. What still waits at the end is judged from the log after the next start."""
+        while not self._closing.is_set():
+            await self._wake.wait()
+            self._wake.clear()
+            while self.failure is None and self.behind and not self._closing.is_set():
+                self._judge(self._judge_next)
+                await asyncio.sleep(0)
+
+    def _judge_next(self) -> None:
+        if not self._waiting:
+            self._driver.catch_up(1)
+            return
+        one = self._waiting.popleft()
+        self._held_samples -= weight(one)
+        self._driver.follow([one])
+
+    def close(self) -> None:
+        """Let `run` end soon."""
+        self._closing.set()
+        self._wake.set()
+
+    async def write(self) -> None:
+        """One transaction. What the ledger cannot take now stays due."""
+        if self.failure is not None:
+            return
+        try:
+            batch = self._driver.take()
+            await asyncio.to_thread(
+                self._store.ledger.write,
+                batch.rows,
+                batch.findings,
+                batch.folded,
+                batch.snapshots,
+                batch.uses,
+            )
+        except StorageError as error:
+            logger.warning("the ledger lags behind the log: %s", error)
+            self._driver.written(kept=False)
+        except Exception as error:
+            logger.exception("judging stopped: the ledger cannot be written")
+            self._driver.written(kept=False)
+            self._stop("judging stopped: the ledger cannot be written", error)
+        else:
+            self._driver.written(kept=True)
+
+    def lag_seconds(self, newest_us: int) -> float:
+        """How far judgement is behind the newest tick."""
+        return max(0, newest_us - self._driver.now_us) / 1_000_000
+
+
+def weight(committed: Committed) -> int:
+    """What it costs to judge an entry: the samples that it has of single devices, and one for itself."""
+    blocks = () if committed.report is None else committed.report.blocks
+    return 1 + sum(len(block.boottime_us) * max(len(block.devices), 1) for block in blocks)
+
+
+def own_samples(
+    store: Store, ingest: Ingest, judging: Judging, newest_us: int
+) -> Iterator[tuple[Metric, Sequence[str], int | float]]:
+    """What the collector says of itself on `/metrics`."""
+    for result, count in sorted(ingest.counts.items()):
+        yield metrics.REPORTS, (result,), count
+    yield metrics.LOG_ENTRIES, (), store.log.size
+    yield metrics.JUDGE_LAG, (), judging.lag_seconds(newest_us)

@@ -1,0 +1,281 @@
+"""Statements from the ledger: rows and notices as they were known at an instant, settled by the pure engine.
+
+A statement as of T uses what was received by T and written down by then, and nothing of the segments that still grow:
+so it is the same whenever it is asked for, and from whichever ledger was folded from the same log.
+"""
+
+import hashlib
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Protocol
+
+from collector.log.commits import Committed
+from collector.storage import EntryIndex, EvidenceLog, Store
+from collector.storage.index import tick_before
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.judge.ledger import Row, State, Use
+from weighbridge.log.entries import Issued
+from weighbridge.notices.book import KINDS, Book, Sheet
+from weighbridge.settlement.draft import cutoff_us, draft
+from weighbridge.settlement.period_labels import cut, label_before, margin_s, promised, ruling
+from weighbridge.settlement.periods import Period, instant_text, seconds_of, term_of
+from weighbridge.settlement.statement import Judged, Statement, differences, otherwise, versions
+
+LONGEST_LIST = 100
+"""Differences that a statement lists."""
+
+
+class SettlingError(ValueError):
+    """This cannot be settled. The message says why."""
+
+
+class Unwritten(Protocol):
+    """What of `collector.judging.driver.Driver` settling reads."""
+
+    @property
+    def now_us(self) -> int: ...
+
+    def unwritten_rows(self, contract: str) -> Sequence[Row]:
+        """Rows that the ledger does not have yet."""
+        ...
+
+    def unwritten_uses(self, contract: str) -> Sequence[Use]:
+        """Sums of use that the ledger does not have yet."""
+        ...
+
+    def judged(self, since_us: int, as_of_us: int) -> Judged:
+        """Who made the rows that were written down in this time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A statement that was asked for. `due`, `due_uses`: what the ledger did not have yet; `before`: the one that was
+    issued last; `earlier`: those of the periods before that it looks back to."""
+
+    sheet: Sheet
+    period: Period
+    as_of_us: int
+    due: Sequence[Row]
+    store: Store
+    judged: Judged
+    due_uses: Sequence[Use]
+    before: "tuple[Issued, Asked] | None" = None
+    earlier: "tuple[Asked, ...]" = ()
+
+    def statement(self) -> Statement:
+        """Reads the ledger and settles: the long part, which may run in a thread."""
+        bare = self._drafted(earlier=[one.bare() for one in self.earlier])
+        notes = [*bare.notes, *self.sheet.notes()]
+        if self.before is not None:
+            notes += _changes(*self.before, bare)
+        return replace(bare, notes=tuple(notes))
+
+    def bare(self) -> Statement:
+        """Of this period alone: without rights that need several, and without what was said before."""
+        return self._drafted()
+
+    def forecast(self) -> Statement:
+        """If everything that is claimed were up from now to the end of the period."""
+        contract, now_us = self.sheet.newest, self.as_of_us
+        per_node = {resource.id: resource.per_node for resource in contract.resources}
+        only, end_us = contract.resources[0].id, self.period.end_s * MICROSECONDS
+        coming = [
+            Row(contract.contract_id, one.node, slot, "", "", now_us, end_us, State.UP, "", now_us)
+            for one in self.sheet.holders
+            for slot in range(per_node[one.resource or only])
+            if now_us < end_us
+        ]
+        return self._drafted(coming)
+
+    def _drafted(self, coming: Sequence[Row] = (), earlier: Sequence[Statement] = ()) -> Statement:
+        rows = [*self._rows(), *coming]
+        return draft(
+            self.sheet.versions,
+            self.sheet.holders,
+            self.sheet.explained(rows, self._cutoff_us),
+            self.sheet.notices(rows, self._cutoff_us),
+            self.period,
+            self.as_of_us,
+            self.store.info.simulation,
+            earlier=earlier,
+            uses=self._uses(),
+            judged=self.judged,
+        )
+
+    def _uses(self) -> Iterator[Use]:
+        start_us, end_us = (edge_s * MICROSECONDS for edge_s in self.period.interval)
+        contract, as_of_us = self.sheet.newest.contract_id, min(self.as_of_us, self._cutoff_us)
+        due = [
+            use
+            for use in self.due_uses
+            if use.recorded_us <= as_of_us and start_us <= use.hour_us < end_us
+        ]
+        return standing_uses(self.store.ledger.uses(contract, start_us, end_us, as_of_us), due)
+
+    @property
+    def _cutoff_us(self) -> int:
+        return cutoff_us(self.sheet.newest, self.period)
+
+    def _rows(self) -> list[Row]:
+        start_us, end_us = reach(self.sheet, self.period)
+        contract = self.sheet.newest.contract_id
+        written = self.store.ledger.rows(contract, start_us, end_us, self.as_of_us)
+        waiting = [row for row in self.due if row.start_us < end_us and row.end_us > start_us]
+        return standing([*written, *waiting], self.as_of_us)
+
+
+def _changes(issued: Issued, before: Asked, now: Statement) -> Iterator[str]:
+    """What is said otherwise than in the statement issued last; and whether that one can still be made."""
+    old = before.statement()
+    yield f"Issued before: as of {old.as_of}, {issued.digest}."
+    made_by = {"engine": issued.engine, "judge": issued.judge, "tables": issued.tables}
+    for line in otherwise(made_by, versions(old)):
+        yield f"Other versions since: {line}."
+    if statement_digest(old) != issued.digest:
+        yield (
+            f"The same evidence now gives {statement_digest(old)}, {_owed(old.lowest, old.highest)} owed instead of"
+            f" {_owed(issued.lowest, issued.highest)}. What was issued is not restated."
+        )
+    changed = differences(replace(old, notes=()), replace(now, notes=()))
+    yield from (f"Changed since: {line}" for line in changed[:LONGEST_LIST])
+    if len(changed) > LONGEST_LIST:
+        yield f"Changed since: {len(changed) - LONGEST_LIST} more."
+
+
+def statement_digest(statement: Statement) -> str:
+    """The SHA-256 of its JSON."""
+    return hashlib.sha256(statement.json().encode()).hexdigest()
+
+
+def _owed(lowest: str | None, highest: str | None) -> str:
+    """An amount, a range, or that it is open."""
+    ends = ("open" if one is None else one for one in (lowest, highest))
+    return " to ".join(dict.fromkeys(ends))
+
+
+class Settling:
+    """Follows the log for what the parties said, and settles on demand."""
+
+    def __init__(self, store: Store, fleet: Unwritten) -> None:
+        self.book = load_book(store.log, store.index)
+        self._store = store
+        self._fleet = fleet
+
+    def follow(self, committed: Sequence[Committed]) -> None:
+        """Take in a commit."""
+        for one in committed:
+            self.book.fold(one.entry, one.received_us)
+
+    @property
+    def newest_s(self) -> int:
+        """The last full second of which nothing more can come."""
+        return (self._fleet.now_us - 1) // MICROSECONDS
+
+    def ask(self, contract: str, label: str, as_of_s: int | None = None) -> Asked:
+        """For a period, as known at the end of a second: by default the newest. Raises SettlingError."""
+        if as_of_s is None:
+            as_of_s = self.newest_s
+        if as_of_s > self.newest_s:
+            raise SettlingError("that instant is not over yet")
+        as_of_us = as_of_s * MICROSECONDS
+        asked = self._asked(contract, label, as_of_us)
+        issued = self.book.issued(contract, label, as_of_us)
+        before = None
+        if issued is not None:
+            before = issued, self.ask(contract, label, issued.as_of_us // MICROSECONDS)
+        return replace(asked, before=before, earlier=tuple(self._earlier(asked)))
+
+    def _asked(self, contract: str, label: str, as_of_us: int) -> Asked:
+        """For a period by itself."""
+        sheet = self.book.sheet(contract, as_of_us)
+        if sheet is None:
+            raise SettlingError(not_known(contract, as_of_us))
+        try:
+            period = cut(sheet.versions, label)
+        except ValueError as error:
+            raise SettlingError(str(error)) from error
+        start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval)
+        holders = self.book.holders(contract, min(start_us, as_of_us), end_us, as_of_us)
+        sheet = replace(sheet, versions=ruling(sheet.versions, period), holders=holders)
+        due = self._fleet.unwritten_rows(contract)
+        judged = self._fleet.judged(reach(sheet, period)[0], as_of_us)
+        uses = self._fleet.unwritten_uses(contract)
+        return Asked(sheet, period, as_of_us, due, self._store, judged, uses)
+
+    def _earlier(self, asked: Asked) -> Iterator[Asked]:
+        """The periods before that a right to leave looks back to, no further than the term, the latest first."""
+        contract = asked.sheet.newest
+        first_s, label = term_of(asked.sheet.versions[0].contract)[0], asked.period.label
+        for _ in range(max((right.of_periods for right in contract.exit_rights), default=1) - 1):
+            before = label_before(contract, label)
+            if before is None:
+                return
+            one = self._asked(contract.contract_id, before, asked.as_of_us)
+            if one.period.end_s <= first_s:
+                return
+            yield one
+            label = before
+
+
+def not_known(contract: str, as_of_us: int) -> str:
+    """That a contract came into the log after an instant, and what to do."""
+    then = instant_text(as_of_us // MICROSECONDS)
+    return f"as of {then} there was no contract {contract} yet: ask as of a later instant"
+
+
+def refuse_nothing(asked: Asked) -> None:
+    """Of a period outside the term, or one that has not begun, there is nothing to state. Raises SettlingError."""
+    period, name = asked.period, asked.sheet.newest.contract_id
+    if not promised(asked.sheet.versions, period):
+        start, end = map(instant_text, term_of(asked.sheet.newest))
+        raise SettlingError(f"{period.label} lies outside the term of {name}, {start} to {end}")
+    if period.start_s * MICROSECONDS > asked.as_of_us:
+        raise SettlingError(f"{period.label} had not begun yet: ask for an earlier period")
+
+
+def load_book(log: EvidenceLog, index: EntryIndex) -> Book:
+    """The book as the log has it."""
+    book = Book()
+    for place in index.of_kinds(KINDS):
+        entry = next(iter(log.read(place, 1)))
+        book.fold(entry, tick_before(log, place))
+    return book
+
+
+def standing(rows: Iterable[Row], as_of_us: int) -> list[Row]:
+    """The newest word on each place and start that was known then, in the ledger's order."""
+    newest: dict[tuple[str, int, str, str, int], Row] = {}
+    for row in rows:
+        place = (row.node, row.slot, row.device, row.chain, row.start_us)
+        known = newest.get(place)
+        if row.recorded_us <= as_of_us and (known is None or row.recorded_us >= known.recorded_us):
+            newest[place] = row
+    return [newest[place] for place in sorted(newest)]
+
+
+def standing_uses(written: Iterable[Use], due: Iterable[Use]) -> Iterator[Use]:
+    """The newest sums of each hour and node. `due` came after `written`, and all come in this order."""
+    newest = {use.place: use for use in due}
+    kept = (use for use in written if use.place not in newest)
+    last = [newest[place] for place in sorted(newest)]
+    return heapq.merge(kept, last, key=attrgetter("place"))
+
+
+def instant(text: str) -> int:
+    """`2026-11-08T00:00:00Z` in seconds. Raises SettlingError."""
+    try:
+        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise SettlingError(f"{text!r} is not an instant such as 2026-11-08T00:00:00Z") from error
+    return seconds_of(moment)
+
+
+def reach(sheet: Sheet, period: Period) -> tuple[int, int]:
+    """The time whose rows matter: outages are measured whole, beyond the period's borders too."""
+    margin = max(margin_s(version.contract) for version in sheet.versions)
+    start_s, end_s = period.start_s - margin, period.end_s + margin
+    return start_s * MICROSECONDS, end_s * MICROSECONDS

@@ -1,0 +1,1 @@
+"""How evidence enters the log, and who may let it in."""

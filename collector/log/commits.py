@@ -1,0 +1,391 @@
+"""Group commit: one task through which everything enters the log.
+
+Whoever wants to enter something submits a plan. The task gathers the plans that wait, lets each one write into
+a batch in turn, puts a tick before them, makes the batch durable in a thread, signs one head over it, and
+answers them all. While one batch is being made durable, the next one gathers. Plans run one after another, and
+none while a batch is under way, so a plan sees exactly what is in the log and in the batch before it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from collector.api.problems import Problem
+from collector.log.keys import KINDS, KeyRing
+from collector.storage import Accepted, ChainKey, Indexed, StorageError, Store
+from weighbridge.log.entries import (
+    Entry,
+    EntryKind,
+    Head,
+    Tick,
+    entry,
+    leaf_hash,
+    payload_type,
+    sign_head,
+)
+from weighbridge.log.signing import Envelope, Signer
+from weighbridge.wire.report import Model, Part, Report, encode
+
+logger = logging.getLogger("weighbridge.commits")
+
+GROUP_BYTES = 8 << 20
+FLUSH_ENTRIES = 4096
+RETRY_SECONDS = (2, 10)
+Outcome = TypeVar("Outcome")
+OutcomeOf = TypeVar("OutcomeOf", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """An entry that is durable, the tick before it, and the report that ingest read out of it already."""
+
+    entry: Entry
+    received_us: int
+    report: Report | None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a report lies in the log."""
+
+    index: int
+    leaf_hash: str
+    received_us: int
+
+
+class Plan(Protocol[OutcomeOf]):
+    """What one caller wants to enter. `closes`: later plans must see it folded, so it ends its batch."""
+
+    closes: bool
+    size_bytes: int
+
+    def enter(self, batch: "Batch") -> OutcomeOf:
+        """Write into the batch. May raise Problem; what it wrote before that stays."""
+        ...
+
+
+class Record:
+    """The plan that enters one thing in the collector's own name. Its outcome is the entry's index."""
+
+    closes = True
+
+    def __init__(self, kind: EntryKind, record: Model | Part) -> None:
+        self.size_bytes = len(encode(record))
+        self._kind = kind
+        self._record = record
+
+    def enter(self, batch: "Batch") -> int:
+        return batch.add_record(self._kind, self._record)
+
+
+class Leaf:
+    """The plan that enters an envelope as it was signed. Its outcome is the entry's index."""
+
+    closes = False
+
+    def __init__(self, kind: EntryKind, leaf: bytes) -> None:
+        self.size_bytes = len(leaf)
+        self._kind = kind
+        self._leaf = leaf
+
+    def enter(self, batch: "Batch") -> int:
+        return batch.add_leaf(self._kind, self._leaf)
+
+
+class TickClock:
+    """The collector's time for the log: never goes back.
+
+    Where the system's clock was set back, ticks go on at half speed until it has caught up.
+    """
+
+    def __init__(self, wall_us: Callable[[], int], monotonic_us: Callable[[], int]) -> None:
+        self._wall_us = wall_us
+        self._monotonic_us = monotonic_us
+        self._last_us = 0
+        self._read_us = monotonic_us()
+
+    def next(self) -> int:
+        now_us = self._monotonic_us()
+        passed_us, self._read_us = now_us - self._read_us, now_us
+        self._last_us = max(self._wall_us(), self._last_us + passed_us // 2)
+        return self._last_us
+
+    @property
+    def newest_us(self) -> int:
+        """The last tick."""
+        return self._last_us
+
+    def not_before(self, us: int) -> None:
+        """Go on from a tick of an earlier run."""
+        self._last_us = max(self._last_us, us)
+
+
+class Batch:
+    """Entries that will become durable together, and the log as they see it."""
+
+    def __init__(self, store: Store, signer: Signer, tick_us: int) -> None:
+        self._store = store
+        self._signer = signer
+        self._first = store.log.size
+        self._newest: dict[ChainKey, Accepted] = {}
+        self._reports: dict[tuple[ChainKey, int], Accepted] = {}
+        self.tick_us = tick_us
+        self.leaves: list[bytes] = []
+        self.committed: list[Committed] = []
+        self.indexed: list[Indexed] = []
+        self.size_bytes = 0
+        self.refusals: dict[str, tuple[str, str]] = {}
+        """The last refusal of each key that was entered here, as `RefusalBook` compares them."""
+        self._when_durable: list[Callable[[], None]] = []
+        self.add_record(EntryKind.TICK, Tick(wall_us=tick_us))
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing but the tick."""
+        return len(self.leaves) == 1
+
+    def _add(self, leaf: bytes, entry: Entry, report: Report | None) -> None:
+        self.leaves.append(leaf)
+        self.size_bytes += len(leaf)
+        self.committed.append(Committed(entry, self.tick_us, report))
+
+    def add_record(self, kind: EntryKind, record: Model | Part) -> int:
+        """Enter something in the collector's own name; return its index."""
+        leaf = self._signer.seal(payload_type(kind), encode(record))
+        index = self._first + len(self.leaves)
+        self._add(leaf, entry(index, leaf), None)
+        self.indexed.append(Indexed(index, kind))
+        return index
+
+    def add_leaf(self, kind: EntryKind, leaf: bytes) -> int:
+        """Enter an envelope that somebody else signed and the caller has judged; return its index."""
+        index = self._first + len(self.leaves)
+        self._add(leaf, entry(index, leaf), None)
+        self.indexed.append(Indexed(index, kind))
+        return index
+
+    def add_report(
+        self, chain: ChainKey, leaf: bytes, envelope: Envelope, report: Report, payload_hash: str
+    ) -> Placed:
+        """Enter a report that was found to be the next one of its chain."""
+        index = self._first + len(self.leaves)
+        self._add(leaf, Entry(index, EntryKind.REPORT, envelope), report)
+        accepted = Accepted(report.seq, payload_hash, index, self.tick_us)
+        self.indexed.append(Indexed(index, EntryKind.REPORT, chain, accepted))
+        self._newest[chain] = self._reports[chain, report.seq] = accepted
+        return Placed(index, leaf_hash(leaf).hex(), self.tick_us)
+
+    def when_durable(self, act: Callable[[], None]) -> None:
+        """Do this once the batch is in the log; never, if it cannot be stored. It must be quick, and must not raise."""
+        self._when_durable.append(act)
+
+    def became_durable(self) -> None:
+        """Do what waits for it, in order."""
+        for act in self._when_durable:
+            act()
+
+    def last(self, chain: ChainKey) -> Accepted | None:
+        """The newest report of a chain, in the log or in this batch."""
+        return self._newest.get(chain) or self._store.index.last(chain)
+
+    def find(self, chain: ChainKey, seq: int) -> Accepted | None:
+        return self._reports.get((chain, seq)) or self._store.index.find(chain, seq)
+
+    def again(self, accepted: Accepted) -> Placed:
+        """Where a report lies that came before."""
+        if accepted.index >= self._first:
+            stored = leaf_hash(self.leaves[accepted.index - self._first])
+        else:
+            stored = self._store.log.node(0, accepted.index)
+        return Placed(accepted.index, stored.hex(), accepted.received_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Outcome]):
+    """What a plan came to, and the signed head that covers it."""
+
+    outcome: Outcome
+    head: Head
+
+
+class Committer:
+    """The task. `follow` is told of every committed batch, in order, on the event loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer,
+        ring: KeyRing,
+        clock: TickClock,
+        tick_seconds: float = 1.0,
+        queue_bytes: int = 64 << 20,
+    ) -> None:
+        self._store = store
+        self._signer = signer
+        self.ring = ring
+        self._clock = clock
+        self._tick_seconds = tick_seconds
+        self._queue_bytes = queue_bytes
+        self._queue: deque[tuple[Plan[Any], asyncio.Future[Answer[Any]]]] = deque()
+        self._queued_bytes = 0
+        self._unflushed = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._followers: list[Callable[[Sequence[Committed]], None]] = []
+        self._beats: list[Callable[[], None]] = []
+        self.head = self._sign()
+        self.failure: str | None = None
+
+    @property
+    def newest_us(self) -> int:
+        """The newest tick."""
+        return self._clock.newest_us
+
+    def follow(self, follower: Callable[[Sequence[Committed]], None]) -> None:
+        """Call this with every batch from now on. It must be quick, and must not raise."""
+        self._followers.append(follower)
+
+    def on_beat(self, beat: Callable[[], None]) -> None:
+        """Call this after each turn of the loop, whether or not it could commit."""
+        self._beats.append(beat)
+
+    def refuse_if_congested(self) -> None:
+        """Raises Problem while more waits than may wait."""
+        if self._queued_bytes > self._queue_bytes:
+            raise overloaded("too many reports are waiting")
+
+    async def submit(self, plan: Plan[Outcome]) -> Answer[Outcome]:
+        """Returns when what the plan entered is durable. Raises Problem."""
+        if self._closing:
+            raise overloaded("the collector is stopping")
+        future: asyncio.Future[Answer[Outcome]] = asyncio.get_running_loop().create_future()
+        self._queue.append((plan, future))
+        self._queued_bytes += plan.size_bytes
+        self._wake.set()
+        return await future
+
+    async def enter(self, kind: EntryKind, record: Model | Part) -> int:
+        """Log something in the collector's own name; durable when it returns its index. Raises Problem."""
+        return (await self.submit(Record(kind, record))).outcome
+
+    async def run(self) -> None:
+        """Commit until `close` was called and nothing waits any more."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._tick_seconds
+        while self._queue or not self._closing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._wake.wait()
+            # By the clock, not by the want of plans: duplicates and refusals enter nothing, and time must not stop.
+            ticks = loop.time() >= due
+            if await self._commit(self._gather(), ticks):
+                due = loop.time() + self._tick_seconds
+            for beat in self._beats:
+                beat()
+        await self._flush()
+        self._thread.shutdown()
+
+    def close(self) -> None:
+        """Take nothing more, and let `run` end when it has answered what waits."""
+        self._closing = True
+        self._wake.set()
+
+    def _gather(self) -> list[tuple[Plan[Any], asyncio.Future[Answer[Any]]]]:
+        group = []
+        size_bytes = 0
+        while self._queue and size_bytes < GROUP_BYTES:
+            plan, future = self._queue.popleft()
+            size_bytes += plan.size_bytes
+            group.append((plan, future))
+            if plan.closes:
+                break
+        self._queued_bytes -= size_bytes
+        if not self._queue and not self._closing:
+            self._wake.clear()
+        return group
+
+    async def _commit(
+        self, group: Sequence[tuple[Plan[Any], asyncio.Future[Answer[Any]]]], ticks: bool
+    ) -> bool:
+        """Whether a batch was tried: one of plans that enter nothing only if it `ticks`."""
+        batch = Batch(self._store, self._signer, self._clock.next())
+        entered = [(future, _enter(plan, batch)) for plan, future in group]
+        tried = ticks or not batch.empty
+        try:
+            if tried:
+                await self._in_thread(self._make_durable, batch)
+                self._publish(batch)
+            batch.became_durable()
+        except StorageError as error:
+            self._fail(str(error))
+            problem = overloaded(f"nothing can be stored: {error}")
+            entered = [(future, problem) for future, _ in entered]
+        for future, outcome in entered:
+            _settle(future, outcome, self.head)
+        if self._unflushed >= FLUSH_ENTRIES:
+            await self._flush()
+        return tried
+
+    def _make_durable(self, batch: Batch) -> None:
+        self._store.log.append(batch.leaves)
+        self.head = self._sign()
+
+    def _sign(self) -> Head:
+        log = self._store.log
+        return sign_head(self._store.info.origin, log.size, log.root(), self._signer)
+
+    def _publish(self, batch: Batch) -> None:
+        if self.failure is not None:
+            logger.warning("storing again after: %s", self.failure)
+            self.failure = None
+        self._store.index.record(batch.indexed)
+        self._unflushed += len(batch.indexed)
+        for committed in batch.committed:
+            if committed.entry.kind in KINDS:
+                self.ring.fold(committed.entry)
+        for follower in self._followers:
+            follower(batch.committed)
+
+    def _fail(self, reason: str) -> None:
+        if self.failure is None:
+            logger.error("nothing can be stored: %s", reason)
+        self.failure = reason
+
+    async def _flush(self) -> None:
+        try:
+            await self._in_thread(self._store.index.flush)
+        except StorageError as error:
+            logger.warning("the index lags behind the log: %s", error)
+        self._unflushed = 0
+
+    async def _in_thread(self, call: Callable[..., None], *arguments: object) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+
+def overloaded(detail: str) -> Problem:
+    """503, to be tried again after a while that differs from caller to caller."""
+    return Problem("overloaded", detail, retry_after_seconds=random.randint(*RETRY_SECONDS))  # noqa: S311
+
+
+def _enter(plan: Plan[Outcome], batch: Batch) -> Outcome | Problem:
+    try:
+        return plan.enter(batch)
+    except Problem as problem:
+        return problem
+
+
+def _settle(future: "asyncio.Future[Answer[Any]]", outcome: object, head: Head) -> None:
+    """Answer, unless the caller went away."""
+    if future.done():
+        return
+    if isinstance(outcome, Problem):
+        future.set_exception(outcome)
+    else:
+        future.set_result(Answer(outcome, head))

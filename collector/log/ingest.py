@@ -1,0 +1,388 @@
+"""Reports from bytes to receipts.
+
+The order is fixed: size limit, decompression with a hard output limit, then for each report: known key, signature
+over the exact bytes, version, spelling, node matches key, sequence. What is refused with a valid signature is
+itself entered in the log; unsigned rubbish is only counted.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from collector.api.problems import Problem
+from collector.log.commits import Batch, Committer, Placed
+from collector.log.decoding import Decoder
+from collector.log.keys import KeyRing, NodeKey
+from collector.storage import Accepted, ChainKey
+from weighbridge.log.entries import EntryKind, Head, Refused, payload_type
+from weighbridge.log.signing import Envelope, SignatureError, open_envelope, verify
+from weighbridge.wire.report import (
+    Count,
+    FutureVersion,
+    Gap,
+    Name,
+    NotCanonical,
+    Report,
+    WireError,
+    decode,
+    digest,
+)
+
+REPORT_TYPE = payload_type(EntryKind.REPORT)
+EXAMINED_AT_ONCE = 16
+EXAMINED_BYTES_AT_ONCE = 256 << 10
+"""Reports, and their bytes, that are examined before anything else gets its turn."""
+DETAIL_CHARACTERS = 500
+NAME: TypeAdapter[str] = TypeAdapter(Name)
+COUNT: TypeAdapter[int] = TypeAdapter(Count)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may bring, and what may be read at one time: bytes of all bodies, and seconds for each."""
+
+    body_bytes: int = 8 << 20
+    decompressed_bytes: int = 32 << 20
+    report_bytes: int = 4 << 20
+    reports: int = 512
+    reading_bytes: int = 128 << 20
+    reading_seconds: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A report that only its place in its chain can still refuse."""
+
+    leaf: bytes
+    envelope: Envelope
+    report: Report
+    payload_hash: str
+    chain: ChainKey
+
+
+@dataclass
+class Refusal(Exception):
+    """One report is refused. `signed` is its envelope if the signature is good, and then `node` is its key's."""
+
+    code: str
+    detail: str
+    signed: Envelope | None = None
+    node: str = ""
+    expected: dict[str, Any] | None = None
+
+
+class Unpacker:
+    """Takes requests apart, under limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._decoder = Decoder()
+
+    def unpack(self, body: bytes, encoding: str | None) -> list[bytes]:
+        """The envelopes in a request. Raises Problem."""
+        limits = self._limits
+        if len(body) > limits.body_bytes:
+            raise Problem("too_large", f"the body is over {limits.body_bytes} bytes")
+        data = self._decoder.decoded(body, encoding, limits.decompressed_bytes)
+        if not data.endswith(b"\n"):
+            raise Problem("malformed", "no report, or the last one does not end its line")
+        if data.count(b"\n") > limits.reports:
+            raise Problem("too_large", f"over {limits.reports} reports in one request")
+        return data[:-1].split(b"\n")
+
+
+def examine(leaf: bytes, ring: KeyRing, report_bytes: int) -> Examined:
+    """All that can be said of one report alone. Raises Refusal."""
+    if len(leaf) > report_bytes:
+        raise Refusal("too_large", f"the report is over {report_bytes} bytes")
+    try:
+        envelope = open_envelope(leaf)
+    except SignatureError as error:
+        raise Refusal("malformed", str(error)) from error
+    if envelope.payload_type != REPORT_TYPE:
+        raise Refusal("malformed", f"not a report but {envelope.payload_type}")
+    key = ring.key(envelope.key_id)
+    if key is None:
+        raise Refusal("unknown_key", f"key {envelope.key_id} is not enrolled")
+    try:
+        verify(envelope, key.public_key)
+    except SignatureError as error:
+        raise Refusal("bad_signature", str(error)) from error
+    return _read(leaf, envelope, key)
+
+
+def _read(leaf: bytes, envelope: Envelope, key: NodeKey) -> Examined:
+    """The report in a well-signed envelope."""
+    refuse_if_revoked(key, envelope)
+    try:
+        report = decode(envelope.payload)
+    except FutureVersion as error:
+        raise Refusal("future_version", str(error), envelope, key.node) from error
+    except NotCanonical as error:
+        raise Refusal("not_canonical", str(error), envelope, key.node) from error
+    except WireError as error:
+        raise Refusal("malformed", str(error), envelope, key.node) from error
+    if report.node != key.node:
+        detail = f"the report is of {report.node}, the key of {key.node}"
+        raise Refusal("wrong_node", detail, envelope, key.node)
+    chain = ChainKey(key.key_id, report.chain, report.stream)
+    return Examined(leaf, envelope, report, digest(envelope.payload), chain)
+
+
+def refuse_if_revoked(key: NodeKey, envelope: Envelope) -> None:
+    if key.revoked_index is not None:
+        detail = f"key {key.key_id} was revoked by entry {key.revoked_index}"
+        raise Refusal("revoked_key", detail, envelope, key.node)
+
+
+def place(
+    examined: Examined, last: Accepted | None, find: Callable[[ChainKey, int], Accepted | None]
+) -> Accepted | None:
+    """The report as it was accepted before, or null if it is the next one of its chain. Raises Refusal."""
+    report = examined.report
+    following = 0 if last is None else last.seq + 1
+    if report.seq < following:
+        return _again(examined, last, find(examined.chain, report.seq))
+    if report.seq == following:
+        if last is not None and report.prev != last.payload_hash:
+            raise _misplaced("fork", "prev is not the hash of the report before", examined, last)
+    elif not _covered(report.gaps, following, report):
+        detail = f"seq {report.seq} follows {following - 1}, and no gap says why"
+        raise _misplaced("sequence", detail, examined, last)
+    return None
+
+
+def _again(examined: Examined, last: Accepted | None, known: Accepted | None) -> Accepted:
+    if known is None:
+        detail = f"seq {examined.report.seq} was declared lost, and the chain went on"
+        raise _misplaced("sequence", detail, examined, last)
+    if known.payload_hash != examined.payload_hash:
+        detail = f"seq {known.seq} is another report already, entry {known.index}"
+        raise _misplaced("fork", detail, examined, last)
+    return known
+
+
+def _covered(gaps: Sequence[Gap], following: int, report: Report) -> bool:
+    """Whether the report's gaps join up from no later than `following` to the report before this one."""
+    wanted = report.seq - 1
+    hashes = {gap.last_seq: gap.last_hash for gap in gaps}
+    if hashes.get(wanted) != report.prev:
+        return False
+    for gap in sorted(gaps, key=lambda gap: gap.last_seq, reverse=True):
+        if gap.first_seq <= wanted <= gap.last_seq:
+            wanted = gap.first_seq - 1
+    return wanted < following
+
+
+def _misplaced(code: str, detail: str, examined: Examined, last: Accepted | None) -> Refusal:
+    expected = {
+        "chain": examined.report.chain,
+        "seq": 0 if last is None else last.seq + 1,
+        "prev": None if last is None else last.payload_hash,
+    }
+    return Refusal(code, detail, examined.envelope, examined.report.node, expected)
+
+
+def refused(refusal: Refusal, envelope: Envelope) -> Refused:
+    """The log entry of a well-signed report that was refused."""
+    try:
+        claimed = json.loads(envelope.payload)
+    except (ValueError, RecursionError):
+        claimed = None
+    claimed = claimed if isinstance(claimed, dict) else {}
+    return Refused(
+        code=refusal.code,
+        key_id=envelope.key_id,
+        node=refusal.node,
+        chain=_valid(NAME, claimed.get("chain")),
+        stream=_valid(NAME, claimed.get("stream")),
+        seq=_valid(COUNT, claimed.get("seq")),
+        payload_hash=digest(envelope.payload),
+        detail=refusal.detail[:DETAIL_CHARACTERS],
+    )
+
+
+def _valid(kind: TypeAdapter[Any], value: object) -> Any:
+    try:
+        return kind.validate_python(value, strict=True)
+    except ValidationError:
+        return None
+
+
+class RefusalBook:
+    """Remembers the last refusal of each key, so that an agent that only repeats itself fills no log."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[str, str]] = {}
+
+    def is_new(self, code: str, envelope: Envelope, batch: Batch) -> bool:
+        """Whether to enter it in this batch; remembered from when that is durable.
+
+        A revoked key is entered once, whatever it sends.
+        """
+        said = (code, "" if code == "revoked_key" else digest(envelope.payload))
+        key_id = envelope.key_id
+        known = batch.refusals.get(key_id) or self._last.get(key_id)
+        batch.refusals[key_id] = said
+        batch.when_durable(partial(self._last.__setitem__, key_id, said))
+        return known != said
+
+
+class Inventories:
+    """Which inventory of each key has come since this process started; a new chain has to show its own."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, str]] = {}
+
+    def take(self, key_id: str, report: Report) -> None:
+        if report.inventory is not None:
+            self._known[key_id] = (report.chain, report.inventory_digest)
+
+    def lacks(self, key_id: str, report: Report) -> bool:
+        return self._known.get(key_id) != (report.chain, report.inventory_digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of the reports of one request: those placed, in order, and what stopped the rest."""
+
+    placed: Sequence[Placed]
+    refusal: Refusal | None
+
+
+class Delivery:
+    """The plan that enters the reports of one request, up to the first that is refused."""
+
+    closes = False
+
+    def __init__(
+        self, examined: Sequence[Examined], refusal: Refusal | None, ingest: "Ingest"
+    ) -> None:
+        self.size_bytes = sum(len(one.leaf) for one in examined)
+        self._examined = examined
+        self._refusal = refusal
+        self._ingest = ingest
+
+    def enter(self, batch: Batch) -> Delivered:
+        placed: list[Placed] = []
+        refusal = self._refusal
+        for examined in self._examined:
+            try:
+                placed.append(self._ingest.enter(examined, batch))
+            except Refusal as misplaced:
+                refusal = misplaced
+                break
+        if refusal is not None:
+            self._ingest.enter_refusal(refusal, batch)
+        return Delivered(placed, refusal)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """The answer to a request whose reports were all accepted."""
+
+    placed: Sequence[Placed]
+    head: Head
+    want_inventory: bool
+
+
+class Ingest:
+    """The door for reports. `counts` says how many came to what: accepted, duplicate, or a problem's code."""
+
+    def __init__(self, committer: Committer, ring: KeyRing, limits: Limits) -> None:
+        self.limits = limits
+        self.counts: Counter[str] = Counter()
+        self._committer = committer
+        self._ring = ring
+        self._unpacker = Unpacker(limits)
+        self._book = RefusalBook()
+        self._inventories = Inventories()
+
+    async def accept(self, body: bytes, encoding: str | None) -> Receipts:
+        """Durable when it returns. Raises Problem; what was accepted before it is durable too, and named in it."""
+        try:
+            self._committer.refuse_if_congested()
+            leaves = self._unpacker.unpack(body, encoding)
+            examined, refusal = await self._examine(leaves)
+            return await self._deliver(examined, refusal)
+        except Problem as problem:
+            self.counts[problem.code] += 1
+            raise
+
+    async def _examine(self, leaves: Sequence[bytes]) -> tuple[list[Examined], Refusal | None]:
+        examined: list[Examined] = []
+        size_bytes = 0
+        for leaf in leaves:
+            try:
+                examined.append(examine(leaf, self._ring, self.limits.report_bytes))
+            except Refusal as refusal:
+                return examined, refusal
+            size_bytes += len(leaf)
+            if len(examined) % EXAMINED_AT_ONCE == 0 or size_bytes >= EXAMINED_BYTES_AT_ONCE:
+                size_bytes = 0
+                await asyncio.sleep(0)
+        return examined, None
+
+    async def _deliver(self, examined: Sequence[Examined], refusal: Refusal | None) -> Receipts:
+        if not examined and refusal is not None and refusal.signed is None:
+            raise _problem(refusal, [], None)
+        answer = await self._committer.submit(Delivery(examined, refusal, self))
+        delivered = answer.outcome
+        if delivered.refusal is not None:
+            raise _problem(delivered.refusal, delivered.placed, answer.head)
+        newest = examined[-1]
+        wanted = self._inventories.lacks(newest.envelope.key_id, newest.report)
+        return Receipts(delivered.placed, answer.head, wanted)
+
+    def enter(self, examined: Examined, batch: Batch) -> Placed:
+        """One report into a batch. Raises Refusal."""
+        key = self._ring.key(examined.envelope.key_id)
+        if key is not None:
+            refuse_if_revoked(key, examined.envelope)
+        known = place(examined, batch.last(examined.chain), batch.find)
+        outcome = "accepted" if known is None else "duplicate"
+        batch.when_durable(partial(self._took, examined, outcome))
+        if known is not None:
+            return batch.again(known)
+        return batch.add_report(
+            examined.chain,
+            examined.leaf,
+            examined.envelope,
+            examined.report,
+            examined.payload_hash,
+        )
+
+    def _took(self, examined: Examined, outcome: str) -> None:
+        self.counts[outcome] += 1
+        self._inventories.take(examined.envelope.key_id, examined.report)
+
+    def enter_refusal(self, refusal: Refusal, batch: Batch) -> None:
+        """Into a batch, if it was signed and is not merely repeated."""
+        if refusal.signed is not None and self._book.is_new(refusal.code, refusal.signed, batch):
+            batch.add_record(EntryKind.REFUSAL, refused(refusal, refusal.signed))
+
+
+def _problem(refusal: Refusal, placed: Sequence[Placed], head: Head | None) -> Problem:
+    members: dict[str, Any] = {
+        "report": len(placed),
+        "receipts": [receipt(one) for one in placed],
+        "head": None if head is None else head.note,
+    }
+    if refusal.expected is not None:
+        members["expected"] = refusal.expected
+    return Problem(refusal.code, refusal.detail, members)
+
+
+def receipt(placed: Placed) -> dict[str, Any]:
+    """A receipt as it is answered; the head that covers it is beside it, once for all."""
+    return {
+        "index": placed.index,
+        "leaf_hash": placed.leaf_hash,
+        "received_us": placed.received_us,
+    }

@@ -1,0 +1,119 @@
+"""Who may speak for which node: a fold over the log's contract, invite, key and claim entries, held in memory.
+
+A key begins and ceases to speak at a log index. At most one key speaks for a side of a node: enrolling another one
+revokes the first. A revoked key never speaks again.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from collector.storage import EntryIndex, EvidenceLog
+from weighbridge.contract import load
+from weighbridge.log.entries import Claim, ContractAdded, Entry, EntryKind, InviteIssued, KeyChanged
+from weighbridge.wire.report import read
+
+KINDS = frozenset({EntryKind.CONTRACT, EntryKind.INVITE, EntryKind.KEY, EntryKind.CLAIM})
+
+
+@dataclass(frozen=True, slots=True)
+class NodeKey:
+    """A key and the node that it speaks for. `revoked_index` is the entry that ended it, null while it speaks."""
+
+    key_id: str
+    public_key: bytes
+    node: str
+    side: Literal["provider", "lessee"]
+    invite: InviteIssued | None
+    enrolled_index: int
+    revoked_index: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """An invite and the key that used it, null while it is unused."""
+
+    issued: InviteIssued
+    used_by: str | None = None
+
+
+class KeyRing:
+    """Every key, invite and claim that the log knows, and the places of each contract's line items, by name."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, NodeKey] = {}
+        self._invites: dict[str, Invite] = {}
+        self._claims: list[Claim] = []
+        self.contracts: dict[str, dict[str, int]] = {}
+
+    def fold(self, entry: Entry) -> None:
+        """Take in one entry; those of other kinds change nothing."""
+        match entry.kind:
+            case EntryKind.CONTRACT:
+                added = read(ContractAdded, entry.envelope.payload)
+                items = load(added.text).resources
+                self.contracts[added.contract] = {item.id: item.places for item in items}
+            case EntryKind.INVITE:
+                issued = read(InviteIssued, entry.envelope.payload)
+                self._invites[issued.secret_hash] = Invite(issued)
+            case EntryKind.KEY:
+                self._change(entry.index, read(KeyChanged, entry.envelope.payload))
+            case EntryKind.CLAIM:
+                self._claims.append(read(Claim, entry.envelope.payload))
+            case _:
+                pass
+
+    def _change(self, index: int, change: KeyChanged) -> None:
+        if change.action == "revoked":
+            key = self._keys.get(change.key_id)
+            if key is not None and key.revoked_index is None:
+                revoked = replace(key, revoked_index=index, reason=change.reason)
+                self._keys[change.key_id] = revoked
+            return
+        invite = self._invites.get(change.secret_hash) if change.secret_hash is not None else None
+        if invite is not None:
+            self._invites[invite.issued.secret_hash] = replace(invite, used_by=change.key_id)
+        issued = invite.issued if invite is not None else None
+        public_key = bytes.fromhex(change.public_key)
+        key = NodeKey(change.key_id, public_key, change.node, change.side, issued, index)
+        self._keys.setdefault(change.key_id, key)
+
+    def key(self, key_id: str) -> NodeKey | None:
+        return self._keys.get(key_id)
+
+    def __iter__(self) -> Iterator[NodeKey]:
+        """Every key ever enrolled, in that order."""
+        return iter(list(self._keys.values()))
+
+    def speaking(self, node: str, side: str) -> Iterator[NodeKey]:
+        """Keys that speak for this side of a node now."""
+        for key in self._keys.values():
+            if key.node == node and key.side == side and key.revoked_index is None:
+                yield key
+
+    def invite(self, secret_hash: str) -> Invite | None:
+        return self._invites.get(secret_hash)
+
+    def claims(self) -> Sequence[Claim]:
+        """Every claim, in log order."""
+        return list(self._claims)
+
+    def claimed(self, contract: str) -> dict[str, Claim]:
+        """What a contract claims now, by node."""
+        held: dict[str, Claim] = {}
+        for claim in self._claims:
+            if claim.contract == contract and claim.releases:
+                held.pop(claim.node, None)
+            elif claim.contract == contract:
+                held[claim.node] = claim
+        return held
+
+
+def load_keys(log: EvidenceLog, index: EntryIndex) -> KeyRing:
+    """The ring as of the log's end."""
+    ring = KeyRing()
+    for position in index.of_kinds(KINDS):
+        for entry in log.read(position, 1):
+            ring.fold(entry)
+    return ring

@@ -1,0 +1,272 @@
+"""What a prober is allowed, and whose commands an agent obeys."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from agent.command_poller import Commander
+from agent.enrolment import Identity
+from agent.probe.client import Prober
+from agent.probe.consent import Leave, Purse, Seen, grant_of, windows_of
+from agent.probe.grant import Grant, refusal
+from agent.report.reporter import Backoff
+from agent.report.source import RawProcess, Sweep
+from agent.report.transport import Answer
+from weighbridge.challenge.messages import (
+    PAYLOAD_TYPE,
+    Decline,
+    Prepare,
+    decode_message,
+    encode_message,
+)
+from weighbridge.challenge.policy import Policy
+from weighbridge.log.signing import Signer, open_envelope
+from weighbridge.wire.polling import POLL_HEADER, Poll
+from weighbridge.wire.report import Device, DeviceState, Facts, Reason, read
+
+GPU = "GPU-a"
+POLICY = Policy(profile="f16", size=128, rounds=2, samples=8, deadline_ms=1000)
+LEAVE = Leave("cpu", "idle_window", (), 0)
+NOON_US = 12 * 3600 * 1_000_000
+LOG, KEY = Signer(bytes(range(32))), Signer(bytes(range(1, 33)))
+
+
+def seen(**changes: int | Reason) -> Seen:
+    """An idle GPU with 10 MB free, except for what is changed."""
+    identity = Facts(readings={"memory_total_bytes": 11_000_000}, unavailable={})
+    values: dict[str, int | Reason] = {
+        "utilization_gpu_percent": 0,
+        "memory_used_bytes": 1_000_000,
+    }
+    readings = {name: [value] for name, value in (values | changes).items()}
+    device = Device(uuid=GPU, parent=None, state=DeviceState.OK, identity=identity)
+    return Seen([device], Sweep(1, [GPU], readings), [], True)
+
+
+def decision(now: Seen, leave: Leave = LEAVE, left_ms: int = 600_000) -> str:
+    """Why a challenge is declined; empty where it may go ahead."""
+    grant = grant_of(leave, now, [GPU], POLICY, left_ms, NOON_US)
+    declined = refusal(grant, Prepare("c", "lease", bytes(32), (GPU,), POLICY))
+    return "" if declined is None else declined.reason
+
+
+def test_an_idle_gpu_may_be_used() -> None:
+    assert decision(seen()) == ""
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        seen(utilization_gpu_percent=6),
+        seen(utilization_gpu_percent=Reason.TIMEOUT),
+        replace(seen(), processes=[RawProcess(GPU, 1, 0)]),
+        replace(seen(), processes=Reason.NO_PERMISSION),
+        replace(seen(), fresh=False),
+    ],
+    ids=["at work", "unseen", "a process", "processes unseen", "seen too long ago"],
+)
+def test_a_gpu_that_may_be_in_use_is_busy_unless_the_lessee_agreed(now: Seen) -> None:
+    assert decision(now) == "busy"
+    assert decision(now, replace(LEAVE, consent="lessee")) == ""
+
+
+def test_memory_that_is_used_reserved_or_unseen_is_not_taken() -> None:
+    assert decision(seen(memory_used_bytes=10_900_000)) == "no_memory"
+    assert decision(seen(memory_used_bytes=Reason.ERROR)) == "no_memory"
+    assert decision(seen(), replace(LEAVE, reserve_bytes=10_000_000)) == "no_memory"
+
+
+@pytest.mark.parametrize(
+    ("windows", "declined"),
+    [
+        ("11:00-13:00", ""),
+        ("00:00-12:00", "no_consent"),
+        ("22:00-12:01", ""),
+        ("22:00-06:00", "no_consent"),
+        ("01:00-02:00,12:00-12:30", ""),
+    ],
+)
+def test_outside_its_windows_nobody_has_agreed(windows: str, declined: str) -> None:
+    assert decision(seen(), replace(LEAVE, windows=windows_of(windows))) == declined
+
+
+def test_the_days_budget_is_kept_over_a_restart_and_renewed_with_the_day(tmp_path: Path) -> None:
+    Purse(tmp_path / "spent", 5000).spend(NOON_US, 4500)
+    purse = Purse(tmp_path / "spent", 5000)
+    assert purse.left_ms(NOON_US) == 500
+    assert decision(seen(), left_ms=500) == "no_budget"
+    assert purse.left_ms(NOON_US + 86_400_000_000) == 5000
+
+
+@pytest.mark.parametrize("kept", ["", "[]", '{"20607": "much"}'])
+def test_a_disk_that_keeps_nothing_gives_no_probers_time_back(tmp_path: Path, kept: str) -> None:
+    """Its owner has said how long probers may take in a day, full disk or not."""
+    (tmp_path / "spent.new").mkdir()
+    (tmp_path / "spent").write_text(kept)
+    purse = Purse(tmp_path / "spent", 5000)
+    for left in (2000, 0):
+        with pytest.raises(OSError, match=r"spent\.new"):
+            purse.spend(NOON_US, 3000)
+        assert purse.left_ms(NOON_US) == left
+
+
+class Desk:
+    """The collector's side: one command, then silence."""
+
+    def __init__(self, command: bytes) -> None:
+        self.command: bytes | None = command
+        self.posted: list[tuple[str, bytes]] = []
+        self.numbers: list[int] = []
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = 0,
+    ) -> Answer:
+        del timeout_s
+        self.numbers.append(number_of(headers or {}))
+        if method == "POST":
+            self.posted.append((path, body or b""))
+            return Answer(200, b"{}", None)
+        command, self.command = self.command, None
+        if command is None:
+            raise StopHere
+        return Answer(200, command, None)
+
+
+class Behind(Desk):
+    """Says once that it has heard a higher number."""
+
+    async def __call__(self, method: str, path: str, *rest: Any, **named: Any) -> Answer:
+        answer = await super().__call__(method, path, *rest, **named)
+        return Answer(409, b'{"code":"sequence","expected":' + answer.body + b"}", None)
+
+
+def number_of(headers: dict[str, str]) -> int:
+    """Of a poll; 0 for another request."""
+    if POLL_HEADER not in headers:
+        return 0
+    return read(Poll, open_envelope(headers[POLL_HEADER].encode()).payload).number
+
+
+class StopHere(Exception):
+    """The test has seen enough."""
+
+
+async def obey(command: bytes, tmp_path: Path) -> list[tuple[str, bytes]]:
+    """What an agent, whose GPU is idle, posts after a command; no prober can be had."""
+    desk = Desk(command)
+    opened = await heard_by(desk, tmp_path)
+    return [*desk.posted, *(("opened", b"") for _ in opened)]
+
+
+async def heard_by(desk: Desk, tmp_path: Path) -> list[Grant]:
+    """Runs an agent against a desk; returns the grants with which it asked for a prober."""
+    opened: list[Grant] = []
+
+    async def opening(grant: Grant) -> Prober:
+        opened.append(grant)
+        raise StopHere
+
+    identity = Identity("http://localhost", "n1", "log", LOG.public_key, KEY, b"", True)
+    at_once = Backoff(longest_s=0)
+    commander = Commander(
+        identity,
+        desk,
+        lambda request, left: grant_of(LEAVE, seen(), request.gpus, POLICY, left, NOON_US),
+        Purse(tmp_path / "spent", 600_000),
+        opening,
+        lambda: NOON_US,
+        at_once,
+    )
+    with pytest.raises(StopHere):
+        await commander.run()
+    return opened
+
+
+async def test_an_agent_whose_clock_went_back_goes_on_from_the_number_that_is_expected(
+    tmp_path: Path,
+) -> None:
+    ahead = 1 << 52
+    desk = Behind(str(ahead).encode())
+    await heard_by(desk, tmp_path)
+    first, second = desk.numbers
+    assert first < ahead < second
+
+
+def prepare(agent_key: bytes = KEY.public_key, gpu: str = GPU) -> bytes:
+    return encode_message(Prepare("c", "lease", agent_key, (gpu,), POLICY))
+
+
+async def test_the_log_keys_command_opens_a_prober(tmp_path: Path) -> None:
+    assert await obey(LOG.seal(PAYLOAD_TYPE, prepare()), tmp_path) == [("opened", b"")]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        KEY.seal(PAYLOAD_TYPE, prepare()),
+        LOG.seal(PAYLOAD_TYPE, prepare(agent_key=bytes(32))),
+        LOG.seal("application/vnd.weighbridge.tick+json", prepare()),
+        LOG.seal(PAYLOAD_TYPE, b"{}"),
+        b"rubbish",
+    ],
+    ids=["another's key", "for another agent", "of another type", "no message", "rubbish"],
+)
+async def test_nothing_else_is_obeyed(command: bytes, tmp_path: Path) -> None:
+    assert await obey(command, tmp_path) == []
+
+
+async def test_gpus_that_are_not_here_are_declined_under_the_agents_own_key(tmp_path: Path) -> None:
+    command = LOG.seal(PAYLOAD_TYPE, prepare(gpu="GPU-elsewhere"))
+    ((path, envelope),) = await obey(command, tmp_path)
+    assert path == "/v1/challenges/c/ready"
+    opened = open_envelope(zstandard.decompress(envelope))
+    declined = decode_message(opened.payload)
+    assert isinstance(declined, Decline)
+    assert (opened.key_id, declined.reason) == (KEY.key_id, "unsupported")
+
+
+class Busy(Desk):
+    """Takes an answer only at the last try, and refuses those before it as it is told."""
+
+    def __init__(self, command: bytes, *refusals: Answer | OSError) -> None:
+        super().__init__(command)
+        self.refusals = list(refusals)
+
+    async def __call__(self, method: str, path: str, *rest: Any, **named: Any) -> Answer:
+        answer = await super().__call__(method, path, *rest, **named)
+        if method != "POST" or not self.refusals:
+            return answer
+        refusal = self.refusals.pop(0)
+        if isinstance(refusal, OSError):
+            raise refusal
+        return refusal
+
+
+async def test_an_answer_that_cannot_be_taken_now_is_brought_again_under_a_new_number(
+    tmp_path: Path,
+) -> None:
+    ahead = 1 << 52
+    sequence = Answer(409, b'{"code":"sequence","expected":%d}' % ahead, None)
+    command = LOG.seal(PAYLOAD_TYPE, prepare(gpu="GPU-elsewhere"))
+    desk = Busy(command, Answer(503, b"{}", None), OSError("gone"), sequence)
+    await heard_by(desk, tmp_path)
+    assert len({body for _, body in desk.posted}) == 1
+    assert len(desk.posted) == 4
+    numbers = desk.numbers[1:5]
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] > ahead
+
+
+async def test_an_answer_that_is_refused_for_good_is_not_brought_again(tmp_path: Path) -> None:
+    command = LOG.seal(PAYLOAD_TYPE, prepare(gpu="GPU-elsewhere"))
+    desk = Busy(command, Answer(404, b"{}", None))
+    await heard_by(desk, tmp_path)
+    assert len(desk.posted) == 1

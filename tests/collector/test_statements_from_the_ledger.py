@@ -1,0 +1,206 @@
+"""What a live statement is settled from: the ledger, the book, and the statements of the periods before."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from collector.judging.driver import Driver
+from collector.judging.statements import Asked, Settling, standing_uses
+from collector.storage import Store
+from tests.collector.building import make_store, opened
+from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text
+from weighbridge.judge.ledger import State, Use
+
+DAY, HOUR = 86_400, 3600
+BEFORE = 1
+"""Entries that a new store begins with."""
+
+
+@dataclass
+class Live:
+    """A driver that has judged a log, and what settles beside it."""
+
+    store: Store
+    driver: Driver
+    settling: Settling
+
+    def ask(self, period: str, as_of_s: int | None = None) -> Asked:
+        return self.settling.ask("K1", period, as_of_s)
+
+
+Settle = Callable[[Log], Live]
+
+
+@pytest.fixture
+def settle(tmp_path: Path) -> Iterator[Settle]:
+    """A log's entries in a store, judged."""
+    with ExitStack() as stack:
+
+        def settled(log: Log) -> Live:
+            directory = tmp_path / f"store-{len(log.entries)}"
+            with opened(make_store(directory)) as store:
+                store.log.append(log.leaves)
+            store = stack.enter_context(opened(directory))
+            driver = Driver(store)
+            while driver.catch_up():
+                pass
+            return Live(store, driver, Settling(store, driver))
+
+        yield settled
+
+
+def terms(*more: str) -> str:
+    return "".join([contract_text().replace("policy: hold", "policy: down"), *more])
+
+
+RIGHT = (
+    "exit_rights: [{objective: gpus, party: lessee, missed: 2, of_periods: 3, remedy: leaves}]\n"
+)
+
+
+def test_a_right_to_leave_looks_back_over_the_periods_of_the_term(settle: Settle) -> None:
+    log = Log()
+    log.contract(terms(RIGHT))
+    log.claim("n1")
+    log.tick(100 * DAY)
+    settling = settle(log)
+    (first,) = settling.ask("2026-10").statement().exits
+    assert (first.standing, first.missed, first.open) == ("not_met", ("2026-10",), ())
+    (second,) = settling.ask("2026-11").statement().exits
+    assert (second.standing, second.missed) == ("met", ("2026-11", "2026-10"))
+    third = settling.ask("2026-12").statement()
+    assert third.exits[0].missed == ("2026-12", "2026-11", "2026-10")
+    assert "exit_right" in third.flags
+
+
+def test_an_amendment_of_december_changes_nothing_of_october(settle: Settle) -> None:
+    log = Log()
+    log.contract(terms())
+    log.claim("n1")
+    log.tick(10)
+    for second in range(0, 100, 10):
+        log.report(ScriptedNode(seq=second // 10).report([second]))
+    log.tick(40 * DAY)
+    before = settle(log).ask("2026-10").statement()
+    amended = contract_text(
+        version=2, supersedes='supersedes: "1"\n', effective="2026-12-01T00:00:00Z"
+    )
+    log.contract(amended.replace("time_zone: UTC", "time_zone: Asia/Tokyo"), version=2)
+    log.tick(41 * DAY)
+    later = settle(log)
+    after = later.ask("2026-10").statement()
+    assert (after.start, after.end, after.parts) == (before.start, before.end, before.parts)
+    changed = later.ask("2026-12").statement()
+    assert (changed.start, changed.end) == ("2026-12-01T00:00:00Z", "2026-12-31T15:00:00Z")
+
+
+def test_an_outage_names_the_entries_of_the_log_that_hold_its_evidence(settle: Settle) -> None:
+    log, node = Log(), ScriptedNode()
+    log.contract(terms())
+    log.claim("n1")
+    held: dict[int, int] = {}
+    capped = {node.devices[0]: {"power_limit_enforced_milliwatts": 400_000}}
+    for second in (*range(0, 60, 10), 590, 600, 610):
+        log.tick(second)
+        held[second] = len(log.entries) + BEFORE
+        log.report(node.report([second], {second: capped if second in (20, 30, 590) else {}}))
+    log.tick_through(611, 700)
+    log.tick(40 * DAY)
+    live = settle(log)
+    (part,) = live.ask("2026-10").statement().parts
+    lines = {line.unit: line.outages for line in part.units if line.objective == "gpus"}
+    (degraded, silent) = lines["n1.0"][:2]
+    assert degraded.entries == (held[20], held[40])
+    assert silent.entries == (held[50], held[600])
+    assert lines["n1.1"][0].entries == (held[50], held[590])
+    before = [row for row in live.driver.unwritten_rows("K1") if row.state is State.UP]
+    assert (
+        max(row.last_entry or 0 for row in before if row.end_us <= START_US + 50 * SECOND)
+        == held[50]
+    )
+    assert lines["n1.1"][-1].entries == (held[610],) * 2
+
+
+def test_an_exchanged_node_goes_on_in_its_place_live_and_in_the_statement(settle: Settle) -> None:
+    """n1 is released after an hour and n2 claimed; both together are up, but for the time between."""
+    log, old, new = Log(), ScriptedNode("n1"), ScriptedNode("n2")
+    log.contract(terms())
+    log.claim("n1")
+    log.tick(HOUR)
+    log.report(old.report(range(0, HOUR + 1, 10)))
+    log.tick(HOUR + 60)
+    log.claim("n1", devices=[])
+    log.claim("n2")
+    log.tick(2 * HOUR)
+    log.report(new.report(range(HOUR + 60, 2 * HOUR + 1, 10)))
+    log.tick(2 * HOUR + 1)
+    live = settle(log)
+    statement = live.ask("2026-10").statement()
+    lines = {unit.unit: unit for unit in statement.parts[0].units if unit.objective == "gpus"}
+    assert list(lines) == ["n2.0", "n2.1"]
+    assert {unit.seconds["up"] for unit in lines.values()} == {2 * HOUR - 60}
+    assert statement.swaps == ("2026-10-01T01:01:00Z n2 new=n2 old=n1",)
+    assert live.driver.seconds("K1")["gpus"]["met"] == 2 * (2 * HOUR - 60)
+    assert live.driver.availability("K1")["gpus"][0] == Fraction(2 * HOUR - 60, 2 * HOUR + 1)
+    batch = live.driver.take()
+    live.store.ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots, batch.uses)
+    again = Driver(live.store)
+    assert again.seconds("K1") == live.driver.seconds("K1")
+    assert Settling(live.store, again).ask("K1", "2026-10").statement() == statement
+
+
+def test_use_and_energy_of_a_live_statement_are_what_the_samples_showed(settle: Settle) -> None:
+    """Two hours of two GPUs: one draws 300 W and is busy at 90 %, the other idles; the counters say what they took."""
+    log, node = Log(), ScriptedNode()
+    log.contract(terms())
+    log.claim("n1")
+    busy, idle = node.devices
+    times = range(0, 2 * HOUR + 1, 10)
+    told = {
+        second: {
+            busy: {"energy_millijoules": second * 300_000},
+            idle: {
+                "energy_millijoules": second * 70_000,
+                "power_draw_milliwatts": 70_000,
+                "utilization_gpu_percent": 0,
+            },
+        }
+        for second in times
+    }
+    log.tick(2 * HOUR)
+    log.report(node.report(times, told))
+    log.tick(2 * HOUR + 1)
+    live = settle(log)
+    line = live.ask("2026-10").statement().parts[0].delivery[0]
+    assert line.in_use_gpu_seconds == 2 * HOUR
+    assert line.utilization == "0.4500"
+    assert line.energy_joules == 2 * HOUR * 370
+
+
+def use(hour: int, recorded: int, busy: int = 0, chain: str = "a") -> Use:
+    return Use("c", "n", chain, hour, hour, hour + 1, 1, 1, 1, 1, busy, 1, 1, recorded)
+
+
+def test_the_last_sums_of_an_hour_hold_as_known_at_an_instant(settle: Settle) -> None:
+    ledger = settle(Log()).store.ledger
+    ledger.write([], [], 1, {}, [use(1, 5, 50), use(2, 5), use(1, 5, chain="b")])
+    ledger.write([], [], 2, {}, [use(1, 7, 70), use(9, 7)])
+    assert list(ledger.uses("c", 1, 9, 6)) == [use(1, 5, 50), use(1, 5, chain="b"), use(2, 5)]
+    assert list(ledger.uses("c", 1, 2, 7)) == [use(1, 7, 70), use(1, 5, chain="b")]
+    assert list(ledger.uses("other", 0, 99, 99)) == []
+    ledger.write([], [], 2, {}, [use(1, 7, 71)])
+    assert next(ledger.uses("c", 1, 2, 7)).busy == 71
+
+
+def test_sums_that_the_ledger_does_not_have_yet_take_the_place_of_earlier_ones() -> None:
+    written, due = [use(1, 5, 50), use(2, 5), use(2, 5, chain="b")], [use(3, 7), use(2, 7, 70)]
+    assert list(standing_uses(written, due)) == [
+        use(1, 5, 50),
+        use(2, 7, 70),
+        use(2, 5, chain="b"),
+        use(3, 7),
+    ]

@@ -1,0 +1,219 @@
+"""What parties said, and what it does to the rows that are settled."""
+
+from dataclasses import replace
+
+from weighbridge.contract import load
+from weighbridge.judge.ledger import Row, State
+from weighbridge.judge.slot_history import NEVER_US
+from weighbridge.log.entries import (
+    Claim,
+    ContractAdded,
+    Entry,
+    EntryKind,
+    Notice,
+    PartyKey,
+    payload_type,
+)
+from weighbridge.log.signing import Signer, open_envelope
+from weighbridge.notices.book import Book, Sheet, swaps
+from weighbridge.wire.report import Model, encode
+
+SIGNER = Signer(bytes(32))
+HOUR = 3_600_000_000
+LATER = 100
+CONTRACT = """\
+contract_id: K
+effective: 1970-01-01T00:00:00Z
+time_zone: UTC
+currency: EUR
+parties: [{id: P, role: provider}, {id: L, role: lessee}]
+term: {from: 1970-01-01T00:00:00Z, to: 1971-01-01T00:00:00Z}
+resources: [{id: r, accelerator: {sku: H100-SXM-80GB}, per_node: 2, nodes: 1}]
+availability: [{id: gpus, unit: gpu, target: "0.99"}]
+exclusions: {causes: [{code: lessee_fault}]}
+unknown: {policy: hold}
+"""
+
+
+def entry(index: int, kind: EntryKind, record: Model) -> Entry:
+    return Entry(index, kind, open_envelope(SIGNER.seal(payload_type(kind), encode(record))))
+
+
+def notice(party: str, attested_for: str | None = "admin", **said: object) -> Notice:
+    content = {"contract": "K", "party": party, "said": said, "attested_for": attested_for}
+    return Notice.model_validate(content)
+
+
+def cause(party: str) -> Notice:
+    return notice(
+        party, kind="cause", code="lessee_fault", from_us=HOUR, until_us=2 * HOUR, unit="n1.0"
+    )
+
+
+def event(party: str) -> Notice:
+    """One that is open against the other side, because the contract does not know it."""
+    return notice(
+        party, kind="event", event="crash", at_us=HOUR, since_us=None, unit="", details={}
+    )
+
+
+def book_of(*notices: Notice) -> Book:
+    book = Book()
+    added = ContractAdded(contract="K", version=1, text=CONTRACT, from_us=0)
+    book.fold(entry(0, EntryKind.CONTRACT, added), 10)
+    for place, one in enumerate(notices, start=1):
+        book.fold(entry(place, EntryKind.NOTICE, one), 10 + place)
+    return book
+
+
+def sheet_of(*notices: Notice) -> Sheet:
+    sheet = book_of(*notices).sheet("K", 100)
+    assert sheet is not None
+    return sheet
+
+
+def row(start: int, end: int, state: State, slot: int = 0, device: str = "A") -> Row:
+    return Row("K", "n1", slot, device, "c", start * HOUR, end * HOUR, state, "gpu_lost", 0)
+
+
+def test_a_cause_cuts_the_rows_of_its_unit_once_the_lessee_says_so() -> None:
+    rows = [row(0, 3, State.DOWN), row(0, 3, State.DOWN, slot=1), row(0, 3, State.UP)]
+    assert sheet_of(cause("P")).explained(rows, LATER) == rows
+    cut = sheet_of(cause("L")).explained(rows, LATER)
+    assert [(one.start_us // HOUR, one.end_us // HOUR, one.cause) for one in cut[:3]] == [
+        (0, 1, "gpu_lost"),
+        (1, 2, "lessee_fault"),
+        (2, 3, "gpu_lost"),
+    ]
+    assert cut[3:] == rows[1:]
+
+
+def test_what_a_party_said_counts_after_an_amendment_that_names_it_no_more() -> None:
+    text = CONTRACT.replace("{id: L, role: lessee}", "{id: M, role: lessee}")
+    text = text.replace("contract_id: K\n", 'contract_id: K\nversion: "2"\nsupersedes: "1"\n')
+    text = text.replace("effective: 1970-01-01", "effective: 1970-03-01")
+    book = book_of(cause("L"), event("L"), event("P"))
+    added = ContractAdded(contract="K", version=2, text=text, from_us=load(text).effective_us)
+    book.fold(entry(9, EntryKind.CONTRACT, added), 20)
+    sheet = book.sheet("K", 100)
+    assert sheet is not None
+    assert "L" not in {party.id for party in sheet.newest.parties}
+    assert len(sheet.explained([row(0, 3, State.DOWN)], LATER)) == 3
+    assert [one.sides for one in sheet.notices([], LATER).events] == [{"lessee"}, {"provider"}]
+
+
+def test_what_was_not_received_yet_is_not_known() -> None:
+    book = book_of(cause("L"))
+    assert book.sheet("K", 9) is None
+    before, after = book.sheet("K", 10), book.sheet("K", 11)
+    assert before is not None and after is not None  # noqa: PT018
+    assert (len(before.heard), len(after.heard)) == (0, 1)
+
+
+def test_a_slot_that_goes_on_with_another_device_was_swapped_unless_somebody_said_so() -> None:
+    rows = [row(0, 1, State.UP), row(2, 3, State.UP, device="B"), row(0, 3, State.UP, slot=1)]
+    (seen,) = swaps(rows)
+    assert (seen.unit, seen.at_s, dict(seen.details)) == (
+        "n1.0",
+        7200,
+        {"new": "B", "old": "A", "seen_by": "telemetry"},
+    )
+    told = notice(
+        "P",
+        kind="event",
+        event="gpu_replaced",
+        at_us=HOUR,
+        since_us=None,
+        unit="n1.0",
+        details={"new": "B", "old": "A"},
+    )
+    (event,) = sheet_of(told).notices(rows, LATER).events
+    assert event.at_s == 3600
+
+
+def test_a_replacement_that_was_told_of_too_late_hides_none_that_telemetry_saw() -> None:
+    rows = [row(0, 1, State.UP), row(2, 3, State.UP, device="B")]
+    said = notice(
+        "P",
+        kind="event",
+        event="gpu_replaced",
+        at_us=1,
+        since_us=None,
+        unit="n1.0",
+        details={"new": "B"},
+    )
+    late = sheet_of(said).notices(rows, 0).events
+    assert [event.details.get("seen_by") for event in late] == [None, "telemetry"]
+
+
+def test_an_event_counts_from_the_second_in_which_it_was_whole_received() -> None:
+    book = book_of()
+    book.fold(entry(1, EntryKind.NOTICE, event("L")), 5_000_001)
+    sheet = book.sheet("K", HOUR)
+    assert sheet is not None
+    assert [one.received_s for one in sheet.notices([], LATER).events] == [6]
+
+
+def test_what_was_said_of_a_node_is_said_of_the_place_that_it_handed_on() -> None:
+    book = book_of(
+        notice("P", kind="maintenance", id="M", from_us=1, until_us=2, units=["n1"]),
+        notice("L", kind="claim", period="1970-01", unit="n1.1", objective=None),
+    )
+    claims: list[tuple[str, list[str] | None]] = [("n1", None), ("n1", []), ("n2", None)]
+    for place, (node, devices) in enumerate(claims, start=20):
+        claim = Claim(contract="K", node=node, devices=devices)
+        book.fold(entry(place, EntryKind.CLAIM, claim), place * HOUR)
+    sheet = book.sheet("K", 30 * HOUR)
+    assert sheet is not None
+    sheet = replace(sheet, holders=book.holders("K", 0, 30 * HOUR, 30 * HOUR))
+    said = sheet.notices([], LATER)
+    assert said.windows[0].units == frozenset({"n2", "n2.0", "n2.1"})
+    assert said.claims[0].unit == "n2.1"
+    (exchanged,) = said.events
+    assert (exchanged.unit, exchanged.at_s) == ("n2", 22 * 3600)
+    assert exchanged.details == {"new": "n2", "old": "n1"}
+
+
+def test_a_cause_that_the_lessee_says_after_the_cut_off_changes_nothing_and_is_told() -> None:
+    rows = [row(0, 3, State.DOWN)]
+    late = sheet_of(cause("L"))
+    assert late.explained(rows, 10) == rows
+    assert late.notices([], 10).late == ((3600, 7200),)
+    assert late.notices([], 11).late == ()
+
+
+def test_a_revoked_key_of_a_party_speaks_no_more() -> None:
+    book = book_of()
+    for place, action in enumerate(("enrolled", "revoked"), start=1):
+        change = PartyKey.model_validate(
+            {
+                "action": action,
+                "contract": "K",
+                "party": "L",
+                "public_key": SIGNER.public_key.hex(),
+            }
+        )
+        book.fold(entry(place, EntryKind.PARTY, change), 20)
+        speaks = book.party_key("K", SIGNER.key_id) is not None
+        assert speaks == (action == "enrolled")
+
+
+def test_a_contract_sees_of_a_node_what_it_held_and_what_was_nobody_elses_before() -> None:
+    book = Book()
+    told = [
+        ("old", "n1", None), ("old", "n2", ["a"]), ("old", "n3", None), ("old", "n1", []),
+        ("new", "n1", None), ("new", "n2", ["b"]), ("new", "n3", ["c"]), ("old", "n2", []),
+        ("new", "n1", []), ("new", "n4", None), ("new", "n1", None),
+    ]  # fmt: skip
+    for place, (contract, node, devices) in enumerate(told):
+        claim = Claim(contract=contract, node=node, devices=devices)
+        book.fold(entry(place, EntryKind.CLAIM, claim), place)
+    ever = NEVER_US
+    assert book.seen_by("old", 20) == {"n1": ((0, 3),), "n2": ((0, 7),), "n3": ((0, ever),)}
+    assert book.seen_by("new", 20) == {
+        "n1": ((3, 8), (10, ever)),
+        "n2": ((0, ever),),
+        "n3": ((6, ever),),
+        "n4": ((0, ever),),
+    }
+    assert book.seen_by("new", 4) == {"n1": ((3, ever),)}

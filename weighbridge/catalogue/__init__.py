@@ -1,0 +1,1 @@
+"""What is known beforehand: readings and their units, metrics, cards, XIDs."""

@@ -1,0 +1,358 @@
+"""Every metric that Weighbridge exports: name, type, help, labels. The only place that names a metric.
+
+Names carry Prometheus base units. A reading of the catalogue becomes a metric by its unit alone (`UNITS`): the
+unit's name is replaced and the integer scaled. What a device cannot answer is absent, never 0 or NaN.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from weighbridge.catalogue.readings import READINGS, UNITS, Kind, Reading, Scope, Tier, Unit
+
+PREFIX = "weighbridge_"
+
+
+class Type(StrEnum):
+    """As the text exposition format spells it. Information is a gauge that is always 1."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One family. `name` is what Prometheus stores; `labels` in the order in which samples give their values."""
+
+    name: str
+    type: Type
+    help: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedReading:
+    """A catalogue row as a series: its family, the scale, and the values of labels after node and uuid."""
+
+    reading: str
+    metric: Metric
+    unit: Unit
+    labels: tuple[str, ...]
+
+    def scale(self, value: int) -> int | float:
+        """The value in the base unit; exact where the unit is whole."""
+        if self.unit.divisor == 1:
+            return value * self.unit.multiplier
+        return value * self.unit.multiplier / self.unit.divisor
+
+
+def _gauge(name: str, text: str, *labels: str) -> Metric:
+    return Metric(PREFIX + name, Type.GAUGE, text, labels)
+
+
+def _counter(name: str, text: str, *labels: str) -> Metric:
+    return Metric(PREFIX + name, Type.COUNTER, text, labels)
+
+
+CONTRACT_GPUS = _gauge(
+    "contract_gpus",
+    "GPUs of the contract: contracted, reporting, healthy, in use.",
+    "contract",
+    "state",
+)
+CONTRACT_AVAILABILITY = _gauge(
+    "contract_availability_ratio",
+    "Availability in the current period; low counts unknown time as down, high as up.",
+    "contract",
+    "objective",
+    "bound",
+)
+CONTRACT_TARGET = _gauge(
+    "contract_objective_target_ratio",
+    "Availability that the objective promises.",
+    "contract",
+    "objective",
+)
+CONTRACT_SECONDS = _gauge(
+    "contract_seconds",
+    "Time of all units in the current period by state: met, breached, unknown, excluded.",
+    "contract",
+    "objective",
+    "state",
+)
+CONTRACT_CONTRACTED = _gauge(
+    "contract_contracted_gpu_seconds", "GPU time that the current month promises.", "contract"
+)
+CONTRACT_DELIVERED = _gauge(
+    "contract_delivered_gpu_seconds",
+    "GPU time of the current month that was up, all that is still to come taken as up.",
+    "contract",
+)
+CONTRACT_CREDIT = _gauge(
+    "contract_credit_due",
+    "Credits of the current month if all is up from now on, claimed or not; low counts held time as up.",
+    "contract",
+    "currency",
+    "bound",
+)
+CONTRACT_NEXT_TIER = _gauge(
+    "contract_time_to_next_tier_seconds",
+    "Downtime that any unit has left in the current month before it earns a higher credit.",
+    "contract",
+)
+CONTRACT_CLAIM_DEADLINE = _gauge(
+    "contract_claim_deadline_timestamp_seconds",
+    "The first instant that is too late for the oldest credit that nobody has claimed.",
+    "contract",
+)
+CONTRACT_NODE_INFO = _gauge(
+    "contract_node_info", "1 for each node that the contract claims.", "contract", "node"
+)
+FINDING_ACTIVE = _gauge(
+    "finding_active",
+    "1 for each open finding, verdict unknown where nobody could see; uuid is empty for a node, node for a contract.",
+    "contract",
+    "node",
+    "uuid",
+    "check",
+    "severity",
+    "verdict",
+)
+NODE_LAST_REPORT = _gauge(
+    "node_last_report_timestamp_seconds", "When the collector last received a report.", "node"
+)
+NODE_CLOCK_SKEW = _gauge(
+    "node_clock_skew_seconds", "The node's clock less the collector's, at the last report.", "node"
+)
+NODE_INFO = _gauge("node_info", "1; the agent's version and the boot.", "node", "agent", "boot")
+TICK = _gauge("tick_timestamp_seconds", "The collector's newest tick: its own clock, as logged.")
+
+GPU_INFO = _gauge(
+    "gpu_info",
+    "1; what the GPU says that it is.",
+    "node",
+    "uuid",
+    "name",
+    "serial",
+    "pci_bus_id",
+    "vbios",
+    "parent",
+)
+GPU_CONTRACT_INFO = _gauge(
+    "gpu_contract_info", "1 for each contract that claims the GPU.", "node", "uuid", "contract"
+)
+GPU_STATE = _gauge(
+    "gpu_state",
+    "1 for the GPU's current state alone; where uuid is empty, how many slots never showed a GPU.",
+    "node",
+    "uuid",
+    "state",
+)
+GPU_XID_ERRORS = _counter(
+    "gpu_xid_errors_total",
+    "XID errors since the node's boot, or the GPU's reset or return.",
+    "node",
+    "uuid",
+    "xid",
+)
+GPU_CLOCKS_EVENT = _counter(
+    "gpu_clocks_event_seconds_total",
+    "Time for which the driver held the clocks down, by reason; absent until it is above zero.",
+    "node",
+    "uuid",
+    "reason",
+)
+
+CHALLENGE_ATTEMPTS = _counter(
+    "challenge_attempts_total",
+    "Challenges of the node that have ended, by verdict and why.",
+    "contract",
+    "node",
+    "verdict",
+    "reason",
+)
+CHALLENGE_EXCHANGE = _gauge(
+    "challenge_exchange_seconds",
+    "Time that the node's newest challenge took on the collector's clock, from releases to roots.",
+    "node",
+)
+CHALLENGE_RESULT = _gauge(
+    "challenge_result",
+    "1; the newest verdict of a challenge on the GPU, and why.",
+    "node",
+    "uuid",
+    "contract",
+    "verdict",
+    "reason",
+)
+CHALLENGE_FLOPS = _gauge(
+    "challenge_verified_flops_per_second",
+    "Arithmetic that the GPU proved in the newest challenge that it met: a lower bound.",
+    "node",
+    "uuid",
+)
+CHALLENGE_MEMORY = _gauge(
+    "challenge_verified_memory_bytes",
+    "Memory that the GPU proved to hold: a lower bound.",
+    "node",
+    "uuid",
+)
+CHALLENGE_MEMORY_RATE = _gauge(
+    "challenge_verified_memory_bytes_per_second",
+    "Memory bandwidth that the GPU proved: a lower bound.",
+    "node",
+    "uuid",
+)
+CHALLENGE_PEER_RATE = _gauge(
+    "challenge_verified_peer_bytes_per_second",
+    "Bandwidth from other GPUs of the node that the GPU proved: a lower bound.",
+    "node",
+    "uuid",
+)
+CHALLENGE_PROVEN = _gauge(
+    "challenge_proven_timestamp_seconds",
+    "When the GPU last met a challenge.",
+    "node",
+    "uuid",
+)
+
+REPORTS = _counter("reports_total", "Reports received, by result of ingest.", "result")
+INGEST_SECONDS = Metric(
+    PREFIX + "ingest_seconds",
+    Type.HISTOGRAM,
+    "From a request's last byte to its durable answer.",
+    (),
+)
+LOG_ENTRIES = _gauge("log_entries", "Entries of the evidence log.")
+JUDGE_LAG = _gauge(
+    "judge_lag_seconds", "Age of the newest entry that was judged, behind the newest logged."
+)
+
+_CLOCKS_EVENT = "clocks_event_"
+_IDENTITY_EXPORTED = frozenset(
+    {
+        "memory_total_bytes",
+        "sm_clock_max_megahertz",
+        "memory_clock_max_megahertz",
+        "power_limit_default_milliwatts",
+        "pcie_link_width_max_lanes",
+        "ecc_mode_code",
+        "mig_mode_code",
+        "nvlink_links",
+    }
+)
+_UNSPOKEN_UNITS = frozenset({"code", "count", "number"})
+
+
+def _is_exported(reading: Reading) -> bool:
+    if reading.tier is Tier.IDENTITY:
+        return reading.name in _IDENTITY_EXPORTED
+    return reading.kind is not Kind.FLAGS and reading.scope is not Scope.NODE
+
+
+def _base_name(reading: Reading) -> str:
+    stem = reading.name.removesuffix(f"_{reading.unit}")
+    if reading.unit in _UNSPOKEN_UNITS:
+        return stem
+    return f"{stem}_{UNITS[reading.unit].base or reading.unit}"
+
+
+def _reading_metric(reading: Reading) -> Metric:
+    if reading.kind is Kind.COUNTER:
+        return _counter(f"gpu_{_base_name(reading)}_total", f"{reading.help}.", "node", "uuid")
+    return _gauge(f"gpu_{_base_name(reading)}", f"{reading.help}.", "node", "uuid")
+
+
+def _export(reading: Reading) -> ExportedReading:
+    unit = UNITS[reading.unit]
+    if reading.kind is Kind.COUNTER and reading.name.startswith(_CLOCKS_EVENT):
+        reason = reading.name.removeprefix(_CLOCKS_EVENT).removesuffix(f"_{reading.unit}")
+        return ExportedReading(reading.name, GPU_CLOCKS_EVENT, unit, (reason,))
+    return ExportedReading(reading.name, _reading_metric(reading), unit, ())
+
+
+EXPORTED: Mapping[str, ExportedReading] = MappingProxyType(
+    {reading.name: _export(reading) for reading in READINGS if _is_exported(reading)}
+)
+"""The catalogue rows that become series, by the reading's name."""
+
+CONTRACT_METRICS: tuple[Metric, ...] = (
+    CONTRACT_GPUS,
+    CONTRACT_AVAILABILITY,
+    CONTRACT_TARGET,
+    CONTRACT_SECONDS,
+    CONTRACT_CONTRACTED,
+    CONTRACT_DELIVERED,
+    CONTRACT_CREDIT,
+    CONTRACT_NEXT_TIER,
+    CONTRACT_CLAIM_DEADLINE,
+    CONTRACT_NODE_INFO,
+    FINDING_ACTIVE,
+    NODE_LAST_REPORT,
+    NODE_CLOCK_SKEW,
+    NODE_INFO,
+    CHALLENGE_ATTEMPTS,
+    CHALLENGE_EXCHANGE,
+    TICK,
+)
+"""On `/metrics`, always."""
+
+CHALLENGE_METRICS: tuple[Metric, ...] = (
+    CHALLENGE_RESULT,
+    CHALLENGE_FLOPS,
+    CHALLENGE_MEMORY,
+    CHALLENGE_MEMORY_RATE,
+    CHALLENGE_PEER_RATE,
+    CHALLENGE_PROVEN,
+)
+"""Of a GPU that was challenged, at most one series of each."""
+
+GPU_METRICS: tuple[Metric, ...] = (
+    GPU_INFO,
+    GPU_CONTRACT_INFO,
+    GPU_STATE,
+    GPU_XID_ERRORS,
+    *CHALLENGE_METRICS,
+    *dict.fromkeys(exported.metric for exported in EXPORTED.values()),
+)
+"""On the shards `/metrics/gpus/N`."""
+
+COLLECTOR_METRICS: tuple[Metric, ...] = (REPORTS, INGEST_SECONDS, LOG_ENTRIES, JUDGE_LAG)
+"""The collector about itself, on `/metrics`."""
+
+METRICS: tuple[Metric, ...] = (*CONTRACT_METRICS, *COLLECTOR_METRICS, *GPU_METRICS)
+
+
+def document() -> str:
+    """`docs/metrics.md`."""
+    sections = (
+        ("Contracts and nodes", "On `/metrics`, always.", CONTRACT_METRICS),
+        ("The collector", "On `/metrics`.", COLLECTOR_METRICS),
+        ("GPUs", "On the shards that `/v1/sd/prometheus` lists, `/metrics/gpus/N`.", GPU_METRICS),
+    )
+    return _INTRODUCTION + "".join(_section(*section) for section in sections)
+
+
+_INTRODUCTION = """# Metrics
+
+Every name below is declared in `weighbridge/catalogue/metrics.py`, and this page is generated from it
+(`python -m weighbridge.catalogue.metrics`). Units are Prometheus base units. What a device cannot answer is absent, never 0 or
+NaN; the readings of a node that fell silent are no longer exported.
+"""
+
+
+def _section(title: str, where: str, metrics: tuple[Metric, ...]) -> str:
+    head = "| name | type | labels | help |\n|---|---|---|---|\n"
+    return f"\n## {title}\n\n{where}\n\n{head}" + "".join(_line(metric) for metric in metrics)
+
+
+def _line(metric: Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    return f"| `{metric.name}` | {metric.type} | {labels} | {metric.help} |\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

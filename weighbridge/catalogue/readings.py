@@ -1,0 +1,357 @@
+"""The catalogue of readings: one row per named quantity.
+
+To add a reading, add a row here and a reader in `agent/nvml/readers.py`.
+
+A reading's name ends in its unit, and its value is an integer in that unit (text for `TEXT`) from the driver to the
+verdict. Only `/metrics` converts to Prometheus base units, by `UNITS`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Tier(StrEnum):
+    """How often a reading is taken: at start and on change; each sampling interval; each minute."""
+
+    IDENTITY = "identity"
+    FAST = "fast"
+    SLOW = "slow"
+
+
+class Kind(StrEnum):
+    """GAUGE moves both ways; COUNTER only rises until its source resets; CODE and FLAGS are enumerations."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    CODE = "code"
+    FLAGS = "flags"
+    TEXT = "text"
+
+
+class Scope(StrEnum):
+    """What has the reading: a GPU, a MIG device, either of them, or the node."""
+
+    GPU = "gpu"
+    MIG = "mig"
+    DEVICE = "device"
+    NODE = "node"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One row. `name` ends in `unit` (where it has one); `source` names the NVML call, field id, or host file."""
+
+    name: str
+    unit: str
+    kind: Kind
+    tier: Tier
+    scope: Scope
+    source: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit's Prometheus base unit ("" for a bare number): base value = value * multiplier / divisor, exactly."""
+
+    base: str
+    multiplier: int
+    divisor: int
+
+
+UNITS: Mapping[str, Unit] = MappingProxyType(
+    {
+        "": Unit("", 1, 1),
+        "banks": Unit("", 1, 1),
+        "bits": Unit("", 1, 1),
+        "bytes": Unit("bytes", 1, 1),
+        "celsius": Unit("celsius", 1, 1),
+        "code": Unit("", 1, 1),
+        "cores": Unit("", 1, 1),
+        "count": Unit("", 1, 1),
+        "flags": Unit("", 1, 1),
+        "generation": Unit("", 1, 1),
+        "kibibytes": Unit("bytes", 1024, 1),
+        "lanes": Unit("", 1, 1),
+        "links": Unit("", 1, 1),
+        "megahertz": Unit("hertz", 1_000_000, 1),
+        "microseconds": Unit("seconds", 1, 1_000_000),
+        "millijoules": Unit("joules", 1, 1000),
+        "milliwatts": Unit("watts", 1, 1000),
+        "number": Unit("", 1, 1),
+        "pages": Unit("", 1, 1),
+        "percent": Unit("ratio", 1, 100),
+        "permyriad": Unit("ratio", 1, 10_000),
+        "rows": Unit("", 1, 1),
+    }
+)
+
+GAUGE, COUNTER, CODE, FLAGS, TEXT = Kind.GAUGE, Kind.COUNTER, Kind.CODE, Kind.FLAGS, Kind.TEXT
+
+_NODE = (
+    ("driver_version", TEXT, "nvmlSystemGetDriverVersion", "Version of the NVIDIA driver"),
+    ("nvml_version", TEXT, "nvmlSystemGetNVMLVersion", "Version of the NVML library"),
+    ("cuda_driver_version", TEXT, "nvmlSystemGetCudaDriverVersion", "CUDA version of the driver"),
+    ("nvml_binding_version", TEXT, "package metadata", "Installed nvidia-ml-py distribution"),
+    ("nvml_library_path", TEXT, "/proc/self/maps", "File mapped as libnvidia-ml.so.1"),
+    ("nvml_library_bytes", GAUGE, "the mapped file", "Size of that file"),
+    ("nvml_library_sha256", TEXT, "the mapped file", "SHA-256 of that file"),
+    ("nvml_library_build_id", TEXT, "the mapped file's ELF notes", "GNU build id of that file"),
+    ("kernel_module_version", TEXT, "/proc/driver/nvidia/version", "Version of the kernel module"),
+    ("ld_preload_code", CODE, "environment", "1 if LD_PRELOAD or /etc/ld.so.preload is in effect"),
+    ("ld_library_path_code", CODE, "environment", "1 if LD_LIBRARY_PATH is set"),
+    ("conf_compute_code", CODE, "nvmlSystemGetConfComputeState", "1 if confidential compute is on"),
+    ("gpus_enumerated_count", GAUGE, "nvmlDeviceGetCount_v2", "GPUs that the driver counts"),
+    ("gpus_unreadable_count", GAUGE, "nvmlDeviceGetHandleByIndex_v2", "Of those, without identity"),
+)
+
+_IDENTITY_DEVICE = (
+    ("name", TEXT, "nvmlDeviceGetName", "Marketing name; matching goes by PCI id, not by it"),
+    ("memory_total_bytes", GAUGE, "nvmlDeviceGetMemoryInfo", "Memory, the reserved part included"),
+    ("memory_reserved_bytes", GAUGE, "nvmlDeviceGetMemoryInfo_v2", "Kept by driver and firmware"),
+)
+
+_IDENTITY_MIG = (
+    ("mig_gpu_instance_number", GAUGE, "nvmlDeviceGetGpuInstanceId", "Number of its GPU instance"),
+    (
+        "mig_compute_instance_number",
+        GAUGE,
+        "nvmlDeviceGetComputeInstanceId",
+        "Number of its compute instance",
+    ),
+    ("mig_multiprocessors_count", GAUGE, "nvmlDeviceGetAttributes_v2", "SMs of a MIG device"),
+    ("mig_gpu_slices_count", GAUGE, "nvmlDeviceGetAttributes_v2", "Slices of its GPU instance"),
+)
+
+_IDENTITY_GPU = (
+    ("serial", TEXT, "nvmlDeviceGetSerial", "Board serial number (data-centre boards)"),
+    ("board_part_number", TEXT, "nvmlDeviceGetBoardPartNumber", "Part number in the inforom"),
+    ("board_number", GAUGE, "nvmlDeviceGetBoardId", "Shared by the GPUs of one board"),
+    ("minor_number", GAUGE, "nvmlDeviceGetMinorNumber", "N of /dev/nvidiaN"),
+    ("module_number", GAUGE, "nvmlDeviceGetModuleId", "Position of an SXM module on its baseboard"),
+    ("irq_number", GAUGE, "nvmlDeviceGetIrqNum", "Interrupt line"),
+    ("numa_node_number", GAUGE, "nvmlDeviceGetNumaNodeId", "NUMA node of the GPU's memory"),
+    ("cpu_affinity", TEXT, "nvmlDeviceGetCpuAffinity", "Mask of the nearest CPUs, hexadecimal"),
+    (
+        "topology_peers",
+        TEXT,
+        "nvmlDeviceGetTopologyCommonAncestor",
+        "PCI address=level of each peer",
+    ),
+    ("p2p_nvlink_peers_count", GAUGE, "nvmlDeviceGetP2PStatus", "Peers reachable over NVLink"),
+    ("brand_code", CODE, "nvmlDeviceGetBrand", "NVML_BRAND_*"),
+    ("architecture_code", CODE, "nvmlDeviceGetArchitecture", "7 Ampere, 8 Ada, 9 Hopper"),
+    ("pci_bus_id", TEXT, "nvmlDeviceGetPciInfo_v3", "domain:bus:device.function, 8-digit domain"),
+    ("pci_device_id", TEXT, "nvmlDeviceGetPciInfo_v3", "vendor:device, as lspci writes it"),
+    ("pci_subsystem_id", TEXT, "nvmlDeviceGetPciInfo_v3", "vendor:device of the board"),
+    ("pdi", TEXT, "nvmlDeviceGetPdi", "Per-device identifier fused into the chip, hexadecimal"),
+    ("cuda_compute_capability", TEXT, "nvmlDeviceGetCudaComputeCapability", "major.minor"),
+    ("gpu_cores", GAUGE, "nvmlDeviceGetNumGpuCores", "CUDA cores"),
+    ("memory_bus_width_bits", GAUGE, "nvmlDeviceGetMemoryBusWidth", "Width of the memory bus"),
+    ("bar1_total_bytes", GAUGE, "nvmlDeviceGetBAR1MemoryInfo", "Window of memory over PCIe"),
+    ("sm_clock_max_megahertz", GAUGE, "nvmlDeviceGetMaxClockInfo", "Highest SM clock"),
+    ("memory_clock_max_megahertz", GAUGE, "nvmlDeviceGetMaxClockInfo", "Highest memory clock"),
+    (
+        "power_limit_default_milliwatts",
+        GAUGE,
+        "nvmlDeviceGetPowerManagementDefaultLimit",
+        "As made",
+    ),
+    ("power_limit_min_milliwatts", GAUGE, "nvmlDeviceGetPowerManagementLimitConstraints", "Lowest"),
+    (
+        "power_limit_max_milliwatts",
+        GAUGE,
+        "nvmlDeviceGetPowerManagementLimitConstraints",
+        "Highest",
+    ),
+    ("pcie_link_max_generation", GAUGE, "nvmlDeviceGetMaxPcieLinkGeneration", "GPU and slot"),
+    ("pcie_gpu_max_generation", GAUGE, "nvmlDeviceGetGpuMaxPcieLinkGeneration", "GPU alone"),
+    ("pcie_link_width_max_lanes", GAUGE, "nvmlDeviceGetMaxPcieLinkWidth", "GPU and slot"),
+    ("vbios_version", TEXT, "nvmlDeviceGetVbiosVersion", "Version of the video BIOS"),
+    ("inforom_image_version", TEXT, "nvmlDeviceGetInforomImageVersion", "Version of the inforom"),
+    (
+        "inforom_checksum_number",
+        GAUGE,
+        "nvmlDeviceGetInforomConfigurationChecksum",
+        "Of its settings",
+    ),
+    ("gsp_firmware_version", TEXT, "nvmlDeviceGetGspFirmwareVersion", "Firmware of the GSP"),
+    ("gsp_mode_code", CODE, "nvmlDeviceGetGspFirmwareMode", "1 if the GSP runs the driver's core"),
+    ("ecc_mode_code", CODE, "nvmlDeviceGetEccMode", "1 if ECC is on"),
+    ("ecc_mode_pending_code", CODE, "nvmlDeviceGetEccMode", "ECC after the next reset"),
+    ("mig_mode_code", CODE, "nvmlDeviceGetMigMode", "1 if MIG is on"),
+    ("mig_mode_pending_code", CODE, "nvmlDeviceGetMigMode", "MIG after the next reset"),
+    (
+        "mig_devices_max_count",
+        GAUGE,
+        "nvmlDeviceGetMaxMigDeviceCount",
+        "Most MIG devices, 0 if off",
+    ),
+    ("persistence_mode_code", CODE, "nvmlDeviceGetPersistenceMode", "1 if on"),
+    ("compute_mode_code", CODE, "nvmlDeviceGetComputeMode", "0 default, 2 prohibited, 3 exclusive"),
+    ("virtualization_mode_code", CODE, "nvmlDeviceGetVirtualizationMode", "0 none, 1 pass-through"),
+    ("host_vgpu_mode_code", CODE, "nvmlDeviceGetHostVgpuMode", "0 non-SR-IOV, 1 SR-IOV"),
+    ("nvlink_links", GAUGE, "nvmlDeviceGetNvLinkState", "NVLinks that the GPU has"),
+    ("nvlink_version_code", CODE, "nvmlDeviceGetNvLinkVersion", "NVLink version of link 0"),
+    ("fabric_cluster_uuid", TEXT, "nvmlDeviceGetGpuFabricInfoV", "NVLink fabric of the GPU"),
+    ("fabric_clique_number", GAUGE, "nvmlDeviceGetGpuFabricInfoV", "Clique inside that fabric"),
+    ("temperature_shutdown_celsius", GAUGE, "nvmlDeviceGetTemperatureThreshold", "Threshold 0"),
+    ("temperature_slowdown_celsius", GAUGE, "nvmlDeviceGetTemperatureThreshold", "Threshold 1"),
+    ("temperature_memory_max_celsius", GAUGE, "nvmlDeviceGetTemperatureThreshold", "Threshold 2"),
+    ("temperature_gpu_max_celsius", GAUGE, "nvmlDeviceGetTemperatureThreshold", "Threshold 3"),
+    ("temperature_margin_shutdown_celsius", GAUGE, "field 193", "Margin at which it shuts down"),
+    ("temperature_margin_slowdown_celsius", GAUGE, "field 194", "Margin at which it slows down"),
+    ("temperature_margin_memory_max_celsius", GAUGE, "field 195", "Margin at the memory's maximum"),
+    ("temperature_margin_gpu_max_celsius", GAUGE, "field 196", "Margin at the GPU's maximum"),
+)
+
+_FAST_DEVICE = (("memory_used_bytes", GAUGE, "nvmlDeviceGetMemoryInfo", "Allocated memory"),)
+
+_FAST_GPU = (
+    ("utilization_gpu_percent", GAUGE, "nvmlDeviceGetUtilizationRates", "Some kernel ran"),
+    ("utilization_memory_percent", GAUGE, "nvmlDeviceGetUtilizationRates", "Memory was accessed"),
+    ("sm_clock_megahertz", GAUGE, "nvmlDeviceGetClockInfo", "SM clock now"),
+    ("memory_clock_megahertz", GAUGE, "nvmlDeviceGetClockInfo", "Memory clock now"),
+    ("temperature_gpu_celsius", GAUGE, "nvmlDeviceGetTemperatureV", "GPU core"),
+    ("temperature_memory_celsius", GAUGE, "field 82", "HBM"),
+    (
+        "power_draw_milliwatts",
+        GAUGE,
+        "nvmlDeviceGetPowerUsage",
+        "Mean of 1 s, from Ampere (not A100)",
+    ),
+    ("power_draw_instant_milliwatts", GAUGE, "field 186", "Instantaneous power"),
+    ("power_limit_enforced_milliwatts", GAUGE, "nvmlDeviceGetEnforcedPowerLimit", "Lowest limiter"),
+    ("power_limit_requested_milliwatts", GAUGE, "field 192", "Limit that an administrator set"),
+    ("energy_millijoules", COUNTER, "field 83", "Energy since the driver was loaded"),
+    ("clocks_event_reasons_flags", FLAGS, "nvmlDeviceGetCurrentClocksEventReasons", "Limiters now"),
+    ("clocks_event_sw_power_cap_microseconds", COUNTER, "field 74", "Held back by the power limit"),
+    ("clocks_event_sync_boost_microseconds", COUNTER, "field 76", "Held back by a sync-boost peer"),
+    ("clocks_event_sw_thermal_microseconds", COUNTER, "field 269", "Held back by heat, software"),
+    ("clocks_event_hw_thermal_microseconds", COUNTER, "field 270", "Held back by heat, hardware"),
+    ("clocks_event_hw_power_brake_microseconds", COUNTER, "field 271", "Held back from outside"),
+    (
+        "pcie_link_generation",
+        GAUGE,
+        "nvmlDeviceGetCurrPcieLinkGeneration",
+        "Falls at idle by design",
+    ),
+    ("pcie_link_width_lanes", GAUGE, "nvmlDeviceGetCurrPcieLinkWidth", "Never falls by design"),
+    ("pcie_replay_count", COUNTER, "field 94", "Replayed packets"),
+    ("pcie_transmitted_kibibytes", COUNTER, "field 197", "Sent over PCIe; may wrap"),
+    ("pcie_received_kibibytes", COUNTER, "field 198", "Received over PCIe; may wrap"),
+    ("nvlink_transmitted_kibibytes", COUNTER, "field 138", "Data sent over all NVLinks"),
+    ("nvlink_received_kibibytes", COUNTER, "field 139", "Data received over all NVLinks"),
+    (
+        "recovery_action_code",
+        CODE,
+        "field 230",
+        "0 none, 1 reset, 2 reboot, 3 drain, 4 drain + reset",
+    ),
+)
+
+_ECC = tuple(
+    (f"ecc_{what}_{error}_{since}_count", COUNTER, call, f"{error} ECC errors, {where}, {since}")
+    for what, call, where in (
+        ("total", "nvmlDeviceGetTotalEccErrors", "all memories"),
+        ("dram", "nvmlDeviceGetMemoryErrorCounter", "device memory"),
+        ("sram", "nvmlDeviceGetMemoryErrorCounter", "on-chip memory"),
+    )
+    for error in ("corrected", "uncorrected")
+    for since in ("volatile", "aggregate")
+)
+
+_SLOW_GPU = (
+    *_ECC,
+    ("ecc_sram_threshold_exceeded_code", CODE, "nvmlDeviceGetSramEccErrorStatus", "1 if exceeded"),
+    ("remapped_correctable_rows", COUNTER, "nvmlDeviceGetRemappedRows", "After correctable errors"),
+    (
+        "remapped_uncorrectable_rows",
+        COUNTER,
+        "nvmlDeviceGetRemappedRows",
+        "After uncorrectable ones",
+    ),
+    ("remap_pending_code", CODE, "nvmlDeviceGetRemappedRows", "1 if a reset is needed"),
+    ("remap_failure_code", CODE, "nvmlDeviceGetRemappedRows", "1 if a remapping failed"),
+    ("remap_availability_max_banks", GAUGE, "nvmlDeviceGetRowRemapperHistogram", "All spares left"),
+    ("remap_availability_high_banks", GAUGE, "nvmlDeviceGetRowRemapperHistogram", "Most left"),
+    ("remap_availability_partial_banks", GAUGE, "nvmlDeviceGetRowRemapperHistogram", "Some left"),
+    ("remap_availability_low_banks", GAUGE, "nvmlDeviceGetRowRemapperHistogram", "Few left"),
+    ("remap_availability_none_banks", GAUGE, "nvmlDeviceGetRowRemapperHistogram", "None left"),
+    ("retired_corrected_pages", COUNTER, "field 29", "Retired after single-bit errors (to Volta)"),
+    (
+        "retired_uncorrected_pages",
+        COUNTER,
+        "field 30",
+        "Retired after double-bit errors (to Volta)",
+    ),
+    ("retired_pending_code", CODE, "field 31", "1 if pages wait for a reset (to Volta)"),
+    ("nvlink_active_links", GAUGE, "nvmlDeviceGetNvLinkState", "NVLinks that are up"),
+    ("nvlink_replay_count", COUNTER, "nvmlDeviceGetNvLinkErrorCounter", "Replays, all links"),
+    ("nvlink_recovery_count", COUNTER, "nvmlDeviceGetNvLinkErrorCounter", "Recoveries, all links"),
+    ("nvlink_crc_flit_count", COUNTER, "nvmlDeviceGetNvLinkErrorCounter", "CRC errors, all links"),
+    ("pcie_replay_rollover_count", COUNTER, "field 95", "Overflows of the replay counter"),
+    ("pcie_recovery_count", COUNTER, "field 169", "Link recoveries out of L0"),
+    ("pcie_correctable_errors_count", COUNTER, "field 173", "Correctable errors"),
+    ("pcie_naks_received_count", COUNTER, "field 174", "Negative acknowledgements received"),
+    ("pcie_receiver_errors_count", COUNTER, "field 175", "Receiver errors"),
+    ("pcie_bad_tlp_count", COUNTER, "field 176", "Bad transaction-layer packets"),
+    ("pcie_naks_sent_count", COUNTER, "field 177", "Negative acknowledgements sent"),
+    ("pcie_bad_dllp_count", COUNTER, "field 178", "Bad link-layer packets"),
+    ("pcie_non_fatal_errors_count", COUNTER, "field 179", "Non-fatal errors"),
+    ("pcie_fatal_errors_count", COUNTER, "field 180", "Fatal errors"),
+    ("pcie_unsupported_requests_count", COUNTER, "field 181", "Unsupported requests"),
+    ("pcie_lcrc_errors_count", COUNTER, "field 182", "Link CRC errors"),
+    ("pcie_lane_errors_count", COUNTER, "field 183", "Lane errors"),
+    (
+        "fabric_state_code",
+        CODE,
+        "nvmlDeviceGetGpuFabricInfoV",
+        "0 none, 1 not started, 2 in progress, 3 completed",
+    ),
+    (
+        "fabric_status_code",
+        CODE,
+        "nvmlDeviceGetGpuFabricInfoV",
+        "Registration's error code, once completed",
+    ),
+    ("fabric_health_flags", FLAGS, "nvmlDeviceGetGpuFabricInfoV", "Health mask of the fabric"),
+    ("performance_state_code", CODE, "nvmlDeviceGetPerformanceState", "0 fastest to 15 slowest"),
+    ("encoder_utilization_percent", GAUGE, "nvmlDeviceGetEncoderUtilization", "Video encoder"),
+    ("decoder_utilization_percent", GAUGE, "nvmlDeviceGetDecoderUtilization", "Video decoder"),
+    ("fan_speed_percent", GAUGE, "nvmlDeviceGetFanSpeed_v2", "Fan 0; passive boards have none"),
+    (
+        "sm_clock_application_megahertz",
+        GAUGE,
+        "nvmlDeviceGetApplicationsClock",
+        "SM clock asked for",
+    ),
+    ("memory_clock_application_megahertz", GAUGE, "nvmlDeviceGetApplicationsClock", "Memory clock"),
+    ("graphics_active_permyriad", GAUGE, "GPM metric 1", "Mean since the last sweep; Hopper on"),
+    ("sm_active_permyriad", GAUGE, "GPM metric 2", "Multiprocessors at work; Hopper on"),
+    ("sm_occupancy_permyriad", GAUGE, "GPM metric 3", "Warps resident; Hopper on"),
+    ("tensor_active_permyriad", GAUGE, "GPM metric 5", "Tensor pipes at work; Hopper on"),
+    ("dram_active_permyriad", GAUGE, "GPM metric 10", "Memory bandwidth in use; Hopper on"),
+)
+
+
+def _rows() -> Iterator[Reading]:
+    groups = (
+        (Tier.IDENTITY, Scope.NODE, _NODE),
+        (Tier.IDENTITY, Scope.DEVICE, _IDENTITY_DEVICE),
+        (Tier.IDENTITY, Scope.MIG, _IDENTITY_MIG),
+        (Tier.IDENTITY, Scope.GPU, _IDENTITY_GPU),
+        (Tier.FAST, Scope.DEVICE, _FAST_DEVICE),
+        (Tier.FAST, Scope.GPU, _FAST_GPU),
+        (Tier.SLOW, Scope.GPU, _SLOW_GPU),
+    )
+    for tier, scope, group in groups:
+        for name, kind, source, text in group:
+            unit = "" if kind is TEXT else name.rpartition("_")[2]
+            yield Reading(name, unit, kind, tier, scope, source, text)
+
+
+READINGS: tuple[Reading, ...] = tuple(_rows())
+READING: Mapping[str, Reading] = MappingProxyType({row.name: row for row in READINGS})

@@ -1,0 +1,302 @@
+"""The judgement of an attempt, from the bytes of its transcript alone.
+
+Whoever holds the bytes gets the same result: the pre-commitment (to be compared with the log's entry), the signatures
+over the prover's messages, the samples, the arithmetic, the bounds. The times are the verifier's own; nothing that the
+prover says raises a bound.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+from weighbridge.challenge.bound import (
+    RECOMPUTED_MISS,
+    byte_rate,
+    multiply_add_rate,
+    read_bytes,
+    remade_blocks,
+    resident_blocks,
+    wrong_cells_bound,
+)
+from weighbridge.challenge.codec import Malformed
+from weighbridge.challenge.derivation import precommitment
+from weighbridge.challenge.messages import IN_USE, Decline, Openings, Ready, Roots
+from weighbridge.challenge.policy import BLOCK_ROWS, CHAIN, FREIVALDS, MEMORY, PEER, Policy
+from weighbridge.challenge.samples import Committed, Sample, phase_shape, samples_of
+from weighbridge.challenge.transcript import (
+    Transcript,
+    decode_transcript,
+    recorded,
+    require_openings,
+    require_roots,
+)
+from weighbridge.challenge.verdict import GpuResult, Measure, Reason, Result, Verdict, worst
+from weighbridge.log.signing import SignatureError
+
+_DECLINED = {
+    "busy": Reason.BUSY,
+    "no_consent": Reason.NO_CONSENT,
+    "no_budget": Reason.NO_BUDGET,
+    "no_memory": Reason.NO_MEMORY,
+    "unsupported": Reason.UNSUPPORTED,
+    "interrupted": Reason.INTERRUPTED,
+}
+_MILLISECOND = 1_000_000
+_VECTOR_PRIME = (1 << 31) - 1
+
+
+def verify_transcript(data: bytes) -> Result:
+    """The result of an attempt from its bytes. Raises Malformed; every other defect is a verdict."""
+    return judge(decode_transcript(data))
+
+
+def judge(transcript: Transcript) -> Result:
+    """The same as `verify_transcript`, from the decoded record."""
+    try:
+        answers = _answers(transcript)
+    except (Malformed, SignatureError):
+        return _unjudged(transcript, Verdict.VOID, Reason.UNSIGNED)
+    return _incomplete(transcript, answers) or _checked(transcript, answers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """The prover's messages, out of their envelopes."""
+
+    ready: Ready | None
+    decline: Decline | None
+    roots: tuple[Roots | None, ...]
+    openings: Openings | None
+
+
+def _names(transcript: Transcript) -> tuple[str, ...]:
+    return transcript.policy.phases(len(transcript.gpus))
+
+
+def _answers(transcript: Transcript) -> _Answers:
+    policy, gpus = transcript.policy, len(transcript.gpus)
+    roots = tuple(recorded(transcript, record.roots, Roots) for record in transcript.phases)
+    for phase, message in zip(_names(transcript), roots, strict=True):
+        if message is not None:
+            require_roots(message, phase, policy, gpus)
+    openings = recorded(transcript, transcript.openings, Openings)
+    if openings is not None:
+        require_openings(openings, policy, gpus)
+    ready = recorded(transcript, transcript.ready, Ready)
+    return _Answers(ready, recorded(transcript, transcript.decline, Decline), roots, openings)
+
+
+def _unjudged(transcript: Transcript, verdict: Verdict, reason: Reason) -> Result:
+    elapsed = tuple(record.elapsed_ns for record in transcript.phases)
+    gpus = tuple(GpuResult(gpu, verdict, reason, 0, 0, None) for gpu in transcript.gpus)
+    return Result(transcript.challenge, verdict, reason, gpus, elapsed)
+
+
+def _incomplete(transcript: Transcript, answers: _Answers) -> Result | None:
+    """The result where there is nothing to compute; None where the samples decide."""
+    expected = precommitment(
+        transcript.nonces, transcript.secret, transcript.contract, transcript.policy
+    )
+    drawn = (*transcript.nonces, transcript.secret)
+    apart = len(set(drawn)) == len(drawn) and _one_after_the_other(transcript)
+    if transcript.precommitment != expected or not apart:
+        return _unjudged(transcript, Verdict.VOID, Reason.PRECOMMITMENT)
+    committed = None not in answers.roots
+    if not committed and answers.decline is not None:
+        reason = _DECLINED[answers.decline.reason]
+        return _unjudged(transcript, Verdict.NOT_ASSESSED, reason)
+    if answers.ready is None or transcript.phases[0].released_ns is None:
+        return _unjudged(transcript, Verdict.NOT_ASSESSED, Reason.NO_ANSWER)
+    if not committed and _is_in_use(answers.ready):
+        return _unjudged(transcript, Verdict.NOT_ASSESSED, Reason.BUSY)
+    if not committed:
+        return _unjudged(transcript, Verdict.FAILED, Reason.LATE)
+    if answers.openings is None:
+        return _unjudged(transcript, Verdict.FAILED, Reason.NO_ANSWER)
+    return None
+
+
+def _is_in_use(ready: Ready | None) -> bool:
+    """Whether somebody was at work on a GPU of the node when it was ready. One slow GPU makes the node's times."""
+    return ready is not None and any(fact.name == IN_USE for fact in ready.facts)
+
+
+def _one_after_the_other(transcript: Transcript) -> bool:
+    """A phase is released after the one before has been committed."""
+    return all(
+        after.released_ns is None
+        or (before.received_ns is not None and after.released_ns >= before.received_ns)
+        for before, after in pairwise(transcript.phases)
+    )
+
+
+def _checked(transcript: Transcript, answers: _Answers) -> Result:
+    try:
+        from weighbridge.challenge.verifier import sample_verdicts
+    except ModuleNotFoundError as error:
+        if error.name != "numpy":
+            raise
+        return _unjudged(transcript, Verdict.UNKNOWN, Reason.NO_NUMPY)
+    committed = committed_of(transcript, [roots for roots in answers.roots if roots is not None])
+    openings = answers.openings.openings if answers.openings is not None else ()
+    samples = samples_of(committed, openings)
+    held = sample_verdicts(committed, samples)
+    program = b"" if answers.ready is None else answers.ready.program
+    excuse = _excuse(transcript, answers, program)
+    gpus = tuple(
+        _gpu_result(transcript, place, samples, held, excuse)
+        for place in range(len(transcript.gpus))
+    )
+    verdict, reason = worst(gpus)
+    elapsed = tuple(record.elapsed_ns for record in transcript.phases)
+    return Result(transcript.challenge, verdict, reason, gpus, elapsed, program)
+
+
+Excuse = Callable[[Reason], tuple[Verdict, Reason] | None]
+"""What a shortfall is instead of a failure; None: it is one."""
+
+
+def _excuse(transcript: Transcript, answers: _Answers, program: bytes) -> Excuse:
+    """A stalled link is tried again. Below a bar that another program was measured for, nothing is said; nor of a node
+    that was in use, where the lessee's leave let it run all the same: to say so is as free as to decline.
+
+    Whatever meets the bar has met it: a faster exact program gains nobody anything. The program is named before the
+    release, by the prover alone; to name another one is as free as to decline, and counted like it.
+    """
+    stalled = _stall_is_possible(transcript, answers)
+    foreign = transcript.policy.program not in ("", program.hex())
+    in_use = _is_in_use(answers.ready)
+
+    def excuse(shortfall: Reason) -> tuple[Verdict, Reason] | None:
+        if stalled:
+            return Verdict.VOID, Reason.STALLED
+        if in_use:
+            return Verdict.NOT_ASSESSED, Reason.BUSY
+        if foreign and shortfall is not Reason.LATE:
+            return Verdict.UNKNOWN, Reason.OTHER_PROGRAM
+        return None
+
+    return excuse
+
+
+def committed_of(transcript: Transcript, roots: Sequence[Roots]) -> Committed:
+    """What fixes the samples, out of a record."""
+    return Committed(
+        contract=transcript.contract,
+        agent_key=transcript.agent_key,
+        gpus=transcript.gpus,
+        policy=transcript.policy,
+        nonces=transcript.nonces,
+        secret=transcript.secret,
+        roots=tuple(message.roots for message in roots),
+    )
+
+
+def _stall_is_possible(transcript: Transcript, answers: _Answers) -> bool:
+    """The verifier's time exceeds the prover's by more than a link explains, and no attempt was void before.
+
+    The prover's clock never raises a bound. It can only turn a failure of time into a repetition, and only as often as
+    the policy allows: afterwards a prover that understates its time is judged by the verifier's all the same.
+    """
+    allowance = transcript.policy.stall_allowance_ms * _MILLISECOND
+    voids = sum(attempt.verdict == Verdict.VOID for attempt in transcript.earlier)
+    stalled = any(
+        message is not None
+        and record.elapsed_ns - (message.ended_ns - message.began_ns) > allowance
+        for record, message in zip(transcript.phases, answers.roots, strict=True)
+    )
+    return stalled and voids < transcript.policy.voids_allowed
+
+
+def _gpu_result(
+    transcript: Transcript,
+    place: int,
+    samples: Sequence[Sample],
+    held: Sequence[bool],
+    excuse: Excuse,
+) -> GpuResult:
+    mine = [(s, ok) for s, ok in zip(samples, held, strict=True) if s.place == place]
+    wrong = sum(not ok for _, ok in mine)
+    gpu = transcript.gpus[place]
+    if wrong > 0:
+        unopened = any(sample.leaf is None for sample, _ in mine)
+        reason = Reason.BAD_OPENING if unopened else Reason.WRONG_ANSWER
+        return GpuResult(gpu, Verdict.FAILED, reason, len(mine), wrong, None)
+    measure = measured(transcript)
+    shortfall = _shortfall(transcript, measure)
+    if shortfall is None:
+        return GpuResult(gpu, Verdict.MET, None, len(mine), 0, measure)
+    verdict, reason = excuse(shortfall) or (Verdict.FAILED, shortfall)
+    return GpuResult(gpu, verdict, reason, len(mine), 0, measure)
+
+
+def _shortfall(transcript: Transcript, measure: Measure) -> Reason | None:
+    """What right answers fall short of: always a matter of the verifier's time."""
+    policy = transcript.policy
+    deadline = policy.deadline_ms * _MILLISECOND
+    if any(record.elapsed_ns > deadline for record in transcript.phases):
+        return Reason.LATE
+    required = (
+        (measure.flops_per_second, policy.required_flops_per_second, Reason.TOO_SLOW),
+        (measure.memory_bytes, policy.required_memory_bytes, Reason.TOO_LITTLE_MEMORY),
+        (
+            measure.memory_bytes_per_second,
+            policy.required_memory_bytes_per_second,
+            Reason.MEMORY_TOO_SLOW,
+        ),
+        (
+            measure.peer_bytes_per_second,
+            policy.required_peer_bytes_per_second,
+            Reason.PEER_TOO_SLOW,
+        ),
+    )
+    for bound, wanted, reason in required:
+        if bound is not None and bound < wanted:
+            return reason
+    return None
+
+
+def measured(transcript: Transcript) -> Measure:
+    """The lower bounds of a GPU whose samples all held, from the verifier's times."""
+    policy = transcript.policy
+    elapsed = {
+        name: record.elapsed_ns
+        for name, record in zip(_names(transcript), transcript.phases, strict=True)
+    }
+    wrong = wrong_cells_bound(policy.cells, policy.samples, policy.doubt, _miss(policy))
+    rate = multiply_add_rate(policy.size, policy.cells - wrong, elapsed[CHAIN])
+    held, memory_rate = _memory_bounds(policy, elapsed.get(MEMORY))
+    peer_rate = _pass_rate(policy, PEER, elapsed.get(PEER), policy.device_memory_bytes)
+    return Measure(policy.cells, wrong, rate, held, memory_rate, peer_rate)
+
+
+def _miss(policy: Policy) -> Fraction:
+    return Fraction(1, _VECTOR_PRIME) if policy.check == FREIVALDS else RECOMPUTED_MISS
+
+
+def _right_cells(policy: Policy, phase: str) -> int:
+    shape = phase_shape(policy, phase)
+    return shape.cells - wrong_cells_bound(
+        shape.cells, shape.samples, policy.doubt, RECOMPUTED_MISS
+    )
+
+
+def _remade(policy: Policy, elapsed_ns: int) -> int:
+    block_flops = 2 * policy.size * policy.size * BLOCK_ROWS
+    return remade_blocks(block_flops, policy.ceiling_flops_per_second, elapsed_ns)
+
+
+def _pass_rate(policy: Policy, phase: str, elapsed_ns: int | None, cached_bytes: int) -> int | None:
+    if elapsed_ns is None:
+        return None
+    done, remade = _right_cells(policy, phase), _remade(policy, elapsed_ns)
+    return byte_rate(read_bytes(policy.block_bytes, done, remade, cached_bytes), elapsed_ns)
+
+
+def _memory_bounds(policy: Policy, elapsed_ns: int | None) -> tuple[int | None, int | None]:
+    if elapsed_ns is None:
+        return None, None
+    done, remade = _right_cells(policy, MEMORY), _remade(policy, elapsed_ns)
+    held = policy.block_bytes * resident_blocks(done, policy.memory_passes, remade)
+    return held, _pass_rate(policy, MEMORY, elapsed_ns, cached_bytes=0)

@@ -1,0 +1,1 @@
+"""The judgement of evidence: folds over the log that give intervals of slots and findings."""

@@ -1,0 +1,223 @@
+"""The fold of challenges into a node's state: which are under way, what each GPU has proven, and who failed.
+
+A finding opens only when a series has ended in failure, and closes when a later challenge is met. A GPU that was not
+assessed, a void attempt and a verification that could not be done change no finding. That another program answered than
+the requirements were measured with is said by itself, and closes when the right one answers; so is a card that passed
+while its telemetry showed no load, which changes no verdict.
+"""
+
+from collections.abc import Iterator
+
+from weighbridge.challenge.record import (
+    Commitment,
+    Outcome,
+    Weighed,
+    encode_record,
+    read_commitment,
+    read_outcome,
+)
+from weighbridge.challenge.telemetry import CardLoad, Shown, Telemetry
+from weighbridge.challenge.verdict import Verdict
+from weighbridge.judge.checks import Severity
+from weighbridge.judge.checks import Verdict as Judgement
+from weighbridge.judge.findings import is_open, open_finding, settle
+from weighbridge.judge.ledger import Finding
+from weighbridge.judge.node_state import NodeState, Proof, Unlinked
+
+CODE = "challenge_failed"
+LEVEL = "E2"
+PROGRAM_CODE = "challenge_other_program"
+UNASSESSED_CODE = "challenge_unassessed"
+UNASSESSED_IN_A_ROW = 5
+"""So many are no accident any more."""
+IDLE_CODE = "challenge_idle"
+IDLE_LEVEL = "E1"
+MOST_LINKED = 256
+MOST_LINKED_BYTES = 8 << 20
+"""Reports of one exchange that are remembered, and their bytes: more than come in its time."""
+
+
+def begin_exchange(state: NodeState, begun: Commitment) -> None:
+    """An attempt is under way."""
+    state.exchanges[begun.challenge] = encode_record(begun).decode("ascii")
+    state.unlinked[begun.challenge] = Unlinked([n for n in (state.newest_report,) if n >= 0])
+
+
+def heard(state: NodeState, index: int, size_bytes: int) -> None:
+    """A report of the node stands in the log at this index."""
+    state.newest_report = index
+    for unlinked in state.unlinked.values():
+        if len(unlinked.reports) < MOST_LINKED and unlinked.heard_bytes < MOST_LINKED_BYTES:
+            unlinked.reports.append(index)
+            unlinked.heard_bytes += size_bytes
+
+
+def _await_telemetry(state: NodeState, ended: Outcome) -> None:
+    """Only of an exchange whose phases all ran."""
+    unlinked = state.unlinked.get(ended.challenge)
+    if unlinked is not None and ended.until_us > 0:
+        unlinked.outcome = encode_record(ended).decode("ascii")
+    else:
+        state.unlinked.pop(ended.challenge, None)
+
+
+def see_telemetry(state: NodeState, linked: Telemetry, now_us: int) -> Iterator[Finding]:
+    """Telemetry of an exchange is linked: each card that passed was at work, idle, or cannot be said to be either."""
+    unlinked = state.unlinked.pop(linked.challenge, None)
+    if unlinked is None or not unlinked.outcome:
+        return
+    weighed = read_outcome(unlinked.outcome.encode()).weighing.gpus
+    passed = {gpu.gpu for gpu in weighed if gpu.verdict == Verdict.MET}
+    for card in linked.gpus:
+        if card.gpu not in passed:
+            continue
+        yield from settle(state, linked.contract, IDLE_CODE, card.gpu, now_us)
+        if card.shown != Shown.LOAD:
+            yield open_finding(state, _idle(state, linked, card, now_us))
+
+
+def _idle(state: NodeState, linked: Telemetry, card: CardLoad, now_us: int) -> Finding:
+    idle = card.shown == Shown.IDLE
+    observed = (
+        f"idle: {card.reason}; a relay, or invented readings; or a clock that is off, a reading that stands still,"
+        " a prober that computes elsewhere"
+    )
+    return Finding(
+        linked.contract,
+        state.node,
+        card.gpu,
+        IDLE_CODE,
+        Severity.WARNING if idle else Severity.INFO,
+        Judgement.BREACHED if idle else Judgement.UNKNOWN,
+        IDLE_LEVEL,
+        "telemetry that shows the load of the challenge that was met",
+        f"{observed if idle else card.reason}, challenge {linked.challenge}",
+        "open",
+        now_us,
+        None,
+    )
+
+
+def end_exchange(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Finding]:
+    """An attempt has ended."""
+    begun = state.exchanges.pop(ended.challenge, None)
+    _await_telemetry(state, ended)
+    weighing = ended.weighing
+    counted = f"{ended.contract}|{weighing.verdict}|{weighing.reason or ''}"
+    state.attempts[counted] = state.attempts.get(counted, 0) + 1
+    state.exchange_ns = [
+        times.received_ns - times.released_ns
+        for times in ended.times
+        if times.received_ns is not None and times.released_ns is not None
+    ]
+    for gpu in weighing.gpus:
+        state.proofs[gpu.gpu] = _proof(state.proofs.get(gpu.gpu), gpu, ended.contract, now_us)
+        if gpu.verdict == Verdict.MET:
+            yield from settle(state, ended.contract, CODE, gpu.gpu, now_us)
+    for device in ended.failed:
+        yield from _failed(state, ended, device, now_us)
+    if ended.final:
+        yield from _assessed(state, ended, now_us)
+    if begun is not None:
+        yield from _program(state, read_commitment(begun.encode()), ended, now_us)
+
+
+def _assessed(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Finding]:
+    """To decline is free, and the provider chooses when: many in a row without a judgement are said."""
+    judged = ended.series_verdict in (Verdict.MET, Verdict.FAILED)
+    count = 0 if judged else state.unassessed.get(ended.contract, 0) + 1
+    state.unassessed[ended.contract] = count
+    if judged:
+        yield from settle(state, ended.contract, UNASSESSED_CODE, "", now_us)
+    elif count >= UNASSESSED_IN_A_ROW and not is_open(state, ended.contract, UNASSESSED_CODE):
+        finding = Finding(
+            ended.contract,
+            state.node,
+            "",
+            UNASSESSED_CODE,
+            Severity.WARNING,
+            Judgement.UNKNOWN,
+            "E1",
+            "challenges that are met or failed",
+            f"{count} in a row came to no judgement, the last: {ended.series_reason}; a GPU in use is left alone too",
+            "open",
+            now_us,
+            None,
+        )
+        yield open_finding(state, finding)
+
+
+def _program(state: NodeState, begun: Commitment, ended: Outcome, now_us: int) -> Iterator[Finding]:
+    """Which program computed is the host's word, level E0: what it answered is judged all the same."""
+    asked, answered = begun.policy.program, ended.weighing.program.hex()
+    if not asked or not answered:
+        return
+    yield from settle(state, ended.contract, PROGRAM_CODE, "", now_us)
+    if answered != asked:
+        finding = Finding(
+            ended.contract,
+            state.node,
+            "",
+            PROGRAM_CODE,
+            Severity.INFO,
+            Judgement.UNKNOWN,
+            "E0",
+            f"program {asked}, which the requirements were measured with",
+            f"program {answered}, challenge {ended.series}; an update of the agent makes one too",
+            "open",
+            now_us,
+            None,
+        )
+        yield open_finding(state, finding)
+
+
+def _proof(known: Proof | None, gpu: Weighed, contract: str, now_us: int) -> Proof:
+    reason = gpu.reason or ""
+    if gpu.verdict == Verdict.MET:
+        return Proof(
+            contract,
+            gpu.verdict,
+            reason,
+            now_us,
+            gpu.flops_per_second,
+            gpu.memory_bytes,
+            gpu.memory_bytes_per_second,
+            gpu.peer_bytes_per_second,
+            now_us,
+        )
+    if known is None:
+        return Proof(contract, gpu.verdict, reason, now_us)
+    return Proof(
+        contract,
+        gpu.verdict,
+        reason,
+        now_us,
+        known.flops_per_second,
+        known.memory_bytes,
+        known.memory_bytes_per_second,
+        known.peer_bytes_per_second,
+        known.proven_us,
+    )
+
+
+def _failed(state: NodeState, ended: Outcome, device: str, now_us: int) -> Iterator[Finding]:
+    yield from settle(state, ended.contract, CODE, device, now_us)
+    observed = ended.series_reason or ended.series_verdict
+    yield open_finding(
+        state,
+        Finding(
+            ended.contract,
+            state.node,
+            device,
+            CODE,
+            Severity.ERROR,
+            Judgement.BREACHED,
+            LEVEL,
+            "every sample right and in time, every bound at its requirement",
+            f"{observed}; {ended.failed_attempts} of {ended.attempts} attempts failed,"
+            f" challenge {ended.series}",
+            "provider",
+            now_us,
+            None,
+        ),
+    )

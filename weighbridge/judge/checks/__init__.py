@@ -1,0 +1,60 @@
+"""The checks: one file per check, and the tuple that lists them. To add a check, add a file and a line.
+
+A check is a pure function of the promise and of what a node last showed. It answers for each subject it can name:
+met, breached, or unknown. It runs only when something it watches has changed.
+"""
+
+from weighbridge.judge.checks.bounds import BOUND_BROKEN
+from weighbridge.judge.checks.check import (
+    Answer,
+    Check,
+    Effect,
+    Promise,
+    Scene,
+    Severity,
+    Tally,
+    Verdict,
+)
+from weighbridge.judge.checks.clocks import CLOCK_CAPPED, MEMORY_CLOCK_CAPPED
+from weighbridge.judge.checks.ecc import ECC_OFF
+from weighbridge.judge.checks.exclusivity import FOREIGN_PROCESS
+from weighbridge.judge.checks.identity import SKU_MISMATCH
+from weighbridge.judge.checks.interconnect import NVLINK_DOWN
+from weighbridge.judge.checks.memory import MEMORY_SHORT
+from weighbridge.judge.checks.mig import MIG_ON
+from weighbridge.judge.checks.pcie import PCIE_NARROW, PCIE_SLOW
+from weighbridge.judge.checks.power import POWER_CAPPED
+from weighbridge.judge.checks.presence import GPU_LOST, GPU_MISSING
+from weighbridge.judge.checks.virtualization import VIRTUALIZATION_MISMATCH
+from weighbridge.judge.checks.xid import XID_FATAL
+
+CHECKS: tuple[Check, ...] = (
+    GPU_MISSING,
+    GPU_LOST,
+    XID_FATAL,
+    SKU_MISMATCH,
+    MEMORY_SHORT,
+    POWER_CAPPED,
+    CLOCK_CAPPED,
+    MEMORY_CLOCK_CAPPED,
+    PCIE_NARROW,
+    PCIE_SLOW,
+    NVLINK_DOWN,
+    ECC_OFF,
+    MIG_ON,
+    VIRTUALIZATION_MISMATCH,
+    FOREIGN_PROCESS,
+    BOUND_BROKEN,
+)
+
+__all__ = [
+    "CHECKS",
+    "Answer",
+    "Check",
+    "Effect",
+    "Promise",
+    "Scene",
+    "Severity",
+    "Tally",
+    "Verdict",
+]

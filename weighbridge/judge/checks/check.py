@@ -1,0 +1,147 @@
+"""What a check is: what it is given, and what it answers."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from weighbridge.contract import Resource
+from weighbridge.judge.latest_readings import DeviceView, View
+from weighbridge.wire.report import Reason
+
+
+class Verdict(StrEnum):
+    """In a sum BREACHED outranks UNKNOWN outranks MET."""
+
+    MET = "met"
+    UNKNOWN = "unknown"
+    BREACHED = "breached"
+
+
+class Severity(StrEnum):
+    """ERROR takes a device out of the count of the healthy."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Effect(StrEnum):
+    """What a breach does to the availability of its subject."""
+
+    NONE = "none"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`device` is a UUID, or empty for the node as a whole. A check answers at most once for each."""
+
+    device: str
+    verdict: Verdict
+    expected: str
+    observed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Of one bound and device over one UTC hour: how many samples counted, and how many of them held it."""
+
+    counted: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What one version of a contract promises of one node.
+
+    `devices` are the UUIDs that it claims there (None: every whole GPU). It is judged over [from_us, until_us).
+    """
+
+    contract: str
+    version: int
+    resource: Resource
+    devices: frozenset[str] | None
+    from_us: int
+    until_us: int
+    interval_us: int
+    max_gap_us: int
+    max_skew_us: int
+
+    def claimed(self, view: View) -> list[DeviceView]:
+        """Its devices on the node, in the order of the inventory."""
+        if self.devices is None:
+            return list(view.wholes())
+        return [device for device in view.devices.values() if device.uuid in self.devices]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a check looks at: the promise, the node, and the tallies of the last whole hour by (bound, device)."""
+
+    promise: Promise
+    view: View
+    tallies: Mapping[tuple[int, str], Tally] = field(default_factory=dict)
+
+    def devices(self) -> list[DeviceView]:
+        return self.promise.claimed(self.view)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`code` is stable. `watches` names readings, and INVENTORY, PROCESSES, XIDS, REASONS, HOUR for the rest.
+
+    `blind`: how severe it is that nobody could see.
+    """
+
+    code: str
+    severity: Severity
+    effect: Effect
+    answerable: str
+    watches: frozenset[str]
+    judge: Callable[[Scene], Iterable[Answer]]
+    blind: Severity = Severity.INFO
+
+
+HOUR = "hour"
+
+
+def met(device: str, expected: str, observed: str) -> Answer:
+    return Answer(device, Verdict.MET, expected, observed)
+
+
+def breached(device: str, expected: str, observed: str) -> Answer:
+    return Answer(device, Verdict.BREACHED, expected, observed)
+
+
+def unseen(device: str, expected: str, value: Reason | None) -> Answer:
+    """The verdict where there is no value: never met, never breached."""
+    return Answer(device, Verdict.UNKNOWN, expected, "not reported" if value is None else value)
+
+
+def decide(device: str, expected: str, observed: str, *, holds: bool) -> Answer:
+    return met(device, expected, observed) if holds else breached(device, expected, observed)
+
+
+def at_least(scene: Scene, reading: str, floor: int | None) -> Iterator[Answer]:
+    """Every claimed device's reading against a floor; silent where nothing was promised."""
+    if floor is None:
+        return
+    expected = f"{reading} at least {floor}"
+    for device in scene.devices():
+        value = scene.view.value(device.uuid, reading)
+        if isinstance(value, int):
+            yield decide(device.uuid, expected, str(value), holds=value >= floor)
+        elif value is None or isinstance(value, Reason):
+            yield unseen(device.uuid, expected, value)
+
+
+def is_code(scene: Scene, reading: str, code: int, word: str) -> Iterator[Answer]:
+    """Every claimed device's enumeration against the one value that was promised, called `word`."""
+    for device in scene.devices():
+        value = scene.view.value(device.uuid, reading)
+        if isinstance(value, int):
+            observed = word if value == code else f"{reading} {value}"
+            yield decide(device.uuid, word, observed, holds=value == code)
+        elif value is None or isinstance(value, Reason):
+            yield unseen(device.uuid, word, value)

@@ -1,0 +1,36 @@
+"""A card whose highest clocks lie below the promised ones; a bound judges the clock that it reaches under load."""
+
+from collections.abc import Iterator
+
+from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, at_least
+from weighbridge.judge.latest_readings import INVENTORY
+
+
+def compute(scene: Scene) -> Iterator[Answer]:
+    """The highest SM clock that the card offers."""
+    floor = scene.promise.resource.floors.sm_clock_max_megahertz
+    yield from at_least(scene, "sm_clock_max_megahertz", floor)
+
+
+def memory(scene: Scene) -> Iterator[Answer]:
+    """The highest memory clock that the card offers."""
+    floor = scene.promise.resource.floors.memory_clock_max_megahertz
+    yield from at_least(scene, "memory_clock_max_megahertz", floor)
+
+
+CLOCK_CAPPED = Check(
+    code="clock_capped",
+    severity=Severity.ERROR,
+    effect=Effect.DEGRADED,
+    answerable="provider",
+    watches=frozenset({INVENTORY}),
+    judge=compute,
+)
+MEMORY_CLOCK_CAPPED = Check(
+    code="memory_clock_capped",
+    severity=Severity.ERROR,
+    effect=Effect.DEGRADED,
+    answerable="provider",
+    watches=frozenset({INVENTORY}),
+    judge=memory,
+)

@@ -1,0 +1,22 @@
+"""Error correction that was promised and is off."""
+
+from collections.abc import Iterator
+
+from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, is_code
+from weighbridge.judge.latest_readings import INVENTORY
+
+
+def corrected(scene: Scene) -> Iterator[Answer]:
+    """Silent where the contract does not ask for it."""
+    if scene.promise.resource.floors.ecc == "on":
+        yield from is_code(scene, "ecc_mode_code", 1, "ECC on")
+
+
+ECC_OFF = Check(
+    code="ecc_off",
+    severity=Severity.ERROR,
+    effect=Effect.DEGRADED,
+    answerable="provider",
+    watches=frozenset({INVENTORY}),
+    judge=corrected,
+)

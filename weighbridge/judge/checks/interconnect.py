@@ -1,0 +1,22 @@
+"""NVLinks that were promised and are not up."""
+
+from collections.abc import Iterator
+
+from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, at_least
+
+READING = "nvlink_active_links"
+
+
+def linked(scene: Scene) -> Iterator[Answer]:
+    """Links that are up now, per GPU."""
+    yield from at_least(scene, READING, scene.promise.resource.interconnect.nvlink_links)
+
+
+NVLINK_DOWN = Check(
+    code="nvlink_down",
+    severity=Severity.ERROR,
+    effect=Effect.DEGRADED,
+    answerable="provider",
+    watches=frozenset({READING}),
+    judge=linked,
+)

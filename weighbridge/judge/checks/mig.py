@@ -1,0 +1,26 @@
+"""A slice sold as a whole: MIG is on where it was promised to be off."""
+
+from collections.abc import Iterator
+
+from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, is_code, met
+from weighbridge.judge.latest_readings import INVENTORY
+from weighbridge.wire.report import Reason
+
+
+def whole(scene: Scene) -> Iterator[Answer]:
+    """A card that cannot be sliced at all is met: it answers NOT_SUPPORTED."""
+    if scene.promise.resource.floors.mig != "off":
+        return
+    for answer in is_code(scene, "mig_mode_code", 0, "MIG off"):
+        unable = answer.observed == Reason.NOT_SUPPORTED
+        yield met(answer.device, answer.expected, "cannot be sliced") if unable else answer
+
+
+MIG_ON = Check(
+    code="mig_on",
+    severity=Severity.ERROR,
+    effect=Effect.DEGRADED,
+    answerable="provider",
+    watches=frozenset({INVENTORY}),
+    judge=whole,
+)

@@ -1,0 +1,37 @@
+"""A PCIe link narrower or slower than promised: the commonest silent under-delivery."""
+
+from collections.abc import Iterator
+
+from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, at_least
+from weighbridge.judge.latest_readings import INVENTORY
+
+WIDTH = "pcie_link_width_lanes"
+
+
+def wide(scene: Scene) -> Iterator[Answer]:
+    """Width now, at any load: it never falls by design."""
+    yield from at_least(scene, WIDTH, scene.promise.resource.floors.pcie_width)
+
+
+def fast(scene: Scene) -> Iterator[Answer]:
+    """The generation that card and slot reach together: the one in use falls at idle by design."""
+    generation = scene.promise.resource.floors.pcie_generation
+    yield from at_least(scene, "pcie_link_max_generation", generation)
+
+
+PCIE_NARROW = Check(
+    code="pcie_narrow",
+    severity=Severity.ERROR,
+    effect=Effect.DEGRADED,
+    answerable="provider",
+    watches=frozenset({WIDTH}),
+    judge=wide,
+)
+PCIE_SLOW = Check(
+    code="pcie_slow",
+    severity=Severity.ERROR,
+    effect=Effect.DEGRADED,
+    answerable="provider",
+    watches=frozenset({INVENTORY}),
+    judge=fast,
+)

@@ -1,0 +1,23 @@
+"""A power cap: the enforced limit lies below the promised one."""
+
+from collections.abc import Iterator
+
+from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, at_least
+
+READING = "power_limit_enforced_milliwatts"
+
+
+def uncapped(scene: Scene) -> Iterator[Answer]:
+    """The lowest of all limiters in force, as the driver tells it."""
+    yield from at_least(scene, READING, scene.promise.resource.floors.power_limit_milliwatts)
+
+
+POWER_CAPPED = Check(
+    code="power_capped",
+    severity=Severity.ERROR,
+    effect=Effect.DEGRADED,
+    answerable="open",
+    watches=frozenset({READING}),
+    judge=uncapped,
+)
+"""Open: a lessee with root on bare metal can set the limit too."""

@@ -1,0 +1,32 @@
+"""A device that reported an XID after which it cannot be used until it is reset, rebooted or replaced."""
+
+from collections.abc import Iterator
+
+from weighbridge.catalogue.tables import Severity as Action
+from weighbridge.catalogue.tables import xid
+from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, breached, met
+from weighbridge.judge.latest_readings import INVENTORY, XIDS
+
+UNUSABLE = (Action.RESET, Action.HARDWARE)
+
+
+def unusable(scene: Scene) -> Iterator[Answer]:
+    """By the XID table's severity, never by the code's number alone."""
+    expected = "no XID that makes it unusable"
+    for device in scene.devices():
+        fatal = sorted(code for code in device.xids if xid(code).severity in UNUSABLE)
+        if fatal:
+            observed = ", ".join(f"XID {code} ({xid(code).text})" for code in fatal)
+            yield breached(device.uuid, expected, observed)
+        else:
+            yield met(device.uuid, expected, "none")
+
+
+XID_FATAL = Check(
+    code="xid_fatal",
+    severity=Severity.ERROR,
+    effect=Effect.DOWN,
+    answerable="provider",
+    watches=frozenset({INVENTORY, XIDS}),
+    judge=unusable,
+)

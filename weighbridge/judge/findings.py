@@ -1,0 +1,107 @@
+"""How findings open and close. A node's open findings are kept by (contract, code, device)."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from weighbridge.judge.checks import CHECKS, Severity, Verdict
+from weighbridge.judge.checks.check import Answer
+from weighbridge.judge.ledger import Finding
+from weighbridge.judge.node_state import NodeState
+
+CHECK = {check.code: check for check in CHECKS}
+
+
+def answered(
+    state: NodeState, contract: str, code: str, answer: Answer, at_us: int
+) -> Iterator[Finding]:
+    """A check's answer against what was open: opens, replaces, closes or changes nothing."""
+    check = CHECK[code]
+    known = state.open.get(_key(contract, code, answer.device))
+    if known is not None and (known.verdict, known.expected) == (answer.verdict, answer.expected):
+        return
+    if known is not None:
+        yield from settle(state, contract, code, answer.device, at_us)
+    if answer.verdict is not Verdict.MET:
+        yield open_finding(
+            state,
+            Finding(
+                contract,
+                state.node,
+                answer.device,
+                code,
+                check.severity if answer.verdict is Verdict.BREACHED else check.blind,
+                answer.verdict,
+                "E0",
+                answer.expected,
+                answer.observed,
+                check.answerable,
+                at_us,
+                None,
+            ),
+        )
+
+
+def unanswered(
+    state: NodeState, contract: str, code: str, devices: set[str], at_us: int
+) -> Iterator[Finding]:
+    """A check that ran no longer speaks of a subject: the device left. Its finding closes."""
+    gone = [
+        finding.device
+        for finding in state.open.values()
+        if (finding.contract, finding.code) == (contract, code) and finding.device not in devices
+    ]
+    for device in gone:
+        yield from settle(state, contract, code, device, at_us)
+
+
+def open_finding(state: NodeState, finding: Finding) -> Finding:
+    """Keep it as open."""
+    state.open[_key(finding.contract, finding.code, finding.device)] = finding
+    return finding
+
+
+def is_open(state: NodeState, contract: str, code: str, device: str = "") -> bool:
+    """Whether the node has this finding open."""
+    return _key(contract, code, device) in state.open
+
+
+def settle(
+    state: NodeState, contract: str, code: str, device: str, at_us: int
+) -> Iterator[Finding]:
+    """Close it, if it is open."""
+    known = state.open.pop(_key(contract, code, device), None)
+    if known is not None:
+        yield replace(known, until_us=max(at_us, known.since_us))
+
+
+def noted(
+    state: NodeState,
+    contract: str,
+    code: str,
+    at_us: int,
+    *,
+    expected: str,
+    observed: str,
+    severity: Severity = Severity.INFO,
+    verdict: Verdict = Verdict.BREACHED,
+    until_us: int | None = None,
+) -> Finding:
+    """What the node or the collector itself noticed: one that no check answers for. Level E1: the collector saw it."""
+    return Finding(
+        contract,
+        state.node,
+        "",
+        code,
+        severity,
+        verdict,
+        "E1",
+        expected,
+        observed,
+        "open",
+        at_us,
+        until_us,
+    )
+
+
+def _key(contract: str, code: str, device: str) -> str:
+    return f"{contract}|{code}|{device}"

@@ -1,0 +1,249 @@
+"""The whole fold: log entries in order -> rows and findings, over all nodes and contracts.
+
+Live judgement, a rebuilt ledger and a replay are this one class, fed with the same entries.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from weighbridge.challenge import record
+from weighbridge.challenge.record import (
+    Commitment,
+    Outcome,
+    payload_kind,
+    read_commitment,
+    read_outcome,
+)
+from weighbridge.challenge.telemetry import Telemetry, read_telemetry
+from weighbridge.judge import challenge_findings
+from weighbridge.judge import node_state as nodes
+from weighbridge.judge import registry as registries
+from weighbridge.judge.assignments import Claims
+from weighbridge.judge.node import Change, judge_refusal, judge_release, judge_report, judge_tick
+from weighbridge.judge.node_state import NodeState
+from weighbridge.judge.registry import Registry
+from weighbridge.log.entries import (
+    Claim,
+    ContractAdded,
+    Entry,
+    EntryKind,
+    KeyChanged,
+    Refused,
+    Tick,
+)
+from weighbridge.log.signing import key_id
+from weighbridge.wire.report import Report, decode, read
+
+STALL_US = 5_000_000
+"""Ticks further apart than this are the collector's own silence: no node is blamed for it."""
+
+NEVER_US = 2**62
+"""No such stall: the clock of a simulation moves in steps of any size."""
+
+REGISTRY_US = 1_000_000
+"""The registry looks for what is absent at most so often."""
+
+REMEMBERED = frozenset({EntryKind.CONTRACT, EntryKind.CLAIM, EntryKind.KEY})
+"""Entries that a fold from a snapshot must be told again with `remember`."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """The newest tick, since when ticks came without a stall, and when the registry looked last."""
+
+    now_us: int = 0
+    awake_us: int = 0
+    looked_us: int = 0
+
+
+WATCH, REGISTRY, NODE = "watch", "registry", "node/"
+
+
+@dataclass(slots=True)
+class FleetFold:
+    """`states` are by observer: the node's name for its provider's agent, `name@lessee` for the lessee's own."""
+
+    stall_us: int = STALL_US
+    claims: Claims = field(default_factory=Claims)
+    states: dict[str, NodeState] = field(default_factory=dict)
+    registry: Registry = field(default_factory=Registry)
+    watch: Watch = field(default_factory=Watch)
+    _sides: dict[str, str] = field(default_factory=dict)
+    _deadlines: list[tuple[int, str]] = field(default_factory=list)
+    _waiting: set[str] = field(default_factory=set)
+    _touched: set[str] = field(default_factory=set)
+
+    def fold(self, entry: Entry, report: Report | None = None) -> list[Change]:
+        """Judge one entry; `report` is the decoded payload where the caller has it already."""
+        payload = entry.envelope.payload
+        match entry.kind:
+            case EntryKind.TICK:
+                return self._tick(read(Tick, payload).wall_us)
+            case EntryKind.REPORT:
+                return self._report(decode(payload) if report is None else report, entry)
+            case EntryKind.REFUSAL:
+                return self._refusal(read(Refused, payload))
+            case EntryKind.CHALLENGE:
+                return self._challenged(payload)
+            case EntryKind.PROOF:
+                return self._proven(read_outcome(payload))
+            case EntryKind.CLAIM:
+                self.remember(entry)
+                return self._claimed(read(Claim, payload))
+            case _:
+                self.remember(entry)
+                return []
+
+    def remember(self, entry: Entry) -> None:
+        """Take in a contract, claim or key, received at the newest tick; entries of other kinds change nothing."""
+        payload = entry.envelope.payload
+        match entry.kind:
+            case EntryKind.CONTRACT:
+                self.claims.add(read(ContractAdded, payload))
+            case EntryKind.CLAIM:
+                self.claims.claim(read(Claim, payload), self.watch.now_us)
+            case EntryKind.KEY:
+                change = read(KeyChanged, payload)
+                self._sides[change.key_id] = change.side
+            case _:
+                pass
+
+    @property
+    def nodes(self) -> Mapping[str, NodeState]:
+        """One state per node: its provider's observer, or else its lessee's."""
+        lessees = {state.node: state for state in self.states.values() if state.side == "lessee"}
+        return lessees | {
+            state.node: state for state in self.states.values() if state.side != "lessee"
+        }
+
+    def observers(self, node: str) -> list[NodeState]:
+        """The states of a node, one for each side whose agent has spoken of it."""
+        names = (node, f"{node}@lessee")
+        return [self.states[name] for name in names if name in self.states]
+
+    def snapshots(self) -> dict[str, bytes]:
+        """What changed since the last call, by name, to go on from with `restore`."""
+        changed = {NODE + name: nodes.dump(self.states[name]) for name in sorted(self._touched)}
+        self._touched.clear()
+        watch = msgspec.json.encode(self.watch)
+        return {**changed, REGISTRY: registries.dump(self.registry), WATCH: watch}
+
+    def touch(self, names: Iterable[str]) -> None:
+        """These snapshots were not kept: give them again."""
+        self._touched |= {name.removeprefix(NODE) for name in names if name.startswith(NODE)}
+
+    def restore(self, snapshots: Mapping[str, bytes], remembered: Iterable[Entry]) -> None:
+        """Go on from snapshots; `remembered` are the REMEMBERED entries folded before them, in order, each after the
+        tick at which it was received."""
+        for entry in remembered:
+            if entry.kind is EntryKind.TICK:
+                self.watch.now_us = max(
+                    self.watch.now_us, read(Tick, entry.envelope.payload).wall_us
+                )
+            self.remember(entry)
+        for name, data in snapshots.items():
+            if name.startswith(NODE):
+                self.states[name.removeprefix(NODE)] = nodes.restore(data)
+        if REGISTRY in snapshots:
+            self.registry = registries.restore(snapshots[REGISTRY])
+        if WATCH in snapshots:
+            self.watch = msgspec.json.decode(snapshots[WATCH], type=Watch)
+        for name, state in self.states.items():
+            self._expect(name, state)
+
+    def _tick(self, now_us: int) -> list[Change]:
+        watch = self.watch
+        if now_us - watch.now_us > self.stall_us:
+            watch.awake_us = now_us
+        watch.now_us = max(watch.now_us, now_us)
+        changes = list(self._overdue())
+        if now_us - watch.looked_us >= REGISTRY_US:
+            watch.looked_us = now_us
+            changes += self.registry.tick(self.claims, now_us)
+        return changes
+
+    def _overdue(self) -> Iterator[Change]:
+        now_us = self.watch.now_us
+        while self._deadlines and self._deadlines[0][0] <= now_us:
+            _, name = heapq.heappop(self._deadlines)
+            state = self.states[name]
+            self._waiting.discard(name)
+            if self._deadline(state) > now_us:
+                self._expect(name, state)
+            else:
+                self._touched.add(name)
+                yield from judge_tick(state, self.claims.promises(state.node), now_us)
+
+    def _report(self, report: Report, entry: Entry) -> list[Change]:
+        name, state = self._observer(entry.envelope.key_id, report.node)
+        promises = self.claims.promises(state.node)
+        changes = judge_report(state, promises, report, self.watch.now_us, entry.index)
+        challenge_findings.heard(state, entry.index, len(entry.envelope.payload))
+        self._expect(name, state)
+        self._touched.add(name)
+        seen = self.registry.see(state, self.claims, self.watch.now_us, entry.index)
+        return changes + seen
+
+    def _refusal(self, refused: Refused) -> list[Change]:
+        _, state = self._observer(refused.key_id, refused.node)
+        promises = self.claims.promises(state.node)
+        return judge_refusal(state, promises, refused, self.watch.now_us)
+
+    def _claimed(self, claim: Claim) -> list[Change]:
+        """A node that is released was weighed up to its last sample, and no finding stays open for it."""
+        changes: list[Change] = []
+        for state in self.observers(claim.node) if claim.releases else ():
+            self._touched.add(
+                state.node if state.side == "provider" else f"{state.node}@{state.side}"
+            )
+            changes += judge_release(state, claim.contract, self.watch.now_us)
+        return changes
+
+    def _challenged(self, payload: bytes) -> list[Change]:
+        """What lies between a commitment and its outcome is for whoever checks it."""
+        match payload_kind(payload):
+            case record.COMMITMENT:
+                return self._begun(read_commitment(payload))
+            case record.TELEMETRY:
+                return self._linked(read_telemetry(payload))
+            case _:
+                return []
+
+    def _begun(self, begun: Commitment) -> list[Change]:
+        name, state = self._observer(key_id(begun.agent_key), begun.node)
+        self._touched.add(name)
+        challenge_findings.begin_exchange(state, begun)
+        return []
+
+    def _proven(self, ended: Outcome) -> list[Change]:
+        name, state = self._observer(key_id(ended.agent_key), ended.node)
+        self._touched.add(name)
+        return list(challenge_findings.end_exchange(state, ended, self.watch.now_us))
+
+    def _linked(self, linked: Telemetry) -> list[Change]:
+        name, state = self._observer(key_id(linked.agent_key), linked.node)
+        self._touched.add(name)
+        return list(challenge_findings.see_telemetry(state, linked, self.watch.now_us))
+
+    def exchanges(self) -> list[str]:
+        """The commitments of challenges that have begun and not ended, as text."""
+        return [text for state in self.states.values() for text in state.exchanges.values()]
+
+    def _observer(self, key: str, node: str) -> tuple[str, NodeState]:
+        side = self._sides.get(key, "provider")
+        name = node if side == "provider" else f"{node}@{side}"
+        if name not in self.states:
+            self.states[name] = NodeState(node, side)
+        return name, self.states[name]
+
+    def _deadline(self, state: NodeState) -> int:
+        """When the node falls silent, unless it is heard before; the collector's own stall is not the node's."""
+        return max(state.last_received_us or 0, self.watch.awake_us) + state.patience_us
+
+    def _expect(self, name: str, state: NodeState) -> None:
+        if name not in self._waiting and not state.silent and state.last_received_us is not None:
+            heapq.heappush(self._deadlines, (self._deadline(state), name))
+            self._waiting.add(name)

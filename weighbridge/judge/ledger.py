@@ -1,0 +1,210 @@
+"""What judgement writes down: intervals and findings, and how intervals of several chains become one timeline.
+
+All times are UTC, integer microseconds; intervals are half-open.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from weighbridge.judge.checks import Severity, Verdict
+
+
+class State(StrEnum):
+    """Of a slot over an interval. What no row covers is UNKNOWN."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+    EXCLUDED = "excluded"
+    CONTESTED = "contested"
+
+
+PRECEDENCE = (
+    State.CONTESTED,
+    State.EXCLUDED,
+    State.DOWN,
+    State.DEGRADED,
+    State.UP,
+    State.UNKNOWN,
+)
+"""Where rows of several chains overlap, the first of these holds: what anybody saw outranks what nobody saw."""
+
+TOGETHER = (
+    State.CONTESTED,
+    State.EXCLUDED,
+    State.DOWN,
+    State.UNKNOWN,
+    State.DEGRADED,
+    State.UP,
+)
+"""Where slots make up a node, the first of these holds: it is as good as its worst slot, seen or not."""
+
+OVERLAY = "registry"
+"""The `chain` of rows that are laid over a node's own: contested time."""
+
+BY_DEVICE = -1
+"""The `slot` of an overlay's rows: they belong to the slot that the device fills then."""
+
+
+HOUR_US = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A slot was in a state over [start_us, end_us), as known from the tick `recorded_us` on.
+
+    `slot` counts from 0 among the places that the contract fills on the node; `device` is the UUID in it, or empty. A
+    row other than UNKNOWN and CONTESTED never crosses a full UTC hour, so that what was known at an instant can be told
+    to the hour.
+
+    `first_entry` and `last_entry` are the entries of the log, by index, between which the row lies: it is known from
+    them. Where the evidence lies is no part of what is known, so rows that differ in nothing else are equal.
+    """
+
+    contract: str
+    node: str
+    slot: int
+    device: str
+    chain: str
+    start_us: int
+    end_us: int
+    state: State
+    cause: str
+    recorded_us: int
+    first_entry: int | None = field(default=None, compare=False)
+    last_entry: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a contract's GPUs on a node did in a UTC hour, as one chain tells it, known from the tick `recorded_us` on.
+
+    In device-microseconds within [from_us, until_us): GPUs `seen`; `known` to be in use or not, and `in_use`; read for
+    how busy they were, and `busy`, that is percent times device-microseconds; read for energy, and the energy itself.
+    A later one of the same place and hour replaces it.
+    """
+
+    contract: str
+    node: str
+    chain: str
+    hour_us: int
+    from_us: int
+    until_us: int
+    seen: int
+    known: int
+    in_use: int
+    busy_known: int
+    busy: int
+    energy_known: int
+    energy_millijoules: int
+    recorded_us: int
+
+    @property
+    def place(self) -> tuple[int, str, str]:
+        """Whose word it is on which hour."""
+        return (self.hour_us, self.node, self.chain)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check, a tick or the registry found; open until `until_us` is set. A later one of one place replaces it.
+
+    The place is (contract, node, device, code, since_us). `device` is a UUID, or empty for the node; `node` is empty
+    for the contract as a whole. `since_us` is the time of the event, not of its discovery.
+    """
+
+    contract: str
+    node: str
+    device: str
+    code: str
+    severity: Severity
+    verdict: Verdict
+    level: str
+    expected: str
+    observed: str
+    answerable: str
+    since_us: int
+    until_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one slot's timeline."""
+
+    start_us: int
+    end_us: int
+    state: State
+    cause: str
+
+
+def by_slot(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
+    """Rows of one contract by (node, slot), an overlay's rows with every slot that its device filled on that node."""
+    slots: dict[tuple[str, int], list[Row]] = {}
+    filled: dict[tuple[str, str], set[int]] = {}
+    overlay = []
+    for row in rows:
+        if row.slot == BY_DEVICE:
+            overlay.append(row)
+            continue
+        slots.setdefault((row.node, row.slot), []).append(row)
+        filled.setdefault((row.node, row.device), set()).add(row.slot)
+    for row in overlay:
+        for slot in filled.get((row.node, row.device), ()):
+            slots[row.node, slot].append(row)
+    return slots
+
+
+def timeline(
+    rows: Iterable[Row | Span],
+    start_us: int,
+    end_us: int,
+    precedence: Sequence[State] = PRECEDENCE,
+) -> list[Span]:
+    """One slot's rows, of any chains and in any order, as spans that tile [start_us, end_us) exactly.
+
+    Neighbours of equal state and cause are joined. Of overlapping rows the one that `precedence` puts first holds, and
+    among equals the one with the smaller cause, so the order of the rows changes nothing.
+    """
+    spans: list[Span] = []
+    for piece in _pieces(rows, start_us, end_us, precedence):
+        last = spans[-1] if spans else None
+        if last is not None and (last.state, last.cause) == (piece.state, piece.cause):
+            spans[-1] = Span(last.start_us, piece.end_us, last.state, last.cause)
+        else:
+            spans.append(piece)
+    return spans
+
+
+Place = tuple[int, str]
+"""A state's rank and a cause: the smallest one that is held is the one that shows."""
+
+
+def _pieces(
+    rows: Iterable[Row | Span], start_us: int, end_us: int, precedence: Sequence[State]
+) -> Iterator[Span]:
+    """Between two neighbouring edges nothing changes; what holds there is kept as counts by place."""
+    edges: dict[int, list[tuple[Place, int]]] = {}
+    for row in rows:
+        first, last = max(row.start_us, start_us), min(row.end_us, end_us)
+        if first < last:
+            place = (precedence.index(row.state), row.cause)
+            edges.setdefault(first, []).append((place, 1))
+            edges.setdefault(last, []).append((place, -1))
+    unseen = (precedence.index(State.UNKNOWN), "")
+    held: dict[Place, int] = {}
+    before = start_us
+    for edge in sorted({*edges, end_us}):
+        if before < edge:
+            rank, cause = min(held, default=unseen)
+            yield Span(before, edge, precedence[rank], cause)
+        _shift(held, edges.get(edge, []))
+        before = edge
+
+
+def _shift(held: dict[Place, int], changes: list[tuple[Place, int]]) -> None:
+    for place, step in changes:
+        held[place] = held.get(place, 0) + step
+        if held[place] == 0:
+            del held[place]

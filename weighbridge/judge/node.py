@@ -1,0 +1,496 @@
+"""The fold that judges one node: (state, log entry) -> the rows and findings that it changes.
+
+The interval ledger is a function of the set of entries: each chain's samples are judged in the chain's own order and
+become half-open intervals that belong to that chain alone. Only when the ledger is read are intervals of several chains
+combined, and is unknown what no interval covers. Findings are a function of the order of the log.
+
+A sample covers the time up to the next sample of its chain if that comes within the contract's `max_gap`; the rest is
+unknown. A node's time is placed by CLOCK_BOOTTIME against the wall clock of the first report of a boot whose clock was
+synchronized best, so a stepped clock moves nothing. Time enters only as a tick: `received_us` is that before a report.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from weighbridge.judge.checks import Promise, Severity, Verdict
+from weighbridge.judge.findings import answered, is_open, noted, open_finding, settle, unanswered
+from weighbridge.judge.latest_readings import (
+    forget_xids,
+    lose_processes,
+    see_inventory,
+    see_processes,
+    see_sample,
+    see_xid,
+)
+from weighbridge.judge.ledger import HOUR_US, Finding, Row, Use
+from weighbridge.judge.node_state import ChainState, NodeState, Track
+from weighbridge.judge.track import (
+    EVERYTHING,
+    Writer,
+    answering,
+    begin,
+    flush,
+    judge,
+    states,
+    tally,
+    turn_hour,
+    unbroken,
+)
+from weighbridge.judge.usage import LOADS, take_in
+from weighbridge.log.entries import Refused
+from weighbridge.wire.report import Block, Clock, Event, EventKind, Report
+
+JUDGE = "judge/1"
+"""The version of all that makes rows and findings of entries: this fold, the checks, the registry. It changes with any
+change of a row or finding for the same entries."""
+
+Change = Row | Finding | Use
+
+CHAINS_KEPT = 4
+LAGS_KEPT = 8
+STEADY_US = 1_000_000
+"""Lags of live reports differ by less; those of a spool that is being emptied do not."""
+
+QUIET = tuple(
+    f"{kind}_by_{side}"
+    for kind in (EventKind.PAUSED, EventKind.AGENT_STOPPED)
+    for side in ("provider", "lessee")
+)
+"""Codes of a silence that the node announced, and whose agent did."""
+
+NOTED: dict[EventKind, Severity] = {
+    EventKind.IDENTITY_CHANGED: Severity.WARNING,
+    EventKind.DRIVER_CHANGED: Severity.INFO,
+    EventKind.NVML_STALLED: Severity.WARNING,
+    EventKind.NVML_CRASHED: Severity.WARNING,
+    EventKind.CALL_QUARANTINED: Severity.WARNING,
+    EventKind.CLOCK_STEPPED: Severity.WARNING,
+}
+"""Events that stand in the findings by themselves."""
+
+WATCHED = EVERYTHING | LOADS
+"""What a sample is compared in with the one before: what checks judge by, and what use is summed by."""
+
+AHEAD_US = 2_000_000
+"""A clock may be so far ahead of the collector's and still be believed."""
+
+FIRST_US = 3_600_000_000
+"""A node's first report may cover so much."""
+
+CLOCK_RANK: dict[bool | None, int] = {False: 0, None: 1, True: 2}
+
+
+def judge_report(
+    state: NodeState, promises: Sequence[Promise], report: Report, received_us: int, entry: int
+) -> list[Change]:
+    """Fold one accepted report of the node. `entry`: its index in the log."""
+    return list(_Sitting(state, promises, report, received_us, entry).changes())
+
+
+def judge_tick(state: NodeState, promises: Sequence[Promise], now_us: int) -> list[Change]:
+    """Fold a tick that finds the node unheard for longer than `max_gap`: it is silent from its last sample on."""
+    chain = state.newest
+    if state.silent or chain is None or chain.last_us is None:
+        return []
+    state.silent = True
+    changes: list[Change] = []
+    for kept in state.chains.values():
+        changes += flush(state, kept, now_us)
+    code = chain.quiet_cause if chain.quiet_cause in QUIET else "node_silent"
+    for contract in contracts(promises):
+        finding = noted(
+            state,
+            contract,
+            code,
+            chain.last_us,
+            expected="a sample within max_gap",
+            observed="none; whether the node was reachable only a witness can say",
+            severity=Severity.ERROR,
+            verdict=Verdict.UNKNOWN,
+        )
+        changes.append(open_finding(state, finding))
+    return changes
+
+
+def judge_refusal(
+    state: NodeState, promises: Sequence[Promise], refused: Refused, received_us: int
+) -> list[Change]:
+    """Fold a validly signed report that ingest refused."""
+    return [
+        noted(
+            state,
+            contract,
+            "report_refused",
+            received_us,
+            expected="one unbroken sequence of reports",
+            observed=f"{refused.code}: {refused.detail}",
+            severity=Severity.WARNING,
+            until_us=received_us,
+        )
+        for contract in contracts(promises)
+    ]
+
+
+def judge_release(state: NodeState, contract: str, now_us: int) -> list[Change]:
+    """Fold that a contract claims the node no more: what is known of it is written, and its findings close."""
+    changes: list[Change] = []
+    for chain in state.chains.values():
+        track = chain.tracks.pop(contract, None)
+        if track is not None and chain.last_us is not None:
+            writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
+            changes += writer.close(track, chain.last_us)
+    return [*changes, *_closed(state, contract, now_us)]
+
+
+def _closed(state: NodeState, contract: str, at_us: int) -> Iterator[Finding]:
+    for finding in list(state.open.values()):
+        if finding.contract == contract:
+            yield from settle(state, contract, finding.code, finding.device, at_us)
+
+
+def contracts(promises: Iterable[Promise]) -> list[str]:
+    """The contracts that claim the node; one without a name where none does, so that nothing goes unsaid."""
+    return sorted({promise.contract for promise in promises}) or [""]
+
+
+def chain_name(report: Report) -> str:
+    """What tells this sequence of reports from all others of the node."""
+    return f"{report.chain}/{report.stream}"
+
+
+def place(chain: ChainState, boot: str, clock: Clock, received_us: int) -> bool:
+    """Anchor CLOCK_BOOTTIME to UTC for a boot: by its first report, and again only when its clock becomes better.
+
+    No report was made after it was received: a clock that says so anchors nothing, and the receipt stands in for it.
+    Returns whether the boot is another one than before.
+    """
+    rank = CLOCK_RANK[clock.synchronized]
+    rebooted = boot != chain.boot
+    if rebooted or rank > chain.clock_rank:
+        chain.boot, chain.clock_rank = boot, rank
+        ahead = clock.wall_us > received_us + AHEAD_US
+        chain.offset_us = (received_us if ahead else clock.wall_us) - clock.boottime_us
+    return rebooted
+
+
+class _Sitting:
+    """The judgement of one report. Its pieces are heard in the order of the node's own clock."""
+
+    def __init__(
+        self,
+        state: NodeState,
+        promises: Sequence[Promise],
+        report: Report,
+        received_us: int,
+        entry: int,
+    ) -> None:
+        self._state, self._promises, self._report = state, promises, report
+        self._received_us, self._entry = received_us, entry
+        self._was_silent = state.silent
+        self._chain = state.chains.get(chain_name(report))
+
+    def changes(self) -> Iterator[Change]:
+        """Everything that the report changes."""
+        report = self._report
+        if self._chain is None:
+            yield from self._begin_chain()
+        chain = self._chain = self._state.chains[chain_name(report)]
+        yield from self._arrival(chain)
+        if report.inventory is not None:
+            chain.pending |= see_inventory(chain.view, report.inventory)
+        if report.processes is not None:
+            chain.pending |= see_processes(chain.view, report.processes)
+        elif any(block.tier == "fast" for block in report.blocks):
+            chain.pending |= lose_processes(chain.view)
+        pieces = self._pieces(chain)
+        for at_us, piece, sample in pieces:
+            if isinstance(piece, Event):
+                yield from self._event(chain, piece, at_us)
+            elif piece.tier == "fast":
+                yield from self._sample(chain, piece, sample, at_us)
+            else:
+                chain.pending |= see_sample(chain.view, piece, sample, at_us, WATCHED)
+        yield from self._lateness(chain, pieces[0][0] if pieces else self._received_us)
+
+    def _begin_chain(self) -> Iterator[Change]:
+        state, name = self._state, chain_name(self._report)
+        if state.chains:
+            yield from self._note("chain_started", "one chain of reports", f"a new chain {name}")
+        while len(state.chains) >= CHAINS_KEPT:
+            oldest = next(iter(state.chains))
+            yield from flush(state, state.chains.pop(oldest), self._received_us)
+        state.chains[name] = ChainState(name)
+
+    def _arrival(self, chain: ChainState) -> Iterator[Change]:
+        """The node is heard: silence ends, and what the report says of itself is noted."""
+        state, report = self._state, self._report
+        known_boot = chain.boot
+        if place(chain, report.boot, report.clock, self._received_us) and known_boot:
+            chain.pending |= forget_xids(chain.view, None)
+            chain.quiet_cause = chain.quiet_cause or "node_rebooted"
+            yield from self._note("node_rebooted", "no reboot", f"boot {report.boot}")
+        for gap in report.gaps:
+            lost = f"reports {gap.first_seq} to {gap.last_seq} are gone: {gap.reason}"
+            yield from self._note("chain_gap", "every report", lost, Severity.WARNING)
+        yield from self._foretold()
+        self._keep_lag()
+        state.patience_us = self._patience_us()
+        state.agent_version, state.last_received_us = report.agent, self._received_us
+        yield from self._skew()
+        if state.silent:
+            state.silent = False
+            yield from self._end_silence()
+
+    def _foretold(self) -> Iterator[Change]:
+        """A sample that lies after the report's own clock was seen by nobody. It is not judged."""
+        made_us = self._report.clock.boottime_us
+        ahead_us = (block.boottime_us[-1] - made_us for block in self._report.blocks)
+        furthest_us = max(ahead_us, default=0)
+        if furthest_us > 0:
+            observed = f"up to {furthest_us} us after the report was made"
+            yield from self._note("sample_foretold", "what was seen", observed, Severity.WARNING)
+
+    def _keep_lag(self) -> None:
+        """Of reports that came together the least delayed counts: a spool that is emptied is not a steady lag."""
+        state, lag_us = self._state, self._report.clock.wall_us - self._received_us
+        if state.lags_us and state.last_received_us == self._received_us:
+            lag_us = max(lag_us, state.lags_us.pop())
+        state.lags_us = [*state.lags_us, lag_us][-LAGS_KEPT:]
+
+    def _patience_us(self) -> int:
+        """How long the node may go unheard: the shortest max_gap, and the time that one of its reports covers.
+
+        It covers no more than the time since the report before, or what was granted then: what a report says of itself
+        puts its silence off by no more than its own pace has shown.
+        """
+        state, report = self._state, self._report
+        own_us = 3 * report.interval_ms * 1000
+        gap_us = min((promise.max_gap_us for promise in self._promises), default=own_us)
+        if state.last_received_us is None:
+            shown_us = FIRST_US
+        else:
+            passed_us = self._received_us - state.last_received_us
+            shown_us = max(passed_us, state.patience_us - gap_us)
+        return gap_us + min(self._covered_us(gap_us), shown_us)
+
+    def _covered_us(self, gap_us: int) -> int:
+        made_us = self._report.clock.boottime_us
+        spans = (
+            sum(
+                min(later - earlier, gap_us)
+                for earlier, later in pairwise(block.boottime_us)
+                if later <= made_us
+            )
+            for block in self._report.blocks
+        )
+        return max(spans, default=0)
+
+    def _end_silence(self) -> Iterator[Change]:
+        for contract in contracts(self._promises):
+            for code in ("node_silent", *QUIET):
+                yield from settle(self._state, contract, code, "", self._received_us)
+
+    def _skew(self) -> Iterator[Change]:
+        """A clock ahead is ahead; one that seems behind is so only if its reports come live, at a steady lag."""
+        lags = self._state.lags_us
+        steady = len(lags) == LAGS_KEPT and max(lags) - min(lags) < STEADY_US
+        for promise in self._promises:
+            limit = promise.max_skew_us
+            skewed = max(lags) > limit or (steady and max(lags) < -limit)
+            yield from self._while(
+                promise.contract,
+                "clock_skew",
+                skewed,
+                self._received_us,
+                expected=f"within {limit} us of the collector's clock",
+                observed=f"{max(lags)} us ahead",
+                severity=Severity.WARNING,
+            )
+
+    def _pieces(self, chain: ChainState) -> list[tuple[int, Event | Block, int]]:
+        report, offset, made_us = self._report, chain.offset_us, self._report.clock.boottime_us
+        samples: list[tuple[int, int, Event | Block, int]] = [
+            (offset + at, 1 if block.tier == "slow" else 2, block, sample)
+            for block in report.blocks
+            for sample, at in enumerate(block.boottime_us)
+            if at <= made_us
+        ]
+        events: list[tuple[int, int, Event | Block, int]] = [
+            (offset + event.boottime_us, 0, event, 0) for event in report.events
+        ]
+        ordered = sorted([*events, *samples], key=lambda piece: piece[:2])
+        return [(at, piece, sample) for at, _, piece, sample in ordered]
+
+    def _event(self, chain: ChainState, event: Event, at_us: int) -> Iterator[Change]:
+        if event.kind in NOTED:
+            detail = f"{event.device or 'the node'}: {event.detail}"
+            yield from self._note(event.kind, "no such event", detail, NOTED[event.kind], at_us)
+        match event.kind:
+            case EventKind.XID if event.device is not None and event.code is not None:
+                chain.pending |= see_xid(chain.view, event.device, event.code)
+            case EventKind.DEVICE_RETURNED:
+                chain.pending |= forget_xids(chain.view, event.device)
+            case EventKind.RESUMED:
+                chain.pending |= forget_xids(chain.view, None)
+            case EventKind.PAUSED | EventKind.AGENT_STOPPED:
+                chain.quiet_cause = f"{event.kind}_by_{self._state.side}"
+            case EventKind.AGENT_STARTED:
+                chain.quiet_cause = chain.quiet_cause or "agent_restarted"
+            case _:
+                pass
+
+    def _sample(self, chain: ChainState, block: Block, sample: int, at_us: int) -> Iterator[Change]:
+        for promise in self._promises:
+            yield from self._reach(chain, promise, at_us)
+        chain.pending |= see_sample(chain.view, block, sample, at_us, WATCHED)
+        for promise in self._promises:
+            track = chain.tracks.get(promise.contract)
+            if track is not None and track.version == promise.version:
+                tally(track, promise, chain.view)
+                if not chain.pending.isdisjoint(EVERYTHING):
+                    yield from self._judge(chain, promise, track, at_us, chain.pending)
+                yield from self._use(chain, promise, track, at_us)
+        chain.pending = set()
+        chain.last_us, chain.last_entry = at_us, self._entry
+        chain.quiet_cause = ""
+        self._state.last_sample_us = max(self._state.last_sample_us or 0, at_us)
+
+    def _reach(self, chain: ChainState, promise: Promise, at_us: int) -> Iterator[Change]:
+        """Carry the promise's track from the last sample to this one, or begin or end it on the way.
+
+        It does not begin before the chain has shown an inventory: which devices there are is unknown, not none.
+        """
+        last_us, track = chain.last_us, chain.tracks.get(promise.contract)
+        bridged = last_us is not None and 0 < at_us - last_us <= promise.max_gap_us
+        if track is not None and track.version == promise.version and last_us is not None:
+            if bridged and at_us < promise.until_us and unbroken(track, last_us, at_us):
+                return
+            yield from self._carry(chain, promise, track, at_us if bridged else last_us, at_us)
+        within = promise.from_us <= at_us < promise.until_us
+        if promise.contract in chain.tracks or not within or not chain.view.enumerated:
+            return
+        start_us = max(promise.from_us, last_us) if bridged and last_us is not None else at_us
+        track = chain.tracks[promise.contract] = begin(promise, chain, start_us, self._entry)
+        chain.pending |= EVERYTHING
+        if start_us < at_us:
+            yield from self._judge(chain, promise, track, start_us, chain.pending)
+
+    def _carry(
+        self, chain: ChainState, promise: Promise, track: Track, known_us: int, at_us: int
+    ) -> Iterator[Change]:
+        """The track is known up to `known_us`, and the time from there to this sample is not."""
+        seen = self._entry if known_us == at_us else chain.last_entry
+        writer = self._writer(chain, promise, seen)
+        until_us = min(at_us, promise.until_us)
+        whole = known_us == at_us < promise.until_us
+        edge_us = at_us // HOUR_US * HOUR_US if whole else min(known_us, until_us)
+        yield from writer.cover(track, edge_us)
+        if known_us < at_us:
+            writer = self._writer(chain, promise, self._entry)
+            span, cause = (edge_us, until_us), chain.quiet_cause or "silent"
+            yield from writer.gap(track, span, cause, chain.last_entry)
+        if known_us != at_us:
+            for segment in track.segments:
+                segment.start_us, segment.entry = at_us, self._entry
+        chain.pending |= turn_hour(track, chain.last_us or at_us, at_us)
+        if at_us >= promise.until_us:
+            if track.meter.sums is not None:
+                yield writer.use(track.meter.sums)
+            del chain.tracks[promise.contract]
+            yield from self._part(promise.contract, promise.until_us)
+
+    def _part(self, contract: str, at_us: int) -> Iterator[Finding]:
+        """A version of a contract ended: what was open under it closes, and the next version speaks for itself."""
+        yield from _closed(self._state, contract, at_us)
+
+    def _judge(
+        self, chain: ChainState, promise: Promise, track: Track, at_us: int, changed: set[str]
+    ) -> Iterator[Change]:
+        given = judge(track, promise, chain.view, changed)
+        if not given:
+            return
+        for code, answers in given.items():
+            for answer in answers:
+                yield from answered(self._state, promise.contract, code, answer, at_us)
+            spoken = {answer.device for answer in answers}
+            yield from unanswered(self._state, promise.contract, code, spoken, at_us)
+        writer = self._writer(chain, promise, self._entry)
+        yield from writer.restate(track, states(track, promise, chain.view), at_us)
+
+    def _use(self, chain: ChainState, promise: Promise, track: Track, at_us: int) -> Iterable[Use]:
+        """How much the devices were used since the last sample, from the start of the track on."""
+        last_us = chain.last_us
+        if last_us is not None and not 0 < at_us - last_us <= promise.max_gap_us:
+            last_us = None
+        over = take_in(track.meter, chain.view, answering(track), last_us, at_us, chain.pending)
+        if not over:
+            return ()
+        writer = self._writer(chain, promise, self._entry)
+        return [writer.use(sums) for sums in over]
+
+    def _writer(self, chain: ChainState, promise: Promise, entry: int | None) -> Writer:
+        node, received_us = self._state.node, self._received_us
+        return Writer(promise.contract, node, chain.name, received_us, entry)
+
+    def _lateness(self, chain: ChainState, first_us: int) -> Iterator[Change]:
+        """Samples that come long after they were taken were spooled, or so the node says: nobody heard it then."""
+        for promise in self._promises:
+            newest_us = chain.last_us or self._received_us
+            filled = self._was_silent and self._received_us - first_us > promise.max_gap_us
+            yield from self._while(
+                promise.contract,
+                "evidence_late",
+                filled or self._received_us - newest_us > promise.max_gap_us,
+                min(first_us, newest_us),
+                expected="samples heard as they are taken",
+                observed="said to be taken in time, heard late: the network or the collector was away",
+            )
+
+    def _while(
+        self,
+        contract: str,
+        code: str,
+        holds: bool,
+        at_us: int,
+        *,
+        expected: str,
+        observed: str,
+        severity: Severity = Severity.INFO,
+    ) -> Iterator[Finding]:
+        """A finding that is open for as long as something holds."""
+        known = is_open(self._state, contract, code)
+        if holds and not known:
+            finding = noted(
+                self._state,
+                contract,
+                code,
+                at_us,
+                expected=expected,
+                observed=observed,
+                severity=severity,
+            )
+            yield open_finding(self._state, finding)
+        elif known and not holds:
+            yield from settle(self._state, contract, code, "", at_us)
+
+    def _note(
+        self,
+        code: str,
+        expected: str,
+        observed: str,
+        severity: Severity = Severity.INFO,
+        at_us: int | None = None,
+    ) -> Iterator[Finding]:
+        """Something that happened at an instant."""
+        instant = self._received_us if at_us is None else at_us
+        for contract in contracts(self._promises):
+            yield noted(
+                self._state,
+                contract,
+                code,
+                instant,
+                expected=expected,
+                observed=observed,
+                severity=severity,
+                until_us=instant,
+            )

@@ -1,0 +1,141 @@
+"""Everything the fold remembers of one node. It serialises to JSON and back without loss."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from weighbridge.judge.latest_readings import View
+from weighbridge.judge.ledger import Finding, State
+from weighbridge.judge.usage import Meter
+
+
+@dataclass(slots=True)
+class Segment:
+    """A slot's state since `start_us`, not yet written as a row. `entry`: the one that it is first known from."""
+
+    start_us: int
+    state: State
+    cause: str
+    entry: int | None = None
+
+
+@dataclass(slots=True)
+class Track:
+    """One promise over one chain: what fills its slots, the states they are in, and the tallies of its bounds.
+
+    `hour` counts the samples of the UTC hour under way by `place:device`, as [counted, held]; `last_hour` those of the
+    hour before. `breaches` maps a check's code to the devices that breach it and what was observed, `blind` to those
+    that it cannot judge and why. `meter` sums how much the devices are used.
+    """
+
+    version: int
+    slots: list[str]
+    segments: list[Segment]
+    breaches: dict[str, dict[str, str]] = field(default_factory=dict)
+    blind: dict[str, dict[str, str]] = field(default_factory=dict)
+    hour: dict[str, list[int]] = field(default_factory=dict)
+    last_hour: dict[str, list[int]] = field(default_factory=dict)
+    meter: Meter = field(default_factory=Meter)
+
+
+@dataclass(slots=True)
+class ChainState:
+    """One unbroken sequence of reports. `last_us` is the time of its newest fast sample, `last_entry` what brought it.
+
+    `pending` names what changed since that sample; `quiet_cause` is why the chain may fall silent now, if it said so.
+    """
+
+    name: str
+    boot: str = ""
+    offset_us: int = 0
+    clock_rank: int = -1
+    last_us: int | None = None
+    last_entry: int | None = None
+    quiet_cause: str = ""
+    pending: set[str] = field(default_factory=set)
+    view: View = field(default_factory=View)
+    tracks: dict[str, Track] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Proof:
+    """What challenges last said of one GPU. Bounds and `proven_us` are of the newest one that was met; else None."""
+
+    contract: str
+    verdict: str
+    reason: str
+    judged_us: int
+    flops_per_second: int | None = None
+    memory_bytes: int | None = None
+    memory_bytes_per_second: int | None = None
+    peer_bytes_per_second: int | None = None
+    proven_us: int | None = None
+
+
+@dataclass(slots=True)
+class Unlinked:
+    """An exchange whose telemetry is awaited: the log indexes of the node's reports since before it, and its outcome,
+    as text, once it has one. `heard_bytes`: of those reports that came since it began.
+    """
+
+    reports: list[int]
+    outcome: str = ""
+    heard_bytes: int = 0
+
+
+@dataclass(slots=True)
+class NodeState:
+    """`chains` by name, the newest last; `open` findings by `contract|code|device`.
+
+    `exchanges` are the commitments of challenges under way, by name; `proofs` by device; `attempts` counts those that
+    have ended by `contract|verdict|reason`, and `exchange_ns` is the length of the last one, by phase, in order.
+    `unassessed` counts the challenges in a row that came to no judgement, by contract.
+    `unlinked` are those whose telemetry is awaited, and `newest_report` is the log index of the newest report, or -1.
+
+    `lags_us` are wall clock less receipt of its latest reports. `last_received_us` and `last_sample_us` are None until
+    it has spoken, and it is silent when it was not heard for `patience_us`.
+    """
+
+    node: str
+    side: str = "provider"
+    agent_version: str = ""
+    last_received_us: int | None = None
+    last_sample_us: int | None = None
+    patience_us: int = 0
+    silent: bool = False
+    lags_us: list[int] = field(default_factory=list)
+    chains: dict[str, ChainState] = field(default_factory=dict)
+    open: dict[str, Finding] = field(default_factory=dict)
+    exchanges: dict[str, str] = field(default_factory=dict)
+    proofs: dict[str, Proof] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    exchange_ns: list[int] = field(default_factory=list)
+    unlinked: dict[str, Unlinked] = field(default_factory=dict)
+    newest_report: int = -1
+    unassessed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> ChainState | None:
+        """The chain that began last."""
+        return next(reversed(self.chains.values()), None)
+
+    @property
+    def view(self) -> View:
+        """What the newest chain last showed."""
+        newest = self.newest
+        return View() if newest is None else newest.view
+
+    @property
+    def clock_skew_us(self) -> int | None:
+        """How far the node's clock is ahead of the collector's, by its least delayed report; None before any."""
+        return max(self.lags_us, default=None)
+
+
+def dump(state: NodeState) -> bytes:
+    """The state as JSON."""
+    return msgspec.json.encode(state)
+
+
+def restore(data: bytes) -> NodeState:
+    """The state that `dump` wrote."""
+    return msgspec.json.decode(data, type=NodeState)

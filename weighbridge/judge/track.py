@@ -1,0 +1,272 @@
+"""How a chain's samples become rows: segments that grow with every sample, and are cut where something changes."""
+
+from collections.abc import Iterator
+
+from weighbridge.contract.condition import JOINED
+from weighbridge.judge.checks import CHECKS, Effect, Promise, Scene, Tally, Verdict
+from weighbridge.judge.checks.bounds import holds
+from weighbridge.judge.checks.check import HOUR, Answer
+from weighbridge.judge.checks.presence import GPU_LOST, hidden, uncounted
+from weighbridge.judge.latest_readings import INVENTORY, View
+from weighbridge.judge.ledger import HOUR_US, Row, State, Use
+from weighbridge.judge.node_state import ChainState, NodeState, Segment, Track
+from weighbridge.judge.usage import Sums
+
+BUSY_PERCENT = 50
+"""A device whose kernels ran for this share of the sample is busy: clocks and links then mean something."""
+
+EFFECTS = {check.code: check.effect for check in CHECKS}
+
+
+class Writer:
+    """Writes the rows of one (promise, node, chain), as known at the tick `recorded_us` from `entry`."""
+
+    def __init__(
+        self, contract: str, node: str, chain: str, recorded_us: int, entry: int | None
+    ) -> None:
+        self._contract, self._node, self._chain = contract, node, chain
+        self._recorded_us, self._entry = recorded_us, entry
+
+    def row(
+        self,
+        slot: int,
+        device: str,
+        span: tuple[int, int],
+        state: State,
+        cause: str,
+        since: int | None,
+    ) -> Row:
+        """`since`: the entry before that it is known from too."""
+        return Row(
+            self._contract,
+            self._node,
+            slot,
+            device,
+            self._chain,
+            *span,
+            state,
+            cause,
+            self._recorded_us,
+            since,
+            self._entry,
+        )
+
+    def use(self, sums: Sums) -> Use:
+        """The sums of an hour, as known now."""
+        return Use(
+            self._contract,
+            self._node,
+            self._chain,
+            sums.hour_us,
+            sums.from_us,
+            sums.until_us,
+            sums.seen,
+            sums.known,
+            sums.in_use,
+            sums.busy_known,
+            sums.busy,
+            sums.energy_known,
+            sums.energy_millijoules,
+            self._recorded_us,
+        )
+
+    def close(self, track: Track, end_us: int) -> Iterator[Row | Use]:
+        """Everything that is known up to the last sample: rows up to `end_us`, and the sums of the hour under way."""
+        yield from self.cover(track, end_us)
+        if track.meter.sums is not None:
+            yield self.use(track.meter.sums)
+
+    def cover(self, track: Track, end_us: int) -> list[Row]:
+        """Every segment up to `end_us`, cut at full hours; the segments go on from there."""
+        rows = list(self.peek(track, end_us))
+        for segment in track.segments:
+            if segment.start_us < end_us:
+                segment.start_us, segment.entry = end_us, self._entry
+        return rows
+
+    def peek(self, track: Track, end_us: int) -> Iterator[Row]:
+        """What `cover` would write, leaving the segments as they are."""
+        for slot, segment in enumerate(track.segments):
+            yield from self._hourly(slot, track.slots[slot], segment, end_us)
+
+    def _hourly(self, slot: int, device: str, segment: Segment, end_us: int) -> Iterator[Row]:
+        for span in hours(segment.start_us, end_us):
+            yield self.row(slot, device, span, segment.state, segment.cause, segment.entry)
+
+    def gap(
+        self, track: Track, span: tuple[int, int], cause: str, since: int | None
+    ) -> Iterator[Row]:
+        """Nobody saw this time, after the entry `since`; why not, as far as the node itself can say."""
+        for slot, device in enumerate(track.slots):
+            if span[0] < span[1]:
+                yield self.row(slot, device, span, State.UNKNOWN, cause, since)
+
+    def restate(
+        self, track: Track, states: list[tuple[str, State, str]], at_us: int
+    ) -> Iterator[Row]:
+        """Cut every segment whose device, state or cause is now another one."""
+        for slot, (device, state, cause) in enumerate(states):
+            segment = track.segments[slot]
+            if (track.slots[slot], segment.state, segment.cause) == (device, state, cause):
+                continue
+            yield from self._hourly(slot, track.slots[slot], segment, at_us)
+            track.slots[slot] = device
+            track.segments[slot] = Segment(at_us, state, cause, self._entry)
+
+
+def flush(state: NodeState, chain: ChainState, now_us: int) -> list[Row | Use]:
+    """Write every segment up to the chain's last sample: what is known now, no more."""
+    changes: list[Row | Use] = []
+    if chain.last_us is not None:
+        for contract, track in chain.tracks.items():
+            writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
+            changes += writer.close(track, chain.last_us)
+    return changes
+
+
+def open_rows(state: NodeState, now_us: int) -> Iterator[Row]:
+    """The rows that `flush` would write, without writing them: the live end of the ledger."""
+    for chain in state.chains.values():
+        for contract, track in chain.tracks.items():
+            writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
+            yield from writer.peek(track, chain.last_us or 0)
+
+
+def unbroken(track: Track, last_us: int, at_us: int) -> bool:
+    """Whether no full hour lies between two samples, nor since a segment began: nothing is to be written then.
+
+    Asked at every sample, hence the plain loop.
+    """
+    hour_us = at_us // HOUR_US * HOUR_US
+    for segment in track.segments:
+        if segment.start_us < hour_us:
+            return False
+    return last_us >= hour_us
+
+
+def hours(start_us: int, end_us: int) -> Iterator[tuple[int, int]]:
+    """[start_us, end_us) cut at full UTC hours."""
+    while start_us < end_us:
+        edge = min(end_us, (start_us // HOUR_US + 1) * HOUR_US)
+        yield start_us, edge
+        start_us = edge
+
+
+def judge(track: Track, promise: Promise, view: View, changed: set[str]) -> dict[str, list[Answer]]:
+    """Run the checks that watch something that changed; remember who breaches what. Returns answers by code."""
+    scene = Scene(promise, view, _tallies(track))
+    given: dict[str, list[Answer]] = {}
+    for check in CHECKS:
+        if not changed.isdisjoint(check.watches):
+            given[check.code] = answers = list(check.judge(scene))
+            track.breaches[check.code] = _subjects(answers, Verdict.BREACHED)
+            track.blind[check.code] = _subjects(answers, Verdict.UNKNOWN)
+    return given
+
+
+def _subjects(answers: list[Answer], verdict: Verdict) -> dict[str, str]:
+    return {answer.device: answer.observed for answer in answers if answer.verdict is verdict}
+
+
+def _tallies(track: Track) -> dict[tuple[int, str], Tally]:
+    found = {}
+    for key, (counted, held) in track.last_hour.items():
+        place, _, device = key.partition(":")
+        found[int(place), device] = Tally(counted, held)
+    return found
+
+
+def states(track: Track, promise: Promise, view: View) -> list[tuple[str, State, str]]:
+    """(device, state, cause) of every slot, after `judge`."""
+    why = uncounted(view)
+    claimed = [device.uuid for device in promise.claimed(view)]
+    slots = fill(track.slots, claimed) if why is None else list(track.slots)
+    found = [(device, *_state(track, view, device)) for device in slots]
+    if why is None:
+        return found
+    filled_first = sorted(range(len(slots)), key=lambda place: not slots[place])
+    for place in filled_first[: hidden(view, promise)]:
+        found[place] = (slots[place], State.UNKNOWN, why)
+    return found
+
+
+UNSEEN = frozenset({"gpu_missing", "gpu_lost"})
+"""Causes of a device that is known and does not answer."""
+
+
+def answering(track: Track) -> list[str]:
+    """The device of each slot; empty where none answers."""
+    if not any(segment.cause or segment.state is State.UNKNOWN for segment in track.segments):
+        return track.slots
+    return [
+        device if _answers(segment) else ""
+        for device, segment in zip(track.slots, track.segments, strict=True)
+    ]
+
+
+def _answers(segment: Segment) -> bool:
+    known = segment.state is not State.UNKNOWN
+    return known and UNSEEN.isdisjoint(segment.cause.split(JOINED))
+
+
+def fill(slots: list[str], devices: list[str]) -> list[str]:
+    """Who fills which slot: a device keeps its slot; a new one takes the first that is vacant."""
+    kept = [device if device in devices else "" for device in slots]
+    for device in devices:
+        if device not in kept and "" in kept:
+            kept[kept.index("")] = device
+    return kept
+
+
+def _state(track: Track, view: View, device: str) -> tuple[State, str]:
+    """The state, and every cause of it: what the contract makes of several may differ from what it makes of one."""
+    if not device or device not in view.devices:
+        return State.DOWN, "gpu_missing"
+    causes = [
+        code
+        for code, devices in sorted(track.breaches.items())
+        if EFFECTS[code] is not Effect.NONE and (device in devices or "" in devices)
+    ]
+    if any(EFFECTS[code] is Effect.DOWN for code in causes):
+        return State.DOWN, JOINED.join(causes)
+    blind = track.blind.get(GPU_LOST.code, {})
+    if device in blind:
+        return State.UNKNOWN, blind[device]
+    return (State.DEGRADED, JOINED.join(causes)) if causes else (State.UP, "")
+
+
+def tally(track: Track, promise: Promise, view: View) -> None:
+    """Count one sample of every bound."""
+    for place, bound in enumerate(promise.resource.bounds):
+        for device in promise.claimed(view):
+            value = view.value(device.uuid, bound.reading)
+            if isinstance(value, int) and (bound.while_ == "always" or busy(view, device.uuid)):
+                count = track.hour.setdefault(f"{place}:{device.uuid}", [0, 0])
+                count[0] += 1
+                count[1] += holds(bound, value)
+
+
+def busy(view: View, device: str) -> bool:
+    """Whether the device works; a device that does not say is not known to."""
+    share = view.value(device, "utilization_gpu_percent")
+    return isinstance(share, int) and share >= BUSY_PERCENT
+
+
+def turn_hour(track: Track, last_us: int, at_us: int) -> set[str]:
+    """At the first sample of another hour the tallies of the hour before are whole."""
+    if last_us // HOUR_US == at_us // HOUR_US or not (track.hour or track.last_hour):
+        return set()
+    track.last_hour, track.hour = track.hour, {}
+    return {HOUR}
+
+
+def begin(promise: Promise, chain: ChainState, start_us: int, entry: int) -> Track:
+    """A track from `start_us` on, all slots vacant and unknown until they are judged by what this entry brings."""
+    count = promise.resource.per_node
+    slots = fill([""] * count, [device.uuid for device in promise.claimed(chain.view)])
+    segments = [Segment(start_us, State.UNKNOWN, "", entry) for _ in range(count)]
+    return Track(promise.version, slots, segments)
+
+
+EVERYTHING = frozenset({INVENTORY, HOUR}).union(*(check.watches for check in CHECKS))
+"""What `judge` is told when all checks must run."""

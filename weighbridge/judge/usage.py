@@ -1,0 +1,188 @@
+"""How much the GPUs of a contract were used: summed by hour as samples come, and kept beside the rows.
+
+A sample holds until the next one of its chain, if that comes within max_gap. What was read of no GPU adds to no sum,
+and each sum says over how much GPU-time it was read. The energy between two samples is that of the hour in which the
+first of them was taken.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from weighbridge.catalogue.tables import sku_by_pci
+from weighbridge.judge.latest_readings import INVENTORY, PROCESSES, REASONS, Columns, View
+from weighbridge.judge.ledger import HOUR_US
+
+POWER, BUSY, ENERGY = "power_draw_milliwatts", "utilization_gpu_percent", "energy_millijoules"
+LOADS = frozenset({POWER, BUSY, INVENTORY, PROCESSES, REASONS})
+"""What a load is made of."""
+
+Column = list[int | None]
+Load = tuple[int, int, int, int, int]
+
+
+@dataclass(slots=True)
+class Sums:
+    """Of one hour, in device-microseconds: GPUs seen, known to be in use or not, in use, and read for busy and energy.
+
+    `busy` is percent times device-microseconds. The sums lie in [from_us, until_us).
+    """
+
+    hour_us: int
+    from_us: int
+    until_us: int
+    seen: int = 0
+    known: int = 0
+    in_use: int = 0
+    busy_known: int = 0
+    busy: int = 0
+    energy_known: int = 0
+    energy_millijoules: int = 0
+
+
+@dataclass(slots=True)
+class Meter:
+    """Of one promise over one chain. `load` and `counters` are of the last sample: GPUs seen, known, in use, read for
+    busy, and their percents; the counter of each one's energy. `idle` is the top of each one's idle band."""
+
+    slots: list[str] = field(default_factory=list)
+    idle: Column = field(default_factory=list)
+    load: Load | None = None
+    counters: Column = field(default_factory=list)
+    sums: Sums | None = None
+
+
+def in_use(view: View, device: str) -> bool | None:
+    """Power above the card's idle band, or a process that holds memory; None where neither can be told."""
+    columns, slots = view.tiers.get("fast"), [device]
+    power: Column = [None] if columns is None else _column(columns, POWER, slots)
+    return _used(slots, holders(view), [idle_top(view, device)], power)[0]
+
+
+def _used(
+    slots: Sequence[str], holding: frozenset[str] | None, idle: Column, power: Column
+) -> list[bool | None]:
+    """Of each device whether it is in use; a node that lists its processes tells of every one."""
+    held, otherwise = (frozenset(), None) if holding is None else (holding, False)
+    return [
+        True
+        if device in held
+        else (now > top if now is not None and top is not None else otherwise)
+        for device, top, now in zip(slots, idle, power, strict=True)
+    ]
+
+
+def holders(view: View) -> frozenset[str] | None:
+    """The devices whose memory a process holds; None while the node does not list its processes."""
+    if view.processes is None:
+        return None
+    return frozenset(process.device for process in view.processes)
+
+
+def idle_top(view: View, device: str) -> int | None:
+    """The most power, in milliwatts, at which the card does nothing; None for a card that no table knows."""
+    shown = view.devices.get(device)
+    if shown is None:
+        return None
+    facts: Mapping[str, int | str] = shown.identity.readings
+    return _idle_top(facts.get("pci_device_id"), facts.get("pci_subsystem_id"))
+
+
+@lru_cache(maxsize=256)
+def _idle_top(board: int | str | None, subsystem: int | str | None) -> int | None:
+    if not isinstance(board, str):
+        return None
+    card = sku_by_pci(board, subsystem if isinstance(subsystem, str) else None)
+    band = None if card is None else card.idle_power_milliwatts
+    return None if band is None else band.high
+
+
+def take_in(
+    meter: Meter, view: View, slots: list[str], last_us: int | None, at_us: int, changed: set[str]
+) -> list[Sums]:
+    """Take in a sample after the view has seen it, at every sample of every node: no more than it needs.
+
+    Gives the sums of every hour that is over. `slots`: the devices that answer, empty for the others.
+    `last_us`: of the sample before; None: the time between is not bridged.
+    `changed`: what differs from that sample.
+    """
+    columns, same, over = view.tiers["fast"], meter.slots == slots, []
+    counters = _column(columns, ENERGY, slots)
+    if last_us is not None and meter.load is not None:
+        spent = _spent(meter, slots, counters)
+        over = _hold(meter, meter.load, last_us, at_us, spent)
+    if not same or INVENTORY in changed:
+        meter.slots, meter.idle = list(slots), [idle_top(view, device) for device in slots]
+    if not same or not changed.isdisjoint(LOADS):
+        meter.load = _load(meter, view, columns)
+    meter.counters = counters
+    return over
+
+
+def _load(meter: Meter, view: View, columns: Columns) -> Load:
+    slots = meter.slots
+    seen = len(slots) - slots.count("")
+    used = _used(slots, holders(view), meter.idle, _column(columns, POWER, slots))
+    known = seen if view.processes is not None else len(used) - used.count(None)
+    read = [percent for percent in _column(columns, BUSY, slots) if percent is not None]
+    return seen, known, used.count(True), len(read), sum(read)
+
+
+def _column(columns: Columns, name: str, slots: Sequence[str]) -> Column:
+    row = columns.rows.get(name)
+    if row is None:
+        return [None] * len(slots)
+    if columns.devices == slots:
+        return row
+    known = dict(zip(columns.devices, row, strict=True))
+    return [known.get(device) for device in slots]
+
+
+def _spent(meter: Meter, slots: list[str], now: Column) -> tuple[int, int]:
+    """Of how many GPUs the counter tells what they took, and how much; one that fell began anew and tells nothing."""
+    steps = [
+        last - first
+        for known, device, first, last in zip(meter.slots, slots, meter.counters, now, strict=True)
+        if first is not None and last is not None and last >= first and known == device
+    ]
+    return len(steps), sum(steps)
+
+
+def _hold(meter: Meter, load: Load, last_us: int, at_us: int, spent: tuple[int, int]) -> list[Sums]:
+    """What the last sample showed held until this one, cut at full hours."""
+    over: list[Sums] = []
+    hour_us = last_us // HOUR_US * HOUR_US
+    sums = _sums_of(meter, hour_us, last_us, over)
+    sums.energy_known += spent[0] * (at_us - last_us)
+    sums.energy_millijoules += spent[1]
+    while at_us >= hour_us + HOUR_US:
+        hour_us += HOUR_US
+        _add(sums, load, last_us, hour_us)
+        over.append(sums)
+        last_us, meter.sums = hour_us, None
+        if last_us == at_us:
+            return over
+        sums = _sums_of(meter, hour_us, last_us, over)
+    _add(sums, load, last_us, at_us)
+    return over
+
+
+def _sums_of(meter: Meter, hour_us: int, from_us: int, over: list[Sums]) -> Sums:
+    """Those of the hour; those of another one that are left from before are over."""
+    if meter.sums is not None and meter.sums.hour_us != hour_us:
+        over.append(meter.sums)
+        meter.sums = None
+    if meter.sums is None:
+        meter.sums = Sums(hour_us, from_us, from_us)
+    return meter.sums
+
+
+def _add(sums: Sums, load: Load, last_us: int, at_us: int) -> None:
+    seen, known, using, read, percents = load
+    length = at_us - last_us
+    sums.until_us = at_us
+    sums.seen += seen * length
+    sums.known += known * length
+    sums.in_use += using * length
+    sums.busy_known += read * length
+    sums.busy += percents * length

@@ -1,0 +1,393 @@
+"""The third fold: contracts, claims on nodes, and what the parties said, each with when the collector received it.
+
+`Book.sheet` is what settling a contract needs besides rows, as it was known at an instant.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from weighbridge.challenge.record import read_outcome
+from weighbridge.contract import Contract
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.judge.assignments import Claims, Version
+from weighbridge.judge.ledger import BY_DEVICE, Row, State
+from weighbridge.judge.slot_history import Holder, Places, Times, seen_by, stays
+from weighbridge.log.entries import (
+    CauseNotice,
+    Claim,
+    ClaimNotice,
+    ContractAdded,
+    Entry,
+    EntryKind,
+    EventNotice,
+    Issued,
+    MaintenanceNotice,
+    Notice,
+    PartyKey,
+)
+from weighbridge.log.signing import key_id
+from weighbridge.notices.rules import LESSEES, Rules, events_of, sides
+from weighbridge.settlement.draft import Notices
+from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.periods import Period
+from weighbridge.settlement.probes import Samples
+from weighbridge.settlement.proofs import Proven, proven, samples
+from weighbridge.settlement.record import Claim as Claimed
+from weighbridge.settlement.record import Event, Window
+from weighbridge.wire.report import read
+
+KINDS = frozenset(
+    {
+        EntryKind.CONTRACT,
+        EntryKind.CLAIM,
+        EntryKind.PARTY,
+        EntryKind.NOTICE,
+        EntryKind.STATEMENT,
+        EntryKind.PROOF,
+    }
+)
+"""The entries that a book is made of."""
+
+EXPLAINED = frozenset({State.DOWN, State.DEGRADED, State.UNKNOWN})
+FOREVER_US = 2**62
+REPLACED, EXCHANGED = "gpu_replaced", "node_replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A notice in the log."""
+
+    notice: Notice
+    index: int
+    received_us: int
+    key_id: str
+
+    @property
+    def authority(self) -> str:
+        """How it is known who said it."""
+        if self.notice.attested_for is None:
+            return f"signed with key {self.key_id[:16]}"
+        return f"attested by the collector for {self.notice.attested_for}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One contract as known at an instant. `holders`: of its places, in the order in which they were first taken."""
+
+    versions: Sequence[Version]
+    holders: Sequence[Holder]
+    heard: Sequence[Heard]
+    proven: Sequence[Proven] = ()
+
+    @property
+    def newest(self) -> Contract:
+        return self.versions[-1].contract
+
+    @property
+    def nodes(self) -> dict[str, str | None]:
+        """The line item of each node that holds a place, or held it before."""
+        before = {node: one.resource for one in self.holders for node, *_ in one.before}
+        return before | {one.node: one.resource for one in self.holders}
+
+    def notices(self, rows: Iterable[Row], cutoff_us: int) -> Notices:
+        """What was said, and the GPUs and nodes that were replaced, in the words of settlement.
+
+        A unit is named by the node that holds its place last; what was said of a node before it was said of that unit.
+        """
+        said = [(heard, heard.notice.said) for heard in self.heard]
+        events = [self._event(heard, one) for heard, one in said if isinstance(one, EventNotice)]
+        in_time = [event for event in events if event.told_by(cutoff_us // MICROSECONDS)]
+        told = {(event.unit, event.details.get("new")) for event in in_time}
+        seen = [swap for swap in swaps(rows) if (swap.unit, swap.details["new"]) not in told]
+        seen = [replace(swap, unit=self._unit(swap.unit)) for swap in seen]
+        return Notices(
+            windows=tuple(
+                self._window(heard, one)
+                for heard, one in said
+                if isinstance(one, MaintenanceNotice)
+            ),
+            claims=tuple(
+                self._claimed(heard, one) for heard, one in said if isinstance(one, ClaimNotice)
+            ),
+            events=(*events, *seen, *self._exchanged()),
+            probes=self.probes,
+            late=tuple(self._late(cutoff_us)),
+        )
+
+    def probes(self, contract: Contract, period: Period) -> dict[str, tuple[Samples, ...]]:
+        """What challenges found in a period, by performance objective of a version."""
+        return samples(contract, self.nodes, self.proven, period)
+
+    def explained(self, rows: Iterable[Row], cutoff_us: int) -> list[Row]:
+        """Rows with the causes that were agreed: a cause counts once the lessee has said it, or said it too.
+
+        Said after the cut-off it does not count.
+        """
+        found = list(rows)
+        for heard, cause in self._agreed():
+            if heard.received_us <= cutoff_us:
+                found = [part for row in found for part in _explained(row, cause)]
+        return found
+
+    def _agreed(self) -> Iterator[tuple[Heard, CauseNotice]]:
+        for heard in self.heard:
+            said = heard.notice.said
+            if isinstance(said, CauseNotice) and self._role(heard.notice) in LESSEES:
+                yield heard, said
+
+    def _late(self, cutoff_us: int) -> Iterator[Interval]:
+        for heard, cause in self._agreed():
+            if heard.received_us > cutoff_us:
+                yield cause.from_us // MICROSECONDS, cause.until_us // MICROSECONDS
+
+    def notes(self) -> tuple[str, ...]:
+        """One line for each notice: what, by whom, and how that is known."""
+        return tuple(
+            f"{_title(heard.notice)}: said by {heard.notice.party}, {heard.authority}, entry {heard.index}"
+            for heard in self.heard
+        )
+
+    def _role(self, notice: Notice) -> str:
+        """By the newest version that names the party, since an amendment may name it no more."""
+        for version in reversed(self.versions):
+            for one in version.contract.parties:
+                if one.id == notice.party:
+                    return one.role
+        return ""
+
+    def _window(self, heard: Heard, said: MaintenanceNotice) -> Window:
+        return Window(
+            said.id,
+            said.from_us // MICROSECONDS,
+            said.until_us // MICROSECONDS,
+            heard.received_us // MICROSECONDS,
+            frozenset(self._units(said.units)) if said.units else None,
+        )
+
+    def _units(self, named: Iterable[str]) -> Iterator[str]:
+        """A node stands for itself and for all of its slots."""
+        most = max(resource.per_node for resource in self.newest.resources)
+        for name in map(self._unit, named):
+            yield name
+            if name in self.nodes:
+                yield from (f"{name}.{slot}" for slot in range(most))
+
+    def _unit(self, name: str) -> str:
+        """A node that handed its place on, or a slot of it, under the name of who holds the place."""
+        for holder in self.holders:
+            for node, *_ in holder.before:
+                if name == node or name.startswith(f"{node}."):
+                    return holder.node + name.removeprefix(node)
+        return name
+
+    def _exchanged(self) -> Iterator[Event]:
+        for holder in self.holders:
+            nodes = [*holder.before, (holder.node, holder.since_us, 0)]
+            for (old, *_), (new, since_us, _) in pairwise(nodes):
+                details = {"new": new, "old": old}
+                yield Event(EXCHANGED, since_us // MICROSECONDS, holder.node, details)
+
+    def _event(self, heard: Heard, said: EventNotice) -> Event:
+        return Event(
+            kind=said.event,
+            at_s=said.at_us // MICROSECONDS,
+            unit=self._unit(said.unit),
+            details=said.details,
+            since_s=None if said.since_us is None else said.since_us // MICROSECONDS,
+            received_s=-(-heard.received_us // MICROSECONDS),
+            sides=sides(events_of(self.versions).get(said.event), self._role(heard.notice)),
+        )
+
+    def _claimed(self, heard: Heard, said: ClaimNotice) -> Claimed:
+        unit = None if said.unit is None else self._unit(said.unit)
+        return Claimed(said.period, heard.received_us // MICROSECONDS, unit, said.objective)
+
+
+@dataclass(slots=True)
+class Book:
+    """Fold entries of KINDS in the order of the log."""
+
+    _entries: list[tuple[int, Entry]] = field(default_factory=list)
+    _names: set[str] = field(default_factory=set)
+    _heard: dict[str, list[Heard]] = field(default_factory=dict)
+    _proven: dict[str, list[Proven]] = field(default_factory=dict)
+    _issued: list[tuple[int, Issued]] = field(default_factory=list)
+    _claimed: dict[str, list[tuple[int, Claim]]] = field(default_factory=dict)
+    _keys: dict[tuple[str, str], PartyKey] = field(default_factory=dict)
+    _claims: tuple[int, Claims] = field(default_factory=lambda: (0, Claims()))
+
+    def fold(self, entry: Entry, received_us: int) -> None:
+        """Take in one entry; those of other kinds change nothing."""
+        payload = entry.envelope.payload
+        match entry.kind:
+            case EntryKind.CONTRACT:
+                self._entries.append((received_us, entry))
+                self._names.add(read(ContractAdded, payload).contract)
+            case EntryKind.CLAIM:
+                claim = read(Claim, payload)
+                self._claimed.setdefault(claim.contract, []).append((received_us, claim))
+            case EntryKind.PARTY:
+                change = read(PartyKey, payload)
+                name = key_id(bytes.fromhex(change.public_key))
+                self._keys[change.contract, name] = change
+            case EntryKind.NOTICE:
+                notice = read(Notice, payload)
+                heard = Heard(notice, entry.index, received_us, entry.envelope.key_id)
+                self._heard.setdefault(notice.contract, []).append(heard)
+            case EntryKind.STATEMENT:
+                self._issued.append((received_us, read(Issued, payload)))
+            case EntryKind.PROOF:
+                ended = read_outcome(payload)
+                found = proven(ended, received_us)
+                if found is not None:
+                    self._proven.setdefault(ended.contract, []).append(found)
+            case _:
+                pass
+
+    @property
+    def contracts(self) -> frozenset[str]:
+        """The names of all that are known."""
+        return frozenset(self._names)
+
+    def party_key(self, contract: str, name: str) -> PartyKey | None:
+        """The key of a party, if it speaks; `name` is its id."""
+        found = self._keys.get((contract, name))
+        return found if found is not None and found.action == "enrolled" else None
+
+    def party_keys(self, contract: str) -> list[PartyKey]:
+        """Every key that ever spoke for a party of the contract, as it stands."""
+        return [change for (of, _), change in self._keys.items() if of == contract]
+
+    def rules(self, contract: str) -> Rules | None:
+        """What its parties may say now; None for a contract that is not known."""
+        sheet = self.sheet(contract, FOREVER_US)
+        if sheet is None:
+            return None
+        nodes = frozenset(claim.node for _, claim in self._claimed.get(contract, ()))
+        said = (one.notice.said for one in sheet.heard)
+        windows = frozenset(one.id for one in said if isinstance(one, MaintenanceNotice))
+        return Rules(sheet.versions, nodes, windows)
+
+    def heard(self, notice: Notice) -> Heard | None:
+        """The entry in which the same was said by the same party before."""
+        same = (one for one in self._heard.get(notice.contract, ()) if one.notice == notice)
+        return next(same, None)
+
+    def issued(self, contract: str, period: str, as_of_us: int) -> Issued | None:
+        """The newest statement of the period that was handed out before that instant."""
+        known = [
+            one
+            for received_us, one in self._issued
+            if (one.contract, one.period) == (contract, period)
+            and max(received_us, one.as_of_us) < as_of_us
+        ]
+        return known[-1] if known else None
+
+    def sheet(self, contract: str, as_of_us: int) -> Sheet | None:
+        """None for a contract that was not known then."""
+        claims = self._known(as_of_us)
+        versions = claims.versions(contract)
+        if not versions:
+            return None
+        heard = [one for one in self._heard.get(contract, ()) if one.received_us <= as_of_us]
+        found = [one for one in self._proven.get(contract, ()) if one.received_us <= as_of_us]
+        holders = tuple(self._places(contract, as_of_us).over(as_of_us, as_of_us + 1))
+        return Sheet(tuple(versions), holders, tuple(heard), tuple(found))
+
+    def holders(
+        self, contract: str, start_us: int, end_us: int, as_of_us: int
+    ) -> tuple[Holder, ...]:
+        """Who held its places over [start_us, end_us), as known at an instant."""
+        return tuple(self._places(contract, as_of_us).over(start_us, end_us))
+
+    def _places(self, contract: str, as_of_us: int) -> Places:
+        places = Places()
+        for received_us, claim in self._claimed.get(contract, ()):
+            if received_us <= as_of_us:
+                places.claim(claim, received_us)
+        return places
+
+    def claims(self, contract: str, since_us: int, as_of_us: int) -> dict[str, Claim]:
+        """Its claims of the nodes that it held at some time in [since, as of], in their order."""
+        held: dict[str, Claim] = {}
+        for received_us, claim in self._claimed.get(contract, ()):
+            if received_us > as_of_us:
+                break
+            if not claim.releases:
+                held[claim.node] = claim
+            elif received_us <= since_us:
+                held.pop(claim.node, None)
+        return held
+
+    def seen_by(self, contract: str, as_of_us: int) -> dict[str, Times]:
+        """By node the times that are the contract's to see, by what was received until then."""
+        found = {
+            name: stays(one for one in claims if one[0] <= as_of_us)
+            for name, claims in self._claimed.items()
+        }
+        mine = found.pop(contract, [])
+        return seen_by(mine, [stay for others in found.values() for stay in others])
+
+    def claimed_from_us(self, contract: str) -> int | None:
+        """When it first claimed a node; None: never."""
+        claims = self._claimed.get(contract)
+        return claims[0][0] if claims else None
+
+    def _known(self, as_of_us: int) -> Claims:
+        """Of the entries received until then; the newest answer is kept, because loading a contract takes time."""
+        known = [entry for received_us, entry in self._entries if received_us <= as_of_us]
+        if self._claims[0] != len(known):
+            self._claims = (len(known), _folded(known))
+        return self._claims[1]
+
+
+def _folded(entries: Iterable[Entry]) -> Claims:
+    claims = Claims()
+    for entry in entries:
+        claims.add(read(ContractAdded, entry.envelope.payload))
+    return claims
+
+
+def swaps(rows: Iterable[Row]) -> Iterator[Event]:
+    """A slot that goes on with another device: the GPU was replaced, whether or not anybody said so."""
+    last: dict[tuple[str, int], Row] = {}
+    ordered = sorted(
+        (row for row in rows if row.slot != BY_DEVICE and row.device),
+        key=lambda row: (row.node, row.slot, row.start_us, row.end_us, row.device, row.chain),
+    )
+    for row in ordered:
+        before = last.get((row.node, row.slot))
+        if before is not None and row.start_us < before.end_us:
+            continue
+        if before is not None and before.device != row.device:
+            details = {"new": row.device, "old": before.device, "seen_by": "telemetry"}
+            at_s = row.start_us // MICROSECONDS
+            yield Event(REPLACED, at_s, f"{row.node}.{row.slot}", details)
+        last[row.node, row.slot] = row
+
+
+def _explained(row: Row, cause: CauseNotice) -> Iterator[Row]:
+    """The row, cut where the cause begins and ends."""
+    start_us, end_us = max(row.start_us, cause.from_us), min(row.end_us, cause.until_us)
+    place = f"{row.node}.{row.slot}"
+    if row.state not in EXPLAINED or cause.unit not in ("", row.node, place) or start_us >= end_us:
+        yield row
+        return
+    if row.start_us < start_us:
+        yield replace(row, end_us=start_us)
+    yield replace(row, start_us=start_us, end_us=end_us, cause=cause.code)
+    if end_us < row.end_us:
+        yield replace(row, start_us=end_us)
+
+
+def _title(notice: Notice) -> str:
+    match notice.said:
+        case MaintenanceNotice(id=name):
+            return f"maintenance {name}"
+        case CauseNotice(code=code, unit=unit):
+            return f"cause {code} of {unit or 'everything'}"
+        case EventNotice(event=event, unit=unit):
+            return f"{event} {unit}".rstrip()
+        case ClaimNotice(period=period):
+            return f"claim for {period}"

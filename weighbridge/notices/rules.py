@@ -1,0 +1,217 @@
+"""Who of a contract may say what, and of which unit. What is said otherwise is refused before it enters the log.
+
+Most events count as soon as they are said, some by one side alone: an acceptance by the lessee, the end of a repair by
+the provider. Work that was lost and a delivery that failed bind the side that says so, and against the other stay open
+until that side says the same (`Word.open`).
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from weighbridge.contract import Contract, Resource
+from weighbridge.contract.money import AnomalyHours, LostWork
+from weighbridge.judge.assignments import Version
+from weighbridge.log.entries import CauseNotice, ClaimNotice, EventNotice, MaintenanceNotice, Notice
+from weighbridge.settlement.claims import TOGETHER
+from weighbridge.settlement.period_labels import cut, promised
+from weighbridge.settlement.record import BOTH, Side
+
+PROVIDERS = frozenset({"provider", "operator", "owner"})
+LESSEES = frozenset({"lessee"})
+SPEAKERS = {"maintenance": PROVIDERS, "claim": LESSEES}
+"""Roles that may say a thing; what is not named here any party may say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """An event. `speakers`: roles that may say it, None: any party. `needs`: details that it cannot do without.
+
+    `batch`: it is said of a batch of a delivery. `open`: said by one side, it is open against the other.
+    """
+
+    speakers: frozenset[str] | None = None
+    needs: tuple[str, ...] = ()
+    batch: bool = False
+    open: bool = False
+
+
+EVENTS: Mapping[str, Word] = {
+    "acceptance_signed": Word(LESSEES),
+    "acceptance_refused": Word(LESSEES),
+    "delivered": Word(),
+    "first_used": Word(),
+    "test_result": Word(needs=("probe", "value")),
+    "batch_accepted": Word(LESSEES, batch=True),
+    "not_delivered": Word(batch=True, open=True),
+    "cancelled": Word(PROVIDERS | LESSEES, needs=("party",)),
+    "fault_detected": Word(),
+    "fault_reported": Word(LESSEES),
+    "fault_confirmed": Word(PROVIDERS),
+    "fault_identified": Word(PROVIDERS),
+    "answered": Word(PROVIDERS),
+    "gpu_replaced": Word(PROVIDERS),
+    "hardware_replaced": Word(PROVIDERS),
+    "burn_in_passed": Word(PROVIDERS),
+    "restored": Word(PROVIDERS),
+    "spare_swapped": Word(PROVIDERS),
+}
+"""What every contract knows."""
+
+SHOWN = 20
+"""So many names are shown of what there is."""
+
+
+class NoticeError(ValueError):
+    """The contract does not take this notice. The message says why."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """`versions`: of one contract, the newest last. `nodes`: all it ever claimed. `windows`: names of maintenance."""
+
+    versions: Sequence[Version]
+    nodes: Collection[str]
+    windows: Collection[str] = ()
+
+    @property
+    def newest(self) -> Contract:
+        return self.versions[-1].contract
+
+    def check(self, notice: Notice) -> None:
+        """Raises NoticeError."""
+        role, said = role_of(self.newest, notice.party), notice.said
+        _is_for(role, SPEAKERS.get(said.kind))
+        match said:
+            case MaintenanceNotice():
+                self._lasts(said)
+                self._are_there(said.units)
+            case CauseNotice():
+                self._lasts(said)
+                self._excuses(said)
+                self._are_there([said.unit] if said.unit else [])
+            case EventNotice():
+                self._happened(notice.party, role, said)
+            case ClaimNotice():
+                self._is_owed(said)
+
+    @cached_property
+    def places(self) -> frozenset[str]:
+        """Nodes and their slots."""
+        most = max(item.per_node for item in self._items())
+        slots = (f"{node}.{slot}" for node in self.nodes for slot in range(most))
+        return frozenset({*self.nodes, *slots})
+
+    @cached_property
+    def batches(self) -> frozenset[str]:
+        """Of every delivery."""
+        return frozenset(batch.id for item in self._items() for batch in item.delivery)
+
+    def _items(self) -> Iterator[Resource]:
+        for version in self.versions:
+            yield from version.contract.resources
+
+    @cached_property
+    def events(self) -> Mapping[str, Word]:
+        """Every event that the contract knows."""
+        return events_of(self.versions)
+
+    def _lasts(self, said: MaintenanceNotice | CauseNotice) -> None:
+        if said.until_us <= said.from_us:
+            raise NoticeError("it ends before it begins")
+
+    def _excuses(self, said: CauseNotice) -> None:
+        excluded = [version.contract.exclusions for version in self.versions]
+        codes = sorted({cause.code for one in excluded for cause in one.causes})
+        if said.code not in codes:
+            raise NoticeError(f"{said.code!r} is no cause of the contract; {_there_are(codes)}")
+
+    def _happened(self, party: str, role: str, said: EventNotice) -> None:
+        word = self.events.get(said.event)
+        if word is None:
+            there_are = _there_are(sorted(self.events))
+            raise NoticeError(f"{said.event!r} is no event of the contract; {there_are}")
+        _is_for(role, word.speakers)
+        missing = [name for name in word.needs if not said.details.get(name)]
+        if missing:
+            raise NoticeError(f"{said.event} needs the detail {' and '.join(missing)}")
+        if said.since_us is not None and said.since_us > said.at_us:
+            raise NoticeError("it ends before it begins")
+        if said.event == "cancelled" and said.details["party"] != party:
+            raise NoticeError("a party cancels for itself alone")
+        if word.batch or said.event == "cancelled":
+            _are([said.unit] if said.unit or word.batch else [], self.batches)
+        elif said.unit and said.unit not in self.batches:
+            self._are_there([said.unit])
+
+    def _is_owed(self, said: ClaimNotice) -> None:
+        """A claim for what is never owed would stand in the log, and its credit would lapse."""
+        try:
+            period = cut(self.versions, said.period)
+        except ValueError as error:
+            raise NoticeError(str(error)) from error
+        if not promised(self.versions, period):
+            raise NoticeError(f"{period.label} lies outside the term of {self.newest.contract_id}")
+        if said.objective is not None:
+            raise NoticeError("a claim is for a unit, or for all; leave the objective null")
+        if said.unit is not None:
+            _are([said.unit], self._claimable)
+
+    @property
+    def _claimable(self) -> frozenset[str]:
+        """What a line of a statement is owed for."""
+        items = list(self._items())
+        absent = (f"{one.id}:absent-{place}" for one in items for place in range(1, one.nodes + 1))
+        probes = (one.id for one in self.newest.performance)
+        others = {*TOGETHER, *self.windows, *absent, *probes, *(one.id for one in items)}
+        parties = (party.id for party in self.newest.parties)
+        return self.places | self.batches | {*others, *parties}
+
+    def _are_there(self, units: Iterable[str]) -> None:
+        """Of nodes that are yet to come nobody knows the names."""
+        if len(self.nodes) >= sum(item.nodes for item in self.newest.resources):
+            _are(units, self.places)
+
+
+def role_of(contract: Contract, party: str) -> str:
+    """Raises NoticeError for a party that the contract does not name."""
+    for one in contract.parties:
+        if one.id == party:
+            return one.role
+    named = [one.id for one in contract.parties]
+    raise NoticeError(f"{party!r} is no party of {contract.contract_id}; {_there_are(named)}")
+
+
+def events_of(versions: Sequence[Version]) -> Mapping[str, Word]:
+    """`EVENTS`, and those that a credit of some version is paid for: these are open, whatever else they are."""
+    credits = [credit for version in versions for credit in version.contract.credits]
+    paid_for = [one.event for one in credits if isinstance(one, AnomalyHours | LostWork)]
+    return {**EVENTS, **{name: replace(EVENTS.get(name, Word()), open=True) for name in paid_for}}
+
+
+def sides(word: Word | None, role: str) -> frozenset[Side]:
+    """Which sides are held to have said an event that one party told of; None: one that the contract does not know."""
+    if word is not None and not word.open:
+        return BOTH
+    if role in PROVIDERS:
+        return frozenset({"provider"})
+    return frozenset({"lessee"}) if role in LESSEES else frozenset()
+
+
+def _are(units: Iterable[str], known: Collection[str]) -> None:
+    for unit in units:
+        if unit not in known:
+            there_are = _there_are(sorted(known))
+            raise NoticeError(f"{unit!r} is no unit that this can be said of; {there_are}")
+
+
+def _is_for(role: str, speakers: frozenset[str] | None) -> None:
+    if speakers is not None and role not in speakers:
+        may = " or ".join(sorted(speakers))
+        raise NoticeError(f"this is not for the {role} to say, but for {may}")
+
+
+def _there_are(names: Sequence[str]) -> str:
+    """The first few of them."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"there are: {', '.join(names[:SHOWN]) or 'none'}{more}"

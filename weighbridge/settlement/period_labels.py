@@ -1,0 +1,152 @@
+"""The period that a label names, under an amended contract: each end is where the version in force there has it.
+
+An amendment may move the zone or the term, and so the borders of periods. What ended before it took effect stays cut as
+it was, and neighbouring periods still touch.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from fractions import Fraction
+from math import ceil
+
+from weighbridge.contract import Contract
+from weighbridge.contract.money import OutageMultiple, PerEvent
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.judge.assignments import Version
+from weighbridge.settlement.periods import (
+    HOUR_S,
+    Period,
+    calendar_month,
+    calendar_year,
+    contract_month,
+    contract_months,
+    months_later,
+    term_of,
+)
+
+MONTH, YEAR = len("2026-10"), len("2026")
+
+
+def named(contract: Contract, label: str) -> Period:
+    """`2026-10`, `2026`, or `2026-10-05` for the month of the contract that starts then. Raises ValueError."""
+    zone = contract.time_zone
+    match len(label):
+        case 7:  # a month
+            return calendar_month(label, zone)
+        case 4:  # a year
+            return calendar_year(label, zone)
+        case _:
+            return contract_month(label, zone, term_of(contract))
+
+
+def cut(versions: Sequence[Version], label: str) -> Period:
+    """`versions`: of one contract, the newest last. Raises ValueError where none of them knows the label."""
+    found = [(version, period) for version in versions if (period := _known(version, label))]
+    if not found:
+        return named(versions[-1].contract, label)
+    start_s = _in_force([(version, period.start_s) for version, period in found])
+    end_s = _in_force([(version, period.end_s) for version, period in found])
+    return Period(label, start_s, end_s)
+
+
+def promised(versions: Sequence[Version], period: Period) -> bool:
+    """Whether some of a period lies in the term of one of these versions."""
+    terms = [term_of(version.contract) for version in versions]
+    return any(start_s < period.end_s and period.start_s < end_s for start_s, end_s in terms)
+
+
+def ruling(versions: Sequence[Version], period: Period) -> Sequence[Version]:
+    """Those that were in force by the end of a period; the first, where none was. What comes later changes nothing."""
+    begun = [version for version in versions if version.from_us < period.end_s * MICROSECONDS]
+    return begun or versions[:1]
+
+
+def label_before(contract: Contract, label: str) -> str | None:
+    """The label of the period before; None where the contract has none."""
+    return _label_beside(contract, label, -1)
+
+
+def label_after(contract: Contract, label: str) -> str | None:
+    """The label of the period after; None where the contract has none."""
+    return _label_beside(contract, label, 1)
+
+
+def _label_beside(contract: Contract, label: str, step: int) -> str | None:
+    if len(label) == MONTH:
+        return f"{months_later(date.fromisoformat(f'{label}-01'), step):%Y-%m}"
+    if len(label) == YEAR:
+        return f"{int(label) + step:04}"
+    labels = [month.label for month in contract_months(contract.time_zone, term_of(contract))]
+    found = (
+        [one for one in labels if one < label][-1:]
+        if step < 0
+        else [one for one in labels if one > label][:1]
+    )
+    return found[0] if found else None
+
+
+def periods_around(contract: Contract, period: Period, margin_s: int) -> Iterator[Period]:
+    """Those beside a period that lie within a margin of it; none beside one that no label names."""
+    try:
+        named(contract, period.label)
+    except ValueError:
+        return
+    yield from _periods_before(contract, period, period.start_s - margin_s)
+    yield from _periods_after(contract, period, period.end_s + margin_s)
+
+
+def _periods_before(contract: Contract, period: Period, since_s: int) -> Iterator[Period]:
+    while period.start_s > since_s:
+        label = label_before(contract, period.label)
+        if label is None:
+            return
+        period = named(contract, label)
+        yield period
+
+
+def _periods_after(contract: Contract, period: Period, until_s: int) -> Iterator[Period]:
+    while period.end_s < until_s:
+        label = label_after(contract, period.label)
+        if label is None:
+            return
+        period = named(contract, label)
+        yield period
+
+
+def margin_s(contract: Contract) -> int:
+    """How far beyond the borders of a period time matters: outages are judged whole, and a window may look back."""
+    promises = contract.availability
+    minimums = [one.counting.min_outage for one in promises]
+    events = [one.longer_than_s for one in contract.credits if isinstance(one, PerEvent)]
+    farthest = (
+        [one.seconds for one in minimums if one is not None],
+        [one.counting.merge_gap_s for one in promises],
+        [one.first_n_s for one in promises if one.first_n_per == "outage"],
+        [longer for longer in events if longer is not None],
+        [_capped_s(one) for one in contract.credits if isinstance(one, OutageMultiple)],
+        [one.window_s for one in promises if one.window_s is not None],
+    )
+    return sum(max(lengths, default=0) for lengths in farthest)
+
+
+def _capped_s(credit: OutageMultiple) -> int:
+    """How long an outage is when its cap is reached."""
+    hourly = Fraction(credit.hour_price) * credit.multiple
+    if credit.incident_cap is None or hourly == 0:
+        return 0
+    return ceil(Fraction(credit.incident_cap) / hourly * HOUR_S)
+
+
+def _known(version: Version, label: str) -> Period | None:
+    try:
+        return named(version.contract, label)
+    except ValueError:
+        return None
+
+
+def _in_force(edges: Sequence[tuple[Version, int]]) -> int:
+    """The edge of the newest version that was in force when its edge came; else of the oldest."""
+    for version, edge_s in reversed(edges):
+        if version.from_us <= edge_s * MICROSECONDS:
+            return edge_s
+    return edges[0][1]

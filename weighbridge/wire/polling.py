@@ -1,0 +1,25 @@
+"""How an agent asks for commands: a signed request, each with a higher number than the one before.
+
+The collector's answers are envelopes under the log's key, so an agent obeys its own collector and nobody else.
+"""
+
+from weighbridge.log.signing import Signer
+from weighbridge.wire.report import Count, Hash, Model, Name, encode
+
+POLL_TYPE = "application/vnd.weighbridge.poll+json"
+POLL_HEADER = "Weighbridge-Poll"
+POLL_PATH = "/v1/agent/commands"
+
+
+class Poll(Model):
+    """`number` rises from request to request of one key; `log_key` names the collector that is asked."""
+
+    log_key: Hash
+    node: Name
+    number: Count
+
+
+def seal_poll(signer: Signer, node: str, log_key: bytes, number: int) -> str:
+    """The header's value."""
+    poll = Poll(log_key=log_key.hex(), node=node, number=number)
+    return signer.seal(POLL_TYPE, encode(poll)).decode("ascii")
