@@ -1,7 +1,7 @@
 """The child process that holds NVML: answers its parent's requests in one thread, waits for events in another.
 
-Started by `agent.nvml.client` as `python -I -m agent.nvml.worker SOCKET MARK` with two inherited descriptors. It ends when the
-socket does, and is killed with its parent.
+Started by `agent.nvml.client` as `python -I -m agent.nvml.worker SOCKET MARK` with two inherited descriptors. It ends
+when the socket does, and is killed with its parent.
 """
 
 import ctypes

@@ -350,7 +350,7 @@ class Shown:
 
 @dataclass(slots=True)
 class SimulatedSource:
-    """`agent.report.source.Source` over the GPUs of one simulated node. `clock` gives CLOCK_BOOTTIME in microseconds."""
+    """A `Source` over the GPUs of one simulated node. `clock` gives CLOCK_BOOTTIME in microseconds."""
 
     clock: Callable[[], int]
     scenario: Scenario

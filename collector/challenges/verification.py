@@ -1,4 +1,4 @@
-"""Verification apart from the event loop: `python -I -m collector.challenges.verification`, a process for each transcript.
+"""Verification apart from the event loop: `python -I -m collector.challenges.verification`, one process a transcript.
 
 It reads a transcript on standard input and writes its weighing to standard output. A process, because arithmetic over
 megabytes holds an interpreter, and because its memory goes back to the machine with it.

@@ -1,4 +1,4 @@
-"""Delivery notes and acceptance certificates: asked for here, made in a process apart (`collector.documents.handover_process`).
+"""Delivery notes and acceptance certificates: asked for here, made in a process apart (`handover_process`).
 
 A document as of T uses what was received by T, and reads no more of the log than it needs; so it is the same whenever
 it is asked for.

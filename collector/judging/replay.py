@@ -1,9 +1,9 @@
 """A period settled again from the raw log: every signature checked, every entry judged anew, in a ledger of its own.
 
-The folds are those that run live (`collector.judging.driver`), over the segments as they lie on the disk. The ledger of the
-replay is a file, with the folds' states and the place in the log that they have come to: so a replay goes on where it
-stopped. Other processes may read ahead and check signatures (`collector.judging.checkers`); who may sign what is said here, in
-the order of the log, and everything that is wrong is found here.
+The folds are those that run live (`collector.judging.driver`), over the segments as they lie on the disk. The ledger
+of the replay is a file, with the folds' states and the place in the log that they have come to: so a replay goes on
+where it stopped. Other processes may read ahead and check signatures (`collector.judging.checkers`); who may sign what
+is said here, in the order of the log, and everything that is wrong is found here.
 """
 
 from collections.abc import Callable, Generator, Sequence

@@ -211,10 +211,10 @@ class Log:
 
     def add(self, kind: EntryKind, payload: Model | Part) -> list[Change]:
         leaf = SIGNER.seal(payload_type(kind), encode(payload))
-        entry = entry(len(self.entries), leaf)
-        self.entries.append(entry)
+        added = entry(len(self.entries), leaf)
+        self.entries.append(added)
         self.leaves.append(leaf)
-        said = self.fold.fold(entry)
+        said = self.fold.fold(added)
         self.changes += said
         return said
 

@@ -339,8 +339,8 @@ def document() -> str:
 _INTRODUCTION = """# Metrics
 
 Every name below is declared in `weighbridge/catalogue/metrics.py`, and this page is generated from it
-(`python -m weighbridge.catalogue.metrics`). Units are Prometheus base units. What a device cannot answer is absent, never 0 or
-NaN; the readings of a node that fell silent are no longer exported.
+(`python -m weighbridge.catalogue.metrics`). Units are Prometheus base units. What a device cannot answer is absent,
+never 0 or NaN; the readings of a node that fell silent are no longer exported.
 """
 
 
