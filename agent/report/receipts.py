@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from weighbridge.log.entries import head_hash
+from weighbridge.log.checkpoint import head_hash
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from agent.report.receipts import Receipted, Receipts
 from agent.report.spool import Held, Reseal, Spool
 from agent.report.transport import Answer
-from weighbridge.log.entries import leaf_hash, open_head
+from weighbridge.log.checkpoint import open_head
+from weighbridge.log.merkle import leaf_hash
 from weighbridge.log.signing import SignatureError
 from weighbridge.wire.report import Count, Hash, Model, Name
 

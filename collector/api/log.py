@@ -17,7 +17,7 @@ from collector.log.enrolment import Enrolment, parse_request
 from collector.log.ingest import Ingest, receipt
 from collector.log.keys import KeyRing
 from collector.storage import EvidenceLog
-from weighbridge.log.entries import consistency_proof, inclusion_proof
+from weighbridge.log.merkle import consistency_proof, inclusion_proof
 
 logger = logging.getLogger("weighbridge.log_api")
 

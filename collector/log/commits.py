@@ -19,16 +19,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from collector.api.problems import Problem
 from collector.log.keys import KINDS, KeyRing
 from collector.storage import Accepted, ChainKey, Indexed, StorageError, Store
-from weighbridge.log.entries import (
-    Entry,
-    EntryKind,
-    Head,
-    Tick,
-    entry,
-    leaf_hash,
-    payload_type,
-    sign_head,
-)
+from weighbridge.log.checkpoint import Head, sign_head
+from weighbridge.log.entries import Entry, EntryKind, Tick, entry, payload_type
+from weighbridge.log.merkle import leaf_hash
 from weighbridge.log.signing import Envelope, Signer
 from weighbridge.wire.report import Model, Part, Report, encode
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from collector.storage import CorruptStore, StorageError
 from collector.storage.segments import Segment
-from weighbridge.log.entries import Entry, Frontier, entry, leaf_hash
+from weighbridge.log.entries import Entry, entry
+from weighbridge.log.merkle import Frontier, leaf_hash
 
 
 class FrozenLog:

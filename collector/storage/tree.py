@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from collector.storage.segments import storage_error, write_all
-from weighbridge.log.entries import Frontier, leaf_hash, stored_position
+from weighbridge.log.merkle import Frontier, leaf_hash, stored_position
 
 HASH_BYTES = 32
 NEVER_WRITTEN = bytes(HASH_BYTES)

@@ -11,15 +11,9 @@ from hypothesis import strategies as st
 
 from collector.log.ingest import Limits
 from tests.collector.building import REPORTS, Agent, Answered, Serving, body
-from weighbridge.log.entries import (
-    EntryKind,
-    Refused,
-    entry,
-    leaf_hash,
-    open_head,
-    payload_type,
-    verify_inclusion,
-)
+from weighbridge.log.checkpoint import open_head
+from weighbridge.log.entries import EntryKind, Refused, entry, payload_type
+from weighbridge.log.merkle import leaf_hash, verify_inclusion
 from weighbridge.log.signing import Envelope, encode_envelope, open_envelope
 from weighbridge.wire.report import Report, digest, read
 

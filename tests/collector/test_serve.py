@@ -30,14 +30,9 @@ from tests.collector.building import (
     wait_for,
     weighbridge,
 )
-from weighbridge.log.entries import (
-    EntryKind,
-    leaf_hash,
-    open_head,
-    payload_type,
-    verify_consistency,
-    verify_inclusion,
-)
+from weighbridge.log.checkpoint import open_head
+from weighbridge.log.entries import EntryKind, payload_type
+from weighbridge.log.merkle import leaf_hash, verify_consistency, verify_inclusion
 
 StoreOf = Callable[..., Path]
 

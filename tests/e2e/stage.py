@@ -24,7 +24,8 @@ from typing import Any, Final, TypeVar
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.agent.fake_nvml.fixture import FakeDriver
-from weighbridge.log.entries import EntryKind, entry, leaf_hash
+from weighbridge.log.entries import EntryKind, entry
+from weighbridge.log.merkle import leaf_hash
 from weighbridge.wire.report import Report, canonical, decode, digest
 
 BIN: Final = Path(sys.executable).parent

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.stage import Collector, Node, Stage, assert_kept, wait_for
-from weighbridge.log.entries import verify_consistency
+from weighbridge.log.merkle import verify_consistency
 
 Json = Any
 

@@ -7,14 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge.log.entries import (
+from weighbridge.log.checkpoint import head_hash, open_head, sign_head
+from weighbridge.log.merkle import (
     Frontier,
     consistency_proof,
-    head_hash,
     inclusion_proof,
     leaf_hash,
-    open_head,
-    sign_head,
     stored_position,
     verify_consistency,
     verify_inclusion,

@@ -14,7 +14,8 @@ from itertools import pairwise
 from weighbridge.challenge.codec import Malformed, decode, encode
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.record import TELEMETRY, Outcome, RecordError, payload_kind
-from weighbridge.log.entries import Entry, EntryKind, leaf_hash
+from weighbridge.log.entries import Entry, EntryKind
+from weighbridge.log.merkle import leaf_hash
 from weighbridge.log.signing import SignatureError, Signer, encode_envelope, key_id, verify
 from weighbridge.wire.report import Report, WireError
 from weighbridge.wire.report import decode as decode_report

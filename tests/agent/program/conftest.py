@@ -16,7 +16,8 @@ from aiohttp import web
 from agent import enrolment
 from agent.report.source import Identity, RawProcess, Sweep
 from weighbridge.catalogue.readings import Tier
-from weighbridge.log.entries import Frontier, leaf_hash, sign_head
+from weighbridge.log.checkpoint import sign_head
+from weighbridge.log.merkle import Frontier, leaf_hash
 from weighbridge.log.signing import (
     SignatureError,
     Signer,

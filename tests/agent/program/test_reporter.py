@@ -16,7 +16,8 @@ from agent.report.reporter import Backoff, Reaction, Reporter, read_answer
 from agent.report.sampler import Draft
 from agent.report.spool import SMALLEST, Held, Spool
 from agent.report.transport import Answer, Transport
-from weighbridge.log.entries import Frontier, leaf_hash, sign_head
+from weighbridge.log.checkpoint import sign_head
+from weighbridge.log.merkle import Frontier, leaf_hash
 from weighbridge.log.signing import Signer, generate_private_key
 from weighbridge.wire.report import Clock, Event, EventKind, digest
 
