@@ -53,6 +53,11 @@ def readings(capture: Row, device: str) -> Mapping[str, int | str | Reason]:
     return found | dict.fromkeys(alone, Reason.NOT_SUPPORTED)
 
 
+def asked(capture: Row) -> frozenset[str]:
+    """The readings that the card was asked for; a reading that is newer than the capture was not."""
+    return frozenset(row["reading"] for row in answers(capture))
+
+
 def card(capture: Row) -> Sku:
     shown = readings(capture, "device-0")
     row = sku_by_pci(str(shown["pci_device_id"]), str(shown["pci_subsystem_id"]))
@@ -65,7 +70,7 @@ async def test_the_same_calls_answer_with_the_same_codes_and_values(
     capture: Row, played: FakeDriver, make_source: MakeSource
 ) -> None:
     again = await take_record(make_source(played), redact=True)
-    assert answers(again) == answers(capture)
+    assert [row for row in answers(again) if row["reading"] in asked(capture)] == answers(capture)
     for name in ("driver_version", "nvml_version", "cuda_driver_version", "conf_compute_code"):
         assert again["driver"]["readings"][name] == capture["driver"]["readings"][name]
 
@@ -81,6 +86,7 @@ async def test_every_reading_is_read_as_it_was_on_the_card(
         if row["device"] != "node" and row["reading"] != "state"
     }
     expected = dict(readings(capture, "device-0"))
+    seen = {name: value for name, value in seen.items() if name in expected}
     assert seen.keys() == expected.keys()
     for hidden in [name for name, value in expected.items() if value == "redacted"]:
         assert not isinstance(seen.pop(hidden), Reason)
@@ -91,7 +97,7 @@ async def test_every_reading_is_read_as_it_was_on_the_card(
 @each_capture
 def test_no_reading_of_the_catalogue_is_an_error(capture: Row) -> None:
     read = readings(capture, "device-0")
-    assert {row.name for row in READINGS if row.scope is not Scope.NODE} == read.keys()
+    assert read.keys() <= {row.name for row in READINGS if row.scope is not Scope.NODE}
     assert [name for name, value in read.items() if value in (Reason.ERROR, Reason.TIMEOUT)] == []
     for name, value in read.items():
         assert isinstance(value, Reason) or isinstance(value, str) == (READING[name].unit == "")

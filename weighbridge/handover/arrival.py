@@ -5,22 +5,12 @@ from dataclasses import dataclass, field
 
 from weighbridge.handover.reports import Heard
 from weighbridge.judge.assignments import Claims
-from weighbridge.judge.checks import CHECKS, Check, Promise, Scene, Verdict
-from weighbridge.judge.checks.bounds import BOUND_BROKEN
+from weighbridge.judge.checks import CHECKS, Promise, Scene, Verdict
 from weighbridge.judge.checks.check import Answer
-from weighbridge.judge.checks.exclusivity import FOREIGN_PROCESS
-from weighbridge.judge.checks.presence import GPU_MISSING
-from weighbridge.judge.checks.xid import XID_FATAL
 from weighbridge.judge.latest_readings import View, fact, see_inventory, see_sample
 from weighbridge.judge.slot_history import Times
 from weighbridge.judge.track import fill
 from weighbridge.wire.report import Block, Facts
-
-WHILE_IN_USE = (GPU_MISSING, BOUND_BROKEN, FOREIGN_PROCESS, XID_FATAL)
-"""Checks of what happens later; a slot that nothing fills is listed by itself."""
-
-AT_DELIVERY: tuple[Check, ...] = tuple(check for check in CHECKS if check not in WHILE_IN_USE)
-"""The checks that compare a device with the contract: its kind, its floors, its modes."""
 
 TIERS = ("fast", "slow")
 
@@ -134,7 +124,7 @@ class Arrivals:
         if not seen:
             return
         scene = Scene(port.promise(at_us), view)
-        found = {check.code: list(check.judge(scene)) for check in AT_DELIVERY}
+        found = {check.code: list(check.judge(scene)) for check in CHECKS if check.at_delivery}
         for device in seen:
             waiting[device].answers = {
                 code: answer

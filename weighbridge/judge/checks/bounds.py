@@ -53,6 +53,7 @@ BOUND_BROKEN = Check(
     code="bound_broken",
     severity=Severity.ERROR,
     effect=Effect.NONE,
+    at_delivery=False,
     answerable="open",
     watches=frozenset({HOUR}),
     judge=kept,

@@ -91,12 +91,14 @@ class Scene:
 class Check:
     """`code` is stable. `watches` names readings, and INVENTORY, PROCESSES, XIDS, REASONS, HOUR for the rest.
 
-    `blind`: how severe it is that nobody could see.
+    `at_delivery`: whether it compares a device with the contract, and so belongs in a delivery note; else it judges
+    what happens later. `blind`: how severe it is that nobody could see.
     """
 
     code: str
     severity: Severity
     effect: Effect
+    at_delivery: bool
     answerable: str
     watches: frozenset[str]
     judge: Callable[[Scene], Iterable[Answer]]

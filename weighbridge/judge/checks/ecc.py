@@ -16,6 +16,7 @@ ECC_OFF = Check(
     code="ecc_off",
     severity=Severity.ERROR,
     effect=Effect.DEGRADED,
+    at_delivery=True,
     answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=corrected,

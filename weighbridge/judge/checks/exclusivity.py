@@ -32,6 +32,7 @@ FOREIGN_PROCESS = Check(
     code="foreign_process",
     severity=Severity.ERROR,
     effect=Effect.NONE,
+    at_delivery=False,
     answerable="open",
     watches=frozenset({INVENTORY, PROCESSES}),
     judge=alone,

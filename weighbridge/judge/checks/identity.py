@@ -59,6 +59,7 @@ SKU_MISMATCH = Check(
     code="sku_mismatch",
     severity=Severity.ERROR,
     effect=Effect.DEGRADED,
+    at_delivery=True,
     answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=same_card,

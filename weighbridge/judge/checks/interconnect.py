@@ -16,6 +16,7 @@ NVLINK_DOWN = Check(
     code="nvlink_down",
     severity=Severity.ERROR,
     effect=Effect.DEGRADED,
+    at_delivery=True,
     answerable="provider",
     watches=frozenset({READING}),
     judge=linked,

@@ -23,6 +23,7 @@ MEMORY_SHORT = Check(
     code="memory_short",
     severity=Severity.ERROR,
     effect=Effect.DEGRADED,
+    at_delivery=True,
     answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=whole,

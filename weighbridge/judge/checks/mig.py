@@ -20,6 +20,7 @@ MIG_ON = Check(
     code="mig_on",
     severity=Severity.ERROR,
     effect=Effect.DEGRADED,
+    at_delivery=True,
     answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=whole,

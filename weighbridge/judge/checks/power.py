@@ -16,6 +16,7 @@ POWER_CAPPED = Check(
     code="power_capped",
     severity=Severity.ERROR,
     effect=Effect.DEGRADED,
+    at_delivery=True,
     answerable="open",
     watches=frozenset({READING}),
     judge=uncapped,

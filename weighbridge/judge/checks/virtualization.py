@@ -20,6 +20,7 @@ VIRTUALIZATION_MISMATCH = Check(
     code="virtualization_mismatch",
     severity=Severity.ERROR,
     effect=Effect.NONE,
+    at_delivery=True,
     answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=as_promised,

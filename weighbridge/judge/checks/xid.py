@@ -26,6 +26,7 @@ XID_FATAL = Check(
     code="xid_fatal",
     severity=Severity.ERROR,
     effect=Effect.DOWN,
+    at_delivery=False,
     answerable="provider",
     watches=frozenset({INVENTORY, XIDS}),
     judge=unusable,
