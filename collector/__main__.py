@@ -46,7 +46,6 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "collector.cli.dashboards:dashboards",
         "Grafana dashboards, provisioning and Prometheus rules.",
     ),
-    "demo": ("collector.cli.demo:demo", "Show the whole thing at work on this machine."),
 }
 """Subcommand -> (where it is, what it does)."""
 

@@ -10,21 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from collector.demo.plan import FAULTS, Expected, Fault
-from collector.demo.verdicts import against_the_honest, compare
+from demo.plan import FAULTS, Expected, Fault
+from demo.verdicts import against_the_honest, compare
 
-WEIGHBRIDGE = Path(sys.executable).with_name("weighbridge")
+ROOT = Path(__file__).parents[2]
 SECONDS = 28
 AT_ONCE = 3
 pytestmark = pytest.mark.slow
 
 
 def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The installed command, wide enough that no line is folded."""
-    command = [str(WEIGHBRIDGE), "demo", "--port", "0", "--seconds", str(SECONDS), *arguments]
+    """As `scripts/demo` starts it, wide enough that no line is folded."""
+    command = [sys.executable, "-m", "demo", "--port", "0", "--seconds", str(SECONDS), *arguments]
     environment = {**os.environ, "COLUMNS": "400"}
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=240, env=environment, check=False
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=environment,
+        check=False,
     )
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from collector.demo.plan import contract_text
-from collector.demo.programs import run
+from demo.plan import contract_text
+from demo.programs import run
 from weighbridge.catalogue.tables import sku_by_pci
 from weighbridge.judge.checks.virtualization import MODES
 

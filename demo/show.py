@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from collector.demo.verdicts import Outcome
 from collector.documents.spelling import percent
+from demo.verdicts import Outcome
 
 Json = Mapping[str, Any]
 STYLES = {"met": "green", "breached": "bold red", "unknown": "yellow"}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from collector.demo.plan import HONEST, Expected, Fault
+from demo.plan import HONEST, Expected, Fault
 
 Json = Mapping[str, Any]
 

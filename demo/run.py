@@ -14,11 +14,11 @@ from urllib.parse import quote
 import aiohttp
 
 from collector import control
-from collector.demo import real_node
-from collector.demo.plan import FAULTS, GPUS, HONEST, LEASES, NODES, Fault, contract, scenario
-from collector.demo.programs import DemoError, events, first_line, messages, program, run, running
-from collector.demo.show import Screen, told
-from collector.demo.verdicts import Outcome, against_the_honest, compare
+from demo import real_node
+from demo.plan import FAULTS, GPUS, HONEST, LEASES, NODES, Fault, contract, scenario
+from demo.programs import DemoError, events, first_line, messages, program, run, running
+from demo.show import Screen, told
+from demo.verdicts import Outcome, against_the_honest, compare
 
 Json = Mapping[str, Any]
 POLL_SECONDS = 0.5

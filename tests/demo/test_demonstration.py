@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from collector.demo.real_node import contract_of
-from collector.demo.run import Demonstration, Wanted
-from collector.demo.show import Screen
+from demo.real_node import contract_of
+from demo.run import Demonstration, Wanted
+from demo.show import Screen
 from weighbridge.contract import load
 
 
@@ -19,7 +19,7 @@ async def test_a_machine_whose_readings_fail_does_not_end_the_demonstration(
     broken = tmp_path / "weighbridge-agent"
     broken.write_text("#!/bin/sh\necho 'no library' >&2\nexit 1\n")
     broken.chmod(0o755)
-    monkeypatch.setattr("collector.demo.run.program", lambda _: str(broken))
+    monkeypatch.setattr("demo.run.program", lambda _: str(broken))
     said = io.StringIO()
     demonstration = Demonstration(
         Wanted(1.0, 0, tmp_path, frozenset()), Screen(Console(file=said, width=400))

@@ -1,4 +1,4 @@
-"""`demo`: the whole thing at work on this machine."""
+"""`python -m demo`: the whole thing at work on this machine."""
 
 import asyncio
 import signal
@@ -9,10 +9,10 @@ import click
 from rich.console import Console
 
 from collector.cli.operate import fail
-from collector.demo.plan import FAULTS, LEAST_SECONDS
-from collector.demo.programs import DemoError
-from collector.demo.run import Wanted, demonstrate
-from collector.demo.show import Screen
+from demo.plan import FAULTS, LEAST_SECONDS
+from demo.programs import DemoError
+from demo.run import Wanted, demonstrate
+from demo.show import Screen
 
 MISSED = 1
 
@@ -62,3 +62,7 @@ def demo(
         except (DemoError, OSError) as error:
             fail(error)
     context.exit(0 if found else MISSED)
+
+
+if __name__ == "__main__":
+    demo()
