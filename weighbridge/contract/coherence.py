@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from weighbridge.contract.condition import gpu_counts
+from weighbridge.contract.model import Contract
 from weighbridge.contract.money import (
     CapacityDeduction,
     ClaimTerms,
@@ -19,13 +19,10 @@ from weighbridge.contract.quality import Timed
 from weighbridge.contract.resources import repeated
 from weighbridge.contract.scalars import MICROSECONDS
 
-if TYPE_CHECKING:
-    from weighbridge.contract.model import Contract
-
 Problems = Iterator[tuple[str, str]]
 
 
-def incoherences(contract: "Contract") -> Problems:
+def incoherences(contract: Contract) -> Problems:
     """(path, reason) for each."""
     yield from _of_parties(contract)
     yield from _of_versions(contract)
@@ -37,7 +34,7 @@ def incoherences(contract: "Contract") -> Problems:
     yield from _of_claims(contract)
 
 
-def _of_parties(contract: "Contract") -> Problems:
+def _of_parties(contract: Contract) -> Problems:
     for role in ("provider", "lessee"):
         if role not in [party.role for party in contract.parties]:
             yield "parties", f"no party is the {role}"
@@ -50,14 +47,14 @@ def _of_parties(contract: "Contract") -> Problems:
             yield f"signatures[{position}].party", f"`{signature.party}` is not a party"
 
 
-def _of_versions(contract: "Contract") -> Problems:
+def _of_versions(contract: Contract) -> Problems:
     if contract.supersedes is not None and contract.supersedes >= contract.version:
         yield "supersedes", "must be an earlier version"
     if not contract.term.start_us <= contract.effective_us < contract.term.end_us:
         yield "effective", "lies outside the term"
 
 
-def _of_floor(contract: "Contract") -> Problems:
+def _of_floor(contract: Contract) -> Problems:
     floor = contract.capacity_floor
     if floor is None:
         return
@@ -68,7 +65,7 @@ def _of_floor(contract: "Contract") -> Problems:
         yield "capacity_floor.gpus", "is more than there are"
 
 
-def _of_resources(contract: "Contract") -> Problems:
+def _of_resources(contract: Contract) -> Problems:
     if not contract.resources:
         yield "resources", "nothing is leased"
     yield from repeated("resources", [resource.id for resource in contract.resources])
@@ -84,7 +81,7 @@ def _of_resources(contract: "Contract") -> Problems:
                 seen.add(slot.uuid)
 
 
-def _of_objectives(contract: "Contract") -> Problems:
+def _of_objectives(contract: Contract) -> Problems:
     yield from repeated("availability", [promise.id for promise in contract.availability])
     for position, promise in enumerate(contract.availability):
         for below, reason in _of_promise(contract, promise):
@@ -97,7 +94,7 @@ def _of_objectives(contract: "Contract") -> Problems:
             yield f"exit_rights[{position}].objective", f"`{right.objective}` is not an objective"
 
 
-def _of_promise(contract: "Contract", promise: Availability) -> Problems:
+def _of_promise(contract: Contract, promise: Availability) -> Problems:
     yield from _named_resource(contract, "resource", promise.resource)
     if promise.resolution_s() * MICROSECONDS < contract.sampling.interval_us:
         yield "target", "has more digits than the sampling interval can resolve"
@@ -113,7 +110,7 @@ def _of_promise(contract: "Contract", promise: Availability) -> Problems:
         yield "k", "is more than there are"
 
 
-def _of_clocks(contract: "Contract") -> Problems:
+def _of_clocks(contract: Contract) -> Problems:
     timed: tuple[tuple[str, tuple[Timed, ...]], ...] = (
         ("response", contract.response),
         ("repair", contract.repair),
@@ -125,7 +122,7 @@ def _of_clocks(contract: "Contract") -> Problems:
     yield from repeated("repair", [clock.id for _, group in timed for clock in group])
 
 
-def _one_domain(contract: "Contract", promise: Availability) -> Problems:
+def _one_domain(contract: Contract, promise: Availability) -> Problems:
     """What is judged as one must be one domain: nothing tells which GPUs of a line item share which."""
     chosen = [item for item in contract.resources if promise.resource in (None, item.id)]
     sizes = [(item.interconnect.nvlink_domain, item.nodes * item.per_node) for item in chosen]
@@ -133,7 +130,7 @@ def _one_domain(contract: "Contract", promise: Availability) -> Problems:
         yield "unit", "there are several domains: judge nodes, or lease each domain as a line item"
 
 
-def _whole_nodes(contract: "Contract", path: str, promise: Availability) -> Problems:
+def _whole_nodes(contract: Contract, path: str, promise: Availability) -> Problems:
     chosen = [item for item in contract.resources if promise.resource in (None, item.id)]
     for count in gpu_counts(promise.up_when or ""):
         if any(item.per_node != count for item in chosen):
@@ -143,7 +140,7 @@ def _whole_nodes(contract: "Contract", path: str, promise: Availability) -> Prob
             )
 
 
-def _units(contract: "Contract", promise: Availability) -> int:
+def _units(contract: Contract, promise: Availability) -> int:
     chosen = [item for item in contract.resources if promise.resource in (None, item.id)]
     nodes = [item.nodes + item.spare_nodes for item in chosen]
     if promise.unit == "node":
@@ -151,12 +148,12 @@ def _units(contract: "Contract", promise: Availability) -> int:
     return sum(item.per_node * count for item, count in zip(chosen, nodes, strict=True))
 
 
-def _named_resource(contract: "Contract", path: str, name: str | None) -> Problems:
+def _named_resource(contract: Contract, path: str, name: str | None) -> Problems:
     if name is not None and name not in [resource.id for resource in contract.resources]:
         yield path, f"`{name}` is not a resource"
 
 
-def _of_prices(contract: "Contract") -> Problems:
+def _of_prices(contract: Contract) -> Problems:
     for position, price in enumerate(contract.pricing):
         path = f"pricing[{position}]"
         yield from _named_resource(contract, f"{path}.resource", price.resource)
@@ -168,14 +165,14 @@ def _of_prices(contract: "Contract") -> Problems:
             )
 
 
-def _of_credits(contract: "Contract") -> Problems:
+def _of_credits(contract: Contract) -> Problems:
     yield from repeated("credits", [credit.id for credit in contract.credits])
     for position, credit in enumerate(contract.credits):
         for below, reason in _of_credit(contract, credit):
             yield f"credits[{position}].{below}", reason
 
 
-def _of_claims(contract: "Contract") -> Problems:
+def _of_claims(contract: Contract) -> Problems:
     """What a unit is owed is one sum, which is claimed in one way."""
     ways: dict[str, ClaimTerms] = {}
     for position, credit in enumerate(contract.credits):
@@ -188,7 +185,7 @@ def _of_claims(contract: "Contract") -> Problems:
             )
 
 
-def _owed_together(contract: "Contract", credit: CreditTerms) -> str | None:
+def _owed_together(contract: Contract, credit: CreditTerms) -> str | None:
     """The kind of unit whose credits are one sum with this one; None where it stands alone."""
     if isinstance(credit, RepairSteps):
         return next((clock.unit for clock in contract.repair if clock.id == credit.repair), None)
@@ -201,7 +198,7 @@ def _owed_together(contract: "Contract", credit: CreditTerms) -> str | None:
     return promise.unit if promise.scope == "per_unit" else promise.scope
 
 
-def _of_credit(contract: "Contract", credit: CreditTerms) -> Problems:
+def _of_credit(contract: Contract, credit: CreditTerms) -> Problems:
     targets = {promise.id: promise.target for promise in contract.availability}
     targets |= {promise.id: promise.target for promise in contract.performance}
     if isinstance(credit, Judged):
@@ -219,7 +216,7 @@ def _of_credit(contract: "Contract", credit: CreditTerms) -> Problems:
         yield from _of_capacity(contract, credit)
 
 
-def _of_capacity(contract: "Contract", credit: CapacityDeduction) -> Problems:
+def _of_capacity(contract: Contract, credit: CapacityDeduction) -> Problems:
     yield from _named_resource(contract, "resource", credit.resource)
     named = [item for item in contract.resources if item.id == credit.resource]
     if any(item.capacity is None for item in named):
@@ -228,7 +225,7 @@ def _of_capacity(contract: "Contract", credit: CapacityDeduction) -> Problems:
         yield "resource", "no objective over a period counts its nodes or GPUs, and no others"
 
 
-def _base(contract: "Contract", credit: Judged | RepairSteps) -> Problems:
+def _base(contract: Contract, credit: Judged | RepairSteps) -> Problems:
     if not credit.needs_base or credit.base.amount is not None:
         return
     if not contract.pricing:
@@ -237,7 +234,7 @@ def _base(contract: "Contract", credit: Judged | RepairSteps) -> Problems:
         yield "base", "the objective names no resource, so the fee of a unit is open"
 
 
-def _of_any_unit(contract: "Contract", credit: Judged | RepairSteps) -> bool:
+def _of_any_unit(contract: Contract, credit: Judged | RepairSteps) -> bool:
     """Whether it is owed for one unit, of whichever line item."""
     if isinstance(credit, RepairSteps):
         small = [one.id for one in contract.repair if one.unit in ("gpu", "node", "nvlink_domain")]

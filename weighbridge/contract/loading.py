@@ -1,12 +1,13 @@
 """A contract from its file, and back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from weighbridge.contract.coherence import incoherences
 from weighbridge.contract.document import Document, joined, read
 from weighbridge.contract.model import Contract
 from weighbridge.contract.money import KIND
@@ -34,6 +35,8 @@ def load(text: str) -> Contract:
     except ValidationError as error:
         for details in error.errors(include_url=False):
             problems += _problems(document, details)
+    else:
+        problems += _placed(document, "", incoherences(contract))
     if contract is None or problems:
         raise ContractError(problems)
     return contract
@@ -59,11 +62,16 @@ def _problems(document: Document, details: ErrorDetails) -> Iterator[Problem]:
     if details["type"] == "default_factory_not_called":
         return
     if details["type"] == "terms":
-        for below, reason in details["ctx"]["found"]:
-            inner = ".".join(step for step in (path, below) if step)
-            yield Problem(document.line(inner), inner, reason)
+        yield from _placed(document, path, details["ctx"]["found"])
         return
     yield Problem(document.line(path), path, _reason(details))
+
+
+def _placed(document: Document, path: str, found: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+    """What a part says is wrong below it, each with its line."""
+    for below, reason in found:
+        inner = ".".join(step for step in (path, below) if step)
+        yield Problem(document.line(inner), inner, reason)
 
 
 def _reason(details: ErrorDetails) -> str:

@@ -1,9 +1,7 @@
 """The whole contract."""
 
-from collections.abc import Iterator
 from typing import Literal
 
-from weighbridge.contract.coherence import incoherences
 from weighbridge.contract.evidence import EvidenceTerms
 from weighbridge.contract.exclusions import Exclusions, Maintenance, Window
 from weighbridge.contract.money import (
@@ -95,6 +93,3 @@ class Contract(Terms):
             if its_own and promise.unit in ("gpu", "node") and promise.window_s is None:
                 return promise
         return None
-
-    def problems(self) -> Iterator[tuple[str, str]]:
-        yield from incoherences(self)
