@@ -23,7 +23,7 @@ import zstandard
 
 from collector.log.commits import Batch
 from collector.log.ingest import Limits, Unpacker
-from collector.storage import ChainKey, Store
+from collector.storage.store import ChainKey, Store
 from tests.collector.building import (
     CONTRACT,
     Agent,

@@ -28,7 +28,7 @@ from collector.cli.operate import collect_seldom
 from collector.cli.replay import LARGE, by_cores
 from collector.judging.replay import Replay
 from collector.log.commits import Batch
-from collector.storage import StoreInfo
+from collector.storage.store import StoreInfo
 from tests.collector.building import (
     CONTRACT,
     INTERVAL_US,

@@ -39,8 +39,9 @@ from collector.log.commits import Committer, TickClock
 from collector.log.ingest import Ingest
 from collector.log.keys import load_keys
 from collector.simulation import LogicalTime
-from collector.storage import Store, open_store
 from collector.storage.index import tick_before
+from collector.storage.store import Store
+from collector.storage.stores import open_store
 from collector.tls import authority_hash, ensure_server_certificate, server_context
 from collector.web.pages import Pages
 from weighbridge import __version__

@@ -17,7 +17,7 @@ from collector.api.exposition import CONTENT_TYPE, Exposition
 from collector.api.problems import Problem
 from collector.api.routes import Access, Page, Route, page, whole_number
 from collector.judging.driver import Fleet
-from collector.storage import Ledger
+from collector.storage.store import Ledger
 from weighbridge.contract import Contract, ContractError, load
 from weighbridge.judge.ledger import Row
 from weighbridge.log.entries import ContractAdded

@@ -16,7 +16,7 @@ from collector.log.commits import Committer
 from collector.log.enrolment import Enrolment, parse_request
 from collector.log.ingest import Ingest, receipt
 from collector.log.keys import KeyRing
-from collector.storage import EvidenceLog
+from collector.storage.store import EvidenceLog
 from weighbridge.log.merkle import consistency_proof, inclusion_proof
 
 logger = logging.getLogger("weighbridge.log_api")

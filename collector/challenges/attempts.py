@@ -14,7 +14,7 @@ from collector.challenges.exchange import PRESENCE_SECONDS, Exchange, Start
 from collector.judging.driver import Driver
 from collector.log.commits import Committer, Leaf
 from collector.log.keys import NodeKey
-from collector.storage import StorageError
+from collector.storage.store import StorageError
 from weighbridge.challenge.challenger import Plan, draw_nonces
 from weighbridge.challenge.judgement import judge
 from weighbridge.challenge.policy import Policy, PolicyError

@@ -9,7 +9,7 @@ from collector.api.problems import Problem
 from collector.background import beside
 from collector.judging.driver import Driver
 from collector.log.commits import Committer, Leaf
-from collector.storage import EvidenceLog, StorageError
+from collector.storage.store import EvidenceLog, StorageError
 from weighbridge.challenge.record import read_outcome
 from weighbridge.challenge.telemetry import MARGIN_US, link, seal_telemetry
 from weighbridge.judge.node_state import NodeState, Unlinked

@@ -21,7 +21,7 @@ import click
 from collector import control
 from collector.config import CONFIG_VARIABLE, Config, ConfigError, load_config
 from collector.service_manager import ServiceManager
-from collector.storage import StorageError, StoreInfo
+from collector.storage.store import StorageError, StoreInfo
 from collector.tls import create_authority, write_secret
 from weighbridge.log.signing import generate_private_key
 

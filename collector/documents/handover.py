@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 from collector.documents.handover_process import HandoverError, Task, made_apart
 from collector.judging.statements import Settling, SettlingError, Unwritten, not_known, standing
 from collector.log.keys import KeyRing
-from collector.storage import Store
 from collector.storage.index import first_tick_after
+from collector.storage.store import Store
 from weighbridge.catalogue import tables
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.handover.acceptance import AHEAD_US

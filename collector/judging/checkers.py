@@ -18,8 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from collector.storage import StorageError
 from collector.storage.frozen import FrozenLog
+from collector.storage.store import StorageError
 from weighbridge.log.signing import Envelope, SignatureError, verify
 
 AHEAD = 2

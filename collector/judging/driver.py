@@ -20,8 +20,8 @@ from collector.judging.standing import (
     units_of,
 )
 from collector.log.commits import Committed
-from collector.storage import Store
 from collector.storage.index import received
+from collector.storage.store import Store
 from weighbridge.contract import Contract, Resource
 from weighbridge.judge.checks import Severity, Verdict
 from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from collector.judging.driver import Driver
 from collector.log.commits import Committed
 from collector.log.ingest import Ingest
-from collector.storage import StorageError, Store
+from collector.storage.store import StorageError, Store
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import Metric
 

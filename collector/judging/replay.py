@@ -16,11 +16,11 @@ from collector.judging.driver import Driver
 from collector.judging.statements import Settling
 from collector.log.keys import KINDS as KEY_KINDS
 from collector.log.keys import KeyRing
-from collector.storage import Indexed, StorageError, Store, StoreInfo
 from collector.storage.derived import open_derived
 from collector.storage.frozen import FrozenLog
 from collector.storage.index import UNLISTED, SqliteIndex, tick_before
 from collector.storage.ledger import SqliteLedger
+from collector.storage.store import Indexed, StorageError, Store, StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.entries import Entry, EntryKind, KeyChanged, Notice, Tick
 from weighbridge.log.signing import SignatureError, key_id, verify

@@ -13,8 +13,8 @@ from operator import attrgetter
 from typing import Protocol
 
 from collector.log.commits import Committed
-from collector.storage import EntryIndex, EvidenceLog, Store
 from collector.storage.index import tick_before
+from collector.storage.store import EntryIndex, EvidenceLog, Store
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import Row, State, Use
 from weighbridge.log.entries import Issued

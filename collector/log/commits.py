@@ -18,7 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from collector.api.problems import Problem
 from collector.log.keys import KINDS, KeyRing
-from collector.storage import Accepted, ChainKey, Indexed, StorageError, Store
+from collector.storage.store import Accepted, ChainKey, Indexed, StorageError, Store
 from weighbridge.log.checkpoint import Head, sign_head
 from weighbridge.log.entries import Entry, EntryKind, Tick, entry, payload_type
 from weighbridge.log.merkle import leaf_hash

@@ -19,7 +19,7 @@ from collector.api.problems import Problem
 from collector.log.commits import Batch, Committer, Placed
 from collector.log.decoding import Decoder
 from collector.log.keys import KeyRing, NodeKey
-from collector.storage import Accepted, ChainKey
+from collector.storage.store import Accepted, ChainKey
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import EntryKind, Refused, payload_type
 from weighbridge.log.signing import Envelope, SignatureError, open_envelope, verify

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from collector.storage import EntryIndex, EvidenceLog
+from collector.storage.store import EntryIndex, EvidenceLog
 from weighbridge.contract import load
 from weighbridge.log.entries import Claim, ContractAdded, Entry, EntryKind, InviteIssued, KeyChanged
 from weighbridge.wire.report import read

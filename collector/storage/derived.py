@@ -30,7 +30,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from collector.storage import StorageError, StoreFull
+from collector.storage.store import StorageError, StoreFull
 
 SCHEMA = 3
 BUSY_SECONDS = 30

@@ -15,7 +15,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from collector.storage import (
+from collector.storage.derived import open_derived
+from collector.storage.index import SqliteIndex
+from collector.storage.ledger import SqliteLedger
+from collector.storage.segments import Segments, sync_directory
+from collector.storage.store import (
     CorruptStore,
     StorageError,
     Store,
@@ -23,10 +27,6 @@ from collector.storage import (
     StoreInUse,
     WrongVersion,
 )
-from collector.storage.derived import open_derived
-from collector.storage.index import SqliteIndex
-from collector.storage.ledger import SqliteLedger
-from collector.storage.segments import Segments, sync_directory
 from collector.storage.tree import TreeFile
 from weighbridge.log.entries import Entry, entry
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from collector.storage import CorruptStore, StorageError
 from collector.storage.segments import Segment
+from collector.storage.store import CorruptStore, StorageError
 from weighbridge.log.entries import Entry, entry
 from weighbridge.log.merkle import Frontier, leaf_hash
 

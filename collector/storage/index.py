@@ -8,7 +8,8 @@ from dataclasses import asdict
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from collector.storage import (
+from collector.storage.derived import chains, progress, records, reports, writing
+from collector.storage.store import (
     Accepted,
     ChainKey,
     CorruptStore,
@@ -16,7 +17,6 @@ from collector.storage import (
     Indexed,
     StorageError,
 )
-from collector.storage.derived import chains, progress, records, reports, writing
 from weighbridge.log.entries import Entry, EntryKind, Tick
 from weighbridge.wire.report import digest, parse, read
 

@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import Engine, RowMapping, bindparam, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from collector.storage import FindingPage
 from collector.storage.derived import findings as findings_table
 from collector.storage.derived import progress, snapshots, writing
 from collector.storage.derived import rows as rows_table
 from collector.storage.derived import uses as uses_table
+from collector.storage.store import FindingPage
 from weighbridge.judge.checks import Severity, Verdict
 from weighbridge.judge.ledger import Finding, Row, State, Use
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from collector.storage import CorruptStore, StorageError, StoreFull
+from collector.storage.store import CorruptStore, StorageError, StoreFull
 
 logger = logging.getLogger("weighbridge.storage")
 

@@ -17,7 +17,7 @@ from collector.api.problems import Problem
 from collector.api.routes import Access, Page, Route, page
 from collector.documents.spelling import percent, span, utc
 from collector.judging.driver import Fleet
-from collector.storage import Ledger, StoreInfo
+from collector.storage.store import Ledger, StoreInfo
 from collector.web import timeline
 from weighbridge.judge.ledger import Row
 

@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from collector.log.commits import Batch
-from collector.storage import Store, open_store
+from collector.storage.store import Store
+from collector.storage.stores import open_store
 from weighbridge.catalogue.readings import READINGS, Kind, Tier
 from weighbridge.contract import load
 from weighbridge.log.entries import Claim, ContractAdded, EntryKind, KeyChanged, payload_type

@@ -18,7 +18,7 @@ from collector.app import problems
 from collector.challenges.attempts import COMMAND, Challenges, Subject
 from collector.log.commits import overloaded
 from collector.log.keys import KeyRing, NodeKey
-from collector.storage import CorruptStore
+from collector.storage.store import CorruptStore
 from tests.collector.answering import Prober
 from tests.collector.building import Agent, enrolled
 from weighbridge.challenge.messages import PAYLOAD_TYPE, decode_message

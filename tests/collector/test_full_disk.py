@@ -10,8 +10,8 @@ from collector.api.problems import Problem
 from collector.log.commits import Committer, TickClock
 from collector.log.ingest import Ingest, Limits
 from collector.log.keys import KeyRing
-from collector.storage import Store, StoreFull, StoreInfo
 from collector.storage.embedded import create_store, open_embedded
+from collector.storage.store import Store, StoreFull, StoreInfo
 from tests.collector.building import Agent, body, enrolled
 from weighbridge.log.entries import EntryKind
 from weighbridge.log.signing import Signer, generate_private_key

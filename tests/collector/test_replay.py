@@ -15,7 +15,7 @@ import pytest
 
 from collector.judging.replay import Replay
 from collector.log.commits import Batch
-from collector.storage import StorageError, Store, StoreInfo
+from collector.storage.store import StorageError, Store, StoreInfo
 from tests.collector.building import (
     CONTRACT,
     INTERVAL_US,
@@ -229,7 +229,7 @@ HANGING = """
 import multiprocessing, signal, sys, time
 from pathlib import Path
 from collector.judging.replay import Replay
-from collector.storage import StoreInfo
+from collector.storage.store import StoreInfo
 
 def hang(folded):
     print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)

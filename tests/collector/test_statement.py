@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from collector.judging.driver import JUDGES, Driver
 from collector.judging.replay import Replay
 from collector.log.commits import Batch
-from collector.storage import StoreInfo
+from collector.storage.store import StoreInfo
 from tests.collector.building import (
     Agent,
     Serving,

@@ -10,7 +10,7 @@ import pytest
 
 from collector.judging.driver import Driver
 from collector.judging.statements import Asked, Settling, standing_uses
-from collector.storage import Store
+from collector.storage.store import Store
 from tests.collector.building import make_store, opened
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text
 from weighbridge.judge.ledger import State, Use

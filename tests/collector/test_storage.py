@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.storage import (
+from collector.storage import segments as segment_module
+from collector.storage.embedded import EmbeddedLog, create_store, open_embedded, read_info
+from collector.storage.store import (
     Accepted,
     ChainKey,
     CorruptStore,
@@ -23,10 +25,8 @@ from collector.storage import (
     StoreInfo,
     StoreInUse,
     WrongVersion,
-    open_store,
 )
-from collector.storage import segments as segment_module
-from collector.storage.embedded import EmbeddedLog, create_store, open_embedded, read_info
+from collector.storage.stores import open_store
 from tests.collector.building import Agent
 from weighbridge.judge.checks import Severity, Verdict
 from weighbridge.judge.ledger import Finding, Row, State

@@ -17,7 +17,7 @@ from collector.api.exposition import Exposition
 from collector.api.routes import described
 from collector.app import problems
 from collector.judging.driver import Counts
-from collector.storage import FindingPage, StoreInfo
+from collector.storage.store import FindingPage, StoreInfo
 from collector.web.pages import Pages
 from weighbridge.contract import Contract, load
 from weighbridge.judge.checks import Severity, Verdict

@@ -1,0 +1,203 @@
+"""Where the evidence rests, and what was derived from it: three narrow protocols, and the store that holds them.
+
+The log is the only thing that must survive. The entry index and the ledger are derived from it, are
+rebuilt from it when they are missing, and may lag behind it after a crash: each says up to which log
+index it has come, and is brought up from there.
+
+The log has one writer at a time. Reading is safe from any thread while another appends.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from weighbridge.judge.ledger import Finding, Row, Use
+from weighbridge.log.entries import Entry, EntryKind
+
+
+class StorageError(Exception):
+    """The store cannot do this. The message names the file, and the offset where there is one."""
+
+
+class CorruptStore(StorageError):
+    """Bytes that were written whole are no longer what was written."""
+
+
+class WrongVersion(StorageError):
+    """A store of a newer version than this code knows."""
+
+
+class StoreFull(StorageError):
+    """No room: nothing of this append was kept, and the next one may be tried."""
+
+
+class StoreInUse(StorageError):
+    """Another process has this store open for writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainKey:
+    """One unbroken sequence of reports: `seq` and `prev` belong to it."""
+
+    key_id: str
+    chain: str
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A report of a chain that is in the log. `received_us` is the tick before it."""
+
+    seq: int
+    payload_hash: str
+    index: int
+    received_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What the index keeps of one entry; only a report has `chain` and `accepted`."""
+
+    index: int
+    kind: EntryKind
+    chain: ChainKey | None = None
+    accepted: Accepted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingPage:
+    """Findings in the order they were first written. `after` leads to the next page; null: none."""
+
+    findings: Sequence[Finding]
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What `store.json` says. A `simulation` store is never served as a real one."""
+
+    origin: str
+    simulation: bool
+
+
+class EvidenceLog(Protocol):
+    """Leaves in one order, and their Merkle tree."""
+
+    @property
+    def size(self) -> int:
+        """How many leaves are durable."""
+        ...
+
+    def append(self, leaves: Sequence[bytes]) -> int:
+        """Index of the first; all are durable when it returns. Raises StoreFull, having kept none."""
+        ...
+
+    def leaves(self, start: int, limit: int) -> Iterator[bytes]:
+        """At most `limit` leaves from `start` on, exactly as appended. Raises CorruptStore."""
+        ...
+
+    def read(self, start: int, limit: int) -> Iterator[Entry]:
+        """At most `limit` entries from `start` on. Raises CorruptStore."""
+        ...
+
+    def node(self, level: int, index: int) -> bytes:
+        """Hash of the complete subtree of 2**level leaves that starts at leaf index * 2**level."""
+        ...
+
+    def root(self) -> bytes:
+        """The tree's hash at `size`."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class EntryIndex(Protocol):
+    """Finds entries by chain and by kind. Written behind the log, and rebuilt from it."""
+
+    def last(self, chain: ChainKey) -> Accepted | None:
+        """The newest report of a chain, null for a chain not seen before."""
+        ...
+
+    def find(self, chain: ChainKey, seq: int) -> Accepted | None: ...
+
+    def record(self, entries: Sequence[Indexed]) -> None:
+        """Know these appended entries from now on; they follow the last ones recorded."""
+        ...
+
+    def of_kinds(self, kinds: Collection[EntryKind]) -> Sequence[int]:
+        """Log indexes of every entry of these kinds, rising. Reports and ticks are not listed."""
+        ...
+
+    def flush(self) -> None:
+        """Write what was recorded. A crash before it costs time at the next opening, no knowledge."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Ledger(Protocol):
+    """What the folds say: rows and findings, up to a log index, with the folds' own states."""
+
+    def write(
+        self,
+        rows: Sequence[Row],
+        findings: Sequence[Finding],
+        folded: int,
+        snapshots: Mapping[str, bytes],
+        uses: Sequence[Use] = (),
+    ) -> None:
+        """All in one transaction, or nothing. Raises StoreFull.
+
+        A row supersedes the shorter one of the same place, chain, start, state and cause; a row that says
+        otherwise stands beside it, so that nobody takes back what was seen. Findings are known by contract,
+        node, device, code and `since_us`; the newest word on one replaces the older. Sums of use stand beside
+        earlier ones of the same place and hour.
+        `folded` is the index of the first entry not yet folded. Snapshots not named stay as they are.
+        """
+        ...
+
+    def rows(
+        self,
+        contract: str,
+        start_us: int,
+        end_us: int,
+        as_of_us: int | None = None,
+        node: str | None = None,
+    ) -> Sequence[Row]:
+        """Rows that touch [start_us, end_us), by node, device, chain, start; as known at `as_of_us`."""
+        ...
+
+    def uses(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> Iterator[Use]:
+        """The last sums of the hours that begin in [start_us, end_us), as known at an instant, by hour and node."""
+        ...
+
+    def findings(
+        self,
+        contract: str | None = None,
+        open_only: bool = False,
+        after: int | None = None,
+        limit: int = 100,
+    ) -> FindingPage: ...
+
+    def folded(self) -> int:
+        """The log index of the first entry not yet folded; 0 for a new ledger."""
+        ...
+
+    def snapshots(self) -> Mapping[str, bytes]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One store, opened. Close it as a whole."""
+
+    info: StoreInfo
+    log: EvidenceLog
+    index: EntryIndex
+    ledger: Ledger
+
+    def close(self) -> None:
+        self.index.close()
+        self.ledger.close()
+        self.log.close()

@@ -1,0 +1,23 @@
+"""The stores that can be opened, by the scheme of their URL. Another one is a row here."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from collector.storage.embedded import open_embedded
+from collector.storage.store import StorageError, Store
+
+STORES: Mapping[str, Callable[[str], Store]] = {
+    "embedded": lambda directory: open_embedded(Path(directory)),
+}
+"""By scheme: opens what the rest of the URL names."""
+
+
+def open_store(url: str) -> Store:
+    """Open the store at `embedded:DIRECTORY` for writing, migrated and repaired after a crash.
+
+    Raises StorageError: WrongVersion, StoreInUse, CorruptStore.
+    """
+    scheme, _, location = url.partition(":")
+    if scheme not in STORES or not location:
+        raise StorageError(f"{url!r} is not a store: expected embedded:DIRECTORY")
+    return STORES[scheme](location)
