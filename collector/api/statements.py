@@ -9,9 +9,10 @@ from collector.api.access import viewer
 from collector.api.administration import Submit
 from collector.api.problems import Problem
 from collector.api.routes import Access, Route
-from collector.documents.formats import FORMATS, Document, UnrenderableError
+from collector.documents.formats import FORMATS
 from collector.documents.handover import Handover
 from collector.documents.handover_process import HandoverError
+from collector.documents.sheets import Document, UnrenderableError
 from collector.documents.words import LANGUAGES, Language
 from collector.judging.claimable import Accounts, described
 from collector.judging.statements import (

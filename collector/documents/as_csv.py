@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
-from collector.documents.formats import Document
 from collector.documents.sheet import Fact, Sheet, Table
-from collector.documents.sheets import sheet_of
+from collector.documents.sheets import Document, sheet_of
 from collector.documents.words import Language, name, note, say
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.statement import (

@@ -4,8 +4,7 @@ from functools import cache, partial
 
 import jinja2
 
-from collector.documents.formats import Document
-from collector.documents.sheets import sheet_of
+from collector.documents.sheets import Document, sheet_of
 from collector.documents.words import Language, say
 from weighbridge.settlement.statement import Statement
 

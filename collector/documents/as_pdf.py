@@ -27,10 +27,9 @@ from reportlab.platypus import (
 from reportlab.platypus import Table as Grid
 
 from collector.documents import fonts
-from collector.documents.formats import Document
 from collector.documents.pdf_table import FONT, INK, SOFT, TONES, paragraph, style, table
 from collector.documents.sheet import Counts, Fact, Lane, Section, Sheet, Signer, Timeline
-from collector.documents.sheets import sheet_of
+from collector.documents.sheets import Document, sheet_of
 from collector.documents.words import Language, say
 from weighbridge.settlement.statement import Statement
 

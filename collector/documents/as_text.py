@@ -3,9 +3,8 @@
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from collector.documents.formats import Document
 from collector.documents.sheet import Column, Counts, Fact, Section, Sheet, Table
-from collector.documents.sheets import sheet_of
+from collector.documents.sheets import Document, sheet_of
 from collector.documents.words import Language, say
 from weighbridge.settlement.statement import Statement
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from collector.documents.formats import UnrenderableError
+from collector.documents.sheets import UnrenderableError
 
 PACKAGE = "fonts-wqy-microhei"
 """The Debian and Ubuntu package with the font."""

@@ -1,11 +1,16 @@
-"""The sheet of any document that the collector renders."""
+"""The documents that the collector renders, and the sheet of each."""
 
 from collector.documents import acceptance, delivery, layout
-from collector.documents.formats import Document
 from collector.documents.sheet import Sheet
 from collector.documents.words import Language
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.settlement.statement import Statement
+
+Document = Statement | DeliveryNote | Certificate
+
+
+class UnrenderableError(Exception):
+    """A format needs something that is not installed; the message names it."""
 
 
 def sheet_of(document: Document, language: Language, previous: Statement | None = None) -> Sheet:

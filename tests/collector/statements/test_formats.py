@@ -317,7 +317,8 @@ def test_what_a_statement_tells_of_the_one_issued_before_is_listed() -> None:
 def test_a_format_whose_library_is_missing_says_which() -> None:
     code = (
         "import sys; sys.modules['reportlab'] = None\n"
-        "from collector.documents.formats import FORMATS, UnrenderableError\n"
+        "from collector.documents.formats import FORMATS\n"
+        "from collector.documents.sheets import UnrenderableError\n"
         "from tests.collector.statements.examples import ordinary\n"
         "try:\n    FORMATS['pdf'].render(ordinary())\n"
         "except UnrenderableError as error:\n    print(error)\n"
