@@ -1,9 +1,9 @@
 """The plan that enters a contract or its next version: checked against what is in force when it is entered."""
 
-from collector.api.problems import Problem
 from collector.judging.driver import Driver
 from collector.judging.follower import Judging
 from collector.log.commits import Batch, overloaded
+from collector.problems import Problem
 from weighbridge.contract import ContractError
 from weighbridge.judge.assignments import ClaimError
 from weighbridge.log.entries import ContractAdded, EntryKind

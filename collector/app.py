@@ -21,7 +21,6 @@ from collector.api.contracts import Api
 from collector.api.exposition import Exposition, Sample
 from collector.api.log import LogApi
 from collector.api.notices import Notices
-from collector.api.problems import Problem
 from collector.api.routes import Route, described
 from collector.api.statements import SettlementApi
 from collector.challenges.attempts import Challenges, challenging
@@ -38,6 +37,7 @@ from collector.judging.statements import Settling
 from collector.log.commits import Committer, TickClock
 from collector.log.ingest import Ingest
 from collector.log.keys import load_keys
+from collector.problems import Problem
 from collector.simulation import LogicalTime
 from collector.storage.index import tick_before
 from collector.storage.store import Store
@@ -289,13 +289,14 @@ def _settlement_api(house: House) -> SettlementApi:
 def public_url(config: Config) -> str:
     """How agents reach the collector, unless the configuration says otherwise: the address that it listens on.
 
-    Raises ConfigError where that is no address for others.
+    Raises Problem: conflict, where that is no address for others.
     """
     if config.url is not None:
         return config.url.rstrip("/")
     listen = config.listen
     if listen.host is None or listen.port in (None, 0) or listen.wildcard:
-        raise ConfigError("url: say how agents reach this collector; its listen address does not")
+        reason = "url: say how agents reach this collector; its listen address does not"
+        raise Problem("conflict", reason)
     return listen_url(config, listen.port or 0)
 
 

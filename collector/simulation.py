@@ -5,8 +5,8 @@ from aiohttp import web
 from collector.api.access import GATE, is_local
 from collector.api.administration import Submit, parse
 from collector.api.bodies import read_body
-from collector.api.problems import Problem
 from collector.api.routes import Access, Route
+from collector.problems import Problem
 from weighbridge.log.entries import EntryKind, Tick
 from weighbridge.wire.report import Count, Model
 

@@ -13,8 +13,8 @@ from enum import StrEnum
 from aiohttp import web
 
 from collector.api import routes
-from collector.api.problems import Problem
 from collector.api.routes import Viewer
+from collector.problems import Problem
 
 FORWARDING_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})

@@ -9,11 +9,10 @@ from typing import Literal, TypeVar
 from aiohttp import web
 
 from collector.api.bodies import read_body
-from collector.api.problems import Problem
 from collector.api.routes import Access, Route
-from collector.config import ConfigError
 from collector.log.enrolment import secret_hash
 from collector.log.keys import KeyRing, NodeKey
+from collector.problems import Problem
 from weighbridge.log.entries import EntryKind, InviteIssued, KeyChanged
 from weighbridge.wire.report import Count, Model, Name, Part, Text, WireError, canonical, read
 
@@ -53,7 +52,7 @@ class Release(Model):
 class Administration:
     """`address` is how agents reach this collector: its URL, the hash of its CA (or None), and its log's key.
 
-    It raises ConfigError where the configuration does not say.
+    It raises Problem: conflict, where the configuration does not say.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class Administration:
             raise Problem("malformed", "devices: name some, or null for all of the node's")
         if not 0 < wanted.life_seconds <= MAX_LIFE_SECONDS:
             raise Problem("malformed", f"life_seconds must be from 1 to {MAX_LIFE_SECONDS}")
-        url, authority, log_key = self._reached()
+        url, authority, log_key = self._address()
         secret = secrets.token_urlsafe(SECRET_BYTES)
         expires_us = self._wall_us() + wanted.life_seconds * SECOND_US
         issued = InviteIssued(
@@ -141,13 +140,6 @@ class Administration:
         claim = held.model_copy(update={"devices": []})
         index = await self._submit(EntryKind.CLAIM, claim)
         return web.json_response({"contract": claim.contract, "node": claim.node, "index": index})
-
-    def _reached(self) -> tuple[str, str | None, str]:
-        """What an invite says of this collector. Raises Problem: conflict, before anything is entered."""
-        try:
-            return self._address()
-        except ConfigError as error:
-            raise Problem("conflict", str(error)) from error
 
     async def keys(self, _: web.Request) -> web.Response:
         return web.json_response({"keys": [described(key) for key in self._ring]})

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
-from collector.api.problems import Problem
 from collector.log.commits import overloaded
+from collector.problems import Problem
 
 
 class NoRoom(Problem):

@@ -7,7 +7,6 @@ from aiohttp import web
 from collector.api.access import viewer
 from collector.api.administration import parse
 from collector.api.bodies import Bodies, NoRoom, read_body
-from collector.api.problems import Problem
 from collector.api.routes import Access, Route
 from collector.challenges.attempts import COMMAND, Challenges, Standing
 from collector.challenges.command_queue import Doorman
@@ -15,6 +14,7 @@ from collector.challenges.exchange import AT_ONCE_BYTES, Exchange
 from collector.judging.driver import Driver
 from collector.log.decoding import Decoder
 from collector.log.keys import KeyRing
+from collector.problems import Problem
 from weighbridge.challenge.codec import Malformed, shaped
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy

@@ -14,9 +14,9 @@ from collector.api import status
 from collector.api.access import viewer
 from collector.api.bodies import read_body
 from collector.api.exposition import CONTENT_TYPE, Exposition
-from collector.api.problems import Problem
 from collector.api.routes import Access, Page, Route, page, whole_number
 from collector.judging.driver import Fleet
+from collector.problems import Problem
 from collector.storage.store import Ledger
 from weighbridge.contract import Contract, ContractError, load
 from weighbridge.judge.ledger import Row

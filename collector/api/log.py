@@ -10,12 +10,12 @@ from aiohttp import web
 
 from collector.api.access import client, viewer
 from collector.api.bodies import read_body
-from collector.api.problems import Problem
 from collector.api.routes import Access, Route, whole_number
 from collector.log.commits import Committer
 from collector.log.enrolment import Enrolment, parse_request
 from collector.log.ingest import Ingest, receipt
 from collector.log.keys import KeyRing
+from collector.problems import Problem
 from collector.storage.store import EvidenceLog
 from weighbridge.log.merkle import consistency_proof, inclusion_proof
 

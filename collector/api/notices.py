@@ -8,9 +8,9 @@ from pydantic import Field
 from collector.api.access import GATE, Bearer, Role, viewer
 from collector.api.administration import parse
 from collector.api.bodies import read_body
-from collector.api.problems import Problem
 from collector.api.routes import Access, Route, page
 from collector.log.commits import Batch, Committer
+from collector.problems import Problem
 from weighbridge.log.entries import EntryKind, Notice, PartyKey, payload_type
 from weighbridge.log.signing import (
     Envelope,

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from collector.api.problems import Problem
+from collector.problems import Problem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_LIMIT = 1000

@@ -7,7 +7,6 @@ from aiohttp import web
 
 from collector.api.access import viewer
 from collector.api.administration import Submit
-from collector.api.problems import Problem
 from collector.api.routes import Access, Route
 from collector.documents.formats import FORMATS
 from collector.documents.handover import Handover
@@ -22,6 +21,7 @@ from collector.judging.statements import (
     refuse_nothing,
     statement_digest,
 )
+from collector.problems import Problem
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.entries import EntryKind, Issued
 from weighbridge.settlement.statement import Statement

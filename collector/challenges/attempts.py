@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from collector.api.problems import Problem
 from collector.challenges.command_queue import Mail
 from collector.challenges.exchange import PRESENCE_SECONDS, Exchange, Start
 from collector.judging.driver import Driver
 from collector.log.commits import Committer, Leaf
 from collector.log.keys import NodeKey
+from collector.problems import Problem
 from collector.storage.store import StorageError
 from weighbridge.challenge.challenger import Plan, draw_nonces
 from weighbridge.challenge.judgement import judge

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from collector.api.problems import Problem
 from collector.background import beside
 from collector.challenges.attempts import SCHEDULE, Challenges, Subject
 from collector.judging.driver import Driver
+from collector.problems import Problem
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.judge.assignments import ClaimError
 

@@ -5,10 +5,10 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
-from collector.api.problems import Problem
 from collector.background import beside
 from collector.judging.driver import Driver
 from collector.log.commits import Committer, Leaf
+from collector.problems import Problem
 from collector.storage.store import EvidenceLog, StorageError
 from weighbridge.challenge.record import read_outcome
 from weighbridge.challenge.telemetry import MARGIN_US, link, seal_telemetry

@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from collector.api.problems import Problem
 from collector.log.keys import KINDS, KeyRing
+from collector.problems import Problem
 from collector.storage.store import Accepted, ChainKey, Indexed, StorageError, Store
 from weighbridge.log.checkpoint import Head, sign_head
 from weighbridge.log.entries import Entry, EntryKind, Tick, entry, payload_type

@@ -4,7 +4,7 @@ import io
 
 import zstandard
 
-from collector.api.problems import Problem
+from collector.problems import Problem
 
 WINDOW_BYTES = 8 << 20
 

@@ -5,9 +5,9 @@ One use: the first key to use an invite owns it. The same key with the same secr
 
 import hashlib
 
-from collector.api.problems import Problem
 from collector.log.commits import Batch
 from collector.log.keys import KeyRing
+from collector.problems import Problem
 from weighbridge.log import signing
 from weighbridge.log.entries import Claim, EntryKind, InviteIssued, KeyChanged
 from weighbridge.wire.report import Hash, Model, Name, NotCanonical, Text, WireError, read

@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from collector.api.problems import Problem
 from collector.log.commits import Batch, Committer, Placed
 from collector.log.decoding import Decoder
 from collector.log.keys import KeyRing, NodeKey
+from collector.problems import Problem
 from collector.storage.store import Accepted, ChainKey
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import EntryKind, Refused, payload_type

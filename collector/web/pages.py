@@ -13,10 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from collector.api import status
 from collector.api.access import viewer
-from collector.api.problems import Problem
 from collector.api.routes import Access, Page, Route, page
 from collector.documents.spelling import percent, span, utc
 from collector.judging.driver import Fleet
+from collector.problems import Problem
 from collector.storage.store import Ledger, StoreInfo
 from collector.web import timeline
 from weighbridge.judge.ledger import Row

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from collector.api.problems import Problem
 from collector.challenges.command_queue import Doorman, Mail
 from collector.challenges.exchange import Start
 from collector.challenges.schedule import LOOK_SECONDS, Line, begin, draw
 from collector.log.keys import KeyRing
+from collector.problems import Problem
 from weighbridge.challenge.policy import Policy
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.log.entries import EntryKind, KeyChanged, entry, payload_type

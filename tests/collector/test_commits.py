@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from collector.amendment import ContractAddition
 from collector.api.log import LogApi
-from collector.api.problems import Problem
 from collector.app import problems
 from collector.judging.driver import Driver
 from collector.judging.follower import HELD_SAMPLES, Judging
 from collector.log.commits import Batch, Committed, Committer, TickClock
 from collector.log.ingest import Ingest, Limits
 from collector.log.keys import KeyRing
+from collector.problems import Problem
 from collector.storage.embedded import create_store, open_embedded
 from collector.storage.store import ChainKey, Store, StoreFull, StoreInfo
 from tests.collector.building import CONTRACT, Agent, enrolled

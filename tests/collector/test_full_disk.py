@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.api.problems import Problem
 from collector.log.commits import Committer, TickClock
 from collector.log.ingest import Ingest, Limits
 from collector.log.keys import KeyRing
+from collector.problems import Problem
 from collector.storage.embedded import create_store, open_embedded
 from collector.storage.store import Store, StoreFull, StoreInfo
 from tests.collector.building import Agent, body, enrolled
