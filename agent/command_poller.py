@@ -33,8 +33,9 @@ from weighbridge.challenge.messages import (
     decode_message,
     encode_message,
 )
-from weighbridge.log.signing import SignatureError, open_envelope, verify
-from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, seal_poll
+from weighbridge.log.signing import SignatureError, Signer, open_envelope, verify
+from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, POLL_TYPE, Poll
+from weighbridge.wire.report import encode
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,12 @@ class Request(Protocol):
         headers: dict[str, str] | None = None,
         timeout_s: float = ...,
     ) -> Awaitable[Answer]: ...
+
+
+def seal_poll(signer: Signer, node: str, log_key: bytes, number: int) -> str:
+    """The header's value."""
+    poll = Poll(log_key=log_key.hex(), node=node, number=number)
+    return signer.seal(POLL_TYPE, encode(poll)).decode("ascii")
 
 
 @dataclass

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from agent.command_poller import seal_poll
 from tests.collector.building import Agent, Serving, log_signer, make_store, serving
-from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, seal_poll
+from weighbridge.wire.polling import POLL_HEADER, POLL_PATH
 
 FLEET, HOLD_SECONDS = 12_500, 50
 TICKS = os.sysconf("SC_CLK_TCK")

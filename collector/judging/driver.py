@@ -30,10 +30,10 @@ from weighbridge.judge.node_state import NodeState, Unlinked
 from weighbridge.judge.slot_history import Holder, line_of
 from weighbridge.judge.track import answering, open_rows
 from weighbridge.judge.usage import in_use
-from weighbridge.judge.versions import Judges, current
-from weighbridge.judge.versions import dump as dump_judges
-from weighbridge.judge.versions import restore as restore_judges
 from weighbridge.log.entries import ContractAdded, Entry, EntryKind
+from weighbridge.settlement.judge_versions import Judges, current
+from weighbridge.settlement.judge_versions import dump as dump_judges
+from weighbridge.settlement.judge_versions import restore as restore_judges
 from weighbridge.settlement.statement import Judged
 from weighbridge.wire.report import Report
 

@@ -7,13 +7,14 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
+from agent.command_poller import seal_poll
 from agent.probe.cpu import CpuEngine
 from collector import control
 from tests.collector.building import Agent, Answered, Serving, wait_for
 from weighbridge.challenge.messages import PAYLOAD_TYPE, decode_message
 from weighbridge.challenge.prover import GpuSeat, Prover
 from weighbridge.log.signing import open_envelope
-from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, seal_poll
+from weighbridge.wire.polling import POLL_HEADER, POLL_PATH
 
 POLICY: dict[str, Any] = {"profile": "f16", "size": 128, "rounds": 2, "samples": 8}
 

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from agent.command_poller import seal_poll
 from agent.probe.cpu import CpuEngine
 from collector.api.challenges import ANSWERS_BYTES, ChallengeApi
 from collector.app import problems
@@ -28,7 +29,7 @@ from weighbridge.challenge.record import payload_kind
 from weighbridge.challenge.transcript import Transcript
 from weighbridge.log.entries import EntryKind, entry, payload_type
 from weighbridge.log.signing import Signer, open_envelope
-from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, seal_poll
+from weighbridge.wire.polling import POLL_HEADER, POLL_PATH
 from weighbridge.wire.report import encode
 
 LOG, AGENT = Signer(os.urandom(32)), Signer(os.urandom(32))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent.command_poller import seal_poll
 from collector.challenges.command_queue import Doorman, Mail
 from collector.challenges.exchange import Start
 from collector.challenges.schedule import LOOK_SECONDS, Line, begin, draw
@@ -16,7 +17,6 @@ from weighbridge.challenge.policy import Policy
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.log.entries import EntryKind, KeyChanged, entry, payload_type
 from weighbridge.log.signing import Signer, generate_private_key
-from weighbridge.wire.polling import seal_poll
 from weighbridge.wire.report import encode
 
 LOG = Signer(bytes(range(32)))

@@ -30,9 +30,9 @@ from tests.collector.building import (
 )
 from weighbridge.catalogue.tables import digest
 from weighbridge.judge.fleet import WATCH
-from weighbridge.judge.versions import Judges, Office, dump
 from weighbridge.log.entries import EntryKind, Issued
 from weighbridge.log.signing import generate_private_key
+from weighbridge.settlement.judge_versions import Judges, Office, dump
 from weighbridge.settlement.statement import Statement
 
 HOUR = 3600

@@ -3,8 +3,7 @@
 The collector's answers are envelopes under the log's key, so an agent obeys its own collector and nobody else.
 """
 
-from weighbridge.log.signing import Signer
-from weighbridge.wire.report import Count, Hash, Model, Name, encode
+from weighbridge.wire.report import Count, Hash, Model, Name
 
 POLL_TYPE = "application/vnd.weighbridge.poll+json"
 POLL_HEADER = "Weighbridge-Poll"
@@ -17,9 +16,3 @@ class Poll(Model):
     log_key: Hash
     node: Name
     number: Count
-
-
-def seal_poll(signer: Signer, node: str, log_key: bytes, number: int) -> str:
-    """The header's value."""
-    poll = Poll(log_key=log_key.hex(), node=node, number=number)
-    return signer.seal(POLL_TYPE, encode(poll)).decode("ascii")
