@@ -8,11 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-import yaml
-
 from collector.api.routes import Viewer
 from collector.judging.driver import Fleet
-from weighbridge.contract import Availability, Contract, explain
+from weighbridge.contract import Availability, Contract, expanded, explain
 from weighbridge.judge.checks import Severity, Verdict
 from weighbridge.judge.ledger import PRECEDENCE, Finding, State
 from weighbridge.judge.node_state import NodeState
@@ -140,12 +138,11 @@ def by_place(found: Iterable[Finding]) -> dict[str, Finding]:
 
 def document(version: Contract) -> Json:
     """A contract with every default: as YAML text, and the same as a tree of strings."""
-    text = explain(version)
     return {
         "contract": version.contract_id,
         "version": version.version,
-        "terms": yaml.load(text, Loader=yaml.BaseLoader),  # noqa: S506  # strings only
-        "text": text,
+        "terms": expanded(version),
+        "text": explain(version),
     }
 
 

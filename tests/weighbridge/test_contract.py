@@ -1,10 +1,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge.contract import Contract, ContractError, Problem, explain, load
+from weighbridge.contract import Contract, ContractError, Problem, expanded, explain, load
 from weighbridge.contract.chain import mismatches
 from weighbridge.contract.reference import reference
 
@@ -48,6 +49,11 @@ def test_the_explained_contract_prints_every_default_and_loads_equal() -> None:
     assert explain(load(text)) == text
     assert text.count("virtualization: bare_metal") == 1
     assert "max_gap_s: '30'" in text
+    assert expanded(contract) == yaml.load(text, Loader=yaml.BaseLoader)
+
+
+def test_a_text_is_parsed_once_however_many_load_it() -> None:
+    assert load(MINIMAL) is load("".join(MINIMAL))
 
 
 def test_the_bridged_gap_is_three_intervals_unless_it_is_given() -> None:

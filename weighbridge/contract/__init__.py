@@ -5,7 +5,7 @@ type. Duplicate keys, aliases, unknown keys and failed conditions are errors tha
 reported at once. After loading every switch has a value.
 """
 
-from weighbridge.contract.loading import explain, load
+from weighbridge.contract.loading import expanded, explain, load
 from weighbridge.contract.model import Contract
 from weighbridge.contract.objectives import (
     Availability,
@@ -48,6 +48,7 @@ __all__ = [
     "Tax",
     "Term",
     "Unknown",
+    "expanded",
     "explain",
     "load",
 ]

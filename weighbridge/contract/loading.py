@@ -1,6 +1,7 @@
 """A contract from its file, and back."""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -25,8 +26,12 @@ REASONS = {
 }
 
 
+@lru_cache(maxsize=64)
 def load(text: str) -> Contract:
-    """The contract in this YAML text. Raises ContractError with everything that is wrong with it."""
+    """The contract in this YAML text. Raises ContractError with everything that is wrong with it.
+
+    Whoever folds the entry of a contract loads its text; the text is parsed once for all of them.
+    """
     document = read(text)
     problems = list(document.problems)
     contract = None
@@ -42,10 +47,15 @@ def load(text: str) -> Contract:
     return contract
 
 
+def expanded(contract: Contract) -> dict[str, Any]:
+    """The contract as a tree of mappings, lists and text, with every default."""
+    tree: dict[str, Any] = spelled(contract.model_dump(by_alias=True))
+    return tree
+
+
 def explain(contract: Contract) -> str:
     """The contract as YAML with every default expanded; loads to an equal contract."""
-    tree = spelled(contract.model_dump(by_alias=True))
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(expanded(contract), sort_keys=False, allow_unicode=True, width=100)
 
 
 def spelled(part: Any) -> Any:
