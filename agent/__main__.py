@@ -104,7 +104,7 @@ def enroll(file: Path | None, state_directory: Path | None, invite: str) -> None
 
 
 def _read_invite(invite: str) -> str:
-    from agent.enrolment import INVITE_PREFIX
+    from weighbridge.wire.enrolment import INVITE_PREFIX
 
     if invite == "-":
         return sys.stdin.readline()

@@ -5,7 +5,6 @@ whether a prober may run at all. It signs what the prober answers and passes it 
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -34,7 +33,8 @@ from weighbridge.challenge.messages import (
     encode_message,
 )
 from weighbridge.log.signing import SignatureError, Signer, open_envelope, verify
-from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, POLL_TYPE, Poll
+from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, POLL_TYPE, Poll, answer_path
+from weighbridge.wire.problems import read_problem
 from weighbridge.wire.report import encode
 
 log = logging.getLogger(__name__)
@@ -92,11 +92,7 @@ def _expected(answer: Answer) -> int:
     """The number that the collector's refusal asks for; 0 where it names none."""
     if answer.status != 409:
         return 0
-    try:
-        said = json.loads(answer.body)
-    except ValueError:
-        return 0
-    number = said.get("expected") if isinstance(said, dict) else None
+    number = read_problem(answer.status, answer.body).members.get("expected")
     return number if isinstance(number, int) and 0 < number < 1 << 53 else 0
 
 
@@ -226,7 +222,7 @@ class Commander:
     async def _answer(self, request: Prepare, step: str, payload: bytes) -> None:
         """Signed, and again until it is taken or its time is up: then it is lost, and the collector's clock decides."""
         body = zstandard.compress(self._identity.signer.seal(PAYLOAD_TYPE, payload))
-        path = f"/v1/challenges/{request.challenge}/{step}"
+        path = answer_path(request.challenge, step)
         until_s = time.monotonic() + request.policy.deadline_ms / 1000
         while (left_s := until_s - time.monotonic()) > 0:
             wait_s = await self._delivered(path, body, left_s)

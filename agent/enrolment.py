@@ -4,8 +4,6 @@ The state directory then holds `key` (the raw private key in hexadecimal, mode 0
 `ca.pem` where the invite pins a certificate authority.
 """
 
-import base64
-import binascii
 import hashlib
 import json
 import os
@@ -18,9 +16,16 @@ from pydantic import ValidationError
 
 from agent.report.transport import Transport, check_url, pinned, unverified
 from weighbridge.log.signing import Signer, generate_private_key
-from weighbridge.wire.report import Hash, Model, Name, Text, canonical
-
-INVITE_PREFIX = "weighbridge-invite:1:"
+from weighbridge.wire.enrolment import (
+    AUTHORITY_PATH,
+    ENROL_PATH,
+    Enrolled,
+    Invite,
+    enrol_request,
+    parse_invite,
+)
+from weighbridge.wire.problems import read_problem
+from weighbridge.wire.report import WireError, canonical
 
 
 class EnrolmentError(Exception):
@@ -29,25 +34,6 @@ class EnrolmentError(Exception):
 
 class KeyRevokedError(EnrolmentError):
     """The collector knows this node's key, as one that was revoked."""
-
-
-class Invite(Model):
-    """What an invite says. `ca` is the SHA-256 of the CA certificate in DER, null where public trust is enough."""
-
-    url: Text
-    ca: Hash | None
-    secret: Text
-    node: Name
-    log_key: Hash
-
-
-class Enrolled(Model):
-    """The collector's answer."""
-
-    node: Name
-    key_id: Hash
-    origin: Text
-    log_key: Hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +51,10 @@ class Identity:
 
 def read_invite(line: str) -> Invite:
     """Raises EnrolmentError for anything but an invite of version 1 to a place that may be written to."""
-    text = line.strip()
-    if not text.startswith(INVITE_PREFIX):
-        raise EnrolmentError(f"not an invite: it does not begin with {INVITE_PREFIX}")
-    encoded = text.removeprefix(INVITE_PREFIX)
     try:
-        data = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
-        invite = Invite.model_validate_json(data)
-    except (binascii.Error, ValidationError, ValueError) as error:
-        raise EnrolmentError("not an invite: it is damaged, copy the whole line") from error
+        invite = parse_invite(line)
+    except WireError as error:
+        raise EnrolmentError(str(error)) from error
     check_url(invite.url)
     return invite
 
@@ -131,14 +112,14 @@ async def _fetch_ca(invite: Invite) -> str | None:
         return None
     transport = Transport(invite.url, unverified())
     try:
-        answer = await transport.request("GET", "/v1/ca")
+        answer = await transport.request("GET", AUTHORITY_PATH)
     finally:
         await transport.close()
     try:
         pem = answer.body.decode("ascii")
         found = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
     except ValueError as error:
-        raise EnrolmentError(f"{invite.url}/v1/ca is no certificate") from error
+        raise EnrolmentError(f"{invite.url}{AUTHORITY_PATH} is no certificate") from error
     if found != invite.ca:
         raise EnrolmentError("the collector's CA is not the one in the invite: somebody between?")
     return pem
@@ -149,16 +130,16 @@ async def _register(invite: Invite, signer: Signer, trust: ssl.SSLContext | bool
     try:
         answer = await transport.request(
             "POST",
-            "/v1/enroll",
-            request_body(invite, signer),
+            ENROL_PATH,
+            enrol_request(invite, signer),
             {"Content-Type": "application/json"},
         )
     finally:
         await transport.close()
     if answer.status != 200:
-        why = _why(answer.status, answer.body)
-        kind = KeyRevokedError if why.startswith("revoked_key:") else EnrolmentError
-        raise kind(f"the collector refused: {why}")
+        problem = read_problem(answer.status, answer.body)
+        kind = KeyRevokedError if problem.code == "revoked_key" else EnrolmentError
+        raise kind(f"the collector refused: {problem}")
     try:
         enrolled = Enrolled.model_validate_json(answer.body)
     except ValidationError as error:
@@ -168,29 +149,6 @@ async def _register(invite: Invite, signer: Signer, trust: ssl.SSLContext | bool
     if enrolled.log_key != invite.log_key:
         raise EnrolmentError("the collector's log has another key than the invite says")
     return enrolled
-
-
-def request_body(invite: Invite, signer: Signer) -> bytes:
-    """What `POST /v1/enroll` takes: the key signs secret, node and itself."""
-    message = b"\n".join(
-        [b"weighbridge-enroll", invite.secret.encode(), invite.node.encode(), signer.public_key]
-    )
-    return canonical(
-        {
-            "secret": invite.secret,
-            "node": invite.node,
-            "public_key": signer.public_key.hex(),
-            "signature": signer.sign_bytes(message).hex(),
-        }
-    )
-
-
-def _why(status: int, body: bytes) -> str:
-    try:
-        problem = json.loads(body)
-        return f"{problem['code']}: {problem['detail']}"[:300]
-    except (ValueError, KeyError, TypeError):
-        return f"status {status}"
 
 
 def _own_key(path: Path) -> bytes:

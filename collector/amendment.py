@@ -3,10 +3,10 @@
 from collector.judging.driver import Driver
 from collector.judging.follower import Judging
 from collector.log.commits import Batch, overloaded
-from collector.problems import Problem
 from weighbridge.contract import ContractError
 from weighbridge.judge.assignments import ClaimError
 from weighbridge.log.entries import ContractAdded, EntryKind
+from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import encode
 
 

@@ -37,7 +37,6 @@ from collector.judging.statements import Settling
 from collector.log.commits import Committer, TickClock
 from collector.log.ingest import Ingest
 from collector.log.keys import load_keys
-from collector.problems import Problem
 from collector.simulation import LogicalTime
 from collector.storage.index import tick_before
 from collector.storage.store import Store
@@ -47,6 +46,7 @@ from collector.web.pages import Pages
 from weighbridge import __version__
 from weighbridge.log.entries import ContractAdded
 from weighbridge.log.signing import Signer
+from weighbridge.wire.problems import PROBLEM_TYPE, Problem
 
 DRAIN_SECONDS = 10.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -376,11 +376,20 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except Problem as problem:
-        return problem.response()
+        return _answered(problem)
     except web.HTTPException as error:
         if error.status not in STATED:
             raise
-        response = Problem(STATED[error.status], error.reason).response()
+        response = _answered(Problem(STATED[error.status], error.reason))
         with contextlib.suppress(KeyError):
             response.headers["Allow"] = error.headers["Allow"]
         return response
+
+
+def _answered(problem: Problem) -> web.Response:
+    response = web.json_response(
+        problem.document(), status=problem.status, content_type=PROBLEM_TYPE
+    )
+    if problem.retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(problem.retry_after_seconds)
+    return response

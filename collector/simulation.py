@@ -6,17 +6,9 @@ from collector.api.access import GATE, is_local
 from collector.api.administration import Submit, parse
 from collector.api.bodies import read_body
 from collector.api.routes import Access, Route
-from collector.problems import Problem
 from weighbridge.log.entries import EntryKind, Tick
-from weighbridge.wire.report import Count, Model
-
-PATH = "/v1/simulation/clock"
-
-
-class ClockMove(Model):
-    """The time that it is from now on."""
-
-    wall_us: Count
+from weighbridge.wire.problems import Problem
+from weighbridge.wire.simulation import CLOCK_PATH, ClockMove
 
 
 class LogicalTime:
@@ -38,8 +30,8 @@ class LogicalTime:
             return web.json_response({"wall_us": wall_us})
 
         return (
-            Route("GET", PATH, self.show, Access.OPEN, "The logical clock of a simulation."),
-            Route("POST", PATH, move, Access.OPEN, "Move the clock; from this machine only."),
+            Route("GET", CLOCK_PATH, self.show, Access.OPEN, "The logical clock of a simulation."),
+            Route("POST", CLOCK_PATH, move, Access.OPEN, "Move the clock; from this machine only."),
         )
 
     async def show(self, request: web.Request) -> web.Response:

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
 import zstandard
-from pydantic import ValidationError
 
 from agent.report.receipts import Receipted, Receipts
 from agent.report.spool import Held, Reseal, Spool
@@ -20,7 +20,8 @@ from agent.report.transport import Answer
 from weighbridge.log.checkpoint import open_head
 from weighbridge.log.merkle import leaf_hash
 from weighbridge.log.signing import SignatureError
-from weighbridge.wire.report import Count, Hash, Model, Name
+from weighbridge.wire.problems import Problem, read_problem
+from weighbridge.wire.receipts import Expected, Receipt
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,6 @@ _LONGEST_WAIT_S = 60.0
 _KEY_WAIT_S = 300.0
 _MENDED_AT_ONCE = 3
 """Mends of a chain in a row that are tried without a wait: a full spool goes on dropping meanwhile."""
-_PROBLEM = "urn:weighbridge:problem:"
 
 
 class Reaction(StrEnum):
@@ -56,27 +56,8 @@ REACTIONS = {
     "revoked_key": Reaction.RETRY_SLOWLY,
     "wrong_node": Reaction.RETRY_SLOWLY,
     "future_version": Reaction.RETRY_SLOWLY,
-    "malformed": Reaction.LEAVE_OUT,
-    "not_canonical": Reaction.LEAVE_OUT,
-    "bad_signature": Reaction.LEAVE_OUT,
 }
-"""Per problem code; any other answer than a known one is tried again."""
-
-
-class WireReceipt(Model):
-    """One of the receipts in an answer."""
-
-    index: Count
-    leaf_hash: Hash
-    received_us: Count
-
-
-class Expected(Model):
-    """Where the collector wants a chain to go on."""
-
-    chain: Name
-    seq: Count
-    prev: Hash | None
+"""Per problem code. Of the others, what is refused for good is left out, and any answer else is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +75,26 @@ class Verdict:
 def read_answer(answer: Answer, batch: Sequence[Held], log_key: bytes) -> Verdict:
     """The meaning of an answer to `batch`. Nothing counts as acknowledged without a receipt under the log's own key."""
     try:
+        if answer.status != 200:
+            return _read_problem(read_problem(answer.status, answer.body), batch, log_key)
         document = json.loads(answer.body)
         if not isinstance(document, dict):
             raise TypeError("not an object")
-        if answer.status == 200:
-            accepted = _verified(document, batch, log_key)
-            if len(accepted) != len(batch):
-                raise ValueError("not one receipt per report")
-            wanted = document.get("want_inventory") is True
-            return Verdict(Reaction.GO_ON, accepted, document["head"], want_inventory=wanted)
-        return _read_problem(document, batch, log_key)
-    except (SignatureError, ValidationError, ValueError, TypeError, KeyError) as error:
+        accepted = _verified(document, batch, log_key)
+        if len(accepted) != len(batch):
+            raise ValueError("not one receipt per report")
+        wanted = document.get("want_inventory") is True
+        return Verdict(Reaction.GO_ON, accepted, document["head"], want_inventory=wanted)
+    except (SignatureError, msgspec.ValidationError, ValueError, TypeError, KeyError) as error:
         return Verdict(Reaction.RETRY, why=f"status {answer.status}, {error}")
 
 
-def _read_problem(document: dict[str, object], batch: Sequence[Held], log_key: bytes) -> Verdict:
-    kind = str(document.get("type", ""))
-    code = kind.removeprefix(_PROBLEM) if kind.startswith(_PROBLEM) else ""
+def _read_problem(problem: Problem, batch: Sequence[Held], log_key: bytes) -> Verdict:
+    document = problem.members
     accepted = _verified(document, batch, log_key) if document.get("receipts") else []
-    reaction = REACTIONS.get(code, Reaction.RETRY)
+    reaction = REACTIONS.get(problem.code)
+    if reaction is None:
+        reaction = Reaction.LEAVE_OUT if problem.permanent else Reaction.RETRY
     expected = document.get("expected")
     if reaction is Reaction.REWIND and expected is None:
         reaction = Reaction.RESTART_CHAIN
@@ -122,8 +104,8 @@ def _read_problem(document: dict[str, object], batch: Sequence[Held], log_key: b
         reaction,
         accepted,
         str(document["head"]) if accepted else None,
-        None if expected is None else Expected.model_validate(expected),
-        why=f"{code or kind}: {document.get('detail', '')}"[:300],
+        None if expected is None else msgspec.convert(expected, Expected),
+        why=str(problem),
     )
 
 
@@ -137,7 +119,7 @@ def _verified(
     head = open_head(str(document["head"]), log_key)
     rows = []
     for held, row in zip(batch, receipts, strict=False):
-        receipt = WireReceipt.model_validate(row)
+        receipt = msgspec.convert(row, Receipt)
         if receipt.leaf_hash != leaf_hash(held.envelope).hex():
             raise ValueError(f"the receipt of report {held.seq} is for other bytes")
         if receipt.index >= head.size:

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from weighbridge.wire.receipts import REPORTS_PATH, REPORTS_TYPE
+
 TIMEOUT_S = 30
-REPORTS_TYPE = "application/vnd.weighbridge.reports"
 _LARGEST_ANSWER = 4 << 20
 
 
@@ -67,9 +68,9 @@ class Transport:
         )
 
     async def post_reports(self, body: bytes) -> Answer:
-        """A zstd batch of envelopes to `/v1/reports`. Raises OSError when no answer comes."""
+        """A zstd batch of envelopes of reports. Raises OSError when no answer comes."""
         return await self.request(
-            "POST", "/v1/reports", body, {"Content-Type": REPORTS_TYPE, "Content-Encoding": "zstd"}
+            "POST", REPORTS_PATH, body, {"Content-Type": REPORTS_TYPE, "Content-Encoding": "zstd"}
         )
 
     async def request(

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from agent.report.transport import Transport, TransportError
+from weighbridge.wire.simulation import CLOCK_PATH, ClockMove
 
-CLOCK_PATH = "/v1/simulation/clock"
 LONGEST_STEP_S = 120.0
 LOOK_S = 0.002
 BOOT_US = 3_600_000_000
@@ -124,6 +124,7 @@ async def _handed_over(nodes: Sequence[Driven]) -> None:
 
 async def move_collector(transport: Transport, wall_us: int) -> None:
     """Raises TransportError where it is no simulation, and OSError where nobody answers."""
-    answer = await transport.request("POST", CLOCK_PATH, json.dumps({"wall_us": wall_us}).encode())
+    wanted = json.dumps(ClockMove(wall_us=wall_us).model_dump())
+    answer = await transport.request("POST", CLOCK_PATH, wanted.encode())
     if answer.status != 200:
         raise TransportError(f"the collector's clock is not moved: {answer.body.decode()[:300]}")

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from collector.api import routes
 from collector.api.routes import Viewer
-from collector.problems import Problem
+from weighbridge.wire.problems import Problem
 
 FORWARDING_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})

@@ -2,7 +2,6 @@
 
 import json
 import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
@@ -10,13 +9,12 @@ from aiohttp import web
 
 from collector.api.bodies import read_body
 from collector.api.routes import Access, Route
-from collector.log.enrolment import secret_hash
 from collector.log.keys import KeyRing, NodeKey
-from collector.problems import Problem
 from weighbridge.log.entries import EntryKind, InviteIssued, KeyChanged
+from weighbridge.wire.enrolment import Invite, secret_hash
+from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import Count, Model, Name, Part, Text, WireError, canonical, read
 
-INVITE_PREFIX = "weighbridge-invite:1:"
 SECRET_BYTES = 24
 SECOND_US = 1_000_000
 MAX_LIFE_SECONDS = 366 * 86400
@@ -102,10 +100,9 @@ class Administration:
             expires_us=expires_us,
         )
         index = await self._submit(EntryKind.INVITE, issued)
-        content = {"url": url, "ca": authority, "secret": secret, "log_key": log_key}
-        encoded = urlsafe_b64encode(canonical(content | {"node": wanted.node}))
-        line = INVITE_PREFIX + encoded.decode().rstrip("=")
-        return web.json_response({"invite": line, "expires_us": expires_us, "index": index})
+        invite = Invite(url=url, ca=authority, secret=secret, node=wanted.node, log_key=log_key)
+        answer = {"invite": invite.line(), "expires_us": expires_us, "index": index}
+        return web.json_response(answer)
 
     def _check_resource(self, contract: str, resource: str | None) -> None:
         """A node serves one line item, and where there are several it has to be said which. Raises Problem."""

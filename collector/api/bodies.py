@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from aiohttp import web
 
 from collector.log.commits import overloaded
-from collector.problems import Problem
+from weighbridge.wire.problems import Problem
 
 
 class NoRoom(Problem):

@@ -14,14 +14,14 @@ from collector.challenges.exchange import AT_ONCE_BYTES, Exchange
 from collector.judging.driver import Driver
 from collector.log.decoding import Decoder
 from collector.log.keys import KeyRing
-from collector.problems import Problem
 from weighbridge.challenge.codec import Malformed, shaped
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.sizes import LARGEST_ANSWER_BYTES
 from weighbridge.judge.assignments import ClaimError
 from weighbridge.log.signing import SignatureError
-from weighbridge.wire.polling import POLL_HEADER, POLL_PATH
+from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, answer_path
+from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import Count, Model, Name, Text
 
 POLL_SECONDS = 50.0
@@ -62,9 +62,27 @@ class ChallengeApi:
             Route(
                 "GET", POLL_PATH, self.commands, opened, "Waits for a command.", (), PAYLOAD_TYPE
             ),
-            Route("POST", f"{one}/ready", self.answer, opened, f"Ready or declined. {told}"),
-            Route("POST", f"{one}/roots", self.answer, opened, f"Roots of a phase. {told}"),
-            Route("POST", f"{one}/openings", self.answer, opened, f"Sampled openings. {told}"),
+            Route(
+                "POST",
+                answer_path("{id}", "ready"),
+                self.answer,
+                opened,
+                f"Ready or declined. {told}",
+            ),
+            Route(
+                "POST",
+                answer_path("{id}", "roots"),
+                self.answer,
+                opened,
+                f"Roots of a phase. {told}",
+            ),
+            Route(
+                "POST",
+                answer_path("{id}", "openings"),
+                self.answer,
+                opened,
+                f"Sampled openings. {told}",
+            ),
             Route("POST", "/v1/challenges", self.begin, Access.ADMIN, "Challenge nodes now."),
             Route("GET", one, self.show, Access.READ, "How a challenge stands."),
         )

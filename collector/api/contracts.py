@@ -16,11 +16,11 @@ from collector.api.bodies import read_body
 from collector.api.exposition import CONTENT_TYPE, Exposition
 from collector.api.routes import Access, Page, Route, page, whole_number
 from collector.judging.driver import Fleet
-from collector.problems import Problem
 from collector.storage.store import Ledger
 from weighbridge.contract import Contract, ContractError, load
 from weighbridge.judge.ledger import Row
 from weighbridge.log.entries import ContractAdded
+from weighbridge.wire.problems import Problem
 
 DAY_US = 86_400_000_000
 MAX_CONTRACT_BYTES = 256 * 1024

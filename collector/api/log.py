@@ -7,17 +7,20 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from aiohttp import web
+from msgspec import to_builtins
 
 from collector.api.access import client, viewer
 from collector.api.bodies import read_body
 from collector.api.routes import Access, Route, whole_number
 from collector.log.commits import Committer
 from collector.log.enrolment import Enrolment, parse_request
-from collector.log.ingest import Ingest, receipt
+from collector.log.ingest import Ingest
 from collector.log.keys import KeyRing
-from collector.problems import Problem
 from collector.storage.store import EvidenceLog
 from weighbridge.log.merkle import consistency_proof, inclusion_proof
+from weighbridge.wire.enrolment import AUTHORITY_PATH, ENROL_PATH, Enrolled
+from weighbridge.wire.problems import Problem
+from weighbridge.wire.receipts import REPORTS_PATH
 
 logger = logging.getLogger("weighbridge.log_api")
 
@@ -57,9 +60,9 @@ class LogApi:
         proof = ("index", "size", "from", "to")
         text = "text/plain"
         return (
-            Route("POST", "/v1/reports", self.reports, opened, "Signed reports of one chain."),
-            Route("POST", "/v1/enroll", self.enroll, opened, "A key for a node, by an invite."),
-            Route("GET", "/v1/ca", self.authority, opened, "The CA's certificate.", (), text),
+            Route("POST", REPORTS_PATH, self.reports, opened, "Signed reports of one chain."),
+            Route("POST", ENROL_PATH, self.enroll, opened, "A key for a node, by an invite."),
+            Route("GET", AUTHORITY_PATH, self.authority, opened, "The CA's certificate.", (), text),
             Route("GET", "/v1/log/head", self.head, read, "The newest signed head."),
             Route("GET", "/v1/log/entries", self.entries, read, "Entries.", ("start", "limit")),
             Route("GET", "/v1/log/proof", self.proof, read, "Inclusion or consistency.", proof),
@@ -72,21 +75,19 @@ class LogApi:
         with self._timed():
             receipts = await self._ingest.accept(body, request.headers.get("Content-Encoding"))
         answer = {
-            "receipts": [receipt(placed) for placed in receipts.placed],
+            "receipts": to_builtins(receipts.placed),
             "head": receipts.head.note,
             "want_inventory": receipts.want_inventory,
         }
         return web.json_response(answer)
 
     async def enroll(self, request: web.Request) -> web.Response:
-        enrolment = Enrolment(parse_request(await read_body(request)), self._ring)
-        answer = await self._committer.submit(enrolment)
-        key_id = answer.outcome
-        key = self._ring.key(key_id)
-        node = key.node if key is not None else None
-        logger.info("key %s speaks for %s, enrolled from %s", key_id, node, client(request))
-        enrolled = {"node": node, "key_id": key_id, "origin": answer.head.origin}
-        return web.json_response(enrolled | {"log_key": self._log_key})
+        asked = parse_request(await read_body(request))
+        answer = await self._committer.submit(Enrolment(asked, self._ring))
+        key_id, origin = answer.outcome, answer.head.origin
+        logger.info("key %s speaks for %s, enrolled from %s", key_id, asked.node, client(request))
+        enrolled = Enrolled(node=asked.node, key_id=key_id, origin=origin, log_key=self._log_key)
+        return web.json_response(enrolled.model_dump())
 
     async def authority(self, _: web.Request) -> web.Response:
         if not self._authority.exists():

@@ -10,7 +10,6 @@ from collector.api.administration import parse
 from collector.api.bodies import read_body
 from collector.api.routes import Access, Route, page
 from collector.log.commits import Batch, Committer
-from collector.problems import Problem
 from weighbridge.log.entries import EntryKind, Notice, PartyKey, payload_type
 from weighbridge.log.signing import (
     Envelope,
@@ -22,6 +21,7 @@ from weighbridge.log.signing import (
 )
 from weighbridge.notices.book import FOREVER_US, Book, Heard
 from weighbridge.notices.rules import NoticeError, role_of
+from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import Hash, Model, Name, WireError, canonical, encode, read
 
 ENVELOPE_START = b'{"payload":'

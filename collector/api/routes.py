@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from collector.problems import Problem
+from weighbridge.wire.problems import PROBLEM_TYPE, Problem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_LIMIT = 1000
@@ -80,7 +80,7 @@ def _operation(route: Route) -> dict[str, Any]:
             "200": {"description": "Done.", "content": {route.answer: {}}},
             "default": {
                 "description": "Refused: RFC 9457 problem details.",
-                "content": {"application/problem+json": {}},
+                "content": {PROBLEM_TYPE: {}},
             },
         },
         "x-access": route.access.value,

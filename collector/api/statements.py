@@ -21,10 +21,10 @@ from collector.judging.statements import (
     refuse_nothing,
     statement_digest,
 )
-from collector.problems import Problem
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.entries import EntryKind, Issued
 from weighbridge.settlement.statement import Statement
+from weighbridge.wire.problems import Problem
 
 PERIOD_QUERY = ("period", "as_of")
 HANDOVER_QUERY = ("as_of", "format", "lang")

@@ -13,7 +13,6 @@ from collector.challenges.exchange import PRESENCE_SECONDS, Exchange, Start
 from collector.judging.driver import Driver
 from collector.log.commits import Committer, Leaf
 from collector.log.keys import NodeKey
-from collector.problems import Problem
 from collector.storage.store import StorageError
 from weighbridge.challenge.challenger import Plan, draw_nonces
 from weighbridge.challenge.judgement import judge
@@ -37,6 +36,7 @@ from weighbridge.challenge.verdict import Attempt, Series, Verdict, settle
 from weighbridge.judge.node_state import NodeState
 from weighbridge.log.entries import EntryKind
 from weighbridge.log.signing import Signer
+from weighbridge.wire.problems import Problem
 
 logger = logging.getLogger("weighbridge.challenges")
 

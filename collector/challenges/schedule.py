@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from collector.background import beside
 from collector.challenges.attempts import SCHEDULE, Challenges, Subject
 from collector.judging.driver import Driver
-from collector.problems import Problem
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.judge.assignments import ClaimError
+from weighbridge.wire.problems import Problem
 
 logger = logging.getLogger("weighbridge.challenges")
 

@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager
 from collector.background import beside
 from collector.judging.driver import Driver
 from collector.log.commits import Committer, Leaf
-from collector.problems import Problem
 from collector.storage.store import EvidenceLog, StorageError
 from weighbridge.challenge.record import read_outcome
 from weighbridge.challenge.telemetry import MARGIN_US, link, seal_telemetry
@@ -16,6 +15,7 @@ from weighbridge.judge.node_state import NodeState, Unlinked
 from weighbridge.judge.usage import idle_top
 from weighbridge.log.entries import Entry
 from weighbridge.log.signing import Signer
+from weighbridge.wire.problems import Problem
 
 logger = logging.getLogger("weighbridge.challenges")
 

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from collector.log.keys import KINDS, KeyRing
-from collector.problems import Problem
 from collector.storage.store import Accepted, ChainKey, Indexed, StorageError, Store
 from weighbridge.log.checkpoint import Head, sign_head
 from weighbridge.log.entries import Entry, EntryKind, Tick, entry, payload_type
 from weighbridge.log.merkle import leaf_hash
 from weighbridge.log.signing import Envelope, Signer
+from weighbridge.wire.problems import Problem
+from weighbridge.wire.receipts import Receipt
 from weighbridge.wire.report import Model, Part, Report, encode
 
 logger = logging.getLogger("weighbridge.commits")
@@ -41,15 +42,6 @@ class Committed:
     entry: Entry
     received_us: int
     report: Report | None
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """Where a report lies in the log."""
-
-    index: int
-    leaf_hash: str
-    received_us: int
 
 
 class Plan(Protocol[OutcomeOf]):
@@ -165,14 +157,14 @@ class Batch:
 
     def add_report(
         self, chain: ChainKey, leaf: bytes, envelope: Envelope, report: Report, payload_hash: str
-    ) -> Placed:
+    ) -> Receipt:
         """Enter a report that was found to be the next one of its chain."""
         index = self._first + len(self.leaves)
         self._add(leaf, Entry(index, EntryKind.REPORT, envelope), report)
         accepted = Accepted(report.seq, payload_hash, index, self.tick_us)
         self.indexed.append(Indexed(index, EntryKind.REPORT, chain, accepted))
         self._newest[chain] = self._reports[chain, report.seq] = accepted
-        return Placed(index, leaf_hash(leaf).hex(), self.tick_us)
+        return Receipt(index=index, leaf_hash=leaf_hash(leaf).hex(), received_us=self.tick_us)
 
     def when_durable(self, act: Callable[[], None]) -> None:
         """Do this once the batch is in the log; never, if it cannot be stored. It must be quick, and must not raise."""
@@ -190,13 +182,15 @@ class Batch:
     def find(self, chain: ChainKey, seq: int) -> Accepted | None:
         return self._reports.get((chain, seq)) or self._store.index.find(chain, seq)
 
-    def again(self, accepted: Accepted) -> Placed:
+    def again(self, accepted: Accepted) -> Receipt:
         """Where a report lies that came before."""
         if accepted.index >= self._first:
             stored = leaf_hash(self.leaves[accepted.index - self._first])
         else:
             stored = self._store.log.node(0, accepted.index)
-        return Placed(accepted.index, stored.hex(), accepted.received_us)
+        return Receipt(
+            index=accepted.index, leaf_hash=stored.hex(), received_us=accepted.received_us
+        )
 
 
 @dataclass(frozen=True, slots=True)

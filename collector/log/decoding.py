@@ -4,7 +4,7 @@ import io
 
 import zstandard
 
-from collector.problems import Problem
+from weighbridge.wire.problems import Problem
 
 WINDOW_BYTES = 8 << 20
 

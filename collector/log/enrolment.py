@@ -3,35 +3,13 @@
 One use: the first key to use an invite owns it. The same key with the same secret gets the same answer again.
 """
 
-import hashlib
-
 from collector.log.commits import Batch
 from collector.log.keys import KeyRing
-from collector.problems import Problem
 from weighbridge.log import signing
 from weighbridge.log.entries import Claim, EntryKind, InviteIssued, KeyChanged
-from weighbridge.wire.report import Hash, Model, Name, NotCanonical, Text, WireError, read
-
-ENROL_BYTES = 16 << 10
-
-
-class EnrolRequest(Model):
-    """What an agent sends. `signature` is over `enrolment_message`, by the key that it enrols."""
-
-    secret: Text
-    node: Name
-    public_key: Hash
-    signature: Text
-
-
-def secret_hash(secret: str) -> str:
-    """What the log holds of an invite's secret."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def enrolment_message(secret: str, node: str, public_key: bytes) -> bytes:
-    """The bytes that the agent signs: the public key is its 32 raw bytes."""
-    return b"\n".join([b"weighbridge-enroll", secret.encode(), node.encode(), public_key])
+from weighbridge.wire.enrolment import ENROL_BYTES, EnrolRequest, secret_hash
+from weighbridge.wire.problems import Problem
+from weighbridge.wire.report import NotCanonical, WireError, read
 
 
 def parse_request(body: bytes) -> EnrolRequest:
@@ -44,10 +22,8 @@ def parse_request(body: bytes) -> EnrolRequest:
         raise Problem("not_canonical", str(error)) from error
     except WireError as error:
         raise Problem("malformed", str(error)) from error
-    public_key = bytes.fromhex(request.public_key)
-    message = enrolment_message(request.secret, request.node, public_key)
     try:
-        signing.verify_bytes(message, bytes.fromhex(request.signature), public_key)
+        request.verify()
     except ValueError as error:
         raise Problem("bad_signature", "the key did not sign this request") from error
     return request

@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from msgspec import to_builtins
 from pydantic import TypeAdapter, ValidationError
 
-from collector.log.commits import Batch, Committer, Placed
+from collector.log.commits import Batch, Committer
 from collector.log.decoding import Decoder
 from collector.log.keys import KeyRing, NodeKey
-from collector.problems import Problem
 from collector.storage.store import Accepted, ChainKey
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import EntryKind, Refused, payload_type
 from weighbridge.log.signing import Envelope, SignatureError, open_envelope, verify
+from weighbridge.wire.problems import Problem
+from weighbridge.wire.receipts import Expected, Receipt
 from weighbridge.wire.report import (
     Count,
     FutureVersion,
@@ -75,7 +77,7 @@ class Refusal(Exception):
     detail: str
     signed: Envelope | None = None
     node: str = ""
-    expected: dict[str, Any] | None = None
+    expected: Expected | None = None
 
 
 class Unpacker:
@@ -182,11 +184,11 @@ def _covered(gaps: Sequence[Gap], following: int, report: Report) -> bool:
 
 
 def _misplaced(code: str, detail: str, examined: Examined, last: Accepted | None) -> Refusal:
-    expected = {
-        "chain": examined.report.chain,
-        "seq": 0 if last is None else last.seq + 1,
-        "prev": None if last is None else last.payload_hash,
-    }
+    expected = Expected(
+        chain=examined.report.chain,
+        seq=0 if last is None else last.seq + 1,
+        prev=None if last is None else last.payload_hash,
+    )
     return Refusal(code, detail, examined.envelope, examined.report.node, expected)
 
 
@@ -253,7 +255,7 @@ class Inventories:
 class Delivered:
     """What became of the reports of one request: those placed, in order, and what stopped the rest."""
 
-    placed: Sequence[Placed]
+    placed: Sequence[Receipt]
     refusal: Refusal | None
 
 
@@ -271,7 +273,7 @@ class Delivery:
         self._ingest = ingest
 
     def enter(self, batch: Batch) -> Delivered:
-        placed: list[Placed] = []
+        placed: list[Receipt] = []
         refusal = self._refusal
         for examined in self._examined:
             try:
@@ -288,7 +290,7 @@ class Delivery:
 class Receipts:
     """The answer to a request whose reports were all accepted."""
 
-    placed: Sequence[Placed]
+    placed: Sequence[Receipt]
     head: Head
     want_inventory: bool
 
@@ -341,7 +343,7 @@ class Ingest:
         wanted = self._inventories.lacks(newest.envelope.key_id, newest.report)
         return Receipts(delivered.placed, answer.head, wanted)
 
-    def enter(self, examined: Examined, batch: Batch) -> Placed:
+    def enter(self, examined: Examined, batch: Batch) -> Receipt:
         """One report into a batch. Raises Refusal."""
         key = self._ring.key(examined.envelope.key_id)
         if key is not None:
@@ -369,21 +371,12 @@ class Ingest:
             batch.add_record(EntryKind.REFUSAL, refused(refusal, refusal.signed))
 
 
-def _problem(refusal: Refusal, placed: Sequence[Placed], head: Head | None) -> Problem:
+def _problem(refusal: Refusal, placed: Sequence[Receipt], head: Head | None) -> Problem:
     members: dict[str, Any] = {
         "report": len(placed),
-        "receipts": [receipt(one) for one in placed],
+        "receipts": to_builtins(placed),
         "head": None if head is None else head.note,
     }
     if refusal.expected is not None:
-        members["expected"] = refusal.expected
+        members["expected"] = to_builtins(refusal.expected)
     return Problem(refusal.code, refusal.detail, members)
-
-
-def receipt(placed: Placed) -> dict[str, Any]:
-    """A receipt as it is answered; the head that covers it is beside it, once for all."""
-    return {
-        "index": placed.index,
-        "leaf_hash": placed.leaf_hash,
-        "received_us": placed.received_us,
-    }

@@ -11,7 +11,7 @@ from weighbridge.log.merkle import Frontier, leaf_hash
 
 
 class FrozenLog:
-    """`collector.storage.EvidenceLog` as it was when it was opened. Its hashes are worked out from the leaves."""
+    """`EvidenceLog` as it was when it was opened. Its hashes are worked out from the leaves."""
 
     def __init__(self, directory: Path) -> None:
         """The directory of the segments. Raises StorageError."""

@@ -16,10 +16,10 @@ from collector.api.access import viewer
 from collector.api.routes import Access, Page, Route, page
 from collector.documents.spelling import percent, span, utc
 from collector.judging.driver import Fleet
-from collector.problems import Problem
 from collector.storage.store import Ledger, StoreInfo
 from collector.web import timeline
 from weighbridge.judge.ledger import Row
+from weighbridge.wire.problems import Problem
 
 HERE = Path(__file__).parent
 CONTRACTS_SHOWN, NODES_SHOWN, FINDINGS_SHOWN = 50, 32, 50

@@ -9,7 +9,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 
 from collector.api.bodies import Bodies
-from collector.problems import Problem
+from weighbridge.wire.problems import Problem
 
 
 def coming(*chunks: bytes, whole: bool = True, **headers: str) -> web.Request:

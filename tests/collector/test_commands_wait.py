@@ -12,11 +12,11 @@ from collector.challenges.command_queue import Doorman, Mail
 from collector.challenges.exchange import Start
 from collector.challenges.schedule import LOOK_SECONDS, Line, begin, draw
 from collector.log.keys import KeyRing
-from collector.problems import Problem
 from weighbridge.challenge.policy import Policy
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.log.entries import EntryKind, KeyChanged, entry, payload_type
 from weighbridge.log.signing import Signer, generate_private_key
+from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import encode
 
 LOG = Signer(bytes(range(32)))

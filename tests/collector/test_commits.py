@@ -19,12 +19,12 @@ from collector.judging.follower import HELD_SAMPLES, Judging
 from collector.log.commits import Batch, Committed, Committer, TickClock
 from collector.log.ingest import Ingest, Limits
 from collector.log.keys import KeyRing
-from collector.problems import Problem
 from collector.storage.embedded import create_store, open_embedded
 from collector.storage.store import ChainKey, Store, StoreFull, StoreInfo
 from tests.collector.building import CONTRACT, Agent, enrolled
 from weighbridge.log.entries import Claim, ContractAdded, EntryKind
 from weighbridge.log.signing import Signer, generate_private_key, open_envelope
+from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import decode, digest
 
 SIGNER = Signer(generate_private_key())

@@ -9,12 +9,12 @@ import pytest
 from collector.log.commits import Committer, TickClock
 from collector.log.ingest import Ingest, Limits
 from collector.log.keys import KeyRing
-from collector.problems import Problem
 from collector.storage.embedded import create_store, open_embedded
 from collector.storage.store import Store, StoreFull, StoreInfo
 from tests.collector.building import Agent, body, enrolled
 from weighbridge.log.entries import EntryKind
 from weighbridge.log.signing import Signer, generate_private_key
+from weighbridge.wire.problems import Problem
 
 NEVER_SECONDS = 3600.0
 

@@ -178,13 +178,14 @@ class Entry:
     envelope: Envelope
 
 
-class Receipt(Model):
-    """The collector's answer to one report: where it lies, since when, and the signed head that covers it."""
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The log at one size: a C2SP checkpoint (c2sp.org/tlog-checkpoint) signed by the collector."""
 
-    index: Count
-    leaf_hash: Hash
-    received_us: Count
-    head: str
+    origin: str
+    size: int
+    root: bytes
+    note: str
 
 
 class Refused(Model):

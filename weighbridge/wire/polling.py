@@ -10,6 +10,11 @@ POLL_HEADER = "Weighbridge-Poll"
 POLL_PATH = "/v1/agent/commands"
 
 
+def answer_path(challenge: str, step: str) -> str:
+    """Where an answer to a challenge goes; a step is ready, roots or openings."""
+    return f"/v1/challenges/{challenge}/{step}"
+
+
 class Poll(Model):
     """`number` rises from request to request of one key; `log_key` names the collector that is asked."""
 

@@ -1,0 +1,22 @@
+"""What the collector answers to a batch of reports: receipts, or where it wants the chain to go on."""
+
+from weighbridge.wire.report import Count, Hash, Name, Part
+
+REPORTS_PATH = "/v1/reports"
+REPORTS_TYPE = "application/vnd.weighbridge.reports"
+
+
+class Receipt(Part, frozen=True):
+    """Where a report lies in the log. The head that covers it is beside it, once for all."""
+
+    index: Count
+    leaf_hash: Hash
+    received_us: Count
+
+
+class Expected(Part, frozen=True):
+    """Where the collector wants a chain to go on."""
+
+    chain: Name
+    seq: Count
+    prev: Hash | None
