@@ -32,10 +32,10 @@ from weighbridge.challenge.messages import (
     decode_message,
     encode_message,
 )
-from weighbridge.log.signing import SignatureError, Signer, open_envelope, verify
 from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, POLL_TYPE, Poll, answer_path
 from weighbridge.wire.problems import read_problem
 from weighbridge.wire.report import encode
+from weighbridge.wire.signing import SignatureError, Signer, open_envelope, verify
 
 log = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from agent.report.sampler import Draft, HostFacts, Sampler, Schedule
 from agent.report.source import Source
 from agent.report.spool import ReportTooLargeError, Slot, Spool, SpoolError
 from weighbridge.log.entries import EntryKind, payload_type
-from weighbridge.log.signing import Signer, open_envelope
 from weighbridge.wire.report import Event, EventKind, Inventory, Report, decode, digest, encode
+from weighbridge.wire.signing import Signer, open_envelope
 
 log = logging.getLogger(__name__)
 

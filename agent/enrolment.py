@@ -15,7 +15,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.report.transport import Transport, check_url, pinned, unverified
-from weighbridge.log.signing import Signer, generate_private_key
 from weighbridge.wire.enrolment import (
     AUTHORITY_PATH,
     ENROL_PATH,
@@ -26,6 +25,7 @@ from weighbridge.wire.enrolment import (
 )
 from weighbridge.wire.problems import read_problem
 from weighbridge.wire.report import WireError, canonical
+from weighbridge.wire.signing import Signer, generate_private_key
 
 
 class EnrolmentError(Exception):

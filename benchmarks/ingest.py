@@ -35,8 +35,8 @@ from tests.collector.building import (
     serving,
 )
 from weighbridge.judge.fleet import FleetFold
-from weighbridge.log import signing
 from weighbridge.log.entries import EntryKind
+from weighbridge.wire import signing
 from weighbridge.wire.report import decode, digest
 
 TARGETS_MS = {1: 0.40, 6: 0.70}

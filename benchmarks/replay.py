@@ -39,8 +39,8 @@ from tests.collector.building import (
     opened,
 )
 from weighbridge.judge.fleet import FleetFold
-from weighbridge.log import signing
 from weighbridge.log.entries import EntryKind, entry
+from weighbridge.wire import signing
 from weighbridge.wire.report import decode
 
 SAMPLES = 6

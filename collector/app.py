@@ -45,8 +45,8 @@ from collector.tls import authority_hash, ensure_server_certificate, server_cont
 from collector.web.pages import Pages
 from weighbridge import __version__
 from weighbridge.log.entries import ContractAdded
-from weighbridge.log.signing import Signer
 from weighbridge.wire.problems import PROBLEM_TYPE, Problem
+from weighbridge.wire.signing import Signer
 
 DRAIN_SECONDS = 10.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

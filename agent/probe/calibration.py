@@ -16,7 +16,7 @@ from weighbridge.challenge.messages import PAYLOAD_TYPE, Ready
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.transcript import recorded
 from weighbridge.challenge.verdict import Result
-from weighbridge.log.signing import Signer, generate_private_key
+from weighbridge.wire.signing import Signer, generate_private_key
 
 UNBOUNDED_BYTES = 1 << 52
 SLACK_S = 60.0

@@ -19,9 +19,9 @@ from agent.report.spool import Held, Reseal, Spool
 from agent.report.transport import Answer
 from weighbridge.log.checkpoint import open_head
 from weighbridge.log.merkle import leaf_hash
-from weighbridge.log.signing import SignatureError
 from weighbridge.wire.problems import Problem, read_problem
 from weighbridge.wire.receipts import Expected, Receipt
+from weighbridge.wire.signing import SignatureError
 
 log = logging.getLogger(__name__)
 

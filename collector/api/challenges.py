@@ -19,10 +19,10 @@ from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.sizes import LARGEST_ANSWER_BYTES
 from weighbridge.judge.assignments import ClaimError
-from weighbridge.log.signing import SignatureError
 from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, answer_path
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import Count, Model, Name, Text
+from weighbridge.wire.signing import SignatureError
 
 POLL_SECONDS = 50.0
 """How long a request for commands waits. Proxies cut what is silent for a minute."""

@@ -11,7 +11,11 @@ from collector.api.bodies import read_body
 from collector.api.routes import Access, Route, page
 from collector.log.commits import Batch, Committer
 from weighbridge.log.entries import EntryKind, Notice, PartyKey, payload_type
-from weighbridge.log.signing import (
+from weighbridge.notices.book import FOREVER_US, Book, Heard
+from weighbridge.notices.rules import NoticeError, role_of
+from weighbridge.wire.problems import Problem
+from weighbridge.wire.report import Hash, Model, Name, WireError, canonical, encode, read
+from weighbridge.wire.signing import (
     Envelope,
     SignatureError,
     encode_envelope,
@@ -19,10 +23,6 @@ from weighbridge.log.signing import (
     open_envelope,
     verify,
 )
-from weighbridge.notices.book import FOREVER_US, Book, Heard
-from weighbridge.notices.rules import NoticeError, role_of
-from weighbridge.wire.problems import Problem
-from weighbridge.wire.report import Hash, Model, Name, WireError, canonical, encode, read
 
 ENVELOPE_START = b'{"payload":'
 NOTICE_TYPE = payload_type(EntryKind.NOTICE)

@@ -35,8 +35,8 @@ from weighbridge.challenge.transcript import Transcript
 from weighbridge.challenge.verdict import Attempt, Series, Verdict, settle
 from weighbridge.judge.node_state import NodeState
 from weighbridge.log.entries import EntryKind
-from weighbridge.log.signing import Signer
 from weighbridge.wire.problems import Problem
+from weighbridge.wire.signing import Signer
 
 logger = logging.getLogger("weighbridge.challenges")
 

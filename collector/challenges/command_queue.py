@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from collector.log.keys import KeyRing, NodeKey
-from weighbridge.log.signing import SignatureError, open_envelope, verify
 from weighbridge.wire.polling import POLL_TYPE, Poll
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import WireError, read
+from weighbridge.wire.signing import SignatureError, open_envelope, verify
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from collector.log.commits import overloaded
 from weighbridge.challenge.challenger import Answer, Challenger, Plan
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.transcript import Transcript
-from weighbridge.log.signing import Signer
+from weighbridge.wire.signing import Signer
 
 AT_ONCE_BYTES = 1 << 20
 """Answers up to so large are read on the event loop."""

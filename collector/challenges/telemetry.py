@@ -14,8 +14,8 @@ from weighbridge.challenge.telemetry import MARGIN_US, link, seal_telemetry
 from weighbridge.judge.node_state import NodeState, Unlinked
 from weighbridge.judge.usage import idle_top
 from weighbridge.log.entries import Entry
-from weighbridge.log.signing import Signer
 from weighbridge.wire.problems import Problem
+from weighbridge.wire.signing import Signer
 
 logger = logging.getLogger("weighbridge.challenges")
 

@@ -17,8 +17,8 @@ from collector.judging.statements import SettlingError, instant
 from collector.tls import write_secret
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.entries import EntryKind, payload_type
-from weighbridge.log.signing import Signer, generate_private_key
 from weighbridge.wire.report import canonical
+from weighbridge.wire.signing import Signer, generate_private_key
 
 Command = Callable[..., None]
 

@@ -23,7 +23,7 @@ from collector.config import CONFIG_VARIABLE, Config, ConfigError, load_config
 from collector.service_manager import ServiceManager
 from collector.storage.store import StorageError, StoreInfo
 from collector.tls import create_authority, write_secret
-from weighbridge.log.signing import generate_private_key
+from weighbridge.wire.signing import generate_private_key
 
 USAGE = 2
 NOT_BOUND = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})

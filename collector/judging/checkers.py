@@ -20,7 +20,7 @@ from typing import Self
 
 from collector.storage.frozen import FrozenLog
 from collector.storage.store import StorageError
-from weighbridge.log.signing import Envelope, SignatureError, verify
+from weighbridge.wire.signing import Envelope, SignatureError, verify
 
 AHEAD = 2
 """Slices that each worker is asked for: one that it works on, one that waits."""

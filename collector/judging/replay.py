@@ -23,10 +23,10 @@ from collector.storage.ledger import SqliteLedger
 from collector.storage.store import Indexed, StorageError, Store, StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.entries import Entry, EntryKind, KeyChanged, Notice, Tick
-from weighbridge.log.signing import SignatureError, key_id, verify
 from weighbridge.notices.book import Book
 from weighbridge.settlement.statement import Statement
 from weighbridge.wire.report import Report, WireError, decode, read
+from weighbridge.wire.signing import SignatureError, key_id, verify
 
 SLICES_PER_WRITE = 64
 FOREIGN = frozenset({EntryKind.REPORT, EntryKind.CHALLENGE, EntryKind.NOTICE})

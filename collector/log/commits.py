@@ -21,10 +21,10 @@ from collector.storage.store import Accepted, ChainKey, Indexed, StorageError, S
 from weighbridge.log.checkpoint import Head, sign_head
 from weighbridge.log.entries import Entry, EntryKind, Tick, entry, payload_type
 from weighbridge.log.merkle import leaf_hash
-from weighbridge.log.signing import Envelope, Signer
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.receipts import Receipt
 from weighbridge.wire.report import Model, Part, Report, encode
+from weighbridge.wire.signing import Envelope, Signer
 
 logger = logging.getLogger("weighbridge.commits")
 

@@ -5,8 +5,8 @@ One use: the first key to use an invite owns it. The same key with the same secr
 
 from collector.log.commits import Batch
 from collector.log.keys import KeyRing
-from weighbridge.log import signing
 from weighbridge.log.entries import Claim, EntryKind, InviteIssued, KeyChanged
+from weighbridge.wire import signing
 from weighbridge.wire.enrolment import ENROL_BYTES, EnrolRequest, secret_hash
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import NotCanonical, WireError, read

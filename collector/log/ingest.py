@@ -22,7 +22,6 @@ from collector.log.keys import KeyRing, NodeKey
 from collector.storage.store import Accepted, ChainKey
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import EntryKind, Refused, payload_type
-from weighbridge.log.signing import Envelope, SignatureError, open_envelope, verify
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.receipts import Expected, Receipt
 from weighbridge.wire.report import (
@@ -36,6 +35,7 @@ from weighbridge.wire.report import (
     decode,
     digest,
 )
+from weighbridge.wire.signing import Envelope, SignatureError, open_envelope, verify
 
 REPORT_TYPE = payload_type(EntryKind.REPORT)
 EXAMINED_AT_ONCE = 16

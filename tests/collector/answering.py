@@ -13,8 +13,8 @@ from collector import control
 from tests.collector.building import Agent, Answered, Serving, wait_for
 from weighbridge.challenge.messages import PAYLOAD_TYPE, decode_message
 from weighbridge.challenge.prover import GpuSeat, Prover
-from weighbridge.log.signing import open_envelope
 from weighbridge.wire.polling import POLL_HEADER, POLL_PATH
+from weighbridge.wire.signing import open_envelope
 
 POLICY: dict[str, Any] = {"profile": "f16", "size": 128, "rounds": 2, "samples": 8}
 

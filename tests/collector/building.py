@@ -20,8 +20,8 @@ from collector.storage.stores import open_store
 from weighbridge.catalogue.readings import READINGS, Kind, Tier
 from weighbridge.contract import load
 from weighbridge.log.entries import Claim, ContractAdded, EntryKind, KeyChanged, payload_type
-from weighbridge.log.signing import Signer, generate_private_key
 from weighbridge.wire.report import canonical, digest
+from weighbridge.wire.signing import Signer, generate_private_key
 
 COMMAND = (sys.executable, "-m", "collector")
 REPORTS = "application/vnd.weighbridge.reports"

@@ -28,9 +28,9 @@ from weighbridge.challenge.prover import GpuSeat, Prover
 from weighbridge.challenge.record import payload_kind
 from weighbridge.challenge.transcript import Transcript
 from weighbridge.log.entries import EntryKind, entry, payload_type
-from weighbridge.log.signing import Signer, open_envelope
 from weighbridge.wire.polling import POLL_HEADER, POLL_PATH
 from weighbridge.wire.report import encode
+from weighbridge.wire.signing import Signer, open_envelope
 
 LOG, AGENT = Signer(os.urandom(32)), Signer(os.urandom(32))
 POLICY = Policy(profile="f16", size=128, rounds=2, samples=8, deadline_ms=20_000)

@@ -15,9 +15,9 @@ from collector.log.keys import KeyRing
 from weighbridge.challenge.policy import Policy
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.log.entries import EntryKind, KeyChanged, entry, payload_type
-from weighbridge.log.signing import Signer, generate_private_key
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import encode
+from weighbridge.wire.signing import Signer, generate_private_key
 
 LOG = Signer(bytes(range(32)))
 AGENT = Signer(bytes(range(1, 33)))

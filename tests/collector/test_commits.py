@@ -23,9 +23,9 @@ from collector.storage.embedded import create_store, open_embedded
 from collector.storage.store import ChainKey, Store, StoreFull, StoreInfo
 from tests.collector.building import CONTRACT, Agent, enrolled
 from weighbridge.log.entries import Claim, ContractAdded, EntryKind
-from weighbridge.log.signing import Signer, generate_private_key, open_envelope
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import decode, digest
+from weighbridge.wire.signing import Signer, generate_private_key, open_envelope
 
 SIGNER = Signer(generate_private_key())
 HOUR_US = 3_600_000_000

@@ -24,8 +24,8 @@ from tests.collector.building import (
     weighbridge,
 )
 from weighbridge.log.entries import EntryKind, payload_type
-from weighbridge.log.signing import key_id, open_envelope
 from weighbridge.wire.report import canonical
+from weighbridge.wire.signing import key_id, open_envelope
 
 URL = "http://collector.example:8470"
 

@@ -13,8 +13,8 @@ from collector.storage.embedded import create_store, open_embedded
 from collector.storage.store import Store, StoreFull, StoreInfo
 from tests.collector.building import Agent, body, enrolled
 from weighbridge.log.entries import EntryKind
-from weighbridge.log.signing import Signer, generate_private_key
 from weighbridge.wire.problems import Problem
+from weighbridge.wire.signing import Signer, generate_private_key
 
 NEVER_SECONDS = 3600.0
 

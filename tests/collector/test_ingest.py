@@ -14,8 +14,8 @@ from tests.collector.building import REPORTS, Agent, Answered, Serving, body
 from weighbridge.log.checkpoint import open_head
 from weighbridge.log.entries import EntryKind, Refused, entry, payload_type
 from weighbridge.log.merkle import leaf_hash, verify_inclusion
-from weighbridge.log.signing import Envelope, encode_envelope, open_envelope
 from weighbridge.wire.report import Report, digest, read
+from weighbridge.wire.signing import Envelope, encode_envelope, open_envelope
 
 NO_FACTS: dict[str, Any] = {"readings": {}, "unavailable": {}}
 

@@ -31,9 +31,9 @@ from tests.collector.building import (
 from weighbridge.catalogue.tables import digest
 from weighbridge.judge.fleet import WATCH
 from weighbridge.log.entries import EntryKind, Issued
-from weighbridge.log.signing import generate_private_key
 from weighbridge.settlement.judge_versions import Judges, Office, dump
 from weighbridge.settlement.statement import Statement
+from weighbridge.wire.signing import generate_private_key
 
 HOUR = 3600
 NOW = datetime.fromtimestamp(time.time(), UTC)

@@ -31,8 +31,8 @@ from tests.collector.building import Agent
 from weighbridge.judge.checks import Severity, Verdict
 from weighbridge.judge.ledger import Finding, Row, State
 from weighbridge.log.entries import EntryKind, Tick, payload_type
-from weighbridge.log.signing import Signer, generate_private_key
 from weighbridge.wire.report import encode
+from weighbridge.wire.signing import Signer, generate_private_key
 
 INFO = StoreInfo("weighbridge/test", simulation=False)
 SIGNER = Signer(generate_private_key())

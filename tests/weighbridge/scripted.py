@@ -18,8 +18,8 @@ from weighbridge.log.entries import (
     entry,
     payload_type,
 )
-from weighbridge.log.signing import Signer
 from weighbridge.wire.report import Model, Part, Report, canonical, decode, encode
+from weighbridge.wire.signing import Signer
 
 SIGNER = Signer(bytes(range(32)))
 SECOND = 1_000_000

@@ -17,7 +17,7 @@ from weighbridge.log.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from weighbridge.log.signing import SignatureError, Signer
+from weighbridge.wire.signing import SignatureError, Signer
 
 SIGNER = Signer(bytes(range(32)))
 

@@ -14,9 +14,9 @@ from weighbridge.log.entries import (
     PartyKey,
     payload_type,
 )
-from weighbridge.log.signing import Signer, open_envelope
 from weighbridge.notices.book import Book, Sheet, swaps
 from weighbridge.wire.report import Model, encode
+from weighbridge.wire.signing import Signer, open_envelope
 
 SIGNER = Signer(bytes(32))
 HOUR = 3_600_000_000

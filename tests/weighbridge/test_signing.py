@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge.log import signing
+from weighbridge.wire import signing
 
 SIGNER = signing.Signer(bytes(range(32)))
 KIND = "application/vnd.weighbridge.report+json"

@@ -32,7 +32,7 @@ from weighbridge.challenge.transcript import (
     require_roots,
 )
 from weighbridge.challenge.verdict import GpuResult, Measure, Reason, Result, Verdict, worst
-from weighbridge.log.signing import SignatureError
+from weighbridge.wire.signing import SignatureError
 
 _DECLINED = {
     "busy": Reason.BUSY,

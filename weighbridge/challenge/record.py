@@ -17,7 +17,7 @@ from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.transcript import PhaseRecord, Transcript
 from weighbridge.challenge.verdict import Attempt, GpuResult, Reason, Result, Verdict
 from weighbridge.log.entries import Entry, EntryKind, payload_type
-from weighbridge.log.signing import SignatureError, Signer, encode_envelope, verify
+from weighbridge.wire.signing import SignatureError, Signer, encode_envelope, verify
 
 COMMITMENT, OUTCOME, TELEMETRY = "commitment", "outcome", "telemetry"
 

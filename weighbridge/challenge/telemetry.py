@@ -16,9 +16,9 @@ from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.record import TELEMETRY, Outcome, RecordError, payload_kind
 from weighbridge.log.entries import Entry, EntryKind
 from weighbridge.log.merkle import leaf_hash
-from weighbridge.log.signing import SignatureError, Signer, encode_envelope, key_id, verify
 from weighbridge.wire.report import Report, WireError
 from weighbridge.wire.report import decode as decode_report
+from weighbridge.wire.signing import SignatureError, Signer, encode_envelope, key_id, verify
 
 MARGIN_US = 1_000_000
 """Clocks that are synchronized differ by less, and NVML's means reach back no further. One of which the kernel does not

@@ -16,7 +16,7 @@ from weighbridge.challenge.messages import (
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.samples import phase_shape
 from weighbridge.challenge.verdict import Attempt
-from weighbridge.log.signing import open_envelope, verify
+from weighbridge.wire.signing import open_envelope, verify
 
 Answer = TypeVar("Answer", Ready, Decline, Roots, Openings)
 

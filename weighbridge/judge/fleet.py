@@ -34,8 +34,8 @@ from weighbridge.log.entries import (
     Refused,
     Tick,
 )
-from weighbridge.log.signing import key_id
 from weighbridge.wire.report import Report, decode, read
+from weighbridge.wire.signing import key_id
 
 STALL_US = 5_000_000
 """Ticks further apart than this are the collector's own silence: no node is blamed for it."""

@@ -5,7 +5,7 @@ import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 
-from weighbridge.log.signing import SignatureError, Signer, verify_bytes
+from weighbridge.wire.signing import SignatureError, Signer, verify_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from weighbridge.log.signing import Envelope, open_envelope
 from weighbridge.wire.report import Count, Hash, Model, Name, Part, Text
+from weighbridge.wire.signing import Envelope, open_envelope
 
 
 class EntryKind(StrEnum):

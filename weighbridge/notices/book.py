@@ -26,7 +26,6 @@ from weighbridge.log.entries import (
     Notice,
     PartyKey,
 )
-from weighbridge.log.signing import key_id
 from weighbridge.notices.rules import LESSEES, Rules, events_of, sides
 from weighbridge.settlement.draft import Notices
 from weighbridge.settlement.intervals import Interval
@@ -36,6 +35,7 @@ from weighbridge.settlement.proofs import Proven, proven, samples
 from weighbridge.settlement.record import Claim as Claimed
 from weighbridge.settlement.record import Event, Window
 from weighbridge.wire.report import read
+from weighbridge.wire.signing import key_id
 
 KINDS = frozenset(
     {

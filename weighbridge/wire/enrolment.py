@@ -6,8 +6,8 @@ from base64 import b64decode, urlsafe_b64encode
 
 from pydantic import ValidationError
 
-from weighbridge.log.signing import Signer, verify_bytes
 from weighbridge.wire.report import Hash, Model, Name, Text, WireError, encode
+from weighbridge.wire.signing import Signer, verify_bytes
 
 INVITE_PREFIX = "weighbridge-invite:1:"
 ENROL_PATH = "/v1/enroll"

@@ -19,7 +19,7 @@ from weighbridge.challenge.codec import encode
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.verdict import Result
-from weighbridge.log.signing import Signer
+from weighbridge.wire.signing import Signer
 
 SIGNER = Signer(hashlib.sha256(b"agent").digest())
 PATIENCE_SECONDS = 60.0

@@ -18,13 +18,6 @@ from agent.report.source import Identity, RawProcess, Sweep
 from weighbridge.catalogue.readings import Tier
 from weighbridge.log.checkpoint import sign_head
 from weighbridge.log.merkle import Frontier, leaf_hash
-from weighbridge.log.signing import (
-    SignatureError,
-    Signer,
-    generate_private_key,
-    open_envelope,
-    verify,
-)
 from weighbridge.wire.report import (
     Device,
     DeviceState,
@@ -36,6 +29,13 @@ from weighbridge.wire.report import (
     canonical,
     decode,
     digest,
+)
+from weighbridge.wire.signing import (
+    SignatureError,
+    Signer,
+    generate_private_key,
+    open_envelope,
+    verify,
 )
 
 ORIGIN = "collector.test/log"

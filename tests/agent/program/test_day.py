@@ -12,7 +12,7 @@ from agent.report.sampler import Draft, Sampler, Schedule
 from agent.report.spool import Spool
 from agent.simulation.devices import SimulatedHost, SimulatedSource
 from agent.simulation.scenario import Scenario
-from weighbridge.log.signing import Signer, generate_private_key
+from weighbridge.wire.signing import Signer, generate_private_key
 
 REPORTS_A_DAY = 8640
 ROOM = 10**9

@@ -14,8 +14,8 @@ from agent.report.sampler import Schedule
 from agent.report.spool import SMALLEST
 from agent.report.transport import Answer, Transport
 from tests.agent.conftest import eventually
-from weighbridge.log.signing import Signer, generate_private_key
 from weighbridge.wire.report import Event, EventKind, digest, encode
+from weighbridge.wire.signing import Signer, generate_private_key
 
 
 async def unreachable(_: bytes) -> Answer:

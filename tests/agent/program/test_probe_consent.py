@@ -23,9 +23,9 @@ from weighbridge.challenge.messages import (
     encode_message,
 )
 from weighbridge.challenge.policy import Policy
-from weighbridge.log.signing import Signer, open_envelope
 from weighbridge.wire.polling import POLL_HEADER, Poll
 from weighbridge.wire.report import Device, DeviceState, Facts, Reason, read
+from weighbridge.wire.signing import Signer, open_envelope
 
 GPU = "GPU-a"
 POLICY = Policy(profile="f16", size=128, rounds=2, samples=8, deadline_ms=1000)

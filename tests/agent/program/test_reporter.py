@@ -18,8 +18,8 @@ from agent.report.spool import SMALLEST, Held, Spool
 from agent.report.transport import Answer, Transport
 from weighbridge.log.checkpoint import sign_head
 from weighbridge.log.merkle import Frontier, leaf_hash
-from weighbridge.log.signing import Signer, generate_private_key
 from weighbridge.wire.report import Clock, Event, EventKind, digest
+from weighbridge.wire.signing import Signer, generate_private_key
 
 BOOT = "00000000-0000-4000-8000-000000000000"
 

@@ -14,7 +14,7 @@ from weighbridge.challenge.messages import PAYLOAD_TYPE, Message, decode_message
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.prover import GpuSeat, Prover
 from weighbridge.challenge.verdict import Attempt, Result
-from weighbridge.log.signing import Signer
+from weighbridge.wire.signing import Signer
 
 MILLISECOND = 1_000_000
 

@@ -25,7 +25,7 @@ from weighbridge.challenge.messages import (
 from weighbridge.challenge.policy import PolicyError
 from weighbridge.challenge.transcript import decode_transcript
 from weighbridge.challenge.verdict import Attempt, Measure, Reason, Verdict, settle
-from weighbridge.log.signing import SignatureError, Signer
+from weighbridge.wire.signing import SignatureError, Signer
 
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no failure."""

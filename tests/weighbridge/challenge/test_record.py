@@ -31,7 +31,7 @@ from weighbridge.challenge.record import (
 from weighbridge.challenge.verdict import Reason, Verdict, settle
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.log.entries import Entry, entry
-from weighbridge.log.signing import Signer
+from weighbridge.wire.signing import Signer
 
 LOG = Signer(hashlib.sha256(b"log").digest())
 NODE, CONTRACT = "n1", "lease"

@@ -18,8 +18,8 @@ from weighbridge.challenge.telemetry import (
 )
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.log.entries import Entry, EntryKind, entry, payload_type
-from weighbridge.log.signing import Signer
 from weighbridge.wire.report import canonical
+from weighbridge.wire.signing import Signer
 
 LOG, AGENT = (Signer(hashlib.sha256(name).digest()) for name in (b"log", b"agent"))
 GPU, SECOND, IDLE = "GPU-0", 1_000_000, 120_000

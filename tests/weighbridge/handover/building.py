@@ -23,8 +23,8 @@ from weighbridge.log.entries import (
     entry,
     payload_type,
 )
-from weighbridge.log.signing import Signer
 from weighbridge.wire.report import encode
+from weighbridge.wire.signing import Signer
 
 IDLE: Mapping[str, int | str] = {"power_draw_milliwatts": 90_000, "utilization_gpu_percent": 0}
 """A card of 70 to 120 W idle that does nothing."""
