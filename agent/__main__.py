@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.config import Config, ConfigError, load_config
+from agent.config import Config, load_config
 from weighbridge import __version__
+from weighbridge.process.settings import ConfigError
 
 if TYPE_CHECKING:
     from agent.nvml.client import NvmlSource

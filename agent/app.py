@@ -12,17 +12,18 @@ from pathlib import Path
 from agent import control, exposition
 from agent.clock import SystemClock, boot_id
 from agent.command_poller import Commander
-from agent.config import Config, ConfigError
+from agent.config import Config
 from agent.daemon import Agent, Place
 from agent.enrolment import Identity, load
 from agent.host.kernel_log import KernelLog, XidMerger, addresses, to_event
 from agent.host.machine import Host, footprint
-from agent.notify import Notifier
 from agent.probe.client import over, spawn
 from agent.probe.consent import Leave, Purse, grants, windows_of
 from agent.report.sampler import Schedule
 from agent.report.source import Source
 from agent.report.transport import Transport
+from weighbridge.process.service_manager import ServiceManager
+from weighbridge.process.settings import ConfigError
 from weighbridge.wire.report import Event
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class Daemon:
         self._config, self._reload, self._source = config, reload, source
         self._identity: Identity = load(config.state_directory)
         self._boot = boot_id(ROOT)
-        self._notifier = Notifier(environment)
+        self._manager = ServiceManager(environment)
         self._kernel: KernelLog | None = None
         if config.kernel_log == "on":
             state = config.state_directory / "kernel_log.json"
@@ -100,7 +101,7 @@ class Daemon:
             self._events,
             self._footprint,
             self._alive,
-            breath_s=self._notifier.between_signs_s(BREATH_S),
+            breath_s=self._manager.between_signs_s(BREATH_S),
         )
         self._commander = self._commanded(transport)
         stopped = self._watch_signals()
@@ -108,7 +109,7 @@ class Daemon:
             stack.push_async_callback(transport.close)
             await self._open_doors(stack)
             await self._run_until(stopped)
-            self._notifier.stopping()
+            self._manager.stopping()
             await self._agent.stop("the service was told to stop")
 
     def _commanded(self, transport: Transport) -> Commander:
@@ -148,7 +149,7 @@ class Daemon:
         ]
         if self._kernel is not None:
             tasks.append(asyncio.ensure_future(self._kernel.follow()))
-        self._notifier.ready(self._agent.status)
+        self._manager.ready(self._agent.status)
         done, running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in running:
             task.cancel()
@@ -167,10 +168,10 @@ class Daemon:
         return {"agent_cpu_microseconds": cost.cpu_us, "agent_pss_bytes": cost.pss_bytes}
 
     def _alive(self) -> None:
-        self._notifier.alive()
+        self._manager.alive()
         if self._agent.status != self._said:
             self._said = self._agent.status
-            self._notifier.status(self._said)
+            self._manager.status(self._said)
 
     def _watch_signals(self) -> asyncio.Event:
         stopped = asyncio.Event()

@@ -1,20 +1,16 @@
 """The agent's configuration: a TOML file, then `WEIGHBRIDGE_*` in the environment, then flags. All has defaults."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-ENVIRONMENT = "WEIGHBRIDGE_"
+from weighbridge.process.settings import load_settings
+
 DEFAULT_FILE = Path("/etc/weighbridge/agent.toml")
 _TIME = r"([01]\d|2[0-3]):[0-5]\d"
 WINDOWS = rf"^({_TIME}-{_TIME}(,{_TIME}-{_TIME})*)?$"
-
-
-class ConfigError(Exception):
-    """The message names the file or variable, the key, and what is wrong with it."""
 
 
 class Config(BaseModel):
@@ -47,38 +43,5 @@ def load_config(
     file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None
 ) -> Config:
     """The configuration in force; no file named means the default one, if it is there. Raises ConfigError."""
-    values = _read(file) if file is not None else _read_default()
-    values |= _from_environment(environment)
-    values |= {name: value for name, value in (flags or {}).items() if value is not None}
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        reason = "no such key" if first["type"] == "extra_forbidden" else first["msg"]
-        raise ConfigError(f"{file or DEFAULT_FILE}: {key}: {reason}") from error
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{file}: {error}") from error
-
-
-def _read_default() -> dict[str, Any]:
-    return _read(DEFAULT_FILE) if DEFAULT_FILE.exists() else {}
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """`WEIGHBRIDGE_INTERVAL_MS=1000` sets `interval_ms`."""
-    values = {}
-    for variable, text in environment.items():
-        if variable.startswith(ENVIRONMENT):
-            name = variable.removeprefix(ENVIRONMENT).lower()
-            if name not in Config.model_fields:
-                raise ConfigError(f"environment: {variable}: no such key")
-            values[name] = text
-    return values
+    default = DEFAULT_FILE if DEFAULT_FILE.exists() else None
+    return load_settings(Config, file or default, environment, flags, named=file or DEFAULT_FILE)

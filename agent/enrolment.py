@@ -6,7 +6,6 @@ The state directory then holds `key` (the raw private key in hexadecimal, mode 0
 
 import hashlib
 import json
-import os
 import secrets
 import ssl
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.report.transport import Transport, check_url, pinned, unverified
+from weighbridge.process.files import write_file
 from weighbridge.wire.enrolment import (
     AUTHORITY_PATH,
     ENROL_PATH,
@@ -69,9 +69,10 @@ async def enrol(line: str, directory: Path, url: str | None = None) -> Identity:
         check_url(url)
         invite = invite.model_copy(update={"url": url})
     ca = await _fetch_ca(invite)
+    _make(directory)
     trust: ssl.SSLContext | bool = True
     if ca is not None:
-        _write(directory / "ca.pem", ca.encode())
+        write_file(directory / "ca.pem", ca.encode())
         trust = pinned(directory / "ca.pem")
     signer = Signer(_own_key(directory / "key"))
     try:
@@ -80,7 +81,7 @@ async def enrol(line: str, directory: Path, url: str | None = None) -> Identity:
         signer = Signer(_new_key(directory / "key"))
         enrolled = await _register(invite, signer, trust)
     record = {"url": invite.url, "ca": invite.ca} | enrolled.model_dump()
-    _write(directory / "enrolment.json", canonical(record))
+    write_file(directory / "enrolment.json", canonical(record))
     return load(directory)
 
 
@@ -151,6 +152,10 @@ async def _register(invite: Invite, signer: Signer, trust: ssl.SSLContext | bool
     return enrolled
 
 
+def _make(directory: Path) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def _own_key(path: Path) -> bytes:
     """The node's private key, made on first use."""
     return bytes.fromhex(path.read_text().strip()) if path.exists() else _new_key(path)
@@ -159,28 +164,11 @@ def _own_key(path: Path) -> bytes:
 def _new_key(path: Path) -> bytes:
     """A fresh key in place of whatever was there."""
     key = generate_private_key()
-    _write(path, key.hex().encode())
+    write_file(path, key.hex().encode())
     return key
 
 
 def _own_secret(path: Path) -> bytes:
     if not path.exists():
-        _write(path, secrets.token_hex(32).encode())
+        write_file(path, secrets.token_hex(32).encode())
     return bytes.fromhex(path.read_text().strip())
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all, readable by the owner alone, on the disk when this returns."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_name(path.name + ".new")
-    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(file, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    new.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -27,7 +27,7 @@ from collector.challenges.attempts import Challenges, challenging
 from collector.challenges.schedule import scheduled
 from collector.challenges.telemetry import linking
 from collector.challenges.verification import verify_apart
-from collector.config import Config, ConfigError
+from collector.config import Config
 from collector.documents.handover import Handover
 from collector.judging.claimable import Accounts, accounting
 from collector.judging.driver import Driver
@@ -45,6 +45,7 @@ from collector.tls import authority_hash, ensure_server_certificate, server_cont
 from collector.web.pages import Pages
 from weighbridge import __version__
 from weighbridge.log.entries import ContractAdded
+from weighbridge.process.settings import ConfigError
 from weighbridge.wire.problems import PROBLEM_TYPE, Problem
 from weighbridge.wire.signing import Signer
 

@@ -4,29 +4,23 @@ A key that is not known is an error, wherever it stands. Paths are relative to t
 """
 
 import ipaddress
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from collector.api.access import Bearer, parse_role
 from collector.log.ingest import Limits
+from weighbridge.process.settings import ConfigError, load_settings
 from weighbridge.wire.report import Count, Hash, Model, Text
 
-ENVIRONMENT = "WEIGHBRIDGE_"
 CONFIG_VARIABLE = "WEIGHBRIDGE_CONFIG"
-NESTING = "__"
 DEFAULTS = Limits()
 LAST_PORT = 65535
 SLOWEST_TICK_MS = 2500
 """Well below what judgement takes for the collector's own stall: with slower ticks no node would ever be silent."""
-
-
-class ConfigError(ValueError):
-    """The configuration cannot be used. The message names the source and the key."""
 
 
 class TokenSettings(Model):
@@ -109,57 +103,12 @@ def load_config(
     file: Path, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None
 ) -> Config:
     """The configuration in force. A flag that is None was not given. Raises ConfigError."""
-    values = _read(file)
-    _merge_environment(values, environment)
-    values |= {name: value for name, value in (flags or {}).items() if value is not None}
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{file}: {key}: {_reason(first['type'], first['msg'])}") from error
-    return _check(file, settings)
-
-
-def _reason(kind: str, message: str) -> str:
-    return "no such key" if kind == "extra_forbidden" else message
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    if not file.exists():
         raise ConfigError(
             f"{file}: No such file; name the configuration with --config or {CONFIG_VARIABLE}"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{file}: {error}") from error
-
-
-def _merge_environment(values: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """`WEIGHBRIDGE_LIMITS__REPORTS=8` sets `limits.reports`. Raises ConfigError naming the variable."""
-    for variable, text in environment.items():
-        if not variable.startswith(ENVIRONMENT) or variable == CONFIG_VARIABLE:
-            continue
-        *tables, name = variable.removeprefix(ENVIRONMENT).lower().split(NESTING)
-        if tables not in ([], ["limits"]) or name not in _names(tables):
-            raise ConfigError(f"environment: {variable}: no such key")
-        target = values.setdefault(tables[0], {}) if tables else values
-        target[name] = _value(text)
-
-
-def _names(tables: list[str]) -> set[str]:
-    return set((LimitSettings if tables else Settings).model_fields)
-
-
-def _value(text: str) -> Any:
-    """As TOML would read it; what TOML cannot read is text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+        )
+    others = {name: text for name, text in environment.items() if name != CONFIG_VARIABLE}
+    return _check(file, load_settings(Settings, file, others, flags, named=file))
 
 
 def _check(file: Path, settings: Settings) -> Config:

@@ -1,7 +1,6 @@
 """The collector's own certificate authority, which agents pin, and the server certificate that it issues."""
 
 import ipaddress
-import os
 import ssl
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -12,19 +11,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from weighbridge.process.files import write_file, write_new_file
+
 AUTHORITY_LIFE = timedelta(days=3650)
 SERVER_LIFE = timedelta(days=825)
 RENEW_BEFORE = timedelta(days=60)
 BACKDATED = timedelta(hours=1)
-
-
-def write_secret(path: Path, data: bytes) -> None:
-    """A new file that only its owner reads. Raises FileExistsError rather than replace one."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def create_authority(keys: Path, origin: str, now: datetime) -> None:
@@ -119,8 +111,8 @@ def _write_pair(
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    write_secret(keys / f"{name}.key", secret)
-    (keys / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    write_new_file(keys / f"{name}.key", secret)
+    write_file(keys / f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def authority_hash(keys: Path) -> str:

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from weighbridge.process.files import write_file
 from weighbridge.wire.report import Device, Event, EventKind
 
 log = logging.getLogger(__name__)
@@ -260,10 +261,8 @@ class KernelLog:
 
     def _remember(self) -> None:
         record = json.dumps({"boot": self._boot, "monotonic_us": self._seen_us})
-        new = self._state.with_name(self._state.name + ".new")
         try:
-            new.write_text(record)
-            new.replace(self._state)
+            write_file(self._state, record.encode())
         except OSError as error:
             log.warning("the place in the kernel log is not kept: %s", error.strerror)
 

@@ -14,6 +14,7 @@ from agent.report.sampler import Sampler
 from agent.report.source import RawProcess, Sweep
 from weighbridge.challenge.messages import Prepare
 from weighbridge.challenge.policy import Policy
+from weighbridge.process.files import write_file
 from weighbridge.wire.report import Device, Reason
 
 DAY_S = 86_400
@@ -157,9 +158,7 @@ class Purse:
         """Raises OSError where it cannot be kept."""
         today = _day(wall_us)
         self._seen = {today: self._spent_on(today) + milliseconds}
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(json.dumps(self._seen))
-        fresh.replace(self._path)
+        write_file(self._path, json.dumps(self._seen).encode())
 
     def _spent_on(self, day: str) -> int:
         try:

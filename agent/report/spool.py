@@ -44,10 +44,9 @@ from agent.report.spool_format import (
     lock_file,
     parse_frame,
     read_super,
-    sync_directory,
     with_checksum,
-    write_all,
 )
+from weighbridge.process.files import sync_directory, write_all
 from weighbridge.wire.report import Gap
 
 SMALLEST = 64 * 1024
@@ -287,7 +286,7 @@ class Spool:
             self._place(frame.chain, frame.seq, frame.payload_hash, data[FRAME.size :])
         os.fsync(self._file)
         new.replace(self._path)
-        sync_directory(self._path)
+        sync_directory(self._path.parent)
         os.close(old_file)
 
     def _next_slot(self) -> Slot:

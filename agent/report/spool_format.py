@@ -12,6 +12,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from weighbridge.process.files import sync_directory, write_all
+
 SECTOR = 512
 
 _SUPERBLOCK = struct.Struct("<8sIIQ16sQ16sQQ")
@@ -122,16 +124,7 @@ def create(path: Path, first: Super) -> None:
         raise
     finally:
         os.close(file)
-    sync_directory(path)
-
-
-def sync_directory(path: Path) -> None:
-    """Make a file's name durable."""
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)
 
 
 def lock_file(path: Path) -> int:
@@ -143,10 +136,3 @@ def lock_file(path: Path) -> int:
         os.close(file)
         raise
     return file
-
-
-def write_all(file: int, data: bytes, offset: int) -> None:
-    """All of it, however little the kernel takes at a time."""
-    while data:
-        written = os.pwrite(file, data, offset)
-        data, offset = data[written:], offset + written

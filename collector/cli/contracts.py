@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.cli.operate import USAGE, ask, config_option, stated
-from collector.config import Config, ConfigError, load_config
+from collector.config import Config, load_config
 from collector.documents.spelling import percent, utc
 from weighbridge.contract import Contract, ContractError, load
 from weighbridge.contract.forms import FormError, fill, form, forms
 from weighbridge.contract.resources import unknown_cards
+from weighbridge.process.settings import ConfigError
 
 Json = dict[str, Any]
 BREACHED, UNKNOWN = 3, 4

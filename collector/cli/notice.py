@@ -12,11 +12,12 @@ from urllib.parse import quote
 import click
 
 from collector.cli.operate import ask, config_option, stated
-from collector.config import ConfigError, load_config
+from collector.config import load_config
 from collector.judging.statements import SettlingError, instant
-from collector.tls import write_secret
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.entries import EntryKind, payload_type
+from weighbridge.process.files import write_new_file
+from weighbridge.process.settings import ConfigError
 from weighbridge.wire.report import canonical
 from weighbridge.wire.signing import Signer, generate_private_key
 
@@ -136,7 +137,7 @@ def party() -> None:
 def party_key(file: Path) -> None:
     """Make a private key in FILE, and print its public half."""
     key = generate_private_key()
-    write_secret(file, key.hex().encode())
+    write_new_file(file, key.hex().encode())
     click.echo(Signer(key).public_key.hex())
 
 

@@ -19,10 +19,12 @@ from typing import Any, NoReturn, ParamSpec
 import click
 
 from collector import control
-from collector.config import CONFIG_VARIABLE, Config, ConfigError, load_config
-from collector.service_manager import ServiceManager
+from collector.config import CONFIG_VARIABLE, Config, load_config
 from collector.storage.store import StorageError, StoreInfo
-from collector.tls import create_authority, write_secret
+from collector.tls import create_authority
+from weighbridge.process.files import write_new_file
+from weighbridge.process.service_manager import ServiceManager
+from weighbridge.process.settings import ConfigError
 from weighbridge.wire.signing import generate_private_key
 
 USAGE = 2
@@ -116,7 +118,7 @@ def init(directory: Path, simulation: bool, listen: str, url: str | None) -> Non
     create_store(directory, StoreInfo(origin, simulation))
     keys = directory / "keys"
     keys.mkdir(mode=0o700)
-    write_secret(keys / "log.key", key.hex().encode())
+    write_new_file(keys / "log.key", key.hex().encode())
     create_authority(keys, origin, datetime.now(UTC))  # noqa: TID251
     url_line = "" if url is None else f'url = "{url}"\n'
     config_file = directory / "config.toml"
@@ -138,7 +140,7 @@ def serve(config_file: Path, listen: str | None, simulation: bool) -> None:
     """Run the collector until SIGTERM or SIGINT, then drain."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
     config = load_config(config_file, os.environ, {"listen": listen})
-    manager = ServiceManager(os.environ.get("NOTIFY_SOCKET", ""))
+    manager = ServiceManager(os.environ)
     asyncio.run(_serve(config, manager, simulation))
 
 
@@ -157,7 +159,7 @@ async def _serve(config: Config, manager: ServiceManager, simulation: bool) -> N
             click.echo("reading is open to this machine without a token (open_on_loopback)")
         sys.stdout.flush()
         collect_seldom()
-        manager.ready()
+        manager.ready(f"listening on {collector.url}")
         await _first(stop.wait(), collector.committing)
         manager.stopping()
 

@@ -14,11 +14,12 @@ from rich.progress import Progress
 from collector.app import load_signer
 from collector.cli.operate import collect_seldom, config_option, stated
 from collector.cli.statement import as_of_option, fetch_statement, period_option
-from collector.config import Config, ConfigError, load_config
+from collector.config import Config, load_config
 from collector.judging.replay import Replay
 from collector.judging.statements import SettlingError, instant
 from collector.storage.derived import holds_other
 from collector.storage.embedded import read_info
+from weighbridge.process.settings import ConfigError
 from weighbridge.settlement.statement import (
     Statement,
     Tree,

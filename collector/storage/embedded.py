@@ -18,7 +18,7 @@ from typing import Any
 from collector.storage.derived import open_derived
 from collector.storage.index import SqliteIndex
 from collector.storage.ledger import SqliteLedger
-from collector.storage.segments import Segments, sync_directory
+from collector.storage.segments import Segments
 from collector.storage.store import (
     CorruptStore,
     StorageError,
@@ -29,6 +29,7 @@ from collector.storage.store import (
 )
 from collector.storage.tree import TreeFile
 from weighbridge.log.entries import Entry, entry
+from weighbridge.process.files import sync_directory, write_file
 
 VERSION = 1
 SEGMENT_BYTES = 64 << 20
@@ -159,14 +160,7 @@ def _read_description(directory: Path) -> dict[str, Any]:
 
 
 def _write_description(directory: Path, described: Mapping[str, Any]) -> None:
-    """Replaced as a whole: after a crash it is the old one or the new one."""
-    new = directory / "store.json.new"
-    with new.open("w") as file:
-        json.dump(described, file, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(directory / "store.json")
-    sync_directory(directory)
+    write_file(directory / "store.json", json.dumps(described, sort_keys=True).encode())
 
 
 def _add_simulation(described: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from collector.storage.store import CorruptStore, StorageError, StoreFull
+from weighbridge.process.files import sync_directory, write_all
 
 logger = logging.getLogger("weighbridge.storage")
 
@@ -39,23 +40,6 @@ def storage_error(action: str, path: Path, error: OSError) -> StorageError:
     """The error to raise when the operating system refuses; StoreFull where it refuses for want of room."""
     kind = StoreFull if error.errno in NO_ROOM else StorageError
     return kind(f"{action} {path}: {error.strerror}")
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_all(descriptor: int, data: bytes, offset: int) -> None:
-    """Every byte at `offset`, or OSError."""
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view, offset = view[written:], offset + written
 
 
 def row_header(leaf: bytes) -> bytes:

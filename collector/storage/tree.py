@@ -9,8 +9,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from collector.storage.segments import storage_error, write_all
+from collector.storage.segments import storage_error
 from weighbridge.log.merkle import Frontier, leaf_hash, stored_position
+from weighbridge.process.files import write_all
 
 HASH_BYTES = 32
 NEVER_WRITTEN = bytes(HASH_BYTES)

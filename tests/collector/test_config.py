@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from collector.config import SLOWEST_TICK_MS, ConfigError, load_config
+from collector.config import SLOWEST_TICK_MS, load_config
 from weighbridge.judge.fleet import STALL_US
+from weighbridge.process.settings import ConfigError
 
 
 @pytest.fixture

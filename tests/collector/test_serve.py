@@ -313,7 +313,11 @@ def test_it_tells_the_service_manager_that_it_is_ready_and_alive(store_of: Store
         address = f"\0weighbridge-test-{os.getpid()}"
         manager.bind(address)
         manager.settimeout(20)
-        environment = {"NOTIFY_SOCKET": "@" + address[1:], "WEIGHBRIDGE_TICK_MS": "50"}
+        environment = {
+            "NOTIFY_SOCKET": "@" + address[1:],
+            "WATCHDOG_USEC": "60000000",
+            "WEIGHBRIDGE_TICK_MS": "50",
+        }
         with serving(store_of(), environment=environment) as server:
             assert b"READY=1" in manager.recv(1000)
             assert manager.recv(1000) == b"WATCHDOG=1"

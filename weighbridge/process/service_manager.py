@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping
 
 
-class Notifier:
+class ServiceManager:
     """Speaks to the socket that the environment names, if any."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -35,12 +35,13 @@ class Notifier:
         self._send("STOPPING=1")
 
     def _send(self, message: str) -> None:
+        """A manager that does not listen is no reason to stop, nor to wait."""
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+            notify.setblocking(False)
             try:
-                notify.connect(self._address)
-                notify.sendall(message.encode())
+                notify.sendto(message.encode(), self._address)
             except OSError:
                 return
 

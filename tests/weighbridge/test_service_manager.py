@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.notify import Notifier
+from weighbridge.process.service_manager import ServiceManager
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from agent.notify import Notifier
 def test_signs_of_life_are_due_within_a_third_of_what_the_service_manager_waits(
     environment: dict[str, str], seconds: float
 ) -> None:
-    assert Notifier(environment).between_signs_s(5.0) == seconds
+    assert ServiceManager(environment).between_signs_s(5.0) == seconds
 
 
 @pytest.mark.parametrize(("waits_us", "said"), [("", []), ("1000000", [b"WATCHDOG=1"])])
@@ -34,7 +34,9 @@ def test_a_sign_of_life_is_given_only_to_one_who_waits_for_it(
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.setblocking(False)
-        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": waits_us})
-        notifier.alive()
-        notifier.stopping()
+        told = ServiceManager(
+            {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": waits_us}
+        )
+        told.alive()
+        told.stopping()
         assert [manager.recv(100) for _ in range(len(said) + 1)] == [*said, b"STOPPING=1"]

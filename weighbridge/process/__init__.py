@@ -1,0 +1,1 @@
+"""What both programs do as processes of a machine: settings, files, the service manager. Nothing here judges."""
