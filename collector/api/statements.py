@@ -14,13 +14,7 @@ from collector.documents.handover_process import HandoverError
 from collector.documents.sheets import Document, UnrenderableError
 from collector.documents.words import LANGUAGES, Language
 from collector.judging.claimable import Accounts, described
-from collector.judging.statements import (
-    Settling,
-    SettlingError,
-    instant,
-    refuse_nothing,
-    statement_digest,
-)
+from collector.judging.statements import Settling, SettlingError, instant, refuse_nothing
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.entries import EntryKind, Issued
 from weighbridge.settlement.statement import Statement
@@ -149,7 +143,7 @@ class SettlementApi:
             tables=statement.judged.tables,
             lowest=statement.lowest,
             highest=statement.highest,
-            digest=statement_digest(statement),
+            digest=statement.digest,
         )
         await self._submit(EntryKind.STATEMENT, issued)
         return await _rendered("json", statement)

@@ -15,6 +15,7 @@ from collector.app import load_signer
 from collector.cli.operate import collect_seldom, config_option, stated
 from collector.cli.statement import as_of_option, fetch_statement, period_option
 from collector.config import Config, load_config
+from collector.documents.words import told
 from collector.judging.replay import Replay
 from collector.judging.statements import SettlingError, instant
 from collector.storage.derived import holds_other
@@ -88,10 +89,11 @@ def replay(
         return
     other = "the ledger" if issued is None else str(issued)
     for line in otherwise(versions_of(known), versions(again)):
-        click.echo(f"made by another version, from that of {other} to this: {line}", err=True)
+        click.echo(f"from that of {other} to this: {told(line, 'en')}", err=True)
     click.echo(f"the log says otherwise than {other}, as of {again.as_of}:", err=True)
-    for line in changes(known, asdict(again)) or ("the digest of the inputs, or the spelling",):
-        click.echo(line, err=True)
+    changed = [told(line, "en") for line in changes(known, asdict(again))]
+    for text in changed or ("the digest of the inputs, or the spelling",):
+        click.echo(text, err=True)
     sys.exit(DIFFERENT)
 
 

@@ -56,7 +56,10 @@ class _Certificate(Page):
             digest,
             (self.speak.name("outcome", made.verdict), made.verdict == "MET"),
             self._facts(digest),
-            (say("gpus_loaded"), say("of_contracted", str(loaded), str(all_)), notes),
+            self.speak.fact(
+                "gpus_loaded", Cell(say("of_contracted", str(loaded), str(all_)), str(loaded))
+            ),
+            notes,
             self._front(),
             self._sections(),
             "sign_acceptance",
@@ -65,19 +68,19 @@ class _Certificate(Page):
     def _facts(self, digest: str) -> Iterator[Fact]:
         made, say = self.made, self.speak.say
         yield from self.head(made.source)
-        for title, text in (
+        for key, text in (
             ("from", made.window_local[0]),
             ("until", made.window_local[1]),
             ("from_utc", made.window[0]),
             ("until_utc", made.window[1]),
         ):
-            yield Fact(say(title), self.speak.instant(text), "time")
+            yield self.speak.fact(key, self.speak.instant(text), "time")
         yield from self.start(made.start)
         sides = self.speak.listed(self.speak.name("role", side) for side in made.sides)
-        yield Fact(say("sides"), Cell(sides or say("nobody")))
-        yield Fact(say("load_rule"), Cell(self.speak.name("load", made.load_rule)))
-        yield Fact(say("partial"), Cell(say("yes" if made.partial_acceptance else "no")))
-        yield Fact(say("retests"), self.speak.number(made.retest_limit))
+        yield self.speak.fact("sides", Cell(sides or say("nobody"), " ".join(made.sides)))
+        yield self.speak.fact("load_rule", self.speak.coded("load", made.load_rule))
+        yield self.speak.fact("partial", self.speak.yes(made.partial_acceptance))
+        yield self.speak.fact("retests", self.speak.number(made.retest_limit))
         yield from self.tail(made.source, digest)
 
     def _front(self) -> Iterator[Section]:
@@ -168,6 +171,7 @@ class _Certificate(Page):
             yield self.section("results", heads, [self._result(*one) for one in lines])
 
     def _result(self, probe: str, line: TrialLine) -> Row:
+        detail = "" if line.detail is None else self.speak.told(line.detail)
         beyond = "" if line.of_limit else self.speak.say("beyond_limit")
         return (
             Cell(line.unit),
@@ -176,10 +180,10 @@ class _Certificate(Page):
             self.speak.maybe(line.value),
             Cell("") if line.at is None else self.speak.short(line.at),
             self.speak.number(line.attempt),
-            Cell(self.speak.name("trial", line.source), line.source),
-            Cell(self.speak.note(line.level)),
+            self.speak.coded("trial", line.source),
+            Cell(self.speak.told(line.level)),
             self.speak.maybe(line.entry),
-            Cell(self.speak.listed(text for text in (line.detail, beyond) if text)),
+            Cell(self.speak.listed(text for text in (detail, beyond) if text)),
         )
 
     def _held(self, lines: Sequence[tuple[str, TrialLine]]) -> Iterator[Section]:
@@ -198,7 +202,7 @@ class _Certificate(Page):
                 Cell(probe),
                 self.verdict(line.verdict),
                 *(self._seconds(us or 0) for us in (line.reached_us, line.missed_us)),
-                Cell(self.speak.note(line.level)),
+                Cell(self.speak.told(line.level)),
             )
             for probe, line in lines
         ]
@@ -219,7 +223,7 @@ class _Certificate(Page):
         rows = [self._loaded(line) for line in self.made.gpus]
         made = self.section("proof_of_load", heads, rows, note=self.speak.say("load_note"))
         needed = {line.needed_us for line in self.made.gpus}
-        facts = [Fact(self.speak.say("needed"), self._seconds(us)) for us in needed]
+        facts = [self.speak.fact("needed", self._seconds(us)) for us in needed]
         return replace(made, facts=tuple(facts))
 
     def _loaded(self, line: LoadLine) -> Row:

@@ -6,14 +6,13 @@ import jinja2
 
 from collector.documents.sheets import Document, sheet_of
 from collector.documents.words import Language, say
-from weighbridge.settlement.statement import Statement
 
 TAGS = {"en": "en", "zh": "zh-Hans"}
 
 
-def render(document: Document, language: Language, previous: Statement | None = None) -> bytes:
+def render(document: Document, language: Language) -> bytes:
     """UTF-8. Everything that comes from the document is escaped."""
-    sheet = sheet_of(document, language, previous)
+    sheet = sheet_of(document, language)
     page = _template().render(sheet=sheet, tag=TAGS[language], say=partial(say, language=language))
     return page.encode()
 

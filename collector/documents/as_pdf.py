@@ -31,7 +31,6 @@ from collector.documents.pdf_table import FONT, INK, SOFT, TONES, paragraph, sty
 from collector.documents.sheet import Counts, Fact, Lane, Section, Sheet, Signer, Timeline
 from collector.documents.sheets import Document, sheet_of
 from collector.documents.words import Language, say
-from weighbridge.settlement.statement import Statement
 
 MARGIN = 16 * mm
 INSET = 6
@@ -56,11 +55,11 @@ COLORS = {
 LISTING_COLUMNS, LISTING_LINES = 3, 90
 
 
-def render(document: Document, language: Language, previous: Statement | None = None) -> bytes:
+def render(document: Document, language: Language) -> bytes:
     """Raises fonts.NoFontError."""
     if FONT not in pdfmetrics.getRegisteredFontNames():
         pdfmetrics.registerFont(TTFont(FONT, str(fonts.find()), subfontIndex=0))
-    sheet = sheet_of(document, language, previous)
+    sheet = sheet_of(document, language)
     pages = _built(sheet, 0)[1]
     return _built(sheet, pages)[0]
 
@@ -149,7 +148,10 @@ def _box(rows: list[list[Any]], color: Any) -> Any:
 
 
 def _amount(sheet: Sheet) -> Any:
-    told = [paragraph(sheet.amount_title, style(8, SOFT)), paragraph(sheet.amount, style(16))]
+    told = [
+        paragraph(sheet.amount.name, style(8, SOFT)),
+        paragraph(sheet.amount.value.text, style(16)),
+    ]
     told += [paragraph(note, style(8, SOFT)) for note in sheet.amount_notes]
     return _box([[told]], INK)
 

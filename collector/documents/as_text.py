@@ -6,15 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from collector.documents.sheet import Column, Counts, Fact, Section, Sheet, Table
 from collector.documents.sheets import Document, sheet_of
 from collector.documents.words import Language, say
-from weighbridge.settlement.statement import Statement
 
 GAP = "  "
 LINE = "_" * 28
 
 
-def render(document: Document, language: Language, previous: Statement | None = None) -> bytes:
+def render(document: Document, language: Language) -> bytes:
     """UTF-8; columns are aligned where Chinese characters are two cells wide, as in a terminal."""
-    sheet = sheet_of(document, language, previous)
+    sheet = sheet_of(document, language)
     return "".join(f"{line.rstrip()}\n" for line in _lines(sheet)).encode()
 
 
@@ -27,7 +26,7 @@ def _lines(sheet: Sheet) -> Iterator[str]:
     yield ""
     yield from _facts(sheet.facts)
     yield ""
-    yield f"{sheet.amount_title}{say('colon', sheet.language)}{sheet.amount}"
+    yield f"{sheet.amount.name}{say('colon', sheet.language)}{sheet.amount.value.text}"
     yield from sheet.amount_notes
     for section in (*sheet.front, *sheet.sections):
         yield from _section(section, sheet.language)

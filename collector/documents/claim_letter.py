@@ -1,10 +1,10 @@
 """The letter that claims a period's credits, and the list of evidence that goes with it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from collector.judging.claimable import claimable
-from collector.judging.statements import statement_digest
 from weighbridge.contract import load
 from weighbridge.settlement.statement import Statement, UnitLine, versions
 
@@ -39,9 +39,10 @@ def _letter(statement: Statement, contract_text: str, head: Mapping[str, Any]) -
         share = " to ".join(dict.fromkeys(unit.availability_fraction))
         yield f"\n{unit.objective} / {unit.unit}: {share} of the time, {unit.target} promised"
         for outage in unit.outages:
-            yield f"  {outage.start} to {outage.end}: {outage.seconds_in_period} s, {', '.join(outage.causes)}"
+            causes = ", ".join(f"{one.state} {one.cause}".rstrip() for one in outage.causes)
+            yield f"  {outage.start} to {outage.end}: {outage.seconds_in_period} s, {causes}"
     kind = "final" if statement.final else "provisional"
-    yield f"\nAttached is the {kind} statement as of {statement.as_of}, SHA-256 {statement_digest(statement)},"
+    yield f"\nAttached is the {kind} statement as of {statement.as_of}, SHA-256 {statement.digest},"
     yield f"made by {statement.engine} from what {statement.judged.judge} judged;"
     yield f"digest of the inputs: {statement.inputs_digest}."
     yield f"The evidence is in the log under this head:\n\n{head['head']}"
@@ -51,11 +52,11 @@ def _letter(statement: Statement, contract_text: str, head: Mapping[str, Any]) -
 def evidence(statement: Statement, head: Mapping[str, Any]) -> dict[str, Any]:
     """What the claim rests on, for programs."""
     return {
-        "statement": {"sha256": statement_digest(statement), "as_of": statement.as_of},
+        "statement": {"sha256": statement.digest, "as_of": statement.as_of},
         "made_by": versions(statement),
         "inputs_digest": statement.inputs_digest,
         "log": {"head": head["head"], "log_key": head["log_key"]},
-        "notices": [note for note in statement.notes if ", entry " in note],
+        "notices": [asdict(note) for note in statement.notes if note.code == "notice"],
         "outages": [
             {
                 "objective": unit.objective,
@@ -63,7 +64,7 @@ def evidence(statement: Statement, head: Mapping[str, Any]) -> dict[str, Any]:
                 "from": outage.start,
                 "until": outage.end,
             }
-            | {"seconds": outage.seconds_in_period, "causes": list(outage.causes)}
+            | {"seconds": outage.seconds_in_period, "causes": list(map(asdict, outage.causes))}
             for unit in _breached(statement)
             for outage in unit.outages
         ],

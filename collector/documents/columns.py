@@ -16,10 +16,10 @@ UNIT: tuple[Head, ...] = (OBJECTIVE, ("unit", "code"))
 HEADS: dict[str, tuple[Head, ...]] = {
     "delivery": (
         ("resource", "code"),
-        ("contracted_hours", "number"),
-        ("reporting_hours", "number"),
-        ("healthy_hours", "number"),
-        ("in_use_hours", "number"),
+        ("contracted_gpu_seconds", "number"),
+        ("reporting_gpu_seconds", "number"),
+        ("healthy_gpu_seconds", "number"),
+        ("in_use_gpu_seconds", "number"),
         ("contracted_p", "number"),
         ("healthy_p", "number"),
         ("utilization", "number"),
@@ -57,7 +57,7 @@ HEADS: dict[str, tuple[Head, ...]] = {
         ("start", "time"),
         ("end", "time"),
         ("seconds", "number"),
-        ("counts_column", "text"),
+        ("is_counted", "text"),
         ("cause", "text"),
         ("entries", "number"),
     ),

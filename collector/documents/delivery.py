@@ -9,7 +9,7 @@ from collector.documents.handover_page import Heads, Page
 from collector.documents.sheet import Cell, Fact, Section, Sheet
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
-from weighbridge.handover.documents import DeliveryNote
+from weighbridge.handover.documents import DeliveryNote, Difference
 
 
 def lay_out_note(note: DeliveryNote, language: Language) -> Sheet:
@@ -37,7 +37,10 @@ class _Note(Page):
             digest,
             (self.speak.name("delivered", note.standing), note.standing == "complete"),
             self._facts(digest),
-            (say("gpus_seen"), say("of_contracted", str(seen), str(all_)), notes),
+            self.speak.fact(
+                "gpus_seen", Cell(say("of_contracted", str(seen), str(all_)), str(seen))
+            ),
+            notes,
             self._front(),
             self._sections(),
             "sign_delivery",
@@ -122,12 +125,18 @@ class _Note(Page):
                 Cell(one.code),
                 self.verdict(one.verdict),
                 Cell(one.expected),
-                Cell(one.observed),
+                self._observed(one),
                 Cell(one.uuid),
             )
             for one in self.note.differences
         ]
         return self.section("different", heads, rows)
+
+    def _observed(self, one: Difference) -> Cell:
+        """Where nothing was, why."""
+        if one.observed:
+            return Cell(one.observed)
+        return Cell(self.speak.say("not_judged" if one.code == "not_judged" else "not_reported"))
 
     def _missing(self) -> Section:
         heads: Heads = (
@@ -164,7 +173,7 @@ class _Note(Page):
                 Cell(one.model or ""),
                 Cell(one.uuid),
                 self.speak.short(one.first_seen),
-                Cell(self.speak.name("role", one.side), one.side),
+                self.speak.coded("role", one.side),
                 self.speak.number(one.entry),
             )
             for one in self.note.slots

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from collector.documents.layout import SIGNING
-from collector.documents.sheet import Cell, Column, Fact, Kind, Section, Sheet, Signer, Table
+from collector.documents.sheet import Cell, Fact, Kind, Section, Sheet, Signer, Table
 from collector.documents.speaker import Speaker
 from collector.documents.words import WORDS
 from weighbridge.handover.documents import Said, Source, Start
@@ -21,30 +21,34 @@ class Page:
     speak: Speaker
 
     def head(self, source: Source) -> Iterator[Fact]:
-        say = self.speak.say
-        yield Fact(say("contract"), Cell(source.contract))
-        yield Fact(say("version_of_contract"), Cell(str(source.version)))
-        yield Fact(say("text_digest"), Cell(source.text_digest), "code")
-        yield Fact(say("time_zone"), Cell(source.time_zone))
-        yield Fact(say("as_of"), self.speak.instant(source.as_of), "time")
+        fact = self.speak.fact
+        yield fact("contract", Cell(source.contract))
+        yield fact("version_of_contract", Cell(str(source.version)))
+        yield fact("text_digest", Cell(source.text_digest), "code")
+        yield fact("time_zone", Cell(source.time_zone))
+        yield fact("as_of", self.speak.instant(source.as_of), "time")
 
     def tail(self, source: Source, digest: str) -> Iterator[Fact]:
-        say = self.speak.say
-        read = say("none") if source.entries is None else "{}–{}".format(*source.entries)
-        yield Fact(say("log_read"), Cell(read))
-        yield Fact(say("reports_read"), self.speak.number(source.reports))
-        yield Fact(say("engine"), Cell(source.engine), "code")
-        yield Fact(say("tables"), Cell(source.tables_digest), "code")
-        yield Fact(say("inputs"), Cell(source.inputs_digest), "code")
-        yield Fact(say("document_digest"), Cell(digest), "code")
+        yield self.speak.fact("log_read", self._read(source))
+        yield self.speak.fact("reports_read", self.speak.number(source.reports))
+        yield self.speak.fact("engine", Cell(source.engine), "code")
+        yield self.speak.fact("tables", Cell(source.tables_digest), "code")
+        yield self.speak.fact("inputs", Cell(source.inputs_digest), "code")
+        yield self.speak.fact("document_digest", Cell(digest), "code")
+
+    def _read(self, source: Source) -> Cell:
+        if source.entries is None:
+            return Cell(self.speak.say("none"))
+        first, last = map(str, source.entries)
+        return Cell(f"{first}–{last}", first, highest=last)
 
     def start(self, start: Start) -> Iterator[Fact]:
         say = self.speak.say
-        yield Fact(say("service_rule"), Cell(self.speak.name("rule", start.rule), start.rule))
+        yield self.speak.fact("service_rule", self.speak.coded("rule", start.rule))
         if start.local is None:
-            yield Fact(say("service_start"), Cell(say("not_started", start.event)))
+            yield self.speak.fact("service_start", Cell(say("not_started", start.event)))
         else:
-            yield Fact(say("service_start"), self.speak.instant(start.local), "time")
+            yield self.speak.fact("service_start", self.speak.instant(start.local), "time")
 
     def parties(self, source: Source) -> Section:
         heads: Heads = (
@@ -55,7 +59,7 @@ class Page:
         )
         rows = [
             (
-                Cell(self.speak.name("role", one.role), one.role),
+                self.speak.coded("role", one.role),
                 Cell(one.name if one.name == one.id else f"{one.name} ({one.id})"),
                 Cell(one.registration or ""),
                 Cell(self.speak.name("part", _part(one.role))),
@@ -86,7 +90,7 @@ class Page:
                 Cell(one.unit),
                 self.speak.short(one.at),
                 Cell(one.party),
-                Cell(self.speak.note(one.authority)),
+                Cell(self.speak.told(one.authority)),
                 self.speak.number(one.entry),
             )
             for one in said
@@ -113,7 +117,7 @@ class Page:
         if not rows:
             return Section(key, say(key), lines=(say(empty),))
         used = [place for place in range(len(heads)) if any(row[place].text for row in rows)]
-        columns = [Column(say(heads[place][0]), heads[place][1]) for place in used]
+        columns = [self.speak.column(*heads[place]) for place in used]
         kept = [tuple(row[place] for place in used) for row in rows]
         return Section(key, say(key), note, table=Table(columns, kept))
 
@@ -128,7 +132,8 @@ class Page:
         digest: str,
         status: tuple[str, bool],
         facts: Iterator[Fact],
-        amount: tuple[str, str, tuple[str, ...]],
+        amount: Fact,
+        amount_notes: Sequence[str],
         front: Iterator[Section],
         sections: Iterator[Section],
         signing: str,
@@ -144,13 +149,12 @@ class Page:
             final=status[1],
             digest=digest,
             facts=tuple(facts),
-            amount_title=amount[0],
-            amount=amount[1],
-            amount_notes=amount[2],
+            amount=amount,
+            amount_notes=amount_notes,
             front=tuple(front),
             sections=tuple(sections),
             appendices=(),
-            closing=(say("note.prompts"), say("times_utc")),
+            closing=(say("prompts"), say("times_utc")),
             signing=say(signing),
             signers=self.signers(source),
         )

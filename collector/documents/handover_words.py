@@ -137,6 +137,8 @@ HANDOVER: Mapping[str, Word] = {
     "percent": Word("Utilization %", "利用率 %"),
     "heat": Word("Temperature °C", "温度 °C"),
     "joules": Word("Energy J", "能耗 焦耳"),
+    "not_judged": Word("it left before it told enough", "离开之前上报不足"),
+    "not_reported": Word("not reported", "未上报"),
     "innocent": Word("Innocent explanations to rule out", "需排除的正当原因"),
     # Codes
     "batch.in_time": Word("in time", "按时"),
@@ -151,6 +153,7 @@ HANDOVER: Mapping[str, Word] = {
     "rule.first_use": Word("at the first use", "自首次使用时"),
     "trial.challenge": Word("proof of compute", "算力证明"),
     "trial.notice": Word("notice", "通知"),
+    "trial.reading": Word("reading", "读数"),
     "beyond_limit": Word("beyond the retests allowed, not counted", "超出允许复测次数，不计"),
     # Flags of a handover
     "flag.late_birth": Word(

@@ -1,15 +1,15 @@
 """From a statement to the sheet that every rendering shows. Pure; says nothing that the statement does not say."""
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
 import yaml
 
-from collector.documents.parts import CAP, part_sections
+from collector.documents.columns import Head
+from collector.documents.parts import CAP, Row, part_sections
 from collector.documents.sheet import (
     Cell,
     Column,
@@ -22,17 +22,23 @@ from collector.documents.sheet import (
     Table,
 )
 from collector.documents.speaker import Speaker
-from collector.documents.words import WORDS, Language, say
+from collector.documents.words import WORDS, Language
+from weighbridge.codes import Note, NoteCode
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
-from weighbridge.settlement.statement import Delivery, Due, Part, Statement, differences, versions
+from weighbridge.settlement.statement import Delivery, Due, ExitLine, Part, Statement, versions
 
 SIGNING = ("provider", "lessee", "operator")
 VERDICTS = ("BREACHED", "UNKNOWN", "MET")
 WHOLE = 1000
-ISSUED, CHANGED = "Issued before: ", "Changed since: "
-OF_ISSUED = (ISSUED, "Other versions since: ", "The same evidence now gives ")
-"""How notes begin that tell what a later statement says otherwise."""
+CHANGED: NoteCode = "changed"
+OF_ISSUED: tuple[NoteCode, ...] = (
+    "issued_before",
+    "made_by_other",
+    "given_again",
+    "changed_more",
+)
+"""Notes that tell what a later statement says otherwise, beside the values that changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +51,10 @@ class Party:
     role: str
 
 
-def lay_out(statement: Statement, language: Language, previous: Statement | None = None) -> Sheet:
-    """The sheet of a statement. `previous`: the version of the same statement that it is compared with."""
+def lay_out(statement: Statement, language: Language) -> Sheet:
+    """The sheet of a statement."""
     speaker = Speaker(language, statement.currency, statement.time_zone)
-    return _Layout(statement, speaker, previous).sheet()
+    return _Layout(statement, speaker).sheet()
 
 
 def parties(statement: Statement) -> tuple[Party, ...]:
@@ -63,7 +69,6 @@ def parties(statement: Statement) -> tuple[Party, ...]:
 class _Layout:
     statement: Statement
     speak: Speaker
-    previous: Statement | None
 
     def sheet(self) -> Sheet:
         statement, say = self.statement, self.speak.say
@@ -75,15 +80,16 @@ class _Layout:
             watermark=say("simulated") if statement.simulated else "",
             status=say("final" if statement.final else "provisional"),
             final=statement.final,
-            digest=self._digest(),
+            digest=statement.digest,
             facts=tuple(self._facts()),
-            amount_title=say("credits_due"),
-            amount=self.speak.amounts(statement.lowest, statement.highest),
+            amount=self.speak.fact(
+                "credits_due", self.speak.amounts(statement.lowest, statement.highest), "number"
+            ),
             amount_notes=tuple(self._amount_notes()),
             front=tuple(self._front()),
             sections=tuple(self._sections()),
             appendices=tuple(self._appendices()),
-            closing=(say("note.prompts"), say("times_utc")),
+            closing=(say("prompts"), say("times_utc")),
             signing=say("sign_text"),
             signers=tuple(
                 Signer(say("sign_for", self.speak.name("role", one.role)), one.name)
@@ -93,26 +99,23 @@ class _Layout:
         )
 
     def _facts(self) -> Iterator[Fact]:
-        statement, say, instant = self.statement, self.speak.say, self.speak.instant
-        ruling = self.speak.say("comma").join(str(part.version) for part in statement.parts)
-        yield Fact(say("contract"), Cell(statement.contract))
-        yield Fact(say("version_of_contract"), Cell(ruling))
-        for title, text in (
-            (say("from"), statement.local_start),
-            (say("until"), statement.local_end),
-            (say("from_utc"), statement.start),
-            (say("until_utc"), statement.end),
+        statement, fact, instant = self.statement, self.speak.fact, self.speak.instant
+        yield fact("contract", Cell(statement.contract))
+        ruling = self.speak.listed(str(part.version) for part in statement.parts)
+        yield fact("version_of_contract", Cell(ruling))
+        for key, text in (
+            ("from", statement.local_start),
+            ("until", statement.local_end),
+            ("from_utc", statement.start),
+            ("until_utc", statement.end),
         ):
-            yield Fact(title, instant(text), "time")
-        yield Fact(say("time_zone"), Cell(statement.time_zone))
-        yield Fact(say("as_of"), instant(statement.as_of), "time")
+            yield fact(key, instant(text), "time")
+        yield fact("time_zone", Cell(statement.time_zone))
+        yield fact("as_of", instant(statement.as_of), "time")
         for name in ("engine", "judge", "tables"):
-            yield Fact(say(name), Cell(versions(statement)[name]), "code")
-        yield Fact(say("inputs"), Cell(statement.inputs_digest), "code")
-        yield Fact(say("json_digest"), Cell(self._digest()), "code")
-
-    def _digest(self) -> str:
-        return hashlib.sha256(self.statement.json().encode()).hexdigest()
+            yield fact(name, Cell(versions(statement)[name]), "code")
+        yield fact("inputs", Cell(statement.inputs_digest), "code")
+        yield fact("json_digest", Cell(statement.digest), "code")
 
     def _amount_notes(self) -> Iterator[str]:
         if self.statement.lowest != self.statement.highest:
@@ -129,7 +132,7 @@ class _Layout:
     def _to_claim(self, waiting: Sequence[Due]) -> str:
         """What a claim is worth and until when, beside what is owed without one."""
         total = str(sum(Decimal(due.earned or "0") for due in waiting))
-        amount = self.speak.amounts(total, total)
+        amount = self.speak.amounts(total, total).text
         deadlines = [due.deadline for due in waiting if due.deadline is not None]
         if not deadlines:
             return self.speak.say("to_claim_ever", amount)
@@ -144,15 +147,11 @@ class _Layout:
         yield Section("verdicts", say("verdicts"), table=self._verdicts())
 
     def _parties(self) -> Table:
-        say = self.speak.say
-        columns = (
-            Column(say("role")),
-            Column(say("name")),
-            Column(say("registration"), "code"),
-        )
+        column = self.speak.column
+        columns = (column("role"), column("name"), column("registration", "code"))
         rows = [
             (
-                Cell(self.speak.name("role", one.role), one.role),
+                self.speak.coded("role", one.role),
                 Cell(one.name if one.name == one.id else f"{one.name} ({one.id})"),
                 Cell("" if one.registration == "none" else one.registration),
             )
@@ -176,12 +175,12 @@ class _Layout:
             yield _count(self.speak, title, seconds, line.contracted_gpu_seconds)
         in_use = line.in_use_gpu_seconds
         if in_use is None:
-            yield Count(self.speak.say("in_use"), Cell("—"), self.speak.say("not_counted"), 0)
+            named = ("in_use_gpu_seconds", self.speak.say("in_use"))
+            yield Count(*named, Cell("—"), self.speak.say("not_counted"), 0)
         else:
             yield _count(self.speak, "in_use", in_use, line.contracted_gpu_seconds)
 
     def _verdicts(self) -> Table:
-        say = self.speak.say
         found = Counter(
             (unit.objective, unit.verdict) for part in self.statement.parts for unit in part.units
         )
@@ -191,8 +190,8 @@ class _Layout:
             for probe in part.probes
         )
         columns = (
-            Column(say("objective"), "code"),
-            *(Column(self.speak.name("verdict", one), "number") for one in VERDICTS),
+            self.speak.column("objective", "code"),
+            *(Column(one, self.speak.name("verdict", one), "number") for one in VERDICTS),
         )
         rows = [
             (
@@ -210,7 +209,7 @@ class _Layout:
         if self.statement.exits:
             yield self._exits()
         yield self._caps()
-        yield self._lines("swaps", self.statement.swaps)
+        yield self._swaps()
         yield self._flags()
         yield from self._notes()
         yield self._differences()
@@ -221,23 +220,61 @@ class _Layout:
             yield self._terms(part, several)
 
     def _exits(self) -> Section:
-        say, name = self.speak.say, self.speak.name
         heads = ("objective", "party", "condition", "standing", "missed", "open_periods", "remedy")
         rows = [
             (
                 Cell(one.objective),
-                Cell(name("role", one.party), one.party),
-                Cell(one.condition),
-                Cell(name("exit", one.standing), one.standing),
+                self.speak.coded("role", one.party),
+                Cell(self.speak.say("of_periods", str(one.needed), str(one.of_periods))),
+                self.speak.coded("exit", one.standing),
                 Cell(self.speak.listed(one.missed)),
-                Cell(self.speak.listed(one.open)),
+                Cell(self.speak.listed(self._open(one))),
                 Cell(one.remedy),
             )
             for one in self.statement.exits
         ]
-        return Section(
-            "exits", say("exits"), table=Table([Column(say(one)) for one in heads], rows)
+        return self._table("exits", [self.speak.column(one) for one in heads], rows)
+
+    def _open(self, one: ExitLine) -> Iterator[str]:
+        yield from one.open
+        if one.not_settled:
+            yield self.speak.say("not_settled", str(one.not_settled))
+
+    def _swaps(self) -> Section:
+        heads: tuple[Head, ...] = (
+            ("start", "time"),
+            ("replaced", "text"),
+            ("unit", "code"),
+            ("old", "code"),
+            ("new", "code"),
+            ("remarks", "text"),
         )
+        rows = [
+            (
+                self.speak.short(one.at),
+                self.speak.coded("swap", one.event),
+                Cell(one.unit),
+                Cell(one.details.get("old", "")),
+                Cell(one.details.get("new", "")),
+                Cell(self.speak.listed(self._told(one.details))),
+            )
+            for one in self.statement.swaps
+        ]
+        return self._table("swaps", [self.speak.column(*one) for one in heads], rows)
+
+    def _told(self, details: Mapping[str, str]) -> Iterator[str]:
+        for name, value in details.items():
+            if name == "seen_by":
+                yield self.speak.name("swap", value)
+            elif name not in ("old", "new"):
+                yield f"{name}={value}"
+
+    def _table(
+        self, key: str, columns: Sequence[Column], rows: Sequence[Row], note: str = ""
+    ) -> Section:
+        if not rows:
+            return self._lines(key, ())
+        return Section(key, self.speak.say(key), note, table=Table(columns, rows))
 
     def _caps(self) -> Section:
         found = [
@@ -261,58 +298,42 @@ class _Layout:
         return Section(key, self.speak.say(key), lines=found or (self.speak.say("none"),))
 
     def _flags(self) -> Section:
-        say = self.speak.say
-        if not self.statement.flags:
-            return self._lines("flags", ())
         rows = [
             (Cell(flag), Cell(self.speak.name("flag", flag) if f"flag.{flag}" in WORDS else ""))
             for flag in self.statement.flags
         ]
-        columns = (Column(say("flag"), "code"), Column(say("meaning")))
-        return Section("flags", say("flags"), table=Table(columns, rows))
+        columns = (self.speak.column("flag", "code"), self.speak.column("meaning"))
+        return self._table("flags", columns, rows)
 
     def _differences(self) -> Section:
-        changed, title = self._changed(), self.speak.say("differences")
-        issued = [note for note in self.statement.notes if note.startswith(OF_ISSUED)]
-        if self.previous is not None:
-            issued = [f"{self.speak.say('as_of')} {self.speak.instant(self.previous.as_of).text}"]
-        note = " ".join(self.speak.note(line) for line in issued)
-        if not changed:
+        issued = [self.speak.told(note) for note in self.statement.notes if note.code in OF_ISSUED]
+        note = " ".join(issued)
+        rows = [self._change(note) for note in self.statement.notes if note.code == CHANGED]
+        if not rows:
             told = self.speak.say("no_difference" if issued else "no_previous")
-            return Section("differences", title, note, lines=(told,))
-        columns = (
-            Column(self.speak.say("path"), "code"),
-            Column(self.speak.say("before")),
-            Column(self.speak.say("after")),
-        )
-        rows = [_change(line) for line in changed]
-        return Section("differences", title, note, table=Table(columns, rows))
+            return Section("differences", self.speak.say("differences"), note, lines=(told,))
+        heads: tuple[Head, ...] = (("path", "code"), ("before", "text"), ("after", "text"))
+        columns = [self.speak.column(*one) for one in heads]
+        return self._table("differences", columns, rows, note)
 
-    def _changed(self) -> tuple[str, ...]:
-        """Against the version that was given, or else as the statement itself tells it."""
-        if self.previous is not None:
-            return differences(replace(self.previous, notes=()), replace(self.statement, notes=()))
-        return tuple(
-            note.removeprefix(CHANGED) for note in self.statement.notes if note.startswith(CHANGED)
-        )
+    def _change(self, note: Note) -> Row:
+        path, *ends = (self.speak.value(note, name) for name in ("path", "before", "after"))
+        return Cell(path), *map(Cell, ends)
 
     def _notes(self) -> Iterator[Section]:
-        told = [
-            self.speak.note(note)
-            for note in self.statement.notes
-            if not note.startswith((*OF_ISSUED, CHANGED)) and note != say("note.prompts", "en")
-        ]
-        if told:
-            yield self._lines("notes", told)
+        others = [note for note in self.statement.notes if note.code not in (*OF_ISSUED, CHANGED)]
+        if others:
+            yield self._lines("notes", map(self.speak.told, others))
 
     def _terms(self, part: Part, several: bool) -> Section:
         say = self.speak.say
         suffix = f" · {say('version')} {part.version}" if several else ""
         return Section(
-            f"terms-{part.version}",
+            "terms",
             f"{say('terms')}{suffix}",
-            facts=(Fact(say("text_digest"), Cell(part.text_digest), "code"),),
+            facts=(self.speak.fact("text_digest", Cell(part.text_digest), "code"),),
             listing=part.terms,
+            version=part.version,
         )
 
 
@@ -320,6 +341,7 @@ def _count(speak: Speaker, title: str, seconds: int, contracted: int) -> Count:
     hours = f"{rounded(Fraction(seconds, HOUR_S), 2, 'down'):f}"
     share = Fraction(seconds, contracted) if contracted else Fraction(0)
     return Count(
+        f"{title}_gpu_seconds",
         speak.say(title),
         speak.number(hours, raw=str(seconds)),
         f"{speak.say('gpu_hours')} · {rounded(share * 100, 2, 'down'):f} %",
@@ -329,9 +351,3 @@ def _count(speak: Speaker, title: str, seconds: int, contracted: int) -> Count:
 
 def _tally(count: int, verdict: str) -> Cell:
     return Cell(str(count), tone=verdict.lower() if count else "")
-
-
-def _change(line: str) -> tuple[Cell, Cell, Cell]:
-    path, _, values = line.partition(": ")
-    before, _, after = values.partition(" -> ")
-    return Cell(path), Cell(before), Cell(after)

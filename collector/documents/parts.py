@@ -1,11 +1,11 @@
 """The sections of one part of a statement: what one version of the contract rules."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
-from collector.documents import words
 from collector.documents.columns import ALWAYS, HEADS, MONEY, OBJECTIVE, STATES, Head
-from collector.documents.sheet import Cell, Column, Fact, Section, Table
+from collector.documents.sheet import Cell, Column, Fact, Kind, Section, Table
 from collector.documents.speaker import Speaker
 from collector.documents.timeline import timeline
 from weighbridge.settlement.money import rounded
@@ -27,33 +27,32 @@ def part_sections(part: Part, speak: Speaker, several: bool) -> Iterator[Section
     for key, build in SECTIONS.items():
         heads, rows = HEADS[key], tuple(build(part, speak))
         if rows or key in ALWAYS:
-            yield _section(f"{key}-{part.version}", key, suffix, heads, rows, speak)
+            yield _section(part.version, key, suffix, heads, rows, speak)
         if key == "states":
             yield timeline(part, speak, suffix)
 
 
 def _section(
-    ident: str, key: str, suffix: str, heads: Sequence[Head], rows: Sequence[Row], speak: Speaker
+    version: int, key: str, suffix: str, heads: Sequence[Head], rows: Sequence[Row], speak: Speaker
 ) -> Section:
     """A table of the rows. A column that is empty in all of them is left out."""
     title = speak.say(key) + suffix
     if not rows:
-        return Section(ident, title, lines=(speak.say("none"),))
+        return Section(key, title, lines=(speak.say("none"),), version=version)
     facts: tuple[Fact, ...] = ()
     if heads[0] == OBJECTIVE and len({row[0].text for row in rows}) == 1:
-        facts = (Fact(_head("objective", speak), rows[0][0], "code"),)
+        facts = (speak.fact("objective", rows[0][0], "code"),)
         heads, rows = heads[1:], [row[1:] for row in rows]
     used = [number for number in range(len(heads)) if any(row[number].text for row in rows)]
-    columns = [Column(_head(heads[number][0], speak), heads[number][1]) for number in used]
+    columns = [_column(*heads[number], speak) for number in used]
     kept = [tuple(row[number] for number in used) for row in rows]
-    return Section(ident, title, facts=facts, table=Table(columns, kept))
+    return Section(key, title, facts=facts, table=Table(columns, kept), version=version)
 
 
-def _head(head: str, speak: Speaker) -> str:
-    if head.startswith("state."):
-        return speak.say(head)
-    title = speak.say(head)
-    return f"{title} {speak.currency}" if head in MONEY else title
+def _column(key: str, kind: Kind, speak: Speaker) -> Column:
+    """Of money with the currency."""
+    column = speak.column(key, kind)
+    return replace(column, title=f"{column.title} {speak.currency}") if key in MONEY else column
 
 
 def _delivery(part: Part, speak: Speaker) -> Iterator[Row]:
@@ -81,12 +80,12 @@ def _fees(part: Part, speak: Speaker) -> Iterator[Row]:
     for line in part.fees:
         yield (
             Cell(line.resource),
-            Cell(speak.name("price", line.unit), line.unit),
+            speak.coded("price", line.unit),
             speak.number(line.gross),
             speak.number(line.unbilled),
             speak.number(line.net),
             speak.number(line.tax),
-            Cell(speak.say("yes" if line.prepaid else "no")),
+            speak.yes(line.prepaid),
         )
 
 
@@ -137,8 +136,8 @@ def _outages(part: Part, speak: Speaker) -> Iterator[Row]:
                 speak.short(outage.start),
                 speak.short(outage.end),
                 speak.number(outage.seconds_in_period),
-                Cell(speak.say("yes" if outage.counted else "no")),
-                Cell(speak.listed(speak.cause(cause) for cause in outage.causes)),
+                speak.yes(outage.counted),
+                Cell(speak.listed(speak.cause(cause, unit.unit) for cause in outage.causes)),
                 _entries(outage),
             )
 
@@ -148,7 +147,7 @@ def _entries(outage: Outage) -> Cell:
     if outage.entries is None:
         return Cell("")
     first, last = outage.entries
-    return Cell(str(first) if first == last else f"{first}–{last}", f"{first} {last}")
+    return Cell(str(first) if first == last else f"{first}–{last}", str(first), highest=str(last))
 
 
 def _windows(part: Part, speak: Speaker) -> Iterator[Row]:
@@ -160,7 +159,7 @@ def _windows(part: Part, speak: Speaker) -> Iterator[Row]:
             yield (
                 Cell(unit.objective),
                 Cell(unit.unit),
-                Cell(speak.say(key)),
+                Cell(speak.say(key), key),
                 speak.short(start),
                 speak.short(end),
             )
@@ -214,7 +213,7 @@ def _clocks(part: Part, speak: Speaker) -> Iterator[Row]:
             Cell(line.unit),
             _verdict(line.verdict, speak),
             speak.short(line.start),
-            Cell(speak.say("running")) if line.end is None else speak.short(line.end),
+            Cell(speak.say("running"), "running") if line.end is None else speak.short(line.end),
             speak.number(line.seconds),
             speak.number(line.objective_seconds),
         )
@@ -223,22 +222,14 @@ def _clocks(part: Part, speak: Speaker) -> Iterator[Row]:
 def _credit(line: CreditLine, speak: Speaker) -> Row:
     return (
         Cell(line.credit),
-        Cell(formula(line.formula, speak)),
+        Cell(speak.formula(line), line.formula.code),
         speak.number(line.base),
         Cell(line.tier or ""),
         speak.amount(line.lowest, line.highest),
-        Cell(speak.name("form", line.form), line.form),
+        speak.coded("form", line.form),
         Cell("") if line.expires is None else speak.local(line.expires),
-        Cell(speak.listed(speak.name("flag", flag) for flag in line.flags)),
+        Cell(speak.listed(speak.name("flag", flag) for flag in line.flags), " ".join(line.flags)),
     )
-
-
-def formula(text: str, speak: Speaker) -> str:
-    """The kind of credit in words, then its numbers as they are."""
-    kind, colon, rest = text.partition(": ")
-    gap = words.say("no_row", "en")
-    rest = speak.say("no_row") if rest == gap else rest.replace(" x ", " × ")
-    return f"{speak.name('kind', kind)}{speak.say('colon') if colon else ''}{rest}"
 
 
 def _maintenance(part: Part, speak: Speaker) -> Iterator[Row]:
@@ -248,7 +239,7 @@ def _maintenance(part: Part, speak: Speaker) -> Iterator[Row]:
             speak.short(line.start),
             speak.short(line.end),
             speak.short(line.notice_received),
-            Cell(speak.name("ruling", line.ruling), line.ruling),
+            speak.coded("ruling", line.ruling),
             speak.number(line.excluded_seconds),
         )
 
@@ -257,7 +248,7 @@ def _claims(part: Part, speak: Speaker) -> Iterator[Row]:
     for due in part.dues:
         yield (
             Cell(due.unit),
-            Cell(speak.name("standing", due.standing), due.standing),
+            speak.coded("standing", due.standing),
             Cell("") if due.deadline is None else speak.local(due.deadline),
             speak.amount(due.earned, due.earned),
             speak.amount(due.lowest, due.highest),

@@ -13,18 +13,20 @@ Kind = Literal["text", "number", "time", "code"]
 class Cell:
     """A value as people read it; `raw`: as the statement holds it, where that is spelled otherwise.
 
-    `tone`: met, breached or unknown, where the value is a verdict.
+    `tone`: met, breached or unknown, where the value is a verdict. `highest`: of a range, whose lowest end is `raw`.
     """
 
     text: str
     raw: str = ""
     tone: str = ""
+    highest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The head of a column, and what it holds."""
+    """The head of a column, and what it holds. `key` is the same in every language."""
 
+    key: str
     title: str
     kind: Kind = "text"
 
@@ -39,8 +41,9 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A name and its value."""
+    """A name and its value. `key` is the same in every language."""
 
+    key: str
     name: str
     value: Cell
     kind: Kind = "text"
@@ -50,6 +53,7 @@ class Fact:
 class Count:
     """One of the four counts: GPU-hours of a resource, and a remark such as their share of what was contracted."""
 
+    key: str
     name: str
     hours: Cell
     remark: str
@@ -95,9 +99,12 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the statement. Empty sections say so in `lines`. `listing`: text that keeps its lines."""
+    """A part of the statement. Empty sections say so in `lines`. `listing`: text that keeps its lines.
 
-    id: str
+    `key` is the same in every language; `version`: of the contract, where the section is about the part that it rules.
+    """
+
+    key: str
     title: str
     note: str = ""
     facts: Sequence[Fact] = ()
@@ -106,6 +113,12 @@ class Section:
     timeline: Timeline | None = None
     lines: Sequence[str] = ()
     listing: str = ""
+    version: int | None = None
+
+    @property
+    def id(self) -> str:
+        """One of its own on the page."""
+        return self.key if self.version is None else f"{self.key}-{self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +146,7 @@ class Sheet:
     final: bool
     digest: str
     facts: Sequence[Fact]
-    amount_title: str
-    amount: str
+    amount: Fact
     amount_notes: Sequence[str]
     front: Sequence[Section]
     sections: Sequence[Section]

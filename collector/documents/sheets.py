@@ -13,11 +13,11 @@ class UnrenderableError(Exception):
     """A format needs something that is not installed; the message names it."""
 
 
-def sheet_of(document: Document, language: Language, previous: Statement | None = None) -> Sheet:
-    """`previous`: the version of a statement that it is compared with."""
+def sheet_of(document: Document, language: Language) -> Sheet:
+    """In the language."""
     match document:
         case Statement():
-            return layout.lay_out(document, language, previous)
+            return layout.lay_out(document, language)
         case DeliveryNote():
             return delivery.lay_out_note(document, language)
         case Certificate():

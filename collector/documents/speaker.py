@@ -6,8 +6,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from collector.documents import words
-from collector.documents.sheet import Cell
+from collector.documents.sheet import Cell, Column, Fact, Kind
 from collector.documents.words import Language
+from weighbridge.codes import Note
+from weighbridge.settlement.statement import Cause, CreditLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,22 @@ class Speaker:
         """The word for a code, or the code."""
         return words.name(kind, code, self.language)
 
+    def column(self, key: str, kind: Kind = "text") -> Column:
+        """A column under the word for its key."""
+        return Column(key, self.say(key), kind)
+
+    def fact(self, key: str, value: Cell, kind: Kind = "text") -> Fact:
+        """A value under the word for its key."""
+        return Fact(key, self.say(key), value, kind)
+
+    def coded(self, kind: str, code: str) -> Cell:
+        """A code in words."""
+        return Cell(self.name(kind, code), code)
+
+    def yes(self, value: bool) -> Cell:
+        """Yes or no."""
+        return Cell(self.say("yes" if value else "no"), "true" if value else "false")
+
     def number(self, digits: str | int, raw: str = "") -> Cell:
         """A number, grouped."""
         return Cell(words.number(digits), raw or str(digits))
@@ -39,7 +57,7 @@ class Speaker:
         low, high = words.number(lowest), words.number(highest)
         if lowest == highest:
             return Cell(low, str(lowest))
-        return Cell(f"{low} {self.say('to')} {high}", f"{lowest} {highest}")
+        return Cell(f"{low} {self.say('to')} {high}", str(lowest), highest=str(highest))
 
     def instant(self, text: str) -> Cell:
         """An instant with its offset."""
@@ -54,30 +72,55 @@ class Speaker:
         there = datetime.fromisoformat(text).astimezone(ZoneInfo(self.time_zone))
         return Cell(words.instant(there.isoformat(), self.language), text)
 
-    def amounts(self, lowest: str | None, highest: str | None) -> str:
+    def amounts(self, lowest: str | None, highest: str | None) -> Cell:
         """An amount of money, or a range of it."""
         if lowest is None or highest is None:
-            return self.say("open")
+            return Cell(self.say("open"), "open")
         low, high = (
             words.money(amount, self.currency, self.language) for amount in (lowest, highest)
         )
-        return low if lowest == highest else f"{low} {self.say('to')} {high}"
+        if lowest == highest:
+            return Cell(low, lowest)
+        return Cell(f"{low} {self.say('to')} {high}", lowest, highest=highest)
 
     def amount(self, lowest: str | None, highest: str | None) -> Cell:
         """The same for a column whose head names the currency."""
         if lowest is None or highest is None:
-            return Cell(self.say("open"))
+            return Cell(self.say("open"), "open")
         return self.numbers(lowest, highest)
 
-    def note(self, text: str) -> str:
-        """A note of the statement, as far as its pattern is known."""
-        return words.note(text, self.language)
+    def told(self, note: Note) -> str:
+        """A note in words."""
+        return words.told(note, self.language)
+
+    def value(self, note: Note, name: str) -> str:
+        """One value of a note, or that it is absent."""
+        return words.values_of(note, self.language)[name]
 
     def listed(self, items: Iterable[str]) -> str:
         """Several things in a row."""
         return self.say("comma").join(items)
 
-    def cause(self, cause: str) -> str:
-        """`down:xid` with the state in words; the cause itself is the ledger's."""
-        state, colon, rest = cause.partition(":")
-        return f"{self.name('state', state)}{self.say('colon') if colon else ''}{rest}"
+    def cause(self, cause: Cause, unit: str) -> str:
+        """The state in words; the cause itself is the ledger's. Its unit is named where it is not that of the line."""
+        told = (
+            cause.unit if cause.unit != unit else "",
+            self.name("state", cause.state),
+            cause.cause,
+        )
+        return self.say("colon").join(part for part in told if part)
+
+    def formula(self, line: CreditLine) -> str:
+        """The kind of credit, a percentage of its base or an amount, and what it is reckoned from."""
+        facts = dict(line.formula.arguments)
+        pct, exact = facts.pop("pct", None), facts.pop("exact", None)
+        amount = str(exact) if pct is None else f"{pct} % × {line.base}"
+        if pct is None and exact is None:
+            amount = self.say("no_row")
+        known = self.listed(self._fact(name, facts[name]) for name in sorted(facts))
+        kind = self.name("kind", line.formula.code)
+        return f"{kind}{self.say('colon')}{amount}" + (f" ({known})" if known else "")
+
+    def _fact(self, name: str, value: object) -> str:
+        told = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        return f"{self.name('fact', name)} {self.name(name, told)}"

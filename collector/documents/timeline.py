@@ -20,10 +20,11 @@ def timeline(part: Part, speak: Speaker, suffix: str) -> Section:
     legend = [(state, speak.name("state", state)) for state in STATES]
     ends = (speak.instant(part.start).text, speak.instant(part.end).text)
     return Section(
-        f"timeline-{part.version}",
+        "timeline",
         speak.say("timeline") + suffix,
         speak.say("timeline_note"),
         timeline=Timeline(*ends, lanes, [*legend, ("outside", speak.say("outside_service"))]),
+        version=part.version,
     )
 
 

@@ -3,12 +3,16 @@
 Those of the delivery note and the certificate alone come from `handover_words`.
 """
 
+import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Literal
 
 from collector.documents.handover_words import HANDOVER
 from collector.documents.word import Word
+from weighbridge.codes import Note, Value
+from weighbridge.settlement.statement import path_text
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -26,7 +30,6 @@ WORDS: Mapping[str, Word] = {
     "contract": Word("Contract", "合同"),
     "version": Word("Version", "版本"),
     "version_of_contract": Word("Version of the contract", "合同版本"),
-    "period": Word("Period", "结算期"),
     "from": Word("From", "起"),
     "until": Word("To (not included)", "止（不含）"),
     "from_utc": Word("From, in UTC", "起（UTC）"),
@@ -114,7 +117,7 @@ WORDS: Mapping[str, Word] = {
     "start": Word("From", "开始"),
     "end": Word("To", "结束"),
     "seconds": Word("Seconds", "秒数"),
-    "counts_column": Word("Counted", "计入"),
+    "is_counted": Word("Counted", "计入"),
     "cause": Word("Cause", "原因"),
     "credit": Word("Credit", "抵扣项"),
     "formula": Word("Formula", "计算式"),
@@ -127,12 +130,12 @@ WORDS: Mapping[str, Word] = {
     "ruling": Word("Ruling", "裁定"),
     "standing": Word("Standing", "状态"),
     "deadline": Word("Claim before", "申请截止"),
-    "contracted_hours": Word("Contracted GPU-h", "约定 卡时"),
-    "reporting_hours": Word("Reporting GPU-h", "上报 卡时"),
-    "healthy_hours": Word("Healthy GPU-h", "健康 卡时"),
+    "contracted_gpu_seconds": Word("Contracted GPU-h", "约定 卡时"),
+    "reporting_gpu_seconds": Word("Reporting GPU-h", "上报 卡时"),
+    "healthy_gpu_seconds": Word("Healthy GPU-h", "健康 卡时"),
     "contracted_p": Word("Contracted P-h", "约定 P·时"),
     "healthy_p": Word("Healthy P-h", "健康 P·时"),
-    "in_use_hours": Word("In use GPU-h", "在用 卡时"),
+    "in_use_gpu_seconds": Word("In use GPU-h", "在用 卡时"),
     "utilization": Word("Utilization", "利用率"),
     "energy": Word("Energy J", "能耗 焦耳"),
     "price": Word("Price per", "计价单位"),
@@ -149,6 +152,11 @@ WORDS: Mapping[str, Word] = {
     "running": Word("still running", "仍在计时"),
     "party": Word("Party", "一方"),
     "condition": Word("Condition", "条件"),
+    "of_periods": Word("{} of {} periods missed", "{1} 期中 {0} 期未达标"),
+    "not_settled": Word("not settled: {}", "未结算：{}"),
+    "replaced": Word("Replaced", "更换"),
+    "old": Word("Before", "此前"),
+    "new": Word("Now", "现在"),
     "remedy": Word("What follows", "后果"),
     "missed": Word("Missed in", "未达标期"),
     "open_periods": Word("Open", "未决期"),
@@ -166,10 +174,8 @@ WORDS: Mapping[str, Word] = {
     "meaning": Word("Meaning", "含义"),
     "section": Word("Section", "部分"),
     "item": Word("Item", "项目"),
-    "lowest": Word("Lowest", "最低"),
     "highest": Word("Highest", "最高"),
     "measure": Word("Measure", "计量单位"),
-    "detail": Word("Detail", "说明"),
     "head": Word("Head", "抬头"),
     # Counts
     "contracted": Word("Contracted", "约定"),
@@ -224,21 +230,80 @@ WORDS: Mapping[str, Word] = {
     "price.fixed_month": Word("month, fixed", "固定月费"),
     "price.minimum": Word("minimum", "最低消费"),
     # Kinds of credit, as a formula names them
-    "kind.Tiers": Word("Tiers", "分档"),
-    "kind.LinearShortfall": Word("Shortfall in proportion", "按差额比例"),
-    "kind.Increment": Word("Per increment", "按增量"),
-    "kind.BeyondAllowance": Word("Beyond the allowance", "超出允许时长"),
-    "kind.OutageMultiple": Word("Multiple of the outage's price", "中断计价倍数"),
-    "kind.ClockHour": Word("Hours not charged", "整点小时免费"),
-    "kind.PerEvent": Word("Per event", "按次"),
-    "kind.DailyRate": Word("Daily rate", "按日费率"),
-    "kind.CapacityDeduction": Word("Capacity deduction", "算力扣减"),
-    "kind.RepairSteps": Word("Late repair", "修复超时"),
-    "kind.MaintenanceCount": Word("Too many maintenance windows", "维护次数超限"),
-    "kind.AnomalyHours": Word("Hours of an anomaly", "异常小时"),
-    "kind.LostWork": Word("Lost work", "作业损失"),
-    "kind.LiquidatedDamages": Word("Liquidated damages", "违约金"),
+    "kind.tiers": Word("Tiers", "分档"),
+    "kind.linear_shortfall": Word("Shortfall in proportion", "按差额比例"),
+    "kind.increment": Word("Per increment", "按增量"),
+    "kind.beyond_allowance": Word("Beyond the allowance", "超出允许时长"),
+    "kind.outage_multiple": Word("Multiple of the outage's price", "中断计价倍数"),
+    "kind.clock_hour": Word("Hours not charged", "整点小时免费"),
+    "kind.per_event": Word("Per event", "按次"),
+    "kind.daily_rate": Word("Daily rate", "按日费率"),
+    "kind.capacity_deduction": Word("Capacity deduction", "算力扣减"),
+    "kind.repair_steps": Word("Late repair", "修复超时"),
+    "kind.maintenance_count": Word("Too many maintenance windows", "维护次数超限"),
+    "kind.anomaly_hours": Word("Hours of an anomaly", "异常小时"),
+    "kind.lost_work": Word("Lost work", "作业损失"),
+    "kind.liquidated_damages": Word("Liquidated damages", "违约金"),
+    "kind.early_exit": Word("Leaving early", "提前退出"),
     "no_row": Word("no row of the contract holds this availability", "合同无对应档位"),
+    # What a formula is reckoned from
+    "fact.anomaly_seconds": Word("anomaly s", "异常 秒"),
+    "fact.beyond_seconds": Word("beyond the allowance s", "超出 秒"),
+    "fact.compensated_hours": Word("hours compensated", "补偿小时"),
+    "fact.days_late": Word("days late", "逾期天数"),
+    "fact.hours_counted": Word("hours counted", "计入小时"),
+    "fact.hours_not_charged": Word("hours not charged", "免费小时"),
+    "fact.incidents": Word("outages", "各次中断"),
+    "fact.increments": Word("increments", "增量数"),
+    "fact.late_seconds": Word("late s", "超时 秒"),
+    "fact.maintenance_seconds": Word("maintenance s", "维护 秒"),
+    "fact.party": Word("party", "一方"),
+    "fact.repair_seconds": Word("repair s", "修复 秒"),
+    "fact.shortfall_seconds": Word("shortfall P·s", "缺口 P·秒"),
+    "fact.steps": Word("steps", "步数"),
+    "fact.trigger": Word("for", "事由"),
+    "fact.work_seconds": Word("work s", "作业 秒"),
+    "trigger.duration": Word("the length of an outage", "中断时长"),
+    "trigger.event_count": Word("the number of outages", "中断次数"),
+    # Notes
+    "note.notice": Word(
+        "{said}: said by {party}, {authority}, entry {entry}",
+        "{said}：由 {party} 提出，{authority}，日志第 {entry} 条",
+    ),
+    "note.maintenance": Word("maintenance {id}", "维护 {id}"),
+    "note.cause": Word("cause {cause} of {unit}", "原因 {cause}（{unit}）"),
+    "note.cause_of_all": Word("cause {cause} of everything", "原因 {cause}（全部）"),
+    "note.event": Word("{event} {unit}", "{event} {unit}"),
+    "note.event_of_all": Word("{event}", "{event}"),
+    "note.claim": Word("claim for {period}", "申请抵扣 {period}"),
+    "note.signed": Word("signed with key {key}", "以密钥 {key} 签名"),
+    "note.attested": Word("attested by the collector for {by}", "由采集端为 {by} 证明"),
+    "note.said_by": Word("said by {party}, {authority}", "由 {party} 提出，{authority}"),
+    "note.level": Word("{level}", "{level}"),
+    "note.weighed": Word("{verdict}", "{verdict}"),
+    "note.weighed_because": Word("{verdict} ({reason})", "{verdict}（{reason}）"),
+    "note.unusable": Word("value '{value}', version '{version}'", "数值“{value}”，版本“{version}”"),
+    "note.issued_before": Word(
+        "Issued before: as of {as_of}, {digest}.", "此前出具的版本：数据截至 {as_of}，{digest}。"
+    ),
+    "note.made_by_other": Word(
+        "Other versions since: {name} {before} -> {after}.",
+        "此后版本不同：{name} {before} → {after}。",
+    ),
+    "note.given_again": Word(
+        "The same evidence now gives {digest}, {owed} owed instead of {before}. What was issued is not restated.",
+        "以同样的证据现得出 {digest}，应付 {owed}，原为 {before}。已出具的版本不予更改。",
+    ),
+    "note.changed": Word("{path}: {before} -> {after}", "{path}：{before} → {after}"),
+    "note.changed_more": Word("{count} more differences.", "另有 {count} 处差异。"),
+    "note.amount": Word("{amount}", "{amount}"),
+    "note.amounts": Word("{lowest} to {highest}", "{lowest} 至 {highest}"),
+    "note.amount_open": Word("open", "未决"),
+    "value.absent": Word("absent", "无"),
+    # Replacements
+    "swap.gpu_replaced": Word("GPU", "GPU"),
+    "swap.node_replaced": Word("node", "节点"),
+    "swap.telemetry": Word("telemetry", "遥测"),
     # Flags
     "flag.late_maintenance_notice": Word(
         "Maintenance was announced too late to be excluded.", "维护通知过晚，不予除外。"
@@ -303,18 +368,20 @@ WORDS: Mapping[str, Word] = {
     "flag.capacity_floor_missed": Word(
         "The healthy capacity fell below the agreed least.", "健康算力低于约定的最低保障。"
     ),
-    "flag.contracted_not_reporting": Word(
-        "Too little of the contracted time has evidence.", "合同约定时间中有证据覆盖的比例过低。"
+    "flag.exit_right": Word("A party may end the contract.", "一方已有权终止合同。"),
+    "flag.exit_right_open": Word(
+        "Whether a party may end the contract is open while periods are.",
+        "是否有权终止合同，待未决期确定。",
     ),
     "flag.late_exit_notice": Word(
         "A party left with less notice than agreed.", "一方提前退出的通知期短于约定。"
     ),
-    "note.prompts": Word(
+    "prompts": Word(
         "Flags are prompts for a person; none of them proves anything by itself.",
         "标记仅提示人工核查，其本身不构成任何证明。",
     ),
     # Text that stands alone
-    "no_previous": Word("No earlier version was issued or given.", "此前未出具或未提供其他版本。"),
+    "no_previous": Word("No earlier version was issued.", "此前未出具其他版本。"),
     "no_difference": Word("Nothing differs but the as-of.", "除数据截至时间外无差异。"),
     "timeline_note": Word(
         "Each bar is the whole part of the period, coloured as its time was settled: excluded only where an exclusion "
@@ -322,7 +389,6 @@ WORDS: Mapping[str, Word] = {
         "每条横条代表该部分的整个结算期，按结算所采用的状态着色；仅在除外条款实际适用处显示为除外。精确时间见各表。",
     ),
     "timeline_label": Word("{} over the period", "{}在结算期内的状态"),
-    "short_outage": Word("too short to count", "未达计入时长"),
     "worst_window": Word("worst window", "最差窗口"),
     "breach": Word("the window held too much downtime", "窗口内中断超限"),
     "outside_service": Word("not in service", "服务期外"),
@@ -337,25 +403,6 @@ WORDS: Mapping[str, Word] = {
     "page": Word("Page {} of {}", "第 {} 页，共 {} 页"),
     **HANDOVER,
 }
-
-NOTES = (
-    (r"Issued before: as of (\S+), (\w+)\.", "此前出具的版本：数据截至 {}，{}。"),
-    (r"Other versions since: (\w+) (.+) -> (.+)\.", "此后版本不同：{} {} → {}。"),
-    (
-        r"The same evidence now gives (\w+), (.+) owed instead of (.+)\. What was issued is not restated\.",
-        "以同样的证据现得出 {}，应付 {}，原为 {}。已出具的版本不予更改。",
-    ),
-    (r"(open|[\d.]+) to (open|[\d.]+)", "{} 至 {}"),
-    (r"(.+): said by (\S+), (.+), entry (\d+)(.*)", "{}：由 {} 提出，{}，日志第 {} 条{}"),
-    (r"said by (\S+), (.+)", "由 {} 提出，{}"),
-    (r"signed with key (\w+)", "以密钥 {} 签名"),
-    (r"attested by the collector for (\w+)", "由采集端为 {} 证明"),
-    (r"maintenance (\S+)", "维护 {}"),
-    (r"cause (\S+) of (.+)", "原因 {}（{}）"),
-    (r"everything", "全部"),
-    (r"claim for (\S+)", "申请抵扣 {}"),
-)
-"""Patterns of a statement's notes and of their parts, and their Chinese."""
 
 INSTANT = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T([\d:.]+)")
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -372,13 +419,30 @@ def name(kind: str, code: str, language: Language) -> str:
     return _word(key, language) if key in WORDS else code
 
 
-def note(text: str, language: Language) -> str:
-    """A note in the language, where its pattern is one of NOTES, and each part of it so; else as it is."""
-    for pattern, chinese in NOTES if language == "zh" else ():
-        found = re.fullmatch(pattern, text)
-        if found is not None:
-            return chinese.format(*(note(part, language) for part in found.groups()))
-    return text
+def told(note: Note, language: Language) -> str:
+    """A note in words; one that this version has no words for as its code and values."""
+    values, key = values_of(note, language), f"note.{note.code}"
+    if key in WORDS:
+        return _word(key, language).format_map(values)
+    return " ".join((note.code, *(f"{name}={value}" for name, value in sorted(values.items()))))
+
+
+def values_of(note: Note, language: Language) -> Mapping[str, str]:
+    """The values of a note in words; of one that it lacks, that it is absent."""
+    found = {name: _value(value, language) for name, value in note.arguments.items()}
+    return defaultdict(lambda: say("value.absent", language), found)
+
+
+def _value(value: Value, language: Language) -> str:
+    match value:
+        case Note():
+            return told(value, language)
+        case tuple():
+            return path_text(value)
+        case str():
+            return value
+        case _:
+            return json.dumps(value)
 
 
 def _word(key: str, language: Language) -> str:

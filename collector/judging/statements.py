@@ -4,7 +4,6 @@ A statement as of T uses what was received by T and written down by then, and no
 so it is the same whenever it is asked for, and from whichever ledger was folded from the same log.
 """
 
-import hashlib
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,10 +21,8 @@ from weighbridge.notices.book import KINDS, Book, Sheet
 from weighbridge.settlement.draft import cutoff_us, draft
 from weighbridge.settlement.period_labels import cut, label_before, margin_s, promised, ruling
 from weighbridge.settlement.periods import Period, instant_text, seconds_of, term_of
-from weighbridge.settlement.statement import Judged, Statement, differences, otherwise, versions
-
-LONGEST_LIST = 100
-"""Differences that a statement lists."""
+from weighbridge.settlement.restatement import since_issued
+from weighbridge.settlement.statement import Judged, Statement
 
 
 class SettlingError(ValueError):
@@ -71,7 +68,8 @@ class Asked:
         bare = self._drafted(earlier=[one.bare() for one in self.earlier])
         notes = [*bare.notes, *self.sheet.notes()]
         if self.before is not None:
-            notes += _changes(*self.before, bare)
+            issued, before = self.before
+            notes += since_issued(issued, before.statement(), bare)
         return replace(bare, notes=tuple(notes))
 
     def bare(self) -> Statement:
@@ -126,35 +124,6 @@ class Asked:
         written = self.store.ledger.rows(contract, start_us, end_us, self.as_of_us)
         waiting = [row for row in self.due if row.start_us < end_us and row.end_us > start_us]
         return standing([*written, *waiting], self.as_of_us)
-
-
-def _changes(issued: Issued, before: Asked, now: Statement) -> Iterator[str]:
-    """What is said otherwise than in the statement issued last; and whether that one can still be made."""
-    old = before.statement()
-    yield f"Issued before: as of {old.as_of}, {issued.digest}."
-    made_by = {"engine": issued.engine, "judge": issued.judge, "tables": issued.tables}
-    for line in otherwise(made_by, versions(old)):
-        yield f"Other versions since: {line}."
-    if statement_digest(old) != issued.digest:
-        yield (
-            f"The same evidence now gives {statement_digest(old)}, {_owed(old.lowest, old.highest)} owed instead of"
-            f" {_owed(issued.lowest, issued.highest)}. What was issued is not restated."
-        )
-    changed = differences(replace(old, notes=()), replace(now, notes=()))
-    yield from (f"Changed since: {line}" for line in changed[:LONGEST_LIST])
-    if len(changed) > LONGEST_LIST:
-        yield f"Changed since: {len(changed) - LONGEST_LIST} more."
-
-
-def statement_digest(statement: Statement) -> str:
-    """The SHA-256 of its JSON."""
-    return hashlib.sha256(statement.json().encode()).hexdigest()
-
-
-def _owed(lowest: str | None, highest: str | None) -> str:
-    """An amount, a range, or that it is open."""
-    ends = ("open" if one is None else one for one in (lowest, highest))
-    return " to ".join(dict.fromkeys(ends))
 
 
 class Settling:

@@ -14,6 +14,7 @@ from collector.storage.store import Store
 from tests.collector.building import make_store, opened
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text
 from weighbridge.judge.ledger import State, Use
+from weighbridge.settlement.statement import SwapLine
 
 DAY, HOUR = 86_400, 3600
 BEFORE = 1
@@ -143,7 +144,9 @@ def test_an_exchanged_node_goes_on_in_its_place_live_and_in_the_statement(settle
     lines = {unit.unit: unit for unit in statement.parts[0].units if unit.objective == "gpus"}
     assert list(lines) == ["n2.0", "n2.1"]
     assert {unit.seconds["up"] for unit in lines.values()} == {2 * HOUR - 60}
-    assert statement.swaps == ("2026-10-01T01:01:00Z n2 new=n2 old=n1",)
+    assert statement.swaps == (
+        SwapLine("node_replaced", "2026-10-01T01:01:00Z", "n2", {"new": "n2", "old": "n1"}),
+    )
     assert live.driver.seconds("K1")["gpus"]["met"] == 2 * (2 * HOUR - 60)
     assert live.driver.availability("K1")["gpus"][0] == Fraction(2 * HOUR - 60, 2 * HOUR + 1)
     batch = live.driver.take()

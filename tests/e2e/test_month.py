@@ -166,7 +166,7 @@ def test_thirty_days_are_worth_what_they_are_worth_by_hand(month: Month) -> None
         "n0": "0.00", "n1": "0.00", "n2": "10800.00", "n3": "4320.00", "n4": "0.00",
         "n5": "43200.00", "n6": "0.00", "n7": "0.00",
     }  # fmt: skip
-    assert [swap.split()[1] for swap in statement["swaps"]] == ["n3.0"]
+    assert [swap["unit"] for swap in statement["swaps"]] == ["n3.0"]
     (window,) = part["maintenance"]
     assert (window["ruling"], window["excluded_seconds"]) == ("excluded", 4 * HOUR)
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from operator import itemgetter
 
 from weighbridge.challenge.record import read_outcome
+from weighbridge.codes import HandoverFlag, note
 from weighbridge.contract import Resource
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.handover.arrival import text
@@ -40,11 +41,6 @@ AHEAD_US = 2 * MICROSECONDS
 """No report was made later than this after it was received."""
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+|/[1-9][0-9]*)?")
-WITHOUT_LOAD, WITHOUT_EVIDENCE, LATE = (
-    "certificate_without_load",
-    "certificate_without_evidence",
-    "late_birth",
-)
 
 
 def certificate(assignment: Assignment, entries: Iterable[Entry]) -> Certificate:
@@ -179,9 +175,9 @@ class _Certificate:
                 at_us=said.at_us,
                 value=Fraction(told) if right else None,
                 source="notice",
-                level=f"said by {one.notice.party}, {one.authority}",
+                level=note("said_by", party=one.notice.party, authority=one.authority),
                 entry=one.index,
-                detail="" if right else f"value {told!r}, version {version!r}",
+                detail=None if right else note("unusable", value=told, version=version),
             )
 
     def _lines(self) -> Iterator[LoadLine]:
@@ -244,18 +240,18 @@ class _Certificate:
             loads.setdefault(gpu.node, []).append(self._load(gpu))
         return sum(worst(given) == "MET" and node not in failed for node, given in loads.items())
 
-    def _flags(self) -> set[str]:
-        found: set[str] = set()
+    def _flags(self) -> set[HandoverFlag]:
+        found: set[HandoverFlag] = set()
         loads = [self._load(gpu) for gpu in self.gpus]
         if "BREACHED" in loads:
-            found.add(WITHOUT_LOAD)
+            found.add("certificate_without_load")
         if "UNKNOWN" in loads or self._unclaimed() or not loads:
-            found.add(WITHOUT_EVIDENCE)
+            found.add("certificate_without_evidence")
         start_s = self.terms.start_s()
         if start_s is not None and start_s * MICROSECONDS >= self.window.from_us:
             first = [meter.first_us for gpu in self.gpus for meter in gpu.meters.values()]
             if any(at is not None and at > start_s * MICROSECONDS for at in first):
-                found.add(LATE)
+                found.add("late_birth")
         return found
 
 

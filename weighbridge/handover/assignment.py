@@ -8,6 +8,7 @@ from hashlib import sha256
 from zoneinfo import ZoneInfo
 
 from weighbridge.catalogue.tables import Sku, sku
+from weighbridge.codes import Note
 from weighbridge.contract import Contract, Resource
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.handover.documents import ENGINE, PartyLine, Said, Source, Start
@@ -32,7 +33,7 @@ class Spoken:
 
     notice: Notice
     index: int
-    authority: str
+    authority: Note
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
+from weighbridge.codes import HandoverFlag
 from weighbridge.contract import Resource
 from weighbridge.contract.resources import Batch, Slot
 from weighbridge.contract.scalars import MICROSECONDS
@@ -23,7 +24,6 @@ from weighbridge.judge.checks.check import Answer
 from weighbridge.log.entries import Entry
 from weighbridge.settlement.periods import day_start, instant_text, term_of
 
-NOT_JUDGED = "it left before it told enough"
 IDENTITY = ("sku_mismatch", "memory_short")
 """Differences that say that the card is another one."""
 
@@ -154,7 +154,7 @@ class _Note:
         for one in self.arrived:
             unit = unit_of(one)
             if one.answers is None:
-                yield Difference(unit, one.device, "not_judged", "UNKNOWN", "", NOT_JUDGED)
+                yield Difference(unit, one.device, "not_judged", "UNKNOWN", "", "")
             for code, answer in differing(one.answers):
                 yield _difference(unit, one.device, code, answer)
             yield from _other_device(one, promised_slot(self.terms.resource(one.node), unit))
@@ -173,8 +173,8 @@ class _Note:
             if unclaimed > 0:
                 yield Missing(item.id, None, unclaimed, unclaimed * item.per_node, ())
 
-    def _flags(self, differences: Iterable[Difference]) -> set[str]:
-        found: set[str] = set()
+    def _flags(self, differences: Iterable[Difference]) -> set[HandoverFlag]:
+        found: set[HandoverFlag] = set()
         start_s, as_of_us = self.terms.start_s(), self.terms.assignment.as_of_us
         if start_s is not None and any(
             one.first_us > start_s * MICROSECONDS for one in self.arrived
@@ -224,5 +224,5 @@ def _other_device(one: Arrival, promised: Slot | None) -> Iterator[Difference]:
         yield Difference(unit, one.device, "other_uuid", "BREACHED", str(promised.uuid), one.device)
     if promised.serial not in (None, serial):
         verdict = "UNKNOWN" if serial is None else "BREACHED"
-        observed = "not reported" if serial is None else serial
-        yield Difference(unit, one.device, "other_serial", verdict, str(promised.serial), observed)
+        told = (verdict, str(promised.serial), serial or "")
+        yield Difference(unit, one.device, "other_serial", *told)

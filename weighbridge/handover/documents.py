@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 
+from weighbridge.codes import Note
+
 ENGINE = "handover/1"
 """Changes with any change of a result for the same inputs."""
 
@@ -50,7 +52,7 @@ class Said:
     unit: str
     at: str
     party: str
-    authority: str
+    authority: Note
     entry: int
 
 
@@ -120,7 +122,10 @@ class SlotLine:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where what was delivered is not what was contracted, or nobody could see whether it is (`verdict` UNKNOWN)."""
+    """Where what was delivered is not what was contracted, or nobody could see whether it is (`verdict` UNKNOWN).
+
+    `observed` empty: the node did not say, or it left before it told enough (`not_judged`).
+    """
 
     unit: str
     uuid: str
@@ -204,7 +209,8 @@ class LoadLine:
 
 @dataclass(frozen=True, slots=True)
 class TrialLine:
-    """One result of a test. `value` None: not measured. `source`: challenge, notice, reading; `level`: how it is known.
+    """One result of a test. `value` None: not measured. `source`: challenge, notice, reading; `level`: how it is known;
+    `detail`: how it was weighed, or why it is of no use.
 
     `of_limit` false: repeated more often than the contract allows, and not counted. `reached_us`, `missed_us`: for how
     long a reading reached the threshold, and did not.
@@ -216,11 +222,11 @@ class TrialLine:
     value: str | None
     verdict: str
     source: str
-    level: str
+    level: Note
     attempt: int
     of_limit: bool
     entry: int | None
-    detail: str
+    detail: Note | None
     reached_us: int | None = None
     missed_us: int | None = None
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 from weighbridge.catalogue.readings import READING
 from weighbridge.challenge.record import Outcome, Weighed
 from weighbridge.challenge.verdict import Verdict
+from weighbridge.codes import Note, note
 from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.quality import AcceptanceTest
 from weighbridge.handover.documents import Trial, TrialLine, worst
@@ -20,6 +21,7 @@ from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.proofs import PROBE, TERA
 
 SECOND_US = 1_000_000
+READ, PROVED = note("level", level="E0"), note("level", level="E2")
 RESULT = "test_result"
 """The event by which a party tells the result of a test, of a node or a slot."""
 
@@ -34,9 +36,9 @@ class Found:
     at_us: int
     value: Fraction | None
     source: str
-    level: str
+    level: Note
     entry: int
-    detail: str = ""
+    detail: Note | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,16 @@ def proved(
     if not ended.final:
         return
     for gpu in ended.weighing.gpus:
-        told = f"{gpu.verdict} ({gpu.reason})" if gpu.reason else gpu.verdict
         unit = units.get(gpu.gpu, ended.node)
-        yield Found(PROBE, unit, gpu.gpu, received_us, _rate(gpu), "challenge", "E2", index, told)
+        yield Found(
+            PROBE, unit, gpu.gpu, received_us, _rate(gpu), "challenge", PROVED, index, _weighed(gpu)
+        )
+
+
+def _weighed(gpu: Weighed) -> Note:
+    if gpu.reason is None:
+        return note("weighed", verdict=gpu.verdict)
+    return note("weighed_because", verdict=gpu.verdict, reason=gpu.reason)
 
 
 def _rate(gpu: Weighed) -> Fraction | None:
@@ -144,11 +153,11 @@ class Bench:
             value=None,
             verdict=self._of_time(test, held, missed),
             source="reading",
-            level="E0",
+            level=READ,
             attempt=1,
             of_limit=True,
             entry=None,
-            detail="",
+            detail=None,
             reached_us=held,
             missed_us=missed,
         )

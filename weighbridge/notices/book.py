@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from weighbridge.challenge.record import read_outcome
+from weighbridge.codes import Note, note
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.assignments import Claims, Version
@@ -64,11 +65,11 @@ class Heard:
     key_id: str
 
     @property
-    def authority(self) -> str:
+    def authority(self) -> Note:
         """How it is known who said it."""
         if self.notice.attested_for is None:
-            return f"signed with key {self.key_id[:16]}"
-        return f"attested by the collector for {self.notice.attested_for}"
+            return note("signed", key=self.key_id[:16])
+        return note("attested", by=self.notice.attested_for)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +142,16 @@ class Sheet:
             if heard.received_us > cutoff_us:
                 yield cause.from_us // MICROSECONDS, cause.until_us // MICROSECONDS
 
-    def notes(self) -> tuple[str, ...]:
-        """One line for each notice: what, by whom, and how that is known."""
+    def notes(self) -> tuple[Note, ...]:
+        """One for each notice: what, by whom, and how that is known."""
         return tuple(
-            f"{_title(heard.notice)}: said by {heard.notice.party}, {heard.authority}, entry {heard.index}"
+            note(
+                "notice",
+                said=_title(heard.notice),
+                party=heard.notice.party,
+                authority=heard.authority,
+                entry=heard.index,
+            )
             for heard in self.heard
         )
 
@@ -381,13 +388,17 @@ def _explained(row: Row, cause: CauseNotice) -> Iterator[Row]:
         yield replace(row, start_us=end_us)
 
 
-def _title(notice: Notice) -> str:
+def _title(notice: Notice) -> Note:
     match notice.said:
         case MaintenanceNotice(id=name):
-            return f"maintenance {name}"
-        case CauseNotice(code=code, unit=unit):
-            return f"cause {code} of {unit or 'everything'}"
+            return note("maintenance", id=name)
+        case CauseNotice(code=cause, unit=""):
+            return note("cause_of_all", cause=cause)
+        case CauseNotice(code=cause, unit=unit):
+            return note("cause", cause=cause, unit=unit)
+        case EventNotice(event=event, unit=""):
+            return note("event_of_all", event=event)
         case EventNotice(event=event, unit=unit):
-            return f"{event} {unit}".rstrip()
+            return note("event", event=event, unit=unit)
         case ClaimNotice(period=period):
-            return f"claim for {period}"
+            return note("claim", period=period)

@@ -14,7 +14,10 @@ def anomaly(credit: AnomalyHours, seconds: int) -> Earned:
     """The factor applies first, and the result is rounded up."""
     steps = steps_in(seconds * credit.factor, credit.round_up_to_s, "ceil")
     hours = Fraction(steps * credit.round_up_to_s, HOUR_S)
-    facts: dict[str, Fact] = {"anomaly_seconds": seconds, "compensated_hours": exact_text(hours)}
+    facts: dict[str, Fact] = {
+        "anomaly_seconds": seconds,
+        "compensated_hours": exact_text(hours),
+    }
     return Earned(seconds > 0, hours * Fraction(credit.hour_price), facts=facts)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 
+from weighbridge.codes import Flag
 from weighbridge.contract import Contract
 from weighbridge.contract.money import (
     BeyondAllowance,
@@ -80,7 +81,7 @@ class Earned:
     pct: Fraction | None = None
     tier: str | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
     free_s: Fraction = Fraction(0)
     events: int = 0
 
@@ -94,7 +95,7 @@ class Capped:
     base: Fraction
     earned: Earned
     exact: Fraction | None
-    flags: tuple[str, ...]
+    flags: tuple[Flag, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class Line:
     exact: Fraction | None
     before_minimum: Decimal | None
     amount: Decimal | None
-    flags: tuple[str, ...]
+    flags: tuple[Flag, ...]
 
 
 NOTHING_DUE = Fraction(0)
@@ -226,7 +227,7 @@ def _increment(credit: Increment, facts: Facts) -> Earned:
     pct = credit.pct * steps
     if credit.cap.pct is not None:
         pct = min(pct, credit.cap.pct)
-    flags = ("cap_applied",) if pct < credit.pct * steps else ()
+    flags: tuple[Flag, ...] = ("cap_applied",) if pct < credit.pct * steps else ()
     exact = facts.base * pct / 100
     return Earned(
         facts.missed and beyond > 0,

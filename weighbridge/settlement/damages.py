@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
 
+from weighbridge.codes import DamageKind, Flag
 from weighbridge.contract import Contract
 from weighbridge.contract.money import CreditTerms, LiquidatedDamages
 from weighbridge.contract.parties import EarlyExit
@@ -28,8 +29,8 @@ KINDS = {
 """The kind of event for each trigger."""
 
 NOTHING = Earned(False, Fraction(0), facts={"days_late": 0})
-EARLY_EXIT = "early_exit"
-"""Name of the line for the fee of leaving early."""
+EARLY_EXIT: DamageKind = "early_exit"
+"""Name of the line for the fee of leaving early, and its kind."""
 
 
 def days_late(terms: LiquidatedDamages, due: date, done: date) -> int:
@@ -111,7 +112,8 @@ def _leaving(contract: Contract, event: Event) -> Iterator[tuple[Side, Capped]]:
         return
     for terms in contract.term.early_exit:
         if terms.party == event.details.get("party"):
-            flags = () if _in_time(contract, terms, event) else ("late_exit_notice",)
+            in_time = _in_time(contract, terms, event)
+            flags: tuple[Flag, ...] = () if in_time else ("late_exit_notice",)
             earned = Earned(True, Fraction(terms.fee), facts={"party": terms.party}, flags=flags)
             line = _line(EARLY_EXIT, event.unit or terms.party, Fraction(terms.fee), earned)
             yield _side(contract, event), line

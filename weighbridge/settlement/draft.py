@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from weighbridge.codes import Flag
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.assignments import Version
@@ -24,7 +25,7 @@ from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window
 from weighbridge.settlement.service import service_of, silence_accepted
 from weighbridge.settlement.settle import settle
-from weighbridge.settlement.statement import UNNAMED, Judged, Part, Statement
+from weighbridge.settlement.statement import UNNAMED, Judged, Part, Statement, SwapLine
 from weighbridge.settlement.units import Known, known_of, spans_of, timelines, unit_lines
 from weighbridge.settlement.usage import Totals, totals
 
@@ -32,6 +33,12 @@ ENGINE = "settlement/1"
 """Changes with any change of a result for the same inputs."""
 
 NOT_NAMED = Judged(UNNAMED, UNNAMED)
+SPELLED: Mapping[type[Window | Claim | Event], str] = {
+    Window: "maintenance",
+    Claim: "claim",
+    Event: "event",
+}
+"""What a digest of the inputs calls each kind of notice."""
 
 
 Probes = Callable[[Contract, Period], Mapping[str, tuple[Samples, ...]]]
@@ -119,7 +126,7 @@ class _Job:
     ) -> Statement:
         settled = [one.settlement for one in ruled]
         zone = ZoneInfo(self.newest.time_zone)
-        flags = {flag for one in settled for flag in one.flags}
+        flags: set[Flag] = {flag for one in settled for flag in one.flags}
         late = self.known.late or any(clip(self.notices.late, self.period.interval))
         flags |= {"data_after_cutoff"} if late else set()
         silent_s = silence_accepted(self.newest, self._events, self._as_of_s)
@@ -240,15 +247,16 @@ class _Job:
             probes=self.notices.probes(version.contract, part),
         )
 
-    def _swaps(self) -> tuple[str, ...]:
-        swaps = [
-            event
-            for event in self._events
-            if event.kind in ("gpu_replaced", "node_replaced")
-            and self.period.start_s <= event.at_s < self.period.end_s
-        ]
-        lines = (f"{instant_text(event.at_s)} {event.unit} {_details(event)}" for event in swaps)
-        return tuple(dict.fromkeys(line.rstrip() for line in lines))
+    def _swaps(self) -> tuple[SwapLine, ...]:
+        """A replacement that was told of in the same words twice is one."""
+        found: list[SwapLine] = []
+        for event in self._events:
+            swapped = event.kind in ("gpu_replaced", "node_replaced")
+            if swapped and self.period.start_s <= event.at_s < self.period.end_s:
+                details = dict(sorted(event.details.items()))
+                line = SwapLine(event.kind, instant_text(event.at_s), event.unit, details)
+                found += [] if line in found else [line]
+        return tuple(found)
 
     def _digest(self, ruled: Iterable[Settled]) -> str:
         """Over everything that went in, in an order that does not depend on how it came."""
@@ -272,11 +280,7 @@ class _Job:
 
 
 def _spelled(notice: Window | Claim | Event) -> str:
-    return json.dumps([type(notice).__name__, asdict(notice)], sort_keys=True, default=sorted)
-
-
-def _details(event: Event) -> str:
-    return " ".join(f"{name}={value}" for name, value in sorted(event.details.items()))
+    return json.dumps([SPELLED[type(notice)], asdict(notice)], sort_keys=True, default=sorted)
 
 
 def _local(seconds: int, zone: ZoneInfo) -> str:

@@ -1,14 +1,15 @@
 """Rights to leave, from this period and the statements of those before it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from weighbridge.codes import Flag
 from weighbridge.contract import Contract
 from weighbridge.contract.money import ExitRight
 from weighbridge.settlement.periods import instant_text, term_of
 from weighbridge.settlement.statement import ExitLine, Part, Statement
 
 MISSED, HELD = "BREACHED", "UNKNOWN"
-FLAGS = {"met": "exit_right", "open": "exit_right_open"}
+FLAGS: Mapping[str, Flag] = {"met": "exit_right", "open": "exit_right_open"}
 
 
 def exits(
@@ -31,11 +32,19 @@ def _judged(right: ExitRight, row: Sequence[tuple[str, tuple[Part, ...]]], begun
     missed = tuple(label for label, found in verdicts if MISSED in found)
     held = tuple(label for label, found in verdicts if MISSED not in found and HELD in found)
     unsettled = 0 if begun else right.of_periods - len(row)
-    open_ = (*held, *["not settled"] * unsettled)
-    possible = len(missed) + len(open_) >= right.missed
+    possible = len(missed) + len(held) + unsettled >= right.missed
     standing = "met" if len(missed) >= right.missed else ("open" if possible else "not_met")
-    condition = f"{right.missed} of {right.of_periods} periods missed"
-    return ExitLine(right.objective, right.party, condition, right.remedy, standing, missed, open_)
+    return ExitLine(
+        objective=right.objective,
+        party=right.party,
+        needed=right.missed,
+        of_periods=right.of_periods,
+        remedy=right.remedy,
+        standing=standing,
+        missed=missed,
+        open=held,
+        not_settled=unsettled,
+    )
 
 
 def _verdicts(objective: str, parts: Sequence[Part]) -> set[str]:

@@ -1,7 +1,8 @@
 """What a person should look at. A flag proves nothing; it says where the evidence or the contract needs eyes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from weighbridge.codes import Flag
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import State
@@ -13,7 +14,7 @@ from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.repair import ENDS, Clocked
 from weighbridge.settlement.results import Due, Result
 
-OF_RULING = {
+OF_RULING: Mapping[str, Flag] = {
     "late_notice": "late_maintenance_notice",
     "cap_used_up": "maintenance_cap_exceeded",
     "count_used_up": "maintenance_count_exceeded",
@@ -29,7 +30,7 @@ def of_record(
     period: Period,
     whole: Period,
     cutoff_s: int,
-) -> list[str]:
+) -> list[Flag]:
     """Flags that the record raises by itself. `given`: all of it; `known`: what the settlement used.
 
     `whole`: what `period` is a part of; caps on maintenance are those of the whole.
@@ -37,7 +38,10 @@ def of_record(
     spans = [
         span for span in given.spans if span.start_s < period.end_s and span.end_s > period.start_s
     ]
-    found = [*_of_spans(contract, spans), *_of_windows(contract, known, units, period, whole)]
+    found: list[Flag] = [
+        *_of_spans(contract, spans),
+        *_of_windows(contract, known, units, period, whole),
+    ]
     if any(promise.period not in (whole.kind, "rolling") for promise in contract.availability):
         found.append("objective_of_another_period")
     came = [*(span.recorded_s for span in spans), *_notices_of(given, period)]
@@ -61,7 +65,7 @@ def _within(instant: int, period: Period) -> bool:
     return period.start_s <= instant < period.end_s
 
 
-def _of_spans(contract: Contract, spans: Iterable[Span]) -> Iterator[str]:
+def _of_spans(contract: Contract, spans: Iterable[Span]) -> Iterator[Flag]:
     bound = contract.evidence.clock.max_abs_skew_s
     by_notice = any(promise.clock_start == "notice" for promise in contract.availability)
     for span in spans:
@@ -79,7 +83,7 @@ def _of_spans(contract: Contract, spans: Iterable[Span]) -> Iterator[str]:
 
 def _of_windows(
     contract: Contract, record: Record, units: Iterable[str], period: Period, whole: Period
-) -> Iterator[str]:
+) -> Iterator[Flag]:
     terms, zone = contract.maintenance, contract.time_zone
     for ruled in as_units_fare(terms, record.windows, units, whole, zone):
         touches = ruled.window.start_s < period.end_s and ruled.window.end_s > period.start_s
@@ -87,7 +91,7 @@ def _of_windows(
             yield OF_RULING[ruled.ruling]
 
 
-def of_repairs(contract: Contract, record: Record, clocks: Iterable[Clocked]) -> Iterator[str]:
+def of_repairs(contract: Contract, record: Record, clocks: Iterable[Clocked]) -> Iterator[Flag]:
     """A unit that was said to be restored while telemetry went on to see it down; a replaced part may still burn in."""
     patience_s = contract.sampling.max_gap_us // MICROSECONDS
     restored = {(one.unit, one.at_s) for one in record.events if one.kind in ENDS["restored"]}
@@ -103,9 +107,9 @@ def of_repairs(contract: Contract, record: Record, clocks: Iterable[Clocked]) ->
 
 def of_results(
     results: Iterable[Result], others: Iterable[Capped], dues: Iterable[Due]
-) -> list[str]:
+) -> list[Flag]:
     """Flags of the lines, and of credits that were earned and not claimed in time."""
-    found: list[str] = []
+    found: list[Flag] = []
     earned: set[str] = set()
     for result in results:
         for part in result.worst.lines:
@@ -117,4 +121,4 @@ def of_results(
         if other.exact is None or other.exact > 0:
             earned.add(other.unit)
     lapsed = any(due.standing == "lapsed" and due.unit in earned for due in dues)
-    return [*found, *(["claim_lapsed"] if lapsed else [])]
+    return [*found, "claim_lapsed"] if lapsed else found

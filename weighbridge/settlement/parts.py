@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
 
+from weighbridge.codes import Note, Value
 from weighbridge.contract import Availability, Contract, explain
 from weighbridge.contract.money import CreditTerms
 from weighbridge.contract.numerals import exact_text
@@ -32,6 +33,7 @@ from weighbridge.settlement.repair import Clocked
 from weighbridge.settlement.results import Due as Owed
 from weighbridge.settlement.results import Probed, Reading, Result, Settlement
 from weighbridge.settlement.statement import (
+    Cause,
     ClockLine,
     CreditLine,
     Due,
@@ -185,9 +187,7 @@ def _time(objective: str, unit: str, states: Mapping[State, Intervals]) -> UnitT
 def _outages(
     settled: Settled, promise: Availability, unit: str, reading: Reading
 ) -> tuple[Outage, ...]:
-    """Of units that are judged together, each cause is named with its unit."""
-    alone = promise.scope == "per_unit"
-    units = (unit,) if alone else tuple(settled.units[promise.id])
+    units = (unit,) if promise.scope == "per_unit" else tuple(settled.units[promise.id])
     spans = [span for one in units for span in settled.record.by_unit.get(one, ())]
     return tuple(
         Outage(
@@ -195,7 +195,7 @@ def _outages(
             end=instant_text(incident.whole[1]),
             seconds_in_period=total(incident.inside),
             counted=incident.counted,
-            causes=_causes(spans, incident.whole, alone),
+            causes=_causes(spans, incident.whole),
             entries=_entries(settled, promise, spans, incident.whole),
         )
         for incident in reading.outcome.incidents
@@ -206,15 +206,9 @@ def _touching(spans: Iterable[Span], within: Interval) -> Iterator[Span]:
     return (span for span in spans if span.start_s < within[1] and span.end_s > within[0])
 
 
-def _causes(spans: Iterable[Span], within: Interval, alone: bool) -> tuple[str, ...]:
-    return tuple(
-        sorted(
-            {
-                ("" if alone else f"{span.unit}: ") + f"{span.state}:{span.cause}".rstrip(":")
-                for span in _touching(spans, within)
-            }
-        )
-    )
+def _causes(spans: Iterable[Span], within: Interval) -> tuple[Cause, ...]:
+    found = {(span.unit, str(span.state), span.cause) for span in _touching(spans, within)}
+    return tuple(Cause(*one) for one in sorted(found))
 
 
 def _entries(
@@ -248,7 +242,7 @@ def _credit(settled: Settled, highest: Line, lowest: Line) -> CreditLine:
     terms = kinds.get(highest.credit)
     return CreditLine(
         credit=highest.credit,
-        formula=_formula(_kind(settled.contract, highest.credit), highest),
+        formula=Note(_kind(settled.contract, highest.credit), _formula(highest)),
         base=exact_text(highest.base),
         highest=_amount(highest.amount),
         lowest=_amount(lowest.amount),
@@ -260,10 +254,10 @@ def _credit(settled: Settled, highest: Line, lowest: Line) -> CreditLine:
 
 
 def _kind(contract: Contract, name: str) -> str:
-    named = {
-        one.id: type(one).__name__ for one in (*contract.credits, *contract.liquidated_damages)
-    }
-    return "EarlyExit" if name == EARLY_EXIT else named[name]
+    damages = (one.id for one in contract.liquidated_damages)
+    kinds: dict[str, str] = dict.fromkeys(damages, "liquidated_damages")
+    kinds |= {credit.id: credit.kind for credit in contract.credits}
+    return kinds.get(name, EARLY_EXIT)
 
 
 def _expiry(settled: Settled, terms: CreditTerms) -> str | None:
@@ -275,15 +269,13 @@ def _expiry(settled: Settled, terms: CreditTerms) -> str | None:
     return instant_text(day_start(last, zone))
 
 
-def _formula(kind: str, line: Line) -> str:
-    """In words and exact numbers, before rounding."""
+def _formula(line: Line) -> dict[str, Value]:
+    """A percentage of the base, or an amount, both exact; neither where the contract gives no answer."""
     earned = line.earned
-    if earned.exact is None:
-        return f"{kind}: no row of the contract holds this availability"
+    facts: dict[str, Value] = {**earned.facts}
     if earned.pct is not None:
-        return f"{kind}: {exact_text(earned.pct)} % x {exact_text(line.base)}"
-    facts = ", ".join(f"{name} {value}" for name, value in earned.facts.items())
-    return f"{kind}: {exact_text(earned.exact)}" + (f" ({facts})" if facts else "")
+        return facts | {"pct": exact_text(earned.pct)}
+    return facts | ({} if earned.exact is None else {"exact": exact_text(earned.exact)})
 
 
 def _maintenance(settled: Settled) -> tuple[MaintenanceLine, ...]:

@@ -12,6 +12,7 @@ from weighbridge.contract.money import (
     MaintenanceCount,
     RepairSteps,
 )
+from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.quality import Repair, Response
 from weighbridge.settlement.availability import measure
 from weighbridge.settlement.capacity import shortfall
@@ -109,7 +110,7 @@ def _capacity(occasion: Occasion, credit: CapacityDeduction) -> Iterator[Capped]
     short = shortfall(contracted, per_unit, len(units), _downs(occasion, promise), served)
     fee = contracted * Fraction(credit.price)
     share = short.missing / (contracted * occasion.fees.period.seconds)
-    facts = {"shortfall_seconds": str(short.missing)}
+    facts = {"shortfall_seconds": exact_text(short.missing)}
     earned = Earned(short.missing > 0, fee * share * credit.multiple, facts=facts)
     spent = occasion.spent.get((credit.id, resource.id), Fraction(0))
     yield capped(credit, resource.id, fee, earned, spent)

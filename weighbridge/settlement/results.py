@@ -5,6 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
+from weighbridge.codes import Flag
 from weighbridge.contract.quality import Performance
 from weighbridge.settlement.availability import Measure, Outcome
 from weighbridge.settlement.claims import Standing
@@ -85,7 +86,7 @@ class Settlement:
     dues: tuple[Due, ...]
     highest: Decimal | None
     lowest: Decimal | None
-    flags: tuple[str, ...]
+    flags: tuple[Flag, ...]
     clocks: tuple[Clocked, ...] = ()
     by_lessee: tuple[Line, ...] = ()
     by_lessee_at_best: tuple[Line, ...] = ()

@@ -10,6 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 
+from weighbridge.codes import Flag
 from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.money import ClaimTerms, Judged, RepairSteps
 from weighbridge.contract.quality import Performance
@@ -128,7 +129,7 @@ class _Job:
             clocks=clocks,
         )
 
-    def _flags(self) -> list[str]:
+    def _flags(self) -> list[Flag]:
         return flags.of_record(
             self.contract,
             self.given,
@@ -260,7 +261,7 @@ class _Job:
 
     def _total(
         self, amounts: list[Fraction | None], spent: Fraction
-    ) -> tuple[Decimal | None, tuple[str, ...]]:
+    ) -> tuple[Decimal | None, tuple[Flag, ...]]:
         """Under what the parts before left of the cap of all credits together."""
         whole = _sum(amounts)
         if whole is None:

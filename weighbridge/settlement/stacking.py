@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from weighbridge.codes import Flag
 from weighbridge.contract.money import Stacking
 from weighbridge.settlement.credits import limited
 
@@ -26,7 +27,7 @@ class Stack:
     paid: Fraction
 
     @property
-    def flags(self) -> tuple[str, ...]:
+    def flags(self) -> tuple[Flag, ...]:
         return ("cap_applied",) if self.paid < self.total else ()
 
 

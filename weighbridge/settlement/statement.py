@@ -5,16 +5,31 @@ inputs), so that anybody with the same inputs gets the same bytes, and a newer e
 instead of restating in silence.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from weighbridge.codes import Note, Value, note
 
 Tree = Mapping[str, Any]
 """A statement as data: what its JSON holds."""
 
+Path = tuple[str | int, ...]
+"""Where a value stands in it."""
+
 UNNAMED = "unnamed"
 """Who left no name: of a ledger or a statement of before it was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a unit was not up. `cause` empty: none was seen."""
+
+    unit: str
+    state: str
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +43,7 @@ class Outage:
     end: str
     seconds_in_period: int
     counted: bool
-    causes: tuple[str, ...]
+    causes: tuple[Cause, ...]
     entries: tuple[int, int] | None = None
 
 
@@ -36,11 +51,12 @@ class Outage:
 class CreditLine:
     """A credit, in the worst and the best reading of held time. None: the contract gives no answer.
 
-    `expires`: the first instant at which it has lapsed, if it is not used.
+    `formula`: its kind, and `pct` of the base or an amount (`exact`), neither of them rounded, beside what that is
+    reckoned from. `expires`: the first instant at which it has lapsed, if it is not used.
     """
 
     credit: str
-    formula: str
+    formula: Note
     base: str
     highest: str | None
     lowest: str | None
@@ -184,15 +200,30 @@ class ClockLine:
 
 @dataclass(frozen=True, slots=True)
 class ExitLine:
-    """A right to leave: `met`, `not_met`, or `open` while periods are held or not settled."""
+    """A right to leave: `met`, `not_met`, or `open` while periods are held or not settled.
+
+    It needs `needed` missed ones of `of_periods`. `not_settled`: how many came before those that are known.
+    """
 
     objective: str
     party: str
-    condition: str
+    needed: int
+    of_periods: int
     remedy: str
     standing: str
     missed: tuple[str, ...]
     open: tuple[str, ...]
+    not_settled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SwapLine:
+    """A GPU or a node that was replaced (`event`), and what was told of it: `old`, `new`, and by whom it was seen."""
+
+    event: str
+    at: str
+    unit: str
+    details: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,39 +279,47 @@ class Statement:
     judged: Judged
     inputs_digest: str
     parts: tuple[Part, ...]
-    swaps: tuple[str, ...]
+    swaps: tuple[SwapLine, ...]
     highest: str | None
     lowest: str | None
     flags: tuple[str, ...]
-    notes: tuple[str, ...] = field(
-        default=("Flags are prompts for a person; none of them proves anything by itself.",)
-    )
+    notes: tuple[Note, ...] = ()
     exits: tuple[ExitLine, ...] = ()
 
     def json(self) -> str:
         """Canonical: sorted keys, one spelling."""
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, indent=1) + "\n"
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its JSON."""
+        return hashlib.sha256(self.json().encode()).hexdigest()
 
-def differences(before: Statement, after: Statement) -> tuple[str, ...]:
-    """What a newer statement says otherwise, as `path: old -> new`; the as-of and the digest differ by nature."""
+
+def differences(before: Statement, after: Statement) -> tuple[Note, ...]:
+    """What a newer statement says otherwise, each a path with the values; the as-of and the digest differ by nature."""
     return changes(asdict(before), asdict(after))
 
 
-def changes(before: Tree, after: Tree) -> tuple[str, ...]:
+def changes(before: Tree, after: Tree) -> tuple[Note, ...]:
     """The same of statements as data, of which one may be of a time when statements had other fields.
 
-    Where the bars of a picture differ comes last: whoever shows the first lines shows what they stand for.
+    Where the bars of a picture differ comes last: whoever shows the first lines shows what they stand for. A value that
+    one of them does not have is left out.
     """
-    old, new = (dict(_leaves(json.loads(json.dumps(one)), "")) for one in (before, after))
-    changed = [path for path in {*old, *new} if old.get(path) != new.get(path)]
-    changed.sort(key=lambda path: (".times[" in path, path))
-    skipped = ("as_of", "inputs_digest")
+    old, new = (dict(_leaves(json.loads(json.dumps(one)), ())) for one in (before, after))
+    changed = [path for path in {*old, *new} if old.get(path, old) != new.get(path, new)]
+    changed.sort(key=lambda path: ("times" in path, path_text(path)))
     return tuple(
-        f"{path}: {old.get(path, 'absent')} -> {new.get(path, 'absent')}"
+        note("changed", path=path, **_values(before=old, after=new, path=path))
         for path in changed
-        if path not in skipped
+        if path[0] not in ("as_of", "inputs_digest")
     )
+
+
+def path_text(path: Path) -> str:
+    """`parts[0].units[2].verdict`."""
+    return "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in path)[1:]
 
 
 def versions(statement: Statement) -> dict[str, str]:
@@ -294,19 +333,23 @@ def versions_of(statement: Tree) -> dict[str, str]:
     return {"engine": statement["engine"], **judged}
 
 
-def otherwise(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
-    """Which of the versions differ, as `judge judge/1 -> judge/2`."""
+def otherwise(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Note, ...]:
+    """Which of the versions differ."""
     return tuple(
-        f"{name} {before[name]} -> {after[name]}" for name in before if before[name] != after[name]
+        note("made_by_other", name=name, before=before[name], after=after[name])
+        for name in before
+        if before[name] != after[name]
     )
 
 
-def _leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(tree, dict):
-        for name, value in tree.items():
-            yield from _leaves(value, f"{path}.{name}" if path else name)
-    elif isinstance(tree, list):
-        for position, value in enumerate(tree):
-            yield from _leaves(value, f"{path}[{position}]")
+def _values(path: Path, **trees: Mapping[Path, Value]) -> dict[str, Value]:
+    return {name: tree[path] for name, tree in trees.items() if path in tree}
+
+
+def _leaves(tree: Any, path: Path) -> Iterator[tuple[Path, Value]]:
+    if isinstance(tree, dict | list):
+        items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        for name, value in items:
+            yield from _leaves(value, (*path, name))
     else:
         yield path, tree

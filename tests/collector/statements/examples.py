@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from tests.weighbridge.scripted import holders
+from weighbridge.codes import Note
 from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
@@ -139,9 +140,8 @@ def ugly() -> Statement:
 def with_the_rest(statement: Statement) -> Statement:
     """Lines of every other kind that a statement can have."""
     (part,) = statement.parts
-    credit = CreditLine(
-        "repairs", "RepairSteps: 0 % x 7777", "7777", "8765.43", "1234.56", None, ("cap_applied",)
-    )
+    formula = Note("repair_steps", {"pct": "0", "late_seconds": 61})
+    credit = CreditLine("repairs", formula, "7777", "8765.43", "1234.56", None, ("cap_applied",))
     late = replace(credit, credit="late", form="voucher", expires="2026-09-01T00:00:00Z")
     unit = replace(
         part.units[0],
@@ -165,5 +165,5 @@ def with_the_rest(statement: Statement) -> Statement:
         ),
         probes=(ProbeLine("gemm", "MET", "0.91", 8928, 8900, "8899", "0.999887640", "8899/8900"),),
     )
-    exits = (ExitLine("a", "lessee", "3 of 6", "leaves", "open", ("2026-03",), ("2026-05",)),)
+    exits = (ExitLine("a", "lessee", 3, 6, "leaves", "open", ("2026-03",), ("2026-05",)),)
     return replace(statement, parts=(rest,), exits=exits)

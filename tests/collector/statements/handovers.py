@@ -5,6 +5,7 @@ from dataclasses import replace
 from tests.collector.statements.examples import FORMULA, LONG, MARKUP
 from tests.weighbridge.handover.building import IDLE, Story, always
 from tests.weighbridge.scripted import ScriptedNode, contract_text
+from weighbridge.codes import Note
 from weighbridge.handover.documents import Certificate, DeliveryNote, PartyLine
 
 SAMPLES = list(range(0, 1001, 10))
@@ -42,7 +43,9 @@ def note(ugly: bool = False) -> DeliveryNote:
     source = replace(made.source, simulated=True, parties=parties())
     slots = tuple(replace(one, unit=f"{LONG}.{n}") for n, one in enumerate(made.slots))
     differences = tuple(replace(one, observed=MARKUP, expected=FORMULA) for one in made.differences)
-    said = tuple(replace(one, unit=MARKUP, authority=FORMULA) for one in made.said)
+    said = tuple(
+        replace(one, unit=MARKUP, authority=Note("attested", {"by": FORMULA})) for one in made.said
+    )
     flags = ("impossible_identity", "late_birth", "zero_delivery")
     return replace(
         made, source=source, slots=slots, differences=differences, said=said, flags=flags
@@ -59,7 +62,12 @@ def certificate(ugly: bool = False) -> Certificate:
         replace(
             trial,
             parameters={"p": MARKUP},
-            lines=tuple(replace(line, detail=FORMULA, of_limit=False) for line in trial.lines),
+            lines=tuple(
+                replace(
+                    line, detail=Note("unusable", {"value": FORMULA, "version": ""}), of_limit=False
+                )
+                for line in trial.lines
+            ),
         )
         for trial in made.trials
     )

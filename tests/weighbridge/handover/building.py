@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.weighbridge.scripted import SECOND, SIGNER, START_US, ScriptedNode, contract_text
 from weighbridge.challenge.record import Outcome, seal_record
+from weighbridge.codes import note
 from weighbridge.handover.acceptance import certificate
 from weighbridge.handover.assignment import Assignment, Spoken
 from weighbridge.handover.delivery import delivery_note
@@ -95,7 +96,7 @@ class Story:
             details=details,
         )
         notice = Notice(contract="K1", party=party, said=said, attested_for=None)
-        self.spoken.append(Spoken(notice, 1000 + len(self.spoken), "signed with key 0123"))
+        self.spoken.append(Spoken(notice, 1000 + len(self.spoken), note("signed", key="0123")))
 
     def _append(self, signer: Signer, kind: EntryKind, payload: bytes) -> None:
         leaf = signer.seal(payload_type(kind), payload)

@@ -9,7 +9,9 @@ from msgspec import to_builtins
 from tests.weighbridge.handover.building import IDLE, Changes, Story, always, at
 from tests.weighbridge.scripted import SECOND, SIGNER, START_US, ScriptedNode, contract_text
 from weighbridge.challenge.record import Outcome, Weighed, Weighing
+from weighbridge.codes import Note, note
 from weighbridge.handover.documents import Certificate
+from weighbridge.handover.trials import PROVED
 
 SAMPLES = list(range(0, 1001, 10))
 HALF_US = 500_000_000
@@ -245,7 +247,8 @@ def test_a_result_is_judged_by_its_value_and_says_who_told_it() -> None:
     trial = told((10, "n1", {"value": "400"}))
     assert (trial.verdict, trial.nodes) == ("MET", {"n1": "MET"})
     (line,) = trial.lines
-    assert (line.value, line.level, line.entry) == ("400", "said by P, signed with key 0123", 1000)
+    said = note("said_by", party="P", authority=note("signed", key="0123"))
+    assert (line.value, line.level, line.entry) == ("400", said, 1000)
     assert told((10, "n1", {"value": "399.99"})).verdict == "BREACHED"
 
 
@@ -257,7 +260,7 @@ def test_a_result_that_is_no_number_or_of_another_version_says_nothing(
 ) -> None:
     trial = told((10, "n1", details))
     assert trial.verdict == "UNKNOWN"
-    assert trial.lines[0].detail != ""
+    assert isinstance(trial.lines[0].detail, Note)
 
 
 def test_a_result_outside_the_window_is_not_one_of_it() -> None:
@@ -313,8 +316,8 @@ def test_a_challenge_proves_a_rate_of_each_gpu_at_level_e2() -> None:
     )
     trial = proof(fast, slow)
     assert [(line.unit, line.value, line.verdict, line.level) for line in trial.lines] == [
-        ("n1.0", "612", "MET", "E2"),
-        ("n1.1", "599", "BREACHED", "E2"),
+        ("n1.0", "612", "MET", PROVED),
+        ("n1.1", "599", "BREACHED", PROVED),
     ]
     assert trial.verdict == "BREACHED"
     assert proof(fast, replace(slow, flops_per_second=600 * 10**12)).verdict == "MET"

@@ -15,7 +15,7 @@ from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Row, State, Use
 from weighbridge.settlement.draft import Notices, draft
 from weighbridge.settlement.periods import Period, calendar_month, instant_text
 from weighbridge.settlement.record import Event
-from weighbridge.settlement.statement import Statement
+from weighbridge.settlement.statement import Cause, Statement
 
 SECOND = 1_000_000
 HOUR = 3600
@@ -250,7 +250,7 @@ def test_periods_that_are_held_or_not_settled_leave_the_right_open() -> None:
     march = missed("2026-03", 0)
     assert missed("2026-05", 9, earlier=(held, march), **RIGHT).exits[0].open == ("2026-04",)
     alone = missed("2026-05", 9, **RIGHT)
-    assert alone.exits[0].open == ("not settled", "not settled")
+    assert (alone.exits[0].open, alone.exits[0].not_settled) == ((), 2)
     assert "exit_right_open" in alone.flags
 
 
@@ -305,7 +305,10 @@ def test_outages_that_touch_keep_their_own_causes() -> None:
     )
     rows = [*rows[1:], row("n1", 0, 2 * HOUR, MAY.seconds, State.UP)]
     [outage] = drafted(rows=rows).parts[0].units[0].outages
-    assert outage.causes == ("down:ecc_off", "down:xid_fatal")
+    assert [(one.state, one.cause) for one in outage.causes] == [
+        ("down", "ecc_off"),
+        ("down", "xid_fatal"),
+    ]
 
 
 def test_a_conflict_of_a_device_lies_over_the_slot_that_it_fills() -> None:
@@ -387,7 +390,7 @@ def test_units_judged_together_name_each_cause_with_its_unit() -> None:
     promise = [{"id": "a", "scope": "all_of", "target": "0.999"}]
     bad = replace(row("n2", 0, 0, HOUR, State.DOWN), cause="xid_fatal")
     found = drafted(rows=month(bad), availability=promise)
-    assert found.parts[0].units[0].outages[0].causes == ("n2: down:xid_fatal",)
+    assert found.parts[0].units[0].outages[0].causes == (Cause("n2", "down", "xid_fatal"),)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,10 @@ def test_free_time_of_a_credit_is_free_once_in_all_parts_of_a_period() -> None:
     credit = {"id": "c", "objective": "a", "kind": "increment"} | steps
     found = in_parts(BEFORE, AFTER, credits=[credit], later={})
     fees = [part.units[0].credits[0].formula for part in found.parts]
-    assert [fee.split(" x ")[0] for fee in fees] == ["Increment: 0 %", "Increment: 15 %"]
+    assert [(fee.code, fee.arguments["pct"]) for fee in fees] == [
+        ("increment", "0"),
+        ("increment", "15"),
+    ]
 
 
 @pytest.mark.parametrize(

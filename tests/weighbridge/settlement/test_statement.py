@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.weighbridge.scripted import holders
+from weighbridge.codes import Note, note
 from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
@@ -17,7 +18,7 @@ from weighbridge.settlement.draft import Notices, draft
 from weighbridge.settlement.periods import calendar_month, instant_text
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Window
-from weighbridge.settlement.statement import Statement, UnitLine, differences
+from weighbridge.settlement.statement import Cause, Statement, SwapLine, UnitLine, differences
 
 SECOND = 1_000_000
 HOUR = 3600
@@ -117,7 +118,7 @@ def test_a_node_is_as_good_as_its_worst_slot() -> None:
     )
     line = units(found)["n1"]
     assert line.counted_seconds == (3 * HOUR, 3 * HOUR)
-    assert line.outages[0].causes == ("down", "down:xid")
+    assert line.outages[0].causes == (Cause("n1", "down", ""), Cause("n1", "down", "xid"))
     assert (line.verdict, found.highest) == ("BREACHED", "1000.00")
     assert units(found)["n2"].verdict == "MET"
 
@@ -179,8 +180,10 @@ def test_rows_that_became_known_later_are_not_in_an_earlier_statement_and_the_ch
     assert (before.highest, after.highest) == ("0.00", "1000.00")
     assert not before.final
     told = differences(before, after)
-    assert "highest: 0.00 -> 1000.00" in told
-    assert [".times[" in line for line in told] == [False] * (len(told) - 3) + [True] * 3
+    assert note("changed", path=("highest",), before="0.00", after="1000.00") in told
+    paths = [line.arguments["path"] for line in told]
+    assert ["times" in str(path) for path in paths] == [False] * (len(told) - 3) + [True] * 3
+    assert all("before" not in line.arguments for line in told[-3:])
     assert differences(after, after) == ()
 
 
@@ -211,7 +214,9 @@ def test_maintenance_swaps_and_claims_have_their_lines() -> None:
     found = drafted(rows, notices, claim={"required": "true", "deadline_days": "7"})
     assert found.parts[0].maintenance[0].excluded_seconds == HOUR
     assert units(found)["n1"].counted_seconds == (2 * HOUR, 2 * HOUR)
-    assert found.swaps == ("2026-05-02T16:00:00Z n1.0 new=GPU-B old=GPU-A",)
+    assert found.swaps == (
+        SwapLine("gpu_replaced", "2026-05-02T16:00:00Z", "n1.0", {"new": "GPU-B", "old": "GPU-A"}),
+    )
     assert found.flags == ("gpu_identity_changed",)
     assert [(due.standing, due.deadline, due.highest) for due in found.parts[0].dues] == [
         ("filed", "2026-06-07T16:00:00Z", "1000.00"),
@@ -265,10 +270,10 @@ def test_a_statement_names_outage_credit_delivery_and_terms() -> None:
     assert (found.simulated, found.local_start) == (True, "2026-05-01T00:00:00+08:00")
     assert (line.objective, line.verdict) == ("a", "BREACHED")
     assert (outage.start, outage.end) == ("2026-04-30T16:00:00Z", "2026-04-30T18:00:00Z")
-    assert outage.causes == ("down:xid",)
+    assert outage.causes == (Cause("n1", "down", "xid"),)
     (credit,) = line.credits
     assert (credit.highest, credit.tier) == ("1000.00", "[0.9,0.999)")
-    assert credit.formula.startswith("Tiers: 10 % x 10000")
+    assert credit.formula == Note("tiers", {"pct": "10"})
     assert part.delivery[0].healthy_gpu_seconds == 2974 * HOUR
     assert "scope: per_unit" in part.terms
 
@@ -321,7 +326,7 @@ def test_probes_and_damages_have_their_lines() -> None:
     assert (probed.good, probed.valid, probed.scheduled) == ("10", 10, 8928)
     (late,) = found.parts[0].others
     assert (late.credit, late.highest) == ("d", "300.00")
-    assert late.formula.startswith("LiquidatedDamages: 300 (days_late 3)")
+    assert late.formula == Note("liquidated_damages", {"days_late": 3, "exact": "300"})
     assert found.highest == "300.00"
 
 

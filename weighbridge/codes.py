@@ -1,0 +1,113 @@
+"""What documents tell, as codes and values: words are made from them where a document is shown, in each language.
+
+Every code that evidence may hold is listed here, or is a literal of the contract model or of the module that gives it;
+each has words in every language.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+NoteCode = Literal[
+    "notice",
+    "maintenance",
+    "cause",
+    "cause_of_all",
+    "event",
+    "event_of_all",
+    "claim",
+    "signed",
+    "attested",
+    "said_by",
+    "level",
+    "weighed",
+    "weighed_because",
+    "unusable",
+    "issued_before",
+    "made_by_other",
+    "given_again",
+    "changed",
+    "changed_more",
+    "amount",
+    "amounts",
+    "amount_open",
+]
+"""What a note can tell."""
+
+DamageKind = Literal["liquidated_damages", "early_exit"]
+"""What a line of money can be of, besides the kinds of credit of a contract."""
+
+FactName = Literal[
+    "anomaly_seconds",
+    "beyond_seconds",
+    "compensated_hours",
+    "days_late",
+    "hours_counted",
+    "hours_not_charged",
+    "incidents",
+    "increments",
+    "late_seconds",
+    "maintenance_seconds",
+    "party",
+    "repair_seconds",
+    "shortfall_seconds",
+    "steps",
+    "trigger",
+    "work_seconds",
+]
+"""What a formula is reckoned from, beside its base."""
+
+Flag = Literal[
+    "accepted_by_silence",
+    "below_minimum_credit",
+    "cap_applied",
+    "capacity_floor_missed",
+    "claim_lapsed",
+    "clock_skew_beyond_bound",
+    "clock_skew_corrected",
+    "data_after_cutoff",
+    "duplicate_gpu_uuid",
+    "exit_right",
+    "exit_right_open",
+    "gpu_identity_changed",
+    "late_exit_notice",
+    "late_maintenance_notice",
+    "late_report",
+    "maintenance_cap_exceeded",
+    "maintenance_count_exceeded",
+    "maintenance_outside_window",
+    "never_reported",
+    "objective_of_another_period",
+    "repaired_while_down",
+    "said_by_one_side",
+    "tier_gap",
+]
+"""What a statement asks a person to look at."""
+
+HandoverFlag = Literal[
+    "certificate_without_evidence",
+    "certificate_without_load",
+    "impossible_identity",
+    "late_birth",
+    "zero_delivery",
+]
+"""The same of a delivery note or a certificate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something told: what (`code`), and its values by name. A path is a tuple of names and positions.
+
+    Documents are read with codes that this version does not know; it makes notes by `note` alone.
+    """
+
+    code: str
+    arguments: "Mapping[str, Value]" = field(default_factory=dict)
+
+
+Value = str | int | bool | tuple[str | int, ...] | Note | None
+
+
+def note(code: NoteCode, **arguments: Value) -> Note:
+    """A note of a code that has words."""
+    return Note(code, arguments)
