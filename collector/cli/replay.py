@@ -89,7 +89,8 @@ def replay(
         return
     other = "the ledger" if issued is None else str(issued)
     for line in otherwise(versions_of(known), versions(again)):
-        click.echo(f"from that of {other} to this: {told(line, 'en')}", err=True)
+        said = "{name} {before} -> {after}".format_map(line.arguments)
+        click.echo(f"made by another version, from that of {other} to this: {said}", err=True)
     click.echo(f"the log says otherwise than {other}, as of {again.as_of}:", err=True)
     changed = [told(line, "en") for line in changes(known, asdict(again))]
     for text in changed or ("the digest of the inputs, or the spelling",):

@@ -79,7 +79,7 @@ def _hours(seconds: int | None, speak: Speaker) -> Cell:
 def _fees(part: Part, speak: Speaker) -> Iterator[Row]:
     for line in part.fees:
         yield (
-            Cell(line.resource),
+            speak.coded("price", line.resource),
             speak.coded("price", line.unit),
             speak.number(line.gross),
             speak.number(line.unbilled),

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from collector.documents import words
 from collector.judging.driver import JUDGES, Driver
 from collector.judging.replay import Replay
 from collector.log.commits import Batch
@@ -29,6 +30,7 @@ from tests.collector.building import (
     weighbridge,
 )
 from weighbridge.catalogue.tables import digest
+from weighbridge.codes import Note
 from weighbridge.judge.fleet import WATCH
 from weighbridge.log.entries import EntryKind, Issued
 from weighbridge.settlement.judge_versions import Judges, Office, dump
@@ -187,7 +189,7 @@ def test_every_format_is_served_and_printed_in_both_languages(
     as_of = settled(server)["as_of"]
     for name, kind, begins in (
         ("text", "text/plain", "服务结算单"),
-        ("csv", "text/csv", "\ufeff部分,"),
+        ("csv", "text/csv", "\ufeffsection,"),
         ("html", "text/html", "<!doctype html>"),
     ):
         answer = server.get(f"{PATH}&as_of={as_of}&format={name}&lang=zh")
@@ -206,12 +208,18 @@ def say(store: Path, *words: str | Path) -> int:
     return int(shown.removeprefix("entry "))
 
 
+def in_words(statement: dict[str, Any]) -> list[str]:
+    """Its notes, as a page tells them."""
+    notes = TypeAdapter(list[Note]).validate_python(statement["notes"])
+    return [words.told(note, "en") for note in notes]
+
+
 def heard_by(server: Serving, entries: int) -> dict[str, Any]:
     """The statement once it names so many notices."""
 
     def found() -> dict[str, Any] | None:
         statement: dict[str, Any] = server.get(PATH).json
-        said = [note for note in statement["notes"] if ", entry " in note]
+        said = [note for note in statement["notes"] if note["code"] == "notice"]
         return statement if len(said) == entries else None
 
     found_statement = wait_for(found, "the notices in the statement")
@@ -235,7 +243,9 @@ def test_a_claim_makes_the_credits_due_and_the_statement_shows_who_filed_it(
     assert say(store, *filing, "--key", key) == entry
     statement = heard_by(server, 1)
     assert statement["highest"] == "744.00"
-    assert f"claim for {MONTH}: said by L, signed with key" in statement["notes"][-1]
+    told = statement["notes"][-1]["arguments"]
+    assert told["said"] == {"code": "claim", "arguments": {"period": MONTH}}
+    assert (told["party"], told["authority"]["code"]) == ("L", "signed")
     assert {due["standing"] for due in statement["parts"][0]["dues"]} == {"filed"}
     posted = tmp_path / "posted"
     weighbridge(*words, "-o", posted)
@@ -250,7 +260,7 @@ def test_what_an_administrator_enters_is_attested_and_says_so(server: Serving, s
     window = ("--from", at(24), "--until", at(25))
     say(store, "maintenance", "lease", "--id", "M1", *window, "--party", "P")
     statement = heard_by(server, 1)
-    assert statement["notes"][-1].startswith(
+    assert in_words(statement)[-1].startswith(
         "maintenance M1: said by P, attested by the collector for admin, entry "
     )
     (line,) = statement["parts"][0]["maintenance"]
@@ -282,10 +292,10 @@ def test_a_later_statement_says_what_it_says_otherwise_than_the_one_issued(
     words = ("statement", "lease", "--period", MONTH, "--config", store / CONFIG)
     issued = weighbridge(*words, "--as-of", as_of, "--issue", "--format", "json").stdout
     say(store, "claim", "lease", "--period", MONTH, "--party", "L")
-    notes = heard_by(server, 1)["notes"]
+    notes = in_words(heard_by(server, 1))
     digest = hashlib.sha256(issued.encode()).hexdigest()
     assert f"Issued before: as of {as_of}, {digest}." in notes
-    assert "Changed since: highest: 0.00 -> 744.00" in notes
+    assert "highest: 0.00 -> 744.00" in notes
 
 
 def test_what_was_issued_by_other_versions_is_shown_with_the_difference_and_its_digest(
@@ -312,7 +322,7 @@ def test_what_was_issued_by_other_versions_is_shown_with_the_difference_and_its_
             lambda: shown if len((shown := running.get(PATH).json)["notes"]) > 1 else None,
             "a tick after the entry",
         )
-        told = "\n".join([*statement["notes"], ""])
+        told = "\n".join([*in_words(statement), ""])
         assert f"Issued before: as of {at(0)}, {'f' * 64}.\n" in told
         assert f"Other versions since: engine settlement/0 -> {statement['engine']}.\n" in told
         judged = statement["judged"]

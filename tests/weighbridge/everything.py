@@ -1,0 +1,389 @@
+"""Statements and documents that together show every kind of line, state, verdict, flag and note that there is."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from tests.weighbridge.handover.building import IDLE, Story, always
+from tests.weighbridge.scripted import SIGNER, Log, ScriptedNode, contract_text, holders
+from weighbridge.challenge.record import Outcome, Weighed, Weighing
+from weighbridge.contract import load
+from weighbridge.handover.documents import Certificate, DeliveryNote
+from weighbridge.judge.assignments import Version
+from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Row, State
+from weighbridge.log.entries import (
+    CauseNotice,
+    ClaimNotice,
+    EventNotice,
+    Issued,
+    MaintenanceNotice,
+    Notice,
+)
+from weighbridge.notices.book import Heard, Sheet
+from weighbridge.settlement.draft import Notices, draft
+from weighbridge.settlement.periods import calendar_month
+from weighbridge.settlement.probes import Samples
+from weighbridge.settlement.record import Claim, Event, Window
+from weighbridge.settlement.restatement import since_issued
+from weighbridge.settlement.statement import Judged, Statement
+
+SECOND, HOUR, DAY = 1_000_000, 3600, 86400
+MAY = calendar_month("2026-05", "Asia/Shanghai")
+START = MAY.start_s
+NODES = ("n1", "n2", "n3")
+LATE_US = (MAY.end_s + 5 * DAY) * SECOND + 1
+GAP = [{"at_or_above": "0.99", "below": "0.999", "pct": "10"}]
+LEAST = [{"at_or_above": "0", "below": "0.999", "pct": "10"}]
+TERMS: dict[str, Any] = {
+    "contract_id": "K",
+    "effective": "2026-04-30T16:00:00Z",
+    "time_zone": "Asia/Shanghai",
+    "currency": "CNY",
+    "parties": [{"id": "P", "role": "provider"}, {"id": "L", "role": "lessee"}],
+    "term": {
+        "from": "2026-04-30T16:00:00Z",
+        "to": "2027-04-30T16:00:00Z",
+        "early_exit": [{"party": "L", "fee": "700", "notice_days": "60"}],
+    },
+    "resources": [
+        {
+            "id": "r",
+            "accelerator": {"sku": "any"},
+            "nodes": "3",
+            "per_node": "2",
+            "capacity": {"precision": "fp16", "per_gpu": "0.5"},
+            "delivery": [{"id": "A", "nodes": "3", "due": "2026-05-01", "value": "100000"}],
+        }
+    ],
+    "pricing": [
+        {"unit": "node_month", "price": "10000.00"},
+        {"unit": "gpu_hour", "price": "1.50"},
+        {"unit": "gpu_month", "price": "10", "minimum": "1000"},
+        {"unit": "P_month", "price": "20"},
+        {"unit": "P_day", "price": "0.30"},
+        {"unit": "kW_month", "price": "7", "quantity": "12"},
+        {"unit": "fixed_month", "price": "500"},
+    ],
+    "availability": [{"id": "a", "target": "0.999"}],
+    "unknown": {"policy": "hold"},
+}
+
+
+def row(node: str, slot: int, start: int, end: int, state: State, cause: str = "") -> Row:
+    start_us, end_us = ((START + edge) * SECOND for edge in (start, end))
+    device = f"GPU-{node}-{slot}"
+    return Row("K", node, slot, device, "chain", start_us, end_us, state, cause, end_us, 7, 9)
+
+
+def month(*but: Row) -> list[Row]:
+    ups = [row(node, slot, 0, MAY.seconds, State.UP, "") for node in NODES for slot in (0, 1)]
+    return [*ups, *but]
+
+
+def drafted(rows: Sequence[Row], notices: Notices, days: int = 6, **more: Any) -> Statement:
+    earlier, judged = more.pop("earlier", ()), more.pop("judged", Judged("judge/1", "0" * 64))
+    text = json.dumps(TERMS | more)
+    version = Version(load(text), text, 0, 4_000_000_000 * SECOND)
+    as_of_us = (MAY.end_s + days * DAY) * SECOND
+    nodes = holders(NODES)
+    return draft([version], nodes, rows, notices, MAY, as_of_us, True, earlier, judged)
+
+
+def credit(kind: str, objective: str | None = "a", **more: Any) -> dict[str, Any]:
+    named = {} if objective is None else {"objective": objective}
+    return {"id": f"c-{kind}", "kind": kind} | named | more
+
+
+def kinds() -> Statement:
+    """A credit of each kind, damages of each side, clocks, probes, floors, replacements."""
+    price, steps = {"hour_price": "2"}, {"step_s": "3600", "partial": "ceil"}
+    credits = [
+        credit("tiers", tiers=LEAST),
+        credit("linear_shortfall", form="cash"),
+        credit("increment", increment_s="3600", partial="floor", pct="5", cap={"pct": "15"}),
+        credit("beyond_allowance", multiple="2", min_amount="1000000"),
+        credit("outage_multiple", multiple="3", **price),
+        credit("clock_hour", threshold_s="60", **price),
+        credit("per_event", longer_than_s="7200", amount="11", form="voucher", expiry_days="90"),
+        credit("daily_rate", **steps),
+        credit("capacity_deduction", None, resource="r", price="31"),
+        credit(
+            "maintenance_count",
+            None,
+            allowed_per_year="1",
+            base_amount="100",
+            fraction_per_hour="0.01",
+            partial="ceil",
+        ),
+        credit("repair_steps", None, repair="mend", first_pct="1", step_pct="2", **steps),
+        credit("anomaly_hours", None, event="anomaly", factor="3", round_up_to_s="3600", **price),
+        credit("lost_work", None, event="crash", cap_s="86400", **price),
+    ]
+    performance = {
+        "id": "gemm",
+        "probe": "gemm_tf32",
+        "threshold": "0.9",
+        "of_reference": "false",
+        "op": ">=",
+        "missing": "excluded",
+        "target": "0.9",
+    }
+    more: dict[str, Any] = {
+        "credits": credits,
+        "stacking": {"rule": "sum"},
+        "performance": [performance],
+        "response": [{"id": "answer", "objective_s": "3600"}],
+        "repair": [
+            {"id": "mend", "objective_s": "3600", "clock_from": "detection", "unit": "node"}
+        ],
+        "capacity_floor": {"capacity": "3", "gpus": "6"},
+        "maintenance": {"min_notice_s": "3600"},
+        "liquidated_damages": [
+            {"id": "late", "trigger": "late_delivery", "side": "provider", "daily_rate": "0.001"},
+            {"id": "leave", "trigger": "cancellation", "side": "lessee", "flat_pct": "30"},
+        ],
+        "exit_rights": [{"objective": "a", "missed": "1", "of_periods": "2"}],
+    }
+    sides: frozenset[Any] = frozenset({"lessee"})
+    events = (
+        Event("fault_detected", START + DAY, "n1"),
+        Event("fault_reported", START + DAY, "n1"),
+        Event("restored", START + DAY + 3 * HOUR, "n1"),
+        Event("gpu_replaced", START + 2 * DAY, "n1.0", {"new": "GPU-B", "old": "GPU-A"}),
+        Event(
+            "node_replaced",
+            START + 3 * DAY,
+            "n2",
+            {"new": "n2", "old": "n9", "seen_by": "telemetry"},
+        ),
+        Event("batch_accepted", START + 4 * DAY, "A"),
+        Event("anomaly", START + 5 * DAY, "n1", since_s=START + 5 * DAY - 5000, sides=sides),
+        Event("crash", START + 6 * DAY, "n1", since_s=START + 6 * DAY - 9000),
+        Event("cancelled", START + 7 * DAY, "", {"party": "L"}, since_s=START + 6 * DAY),
+    )
+    windows = tuple(
+        Window(f"M{number}", START + number * DAY, START + number * DAY + 5000, START - DAY)
+        for number in (10, 11)
+    )
+    rows = month(
+        row("n1", 0, DAY, DAY + 4 * HOUR, State.DOWN, "xid"),
+        row("n2", 1, 8 * DAY, 8 * DAY + HOUR, State.UNKNOWN, "no_samples"),
+        row("n1", 1, 9 * DAY, 9 * DAY + HOUR, State.DEGRADED, "ecc_off"),
+        replace(
+            row("n3", 0, 9 * DAY, 9 * DAY + HOUR, State.CONTESTED), slot=BY_DEVICE, chain=OVERLAY
+        ),
+    )
+    answers = (Samples(40, Fraction(1)), Samples(2, Fraction(1, 2)), Samples(3, None))
+    notices = Notices(windows=windows, events=events, probes=lambda *_: {"gemm": answers})
+    return drafted(rows, notices, **more)
+
+
+def rulings() -> Statement:
+    """Maintenance as it is ruled, claims as they stand, moving windows, holes of a table, what came late."""
+    tier = {"base": {"amount": "1000"}, "tiers": LEAST}
+    claims = {
+        "open": {"required": "true", "deadline_days": "30"},
+        "lapsed": {"required": "true", "deadline_days": "1"},
+        "automatic": {"required": "false"},
+    }
+    promises: list[dict[str, Any]] = [
+        {"id": "open", "target": "0.999", "unit": "gpu"},
+        {"id": "lapsed", "target": "0.999", "scope": "pooled"},
+        {"id": "automatic", "target": "0.999", "scope": "all_of"},
+        {"id": "moving", "target": "0.999", "period": "rolling", "window_s": "864000"},
+        {"id": "told", "target": "0.9", "clock_start": "notice", "scope": "k_of_n", "k": "2"},
+    ]
+    more: dict[str, Any] = {
+        "availability": promises,
+        "credits": [
+            credit("tiers", name, **tier) | {"id": name, "claim": terms}
+            for name, terms in claims.items()
+        ]
+        + [
+            credit("tiers", "moving", **tier | {"tiers": GAP, "on_gap": "flag"}) | {"id": "gap"},
+            credit("per_event", "moving", more_than_events="0", amount="5"),
+        ],
+        "maintenance": {
+            "min_notice_s": "3600",
+            "max_count_per_year": "4",
+            "max_s_per_period": "9000",
+            "windows": [
+                {
+                    "days": ["mon", "tue", "sun"],
+                    "from_minute": "0",
+                    "to_minute": "360",
+                    "zone": "Asia/Shanghai",
+                }
+            ],
+        },
+        "exclusions": {"causes": [{"code": "lessee_fault"}]},
+        "acceptance": {"deemed_acceptance_days": "3"},
+        "exit_rights": [
+            {"objective": "open", "missed": "1", "of_periods": "3"},
+            {"objective": "lapsed", "missed": "2", "of_periods": "3", "remedy": "no fee"},
+            {"objective": "told", "missed": "1", "of_periods": "1", "party": "provider"},
+        ],
+    }
+    starts = (3 * DAY, 4 * DAY, 5 * DAY, 10 * DAY, 11 * DAY)
+    windows = tuple(
+        Window(f"M{number}", START + at, START + at + 5000, START + at - (number > 0) * DAY)
+        for number, at in enumerate(starts)
+    )
+    events = (Event("delivered", START - 2 * DAY), Event("restored", START + 2 * DAY, "n1"))
+    rows = month(
+        row("n1", 0, DAY, DAY + 40 * HOUR, State.DOWN, "xid"),
+        row("n2", 0, 5 * DAY, 5 * DAY + HOUR, State.DOWN, "lessee_fault"),
+        replace(row("n3", 0, 6 * DAY, 6 * DAY + HOUR, State.DOWN), recorded_us=LATE_US),
+    )
+    claimed = (Claim("2026-05", MAY.end_s + 2 * DAY, "n2.0"),)
+    return drafted(rows, Notices(windows, claimed, events), **more)
+
+
+def told() -> Statement:
+    """A statement that tells what each party said, and of one that was issued before, by other versions."""
+    before = drafted(month(), Notices(), days=1)
+    rows = month(row("n1", 0, DAY, DAY + 4 * HOUR, State.DOWN, "xid"))
+    after = drafted(
+        rows,
+        Notices((Window("M1", START, START + HOUR, START - DAY),)),
+        effective="2026-01-01T00:00:00Z",
+        term=TERMS["term"] | {"from": "2026-01-01T00:00:00Z"},
+        availability=[
+            *TERMS["availability"],
+            {"id": "long", "target": "0.99", "period": "calendar_year"},
+        ],
+        credits=[credit("tiers", tiers=LEAST)],
+        maintenance={"min_notice_s": "3600", "treat": "down"},
+        exit_rights=[{"objective": "a", "missed": "2", "of_periods": "3"}],
+    )
+    issued = Issued(
+        contract="K",
+        period="2026-05",
+        as_of_us=0,
+        engine="settlement/0",
+        judge="judge/0",
+        tables="1" * 64,
+        lowest="1.00",
+        highest="2.00",
+        digest="f" * 64,
+    )
+    unpriced = replace(before, lowest=None, highest=None)
+    again = [*since_issued(issued, before, after), *since_issued(issued, unpriced, before)]
+    return replace(after, notes=(*sheet().notes(), *again))
+
+
+def sheet() -> Sheet:
+    """What parties can say, with their keys and through the collector."""
+    at = {"from_us": 0, "until_us": 9}
+    said: tuple[MaintenanceNotice | CauseNotice | EventNotice | ClaimNotice, ...] = (
+        MaintenanceNotice(kind="maintenance", id="M1", units=[], **at),
+        CauseNotice(kind="cause", code="fire", unit="", **at),
+        CauseNotice(kind="cause", code="fire", unit="n1", **at),
+        EventNotice(kind="event", event="delivered", at_us=5, since_us=None, unit="", details={}),
+        EventNotice(kind="event", event="crash", at_us=5, since_us=1, unit="n1", details={}),
+        ClaimNotice(kind="claim", period="2026-05", unit=None, objective=None),
+    )
+    heard = [
+        Heard(
+            Notice(contract="K", party="P", said=one, attested_for="admin" if number else None),
+            number,
+            number,
+            "0123456789abcdef" * 4,
+        )
+        for number, one in enumerate(said)
+    ]
+    return Sheet((), (), heard)
+
+
+SAMPLES = range(0, 1001, 10)
+TESTS = """\
+acceptance:
+  tests:
+    - {probe: sm_clock_megahertz, version: "1", threshold: "1500", quantile: "0.05", duration_s: "600"}
+    - {probe: challenge, version: "1", threshold: "600"}
+    - {probe: allreduce, version: v2, threshold: "400"}
+"""
+BATCHES = "delivery: [{id: first, nodes: 3, due: 2026-10-01, value: '10'}]\n    floors:"
+
+
+def story() -> Story:
+    """Two of three nodes: one at work, one half idle and another card; results that parties told, and a proof."""
+    made = Story(contract_text(nodes=3).replace("floors:", BATCHES) + TESTS)
+    made.claim("n1", "n2")
+    made.tell(ScriptedNode("n1"), SAMPLES)
+    other = ScriptedNode("n2", identity={"GPU-n2-1": {"memory_total_bytes": 40 << 30}})
+    made.tell(other, SAMPLES, always("GPU-n2-1", SAMPLES, IDLE))
+    made.say("delivered", 0, unit="first")
+    made.say("test_result", 500, "n1", probe="allreduce", value="412.25", version="v2")
+    made.say("test_result", 510, "n2", probe="allreduce", value="fast")
+    made.say("acceptance_signed", 0, party="L")
+    gpus = (
+        Weighed("GPU-n1-0", "met", None, 8, 0, 612 * 10**12, None, None, None),
+        Weighed("GPU-n1-1", "failed", "wrong_answer", 8, 1, None, None, None, None),
+    )
+    weighing = Weighing("failed", "wrong_answer", gpus)
+    ended = Outcome(
+        "c.1", "c", "K1", "n1", SIGNER.public_key, weighing, (), b"", (), b"", "failed",
+        None, 1, 1, True, (), 0,
+    )  # fmt: skip
+    made.prove(ended, 600)
+    return made
+
+
+def delivery() -> DeliveryNote:
+    return story().note(100_000)
+
+
+def nothing() -> DeliveryNote:
+    """Nothing was delivered by the day on which it was due."""
+    made = Story(contract_text(nodes=3).replace("floors:", BATCHES))
+    made.claim("n1")
+    return made.note(200_000)
+
+
+def whole() -> DeliveryNote:
+    """All that was contracted, and later than service started."""
+    made = Story(contract_text(nodes=1))
+    made.claim("n1")
+    made.say("acceptance_signed", 5, party="L")
+    made.tell(ScriptedNode("n1"), [10, 20])
+    return made.note(100)
+
+
+def acceptance() -> Certificate:
+    return story().certificate(0, 1000)
+
+
+def replayed() -> Log:
+    """A small log: two nodes, of which one is capped, then silent; a device that is seen in two places."""
+    log, good, bad = Log(), ScriptedNode("n1"), ScriptedNode("n2")
+    log.contract(contract_text(nodes=2))
+    log.claim("n1")
+    log.claim("n2")
+    capped = {bad.devices[0]: {"power_limit_enforced_milliwatts": 400_000}}
+    for second in range(0, 300, 10):
+        log.tick(second)
+        log.report(good.report([second]))
+        if second < 120:
+            log.report(bad.report([second], {second: capped if second in (30, 40) else {}}))
+    log.tick_through(300, 310)
+    stolen = ScriptedNode("n2", chain="chain-2", boot="boot-2")
+    log.report(stolen.report([310, 320]))
+    log.tick_through(321, 330)
+    return log
+
+
+def of_replay() -> Statement:
+    """The statement of the month of that log."""
+    text = contract_text(nodes=2)
+    version = Version(load(text), text, 0, 4_000_000_000 * SECOND)
+    period = calendar_month("2026-10", "UTC")
+    as_of_us = (period.end_s + 6 * DAY) * SECOND
+    nodes = holders(["n1", "n2"])
+    return draft([version], nodes, list(replayed().rows()), Notices(), period, as_of_us)
+
+
+STATEMENTS = {"kinds": kinds, "rulings": rulings, "told": told, "of_replay": of_replay}
+DOCUMENTS = {"delivery": delivery, "nothing": nothing, "whole": whole, "acceptance": acceptance}
