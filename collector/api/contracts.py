@@ -14,7 +14,7 @@ from collector.api import status
 from collector.api.access import viewer
 from collector.api.bodies import read_body
 from collector.api.exposition import CONTENT_TYPE, Exposition
-from collector.api.routes import Access, Page, Route, page, whole_number
+from collector.api.routes import Access, Page, Route, page, page_of, whole_number
 from collector.judging.driver import Fleet
 from collector.storage.store import Ledger
 from weighbridge.contract import Contract, ContractError, load
@@ -88,7 +88,7 @@ class Api:
 
     async def findings(self, request: web.Request) -> web.Response:
         found = status.by_place(self._fleet.findings(self._named(request)))
-        part = page(request, sorted(found))
+        part = page_of(request, sorted(found))
         return _list([status.finding(found[place]) for place in part.items], part)
 
     async def history(self, request: web.Request) -> web.Response:

@@ -8,7 +8,7 @@ from pydantic import Field
 from collector.api.access import GATE, Bearer, Role, viewer
 from collector.api.administration import parse
 from collector.api.bodies import read_body
-from collector.api.routes import Access, Route, page
+from collector.api.routes import Access, Route, page_of
 from collector.log.commits import Batch, Committer
 from weighbridge.log.entries import EntryKind, Notice, PartyKey, payload_type
 from weighbridge.notices.book import FOREVER_US, Book, Heard
@@ -138,8 +138,8 @@ class Notices:
     async def notices(self, request: web.Request) -> web.Response:
         contract = self._visible(request)
         sheet = self._book.sheet(contract, FOREVER_US)
-        heard = {f"{one.index:016d}": one for one in (() if sheet is None else sheet.heard)}
-        part = page(request, sorted(heard))
+        heard = {(one.index,): one for one in (() if sheet is None else sheet.heard)}
+        part = page_of(request, sorted(heard))
         items = [described(heard[place]) for place in part.items]
         return web.json_response({"items": items, "after": part.after})
 
@@ -174,8 +174,8 @@ class Notices:
 
 def described(heard: Heard) -> dict[str, Any]:
     """A notice as it is listed."""
-    facts = {"index": heard.index, "received_us": heard.received_us, "authority": heard.authority}
-    return facts | heard.notice.model_dump()
+    facts = {"index": heard.index, "received_us": heard.received_us}
+    return facts | {"authority": asdict(heard.authority)} | heard.notice.model_dump()
 
 
 def _opened(data: bytes) -> Envelope:

@@ -1,5 +1,7 @@
 """The shape of a route: what the application serves, guards, and describes at `/v1/openapi.json`."""
 
+import contextlib
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -115,10 +117,33 @@ class Page:
     after: str | None
 
 
+Key = tuple[str | int, ...]
+
+
 def page(request: web.Request, keys: Sequence[str], default: int = 100) -> Page:
     """The keys after the query's `after`, at most its `limit`. `keys` are sorted. Raises Problem."""
+    return _page(request, keys, request.query.get("after"), str, default)
+
+
+def page_of(request: web.Request, keys: Sequence[Key], default: int = 100) -> Page:
+    """The same of keys of several parts, all of one form. In `after` they are a JSON array. Raises Problem."""
+    text = request.query.get("after")
+    after = None if text is None or not keys else _key(text, keys[0])
+    return _page(request, keys, after, json.dumps, default)
+
+
+def _page(
+    request: web.Request, keys: Sequence[Any], after: Any, spell: Callable[[Any], str], default: int
+) -> Page:
     limit = whole_number(request, "limit", default, 1, MAX_LIMIT)
-    after = request.query.get("after")
     rest = keys if after is None else [key for key in keys if key > after]
     chosen = rest[:limit]
-    return Page(chosen, chosen[-1] if len(rest) > limit else None)
+    return Page(chosen, spell(chosen[-1]) if len(rest) > limit else None)
+
+
+def _key(text: str, like: Key) -> Key:
+    with contextlib.suppress(ValueError):
+        match json.loads(text):
+            case [*parts] if list(map(type, parts)) == list(map(type, like)):
+                return tuple(parts)
+    raise Problem("malformed", "after is not what a page before gave")

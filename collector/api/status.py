@@ -131,9 +131,9 @@ def worst_first(found: Iterable[Finding]) -> list[Finding]:
     )
 
 
-def by_place(found: Iterable[Finding]) -> dict[str, Finding]:
+def by_place(found: Iterable[Finding]) -> dict[tuple[str | int, ...], Finding]:
     """Findings of one contract by a key that pages can go on from: node, code, device, since."""
-    return {f"{row.node}|{row.code}|{row.device}|{row.since_us:016d}": row for row in found}
+    return {(row.node, row.code, row.device, row.since_us): row for row in found}
 
 
 def document(version: Contract) -> Json:

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from collector.api import status
 from collector.api.access import viewer
-from collector.api.routes import Access, Page, Route, page
+from collector.api.routes import Access, Page, Route, page, page_of
 from collector.documents.spelling import percent, span, utc
 from collector.judging.driver import Fleet
 from collector.storage.store import Ledger, StoreInfo
@@ -87,7 +87,7 @@ class Pages:
         names = sorted(name for name in self._fleet.contracts if mine.sees(name))
         everything = [status.contract(self._fleet, name) for name in names]
         by_rank = {_rank(row): row for row in everything}
-        part = page(request, sorted(by_rank), CONTRACTS_SHOWN)
+        part = page_of(request, sorted(by_rank), CONTRACTS_SHOWN)
         found = status.worst_first(status.findings(self._fleet, mine))
         return self._render(
             "index.html",
@@ -165,9 +165,9 @@ class Pages:
         return web.Response(text=text, content_type="text/html", headers=HEADERS)
 
 
-def _rank(row: status.Json) -> str:
+def _rank(row: status.Json) -> tuple[int, str]:
     """Sorts contracts worst first, then by name."""
-    return f"{status.WORST_FIRST.index(row['verdict'])}|{row['contract']}"
+    return status.WORST_FIRST.index(row["verdict"]), row["contract"]
 
 
 def _total(rows: list[status.Json]) -> status.Json:

@@ -265,6 +265,9 @@ def test_what_an_administrator_enters_is_attested_and_says_so(server: Serving, s
     )
     (line,) = statement["parts"][0]["maintenance"]
     assert (line["id"], line["ruling"]) == ("M1", "late_notice")
+    listed = server.get("/v1/contracts/lease/notices?limit=1").json
+    attested = {"code": "attested", "arguments": {"by": "admin"}}
+    assert [one["authority"] for one in listed["items"]] == [attested]
     assert server.request("POST", "/v1/notices", b'{"contract":"lease"}').status == 403
 
 

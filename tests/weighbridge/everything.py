@@ -362,6 +362,7 @@ def replayed() -> Log:
     log.contract(contract_text(nodes=2))
     log.claim("n1")
     log.claim("n2")
+    again = ScriptedNode("n1", chain="chain-2", boot="boot-2")
     capped = {bad.devices[0]: {"power_limit_enforced_milliwatts": 400_000}}
     for second in range(0, 300, 10):
         log.tick(second)
@@ -369,9 +370,11 @@ def replayed() -> Log:
         if second < 120:
             log.report(bad.report([second], {second: capped if second in (30, 40) else {}}))
     log.tick_through(300, 310)
-    stolen = ScriptedNode("n2", chain="chain-2", boot="boot-2")
-    log.report(stolen.report([310, 320]))
-    log.tick_through(321, 330)
+    for second in range(310, 350, 10):
+        log.tick(second)
+        log.report(good.report([second]))
+        log.report(again.report([second], node="n2"))
+    log.tick_through(341, 350)
     return log
 
 
