@@ -1,5 +1,6 @@
 """What parties say enters the log: signed with a key of theirs, or attested by the collector for somebody it knows."""
 
+from dataclasses import asdict
 from typing import Any, Literal
 
 from aiohttp import web
