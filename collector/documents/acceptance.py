@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from collector.documents import words
-from collector.documents.handover_page import Heads, Page, Row
+from collector.documents.columns import Row
+from collector.documents.handover_page import Page
 from collector.documents.sheet import Cell, Fact, Section, Sheet
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
@@ -85,15 +86,6 @@ class _Certificate(Page):
 
     def _front(self) -> Iterator[Section]:
         yield self.parties(self.made.source)
-        heads: Heads = (
-            ("resource", "code"),
-            ("gpus", "number"),
-            ("gpus_loaded", "number"),
-            ("idle_gpus", "number"),
-            ("unknown_gpus", "number"),
-            ("nodes", "number"),
-            ("nodes_passed", "number"),
-        )
         rows = [
             (
                 Cell(line.resource),
@@ -111,32 +103,19 @@ class _Certificate(Page):
             )
             for line in self.made.quantities
         ]
-        yield self.section("quantities", heads, rows)
+        yield self.section("quantities", rows)
         yield self._tests()
 
     def _tests(self) -> Section:
-        heads: Heads = (
-            ("probe", "code"),
-            ("probe_version", "code"),
-            ("verdict", "text"),
-            ("threshold", "number"),
-            ("quantile", "number"),
-            ("min_nodes", "number"),
-            ("duration", "number"),
-            ("nodes_met", "number"),
-            ("nodes_breached", "number"),
-            ("nodes_unknown", "number"),
-            ("parameters", "text"),
-        )
         rows = [self._test(trial) for trial in self.made.trials]
-        return self.section("tests", heads, rows, "no_tests")
+        return self.section("tests", rows, "no_tests")
 
     def _test(self, trial: Trial) -> Row:
         number, verdicts = self.speak.number, list(trial.nodes.values())
         return (
             Cell(trial.probe),
             Cell(trial.version),
-            self.verdict(trial.verdict),
+            self.speak.verdict(trial.verdict),
             Cell(f"{trial.op} {words.number(trial.threshold)}", f"{trial.op} {trial.threshold}"),
             Cell(trial.quantile or ""),
             number(trial.min_nodes),
@@ -155,20 +134,8 @@ class _Certificate(Page):
         yield self.flags(self.made.flags)
 
     def _results(self, lines: Sequence[tuple[str, TrialLine]]) -> Iterator[Section]:
-        heads: Heads = (
-            ("unit", "code"),
-            ("probe", "code"),
-            ("verdict", "text"),
-            ("value", "number"),
-            ("at", "time"),
-            ("attempt", "number"),
-            ("source", "text"),
-            ("level", "text"),
-            ("entry", "number"),
-            ("remarks", "text"),
-        )
         if lines:
-            yield self.section("results", heads, [self._result(*one) for one in lines])
+            yield self.section("results", [self._result(*one) for one in lines])
 
     def _result(self, probe: str, line: TrialLine) -> Row:
         detail = "" if line.detail is None else self.speak.told(line.detail)
@@ -176,7 +143,7 @@ class _Certificate(Page):
         return (
             Cell(line.unit),
             Cell(probe),
-            self.verdict(line.verdict),
+            self.speak.verdict(line.verdict),
             self.speak.maybe(line.value),
             Cell("") if line.at is None else self.speak.short(line.at),
             self.speak.number(line.attempt),
@@ -188,40 +155,22 @@ class _Certificate(Page):
 
     def _held(self, lines: Sequence[tuple[str, TrialLine]]) -> Iterator[Section]:
         """Tests of a reading: for how long each GPU reached it."""
-        heads: Heads = (
-            ("unit", "code"),
-            ("probe", "code"),
-            ("verdict", "text"),
-            ("reached", "number"),
-            ("not_reached", "number"),
-            ("level", "text"),
-        )
         rows = [
             (
                 Cell(line.unit),
                 Cell(probe),
-                self.verdict(line.verdict),
+                self.speak.verdict(line.verdict),
                 *(self._seconds(us or 0) for us in (line.reached_us, line.missed_us)),
                 Cell(self.speak.told(line.level)),
             )
             for probe, line in lines
         ]
         if rows:
-            yield self.section("readings", heads, rows)
+            yield self.section("readings", rows)
 
     def _load(self) -> Section:
-        heads: Heads = (
-            ("slot", "code"),
-            ("uuid", "code"),
-            ("serial", "code"),
-            ("side", "text"),
-            ("verdict", "text"),
-            ("loaded", "number"),
-            ("idle", "number"),
-            ("unseen", "number"),
-        )
         rows = [self._loaded(line) for line in self.made.gpus]
-        made = self.section("proof_of_load", heads, rows, note=self.speak.say("load_note"))
+        made = self.section("proof_of_load", rows, note=self.speak.say("load_note"))
         needed = {line.needed_us for line in self.made.gpus}
         facts = [self.speak.fact("needed", self._seconds(us)) for us in needed]
         return replace(made, facts=tuple(facts))
@@ -232,7 +181,7 @@ class _Certificate(Page):
             Cell(line.uuid),
             Cell(line.serial or ""),
             self._side(line),
-            self.verdict(line.verdict),
+            self.speak.verdict(line.verdict),
             *map(self._seconds, (line.loaded_us, line.idle_us, line.unknown_us)),
         )
 
@@ -243,19 +192,8 @@ class _Certificate(Page):
         return self.speak.number(us // MICROSECONDS, str(us))
 
     def _telemetry(self) -> Section:
-        heads: Heads = (
-            ("slot", "code"),
-            ("side", "text"),
-            ("first_in_window", "time"),
-            ("load_band", "number"),
-            ("power", "number"),
-            ("clock", "number"),
-            ("percent", "number"),
-            ("heat", "number"),
-            ("joules", "number"),
-        )
         rows = [self._measured(line) for line in self.made.gpus if line.first_seen is not None]
-        return self.section("telemetry", heads, rows, note=self.speak.say("telemetry_note"))
+        return self.section("telemetry", rows, note=self.speak.say("telemetry_note"))
 
     def _measured(self, line: LoadLine) -> Row:
         found = {one.reading: one for one in line.readings}

@@ -1,136 +1,112 @@
-"""The columns of each section: the word of the head, and what it holds."""
+"""The columns of each section, what they hold, and the table that they make."""
 
-from collector.documents.sheet import Kind
+from collections.abc import Mapping, Sequence
+
+from collector.documents.sheet import Cell, Column, Kind, Section, Table
+from collector.documents.speaker import Speaker
 from weighbridge.judge.ledger import State
 
-Head = tuple[str, Kind]
+Row = tuple[Cell, ...]
 STATES = tuple(str(state) for state in State)
-ALWAYS = ("outages", "maintenance", "claims")
-"""Sections that say `none` when there is nothing: their absence would be read as an oversight."""
-
 MONEY = ("gross", "unbilled", "net", "tax", "base", "amount", "earned", "owed")
-OBJECTIVE: Head = ("objective", "code")
-"""Named once above the table where all rows have the same."""
+"""Heads that name the currency."""
 
-UNIT: tuple[Head, ...] = (OBJECTIVE, ("unit", "code"))
-HEADS: dict[str, tuple[Head, ...]] = {
-    "delivery": (
-        ("resource", "code"),
-        ("contracted_gpu_seconds", "number"),
-        ("reporting_gpu_seconds", "number"),
-        ("healthy_gpu_seconds", "number"),
-        ("in_use_gpu_seconds", "number"),
-        ("contracted_p", "number"),
-        ("healthy_p", "number"),
-        ("utilization", "number"),
-        ("energy", "number"),
+_CREDIT = "credit formula base tier amount form expires remarks"
+HEADS: Mapping[str, tuple[str, ...]] = {
+    section: tuple(columns.split())
+    for section, columns in {
+        "parties": "role name registration part",
+        "delivery": (
+            "resource contracted_gpu_seconds reporting_gpu_seconds healthy_gpu_seconds "
+            "in_use_gpu_seconds contracted_p healthy_p utilization energy"
+        ),
+        "fees": "resource price gross unbilled net tax prepaid",
+        "units": "objective unit verdict availability exactly target",
+        "time": "objective unit service denominator counted raw excluded unknown contested",
+        "states": " ".join(("objective", "unit", *(f"state.{state}" for state in STATES))),
+        "outages": "objective unit start end seconds is_counted cause entries",
+        "windows": "objective unit item start end",
+        "probes": "objective verdict share exactly target good valid scheduled",
+        "credits": f"unit {_CREDIT}",
+        "others": _CREDIT,
+        "by_lessee": _CREDIT,
+        "floors": "floor measure verdict least_healthy short_hours",
+        "clocks": "objective unit verdict start end seconds allowed",
+        "maintenance": "item start end notice ruling excluded",
+        "claims": "unit standing deadline earned owed",
+        "said": "event unit at party authority entry",
+        "flags": "flag meaning innocent",
+        "items": "resource sku nodes nodes_whole gpus gpus_seen_column",
+        "batches": "batch resource nodes nodes_whole due complete_at standing",
+        "different": "slot code verdict expected observed uuid",
+        "never_seen": "resource node gpus slots",
+        "slots": "slot batch model uuid first_seen side entry",
+        "identities": "slot serial host_serial board_part pci driver vbios memory",
+        "quantities": "resource gpus gpus_loaded idle_gpus unknown_gpus nodes nodes_passed",
+        "tests": (
+            "probe probe_version verdict threshold quantile min_nodes duration nodes_met "
+            "nodes_breached nodes_unknown parameters"
+        ),
+        "results": "unit probe verdict value at attempt source level entry remarks",
+        "readings": "unit probe verdict reached not_reached level",
+        "proof_of_load": "slot uuid serial side verdict loaded idle unseen",
+        "telemetry": "slot side first_in_window load_band power clock percent heat joules",
+        "exits": "objective party condition standing missed open_periods remedy",
+        "swaps": "start replaced unit old new remarks",
+        "differences": "path before after",
+    }.items()
+}
+"""By section, the keys of its columns, which are those of their words."""
+
+_OF_KIND: Mapping[Kind, str] = {
+    "number": (
+        "allowed amount attempt availability base clock contested contracted_gpu_seconds "
+        "contracted_p counted denominator duration earned energy entries entry exactly "
+        "excluded floor good gpus gpus_loaded gpus_seen_column gross healthy_gpu_seconds "
+        "healthy_p heat idle idle_gpus in_use_gpu_seconds joules least_healthy load_band "
+        "loaded memory min_nodes net nodes nodes_breached nodes_met nodes_passed "
+        "nodes_unknown nodes_whole not_reached owed percent power quantile raw reached "
+        "reporting_gpu_seconds scheduled seconds service share short_hours target tax "
+        "threshold unbilled unknown unknown_gpus unseen utilization valid value"
     ),
-    "fees": (
-        ("resource", "code"),
-        ("price", "text"),
-        ("gross", "number"),
-        ("unbilled", "number"),
-        ("net", "number"),
-        ("tax", "number"),
-        ("prepaid", "text"),
-    ),
-    "units": (
-        *UNIT,
-        ("verdict", "text"),
-        ("availability", "number"),
-        ("exactly", "number"),
-        ("target", "number"),
-    ),
-    "time": (
-        *UNIT,
-        ("service", "number"),
-        ("denominator", "number"),
-        ("counted", "number"),
-        ("raw", "number"),
-        ("excluded", "number"),
-        ("unknown", "number"),
-        ("contested", "number"),
-    ),
-    "states": (*UNIT, *((f"state.{state}", "number") for state in STATES)),
-    "outages": (
-        *UNIT,
-        ("start", "time"),
-        ("end", "time"),
-        ("seconds", "number"),
-        ("is_counted", "text"),
-        ("cause", "text"),
-        ("entries", "number"),
-    ),
-    "windows": (*UNIT, ("item", "text"), ("start", "time"), ("end", "time")),
-    "probes": (
-        ("objective", "code"),
-        ("verdict", "text"),
-        ("share", "number"),
-        ("exactly", "number"),
-        ("target", "number"),
-        ("good", "number"),
-        ("valid", "number"),
-        ("scheduled", "number"),
-    ),
-    "credits": (
-        ("unit", "code"),
-        ("credit", "code"),
-        ("formula", "text"),
-        ("base", "number"),
-        ("tier", "code"),
-        ("amount", "number"),
-        ("form", "text"),
-        ("expires", "time"),
-        ("remarks", "text"),
-    ),
-    "others": (
-        ("credit", "code"),
-        ("formula", "text"),
-        ("base", "number"),
-        ("tier", "code"),
-        ("amount", "number"),
-        ("form", "text"),
-        ("expires", "time"),
-        ("remarks", "text"),
-    ),
-    "by_lessee": (
-        ("credit", "code"),
-        ("formula", "text"),
-        ("base", "number"),
-        ("tier", "code"),
-        ("amount", "number"),
-        ("form", "text"),
-        ("expires", "time"),
-        ("remarks", "text"),
-    ),
-    "floors": (
-        ("floor", "number"),
-        ("measure", "code"),
-        ("verdict", "text"),
-        ("least_healthy", "number"),
-        ("short_hours", "number"),
-    ),
-    "clocks": (
-        *UNIT,
-        ("verdict", "text"),
-        ("start", "time"),
-        ("end", "time"),
-        ("seconds", "number"),
-        ("allowed", "number"),
-    ),
-    "maintenance": (
-        ("item", "code"),
-        ("start", "time"),
-        ("end", "time"),
-        ("notice", "time"),
-        ("ruling", "text"),
-        ("excluded", "number"),
-    ),
-    "claims": (
-        ("unit", "code"),
-        ("standing", "text"),
-        ("deadline", "time"),
-        ("earned", "number"),
-        ("owed", "number"),
+    "time": ("at complete_at deadline due end expires first_in_window first_seen notice start"),
+    "code": (
+        "batch board_part code credit driver event flag host_serial measure new node "
+        "objective old path pci probe probe_version registration resource serial sku slot "
+        "slots tier unit uuid vbios"
     ),
 }
+KINDS = {key: kind for kind, keys in _OF_KIND.items() for key in keys.split()}
+"""What a column holds: by its key, text where it is not named."""
+
+
+def table(
+    speak: Speaker,
+    section: str,
+    rows: Sequence[Row],
+    *,
+    suffix: str = "",
+    note: str = "",
+    empty: str = "none",
+    version: int | None = None,
+) -> Section:
+    """A section of rows; a column that is empty in all of them is left out, and a table without rows says so.
+
+    In a part of a statement an objective that all rows have is named once, above them.
+    """
+    heads, title = HEADS[section], speak.say(section) + suffix
+    if not rows:
+        return Section(section, title, note, lines=(speak.say(empty),), version=version)
+    once = version is not None and heads[0] == "objective" and len({row[0] for row in rows}) == 1
+    facts = (speak.fact("objective", rows[0][0], "code"),) if once else ()
+    used = [place for place in range(int(once), len(heads)) if any(row[place].text for row in rows)]
+    columns = [_column(speak, heads[place]) for place in used]
+    kept = [tuple(row[place] for place in used) for row in rows]
+    return Section(section, title, note, facts, table=Table(columns, kept), version=version)
+
+
+def _column(speak: Speaker, key: str) -> Column:
+    title = speak.say(key)
+    if key in MONEY:
+        title = f"{title} {speak.currency}"
+    return Column(key, title, "number" if key.startswith("state.") else KINDS.get(key, "text"))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from collector.documents import words
-from collector.documents.handover_page import Heads, Page
+from collector.documents.handover_page import Page
 from collector.documents.sheet import Cell, Fact, Section, Sheet
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
@@ -53,14 +53,6 @@ class _Note(Page):
 
     def _front(self) -> Iterator[Section]:
         yield self.parties(self.note.source)
-        heads: Heads = (
-            ("resource", "code"),
-            ("sku", "code"),
-            ("nodes", "number"),
-            ("nodes_whole", "number"),
-            ("gpus", "number"),
-            ("gpus_seen_column", "number"),
-        )
         number = self.speak.number
         rows = [
             (
@@ -73,7 +65,7 @@ class _Note(Page):
             )
             for item in self.note.items
         ]
-        yield self.section("items", heads, rows)
+        yield self.section("items", rows)
 
     def _sections(self) -> Iterator[Section]:
         if self.note.batches:
@@ -86,15 +78,6 @@ class _Note(Page):
         yield self.flags(self.note.flags)
 
     def _batches(self) -> Section:
-        heads: Heads = (
-            ("batch", "code"),
-            ("resource", "code"),
-            ("nodes", "number"),
-            ("nodes_whole", "number"),
-            ("due", "time"),
-            ("complete_at", "time"),
-            ("standing", "text"),
-        )
         tones = {"late": "breached", "overdue": "breached", "in_time": "met", "open": "unknown"}
         rows = [
             (
@@ -108,29 +91,21 @@ class _Note(Page):
             )
             for one in self.note.batches
         ]
-        return self.section("batches", heads, rows)
+        return self.section("batches", rows)
 
     def _differences(self) -> Section:
-        heads: Heads = (
-            ("slot", "code"),
-            ("code", "code"),
-            ("verdict", "text"),
-            ("expected", "text"),
-            ("observed", "text"),
-            ("uuid", "code"),
-        )
         rows = [
             (
                 Cell(one.unit),
                 Cell(one.code),
-                self.verdict(one.verdict),
+                self.speak.verdict(one.verdict),
                 Cell(one.expected),
                 self._observed(one),
                 Cell(one.uuid),
             )
             for one in self.note.differences
         ]
-        return self.section("different", heads, rows)
+        return self.section("different", rows)
 
     def _observed(self, one: Difference) -> Cell:
         """Where nothing was, why."""
@@ -139,12 +114,6 @@ class _Note(Page):
         return Cell(self.speak.say("not_judged" if one.code == "not_judged" else "not_reported"))
 
     def _missing(self) -> Section:
-        heads: Heads = (
-            ("resource", "code"),
-            ("node", "code"),
-            ("gpus", "number"),
-            ("slots", "code"),
-        )
         rows = [
             (
                 Cell(one.resource),
@@ -154,18 +123,9 @@ class _Note(Page):
             )
             for one in self.note.missing
         ]
-        return self.section("never_seen", heads, rows)
+        return self.section("never_seen", rows)
 
     def _slots(self) -> Section:
-        heads: Heads = (
-            ("slot", "code"),
-            ("batch", "code"),
-            ("model", "text"),
-            ("uuid", "code"),
-            ("first_seen", "time"),
-            ("side", "text"),
-            ("entry", "number"),
-        )
         rows = [
             (
                 Cell(one.unit),
@@ -178,19 +138,9 @@ class _Note(Page):
             )
             for one in self.note.slots
         ]
-        return self.section("slots", heads, rows)
+        return self.section("slots", rows)
 
     def _identities(self) -> Section:
-        heads: Heads = (
-            ("slot", "code"),
-            ("serial", "code"),
-            ("host_serial", "code"),
-            ("board_part", "code"),
-            ("pci", "code"),
-            ("driver", "code"),
-            ("vbios", "code"),
-            ("memory", "number"),
-        )
         rows = [
             (
                 Cell(one.unit),
@@ -204,4 +154,4 @@ class _Note(Page):
             )
             for one in self.note.slots
         ]
-        return self.section("identities", heads, rows)
+        return self.section("identities", rows)

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from collector.documents.columns import Row, table
 from collector.documents.layout import SIGNING
-from collector.documents.sheet import Cell, Fact, Kind, Section, Sheet, Signer, Table
+from collector.documents.sheet import Cell, Fact, Section, Sheet, Signer
 from collector.documents.speaker import Speaker
 from collector.documents.words import WORDS
 from weighbridge.handover.documents import Said, Source, Start
 
-Row = tuple[Cell, ...]
-Heads = tuple[tuple[str, Kind], ...]
 DELIVERING, RECEIVING = frozenset({"provider", "operator", "owner"}), frozenset({"lessee"})
 
 
@@ -51,12 +50,6 @@ class Page:
             yield self.speak.fact("service_start", self.speak.instant(start.local), "time")
 
     def parties(self, source: Source) -> Section:
-        heads: Heads = (
-            ("role", "text"),
-            ("name", "text"),
-            ("registration", "code"),
-            ("part", "text"),
-        )
         rows = [
             (
                 self.speak.coded("role", one.role),
@@ -66,7 +59,7 @@ class Page:
             )
             for one in source.parties
         ]
-        return self.section("parties", heads, rows)
+        return self.section("parties", rows)
 
     def signers(self, source: Source) -> tuple[Signer, ...]:
         return tuple(
@@ -76,14 +69,6 @@ class Page:
         )
 
     def said(self, said: Sequence[Said]) -> Section:
-        heads: Heads = (
-            ("event", "code"),
-            ("unit", "code"),
-            ("at", "time"),
-            ("party", "text"),
-            ("authority", "text"),
-            ("entry", "number"),
-        )
         rows = [
             (
                 Cell(one.event),
@@ -95,10 +80,9 @@ class Page:
             )
             for one in said
         ]
-        return self.section("said", heads, rows)
+        return self.section("said", rows)
 
     def flags(self, flags: Sequence[str]) -> Section:
-        heads: Heads = (("flag", "code"), ("meaning", "text"), ("innocent", "text"))
         rows = [
             (
                 Cell(flag),
@@ -107,22 +91,13 @@ class Page:
             )
             for flag in flags
         ]
-        return self.section("flags", heads, rows)
+        return self.section("flags", rows)
 
     def section(
-        self, key: str, heads: Heads, rows: Sequence[Row], empty: str = "none", note: str = ""
+        self, key: str, rows: Sequence[Row], empty: str = "none", note: str = ""
     ) -> Section:
-        """A table; a column that is empty in all rows is left out, and a table without rows says so."""
-        say = self.speak.say
-        if not rows:
-            return Section(key, say(key), lines=(say(empty),))
-        used = [place for place in range(len(heads)) if any(row[place].text for row in rows)]
-        columns = [self.speak.column(*heads[place]) for place in used]
-        kept = [tuple(row[place] for place in used) for row in rows]
-        return Section(key, say(key), note, table=Table(columns, kept))
-
-    def verdict(self, verdict: str) -> Cell:
-        return Cell(self.speak.name("verdict", verdict), verdict, verdict.lower())
+        """A table of the handover."""
+        return table(self.speak, key, rows, empty=empty, note=note)
 
     def sheet_of(
         self,

@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import yaml
 
-from collector.documents.columns import Head
-from collector.documents.parts import CAP, Row, part_sections
+from collector.documents.columns import Row, table
+from collector.documents.parts import CAP, part_sections
 from collector.documents.sheet import (
     Cell,
     Column,
@@ -22,7 +22,7 @@ from collector.documents.sheet import (
     Table,
 )
 from collector.documents.speaker import Speaker
-from collector.documents.words import WORDS, Language
+from collector.documents.words import Language
 from weighbridge.codes import Note, NoteCode
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
@@ -143,21 +143,20 @@ class _Layout:
         yield Section(
             "counts", say("counts"), note=say("counts_note"), counts=tuple(self._counts())
         )
-        yield Section("parties", say("parties"), table=self._parties())
+        yield self._parties()
         yield Section("verdicts", say("verdicts"), table=self._verdicts())
 
-    def _parties(self) -> Table:
-        column = self.speak.column
-        columns = (column("role"), column("name"), column("registration", "code"))
+    def _parties(self) -> Section:
         rows = [
             (
                 self.speak.coded("role", one.role),
                 Cell(one.name if one.name == one.id else f"{one.name} ({one.id})"),
                 Cell("" if one.registration == "none" else one.registration),
+                Cell(""),
             )
             for one in parties(self.statement)
         ]
-        return Table(columns, rows)
+        return table(self.speak, "parties", rows)
 
     def _counts(self) -> Iterator[Counts]:
         several = len(self.statement.parts) > 1
@@ -190,7 +189,7 @@ class _Layout:
             for probe in part.probes
         )
         columns = (
-            self.speak.column("objective", "code"),
+            Column("objective", self.speak.say("objective"), "code"),
             *(Column(one, self.speak.name("verdict", one), "number") for one in VERDICTS),
         )
         rows = [
@@ -220,7 +219,6 @@ class _Layout:
             yield self._terms(part, several)
 
     def _exits(self) -> Section:
-        heads = ("objective", "party", "condition", "standing", "missed", "open_periods", "remedy")
         rows = [
             (
                 Cell(one.objective),
@@ -233,7 +231,7 @@ class _Layout:
             )
             for one in self.statement.exits
         ]
-        return self._table("exits", [self.speak.column(one) for one in heads], rows)
+        return table(self.speak, "exits", rows)
 
     def _open(self, one: ExitLine) -> Iterator[str]:
         yield from one.open
@@ -241,14 +239,6 @@ class _Layout:
             yield self.speak.say("not_settled", str(one.not_settled))
 
     def _swaps(self) -> Section:
-        heads: tuple[Head, ...] = (
-            ("start", "time"),
-            ("replaced", "text"),
-            ("unit", "code"),
-            ("old", "code"),
-            ("new", "code"),
-            ("remarks", "text"),
-        )
         rows = [
             (
                 self.speak.short(one.at),
@@ -260,7 +250,7 @@ class _Layout:
             )
             for one in self.statement.swaps
         ]
-        return self._table("swaps", [self.speak.column(*one) for one in heads], rows)
+        return table(self.speak, "swaps", rows)
 
     def _told(self, details: Mapping[str, str]) -> Iterator[str]:
         for name, value in details.items():
@@ -268,13 +258,6 @@ class _Layout:
                 yield self.speak.name("swap", value)
             elif name not in ("old", "new"):
                 yield f"{name}={value}"
-
-    def _table(
-        self, key: str, columns: Sequence[Column], rows: Sequence[Row], note: str = ""
-    ) -> Section:
-        if not rows:
-            return self._lines(key, ())
-        return Section(key, self.speak.say(key), note, table=Table(columns, rows))
 
     def _caps(self) -> Section:
         found = [
@@ -299,22 +282,17 @@ class _Layout:
 
     def _flags(self) -> Section:
         rows = [
-            (Cell(flag), Cell(self.speak.name("flag", flag) if f"flag.{flag}" in WORDS else ""))
+            (Cell(flag), Cell(self.speak.name("flag", flag)), Cell(""))
             for flag in self.statement.flags
         ]
-        columns = (self.speak.column("flag", "code"), self.speak.column("meaning"))
-        return self._table("flags", columns, rows)
+        return table(self.speak, "flags", rows)
 
     def _differences(self) -> Section:
         issued = [self.speak.told(note) for note in self.statement.notes if note.code in OF_ISSUED]
         note = " ".join(issued)
         rows = [self._change(note) for note in self.statement.notes if note.code == CHANGED]
-        if not rows:
-            told = self.speak.say("no_difference" if issued else "no_previous")
-            return Section("differences", self.speak.say("differences"), note, lines=(told,))
-        heads: tuple[Head, ...] = (("path", "code"), ("before", "text"), ("after", "text"))
-        columns = [self.speak.column(*one) for one in heads]
-        return self._table("differences", columns, rows, note)
+        empty = "no_difference" if issued else "no_previous"
+        return table(self.speak, "differences", rows, note=note, empty=empty)
 
     def _change(self, note: Note) -> Row:
         path, *ends = (self.speak.value(note, name) for name in ("path", "before", "after"))

@@ -1,11 +1,10 @@
 """The sections of one part of a statement: what one version of the contract rules."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
-from collector.documents.columns import ALWAYS, HEADS, MONEY, OBJECTIVE, STATES, Head
-from collector.documents.sheet import Cell, Column, Fact, Kind, Section, Table
+from collector.documents.columns import STATES, Row, table
+from collector.documents.sheet import Cell, Section
 from collector.documents.speaker import Speaker
 from collector.documents.timeline import timeline
 from weighbridge.settlement.money import rounded
@@ -13,9 +12,8 @@ from weighbridge.settlement.periods import HOUR_S
 from weighbridge.settlement.statement import CreditLine, Outage, Part
 
 CAP = "cap_applied"
-
-
-Row = tuple[Cell, ...]
+ALWAYS = ("outages", "maintenance", "claims")
+"""Sections that say `none` when there is nothing: their absence would be read as an oversight."""
 
 
 def part_sections(part: Part, speak: Speaker, several: bool) -> Iterator[Section]:
@@ -25,34 +23,11 @@ def part_sections(part: Part, speak: Speaker, several: bool) -> Iterator[Section
         ends = f"{speak.instant(part.start).text} – {speak.instant(part.end).text}"
         suffix = f" · {speak.say('version')} {part.version} · {ends}"
     for key, build in SECTIONS.items():
-        heads, rows = HEADS[key], tuple(build(part, speak))
+        rows = tuple(build(part, speak))
         if rows or key in ALWAYS:
-            yield _section(part.version, key, suffix, heads, rows, speak)
+            yield table(speak, key, rows, suffix=suffix, version=part.version)
         if key == "states":
             yield timeline(part, speak, suffix)
-
-
-def _section(
-    version: int, key: str, suffix: str, heads: Sequence[Head], rows: Sequence[Row], speak: Speaker
-) -> Section:
-    """A table of the rows. A column that is empty in all of them is left out."""
-    title = speak.say(key) + suffix
-    if not rows:
-        return Section(key, title, lines=(speak.say("none"),), version=version)
-    facts: tuple[Fact, ...] = ()
-    if heads[0] == OBJECTIVE and len({row[0].text for row in rows}) == 1:
-        facts = (speak.fact("objective", rows[0][0], "code"),)
-        heads, rows = heads[1:], [row[1:] for row in rows]
-    used = [number for number in range(len(heads)) if any(row[number].text for row in rows)]
-    columns = [_column(*heads[number], speak) for number in used]
-    kept = [tuple(row[number] for number in used) for row in rows]
-    return Section(key, title, facts=facts, table=Table(columns, kept), version=version)
-
-
-def _column(key: str, kind: Kind, speak: Speaker) -> Column:
-    """Of money with the currency."""
-    column = speak.column(key, kind)
-    return replace(column, title=f"{column.title} {speak.currency}") if key in MONEY else column
 
 
 def _delivery(part: Part, speak: Speaker) -> Iterator[Row]:
@@ -94,15 +69,11 @@ def _units(part: Part, speak: Speaker) -> Iterator[Row]:
         yield (
             Cell(unit.objective),
             Cell(unit.unit),
-            _verdict(unit.verdict, speak),
+            speak.verdict(unit.verdict),
             speak.numbers(*unit.availability),
             speak.numbers(*unit.availability_fraction),
             Cell(unit.target),
         )
-
-
-def _verdict(verdict: str, speak: Speaker) -> Cell:
-    return Cell(speak.name("verdict", verdict), verdict, verdict.lower())
 
 
 def _time(part: Part, speak: Speaker) -> Iterator[Row]:
@@ -169,7 +140,7 @@ def _probes(part: Part, speak: Speaker) -> Iterator[Row]:
     for probe in part.probes:
         yield (
             Cell(probe.objective),
-            _verdict(probe.verdict, speak),
+            speak.verdict(probe.verdict),
             Cell(probe.share),
             Cell(probe.share_fraction),
             Cell(probe.target),
@@ -200,7 +171,7 @@ def _floors(part: Part, speak: Speaker) -> Iterator[Row]:
         yield (
             speak.number(line.floor),
             Cell(line.unit),
-            _verdict(line.verdict, speak),
+            speak.verdict(line.verdict),
             speak.numbers(*line.least_healthy),
             speak.numbers(*line.short_hours),
         )
@@ -211,7 +182,7 @@ def _clocks(part: Part, speak: Speaker) -> Iterator[Row]:
         yield (
             Cell(line.objective),
             Cell(line.unit),
-            _verdict(line.verdict, speak),
+            speak.verdict(line.verdict),
             speak.short(line.start),
             Cell(speak.say("running"), "running") if line.end is None else speak.short(line.end),
             speak.number(line.seconds),

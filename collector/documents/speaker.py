@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from collector.documents import words
-from collector.documents.sheet import Cell, Column, Fact, Kind
+from collector.documents.sheet import Cell, Fact, Kind
 from collector.documents.words import Language
 from weighbridge.codes import Note
 from weighbridge.settlement.statement import Cause, CreditLine
@@ -28,10 +28,6 @@ class Speaker:
         """The word for a code, or the code."""
         return words.name(kind, code, self.language)
 
-    def column(self, key: str, kind: Kind = "text") -> Column:
-        """A column under the word for its key."""
-        return Column(key, self.say(key), kind)
-
     def fact(self, key: str, value: Cell, kind: Kind = "text") -> Fact:
         """A value under the word for its key."""
         return Fact(key, self.say(key), value, kind)
@@ -39,6 +35,10 @@ class Speaker:
     def coded(self, kind: str, code: str) -> Cell:
         """A code in words."""
         return Cell(self.name(kind, code), code)
+
+    def verdict(self, verdict: str) -> Cell:
+        """With its tone."""
+        return Cell(self.name("verdict", verdict), verdict, verdict.lower())
 
     def yes(self, value: bool) -> Cell:
         """Yes or no."""

@@ -172,11 +172,8 @@ WORDS: Mapping[str, Word] = {
     "after": Word("Now", "现在"),
     "flag": Word("Flag", "标记"),
     "meaning": Word("Meaning", "含义"),
-    "section": Word("Section", "部分"),
     "item": Word("Item", "项目"),
-    "highest": Word("Highest", "最高"),
     "measure": Word("Measure", "计量单位"),
-    "head": Word("Head", "抬头"),
     # Counts
     "contracted": Word("Contracted", "约定"),
     "reporting": Word("Reporting", "上报"),

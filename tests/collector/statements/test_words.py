@@ -6,6 +6,7 @@ import pytest
 
 import collector.documents
 from collector.documents import words
+from collector.documents.columns import HEADS, KINDS
 from collector.documents.words import LANGUAGES, WORDS, Language
 from weighbridge import codes
 from weighbridge.codes import Note, note
@@ -79,6 +80,7 @@ def test_every_word_is_used_and_every_word_that_is_used_exists() -> None:
         for path in (*HERE.glob("*.py"), *HERE.glob("templates/*.html"))
         if not path.name.endswith("words.py")
     )
+    source += " ".join(f'"{key}"' for heads in HEADS.values() for key in heads)
     for key in WORDS:
         if "." not in key:
             assert re.search(rf"[\"']{key}[\"']", source), key
@@ -136,6 +138,10 @@ def test_money_is_written_as_the_language_writes_it(
 )
 def test_instants_are_written_as_the_language_writes_them(text: str, en: str, zh: str) -> None:
     assert (words.instant(text, "en"), words.instant(text, "zh")) == (en, zh)
+
+
+def test_a_column_whose_kind_is_told_is_in_a_table() -> None:
+    assert KINDS.keys() - {key for heads in HEADS.values() for key in heads} == set()
 
 
 SIGNED = note("signed", key="0123abcd")
