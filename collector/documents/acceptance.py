@@ -1,6 +1,5 @@
 """The sheet of an acceptance certificate. Pure; says nothing that the certificate does not say."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -39,7 +38,6 @@ class _Certificate(Page):
 
     def sheet(self) -> Sheet:
         made, say = self.made, self.speak.say
-        digest = hashlib.sha256(made.json().encode()).hexdigest()
         idle, loaded, unknown, all_ = (
             sum(getattr(line, name) for line in made.quantities)
             for name in ("gpus_idle", "gpus_loaded", "gpus_unknown", "gpus")
@@ -53,10 +51,9 @@ class _Certificate(Page):
         return self.sheet_of(
             "acceptance_title",
             f"{made.source.contract} · {start} – {end} UTC",
-            made.source,
-            digest,
+            made,
             (self.speak.name("outcome", made.verdict), made.verdict == "MET"),
-            self._facts(digest),
+            self._facts(),
             self.speak.fact(
                 "gpus_loaded", Cell(say("of_contracted", str(loaded), str(all_)), str(loaded))
             ),
@@ -66,7 +63,7 @@ class _Certificate(Page):
             "sign_acceptance",
         )
 
-    def _facts(self, digest: str) -> Iterator[Fact]:
+    def _facts(self) -> Iterator[Fact]:
         made, say = self.made, self.speak.say
         yield from self.head(made.source)
         for key, text in (
@@ -82,7 +79,7 @@ class _Certificate(Page):
         yield self.speak.fact("load_rule", self.speak.coded("load", made.load_rule))
         yield self.speak.fact("partial", self.speak.yes(made.partial_acceptance))
         yield self.speak.fact("retests", self.speak.number(made.retest_limit))
-        yield from self.tail(made.source, digest)
+        yield from self.tail(made)
 
     def _front(self) -> Iterator[Section]:
         yield self.parties(self.made.source)

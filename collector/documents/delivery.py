@@ -1,6 +1,5 @@
 """The sheet of a delivery note. Pure; says nothing that the note does not say."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,7 +23,6 @@ class _Note(Page):
 
     def sheet(self) -> Sheet:
         note, say = self.note, self.speak.say
-        digest = hashlib.sha256(note.json().encode()).hexdigest()
         seen, all_ = (
             sum(getattr(item, name) for item in note.items) for name in ("gpus_seen", "gpus")
         )
@@ -33,10 +31,9 @@ class _Note(Page):
         return self.sheet_of(
             "delivery_title",
             f"{note.source.contract} · {words.short_instant(note.source.as_of, self.speak.language)}",
-            note.source,
-            digest,
+            note,
             (self.speak.name("delivered", note.standing), note.standing == "complete"),
-            self._facts(digest),
+            self._facts(),
             self.speak.fact(
                 "gpus_seen", Cell(say("of_contracted", str(seen), str(all_)), str(seen))
             ),
@@ -46,10 +43,10 @@ class _Note(Page):
             "sign_delivery",
         )
 
-    def _facts(self, digest: str) -> Iterator[Fact]:
+    def _facts(self) -> Iterator[Fact]:
         yield from self.head(self.note.source)
         yield from self.start(self.note.start)
-        yield from self.tail(self.note.source, digest)
+        yield from self.tail(self.note)
 
     def _front(self) -> Iterator[Section]:
         yield self.parties(self.note.source)

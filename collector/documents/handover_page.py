@@ -8,7 +8,7 @@ from collector.documents.layout import SIGNING
 from collector.documents.sheet import Cell, Fact, Section, Sheet, Signer
 from collector.documents.speaker import Speaker
 from collector.documents.words import WORDS
-from weighbridge.handover.documents import Said, Source, Start
+from weighbridge.handover.documents import Certificate, DeliveryNote, Said, Source, Start
 
 DELIVERING, RECEIVING = frozenset({"provider", "operator", "owner"}), frozenset({"lessee"})
 
@@ -27,13 +27,14 @@ class Page:
         yield fact("time_zone", Cell(source.time_zone))
         yield fact("as_of", self.speak.instant(source.as_of), "time")
 
-    def tail(self, source: Source, digest: str) -> Iterator[Fact]:
+    def tail(self, document: DeliveryNote | Certificate) -> Iterator[Fact]:
+        source = document.source
         yield self.speak.fact("log_read", self._read(source))
         yield self.speak.fact("reports_read", self.speak.number(source.reports))
         yield self.speak.fact("engine", Cell(source.engine), "code")
         yield self.speak.fact("tables", Cell(source.tables_digest), "code")
         yield self.speak.fact("inputs", Cell(source.inputs_digest), "code")
-        yield self.speak.fact("document_digest", Cell(digest), "code")
+        yield self.speak.fact("document_digest", Cell(document.digest), "code")
 
     def _read(self, source: Source) -> Cell:
         if source.entries is None:
@@ -103,8 +104,7 @@ class Page:
         self,
         title: str,
         subtitle: str,
-        source: Source,
-        digest: str,
+        document: DeliveryNote | Certificate,
         status: tuple[str, bool],
         facts: Iterator[Fact],
         amount: Fact,
@@ -118,11 +118,11 @@ class Page:
             language=self.speak.language,
             title=say(title),
             subtitle=subtitle,
-            warning=say("simulated_document") if source.simulated else "",
-            watermark=say("simulated") if source.simulated else "",
+            warning=say("simulated_document") if document.source.simulated else "",
+            watermark=say("simulated") if document.source.simulated else "",
             status=status[0],
             final=status[1],
-            digest=digest,
+            digest=document.digest,
             facts=tuple(facts),
             amount=amount,
             amount_notes=amount_notes,
@@ -131,7 +131,7 @@ class Page:
             appendices=(),
             closing=(say("prompts"), say("times_utc")),
             signing=say(signing),
-            signers=self.signers(source),
+            signers=self.signers(document.source),
         )
 
 

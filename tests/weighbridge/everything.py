@@ -170,7 +170,7 @@ def kinds() -> Statement:
     rows = month(
         row("n1", 0, DAY, DAY + 4 * HOUR, State.DOWN, "xid"),
         row("n2", 1, 8 * DAY, 8 * DAY + HOUR, State.UNKNOWN, "no_samples"),
-        row("n1", 1, 9 * DAY, 9 * DAY + HOUR, State.DEGRADED, "ecc_off"),
+        row("n1", 1, 9 * DAY, 9 * DAY + HOUR, State.DEGRADED, "ecc_off+pcie_width"),
         replace(
             row("n3", 0, 9 * DAY, 9 * DAY + HOUR, State.CONTESTED), slot=BY_DEVICE, chain=OVERLAY
         ),

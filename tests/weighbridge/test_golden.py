@@ -156,7 +156,7 @@ OF_AGENTS = {"clock_skew_corrected", "clock_skew_beyond_bound", "late_report"}
         ("flags", {*get_args(codes.Flag), *get_args(codes.HandoverFlag)} - OF_AGENTS),
         ("event", {"gpu_replaced", "node_replaced"}),
         ("seen_by", {"telemetry"}),
-        ("cause", {"xid", ""}),
+        ("cause", {"xid", "ecc_off", "pcie_width", ""}),
     ],
 )
 def test_the_golden_files_show_every_kind_of_line_there_is(name: str, wanted: set[str]) -> None:

@@ -4,12 +4,12 @@ Both name what they were made from (engine, tables, contract text, the entries o
 that anybody with the same log gets the same bytes. Times within are UTC; lengths are integer microseconds.
 """
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 
 from weighbridge.codes import Note
+from weighbridge.document import Document
 
 ENGINE = "handover/1"
 """Changes with any change of a result for the same inputs."""
@@ -147,7 +147,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryNote:
+class DeliveryNote(Document):
     """What was delivered of a contract up to an instant. `standing`: complete, incomplete, nothing."""
 
     source: Source
@@ -161,10 +161,6 @@ class DeliveryNote:
     said: tuple[Said, ...]
     flags: tuple[str, ...]
     kind: str = "delivery"
-
-    def json(self) -> str:
-        """Canonical: sorted keys, one spelling."""
-        return _json(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +258,7 @@ class QuantityLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(Document):
     """What was seen of the acceptance window. `verdict`: that of tests and load together."""
 
     source: Source
@@ -281,14 +277,6 @@ class Certificate:
     said: tuple[Said, ...]
     flags: tuple[str, ...]
     kind: str = "acceptance"
-
-    def json(self) -> str:
-        """Canonical: sorted keys, one spelling."""
-        return _json(self)
-
-
-def _json(document: DeliveryNote | Certificate) -> str:
-    return json.dumps(asdict(document), sort_keys=True, ensure_ascii=False, indent=1) + "\n"
 
 
 def worst(verdicts: Iterable[str]) -> str:

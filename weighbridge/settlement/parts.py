@@ -9,6 +9,7 @@ from functools import cached_property
 
 from weighbridge.codes import Note, Value
 from weighbridge.contract import Availability, Contract, explain
+from weighbridge.contract.condition import JOINED
 from weighbridge.contract.money import CreditTerms
 from weighbridge.contract.numerals import exact_text
 from weighbridge.judge.assignments import Version
@@ -207,7 +208,12 @@ def _touching(spans: Iterable[Span], within: Interval) -> Iterator[Span]:
 
 
 def _causes(spans: Iterable[Span], within: Interval) -> tuple[Cause, ...]:
-    found = {(span.unit, str(span.state), span.cause) for span in _touching(spans, within)}
+    """Of a span that has several, each by itself."""
+    found = {
+        (span.unit, str(span.state), cause)
+        for span in _touching(spans, within)
+        for cause in span.cause.split(JOINED)
+    }
     return tuple(Cause(*one) for one in sorted(found))
 
 

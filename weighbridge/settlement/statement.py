@@ -5,13 +5,13 @@ inputs), so that anybody with the same inputs gets the same bytes, and a newer e
 instead of restating in silence.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from weighbridge.codes import Note, Value, note
+from weighbridge.document import Document
 
 Tree = Mapping[str, Any]
 """A statement as data: what its JSON holds."""
@@ -261,7 +261,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Document):
     """A period of a contract as of an instant. Amounts are [lowest, highest] where unknown time is held."""
 
     contract: str
@@ -285,15 +285,6 @@ class Statement:
     flags: tuple[str, ...]
     notes: tuple[Note, ...] = ()
     exits: tuple[ExitLine, ...] = ()
-
-    def json(self) -> str:
-        """Canonical: sorted keys, one spelling."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, indent=1) + "\n"
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 of its JSON."""
-        return hashlib.sha256(self.json().encode()).hexdigest()
 
 
 def differences(before: Statement, after: Statement) -> tuple[Note, ...]:
