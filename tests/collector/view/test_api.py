@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import web
@@ -148,6 +149,19 @@ async def test_findings_that_closed_are_told_too_and_the_newest_word_comes_last(
         after = page["after"]
     assert [row["until_us"] for row in seen] == [*(NOW_US - place for place in range(5)), None]
     assert seen[-1]["observed"] == "the newest word"
+
+
+async def test_a_list_of_findings_goes_on_from_the_key_that_it_gave_and_from_nothing_else(
+    client: Client,
+) -> None:
+    path = "/v1/contracts/alpha/findings"
+    whole = (await got(client, path))["items"]
+    first = await got(client, f"{path}?limit=1")
+    rest = await got(client, f"{path}?{urlencode({'after': first['after']})}")
+    assert len(whole) > 1
+    assert first["items"] + rest["items"] == whole
+    for other in ("n1|code|device|0", "[1]", '["a", "b", "c", "d"]', "{}"):
+        assert await refused(client, f"{path}?{urlencode({'after': other})}") == (400, "malformed")
 
 
 async def test_a_timeline_is_cut_by_window_node_and_page(client: Client) -> None:
