@@ -24,7 +24,8 @@ from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
 from weighbridge.judge.slot_history import Holder
-from weighbridge.settlement.draft import Notices, draft
+from weighbridge.settlement.case import Notices
+from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.record import Window
 from weighbridge.settlement.statement import Statement

@@ -78,6 +78,7 @@ Flag = Literal[
     "maintenance_outside_window",
     "never_reported",
     "objective_of_another_period",
+    "period_under_way",
     "repaired_while_down",
     "said_by_one_side",
     "tier_gap",

@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 from collector.documents.sheet import Cell, Column, Kind, Section, Table
 from collector.documents.speaker import Speaker
 from weighbridge.judge.ledger import State
+from weighbridge.settlement.statement import TO_COME
 
 Row = tuple[Cell, ...]
-STATES = tuple(str(state) for state in State)
+STATES = (*(str(state) for state in State), TO_COME)
+"""What the seconds of a unit are told by."""
+
 MONEY = ("gross", "unbilled", "net", "tax", "base", "amount", "earned", "owed")
 """Heads that name the currency."""
 

@@ -24,6 +24,7 @@ from collector.documents.sheet import (
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
 from weighbridge.codes import Note, NoteCode
+from weighbridge.settlement.draft import UNDER_WAY
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
 from weighbridge.settlement.statement import Delivery, Due, ExitLine, Part, Statement, versions
@@ -118,7 +119,10 @@ class _Layout:
         yield fact("json_digest", Cell(statement.digest), "code")
 
     def _amount_notes(self) -> Iterator[str]:
-        if self.statement.lowest != self.statement.highest:
+        under_way = UNDER_WAY in self.statement.flags
+        if under_way:
+            yield self.speak.name("flag", UNDER_WAY)
+        elif self.statement.lowest != self.statement.highest:
             yield self.speak.say("held")
         waiting = [
             due

@@ -7,6 +7,7 @@ from collector.documents.columns import STATES, Row, table
 from collector.documents.sheet import Cell, Section
 from collector.documents.speaker import Speaker
 from collector.documents.timeline import timeline
+from weighbridge.judge.ledger import State
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
 from weighbridge.settlement.statement import CreditLine, Outage, Part
@@ -94,8 +95,11 @@ def _time(part: Part, speak: Speaker) -> Iterator[Row]:
 def _states(part: Part, speak: Speaker) -> Iterator[Row]:
     for unit in part.units:
         if unit.seconds:
-            values = [unit.seconds.get(state, 0) for state in STATES]
-            yield Cell(unit.objective), Cell(unit.unit), *map(speak.number, values)
+            values: dict[str, int] = {**dict.fromkeys(State, 0), **unit.seconds}
+            told = [
+                speak.number(values[state]) if state in values else Cell("") for state in STATES
+            ]
+            yield Cell(unit.objective), Cell(unit.unit), *told
 
 
 def _outages(part: Part, speak: Speaker) -> Iterator[Row]:

@@ -196,6 +196,7 @@ WORDS: Mapping[str, Word] = {
     "state.unknown": Word("unknown", "未知"),
     "state.excluded": Word("excluded", "除外"),
     "state.contested": Word("contested", "争议"),
+    "state.to_come": Word("to come", "未到"),
     "standing.automatic": Word("owed without a claim", "无需申请，自动生效"),
     "standing.open": Word("can be claimed", "可申请"),
     "standing.filed": Word("claimed in time", "已按时申请"),
@@ -302,6 +303,10 @@ WORDS: Mapping[str, Word] = {
     "swap.node_replaced": Word("node", "节点"),
     "swap.telemetry": Word("telemetry", "遥测"),
     # Flags
+    "flag.period_under_way": Word(
+        "The period is under way: the best reading takes all that is to come as up, the worst as it is now.",
+        "结算期尚未结束：最好情形将未到时间全部视为正常，最差情形视为保持当前状态。",
+    ),
     "flag.late_maintenance_notice": Word(
         "Maintenance was announced too late to be excluded.", "维护通知过晚，不予除外。"
     ),

@@ -1,7 +1,6 @@
 """What each contract is worth at the moment, and what can be claimed until when: worked out now and then, apart.
 
-A statement takes a while, so scrapes read what was worked out last. The period that runs is taken as if everything were
-up from now to its end: what is owed then is owed whatever comes.
+A statement takes a while, so scrapes read what was worked out last.
 """
 
 import asyncio
@@ -89,7 +88,7 @@ class Accounts:
         running, to_next = None, None
         for period in months_within(now_s, now_s + 1, contract.time_zone):
             asked = self._settling.ask(name, period.label)
-            running = await asyncio.to_thread(asked.forecast)
+            running = await asyncio.to_thread(asked.bare)
             to_next = to_next_tier_s(contract, running)
         return Account(running, await self.claims(name), to_next)
 
@@ -140,9 +139,11 @@ def to_next_tier_s(contract: Contract, statement: Statement) -> int | None:
 
 
 def _left(unit: UnitLine, edges: set[Fraction]) -> int | None:
-    share = Fraction(unit.availability_fraction[0])
+    """Of what was seen, as bad as it may have been."""
+    whole = unit.denominator_seconds
+    share = 1 - Fraction(unit.counted_seconds[1], whole) if whole else Fraction(1)
     below = [edge for edge in edges if 0 < edge <= share]
-    return int((share - max(below)) * unit.denominator_seconds) if below else None
+    return int((share - max(below)) * whole) if below else None
 
 
 def _samples(name: str, account: Account) -> Iterator[Sample]:
@@ -168,7 +169,7 @@ def _samples(name: str, account: Account) -> Iterator[Sample]:
 
 
 def _earned(statement: Statement) -> dict[str, Fraction]:
-    """Credits of the period whether or not they are claimed, in the best and the worst reading of held time."""
+    """Credits of the period whether or not they are claimed, in its best and its worst reading."""
     lines = [line for part in statement.parts for unit in part.units for line in unit.credits]
     lines += [line for part in statement.parts for line in part.others]
     return {

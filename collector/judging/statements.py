@@ -15,10 +15,11 @@ from collector.log.commits import Committed
 from collector.storage.index import tick_before
 from collector.storage.store import EntryIndex, EvidenceLog, Store
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.judge.ledger import Row, State, Use
+from weighbridge.judge.ledger import Row, Use
 from weighbridge.log.entries import Issued
 from weighbridge.notices.book import KINDS, Book, Sheet
-from weighbridge.settlement.draft import cutoff_us, draft
+from weighbridge.settlement.case import cutoff_us
+from weighbridge.settlement.draft import draft
 from weighbridge.settlement.period_labels import cut, label_before, margin_s, promised, ruling
 from weighbridge.settlement.periods import Period, instant_text, seconds_of, term_of
 from weighbridge.settlement.restatement import since_issued
@@ -76,21 +77,8 @@ class Asked:
         """Of this period alone: without rights that need several, and without what was said before."""
         return self._drafted()
 
-    def forecast(self) -> Statement:
-        """If everything that is claimed were up from now to the end of the period."""
-        contract, now_us = self.sheet.newest, self.as_of_us
-        per_node = {resource.id: resource.per_node for resource in contract.resources}
-        only, end_us = contract.resources[0].id, self.period.end_s * MICROSECONDS
-        coming = [
-            Row(contract.contract_id, one.node, slot, "", "", now_us, end_us, State.UP, "", now_us)
-            for one in self.sheet.holders
-            for slot in range(per_node[one.resource or only])
-            if now_us < end_us
-        ]
-        return self._drafted(coming)
-
-    def _drafted(self, coming: Sequence[Row] = (), earlier: Sequence[Statement] = ()) -> Statement:
-        rows = [*self._rows(), *coming]
+    def _drafted(self, earlier: Sequence[Statement] = ()) -> Statement:
+        rows = self._rows()
         return draft(
             self.sheet.versions,
             self.sheet.holders,

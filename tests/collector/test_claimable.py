@@ -1,6 +1,7 @@
 """How much longer a unit may be down before it earns a higher credit."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
@@ -40,11 +41,11 @@ def test_the_unit_that_is_nearest_to_the_next_row_counts(share: str, left: int |
         part.units[0],
         objective="a",
         denominator_seconds=1_000_000,
-        availability_fraction=(share,) * 2,
+        counted_seconds=(0, int((1 - Fraction(share)) * 1_000_000)),
     )
     alone = replace(statement, parts=(replace(part, units=(unit,)),))
     assert to_next_tier_s(load(TERMS), alone) == left
-    near = replace(unit, availability_fraction=("999001/1000000",) * 2)
+    near = replace(unit, counted_seconds=(0, 999))
     both = replace(statement, parts=(replace(part, units=(unit, near)),))
     assert to_next_tier_s(load(TERMS), both) == min(1, 1 if left is None else left)
 

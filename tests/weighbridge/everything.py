@@ -22,7 +22,8 @@ from weighbridge.log.entries import (
     Notice,
 )
 from weighbridge.notices.book import Heard, Sheet
-from weighbridge.settlement.draft import Notices, draft
+from weighbridge.settlement.case import Notices
+from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Window

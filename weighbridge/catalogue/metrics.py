@@ -65,7 +65,7 @@ CONTRACT_GPUS = _gauge(
 )
 CONTRACT_AVAILABILITY = _gauge(
     "contract_availability_ratio",
-    "Availability in the current period; low counts unknown time as down, high as up.",
+    "Availability in the current period as its statement has it; low takes what is to come as it is now, high as up.",
     "contract",
     "objective",
     "bound",
@@ -78,7 +78,7 @@ CONTRACT_TARGET = _gauge(
 )
 CONTRACT_SECONDS = _gauge(
     "contract_seconds",
-    "Time of all units in the current period by state: met, breached, unknown, excluded.",
+    "Time of all units in the current period so far by state: met, breached, unknown, excluded.",
     "contract",
     "objective",
     "state",
@@ -88,12 +88,12 @@ CONTRACT_CONTRACTED = _gauge(
 )
 CONTRACT_DELIVERED = _gauge(
     "contract_delivered_gpu_seconds",
-    "GPU time of the current month that was up, all that is still to come taken as up.",
+    "GPU time of the current month that was up so far.",
     "contract",
 )
 CONTRACT_CREDIT = _gauge(
     "contract_credit_due",
-    "Credits of the current month if all is up from now on, claimed or not; low counts held time as up.",
+    "Credits of the current month, claimed or not; low takes time held or to come as up, high as down or as it is now.",
     "contract",
     "currency",
     "bound",

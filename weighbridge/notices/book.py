@@ -28,7 +28,7 @@ from weighbridge.log.entries import (
     PartyKey,
 )
 from weighbridge.notices.rules import LESSEES, Rules, events_of, sides
-from weighbridge.settlement.draft import Notices
+from weighbridge.settlement.case import Notices
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples

@@ -78,7 +78,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One unit (or all together) over one period: what was seen, and the lowest and highest outcome."""
+    """One unit (or all together) over one period: what was seen, and the lowest and highest outcome.
+
+    Of a period that is under way, the highest takes all that is to come as up, the lowest as it is now. `so_far`: the
+    lowest, of what was seen alone. `to_come_s`: what of the service is to come.
+    """
 
     objective: Availability
     unit: str
@@ -89,10 +93,12 @@ class Measure:
     contested_s: int
     low: Outcome
     high: Outcome
+    so_far: Outcome
+    to_come_s: int = 0
 
     @property
     def held(self) -> bool:
-        """Whether the answer depends on time that the contract holds."""
+        """Whether the answer depends on time that the contract holds, or that is to come."""
         return self.low != self.high
 
 
@@ -192,26 +198,56 @@ class _Job:
         return served_part(Period(self.period.label, start, self.period.end_s), self.service)
 
     def judge(self, name: str, units: tuple[str, ...]) -> Measure:
-        spans = [self.record.by_unit.get(unit, ()) for unit in units]
-        readings = [
-            partial(_reading, self.contract, self.objective, held=held) for held in ("down", "up")
-        ]
+        seen = [self.record.seen(unit) for unit in units]
+        stays = seen if self.objective.window_s else [self._all(unit) for unit in units]
+        worst, best = (self.reading(held) for held in ("down", "up"))
         used = [free.get((self.objective.id, name), 0) for free in self.free_used_s]
-        low, high = (
-            self._outcome(units, spans, reading, free)
-            for reading, free in zip(readings, used, strict=True)
-        )
+        low = self._outcome(units, stays, worst, used[0])
+        high = self._outcome(units, seen, best, used[1])
+        so_far = low if stays == seen else self._outcome(units, seen, worst, used[0])
+        if self.record.coming and so_far.excluded_s:
+            so_far = replace(so_far, excluded_s=self._excluded_s(units, seen, worst))
         return Measure(
             objective=self.objective,
             unit=name,
             period=self.period,
             service_s=self.served[1] - self.served[0],
-            raw_down_s=self._seen(spans, lambda span: span.state != State.UP),
-            unknown_s=self._seen(spans, lambda span: span.state == State.UNKNOWN),
-            contested_s=self._seen(spans, lambda span: span.state == State.CONTESTED),
+            raw_down_s=self._seen(seen, lambda span: span.state != State.UP),
+            unknown_s=self._seen(seen, lambda span: span.state == State.UNKNOWN),
+            contested_s=self._seen(seen, lambda span: span.state == State.CONTESTED),
             low=low,
             high=high,
+            so_far=so_far,
+            to_come_s=self._to_come_s(units),
         )
+
+    def reading(self, held: Policy) -> Reading:
+        """What a span is, time that the contract holds taken as this."""
+        return partial(_reading, self.contract, self.objective, held=held)
+
+    def _all(self, unit: str) -> tuple[Span, ...]:
+        return self.record.by_unit.get(unit, ())
+
+    def gone(self, unit: str) -> Interval:
+        """The served part of the period, without what of it is to come for a unit."""
+        start, end = self.served
+        return (start, max(start, min(end, self.record.coming.get(unit, end))))
+
+    def _to_come_s(self, units: tuple[str, ...]) -> int:
+        if not self.record.coming:
+            return 0
+        sets = [union(((self.gone(unit)[1], self.served[1]),)) for unit in units]
+        return sum(total(combined) for combined in self._combined(sets))
+
+    def _excluded_s(
+        self, units: tuple[str, ...], spans: list[tuple[Span, ...]], reading: Reading
+    ) -> int:
+        """Of what was seen: a window that was announced for time to come has excluded nothing yet."""
+        bads = [
+            self._bad(unit, mine, reading, self.gone(unit))
+            for unit, mine in zip(units, spans, strict=True)
+        ]
+        return sum(total(part.excluded) for part in self._parts(bads))
 
     def _seen(self, spans: list[tuple[Span, ...]], wanted: Callable[[Span], bool]) -> int:
         sets = [clip(_where(unit_spans, wanted), self.served) for unit_spans in spans]
@@ -257,15 +293,27 @@ class _Job:
         """The worst of the windows that end in the served part of the period."""
         units = len(incidents)
         rolling = Rolling([_counted_time(mine) for mine in incidents], window_s)
-        worst = rolling.worst(self.served)
+        ends = self._windows_end()
+        worst = rolling.worst(ends)
         window = (worst.at_s - window_s, worst.at_s)
         free = worst.bad_s - self._less_free(worst.bad_s, units)
         allowed = (1 - self.objective.target) * window_s * units + free
-        moving = Moving(window, tuple(rolling.breaches(allowed, self.served)))
+        moving = Moving(window, tuple(rolling.breaches(allowed, ends)))
         inside = tuple(part for mine in incidents for part in _within(mine, window))
         return Outcome(worst.bad_s - free, window_s * units, excluded_s, inside, moving)
 
-    def _bad(self, unit: str, spans: tuple[Span, ...], reading: Reading) -> Bad:
+    def _windows_end(self) -> Interval:
+        """In the served part, as far as any unit of the objective was seen: a window that moves waits for nothing."""
+        return max(map(self.gone, self.units), default=self.served)
+
+    def _bad(
+        self,
+        unit: str,
+        spans: tuple[Span, ...],
+        reading: Reading,
+        within: Interval | None = None,
+    ) -> Bad:
+        """`within`: of this time alone."""
         counted = (_counted_from(span, self.objective) for span in spans if reading(span) == "down")
         excluded = _excluded(self.contract, spans, reading)
         windows = admitted(
@@ -277,14 +325,14 @@ class _Job:
             self.beside,
         )
         excluded = union(excluded, windows)
-        return Bad(subtraction(union(counted), excluded), excluded)
+        bad = Bad(subtraction(union(counted), excluded), excluded)
+        return bad if within is None else Bad(clip(bad.down, within), clip(bad.excluded, within))
 
     def not_up(self, unit: str) -> Mapping[State, Intervals]:
-        spans = self.record.by_unit.get(unit, ())
-        reading = partial(_reading, self.contract, self.objective, held="down")
-        layers = [(State.EXCLUDED, self._bad(unit, spans, reading).excluded)]
+        spans = self.record.seen(unit)
+        layers = [(State.EXCLUDED, self._bad(unit, spans, self.reading("down")).excluded)]
         layers += [_in_state(spans, state) for state in WORST_FIRST]
-        return dict(partition(layers, self.served))
+        return dict(partition(layers, self.gone(unit)))
 
     def _parts(self, units: list[Bad]) -> list[Bad]:
         downs = [unit.down for unit in units]

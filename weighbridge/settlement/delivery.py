@@ -1,6 +1,6 @@
 """What of a line item was delivered, and what it costs: the lines of a statement that count all slots."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
@@ -28,18 +28,18 @@ Weighed = tuple[Fraction, Sequence[Stretch]]
 
 
 def delivered(resource: Resource, served: Interval, found: Timelines, used: Totals) -> Delivery:
-    """GPU-seconds of a line item by what was seen of them."""
+    """GPU-seconds of a line item by what was seen of them; of those contracted, some may be to come."""
     usage = usage_of(used, _nodes_of(resource, found))
     length = served[1] - served[0]
     lines = _lines_of(resource, found)
-    unknown = sum(seconds_in(line, State.UNKNOWN, served) for line in lines)
-    healthy = sum(seconds_in(line, State.UP, served) for line in lines)
+    by_state = {state: sum(seconds_in(line, state, served) for line in lines) for state in State}
+    healthy = by_state[State.UP]
     contracted = resource.nodes * resource.per_node * length
     share = usage.utilization
     return Delivery(
         resource=resource.id,
         contracted_gpu_seconds=contracted,
-        reporting_gpu_seconds=len(lines) * length - unknown,
+        reporting_gpu_seconds=sum(by_state.values()) - by_state[State.UNKNOWN],
         healthy_gpu_seconds=healthy,
         contracted_p_hours=_p_hours(resource, contracted),
         healthy_p_hours=_p_hours(resource, healthy),
@@ -102,17 +102,31 @@ def floor_lines(contract: Contract, served: Interval, found: Timelines) -> Itera
     if floor is None:
         return
     per_gpu = {item.id: capacity_of(item, 1) for item in contract.resources}
-    slots = found.slots.items()
     if floor.gpus is not None:
-        ones = [(Fraction(1), line) for _, line in slots]
-        yield _floor_line("GPU", Fraction(floor.gpus), ones, served)
+        yield _floor_line(
+            "GPU", Fraction(floor.gpus), dict.fromkeys(per_gpu, Fraction(1)), served, found
+        )
     if floor.capacity is not None:
-        worths = [(per_gpu[found.resource_of[slot.node]], line) for slot, line in slots]
-        yield _floor_line("P", floor.capacity, worths, served)
+        yield _floor_line("P", floor.capacity, per_gpu, served, found)
 
 
-def _floor_line(unit: str, floor: Fraction, slots: list[Weighed], served: Interval) -> FloorLine:
-    worst, best = (_healthy(floor, slots, served, states) for states in (SEEN_WELL, PERHAPS_WELL))
+def _floor_line(
+    unit: str,
+    floor: Fraction,
+    worth: Mapping[str, Fraction],
+    served: Interval,
+    found: Timelines,
+) -> FloorLine:
+    """Time to come is as it is now in the worst reading, and well in the best."""
+    worst, best = (
+        _healthy(
+            floor,
+            [(worth[found.resource_of[slot.node]], line) for slot, line in lines.items()],
+            served,
+            states,
+        )
+        for lines, states in ((found.slots, SEEN_WELL), (found.hoped, PERHAPS_WELL))
+    )
     verdict = "MET" if worst[1] == 0 else ("BREACHED" if best[1] > 0 else "UNKNOWN")
     return FloorLine(
         unit=unit,
@@ -150,7 +164,7 @@ def _healthy(
 
 def _lines_of(resource: Resource, found: Timelines) -> list[Sequence[Stretch]]:
     return [
-        line for slot, line in found.slots.items() if found.resource_of[slot.node] == resource.id
+        line for slot, line in found.seen.items() if found.resource_of[slot.node] == resource.id
     ]
 
 

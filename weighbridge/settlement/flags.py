@@ -99,7 +99,7 @@ def of_repairs(contract: Contract, record: Record, clocks: Iterable[Clocked]) ->
         unit, end_s = clocked.mending.unit, clocked.mending.end_s
         if end_s is None or (unit, end_s) not in restored:
             continue
-        for span in record.spans:
+        for span in (one for name in record.by_unit for one in record.seen(name)):
             down = span.state == State.DOWN and (holds(unit, span.unit) or holds(span.unit, unit))
             if down and span.start_s <= end_s < span.end_s - patience_s:
                 yield "repaired_while_down"

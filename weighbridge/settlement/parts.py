@@ -14,7 +14,7 @@ from weighbridge.contract.money import CreditTerms
 from weighbridge.contract.numerals import exact_text
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import State
-from weighbridge.settlement.availability import not_up
+from weighbridge.settlement.availability import Measure, Outcome, not_up
 from weighbridge.settlement.credits import Line, money
 from weighbridge.settlement.damages import EARLY_EXIT
 from weighbridge.settlement.delivery import delivered, fee_lines, floor_lines
@@ -34,6 +34,7 @@ from weighbridge.settlement.repair import Clocked
 from weighbridge.settlement.results import Due as Owed
 from weighbridge.settlement.results import Probed, Reading, Result, Settlement
 from weighbridge.settlement.statement import (
+    TO_COME,
     Cause,
     ClockLine,
     CreditLine,
@@ -109,9 +110,15 @@ def part_of(settled: Settled) -> Part:
             _credit(settled, high, low)
             for high, low in zip(found.by_lessee, found.by_lessee_at_best, strict=True)
         ),
-        service=(instant_text(settled.served[0]), instant_text(settled.served[1])),
+        service=_service(settled),
         times=tuple(_time(*unit, states) for unit, states in settled.not_up.items()),
     )
+
+
+def _service(settled: Settled) -> tuple[str, str]:
+    """Of a period under way, what is not to come."""
+    start_s, end_s = settled.served
+    return instant_text(start_s), instant_text(max(start_s, min(end_s, settled.settlement.as_of_s)))
 
 
 def _unit(settled: Settled, result: Result) -> UnitLine:
@@ -126,15 +133,15 @@ def _unit(settled: Settled, result: Result) -> UnitLine:
         target=exact_text(promise.target),
         service_seconds=measured.service_s,
         denominator_seconds=worst.outcome.denominator_s,
-        counted_seconds=(best.outcome.downtime_s, worst.outcome.downtime_s),
+        counted_seconds=(best.outcome.downtime_s, measured.so_far.downtime_s),
         raw_down_seconds=measured.raw_down_s,
-        excluded_seconds=worst.outcome.excluded_s,
+        excluded_seconds=measured.so_far.excluded_s,
         unknown_seconds=measured.unknown_s,
         contested_seconds=measured.contested_s,
-        seconds=_seconds(settled, promise, measured.unit),
+        seconds=_seconds(settled, measured),
         availability=(share_text(shares[0]), share_text(shares[1])),
         availability_fraction=(fraction_text(shares[0]), fraction_text(shares[1])),
-        outages=_outages(settled, promise, measured.unit, worst),
+        outages=_outages(settled, promise, measured.unit, measured.so_far),
         credits=tuple(_credit(settled, high, low) for high, low in pairs),
         window=_window(worst),
         breaches=_breaches(worst),
@@ -167,13 +174,15 @@ def _clock(found: Clocked) -> ClockLine:
     )
 
 
-def _seconds(settled: Settled, promise: Availability, unit: str) -> dict[str, int]:
-    if promise.scope != "per_unit":
+def _seconds(settled: Settled, measured: Measure) -> dict[str, int]:
+    """By state, and `to_come` while there is such time."""
+    if measured.objective.scope != "per_unit":
         return {}
-    found = settled.not_up[promise.id, unit]
+    found = settled.not_up[measured.objective.id, measured.unit]
     seconds = {str(state): total(intervals) for state, intervals in found.items()}
-    up = settled.served[1] - settled.served[0] - sum(seconds.values())
-    return {**seconds, str(State.UP): up}
+    up = measured.service_s - measured.to_come_s - sum(seconds.values())
+    coming = {TO_COME: measured.to_come_s} if measured.to_come_s else {}
+    return {**seconds, str(State.UP): up, **coming}
 
 
 def _time(objective: str, unit: str, states: Mapping[State, Intervals]) -> UnitTime:
@@ -186,10 +195,10 @@ def _time(objective: str, unit: str, states: Mapping[State, Intervals]) -> UnitT
 
 
 def _outages(
-    settled: Settled, promise: Availability, unit: str, reading: Reading
+    settled: Settled, promise: Availability, unit: str, outcome: Outcome
 ) -> tuple[Outage, ...]:
     units = (unit,) if promise.scope == "per_unit" else tuple(settled.units[promise.id])
-    spans = [span for one in units for span in settled.record.by_unit.get(one, ())]
+    spans = [span for one in units for span in settled.record.seen(one)]
     return tuple(
         Outage(
             start=instant_text(incident.whole[0]),
@@ -199,7 +208,7 @@ def _outages(
             causes=_causes(spans, incident.whole),
             entries=_entries(settled, promise, spans, incident.whole),
         )
-        for incident in reading.outcome.incidents
+        for incident in outcome.incidents
     )
 
 

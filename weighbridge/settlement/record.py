@@ -86,13 +86,18 @@ class Event:
 
 @dataclass(frozen=True)
 class Record:
-    """Everything that a settlement reads besides the contract. `probes`: of each performance objective, by its id."""
+    """Everything that a settlement reads besides the contract. `probes`: of each performance objective, by its id.
+
+    `coming`: from when on the time of a unit is to come, where the period is under way. What its spans say of that time
+    is how it would be if the unit stayed as it is.
+    """
 
     spans: tuple[Span, ...] = ()
     windows: tuple[Window, ...] = ()
     claims: tuple[Claim, ...] = ()
     events: tuple[Event, ...] = ()
     probes: Mapping[str, tuple[Samples, ...]] = field(default_factory=dict)
+    coming: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def by_unit(self) -> Mapping[str, tuple[Span, ...]]:
@@ -101,6 +106,13 @@ class Record:
         for span in self.spans:
             units[span.unit].append(span)
         return {unit: tuple(spans) for unit, spans in units.items()}
+
+    def seen(self, unit: str) -> tuple[Span, ...]:
+        """The spans of a unit, of time that is not to come."""
+        spans, coming_s = self.by_unit.get(unit, ()), self.coming.get(unit)
+        if coming_s is None:
+            return spans
+        return tuple(span for span in spans if span.start_s < coming_s)
 
     def windows_by(self, instant_s: int) -> tuple[Window, ...]:
         """The maintenance of which notice was received by then."""

@@ -22,6 +22,9 @@ Path = tuple[str | int, ...]
 UNNAMED = "unnamed"
 """Who left no name: of a ledger or a statement of before it was kept."""
 
+TO_COME = "to_come"
+"""Beside the states, in the seconds of a unit: time of a period under way that is still to come."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -69,6 +72,9 @@ class CreditLine:
 @dataclass(frozen=True, slots=True)
 class UnitLine:
     """A unit under an objective. `seconds` by state add up to `service_seconds`, where a unit is judged alone.
+
+    Of a period that is under way, `seconds` has what is still to come as TO_COME, and nothing else but `availability`,
+    `credits` and what follows from them tells of that time: up in the best reading, as it is now in the worst.
 
     `window`: the worst one, where the objective's window moves; `breaches`: when such a window held too much.
     """
@@ -230,7 +236,8 @@ class SwapLine:
 class Part:
     """The part of the period that one version of the contract rules; the whole of it where there is one.
 
-    `service`: from when to when in it there is service to judge. `times`: of every unit of every objective.
+    `service`: from when to when in it there is service to judge, none of it to come. `times`: of every unit of every
+    objective.
     """
 
     version: int

@@ -2,7 +2,8 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -31,12 +32,42 @@ class Slot(NamedTuple):
 class Timelines:
     """What is known of each contracted slot over a stretch of time: spans that tile it.
 
-    `held_by`: the nodes that held the place of each node that is there, itself among them.
+    `held_by`: the nodes that held the place of each node that is there, itself among them. `coming_us`: from when on
+    the time of each slot is to come, where the period is under way; its line goes on as it is then.
     """
 
     resource_of: Mapping[str, str]
     slots: Mapping[Slot, Sequence[Stretch]]
     held_by: Mapping[str, frozenset[str]]
+    coming_us: Mapping[Slot, int] = field(default_factory=dict)
+
+    @cached_property
+    def seen(self) -> Mapping[Slot, Sequence[Stretch]]:
+        """The lines without time to come."""
+        coming = self.coming_us
+        return (
+            {slot: _until(line, coming[slot]) for slot, line in self.slots.items()}
+            if coming
+            else self.slots
+        )
+
+    @cached_property
+    def hoped(self) -> Mapping[Slot, Sequence[Stretch]]:
+        """The lines with time to come as up."""
+        if not self.coming_us:
+            return self.slots
+        return {
+            slot: [*line, Stretch(self.coming_us[slot], self.slots[slot][-1].end_us, State.UP, "")]
+            for slot, line in self.seen.items()
+        }
+
+
+def _until(line: Sequence[Stretch], end_us: int) -> Sequence[Stretch]:
+    return [
+        one if one.end_us <= end_us else replace(one, end_us=end_us)
+        for one in line
+        if one.start_us < end_us
+    ]
 
 
 Entries = tuple[int, int]
@@ -58,13 +89,16 @@ class Known:
     """The rows of each slot, joined: spans that tile the time that matters. `late`: rows came after the cut-off.
 
     `told`: of each node the entries of the log that tell of its time which is not up. `heard`: of each node when it was
-    last heard before it changed or fell silent, and in which entry, in order.
+    last heard before it changed or fell silent, and in which entry, in order. `now_us`: where the time that matters is
+    not over, until when it is; `coming_us`: of each slot since when it is to come, if that is before.
     """
 
     slots: Mapping[Slot, Sequence[Stretch]]
     late: bool
     told: Told
     heard: Heard
+    now_us: int | None = None
+    coming_us: Mapping[Slot, int] = field(default_factory=dict)
 
     def entries(self, nodes: Iterable[str], within: Interval) -> Entries | None:
         """From the first entry that tells of these nodes over [start_s, end_s) to the last.
@@ -94,6 +128,8 @@ class Known:
         for slot in sorted(self.slots):
             for one in self.slots[slot]:
                 yield f"{slot.name} {one.start_us} {one.end_us} {one.state} {one.cause}"
+        for slot in sorted(self.coming_us):
+            yield f"{slot.name} is to come from {self.coming_us[slot]}"
 
 
 @dataclass(slots=True)
@@ -177,10 +213,18 @@ def _goes_on(run: _Run, row: Row) -> bool:
     )
 
 
-def known_of(rows: Iterable[Row], as_of_us: int, cutoff_us: int, within: Interval) -> Known:
+def known_of(
+    rows: Iterable[Row],
+    as_of_us: int,
+    cutoff_us: int,
+    within: Interval,
+    patience_us: int | None = None,
+) -> Known:
     """What the rows say over `within` (seconds), as known at an instant; rows after the cut-off change nothing.
 
-    Reads each row once and keeps none, so hourly rows of a large contract may be streamed.
+    Reads each row once and keeps none, so hourly rows of a large contract may be streamed. `patience_us`: given while
+    the period is under way. Then each slot goes on as it is at the instant; where nobody has seen it for no longer than
+    this, as it was seen last, and its time is to come from there.
     """
     joining, late = _Joining(), False
     for row in rows:
@@ -188,8 +232,37 @@ def known_of(rows: Iterable[Row], as_of_us: int, cutoff_us: int, within: Interva
             late = late or row.recorded_us <= as_of_us
         elif row.recorded_us <= as_of_us:
             joining.add(row)
-    lines = joining.lines(within[0] * MICROSECONDS, within[1] * MICROSECONDS)
-    return Known(lines, late, joining.told, joining.heard())
+    start_us, end_us = within[0] * MICROSECONDS, within[1] * MICROSECONDS
+    if patience_us is None:
+        lines = joining.lines(start_us, end_us)
+        return Known(lines, late, joining.told, joining.heard())
+    now_us = min(max(as_of_us, start_us), end_us)
+    found = {
+        slot: _going_on(line, now_us, end_us, patience_us)
+        for slot, line in joining.lines(start_us, now_us).items()
+    }
+    return Known(
+        {slot: line for slot, (line, _) in found.items()},
+        late,
+        joining.told,
+        joining.heard(),
+        now_us,
+        {slot: coming_us for slot, (_, coming_us) in found.items()},
+    )
+
+
+def _going_on(
+    line: Sequence[Stretch], now_us: int, end_us: int, patience_us: int
+) -> tuple[Sequence[Stretch], int]:
+    """A line up to the end as if it stayed as it is, and from when on it is to come."""
+    coming_us = now_us
+    if len(line) > 1:
+        last = line[-1]
+        unseen = (last.state, last.cause) == (State.UNKNOWN, "")
+        if unseen and last.end_us - last.start_us <= patience_us:
+            coming_us, line = last.start_us, line[:-1]
+    now = line[-1] if line else Stretch(now_us, now_us, State.UNKNOWN, "")
+    return [*line[:-1], replace(now, end_us=end_us)], coming_us
 
 
 def timelines(
@@ -215,7 +288,10 @@ def timelines(
         for number in range(per_node[resource])
     }
     held_by = {node: _names(one) for node, one in present.items()}
-    return Timelines(resource_of, slots, held_by)
+    if known.now_us is None:
+        return Timelines(resource_of, slots, held_by)
+    coming = {slot: known.coming_us.get(slot, known.now_us) for slot in slots}
+    return Timelines(resource_of, slots, held_by, coming)
 
 
 def _names(holder: Holder) -> frozenset[str]:
@@ -251,19 +327,41 @@ def _absent(contract: Contract, resources: Iterable[str]) -> dict[str, str]:
 
 def unit_lines(promise: Availability, found: Timelines) -> dict[str, Sequence[Stretch]]:
     """Spans of what the objective judges: slots, nodes by their worst slot, or everything as one."""
-    chosen = {
-        slot: line
-        for slot, line in found.slots.items()
-        if promise.resource in (None, found.resource_of[slot.node])
-    }
-    if promise.unit == "gpu":
-        return {slot.name: line for slot, line in chosen.items()}
-    grouped: dict[str, list[Sequence[Stretch]]] = {}
-    for slot, line in chosen.items():
-        name = slot.node if promise.unit == "node" else promise.resource or promise.unit
-        grouped.setdefault(name, []).append(line)
     together = _worst if promise.up_when is None else _with_all_causes
-    return {unit: together(lines) for unit, lines in grouped.items()}
+    alone = promise.unit == "gpu"
+    return {
+        unit: found.slots[slots[0]] if alone else together([found.slots[slot] for slot in slots])
+        for unit, slots in _slots_of(promise, found).items()
+    }
+
+
+def coming_of(promise: Availability, found: Timelines) -> dict[str, int]:
+    """From when on (in seconds) time of each unit is to come: as soon as that of one of its slots is. Empty: none."""
+    if not found.coming_us:
+        return {}
+    return {
+        unit: min(found.coming_us[slot] for slot in slots) // MICROSECONDS
+        for unit, slots in _slots_of(promise, found).items()
+    }
+
+
+def _slots_of(promise: Availability, found: Timelines) -> dict[str, list[Slot]]:
+    """The slots of each unit of an objective."""
+    grouped: dict[str, list[Slot]] = {}
+    for slot in found.slots:
+        if promise.resource in (None, found.resource_of[slot.node]):
+            grouped.setdefault(_unit_of(promise, slot), []).append(slot)
+    return grouped
+
+
+def _unit_of(promise: Availability, slot: Slot) -> str:
+    match promise.unit:
+        case "gpu":
+            return slot.name
+        case "node":
+            return slot.node
+        case together:
+            return promise.resource or together
 
 
 def _worst(lines: Sequence[Sequence[Stretch]]) -> Sequence[Stretch]:
@@ -295,12 +393,23 @@ NOT_UP = frozenset(State) - {State.UP}
 
 
 def spans_of(
-    unit: str, line: Iterable[Stretch], states: frozenset[State] = NOT_UP
+    unit: str,
+    line: Iterable[Stretch],
+    states: frozenset[State] = NOT_UP,
+    coming_s: int | None = None,
 ) -> Iterator[Span]:
-    """Those in these states, in whole seconds, both ends floored, so that neighbours still touch."""
+    """Those in these states, in whole seconds, both ends floored, so that neighbours still touch.
+
+    None reaches from time that was seen into time that is to come, from `coming_s` on.
+    """
     for stretch in line:
         start, end = stretch.start_us // MICROSECONDS, stretch.end_us // MICROSECONDS
-        if stretch.state in states and start < end:
+        if stretch.state not in states:
+            continue
+        if coming_s is not None and start < coming_s < end:
+            yield Span(unit, stretch.state, start, coming_s, stretch.cause)
+            start = coming_s
+        if start < end:
             yield Span(unit, stretch.state, start, end, stretch.cause)
 
 

@@ -10,7 +10,8 @@ from weighbridge.codes import Note
 from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
-from weighbridge.settlement.draft import Notices, draft
+from weighbridge.settlement.case import Notices
+from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.record import Claim, Event, Window
 from weighbridge.settlement.statement import (

@@ -38,7 +38,7 @@ from tests.collector.statements.examples import (
 )
 from weighbridge.codes import note
 from weighbridge.judge.ledger import State
-from weighbridge.settlement.draft import Notices
+from weighbridge.settlement.case import Notices
 from weighbridge.settlement.record import Event, Window
 from weighbridge.settlement.statement import Statement, SwapLine, differences, path_text
 

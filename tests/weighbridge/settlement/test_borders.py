@@ -7,7 +7,8 @@ import pytest
 from tests.weighbridge.scripted import holders
 from tests.weighbridge.settlement.test_obligations import version
 from weighbridge.judge.ledger import Row, State
-from weighbridge.settlement.draft import Notices, draft
+from weighbridge.settlement.case import Notices
+from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month, instant_text
 from weighbridge.settlement.record import Window
 from weighbridge.settlement.statement import Statement

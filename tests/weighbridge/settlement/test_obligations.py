@@ -12,7 +12,8 @@ from tests.weighbridge.scripted import holders
 from weighbridge.contract import ContractError, load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Row, State, Use
-from weighbridge.settlement.draft import Notices, draft
+from weighbridge.settlement.case import Notices
+from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import Period, calendar_month, instant_text
 from weighbridge.settlement.record import Event
 from weighbridge.settlement.statement import Cause, Statement

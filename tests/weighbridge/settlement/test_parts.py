@@ -20,7 +20,8 @@ from tests.weighbridge.settlement.test_statement import (
 )
 from weighbridge.judge.ledger import State
 from weighbridge.judge.slot_history import Holder
-from weighbridge.settlement.draft import Notices, draft
+from weighbridge.settlement.case import Notices
+from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.statement import Statement
 

@@ -15,7 +15,8 @@ from tests.weighbridge.scripted import holders
 from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Row, State
-from weighbridge.settlement.draft import Notices, draft
+from weighbridge.settlement.case import Notices
+from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.record import Claim, Event, Window
 

@@ -10,7 +10,8 @@ from tests.weighbridge.scripted import holders
 from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
-from weighbridge.settlement.draft import Notices, draft
+from weighbridge.settlement.case import Notices
+from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month, instant_text
 from weighbridge.settlement.record import BOTH, Event, Side
 from weighbridge.settlement.statement import Statement
@@ -219,7 +220,7 @@ NOON = Event("delivered", MAY.start_s + 3 * DAY + 12 * HOUR)
 def test_silence_accepts_at_the_end_of_its_last_day_and_says_so() -> None:
     assert service(NOON) == (midnight(9), ("accepted_by_silence",))
     assert service(NOON, as_of_s=MAY.start_s + 9 * DAY)[0] == midnight(9)
-    assert service(NOON, as_of_s=MAY.start_s + 9 * DAY - 1) == (midnight(0), ())
+    assert service(NOON, as_of_s=MAY.start_s + 9 * DAY - 1) == (midnight(0), ("period_under_way",))
 
 
 def test_where_the_contract_names_no_days_silence_accepts_nothing() -> None:

@@ -14,7 +14,8 @@ from weighbridge.codes import Note, note
 from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
-from weighbridge.settlement.draft import Notices, draft
+from weighbridge.settlement.case import Notices
+from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month, instant_text
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Window

@@ -1,0 +1,182 @@
+"""What a period of a contract is settled from: versions, holders, rows and notices, as known at an instant."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from weighbridge.contract import Contract
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.judge.assignments import Version
+from weighbridge.judge.ledger import Row
+from weighbridge.judge.ledger import Span as Stretch
+from weighbridge.judge.slot_history import Holder
+from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.period_labels import margin_s
+from weighbridge.settlement.periods import Period, served_part
+from weighbridge.settlement.probes import Samples
+from weighbridge.settlement.record import Claim, Event, Record, Window
+from weighbridge.settlement.service import service_of
+from weighbridge.settlement.units import (
+    Known,
+    Timelines,
+    coming_of,
+    known_of,
+    spans_of,
+    timelines,
+    unit_lines,
+)
+
+Probes = Callable[[Contract, Period], Mapping[str, tuple[Samples, ...]]]
+"""What the probes of each objective of a version found in a part of the period."""
+
+
+def no_probes(_contract: Contract, _period: Period) -> Mapping[str, tuple[Samples, ...]]:
+    """Nobody probed."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """What people said: maintenance, claims, events such as a replaced GPU; and what the probes found.
+
+    `late`: times of which something was said too late to count.
+    """
+
+    windows: tuple[Window, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    events: tuple[Event, ...] = ()
+    probes: Probes = no_probes
+    late: tuple[Interval, ...] = ()
+
+    @property
+    def everything(self) -> tuple[Window | Claim | Event, ...]:
+        return (*self.windows, *self.claims, *self.events)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What is known of each contracted slot, and of the units of each objective, by its id."""
+
+    found: Timelines
+    record: Record
+    units: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """`versions`: of one contract, the newest last; `holders`: of its places."""
+
+    versions: tuple[Version, ...]
+    holders: Sequence[Holder]
+    known: Known
+    notices: Notices
+    period: Period
+    as_of_us: int
+
+    @property
+    def newest(self) -> Contract:
+        return self.versions[-1].contract
+
+    @property
+    def as_of_s(self) -> int:
+        return self.as_of_us // MICROSECONDS
+
+    @property
+    def cutoff_s(self) -> int:
+        return cutoff_us(self.newest, self.period) // MICROSECONDS
+
+    @property
+    def under_way(self) -> bool:
+        """Whether some of the period is still to come."""
+        return self.as_of_s < self.period.end_s
+
+    def parts(self) -> list[tuple[Version, Period]]:
+        """The versions that rule a part of the period; or the newest of them for the whole, if it says so."""
+        ruled = [(version, self._ruled(number)) for number, version in enumerate(self.versions)]
+        ruling = [(version, part) for version, part in ruled if part.seconds > 0]
+        if ruling[-1][0].contract.amendments == "whole_period":
+            return [(ruling[-1][0], self.period)]
+        return ruling
+
+    def _ruled(self, number: int) -> Period:
+        """Split at the instants from which later versions hold; nothing is left out before the first."""
+        later = self.versions[number + 1 :]
+        start = (
+            self.period.start_s if number == 0 else self.versions[number].from_us // MICROSECONDS
+        )
+        end = later[0].from_us // MICROSECONDS if later else self.period.end_s
+        served = served_part(self.period, (start, end))
+        return Period(self.period.label, *served)
+
+    def served(self, version: Version, part: Period) -> Interval:
+        return served_part(part, self.service(version.contract))
+
+    def service(self, contract: Contract) -> Interval:
+        return service_of(contract, self.events, self.as_of_s)
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """Those that happened, and were told of, in time."""
+        last_s = min(self.as_of_s, self.cutoff_s)
+        told = (one for one in self.notices.events if one.told_by(self.cutoff_s))
+        return tuple(one for one in told if one.at_s <= last_s)
+
+    def weighed(self, version: Version, part: Period) -> Weighed:
+        """Over the part of the period that a version rules."""
+        contract = version.contract
+        margin = margin_s(contract)
+        within = (part.start_s - margin, part.end_s + margin)
+        found = timelines(contract, self.holders, self.known, within, part.interval)
+        lines = {promise.id: unit_lines(promise, found) for promise in contract.availability}
+        return Weighed(
+            found,
+            self._record(lines, found, version, part),
+            {name: tuple(units) for name, units in lines.items()},
+        )
+
+    def _record(
+        self,
+        lines: Mapping[str, Mapping[str, Sequence[Stretch]]],
+        found: Timelines,
+        version: Version,
+        part: Period,
+    ) -> Record:
+        coming: dict[str, int] = {}
+        for promise in version.contract.availability:
+            coming |= coming_of(promise, found)
+        spans = {
+            unit: tuple(spans_of(unit, line, coming_s=coming.get(unit)))
+            for units in lines.values()
+            for unit, line in units.items()
+        }
+        return Record(
+            spans=tuple(span for unit in sorted(spans) for span in spans[unit]),
+            windows=self.notices.windows,
+            claims=self.notices.claims,
+            events=self.notices.events,
+            probes=self.notices.probes(version.contract, part),
+            coming=coming,
+        )
+
+
+def case_of(
+    versions: Sequence[Version],
+    holders: Sequence[Holder],
+    rows: Iterable[Row],
+    notices: Notices,
+    period: Period,
+    as_of_us: int,
+) -> Case:
+    """`rows`: read once, and over the time that matters at least."""
+    newest = versions[-1].contract
+    margin = max(margin_s(version.contract) for version in versions)
+    within = (period.start_s - margin, period.end_s + margin)
+    under_way = as_of_us < period.end_s * MICROSECONDS
+    patience_us = newest.sampling.max_gap_us if under_way else None
+    known = known_of(rows, as_of_us, cutoff_us(newest, period), within, patience_us)
+    return Case(tuple(versions), holders, known, notices, period, as_of_us)
+
+
+def cutoff_us(contract: Contract, period: Period) -> int:
+    """What is recorded later changes nothing."""
+    return (period.end_s + contract.evidence.correction_window_s) * MICROSECONDS
