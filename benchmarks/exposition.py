@@ -25,12 +25,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from collector.api.exposition import Exposition
-from collector.judging.driver import Counts
 from weighbridge.catalogue.readings import READINGS, Kind, Scope, Tier
 from weighbridge.contract import Contract, load
+from weighbridge.counts import Counts
+from weighbridge.figures import Figures
 from weighbridge.judge.latest_readings import Columns, DeviceView, View
 from weighbridge.judge.ledger import Finding, Row, State
 from weighbridge.judge.node_state import ChainState, NodeState, Segment, Track
+from weighbridge.settlement.current import Figure
 from weighbridge.wire.report import DeviceState, Facts
 
 GPUS_PER_NODE = 8
@@ -75,13 +77,10 @@ class Standing:
         whole = len(self.claimed[contract]) * GPUS_PER_NODE
         return Counts(whole, whole, whole, whole)
 
-    def seconds(self, contract: str) -> Mapping[str, Mapping[str, int]]:
+    def figures(self, contract: str) -> Figures:
         del contract
-        return {"node": {"met": 3600, "breached": 0, "unknown": 0, "excluded": 0}}
-
-    def availability(self, contract: str) -> Mapping[str, tuple[Fraction, Fraction]]:
-        del contract
-        return {"node": (Fraction(999, 1000), Fraction(1))}
+        seconds = {"met": 3600, "breached": 0, "unknown": 0, "excluded": 0}
+        return {"node": Figure("MET", Fraction(999, 1000), Fraction(1), seconds)}
 
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
         del contract, node

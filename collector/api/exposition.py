@@ -142,11 +142,10 @@ class Exposition:
             families.add(metrics.CONTRACT_GPUS, (contract, state), getattr(counts, state))
         for objective in fleet.contracts[contract].availability:
             families.add(metrics.CONTRACT_TARGET, (contract, objective.id), float(objective.target))
-        for name, bounds in fleet.availability(contract).items():
-            for bound, share in zip(("low", "high"), bounds, strict=True):
+        for name, figure in fleet.figures(contract).items():
+            for bound, share in (("low", figure.low), ("high", figure.high)):
                 families.add(metrics.CONTRACT_AVAILABILITY, (contract, name, bound), float(share))
-        for name, seconds in fleet.seconds(contract).items():
-            for state, value in seconds.items():
+            for state, value in figure.seconds.items():
                 families.add(metrics.CONTRACT_SECONDS, (contract, name, state), value)
         async for node in _sliced(fleet.claims(contract)):
             families.add(metrics.CONTRACT_NODE_INFO, (contract, node), 1)

@@ -5,7 +5,6 @@ Times are integer microseconds of UTC, shares are exact fractions as text (`719/
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from fractions import Fraction
 from typing import Any
 
 from collector.api.routes import Viewer
@@ -51,24 +50,17 @@ def finding(row: Finding) -> Json:
 
 
 def objective(fleet: Fleet, contract: str, promised: Availability) -> Json:
-    """One availability objective in its current period: low counts unknown time as down, high as up."""
-    low, high = fleet.availability(contract).get(promised.id, (Fraction(0), Fraction(1)))
+    """One availability objective in its period under way, as its statement has it."""
+    figure = fleet.figures(contract)[promised.id]
     return {
         "objective": promised.id,
         "unit": promised.unit,
         "target": str(promised.target),
-        "low": str(low),
-        "high": str(high),
-        "verdict": against(promised.target, low, high).value,
-        "seconds": dict(fleet.seconds(contract).get(promised.id, {})),
+        "low": str(figure.low),
+        "high": str(figure.high),
+        "verdict": figure.verdict.lower(),
+        "seconds": dict(figure.seconds),
     }
-
-
-def against(target: Fraction, low: Fraction, high: Fraction) -> Verdict:
-    """A bound that decides, or UNKNOWN."""
-    if high < target:
-        return Verdict.BREACHED
-    return Verdict.MET if low >= target else Verdict.UNKNOWN
 
 
 def contract(fleet: Fleet, name: str) -> Json:

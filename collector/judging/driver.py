@@ -7,30 +7,21 @@ entries since then are folded again.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Protocol
 
-from collector.judging.standing import (
-    Standing,
-    Unit,
-    availability,
-    measures,
-    seconds,
-    since_us,
-    units_of,
-)
+from collector.judging.statements import load_book
 from collector.log.commits import Committed
 from collector.storage.index import received
 from collector.storage.store import Store
 from weighbridge.contract import Contract, Resource
-from weighbridge.judge.checks import Severity, Verdict
+from weighbridge.counts import Counts, counts
+from weighbridge.figures import Current, Figures
 from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
-from weighbridge.judge.ledger import Finding, Row, Span, Use
+from weighbridge.judge.ledger import Finding, Row, Use
 from weighbridge.judge.node_state import NodeState, Unlinked
-from weighbridge.judge.slot_history import Holder, line_of
-from weighbridge.judge.track import answering, open_rows
-from weighbridge.judge.usage import in_use
-from weighbridge.log.entries import ContractAdded, Entry, EntryKind
+from weighbridge.judge.track import open_rows
+from weighbridge.log.entries import ContractAdded, Entry
+from weighbridge.notices.book import KINDS as BOOKED
 from weighbridge.settlement.judge_versions import Judges, current
 from weighbridge.settlement.judge_versions import dump as dump_judges
 from weighbridge.settlement.judge_versions import restore as restore_judges
@@ -40,16 +31,6 @@ from weighbridge.wire.report import Report
 SLICE = 512
 JUDGES = "judges"
 """The snapshot that names who wrote the ledger."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """GPUs of one contract. Each is part of the one before, but in_use, which is part of reporting."""
-
-    contracted: int
-    reporting: int
-    healthy: int
-    in_use: int
 
 
 class Fleet(Protocol):
@@ -82,12 +63,8 @@ class Fleet(Protocol):
 
     def counts(self, contract: str) -> Counts: ...
 
-    def seconds(self, contract: str) -> Mapping[str, Mapping[str, int]]:
-        """Of the current period so far, by objective and by met, breached, unknown and excluded."""
-        ...
-
-    def availability(self, contract: str) -> Mapping[str, tuple[Fraction, Fraction]]:
-        """(low, high) of the current period so far, by objective: the unit that stands worst."""
+    def figures(self, contract: str) -> Figures:
+        """Of its objectives in their periods under way."""
         ...
 
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
@@ -123,10 +100,11 @@ class Driver:
         self._found: list[Finding] = []
         self._uses: list[Use] = []
         self._open: dict[str, dict[FindingKey, Finding]] = {}
-        self._standing = Standing(self._written)
-        self._asked: dict[str, tuple[int, dict[Unit, list[Span]]]] = {}
-        self._writing = NO_BATCH
         self.folded = store.ledger.folded()
+        self._book = load_book(store.log, store.index, self.folded)
+        self._current = Current(self._book, self._written)
+        self._asked: dict[str, tuple[int, Figures]] = {}
+        self._writing = NO_BATCH
         self._restore()
 
     def _restore(self) -> None:
@@ -171,12 +149,13 @@ class Driver:
             raise ValueError(f"entry {entry.index} follows where {self.folded} was due")
         changes = self._fold.fold(entry, report)
         self.folded += 1
-        if entry.kind is EntryKind.CONTRACT:
+        if entry.kind in BOOKED:
+            self._book.fold(entry, self.now_us)
             self._asked.clear()
         rows = [change for change in changes if isinstance(change, Row)]
         self._rows += rows
         self._uses += [change for change in changes if isinstance(change, Use)]
-        self._standing.write(rows)
+        self._current.write(rows)
         for change in changes:
             if isinstance(change, Finding):
                 self._note(change)
@@ -300,96 +279,18 @@ class Driver:
         ]
 
     def counts(self, contract: str) -> Counts:
-        version = self.contracts[contract]
-        broken = {
-            (finding.node, finding.device)
-            for finding in self.findings(contract)
-            if finding.severity is Severity.ERROR and finding.verdict is Verdict.BREACHED
-        }
         nodes = self.nodes
-        seen = [
-            place
-            for name in self._fold.claims.nodes(contract)
-            if name in nodes
-            for place in self._present(contract, nodes[name])
-        ]
-        healthy = [
-            (state, device)
-            for state, device in seen
-            if not {(state.node, device), (state.node, ""), ("", "")} & broken
-        ]
-        working = [1 for state, device in seen if in_use(state.view, device)]
-        contracted = sum(resource.nodes * resource.per_node for resource in version.resources)
-        return Counts(contracted, len(seen), len(healthy), len(working))
+        claimed = (nodes[name] for name in self._fold.claims.nodes(contract) if name in nodes)
+        return counts(self.contracts[contract], claimed, self.findings(contract), self.now_us)
 
-    def _present(self, contract: str, state: NodeState) -> Iterator[tuple[NodeState, str]]:
-        """The devices in the contract's slots of a node that were sampled within max_gap and answered."""
-        chain = state.newest
-        track = None if chain is None else chain.tracks.get(contract)
-        if track is None or state.last_sample_us is None or state.silent:
-            return
-        if self.now_us - state.last_sample_us > state.patience_us:
-            return
-        yield from ((state, device) for device in answering(track) if device)
-
-    def seconds(self, contract: str) -> Mapping[str, Mapping[str, int]]:
-        version, lines = self.contracts[contract], self._timelines(contract)
-        return {
-            promised.id: seconds(version, promised, units_of(promised, lines), self.now_us)
-            for promised in version.availability
-        }
-
-    def availability(self, contract: str) -> Mapping[str, tuple[Fraction, Fraction]]:
-        version, lines = self.contracts[contract], self._timelines(contract)
-        return {
-            promised.id: availability(
-                measures(version, promised, units_of(promised, lines), self.now_us)
-            )
-            for promised in version.availability
-        }
-
-    def _timelines(self, contract: str) -> dict[Unit, list[Span]]:
-        """Every contracted slot up to now; asked for at most once for each tick."""
+    def figures(self, contract: str) -> Figures:
+        """Worked out at most once for each tick."""
         asked = self._asked.get(contract)
-        if asked is not None and asked[0] == self.now_us:
-            return asked[1]
-        version, now_us = self.contracts[contract], self.now_us
-        places = list(self._places(version))
-        units = [
-            (node, slot)
-            for holder, slots in places
-            for node in dict.fromkeys([holder.node, *(name for name, *_ in holder.before)])
-            for slot in slots
-        ]
-        known = self._standing.timelines(version, units, self._live(contract), now_us)
-        lines = {
-            (holder.node, slot): _line(holder, slot, known, since_us(version, now_us), now_us)
-            for holder, slots in places
-            for slot in slots
-        }
-        self._asked[contract] = (now_us, lines)
-        return lines
-
-    def _places(self, version: Contract) -> Iterator[tuple[Holder, range]]:
-        """The contract's places and their slots; those that nobody holds under names that no node can have."""
-        start_us, end_us = since_us(version, self.now_us), self.now_us + 1
-        held = self._fold.claims.holders(version.contract_id, start_us, end_us)
-        only = version.resources[0].id
-        for resource in version.resources:
-            mine = [one for one in held if (one.resource or only) == resource.id]
-            empty = range(len(mine) + 1, resource.nodes + 1)
-            mine += [Holder(f"({resource.id} {place})", resource.id, 0) for place in empty]
-            for holder in mine[: resource.places]:
-                yield holder, range(resource.per_node)
-
-
-def _line(
-    holder: Holder, slot: int, known: Mapping[Unit, list[Span]], start_us: int, end_us: int
-) -> list[Span]:
-    if not holder.before:
-        return known[holder.node, slot]
-    lines = {node: line for (node, number), line in known.items() if number == slot}
-    return line_of(holder, lines, start_us, end_us)
+        if asked is None or asked[0] != self.now_us:
+            version, growing = self.contracts[contract], self._live(contract)
+            found = self._current.figures(version, growing, self.now_us)
+            asked = self._asked[contract] = (self.now_us, found)
+        return asked[1]
 
 
 def _place(finding: Finding) -> FindingKey:

@@ -6,10 +6,11 @@ a month's share does not change in seconds. What is found, counted and shown is 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
-from collector.judging.driver import Counts, Fleet
+from collector.judging.driver import Fleet
 from weighbridge.contract import Contract
+from weighbridge.counts import Counts
+from weighbridge.figures import Figures
 from weighbridge.judge.ledger import Finding, Row
 from weighbridge.judge.node_state import NodeState
 
@@ -18,13 +19,12 @@ PATIENCE_US_PER_GPU = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Worked:
     """Of one version of a contract, as of one tick."""
 
     version: Contract
     worked_out_us: int
-    seconds: Mapping[str, Mapping[str, int]]
-    availability: Mapping[str, tuple[Fraction, Fraction]]
+    figures: Figures
 
 
 class Recent:
@@ -32,7 +32,7 @@ class Recent:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._kept: dict[str, Figures] = {}
+        self._kept: dict[str, Worked] = {}
 
     @property
     def now_us(self) -> int:
@@ -61,21 +61,14 @@ class Recent:
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
         return self._fleet.open_rows(contract, node)
 
-    def seconds(self, contract: str) -> Mapping[str, Mapping[str, int]]:
-        return self._figures(contract).seconds
-
-    def availability(self, contract: str) -> Mapping[str, tuple[Fraction, Fraction]]:
-        return self._figures(contract).availability
-
-    def _figures(self, contract: str) -> Figures:
+    def figures(self, contract: str) -> Figures:
         fleet, known = self._fleet, self._kept.get(contract)
         version, now_us = fleet.contracts[contract], fleet.now_us
         if known is None or known.version is not version or not self._holds(known, now_us):
-            known = Figures(version, now_us, fleet.seconds(contract), fleet.availability(contract))
-            self._kept[contract] = known
-        return known
+            known = self._kept[contract] = Worked(version, now_us, fleet.figures(contract))
+        return known.figures
 
-    def _holds(self, known: Figures, now_us: int) -> bool:
+    def _holds(self, known: Worked, now_us: int) -> bool:
         age_us = now_us - known.worked_out_us
         return age_us == 0 or age_us < PATIENCE_US_PER_GPU * self._gpus()
 

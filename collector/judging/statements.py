@@ -15,12 +15,13 @@ from collector.log.commits import Committed
 from collector.storage.index import tick_before
 from collector.storage.store import EntryIndex, EvidenceLog, Store
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.figures import newest_us
 from weighbridge.judge.ledger import Row, Use
 from weighbridge.log.entries import Issued
 from weighbridge.notices.book import KINDS, Book, Sheet
-from weighbridge.settlement.case import cutoff_us
-from weighbridge.settlement.draft import draft
-from weighbridge.settlement.period_labels import cut, label_before, margin_s, promised, ruling
+from weighbridge.settlement.case import cutoff_us, reach_us
+from weighbridge.settlement.draft import statement_of
+from weighbridge.settlement.period_labels import label_before, promised
 from weighbridge.settlement.periods import Period, instant_text, seconds_of, term_of
 from weighbridge.settlement.restatement import since_issued
 from weighbridge.settlement.statement import Judged, Statement
@@ -78,19 +79,9 @@ class Asked:
         return self._drafted()
 
     def _drafted(self, earlier: Sequence[Statement] = ()) -> Statement:
-        rows = self._rows()
-        return draft(
-            self.sheet.versions,
-            self.sheet.holders,
-            self.sheet.explained(rows, self._cutoff_us),
-            self.sheet.notices(rows, self._cutoff_us),
-            self.period,
-            self.as_of_us,
-            self.store.info.simulation,
-            earlier=earlier,
-            uses=self._uses(),
-            judged=self.judged,
-        )
+        case = self.sheet.case(self._rows(), self.period, self.as_of_us)
+        simulated = self.store.info.simulation
+        return statement_of(case, simulated, earlier, self.judged, self._uses())
 
     def _uses(self) -> Iterator[Use]:
         start_us, end_us = (edge_s * MICROSECONDS for edge_s in self.period.interval)
@@ -107,7 +98,7 @@ class Asked:
         return cutoff_us(self.sheet.newest, self.period)
 
     def _rows(self) -> list[Row]:
-        start_us, end_us = reach(self.sheet, self.period)
+        start_us, end_us = reach_us(self.sheet.versions, self.period)
         contract = self.sheet.newest.contract_id
         written = self.store.ledger.rows(contract, start_us, end_us, self.as_of_us)
         waiting = [row for row in self.due if row.start_us < end_us and row.end_us > start_us]
@@ -130,7 +121,7 @@ class Settling:
     @property
     def newest_s(self) -> int:
         """The last full second of which nothing more can come."""
-        return (self._fleet.now_us - 1) // MICROSECONDS
+        return newest_us(self._fleet.now_us) // MICROSECONDS
 
     def ask(self, contract: str, label: str, as_of_s: int | None = None) -> Asked:
         """For a period, as known at the end of a second: by default the newest. Raises SettlingError."""
@@ -148,18 +139,15 @@ class Settling:
 
     def _asked(self, contract: str, label: str, as_of_us: int) -> Asked:
         """For a period by itself."""
-        sheet = self.book.sheet(contract, as_of_us)
-        if sheet is None:
-            raise SettlingError(not_known(contract, as_of_us))
         try:
-            period = cut(sheet.versions, label)
+            found = self.book.of_period(contract, label, as_of_us)
         except ValueError as error:
             raise SettlingError(str(error)) from error
-        start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval)
-        holders = self.book.holders(contract, min(start_us, as_of_us), end_us, as_of_us)
-        sheet = replace(sheet, versions=ruling(sheet.versions, period), holders=holders)
+        if found is None:
+            raise SettlingError(not_known(contract, as_of_us))
+        sheet, period = found
         due = self._fleet.unwritten_rows(contract)
-        judged = self._fleet.judged(reach(sheet, period)[0], as_of_us)
+        judged = self._fleet.judged(reach_us(sheet.versions, period)[0], as_of_us)
         uses = self._fleet.unwritten_uses(contract)
         return Asked(sheet, period, as_of_us, due, self._store, judged, uses)
 
@@ -194,10 +182,12 @@ def refuse_nothing(asked: Asked) -> None:
         raise SettlingError(f"{period.label} had not begun yet: ask for an earlier period")
 
 
-def load_book(log: EvidenceLog, index: EntryIndex) -> Book:
-    """The book as the log has it."""
+def load_book(log: EvidenceLog, index: EntryIndex, until: int | None = None) -> Book:
+    """The book as the log has it; `until`: of the entries before this one alone."""
     book = Book()
     for place in index.of_kinds(KINDS):
+        if until is not None and place >= until:
+            break
         entry = next(iter(log.read(place, 1)))
         book.fold(entry, tick_before(log, place))
     return book
@@ -229,10 +219,3 @@ def instant(text: str) -> int:
     except ValueError as error:
         raise SettlingError(f"{text!r} is not an instant such as 2026-11-08T00:00:00Z") from error
     return seconds_of(moment)
-
-
-def reach(sheet: Sheet, period: Period) -> tuple[int, int]:
-    """The time whose rows matter: outages are measured whole, beyond the period's borders too."""
-    margin = max(margin_s(version.contract) for version in sheet.versions)
-    start_s, end_s = period.start_s - margin, period.end_s + margin
-    return start_s * MICROSECONDS, end_s * MICROSECONDS

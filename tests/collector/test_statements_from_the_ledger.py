@@ -147,12 +147,18 @@ def test_an_exchanged_node_goes_on_in_its_place_live_and_in_the_statement(settle
     assert statement.swaps == (
         SwapLine("node_replaced", "2026-10-01T01:01:00Z", "n2", {"new": "n2", "old": "n1"}),
     )
-    assert live.driver.seconds("K1")["gpus"]["met"] == 2 * (2 * HOUR - 60)
-    assert live.driver.availability("K1")["gpus"][0] == Fraction(2 * HOUR - 60, 2 * HOUR + 1)
+    figure = live.driver.figures("K1")["gpus"]
+    assert figure.seconds == {
+        "met": 2 * (2 * HOUR - 60),
+        "breached": 0,
+        "unknown": 120,
+        "excluded": 0,
+    }
+    assert (figure.low, figure.high) == (1 - Fraction(60, 31 * DAY),) * 2
     batch = live.driver.take()
     live.store.ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots, batch.uses)
     again = Driver(live.store)
-    assert again.seconds("K1") == live.driver.seconds("K1")
+    assert again.figures("K1") == live.driver.figures("K1")
     assert Settling(live.store, again).ask("K1", "2026-10").statement() == statement
 
 

@@ -26,6 +26,10 @@ Stretch = list[int]
 """[first, last] sample of a time in which an observer showed a device without a gap."""
 
 
+DUPLICATE = "duplicate_device"
+"""The finding of a device that is held in two places, and the cause of its contested time."""
+
+
 @dataclass(slots=True)
 class Registry:
     """Who showed which device when.
@@ -134,7 +138,7 @@ class Registry:
                 place.contract,
                 place.node,
                 device,
-                "duplicate_device",
+                DUPLICATE,
                 "one place at a time",
                 "held in another place too",
                 start_us,
@@ -231,7 +235,7 @@ def _overlay(place: Place, device: str, start_us: int, end_us: int, now_us: int)
         start_us,
         end_us,
         State.CONTESTED,
-        "duplicate_device",
+        DUPLICATE,
         now_us,
     )
 

@@ -28,8 +28,9 @@ from weighbridge.log.entries import (
     PartyKey,
 )
 from weighbridge.notices.rules import LESSEES, Rules, events_of, sides
-from weighbridge.settlement.case import Notices
+from weighbridge.settlement.case import Case, Notices, case_of, cutoff_us
 from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.period_labels import cut, ruling
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.proofs import Proven, proven, samples
@@ -90,6 +91,12 @@ class Sheet:
         """The line item of each node that holds a place, or held it before."""
         before = {node: one.resource for one in self.holders for node, *_ in one.before}
         return before | {one.node: one.resource for one in self.holders}
+
+    def case(self, rows: Iterable[Row], period: Period, as_of_us: int) -> Case:
+        """What a period is settled from: these rows under the causes that were agreed, and what was said."""
+        found, cutoff = list(rows), cutoff_us(self.newest, period)
+        explained, notices = self.explained(found, cutoff), self.notices(found, cutoff)
+        return case_of(self.versions, self.holders, explained, notices, period, as_of_us)
 
     def notices(self, rows: Iterable[Row], cutoff_us: int) -> Notices:
         """What was said, and the GPUs and nodes that were replaced, in the words of settlement.
@@ -301,6 +308,20 @@ class Book:
         found = [one for one in self._proven.get(contract, ()) if one.received_us <= as_of_us]
         holders = tuple(self._places(contract, as_of_us).over(as_of_us, as_of_us + 1))
         return Sheet(tuple(versions), holders, tuple(heard), tuple(found))
+
+    def of_period(self, contract: str, label: str, as_of_us: int) -> tuple[Sheet, Period] | None:
+        """What a period is settled from, as known at an instant; None for a contract that was not known then.
+
+        Raises ValueError where no version of the contract knows the label.
+        """
+        sheet = self.sheet(contract, as_of_us)
+        if sheet is None:
+            return None
+        period = cut(sheet.versions, label)
+        start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval)
+        holders = self.holders(contract, min(start_us, as_of_us), end_us, as_of_us)
+        versions = ruling(sheet.versions, period)
+        return replace(sheet, versions=versions, holders=holders), period
 
     def holders(
         self, contract: str, start_us: int, end_us: int, as_of_us: int

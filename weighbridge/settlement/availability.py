@@ -166,6 +166,24 @@ def not_up(
     return job.not_up(unit)
 
 
+FATES = ("met", "breached", "unknown", "excluded")
+"""What became of time of a unit."""
+
+
+def fates(
+    contract: Contract,
+    objective: Availability,
+    record: Record,
+    period: Period,
+    units: Sequence[str],
+    service: Interval,
+    whole: Period,
+) -> Mapping[str, int]:
+    """Seconds of all units of the served part of a period, what is to come left out, by what became of them."""
+    job = _Job(contract, objective, record, period, tuple(units), service, whole)
+    return dict(zip(FATES, map(sum, zip(*map(job.fates, units), strict=True)), strict=False))
+
+
 @dataclass(frozen=True)
 class _Job:
     """The inputs of one measurement."""
@@ -333,6 +351,22 @@ class _Job:
         layers = [(State.EXCLUDED, self._bad(unit, spans, self.reading("down")).excluded)]
         layers += [_in_state(spans, state) for state in WORST_FIRST]
         return dict(partition(layers, self.gone(unit)))
+
+    def fates(self, unit: str) -> tuple[int, ...]:
+        """Seconds of FATES, in their order."""
+        spans, gone = self.record.seen(unit), self.gone(unit)
+        if not spans and not self.record.windows:
+            return (gone[1] - gone[0], 0, 0, 0)
+        reading = self.reading("down")
+        unseen = (State.UNKNOWN, State.CONTESTED)
+        layers = [
+            ("excluded", self._bad(unit, spans, reading).excluded),
+            ("unknown", _where(spans, lambda span: span.state in unseen)),
+            ("breached", _where(spans, lambda span: reading(span) == "down")),
+        ]
+        found = {fate: total(held) for fate, held in partition(layers, gone)}
+        met = gone[1] - gone[0] - sum(found.values())
+        return tuple({"met": met, **found}[fate] for fate in FATES)
 
     def _parts(self, units: list[Bad]) -> list[Bad]:
         downs = [unit.down for unit in units]

@@ -168,13 +168,19 @@ def case_of(
     as_of_us: int,
 ) -> Case:
     """`rows`: read once, and over the time that matters at least."""
-    newest = versions[-1].contract
-    margin = max(margin_s(version.contract) for version in versions)
-    within = (period.start_s - margin, period.end_s + margin)
+    newest, reach = versions[-1].contract, reach_us(versions, period)
+    within = (reach[0] // MICROSECONDS, reach[1] // MICROSECONDS)
     under_way = as_of_us < period.end_s * MICROSECONDS
     patience_us = newest.sampling.max_gap_us if under_way else None
     known = known_of(rows, as_of_us, cutoff_us(newest, period), within, patience_us)
     return Case(tuple(versions), holders, known, notices, period, as_of_us)
+
+
+def reach_us(versions: Sequence[Version], period: Period) -> tuple[int, int]:
+    """The time whose rows matter: outages are measured whole, beyond the period's borders too."""
+    margin = max(margin_s(version.contract) for version in versions)
+    start_s, end_s = period.start_s - margin, period.end_s + margin
+    return start_s * MICROSECONDS, end_s * MICROSECONDS
 
 
 def cutoff_us(contract: Contract, period: Period) -> int:

@@ -58,8 +58,18 @@ def draft(
     made. `uses`: by hour and node, as known then.
     """
     case = case_of(versions, holders, rows, notices, period, as_of_us)
-    job = _Job(case, judged)
-    return job.statement(simulated, earlier, uses)
+    return statement_of(case, simulated, earlier, judged, uses)
+
+
+def statement_of(
+    case: Case,
+    simulated: bool = False,
+    earlier: Sequence[Statement] = (),
+    judged: Judged = NOT_NAMED,
+    uses: Iterable[Use] = (),
+) -> Statement:
+    """The statement of what `draft` was given, put together already."""
+    return _Job(case, judged).statement(simulated, earlier, uses)
 
 
 @dataclass(frozen=True)

@@ -62,13 +62,16 @@ def settle(
     period is used up.
     """
     served = service or term_of(contract)
-    return _Job(
-        contract, record, period, units, as_of_s, served, whole or period, spent(before)
+    before = tuple(before)
+    return Judging(
+        contract, record, period, units, as_of_s, served, whole or period, before
     ).settlement()
 
 
 @dataclass(frozen=True)
-class _Job:
+class Judging:
+    """What `settle` is given, and what it makes of it."""
+
     contract: Contract
     given: Record
     period: Period
@@ -76,7 +79,11 @@ class _Job:
     as_of_s: int
     service: Interval
     whole: Period
-    spent: tuple[Spent, Spent]
+    before: tuple[Settlement, ...]
+
+    @cached_property
+    def spent(self) -> tuple[Spent, Spent]:
+        return spent(self.before)
 
     @property
     def cutoff_s(self) -> int:
@@ -97,9 +104,7 @@ class _Job:
         return Fees(self.contract, self.whole, self.whole.interval, self.whole)
 
     def settlement(self) -> Settlement:
-        results = [
-            result for promise in self.contract.availability for result in self._results(promise)
-        ]
+        results = self.results(frozenset(one.id for one in self.contract.availability))
         probed = [self._probed(terms) for terms in self.contract.performance]
         worst, best = self.spent
         occasion, better = self._occasion("down", worst), self._occasion("up", best)
@@ -128,6 +133,11 @@ class _Job:
             flags=tuple(sorted({*raised, *capped_high})),
             clocks=clocks,
         )
+
+    def results(self, objectives: frozenset[str]) -> list[Result]:
+        """Of these objectives alone."""
+        promises = (one for one in self.contract.availability if one.id in objectives)
+        return [result for promise in promises for result in self._results(promise)]
 
     def _flags(self) -> list[Flag]:
         return flags.of_record(

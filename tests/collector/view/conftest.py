@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from aiohttp import web
@@ -16,15 +16,17 @@ from collector.api.contracts import Api
 from collector.api.exposition import Exposition
 from collector.api.routes import described
 from collector.app import problems
-from collector.judging.driver import Counts
 from collector.storage.store import FindingPage, StoreInfo
 from collector.web.pages import Pages
 from weighbridge.contract import Contract, load
+from weighbridge.counts import Counts
+from weighbridge.figures import Figures
 from weighbridge.judge.checks import Severity, Verdict
 from weighbridge.judge.latest_readings import Columns, DeviceView, View
 from weighbridge.judge.ledger import Finding, Row, State
 from weighbridge.judge.node_state import ChainState, NodeState, Segment, Track
 from weighbridge.log.entries import ContractAdded
+from weighbridge.settlement.current import Figure
 from weighbridge.wire.report import DeviceState, Facts, Reason
 
 NOW_US = 1_790_000_000_000_000
@@ -128,6 +130,7 @@ class ScriptedFleet:
     late: list[Finding] = field(default_factory=list)
     counted: dict[str, Counts] = field(default_factory=dict)
     bounds: dict[str, tuple[Fraction, Fraction]] = field(default_factory=dict)
+    verdicts: dict[str, Literal["MET", "BREACHED", "UNKNOWN"]] = field(default_factory=dict)
     spent: dict[str, dict[str, int]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
 
@@ -143,11 +146,9 @@ class ScriptedFleet:
     def counts(self, contract: str) -> Counts:
         return self.counted[contract]
 
-    def seconds(self, contract: str) -> Mapping[str, Mapping[str, int]]:
-        return {"nodes-up": self.spent[contract]}
-
-    def availability(self, contract: str) -> Mapping[str, tuple[Fraction, Fraction]]:
-        return {"nodes-up": self.bounds[contract]}
+    def figures(self, contract: str) -> Figures:
+        verdict = self.verdicts.get(contract, "UNKNOWN")
+        return {"nodes-up": Figure(verdict, *self.bounds[contract], self.spent[contract])}
 
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
         return [row for row in self.rows if row.contract == contract and node in (None, row.node)]

@@ -1,12 +1,12 @@
 """Figures of a period are worked out at every tick in a small fleet, and now and then in a large one."""
 
-from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
 from collector.judging.recent import PATIENCE_US_PER_GPU, Recent
+from weighbridge.figures import Figures
 
 TICK_US = 1_000_000
 
@@ -21,10 +21,10 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._fleet, name)
 
-    def availability(self, contract: str) -> Mapping[str, tuple[Fraction, Fraction]]:
+    def figures(self, contract: str) -> Figures:
         self.asked += 1
-        bounds: Mapping[str, tuple[Fraction, Fraction]] = self._fleet.availability(contract)
-        return bounds
+        figures: Figures = self._fleet.figures(contract)
+        return figures
 
 
 def large(version: Any) -> Any:
@@ -41,8 +41,7 @@ def test_a_small_fleet_is_worked_out_at_every_tick_and_once(counting: Counting, 
     recent = Recent(counting)
     for tick in range(3):
         for _ in range(4):
-            assert recent.availability("alpha") == fleet.availability("alpha")
-            assert recent.seconds("alpha") == fleet.seconds("alpha")
+            assert recent.figures("alpha") == fleet.figures("alpha")
         assert counting.asked == tick + 1
         fleet.now_us += TICK_US
 
@@ -51,22 +50,22 @@ def test_a_large_fleet_is_worked_out_now_and_then(counting: Counting, fleet: Any
     fleet.contracts["alpha"] = large(fleet.contracts["alpha"])
     gpus = 9_000 * 3 + 8
     recent = Recent(counting)
-    recent.availability("alpha")
+    recent.figures("alpha")
     fleet.bounds["alpha"] = (Fraction(0), Fraction(0))
     fleet.now_us += PATIENCE_US_PER_GPU * gpus - 1
-    assert recent.availability("alpha")["nodes-up"] == (Fraction(1, 2), Fraction(719, 720))
+    assert recent.figures("alpha")["nodes-up"].low == Fraction(1, 2)
     fleet.now_us += 1
-    assert recent.availability("alpha")["nodes-up"] == (Fraction(0), Fraction(0))
+    assert recent.figures("alpha")["nodes-up"].low == 0
     assert counting.asked == 2
 
 
 def test_another_version_is_worked_out_at_once(counting: Counting, fleet: Any) -> None:
     fleet.contracts["alpha"] = large(fleet.contracts["alpha"])
     recent = Recent(counting)
-    recent.availability("alpha")
+    recent.figures("alpha")
     fleet.contracts["alpha"] = large(fleet.contracts["alpha"])
     fleet.now_us += TICK_US
-    recent.availability("alpha")
+    recent.figures("alpha")
     assert counting.asked == 2
 
 

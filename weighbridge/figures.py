@@ -1,0 +1,89 @@
+"""How contracts stand in their periods under way, kept up from the rows as they are written.
+
+Judges nothing by itself: of what is kept it makes the case that a statement would be made from.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from weighbridge.contract import Availability, Contract
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.judge.ledger import Row
+from weighbridge.notices.book import Book
+from weighbridge.settlement.case import reach_us
+from weighbridge.settlement.current import Figure, figures, label_at
+
+Figures = Mapping[str, Figure]
+"""By objective."""
+
+
+@dataclass(slots=True)
+class Joined:
+    """Rows from `start_us` on. What touches and says the same is one row, so a month of hours that were up is one."""
+
+    start_us: int
+    rows: dict[tuple[str, int, str, str], list[Row]] = field(default_factory=dict)
+
+    def add(self, row: Row) -> None:
+        """It counts as known for ever."""
+        mine = self.rows.setdefault((row.node, row.slot, row.device, row.chain), [])
+        last = mine[-1] if mine else None
+        said = (row.state, row.cause)
+        if last is None or (last.state, last.cause) != said or last.end_us != row.start_us:
+            mine.append(replace(row, recorded_us=0))
+        else:
+            mine[-1] = replace(last, end_us=row.end_us)
+
+    def every(self) -> Iterator[Row]:
+        """All of them."""
+        return (row for rows in self.rows.values() for row in rows)
+
+
+class Current:
+    """The figures of every contract in a book. `ledger`: the rows of a contract over [start_us, end_us)."""
+
+    def __init__(self, book: Book, ledger: Callable[[str, int, int], Iterable[Row]]) -> None:
+        self._book = book
+        self._ledger = ledger
+        self._kept: dict[str, Joined] = {}
+
+    def write(self, rows: Iterable[Row]) -> None:
+        """Rows that the folds have just said."""
+        for row in rows:
+            kept = self._kept.get(row.contract)
+            if kept is not None and row.end_us > kept.start_us:
+                kept.add(row)
+
+    def figures(self, contract: Contract, growing: Sequence[Row], now_us: int) -> Figures:
+        """Of the objectives of the version in force. `growing`: rows that are not written yet."""
+        name, as_of_us = contract.contract_id, newest_us(now_us)
+        labels: dict[str, list[Availability]] = {}
+        for promise in contract.availability:
+            label = label_at(contract, promise, as_of_us // MICROSECONDS)
+            labels.setdefault(label, []).append(promise)
+        pages = {
+            label: found
+            for label in labels
+            if (found := self._book.of_period(name, label, now_us)) is not None
+        }
+        starts_us = (reach_us(sheet.versions, period)[0] for sheet, period in pages.values())
+        rows = [*self._rows(name, min(starts_us, default=0), now_us)]
+        rows += (replace(row, recorded_us=0) for row in growing)
+        return {
+            objective: figure
+            for label, (sheet, period) in pages.items()
+            for objective, figure in figures(sheet.case(rows, period, as_of_us), labels[label])
+        }
+
+    def _rows(self, contract: str, start_us: int, now_us: int) -> Iterator[Row]:
+        kept = self._kept.get(contract)
+        if kept is None or kept.start_us != start_us:
+            kept = self._kept[contract] = Joined(start_us)
+            for row in self._ledger(contract, start_us, now_us):
+                kept.add(row)
+        return kept.every()
+
+
+def newest_us(now_us: int) -> int:
+    """The last full second of which nothing more can come."""
+    return (now_us - 1) // MICROSECONDS * MICROSECONDS

@@ -1,0 +1,108 @@
+"""How the objectives of a contract stand in the periods that are under way: what their statements would say now."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from weighbridge.contract import Availability, Contract
+from weighbridge.settlement.availability import FATES, fates
+from weighbridge.settlement.case import Case
+from weighbridge.settlement.periods import contract_months, local_date, term_of
+from weighbridge.settlement.results import Result, Settlement, Verdict
+from weighbridge.settlement.settle import Judging
+
+WORST_FIRST: tuple[Verdict, ...] = ("BREACHED", "UNKNOWN", "MET")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """An objective in its period under way. `results`: of each unit, in each part of the period.
+
+    `low` and `high`: the share of the unit that stands worst, in the worst and the best reading; `verdict`: the worst.
+    `seconds`: of all units so far, by what became of them: met, breached, unknown, excluded.
+    """
+
+    verdict: Verdict
+    low: Fraction
+    high: Fraction
+    seconds: Mapping[str, int]
+    results: tuple[Result, ...] = ()
+
+
+def label_at(contract: Contract, promise: Availability, now_s: int) -> str:
+    """The period of an objective that an instant lies in; of a moving window, the month that a statement is made of."""
+    today = local_date(now_s, contract.time_zone)
+    match promise.period:
+        case "calendar_year":
+            return f"{today:%Y}"
+        case "contract_month":
+            months = list(contract_months(contract.time_zone, term_of(contract)))
+            begun = [month for month in months if month.start_s <= now_s]
+            return (begun or months[:1])[-1].label
+        case _:
+            return f"{today:%Y-%m}"
+
+
+def figures(case: Case, objectives: Sequence[Availability]) -> Iterator[tuple[str, Figure]]:
+    """Of these objectives, by name, for the period of the case."""
+    parts = list(_parts(case, frozenset(promise.id for promise in objectives)))
+    for promise in objectives:
+        seconds = dict.fromkeys(FATES, 0)
+        for _, spent in parts:
+            for fate, length in spent.get(promise.id, {}).items():
+                seconds[fate] += length
+        found = (one for settled, _ in parts for one in settled)
+        mine = tuple(one for one in found if one.measure.objective.id == promise.id)
+        yield promise.id, _figure(mine, seconds)
+
+
+def _figure(results: tuple[Result, ...], seconds: Mapping[str, int]) -> Figure:
+    verdicts = {one.verdict for one in results}
+    return Figure(
+        next((verdict for verdict in WORST_FIRST if verdict in verdicts), "UNKNOWN"),
+        min((one.worst.outcome.availability for one in results), default=Fraction(0)),
+        min((one.best.outcome.availability for one in results), default=Fraction(1)),
+        seconds,
+        results,
+    )
+
+
+def _parts(
+    case: Case, wanted: frozenset[str]
+) -> Iterator[tuple[Sequence[Result], Mapping[str, Mapping[str, int]]]]:
+    """The results of each part of the period, and the seconds of each objective by what became of them.
+
+    Parts before the last are settled whole: what they used up is missing in those that follow.
+    """
+    ruled, before = case.parts(), list[Settlement]()
+    for version, part in ruled:
+        weighed, contract = case.weighed(version, part), version.contract
+        judging = Judging(
+            contract,
+            weighed.record,
+            part,
+            weighed.units,
+            case.as_of_s,
+            case.service(contract),
+            case.period,
+            tuple(before),
+        )
+        if len(before) + 1 < len(ruled):
+            before.append(judging.settlement())
+            found: Sequence[Result] = before[-1].results
+        else:
+            found = judging.results(wanted)
+        spent = {
+            promise.id: fates(
+                contract,
+                promise,
+                weighed.record,
+                part,
+                weighed.units[promise.id],
+                case.service(contract),
+                case.period,
+            )
+            for promise in contract.availability
+            if promise.id in wanted
+        }
+        yield found, spent
