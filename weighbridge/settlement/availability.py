@@ -293,6 +293,10 @@ class _Job:
             self._bad(unit, mine, reading) for unit, mine in zip(units, spans, strict=True)
         ]
         parts = self._parts(unit_bads)
+        if self.objective.window_s is None and not any(
+            part.down or part.excluded for part in parts
+        ):
+            return Outcome(0, self._denominator(len(parts), 0), 0, ())
         incidents = [self._incidents(part) for part in parts]
         excluded = sum(total(clip(part.excluded, self.served)) for part in parts)
         if self.objective.window_s is not None:
@@ -332,6 +336,8 @@ class _Job:
         within: Interval | None = None,
     ) -> Bad:
         """`within`: of this time alone."""
+        if not spans and not self.record.windows:
+            return Bad((), ())
         counted = (_counted_from(span, self.objective) for span in spans if reading(span) == "down")
         excluded = _excluded(self.contract, spans, reading)
         windows = admitted(

@@ -302,7 +302,9 @@ def _line(
     holder: Holder | None, node: str, number: int, known: Known, bounds: Interval
 ) -> Sequence[Stretch]:
     if holder is None or not holder.before:
-        return timeline(known.slots.get(Slot(node, number), ()), *bounds)
+        line = known.slots.get(Slot(node, number), ())
+        tiled = bool(line) and (line[0].start_us, line[-1].end_us) == bounds
+        return line if tiled else timeline(line, *bounds)
     lines = {name: known.slots.get(Slot(name, number), ()) for name in _names(holder)}
     return line_of(holder, lines, *bounds)
 
