@@ -44,7 +44,7 @@ def _counts() -> list[Placed]:
     meaning = {
         "contracted": "What the contract promises.",
         "reporting": "Seen within the contract's largest gap.",
-        "healthy": "Reporting, with no open finding of severity error.",
+        "healthy": "Reporting, and up: no finding says that it is down or degraded.",
         "in_use": "Above the idle band of power, or memory held by a process.",
     }
     return [

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from weighbridge.contract import Availability, Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import Row
+from weighbridge.judge.track import full_second
 from weighbridge.notices.book import Book
 from weighbridge.settlement.case import reach_us
 from weighbridge.settlement.current import Figure, figures, label_at
@@ -56,7 +57,7 @@ class Current:
 
     def figures(self, contract: Contract, growing: Sequence[Row], now_us: int) -> Figures:
         """Of the objectives of the version in force. `growing`: rows that are not written yet."""
-        name, as_of_us = contract.contract_id, newest_us(now_us)
+        name, as_of_us = contract.contract_id, full_second(now_us)
         labels: dict[str, list[Availability]] = {}
         for promise in contract.availability:
             label = label_at(contract, promise, as_of_us // MICROSECONDS)
@@ -82,8 +83,3 @@ class Current:
             for row in self._ledger(contract, start_us, now_us):
                 kept.add(row)
         return kept.every()
-
-
-def newest_us(now_us: int) -> int:
-    """The last full second of which nothing more can come."""
-    return (now_us - 1) // MICROSECONDS * MICROSECONDS

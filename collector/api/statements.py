@@ -14,7 +14,13 @@ from collector.documents.handover_process import HandoverError
 from collector.documents.sheets import Document, UnrenderableError
 from collector.documents.words import LANGUAGES, Language
 from collector.judging.claimable import Accounts, described
-from collector.judging.statements import Settling, SettlingError, instant, refuse_nothing
+from collector.judging.statements import (
+    Asked,
+    Settling,
+    SettlingError,
+    instant,
+    refuse_nothing,
+)
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.entries import EntryKind, Issued
 from weighbridge.settlement.statement import Statement
@@ -91,7 +97,8 @@ class SettlementApi:
 
     async def statement(self, request: web.Request) -> web.Response:
         name, language = _format(request), _language(request)
-        return await _rendered(name, await self._drafted(request), language)
+        _, statement = await self._drafted(request)
+        return await _rendered(name, statement, language)
 
     async def delivery(self, request: web.Request) -> web.Response:
         """Made from the log by a process apart, one at a time."""
@@ -133,7 +140,7 @@ class SettlementApi:
 
     async def issue(self, request: web.Request) -> web.Response:
         """The same answer as without issuing it; entered in the log first."""
-        statement = await self._drafted(request)
+        asked, statement = await self._drafted(request)
         issued = Issued(
             contract=statement.contract,
             period=statement.period,
@@ -144,11 +151,12 @@ class SettlementApi:
             lowest=statement.lowest,
             highest=statement.highest,
             digest=statement.digest,
+            reached=asked.reached,
         )
         await self._submit(EntryKind.STATEMENT, issued)
         return await _rendered("json", statement)
 
-    async def _drafted(self, request: web.Request) -> Statement:
+    async def _drafted(self, request: web.Request) -> tuple[Asked, Statement]:
         contract = self._seen(request)
         label, as_of = request.query.get("period"), request.query.get("as_of")
         if label is None:
@@ -159,7 +167,7 @@ class SettlementApi:
             refuse_nothing(asked)
         except SettlingError as error:
             raise Problem("malformed", str(error)) from error
-        return await asyncio.to_thread(asked.statement)
+        return asked, await asyncio.to_thread(asked.statement)
 
 
 async def _rendered(name: str, document: Document, language: Language = "en") -> web.Response:

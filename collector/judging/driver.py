@@ -19,8 +19,8 @@ from weighbridge.figures import Current, Figures
 from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
 from weighbridge.judge.ledger import Finding, Row, Use
 from weighbridge.judge.node_state import NodeState, Unlinked
-from weighbridge.judge.track import open_rows
-from weighbridge.log.entries import ContractAdded, Entry
+from weighbridge.judge.track import open_rows, reached
+from weighbridge.log.entries import ContractAdded, Entry, Reached
 from weighbridge.notices.book import KINDS as BOOKED
 from weighbridge.settlement.judge_versions import Judges, current
 from weighbridge.settlement.judge_versions import dump as dump_judges
@@ -258,6 +258,11 @@ class Driver:
         """Sums of use that the ledger does not have yet."""
         due = (*self._writing.uses, *self._uses)
         return [use for use in due if use.contract == contract]
+
+    def reached(self, nodes: Iterable[str], as_of_us: int) -> tuple[Reached, ...]:
+        """How far the chains of these nodes had come; nothing where that can not be told any more."""
+        states = (state for node in nodes for state in self._fold.observers(node))
+        return reached(states, as_of_us)
 
     def judged(self, since_us: int, as_of_us: int) -> Judged:
         """Who made the rows that were written down in this time."""

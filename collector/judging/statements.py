@@ -1,7 +1,8 @@
 """Statements from the ledger: rows and notices as they were known at an instant, settled by the pure engine.
 
-A statement as of T uses what was received by T and written down by then, and nothing of the segments that still grow:
-so it is the same whenever it is asked for, and from whichever ledger was folded from the same log.
+A statement as of T uses what was received by T and written down by then: so it is the same whenever it is asked for,
+and from whichever ledger was folded from the same log. Of a period under way it uses what was known of the segments
+that grew, too, where that can be told: as of the newest instant, and as of one at which a statement was issued.
 """
 
 import heapq
@@ -15,9 +16,9 @@ from collector.log.commits import Committed
 from collector.storage.index import tick_before
 from collector.storage.store import EntryIndex, EvidenceLog, Store
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.figures import newest_us
 from weighbridge.judge.ledger import Row, Use
-from weighbridge.log.entries import Issued
+from weighbridge.judge.track import GROWING_US, full_second, grown
+from weighbridge.log.entries import Issued, Reached
 from weighbridge.notices.book import KINDS, Book, Sheet
 from weighbridge.settlement.case import cutoff_us, reach_us
 from weighbridge.settlement.draft import statement_of
@@ -41,6 +42,14 @@ class Unwritten(Protocol):
         """Rows that the ledger does not have yet."""
         ...
 
+    def open_rows(self, contract: str) -> Sequence[Row]:
+        """The same, and those that still grow."""
+        ...
+
+    def reached(self, nodes: Iterable[str], as_of_us: int) -> tuple[Reached, ...]:
+        """How far the chains of these nodes had come; nothing where that can not be told any more."""
+        ...
+
     def unwritten_uses(self, contract: str) -> Sequence[Use]:
         """Sums of use that the ledger does not have yet."""
         ...
@@ -53,7 +62,8 @@ class Unwritten(Protocol):
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A statement that was asked for. `due`, `due_uses`: what the ledger did not have yet; `before`: the one that was
-    issued last; `earlier`: those of the periods before that it looks back to."""
+    issued last; `earlier`: those of the periods before that it looks back to; `reached`: of a period under way, how far
+    the chains had come."""
 
     sheet: Sheet
     period: Period
@@ -64,6 +74,7 @@ class Asked:
     due_uses: Sequence[Use]
     before: "tuple[Issued, Asked] | None" = None
     earlier: "tuple[Asked, ...]" = ()
+    reached: tuple[Reached, ...] = ()
 
     def statement(self) -> Statement:
         """Reads the ledger and settles: the long part, which may run in a thread."""
@@ -102,7 +113,15 @@ class Asked:
         contract = self.sheet.newest.contract_id
         written = self.store.ledger.rows(contract, start_us, end_us, self.as_of_us)
         waiting = [row for row in self.due if row.start_us < end_us and row.end_us > start_us]
-        return standing([*written, *waiting], self.as_of_us)
+        return standing([*written, *waiting, *self._grown(waiting)], self.as_of_us)
+
+    def _grown(self, waiting: Sequence[Row]) -> Iterator[Row]:
+        """What was known of segments that grew at the instant."""
+        if not self.reached:
+            return
+        contract, since_us = self.sheet.newest.contract_id, self.as_of_us - GROWING_US
+        later = self.store.ledger.rows(contract, since_us, self.as_of_us)
+        yield from grown([*later, *waiting], self.reached, self.as_of_us)
 
 
 class Settling:
@@ -121,7 +140,7 @@ class Settling:
     @property
     def newest_s(self) -> int:
         """The last full second of which nothing more can come."""
-        return newest_us(self._fleet.now_us) // MICROSECONDS
+        return full_second(self._fleet.now_us) // MICROSECONDS
 
     def ask(self, contract: str, label: str, as_of_s: int | None = None) -> Asked:
         """For a period, as known at the end of a second: by default the newest. Raises SettlingError."""
@@ -146,10 +165,18 @@ class Settling:
         if found is None:
             raise SettlingError(not_known(contract, as_of_us))
         sheet, period = found
-        due = self._fleet.unwritten_rows(contract)
+        due = self._fleet.open_rows(contract)
         judged = self._fleet.judged(reach_us(sheet.versions, period)[0], as_of_us)
         uses = self._fleet.unwritten_uses(contract)
-        return Asked(sheet, period, as_of_us, due, self._store, judged, uses)
+        asked = Asked(sheet, period, as_of_us, due, self._store, judged, uses)
+        return replace(asked, reached=self._reached(sheet, period, as_of_us))
+
+    def _reached(self, sheet: Sheet, period: Period, as_of_us: int) -> tuple[Reached, ...]:
+        """Of a statement that was issued as it was told then."""
+        if period.end_s * MICROSECONDS <= as_of_us:
+            return ()
+        told = self.book.reached(sheet.newest.contract_id, period.label, as_of_us)
+        return self._fleet.reached(sheet.nodes, as_of_us) if told is None else told
 
     def _earlier(self, asked: Asked) -> Iterator[Asked]:
         """The periods before that a right to leave looks back to, no further than the term, the latest first."""

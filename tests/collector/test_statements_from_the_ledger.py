@@ -14,7 +14,17 @@ from collector.storage.store import Store
 from tests.collector.building import make_store, opened
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text
 from weighbridge.judge.ledger import State, Use
-from weighbridge.settlement.statement import SwapLine
+from weighbridge.log.entries import (
+    CauseNotice,
+    Claim,
+    EntryKind,
+    EventNotice,
+    Issued,
+    MaintenanceNotice,
+    Notice,
+)
+from weighbridge.settlement.results import Result
+from weighbridge.settlement.statement import Statement, SwapLine
 
 DAY, HOUR = 86_400, 3600
 BEFORE = 1
@@ -213,3 +223,253 @@ def test_sums_that_the_ledger_does_not_have_yet_take_the_place_of_earlier_ones()
         use(2, 5, chain="b"),
         use(3, 7),
     ]
+
+
+# --- the period under way
+
+
+def issued(asked: Asked, statement: Statement) -> Issued:
+    return Issued(
+        contract="K1",
+        period=statement.period,
+        as_of_us=asked.as_of_us,
+        engine=statement.engine,
+        digest=statement.digest,
+        reached=asked.reached,
+    )
+
+
+def reporting(log: Log, node: ScriptedNode, first: int, last: int) -> None:
+    """A report each ten seconds, after the tick at which it is received."""
+    for second in range(first, last + 1, 10):
+        log.tick(second)
+        log.report(node.report([second]))
+
+
+def up_s(statement: Statement) -> dict[str, int]:
+    return {
+        line.unit: line.seconds["up"]
+        for line in statement.parts[0].units
+        if line.objective == "gpus"
+    }
+
+
+@pytest.fixture
+def hour_under_way() -> Log:
+    """The node reports to the half of an hour; nothing of it is written down yet."""
+    log = Log()
+    log.contract(terms())
+    log.claim("n1")
+    reporting(log, ScriptedNode(), 0, HOUR // 2)
+    log.tick(HOUR // 2 + 1)
+    return log
+
+
+def test_a_statement_as_of_the_newest_instant_knows_the_hour_under_way(
+    settle: Settle, hour_under_way: Log
+) -> None:
+    statement = settle(hour_under_way).ask("2026-10").statement()
+    assert up_s(statement) == {"n1.0": HOUR // 2, "n1.1": HOUR // 2}
+    assert {unit.verdict for unit in statement.parts[0].units} == {"MET"}
+
+
+def test_what_was_received_after_its_instant_is_not_in_it(
+    settle: Settle, hour_under_way: Log
+) -> None:
+    """The second ends with a tick; what follows in that second is of a later statement."""
+    live = settle(hour_under_way)
+    asked = live.ask("2026-10")
+    node = ScriptedNode(seq=1000)
+    hour_under_way.report(node.report([HOUR // 2 + 1]))
+    more = settle(hour_under_way).ask("2026-10")
+    assert more.as_of_us == asked.as_of_us
+    assert more.statement() == asked.statement()
+
+
+def test_an_issued_statement_is_made_again_to_the_byte_by_whoever_folds_the_log(
+    settle: Settle, hour_under_way: Log
+) -> None:
+    """The hour that was under way is over, and one GPU was lost in it after the statement."""
+    log = hour_under_way
+    asked = settle(log).ask("2026-10")
+    first = asked.statement()
+    log.report((node := ScriptedNode(seq=181)).report([HOUR // 2 + 10]))
+    log.add(EntryKind.STATEMENT, issued(asked, first))
+    node.states[node.devices[0]] = "lost"
+    log.tick(HOUR // 2 + 20)
+    log.report(node.report([HOUR // 2 + 20], inventory=node.inventory()))
+    reporting(log, node, HOUR // 2 + 30, HOUR + 60)
+    log.tick(HOUR + 61)
+    later = settle(log)
+    assert later.ask("2026-10", asked.as_of_us // SECOND).statement().json() == first.json()
+    now = later.ask("2026-10").statement()
+    assert not [note for note in now.notes if note.code == "given_again"]
+    batch = later.driver.take()
+    later.store.ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots, batch.uses)
+    again = Settling(later.store, Driver(later.store))
+    assert again.ask("K1", "2026-10", asked.as_of_us // SECOND).statement().json() == first.json()
+
+
+def test_as_of_an_instant_at_which_none_was_issued_what_was_written_counts(
+    settle: Settle, hour_under_way: Log
+) -> None:
+    reporting(hour_under_way, ScriptedNode(seq=181), HOUR // 2 + 10, HOUR + 60)
+    hour_under_way.tick(HOUR + 61)
+    live = settle(hour_under_way)
+    assert set(up_s(live.ask("2026-10", START_US // SECOND + HOUR // 2).statement()).values()) == {
+        0
+    }
+
+
+# --- live figures
+
+
+def said(what: MaintenanceNotice | CauseNotice | EventNotice, party: str = "L") -> Notice:
+    return Notice(contract="K1", party=party, said=what, attested_for=party)
+
+
+def same(live: Live, label: str = "2026-10") -> None:
+    """What is shown live is what the statement says."""
+    statement = live.ask(label).statement()
+    figures = live.driver.figures("K1")
+    for name, figure in figures.items():
+        lines = [unit for part in statement.parts for unit in part.units if unit.objective == name]
+        shown = [
+            (
+                one.measure.unit,
+                one.verdict,
+                one.measure.to_come_s,
+                *(f"{share.numerator}/{share.denominator}" for share in shares(one)),
+            )
+            for one in figure.results
+        ]
+        told = [
+            (line.unit, line.verdict, line.seconds["to_come"], *line.availability_fraction)
+            for line in lines
+        ]
+        assert shown == told
+        seconds = [sum(line.seconds.values()) - line.seconds["to_come"] for line in lines]
+        assert sum(figure.seconds.values()) == sum(seconds)
+        assert figure.seconds["met"] == sum(line.seconds["up"] for line in lines)
+
+
+def shares(one: Result) -> tuple[Fraction, Fraction]:
+    return one.worst.outcome.availability, one.best.outcome.availability
+
+
+TWO_ITEMS = '  - {id: a100, accelerator: {sku: H100-SXM-80GB}, per_node: "2", nodes: "1", floors: {ecc: "on"}}\n'
+
+
+def test_a_line_item_is_not_blamed_for_anothers_outage(settle: Settle) -> None:
+    text = terms().replace("availability:\n", TWO_ITEMS + "availability:\n", 1)
+    text = text.replace("{id: gpus, unit: gpu,", "{id: gpus, unit: gpu, resource: h100,")
+    text = text.replace("{id: nodes, unit: node,", "{id: nodes, unit: node, resource: a100,")
+    log = Log()
+    log.contract(text)
+    for name, item in (("n1", "h100"), ("n2", "a100")):
+        log.add(EntryKind.CLAIM, Claim(contract="K1", node=name, devices=None, resource=item))
+    reporting(log, ScriptedNode("n1"), 0, 60)
+    log.tick(62)
+    live = settle(log)
+    figures = live.driver.figures("K1")
+    assert (figures["gpus"].verdict, figures["gpus"].seconds["met"]) == ("MET", 120)
+    assert figures["nodes"].verdict == "UNKNOWN"
+    same(live)
+
+
+def test_before_the_start_of_service_nothing_is_judged_live(settle: Settle) -> None:
+    """The lessee signs after an hour in which half of the node was down."""
+    log, node = Log(), ScriptedNode()
+    log.contract(terms())
+    log.claim("n1")
+    node.states[node.devices[0]] = "lost"
+    reporting(log, node, 0, 60)
+    log.tick(70)
+    signed = EventNotice(
+        kind="event",
+        event="acceptance_signed",
+        at_us=START_US + 65 * SECOND,
+        since_us=None,
+        unit="",
+        details={},
+    )
+    log.add(EntryKind.NOTICE, said(signed))
+    log.tick(72)
+    live = settle(log)
+    figure = live.driver.figures("K1")["gpus"]
+    assert figure.seconds["breached"] == 0
+    same(live)
+
+
+def test_maintenance_and_an_agreed_cause_count_live_as_in_the_statement(settle: Settle) -> None:
+    more = 'maintenance: {min_notice_s: "0"}\nexclusions: {causes: [{code: lessee_fault}]}\n'
+    log, node = Log(), ScriptedNode()
+    log.contract(terms(more))
+    log.claim("n1")
+    log.tick(0)
+    start = START_US
+    window = MaintenanceNotice(
+        kind="maintenance",
+        id="w",
+        from_us=start + 100 * SECOND,
+        until_us=start + 200 * SECOND,
+        units=[],
+    )
+    log.add(EntryKind.NOTICE, said(window, "P"))
+    node.states[node.devices[0]] = "lost"
+    reporting(log, node, 0, 400)
+    log.tick(402)
+    live = settle(log)
+    figure = live.driver.figures("K1")["gpus"]
+    assert (figure.seconds["excluded"], figure.seconds["breached"]) == (200, 300)
+    same(live)
+    cause = CauseNotice(
+        kind="cause",
+        unit="n1.0",
+        from_us=start + 300 * SECOND,
+        until_us=start + 400 * SECOND,
+        code="lessee_fault",
+    )
+    log.add(EntryKind.NOTICE, said(cause))
+    log.tick(404)
+    live = settle(log)
+    figure = live.driver.figures("K1")["gpus"]
+    assert (figure.seconds["excluded"], figure.seconds["breached"]) == (300, 200)
+    same(live)
+
+
+@pytest.mark.parametrize("fault", ["none", "foreign_process", "power_capped", "lost"])
+def test_healthy_is_one_number_live_and_in_the_statement(settle: Settle, fault: str) -> None:
+    """A finding makes a GPU unhealthy only where its check says that it is down or degraded by it."""
+    log, node = Log(), ScriptedNode()
+    log.contract(terms())
+    log.claim("n1")
+    device = node.devices[0]
+    if fault == "lost":
+        node.states[device] = fault
+    capped = (
+        {device: {"power_limit_enforced_milliwatts": 400_000}} if fault == "power_capped" else {}
+    )
+    owners = ("a", "b") if fault == "foreign_process" else ("a",)
+    processes = [
+        {
+            "boottime_us": 1,
+            "class": "container",
+            "device": device,
+            "memory_bytes": 1,
+            "owner": owner,
+        }
+        for owner in owners
+    ]
+    for second in range(0, 70, 10):
+        log.tick(second)
+        log.report(node.report([second], {second: capped}, processes=processes))
+    log.tick(62)
+    live = settle(log)
+    assert {finding.code for finding in live.driver.findings("K1")} - {"under_reported"} == (
+        set() if fault == "none" else {fault.replace("lost", "gpu_lost")}
+    )
+    line = live.ask("2026-10").statement().parts[0].delivery[0]
+    healthy = {"none": 2, "foreign_process": 2, "power_capped": 1, "lost": 1}[fault]
+    assert live.driver.counts("K1").healthy == healthy
+    assert line.healthy_gpu_seconds == healthy * 60

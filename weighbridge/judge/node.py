@@ -30,6 +30,7 @@ from weighbridge.judge.track import (
     answering,
     begin,
     flush,
+    full_second,
     judge,
     states,
     tally,
@@ -195,6 +196,9 @@ class _Sitting:
         if self._chain is None:
             yield from self._begin_chain()
         chain = self._chain = self._state.chains[chain_name(report)]
+        if full_second(self._received_us) != full_second(chain.received_us):
+            chain.before_us, chain.before_entry = chain.last_us, chain.last_entry
+        chain.received_us = self._received_us
         yield from self._arrival(chain)
         if report.inventory is not None:
             chain.pending |= see_inventory(chain.view, report.inventory)

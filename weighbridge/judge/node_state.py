@@ -43,6 +43,8 @@ class ChainState:
     """One unbroken sequence of reports. `last_us` is the time of its newest fast sample, `last_entry` what brought it.
 
     `pending` names what changed since that sample; `quiet_cause` is why the chain may fall silent now, if it said so.
+    `received_us` is when its newest report came; `before_us` and `before_entry` are `last_us` and `last_entry` as they
+    were before the second in which it did.
     """
 
     name: str
@@ -52,6 +54,9 @@ class ChainState:
     last_us: int | None = None
     last_entry: int | None = None
     quiet_cause: str = ""
+    received_us: int = 0
+    before_us: int | None = None
+    before_entry: int | None = None
     pending: set[str] = field(default_factory=set)
     view: View = field(default_factory=View)
     tracks: dict[str, Track] = field(default_factory=dict)

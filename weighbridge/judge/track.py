@@ -1,6 +1,7 @@
 """How a chain's samples become rows: segments that grow with every sample, and are cut where something changes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from weighbridge.contract.condition import JOINED
 from weighbridge.judge.checks import CHECKS, Effect, Promise, Scene, Tally, Verdict
@@ -11,9 +12,14 @@ from weighbridge.judge.latest_readings import INVENTORY, View
 from weighbridge.judge.ledger import HOUR_US, Row, State, Use
 from weighbridge.judge.node_state import ChainState, NodeState, Segment, Track
 from weighbridge.judge.usage import Sums
+from weighbridge.log.entries import Reached
 
 BUSY_PERCENT = 50
 """A device whose kernels ran for this share of the sample is busy: clocks and links then mean something."""
+
+SECOND_US = 1_000_000
+GROWING_US = 2 * HOUR_US
+"""What a chain that grows was judged up to lies no further back; its rows before are written."""
 
 EFFECTS = {check.code: check.effect for check in CHECKS}
 
@@ -130,6 +136,43 @@ def open_rows(state: NodeState, now_us: int) -> Iterator[Row]:
         for contract, track in chain.tracks.items():
             writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
             yield from writer.peek(track, chain.last_us or 0)
+
+
+def full_second(now_us: int) -> int:
+    """The last full second before an instant: of it and all before nothing more can come."""
+    return (now_us - 1) // SECOND_US * SECOND_US
+
+
+def reached(states: Iterable[NodeState], as_of_us: int) -> tuple[Reached, ...]:
+    """How far the chains of these nodes had come by the end of a second, as far as they grew then.
+
+    Nothing where it can not be told any more, because one of them was heard since that second.
+    """
+    found: list[Reached] = []
+    for state in states:
+        for chain in state.chains.values():
+            until_us, entry = chain.last_us, chain.last_entry
+            if chain.received_us > as_of_us:
+                if full_second(chain.received_us) != as_of_us:
+                    return ()
+                until_us, entry = chain.before_us, chain.before_entry
+            if until_us is not None and entry is not None and until_us > as_of_us - GROWING_US:
+                found.append(
+                    Reached(node=state.node, chain=chain.name, until_us=until_us, entry=entry)
+                )
+    return tuple(found)
+
+
+def grown(rows: Iterable[Row], ends: Iterable[Reached], as_of_us: int) -> Iterator[Row]:
+    """Of rows that were written down after an instant, or are not yet, what was known of them then."""
+    known = {(one.node, one.chain): one for one in ends}
+    for row in rows:
+        end = known.get((row.node, row.chain))
+        if end is None or row.recorded_us <= as_of_us or row.first_entry is None:
+            continue
+        if row.first_entry <= end.entry and row.start_us < end.until_us:
+            until_us = min(row.end_us, end.until_us)
+            yield replace(row, end_us=until_us, recorded_us=as_of_us, last_entry=end.entry)
 
 
 def unbroken(track: Track, last_us: int, at_us: int) -> bool:

@@ -151,8 +151,20 @@ class Notice(Model):
     attested_for: Text | None
 
 
+class Reached(Model):
+    """Up to when the samples of a chain of a node were judged, and the entry that brought the last of them."""
+
+    node: Name
+    chain: Text
+    until_us: Count
+    entry: Count
+
+
 class Issued(Model):
     """A statement was handed out: later ones say what they say otherwise. `digest` is the SHA-256 of its JSON.
+
+    `reached`: of a period under way, how far the chains had come whose last rows were not written down by then. They
+    were, later, and with this it is known how much of them was known.
 
     `judge` and `tables`: of the rows that it was made from; "unnamed" where they left no name. `lowest` and `highest`:
     what it said is owed; null: open.
@@ -167,6 +179,7 @@ class Issued(Model):
     lowest: Text | None = None
     highest: Text | None = None
     digest: Hash
+    reached: tuple[Reached, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from weighbridge.log.entries import (
     MaintenanceNotice,
     Notice,
     PartyKey,
+    Reached,
 )
 from weighbridge.notices.rules import LESSEES, Rules, events_of, sides
 from weighbridge.settlement.case import Case, Notices, case_of, cutoff_us
@@ -297,6 +298,14 @@ class Book:
             and max(received_us, one.as_of_us) < as_of_us
         ]
         return known[-1] if known else None
+
+    def reached(self, contract: str, period: str, as_of_us: int) -> tuple[Reached, ...] | None:
+        """How far the chains had come for the statement that was handed out as of an instant; None: there was none."""
+        named = (contract, period, as_of_us)
+        for _, one in reversed(self._issued):
+            if (one.contract, one.period, one.as_of_us) == named:
+                return one.reached
+        return None
 
     def sheet(self, contract: str, as_of_us: int) -> Sheet | None:
         """None for a contract that was not known then."""
