@@ -82,7 +82,7 @@ ALERTS = (
         "0s",
         "critical",
         "{{ $labels.contract }}: objective {{ $labels.objective }} is missed",
-        "Even if all unknown time had been good, and all that is to come is, availability of this period is {{ $value }}.",
+        "Even if all unknown time was good, and all that is to come is, availability of this period is {{ $value }}.",
     ),
     Alert(
         "WeighbridgeObjectiveInDoubt",
@@ -93,7 +93,7 @@ ALERTS = (
         "10m",
         "warning",
         "{{ $labels.contract }}: objective {{ $labels.objective }} is in doubt",
-        "It is not met if time that nobody saw was bad, or if all stays as it is now: at worst availability is {{ $value }}.",
+        "It is not met if unseen time was bad, or if all stays as it is now; at worst availability is {{ $value }}.",
     ),
     Alert(
         "WeighbridgeCapacityNotReporting",

@@ -1,0 +1,192 @@
+"""Live figures and statements are one: for any rows and notices, at the period's end and at every instant before."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.weighbridge.scripted import SECOND, START_US, contract_text
+from weighbridge.contract import load
+from weighbridge.figures import Joined
+from weighbridge.judge.assignments import Version
+from weighbridge.judge.ledger import Row, State
+from weighbridge.judge.slot_history import Holder
+from weighbridge.log.entries import CauseNotice, EventNotice, MaintenanceNotice, Notice
+from weighbridge.notices.book import Heard, Sheet
+from weighbridge.settlement.current import Figure, figures
+from weighbridge.settlement.draft import draft
+from weighbridge.settlement.periods import calendar_month
+from weighbridge.settlement.statement import Statement, UnitLine
+
+OCTOBER = calendar_month("2026-10", "UTC")
+HOURS = OCTOBER.seconds // 3600
+SLOTS = [("n1", 0), ("n1", 1), ("n2", 0), ("n2", 1)]
+ITEM = """\
+  - {id: a100, accelerator: {sku: H100-SXM-80GB}, per_node: "2", nodes: "2"}
+"""
+CAUSES = {State.DOWN: "gpu_lost", State.DEGRADED: "power_capped", State.UNKNOWN: "silent"}
+OBJECTIVES = """\
+availability:
+  - {{id: gpus, unit: gpu, target: "0.99", {more}}}
+  - {{id: nodes, unit: node, resource: h100, target: "0.95", up_when: not_throttled}}
+  - {{id: fleet, unit: gpu, scope: pooled, target: "0.98", denominator: period_minus_excluded}}
+"""
+EXTRA = """\
+maintenance: {min_notice_s: "0", max_s_per_period: "36000"}
+exclusions: {causes: [{code: lessee_fault}]}
+"""
+
+
+@dataclass(frozen=True)
+class World:
+    sheet: Sheet
+    rows: tuple[Row, ...]
+    seen_h: int
+    """Nothing came after this hour."""
+
+    def figures(self, hour: int) -> dict[str, Figure]:
+        """From rows that were joined as they came."""
+        joined = Joined(0)
+        for row in sorted(self.rows, key=lambda row: row.recorded_us):
+            joined.add(row)
+        case = self.sheet.case(joined.every(), OCTOBER, instant_us(hour))
+        return dict(figures(case, self.sheet.newest.availability))
+
+    def statement(self, hour: int) -> Statement:
+        as_of_us, sheet = instant_us(hour), self.sheet
+        cutoff_us = (OCTOBER.end_s + 10**7) * SECOND
+        return draft(
+            sheet.versions,
+            sheet.holders,
+            sheet.explained(self.rows, cutoff_us),
+            sheet.notices(self.rows, cutoff_us),
+            OCTOBER,
+            as_of_us,
+        )
+
+
+def instant_us(hour: int) -> int:
+    return START_US + hour * 3600 * SECOND
+
+
+def text_of(draw: st.DrawFn, version: int) -> str:
+    choice = st.sampled_from
+    more = draw(choice(['first_n_s: "7200"', "degraded: up", "counting: {granularity: second}"]))
+    head, _, tail = contract_text(version=version).partition("availability:\n")
+    _, _, rest = tail.partition("unknown:")
+    policy = draw(choice(["hold", "down", "up", "excluded"]))
+    if version == 2:
+        head = head.replace("effective: 2026-10-01", 'supersedes: "1"\neffective: 2026-10-11')
+        head = head.replace('version: "1"', 'version: "2"')
+    body = OBJECTIVES.format(more=more) + EXTRA
+    return head + ITEM + body + "unknown:" + rest.replace("policy: hold", f"policy: {policy}")
+
+
+def versions_of(draw: st.DrawFn) -> tuple[Version, ...]:
+    """One version, or two: the second from the eleventh of the month on."""
+    end_us, from_us = instant_us(8760), instant_us(240)
+    texts = [text_of(draw, number) for number in range(1, draw(st.integers(1, 2)) + 1)]
+    first = Version(load(texts[0]), texts[0], START_US, end_us if len(texts) == 1 else from_us)
+    return (first, *(Version(load(text), text, from_us, end_us) for text in texts[1:]))
+
+
+def pieces(draw: st.DrawFn, node: str, slot: int, seen_h: int) -> list[Row]:
+    """From a first hour on up to a last one, which need not be the newest."""
+    rows: list[Row] = []
+    hour = draw(st.integers(0, 5))
+    while hour < seen_h:
+        state = draw(st.sampled_from([State.UP, State.UP, *CAUSES]))
+        end = min(seen_h, hour + draw(st.sampled_from([1, 20, 300])))
+        start_us, end_us = instant_us(hour), instant_us(end)
+        device, cause = f"{node}-{slot}", CAUSES.get(state, "")
+        rows.append(Row("K1", node, slot, device, "c", start_us, end_us, state, cause, end_us))
+        hour = end
+    return rows[: draw(st.integers(max(0, len(rows) - 2), len(rows)))]
+
+
+def notices(draw: st.DrawFn, seen_h: int) -> list[Heard]:
+    found: list[tuple[str, MaintenanceNotice | CauseNotice | EventNotice]] = []
+    start = draw(st.integers(0, HOURS - 1))
+    span = {"from_us": instant_us(start), "until_us": instant_us(start + 9)}
+    if draw(st.booleans()):
+        units = draw(st.sampled_from([[], ["n1"], ["n2.0"]]))
+        found.append(("P", MaintenanceNotice(kind="maintenance", id="w", units=units, **span)))
+    if draw(st.booleans()):
+        unit = draw(st.sampled_from(["", "n1", "n1.1"]))
+        code = draw(st.sampled_from(["lessee_fault", "power_capped"]))
+        found.append(("L", CauseNotice(kind="cause", unit=unit, code=code, **span)))
+    if draw(st.booleans()):
+        at_us = instant_us(draw(st.integers(0, seen_h)))
+        signed = EventNotice(
+            kind="event", event="acceptance_signed", at_us=at_us, since_us=None, unit="", details={}
+        )
+        found.append(("L", signed))
+    return [
+        Heard(Notice(contract="K1", party=who, said=what, attested_for=who), place, START_US, "k")
+        for place, (who, what) in enumerate(found)
+    ]
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    seen_h = draw(st.integers(1, HOURS))
+    rows = [row for node, slot in SLOTS for row in pieces(draw, node, slot, seen_h)]
+    holders = (Holder("n1", "h100", 0), Holder("n2", "a100", 0))
+    sheet = Sheet(versions_of(draw), holders, notices(draw, seen_h))
+    return World(sheet, tuple(rows), seen_h)
+
+
+Shown = tuple[str, str, str, str, int]
+
+
+def of_figure(figure: Figure) -> list[Shown]:
+    def text(share: Fraction) -> str:
+        return f"{share.numerator}/{share.denominator}"
+
+    return [
+        (
+            one.measure.unit,
+            one.verdict,
+            text(one.worst.outcome.availability),
+            text(one.best.outcome.availability),
+            one.measure.service_s - one.measure.to_come_s,
+        )
+        for one in figure.results
+    ]
+
+
+def lines_of(statement: Statement, objective: str) -> list[UnitLine]:
+    return [line for part in statement.parts for line in part.units if line.objective == objective]
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds(), st.data())
+def test_live_figures_are_the_statements_and_what_is_breached_stays_so(
+    world: World, data: st.DataObject
+) -> None:
+    hours = sorted(
+        {world.seen_h, *data.draw(st.lists(st.integers(world.seen_h, HOURS), max_size=3)), HOURS}
+    )
+    missed: set[str] = set()
+    for hour in hours:
+        statement, live = world.statement(hour), world.figures(hour)
+        for name, figure in live.items():
+            lines = lines_of(statement, name)
+            shown = of_figure(figure)
+            assert [one[:4] for one in shown] == [
+                (line.unit, line.verdict, *line.availability_fraction) for line in lines
+            ]
+            assert figure.low <= figure.high
+            if name != "fleet":
+                gone = [
+                    sum(line.seconds.values()) - line.seconds.get("to_come", 0) for line in lines
+                ]
+                assert [one[4] for one in shown] == gone
+                assert sum(figure.seconds.values()) == sum(gone)
+                assert figure.seconds["excluded"] == sum(line.seconds["excluded"] for line in lines)
+        breached = {name for name, figure in live.items() if figure.verdict == "BREACHED"}
+        assert missed <= breached
+        missed = breached
+    whole = world.statement(HOURS)
+    assert all("to_come" not in line.seconds for line in lines_of(whole, "gpus"))
