@@ -25,14 +25,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from collector.api.exposition import Exposition
+from collector.judging.current_figures import Figures
 from weighbridge.catalogue.readings import READINGS, Kind, Scope, Tier
 from weighbridge.contract import Contract, load
-from weighbridge.counts import Counts
-from weighbridge.figures import Figures
+from weighbridge.judge.counts import Counts
 from weighbridge.judge.latest_readings import Columns, DeviceView, View
 from weighbridge.judge.ledger import Finding, Row, State
 from weighbridge.judge.node_state import ChainState, NodeState, Segment, Track
-from weighbridge.settlement.current import Figure
+from weighbridge.settlement.figures import Figure
 from weighbridge.wire.report import DeviceState, Facts
 
 GPUS_PER_NODE = 8

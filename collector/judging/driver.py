@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from collector.judging.current_figures import Current, Figures
 from collector.judging.statements import load_book
 from collector.log.commits import Committed
 from collector.storage.index import received
 from collector.storage.store import Store
 from weighbridge.contract import Contract, Resource
-from weighbridge.counts import Counts, counts
-from weighbridge.figures import Current, Figures
+from weighbridge.judge.counts import Counts, counts
 from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
 from weighbridge.judge.ledger import Finding, Row, Use
 from weighbridge.judge.node_state import NodeState, Unlinked

@@ -7,10 +7,10 @@ a month's share does not change in seconds. What is found, counted and shown is 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from collector.judging.current_figures import Figures
 from collector.judging.driver import Fleet
 from weighbridge.contract import Contract
-from weighbridge.counts import Counts
-from weighbridge.figures import Figures
+from weighbridge.judge.counts import Counts
 from weighbridge.judge.ledger import Finding, Row
 from weighbridge.judge.node_state import NodeState
 

@@ -6,16 +6,16 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.judging.current_figures import Joined
 from tests.weighbridge.scripted import SECOND, START_US, contract_text
 from weighbridge.contract import load
-from weighbridge.figures import Joined
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
 from weighbridge.judge.slot_history import Holder
 from weighbridge.log.entries import CauseNotice, EventNotice, MaintenanceNotice, Notice
 from weighbridge.notices.book import Heard, Sheet
-from weighbridge.settlement.current import Figure, figures
 from weighbridge.settlement.draft import draft
+from weighbridge.settlement.figures import Figure, figures
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.statement import Statement, UnitLine
 

@@ -16,17 +16,17 @@ from collector.api.contracts import Api
 from collector.api.exposition import Exposition
 from collector.api.routes import described
 from collector.app import problems
+from collector.judging.current_figures import Figures
 from collector.storage.store import FindingPage, StoreInfo
 from collector.web.pages import Pages
 from weighbridge.contract import Contract, load
-from weighbridge.counts import Counts
-from weighbridge.figures import Figures
 from weighbridge.judge.checks import Severity, Verdict
+from weighbridge.judge.counts import Counts
 from weighbridge.judge.latest_readings import Columns, DeviceView, View
 from weighbridge.judge.ledger import Finding, Row, State
 from weighbridge.judge.node_state import ChainState, NodeState, Segment, Track
 from weighbridge.log.entries import ContractAdded
-from weighbridge.settlement.current import Figure
+from weighbridge.settlement.figures import Figure
 from weighbridge.wire.report import DeviceState, Facts, Reason
 
 NOW_US = 1_790_000_000_000_000

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from collector.judging.current_figures import Figures
 from collector.judging.recent import PATIENCE_US_PER_GPU, Recent
-from weighbridge.figures import Figures
 
 TICK_US = 1_000_000
 

@@ -12,7 +12,7 @@ from weighbridge.judge.ledger import Row
 from weighbridge.judge.track import full_second
 from weighbridge.notices.book import Book
 from weighbridge.settlement.case import reach_us
-from weighbridge.settlement.current import Figure, figures, label_at
+from weighbridge.settlement.figures import Figure, figures, label_at
 
 Figures = Mapping[str, Figure]
 """By objective."""
