@@ -44,8 +44,10 @@ from collector.storage.stores import open_store
 from collector.tls import authority_hash, ensure_server_certificate, server_context
 from collector.web.pages import Pages
 from weighbridge import __version__
+from weighbridge.catalogue import metrics
 from weighbridge.log.entries import ContractAdded
 from weighbridge.process.settings import ConfigError
+from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.wire.problems import PROBLEM_TYPE, Problem
 from weighbridge.wire.signing import Signer
 
@@ -253,6 +255,8 @@ def _routes(house: House) -> tuple[Route, ...]:
 def _own(house: House, ingest: Ingest) -> Iterator[Sample]:
     """Of the collector itself and of the accounts."""
     yield from own_samples(house.store, ingest, house.judging, house.committer.newest_us)
+    for contract, count in sorted(house.settling.broken.items()):
+        yield metrics.STATEMENTS_BROKEN, (contract,), count
     yield from house.accounts.samples()
 
 
@@ -378,6 +382,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except Problem as problem:
         return _answered(problem)
+    except BrokenInvariantError as error:
+        return _answered(Problem("internal", str(error)))
     except web.HTTPException as error:
         if error.status not in STATED:
             raise

@@ -21,6 +21,7 @@ from collector.judging.statements import SettlingError, instant
 from collector.storage.derived import holds_other
 from collector.storage.embedded import read_info
 from weighbridge.process.settings import ConfigError
+from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.statement import (
     Statement,
     Tree,
@@ -129,7 +130,7 @@ def _replayed(config: Config, known: Tree, state: Path, workers: int | None) -> 
             hands = by_cores(again.left) if workers is None else workers
             again.run(lambda folded: progress.update(task, completed=folded), hands)
         return again.statement(known["contract"], known["period"])
-    except SettlingError as error:
+    except (SettlingError, BrokenInvariantError) as error:
         raise ConfigError(str(error)) from error
     finally:
         again.close()

@@ -6,6 +6,8 @@ that grew, too, where that can be told: as of the newest instant, and as of one 
 """
 
 import heapq
+import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,10 +24,13 @@ from weighbridge.log.entries import Issued, Reached
 from weighbridge.notices.book import KINDS, Book, Sheet
 from weighbridge.settlement.case import cutoff_us, reach_us
 from weighbridge.settlement.draft import statement_of
+from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.period_labels import label_before, promised
 from weighbridge.settlement.periods import Period, instant_text, seconds_of, term_of
 from weighbridge.settlement.restatement import since_issued
 from weighbridge.settlement.statement import Judged, Statement
+
+logger = logging.getLogger("weighbridge.settling")
 
 
 class SettlingError(ValueError):
@@ -63,7 +68,8 @@ class Unwritten(Protocol):
 class Asked:
     """A statement that was asked for. `due`, `due_uses`: what the ledger did not have yet; `before`: the one that was
     issued last; `earlier`: those of the periods before that it looks back to; `reached`: of a period under way, how far
-    the chains had come."""
+    the chains had come. `broken`: counts, by contract, those that contradicted themselves: BrokenInvariantError is
+    raised, and nothing is handed out."""
 
     sheet: Sheet
     period: Period
@@ -72,6 +78,7 @@ class Asked:
     store: Store
     judged: Judged
     due_uses: Sequence[Use]
+    broken: Counter[str]
     before: "tuple[Issued, Asked] | None" = None
     earlier: "tuple[Asked, ...]" = ()
     reached: tuple[Reached, ...] = ()
@@ -92,7 +99,12 @@ class Asked:
     def _drafted(self, earlier: Sequence[Statement] = ()) -> Statement:
         case = self.sheet.case(self._rows(), self.period, self.as_of_us)
         simulated = self.store.info.simulation
-        return statement_of(case, simulated, earlier, self.judged, self._uses())
+        try:
+            return statement_of(case, simulated, earlier, self.judged, self._uses())
+        except BrokenInvariantError as error:
+            self.broken[error.contract] += 1
+            logger.critical("a statement contradicts itself, and is not handed out: %s", error)
+            raise
 
     def _uses(self) -> Iterator[Use]:
         start_us, end_us = (edge_s * MICROSECONDS for edge_s in self.period.interval)
@@ -129,6 +141,8 @@ class Settling:
 
     def __init__(self, store: Store, fleet: Unwritten) -> None:
         self.book = load_book(store.log, store.index)
+        self.broken: Counter[str] = Counter()
+        """Statements that contradicted themselves, by contract."""
         self._store = store
         self._fleet = fleet
 
@@ -168,7 +182,7 @@ class Settling:
         due = self._fleet.open_rows(contract)
         judged = self._fleet.judged(reach_us(sheet.versions, period)[0], as_of_us)
         uses = self._fleet.unwritten_uses(contract)
-        asked = Asked(sheet, period, as_of_us, due, self._store, judged, uses)
+        asked = Asked(sheet, period, as_of_us, due, self._store, judged, uses, self.broken)
         return replace(asked, reached=self._reached(sheet, period, as_of_us))
 
     def _reached(self, sheet: Sheet, period: Period, as_of_us: int) -> tuple[Reached, ...]:

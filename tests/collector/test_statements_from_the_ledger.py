@@ -1,13 +1,18 @@
 """What a live statement is settled from: the ledger, the book, and the statements of the periods before."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
+from collector.app import problems
 from collector.judging.driver import Driver
 from collector.judging.statements import Asked, Settling, standing_uses
 from collector.storage.store import Store
@@ -23,6 +28,9 @@ from weighbridge.log.entries import (
     MaintenanceNotice,
     Notice,
 )
+from weighbridge.settlement.case import Case
+from weighbridge.settlement.draft import statement_of
+from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.results import Result
 from weighbridge.settlement.statement import Statement, SwapLine
 
@@ -473,3 +481,48 @@ def test_healthy_is_one_number_live_and_in_the_statement(settle: Settle, fault: 
     healthy = {"none": 2, "foreign_process": 2, "power_capped": 1, "lost": 1}[fault]
     assert live.driver.counts("K1").healthy == healthy
     assert line.healthy_gpu_seconds == healthy * 60
+
+
+# --- a statement that contradicts itself
+
+
+def contradicting(contract: str) -> Callable[..., Statement]:
+    """An engine whose statements of one contract contradict themselves."""
+
+    def drafts(case: Case, *given: Any, **more: Any) -> Statement:
+        if case.newest.contract_id == contract:
+            raise BrokenInvariantError(contract, "2026-10", "low <= high", ("gpus", "n1.0"), {})
+        return statement_of(case, *given, **more)
+
+    return drafts
+
+
+def test_a_statement_that_contradicts_itself_is_counted_and_not_handed_out(
+    settle: Settle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = Log()
+    for name, node in (("K1", "n1"), ("K2", "n2")):
+        log.contract(contract_text(name), name)
+        log.claim(node, name)
+    log.tick(40 * DAY)
+    settling = settle(log).settling
+    monkeypatch.setattr("collector.judging.statements.statement_of", contradicting("K1"))
+    for hand_out in (settling.ask("K1", "2026-10").statement, settling.ask("K1", "2026-11").bare):
+        with pytest.raises(BrokenInvariantError, match=r"K1 2026-10 gpus n1\.0: low <= high"):
+            hand_out()
+    assert settling.broken == {"K1": 2}
+    assert caplog.text.count("CRITICAL") == 2
+    assert settling.ask("K2", "2026-10").statement().contract == "K2"
+
+
+async def test_the_answer_to_a_statement_that_contradicts_itself_is_a_problem_of_the_collector() -> (
+    None
+):
+    async def handler(_: web.Request) -> web.StreamResponse:
+        raise BrokenInvariantError("K1", "2026-10", "low <= high", ("gpus", "n1.0"), {"low": 2})
+
+    response = await problems(make_mocked_request("GET", "/v1/contracts/K1/statement"), handler)
+    assert isinstance(response, web.Response)
+    told = json.loads(response.text or "")
+    assert (response.status, told["code"]) == (500, "internal")
+    assert told["detail"] == "K1 2026-10 gpus n1.0: low <= high does not hold: low 2"

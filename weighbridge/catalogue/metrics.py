@@ -226,6 +226,11 @@ INGEST_SECONDS = Metric(
     "From a request's last byte to its durable answer.",
     (),
 )
+STATEMENTS_BROKEN = _counter(
+    "statements_broken_total",
+    "Statements that contradicted themselves and were not handed out: a fault of the collector.",
+    "contract",
+)
 LOG_ENTRIES = _gauge("log_entries", "Entries of the evidence log.")
 JUDGE_LAG = _gauge(
     "judge_lag_seconds", "Age of the newest entry that was judged, behind the newest logged."
@@ -320,7 +325,13 @@ GPU_METRICS: tuple[Metric, ...] = (
 )
 """On the shards `/metrics/gpus/N`."""
 
-COLLECTOR_METRICS: tuple[Metric, ...] = (REPORTS, INGEST_SECONDS, LOG_ENTRIES, JUDGE_LAG)
+COLLECTOR_METRICS: tuple[Metric, ...] = (
+    REPORTS,
+    INGEST_SECONDS,
+    STATEMENTS_BROKEN,
+    LOG_ENTRIES,
+    JUDGE_LAG,
+)
 """The collector about itself, on `/metrics`."""
 
 METRICS: tuple[Metric, ...] = (*CONTRACT_METRICS, *COLLECTOR_METRICS, *GPU_METRICS)

@@ -17,6 +17,8 @@ from weighbridge.settlement.case import Case, Notices, case_of, cutoff_us
 from weighbridge.settlement.exits import FLAGS as EXIT_FLAGS
 from weighbridge.settlement.exits import exits
 from weighbridge.settlement.intervals import clip
+from weighbridge.settlement.invariants import check_statement
+from weighbridge.settlement.money import ordered
 from weighbridge.settlement.parts import Settled, part_of
 from weighbridge.settlement.periods import Period, instant_text, moment_of
 from weighbridge.settlement.record import Claim, Event, Window
@@ -95,6 +97,7 @@ class _Job:
             settled.append(self._settled(version, part, mine, settled))
         parts = tuple(map(part_of, settled))
         drafted = self._statement(simulated, settled, parts)
+        check_statement(drafted, settled)
         rights = tuple(exits(self.newest, self.period.label, drafted.start, parts, earlier))
         flags = {EXIT_FLAGS[one.standing] for one in rights if one.standing in EXIT_FLAGS}
         return replace(drafted, exits=rights, flags=tuple(sorted({*drafted.flags, *flags})))
@@ -103,6 +106,9 @@ class _Job:
         self, simulated: bool, ruled: Sequence[Settled], parts: tuple[Part, ...]
     ) -> Statement:
         settled = [one.settlement for one in ruled]
+        lowest, highest = ordered(
+            _sum([one.lowest for one in settled]), _sum([one.highest for one in settled])
+        )
         zone = ZoneInfo(self.newest.time_zone)
         flags: set[Flag] = {flag for one in settled for flag in one.flags}
         flags |= {UNDER_WAY} if self.case.under_way else set()
@@ -131,8 +137,8 @@ class _Job:
             inputs_digest=self._digest(ruled),
             parts=parts,
             swaps=self._swaps(),
-            highest=_sum_text([one.highest for one in settled]),
-            lowest=_sum_text([one.lowest for one in settled]),
+            highest=None if highest is None else f"{highest:f}",
+            lowest=None if lowest is None else f"{lowest:f}",
             flags=tuple(sorted(flags)),
         )
 
@@ -204,6 +210,6 @@ def _local(seconds: int, zone: ZoneInfo) -> str:
     return moment_of(seconds).astimezone(zone).isoformat()
 
 
-def _sum_text(amounts: Sequence[Decimal | None]) -> str | None:
+def _sum(amounts: Sequence[Decimal | None]) -> Decimal | None:
     known = [amount for amount in amounts if amount is not None]
-    return f"{sum(known, Decimal(0)):f}" if len(known) == len(amounts) else None
+    return sum(known, Decimal(0)) if len(known) == len(amounts) else None

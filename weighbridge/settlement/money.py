@@ -2,8 +2,11 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from typing import TypeVar
 
 from weighbridge.contract.money import Mode
+
+Number = TypeVar("Number", Fraction, Decimal)
 
 
 def round_half_up(number: Fraction, places: int) -> Decimal:
@@ -40,3 +43,8 @@ def share_text(share: Fraction) -> str:
 def fraction_text(share: Fraction) -> str:
     """`199/200`, reduced."""
     return f"{share.numerator}/{share.denominator}"
+
+
+def ordered(one: Number | None, other: Number | None) -> tuple[Number | None, Number | None]:
+    """The lower first; as they are where one of them is open."""
+    return (other, one) if one is not None and other is not None and other < one else (one, other)

@@ -21,7 +21,7 @@ from weighbridge.settlement.delivery import delivered, fee_lines, floor_lines
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval, Intervals, clip, total
 from weighbridge.settlement.maintenance import as_units_fare
-from weighbridge.settlement.money import fraction_text, share_text
+from weighbridge.settlement.money import fraction_text, ordered, share_text
 from weighbridge.settlement.periods import (
     Period,
     day_start,
@@ -93,8 +93,7 @@ def part_of(settled: Settled) -> Part:
         units=tuple(_unit(settled, result) for result in found.results),
         probes=tuple(_probe(one) for one in found.probed),
         others=tuple(
-            _credit(settled, high, low)
-            for high, low in zip(found.others, found.others_at_best, strict=True)
+            _credit(settled, *pair) for pair in zip(found.others, found.others_at_best, strict=True)
         ),
         maintenance=_maintenance(settled),
         delivery=tuple(
@@ -107,8 +106,8 @@ def part_of(settled: Settled) -> Part:
         clocks=tuple(_clock(one) for one in found.clocks),
         floors=tuple(floor_lines(contract, settled.served, settled.found)),
         by_lessee=tuple(
-            _credit(settled, high, low)
-            for high, low in zip(found.by_lessee, found.by_lessee_at_best, strict=True)
+            _credit(settled, *pair)
+            for pair in zip(found.by_lessee, found.by_lessee_at_best, strict=True)
         ),
         service=_service(settled),
         times=tuple(_time(*unit, states) for unit, states in settled.not_up.items()),
@@ -122,10 +121,11 @@ def _service(settled: Settled) -> tuple[str, str]:
 
 
 def _unit(settled: Settled, result: Result) -> UnitLine:
-    measured, worst, best = result.measure, result.worst, result.best
-    promise = measured.objective
+    measured, promise = result.measure, result.measure.objective
+    worst, best = sorted((result.worst, result.best), key=lambda one: one.outcome.availability)
     shares = (worst.outcome.availability, best.outcome.availability)
-    pairs = zip(worst.lines, best.lines, strict=True)
+    least, most = sorted((result.best.outcome.downtime_s, measured.so_far.downtime_s))
+    pairs = zip(result.worst.lines, result.best.lines, strict=True)
     return UnitLine(
         objective=promise.id,
         unit=measured.unit,
@@ -133,7 +133,7 @@ def _unit(settled: Settled, result: Result) -> UnitLine:
         target=exact_text(promise.target),
         service_seconds=measured.service_s,
         denominator_seconds=worst.outcome.denominator_s,
-        counted_seconds=(best.outcome.downtime_s, measured.so_far.downtime_s),
+        counted_seconds=(least, most),
         raw_down_seconds=measured.raw_down_s,
         excluded_seconds=measured.so_far.excluded_s,
         unknown_seconds=measured.unknown_s,
@@ -142,7 +142,7 @@ def _unit(settled: Settled, result: Result) -> UnitLine:
         availability=(share_text(shares[0]), share_text(shares[1])),
         availability_fraction=(fraction_text(shares[0]), fraction_text(shares[1])),
         outages=_outages(settled, promise, measured.unit, measured.so_far),
-        credits=tuple(_credit(settled, high, low) for high, low in pairs),
+        credits=tuple(_credit(settled, *pair) for pair in pairs),
         window=_window(worst),
         breaches=_breaches(worst),
     )
@@ -251,7 +251,11 @@ def _breaches(reading: Reading) -> tuple[tuple[str, str], ...]:
     return tuple((exact_instant(start), exact_instant(end)) for start, end in found)
 
 
-def _credit(settled: Settled, highest: Line, lowest: Line) -> CreditLine:
+def _credit(settled: Settled, as_down: Line, as_up: Line) -> CreditLine:
+    """Held time that is down may join two outages, or use up a cap in the part before, and so earn less than up."""
+    highest, lowest = as_down, as_up
+    if highest.exact is not None and lowest.exact is not None and highest.exact < lowest.exact:
+        highest, lowest = lowest, highest
     earned = highest.earned
     kinds = {credit.id: credit for credit in settled.contract.credits}
     terms = kinds.get(highest.credit)
@@ -313,13 +317,14 @@ def _maintenance(settled: Settled) -> tuple[MaintenanceLine, ...]:
 
 
 def _due(contract: Contract, due: Owed) -> Due:
+    lowest, highest = ordered(due.lowest, due.highest)
     return Due(
         unit=due.unit,
         standing=due.standing,
         deadline=None if due.deadline_s is None else instant_text(due.deadline_s),
         earned=_amount(money(due.earned, contract.rounding)),
-        highest=_amount(money(due.highest, contract.rounding)),
-        lowest=_amount(money(due.lowest, contract.rounding)),
+        highest=_amount(money(highest, contract.rounding)),
+        lowest=_amount(money(lowest, contract.rounding)),
     )
 
 

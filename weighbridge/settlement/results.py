@@ -56,7 +56,7 @@ class Probed:
 class Due:
     """What one unit earned, all its remedies taken together, and what of it is owed: nothing while it is not claimed.
 
-    `earned` and `highest` are of the worst reading of held time, `lowest` of the best.
+    `earned` is the most of both readings of held time; `highest` is of the worst of them, `lowest` of the best.
     """
 
     unit: str

@@ -32,6 +32,8 @@ from weighbridge.settlement.credits import (
 from weighbridge.settlement.damages import damages
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.invariants import check_settlement
+from weighbridge.settlement.money import ordered
 from weighbridge.settlement.periods import DAY_S, Period, served_part, term_of
 from weighbridge.settlement.probes import Tally, tally
 from weighbridge.settlement.record import Record, Side
@@ -62,10 +64,11 @@ def settle(
     period is used up.
     """
     served = service or term_of(contract)
-    before = tuple(before)
-    return Judging(
-        contract, record, period, units, as_of_s, served, whole or period, before
+    found = Judging(
+        contract, record, period, units, as_of_s, served, whole or period, tuple(before)
     ).settlement()
+    check_settlement(contract, found)
+    return found
 
 
 @dataclass(frozen=True)
@@ -246,7 +249,7 @@ class Judging:
         found = standing(terms, deadline, self.record.claims, self.period, unit, self.as_of_s)
         highest, lowest = self._stacked(worst), self._stacked(best)
         owed = (payable(highest, found), payable(lowest, found))
-        return Due(unit, found, deadline, highest, *owed)
+        return Due(unit, found, deadline, ordered(lowest, highest)[1], *owed)
 
     def _owed(self, exact: Fraction | None) -> Fraction | None:
         """What a line adds to the rest: what it shows, or the exact amount where only the sum is rounded."""
