@@ -89,7 +89,7 @@ def judge_report(
 
 
 def judge_tick(state: NodeState, promises: Sequence[Promise], now_us: int) -> list[Change]:
-    """Fold a tick that finds the node unheard for longer than `max_gap`: it is silent from its last sample on."""
+    """Fold a tick that finds the node unheard for `max_gap`: it is silent from its last sample on."""
     chain = state.newest
     if state.silent or chain is None or chain.last_us is None:
         return []
