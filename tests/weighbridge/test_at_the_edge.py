@@ -202,6 +202,24 @@ def test_a_contract_has_never_reported_once_its_time_to_report_first_is_over(
     assert (("never_reported", "") in log.open()) is late
 
 
+@pytest.mark.parametrize(
+    ("reporting", "code"), [(0, "never_reported"), (1, "under_reported"), (2, None)]
+)
+def test_a_contract_is_whole_once_every_node_that_it_promises_has_reported(
+    reporting: int, code: str | None
+) -> None:
+    """Two nodes; the time to report first is over already."""
+    log = standing("n1", nodes=2, per_node=1)
+    log.claim("n2")
+    log.tick(600)
+    for second, name in ((610, "n1"), (620, "n2"))[:reporting]:
+        log.tick(second)
+        log.report(ScriptedNode(name, gpus=1).report([second]))
+    log.tick_through(621, 700)
+    found = {code for code, _ in log.open()} & {"never_reported", "under_reported"}
+    assert found == ({code} if code else set())
+
+
 # --- what was said by when
 
 
