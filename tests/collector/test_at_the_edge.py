@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from collector.storage.store import Accepted, ChainKey
 from weighbridge.wire.problems import Problem
 
 from collector.judging.statements import standing, standing_uses
-from collector.log.commits import Accepted, ChainKey
 from collector.log.ingest import Examined, Limits, Refusal, Unpacker, examine, place
 from collector.log.keys import KeyRing
 from tests.weighbridge.scripted import SIGNER, ScriptedNode

@@ -180,12 +180,12 @@ def _of_unit(line: UnitLine) -> Broken:
     """Where a unit is judged alone, each second of service is in one state."""
     place, told = (line.objective, line.unit), line.seconds.values()
     if told and (sum(told) != line.service_seconds or min(told) < 0):
-        numbers = {**line.seconds, "service": line.service_seconds}
-        yield "seconds by state add up to service", place, numbers
+        seconds = {**line.seconds, "service": line.service_seconds}
+        yield "seconds by state add up to service", place, seconds
     (low, high), (least, most) = line.availability, line.counted_seconds
     if low > high or least > most:
-        numbers = {"availability": line.availability_fraction, "counted": line.counted_seconds}
-        yield "lowest availability <= highest", place, numbers
+        ends = {"availability": line.availability_fraction, "counted": line.counted_seconds}
+        yield "lowest availability <= highest", place, ends
     for credit in line.credits:
         yield from _range("credit", (credit.credit, line.unit), credit.lowest, credit.highest)
 
@@ -199,11 +199,8 @@ def _tiled(ruled: Sequence[Settled]) -> Broken:
     for one in ruled:
         (start, end), (first, last) = one.part.interval, one.served
         if not start <= first <= last or (first < last and last > end):
-            yield (
-                "service lies in its part",
-                WHOLE,
-                {"part": one.part.interval, "service": one.served},
-            )
+            numbers = {"part": one.part.interval, "service": one.served}
+            yield "service lies in its part", WHOLE, numbers
 
 
 def _in_order(place: Place, states: Mapping[State, Intervals], served: Interval) -> Broken:

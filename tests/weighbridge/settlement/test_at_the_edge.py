@@ -52,7 +52,7 @@ TERMS: Mapping[str, Any] = {
     "availability": [{"id": "a", "target": "0.999"}],
     "unknown": {"policy": "hold"},
 }
-CREDIT: Mapping[str, Any] = {
+CREDIT: dict[str, Any] = {
     "id": "c",
     "objective": "a",
     "kind": "tiers",
@@ -135,7 +135,7 @@ def test_a_voucher_lapses_by_the_end_of_the_period_whichever_part_of_it_gave_it(
 ) -> None:
     """Ten days after May: 11 June; of a part that ended in May as well."""
     one = version(credits=[CREDIT | {"form": "voucher", "expiry_days": "10"}])
-    ruled = (one,)
+    ruled: tuple[Version, ...] = (one,)
     if edge is not None:
         ruled = (replace(one, until_us=edge * SECOND), replace(one, from_us=edge * SECOND))
     found = drafted(versions=ruled)
@@ -184,7 +184,9 @@ def test_nothing_is_never_less_than_nothing(number: str, text: str) -> None:
 
 NOON = at("2026-05-10T12:00")
 SILENT = at("2026-05-14")
-DEEMED = {"acceptance": {"billing_starts": "acceptance", "deemed_acceptance_days": "3"}}
+DEEMED: dict[str, Any] = {
+    "acceptance": {"billing_starts": "acceptance", "deemed_acceptance_days": "3"}
+}
 
 
 @pytest.mark.parametrize(

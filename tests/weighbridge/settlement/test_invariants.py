@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import pytest
@@ -100,13 +100,13 @@ def broken(check: Callable[[], None]) -> BrokenInvariantError:
 # --- of a settlement
 
 
-def with_outcome(found: Settlement, **changes: int) -> Settlement:
+def with_outcome(found: Settlement, **changes: Any) -> Settlement:
     (result,) = found.results
     measured = replace(result.measure, high=replace(result.measure.high, **changes))
     return replace(found, results=(replace(result, measure=measured),))
 
 
-def with_measure(found: Settlement, **changes: int) -> Settlement:
+def with_measure(found: Settlement, **changes: Any) -> Settlement:
     (result,) = found.results
     return replace(found, results=(replace(result, measure=replace(result.measure, **changes)),))
 
@@ -182,19 +182,19 @@ def test_a_credit_may_reach_each_of_its_caps_and_not_pass_it(
 
 class Overlapping(Settled):
     @property
-    def not_up(self) -> dict[tuple[str, str], dict[State, Intervals]]:  # type: ignore[override]
+    def not_up(self) -> dict[tuple[str, str], dict[State, Intervals]]:
         return {("a", "n1"): {State.DOWN: ((0, 10),), State.UNKNOWN: ((9, 12),)}}
 
 
 class Beyond(Settled):
     @property
-    def not_up(self) -> dict[tuple[str, str], dict[State, Intervals]]:  # type: ignore[override]
+    def not_up(self) -> dict[tuple[str, str], dict[State, Intervals]]:
         return {("a", "n1"): {State.DOWN: ((MAY.end_s - 1, MAY.end_s + 1),)}}
 
 
 class Disordered(Settled):
     @property
-    def not_up(self) -> dict[tuple[str, str], dict[State, Intervals]]:  # type: ignore[override]
+    def not_up(self) -> dict[tuple[str, str], dict[State, Intervals]]:
         later, sooner = ((MAY.start_s + edge, MAY.start_s + edge + 1) for edge in (9, 0))
         return {("a", "n1"): {State.DOWN: (later, sooner)}}
 
@@ -218,10 +218,14 @@ def unit(**changes: Any) -> Callable[[Part], Part]:
 
 
 def first(name: str, **changes: Any) -> Callable[[Part], Part]:
-    return lambda part: replace(part, **{name: (replace(getattr(part, name)[0], **changes),)})
+    def changed(part: Part) -> Part:
+        told: dict[str, Any] = {name: (replace(getattr(part, name)[0], **changes),)}
+        return replace(part, **told)
+
+    return changed
 
 
-def credit(**changes: str) -> Callable[[Part], Part]:
+def credit(**changes: Any) -> Callable[[Part], Part]:
     def changed(part: Part) -> Part:
         line: UnitLine = part.units[0]
         return unit(credits=(replace(line.credits[0], **changes),))(part)
@@ -293,7 +297,7 @@ def test_service_outside_its_part_is_refused() -> None:
     one = settled(version())
     for served in ((MAY.start_s - 1, MAY.end_s), (MAY.start_s, MAY.end_s + 1)):
         outside = replace(one, served=served)
-        error = broken(lambda one=outside: check_statement(stated(one), [one]))
+        error = broken(partial(check_statement, stated(outside), [outside]))
         assert error.invariant == "service lies in its part"
 
 
