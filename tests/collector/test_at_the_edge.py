@@ -4,15 +4,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from collector.storage.store import Accepted, ChainKey
-from weighbridge.wire.problems import Problem
 
 from collector.judging.statements import standing, standing_uses
 from collector.log.ingest import Examined, Limits, Refusal, Unpacker, examine, place
 from collector.log.keys import KeyRing
+from collector.storage.store import Accepted, ChainKey
 from tests.weighbridge.scripted import SIGNER, ScriptedNode
 from weighbridge.judge.ledger import Row, State, Use
 from weighbridge.log.entries import EntryKind, payload_type
+from weighbridge.wire.problems import Problem
 from weighbridge.wire.signing import open_envelope
 
 LIMITS = Limits(body_bytes=8, decompressed_bytes=8, reports=3)

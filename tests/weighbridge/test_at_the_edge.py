@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.weighbridge.test_book import cause, row, sheet_of
 
 from tests.weighbridge.scripted import (
     FAST,
@@ -15,6 +14,7 @@ from tests.weighbridge.scripted import (
     contract_text,
     spans,
 )
+from tests.weighbridge.test_notice_book import cause, row, sheet_of
 from weighbridge.judge.ledger import HOUR_US, PRECEDENCE, Row, Span, State, Use, timeline
 from weighbridge.settlement.usage import totals, usage_of
 

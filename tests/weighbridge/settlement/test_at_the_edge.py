@@ -14,9 +14,10 @@ from weighbridge.contract import load
 from weighbridge.contract.money import ClaimTerms, MaintenanceCount
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
+from weighbridge.settlement.case import Notices, cutoff_us
 from weighbridge.settlement.claims import standing
 from weighbridge.settlement.compensation import excess_maintenance
-from weighbridge.settlement.draft import Notices, cutoff_us, draft
+from weighbridge.settlement.draft import draft
 from weighbridge.settlement.intervals import clip, complement, depth, partition
 from weighbridge.settlement.maintenance import first_seconds
 from weighbridge.settlement.money import round_half_up
@@ -377,7 +378,7 @@ def test_a_cause_that_ends_as_the_outage_begins_is_none_of_it(
     unknown = {"policy": "up", "contested": "up"}
     found = drafted(rows=rows, unknown=unknown, availability=merged)
     (outage,) = found.parts[0].units[0].outages
-    assert outage.causes == causes
+    assert tuple(one.state for one in outage.causes) == causes
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from tests.weighbridge.scripted import holders
 from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
-from weighbridge.settlement.draft import Notices, draft
+from weighbridge.settlement.case import Notices
+from weighbridge.settlement.draft import draft
 from weighbridge.settlement.intervals import Intervals
 from weighbridge.settlement.invariants import (
     BrokenInvariantError,
@@ -367,7 +368,7 @@ def test_an_amount_for_so_many_outages_is_a_range_though_the_worse_reading_has_f
     (line,), (due,) = found.parts[0].units[0].credits, found.parts[0].dues
     assert [(one.lowest, one.highest) for one in (line, due, found)] == [("0.00", "20.00")] * 3
     assert due.earned == "20.00"
-    assert "trigger event_count" in line.formula
+    assert line.formula.arguments["trigger"] == "event_count"
 
 
 KINDS: list[dict[str, str]] = [
