@@ -60,8 +60,8 @@ def _figure(results: tuple[Result, ...], seconds: Mapping[str, int]) -> Figure:
     verdicts = {one.verdict for one in results}
     return Figure(
         next((verdict for verdict in WORST_FIRST if verdict in verdicts), "UNKNOWN"),
-        min((one.worst.outcome.availability for one in results), default=Fraction(0)),
-        min((one.best.outcome.availability for one in results), default=Fraction(1)),
+        min((one.by_share[0].outcome.availability for one in results), default=Fraction(0)),
+        min((one.by_share[1].outcome.availability for one in results), default=Fraction(1)),
         seconds,
         results,
     )

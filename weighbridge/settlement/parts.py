@@ -122,9 +122,11 @@ def _service(settled: Settled) -> tuple[str, str]:
 
 def _unit(settled: Settled, result: Result) -> UnitLine:
     measured, promise = result.measure, result.measure.objective
-    worst, best = sorted((result.worst, result.best), key=lambda one: one.outcome.availability)
+    worst, best = result.by_share
     shares = (worst.outcome.availability, best.outcome.availability)
-    least, most = sorted((result.best.outcome.downtime_s, measured.so_far.downtime_s))
+    best_case, worst_case = sorted(
+        (result.best.outcome, measured.so_far), key=lambda outcome: outcome.downtime_s
+    )
     pairs = zip(result.worst.lines, result.best.lines, strict=True)
     return UnitLine(
         objective=promise.id,
@@ -133,7 +135,7 @@ def _unit(settled: Settled, result: Result) -> UnitLine:
         target=exact_text(promise.target),
         service_seconds=measured.service_s,
         denominator_seconds=worst.outcome.denominator_s,
-        counted_seconds=(least, most),
+        counted_seconds=(best_case.downtime_s, worst_case.downtime_s),
         raw_down_seconds=measured.raw_down_s,
         excluded_seconds=measured.so_far.excluded_s,
         unknown_seconds=measured.unknown_s,
@@ -141,7 +143,7 @@ def _unit(settled: Settled, result: Result) -> UnitLine:
         seconds=_seconds(settled, measured),
         availability=(share_text(shares[0]), share_text(shares[1])),
         availability_fraction=(fraction_text(shares[0]), fraction_text(shares[1])),
-        outages=_outages(settled, promise, measured.unit, measured.so_far),
+        outages=_outages(settled, promise, measured.unit, worst_case),
         credits=tuple(_credit(settled, *pair) for pair in pairs),
         window=_window(worst),
         breaches=_breaches(worst),

@@ -35,6 +35,12 @@ class Result:
     best: Reading
 
     @property
+    def by_share(self) -> tuple[Reading, Reading]:
+        """The one with the lower availability first: held time that is down may join two outages into a cheaper one."""
+        worst, best = sorted((self.worst, self.best), key=lambda one: one.outcome.availability)
+        return worst, best
+
+    @property
     def verdict(self) -> Verdict:
         """UNKNOWN where the two readings differ."""
         if self.worst.breach == self.best.breach:
