@@ -285,10 +285,9 @@ def test_what_was_received_after_its_instant_is_not_in_it(
     settle: Settle, hour_under_way: Log
 ) -> None:
     """The second ends with a tick; what follows in that second is of a later statement."""
-    live = settle(hour_under_way)
-    asked = live.ask("2026-10")
-    node = ScriptedNode(seq=1000)
-    hour_under_way.report(node.report([HOUR // 2 + 1]))
+    hour_under_way.tick(HOUR // 2 + 5)
+    asked = settle(hour_under_way).ask("2026-10")
+    hour_under_way.report(ScriptedNode(seq=181).report([HOUR // 2 + 4]))
     more = settle(hour_under_way).ask("2026-10")
     assert more.as_of_us == asked.as_of_us
     assert more.statement() == asked.statement()

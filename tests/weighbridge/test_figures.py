@@ -100,7 +100,8 @@ def pieces(draw: st.DrawFn, node: str, slot: int, seen_h: int) -> list[Row]:
         end = min(seen_h, hour + draw(st.sampled_from([1, 20, 300])))
         start_us, end_us = instant_us(hour), instant_us(end)
         device, cause = f"{node}-{slot}", CAUSES.get(state, "")
-        rows.append(Row("K1", node, slot, device, "c", start_us, end_us, state, cause, end_us))
+        if draw(st.integers(0, 5)):
+            rows.append(Row("K1", node, slot, device, "c", start_us, end_us, state, cause, end_us))
         hour = end
     return rows[: draw(st.integers(max(0, len(rows) - 2), len(rows)))]
 

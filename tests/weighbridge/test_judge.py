@@ -18,6 +18,8 @@ from tests.weighbridge.scripted import (
 from weighbridge.judge.checks import Verdict
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import PRECEDENCE, Finding, Row, State, timeline
+from weighbridge.judge.track import grown
+from weighbridge.log.entries import Reached
 
 GPU = "GPU-n1-0"
 
@@ -587,3 +589,16 @@ def test_a_clock_that_was_ahead_and_is_put_right_loses_no_time() -> None:
     node.synchronized, node.wall_offset_us = True, 0
     feed(log, node, range(30, 101, 10))
     assert spans(log.timelines(100)["n1", 0]) == [(0, 100, "up", "")]
+
+
+def test_of_rows_written_later_what_was_known_is_cut_at_what_the_chain_had_reached() -> None:
+    """A row that began with a later entry was not known, whatever time its clock gives it."""
+
+    def row(first: int, start: int, end: int, recorded: int = 99) -> Row:
+        return Row("K1", "n1", 0, "g", "c", start, end, State.UP, "", recorded, first, first + 9)
+
+    ends = [Reached(node="n1", chain="c", until_us=50, entry=5)]
+    rows = [row(4, 10, 80), row(6, 10, 80), row(5, 50, 80), row(4, 0, 10, recorded=60)]
+    assert list(grown(rows, ends, 60)) == [row(4, 10, 50, recorded=60)]
+    assert [one.last_entry for one in grown(rows, ends, 60)] == [5]
+    assert list(grown(rows, [], 60)) == []

@@ -129,6 +129,15 @@ def test_a_moving_window_waits_for_nothing() -> None:
     assert line.verdict == "MET"
 
 
+def test_what_a_moving_window_missed_is_told_up_to_now() -> None:
+    rolling = 'unit: gpu, target: "0.99", period: rolling, window_s: "3600"'
+    swap = {'unit: gpu, target: "0.99"': rolling}
+    statement = drafted(600, [(0, 500, UP), (500, 600, DOWN)], [(0, 600, UP)], swap=swap)
+    line = unit(statement)
+    assert line.verdict == "BREACHED"
+    assert [end for _, end in line.breaches] == [statement.as_of]
+
+
 def test_after_its_end_a_period_shows_nothing_of_it() -> None:
     for as_of in (MONTH, MONTH + 1):
         statement = drafted(as_of, [(0, MONTH - 10, UP)], [(0, MONTH, UP)])
