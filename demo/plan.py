@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import yaml
+
+from weighbridge.settlement.periods import instant_text
 
 GPUS = 8
 HONEST = "K-HONEST"
@@ -187,10 +188,6 @@ def contract_text(
         gpus=gpus,
         floors=floors,
         form=form,
-        now=_instant(now_s),
-        end=_instant(now_s + 365 * 86400),
+        now=instant_text(now_s),
+        end=instant_text(now_s + 365 * 86400),
     )
-
-
-def _instant(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,15 +5,13 @@ The child answers requests in order; a frame of kind EVENT may come between. A s
 
 import mmap
 import os
-import socket
 import struct
-from collections.abc import Iterator
 from enum import IntEnum
 from functools import cache
 
 from weighbridge.catalogue.readings import READINGS, Reading, Scope, Tier
 
-HEADER = struct.Struct("<IBI")
+_HEADER = struct.Struct("<BI")
 MARK_BYTES = 1 << 20
 
 OK = 0
@@ -65,53 +63,17 @@ def rows(tier: Tier) -> tuple[Reading, ...]:
     return tuple(sorted(chosen, key=lambda row: row.source.startswith("field ")))
 
 
-class Connection:
-    """One end of the socket, blocking: the child's."""
-
-    def __init__(self, end: socket.socket) -> None:
-        self._end = end
-
-    def send(self, kind: Kind, sequence: int, payload: bytes) -> None:
-        self._end.sendall(HEADER.pack(len(payload), kind, sequence) + payload)
-
-    def receive(self) -> tuple[Kind, int, bytes] | None:
-        """The next frame, None at the end of the stream."""
-        header = self._exactly(HEADER.size)
-        if header is None:
-            return None
-        length, kind, sequence = HEADER.unpack(header)
-        payload = self._exactly(length)
-        return None if payload is None else (Kind(kind), sequence, payload)
-
-    def _exactly(self, count: int) -> bytes | None:
-        parts: list[bytes] = []
-        while count:
-            part = self._end.recv(count)
-            if not part:
-                return None
-            parts.append(part)
-            count -= len(part)
-        return b"".join(parts)
+def pack(kind: Kind, sequence: int, payload: bytes) -> bytes:
+    """What a frame holds."""
+    return _HEADER.pack(kind, sequence) + payload
 
 
-class Splitter:
-    """Frames out of a stream that comes in pieces: the parent's end."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> Iterator[tuple[Kind, int, bytes]]:
-        """Every frame that is now complete."""
-        self._rest = self._rest + data if self._rest else data
-        start = 0
-        while len(self._rest) - start >= HEADER.size:
-            length, kind, sequence = HEADER.unpack_from(self._rest, start)
-            end = start + HEADER.size + length
-            if end > len(self._rest):
-                break
-            yield Kind(kind), sequence, self._rest[start + HEADER.size : end]
-            start = end
-        self._rest = self._rest[start:]
+def unpack(data: bytes) -> tuple[Kind, int, bytes]:
+    """Kind, sequence and payload. Raises ValueError for no such frame."""
+    if len(data) < _HEADER.size:
+        raise ValueError("shorter than its header")
+    kind, sequence = _HEADER.unpack_from(data)
+    return Kind(kind), sequence, data[_HEADER.size :]
 
 
 class Mark:

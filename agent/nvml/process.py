@@ -10,7 +10,8 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agent.nvml.frames import HEADER, Kind, Mark, Splitter
+from agent.frames import Closed, Splitter, frame
+from agent.nvml.frames import Kind, Mark, pack, unpack
 
 RECEIVE_BYTES = 1 << 18
 BRIEFLY_MILLISECONDS = 1
@@ -80,7 +81,7 @@ class Child:
         answer: asyncio.Future[bytes] = self._loop.create_future()
         self._asked = answer
         try:
-            self._socket.send(HEADER.pack(len(payload), kind, self._sequence) + payload)
+            self._socket.send(frame(pack(kind, self._sequence, payload)))
             if self._poll.poll(BRIEFLY_MILLISECONDS):
                 self._readable()
             if answer.done():
@@ -158,9 +159,9 @@ class Child:
             self._end_of_stream()
             return
         try:
-            for kind, sequence, payload in self._frames.feed(data):
-                self._take(kind, sequence, payload)
-        except ValueError:
+            for whole in self._frames.feed(data):
+                self._take(*unpack(whole))
+        except (Closed, ValueError):
             self._end_of_stream()
 
     def _take(self, kind: Kind, sequence: int, payload: bytes) -> None:

@@ -4,27 +4,29 @@ Started by `agent.nvml.client` as `python -I -m agent.nvml.worker SOCKET MARK` w
 when the socket does, and is killed with its parent.
 """
 
+import contextlib
 import ctypes
 import gc
 import json
 import signal
-import socket
 import sys
 import threading
 import time
 from ctypes import byref, c_ulonglong
 from typing import Any
 
+from agent.frames import Closed, read_frame, write_frame
 from agent.nvml.devices import Enumeration, enumerate_devices, node_facts, processes
 from agent.nvml.frames import (
     GPU_IS_LOST,
     NODE,
     QUARANTINED,
-    Connection,
     Kind,
     Mark,
+    pack,
     rows,
     status_of,
+    unpack,
 )
 from agent.nvml.readers import EventData, EventSet, Handle, Library, NvmlError
 from agent.nvml.sweeper import Sweeper, answers
@@ -41,8 +43,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 class Worker:
     """One initialized library, or the code by which it would not be."""
 
-    def __init__(self, connection: Connection, mark: Mark) -> None:
-        self._connection = connection
+    def __init__(self, end: int, mark: Mark) -> None:
+        self._end = end
         self._mark = mark
         self._library = Library()
         self._writing = threading.Lock()
@@ -51,16 +53,17 @@ class Worker:
 
     def serve(self) -> None:
         """Answer until the parent goes."""
-        while (frame := self._connection.receive()) is not None:
-            kind, sequence, payload = frame
-            if kind is Kind.HELLO:
-                self._start(json.loads(payload))
-            self.send(kind, sequence, self._answer(kind))
+        with contextlib.suppress(Closed):
+            while True:
+                kind, sequence, payload = unpack(read_frame(self._end))
+                if kind is Kind.HELLO:
+                    self._start(json.loads(payload))
+                self.send(kind, sequence, self._answer(kind))
 
     def send(self, kind: Kind, sequence: int, payload: bytes) -> None:
         """Both threads write; each frame goes whole."""
         with self._writing:
-            self._connection.send(kind, sequence, payload)
+            write_frame(self._end, pack(kind, sequence, payload))
 
     def _start(self, hello: dict[str, Any]) -> None:
         quarantine = ((device, call) for device, call in hello["quarantine"])
@@ -219,8 +222,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     end, mark = (int(argument) for argument in sys.argv[1:3])
-    with socket.socket(fileno=end) as connected:
-        Worker(Connection(connected), Mark(mark)).serve()
+    Worker(end, Mark(mark)).serve()
 
 
 if __name__ == "__main__":

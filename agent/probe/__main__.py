@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from agent.probe.frames import Closed, Overdue, read_frame, wait_readable, write_frame
+from agent.frames import Closed, Overdue, read_frame, wait_readable, write_frame
 from agent.probe.grant import Grant, refusal
 from agent.probe.worker_process import WorkerSeat
 from weighbridge.challenge.codec import Malformed, decode

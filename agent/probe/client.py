@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.probe.frames import LARGEST_FRAME_BYTES
+from agent.frames import Closed, frame, length_of
 from agent.probe.grant import Grant
 from weighbridge.challenge.codec import encode
 
@@ -31,12 +31,12 @@ class Prober:
         """One frame there, one back. Raises NoProber."""
         try:
             async with asyncio.timeout(seconds):
-                self.writer.write(len(message).to_bytes(4, "big") + message)
+                self.writer.write(frame(message))
                 await self.writer.drain()
-                length = int.from_bytes(await self.reader.readexactly(4), "big")
-                if length > LARGEST_FRAME_BYTES:
-                    raise NoProber("the prober answers nonsense")
+                length = length_of(await self.reader.readexactly(4))
                 return await self.reader.readexactly(length)
+        except Closed as error:
+            raise NoProber("the prober answers nonsense") from error
         except TimeoutError as error:
             raise NoProber(f"the prober did not answer within {seconds:.0f} s") from error
         except (OSError, asyncio.IncompleteReadError) as error:

@@ -9,8 +9,8 @@ import signal
 import sys
 from collections.abc import Callable
 
+from agent.frames import Closed, is_hung_up, read_frame, write_frame
 from agent.probe.backends import NoBackend, open_engine
-from agent.probe.frames import Closed, is_hung_up, read_frame, write_frame
 from weighbridge.challenge.codec import Malformed
 from weighbridge.challenge.messages import (
     UNSUPPORTED,

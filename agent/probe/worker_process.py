@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from agent.frames import Closed, Overdue, read_frame, wait_readable, write_frame
 from agent.probe import worker
-from agent.probe.frames import Closed, Overdue, read_frame, wait_readable, write_frame
 from weighbridge.challenge.messages import (
     Decline,
     Prepare,

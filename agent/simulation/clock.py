@@ -8,7 +8,6 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Protocol
 
 from agent.report.transport import Transport, TransportError
@@ -37,12 +36,6 @@ class Driven(Protocol):
     def pending(self) -> int:
         """Reports that it could hand over and has not."""
         ...
-
-
-def instant_us(text: str) -> int:
-    """`2026-10-01T00:00:00Z`. Raises ValueError."""
-    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    return int(moment.timestamp()) * 1_000_000
 
 
 class LogicalClock:

@@ -10,14 +10,13 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Protocol
 
 from collector.log.commits import Committed
 from collector.storage.index import tick_before
 from collector.storage.store import EntryIndex, EvidenceLog, Store
-from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.contract.scalars import MICROSECONDS, read_instant_us
 from weighbridge.judge.ledger import Row, Use
 from weighbridge.judge.track import GROWING_US, full_second, grown
 from weighbridge.log.entries import Issued, Reached
@@ -26,7 +25,7 @@ from weighbridge.settlement.case import cutoff_us, reach_us
 from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.period_labels import label_before, promised
-from weighbridge.settlement.periods import Period, instant_text, seconds_of, term_of
+from weighbridge.settlement.periods import Period, instant_text, term_of
 from weighbridge.settlement.restatement import since_issued
 from weighbridge.settlement.statement import Judged, Statement
 
@@ -255,8 +254,11 @@ def standing_uses(written: Iterable[Use], due: Iterable[Use]) -> Iterator[Use]:
 
 def instant(text: str) -> int:
     """`2026-11-08T00:00:00Z` in seconds. Raises SettlingError."""
+    no_instant = f"{text!r} is not an instant such as 2026-11-08T00:00:00Z"
     try:
-        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        seconds, rest = divmod(read_instant_us(text), MICROSECONDS)
     except ValueError as error:
-        raise SettlingError(f"{text!r} is not an instant such as 2026-11-08T00:00:00Z") from error
-    return seconds_of(moment)
+        raise SettlingError(no_instant) from error
+    if rest:
+        raise SettlingError(no_instant)
+    return seconds

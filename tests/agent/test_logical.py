@@ -2,10 +2,8 @@
 
 import asyncio
 
-import pytest
-
 from agent.clock import ticks
-from agent.simulation.clock import Course, LogicalClock, drive, instant_us
+from agent.simulation.clock import Course, LogicalClock, drive
 from agent.simulation.devices import SimulatedSource
 from agent.simulation.scenario import Scenario
 
@@ -82,9 +80,3 @@ async def test_a_card_that_was_replaced_is_another_one_once_the_node_is_back() -
     assert after[0] == before[0]
     assert after[1] != before[1]
     assert len(after) == 2
-
-
-def test_instants_are_read_in_one_spelling() -> None:
-    assert instant_us("1970-01-02T00:00:01Z") == 86401 * SECOND
-    with pytest.raises(ValueError, match="does not match"):
-        instant_us("1970-01-02 00:00:01")

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from agent.frames import Closed, read_frame, write_frame
 from agent.probe.cpu import CpuEngine
-from agent.probe.frames import Closed, read_frame, write_frame
 from agent.probe.grant import Grant
 from weighbridge.challenge.codec import decode
 from weighbridge.challenge.messages import Release, decode_message

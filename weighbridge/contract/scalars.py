@@ -22,6 +22,10 @@ BEYOND_EXACT = 2**53
 """Programs that read numbers as doubles are exact below this."""
 FIRST_YEAR, LAST_YEAR = 1970, 2200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_US, _END_US = (
+    (datetime(year, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+    for year in (FIRST_YEAR, LAST_YEAR)
+)
 
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _RATIO = re.compile(r"-?[0-9]+(\.[0-9]+|/[1-9][0-9]*)?", re.ASCII)
@@ -133,18 +137,23 @@ def _microseconds(value: object) -> int:
     return exact.numerator
 
 
-def _instant(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
+def read_instant_us(value: object) -> int:
+    """`2026-05-05T16:00:00Z`, with a fraction or without. Raises ValueError."""
     wanted = "an instant in UTC such as 2026-05-05T16:00:00Z"
     text = _matched(_INSTANT, value, wanted)
     try:
-        moment = datetime.fromisoformat(text)
+        return (datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1)
     except ValueError:
         raise ValueError(f"must be {wanted}; that date or time does not exist") from None
-    if not FIRST_YEAR <= moment.year < LAST_YEAR:
+
+
+def _instant(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    instant_us = read_instant_us(value)
+    if not _FIRST_US <= instant_us < _END_US:
         raise ValueError(f"must lie between the years {FIRST_YEAR} and {LAST_YEAR}")
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    return instant_us
 
 
 def instant_text(microseconds: int) -> str:

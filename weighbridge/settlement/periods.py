@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from weighbridge.contract import Contract
+from weighbridge.contract import Contract, scalars
 from weighbridge.contract.objectives import PeriodKind
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.settlement.intervals import Interval
@@ -64,7 +64,7 @@ def moment_of(seconds: int) -> datetime:
 
 def instant_text(seconds: int) -> str:
     """`2026-10-01T00:00:00Z`."""
-    return moment_of(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return scalars.instant_text(seconds * MICROSECONDS)
 
 
 def exact_instant(seconds: Fraction) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agent.probe.frames import Closed, read_frame, wait_readable, write_frame
+from agent.frames import Closed, read_frame, wait_readable, write_frame
 from agent.probe.grant import Grant, GrantedGpu
 from weighbridge.challenge.challenger import Challenger, Plan, conduct, draw_nonces
 from weighbridge.challenge.codec import encode

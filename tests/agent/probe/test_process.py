@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.probe.frames import Closed, read_frame, write_frame
+from agent.frames import Closed, read_frame, write_frame
 from tests.agent.probe.cards import BACKENDS, gpus
 from weighbridge.challenge.challenger import Challenger
 from weighbridge.challenge.messages import (

@@ -2,8 +2,10 @@
 
 import os
 import select
+from collections.abc import Iterator
 
 LARGEST_FRAME_BYTES = 256 << 20
+_LENGTH_BYTES = 4
 
 
 class Closed(Exception):
@@ -14,9 +16,42 @@ class Overdue(Exception):
     """Nothing came in time."""
 
 
+def frame(data: bytes) -> bytes:
+    """As it travels."""
+    return len(data).to_bytes(_LENGTH_BYTES, "big") + data
+
+
+def length_of(header: bytes) -> int:
+    """Of the frame that begins so. Raises Closed beyond the limit: what follows is no frame."""
+    length = int.from_bytes(header, "big")
+    if length > LARGEST_FRAME_BYTES:
+        raise Closed
+    return length
+
+
+class Splitter:
+    """Frames out of a stream that comes in pieces."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Every frame that is now complete. Raises Closed, as `length_of` does."""
+        self._rest = self._rest + data if self._rest else data
+        start = 0
+        while len(self._rest) - start >= _LENGTH_BYTES:
+            begin = start + _LENGTH_BYTES
+            end = begin + length_of(self._rest[start:begin])
+            if end > len(self._rest):
+                break
+            yield self._rest[begin:end]
+            start = end
+        self._rest = self._rest[start:]
+
+
 def write_frame(descriptor: int, data: bytes) -> None:
     """Writes all of it. Raises Closed."""
-    rest = memoryview(len(data).to_bytes(4, "big") + data)
+    rest = memoryview(frame(data))
     try:
         while rest:
             rest = rest[os.write(descriptor, rest) :]
@@ -26,10 +61,7 @@ def write_frame(descriptor: int, data: bytes) -> None:
 
 def read_frame(descriptor: int) -> bytes:
     """The next frame's bytes. Raises Closed, also for a length beyond the limit."""
-    length = int.from_bytes(_read_exactly(descriptor, 4), "big")
-    if length > LARGEST_FRAME_BYTES:
-        raise Closed
-    return _read_exactly(descriptor, length)
+    return _read_exactly(descriptor, length_of(_read_exactly(descriptor, _LENGTH_BYTES)))
 
 
 def wait_readable(descriptor: int, seconds: float, watched: int | None = None) -> None:
