@@ -224,10 +224,6 @@ class Sampler:
         """Put the inventory into the next report."""
         self._inventory_due = True
 
-    def look_again(self) -> None:
-        """Enumerate at the next sample."""
-        self._identity_due_us = 0
-
     async def run(self) -> None:
         """Sample for ever."""
         async for due_us in ticks(self._clock, self.schedule.interval_us):

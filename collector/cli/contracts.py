@@ -16,6 +16,7 @@ from collector.cli.operate import USAGE, ask, config_option, stated
 from collector.config import Config, load_config
 from collector.documents.spelling import percent, utc
 from weighbridge.contract import Contract, ContractError, load
+from weighbridge.contract.chain import mismatches
 from weighbridge.contract.forms import FormError, fill, form, forms
 from weighbridge.contract.resources import unknown_cards
 from weighbridge.process.settings import ConfigError
@@ -35,7 +36,8 @@ PAGE = 1000
 WHOLE = frozenset({"", "severity", "finding"})
 """Columns that are not broken over lines."""
 
-contract_file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True)
+contract_file = click.argument("file", type=EXISTING)
 
 
 @click.group()
@@ -45,10 +47,18 @@ def contract() -> None:
 
 @contract.command("check", short_help="Name everything that is wrong with a file.")
 @contract_file
+@click.option(
+    "--against", type=EXISTING, help="The lease that FILE draws on: name where FILE promises more."
+)
 @stated
-def contract_check(file: Path) -> None:
+def contract_check(file: Path, against: Path | None) -> None:
     """Name everything that is wrong with FILE, by line; exit code 2 if there is anything."""
     checked = _load(file)
+    stricter = [] if against is None else list(mismatches(_load(against), checked))
+    for mismatch in stricter:
+        click.echo(f"{file}: stricter than {against}: {mismatch}", err=True)
+    if stricter:
+        sys.exit(USAGE)
     click.echo(f"{file}: contract {checked.contract_id}, version {checked.version}, is sound")
 
 

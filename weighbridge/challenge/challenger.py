@@ -1,11 +1,7 @@
-"""The verifier's side as a state machine: bytes and instants in, bytes out. No clock, network or randomness of its own.
-
-`conduct` drives one over a transport for whoever may block.
-"""
+"""The verifier's side as a state machine: bytes and instants in, bytes out, with no clock, network or randomness."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from weighbridge.challenge.codec import Malformed
 from weighbridge.challenge.derivation import precommitment
@@ -177,14 +173,6 @@ class Challenger:
         require_roots(message, phase, self.plan.policy, len(self.plan.gpus))
         self._roots.append((now_ns, envelope))
 
-    def expire(self, now_ns: int) -> bool:
-        """Gives up, and says so, if the awaited answer has had the policy's deadline."""
-        since = self.waiting_since_ns
-        deadline_ns = self.plan.policy.deadline_ms * 1_000_000
-        if since is not None and now_ns - since > deadline_ns:
-            self.give_up()
-        return self._gave_up
-
     def give_up(self) -> None:
         """No answer will come any more."""
         self._gave_up = True
@@ -222,32 +210,3 @@ class Challenger:
 
 def _text(envelope: bytes | None) -> str | None:
     return None if envelope is None else envelope.decode("utf-8")
-
-
-class Transport(Protocol):
-    """Carries one message there and its signed answer back."""
-
-    def exchange(self, message: bytes, patience_ms: int) -> bytes | None:
-        """The envelope that answers; None after `patience_ms` without one."""
-        ...
-
-
-def conduct(challenger: Challenger, transport: Transport, clock_ns: Callable[[], int]) -> Result:
-    """One attempt from first to last. An answer that is none counts as no answer."""
-    patience_ms = challenger.plan.policy.deadline_ms
-    while not challenger.finished:
-        message = challenger.next_message(clock_ns())
-        answer = transport.exchange(message, patience_ms)
-        if not _taken(challenger, answer, clock_ns()):
-            challenger.give_up()
-    return challenger.result()
-
-
-def _taken(challenger: Challenger, answer: bytes | None, now_ns: int) -> bool:
-    if answer is None:
-        return False
-    try:
-        challenger.receive(answer, now_ns)
-    except ValueError:
-        return False
-    return True

@@ -32,6 +32,6 @@ class EvidenceTerms(Terms):
     )
     statement_due_s: Whole = clause("A statement is due so long after the end.", default=259_200)
     least_coverage: Share = clause(
-        "Share of contracted time with evidence below which the statement raises a flag.",
+        "Share of contracted time that is to have evidence; statements do not act on it.",
         default=Fraction(9, 10),
     )

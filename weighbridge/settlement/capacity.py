@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from weighbridge.settlement.intervals import Interval, Intervals, clip, depth
-from weighbridge.settlement.periods import HOUR_S, Period
+from weighbridge.settlement.periods import HOUR_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,6 @@ class Shortfall:
         """Delivered over contracted; surplus at one time makes up for nothing at another."""
         due = self.contracted * self.served_s
         return 1 - self.missing / due if due else Fraction(1)
-
-    @property
-    def missing_hours(self) -> Fraction:
-        """In capacity-hours."""
-        return self.missing / HOUR_S
 
 
 def shortfall(
@@ -67,31 +62,3 @@ def metered(
     """From whole seconds to money in one step: never from rounded hours. `down_gpu_s`: not billed."""
     price = hour_price / HOUR_S
     return Metered(service_s, price * nodes * per_node * service_s, price * down_gpu_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """How much of the contracted time has any evidence. No finding of downtime: a line of its own."""
-
-    covered_unit_s: int
-    contracted_unit_s: int
-    least: Fraction
-
-    @property
-    def share(self) -> Fraction:
-        return Fraction(self.covered_unit_s, self.contracted_unit_s)
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        return ("contracted_not_reporting",) if self.share < self.least else ()
-
-    def evidenced(self, fee: Fraction) -> Fraction:
-        """The part of a fee that evidence stands behind."""
-        return fee * self.share
-
-
-def coverage(
-    period: Period, contracted_units: int, covered_s: Iterable[int], least: Fraction
-) -> Coverage:
-    """`covered_s`: seconds with evidence of each unit that has any."""
-    return Coverage(sum(covered_s), contracted_units * period.seconds, least)

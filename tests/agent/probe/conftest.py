@@ -14,7 +14,8 @@ import pytest
 
 from agent.frames import Closed, read_frame, wait_readable, write_frame
 from agent.probe.grant import Grant, GrantedGpu
-from weighbridge.challenge.challenger import Challenger, Plan, conduct, draw_nonces
+from tests.weighbridge.challenge.conducting import conduct
+from weighbridge.challenge.challenger import Challenger, Plan, draw_nonces
 from weighbridge.challenge.codec import encode
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy

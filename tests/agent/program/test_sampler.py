@@ -17,6 +17,10 @@ from weighbridge.wire.report import Event, EventKind, Reason
 SECOND = 1_000_000
 
 
+EACH_TIME = Schedule(identity_us=1)
+"""The identity is looked at with every sample."""
+
+
 class Bench:
     def __init__(self, source: Any, host: Any, clock: Any) -> None:
         self.source, self.clock = source, clock
@@ -118,9 +122,9 @@ async def test_the_inventory_goes_again_when_asked_for(bench: Bench) -> None:
 
 
 async def test_a_swapped_board_goes_with_a_new_inventory(bench: Bench) -> None:
+    bench.sampler.schedule = EACH_TIME
     (before,) = await bench.samples(1)
     bench.source.identity["GPU-2"] = {"serial": "another"}
-    bench.sampler.look_again()
     (after,) = await bench.samples(1)
     assert after.inventory is not None
     assert after.inventory.devices[1].identity.readings["serial"] == "another"
@@ -128,19 +132,19 @@ async def test_a_swapped_board_goes_with_a_new_inventory(bench: Bench) -> None:
 
 
 async def test_a_new_driver_is_an_event(bench: Bench) -> None:
+    bench.sampler.schedule = EACH_TIME
     await bench.samples(1)
     bench.source.driver = {"driver_version": "600.1"}
-    bench.sampler.look_again()
     (draft,) = await bench.samples(1)
     assert [event.kind for event in draft.events] == [EventKind.DRIVER_CHANGED]
 
 
 async def test_a_new_driver_that_the_source_tells_of_is_one_event(bench: Bench) -> None:
+    bench.sampler.schedule = EACH_TIME
     await bench.samples(1)
     bench.source.driver = {"driver_version": "600.1"}
     told = replace(xid(), kind=EventKind.DRIVER_CHANGED, code=None)
     bench.source.happened = [told]
-    bench.sampler.look_again()
     (draft,) = await bench.samples(1)
     assert draft.events == [told]
 
@@ -179,11 +183,11 @@ async def test_no_processes_is_not_the_same_as_unseen_processes(bench: Bench) ->
 
 
 async def test_a_paused_source_keeps_the_identity_that_it_had(bench: Bench) -> None:
+    bench.sampler.schedule = EACH_TIME
     (first,) = await bench.samples(1)
     bench.sampler.paused = True
     bench.source.identity = {}
     bench.source.readings[Tier.FAST] = {}
-    bench.sampler.look_again()
     (paused,) = await bench.samples(1)
     assert paused.inventory_digest == first.inventory_digest
 

@@ -63,6 +63,16 @@ def test_every_problem_is_named_with_its_line(file: Path) -> None:
     assert "line 8: resources[0].nodes" in checked.output
 
 
+def test_a_lease_that_promises_more_than_the_one_it_draws_on_is_told(file: Path) -> None:
+    upstream = file.with_name("upstream.yaml")
+    upstream.write_text(file.read_text())
+    assert weighbridge("contract", "check", file, "--against", upstream).exit_code == 0
+    file.write_text(file.read_text().replace("time_zone: UTC", "time_zone: Asia/Shanghai"))
+    checked = weighbridge("contract", "check", file, "--against", upstream)
+    assert checked.exit_code == 2
+    assert f"stricter than {upstream}: time_zone: Asia/Shanghai against UTC" in checked.output
+
+
 def test_a_file_that_is_no_text_is_a_problem_and_no_crash(file: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     checked = weighbridge("contract", "check", file)

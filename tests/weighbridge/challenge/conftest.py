@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from agent.probe.cpu import CpuEngine
-from weighbridge.challenge.challenger import Challenger, Plan, conduct, draw_nonces
+from tests.weighbridge.challenge.conducting import conduct
+from weighbridge.challenge.challenger import Challenger, Plan, draw_nonces
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Message, decode_message, encode_message
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.prover import GpuSeat, Prover

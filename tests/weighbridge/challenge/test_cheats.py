@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from agent.probe.cpu import CpuEngine
+from tests.weighbridge.challenge.conducting import conduct
 from weighbridge.challenge import arithmetic
-from weighbridge.challenge.challenger import Challenger, conduct
+from weighbridge.challenge.challenger import Challenger
 from weighbridge.challenge.derivation import digest_key
 from weighbridge.challenge.messages import Openings, Prepare, Release, Roots
 from weighbridge.challenge.rowhash import row_hash

@@ -12,7 +12,6 @@ from weighbridge.contract import Contract, load
 from weighbridge.contract.money import LiquidatedDamages
 from weighbridge.contract.quality import Performance, Repair
 from weighbridge.judge.ledger import State
-from weighbridge.settlement.capacity import coverage
 from weighbridge.settlement.damages import days_late
 from weighbridge.settlement.periods import Period, calendar_month
 from weighbridge.settlement.probes import Samples, tally
@@ -145,14 +144,6 @@ def test_an_outage_that_an_event_credit_pays_for_is_a_breach_though_the_share_is
     terms = contract("0.5", credits=[credit | {"cap": {"amount": "1000"}}])
     for seconds, breach in ((900, False), (901, True)):
         assert settled(terms, down(0, seconds)).results[0].worst.breach is breach
-
-
-def test_coverage_at_the_least_share_raises_no_flag() -> None:
-    for covered, flags in (
-        (9 * JUNE.seconds, ()),
-        (9 * JUNE.seconds - 1, ("contracted_not_reporting",)),
-    ):
-        assert coverage(JUNE, 10, [covered], Fraction(9, 10)).flags == flags
 
 
 @pytest.mark.parametrize(
