@@ -88,7 +88,10 @@ def is_hung_up(descriptor: int) -> bool:
 def _read_exactly(descriptor: int, length: int) -> bytes:
     parts = []
     while length > 0:
-        part = os.read(descriptor, min(length, 1 << 20))
+        try:
+            part = os.read(descriptor, min(length, 1 << 20))
+        except ConnectionResetError as error:
+            raise Closed from error
         if part == b"":
             raise Closed
         parts.append(part)

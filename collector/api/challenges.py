@@ -25,6 +25,11 @@ from weighbridge.wire.report import Count, Model, Name, Text
 from weighbridge.wire.signing import SignatureError
 
 POLL_SECONDS = 50.0
+ANSWERS = {
+    "ready": "Ready or declined.",
+    "roots": "Roots of a phase.",
+    "openings": "Sampled openings.",
+}
 """How long a request for commands waits. Proxies cut what is silent for a minute."""
 
 ANSWERS_BYTES = 2 * LARGEST_ANSWER_BYTES
@@ -62,26 +67,9 @@ class ChallengeApi:
             Route(
                 "GET", POLL_PATH, self.commands, opened, "Waits for a command.", (), PAYLOAD_TYPE
             ),
-            Route(
-                "POST",
-                answer_path("{id}", "ready"),
-                self.answer,
-                opened,
-                f"Ready or declined. {told}",
-            ),
-            Route(
-                "POST",
-                answer_path("{id}", "roots"),
-                self.answer,
-                opened,
-                f"Roots of a phase. {told}",
-            ),
-            Route(
-                "POST",
-                answer_path("{id}", "openings"),
-                self.answer,
-                opened,
-                f"Sampled openings. {told}",
+            *(
+                Route("POST", answer_path("{id}", step), self.answer, opened, f"{said} {told}")
+                for step, said in ANSWERS.items()
             ),
             Route("POST", "/v1/challenges", self.begin, Access.ADMIN, "Challenge nodes now."),
             Route("GET", one, self.show, Access.READ, "How a challenge stands."),
