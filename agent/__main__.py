@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.config import Config, load_config
+from agent.config import AgentConfig, load_config
 from weighbridge import __version__
 from weighbridge.process.settings import ConfigError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EXIT_CODES = {"met": 0, "breached": 3, "unknown": 4}
 
 
-def _config(file: Path | None, flags: Mapping[str, Any] | None = None) -> Config:
+def _config(file: Path | None, flags: Mapping[str, Any] | None = None) -> AgentConfig:
     try:
         return load_config(file, os.environ, flags)
     except ConfigError as error:
@@ -217,9 +217,9 @@ def probe(
 
 def _gpus() -> tuple[str, ...]:
     """The UUIDs of this node's GPUs, MIG devices left out."""
-    from agent.report.source import Identity
+    from agent.report.source import IdentityTier
 
-    async def identify() -> Identity:
+    async def identify() -> IdentityTier:
         source = _source()
         try:
             return await source.identify()
@@ -327,13 +327,13 @@ def status(file: Path | None, runtime_directory: Path | None) -> None:
     click.echo(json.dumps(_ask(config, {"command": "status"}), indent=1))
 
 
-def _ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
+def _ask(config: AgentConfig, request: dict[str, Any]) -> dict[str, Any]:
     from agent.app import CONTROL_SOCKET
-    from agent.control import ControlError, ask
+    from agent.control import AgentControlError, ask
 
     try:
         return asyncio.run(ask(config.runtime_directory / CONTROL_SOCKET, request))
-    except ControlError as error:
+    except AgentControlError as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -12,15 +12,15 @@ from pathlib import Path
 from agent import control, exposition
 from agent.clock import SystemClock, boot_id
 from agent.command_poller import Commander
-from agent.config import Config
-from agent.daemon import Agent, Place
-from agent.enrolment import Identity, load
+from agent.config import AgentConfig
+from agent.daemon import Agent, AgentStorage
+from agent.enrolment import NodeIdentity, load
 from agent.host.kernel_log import KernelLog, XidMerger, addresses, to_event
-from agent.host.machine import Host, footprint
+from agent.host.machine import Machine, footprint
 from agent.probe.client import over, spawn
 from agent.probe.consent import Leave, Purse, grants, windows_of
 from agent.report.sampler import Schedule
-from agent.report.source import Source
+from agent.report.source import DeviceSource
 from agent.report.transport import Transport
 from weighbridge.process.service_manager import ServiceManager
 from weighbridge.process.settings import ConfigError
@@ -33,7 +33,7 @@ CONTROL_SOCKET = "control.sock"
 BREATH_S = 5.0
 
 
-def schedule_of(config: Config) -> Schedule:
+def schedule_of(config: AgentConfig) -> Schedule:
     """The pace that a configuration asks for."""
     return Schedule(
         interval_us=config.interval_ms * 1000,
@@ -43,7 +43,7 @@ def schedule_of(config: Config) -> Schedule:
     )
 
 
-def leave_of(config: Config) -> Leave:
+def leave_of(config: AgentConfig) -> Leave:
     """What a configuration allows a prober."""
     return Leave(
         config.probe_backend,
@@ -68,13 +68,13 @@ class Daemon:
 
     def __init__(
         self,
-        config: Config,
-        reload: Callable[[], Config],
-        source: Source,
+        config: AgentConfig,
+        reload: Callable[[], AgentConfig],
+        source: DeviceSource,
         environment: dict[str, str],
     ) -> None:
         self._config, self._reload, self._source = config, reload, source
-        self._identity: Identity = load(config.state_directory)
+        self._identity: NodeIdentity = load(config.state_directory)
         self._boot = boot_id(ROOT)
         self._manager = ServiceManager(environment)
         self._kernel: KernelLog | None = None
@@ -89,11 +89,11 @@ class Daemon:
         transport = Transport(self._identity.url, self._identity.trust)
         self._agent = Agent(
             self._identity,
-            Place(
+            AgentStorage(
                 self._config.state_directory, self._config.spool_bytes, self._config.receipts_bytes
             ),
             self._source,
-            Host(ROOT, self._identity.salt),
+            Machine(ROOT, self._identity.salt),
             SystemClock(),
             self._boot,
             schedule_of(self._config),

@@ -10,9 +10,9 @@ import click
 from agent.clock import SystemClock
 from agent.enrolment import EnrolmentError
 from agent.enrolment import load as load_enrolment
-from agent.host.machine import Host
+from agent.host.machine import Machine
 from agent.report.sampler import Draft, HostFacts, Sampler, Schedule
-from agent.report.source import Source
+from agent.report.source import DeviceSource
 from weighbridge.contract import Contract, load
 from weighbridge.judge.checks import CHECKS, Answer, Check, Promise, Scene, Verdict
 from weighbridge.judge.latest_readings import (
@@ -52,7 +52,7 @@ def _promise(contract: Contract, resource: str) -> Promise:
     )
 
 
-async def observe(source: Source, host: HostFacts) -> View:
+async def observe(source: DeviceSource, host: HostFacts) -> View:
     """Everything of all tiers once, as the collector would see it from one report."""
     drafts: list[Draft] = []
 
@@ -89,10 +89,10 @@ def judge(promise: Promise, view: View) -> list[Judged]:
 
 
 async def check_node(
-    promise: Promise, source: Source, root: Path, state_directory: Path
+    promise: Promise, source: DeviceSource, root: Path, state_directory: Path
 ) -> list[Judged]:
     """This node against a promise."""
-    return judge(promise, await observe(source, Host(root, _salt(state_directory))))
+    return judge(promise, await observe(source, Machine(root, _salt(state_directory))))
 
 
 def _salt(state_directory: Path) -> bytes:

@@ -13,12 +13,12 @@ from typing import Protocol
 
 import zstandard
 
-from agent.enrolment import Identity
+from agent.enrolment import NodeIdentity
 from agent.probe.client import NoProber, Opening, Prober
 from agent.probe.consent import Purse
 from agent.probe.grant import Grant, refusal
 from agent.report.reporter import Backoff
-from agent.report.transport import Answer
+from agent.report.transport import HttpAnswer
 from weighbridge.challenge.codec import Malformed
 from weighbridge.challenge.messages import (
     INTERRUPTED,
@@ -60,7 +60,7 @@ class Request(Protocol):
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
         timeout_s: float = ...,
-    ) -> Awaitable[Answer]: ...
+    ) -> Awaitable[HttpAnswer]: ...
 
 
 def seal_poll(signer: Signer, node: str, log_key: bytes, number: int) -> str:
@@ -88,7 +88,7 @@ class Session:
         return 2 * self.request.policy.deadline_ms / 1000 + WAITING_S
 
 
-def _expected(answer: Answer) -> int:
+def _expected(answer: HttpAnswer) -> int:
     """The number that the collector's refusal asks for; 0 where it names none."""
     if answer.status != 409:
         return 0
@@ -101,7 +101,7 @@ class Commander:
 
     def __init__(
         self,
-        identity: Identity,
+        identity: NodeIdentity,
         request: Request,
         grant: Granting,
         purse: Purse,
@@ -150,7 +150,7 @@ class Commander:
         poll = seal_poll(identity.signer, identity.node, identity.log_key, self._number)
         return {POLL_HEADER: poll}
 
-    def _refused(self, answer: Answer) -> float:
+    def _refused(self, answer: HttpAnswer) -> float:
         self._number = max(self._number, _expected(answer))
         if answer.status in (401, 403, 404):
             return self._backoff.wait_s(SLOW_S)

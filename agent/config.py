@@ -13,7 +13,7 @@ _TIME = r"([01]\d|2[0-3]):[0-5]\d"
 WINDOWS = rf"^({_TIME}-{_TIME}(,{_TIME}-{_TIME})*)?$"
 
 
-class Config(BaseModel):
+class AgentConfig(BaseModel):
     """What the agent is told. Sizes in bytes, times in milliseconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,7 +41,9 @@ class Config(BaseModel):
 
 def load_config(
     file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None
-) -> Config:
+) -> AgentConfig:
     """The configuration in force; no file named means the default one, if it is there. Raises ConfigError."""
     default = DEFAULT_FILE if DEFAULT_FILE.exists() else None
-    return load_settings(Config, file or default, environment, flags, named=file or DEFAULT_FILE)
+    return load_settings(
+        AgentConfig, file or default, environment, flags, named=file or DEFAULT_FILE
+    )

@@ -13,7 +13,7 @@ _PATIENCE_S = 60.0
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
-class ControlError(Exception):
+class AgentControlError(Exception):
     """The agent cannot be reached, or it refused. The message says which."""
 
 
@@ -55,19 +55,19 @@ async def _reply(line: bytes, handle: Handler) -> dict[str, Any]:
 
 
 async def ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """The running agent's answer. Raises ControlError."""
+    """The running agent's answer. Raises AgentControlError."""
     try:
         reader, writer = await asyncio.open_unix_connection(path)
     except OSError as error:
-        raise ControlError(f"no agent answers at {path}: {error.strerror}") from error
+        raise AgentControlError(f"no agent answers at {path}: {error.strerror}") from error
     try:
         writer.write(json.dumps(request).encode() + b"\n")
         async with asyncio.timeout(_PATIENCE_S):
             answer = json.loads(await reader.readline() or b"{}")
     except (TimeoutError, OSError, ValueError) as error:
-        raise ControlError(f"the agent at {path} did not answer") from error
+        raise AgentControlError(f"the agent at {path} did not answer") from error
     finally:
         writer.close()
     if not isinstance(answer, dict) or "error" in answer or not answer:
-        raise ControlError(str(answer.get("error", "the agent did not answer")))
+        raise AgentControlError(str(answer.get("error", "the agent did not answer")))
     return answer

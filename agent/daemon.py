@@ -16,12 +16,12 @@ from msgspec.structs import replace
 
 import weighbridge
 from agent.clock import Clock
-from agent.enrolment import Identity
-from agent.report.receipts import Receipts
+from agent.enrolment import NodeIdentity
+from agent.report.receipts import ReceiptFile
 from agent.report.reporter import BREATH_S, Backoff, Post, Reporter
 from agent.report.sampler import Draft, HostFacts, Sampler, Schedule
-from agent.report.source import Source
-from agent.report.spool import ReportTooLargeError, Slot, Spool, SpoolError
+from agent.report.source import DeviceSource
+from agent.report.spool import ReportTooLargeError, Spool, SpoolError, SpoolSlot
 from weighbridge.log.entries import EntryKind, payload_type
 from weighbridge.wire.report import Event, EventKind, Inventory, Report, decode, digest, encode
 from weighbridge.wire.signing import Signer, open_envelope
@@ -36,7 +36,7 @@ FAREWELL_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AgentStorage:
     """Where an agent keeps its evidence, and how much."""
 
     directory: Path
@@ -45,7 +45,7 @@ class Place:
 
 
 def write_report(
-    draft: Draft, slot: Slot, node: str, boot: str, seen: str | None, signer: Signer
+    draft: Draft, slot: SpoolSlot, node: str, boot: str, seen: str | None, signer: Signer
 ) -> tuple[bytes, str]:
     """The sealed envelope of a draft in its place in the chain, and the hash of its payload."""
     report = Report(
@@ -75,9 +75,9 @@ def write_report(
 def reseal(
     signer: Signer,
     envelope: bytes,
-    slot_after: Callable[[str | None], Slot],
+    slot_after: Callable[[str | None], SpoolSlot],
     newest: Inventory | None = None,
-) -> tuple[Slot, bytes, str]:
+) -> tuple[SpoolSlot, bytes, str]:
     """The same report in another place of another chain.
 
     A chain has to show its own inventory: where a chain begins or has a gap, the report shows the `newest` if that is
@@ -102,9 +102,9 @@ class Agent:
 
     def __init__(
         self,
-        identity: Identity,
-        place: Place,
-        source: Source,
+        identity: NodeIdentity,
+        place: AgentStorage,
+        source: DeviceSource,
         host: HostFacts,
         clock: Clock,
         boot: str,
@@ -125,7 +125,7 @@ class Agent:
         self._spool: Spool | None = None
         self._paced: asyncio.Future[None] | None = None
         self._reporter: Reporter | None = None
-        self._receipts = Receipts(place.directory / "receipts", place.receipts_bytes)
+        self._receipts = ReceiptFile(place.directory / "receipts", place.receipts_bytes)
         self._complaint = ""
         self._lost_drafts = 0
         self._crashes = 0
@@ -272,8 +272,8 @@ class Agent:
         return spool
 
     def _reseal(
-        self, envelope: bytes, slot_after: Callable[[str | None], Slot]
-    ) -> tuple[Slot, bytes, str]:
+        self, envelope: bytes, slot_after: Callable[[str | None], SpoolSlot]
+    ) -> tuple[SpoolSlot, bytes, str]:
         return reseal(self._identity.signer, envelope, slot_after, self.sampler.inventory)
 
     async def _keep(self, draft: Draft) -> None:

@@ -37,7 +37,7 @@ class KeyRevokedError(EnrolmentError):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class NodeIdentity:
     """Who this node is to its collector."""
 
     url: str
@@ -59,7 +59,7 @@ def read_invite(line: str) -> Invite:
     return invite
 
 
-async def enrol(line: str, directory: Path, url: str | None = None) -> Identity:
+async def enrol(line: str, directory: Path, url: str | None = None) -> NodeIdentity:
     """Use an invite; `url` is another way to the same collector, where the invite's own does not lead there.
 
     Raises EnrolmentError, TransportError, or OSError where the collector does not answer.
@@ -85,12 +85,12 @@ async def enrol(line: str, directory: Path, url: str | None = None) -> Identity:
     return load(directory)
 
 
-def load(directory: Path) -> Identity:
+def load(directory: Path) -> NodeIdentity:
     """What `enrol` left. Raises EnrolmentError where there is nothing."""
     try:
         record = json.loads((directory / "enrolment.json").read_bytes())
         signer = Signer(bytes.fromhex((directory / "key").read_text().strip()))
-        return Identity(
+        return NodeIdentity(
             url=record["url"],
             node=record["node"],
             origin=record["origin"],

@@ -8,9 +8,9 @@ from typing import Any
 import click
 from msgspec import to_builtins
 
-from agent.nvml.client import Answer, NvmlSource
+from agent.nvml.client import CallAnswer, NvmlSource
 from agent.nvml.frames import GPM_APART_SECONDS
-from agent.report.source import Identity, Sweep
+from agent.report.source import IdentityTier, Sweep
 from weighbridge import __version__
 from weighbridge.catalogue.readings import Tier
 from weighbridge.wire.report import Facts, Reason
@@ -45,7 +45,7 @@ async def _sweep_slow(source: NvmlSource) -> Sweep:
     return await source.sweep(Tier.SLOW)
 
 
-def _spent(answers: Iterable[Answer]) -> dict[tuple[str, str], int]:
+def _spent(answers: Iterable[CallAnswer]) -> dict[tuple[str, str], int]:
     """Nanoseconds of the call that gave each reading its value; of the first one where none did."""
     spent: dict[tuple[str, str], int] = {}
     for answer in sorted(answers, key=lambda answer: answer.code != 0):
@@ -53,7 +53,7 @@ def _spent(answers: Iterable[Answer]) -> dict[tuple[str, str], int]:
     return spent
 
 
-def _identity_rows(identity: Identity) -> Iterable[Row]:
+def _identity_rows(identity: IdentityTier) -> Iterable[Row]:
     yield from _fact_rows("node", identity.driver)
     for device in identity.devices:
         yield {"device": device.uuid, "reading": "state", "value": device.state, "reason": None}
@@ -119,7 +119,7 @@ def _driver(driver: Facts, redact: bool) -> Row:
     return told
 
 
-def _captured(answer: Answer, devices: Sequence[str], redact: bool) -> Row:
+def _captured(answer: CallAnswer, devices: Sequence[str], redact: bool) -> Row:
     device, value = answer.device, answer.value
     if redact and device in devices:
         device = f"device-{devices.index(device)}"

@@ -27,7 +27,7 @@ _FIRST_USER = 1000
 _COMM_LENGTH = 15
 
 
-class Host:
+class Machine:
     """The facts of the machine below `root` ("/" on a real one)."""
 
     def __init__(self, root: Path, salt: bytes) -> None:

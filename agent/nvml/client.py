@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from agent.nvml.device_inventory import Known, device_of, facts, reason
-from agent.nvml.frames import EVERY_CALL, LIFE_CYCLE, NODE, Kind, rows
+from agent.nvml.device_inventory import KnownDevices, device_of, facts, reason
+from agent.nvml.frames import EVERY_CALL, LIFE_CYCLE, NODE, FrameKind, rows
 from agent.nvml.library import library_facts
 from agent.nvml.process import Child, ChildFailure, Crashed
-from agent.report.source import Identity, RawProcess, Sweep
+from agent.report.source import IdentityTier, RawProcess, Sweep
 from weighbridge.catalogue.readings import Tier
 from weighbridge.wire.report import MAX_INTEGER, DeviceState, Event, EventKind, Facts, Reason
 
@@ -27,7 +27,7 @@ WORKER = (sys.executable, "-I", "-m", "agent.nvml.worker")
 ATTEMPTS = 4
 CALLS_BEFORE_DEVICE = 3
 MOST_STUCK = 2
-TIER_KINDS = {Tier.FAST: Kind.FAST, Tier.SLOW: Kind.SLOW}
+TIER_KINDS = {Tier.FAST: FrameKind.FAST, Tier.SLOW: FrameKind.SLOW}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallAnswer:
     """One call as the library answered it: the NVML code, the value where there is one, and the time it took."""
 
     device: str
@@ -60,7 +60,7 @@ class Answer:
 
 
 class NvmlSource:
-    """`agent.report.source.Source` over NVML. `clock` gives CLOCK_BOOTTIME in microseconds; `kill` ends a process."""
+    """A `DeviceSource` over NVML. `clock` gives CLOCK_BOOTTIME in microseconds; `kill` ends a process."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class NvmlSource:
         self._kill = kill
         self._root = root
         self._lock = asyncio.Lock()
-        self._known = Known()
+        self._known = KnownDevices()
         self._driver = Facts(readings={}, unavailable={})
         self._events: list[Event] = []
         self._quarantine: dict[tuple[str, str], int] = {}
@@ -97,7 +97,7 @@ class NvmlSource:
         """The process id of the child, None while there is none."""
         return None if self._child is None else self._child.pid
 
-    async def identify(self) -> Identity:
+    async def identify(self) -> IdentityTier:
         """Enumerate again. While nobody answers, what was known before, with states that say so."""
         async with self._lock:
             if not self._paused:
@@ -105,7 +105,7 @@ class NvmlSource:
                 child = await self._ready()
                 if child is not None and not fresh:
                     await self._enumerate()
-            return Identity(list(self._known.devices.values()), self._driver)
+            return IdentityTier(list(self._known.devices.values()), self._driver)
 
     async def sweep(self, tier: Tier) -> Sweep:
         """FAST or SLOW, for every known device."""
@@ -129,7 +129,7 @@ class NvmlSource:
 
     async def processes(self) -> Sequence[RawProcess] | Reason:
         """Of all devices that are there; a reason if one of them does not tell."""
-        answer = await self._ask(Kind.PROCESSES)
+        answer = await self._ask(FrameKind.PROCESSES)
         if isinstance(answer, Reason):
             return answer
         if self._absence is not None:
@@ -142,10 +142,14 @@ class NvmlSource:
             return unseen[0] if unseen else hidden[0]
         return [RawProcess(device, pid, memory) for device, pid, memory in answer["held"]]
 
-    async def record(self) -> Sequence[Answer] | Reason:
+    async def record(self) -> Sequence[CallAnswer] | Reason:
         """Every source of every reading of every device, each called once by itself: a capture, with times."""
-        answer = await self._ask(Kind.RECORD)
-        return answer if isinstance(answer, Reason) else [Answer(*row) for row in answer["answers"]]
+        answer = await self._ask(FrameKind.RECORD)
+        return (
+            answer
+            if isinstance(answer, Reason)
+            else [CallAnswer(*row) for row in answer["answers"]]
+        )
 
     def events(self) -> Sequence[Event]:
         """Drained in the order in which they were noticed."""
@@ -170,7 +174,7 @@ class NvmlSource:
             for child in self._stuck:
                 child.release()
 
-    async def _ask(self, kind: Kind) -> Any:
+    async def _ask(self, kind: FrameKind) -> Any:
         """The answer to a rare question, or why there is none."""
         async with self._lock:
             for _ in range(ATTEMPTS):
@@ -209,7 +213,7 @@ class NvmlSource:
         told = {"quarantine": list(self._quarantine), "probe_seconds": self._patience.probe}
         hello = json.dumps(told).encode()
         try:
-            await child.ask(Kind.HELLO, self._patience.open, self._patience.whole, hello)
+            await child.ask(FrameKind.HELLO, self._patience.open, self._patience.whole, hello)
         except ChildFailure as failure:
             await self._bury(child, failure)
             return
@@ -220,7 +224,7 @@ class NvmlSource:
         if child is None:
             return
         try:
-            payload = await child.ask(Kind.IDENTIFY, self._patience.open, self._patience.whole)
+            payload = await child.ask(FrameKind.IDENTIFY, self._patience.open, self._patience.whole)
         except ChildFailure as failure:
             await self._bury(child, failure)
             return

@@ -54,7 +54,7 @@ def reason(status: int) -> Reason:
 
 
 @dataclass(slots=True)
-class Known:
+class KnownDevices:
     """Every device once enumerated, in the order in which they were first seen: a lost one keeps its place."""
 
     devices: dict[str, Device] = field(default_factory=dict)

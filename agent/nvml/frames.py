@@ -36,7 +36,7 @@ LIFE_CYCLE = frozenset({1, 9, 12, 18})
 """NVML codes that only a new child can cure: uninitialized, no driver, no library, library older than the driver."""
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """What a frame asks or tells."""
 
     HELLO = 1
@@ -63,17 +63,17 @@ def rows(tier: Tier) -> tuple[Reading, ...]:
     return tuple(sorted(chosen, key=lambda row: row.source.startswith("field ")))
 
 
-def pack(kind: Kind, sequence: int, payload: bytes) -> bytes:
+def pack(kind: FrameKind, sequence: int, payload: bytes) -> bytes:
     """What a frame holds."""
     return _HEADER.pack(kind, sequence) + payload
 
 
-def unpack(data: bytes) -> tuple[Kind, int, bytes]:
-    """Kind, sequence and payload. Raises ValueError for no such frame."""
+def unpack(data: bytes) -> tuple[FrameKind, int, bytes]:
+    """FrameKind, sequence and payload. Raises ValueError for no such frame."""
     if len(data) < _HEADER.size:
         raise ValueError("shorter than its header")
     kind, sequence = _HEADER.unpack_from(data)
-    return Kind(kind), sequence, data[_HEADER.size :]
+    return FrameKind(kind), sequence, data[_HEADER.size :]
 
 
 class Mark:

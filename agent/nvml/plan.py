@@ -84,7 +84,7 @@ class Arena:
 
 
 @dataclass(slots=True)
-class Batch:
+class FieldBatch:
     """One nvmlDeviceGetFieldValues. Its buffer is cleared before each call: no old answer can pass for a new one."""
 
     buffer: Any
@@ -92,7 +92,7 @@ class Batch:
     wanted: Sequence[tuple[int, Field]]
 
     @staticmethod
-    def of(wanted: Sequence[tuple[int, Field]], hold: Callable[[Any], Any]) -> "Batch":
+    def of(wanted: Sequence[tuple[int, Field]], hold: Callable[[Any], Any]) -> "FieldBatch":
         """A batch of fields, each with the position of its reading."""
         buffer = (FieldValue * len(wanted))()
         for entry, (_, source) in zip(buffer, wanted, strict=True):
@@ -102,7 +102,7 @@ class Batch:
                 UNKNOWN_ERROR,
             )
         held = hold(buffer)
-        return Batch(held, bytes(held), wanted)
+        return FieldBatch(held, bytes(held), wanted)
 
     def arguments(self, handle: Handle) -> tuple[Any, ...]:
         """Of nvmlDeviceGetFieldValues."""
@@ -136,13 +136,13 @@ def field_value(kind: int, number: int) -> int | None:
 
 
 @dataclass(slots=True)
-class Plan:
+class SweepPlan:
     """`steps` are made in order, `reads` say what they answered; `fixed` is known without asking."""
 
     arena: Arena
     steps: list[tuple[int, Any, tuple[Any, ...]]] = field(default_factory=list)
     reads: list[tuple[int, Outputs, list[tuple[int, Read]]]] = field(default_factory=list)
-    batch: Batch | None = None
+    batch: FieldBatch | None = None
     batch_number: int = 0
     wholes: list[tuple[int, Whole, int]] = field(default_factory=list)
     fixed: list[tuple[int, int]] = field(default_factory=list)
@@ -199,7 +199,7 @@ class Quick:
     target: slice
 
     @staticmethod
-    def of(plan: Plan, tape: Tape) -> "Quick | None":
+    def of(plan: SweepPlan, tape: Tape) -> "Quick | None":
         """None where the plan, or what it just answered, is not made of plain numbers alone."""
         found = _numbers(plan)
         if found is None or len(found) < 2 or not isinstance(tape.values, array):
@@ -239,7 +239,7 @@ class Quick:
         return True
 
 
-def _numbers(plan: Plan) -> list[Number] | None:
+def _numbers(plan: SweepPlan) -> list[Number] | None:
     """Every number of the plan, None if one is no plain number or lies outside the arena."""
     found: list[Number] = []
     for _, outputs, parts in plan.reads:
@@ -257,7 +257,7 @@ def _numbers(plan: Plan) -> list[Number] | None:
     return found if inside and not plan.wholes else None
 
 
-def _signatures(plan: Plan) -> tuple[struct.Struct, int, tuple[int, ...]]:
+def _signatures(plan: SweepPlan) -> tuple[struct.Struct, int, tuple[int, ...]]:
     """How the (type, code) pairs of the fields are read, from where, and what they are now."""
     if plan.batch is None:
         return struct.Struct(""), 0, ()

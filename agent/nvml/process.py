@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agent.frames import Closed, Splitter, frame
-from agent.nvml.frames import Kind, Mark, pack, unpack
+from agent.nvml.frames import FrameKind, Mark, pack, unpack
 
 RECEIVE_BYTES = 1 << 18
 BRIEFLY_MILLISECONDS = 1
@@ -75,7 +75,9 @@ class Child:
         """Whether the process has ended."""
         return self._process.poll() is not None
 
-    async def ask(self, kind: Kind, call_s: float, whole_s: float, payload: bytes = b"") -> bytes:
+    async def ask(
+        self, kind: FrameKind, call_s: float, whole_s: float, payload: bytes = b""
+    ) -> bytes:
         """The answer. Raises Stalled if one call takes `call_s` to twice that, or all take `whole_s`; or Crashed."""
         self._sequence += 1
         answer: asyncio.Future[bytes] = self._loop.create_future()
@@ -164,8 +166,8 @@ class Child:
         except (Closed, ValueError):
             self._end_of_stream()
 
-    def _take(self, kind: Kind, sequence: int, payload: bytes) -> None:
-        if kind is Kind.EVENT:
+    def _take(self, kind: FrameKind, sequence: int, payload: bytes) -> None:
+        if kind is FrameKind.EVENT:
             self._heard(json.loads(payload))
         elif self._asked is not None and sequence == self._sequence and not self._asked.done():
             self._asked.set_result(payload)

@@ -177,7 +177,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CallPart:
     """One reading out of the outputs of a call; None from `read` is a blank: the card has no such thing."""
 
     call: Call | GpmCall
@@ -211,7 +211,7 @@ class Whole:
     read: Callable[[Library, Handle], int | str | None]
 
 
-Source = Part | Field | Whole
+Source = CallPart | Field | Whole
 
 
 def first_text(outputs: Outputs) -> str:
@@ -258,17 +258,19 @@ def _gpm(index: int) -> Read:
     return read
 
 
-def _uint(symbol: str, *inputs: int) -> Part:
-    return Part(Call(symbol, lambda: (c_uint(),), inputs), Member())
+def _uint(symbol: str, *inputs: int) -> CallPart:
+    return CallPart(Call(symbol, lambda: (c_uint(),), inputs), Member())
 
 
-def _wide(symbol: str, *inputs: int) -> Part:
-    return Part(Call(symbol, lambda: (c_ulonglong(),), inputs), Member())
+def _wide(symbol: str, *inputs: int) -> CallPart:
+    return CallPart(Call(symbol, lambda: (c_ulonglong(),), inputs), Member())
 
 
-def _text(symbol: str, size: int = 96, *inputs: int, sized: bool = True) -> Part:
+def _text(symbol: str, size: int = 96, *inputs: int, sized: bool = True) -> CallPart:
     trailing = (size,) if sized else ()
-    return Part(Call(symbol, lambda: (create_string_buffer(size),), inputs, trailing), first_text)
+    return CallPart(
+        Call(symbol, lambda: (create_string_buffer(size),), inputs, trailing), first_text
+    )
 
 
 def _uints(symbol: str, count: int, *inputs: int) -> Call:
@@ -398,14 +400,14 @@ AFFINITY = Call("nvmlDeviceGetCpuAffinity", lambda: ((c_ulong * CPU_WORDS)(),), 
 GPM = GpmCall((1, 2, 3, 5, 10))
 
 
-def _parts(read: Read, *calls: Call) -> tuple[Part, ...]:
+def _parts(read: Read, *calls: Call) -> tuple[CallPart, ...]:
     """The same output of a call and of its older forms."""
-    return tuple(Part(call, read) for call in calls)
+    return tuple(CallPart(call, read) for call in calls)
 
 
-def _violation(policy: int) -> Part:
+def _violation(policy: int) -> CallPart:
     call = _struct("nvmlDeviceGetViolationStatus", pynvml.c_nvmlViolationTime_t, policy)
-    return Part(call, Member(name="violationTime", divisor=1000))
+    return CallPart(call, Member(name="violationTime", divisor=1000))
 
 
 IDENTITY: Mapping[str, tuple[Source, ...]] = {
@@ -432,7 +434,7 @@ IDENTITY: Mapping[str, tuple[Source, ...]] = {
     "pci_device_id": _parts(_pci_pair("pciDeviceId"), PCI_3, PCI_2),
     "pci_subsystem_id": _parts(_pci_pair("pciSubSystemId"), PCI_3, PCI_2),
     "pdi": (
-        Part(
+        CallPart(
             _struct("nvmlDeviceGetPdi", pynvml.c_nvmlPdi_t),
             lambda outputs: f"{outputs[0].value:016x}" if outputs[0].value else None,
         ),
@@ -452,8 +454,8 @@ IDENTITY: Mapping[str, tuple[Source, ...]] = {
         _uint("nvmlDeviceGetPowerManagementDefaultLimit"),
         Field(189),
     ),
-    "power_limit_min_milliwatts": (Part(LIMITS, Member(0)), Field(187)),
-    "power_limit_max_milliwatts": (Part(LIMITS, Member(1)), Field(188)),
+    "power_limit_min_milliwatts": (CallPart(LIMITS, Member(0)), Field(187)),
+    "power_limit_max_milliwatts": (CallPart(LIMITS, Member(1)), Field(188)),
     "pcie_link_max_generation": (_uint("nvmlDeviceGetMaxPcieLinkGeneration"),),
     "pcie_gpu_max_generation": (_uint("nvmlDeviceGetGpuMaxPcieLinkGeneration"),),
     "pcie_link_width_max_lanes": (_uint("nvmlDeviceGetMaxPcieLinkWidth"),),
@@ -492,7 +494,7 @@ FAST: Mapping[str, tuple[Source, ...]] = {
     "sm_clock_megahertz": (_uint("nvmlDeviceGetClockInfo", 1),),
     "memory_clock_megahertz": (_uint("nvmlDeviceGetClockInfo", 2),),
     "temperature_gpu_celsius": (
-        Part(TEMPERATURE, Member(name="temperature", signed=True)),
+        CallPart(TEMPERATURE, Member(name="temperature", signed=True)),
         _uint("nvmlDeviceGetTemperature", 0),
     ),
     "temperature_memory_celsius": (Field(82),),
@@ -549,10 +551,10 @@ SLOW: Mapping[str, tuple[Source, ...]] = {
         Member(name="bThresholdExceeded"),
         _struct("nvmlDeviceGetSramEccErrorStatus", pynvml.c_nvmlEccSramErrorStatus_v1_t),
     ),
-    "remapped_correctable_rows": (Part(REMAPPED, Member(0)), Field(142)),
-    "remapped_uncorrectable_rows": (Part(REMAPPED, Member(1)), Field(143)),
-    "remap_pending_code": (Part(REMAPPED, Member(2)), Field(144)),
-    "remap_failure_code": (Part(REMAPPED, Member(3)), Field(145)),
+    "remapped_correctable_rows": (CallPart(REMAPPED, Member(0)), Field(142)),
+    "remapped_uncorrectable_rows": (CallPart(REMAPPED, Member(1)), Field(143)),
+    "remap_pending_code": (CallPart(REMAPPED, Member(2)), Field(144)),
+    "remap_failure_code": (CallPart(REMAPPED, Member(3)), Field(145)),
     "remap_availability_max_banks": _parts(Member(name="max"), HISTOGRAM),
     "remap_availability_high_banks": _parts(Member(name="high"), HISTOGRAM),
     "remap_availability_partial_banks": _parts(Member(name="partial"), HISTOGRAM),
@@ -592,11 +594,11 @@ SLOW: Mapping[str, tuple[Source, ...]] = {
     ),
     "sm_clock_application_megahertz": (_uint("nvmlDeviceGetApplicationsClock", 1),),
     "memory_clock_application_megahertz": (_uint("nvmlDeviceGetApplicationsClock", 2),),
-    "graphics_active_permyriad": (Part(GPM, _gpm(0)),),
-    "sm_active_permyriad": (Part(GPM, _gpm(1)),),
-    "sm_occupancy_permyriad": (Part(GPM, _gpm(2)),),
-    "tensor_active_permyriad": (Part(GPM, _gpm(3)),),
-    "dram_active_permyriad": (Part(GPM, _gpm(4)),),
+    "graphics_active_permyriad": (CallPart(GPM, _gpm(0)),),
+    "sm_active_permyriad": (CallPart(GPM, _gpm(1)),),
+    "sm_occupancy_permyriad": (CallPart(GPM, _gpm(2)),),
+    "tensor_active_permyriad": (CallPart(GPM, _gpm(3)),),
+    "dram_active_permyriad": (CallPart(GPM, _gpm(4)),),
 }
 
 READERS: Mapping[str, tuple[Source, ...]] = MappingProxyType({**IDENTITY, **FAST, **SLOW})

@@ -24,17 +24,25 @@ from agent.nvml.frames import (
     Mark,
     rows,
 )
-from agent.nvml.plan import UNKNOWN_ERROR, Arena, Batch, Plan, Tape, read_parts, read_whole
+from agent.nvml.plan import (
+    UNKNOWN_ERROR,
+    Arena,
+    FieldBatch,
+    SweepPlan,
+    Tape,
+    read_parts,
+    read_whole,
+)
 from agent.nvml.readers import (
     INVALID_ARGUMENT,
     READERS,
     Call,
+    CallPart,
     Field,
     GpmCall,
     Handle,
     Library,
     Outputs,
-    Part,
     Read,
     Source,
     Whole,
@@ -65,7 +73,7 @@ class Sweeper:
         self._mark = mark
         self._quarantine = frozenset(quarantine)
         self._choice: dict[tuple[str, str], int] = {}
-        self._plans: dict[tuple[str, Tier], Plan] = {}
+        self._plans: dict[tuple[str, Tier], SweepPlan] = {}
         self._refused: dict[tuple[str, str], int] = {}
         self._bound: dict[tuple[str, Call | GpmCall], Bound] = {}
         self._arenas: dict[str, Arena] = {}
@@ -117,7 +125,7 @@ class Sweeper:
                     tape.statuses[base + rows(tier).index(row)] = OK
                 self._run(self._plan(handle, again, rows(tier), base), handle, tape)
 
-    def _run(self, plan: Plan, handle: Handle, tape: Tape) -> None:
+    def _run(self, plan: SweepPlan, handle: Handle, tape: Tape) -> None:
         plan.run(self._mark.slot, self._library, handle, tape)
 
     def _learn(self, handle: Handle, tier: Tier, base: int, tape: Tape) -> list[Reading]:
@@ -174,8 +182,8 @@ class Sweeper:
 
     def _plan(
         self, handle: Handle, wanted: Iterable[Reading], layout: Sequence[Reading], base: int
-    ) -> Plan:
-        plan = Plan(self._arena(handle))
+    ) -> SweepPlan:
+        plan = SweepPlan(self._arena(handle))
         fields: list[tuple[int, Field]] = []
         parts: dict[Call | GpmCall, list[tuple[int, Read]]] = {}
         for row in wanted:
@@ -198,7 +206,7 @@ class Sweeper:
         return plan
 
     def _plan_calls(
-        self, plan: Plan, handle: Handle, parts: dict[Call | GpmCall, list[tuple[int, Read]]]
+        self, plan: SweepPlan, handle: Handle, parts: dict[Call | GpmCall, list[tuple[int, Read]]]
     ) -> None:
         for call, reads in parts.items():
             number = self._number(handle.uuid, call.label)
@@ -206,9 +214,11 @@ class Sweeper:
             plan.steps.append((number, function, arguments))
             plan.reads.append((number, outputs, reads))
 
-    def _plan_fields(self, plan: Plan, handle: Handle, fields: Sequence[tuple[int, Field]]) -> None:
+    def _plan_fields(
+        self, plan: SweepPlan, handle: Handle, fields: Sequence[tuple[int, Field]]
+    ) -> None:
         label = fields[0][1].label
-        plan.batch = Batch.of(fields, plan.arena.hold)
+        plan.batch = FieldBatch.of(fields, plan.arena.hold)
         plan.batch_number = self._number(handle.uuid, label)
         function = self._library.function(label) or function_not_found
         plan.steps.append((plan.batch_number, function, plan.batch.arguments(handle)))
@@ -255,7 +265,7 @@ def answers(
         for source in sources:
             if not sweeper.mark(handle.uuid, source.label):
                 continue
-            if isinstance(source, Part) and isinstance(source.call, GpmCall):
+            if isinstance(source, CallPart) and isinstance(source.call, GpmCall):
                 if source.call not in measured:
                     measured[source.call] = _measure(library, handle, source.call)
                 yield name, *_read(source, *measured[source.call])
@@ -279,7 +289,7 @@ def _timed(function: Callable[..., int], arguments: tuple[Any, ...]) -> tuple[in
     return code, time.monotonic_ns() - start
 
 
-def _read(source: Part, code: int, outputs: Outputs, elapsed: int) -> tuple[str, int, Any, int]:
+def _read(source: CallPart, code: int, outputs: Outputs, elapsed: int) -> tuple[str, int, Any, int]:
     tape = Tape([None], bytearray(1))
     read_parts(code, outputs, [(0, source.read)], tape)
     return source.label, *_told(code, tape), elapsed
@@ -292,7 +302,7 @@ def _told(code: int, tape: Tape) -> tuple[int, Any]:
 
 
 def _answer(library: Library, handle: Handle, source: Source) -> tuple[str, int, Any, int]:
-    if isinstance(source, Part):
+    if isinstance(source, CallPart):
         function, arguments, outputs = source.call.bind(library, handle, itself)
         code, elapsed = _timed(function, arguments)
         return _read(source, code, outputs, elapsed)
@@ -303,7 +313,7 @@ def _answer(library: Library, handle: Handle, source: Source) -> tuple[str, int,
         read_whole(source, library, handle, 0, tape)
     else:
         label = f"{source.label}({source.number})"
-        batch = Batch.of([(0, source)], itself)
+        batch = FieldBatch.of([(0, source)], itself)
         function = library.function(source.label) or function_not_found
         start = time.monotonic_ns()
         batch.read(function(*batch.arguments(handle)), tape)

@@ -21,7 +21,7 @@ from agent.nvml.frames import (
     GPU_IS_LOST,
     NODE,
     QUARANTINED,
-    Kind,
+    FrameKind,
     Mark,
     pack,
     rows,
@@ -40,7 +40,7 @@ EVENT_GPU_UNAVAILABLE = 0x4000
 LONGEST_PAUSE_SECONDS = 30.0
 
 
-class Worker:
+class NvmlWorker:
     """One initialized library, or the code by which it would not be."""
 
     def __init__(self, end: int, mark: Mark) -> None:
@@ -56,11 +56,11 @@ class Worker:
         with contextlib.suppress(Closed):
             while True:
                 kind, sequence, payload = unpack(read_frame(self._end))
-                if kind is Kind.HELLO:
+                if kind is FrameKind.HELLO:
                     self._start(json.loads(payload))
                 self.send(kind, sequence, self._answer(kind))
 
-    def send(self, kind: Kind, sequence: int, payload: bytes) -> None:
+    def send(self, kind: FrameKind, sequence: int, payload: bytes) -> None:
         """Both threads write; each frame goes whole."""
         with self._writing:
             write_frame(self._end, pack(kind, sequence, payload))
@@ -74,20 +74,20 @@ class Worker:
         gc.collect()
         gc.freeze()
 
-    def _answer(self, kind: Kind) -> bytes:
+    def _answer(self, kind: FrameKind) -> bytes:
         match kind:
-            case Kind.FAST:
+            case FrameKind.FAST:
                 return self._sweep(Tier.FAST)
-            case Kind.SLOW:
+            case FrameKind.SLOW:
                 return self._sweep(Tier.SLOW)
-            case Kind.IDENTIFY:
+            case FrameKind.IDENTIFY:
                 return _dump(self._identify())
-            case Kind.PROCESSES:
+            case FrameKind.PROCESSES:
                 held, failed = processes(self._library, self._sweeper)
                 return _dump({"held": held, "failed": failed})
-            case Kind.RECORD:
+            case FrameKind.RECORD:
                 return _dump({"answers": list(self._record())})
-            case Kind.HELLO | Kind.EVENT:
+            case FrameKind.HELLO | FrameKind.EVENT:
                 return _dump({"code": status_of(self._code)})
 
     def _sweep(self, tier: Tier) -> bytes:
@@ -147,7 +147,7 @@ class Worker:
 class EventWatch:
     """Waits for XIDs of all GPUs. The UUID is resolved when a GPU is registered: of a lost one nothing can be asked."""
 
-    def __init__(self, library: Library, worker: Worker, gpus: list[Handle]) -> None:
+    def __init__(self, library: Library, worker: NvmlWorker, gpus: list[Handle]) -> None:
         self._library = library
         self._worker = worker
         self._wanted: dict[int, Handle] = {}
@@ -206,7 +206,7 @@ class EventWatch:
             "instance": None if data.gpuInstanceId == 0xFFFFFFFF else data.gpuInstanceId,
         }
         if told["xid"] is not None or data.eventType == EVENT_GPU_UNAVAILABLE:
-            self._worker.send(Kind.EVENT, GPU_IS_LOST, _dump(told))
+            self._worker.send(FrameKind.EVENT, GPU_IS_LOST, _dump(told))
 
 
 def _address(pointer: Any) -> int:
@@ -222,7 +222,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     end, mark = (int(argument) for argument in sys.argv[1:3])
-    Worker(end, Mark(mark)).serve()
+    NvmlWorker(end, Mark(mark)).serve()
 
 
 if __name__ == "__main__":

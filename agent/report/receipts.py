@@ -24,7 +24,7 @@ class Receipted:
     received_us: int
 
 
-class Receipts:
+class ReceiptFile:
     """Appends to `path`; when half of `most_bytes` is reached the file becomes `path`.1, and that one goes."""
 
     def __init__(self, path: Path, most_bytes: int) -> None:

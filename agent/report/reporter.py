@@ -14,9 +14,9 @@ from enum import StrEnum
 import msgspec
 import zstandard
 
-from agent.report.receipts import Receipted, Receipts
+from agent.report.receipts import Receipted, ReceiptFile
 from agent.report.spool import Held, Reseal, Spool
-from agent.report.transport import Answer
+from agent.report.transport import HttpAnswer
 from weighbridge.log.checkpoint import open_head
 from weighbridge.log.merkle import leaf_hash
 from weighbridge.wire.problems import Problem, read_problem
@@ -72,7 +72,7 @@ class Verdict:
     why: str = ""
 
 
-def read_answer(answer: Answer, batch: Sequence[Held], log_key: bytes) -> Verdict:
+def read_answer(answer: HttpAnswer, batch: Sequence[Held], log_key: bytes) -> Verdict:
     """The meaning of an answer to `batch`. Nothing counts as acknowledged without a receipt under the log's own key."""
     try:
         if answer.status != 200:
@@ -146,7 +146,7 @@ class Backoff:
         return max(wait, least_s) * (0.5 + self._chance() / 2) + least_s / 2
 
 
-Post = Callable[[bytes], Awaitable[Answer]]
+Post = Callable[[bytes], Awaitable[HttpAnswer]]
 
 
 class Reporter:
@@ -155,7 +155,7 @@ class Reporter:
     def __init__(
         self,
         spool: Spool,
-        receipts: Receipts,
+        receipts: ReceiptFile,
         post: Post,
         log_key: bytes,
         reseal: Reseal,
@@ -212,7 +212,7 @@ class Reporter:
         wait_s = await self._react(verdict, answer, chain, batch)
         return None if wait_s == 0.0 and self._spool.pending_count == 0 else wait_s
 
-    async def _living(self, posting: Awaitable[Answer]) -> Answer:
+    async def _living(self, posting: Awaitable[HttpAnswer]) -> HttpAnswer:
         """A collector that is slow to answer withholds no sign of life either."""
         task = asyncio.ensure_future(posting)
         try:
@@ -230,7 +230,7 @@ class Reporter:
             batch = self._spool.pending(self._most, MOST_BYTES)
         return chain, batch, self._compress.compress(b"".join(h.envelope + b"\n" for h in batch))
 
-    def _settle(self, answer: Answer, chain: str, batch: Sequence[Held]) -> Verdict:
+    def _settle(self, answer: HttpAnswer, chain: str, batch: Sequence[Held]) -> Verdict:
         """Verify, keep and acknowledge: what may wait for the disk."""
         verdict = read_answer(answer, batch, self._log_key)
         if verdict.accepted and verdict.head is not None:
@@ -239,7 +239,7 @@ class Reporter:
         return verdict
 
     async def _react(
-        self, verdict: Verdict, answer: Answer, chain: str, batch: Sequence[Held]
+        self, verdict: Verdict, answer: HttpAnswer, chain: str, batch: Sequence[Held]
     ) -> float:
         if verdict.reaction is Reaction.GO_ON:
             self._succeeded()

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from msgspec.structs import replace
 
 from agent.clock import Clock, read_clock, ticks
-from agent.report.source import Identity, RawProcess, Source, Sweep
+from agent.report.source import DeviceSource, IdentityTier, RawProcess, Sweep
 from weighbridge.catalogue.readings import Tier
 from weighbridge.wire.report import (
     Block,
@@ -181,7 +181,7 @@ class Sampler:
 
     def __init__(
         self,
-        source: Source,
+        source: DeviceSource,
         host: HostFacts,
         clock: Clock,
         schedule: Schedule,
@@ -350,7 +350,7 @@ class Sampler:
                 agent_event(EventKind.DRIVER_CHANGED, now_us, None, changed)
             )
 
-    def _merged(self, identity: Identity) -> Inventory:
+    def _merged(self, identity: IdentityTier) -> Inventory:
         return Inventory(
             devices=list(identity.devices), driver=identity.driver, host=self._host.inventory()
         )

@@ -30,17 +30,17 @@ class RawProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class IdentityTier:
     """The identity tier: every device once enumerated, in a stable order, and the driver."""
 
     devices: Sequence[Device]
     driver: Facts
 
 
-class Source(Protocol):
+class DeviceSource(Protocol):
     """Times are CLOCK_BOOTTIME microseconds. Each call returns within its deadline whatever the driver does."""
 
-    async def identify(self) -> Identity: ...
+    async def identify(self) -> IdentityTier: ...
 
     async def sweep(self, tier: Tier) -> Sweep: ...
 

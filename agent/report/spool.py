@@ -63,7 +63,7 @@ class ReportTooLargeError(SpoolError):
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class SpoolSlot:
     """The place of the next report: what its `chain`, `seq`, `prev` and `gaps` have to say."""
 
     chain: str
@@ -80,7 +80,7 @@ class Held:
     envelope: bytes
 
 
-Reseal = Callable[[bytes, Callable[[str | None], Slot]], tuple[Slot, bytes, str]]
+Reseal = Callable[[bytes, Callable[[str | None], SpoolSlot]], tuple[SpoolSlot, bytes, str]]
 """(old envelope, old `prev` -> new slot) -> (the slot, the new envelope, its payload hash)."""
 
 
@@ -120,12 +120,12 @@ class Spool:
         """While it is held, no other thread changes the spool: from `next_slot` to its `append`."""
         return self._lock
 
-    def next_slot(self) -> Slot:
+    def next_slot(self) -> SpoolSlot:
         """Where the next report goes. Stays the same until `append` or `restart_chain`."""
         with self._lock:
             return self._next_slot()
 
-    def append(self, slot: Slot, envelope: bytes, payload_hash: str) -> None:
+    def append(self, slot: SpoolSlot, envelope: bytes, payload_hash: str) -> None:
         """Make a report durable. Drops the oldest reports where there is no other room.
 
         After an OSError the report is not in the spool, and its slot is still the next one.
@@ -289,10 +289,10 @@ class Spool:
         sync_directory(self._path.parent)
         os.close(old_file)
 
-    def _next_slot(self) -> Slot:
+    def _next_slot(self) -> SpoolSlot:
         if self._stranded():
             raise SpoolError("an interrupted restart of the chain has to be finished first")
-        return Slot(self._chain.hex(), self._next_seq, self._last_hash)
+        return SpoolSlot(self._chain.hex(), self._next_seq, self._last_hash)
 
     def _leave_out(self, seq: int) -> None:
         self._left_out.add(self._current.pop(seq).ordinal)
@@ -343,18 +343,18 @@ class Spool:
             self._write_super(NO_CHAIN, 0)
             self._sync(self._file)
 
-    def _slot_after(self, seq: int, old_prev: str | None) -> Slot:
+    def _slot_after(self, seq: int, old_prev: str | None) -> SpoolSlot:
         """Where report `seq` of the chain before goes, and the gap it declares where its predecessor is not held."""
         chain = self._chain.hex()
         if seq == self._next_seq or old_prev is None:
-            return Slot(chain, seq, self._last_hash)
+            return SpoolSlot(chain, seq, self._last_hash)
         gap = Gap(
             first_seq=self._next_seq,
             last_seq=seq - 1,
             last_hash=old_prev,
             reason="not in the spool",
         )
-        return Slot(chain, seq, old_prev, (gap,))
+        return SpoolSlot(chain, seq, old_prev, (gap,))
 
     def _holds(self, frame: Frame) -> bool:
         return bool(self._frames) and frame.ordinal >= self._frames[0].ordinal
@@ -383,7 +383,7 @@ class Spool:
             self._count()
             raise
 
-    def _write_frame(self, slot: Slot, envelope: bytes, payload_hash: str) -> None:
+    def _write_frame(self, slot: SpoolSlot, envelope: bytes, payload_hash: str) -> None:
         body = self._compress.compress(envelope)
         self._place(bytes.fromhex(slot.chain), slot.seq, bytes.fromhex(payload_hash), body)
 

@@ -22,7 +22,7 @@ class TransportError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What came back, whatever the status. `retry_after_s` is the collector's wish."""
 
     status: int
@@ -67,7 +67,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def post_reports(self, body: bytes) -> Answer:
+    async def post_reports(self, body: bytes) -> HttpAnswer:
         """A zstd batch of envelopes of reports. Raises OSError when no answer comes."""
         return await self.request(
             "POST", REPORTS_PATH, body, {"Content-Type": REPORTS_TYPE, "Content-Encoding": "zstd"}
@@ -80,7 +80,7 @@ class Transport:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
         timeout_s: float = TIMEOUT_S,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Raises OSError when no whole answer comes within the time limit. Follows no redirect."""
         limit = aiohttp.ClientTimeout(total=timeout_s)
         try:
@@ -95,7 +95,7 @@ class Transport:
                 answer = await response.content.read(_LARGEST_ANSWER)
                 while chunk := await response.content.read(_LARGEST_ANSWER - len(answer)):
                     answer += chunk
-                return Answer(
+                return HttpAnswer(
                     response.status, answer, _seconds(response.headers.get("Retry-After"))
                 )
         except aiohttp.ClientError as error:

@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.nvml.device_inventory import Known
-from agent.report.source import Identity, RawProcess, Sweep
+from agent.nvml.device_inventory import KnownDevices
+from agent.report.source import IdentityTier, RawProcess, Sweep
 from agent.simulation.scenario import (
     CheaperCard,
     FallOffBus,
@@ -350,7 +350,7 @@ class Shown:
 
 @dataclass(slots=True)
 class SimulatedSource:
-    """A `Source` over the GPUs of one simulated node. `clock` gives CLOCK_BOOTTIME in microseconds."""
+    """A `DeviceSource` over the GPUs of one simulated node. `clock` gives CLOCK_BOOTTIME in microseconds."""
 
     clock: Callable[[], int]
     scenario: Scenario
@@ -358,7 +358,7 @@ class SimulatedSource:
     gpus: int
     _start_us: int = field(init=False)
     _cards: list[Gpu] = field(init=False)
-    _known: Known = field(init=False, default_factory=Known)
+    _known: KnownDevices = field(init=False, default_factory=KnownDevices)
     _events: list[Event] = field(init=False, default_factory=list)
     _fallen: set[int] = field(init=False, default_factory=set)
     _paused: bool = field(init=False, default=False)
@@ -374,13 +374,13 @@ class SimulatedSource:
             for index in range(self.gpus)
         ]
 
-    async def identify(self) -> Identity:
+    async def identify(self) -> IdentityTier:
         """The devices as they are now; a change in one is an event, as from a real driver."""
         if not self._paused:
             now = self.clock()
             found = [_device(shown) for shown in self._look(now)]
             self._events += self._known.enumerated(found, now)
-        return Identity(list(self._known.devices.values()), driver_facts(self.gpus))
+        return IdentityTier(list(self._known.devices.values()), driver_facts(self.gpus))
 
     async def sweep(self, tier: Tier) -> Sweep:
         """FAST or SLOW, for every device once seen."""
@@ -427,7 +427,7 @@ class SimulatedSource:
 
     def reboot(self) -> None:
         """Nothing is known of devices that were there before."""
-        self._known = Known()
+        self._known = KnownDevices()
         self._fallen.clear()
 
     def _look(self, now: int) -> list[Shown]:

@@ -19,14 +19,14 @@ import click
 
 from agent.clock import Clock, SystemClock
 from agent.command_poller import Commander
-from agent.daemon import Agent, Place
-from agent.enrolment import EnrolmentError, Identity, enrol, read_invite
+from agent.daemon import Agent, AgentStorage
+from agent.enrolment import EnrolmentError, NodeIdentity, enrol, read_invite
 from agent.probe.client import spawn
 from agent.probe.consent import Leave, Purse, grants
 from agent.probe.grant import LESSEE
 from agent.report.reporter import Backoff
 from agent.report.sampler import Schedule
-from agent.report.transport import TIMEOUT_S, Answer, Transport
+from agent.report.transport import TIMEOUT_S, HttpAnswer, Transport
 from agent.simulation.clock import Course, LogicalClock, drive, move_collector
 from agent.simulation.devices import SimulatedHost, SimulatedSource, gpu_uuid
 from agent.simulation.scenario import (
@@ -111,7 +111,7 @@ def fleet_of(
 class SimulatedNode:
     """One node: its devices go on whether or not its agent runs and its network works."""
 
-    def __init__(self, number: int, fleet: Fleet, identity: Identity, clock: Clock) -> None:
+    def __init__(self, number: int, fleet: Fleet, identity: NodeIdentity, clock: Clock) -> None:
         self.number, self.name = number, identity.node
         self._fleet, self._identity, self._clock = fleet, identity, clock
         self.started_us = clock.boottime_us()
@@ -134,7 +134,7 @@ class SimulatedNode:
         """An agent begins on this node."""
         fleet = self._fleet
         boot = hashlib.sha256(f"{self.number}/{self.started_us}/{self._boots}".encode())
-        place = Place(fleet.directory / self.name, fleet.spool_bytes, RECEIPTS_BYTES)
+        place = AgentStorage(fleet.directory / self.name, fleet.spool_bytes, RECEIPTS_BYTES)
         self._agent = Agent(
             self._identity,
             place,
@@ -150,7 +150,7 @@ class SimulatedNode:
         if fleet.probe:
             self._commands = asyncio.create_task(self._commander(self._agent, place).run())
 
-    def _commander(self, agent: Agent, place: Place) -> Commander:
+    def _commander(self, agent: Agent, place: AgentStorage) -> Commander:
         """Simulated devices are always at work, and it is nobody's work: the lessee agrees."""
         leave = Leave("cpu", LESSEE, (), 0)
         return Commander(
@@ -218,24 +218,24 @@ class SimulatedNode:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
         timeout_s: float = TIMEOUT_S,
-    ) -> Answer:
+    ) -> HttpAnswer:
         if not self._connected:
             raise OSError("the network is cut")
         return await self._transport.request(method, path, body, headers, timeout_s)
 
-    async def _post(self, body: bytes) -> Answer:
+    async def _post(self, body: bytes) -> HttpAnswer:
         if not self._connected:
             raise OSError("the network is cut")
         return await self._transport.post_reports(body)
 
 
-async def enrol_fleet(fleet: Fleet) -> list[Identity]:
+async def enrol_fleet(fleet: Fleet) -> list[NodeIdentity]:
     """Raises EnrolmentError when there are fewer invites than nodes, or one is refused."""
     if len(fleet.invites) < fleet.nodes:
         raise EnrolmentError(f"{len(fleet.invites)} invites for {fleet.nodes} nodes")
     turn = asyncio.Semaphore(ENROLLING_AT_ONCE)
 
-    async def one(line: str) -> Identity:
+    async def one(line: str) -> NodeIdentity:
         async with turn:
             directory = fleet.directory / read_invite(line).node
             return await enrol(line, directory, fleet.collector)
@@ -282,7 +282,7 @@ async def _drive(
     course: Course,
     clock: LogicalClock,
     nodes: Sequence[SimulatedNode],
-    identity: Identity,
+    identity: NodeIdentity,
     stopped: asyncio.Event,
 ) -> None:
     transport = Transport(identity.url, identity.trust)
@@ -292,7 +292,7 @@ async def _drive(
         await transport.close()
 
 
-async def _move(identity: Identity, wall_us: int) -> None:
+async def _move(identity: NodeIdentity, wall_us: int) -> None:
     transport = Transport(identity.url, identity.trust)
     try:
         await move_collector(transport, wall_us)

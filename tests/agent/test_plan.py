@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.nvml.frames import NOT_SUPPORTED, OUT_OF_RANGE
-from agent.nvml.plan import Arena, Batch, Plan, Tape, field_value
+from agent.nvml.plan import Arena, FieldBatch, SweepPlan, Tape, field_value
 from agent.nvml.readers import Field, Library, Member
 
 SIGNED, UINT, WIDE, FIELD, SCALED = range(5)
@@ -25,7 +25,7 @@ class FakeCalls:
     """Three outputs and two fields, filled as told when the calls are made."""
 
     def __init__(self) -> None:
-        self.plan = Plan(Arena())
+        self.plan = SweepPlan(Arena())
         hold = self.plan.arena.hold
         self.outputs = (hold(c_int()), hold(c_uint()), hold(c_ulonglong()))
         parts: list[Any] = [
@@ -35,7 +35,7 @@ class FakeCalls:
         ]
         self.plan.steps = [(1, self._answer, ()), (2, self._fill, ())]
         self.plan.reads = [(1, self.outputs, parts)]
-        self.plan.batch = Batch.of([(FIELD, Field(7)), (SCALED, Field(8, divisor=1000))], hold)
+        self.plan.batch = FieldBatch.of([(FIELD, Field(7)), (SCALED, Field(8, divisor=1000))], hold)
         self.plan.batch_number = 2
         self.numbers: tuple[int, int, int] = (0, 0, 0)
         self.fields: list[tuple[int, int, int]] = []

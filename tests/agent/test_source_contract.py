@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from agent.report.source import Source
+from agent.report.source import DeviceSource
 from agent.simulation.devices import SimulatedSource
 from agent.simulation.scenario import Scenario
 from tests.agent.conftest import MakeSource, boottime_us
@@ -17,9 +17,9 @@ from weighbridge.wire.report import DeviceState, Inventory, Reason, encode
 @pytest.fixture(params=["nvml", "simulated"])
 async def source(
     request: pytest.FixtureRequest, driver: FakeDriver, make_source: MakeSource
-) -> AsyncIterator[Source]:
+) -> AsyncIterator[DeviceSource]:
     """Two GPUs, of either kind."""
-    source: Source = SimulatedSource(boottime_us, Scenario(), 0, 2)
+    source: DeviceSource = SimulatedSource(boottime_us, Scenario(), 0, 2)
     if request.param == "nvml":
         source = make_source(driver)
     yield source
@@ -32,7 +32,7 @@ def named(tier: Tier) -> set[str]:
 
 @pytest.mark.parametrize("tier", [Tier.FAST, Tier.SLOW])
 async def test_a_sweep_has_a_value_or_a_reason_for_each_reading_and_device(
-    source: Source, tier: Tier
+    source: DeviceSource, tier: Tier
 ) -> None:
     sweep = await source.sweep(tier)
     assert len(sweep.devices) == 2
@@ -42,7 +42,7 @@ async def test_a_sweep_has_a_value_or_a_reason_for_each_reading_and_device(
         assert all(type(value) is int or isinstance(value, Reason) for value in row)
 
 
-async def test_the_essentials_of_a_whole_card_have_values(source: Source) -> None:
+async def test_the_essentials_of_a_whole_card_have_values(source: DeviceSource) -> None:
     sweep = await source.sweep(Tier.FAST)
     for name in (
         "power_draw_milliwatts",
@@ -53,7 +53,7 @@ async def test_the_essentials_of_a_whole_card_have_values(source: Source) -> Non
         assert all(type(value) is int for value in sweep.readings[name]), name
 
 
-async def test_identity_answers_or_excuses_every_reading_of_its_tier(source: Source) -> None:
+async def test_identity_answers_or_excuses_every_reading_of_its_tier(source: DeviceSource) -> None:
     identity = await source.identify()
     for device in identity.devices:
         facts = device.identity
@@ -63,13 +63,13 @@ async def test_identity_answers_or_excuses_every_reading_of_its_tier(source: Sou
     assert set(identity.driver.readings) | set(identity.driver.unavailable) == node
 
 
-async def test_identity_has_text_where_the_catalogue_says_text(source: Source) -> None:
+async def test_identity_has_text_where_the_catalogue_says_text(source: DeviceSource) -> None:
     for device in (await source.identify()).devices:
         for name, value in device.identity.readings.items():
             assert isinstance(value, str) == (READING[name].kind is Kind.TEXT), name
 
 
-async def test_identity_fits_into_an_inventory(source: Source) -> None:
+async def test_identity_fits_into_an_inventory(source: DeviceSource) -> None:
     identity = await source.identify()
     inventory = Inventory(
         devices=list(identity.devices), driver=identity.driver, host=identity.driver
@@ -78,7 +78,7 @@ async def test_identity_fits_into_an_inventory(source: Source) -> None:
 
 
 async def test_devices_keep_their_order_and_stand_in_the_order_of_their_addresses(
-    source: Source,
+    source: DeviceSource,
 ) -> None:
     identity = await source.identify()
     sweep = await source.sweep(Tier.FAST)
@@ -89,19 +89,23 @@ async def test_devices_keep_their_order_and_stand_in_the_order_of_their_addresse
     assert addresses == sorted(addresses)
 
 
-async def test_all_devices_of_a_well_node_are_ok_and_nothing_has_happened(source: Source) -> None:
+async def test_all_devices_of_a_well_node_are_ok_and_nothing_has_happened(
+    source: DeviceSource,
+) -> None:
     identity = await source.identify()
     assert {device.state for device in identity.devices} == {DeviceState.OK}
     assert source.events() == []
 
 
-async def test_a_sweep_tells_its_time(source: Source) -> None:
+async def test_a_sweep_tells_its_time(source: DeviceSource) -> None:
     before = boottime_us()
     sweep = await source.sweep(Tier.FAST)
     assert before <= sweep.boottime_us <= boottime_us()
 
 
-async def test_while_paused_everything_is_paused_and_nothing_is_forgotten(source: Source) -> None:
+async def test_while_paused_everything_is_paused_and_nothing_is_forgotten(
+    source: DeviceSource,
+) -> None:
     before = await source.identify()
     await source.pause()
     sweep = await source.sweep(Tier.FAST)
@@ -114,7 +118,7 @@ async def test_while_paused_everything_is_paused_and_nothing_is_forgotten(source
     assert all(type(value) is int for value in after.readings["power_draw_milliwatts"])
 
 
-async def test_processes_belong_to_devices_of_the_node(source: Source) -> None:
+async def test_processes_belong_to_devices_of_the_node(source: DeviceSource) -> None:
     devices = {device.uuid for device in (await source.identify()).devices}
     processes = await source.processes()
     assert not isinstance(processes, Reason)

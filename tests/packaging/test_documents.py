@@ -7,7 +7,7 @@ import click
 import pytest
 
 from agent.__main__ import main as agent
-from agent.config import Config as AgentConfig
+from agent.config import AgentConfig
 from collector.__main__ import main as collector
 from collector.config import LimitSettings, Settings, TokenSettings
 

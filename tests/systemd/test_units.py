@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import Config
+from agent.config import AgentConfig
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNITS = ["weighbridge-agent.service", "weighbridge-collector.service"]
@@ -100,4 +100,4 @@ def test_the_prober_has_what_cuda_needs_and_no_network() -> None:
 
 def test_the_agent_asks_where_the_prober_listens() -> None:
     listens = dict(_directives(SOCKET))["ListenStream"]
-    assert str(Config().probe_socket) == listens
+    assert str(AgentConfig().probe_socket) == listens

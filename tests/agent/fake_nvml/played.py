@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from agent.nvml.frames import NOT_READY, NOT_SUPPORTED
-from agent.nvml.readers import GPM, READERS, Field, GpmCall, Member, Part, Source
+from agent.nvml.readers import GPM, READERS, CallPart, Field, GpmCall, Member, Source
 from tests.agent.fake_nvml.fixture import uuid
 
 Row = Mapping[str, Any]
@@ -56,7 +56,7 @@ def _lines(source: Source, answer: Row) -> Iterator[Line]:
     if isinstance(source, Field):
         yield f"field {source.number}", _field(code, value, source.divisor)
         return
-    if isinstance(source, Part) and isinstance(source.call, GpmCall) and code in (0, NOT_READY):
+    if isinstance(source, CallPart) and isinstance(source.call, GpmCall) and code in (0, NOT_READY):
         yield "set nvmlGpmQueryDeviceSupport.isSupportedDevice", "1"
     if code:
         if code != NOT_SUPPORTED:
@@ -77,13 +77,13 @@ def _field(code: int, value: Any, divisor: int) -> str:
 
 
 def _divisor(source: Source) -> int:
-    read = source.read if isinstance(source, Part) else None
+    read = source.read if isinstance(source, CallPart) else None
     return read.divisor if isinstance(read, Member) else 1
 
 
 def _key(source: Source) -> str:
     """The name by which the fake keeps the answer: function, member or output, inputs."""
-    assert isinstance(source, Part)
+    assert isinstance(source, CallPart)
     assert not isinstance(source.call, GpmCall)
     call = source.call
     inputs = f"({','.join(str(value) for value in call.inputs)})" if call.inputs else ""

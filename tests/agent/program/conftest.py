@@ -14,7 +14,7 @@ import zstandard
 from aiohttp import web
 
 from agent import enrolment
-from agent.report.source import Identity, RawProcess, Sweep
+from agent.report.source import IdentityTier, RawProcess, Sweep
 from weighbridge.catalogue.readings import Tier
 from weighbridge.log.checkpoint import sign_head
 from weighbridge.log.merkle import Frontier, leaf_hash
@@ -253,7 +253,7 @@ def collector_thread() -> Iterator[ThreadedCollector]:
 
 
 @pytest.fixture
-async def enrolled(collector: FakeCollector, tmp_path: Path) -> enrolment.Identity:
+async def enrolled(collector: FakeCollector, tmp_path: Path) -> enrolment.NodeIdentity:
     return await enrolment.enrol(collector.invite(), tmp_path / "state")
 
 
@@ -304,10 +304,10 @@ class FakeSource:
         self.cost_us = 0
         self.identity_cost_us = 0
 
-    async def identify(self) -> Identity:
+    async def identify(self) -> IdentityTier:
         self.calls.append("identify")
         self._clock.now_us += self.identity_cost_us
-        return Identity([self._device(uuid) for uuid in self.identity], facts(self.driver))
+        return IdentityTier([self._device(uuid) for uuid in self.identity], facts(self.driver))
 
     def _device(self, uuid: str) -> Device:
         return Device(

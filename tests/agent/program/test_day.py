@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agent.clock import ticks
-from agent.config import Config
+from agent.config import AgentConfig
 from agent.daemon import write_report
 from agent.report.sampler import Draft, Sampler, Schedule
 from agent.report.spool import Spool
@@ -22,7 +22,7 @@ ROOM = 10**9
 async def test_an_outage_of_a_day_loses_nothing_at_the_default_size(
     tmp_path: Path, clock: Any
 ) -> None:
-    spool = Spool(tmp_path / "spool", Config().spool_bytes)
+    spool = Spool(tmp_path / "spool", AgentConfig().spool_bytes)
     signer = Signer(generate_private_key())
 
     async def keep(draft: Draft) -> None:

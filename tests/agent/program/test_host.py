@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.clock import boot_id, timesyncd_synchronized
-from agent.host.machine import Host, classify, footprint, gpu_functions
+from agent.host.machine import Machine, classify, footprint, gpu_functions
 from weighbridge.wire.report import OwnerClass, Reason
 
 CONTAINER = "4f" * 32
@@ -59,7 +59,7 @@ def machine(tmp_path: Path) -> Path:
 
 
 def test_links_are_read_without_any_driver(machine: Path) -> None:
-    host = Host(machine, b"salt")
+    host = Machine(machine, b"salt")
     state, identity = host.facts().readings, host.inventory().readings
     assert [path.name for path in gpu_functions(machine)] == ["0000:3b:00.0", "0000:86:00.0"]
     assert state["pci.0000:86:00.0.link_width_lanes"] == 8
@@ -70,7 +70,7 @@ def test_links_are_read_without_any_driver(machine: Path) -> None:
 
 
 def test_the_machine_is_described_in_named_units(machine: Path) -> None:
-    host = Host(machine, b"salt")
+    host = Machine(machine, b"salt")
     identity, state = host.inventory().readings, host.facts().readings
     assert identity["memory_total_bytes"] == 1909409116 * 1024
     assert (identity["cpu_count"], identity["nvme_count"], identity["hypervisor_code"]) == (2, 1, 1)
@@ -80,15 +80,15 @@ def test_the_machine_is_described_in_named_units(machine: Path) -> None:
 
 
 def test_what_is_not_there_has_a_reason_and_no_number(machine: Path) -> None:
-    facts = Host(machine, b"salt").facts()
+    facts = Machine(machine, b"salt").facts()
     assert facts.unavailable["nvidia_module_version"] is Reason.NOT_FOUND
     (machine / "sys/bus/pci/devices/0000:3b:00.0/current_link_width").write_text("Unknown")
-    facts = Host(machine, b"salt").facts()
+    facts = Machine(machine, b"salt").facts()
     assert facts.unavailable["pci.0000:3b:00.0.link_width_lanes"] is Reason.ERROR
 
 
 def test_an_empty_machine_is_all_reasons_and_no_crash(tmp_path: Path) -> None:
-    host = Host(tmp_path, b"salt")
+    host = Machine(tmp_path, b"salt")
     assert host.inventory().readings.keys() == {"nvme_count"}
     assert host.inventory().unavailable["nvidia_pci_functions_count"] is Reason.NOT_FOUND
     assert host.owner(1)[1] is OwnerClass.UNKNOWN
@@ -101,7 +101,7 @@ def test_a_directory_that_may_not_be_read_is_not_counted_as_empty(
         raise PermissionError(errno.EACCES, "closed", str(directory))
 
     monkeypatch.setattr(Path, "iterdir", closed)
-    host = Host(machine, b"salt")
+    host = Machine(machine, b"salt")
     told = {**host.inventory().unavailable, **host.facts().unavailable}
     for name in ("nvme_count", "nvidia_pci_functions_count", "nvidia_device_nodes_count"):
         assert told[name] is Reason.NO_PERMISSION
@@ -109,7 +109,7 @@ def test_a_directory_that_may_not_be_read_is_not_counted_as_empty(
 
 
 def test_the_kernel_command_line_leaves_only_as_a_hash(machine: Path) -> None:
-    assert "secret" not in repr(Host(machine, b"salt").inventory())
+    assert "secret" not in repr(Machine(machine, b"salt").inventory())
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_an_owner_is_a_tenant_and_not_a_process(
 def test_owners_are_salted_and_stable(machine: Path) -> None:
     write(machine, {"proc/9/cgroup": f"0::/system.slice/docker-{CONTAINER}.scope\n"})
     write(machine, {"proc/10/cgroup": f"0::/system.slice/docker-{CONTAINER}.scope\n"})
-    one, other = Host(machine, b"one"), Host(machine, b"other")
+    one, other = Machine(machine, b"one"), Machine(machine, b"other")
     assert one.owner(9) == one.owner(10)
     assert one.owner(9)[0] != other.owner(9)[0]
     assert CONTAINER[:12] not in one.owner(9)[0]

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from agent.clock import SystemClock
-from agent.daemon import Agent, Place
-from agent.enrolment import Identity
+from agent.daemon import Agent, AgentStorage
+from agent.enrolment import NodeIdentity
 from agent.report.sampler import Schedule
 from agent.report.spool import SMALLEST
-from agent.report.transport import Answer, Transport
+from agent.report.transport import HttpAnswer, Transport
 from tests.agent.conftest import eventually
 from weighbridge.wire.report import Event, EventKind, digest, encode
 from weighbridge.wire.signing import Signer, generate_private_key
 
 
-async def unreachable(_: bytes) -> Answer:
+async def unreachable(_: bytes) -> HttpAnswer:
     raise OSError("nobody answers")
 
 
@@ -38,11 +38,11 @@ def filling(count: int) -> list[Event]:
 
 
 async def test_a_report_that_no_spool_can_hold_is_counted_as_lost_and_holds_up_no_other(
-    enrolled: Identity, tmp_path: Path, source: Any, host: Any
+    enrolled: NodeIdentity, tmp_path: Path, source: Any, host: Any
 ) -> None:
     agent = Agent(
         enrolled,
-        Place(tmp_path, SMALLEST, 1 << 20),
+        AgentStorage(tmp_path, SMALLEST, 1 << 20),
         source,
         host,
         SystemClock(),
@@ -81,20 +81,20 @@ class Halting(Signer):
 
 
 async def test_a_restart_of_the_chain_that_is_interrupted_is_finished_before_the_next_report(
-    enrolled: Identity, tmp_path: Path, source: Any, host: Any
+    enrolled: NodeIdentity, tmp_path: Path, source: Any, host: Any
 ) -> None:
     signer = Halting(generate_private_key())
     answered = asyncio.Event()
 
-    async def another_history(_: bytes) -> Answer:
+    async def another_history(_: bytes) -> HttpAnswer:
         await answered.wait()
         answered.clear()
         signer.halts = 1
-        return Answer(409, json.dumps({"type": "urn:weighbridge:problem:fork"}).encode(), None)
+        return HttpAnswer(409, json.dumps({"type": "urn:weighbridge:problem:fork"}).encode(), None)
 
     agent = Agent(
         replace(enrolled, signer=signer),
-        Place(tmp_path, SMALLEST, 1 << 20),
+        AgentStorage(tmp_path, SMALLEST, 1 << 20),
         source,
         host,
         SystemClock(),
@@ -123,12 +123,12 @@ async def test_a_restart_of_the_chain_that_is_interrupted_is_finished_before_the
 
 
 async def test_a_new_chain_begins_with_the_inventory(
-    enrolled: Identity, tmp_path: Path, source: Any, host: Any, collector: Any
+    enrolled: NodeIdentity, tmp_path: Path, source: Any, host: Any, collector: Any
 ) -> None:
     transport = Transport(enrolled.url)
     agent = Agent(
         enrolled,
-        Place(tmp_path, SMALLEST, 1 << 20),
+        AgentStorage(tmp_path, SMALLEST, 1 << 20),
         source,
         host,
         SystemClock(),

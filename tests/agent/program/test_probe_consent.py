@@ -8,13 +8,13 @@ import pytest
 import zstandard
 
 from agent.command_poller import Commander
-from agent.enrolment import Identity
+from agent.enrolment import NodeIdentity
 from agent.probe.client import Prober
 from agent.probe.consent import Leave, Purse, Seen, grant_of, windows_of
 from agent.probe.grant import Grant, refusal
 from agent.report.reporter import Backoff
 from agent.report.source import RawProcess, Sweep
-from agent.report.transport import Answer
+from agent.report.transport import HttpAnswer
 from weighbridge.challenge.messages import (
     PAYLOAD_TYPE,
     Decline,
@@ -128,24 +128,24 @@ class Desk:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
         timeout_s: float = 0,
-    ) -> Answer:
+    ) -> HttpAnswer:
         del timeout_s
         self.numbers.append(number_of(headers or {}))
         if method == "POST":
             self.posted.append((path, body or b""))
-            return Answer(200, b"{}", None)
+            return HttpAnswer(200, b"{}", None)
         command, self.command = self.command, None
         if command is None:
             raise StopHere
-        return Answer(200, command, None)
+        return HttpAnswer(200, command, None)
 
 
 class Behind(Desk):
     """Says once that it has heard a higher number."""
 
-    async def __call__(self, method: str, path: str, *rest: Any, **named: Any) -> Answer:
+    async def __call__(self, method: str, path: str, *rest: Any, **named: Any) -> HttpAnswer:
         answer = await super().__call__(method, path, *rest, **named)
-        return Answer(409, b'{"code":"sequence","expected":' + answer.body + b"}", None)
+        return HttpAnswer(409, b'{"code":"sequence","expected":' + answer.body + b"}", None)
 
 
 def number_of(headers: dict[str, str]) -> int:
@@ -174,7 +174,7 @@ async def heard_by(desk: Desk, tmp_path: Path) -> list[Grant]:
         opened.append(grant)
         raise StopHere
 
-    identity = Identity("http://localhost", "n1", "log", LOG.public_key, KEY, b"", True)
+    identity = NodeIdentity("http://localhost", "n1", "log", LOG.public_key, KEY, b"", True)
     at_once = Backoff(longest_s=0)
     commander = Commander(
         identity,
@@ -236,11 +236,11 @@ async def test_gpus_that_are_not_here_are_declined_under_the_agents_own_key(tmp_
 class Busy(Desk):
     """Takes an answer only at the last try, and refuses those before it as it is told."""
 
-    def __init__(self, command: bytes, *refusals: Answer | OSError) -> None:
+    def __init__(self, command: bytes, *refusals: HttpAnswer | OSError) -> None:
         super().__init__(command)
         self.refusals = list(refusals)
 
-    async def __call__(self, method: str, path: str, *rest: Any, **named: Any) -> Answer:
+    async def __call__(self, method: str, path: str, *rest: Any, **named: Any) -> HttpAnswer:
         answer = await super().__call__(method, path, *rest, **named)
         if method != "POST" or not self.refusals:
             return answer
@@ -254,9 +254,9 @@ async def test_an_answer_that_cannot_be_taken_now_is_brought_again_under_a_new_n
     tmp_path: Path,
 ) -> None:
     ahead = 1 << 52
-    sequence = Answer(409, b'{"code":"sequence","expected":%d}' % ahead, None)
+    sequence = HttpAnswer(409, b'{"code":"sequence","expected":%d}' % ahead, None)
     command = LOG.seal(PAYLOAD_TYPE, prepare(gpu="GPU-elsewhere"))
-    desk = Busy(command, Answer(503, b"{}", None), OSError("gone"), sequence)
+    desk = Busy(command, HttpAnswer(503, b"{}", None), OSError("gone"), sequence)
     await heard_by(desk, tmp_path)
     assert len({body for _, body in desk.posted}) == 1
     assert len(desk.posted) == 4
@@ -267,6 +267,6 @@ async def test_an_answer_that_cannot_be_taken_now_is_brought_again_under_a_new_n
 
 async def test_an_answer_that_is_refused_for_good_is_not_brought_again(tmp_path: Path) -> None:
     command = LOG.seal(PAYLOAD_TYPE, prepare(gpu="GPU-elsewhere"))
-    desk = Busy(command, Answer(404, b"{}", None))
+    desk = Busy(command, HttpAnswer(404, b"{}", None))
     await heard_by(desk, tmp_path)
     assert len(desk.posted) == 1

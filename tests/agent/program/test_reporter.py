@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from agent.daemon import reseal, write_report
-from agent.enrolment import Identity
-from agent.report.receipts import Receipts
+from agent.enrolment import NodeIdentity
+from agent.report.receipts import ReceiptFile
 from agent.report.reporter import Backoff, Reaction, Reporter, read_answer
 from agent.report.sampler import Draft
 from agent.report.spool import SMALLEST, Held, Spool
-from agent.report.transport import Answer, Transport
+from agent.report.transport import HttpAnswer, Transport
 from weighbridge.log.checkpoint import sign_head
 from weighbridge.log.merkle import Frontier, leaf_hash
 from weighbridge.wire.report import Clock, Event, EventKind, digest
@@ -55,11 +55,11 @@ def sorted_files(directory: Path, pattern: str) -> list[Path]:
 class Bench:
     """A spool, a reporter and the collector between which reports go."""
 
-    def __init__(self, identity: Identity, directory: Path, collector: Any) -> None:
+    def __init__(self, identity: NodeIdentity, directory: Path, collector: Any) -> None:
         self.identity, self.collector = identity, collector
         self.transport = Transport(identity.url)
         self.spool = Spool(directory / "spool", 4 * SMALLEST)
-        self.receipts = Receipts(directory / "receipts", 1 << 20)
+        self.receipts = ReceiptFile(directory / "receipts", 1 << 20)
         self.asked = 0
         self.reporter = Reporter(
             self.spool,
@@ -97,7 +97,7 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(enrolled: Identity, tmp_path: Path, collector: Any) -> AsyncIterator[Bench]:
+async def bench(enrolled: NodeIdentity, tmp_path: Path, collector: Any) -> AsyncIterator[Bench]:
     made = Bench(enrolled, tmp_path, collector)
     yield made
     await made.transport.close()
@@ -107,7 +107,7 @@ async def bench(enrolled: Identity, tmp_path: Path, collector: Any) -> AsyncIter
 async def test_a_collector_that_does_not_answer_withholds_no_sign_of_life(bench: Bench) -> None:
     signs, asked = asyncio.Semaphore(0), asyncio.Event()
 
-    async def silent(_: bytes) -> Answer:
+    async def silent(_: bytes) -> HttpAnswer:
         await asked.wait()
         raise OSError("nobody answers")
 
@@ -150,7 +150,7 @@ async def test_receipts_and_the_newest_head_are_kept_over_a_restart(
     lines = (tmp_path / "receipts").read_text().splitlines()
     kept = json.loads(lines[0])
     assert [row[:2] for row in kept["receipts"]] == [[0, 0], [1, 1]]
-    seen = Receipts(tmp_path / "receipts", 1 << 20).seen
+    seen = ReceiptFile(tmp_path / "receipts", 1 << 20).seen
     assert seen == bench.receipts.seen is not None
     bench.put(3)
     await bench.send_all()
@@ -161,7 +161,7 @@ async def test_receipts_stay_within_their_bound(tmp_path: Path, bench: Bench) ->
     bench.put(1)
     await bench.send_all()
     head = json.loads((tmp_path / "receipts").read_text())["head"]
-    small = Receipts(tmp_path / "small", 4096)
+    small = ReceiptFile(tmp_path / "small", 4096)
     for _ in range(100):
         small.keep("c" * 32, [], head)
     assert sum(len(path.read_bytes()) for path in sorted_files(tmp_path, "small*")) < 5000
@@ -280,7 +280,7 @@ LOG = Signer(generate_private_key())
 HELD = [Held(0, b"report 0"), Held(1, b"report 1")]
 
 
-def answer_with(change: Callable[[dict[str, Any]], object], signer: Signer = LOG) -> Answer:
+def answer_with(change: Callable[[dict[str, Any]], object], signer: Signer = LOG) -> HttpAnswer:
     frontier = Frontier()
     receipts = []
     for held in HELD:
@@ -290,7 +290,7 @@ def answer_with(change: Callable[[dict[str, Any]], object], signer: Signer = LOG
     note = sign_head("log", frontier.size, frontier.root(), signer).note
     document = {"receipts": receipts, "head": note, "want_inventory": False}
     change(document)
-    return Answer(200, json.dumps(document).encode(), None)
+    return HttpAnswer(200, json.dumps(document).encode(), None)
 
 
 def test_an_honest_answer_acknowledges_the_batch() -> None:
@@ -330,5 +330,5 @@ def test_a_head_under_another_key_acknowledges_nothing() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b"\xff", b"null"])
 def test_any_bytes_are_an_answer(body: bytes) -> None:
     for status in (200, 302, 400, 409, 502):
-        verdict = read_answer(Answer(status, body, None), HELD, LOG.public_key)
+        verdict = read_answer(HttpAnswer(status, body, None), HELD, LOG.public_key)
         assert verdict.reaction is Reaction.RETRY

@@ -17,13 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from msgspec import to_builtins
 
-from agent.report.spool import SMALLEST, ReportTooLargeError, Slot, Spool, SpoolError
+from agent.report.spool import SMALLEST, ReportTooLargeError, Spool, SpoolError, SpoolSlot
 from agent.report.spool_format import SECTOR
 
 ROOM = 10**9
 
 
-def envelope(slot: Slot, body: str) -> bytes:
+def envelope(slot: SpoolSlot, body: str) -> bytes:
     """A stand-in for a sealed report: the spool looks into none."""
     fields = {"chain": slot.chain, "seq": slot.seq, "prev": slot.prev, "body": body}
     return json.dumps(fields | {"gaps": [to_builtins(gap) for gap in slot.gaps]}).encode()
@@ -40,7 +40,9 @@ def put(spool: Spool, body: str = "report") -> bytes:
     return data
 
 
-def reseal(old: bytes, slot_after: Callable[[str | None], Slot]) -> tuple[Slot, bytes, str]:
+def reseal(
+    old: bytes, slot_after: Callable[[str | None], SpoolSlot]
+) -> tuple[SpoolSlot, bytes, str]:
     report = json.loads(old)
     slot = slot_after(report["prev"])
     new = envelope(slot, report["body"])
@@ -117,7 +119,7 @@ def test_a_restart_that_the_disk_interrupts_hands_out_nothing_and_can_be_finishe
     for number in range(40):
         put(spool, f"report {number}")
 
-    def failing_later(old: bytes, slot_after: Callable[[str | None], Slot]) -> Any:
+    def failing_later(old: bytes, slot_after: Callable[[str | None], SpoolSlot]) -> Any:
         disk.failures = 1
         return reseal(old, slot_after)
 
@@ -305,7 +307,9 @@ def test_an_interrupted_restart_is_finished_without_a_second_copy(
     stop_at = data.draw(st.integers(0, count - 1))
     done = 0
 
-    def failing(old: bytes, slot_after: Callable[[str | None], Slot]) -> tuple[Slot, bytes, str]:
+    def failing(
+        old: bytes, slot_after: Callable[[str | None], SpoolSlot]
+    ) -> tuple[SpoolSlot, bytes, str]:
         nonlocal done
         if done == stop_at:
             raise OSError("the machine stops here")
