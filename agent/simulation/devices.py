@@ -55,7 +55,7 @@ def gpu_uuid(seed: int, node: int, gpu: int, generation: int = 0) -> str:
 
 
 @dataclass(slots=True)
-class Gpu:
+class SimulatedGpu:
     """One simulated GPU at its place in a node: what it was sold as, what it is, and its running counters."""
 
     seed: int
@@ -85,7 +85,7 @@ class Gpu:
 class GpuState:
     """A GPU at one instant, as its driver would show it."""
 
-    def __init__(self, gpu: Gpu, active: Sequence[Fault], elapsed_us: int) -> None:
+    def __init__(self, gpu: SimulatedGpu, active: Sequence[Fault], elapsed_us: int) -> None:
         self._gpu = gpu
         self._elapsed_us = elapsed_us
         self.lost: FallOffBus | None = None
@@ -323,7 +323,7 @@ class GpuState:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownDevice:
     """A device as one sweep sees it: a GPU, or the slice of one."""
 
     uuid: str
@@ -357,7 +357,7 @@ class SimulatedSource:
     node: int
     gpus: int
     _start_us: int = field(init=False)
-    _cards: list[Gpu] = field(init=False)
+    _cards: list[SimulatedGpu] = field(init=False)
     _known: KnownDevices = field(init=False, default_factory=KnownDevices)
     _events: list[Event] = field(init=False, default_factory=list)
     _fallen: set[int] = field(init=False, default_factory=set)
@@ -370,7 +370,9 @@ class SimulatedSource:
         self._start_us = self.clock()
         faults = self.scenario.of_node(self.node)
         self._cards = [
-            Gpu(self.scenario.seed, self.node, index, card, self.scenario.load_percent, faults)
+            SimulatedGpu(
+                self.scenario.seed, self.node, index, card, self.scenario.load_percent, faults
+            )
             for index in range(self.gpus)
         ]
 
@@ -430,9 +432,9 @@ class SimulatedSource:
         self._known = KnownDevices()
         self._fallen.clear()
 
-    def _look(self, now: int) -> list[Shown]:
+    def _look(self, now: int) -> list[ShownDevice]:
         """The devices that answer at this instant."""
-        shown: list[Shown] = []
+        shown: list[ShownDevice] = []
         for gpu in self._cards:
             state = gpu.state(now - self._start_us)
             state.advance()
@@ -440,9 +442,9 @@ class SimulatedSource:
                 self._fall(gpu.index, state.uuid, state.lost, now)
                 continue
             self._fallen.discard(gpu.index)
-            shown.append(Shown(state.uuid, state, is_slice=False))
+            shown.append(ShownDevice(state.uuid, state, is_slice=False))
             if state.sliced:
-                shown.append(Shown(state.mig_uuid, state, is_slice=True))
+                shown.append(ShownDevice(state.mig_uuid, state, is_slice=True))
         return shown
 
     def _fall(self, index: int, uuid: str, fault: FallOffBus, now: int) -> None:
@@ -501,7 +503,7 @@ def driver_facts(gpus: int) -> Facts:
     return Facts(readings=readings, unavailable=dict.fromkeys(missing, Reason.NOT_SUPPORTED))
 
 
-def _device(shown: Shown) -> Device:
+def _device(shown: ShownDevice) -> Device:
     answers = shown.readings(Tier.IDENTITY)
     known = {name: value for name, value in answers.items() if not isinstance(value, Reason)}
     missing = [row.name for row in ROWS[Tier.IDENTITY] if row.name not in known]

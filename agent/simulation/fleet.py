@@ -47,7 +47,7 @@ DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class SimulatedFleet:
     """What to simulate. Invites are used in order: the first is for node 0 of the scenario."""
 
     nodes: int
@@ -89,10 +89,10 @@ def fleet_of(
     spool_bytes: int,
     course: Course | None = None,
     probe: bool = False,
-) -> Fleet:
+) -> SimulatedFleet:
     """A fleet as the command line names it. Raises ScenarioError or OSError."""
     interval_us = interval_ms * 1000
-    return Fleet(
+    return SimulatedFleet(
         nodes=nodes,
         gpus=gpus,
         scenario=Scenario() if scenario is None else load_scenario(scenario),
@@ -111,7 +111,9 @@ def fleet_of(
 class SimulatedNode:
     """One node: its devices go on whether or not its agent runs and its network works."""
 
-    def __init__(self, number: int, fleet: Fleet, identity: NodeIdentity, clock: Clock) -> None:
+    def __init__(
+        self, number: int, fleet: SimulatedFleet, identity: NodeIdentity, clock: Clock
+    ) -> None:
         self.number, self.name = number, identity.node
         self._fleet, self._identity, self._clock = fleet, identity, clock
         self.started_us = clock.boottime_us()
@@ -229,7 +231,7 @@ class SimulatedNode:
         return await self._transport.post_reports(body)
 
 
-async def enrol_fleet(fleet: Fleet) -> list[NodeIdentity]:
+async def enrol_fleet(fleet: SimulatedFleet) -> list[NodeIdentity]:
     """Raises EnrolmentError when there are fewer invites than nodes, or one is refused."""
     if len(fleet.invites) < fleet.nodes:
         raise EnrolmentError(f"{len(fleet.invites)} invites for {fleet.nodes} nodes")
@@ -243,7 +245,7 @@ async def enrol_fleet(fleet: Fleet) -> list[NodeIdentity]:
     return list(await asyncio.gather(*(one(line) for line in fleet.invites[: fleet.nodes])))
 
 
-async def simulate(fleet: Fleet, seconds: float | None) -> None:
+async def simulate(fleet: SimulatedFleet, seconds: float | None) -> None:
     """Until SIGTERM, SIGINT or the time is over. With a course, simulated time instead of real time."""
     identities = await enrol_fleet(fleet)
     course = fleet.course
@@ -300,7 +302,7 @@ async def _move(identity: NodeIdentity, wall_us: int) -> None:
         await transport.close()
 
 
-async def _play(node: SimulatedNode, fault: Fault, fleet: Fleet, clock: Clock) -> None:
+async def _play(node: SimulatedNode, fault: Fault, fleet: SimulatedFleet, clock: Clock) -> None:
     """One fault from its beginning to its end, said when it happens."""
     await clock.sleep_until(node.started_us + int(fault.after_seconds * 1_000_000))
     await node.plant(fault)
@@ -311,13 +313,13 @@ async def _play(node: SimulatedNode, fault: Fault, fleet: Fleet, clock: Clock) -
         _say("lifted", node, fault, fleet, clock)
 
 
-def _say(what: str, node: SimulatedNode, fault: Fault, fleet: Fleet, clock: Clock) -> None:
+def _say(what: str, node: SimulatedNode, fault: Fault, fleet: SimulatedFleet, clock: Clock) -> None:
     for device in subjects(fault, node.number, fleet):
         line = {what: fault.kind, "node": node.name, "device": device, "at_us": clock.wall_us()}
         click.echo(json.dumps(line))
 
 
-def subjects(fault: Fault, number: int, fleet: Fleet) -> Iterator[str | None]:
+def subjects(fault: Fault, number: int, fleet: SimulatedFleet) -> Iterator[str | None]:
     """The UUIDs that a fault is about, as the devices show them; None for the node as a whole."""
     if isinstance(fault, Silence | NetworkCut):
         yield None

@@ -39,13 +39,13 @@ class ScenarioError(ValueError):
     """The file is no scenario. The message names the place."""
 
 
-class Part(BaseModel):
+class ScenarioPart(BaseModel):
     """Closed: an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Planted(Part):
+class Planted(ScenarioPart):
     """What all faults have."""
 
     node: int = Field(ge=0)
@@ -167,7 +167,7 @@ Fault = Annotated[
 ]
 
 
-class Scenario(Part):
+class Scenario(ScenarioPart):
     """A fleet of equal nodes and its faults."""
 
     version: Literal[1] = 1
