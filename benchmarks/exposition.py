@@ -60,10 +60,10 @@ class Standing:
     now_us: int = NOW_US
     contracts: dict[str, Contract] = field(default_factory=dict)
     nodes: dict[str, NodeState] = field(default_factory=dict)
-    claimed: dict[str, dict[str, frozenset[str] | None]] = field(default_factory=dict)
+    assigned: dict[str, dict[str, frozenset[str] | None]] = field(default_factory=dict)
 
-    def claims(self, contract: str) -> Mapping[str, frozenset[str] | None]:
-        return self.claimed[contract]
+    def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
+        return self.assigned[contract]
 
     def findings(self, contract: str | None = None) -> Sequence[Finding]:
         del contract
@@ -74,7 +74,7 @@ class Standing:
         return ()
 
     def counts(self, contract: str) -> Counts:
-        whole = len(self.claimed[contract]) * GPUS_PER_NODE
+        whole = len(self.assigned[contract]) * GPUS_PER_NODE
         return Counts(whole, whole, whole, whole)
 
     def figures(self, contract: str) -> Figures:
@@ -94,8 +94,8 @@ def fleet(gpus: int) -> Standing:
         owner = f"contract-{number // NODES_PER_CONTRACT:03d}"
         name = f"node-{number:05d}"
         made.nodes[name] = _node(name, owner)
-        made.claimed.setdefault(owner, {})[name] = None
-    for owner, nodes in made.claimed.items():
+        made.assigned.setdefault(owner, {})[name] = None
+    for owner, nodes in made.assigned.items():
         made.contracts[owner] = load(CONTRACT.format(name=owner, nodes=len(nodes)))
     return made
 

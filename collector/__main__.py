@@ -16,7 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": (f"{OPERATE}:init", "Make a new store with its keys and CA."),
     "serve": (f"{OPERATE}:serve", "Run the collector."),
     "invite": (f"{OPERATE}:invite", "One line to paste on a node: one use, expires."),
-    "release": (f"{OPERATE}:release", "Let a contract claim a node no more."),
+    "release": (f"{OPERATE}:release", "Take a node from a contract."),
     "key": (f"{OPERATE}:key", "List, revoke and rotate the keys of agents."),
     "contract": ("collector.cli.contracts:contract", "Check, add, list and show contracts."),
     "status": ("collector.cli.contracts:status", "Delivered against contracted, now."),

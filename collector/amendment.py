@@ -4,7 +4,7 @@ from collector.judging.driver import Driver
 from collector.judging.follower import Judging
 from collector.log.commits import Batch, overloaded
 from weighbridge.contract import ContractError
-from weighbridge.judge.assignments import ClaimError
+from weighbridge.judge.assignments import AssignmentError
 from weighbridge.log.entries import ContractAdded, EntryKind
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import encode
@@ -27,7 +27,7 @@ class ContractAddition:
             raise overloaded("judgement is behind the log, and contracts are checked against it")
         try:
             self._driver.check_contract(self._added)
-        except (ContractError, ClaimError) as error:
+        except (ContractError, AssignmentError) as error:
             raise Problem("conflict", str(error)) from error
         from_us = max(self._added.from_us, batch.tick_us)
         return batch.add_record(

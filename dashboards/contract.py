@@ -32,7 +32,7 @@ def _of_contract(metric: Metric, **labels: str) -> str:
 
 
 def _on_gpus(expr: str) -> str:
-    """Only of the GPUs that the contract claims; a GPU under two contracts is shown under both."""
+    """Only of the GPUs that are assigned to the contract; a GPU under two contracts is shown under both."""
     return f"{expr} and on (node, uuid) {_of_contract(metrics.GPU_CONTRACT_INFO)}"
 
 

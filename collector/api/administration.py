@@ -41,7 +41,7 @@ class Revocation(Model):
 
 
 class Release(Model):
-    """The node that a contract shall not claim any more."""
+    """The node that is taken from a contract."""
 
     contract: Name
     node: Name
@@ -70,7 +70,9 @@ class Administration:
         one = "/v1/keys/{key_id}"
         return (
             Route("POST", "/v1/invites", self.invite, admin, "Invite an agent: one use, expires."),
-            Route("POST", "/v1/claims/release", self.release, admin, "Claim a node no more."),
+            Route(
+                "POST", "/v1/claims/release", self.release, admin, "Take a node from a contract."
+            ),
             Route("GET", "/v1/keys", self.keys, admin, "Every key that was ever enrolled."),
             Route("POST", f"{one}/revoke", self.revoke, admin, "Let a key speak no more."),
             Route("POST", f"{one}/rotate", self.rotate, admin, "Invite a key's successor."),
@@ -118,25 +120,34 @@ class Administration:
 
     def _check_place(self, wanted: InviteRequest) -> None:
         """A new node needs a place of the line item that nobody holds. Raises Problem: conflict."""
-        items, claims = self._ring.contracts[wanted.contract], self._ring.claimed(wanted.contract)
+        items, assignments = (
+            self._ring.contracts[wanted.contract],
+            self._ring.assigned(wanted.contract),
+        )
         item = wanted.resource or next(iter(items))
-        holding = [name for name, claim in claims.items() if (claim.resource or item) == item]
+        holding = [
+            name
+            for name, assignment in assignments.items()
+            if (assignment.resource or item) == item
+        ]
         if wanted.node not in holding and len(holding) >= items[item]:
             raise Problem(
                 "conflict",
-                f"{wanted.contract} has places for {items[item]} nodes of {item}, spares included, and claims "
+                f"{wanted.contract} has places for {items[item]} nodes of {item}, spares included, and holds "
                 f"{', '.join(holding)}: release one of them first",
             )
 
     async def release(self, request: web.Request) -> web.Response:
         """Its key goes on speaking: revoke it where it shall not."""
         wanted = parse(Release, await read_body(request))
-        held = self._ring.claimed(wanted.contract).get(wanted.node)
+        held = self._ring.assigned(wanted.contract).get(wanted.node)
         if held is None:
-            raise Problem("not_found", f"{wanted.contract} claims no node {wanted.node}")
-        claim = held.model_copy(update={"devices": []})
-        index = await self._submit(EntryKind.CLAIM, claim)
-        return web.json_response({"contract": claim.contract, "node": claim.node, "index": index})
+            raise Problem("not_found", f"{wanted.contract} holds no node {wanted.node}")
+        assignment = held.model_copy(update={"devices": []})
+        index = await self._submit(EntryKind.ASSIGNMENT, assignment)
+        return web.json_response(
+            {"contract": assignment.contract, "node": assignment.node, "index": index}
+        )
 
     async def keys(self, _: web.Request) -> web.Response:
         return web.json_response({"keys": [described(key) for key in self._ring]})

@@ -18,7 +18,7 @@ from weighbridge.challenge.codec import Malformed, shaped
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.sizes import LARGEST_ANSWER_BYTES
-from weighbridge.judge.assignments import ClaimError
+from weighbridge.judge.assignments import AssignmentError
 from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, answer_path
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import Count, Model, Name, Text
@@ -143,7 +143,7 @@ class ChallengeApi:
     def _contracted(self, contract: str, node: str) -> Policy:
         try:
             terms = self._driver.resource(contract, node).challenge
-        except ClaimError as error:
+        except AssignmentError as error:
             raise Problem("conflict", f"{node}: {error}") from error
         if terms is None:
             raise Problem(

@@ -1,7 +1,7 @@
 """The JSON of contracts, nodes, findings, timelines and GPUs; metrics; service discovery. Read from the live fleet.
 
-A viewer sees the contracts that are theirs, and of a node only what those contracts claim: anything else is as if it
-were not there.
+A viewer sees the contracts that are theirs, and of a node only what is assigned to those contracts: anything else is as
+if it were not there.
 """
 
 import asyncio
@@ -81,8 +81,8 @@ class Api:
 
     async def status(self, request: web.Request) -> web.Response:
         name = self._named(request)
-        part = page(request, sorted(self._fleet.claims(name)))
-        nodes = [status.claimed_node(self._fleet, name, node) for node in part.items]
+        part = page(request, sorted(self._fleet.assignments(name)))
+        nodes = [status.assigned_node(self._fleet, name, node) for node in part.items]
         summary = status.contract(self._fleet, name)
         return web.json_response(summary | {"nodes": nodes, "after": part.after})
 

@@ -147,7 +147,7 @@ class Exposition:
                 families.add(metrics.CONTRACT_AVAILABILITY, (contract, name, bound), float(share))
             for state, value in figure.seconds.items():
                 families.add(metrics.CONTRACT_SECONDS, (contract, name, state), value)
-        async for node in _sliced(fleet.claims(contract)):
+        async for node in _sliced(fleet.assignments(contract)):
             families.add(metrics.CONTRACT_NODE_INFO, (contract, node), 1)
 
 
@@ -284,7 +284,7 @@ class Shards:
         return list(self._shards[number]) if 0 <= number < len(self._shards) else None
 
     def contracts(self, key: Key) -> Sequence[str]:
-        """The contracts that claim the GPU, at most MAX_CONTRACTS."""
+        """The contracts that the GPU is assigned to, at most MAX_CONTRACTS."""
         return self._contracts.get(key, ())[:MAX_CONTRACTS]
 
     def slots(self, key: Key) -> int:
@@ -300,15 +300,15 @@ class Shards:
                 await self._place(await self._look(fleet))
 
     async def _look(self, fleet: Fleet) -> Mapping[Key, list[str]]:
-        """Every GPU that is shown or claimed, with the contracts that claim it."""
+        """Every GPU that is shown or assigned, with the contracts that it is assigned to."""
         found: dict[Key, list[str]] = {}
         vacant: dict[Key, int] = {}
         async for state in _sliced(fleet.nodes.values()):
             found.update({(state.node, uuid): [] for uuid in state.view.devices})
         for contract in list(fleet.contracts):
             version = fleet.contracts[contract]
-            async for name, devices in _sliced(fleet.claims(contract).items()):
-                uuids = status.claimed(version, fleet.nodes.get(name), devices)
+            async for name, devices in _sliced(fleet.assignments(contract).items()):
+                uuids = status.assigned_gpus(version, fleet.nodes.get(name), devices)
                 for uuid in dict.fromkeys(uuids):
                     found.setdefault((name, uuid), []).append(contract)
                 vacant[name, ""] = max(vacant.get((name, ""), 0), uuids.count(""))

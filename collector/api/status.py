@@ -157,7 +157,7 @@ def gpu_state(node: NodeState | None, uuid: str) -> str:
 
 
 def slot_states(node: NodeState, uuid: str) -> Iterator[State]:
-    """The states of the slots that the GPU fills, one for each contract that claims it."""
+    """The states of the slots that the GPU fills, one for each contract that it is assigned to."""
     tracks = {} if node.newest is None else node.newest.tracks
     for track in tracks.values():
         for slot, segment in zip(track.slots, track.segments, strict=True):
@@ -165,8 +165,10 @@ def slot_states(node: NodeState, uuid: str) -> Iterator[State]:
                 yield segment.state
 
 
-def claimed(version: Contract, node: NodeState | None, devices: frozenset[str] | None) -> list[str]:
-    """The GPUs that a contract claims on a node, and an empty name for each slot that never showed one."""
+def assigned_gpus(
+    version: Contract, node: NodeState | None, devices: frozenset[str] | None
+) -> list[str]:
+    """The GPUs of a node that are assigned to a contract, and an empty name for each slot that never showed one."""
     shown = [] if node is None else [device.uuid for device in node.view.wholes()]
     uuids = shown if devices is None else sorted(devices)
     return uuids + [""] * max(slots(version) - len(uuids), 0)
@@ -177,11 +179,11 @@ def slots(version: Contract) -> int:
     return min(resource.per_node for resource in version.resources)
 
 
-def claimed_node(fleet: Fleet, contract_name: str, node_name: str) -> Json:
-    """A node as one contract sees it: when it was heard, and its claimed GPUs alone."""
+def assigned_node(fleet: Fleet, contract_name: str, node_name: str) -> Json:
+    """A node as one contract sees it: when it was heard, and its assigned GPUs alone."""
     node = fleet.nodes.get(node_name)
-    devices = fleet.claims(contract_name)[node_name]
-    uuids = claimed(fleet.contracts[contract_name], node, devices)
+    devices = fleet.assignments(contract_name)[node_name]
+    uuids = assigned_gpus(fleet.contracts[contract_name], node, devices)
     known = [gpu(node, uuid) for uuid in uuids if uuid]
     vacant = uuids.count("")
     if vacant:
@@ -215,26 +217,26 @@ def _node_line(state: NodeState | None, name: str) -> Json:
 
 
 def visible_nodes(fleet: Fleet, viewer: Viewer) -> list[str]:
-    """The nodes that a viewer's contracts claim; for who sees all, every node."""
+    """The nodes that are assigned to a viewer's contracts; for who sees all, every node."""
     mine = (name for name in fleet.contracts if viewer.sees(name))
-    names = {node for name in mine for node in fleet.claims(name)}
+    names = {node for name in mine for node in fleet.assignments(name)}
     return sorted(names | fleet.nodes.keys() if viewer.contracts is None else names)
 
 
-def claims_of(fleet: Fleet, viewer: Viewer, node_name: str) -> dict[str, set[str]]:
-    """The viewer's contracts that claim the node, and which of its GPUs."""
+def gpus_by_contract(fleet: Fleet, viewer: Viewer, node_name: str) -> dict[str, set[str]]:
+    """The viewer's contracts that the node is assigned to, and which of its GPUs."""
     found = {}
     for name in sorted(name for name in fleet.contracts if viewer.sees(name)):
-        claims = fleet.claims(name)
-        if node_name in claims:
+        assignments = fleet.assignments(name)
+        if node_name in assignments:
             version, node = fleet.contracts[name], fleet.nodes.get(node_name)
-            found[name] = set(claimed(version, node, claims[node_name])) - {""}
+            found[name] = set(assigned_gpus(version, node, assignments[node_name])) - {""}
     return found
 
 
 def visible_node(fleet: Fleet, viewer: Viewer, name: str) -> Json | None:
     """A node with everything that it last showed of the GPUs that the viewer may see; None: not for this viewer."""
-    contracts = claims_of(fleet, viewer, name)
+    contracts = gpus_by_contract(fleet, viewer, name)
     state = fleet.nodes.get(name)
     if not contracts and (viewer.contracts is not None or state is None):
         return None
@@ -284,8 +286,8 @@ def visible_gpu(fleet: Fleet, viewer: Viewer, uuid: str) -> list[Json]:
     places = []
     for name, state in fleet.nodes.items():
         if uuid in state.view.devices:
-            mine = claims_of(fleet, viewer, name)
-            owners = [owner for owner, claimed in mine.items() if uuid in claimed]
+            mine = gpus_by_contract(fleet, viewer, name)
+            owners = [owner for owner, gpus in mine.items() if uuid in gpus]
             if owners or viewer.contracts is None:
                 shown = gpu(state, uuid) | last_shown(state, uuid)
                 places.append({"node": name, "contracts": owners} | shown)

@@ -81,7 +81,9 @@ class Standing:
         }
 
 
-def _contracted(state: NodeState, contract: str, claimed: frozenset[str] | None) -> tuple[str, ...]:
+def _contracted(
+    state: NodeState, contract: str, assigned: frozenset[str] | None
+) -> tuple[str, ...]:
     """The GPUs that fill places of the contract. What a node shows beside them is not asked: nobody is owed that, and
     it could be more than any policy takes.
     """
@@ -89,7 +91,7 @@ def _contracted(state: NodeState, contract: str, claimed: frozenset[str] | None)
     return tuple(
         device.uuid
         for device in state.view.wholes()
-        if (claimed is None or device.uuid in claimed)
+        if (assigned is None or device.uuid in assigned)
         and (track is None or device.uuid in track.slots)
     )
 
@@ -165,22 +167,24 @@ class Challenges:
 
     def subject(self, node: str, contract: str | None) -> Subject:
         """The node as it can be challenged now. Raises Problem."""
-        claiming = [
+        contracts = [
             name
             for name in sorted(self._driver.contracts)
-            if contract in (None, name) and node in self._driver.claims(name)
+            if contract in (None, name) and node in self._driver.assignments(name)
         ]
-        if len(claiming) != 1:
-            said = "no contract claims it" if not claiming else "several claim it: name one"
-            raise Problem("not_found" if not claiming else "conflict", f"{node}: {said}")
+        if len(contracts) != 1:
+            said = (
+                "no contract holds it" if not contracts else "several contracts hold it: name one"
+            )
+            raise Problem("not_found" if not contracts else "conflict", f"{node}: {said}")
         keys = list(self._committer.ring.speaking(node, "provider"))
         state = self._driver.nodes.get(node)
         if not keys or state is None or state.side != "provider":
             raise Problem("not_found", f"{node}: no agent of its provider has spoken")
-        gpus = _contracted(state, claiming[0], self._driver.claims(claiming[0])[node])
+        gpus = _contracted(state, contracts[0], self._driver.assignments(contracts[0])[node])
         if not gpus:
-            raise Problem("conflict", f"{node}: it has shown no GPU of {claiming[0]}")
-        return Subject(node, claiming[0], keys[-1], gpus)
+            raise Problem("conflict", f"{node}: it has shown no GPU of {contracts[0]}")
+        return Subject(node, contracts[0], keys[-1], gpus)
 
     def start(self, subjects: Sequence[Subject], policy: Policy, cause: str) -> list[Standing]:
         """Begin a series at each node, all released at the same moment. Raises Problem, and then none has begun."""

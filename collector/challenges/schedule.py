@@ -14,13 +14,13 @@ from collector.background import beside
 from collector.challenges.attempts import SCHEDULE, Challenges, Subject
 from collector.judging.driver import Driver
 from weighbridge.contract.challenge import ChallengeTerms
-from weighbridge.judge.assignments import ClaimError
+from weighbridge.judge.assignments import AssignmentError
 from weighbridge.wire.problems import Problem
 
 logger = logging.getLogger("weighbridge.challenges")
 
 LOOK_SECONDS = 5.0
-"""Contracts and claims are looked at anew at least so often."""
+"""Contracts and assignments are looked at anew at least so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +48,24 @@ def lines(driver: Driver) -> Iterator[Line]:
     for name, contract in driver.contracts.items():
         if not contract.term.start_us <= driver.now_us < contract.term.end_us:
             continue
-        claimed = _by_item(driver, name)
+        assigned = _by_item(driver, name)
         for resource in contract.resources:
             terms = resource.challenge
-            if terms is None or terms.mean_interval_s is None or resource.id not in claimed:
+            if terms is None or terms.mean_interval_s is None or resource.id not in assigned:
                 continue
-            yield Line(name, claimed[resource.id], terms, terms.mean_interval_s)
+            yield Line(name, assigned[resource.id], terms, terms.mean_interval_s)
 
 
 def _by_item(driver: Driver, contract: str) -> dict[str, list[str]]:
-    """The nodes of each line item. A claim from before the contract had several names none, and nobody guesses."""
-    claimed: dict[str, list[str]] = {}
-    for node in driver.claims(contract):
+    """The nodes of each line item. An assignment from before the contract had several names none, and nobody
+    guesses."""
+    assigned: dict[str, list[str]] = {}
+    for node in driver.assignments(contract):
         try:
-            claimed.setdefault(driver.resource(contract, node).id, []).append(node)
-        except ClaimError as error:
+            assigned.setdefault(driver.resource(contract, node).id, []).append(node)
+        except AssignmentError as error:
             logger.debug("%s is not challenged: %s", node, error)
-    return claimed
+    return assigned
 
 
 def draw(known: Sequence[Line], chance: random.Random) -> tuple[float, Line | None]:

@@ -56,7 +56,7 @@ def required(calibration: Path, share: str) -> dict[str, Any]:
 
 @click.command()
 @click.argument("nodes", nargs=-1, required=True)
-@click.option("--contract", help="Under which contract, where several claim the node.")
+@click.option("--contract", help="Under which contract, where several hold the node.")
 @click.option("--policy", "file", type=click.Path(path_type=Path, exists=True), help="JSON.")
 @click.option(
     "--calibration",

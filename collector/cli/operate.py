@@ -223,10 +223,10 @@ def invite(
 @config_option
 @stated
 def release(contract: str, node: str, config_file: Path) -> None:
-    """Let CONTRACT claim a node no more, from now on; the place is free for another."""
+    """Take a node from CONTRACT, from now on; the place is free for another."""
     config = load_config(config_file, os.environ)
     answer = ask(config, "POST", "/v1/claims/release", {"contract": contract, "node": node})
-    click.echo(f"{contract} claims {node} no more, by entry {answer['index']}")
+    click.echo(f"{contract} holds {node} no more, by entry {answer['index']}")
 
 
 @click.group()

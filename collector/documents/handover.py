@@ -19,8 +19,8 @@ from collector.storage.store import Store
 from weighbridge.catalogue import tables
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.handover.acceptance import AHEAD_US
-from weighbridge.handover.assignment import Assignment, Spoken
 from weighbridge.handover.documents import Certificate, DeliveryNote
+from weighbridge.handover.inputs import HandoverInputs, Spoken
 from weighbridge.handover.reports import Speaker
 from weighbridge.judge.ledger import BY_DEVICE, Row
 from weighbridge.log.entries import ContractAdded
@@ -63,8 +63,8 @@ class Handover:
 
     async def delivery(self, contract: str, as_of_s: int | None) -> DeliveryNote:
         """As known at the end of a second: by default the newest. Raises SettlingError, HandoverError."""
-        assignment = await asyncio.to_thread(self._delivery, contract, as_of_s)
-        return _NOTE.validate_json(await self._made(assignment))
+        inputs = await asyncio.to_thread(self._delivery, contract, as_of_s)
+        return _NOTE.validate_json(await self._made(inputs))
 
     async def acceptance(
         self, contract: str, window: tuple[int, int], as_of_s: int | None
@@ -73,19 +73,19 @@ class Handover:
 
         Raises SettlingError, HandoverError.
         """
-        assignment = await asyncio.to_thread(self._acceptance, contract, window, as_of_s)
-        return _CERTIFICATE.validate_json(await self._made(assignment))
+        inputs = await asyncio.to_thread(self._acceptance, contract, window, as_of_s)
+        return _CERTIFICATE.validate_json(await self._made(inputs))
 
-    def _delivery(self, contract: str, as_of_s: int | None) -> Assignment:
+    def _delivery(self, contract: str, as_of_s: int | None) -> HandoverInputs:
         as_of_us = self._as_of_us(self._settling.newest_s if as_of_s is None else as_of_s)
         sheet = self._sheet(contract, as_of_us)
-        claimed_us = self._settling.book.claimed_from_us(contract)
-        read_us = as_of_us if claimed_us is None else claimed_us
+        assigned_us = self._settling.book.assigned_from_us(contract)
+        read_us = as_of_us if assigned_us is None else assigned_us
         return self._assigned(contract, sheet, as_of_us, (as_of_us, as_of_us), read_us)
 
     def _acceptance(
         self, contract: str, window: tuple[int, int], as_of_s: int | None
-    ) -> Assignment:
+    ) -> HandoverInputs:
         newest_s, (from_s, until_s) = self._settling.newest_s, window
         if not 0 < until_s - from_s <= LONGEST_S:
             raise SettlingError(
@@ -124,11 +124,11 @@ class Handover:
         as_of_us: int,
         held_us: tuple[int, int],
         read_us: int,
-    ) -> Assignment:
-        """`held_us`: nodes that were claimed at some time in it; `read_us`: read what was received from then on."""
-        claims = self._settling.book.claims(contract, *held_us)
+    ) -> HandoverInputs:
+        """`held_us`: nodes that were assigned at some time in it; `read_us`: read what was received from then on."""
+        assignments = self._settling.book.assignments(contract, *held_us)
         log, end = self._store.log, first_tick_after(self._store.log, as_of_us)
-        return Assignment(
+        return HandoverInputs(
             contract=contract,
             added=tuple(
                 ContractAdded(
@@ -139,11 +139,11 @@ class Handover:
                 )
                 for version in sheet.versions
             ),
-            claims=tuple(claims.values()),
+            assignments=tuple(assignments.values()),
             speakers={
                 key.key_id: Speaker(key.node, key.side)
                 for key in self._ring
-                if key.node in claims and key.enrolled_index < end
+                if key.node in assignments and key.enrolled_index < end
             },
             spoken=tuple(Spoken(one.notice, one.index, one.authority) for one in sheet.heard),
             start=min(first_tick_after(log, read_us - 1), end),
@@ -163,13 +163,13 @@ class Handover:
         ]
         return standing([*written, *waiting], as_of_us)
 
-    async def _made(self, assignment: Assignment) -> bytes:
+    async def _made(self, inputs: HandoverInputs) -> bytes:
         if self._waiting >= MOST_WAITING:
             raise HandoverError("too many documents are asked for at once")
         self._waiting += 1
         try:
             async with self._turn:
-                return await self._make(Task(str(self._directory), assignment))
+                return await self._make(Task(str(self._directory), inputs))
         finally:
             self._waiting -= 1
 

@@ -15,8 +15,8 @@ from pydantic import TypeAdapter
 
 from collector.storage.frozen import FrozenLog
 from weighbridge.handover.acceptance import certificate
-from weighbridge.handover.assignment import Assignment
 from weighbridge.handover.delivery import delivery_note
+from weighbridge.handover.inputs import HandoverInputs
 
 LONGEST_SECONDS = 1800.0
 COMMAND = (sys.executable, "-I", "-m", "collector.documents.handover_process")
@@ -31,7 +31,7 @@ class Task:
     """What the process is given. `store`: the directory whose log it reads."""
 
     store: str
-    assignment: Assignment
+    inputs: HandoverInputs
 
 
 _TASK = TypeAdapter(Task)
@@ -60,7 +60,7 @@ async def made_apart(task: Task) -> bytes:
 def main() -> int:
     """One task in, one document out."""
     task = _TASK.validate_json(sys.stdin.buffer.read())
-    given = task.assignment
+    given = task.inputs
     log = FrozenLog(Path(task.store) / "evidence" / "segments")
     entries = log.read(given.start, given.end - given.start)
     made = delivery_note if given.from_us is None else certificate

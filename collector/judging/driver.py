@@ -49,8 +49,8 @@ class Fleet(Protocol):
     @property
     def nodes(self) -> Mapping[str, NodeState]: ...
 
-    def claims(self, contract: str) -> Mapping[str, frozenset[str] | None]:
-        """The devices that a contract claims, by node; None: all of the node's GPUs."""
+    def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
+        """The devices that are assigned to a contract, by node; None: all of the node's GPUs."""
         ...
 
     def findings(self, contract: str | None = None) -> Sequence[Finding]:
@@ -206,9 +206,9 @@ class Driver:
         return self._fold.watch.awake_us
 
     def resource(self, contract: str, node: str) -> Resource:
-        """The line item that a contract claims a node for."""
-        claims = self._fold.claims
-        return claims.resource(contract, claims.nodes(contract)[node].resource)
+        """The line item that a node is assigned to."""
+        assignments = self._fold.assignments
+        return assignments.resource(contract, assignments.nodes(contract)[node].resource)
 
     def exchanges(self) -> Sequence[str]:
         """The commitments of challenges that have begun and not ended, as text."""
@@ -223,7 +223,7 @@ class Driver:
 
     @property
     def contracts(self) -> Mapping[str, Contract]:
-        versions = self._fold.claims.contracts(self.now_us)
+        versions = self._fold.assignments.contracts(self.now_us)
         return {name: version.contract for name, version in versions.items()}
 
     @property
@@ -231,13 +231,13 @@ class Driver:
         return self._fold.nodes
 
     def check_contract(self, added: ContractAdded) -> None:
-        """Whether this entry may be appended now. Raises ContractError or ClaimError."""
-        self._fold.claims.check_addition(added, self.now_us)
+        """Whether this entry may be appended now. Raises ContractError or AssignmentError."""
+        self._fold.assignments.check_addition(added, self.now_us)
 
-    def claims(self, contract: str) -> Mapping[str, frozenset[str] | None]:
+    def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
         return {
-            node: None if claim.devices is None else frozenset(claim.devices)
-            for node, claim in self._fold.claims.nodes(contract).items()
+            node: None if assignment.devices is None else frozenset(assignment.devices)
+            for node, assignment in self._fold.assignments.nodes(contract).items()
         }
 
     def findings(self, contract: str | None = None) -> Sequence[Finding]:
@@ -276,17 +276,17 @@ class Driver:
         """Segments that still grow."""
         return [
             row
-            for claimed in self._fold.claims.nodes(contract)
-            if node in (None, claimed)
-            for state in self._fold.observers(claimed)
+            for assigned in self._fold.assignments.nodes(contract)
+            if node in (None, assigned)
+            for state in self._fold.observers(assigned)
             for row in open_rows(state, self.now_us)
             if row.contract == contract
         ]
 
     def counts(self, contract: str) -> Counts:
         nodes = self.nodes
-        claimed = (nodes[name] for name in self._fold.claims.nodes(contract) if name in nodes)
-        return counts(self.contracts[contract], claimed, self.findings(contract), self.now_us)
+        assigned = (nodes[name] for name in self._fold.assignments.nodes(contract) if name in nodes)
+        return counts(self.contracts[contract], assigned, self.findings(contract), self.now_us)
 
     def figures(self, contract: str) -> Figures:
         """Worked out at most once for each tick."""

@@ -46,8 +46,8 @@ class Recent:
     def nodes(self) -> Mapping[str, NodeState]:
         return self._fleet.nodes
 
-    def claims(self, contract: str) -> Mapping[str, frozenset[str] | None]:
-        return self._fleet.claims(contract)
+    def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
+        return self._fleet.assignments(contract)
 
     def findings(self, contract: str | None = None) -> Sequence[Finding]:
         return self._fleet.findings(contract)

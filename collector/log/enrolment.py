@@ -5,7 +5,7 @@ One use: the first key to use an invite owns it. The same key with the same secr
 
 from collector.log.commits import Batch
 from collector.log.keys import KeyRing
-from weighbridge.log.entries import Claim, EntryKind, InviteIssued, KeyChanged
+from weighbridge.log.entries import Assignment, EntryKind, InviteIssued, KeyChanged
 from weighbridge.wire import signing
 from weighbridge.wire.enrolment import ENROL_BYTES, EnrolRequest, secret_hash
 from weighbridge.wire.problems import Problem
@@ -85,10 +85,10 @@ class Enrolment:
                 reason="invited",
             ),
         )
-        claim = Claim(
+        assignment = Assignment(
             contract=issued.contract,
             node=issued.node,
             devices=issued.devices,
             resource=issued.resource,
         )
-        batch.add_record(EntryKind.CLAIM, claim)
+        batch.add_record(EntryKind.ASSIGNMENT, assignment)

@@ -1,4 +1,4 @@
-"""Who may speak for which node: a fold over the log's contract, invite, key and claim entries, held in memory.
+"""Who may speak for which node: a fold over the log's contract, invite, key and assignment entries, held in memory.
 
 A key begins and ceases to speak at a log index. At most one key speaks for a side of a node: enrolling another one
 revokes the first. A revoked key never speaks again.
@@ -10,10 +10,17 @@ from typing import Literal
 
 from collector.storage.store import EntryIndex, EvidenceLog
 from weighbridge.contract import load
-from weighbridge.log.entries import Claim, ContractAdded, Entry, EntryKind, InviteIssued, KeyChanged
+from weighbridge.log.entries import (
+    Assignment,
+    ContractAdded,
+    Entry,
+    EntryKind,
+    InviteIssued,
+    KeyChanged,
+)
 from weighbridge.wire.report import read
 
-KINDS = frozenset({EntryKind.CONTRACT, EntryKind.INVITE, EntryKind.KEY, EntryKind.CLAIM})
+KINDS = frozenset({EntryKind.CONTRACT, EntryKind.INVITE, EntryKind.KEY, EntryKind.ASSIGNMENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +46,12 @@ class Invite:
 
 
 class KeyRing:
-    """Every key, invite and claim that the log knows, and the places of each contract's line items, by name."""
+    """Every key, invite and assignment that the log knows, and the places of each contract's line items, by name."""
 
     def __init__(self) -> None:
         self._keys: dict[str, NodeKey] = {}
         self._invites: dict[str, Invite] = {}
-        self._claims: list[Claim] = []
+        self._assignments: list[Assignment] = []
         self.contracts: dict[str, dict[str, int]] = {}
 
     def fold(self, entry: Entry) -> None:
@@ -59,8 +66,8 @@ class KeyRing:
                 self._invites[issued.secret_hash] = Invite(issued)
             case EntryKind.KEY:
                 self._change(entry.index, read(KeyChanged, entry.envelope.payload))
-            case EntryKind.CLAIM:
-                self._claims.append(read(Claim, entry.envelope.payload))
+            case EntryKind.ASSIGNMENT:
+                self._assignments.append(read(Assignment, entry.envelope.payload))
             case _:
                 pass
 
@@ -95,18 +102,18 @@ class KeyRing:
     def invite(self, secret_hash: str) -> Invite | None:
         return self._invites.get(secret_hash)
 
-    def claims(self) -> Sequence[Claim]:
-        """Every claim, in log order."""
-        return list(self._claims)
+    def assignments(self) -> Sequence[Assignment]:
+        """Every assignment, in log order."""
+        return list(self._assignments)
 
-    def claimed(self, contract: str) -> dict[str, Claim]:
-        """What a contract claims now, by node."""
-        held: dict[str, Claim] = {}
-        for claim in self._claims:
-            if claim.contract == contract and claim.releases:
-                held.pop(claim.node, None)
-            elif claim.contract == contract:
-                held[claim.node] = claim
+    def assigned(self, contract: str) -> dict[str, Assignment]:
+        """What is assigned to a contract now, by node."""
+        held: dict[str, Assignment] = {}
+        for assignment in self._assignments:
+            if assignment.contract == contract and assignment.releases:
+                held.pop(assignment.node, None)
+            elif assignment.contract == contract:
+                held[assignment.node] = assignment
         return held
 
 

@@ -111,8 +111,8 @@ class Pages:
         name, mine = request.match_info["contract"], viewer(request)
         if name not in self._fleet.contracts or not mine.sees(name):
             raise Problem("not_found", f"{name}: no such contract")
-        part = page(request, sorted(self._fleet.claims(name)), NODES_SHOWN)
-        nodes = [status.claimed_node(self._fleet, name, node) for node in part.items]
+        part = page(request, sorted(self._fleet.assignments(name)), NODES_SHOWN)
+        nodes = [status.assigned_node(self._fleet, name, node) for node in part.items]
         states = Counter[str]()
         for node in nodes:
             for gpu in node["gpus"]:

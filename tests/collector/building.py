@@ -19,7 +19,7 @@ from collector.storage.store import Store
 from collector.storage.stores import open_store
 from weighbridge.catalogue.readings import READINGS, Kind, Tier
 from weighbridge.contract import load
-from weighbridge.log.entries import Claim, ContractAdded, EntryKind, KeyChanged, payload_type
+from weighbridge.log.entries import Assignment, ContractAdded, EntryKind, KeyChanged, payload_type
 from weighbridge.wire.report import canonical, digest
 from weighbridge.wire.signing import Signer, generate_private_key
 
@@ -194,8 +194,8 @@ def make_store(directory: Path, agents: Sequence[Agent] = (), contract: str = ""
             batch.add_record(EntryKind.CONTRACT, added)
         for agent in agents:
             batch.add_record(EntryKind.KEY, enrolled(agent))
-            claim = Claim(contract="lease", node=agent.node, devices=None)
-            batch.add_record(EntryKind.CLAIM, claim)
+            assignment = Assignment(contract="lease", node=agent.node, devices=None)
+            batch.add_record(EntryKind.ASSIGNMENT, assignment)
         store.log.append(batch.leaves)
         store.index.record(batch.indexed)
     return directory

@@ -23,7 +23,7 @@ from tests.collector.building import (
 )
 from weighbridge.challenge.messages import Decline, Prepare, decode_message, encode_message
 from weighbridge.contract import load
-from weighbridge.log.entries import Claim, ContractAdded, EntryKind
+from weighbridge.log.entries import Assignment, ContractAdded, EntryKind
 from weighbridge.wire.report import Model
 
 STEPS = ("ready", "roots")
@@ -129,8 +129,8 @@ def test_a_node_without_an_agent_of_its_provider_is_not_challenged(
     """A lessee's agent alone does not make a subject of it."""
     store = make_store(tmp_path / "store", [], CONTRACT)
     key = enrolled(agents[0]).model_copy(update={"side": "lessee"})
-    claim = Claim(contract="lease", node="n1", devices=None)
-    enter(store, (EntryKind.KEY, key), (EntryKind.CLAIM, claim))
+    assignment = Assignment(contract="lease", node="n1", devices=None)
+    enter(store, (EntryKind.KEY, key), (EntryKind.ASSIGNMENT, assignment))
     with serving(store) as server:
         assert server.report(agents[0].next(inventory=agents[0].inventory())).status == 200
         with pytest.raises(ControlError, match="no agent of its provider"):
@@ -157,12 +157,12 @@ def test_two_contracts_on_one_node_are_challenged_one_after_the_other(
     store: Path, agents: list[Agent]
 ) -> None:
     """Its GPUs can answer for one of them at a time, and neither is failed for the other's sake."""
-    claim = Claim(contract="other", node="n1", devices=None)
-    enter(store, (EntryKind.CONTRACT, other_contract()), (EntryKind.CLAIM, claim))
+    assignment = Assignment(contract="other", node="n1", devices=None)
+    enter(store, (EntryKind.CONTRACT, other_contract()), (EntryKind.ASSIGNMENT, assignment))
     with serving(store) as server:
         node = Challenged(server, agents[0])
         wait_for(lambda: server.get("/readyz").status == 200, "it to be ready")
-        with pytest.raises(ControlError, match="several claim it"):
+        with pytest.raises(ControlError, match="several contracts hold it"):
             begin(server, "n1")
         for contract, waiting in (("lease", "other"), ("other", "lease")):
             series = begin(server, "n1", contract=contract)[0]["id"]
@@ -200,8 +200,8 @@ def test_a_slice_of_a_gpu_is_not_challenged_in_the_name_of_the_whole(
     agent = agents[0]
     store = make_store(tmp_path / "store", [agent], CONTRACT)
     slice_ = "MIG-" + agent.devices[0]
-    claim = Claim(contract="lease", node="n1", devices=[slice_])
-    enter(store, (EntryKind.CLAIM, claim))
+    assignment = Assignment(contract="lease", node="n1", devices=[slice_])
+    enter(store, (EntryKind.ASSIGNMENT, assignment))
     inventory = agent.inventory()
     inventory["devices"].append(
         inventory["devices"][0] | {"uuid": slice_, "parent": agent.devices[0]}
@@ -216,7 +216,7 @@ def test_a_slice_of_a_gpu_is_not_challenged_in_the_name_of_the_whole(
 def test_an_amendment_that_leaves_a_node_without_a_line_item_stops_no_other_challenge(
     tmp_path: Path, agents: list[Agent]
 ) -> None:
-    """Whoever could stop the schedule by a claim that fits nothing any more would not be challenged again."""
+    """Whoever could stop the schedule by an assignment that fits nothing any more would not be challenged again."""
     often = CONTRACT.replace(
         "per_node: 8, nodes: 1}",
         'per_node: 8, nodes: 1, challenge: {size: "128", rounds: "2", samples: "8", mean_interval_s: "1"}}',
@@ -225,8 +225,8 @@ def test_an_amendment_that_leaves_a_node_without_a_line_item_stops_no_other_chal
     item = "  - {id: more, accelerator: {sku: H100-SXM-80GB}, per_node: 8, nodes: 1}\n"
     two = other_contract().text.replace("availability:", item + "availability:")
     vague = ContractAdded(contract="other", version=1, text=two, from_us=load(two).effective_us)
-    claim = Claim(contract="other", node="n1", devices=None)
-    enter(store, (EntryKind.CONTRACT, vague), (EntryKind.CLAIM, claim))
+    assignment = Assignment(contract="other", node="n1", devices=None)
+    enter(store, (EntryKind.CONTRACT, vague), (EntryKind.ASSIGNMENT, assignment))
     with serving(store) as server:
         node = Challenged(server, agents[0])
         assert node.answered("ready")

@@ -22,7 +22,7 @@ from collector.log.keys import KeyRing
 from collector.storage.embedded import create_store, open_embedded
 from collector.storage.store import ChainKey, Store, StoreFull, StoreInfo
 from tests.collector.building import CONTRACT, Agent, enrolled
-from weighbridge.log.entries import Claim, ContractAdded, EntryKind
+from weighbridge.log.entries import Assignment, ContractAdded, EntryKind
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import decode, digest
 from weighbridge.wire.signing import Signer, generate_private_key, open_envelope
@@ -52,17 +52,17 @@ async def running(committing: Committer) -> AsyncIterator[None]:
     await task
 
 
-class Claiming:
-    """A plan that enters one claim."""
+class Assigning:
+    """A plan that enters one assignment."""
 
     closes = False
     size_bytes = 100
 
     def __init__(self, node: str) -> None:
-        self.claim = Claim(contract="lease", node=node, devices=None)
+        self.assignment = Assignment(contract="lease", node=node, devices=None)
 
     def enter(self, batch: Batch) -> int:
-        return batch.add_record(EntryKind.CLAIM, self.claim)
+        return batch.add_record(EntryKind.ASSIGNMENT, self.assignment)
 
 
 def kinds(store: Store) -> list[EntryKind]:
@@ -73,34 +73,34 @@ async def test_what_waits_together_is_committed_together_behind_one_tick(store: 
     committing = committer(store)
     followed: list[Sequence[Committed]] = []
     committing.follow(followed.append)
-    waiting = [asyncio.create_task(committing.submit(Claiming(f"n{n}"))) for n in range(3)]
+    waiting = [asyncio.create_task(committing.submit(Assigning(f"n{n}"))) for n in range(3)]
     await asyncio.sleep(0)
     async with running(committing):
         answers = await asyncio.gather(*waiting)
     assert [answer.outcome for answer in answers] == [1, 2, 3]
     assert {answer.head.size for answer in answers} == {4}
-    assert kinds(store) == [EntryKind.TICK] + [EntryKind.CLAIM] * 3
+    assert kinds(store) == [EntryKind.TICK] + [EntryKind.ASSIGNMENT] * 3
     assert [[one.entry.index for one in batch] for batch in followed] == [[0, 1, 2, 3]]
-    assert {claim.node for claim in committing.ring.claims()} == {"n0", "n1", "n2"}
+    assert {assignment.node for assignment in committing.ring.assignments()} == {"n0", "n1", "n2"}
     store.close()
 
 
 async def test_a_plan_that_closes_is_seen_by_the_next_one(store: Store) -> None:
     committing = committer(store)
-    closing = Claiming("n0")
+    closing = Assigning("n0")
     closing.closes = True
-    waiting = [asyncio.create_task(committing.submit(one)) for one in (closing, Claiming("n1"))]
+    waiting = [asyncio.create_task(committing.submit(one)) for one in (closing, Assigning("n1"))]
     await asyncio.sleep(0)
     async with running(committing):
         await asyncio.gather(*waiting)
-    assert kinds(store) == [EntryKind.TICK, EntryKind.CLAIM] * 2
+    assert kinds(store) == [EntryKind.TICK, EntryKind.ASSIGNMENT] * 2
     store.close()
 
 
 async def test_a_caller_that_goes_away_takes_nothing_with_it(store: Store) -> None:
     committing = committer(store)
-    gone = asyncio.create_task(committing.submit(Claiming("gone")))
-    stays = asyncio.create_task(committing.submit(Claiming("stays")))
+    gone = asyncio.create_task(committing.submit(Assigning("gone")))
+    stays = asyncio.create_task(committing.submit(Assigning("stays")))
     await asyncio.sleep(0)
     gone.cancel()
     async with running(committing):
@@ -111,7 +111,7 @@ async def test_a_caller_that_goes_away_takes_nothing_with_it(store: Store) -> No
 async def test_too_much_that_waits_is_refused_with_a_wait_that_differs(store: Store) -> None:
     committing = committer(store, queue_bytes=150)
     committing.refuse_if_congested()
-    waiting = [asyncio.create_task(committing.submit(Claiming("n"))) for _ in range(2)]
+    waiting = [asyncio.create_task(committing.submit(Assigning("n"))) for _ in range(2)]
     await asyncio.sleep(0)
     waits = set()
     for _ in range(50):
@@ -149,9 +149,9 @@ async def test_plans_that_enter_nothing_do_not_stop_the_clock(store: Store) -> N
 async def test_once_closing_it_takes_nothing_more(store: Store) -> None:
     committing = committer(store)
     async with running(committing):
-        await committing.enter(EntryKind.CLAIM, Claiming("n").claim)
+        await committing.enter(EntryKind.ASSIGNMENT, Assigning("n").assignment)
     with pytest.raises(Problem, match="overloaded"):
-        await committing.submit(Claiming("late"))
+        await committing.submit(Assigning("late"))
     store.close()
 
 
@@ -171,11 +171,11 @@ async def test_a_failed_commit_answers_everyone_and_folds_nothing(store: Store) 
     committing = committer(full)
     async with running(committing):
         with pytest.raises(Problem) as caught:
-            await committing.submit(Claiming("n"))
+            await committing.submit(Assigning("n"))
     assert caught.value.code == "overloaded"
     assert caught.value.retry_after_seconds is not None
     assert committing.failure == "no room for 2 leaves"
-    assert committing.ring.claims() == []
+    assert committing.ring.assignments() == []
     store.close()
 
 
@@ -186,8 +186,8 @@ async def test_a_judge_that_fails_never_stops_the_evidence(store: Store) -> None
     committing = committer(store)
     committing.follow(judging.follow)
     async with running(committing):
-        await committing.submit(Claiming("n0"))
-        assert (await committing.submit(Claiming("n1"))).outcome == 3
+        await committing.submit(Assigning("n0"))
+        assert (await committing.submit(Assigning("n1"))).outcome == 3
     assert judging.failure is not None
     store.close()
 
@@ -248,7 +248,7 @@ async def test_a_large_commit_is_judged_piece_by_piece_behind_those_who_wait(
     async with judged(store, driver, held_samples) as (judging, committing):
         await committing.submit(Reporting(14, 400))
         assert (driver.folded, judging.behind) == (0, True)
-        await committing.submit(Claiming("small-behind-the-large"))
+        await committing.submit(Assigning("small-behind-the-large"))
         assert driver.folded == 0
         seen = set()
         async with at_work(judging), asyncio.timeout(60):
@@ -258,7 +258,7 @@ async def test_a_large_commit_is_judged_piece_by_piece_behind_those_who_wait(
         assert len(seen) >= 14
         assert driver.folded == store.log.size == store.ledger.folded()
         assert judging.failure is None
-        await committing.submit(Claiming("small"))
+        await committing.submit(Assigning("small"))
         assert driver.folded == store.log.size
     store.close()
 
@@ -306,7 +306,7 @@ async def test_a_judge_that_fails_on_what_waited_stops_and_says_where(store: Sto
             await until(lambda: judging.failure is not None)
         assert str(judging.failure).startswith("judging stopped at entry 2: ValueError: entry 0")
         assert judging.behind
-        await committing.submit(Claiming("kept-all-the-same"))
+        await committing.submit(Assigning("kept-all-the-same"))
     store.close()
 
 

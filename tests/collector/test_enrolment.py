@@ -82,13 +82,13 @@ def enroll(collector: Serving, content: bytes) -> Answered:
     return collector.request("POST", "/v1/enroll", content)
 
 
-def claimed(collector: Serving) -> list[dict[str, Any]]:
-    """The payloads of all claims in the log."""
+def assigned(collector: Serving) -> list[dict[str, Any]]:
+    """The payloads of all assignments in the log."""
     found = [
         open_envelope(entry["envelope"].encode())
         for entry in collector.get("/v1/log/entries?limit=1000").json
     ]
-    kind = payload_type(EntryKind.CLAIM)
+    kind = payload_type(EntryKind.ASSIGNMENT)
     return [json.loads(one.payload) for one in found if one.payload_type == kind]
 
 
@@ -154,8 +154,8 @@ def test_an_invite_names_the_line_item_that_the_node_serves(
     with pytest.raises(control.ControlError, match="no resource third"):
         invited("third")
     assert enroll(collector, request(Agent("n-two"), invited("second"))).status == 200
-    claims = [entry for entry in claimed(collector) if entry["contract"] == "two-items"]
-    assert [claim["resource"] for claim in claims] == ["second"]
+    assignments = [entry for entry in assigned(collector) if entry["contract"] == "two-items"]
+    assert [assignment["resource"] for assignment in assignments] == ["second"]
 
 
 def test_an_invite_is_for_one_key(collector: Serving, invite: Invite) -> None:
@@ -180,7 +180,9 @@ def test_a_request_that_its_key_did_not_sign_is_refused(collector: Serving, invi
     assert code(enroll(collector, b"{}")) == (400, "malformed")
 
 
-def test_a_second_invite_adds_a_claim_and_keeps_the_key(collector: Serving, invite: Invite) -> None:
+def test_a_second_invite_adds_an_assignment_and_keeps_the_key(
+    collector: Serving, invite: Invite
+) -> None:
     agent = Agent("twice")
     for _ in range(2):
         assert enroll(collector, request(agent, invite("twice"))).status == 200

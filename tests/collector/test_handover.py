@@ -32,9 +32,9 @@ from tests.collector.building import (
     wait_for,
     weighbridge,
 )
-from weighbridge.handover.assignment import Assignment
+from weighbridge.handover.inputs import HandoverInputs
 from weighbridge.judge.ledger import BY_DEVICE, Row, State
-from weighbridge.log.entries import Claim, EntryKind
+from weighbridge.log.entries import Assignment, EntryKind
 from weighbridge.wire.report import canonical
 
 HOUR = 3600
@@ -209,7 +209,7 @@ def test_whoever_gave_a_node_back_sees_nothing_of_what_it_does_since(
     """A window may reach past the release: that time is the next tenant's."""
     with opened(store) as log:
         batch = Batch(log, log_signer(store), (START + HOUR // 2) * SECOND_US)
-        batch.add_record(EntryKind.CLAIM, Claim(contract="lease", node="n1", devices=[]))
+        batch.add_record(EntryKind.ASSIGNMENT, Assignment(contract="lease", node="n1", devices=[]))
         log.log.append(batch.leaves)
         log.index.record(batch.indexed)
     with serving(store) as running:
@@ -292,7 +292,7 @@ def test_a_command_without_a_collector_makes_the_same_document(
 
 
 def test_a_document_that_cannot_be_made_apart_is_an_error_of_the_collector(tmp_path: Path) -> None:
-    nothing = Assignment("K1", (), (), {}, (), 0, 1, 0, simulated=False, tables_digest="")
+    nothing = HandoverInputs("K1", (), (), {}, (), 0, 1, 0, simulated=False, tables_digest="")
     with pytest.raises(HandoverError, match="messages say why"):
         asyncio.run(made_apart(Task(str(tmp_path), nothing)))
 

@@ -23,7 +23,7 @@ from tests.collector.building import (
 )
 from tests.collector.test_statement import CONFIG, HOUR, MONTH, START_US, TERMS, at
 from weighbridge.contract import load
-from weighbridge.log.entries import Claim, ContractAdded, EntryKind
+from weighbridge.log.entries import Assignment, ContractAdded, EntryKind
 
 pytestmark = pytest.mark.slow
 
@@ -80,8 +80,8 @@ def house(tmp_path: Path) -> Iterator[House]:
             ("south", "n2", []),
             ("south", "n3", None),
         ):
-            claim = Claim(contract=name, node=node, devices=devices)
-            batch.add_record(EntryKind.CLAIM, claim)
+            assignment = Assignment(contract=name, node=node, devices=devices)
+            batch.add_record(EntryKind.ASSIGNMENT, assignment)
         opened_store.log.append(batch.leaves)
         opened_store.index.record(batch.indexed)
     with serving(store) as server:

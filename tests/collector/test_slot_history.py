@@ -1,4 +1,4 @@
-"""Places of a contract: taken in the order of claims, refused when there is none, free again after a release."""
+"""Places of a contract: taken in the order of assignments, refused when there is none, free again after a release."""
 
 import json
 import subprocess
@@ -57,7 +57,7 @@ def enrolled(house: Serving, command: Command, node: str, resource: str) -> None
     assert enroll(house, request(Agent(node), opened_invite(made.stdout)["secret"])).status == 200
 
 
-def claimed(house: Serving) -> list[str]:
+def assigned(house: Serving) -> list[str]:
     nodes = house.get("/v1/contracts/lease/status").json["nodes"]
     return [node["node"] for node in nodes]
 
@@ -76,15 +76,15 @@ def test_there_is_no_invite_for_a_node_without_a_place_until_one_is_released(
     wanted = ("--side", "provider", "--node", "a", "--resource", "spared")
     refused = command("invite", *wanted)
     assert refused.returncode == 2
-    assert "places for 2 nodes of spared, spares included, and claims z, y" in refused.stderr
+    assert "places for 2 nodes of spared, spares included, and holds z, y" in refused.stderr
     again = ("--side", "lessee", "--node", "z", "--resource", "spared")
     assert command("invite", *again).returncode == 0
     enrolled(house, command, "x", "h100")
     released = command("release", "--node", "z")
-    assert "lease claims z no more" in released.stdout
+    assert "lease holds z no more" in released.stdout
     enrolled(house, command, "a", "spared")
-    assert claimed(house) == ["a", "x", "y"]
-    assert "claims no node z" in command("release", "--node", "z").stderr
+    assert assigned(house) == ["a", "x", "y"]
+    assert "holds no node z" in command("release", "--node", "z").stderr
 
 
 def test_only_the_one_who_runs_the_collector_releases(house: Serving) -> None:

@@ -20,8 +20,8 @@ from tests.collector.building import make_store, opened
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text
 from weighbridge.judge.ledger import State, Use
 from weighbridge.log.entries import (
+    Assignment,
     CauseNotice,
-    Claim,
     EntryKind,
     EventNotice,
     Issued,
@@ -84,7 +84,7 @@ RIGHT = (
 def test_a_right_to_leave_looks_back_over_the_periods_of_the_term(settle: Settle) -> None:
     log = Log()
     log.contract(terms(RIGHT))
-    log.claim("n1")
+    log.assign("n1")
     log.tick(100 * DAY)
     settling = settle(log)
     (first,) = settling.ask("2026-10").statement().exits
@@ -99,7 +99,7 @@ def test_a_right_to_leave_looks_back_over_the_periods_of_the_term(settle: Settle
 def test_an_amendment_of_december_changes_nothing_of_october(settle: Settle) -> None:
     log = Log()
     log.contract(terms())
-    log.claim("n1")
+    log.assign("n1")
     log.tick(10)
     for second in range(0, 100, 10):
         log.report(ScriptedNode(seq=second // 10).report([second]))
@@ -120,7 +120,7 @@ def test_an_amendment_of_december_changes_nothing_of_october(settle: Settle) -> 
 def test_an_outage_names_the_entries_of_the_log_that_hold_its_evidence(settle: Settle) -> None:
     log, node = Log(), ScriptedNode()
     log.contract(terms())
-    log.claim("n1")
+    log.assign("n1")
     held: dict[int, int] = {}
     capped = {node.devices[0]: {"power_limit_enforced_milliwatts": 400_000}}
     for second in (*range(0, 60, 10), 590, 600, 610):
@@ -145,15 +145,15 @@ def test_an_outage_names_the_entries_of_the_log_that_hold_its_evidence(settle: S
 
 
 def test_an_exchanged_node_goes_on_in_its_place_live_and_in_the_statement(settle: Settle) -> None:
-    """n1 is released after an hour and n2 claimed; both together are up, but for the time between."""
+    """n1 is released after an hour and n2 assigned; both together are up, but for the time between."""
     log, old, new = Log(), ScriptedNode("n1"), ScriptedNode("n2")
     log.contract(terms())
-    log.claim("n1")
+    log.assign("n1")
     log.tick(HOUR)
     log.report(old.report(range(0, HOUR + 1, 10)))
     log.tick(HOUR + 60)
-    log.claim("n1", devices=[])
-    log.claim("n2")
+    log.assign("n1", devices=[])
+    log.assign("n2")
     log.tick(2 * HOUR)
     log.report(new.report(range(HOUR + 60, 2 * HOUR + 1, 10)))
     log.tick(2 * HOUR + 1)
@@ -184,7 +184,7 @@ def test_use_and_energy_of_a_live_statement_are_what_the_samples_showed(settle: 
     """Two hours of two GPUs: one draws 300 W and is busy at 90 %, the other idles; the counters say what they took."""
     log, node = Log(), ScriptedNode()
     log.contract(terms())
-    log.claim("n1")
+    log.assign("n1")
     busy, idle = node.devices
     times = range(0, 2 * HOUR + 1, 10)
     told = {
@@ -267,7 +267,7 @@ def hour_under_way() -> Log:
     """The node reports to the half of an hour; nothing of it is written down yet."""
     log = Log()
     log.contract(terms())
-    log.claim("n1")
+    log.assign("n1")
     reporting(log, ScriptedNode(), 0, HOUR // 2)
     log.tick(HOUR // 2 + 1)
     return log
@@ -374,7 +374,9 @@ def test_a_line_item_is_not_blamed_for_anothers_outage(settle: Settle) -> None:
     log = Log()
     log.contract(text)
     for name, item in (("n1", "h100"), ("n2", "a100")):
-        log.add(EntryKind.CLAIM, Claim(contract="K1", node=name, devices=None, resource=item))
+        log.add(
+            EntryKind.ASSIGNMENT, Assignment(contract="K1", node=name, devices=None, resource=item)
+        )
     reporting(log, ScriptedNode("n1"), 0, 60)
     log.tick(62)
     live = settle(log)
@@ -388,7 +390,7 @@ def test_before_the_start_of_service_nothing_is_judged_live(settle: Settle) -> N
     """The lessee signs after an hour in which half of the node was down."""
     log, node = Log(), ScriptedNode()
     log.contract(terms())
-    log.claim("n1")
+    log.assign("n1")
     node.states[node.devices[0]] = "lost"
     reporting(log, node, 0, 60)
     log.tick(70)
@@ -412,7 +414,7 @@ def test_maintenance_and_an_agreed_cause_count_live_as_in_the_statement(settle: 
     more = 'maintenance: {min_notice_s: "0"}\nexclusions: {causes: [{code: lessee_fault}]}\n'
     log, node = Log(), ScriptedNode()
     log.contract(terms(more))
-    log.claim("n1")
+    log.assign("n1")
     log.tick(0)
     start = START_US
     window = MaintenanceNotice(
@@ -450,7 +452,7 @@ def test_healthy_is_one_number_live_and_in_the_statement(settle: Settle, fault: 
     """A finding makes a GPU unhealthy only where its check says that it is down or degraded by it."""
     log, node = Log(), ScriptedNode()
     log.contract(terms())
-    log.claim("n1")
+    log.assign("n1")
     device = node.devices[0]
     if fault == "lost":
         node.states[device] = fault
@@ -502,7 +504,7 @@ def test_a_statement_that_contradicts_itself_is_counted_and_not_handed_out(
     log = Log()
     for name, node in (("K1", "n1"), ("K2", "n2")):
         log.contract(contract_text(name), name)
-        log.claim(node, name)
+        log.assign(node, name)
     log.tick(40 * DAY)
     settling = settle(log).settling
     monkeypatch.setattr("collector.judging.statements.statement_of", contradicting("K1"))

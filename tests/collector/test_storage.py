@@ -145,7 +145,7 @@ def test_what_was_recorded_is_found_before_and_after_it_is_written(reopen: Reope
         assert store.index.last(chain) == accepted
         assert store.index.find(chain, 7) == accepted
         assert store.index.of_kinds({EntryKind.KEY}) == [0]
-        assert store.index.of_kinds({EntryKind.CLAIM}) == []
+        assert store.index.of_kinds({EntryKind.ASSIGNMENT}) == []
         store.index.flush()
     assert reopen().index.last(chain) == accepted
 

@@ -312,7 +312,7 @@ BATCHES = "delivery: [{id: first, nodes: 3, due: 2026-10-01, value: '10'}]\n    
 def story() -> Story:
     """Two of three nodes: one at work, one half idle and another card; results that parties told, and a proof."""
     made = Story(contract_text(nodes=3).replace("floors:", BATCHES) + TESTS)
-    made.claim("n1", "n2")
+    made.assign("n1", "n2")
     made.tell(ScriptedNode("n1"), SAMPLES)
     other = ScriptedNode("n2", identity={"GPU-n2-1": {"memory_total_bytes": 40 << 30}})
     made.tell(other, SAMPLES, always("GPU-n2-1", SAMPLES, IDLE))
@@ -340,14 +340,14 @@ def delivery() -> DeliveryNote:
 def nothing() -> DeliveryNote:
     """Nothing was delivered by the day on which it was due."""
     made = Story(contract_text(nodes=3).replace("floors:", BATCHES))
-    made.claim("n1")
+    made.assign("n1")
     return made.note(200_000)
 
 
 def whole() -> DeliveryNote:
     """All that was contracted, and later than service started."""
     made = Story(contract_text(nodes=1))
-    made.claim("n1")
+    made.assign("n1")
     made.say("acceptance_signed", 5, party="L")
     made.tell(ScriptedNode("n1"), [10, 20])
     return made.note(100)
@@ -361,8 +361,8 @@ def replayed() -> Log:
     """A small log: two nodes, of which one is capped, then silent; a device that is seen in two places."""
     log, good, bad = Log(), ScriptedNode("n1"), ScriptedNode("n2")
     log.contract(contract_text(nodes=2))
-    log.claim("n1")
-    log.claim("n2")
+    log.assign("n1")
+    log.assign("n2")
     again = ScriptedNode("n1", chain="chain-2", boot="boot-2")
     capped = {bad.devices[0]: {"power_limit_enforced_milliwatts": 400_000}}
     for second in range(0, 300, 10):

@@ -1,4 +1,4 @@
-"""Log entries for tests: contracts, claims, ticks, and the reports of nodes whose samples follow a script."""
+"""Log entries for tests: contracts, assignments, ticks, and the reports of nodes whose samples follow a script."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from weighbridge.judge.node import Change
 from weighbridge.judge.slot_history import Holder
 from weighbridge.judge.track import open_rows
 from weighbridge.log.entries import (
-    Claim,
+    Assignment,
     ContractAdded,
     Entry,
     EntryKind,
@@ -222,8 +222,8 @@ class Log:
         added = ContractAdded(contract=name, version=version, text=text, from_us=from_us)
         self.add(EntryKind.CONTRACT, added)
 
-    def claim(self, node: str, contract: str = "K1", devices: list[str] | None = None) -> None:
-        self.add(EntryKind.CLAIM, Claim(contract=contract, node=node, devices=devices))
+    def assign(self, node: str, contract: str = "K1", devices: list[str] | None = None) -> None:
+        self.add(EntryKind.ASSIGNMENT, Assignment(contract=contract, node=node, devices=devices))
 
     def tick(self, second: int) -> list[Change]:
         """Seconds since START_US."""

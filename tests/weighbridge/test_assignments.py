@@ -1,4 +1,4 @@
-"""Which nodes a contract weighs: those claimed first, until they are released."""
+"""Which nodes a contract weighs: those assigned first, until they are released."""
 
 from tests.weighbridge.scripted import (
     SECOND,
@@ -10,47 +10,47 @@ from tests.weighbridge.scripted import (
     holders,
 )
 from weighbridge.contract import load
-from weighbridge.judge.assignments import Claims
+from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.ledger import Span, State
 from weighbridge.judge.slot_history import Holder, line_of
-from weighbridge.log.entries import Claim, ContractAdded, EntryKind, entry, payload_type
+from weighbridge.log.entries import Assignment, ContractAdded, EntryKind, entry, payload_type
 from weighbridge.notices.book import Book
 from weighbridge.settlement.units import Known, timelines
 from weighbridge.wire.report import encode
 
 
-def claim(node: str, devices: list[str] | None = None) -> Claim:
-    return Claim(contract="K1", node=node, devices=devices)
+def assignment(node: str, devices: list[str] | None = None) -> Assignment:
+    return Assignment(contract="K1", node=node, devices=devices)
 
 
-def test_nodes_stand_in_the_order_of_their_first_claims() -> None:
-    claims = Claims()
+def test_nodes_stand_in_the_order_of_their_first_assignments() -> None:
+    assignments = Assignments()
     for node in ("z", "m", "a", "z"):
-        claims.claim(claim(node), 0)
-    assert list(claims.nodes("K1")) == ["z", "m", "a"]
+        assignments.assign(assignment(node), 0)
+    assert list(assignments.nodes("K1")) == ["z", "m", "a"]
 
 
-def test_a_claim_of_no_devices_releases_the_node_and_a_new_one_comes_last() -> None:
-    claims = Claims()
-    claims.add(ContractAdded(contract="K1", version=1, text=contract_text("K1"), from_us=0))
-    for said in (claim("a"), claim("b"), claim("a", [])):
-        claims.claim(said, 0)
-    assert (list(claims.nodes("K1")), claims.promises("a")) == (["b"], [])
-    claims.claim(claim("a"), 0)
-    assert (list(claims.nodes("K1")), len(claims.promises("a"))) == (["b", "a"], 1)
+def test_an_assignment_of_no_devices_releases_the_node_and_a_new_one_comes_last() -> None:
+    assignments = Assignments()
+    assignments.add(ContractAdded(contract="K1", version=1, text=contract_text("K1"), from_us=0))
+    for said in (assignment("a"), assignment("b"), assignment("a", [])):
+        assignments.assign(said, 0)
+    assert (list(assignments.nodes("K1")), assignments.promises("a")) == (["b"], [])
+    assignments.assign(assignment("a"), 0)
+    assert (list(assignments.nodes("K1")), len(assignments.promises("a"))) == (["b", "a"], 1)
 
 
 def test_a_released_node_is_weighed_up_to_its_last_sample_and_nothing_is_found_after_it() -> None:
     log, node = Log(), ScriptedNode("n1")
     log.tick(0)
     log.contract(contract_text("K1"), "K1")
-    log.claim("n1")
+    log.assign("n1")
     for second in range(0, 51, 10):
         log.tick(second)
         log.report(node.report([second]))
     log.tick_through(51, 200)
     assert ("node_silent", "") in log.open()
-    log.claim("n1", devices=[])
+    log.assign("n1", devices=[])
     assert ("node_silent", "") not in log.open()
     log.tick(300)
     log.report(node.report([300]))
@@ -71,7 +71,9 @@ def test_an_amendment_is_in_force_from_when_it_takes_effect() -> None:
         2,
     )
     at_us = START_US + 600 * SECOND
-    shown = [log.fold.claims.contracts(now_us)["K1"] for now_us in (0, at_us - 1, at_us, 2**52)]
+    shown = [
+        log.fold.assignments.contracts(now_us)["K1"] for now_us in (0, at_us - 1, at_us, 2**52)
+    ]
     assert [version.contract.version for version in shown] == [1, 1, 2, 2]
 
 
@@ -85,7 +87,7 @@ def test_nodes_that_an_amendment_will_add_are_not_missed_before_it() -> None:
         "K1",
         2,
     )
-    log.claim("n1")
+    log.assign("n1")
     log.tick(10)
     log.report(node.report([10]))
     for second in (700, 3599):
@@ -97,11 +99,11 @@ def test_nodes_that_an_amendment_will_add_are_not_missed_before_it() -> None:
     ]
 
 
-def book(*said: Claim) -> Book:
-    """Claims received at 1, 2 and so on."""
+def book(*said: Assignment) -> Book:
+    """Assignments received at 1, 2 and so on."""
     made = Book()
     for at_us, one in enumerate(said, start=1):
-        leaf = SIGNER.seal(payload_type(EntryKind.CLAIM), encode(one))
+        leaf = SIGNER.seal(payload_type(EntryKind.ASSIGNMENT), encode(one))
         made.fold(entry(at_us, leaf), at_us)
     return made
 
@@ -112,8 +114,8 @@ def held(made: Book, start_us: int, end_us: int, as_of_us: int = 9) -> list[tupl
     return [(one.node, *(node for node, *_ in one.before)) for one in found]
 
 
-def test_a_released_node_hands_its_place_on_to_the_next_that_is_claimed() -> None:
-    said = book(claim("z"), claim("a"), claim("z", []), claim("m"))
+def test_a_released_node_hands_its_place_on_to_the_next_that_is_assigned() -> None:
+    said = book(assignment("z"), assignment("a"), assignment("z", []), assignment("m"))
     assert held(said, 1, 2) == [("z",), ("a",)]
     assert held(said, 1, 3) == [("z",), ("a",)]
     assert held(said, 2, 5) == [("m", "z"), ("a",)]
@@ -122,9 +124,12 @@ def test_a_released_node_hands_its_place_on_to_the_next_that_is_claimed() -> Non
     assert held(said, 3, 4) == [("a",)]
 
 
-def test_a_node_that_is_claimed_again_holds_its_place_as_before() -> None:
-    assert held(book(claim("z"), claim("a"), claim("z", ["GPU-1"])), 1, 9) == [("z",), ("a",)]
-    assert held(book(claim("z"), claim("z", []), claim("z")), 1, 9) == [("z", "z")]
+def test_a_node_that_is_assigned_again_holds_its_place_as_before() -> None:
+    assert held(book(assignment("z"), assignment("a"), assignment("z", ["GPU-1"])), 1, 9) == [
+        ("z",),
+        ("a",),
+    ]
+    assert held(book(assignment("z"), assignment("z", []), assignment("z")), 1, 9) == [("z", "z")]
 
 
 def test_a_place_is_of_each_node_what_was_seen_while_it_held_it() -> None:

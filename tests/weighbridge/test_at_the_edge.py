@@ -30,7 +30,7 @@ def standing(*names: str, **changes: Any) -> Log:
     log.tick(0)
     for number, node in enumerate(names or ("n1",), start=1):
         log.contract(contract_text(f"K{number}", **changes), f"K{number}")
-        log.claim(node, f"K{number}")
+        log.assign(node, f"K{number}")
     return log
 
 
@@ -210,7 +210,7 @@ def test_a_contract_is_whole_once_every_node_that_it_promises_has_reported(
 ) -> None:
     """Two nodes; the time to report first is over already."""
     log = standing("n1", nodes=2, per_node=1)
-    log.claim("n2")
+    log.assign("n2")
     log.tick(600)
     for second, name in ((610, "n1"), (620, "n2"))[:reporting]:
         log.tick(second)
@@ -272,7 +272,7 @@ def energy(*told: tuple[int, str, int]) -> tuple[int, int]:
         log.tick(second)
         values = {second: {card: {"energy_millijoules": counter}}}
         log.report(node.report([second], values, inventory=node.inventory()))
-    log.claim("n1", devices=[])
+    log.assign("n1", devices=[])
     found = {use.place: use for use in log.changes if isinstance(use, Use)}
     (use,) = found.values()
     return use.energy_known // SECOND, use.energy_millijoules
@@ -303,7 +303,7 @@ def test_a_card_is_in_use_above_its_idle_band_and_not_at_its_top(
     values = {"power_draw_milliwatts": milliwatts, "utilization_gpu_percent": percent}
     log.tick(10)
     log.report(node.report([0, 10], {second: {GPU: values} for second in (0, 10)}, processes=None))
-    log.claim("n1", devices=[])
+    log.assign("n1", devices=[])
     (use,) = (change for change in log.changes if isinstance(change, Use))
     assert (use.known // SECOND, use.in_use // SECOND) == (10, in_use)
 

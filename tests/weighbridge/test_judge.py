@@ -25,11 +25,11 @@ GPU = "GPU-n1-0"
 
 
 def standing(**changes: Any) -> Log:
-    """A log with one contract that claims node n1."""
+    """A log with one contract that node n1 is assigned to."""
     log = Log()
     log.tick(0)
     log.contract(contract_text(**changes))
-    log.claim("n1")
+    log.assign("n1")
     return log
 
 
@@ -226,7 +226,7 @@ def test_slices_that_no_driver_counted_may_be_on_any_card_that_the_bus_shows(
     log = Log()
     log.tick(0)
     log.contract(contract_text())
-    log.claim("n1", devices=["MIG-a", "MIG-b"])
+    log.assign("n1", devices=["MIG-a", "MIG-b"])
     host = {"readings": {"nvidia_pci_functions_count": cards}, "unavailable": {}}
     feed(log, ScriptedNode(gpus=0, driver=NOT_COUNTED, host=host), range(0, 31, 10))
     for slot in (0, 1):
@@ -478,7 +478,7 @@ def test_an_amendment_judges_from_its_instant_on_and_the_old_terms_before() -> N
 def test_time_outside_the_term_is_not_judged() -> None:
     log = Log()
     log.contract(contract_text(effective="2026-10-01T00:00:25Z"))
-    log.claim("n1")
+    log.assign("n1")
     feed(log, ScriptedNode(), range(0, 51, 10))
     assert spans(log.timelines(50)["n1", 0]) == [(0, 25, "unknown", ""), (25, 50, "up", "")]
 

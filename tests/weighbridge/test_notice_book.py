@@ -6,7 +6,7 @@ from weighbridge.contract import load
 from weighbridge.judge.ledger import Row, State
 from weighbridge.judge.slot_history import NEVER_US
 from weighbridge.log.entries import (
-    Claim,
+    Assignment,
     ContractAdded,
     Entry,
     EntryKind,
@@ -159,10 +159,10 @@ def test_what_was_said_of_a_node_is_said_of_the_place_that_it_handed_on() -> Non
         notice("P", kind="maintenance", id="M", from_us=1, until_us=2, units=["n1"]),
         notice("L", kind="claim", period="1970-01", unit="n1.1", objective=None),
     )
-    claims: list[tuple[str, list[str] | None]] = [("n1", None), ("n1", []), ("n2", None)]
-    for place, (node, devices) in enumerate(claims, start=20):
-        claim = Claim(contract="K", node=node, devices=devices)
-        book.fold(entry(place, EntryKind.CLAIM, claim), place * HOUR)
+    assignments: list[tuple[str, list[str] | None]] = [("n1", None), ("n1", []), ("n2", None)]
+    for place, (node, devices) in enumerate(assignments, start=20):
+        held = Assignment(contract="K", node=node, devices=devices)
+        book.fold(entry(place, EntryKind.ASSIGNMENT, held), place * HOUR)
     sheet = book.sheet("K", 30 * HOUR)
     assert sheet is not None
     sheet = replace(sheet, holders=book.holders("K", 0, 30 * HOUR, 30 * HOUR))
@@ -206,8 +206,8 @@ def test_a_contract_sees_of_a_node_what_it_held_and_what_was_nobody_elses_before
         ("new", "n1", []), ("new", "n4", None), ("new", "n1", None),
     ]  # fmt: skip
     for place, (contract, node, devices) in enumerate(told):
-        claim = Claim(contract=contract, node=node, devices=devices)
-        book.fold(entry(place, EntryKind.CLAIM, claim), place)
+        held = Assignment(contract=contract, node=node, devices=devices)
+        book.fold(entry(place, EntryKind.ASSIGNMENT, held), place)
     ever = NEVER_US
     assert book.seen_by("old", 20) == {"n1": ((0, 3),), "n2": ((0, 7),), "n3": ((0, ever),)}
     assert book.seen_by("new", 20) == {

@@ -24,7 +24,7 @@ def two_contracts(**changes: Any) -> Log:
     log.tick(0)
     for name, node in (("K1", "n1"), ("K2", "n2")):
         log.contract(contract_text(name, **changes), name)
-        log.claim(node, name)
+        log.assign(node, name)
     return log
 
 
@@ -130,7 +130,7 @@ class Triplet(ScriptedNode):
 def test_of_three_places_those_two_that_hold_it_together_are_contested() -> None:
     log = two_contracts()
     log.contract(contract_text("K3"), "K3")
-    log.claim("n3", "K3")
+    log.assign("n3", "K3")
     first, twin, third = ScriptedNode("n1"), TwinNode("n2"), Triplet("n3")
     feed(log, [first], range(0, 31, 10))
     feed(log, [first, twin], range(40, 61, 10))
@@ -173,7 +173,7 @@ def test_one_node_under_two_exclusive_contracts_is_contested_and_under_shared_on
                 "    bounds:", f'    exclusivity: {{mode: {mode}, max_owners: "1"}}\n    bounds:'
             )
             log.contract(text, name)
-            log.claim("n1", name)
+            log.assign("n1", name)
         feed(log, [ScriptedNode("n1")], range(0, 51, 10))
         assert bool(duplicates(log)) is contested
 
@@ -183,7 +183,7 @@ def test_two_contracts_that_split_a_node_between_them_are_no_conflict() -> None:
     log.tick(0)
     for name, device in (("K1", "GPU-n1-0"), ("K2", "GPU-n1-1")):
         log.contract(contract_text(name, per_node=1), name)
-        log.claim("n1", name, [device])
+        log.assign("n1", name, [device])
     feed(log, [ScriptedNode("n1")], range(0, 51, 10))
     assert log.findings() == []
     assert spans(log.timelines(50, "K2")["n1", 0]) == [(0, 50, "up", "")]
@@ -203,7 +203,7 @@ def test_a_contract_whose_nodes_never_report_is_found_when_its_time_is_over() ->
     log.tick(600)
     assert absences(log) == [("never_reported", True)]
     assert log.findings("never_reported")[0].since_us == START_US + 600 * SECOND
-    log.claim("n1")
+    log.assign("n1")
     log.report(ScriptedNode().report([601]))
     log.tick(602)
     assert absences(log)[1:] == [("never_reported", False), ("under_reported", True)]

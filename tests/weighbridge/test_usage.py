@@ -23,7 +23,7 @@ def standing(node: ScriptedNode, **changes: Any) -> Log:
     log = Log()
     log.tick(0)
     log.contract(contract_text(**changes))
-    log.claim(node.name)
+    log.assign(node.name)
     return log
 
 
@@ -53,7 +53,7 @@ def test_hours_are_cut_exactly_and_the_energy_between_two_samples_is_of_the_firs
     changes = {second: {GPU: {"energy_millijoules": joules}} for second, joules in counters.items()}
     log.tick(3 * HOUR)
     log.report(node.report(seconds, changes))
-    log.claim("n1", devices=[])
+    log.assign("n1", devices=[])
     assert told(log) == [
         (0, 25, 25, 25, 25, 25 * 90, 50),
         (1, 15 + 1, 15 + 1, 15 + 1, 15 + 1, 16 * 90, 1),
@@ -94,7 +94,7 @@ def test_power_above_the_idle_band_or_a_process_is_use_and_what_cannot_be_told_i
     log.report(
         node.report([0, 10], {second: {GPU: readings} for second in (0, 10)}, processes=listed)
     )
-    log.claim("n1", devices=[])
+    log.assign("n1", devices=[])
     assert told(log)[0][1:4] == (10, known, in_use)
 
 
@@ -104,7 +104,7 @@ def test_a_sample_holds_until_the_next_one_says_otherwise() -> None:
     idle = {GPU: {"power_draw_milliwatts": 60_000, "utilization_gpu_percent": 0}}
     log.tick(100)
     log.report(node.report([0, 10, 20, 30], {10: idle, 20: idle}, processes=None))
-    log.claim("n1", devices=[])
+    log.assign("n1", devices=[])
     assert told(log)[0][1:6] == (30, 30, 10, 30, 10 * 90)
 
 
@@ -123,7 +123,7 @@ def test_a_gpu_that_does_not_answer_is_not_in_use_whatever_held_it() -> None:
     process = {"boottime_us": 1, "device": GPU, "memory_bytes": 1, "owner": "o", "class": "user"}
     log.tick(100)
     log.report(node.report([0, 10, 20, 30], changes, processes=[process]))
-    log.claim("n1", devices=[])
+    log.assign("n1", devices=[])
     (hour,) = uses(log)
     assert (hour.seen // SECOND, hour.in_use // SECOND) == (50, 50)
     assert hour.energy_millijoules == 30
@@ -136,7 +136,7 @@ def test_time_that_is_not_bridged_and_a_counter_that_began_anew_add_nothing() ->
     changes = {second: {GPU: {"energy_millijoules": joules}} for second, joules in counters.items()}
     log.tick(2000)
     log.report(node.report(list(counters), changes))
-    log.claim("n1", devices=[])
+    log.assign("n1", devices=[])
     (hour,) = uses(log)
     assert (hour.seen // SECOND, hour.energy_known // SECOND) == (30, 20)
     assert hour.energy_millijoules == 10 + 2
@@ -150,7 +150,7 @@ def test_a_release_and_a_silence_keep_what_was_seen_so_far() -> None:
     log.tick_through(101, 200)
     assert told(log)[0][1] == 10
     log.report(node.report([190, 200]))
-    log.claim("n1", devices=[])
+    log.assign("n1", devices=[])
     assert told(log)[0][1] == 20
     assert len(uses(log)) == 1
 
@@ -170,6 +170,6 @@ def test_sums_are_the_same_for_any_split_and_restart() -> None:
         split.fold = restarted
         split.report(node.report(mine, changes))
     for log in (whole, split):
-        log.claim("n1", devices=[])
+        log.assign("n1", devices=[])
     assert told(split) == told(whole)
     assert len(told(whole)) == 3

@@ -189,7 +189,7 @@ class Resource(Terms):
 
     @property
     def places(self) -> int:
-        """Nodes that may be claimed: those contracted, and the spares."""
+        """Nodes that may be assigned: those contracted, and the spares."""
         return self.nodes + self.spare_nodes
 
     def problems(self) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,6 @@ from weighbridge.codes import HandoverFlag, note
 from weighbridge.contract import Resource
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.handover.arrival import text
-from weighbridge.handover.assignment import Assignment, Terms, seated
 from weighbridge.handover.documents import (
     Certificate,
     LoadLine,
@@ -22,6 +21,7 @@ from weighbridge.handover.documents import (
     exactly,
     worst,
 )
+from weighbridge.handover.inputs import HandoverInputs, Terms, seated
 from weighbridge.handover.meter import SHOWN, Meter, Window
 from weighbridge.handover.reports import Heard, Reader
 from weighbridge.handover.trials import (
@@ -43,17 +43,17 @@ AHEAD_US = 2 * MICROSECONDS
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+|/[1-9][0-9]*)?")
 
 
-def certificate(assignment: Assignment, entries: Iterable[Entry]) -> Certificate:
+def certificate(inputs: HandoverInputs, entries: Iterable[Entry]) -> Certificate:
     """From the entries of the assignment's range: what was received from before the window to its as-of."""
-    from_us, until_us = assignment.from_us, assignment.until_us
+    from_us, until_us = inputs.from_us, inputs.until_us
     if from_us is None or until_us is None or from_us >= until_us:
         raise ValueError("a certificate needs a window")
-    terms = Terms.of(assignment, until_us)
+    terms = Terms.of(inputs, until_us)
     max_gap_us = terms.contract.sampling.max_gap_us
     tests = terms.contract.acceptance.tests
     limits = [limit for limit in map(limit_of, tests) if limit is not None]
-    window = Window(from_us, until_us, max_gap_us, terms.card, assignment.times, limits)
-    reader = Reader(assignment.speakers)
+    window = Window(from_us, until_us, max_gap_us, terms.card, inputs.times, limits)
+    reader = Reader(inputs.speakers)
     proofs: list[tuple[Entry, int]] = []
     for heard in reader.heard(entries, whole_from_us=from_us - max_gap_us - AHEAD_US):
         if isinstance(heard, Heard):
@@ -83,7 +83,7 @@ class _Certificate:
 
     @cached_property
     def gpus(self) -> list[Gpu]:
-        """Every contracted place of a claimed node, and once for each device that filled it in the window."""
+        """Every contracted place of an assigned node, and once for each device that filled it in the window."""
         return [gpu for gpus in self.places.values() for gpu in gpus]
 
     @cached_property
@@ -102,7 +102,7 @@ class _Certificate:
     def _of(self, item: Resource) -> Iterator[Gpu]:
         for node in self.terms.nodes(item):
             seen = self.window.devices_on(node, self.terms.held[node].devices)
-            slots = seated(self.terms.assignment.seats, node, item.per_node, seen)
+            slots = seated(self.terms.inputs.seats, node, item.per_node, seen)
             for slot, devices in enumerate(slots):
                 for device in devices or [""]:
                     meters = self.meters.get((node, device), {})
@@ -113,7 +113,7 @@ class _Certificate:
         trials, lines = tuple(self._trials()), tuple(self._lines())
         quantities = tuple(self._quantities(trials))
         ends = (self.window.from_us // MICROSECONDS, self.window.until_us // MICROSECONDS)
-        load = worst([self._load(gpu) for gpu in self.gpus] + self._unclaimed())
+        load = worst([self._load(gpu) for gpu in self.gpus] + self._unassigned())
         return Certificate(
             source=self.terms.source(self.reader),
             verdict=worst([load, *(trial.verdict for trial in trials)]),
@@ -135,8 +135,8 @@ class _Certificate:
     def _load(self, gpu: Gpu) -> str:
         return gpu.load(self.needed_us, self.length_us)
 
-    def _unclaimed(self) -> list[str]:
-        """Places that no node was claimed for: nobody can say."""
+    def _unassigned(self) -> list[str]:
+        """Places that no node is assigned to: nobody can say."""
         items = self.terms.contract.resources
         missing = any(len(self.terms.nodes(item)) < item.nodes for item in items)
         return ["UNKNOWN"] if missing else []
@@ -245,7 +245,7 @@ class _Certificate:
         loads = [self._load(gpu) for gpu in self.gpus]
         if "BREACHED" in loads:
             found.add("certificate_without_load")
-        if "UNKNOWN" in loads or self._unclaimed() or not loads:
+        if "UNKNOWN" in loads or self._unassigned() or not loads:
             found.add("certificate_without_evidence")
         start_s = self.terms.start_s()
         if start_s is not None and start_s * MICROSECONDS >= self.window.from_us:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from weighbridge.handover.reports import Heard
-from weighbridge.judge.assignments import Claims
+from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.checks import CHECKS, Promise, Scene, Verdict
 from weighbridge.judge.checks.check import Answer
 from weighbridge.judge.latest_readings import View, fact, see_inventory, see_sample
@@ -55,7 +55,7 @@ class Arrivals:
 
     def __init__(
         self,
-        claims: Claims,
+        assignments: Assignments,
         contract: str,
         nodes: Iterable[str],
         times: Callable[[str], Times],
@@ -64,7 +64,7 @@ class Arrivals:
         self._times = times
         self._ports: dict[str, _Port] = {}
         for node in nodes:
-            promises = [one for one in claims.promises(node) if one.contract == contract]
+            promises = [one for one in assignments.promises(node) if one.contract == contract]
             self._ports[node] = _Port(promises, [""] * promises[-1].resource.per_node)
 
     def open(self, node: str) -> bool:
@@ -98,8 +98,8 @@ class Arrivals:
     def _arrive(
         self, port: _Port, view: View, heard: Heard, at_us: int, block: Block, sample: int
     ) -> None:
-        claimed = {device.uuid: device for device in port.promise(at_us).claimed(view)}
-        port.slots = fill(port.slots, list(claimed))
+        assigned = {device.uuid: device for device in port.promise(at_us).assigned(view)}
+        port.slots = fill(port.slots, list(assigned))
         for slot, device in enumerate(port.slots):
             if slot not in port.arrived and device and answers(block, sample, device):
                 port.arrived[slot] = Arrival(
@@ -109,7 +109,7 @@ class Arrivals:
                     at_us,
                     heard.speaker.side,
                     heard.index,
-                    claimed[device].identity,
+                    assigned[device].identity,
                     view.driver,
                 )
 

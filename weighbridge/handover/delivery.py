@@ -10,7 +10,6 @@ from weighbridge.contract import Resource
 from weighbridge.contract.resources import Batch, Slot
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.handover.arrival import Arrival, Arrivals, differing, number, text
-from weighbridge.handover.assignment import Assignment, Terms
 from weighbridge.handover.documents import (
     BatchLine,
     DeliveryNote,
@@ -19,6 +18,7 @@ from weighbridge.handover.documents import (
     Missing,
     SlotLine,
 )
+from weighbridge.handover.inputs import HandoverInputs, Terms
 from weighbridge.handover.reports import Heard, Reader
 from weighbridge.judge.checks.check import Answer
 from weighbridge.log.entries import Entry
@@ -28,12 +28,12 @@ IDENTITY = ("sku_mismatch", "memory_short")
 """Differences that say that the card is another one."""
 
 
-def delivery_note(assignment: Assignment, entries: Iterable[Entry]) -> DeliveryNote:
+def delivery_note(inputs: HandoverInputs, entries: Iterable[Entry]) -> DeliveryNote:
     """From the entries of the assignment's range. It reads no further than it must."""
-    terms = Terms.of(assignment, assignment.as_of_us)
-    reader = Reader(assignment.speakers)
-    nodes = list(terms.claims.nodes(assignment.contract))
-    arrivals = Arrivals(terms.claims, assignment.contract, nodes, assignment.times)
+    terms = Terms.of(inputs, inputs.as_of_us)
+    reader = Reader(inputs.speakers)
+    nodes = list(terms.assignments.nodes(inputs.contract))
+    arrivals = Arrivals(terms.assignments, inputs.contract, nodes, inputs.times)
     for heard in reader.heard(entries):
         if isinstance(heard, Heard):
             arrivals.see(heard)
@@ -113,7 +113,7 @@ class _Note:
         if done_us is not None:
             standing = "in_time" if done_us < due_s * MICROSECONDS else "late"
         else:
-            late = self.terms.assignment.as_of_us >= due_s * MICROSECONDS
+            late = self.terms.inputs.as_of_us >= due_s * MICROSECONDS
             standing = "overdue" if late else "open"
         complete = None if done_us is None else instant_text(done_us // MICROSECONDS)
         return BatchLine(
@@ -160,7 +160,7 @@ class _Note:
             yield from _other_device(one, promised_slot(self.terms.resource(one.node), unit))
 
     def _missing(self) -> Iterator[Missing]:
-        """By line item: slots of the nodes that are claimed, then nodes that nobody claimed."""
+        """By line item: slots of the nodes that are assigned, then nodes that never were."""
         seen = {unit_of(one) for one in self.arrived}
         for item in self.terms.contract.resources:
             nodes = self.terms.nodes(item)
@@ -169,13 +169,13 @@ class _Note:
                 absent = tuple(slot for slot in slots if slot not in seen)
                 if absent:
                     yield Missing(item.id, node, 1, len(absent), absent)
-            unclaimed = item.nodes - len(nodes)
-            if unclaimed > 0:
-                yield Missing(item.id, None, unclaimed, unclaimed * item.per_node, ())
+            unassigned = item.nodes - len(nodes)
+            if unassigned > 0:
+                yield Missing(item.id, None, unassigned, unassigned * item.per_node, ())
 
     def _flags(self, differences: Iterable[Difference]) -> set[HandoverFlag]:
         found: set[HandoverFlag] = set()
-        start_s, as_of_us = self.terms.start_s(), self.terms.assignment.as_of_us
+        start_s, as_of_us = self.terms.start_s(), self.terms.inputs.as_of_us
         if start_s is not None and any(
             one.first_us > start_s * MICROSECONDS for one in self.arrived
         ):

@@ -137,7 +137,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Contracted and never seen. `node` None: nodes that nobody claimed, `nodes` of them."""
+    """Contracted and never seen. `node` None: nodes that were never assigned, `nodes` of them."""
 
     resource: str
     node: str | None

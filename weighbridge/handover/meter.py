@@ -266,11 +266,11 @@ class Window:
         known = self._devices.get(node, {}).get(device)
         return None if known is None else known.identity
 
-    def devices_on(self, node: str, claimed: Iterable[str] | None) -> list[str]:
+    def devices_on(self, node: str, assigned: Iterable[str] | None) -> list[str]:
         """Devices that were seen on a node, in the order of its own list; of all of them the whole GPUs."""
         seen = self._seen.get(node, [])
-        if claimed is not None:
-            return [device for device in seen if device in claimed]
+        if assigned is not None:
+            return [device for device in seen if device in assigned]
         return [device for device in seen if not self._is_slice(node, device)]
 
     def _is_slice(self, node: str, device: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which contract promises what of which node: the fold of contract and claim entries into promises.
+"""Which contract promises what of which node: the fold of contract and assignment entries into promises.
 
 A version of a contract is judged from its entry's `from_us` to that of the next version or the end of the term. An
 amendment never takes effect before it was added, so no interval is judged by terms that came later.
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from weighbridge.contract import Contract, Resource, load
 from weighbridge.judge.checks import Promise
 from weighbridge.judge.slot_history import Holder, Places
-from weighbridge.log.entries import Claim, ContractAdded
+from weighbridge.log.entries import Assignment, ContractAdded
 
 MAX_SKEW_US = 2_000_000
 
@@ -25,42 +25,44 @@ class Version:
     until_us: int
 
 
-class ClaimError(ValueError):
-    """This contract or claim does not fit what is there. The message says why."""
+class AssignmentError(ValueError):
+    """This contract or assignment does not fit what is there. The message says why."""
 
 
 @dataclass(slots=True)
-class Claims:
-    """All contracts and what they claim."""
+class Assignments:
+    """All contracts and what is assigned to them."""
 
     _versions: dict[str, list[Version]] = field(default_factory=dict)
-    _claims: dict[str, dict[str, Claim]] = field(default_factory=dict)
-    _nodes: dict[str, dict[str, Claim]] = field(default_factory=dict)
+    _assignments: dict[str, dict[str, Assignment]] = field(default_factory=dict)
+    _nodes: dict[str, dict[str, Assignment]] = field(default_factory=dict)
     _places: dict[str, Places] = field(default_factory=dict)
     _promises: dict[str, list[Promise]] = field(default_factory=dict)
 
     def check_addition(self, added: ContractAdded, now_us: int) -> Contract:
-        """The contract of an entry that may be appended at `now_us`. Raises ContractError or ClaimError."""
+        """The contract of an entry that may be appended at `now_us`. Raises ContractError or AssignmentError."""
         contract = load(added.text)
         known = self._versions.get(contract.contract_id, [])
         if (added.contract, added.version) != (contract.contract_id, contract.version):
-            raise ClaimError("the entry and the file name different contracts or versions")
+            raise AssignmentError("the entry and the file name different contracts or versions")
         if not known:
             if contract.supersedes is not None:
-                raise ClaimError(f"version {contract.supersedes}, which it supersedes, is not here")
+                raise AssignmentError(
+                    f"version {contract.supersedes}, which it supersedes, is not here"
+                )
             return contract
         newest = known[-1].contract
         if contract.version <= newest.version or contract.supersedes != newest.version:
-            raise ClaimError(
+            raise AssignmentError(
                 f"{contract.contract_id} has version {newest.version}, and an amendment must supersede it: "
                 f"version: {newest.version + 1}, supersedes: {newest.version}"
             )
         if contract.effective_us < now_us:
-            raise ClaimError("an amendment may not take effect before it is added")
+            raise AssignmentError("an amendment may not take effect before it is added")
         if [resource.id for resource in newest.resources] != [
             resource.id for resource in contract.resources
         ]:
-            raise ClaimError("an amendment keeps the resources; their terms may change")
+            raise AssignmentError("an amendment keeps the resources; their terms may change")
         return contract
 
     def add(self, added: ContractAdded) -> None:
@@ -74,24 +76,24 @@ class Claims:
         versions.append(Version(contract, added.text, from_us, contract.term.end_us))
         self._promises.clear()
 
-    def claim(self, claim: Claim, at_us: int) -> None:
-        """Fold a claim that was received at a tick; a later one of the same contract and node replaces it, or releases
-        the node."""
-        self._places.setdefault(claim.contract, Places()).claim(claim, at_us)
-        of_node = self._claims.setdefault(claim.node, {})
-        of_contract = self._nodes.setdefault(claim.contract, {})
-        if claim.releases:
-            of_node.pop(claim.contract, None)
-            of_contract.pop(claim.node, None)
+    def assign(self, assignment: Assignment, at_us: int) -> None:
+        """Fold an assignment that was received at a tick; a later one of the same contract and node replaces it, or
+        releases the node."""
+        self._places.setdefault(assignment.contract, Places()).assign(assignment, at_us)
+        of_node = self._assignments.setdefault(assignment.node, {})
+        of_contract = self._nodes.setdefault(assignment.contract, {})
+        if assignment.releases:
+            of_node.pop(assignment.contract, None)
+            of_contract.pop(assignment.node, None)
         else:
-            of_node[claim.contract] = of_contract[claim.node] = claim
+            of_node[assignment.contract] = of_contract[assignment.node] = assignment
         self._promises.clear()
 
     def resource(self, contract: str, name: str | None) -> Resource:
-        """The resource that a claim names, or the only one there is. Raises ClaimError."""
+        """The resource that an assignment names, or the only one there is. Raises AssignmentError."""
         versions = self._versions.get(contract)
         if versions is None:
-            raise ClaimError(f"no contract {contract}")
+            raise AssignmentError(f"no contract {contract}")
         resources = versions[-1].contract.resources
         if name is None and len(resources) == 1:
             return resources[0]
@@ -99,7 +101,7 @@ class Claims:
             if resource.id == name:
                 return resource
         known = ", ".join(resource.id for resource in resources)
-        raise ClaimError(f"name one of the resources of {contract}: {known}")
+        raise AssignmentError(f"name one of the resources of {contract}: {known}")
 
     def promises(self, node: str) -> Sequence[Promise]:
         """What is promised of a node, by contract and version."""
@@ -110,8 +112,8 @@ class Claims:
 
     def _promised(self, node: str) -> list[Promise]:
         return [
-            _promise(version, claim)
-            for contract, claim in sorted(self._claims.get(node, {}).items())
+            _promise(version, assignment)
+            for contract, assignment in sorted(self._assignments.get(node, {}).items())
             for version in self._versions.get(contract, [])
         ]
 
@@ -123,8 +125,8 @@ class Claims:
         """The version of every contract that is in force; its first where none is yet, its last after the term."""
         return {name: _in_force(versions, now_us) for name, versions in self._versions.items()}
 
-    def nodes(self, contract: str) -> dict[str, Claim]:
-        """The claims of one contract by node, in the order in which the nodes were first claimed."""
+    def nodes(self, contract: str) -> dict[str, Assignment]:
+        """The assignments of one contract by node, in the order in which the nodes were first assigned."""
         return dict(self._nodes.get(contract, {}))
 
     def holders(self, contract: str, start_us: int, end_us: int) -> list[Holder]:
@@ -137,14 +139,14 @@ def _in_force(versions: Sequence[Version], now_us: int) -> Version:
     return begun[-1] if begun else versions[0]
 
 
-def _promise(version: Version, claim: Claim) -> Promise:
+def _promise(version: Version, assignment: Assignment) -> Promise:
     contract = version.contract
     resources = {resource.id: resource for resource in contract.resources}
     return Promise(
         contract=contract.contract_id,
         version=contract.version,
-        resource=resources[claim.resource] if claim.resource else contract.resources[0],
-        devices=None if claim.devices is None else frozenset(claim.devices),
+        resource=resources[assignment.resource] if assignment.resource else contract.resources[0],
+        devices=None if assignment.devices is None else frozenset(assignment.devices),
         from_us=version.from_us,
         until_us=version.until_us,
         interval_us=contract.sampling.interval_us,

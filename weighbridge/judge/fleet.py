@@ -21,12 +21,12 @@ from weighbridge.challenge.telemetry import Telemetry, read_telemetry
 from weighbridge.judge import challenge_findings
 from weighbridge.judge import node_state as nodes
 from weighbridge.judge import registry as registries
-from weighbridge.judge.assignments import Claims
+from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.node import Change, judge_refusal, judge_release, judge_report, judge_tick
 from weighbridge.judge.node_state import NodeState
 from weighbridge.judge.registry import Registry
 from weighbridge.log.entries import (
-    Claim,
+    Assignment,
     ContractAdded,
     Entry,
     EntryKind,
@@ -46,7 +46,7 @@ NEVER_US = 2**62
 REGISTRY_US = 1_000_000
 """The registry looks for what is absent at most so often."""
 
-REMEMBERED = frozenset({EntryKind.CONTRACT, EntryKind.CLAIM, EntryKind.KEY})
+REMEMBERED = frozenset({EntryKind.CONTRACT, EntryKind.ASSIGNMENT, EntryKind.KEY})
 """Entries that a fold from a snapshot must be told again with `remember`."""
 
 
@@ -67,7 +67,7 @@ class FleetFold:
     """`states` are by observer: the node's name for its provider's agent, `name@lessee` for the lessee's own."""
 
     stall_us: int = STALL_US
-    claims: Claims = field(default_factory=Claims)
+    assignments: Assignments = field(default_factory=Assignments)
     states: dict[str, NodeState] = field(default_factory=dict)
     registry: Registry = field(default_factory=Registry)
     watch: Watch = field(default_factory=Watch)
@@ -90,21 +90,21 @@ class FleetFold:
                 return self._challenged(payload)
             case EntryKind.PROOF:
                 return self._proven(read_outcome(payload))
-            case EntryKind.CLAIM:
+            case EntryKind.ASSIGNMENT:
                 self.remember(entry)
-                return self._claimed(read(Claim, payload))
+                return self._assigned(read(Assignment, payload))
             case _:
                 self.remember(entry)
                 return []
 
     def remember(self, entry: Entry) -> None:
-        """Take in a contract, claim or key, received at the newest tick; entries of other kinds change nothing."""
+        """Take in a contract, assignment or key, received at the newest tick; entries of other kinds change nothing."""
         payload = entry.envelope.payload
         match entry.kind:
             case EntryKind.CONTRACT:
-                self.claims.add(read(ContractAdded, payload))
-            case EntryKind.CLAIM:
-                self.claims.claim(read(Claim, payload), self.watch.now_us)
+                self.assignments.add(read(ContractAdded, payload))
+            case EntryKind.ASSIGNMENT:
+                self.assignments.assign(read(Assignment, payload), self.watch.now_us)
             case EntryKind.KEY:
                 change = read(KeyChanged, payload)
                 self._sides[change.key_id] = change.side
@@ -162,7 +162,7 @@ class FleetFold:
         changes = list(self._overdue())
         if now_us - watch.looked_us >= REGISTRY_US:
             watch.looked_us = now_us
-            changes += self.registry.tick(self.claims, now_us)
+            changes += self.registry.tick(self.assignments, now_us)
         return changes
 
     def _overdue(self) -> Iterator[Change]:
@@ -175,31 +175,31 @@ class FleetFold:
                 self._expect(name, state)
             else:
                 self._touched.add(name)
-                yield from judge_tick(state, self.claims.promises(state.node), now_us)
+                yield from judge_tick(state, self.assignments.promises(state.node), now_us)
 
     def _report(self, report: Report, entry: Entry) -> list[Change]:
         name, state = self._observer(entry.envelope.key_id, report.node)
-        promises = self.claims.promises(state.node)
+        promises = self.assignments.promises(state.node)
         changes = judge_report(state, promises, report, self.watch.now_us, entry.index)
         challenge_findings.heard(state, entry.index, len(entry.envelope.payload))
         self._expect(name, state)
         self._touched.add(name)
-        seen = self.registry.see(state, self.claims, self.watch.now_us, entry.index)
+        seen = self.registry.see(state, self.assignments, self.watch.now_us, entry.index)
         return changes + seen
 
     def _refusal(self, refused: Refused) -> list[Change]:
         _, state = self._observer(refused.key_id, refused.node)
-        promises = self.claims.promises(state.node)
+        promises = self.assignments.promises(state.node)
         return judge_refusal(state, promises, refused, self.watch.now_us)
 
-    def _claimed(self, claim: Claim) -> list[Change]:
+    def _assigned(self, assignment: Assignment) -> list[Change]:
         """A node that is released was weighed up to its last sample, and no finding stays open for it."""
         changes: list[Change] = []
-        for state in self.observers(claim.node) if claim.releases else ():
+        for state in self.observers(assignment.node) if assignment.releases else ():
             self._touched.add(
                 state.node if state.side == "provider" else f"{state.node}@{state.side}"
             )
-            changes += judge_release(state, claim.contract, self.watch.now_us)
+            changes += judge_release(state, assignment.contract, self.watch.now_us)
         return changes
 
     def _challenged(self, payload: bytes) -> list[Change]:

@@ -133,7 +133,7 @@ def judge_refusal(
 
 
 def judge_release(state: NodeState, contract: str, now_us: int) -> list[Change]:
-    """Fold that a contract claims the node no more: what is known of it is written, and its findings close."""
+    """Fold that a contract holds the node no more: what is known of it is written, and its findings close."""
     changes: list[Change] = []
     for chain in state.chains.values():
         track = chain.tracks.pop(contract, None)
@@ -150,7 +150,7 @@ def _closed(state: NodeState, contract: str, at_us: int) -> Iterator[Finding]:
 
 
 def contracts(promises: Iterable[Promise]) -> list[str]:
-    """The contracts that claim the node; one without a name where none does, so that nothing goes unsaid."""
+    """The contracts that the node is assigned to; one without a name where none does, so that nothing goes unsaid."""
     return sorted({promise.contract for promise in promises}) or [""]
 
 

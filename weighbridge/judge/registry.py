@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from weighbridge.judge.assignments import Claims, Version
+from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.checks import Promise, Severity, Verdict
 from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Finding, Row, State
 from weighbridge.judge.node_state import NodeState
@@ -45,11 +45,13 @@ class Registry:
     open: dict[str, Finding] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)
 
-    def see(self, state: NodeState, claims: Claims, now_us: int, entry: int) -> list[Change]:
+    def see(
+        self, state: NodeState, assignments: Assignments, now_us: int, entry: int
+    ) -> list[Change]:
         """Fold what a node showed with its last report."""
         if state.last_sample_us is None or not state.view.enumerated:
             return []
-        promises = claims.promises(state.node)
+        promises = assignments.promises(state.node)
         for promise in promises:
             reporting = self.reported.setdefault(promise.contract, [])
             if state.node not in reporting:
@@ -65,18 +67,20 @@ class Registry:
             _told(change, entry)
             for device in devices
             if not alone or len(self.stretches[device]) > 1
-            for change in self._contest(device, observer, claims, now_us)
+            for change in self._contest(device, observer, assignments, now_us)
         ]
         parted = [
-            change for device in left for change in self._part(device, claims, state.last_sample_us)
+            change
+            for device in left
+            for change in self._part(device, assignments, state.last_sample_us)
         ]
         return contested + parted
 
-    def tick(self, claims: Claims, now_us: int) -> list[Change]:
+    def tick(self, assignments: Assignments, now_us: int) -> list[Change]:
         """Contracts whose time to report first is over."""
         return [
             change
-            for name, version in claims.contracts(now_us).items()
+            for name, version in assignments.contracts(now_us).items()
             for change in self._absence(name, version, now_us)
         ]
 
@@ -89,27 +93,29 @@ class Registry:
             stretches.append([at_us, at_us])
             del stretches[:-STRETCHES_KEPT]
 
-    def _part(self, device: str, claims: Claims, at_us: int) -> Iterator[Finding]:
+    def _part(self, device: str, assignments: Assignments, at_us: int) -> Iterator[Finding]:
         """A device left a place: what was open against it closes there, and where it is alone from now on."""
         held = {
             (place.contract, place.node)
             for observer, stretches in self.stretches[device].items()
             if device in self.showing[observer]
-            for place in _places(observer, device, stretches[-1:], claims)
+            for place in _places(observer, device, stretches[-1:], assignments)
         }
         for key, finding in list(self.open.items()):
             here = (finding.contract, finding.node) in held
             if finding.device == device and not (here and len(held) > 1):
                 yield replace(self.open.pop(key), until_us=max(at_us, finding.since_us))
 
-    def _contest(self, device: str, observer: str, claims: Claims, now_us: int) -> Iterator[Change]:
+    def _contest(
+        self, device: str, observer: str, assignments: Assignments, now_us: int
+    ) -> Iterator[Change]:
         """The stretch that the observer has just made longer, against all others of the device."""
         known = self.stretches[device]
-        mine = _places(observer, device, known[observer][-1:], claims)
+        mine = _places(observer, device, known[observer][-1:], assignments)
         others = [
             place
             for other, stretches in known.items()
-            for place in _places(other, device, stretches, claims)
+            for place in _places(other, device, stretches, assignments)
         ]
         for place in mine:
             for rival in others:
@@ -183,16 +189,17 @@ def _exclusive(promises: Sequence[Promise]) -> set[str]:
 
 
 def _places(
-    observer: str, device: str, stretches: Sequence[Stretch], claims: Claims
+    observer: str, device: str, stretches: Sequence[Stretch], assignments: Assignments
 ) -> list[Place]:
-    """Where the device was held in these stretches: under each exclusive contract that claims it, or under none."""
+    """Where the device was held in these stretches: under each exclusive contract that it is assigned to, or under
+    none."""
     node = observer.rpartition("@")[0]
-    promises = claims.promises(node)
+    promises = assignments.promises(node)
     exclusive = _exclusive(promises)
     return [
         place
         for first_us, last_us in stretches
-        for place in _claimed(
+        for place in _assigned(
             Place("", node, first_us, last_us),
             [
                 promise
@@ -204,7 +211,7 @@ def _places(
     ]
 
 
-def _claimed(held: Place, promises: Sequence[Promise]) -> list[Place]:
+def _assigned(held: Place, promises: Sequence[Promise]) -> list[Place]:
     places = [
         Place(
             promise.contract,

@@ -1,6 +1,6 @@
 """Who holds the places of a contract, and who held them before: a node that is released hands its place on.
 
-The first node of a place is weighed in it from the beginning, a later one from its claim on, and each until it is
+The first node of a place is weighed in it from the beginning, a later one from its assignment on, and each until it is
 released. So a place goes on when a node is exchanged for another, and stands empty while nobody holds it.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from weighbridge.judge.ledger import Span, timeline
-from weighbridge.log.entries import Claim
+from weighbridge.log.entries import Assignment
 
 Before = Sequence[tuple[str, int, int]]
 """Nodes that held a place before, in order: each with from when and until when."""
@@ -48,19 +48,20 @@ class Holder:
 
 @dataclass(slots=True)
 class Places:
-    """Of one contract, in the order in which they were first taken. Fold its claims in the order of the log."""
+    """Of one contract, in the order in which they were first taken. Fold its assignments in the order of the log."""
 
     _held: list[list[Tenure]] = field(default_factory=list)
 
-    def claim(self, claim: Claim, at_us: int) -> None:
-        """A claim of a node that holds a place changes nothing of that, but of another line item, or of no devices."""
-        now = self._holding(claim.node)
-        if now is not None and not claim.releases and _same(now.resource, claim.resource):
+    def assign(self, assignment: Assignment, at_us: int) -> None:
+        """An assignment of a node that holds a place changes nothing of that, but of another line item, or of no
+        devices."""
+        now = self._holding(assignment.node)
+        if now is not None and not assignment.releases and _same(now.resource, assignment.resource):
             return
         if now is not None:
             now.until_us = at_us
-        if not claim.releases:
-            self._take(claim, at_us)
+        if not assignment.releases:
+            self._take(assignment, at_us)
 
     def over(self, start_us: int, end_us: int) -> Iterator[Holder]:
         """Every place that was held at some time in [start_us, end_us)."""
@@ -79,18 +80,18 @@ class Places:
         now = (tenures[-1] for tenures in self._held)
         return next((one for one in now if one.node == node and one.until_us is None), None)
 
-    def _take(self, claim: Claim, at_us: int) -> None:
+    def _take(self, assignment: Assignment, at_us: int) -> None:
         """The first place of its line item that nobody holds; else a new one."""
         for tenures in self._held:
             last = tenures[-1]
-            if last.until_us is not None and _same(last.resource, claim.resource):
-                tenures.append(Tenure(claim.node, claim.resource, at_us))
+            if last.until_us is not None and _same(last.resource, assignment.resource):
+                tenures.append(Tenure(assignment.node, assignment.resource, at_us))
                 return
-        self._held.append([Tenure(claim.node, claim.resource, 0)])
+        self._held.append([Tenure(assignment.node, assignment.resource, 0)])
 
 
 def _same(one: str | None, other: str | None) -> bool:
-    """Whether two claims name one line item; None: the only one that there is."""
+    """Whether two assignments name one line item; None: the only one that there is."""
     return None in (one, other) or one == other
 
 
@@ -134,23 +135,23 @@ class Stay:
         return self.node == other.node and not self.devices.isdisjoint(other.devices)
 
 
-def stays(claims: Iterable[tuple[int, Claim]]) -> list[Stay]:
-    """Of one contract's claims, each with when it was received, in their order."""
+def stays(assignments: Iterable[tuple[int, Assignment]]) -> list[Stay]:
+    """Of one contract's assignments, each with when it was received, in their order."""
     found: list[Stay] = []
     held: dict[str, Stay] = {}
-    for at_us, claim in claims:
-        if claim.node in held:
-            held.pop(claim.node).until_us = at_us
-        if not claim.releases:
-            devices = None if claim.devices is None else frozenset(claim.devices)
-            held[claim.node] = Stay(claim.node, devices, at_us)
-            found.append(held[claim.node])
+    for at_us, assignment in assignments:
+        if assignment.node in held:
+            held.pop(assignment.node).until_us = at_us
+        if not assignment.releases:
+            devices = None if assignment.devices is None else frozenset(assignment.devices)
+            held[assignment.node] = Stay(assignment.node, devices, at_us)
+            found.append(held[assignment.node])
     return found
 
 
 def seen_by(mine: Sequence[Stay], others: Sequence[Stay]) -> dict[str, Times]:
-    """By node the times that are a contract's to see: what it held, and what came before its first claim and was nobody
-    else's.
+    """By node the times that are a contract's to see: what it held, and what came before its first assignment and was
+    nobody else's.
     """
     found: dict[str, list[tuple[int, int]]] = {}
     for stay in mine:

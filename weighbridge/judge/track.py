@@ -222,8 +222,8 @@ def _tallies(track: Track) -> dict[tuple[int, str], Tally]:
 def states(track: Track, promise: Promise, view: View) -> list[tuple[str, State, str]]:
     """(device, state, cause) of every slot, after `judge`."""
     why = uncounted(view)
-    claimed = [device.uuid for device in promise.claimed(view)]
-    slots = fill(track.slots, claimed) if why is None else list(track.slots)
+    assigned = [device.uuid for device in promise.assigned(view)]
+    slots = fill(track.slots, assigned) if why is None else list(track.slots)
     found = [(device, *_state(track, view, device)) for device in slots]
     if why is None:
         return found
@@ -281,7 +281,7 @@ def _state(track: Track, view: View, device: str) -> tuple[State, str]:
 def tally(track: Track, promise: Promise, view: View) -> None:
     """Count one sample of every bound."""
     for place, bound in enumerate(promise.resource.bounds):
-        for device in promise.claimed(view):
+        for device in promise.assigned(view):
             value = view.value(device.uuid, bound.reading)
             if isinstance(value, int) and (bound.while_ == "always" or busy(view, device.uuid)):
                 count = track.hour.setdefault(f"{place}:{device.uuid}", [0, 0])
@@ -306,7 +306,7 @@ def turn_hour(track: Track, last_us: int, at_us: int) -> set[str]:
 def begin(promise: Promise, chain: ChainState, start_us: int, entry: int) -> Track:
     """A track from `start_us` on, all slots vacant and unknown until they are judged by what this entry brings."""
     count = promise.resource.per_node
-    slots = fill([""] * count, [device.uuid for device in promise.claimed(chain.view)])
+    slots = fill([""] * count, [device.uuid for device in promise.assigned(chain.view)])
     segments = [Segment(start_us, State.UNKNOWN, "", entry) for _ in range(count)]
     return Track(promise.version, slots, segments)
 

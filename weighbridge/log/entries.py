@@ -22,7 +22,7 @@ class EntryKind(StrEnum):
     CONTRACT = "contract"
     INVITE = "invite"
     KEY = "key"
-    CLAIM = "claim"
+    ASSIGNMENT = "claim"  # stored as it was first called
     REFUSAL = "refusal"
     CHALLENGE = "challenge"
     PROOF = "proof"
@@ -70,10 +70,10 @@ class KeyChanged(Model):
     reason: Text
 
 
-class Claim(Model):
-    """A contract claims a node's devices (all of them where `devices` is null) for one of its resources.
+class Assignment(Model):
+    """A node's devices (all of them where `devices` is null) are assigned to a contract, for one of its resources.
 
-    `resource` may be null where the contract has only one. A later claim of the same contract and node replaces it;
+    `resource` may be null where the contract has only one. A later one of the same contract and node replaces it;
     one of no devices releases the node.
     """
 

@@ -1,4 +1,4 @@
-"""The third fold: contracts, claims on nodes, and what the parties said, each with when the collector received it.
+"""The third fold: contracts, assignments of nodes, and what the parties said, each with when the collector received it.
 
 `Book.sheet` is what settling a contract needs besides rows, as it was known at an instant.
 """
@@ -11,12 +11,12 @@ from weighbridge.challenge.record import read_outcome
 from weighbridge.codes import Note, note
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.judge.assignments import Claims, Version
+from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.ledger import BY_DEVICE, Row, State
 from weighbridge.judge.slot_history import Holder, Places, Times, seen_by, stays
 from weighbridge.log.entries import (
+    Assignment,
     CauseNotice,
-    Claim,
     ClaimNotice,
     ContractAdded,
     Entry,
@@ -35,15 +35,14 @@ from weighbridge.settlement.period_labels import cut, ruling
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.proofs import Proven, proven, samples
-from weighbridge.settlement.record import Claim as Claimed
-from weighbridge.settlement.record import Event, Window
+from weighbridge.settlement.record import Claim, Event, Window
 from weighbridge.wire.report import read
 from weighbridge.wire.signing import key_id
 
 KINDS = frozenset(
     {
         EntryKind.CONTRACT,
-        EntryKind.CLAIM,
+        EntryKind.ASSIGNMENT,
         EntryKind.PARTY,
         EntryKind.NOTICE,
         EntryKind.STATEMENT,
@@ -117,7 +116,7 @@ class Sheet:
                 if isinstance(one, MaintenanceNotice)
             ),
             claims=tuple(
-                self._claimed(heard, one) for heard, one in said if isinstance(one, ClaimNotice)
+                self._claim(heard, one) for heard, one in said if isinstance(one, ClaimNotice)
             ),
             events=(*events, *seen, *self._exchanged()),
             probes=self.probes,
@@ -214,9 +213,9 @@ class Sheet:
             sides=sides(events_of(self.versions).get(said.event), self._role(heard.notice)),
         )
 
-    def _claimed(self, heard: Heard, said: ClaimNotice) -> Claimed:
+    def _claim(self, heard: Heard, said: ClaimNotice) -> Claim:
         unit = None if said.unit is None else self._unit(said.unit)
-        return Claimed(said.period, heard.received_us // MICROSECONDS, unit, said.objective)
+        return Claim(said.period, heard.received_us // MICROSECONDS, unit, said.objective)
 
 
 @dataclass(slots=True)
@@ -228,9 +227,9 @@ class Book:
     _heard: dict[str, list[Heard]] = field(default_factory=dict)
     _proven: dict[str, list[Proven]] = field(default_factory=dict)
     _issued: list[tuple[int, Issued]] = field(default_factory=list)
-    _claimed: dict[str, list[tuple[int, Claim]]] = field(default_factory=dict)
+    _assignments: dict[str, list[tuple[int, Assignment]]] = field(default_factory=dict)
     _keys: dict[tuple[str, str], PartyKey] = field(default_factory=dict)
-    _claims: tuple[int, Claims] = field(default_factory=lambda: (0, Claims()))
+    _versions: tuple[int, Assignments] = field(default_factory=lambda: (0, Assignments()))
 
     def fold(self, entry: Entry, received_us: int) -> None:
         """Take in one entry; those of other kinds change nothing."""
@@ -239,9 +238,11 @@ class Book:
             case EntryKind.CONTRACT:
                 self._entries.append((received_us, entry))
                 self._names.add(read(ContractAdded, payload).contract)
-            case EntryKind.CLAIM:
-                claim = read(Claim, payload)
-                self._claimed.setdefault(claim.contract, []).append((received_us, claim))
+            case EntryKind.ASSIGNMENT:
+                assignment = read(Assignment, payload)
+                self._assignments.setdefault(assignment.contract, []).append(
+                    (received_us, assignment)
+                )
             case EntryKind.PARTY:
                 change = read(PartyKey, payload)
                 name = key_id(bytes.fromhex(change.public_key))
@@ -279,7 +280,7 @@ class Book:
         sheet = self.sheet(contract, FOREVER_US)
         if sheet is None:
             return None
-        nodes = frozenset(claim.node for _, claim in self._claimed.get(contract, ()))
+        nodes = frozenset(assignment.node for _, assignment in self._assignments.get(contract, ()))
         said = (one.notice.said for one in sheet.heard)
         windows = frozenset(one.id for one in said if isinstance(one, MaintenanceNotice))
         return Rules(sheet.versions, nodes, windows)
@@ -309,8 +310,8 @@ class Book:
 
     def sheet(self, contract: str, as_of_us: int) -> Sheet | None:
         """None for a contract that was not known then."""
-        claims = self._known(as_of_us)
-        versions = claims.versions(contract)
+        assignments = self._known(as_of_us)
+        versions = assignments.versions(contract)
         if not versions:
             return None
         heard = [one for one in self._heard.get(contract, ()) if one.received_us <= as_of_us]
@@ -340,50 +341,50 @@ class Book:
 
     def _places(self, contract: str, as_of_us: int) -> Places:
         places = Places()
-        for received_us, claim in self._claimed.get(contract, ()):
+        for received_us, assignment in self._assignments.get(contract, ()):
             if received_us <= as_of_us:
-                places.claim(claim, received_us)
+                places.assign(assignment, received_us)
         return places
 
-    def claims(self, contract: str, since_us: int, as_of_us: int) -> dict[str, Claim]:
-        """Its claims of the nodes that it held at some time in [since, as of], in their order."""
-        held: dict[str, Claim] = {}
-        for received_us, claim in self._claimed.get(contract, ()):
+    def assignments(self, contract: str, since_us: int, as_of_us: int) -> dict[str, Assignment]:
+        """Its assignments of the nodes that it held at some time in [since, as of], in their order."""
+        held: dict[str, Assignment] = {}
+        for received_us, assignment in self._assignments.get(contract, ()):
             if received_us > as_of_us:
                 break
-            if not claim.releases:
-                held[claim.node] = claim
+            if not assignment.releases:
+                held[assignment.node] = assignment
             elif received_us <= since_us:
-                held.pop(claim.node, None)
+                held.pop(assignment.node, None)
         return held
 
     def seen_by(self, contract: str, as_of_us: int) -> dict[str, Times]:
         """By node the times that are the contract's to see, by what was received until then."""
         found = {
-            name: stays(one for one in claims if one[0] <= as_of_us)
-            for name, claims in self._claimed.items()
+            name: stays(one for one in assignments if one[0] <= as_of_us)
+            for name, assignments in self._assignments.items()
         }
         mine = found.pop(contract, [])
         return seen_by(mine, [stay for others in found.values() for stay in others])
 
-    def claimed_from_us(self, contract: str) -> int | None:
-        """When it first claimed a node; None: never."""
-        claims = self._claimed.get(contract)
-        return claims[0][0] if claims else None
+    def assigned_from_us(self, contract: str) -> int | None:
+        """When a node was first assigned to it; None: never."""
+        assignments = self._assignments.get(contract)
+        return assignments[0][0] if assignments else None
 
-    def _known(self, as_of_us: int) -> Claims:
+    def _known(self, as_of_us: int) -> Assignments:
         """Of the entries received until then; the newest answer is kept, because loading a contract takes time."""
         known = [entry for received_us, entry in self._entries if received_us <= as_of_us]
-        if self._claims[0] != len(known):
-            self._claims = (len(known), _folded(known))
-        return self._claims[1]
+        if self._versions[0] != len(known):
+            self._versions = (len(known), _folded(known))
+        return self._versions[1]
 
 
-def _folded(entries: Iterable[Entry]) -> Claims:
-    claims = Claims()
+def _folded(entries: Iterable[Entry]) -> Assignments:
+    assignments = Assignments()
     for entry in entries:
-        claims.add(read(ContractAdded, entry.envelope.payload))
-    return claims
+        assignments.add(read(ContractAdded, entry.envelope.payload))
+    return assignments
 
 
 def swaps(rows: Iterable[Row]) -> Iterator[Event]:

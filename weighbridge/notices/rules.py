@@ -68,7 +68,8 @@ class NoticeError(ValueError):
 
 @dataclass(frozen=True)
 class Rules:
-    """`versions`: of one contract, the newest last. `nodes`: all it ever claimed. `windows`: names of maintenance."""
+    """`versions`: of one contract, the newest last. `nodes`: all that were ever assigned to it. `windows`: names of
+    maintenance."""
 
     versions: Sequence[Version]
     nodes: Collection[str]

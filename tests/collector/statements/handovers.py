@@ -24,7 +24,7 @@ BATCHES = (
 def story() -> Story:
     """Two of three nodes: one at work, one half idle and capped, with results that parties told."""
     made = Story(contract_text(nodes=3).replace("floors:", BATCHES) + TERMS)
-    made.claim("n1", "n2")
+    made.assign("n1", "n2")
     made.tell(ScriptedNode("n1"), SAMPLES)
     capped = always("GPU-n2-1", SAMPLES, {**IDLE, "power_limit_enforced_milliwatts": 350_000})
     made.tell(ScriptedNode("n2"), SAMPLES, capped)

@@ -125,7 +125,7 @@ class ScriptedFleet:
     now_us: int = NOW_US
     contracts: dict[str, Contract] = field(default_factory=dict)
     nodes: dict[str, NodeState] = field(default_factory=dict)
-    claimed: dict[str, dict[str, frozenset[str] | None]] = field(default_factory=dict)
+    assigned: dict[str, dict[str, frozenset[str] | None]] = field(default_factory=dict)
     found: list[Finding] = field(default_factory=list)
     late: list[Finding] = field(default_factory=list)
     counted: dict[str, Counts] = field(default_factory=dict)
@@ -134,8 +134,8 @@ class ScriptedFleet:
     spent: dict[str, dict[str, int]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
 
-    def claims(self, contract: str) -> Mapping[str, frozenset[str] | None]:
-        return self.claimed.get(contract, {})
+    def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
+        return self.assigned.get(contract, {})
 
     def findings(self, contract: str | None = None) -> Sequence[Finding]:
         return [row for row in self.found if contract in (None, row.contract)]
@@ -311,7 +311,7 @@ def fleet() -> ScriptedFleet:
             silent=True,
         ),
     }
-    made.claimed = {"alpha": {"a1": None, "a2": frozenset({"GPU-3", "GPU-4"})}, "beta": {}}
+    made.assigned = {"alpha": {"a1": None, "a2": frozenset({"GPU-3", "GPU-4"})}, "beta": {}}
     made.found = [
         finding("alpha", "a1", "GPU-2", "gpu_lost", observed="<b>lost</b>"),
         finding("alpha", "a2", "", "node_silent"),

@@ -104,7 +104,7 @@ async def test_status_names_every_gpu_that_should_be_there(client: Client) -> No
 
 
 async def test_a_list_is_paged_without_loss_or_repetition(client: Client, fleet: Any) -> None:
-    fleet.claimed["alpha"] |= {f"b{number}": frozenset() for number in range(7)}
+    fleet.assigned["alpha"] |= {f"b{number}": frozenset() for number in range(7)}
     seen, after = [], ""
     while after is not None:
         page = await got(client, f"/v1/nodes?limit=2&after={after}")
@@ -233,7 +233,7 @@ async def test_one_tenant_never_sees_what_is_anothers(client: Client, path: str)
 async def test_lists_and_shared_nodes_show_a_tenant_their_part_alone(
     client: Client, fleet: Any
 ) -> None:
-    fleet.claimed["beta"] = {"a1": frozenset({"GPU-2"})}
+    fleet.assigned["beta"] = {"a1": frozenset({"GPU-2"})}
     assert [row["contract"] for row in (await got(client, "/v1/contracts", "betas"))["items"]] == [
         "beta"
     ]

@@ -162,8 +162,8 @@ async def test_a_gpu_stays_on_its_shard_and_every_gpu_is_on_one(
     crowd(fleet, 3 * GPUS_PER_SHARD)
     before = await placed(pages)
     assert len(before) == len(set(before)) == 3 * GPUS_PER_SHARD + 6
-    del fleet.claimed["alpha"]["a1"], fleet.nodes["a1"]
-    fleet.claimed["alpha"]["new"] = frozenset({f"GPU-new-{number}" for number in range(9)})
+    del fleet.assigned["alpha"]["a1"], fleet.nodes["a1"]
+    fleet.assigned["alpha"]["new"] = frozenset({f"GPU-new-{number}" for number in range(9)})
     fleet.now_us += exposition.REFRESH_US
     after = await placed(pages)
     assert {uuid: after[uuid] for uuid in after if uuid in before} == {
@@ -176,16 +176,16 @@ async def test_the_room_of_gpus_that_left_is_used_again(pages: Exposition, fleet
     crowd(fleet, 3 * GPUS_PER_SHARD)
     before = await pages.paths()
     for number in range(3):
-        gone = sorted(fleet.claimed["beta"]["b1"])[:50]
+        gone = sorted(fleet.assigned["beta"]["b1"])[:50]
         fresh = {f"GPU-fresh-{number}-{place}" for place in range(50)}
-        fleet.claimed["beta"]["b1"] = (fleet.claimed["beta"]["b1"] - set(gone)) | fresh
+        fleet.assigned["beta"]["b1"] = (fleet.assigned["beta"]["b1"] - set(gone)) | fresh
         fleet.now_us += exposition.REFRESH_US
         assert await pages.paths() == before
 
 
 def crowd(fleet: Any, size: int) -> None:
     uuids = frozenset(f"GPU-{HASH}-{number}" for number in range(size))
-    fleet.claimed["beta"] = {"b1": uuids}
+    fleet.assigned["beta"] = {"b1": uuids}
 
 
 async def placed(pages: Exposition) -> dict[str, str]:
@@ -234,7 +234,7 @@ def full(fleet: Any, uuids: list[str]) -> None:
     }
     for name in ("alpha", "beta", "gamma", "delta", "epsilon"):
         fleet.contracts[name] = fleet.contracts["alpha"]
-        fleet.claimed[name] = {"a1": None}
+        fleet.assigned[name] = {"a1": None}
 
 
 async def test_rendering_lets_the_event_loop_run(pages: Exposition, fleet: Any) -> None:
@@ -254,9 +254,9 @@ async def test_rendering_lets_the_event_loop_run(pages: Exposition, fleet: Any) 
     assert turns >= 19
 
 
-async def test_a_gpu_that_two_contracts_claim_belongs_to_both(
+async def test_a_gpu_that_is_assigned_to_two_contracts_belongs_to_both(
     pages: Exposition, fleet: Any
 ) -> None:
-    fleet.claimed["beta"] = {"a1": frozenset({"GPU-1"})}
+    fleet.assigned["beta"] = {"a1": frozenset({"GPU-1"})}
     owners = values(await shard(pages), "weighbridge_gpu_contract_info", "uuid", "contract")
     assert {contract for uuid, contract in owners if uuid == "GPU-1"} == {"alpha", "beta"}

@@ -74,7 +74,7 @@ def test_everything_else_is_of_now(fleet: Any) -> None:
     assert recent.now_us == fleet.now_us
     assert recent.contracts is fleet.contracts
     assert recent.nodes is fleet.nodes
-    assert recent.claims("alpha") == fleet.claims("alpha")
+    assert recent.assignments("alpha") == fleet.assignments("alpha")
     assert recent.findings() == fleet.findings()
     assert recent.findings("beta") == fleet.findings("beta")
     assert recent.unwritten("alpha") == fleet.unwritten("alpha")

@@ -147,7 +147,7 @@ async def test_every_link_leads_somewhere(client: Client, page: str) -> None:
 
 async def test_a_name_with_a_slash_is_still_reached(client: Client, fleet: Any) -> None:
     fleet.contracts["a/b:c"] = fleet.contracts["alpha"]
-    fleet.claimed["a/b:c"] = {"rack/7": None}
+    fleet.assigned["a/b:c"] = {"rack/7": None}
     fleet.nodes["rack/7"] = fleet.nodes["a1"]
     for kept in (fleet.counted, fleet.bounds, fleet.spent):
         kept["a/b:c"] = kept["alpha"]

@@ -9,12 +9,12 @@ from tests.weighbridge.scripted import SECOND, SIGNER, START_US, ScriptedNode, c
 from weighbridge.challenge.record import Outcome, seal_record
 from weighbridge.codes import note
 from weighbridge.handover.acceptance import certificate
-from weighbridge.handover.assignment import Assignment, Spoken
 from weighbridge.handover.delivery import delivery_note
 from weighbridge.handover.documents import Certificate, DeliveryNote
+from weighbridge.handover.inputs import HandoverInputs, Spoken
 from weighbridge.handover.reports import Speaker
 from weighbridge.log.entries import (
-    Claim,
+    Assignment,
     ContractAdded,
     Entry,
     EntryKind,
@@ -50,16 +50,16 @@ class Story:
 
     text: str = field(default_factory=contract_text)
     entries: list[Entry] = field(default_factory=list)
-    claims: dict[str, Claim] = field(default_factory=dict)
+    assignments: dict[str, Assignment] = field(default_factory=dict)
     speakers: dict[str, Speaker] = field(default_factory=dict)
     spoken: list[Spoken] = field(default_factory=list)
 
     def tick(self, second: int) -> None:
         self._append(SIGNER, EntryKind.TICK, encode(Tick(wall_us=START_US + second * SECOND)))
 
-    def claim(self, *nodes: str, devices: list[str] | None = None) -> None:
+    def assign(self, *nodes: str, devices: list[str] | None = None) -> None:
         for node in nodes:
-            self.claims[node] = Claim(contract="K1", node=node, devices=devices)
+            self.assignments[node] = Assignment(contract="K1", node=node, devices=devices)
 
     def tell(
         self,
@@ -102,11 +102,11 @@ class Story:
         leaf = signer.seal(payload_type(kind), payload)
         self.entries.append(entry(len(self.entries), leaf))
 
-    def assignment(self, as_of: int, **more: Any) -> Assignment:
-        return Assignment(
+    def inputs(self, as_of: int, **more: Any) -> HandoverInputs:
+        return HandoverInputs(
             contract="K1",
             added=(ContractAdded(contract="K1", version=1, text=self.text, from_us=START_US),),
-            claims=tuple(self.claims.values()),
+            assignments=tuple(self.assignments.values()),
             speakers=self.speakers,
             spoken=tuple(self.spoken),
             start=0,
@@ -118,8 +118,8 @@ class Story:
         )
 
     def note(self, as_of: int = 86400, **more: Any) -> DeliveryNote:
-        return delivery_note(self.assignment(as_of, **more), self.entries)
+        return delivery_note(self.inputs(as_of, **more), self.entries)
 
     def certificate(self, start: int, end: int, as_of: int = 86400, **more: Any) -> Certificate:
         window = {"from_us": START_US + start * SECOND, "until_us": START_US + end * SECOND}
-        return certificate(self.assignment(as_of, **window, **more), self.entries)
+        return certificate(self.inputs(as_of, **window, **more), self.entries)

@@ -24,7 +24,7 @@ def asking(*rows: str) -> str:
 def story(text: str | None = None, changes: Changes | None = None) -> Story:
     """One node of two GPUs that reports every ten seconds for a thousand, under load unless it is changed."""
     made = Story(text or contract_text())
-    made.claim("n1")
+    made.assign("n1")
     made.tell(ScriptedNode(), SAMPLES, changes)
     return made
 
@@ -69,7 +69,7 @@ def test_time_that_nobody_saw_is_neither_load_nor_its_absence() -> None:
     """Silent after 400 s of load: 600 s may have been either. After 400 s of idling: 600 s may still be half."""
     quiet = [second for second in SAMPLES if second <= 400]
     made = Story()
-    made.claim("n1")
+    made.assign("n1")
     made.tell(ScriptedNode(), quiet, always("GPU-n1-1", quiet, IDLE))
     assert loads(made.certificate(0, 1000)) == {
         "n1.0": ("UNKNOWN", 400, 0, 600),
@@ -90,7 +90,7 @@ def test_half_of_the_window_is_needed_where_no_test_names_a_duration() -> None:
 def as_card(**told: int | str) -> Story:
     """A story in which both GPUs say that they are this card; the second one idles."""
     made = Story()
-    made.claim("n1")
+    made.assign("n1")
     identity = {device: dict(told) for device in ("GPU-n1-0", "GPU-n1-1")}
     made.tell(ScriptedNode(identity=identity), SAMPLES, always("GPU-n1-1", SAMPLES, IDLE))
     return made
@@ -114,7 +114,7 @@ def test_a_card_is_judged_by_the_power_that_it_is_made_for_and_not_by_the_contra
 
 def test_a_sample_that_lies_after_its_own_report_was_seen_by_nobody() -> None:
     made, node = Story(), ScriptedNode()
-    made.claim("n1")
+    made.assign("n1")
     clock = to_builtins(node.report([500]).clock)
     made.tell(ScriptedNode(), SAMPLES, clock=clock)
     assert loads(made.certificate(0, 1000))["n1.0"] == ("MET", 500, 0, 500)
@@ -136,7 +136,7 @@ def test_a_window_is_cut_to_the_microsecond_and_samples_reach_into_it() -> None:
 
 def test_samples_that_a_spool_brought_late_count_as_if_they_had_come_in_time() -> None:
     made = Story()
-    made.claim("n1")
+    made.assign("n1")
     node = ScriptedNode()
     made.tell(node, [0])
     made.tell(node, SAMPLES[1:], received=5000)
@@ -338,7 +338,7 @@ def test_service_that_started_in_the_window_before_a_gpu_was_seen_is_flagged() -
     made.say("acceptance_signed", 0, party="L")
     assert made.certificate(0, 1000).flags == ()
     late = Story()
-    late.claim("n1")
+    late.assign("n1")
     late.tell(ScriptedNode(), SAMPLES[1:])
     late.say("acceptance_signed", 0, party="L")
     assert late.certificate(0, 1000).flags == ("late_birth",)
@@ -348,7 +348,7 @@ def test_who_a_gpu_is_was_told_long_before_the_window_and_nothing_else_is_read_o
     None
 ):
     made, node = Story(), ScriptedNode(identity={"GPU-n1-0": {"serial": "4711"}})
-    made.claim("n1")
+    made.assign("n1")
     made.tell(node, [0, 10])
     made.tell(node, [20, 30])
     made.tell(node, list(range(900, 1001, 10)))

@@ -20,7 +20,7 @@ def asking(row: str) -> str:
 def story(text: str, *seconds: int) -> Story:
     """One GPU under load at these seconds, told of in one report."""
     made = Story(text)
-    made.claim("n1")
+    made.assign("n1")
     made.tell(ScriptedNode(gpus=1), list(seconds))
     return made
 

@@ -18,7 +18,7 @@ BATCHES = (
 def told(story: Story | None = None, **node: object) -> Story:
     """One node of two GPUs that reports from second 100 on."""
     story = story or Story()
-    story.claim("n1")
+    story.assign("n1")
     made = replace(ScriptedNode(), **node)  # type: ignore[arg-type]
     story.tell(made, [100, 110, 120])
     return story
@@ -42,7 +42,7 @@ def test_each_slot_names_the_device_that_was_first_seen_at_work_in_it_and_when()
 
 def test_a_slot_keeps_its_first_device_when_another_one_follows() -> None:
     story, node = Story(), ScriptedNode()
-    story.claim("n1")
+    story.assign("n1")
     lost = {100: {"GPU-n1-1": dict.fromkeys(FAST, "gpu_is_lost")}}
     story.tell(node, [100], lost)
     story.tell(node, [110])
@@ -64,7 +64,7 @@ FAST = (
 
 def test_a_cheaper_card_and_a_power_cap_are_differences_and_the_delivery_is_not_complete() -> None:
     story = Story()
-    story.claim("n1")
+    story.assign("n1")
     node = ScriptedNode(identity={"GPU-n1-0": {"pci_device_id": "10de:2331"}})
     story.tell(node, [100], {100: {"GPU-n1-1": {"power_limit_enforced_milliwatts": 350_000}}})
     note = story.note()
@@ -78,7 +78,7 @@ def test_a_cheaper_card_and_a_power_cap_are_differences_and_the_delivery_is_not_
 
 def test_what_a_node_does_not_tell_is_unknown_and_listed() -> None:
     story = Story()
-    story.claim("n1")
+    story.assign("n1")
     story.tell(ScriptedNode(), [100], {100: {"GPU-n1-0": {"pcie_link_width_lanes": "error"}}})
     (difference,) = story.note().differences
     assert (difference.code, difference.verdict, difference.observed) == (
@@ -99,7 +99,7 @@ def test_another_device_than_the_contract_names_is_a_difference() -> None:
 
 def test_what_was_contracted_and_never_seen_is_listed_by_slot_and_by_node() -> None:
     story = Story(contract_text(nodes=3, per_node=4))
-    story.claim("n1", "n2")
+    story.assign("n1", "n2")
     story.tell(ScriptedNode(), [100])
     note = story.note()
     assert [(one.node, one.gpus, one.slots) for one in note.missing] == [
@@ -110,9 +110,9 @@ def test_what_was_contracted_and_never_seen_is_listed_by_slot_and_by_node() -> N
     assert note.standing == "incomplete"
 
 
-def test_of_a_node_only_the_devices_that_the_contract_claims_are_delivered() -> None:
+def test_of_a_node_only_the_devices_that_are_assigned_are_delivered() -> None:
     story = Story(contract_text(per_node=1))
-    story.claim("n1", devices=["GPU-n1-1"])
+    story.assign("n1", devices=["GPU-n1-1"])
     story.tell(ScriptedNode(), [100])
     assert [(one.unit, one.uuid) for one in story.note().slots] == [("n1.0", "GPU-n1-1")]
 
@@ -120,7 +120,7 @@ def test_of_a_node_only_the_devices_that_the_contract_claims_are_delivered() -> 
 def test_nodes_fill_the_batches_as_they_are_seen_and_each_is_in_time_or_late() -> None:
     text = contract_text(nodes=2).replace("floors:", BATCHES)
     story = Story(text)
-    story.claim("n1", "n2")
+    story.assign("n1", "n2")
     story.tell(ScriptedNode("n2"), [DAY + 5])
     assert [(one.batch, one.standing, one.nodes_seen) for one in story.note(DAY - 1).batches] == [
         ("soon", "late", 1),
@@ -139,7 +139,7 @@ def test_nodes_fill_the_batches_as_they_are_seen_and_each_is_in_time_or_late() -
 
 def test_a_batch_that_is_not_whole_is_overdue_from_the_end_of_its_day_on() -> None:
     story = Story(contract_text(nodes=2).replace("floors:", BATCHES))
-    story.claim("n1")
+    story.assign("n1")
     assert [one.standing for one in story.note(DAY - 1).batches] == ["open", "open"]
     assert [one.standing for one in story.note(DAY).batches] == ["overdue", "open"]
 
@@ -170,7 +170,7 @@ def test_service_starts_with_the_event_that_the_contract_names_and_a_late_birth_
 
 def test_a_note_reads_no_further_than_it_must_and_says_how_far_it_read() -> None:
     story, node = Story(), ScriptedNode()
-    story.claim("n1")
+    story.assign("n1")
     (fast,) = to_builtins(node.report([100]))["blocks"]
     links = {"readings": {"nvlink_active_links": [[18, 18]]}, "tier": "slow"}
     story.tell(ScriptedNode(), [100], blocks=[fast, {**fast, **links}])

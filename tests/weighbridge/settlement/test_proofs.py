@@ -8,7 +8,7 @@ import pytest
 
 from tests.weighbridge.scripted import SIGNER, START_US, contract_text
 from weighbridge.challenge.record import Outcome, Weighed, Weighing, seal_record
-from weighbridge.log.entries import Claim, ContractAdded, EntryKind, entry, payload_type
+from weighbridge.log.entries import Assignment, ContractAdded, EntryKind, entry, payload_type
 from weighbridge.notices.book import Book
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples
@@ -60,8 +60,11 @@ def outcome(*gpus: Weighed, **changes: Any) -> Outcome:
 def book(contract: str, *ended: Outcome) -> Book:
     made = Book()
     added = ContractAdded(contract="K1", version=1, text=contract, from_us=START_US)
-    claim = Claim(contract="K1", node="n1", devices=None)
-    said: list[tuple[EntryKind, Model]] = [(EntryKind.CONTRACT, added), (EntryKind.CLAIM, claim)]
+    assignment = Assignment(contract="K1", node="n1", devices=None)
+    said: list[tuple[EntryKind, Model]] = [
+        (EntryKind.CONTRACT, added),
+        (EntryKind.ASSIGNMENT, assignment),
+    ]
     leaves = [SIGNER.seal(payload_type(kind), encode(record)) for kind, record in said]
     leaves += [seal_record(SIGNER, one)[1] for one in ended]
     for index, leaf in enumerate(leaves):

@@ -55,7 +55,8 @@ class Tally:
 class Promise:
     """What one version of a contract promises of one node.
 
-    `devices` are the UUIDs that it claims there (None: every whole GPU). It is judged over [from_us, until_us).
+    `devices` are the UUIDs that are assigned to it there (None: every whole GPU). It is judged over [from_us,
+    until_us).
     """
 
     contract: str
@@ -68,7 +69,7 @@ class Promise:
     max_gap_us: int
     max_skew_us: int
 
-    def claimed(self, view: View) -> list[DeviceView]:
+    def assigned(self, view: View) -> list[DeviceView]:
         """Its devices on the node, in the order of the inventory."""
         if self.devices is None:
             return list(view.wholes())
@@ -84,7 +85,7 @@ class Scene:
     tallies: Mapping[tuple[int, str], Tally] = field(default_factory=dict)
 
     def devices(self) -> list[DeviceView]:
-        return self.promise.claimed(self.view)
+        return self.promise.assigned(self.view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def decide(device: str, expected: str, observed: str, *, holds: bool) -> Answer:
 
 
 def at_least(scene: Scene, reading: str, floor: int | None) -> Iterator[Answer]:
-    """Every claimed device's reading against a floor; silent where nothing was promised."""
+    """Every assigned device's reading against a floor; silent where nothing was promised."""
     if floor is None:
         return
     expected = f"{reading} at least {floor}"
@@ -139,7 +140,7 @@ def at_least(scene: Scene, reading: str, floor: int | None) -> Iterator[Answer]:
 
 
 def is_code(scene: Scene, reading: str, code: int, word: str) -> Iterator[Answer]:
-    """Every claimed device's enumeration against the one value that was promised, called `word`."""
+    """Every assigned device's enumeration against the one value that was promised, called `word`."""
     for device in scene.devices():
         value = scene.view.value(device.uuid, reading)
         if isinstance(value, int):

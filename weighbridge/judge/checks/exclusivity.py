@@ -8,7 +8,7 @@ from weighbridge.wire.report import OwnerClass
 
 
 def alone(scene: Scene) -> Iterator[Answer]:
-    """The node as a whole: who holds memory of the claimed devices, less the system's own services."""
+    """The node as a whole: who holds memory of the assigned devices, less the system's own services."""
     terms = scene.promise.resource.exclusivity
     if terms.mode != "exclusive":
         return

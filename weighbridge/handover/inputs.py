@@ -13,9 +13,9 @@ from weighbridge.contract import Contract, Resource
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.handover.documents import ENGINE, PartyLine, Said, Source, Start
 from weighbridge.handover.reports import Reader, Speaker
-from weighbridge.judge.assignments import Claims, Version
+from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.slot_history import EVER, Times
-from weighbridge.log.entries import Claim, ContractAdded, EventNotice, Notice
+from weighbridge.log.entries import Assignment, ContractAdded, EventNotice, Notice
 from weighbridge.settlement.periods import instant_text, moment_of, term_of
 from weighbridge.settlement.record import Event
 from weighbridge.settlement.service import STARTS, start_of
@@ -37,7 +37,7 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
+class HandoverInputs:
     """A document to be made. `seats`: who fills which slot in the window, where the ledger knows it: [node][slot].
     `seen`: by node the times that are this contract's to see; of a node that is not named, all.
 
@@ -46,7 +46,7 @@ class Assignment:
 
     contract: str
     added: tuple[ContractAdded, ...]
-    claims: tuple[Claim, ...]
+    assignments: tuple[Assignment, ...]
     speakers: Mapping[str, Speaker]
     spoken: tuple[Spoken, ...]
     start: int
@@ -66,32 +66,32 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Terms:
-    """The contract of an assignment, and who is in which place of it."""
+    """The contract of a document, and which node is assigned to which line item."""
 
-    assignment: Assignment
-    claims: Claims
+    inputs: HandoverInputs
+    assignments: Assignments
     version: Version
 
     @classmethod
-    def of(cls, assignment: Assignment, at_us: int) -> "Terms":
+    def of(cls, inputs: HandoverInputs, at_us: int) -> "Terms":
         """By the version that is in force at an instant; the first one before."""
-        claims = Claims()
-        for added in assignment.added:
-            claims.add(added)
-        for claim in assignment.claims:
-            claims.claim(claim, at_us)
-        versions = claims.versions(assignment.contract)
+        assignments = Assignments()
+        for added in inputs.added:
+            assignments.add(added)
+        for assignment in inputs.assignments:
+            assignments.assign(assignment, at_us)
+        versions = assignments.versions(inputs.contract)
         begun = [version for version in versions if version.from_us <= at_us]
-        return cls(assignment, claims, begun[-1] if begun else versions[0])
+        return cls(inputs, assignments, begun[-1] if begun else versions[0])
 
     @property
     def contract(self) -> Contract:
         return self.version.contract
 
     @cached_property
-    def held(self) -> Mapping[str, Claim]:
-        """The claim on each node, in the order of the claims."""
-        return self.claims.nodes(self.contract.contract_id)
+    def held(self) -> Mapping[str, Assignment]:
+        """The assignment of each node, in the order of the assignments."""
+        return self.assignments.nodes(self.contract.contract_id)
 
     def resource(self, node: str) -> Resource:
         """The line item that a node serves."""
@@ -104,12 +104,12 @@ class Terms:
         return sku(self.resource(node).accelerator.sku)
 
     def nodes(self, resource: Resource) -> list[str]:
-        """Those claimed for a line item, in the order of their claims."""
+        """Those assigned to a line item, in the order of their assignments."""
         return [node for node in self.held if self.resource(node).id == resource.id]
 
     def source(self, reader: Reader) -> Source:
         """What the document is made from; call it last."""
-        given, contract = self.assignment, self.contract
+        given, contract = self.inputs, self.contract
         for data in self._inputs():
             reader.note(data)
         entries = None
@@ -134,17 +134,17 @@ class Terms:
         )
 
     def _inputs(self) -> Iterator[bytes]:
-        given = self.assignment
+        given = self.inputs
         yield f"{given.contract} {given.as_of_us} {given.from_us} {given.until_us}".encode()
         yield from (encode(added) for added in given.added)
-        yield from (encode(claim) for claim in given.claims)
+        yield from (encode(assignment) for assignment in given.assignments)
         yield from (encode(one.notice) for one in given.spoken)
         yield repr(sorted((given.seats or {}).items())).encode()
         yield repr(sorted(given.seen.items())).encode()
 
     def events(self) -> list[tuple[Spoken, EventNotice]]:
         """What happened, as the parties told it."""
-        found = [(one, one.notice.said) for one in self.assignment.spoken]
+        found = [(one, one.notice.said) for one in self.inputs.spoken]
         return [(one, said) for one, said in found if isinstance(said, EventNotice)]
 
     def said(self) -> tuple[Said, ...]:
@@ -176,7 +176,7 @@ class Terms:
     def start_s(self) -> int | None:
         """The same in seconds."""
         events = [Event(said.event, said.at_us // MICROSECONDS) for _, said in self.events()]
-        started = start_of(self.contract, events, self.assignment.as_of_us // MICROSECONDS)
+        started = start_of(self.contract, events, self.inputs.as_of_us // MICROSECONDS)
         return None if started is None else max(started, term_of(self.contract)[0])
 
     def local(self, seconds: int) -> str:
