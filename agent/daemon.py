@@ -103,7 +103,7 @@ class Agent:
     def __init__(
         self,
         identity: NodeIdentity,
-        place: AgentStorage,
+        folder: AgentStorage,
         source: DeviceSource,
         host: HostFacts,
         clock: Clock,
@@ -117,7 +117,7 @@ class Agent:
         breath_s: float = BREATH_S,
     ) -> None:
         self._backoff, self._breath_s = backoff, breath_s
-        self._identity, self._place, self._source = identity, place, source
+        self._identity, self._folder, self._source = identity, folder, source
         self._boot, self._post, self._alive = boot, post, alive
         self._more_facts = more_facts
         self._waiting: deque[Draft] = deque()
@@ -125,7 +125,7 @@ class Agent:
         self._spool: Spool | None = None
         self._paced: asyncio.Future[None] | None = None
         self._reporter: Reporter | None = None
-        self._receipts = ReceiptFile(place.directory / "receipts", place.receipts_bytes)
+        self._receipts = ReceiptFile(folder.directory / "receipts", folder.receipts_bytes)
         self._complaint = ""
         self._lost_drafts = 0
         self._crashes = 0
@@ -264,7 +264,7 @@ class Agent:
 
     def _opened(self) -> Spool:
         """The spool in a state to go on from. A chain belongs to one key, so another key begins another chain."""
-        spool = Spool(self._place.directory / "spool", self._place.spool_bytes)
+        spool = Spool(self._folder.directory / "spool", self._folder.spool_bytes)
         spool.finish_restart(self._reseal)
         newest = spool.newest()
         if newest is not None and open_envelope(newest).key_id != self._identity.signer.key_id:
@@ -328,5 +328,5 @@ class Agent:
     def _complain(self, error: OSError | SpoolError) -> None:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         if why != self._complaint:
-            log.error("%s/spool cannot be written: %s; going on", self._place.directory, why)
+            log.error("%s/spool cannot be written: %s; going on", self._folder.directory, why)
         self._complaint = why

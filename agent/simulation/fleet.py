@@ -136,10 +136,10 @@ class SimulatedNode:
         """An agent begins on this node."""
         fleet = self._fleet
         boot = hashlib.sha256(f"{self.number}/{self.started_us}/{self._boots}".encode())
-        place = AgentStorage(fleet.directory / self.name, fleet.spool_bytes, RECEIPTS_BYTES)
+        folder = AgentStorage(fleet.directory / self.name, fleet.spool_bytes, RECEIPTS_BYTES)
         self._agent = Agent(
             self._identity,
-            place,
+            folder,
             self._source,
             SimulatedHost(self.number),
             self._clock,
@@ -150,16 +150,16 @@ class SimulatedNode:
         )
         self._task = asyncio.create_task(self._agent.run())
         if fleet.probe:
-            self._commands = asyncio.create_task(self._commander(self._agent, place).run())
+            self._commands = asyncio.create_task(self._commander(self._agent, folder).run())
 
-    def _commander(self, agent: Agent, place: AgentStorage) -> Commander:
+    def _commander(self, agent: Agent, folder: AgentStorage) -> Commander:
         """Simulated devices are always at work, and it is nobody's work: the lessee agrees."""
         leave = Leave("cpu", LESSEE, (), 0)
         return Commander(
             self._identity,
             self._request,
             grants(leave, agent.sampler, self._clock),
-            Purse(place.directory / "probe_spent.json", DAY_MS),
+            Purse(folder.directory / "probe_spent.json", DAY_MS),
             spawn,
             self._clock.wall_us,
             Backoff(longest_s=LONGEST_WAIT_S),

@@ -72,5 +72,5 @@ async def _link(
     await committer.submit(Leaf(*seal_telemetry(signer, linked)))
 
 
-def _read(log: EvidenceLog, places: Sequence[int]) -> list[Entry]:
-    return [next(iter(log.read(place, 1))) for place in places]
+def _read(log: EvidenceLog, indexes: Sequence[int]) -> list[Entry]:
+    return [next(iter(log.read(index, 1))) for index in indexes]

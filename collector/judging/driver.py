@@ -108,12 +108,12 @@ class Driver:
         self._restore()
 
     def _restore(self) -> None:
-        places = self._store.index.of_kinds(REMEMBERED)
+        indexes = self._store.index.of_kinds(REMEMBERED)
         remembered = [
             entry
-            for place in places
-            if place < self.folded
-            for entry in received(self._store.log, place)
+            for index in indexes
+            if index < self.folded
+            for entry in received(self._store.log, index)
         ]
         snapshots = self._store.ledger.snapshots()
         self._fold.restore(snapshots, remembered)
@@ -167,9 +167,9 @@ class Driver:
     def _keep(self, finding: Finding) -> None:
         found = self._open.setdefault(finding.contract, {})
         if finding.until_us is None:
-            found[_place(finding)] = finding
+            found[_key(finding)] = finding
         else:
-            found.pop(_place(finding), None)
+            found.pop(_key(finding), None)
 
     def take(self) -> Batch:
         """What the ledger does not have yet. Write it, then say how it went with `written`."""
@@ -298,5 +298,5 @@ class Driver:
         return asked[1]
 
 
-def _place(finding: Finding) -> FindingKey:
+def _key(finding: Finding) -> FindingKey:
     return finding.contract, finding.node, finding.device, finding.code, finding.since_us

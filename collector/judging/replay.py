@@ -126,9 +126,9 @@ class Replay:
     def _remember(self) -> None:
         """What the entries before the place where a replay goes on said of keys and time."""
         folded = self._driver.folded
-        for place in self._index.of_kinds(KEY_KINDS | {EntryKind.PARTY}):
-            if place < folded:
-                self._signers.learn(next(iter(self._log.read(place, 1))))
+        for index in self._index.of_kinds(KEY_KINDS | {EntryKind.PARTY}):
+            if index < folded:
+                self._signers.learn(next(iter(self._log.read(index, 1))))
         self._signers.now_us = tick_before(self._log, folded)
 
     @property

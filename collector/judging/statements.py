@@ -234,22 +234,22 @@ def load_book(log: EvidenceLog, index: EntryIndex, until: int | None = None) -> 
 
 
 def standing(rows: Iterable[Row], as_of_us: int) -> list[Row]:
-    """The newest word on each place and start that was known then, in the ledger's order."""
+    """The newest row of each slot, device, chain and start that was known then, in the ledger's order."""
     newest: dict[tuple[str, int, str, str, int], Row] = {}
     for row in rows:
-        place = (row.node, row.slot, row.device, row.chain, row.start_us)
-        known = newest.get(place)
+        key = (row.node, row.slot, row.device, row.chain, row.start_us)
+        known = newest.get(key)
         if row.recorded_us <= as_of_us and (known is None or row.recorded_us >= known.recorded_us):
-            newest[place] = row
-    return [newest[place] for place in sorted(newest)]
+            newest[key] = row
+    return [newest[key] for key in sorted(newest)]
 
 
 def standing_uses(written: Iterable[Use], due: Iterable[Use]) -> Iterator[Use]:
     """The newest sums of each hour and node. `due` came after `written`, and all come in this order."""
-    newest = {use.place: use for use in due}
-    kept = (use for use in written if use.place not in newest)
-    last = [newest[place] for place in sorted(newest)]
-    return heapq.merge(kept, last, key=attrgetter("place"))
+    newest = {use.key: use for use in due}
+    kept = (use for use in written if use.key not in newest)
+    last = [newest[key] for key in sorted(newest)]
+    return heapq.merge(kept, last, key=attrgetter("key"))
 
 
 def instant(text: str) -> int:

@@ -144,7 +144,7 @@ def refuse_if_revoked(key: NodeKey, envelope: Envelope) -> None:
         raise Refusal("revoked_key", detail, envelope, key.node)
 
 
-def place(
+def in_sequence(
     examined: Examined, last: Accepted | None, find: Callable[[ChainKey, int], Accepted | None]
 ) -> Accepted | None:
     """The report as it was accepted before, or null if it is the next one of its chain. Raises Refusal."""
@@ -348,7 +348,7 @@ class Ingest:
         key = self._ring.key(examined.envelope.key_id)
         if key is not None:
             refuse_if_revoked(key, examined.envelope)
-        known = place(examined, batch.last(examined.chain), batch.find)
+        known = in_sequence(examined, batch.last(examined.chain), batch.find)
         outcome = "accepted" if known is None else "duplicate"
         batch.when_durable(partial(self._took, examined, outcome))
         if known is not None:

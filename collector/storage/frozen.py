@@ -35,8 +35,8 @@ class FrozenLog:
 
     def leaves(self, start: int, limit: int) -> Iterator[bytes]:
         stop = min(start + limit, self._size)
-        for place, first in enumerate(self._firsts):
-            following = self._firsts[place + 1] if place + 1 < len(self._firsts) else self._size
+        for index, first in enumerate(self._firsts):
+            following = self._firsts[index + 1] if index + 1 < len(self._firsts) else self._size
             upto = min(following, stop)
             if first <= start < upto:
                 yield from self._whole(first, following).leaves(start - first, upto - first)

@@ -118,7 +118,7 @@ class SqliteLedger:
         )
         with self._engine.connect() as connection:
             found = (Use(*row) for row in connection.execute(query))
-            for _, told in groupby(found, key=lambda use: use.place):
+            for _, told in groupby(found, key=lambda use: use.key):
                 yield deque(told, maxlen=1)[0]
 
     def findings(

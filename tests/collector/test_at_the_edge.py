@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from collector.judging.statements import standing, standing_uses
-from collector.log.ingest import Examined, Limits, Refusal, Unpacker, examine, place
+from collector.log.ingest import Examined, Limits, Refusal, Unpacker, examine, in_sequence
 from collector.log.keys import KeyRing
 from collector.storage.store import Accepted, ChainKey
 from tests.weighbridge.scripted import SIGNER, ScriptedNode
@@ -90,19 +90,19 @@ def test_gaps_join_up_from_the_report_that_is_expected_to_the_one_before_this(
     """Report 4 came last."""
     found = examined(seq, *gaps)
     if code is None:
-        assert place(found, LAST, lambda *_: None) is None
+        assert in_sequence(found, LAST, lambda *_: None) is None
         return
     with pytest.raises(Refusal) as refused:
-        place(found, LAST, lambda *_: LAST)
+        in_sequence(found, LAST, lambda *_: LAST)
     assert refused.value.code == code
 
 
 def test_the_report_that_came_last_is_known_again_and_the_first_one_is_the_first() -> None:
     again = replace(examined(4), payload_hash=PREV)
-    assert place(again, LAST, lambda *_: LAST) is LAST
-    assert place(examined(0), None, lambda *_: None) is None
+    assert in_sequence(again, LAST, lambda *_: LAST) is LAST
+    assert in_sequence(examined(0), None, lambda *_: None) is None
     with pytest.raises(Refusal) as refused:
-        place(examined(1), None, lambda *_: None)
+        in_sequence(examined(1), None, lambda *_: None)
     assert refused.value.code == "sequence"
 
 

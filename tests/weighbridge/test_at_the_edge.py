@@ -273,7 +273,7 @@ def energy(*told: tuple[int, str, int]) -> tuple[int, int]:
         values = {second: {card: {"energy_millijoules": counter}}}
         log.report(node.report([second], values, inventory=node.inventory()))
     log.assign("n1", devices=[])
-    found = {use.place: use for use in log.changes if isinstance(use, Use)}
+    found = {use.key: use for use in log.changes if isinstance(use, Use)}
     (use,) = found.values()
     return use.energy_known // SECOND, use.energy_millijoules
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from weighbridge.judge.node import chain_name, place
+from weighbridge.judge.node import anchor, chain_name
 from weighbridge.judge.node_state import ChainState
 from weighbridge.log.entries import Entry, EntryKind, Tick
 from weighbridge.wire.report import Block, Report, decode, read
@@ -48,7 +48,8 @@ class Heard:
 class Reader:
     """Reads entries in their order, and keeps account of all that was used. The first entry must be a tick.
 
-    A boot is anchored as judgement anchors it (`weighbridge.judge.node.place`), by the first report of it that is read.
+    A boot is anchored as judgement anchors it (`weighbridge.judge.node.anchor`), by the first report of it that is
+    read.
     """
 
     speakers: Mapping[str, Speaker]
@@ -80,7 +81,7 @@ class Reader:
         report, key = decode(entry.envelope.payload), entry.envelope.key_id
         name = chain_name(report)
         chain = self._chains.setdefault((key, name), ChainState(name))
-        place(chain, report.boot, report.clock, self.received_us)
+        anchor(chain, report.boot, report.clock, self.received_us)
         self.reports += 1
         self.use(entry)
         return Heard(entry.index, self.speakers[key], f"{key}/{name}", chain.offset_us, report)

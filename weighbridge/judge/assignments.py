@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from weighbridge.contract import Contract, Resource, load
 from weighbridge.judge.checks import Promise
-from weighbridge.judge.slot_history import Holder, Places
+from weighbridge.judge.slot_history import Holder, SlotHistory
 from weighbridge.log.entries import Assignment, ContractAdded
 
 MAX_SKEW_US = 2_000_000
@@ -36,7 +36,7 @@ class Assignments:
     _versions: dict[str, list[Version]] = field(default_factory=dict)
     _assignments: dict[str, dict[str, Assignment]] = field(default_factory=dict)
     _nodes: dict[str, dict[str, Assignment]] = field(default_factory=dict)
-    _places: dict[str, Places] = field(default_factory=dict)
+    _histories: dict[str, SlotHistory] = field(default_factory=dict)
     _promises: dict[str, list[Promise]] = field(default_factory=dict)
 
     def check_addition(self, added: ContractAdded, now_us: int) -> Contract:
@@ -79,7 +79,7 @@ class Assignments:
     def assign(self, assignment: Assignment, at_us: int) -> None:
         """Fold an assignment that was received at a tick; a later one of the same contract and node replaces it, or
         releases the node."""
-        self._places.setdefault(assignment.contract, Places()).assign(assignment, at_us)
+        self._histories.setdefault(assignment.contract, SlotHistory()).assign(assignment, at_us)
         of_node = self._assignments.setdefault(assignment.node, {})
         of_contract = self._nodes.setdefault(assignment.contract, {})
         if assignment.releases:
@@ -131,7 +131,7 @@ class Assignments:
 
     def holders(self, contract: str, start_us: int, end_us: int) -> list[Holder]:
         """Who held its places over [start_us, end_us)."""
-        return list(self._places.get(contract, Places()).over(start_us, end_us))
+        return list(self._histories.get(contract, SlotHistory()).over(start_us, end_us))
 
 
 def _in_force(versions: Sequence[Version], now_us: int) -> Version:

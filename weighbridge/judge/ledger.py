@@ -83,7 +83,7 @@ class Use:
 
     In device-microseconds within [from_us, until_us): GPUs `seen`; `known` to be in use or not, and `in_use`; read for
     how busy they were, and `busy`, that is percent times device-microseconds; read for energy, and the energy itself.
-    A later one of the same place and hour replaces it.
+    A later one of the same key replaces it.
     """
 
     contract: str
@@ -102,16 +102,17 @@ class Use:
     recorded_us: int
 
     @property
-    def place(self) -> tuple[int, str, str]:
+    def key(self) -> tuple[int, str, str]:
         """Whose word it is on which hour."""
         return (self.hour_us, self.node, self.chain)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check, a tick or the registry found; open until `until_us` is set. A later one of one place replaces it.
+    """What a check, a tick or the registry found; open until `until_us` is set. A later one of the same key replaces
+    it.
 
-    The place is (contract, node, device, code, since_us). `device` is a UUID, or empty for the node; `node` is empty
+    The key is (contract, node, device, code, since_us). `device` is a UUID, or empty for the node; `node` is empty
     for the contract as a whole. `since_us` is the time of the event, not of its discovery.
     """
 
@@ -177,23 +178,23 @@ def timeline(
     return spans
 
 
-Place = tuple[int, str]
+Ranked = tuple[int, str]
 """A state's rank and a cause: the smallest one that is held is the one that shows."""
 
 
 def _pieces(
     rows: Iterable[Row | Span], start_us: int, end_us: int, precedence: Sequence[State]
 ) -> Iterator[Span]:
-    """Between two neighbouring edges nothing changes; what holds there is kept as counts by place."""
-    edges: dict[int, list[tuple[Place, int]]] = {}
+    """Between two neighbouring edges nothing changes; what holds there is kept as counts by rank and cause."""
+    edges: dict[int, list[tuple[Ranked, int]]] = {}
     for row in rows:
         first, last = max(row.start_us, start_us), min(row.end_us, end_us)
         if first < last:
-            place = (precedence.index(row.state), row.cause)
-            edges.setdefault(first, []).append((place, 1))
-            edges.setdefault(last, []).append((place, -1))
+            ranked = (precedence.index(row.state), row.cause)
+            edges.setdefault(first, []).append((ranked, 1))
+            edges.setdefault(last, []).append((ranked, -1))
     unseen = (precedence.index(State.UNKNOWN), "")
-    held: dict[Place, int] = {}
+    held: dict[Ranked, int] = {}
     before = start_us
     for edge in sorted({*edges, end_us}):
         if before < edge:
@@ -203,8 +204,8 @@ def _pieces(
         before = edge
 
 
-def _shift(held: dict[Place, int], changes: list[tuple[Place, int]]) -> None:
-    for place, step in changes:
-        held[place] = held.get(place, 0) + step
-        if held[place] == 0:
-            del held[place]
+def _shift(held: dict[Ranked, int], changes: list[tuple[Ranked, int]]) -> None:
+    for ranked, step in changes:
+        held[ranked] = held.get(ranked, 0) + step
+        if held[ranked] == 0:
+            del held[ranked]

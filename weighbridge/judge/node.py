@@ -159,7 +159,7 @@ def chain_name(report: Report) -> str:
     return f"{report.chain}/{report.stream}"
 
 
-def place(chain: ChainState, boot: str, clock: Clock, received_us: int) -> bool:
+def anchor(chain: ChainState, boot: str, clock: Clock, received_us: int) -> bool:
     """Anchor CLOCK_BOOTTIME to UTC for a boot: by its first report, and again only when its clock becomes better.
 
     No report was made after it was received: a clock that says so anchors nothing, and the receipt stands in for it.
@@ -229,7 +229,7 @@ class _Sitting:
         """The node is heard: silence ends, and what the report says of itself is noted."""
         state, report = self._state, self._report
         known_boot = chain.boot
-        if place(chain, report.boot, report.clock, self._received_us) and known_boot:
+        if anchor(chain, report.boot, report.clock, self._received_us) and known_boot:
             chain.pending |= forget_xids(chain.view, None)
             chain.quiet_cause = chain.quiet_cause or "node_rebooted"
             yield from self._note("node_rebooted", "no reboot", f"boot {report.boot}")

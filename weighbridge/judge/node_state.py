@@ -23,7 +23,7 @@ class Segment:
 class Track:
     """One promise over one chain: what fills its slots, the states they are in, and the tallies of its bounds.
 
-    `hour` counts the samples of the UTC hour under way by `place:device`, as [counted, held]; `last_hour` those of the
+    `hour` counts the samples of the UTC hour under way by `bound:device`, as [counted, held]; `last_hour` those of the
     hour before. `breaches` maps a check's code to the devices that breach it and what was observed, `blind` to those
     that it cannot judge and why. `meter` sums how much the devices are used.
     """

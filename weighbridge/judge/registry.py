@@ -96,10 +96,10 @@ class Registry:
     def _part(self, device: str, assignments: Assignments, at_us: int) -> Iterator[Finding]:
         """A device left a place: what was open against it closes there, and where it is alone from now on."""
         held = {
-            (place.contract, place.node)
+            (holding.contract, holding.node)
             for observer, stretches in self.stretches[device].items()
             if device in self.showing[observer]
-            for place in _places(observer, device, stretches[-1:], assignments)
+            for holding in _holdings(observer, device, stretches[-1:], assignments)
         }
         for key, finding in list(self.open.items()):
             here = (finding.contract, finding.node) in held
@@ -111,38 +111,44 @@ class Registry:
     ) -> Iterator[Change]:
         """The stretch that the observer has just made longer, against all others of the device."""
         known = self.stretches[device]
-        mine = _places(observer, device, known[observer][-1:], assignments)
+        mine = _holdings(observer, device, known[observer][-1:], assignments)
         others = [
-            place
+            holding
             for other, stretches in known.items()
-            for place in _places(other, device, stretches, assignments)
+            for holding in _holdings(other, device, stretches, assignments)
         ]
-        for place in mine:
+        for holding in mine:
             for rival in others:
-                start_us = max(place.since_us, rival.since_us)
-                end_us = min(place.until_us, rival.until_us, now_us)
-                if (place.contract, place.node) != (rival.contract, rival.node):
-                    yield from self._lay(device, place, rival, start_us, end_us, now_us)
-                    yield from self._lay(device, rival, place, start_us, end_us, now_us)
+                start_us = max(holding.since_us, rival.since_us)
+                end_us = min(holding.until_us, rival.until_us, now_us)
+                if (holding.contract, holding.node) != (rival.contract, rival.node):
+                    yield from self._lay(device, holding, rival, start_us, end_us, now_us)
+                    yield from self._lay(device, rival, holding, start_us, end_us, now_us)
 
     def _lay(
-        self, device: str, place: "Place", rival: "Place", start_us: int, end_us: int, now_us: int
+        self,
+        device: str,
+        holding: "Holding",
+        rival: "Holding",
+        start_us: int,
+        end_us: int,
+        now_us: int,
     ) -> Iterator[Change]:
         """Contested time of one place, one row up to now at most: a node says what it likes of past and future.
 
         Who the rival is stays with the auditor: it may be another tenant.
         """
-        key = f"{place.contract}|{place.node}|{device}"
+        key = f"{holding.contract}|{holding.node}|{device}"
         pair = f"{key}|{rival.contract}|{rival.node}|{start_us}"
         written_us = self.written.get(pair, start_us)
         if written_us >= end_us:
             return
-        yield _overlay(place, device, written_us, end_us, now_us)
+        yield _overlay(holding, device, written_us, end_us, now_us)
         self.written[pair] = end_us
         if key not in self.open:
             self.open[key] = _finding(
-                place.contract,
-                place.node,
+                holding.contract,
+                holding.node,
                 device,
                 DUPLICATE,
                 "one place at a time",
@@ -169,7 +175,7 @@ class Registry:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Holding:
     """A device on a node under one promise, while both last."""
 
     contract: str
@@ -188,19 +194,19 @@ def _exclusive(promises: Sequence[Promise]) -> set[str]:
     return {p.contract for p in promises if p.resource.exclusivity.mode == "exclusive"}
 
 
-def _places(
+def _holdings(
     observer: str, device: str, stretches: Sequence[Stretch], assignments: Assignments
-) -> list[Place]:
+) -> list[Holding]:
     """Where the device was held in these stretches: under each exclusive contract that it is assigned to, or under
     none."""
     node = observer.rpartition("@")[0]
     promises = assignments.promises(node)
     exclusive = _exclusive(promises)
     return [
-        place
+        holding
         for first_us, last_us in stretches
-        for place in _assigned(
-            Place("", node, first_us, last_us),
+        for holding in _assigned(
+            Holding("", node, first_us, last_us),
             [
                 promise
                 for promise in promises
@@ -211,9 +217,9 @@ def _places(
     ]
 
 
-def _assigned(held: Place, promises: Sequence[Promise]) -> list[Place]:
+def _assigned(held: Holding, promises: Sequence[Promise]) -> list[Holding]:
     places = [
-        Place(
+        Holding(
             promise.contract,
             held.node,
             max(held.since_us, promise.from_us),
@@ -232,10 +238,10 @@ def _told(change: Change, entry: int) -> Change:
     )
 
 
-def _overlay(place: Place, device: str, start_us: int, end_us: int, now_us: int) -> Row:
+def _overlay(holding: Holding, device: str, start_us: int, end_us: int, now_us: int) -> Row:
     return Row(
-        place.contract,
-        place.node,
+        holding.contract,
+        holding.node,
         BY_DEVICE,
         device,
         OVERLAY,

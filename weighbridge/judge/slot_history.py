@@ -1,5 +1,6 @@
-"""Who holds the places of a contract, and who held them before: a node that is released hands its place on.
+"""The history of a contract's slots: which node holds each place of a line item, and which held it before.
 
+A place is room for one node; a node that is released hands its place on to the next that is assigned.
 The first node of a place is weighed in it from the beginning, a later one from its assignment on, and each until it is
 released. So a place goes on when a node is exchanged for another, and stands empty while nobody holds it.
 """
@@ -47,7 +48,7 @@ class Holder:
 
 
 @dataclass(slots=True)
-class Places:
+class SlotHistory:
     """Of one contract, in the order in which they were first taken. Fold its assignments in the order of the log."""
 
     _held: list[list[Tenure]] = field(default_factory=list)

@@ -214,8 +214,8 @@ def _subjects(answers: list[Answer], verdict: Verdict) -> dict[str, str]:
 def _tallies(track: Track) -> dict[tuple[int, str], Tally]:
     found = {}
     for key, (counted, held) in track.last_hour.items():
-        place, _, device = key.partition(":")
-        found[int(place), device] = Tally(counted, held)
+        index, _, device = key.partition(":")
+        found[int(index), device] = Tally(counted, held)
     return found
 
 
@@ -227,9 +227,9 @@ def states(track: Track, promise: Promise, view: View) -> list[tuple[str, State,
     found = [(device, *_state(track, view, device)) for device in slots]
     if why is None:
         return found
-    filled_first = sorted(range(len(slots)), key=lambda place: not slots[place])
-    for place in filled_first[: hidden(view, promise)]:
-        found[place] = (slots[place], State.UNKNOWN, why)
+    filled_first = sorted(range(len(slots)), key=lambda index: not slots[index])
+    for index in filled_first[: hidden(view, promise)]:
+        found[index] = (slots[index], State.UNKNOWN, why)
     return found
 
 
@@ -280,11 +280,11 @@ def _state(track: Track, view: View, device: str) -> tuple[State, str]:
 
 def tally(track: Track, promise: Promise, view: View) -> None:
     """Count one sample of every bound."""
-    for place, bound in enumerate(promise.resource.bounds):
+    for index, bound in enumerate(promise.resource.bounds):
         for device in promise.assigned(view):
             value = view.value(device.uuid, bound.reading)
             if isinstance(value, int) and (bound.while_ == "always" or busy(view, device.uuid)):
-                count = track.hour.setdefault(f"{place}:{device.uuid}", [0, 0])
+                count = track.hour.setdefault(f"{index}:{device.uuid}", [0, 0])
                 count[0] += 1
                 count[1] += holds(bound, value)
 

@@ -13,7 +13,7 @@ from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.ledger import BY_DEVICE, Row, State
-from weighbridge.judge.slot_history import Holder, Places, Times, seen_by, stays
+from weighbridge.judge.slot_history import Holder, SlotHistory, Times, seen_by, stays
 from weighbridge.log.entries import (
     Assignment,
     CauseNotice,
@@ -316,7 +316,7 @@ class Book:
             return None
         heard = [one for one in self._heard.get(contract, ()) if one.received_us <= as_of_us]
         found = [one for one in self._proven.get(contract, ()) if one.received_us <= as_of_us]
-        holders = tuple(self._places(contract, as_of_us).over(as_of_us, as_of_us + 1))
+        holders = tuple(self._history(contract, as_of_us).over(as_of_us, as_of_us + 1))
         return Sheet(tuple(versions), holders, tuple(heard), tuple(found))
 
     def of_period(self, contract: str, label: str, as_of_us: int) -> tuple[Sheet, Period] | None:
@@ -337,14 +337,14 @@ class Book:
         self, contract: str, start_us: int, end_us: int, as_of_us: int
     ) -> tuple[Holder, ...]:
         """Who held its places over [start_us, end_us), as known at an instant."""
-        return tuple(self._places(contract, as_of_us).over(start_us, end_us))
+        return tuple(self._history(contract, as_of_us).over(start_us, end_us))
 
-    def _places(self, contract: str, as_of_us: int) -> Places:
-        places = Places()
+    def _history(self, contract: str, as_of_us: int) -> SlotHistory:
+        history = SlotHistory()
         for received_us, assignment in self._assignments.get(contract, ()):
             if received_us <= as_of_us:
-                places.assign(assignment, received_us)
-        return places
+                history.assign(assignment, received_us)
+        return history
 
     def assignments(self, contract: str, since_us: int, as_of_us: int) -> dict[str, Assignment]:
         """Its assignments of the nodes that it held at some time in [since, as of], in their order."""

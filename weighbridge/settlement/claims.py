@@ -17,12 +17,12 @@ def deadline_s(terms: ClaimTerms, period: Period, zone: str) -> int | None:
 
     The days are counted from the date on which the period ended in the contract's zone.
     """
-    place = terms.zone or zone
+    zone_named = terms.zone or zone
     after = local_date(period.end_s, zone)
     if terms.deadline_days is not None:
-        return day_start(after + timedelta(days=terms.deadline_days), place)
+        return day_start(after + timedelta(days=terms.deadline_days), zone_named)
     if terms.deadline_billing_cycles is not None:
-        return day_start(months_later(after, terms.deadline_billing_cycles), place)
+        return day_start(months_later(after, terms.deadline_billing_cycles), zone_named)
     return None
 
 

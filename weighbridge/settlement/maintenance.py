@@ -81,10 +81,10 @@ def as_units_fare(
     nobodys = tuple(window for window in every if not any(window in mine for mine in seen))
     ruled = (rulings(terms, mine, period, zone) for mine in (*seen, nobodys))
     found = {admission for admissions in ruled for admission in admissions}
-    return sorted(found, key=_place)
+    return sorted(found, key=_by_window)
 
 
-def _place(ruled: Admission) -> tuple[int, int, str, Intervals]:
+def _by_window(ruled: Admission) -> tuple[int, int, str, Intervals]:
     return (*_order(ruled.window), ruled.excluded)
 
 

@@ -38,16 +38,16 @@ def _repairs(occasion: Occasion, credit: RepairSteps) -> Iterator[Capped]:
     spent = dict(occasion.spent)
     for clocked in timed(occasion):
         terms, mending = clocked.terms, clocked.mending
-        place = (credit.id, mending.unit)
+        key = (credit.id, mending.unit)
         if terms.id == credit.repair and mending.end_s is not None:
             base = occasion.fees.base(
                 credit.base, terms.unit if isinstance(terms, Repair) else None
             )
-            given = spent.get(place, Fraction(0))
+            given = spent.get(key, Fraction(0))
             part = capped(
                 credit, mending.unit, base, earn_repair(credit, terms, mending, base), given
             )
-            spent[place] = given + (part.exact or 0)
+            spent[key] = given + (part.exact or 0)
             yield part
 
 

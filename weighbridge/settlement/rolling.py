@@ -36,11 +36,11 @@ class Rolling:
         return self._until(instant) - self._until(instant - self.window_s)
 
     def _until(self, instant: int) -> int:
-        place = bisect_right(self._starts, instant)
-        if place == 0:
+        index = bisect_right(self._starts, instant)
+        if index == 0:
             return 0
-        (start, end), units = self._levels[place - 1]
-        return self._before[place - 1] + (min(end, instant) - start) * units
+        (start, end), units = self._levels[index - 1]
+        return self._before[index - 1] + (min(end, instant) - start) * units
 
     def _corners(self, evaluated: Interval) -> list[tuple[int, int]]:
         edges = {edge for pair, _ in self._levels for edge in pair}

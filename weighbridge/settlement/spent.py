@@ -9,7 +9,7 @@ from fractions import Fraction
 from weighbridge.settlement.credits import Before, Line
 from weighbridge.settlement.results import Settlement
 
-Place = tuple[str, str]
+CreditKey = tuple[str, str]
 """A credit, or an objective, and a unit."""
 
 
@@ -17,9 +17,9 @@ Place = tuple[str, str]
 class Spent:
     """In one reading of held time: amounts and `before` by credit and unit, free seconds by objective and unit."""
 
-    amounts: Mapping[Place, Fraction]
-    before: Mapping[Place, Before]
-    free_of_objectives: Mapping[Place, int]
+    amounts: Mapping[CreditKey, Fraction]
+    before: Mapping[CreditKey, Before]
+    free_of_objectives: Mapping[CreditKey, int]
     together: Fraction
 
 
@@ -27,11 +27,11 @@ def spent(before: Sequence[Settlement]) -> tuple[Spent, Spent]:
     """In the worst reading and in the best. `before`: the parts of the same period that were settled already."""
     worst = [line for one in before for line in _lines(one, best=False)]
     best = [line for one in before for line in _lines(one, best=True)]
-    frees: tuple[dict[Place, int], dict[Place, int]] = (defaultdict(int), defaultdict(int))
+    frees: tuple[dict[CreditKey, int], dict[CreditKey, int]] = (defaultdict(int), defaultdict(int))
     for result in (result for one in before for result in one.results):
-        place = (result.measure.objective.id, result.measure.unit)
+        key = (result.measure.objective.id, result.measure.unit)
         for free, outcome in zip(frees, (result.measure.low, result.measure.high), strict=True):
-            free[place] += outcome.free_s
+            free[key] += outcome.free_s
     return (
         _spent(worst, frees[0], [one.highest for one in before]),
         _spent(best, frees[1], [one.lowest for one in before]),
@@ -45,15 +45,15 @@ def _lines(one: Settlement, best: bool) -> Iterator[Line]:
 
 
 def _spent(
-    lines: Sequence[Line], free: Mapping[Place, int], owed: Sequence[Decimal | None]
+    lines: Sequence[Line], free: Mapping[CreditKey, int], owed: Sequence[Decimal | None]
 ) -> Spent:
-    amounts: dict[Place, Fraction] = defaultdict(Fraction)
-    before: dict[Place, Before] = defaultdict(Before)
+    amounts: dict[CreditKey, Fraction] = defaultdict(Fraction)
+    before: dict[CreditKey, Before] = defaultdict(Before)
     for line in lines:
-        place, used = (line.credit, line.unit), before[line.credit, line.unit]
-        amounts[place] += line.exact or 0
-        before[place] = Before(
-            used.free_s + line.earned.free_s, used.events + line.earned.events, amounts[place]
+        key, used = (line.credit, line.unit), before[line.credit, line.unit]
+        amounts[key] += line.exact or 0
+        before[key] = Before(
+            used.free_s + line.earned.free_s, used.events + line.earned.events, amounts[key]
         )
     together = sum((Fraction(amount) for amount in owed if amount is not None), Fraction(0))
     return Spent(dict(amounts), dict(before), dict(free), together)

@@ -119,8 +119,8 @@ class Known:
     def _last_heard(self, node: str, start_us: int) -> list[Entries]:
         """Before the end of a second."""
         heard = self.heard.get(node, ())
-        place = bisect_left(heard, (start_us + MICROSECONDS, 0))
-        return [(heard[place - 1][1],) * 2] if place else []
+        index = bisect_left(heard, (start_us + MICROSECONDS, 0))
+        return [(heard[index - 1][1],) * 2] if index else []
 
     def spelled(self) -> Iterator[str]:
         """The same for the same knowledge, however the rows were cut and in whichever order they came."""
@@ -158,10 +158,10 @@ class _Joining:
         if row.slot == BY_DEVICE:
             self.overlay.append(row)
             return
-        place = (row.node, row.slot)
-        runs = self.runs.get(place)
+        slot = (row.node, row.slot)
+        runs = self.runs.get(slot)
         if runs is None:
-            runs = self.runs[place] = []
+            runs = self.runs[slot] = []
         elif _goes_on(runs[-1], row):
             runs[-1].end_us, runs[-1].entry = row.end_us, row.last_entry
             return
@@ -190,8 +190,8 @@ class _Joining:
         for row in self.overlay:
             over.setdefault((row.node, row.device), []).append(row)
         return {
-            Slot(*place): timeline(_laid(place[0], runs, over), start_us, end_us)
-            for place, runs in sorted(self.runs.items())
+            Slot(*slot): timeline(_laid(slot[0], runs, over), start_us, end_us)
+            for slot, runs in sorted(self.runs.items())
         }
 
 
