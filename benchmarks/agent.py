@@ -38,7 +38,7 @@ from weighbridge.catalogue.readings import Tier
 FOOTPRINT_TARGET = {"cpu_percent_beyond_driver": 0.4, "pss_mebibytes": 64}
 DELAYS_US = (0, 50)
 SLOW_CALL_US = 40
-SETTLE_SECONDS = 5
+CALM_SECONDS = 5
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 BARE = """
@@ -221,7 +221,7 @@ def footprint(what: str, environment: Mapping[str, str], seconds: int) -> dict[s
     """CPU and memory of `python -m agent run` and its children at one sample and one report a second."""
     with tempfile.TemporaryDirectory() as place, daemon(environment, Path(place)) as process:
         await_child(process.pid)
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(CALM_SECONDS)
         before, since = cpu_seconds(process.pid), time.monotonic()
         time.sleep(seconds)
         passed = time.monotonic() - since

@@ -44,7 +44,7 @@ def pss_bytes(pid: int) -> int:
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
 
 
-def settled(pid: int) -> float:
+def cpu_at_rest(pid: int) -> float:
     """The process's CPU time once it has caught up."""
     before = cpu_seconds(pid)
     while True:
@@ -61,11 +61,11 @@ def measure(
     """Bytes of one waiting request, and CPU of one round trip, less what the collector does anyhow."""
     pid, parts = server.process.pid, urlsplit(server.url)
     connections = [socket.create_connection((parts.hostname, parts.port)) for _ in agents]
-    settled(pid)
+    cpu_at_rest(pid)
     memory = pss_bytes(pid)
     for connection, agent in zip(connections, agents, strict=True):
         ask(connection, agent, log_key, 1)
-    began_cpu, began = settled(pid), time.monotonic()
+    began_cpu, began = cpu_at_rest(pid), time.monotonic()
     grown = pss_bytes(pid) - memory
     time.sleep(10)
     idle = (cpu_seconds(pid) - began_cpu) / (time.monotonic() - began)
@@ -79,7 +79,7 @@ def measure(
                 raise RuntimeError("a request was not sent home by the next one")
             connection.close()
         connections = fresh
-    ended_cpu, ended = settled(pid), time.monotonic()
+    ended_cpu, ended = cpu_at_rest(pid), time.monotonic()
     for connection in connections:
         connection.close()
     asked = ended_cpu - started_cpu - idle * (ended - started)

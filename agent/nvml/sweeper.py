@@ -145,7 +145,7 @@ class Sweeper:
         return again
 
     def _refuse(self, handle: Handle, row: Reading, status: int) -> bool:
-        """Remember that a source is not supported. True if the reading has another, or is settled as unsupported."""
+        """Remember that a source is not supported. True if the reading has another, or is known to be unsupported."""
         key = (handle.uuid, row.name)
         source = self._source(handle, row)
         if status not in UNSUPPORTED or source is None:

@@ -208,7 +208,7 @@ class Reporter:
         except OSError as error:
             self._complain(str(error))
             return self._backoff.wait_s()
-        verdict = await asyncio.to_thread(self._settle, answer, chain, batch)
+        verdict = await asyncio.to_thread(self._acknowledge, answer, chain, batch)
         wait_s = await self._react(verdict, answer, chain, batch)
         return None if wait_s == 0.0 and self._spool.pending_count == 0 else wait_s
 
@@ -230,7 +230,7 @@ class Reporter:
             batch = self._spool.pending(self._most, MOST_BYTES)
         return chain, batch, self._compress.compress(b"".join(h.envelope + b"\n" for h in batch))
 
-    def _settle(self, answer: HttpAnswer, chain: str, batch: Sequence[Held]) -> Verdict:
+    def _acknowledge(self, answer: HttpAnswer, chain: str, batch: Sequence[Held]) -> Verdict:
         """Verify, keep and acknowledge: what may wait for the disk."""
         verdict = read_answer(answer, batch, self._log_key)
         if verdict.accepted and verdict.head is not None:

@@ -32,7 +32,7 @@ from weighbridge.challenge.record import (
 )
 from weighbridge.challenge.sizes import require_deliverable
 from weighbridge.challenge.transcript import Transcript
-from weighbridge.challenge.verdict import Attempt, Series, Verdict, settle
+from weighbridge.challenge.verdict import Attempt, Series, Verdict, series_of
 from weighbridge.judge.node_state import NodeState
 from weighbridge.log.entries import EntryKind
 from weighbridge.wire.problems import Problem
@@ -362,7 +362,7 @@ class Challenges:
         ran = _ran(transcript, self.clock_ns(), self._wall_us())
         weighings = [*(one.weighing for one in standing.outcomes), weighing]
         results = [bare_result(begun.challenge, one) for one in weighings]
-        series = settle(results, standing.policy)
+        series = series_of(results, standing.policy)
         return Outcome(
             begun.challenge,
             begun.series,

@@ -39,7 +39,7 @@ class Mail:
         mine = self._waiting[key_id] = _Waiting(command, alive)
         if key_id in self._expected:
             self._expected[key_id].set()
-        timer = asyncio.get_running_loop().call_later(seconds, _settle, command, None)
+        timer = asyncio.get_running_loop().call_later(seconds, _resolve, command, None)
         try:
             return await command
         finally:
@@ -65,7 +65,7 @@ class Mail:
         """Hand the request that waits what `speak` says, which is called only if there is one."""
         if not self._is_here(key_id):
             return False
-        _settle(self._waiting.pop(key_id).command, speak())
+        _resolve(self._waiting.pop(key_id).command, speak())
         return True
 
     def close(self) -> None:
@@ -81,10 +81,10 @@ class Mail:
     def _send_home(self, key_id: str) -> None:
         waiting = self._waiting.pop(key_id, None)
         if waiting is not None:
-            _settle(waiting.command, None)
+            _resolve(waiting.command, None)
 
 
-def _settle(command: "asyncio.Future[bytes | None]", said: bytes | None) -> None:
+def _resolve(command: "asyncio.Future[bytes | None]", said: bytes | None) -> None:
     if not command.done():
         command.set_result(said)
 

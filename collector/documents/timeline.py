@@ -14,7 +14,7 @@ STATES = ("up", "down", "degraded", "contested", "unknown", "excluded")
 
 
 def timeline(part: Part, speak: Speaker, suffix: str) -> Section:
-    """Every unit of every objective, as its time was settled."""
+    """Every unit of every objective, as its time was counted."""
     several = len({time.objective for time in part.times}) > 1
     lanes = tuple(_lane(part, time, speak, several) for time in part.times)
     legend = [(state, speak.name("state", state)) for state in STATES]

@@ -315,7 +315,7 @@ class Committer:
             problem = overloaded(f"nothing can be stored: {error}")
             entered = [(future, problem) for future, _ in entered]
         for future, outcome in entered:
-            _settle(future, outcome, self.head)
+            _resolve(future, outcome, self.head)
         if self._unflushed >= FLUSH_ENTRIES:
             await self._flush()
         return tried
@@ -368,7 +368,7 @@ def _enter(plan: Plan[Outcome], batch: Batch) -> Outcome | Problem:
         return problem
 
 
-def _settle(future: "asyncio.Future[Answer[Any]]", outcome: object, head: Head) -> None:
+def _resolve(future: "asyncio.Future[Answer[Any]]", outcome: object, head: Head) -> None:
     """Answer, unless the caller went away."""
     if future.done():
         return

@@ -136,7 +136,7 @@ def _weighed(gpu: GpuResult) -> Weighed:
 
 
 def bare_result(challenge: str, weighing: Weighing) -> Result:
-    """What `settle` needs of a result that was computed elsewhere."""
+    """What `series_of` needs of a result that was computed elsewhere."""
     reason = None if weighing.reason is None else Reason(weighing.reason)
     return Result(challenge, Verdict(weighing.verdict), reason)
 

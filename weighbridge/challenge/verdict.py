@@ -118,7 +118,7 @@ def worst(results: Sequence[GpuResult]) -> tuple[Verdict, Reason | None]:
     return Verdict.MET, None
 
 
-def settle(results: Sequence[Result], policy: Policy) -> Series:
+def series_of(results: Sequence[Result], policy: Policy) -> Series:
     """Over all attempts so far: met as soon as one is met; else failed if one failed; else what the last one says.
 
     A wrong answer is exact, yet broken memory also makes one, and a link may be slow once: so a failure is tried again

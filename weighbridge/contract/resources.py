@@ -24,7 +24,7 @@ from weighbridge.contract.scalars import (
 from weighbridge.contract.terms import Terms, clause, key
 
 MOST_GPUS = 1_000_000
-"""Of one line item: each of its slots is settled by itself."""
+"""Of one line item: each of its slots is judged by itself."""
 
 
 class Accelerator(Terms):

@@ -20,7 +20,7 @@ from weighbridge.challenge.telemetry import CardLoad, Shown, Telemetry
 from weighbridge.challenge.verdict import Verdict
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.checks import Verdict as Judgement
-from weighbridge.judge.findings import is_open, open_finding, settle
+from weighbridge.judge.findings import close_finding, is_open, open_finding
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import NodeState, Proof, Unlinked
 
@@ -71,7 +71,7 @@ def see_telemetry(state: NodeState, linked: Telemetry, now_us: int) -> Iterator[
     for card in linked.gpus:
         if card.gpu not in passed:
             continue
-        yield from settle(state, linked.contract, IDLE_CODE, card.gpu, now_us)
+        yield from close_finding(state, linked.contract, IDLE_CODE, card.gpu, now_us)
         if card.shown != Shown.LOAD:
             yield open_finding(state, _idle(state, linked, card, now_us))
 
@@ -113,7 +113,7 @@ def end_exchange(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Find
     for gpu in weighing.gpus:
         state.proofs[gpu.gpu] = _proof(state.proofs.get(gpu.gpu), gpu, ended.contract, now_us)
         if gpu.verdict == Verdict.MET:
-            yield from settle(state, ended.contract, CODE, gpu.gpu, now_us)
+            yield from close_finding(state, ended.contract, CODE, gpu.gpu, now_us)
     for device in ended.failed:
         yield from _failed(state, ended, device, now_us)
     if ended.final:
@@ -128,7 +128,7 @@ def _assessed(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Finding
     count = 0 if judged else state.unassessed.get(ended.contract, 0) + 1
     state.unassessed[ended.contract] = count
     if judged:
-        yield from settle(state, ended.contract, UNASSESSED_CODE, "", now_us)
+        yield from close_finding(state, ended.contract, UNASSESSED_CODE, "", now_us)
     elif count >= UNASSESSED_IN_A_ROW and not is_open(state, ended.contract, UNASSESSED_CODE):
         finding = Finding(
             ended.contract,
@@ -152,7 +152,7 @@ def _program(state: NodeState, begun: Commitment, ended: Outcome, now_us: int) -
     asked, answered = begun.policy.program, ended.weighing.program.hex()
     if not asked or not answered:
         return
-    yield from settle(state, ended.contract, PROGRAM_CODE, "", now_us)
+    yield from close_finding(state, ended.contract, PROGRAM_CODE, "", now_us)
     if answered != asked:
         finding = Finding(
             ended.contract,
@@ -201,7 +201,7 @@ def _proof(known: Proof | None, gpu: Weighed, contract: str, now_us: int) -> Pro
 
 
 def _failed(state: NodeState, ended: Outcome, device: str, now_us: int) -> Iterator[Finding]:
-    yield from settle(state, ended.contract, CODE, device, now_us)
+    yield from close_finding(state, ended.contract, CODE, device, now_us)
     observed = ended.series_reason or ended.series_verdict
     yield open_finding(
         state,

@@ -20,7 +20,7 @@ def answered(
     if known is not None and (known.verdict, known.expected) == (answer.verdict, answer.expected):
         return
     if known is not None:
-        yield from settle(state, contract, code, answer.device, at_us)
+        yield from close_finding(state, contract, code, answer.device, at_us)
     if answer.verdict is not Verdict.MET:
         yield open_finding(
             state,
@@ -51,7 +51,7 @@ def unanswered(
         if (finding.contract, finding.code) == (contract, code) and finding.device not in devices
     ]
     for device in gone:
-        yield from settle(state, contract, code, device, at_us)
+        yield from close_finding(state, contract, code, device, at_us)
 
 
 def open_finding(state: NodeState, finding: Finding) -> Finding:
@@ -65,7 +65,7 @@ def is_open(state: NodeState, contract: str, code: str, device: str = "") -> boo
     return _key(contract, code, device) in state.open
 
 
-def settle(
+def close_finding(
     state: NodeState, contract: str, code: str, device: str, at_us: int
 ) -> Iterator[Finding]:
     """Close it, if it is open."""

@@ -13,7 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from weighbridge.judge.checks import Promise, Severity, Verdict
-from weighbridge.judge.findings import answered, is_open, noted, open_finding, settle, unanswered
+from weighbridge.judge.findings import (
+    answered,
+    close_finding,
+    is_open,
+    noted,
+    open_finding,
+    unanswered,
+)
 from weighbridge.judge.latest_readings import (
     forget_xids,
     lose_processes,
@@ -146,7 +153,7 @@ def judge_release(state: NodeState, contract: str, now_us: int) -> list[Change]:
 def _closed(state: NodeState, contract: str, at_us: int) -> Iterator[Finding]:
     for finding in list(state.open.values()):
         if finding.contract == contract:
-            yield from settle(state, contract, finding.code, finding.device, at_us)
+            yield from close_finding(state, contract, finding.code, finding.device, at_us)
 
 
 def contracts(promises: Iterable[Promise]) -> list[str]:
@@ -292,7 +299,7 @@ class _Sitting:
     def _end_silence(self) -> Iterator[Change]:
         for contract in contracts(self._promises):
             for code in ("node_silent", *QUIET):
-                yield from settle(self._state, contract, code, "", self._received_us)
+                yield from close_finding(self._state, contract, code, "", self._received_us)
 
     def _skew(self) -> Iterator[Change]:
         """A clock ahead is ahead; one that seems behind is so only if its reports come live, at a steady lag."""
@@ -475,7 +482,7 @@ class _Sitting:
             )
             yield open_finding(self._state, finding)
         elif known and not holds:
-            yield from settle(self._state, contract, code, "", at_us)
+            yield from close_finding(self._state, contract, code, "", at_us)
 
     def _note(
         self,

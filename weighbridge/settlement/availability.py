@@ -157,7 +157,7 @@ def not_up(
     service: Interval | None = None,
     whole: Period | None = None,
 ) -> Mapping[State, Intervals]:
-    """When a unit was not up, by the state that settled: what was excluded comes first, then what was seen worst.
+    """When a unit was not up, by the state that counts: what was excluded comes first, then what was seen worst.
 
     The intervals lie in the served part of the period and never overlap; the rest of it is up.
     """

@@ -24,7 +24,7 @@ from weighbridge.challenge.messages import (
 )
 from weighbridge.challenge.policy import PolicyError
 from weighbridge.challenge.transcript import decode_transcript
-from weighbridge.challenge.verdict import Attempt, Measure, Reason, Verdict, settle
+from weighbridge.challenge.verdict import Attempt, Measure, Reason, Verdict, series_of
 from weighbridge.wire.signing import SignatureError, Signer
 
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -226,12 +226,12 @@ def test_a_prover_that_always_understates_its_time_is_judged_in_the_end(
 
     results: list[Any] = []
     earlier: tuple[Attempt, ...] = ()
-    while not results or settle(results, policy).repeat:
+    while not results or series_of(results, policy).repeat:
         result, _ = bench.run(bench.plan(policy, earlier=earlier), after=understated)
         results.append(result)
         earlier += (Attempt("c", bytes(32), result.verdict.value, None),)
     assert [one.verdict for one in results] == [Verdict.VOID] + attempts * [Verdict.FAILED]
-    assert settle(results, policy).verdict is Verdict.FAILED
+    assert series_of(results, policy).verdict is Verdict.FAILED
 
 
 @pytest.mark.parametrize("twice", ["nonces", "secret"])
@@ -286,9 +286,9 @@ def test_a_change_of_program_after_a_failure_does_not_undo_it(bench: Any) -> Non
     own = CpuEngine().program().hex()
     failed, _ = bench.run(bench.plan(replace(policy, program=own)))
     excused, _ = bench.run(bench.plan(replace(policy, program=OTHER)))
-    series = settle([failed, excused], policy)
+    series = series_of([failed, excused], policy)
     assert (series.verdict, series.repeat) == (Verdict.FAILED, True)
-    assert not settle([excused], policy).repeat, "the next attempt would run the same program"
+    assert not series_of([excused], policy).repeat, "the next attempt would run the same program"
 
 
 @pytest.mark.parametrize(
@@ -410,13 +410,15 @@ def test_a_series_keeps_every_attempt_and_ends_when_one_is_met(bench: Any) -> No
     met, _ = bench.run(bench.plan(policy))
     failed, _ = bench.run(bench.plan(policy), after=lambda m: None if isinstance(m, Roots) else m)
     declined, _ = bench.run(bench.plan(policy), after=lambda m: Decline(m.challenge, "busy"))
-    assert settle([declined], policy).verdict is Verdict.NOT_ASSESSED
-    assert not settle([declined], policy).repeat
-    once, undone, thrice = (settle(s, policy) for s in ([failed], [failed, declined], [failed] * 3))
+    assert series_of([declined], policy).verdict is Verdict.NOT_ASSESSED
+    assert not series_of([declined], policy).repeat
+    once, undone, thrice = (
+        series_of(s, policy) for s in ([failed], [failed, declined], [failed] * 3)
+    )
     assert (once.verdict, once.repeat) == (Verdict.FAILED, True)
     assert (undone.verdict, undone.repeat) == (Verdict.FAILED, True)
     assert (thrice.verdict, thrice.failed_attempts, thrice.repeat) == (Verdict.FAILED, 3, False)
-    mended = settle([failed, met], policy)
+    mended = series_of([failed, met], policy)
     assert (mended.verdict, mended.failed_attempts, mended.repeat) == (Verdict.MET, 1, False)
 
 

@@ -28,7 +28,7 @@ from weighbridge.challenge.record import (
     transcript_hash,
     weighing_of,
 )
-from weighbridge.challenge.verdict import Reason, Verdict, settle
+from weighbridge.challenge.verdict import Reason, Verdict, series_of
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.log.entries import Entry, entry
 from weighbridge.wire.signing import Signer
@@ -83,7 +83,7 @@ class Said:
             self.challenger.give_up()
         self.result = self.challenger.result()
         plan, transcript = self.challenger.plan, self.challenger.transcript()
-        series = settle([self.result], plan.policy)
+        series = series_of([self.result], plan.policy)
         self.outcome = Outcome(
             plan.challenge,
             "c",
