@@ -53,7 +53,7 @@ class Speaker:
         return Cell("") if digits is None else self.number(digits)
 
     def numbers(self, lowest: str | int, highest: str | int) -> Cell:
-        """One number where both readings agree, else both."""
+        """One number where both bounds agree, else both."""
         low, high = words.number(lowest), words.number(highest)
         if lowest == highest:
             return Cell(low, str(lowest))

@@ -56,7 +56,7 @@ class Moving:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Counted seconds (unit-seconds where pooled) under one reading of the held time, and their outages.
+    """Counted seconds (unit-seconds where pooled) in one case of the held time, and their outages.
 
     `moving`: these are the seconds and outages of the worst window. `free_s`: seconds of the period that were free.
     """
@@ -110,10 +110,10 @@ class Bad:
     excluded: Intervals
 
 
-Reading = Callable[[Span], Policy]
+Rule = Callable[[Span], Policy]
 
 FreeUsed = tuple[Mapping[tuple[str, str], int], Mapping[tuple[str, str], int]]
-"""Seconds by objective and unit, in the worst reading of held time and in the best."""
+"""Seconds by objective and unit, with held time counted as down and as up."""
 
 NOTHING_USED: FreeUsed = ({}, {})
 
@@ -218,7 +218,7 @@ class _Job:
     def judge(self, name: str, units: tuple[str, ...]) -> Measure:
         seen = [self.record.seen(unit) for unit in units]
         stays = seen if self.objective.window_s else [self._all(unit) for unit in units]
-        worst, best = (self.reading(held) for held in ("down", "up"))
+        worst, best = (self.rule(held) for held in ("down", "up"))
         used = [free.get((self.objective.id, name), 0) for free in self.free_used_s]
         low = self._outcome(units, stays, worst, used[0])
         high = self._outcome(units, seen, best, used[1])
@@ -239,9 +239,9 @@ class _Job:
             to_come_s=self._to_come_s(units),
         )
 
-    def reading(self, held: Policy) -> Reading:
+    def rule(self, held: Policy) -> Rule:
         """What a span is, time that the contract holds taken as this."""
-        return partial(_reading, self.contract, self.objective, held=held)
+        return partial(_counts_as, self.contract, self.objective, held=held)
 
     def _all(self, unit: str) -> tuple[Span, ...]:
         return self.record.by_unit.get(unit, ())
@@ -257,12 +257,10 @@ class _Job:
         sets = [union(((self.gone(unit)[1], self.served[1]),)) for unit in units]
         return sum(total(combined) for combined in self._combined(sets))
 
-    def _excluded_s(
-        self, units: tuple[str, ...], spans: list[tuple[Span, ...]], reading: Reading
-    ) -> int:
+    def _excluded_s(self, units: tuple[str, ...], spans: list[tuple[Span, ...]], rule: Rule) -> int:
         """Of what was seen: a window that was announced for time to come has excluded nothing yet."""
         bads = [
-            self._bad(unit, mine, reading, self.gone(unit))
+            self._bad(unit, mine, rule, self.gone(unit))
             for unit, mine in zip(units, spans, strict=True)
         ]
         return sum(total(part.excluded) for part in self._parts(bads))
@@ -286,12 +284,10 @@ class _Job:
         self,
         units: tuple[str, ...],
         spans: list[tuple[Span, ...]],
-        reading: Reading,
+        rule: Rule,
         free_used_s: int,
     ) -> Outcome:
-        unit_bads = [
-            self._bad(unit, mine, reading) for unit, mine in zip(units, spans, strict=True)
-        ]
+        unit_bads = [self._bad(unit, mine, rule) for unit, mine in zip(units, spans, strict=True)]
         parts = self._parts(unit_bads)
         if self.objective.window_s is None and not any(
             part.down or part.excluded for part in parts
@@ -332,14 +328,14 @@ class _Job:
         self,
         unit: str,
         spans: tuple[Span, ...],
-        reading: Reading,
+        rule: Rule,
         within: Interval | None = None,
     ) -> Bad:
         """`within`: of this time alone."""
         if not spans and not self.record.windows:
             return Bad((), ())
-        counted = (_counted_from(span, self.objective) for span in spans if reading(span) == "down")
-        excluded = _excluded(self.contract, spans, reading)
+        counted = (_counted_from(span, self.objective) for span in spans if rule(span) == "down")
+        excluded = _excluded(self.contract, spans, rule)
         windows = admitted(
             self.contract.maintenance,
             self.record.windows,
@@ -354,7 +350,7 @@ class _Job:
 
     def not_up(self, unit: str) -> Mapping[State, Intervals]:
         spans = self.record.seen(unit)
-        layers = [(State.EXCLUDED, self._bad(unit, spans, self.reading("down")).excluded)]
+        layers = [(State.EXCLUDED, self._bad(unit, spans, self.rule("down")).excluded)]
         layers += [_in_state(spans, state) for state in WORST_FIRST]
         return dict(partition(layers, self.gone(unit)))
 
@@ -363,12 +359,12 @@ class _Job:
         spans, gone = self.record.seen(unit), self.gone(unit)
         if not spans and not self.record.windows:
             return (gone[1] - gone[0], 0, 0, 0)
-        reading = self.reading("down")
+        rule = self.rule("down")
         unseen = (State.UNKNOWN, State.CONTESTED)
         layers = [
-            ("excluded", self._bad(unit, spans, reading).excluded),
+            ("excluded", self._bad(unit, spans, rule).excluded),
             ("unknown", _where(spans, lambda span: span.state in unseen)),
-            ("breached", _where(spans, lambda span: reading(span) == "down")),
+            ("breached", _where(spans, lambda span: rule(span) == "down")),
         ]
         found = {fate: total(held) for fate, held in partition(layers, gone)}
         met = gone[1] - gone[0] - sum(found.values())
@@ -449,7 +445,7 @@ def _pairs(spans: Iterable[Span]) -> Iterator[Interval]:
     return ((span.start_s, span.end_s) for span in spans)
 
 
-def _reading(contract: Contract, objective: Availability, span: Span, held: Policy) -> Policy:
+def _counts_as(contract: Contract, objective: Availability, span: Span, held: Policy) -> Policy:
     """What the contract makes of a span; `held` where it holds it."""
     if objective.up_when is not None and span.state in (State.DOWN, State.DEGRADED):
         up = is_up(objective.up_when, span.cause)
@@ -487,14 +483,14 @@ def _counted_from(span: Span, objective: Availability) -> Interval:
     return (span.end_s if start is None else max(span.start_s, start), span.end_s)
 
 
-def _excluded(contract: Contract, spans: tuple[Span, ...], reading: Reading) -> Intervals:
+def _excluded(contract: Contract, spans: tuple[Span, ...], rule: Rule) -> Intervals:
     codes = {cause.code for cause in contract.exclusions.causes}
-    by_cause = _where(spans, lambda span: reading(span) == "down" and span.cause in codes)
+    by_cause = _where(spans, lambda span: rule(span) == "down" and span.cause in codes)
     if contract.exclusions.concurrent_cause == "provider_fault_wins":
-        fault = _where(spans, lambda span: reading(span) == "down" and span.cause not in codes)
+        fault = _where(spans, lambda span: rule(span) == "down" and span.cause not in codes)
         by_cause = subtraction(by_cause, fault)
-    by_reading = _where(spans, lambda span: reading(span) == "excluded")
-    return union(by_cause, by_reading)
+    by_rule = _where(spans, lambda span: rule(span) == "excluded")
+    return union(by_cause, by_rule)
 
 
 def _exact(outages: Outages) -> int:

@@ -21,7 +21,7 @@ from weighbridge.settlement.usage import Totals, usage_of
 
 SEEN_WELL = frozenset({State.UP})
 PERHAPS_WELL = frozenset({State.UP, State.UNKNOWN, State.CONTESTED})
-"""States of a GPU that counts as healthy, in the worst and the best reading."""
+"""States of a GPU that counts as healthy, in the worst and the best case."""
 
 Weighed = tuple[Fraction, Sequence[Stretch]]
 """What a slot is worth, and its timeline."""

@@ -32,7 +32,7 @@ from weighbridge.settlement.periods import (
 from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.repair import Clocked
 from weighbridge.settlement.results import Due as Owed
-from weighbridge.settlement.results import Probed, Reading, Result, Settlement
+from weighbridge.settlement.results import OutcomeBound, Probed, Result, Settlement
 from weighbridge.settlement.statement import (
     TO_COME,
     Cause,
@@ -240,15 +240,15 @@ def _entries(
     return settled.known.entries({name for node in nodes for name in held_by.get(node, ())}, within)
 
 
-def _window(reading: Reading) -> tuple[str, str] | None:
-    moving = reading.outcome.moving
+def _window(bound: OutcomeBound) -> tuple[str, str] | None:
+    moving = bound.outcome.moving
     return (
         None if moving is None else (instant_text(moving.window[0]), instant_text(moving.window[1]))
     )
 
 
-def _breaches(reading: Reading) -> tuple[tuple[str, str], ...]:
-    moving = reading.outcome.moving
+def _breaches(bound: OutcomeBound) -> tuple[tuple[str, str], ...]:
+    moving = bound.outcome.moving
     found = () if moving is None else moving.breaches
     return tuple((exact_instant(start), exact_instant(end)) for start, end in found)
 

@@ -18,8 +18,8 @@ Verdict = Literal["MET", "BREACHED", "UNKNOWN"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """One reading of the held time: the outcome, whether the promise is broken, and its lines."""
+class OutcomeBound:
+    """The outcome with all held time counted as down, or all as up: whether the promise is broken, and its lines."""
 
     outcome: Outcome
     breach: bool
@@ -31,18 +31,18 @@ class Result:
     """One unit (or all together) under one objective."""
 
     measure: Measure
-    worst: Reading
-    best: Reading
+    worst: OutcomeBound
+    best: OutcomeBound
 
     @property
-    def by_share(self) -> tuple[Reading, Reading]:
+    def by_share(self) -> tuple[OutcomeBound, OutcomeBound]:
         """The one with the lower availability first: held time that is down may join two outages into a cheaper one."""
         worst, best = sorted((self.worst, self.best), key=lambda one: one.outcome.availability)
         return worst, best
 
     @property
     def verdict(self) -> Verdict:
-        """UNKNOWN where the two readings differ."""
+        """UNKNOWN where the two bounds differ."""
         if self.worst.breach == self.best.breach:
             return "BREACHED" if self.worst.breach else "MET"
         return "UNKNOWN"
@@ -77,7 +77,7 @@ class Due:
 class Settlement:
     """A period, settled as of an instant. `others`: lines for probes, repairs, capacity, events and deliveries.
 
-    `others_at_best`: the same lines in the best reading of held time. `by_lessee`: what the lessee owes, set off
+    `others_at_best`: the same lines with held time counted as up. `by_lessee`: what the lessee owes, set off
     against nothing; `by_lessee_at_best`: the same where what the provider alone says is not so. `highest` and `lowest`:
     what is owed to the lessee; None: the contract does not say.
     """

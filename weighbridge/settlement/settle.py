@@ -1,7 +1,7 @@
 """A period settled: every objective of a contract, what it earns, what stacks, what is claimed, what to look at.
 
 A pure function of the contract, the record and the instant as of which it is asked. Where the contract holds unknown
-time, each result has a worst and a best reading; they are the same where nothing is held.
+time, each result has a worst and a best bound; they are the same where nothing is held.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ from weighbridge.settlement.probes import Tally, tally
 from weighbridge.settlement.record import Record, Side
 from weighbridge.settlement.remedies import remedies, timed
 from weighbridge.settlement.remedy_context import Occasion
-from weighbridge.settlement.results import Due, Probed, Reading, Result, Settlement
+from weighbridge.settlement.results import Due, OutcomeBound, Probed, Result, Settlement
 from weighbridge.settlement.spent import Spent, spent
 from weighbridge.settlement.stacking import Remedy, stack
 
@@ -182,19 +182,19 @@ class Judging:
         return [self._result(one) for one in measures]
 
     def _result(self, one: Measure) -> Result:
-        worst = self._reading(one, one.low, self.spent[0])
+        worst = self._bound(one, one.low, self.spent[0])
         if not one.held and self.spent[0] == self.spent[1]:
             return Result(one, worst, worst)
-        return Result(one, worst, self._reading(one, one.high, self.spent[1]))
+        return Result(one, worst, self._bound(one, one.high, self.spent[1]))
 
-    def _reading(self, one: Measure, outcome: Outcome, spent: Spent) -> Reading:
+    def _bound(self, one: Measure, outcome: Outcome, spent: Spent) -> OutcomeBound:
         credits = self._credits(one.objective.id)
         parts = [self._earned(credit, one, outcome, spent) for credit in credits]
         together = self._stacked([(part.credit.id, part.exact) for part in parts])
         missed = outcome.availability < one.objective.target
         breach = missed or any(part.earned.breach for part in parts)
         lines = tuple(line(part, together, self.contract.rounding) for part in parts)
-        return Reading(outcome, breach, lines)
+        return OutcomeBound(outcome, breach, lines)
 
     def _credits(self, objective: str) -> list[Judged]:
         judged = [credit for credit in self.contract.credits if isinstance(credit, Judged)]

@@ -15,7 +15,7 @@ CreditKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """In one reading of held time: amounts and `before` by credit and unit, free seconds by objective and unit."""
+    """In one case of held time: amounts and `before` by credit and unit, free seconds by objective and unit."""
 
     amounts: Mapping[CreditKey, Fraction]
     before: Mapping[CreditKey, Before]
@@ -24,7 +24,7 @@ class Spent:
 
 
 def spent(before: Sequence[Settlement]) -> tuple[Spent, Spent]:
-    """In the worst reading and in the best. `before`: the parts of the same period that were settled already."""
+    """With held time counted as down and as up. `before`: the parts of the same period that were settled already."""
     worst = [line for one in before for line in _lines(one, best=False)]
     best = [line for one in before for line in _lines(one, best=True)]
     frees: tuple[dict[CreditKey, int], dict[CreditKey, int]] = (defaultdict(int), defaultdict(int))

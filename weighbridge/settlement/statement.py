@@ -37,7 +37,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """An outage as it counts in the worst reading: after exclusion and merging.
+    """An outage as it counts in the worst case: after exclusion and merging.
 
     `entries`: the first and last entry of the log that the time is known from, by their indexes.
     """
@@ -52,7 +52,7 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class CreditLine:
-    """A credit, in the worst and the best reading of held time. None: the contract gives no answer.
+    """A credit, with held time counted as down and as up. None: the contract gives no answer.
 
     `formula`: its kind, and `pct` of the base or an amount (`exact`), neither of them rounded, beside what that is
     reckoned from. `expires`: the first instant at which it has lapsed, if it is not used.
@@ -182,7 +182,7 @@ class FeeLine:
 
 @dataclass(frozen=True, slots=True)
 class FloorLine:
-    """The least healthy capacity at any time, [worst, best] reading, and the hours missing to it, [least, most]."""
+    """The least healthy capacity at any time, [worst, best] case, and the hours missing to it, [least, most]."""
 
     unit: str
     floor: str
