@@ -14,7 +14,7 @@ from agent.host.machine import Machine
 from agent.report.sampler import Draft, HostFacts, Sampler, Schedule
 from agent.report.source import DeviceSource
 from weighbridge.contract import Contract, load
-from weighbridge.judge.checks import CHECKS, Answer, Check, Promise, Scene, Verdict
+from weighbridge.judge.checks import CHECKS, Answer, Check, Promise, Scene
 from weighbridge.judge.latest_readings import (
     View,
     see_inventory,
@@ -22,6 +22,7 @@ from weighbridge.judge.latest_readings import (
     see_sample,
     see_xid,
 )
+from weighbridge.verdict import WORST_FIRST, Verdict, worst
 from weighbridge.wire.report import EventKind
 
 Judged = tuple[Check, Answer]
@@ -105,11 +106,7 @@ def _salt(state_directory: Path) -> bytes:
 
 def overall(answers: Sequence[Judged]) -> Verdict:
     """BREACHED outranks UNKNOWN outranks MET. Nothing judged is nothing seen."""
-    verdicts = {answer.verdict for _, answer in answers}
-    for verdict in (Verdict.BREACHED, Verdict.UNKNOWN, Verdict.MET):
-        if verdict in verdicts:
-            return verdict
-    return Verdict.UNKNOWN
+    return worst((answer.verdict for _, answer in answers), empty=Verdict.UNKNOWN)
 
 
 def show(answers: Sequence[Judged], as_json: bool) -> None:
@@ -117,8 +114,7 @@ def show(answers: Sequence[Judged], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_row(*judged) for judged in answers], indent=1))
         return
-    order = (Verdict.BREACHED, Verdict.UNKNOWN, Verdict.MET)
-    for check, answer in sorted(answers, key=lambda judged: order.index(judged[1].verdict)):
+    for check, answer in sorted(answers, key=lambda judged: WORST_FIRST.index(judged[1].verdict)):
         word, colour = _MARKS.get(answer.verdict, _BREACHED)
         mark = click.style(f"{word:9}", fg=colour)
         subject = answer.device or "node"

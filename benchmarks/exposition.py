@@ -33,6 +33,7 @@ from weighbridge.judge.latest_readings import Columns, DeviceView, View
 from weighbridge.judge.ledger import Finding, Row, State
 from weighbridge.judge.node_state import ChainState, NodeState, Segment, Track
 from weighbridge.settlement.figures import Figure
+from weighbridge.verdict import Verdict
 from weighbridge.wire.report import DeviceState, Facts
 
 GPUS_PER_NODE = 8
@@ -80,7 +81,7 @@ class Standing:
     def figures(self, contract: str) -> Figures:
         del contract
         seconds = {"met": 3600, "breached": 0, "unknown": 0, "excluded": 0}
-        return {"node": Figure("MET", Fraction(999, 1000), Fraction(1), seconds)}
+        return {"node": Figure(Verdict.MET, Fraction(999, 1000), Fraction(1), seconds)}
 
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
         del contract, node

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from weighbridge.challenge.policy import Policy
-from weighbridge.challenge.verdict import GpuResult, Verdict
+from weighbridge.challenge.verdict import ChallengeVerdict, GpuResult
 
 SIZES = (16384, 32768)
 GOAL_SHARE = {16384: 0.85, 32768: 0.93}
@@ -152,7 +152,7 @@ def challenged(gpu: str, policy: Policy) -> tuple[GpuResult, float, bytes]:
     challenger = asyncio.run(exchange(spawn, "cuda", (gpu,), policy))
     began = time.perf_counter()
     result = challenger.result()
-    if result.verdict is not Verdict.MET:
+    if result.verdict is not ChallengeVerdict.MET:
         raise RuntimeError(f"{result.verdict}: {result.reason}")
     return result.gpus[0], time.perf_counter() - began, challenger.transcript().encode()
 

@@ -61,7 +61,7 @@ REACTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class BatchAnswer:
     """What an answer means. `accepted` are verified receipts, in order, of the first reports of the batch."""
 
     reaction: Reaction
@@ -72,7 +72,7 @@ class Verdict:
     why: str = ""
 
 
-def read_answer(answer: HttpAnswer, batch: Sequence[Held], log_key: bytes) -> Verdict:
+def read_answer(answer: HttpAnswer, batch: Sequence[Held], log_key: bytes) -> BatchAnswer:
     """The meaning of an answer to `batch`. Nothing counts as acknowledged without a receipt under the log's own key."""
     try:
         if answer.status != 200:
@@ -84,12 +84,12 @@ def read_answer(answer: HttpAnswer, batch: Sequence[Held], log_key: bytes) -> Ve
         if len(accepted) != len(batch):
             raise ValueError("not one receipt per report")
         wanted = document.get("want_inventory") is True
-        return Verdict(Reaction.GO_ON, accepted, document["head"], want_inventory=wanted)
+        return BatchAnswer(Reaction.GO_ON, accepted, document["head"], want_inventory=wanted)
     except (SignatureError, msgspec.ValidationError, ValueError, TypeError, KeyError) as error:
-        return Verdict(Reaction.RETRY, why=f"status {answer.status}, {error}")
+        return BatchAnswer(Reaction.RETRY, why=f"status {answer.status}, {error}")
 
 
-def _read_problem(problem: Problem, batch: Sequence[Held], log_key: bytes) -> Verdict:
+def _read_problem(problem: Problem, batch: Sequence[Held], log_key: bytes) -> BatchAnswer:
     document = problem.members
     accepted = _verified(document, batch, log_key) if document.get("receipts") else []
     reaction = REACTIONS.get(problem.code)
@@ -100,7 +100,7 @@ def _read_problem(problem: Problem, batch: Sequence[Held], log_key: bytes) -> Ve
         reaction = Reaction.RESTART_CHAIN
     if reaction is Reaction.SEND_LESS and len(batch) - len(accepted) == 1:
         reaction = Reaction.LEAVE_OUT
-    return Verdict(
+    return BatchAnswer(
         reaction,
         accepted,
         str(document["head"]) if accepted else None,
@@ -208,8 +208,8 @@ class Reporter:
         except OSError as error:
             self._complain(str(error))
             return self._backoff.wait_s()
-        verdict = await asyncio.to_thread(self._acknowledge, answer, chain, batch)
-        wait_s = await self._react(verdict, answer, chain, batch)
+        meaning = await asyncio.to_thread(self._acknowledge, answer, chain, batch)
+        wait_s = await self._react(meaning, answer, chain, batch)
         return None if wait_s == 0.0 and self._spool.pending_count == 0 else wait_s
 
     async def _living(self, posting: Awaitable[HttpAnswer]) -> HttpAnswer:
@@ -230,32 +230,32 @@ class Reporter:
             batch = self._spool.pending(self._most, MOST_BYTES)
         return chain, batch, self._compress.compress(b"".join(h.envelope + b"\n" for h in batch))
 
-    def _acknowledge(self, answer: HttpAnswer, chain: str, batch: Sequence[Held]) -> Verdict:
+    def _acknowledge(self, answer: HttpAnswer, chain: str, batch: Sequence[Held]) -> BatchAnswer:
         """Verify, keep and acknowledge: what may wait for the disk."""
-        verdict = read_answer(answer, batch, self._log_key)
-        if verdict.accepted and verdict.head is not None:
-            self._receipts.keep(chain, verdict.accepted, verdict.head)
-            self._spool.acknowledge(chain, verdict.accepted[-1].seq)
-        return verdict
+        meaning = read_answer(answer, batch, self._log_key)
+        if meaning.accepted and meaning.head is not None:
+            self._receipts.keep(chain, meaning.accepted, meaning.head)
+            self._spool.acknowledge(chain, meaning.accepted[-1].seq)
+        return meaning
 
     async def _react(
-        self, verdict: Verdict, answer: HttpAnswer, chain: str, batch: Sequence[Held]
+        self, meaning: BatchAnswer, answer: HttpAnswer, chain: str, batch: Sequence[Held]
     ) -> float:
-        if verdict.reaction is Reaction.GO_ON:
+        if meaning.reaction is Reaction.GO_ON:
             self._succeeded()
-            if verdict.want_inventory:
+            if meaning.want_inventory:
                 self._want_inventory()
             return 0.0
-        self._complain(verdict.why)
-        refused = batch[min(len(verdict.accepted), len(batch) - 1)].seq
-        match verdict.reaction:
+        self._complain(meaning.why)
+        refused = batch[min(len(meaning.accepted), len(batch) - 1)].seq
+        match meaning.reaction:
             case Reaction.SEND_LESS:
-                self._most = max(1, (len(batch) - len(verdict.accepted)) // 2)
+                self._most = max(1, (len(batch) - len(meaning.accepted)) // 2)
             case Reaction.LEAVE_OUT:
-                log.error("report %d is left out: %s", refused, verdict.why)
+                log.error("report %d is left out: %s", refused, meaning.why)
                 await asyncio.to_thread(self._spool.leave_out, chain, refused)
             case Reaction.REWIND | Reaction.RESTART_CHAIN:
-                await asyncio.to_thread(self._mend_chain, verdict.expected, verdict.reaction)
+                await asyncio.to_thread(self._mend_chain, meaning.expected, meaning.reaction)
                 self._mended += 1
                 if self._mended <= _MENDED_AT_ONCE:
                     return 0.0

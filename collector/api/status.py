@@ -10,19 +10,14 @@ from typing import Any
 from collector.api.routes import Viewer
 from collector.judging.driver import Fleet
 from weighbridge.contract import Availability, Contract, expanded, explain
-from weighbridge.judge.checks import Severity, Verdict
+from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import PRECEDENCE, Finding, State
 from weighbridge.judge.node_state import NodeState
+from weighbridge.verdict import WORST_FIRST, Verdict, worst
 from weighbridge.wire.report import DeviceState, Reason
 
 Json = dict[str, Any]
 COUNTS = ("contracted", "reporting", "healthy", "in_use")
-WORST_FIRST = (Verdict.BREACHED, Verdict.UNKNOWN, Verdict.MET)
-
-
-def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """BREACHED outranks UNKNOWN outranks MET; nothing said is met."""
-    return min(verdicts, key=WORST_FIRST.index, default=Verdict.MET)
 
 
 def findings(fleet: Fleet, viewer: Viewer) -> list[Finding]:
@@ -58,7 +53,7 @@ def objective(fleet: Fleet, contract: str, promised: Availability) -> Json:
         "target": str(promised.target),
         "low": str(figure.low),
         "high": str(figure.high),
-        "verdict": figure.verdict.lower(),
+        "verdict": figure.verdict.value,
         "seconds": dict(figure.seconds),
     }
 
@@ -83,7 +78,7 @@ def contract(fleet: Fleet, name: str) -> Json:
         ],
         "start_us": version.term.start_us,
         "end_us": version.term.end_us,
-        "verdict": worst(verdicts).value,
+        "verdict": worst(verdicts, empty=Verdict.MET).value,
         "gpus": {state: getattr(counts, state) for state in COUNTS},
         "findings": severities(found),
         "objectives": objectives,

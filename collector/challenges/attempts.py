@@ -32,7 +32,7 @@ from weighbridge.challenge.record import (
 )
 from weighbridge.challenge.sizes import require_deliverable
 from weighbridge.challenge.transcript import Transcript
-from weighbridge.challenge.verdict import Attempt, Series, Verdict, series_of
+from weighbridge.challenge.verdict import Attempt, ChallengeVerdict, Series, series_of
 from weighbridge.judge.node_state import NodeState
 from weighbridge.log.entries import EntryKind
 from weighbridge.wire.problems import Problem
@@ -403,9 +403,11 @@ def _ran(transcript: Transcript, now_ns: int, wall_us: int) -> tuple[int, int]:
 
 def _failed(series: Series, weighings: Sequence[Weighing]) -> tuple[str, ...]:
     """The GPUs of a series that has ended in failure that failed in any of its attempts."""
-    if series.repeat or series.verdict is not Verdict.FAILED:
+    if series.repeat or series.verdict is not ChallengeVerdict.FAILED:
         return ()
-    named = [gpu.gpu for one in weighings for gpu in one.gpus if gpu.verdict == Verdict.FAILED]
+    named = [
+        gpu.gpu for one in weighings for gpu in one.gpus if gpu.verdict == ChallengeVerdict.FAILED
+    ]
     return tuple(dict.fromkeys(named))
 
 

@@ -14,8 +14,9 @@ from collector.storage.derived import progress, snapshots, writing
 from collector.storage.derived import rows as rows_table
 from collector.storage.derived import uses as uses_table
 from collector.storage.store import FindingPage
-from weighbridge.judge.checks import Severity, Verdict
+from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Finding, Row, State, Use
+from weighbridge.verdict import Verdict
 
 ROW_FIELDS = tuple(field.name for field in fields(Row))
 USE_FIELDS = tuple(field.name for field in fields(Use))

@@ -19,6 +19,7 @@ from collector.judging.driver import Fleet
 from collector.storage.store import Ledger, StoreInfo
 from collector.web import timeline
 from weighbridge.judge.ledger import Row
+from weighbridge.verdict import WORST_FIRST
 from weighbridge.wire.problems import Problem
 
 HERE = Path(__file__).parent
@@ -167,7 +168,7 @@ class Pages:
 
 def _rank(row: status.Json) -> tuple[int, str]:
     """Sorts contracts worst first, then by name."""
-    return status.WORST_FIRST.index(row["verdict"]), row["contract"]
+    return WORST_FIRST.index(row["verdict"]), row["contract"]
 
 
 def _total(rows: list[status.Json]) -> status.Json:

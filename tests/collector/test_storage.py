@@ -28,9 +28,10 @@ from collector.storage.store import (
 )
 from collector.storage.stores import open_store
 from tests.collector.building import Agent
-from weighbridge.judge.checks import Severity, Verdict
+from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Finding, Row, State
 from weighbridge.log.entries import EntryKind, Tick, payload_type
+from weighbridge.verdict import Verdict
 from weighbridge.wire.report import encode
 from weighbridge.wire.signing import Signer, generate_private_key
 

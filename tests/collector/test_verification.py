@@ -7,7 +7,7 @@ from collector.challenges.verification import verify_apart
 from tests.weighbridge.challenge.conftest import Bench
 from weighbridge.challenge.record import weighing_of
 from weighbridge.challenge.transcript import Transcript
-from weighbridge.challenge.verdict import Reason, Result, Verdict
+from weighbridge.challenge.verdict import ChallengeVerdict, Reason, Result
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def judged() -> tuple[Transcript, Result]:
 
 async def test_the_process_says_what_anybody_computes(judged: tuple[Transcript, Result]) -> None:
     transcript, result = judged
-    assert result.verdict is Verdict.MET
+    assert result.verdict is ChallengeVerdict.MET
     assert await verify_apart(transcript) == weighing_of(result)
 
 
@@ -29,8 +29,11 @@ async def test_a_verification_that_does_not_end_says_nothing_of_the_gpus(
 ) -> None:
     transcript, _ = judged
     weighing = await verify_apart(transcript, seconds=0.001)
-    assert (weighing.verdict, weighing.reason) == (Verdict.UNKNOWN, Reason.NO_VERDICT)
-    assert [gpu.verdict for gpu in weighing.gpus] == [Verdict.UNKNOWN, Verdict.UNKNOWN]
+    assert (weighing.verdict, weighing.reason) == (ChallengeVerdict.UNKNOWN, Reason.NO_VERDICT)
+    assert [gpu.verdict for gpu in weighing.gpus] == [
+        ChallengeVerdict.UNKNOWN,
+        ChallengeVerdict.UNKNOWN,
+    ]
 
 
 async def test_a_machine_that_starts_no_process_says_nothing_of_the_gpus_either(
@@ -39,4 +42,4 @@ async def test_a_machine_that_starts_no_process_says_nothing_of_the_gpus_either(
     transcript, _ = judged
     monkeypatch.setattr(verification, "COMMAND", ("/no/such/program",))
     weighing = await verify_apart(transcript)
-    assert (weighing.verdict, weighing.reason) == (Verdict.UNKNOWN, Reason.NO_VERDICT)
+    assert (weighing.verdict, weighing.reason) == (ChallengeVerdict.UNKNOWN, Reason.NO_VERDICT)

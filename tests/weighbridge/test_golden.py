@@ -24,7 +24,7 @@ from weighbridge.judge.node import JUDGE
 from weighbridge.settlement.claims import Standing
 from weighbridge.settlement.draft import ENGINE
 from weighbridge.settlement.maintenance import Ruling
-from weighbridge.settlement.results import Verdict
+from weighbridge.verdict import Verdict
 
 GOLDEN = Path(__file__).parent / "golden"
 PINS = GOLDEN / "versions.json"

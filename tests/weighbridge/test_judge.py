@@ -15,11 +15,11 @@ from tests.weighbridge.scripted import (
     contract_text,
     spans,
 )
-from weighbridge.judge.checks import Verdict
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import PRECEDENCE, Finding, Row, State, timeline
 from weighbridge.judge.track import grown
 from weighbridge.log.entries import Reached
+from weighbridge.verdict import Verdict
 
 GPU = "GPU-n1-0"
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 from weighbridge.challenge.codec import decode, encode
 from weighbridge.challenge.messages import Fact
 from weighbridge.challenge.policy import Policy
-from weighbridge.challenge.verdict import GpuResult, Result, Verdict
+from weighbridge.challenge.verdict import ChallengeVerdict, GpuResult, Result
 
 
 class CalibrationError(ValueError):
@@ -60,7 +60,7 @@ def calibrated(
     program: bytes, facts: Sequence[Fact], policy: Policy, results: Sequence[Result]
 ) -> Calibration:
     """The distribution of runs that were all met. Raises CalibrationError."""
-    unmet = [result for result in results if result.verdict is not Verdict.MET]
+    unmet = [result for result in results if result.verdict is not ChallengeVerdict.MET]
     if unmet or not results:
         said = f"{unmet[0].verdict}: {unmet[0].reason}" if unmet else "no run"
         raise CalibrationError(f"a class that is known to be good meets every run: {said}")

@@ -31,7 +31,14 @@ from weighbridge.challenge.transcript import (
     require_openings,
     require_roots,
 )
-from weighbridge.challenge.verdict import GpuResult, Measure, Reason, Result, Verdict, worst
+from weighbridge.challenge.verdict import (
+    ChallengeVerdict,
+    GpuResult,
+    Measure,
+    Reason,
+    Result,
+    worst_gpu,
+)
 from weighbridge.wire.signing import SignatureError
 
 _DECLINED = {
@@ -56,7 +63,7 @@ def judge(transcript: Transcript) -> Result:
     try:
         answers = _answers(transcript)
     except (Malformed, SignatureError):
-        return _unjudged(transcript, Verdict.VOID, Reason.UNSIGNED)
+        return _unjudged(transcript, ChallengeVerdict.VOID, Reason.UNSIGNED)
     return _incomplete(transcript, answers) or _checked(transcript, answers)
 
 
@@ -87,7 +94,7 @@ def _answers(transcript: Transcript) -> _Answers:
     return _Answers(ready, recorded(transcript, transcript.decline, Decline), roots, openings)
 
 
-def _unjudged(transcript: Transcript, verdict: Verdict, reason: Reason) -> Result:
+def _unjudged(transcript: Transcript, verdict: ChallengeVerdict, reason: Reason) -> Result:
     elapsed = tuple(record.elapsed_ns for record in transcript.phases)
     gpus = tuple(GpuResult(gpu, verdict, reason, 0, 0, None) for gpu in transcript.gpus)
     return Result(transcript.challenge, verdict, reason, gpus, elapsed)
@@ -101,19 +108,19 @@ def _incomplete(transcript: Transcript, answers: _Answers) -> Result | None:
     drawn = (*transcript.nonces, transcript.secret)
     apart = len(set(drawn)) == len(drawn) and _one_after_the_other(transcript)
     if transcript.precommitment != expected or not apart:
-        return _unjudged(transcript, Verdict.VOID, Reason.PRECOMMITMENT)
+        return _unjudged(transcript, ChallengeVerdict.VOID, Reason.PRECOMMITMENT)
     committed = None not in answers.roots
     if not committed and answers.decline is not None:
         reason = _DECLINED[answers.decline.reason]
-        return _unjudged(transcript, Verdict.NOT_ASSESSED, reason)
+        return _unjudged(transcript, ChallengeVerdict.NOT_ASSESSED, reason)
     if answers.ready is None or transcript.phases[0].released_ns is None:
-        return _unjudged(transcript, Verdict.NOT_ASSESSED, Reason.NO_ANSWER)
+        return _unjudged(transcript, ChallengeVerdict.NOT_ASSESSED, Reason.NO_ANSWER)
     if not committed and _is_in_use(answers.ready):
-        return _unjudged(transcript, Verdict.NOT_ASSESSED, Reason.BUSY)
+        return _unjudged(transcript, ChallengeVerdict.NOT_ASSESSED, Reason.BUSY)
     if not committed:
-        return _unjudged(transcript, Verdict.FAILED, Reason.LATE)
+        return _unjudged(transcript, ChallengeVerdict.FAILED, Reason.LATE)
     if answers.openings is None:
-        return _unjudged(transcript, Verdict.FAILED, Reason.NO_ANSWER)
+        return _unjudged(transcript, ChallengeVerdict.FAILED, Reason.NO_ANSWER)
     return None
 
 
@@ -137,7 +144,7 @@ def _checked(transcript: Transcript, answers: _Answers) -> Result:
     except ModuleNotFoundError as error:
         if error.name != "numpy":
             raise
-        return _unjudged(transcript, Verdict.UNKNOWN, Reason.NO_NUMPY)
+        return _unjudged(transcript, ChallengeVerdict.UNKNOWN, Reason.NO_NUMPY)
     committed = committed_of(transcript, [roots for roots in answers.roots if roots is not None])
     openings = answers.openings.openings if answers.openings is not None else ()
     samples = samples_of(committed, openings)
@@ -148,12 +155,12 @@ def _checked(transcript: Transcript, answers: _Answers) -> Result:
         _gpu_result(transcript, place, samples, held, excuse)
         for place in range(len(transcript.gpus))
     )
-    verdict, reason = worst(gpus)
+    verdict, reason = worst_gpu(gpus)
     elapsed = tuple(record.elapsed_ns for record in transcript.phases)
     return Result(transcript.challenge, verdict, reason, gpus, elapsed, program)
 
 
-Excuse = Callable[[Reason], tuple[Verdict, Reason] | None]
+Excuse = Callable[[Reason], tuple[ChallengeVerdict, Reason] | None]
 """What a shortfall is instead of a failure; None: it is one."""
 
 
@@ -168,13 +175,13 @@ def _excuse(transcript: Transcript, answers: _Answers, program: bytes) -> Excuse
     foreign = transcript.policy.program not in ("", program.hex())
     in_use = _is_in_use(answers.ready)
 
-    def excuse(shortfall: Reason) -> tuple[Verdict, Reason] | None:
+    def excuse(shortfall: Reason) -> tuple[ChallengeVerdict, Reason] | None:
         if stalled:
-            return Verdict.VOID, Reason.STALLED
+            return ChallengeVerdict.VOID, Reason.STALLED
         if in_use:
-            return Verdict.NOT_ASSESSED, Reason.BUSY
+            return ChallengeVerdict.NOT_ASSESSED, Reason.BUSY
         if foreign and shortfall is not Reason.LATE:
-            return Verdict.UNKNOWN, Reason.OTHER_PROGRAM
+            return ChallengeVerdict.UNKNOWN, Reason.OTHER_PROGRAM
         return None
 
     return excuse
@@ -200,7 +207,7 @@ def _stall_is_possible(transcript: Transcript, answers: _Answers) -> bool:
     the policy allows: afterwards a prover that understates its time is judged by the verifier's all the same.
     """
     allowance = transcript.policy.stall_allowance_ms * _MILLISECOND
-    voids = sum(attempt.verdict == Verdict.VOID for attempt in transcript.earlier)
+    voids = sum(attempt.verdict == ChallengeVerdict.VOID for attempt in transcript.earlier)
     stalled = any(
         message is not None
         and record.elapsed_ns - (message.ended_ns - message.began_ns) > allowance
@@ -222,12 +229,12 @@ def _gpu_result(
     if wrong > 0:
         unopened = any(sample.leaf is None for sample, _ in mine)
         reason = Reason.BAD_OPENING if unopened else Reason.WRONG_ANSWER
-        return GpuResult(gpu, Verdict.FAILED, reason, len(mine), wrong, None)
+        return GpuResult(gpu, ChallengeVerdict.FAILED, reason, len(mine), wrong, None)
     measure = measured(transcript)
     shortfall = _shortfall(transcript, measure)
     if shortfall is None:
-        return GpuResult(gpu, Verdict.MET, None, len(mine), 0, measure)
-    verdict, reason = excuse(shortfall) or (Verdict.FAILED, shortfall)
+        return GpuResult(gpu, ChallengeVerdict.MET, None, len(mine), 0, measure)
+    verdict, reason = excuse(shortfall) or (ChallengeVerdict.FAILED, shortfall)
     return GpuResult(gpu, verdict, reason, len(mine), 0, measure)
 
 

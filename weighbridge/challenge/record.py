@@ -15,7 +15,7 @@ from weighbridge.challenge.judgement import judge
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Message, Release, Reveal, decode_message
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.transcript import PhaseRecord, Transcript
-from weighbridge.challenge.verdict import Attempt, GpuResult, Reason, Result, Verdict
+from weighbridge.challenge.verdict import Attempt, ChallengeVerdict, GpuResult, Reason, Result
 from weighbridge.log.entries import Entry, EntryKind, payload_type
 from weighbridge.wire.signing import SignatureError, Signer, encode_envelope, verify
 
@@ -138,7 +138,7 @@ def _weighed(gpu: GpuResult) -> Weighed:
 def bare_result(challenge: str, weighing: Weighing) -> Result:
     """What `series_of` needs of a result that was computed elsewhere."""
     reason = None if weighing.reason is None else Reason(weighing.reason)
-    return Result(challenge, Verdict(weighing.verdict), reason)
+    return Result(challenge, ChallengeVerdict(weighing.verdict), reason)
 
 
 def transcript_hash(transcript: Transcript) -> bytes:
@@ -148,9 +148,9 @@ def transcript_hash(transcript: Transcript) -> bytes:
 
 def abandoned(begun: Commitment, ended_us: int) -> Outcome:
     """The outcome of an attempt whose verifier ended before the exchange did: void, and nothing is opened."""
-    verdict, reason = Verdict.VOID.value, Reason.ABANDONED.value
+    verdict, reason = ChallengeVerdict.VOID.value, Reason.ABANDONED.value
     gpus = tuple(Weighed(gpu, verdict, reason, 0, 0, None, None, None, None) for gpu in begun.gpus)
-    failed_before = sum(attempt.verdict == Verdict.FAILED for attempt in begun.earlier)
+    failed_before = sum(attempt.verdict == ChallengeVerdict.FAILED for attempt in begun.earlier)
     return Outcome(
         begun.challenge,
         begun.series,

@@ -7,7 +7,7 @@ from enum import StrEnum
 from weighbridge.challenge.policy import Policy
 
 
-class Verdict(StrEnum):
+class ChallengeVerdict(StrEnum):
     """MET and FAILED judge the hardware; the others say why nothing was judged."""
 
     MET = "met"
@@ -63,7 +63,7 @@ class GpuResult:
     """One GPU of a challenge. `wrong_samples` of `samples` did not hold."""
 
     gpu: str
-    verdict: Verdict
+    verdict: ChallengeVerdict
     reason: Reason | None
     samples: int
     wrong_samples: int
@@ -75,7 +75,7 @@ class Result:
     """One attempt. The node's verdict is the worst of its GPUs'. `program`: SHA-256 of what says it computed."""
 
     challenge: str
-    verdict: Verdict
+    verdict: ChallengeVerdict
     reason: Reason | None
     gpus: tuple[GpuResult, ...] = ()
     elapsed_ns: tuple[int, ...] = ()
@@ -101,21 +101,26 @@ class Attempt:
 class Series:
     """All attempts at one challenge: the verdict, and whether another attempt is due."""
 
-    verdict: Verdict
+    verdict: ChallengeVerdict
     reason: Reason | None
     attempts: int
     failed_attempts: int
     repeat: bool
 
 
-def worst(results: Sequence[GpuResult]) -> tuple[Verdict, Reason | None]:
+def worst_gpu(results: Sequence[GpuResult]) -> tuple[ChallengeVerdict, Reason | None]:
     """The verdict of several GPUs together: any failure, else anything unjudged, else met."""
-    order = (Verdict.FAILED, Verdict.VOID, Verdict.UNKNOWN, Verdict.NOT_ASSESSED)
+    order = (
+        ChallengeVerdict.FAILED,
+        ChallengeVerdict.VOID,
+        ChallengeVerdict.UNKNOWN,
+        ChallengeVerdict.NOT_ASSESSED,
+    )
     for verdict in order:
         for result in results:
             if result.verdict is verdict:
                 return verdict, result.reason
-    return Verdict.MET, None
+    return ChallengeVerdict.MET, None
 
 
 def series_of(results: Sequence[Result], policy: Policy) -> Series:
@@ -126,11 +131,11 @@ def series_of(results: Sequence[Result], policy: Policy) -> Series:
     allows are no attempts: else whoever understates its time in the last one would never be judged.
     """
     verdicts = [result.verdict for result in results]
-    failed = verdicts.count(Verdict.FAILED)
-    unmet = Verdict.FAILED if failed > 0 else verdicts[-1]
-    verdict = Verdict.MET if Verdict.MET in verdicts else unmet
+    failed = verdicts.count(ChallengeVerdict.FAILED)
+    unmet = ChallengeVerdict.FAILED if failed > 0 else verdicts[-1]
+    verdict = ChallengeVerdict.MET if ChallengeVerdict.MET in verdicts else unmet
     reason = next(result.reason for result in reversed(results) if result.verdict is verdict)
-    open_end = verdict in (Verdict.FAILED, Verdict.VOID)
-    excused = min(verdicts.count(Verdict.VOID), policy.voids_allowed)
+    open_end = verdict in (ChallengeVerdict.FAILED, ChallengeVerdict.VOID)
+    excused = min(verdicts.count(ChallengeVerdict.VOID), policy.voids_allowed)
     repeat = open_end and len(results) < policy.attempts_allowed + excused
     return Series(verdict, reason, len(results), failed, repeat)

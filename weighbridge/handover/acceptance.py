@@ -19,7 +19,7 @@ from weighbridge.handover.documents import (
     ReadingLine,
     Trial,
     exactly,
-    worst,
+    worst_named,
 )
 from weighbridge.handover.inputs import HandoverInputs, Terms, seated
 from weighbridge.handover.meter import SHOWN, Meter, Window
@@ -113,10 +113,10 @@ class _Certificate:
         trials, lines = tuple(self._trials()), tuple(self._lines())
         quantities = tuple(self._quantities(trials))
         ends = (self.window.from_us // MICROSECONDS, self.window.until_us // MICROSECONDS)
-        load = worst([self._load(gpu) for gpu in self.gpus] + self._unassigned())
+        load = worst_named([self._load(gpu) for gpu in self.gpus] + self._unassigned())
         return Certificate(
             source=self.terms.source(self.reader),
-            verdict=worst([load, *(trial.verdict for trial in trials)]),
+            verdict=worst_named([load, *(trial.verdict for trial in trials)]),
             window=(instant_text(ends[0]), instant_text(ends[1])),
             window_local=(self.terms.local(ends[0]), self.terms.local(ends[1])),
             window_us=self.length_us,
@@ -214,7 +214,7 @@ class _Certificate:
             places: dict[str, list[str]] = {}
             for gpu in self.places[item.id]:
                 places.setdefault(gpu.unit, []).append(self._load(gpu))
-            found = [worst(given) for given in places.values()]
+            found = [worst_named(given) for given in places.values()]
             counts = {verdict: found.count(verdict) for verdict in ("MET", "BREACHED")}
             gpus = item.nodes * item.per_node
             yield QuantityLine(
@@ -238,7 +238,9 @@ class _Certificate:
         loads: dict[str, list[str]] = {}
         for gpu in self.places[item.id]:
             loads.setdefault(gpu.node, []).append(self._load(gpu))
-        return sum(worst(given) == "MET" and node not in failed for node, given in loads.items())
+        return sum(
+            worst_named(given) == "MET" and node not in failed for node, given in loads.items()
+        )
 
     def _flags(self) -> set[HandoverFlag]:
         found: set[HandoverFlag] = set()

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 from weighbridge.handover.reports import Heard
 from weighbridge.judge.assignments import Assignments
-from weighbridge.judge.checks import CHECKS, Promise, Scene, Verdict
+from weighbridge.judge.checks import CHECKS, Promise, Scene
 from weighbridge.judge.checks.check import Answer
 from weighbridge.judge.latest_readings import View, fact, see_inventory, see_sample
 from weighbridge.judge.slot_history import Times
 from weighbridge.judge.track import fill
+from weighbridge.verdict import Verdict
 from weighbridge.wire.report import Block, Facts
 
 TIERS = ("fast", "slow")

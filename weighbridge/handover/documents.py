@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from weighbridge.codes import Note
 from weighbridge.document import Document
+from weighbridge.verdict import Verdict, worst
 
 ENGINE = "handover/1"
 """Changes with any change of a result for the same inputs."""
@@ -279,13 +280,9 @@ class Certificate(Document):
     kind: str = "acceptance"
 
 
-def worst(verdicts: Iterable[str]) -> str:
-    """BREACHED outranks UNKNOWN outranks MET; of nothing nobody can say."""
-    found = set(verdicts)
-    for verdict in ("BREACHED", "UNKNOWN", "MET"):
-        if verdict in found:
-            return verdict
-    return "UNKNOWN"
+def worst_named(names: Iterable[str]) -> str:
+    """The worst of verdicts as documents spell them; of none nobody can say."""
+    return worst((Verdict[name] for name in names), empty=Verdict.UNKNOWN).name
 
 
 def exactly(number: Fraction) -> str:

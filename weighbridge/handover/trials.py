@@ -11,11 +11,11 @@ from fractions import Fraction
 
 from weighbridge.catalogue.readings import READING
 from weighbridge.challenge.record import Outcome, Weighed
-from weighbridge.challenge.verdict import Verdict
+from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.codes import Note, note
 from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.quality import AcceptanceTest
-from weighbridge.handover.documents import Trial, TrialLine, worst
+from weighbridge.handover.documents import Trial, TrialLine, worst_named
 from weighbridge.handover.meter import Limit, Meter
 from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.proofs import PROBE, TERA
@@ -87,9 +87,11 @@ def _weighed(gpu: Weighed) -> Note:
 def _rate(gpu: Weighed) -> Fraction | None:
     """A GPU that failed proved what it was measured at, and nothing where it was not."""
     rate = gpu.flops_per_second
-    if gpu.verdict == Verdict.FAILED:
+    if gpu.verdict == ChallengeVerdict.FAILED:
         return Fraction(rate or 0, TERA)
-    return Fraction(rate, TERA) if gpu.verdict == Verdict.MET and rate is not None else None
+    return (
+        Fraction(rate, TERA) if gpu.verdict == ChallengeVerdict.MET and rate is not None else None
+    )
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class Bench:
         for gpu in self.gpus:
             value = verdicts.get(gpu.unit, verdicts.get(gpu.node, "UNKNOWN"))
             found.setdefault(gpu.node, []).extend([value, self._duration(test, gpu)])
-        return {node: worst(given) for node, given in found.items()}
+        return {node: worst_named(given) for node, given in found.items()}
 
     def _duration(self, test: AcceptanceTest, gpu: Gpu) -> str:
         """A window that is shorter than the test shows nothing against the GPU."""

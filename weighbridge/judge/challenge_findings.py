@@ -17,12 +17,12 @@ from weighbridge.challenge.record import (
     read_outcome,
 )
 from weighbridge.challenge.telemetry import CardLoad, Shown, Telemetry
-from weighbridge.challenge.verdict import Verdict
+from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.judge.checks import Severity
-from weighbridge.judge.checks import Verdict as Judgement
 from weighbridge.judge.findings import close_finding, is_open, open_finding
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import NodeState, Proof, Unlinked
+from weighbridge.verdict import Verdict
 
 CODE = "challenge_failed"
 LEVEL = "E2"
@@ -67,7 +67,7 @@ def see_telemetry(state: NodeState, linked: Telemetry, now_us: int) -> Iterator[
     if unlinked is None or not unlinked.outcome:
         return
     weighed = read_outcome(unlinked.outcome.encode()).weighing.gpus
-    passed = {gpu.gpu for gpu in weighed if gpu.verdict == Verdict.MET}
+    passed = {gpu.gpu for gpu in weighed if gpu.verdict == ChallengeVerdict.MET}
     for card in linked.gpus:
         if card.gpu not in passed:
             continue
@@ -88,7 +88,7 @@ def _idle(state: NodeState, linked: Telemetry, card: CardLoad, now_us: int) -> F
         card.gpu,
         IDLE_CODE,
         Severity.WARNING if idle else Severity.INFO,
-        Judgement.BREACHED if idle else Judgement.UNKNOWN,
+        Verdict.BREACHED if idle else Verdict.UNKNOWN,
         IDLE_LEVEL,
         "telemetry that shows the load of the challenge that was met",
         f"{observed if idle else card.reason}, challenge {linked.challenge}",
@@ -112,7 +112,7 @@ def end_exchange(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Find
     ]
     for gpu in weighing.gpus:
         state.proofs[gpu.gpu] = _proof(state.proofs.get(gpu.gpu), gpu, ended.contract, now_us)
-        if gpu.verdict == Verdict.MET:
+        if gpu.verdict == ChallengeVerdict.MET:
             yield from close_finding(state, ended.contract, CODE, gpu.gpu, now_us)
     for device in ended.failed:
         yield from _failed(state, ended, device, now_us)
@@ -124,7 +124,7 @@ def end_exchange(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Find
 
 def _assessed(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Finding]:
     """To decline is free, and the provider chooses when: many in a row without a judgement are said."""
-    judged = ended.series_verdict in (Verdict.MET, Verdict.FAILED)
+    judged = ended.series_verdict in (ChallengeVerdict.MET, ChallengeVerdict.FAILED)
     count = 0 if judged else state.unassessed.get(ended.contract, 0) + 1
     state.unassessed[ended.contract] = count
     if judged:
@@ -136,7 +136,7 @@ def _assessed(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Finding
             "",
             UNASSESSED_CODE,
             Severity.WARNING,
-            Judgement.UNKNOWN,
+            Verdict.UNKNOWN,
             "E1",
             "challenges that are met or failed",
             f"{count} in a row came to no judgement, the last: {ended.series_reason}; a GPU in use is left alone too",
@@ -160,7 +160,7 @@ def _program(state: NodeState, begun: Commitment, ended: Outcome, now_us: int) -
             "",
             PROGRAM_CODE,
             Severity.INFO,
-            Judgement.UNKNOWN,
+            Verdict.UNKNOWN,
             "E0",
             f"program {asked}, which the requirements were measured with",
             f"program {answered}, challenge {ended.series}; an update of the agent makes one too",
@@ -173,7 +173,7 @@ def _program(state: NodeState, begun: Commitment, ended: Outcome, now_us: int) -
 
 def _proof(known: Proof | None, gpu: Weighed, contract: str, now_us: int) -> Proof:
     reason = gpu.reason or ""
-    if gpu.verdict == Verdict.MET:
+    if gpu.verdict == ChallengeVerdict.MET:
         return Proof(
             contract,
             gpu.verdict,
@@ -211,7 +211,7 @@ def _failed(state: NodeState, ended: Outcome, device: str, now_us: int) -> Itera
             device,
             CODE,
             Severity.ERROR,
-            Judgement.BREACHED,
+            Verdict.BREACHED,
             LEVEL,
             "every sample right and in time, every bound at its requirement",
             f"{observed}; {ended.failed_attempts} of {ended.attempts} attempts failed,"

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from weighbridge.judge.checks import CHECKS, Severity, Verdict
+from weighbridge.judge.checks import CHECKS, Severity
 from weighbridge.judge.checks.check import Answer
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import NodeState
+from weighbridge.verdict import Verdict
 
 CHECK = {check.code: check for check in CHECKS}
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from weighbridge.judge.checks import Severity, Verdict
+from weighbridge.judge.checks import Severity
+from weighbridge.verdict import Verdict
 
 
 class State(StrEnum):

@@ -12,7 +12,7 @@ synchronized best, so a stepped clock moves nothing. Time enters only as a tick:
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from weighbridge.judge.checks import Promise, Severity, Verdict
+from weighbridge.judge.checks import Promise, Severity
 from weighbridge.judge.findings import (
     answered,
     close_finding,
@@ -46,6 +46,7 @@ from weighbridge.judge.track import (
 )
 from weighbridge.judge.usage import LOADS, take_in
 from weighbridge.log.entries import Refused
+from weighbridge.verdict import Verdict
 from weighbridge.wire.report import Block, Clock, Event, EventKind, Report
 
 JUDGE = "judge/1"

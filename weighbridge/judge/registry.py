@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from weighbridge.judge.assignments import Assignments, Version
-from weighbridge.judge.checks import Promise, Severity, Verdict
+from weighbridge.judge.checks import Promise, Severity
 from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Finding, Row, State
 from weighbridge.judge.node_state import NodeState
+from weighbridge.verdict import Verdict
 from weighbridge.wire.report import DeviceState
 
 Change = Row | Finding

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from weighbridge.contract.condition import JOINED
-from weighbridge.judge.checks import CHECKS, Effect, Promise, Scene, Tally, Verdict
+from weighbridge.judge.checks import CHECKS, Effect, Promise, Scene, Tally
 from weighbridge.judge.checks.bounds import holds
 from weighbridge.judge.checks.check import HOUR, Answer
 from weighbridge.judge.checks.presence import GPU_LOST, hidden, uncounted
@@ -13,6 +13,7 @@ from weighbridge.judge.ledger import HOUR_US, Row, State, Use
 from weighbridge.judge.node_state import ChainState, NodeState, Segment, Track
 from weighbridge.judge.usage import Sums
 from weighbridge.log.entries import Reached
+from weighbridge.verdict import Verdict
 
 BUSY_PERCENT = 50
 """A device whose kernels ran for this share of the sample is busy: clocks and links then mean something."""

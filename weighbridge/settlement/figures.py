@@ -8,8 +8,9 @@ from weighbridge.contract import Availability, Contract
 from weighbridge.settlement.availability import FATES, fates
 from weighbridge.settlement.case import Case
 from weighbridge.settlement.periods import contract_months, local_date, term_of
-from weighbridge.settlement.results import Result, Settlement, Verdict
+from weighbridge.settlement.results import Result, Settlement
 from weighbridge.settlement.settle import Judging
+from weighbridge.verdict import Verdict
 
 WORST_FIRST: tuple[Verdict, ...] = ("BREACHED", "UNKNOWN", "MET")
 

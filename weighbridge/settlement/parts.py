@@ -131,7 +131,7 @@ def _unit(settled: Settled, result: Result) -> UnitLine:
     return UnitLine(
         objective=promise.id,
         unit=measured.unit,
-        verdict=result.verdict,
+        verdict=result.verdict.name,
         target=exact_text(promise.target),
         service_seconds=measured.service_s,
         denominator_seconds=worst.outcome.denominator_s,
@@ -153,7 +153,7 @@ def _unit(settled: Settled, result: Result) -> UnitLine:
 def _probe(found: Probed) -> ProbeLine:
     return ProbeLine(
         objective=found.terms.id,
-        verdict=found.verdict,
+        verdict=found.verdict.name,
         target=exact_text(found.terms.target),
         scheduled=found.tally.scheduled,
         valid=found.tally.valid,
@@ -172,7 +172,7 @@ def _clock(found: Clocked) -> ClockLine:
         end=None if mending.end_s is None else instant_text(mending.end_s),
         seconds=mending.seconds,
         objective_seconds=found.terms.objective_s,
-        verdict=found.verdict,
+        verdict=found.verdict.name,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from weighbridge.challenge.record import Outcome, Weighed
-from weighbridge.challenge.verdict import Verdict
+from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.contract import Contract
 from weighbridge.contract.quality import Performance
 from weighbridge.contract.scalars import MICROSECONDS
@@ -37,9 +37,9 @@ def proven(ended: Outcome, received_us: int) -> Proven | None:
 
 def _rate(gpu: Weighed) -> int | None:
     """A GPU that failed proved what it was measured at, and nothing where it was not."""
-    if gpu.verdict == Verdict.MET:
+    if gpu.verdict == ChallengeVerdict.MET:
         return gpu.flops_per_second
-    if gpu.verdict == Verdict.FAILED:
+    if gpu.verdict == ChallengeVerdict.FAILED:
         return gpu.flops_per_second or 0
     return None
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 from weighbridge.contract.exclusions import Window
 from weighbridge.contract.money import RepairSteps
@@ -12,6 +11,7 @@ from weighbridge.settlement.credits import Earned, steps_in
 from weighbridge.settlement.hours import inside
 from weighbridge.settlement.intervals import total
 from weighbridge.settlement.record import Event
+from weighbridge.verdict import Verdict
 
 STARTS = {
     "detection": "fault_detected",
@@ -46,10 +46,10 @@ class Clocked:
     mending: Mending
 
     @property
-    def verdict(self) -> Literal["MET", "BREACHED", "UNKNOWN"]:
+    def verdict(self) -> Verdict:
         if self.mending.seconds > self.terms.objective_s:
-            return "BREACHED"
-        return "UNKNOWN" if self.mending.end_s is None else "MET"
+            return Verdict.BREACHED
+        return Verdict.UNKNOWN if self.mending.end_s is None else Verdict.MET
 
 
 def clocks(

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Literal
 
 from weighbridge.codes import Flag
 from weighbridge.contract.quality import Performance
@@ -13,8 +12,7 @@ from weighbridge.settlement.credits import Capped, Line
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Tally
 from weighbridge.settlement.repair import Clocked
-
-Verdict = Literal["MET", "BREACHED", "UNKNOWN"]
+from weighbridge.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +42,8 @@ class Result:
     def verdict(self) -> Verdict:
         """UNKNOWN where the two bounds differ."""
         if self.worst.breach == self.best.breach:
-            return "BREACHED" if self.worst.breach else "MET"
-        return "UNKNOWN"
+            return Verdict.BREACHED if self.worst.breach else Verdict.MET
+        return Verdict.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

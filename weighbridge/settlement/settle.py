@@ -42,6 +42,7 @@ from weighbridge.settlement.remedy_context import Occasion
 from weighbridge.settlement.results import Due, OutcomeBound, Probed, Result, Settlement
 from weighbridge.settlement.spent import Spent, spent
 from weighbridge.settlement.stacking import Remedy, stack
+from weighbridge.verdict import Verdict
 
 Remedies = tuple[str, Fraction | None]
 """A credit, and what it gives."""
@@ -203,11 +204,13 @@ class Judging:
     def _probed(self, terms: Performance) -> Probed:
         found = tally(terms, self.record.probes.get(terms.id, ()), self.period)
         if found.answered < terms.min_samples:
-            return Probed(terms, found, "UNKNOWN", ())
+            return Probed(terms, found, Verdict.UNKNOWN, ())
         parts = tuple(
             self._earned_by_probes(credit, terms, found) for credit in self._credits(terms.id)
         )
-        return Probed(terms, found, "BREACHED" if found.share < terms.target else "MET", parts)
+        return Probed(
+            terms, found, Verdict.BREACHED if found.share < terms.target else Verdict.MET, parts
+        )
 
     def _earned_by_probes(self, credit: Judged, terms: Performance, found: Tally) -> Capped:
         base = self.fees.base(credit.base, None)

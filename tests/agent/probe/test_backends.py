@@ -11,7 +11,7 @@ from weighbridge.challenge import arithmetic
 from weighbridge.challenge.derivation import digest_key
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.rowhash import row_hash
-from weighbridge.challenge.verdict import Verdict
+from weighbridge.challenge.verdict import ChallengeVerdict
 
 KEY, KEY_OF_B = bytes(range(32)), bytes(range(32, 64))
 SIZE = 384
@@ -110,7 +110,7 @@ def test_a_whole_challenge_is_met(agent: Any, backend: str, profile: str, check:
     )
     chosen = passes(profile=profile, check=check, deadline_ms=40_000, **peers)
     grant = agent.grant(*there, backend=backend, budget_ms=200_000, memory_limit_bytes=1 << 40)
-    assert agent.challenge(chosen, grant).verdict is Verdict.MET
+    assert agent.challenge(chosen, grant).verdict is ChallengeVerdict.MET
 
 
 @pytest.mark.gpu

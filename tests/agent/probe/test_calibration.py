@@ -16,17 +16,17 @@ from weighbridge.challenge.calibration import (
     read_calibration,
 )
 from weighbridge.challenge.policy import Policy
-from weighbridge.challenge.verdict import GpuResult, Measure, Reason, Result, Verdict
+from weighbridge.challenge.verdict import ChallengeVerdict, GpuResult, Measure, Reason, Result
 
 POLICY = Policy(profile="f16", size=128, rounds=4, samples=16)
 
 
-def run_on(rates: list[int], verdict: Verdict = Verdict.MET) -> Result:
+def run_on(rates: list[int], verdict: ChallengeVerdict = ChallengeVerdict.MET) -> Result:
     gpus = tuple(
         GpuResult(f"GPU-{place}", verdict, None, 16, 0, Measure(512, 3, rate))
         for place, rate in enumerate(rates)
     )
-    reason = None if verdict is Verdict.MET else Reason.BUSY
+    reason = None if verdict is ChallengeVerdict.MET else Reason.BUSY
     return Result("c", verdict, reason, gpus)
 
 
@@ -57,4 +57,4 @@ def test_thresholds_are_a_share_of_the_least_that_the_class_reached() -> None:
 
 def test_a_run_that_was_not_met_calibrates_nothing() -> None:
     with pytest.raises(CalibrationError, match="busy"):
-        calibrated(bytes(32), (), POLICY, [run_on([1]), run_on([1], Verdict.NOT_ASSESSED)])
+        calibrated(bytes(32), (), POLICY, [run_on([1]), run_on([1], ChallengeVerdict.NOT_ASSESSED)])

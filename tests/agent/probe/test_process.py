@@ -20,7 +20,7 @@ from weighbridge.challenge.messages import (
     decode_message,
     encode_message,
 )
-from weighbridge.challenge.verdict import Reason, Verdict
+from weighbridge.challenge.verdict import ChallengeVerdict, Reason
 
 SLOW = {"cpu": {"size": 2048, "rounds": 4000}, "cuda": {"size": 4096, "rounds": 65536}}
 LONG_MS = 600_000
@@ -30,13 +30,13 @@ LONG_MS = 600_000
 @pytest.mark.parametrize("check", ["recompute", "freivalds"])
 def test_a_prober_with_two_workers_meets_every_phase(agent: Any, check: str) -> None:
     result = agent.challenge(agent.passes_policy(check=check), agent.grant("GPU-a", "GPU-b"))
-    assert (result.verdict, result.reason) == (Verdict.MET, None)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.MET, None)
     assert [gpu.samples for gpu in result.gpus] == [32, 32]
 
 
 def test_after_the_openings_nothing_is_left(agent: Any) -> None:
     result = agent.challenge(agent.policy(), agent.grant("GPU-a", "GPU-b"))
-    assert result.verdict is Verdict.MET
+    assert result.verdict is ChallengeVerdict.MET
     probe = agent.probes[0]
     assert probe.process.wait(60) == 0
     assert len(probe.workers) == 2
@@ -59,7 +59,7 @@ def test_what_was_not_granted_is_not_assessed_and_never_failed(
     agent: Any, changes: Any, reason: Reason
 ) -> None:
     result = agent.challenge(agent.policy(), agent.grant("GPU-a", **changes))
-    assert (result.verdict, result.reason) == (Verdict.NOT_ASSESSED, reason)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.NOT_ASSESSED, reason)
 
 
 def test_a_busy_gpu_without_leave_gets_no_worker_at_all(agent: Any) -> None:
@@ -69,7 +69,7 @@ def test_a_busy_gpu_without_leave_gets_no_worker_at_all(agent: Any) -> None:
 
 def test_the_lessees_leave_allows_a_busy_gpu(agent: Any) -> None:
     grant = agent.grant("GPU-a", consent="lessee", busy=("GPU-a",))
-    assert agent.challenge(agent.policy(), grant).verdict is Verdict.MET
+    assert agent.challenge(agent.policy(), grant).verdict is ChallengeVerdict.MET
 
 
 def test_a_gpu_in_use_that_stays_below_the_bar_is_not_assessed_and_never_failed(
@@ -77,16 +77,16 @@ def test_a_gpu_in_use_that_stays_below_the_bar_is_not_assessed_and_never_failed(
 ) -> None:
     beyond = agent.policy(required_flops_per_second=1 << 52)
     free = agent.challenge(beyond, agent.grant("GPU-a", "GPU-b", consent="lessee"))
-    assert (free.verdict, free.reason) == (Verdict.FAILED, Reason.TOO_SLOW)
+    assert (free.verdict, free.reason) == (ChallengeVerdict.FAILED, Reason.TOO_SLOW)
     grant = agent.grant("GPU-a", "GPU-b", consent="lessee", busy=("GPU-b",))
     used = agent.challenge(beyond, grant)
-    assert (used.verdict, used.reason) == (Verdict.NOT_ASSESSED, Reason.BUSY)
+    assert (used.verdict, used.reason) == (ChallengeVerdict.NOT_ASSESSED, Reason.BUSY)
     assert all(gpu.wrong_samples == 0 for gpu in used.gpus)
 
 
 def test_exactly_the_granted_memory_is_enough(agent: Any) -> None:
     grant = agent.grant("GPU-a", memory_limit_bytes=9 * 128 * 128)
-    assert agent.challenge(agent.policy(), grant).verdict is Verdict.MET
+    assert agent.challenge(agent.policy(), grant).verdict is ChallengeVerdict.MET
 
 
 def test_other_gpus_than_the_granted_ones_are_declined(agent: Any) -> None:

@@ -15,13 +15,13 @@ from weighbridge.contract.parties import Role
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.claims import Standing
 from weighbridge.settlement.maintenance import Ruling
-from weighbridge.settlement.results import Verdict
 from weighbridge.settlement.service import STARTS
+from weighbridge.verdict import Verdict
 
 HERE = Path(collector.documents.__file__).parent
 CREDITS = [get_args(one)[0] for one in get_args(get_args(terms.Credit)[0])]
 CODES: dict[str, tuple[str, ...]] = {
-    "verdict": get_args(Verdict),
+    "verdict": tuple(verdict.name for verdict in Verdict),
     "state": tuple(State),
     "standing": get_args(Standing),
     "ruling": get_args(Ruling),
@@ -31,7 +31,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "exit": ("met", "not_met", "open"),
     "swap": ("gpu_replaced", "node_replaced", "telemetry"),
     "trigger": ("duration", "event_count"),
-    "outcome": get_args(Verdict),
+    "outcome": tuple(verdict.name for verdict in Verdict),
     "rule": tuple(STARTS),
     "delivered": ("complete", "incomplete", "nothing"),
     "batch": ("in_time", "late", "open", "overdue"),

@@ -20,13 +20,14 @@ from collector.judging.current_figures import Figures
 from collector.storage.store import FindingPage, StoreInfo
 from collector.web.pages import Pages
 from weighbridge.contract import Contract, load
-from weighbridge.judge.checks import Severity, Verdict
+from weighbridge.judge.checks import Severity
 from weighbridge.judge.counts import Counts
 from weighbridge.judge.latest_readings import Columns, DeviceView, View
 from weighbridge.judge.ledger import Finding, Row, State
 from weighbridge.judge.node_state import ChainState, NodeState, Segment, Track
 from weighbridge.log.entries import ContractAdded
 from weighbridge.settlement.figures import Figure
+from weighbridge.verdict import Verdict
 from weighbridge.wire.report import DeviceState, Facts, Reason
 
 NOW_US = 1_790_000_000_000_000
@@ -148,7 +149,7 @@ class ScriptedFleet:
 
     def figures(self, contract: str) -> Figures:
         verdict = self.verdicts.get(contract, "UNKNOWN")
-        return {"nodes-up": Figure(verdict, *self.bounds[contract], self.spent[contract])}
+        return {"nodes-up": Figure(Verdict[verdict], *self.bounds[contract], self.spent[contract])}
 
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
         return [row for row in self.rows if row.contract == contract and node in (None, row.node)]

@@ -9,8 +9,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from weighbridge.contract import explain, load
-from weighbridge.judge.checks import Severity, Verdict
+from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Row, State
+from weighbridge.verdict import Verdict
 
 Client = TestClient[web.Request, web.Application]
 NOW_US = 1_790_000_000_000_000

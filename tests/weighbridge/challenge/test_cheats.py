@@ -13,7 +13,7 @@ from weighbridge.challenge.challenger import Challenger
 from weighbridge.challenge.derivation import digest_key
 from weighbridge.challenge.messages import Openings, Prepare, Release, Roots
 from weighbridge.challenge.rowhash import row_hash
-from weighbridge.challenge.verdict import Reason, Verdict
+from weighbridge.challenge.verdict import ChallengeVerdict, Reason
 
 SEEDS = 150
 
@@ -63,8 +63,8 @@ def within_four_deviations(count: Any, trials: Any, probability: Any) -> Any:
 
 def passes(bench: Any, policy: Any, seeds: Any = SEEDS, **how: Any) -> Any:
     results = [bench.run(bench.plan(policy, seed=seed), **how)[0] for seed in range(seeds)]
-    assert {result.verdict for result in results} <= {Verdict.MET, Verdict.FAILED}
-    return sum(result.verdict is Verdict.MET for result in results)
+    assert {result.verdict for result in results} <= {ChallengeVerdict.MET, ChallengeVerdict.FAILED}
+    return sum(result.verdict is ChallengeVerdict.MET for result in results)
 
 
 @pytest.mark.parametrize("check", ["recompute", "freivalds"])
@@ -106,7 +106,9 @@ class SkipsBlocks(Cheat):
 def test_unread_memory_passes_as_often_as_the_samples_miss_it(bench: Any, gpus: Any) -> None:
     policy = bench.passes_policy(memory_samples=3, peer_samples=3)
     plans = [bench.plan(policy, gpus, seed=seed) for seed in range(80)]
-    passed = sum(bench.run(plan, engine=SkipsBlocks)[0].verdict is Verdict.MET for plan in plans)
+    passed = sum(
+        bench.run(plan, engine=SkipsBlocks)[0].verdict is ChallengeVerdict.MET for plan in plans
+    )
     samples = sum(3 * len(gpus) for _ in plans[0].phases[1:])
     assert within_four_deviations(passed, 80, 0.75**samples)
 
@@ -121,7 +123,7 @@ class ForgetsTiles(Cheat):
 def test_memory_that_was_never_filled_is_caught(bench: Any) -> None:
     policy = bench.passes_policy(memory_samples=32)
     result, _ = bench.run(bench.plan(policy), engine=ForgetsTiles)
-    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.WRONG_ANSWER)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.WRONG_ANSWER)
 
 
 def regenerating(bench: Any, device: Any) -> Any:
@@ -143,7 +145,7 @@ def test_memory_remade_instead_of_stored_proves_no_memory(bench: Any) -> None:
         ceiling_flops_per_second=2 * 128**3 * 1000 // 10,
     )
     honest, _ = bench.run(bench.plan(policy))
-    assert honest.verdict is Verdict.MET
+    assert honest.verdict is ChallengeVerdict.MET
     device = bench.Device()
     plan, clock = bench.plan(policy), bench.Clock()
     wire = bench.wire(plan, clock, devices=[device])
@@ -178,7 +180,7 @@ def test_no_peers_tile_is_ever_read_twice(bench: Any) -> None:
     policy = bench.passes_policy(peer_passes=6)
     result, _ = bench.run(bench.plan(policy, ("GPU-a", "GPU-b", "GPU-c")), engine=Watching)
     peers = [entry for entry in seen if entry[1] is not None]
-    assert result.verdict is Verdict.MET
+    assert result.verdict is ChallengeVerdict.MET
     assert len(peers) == len(set(peers)) == 18
 
 
@@ -198,7 +200,7 @@ def altering(kind: Any, **changes: Any) -> Any:
 def test_a_wrong_seed_fails_every_sample(bench: Any, profile: Any) -> None:
     policy = bench.policy(profile=profile, samples=64)
     result, _ = bench.run(bench.plan(policy), before=altering(Release, nonce=bytes(32)))
-    assert result.verdict is Verdict.FAILED
+    assert result.verdict is ChallengeVerdict.FAILED
     assert result.gpus[0].wrong_samples == 64
 
 
@@ -215,7 +217,7 @@ def test_a_gpu_that_is_not_the_one_asked_for_is_not_assessed(bench: Any) -> None
     plan, clock = bench.plan(bench.policy()), bench.Clock()
     wire = bench.wire(replace(plan, gpus=("GPU-z",)), clock)
     result = conduct(Challenger(plan), wire, clock)
-    assert (result.verdict, result.reason) == (Verdict.NOT_ASSESSED, Reason.UNSUPPORTED)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.NOT_ASSESSED, Reason.UNSUPPORTED)
 
 
 @pytest.mark.parametrize("change", [{"contract": "lease-8"}, {"agent_key": bytes(32)}])
@@ -239,7 +241,7 @@ def test_a_replayed_answer_fails(bench: Any) -> None:
         return message
 
     result, _ = bench.run(bench.plan(policy, seed=2), after=replay)
-    assert result.verdict is Verdict.FAILED
+    assert result.verdict is ChallengeVerdict.FAILED
     assert result.gpus[0].wrong_samples == 64
 
 
@@ -255,7 +257,7 @@ def test_a_replayed_envelope_of_another_challenge_is_not_taken(bench: Any) -> No
 
     second = Challenger(bench.plan(policy, seed=2))
     result = conduct(second, Replaying(wire.prover, wire.signer, clock), clock)
-    assert result.verdict is Verdict.NOT_ASSESSED
+    assert result.verdict is ChallengeVerdict.NOT_ASSESSED
 
 
 def test_answers_computed_before_the_release_are_worth_nothing(bench: Any) -> None:
@@ -264,7 +266,7 @@ def test_answers_computed_before_the_release_are_worth_nothing(bench: Any) -> No
     guessed, _ = bench.run(
         bench.plan(policy), before=altering(Release, nonce=b"g" * 32), devices=[bench.Device(1)]
     )
-    assert (guessed.verdict, guessed.gpus[0].wrong_samples) == (Verdict.FAILED, 64)
+    assert (guessed.verdict, guessed.gpus[0].wrong_samples) == (ChallengeVerdict.FAILED, 64)
 
 
 def test_a_round_started_before_the_last_root_is_known_fails(bench: Any) -> None:
@@ -388,7 +390,7 @@ def test_another_gpu_is_caught_by_a_single_sample_whatever_the_seed(bench: Any) 
         plan, clock = bench.plan(bench.policy(samples=1), seed=seed), bench.Clock()
         other = altering(Prepare, gpus=("GPU-z",))
         wire = bench.wire(replace(plan, gpus=("GPU-z",)), clock, before=other)
-        assert conduct(Challenger(plan), wire, clock).verdict is Verdict.FAILED
+        assert conduct(Challenger(plan), wire, clock).verdict is ChallengeVerdict.FAILED
 
 
 @pytest.mark.parametrize("samples", [1, 2])
@@ -423,7 +425,7 @@ def test_rounds_run_side_by_side_pass_as_often_as_the_first_alone_is_sampled(
         plan, clock = bench.plan(policy, seed=seed), bench.Clock()
         wire = bench.wire(plan, clock)
         wire.prover.seats = [Parallel("GPU-a", CpuEngine(), lambda: None).on(bench.Device(), clock)]
-        passed += conduct(Challenger(plan), wire, clock).verdict is Verdict.MET
+        passed += conduct(Challenger(plan), wire, clock).verdict is ChallengeVerdict.MET
     assert within_four_deviations(passed, SEEDS, 0.5**samples)
 
 
@@ -474,7 +476,7 @@ def required(bench: Any, share_percent: Any, **changes: Any) -> Any:
 
 def test_eight_gpus_that_are_there_all_reach_the_rate_of_one(bench: Any) -> None:
     result, _ = bench.run(bench.plan(required(bench, 85), GPUS))
-    assert result.verdict is Verdict.MET
+    assert result.verdict is ChallengeVerdict.MET
 
 
 @pytest.mark.parametrize("present", [1, 4, 7])
@@ -482,7 +484,7 @@ def test_fewer_gpus_than_claimed_take_the_time_of_the_busiest(bench: Any, presen
     devices = [bench.Device() for _ in range(present)]
     shared = [devices[index % present] for index in range(8)]
     result, _ = bench.run(bench.plan(required(bench, 85), GPUS), devices=shared)
-    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.TOO_SLOW)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.TOO_SLOW)
     busiest = -(-8 // present)
     assert all(gpu.measure.flops_per_second <= ONE_GPU // busiest for gpu in result.gpus)
 
@@ -495,8 +497,8 @@ def test_a_relay_that_serialises_two_hosts_halves_both(bench: Any) -> None:
         plan = replace(bench.plan(policy, seed=seed), nonces=bench.plan(policy).nonces)
         result, _ = bench.run(plan, devices=[device], clock=bench.Clock())
         rates.append((result.verdict, result.flops_per_second))
-    assert rates[0][0] is Verdict.MET
-    assert rates[1][0] is Verdict.FAILED
+    assert rates[0][0] is ChallengeVerdict.MET
+    assert rates[1][0] is ChallengeVerdict.FAILED
     assert rates[1][1] * 1000 <= rates[0][1] * 501
 
 
@@ -528,4 +530,4 @@ def test_a_row_of_another_length_is_a_wrong_answer_and_ends_no_verification(
 
     policy = bench.policy(check="freivalds")
     result, _ = bench.run(bench.plan(policy), engine=Stumps, after=cut)
-    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.WRONG_ANSWER)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.WRONG_ANSWER)

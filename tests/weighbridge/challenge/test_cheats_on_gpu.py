@@ -11,7 +11,7 @@ import pytest
 
 from agent.probe.backends import open_engine
 from tests.agent.probe.cards import NO_GPU, gpus
-from weighbridge.challenge.verdict import Verdict
+from weighbridge.challenge.verdict import ChallengeVerdict
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow, NO_GPU]
 SEEDS = 60
@@ -91,8 +91,8 @@ def prepared() -> Iterator[Callable[[Any], Any]]:
 def met(bench: Any, policy: Any, engine: Any, kind: Any, seeds: int) -> int:
     plans = [bench.plan(policy, seed=seed) for seed in range(seeds)]
     results = [bench.run(plan, engine=lambda: kind(engine))[0] for plan in plans]
-    assert {result.verdict for result in results} <= {Verdict.MET, Verdict.FAILED}
-    return sum(result.verdict is Verdict.MET for result in results)
+    assert {result.verdict for result in results} <= {ChallengeVerdict.MET, ChallengeVerdict.FAILED}
+    return sum(result.verdict is ChallengeVerdict.MET for result in results)
 
 
 def as_predicted(count: int, trials: int, probability: float) -> bool:

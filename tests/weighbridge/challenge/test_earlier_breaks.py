@@ -21,7 +21,7 @@ from weighbridge.challenge.messages import Roots
 from weighbridge.challenge.profiles import F16, Profile
 from weighbridge.challenge.rowhash import row_hash
 from weighbridge.challenge.samples import Committed, Sample
-from weighbridge.challenge.verdict import Reason, Verdict
+from weighbridge.challenge.verdict import ChallengeVerdict, Reason
 from weighbridge.challenge.verifier import sample_verdicts
 
 TOLERANCE = 5e-4
@@ -89,7 +89,7 @@ def test_rows_that_fit_the_vector_do_not_open_the_commitment(
     key = b_key(plan.nonces[0], plan.contract, plan.policy)
     engine.known = {"right": right, "image": arithmetic.b_times_vector(F16, size, key, right)}
     result, _ = bench.run(plan, engine=lambda: engine)
-    expected = (Verdict.FAILED, 32) if bound else (Verdict.MET, 0)
+    expected = (ChallengeVerdict.FAILED, 32) if bound else (ChallengeVerdict.MET, 0)
     assert (result.verdict, result.gpus[0].wrong_samples) == expected
 
 
@@ -284,9 +284,12 @@ def test_keystream_operands_give_nothing_away(
         monkeypatch.setattr(arithmetic, "rows_of_b", hankel_b)
     result, _ = bench.run(bench.plan(bench.policy(samples=64)), engine=ContinuesRows)
     if structured:
-        assert result.verdict is Verdict.MET
+        assert result.verdict is ChallengeVerdict.MET
     else:
-        assert (result.verdict, result.gpus[0].wrong_samples >= 62) == (Verdict.FAILED, True)
+        assert (result.verdict, result.gpus[0].wrong_samples >= 62) == (
+            ChallengeVerdict.FAILED,
+            True,
+        )
 
 
 # Linear digests: the sum of an entry times its column's key follows from A(Bw).
@@ -315,7 +318,7 @@ def test_digests_from_two_products_with_a_vector_are_met_where_the_digest_is_lin
         monkeypatch.setattr(arithmetic, "row_digest", linear_digest)
     policy = bench.policy(profile=profile, samples=32)
     result, _ = bench.run(bench.plan(policy), engine=LinearDigest)
-    expected = (Verdict.MET, 0) if linear else (Verdict.FAILED, 32)
+    expected = (ChallengeVerdict.MET, 0) if linear else (ChallengeVerdict.FAILED, 32)
     assert (result.verdict, result.gpus[0].wrong_samples) == expected
 
 
@@ -349,7 +352,7 @@ def test_a_rate_from_the_provers_clock_is_whatever_the_prover_likes(bench: Any) 
     flops = 2 * policy.size**2 * policy.cells
     broken_verifiers_rate = flops * 10**9 // (roots.ended_ns - roots.began_ns)
     assert broken_verifiers_rate > policy.required_flops_per_second
-    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.TOO_SLOW)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.TOO_SLOW)
 
 
 def test_a_bar_set_by_a_naive_kernel_lets_an_older_gpu_pass(bench: Any) -> None:
@@ -364,7 +367,7 @@ def test_a_bar_set_by_a_naive_kernel_lets_an_older_gpu_pass(bench: Any) -> None:
         policy = bench.policy(samples=64, required_flops_per_second=bar)
         device = bench.Device(round_ns=old_with_vendor_kernel * 1_000_000)
         verdicts[name], _ = bench.run(bench.plan(policy), devices=[device])
-    assert verdicts["naive"].verdict is Verdict.MET
+    assert verdicts["naive"].verdict is ChallengeVerdict.MET
     assert verdicts["vendor"].reason is Reason.TOO_SLOW
 
 

@@ -24,7 +24,7 @@ from weighbridge.challenge.messages import (
 )
 from weighbridge.challenge.policy import PolicyError
 from weighbridge.challenge.transcript import decode_transcript
-from weighbridge.challenge.verdict import Attempt, Measure, Reason, Verdict, series_of
+from weighbridge.challenge.verdict import Attempt, ChallengeVerdict, Measure, Reason, series_of
 from weighbridge.wire.signing import SignatureError, Signer
 
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -43,7 +43,7 @@ def test_an_honest_prover_meets_a_requirement_that_it_can_reach(
         profile=profile, check=check, size=size, samples=64, required_flops_per_second=1_000
     )
     result, _ = bench.run(bench.plan(policy))
-    assert (result.verdict, result.reason) == (Verdict.MET, None)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.MET, None)
     assert result.gpus[0].samples == 64
 
 
@@ -57,13 +57,13 @@ def noting(seen: list[Any]) -> Any:
 
 def test_an_honest_node_passes_memory_and_peer_phases(bench: Any) -> None:
     result, _ = bench.run(bench.plan(bench.passes_policy(), GPUS))
-    assert result.verdict is Verdict.MET
+    assert result.verdict is ChallengeVerdict.MET
     assert [gpu.samples for gpu in result.gpus] == [24, 24, 24]
 
 
 def test_a_single_gpu_has_no_peer_phase(bench: Any) -> None:
     result, challenger = bench.run(bench.plan(bench.passes_policy()))
-    assert result.verdict is Verdict.MET
+    assert result.verdict is ChallengeVerdict.MET
     assert challenger.plan.phases == ("chain", "memory")
     assert result.gpus[0].measure.peer_bytes_per_second is None
 
@@ -113,26 +113,26 @@ def test_a_time_that_the_prover_prints_never_raises_the_bound(bench: Any) -> Non
 def test_an_answer_after_the_deadline_has_failed(bench: Any) -> None:
     policy = bench.policy(deadline_ms=15)
     result, _ = bench.run(bench.plan(policy), devices=[bench.Device(round_ns=10_000_000)])
-    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.LATE)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.LATE)
 
 
 def test_roots_that_never_come_have_failed(bench: Any) -> None:
     result, _ = bench.run(
         bench.plan(bench.policy()), after=lambda m: None if isinstance(m, Roots) else m
     )
-    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.LATE)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.LATE)
 
 
 def test_a_node_that_does_not_answer_at_all_is_not_assessed(bench: Any) -> None:
     result, _ = bench.run(bench.plan(bench.policy()), after=lambda _: None)
-    assert (result.verdict, result.reason) == (Verdict.NOT_ASSESSED, Reason.NO_ANSWER)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.NOT_ASSESSED, Reason.NO_ANSWER)
 
 
 def test_openings_that_are_withheld_have_failed(bench: Any) -> None:
     result, _ = bench.run(
         bench.plan(bench.policy()), after=lambda m: None if isinstance(m, Openings) else m
     )
-    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.NO_ANSWER)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.NO_ANSWER)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_declined_challenge_is_not_assessed_and_never_failed(
         return Decline(message.challenge, reason) if isinstance(message, stage) else message
 
     result, _ = bench.run(bench.plan(bench.policy()), after=decline)
-    assert result.verdict is Verdict.NOT_ASSESSED
+    assert result.verdict is ChallengeVerdict.NOT_ASSESSED
     assert result.reason.name.lower() == reason
 
 
@@ -155,7 +155,7 @@ def test_nobody_declines_once_the_samples_are_known(bench: Any) -> None:
         return Decline(message.challenge, "busy") if isinstance(message, Openings) else message
 
     result, challenger = bench.run(bench.plan(bench.policy()), after=decline)
-    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.NO_ANSWER)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.NO_ANSWER)
     assert challenger.transcript().decline is None
 
 
@@ -166,7 +166,7 @@ def test_a_recorded_decline_after_every_commitment_excuses_nothing(bench: Any) -
     ).decode()
     record = replace(challenger.transcript(), openings=None, decline=decline)
     result = verify_transcript(record.encode())
-    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.NO_ANSWER)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.NO_ANSWER)
 
 
 def stalled(bench: Any, seed: Any = 0, earlier: Any = ()) -> Any:
@@ -184,7 +184,7 @@ def stalled(bench: Any, seed: Any = 0, earlier: Any = ()) -> Any:
 
 def test_a_stalled_verifier_voids_the_attempt_it_would_have_failed(bench: Any) -> None:
     result, _ = stalled(bench)
-    assert (result.verdict, result.reason) == (Verdict.VOID, Reason.STALLED)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.VOID, Reason.STALLED)
 
 
 def test_a_prover_that_understates_its_time_is_judged_by_the_verifiers_clock_on_the_next_attempt(
@@ -193,7 +193,7 @@ def test_a_prover_that_understates_its_time_is_judged_by_the_verifiers_clock_on_
     first, challenger = stalled(bench)
     record = Attempt("challenge-0", bytes(32), first.verdict, first.reason)
     second, _ = stalled(bench, seed=1, earlier=(record,))
-    assert (second.verdict, second.reason) == (Verdict.FAILED, Reason.TOO_SLOW)
+    assert (second.verdict, second.reason) == (ChallengeVerdict.FAILED, Reason.TOO_SLOW)
     assert challenger.transcript().phases[0].elapsed_ns > 10**10
 
 
@@ -207,7 +207,7 @@ def test_a_stall_excuses_no_wrong_answer(bench: Any) -> None:
         return replace(message, roots=(bytes(len(message.roots[0])),))
 
     result, _ = bench.run(bench.plan(bench.policy()), clock=clock, after=stall_and_forge)
-    assert (result.verdict, result.reason) == (Verdict.FAILED, Reason.BAD_OPENING)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.BAD_OPENING)
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3])
@@ -230,8 +230,10 @@ def test_a_prover_that_always_understates_its_time_is_judged_in_the_end(
         result, _ = bench.run(bench.plan(policy, earlier=earlier), after=understated)
         results.append(result)
         earlier += (Attempt("c", bytes(32), result.verdict.value, None),)
-    assert [one.verdict for one in results] == [Verdict.VOID] + attempts * [Verdict.FAILED]
-    assert series_of(results, policy).verdict is Verdict.FAILED
+    assert [one.verdict for one in results] == [ChallengeVerdict.VOID] + attempts * [
+        ChallengeVerdict.FAILED
+    ]
+    assert series_of(results, policy).verdict is ChallengeVerdict.FAILED
 
 
 @pytest.mark.parametrize("twice", ["nonces", "secret"])
@@ -241,8 +243,8 @@ def test_a_verifier_that_draws_one_value_twice_has_a_void_record(bench: Any, twi
     first, second = plan.nonces
     drawn = {"nonces": {"nonces": (first, first)}, "secret": {"secret": first}}[twice]
     result, _ = bench.run(replace(plan, **drawn))
-    assert (result.verdict, result.reason) == (Verdict.VOID, Reason.PRECOMMITMENT)
-    assert bench.run(plan)[0].verdict is Verdict.MET
+    assert (result.verdict, result.reason) == (ChallengeVerdict.VOID, Reason.PRECOMMITMENT)
+    assert bench.run(plan)[0].verdict is ChallengeVerdict.MET
     assert second != first
 
 
@@ -260,14 +262,14 @@ def test_below_a_bar_that_another_program_was_measured_for_nothing_is_said(bench
     for program in ("", own):
         assert verdicts[program].reason is Reason.TOO_SLOW
     other = verdicts[OTHER]
-    assert (other.verdict, other.reason) == (Verdict.UNKNOWN, Reason.OTHER_PROGRAM)
+    assert (other.verdict, other.reason) == (ChallengeVerdict.UNKNOWN, Reason.OTHER_PROGRAM)
     assert other.gpus[0].measure is not None, "what it reached is known all the same"
     assert other.program.hex() == own
 
 
 def test_another_program_that_meets_the_bar_has_met_it(bench: Any) -> None:
     policy = bench.policy(samples=64, required_flops_per_second=1000, program=OTHER)
-    assert bench.run(bench.plan(policy))[0].verdict is Verdict.MET
+    assert bench.run(bench.plan(policy))[0].verdict is ChallengeVerdict.MET
 
 
 def test_another_program_excuses_neither_a_wrong_answer_nor_a_late_one(bench: Any) -> None:
@@ -276,9 +278,9 @@ def test_another_program_excuses_neither_a_wrong_answer_nor_a_late_one(bench: An
         bench.plan(policy),
         before=lambda m: replace(m, nonce=bytes(32)) if isinstance(m, Release) else m,
     )
-    assert (wrong.verdict, wrong.reason) == (Verdict.FAILED, Reason.WRONG_ANSWER)
+    assert (wrong.verdict, wrong.reason) == (ChallengeVerdict.FAILED, Reason.WRONG_ANSWER)
     late, _ = bench.run(bench.plan(replace(policy, deadline_ms=15)))
-    assert (late.verdict, late.reason) == (Verdict.FAILED, Reason.LATE)
+    assert (late.verdict, late.reason) == (ChallengeVerdict.FAILED, Reason.LATE)
 
 
 def test_a_change_of_program_after_a_failure_does_not_undo_it(bench: Any) -> None:
@@ -287,7 +289,7 @@ def test_a_change_of_program_after_a_failure_does_not_undo_it(bench: Any) -> Non
     failed, _ = bench.run(bench.plan(replace(policy, program=own)))
     excused, _ = bench.run(bench.plan(replace(policy, program=OTHER)))
     series = series_of([failed, excused], policy)
-    assert (series.verdict, series.repeat) == (Verdict.FAILED, True)
+    assert (series.verdict, series.repeat) == (ChallengeVerdict.FAILED, True)
     assert not series_of([excused], policy).repeat, "the next attempt would run the same program"
 
 
@@ -346,7 +348,7 @@ def test_an_altered_record_is_void_or_refused(bench: Any) -> None:
     for reason, records in changed.items():
         for altered in records:
             result = verify_transcript(altered.encode())
-            assert (result.verdict, result.reason) == (Verdict.VOID, reason)
+            assert (result.verdict, result.reason) == (ChallengeVerdict.VOID, reason)
 
 
 def test_a_phase_released_before_the_last_one_was_committed_voids_the_record(bench: Any) -> None:
@@ -354,7 +356,7 @@ def test_a_phase_released_before_the_last_one_was_committed_voids_the_record(ben
     record = challenger.transcript()
     early = replace(record.phases[1], released_ns=record.phases[0].received_ns - 1)
     result = verify_transcript(replace(record, phases=(record.phases[0], early)).encode())
-    assert result.verdict is Verdict.VOID
+    assert result.verdict is ChallengeVerdict.VOID
 
 
 def test_bytes_that_are_no_transcript_are_refused(bench: Any) -> None:
@@ -390,7 +392,7 @@ def test_the_secret_leaves_only_after_every_commitment(bench: Any) -> None:
     seen: list[Any] = []
     plan = bench.plan(bench.passes_policy())
     result, _ = bench.run(plan, before=noting(seen), after=noting(seen))
-    assert result.verdict is Verdict.MET
+    assert result.verdict is ChallengeVerdict.MET
     kinds = [message.type for message in seen]
     assert kinds == [
         "prepare",
@@ -410,16 +412,24 @@ def test_a_series_keeps_every_attempt_and_ends_when_one_is_met(bench: Any) -> No
     met, _ = bench.run(bench.plan(policy))
     failed, _ = bench.run(bench.plan(policy), after=lambda m: None if isinstance(m, Roots) else m)
     declined, _ = bench.run(bench.plan(policy), after=lambda m: Decline(m.challenge, "busy"))
-    assert series_of([declined], policy).verdict is Verdict.NOT_ASSESSED
+    assert series_of([declined], policy).verdict is ChallengeVerdict.NOT_ASSESSED
     assert not series_of([declined], policy).repeat
     once, undone, thrice = (
         series_of(s, policy) for s in ([failed], [failed, declined], [failed] * 3)
     )
-    assert (once.verdict, once.repeat) == (Verdict.FAILED, True)
-    assert (undone.verdict, undone.repeat) == (Verdict.FAILED, True)
-    assert (thrice.verdict, thrice.failed_attempts, thrice.repeat) == (Verdict.FAILED, 3, False)
+    assert (once.verdict, once.repeat) == (ChallengeVerdict.FAILED, True)
+    assert (undone.verdict, undone.repeat) == (ChallengeVerdict.FAILED, True)
+    assert (thrice.verdict, thrice.failed_attempts, thrice.repeat) == (
+        ChallengeVerdict.FAILED,
+        3,
+        False,
+    )
     mended = series_of([failed, met], policy)
-    assert (mended.verdict, mended.failed_attempts, mended.repeat) == (Verdict.MET, 1, False)
+    assert (mended.verdict, mended.failed_attempts, mended.repeat) == (
+        ChallengeVerdict.MET,
+        1,
+        False,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -431,7 +441,10 @@ def record() -> bytes:
 def test_a_transcript_of_an_earlier_day_gives_the_result_it_gave_then(record: bytes) -> None:
     result = verify_transcript(record)
     measure = Measure(512, 296, 176_947_186, 40_960, 40_959_959, 13_311_986)
-    assert (result.verdict, result.elapsed_ns) == (Verdict.MET, (40_000_003, 3_000_003, 3_000_003))
+    assert (result.verdict, result.elapsed_ns) == (
+        ChallengeVerdict.MET,
+        (40_000_003, 3_000_003, 3_000_003),
+    )
     assert [gpu.measure for gpu in result.gpus] == [measure, measure]
 
 
@@ -443,7 +456,7 @@ def test_no_change_to_a_transcript_makes_the_verifier_fall_over(
     at = data.draw(st.integers(0, len(record) - 1))
     damaged = record[:at] + data.draw(st.binary(max_size=2)) + record[at + 1 :]
     with contextlib.suppress(Malformed):
-        assert verify_transcript(damaged).verdict in Verdict
+        assert verify_transcript(damaged).verdict in ChallengeVerdict
 
 
 @pytest.mark.parametrize(
@@ -458,7 +471,7 @@ def test_no_change_to_a_transcript_makes_the_verifier_fall_over(
 )
 def test_fields_of_the_wrong_length_are_a_verdict(record: bytes, change: Any) -> None:
     altered = replace(decode_transcript(record), **change)
-    assert verify_transcript(altered.encode()).verdict is Verdict.VOID
+    assert verify_transcript(altered.encode()).verdict is ChallengeVerdict.VOID
 
 
 def test_half_of_a_surrogate_pair_is_malformed(record: bytes) -> None:

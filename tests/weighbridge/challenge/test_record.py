@@ -28,7 +28,7 @@ from weighbridge.challenge.record import (
     transcript_hash,
     weighing_of,
 )
-from weighbridge.challenge.verdict import Reason, Verdict, series_of
+from weighbridge.challenge.verdict import ChallengeVerdict, Reason, series_of
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.log.entries import Entry, entry
 from weighbridge.wire.signing import Signer
@@ -114,7 +114,7 @@ def test_a_third_party_computes_the_result_from_the_entries_alone(bench: Any) ->
     said = Said(bench, "GPU-0", "GPU-1")
     assert challenges_in(said.entries()) == ["c.1"]
     record, weighing = recheck(said.entries(), "c.1", LOG.public_key)
-    assert weighing.verdict == Verdict.MET
+    assert weighing.verdict == ChallengeVerdict.MET
     assert record.transcript == said.challenger.transcript()
     assert [gpu.flops_per_second for gpu in weighing.gpus] == [
         gpu.measure.flops_per_second for gpu in said.result.gpus if gpu.measure is not None
@@ -130,7 +130,7 @@ def test_without_numpy_the_record_is_read_and_its_result_is_unknown(
         monkeypatch.delitem(sys.modules, f"weighbridge.challenge.{name}", raising=False)
         monkeypatch.delattr(weighbridge.challenge, name, raising=False)
     _, weighing = recheck(said.entries(), "c.1", LOG.public_key)
-    assert weighing.verdict == Verdict.UNKNOWN
+    assert weighing.verdict == ChallengeVerdict.UNKNOWN
     assert "weighbridge[challenge]" in (weighing.reason or "")
 
 
@@ -161,7 +161,7 @@ def test_what_was_drawn_for_another_challenge_before_is_found_out(
     second = Said(bench, "GPU-0", group="g" if group == "same" else "h", **drawn)
     entries = second.entries([*first.leaves, *second.leaves])
     if (shared, group) == ("nonces", "same"):
-        assert recheck(entries, "c.1", LOG.public_key)[1].verdict == Verdict.MET
+        assert recheck(entries, "c.1", LOG.public_key)[1].verdict == ChallengeVerdict.MET
         return
     with pytest.raises(RecordError, match=r"had served b\.1 too"):
         recheck(entries, "c.1", LOG.public_key)
@@ -201,7 +201,7 @@ def test_an_outcome_that_the_log_did_not_sign_is_none(bench: Any) -> None:
 def test_a_prover_that_was_never_released_is_not_assessed(bench: Any) -> None:
     said = Said(bench, "GPU-0", decline=True)
     _, weighing = recheck(said.entries(), "c.1", LOG.public_key)
-    assert weighing.verdict == Verdict.NOT_ASSESSED
+    assert weighing.verdict == ChallengeVerdict.NOT_ASSESSED
 
 
 def test_a_prover_that_was_ready_and_was_never_released_is_not_assessed_either(bench: Any) -> None:
@@ -211,7 +211,7 @@ def test_a_prover_that_was_ready_and_was_never_released_is_not_assessed_either(b
     challenger.receive(ready, clock())
     challenger.give_up()
     result = challenger.result()
-    assert (result.verdict, result.reason) == (Verdict.NOT_ASSESSED, Reason.NO_ANSWER)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.NOT_ASSESSED, Reason.NO_ANSWER)
 
 
 def test_an_exchange_that_its_verifier_did_not_survive_is_void_and_no_finding(bench: Any) -> None:
@@ -219,7 +219,7 @@ def test_an_exchange_that_its_verifier_did_not_survive_is_void_and_no_finding(be
     begun = read_commitment(said.entries()[0].envelope.payload)
     leaves = [*said.leaves[:3], seal_record(LOG, abandoned(begun, 11))[1]]
     record, weighing = recheck(said.entries(leaves), "c.1", LOG.public_key)
-    assert (weighing.verdict, record.transcript) == (Verdict.VOID, None)
+    assert (weighing.verdict, record.transcript) == (ChallengeVerdict.VOID, None)
     fold = FleetFold()
     changes = [change for one in said.entries(leaves) for change in fold.fold(one)]
     assert (changes, fold.exchanges()) == ([], [])
@@ -288,7 +288,7 @@ def test_what_a_gpu_proved_stays_known_when_it_is_not_assessed_later(bench: Any)
     for one in (*said.entries(), *declined.entries()):
         fold.fold(one)
     proof = fold.states[NODE].proofs["GPU-0"]
-    assert proof.verdict == Verdict.NOT_ASSESSED
+    assert proof.verdict == ChallengeVerdict.NOT_ASSESSED
     assert proof.flops_per_second == said.outcome.weighing.gpus[0].flops_per_second
     assert fold.exchanges() == []
 

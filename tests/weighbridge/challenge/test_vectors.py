@@ -16,7 +16,7 @@ from agent.probe.kernels import source_hash
 from weighbridge.challenge.judgement import verify_transcript
 from weighbridge.challenge.messages import Ready
 from weighbridge.challenge.transcript import decode_transcript, recorded
-from weighbridge.challenge.verdict import Measure, Reason, Result, Verdict
+from weighbridge.challenge.verdict import ChallengeVerdict, Measure, Reason, Result
 
 VECTOR = Path(__file__).with_name("vectors") / "h200-driver-580.159.04.json"
 LOGGED = VECTOR.read_bytes()
@@ -28,7 +28,7 @@ def result() -> Result:
 
 
 def test_the_recorded_exchange_is_met_with_the_bounds_that_it_had() -> None:
-    assert result().verdict is Verdict.MET
+    assert result().verdict is ChallengeVerdict.MET
     (gpu,) = result().gpus
     assert (gpu.samples, gpu.wrong_samples) == (40, 0)
     assert gpu.measure == Measure(

@@ -60,7 +60,7 @@ def settled(terms: Contract, *events: Event, as_of: int = LATER) -> Settlement:
 
 
 def seen(found: Settlement) -> list[tuple[str, int, str]]:
-    return [(one.terms.id, one.mending.seconds, one.verdict) for one in found.clocks]
+    return [(one.terms.id, one.mending.seconds, one.verdict.name) for one in found.clocks]
 
 
 def test_an_answer_is_in_time_up_to_its_last_second() -> None:
@@ -71,7 +71,7 @@ def test_an_answer_is_in_time_up_to_its_last_second() -> None:
             at("fault_reported", "2026-09-04T10:00:00"),
             at("answered", f"2026-09-04T{answered}"),
         )
-        assert found.clocks[0].verdict == verdict
+        assert found.clocks[0].verdict.name == verdict
 
 
 def test_nights_and_weekends_stop_a_clock_of_working_hours() -> None:

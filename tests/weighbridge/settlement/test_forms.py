@@ -296,7 +296,7 @@ def test_an_answer_has_to_come_in_less_than_the_time_that_is_published(
     )
     period = calendar_month("2026-05", "UTC")
     settled = settle(terms, Record(events=events), period, {}, LATER)
-    assert [(one.terms.id, one.verdict) for one in settled.clocks] == [(severity, verdict)]
+    assert [(one.terms.id, one.verdict.name) for one in settled.clocks] == [(severity, verdict)]
 
 
 def test_thirty_days_that_move_are_missed_where_both_calendar_months_are_kept() -> None:
@@ -308,7 +308,7 @@ def test_thirty_days_that_move_are_missed_where_both_calendar_months_are_kept() 
     )
     units = {promise.id: ["fs"] for promise in terms.availability}
     found = [
-        {one.measure.objective.id: one.verdict for one in settled.results}
+        {one.measure.objective.id: one.verdict.name for one in settled.results}
         for settled in (
             settle(terms, Record(spans), calendar_month(label, "UTC"), units, LATER)
             for label in ("2026-05", "2026-06")

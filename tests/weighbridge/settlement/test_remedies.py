@@ -184,7 +184,7 @@ def test_probes_earn_by_their_share(missing: str, verdict: str, owed: str) -> No
         Samples(10, Fraction("0.83")),
     )
     found = settled(terms, "2026-09", Record(probes={"p": samples}))
-    assert (found.probed[0].verdict, found.highest) == (verdict, Decimal(owed))
+    assert (found.probed[0].verdict.name, found.highest) == (verdict, Decimal(owed))
 
 
 def test_too_few_probes_give_no_verdict_and_no_money() -> None:
@@ -206,7 +206,7 @@ def test_too_few_probes_give_no_verdict_and_no_money() -> None:
     }
     terms = contract(performance=[performance], credits=[credit])
     found = settled(terms, "2026-09", Record(probes={"p": (Samples(99, Fraction(0)),)}))
-    assert (found.probed[0].verdict, found.highest) == ("UNKNOWN", Decimal("0.00"))
+    assert (found.probed[0].verdict.name, found.highest) == ("UNKNOWN", Decimal("0.00"))
 
 
 def deducted(**parts: Any) -> Contract:

@@ -72,7 +72,7 @@ def test_outages_of_two_months_inside_one_window_add_up() -> None:
     settled = settle(contract(), Record(spans), JUNE, {"a": ("n1",)}, LATER)
     found = settled.results[0].worst.outcome
     assert (found.downtime_s, found.denominator_s) == (1000, TEN_DAYS)
-    assert settled.results[0].verdict == "BREACHED"
+    assert settled.results[0].verdict.name == "BREACHED"
     assert str(settled.highest) == "1000.00"
     assert found.moving is not None
     end = JUNE.start_s + DAY + 500
@@ -93,7 +93,7 @@ def test_one_second_past_the_allowance_is_a_breach_and_the_allowance_is_none() -
     for seconds, verdict in ((864, "MET"), (865, "BREACHED")):
         record = Record((down(DAY, seconds),))
         settled = settle(contract(), record, JUNE, {"a": ("n1",)}, LATER)
-        assert settled.results[0].verdict == verdict
+        assert settled.results[0].verdict.name == verdict
 
 
 def test_time_before_the_service_is_in_no_window() -> None:
@@ -104,7 +104,7 @@ def test_time_before_the_service_is_in_no_window() -> None:
 def test_held_time_leaves_the_verdict_open() -> None:
     record = Record((down(DAY, 800), down(2 * DAY, 100, state=State.UNKNOWN)))
     settled = settle(contract(), record, JUNE, {"a": ("n1",)}, LATER)
-    assert settled.results[0].verdict == "UNKNOWN"
+    assert settled.results[0].verdict.name == "UNKNOWN"
     assert (str(settled.lowest), str(settled.highest)) == ("0.00", "1000.00")
 
 

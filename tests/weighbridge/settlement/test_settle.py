@@ -324,7 +324,7 @@ def test_a_reading_of_unknown_time_that_decides_makes_the_verdict_unknown_and_th
     None
 ):
     found = settled(contract(), Record((down(0, 3 * DAY, state=State.UNKNOWN, cause="network"),)))
-    assert found.results[0].verdict == "UNKNOWN"
+    assert found.results[0].verdict.name == "UNKNOWN"
     assert (found.lowest, found.highest) == (Decimal("0.00"), Decimal("5000.00"))
 
 
@@ -349,7 +349,7 @@ def test_late_data_count_until_the_cut_off_and_a_statement_can_be_asked_for_any_
         (LATER, "MET", True),
     ):
         found = settled(contract(), Record(spans), as_of)
-        assert (found.results[0].verdict, found.final) == (verdict, final)
+        assert (found.results[0].verdict.name, found.final) == (verdict, final)
         assert found.flags == ("data_after_cutoff",)
 
 

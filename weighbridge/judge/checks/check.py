@@ -6,15 +6,8 @@ from enum import StrEnum
 
 from weighbridge.contract import Resource
 from weighbridge.judge.latest_readings import DeviceView, View
+from weighbridge.verdict import Verdict
 from weighbridge.wire.report import Reason
-
-
-class Verdict(StrEnum):
-    """In a sum BREACHED outranks UNKNOWN outranks MET."""
-
-    MET = "met"
-    UNKNOWN = "unknown"
-    BREACHED = "breached"
 
 
 class Severity(StrEnum):

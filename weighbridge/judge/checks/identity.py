@@ -10,12 +10,12 @@ from weighbridge.judge.checks.check import (
     Effect,
     Scene,
     Severity,
-    Verdict,
     breached,
     met,
     unseen,
 )
 from weighbridge.judge.latest_readings import INVENTORY, View
+from weighbridge.verdict import Verdict
 from weighbridge.wire.report import Reason
 
 
