@@ -284,7 +284,7 @@ def simulate(
 
 
 def _course(start: str | None, end: str | None, then: str | None, step_ms: int) -> Any:
-    from agent.simulation.clock import Course
+    from agent.simulation.clock import TimeCourse
     from weighbridge.contract.scalars import read_instant_us
 
     if start is None and end is None and then is None:
@@ -293,7 +293,7 @@ def _course(start: str | None, end: str | None, then: str | None, step_ms: int) 
         raise UsageFailure("simulated time needs --from and --until")
     try:
         then_us = None if then is None else read_instant_us(then)
-        return Course(read_instant_us(start), read_instant_us(end), step_ms * 1000, then_us)
+        return TimeCourse(read_instant_us(start), read_instant_us(end), step_ms * 1000, then_us)
     except ValueError as error:
         raise UsageFailure(f"instants are written 2026-10-01T00:00:00Z: {error}") from error
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from agent import control, exposition
 from agent.clock import SystemClock, boot_id
-from agent.command_poller import Commander
+from agent.command_poller import CommandPoller
 from agent.config import AgentConfig
 from agent.daemon import Agent, AgentStorage
 from agent.enrolment import NodeIdentity, load
 from agent.host.kernel_log import KernelLog, XidMerger, addresses, to_event
 from agent.host.machine import Machine, footprint
 from agent.probe.client import over, spawn
-from agent.probe.consent import Leave, Purse, grants, windows_of
+from agent.probe.consent import DailyBudget, ProbeConsent, grants, windows_of
 from agent.report.sampler import Schedule
 from agent.report.source import DeviceSource
 from agent.report.transport import Transport
@@ -43,9 +43,9 @@ def schedule_of(config: AgentConfig) -> Schedule:
     )
 
 
-def leave_of(config: AgentConfig) -> Leave:
+def leave_of(config: AgentConfig) -> ProbeConsent:
     """What a configuration allows a prober."""
-    return Leave(
+    return ProbeConsent(
         config.probe_backend,
         config.probe_consent,
         windows_of(config.probe_windows),
@@ -103,7 +103,7 @@ class Daemon:
             self._alive,
             breath_s=self._manager.between_signs_s(BREATH_S),
         )
-        self._commander = self._commanded(transport)
+        self._command_poller = self._commanded(transport)
         stopped = self._watch_signals()
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(transport.close)
@@ -112,15 +112,15 @@ class Daemon:
             self._manager.stopping()
             await self._agent.stop("the service was told to stop")
 
-    def _commanded(self, transport: Transport) -> Commander:
+    def _commanded(self, transport: Transport) -> CommandPoller:
         config, clock = self._config, SystemClock()
         openings = {"off": None, "socket": over(config.probe_socket), "spawn": spawn}
-        purse = Purse(config.state_directory / "probe_spent.json", config.probe_budget_ms)
-        return Commander(
+        budget = DailyBudget(config.state_directory / "probe_spent.json", config.probe_budget_ms)
+        return CommandPoller(
             self._identity,
             transport.request,
             grants(leave_of(config), self._agent.sampler, clock),
-            purse,
+            budget,
             openings[config.probe],
             clock.wall_us,
         )
@@ -129,7 +129,7 @@ class Daemon:
         """Whatever goes wrong with commands, the weighing goes on."""
         while True:
             try:
-                await self._commander.run()
+                await self._command_poller.run()
             except Exception:
                 log.exception("commands failed and begin again")
                 await asyncio.sleep(BREATH_S)

@@ -14,9 +14,9 @@ from agent.host.machine import Machine
 from agent.report.sampler import Draft, HostFacts, Sampler, Schedule
 from agent.report.source import DeviceSource
 from weighbridge.contract import Contract, load
-from weighbridge.judge.checks import CHECKS, Answer, Check, Promise, Scene
+from weighbridge.judge.checks import CHECKS, Answer, Check, CheckContext, Promise
 from weighbridge.judge.latest_readings import (
-    View,
+    LatestReadings,
     see_inventory,
     see_processes,
     see_sample,
@@ -53,7 +53,7 @@ def _promise(contract: Contract, resource: str) -> Promise:
     )
 
 
-async def observe(source: DeviceSource, host: HostFacts) -> View:
+async def observe(source: DeviceSource, host: HostFacts) -> LatestReadings:
     """Everything of all tiers once, as the collector would see it from one report."""
     drafts: list[Draft] = []
 
@@ -66,9 +66,9 @@ async def observe(source: DeviceSource, host: HostFacts) -> View:
     return view_of(drafts)
 
 
-def view_of(drafts: Sequence[Draft]) -> View:
+def view_of(drafts: Sequence[Draft]) -> LatestReadings:
     """What drafts show, the last word counting."""
-    view = View()
+    view = LatestReadings()
     for draft in drafts:
         if draft.inventory is not None:
             see_inventory(view, draft.inventory)
@@ -83,10 +83,10 @@ def view_of(drafts: Sequence[Draft]) -> View:
     return view
 
 
-def judge(promise: Promise, view: View) -> list[Judged]:
+def judge(promise: Promise, view: LatestReadings) -> list[Judged]:
     """Every answer of every check."""
-    scene = Scene(promise, view)
-    return [(check, answer) for check in CHECKS for answer in check.judge(scene)]
+    context = CheckContext(promise, view)
+    return [(check, answer) for check in CHECKS for answer in check.judge(context)]
 
 
 async def check_node(

@@ -15,7 +15,7 @@ import zstandard
 
 from agent.enrolment import NodeIdentity
 from agent.probe.client import NoProber, Opening, Prober
-from agent.probe.consent import Purse
+from agent.probe.consent import DailyBudget
 from agent.probe.grant import Grant, refusal
 from agent.report.reporter import Backoff
 from agent.report.transport import HttpAnswer
@@ -96,7 +96,7 @@ def _expected(answer: HttpAnswer) -> int:
     return number if isinstance(number, int) and 0 < number < 1 << 53 else 0
 
 
-class Commander:
+class CommandPoller:
     """Runs until it is cancelled. `open_prober` None: the configuration allows none; every challenge is declined."""
 
     def __init__(
@@ -104,13 +104,13 @@ class Commander:
         identity: NodeIdentity,
         request: Request,
         grant: Granting,
-        purse: Purse,
+        budget: DailyBudget,
         open_prober: Opening | None,
         wall_us: Callable[[], int],
         backoff: Backoff | None = None,
     ) -> None:
         self._identity, self._request, self._grant = identity, request, grant
-        self._purse, self._open_prober, self._wall_us = purse, open_prober, wall_us
+        self._budget, self._open_prober, self._wall_us = budget, open_prober, wall_us
         self._backoff = Backoff() if backoff is None else backoff
         self._number = wall_us()
         self._session: Session | None = None
@@ -189,7 +189,7 @@ class Commander:
         """The prober's own answer, or why there is none."""
         if self._open_prober is None:
             return encode_message(Decline(request.challenge, NO_CONSENT, "probe is off"))
-        grant = self._grant(request, self._purse.left_ms(self._wall_us()))
+        grant = self._grant(request, self._budget.left_ms(self._wall_us()))
         declined = refusal(grant, request)
         if declined is not None:
             return encode_message(declined)
@@ -258,7 +258,7 @@ class Commander:
             return
         await session.prober.end()
         try:
-            self._purse.spend(self._wall_us(), self._age_ms(session))
+            self._budget.spend(self._wall_us(), self._age_ms(session))
         except OSError as error:
             log.error("the prober's time cannot be kept: %s", error.strerror)
 

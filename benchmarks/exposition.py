@@ -29,9 +29,9 @@ from collector.judging.current_figures import Figures
 from weighbridge.catalogue.readings import READINGS, Kind, Scope, Tier
 from weighbridge.contract import Contract, load
 from weighbridge.judge.counts import Counts
-from weighbridge.judge.latest_readings import Columns, DeviceView, View
+from weighbridge.judge.latest_readings import LatestDevice, LatestReadings, LatestSample
 from weighbridge.judge.ledger import Finding, Row, State
-from weighbridge.judge.node_state import ChainState, NodeState, Segment, Track
+from weighbridge.judge.node_state import ChainState, NodeState, OpenInterval, Track
 from weighbridge.settlement.figures import Figure
 from weighbridge.verdict import Verdict
 from weighbridge.wire.report import DeviceState, Facts
@@ -113,10 +113,10 @@ IDENTITY = Facts(
 
 def _node(name: str, owner: str) -> NodeState:
     uuids = [f"GPU-{name}-4a1b-9c3d-{place:012d}" for place in range(GPUS_PER_NODE)]
-    devices = {uuid: DeviceView(uuid, None, DeviceState.OK, IDENTITY) for uuid in uuids}
+    devices = {uuid: LatestDevice(uuid, None, DeviceState.OK, IDENTITY) for uuid in uuids}
     tiers = {tier.value: _columns(uuids, tier) for tier in (Tier.FAST, Tier.SLOW)}
-    segments = [Segment(NOW_US - 1, State.UP, "") for _ in uuids]
-    chain = ChainState("chain/node", boot="6f2b1a04-boot", view=View(devices, tiers))
+    segments = [OpenInterval(NOW_US - 1, State.UP, "") for _ in uuids]
+    chain = ChainState("chain/node", boot="6f2b1a04-boot", view=LatestReadings(devices, tiers))
     chain.tracks[owner] = Track(1, list(uuids), segments)
     state = NodeState(name, agent_version="0.1.0", chains={chain.name: chain})
     state.last_received_us = state.last_sample_us = NOW_US - 2_345_678
@@ -124,13 +124,13 @@ def _node(name: str, owner: str) -> NodeState:
     return state
 
 
-def _columns(uuids: list[str], tier: Tier) -> Columns:
+def _columns(uuids: list[str], tier: Tier) -> LatestSample:
     rows: dict[str, list[int | None]] = {
         row.name: [123_456 + place for place in range(len(uuids))]
         for row in NUMBERS
         if row.tier is tier
     }
-    return Columns(NOW_US, uuids, rows, {})
+    return LatestSample(NOW_US, uuids, rows, {})
 
 
 async def measure(render: Callable[[], Awaitable[str | None]]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The plan that enters a contract or its next version: checked against what is in force when it is entered."""
 
 from collector.judging.driver import Driver
-from collector.judging.follower import Judging
+from collector.judging.follower import LogFollower
 from collector.log.commits import Batch, overloaded
 from weighbridge.contract import ContractError
 from weighbridge.judge.assignments import AssignmentError
@@ -15,7 +15,7 @@ class ContractAddition:
 
     closes = True
 
-    def __init__(self, added: ContractAdded, driver: Driver, judging: Judging) -> None:
+    def __init__(self, added: ContractAdded, driver: Driver, judging: LogFollower) -> None:
         self.size_bytes = len(encode(added))
         self._added = added
         self._driver = driver

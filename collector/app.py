@@ -31,9 +31,9 @@ from collector.config import Config
 from collector.documents.handover import Handover
 from collector.judging.claimable import Accounts, accounting
 from collector.judging.driver import Driver
-from collector.judging.follower import Judging, own_samples
-from collector.judging.recent import Recent
-from collector.judging.statements import Settling
+from collector.judging.follower import LogFollower, own_samples
+from collector.judging.recent import RecentFleet
+from collector.judging.statements import Statements
 from collector.log.commits import Committer, TickClock
 from collector.log.ingest import Ingest
 from collector.log.keys import load_keys
@@ -99,19 +99,19 @@ class Collector:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """What serves and judges over one store. Each is made once, in `_house`, after those that it needs."""
+class Components:
+    """What serves and judges over one store. Each is made once, in `_components`, after those that it needs."""
 
     config: Config
     store: Store
     signer: Signer
     clocks: Clocks
     driver: Driver
-    judging: Judging
+    judging: LogFollower
     committer: Committer
     committing: asyncio.Task[None]
     challenges: Challenges
-    settling: Settling
+    statements: Statements
     accounts: Accounts
 
 
@@ -130,22 +130,22 @@ async def running(
         stack.callback(store.close)
         if public:
             require_kind(config, store, simulation)
-        house = await stack.enter_async_context(_house(config, store))
-        routes, limits = _routes(house), config.limits
+        components = await stack.enter_async_context(_components(config, store))
+        routes, limits = _routes(components), config.limits
         bodies = Bodies(limits.body_bytes, limits.reading_bytes, limits.reading_seconds)
         await stack.enter_async_context(_controlled(config, routes, bodies))
         url = ""
         if public:
             url = await stack.enter_async_context(_published(config, routes, bodies))
-            for work in _work(house):
+            for work in _work(components):
                 await stack.enter_async_context(work)
         # First of all at the end: requests that wait for commands would hold up the rest.
-        stack.callback(house.challenges.mail.close)
-        yield Collector(config, store, house.committer, url, house.committing)
+        stack.callback(components.challenges.commands.close)
+        yield Collector(config, store, components.committer, url, components.committing)
 
 
 @asynccontextmanager
-async def _house(config: Config, store: Store) -> AsyncIterator[House]:
+async def _components(config: Config, store: Store) -> AsyncIterator[Components]:
     clocks, signer, driver = Clocks.of(store), load_signer(config), Driver(store)
     require_own_log(config, store, signer)
     async with (
@@ -161,19 +161,19 @@ async def _house(config: Config, store: Store) -> AsyncIterator[House]:
             clocks.wall_us,
             lambda index: next(iter(store.log.leaves(index, 1))),
         )
-        settling = Settling(store, driver)
-        committer.follow(settling.follow)
-        accounts = Accounts(settling, lambda: driver.contracts)
-        made = (driver, judging, committer, committing, challenges, settling, accounts)
+        statements = Statements(store, driver)
+        committer.follow(statements.follow)
+        accounts = Accounts(statements, lambda: driver.contracts)
+        made = (driver, judging, committer, committing, challenges, statements, accounts)
         async with challenging(challenges):
-            yield House(config, store, signer, clocks, *made)
+            yield Components(config, store, signer, clocks, *made)
 
 
-def _work(house: House) -> Iterator[AbstractAsyncContextManager[None]]:
+def _work(components: Components) -> Iterator[AbstractAsyncContextManager[None]]:
     """What a published collector does by itself."""
-    yield scheduled(house.challenges, house.driver)
-    yield linking(house.committer, house.driver, house.signer, house.store.log)
-    yield accounting(house.accounts)
+    yield scheduled(components.challenges, components.driver)
+    yield linking(components.committer, components.driver, components.signer, components.store.log)
+    yield accounting(components.accounts)
 
 
 def require_kind(config: Config, store: Store, simulation: bool) -> None:
@@ -205,7 +205,7 @@ def require_own_log(config: Config, store: Store, signer: Signer) -> None:
 
 @asynccontextmanager
 async def _committing(
-    config: Config, store: Store, signer: Signer, judging: Judging, clocks: "Clocks"
+    config: Config, store: Store, signer: Signer, judging: LogFollower, clocks: "Clocks"
 ) -> AsyncIterator[tuple[Committer, asyncio.Task[None]]]:
     clock = TickClock(clocks.wall_us, clocks.monotonic_us)
     clock.not_before(tick_before(store.log, store.log.size))
@@ -221,9 +221,9 @@ async def _committing(
 
 
 @asynccontextmanager
-async def _judging(driver: Driver, store: Store) -> AsyncIterator[Judging]:
+async def _judging(driver: Driver, store: Store) -> AsyncIterator[LogFollower]:
     """At the log's end before anything new enters it; and the ledger written at the end."""
-    judging = Judging(driver, store)
+    judging = LogFollower(driver, store)
     await judging.catch_up()
     task = asyncio.create_task(judging.run())
     try:
@@ -233,62 +233,68 @@ async def _judging(driver: Driver, store: Store) -> AsyncIterator[Judging]:
         await task
 
 
-def _routes(house: House) -> tuple[Route, ...]:
+def _routes(components: Components) -> tuple[Route, ...]:
     """Every route of the collector. Each module that serves something adds its own here."""
-    store, driver, committer = house.store, house.driver, house.committer
-    ingest = Ingest(committer, committer.ring, house.config.limits)
-    fleet, clocks = Recent(driver), house.clocks
-    exposition = Exposition(fleet, lambda: _own(house, ingest))
+    store, driver, committer = components.store, components.driver, components.committer
+    ingest = Ingest(committer, committer.ring, components.config.limits)
+    fleet, clocks = RecentFleet(driver), components.clocks
+    exposition = Exposition(fleet, lambda: _own(components, ingest))
     served = (
-        _log_api(house, ingest, exposition),
-        Administration(committer.ring, committer.enter, clocks.wall_us, lambda: _address(house)),
-        Api(fleet, store.ledger, exposition, lambda added: _add_contract(house, added)),
-        _settlement_api(house),
-        Notices(house.settling.book, committer),
-        ChallengeApi(house.challenges, driver, committer.ring, house.signer.public_key),
-        Pages(fleet, store.ledger, store.info, lambda: house.judging.failure),
+        _log_api(components, ingest, exposition),
+        Administration(
+            committer.ring, committer.enter, clocks.wall_us, lambda: _address(components)
+        ),
+        Api(fleet, store.ledger, exposition, lambda added: _add_contract(components, added)),
+        _settlement_api(components),
+        Notices(components.statements.book, committer),
+        ChallengeApi(components.challenges, driver, committer.ring, components.signer.public_key),
+        Pages(fleet, store.ledger, store.info, lambda: components.judging.failure),
     )
     routes = [route for one in served for route in one.routes()]
     return described([*routes, *clocks.routes(committer.enter)], __version__)
 
 
-def _own(house: House, ingest: Ingest) -> Iterator[Sample]:
+def _own(components: Components, ingest: Ingest) -> Iterator[Sample]:
     """Of the collector itself and of the accounts."""
-    yield from own_samples(house.store, ingest, house.judging, house.committer.newest_us)
-    for contract, count in sorted(house.settling.broken.items()):
+    yield from own_samples(
+        components.store, ingest, components.judging, components.committer.newest_us
+    )
+    for contract, count in sorted(components.statements.broken.items()):
         yield metrics.STATEMENTS_BROKEN, (contract,), count
-    yield from house.accounts.samples()
+    yield from components.accounts.samples()
 
 
-def _address(house: House) -> tuple[str, str | None, str]:
+def _address(components: Components) -> tuple[str, str | None, str]:
     """What an invite says: the URL, the hash of the authority where there is one, the log's key."""
-    url = public_url(house.config)
-    authority = authority_hash(house.config.keys) if url.startswith("https:") else None
-    return url, authority, house.signer.public_key.hex()
+    url = public_url(components.config)
+    authority = authority_hash(components.config.keys) if url.startswith("https:") else None
+    return url, authority, components.signer.public_key.hex()
 
 
-async def _add_contract(house: House, added: ContractAdded) -> int:
-    addition = ContractAddition(added, house.driver, house.judging)
-    return (await house.committer.submit(addition)).outcome
+async def _add_contract(components: Components, added: ContractAdded) -> int:
+    addition = ContractAddition(added, components.driver, components.judging)
+    return (await components.committer.submit(addition)).outcome
 
 
-def _log_api(house: House, ingest: Ingest, exposition: Exposition) -> LogApi:
+def _log_api(components: Components, ingest: Ingest, exposition: Exposition) -> LogApi:
     return LogApi(
-        house.store.log,
-        house.committer,
-        house.committer.ring,
+        components.store.log,
+        components.committer,
+        components.committer.ring,
         ingest,
-        house.signer.public_key.hex(),
-        house.config.keys / "ca.pem",
+        components.signer.public_key.hex(),
+        components.config.keys / "ca.pem",
         exposition.ingest.time,
-        lambda: house.judging.failure,
+        lambda: components.judging.failure,
     )
 
 
-def _settlement_api(house: House) -> SettlementApi:
-    settling, ring = house.settling, house.committer.ring
-    handover = Handover(house.store, house.config.directory, settling, house.driver, ring)
-    return SettlementApi(settling, house.accounts, handover, house.committer.enter)
+def _settlement_api(components: Components) -> SettlementApi:
+    statements, ring = components.statements, components.committer.ring
+    handover = Handover(
+        components.store, components.config.directory, statements, components.driver, ring
+    )
+    return SettlementApi(statements, components.accounts, handover, components.committer.enter)
 
 
 def public_url(config: Config) -> str:

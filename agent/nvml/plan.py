@@ -146,7 +146,7 @@ class SweepPlan:
     batch_number: int = 0
     wholes: list[tuple[int, Whole, int]] = field(default_factory=list)
     fixed: list[tuple[int, int]] = field(default_factory=list)
-    quick: "Quick | None" = None
+    quick: "QuickMove | None" = None
 
     def run(self, slot: Any, library: Library, handle: Handle, tape: Tape) -> None:
         """Make every call, and write what it answered to the tape."""
@@ -162,7 +162,7 @@ class SweepPlan:
             tape.statuses[position] = status
         if failed or self.quick is None or not self.quick.move(tape.values):
             self._read(failed, tape)
-            self.quick = None if failed else Quick.of(self, tape)
+            self.quick = None if failed else QuickMove.of(self, tape)
         for number, whole, position in self.wholes:
             slot[0] = number
             read_whole(whole, library, handle, position, tape)
@@ -185,7 +185,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Quick:
+class QuickMove:
     """All numbers of a device in one move, as long as none is a blank and the fields are of the types they were."""
 
     memory: bytearray
@@ -199,7 +199,7 @@ class Quick:
     target: slice
 
     @staticmethod
-    def of(plan: SweepPlan, tape: Tape) -> "Quick | None":
+    def of(plan: SweepPlan, tape: Tape) -> "QuickMove | None":
         """None where the plan, or what it just answered, is not made of plain numbers alone."""
         found = _numbers(plan)
         if found is None or len(found) < 2 or not isinstance(tape.values, array):
@@ -211,7 +211,7 @@ class Quick:
         fields, fields_at, expected = _signatures(plan)
         if any(signature >> 32 or signature not in PLAIN_KINDS for signature in expected):
             return None
-        return Quick(
+        return QuickMove(
             memory=plan.arena.memory,
             numbers=_packed(order),
             numbers_at=order[0].at,

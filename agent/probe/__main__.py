@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from agent.frames import Closed, Overdue, read_frame, wait_readable, write_frame
 from agent.probe.grant import Grant, refusal
-from agent.probe.worker_process import WorkerSeat
+from agent.probe.worker_process import WorkerProcess
 from weighbridge.challenge.codec import Malformed, decode
 from weighbridge.challenge.messages import (
     IN_USE,
@@ -44,10 +44,11 @@ def serve(incoming: int, outgoing: int, clock_ns: Callable[[], int]) -> int:
 
 def _conduct(grant: Grant, incoming: int, outgoing: int, clock_ns: Callable[[], int]) -> None:
     deadline_ns = clock_ns() + grant.budget_ms * 1_000_000
-    seats = [
-        WorkerSeat(gpu.uuid, grant.backend, deadline_ns, clock_ns, incoming) for gpu in grant.gpus
+    gpu_provers = [
+        WorkerProcess(gpu.uuid, grant.backend, deadline_ns, clock_ns, incoming)
+        for gpu in grant.gpus
     ]
-    prover = Prover(seats, clock_ns)
+    prover = Prover(gpu_provers, clock_ns)
     opened = False
     try:
         while not opened:
@@ -57,8 +58,8 @@ def _conduct(grant: Grant, incoming: int, outgoing: int, clock_ns: Callable[[], 
             write_frame(outgoing, answer)
             opened = isinstance(decode_message(answer), Openings)
     finally:
-        for seat in seats:
-            seat.end()
+        for gpu_prover in gpu_provers:
+            gpu_prover.end()
 
 
 def _answer(grant: Grant, prover: Prover, data: bytes) -> bytes:

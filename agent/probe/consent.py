@@ -27,7 +27,7 @@ WAITING_MS = 120_000
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class ProbeConsent:
     """What the configuration allows. `windows`: [start, end) in seconds of the UTC day; empty: at any time."""
 
     backend: str
@@ -68,7 +68,7 @@ def _second(text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class NewestSweep:
     """The newest sweep, the processes seen with it, and the devices; `fresh`: new enough to judge by."""
 
     devices: Sequence[Device]
@@ -78,7 +78,12 @@ class Seen:
 
 
 def grant_of(
-    leave: Leave, seen: Seen, gpus: Sequence[str], policy: Policy, left_ms: int, wall_us: int
+    leave: ProbeConsent,
+    seen: NewestSweep,
+    gpus: Sequence[str],
+    policy: Policy,
+    left_ms: int,
+    wall_us: int,
 ) -> Grant:
     """What a prober may do with these GPUs now. A GPU that is not here is left out, which the prober refuses."""
     needed_ms = policy.deadline_ms * len(policy.phases(len(gpus))) + WAITING_MS
@@ -87,13 +92,13 @@ def grant_of(
     return Grant(leave.backend, leave.consent_at(wall_us), min(left_ms, needed_ms), granted)
 
 
-def _gpu(leave: Leave, seen: Seen, device: Device) -> GrantedGpu:
+def _gpu(leave: ProbeConsent, seen: NewestSweep, device: Device) -> GrantedGpu:
     free = _free_bytes(seen, device)
     limit = 0 if free is None else max(0, free - leave.reserve_bytes)
     return GrantedGpu(device.uuid, _is_busy(seen, device.uuid), limit)
 
 
-def _is_busy(seen: Seen, uuid: str) -> bool:
+def _is_busy(seen: NewestSweep, uuid: str) -> bool:
     if not seen.fresh or isinstance(seen.processes, Reason):
         return True
     if any(process.device == uuid for process in seen.processes):
@@ -102,7 +107,7 @@ def _is_busy(seen: Seen, uuid: str) -> bool:
     return used is None or used > IDLE_PERCENT
 
 
-def _free_bytes(seen: Seen, device: Device) -> int | None:
+def _free_bytes(seen: NewestSweep, device: Device) -> int | None:
     total = device.identity.readings.get("memory_total_bytes")
     reserved = device.identity.readings.get("memory_reserved_bytes", 0)
     used = _value(seen, device.uuid, "memory_used_bytes")
@@ -111,7 +116,7 @@ def _free_bytes(seen: Seen, device: Device) -> int | None:
     return total - reserved - used
 
 
-def _value(seen: Seen, uuid: str, reading: str) -> int | None:
+def _value(seen: NewestSweep, uuid: str, reading: str) -> int | None:
     sweep = seen.sweep
     if sweep is None or uuid not in sweep.devices or reading not in sweep.readings:
         return None
@@ -119,17 +124,17 @@ def _value(seen: Seen, uuid: str, reading: str) -> int | None:
     return None if isinstance(value, Reason) else value
 
 
-def seen_of(sampler: Sampler, now_us: int) -> Seen:
+def seen_of(sampler: Sampler, now_us: int) -> NewestSweep:
     """What the sampler last saw, and whether that is recent."""
     newest = sampler.newest
     fresh = (
         newest is not None
         and now_us - newest.boottime_us <= 2 * sampler.schedule.interval_us + STALE_US
     )
-    return Seen(sampler.devices, newest, sampler.newest_processes, fresh)
+    return NewestSweep(sampler.devices, newest, sampler.newest_processes, fresh)
 
 
-def grants(leave: Leave, sampler: Sampler, clock: Clock) -> Callable[[Prepare, int], Grant]:
+def grants(leave: ProbeConsent, sampler: Sampler, clock: Clock) -> Callable[[Prepare, int], Grant]:
     """What a prober may do for a request, with so many milliseconds left today, by what the sampler saw."""
 
     def grant(request: Prepare, left_ms: int) -> Grant:
@@ -139,7 +144,7 @@ def grants(leave: Leave, sampler: Sampler, clock: Clock) -> Callable[[Prepare, i
     return grant
 
 
-class Purse:
+class DailyBudget:
     """The time that probers may take in one UTC day, kept over restarts in a small file.
 
     What this process has seen spent counts whether or not the disk took it.

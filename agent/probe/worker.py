@@ -21,7 +21,7 @@ from weighbridge.challenge.messages import (
     decode_message,
     encode_message,
 )
-from weighbridge.challenge.prover import GpuSeat, Interrupted
+from weighbridge.challenge.prover import InProcessGpuProver, Interrupted
 
 PREPARE, ADDRESS, ATTACH, RELEASE, REVEAL = b"P", b"A", b"T", b"R", b"O"
 MESSAGE, BYTES, INTERRUPTION, ERROR = b"M", b"B", b"I", b"E"
@@ -37,30 +37,32 @@ def unpacked(data: bytes) -> tuple[bytes, ...]:
     return tuple(bytes.fromhex(part) for part in json.loads(data))
 
 
-def obey(seat: GpuSeat, order: bytes) -> bytes:
+def obey(gpu_prover: InProcessGpuProver, order: bytes) -> bytes:
     """Carries out one order."""
     letter, data = order[:1], order[1:]
     if letter == ADDRESS:
-        return BYTES + seat.address()
+        return BYTES + gpu_prover.address()
     if letter == ATTACH:
-        seat.attach(unpacked(data))
+        gpu_prover.attach(unpacked(data))
         return BYTES
     match letter, decode_message(data):
         case b"P", Prepare() as request:
-            return MESSAGE + encode_message(seat.prepare(request, request.gpus.index(seat.gpu)))
+            return MESSAGE + encode_message(
+                gpu_prover.prepare(request, request.gpus.index(gpu_prover.gpu))
+            )
         case b"R", Release() as release:
-            seat.begin(release)
-            return BYTES + seat.roots()
+            gpu_prover.begin(release)
+            return BYTES + gpu_prover.roots()
         case b"O", Reveal() as reveal:
-            return BYTES + packed(seat.open(reveal))
+            return BYTES + packed(gpu_prover.open(reveal))
         case _:
             raise Malformed("no order")
 
 
-def answered(seat: GpuSeat, order: bytes) -> bytes:
+def answered(gpu_prover: InProcessGpuProver, order: bytes) -> bytes:
     """The answer to an order, whatever becomes of it."""
     try:
-        return obey(seat, order)
+        return obey(gpu_prover, order)
     except Interrupted as stop:
         return INTERRUPTION + str(stop).encode()
     except (ValueError, RuntimeError, OSError, ArithmeticError, MemoryError) as error:
@@ -89,10 +91,10 @@ def main(arguments: list[str]) -> int:
         read_frame(orders)
         write_frame(answers, MESSAGE + encode_message(Decline("", UNSUPPORTED, str(error))))
         return 0
-    seat = GpuSeat(gpu, engine, parent_watch(orders))
+    gpu_prover = InProcessGpuProver(gpu, engine, parent_watch(orders))
     try:
         while True:
-            write_frame(answers, answered(seat, read_frame(orders)))
+            write_frame(answers, answered(gpu_prover, read_frame(orders)))
     except Closed:
         return 0
     finally:

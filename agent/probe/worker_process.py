@@ -26,8 +26,9 @@ GRACE_MS = 2_000
 
 
 @dataclass(slots=True)
-class WorkerSeat:
-    """A Seat whose engine lives in its own process. `agent_descriptor`: hung up once the agent no longer wants us."""
+class WorkerProcess:
+    """The prover of one GPU whose engine lives in its own process. `agent_descriptor`: hung up once the agent no longer
+    wants us."""
 
     gpu: str
     backend: str

@@ -39,7 +39,7 @@ from agent.report.spool_format import (
     SECTOR,
     SUPER_OFFSETS,
     Frame,
-    Super,
+    Superblock,
     create,
     lock_file,
     parse_frame,
@@ -104,7 +104,7 @@ class Spool:
         self._expand = zstandard.ZstdDecompressor()
         self.dropped = 0
         """Reports dropped before they were acknowledged, since this object was made."""
-        self._file, self._super = -1, Super(0, NO_CHAIN, 0, NO_CHAIN, 0, 0)
+        self._file, self._super = -1, Superblock(0, NO_CHAIN, 0, NO_CHAIN, 0, 0)
         self._chain, self._acknowledged = self._super.chain, 0
         self._frames: deque[Frame] = deque()
         self._current: dict[int, Frame] = {}
@@ -230,7 +230,7 @@ class Spool:
 
     def _open(self, ring_bytes: int) -> None:
         if read_super(self._path) is None:
-            create(self._path, Super(0, self._mint(16), 0, NO_CHAIN, 0, ring_bytes))
+            create(self._path, Superblock(0, self._mint(16), 0, NO_CHAIN, 0, ring_bytes))
         try:
             self._load(self._path)
             if self._super.ring_bytes != ring_bytes:
@@ -458,7 +458,7 @@ class Spool:
         old = self._super
         if carry_chain is None:
             carry_chain, carry_from = old.carry_chain, old.carry_from
-        self._super = Super(
+        self._super = Superblock(
             old.generation + 1,
             self._chain,
             self._acknowledged,

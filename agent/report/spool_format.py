@@ -44,7 +44,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Super:
+class Superblock:
     """A superblock. Reports below `acknowledged` are; `carry_chain` from `carry_from` on is being sealed anew."""
 
     generation: int
@@ -88,7 +88,7 @@ def parse_frame(ring: mmap.mmap, start: int) -> Frame | None:
     return Frame(ordinal, chain, seq, payload_hash, start // SECTOR, length)
 
 
-def read_super(path: Path) -> Super | None:
+def read_super(path: Path) -> Superblock | None:
     """The newer valid superblock of a whole file; None where there is no spool."""
     try:
         with path.open("rb") as file:
@@ -101,16 +101,16 @@ def read_super(path: Path) -> Super | None:
     return max(found, key=lambda slot: slot.generation, default=None)
 
 
-def _parse_super(record: bytes) -> Super | None:
+def _parse_super(record: bytes) -> Superblock | None:
     if len(record) != _SUPERBLOCK.size or with_checksum(record) != record:
         return None
     magic, _, version, *fields = _SUPERBLOCK.unpack(record)
     if magic != _SUPER_MAGIC or version != 1:
         return None
-    return Super(*fields)
+    return Superblock(*fields)
 
 
-def create(path: Path, first: Super) -> None:
+def create(path: Path, first: Superblock) -> None:
     """A whole spool appears under its name or none does. Its room is taken now."""
     new = path.with_name(path.name + ".new")
     file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

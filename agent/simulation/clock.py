@@ -20,7 +20,7 @@ BOOT_US = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class TimeCourse:
     """From when to when, in steps of the sampling interval; and where the clock is put at the end. Microseconds."""
 
     from_us: int
@@ -29,7 +29,7 @@ class Course:
     then_us: int | None = None
 
 
-class Driven(Protocol):
+class DrivenNode(Protocol):
     """A node that is driven."""
 
     @property
@@ -93,9 +93,9 @@ class LogicalClock:
 
 
 async def drive(
-    course: Course,
+    course: TimeCourse,
     clock: LogicalClock,
-    nodes: Sequence[Driven],
+    nodes: Sequence[DrivenNode],
     move: Callable[[int], Awaitable[None]],
     stopped: asyncio.Event,
 ) -> None:
@@ -109,7 +109,7 @@ async def drive(
             await _handed_over(nodes)
 
 
-async def _handed_over(nodes: Sequence[Driven]) -> None:
+async def _handed_over(nodes: Sequence[DrivenNode]) -> None:
     """Their reporters work by themselves, and sleep in real time after a failure."""
     while any(node.pending for node in nodes):  # noqa: ASYNC110
         await asyncio.sleep(LOOK_S)

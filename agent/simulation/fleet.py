@@ -18,16 +18,16 @@ from pathlib import Path
 import click
 
 from agent.clock import Clock, SystemClock
-from agent.command_poller import Commander
+from agent.command_poller import CommandPoller
 from agent.daemon import Agent, AgentStorage
 from agent.enrolment import EnrolmentError, NodeIdentity, enrol, read_invite
 from agent.probe.client import spawn
-from agent.probe.consent import Leave, Purse, grants
+from agent.probe.consent import DailyBudget, ProbeConsent, grants
 from agent.probe.grant import LESSEE
 from agent.report.reporter import Backoff
 from agent.report.sampler import Schedule
 from agent.report.transport import TIMEOUT_S, HttpAnswer, Transport
-from agent.simulation.clock import Course, LogicalClock, drive, move_collector
+from agent.simulation.clock import LogicalClock, TimeCourse, drive, move_collector
 from agent.simulation.devices import SimulatedHost, SimulatedSource, gpu_uuid
 from agent.simulation.scenario import (
     Fault,
@@ -58,7 +58,7 @@ class SimulatedFleet:
     directory: Path
     schedule: Schedule
     spool_bytes: int
-    course: Course | None = None
+    course: TimeCourse | None = None
     probe: bool = False
     """Whether challenges are taken, by probers on the CPU back end."""
 
@@ -87,7 +87,7 @@ def fleet_of(
     identity_interval_ms: int,
     samples_per_report: int,
     spool_bytes: int,
-    course: Course | None = None,
+    course: TimeCourse | None = None,
     probe: bool = False,
 ) -> SimulatedFleet:
     """A fleet as the command line names it. Raises ScenarioError or OSError."""
@@ -150,16 +150,16 @@ class SimulatedNode:
         )
         self._task = asyncio.create_task(self._agent.run())
         if fleet.probe:
-            self._commands = asyncio.create_task(self._commander(self._agent, folder).run())
+            self._commands = asyncio.create_task(self._command_poller(self._agent, folder).run())
 
-    def _commander(self, agent: Agent, folder: AgentStorage) -> Commander:
+    def _command_poller(self, agent: Agent, folder: AgentStorage) -> CommandPoller:
         """Simulated devices are always at work, and it is nobody's work: the lessee agrees."""
-        leave = Leave("cpu", LESSEE, (), 0)
-        return Commander(
+        leave = ProbeConsent("cpu", LESSEE, (), 0)
+        return CommandPoller(
             self._identity,
             self._request,
             grants(leave, agent.sampler, self._clock),
-            Purse(folder.directory / "probe_spent.json", DAY_MS),
+            DailyBudget(folder.directory / "probe_spent.json", DAY_MS),
             spawn,
             self._clock.wall_us,
             Backoff(longest_s=LONGEST_WAIT_S),
@@ -281,7 +281,7 @@ async def simulate(fleet: SimulatedFleet, seconds: float | None) -> None:
 
 
 async def _drive(
-    course: Course,
+    course: TimeCourse,
     clock: LogicalClock,
     nodes: Sequence[SimulatedNode],
     identity: NodeIdentity,

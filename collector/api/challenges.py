@@ -8,8 +8,8 @@ from collector.api.access import viewer
 from collector.api.administration import parse
 from collector.api.bodies import Bodies, NoRoom, read_body
 from collector.api.routes import Access, Route
-from collector.challenges.attempts import COMMAND, Challenges, Standing
-from collector.challenges.command_queue import Doorman
+from collector.challenges.attempts import COMMAND, Challenges, ShownSeries
+from collector.challenges.command_queue import PollAuthenticator
 from collector.challenges.exchange import AT_ONCE_BYTES, Exchange
 from collector.judging.driver import Driver
 from collector.log.decoding import Decoder
@@ -56,7 +56,7 @@ class ChallengeApi:
     ) -> None:
         self._challenges = challenges
         self._driver = driver
-        self._doorman = Doorman(ring, log_key)
+        self._doorman = PollAuthenticator(ring, log_key)
         self._large = Bodies(LARGEST_ANSWER_BYTES, ANSWERS_BYTES, 0)
         self._small = Bodies(AT_ONCE_BYTES, ANSWERS_BYTES, 0)
 
@@ -82,7 +82,7 @@ class ChallengeApi:
         def alive() -> bool:
             return request.transport is not None and not request.transport.is_closing()
 
-        command = await self._challenges.mail.wait(key.key_id, POLL_SECONDS, alive)
+        command = await self._challenges.commands.wait(key.key_id, POLL_SECONDS, alive)
         if command is None:
             return web.Response(status=204)
         return web.Response(body=command, content_type=PAYLOAD_TYPE)
@@ -153,7 +153,7 @@ class ChallengeApi:
         return terms.policy()
 
     async def show(self, request: web.Request) -> web.Response:
-        standing: Standing = self._challenges.find(request.match_info["id"])
+        standing: ShownSeries = self._challenges.find(request.match_info["id"])
         if not viewer(request).sees(standing.subject.contract):
             raise Problem("not_found", "there is no such challenge")
         return web.json_response(standing.document())

@@ -15,7 +15,7 @@ from collector.api import status
 from collector.judging.driver import Fleet
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import EXPORTED, ExportedReading, Metric
-from weighbridge.judge.latest_readings import View
+from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import NodeState, Proof
 from weighbridge.wire.report import DeviceState
@@ -200,7 +200,7 @@ def _gpus(
 _GPU = ("node", "uuid")
 
 
-def _identity(families: Families, key: Key, view: View) -> None:
+def _identity(families: Families, key: Key, view: LatestReadings) -> None:
     device = view.devices.get(key[1])
     if device is not None:
         told = device.identity.readings
@@ -227,7 +227,7 @@ def _proof(families: Families, key: Key, proof: Proof | None) -> None:
         families.add(metrics.CHALLENGE_PROVEN, key, proof.proven_us / 1e6)
 
 
-def _readings(families: Families, view: View, labels: Mapping[str, str]) -> None:
+def _readings(families: Families, view: LatestReadings, labels: Mapping[str, str]) -> None:
     """Column by column, as the newest sample of each tier lies in memory. `labels` are the label blocks by GPU."""
     for uuid, block in labels.items():
         device = view.devices.get(uuid)
@@ -256,7 +256,7 @@ def _reading(families: Families, exported: ExportedReading, labels: str, value: 
         families.add_rendered(exported.metric, block, exported.scale(value))
 
 
-def _xids(families: Families, key: Key, view: View) -> None:
+def _xids(families: Families, key: Key, view: LatestReadings) -> None:
     device = view.devices.get(key[1])
     counted = {} if device is None else device.xids
     most = sorted(counted.items(), key=lambda item: -item[1])[:MAX_XIDS]

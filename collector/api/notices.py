@@ -12,7 +12,7 @@ from collector.api.bodies import read_body
 from collector.api.routes import Access, Route, page_of
 from collector.log.commits import Batch, Committer
 from weighbridge.log.entries import EntryKind, Notice, PartyKey, payload_type
-from weighbridge.notices.book import FOREVER_US, Book, Heard
+from weighbridge.notices.book import FOREVER_US, LoggedNotice, NoticeBook
 from weighbridge.notices.rules import NoticeError, role_of
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import Hash, Model, Name, WireError, canonical, encode, read
@@ -31,7 +31,7 @@ MAX_NOTICE_BYTES = 64 * 1024
 SPEAKERS = frozenset({Role.ADMIN, Role.PROVIDER, Role.LESSEE})
 
 
-class Said(Model):
+class UnsignedNotice(Model):
     """A notice that nobody signed: the collector adds who is known to have said it."""
 
     contract: Name
@@ -52,7 +52,7 @@ class NoticeAddition:
 
     closes = True
 
-    def __init__(self, book: Book, notice: Notice, envelope: Envelope | None) -> None:
+    def __init__(self, book: NoticeBook, notice: Notice, envelope: Envelope | None) -> None:
         self.size_bytes = len(encode(notice))
         self._book = book
         self._notice = notice
@@ -77,7 +77,7 @@ class NoticeAddition:
 class Notices:
     """The handlers over one book."""
 
-    def __init__(self, book: Book, committer: Committer) -> None:
+    def __init__(self, book: NoticeBook, committer: Committer) -> None:
         self._book = book
         self._committer = committer
 
@@ -129,7 +129,7 @@ class Notices:
     def _attested(self, bearer: Bearer, data: bytes) -> Notice:
         if bearer.role not in SPEAKERS:
             raise Problem("forbidden", f"not for role {bearer.role}")
-        said = parse(Said, data)
+        said = parse(UnsignedNotice, data)
         own = (bearer.contract, bearer.party) == (said.contract, said.party)
         if bearer.role is not Role.ADMIN and not own:
             raise Problem("forbidden", "the token is for another party")
@@ -138,8 +138,10 @@ class Notices:
 
     async def notices(self, request: web.Request) -> web.Response:
         contract = self._visible(request)
-        sheet = self._book.sheet(contract, FOREVER_US)
-        heard = {(one.index,): one for one in (() if sheet is None else sheet.heard)}
+        contract_record = self._book.record(contract, FOREVER_US)
+        heard = {
+            (one.index,): one for one in (() if contract_record is None else contract_record.heard)
+        }
         part = page_of(request, sorted(heard))
         items = [described(heard[place]) for place in part.items]
         return web.json_response({"items": items, "after": part.after})
@@ -151,11 +153,11 @@ class Notices:
     async def change_key(self, request: web.Request) -> web.Response:
         contract = self._visible(request)
         wanted = parse(KeyRequest, await read_body(request))
-        sheet = self._book.sheet(contract, FOREVER_US)
-        if sheet is None:
+        contract_record = self._book.record(contract, FOREVER_US)
+        if contract_record is None:
             raise Problem("not_found", f"{contract}: no such contract")
         try:
-            role_of(sheet.newest, wanted.party)
+            role_of(contract_record.newest, wanted.party)
         except NoticeError as error:
             raise Problem("malformed", str(error)) from error
         name = key_id(bytes.fromhex(wanted.public_key))
@@ -173,7 +175,7 @@ class Notices:
         return contract
 
 
-def described(heard: Heard) -> dict[str, Any]:
+def described(heard: LoggedNotice) -> dict[str, Any]:
     """A notice as it is listed."""
     facts = {"index": heard.index, "received_us": heard.received_us}
     return facts | {"authority": asdict(heard.authority)} | heard.notice.model_dump()

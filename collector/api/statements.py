@@ -15,9 +15,9 @@ from collector.documents.sheets import Document, UnrenderableError
 from collector.documents.words import LANGUAGES, Language
 from collector.judging.claimable import Accounts, described
 from collector.judging.statements import (
-    Asked,
-    Settling,
-    SettlingError,
+    StatementError,
+    StatementRequest,
+    Statements,
     instant,
     refuse_nothing,
 )
@@ -34,11 +34,11 @@ class SettlementApi:
     """The handlers over one store's documents."""
 
     def __init__(
-        self, settling: Settling, accounts: Accounts, handover: Handover, submit: Submit
+        self, statements: Statements, accounts: Accounts, handover: Handover, submit: Submit
     ) -> None:
         self._accounts = accounts
         self._handover = handover
-        self._settling = settling
+        self._statements = statements
         self._submit = submit
 
     def routes(self) -> tuple[Route, ...]:
@@ -91,7 +91,7 @@ class SettlementApi:
         contract = self._seen(request)
         try:
             found = await self._accounts.claims(contract)
-        except SettlingError as error:
+        except StatementError as error:
             raise Problem("malformed", str(error)) from error
         return web.json_response({"items": [described(one) for one in found], "after": None})
 
@@ -111,7 +111,7 @@ class SettlementApi:
             ends = [request.query.get(name) for name in ("from", "until")]
             start, end = (None if text is None else instant(text) for text in ends)
             if start is None or end is None:
-                raise SettlingError("from and until are needed: instants of the window")
+                raise StatementError("from and until are needed: instants of the window")
             return await self._handover.acceptance(contract, (start, end), as_of_s)
 
         return await self._handed_over(request, certified)
@@ -125,7 +125,7 @@ class SettlementApi:
         name, language = _format(request), _language(request)
         try:
             made = await make(contract, None if as_of is None else instant(as_of))
-        except SettlingError as error:
+        except StatementError as error:
             raise Problem("malformed", str(error)) from error
         except HandoverError as error:
             raise Problem("overloaded", str(error)) from error
@@ -134,7 +134,7 @@ class SettlementApi:
     def _seen(self, request: web.Request) -> str:
         """The contract, if whoever asks may see it. Raises Problem."""
         contract = request.match_info["contract"]
-        if not viewer(request).sees(contract) or contract not in self._settling.book.contracts:
+        if not viewer(request).sees(contract) or contract not in self._statements.book.contracts:
             raise Problem("not_found", f"{contract}: no such contract")
         return contract
 
@@ -156,16 +156,16 @@ class SettlementApi:
         await self._submit(EntryKind.STATEMENT, issued)
         return await _rendered("json", statement)
 
-    async def _drafted(self, request: web.Request) -> tuple[Asked, Statement]:
+    async def _drafted(self, request: web.Request) -> tuple[StatementRequest, Statement]:
         contract = self._seen(request)
         label, as_of = request.query.get("period"), request.query.get("as_of")
         if label is None:
             raise Problem("malformed", "period is missing: a month such as 2026-10")
         try:
             as_of_s = None if as_of is None else instant(as_of)
-            asked = self._settling.ask(contract, label, as_of_s)
+            asked = self._statements.ask(contract, label, as_of_s)
             refuse_nothing(asked)
-        except SettlingError as error:
+        except StatementError as error:
             raise Problem("malformed", str(error)) from error
         return asked, await asyncio.to_thread(asked.statement)
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from collector.challenges.command_queue import Mail
+from collector.challenges.command_queue import CommandQueue
 from collector.challenges.exchange import PRESENCE_SECONDS, Exchange, Start
 from collector.judging.driver import Driver
 from collector.log.commits import Committer, Leaf
@@ -58,7 +58,7 @@ class Subject:
 
 
 @dataclass(slots=True)
-class Standing:
+class ShownSeries:
     """One series as it is shown. `state`: exchange, verification or ended."""
 
     series: str
@@ -150,14 +150,14 @@ class Challenges:
         self._leaf = leaf
         self._presence_seconds = presence_seconds
         self._again_seconds = again_seconds
-        self._series: dict[str, Standing] = {}
+        self._series: dict[str, ShownSeries] = {}
         self._exchanges: dict[str, Exchange] = {}
         self._busy: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._verifying = asyncio.Semaphore(1)
         self._large = asyncio.Lock()
         self.clock_ns = clock_ns
-        self.mail = Mail()
+        self.commands = CommandQueue()
 
     async def void_unfinished(self) -> None:
         """What an earlier run of the collector began and did not end is void: nobody holds its secrets any more."""
@@ -186,7 +186,7 @@ class Challenges:
             raise Problem("conflict", f"{node}: it has shown no GPU of {contracts[0]}")
         return Subject(node, contracts[0], keys[-1], gpus)
 
-    def start(self, subjects: Sequence[Subject], policy: Policy, cause: str) -> list[Standing]:
+    def start(self, subjects: Sequence[Subject], policy: Policy, cause: str) -> list[ShownSeries]:
         """Begin a series at each node, all released at the same moment. Raises Problem, and then none has begun."""
         for subject in subjects:
             self.require_fit(subject, policy)
@@ -196,7 +196,7 @@ class Challenges:
         together = Start(len(subjects))
         begun = []
         for subject in subjects:
-            standing = Standing(os.urandom(8).hex(), group, subject, policy)
+            standing = ShownSeries(os.urandom(8).hex(), group, subject, policy)
             self._keep(standing)
             self._busy.add(subject.node)
             task = asyncio.create_task(self._run(standing, cause, together))
@@ -219,12 +219,12 @@ class Challenges:
             raise Problem("malformed", f"{subject.node}: {error}") from error
         self.require_free(subject)
 
-    def _keep(self, standing: Standing) -> None:
+    def _keep(self, standing: ShownSeries) -> None:
         self._series[standing.series] = standing
         while len(self._series) > KEPT_SERIES:
             del self._series[next(iter(self._series))]
 
-    def find(self, series: str) -> Standing:
+    def find(self, series: str) -> ShownSeries:
         """Raises Problem."""
         if series not in self._series:
             raise Problem("not_found", f"no challenge {series} since this collector started")
@@ -239,7 +239,7 @@ class Challenges:
 
     async def close(self) -> None:
         """End whatever is under way; the next start of the collector voids it."""
-        self.mail.close()
+        self.commands.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -250,7 +250,7 @@ class Challenges:
         if not task.cancelled() and task.exception() is not None:
             logger.error("a challenge ended without an outcome", exc_info=task.exception())
 
-    async def _run(self, standing: Standing, cause: str, together: Start) -> None:
+    async def _run(self, standing: ShownSeries, cause: str, together: Start) -> None:
         try:
             while not standing.outcomes or not standing.outcomes[-1].final:
                 await self._attempt(standing, cause, together)
@@ -261,7 +261,7 @@ class Challenges:
             self._busy.discard(standing.subject.node)
             standing.state = "ended"
 
-    async def _attempt(self, standing: Standing, cause: str, together: Start) -> None:
+    async def _attempt(self, standing: ShownSeries, cause: str, together: Start) -> None:
         plan = self._plan(standing)
         subject = standing.subject
         begun = commitment_of(
@@ -282,7 +282,7 @@ class Challenges:
         standing.outcomes.append(outcome)
 
     async def _judged(
-        self, standing: Standing, begun: Commitment, plan: Plan, together: Start
+        self, standing: ShownSeries, begun: Commitment, plan: Plan, together: Start
     ) -> Outcome:
         transcript, opened = await self._converse(plan, standing.subject, together)
         standing.state = "verification"
@@ -302,7 +302,7 @@ class Challenges:
             else:
                 return outcome
 
-    def _plan(self, standing: Standing) -> Plan:
+    def _plan(self, standing: ShownSeries) -> Plan:
         subject, policy = standing.subject, standing.policy
         earlier = tuple(
             Attempt(one.challenge, one.transcript, one.weighing.verdict, one.weighing.reason)
@@ -327,7 +327,7 @@ class Challenges:
         exchange = Exchange(
             plan,
             key_id,
-            self.mail,
+            self.commands,
             self._signer,
             self._enter,
             self.clock_ns,
@@ -353,7 +353,7 @@ class Challenges:
 
     def _outcome(
         self,
-        standing: Standing,
+        standing: ShownSeries,
         begun: Commitment,
         transcript: Transcript,
         transcript_id: bytes,

@@ -19,7 +19,7 @@ class _Waiting:
     alive: Callable[[], bool]
 
 
-class Mail:
+class CommandQueue:
     """At most one waiting request for each key: a newer one sends the older one home."""
 
     def __init__(self) -> None:
@@ -89,8 +89,8 @@ def _resolve(command: "asyncio.Future[bytes | None]", said: bytes | None) -> Non
         command.set_result(said)
 
 
-class Doorman:
-    """Finds out who asks for commands. A request that was seen before is refused, whoever brings it again."""
+class PollAuthenticator:
+    """Finds out which key asks for commands. A request that was seen before is refused, whoever brings it again."""
 
     def __init__(self, ring: KeyRing, log_key: bytes) -> None:
         self._ring = ring

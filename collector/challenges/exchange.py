@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from collector.challenges.command_queue import Mail
+from collector.challenges.command_queue import CommandQueue
 from collector.log.commits import overloaded
 from weighbridge.challenge.challenger import Answer, Challenger, Plan
 from weighbridge.challenge.messages import PAYLOAD_TYPE
@@ -51,7 +51,7 @@ class Exchange:
 
     plan: Plan
     key_id: str
-    mail: Mail
+    commands: CommandQueue
     signer: Signer
     enter: Callable[[bytes], Awaitable[int]]
     clock_ns: Callable[[], int]
@@ -118,8 +118,8 @@ class Exchange:
         """One message there, and its answer back."""
         self._answer = None
         self._answered.clear()
-        here = await self.mail.present(self.key_id, self.presence_seconds)
-        if not here or not self.mail.give(self.key_id, self._speak):
+        here = await self.commands.present(self.key_id, self.presence_seconds)
+        if not here or not self.commands.give(self.key_id, self._speak):
             self._challenger.give_up()
             return
         entering = asyncio.ensure_future(self._enter_if(logged, self._said))

@@ -24,7 +24,7 @@ LOOK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChallengedItem:
     """A line item that is challenged at random. `rate` is of groups, per second."""
 
     contract: str
@@ -43,7 +43,7 @@ class Line:
         return min(self.terms.group, len(self.nodes))
 
 
-def lines(driver: Driver) -> Iterator[Line]:
+def lines(driver: Driver) -> Iterator[ChallengedItem]:
     """Every line item with a mean interval, in the contracts that are in force now."""
     for name, contract in driver.contracts.items():
         if not contract.term.start_us <= driver.now_us < contract.term.end_us:
@@ -53,7 +53,7 @@ def lines(driver: Driver) -> Iterator[Line]:
             terms = resource.challenge
             if terms is None or terms.mean_interval_s is None or resource.id not in assigned:
                 continue
-            yield Line(name, assigned[resource.id], terms, terms.mean_interval_s)
+            yield ChallengedItem(name, assigned[resource.id], terms, terms.mean_interval_s)
 
 
 def _by_item(driver: Driver, contract: str) -> dict[str, list[str]]:
@@ -68,7 +68,9 @@ def _by_item(driver: Driver, contract: str) -> dict[str, list[str]]:
     return assigned
 
 
-def draw(known: Sequence[Line], chance: random.Random) -> tuple[float, Line | None]:
+def draw(
+    known: Sequence[ChallengedItem], chance: random.Random
+) -> tuple[float, ChallengedItem | None]:
     """Seconds until something is due, and what: nothing where the wait is cut to look again."""
     total = sum(line.rate for line in known)
     if total == 0:
@@ -79,7 +81,7 @@ def draw(known: Sequence[Line], chance: random.Random) -> tuple[float, Line | No
     return wait, chance.choices(known, [line.rate for line in known])[0]
 
 
-def begin(challenges: Challenges, line: Line, chance: random.Random) -> None:
+def begin(challenges: Challenges, line: ChallengedItem, chance: random.Random) -> None:
     """Challenge a random group. A node that cannot be challenged now drops out; the others go on."""
     subjects: list[Subject] = []
     policy = line.terms.policy()

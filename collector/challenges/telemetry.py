@@ -11,7 +11,7 @@ from collector.log.commits import Committer, Leaf
 from collector.storage.store import EvidenceLog, StorageError
 from weighbridge.challenge.record import read_outcome
 from weighbridge.challenge.telemetry import MARGIN_US, link, seal_telemetry
-from weighbridge.judge.node_state import NodeState, Unlinked
+from weighbridge.judge.node_state import AwaitedTelemetry, NodeState
 from weighbridge.judge.usage import idle_top
 from weighbridge.log.entries import Entry
 from weighbridge.wire.problems import Problem
@@ -48,7 +48,7 @@ async def _keep_linking(
                 logger.warning("%s is not linked yet: %s", challenge, error)
 
 
-def _due(state: NodeState, unlinked: Unlinked, now_us: int) -> bool:
+def _due(state: NodeState, unlinked: AwaitedTelemetry, now_us: int) -> bool:
     """Samples of the whole time and a little more are here, or would be by now."""
     ended = read_outcome(unlinked.outcome.encode())
     covered = (state.last_sample_us or 0) > ended.until_us + MARGIN_US
@@ -58,7 +58,7 @@ def _due(state: NodeState, unlinked: Unlinked, now_us: int) -> bool:
 async def _link(
     committer: Committer,
     state: NodeState,
-    unlinked: Unlinked,
+    unlinked: AwaitedTelemetry,
     signer: Signer,
     log: EvidenceLog,
     now_us: int,

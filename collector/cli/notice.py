@@ -13,7 +13,7 @@ import click
 
 from collector.cli.operate import ask, config_option, stated
 from collector.config import load_config
-from collector.judging.statements import SettlingError, instant
+from collector.judging.statements import StatementError, instant
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.entries import EntryKind, payload_type
 from weighbridge.process.files import write_new_file
@@ -201,7 +201,7 @@ def _sealed(content: dict[str, Any], key: Path) -> bytes:
 def _us(text: str) -> int:
     try:
         return instant(text) * MICROSECONDS
-    except SettlingError as error:
+    except StatementError as error:
         raise ConfigError(str(error)) from error
 
 

@@ -17,7 +17,7 @@ from collector.cli.statement import as_of_option, fetch_statement, period_option
 from collector.config import Config, load_config
 from collector.documents.words import told
 from collector.judging.replay import Replay
-from collector.judging.statements import SettlingError, instant
+from collector.judging.statements import StatementError, instant
 from collector.storage.derived import holds_other
 from collector.storage.embedded import read_info
 from weighbridge.process.settings import ConfigError
@@ -130,7 +130,7 @@ def _replayed(config: Config, known: Tree, state: Path, workers: int | None) -> 
             hands = by_cores(again.left) if workers is None else workers
             again.run(lambda folded: progress.update(task, completed=folded), hands)
         return again.statement(known["contract"], known["period"])
-    except (SettlingError, BrokenInvariantError) as error:
+    except (StatementError, BrokenInvariantError) as error:
         raise ConfigError(str(error)) from error
     finally:
         again.close()

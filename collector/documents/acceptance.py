@@ -7,7 +7,7 @@ from fractions import Fraction
 from collector.documents import words
 from collector.documents.columns import Row
 from collector.documents.handover_page import Page
-from collector.documents.sheet import Cell, Fact, Section, Sheet
+from collector.documents.sheet import Cell, DocumentLayout, Fact, Section
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
 from weighbridge.contract.scalars import MICROSECONDS
@@ -26,7 +26,7 @@ TELEMETRY = (
 )
 
 
-def lay_out_certificate(certificate: Certificate, language: Language) -> Sheet:
+def lay_out_certificate(certificate: Certificate, language: Language) -> DocumentLayout:
     """The sheet of a certificate."""
     speak = Speaker(language, certificate.source.currency, certificate.source.time_zone)
     return _Certificate(speak, certificate).sheet()
@@ -36,7 +36,7 @@ def lay_out_certificate(certificate: Certificate, language: Language) -> Sheet:
 class _Certificate(Page):
     made: Certificate
 
-    def sheet(self) -> Sheet:
+    def sheet(self) -> DocumentLayout:
         made, say = self.made, self.speak.say
         idle, loaded, unknown, all_ = (
             sum(getattr(line, name) for line in made.quantities)

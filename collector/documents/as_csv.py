@@ -9,7 +9,7 @@ import io
 import re
 from collections.abc import Iterator
 
-from collector.documents.sheet import Cell, Fact, Section, Sheet
+from collector.documents.sheet import Cell, DocumentLayout, Fact, Section
 from collector.documents.sheets import Document, sheet_of
 from collector.documents.words import Language
 
@@ -36,7 +36,7 @@ def render(document: Document, language: Language) -> bytes:
     return f"{mark}{out.getvalue()}".encode()
 
 
-def _lines(sheet: Sheet) -> Iterator[Line]:
+def _lines(sheet: DocumentLayout) -> Iterator[Line]:
     if sheet.warning:
         yield *HEAD, "", "simulated", "", "", sheet.watermark, sheet.warning
     yield (

@@ -28,7 +28,7 @@ from reportlab.platypus import Table as Grid
 
 from collector.documents import fonts
 from collector.documents.pdf_table import FONT, INK, SOFT, TONES, paragraph, style, table
-from collector.documents.sheet import Counts, Fact, Lane, Section, Sheet, Signer, Timeline
+from collector.documents.sheet import Counts, DocumentLayout, Fact, Lane, Section, Signer, Timeline
 from collector.documents.sheets import Document, sheet_of
 from collector.documents.words import Language, say
 
@@ -64,7 +64,7 @@ def render(document: Document, language: Language) -> bytes:
     return _built(sheet, pages)[0]
 
 
-def _built(sheet: Sheet, pages: int) -> tuple[bytes, int]:
+def _built(sheet: DocumentLayout, pages: int) -> tuple[bytes, int]:
     """The file, and how many pages it has; each page says `n of pages`."""
     out = io.BytesIO()
     document = SimpleDocTemplate(
@@ -88,7 +88,7 @@ def _built(sheet: Sheet, pages: int) -> tuple[bytes, int]:
     return out.getvalue(), document.page
 
 
-def _decorate(canvas: Any, sheet: Sheet, page: int, pages: int) -> None:
+def _decorate(canvas: Any, sheet: DocumentLayout, page: int, pages: int) -> None:
     canvas.saveState()
     if sheet.watermark:
         _watermark(canvas, sheet.watermark)
@@ -113,7 +113,7 @@ def _watermark(canvas: Any, text: str) -> None:
     canvas.restoreState()
 
 
-def _story(sheet: Sheet) -> Iterator[Any]:
+def _story(sheet: DocumentLayout) -> Iterator[Any]:
     if sheet.warning:
         yield _box([[paragraph(sheet.warning, style(9, TONES["unknown"]))]], TONES["unknown"])
         yield Spacer(0, 8)
@@ -147,7 +147,7 @@ def _box(rows: list[list[Any]], color: Any) -> Any:
     return grid
 
 
-def _amount(sheet: Sheet) -> Any:
+def _amount(sheet: DocumentLayout) -> Any:
     told = [
         paragraph(sheet.amount.name, style(8, SOFT)),
         paragraph(sheet.amount.value.text, style(16)),
@@ -293,7 +293,7 @@ def _pieces(line: str) -> Iterator[str]:
     yield piece
 
 
-def _closing(sheet: Sheet) -> Iterator[Any]:
+def _closing(sheet: DocumentLayout) -> Iterator[Any]:
     told: list[Any] = [Spacer(0, 12), paragraph(say("signatures", sheet.language), style(11))]
     told += [HRFlowable(width="100%", thickness=0.75, color=INK, spaceBefore=2, spaceAfter=3)]
     anywhere = sheet.language == "zh"

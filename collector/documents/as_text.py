@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from collector.documents.sheet import Column, Counts, Fact, Section, Sheet, Table
+from collector.documents.sheet import Column, Counts, DocumentLayout, Fact, Section, Table
 from collector.documents.sheets import Document, sheet_of
 from collector.documents.words import Language, say
 
@@ -17,7 +17,7 @@ def render(document: Document, language: Language) -> bytes:
     return "".join(f"{line.rstrip()}\n" for line in _lines(sheet)).encode()
 
 
-def _lines(sheet: Sheet) -> Iterator[str]:
+def _lines(sheet: DocumentLayout) -> Iterator[str]:
     if sheet.warning:
         yield sheet.warning
         yield ""
@@ -96,7 +96,7 @@ def _width(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _signing(sheet: Sheet) -> Iterator[str]:
+def _signing(sheet: DocumentLayout) -> Iterator[str]:
     yield ""
     yield say("signatures", sheet.language)
     yield "-" * _cells(say("signatures", sheet.language))

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from collector.documents import words
 from collector.documents.handover_page import Page
-from collector.documents.sheet import Cell, Fact, Section, Sheet
+from collector.documents.sheet import Cell, DocumentLayout, Fact, Section
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
 from weighbridge.handover.documents import DeliveryNote, Difference
 
 
-def lay_out_note(note: DeliveryNote, language: Language) -> Sheet:
+def lay_out_note(note: DeliveryNote, language: Language) -> DocumentLayout:
     """The sheet of a delivery note."""
     speak = Speaker(language, note.source.currency, note.source.time_zone)
     return _Note(speak, note).sheet()
@@ -21,7 +21,7 @@ def lay_out_note(note: DeliveryNote, language: Language) -> Sheet:
 class _Note(Page):
     note: DeliveryNote
 
-    def sheet(self) -> Sheet:
+    def sheet(self) -> DocumentLayout:
         note, say = self.note, self.speak.say
         seen, all_ = (
             sum(getattr(item, name) for item in note.items) for name in ("gpus_seen", "gpus")

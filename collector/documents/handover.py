@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from collector.documents.handover_process import HandoverError, Task, made_apart
-from collector.judging.statements import Settling, SettlingError, Unwritten, not_known, standing
+from collector.judging.statements import LiveFold, StatementError, Statements, not_known, standing
 from collector.log.keys import KeyRing
 from collector.storage.index import first_tick_after
 from collector.storage.store import Store
@@ -20,11 +20,11 @@ from weighbridge.catalogue import tables
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.handover.acceptance import AHEAD_US
 from weighbridge.handover.documents import Certificate, DeliveryNote
-from weighbridge.handover.inputs import HandoverInputs, Spoken
+from weighbridge.handover.inputs import HandoverInputs, SpokenNotice
 from weighbridge.handover.reports import Speaker
 from weighbridge.judge.ledger import BY_DEVICE, Row
 from weighbridge.log.entries import ContractAdded
-from weighbridge.notices.book import Sheet
+from weighbridge.notices.book import ContractRecord
 from weighbridge.settlement.periods import DAY_S, HOUR_S
 
 SPOOL_S = DAY_S
@@ -47,14 +47,14 @@ class Handover:
         self,
         store: Store,
         directory: Path,
-        settling: Settling,
-        fleet: Unwritten,
+        statements: Statements,
+        fleet: LiveFold,
         ring: KeyRing,
         make: Callable[[Task], Awaitable[bytes]] = made_apart,
     ) -> None:
         self._store = store
         self._directory = directory
-        self._settling = settling
+        self._statements = statements
         self._fleet = fleet
         self._ring = ring
         self._make = make
@@ -62,7 +62,7 @@ class Handover:
         self._waiting = 0
 
     async def delivery(self, contract: str, as_of_s: int | None) -> DeliveryNote:
-        """As known at the end of a second: by default the newest. Raises SettlingError, HandoverError."""
+        """As known at the end of a second: by default the newest. Raises StatementError, HandoverError."""
         inputs = await asyncio.to_thread(self._delivery, contract, as_of_s)
         return _NOTE.validate_json(await self._made(inputs))
 
@@ -71,62 +71,64 @@ class Handover:
     ) -> Certificate:
         """Of a window in seconds, by default as known when a spool can have brought no more of it.
 
-        Raises SettlingError, HandoverError.
+        Raises StatementError, HandoverError.
         """
         inputs = await asyncio.to_thread(self._acceptance, contract, window, as_of_s)
         return _CERTIFICATE.validate_json(await self._made(inputs))
 
     def _delivery(self, contract: str, as_of_s: int | None) -> HandoverInputs:
-        as_of_us = self._as_of_us(self._settling.newest_s if as_of_s is None else as_of_s)
-        sheet = self._sheet(contract, as_of_us)
-        assigned_us = self._settling.book.assigned_from_us(contract)
+        as_of_us = self._as_of_us(self._statements.newest_s if as_of_s is None else as_of_s)
+        contract_record = self._sheet(contract, as_of_us)
+        assigned_us = self._statements.book.assigned_from_us(contract)
         read_us = as_of_us if assigned_us is None else assigned_us
-        return self._assigned(contract, sheet, as_of_us, (as_of_us, as_of_us), read_us)
+        return self._assigned(contract, contract_record, as_of_us, (as_of_us, as_of_us), read_us)
 
     def _acceptance(
         self, contract: str, window: tuple[int, int], as_of_s: int | None
     ) -> HandoverInputs:
-        newest_s, (from_s, until_s) = self._settling.newest_s, window
+        newest_s, (from_s, until_s) = self._statements.newest_s, window
         if not 0 < until_s - from_s <= LONGEST_S:
-            raise SettlingError(
+            raise StatementError(
                 f"a window ends after it begins, and within {LONGEST_S // DAY_S} days"
             )
         if until_s > newest_s:
-            raise SettlingError("the window is not over yet")
+            raise StatementError("the window is not over yet")
         as_of_us = self._as_of_us(min(newest_s, until_s + SPOOL_S) if as_of_s is None else as_of_s)
         if as_of_us < until_s * MICROSECONDS:
-            raise SettlingError(
+            raise StatementError(
                 "as of an instant before the end of the window nothing can be certified"
             )
-        sheet = self._sheet(contract, as_of_us)
-        longest_us = max(version.contract.sampling.max_gap_us for version in sheet.versions)
+        contract_record = self._sheet(contract, as_of_us)
+        longest_us = max(
+            version.contract.sampling.max_gap_us for version in contract_record.versions
+        )
         from_us, until_us = from_s * MICROSECONDS, until_s * MICROSECONDS
         read_us = from_us - max(INVENTORY_S * MICROSECONDS, longest_us + AHEAD_US)
-        given = self._assigned(contract, sheet, as_of_us, (from_us, until_us), read_us)
+        given = self._assigned(contract, contract_record, as_of_us, (from_us, until_us), read_us)
         rows = self._rows(contract, from_us - HOUR_S * MICROSECONDS, until_us, as_of_us)
         return replace(given, from_us=from_us, until_us=until_us, seats=seats(rows, from_us))
 
     def _as_of_us(self, as_of_s: int) -> int:
-        if as_of_s > self._settling.newest_s:
-            raise SettlingError("that instant is not over yet")
+        if as_of_s > self._statements.newest_s:
+            raise StatementError("that instant is not over yet")
         return as_of_s * MICROSECONDS
 
-    def _sheet(self, contract: str, as_of_us: int) -> Sheet:
-        sheet = self._settling.book.sheet(contract, as_of_us)
-        if sheet is None:
-            raise SettlingError(not_known(contract, as_of_us))
-        return sheet
+    def _sheet(self, contract: str, as_of_us: int) -> ContractRecord:
+        contract_record = self._statements.book.record(contract, as_of_us)
+        if contract_record is None:
+            raise StatementError(not_known(contract, as_of_us))
+        return contract_record
 
     def _assigned(
         self,
         contract: str,
-        sheet: Sheet,
+        contract_record: ContractRecord,
         as_of_us: int,
         held_us: tuple[int, int],
         read_us: int,
     ) -> HandoverInputs:
         """`held_us`: nodes that were assigned at some time in it; `read_us`: read what was received from then on."""
-        assignments = self._settling.book.assignments(contract, *held_us)
+        assignments = self._statements.book.assignments(contract, *held_us)
         log, end = self._store.log, first_tick_after(self._store.log, as_of_us)
         return HandoverInputs(
             contract=contract,
@@ -137,7 +139,7 @@ class Handover:
                     text=version.text,
                     from_us=version.from_us,
                 )
-                for version in sheet.versions
+                for version in contract_record.versions
             ),
             assignments=tuple(assignments.values()),
             speakers={
@@ -145,13 +147,15 @@ class Handover:
                 for key in self._ring
                 if key.node in assignments and key.enrolled_index < end
             },
-            spoken=tuple(Spoken(one.notice, one.index, one.authority) for one in sheet.heard),
+            spoken=tuple(
+                SpokenNotice(one.notice, one.index, one.authority) for one in contract_record.heard
+            ),
             start=min(first_tick_after(log, read_us - 1), end),
             end=end,
             as_of_us=as_of_us,
             simulated=self._store.info.simulation,
             tables_digest=tables.digest(),
-            seen=self._settling.book.seen_by(contract, as_of_us),
+            seen=self._statements.book.seen_by(contract, as_of_us),
         )
 
     def _rows(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> list[Row]:

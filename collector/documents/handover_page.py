@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from collector.documents.columns import Row, table
 from collector.documents.layout import SIGNING
-from collector.documents.sheet import Cell, Fact, Section, Sheet, Signer
+from collector.documents.sheet import Cell, DocumentLayout, Fact, Section, Signer
 from collector.documents.speaker import Speaker
 from collector.documents.words import WORDS
-from weighbridge.handover.documents import Certificate, DeliveryNote, Said, Source, Start
+from weighbridge.handover.documents import Certificate, DeliveryNote, NoticeLine, Source, Start
 
 DELIVERING, RECEIVING = frozenset({"provider", "operator", "owner"}), frozenset({"lessee"})
 
@@ -69,7 +69,7 @@ class Page:
             if one.role in SIGNING
         )
 
-    def said(self, said: Sequence[Said]) -> Section:
+    def said(self, said: Sequence[NoticeLine]) -> Section:
         rows = [
             (
                 Cell(one.event),
@@ -112,9 +112,9 @@ class Page:
         front: Iterator[Section],
         sections: Iterator[Section],
         signing: str,
-    ) -> Sheet:
+    ) -> DocumentLayout:
         say = self.speak.say
-        return Sheet(
+        return DocumentLayout(
             language=self.speak.language,
             title=say(title),
             subtitle=subtitle,

@@ -15,9 +15,9 @@ from collector.documents.sheet import (
     Column,
     Count,
     Counts,
+    DocumentLayout,
     Fact,
     Section,
-    Sheet,
     Signer,
     Table,
 )
@@ -52,7 +52,7 @@ class Party:
     role: str
 
 
-def lay_out(statement: Statement, language: Language) -> Sheet:
+def lay_out(statement: Statement, language: Language) -> DocumentLayout:
     """The sheet of a statement."""
     speaker = Speaker(language, statement.currency, statement.time_zone)
     return _Layout(statement, speaker).sheet()
@@ -71,9 +71,9 @@ class _Layout:
     statement: Statement
     speak: Speaker
 
-    def sheet(self) -> Sheet:
+    def sheet(self) -> DocumentLayout:
         statement, say = self.statement, self.speak.say
-        return Sheet(
+        return DocumentLayout(
             language=self.speak.language,
             title=say("title"),
             subtitle=f"{statement.contract} · {statement.period}",

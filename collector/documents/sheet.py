@@ -130,7 +130,7 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class DocumentLayout:
     """The whole statement in one language. `front`: what the first page shows; `sections`: the rest, in order; then
     the signatures, then `appendices`.
 

@@ -1,7 +1,7 @@
 """The documents that the collector renders, and the sheet of each."""
 
 from collector.documents import acceptance, delivery, layout
-from collector.documents.sheet import Sheet
+from collector.documents.sheet import DocumentLayout
 from collector.documents.words import Language
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.settlement.statement import Statement
@@ -13,7 +13,7 @@ class UnrenderableError(Exception):
     """A format needs something that is not installed; the message names it."""
 
 
-def sheet_of(document: Document, language: Language) -> Sheet:
+def sheet_of(document: Document, language: Language) -> DocumentLayout:
     """In the language."""
     match document:
         case Statement():

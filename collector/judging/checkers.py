@@ -34,7 +34,7 @@ Slice = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SliceToCheck:
     """A slice, and keys by name that were not told before."""
 
     piece: Slice
@@ -58,7 +58,7 @@ class Worker:
         new = dict(islice(keys.items(), self._told, self._told + KEYS_TOLD))
         self._told += len(new)
         with _alive():
-            self._pipe.send(Question(piece, new))
+            self._pipe.send(SliceToCheck(piece, new))
 
     def answer(self) -> Sequence[bool]:
         """To what was asked first."""
@@ -123,7 +123,7 @@ def work(pipe: Connection, segments: Path) -> None:
     log, keys = FrozenLog(segments), dict[str, bytes]()
     with suppress(EOFError, OSError):
         while True:
-            question: Question = pipe.recv()
+            question: SliceToCheck = pipe.recv()
             keys.update(question.keys)
             pipe.send(_verified(log, question.piece, keys))
 

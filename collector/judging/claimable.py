@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from collector.background import beside
-from collector.judging.statements import Settling, SettlingError, instant
+from collector.judging.statements import StatementError, Statements, instant
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import Metric
 from weighbridge.contract import Contract
@@ -57,8 +57,10 @@ class Account:
 class Accounts:
     """Of all contracts, as they were worked out last."""
 
-    def __init__(self, settling: Settling, contracts: Callable[[], Mapping[str, Contract]]) -> None:
-        self._settling = settling
+    def __init__(
+        self, statements: Statements, contracts: Callable[[], Mapping[str, Contract]]
+    ) -> None:
+        self._statements = statements
         self._contracts = contracts
         self._known: dict[str, Account] = {}
 
@@ -68,7 +70,7 @@ class Accounts:
             for name in list(self._contracts()):
                 try:
                     self._known[name] = await self._worked_out(name)
-                except SettlingError as error:
+                except StatementError as error:
                     logger.info("%s is not settled: %s", name, error)
                 except Exception:
                     self._known.pop(name, None)
@@ -76,24 +78,24 @@ class Accounts:
             await asyncio.sleep(REFRESH_SECONDS)
 
     async def claims(self, name: str) -> list[Claimable]:
-        """Credits of the periods that ended lately, worked out now. Raises SettlingError."""
+        """Credits of the periods that ended lately, worked out now. Raises StatementError."""
         found: list[Claimable] = []
         for label in self._ended(self._contracts()[name]):
-            asked = self._settling.ask(name, label)
+            asked = self._statements.ask(name, label)
             found += claimable(await asyncio.to_thread(asked.bare))
         return found
 
     async def _worked_out(self, name: str) -> Account:
-        contract, now_s = self._contracts()[name], self._settling.newest_s
+        contract, now_s = self._contracts()[name], self._statements.newest_s
         running, to_next = None, None
         for period in months_within(now_s, now_s + 1, contract.time_zone):
-            asked = self._settling.ask(name, period.label)
+            asked = self._statements.ask(name, period.label)
             running = await asyncio.to_thread(asked.bare)
             to_next = to_next_tier_s(contract, running)
         return Account(running, await self.claims(name), to_next)
 
     def _ended(self, contract: Contract) -> list[str]:
-        now_s, term = self._settling.newest_s, term_of(contract)
+        now_s, term = self._statements.newest_s, term_of(contract)
         start_s = max(term[0], now_s - LOOK_BACK_S)
         if start_s >= now_s:
             return []

@@ -10,7 +10,7 @@ from weighbridge.contract import Availability, Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import Row
 from weighbridge.judge.track import full_second
-from weighbridge.notices.book import Book
+from weighbridge.notices.book import NoticeBook
 from weighbridge.settlement.case import reach_us
 from weighbridge.settlement.figures import Figure, figures, label_at
 
@@ -43,7 +43,7 @@ class Joined:
 class Current:
     """The figures of every contract in a book. `ledger`: the rows of a contract over [start_us, end_us)."""
 
-    def __init__(self, book: Book, ledger: Callable[[str, int, int], Iterable[Row]]) -> None:
+    def __init__(self, book: NoticeBook, ledger: Callable[[str, int, int], Iterable[Row]]) -> None:
         self._book = book
         self._ledger = ledger
         self._kept: dict[str, Joined] = {}

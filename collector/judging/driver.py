@@ -11,14 +11,14 @@ from typing import Protocol
 
 from collector.judging.current_figures import Current, Figures
 from collector.judging.statements import load_book
-from collector.log.commits import Committed
+from collector.log.commits import CommittedEntry
 from collector.storage.index import received
 from collector.storage.store import Store
 from weighbridge.contract import Contract, Resource
 from weighbridge.judge.counts import Counts, counts
 from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
 from weighbridge.judge.ledger import Finding, Row, Use
-from weighbridge.judge.node_state import NodeState, Unlinked
+from weighbridge.judge.node_state import AwaitedTelemetry, NodeState
 from weighbridge.judge.track import open_rows, reached
 from weighbridge.log.entries import ContractAdded, Entry, Reached
 from weighbridge.notices.book import KINDS as BOOKED
@@ -138,7 +138,7 @@ class Driver:
         for entry in entries:
             self.fold_one(entry, None)
 
-    def follow(self, committed: Sequence[Committed]) -> None:
+    def follow(self, committed: Sequence[CommittedEntry]) -> None:
         """Fold a commit."""
         for one in committed:
             self.fold_one(one.entry, one.report)
@@ -214,7 +214,7 @@ class Driver:
         """The commitments of challenges that have begun and not ended, as text."""
         return self._fold.exchanges()
 
-    def unlinked(self) -> Iterator[tuple[NodeState, str, Unlinked]]:
+    def unlinked(self) -> Iterator[tuple[NodeState, str, AwaitedTelemetry]]:
         """Exchanges that have ended and whose telemetry is awaited, by name."""
         for state in self._fold.states.values():
             for challenge, unlinked in state.unlinked.items():

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from collector.judging.driver import Driver
-from collector.log.commits import Committed
+from collector.log.commits import CommittedEntry
 from collector.log.ingest import Ingest
 from collector.storage.store import StorageError, Store
 from weighbridge.catalogue import metrics
@@ -30,7 +30,7 @@ HELD_SAMPLES = 1 << 16
 """Samples of single devices that wait in memory, decoded. What is over that is read from the log again."""
 
 
-class Judging:
+class LogFollower:
     """Drives one driver. What it has not written when the process dies is judged again from the log."""
 
     def __init__(self, driver: Driver, store: Store, held_samples: int = HELD_SAMPLES) -> None:
@@ -39,7 +39,7 @@ class Judging:
         self._store = store
         self._closing = asyncio.Event()
         self._wake = asyncio.Event()
-        self._waiting: deque[Committed] = deque()
+        self._waiting: deque[CommittedEntry] = deque()
         self._held_samples = 0
         self._due = 0
         self.failure: str | None = None
@@ -59,7 +59,7 @@ class Judging:
             await asyncio.sleep(0)
         await self.write()
 
-    def follow(self, committed: Sequence[Committed]) -> None:
+    def follow(self, committed: Sequence[CommittedEntry]) -> None:
         """Judge one commit, at once where it is small and nothing waits before it."""
         if self.failure is not None or not committed:
             return
@@ -148,14 +148,14 @@ class Judging:
         return max(0, newest_us - self._driver.now_us) / 1_000_000
 
 
-def weight(committed: Committed) -> int:
+def weight(committed: CommittedEntry) -> int:
     """What it costs to judge an entry: the samples that it has of single devices, and one for itself."""
     blocks = () if committed.report is None else committed.report.blocks
     return 1 + sum(len(block.boottime_us) * max(len(block.devices), 1) for block in blocks)
 
 
 def own_samples(
-    store: Store, ingest: Ingest, judging: Judging, newest_us: int
+    store: Store, ingest: Ingest, judging: LogFollower, newest_us: int
 ) -> Iterator[tuple[Metric, Sequence[str], int | float]]:
     """What the collector says of itself on `/metrics`."""
     for result, count in sorted(ingest.counts.items()):

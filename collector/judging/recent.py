@@ -27,7 +27,7 @@ class Worked:
     figures: Figures
 
 
-class Recent:
+class RecentFleet:
     """`collector.judging.driver.Fleet` over another one."""
 
     def __init__(self, fleet: Fleet) -> None:

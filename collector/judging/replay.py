@@ -13,7 +13,7 @@ from pathlib import Path
 
 from collector.judging.checkers import Checkers, Slice
 from collector.judging.driver import Driver
-from collector.judging.statements import Settling
+from collector.judging.statements import Statements
 from collector.log.keys import KINDS as KEY_KINDS
 from collector.log.keys import KeyRing
 from collector.storage.derived import open_derived
@@ -23,7 +23,7 @@ from collector.storage.ledger import SqliteLedger
 from collector.storage.store import Indexed, StorageError, Store, StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.entries import Entry, EntryKind, KeyChanged, Notice, Tick
-from weighbridge.notices.book import Book
+from weighbridge.notices.book import NoticeBook
 from weighbridge.settlement.statement import Statement
 from weighbridge.wire.report import Report, WireError, decode, read
 from weighbridge.wire.signing import SignatureError, key_id, verify
@@ -43,7 +43,7 @@ class Signers:
 
     log_key: bytes
     ring: KeyRing = field(default_factory=KeyRing)
-    book: Book = field(default_factory=Book)
+    book: NoticeBook = field(default_factory=NoticeBook)
     keys: dict[str, bytes] = field(default_factory=dict)
     now_us: int = 0
 
@@ -199,8 +199,8 @@ class Replay:
         self._driver.written(kept=True)
 
     def statement(self, contract: str, period: str) -> Statement:
-        """After `run`. Raises SettlingError."""
-        return Settling(self.store, self._driver).ask(contract, period, self._as_of_s).statement()
+        """After `run`. Raises StatementError."""
+        return Statements(self.store, self._driver).ask(contract, period, self._as_of_s).statement()
 
     def close(self) -> None:
         self.store.close()

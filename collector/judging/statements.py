@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Protocol
 
-from collector.log.commits import Committed
+from collector.log.commits import CommittedEntry
 from collector.storage.index import tick_before
 from collector.storage.store import EntryIndex, EvidenceLog, Store
 from weighbridge.contract.scalars import MICROSECONDS, read_instant_us
 from weighbridge.judge.ledger import Row, Use
 from weighbridge.judge.track import GROWING_US, full_second, grown
 from weighbridge.log.entries import Issued, Reached
-from weighbridge.notices.book import KINDS, Book, Sheet
+from weighbridge.notices.book import KINDS, ContractRecord, NoticeBook
 from weighbridge.settlement.case import cutoff_us, reach_us
 from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.invariants import BrokenInvariantError
@@ -32,12 +32,12 @@ from weighbridge.settlement.statement import Judged, Statement
 logger = logging.getLogger("weighbridge.settling")
 
 
-class SettlingError(ValueError):
+class StatementError(ValueError):
     """This cannot be settled. The message says why."""
 
 
-class Unwritten(Protocol):
-    """What of `collector.judging.driver.Driver` settling reads."""
+class LiveFold(Protocol):
+    """What of `collector.judging.driver.Driver` a statement reads."""
 
     @property
     def now_us(self) -> int: ...
@@ -64,13 +64,13 @@ class Unwritten(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class StatementRequest:
     """A statement that was asked for. `due`, `due_uses`: what the ledger did not have yet; `before`: the one that was
     issued last; `earlier`: those of the periods before that it looks back to; `reached`: of a period under way, how far
     the chains had come. `broken`: counts, by contract, those that contradicted themselves: BrokenInvariantError is
     raised, and nothing is handed out."""
 
-    sheet: Sheet
+    contract_record: ContractRecord
     period: Period
     as_of_us: int
     due: Sequence[Row]
@@ -78,14 +78,14 @@ class Asked:
     judged: Judged
     due_uses: Sequence[Use]
     broken: Counter[str]
-    before: "tuple[Issued, Asked] | None" = None
-    earlier: "tuple[Asked, ...]" = ()
+    before: "tuple[Issued, StatementRequest] | None" = None
+    earlier: "tuple[StatementRequest, ...]" = ()
     reached: tuple[Reached, ...] = ()
 
     def statement(self) -> Statement:
         """Reads the ledger and settles: the long part, which may run in a thread."""
         bare = self._drafted(earlier=[one.bare() for one in self.earlier])
-        notes = [*bare.notes, *self.sheet.notes()]
+        notes = [*bare.notes, *self.contract_record.notes()]
         if self.before is not None:
             issued, before = self.before
             notes += since_issued(issued, before.statement(), bare)
@@ -96,7 +96,7 @@ class Asked:
         return self._drafted()
 
     def _drafted(self, earlier: Sequence[Statement] = ()) -> Statement:
-        case = self.sheet.case(self._rows(), self.period, self.as_of_us)
+        case = self.contract_record.case(self._rows(), self.period, self.as_of_us)
         simulated = self.store.info.simulation
         try:
             return statement_of(case, simulated, earlier, self.judged, self._uses())
@@ -107,7 +107,10 @@ class Asked:
 
     def _uses(self) -> Iterator[Use]:
         start_us, end_us = (edge_s * MICROSECONDS for edge_s in self.period.interval)
-        contract, as_of_us = self.sheet.newest.contract_id, min(self.as_of_us, self._cutoff_us)
+        contract, as_of_us = (
+            self.contract_record.newest.contract_id,
+            min(self.as_of_us, self._cutoff_us),
+        )
         due = [
             use
             for use in self.due_uses
@@ -117,11 +120,11 @@ class Asked:
 
     @property
     def _cutoff_us(self) -> int:
-        return cutoff_us(self.sheet.newest, self.period)
+        return cutoff_us(self.contract_record.newest, self.period)
 
     def _rows(self) -> list[Row]:
-        start_us, end_us = reach_us(self.sheet.versions, self.period)
-        contract = self.sheet.newest.contract_id
+        start_us, end_us = reach_us(self.contract_record.versions, self.period)
+        contract = self.contract_record.newest.contract_id
         written = self.store.ledger.rows(contract, start_us, end_us, self.as_of_us)
         waiting = [row for row in self.due if row.start_us < end_us and row.end_us > start_us]
         return standing([*written, *waiting, *self._grown(waiting)], self.as_of_us)
@@ -130,22 +133,22 @@ class Asked:
         """What was known of segments that grew at the instant."""
         if not self.reached:
             return
-        contract, since_us = self.sheet.newest.contract_id, self.as_of_us - GROWING_US
+        contract, since_us = self.contract_record.newest.contract_id, self.as_of_us - GROWING_US
         later = self.store.ledger.rows(contract, since_us, self.as_of_us)
         yield from grown([*later, *waiting], self.reached, self.as_of_us)
 
 
-class Settling:
-    """Follows the log for what the parties said, and settles on demand."""
+class Statements:
+    """Follows the log for what the parties said, and drafts statements on demand."""
 
-    def __init__(self, store: Store, fleet: Unwritten) -> None:
+    def __init__(self, store: Store, fleet: LiveFold) -> None:
         self.book = load_book(store.log, store.index)
         self.broken: Counter[str] = Counter()
         """Statements that contradicted themselves, by contract."""
         self._store = store
         self._fleet = fleet
 
-    def follow(self, committed: Sequence[Committed]) -> None:
+    def follow(self, committed: Sequence[CommittedEntry]) -> None:
         """Take in a commit."""
         for one in committed:
             self.book.fold(one.entry, one.received_us)
@@ -155,12 +158,12 @@ class Settling:
         """The last full second of which nothing more can come."""
         return full_second(self._fleet.now_us) // MICROSECONDS
 
-    def ask(self, contract: str, label: str, as_of_s: int | None = None) -> Asked:
-        """For a period, as known at the end of a second: by default the newest. Raises SettlingError."""
+    def ask(self, contract: str, label: str, as_of_s: int | None = None) -> StatementRequest:
+        """For a period, as known at the end of a second: by default the newest. Raises StatementError."""
         if as_of_s is None:
             as_of_s = self.newest_s
         if as_of_s > self.newest_s:
-            raise SettlingError("that instant is not over yet")
+            raise StatementError("that instant is not over yet")
         as_of_us = as_of_s * MICROSECONDS
         asked = self._asked(contract, label, as_of_us)
         issued = self.book.issued(contract, label, as_of_us)
@@ -169,32 +172,36 @@ class Settling:
             before = issued, self.ask(contract, label, issued.as_of_us // MICROSECONDS)
         return replace(asked, before=before, earlier=tuple(self._earlier(asked)))
 
-    def _asked(self, contract: str, label: str, as_of_us: int) -> Asked:
+    def _asked(self, contract: str, label: str, as_of_us: int) -> StatementRequest:
         """For a period by itself."""
         try:
             found = self.book.of_period(contract, label, as_of_us)
         except ValueError as error:
-            raise SettlingError(str(error)) from error
+            raise StatementError(str(error)) from error
         if found is None:
-            raise SettlingError(not_known(contract, as_of_us))
-        sheet, period = found
+            raise StatementError(not_known(contract, as_of_us))
+        contract_record, period = found
         due = self._fleet.open_rows(contract)
-        judged = self._fleet.judged(reach_us(sheet.versions, period)[0], as_of_us)
+        judged = self._fleet.judged(reach_us(contract_record.versions, period)[0], as_of_us)
         uses = self._fleet.unwritten_uses(contract)
-        asked = Asked(sheet, period, as_of_us, due, self._store, judged, uses, self.broken)
-        return replace(asked, reached=self._reached(sheet, period, as_of_us))
+        asked = StatementRequest(
+            contract_record, period, as_of_us, due, self._store, judged, uses, self.broken
+        )
+        return replace(asked, reached=self._reached(contract_record, period, as_of_us))
 
-    def _reached(self, sheet: Sheet, period: Period, as_of_us: int) -> tuple[Reached, ...]:
+    def _reached(
+        self, contract_record: ContractRecord, period: Period, as_of_us: int
+    ) -> tuple[Reached, ...]:
         """Of a statement that was issued as it was told then."""
         if period.end_s * MICROSECONDS <= as_of_us:
             return ()
-        told = self.book.reached(sheet.newest.contract_id, period.label, as_of_us)
-        return self._fleet.reached(sheet.nodes, as_of_us) if told is None else told
+        told = self.book.reached(contract_record.newest.contract_id, period.label, as_of_us)
+        return self._fleet.reached(contract_record.nodes, as_of_us) if told is None else told
 
-    def _earlier(self, asked: Asked) -> Iterator[Asked]:
+    def _earlier(self, asked: StatementRequest) -> Iterator[StatementRequest]:
         """The periods before that a right to leave looks back to, no further than the term, the latest first."""
-        contract = asked.sheet.newest
-        first_s, label = term_of(asked.sheet.versions[0].contract)[0], asked.period.label
+        contract = asked.contract_record.newest
+        first_s, label = term_of(asked.contract_record.versions[0].contract)[0], asked.period.label
         for _ in range(max((right.of_periods for right in contract.exit_rights), default=1) - 1):
             before = label_before(contract, label)
             if before is None:
@@ -212,19 +219,19 @@ def not_known(contract: str, as_of_us: int) -> str:
     return f"as of {then} there was no contract {contract} yet: ask as of a later instant"
 
 
-def refuse_nothing(asked: Asked) -> None:
-    """Of a period outside the term, or one that has not begun, there is nothing to state. Raises SettlingError."""
-    period, name = asked.period, asked.sheet.newest.contract_id
-    if not promised(asked.sheet.versions, period):
-        start, end = map(instant_text, term_of(asked.sheet.newest))
-        raise SettlingError(f"{period.label} lies outside the term of {name}, {start} to {end}")
+def refuse_nothing(asked: StatementRequest) -> None:
+    """Of a period outside the term, or one that has not begun, there is nothing to state. Raises StatementError."""
+    period, name = asked.period, asked.contract_record.newest.contract_id
+    if not promised(asked.contract_record.versions, period):
+        start, end = map(instant_text, term_of(asked.contract_record.newest))
+        raise StatementError(f"{period.label} lies outside the term of {name}, {start} to {end}")
     if period.start_s * MICROSECONDS > asked.as_of_us:
-        raise SettlingError(f"{period.label} had not begun yet: ask for an earlier period")
+        raise StatementError(f"{period.label} had not begun yet: ask for an earlier period")
 
 
-def load_book(log: EvidenceLog, index: EntryIndex, until: int | None = None) -> Book:
+def load_book(log: EvidenceLog, index: EntryIndex, until: int | None = None) -> NoticeBook:
     """The book as the log has it; `until`: of the entries before this one alone."""
-    book = Book()
+    book = NoticeBook()
     for place in index.of_kinds(KINDS):
         if until is not None and place >= until:
             break
@@ -253,12 +260,12 @@ def standing_uses(written: Iterable[Use], due: Iterable[Use]) -> Iterator[Use]:
 
 
 def instant(text: str) -> int:
-    """`2026-11-08T00:00:00Z` in seconds. Raises SettlingError."""
+    """`2026-11-08T00:00:00Z` in seconds. Raises StatementError."""
     no_instant = f"{text!r} is not an instant such as 2026-11-08T00:00:00Z"
     try:
         seconds, rest = divmod(read_instant_us(text), MICROSECONDS)
     except ValueError as error:
-        raise SettlingError(no_instant) from error
+        raise StatementError(no_instant) from error
     if rest:
-        raise SettlingError(no_instant)
+        raise StatementError(no_instant)
     return seconds

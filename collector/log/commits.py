@@ -36,7 +36,7 @@ OutcomeOf = TypeVar("OutcomeOf", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
+class CommittedEntry:
     """An entry that is durable, the tick before it, and the report that ingest read out of it already."""
 
     entry: Entry
@@ -122,7 +122,7 @@ class Batch:
         self._reports: dict[tuple[ChainKey, int], Accepted] = {}
         self.tick_us = tick_us
         self.leaves: list[bytes] = []
-        self.committed: list[Committed] = []
+        self.committed: list[CommittedEntry] = []
         self.indexed: list[Indexed] = []
         self.size_bytes = 0
         self.refusals: dict[str, tuple[str, str]] = {}
@@ -138,7 +138,7 @@ class Batch:
     def _add(self, leaf: bytes, entry: Entry, report: Report | None) -> None:
         self.leaves.append(leaf)
         self.size_bytes += len(leaf)
-        self.committed.append(Committed(entry, self.tick_us, report))
+        self.committed.append(CommittedEntry(entry, self.tick_us, report))
 
     def add_record(self, kind: EntryKind, record: Model | Part) -> int:
         """Enter something in the collector's own name; return its index."""
@@ -225,7 +225,7 @@ class Committer:
         self._wake = asyncio.Event()
         self._closing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
-        self._followers: list[Callable[[Sequence[Committed]], None]] = []
+        self._followers: list[Callable[[Sequence[CommittedEntry]], None]] = []
         self._beats: list[Callable[[], None]] = []
         self.head = self._sign()
         self.failure: str | None = None
@@ -235,7 +235,7 @@ class Committer:
         """The newest tick."""
         return self._clock.newest_us
 
-    def follow(self, follower: Callable[[Sequence[Committed]], None]) -> None:
+    def follow(self, follower: Callable[[Sequence[CommittedEntry]], None]) -> None:
         """Call this with every batch from now on. It must be quick, and must not raise."""
         self._followers.append(follower)
 

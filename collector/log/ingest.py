@@ -252,7 +252,7 @@ class Inventories:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class DeliveryOutcome:
     """What became of the reports of one request: those placed, in order, and what stopped the rest."""
 
     placed: Sequence[Receipt]
@@ -272,7 +272,7 @@ class Delivery:
         self._refusal = refusal
         self._ingest = ingest
 
-    def enter(self, batch: Batch) -> Delivered:
+    def enter(self, batch: Batch) -> DeliveryOutcome:
         placed: list[Receipt] = []
         refusal = self._refusal
         for examined in self._examined:
@@ -283,7 +283,7 @@ class Delivery:
                 break
         if refusal is not None:
             self._ingest.enter_refusal(refusal, batch)
-        return Delivered(placed, refusal)
+        return DeliveryOutcome(placed, refusal)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import asyncio
 
 from agent.clock import ticks
-from agent.simulation.clock import Course, LogicalClock, drive
+from agent.simulation.clock import LogicalClock, TimeCourse, drive
 from agent.simulation.devices import SimulatedSource
 from agent.simulation.scenario import Scenario
 
@@ -57,7 +57,7 @@ async def test_the_collectors_clock_goes_first_and_the_last_step_is_cut_to_the_e
     async def move(wall_us: int) -> None:
         moved.append((wall_us, clock.wall_us()))
 
-    course = Course(0, 25 * SECOND, 10 * SECOND)
+    course = TimeCourse(0, 25 * SECOND, 10 * SECOND)
     await drive(course, clock, [Node()], move, asyncio.Event())
     assert moved == [
         (10 * SECOND, 0),

@@ -12,7 +12,7 @@ from agent.probe.cpu import CpuEngine
 from collector import control
 from tests.collector.building import Agent, Answered, Serving, wait_for
 from weighbridge.challenge.messages import PAYLOAD_TYPE, decode_message
-from weighbridge.challenge.prover import GpuSeat, Prover
+from weighbridge.challenge.prover import InProcessGpuProver, Prover
 from weighbridge.wire.polling import POLL_HEADER, POLL_PATH
 from weighbridge.wire.signing import open_envelope
 
@@ -112,7 +112,7 @@ class Prober:
 
     def answer(self, command: bytes) -> bytes:
         if json.loads(command)["type"] == "prepare":
-            seats = [GpuSeat(gpu, CpuEngine(), lambda: None) for gpu in self._gpus]
+            seats = [InProcessGpuProver(gpu, CpuEngine(), lambda: None) for gpu in self._gpus]
             self._prover = Prover(seats, time.monotonic_ns)
         assert self._prover is not None
         return self._prover.answer(command)

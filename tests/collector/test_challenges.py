@@ -24,7 +24,7 @@ from tests.collector.answering import Prober
 from tests.collector.building import Agent, enrolled
 from weighbridge.challenge.messages import PAYLOAD_TYPE, decode_message
 from weighbridge.challenge.policy import Policy
-from weighbridge.challenge.prover import GpuSeat, Prover
+from weighbridge.challenge.prover import InProcessGpuProver, Prover
 from weighbridge.challenge.record import payload_kind
 from weighbridge.challenge.transcript import Transcript
 from weighbridge.log.entries import EntryKind, entry, payload_type
@@ -59,9 +59,9 @@ async def never(transcript: Transcript) -> Any:
 
 async def answering(challenges: Challenges, steps: int) -> None:
     """The agent: hears so many commands and answers them."""
-    prover = Prover([GpuSeat("GPU-0", CpuEngine(), lambda: None)], time.monotonic_ns)
+    prover = Prover([InProcessGpuProver("GPU-0", CpuEngine(), lambda: None)], time.monotonic_ns)
     for _ in range(steps):
-        command = await challenges.mail.wait(AGENT.key_id, 20, lambda: True)
+        command = await challenges.commands.wait(AGENT.key_id, 20, lambda: True)
         if command is None:
             return
         answer = AGENT.seal(PAYLOAD_TYPE, prover.answer(open_envelope(command).payload))

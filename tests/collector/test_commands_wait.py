@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from agent.command_poller import seal_poll
-from collector.challenges.command_queue import Doorman, Mail
+from collector.challenges.command_queue import CommandQueue, PollAuthenticator
 from collector.challenges.exchange import Start
-from collector.challenges.schedule import LOOK_SECONDS, Line, begin, draw
+from collector.challenges.schedule import LOOK_SECONDS, ChallengedItem, begin, draw
 from collector.log.keys import KeyRing
 from weighbridge.challenge.policy import Policy
 from weighbridge.contract.challenge import ChallengeTerms
@@ -44,14 +44,14 @@ def poll(number: int, node: str = "n1", log: Signer = LOG, signer: Signer = AGEN
     return seal_poll(signer, node, log.public_key, number)
 
 
-def refusal(doorman: Doorman, header: str | None) -> Problem:
+def refusal(doorman: PollAuthenticator, header: str | None) -> Problem:
     with pytest.raises(Problem) as caught:
         doorman.admit(header)
     return caught.value
 
 
 def test_an_enrolled_key_is_admitted_once_for_each_number() -> None:
-    doorman = Doorman(ring("enrolled"), LOG.public_key)
+    doorman = PollAuthenticator(ring("enrolled"), LOG.public_key)
     assert doorman.admit(poll(7)).node == "n1"
     again = refusal(doorman, poll(7))
     assert (again.code, again.members) == ("sequence", {"expected": 8})
@@ -70,48 +70,48 @@ def test_an_enrolled_key_is_admitted_once_for_each_number() -> None:
     ],
 )
 def test_whoever_is_not_the_agent_of_a_node_gets_no_command(header: str | None, code: str) -> None:
-    assert refusal(Doorman(ring("enrolled"), LOG.public_key), header).code == code
+    assert refusal(PollAuthenticator(ring("enrolled"), LOG.public_key), header).code == code
 
 
 def test_a_revoked_key_gets_no_command() -> None:
-    doorman = Doorman(ring("enrolled", "revoked"), LOG.public_key)
+    doorman = PollAuthenticator(ring("enrolled", "revoked"), LOG.public_key)
     assert refusal(doorman, poll(1)).code == "revoked_key"
 
 
 async def test_the_newest_request_of_a_key_gets_the_command() -> None:
-    mail = Mail()
-    first = asyncio.create_task(mail.wait("k", 60, lambda: True))
+    commands = CommandQueue()
+    first = asyncio.create_task(commands.wait("k", 60, lambda: True))
     await asyncio.sleep(0)
-    second = asyncio.create_task(mail.wait("k", 60, lambda: True))
+    second = asyncio.create_task(commands.wait("k", 60, lambda: True))
     assert await first is None
-    assert mail.give("k", lambda: b"command")
+    assert commands.give("k", lambda: b"command")
     assert await second == b"command"
-    assert len(mail) == 0
+    assert len(commands) == 0
 
 
 async def test_nothing_is_said_to_a_connection_that_has_gone() -> None:
-    mail = Mail()
-    waiting = asyncio.create_task(mail.wait("k", 60, lambda: False))
+    commands = CommandQueue()
+    waiting = asyncio.create_task(commands.wait("k", 60, lambda: False))
     await asyncio.sleep(0)
 
     def speak() -> bytes:
         raise AssertionError("nobody hears it")
 
-    assert not mail.give("k", speak)
-    mail.close()
+    assert not commands.give("k", speak)
+    commands.close()
     assert await waiting is None
     with pytest.raises(Problem):
-        await mail.wait("k", 60, lambda: True)
+        await commands.wait("k", 60, lambda: True)
 
 
 async def test_an_agent_that_comes_in_time_is_waited_for() -> None:
-    mail = Mail()
-    present = asyncio.create_task(mail.present("k", 60))
+    commands = CommandQueue()
+    present = asyncio.create_task(commands.present("k", 60))
     await asyncio.sleep(0)
-    waiting = asyncio.create_task(mail.wait("k", 60, lambda: True))
+    waiting = asyncio.create_task(commands.wait("k", 60, lambda: True))
     assert await present
-    assert not await mail.present("other", 0)
-    mail.close()
+    assert not await commands.present("other", 0)
+    commands.close()
     assert await waiting is None
 
 
@@ -124,9 +124,9 @@ async def test_a_group_starts_when_each_member_is_ready_or_has_dropped_out() -> 
     await asyncio.gather(*ready)
 
 
-def line(nodes: int, mean_interval_s: int, group: int = 1) -> Line:
+def line(nodes: int, mean_interval_s: int, group: int = 1) -> ChallengedItem:
     names = [f"n{number}" for number in range(nodes)]
-    return Line("lease", names, ChallengeTerms(group=group), mean_interval_s)
+    return ChallengedItem("lease", names, ChallengeTerms(group=group), mean_interval_s)
 
 
 def test_each_node_comes_up_once_in_the_mean_interval_on_average() -> None:

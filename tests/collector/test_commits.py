@@ -15,8 +15,8 @@ from collector.amendment import ContractAddition
 from collector.api.log import LogApi
 from collector.app import problems
 from collector.judging.driver import Driver
-from collector.judging.follower import HELD_SAMPLES, Judging
-from collector.log.commits import Batch, Committed, Committer, TickClock
+from collector.judging.follower import HELD_SAMPLES, LogFollower
+from collector.log.commits import Batch, CommittedEntry, Committer, TickClock
 from collector.log.ingest import Ingest, Limits
 from collector.log.keys import KeyRing
 from collector.storage.embedded import create_store, open_embedded
@@ -71,7 +71,7 @@ def kinds(store: Store) -> list[EntryKind]:
 
 async def test_what_waits_together_is_committed_together_behind_one_tick(store: Store) -> None:
     committing = committer(store)
-    followed: list[Sequence[Committed]] = []
+    followed: list[Sequence[CommittedEntry]] = []
     committing.follow(followed.append)
     waiting = [asyncio.create_task(committing.submit(Assigning(f"n{n}"))) for n in range(3)]
     await asyncio.sleep(0)
@@ -182,7 +182,7 @@ async def test_a_failed_commit_answers_everyone_and_folds_nothing(store: Store) 
 async def test_a_judge_that_fails_never_stops_the_evidence(store: Store) -> None:
     driver = Driver(store)
     driver.folded = 99
-    judging = Judging(driver, store)
+    judging = LogFollower(driver, store)
     committing = committer(store)
     committing.follow(judging.follow)
     async with running(committing):
@@ -215,9 +215,9 @@ class Reporting:
 @asynccontextmanager
 async def judged(
     store: Store, driver: Driver, held_samples: int = HELD_SAMPLES
-) -> AsyncIterator[tuple[Judging, Committer]]:
+) -> AsyncIterator[tuple[LogFollower, Committer]]:
     """A commit loop that a judge follows; the judge's own task is for the test to start."""
-    judging = Judging(driver, store, held_samples)
+    judging = LogFollower(driver, store, held_samples)
     committing = committer(store)
     committing.follow(judging.follow)
     async with running(committing):
@@ -225,7 +225,7 @@ async def judged(
 
 
 @asynccontextmanager
-async def at_work(judging: Judging) -> AsyncIterator[None]:
+async def at_work(judging: LogFollower) -> AsyncIterator[None]:
     task = asyncio.create_task(judging.run())
     yield
     judging.close()
@@ -274,7 +274,7 @@ async def test_told_to_end_it_writes_what_it_judged_and_leaves_the_rest_to_the_n
         assert 3 <= driver.folded < store.log.size
         assert store.ledger.folded() == driver.folded
     again = Driver(store)
-    await Judging(again, store).catch_up()
+    await LogFollower(again, store).catch_up()
     assert again.folded == store.log.size
     store.close()
 
@@ -345,7 +345,7 @@ class BrokenLedger:
 async def test_a_ledger_that_breaks_stops_the_judge_and_is_named(store: Store) -> None:
     driver = Driver(store)
     broken = Store(store.info, store.log, store.index, BrokenLedger())  # type: ignore[arg-type]
-    judging = Judging(driver, broken)
+    judging = LogFollower(driver, broken)
     await judging.write()
     assert judging.failure is not None
     assert "the ledger cannot be written: KeyError" in judging.failure

@@ -15,7 +15,7 @@ from collector.api.access import token_hash
 from collector.documents.handover import MOST_WAITING, Handover, seats
 from collector.documents.handover_process import HandoverError, Task, made_apart
 from collector.judging.driver import Driver
-from collector.judging.statements import Settling
+from collector.judging.statements import Statements
 from collector.log.commits import Batch
 from collector.log.keys import load_keys
 from collector.storage.index import first_tick_after, tick_before
@@ -337,7 +337,7 @@ def test_documents_wait_for_their_turn_and_too_many_are_refused(
         driver, ring = Driver(kept), load_keys(kept.log, kept.index)
         while driver.catch_up():
             pass
-        asyncio.run(ask(Handover(kept, store, Settling(kept, driver), driver, ring, never)))
+        asyncio.run(ask(Handover(kept, store, Statements(kept, driver), driver, ring, never)))
 
 
 def row(slot: int, device: str, start: int, end: int) -> Row:

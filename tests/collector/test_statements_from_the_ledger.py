@@ -14,7 +14,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from collector.app import problems
 from collector.judging.driver import Driver
-from collector.judging.statements import Asked, Settling, standing_uses
+from collector.judging.statements import StatementRequest, Statements, standing_uses
 from collector.storage.store import Store
 from tests.collector.building import make_store, opened
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text
@@ -45,10 +45,10 @@ class Live:
 
     store: Store
     driver: Driver
-    settling: Settling
+    statements: Statements
 
-    def ask(self, period: str, as_of_s: int | None = None) -> Asked:
-        return self.settling.ask("K1", period, as_of_s)
+    def ask(self, period: str, as_of_s: int | None = None) -> StatementRequest:
+        return self.statements.ask("K1", period, as_of_s)
 
 
 Settle = Callable[[Log], Live]
@@ -67,7 +67,7 @@ def settle(tmp_path: Path) -> Iterator[Settle]:
             driver = Driver(store)
             while driver.catch_up():
                 pass
-            return Live(store, driver, Settling(store, driver))
+            return Live(store, driver, Statements(store, driver))
 
         yield settled
 
@@ -86,12 +86,12 @@ def test_a_right_to_leave_looks_back_over_the_periods_of_the_term(settle: Settle
     log.contract(terms(RIGHT))
     log.assign("n1")
     log.tick(100 * DAY)
-    settling = settle(log)
-    (first,) = settling.ask("2026-10").statement().exits
+    statements = settle(log)
+    (first,) = statements.ask("2026-10").statement().exits
     assert (first.standing, first.missed, first.open) == ("not_met", ("2026-10",), ())
-    (second,) = settling.ask("2026-11").statement().exits
+    (second,) = statements.ask("2026-11").statement().exits
     assert (second.standing, second.missed) == ("met", ("2026-11", "2026-10"))
-    third = settling.ask("2026-12").statement()
+    third = statements.ask("2026-12").statement()
     assert third.exits[0].missed == ("2026-12", "2026-11", "2026-10")
     assert "exit_right" in third.flags
 
@@ -177,7 +177,7 @@ def test_an_exchanged_node_goes_on_in_its_place_live_and_in_the_statement(settle
     live.store.ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots, batch.uses)
     again = Driver(live.store)
     assert again.figures("K1") == live.driver.figures("K1")
-    assert Settling(live.store, again).ask("K1", "2026-10").statement() == statement
+    assert Statements(live.store, again).ask("K1", "2026-10").statement() == statement
 
 
 def test_use_and_energy_of_a_live_statement_are_what_the_samples_showed(settle: Settle) -> None:
@@ -236,7 +236,7 @@ def test_sums_that_the_ledger_does_not_have_yet_take_the_place_of_earlier_ones()
 # --- the period under way
 
 
-def issued(asked: Asked, statement: Statement) -> Issued:
+def issued(asked: StatementRequest, statement: Statement) -> Issued:
     return Issued(
         contract="K1",
         period=statement.period,
@@ -313,7 +313,7 @@ def test_an_issued_statement_is_made_again_to_the_byte_by_whoever_folds_the_log(
     assert not [note for note in now.notes if note.code == "given_again"]
     batch = later.driver.take()
     later.store.ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots, batch.uses)
-    again = Settling(later.store, Driver(later.store))
+    again = Statements(later.store, Driver(later.store))
     assert again.ask("K1", "2026-10", asked.as_of_us // SECOND).statement().json() == first.json()
 
 
@@ -506,14 +506,17 @@ def test_a_statement_that_contradicts_itself_is_counted_and_not_handed_out(
         log.contract(contract_text(name), name)
         log.assign(node, name)
     log.tick(40 * DAY)
-    settling = settle(log).settling
+    statements = settle(log).statements
     monkeypatch.setattr("collector.judging.statements.statement_of", contradicting("K1"))
-    for hand_out in (settling.ask("K1", "2026-10").statement, settling.ask("K1", "2026-11").bare):
+    for hand_out in (
+        statements.ask("K1", "2026-10").statement,
+        statements.ask("K1", "2026-11").bare,
+    ):
         with pytest.raises(BrokenInvariantError, match=r"K1 2026-10 gpus n1\.0: low <= high"):
             hand_out()
-    assert settling.broken == {"K1": 2}
+    assert statements.broken == {"K1": 2}
     assert caplog.text.count("CRITICAL") == 2
-    assert settling.ask("K2", "2026-10").statement().contract == "K2"
+    assert statements.ask("K2", "2026-10").statement().contract == "K2"
 
 
 async def test_the_answer_to_a_statement_that_contradicts_itself_is_a_problem_of_the_collector() -> (

@@ -15,7 +15,7 @@ from agent.probe.cpu import CpuEngine
 from agent.probe.grant import Grant
 from weighbridge.challenge.codec import decode
 from weighbridge.challenge.messages import Release, decode_message
-from weighbridge.challenge.prover import GpuSeat, Prover
+from weighbridge.challenge.prover import InProcessGpuProver, Prover
 
 PAUSES_S = {"late": 4.0, "relay": 8.0, "hang": 3600.0}
 
@@ -37,7 +37,7 @@ def conduct(descriptor: int, way: str) -> None:
     grant = decode(Grant, read_frame(descriptor))
     write_frame(descriptor, b"")
     engine = Skipping if way == "skip" else CpuEngine
-    seats = [GpuSeat(gpu.uuid, engine(), lambda: None) for gpu in grant.gpus]
+    seats = [InProcessGpuProver(gpu.uuid, engine(), lambda: None) for gpu in grant.gpus]
     prover = Prover(seats, time.monotonic_ns)
     while True:
         message = read_frame(descriptor)

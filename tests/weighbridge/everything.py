@@ -21,7 +21,7 @@ from weighbridge.log.entries import (
     MaintenanceNotice,
     Notice,
 )
-from weighbridge.notices.book import Heard, Sheet
+from weighbridge.notices.book import ContractRecord, LoggedNotice
 from weighbridge.settlement.case import Notices
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month
@@ -275,7 +275,7 @@ def told() -> Statement:
     return replace(after, notes=(*sheet().notes(), *again))
 
 
-def sheet() -> Sheet:
+def sheet() -> ContractRecord:
     """What parties can say, with their keys and through the collector."""
     at = {"from_us": 0, "until_us": 9}
     said: tuple[MaintenanceNotice | CauseNotice | EventNotice | ClaimNotice, ...] = (
@@ -287,7 +287,7 @@ def sheet() -> Sheet:
         ClaimNotice(kind="claim", period="2026-05", unit=None, objective=None),
     )
     heard = [
-        Heard(
+        LoggedNotice(
             Notice(contract="K", party="P", said=one, attested_for="admin" if number else None),
             number,
             number,
@@ -295,7 +295,7 @@ def sheet() -> Sheet:
         )
         for number, one in enumerate(said)
     ]
-    return Sheet((), (), heard)
+    return ContractRecord((), (), heard)
 
 
 SAMPLES = range(0, 1001, 10)

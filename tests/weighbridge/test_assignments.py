@@ -14,8 +14,8 @@ from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.ledger import Span, State
 from weighbridge.judge.slot_history import Holder, line_of
 from weighbridge.log.entries import Assignment, ContractAdded, EntryKind, entry, payload_type
-from weighbridge.notices.book import Book
-from weighbridge.settlement.units import Known, timelines
+from weighbridge.notices.book import NoticeBook
+from weighbridge.settlement.units import JoinedRows, timelines
 from weighbridge.wire.report import encode
 
 
@@ -99,16 +99,16 @@ def test_nodes_that_an_amendment_will_add_are_not_missed_before_it() -> None:
     ]
 
 
-def book(*said: Assignment) -> Book:
+def book(*said: Assignment) -> NoticeBook:
     """Assignments received at 1, 2 and so on."""
-    made = Book()
+    made = NoticeBook()
     for at_us, one in enumerate(said, start=1):
         leaf = SIGNER.seal(payload_type(EntryKind.ASSIGNMENT), encode(one))
         made.fold(entry(at_us, leaf), at_us)
     return made
 
 
-def held(made: Book, start_us: int, end_us: int, as_of_us: int = 9) -> list[tuple[str, ...]]:
+def held(made: NoticeBook, start_us: int, end_us: int, as_of_us: int = 9) -> list[tuple[str, ...]]:
     """Of each place the nodes that held it, the last one first."""
     found = made.holders("K1", start_us, end_us, as_of_us)
     return [(one.node, *(node for node, *_ in one.before)) for one in found]
@@ -147,6 +147,8 @@ def test_settlement_weighs_the_first_nodes_up_to_the_places_of_the_contract() ->
     (item,) = contract.resources
     places = item.nodes + item.spare_nodes
     nodes = [f"n{place}" for place in range(places + 2, 0, -1)]
-    found = timelines(contract, holders(nodes), Known({}, late=False, told={}, heard={}), (0, 60))
+    found = timelines(
+        contract, holders(nodes), JoinedRows({}, late=False, told={}, heard={}), (0, 60)
+    )
     assert list(found.resource_of) == list(nodes)[:places]
     assert {slot.node for slot in found.slots} == set(found.resource_of)

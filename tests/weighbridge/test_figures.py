@@ -13,7 +13,7 @@ from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
 from weighbridge.judge.slot_history import Holder
 from weighbridge.log.entries import CauseNotice, EventNotice, MaintenanceNotice, Notice
-from weighbridge.notices.book import Heard, Sheet
+from weighbridge.notices.book import ContractRecord, LoggedNotice
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.figures import Figure, figures
 from weighbridge.settlement.periods import calendar_month
@@ -40,7 +40,7 @@ exclusions: {causes: [{code: lessee_fault}]}
 
 @dataclass(frozen=True)
 class World:
-    sheet: Sheet
+    sheet: ContractRecord
     rows: tuple[Row, ...]
     seen_h: int
     """Nothing came after this hour."""
@@ -106,7 +106,7 @@ def pieces(draw: st.DrawFn, node: str, slot: int, seen_h: int) -> list[Row]:
     return rows[: draw(st.integers(max(0, len(rows) - 2), len(rows)))]
 
 
-def notices(draw: st.DrawFn, seen_h: int) -> list[Heard]:
+def notices(draw: st.DrawFn, seen_h: int) -> list[LoggedNotice]:
     found: list[tuple[str, MaintenanceNotice | CauseNotice | EventNotice]] = []
     start = draw(st.integers(0, HOURS - 1))
     span = {"from_us": instant_us(start), "until_us": instant_us(start + 9)}
@@ -124,7 +124,9 @@ def notices(draw: st.DrawFn, seen_h: int) -> list[Heard]:
         )
         found.append(("L", signed))
     return [
-        Heard(Notice(contract="K1", party=who, said=what, attested_for=who), place, START_US, "k")
+        LoggedNotice(
+            Notice(contract="K1", party=who, said=what, attested_for=who), place, START_US, "k"
+        )
         for place, (who, what) in enumerate(found)
     ]
 
@@ -134,7 +136,7 @@ def worlds(draw: st.DrawFn) -> World:
     seen_h = draw(st.integers(1, HOURS))
     rows = [row for node, slot in SLOTS for row in pieces(draw, node, slot, seen_h)]
     holders = (Holder("n1", "h100", 0), Holder("n2", "a100", 0))
-    sheet = Sheet(versions_of(draw), holders, notices(draw, seen_h))
+    sheet = ContractRecord(versions_of(draw), holders, notices(draw, seen_h))
     return World(sheet, tuple(rows), seen_h)
 
 

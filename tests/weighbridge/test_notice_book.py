@@ -14,7 +14,7 @@ from weighbridge.log.entries import (
     PartyKey,
     payload_type,
 )
-from weighbridge.notices.book import Book, Sheet, swaps
+from weighbridge.notices.book import ContractRecord, NoticeBook, swaps
 from weighbridge.wire.report import Model, encode
 from weighbridge.wire.signing import Signer, open_envelope
 
@@ -57,8 +57,8 @@ def event(party: str) -> Notice:
     )
 
 
-def book_of(*notices: Notice) -> Book:
-    book = Book()
+def book_of(*notices: Notice) -> NoticeBook:
+    book = NoticeBook()
     added = ContractAdded(contract="K", version=1, text=CONTRACT, from_us=0)
     book.fold(entry(0, EntryKind.CONTRACT, added), 10)
     for place, one in enumerate(notices, start=1):
@@ -66,10 +66,10 @@ def book_of(*notices: Notice) -> Book:
     return book
 
 
-def sheet_of(*notices: Notice) -> Sheet:
-    sheet = book_of(*notices).sheet("K", 100)
-    assert sheet is not None
-    return sheet
+def sheet_of(*notices: Notice) -> ContractRecord:
+    known = book_of(*notices).record("K", 100)
+    assert known is not None
+    return known
 
 
 def row(start: int, end: int, state: State, slot: int = 0, device: str = "A") -> Row:
@@ -95,17 +95,17 @@ def test_what_a_party_said_counts_after_an_amendment_that_names_it_no_more() -> 
     book = book_of(cause("L"), event("L"), event("P"))
     added = ContractAdded(contract="K", version=2, text=text, from_us=load(text).effective_us)
     book.fold(entry(9, EntryKind.CONTRACT, added), 20)
-    sheet = book.sheet("K", 100)
-    assert sheet is not None
-    assert "L" not in {party.id for party in sheet.newest.parties}
-    assert len(sheet.explained([row(0, 3, State.DOWN)], LATER)) == 3
-    assert [one.sides for one in sheet.notices([], LATER).events] == [{"lessee"}, {"provider"}]
+    known = book.record("K", 100)
+    assert known is not None
+    assert "L" not in {party.id for party in known.newest.parties}
+    assert len(known.explained([row(0, 3, State.DOWN)], LATER)) == 3
+    assert [one.sides for one in known.notices([], LATER).events] == [{"lessee"}, {"provider"}]
 
 
 def test_what_was_not_received_yet_is_not_known() -> None:
     book = book_of(cause("L"))
-    assert book.sheet("K", 9) is None
-    before, after = book.sheet("K", 10), book.sheet("K", 11)
+    assert book.record("K", 9) is None
+    before, after = book.record("K", 10), book.record("K", 11)
     assert before is not None and after is not None  # noqa: PT018
     assert (len(before.heard), len(after.heard)) == (0, 1)
 
@@ -149,9 +149,9 @@ def test_a_replacement_that_was_told_of_too_late_hides_none_that_telemetry_saw()
 def test_an_event_counts_from_the_second_in_which_it_was_whole_received() -> None:
     book = book_of()
     book.fold(entry(1, EntryKind.NOTICE, event("L")), 5_000_001)
-    sheet = book.sheet("K", HOUR)
-    assert sheet is not None
-    assert [one.received_s for one in sheet.notices([], LATER).events] == [6]
+    known = book.record("K", HOUR)
+    assert known is not None
+    assert [one.received_s for one in known.notices([], LATER).events] == [6]
 
 
 def test_what_was_said_of_a_node_is_said_of_the_place_that_it_handed_on() -> None:
@@ -163,10 +163,10 @@ def test_what_was_said_of_a_node_is_said_of_the_place_that_it_handed_on() -> Non
     for place, (node, devices) in enumerate(assignments, start=20):
         held = Assignment(contract="K", node=node, devices=devices)
         book.fold(entry(place, EntryKind.ASSIGNMENT, held), place * HOUR)
-    sheet = book.sheet("K", 30 * HOUR)
-    assert sheet is not None
-    sheet = replace(sheet, holders=book.holders("K", 0, 30 * HOUR, 30 * HOUR))
-    said = sheet.notices([], LATER)
+    known = book.record("K", 30 * HOUR)
+    assert known is not None
+    known = replace(known, holders=book.holders("K", 0, 30 * HOUR, 30 * HOUR))
+    said = known.notices([], LATER)
     assert said.windows[0].units == frozenset({"n2", "n2.0", "n2.1"})
     assert said.claims[0].unit == "n2.1"
     (exchanged,) = said.events
@@ -199,7 +199,7 @@ def test_a_revoked_key_of_a_party_speaks_no_more() -> None:
 
 
 def test_a_contract_sees_of_a_node_what_it_held_and_what_was_nobody_elses_before() -> None:
-    book = Book()
+    book = NoticeBook()
     told = [
         ("old", "n1", None), ("old", "n2", ["a"]), ("old", "n3", None), ("old", "n1", []),
         ("new", "n1", None), ("new", "n2", ["b"]), ("new", "n3", ["c"]), ("old", "n2", []),

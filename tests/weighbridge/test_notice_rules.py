@@ -8,7 +8,7 @@ import pytest
 from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
 from weighbridge.log.entries import Notice
-from weighbridge.notices.rules import LESSEES, NoticeError, Rules, events_of, sides
+from weighbridge.notices.rules import LESSEES, NoticeError, NoticeRules, events_of, sides
 from weighbridge.settlement.record import BOTH
 
 CONTRACT = """\
@@ -29,7 +29,7 @@ exclusions: {causes: [{code: lessee_fault}]}
 unknown: {policy: hold}
 credits: [{id: c, kind: lost_work, event: crash, cap_s: 86400, hour_price: "1.98"}]
 """
-RULES = Rules((Version(load(CONTRACT), CONTRACT, 0, 2**60),), frozenset({"n1", "n2"}), {"M1"})
+RULES = NoticeRules((Version(load(CONTRACT), CONTRACT, 0, 2**60),), frozenset({"n1", "n2"}), {"M1"})
 
 
 def notice(party: str, **said: Any) -> Notice:
@@ -116,7 +116,7 @@ def test_what_does_not_is_refused_with_the_reason(said: Notice, why: str) -> Non
 
 
 def test_a_node_that_is_yet_to_come_may_have_any_name() -> None:
-    early = Rules(RULES.versions, frozenset({"n1"}))
+    early = NoticeRules(RULES.versions, frozenset({"n1"}))
     early.check(maintenance("P", "n7"))
     early.check(event("P", "delivered", "n7.1"))
     with pytest.raises(NoticeError, match="'n7' is no unit"):
@@ -156,6 +156,6 @@ def test_an_event_that_a_credit_is_paid_for_stays_open_and_its_speakers_though_a
     versions = (Version(load(text), text, 0, 2**60),)
     word = events_of(versions)["fault_reported"]
     assert (word.open, word.speakers) == (True, LESSEES)
-    rules = Rules(versions, RULES.nodes)
+    rules = NoticeRules(versions, RULES.nodes)
     with pytest.raises(NoticeError, match="but for lessee"):
         rules.check(event("P", "fault_reported", "n1"))

@@ -1,7 +1,8 @@
 """The prover's side as a state machine: a message in, the payload of its answer out. It owns no clock and no device.
 
-`Prover` answers for a node. Behind it stands one `Seat` for each GPU; `GpuSeat` carries out the phases on an `Engine`,
-in this process or in a worker of its own. What an engine is made of (cuBLAS, numpy) is the program's affair.
+`Prover` answers for a node. Behind it stands one `GpuProver` for each GPU; `InProcessGpuProver` carries out the phases
+on an `Engine`, in this process or in a worker of its own. What an engine is made of (cuBLAS, numpy) is the program's
+affair.
 """
 
 from collections.abc import Callable, Sequence
@@ -82,7 +83,7 @@ class Engine(Protocol):
         ...
 
 
-class Seat(Protocol):
+class GpuProver(Protocol):
     """One GPU on the prover's side; may live in another process. `begin` returns at once where it can."""
 
     def prepare(self, request: Prepare, place: int) -> Ready | Decline:
@@ -114,7 +115,7 @@ class Seat(Protocol):
 class Prover:
     """The prover's side of one attempt: a message in, the payload of the answer out. The agent's key signs it."""
 
-    seats: Sequence[Seat]
+    gpu_provers: Sequence[GpuProver]
     clock_ns: Callable[[], int]
     _request: Prepare | None = None
     _committed: list[Roots] = field(default_factory=list)
@@ -138,12 +139,12 @@ class Prover:
             case Release(challenge=self._challenge) if self._is_next(message):
                 return self._run(message)
             case Reveal(challenge=self._challenge) if self._all_committed():
-                openings = tuple(seat.open(message) for seat in self.seats)
+                openings = tuple(gpu_prover.open(message) for gpu_prover in self.gpu_provers)
                 return Openings(message.challenge, openings)
         raise Malformed("not the message that comes next")
 
     def _phases(self) -> tuple[str, ...]:
-        return () if self._request is None else self._request.policy.phases(len(self.seats))
+        return () if self._request is None else self._request.policy.phases(len(self.gpu_provers))
 
     def _is_next(self, release: Release) -> bool:
         return (*self._phases(), "")[len(self._committed)] == release.phase
@@ -152,33 +153,36 @@ class Prover:
         return self._request is not None and len(self._committed) == len(self._phases())
 
     def _prepare(self, request: Prepare) -> Ready | Decline:
-        if len(request.gpus) != len(self.seats):
+        if len(request.gpus) != len(self.gpu_provers):
             return Decline(request.challenge, "unsupported", "not the GPUs of this prober")
         self._request = request
-        answers = [seat.prepare(request, place) for place, seat in enumerate(self.seats)]
+        answers = [
+            gpu_prover.prepare(request, place) for place, gpu_prover in enumerate(self.gpu_provers)
+        ]
         for answer in answers:
             if isinstance(answer, Decline):
                 return answer
-        addresses = [seat.address() for seat in self.seats]
-        for seat in self.seats:
-            seat.attach(addresses)
+        addresses = [gpu_prover.address() for gpu_prover in self.gpu_provers]
+        for gpu_prover in self.gpu_provers:
+            gpu_prover.attach(addresses)
         facts = tuple(fact for ready in answers if isinstance(ready, Ready) for fact in ready.facts)
         program = next(ready.program for ready in answers if isinstance(ready, Ready))
         return Ready(request.challenge, program, self.clock_ns(), facts)
 
     def _run(self, release: Release) -> Roots:
         began = self.clock_ns()
-        for seat in self.seats:
-            seat.begin(release)
-        roots = tuple(seat.roots() for seat in self.seats)
+        for gpu_prover in self.gpu_provers:
+            gpu_prover.begin(release)
+        roots = tuple(gpu_prover.roots() for gpu_prover in self.gpu_provers)
         message = Roots(release.challenge, release.phase, began, self.clock_ns(), roots)
         self._committed.append(message)
         return message
 
 
 @dataclass(slots=True)
-class GpuSeat:
-    """A seat over an engine in this process. `checkpoint` runs before every step and may raise Interrupted."""
+class InProcessGpuProver:
+    """The prover of one GPU with its engine in this process. `checkpoint` runs before every step and may raise
+    Interrupted."""
 
     gpu: str
     engine: Engine

@@ -30,7 +30,7 @@ IDLE_PERCENT = 5
 """Utilization up to this is nobody's work."""
 
 
-class Shown(StrEnum):
+class LoadShown(StrEnum):
     """What the telemetry of one card shows."""
 
     LOAD = "load"
@@ -143,7 +143,7 @@ def loads(
         samples = sorted(found[gpu.gpu], key=lambda sample: sample.at_us)
         shown, reason = _shown(samples, window, idle)
         if not synchronized and not near:
-            shown, reason = Shown.UNKNOWN, "the node's clock is not synchronized"
+            shown, reason = LoadShown.UNKNOWN, "the node's clock is not synchronized"
         yield CardLoad(gpu.gpu, idle, shown.value, reason)
 
 
@@ -175,7 +175,7 @@ def _samples(report: Report, gpu: str) -> Iterator[_Sample]:
 
 def _shown(
     samples: Sequence[_Sample], window: _Window, idle_milliwatts: int | None
-) -> tuple[Shown, str]:
+) -> tuple[LoadShown, str]:
     """By power and energy where the card is known and says them, else by utilization."""
     if idle_milliwatts is not None:
         by_power = _by_power(samples, window, idle_milliwatts)
@@ -184,17 +184,17 @@ def _shown(
     seen = [s for s in samples if s.percent is not None]
     highest = max((s.percent or 0 for s in seen if window.around(s)), default=None)
     if highest is not None and highest > IDLE_PERCENT:
-        return Shown.LOAD, f"utilization {highest} %"
+        return LoadShown.LOAD, f"utilization {highest} %"
     if any(window.within(s) for s in seen):
-        return Shown.IDLE, f"utilization {highest} %"
+        return LoadShown.IDLE, f"utilization {highest} %"
     if not any(window.around(sample) for sample in samples):
-        return Shown.UNKNOWN, "no sample of that time"
-    return Shown.UNKNOWN, "no reading that tells, in a sample well inside that time"
+        return LoadShown.UNKNOWN, "no sample of that time"
+    return LoadShown.UNKNOWN, "no reading that tells, in a sample well inside that time"
 
 
 def _by_power(
     samples: Sequence[_Sample], window: _Window, idle_milliwatts: int
-) -> tuple[Shown, str] | None:
+) -> tuple[LoadShown, str] | None:
     """None where neither power nor energy tells."""
     powers = [s for s in samples if s.power_milliwatts is not None and window.around(s)]
     means = list(_means(samples, window))
@@ -203,9 +203,9 @@ def _by_power(
         return None
     said = f"at most {max(known)} mW, and up to {idle_milliwatts} mW the card does nothing"
     if max(known) > idle_milliwatts:
-        return Shown.LOAD, f"{max(known)} mW"
+        return LoadShown.LOAD, f"{max(known)} mW"
     if any(window.within(s) for s in powers) or any(filled for _, filled in means):
-        return Shown.IDLE, said
+        return LoadShown.IDLE, said
     return None
 
 

@@ -23,12 +23,12 @@ from weighbridge.handover.documents import (
 )
 from weighbridge.handover.inputs import HandoverInputs, Terms, seated
 from weighbridge.handover.meter import SHOWN, Meter, Window
-from weighbridge.handover.reports import Heard, Reader
+from weighbridge.handover.reports import AcceptedReport, Reader
 from weighbridge.handover.trials import (
     RESULT,
-    Bench,
-    Found,
     Gpu,
+    TestBench,
+    TestValue,
     limit_of,
     load_verdict,
     proved,
@@ -56,7 +56,7 @@ def certificate(inputs: HandoverInputs, entries: Iterable[Entry]) -> Certificate
     reader = Reader(inputs.speakers)
     proofs: list[tuple[Entry, int]] = []
     for heard in reader.heard(entries, whole_from_us=from_us - max_gap_us - AHEAD_US):
-        if isinstance(heard, Heard):
+        if isinstance(heard, AcceptedReport):
             window.see(heard)
         elif from_us <= reader.received_us < until_us:
             proofs.append((heard, reader.received_us))
@@ -145,21 +145,21 @@ class _Certificate:
         acceptance = self.terms.contract.acceptance
         units = {gpu.uuid: gpu.unit for gpu in self.gpus if gpu.uuid}
         found = [*self._proved(units), *self._told()]
-        bench = Bench(self.gpus, found, acceptance.retest_limit, self.length_us)
+        bench = TestBench(self.gpus, found, acceptance.retest_limit, self.length_us)
         place = 0
         for test in acceptance.tests:
             is_reading = limit_of(test) is not None
             yield bench.trial(test, place if is_reading else None)
             place += is_reading
 
-    def _proved(self, units: dict[str, str]) -> Iterator[Found]:
+    def _proved(self, units: dict[str, str]) -> Iterator[TestValue]:
         for entry, received_us in self.proofs:
             ended = read_outcome(entry.envelope.payload)
             if ended.contract == self.terms.contract.contract_id:
                 self.reader.use(entry)
                 yield from proved(ended, entry.index, received_us, units)
 
-    def _told(self) -> Iterator[Found]:
+    def _told(self) -> Iterator[TestValue]:
         """Results that a party told of, for tests that were made in the window."""
         versions = {test.probe: test.version for test in self.terms.contract.acceptance.tests}
         for one, said in self.terms.events():
@@ -168,7 +168,7 @@ class _Certificate:
             probe, told = said.details.get("probe", ""), said.details.get("value", "")
             version = said.details.get("version", versions.get(probe, ""))
             right = version == versions.get(probe) and NUMBER.fullmatch(told) is not None
-            yield Found(
+            yield TestValue(
                 probe=probe,
                 unit=said.unit,
                 uuid="",

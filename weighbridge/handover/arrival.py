@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from weighbridge.handover.reports import Heard
+from weighbridge.handover.reports import AcceptedReport
 from weighbridge.judge.assignments import Assignments
-from weighbridge.judge.checks import CHECKS, Promise, Scene
+from weighbridge.judge.checks import CHECKS, CheckContext, Promise
 from weighbridge.judge.checks.check import Answer
-from weighbridge.judge.latest_readings import View, fact, see_inventory, see_sample
+from weighbridge.judge.latest_readings import LatestReadings, fact, see_inventory, see_sample
 from weighbridge.judge.slot_history import Times
 from weighbridge.judge.track import fill
 from weighbridge.verdict import Verdict
@@ -37,7 +37,7 @@ class _Port:
 
     promises: list[Promise]
     slots: list[str]
-    views: dict[str, View] = field(default_factory=dict)
+    views: dict[str, LatestReadings] = field(default_factory=dict)
     arrived: dict[int, Arrival] = field(default_factory=dict)
 
     def promise(self, at_us: int) -> Promise:
@@ -78,13 +78,13 @@ class Arrivals:
         """Every slot of every node is filled and judged: later entries say nothing of the delivery."""
         return all(port.whole for port in self._ports.values())
 
-    def see(self, heard: Heard) -> None:
+    def see(self, heard: AcceptedReport) -> None:
         """Take in a report."""
         node = heard.speaker.node
         if not self.open(node):
             return
         port = self._ports[node]
-        view = port.views.setdefault(heard.chain, View())
+        view = port.views.setdefault(heard.chain, LatestReadings())
         if heard.report.inventory is not None:
             see_inventory(view, heard.report.inventory)
         times = self._times(node)
@@ -97,7 +97,13 @@ class Arrivals:
             self._judge(port, view, at_us, only_seen_whole=True)
 
     def _arrive(
-        self, port: _Port, view: View, heard: Heard, at_us: int, block: Block, sample: int
+        self,
+        port: _Port,
+        view: LatestReadings,
+        heard: AcceptedReport,
+        at_us: int,
+        block: Block,
+        sample: int,
     ) -> None:
         assigned = {device.uuid: device for device in port.promise(at_us).assigned(view)}
         port.slots = fill(port.slots, list(assigned))
@@ -114,7 +120,9 @@ class Arrivals:
                     view.driver,
                 )
 
-    def _judge(self, port: _Port, view: View, at_us: int, *, only_seen_whole: bool) -> None:
+    def _judge(
+        self, port: _Port, view: LatestReadings, at_us: int, *, only_seen_whole: bool
+    ) -> None:
         """Judge what arrived and can be: once both tiers have told of it, or at the end by what there is."""
         waiting = {
             one.device: one
@@ -124,8 +132,8 @@ class Arrivals:
         seen = [device for device in waiting if _told(view, device) or not only_seen_whole]
         if not seen:
             return
-        scene = Scene(port.promise(at_us), view)
-        found = {check.code: list(check.judge(scene)) for check in CHECKS if check.at_delivery}
+        context = CheckContext(port.promise(at_us), view)
+        found = {check.code: list(check.judge(context)) for check in CHECKS if check.at_delivery}
         for device in seen:
             waiting[device].answers = {
                 code: answer
@@ -155,7 +163,7 @@ def answers(block: Block, sample: int, device: str) -> bool:
     return any(rows[sample][column] is not None for rows in block.readings.values())
 
 
-def _told(view: View, device: str) -> bool:
+def _told(view: LatestReadings, device: str) -> bool:
     return all(tier in view.tiers and device in view.tiers[tier].devices for tier in TIERS)
 
 

@@ -15,11 +15,11 @@ from weighbridge.handover.documents import (
     DeliveryNote,
     Difference,
     ItemLine,
-    Missing,
+    MissingLine,
     SlotLine,
 )
 from weighbridge.handover.inputs import HandoverInputs, Terms
-from weighbridge.handover.reports import Heard, Reader
+from weighbridge.handover.reports import AcceptedReport, Reader
 from weighbridge.judge.checks.check import Answer
 from weighbridge.log.entries import Entry
 from weighbridge.settlement.periods import day_start, instant_text, term_of
@@ -35,7 +35,7 @@ def delivery_note(inputs: HandoverInputs, entries: Iterable[Entry]) -> DeliveryN
     nodes = list(terms.assignments.nodes(inputs.contract))
     arrivals = Arrivals(terms.assignments, inputs.contract, nodes, inputs.times)
     for heard in reader.heard(entries):
-        if isinstance(heard, Heard):
+        if isinstance(heard, AcceptedReport):
             arrivals.see(heard)
             if not arrivals.open(heard.speaker.node):
                 _listen_no_more(reader, heard.speaker.node)
@@ -159,7 +159,7 @@ class _Note:
                 yield _difference(unit, one.device, code, answer)
             yield from _other_device(one, promised_slot(self.terms.resource(one.node), unit))
 
-    def _missing(self) -> Iterator[Missing]:
+    def _missing(self) -> Iterator[MissingLine]:
         """By line item: slots of the nodes that are assigned, then nodes that never were."""
         seen = {unit_of(one) for one in self.arrived}
         for item in self.terms.contract.resources:
@@ -168,10 +168,10 @@ class _Note:
                 slots = [f"{node}.{slot}" for slot in range(item.per_node)]
                 absent = tuple(slot for slot in slots if slot not in seen)
                 if absent:
-                    yield Missing(item.id, node, 1, len(absent), absent)
+                    yield MissingLine(item.id, node, 1, len(absent), absent)
             unassigned = item.nodes - len(nodes)
             if unassigned > 0:
-                yield Missing(item.id, None, unassigned, unassigned * item.per_node, ())
+                yield MissingLine(item.id, None, unassigned, unassigned * item.per_node, ())
 
     def _flags(self, differences: Iterable[Difference]) -> set[HandoverFlag]:
         found: set[HandoverFlag] = set()

@@ -46,7 +46,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class NoticeLine:
     """A notice that this document follows: what, when, and how it is known who said it."""
 
     event: str
@@ -137,7 +137,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingLine:
     """Contracted and never seen. `node` None: nodes that were never assigned, `nodes` of them."""
 
     resource: str
@@ -158,8 +158,8 @@ class DeliveryNote(Document):
     batches: tuple[BatchLine, ...]
     slots: tuple[SlotLine, ...]
     differences: tuple[Difference, ...]
-    missing: tuple[Missing, ...]
-    said: tuple[Said, ...]
+    missing: tuple[MissingLine, ...]
+    said: tuple[NoticeLine, ...]
     flags: tuple[str, ...]
     kind: str = "delivery"
 
@@ -275,7 +275,7 @@ class Certificate(Document):
     quantities: tuple[QuantityLine, ...]
     trials: tuple[Trial, ...]
     gpus: tuple[LoadLine, ...]
-    said: tuple[Said, ...]
+    said: tuple[NoticeLine, ...]
     flags: tuple[str, ...]
     kind: str = "acceptance"
 

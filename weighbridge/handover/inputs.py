@@ -11,7 +11,7 @@ from weighbridge.catalogue.tables import Sku, sku
 from weighbridge.codes import Note
 from weighbridge.contract import Contract, Resource
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.handover.documents import ENGINE, PartyLine, Said, Source, Start
+from weighbridge.handover.documents import ENGINE, NoticeLine, PartyLine, Source, Start
 from weighbridge.handover.reports import Reader, Speaker
 from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.slot_history import EVER, Times
@@ -28,7 +28,7 @@ NOTICES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SpokenNotice:
     """A notice of a party as the log has it, and how it is known who said it."""
 
     notice: Notice
@@ -48,7 +48,7 @@ class HandoverInputs:
     added: tuple[ContractAdded, ...]
     assignments: tuple[Assignment, ...]
     speakers: Mapping[str, Speaker]
-    spoken: tuple[Spoken, ...]
+    spoken: tuple[SpokenNotice, ...]
     start: int
     end: int
     as_of_us: int
@@ -142,15 +142,15 @@ class Terms:
         yield repr(sorted((given.seats or {}).items())).encode()
         yield repr(sorted(given.seen.items())).encode()
 
-    def events(self) -> list[tuple[Spoken, EventNotice]]:
+    def events(self) -> list[tuple[SpokenNotice, EventNotice]]:
         """What happened, as the parties told it."""
         found = [(one, one.notice.said) for one in self.inputs.spoken]
         return [(one, said) for one, said in found if isinstance(said, EventNotice)]
 
-    def said(self) -> tuple[Said, ...]:
+    def said(self) -> tuple[NoticeLine, ...]:
         """The notices that matter to a handover."""
         return tuple(
-            Said(
+            NoticeLine(
                 event=said.event,
                 unit=said.unit,
                 at=instant_text(said.at_us // MICROSECONDS),

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from weighbridge.catalogue.tables import Sku, sku_by_pci
 from weighbridge.handover.arrival import answers, number, text
-from weighbridge.handover.reports import Heard, Speaker
+from weighbridge.handover.reports import AcceptedReport, Speaker
 from weighbridge.judge.latest_readings import NOTHING
 from weighbridge.judge.slot_history import Times
 from weighbridge.judge.track import BUSY_PERCENT
@@ -205,7 +205,7 @@ class Window:
     def __post_init__(self) -> None:
         self._names = (*SHOWN, ENERGY, *(limit.reading for limit in self.limits))
 
-    def see(self, heard: Heard) -> None:
+    def see(self, heard: AcceptedReport) -> None:
         """Take in a report."""
         node, inventory = heard.speaker.node, heard.report.inventory
         if inventory is not None:
@@ -216,7 +216,7 @@ class Window:
             if block.tier == "fast":
                 self._sample(heard, _Last(at_us, block, sample))
 
-    def _sample(self, heard: Heard, now: _Last) -> None:
+    def _sample(self, heard: AcceptedReport, now: _Last) -> None:
         last = self._last.get(heard.chain)
         self._last[heard.chain] = now
         if last is None or not 0 < now.at_us - last.at_us <= self.max_gap_us:
@@ -227,7 +227,9 @@ class Window:
             if start_us < end_us:
                 self._between(heard, last, now, start_us, end_us)
 
-    def _between(self, heard: Heard, last: _Last, now: _Last, start_us: int, end_us: int) -> None:
+    def _between(
+        self, heard: AcceptedReport, last: _Last, now: _Last, start_us: int, end_us: int
+    ) -> None:
         """Two samples of a chain, and the part of the time between them that counts."""
         whole = (start_us, end_us) == (last.at_us, now.at_us)
         for column, device in enumerate(last.block.devices):

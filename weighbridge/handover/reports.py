@@ -22,7 +22,7 @@ class Speaker:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class AcceptedReport:
     """A report that was accepted. `offset_us` leads from its CLOCK_BOOTTIME to UTC."""
 
     index: int
@@ -60,7 +60,9 @@ class Reader:
     _chains: dict[tuple[str, str], ChainState] = field(default_factory=dict)
     _digest: Any = field(default_factory=sha256)
 
-    def heard(self, entries: Iterable[Entry], whole_from_us: int = 0) -> Iterator[Heard | Entry]:
+    def heard(
+        self, entries: Iterable[Entry], whole_from_us: int = 0
+    ) -> Iterator[AcceptedReport | Entry]:
         """Reports of the speakers, and proofs as they are. What was received before `whole_from_us` is opened only
         where it shows an inventory.
         """
@@ -77,14 +79,16 @@ class Reader:
                 if not (early and NOTHING_NEW in payload):
                     yield self._opened(entry)
 
-    def _opened(self, entry: Entry) -> Heard:
+    def _opened(self, entry: Entry) -> AcceptedReport:
         report, key = decode(entry.envelope.payload), entry.envelope.key_id
         name = chain_name(report)
         chain = self._chains.setdefault((key, name), ChainState(name))
         anchor(chain, report.boot, report.clock, self.received_us)
         self.reports += 1
         self.use(entry)
-        return Heard(entry.index, self.speakers[key], f"{key}/{name}", chain.offset_us, report)
+        return AcceptedReport(
+            entry.index, self.speakers[key], f"{key}/{name}", chain.offset_us, report
+        )
 
     def use(self, entry: Entry) -> None:
         """The entry is an input of the document."""

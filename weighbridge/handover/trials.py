@@ -27,7 +27,7 @@ RESULT = "test_result"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TestValue:
     """A value that a test gave. `unit`: a slot, or a node and so all of its slots."""
 
     probe: str
@@ -67,13 +67,13 @@ def load_verdict(meter: Meter, needed_us: int, window_us: int) -> str:
 
 def proved(
     ended: Outcome, index: int, received_us: int, units: Mapping[str, str]
-) -> Iterator[Found]:
+) -> Iterator[TestValue]:
     """The rates of a series that has ended, by GPU; None where nothing was assessed."""
     if not ended.final:
         return
     for gpu in ended.weighing.gpus:
         unit = units.get(gpu.gpu, ended.node)
-        yield Found(
+        yield TestValue(
             PROBE, unit, gpu.gpu, received_us, _rate(gpu), "challenge", PROVED, index, _weighed(gpu)
         )
 
@@ -95,11 +95,11 @@ def _rate(gpu: Weighed) -> Fraction | None:
 
 
 @dataclass(frozen=True)
-class Bench:
+class TestBench:
     """Everything that the tests of a contract are judged by."""
 
     gpus: Sequence[Gpu]
-    found: Sequence[Found]
+    found: Sequence[TestValue]
     retest_limit: int
     window_us: int
 

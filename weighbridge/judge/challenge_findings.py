@@ -16,12 +16,12 @@ from weighbridge.challenge.record import (
     read_commitment,
     read_outcome,
 )
-from weighbridge.challenge.telemetry import CardLoad, Shown, Telemetry
+from weighbridge.challenge.telemetry import CardLoad, LoadShown, Telemetry
 from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.findings import close_finding, is_open, open_finding
 from weighbridge.judge.ledger import Finding
-from weighbridge.judge.node_state import NodeState, Proof, Unlinked
+from weighbridge.judge.node_state import AwaitedTelemetry, NodeState, Proof
 from weighbridge.verdict import Verdict
 
 CODE = "challenge_failed"
@@ -40,7 +40,9 @@ MOST_LINKED_BYTES = 8 << 20
 def begin_exchange(state: NodeState, begun: Commitment) -> None:
     """An attempt is under way."""
     state.exchanges[begun.challenge] = encode_record(begun).decode("ascii")
-    state.unlinked[begun.challenge] = Unlinked([n for n in (state.newest_report,) if n >= 0])
+    state.unlinked[begun.challenge] = AwaitedTelemetry(
+        [n for n in (state.newest_report,) if n >= 0]
+    )
 
 
 def heard(state: NodeState, index: int, size_bytes: int) -> None:
@@ -72,12 +74,12 @@ def see_telemetry(state: NodeState, linked: Telemetry, now_us: int) -> Iterator[
         if card.gpu not in passed:
             continue
         yield from close_finding(state, linked.contract, IDLE_CODE, card.gpu, now_us)
-        if card.shown != Shown.LOAD:
+        if card.shown != LoadShown.LOAD:
             yield open_finding(state, _idle(state, linked, card, now_us))
 
 
 def _idle(state: NodeState, linked: Telemetry, card: CardLoad, now_us: int) -> Finding:
-    idle = card.shown == Shown.IDLE
+    idle = card.shown == LoadShown.IDLE
     observed = (
         f"idle: {card.reason}; a relay, or invented readings; or a clock that is off, a reading that stands still,"
         " a prober that computes elsewhere"

@@ -51,7 +51,7 @@ REMEMBERED = frozenset({EntryKind.CONTRACT, EntryKind.ASSIGNMENT, EntryKind.KEY}
 
 
 @dataclass(slots=True)
-class Watch:
+class TickWatch:
     """The newest tick, since when ticks came without a stall, and when the registry looked last."""
 
     now_us: int = 0
@@ -70,7 +70,7 @@ class FleetFold:
     assignments: Assignments = field(default_factory=Assignments)
     states: dict[str, NodeState] = field(default_factory=dict)
     registry: Registry = field(default_factory=Registry)
-    watch: Watch = field(default_factory=Watch)
+    watch: TickWatch = field(default_factory=TickWatch)
     _sides: dict[str, str] = field(default_factory=dict)
     _deadlines: list[tuple[int, str]] = field(default_factory=list)
     _waiting: set[str] = field(default_factory=set)
@@ -150,7 +150,7 @@ class FleetFold:
         if REGISTRY in snapshots:
             self.registry = registries.restore(snapshots[REGISTRY])
         if WATCH in snapshots:
-            self.watch = msgspec.json.decode(snapshots[WATCH], type=Watch)
+            self.watch = msgspec.json.decode(snapshots[WATCH], type=TickWatch)
         for name, state in self.states.items():
             self._expect(name, state)
 

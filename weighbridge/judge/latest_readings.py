@@ -13,7 +13,7 @@ INVENTORY, PROCESSES, XIDS, REASONS = "inventory", "processes", "xids", "reasons
 
 
 @dataclass(slots=True)
-class Columns:
+class LatestSample:
     """The newest sample of one tier: `rows[reading][i]` belongs to `devices[i]`; if None, `reasons` says why."""
 
     sampled_us: int
@@ -23,7 +23,7 @@ class Columns:
 
 
 @dataclass(slots=True)
-class DeviceView:
+class LatestDevice:
     """One device that was once enumerated. `xids` counts since the last boot, reset or return of the device."""
 
     uuid: str
@@ -37,13 +37,13 @@ NOTHING = Facts(readings={}, unavailable={})
 
 
 @dataclass(slots=True)
-class View:
+class LatestReadings:
     """Nothing at first. `enumerated` once an inventory said which devices there are; `processes` is None while
     the node does not list them.
     """
 
-    devices: dict[str, DeviceView] = field(default_factory=dict)
-    tiers: dict[str, Columns] = field(default_factory=dict)
+    devices: dict[str, LatestDevice] = field(default_factory=dict)
+    tiers: dict[str, LatestSample] = field(default_factory=dict)
     driver: Facts = NOTHING
     host: Facts = NOTHING
     processes: list[Process] | None = None
@@ -70,7 +70,7 @@ class View:
                 found[name] = columns.reasons[name][device] if value is None else value
         return found
 
-    def wholes(self) -> Iterator[DeviceView]:
+    def wholes(self) -> Iterator[LatestDevice]:
         """The GPUs; not the MIG devices cut from them."""
         return (device for device in self.devices.values() if device.parent is None)
 
@@ -82,7 +82,7 @@ def fact(facts: Facts, reading: str) -> int | str | Reason | None:
     return facts.unavailable.get(reading)
 
 
-def see_inventory(view: View, inventory: Inventory) -> set[str]:
+def see_inventory(view: LatestReadings, inventory: Inventory) -> set[str]:
     """The devices enumerated now replace those known before; counted XIDs stay with a device that stays."""
     view.devices = {
         device.uuid: _device(view.devices.get(device.uuid), device) for device in inventory.devices
@@ -92,13 +92,13 @@ def see_inventory(view: View, inventory: Inventory) -> set[str]:
     return {INVENTORY}
 
 
-def _device(known: DeviceView | None, device: Device) -> DeviceView:
+def _device(known: LatestDevice | None, device: Device) -> LatestDevice:
     xids = {} if known is None else known.xids
-    return DeviceView(device.uuid, device.parent, device.state, device.identity, xids)
+    return LatestDevice(device.uuid, device.parent, device.state, device.identity, xids)
 
 
 def see_sample(
-    view: View, block: Block, sample: int, at_us: int, watched: Collection[str] = ()
+    view: LatestReadings, block: Block, sample: int, at_us: int, watched: Collection[str] = ()
 ) -> set[str]:
     """One sample of one tier. Returns which readings of `watched` changed in value or reason, and REASONS.
 
@@ -107,7 +107,7 @@ def see_sample(
     rows = {name: samples[sample] for name, samples in block.readings.items()}
     reasons = _reasons(block, sample)
     known = view.tiers.get(block.tier)
-    view.tiers[block.tier] = Columns(at_us, block.devices, rows, reasons)
+    view.tiers[block.tier] = LatestSample(at_us, block.devices, rows, reasons)
     if known is None or known.devices != block.devices:
         return {INVENTORY, REASONS, *rows}
     changed = {name for name in watched if rows.get(name) != known.rows.get(name)}
@@ -125,13 +125,13 @@ def _reasons(block: Block, sample: int) -> dict[str, dict[str, Reason]]:
     return reasons
 
 
-def see_processes(view: View, processes: list[Process]) -> set[str]:
+def see_processes(view: LatestReadings, processes: list[Process]) -> set[str]:
     """The processes that hold device memory now; only who holds what is a change, not how much and since when."""
     known, view.processes = view.processes, processes
     return {PROCESSES} if known is None or _holders(known) != _holders(processes) else set()
 
 
-def lose_processes(view: View) -> set[str]:
+def lose_processes(view: LatestReadings) -> set[str]:
     """The node was sampled and could not list its processes: what it listed before says nothing of now."""
     known, view.processes = view.processes, None
     return set() if known is None else {PROCESSES}
@@ -141,7 +141,7 @@ def _holders(processes: list[Process]) -> set[tuple[str, str, str]]:
     return {(process.device, process.owner, process.class_) for process in processes}
 
 
-def see_xid(view: View, uuid: str, code: int) -> set[str]:
+def see_xid(view: LatestReadings, uuid: str, code: int) -> set[str]:
     """Count an XID against its device; one of a device never enumerated is counted nowhere."""
     device = view.devices.get(uuid)
     if device is None:
@@ -150,7 +150,7 @@ def see_xid(view: View, uuid: str, code: int) -> set[str]:
     return {XIDS}
 
 
-def forget_xids(view: View, uuid: str | None) -> set[str]:
+def forget_xids(view: LatestReadings, uuid: str | None) -> set[str]:
     """The device (all of them for None) starts afresh: after a reboot, a reset, or its return."""
     for device in view.devices.values():
         if uuid is None or device.uuid == uuid:

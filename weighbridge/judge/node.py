@@ -93,7 +93,7 @@ def judge_report(
     state: NodeState, promises: Sequence[Promise], report: Report, received_us: int, entry: int
 ) -> list[Change]:
     """Fold one accepted report of the node. `entry`: its index in the log."""
-    return list(_Sitting(state, promises, report, received_us, entry).changes())
+    return list(_ReportFold(state, promises, report, received_us, entry).changes())
 
 
 def judge_tick(state: NodeState, promises: Sequence[Promise], now_us: int) -> list[Change]:
@@ -182,8 +182,9 @@ def anchor(chain: ChainState, boot: str, clock: Clock, received_us: int) -> bool
     return rebooted
 
 
-class _Sitting:
-    """The judgement of one report. Its pieces are heard in the order of the node's own clock."""
+class _ReportFold:
+    """The fold of one report into the node's state. Its samples, events and gaps are taken in the order of the node's
+    clock."""
 
     def __init__(
         self,

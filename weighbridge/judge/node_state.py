@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from weighbridge.judge.latest_readings import View
+from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.ledger import Finding, State
 from weighbridge.judge.usage import Meter
 
 
 @dataclass(slots=True)
-class Segment:
+class OpenInterval:
     """A slot's state since `start_us`, not yet written as a row. `entry`: the one that it is first known from."""
 
     start_us: int
@@ -30,7 +30,7 @@ class Track:
 
     version: int
     slots: list[str]
-    segments: list[Segment]
+    segments: list[OpenInterval]
     breaches: dict[str, dict[str, str]] = field(default_factory=dict)
     blind: dict[str, dict[str, str]] = field(default_factory=dict)
     hour: dict[str, list[int]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class ChainState:
     before_us: int | None = None
     before_entry: int | None = None
     pending: set[str] = field(default_factory=set)
-    view: View = field(default_factory=View)
+    view: LatestReadings = field(default_factory=LatestReadings)
     tracks: dict[str, Track] = field(default_factory=dict)
 
 
@@ -78,7 +78,7 @@ class Proof:
 
 
 @dataclass(slots=True)
-class Unlinked:
+class AwaitedTelemetry:
     """An exchange whose telemetry is awaited: the log indexes of the node's reports since before it, and its outcome,
     as text, once it has one. `heard_bytes`: of those reports that came since it began.
     """
@@ -115,7 +115,7 @@ class NodeState:
     proofs: dict[str, Proof] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     exchange_ns: list[int] = field(default_factory=list)
-    unlinked: dict[str, Unlinked] = field(default_factory=dict)
+    unlinked: dict[str, AwaitedTelemetry] = field(default_factory=dict)
     newest_report: int = -1
     unassessed: dict[str, int] = field(default_factory=dict)
 
@@ -125,10 +125,10 @@ class NodeState:
         return next(reversed(self.chains.values()), None)
 
     @property
-    def view(self) -> View:
+    def view(self) -> LatestReadings:
         """What the newest chain last showed."""
         newest = self.newest
-        return View() if newest is None else newest.view
+        return LatestReadings() if newest is None else newest.view
 
     @property
     def clock_skew_us(self) -> int | None:

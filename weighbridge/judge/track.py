@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from weighbridge.contract.condition import JOINED
-from weighbridge.judge.checks import CHECKS, Effect, Promise, Scene, Tally
+from weighbridge.judge.checks import CHECKS, CheckContext, Effect, Promise, Tally
 from weighbridge.judge.checks.bounds import holds
 from weighbridge.judge.checks.check import HOUR, Answer
 from weighbridge.judge.checks.presence import GPU_LOST, hidden, uncounted
-from weighbridge.judge.latest_readings import INVENTORY, View
+from weighbridge.judge.latest_readings import INVENTORY, LatestReadings
 from weighbridge.judge.ledger import HOUR_US, Row, State, Use
-from weighbridge.judge.node_state import ChainState, NodeState, Segment, Track
+from weighbridge.judge.node_state import ChainState, NodeState, OpenInterval, Track
 from weighbridge.judge.usage import Sums
 from weighbridge.log.entries import Reached
 from weighbridge.verdict import Verdict
@@ -96,7 +96,7 @@ class Writer:
         for slot, segment in enumerate(track.segments):
             yield from self._hourly(slot, track.slots[slot], segment, end_us)
 
-    def _hourly(self, slot: int, device: str, segment: Segment, end_us: int) -> Iterator[Row]:
+    def _hourly(self, slot: int, device: str, segment: OpenInterval, end_us: int) -> Iterator[Row]:
         for span in hours(segment.start_us, end_us):
             yield self.row(slot, device, span, segment.state, segment.cause, segment.entry)
 
@@ -118,7 +118,7 @@ class Writer:
                 continue
             yield from self._hourly(slot, track.slots[slot], segment, at_us)
             track.slots[slot] = device
-            track.segments[slot] = Segment(at_us, state, cause, self._entry)
+            track.segments[slot] = OpenInterval(at_us, state, cause, self._entry)
 
 
 def flush(state: NodeState, chain: ChainState, now_us: int) -> list[Row | Use]:
@@ -196,13 +196,15 @@ def hours(start_us: int, end_us: int) -> Iterator[tuple[int, int]]:
         start_us = edge
 
 
-def judge(track: Track, promise: Promise, view: View, changed: set[str]) -> dict[str, list[Answer]]:
+def judge(
+    track: Track, promise: Promise, view: LatestReadings, changed: set[str]
+) -> dict[str, list[Answer]]:
     """Run the checks that watch something that changed; remember who breaches what. Returns answers by code."""
-    scene = Scene(promise, view, _tallies(track))
+    context = CheckContext(promise, view, _tallies(track))
     given: dict[str, list[Answer]] = {}
     for check in CHECKS:
         if not changed.isdisjoint(check.watches):
-            given[check.code] = answers = list(check.judge(scene))
+            given[check.code] = answers = list(check.judge(context))
             track.breaches[check.code] = _subjects(answers, Verdict.BREACHED)
             track.blind[check.code] = _subjects(answers, Verdict.UNKNOWN)
     return given
@@ -220,7 +222,7 @@ def _tallies(track: Track) -> dict[tuple[int, str], Tally]:
     return found
 
 
-def states(track: Track, promise: Promise, view: View) -> list[tuple[str, State, str]]:
+def states(track: Track, promise: Promise, view: LatestReadings) -> list[tuple[str, State, str]]:
     """(device, state, cause) of every slot, after `judge`."""
     why = uncounted(view)
     assigned = [device.uuid for device in promise.assigned(view)]
@@ -248,7 +250,7 @@ def answering(track: Track) -> list[str]:
     ]
 
 
-def _answers(segment: Segment) -> bool:
+def _answers(segment: OpenInterval) -> bool:
     known = segment.state is not State.UNKNOWN
     return known and UNSEEN.isdisjoint(segment.cause.split(JOINED))
 
@@ -262,7 +264,7 @@ def fill(slots: list[str], devices: list[str]) -> list[str]:
     return kept
 
 
-def _state(track: Track, view: View, device: str) -> tuple[State, str]:
+def _state(track: Track, view: LatestReadings, device: str) -> tuple[State, str]:
     """The state, and every cause of it: what the contract makes of several may differ from what it makes of one."""
     if not device or device not in view.devices:
         return State.DOWN, "gpu_missing"
@@ -279,7 +281,7 @@ def _state(track: Track, view: View, device: str) -> tuple[State, str]:
     return (State.DEGRADED, JOINED.join(causes)) if causes else (State.UP, "")
 
 
-def tally(track: Track, promise: Promise, view: View) -> None:
+def tally(track: Track, promise: Promise, view: LatestReadings) -> None:
     """Count one sample of every bound."""
     for index, bound in enumerate(promise.resource.bounds):
         for device in promise.assigned(view):
@@ -290,7 +292,7 @@ def tally(track: Track, promise: Promise, view: View) -> None:
                 count[1] += holds(bound, value)
 
 
-def busy(view: View, device: str) -> bool:
+def busy(view: LatestReadings, device: str) -> bool:
     """Whether the device works; a device that does not say is not known to."""
     share = view.value(device, "utilization_gpu_percent")
     return isinstance(share, int) and share >= BUSY_PERCENT
@@ -308,7 +310,7 @@ def begin(promise: Promise, chain: ChainState, start_us: int, entry: int) -> Tra
     """A track from `start_us` on, all slots vacant and unknown until they are judged by what this entry brings."""
     count = promise.resource.per_node
     slots = fill([""] * count, [device.uuid for device in promise.assigned(chain.view)])
-    segments = [Segment(start_us, State.UNKNOWN, "", entry) for _ in range(count)]
+    segments = [OpenInterval(start_us, State.UNKNOWN, "", entry) for _ in range(count)]
     return Track(promise.version, slots, segments)
 
 

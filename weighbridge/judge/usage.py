@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from weighbridge.catalogue.tables import sku_by_pci
-from weighbridge.judge.latest_readings import INVENTORY, PROCESSES, REASONS, Columns, View
+from weighbridge.judge.latest_readings import (
+    INVENTORY,
+    PROCESSES,
+    REASONS,
+    LatestReadings,
+    LatestSample,
+)
 from weighbridge.judge.ledger import HOUR_US
 
 POWER, BUSY, ENERGY = "power_draw_milliwatts", "utilization_gpu_percent", "energy_millijoules"
@@ -52,7 +58,7 @@ class Meter:
     sums: Sums | None = None
 
 
-def in_use(view: View, device: str) -> bool | None:
+def in_use(view: LatestReadings, device: str) -> bool | None:
     """Power above the card's idle band, or a process that holds memory; None where neither can be told."""
     columns, slots = view.tiers.get("fast"), [device]
     power: Column = [None] if columns is None else _column(columns, POWER, slots)
@@ -72,14 +78,14 @@ def _used(
     ]
 
 
-def holders(view: View) -> frozenset[str] | None:
+def holders(view: LatestReadings) -> frozenset[str] | None:
     """The devices whose memory a process holds; None while the node does not list its processes."""
     if view.processes is None:
         return None
     return frozenset(process.device for process in view.processes)
 
 
-def idle_top(view: View, device: str) -> int | None:
+def idle_top(view: LatestReadings, device: str) -> int | None:
     """The most power, in milliwatts, at which the card does nothing; None for a card that no table knows."""
     shown = view.devices.get(device)
     if shown is None:
@@ -98,7 +104,12 @@ def _idle_top(board: int | str | None, subsystem: int | str | None) -> int | Non
 
 
 def take_in(
-    meter: Meter, view: View, slots: list[str], last_us: int | None, at_us: int, changed: set[str]
+    meter: Meter,
+    view: LatestReadings,
+    slots: list[str],
+    last_us: int | None,
+    at_us: int,
+    changed: set[str],
 ) -> list[Sums]:
     """Take in a sample after the view has seen it, at every sample of every node: no more than it needs.
 
@@ -119,7 +130,7 @@ def take_in(
     return over
 
 
-def _load(meter: Meter, view: View, columns: Columns) -> Load:
+def _load(meter: Meter, view: LatestReadings, columns: LatestSample) -> Load:
     slots = meter.slots
     seen = len(slots) - slots.count("")
     used = _used(slots, holders(view), meter.idle, _column(columns, POWER, slots))
@@ -128,7 +139,7 @@ def _load(meter: Meter, view: View, columns: Columns) -> Load:
     return seen, known, used.count(True), len(read), sum(read)
 
 
-def _column(columns: Columns, name: str, slots: Sequence[str]) -> Column:
+def _column(columns: LatestSample, name: str, slots: Sequence[str]) -> Column:
     row = columns.rows.get(name)
     if row is None:
         return [None] * len(slots)

@@ -1,6 +1,6 @@
 """The third fold: contracts, assignments of nodes, and what the parties said, each with when the collector received it.
 
-`Book.sheet` is what settling a contract needs besides rows, as it was known at an instant.
+`NoticeBook.record` is what settling a contract needs besides rows, as it was known at an instant.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,13 +28,13 @@ from weighbridge.log.entries import (
     PartyKey,
     Reached,
 )
-from weighbridge.notices.rules import LESSEES, Rules, events_of, sides
+from weighbridge.notices.rules import LESSEES, NoticeRules, events_of, sides
 from weighbridge.settlement.case import Case, Notices, case_of, cutoff_us
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.period_labels import cut, ruling
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples
-from weighbridge.settlement.proofs import Proven, proven, samples
+from weighbridge.settlement.proofs import ProvenRates, proven, samples
 from weighbridge.settlement.record import Claim, Event, Window
 from weighbridge.wire.report import read
 from weighbridge.wire.signing import key_id
@@ -57,7 +57,7 @@ REPLACED, EXCHANGED = "gpu_replaced", "node_replaced"
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class LoggedNotice:
     """A notice in the log."""
 
     notice: Notice
@@ -74,13 +74,13 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class ContractRecord:
     """One contract as known at an instant. `holders`: of its places, in the order in which they were first taken."""
 
     versions: Sequence[Version]
     holders: Sequence[Holder]
-    heard: Sequence[Heard]
-    proven: Sequence[Proven] = ()
+    heard: Sequence[LoggedNotice]
+    proven: Sequence[ProvenRates] = ()
 
     @property
     def newest(self) -> Contract:
@@ -138,7 +138,7 @@ class Sheet:
                 found = [part for row in found for part in _explained(row, cause)]
         return found
 
-    def _agreed(self) -> Iterator[tuple[Heard, CauseNotice]]:
+    def _agreed(self) -> Iterator[tuple[LoggedNotice, CauseNotice]]:
         for heard in self.heard:
             said = heard.notice.said
             if isinstance(said, CauseNotice) and self._role(heard.notice) in LESSEES:
@@ -170,7 +170,7 @@ class Sheet:
                     return one.role
         return ""
 
-    def _window(self, heard: Heard, said: MaintenanceNotice) -> Window:
+    def _window(self, heard: LoggedNotice, said: MaintenanceNotice) -> Window:
         return Window(
             said.id,
             said.from_us // MICROSECONDS,
@@ -202,7 +202,7 @@ class Sheet:
                 details = {"new": new, "old": old}
                 yield Event(EXCHANGED, since_us // MICROSECONDS, holder.node, details)
 
-    def _event(self, heard: Heard, said: EventNotice) -> Event:
+    def _event(self, heard: LoggedNotice, said: EventNotice) -> Event:
         return Event(
             kind=said.event,
             at_s=said.at_us // MICROSECONDS,
@@ -213,19 +213,19 @@ class Sheet:
             sides=sides(events_of(self.versions).get(said.event), self._role(heard.notice)),
         )
 
-    def _claim(self, heard: Heard, said: ClaimNotice) -> Claim:
+    def _claim(self, heard: LoggedNotice, said: ClaimNotice) -> Claim:
         unit = None if said.unit is None else self._unit(said.unit)
         return Claim(said.period, heard.received_us // MICROSECONDS, unit, said.objective)
 
 
 @dataclass(slots=True)
-class Book:
+class NoticeBook:
     """Fold entries of KINDS in the order of the log."""
 
     _entries: list[tuple[int, Entry]] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
-    _heard: dict[str, list[Heard]] = field(default_factory=dict)
-    _proven: dict[str, list[Proven]] = field(default_factory=dict)
+    _heard: dict[str, list[LoggedNotice]] = field(default_factory=dict)
+    _proven: dict[str, list[ProvenRates]] = field(default_factory=dict)
     _issued: list[tuple[int, Issued]] = field(default_factory=list)
     _assignments: dict[str, list[tuple[int, Assignment]]] = field(default_factory=dict)
     _keys: dict[tuple[str, str], PartyKey] = field(default_factory=dict)
@@ -249,7 +249,7 @@ class Book:
                 self._keys[change.contract, name] = change
             case EntryKind.NOTICE:
                 notice = read(Notice, payload)
-                heard = Heard(notice, entry.index, received_us, entry.envelope.key_id)
+                heard = LoggedNotice(notice, entry.index, received_us, entry.envelope.key_id)
                 self._heard.setdefault(notice.contract, []).append(heard)
             case EntryKind.STATEMENT:
                 self._issued.append((received_us, read(Issued, payload)))
@@ -275,17 +275,17 @@ class Book:
         """Every key that ever spoke for a party of the contract, as it stands."""
         return [change for (of, _), change in self._keys.items() if of == contract]
 
-    def rules(self, contract: str) -> Rules | None:
+    def rules(self, contract: str) -> NoticeRules | None:
         """What its parties may say now; None for a contract that is not known."""
-        sheet = self.sheet(contract, FOREVER_US)
-        if sheet is None:
+        contract_record = self.record(contract, FOREVER_US)
+        if contract_record is None:
             return None
         nodes = frozenset(assignment.node for _, assignment in self._assignments.get(contract, ()))
-        said = (one.notice.said for one in sheet.heard)
+        said = (one.notice.said for one in contract_record.heard)
         windows = frozenset(one.id for one in said if isinstance(one, MaintenanceNotice))
-        return Rules(sheet.versions, nodes, windows)
+        return NoticeRules(contract_record.versions, nodes, windows)
 
-    def heard(self, notice: Notice) -> Heard | None:
+    def heard(self, notice: Notice) -> LoggedNotice | None:
         """The entry in which the same was said by the same party before."""
         same = (one for one in self._heard.get(notice.contract, ()) if one.notice == notice)
         return next(same, None)
@@ -308,7 +308,7 @@ class Book:
                 return one.reached
         return None
 
-    def sheet(self, contract: str, as_of_us: int) -> Sheet | None:
+    def record(self, contract: str, as_of_us: int) -> ContractRecord | None:
         """None for a contract that was not known then."""
         assignments = self._known(as_of_us)
         versions = assignments.versions(contract)
@@ -317,21 +317,23 @@ class Book:
         heard = [one for one in self._heard.get(contract, ()) if one.received_us <= as_of_us]
         found = [one for one in self._proven.get(contract, ()) if one.received_us <= as_of_us]
         holders = tuple(self._history(contract, as_of_us).over(as_of_us, as_of_us + 1))
-        return Sheet(tuple(versions), holders, tuple(heard), tuple(found))
+        return ContractRecord(tuple(versions), holders, tuple(heard), tuple(found))
 
-    def of_period(self, contract: str, label: str, as_of_us: int) -> tuple[Sheet, Period] | None:
+    def of_period(
+        self, contract: str, label: str, as_of_us: int
+    ) -> tuple[ContractRecord, Period] | None:
         """What a period is settled from, as known at an instant; None for a contract that was not known then.
 
         Raises ValueError where no version of the contract knows the label.
         """
-        sheet = self.sheet(contract, as_of_us)
-        if sheet is None:
+        contract_record = self.record(contract, as_of_us)
+        if contract_record is None:
             return None
-        period = cut(sheet.versions, label)
+        period = cut(contract_record.versions, label)
         start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval)
         holders = self.holders(contract, min(start_us, as_of_us), end_us, as_of_us)
-        versions = ruling(sheet.versions, period)
-        return replace(sheet, versions=versions, holders=holders), period
+        versions = ruling(contract_record.versions, period)
+        return replace(contract_record, versions=versions, holders=holders), period
 
     def holders(
         self, contract: str, start_us: int, end_us: int, as_of_us: int

@@ -2,7 +2,7 @@
 
 Most events count as soon as they are said, some by one side alone: an acceptance by the lessee, the end of a repair by
 the provider. Work that was lost and a delivery that failed bind the side that says so, and against the other stay open
-until that side says the same (`Word.open`).
+until that side says the same (`EventRule.open`).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ SPEAKERS = {"maintenance": PROVIDERS, "claim": LESSEES}
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class EventRule:
     """An event. `speakers`: roles that may say it, None: any party. `needs`: details that it cannot do without.
 
     `batch`: it is said of a batch of a delivery. `open`: said by one side, it is open against the other.
@@ -36,25 +36,25 @@ class Word:
     open: bool = False
 
 
-EVENTS: Mapping[str, Word] = {
-    "acceptance_signed": Word(LESSEES),
-    "acceptance_refused": Word(LESSEES),
-    "delivered": Word(),
-    "first_used": Word(),
-    "test_result": Word(needs=("probe", "value")),
-    "batch_accepted": Word(LESSEES, batch=True),
-    "not_delivered": Word(batch=True, open=True),
-    "cancelled": Word(PROVIDERS | LESSEES, needs=("party",)),
-    "fault_detected": Word(),
-    "fault_reported": Word(LESSEES),
-    "fault_confirmed": Word(PROVIDERS),
-    "fault_identified": Word(PROVIDERS),
-    "answered": Word(PROVIDERS),
-    "gpu_replaced": Word(PROVIDERS),
-    "hardware_replaced": Word(PROVIDERS),
-    "burn_in_passed": Word(PROVIDERS),
-    "restored": Word(PROVIDERS),
-    "spare_swapped": Word(PROVIDERS),
+EVENTS: Mapping[str, EventRule] = {
+    "acceptance_signed": EventRule(LESSEES),
+    "acceptance_refused": EventRule(LESSEES),
+    "delivered": EventRule(),
+    "first_used": EventRule(),
+    "test_result": EventRule(needs=("probe", "value")),
+    "batch_accepted": EventRule(LESSEES, batch=True),
+    "not_delivered": EventRule(batch=True, open=True),
+    "cancelled": EventRule(PROVIDERS | LESSEES, needs=("party",)),
+    "fault_detected": EventRule(),
+    "fault_reported": EventRule(LESSEES),
+    "fault_confirmed": EventRule(PROVIDERS),
+    "fault_identified": EventRule(PROVIDERS),
+    "answered": EventRule(PROVIDERS),
+    "gpu_replaced": EventRule(PROVIDERS),
+    "hardware_replaced": EventRule(PROVIDERS),
+    "burn_in_passed": EventRule(PROVIDERS),
+    "restored": EventRule(PROVIDERS),
+    "spare_swapped": EventRule(PROVIDERS),
 }
 """What every contract knows."""
 
@@ -67,7 +67,7 @@ class NoticeError(ValueError):
 
 
 @dataclass(frozen=True)
-class Rules:
+class NoticeRules:
     """`versions`: of one contract, the newest last. `nodes`: all that were ever assigned to it. `windows`: names of
     maintenance."""
 
@@ -113,7 +113,7 @@ class Rules:
             yield from version.contract.resources
 
     @cached_property
-    def events(self) -> Mapping[str, Word]:
+    def events(self) -> Mapping[str, EventRule]:
         """Every event that the contract knows."""
         return events_of(self.versions)
 
@@ -183,14 +183,17 @@ def role_of(contract: Contract, party: str) -> str:
     raise NoticeError(f"{party!r} is no party of {contract.contract_id}; {_there_are(named)}")
 
 
-def events_of(versions: Sequence[Version]) -> Mapping[str, Word]:
+def events_of(versions: Sequence[Version]) -> Mapping[str, EventRule]:
     """`EVENTS`, and those that a credit of some version is paid for: these are open, whatever else they are."""
     credits = [credit for version in versions for credit in version.contract.credits]
     paid_for = [one.event for one in credits if isinstance(one, AnomalyHours | LostWork)]
-    return {**EVENTS, **{name: replace(EVENTS.get(name, Word()), open=True) for name in paid_for}}
+    return {
+        **EVENTS,
+        **{name: replace(EVENTS.get(name, EventRule()), open=True) for name in paid_for},
+    }
 
 
-def sides(word: Word | None, role: str) -> frozenset[Side]:
+def sides(word: EventRule | None, role: str) -> frozenset[Side]:
     """Which sides are held to have said an event that one party told of; None: one that the contract does not know."""
     if word is not None and not word.open:
         return BOTH

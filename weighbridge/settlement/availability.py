@@ -47,7 +47,7 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class Moving:
+class MovingWindow:
     """Of an objective over a moving window: the worst window, and when the window held too much bad time."""
 
     window: Interval
@@ -65,7 +65,7 @@ class Outcome:
     denominator_s: int
     excluded_s: int
     incidents: tuple[Incident, ...]
-    moving: Moving | None = None
+    moving: MovingWindow | None = None
     free_s: int = 0
 
     @property
@@ -103,7 +103,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class Bad:
+class BadTime:
     """Of one unit or of a combination: bad time less excluded time, and excluded time."""
 
     down: Intervals
@@ -316,7 +316,7 @@ class _Job:
         window = (worst.at_s - window_s, worst.at_s)
         free = worst.bad_s - self._less_free(worst.bad_s, units)
         allowed = (1 - self.objective.target) * window_s * units + free
-        moving = Moving(window, tuple(rolling.breaches(allowed, ends)))
+        moving = MovingWindow(window, tuple(rolling.breaches(allowed, ends)))
         inside = tuple(part for mine in incidents for part in _within(mine, window))
         return Outcome(worst.bad_s - free, window_s * units, excluded_s, inside, moving)
 
@@ -330,10 +330,10 @@ class _Job:
         spans: tuple[Span, ...],
         rule: Rule,
         within: Interval | None = None,
-    ) -> Bad:
+    ) -> BadTime:
         """`within`: of this time alone."""
         if not spans and not self.record.windows:
-            return Bad((), ())
+            return BadTime((), ())
         counted = (_counted_from(span, self.objective) for span in spans if rule(span) == "down")
         excluded = _excluded(self.contract, spans, rule)
         windows = admitted(
@@ -345,8 +345,10 @@ class _Job:
             self.beside,
         )
         excluded = union(excluded, windows)
-        bad = Bad(subtraction(union(counted), excluded), excluded)
-        return bad if within is None else Bad(clip(bad.down, within), clip(bad.excluded, within))
+        bad = BadTime(subtraction(union(counted), excluded), excluded)
+        return (
+            bad if within is None else BadTime(clip(bad.down, within), clip(bad.excluded, within))
+        )
 
     def not_up(self, unit: str) -> Mapping[State, Intervals]:
         spans = self.record.seen(unit)
@@ -370,15 +372,15 @@ class _Job:
         met = gone[1] - gone[0] - sum(found.values())
         return tuple({"met": met, **found}[fate] for fate in FATES)
 
-    def _parts(self, units: list[Bad]) -> list[Bad]:
+    def _parts(self, units: list[BadTime]) -> list[BadTime]:
         downs = [unit.down for unit in units]
         combined = self._combined(downs)
         if len(combined) == len(units):
             return units
         either = self._combined([union(unit.down, unit.excluded) for unit in units])
-        return [Bad(combined[0], subtraction(either[0], combined[0]))]
+        return [BadTime(combined[0], subtraction(either[0], combined[0]))]
 
-    def _incidents(self, bad: Bad) -> tuple[Incident, ...]:
+    def _incidents(self, bad: BadTime) -> tuple[Incident, ...]:
         """Merged outages that share an instant with the served part of the period."""
         merged = merge(bad.down, self.objective.counting.merge_gap_s)
         found = [self._incident(outage, bad.excluded) for outage in merged]

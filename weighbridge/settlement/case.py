@@ -17,10 +17,10 @@ from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Window
 from weighbridge.settlement.service import service_of
 from weighbridge.settlement.units import (
-    Known,
+    JoinedRows,
     Timelines,
     coming_of,
-    known_of,
+    joined_rows,
     spans_of,
     timelines,
     unit_lines,
@@ -68,7 +68,7 @@ class Case:
 
     versions: tuple[Version, ...]
     holders: Sequence[Holder]
-    known: Known
+    known: JoinedRows
     notices: Notices
     period: Period
     as_of_us: int
@@ -172,7 +172,7 @@ def case_of(
     within = (reach[0] // MICROSECONDS, reach[1] // MICROSECONDS)
     under_way = as_of_us < period.end_s * MICROSECONDS
     patience_us = newest.sampling.max_gap_us if under_way else None
-    known = known_of(rows, as_of_us, cutoff_us(newest, period), within, patience_us)
+    known = joined_rows(rows, as_of_us, cutoff_us(newest, period), within, patience_us)
     return Case(tuple(versions), holders, known, notices, period, as_of_us)
 
 

@@ -36,7 +36,7 @@ Fact = int | str | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class UsedBefore:
     """What a credit gave for a unit in the parts before: free seconds, outages that were counted, and an amount."""
 
     free_s: Fraction = Fraction(0)
@@ -45,7 +45,7 @@ class Before:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class CreditInputs:
     """What a credit is reckoned from: the outcome of one unit over one period, and the fee.
 
     `day_fee`: of the fee, for a day of service. `before`: what the parts before used up of what there is once.
@@ -61,7 +61,7 @@ class Facts:
     incidents: tuple[Incident, ...] = ()
     rounding: Rounding = field(default_factory=Rounding)
     day_fee: Fraction = Fraction(0)
-    before: Before = Before()
+    before: UsedBefore = UsedBefore()
 
     @property
     def missed(self) -> bool:
@@ -122,10 +122,10 @@ def facts_of(
     target: Fraction,
     base: Fraction,
     day_fee: Fraction = Fraction(0),
-    before: Before = Before(),
-) -> Facts:
+    before: UsedBefore = UsedBefore(),
+) -> CreditInputs:
     """The facts of an availability outcome."""
-    return Facts(
+    return CreditInputs(
         period=period,
         zone=contract.time_zone,
         target=target,
@@ -140,7 +140,7 @@ def facts_of(
     )
 
 
-def earn(credit: Judged, facts: Facts) -> Earned:
+def earn(credit: Judged, facts: CreditInputs) -> Earned:
     """What this kind of credit gives for these facts."""
     return EARN[type(credit)](credit, facts)
 
@@ -200,7 +200,7 @@ def tier_text(row: TierRow) -> str:
     return f"[{exact_text(row.at_or_above)},{exact_text(row.upper)}{close}"
 
 
-def _tiers(credit: Tiers, facts: Facts) -> Earned:
+def _tiers(credit: Tiers, facts: CreditInputs) -> Earned:
     if not facts.missed:
         return Earned(False, NOTHING_DUE, pct=Fraction(0))
     share = facts.availability
@@ -213,13 +213,13 @@ def _tiers(credit: Tiers, facts: Facts) -> Earned:
     return Earned(True, facts.base * row.pct / 100, pct=row.pct, tier=tier_text(row))
 
 
-def _linear(credit: LinearShortfall, facts: Facts) -> Earned:
+def _linear(credit: LinearShortfall, facts: CreditInputs) -> Earned:
     threshold = facts.target if credit.threshold is None else credit.threshold
     shortfall = max(NOTHING_DUE, threshold - facts.availability)
     return Earned(facts.missed, facts.base * shortfall)
 
 
-def _increment(credit: Increment, facts: Facts) -> Earned:
+def _increment(credit: Increment, facts: CreditInputs) -> Earned:
     down = _beyond(facts) if credit.beyond_target else facts.downtime_s
     free = max(NOTHING_DUE, credit.free_s - facts.before.free_s)
     beyond = max(NOTHING_DUE, down - free)
@@ -239,14 +239,14 @@ def _increment(credit: Increment, facts: Facts) -> Earned:
     )
 
 
-def _beyond_allowance(credit: BeyondAllowance, facts: Facts) -> Earned:
+def _beyond_allowance(credit: BeyondAllowance, facts: CreditInputs) -> Earned:
     beyond = _beyond(facts)
     share = beyond / facts.denominator_s if facts.denominator_s else NOTHING_DUE
     shown = {"beyond_seconds": exact_text(beyond)}
     return Earned(facts.missed, facts.base * share * credit.multiple, facts=shown)
 
 
-def _outage_multiple(credit: OutageMultiple, facts: Facts) -> Earned:
+def _outage_multiple(credit: OutageMultiple, facts: CreditInputs) -> Earned:
     paid = [_of_incident(credit, incident) for incident in facts.incidents]
     shown = tuple(
         f"{rounded(amount, facts.rounding.decimals, facts.rounding.mode):f}" for amount in paid
@@ -267,7 +267,7 @@ def _of_outage(credit: OutageMultiple, seconds: int) -> Fraction:
     return amount if credit.incident_cap is None else min(amount, Fraction(credit.incident_cap))
 
 
-def _clock_hour(credit: ClockHour, facts: Facts) -> Earned:
+def _clock_hour(credit: ClockHour, facts: CreditInputs) -> Earned:
     """Free hours by themselves are no breach: the month may still be above the target."""
     bad = union(*(incident.inside for incident in facts.incidents if incident.counted))
     hours = {hour for outage in bad for hour in local_hours(outage, facts.zone)}
@@ -281,7 +281,7 @@ def _clock_hour(credit: ClockHour, facts: Facts) -> Earned:
     return Earned(facts.missed, exact, facts={"hours_not_charged": shown})
 
 
-def _per_event(credit: PerEvent, facts: Facts) -> Earned:
+def _per_event(credit: PerEvent, facts: CreditInputs) -> Earned:
     """An outage that crosses a border is one event: it is paid for where it begins.
 
     What is paid once for a period, not for each outage, is not paid again in a later part of it.
@@ -308,12 +308,12 @@ def _is_long(credit: PerEvent, incident: Incident) -> bool:
     return credit.longer_than_s is not None and length > credit.longer_than_s
 
 
-def _daily_rate(credit: DailyRate, facts: Facts) -> Earned:
+def _daily_rate(credit: DailyRate, facts: CreditInputs) -> Earned:
     steps = steps_in(_beyond(facts), credit.step_s, credit.partial)
     return Earned(facts.missed, facts.day_fee * credit.days * steps, facts={"steps": steps})
 
 
-def _beyond(facts: Facts) -> Fraction:
+def _beyond(facts: CreditInputs) -> Fraction:
     allowed = (1 - facts.target) * facts.denominator_s
     return max(NOTHING_DUE, facts.downtime_s - allowed)
 

@@ -17,7 +17,7 @@ from weighbridge.contract.resources import Batch
 from weighbridge.settlement.credits import Capped, Earned
 from weighbridge.settlement.periods import local_date
 from weighbridge.settlement.record import Event, Side
-from weighbridge.settlement.remedy_context import Occasion
+from weighbridge.settlement.remedy_context import RemedyContext
 
 SATURDAY = 5
 
@@ -55,15 +55,15 @@ def earn_damages(terms: LiquidatedDamages, value: Fraction, days: int) -> Earned
     )
 
 
-def damages(occasion: Occasion) -> Iterator[tuple[Side, Capped]]:
+def damages(context: RemedyContext) -> Iterator[tuple[Side, Capped]]:
     """What each event of the period costs, and which side pays it."""
-    for event in _once(occasion.record.events):
-        if occasion.holds(event.at_s):
-            for terms in occasion.contract.liquidated_damages:
+    for event in _once(context.record.events):
+        if context.holds(event.at_s):
+            for terms in context.contract.liquidated_damages:
                 if event.kind == KINDS[terms.trigger]:
-                    found = _of_event(occasion, terms, event)
+                    found = _of_event(context, terms, event)
                     yield from ((terms.side, part) for part in found)
-            yield from _leaving(occasion.contract, event)
+            yield from _leaving(context.contract, event)
 
 
 def _once(events: Iterable[Event]) -> Iterator[Event]:
@@ -78,15 +78,15 @@ def _once(events: Iterable[Event]) -> Iterator[Event]:
     yield from first.values()
 
 
-def _of_event(occasion: Occasion, terms: LiquidatedDamages, event: Event) -> Iterator[Capped]:
-    contract, believed = occasion.contract, occasion.believes(event, terms.side)
+def _of_event(context: RemedyContext, terms: LiquidatedDamages, event: Event) -> Iterator[Capped]:
+    contract, believed = context.contract, context.believes(event, terms.side)
     if terms.trigger == "cancellation" and _side(contract, event) != terms.side:
         return
     for batch in _batches(contract, event):
         value, late = Fraction(batch.value), _days(contract, terms, batch, event)
         in_time = terms.trigger == "late_delivery" and late == 0
         earned = NOTHING if in_time or not believed else earn_damages(terms, value, late)
-        yield _line(terms.id, batch.id, value, occasion.doubted(event, terms.side, earned))
+        yield _line(terms.id, batch.id, value, context.doubted(event, terms.side, earned))
 
 
 def _days(contract: Contract, terms: LiquidatedDamages, batch: Batch, event: Event) -> int:

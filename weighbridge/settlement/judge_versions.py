@@ -33,7 +33,7 @@ def current(since_us: int) -> Office:
 
 @dataclass(slots=True)
 class Judges:
-    """In the order in which they held office. The last one judges now."""
+    """In the order in which they judged. The last one judges now."""
 
     held: list[Office] = field(default_factory=list)
 

@@ -46,7 +46,7 @@ from weighbridge.settlement.statement import (
     UnitLine,
     UnitTime,
 )
-from weighbridge.settlement.units import Entries, Known, Timelines
+from weighbridge.settlement.units import Entries, JoinedRows, Timelines
 from weighbridge.settlement.usage import Totals
 
 
@@ -63,7 +63,7 @@ class Settled:
     units: Mapping[str, Sequence[str]]
     found: Timelines
     used: Totals
-    known: Known
+    known: JoinedRows
 
     @property
     def contract(self) -> Contract:

@@ -20,7 +20,7 @@ TERA = 10**12
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
+class ProvenRates:
     """The end of a series at a node: what each GPU proved, in FLOP/s; None: not assessed, void or unknown."""
 
     node: str
@@ -28,11 +28,11 @@ class Proven:
     rates: tuple[int | None, ...]
 
 
-def proven(ended: Outcome, received_us: int) -> Proven | None:
+def proven(ended: Outcome, received_us: int) -> ProvenRates | None:
     """None while another attempt follows."""
     if not ended.final:
         return None
-    return Proven(ended.node, received_us, tuple(_rate(gpu) for gpu in ended.weighing.gpus))
+    return ProvenRates(ended.node, received_us, tuple(_rate(gpu) for gpu in ended.weighing.gpus))
 
 
 def _rate(gpu: Weighed) -> int | None:
@@ -47,7 +47,7 @@ def _rate(gpu: Weighed) -> int | None:
 def samples(
     contract: Contract,
     nodes: Mapping[str, str | None],
-    found: Sequence[Proven],
+    found: Sequence[ProvenRates],
     period: Period,
 ) -> dict[str, tuple[Samples, ...]]:
     """One probe for each GPU of each challenge that ended in the objective's schedule, by objective.
@@ -62,7 +62,9 @@ def samples(
     }
 
 
-def _due(objective: Performance, found: Iterable[Proven], period: Period) -> Iterator[Proven]:
+def _due(
+    objective: Performance, found: Iterable[ProvenRates], period: Period
+) -> Iterator[ProvenRates]:
     due = inside(objective.schedule, period.interval)
     for one in found:
         at_s = one.received_us // MICROSECONDS
@@ -71,7 +73,7 @@ def _due(objective: Performance, found: Iterable[Proven], period: Period) -> Ite
 
 
 def _samples(
-    contract: Contract, nodes: Mapping[str, str | None], found: Iterable[Proven], shares: bool
+    contract: Contract, nodes: Mapping[str, str | None], found: Iterable[ProvenRates], shares: bool
 ) -> Iterator[Samples]:
     for one in found:
         reference = _reference(contract, nodes.get(one.node)) if shares else TERA

@@ -22,27 +22,25 @@ from weighbridge.settlement.fees import capacity_of, gpus_of_unit
 from weighbridge.settlement.intervals import Intervals, union
 from weighbridge.settlement.periods import calendar_year, local_date, served_part
 from weighbridge.settlement.record import Event
-from weighbridge.settlement.remedy_context import Occasion
+from weighbridge.settlement.remedy_context import RemedyContext
 from weighbridge.settlement.repair import Clocked, clocks, earn_repair
 
 
-def remedies(occasion: Occasion) -> Iterator[Capped]:
+def remedies(context: RemedyContext) -> Iterator[Capped]:
     """Each for its own occasion: a repair, a window, an event, a line item."""
-    for credit in occasion.contract.credits:
+    for credit in context.contract.credits:
         reckon = RECKON.get(type(credit))
         if reckon is not None:
-            yield from reckon(occasion, credit)
+            yield from reckon(context, credit)
 
 
-def _repairs(occasion: Occasion, credit: RepairSteps) -> Iterator[Capped]:
-    spent = dict(occasion.spent)
-    for clocked in timed(occasion):
+def _repairs(context: RemedyContext, credit: RepairSteps) -> Iterator[Capped]:
+    spent = dict(context.spent)
+    for clocked in timed(context):
         terms, mending = clocked.terms, clocked.mending
         key = (credit.id, mending.unit)
         if terms.id == credit.repair and mending.end_s is not None:
-            base = occasion.fees.base(
-                credit.base, terms.unit if isinstance(terms, Repair) else None
-            )
+            base = context.fees.base(credit.base, terms.unit if isinstance(terms, Repair) else None)
             given = spent.get(key, Fraction(0))
             part = capped(
                 credit, mending.unit, base, earn_repair(credit, terms, mending, base), given
@@ -51,41 +49,41 @@ def _repairs(occasion: Occasion, credit: RepairSteps) -> Iterator[Capped]:
             yield part
 
 
-def timed(occasion: Occasion) -> Iterator[Clocked]:
+def timed(context: RemedyContext) -> Iterator[Clocked]:
     """Every clock of a response or repair objective that was started in the period."""
-    contract = occasion.contract
+    contract = context.contract
     promises: tuple[Repair | Response, ...] = (*contract.response, *contract.repair)
     for terms in promises:
-        found = clocks(terms, occasion.record.events, occasion.as_of_s, contract.working_hours)
-        yield from (Clocked(terms, one) for one in found if occasion.holds(one.start_s))
+        found = clocks(terms, context.record.events, context.as_of_s, contract.working_hours)
+        yield from (Clocked(terms, one) for one in found if context.holds(one.start_s))
 
 
-def _maintenance(occasion: Occasion, credit: MaintenanceCount) -> Iterator[Capped]:
-    zone = occasion.contract.time_zone
-    year = calendar_year(f"{local_date(occasion.period.start_s, zone):%Y}", zone)
+def _maintenance(context: RemedyContext, credit: MaintenanceCount) -> Iterator[Capped]:
+    zone = context.contract.time_zone
+    year = calendar_year(f"{local_date(context.period.start_s, zone):%Y}", zone)
     base = Fraction(credit.base_amount)
-    for window, earned in excess_maintenance(credit, occasion.record.windows, year):
-        if occasion.holds(window.start_s):
+    for window, earned in excess_maintenance(credit, context.record.windows, year):
+        if context.holds(window.start_s):
             yield capped(credit, window.id, base, earned)
 
 
-def _anomalies(occasion: Occasion, credit: AnomalyHours) -> Iterator[Capped]:
-    for event, seconds in _lasting(occasion, credit.event):
-        earned = occasion.doubted(event, "provider", anomaly(credit, seconds))
+def _anomalies(context: RemedyContext, credit: AnomalyHours) -> Iterator[Capped]:
+    for event, seconds in _lasting(context, credit.event):
+        earned = context.doubted(event, "provider", anomaly(credit, seconds))
         yield _by_the_hour(credit, event, earned)
 
 
-def _lost_work(occasion: Occasion, credit: LostWork) -> Iterator[Capped]:
-    for event, seconds in _lasting(occasion, credit.event):
-        earned = occasion.doubted(event, "provider", lost_work(credit, seconds))
+def _lost_work(context: RemedyContext, credit: LostWork) -> Iterator[Capped]:
+    for event, seconds in _lasting(context, credit.event):
+        earned = context.doubted(event, "provider", lost_work(credit, seconds))
         yield _by_the_hour(credit, event, earned)
 
 
-def _lasting(occasion: Occasion, kind: str) -> Iterator[tuple[Event, int]]:
-    for event in occasion.record.events:
-        if event.kind == kind and event.since_s is not None and occasion.holds(event.at_s):
+def _lasting(context: RemedyContext, kind: str) -> Iterator[tuple[Event, int]]:
+    for event in context.record.events:
+        if event.kind == kind and event.since_s is not None and context.holds(event.at_s):
             seconds = event.at_s - event.since_s
-            yield event, seconds if occasion.believes(event, "provider") else 0
+            yield event, seconds if context.believes(event, "provider") else 0
 
 
 def _by_the_hour(credit: CreditTerms, event: Event, earned: Earned) -> Capped:
@@ -95,40 +93,40 @@ def _by_the_hour(credit: CreditTerms, event: Event, earned: Earned) -> Capped:
     return capped(uncapped, f"{event.kind}@{event.at_s}", Fraction(0), earned)
 
 
-def _capacity(occasion: Occasion, credit: CapacityDeduction) -> Iterator[Capped]:
-    contract = occasion.contract
+def _capacity(context: RemedyContext, credit: CapacityDeduction) -> Iterator[Capped]:
+    contract = context.contract
     resource = next(item for item in contract.resources if item.id == credit.resource)
     promise = contract.counts_capacity_of(resource.id)
     if promise is None or resource.capacity is None:
         return
     per_unit = capacity_of(resource, gpus_of_unit(resource, promise.unit))
-    units = occasion.units[promise.id]
+    units = context.units[promise.id]
     contracted = resource.capacity.contracted
     if contracted is None:
         contracted = capacity_of(resource, gpus_of_unit(resource, None))
-    served = served_part(occasion.period, occasion.fees.service)
-    short = shortfall(contracted, per_unit, len(units), _downs(occasion, promise), served)
+    served = served_part(context.period, context.fees.service)
+    short = shortfall(contracted, per_unit, len(units), _downs(context, promise), served)
     fee = contracted * Fraction(credit.price)
-    share = short.missing / (contracted * occasion.fees.period.seconds)
+    share = short.missing / (contracted * context.fees.period.seconds)
     facts = {"shortfall_seconds": exact_text(short.missing)}
     earned = Earned(short.missing > 0, fee * share * credit.multiple, facts=facts)
-    spent = occasion.spent.get((credit.id, resource.id), Fraction(0))
+    spent = context.spent.get((credit.id, resource.id), Fraction(0))
     yield capped(credit, resource.id, fee, earned, spent)
 
 
-def _downs(occasion: Occasion, promise: Availability) -> Iterator[Intervals]:
+def _downs(context: RemedyContext, promise: Availability) -> Iterator[Intervals]:
     """The counted bad time of each unit."""
     alone = promise.model_copy(update={"scope": "per_unit", "k": None})
     for one in measure(
-        occasion.contract,
+        context.contract,
         alone,
-        occasion.record,
-        occasion.period,
-        occasion.units[promise.id],
-        occasion.fees.service,
-        occasion.fees.period,
+        context.record,
+        context.period,
+        context.units[promise.id],
+        context.fees.service,
+        context.fees.period,
     ):
-        outcome = one.low if occasion.held == "down" else one.high
+        outcome = one.low if context.held == "down" else one.high
         yield union(*(incident.inside for incident in outcome.incidents if incident.counted))
 
 

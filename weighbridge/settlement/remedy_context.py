@@ -12,7 +12,7 @@ from weighbridge.settlement.record import Event, Record, Side
 
 
 @dataclass(frozen=True)
-class Occasion:
+class RemedyContext:
     """A period of a contract, and what is known of it.
 
     `held`: what time is that the contract holds; where it is down, what one side alone says is so, and else not.

@@ -19,10 +19,10 @@ from weighbridge.settlement.availability import Measure, Outcome, measure
 from weighbridge.settlement.claims import TOGETHER, deadline_s, payable, standing
 from weighbridge.settlement.credits import (
     NOTHING_DUE,
-    Before,
     Capped,
-    Facts,
+    CreditInputs,
     Line,
+    UsedBefore,
     capped,
     earn,
     facts_of,
@@ -38,9 +38,9 @@ from weighbridge.settlement.periods import DAY_S, Period, served_part, term_of
 from weighbridge.settlement.probes import Tally, tally
 from weighbridge.settlement.record import Record, Side
 from weighbridge.settlement.remedies import remedies, timed
-from weighbridge.settlement.remedy_context import Occasion
+from weighbridge.settlement.remedy_context import RemedyContext
 from weighbridge.settlement.results import Due, OutcomeBound, Probed, Result, Settlement
-from weighbridge.settlement.spent import Spent, spent
+from weighbridge.settlement.spent import SpentCredits, spent
 from weighbridge.settlement.stacking import Remedy, stack
 from weighbridge.verdict import Verdict
 
@@ -86,7 +86,7 @@ class Judging:
     before: tuple[Settlement, ...]
 
     @cached_property
-    def spent(self) -> tuple[Spent, Spent]:
+    def spent(self) -> tuple[SpentCredits, SpentCredits]:
         return spent(self.before)
 
     @property
@@ -111,12 +111,12 @@ class Judging:
         results = self.results(frozenset(one.id for one in self.contract.availability))
         probed = [self._probed(terms) for terms in self.contract.performance]
         worst, best = self.spent
-        occasion, better = self._occasion("down", worst), self._occasion("up", best)
+        context, better = self._context("down", worst), self._context("up", best)
         parts = [part for one in probed for part in one.parts]
-        others = [*parts, *remedies(occasion), *_damages(occasion, "provider")]
+        others = [*parts, *remedies(context), *_damages(context, "provider")]
         at_best = [*parts, *remedies(better), *_damages(better, "provider")]
-        by_lessee = _damages(occasion, "lessee")
-        dues, clocks = self._dues(results, others, at_best), tuple(timed(occasion))
+        by_lessee = _damages(context, "lessee")
+        dues, clocks = self._dues(results, others, at_best), tuple(timed(context))
         raised = [*self._flags(), *flags.of_results(results, [*others, *by_lessee], dues)]
         raised += flags.of_repairs(self.contract, self.record, clocks)
         highest, capped_high = self._total([due.highest for due in dues], worst.together)
@@ -154,8 +154,8 @@ class Judging:
             self.cutoff_s,
         )
 
-    def _occasion(self, held: Policy, spent: Spent) -> Occasion:
-        return Occasion(
+    def _context(self, held: Policy, spent: SpentCredits) -> RemedyContext:
+        return RemedyContext(
             self.contract,
             self.record,
             self.period,
@@ -188,7 +188,7 @@ class Judging:
             return Result(one, worst, worst)
         return Result(one, worst, self._bound(one, one.high, self.spent[1]))
 
-    def _bound(self, one: Measure, outcome: Outcome, spent: Spent) -> OutcomeBound:
+    def _bound(self, one: Measure, outcome: Outcome, spent: SpentCredits) -> OutcomeBound:
         credits = self._credits(one.objective.id)
         parts = [self._earned(credit, one, outcome, spent) for credit in credits]
         together = self._stacked([(part.credit.id, part.exact) for part in parts])
@@ -215,15 +215,17 @@ class Judging:
     def _earned_by_probes(self, credit: Judged, terms: Performance, found: Tally) -> Capped:
         base = self.fees.base(credit.base, None)
         zone, rounding = self.contract.time_zone, self.contract.rounding
-        facts = Facts(self.period, zone, terms.target, base, found.share, rounding=rounding)
+        facts = CreditInputs(self.period, zone, terms.target, base, found.share, rounding=rounding)
         given = self.spent[0].amounts.get((credit.id, terms.id), NOTHING_DUE)
         return capped(credit, terms.id, base, earn(credit, facts), given)
 
-    def _earned(self, credit: Judged, one: Measure, outcome: Outcome, spent: Spent) -> Capped:
+    def _earned(
+        self, credit: Judged, one: Measure, outcome: Outcome, spent: SpentCredits
+    ) -> Capped:
         promise = one.objective
         unit = promise.unit if promise.scope == "per_unit" else None
         base = self.fees.base(credit.base, unit, promise.resource)
-        before = spent.before.get((credit.id, one.unit), Before())
+        before = spent.before.get((credit.id, one.unit), UsedBefore())
         day = self.whole_fees.base(credit.base, unit, promise.resource) * DAY_S / self.whole.seconds
         facts = facts_of(outcome, self.contract, self.period, promise.target, base, day, before)
         return capped(credit, one.unit, base, earn(credit, facts), before.amount)
@@ -288,8 +290,8 @@ class Judging:
         return money(owed, self.contract.rounding), under_cap.flags
 
 
-def _damages(occasion: Occasion, side: Side) -> list[Capped]:
-    return [part for payer, part in damages(occasion) if payer == side]
+def _damages(context: RemedyContext, side: Side) -> list[Capped]:
+    return [part for payer, part in damages(context) if payer == side]
 
 
 def _around(unit: str, names: list[str]) -> str:

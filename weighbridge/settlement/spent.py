@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from weighbridge.settlement.credits import Before, Line
+from weighbridge.settlement.credits import Line, UsedBefore
 from weighbridge.settlement.results import Settlement
 
 CreditKey = tuple[str, str]
@@ -14,16 +14,16 @@ CreditKey = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class SpentCredits:
     """In one case of held time: amounts and `before` by credit and unit, free seconds by objective and unit."""
 
     amounts: Mapping[CreditKey, Fraction]
-    before: Mapping[CreditKey, Before]
+    before: Mapping[CreditKey, UsedBefore]
     free_of_objectives: Mapping[CreditKey, int]
     together: Fraction
 
 
-def spent(before: Sequence[Settlement]) -> tuple[Spent, Spent]:
+def spent(before: Sequence[Settlement]) -> tuple[SpentCredits, SpentCredits]:
     """With held time counted as down and as up. `before`: the parts of the same period that were settled already."""
     worst = [line for one in before for line in _lines(one, best=False)]
     best = [line for one in before for line in _lines(one, best=True)]
@@ -46,14 +46,14 @@ def _lines(one: Settlement, best: bool) -> Iterator[Line]:
 
 def _spent(
     lines: Sequence[Line], free: Mapping[CreditKey, int], owed: Sequence[Decimal | None]
-) -> Spent:
+) -> SpentCredits:
     amounts: dict[CreditKey, Fraction] = defaultdict(Fraction)
-    before: dict[CreditKey, Before] = defaultdict(Before)
+    before: dict[CreditKey, UsedBefore] = defaultdict(UsedBefore)
     for line in lines:
         key, used = (line.credit, line.unit), before[line.credit, line.unit]
         amounts[key] += line.exact or 0
-        before[key] = Before(
+        before[key] = UsedBefore(
             used.free_s + line.earned.free_s, used.events + line.earned.events, amounts[key]
         )
     together = sum((Fraction(amount) for amount in owed if amount is not None), Fraction(0))
-    return Spent(dict(amounts), dict(before), dict(free), together)
+    return SpentCredits(dict(amounts), dict(before), dict(free), together)

@@ -85,7 +85,7 @@ def _around(ranges: Sequence[Entries]) -> Entries:
 
 
 @dataclass(frozen=True)
-class Known:
+class JoinedRows:
     """The rows of each slot, joined: spans that tile the time that matters. `late`: rows came after the cut-off.
 
     `told`: of each node the entries of the log that tell of its time which is not up. `heard`: of each node when it was
@@ -213,13 +213,13 @@ def _goes_on(run: _Run, row: Row) -> bool:
     )
 
 
-def known_of(
+def joined_rows(
     rows: Iterable[Row],
     as_of_us: int,
     cutoff_us: int,
     within: Interval,
     patience_us: int | None = None,
-) -> Known:
+) -> JoinedRows:
     """What the rows say over `within` (seconds), as known at an instant; rows after the cut-off change nothing.
 
     Reads each row once and keeps none, so hourly rows of a large contract may be streamed. `patience_us`: given while
@@ -235,13 +235,13 @@ def known_of(
     start_us, end_us = within[0] * MICROSECONDS, within[1] * MICROSECONDS
     if patience_us is None:
         lines = joining.lines(start_us, end_us)
-        return Known(lines, late, joining.told, joining.heard())
+        return JoinedRows(lines, late, joining.told, joining.heard())
     now_us = min(max(as_of_us, start_us), end_us)
     found = {
         slot: _going_on(line, now_us, end_us, patience_us)
         for slot, line in joining.lines(start_us, now_us).items()
     }
-    return Known(
+    return JoinedRows(
         {slot: line for slot, (line, _) in found.items()},
         late,
         joining.told,
@@ -268,7 +268,7 @@ def _going_on(
 def timelines(
     contract: Contract,
     holders: Sequence[Holder],
-    known: Known,
+    known: JoinedRows,
     within: Interval,
     part: Interval | None = None,
 ) -> Timelines:
@@ -299,7 +299,7 @@ def _names(holder: Holder) -> frozenset[str]:
 
 
 def _line(
-    holder: Holder | None, node: str, number: int, known: Known, bounds: Interval
+    holder: Holder | None, node: str, number: int, known: JoinedRows, bounds: Interval
 ) -> Sequence[Stretch]:
     if holder is None or not holder.before:
         line = known.slots.get(Slot(node, number), ())

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import zstandard
 
-from agent.command_poller import Commander
+from agent.command_poller import CommandPoller
 from agent.enrolment import NodeIdentity
 from agent.probe.client import Prober
-from agent.probe.consent import Leave, Purse, Seen, grant_of, windows_of
+from agent.probe.consent import DailyBudget, NewestSweep, ProbeConsent, grant_of, windows_of
 from agent.probe.grant import Grant, refusal
 from agent.report.reporter import Backoff
 from agent.report.source import RawProcess, Sweep
@@ -29,12 +29,12 @@ from weighbridge.wire.signing import Signer, open_envelope
 
 GPU = "GPU-a"
 POLICY = Policy(profile="f16", size=128, rounds=2, samples=8, deadline_ms=1000)
-LEAVE = Leave("cpu", "idle_window", (), 0)
+LEAVE = ProbeConsent("cpu", "idle_window", (), 0)
 NOON_US = 12 * 3600 * 1_000_000
 LOG, KEY = Signer(bytes(range(32))), Signer(bytes(range(1, 33)))
 
 
-def seen(**changes: int | Reason) -> Seen:
+def seen(**changes: int | Reason) -> NewestSweep:
     """An idle GPU with 10 MB free, except for what is changed."""
     identity = Facts(readings={"memory_total_bytes": 11_000_000}, unavailable={})
     values: dict[str, int | Reason] = {
@@ -43,10 +43,10 @@ def seen(**changes: int | Reason) -> Seen:
     }
     readings = {name: [value] for name, value in (values | changes).items()}
     device = Device(uuid=GPU, parent=None, state=DeviceState.OK, identity=identity)
-    return Seen([device], Sweep(1, [GPU], readings), [], True)
+    return NewestSweep([device], Sweep(1, [GPU], readings), [], True)
 
 
-def decision(now: Seen, leave: Leave = LEAVE, left_ms: int = 600_000) -> str:
+def decision(now: NewestSweep, leave: ProbeConsent = LEAVE, left_ms: int = 600_000) -> str:
     """Why a challenge is declined; empty where it may go ahead."""
     grant = grant_of(leave, now, [GPU], POLICY, left_ms, NOON_US)
     declined = refusal(grant, Prepare("c", "lease", bytes(32), (GPU,), POLICY))
@@ -68,7 +68,7 @@ def test_an_idle_gpu_may_be_used() -> None:
     ],
     ids=["at work", "unseen", "a process", "processes unseen", "seen too long ago"],
 )
-def test_a_gpu_that_may_be_in_use_is_busy_unless_the_lessee_agreed(now: Seen) -> None:
+def test_a_gpu_that_may_be_in_use_is_busy_unless_the_lessee_agreed(now: NewestSweep) -> None:
     assert decision(now) == "busy"
     assert decision(now, replace(LEAVE, consent="lessee")) == ""
 
@@ -94,11 +94,11 @@ def test_outside_its_windows_nobody_has_agreed(windows: str, declined: str) -> N
 
 
 def test_the_days_budget_is_kept_over_a_restart_and_renewed_with_the_day(tmp_path: Path) -> None:
-    Purse(tmp_path / "spent", 5000).spend(NOON_US, 4500)
-    purse = Purse(tmp_path / "spent", 5000)
-    assert purse.left_ms(NOON_US) == 500
+    DailyBudget(tmp_path / "spent", 5000).spend(NOON_US, 4500)
+    budget = DailyBudget(tmp_path / "spent", 5000)
+    assert budget.left_ms(NOON_US) == 500
     assert decision(seen(), left_ms=500) == "no_budget"
-    assert purse.left_ms(NOON_US + 86_400_000_000) == 5000
+    assert budget.left_ms(NOON_US + 86_400_000_000) == 5000
 
 
 @pytest.mark.parametrize("kept", ["", "[]", '{"20607": "much"}'])
@@ -106,11 +106,11 @@ def test_a_disk_that_keeps_nothing_gives_no_probers_time_back(tmp_path: Path, ke
     """Its owner has said how long probers may take in a day, full disk or not."""
     (tmp_path / "spent.new").mkdir()
     (tmp_path / "spent").write_text(kept)
-    purse = Purse(tmp_path / "spent", 5000)
+    budget = DailyBudget(tmp_path / "spent", 5000)
     for left in (2000, 0):
         with pytest.raises(OSError, match=r"spent\.new"):
-            purse.spend(NOON_US, 3000)
-        assert purse.left_ms(NOON_US) == left
+            budget.spend(NOON_US, 3000)
+        assert budget.left_ms(NOON_US) == left
 
 
 class Desk:
@@ -176,17 +176,17 @@ async def heard_by(desk: Desk, tmp_path: Path) -> list[Grant]:
 
     identity = NodeIdentity("http://localhost", "n1", "log", LOG.public_key, KEY, b"", True)
     at_once = Backoff(longest_s=0)
-    commander = Commander(
+    command_poller = CommandPoller(
         identity,
         desk,
         lambda request, left: grant_of(LEAVE, seen(), request.gpus, POLICY, left, NOON_US),
-        Purse(tmp_path / "spent", 600_000),
+        DailyBudget(tmp_path / "spent", 600_000),
         opening,
         lambda: NOON_US,
         at_once,
     )
     with pytest.raises(StopHere):
-        await commander.run()
+        await command_poller.run()
     return opened
 
 

@@ -22,9 +22,9 @@ from collector.web.pages import Pages
 from weighbridge.contract import Contract, load
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.counts import Counts
-from weighbridge.judge.latest_readings import Columns, DeviceView, View
+from weighbridge.judge.latest_readings import LatestDevice, LatestReadings, LatestSample
 from weighbridge.judge.ledger import Finding, Row, State
-from weighbridge.judge.node_state import ChainState, NodeState, Segment, Track
+from weighbridge.judge.node_state import ChainState, NodeState, OpenInterval, Track
 from weighbridge.log.entries import ContractAdded
 from weighbridge.settlement.figures import Figure
 from weighbridge.verdict import Verdict
@@ -52,7 +52,7 @@ def contract(name: str, nodes: int, per_node: int, provider: str = "Provider") -
     return load(CONTRACT.format(name=name, nodes=nodes, per_node=per_node, provider=provider))
 
 
-def gpu(uuid: str, state: DeviceState = DeviceState.OK, **xids: int) -> DeviceView:
+def gpu(uuid: str, state: DeviceState = DeviceState.OK, **xids: int) -> LatestDevice:
     identity = Facts(
         readings={
             "name": 'NVIDIA H100 "80GB"\\HBM3',
@@ -65,10 +65,10 @@ def gpu(uuid: str, state: DeviceState = DeviceState.OK, **xids: int) -> DeviceVi
         unavailable={"mig_mode_code": Reason.NOT_SUPPORTED},
     )
     counted = {int(code.removeprefix("xid")): count for code, count in xids.items()}
-    return DeviceView(uuid, None, state, identity, counted)
+    return LatestDevice(uuid, None, state, identity, counted)
 
 
-def columns(devices: list[str], **rows: list[int | None]) -> Columns:
+def columns(devices: list[str], **rows: list[int | None]) -> LatestSample:
     reasons = {
         name: {
             device: Reason.GPU_IS_LOST
@@ -77,13 +77,13 @@ def columns(devices: list[str], **rows: list[int | None]) -> Columns:
         }
         for name, row in rows.items()
     }
-    return Columns(NOW_US, devices, rows, reasons)
+    return LatestSample(NOW_US, devices, rows, reasons)
 
 
 def node(
     name: str,
-    devices: Sequence[DeviceView],
-    tiers: Mapping[str, Columns],
+    devices: Sequence[LatestDevice],
+    tiers: Mapping[str, LatestSample],
     states: Mapping[str, Sequence[tuple[str, State]]],
     *,
     silent: bool = False,
@@ -91,9 +91,9 @@ def node(
     """`states` are the slots of each contract: what fills them, and how they are judged."""
     chain = ChainState(f"{name}-chain/node")
     chain.boot = f"{name}-boot"
-    chain.view = View({device.uuid: device for device in devices}, dict(tiers))
+    chain.view = LatestReadings({device.uuid: device for device in devices}, dict(tiers))
     for owner, slots in states.items():
-        segments = [Segment(NOW_US - HOUR_US, state, "") for _, state in slots]
+        segments = [OpenInterval(NOW_US - HOUR_US, state, "") for _, state in slots]
         chain.tracks[owner] = Track(1, [uuid for uuid, _ in slots], segments)
     made = NodeState(name, agent_version="0.1.0", silent=silent, chains={chain.name: chain})
     made.last_received_us = NOW_US - (900_000_000 if silent else 2_500_000)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from collector.judging.current_figures import Figures
-from collector.judging.recent import PATIENCE_US_PER_GPU, Recent
+from collector.judging.recent import PATIENCE_US_PER_GPU, RecentFleet
 
 TICK_US = 1_000_000
 
@@ -38,7 +38,7 @@ def counting(fleet: Any) -> Counting:
 
 
 def test_a_small_fleet_is_worked_out_at_every_tick_and_once(counting: Counting, fleet: Any) -> None:
-    recent = Recent(counting)
+    recent = RecentFleet(counting)
     for tick in range(3):
         for _ in range(4):
             assert recent.figures("alpha") == fleet.figures("alpha")
@@ -49,7 +49,7 @@ def test_a_small_fleet_is_worked_out_at_every_tick_and_once(counting: Counting, 
 def test_a_large_fleet_is_worked_out_now_and_then(counting: Counting, fleet: Any) -> None:
     fleet.contracts["alpha"] = large(fleet.contracts["alpha"])
     gpus = 9_000 * 3 + 8
-    recent = Recent(counting)
+    recent = RecentFleet(counting)
     recent.figures("alpha")
     fleet.bounds["alpha"] = (Fraction(0), Fraction(0))
     fleet.now_us += PATIENCE_US_PER_GPU * gpus - 1
@@ -61,7 +61,7 @@ def test_a_large_fleet_is_worked_out_now_and_then(counting: Counting, fleet: Any
 
 def test_another_version_is_worked_out_at_once(counting: Counting, fleet: Any) -> None:
     fleet.contracts["alpha"] = large(fleet.contracts["alpha"])
-    recent = Recent(counting)
+    recent = RecentFleet(counting)
     recent.figures("alpha")
     fleet.contracts["alpha"] = large(fleet.contracts["alpha"])
     fleet.now_us += TICK_US
@@ -70,7 +70,7 @@ def test_another_version_is_worked_out_at_once(counting: Counting, fleet: Any) -
 
 
 def test_everything_else_is_of_now(fleet: Any) -> None:
-    recent = Recent(fleet)
+    recent = RecentFleet(fleet)
     assert recent.now_us == fleet.now_us
     assert recent.contracts is fleet.contracts
     assert recent.nodes is fleet.nodes

@@ -13,7 +13,7 @@ from tests.weighbridge.challenge.conducting import conduct
 from weighbridge.challenge.challenger import Challenger, Plan, draw_nonces
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Message, decode_message, encode_message
 from weighbridge.challenge.policy import Policy
-from weighbridge.challenge.prover import GpuSeat, Prover
+from weighbridge.challenge.prover import InProcessGpuProver, Prover
 from weighbridge.challenge.verdict import Attempt, Result
 from weighbridge.wire.signing import Signer
 
@@ -40,7 +40,7 @@ class SimulatedDevice:
     free_at_ns: int = 0
 
 
-class TimedSeat(GpuSeat):
+class TimedSeat(InProcessGpuProver):
     """A seat whose steps take the time of a device, while the seats of other devices go on."""
 
     def on(self, device: SimulatedDevice, clock: SimulatedClock) -> "TimedSeat":
@@ -140,11 +140,11 @@ class Bench:
         engine: Callable[[], Any] = CpuEngine,
     ) -> Prover:
         devices = devices or [SimulatedDevice() for _ in plan.gpus]
-        seats = [
+        gpu_provers = [
             TimedSeat(gpu, engine(), lambda: None).on(device, clock)
             for gpu, device in zip(plan.gpus, devices, strict=True)
         ]
-        return Prover(seats, clock)
+        return Prover(gpu_provers, clock)
 
     def wire(self, plan: Plan, clock: SimulatedClock, **how: Any) -> SimulatedWire:
         names = ("devices", "engine")
@@ -156,9 +156,9 @@ class Bench:
         challenger = Challenger(plan)
         wire = self.wire(plan, clock, **how)
         result = conduct(challenger, wire, clock)
-        for seat in wire.prover.seats:
-            assert isinstance(seat, GpuSeat)
-            seat.engine.close()
+        for gpu_prover in wire.prover.gpu_provers:
+            assert isinstance(gpu_prover, InProcessGpuProver)
+            gpu_prover.engine.close()
         return result, challenger
 
     def undetected(self, share: float, policy: Policy) -> float:

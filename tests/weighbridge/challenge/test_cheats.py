@@ -149,8 +149,8 @@ def test_memory_remade_instead_of_stored_proves_no_memory(bench: Any) -> None:
     device = bench.Device()
     plan, clock = bench.plan(policy), bench.Clock()
     wire = bench.wire(plan, clock, devices=[device])
-    seat = regenerating(bench, device)("GPU-a", CpuEngine(), lambda: None).on(device, clock)
-    wire.prover.seats = [seat]
+    gpu_prover = regenerating(bench, device)("GPU-a", CpuEngine(), lambda: None).on(device, clock)
+    wire.prover.gpu_provers = [gpu_prover]
     result = conduct(Challenger(plan), wire, clock)
     measure = result.gpus[0].measure
     assert measure is not None
@@ -279,7 +279,9 @@ def test_a_round_started_before_the_last_root_is_known_fails(bench: Any) -> None
     policy = bench.policy(samples=256, rounds=4)
     plan, clock = bench.plan(policy), bench.Clock()
     wire = bench.wire(plan, clock)
-    wire.prover.seats = [Parallel("GPU-a", CpuEngine(), lambda: None).on(bench.Device(), clock)]
+    wire.prover.gpu_provers = [
+        Parallel("GPU-a", CpuEngine(), lambda: None).on(bench.Device(), clock)
+    ]
     result = conduct(Challenger(plan), wire, clock)
     assert within_four_deviations(result.gpus[0].wrong_samples, 256, 0.75)
 
@@ -424,7 +426,9 @@ def test_rounds_run_side_by_side_pass_as_often_as_the_first_alone_is_sampled(
     for seed in range(SEEDS):
         plan, clock = bench.plan(policy, seed=seed), bench.Clock()
         wire = bench.wire(plan, clock)
-        wire.prover.seats = [Parallel("GPU-a", CpuEngine(), lambda: None).on(bench.Device(), clock)]
+        wire.prover.gpu_provers = [
+            Parallel("GPU-a", CpuEngine(), lambda: None).on(bench.Device(), clock)
+        ]
         passed += conduct(Challenger(plan), wire, clock).verdict is ChallengeVerdict.MET
     assert within_four_deviations(passed, SEEDS, 0.5**samples)
 

@@ -11,7 +11,7 @@ from weighbridge.codes import note
 from weighbridge.handover.acceptance import certificate
 from weighbridge.handover.delivery import delivery_note
 from weighbridge.handover.documents import Certificate, DeliveryNote
-from weighbridge.handover.inputs import HandoverInputs, Spoken
+from weighbridge.handover.inputs import HandoverInputs, SpokenNotice
 from weighbridge.handover.reports import Speaker
 from weighbridge.log.entries import (
     Assignment,
@@ -52,7 +52,7 @@ class Story:
     entries: list[Entry] = field(default_factory=list)
     assignments: dict[str, Assignment] = field(default_factory=dict)
     speakers: dict[str, Speaker] = field(default_factory=dict)
-    spoken: list[Spoken] = field(default_factory=list)
+    spoken: list[SpokenNotice] = field(default_factory=list)
 
     def tick(self, second: int) -> None:
         self._append(SIGNER, EntryKind.TICK, encode(Tick(wall_us=START_US + second * SECOND)))
@@ -96,7 +96,9 @@ class Story:
             details=details,
         )
         notice = Notice(contract="K1", party=party, said=said, attested_for=None)
-        self.spoken.append(Spoken(notice, 1000 + len(self.spoken), note("signed", key="0123")))
+        self.spoken.append(
+            SpokenNotice(notice, 1000 + len(self.spoken), note("signed", key="0123"))
+        )
 
     def _append(self, signer: Signer, kind: EntryKind, payload: bytes) -> None:
         leaf = signer.seal(payload_type(kind), payload)

@@ -30,7 +30,7 @@ from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.settle import settle
 from weighbridge.settlement.statement import Part, Statement, UnitLine
-from weighbridge.settlement.units import Timelines, known_of
+from weighbridge.settlement.units import Timelines, joined_rows
 
 SECOND = 1_000_000
 HOUR, DAY = 3600, 86400
@@ -77,7 +77,7 @@ def settled(version: Version, part: Period = MAY, kind: type[Settled] = Settled)
     record = Record((Span("n1", State.DOWN, part.start_s + HOUR, part.start_s + 3 * HOUR),))
     units = {"a": ("n1",)}
     found = settle(version.contract, record, part, units, MAY.end_s, whole=MAY)
-    known = known_of([], MAY.end_s * SECOND, MAY.end_s * SECOND, MAY.interval)
+    known = joined_rows([], MAY.end_s * SECOND, MAY.end_s * SECOND, MAY.interval)
     served = part.interval
     there = Timelines({}, {}, {})
     return kind(version, MAY, part, served, found, record, units, there, {}, known)

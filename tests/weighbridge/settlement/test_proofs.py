@@ -9,7 +9,7 @@ import pytest
 from tests.weighbridge.scripted import SIGNER, START_US, contract_text
 from weighbridge.challenge.record import Outcome, Weighed, Weighing, seal_record
 from weighbridge.log.entries import Assignment, ContractAdded, EntryKind, entry, payload_type
-from weighbridge.notices.book import Book
+from weighbridge.notices.book import NoticeBook
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples
 from weighbridge.wire.report import Model, encode
@@ -57,8 +57,8 @@ def outcome(*gpus: Weighed, **changes: Any) -> Outcome:
     return replace(made, **changes)
 
 
-def book(contract: str, *ended: Outcome) -> Book:
-    made = Book()
+def book(contract: str, *ended: Outcome) -> NoticeBook:
+    made = NoticeBook()
     added = ContractAdded(contract="K1", version=1, text=contract, from_us=START_US)
     assignment = Assignment(contract="K1", node="n1", devices=None)
     said: list[tuple[EntryKind, Model]] = [
@@ -73,9 +73,9 @@ def book(contract: str, *ended: Outcome) -> Book:
 
 
 def found(contract: str, *ended: Outcome) -> tuple[Samples, ...]:
-    sheet = book(contract, *ended).sheet("K1", START_US + 100)
-    assert sheet is not None
-    return sheet.probes(sheet.newest, PERIOD)["speed"]
+    known = book(contract, *ended).record("K1", START_US + 100)
+    assert known is not None
+    return known.probes(known.newest, PERIOD)["speed"]
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def test_an_attempt_that_is_repeated_is_not_counted() -> None:
 
 
 def test_what_came_after_the_instant_is_not_known_at_it() -> None:
-    sheet = book(text(), outcome(weighed("met", 1))).sheet("K1", START_US + 1)
-    assert sheet is not None
-    assert sheet.probes(sheet.newest, PERIOD)["speed"] == ()
+    known = book(text(), outcome(weighed("met", 1))).record("K1", START_US + 1)
+    assert known is not None
+    assert known.probes(known.newest, PERIOD)["speed"] == ()
 
 
 @pytest.mark.parametrize(("hours", "count"), [((2, 3), 1), ((0, 2), 0), ((3, 24), 0)])

@@ -5,7 +5,15 @@ met, breached, or unknown. It runs only when something it watches has changed.
 """
 
 from weighbridge.judge.checks.bounds import BOUND_BROKEN
-from weighbridge.judge.checks.check import Answer, Check, Effect, Promise, Scene, Severity, Tally
+from weighbridge.judge.checks.check import (
+    Answer,
+    Check,
+    CheckContext,
+    Effect,
+    Promise,
+    Severity,
+    Tally,
+)
 from weighbridge.judge.checks.clocks import CLOCK_CAPPED, MEMORY_CLOCK_CAPPED
 from weighbridge.judge.checks.ecc import ECC_OFF
 from weighbridge.judge.checks.exclusivity import FOREIGN_PROCESS
@@ -42,9 +50,9 @@ __all__ = [
     "CHECKS",
     "Answer",
     "Check",
+    "CheckContext",
     "Effect",
     "Promise",
-    "Scene",
     "Severity",
     "Tally",
 ]

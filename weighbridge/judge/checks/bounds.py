@@ -7,21 +7,21 @@ from weighbridge.judge.checks.check import (
     HOUR,
     Answer,
     Check,
+    CheckContext,
     Effect,
-    Scene,
     Severity,
     Tally,
     decide,
 )
 
 
-def kept(scene: Scene) -> Iterator[Answer]:
+def kept(context: CheckContext) -> Iterator[Answer]:
     """Each device over the last whole UTC hour; an hour in which no sample of a bound counted says nothing of it."""
-    devices = sorted({device for (_, device), tally in scene.tallies.items() if tally.counted})
+    devices = sorted({device for (_, device), tally in context.tallies.items() if tally.counted})
     for device in devices:
         counted = [
-            (scene.promise.resource.bounds[place], tally)
-            for (place, subject), tally in sorted(scene.tallies.items())
+            (context.promise.resource.bounds[place], tally)
+            for (place, subject), tally in sorted(context.tallies.items())
             if subject == device and tally.counted
         ]
         broken = [(bound, tally) for bound, tally in counted if not _enough(bound, tally)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from weighbridge.contract import Resource
-from weighbridge.judge.latest_readings import DeviceView, View
+from weighbridge.judge.latest_readings import LatestDevice, LatestReadings
 from weighbridge.verdict import Verdict
 from weighbridge.wire.report import Reason
 
@@ -62,7 +62,7 @@ class Promise:
     max_gap_us: int
     max_skew_us: int
 
-    def assigned(self, view: View) -> list[DeviceView]:
+    def assigned(self, view: LatestReadings) -> list[LatestDevice]:
         """Its devices on the node, in the order of the inventory."""
         if self.devices is None:
             return list(view.wholes())
@@ -70,14 +70,14 @@ class Promise:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class CheckContext:
     """What a check looks at: the promise, the node, and the tallies of the last whole hour by (bound, device)."""
 
     promise: Promise
-    view: View
+    view: LatestReadings
     tallies: Mapping[tuple[int, str], Tally] = field(default_factory=dict)
 
-    def devices(self) -> list[DeviceView]:
+    def devices(self) -> list[LatestDevice]:
         return self.promise.assigned(self.view)
 
 
@@ -95,7 +95,7 @@ class Check:
     at_delivery: bool
     answerable: str
     watches: frozenset[str]
-    judge: Callable[[Scene], Iterable[Answer]]
+    judge: Callable[[CheckContext], Iterable[Answer]]
     blind: Severity = Severity.INFO
 
 
@@ -119,23 +119,23 @@ def decide(device: str, expected: str, observed: str, *, holds: bool) -> Answer:
     return met(device, expected, observed) if holds else breached(device, expected, observed)
 
 
-def at_least(scene: Scene, reading: str, floor: int | None) -> Iterator[Answer]:
+def at_least(context: CheckContext, reading: str, floor: int | None) -> Iterator[Answer]:
     """Every assigned device's reading against a floor; silent where nothing was promised."""
     if floor is None:
         return
     expected = f"{reading} at least {floor}"
-    for device in scene.devices():
-        value = scene.view.value(device.uuid, reading)
+    for device in context.devices():
+        value = context.view.value(device.uuid, reading)
         if isinstance(value, int):
             yield decide(device.uuid, expected, str(value), holds=value >= floor)
         elif value is None or isinstance(value, Reason):
             yield unseen(device.uuid, expected, value)
 
 
-def is_code(scene: Scene, reading: str, code: int, word: str) -> Iterator[Answer]:
+def is_code(context: CheckContext, reading: str, code: int, word: str) -> Iterator[Answer]:
     """Every assigned device's enumeration against the one value that was promised, called `word`."""
-    for device in scene.devices():
-        value = scene.view.value(device.uuid, reading)
+    for device in context.devices():
+        value = context.view.value(device.uuid, reading)
         if isinstance(value, int):
             observed = word if value == code else f"{reading} {value}"
             yield decide(device.uuid, word, observed, holds=value == code)

@@ -2,20 +2,20 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, at_least
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, Severity, at_least
 from weighbridge.judge.latest_readings import INVENTORY
 
 
-def compute(scene: Scene) -> Iterator[Answer]:
+def compute(context: CheckContext) -> Iterator[Answer]:
     """The highest SM clock that the card offers."""
-    floor = scene.promise.resource.floors.sm_clock_max_megahertz
-    yield from at_least(scene, "sm_clock_max_megahertz", floor)
+    floor = context.promise.resource.floors.sm_clock_max_megahertz
+    yield from at_least(context, "sm_clock_max_megahertz", floor)
 
 
-def memory(scene: Scene) -> Iterator[Answer]:
+def memory(context: CheckContext) -> Iterator[Answer]:
     """The highest memory clock that the card offers."""
-    floor = scene.promise.resource.floors.memory_clock_max_megahertz
-    yield from at_least(scene, "memory_clock_max_megahertz", floor)
+    floor = context.promise.resource.floors.memory_clock_max_megahertz
+    yield from at_least(context, "memory_clock_max_megahertz", floor)
 
 
 CLOCK_CAPPED = Check(

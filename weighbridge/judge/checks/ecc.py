@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, is_code
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, Severity, is_code
 from weighbridge.judge.latest_readings import INVENTORY
 
 
-def corrected(scene: Scene) -> Iterator[Answer]:
+def corrected(context: CheckContext) -> Iterator[Answer]:
     """Silent where the contract does not ask for it."""
-    if scene.promise.resource.floors.ecc == "on":
-        yield from is_code(scene, "ecc_mode_code", 1, "ECC on")
+    if context.promise.resource.floors.ecc == "on":
+        yield from is_code(context, "ecc_mode_code", 1, "ECC on")
 
 
 ECC_OFF = Check(

@@ -2,25 +2,33 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, decide, unseen
+from weighbridge.judge.checks.check import (
+    Answer,
+    Check,
+    CheckContext,
+    Effect,
+    Severity,
+    decide,
+    unseen,
+)
 from weighbridge.judge.latest_readings import INVENTORY, PROCESSES
 from weighbridge.wire.report import OwnerClass
 
 
-def alone(scene: Scene) -> Iterator[Answer]:
+def alone(context: CheckContext) -> Iterator[Answer]:
     """The node as a whole: who holds memory of the assigned devices, less the system's own services."""
-    terms = scene.promise.resource.exclusivity
+    terms = context.promise.resource.exclusivity
     if terms.mode != "exclusive":
         return
     expected = f"owners {', '.join(terms.owners)}" if terms.owners else f"{terms.max_owners} owner"
-    if scene.view.processes is None:
+    if context.view.processes is None:
         yield unseen("", expected, None)
         return
-    devices = {device.uuid for device in scene.devices()}
-    slices = {d.uuid for d in scene.view.devices.values() if d.parent in devices}
+    devices = {device.uuid for device in context.devices()}
+    slices = {d.uuid for d in context.view.devices.values() if d.parent in devices}
     owners = {
         process.owner
-        for process in scene.view.processes
+        for process in context.view.processes
         if process.device in devices | slices and process.class_ != OwnerClass.SYSTEM
     }
     strangers = owners - set(terms.owners) if terms.owners else set()

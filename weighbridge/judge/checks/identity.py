@@ -7,26 +7,26 @@ from weighbridge.contract import Accelerator
 from weighbridge.judge.checks.check import (
     Answer,
     Check,
+    CheckContext,
     Effect,
-    Scene,
     Severity,
     breached,
     met,
     unseen,
 )
-from weighbridge.judge.latest_readings import INVENTORY, View
+from weighbridge.judge.latest_readings import INVENTORY, LatestReadings
 from weighbridge.verdict import Verdict
 from weighbridge.wire.report import Reason
 
 
-def same_card(scene: Scene) -> Iterator[Answer]:
+def same_card(context: CheckContext) -> Iterator[Answer]:
     """Each device against the contracted row of the SKU table; what no row knows is unknown, never passed."""
-    accelerator = scene.promise.resource.accelerator
-    for device in scene.devices():
-        yield _compare(scene.view, device.uuid, accelerator, sku(accelerator.sku))
+    accelerator = context.promise.resource.accelerator
+    for device in context.devices():
+        yield _compare(context.view, device.uuid, accelerator, sku(accelerator.sku))
 
 
-def _compare(view: View, device: str, terms: Accelerator, promised: Sku | None) -> Answer:
+def _compare(view: LatestReadings, device: str, terms: Accelerator, promised: Sku | None) -> Answer:
     board = view.value(device, "pci_device_id")
     if promised is None or not promised.pci_device_ids:
         return unseen(device, terms.sku, Reason.NOT_FOUND)
@@ -37,7 +37,7 @@ def _compare(view: View, device: str, terms: Accelerator, promised: Sku | None) 
     return _consistent(view, device, terms, promised)
 
 
-def _consistent(view: View, device: str, terms: Accelerator, promised: Sku) -> Answer:
+def _consistent(view: LatestReadings, device: str, terms: Accelerator, promised: Sku) -> Answer:
     cores, board = view.value(device, "gpu_cores"), view.value(device, "pci_subsystem_id")
     if terms.form_factor not in (None, promised.form_factor):
         expected = f"{terms.sku} as {terms.form_factor}"
@@ -49,7 +49,7 @@ def _consistent(view: View, device: str, terms: Accelerator, promised: Sku) -> A
     return met(device, terms.sku, promised.key)
 
 
-def _told(view: View, device: str, board: str) -> str:
+def _told(view: LatestReadings, device: str, board: str) -> str:
     subsystem = view.value(device, "pci_subsystem_id")
     row = sku_by_pci(board, None if isinstance(subsystem, Reason | int) else subsystem)
     return f"{view.value(device, 'name')} ({board})" if row is None else row.key

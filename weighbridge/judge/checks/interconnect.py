@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, at_least
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, Severity, at_least
 
 READING = "nvlink_active_links"
 
 
-def linked(scene: Scene) -> Iterator[Answer]:
+def linked(context: CheckContext) -> Iterator[Answer]:
     """Links that are up now, per GPU."""
-    yield from at_least(scene, READING, scene.promise.resource.interconnect.nvlink_links)
+    yield from at_least(context, READING, context.promise.resource.interconnect.nvlink_links)
 
 
 NVLINK_DOWN = Check(

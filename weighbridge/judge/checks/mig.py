@@ -2,16 +2,24 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, is_code, met
+from weighbridge.judge.checks.check import (
+    Answer,
+    Check,
+    CheckContext,
+    Effect,
+    Severity,
+    is_code,
+    met,
+)
 from weighbridge.judge.latest_readings import INVENTORY
 from weighbridge.wire.report import Reason
 
 
-def whole(scene: Scene) -> Iterator[Answer]:
+def whole(context: CheckContext) -> Iterator[Answer]:
     """A card that cannot be sliced at all is met: it answers NOT_SUPPORTED."""
-    if scene.promise.resource.floors.mig != "off":
+    if context.promise.resource.floors.mig != "off":
         return
-    for answer in is_code(scene, "mig_mode_code", 0, "MIG off"):
+    for answer in is_code(context, "mig_mode_code", 0, "MIG off"):
         unable = answer.observed == Reason.NOT_SUPPORTED
         yield met(answer.device, answer.expected, "cannot be sliced") if unable else answer
 

@@ -2,21 +2,21 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, at_least
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, Severity, at_least
 from weighbridge.judge.latest_readings import INVENTORY
 
 WIDTH = "pcie_link_width_lanes"
 
 
-def wide(scene: Scene) -> Iterator[Answer]:
+def wide(context: CheckContext) -> Iterator[Answer]:
     """Width now, at any load: it never falls by design."""
-    yield from at_least(scene, WIDTH, scene.promise.resource.floors.pcie_width)
+    yield from at_least(context, WIDTH, context.promise.resource.floors.pcie_width)
 
 
-def fast(scene: Scene) -> Iterator[Answer]:
+def fast(context: CheckContext) -> Iterator[Answer]:
     """The generation that card and slot reach together: the one in use falls at idle by design."""
-    generation = scene.promise.resource.floors.pcie_generation
-    yield from at_least(scene, "pcie_link_max_generation", generation)
+    generation = context.promise.resource.floors.pcie_generation
+    yield from at_least(context, "pcie_link_max_generation", generation)
 
 
 PCIE_NARROW = Check(

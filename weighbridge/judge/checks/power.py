@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, at_least
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, Severity, at_least
 
 READING = "power_limit_enforced_milliwatts"
 
 
-def uncapped(scene: Scene) -> Iterator[Answer]:
+def uncapped(context: CheckContext) -> Iterator[Answer]:
     """The lowest of all limiters in force, as the driver tells it."""
-    yield from at_least(scene, READING, scene.promise.resource.floors.power_limit_milliwatts)
+    yield from at_least(context, READING, context.promise.resource.floors.power_limit_milliwatts)
 
 
 POWER_CAPPED = Check(

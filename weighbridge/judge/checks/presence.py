@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from weighbridge.judge.checks.check import (
     Answer,
     Check,
+    CheckContext,
     Effect,
     Promise,
-    Scene,
     Severity,
     breached,
     decide,
     met,
     unseen,
 )
-from weighbridge.judge.latest_readings import INVENTORY, REASONS, View, fact
+from weighbridge.judge.latest_readings import INVENTORY, REASONS, LatestReadings, fact
 from weighbridge.wire.report import DeviceState, Reason
 
 LOST = {Reason.GPU_IS_LOST, Reason.RESET_REQUIRED}
@@ -26,25 +26,25 @@ COUNTED = "gpus_enumerated_count"
 ON_THE_BUS = "nvidia_pci_functions_count"
 
 
-def count(scene: Scene) -> Iterator[Answer]:
+def count(context: CheckContext) -> Iterator[Answer]:
     """The node as a whole. Each missing device is a slot that is down, whatever the answer's effect.
 
     Where the driver counted nothing, what the bus does not show is missing; the rest nobody saw.
     """
-    promised, shown = scene.promise.resource.per_node, len(scene.devices())
-    expected, may_be = f"{promised} GPUs", shown + hidden(scene.view, scene.promise)
+    promised, shown = context.promise.resource.per_node, len(context.devices())
+    expected, may_be = f"{promised} GPUs", shown + hidden(context.view, context.promise)
     if shown < promised <= may_be:
-        yield unseen("", expected, uncounted(scene.view))
+        yield unseen("", expected, uncounted(context.view))
     else:
         yield decide("", expected, f"{may_be} GPUs", holds=may_be >= promised)
 
 
-def uncounted(view: View) -> Reason | None:
+def uncounted(view: LatestReadings) -> Reason | None:
     """Why nobody says how many GPUs there are; None where the driver does, or where some are shown all the same."""
     return None if view.devices else view.driver.unavailable.get(COUNTED)
 
 
-def hidden(view: View, promise: Promise) -> int:
+def hidden(view: LatestReadings, promise: Promise) -> int:
     """How many devices may be there besides those that are shown: none that the driver or the bus would have counted.
 
     A card on the bus may be cut into any number of slices.
@@ -59,11 +59,11 @@ def hidden(view: View, promise: Promise) -> int:
     return promised if sliced and unseen_cards else unseen_cards
 
 
-def reached(scene: Scene) -> Iterator[Answer]:
+def reached(context: CheckContext) -> Iterator[Answer]:
     """Each device: met if it answers, breached if it is lost, unknown if the driver does not say."""
     expected = "answers"
-    for device in scene.devices():
-        values = [scene.view.value(device.uuid, sign) for sign in SIGNS]
+    for device in context.devices():
+        values = [context.view.value(device.uuid, sign) for sign in SIGNS]
         reasons = [value for value in values if isinstance(value, Reason)]
         if device.state in (DeviceState.LOST, DeviceState.RESET_REQUIRED):
             yield breached(device.uuid, expected, device.state)

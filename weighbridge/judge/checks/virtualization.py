@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, is_code
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, Severity, is_code
 from weighbridge.judge.latest_readings import INVENTORY
 
 MODES = {"bare_metal": 0, "container": 0, "vm_passthrough": 1, "vgpu": 2}
 """NVML_GPU_VIRTUALIZATION_MODE_*: none, pass-through, vGPU. A MIG lease is judged by its devices."""
 
 
-def as_promised(scene: Scene) -> Iterator[Answer]:
+def as_promised(context: CheckContext) -> Iterator[Answer]:
     """What the driver sees from inside."""
-    promised = scene.promise.resource.virtualization
+    promised = context.promise.resource.virtualization
     if promised in MODES:
-        yield from is_code(scene, "virtualization_mode_code", MODES[promised], promised)
+        yield from is_code(context, "virtualization_mode_code", MODES[promised], promised)
 
 
 VIRTUALIZATION_MISMATCH = Check(

@@ -4,16 +4,24 @@ from collections.abc import Iterator
 
 from weighbridge.catalogue.tables import Severity as Action
 from weighbridge.catalogue.tables import xid
-from weighbridge.judge.checks.check import Answer, Check, Effect, Scene, Severity, breached, met
+from weighbridge.judge.checks.check import (
+    Answer,
+    Check,
+    CheckContext,
+    Effect,
+    Severity,
+    breached,
+    met,
+)
 from weighbridge.judge.latest_readings import INVENTORY, XIDS
 
 UNUSABLE = (Action.RESET, Action.HARDWARE)
 
 
-def unusable(scene: Scene) -> Iterator[Answer]:
+def unusable(context: CheckContext) -> Iterator[Answer]:
     """By the XID table's severity, never by the code's number alone."""
     expected = "no XID that makes it unusable"
-    for device in scene.devices():
+    for device in context.devices():
         fatal = sorted(code for code in device.xids if xid(code).severity in UNUSABLE)
         if fatal:
             observed = ", ".join(f"XID {code} ({xid(code).text})" for code in fatal)
