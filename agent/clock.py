@@ -77,7 +77,7 @@ def read_clock(clock: Clock) -> WireClock:
     )
 
 
-async def ticks(clock: Clock, interval_us: int) -> AsyncIterator[int]:
+async def ticks_us(clock: Clock, interval_us: int) -> AsyncIterator[int]:
     """Instants exactly `interval_us` apart, from now on. One that went by unused is left out, never bunched."""
     due = clock.boottime_us()
     while True:

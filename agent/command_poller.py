@@ -119,13 +119,13 @@ class CommandPoller:
         """Ask for commands and obey them, for ever."""
         try:
             while True:
-                wait_s = await self._once()
+                wait_s = await self._ask_once_s()
                 await self._expire()
                 await asyncio.sleep(wait_s)
         finally:
             await self._end()
 
-    async def _once(self) -> float:
+    async def _ask_once_s(self) -> float:
         """One request, and what follows from it. Returns how long to wait before the next."""
         began_ns = time.monotonic_ns()
         try:
@@ -141,7 +141,7 @@ class CommandPoller:
         if answer.status == 204 and time.monotonic_ns() - began_ns > QUICK_S * 1e9:
             self._backoff.succeeded()
             return 0.0
-        return self._refused(answer)
+        return self._refused_wait_s(answer)
 
     def _named(self) -> dict[str, str]:
         """The header that says who asks or answers, once."""
@@ -150,7 +150,7 @@ class CommandPoller:
         poll = seal_poll(identity.signer, identity.node, identity.log_key, self._number)
         return {POLL_HEADER: poll}
 
-    def _refused(self, answer: HttpAnswer) -> float:
+    def _refused_wait_s(self, answer: HttpAnswer) -> float:
         self._number = max(self._number, _expected(answer))
         if answer.status in (401, 403, 404):
             return self._backoff.wait_s(SLOW_S)
@@ -225,12 +225,12 @@ class CommandPoller:
         path = answer_path(request.challenge, step)
         until_s = time.monotonic() + request.policy.deadline_ms / 1000
         while (left_s := until_s - time.monotonic()) > 0:
-            wait_s = await self._delivered(path, body, left_s)
+            wait_s = await self._delivery_wait_s(path, body, left_s)
             if wait_s is None:
                 return
             await asyncio.sleep(wait_s)
 
-    async def _delivered(self, path: str, body: bytes, left_s: float) -> float | None:
+    async def _delivery_wait_s(self, path: str, body: bytes, left_s: float) -> float | None:
         """None where it was taken or never will be; else how long to wait before the next try."""
         headers = self._named() | {"Content-Encoding": "zstd"}
         try:

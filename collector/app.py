@@ -38,7 +38,7 @@ from collector.log.commits import Committer, TickClock
 from collector.log.ingest import Ingest
 from collector.log.keys import load_keys
 from collector.simulation import LogicalTime
-from collector.storage.index import tick_before
+from collector.storage.index import tick_before_us
 from collector.storage.store import Store
 from collector.storage.stores import open_store
 from collector.tls import authority_hash, ensure_server_certificate, server_context
@@ -83,7 +83,7 @@ class Clocks:
         """A simulation goes on from its newest tick."""
         if not store.info.simulation:
             return cls(wall_us, monotonic_us)
-        logical = LogicalTime(tick_before(store.log, store.log.size))
+        logical = LogicalTime(tick_before_us(store.log, store.log.size))
         return cls(logical.now_us, logical.now_us, logical.routes)
 
 
@@ -208,7 +208,7 @@ async def _committing(
     config: Config, store: Store, signer: Signer, judging: LogFollower, clocks: "Clocks"
 ) -> AsyncIterator[tuple[Committer, asyncio.Task[None]]]:
     clock = TickClock(clocks.wall_us, clocks.monotonic_us)
-    clock.not_before(tick_before(store.log, store.log.size))
+    clock.not_before(tick_before_us(store.log, store.log.size))
     ring = load_keys(store.log, store.index)
     committer = Committer(store, signer, ring, clock, config.tick_seconds, config.queue_bytes)
     committer.follow(judging.follow)

@@ -25,7 +25,7 @@ class LogicalTime:
         """For the simulator alone. Each step is logged as a tick by itself, whether or not anything is received."""
 
         async def move(request: web.Request) -> web.Response:
-            wall_us = self._move(request, parse(ClockMove, await read_body(request)))
+            wall_us = self._move_us(request, parse(ClockMove, await read_body(request)))
             await enter(EntryKind.TICK, Tick(wall_us=wall_us))
             return web.json_response({"wall_us": wall_us})
 
@@ -38,7 +38,7 @@ class LogicalTime:
         del request
         return web.json_response({"wall_us": self._now_us})
 
-    def _move(self, request: web.Request, wanted: ClockMove) -> int:
+    def _move_us(self, request: web.Request, wanted: ClockMove) -> int:
         """What is received from now on is received then."""
         if not (is_local(request) or request.app[GATE].control):
             raise Problem("forbidden", "the clock is moved from this machine")

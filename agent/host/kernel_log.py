@@ -128,7 +128,7 @@ class KernelLog:
         self._kmsg, self._state, self._boot = kmsg, state, boot
         self._found: deque[KernelXid] = deque(maxlen=1024)
         self._last_fall: dict[str, int] = {}
-        self._seen_us = self._left_us = self._recall()
+        self._seen_us = self._left_us = self._recall_us()
         self._remember()
 
     def take(self) -> list[KernelXid]:
@@ -249,7 +249,7 @@ class KernelLog:
         self._last_fall[xid.address] = xid.boottime_us
         return before is not None and xid.boottime_us - before <= WINDOW_US
 
-    def _recall(self) -> int:
+    def _recall_us(self) -> int:
         """Where the log was left in this boot; on a first start, now: older faults were nobody's to weigh."""
         try:
             known = json.loads(self._state.read_text())

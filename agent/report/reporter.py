@@ -185,19 +185,19 @@ class Reporter:
         """Send for ever."""
         while True:
             self._alive()
-            wait_s = await self.send_batch()
+            wait_s = await self.send_batch_wait_s()
             await self._rest(wait_s)
 
     async def drain(self, within_s: float) -> None:
         """Send what there is until it is sent, refused, or the time is up."""
         try:
             async with asyncio.timeout(within_s):
-                while await self.send_batch() == 0.0:
+                while await self.send_batch_wait_s() == 0.0:
                     pass
         except TimeoutError:
             log.info("stopping with %d reports unsent in the spool", self._spool.pending_count)
 
-    async def send_batch(self) -> float | None:
+    async def send_batch_wait_s(self) -> float | None:
         """One exchange. Seconds to wait before the next; None when there is nothing more to send."""
         self._wake.clear()
         chain, batch, body = await asyncio.to_thread(self._pack)
@@ -209,7 +209,7 @@ class Reporter:
             self._complain(str(error))
             return self._backoff.wait_s()
         meaning = await asyncio.to_thread(self._acknowledge, answer, chain, batch)
-        wait_s = await self._react(meaning, answer, chain, batch)
+        wait_s = await self._react_wait_s(meaning, answer, chain, batch)
         return None if wait_s == 0.0 and self._spool.pending_count == 0 else wait_s
 
     async def _living(self, posting: Awaitable[HttpAnswer]) -> HttpAnswer:
@@ -238,7 +238,7 @@ class Reporter:
             self._spool.acknowledge(chain, meaning.accepted[-1].seq)
         return meaning
 
-    async def _react(
+    async def _react_wait_s(
         self, meaning: BatchAnswer, answer: HttpAnswer, chain: str, batch: Sequence[Held]
     ) -> float:
         if meaning.reaction is Reaction.GO_ON:

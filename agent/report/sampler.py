@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from msgspec.structs import replace
 
-from agent.clock import Clock, read_clock, ticks
+from agent.clock import Clock, read_clock, ticks_us
 from agent.report.source import DeviceSource, IdentityTier, RawProcess, Sweep
 from weighbridge.catalogue.readings import Tier
 from weighbridge.wire.report import (
@@ -226,12 +226,12 @@ class Sampler:
 
     async def run(self) -> None:
         """Sample for ever."""
-        async for due_us in ticks(self._clock, self.schedule.interval_us):
+        async for due_us in ticks_us(self._clock, self.schedule.interval_us):
             await self.sample(due_us)
 
     async def watch(self) -> None:
         """Send events on at once, for ever: each second is soon enough for whatever comes between two samples."""
-        async for _ in ticks(self._clock, SECOND_US):
+        async for _ in ticks_us(self._clock, SECOND_US):
             await self.add_events(self._events())
 
     async def sample(self, due_us: int) -> None:

@@ -359,7 +359,7 @@ class Challenges:
         transcript_id: bytes,
         weighing: Weighing,
     ) -> Outcome:
-        ran = _ran(transcript, self.clock_ns(), self._wall_us())
+        ran = _ran_us(transcript, self.clock_ns(), self._wall_us())
         weighings = [*(one.weighing for one in standing.outcomes), weighing]
         results = [bare_result(begun.challenge, one) for one in weighings]
         series = series_of(results, standing.policy)
@@ -393,7 +393,7 @@ class Challenges:
         return (await self._committer.submit(Leaf(EntryKind.CHALLENGE, leaf))).outcome
 
 
-def _ran(transcript: Transcript, now_ns: int, wall_us: int) -> tuple[int, int]:
+def _ran_us(transcript: Transcript, now_ns: int, wall_us: int) -> tuple[int, int]:
     """From the first release to the last roots on the wall clock; zeros where the phases did not all run."""
     first, last = transcript.phases[0].released_ns, transcript.phases[-1].received_ns
     if first is None or last is None:

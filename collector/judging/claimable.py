@@ -17,7 +17,7 @@ from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import Metric
 from weighbridge.contract import Contract
 from weighbridge.contract.money import Tiers
-from weighbridge.settlement.periods import DAY_S, months_within, term_of
+from weighbridge.settlement.periods import DAY_S, months_within, term_of_s
 from weighbridge.settlement.statement import Statement, UnitLine
 
 logger = logging.getLogger("weighbridge.claimable")
@@ -95,7 +95,7 @@ class Accounts:
         return Account(running, await self.claims(name), to_next)
 
     def _ended(self, contract: Contract) -> list[str]:
-        now_s, term = self._statements.newest_s, term_of(contract)
+        now_s, term = self._statements.newest_s, term_of_s(contract)
         start_s = max(term[0], now_s - LOOK_BACK_S)
         if start_s >= now_s:
             return []

@@ -18,7 +18,7 @@ from collector.log.keys import KINDS as KEY_KINDS
 from collector.log.keys import KeyRing
 from collector.storage.derived import open_derived
 from collector.storage.frozen import FrozenLog
-from collector.storage.index import UNLISTED, SqliteIndex, tick_before
+from collector.storage.index import UNLISTED, SqliteIndex, tick_before_us
 from collector.storage.ledger import SqliteLedger
 from collector.storage.store import Indexed, StorageError, Store, StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
@@ -129,7 +129,7 @@ class Replay:
         for index in self._index.of_kinds(KEY_KINDS | {EntryKind.PARTY}):
             if index < folded:
                 self._signers.learn(next(iter(self._log.read(index, 1))))
-        self._signers.now_us = tick_before(self._log, folded)
+        self._signers.now_us = tick_before_us(self._log, folded)
 
     @property
     def size(self) -> int:

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Protocol
 
 from collector.log.commits import CommittedEntry
-from collector.storage.index import tick_before
+from collector.storage.index import tick_before_us
 from collector.storage.store import EntryIndex, EvidenceLog, Store
 from weighbridge.contract.scalars import MICROSECONDS, read_instant_us
 from weighbridge.judge.ledger import Row, Use
@@ -25,7 +25,7 @@ from weighbridge.settlement.case import cutoff_us, reach_us
 from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.period_labels import label_before, promised
-from weighbridge.settlement.periods import Period, instant_text, term_of
+from weighbridge.settlement.periods import Period, instant_text, term_of_s
 from weighbridge.settlement.restatement import since_issued
 from weighbridge.settlement.statement import Judged, Statement
 
@@ -106,7 +106,7 @@ class StatementRequest:
             raise
 
     def _uses(self) -> Iterator[Use]:
-        start_us, end_us = (edge_s * MICROSECONDS for edge_s in self.period.interval)
+        start_us, end_us = (edge_s * MICROSECONDS for edge_s in self.period.interval_s)
         contract, as_of_us = (
             self.contract_record.newest.contract_id,
             min(self.as_of_us, self._cutoff_us),
@@ -201,7 +201,10 @@ class Statements:
     def _earlier(self, asked: StatementRequest) -> Iterator[StatementRequest]:
         """The periods before that a right to leave looks back to, no further than the term, the latest first."""
         contract = asked.contract_record.newest
-        first_s, label = term_of(asked.contract_record.versions[0].contract)[0], asked.period.label
+        first_s, label = (
+            term_of_s(asked.contract_record.versions[0].contract)[0],
+            asked.period.label,
+        )
         for _ in range(max((right.of_periods for right in contract.exit_rights), default=1) - 1):
             before = label_before(contract, label)
             if before is None:
@@ -223,7 +226,7 @@ def refuse_nothing(asked: StatementRequest) -> None:
     """Of a period outside the term, or one that has not begun, there is nothing to state. Raises StatementError."""
     period, name = asked.period, asked.contract_record.newest.contract_id
     if not promised(asked.contract_record.versions, period):
-        start, end = map(instant_text, term_of(asked.contract_record.newest))
+        start, end = map(instant_text, term_of_s(asked.contract_record.newest))
         raise StatementError(f"{period.label} lies outside the term of {name}, {start} to {end}")
     if period.start_s * MICROSECONDS > asked.as_of_us:
         raise StatementError(f"{period.label} had not begun yet: ask for an earlier period")
@@ -236,7 +239,7 @@ def load_book(log: EvidenceLog, index: EntryIndex, until: int | None = None) -> 
         if until is not None and place >= until:
             break
         entry = next(iter(log.read(place, 1)))
-        book.fold(entry, tick_before(log, place))
+        book.fold(entry, tick_before_us(log, place))
     return book
 
 

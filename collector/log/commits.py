@@ -95,7 +95,7 @@ class TickClock:
         self._last_us = 0
         self._read_us = monotonic_us()
 
-    def next(self) -> int:
+    def next_us(self) -> int:
         now_us = self._monotonic_us()
         passed_us, self._read_us = now_us - self._read_us, now_us
         self._last_us = max(self._wall_us(), self._last_us + passed_us // 2)
@@ -302,7 +302,7 @@ class Committer:
         self, group: Sequence[tuple[Plan[Any], asyncio.Future[Answer[Any]]]], ticks: bool
     ) -> bool:
         """Whether a batch was tried: one of plans that enter nothing only if it `ticks`."""
-        batch = Batch(self._store, self._signer, self._clock.next())
+        batch = Batch(self._store, self._signer, self._clock.next_us())
         entered = [(future, _enter(plan, batch)) for plan, future in group]
         tried = ticks or not batch.empty
         try:

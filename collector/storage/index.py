@@ -70,7 +70,7 @@ class SqliteIndex:
                 f"the index knows {self._indexed} entries, the segments hold {log.size}: evidence is"
                 f" missing (to go on without it, delete {self._engine.url.database})"
             )
-        received_us = tick_before(log, self._indexed)
+        received_us = tick_before_us(log, self._indexed)
         while self._indexed < log.size:
             batch = []
             for entry in log.read(self._indexed, CATCH_UP_ENTRIES):
@@ -162,7 +162,7 @@ def _accepted(seq: int, payload_hash: bytes, index: int, received_us: int) -> Ac
     return Accepted(seq, payload_hash.hex(), index, received_us)
 
 
-def tick_before(log: EvidenceLog, index: int) -> int:
+def tick_before_us(log: EvidenceLog, index: int) -> int:
     """The time of the last tick before a log index; 0 where there is none."""
     tick = _last_tick(log, index)
     return 0 if tick is None else _wall_us(tick)
@@ -185,7 +185,7 @@ def _last_tick(log: EvidenceLog, index: int) -> Entry | None:
 
 def first_tick_after(log: EvidenceLog, us: int) -> int:
     """The index of the first tick that is later than an instant; the log's size where there is none yet."""
-    return bisect_right(range(log.size), us, key=lambda index: tick_before(log, index + 1))
+    return bisect_right(range(log.size), us, key=lambda index: tick_before_us(log, index + 1))
 
 
 def _wall_us(entry: Entry) -> int:

@@ -32,7 +32,7 @@ class Lane:
     bars: Sequence[Bar]
 
 
-def window(rows: Sequence[Row], end_us: int) -> int:
+def window_start_us(rows: Sequence[Row], end_us: int) -> int:
     """Start of the shortest of WINDOWS_US before `end_us` that shows every row, or else of the longest."""
     first = min((row.start_us for row in rows), default=end_us)
     length = next((size for size in WINDOWS_US if end_us - size <= first), WINDOWS_US[-1])
@@ -41,7 +41,7 @@ def window(rows: Sequence[Row], end_us: int) -> int:
 
 def by_node(rows: Sequence[Row], names: Iterable[str], end_us: int) -> dict[str, Any]:
     """A lane for each node: as good as the worst of its slots."""
-    start_us = window(rows, end_us)
+    start_us = window_start_us(rows, end_us)
     lanes: dict[str, list[Row | Span]] = {name: [] for name in names}
     for (node, _), slot in by_slot(rows).items():
         if node in lanes:
@@ -51,7 +51,7 @@ def by_node(rows: Sequence[Row], names: Iterable[str], end_us: int) -> dict[str,
 
 def by_device(rows: Sequence[Row], uuids: Iterable[str], end_us: int) -> dict[str, Any]:
     """A lane for each GPU, over all contracts that judge it."""
-    start_us = window(rows, end_us)
+    start_us = window_start_us(rows, end_us)
     lanes: dict[str, list[Row | Span]] = {uuid: [] for uuid in uuids}
     for row in rows:
         if row.device in lanes:

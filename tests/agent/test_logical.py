@@ -2,7 +2,7 @@
 
 import asyncio
 
-from agent.clock import ticks
+from agent.clock import ticks_us
 from agent.simulation.clock import LogicalClock, TimeCourse, drive
 from agent.simulation.devices import SimulatedSource
 from agent.simulation.scenario import Scenario
@@ -15,7 +15,7 @@ async def test_a_step_ends_when_all_that_it_woke_sleep_again_or_have_ended() -> 
     seen: list[tuple[str, int]] = []
 
     async def every(name: str, seconds: int, rounds: int) -> None:
-        async for due in ticks(clock, seconds * SECOND):
+        async for due in ticks_us(clock, seconds * SECOND):
             for _ in range(20):
                 await asyncio.sleep(0)
             seen.append((name, due - start))

@@ -362,7 +362,7 @@ class Clocks:
 
     def tick(self, wall_us: int, monotonic_us: int) -> int:
         self.wall_us, self.monotonic_us = wall_us, monotonic_us
-        return self.ticking.next()
+        return self.ticking.next_us()
 
 
 def ticks(steps: list[tuple[int, int]]) -> list[int]:

@@ -18,7 +18,7 @@ from collector.judging.driver import Driver
 from collector.judging.statements import Statements
 from collector.log.commits import Batch
 from collector.log.keys import load_keys
-from collector.storage.index import first_tick_after, tick_before
+from collector.storage.index import first_tick_after, tick_before_us
 from tests.collector.building import (
     INTERVAL_US,
     SECOND_US,
@@ -304,7 +304,7 @@ def test_the_first_tick_after_an_instant_is_found_wherever_it_lies(
     server.stop()
     with opened(store) as kept:
         log = kept.log
-        times = [tick_before(log, place + 1) for place in range(log.size)]
+        times = [tick_before_us(log, place + 1) for place in range(log.size)]
         for us in {0, *times, *(time - 1 for time in times), times[-1] + 1}:
             later = [place for place, time in enumerate(times) if time > us]
             assert first_tick_after(log, us) == (later[0] if later else log.size)

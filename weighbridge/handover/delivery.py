@@ -22,7 +22,7 @@ from weighbridge.handover.inputs import HandoverInputs, Terms
 from weighbridge.handover.reports import AcceptedReport, Reader
 from weighbridge.judge.checks.check import Answer
 from weighbridge.log.entries import Entry
-from weighbridge.settlement.periods import day_start, instant_text, term_of
+from weighbridge.settlement.periods import day_start, instant_text, term_of_s
 
 IDENTITY = ("sku_mismatch", "memory_short")
 """Differences that say that the card is another one."""
@@ -79,7 +79,7 @@ class _Note:
     def _of(self, item: Resource) -> list[Arrival]:
         return [one for one in self.arrived if self.terms.resource(one.node).id == item.id]
 
-    def _whole(self, item: Resource) -> dict[str, int]:
+    def _whole_us(self, item: Resource) -> dict[str, int]:
         """The nodes whose slots were all seen, in that order, and when the last of them was."""
         found: dict[str, list[int]] = {}
         for one in self._of(item):
@@ -95,12 +95,12 @@ class _Note:
             per_node=item.per_node,
             gpus=item.nodes * item.per_node,
             gpus_seen=len(self._of(item)),
-            nodes_seen_whole=len(self._whole(item)),
+            nodes_seen_whole=len(self._whole_us(item)),
         )
 
     def _batches(self) -> Iterator[BatchLine]:
         for item in self.terms.contract.resources:
-            whole, taken = list(self._whole(item).values()), 0
+            whole, taken = list(self._whole_us(item).values()), 0
             for batch in ordered(item):
                 mine = whole[taken : taken + batch.nodes]
                 taken += batch.nodes
@@ -126,7 +126,7 @@ class _Note:
         found: dict[str, str] = {}
         for item in self.terms.contract.resources:
             places = [batch.id for batch in ordered(item) for _ in range(batch.nodes)]
-            found |= zip(self._whole(item), places, strict=False)
+            found |= zip(self._whole_us(item), places, strict=False)
         return found
 
     def _slot(self, one: Arrival) -> SlotLine:
@@ -191,7 +191,7 @@ class _Note:
         zone = self.terms.contract.time_zone
         days = [batch.due for item in self.terms.contract.resources for batch in item.delivery]
         if not days:
-            return term_of(self.terms.contract)[0]
+            return term_of_s(self.terms.contract)[0]
         return day_start(min(days) + timedelta(days=1), zone)
 
 

@@ -16,9 +16,9 @@ from weighbridge.handover.reports import Reader, Speaker
 from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.slot_history import EVER, Times
 from weighbridge.log.entries import Assignment, ContractAdded, EventNotice, Notice
-from weighbridge.settlement.periods import instant_text, moment_of, term_of
+from weighbridge.settlement.periods import instant_text, moment_of, term_of_s
 from weighbridge.settlement.record import Event
-from weighbridge.settlement.service import STARTS, start_of
+from weighbridge.settlement.service import STARTS, start_of_s
 from weighbridge.wire.report import encode
 
 NOTICES = frozenset(
@@ -176,8 +176,8 @@ class Terms:
     def start_s(self) -> int | None:
         """The same in seconds."""
         events = [Event(said.event, said.at_us // MICROSECONDS) for _, said in self.events()]
-        started = start_of(self.contract, events, self.inputs.as_of_us // MICROSECONDS)
-        return None if started is None else max(started, term_of(self.contract)[0])
+        started = start_of_s(self.contract, events, self.inputs.as_of_us // MICROSECONDS)
+        return None if started is None else max(started, term_of_s(self.contract)[0])
 
     def local(self, seconds: int) -> str:
         """An instant on the clocks of the contract."""

@@ -123,7 +123,7 @@ class Meter:
         limits: Sequence[Limit],
     ) -> bool:
         """A sample covers [start, end); whether all of that is new."""
-        length = self.cover(start_us, end_us)
+        length = self.cover_us(start_us, end_us)
         if length == 0:
             return False
         loaded = under_load(values[POWER], values[LOAD], band)
@@ -139,7 +139,7 @@ class Meter:
                 self.held_us.setdefault(place, [0, 0])[not limit.holds(value)] += length
         return length == end_us - start_us
 
-    def cover(self, start_us: int, end_us: int) -> int:
+    def cover_us(self, start_us: int, end_us: int) -> int:
         """Count [start, end) as covered; how much of it was not."""
         spans = self.covered
         if not spans or start_us > spans[-1][1]:

@@ -171,7 +171,7 @@ class FleetFold:
             _, name = heapq.heappop(self._deadlines)
             state = self.states[name]
             self._waiting.discard(name)
-            if self._deadline(state) > now_us:
+            if self._deadline_us(state) > now_us:
                 self._expect(name, state)
             else:
                 self._touched.add(name)
@@ -239,11 +239,11 @@ class FleetFold:
             self.states[name] = NodeState(node, side)
         return name, self.states[name]
 
-    def _deadline(self, state: NodeState) -> int:
+    def _deadline_us(self, state: NodeState) -> int:
         """When the node falls silent, unless it is heard before; the collector's own stall is not the node's."""
         return max(state.last_received_us or 0, self.watch.awake_us) + state.patience_us
 
     def _expect(self, name: str, state: NodeState) -> None:
         if name not in self._waiting and not state.silent and state.last_received_us is not None:
-            heapq.heappush(self._deadlines, (self._deadline(state), name))
+            heapq.heappush(self._deadlines, (self._deadline_us(state), name))
             self._waiting.add(name)

@@ -97,7 +97,7 @@ class Writer:
             yield from self._hourly(slot, track.slots[slot], segment, end_us)
 
     def _hourly(self, slot: int, device: str, segment: OpenInterval, end_us: int) -> Iterator[Row]:
-        for span in hours(segment.start_us, end_us):
+        for span in hours_us(segment.start_us, end_us):
             yield self.row(slot, device, span, segment.state, segment.cause, segment.entry)
 
     def gap(
@@ -188,7 +188,7 @@ def unbroken(track: Track, last_us: int, at_us: int) -> bool:
     return last_us >= hour_us
 
 
-def hours(start_us: int, end_us: int) -> Iterator[tuple[int, int]]:
+def hours_us(start_us: int, end_us: int) -> Iterator[tuple[int, int]]:
     """[start_us, end_us) cut at full UTC hours."""
     while start_us < end_us:
         edge = min(end_us, (start_us // HOUR_US + 1) * HOUR_US)

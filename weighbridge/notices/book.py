@@ -330,7 +330,7 @@ class NoticeBook:
         if contract_record is None:
             return None
         period = cut(contract_record.versions, label)
-        start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval)
+        start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval_s)
         holders = self.holders(contract, min(start_us, as_of_us), end_us, as_of_us)
         versions = ruling(contract_record.versions, period)
         return replace(contract_record, versions=versions, holders=holders), period

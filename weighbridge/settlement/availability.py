@@ -26,7 +26,7 @@ from weighbridge.settlement.intervals import (
 )
 from weighbridge.settlement.maintenance import admitted
 from weighbridge.settlement.period_labels import margin_s, periods_around
-from weighbridge.settlement.periods import Period, served_part, term_of
+from weighbridge.settlement.periods import Period, served_part_s, term_of_s
 from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.rolling import Breach, Rolling
 
@@ -139,7 +139,7 @@ def measure(
     `whole`: what `period` is a part of, where it is one; caps on maintenance are those of the whole. `free_used_s`:
     what of the free seconds of the whole the parts before used up.
     """
-    served = service or term_of(contract)
+    served = service or term_of_s(contract)
     job = _Job(
         contract, objective, record, period, tuple(units), served, whole or period, free_used_s
     )
@@ -161,7 +161,7 @@ def not_up(
 
     The intervals lie in the served part of the period and never overlap; the rest of it is up.
     """
-    served = service or term_of(contract)
+    served = service or term_of_s(contract)
     job = _Job(contract, objective, record, period, (unit,), served, whole or period)
     return job.not_up(unit)
 
@@ -207,13 +207,13 @@ class _Job:
 
     @property
     def served(self) -> Interval:
-        return served_part(self.period, self.service)
+        return served_part_s(self.period, self.service)
 
     @property
-    def reach(self) -> Interval:
+    def reach_s(self) -> Interval:
         """The time whose outages matter: a moving window looks back from the first instant of the period."""
         start = self.period.start_s - (self.objective.window_s or 0)
-        return served_part(Period(self.period.label, start, self.period.end_s), self.service)
+        return served_part_s(Period(self.period.label, start, self.period.end_s), self.service)
 
     def judge(self, name: str, units: tuple[str, ...]) -> Measure:
         seen = [self.record.seen(unit) for unit in units]
@@ -298,7 +298,7 @@ class _Job:
         if self.objective.window_s is not None:
             return self._moving(self.objective.window_s, incidents, excluded)
         seen = sum(self._counted(mine) for mine in incidents)
-        counted = self._less_free(seen, len(parts), free_used_s)
+        counted = self._less_free_s(seen, len(parts), free_used_s)
         denominator = self._denominator(len(parts), excluded)
         flat = tuple(incident for mine in incidents for incident in mine)
         return Outcome(
@@ -314,7 +314,7 @@ class _Job:
         ends = self._windows_end()
         worst = rolling.worst(ends)
         window = (worst.at_s - window_s, worst.at_s)
-        free = worst.bad_s - self._less_free(worst.bad_s, units)
+        free = worst.bad_s - self._less_free_s(worst.bad_s, units)
         allowed = (1 - self.objective.target) * window_s * units + free
         moving = MovingWindow(window, tuple(rolling.breaches(allowed, ends)))
         inside = tuple(part for mine in incidents for part in _within(mine, window))
@@ -334,7 +334,7 @@ class _Job:
         """`within`: of this time alone."""
         if not spans and not self.record.windows:
             return BadTime((), ())
-        counted = (_counted_from(span, self.objective) for span in spans if rule(span) == "down")
+        counted = (_counted_s(span, self.objective) for span in spans if rule(span) == "down")
         excluded = _excluded(self.contract, spans, rule)
         windows = admitted(
             self.contract.maintenance,
@@ -389,7 +389,7 @@ class _Job:
     def _incident(self, outage: Interval, excluded: Intervals) -> Incident:
         rest = union((self._shaved(outage),))
         judged = subtraction(rest, excluded)
-        inside, start = clip(judged, self.reach), self.reach[0]
+        inside, start = clip(judged, self.reach_s), self.reach_s[0]
         before_s = total(clip(judged, (min(self.service[0], start), start)))
         return Incident(outage, inside, self._long_enough(outage), before_s)
 
@@ -408,7 +408,7 @@ class _Job:
         counted = [incident.inside for incident in incidents if incident.counted]
         return COUNTED[self.objective.counting.granularity](counted)
 
-    def _less_free(self, counted: int, parts: int, used: int = 0) -> int:
+    def _less_free_s(self, counted: int, parts: int, used: int = 0) -> int:
         if self.objective.first_n_per == "outage":
             return counted
         return max(0, counted - max(0, self.objective.first_n_s * parts - used))
@@ -474,7 +474,7 @@ def _settled(policy: Policy, held: Policy) -> Policy:
     return held if policy == "hold" else policy
 
 
-def _counted_from(span: Span, objective: Availability) -> Interval:
+def _counted_s(span: Span, objective: Availability) -> Interval:
     """The part of a span after the clock has started; empty if it never did."""
     starts: Mapping[str, int | None] = {
         "first_bad_sample": span.start_s,

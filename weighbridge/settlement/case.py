@@ -12,10 +12,10 @@ from weighbridge.judge.ledger import Span as Stretch
 from weighbridge.judge.slot_history import Holder
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.period_labels import margin_s
-from weighbridge.settlement.periods import Period, served_part
+from weighbridge.settlement.periods import Period, served_part_s
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Window
-from weighbridge.settlement.service import service_of
+from weighbridge.settlement.service import service_of_s
 from weighbridge.settlement.units import (
     JoinedRows,
     Timelines,
@@ -105,14 +105,14 @@ class Case:
             self.period.start_s if number == 0 else self.versions[number].from_us // MICROSECONDS
         )
         end = later[0].from_us // MICROSECONDS if later else self.period.end_s
-        served = served_part(self.period, (start, end))
+        served = served_part_s(self.period, (start, end))
         return Period(self.period.label, *served)
 
     def served(self, version: Version, part: Period) -> Interval:
-        return served_part(part, self.service(version.contract))
+        return served_part_s(part, self.service(version.contract))
 
     def service(self, contract: Contract) -> Interval:
-        return service_of(contract, self.events, self.as_of_s)
+        return service_of_s(contract, self.events, self.as_of_s)
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
@@ -126,7 +126,7 @@ class Case:
         contract = version.contract
         margin = margin_s(contract)
         within = (part.start_s - margin, part.end_s + margin)
-        found = timelines(contract, self.holders, self.known, within, part.interval)
+        found = timelines(contract, self.holders, self.known, within, part.interval_s)
         lines = {promise.id: unit_lines(promise, found) for promise in contract.availability}
         return Weighed(
             found,

@@ -22,7 +22,7 @@ from weighbridge.settlement.money import ordered
 from weighbridge.settlement.parts import Settled, part_of
 from weighbridge.settlement.periods import Period, instant_text, moment_of
 from weighbridge.settlement.record import Claim, Event, Window
-from weighbridge.settlement.service import silence_accepted
+from weighbridge.settlement.service import silence_accepted_s
 from weighbridge.settlement.settle import settle
 from weighbridge.settlement.statement import UNNAMED, Judged, Part, Statement, SwapLine
 from weighbridge.settlement.usage import Totals, totals
@@ -112,9 +112,9 @@ class _Job:
         zone = ZoneInfo(self.newest.time_zone)
         flags: set[Flag] = {flag for one in settled for flag in one.flags}
         flags |= {UNDER_WAY} if self.case.under_way else set()
-        late = self.case.known.late or any(clip(self.case.notices.late, self.period.interval))
+        late = self.case.known.late or any(clip(self.case.notices.late, self.period.interval_s))
         flags |= {"data_after_cutoff"} if late else set()
-        silent_s = silence_accepted(self.newest, self.case.events, self.case.as_of_s)
+        silent_s = silence_accepted_s(self.newest, self.case.events, self.case.as_of_s)
         if silent_s is not None and self.period.start_s <= silent_s < self.period.end_s:
             flags.add("accepted_by_silence")
         floors = [floor for part in parts for floor in part.floors]

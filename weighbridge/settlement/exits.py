@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from weighbridge.codes import Flag
 from weighbridge.contract import Contract
 from weighbridge.contract.money import ExitRight
-from weighbridge.settlement.periods import instant_text, term_of
+from weighbridge.settlement.periods import instant_text, term_of_s
 from weighbridge.settlement.statement import ExitLine, Part, Statement
 
 MISSED, HELD = "BREACHED", "UNKNOWN"
@@ -22,7 +22,7 @@ def exits(
         if one.end == since:
             row.append((one.period, one.parts))
             since = one.start
-    begun = since <= instant_text(term_of(contract)[0])
+    begun = since <= instant_text(term_of_s(contract)[0])
     for right in contract.exit_rights:
         yield _judged(right, row[: right.of_periods], begun)
 

@@ -7,7 +7,7 @@ from weighbridge.contract import Contract, Resource
 from weighbridge.contract.money import Base, Price, Proration
 from weighbridge.contract.objectives import UnitKind
 from weighbridge.settlement.intervals import Interval
-from weighbridge.settlement.periods import HOUR_S, Period, days_within, served_part
+from weighbridge.settlement.periods import HOUR_S, Period, days_within, served_part_s
 
 
 def part_of_period(rule: Proration, period: Period, service: Interval, zone: str) -> Fraction:
@@ -15,7 +15,7 @@ def part_of_period(rule: Proration, period: Period, service: Interval, zone: str
 
     `days`: local days touched by the service, of the local days of the period.
     """
-    served = served_part(period, service)
+    served = served_part_s(period, service)
     if served[0] == served[1]:
         return Fraction(0)
     match rule:
@@ -24,7 +24,7 @@ def part_of_period(rule: Proration, period: Period, service: Interval, zone: str
         case "seconds":
             return Fraction(served[1] - served[0], period.seconds)
         case "days":
-            days = [sum(1 for _ in days_within(part, zone)) for part in (served, period.interval)]
+            days = [sum(1 for _ in days_within(part, zone)) for part in (served, period.interval_s)]
             return Fraction(days[0], days[1])
 
 
@@ -78,7 +78,7 @@ class Fees:
 
     def _of_resource(self, price: Price, resource: Resource, unit: UnitKind | None) -> Fraction:
         gpus = gpus_of_unit(resource, unit)
-        served = served_part(self.period, self.service)
+        served = served_part_s(self.period, self.service)
         part, hours = self.due(price.proration), Fraction(served[1] - served[0], HOUR_S)
         amount = Fraction(price.price)
         match price.unit:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from weighbridge.contract import Availability, Contract
 from weighbridge.settlement.availability import FATES, fates
 from weighbridge.settlement.case import Case
-from weighbridge.settlement.periods import contract_months, local_date, term_of
+from weighbridge.settlement.periods import contract_months, local_date, term_of_s
 from weighbridge.settlement.results import Result, Settlement
 from weighbridge.settlement.settle import Judging
 from weighbridge.verdict import Verdict
@@ -37,7 +37,7 @@ def label_at(contract: Contract, promise: Availability, now_s: int) -> str:
         case "calendar_year":
             return f"{today:%Y}"
         case "contract_month":
-            months = list(contract_months(contract.time_zone, term_of(contract)))
+            months = list(contract_months(contract.time_zone, term_of_s(contract)))
             begun = [month for month in months if month.start_s <= now_s]
             return (begun or months[:1])[-1].label
         case _:

@@ -44,7 +44,7 @@ def of_record(
     ]
     if any(promise.period not in (whole.kind, "rolling") for promise in contract.availability):
         found.append("objective_of_another_period")
-    came = [*(span.recorded_s for span in spans), *_notices_of(given, period)]
+    came = [*(span.recorded_s for span in spans), *_notices_s(given, period)]
     if any(at_s > cutoff_s for at_s in came):
         found.append("data_after_cutoff")
     if any(event.kind == "gpu_replaced" and _within(event.at_s, period) for event in known.events):
@@ -52,7 +52,7 @@ def of_record(
     return found
 
 
-def _notices_of(given: Record, period: Period) -> Iterator[int]:
+def _notices_s(given: Record, period: Period) -> Iterator[int]:
     for window in given.windows:
         if window.start_s < period.end_s and window.end_s > period.start_s:
             yield window.received_s

@@ -193,13 +193,13 @@ def _of_unit(line: UnitLine) -> Broken:
 def _tiled(ruled: Sequence[Settled]) -> Broken:
     """The parts follow each other from the start of the period to its end, and service lies in each."""
     whole = ruled[0].whole
-    edges = [whole.start_s, *(edge for one in ruled for edge in one.part.interval), whole.end_s]
+    edges = [whole.start_s, *(edge for one in ruled for edge in one.part.interval_s), whole.end_s]
     if edges[::2] != edges[1::2]:
         yield "parts tile the period", WHOLE, {"edges": edges}
     for one in ruled:
-        (start, end), (first, last) = one.part.interval, one.served
+        (start, end), (first, last) = one.part.interval_s, one.served
         if not start <= first <= last or (first < last and last > end):
-            numbers = {"part": one.part.interval, "service": one.served}
+            numbers = {"part": one.part.interval_s, "service": one.served}
             yield "service lies in its part", WHOLE, numbers
 
 

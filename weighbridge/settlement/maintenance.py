@@ -130,7 +130,7 @@ def _within_caps(
     taken: dict[Interval, Intervals] = {}
     for ruled in counted:
         cut = NOTHING
-        for within in (period.interval for period in periods):
+        for within in (period.interval_s for period in periods):
             before = taken.get(within, NOTHING)
             fresh = subtraction(clip(ruled.excluded, within), before)
             kept = first_seconds(fresh, terms.max_s_per_period - total(before))

@@ -311,7 +311,7 @@ def _maintenance(settled: Settled) -> tuple[MaintenanceLine, ...]:
             end=instant_text(one.window.end_s),
             notice_received=instant_text(one.window.received_s),
             ruling=one.ruling,
-            excluded_seconds=total(clip(one.excluded, part.interval)),
+            excluded_seconds=total(clip(one.excluded, part.interval_s)),
         )
         for one in ruled
         if one.window.start_s < part.end_s and one.window.end_s > part.start_s

@@ -21,7 +21,7 @@ from weighbridge.settlement.periods import (
     contract_month,
     contract_months,
     months_later,
-    term_of,
+    term_of_s,
 )
 
 MONTH, YEAR = len("2026-10"), len("2026")
@@ -36,7 +36,7 @@ def named(contract: Contract, label: str) -> Period:
         case 4:  # a year
             return calendar_year(label, zone)
         case _:
-            return contract_month(label, zone, term_of(contract))
+            return contract_month(label, zone, term_of_s(contract))
 
 
 def cut(versions: Sequence[Version], label: str) -> Period:
@@ -44,14 +44,14 @@ def cut(versions: Sequence[Version], label: str) -> Period:
     found = [(version, period) for version in versions if (period := _known(version, label))]
     if not found:
         return named(versions[-1].contract, label)
-    start_s = _in_force([(version, period.start_s) for version, period in found])
-    end_s = _in_force([(version, period.end_s) for version, period in found])
+    start_s = _edge_in_force_s([(version, period.start_s) for version, period in found])
+    end_s = _edge_in_force_s([(version, period.end_s) for version, period in found])
     return Period(label, start_s, end_s)
 
 
 def promised(versions: Sequence[Version], period: Period) -> bool:
     """Whether some of a period lies in the term of one of these versions."""
-    terms = [term_of(version.contract) for version in versions]
+    terms = [term_of_s(version.contract) for version in versions]
     return any(start_s < period.end_s and period.start_s < end_s for start_s, end_s in terms)
 
 
@@ -76,7 +76,7 @@ def _label_beside(contract: Contract, label: str, step: int) -> str | None:
         return f"{months_later(date.fromisoformat(f'{label}-01'), step):%Y-%m}"
     if len(label) == YEAR:
         return f"{int(label) + step:04}"
-    labels = [month.label for month in contract_months(contract.time_zone, term_of(contract))]
+    labels = [month.label for month in contract_months(contract.time_zone, term_of_s(contract))]
     found = (
         [one for one in labels if one < label][-1:]
         if step < 0
@@ -144,7 +144,7 @@ def _known(version: Version, label: str) -> Period | None:
         return None
 
 
-def _in_force(edges: Sequence[tuple[Version, int]]) -> int:
+def _edge_in_force_s(edges: Sequence[tuple[Version, int]]) -> int:
     """The edge of the newest version that was in force when its edge came; else of the oldest."""
     for version, edge_s in reversed(edges):
         if version.from_us <= edge_s * MICROSECONDS:

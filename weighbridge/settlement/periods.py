@@ -39,7 +39,7 @@ class Period:
     end_s: int
 
     @property
-    def interval(self) -> Interval:
+    def interval_s(self) -> Interval:
         return (self.start_s, self.end_s)
 
     @property
@@ -164,12 +164,12 @@ def months_within(start_s: int, end_s: int, zone: str) -> Iterator[Period]:
         day = months_later(day, 1)
 
 
-def term_of(contract: Contract) -> Interval:
+def term_of_s(contract: Contract) -> Interval:
     """The term of a contract in seconds."""
     return (contract.term.start_us // MICROSECONDS, contract.term.end_us // MICROSECONDS)
 
 
-def served_part(period: Period, service: Interval) -> Interval:
+def served_part_s(period: Period, service: Interval) -> Interval:
     """The part of a period inside the time of service; empty, not negative, where there is none."""
     start = max(period.start_s, service[0])
     return (start, max(start, min(period.end_s, service[1])))

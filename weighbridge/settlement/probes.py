@@ -35,7 +35,7 @@ class Tally:
 
 def tally(terms: Performance, samples: Sequence[Samples], period: Period) -> Tally:
     """Counts the probes; those that are scheduled and not in the samples are missing."""
-    due = inside(terms.schedule, period.interval)
+    due = inside(terms.schedule, period.interval_s)
     scheduled = sum((end - start) // terms.slice_s for start, end in due)
     answered = [sample for sample in samples if sample.value is not None]
     present = sum(sample.count for sample in answered)

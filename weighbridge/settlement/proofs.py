@@ -65,7 +65,7 @@ def samples(
 def _due(
     objective: Performance, found: Iterable[ProvenRates], period: Period
 ) -> Iterator[ProvenRates]:
-    due = inside(objective.schedule, period.interval)
+    due = inside(objective.schedule, period.interval_s)
     for one in found:
         at_s = one.received_us // MICROSECONDS
         if any(start_s <= at_s < end_s for start_s, end_s in due):

@@ -20,7 +20,7 @@ from weighbridge.settlement.compensation import anomaly, excess_maintenance, los
 from weighbridge.settlement.credits import Capped, Earned, capped
 from weighbridge.settlement.fees import capacity_of, gpus_of_unit
 from weighbridge.settlement.intervals import Intervals, union
-from weighbridge.settlement.periods import calendar_year, local_date, served_part
+from weighbridge.settlement.periods import calendar_year, local_date, served_part_s
 from weighbridge.settlement.record import Event
 from weighbridge.settlement.remedy_context import RemedyContext
 from weighbridge.settlement.repair import Clocked, clocks, earn_repair
@@ -104,7 +104,7 @@ def _capacity(context: RemedyContext, credit: CapacityDeduction) -> Iterator[Cap
     contracted = resource.capacity.contracted
     if contracted is None:
         contracted = capacity_of(resource, gpus_of_unit(resource, None))
-    served = served_part(context.period, context.fees.service)
+    served = served_part_s(context.period, context.fees.service)
     short = shortfall(contracted, per_unit, len(units), _downs(context, promise), served)
     fee = contracted * Fraction(credit.price)
     share = short.missing / (contracted * context.fees.period.seconds)

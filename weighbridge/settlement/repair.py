@@ -62,9 +62,11 @@ def clocks(
             running.setdefault(event.unit, event.at_s)
         elif event.kind in _ends(terms) and event.unit in running:
             start = running.pop(event.unit)
-            yield Mending(event.unit, start, event.at_s, _elapsed(terms, start, event.at_s, hours))
+            yield Mending(
+                event.unit, start, event.at_s, _elapsed_s(terms, start, event.at_s, hours)
+            )
     for unit, start in running.items():
-        yield Mending(unit, start, None, _elapsed(terms, start, max(start, until_s), hours))
+        yield Mending(unit, start, None, _elapsed_s(terms, start, max(start, until_s), hours))
 
 
 def _is_meant(terms: Repair | Response, event: Event) -> bool:
@@ -78,7 +80,7 @@ def _ends(terms: Repair | Response) -> tuple[str, ...]:
     return (*ends, SWAPPED) if terms.spare_swap_allowed else ends
 
 
-def _elapsed(terms: Repair | Response, start_s: int, end_s: int, hours: Window | None) -> int:
+def _elapsed_s(terms: Repair | Response, start_s: int, end_s: int, hours: Window | None) -> int:
     if terms.calendar == "24x7" or hours is None:
         return end_s - start_s
     within = (start_s, end_s)

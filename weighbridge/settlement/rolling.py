@@ -31,7 +31,7 @@ class Rolling:
         for (start, end), units in self._levels:
             self._before.append(self._before[-1] + (end - start) * units)
 
-    def within(self, instant: int) -> int:
+    def bad_within_s(self, instant: int) -> int:
         """Bad time in the window that ends at an instant."""
         return self._until(instant) - self._until(instant - self.window_s)
 
@@ -46,7 +46,7 @@ class Rolling:
         edges = {edge for pair, _ in self._levels for edge in pair}
         edges |= {edge + self.window_s for edge in edges}
         inside = {edge for edge in edges if evaluated[0] < edge < evaluated[1]}
-        return [(corner, self.within(corner)) for corner in sorted({*evaluated, *inside})]
+        return [(corner, self.bad_within_s(corner)) for corner in sorted({*evaluated, *inside})]
 
     def worst(self, evaluated: Interval) -> Worst:
         """Over the windows that end in an interval, both of its ends taken in."""

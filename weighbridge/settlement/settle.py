@@ -34,7 +34,7 @@ from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.invariants import check_settlement
 from weighbridge.settlement.money import ordered
-from weighbridge.settlement.periods import DAY_S, Period, served_part, term_of
+from weighbridge.settlement.periods import DAY_S, Period, served_part_s, term_of_s
 from weighbridge.settlement.probes import Tally, tally
 from weighbridge.settlement.record import Record, Side
 from weighbridge.settlement.remedies import remedies, timed
@@ -64,7 +64,7 @@ def settle(
     of the whole. `before`: the parts of it that were settled already; what they gave of what there is once for a
     period is used up.
     """
-    served = service or term_of(contract)
+    served = service or term_of_s(contract)
     found = Judging(
         contract, record, period, units, as_of_s, served, whole or period, tuple(before)
     ).settlement()
@@ -100,12 +100,14 @@ class Judging:
 
     @cached_property
     def fees(self) -> Fees:
-        return Fees(self.contract, self.whole, served_part(self.period, self.service), self.period)
+        return Fees(
+            self.contract, self.whole, served_part_s(self.period, self.service), self.period
+        )
 
     @cached_property
     def whole_fees(self) -> Fees:
         """As if there were service throughout."""
-        return Fees(self.contract, self.whole, self.whole.interval, self.whole)
+        return Fees(self.contract, self.whole, self.whole.interval_s, self.whole)
 
     def settlement(self) -> Settlement:
         results = self.results(frozenset(one.id for one in self.contract.availability))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.clock import ticks
+from agent.clock import ticks_us
 from agent.report.spool import SMALLEST, Spool
 from agent.report.spool_format import FRAME, RING_OFFSET, SECTOR, sectors_of
 from tests.agent.program.test_spool import ROOM, bodies, put, reseal
@@ -91,5 +91,5 @@ class Late:
 async def test_a_tick_that_is_due_as_the_one_before_is_used_is_left_out(
     late_us: int, following: int
 ) -> None:
-    beats = ticks(Late(late_us, 0), 10)
+    beats = ticks_us(Late(late_us, 0), 10)
     assert [await anext(beats), await anext(beats)] == [0, following]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent.clock import ticks
+from agent.clock import ticks_us
 from agent.config import AgentConfig
 from agent.daemon import write_report
 from agent.report.sampler import Draft, Sampler, Schedule
@@ -31,7 +31,7 @@ async def test_an_outage_of_a_day_loses_nothing_at_the_default_size(
 
     source = SimulatedSource(clock.boottime_us, Scenario(), 0, 8)
     sampler = Sampler(source, SimulatedHost(0), clock, Schedule(), keep)
-    async for due in ticks(clock, sampler.schedule.interval_us):
+    async for due in ticks_us(clock, sampler.schedule.interval_us):
         if spool.pending_count == REPORTS_A_DAY:
             break
         await sampler.sample(due)

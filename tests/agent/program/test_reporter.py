@@ -88,7 +88,7 @@ class Bench:
 
     async def send_all(self, most: int = 12) -> None:
         for _ in range(most):
-            if await self.reporter.send_batch() is None:
+            if await self.reporter.send_batch_wait_s() is None:
                 return
         raise AssertionError(f"still sending: {self.reporter.status}")
 
@@ -122,7 +122,7 @@ async def test_a_collector_that_does_not_answer_withholds_no_sign_of_life(bench:
         breath_s=0.001,
     )
     bench.put(0)
-    sending = asyncio.create_task(reporter.send_batch())
+    sending = asyncio.create_task(reporter.send_batch_wait_s())
     async with asyncio.timeout(20):
         for _ in range(5):
             await signs.acquire()
@@ -170,7 +170,7 @@ async def test_receipts_stay_within_their_bound(tmp_path: Path, bench: Bench) ->
 async def test_a_collector_that_is_away_loses_nothing(bench: Bench, collector: Any) -> None:
     bench.put(1)
     collector.sick = [(503, {"Retry-After": "7"}, {}), (500, {}, {}), (200, {}, {"receipts": []})]
-    first = await bench.reporter.send_batch()
+    first = await bench.reporter.send_batch_wait_s()
     assert first is not None
     assert first >= 7
     await bench.send_all()
@@ -235,7 +235,7 @@ async def test_a_fork_begins_a_new_chain_and_keeps_nothing_back(
 async def test_an_unknown_key_keeps_spooling_and_asks_seldom(bench: Bench, collector: Any) -> None:
     bench.put(1)
     keys, collector.keys = collector.keys, {}
-    wait = await bench.reporter.send_batch()
+    wait = await bench.reporter.send_batch_wait_s()
     assert wait is not None
     assert wait > 60
     assert bench.spool.pending_count == 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from msgspec.structs import replace
 
-from agent.clock import ticks
+from agent.clock import ticks_us
 from agent.report.sampler import Draft, Sampler, Schedule, assemble
 from agent.report.source import RawProcess, Sweep
 from weighbridge.catalogue.readings import Tier
@@ -34,7 +34,7 @@ class Bench:
         """Run `count` samples on schedule; return the drafts that they made."""
         before = len(self.drafts)
         taken = 0
-        async for due in ticks(self.clock, self.sampler.schedule.interval_us):
+        async for due in ticks_us(self.clock, self.sampler.schedule.interval_us):
             if taken == count:
                 break
             await self.sampler.sample(due)

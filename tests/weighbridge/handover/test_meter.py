@@ -44,7 +44,7 @@ def test_an_instant_is_covered_once_in_whichever_order_its_samples_come(
     meter, seen = Meter(), set[int]()
     for start, end in spans:
         fresh = instants([(start, end)]) - seen
-        assert meter.cover(start, end) == len(fresh)
+        assert meter.cover_us(start, end) == len(fresh)
         seen |= fresh
     assert instants(meter.covered) == seen
     assert meter.covered == sorted(meter.covered)

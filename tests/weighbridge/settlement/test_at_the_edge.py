@@ -29,11 +29,11 @@ from weighbridge.settlement.periods import (
     contract_months,
     local_hours,
     months_within,
-    served_part,
+    served_part_s,
 )
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Event, Record, Span, Window
-from weighbridge.settlement.service import silence_accepted, start_of
+from weighbridge.settlement.service import silence_accepted_s, start_of_s
 from weighbridge.settlement.settle import settle
 from weighbridge.settlement.statement import Statement
 
@@ -205,7 +205,7 @@ def test_a_refusal_counts_from_the_instant_of_the_delivery_to_the_end_of_the_las
     refused_s: int, *, accepted: bool
 ) -> None:
     said = [Event("delivered", NOON), Event("acceptance_refused", refused_s)]
-    start = start_of(version(**DEEMED).contract, said, CUTOFF)
+    start = start_of_s(version(**DEEMED).contract, said, CUTOFF)
     assert start == (SILENT if accepted else None)
 
 
@@ -214,13 +214,13 @@ def test_a_refusal_counts_from_the_instant_of_the_delivery_to_the_end_of_the_las
 )
 def test_a_refusal_counts_by_when_it_could_be_heard(heard_s: int, *, accepted: bool) -> None:
     refusal = Event("acceptance_refused", NOON, received_s=heard_s)
-    start = start_of(version(**DEEMED).contract, [Event("delivered", NOON), refusal], CUTOFF)
+    start = start_of_s(version(**DEEMED).contract, [Event("delivered", NOON), refusal], CUTOFF)
     assert (start is not None) is accepted
 
 
 @pytest.mark.parametrize(("as_of_s", "start"), [(SILENT - 1, None), (SILENT, SILENT)])
 def test_silence_accepts_as_the_last_day_ends(as_of_s: int, start: int | None) -> None:
-    assert start_of(version(**DEEMED).contract, [Event("delivered", NOON)], as_of_s) == start
+    assert start_of_s(version(**DEEMED).contract, [Event("delivered", NOON)], as_of_s) == start
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_silence_accepts_as_the_last_day_ends(as_of_s: int, start: int | None) -
 )
 def test_who_signs_before_silence_accepts_has_accepted(signed_s: int, silent: int | None) -> None:
     said = [Event("delivered", NOON), Event("acceptance_signed", signed_s)]
-    assert silence_accepted(version(**DEEMED).contract, said, CUTOFF) == silent
+    assert silence_accepted_s(version(**DEEMED).contract, said, CUTOFF) == silent
 
 
 @pytest.mark.parametrize(
@@ -559,7 +559,7 @@ def test_a_clock_hour_is_touched_from_its_first_second_on(past_s: int, hours: in
 def test_service_that_only_touches_a_period_is_none(
     service: tuple[int, int], served: tuple[int, int]
 ) -> None:
-    found = served_part(Period("x", 100, 200), service)
+    found = served_part_s(Period("x", 100, 200), service)
     assert found[1] - found[0] == served[1] - served[0]
     assert found == served
 

@@ -78,7 +78,7 @@ def settled(version: Version, part: Period = MAY, kind: type[Settled] = Settled)
     units = {"a": ("n1",)}
     found = settle(version.contract, record, part, units, MAY.end_s, whole=MAY)
     known = joined_rows([], MAY.end_s * SECOND, MAY.end_s * SECOND, MAY.interval)
-    served = part.interval
+    served = part.interval_s
     there = Timelines({}, {}, {})
     return kind(version, MAY, part, served, found, record, units, there, {}, known)
 

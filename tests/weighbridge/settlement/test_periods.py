@@ -71,7 +71,7 @@ def test_the_months_of_a_year_tile_it() -> None:
     for zone in ("Europe/Amsterdam", "America/New_York", "Asia/Kolkata"):
         year = calendar_year("2026", zone)
         months = [calendar_month(f"2026-{month:02}", zone) for month in range(1, 13)]
-        assert (months[0].start_s, months[-1].end_s) == year.interval
+        assert (months[0].start_s, months[-1].end_s) == year.interval_s
         assert all(left.end_s == right.start_s for left, right in pairwise(months))
 
 
