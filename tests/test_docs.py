@@ -1,5 +1,6 @@
 """Documents say what is there: every command, flag, file, link and contract in them."""
 
+import pkgutil
 import re
 import shlex
 from collections.abc import Iterator
@@ -15,6 +16,17 @@ from weighbridge.contract import load
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 DOCUMENTS += [ROOT / "systemd" / "README.md"]
+PACKAGES = (
+    "weighbridge",
+    "agent",
+    "collector",
+    "dashboards",
+    "benchmarks",
+    "scripts",
+    "tests",
+    "demo",
+)
+GLOSSARY = ROOT / "docs" / "glossary.md"
 PROGRAMS = {"weighbridge": collector, "weighbridge-agent": agent, "wb": collector}
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`((?:weighbridge|weighbridge-agent) [a-z][^`]*[^` ])`")
@@ -84,3 +96,31 @@ def test_every_script_that_a_document_names_is_there() -> None:
     for document in DOCUMENTS:
         named = re.findall(r"\bscripts/([a-z-]+)", document.read_text(encoding="utf-8"))
         assert [name for name in named if not (ROOT / "scripts" / name).exists()] == []
+
+
+def is_there(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+def test_every_word_of_the_glossary_is_in_the_code_once() -> None:
+    rows = re.findall(
+        r"^\| (.+?) \|.*\| (?:`(weighbridge[\w.]+)`)? ?\|$", GLOSSARY.read_text(), re.MULTILINE
+    )
+    words = [word for words, _ in rows for word in words.split(", ")]
+    assert len(words) > 40
+    assert len(words) == len(set(words))
+    assert [name for _, name in rows if name and not is_there(name)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_module_that_a_document_names_exists(document: Path) -> None:
+    there = {str(path.relative_to(ROOT)) for top in PACKAGES for path in (ROOT / top).rglob("*.py")}
+    named = set(re.findall(r"`([\w/]+\.py)`", document.read_text()))
+    assert [
+        name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in there)
+    ] == []

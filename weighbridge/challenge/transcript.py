@@ -1,4 +1,4 @@
-"""The record of one attempt: everything said and timed. `judging.py` says what it means."""
+"""The record of one attempt: everything said and timed. `judgement.py` says what it means."""
 
 from dataclasses import dataclass
 from typing import TypeVar
