@@ -34,7 +34,7 @@ BREATH_S = 5.0
 
 
 def schedule_of(config: AgentConfig) -> Schedule:
-    """The pace that a configuration asks for."""
+    """The sampling and reporting intervals of a configuration."""
     return Schedule(
         interval_us=config.interval_ms * 1000,
         slow_us=config.slow_interval_ms * 1000,
@@ -85,7 +85,7 @@ class Daemon:
         self._said = ""
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT."""
+        """Runs the agent until SIGTERM or SIGINT."""
         transport = Transport(self._identity.url, self._identity.trust)
         self._agent = Agent(
             self._identity,
@@ -135,7 +135,8 @@ class Daemon:
                 await asyncio.sleep(BREATH_S)
 
     async def _open_doors(self, stack: contextlib.AsyncExitStack) -> None:
-        """A door that does not open is said, and the agent goes on without it."""
+        """The control socket and the metrics port. One that cannot be opened is logged, and the agent goes on without
+        it."""
         path = self._config.runtime_directory / CONTROL_SOCKET
         await _try_door(stack, str(path), lambda: control.serve(path, self._agent.handle))
         listen = self._config.metrics_listen

@@ -67,7 +67,7 @@ async def observe(source: DeviceSource, host: HostFacts) -> LatestReadings:
 
 
 def view_of(drafts: Sequence[Draft]) -> LatestReadings:
-    """What drafts show, the last word counting."""
+    """The newest readings of these drafts together; a later draft overrides an earlier one."""
     view = LatestReadings()
     for draft in drafts:
         if draft.inventory is not None:
@@ -84,7 +84,7 @@ def view_of(drafts: Sequence[Draft]) -> LatestReadings:
 
 
 def judge(promise: Promise, view: LatestReadings) -> list[Judged]:
-    """Every answer of every check."""
+    """The answers of every check, each with its check."""
     context = CheckContext(promise, view)
     return [(check, answer) for check in CHECKS for answer in check.judge(context)]
 
@@ -105,7 +105,7 @@ def _salt(state_directory: Path) -> bytes:
 
 
 def overall(answers: Sequence[Judged]) -> Verdict:
-    """BREACHED outranks UNKNOWN outranks MET. Nothing judged is nothing seen."""
+    """The worst verdict of these answers; UNKNOWN where there are none."""
     return worst((answer.verdict for _, answer in answers), empty=Verdict.UNKNOWN)
 
 

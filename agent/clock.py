@@ -47,7 +47,7 @@ class SystemClock:
         return timesyncd_synchronized(Path("/")) if kernel is None else kernel
 
     async def sleep_until(self, boottime_us: int) -> None:
-        """Returns at once for a time gone by."""
+        """Sleeps until that instant; returns at once if it has passed."""
         await asyncio.sleep(max(0, boottime_us - self.boottime_us()) / 1_000_000)
 
 

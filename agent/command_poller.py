@@ -51,7 +51,7 @@ Granting = Callable[[Prepare, int], Grant]
 
 
 class Request(Protocol):
-    """`Transport.request`."""
+    """The signature of `Transport.request`."""
 
     def __call__(
         self,
@@ -71,7 +71,7 @@ def seal_poll(signer: Signer, node: str, log_key: bytes, number: int) -> str:
 
 @dataclass
 class Session:
-    """One attempt under way."""
+    """A challenge attempt under way: its request, its prober, and when it must have ended."""
 
     request: Prepare
     prober: Prober
@@ -247,7 +247,7 @@ class CommandPoller:
         return None
 
     async def _expire(self) -> None:
-        """A prober that nobody asks any more is ended."""
+        """Ends a prober that was asked nothing for longer than its session allows."""
         session = self._session
         if session is not None and self._age_ms(session) > session.idle_s * 1000:
             await self._end()

@@ -176,7 +176,7 @@ class Agent:
             await asyncio.to_thread(self._spool.close)
 
     def reschedule(self, schedule: Schedule) -> None:
-        """Another pace, from the next sample on."""
+        """Takes other sampling intervals, from the next sample on."""
         self.sampler.schedule = schedule
         if self._paced is not None:
             self._paced.cancel()

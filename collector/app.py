@@ -66,7 +66,7 @@ def monotonic_us() -> int:
 
 
 def no_routes(_: Submit) -> tuple[Route, ...]:
-    """Nobody moves a real clock."""
+    """No routes: the system's clock cannot be moved."""
     return ()
 
 

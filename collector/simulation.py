@@ -39,7 +39,7 @@ class LogicalTime:
         return web.json_response({"wall_us": self._now_us})
 
     def _move_us(self, request: web.Request, wanted: ClockMove) -> int:
-        """What is received from now on is received then."""
+        """Moves the clock: what is received from now on carries that time."""
         if not (is_local(request) or request.app[GATE].control):
             raise Problem("forbidden", "the clock is moved from this machine")
         if wanted.wall_us < self._now_us:

@@ -132,7 +132,7 @@ class KernelLog:
         self._remember()
 
     def take(self) -> list[KernelXid]:
-        """What was found since the last call."""
+        """The XIDs found since the last call."""
         found = list(self._found)
         self._found.clear()
         if found:

@@ -116,7 +116,7 @@ def _entries(directory: Path) -> list[Path]:
 
 
 def _listed(directory: Path) -> list[Path]:
-    """As much of it as may be read."""
+    """The entries of a directory; none where it may not be read."""
     try:
         return _entries(directory)
     except OSError:

@@ -163,7 +163,7 @@ class NvmlSource:
             await self._dismiss()
 
     async def resume(self) -> None:
-        """The next call starts a child."""
+        """Ends a pause: the next call starts a child process."""
         async with self._lock:
             self._paused = False
 
@@ -234,7 +234,7 @@ class NvmlSource:
             await self._bury(child, Crashed("its enumeration makes no sense", None))
 
     def _take(self, answer: Any, child: Child) -> None:
-        """Make a child's enumeration what is known."""
+        """Puts a child's enumeration into the device inventory."""
         code, now = answer["code"], self._clock()
         self._listed = [item["uuid"] for item in answer["devices"]]
         self._absence = reason(code) if code else None
@@ -293,7 +293,7 @@ class NvmlSource:
         return Sweep(now, devices, {row.name: list(column) for row in rows(tier)})
 
     def _heard(self, told: Mapping[str, Any]) -> None:
-        """An event of the driver."""
+        """Takes in an event that the driver reported."""
         if told["xid"] is None:
             self._tell(
                 EventKind.DEVICE_LOST, told["device"], "GPU unavailable", told["boottime_us"]
@@ -340,7 +340,7 @@ class NvmlSource:
         return bool(over)
 
     async def _end(self, child: Child) -> bool:
-        """Kill. False if it does not die in time."""
+        """Kills the child process. False if it has not ended in time."""
         return await child.kill(self._kill, self._patience.death)
 
     async def _dismiss(self) -> None:

@@ -61,7 +61,7 @@ class KnownDevices:
     _silent: dict[str, int] = field(default_factory=dict)
 
     def enumerated(self, found: Sequence[Device], now_us: int) -> list[Event]:
-        """These devices are there now."""
+        """Takes in a new enumeration of the devices."""
         events: list[Event] = []
         for device in found:
             events += self._seen(device, now_us)
@@ -84,7 +84,7 @@ class KnownDevices:
         return []
 
     def silenced(self) -> None:
-        """No driver answers: what is there cannot be told, lost devices stay lost."""
+        """The driver does not answer: the state of every device is unknown, but lost ones stay lost."""
         for uuid, device in self.devices.items():
             if device.state is DeviceState.OK:
                 self.devices[uuid] = _with_state(device, DeviceState.UNREADABLE)

@@ -37,7 +37,7 @@ LIFE_CYCLE = frozenset({1, 9, 12, 18})
 
 
 class FrameKind(IntEnum):
-    """What a frame asks or tells."""
+    """The kind of a frame: what it asks or answers."""
 
     HELLO = 1
     IDENTIFY = 2

@@ -48,7 +48,7 @@ class Tape:
     failures: list[tuple[int, int]] = field(default_factory=list)
 
     def fail(self, position: int, status: int) -> None:
-        """No value here, and why."""
+        """Marks a reading as without a value, for a reason."""
         self.values[position] = 0
         self.statuses[position] = status
         self.failures.append((position, status))
@@ -105,15 +105,15 @@ class FieldBatch:
         return FieldBatch(held, bytes(held), wanted)
 
     def arguments(self, handle: Handle) -> tuple[Any, ...]:
-        """Of nvmlDeviceGetFieldValues."""
+        """The arguments of nvmlDeviceGetFieldValues."""
         return handle.pointer, len(self.wanted), self.buffer
 
     def clear(self) -> None:
-        """Every entry an unknown error."""
+        """Sets every entry to `unknown error`, so that no old answer can pass for a new one."""
         ctypes.memmove(self.buffer, self.cleared, len(self.cleared))
 
     def read(self, code: int, tape: Tape) -> None:
-        """Entry by entry, each with its own code."""
+        """Puts each entry's value, or why it has none, on the tape."""
         for entry, (position, source) in zip(self.buffer, self.wanted, strict=True):
             found = code or entry.nvmlReturn
             if found:
@@ -226,7 +226,7 @@ class QuickMove:
         )
 
     def move(self, values: MutableSequence[Any]) -> bool:
-        """False, and nothing done, if anything is out of the ordinary."""
+        """Copies all numbers. Returns False and copies none if one is a blank or of another type than before."""
         numbers = self.numbers.unpack_from(self.memory, self.numbers_at)
         if max(numbers) > MAX_INTEGER or BLANK_UINT in numbers:
             return False

@@ -161,7 +161,7 @@ class Member:
     divisor: int = 1
 
     def __call__(self, outputs: Outputs) -> int | None:
-        """The number, None for a blank."""
+        """The number at an address; None for the value that the driver writes where it has none."""
         holder = outputs[self.output]
         value: int = getattr(holder, self.name) if self.name else holder.value
         blank = not self.signed and value == (1 << 8 * self.place(outputs)[1]) - 1

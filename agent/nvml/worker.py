@@ -52,7 +52,7 @@ class NvmlWorker:
         self._code = 0
 
     def serve(self) -> None:
-        """Answer until the parent goes."""
+        """Answers requests until the parent closes the connection."""
         with contextlib.suppress(Closed):
             while True:
                 kind, sequence, payload = unpack(read_frame(self._end))
@@ -155,7 +155,7 @@ class EventWatch:
         self.follow(gpus)
 
     def follow(self, gpus: list[Handle]) -> None:
-        """From the next wait on, these GPUs."""
+        """Watches these GPUs, from the next wait on."""
         wanted = {_address(handle.pointer): handle for handle in gpus}
         if wanted.keys() != self._wanted.keys():
             self._wanted = wanted

@@ -19,7 +19,7 @@ from weighbridge.wire.report import Device, Reason
 
 DAY_S = 86_400
 IDLE_PERCENT = 5
-"""Utilization up to this is nobody's work."""
+"""Percent of utilization up to which a GPU counts as idle."""
 STALE_US = 2_000_000
 """A sweep older than two intervals and this says nothing about now."""
 WAITING_MS = 120_000
@@ -156,11 +156,11 @@ class DailyBudget:
         self._seen: dict[str, int] = {}
 
     def left_ms(self, wall_us: int) -> int:
-        """Of today's."""
+        """Milliseconds that are left of today's budget."""
         return max(0, self._daily_ms - self._spent_on(_day(wall_us)))
 
     def spend(self, wall_us: int, milliseconds: int) -> None:
-        """Raises OSError where it cannot be kept."""
+        """Takes milliseconds off today's budget. Raises OSError where the file cannot be written."""
         today = _day(wall_us)
         self._seen = {today: self._spent_on(today) + milliseconds}
         write_file(self._path, json.dumps(self._seen).encode())

@@ -40,7 +40,7 @@ class CpuEngine:
         return (Fact("backend", "cpu"), Fact("numpy", np.__version__))
 
     def prepare(self, policy: Policy) -> None:
-        """Room for the kept tiles."""
+        """Allocates memory for the tiles that are kept."""
         self._policy = policy
         if policy.tiles > 0:
             with tempfile.TemporaryFile() as file:
@@ -63,7 +63,7 @@ class CpuEngine:
         return self._leaves(product, key)
 
     def row(self, key: bytes, index: int) -> bytes:
-        """One row of a product once more."""
+        """Computes one row of a product again."""
         left = self._rows_of_a(key, index, 1)
         return np.asarray(left @ self._loaded_b()).astype("<i4").tobytes()
 
@@ -96,7 +96,7 @@ class CpuEngine:
                     self._peers.append(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
 
     def close(self) -> None:
-        """Gives everything back."""
+        """Frees all memory."""
         for mapping in (*self._peers, *([] if self._tiles is None else [self._tiles])):
             mapping.close()
         if self._tiles is not None:

@@ -51,11 +51,11 @@ class WorkerProcess:
         raise Interrupted("the worker answered nonsense")
 
     def address(self) -> bytes:
-        """The engine's, from the worker."""
+        """The address of the engine's memory, asked of the worker."""
         return self._ask(worker.ADDRESS)
 
     def attach(self, addresses: Sequence[bytes]) -> None:
-        """Handed to the worker."""
+        """Passes the peers' addresses to the worker."""
         self._ask(worker.ATTACH + worker.packed(list(addresses)))
 
     def begin(self, release: Release) -> None:
@@ -63,11 +63,11 @@ class WorkerProcess:
         self._send(worker.RELEASE + encode_message(release))
 
     def roots(self) -> bytes:
-        """Waits for the worker."""
+        """The phase's roots; waits until the worker has computed them."""
         return self._answer()
 
     def open(self, reveal: Reveal) -> tuple[bytes, ...]:
-        """From the worker."""
+        """The sampled openings, asked of the worker."""
         return worker.unpacked(self._ask(worker.REVEAL + encode_message(reveal)))
 
     def end(self) -> None:

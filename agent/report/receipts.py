@@ -52,7 +52,7 @@ class ReceiptFile:
             self._path.replace(self._path.with_name(self._path.name + ".1"))
 
     def _newest_head(self) -> str | None:
-        """Of the last whole line."""
+        """The head in the file's last whole line."""
         for path in (self._path, self._path.with_name(self._path.name + ".1")):
             for line in reversed(_tail(path)):
                 try:

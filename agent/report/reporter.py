@@ -37,7 +37,7 @@ _MENDED_AT_ONCE = 3
 
 
 class Reaction(StrEnum):
-    """What the agent does about an answer."""
+    """What the agent does next after an answer."""
 
     GO_ON = "go_on"
     RETRY = "retry"
@@ -175,10 +175,10 @@ class Reporter:
         self._complaint = ""
         self._mended = 0
         self.status = "not yet connected"
-        """For people: how the last exchange went."""
+        """How the last exchange went, as one line for people."""
 
     def wake(self) -> None:
-        """There is something new in the spool."""
+        """Tells the reporter that the spool has a new report."""
         self._wake.set()
 
     async def run(self) -> None:

@@ -217,7 +217,7 @@ class Sampler:
 
     @property
     def inventory(self) -> Inventory | None:
-        """The newest one; None before the first."""
+        """The newest inventory; None before the first."""
         return self._inventory
 
     def want_inventory(self) -> None:

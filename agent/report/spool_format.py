@@ -39,7 +39,7 @@ class Frame:
 
     @property
     def sectors(self) -> int:
-        """How many it takes."""
+        """How many sectors the frame takes."""
         return sectors_of(self.length)
 
 
@@ -55,7 +55,7 @@ class Superblock:
     ring_bytes: int
 
     def pack(self) -> bytes:
-        """Its bytes on the disk."""
+        """The superblock as it is written."""
         body = _SUPERBLOCK.pack(
             _SUPER_MAGIC, 0, 1, self.generation, self.chain, self.acknowledged,
             self.carry_chain, self.carry_from, self.ring_bytes,

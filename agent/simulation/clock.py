@@ -30,7 +30,7 @@ class TimeCourse:
 
 
 class DrivenNode(Protocol):
-    """A node that is driven."""
+    """What the logical clock needs of a node that it drives."""
 
     @property
     def pending(self) -> int:
@@ -57,7 +57,7 @@ class LogicalClock:
         return True
 
     async def sleep_until(self, boottime_us: int) -> None:
-        """Returns at once for a time gone by."""
+        """Sleeps until that instant; returns at once if it has passed."""
         if boottime_us <= self.boottime_us():
             await asyncio.sleep(0)
             return

@@ -119,7 +119,7 @@ class GpuState:
 
     @property
     def uuid(self) -> str:
-        """Its own, or that of its twin."""
+        """The GPU's UUID, or that of the GPU which it imitates."""
         gpu, twin = self._gpu, self._twin
         if twin is not None:
             return gpu_uuid(gpu.seed, twin.of_node, twin.of_gpu)
@@ -127,7 +127,7 @@ class GpuState:
 
     @property
     def mig_uuid(self) -> str:
-        """Of the one slice that a sliced GPU has."""
+        """The UUID of the one slice that a sliced GPU has."""
         return "MIG" + self.uuid.removeprefix("GPU")
 
     @property
@@ -138,7 +138,7 @@ class GpuState:
 
     @property
     def used_bytes(self) -> int:
-        """Allocated by everybody."""
+        """Bytes of memory that are allocated, by all processes together."""
         own = self.memory_bytes * 8 // 10 if self._busy else 0
         return min(own + sum(fault.memory_bytes for fault in self.foreign), self.memory_bytes)
 
@@ -186,7 +186,7 @@ class GpuState:
         return top * self._limit // self._default_limit if self._capped else top - 15
 
     def advance(self) -> None:
-        """Let the counters run up to now."""
+        """Advances energy and other counters to this instant."""
         gpu = self._gpu
         passed = max(0, self._elapsed_us - gpu.last_us)
         gpu.last_us = self._elapsed_us
@@ -421,11 +421,11 @@ class SimulatedSource:
         self._paused = True
 
     async def resume(self) -> None:
-        """Go on."""
+        """Ends a pause."""
         self._paused = False
 
     async def close(self) -> None:
-        """There is nothing to let go of."""
+        """Does nothing: a simulated source holds no resources."""
 
     def reboot(self) -> None:
         """Nothing is known of devices that were there before."""
@@ -477,7 +477,7 @@ class SimulatedHost:
         return Facts(readings={}, unavailable={})
 
     def facts(self) -> Facts:
-        """Nothing."""
+        """No facts: a simulated node has no machine."""
         return Facts(readings={}, unavailable={})
 
     def owner(self, pid: int) -> tuple[str, OwnerClass]:

@@ -133,7 +133,7 @@ class SimulatedNode:
         return self._agent.facts().get("spool_pending_count", 1)
 
     def start(self) -> None:
-        """An agent begins on this node."""
+        """Starts the node's agent."""
         fleet = self._fleet
         boot = hashlib.sha256(f"{self.number}/{self.started_us}/{self._boots}".encode())
         folder = AgentStorage(fleet.directory / self.name, fleet.spool_bytes, RECEIPTS_BYTES)
@@ -183,12 +183,12 @@ class SimulatedNode:
             await agent.abandon()
 
     async def close(self) -> None:
-        """Stop, and let go of the network."""
+        """Stops the agent and closes its connections."""
         await self.stop()
         await self._transport.close()
 
     async def plant(self, fault: Fault) -> None:
-        """Begin what is no matter of the devices."""
+        """Begins a fault that is not one of the devices: silence, or a network cut."""
         match fault:
             case Silence():
                 await self.stop(said=False)
@@ -200,7 +200,7 @@ class SimulatedNode:
                 pass
 
     async def lift(self, fault: Fault) -> None:
-        """End it again."""
+        """Ends such a fault."""
         match fault:
             case Silence():
                 self.start()

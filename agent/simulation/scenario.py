@@ -46,7 +46,7 @@ class ScenarioPart(BaseModel):
 
 
 class Planted(ScenarioPart):
-    """What all faults have."""
+    """The keys that every fault has: node, beginning, end."""
 
     node: int = Field(ge=0)
     gpus: tuple[int, ...] | None = None

@@ -46,7 +46,7 @@ class Bearer:
 
     @property
     def viewer(self) -> Viewer:
-        """What they see."""
+        """Which contracts the bearer of the token sees."""
         if self.role in (Role.ADMIN, Role.AUDITOR):
             return Viewer()
         return Viewer(frozenset() if self.contract is None else frozenset({self.contract}))
@@ -102,7 +102,7 @@ class Gate:
         self.control = control
 
     def bearer(self, request: web.Request) -> Bearer:
-        """Who asks. Raises Problem: unauthorized."""
+        """The bearer of the request's token. Raises Problem: unauthorized."""
         if self.control:
             return CONTROL
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

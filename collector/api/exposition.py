@@ -27,10 +27,10 @@ MAX_CONTRACTS = 4
 GPUS_PER_SHARD = (MAX_LINES - 2 * len(metrics.GPU_METRICS)) // (
     len(EXPORTED) + MAX_XIDS + MAX_CONTRACTS + len(metrics.CHALLENGE_METRICS) + 2
 )
-"""So many that no answer of theirs can pass MAX_LINES."""
+"""GPUs in one shard: an answer about so many cannot have more than MAX_LINES lines."""
 
 SLICE = 8
-"""So many nodes or contracts between two turns of the event loop."""
+"""Nodes or contracts that are written before the event loop gets its turn."""
 
 KEYS_SLICE = 1000
 REFRESH_US = 10_000_000

@@ -87,7 +87,7 @@ class SettlementApi:
         )
 
     async def claims(self, request: web.Request) -> web.Response:
-        """Worked out now."""
+        """Answers with the credits that can still be claimed, worked out now."""
         contract = self._seen(request)
         try:
             found = await self._accounts.claims(contract)
@@ -105,7 +105,7 @@ class SettlementApi:
         return await self._handed_over(request, self._handover.delivery)
 
     async def acceptance(self, request: web.Request) -> web.Response:
-        """The same, of a window."""
+        """Answers with the acceptance certificate of a window."""
 
         async def certified(contract: str, as_of_s: int | None) -> Document:
             ends = [request.query.get(name) for name in ("from", "until")]
@@ -139,7 +139,7 @@ class SettlementApi:
         return contract
 
     async def issue(self, request: web.Request) -> web.Response:
-        """The same answer as without issuing it; entered in the log first."""
+        """Enters the statement in the log as issued, then answers with it."""
         asked, statement = await self._drafted(request)
         issued = Issued(
             contract=statement.contract,

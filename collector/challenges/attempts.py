@@ -42,7 +42,7 @@ logger = logging.getLogger("weighbridge.challenges")
 
 KEPT_SERIES = 1000
 AGAIN_SECONDS = 5.0
-"""How long to wait where the log took nothing."""
+"""How long to wait before another try where the log took no entry."""
 COMMAND, SCHEDULE = "command", "schedule"
 Verify = Callable[[Transcript], Awaitable[Weighing]]
 
@@ -69,7 +69,7 @@ class ShownSeries:
     outcomes: list[Outcome] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """The series as the API shows it."""
         return {
             "id": self.series,
             "group": self.group,
@@ -225,7 +225,7 @@ class Challenges:
             del self._series[next(iter(self._series))]
 
     def find(self, series: str) -> ShownSeries:
-        """Raises Problem."""
+        """A series by its name. Raises Problem: not_found."""
         if series not in self._series:
             raise Problem("not_found", f"no challenge {series} since this collector started")
         return self._series[series]

@@ -69,7 +69,7 @@ class CommandQueue:
         return True
 
     def close(self) -> None:
-        """Send everyone home, and let nobody wait any more."""
+        """Answers every waiting request with no command, and lets none wait from now on."""
         self._closed = True
         for key_id in list(self._waiting):
             self._send_home(key_id)

@@ -30,13 +30,13 @@ class Start:
         self._go = asyncio.Event()
 
     def drop(self) -> None:
-        """One member less to wait for."""
+        """The group starts without one of its members."""
         self._missing -= 1
         if self._missing <= 0:
             self._go.set()
 
     async def together(self) -> None:
-        """Returns at the same moment for all who are ready."""
+        """Waits until all members of the group are ready, so that they start at once."""
         self.drop()
         await self._go.wait()
 
@@ -75,7 +75,7 @@ class Exchange:
 
     @property
     def patience_seconds(self) -> float:
-        """What is left for the awaited answer."""
+        """Seconds that are left for the awaited answer."""
         since_ns = self._challenger.waiting_since_ns or 0
         return max(0.0, self.plan.policy.deadline_ms / 1e3 - (self.clock_ns() - since_ns) / 1e9)
 
@@ -115,7 +115,7 @@ class Exchange:
         return self._challenger.transcript()
 
     async def _turn(self, logged: bool) -> None:
-        """One message there, and its answer back."""
+        """Sends one message and waits for its answer."""
         self._answer = None
         self._answered.clear()
         here = await self.commands.present(self.key_id, self.presence_seconds)

@@ -20,7 +20,7 @@ from weighbridge.wire.problems import Problem
 logger = logging.getLogger("weighbridge.challenges")
 
 LOOK_SECONDS = 5.0
-"""Contracts and assignments are looked at anew at least so often."""
+"""Seconds after which contracts and assignments are read anew, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ChallengedItem:
 
     @property
     def size(self) -> int:
-        """Nodes of a group."""
+        """How many nodes are challenged together."""
         return min(self.terms.group, len(self.nodes))
 
 
@@ -101,7 +101,7 @@ def begin(challenges: Challenges, line: ChallengedItem, chance: random.Random) -
 
 
 async def keep_challenging(challenges: Challenges, driver: Driver, chance: random.Random) -> None:
-    """For ever."""
+    """Starts challenges at random until it is cancelled."""
     while True:
         wait, line = draw(list(lines(driver)), chance)
         await asyncio.sleep(wait)
@@ -110,6 +110,6 @@ async def keep_challenging(challenges: Challenges, driver: Driver, chance: rando
 
 
 def scheduled(challenges: Challenges, driver: Driver) -> AbstractAsyncContextManager[None]:
-    """While this collector serves the public."""
+    """Runs the schedule in the background while the collector serves."""
     work = keep_challenging(challenges, driver, random.SystemRandom())
     return beside(work, "no challenge is begun any more")

@@ -44,7 +44,7 @@ async def verify_apart(transcript: Transcript, seconds: float = LONGEST_SECONDS)
 
 
 def undecided(gpus: tuple[str, ...]) -> Weighing:
-    """Nobody could say."""
+    """The result where verification did not end: UNKNOWN for every GPU."""
     verdict, reason = ChallengeVerdict.UNKNOWN.value, Reason.NO_VERDICT.value
     nothing = (0, 0, None, None, None, None)
     return Weighing(verdict, reason, tuple(Weighed(g, verdict, reason, *nothing) for g in gpus))

@@ -31,7 +31,7 @@ class Number(str):
 
 
 class Dumper(yaml.SafeDumper):
-    """Knows `Number`."""
+    """A YAML dumper that writes `Number` as it is spelled."""
 
 
 Dumper.add_representer(
@@ -70,7 +70,7 @@ def _slo(contract: Contract, promise: Availability) -> dict[str, Any]:
 
 
 def _ratio(contract: Contract, promise: Availability) -> dict[str, Any]:
-    """Gauges of the current period."""
+    """The ratio metric of an objective, from the gauges of its current period."""
     labels = f'contract="{contract.contract_id}",objective="{promise.id}"'
     name = metrics.CONTRACT_SECONDS.name
     return {

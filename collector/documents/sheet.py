@@ -33,7 +33,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under columns."""
+    """A table: columns and rows."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
@@ -123,7 +123,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A place to sign."""
+    """A signature line of a party."""
 
     role: str
     name: str

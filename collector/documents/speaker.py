@@ -21,7 +21,7 @@ class Speaker:
     time_zone: str
 
     def say(self, key: str, *values: str) -> str:
-        """A word of the table."""
+        """The text of a key in this language, its arguments filled in."""
         return words.say(key, self.language, *values)
 
     def name(self, kind: str, code: str) -> str:
@@ -84,7 +84,7 @@ class Speaker:
         return Cell(f"{low} {self.say('to')} {high}", lowest, highest=highest)
 
     def amount(self, lowest: str | None, highest: str | None) -> Cell:
-        """The same for a column whose head names the currency."""
+        """The number of an amount, for a column whose head names the currency."""
         if lowest is None or highest is None:
             return Cell(self.say("open"), "open")
         return self.numbers(lowest, highest)
@@ -98,7 +98,7 @@ class Speaker:
         return words.values_of(note, self.language)[name]
 
     def listed(self, items: Iterable[str]) -> str:
-        """Several things in a row."""
+        """Several texts joined as the language lists them."""
         return self.say("comma").join(items)
 
     def cause(self, cause: Cause, unit: str) -> str:

@@ -35,7 +35,7 @@ Slice = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class SliceToCheck:
-    """A slice, and keys by name that were not told before."""
+    """A slice to check, and the keys that this worker does not have yet, by name."""
 
     piece: Slice
     keys: Mapping[str, bytes]
@@ -61,13 +61,13 @@ class Worker:
             self._pipe.send(SliceToCheck(piece, new))
 
     def answer(self) -> Sequence[bool]:
-        """To what was asked first."""
+        """The answer to the question that was asked first."""
         with _alive():
             answered: Sequence[bool] = self._pipe.recv()
         return answered
 
     def close(self) -> None:
-        """At once: it has nothing to lose."""
+        """Ends the process at once; it keeps nothing."""
         self._process.kill()
         self._process.join()
         self._pipe.close()

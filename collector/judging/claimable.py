@@ -103,7 +103,7 @@ class Accounts:
         return [month.label for month in months if month.end_s <= now_s]
 
     def samples(self) -> Iterator[Sample]:
-        """For `/metrics`."""
+        """The samples of `/metrics` that concern money."""
         for name, account in list(self._known.items()):
             yield from _samples(name, account)
 
@@ -181,10 +181,10 @@ def _earned(statement: Statement) -> dict[str, Fraction]:
 
 
 def described(one: Claimable) -> dict[str, Any]:
-    """As it is listed."""
+    """One claimable credit as the API lists it."""
     return asdict(one)
 
 
 def accounting(accounts: Accounts) -> AbstractAsyncContextManager[None]:
-    """Works them out in the background."""
+    """Works out all accounts in the background, now and then."""
     return beside(accounts.run(), "what can be claimed is not worked out any more")

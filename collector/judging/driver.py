@@ -34,7 +34,7 @@ JUDGES = "judges"
 
 
 class Fleet(Protocol):
-    """What is known now. For reading only."""
+    """The live state of all contracts and nodes, for reading."""
 
     @property
     def now_us(self) -> int:
@@ -54,7 +54,7 @@ class Fleet(Protocol):
         ...
 
     def findings(self, contract: str | None = None) -> Sequence[Finding]:
-        """Those that are open."""
+        """Open findings, of one contract or of all."""
         ...
 
     def unwritten(self, contract: str) -> Sequence[Finding]:
@@ -139,7 +139,7 @@ class Driver:
             self.fold_one(entry, None)
 
     def follow(self, committed: Sequence[CommittedEntry]) -> None:
-        """Fold a commit."""
+        """Folds the entries of a commit."""
         for one in committed:
             self.fold_one(one.entry, one.report)
 
@@ -179,7 +179,7 @@ class Driver:
         return self._writing
 
     def written(self, *, kept: bool) -> None:
-        """Whether the ledger took the batch; if not, all of it is due again."""
+        """The ledger took the batch, or did not: then all of it is due again."""
         batch, self._writing = self._writing, NO_BATCH
         if not kept:
             self._rows = [*batch.rows, *self._rows]
@@ -273,7 +273,7 @@ class Driver:
         return [*written, *self._live(contract, node)]
 
     def _live(self, contract: str, node: str | None = None) -> list[Row]:
-        """Segments that still grow."""
+        """Rows of intervals that have not ended, by what is known now."""
         return [
             row
             for assigned in self._fold.assignments.nodes(contract)

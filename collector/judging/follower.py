@@ -115,7 +115,7 @@ class LogFollower:
         self._driver.follow([one])
 
     def close(self) -> None:
-        """Let `run` end soon."""
+        """Lets `run` end after the entry that it is at."""
         self._closing.set()
         self._wake.set()
 

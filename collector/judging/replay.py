@@ -111,7 +111,7 @@ class Replay:
     def __init__(
         self, directory: Path, info: StoreInfo, log_key: bytes, state: Path, as_of_s: int
     ) -> None:
-        """Raises StorageError."""
+        """Opens the store for reading. Raises StorageError."""
         engine = open_derived(state)
         self._index = SqliteIndex(engine)
         self._ledger = SqliteLedger(engine)
@@ -199,7 +199,7 @@ class Replay:
         self._driver.written(kept=True)
 
     def statement(self, contract: str, period: str) -> Statement:
-        """After `run`. Raises StatementError."""
+        """The statement by the replayed ledger. Call it after `run`. Raises StatementError."""
         return Statements(self.store, self._driver).ask(contract, period, self._as_of_s).statement()
 
     def close(self) -> None:

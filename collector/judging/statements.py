@@ -149,7 +149,7 @@ class Statements:
         self._fleet = fleet
 
     def follow(self, committed: Sequence[CommittedEntry]) -> None:
-        """Take in a commit."""
+        """Folds the notices of a commit."""
         for one in committed:
             self.book.fold(one.entry, one.received_us)
 
@@ -173,7 +173,7 @@ class Statements:
         return replace(asked, before=before, earlier=tuple(self._earlier(asked)))
 
     def _asked(self, contract: str, label: str, as_of_us: int) -> StatementRequest:
-        """For a period by itself."""
+        """The request for one period, without what earlier periods gave."""
         try:
             found = self.book.of_period(contract, label, as_of_us)
         except ValueError as error:
@@ -217,7 +217,7 @@ class Statements:
 
 
 def not_known(contract: str, as_of_us: int) -> str:
-    """That a contract came into the log after an instant, and what to do."""
+    """The message that a contract came into the log after an instant, and what to do."""
     then = instant_text(as_of_us // MICROSECONDS)
     return f"as of {then} there was no contract {contract} yet: ask as of a later instant"
 

@@ -107,7 +107,7 @@ class TickClock:
         return self._last_us
 
     def not_before(self, us: int) -> None:
-        """Go on from a tick of an earlier run."""
+        """Gives no tick before this one, which is of an earlier run."""
         self._last_us = max(self._last_us, us)
 
 
@@ -171,7 +171,7 @@ class Batch:
         self._when_durable.append(act)
 
     def became_durable(self) -> None:
-        """Do what waits for it, in order."""
+        """Runs the callbacks that wait for durability, in order."""
         for act in self._when_durable:
             act()
 
@@ -183,7 +183,7 @@ class Batch:
         return self._reports.get((chain, seq)) or self._store.index.find(chain, seq)
 
     def again(self, accepted: Accepted) -> Receipt:
-        """Where a report lies that came before."""
+        """Where a report lies that was accepted before."""
         if accepted.index >= self._first:
             stored = leaf_hash(self.leaves[accepted.index - self._first])
         else:

@@ -81,7 +81,7 @@ class Refusal(Exception):
 
 
 class Unpacker:
-    """Takes requests apart, under limits."""
+    """Splits a request into its reports, within limits of size and count."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -101,7 +101,7 @@ class Unpacker:
 
 
 def examine(leaf: bytes, ring: KeyRing, report_bytes: int) -> Examined:
-    """All that can be said of one report alone. Raises Refusal."""
+    """Checks signature, key and form of one report. Raises Refusal."""
     if len(leaf) > report_bytes:
         raise Refusal("too_large", f"the report is over {report_bytes} bytes")
     try:
@@ -344,7 +344,7 @@ class Ingest:
         return Receipts(delivered.placed, answer.head, wanted)
 
     def enter(self, examined: Examined, batch: Batch) -> Receipt:
-        """One report into a batch. Raises Refusal."""
+        """Enters one report into a batch. Raises Refusal."""
         key = self._ring.key(examined.envelope.key_id)
         if key is not None:
             refuse_if_revoked(key, examined.envelope)

@@ -164,7 +164,7 @@ def _write_description(directory: Path, described: Mapping[str, Any]) -> None:
 
 
 def _add_simulation(described: dict[str, Any]) -> dict[str, Any]:
-    """Version 0 knew no simulated stores."""
+    """From version 0, which had no flag for simulated stores."""
     return described | {"simulation": False}
 
 

@@ -31,7 +31,7 @@ INSERT_REPORT = (
 
 
 class SqliteIndex:
-    """For one caller at a time."""
+    """The entry index on SQLite. Not safe for two callers at once."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -25,7 +25,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One line of the picture."""
+    """One lane of the timeline: a name and its bars."""
 
     name: str
     y: int

@@ -303,7 +303,7 @@ CONTRACT_METRICS: tuple[Metric, ...] = (
     CHALLENGE_EXCHANGE,
     TICK,
 )
-"""On `/metrics`, always."""
+"""Exported on `/metrics`."""
 
 CHALLENGE_METRICS: tuple[Metric, ...] = (
     CHALLENGE_RESULT,
@@ -323,7 +323,7 @@ GPU_METRICS: tuple[Metric, ...] = (
     *CHALLENGE_METRICS,
     *dict.fromkeys(exported.metric for exported in EXPORTED.values()),
 )
-"""On the shards `/metrics/gpus/N`."""
+"""Exported on the shards `/metrics/gpus/N`."""
 
 COLLECTOR_METRICS: tuple[Metric, ...] = (
     REPORTS,
@@ -338,7 +338,7 @@ METRICS: tuple[Metric, ...] = (*CONTRACT_METRICS, *COLLECTOR_METRICS, *GPU_METRI
 
 
 def document() -> str:
-    """`docs/metrics.md`."""
+    """The text of `docs/metrics.md`."""
     sections = (
         ("Contracts and nodes", "On `/metrics`, always.", CONTRACT_METRICS),
         ("The collector", "On `/metrics`.", COLLECTOR_METRICS),

@@ -58,7 +58,7 @@ class Plan:
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """In order."""
+        """The phases of the plan, in order."""
         return self.policy.phases(len(self.gpus))
 
     @property
@@ -94,7 +94,7 @@ class Challenger:
 
     @property
     def finished(self) -> bool:
-        """Nothing more is expected."""
+        """Whether the exchange has ended."""
         return self._gave_up or self._decline is not None or self._openings is not None
 
     @property
@@ -174,7 +174,7 @@ class Challenger:
         self._roots.append((now_ns, envelope))
 
     def give_up(self) -> None:
-        """No answer will come any more."""
+        """Ends the exchange: the awaited answer will not come."""
         self._gave_up = True
 
     def transcript(self) -> Transcript:

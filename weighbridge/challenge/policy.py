@@ -74,7 +74,7 @@ class Policy:
 
     @property
     def doubt(self) -> Fraction:
-        """1 - confidence."""
+        """The probability 1 - confidence that a cheat passes all samples."""
         return Fraction(self.doubt_parts_per_billion, 1_000_000_000)
 
     @property

@@ -79,7 +79,7 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Gives back everything that it took."""
+        """Frees all memory and handles."""
         ...
 
 
@@ -95,7 +95,7 @@ class GpuProver(Protocol):
         ...
 
     def attach(self, addresses: Sequence[bytes]) -> None:
-        """All seats' addresses, in order."""
+        """Takes the memory addresses of all GPUs of the request, in its order."""
         ...
 
     def begin(self, release: Release) -> None:
@@ -202,15 +202,15 @@ class InProcessGpuProver:
         return Ready(request.challenge, self.engine.program(), 0, self.engine.facts())
 
     def address(self) -> bytes:
-        """The engine's."""
+        """The address of the engine's memory."""
         return self.engine.address()
 
     def attach(self, addresses: Sequence[bytes]) -> None:
-        """Handed to the engine."""
+        """Passes the peers' addresses to the engine."""
         self.engine.attach(addresses)
 
     def begin(self, release: Release) -> None:
-        """Runs the whole phase."""
+        """Computes the whole phase before it returns."""
         request = self._prepared()
         seed = gpu_seed(
             release.nonce,
@@ -225,7 +225,7 @@ class InProcessGpuProver:
         self._run_phase(release.phase, seed)
 
     def roots(self) -> bytes:
-        """Of the phase that ran last."""
+        """The roots of the phase that ran last."""
         return self._roots[-1]
 
     def open(self, reveal: Reveal) -> tuple[bytes, ...]:

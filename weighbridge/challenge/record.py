@@ -193,7 +193,7 @@ def commitment_of(
 
 
 def times_of(transcript: Transcript) -> tuple[Times, ...]:
-    """The verifier's instants."""
+    """When each phase was released and answered, by the verifier's clock."""
     return tuple(Times(phase.released_ns, phase.received_ns) for phase in transcript.phases)
 
 
@@ -426,7 +426,7 @@ def _lets_out(said: Message, ended: Outcome, shared: bool) -> bool:
 
 
 def _undone(weighing: Weighing) -> bool:
-    """Nobody computed: there is nothing to compare."""
+    """Whether an attempt ended before anything was computed, so that there is nothing to compare."""
     return weighing.reason in (Reason.NO_NUMPY.value, Reason.NO_VERDICT.value)
 
 

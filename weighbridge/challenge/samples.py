@@ -37,7 +37,7 @@ class PhaseShape:
 
     @property
     def cells(self) -> int:
-        """What is sampled from."""
+        """How many cells samples are drawn from."""
         return self.steps * self.leaves
 
 

@@ -12,10 +12,10 @@ LARGEST_ANSWER_BYTES = 72 << 20
 """What one answer may weigh. Openings of 64 whole rows at n = 16384 on each of 8 GPUs are 64 MiB."""
 
 STATEMENT_BYTES = 256 << 10
-"""Of Ready and Decline: what a host says of itself."""
+"""Bytes that the facts of a host may take in Ready and Decline."""
 
 AROUND_BYTES = 1024
-"""Names, type and signature."""
+"""Bytes of an envelope beside its payload: names, type and signature."""
 
 
 def largest_roots(policy: Policy, phase: str, gpus: int) -> int:

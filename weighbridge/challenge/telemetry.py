@@ -25,9 +25,9 @@ MARGIN_US = 1_000_000
 say so gets twice as much, if the collector sees it no further off.
 """
 READ = ("power_draw_milliwatts", "utilization_gpu_percent", "energy_millijoules")
-"""In the order of a sample."""
+"""The readings that a sample holds, in its order."""
 IDLE_PERCENT = 5
-"""Utilization up to this is nobody's work."""
+"""Percent of utilization up to which a card counts as idle."""
 
 
 class LoadShown(StrEnum):
@@ -86,15 +86,15 @@ class _Window:
     margin_us: int
 
     def around(self, sample: _Sample) -> bool:
-        """May belong to the run."""
+        """Whether a sample may lie within the run, given how far the clocks may be apart."""
         return self.from_us - self.margin_us <= sample.at_us <= self.until_us + self.margin_us
 
     def within(self, sample: _Sample) -> bool:
-        """Belongs to the run, however the clocks differ."""
+        """Whether a sample lies within the run, however far the clocks are apart."""
         return self.from_us + self.margin_us <= sample.at_us <= self.until_us - self.margin_us
 
     def touches(self, before: _Sample, after: _Sample) -> bool:
-        """Part of the run may lie between two samples."""
+        """Whether a part of the run may lie between two samples."""
         start_us, end_us = self.from_us - self.margin_us, self.until_us + self.margin_us
         return before.at_us < end_us and after.at_us > start_us
 

@@ -88,7 +88,7 @@ class _Certificate:
 
     @cached_property
     def places(self) -> dict[str, list[Gpu]]:
-        """The same by line item."""
+        """The contracted slots and what fills them, by line item."""
         return {item.id: list(self._of(item)) for item in self.terms.contract.resources}
 
     @cached_property
@@ -136,7 +136,7 @@ class _Certificate:
         return gpu.load(self.needed_us, self.length_us)
 
     def _unassigned(self) -> list[str]:
-        """Places that no node is assigned to: nobody can say."""
+        """UNKNOWN where the line item has places that no node is assigned to."""
         items = self.terms.contract.resources
         missing = any(len(self.terms.nodes(item)) < item.nodes for item in items)
         return ["UNKNOWN"] if missing else []

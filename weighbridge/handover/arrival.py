@@ -79,7 +79,7 @@ class Arrivals:
         return all(port.whole for port in self._ports.values())
 
     def see(self, heard: AcceptedReport) -> None:
-        """Take in a report."""
+        """Folds a report."""
         node = heard.speaker.node
         if not self.open(node):
             return
@@ -168,7 +168,7 @@ def _told(view: LatestReadings, device: str) -> bool:
 
 
 def differing(given: Mapping[str, Answer] | None) -> list[tuple[str, Answer]]:
-    """What is not met, by code."""
+    """The answers of checks that are not MET, each with its code."""
     found = sorted((given or {}).items())
     return [(code, answer) for code, answer in found if answer.verdict is not Verdict.MET]
 
@@ -180,6 +180,6 @@ def text(facts: Facts, reading: str) -> str | None:
 
 
 def number(facts: Facts, reading: str) -> int | None:
-    """The same as a number."""
+    """A fact as a number; None where it has none."""
     value = fact(facts, reading)
     return value if isinstance(value, int) else None

@@ -45,7 +45,7 @@ def delivery_note(inputs: HandoverInputs, entries: Iterable[Entry]) -> DeliveryN
 
 
 def _listen_no_more(reader: Reader, node: str) -> None:
-    """Nothing is left to learn of a node."""
+    """Stops reading reports of a node whose slots were all judged."""
     others = {key: one for key, one in reader.speakers.items() if one.node != node}
     reader.speakers = others
 

@@ -174,7 +174,7 @@ class Terms:
         )
 
     def start_s(self) -> int | None:
-        """The same in seconds."""
+        """When service starts, in seconds; None: not yet."""
         events = [Event(said.event, said.at_us // MICROSECONDS) for _, said in self.events()]
         started = start_of_s(self.contract, events, self.inputs.as_of_us // MICROSECONDS)
         return None if started is None else max(started, term_of_s(self.contract)[0])

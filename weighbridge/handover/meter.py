@@ -97,7 +97,7 @@ class Stat:
 
     @property
     def mean(self) -> Fraction:
-        """Weighted by time."""
+        """The mean, weighted by time; None where nothing was seen."""
         return Fraction(self.total, self.seen_us)
 
 
@@ -206,7 +206,7 @@ class Window:
         self._names = (*SHOWN, ENERGY, *(limit.reading for limit in self.limits))
 
     def see(self, heard: AcceptedReport) -> None:
-        """Take in a report."""
+        """Folds a report."""
         node, inventory = heard.speaker.node, heard.report.inventory
         if inventory is not None:
             known = self._devices.setdefault(node, {})

@@ -91,11 +91,11 @@ class Reader:
         )
 
     def use(self, entry: Entry) -> None:
-        """The entry is an input of the document."""
+        """Counts an entry among the inputs whose digest the document holds."""
         self.note(entry.index.to_bytes(8, "big") + entry.envelope.payload)
 
     def note(self, data: bytes) -> None:
-        """So is this."""
+        """Counts these bytes among the inputs whose digest the document holds."""
         self._digest.update(len(data).to_bytes(8, "big") + data)
 
     @property

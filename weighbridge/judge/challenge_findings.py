@@ -29,7 +29,7 @@ LEVEL = "E2"
 PROGRAM_CODE = "challenge_other_program"
 UNASSESSED_CODE = "challenge_unassessed"
 UNASSESSED_IN_A_ROW = 5
-"""So many are no accident any more."""
+"""Attempts in a row without a judgement from which on a finding opens."""
 IDLE_CODE = "challenge_idle"
 IDLE_LEVEL = "E1"
 MOST_LINKED = 256
@@ -38,7 +38,7 @@ MOST_LINKED_BYTES = 8 << 20
 
 
 def begin_exchange(state: NodeState, begun: Commitment) -> None:
-    """An attempt is under way."""
+    """Folds the beginning of an attempt."""
     state.exchanges[begun.challenge] = encode_record(begun).decode("ascii")
     state.unlinked[begun.challenge] = AwaitedTelemetry(
         [n for n in (state.newest_report,) if n >= 0]
@@ -46,7 +46,7 @@ def begin_exchange(state: NodeState, begun: Commitment) -> None:
 
 
 def heard(state: NodeState, index: int, size_bytes: int) -> None:
-    """A report of the node stands in the log at this index."""
+    """Remembers the log index of a report of the node, also for each exchange whose telemetry is awaited."""
     state.newest_report = index
     for unlinked in state.unlinked.values():
         if len(unlinked.reports) < MOST_LINKED and unlinked.heard_bytes < MOST_LINKED_BYTES:
@@ -55,7 +55,7 @@ def heard(state: NodeState, index: int, size_bytes: int) -> None:
 
 
 def _await_telemetry(state: NodeState, ended: Outcome) -> None:
-    """Only of an exchange whose phases all ran."""
+    """Remembers that telemetry is awaited, if all phases of the exchange ran."""
     unlinked = state.unlinked.get(ended.challenge)
     if unlinked is not None and ended.until_us > 0:
         unlinked.outcome = encode_record(ended).decode("ascii")
@@ -101,7 +101,7 @@ def _idle(state: NodeState, linked: Telemetry, card: CardLoad, now_us: int) -> F
 
 
 def end_exchange(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Finding]:
-    """An attempt has ended."""
+    """Folds the end of an attempt."""
     begun = state.exchanges.pop(ended.challenge, None)
     _await_telemetry(state, ended)
     weighing = ended.weighing

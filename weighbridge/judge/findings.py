@@ -56,7 +56,7 @@ def unanswered(
 
 
 def open_finding(state: NodeState, finding: Finding) -> Finding:
-    """Keep it as open."""
+    """Keeps a finding as open."""
     state.open[_key(finding.contract, finding.code, finding.device)] = finding
     return finding
 
@@ -69,7 +69,7 @@ def is_open(state: NodeState, contract: str, code: str, device: str = "") -> boo
 def close_finding(
     state: NodeState, contract: str, code: str, device: str, at_us: int
 ) -> Iterator[Finding]:
-    """Close it, if it is open."""
+    """Closes a finding, if it is open."""
     known = state.open.pop(_key(contract, code, device), None)
     if known is not None:
         yield replace(known, until_us=max(at_us, known.since_us))

@@ -104,7 +104,7 @@ class Use:
 
     @property
     def key(self) -> tuple[int, str, str]:
-        """Whose word it is on which hour."""
+        """What a later one must agree in to replace this: hour, node, chain."""
         return (self.hour_us, self.node, self.chain)
 
 

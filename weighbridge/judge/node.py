@@ -84,7 +84,7 @@ AHEAD_US = 2_000_000
 """A clock may be so far ahead of the collector's and still be believed."""
 
 FIRST_US = 3_600_000_000
-"""A node's first report may cover so much."""
+"""How many microseconds a node's first report may cover."""
 
 CLOCK_RANK: dict[bool | None, int] = {False: 0, None: 1, True: 2}
 
@@ -200,7 +200,7 @@ class _ReportFold:
         self._chain = state.chains.get(chain_name(report))
 
     def changes(self) -> Iterator[Change]:
-        """Everything that the report changes."""
+        """The rows and findings that the report changes."""
         report = self._report
         if self._chain is None:
             yield from self._begin_chain()

@@ -97,7 +97,7 @@ def _same(one: str | None, other: str | None) -> bool:
 
 
 Lines = Mapping[str, Sequence[Span]]
-"""What is known of one slot of each node."""
+"""By node, the spans of one of its slots."""
 
 
 def line_of(holder: Holder, lines: Lines, start_us: int, end_us: int) -> list[Span]:
@@ -112,10 +112,10 @@ def line_of(holder: Holder, lines: Lines, start_us: int, end_us: int) -> list[Sp
 
 
 NEVER_US = 1 << 62
-"""Later than any instant."""
+"""Microseconds; later than any instant that occurs."""
 
 Times = tuple[tuple[int, int], ...]
-"""Half-open, in their order."""
+"""Half-open intervals in microseconds, in their order."""
 
 EVER: Times = ((0, NEVER_US),)
 

@@ -59,7 +59,7 @@ class Writer:
         )
 
     def use(self, sums: Sums) -> Use:
-        """The sums of an hour, as known now."""
+        """The usage of an hour as the ledger keeps it, as known now."""
         return Use(
             self._contract,
             self._node,

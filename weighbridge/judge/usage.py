@@ -21,7 +21,7 @@ from weighbridge.judge.ledger import HOUR_US
 
 POWER, BUSY, ENERGY = "power_draw_milliwatts", "utilization_gpu_percent", "energy_millijoules"
 LOADS = frozenset({POWER, BUSY, INVENTORY, PROCESSES, REASONS})
-"""What a load is made of."""
+"""The readings that usage is computed from."""
 
 Column = list[int | None]
 Load = tuple[int, int, int, int, int]

@@ -56,10 +56,10 @@ EVENTS: Mapping[str, EventRule] = {
     "restored": EventRule(PROVIDERS),
     "spare_swapped": EventRule(PROVIDERS),
 }
-"""What every contract knows."""
+"""The events that every contract has, by name."""
 
 SHOWN = 20
-"""So many names are shown of what there is."""
+"""How many of the known names an error message lists at most."""
 
 
 class NoticeError(ValueError):
@@ -80,7 +80,7 @@ class NoticeRules:
         return self.versions[-1].contract
 
     def check(self, notice: Notice) -> None:
-        """Raises NoticeError."""
+        """Checks that the party may say this now. Raises NoticeError."""
         role, said = role_of(self.newest, notice.party), notice.said
         _is_for(role, SPEAKERS.get(said.kind))
         match said:
@@ -105,7 +105,7 @@ class NoticeRules:
 
     @cached_property
     def batches(self) -> frozenset[str]:
-        """Of every delivery."""
+        """The names of all batches of the contract's deliveries."""
         return frozenset(batch.id for item in self._items() for batch in item.delivery)
 
     def _items(self) -> Iterator[Resource]:
@@ -160,7 +160,7 @@ class NoticeRules:
 
     @property
     def _claimable(self) -> frozenset[str]:
-        """What a line of a statement is owed for."""
+        """The names of units that a line of a statement can be owed for."""
         items = list(self._items())
         absent = (f"{one.id}:absent-{place}" for one in items for place in range(1, one.nodes + 1))
         probes = (one.id for one in self.newest.performance)
@@ -216,6 +216,6 @@ def _is_for(role: str, speakers: frozenset[str] | None) -> None:
 
 
 def _there_are(names: Sequence[str]) -> str:
-    """The first few of them."""
+    """The first SHOWN of these names, as text."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"there are: {', '.join(names[:SHOWN]) or 'none'}{more}"

@@ -44,7 +44,7 @@ def standing(
 
 
 TOGETHER = ("all_of", "k_of_n", "pooled")
-"""Names of units that are judged together."""
+"""What a statement names the unit where several are judged together."""
 
 
 def concerns(claim: Claim, period: Period, unit: str) -> bool:

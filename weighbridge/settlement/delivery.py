@@ -24,7 +24,7 @@ PERHAPS_WELL = frozenset({State.UP, State.UNKNOWN, State.CONTESTED})
 """States of a GPU that counts as healthy, in the worst and the best case."""
 
 Weighed = tuple[Fraction, Sequence[Stretch]]
-"""What a slot is worth, and its timeline."""
+"""The weight of a slot in the capacity, and its timeline."""
 
 
 def delivered(resource: Resource, served: Interval, found: Timelines, used: Totals) -> Delivery:

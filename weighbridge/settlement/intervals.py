@@ -33,7 +33,7 @@ def merge(ordered: Iterable[Interval], gap: int) -> Intervals:
 
 
 def total(intervals: Intervals) -> int:
-    """Their length together."""
+    """The sum of their lengths."""
     return sum(end - start for start, end in intervals)
 
 
@@ -46,7 +46,7 @@ def clip(intervals: Intervals, within: Interval) -> Intervals:
 
 
 def intersection(left: Intervals, right: Intervals) -> Intervals:
-    """What is in both."""
+    """The time that lies in both."""
     common: list[Interval] = []
     i = j = 0
     while i < len(left) and j < len(right):

@@ -27,7 +27,7 @@ KINDS: Mapping[int, PeriodKind] = {
     len("2026-10"): "calendar_month",
     len("2026-10-05"): "contract_month",
 }
-"""By the length of the label."""
+"""The kind of a period by the length of its label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def moment_of(seconds: int) -> datetime:
 
 
 def instant_text(seconds: int) -> str:
-    """`2026-10-01T00:00:00Z`."""
+    """The instant as text, such as `2026-10-01T00:00:00Z`."""
     return scalars.instant_text(seconds * MICROSECONDS)
 
 

@@ -29,7 +29,7 @@ class ProvenRates:
 
 
 def proven(ended: Outcome, received_us: int) -> ProvenRates | None:
-    """None while another attempt follows."""
+    """What the series proved; None while another attempt follows."""
     if not ended.final:
         return None
     return ProvenRates(ended.node, received_us, tuple(_rate(gpu) for gpu in ended.weighing.gpus))

@@ -87,7 +87,7 @@ def _lasting(context: RemedyContext, kind: str) -> Iterator[tuple[Event, int]]:
 
 
 def _by_the_hour(credit: CreditTerms, event: Event, earned: Earned) -> Capped:
-    """Has no base: only an amount can cap it."""
+    """A credit by the hour: it has no base, so only an amount can cap it."""
     cap = credit.cap.model_copy(update={"pct": None})
     uncapped = credit.model_copy(update={"cap": cap})
     return capped(uncapped, f"{event.kind}@{event.at_s}", Fraction(0), earned)

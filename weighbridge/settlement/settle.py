@@ -106,7 +106,7 @@ class Judging:
 
     @cached_property
     def whole_fees(self) -> Fees:
-        """As if there were service throughout."""
+        """The fees of the whole period, as if there were service throughout."""
         return Fees(self.contract, self.whole, self.whole.interval_s, self.whole)
 
     def settlement(self) -> Settlement:

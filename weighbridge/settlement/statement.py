@@ -326,7 +326,7 @@ def versions(statement: Statement) -> dict[str, str]:
 
 
 def versions_of(statement: Tree) -> dict[str, str]:
-    """The same of a statement as data."""
+    """The versions that made a statement, read from its JSON."""
     judged = statement.get("judged", {"judge": UNNAMED, "tables": UNNAMED})
     return {"engine": statement["engine"], **judged}
 

@@ -117,7 +117,7 @@ class JoinedRows:
         return _around(found) if found else None
 
     def _last_heard(self, node: str, start_us: int) -> list[Entries]:
-        """Before the end of a second."""
+        """The entry in which the node was last heard before the end of this second."""
         heard = self.heard.get(node, ())
         index = bisect_left(heard, (start_us + MICROSECONDS, 0))
         return [(heard[index - 1][1],) * 2] if index else []

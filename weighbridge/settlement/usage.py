@@ -33,7 +33,7 @@ class Total:
     energy_millijoules: int = 0
 
     def add(self, more: "Use | Total") -> None:
-        """Take in another sum."""
+        """Adds another sum."""
         self.known += more.known
         self.in_use += more.in_use
         self.busy_known += more.busy_known
@@ -43,7 +43,7 @@ class Total:
 
 
 Totals = Mapping[str, Total]
-"""By node."""
+"""The totals by node."""
 
 
 def totals(uses: Iterable[Use], parts: Sequence[Interval]) -> list[Totals]:

@@ -52,7 +52,7 @@ class WireError(ValueError):
 
 
 class NotCanonical(WireError):
-    """JSON, but not in the one spelling."""
+    """Valid JSON, but not spelled canonically."""
 
 
 class FutureVersion(WireError):
