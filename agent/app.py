@@ -43,7 +43,7 @@ def schedule_of(config: AgentConfig) -> Schedule:
     )
 
 
-def leave_of(config: AgentConfig) -> ProbeConsent:
+def consent_of(config: AgentConfig) -> ProbeConsent:
     """What a configuration allows a prober."""
     return ProbeConsent(
         config.probe_backend,
@@ -119,7 +119,7 @@ class Daemon:
         return CommandPoller(
             self._identity,
             transport.request,
-            grants(leave_of(config), self._agent.sampler, clock),
+            grants(consent_of(config), self._agent.sampler, clock),
             budget,
             openings[config.probe],
             clock.wall_us,

@@ -347,7 +347,7 @@ class NvmlSource:
         """Let the child go in peace; killed if it does not."""
         child, self._child = self._child, None
         self._listed = []
-        if child is None or await child.leave(self._patience.death):
+        if child is None or await child.consent(self._patience.death):
             return
         if not await self._end(child):
             self._tell(EventKind.NVML_STALLED, None, "at the end")

@@ -103,7 +103,7 @@ class Child:
         finally:
             self._timer.cancel()
 
-    async def leave(self, seconds: float) -> bool:
+    async def consent(self, seconds: float) -> bool:
         """Ask it to go by closing the socket. False if it has not gone in time."""
         self.release(mark=False)
         return await self._dies(seconds)

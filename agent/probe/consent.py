@@ -78,7 +78,7 @@ class NewestSweep:
 
 
 def grant_of(
-    leave: ProbeConsent,
+    consent: ProbeConsent,
     seen: NewestSweep,
     gpus: Sequence[str],
     policy: Policy,
@@ -88,13 +88,13 @@ def grant_of(
     """What a prober may do with these GPUs now. A GPU that is not here is left out, which the prober refuses."""
     needed_ms = policy.deadline_ms * len(policy.phases(len(gpus))) + WAITING_MS
     known = {device.uuid: device for device in seen.devices}
-    granted = tuple(_gpu(leave, seen, known[uuid]) for uuid in gpus if uuid in known)
-    return Grant(leave.backend, leave.consent_at(wall_us), min(left_ms, needed_ms), granted)
+    granted = tuple(_gpu(consent, seen, known[uuid]) for uuid in gpus if uuid in known)
+    return Grant(consent.backend, consent.consent_at(wall_us), min(left_ms, needed_ms), granted)
 
 
-def _gpu(leave: ProbeConsent, seen: NewestSweep, device: Device) -> GrantedGpu:
+def _gpu(consent: ProbeConsent, seen: NewestSweep, device: Device) -> GrantedGpu:
     free = _free_bytes(seen, device)
-    limit = 0 if free is None else max(0, free - leave.reserve_bytes)
+    limit = 0 if free is None else max(0, free - consent.reserve_bytes)
     return GrantedGpu(device.uuid, _is_busy(seen, device.uuid), limit)
 
 
@@ -134,12 +134,14 @@ def seen_of(sampler: Sampler, now_us: int) -> NewestSweep:
     return NewestSweep(sampler.devices, newest, sampler.newest_processes, fresh)
 
 
-def grants(leave: ProbeConsent, sampler: Sampler, clock: Clock) -> Callable[[Prepare, int], Grant]:
+def grants(
+    consent: ProbeConsent, sampler: Sampler, clock: Clock
+) -> Callable[[Prepare, int], Grant]:
     """What a prober may do for a request, with so many milliseconds left today, by what the sampler saw."""
 
     def grant(request: Prepare, left_ms: int) -> Grant:
         seen = seen_of(sampler, clock.boottime_us())
-        return grant_of(leave, seen, request.gpus, request.policy, left_ms, clock.wall_us())
+        return grant_of(consent, seen, request.gpus, request.policy, left_ms, clock.wall_us())
 
     return grant
 

@@ -1,4 +1,5 @@
-"""A seat in a worker process: the parent's end of the pipes, the deadline, and the certain end of the process."""
+"""The prover of one GPU in a worker process: the parent's end of the pipes, the deadline, and the certain end of the
+process."""
 
 import contextlib
 import os

@@ -154,11 +154,11 @@ class SimulatedNode:
 
     def _command_poller(self, agent: Agent, folder: AgentStorage) -> CommandPoller:
         """Simulated devices are always at work, and it is nobody's work: the lessee agrees."""
-        leave = ProbeConsent("cpu", LESSEE, (), 0)
+        consent = ProbeConsent("cpu", LESSEE, (), 0)
         return CommandPoller(
             self._identity,
             self._request,
-            grants(leave, agent.sampler, self._clock),
+            grants(consent, agent.sampler, self._clock),
             DailyBudget(folder.directory / "probe_spent.json", DAY_MS),
             spawn,
             self._clock.wall_us,

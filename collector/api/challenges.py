@@ -56,7 +56,7 @@ class ChallengeApi:
     ) -> None:
         self._challenges = challenges
         self._driver = driver
-        self._doorman = PollAuthenticator(ring, log_key)
+        self._authenticator = PollAuthenticator(ring, log_key)
         self._large = Bodies(LARGEST_ANSWER_BYTES, ANSWERS_BYTES, 0)
         self._small = Bodies(AT_ONCE_BYTES, ANSWERS_BYTES, 0)
 
@@ -77,7 +77,7 @@ class ChallengeApi:
 
     async def commands(self, request: web.Request) -> web.Response:
         """204 when the time is up: ask again."""
-        key = self._doorman.admit(request.headers.get(POLL_HEADER))
+        key = self._authenticator.admit(request.headers.get(POLL_HEADER))
 
         def alive() -> bool:
             return request.transport is not None and not request.transport.is_closing()
@@ -89,7 +89,7 @@ class ChallengeApi:
 
     async def answer(self, request: web.Request) -> web.Response:
         """Whose exchange it is comes first: of nobody else a byte of the body is read."""
-        key = self._doorman.admit(request.headers.get(POLL_HEADER))
+        key = self._authenticator.admit(request.headers.get(POLL_HEADER))
         exchange = self._challenges.exchange(request.match_info["id"], key.key_id)
         if exchange.taking:
             raise Problem(

@@ -106,7 +106,7 @@ class Handover:
         read_us = from_us - max(INVENTORY_S * MICROSECONDS, longest_us + AHEAD_US)
         given = self._assigned(contract, contract_record, as_of_us, (from_us, until_us), read_us)
         rows = self._rows(contract, from_us - HOUR_S * MICROSECONDS, until_us, as_of_us)
-        return replace(given, from_us=from_us, until_us=until_us, seats=seats(rows, from_us))
+        return replace(given, from_us=from_us, until_us=until_us, filled=filled(rows, from_us))
 
     def _as_of_us(self, as_of_s: int) -> int:
         if as_of_s > self._statements.newest_s:
@@ -178,7 +178,7 @@ class Handover:
             self._waiting -= 1
 
 
-def seats(rows: Iterable[Row], from_us: int) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+def filled(rows: Iterable[Row], from_us: int) -> Mapping[str, tuple[tuple[str, ...], ...]]:
     """By node and slot the devices that the rows name from an instant on, or else the last one before."""
     found: dict[str, dict[int, list[str]]] = {}
     before: dict[tuple[str, int], bool] = {}

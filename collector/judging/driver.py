@@ -24,7 +24,7 @@ from weighbridge.log.entries import ContractAdded, Entry, Reached
 from weighbridge.notices.book import KINDS as BOOKED
 from weighbridge.settlement.judge_versions import Judges, current
 from weighbridge.settlement.judge_versions import dump as dump_judges
-from weighbridge.settlement.judge_versions import restore as restore_judges
+from weighbridge.settlement.judge_versions import restore as restore_judge_versions
 from weighbridge.settlement.statement import Judged
 from weighbridge.wire.report import Report
 
@@ -117,8 +117,10 @@ class Driver:
         ]
         snapshots = self._store.ledger.snapshots()
         self._fold.restore(snapshots, remembered)
-        self._judges = restore_judges(snapshots[JUDGES]) if JUDGES in snapshots else Judges()
-        self._judges.take_over(self.now_us, current(self.now_us))
+        self._judge_versions = (
+            restore_judge_versions(snapshots[JUDGES]) if JUDGES in snapshots else Judges()
+        )
+        self._judge_versions.take_over(self.now_us, current(self.now_us))
         page = self._store.ledger.findings(open_only=True)
         while page.findings:
             for finding in page.findings:
@@ -173,7 +175,7 @@ class Driver:
 
     def take(self) -> Batch:
         """What the ledger does not have yet. Write it, then say how it went with `written`."""
-        snapshots = {**self._fold.snapshots(), JUDGES: dump_judges(self._judges)}
+        snapshots = {**self._fold.snapshots(), JUDGES: dump_judges(self._judge_versions)}
         self._writing = Batch(self._rows, self._found, self.folded, snapshots, self._uses)
         self._rows, self._found, self._uses = [], [], []
         return self._writing
@@ -266,7 +268,7 @@ class Driver:
 
     def judged(self, since_us: int, as_of_us: int) -> Judged:
         """Who made the rows that were written down in this time."""
-        return self._judges.of(since_us, as_of_us)
+        return self._judge_versions.of(since_us, as_of_us)
 
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
         written = [row for row in self.unwritten_rows(contract) if node in (None, row.node)]

@@ -44,18 +44,18 @@ def poll(number: int, node: str = "n1", log: Signer = LOG, signer: Signer = AGEN
     return seal_poll(signer, node, log.public_key, number)
 
 
-def refusal(doorman: PollAuthenticator, header: str | None) -> Problem:
+def refusal(authenticator: PollAuthenticator, header: str | None) -> Problem:
     with pytest.raises(Problem) as caught:
-        doorman.admit(header)
+        authenticator.admit(header)
     return caught.value
 
 
 def test_an_enrolled_key_is_admitted_once_for_each_number() -> None:
-    doorman = PollAuthenticator(ring("enrolled"), LOG.public_key)
-    assert doorman.admit(poll(7)).node == "n1"
-    again = refusal(doorman, poll(7))
+    authenticator = PollAuthenticator(ring("enrolled"), LOG.public_key)
+    assert authenticator.admit(poll(7)).node == "n1"
+    again = refusal(authenticator, poll(7))
     assert (again.code, again.members) == ("sequence", {"expected": 8})
-    assert doorman.admit(poll(8)).node == "n1"
+    assert authenticator.admit(poll(8)).node == "n1"
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_whoever_is_not_the_agent_of_a_node_gets_no_command(header: str | None, 
 
 
 def test_a_revoked_key_gets_no_command() -> None:
-    doorman = PollAuthenticator(ring("enrolled", "revoked"), LOG.public_key)
-    assert refusal(doorman, poll(1)).code == "revoked_key"
+    authenticator = PollAuthenticator(ring("enrolled", "revoked"), LOG.public_key)
+    assert refusal(authenticator, poll(1)).code == "revoked_key"
 
 
 async def test_the_newest_request_of_a_key_gets_the_command() -> None:

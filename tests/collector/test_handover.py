@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from collector.api.access import token_hash
-from collector.documents.handover import MOST_WAITING, Handover, seats
+from collector.documents.handover import MOST_WAITING, Handover, filled
 from collector.documents.handover_process import HandoverError, Task, made_apart
 from collector.judging.driver import Driver
 from collector.judging.statements import Statements
@@ -349,8 +349,8 @@ def test_who_sits_where_is_what_the_rows_of_the_window_name_or_the_last_before()
         row(0, "A", 0, 50), row(0, "B", 50, 100), row(0, "B", 100, 150), row(0, "C", 150, 200),
         row(2, "D", 0, 60), row(2, "E", 60, 90), row(BY_DEVICE, "X", 0, 200), row(1, "", 0, 200),
     ]  # fmt: skip
-    assert seats(rows, 100) == {"n1": (("B", "C"), (), ("E",))}
-    assert seats([], 100) == {}
+    assert filled(rows, 100) == {"n1": (("B", "C"), (), ("E",))}
+    assert filled([], 100) == {}
 
 
 def test_a_replaced_gpu_stands_beside_its_successor_in_the_slot_that_statements_name(

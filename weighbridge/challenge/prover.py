@@ -91,7 +91,7 @@ class GpuProver(Protocol):
         ...
 
     def address(self) -> bytes:
-        """How other seats reach this one's memory; empty where they cannot."""
+        """How the other GPUs' provers reach this one's memory; empty where they cannot."""
         ...
 
     def attach(self, addresses: Sequence[bytes]) -> None:

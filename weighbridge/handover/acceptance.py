@@ -21,7 +21,7 @@ from weighbridge.handover.documents import (
     exactly,
     worst_named,
 )
-from weighbridge.handover.inputs import HandoverInputs, Terms, seated
+from weighbridge.handover.inputs import HandoverInputs, Terms, filled_slots
 from weighbridge.handover.meter import SHOWN, Meter, Window
 from weighbridge.handover.reports import AcceptedReport, Reader
 from weighbridge.handover.trials import (
@@ -102,7 +102,7 @@ class _Certificate:
     def _of(self, item: Resource) -> Iterator[Gpu]:
         for node in self.terms.nodes(item):
             seen = self.window.devices_on(node, self.terms.held[node].devices)
-            slots = seated(self.terms.inputs.seats, node, item.per_node, seen)
+            slots = filled_slots(self.terms.inputs.filled, node, item.per_node, seen)
             for slot, devices in enumerate(slots):
                 for device in devices or [""]:
                     meters = self.meters.get((node, device), {})

@@ -38,7 +38,7 @@ class SpokenNotice:
 
 @dataclass(frozen=True, slots=True)
 class HandoverInputs:
-    """A document to be made. `seats`: who fills which slot in the window, where the ledger knows it: [node][slot].
+    """A document to be made. `filled`: who fills which slot in the window, where the ledger knows it: [node][slot].
     `seen`: by node the times that are this contract's to see; of a node that is not named, all.
 
     `start`, `end`: the entries to read; the first is a tick. `from_us`, `until_us`: the window of a certificate.
@@ -56,7 +56,7 @@ class HandoverInputs:
     tables_digest: str
     from_us: int | None = None
     until_us: int | None = None
-    seats: Mapping[str, tuple[tuple[str, ...], ...]] | None = None
+    filled: Mapping[str, tuple[tuple[str, ...], ...]] | None = None
     seen: Mapping[str, Times] = field(default_factory=dict)
 
     def times(self, node: str) -> Times:
@@ -139,7 +139,7 @@ class Terms:
         yield from (encode(added) for added in given.added)
         yield from (encode(assignment) for assignment in given.assignments)
         yield from (encode(one.notice) for one in given.spoken)
-        yield repr(sorted((given.seats or {}).items())).encode()
+        yield repr(sorted((given.filled or {}).items())).encode()
         yield repr(sorted(given.seen.items())).encode()
 
     def events(self) -> list[tuple[SpokenNotice, EventNotice]]:
@@ -186,7 +186,7 @@ class Terms:
         return moment.isoformat()
 
 
-def seated(
+def filled_slots(
     given: Mapping[str, tuple[tuple[str, ...], ...]] | None,
     node: str,
     per_node: int,

@@ -27,7 +27,7 @@ from weighbridge.settlement.repair import Clocked, clocks, earn_repair
 
 
 def remedies(context: RemedyContext) -> Iterator[Capped]:
-    """Each for its own occasion: a repair, a window, an event, a line item."""
+    """Credits that are given each time something happens: a repair, a window, an event, a line item."""
     for credit in context.contract.credits:
         reckon = RECKON.get(type(credit))
         if reckon is not None:

@@ -29,7 +29,7 @@ from weighbridge.wire.signing import Signer, open_envelope
 
 GPU = "GPU-a"
 POLICY = Policy(profile="f16", size=128, rounds=2, samples=8, deadline_ms=1000)
-LEAVE = ProbeConsent("cpu", "idle_window", (), 0)
+CONSENT = ProbeConsent("cpu", "idle_window", (), 0)
 NOON_US = 12 * 3600 * 1_000_000
 LOG, KEY = Signer(bytes(range(32))), Signer(bytes(range(1, 33)))
 
@@ -46,9 +46,9 @@ def seen(**changes: int | Reason) -> NewestSweep:
     return NewestSweep([device], Sweep(1, [GPU], readings), [], True)
 
 
-def decision(now: NewestSweep, leave: ProbeConsent = LEAVE, left_ms: int = 600_000) -> str:
+def decision(now: NewestSweep, consent: ProbeConsent = CONSENT, left_ms: int = 600_000) -> str:
     """Why a challenge is declined; empty where it may go ahead."""
-    grant = grant_of(leave, now, [GPU], POLICY, left_ms, NOON_US)
+    grant = grant_of(consent, now, [GPU], POLICY, left_ms, NOON_US)
     declined = refusal(grant, Prepare("c", "lease", bytes(32), (GPU,), POLICY))
     return "" if declined is None else declined.reason
 
@@ -70,13 +70,13 @@ def test_an_idle_gpu_may_be_used() -> None:
 )
 def test_a_gpu_that_may_be_in_use_is_busy_unless_the_lessee_agreed(now: NewestSweep) -> None:
     assert decision(now) == "busy"
-    assert decision(now, replace(LEAVE, consent="lessee")) == ""
+    assert decision(now, replace(CONSENT, consent="lessee")) == ""
 
 
 def test_memory_that_is_used_reserved_or_unseen_is_not_taken() -> None:
     assert decision(seen(memory_used_bytes=10_900_000)) == "no_memory"
     assert decision(seen(memory_used_bytes=Reason.ERROR)) == "no_memory"
-    assert decision(seen(), replace(LEAVE, reserve_bytes=10_000_000)) == "no_memory"
+    assert decision(seen(), replace(CONSENT, reserve_bytes=10_000_000)) == "no_memory"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_memory_that_is_used_reserved_or_unseen_is_not_taken() -> None:
     ],
 )
 def test_outside_its_windows_nobody_has_agreed(windows: str, declined: str) -> None:
-    assert decision(seen(), replace(LEAVE, windows=windows_of(windows))) == declined
+    assert decision(seen(), replace(CONSENT, windows=windows_of(windows))) == declined
 
 
 def test_the_days_budget_is_kept_over_a_restart_and_renewed_with_the_day(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ async def heard_by(desk: Desk, tmp_path: Path) -> list[Grant]:
     command_poller = CommandPoller(
         identity,
         desk,
-        lambda request, left: grant_of(LEAVE, seen(), request.gpus, POLICY, left, NOON_US),
+        lambda request, left: grant_of(CONSENT, seen(), request.gpus, POLICY, left, NOON_US),
         DailyBudget(tmp_path / "spent", 600_000),
         opening,
         lambda: NOON_US,

@@ -171,8 +171,8 @@ def test_both_sides_stand_side_by_side_and_where_they_differ_it_is_not_passed() 
 def test_slots_are_those_that_the_ledger_knows_and_a_replaced_device_stands_beside_its_successor() -> (
     None
 ):
-    seats = {"n1": (("GPU-n1-1",), ("GPU-gone", "GPU-n1-0"))}
-    made = story().certificate(0, 1000, seats=seats)
+    filled = {"n1": (("GPU-n1-1",), ("GPU-gone", "GPU-n1-0"))}
+    made = story().certificate(0, 1000, filled=filled)
     assert [(line.unit, line.uuid, line.verdict) for line in made.gpus] == [
         ("n1.0", "GPU-n1-1", "MET"),
         ("n1.1", "GPU-gone", "UNKNOWN"),
