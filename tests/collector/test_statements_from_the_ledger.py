@@ -33,6 +33,7 @@ from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.results import Result
 from weighbridge.settlement.statement import Statement, SwapLine
+from weighbridge.verdict import Verdict
 
 DAY, HOUR = 86_400, 3600
 BEFORE = 1
@@ -344,7 +345,7 @@ def same(live: Live, label: str = "2026-10") -> None:
         shown = [
             (
                 one.measure.unit,
-                one.verdict,
+                one.verdict.name,
                 one.measure.to_come_s,
                 *(f"{share.numerator}/{share.denominator}" for share in shares(one)),
             )
@@ -381,8 +382,8 @@ def test_a_line_item_is_not_blamed_for_anothers_outage(settle: Settle) -> None:
     log.tick(62)
     live = settle(log)
     figures = live.driver.figures("K1")
-    assert (figures["gpus"].verdict, figures["gpus"].seconds["met"]) == ("MET", 120)
-    assert figures["nodes"].verdict == "UNKNOWN"
+    assert (figures["gpus"].verdict.name, figures["gpus"].seconds["met"]) == ("MET", 120)
+    assert figures["nodes"].verdict is Verdict.UNKNOWN
     same(live)
 
 

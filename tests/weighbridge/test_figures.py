@@ -18,6 +18,7 @@ from weighbridge.settlement.draft import draft
 from weighbridge.settlement.figures import Figure, figures
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.statement import Statement, UnitLine
+from weighbridge.verdict import Verdict
 
 OCTOBER = calendar_month("2026-10", "UTC")
 HOURS = OCTOBER.seconds // 3600
@@ -150,7 +151,7 @@ def of_figure(figure: Figure) -> list[Shown]:
     return [
         (
             one.measure.unit,
-            one.verdict,
+            one.verdict.name,
             text(one.worst.outcome.availability),
             text(one.best.outcome.availability),
             one.measure.service_s - one.measure.to_come_s,
@@ -188,7 +189,7 @@ def test_live_figures_are_the_statements_and_what_is_breached_stays_so(
                 assert [one[4] for one in shown] == gone
                 assert sum(figure.seconds.values()) == sum(gone)
                 assert figure.seconds["excluded"] == sum(line.seconds["excluded"] for line in lines)
-        breached = {name for name, figure in live.items() if figure.verdict == "BREACHED"}
+        breached = {name for name, figure in live.items() if figure.verdict is Verdict.BREACHED}
         assert missed <= breached
         missed = breached
     whole = world.statement(HOURS)

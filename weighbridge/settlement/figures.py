@@ -10,9 +10,7 @@ from weighbridge.settlement.case import Case
 from weighbridge.settlement.periods import contract_months, local_date, term_of_s
 from weighbridge.settlement.results import Result, Settlement
 from weighbridge.settlement.settle import Judging
-from weighbridge.verdict import Verdict
-
-WORST_FIRST: tuple[Verdict, ...] = ("BREACHED", "UNKNOWN", "MET")
+from weighbridge.verdict import Verdict, worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +56,8 @@ def figures(case: Case, objectives: Sequence[Availability]) -> Iterator[tuple[st
 
 
 def _figure(results: tuple[Result, ...], seconds: Mapping[str, int]) -> Figure:
-    verdicts = {one.verdict for one in results}
     return Figure(
-        next((verdict for verdict in WORST_FIRST if verdict in verdicts), "UNKNOWN"),
+        worst((one.verdict for one in results), empty=Verdict.UNKNOWN),
         min((one.by_share[0].outcome.availability for one in results), default=Fraction(0)),
         min((one.by_share[1].outcome.availability for one in results), default=Fraction(1)),
         seconds,
