@@ -20,14 +20,14 @@ from collector.api.challenges import ChallengeApi
 from collector.api.contracts import Api
 from collector.api.exposition import Exposition, Sample
 from collector.api.log import LogApi
-from collector.api.notices import Notices
+from collector.api.notices import NoticesApi
 from collector.api.routes import Route, described
 from collector.api.statements import SettlementApi
 from collector.challenges.attempts import Challenges, challenging
 from collector.challenges.schedule import scheduled
 from collector.challenges.telemetry import linking
 from collector.challenges.verification import verify_apart
-from collector.config import Config
+from collector.config import CollectorConfig
 from collector.documents.handover import Handover
 from collector.judging.claimable import Accounts, accounting
 from collector.judging.driver import Driver
@@ -91,7 +91,7 @@ class Clocks:
 class Collector:
     """A running collector. `url` is where it listens, empty where only the control socket is open."""
 
-    config: Config
+    config: CollectorConfig
     store: Store
     committer: Committer
     url: str
@@ -102,7 +102,7 @@ class Collector:
 class Components:
     """What serves and judges over one store. Each is made once, in `_components`, after those that it needs."""
 
-    config: Config
+    config: CollectorConfig
     store: Store
     signer: Signer
     clocks: Clocks
@@ -117,7 +117,7 @@ class Components:
 
 @asynccontextmanager
 async def running(
-    config: Config, public: bool, simulation: bool = False
+    config: CollectorConfig, public: bool, simulation: bool = False
 ) -> AsyncIterator[Collector]:
     """A collector with its control socket open, and its public address if wanted; drained at the end.
 
@@ -145,7 +145,7 @@ async def running(
 
 
 @asynccontextmanager
-async def _components(config: Config, store: Store) -> AsyncIterator[Components]:
+async def _components(config: CollectorConfig, store: Store) -> AsyncIterator[Components]:
     clocks, signer, driver = Clocks.of(store), load_signer(config), Driver(store)
     require_own_log(config, store, signer)
     async with (
@@ -176,7 +176,7 @@ def _work(components: Components) -> Iterator[AbstractAsyncContextManager[None]]
     yield accounting(components.accounts)
 
 
-def require_kind(config: Config, store: Store, simulation: bool) -> None:
+def require_kind(config: CollectorConfig, store: Store, simulation: bool) -> None:
     """Raises ConfigError for a simulation that is to be served as real, and the other way round."""
     if store.info.simulation != simulation:
         raise ConfigError(
@@ -185,7 +185,7 @@ def require_kind(config: Config, store: Store, simulation: bool) -> None:
         )
 
 
-def load_signer(config: Config) -> Signer:
+def load_signer(config: CollectorConfig) -> Signer:
     """The log's key. Raises ConfigError."""
     path = config.keys / "log.key"
     try:
@@ -196,7 +196,7 @@ def load_signer(config: Config) -> Signer:
         raise ConfigError(f"{path}: not the key of a log") from error
 
 
-def require_own_log(config: Config, store: Store, signer: Signer) -> None:
+def require_own_log(config: CollectorConfig, store: Store, signer: Signer) -> None:
     """A log is signed by one key from its first entry on: agents pinned it. Raises ConfigError for another one."""
     first = next(iter(store.log.read(0, 1)), None)
     if first is not None and first.envelope.key_id != signer.key_id:
@@ -205,7 +205,7 @@ def require_own_log(config: Config, store: Store, signer: Signer) -> None:
 
 @asynccontextmanager
 async def _committing(
-    config: Config, store: Store, signer: Signer, judging: LogFollower, clocks: "Clocks"
+    config: CollectorConfig, store: Store, signer: Signer, judging: LogFollower, clocks: "Clocks"
 ) -> AsyncIterator[tuple[Committer, asyncio.Task[None]]]:
     clock = TickClock(clocks.wall_us, clocks.monotonic_us)
     clock.not_before(tick_before_us(store.log, store.log.size))
@@ -246,7 +246,7 @@ def _routes(components: Components) -> tuple[Route, ...]:
         ),
         Api(fleet, store.ledger, exposition, lambda added: _add_contract(components, added)),
         _settlement_api(components),
-        Notices(components.statements.book, committer),
+        NoticesApi(components.statements.book, committer),
         ChallengeApi(components.challenges, driver, committer.ring, components.signer.public_key),
         Pages(fleet, store.ledger, store.info, lambda: components.judging.failure),
     )
@@ -297,7 +297,7 @@ def _settlement_api(components: Components) -> SettlementApi:
     return SettlementApi(statements, components.accounts, handover, components.committer.enter)
 
 
-def public_url(config: Config) -> str:
+def public_url(config: CollectorConfig) -> str:
     """How agents reach the collector, unless the configuration says otherwise: the address that it listens on.
 
     Raises Problem: conflict, where that is no address for others.
@@ -311,7 +311,7 @@ def public_url(config: Config) -> str:
     return listen_url(config, listen.port or 0)
 
 
-def listen_url(config: Config, port: int) -> str:
+def listen_url(config: CollectorConfig, port: int) -> str:
     """The URL of a port on the listen address."""
     host = config.listen.host or ""
     host = f"[{host}]" if ":" in host else host
@@ -320,7 +320,7 @@ def listen_url(config: Config, port: int) -> str:
 
 @asynccontextmanager
 async def _controlled(
-    config: Config, routes: Sequence[Route], bodies: Bodies
+    config: CollectorConfig, routes: Sequence[Route], bodies: Bodies
 ) -> AsyncIterator[None]:
     gate = Gate({}, open_on_loopback=False, control=True)
     async with _runner(routes, bodies, gate) as runner:
@@ -333,7 +333,9 @@ async def _controlled(
 
 
 @asynccontextmanager
-async def _published(config: Config, routes: Sequence[Route], bodies: Bodies) -> AsyncIterator[str]:
+async def _published(
+    config: CollectorConfig, routes: Sequence[Route], bodies: Bodies
+) -> AsyncIterator[str]:
     gate = Gate(config.tokens, config.open_on_loopback, config.trusted_proxies)
     async with _runner(routes, bodies, gate) as runner:
         if config.listen.path is not None:
@@ -351,7 +353,7 @@ async def _published(config: Config, routes: Sequence[Route], bodies: Bodies) ->
         yield listen_url(config, runner.addresses[0][1])
 
 
-def certified_names(config: Config) -> list[str]:
+def certified_names(config: CollectorConfig) -> list[str]:
     """The names that agents may call the collector by."""
     names = [config.listen.host] if config.listen.host is not None else []
     host = urlsplit(config.url).hostname if config.url is not None else None

@@ -80,7 +80,7 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class CollectorConfig:
     """A checked configuration. `directory` is the store's."""
 
     directory: Path
@@ -101,7 +101,7 @@ class Config:
 
 def load_config(
     file: Path, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None
-) -> Config:
+) -> CollectorConfig:
     """The configuration in force. A flag that is None was not given. Raises ConfigError."""
     if not file.exists():
         raise ConfigError(
@@ -111,7 +111,7 @@ def load_config(
     return _check(file, load_settings(Settings, file, others, flags, named=file))
 
 
-def _check(file: Path, settings: Settings) -> Config:
+def _check(file: Path, settings: Settings) -> CollectorConfig:
     listen = parse_listen(file, settings.listen)
     tls = not listen.local if settings.tls is None else settings.tls
     if not tls and not listen.local:
@@ -120,7 +120,7 @@ def _check(file: Path, settings: Settings) -> Config:
             f" {settings.listen} is neither"
         )
     limits = settings.limits
-    return Config(
+    return CollectorConfig(
         directory=(file.parent / settings.store).resolve(),
         listen=listen,
         url=settings.url,

@@ -17,7 +17,7 @@ SECONDS = 60.0
 """How long a command waits for its answer."""
 
 
-class ControlError(Exception):
+class CollectorControlError(Exception):
     """The collector refused. The message is the problem's detail."""
 
 
@@ -67,7 +67,7 @@ async def request(
     body: Mapping[str, Any] | bytes | None = None,
     seconds: float = SECONDS,
 ) -> Any:
-    """The JSON answer. A body that is no bytes goes as JSON. Raises ControlError."""
+    """The JSON answer. A body that is no bytes goes as JSON. Raises CollectorControlError."""
     timeout = aiohttp.ClientTimeout(total=seconds)
     content = {"data": body} if isinstance(body, bytes) else {"json": body}
     async with (
@@ -76,5 +76,5 @@ async def request(
     ):
         answer = await response.json(content_type=None)
         if response.status >= 400:
-            raise ControlError(str(answer.get("detail", answer)))
+            raise CollectorControlError(str(answer.get("detail", answer)))
         return answer

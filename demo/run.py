@@ -231,7 +231,7 @@ class Demonstration:
         """As an administrator, over the store's own socket."""
         try:
             return await control.request(self._store, "POST", path, body)
-        except control.ControlError as error:
+        except control.CollectorControlError as error:
             raise DemoError(f"{path}: {error}") from error
 
 

@@ -40,7 +40,7 @@ class Revocation(Model):
     reason: Text
 
 
-class Release(Model):
+class NodeRelease(Model):
     """The node that is taken from a contract."""
 
     contract: Name
@@ -139,7 +139,7 @@ class Administration:
 
     async def release(self, request: web.Request) -> web.Response:
         """Its key goes on speaking: revoke it where it shall not."""
-        wanted = parse(Release, await read_body(request))
+        wanted = parse(NodeRelease, await read_body(request))
         held = self._ring.assigned(wanted.contract).get(wanted.node)
         if held is None:
             raise Problem("not_found", f"{wanted.contract} holds no node {wanted.node}")

@@ -14,7 +14,7 @@ from collector.api import status
 from collector.api.access import viewer
 from collector.api.bodies import read_body
 from collector.api.exposition import CONTENT_TYPE, Exposition
-from collector.api.routes import Access, Page, Route, page, page_of, whole_number
+from collector.api.routes import Access, ListPage, Route, page, page_of, whole_number
 from collector.judging.driver import Fleet
 from collector.storage.store import Ledger
 from weighbridge.contract import Contract, ContractError, load
@@ -99,7 +99,7 @@ class Api:
         found = await asyncio.to_thread(self._ledger.findings, name, False, after, limit)
         newest = self._fleet.unwritten(name) if found.after is None else ()
         items = [status.finding(finding) for finding in (*found.findings, *newest)]
-        return _list(items, Page((), None if found.after is None else str(found.after)))
+        return _list(items, ListPage((), None if found.after is None else str(found.after)))
 
     async def timeline(self, request: web.Request) -> web.Response:
         """Rows that reach into a window of at most 31 days, as known at `as_of_us`, by place and start."""
@@ -114,7 +114,7 @@ class Api:
         offset = whole_number(request, "after", 0, 0, 2**53)
         limit = whole_number(request, "limit", 1000, 1, 10_000)
         rest = offset + limit if offset + limit < len(rows) else None
-        part = Page(rows[offset : offset + limit], None if rest is None else str(rest))
+        part = ListPage(rows[offset : offset + limit], None if rest is None else str(rest))
         return _list([asdict(row) for row in part.items], part)
 
     async def nodes(self, request: web.Request) -> web.Response:
@@ -207,7 +207,7 @@ def _place(row: Row) -> tuple[str, int, str, str, int]:
 _TIMELINE = ("start_us", "end_us", "as_of_us", "node", "after", "limit")
 
 
-def _list(items: Sequence[status.Json], part: Page) -> web.Response:
+def _list(items: Sequence[status.Json], part: ListPage) -> web.Response:
     return web.json_response({"items": items, "after": part.after})
 
 

@@ -74,7 +74,7 @@ class NoticeAddition:
         return batch.add_leaf(EntryKind.NOTICE, encode_envelope(self._envelope))
 
 
-class Notices:
+class NoticesApi:
     """The handlers over one book."""
 
     def __init__(self, book: NoticeBook, committer: Committer) -> None:

@@ -110,7 +110,7 @@ def whole_number(request: web.Request, name: str, default: int, least: int, most
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ListPage:
     """Part of a list that is sorted by a key. `after` is the key to go on from; None: that was all."""
 
     items: Sequence[Any]
@@ -120,12 +120,12 @@ class Page:
 Key = tuple[str | int, ...]
 
 
-def page(request: web.Request, keys: Sequence[str], default: int = 100) -> Page:
+def page(request: web.Request, keys: Sequence[str], default: int = 100) -> ListPage:
     """The keys after the query's `after`, at most its `limit`. `keys` are sorted. Raises Problem."""
     return _page(request, keys, request.query.get("after"), str, default)
 
 
-def page_of(request: web.Request, keys: Sequence[Key], default: int = 100) -> Page:
+def page_of(request: web.Request, keys: Sequence[Key], default: int = 100) -> ListPage:
     """The same of keys of several parts, all of one form. In `after` they are a JSON array. Raises Problem."""
     text = request.query.get("after")
     after = None if text is None or not keys else _key(text, keys[0])
@@ -134,11 +134,11 @@ def page_of(request: web.Request, keys: Sequence[Key], default: int = 100) -> Pa
 
 def _page(
     request: web.Request, keys: Sequence[Any], after: Any, spell: Callable[[Any], str], default: int
-) -> Page:
+) -> ListPage:
     limit = whole_number(request, "limit", default, 1, MAX_LIMIT)
     rest = keys if after is None else [key for key in keys if key > after]
     chosen = rest[:limit]
-    return Page(chosen, spell(chosen[-1]) if len(rest) > limit else None)
+    return ListPage(chosen, spell(chosen[-1]) if len(rest) > limit else None)
 
 
 def _key(text: str, like: Key) -> Key:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from collector.challenges.command_queue import CommandQueue
-from collector.challenges.exchange import PRESENCE_SECONDS, Exchange, Start
+from collector.challenges.exchange import PRESENCE_SECONDS, Exchange, GroupStart
 from collector.judging.driver import Driver
 from collector.log.commits import Committer, Leaf
 from collector.log.keys import NodeKey
@@ -193,7 +193,7 @@ class Challenges:
         if len({subject.node for subject in subjects}) != len(subjects):
             raise Problem("malformed", "a node is named twice")
         group = os.urandom(8).hex()
-        together = Start(len(subjects))
+        together = GroupStart(len(subjects))
         begun = []
         for subject in subjects:
             standing = ShownSeries(os.urandom(8).hex(), group, subject, policy)
@@ -250,18 +250,18 @@ class Challenges:
         if not task.cancelled() and task.exception() is not None:
             logger.error("a challenge ended without an outcome", exc_info=task.exception())
 
-    async def _run(self, standing: ShownSeries, cause: str, together: Start) -> None:
+    async def _run(self, standing: ShownSeries, cause: str, together: GroupStart) -> None:
         try:
             while not standing.outcomes or not standing.outcomes[-1].final:
                 await self._attempt(standing, cause, together)
-                together = Start(1)
+                together = GroupStart(1)
         except Problem as problem:
             logger.warning("challenge %s cannot go on: %s", standing.series, problem.detail)
         finally:
             self._busy.discard(standing.subject.node)
             standing.state = "ended"
 
-    async def _attempt(self, standing: ShownSeries, cause: str, together: Start) -> None:
+    async def _attempt(self, standing: ShownSeries, cause: str, together: GroupStart) -> None:
         plan = self._plan(standing)
         subject = standing.subject
         begun = commitment_of(
@@ -282,7 +282,7 @@ class Challenges:
         standing.outcomes.append(outcome)
 
     async def _judged(
-        self, standing: ShownSeries, begun: Commitment, plan: Plan, together: Start
+        self, standing: ShownSeries, begun: Commitment, plan: Plan, together: GroupStart
     ) -> Outcome:
         transcript, opened = await self._converse(plan, standing.subject, together)
         standing.state = "verification"
@@ -320,7 +320,7 @@ class Challenges:
         )
 
     async def _converse(
-        self, plan: Plan, subject: Subject, together: Start
+        self, plan: Plan, subject: Subject, together: GroupStart
     ) -> tuple[Transcript, int | None]:
         """The transcript without its openings, and where these stand in the log: it may wait long for its weighing."""
         key_id = subject.key.key_id

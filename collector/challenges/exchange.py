@@ -22,7 +22,7 @@ PRESENCE_SECONDS = 30.0
 """How long an agent may be away when it is its turn to hear something."""
 
 
-class Start:
+class GroupStart:
     """Members of a group: whoever is ready waits until each other one is ready too, or has dropped out."""
 
     def __init__(self, members: int) -> None:
@@ -99,7 +99,7 @@ class Exchange:
         envelope = opened()
         return envelope, self._challenger.read(envelope)
 
-    async def run(self, start: Start) -> Transcript:
+    async def run(self, start: GroupStart) -> Transcript:
         """To its end. Members of a group are released together."""
         try:
             await self._turn(logged=False)

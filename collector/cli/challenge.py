@@ -100,7 +100,7 @@ def challenge(
 
 async def _conduct(directory: Path, wanted: dict[str, Any]) -> list[dict[str, Any]]:
     if not control.answers(directory):
-        raise control.ControlError("no collector serves this store: a challenge needs one")
+        raise control.CollectorControlError("no collector serves this store: a challenge needs one")
     begun = await control.request(directory, "POST", "/v1/challenges", wanted)
     return [await _ended(directory, one["id"]) for one in begun["challenges"]]
 

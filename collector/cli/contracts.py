@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.cli.operate import USAGE, ask, config_option, stated
-from collector.config import Config, load_config
+from collector.config import CollectorConfig, load_config
 from collector.documents.spelling import percent, utc
 from weighbridge.contract import Contract, ContractError, load
 from weighbridge.contract.chain import mismatches
@@ -170,21 +170,21 @@ def _load(file: Path) -> Contract:
     sys.exit(USAGE)
 
 
-def _of(config: Config, contract_id: str, below: str = "") -> Json:
+def _of(config: CollectorConfig, contract_id: str, below: str = "") -> Json:
     """What the collector says of one contract."""
     answer: Json = ask(config, "GET", f"/v1/contracts/{quote(contract_id, safe='')}{below}")
     return answer
 
 
-def _contracts(config: Config) -> Iterator[Json]:
+def _contracts(config: CollectorConfig) -> Iterator[Json]:
     return _every(config, "/v1/contracts")
 
 
-def _findings(config: Config, name: str) -> Iterator[Json]:
+def _findings(config: CollectorConfig, name: str) -> Iterator[Json]:
     return _every(config, f"/v1/contracts/{quote(name, safe='')}/findings")
 
 
-def _every(config: Config, path: str) -> Iterator[Json]:
+def _every(config: CollectorConfig, path: str) -> Iterator[Json]:
     """The items of all pages of a list."""
     query: Json = {"limit": PAGE}
     while True:

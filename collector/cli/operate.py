@@ -19,7 +19,7 @@ from typing import Any, NoReturn, ParamSpec
 import click
 
 from collector import control
-from collector.config import CONFIG_VARIABLE, Config, load_config
+from collector.config import CONFIG_VARIABLE, CollectorConfig, load_config
 from collector.storage.store import StorageError, StoreInfo
 from collector.tls import create_authority
 from weighbridge.process.files import write_new_file
@@ -63,7 +63,7 @@ def stated(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
     def run(*arguments: Parameters.args, **options: Parameters.kwargs) -> None:
         try:
             command(*arguments, **options)
-        except (ConfigError, StorageError, control.ControlError) as error:
+        except (ConfigError, StorageError, control.CollectorControlError) as error:
             fail(error)
         except BrokenPipeError:
             raise
@@ -75,7 +75,7 @@ def stated(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
 
 
 def ask(
-    config: Config,
+    config: CollectorConfig,
     method: str,
     path: str,
     body: Mapping[str, Any] | bytes | None = None,
@@ -89,7 +89,11 @@ def ask(
 
 
 async def _ask(
-    config: Config, method: str, path: str, body: Mapping[str, Any] | bytes | None, seconds: float
+    config: CollectorConfig,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | bytes | None,
+    seconds: float,
 ) -> Any:
     if control.answers(config.directory):
         return await control.request(config.directory, method, path, body, seconds)
@@ -144,7 +148,7 @@ def serve(config_file: Path, listen: str | None, simulation: bool) -> None:
     asyncio.run(_serve(config, manager, simulation))
 
 
-async def _serve(config: Config, manager: ServiceManager, simulation: bool) -> None:
+async def _serve(config: CollectorConfig, manager: ServiceManager, simulation: bool) -> None:
     from collector import app
 
     stop = asyncio.Event()

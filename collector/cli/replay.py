@@ -14,7 +14,7 @@ from rich.progress import Progress
 from collector.app import load_signer
 from collector.cli.operate import collect_seldom, config_option, stated
 from collector.cli.statement import as_of_option, fetch_statement, period_option
-from collector.config import Config, load_config
+from collector.config import CollectorConfig, load_config
 from collector.documents.words import told
 from collector.judging.replay import Replay
 from collector.judging.statements import StatementError, instant
@@ -99,7 +99,7 @@ def replay(
     sys.exit(DIFFERENT)
 
 
-def _check_state(config: Config, state: Path) -> None:
+def _check_state(config: CollectorConfig, state: Path) -> None:
     """A file of another kind would be lost, and the collector's own index holds what is to be checked."""
     own = (config.directory / "index.sqlite").resolve()
     if state.resolve() == own or holds_other(state):
@@ -119,7 +119,7 @@ def _held(file: Path, contract: str, period: str) -> str:
     return text
 
 
-def _replayed(config: Config, known: Tree, state: Path, workers: int | None) -> Statement:
+def _replayed(config: CollectorConfig, known: Tree, state: Path, workers: int | None) -> Statement:
     collect_seldom()
     info, signer = read_info(config.directory), load_signer(config)
     as_of_s = instant(known["as_of"])

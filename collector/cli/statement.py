@@ -10,7 +10,7 @@ import click
 from pydantic import TypeAdapter
 
 from collector.cli.operate import ask, config_option, fail, stated
-from collector.config import Config, load_config
+from collector.config import CollectorConfig, load_config
 from collector.documents.formats import FORMATS
 from collector.documents.sheets import Document, UnrenderableError
 from collector.documents.words import LANGUAGES, Language
@@ -34,7 +34,7 @@ output_option = click.option(
 
 
 def fetch_statement(
-    config: Config, contract: str, period: str, as_of: str | None, method: str = "GET"
+    config: CollectorConfig, contract: str, period: str, as_of: str | None, method: str = "GET"
 ) -> Statement:
     """POST issues it. The statement of the collector that serves the store, or of one that lives for this question."""
     query = {"period": period} | ({} if as_of is None else {"as_of": as_of})

@@ -259,7 +259,7 @@ class DeliveryOutcome:
     refusal: Refusal | None
 
 
-class Delivery:
+class ReportDelivery:
     """The plan that enters the reports of one request, up to the first that is refused."""
 
     closes = False
@@ -335,7 +335,7 @@ class Ingest:
     async def _deliver(self, examined: Sequence[Examined], refusal: Refusal | None) -> Receipts:
         if not examined and refusal is not None and refusal.signed is None:
             raise _problem(refusal, [], None)
-        answer = await self._committer.submit(Delivery(examined, refusal, self))
+        answer = await self._committer.submit(ReportDelivery(examined, refusal, self))
         delivered = answer.outcome
         if delivered.refusal is not None:
             raise _problem(delivered.refusal, delivered.placed, answer.head)

@@ -38,7 +38,7 @@ class NodeKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Invite:
+class InviteUse:
     """An invite and the key that used it, null while it is unused."""
 
     issued: InviteIssued
@@ -50,7 +50,7 @@ class KeyRing:
 
     def __init__(self) -> None:
         self._keys: dict[str, NodeKey] = {}
-        self._invites: dict[str, Invite] = {}
+        self._invites: dict[str, InviteUse] = {}
         self._assignments: list[Assignment] = []
         self.contracts: dict[str, dict[str, int]] = {}
 
@@ -63,7 +63,7 @@ class KeyRing:
                 self.contracts[added.contract] = {item.id: item.places for item in items}
             case EntryKind.INVITE:
                 issued = read(InviteIssued, entry.envelope.payload)
-                self._invites[issued.secret_hash] = Invite(issued)
+                self._invites[issued.secret_hash] = InviteUse(issued)
             case EntryKind.KEY:
                 self._change(entry.index, read(KeyChanged, entry.envelope.payload))
             case EntryKind.ASSIGNMENT:
@@ -99,7 +99,7 @@ class KeyRing:
             if key.node == node and key.side == side and key.revoked_index is None:
                 yield key
 
-    def invite(self, secret_hash: str) -> Invite | None:
+    def invite(self, secret_hash: str) -> InviteUse | None:
         return self._invites.get(secret_hash)
 
     def assignments(self) -> Sequence[Assignment]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from collector.storage.segments import Segment
+from collector.storage.segments import SegmentFile
 from collector.storage.store import CorruptStore, StorageError
 from weighbridge.log.entries import Entry, entry
 from weighbridge.log.merkle import Frontier, leaf_hash
@@ -21,8 +21,8 @@ class FrozenLog:
         last = self._opened(self._firsts[-1]) if self._firsts else None
         self._size = 0 if last is None else last.first + last.count
 
-    def _open(self, first: int) -> Segment:
-        segment = Segment(self._directory / f"{first:016d}.seg", first, writable=False)
+    def _open(self, first: int) -> SegmentFile:
+        segment = SegmentFile(self._directory / f"{first:016d}.seg", first, writable=False)
         segment.scan()
         return segment
 
@@ -42,7 +42,7 @@ class FrozenLog:
                 yield from self._whole(first, following).leaves(start - first, upto - first)
                 start = upto
 
-    def _whole(self, first: int, following: int) -> Segment:
+    def _whole(self, first: int, following: int) -> SegmentFile:
         segment = self._opened(first)
         if first + segment.count < following:
             rows = f"{segment.count} whole rows instead of {following - first}"

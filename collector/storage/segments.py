@@ -48,7 +48,7 @@ def row_header(leaf: bytes) -> bytes:
     return ROW.pack(length, zlib.crc32(leaf, zlib.crc32(length.to_bytes(4, "little"))))
 
 
-class Segment:
+class SegmentFile:
     """One file, opened. `offsets` lists where each row starts, and where the next one would.
 
     `torn`: the file may hold more than its rows, for the system refused to cut it.
@@ -165,10 +165,10 @@ class Segments:
     def _path(self, first: int) -> Path:
         return self._directory / f"{first:016d}.seg"
 
-    def _open_last(self, durable: Callable[[int], bool]) -> Segment | None:
+    def _open_last(self, durable: Callable[[int], bool]) -> SegmentFile | None:
         if not self._firsts:
             return None
-        segment = Segment(self._path(self._firsts[-1]), self._firsts[-1], writable=True)
+        segment = SegmentFile(self._path(self._firsts[-1]), self._firsts[-1], writable=True)
         size = segment.scan()
         if size < HEADER.size:
             return self._drop_unbegun(segment, durable)
@@ -185,7 +185,9 @@ class Segments:
             os.fdatasync(segment.descriptor)
         return segment
 
-    def _drop_unbegun(self, segment: Segment, durable: Callable[[int], bool]) -> Segment | None:
+    def _drop_unbegun(
+        self, segment: SegmentFile, durable: Callable[[int], bool]
+    ) -> SegmentFile | None:
         """A crash came between making the file and writing its header."""
         if durable(segment.first):
             raise CorruptStore(f"{segment.path}: offset 0: the header is missing")
@@ -194,8 +196,8 @@ class Segments:
         self._firsts.pop()
         return self._open_last(durable)
 
-    def _open_sealed(self, first: int) -> Segment:
-        segment = Segment(self._path(first), first, writable=False)
+    def _open_sealed(self, first: int) -> SegmentFile:
+        segment = SegmentFile(self._path(first), first, writable=False)
         size = segment.scan()
         following = self._firsts[self._firsts.index(first) + 1]
         if first + segment.count != following or segment.end != size:
@@ -230,7 +232,7 @@ class Segments:
             segment.offsets.append(end)
         self.size += len(leaves)
 
-    def _begin(self, first: int) -> Segment:
+    def _begin(self, first: int) -> SegmentFile:
         """A new segment, durable by name and header before any row is written into it."""
         path = self._path(first)
         try:
@@ -238,7 +240,7 @@ class Segments:
             with path.open("xb") as file:
                 file.write(HEADER.pack(MAGIC, first))
             sync_directory(self._directory)
-            self._live = Segment(path, first, writable=True)
+            self._live = SegmentFile(path, first, writable=True)
         except OSError as error:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -262,7 +264,7 @@ class Segments:
             yield from segment.leaves(start - segment.first, upto - segment.first)
             start = upto
 
-    def _holding(self, index: int) -> Segment:
+    def _holding(self, index: int) -> SegmentFile:
         live = self._live
         if live is not None and index >= live.first:
             return live

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from collector.api import status
 from collector.api.access import viewer
-from collector.api.routes import Access, Page, Route, page, page_of
+from collector.api.routes import Access, ListPage, Route, page, page_of
 from collector.documents.spelling import percent, span, utc
 from collector.judging.driver import Fleet
 from collector.storage.store import Ledger, StoreInfo
@@ -178,5 +178,5 @@ def _total(rows: list[status.Json]) -> status.Json:
     return counted | {"contracts": len(rows), "gpus": gpus}
 
 
-def _next(part: Page) -> str | None:
+def _next(part: ListPage) -> str | None:
     return None if part.after is None else "?" + urlencode({"after": part.after})

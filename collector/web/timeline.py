@@ -14,7 +14,7 @@ THINNEST = 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class TimelineBar:
     """A stretch of one state, in the picture's units."""
 
     state: str
@@ -24,12 +24,12 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class TimelineLane:
     """One lane of the timeline: a name and its bars."""
 
     name: str
     y: int
-    bars: Sequence[Bar]
+    bars: Sequence[TimelineBar]
 
 
 def window_start_us(rows: Sequence[Row], end_us: int) -> int:
@@ -66,7 +66,7 @@ def _picture(
     precedence: Sequence[State],
 ) -> dict[str, Any]:
     drawn = [
-        Lane(_short(name), place * LANE, _bars(found, start_us, end_us, precedence))
+        TimelineLane(_short(name), place * LANE, _bars(found, start_us, end_us, precedence))
         for place, (name, found) in enumerate(lanes.items())
     ]
     return {
@@ -85,16 +85,16 @@ def _short(name: str) -> str:
 
 def _bars(
     found: Sequence[Row | Span], start_us: int, end_us: int, precedence: Sequence[State]
-) -> list[Bar]:
+) -> list[TimelineBar]:
     spans = timeline(found, start_us, end_us, precedence)
     return [_bar(part, start_us, end_us) for part in spans if part.state is not State.UNKNOWN]
 
 
-def _bar(part: Span, start_us: int, end_us: int) -> Bar:
+def _bar(part: Span, start_us: int, end_us: int) -> TimelineBar:
     scale = (WIDTH - LEFT) / (end_us - start_us)
     cause = f" ({part.cause})" if part.cause else ""
     length = part.end_us - part.start_us
-    return Bar(
+    return TimelineBar(
         part.state.value,
         round(LEFT + (part.start_us - start_us) * scale, 2),
         max(round(length * scale, 2), THINNEST),

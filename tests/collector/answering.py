@@ -43,7 +43,7 @@ class Challenged:
     def _begun(self, wanted: dict[str, Any]) -> Any:
         try:
             return ask(self.server, "POST", "/v1/challenges", wanted)
-        except control.ControlError as error:
+        except control.CollectorControlError as error:
             if "has spoken" in str(error) or "no GPU" in str(error):
                 return None
             raise

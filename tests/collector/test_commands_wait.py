@@ -9,7 +9,7 @@ import pytest
 
 from agent.command_poller import seal_poll
 from collector.challenges.command_queue import CommandQueue, PollAuthenticator
-from collector.challenges.exchange import Start
+from collector.challenges.exchange import GroupStart
 from collector.challenges.schedule import LOOK_SECONDS, ChallengedItem, begin, draw
 from collector.log.keys import KeyRing
 from weighbridge.challenge.policy import Policy
@@ -116,7 +116,7 @@ async def test_an_agent_that_comes_in_time_is_waited_for() -> None:
 
 
 async def test_a_group_starts_when_each_member_is_ready_or_has_dropped_out() -> None:
-    start = Start(3)
+    start = GroupStart(3)
     ready = [asyncio.create_task(start.together()) for _ in range(2)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in ready)

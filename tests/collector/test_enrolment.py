@@ -148,10 +148,10 @@ def test_an_invite_names_the_line_item_that_the_node_serves(
         return str(opened_invite(said["invite"])["secret"])
 
     with pytest.raises(
-        control.ControlError, match="name one of the resources of two-items: h100, second"
+        control.CollectorControlError, match="name one of the resources of two-items: h100, second"
     ):
         invited(None)
-    with pytest.raises(control.ControlError, match="no resource third"):
+    with pytest.raises(control.CollectorControlError, match="no resource third"):
         invited("third")
     assert enroll(collector, request(Agent("n-two"), invited("second"))).status == 200
     assignments = [entry for entry in assigned(collector) if entry["contract"] == "two-items"]
