@@ -21,7 +21,7 @@ from typing import Any
 
 import zstandard
 
-from collector.log.commits import Batch
+from collector.log.commits import CommitBatch
 from collector.log.ingest import Limits, Unpacker
 from collector.storage.store import ChainKey, Store
 from tests.collector.building import (
@@ -117,7 +117,7 @@ def parts(store: Store, directory: Path, samples: int) -> dict[str, float]:
     unpacker = Unpacker(Limits())
 
     def commit() -> None:
-        batch = Batch(store, signer, 1_700_000_000_000_000)
+        batch = CommitBatch(store, signer, 1_700_000_000_000_000)
         for _ in range(GROUP):
             batch.add_report(chain, leaf, envelope, report, digest(envelope.payload))
         store.log.append(batch.leaves)

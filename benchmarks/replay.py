@@ -27,7 +27,7 @@ from benchmarks.ingest import cpu_seconds, machine
 from collector.cli.operate import collect_seldom
 from collector.cli.replay import LARGE, by_cores
 from collector.judging.replay import Replay
-from collector.log.commits import Batch
+from collector.log.commits import CommitBatch
 from collector.storage.store import StoreInfo
 from tests.collector.building import (
     CONTRACT,
@@ -63,12 +63,12 @@ def write_log(directory: Path, fleet: list[Agent], reports: int) -> int:
         for number in range(reports):
             tick_us = fleet[0].start_us + (number + 1) * SAMPLES * INTERVAL_US
             for first in range(0, len(fleet), GROUP):
-                batch = Batch(store, signer, tick_us + first)
+                batch = CommitBatch(store, signer, tick_us + first)
                 for agent in fleet[first : first + GROUP]:
                     inventory = {"inventory": agent.inventory()} if number == 0 else {}
                     batch.add_leaf(EntryKind.REPORT, agent.next(SAMPLES, **inventory))
                 store.log.append(batch.leaves)
-        batch = Batch(store, signer, tick_us + 10 * SECOND_US)
+        batch = CommitBatch(store, signer, tick_us + 10 * SECOND_US)
         store.log.append(batch.leaves)
     return tick_us // SECOND_US + 5
 

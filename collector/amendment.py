@@ -2,7 +2,7 @@
 
 from collector.judging.driver import Driver
 from collector.judging.follower import LogFollower
-from collector.log.commits import Batch, overloaded
+from collector.log.commits import CommitBatch, overloaded
 from weighbridge.contract import ContractError
 from weighbridge.judge.assignments import AssignmentError
 from weighbridge.log.entries import ContractAdded, EntryKind
@@ -21,7 +21,7 @@ class ContractAddition:
         self._driver = driver
         self._judging = judging
 
-    def enter(self, batch: Batch) -> int:
+    def enter(self, batch: CommitBatch) -> int:
         """Raises Problem: what is not judged yet may be a contract that this one contradicts."""
         if self._judging.behind:
             raise overloaded("judgement is behind the log, and contracts are checked against it")

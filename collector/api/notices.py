@@ -10,7 +10,7 @@ from collector.api.access import GATE, Bearer, Role, viewer
 from collector.api.administration import parse
 from collector.api.bodies import read_body
 from collector.api.routes import Access, Route, page_of
-from collector.log.commits import Batch, Committer
+from collector.log.commits import CommitBatch, Committer
 from weighbridge.log.entries import EntryKind, Notice, PartyKey, payload_type
 from weighbridge.notices.book import FOREVER_US, LoggedNotice, NoticeBook
 from weighbridge.notices.rules import NoticeError, role_of
@@ -58,7 +58,7 @@ class NoticeAddition:
         self._notice = notice
         self._envelope = envelope
 
-    def enter(self, batch: Batch) -> int:
+    def enter(self, batch: CommitBatch) -> int:
         before = self._book.heard(self._notice)
         if before is not None:
             return before.index

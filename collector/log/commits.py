@@ -44,18 +44,18 @@ class CommittedEntry:
     report: Report | None
 
 
-class Plan(Protocol[OutcomeOf]):
+class CommitPlan(Protocol[OutcomeOf]):
     """What one caller wants to enter. `closes`: later plans must see it folded, so it ends its batch."""
 
     closes: bool
     size_bytes: int
 
-    def enter(self, batch: "Batch") -> OutcomeOf:
+    def enter(self, batch: "CommitBatch") -> OutcomeOf:
         """Write into the batch. May raise Problem; what it wrote before that stays."""
         ...
 
 
-class Record:
+class OwnEntry:
     """The plan that enters one thing in the collector's own name. Its outcome is the entry's index."""
 
     closes = True
@@ -65,7 +65,7 @@ class Record:
         self._kind = kind
         self._record = record
 
-    def enter(self, batch: "Batch") -> int:
+    def enter(self, batch: "CommitBatch") -> int:
         return batch.add_record(self._kind, self._record)
 
 
@@ -79,7 +79,7 @@ class Leaf:
         self._kind = kind
         self._leaf = leaf
 
-    def enter(self, batch: "Batch") -> int:
+    def enter(self, batch: "CommitBatch") -> int:
         return batch.add_leaf(self._kind, self._leaf)
 
 
@@ -111,7 +111,7 @@ class TickClock:
         self._last_us = max(self._last_us, us)
 
 
-class Batch:
+class CommitBatch:
     """Entries that will become durable together, and the log as they see it."""
 
     def __init__(self, store: Store, signer: Signer, tick_us: int) -> None:
@@ -194,7 +194,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[Outcome]):
+class CommitAnswer(Generic[Outcome]):
     """What a plan came to, and the signed head that covers it."""
 
     outcome: Outcome
@@ -219,7 +219,7 @@ class Committer:
         self._clock = clock
         self._tick_seconds = tick_seconds
         self._queue_bytes = queue_bytes
-        self._queue: deque[tuple[Plan[Any], asyncio.Future[Answer[Any]]]] = deque()
+        self._queue: deque[tuple[CommitPlan[Any], asyncio.Future[CommitAnswer[Any]]]] = deque()
         self._queued_bytes = 0
         self._unflushed = 0
         self._wake = asyncio.Event()
@@ -248,11 +248,11 @@ class Committer:
         if self._queued_bytes > self._queue_bytes:
             raise overloaded("too many reports are waiting")
 
-    async def submit(self, plan: Plan[Outcome]) -> Answer[Outcome]:
+    async def submit(self, plan: CommitPlan[Outcome]) -> CommitAnswer[Outcome]:
         """Returns when what the plan entered is durable. Raises Problem."""
         if self._closing:
             raise overloaded("the collector is stopping")
-        future: asyncio.Future[Answer[Outcome]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[CommitAnswer[Outcome]] = asyncio.get_running_loop().create_future()
         self._queue.append((plan, future))
         self._queued_bytes += plan.size_bytes
         self._wake.set()
@@ -260,7 +260,7 @@ class Committer:
 
     async def enter(self, kind: EntryKind, record: Model | Part) -> int:
         """Log something in the collector's own name; durable when it returns its index. Raises Problem."""
-        return (await self.submit(Record(kind, record))).outcome
+        return (await self.submit(OwnEntry(kind, record))).outcome
 
     async def run(self) -> None:
         """Commit until `close` was called and nothing waits any more."""
@@ -284,7 +284,7 @@ class Committer:
         self._closing = True
         self._wake.set()
 
-    def _gather(self) -> list[tuple[Plan[Any], asyncio.Future[Answer[Any]]]]:
+    def _gather(self) -> list[tuple[CommitPlan[Any], asyncio.Future[CommitAnswer[Any]]]]:
         group = []
         size_bytes = 0
         while self._queue and size_bytes < GROUP_BYTES:
@@ -299,10 +299,12 @@ class Committer:
         return group
 
     async def _commit(
-        self, group: Sequence[tuple[Plan[Any], asyncio.Future[Answer[Any]]]], ticks: bool
+        self,
+        group: Sequence[tuple[CommitPlan[Any], asyncio.Future[CommitAnswer[Any]]]],
+        ticks: bool,
     ) -> bool:
         """Whether a batch was tried: one of plans that enter nothing only if it `ticks`."""
-        batch = Batch(self._store, self._signer, self._clock.next_us())
+        batch = CommitBatch(self._store, self._signer, self._clock.next_us())
         entered = [(future, _enter(plan, batch)) for plan, future in group]
         tried = ticks or not batch.empty
         try:
@@ -320,7 +322,7 @@ class Committer:
             await self._flush()
         return tried
 
-    def _make_durable(self, batch: Batch) -> None:
+    def _make_durable(self, batch: CommitBatch) -> None:
         self._store.log.append(batch.leaves)
         self.head = self._sign()
 
@@ -328,7 +330,7 @@ class Committer:
         log = self._store.log
         return sign_head(self._store.info.origin, log.size, log.root(), self._signer)
 
-    def _publish(self, batch: Batch) -> None:
+    def _publish(self, batch: CommitBatch) -> None:
         if self.failure is not None:
             logger.warning("storing again after: %s", self.failure)
             self.failure = None
@@ -361,18 +363,18 @@ def overloaded(detail: str) -> Problem:
     return Problem("overloaded", detail, retry_after_seconds=random.randint(*RETRY_SECONDS))  # noqa: S311
 
 
-def _enter(plan: Plan[Outcome], batch: Batch) -> Outcome | Problem:
+def _enter(plan: CommitPlan[Outcome], batch: CommitBatch) -> Outcome | Problem:
     try:
         return plan.enter(batch)
     except Problem as problem:
         return problem
 
 
-def _resolve(future: "asyncio.Future[Answer[Any]]", outcome: object, head: Head) -> None:
+def _resolve(future: "asyncio.Future[CommitAnswer[Any]]", outcome: object, head: Head) -> None:
     """Answer, unless the caller went away."""
     if future.done():
         return
     if isinstance(outcome, Problem):
         future.set_exception(outcome)
     else:
-        future.set_result(Answer(outcome, head))
+        future.set_result(CommitAnswer(outcome, head))

@@ -3,7 +3,7 @@
 One use: the first key to use an invite owns it. The same key with the same secret gets the same answer again.
 """
 
-from collector.log.commits import Batch
+from collector.log.commits import CommitBatch
 from collector.log.keys import KeyRing
 from weighbridge.log.entries import Assignment, EntryKind, InviteIssued, KeyChanged
 from weighbridge.wire import signing
@@ -40,7 +40,7 @@ class Enrolment:
         self._ring = ring
         self._key_id = signing.key_id(bytes.fromhex(request.public_key))
 
-    def enter(self, batch: Batch) -> str:
+    def enter(self, batch: CommitBatch) -> str:
         invite = self._ring.invite(secret_hash(self._request.secret))
         if invite is None or invite.issued.node != self._request.node:
             raise Problem("invite_unknown", "no such invite for this node")
@@ -55,7 +55,7 @@ class Enrolment:
             self._enrol(invite.issued, batch)
         return self._key_id
 
-    def _enrol(self, issued: InviteIssued, batch: Batch) -> None:
+    def _enrol(self, issued: InviteIssued, batch: CommitBatch) -> None:
         if issued.expires_us <= batch.tick_us:
             raise Problem("invite_expired", "the invite has expired")
         for former in list(self._ring.speaking(issued.node, issued.side)):

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import to_builtins
 from pydantic import TypeAdapter, ValidationError
 
-from collector.log.commits import Batch, Committer
+from collector.log.commits import CommitBatch, Committer
 from collector.log.decoding import Decoder
 from collector.log.keys import KeyRing, NodeKey
 from collector.storage.store import Accepted, ChainKey
@@ -224,7 +224,7 @@ class RefusalBook:
     def __init__(self) -> None:
         self._last: dict[str, tuple[str, str]] = {}
 
-    def is_new(self, code: str, envelope: Envelope, batch: Batch) -> bool:
+    def is_new(self, code: str, envelope: Envelope, batch: CommitBatch) -> bool:
         """Whether to enter it in this batch; remembered from when that is durable.
 
         A revoked key is entered once, whatever it sends.
@@ -272,7 +272,7 @@ class ReportDelivery:
         self._refusal = refusal
         self._ingest = ingest
 
-    def enter(self, batch: Batch) -> DeliveryOutcome:
+    def enter(self, batch: CommitBatch) -> DeliveryOutcome:
         placed: list[Receipt] = []
         refusal = self._refusal
         for examined in self._examined:
@@ -343,7 +343,7 @@ class Ingest:
         wanted = self._inventories.lacks(newest.envelope.key_id, newest.report)
         return Receipts(delivered.placed, answer.head, wanted)
 
-    def enter(self, examined: Examined, batch: Batch) -> Receipt:
+    def enter(self, examined: Examined, batch: CommitBatch) -> Receipt:
         """Enters one report into a batch. Raises Refusal."""
         key = self._ring.key(examined.envelope.key_id)
         if key is not None:
@@ -365,7 +365,7 @@ class Ingest:
         self.counts[outcome] += 1
         self._inventories.take(examined.envelope.key_id, examined.report)
 
-    def enter_refusal(self, refusal: Refusal, batch: Batch) -> None:
+    def enter_refusal(self, refusal: Refusal, batch: CommitBatch) -> None:
         """Into a batch, if it was signed and is not merely repeated."""
         if refusal.signed is not None and self._book.is_new(refusal.code, refusal.signed, batch):
             batch.add_record(EntryKind.REFUSAL, refused(refusal, refusal.signed))

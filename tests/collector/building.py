@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from collector.log.commits import Batch
+from collector.log.commits import CommitBatch
 from collector.storage.store import Store
 from collector.storage.stores import open_store
 from weighbridge.catalogue.readings import READINGS, Kind, Tier
@@ -187,7 +187,7 @@ def make_store(directory: Path, agents: Sequence[Agent] = (), contract: str = ""
     weighbridge("init", directory, "--listen", "127.0.0.1:0")
     with opened(directory) as store:
         signer = log_signer(directory)
-        batch = Batch(store, signer, 1_700_000_000 * SECOND_US)
+        batch = CommitBatch(store, signer, 1_700_000_000 * SECOND_US)
         if contract:
             from_us = load(contract).effective_us
             added = ContractAdded(contract="lease", version=1, text=contract, from_us=from_us)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from collector.control import CollectorControlError
-from collector.log.commits import Batch
+from collector.log.commits import CommitBatch
 from tests.collector.answering import POLICY, Challenged, ask
 from tests.collector.building import (
     CONTRACT,
@@ -32,7 +32,7 @@ STEPS = ("ready", "roots")
 def enter(directory: Path, *records: tuple[EntryKind, Model]) -> None:
     """More entries of a store that nobody serves."""
     with opened(directory) as store:
-        batch = Batch(store, log_signer(directory), 1_700_000_001 * SECOND_US)
+        batch = CommitBatch(store, log_signer(directory), 1_700_000_001 * SECOND_US)
         for kind, record in records:
             batch.add_record(kind, record)
         store.log.append(batch.leaves)

@@ -16,7 +16,7 @@ from collector.api.log import LogApi
 from collector.app import problems
 from collector.judging.driver import Driver
 from collector.judging.follower import HELD_SAMPLES, LogFollower
-from collector.log.commits import Batch, CommittedEntry, Committer, TickClock
+from collector.log.commits import CommitBatch, CommittedEntry, Committer, TickClock
 from collector.log.ingest import Ingest, Limits
 from collector.log.keys import KeyRing
 from collector.storage.embedded import create_store, open_embedded
@@ -61,7 +61,7 @@ class Assigning:
     def __init__(self, node: str) -> None:
         self.assignment = Assignment(contract="lease", node=node, devices=None)
 
-    def enter(self, batch: Batch) -> int:
+    def enter(self, batch: CommitBatch) -> int:
         return batch.add_record(EntryKind.ASSIGNMENT, self.assignment)
 
 
@@ -132,7 +132,7 @@ class Repeating:
     closes = False
     size_bytes = 100
 
-    def enter(self, batch: Batch) -> None:
+    def enter(self, batch: CommitBatch) -> None:
         del batch
 
 
@@ -202,7 +202,7 @@ class Reporting:
         self.agent = Agent("n1", gpus=1)
         self.leaves = [self.agent.next(samples) for _ in range(reports)]
 
-    def enter(self, batch: Batch) -> int:
+    def enter(self, batch: CommitBatch) -> int:
         index = batch.add_record(EntryKind.KEY, enrolled(self.agent))
         for leaf in self.leaves:
             envelope = open_envelope(leaf)

@@ -16,7 +16,7 @@ from collector.documents.handover import MOST_WAITING, Handover, filled
 from collector.documents.handover_process import HandoverError, Task, made_apart
 from collector.judging.driver import Driver
 from collector.judging.statements import Statements
-from collector.log.commits import Batch
+from collector.log.commits import CommitBatch
 from collector.log.keys import load_keys
 from collector.storage.index import first_tick_after, tick_before_us
 from tests.collector.building import (
@@ -208,7 +208,7 @@ def test_whoever_gave_a_node_back_sees_nothing_of_what_it_does_since(
 ) -> None:
     """A window may reach past the release: that time is the next tenant's."""
     with opened(store) as log:
-        batch = Batch(log, log_signer(store), (START + HOUR // 2) * SECOND_US)
+        batch = CommitBatch(log, log_signer(store), (START + HOUR // 2) * SECOND_US)
         batch.add_record(EntryKind.ASSIGNMENT, Assignment(contract="lease", node="n1", devices=[]))
         log.log.append(batch.leaves)
         log.index.record(batch.indexed)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from collector.judging.replay import Replay
-from collector.log.commits import Batch
+from collector.log.commits import CommitBatch
 from collector.storage.store import StorageError, Store, StoreInfo
 from tests.collector.building import (
     CONTRACT,
@@ -47,7 +47,7 @@ class Log:
     def commit(self, store: Store, *leaves: bytes, record: KeyChanged | None = None) -> int:
         """Behind a tick; the index of the last entry."""
         self.now_us = self.agents[0].start_us + self.agents[0].sampled * INTERVAL_US
-        batch = Batch(store, log_signer(self.directory), self.now_us)
+        batch = CommitBatch(store, log_signer(self.directory), self.now_us)
         batch.leaves.extend(leaves)
         if record is not None:
             batch.add_record(EntryKind.KEY, record)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collector.log.commits import Batch
+from collector.log.commits import CommitBatch
 from tests.collector.building import (
     Agent,
     Serving,
@@ -65,7 +65,7 @@ def house(tmp_path: Path) -> Iterator[House]:
     store = make_store(tmp_path / "store")
     first, second = agents[0].devices
     with opened(store) as opened_store:
-        batch = Batch(opened_store, log_signer(store), START_US - 10**9)
+        batch = CommitBatch(opened_store, log_signer(store), START_US - 10**9)
         for text, version in ((NORTH, 1), (SOUTH, 1), (AMENDED, 2)):
             contract = load(text)
             name, from_us = contract.contract_id, contract.effective_us

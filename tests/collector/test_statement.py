@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from collector.documents import words
 from collector.judging.driver import JUDGES, Driver
 from collector.judging.replay import Replay
-from collector.log.commits import Batch
+from collector.log.commits import CommitBatch
 from collector.storage.store import StoreInfo
 from tests.collector.building import (
     Agent,
@@ -316,7 +316,7 @@ def test_what_was_issued_by_other_versions_is_shown_with_the_difference_and_its_
         digest="f" * 64,
     )
     with opened(store) as opened_store:
-        batch = Batch(opened_store, log_signer(store), START_US + 1_000_000)
+        batch = CommitBatch(opened_store, log_signer(store), START_US + 1_000_000)
         batch.add_record(EntryKind.STATEMENT, issued)
         opened_store.log.append(batch.leaves)
         opened_store.index.record(batch.indexed)
