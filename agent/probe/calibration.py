@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from agent.probe.client import Opening, Prober
 from agent.probe.grant import LESSEE, Grant, GrantedGpu
 from weighbridge.challenge.calibration import Calibration, CalibrationError, calibrated
-from weighbridge.challenge.challenger import Challenger, Plan, draw_nonces
+from weighbridge.challenge.challenger import AttemptPlan, Challenger, draw_nonces
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Ready
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.transcript import recorded
-from weighbridge.challenge.verdict import Result
+from weighbridge.challenge.verdict import AttemptResult
 from weighbridge.wire.signing import Signer, generate_private_key
 
 UNBOUNDED_BYTES = 1 << 52
@@ -26,7 +26,7 @@ async def calibrate(
     opening: Opening, backend: str, gpus: Sequence[str], policy: Policy, runs: int
 ) -> Calibration:
     """Raises CalibrationError where a run is not met, NoProber where there is no prober."""
-    results: list[Result] = []
+    results: list[AttemptResult] = []
     ready: Ready | None = None
     for _ in range(runs):
         challenger = await challenged(opening, backend, gpus, policy)
@@ -52,9 +52,9 @@ async def challenged(
     return challenger
 
 
-def _plan(signer: Signer, gpus: tuple[str, ...], policy: Policy) -> Plan:
+def _plan(signer: Signer, gpus: tuple[str, ...], policy: Policy) -> AttemptPlan:
     nonces = draw_nonces(policy, len(gpus), os.urandom)
-    return Plan(
+    return AttemptPlan(
         os.urandom(8).hex(),
         "calibration",
         signer.public_key,

@@ -14,12 +14,12 @@ from collector.judging.driver import Driver
 from collector.log.commits import Committer, Leaf
 from collector.log.keys import NodeKey
 from collector.storage.store import StorageError
-from weighbridge.challenge.challenger import Plan, draw_nonces
+from weighbridge.challenge.challenger import AttemptPlan, draw_nonces
 from weighbridge.challenge.judgement import judge
 from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.record import (
+    ChallengeOutcome,
     Commitment,
-    Outcome,
     Weighing,
     abandoned,
     bare_result,
@@ -66,7 +66,7 @@ class ShownSeries:
     subject: Subject
     policy: Policy
     state: str = "exchange"
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[ChallengeOutcome] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
         """The series as the API shows it."""
@@ -96,7 +96,7 @@ def _contracted(
     )
 
 
-def _attempt_document(outcome: Outcome) -> dict[str, Any]:
+def _attempt_document(outcome: ChallengeOutcome) -> dict[str, Any]:
     weighing = outcome.weighing
     return {
         "challenge": outcome.challenge,
@@ -282,8 +282,8 @@ class Challenges:
         standing.outcomes.append(outcome)
 
     async def _judged(
-        self, standing: ShownSeries, begun: Commitment, plan: Plan, together: GroupStart
-    ) -> Outcome:
+        self, standing: ShownSeries, begun: Commitment, plan: AttemptPlan, together: GroupStart
+    ) -> ChallengeOutcome:
         transcript, opened = await self._converse(plan, standing.subject, together)
         standing.state = "verification"
         transcript_id, weighing = await self._weigh(transcript, opened)
@@ -291,7 +291,7 @@ class Challenges:
         await self._say(outcome)
         return outcome
 
-    async def _voided(self, begun: Commitment) -> Outcome:
+    async def _voided(self, begun: Commitment) -> ChallengeOutcome:
         """What could not be entered is no evidence: void, and said as soon as the log takes entries again."""
         while True:
             outcome = abandoned(begun, self._wall_us())
@@ -302,13 +302,13 @@ class Challenges:
             else:
                 return outcome
 
-    def _plan(self, standing: ShownSeries) -> Plan:
+    def _plan(self, standing: ShownSeries) -> AttemptPlan:
         subject, policy = standing.subject, standing.policy
         earlier = tuple(
             Attempt(one.challenge, one.transcript, one.weighing.verdict, one.weighing.reason)
             for one in standing.outcomes
         )
-        return Plan(
+        return AttemptPlan(
             f"{standing.series}.{len(earlier) + 1}",
             subject.contract,
             subject.key.public_key,
@@ -320,7 +320,7 @@ class Challenges:
         )
 
     async def _converse(
-        self, plan: Plan, subject: Subject, together: GroupStart
+        self, plan: AttemptPlan, subject: Subject, together: GroupStart
     ) -> tuple[Transcript, int | None]:
         """The transcript without its openings, and where these stand in the log: it may wait long for its weighing."""
         key_id = subject.key.key_id
@@ -358,12 +358,12 @@ class Challenges:
         transcript: Transcript,
         transcript_id: bytes,
         weighing: Weighing,
-    ) -> Outcome:
+    ) -> ChallengeOutcome:
         ran = _ran_us(transcript, self.clock_ns(), self._wall_us())
         weighings = [*(one.weighing for one in standing.outcomes), weighing]
         results = [bare_result(begun.challenge, one) for one in weighings]
         series = series_of(results, standing.policy)
-        return Outcome(
+        return ChallengeOutcome(
             begun.challenge,
             begun.series,
             begun.contract,
@@ -385,7 +385,7 @@ class Challenges:
             until_us=ran[1],
         )
 
-    async def _say(self, record: Commitment | Outcome) -> None:
+    async def _say(self, record: Commitment | ChallengeOutcome) -> None:
         await self._committer.submit(Leaf(*seal_record(self._signer, record)))
 
     async def _enter(self, leaf: bytes) -> int:

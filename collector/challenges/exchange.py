@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from collector.challenges.command_queue import CommandQueue
 from collector.log.commits import overloaded
-from weighbridge.challenge.challenger import Answer, Challenger, Plan
+from weighbridge.challenge.challenger import Answer, AttemptPlan, Challenger
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.transcript import Transcript
 from weighbridge.wire.signing import Signer
@@ -49,7 +49,7 @@ class Exchange:
     newest answer stands. `crowded_out`: an answer was refused for what others send, and that is no failure.
     """
 
-    plan: Plan
+    plan: AttemptPlan
     key_id: str
     commands: CommandQueue
     signer: Signer

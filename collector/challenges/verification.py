@@ -13,7 +13,7 @@ from weighbridge.challenge.codec import Malformed, decode, encode
 from weighbridge.challenge.judgement import verify_transcript
 from weighbridge.challenge.record import Weighed, Weighing, weighing_of
 from weighbridge.challenge.transcript import Transcript
-from weighbridge.challenge.verdict import ChallengeVerdict, Reason
+from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
 
 logger = logging.getLogger("weighbridge.verification")
 
@@ -45,7 +45,7 @@ async def verify_apart(transcript: Transcript, seconds: float = LONGEST_SECONDS)
 
 def undecided(gpus: tuple[str, ...]) -> Weighing:
     """The result where verification did not end: UNKNOWN for every GPU."""
-    verdict, reason = ChallengeVerdict.UNKNOWN.value, Reason.NO_VERDICT.value
+    verdict, reason = ChallengeVerdict.UNKNOWN.value, VerdictReason.NO_VERDICT.value
     nothing = (0, 0, None, None, None, None)
     return Weighing(verdict, reason, tuple(Weighed(g, verdict, reason, *nothing) for g in gpus))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.weighbridge.handover.building import IDLE, Story, always
 from tests.weighbridge.scripted import SIGNER, Log, ScriptedNode, contract_text, holders
-from weighbridge.challenge.record import Outcome, Weighed, Weighing
+from weighbridge.challenge.record import ChallengeOutcome, Weighed, Weighing
 from weighbridge.contract import load
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.judge.assignments import Version
@@ -325,7 +325,7 @@ def story() -> Story:
         Weighed("GPU-n1-1", "failed", "wrong_answer", 8, 1, None, None, None, None),
     )
     weighing = Weighing("failed", "wrong_answer", gpus)
-    ended = Outcome(
+    ended = ChallengeOutcome(
         "c.1", "c", "K1", "n1", SIGNER.public_key, weighing, (), b"", (), b"", "failed",
         None, 1, 1, True, (), 0,
     )  # fmt: skip

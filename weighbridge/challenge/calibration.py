@@ -10,7 +10,7 @@ from fractions import Fraction
 from weighbridge.challenge.codec import decode, encode
 from weighbridge.challenge.messages import Fact
 from weighbridge.challenge.policy import Policy
-from weighbridge.challenge.verdict import ChallengeVerdict, GpuResult, Result
+from weighbridge.challenge.verdict import AttemptResult, ChallengeVerdict, GpuResult
 
 
 class CalibrationError(ValueError):
@@ -57,7 +57,7 @@ def read_calibration(data: bytes) -> Calibration:
 
 
 def calibrated(
-    program: bytes, facts: Sequence[Fact], policy: Policy, results: Sequence[Result]
+    program: bytes, facts: Sequence[Fact], policy: Policy, results: Sequence[AttemptResult]
 ) -> Calibration:
     """The distribution of runs that were all met. Raises CalibrationError."""
     unmet = [result for result in results if result.verdict is not ChallengeVerdict.MET]

@@ -25,7 +25,7 @@ from weighbridge.challenge.transcript import (
     require_openings,
     require_roots,
 )
-from weighbridge.challenge.verdict import Attempt, Result
+from weighbridge.challenge.verdict import Attempt, AttemptResult
 
 SECRET_BYTES = 32
 
@@ -33,7 +33,7 @@ Answer = Ready | Decline | Roots | Openings
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AttemptPlan:
     """One attempt at one node. Hosts of a group share `nonces`; `secret` belongs to one attempt alone.
 
     A secret shared by two hosts would tell the slower one its samples before it has committed.
@@ -82,7 +82,7 @@ class Challenger:
     `finished`. The pre-commitment must be durable before the message after Ready is asked for.
     """
 
-    plan: Plan
+    plan: AttemptPlan
     _ready: bytes | None = None
     _decline: bytes | None = None
     _released: list[int] = field(default_factory=list)
@@ -203,7 +203,7 @@ class Challenger:
             return PhaseRecord(released, received, _text(envelope))
         return PhaseRecord(released, None, None)
 
-    def result(self) -> Result:
+    def result(self) -> AttemptResult:
         """The judgement, exactly as anybody computes it from the transcript."""
         return judge(self.transcript())
 

@@ -32,38 +32,38 @@ from weighbridge.challenge.transcript import (
     require_roots,
 )
 from weighbridge.challenge.verdict import (
+    AttemptResult,
     ChallengeVerdict,
+    GpuMeasure,
     GpuResult,
-    Measure,
-    Reason,
-    Result,
+    VerdictReason,
     worst_gpu,
 )
 from weighbridge.wire.signing import SignatureError
 
 _DECLINED = {
-    "busy": Reason.BUSY,
-    "no_consent": Reason.NO_CONSENT,
-    "no_budget": Reason.NO_BUDGET,
-    "no_memory": Reason.NO_MEMORY,
-    "unsupported": Reason.UNSUPPORTED,
-    "interrupted": Reason.INTERRUPTED,
+    "busy": VerdictReason.BUSY,
+    "no_consent": VerdictReason.NO_CONSENT,
+    "no_budget": VerdictReason.NO_BUDGET,
+    "no_memory": VerdictReason.NO_MEMORY,
+    "unsupported": VerdictReason.UNSUPPORTED,
+    "interrupted": VerdictReason.INTERRUPTED,
 }
 _MILLISECOND = 1_000_000
 _VECTOR_PRIME = (1 << 31) - 1
 
 
-def verify_transcript(data: bytes) -> Result:
+def verify_transcript(data: bytes) -> AttemptResult:
     """The result of an attempt from its bytes. Raises Malformed; every other defect is a verdict."""
     return judge(decode_transcript(data))
 
 
-def judge(transcript: Transcript) -> Result:
+def judge(transcript: Transcript) -> AttemptResult:
     """The same as `verify_transcript`, from the decoded record."""
     try:
         answers = _answers(transcript)
     except (Malformed, SignatureError):
-        return _unjudged(transcript, ChallengeVerdict.VOID, Reason.UNSIGNED)
+        return _unjudged(transcript, ChallengeVerdict.VOID, VerdictReason.UNSIGNED)
     return _incomplete(transcript, answers) or _checked(transcript, answers)
 
 
@@ -94,13 +94,15 @@ def _answers(transcript: Transcript) -> _Answers:
     return _Answers(ready, recorded(transcript, transcript.decline, Decline), roots, openings)
 
 
-def _unjudged(transcript: Transcript, verdict: ChallengeVerdict, reason: Reason) -> Result:
+def _unjudged(
+    transcript: Transcript, verdict: ChallengeVerdict, reason: VerdictReason
+) -> AttemptResult:
     elapsed = tuple(record.elapsed_ns for record in transcript.phases)
     gpus = tuple(GpuResult(gpu, verdict, reason, 0, 0, None) for gpu in transcript.gpus)
-    return Result(transcript.challenge, verdict, reason, gpus, elapsed)
+    return AttemptResult(transcript.challenge, verdict, reason, gpus, elapsed)
 
 
-def _incomplete(transcript: Transcript, answers: _Answers) -> Result | None:
+def _incomplete(transcript: Transcript, answers: _Answers) -> AttemptResult | None:
     """The result where there is nothing to compute; None where the samples decide."""
     expected = precommitment(
         transcript.nonces, transcript.secret, transcript.contract, transcript.policy
@@ -108,19 +110,19 @@ def _incomplete(transcript: Transcript, answers: _Answers) -> Result | None:
     drawn = (*transcript.nonces, transcript.secret)
     apart = len(set(drawn)) == len(drawn) and _one_after_the_other(transcript)
     if transcript.precommitment != expected or not apart:
-        return _unjudged(transcript, ChallengeVerdict.VOID, Reason.PRECOMMITMENT)
+        return _unjudged(transcript, ChallengeVerdict.VOID, VerdictReason.PRECOMMITMENT)
     committed = None not in answers.roots
     if not committed and answers.decline is not None:
         reason = _DECLINED[answers.decline.reason]
         return _unjudged(transcript, ChallengeVerdict.NOT_ASSESSED, reason)
     if answers.ready is None or transcript.phases[0].released_ns is None:
-        return _unjudged(transcript, ChallengeVerdict.NOT_ASSESSED, Reason.NO_ANSWER)
+        return _unjudged(transcript, ChallengeVerdict.NOT_ASSESSED, VerdictReason.NO_ANSWER)
     if not committed and _is_in_use(answers.ready):
-        return _unjudged(transcript, ChallengeVerdict.NOT_ASSESSED, Reason.BUSY)
+        return _unjudged(transcript, ChallengeVerdict.NOT_ASSESSED, VerdictReason.BUSY)
     if not committed:
-        return _unjudged(transcript, ChallengeVerdict.FAILED, Reason.LATE)
+        return _unjudged(transcript, ChallengeVerdict.FAILED, VerdictReason.LATE)
     if answers.openings is None:
-        return _unjudged(transcript, ChallengeVerdict.FAILED, Reason.NO_ANSWER)
+        return _unjudged(transcript, ChallengeVerdict.FAILED, VerdictReason.NO_ANSWER)
     return None
 
 
@@ -138,13 +140,13 @@ def _one_after_the_other(transcript: Transcript) -> bool:
     )
 
 
-def _checked(transcript: Transcript, answers: _Answers) -> Result:
+def _checked(transcript: Transcript, answers: _Answers) -> AttemptResult:
     try:
         from weighbridge.challenge.verifier import sample_verdicts
     except ModuleNotFoundError as error:
         if error.name != "numpy":
             raise
-        return _unjudged(transcript, ChallengeVerdict.UNKNOWN, Reason.NO_NUMPY)
+        return _unjudged(transcript, ChallengeVerdict.UNKNOWN, VerdictReason.NO_NUMPY)
     committed = committed_of(transcript, [roots for roots in answers.roots if roots is not None])
     openings = answers.openings.openings if answers.openings is not None else ()
     samples = samples_of(committed, openings)
@@ -157,10 +159,10 @@ def _checked(transcript: Transcript, answers: _Answers) -> Result:
     )
     verdict, reason = worst_gpu(gpus)
     elapsed = tuple(record.elapsed_ns for record in transcript.phases)
-    return Result(transcript.challenge, verdict, reason, gpus, elapsed, program)
+    return AttemptResult(transcript.challenge, verdict, reason, gpus, elapsed, program)
 
 
-Excuse = Callable[[Reason], tuple[ChallengeVerdict, Reason] | None]
+Excuse = Callable[[VerdictReason], tuple[ChallengeVerdict, VerdictReason] | None]
 """What a shortfall is instead of a failure; None: it is one."""
 
 
@@ -175,13 +177,13 @@ def _excuse(transcript: Transcript, answers: _Answers, program: bytes) -> Excuse
     foreign = transcript.policy.program not in ("", program.hex())
     in_use = _is_in_use(answers.ready)
 
-    def excuse(shortfall: Reason) -> tuple[ChallengeVerdict, Reason] | None:
+    def excuse(shortfall: VerdictReason) -> tuple[ChallengeVerdict, VerdictReason] | None:
         if stalled:
-            return ChallengeVerdict.VOID, Reason.STALLED
+            return ChallengeVerdict.VOID, VerdictReason.STALLED
         if in_use:
-            return ChallengeVerdict.NOT_ASSESSED, Reason.BUSY
-        if foreign and shortfall is not Reason.LATE:
-            return ChallengeVerdict.UNKNOWN, Reason.OTHER_PROGRAM
+            return ChallengeVerdict.NOT_ASSESSED, VerdictReason.BUSY
+        if foreign and shortfall is not VerdictReason.LATE:
+            return ChallengeVerdict.UNKNOWN, VerdictReason.OTHER_PROGRAM
         return None
 
     return excuse
@@ -228,7 +230,7 @@ def _gpu_result(
     gpu = transcript.gpus[place]
     if wrong > 0:
         unopened = any(sample.leaf is None for sample, _ in mine)
-        reason = Reason.BAD_OPENING if unopened else Reason.WRONG_ANSWER
+        reason = VerdictReason.BAD_OPENING if unopened else VerdictReason.WRONG_ANSWER
         return GpuResult(gpu, ChallengeVerdict.FAILED, reason, len(mine), wrong, None)
     measure = measured(transcript)
     shortfall = _shortfall(transcript, measure)
@@ -238,24 +240,24 @@ def _gpu_result(
     return GpuResult(gpu, verdict, reason, len(mine), 0, measure)
 
 
-def _shortfall(transcript: Transcript, measure: Measure) -> Reason | None:
+def _shortfall(transcript: Transcript, measure: GpuMeasure) -> VerdictReason | None:
     """What right answers fall short of: always a matter of the verifier's time."""
     policy = transcript.policy
     deadline = policy.deadline_ms * _MILLISECOND
     if any(record.elapsed_ns > deadline for record in transcript.phases):
-        return Reason.LATE
+        return VerdictReason.LATE
     required = (
-        (measure.flops_per_second, policy.required_flops_per_second, Reason.TOO_SLOW),
-        (measure.memory_bytes, policy.required_memory_bytes, Reason.TOO_LITTLE_MEMORY),
+        (measure.flops_per_second, policy.required_flops_per_second, VerdictReason.TOO_SLOW),
+        (measure.memory_bytes, policy.required_memory_bytes, VerdictReason.TOO_LITTLE_MEMORY),
         (
             measure.memory_bytes_per_second,
             policy.required_memory_bytes_per_second,
-            Reason.MEMORY_TOO_SLOW,
+            VerdictReason.MEMORY_TOO_SLOW,
         ),
         (
             measure.peer_bytes_per_second,
             policy.required_peer_bytes_per_second,
-            Reason.PEER_TOO_SLOW,
+            VerdictReason.PEER_TOO_SLOW,
         ),
     )
     for bound, wanted, reason in required:
@@ -264,7 +266,7 @@ def _shortfall(transcript: Transcript, measure: Measure) -> Reason | None:
     return None
 
 
-def measured(transcript: Transcript) -> Measure:
+def measured(transcript: Transcript) -> GpuMeasure:
     """The lower bounds of a GPU whose samples all held, from the verifier's times."""
     policy = transcript.policy
     elapsed = {
@@ -275,7 +277,7 @@ def measured(transcript: Transcript) -> Measure:
     rate = multiply_add_rate(policy.size, policy.cells - wrong, elapsed[CHAIN])
     held, memory_rate = _memory_bounds(policy, elapsed.get(MEMORY))
     peer_rate = _pass_rate(policy, PEER, elapsed.get(PEER), policy.device_memory_bytes)
-    return Measure(policy.cells, wrong, rate, held, memory_rate, peer_rate)
+    return GpuMeasure(policy.cells, wrong, rate, held, memory_rate, peer_rate)
 
 
 def _miss(policy: Policy) -> Fraction:

@@ -9,13 +9,19 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from weighbridge.challenge.challenger import Plan
+from weighbridge.challenge.challenger import AttemptPlan
 from weighbridge.challenge.codec import Malformed, decode, encode, later
 from weighbridge.challenge.judgement import judge
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Message, Release, Reveal, decode_message
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.transcript import PhaseRecord, Transcript
-from weighbridge.challenge.verdict import Attempt, ChallengeVerdict, GpuResult, Reason, Result
+from weighbridge.challenge.verdict import (
+    Attempt,
+    AttemptResult,
+    ChallengeVerdict,
+    GpuResult,
+    VerdictReason,
+)
 from weighbridge.log.entries import Entry, EntryKind, payload_type
 from weighbridge.wire.signing import SignatureError, Signer, encode_envelope, verify
 
@@ -83,7 +89,7 @@ class Weighing:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ChallengeOutcome:
     """The end of one attempt: its result, all that was drawn, the verifier's times, and how its series stands.
 
     `transcript` is the SHA-256 of the transcript's bytes; it and `nonces` are empty where the verifier ended before the
@@ -113,7 +119,7 @@ class Outcome:
     until_us: int = later(0)
 
 
-def weighing_of(result: Result) -> Weighing:
+def weighing_of(result: AttemptResult) -> Weighing:
     """A result as it is logged."""
     reason = None if result.reason is None else str(result.reason.value)
     gpus = tuple(_weighed(gpu) for gpu in result.gpus)
@@ -135,10 +141,10 @@ def _weighed(gpu: GpuResult) -> Weighed:
     )
 
 
-def bare_result(challenge: str, weighing: Weighing) -> Result:
+def bare_result(challenge: str, weighing: Weighing) -> AttemptResult:
     """What `series_of` needs of a result that was computed elsewhere."""
-    reason = None if weighing.reason is None else Reason(weighing.reason)
-    return Result(challenge, ChallengeVerdict(weighing.verdict), reason)
+    reason = None if weighing.reason is None else VerdictReason(weighing.reason)
+    return AttemptResult(challenge, ChallengeVerdict(weighing.verdict), reason)
 
 
 def transcript_hash(transcript: Transcript) -> bytes:
@@ -146,12 +152,12 @@ def transcript_hash(transcript: Transcript) -> bytes:
     return hashlib.sha256(transcript.encode()).digest()
 
 
-def abandoned(begun: Commitment, ended_us: int) -> Outcome:
+def abandoned(begun: Commitment, ended_us: int) -> ChallengeOutcome:
     """The outcome of an attempt whose verifier ended before the exchange did: void, and nothing is opened."""
-    verdict, reason = ChallengeVerdict.VOID.value, Reason.ABANDONED.value
+    verdict, reason = ChallengeVerdict.VOID.value, VerdictReason.ABANDONED.value
     gpus = tuple(Weighed(gpu, verdict, reason, 0, 0, None, None, None, None) for gpu in begun.gpus)
     failed_before = sum(attempt.verdict == ChallengeVerdict.FAILED for attempt in begun.earlier)
-    return Outcome(
+    return ChallengeOutcome(
         begun.challenge,
         begun.series,
         begun.contract,
@@ -173,7 +179,7 @@ def abandoned(begun: Commitment, ended_us: int) -> Outcome:
 
 
 def commitment_of(
-    plan: Plan, node: str, series: str, group: str, cause: str, began_us: int
+    plan: AttemptPlan, node: str, series: str, group: str, cause: str, began_us: int
 ) -> Commitment:
     """What must be durable before the plan's first message leaves."""
     return Commitment(
@@ -212,9 +218,9 @@ def read_commitment(payload: bytes) -> Commitment:
     return decode(Commitment, payload)
 
 
-def read_outcome(payload: bytes) -> Outcome:
+def read_outcome(payload: bytes) -> ChallengeOutcome:
     """Raises Malformed."""
-    return decode(Outcome, payload)
+    return decode(ChallengeOutcome, payload)
 
 
 @dataclass(slots=True)
@@ -224,18 +230,18 @@ class _Gathered:
     commitment: Commitment | None = None
     releases: list[Release] = field(default_factory=list)
     reveal: Reveal | None = None
-    outcome: Outcome | None = None
+    outcome: ChallengeOutcome | None = None
     answers: dict[str, str] = field(default_factory=dict)
     roots: list[str] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ChallengeRecord:
     """What the log holds of one attempt. `transcript` is None where the verifier ended before the exchange did."""
 
     commitment: Commitment
-    outcome: Outcome
+    outcome: ChallengeOutcome
     transcript: Transcript | None
 
 
@@ -248,7 +254,7 @@ def challenges_in(entries: Iterable[Entry]) -> list[str]:
     return [read_outcome(one).challenge for one in payloads]
 
 
-def record_of(entries: Iterable[Entry], challenge: str, log_key: bytes) -> Record:
+def record_of(entries: Iterable[Entry], challenge: str, log_key: bytes) -> ChallengeRecord:
     """The record of one attempt, from exported entries in log order alone. Raises RecordError.
 
     The verifier's entries must bear the log's signature, the commitment must stand before the first release, each
@@ -269,7 +275,9 @@ def record_of(entries: Iterable[Entry], challenge: str, log_key: bytes) -> Recor
         ended.series,
     ):
         raise RecordError(f"{challenge}: it began and ended as different ones")
-    return Record(begun, ended, None if not ended.nonces else _transcript(gathered, begun, ended))
+    return ChallengeRecord(
+        begun, ended, None if not ended.nonces else _transcript(gathered, begun, ended)
+    )
 
 
 def _gather(gathered: _Gathered, entry: Entry, challenge: str, log_key: bytes) -> None:
@@ -292,7 +300,7 @@ def _take(gathered: _Gathered, kind: str, payload: bytes, envelope: str) -> None
     if kind == COMMITMENT:
         gathered.commitment = decode(Commitment, payload)
     elif kind == OUTCOME:
-        gathered.outcome = decode(Outcome, payload)
+        gathered.outcome = decode(ChallengeOutcome, payload)
     elif kind == "roots":
         gathered.roots.append(envelope)
     else:
@@ -335,7 +343,7 @@ def _in_order(steps: str) -> bool:
     return before == "e"
 
 
-def _transcript(gathered: _Gathered, begun: Commitment, ended: Outcome) -> Transcript:
+def _transcript(gathered: _Gathered, begun: Commitment, ended: ChallengeOutcome) -> Transcript:
     _require_draws(gathered, ended)
     roots = [*gathered.roots, *([None] * (len(ended.times) - len(gathered.roots)))]
     try:
@@ -364,7 +372,7 @@ def _transcript(gathered: _Gathered, begun: Commitment, ended: Outcome) -> Trans
     return transcript
 
 
-def _require_draws(gathered: _Gathered, ended: Outcome) -> None:
+def _require_draws(gathered: _Gathered, ended: ChallengeOutcome) -> None:
     """What was released is what was drawn, phase after phase, and the secret is the one that was revealed."""
     released = [times for times in ended.times if times.released_ns is not None]
     nonces = tuple(release.nonce for release in gathered.releases)
@@ -374,7 +382,9 @@ def _require_draws(gathered: _Gathered, ended: Outcome) -> None:
         raise RecordError(f"{ended.challenge}: another secret was revealed than is opened now")
 
 
-def recheck(entries: Iterable[Entry], challenge: str, log_key: bytes) -> tuple[Record, Weighing]:
+def recheck(
+    entries: Iterable[Entry], challenge: str, log_key: bytes
+) -> tuple[ChallengeRecord, Weighing]:
     """The record and its result, computed anew. Raises RecordError where the log says another result.
 
     Where numpy is missing the result is UNKNOWN, and nothing is compared.
@@ -391,7 +401,7 @@ def recheck(entries: Iterable[Entry], challenge: str, log_key: bytes) -> tuple[R
     return record, weighing
 
 
-def _require_fresh(entries: Iterable[Entry], record: Record) -> None:
+def _require_fresh(entries: Iterable[Entry], record: ChallengeRecord) -> None:
     """Nothing that was drawn had been let out before: whoever knew it could have computed or chosen in advance.
 
     Those of one group may share their nonces, but never the secret.
@@ -417,7 +427,7 @@ def _require_fresh(entries: Iterable[Entry], record: Record) -> None:
                 pass
 
 
-def _lets_out(said: Message, ended: Outcome, shared: bool) -> bool:
+def _lets_out(said: Message, ended: ChallengeOutcome, shared: bool) -> bool:
     if isinstance(said, Reveal):
         return said.secret in (ended.secret, *ended.nonces)
     if isinstance(said, Release):
@@ -427,16 +437,16 @@ def _lets_out(said: Message, ended: Outcome, shared: bool) -> bool:
 
 def _undone(weighing: Weighing) -> bool:
     """Whether an attempt ended before anything was computed, so that there is nothing to compare."""
-    return weighing.reason in (Reason.NO_NUMPY.value, Reason.NO_VERDICT.value)
+    return weighing.reason in (VerdictReason.NO_NUMPY.value, VerdictReason.NO_VERDICT.value)
 
 
-def encode_record(value: Commitment | Outcome) -> bytes:
+def encode_record(value: Commitment | ChallengeOutcome) -> bytes:
     """Canonical JSON."""
     return encode(value)
 
 
-def seal_record(signer: Signer, value: Commitment | Outcome) -> tuple[EntryKind, bytes]:
+def seal_record(signer: Signer, value: Commitment | ChallengeOutcome) -> tuple[EntryKind, bytes]:
     """The verifier's entry: its kind, and the leaf."""
-    if isinstance(value, Outcome):
+    if isinstance(value, ChallengeOutcome):
         return EntryKind.PROOF, signer.seal(payload_type(EntryKind.PROOF), encode(value))
     return EntryKind.CHALLENGE, signer.seal(PAYLOAD_TYPE, encode(value))

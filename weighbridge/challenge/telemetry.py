@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from weighbridge.challenge.codec import Malformed, decode, encode
 from weighbridge.challenge.messages import PAYLOAD_TYPE
-from weighbridge.challenge.record import TELEMETRY, Outcome, RecordError, payload_kind
+from weighbridge.challenge.record import TELEMETRY, ChallengeOutcome, RecordError, payload_kind
 from weighbridge.log.entries import Entry, EntryKind
 from weighbridge.log.merkle import leaf_hash
 from weighbridge.wire.report import Report, WireError
@@ -106,7 +106,7 @@ class _Window:
 
 
 def link(
-    ended: Outcome,
+    ended: ChallengeOutcome,
     entries: Sequence[Entry],
     idle_milliwatts: Mapping[str, int | None],
     skew_us: int | None,
@@ -129,7 +129,7 @@ def link(
 
 
 def loads(
-    ended: Outcome,
+    ended: ChallengeOutcome,
     entries: Iterable[Entry],
     idle_milliwatts: Mapping[str, int | None],
     skew_us: int | None,
@@ -234,7 +234,7 @@ def read_telemetry(payload: bytes) -> Telemetry:
 
 
 def recheck_telemetry(
-    entries: Sequence[Entry], ended: Outcome, log_key: bytes
+    entries: Sequence[Entry], ended: ChallengeOutcome, log_key: bytes
 ) -> tuple[CardLoad, ...] | None:
     """What telemetry shows of an outcome's time, judged anew from exported entries.
 
@@ -291,7 +291,7 @@ def _own_reports(entries: Iterable[Entry], linked: Telemetry) -> list[Entry]:
     ]
 
 
-def _require_same(linked: Telemetry, ended: Outcome, mine: Sequence[Entry]) -> None:
+def _require_same(linked: Telemetry, ended: ChallengeOutcome, mine: Sequence[Entry]) -> None:
     theirs = (ended.contract, ended.node, ended.agent_key, ended.from_us, ended.until_us)
     own = (linked.contract, linked.node, linked.agent_key, linked.from_us, linked.until_us)
     if own != theirs:

@@ -17,7 +17,7 @@ class ChallengeVerdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Reason(StrEnum):
+class VerdictReason(StrEnum):
     """Why. A verdict of MET has none."""
 
     WRONG_ANSWER = "wrong answer"
@@ -44,7 +44,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class GpuMeasure:
     """Lower bounds of one GPU, each from the verifier's clock alone. None: that phase was not run.
 
     `cells` counts what was sampled from, `wrong_cells_bound` how many of them may be wrong at the policy's doubt.
@@ -64,19 +64,19 @@ class GpuResult:
 
     gpu: str
     verdict: ChallengeVerdict
-    reason: Reason | None
+    reason: VerdictReason | None
     samples: int
     wrong_samples: int
-    measure: Measure | None
+    measure: GpuMeasure | None
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class AttemptResult:
     """One attempt. The node's verdict is the worst of its GPUs'. `program`: SHA-256 of what says it computed."""
 
     challenge: str
     verdict: ChallengeVerdict
-    reason: Reason | None
+    reason: VerdictReason | None
     gpus: tuple[GpuResult, ...] = ()
     elapsed_ns: tuple[int, ...] = ()
     program: bytes = b""
@@ -102,13 +102,13 @@ class Series:
     """All attempts at one challenge: the verdict, and whether another attempt is due."""
 
     verdict: ChallengeVerdict
-    reason: Reason | None
+    reason: VerdictReason | None
     attempts: int
     failed_attempts: int
     repeat: bool
 
 
-def worst_gpu(results: Sequence[GpuResult]) -> tuple[ChallengeVerdict, Reason | None]:
+def worst_gpu(results: Sequence[GpuResult]) -> tuple[ChallengeVerdict, VerdictReason | None]:
     """The verdict of several GPUs together: any failure, else anything unjudged, else met."""
     order = (
         ChallengeVerdict.FAILED,
@@ -123,7 +123,7 @@ def worst_gpu(results: Sequence[GpuResult]) -> tuple[ChallengeVerdict, Reason | 
     return ChallengeVerdict.MET, None
 
 
-def series_of(results: Sequence[Result], policy: Policy) -> Series:
+def series_of(results: Sequence[AttemptResult], policy: Policy) -> Series:
     """Over all attempts so far: met as soon as one is met; else failed if one failed; else what the last one says.
 
     A wrong answer is exact, yet broken memory also makes one, and a link may be slow once: so a failure is tried again

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from weighbridge.catalogue.readings import READING
-from weighbridge.challenge.record import Outcome, Weighed
+from weighbridge.challenge.record import ChallengeOutcome, Weighed
 from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.codes import Note, note
 from weighbridge.contract.numerals import exact_text
@@ -66,7 +66,7 @@ def load_verdict(meter: Meter, needed_us: int, window_us: int) -> str:
 
 
 def proved(
-    ended: Outcome, index: int, received_us: int, units: Mapping[str, str]
+    ended: ChallengeOutcome, index: int, received_us: int, units: Mapping[str, str]
 ) -> Iterator[TestValue]:
     """The rates of a series that has ended, by GPU; None where nothing was assessed."""
     if not ended.final:

@@ -9,8 +9,8 @@ while its telemetry showed no load, which changes no verdict.
 from collections.abc import Iterator
 
 from weighbridge.challenge.record import (
+    ChallengeOutcome,
     Commitment,
-    Outcome,
     Weighed,
     encode_record,
     read_commitment,
@@ -54,7 +54,7 @@ def heard(state: NodeState, index: int, size_bytes: int) -> None:
             unlinked.heard_bytes += size_bytes
 
 
-def _await_telemetry(state: NodeState, ended: Outcome) -> None:
+def _await_telemetry(state: NodeState, ended: ChallengeOutcome) -> None:
     """Remembers that telemetry is awaited, if all phases of the exchange ran."""
     unlinked = state.unlinked.get(ended.challenge)
     if unlinked is not None and ended.until_us > 0:
@@ -100,7 +100,7 @@ def _idle(state: NodeState, linked: Telemetry, card: CardLoad, now_us: int) -> F
     )
 
 
-def end_exchange(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Finding]:
+def end_exchange(state: NodeState, ended: ChallengeOutcome, now_us: int) -> Iterator[Finding]:
     """Folds the end of an attempt."""
     begun = state.exchanges.pop(ended.challenge, None)
     _await_telemetry(state, ended)
@@ -124,7 +124,7 @@ def end_exchange(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Find
         yield from _program(state, read_commitment(begun.encode()), ended, now_us)
 
 
-def _assessed(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Finding]:
+def _assessed(state: NodeState, ended: ChallengeOutcome, now_us: int) -> Iterator[Finding]:
     """To decline is free, and the provider chooses when: many in a row without a judgement are said."""
     judged = ended.series_verdict in (ChallengeVerdict.MET, ChallengeVerdict.FAILED)
     count = 0 if judged else state.unassessed.get(ended.contract, 0) + 1
@@ -149,7 +149,9 @@ def _assessed(state: NodeState, ended: Outcome, now_us: int) -> Iterator[Finding
         yield open_finding(state, finding)
 
 
-def _program(state: NodeState, begun: Commitment, ended: Outcome, now_us: int) -> Iterator[Finding]:
+def _program(
+    state: NodeState, begun: Commitment, ended: ChallengeOutcome, now_us: int
+) -> Iterator[Finding]:
     """Which program computed is the host's word, level E0: what it answered is judged all the same."""
     asked, answered = begun.policy.program, ended.weighing.program.hex()
     if not asked or not answered:
@@ -202,7 +204,9 @@ def _proof(known: Proof | None, gpu: Weighed, contract: str, now_us: int) -> Pro
     )
 
 
-def _failed(state: NodeState, ended: Outcome, device: str, now_us: int) -> Iterator[Finding]:
+def _failed(
+    state: NodeState, ended: ChallengeOutcome, device: str, now_us: int
+) -> Iterator[Finding]:
     yield from close_finding(state, ended.contract, CODE, device, now_us)
     observed = ended.series_reason or ended.series_verdict
     yield open_finding(

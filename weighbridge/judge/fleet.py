@@ -11,8 +11,8 @@ import msgspec
 
 from weighbridge.challenge import record
 from weighbridge.challenge.record import (
+    ChallengeOutcome,
     Commitment,
-    Outcome,
     payload_kind,
     read_commitment,
     read_outcome,
@@ -218,7 +218,7 @@ class FleetFold:
         challenge_findings.begin_exchange(state, begun)
         return []
 
-    def _proven(self, ended: Outcome) -> list[Change]:
+    def _proven(self, ended: ChallengeOutcome) -> list[Change]:
         name, state = self._observer(key_id(ended.agent_key), ended.node)
         self._touched.add(name)
         return list(challenge_findings.end_exchange(state, ended, self.watch.now_us))

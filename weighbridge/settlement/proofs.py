@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from weighbridge.challenge.record import Outcome, Weighed
+from weighbridge.challenge.record import ChallengeOutcome, Weighed
 from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.contract import Contract
 from weighbridge.contract.quality import Performance
@@ -28,7 +28,7 @@ class ProvenRates:
     rates: tuple[int | None, ...]
 
 
-def proven(ended: Outcome, received_us: int) -> ProvenRates | None:
+def proven(ended: ChallengeOutcome, received_us: int) -> ProvenRates | None:
     """What the series proved; None while another attempt follows."""
     if not ended.final:
         return None

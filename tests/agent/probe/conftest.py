@@ -15,11 +15,11 @@ import pytest
 from agent.frames import Closed, read_frame, wait_readable, write_frame
 from agent.probe.grant import Grant, GrantedGpu
 from tests.weighbridge.challenge.conducting import conduct
-from weighbridge.challenge.challenger import Challenger, Plan, draw_nonces
+from weighbridge.challenge.challenger import AttemptPlan, Challenger, draw_nonces
 from weighbridge.challenge.codec import encode
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy
-from weighbridge.challenge.verdict import Result
+from weighbridge.challenge.verdict import AttemptResult
 from weighbridge.wire.signing import Signer
 
 SIGNER = Signer(hashlib.sha256(b"agent").digest())
@@ -146,13 +146,13 @@ class Agent:
         self.probes.append(Probe(grant))
         return self.probes[-1]
 
-    def plan(self, policy: Policy, *gpus: str) -> Plan:
+    def plan(self, policy: Policy, *gpus: str) -> AttemptPlan:
         nonces = draw_nonces(policy, len(gpus), os.urandom)
-        return Plan(
+        return AttemptPlan(
             "challenge-1", "lease-7", SIGNER.public_key, gpus, policy, nonces, os.urandom(32)
         )
 
-    def challenge(self, policy: Policy, grant: Grant) -> Result:
+    def challenge(self, policy: Policy, grant: Grant) -> AttemptResult:
         probe = self.start(grant).granted()
         plan = self.plan(policy, *(gpu.uuid for gpu in grant.gpus))
         return conduct(Challenger(plan), probe, time.monotonic_ns)

@@ -16,18 +16,24 @@ from weighbridge.challenge.calibration import (
     read_calibration,
 )
 from weighbridge.challenge.policy import Policy
-from weighbridge.challenge.verdict import ChallengeVerdict, GpuResult, Measure, Reason, Result
+from weighbridge.challenge.verdict import (
+    AttemptResult,
+    ChallengeVerdict,
+    GpuMeasure,
+    GpuResult,
+    VerdictReason,
+)
 
 POLICY = Policy(profile="f16", size=128, rounds=4, samples=16)
 
 
-def run_on(rates: list[int], verdict: ChallengeVerdict = ChallengeVerdict.MET) -> Result:
+def run_on(rates: list[int], verdict: ChallengeVerdict = ChallengeVerdict.MET) -> AttemptResult:
     gpus = tuple(
-        GpuResult(f"GPU-{place}", verdict, None, 16, 0, Measure(512, 3, rate))
+        GpuResult(f"GPU-{place}", verdict, None, 16, 0, GpuMeasure(512, 3, rate))
         for place, rate in enumerate(rates)
     )
-    reason = None if verdict is ChallengeVerdict.MET else Reason.BUSY
-    return Result("c", verdict, reason, gpus)
+    reason = None if verdict is ChallengeVerdict.MET else VerdictReason.BUSY
+    return AttemptResult("c", verdict, reason, gpus)
 
 
 def test_a_calibration_says_what_was_reached_by_which_program(tmp_path: Path) -> None:

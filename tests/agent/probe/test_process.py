@@ -20,7 +20,7 @@ from weighbridge.challenge.messages import (
     decode_message,
     encode_message,
 )
-from weighbridge.challenge.verdict import ChallengeVerdict, Reason
+from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
 
 SLOW = {"cpu": {"size": 2048, "rounds": 4000}, "cuda": {"size": 4096, "rounds": 65536}}
 LONG_MS = 600_000
@@ -46,17 +46,17 @@ def test_after_the_openings_nothing_is_left(agent: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"consent": "nobody"}, Reason.NO_CONSENT),
-        ({"consent": "anything"}, Reason.NO_CONSENT),
-        ({"busy": ("GPU-a",)}, Reason.BUSY),
-        ({"budget_ms": 0}, Reason.NO_BUDGET),
-        ({"budget_ms": 19_999}, Reason.NO_BUDGET),
-        ({"memory_limit_bytes": 9 * 128 * 128 - 1}, Reason.NO_MEMORY),
-        ({"backend": "abacus"}, Reason.UNSUPPORTED),
+        ({"consent": "nobody"}, VerdictReason.NO_CONSENT),
+        ({"consent": "anything"}, VerdictReason.NO_CONSENT),
+        ({"busy": ("GPU-a",)}, VerdictReason.BUSY),
+        ({"budget_ms": 0}, VerdictReason.NO_BUDGET),
+        ({"budget_ms": 19_999}, VerdictReason.NO_BUDGET),
+        ({"memory_limit_bytes": 9 * 128 * 128 - 1}, VerdictReason.NO_MEMORY),
+        ({"backend": "abacus"}, VerdictReason.UNSUPPORTED),
     ],
 )
 def test_what_was_not_granted_is_not_assessed_and_never_failed(
-    agent: Any, changes: Any, reason: Reason
+    agent: Any, changes: Any, reason: VerdictReason
 ) -> None:
     result = agent.challenge(agent.policy(), agent.grant("GPU-a", **changes))
     assert (result.verdict, result.reason) == (ChallengeVerdict.NOT_ASSESSED, reason)
@@ -77,10 +77,10 @@ def test_a_gpu_in_use_that_stays_below_the_bar_is_not_assessed_and_never_failed(
 ) -> None:
     beyond = agent.policy(required_flops_per_second=1 << 52)
     free = agent.challenge(beyond, agent.grant("GPU-a", "GPU-b", consent="lessee"))
-    assert (free.verdict, free.reason) == (ChallengeVerdict.FAILED, Reason.TOO_SLOW)
+    assert (free.verdict, free.reason) == (ChallengeVerdict.FAILED, VerdictReason.TOO_SLOW)
     grant = agent.grant("GPU-a", "GPU-b", consent="lessee", busy=("GPU-b",))
     used = agent.challenge(beyond, grant)
-    assert (used.verdict, used.reason) == (ChallengeVerdict.NOT_ASSESSED, Reason.BUSY)
+    assert (used.verdict, used.reason) == (ChallengeVerdict.NOT_ASSESSED, VerdictReason.BUSY)
     assert all(gpu.wrong_samples == 0 for gpu in used.gpus)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from weighbridge.challenge.challenger import Challenger
-from weighbridge.challenge.verdict import Result
+from weighbridge.challenge.verdict import AttemptResult
 
 
 class Transport(Protocol):
@@ -15,7 +15,9 @@ class Transport(Protocol):
         ...
 
 
-def conduct(challenger: Challenger, transport: Transport, clock_ns: Callable[[], int]) -> Result:
+def conduct(
+    challenger: Challenger, transport: Transport, clock_ns: Callable[[], int]
+) -> AttemptResult:
     """One attempt from first to last. An answer that is none counts as no answer."""
     patience_ms = challenger.plan.policy.deadline_ms
     while not challenger.finished:

@@ -10,11 +10,11 @@ import pytest
 
 from agent.probe.cpu import CpuEngine
 from tests.weighbridge.challenge.conducting import conduct
-from weighbridge.challenge.challenger import Challenger, Plan, draw_nonces
+from weighbridge.challenge.challenger import AttemptPlan, Challenger, draw_nonces
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Message, decode_message, encode_message
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.prover import InProcessGpuProver, Prover
-from weighbridge.challenge.verdict import Attempt, Result
+from weighbridge.challenge.verdict import Attempt, AttemptResult
 from weighbridge.wire.signing import Signer
 
 MILLISECOND = 1_000_000
@@ -119,9 +119,9 @@ class Bench:
         gpus: Sequence[str] = ("GPU-a",),
         seed: int = 0,
         earlier: tuple[Attempt, ...] = (),
-    ) -> Plan:
+    ) -> AttemptPlan:
         random = np.random.default_rng(seed)
-        return Plan(
+        return AttemptPlan(
             challenge=f"challenge-{seed}",
             contract="lease-7",
             agent_key=self.signer.public_key,
@@ -134,7 +134,7 @@ class Bench:
 
     def prover(
         self,
-        plan: Plan,
+        plan: AttemptPlan,
         clock: SimulatedClock,
         devices: Sequence[SimulatedDevice] | None = None,
         engine: Callable[[], Any] = CpuEngine,
@@ -146,12 +146,12 @@ class Bench:
         ]
         return Prover(gpu_provers, clock)
 
-    def wire(self, plan: Plan, clock: SimulatedClock, **how: Any) -> SimulatedWire:
+    def wire(self, plan: AttemptPlan, clock: SimulatedClock, **how: Any) -> SimulatedWire:
         names = ("devices", "engine")
         prover = self.prover(plan, clock, **{name: how.pop(name) for name in names if name in how})
         return SimulatedWire(prover, self.signer, clock, **how)
 
-    def run(self, plan: Plan, **how: Any) -> tuple[Result, Challenger]:
+    def run(self, plan: AttemptPlan, **how: Any) -> tuple[AttemptResult, Challenger]:
         clock = how.pop("clock", None) or SimulatedClock()
         challenger = Challenger(plan)
         wire = self.wire(plan, clock, **how)

@@ -13,7 +13,7 @@ from weighbridge.challenge.challenger import Challenger
 from weighbridge.challenge.derivation import digest_key
 from weighbridge.challenge.messages import Openings, Prepare, Release, Roots
 from weighbridge.challenge.rowhash import row_hash
-from weighbridge.challenge.verdict import ChallengeVerdict, Reason
+from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
 
 SEEDS = 150
 
@@ -123,7 +123,7 @@ class ForgetsTiles(Cheat):
 def test_memory_that_was_never_filled_is_caught(bench: Any) -> None:
     policy = bench.passes_policy(memory_samples=32)
     result, _ = bench.run(bench.plan(policy), engine=ForgetsTiles)
-    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.WRONG_ANSWER)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, VerdictReason.WRONG_ANSWER)
 
 
 def regenerating(bench: Any, device: Any) -> Any:
@@ -155,7 +155,7 @@ def test_memory_remade_instead_of_stored_proves_no_memory(bench: Any) -> None:
     measure = result.gpus[0].measure
     assert measure is not None
     assert measure.memory_bytes == 0
-    assert result.reason is Reason.TOO_LITTLE_MEMORY
+    assert result.reason is VerdictReason.TOO_LITTLE_MEMORY
 
 
 def test_what_a_device_can_cache_is_not_counted_as_read_from_a_peer(bench: Any) -> None:
@@ -217,7 +217,10 @@ def test_a_gpu_that_is_not_the_one_asked_for_is_not_assessed(bench: Any) -> None
     plan, clock = bench.plan(bench.policy()), bench.Clock()
     wire = bench.wire(replace(plan, gpus=("GPU-z",)), clock)
     result = conduct(Challenger(plan), wire, clock)
-    assert (result.verdict, result.reason) == (ChallengeVerdict.NOT_ASSESSED, Reason.UNSUPPORTED)
+    assert (result.verdict, result.reason) == (
+        ChallengeVerdict.NOT_ASSESSED,
+        VerdictReason.UNSUPPORTED,
+    )
 
 
 @pytest.mark.parametrize("change", [{"contract": "lease-8"}, {"agent_key": bytes(32)}])
@@ -338,7 +341,7 @@ def test_a_stand_in_for_the_product_fails_every_sample(
 ) -> None:
     policy = bench.policy(profile=profile, samples=32)
     result, _ = bench.run(bench.plan(policy), engine=engine)
-    assert (result.reason, result.gpus[0].wrong_samples) == (Reason.WRONG_ANSWER, 32)
+    assert (result.reason, result.gpus[0].wrong_samples) == (VerdictReason.WRONG_ANSWER, 32)
 
 
 @pytest.mark.parametrize("engine", [LowRank, Tolerant, OffByOne, Hankel])
@@ -458,7 +461,7 @@ class AddsThePrime(OpensWhatItCommitted):
 def test_rows_that_were_committed_wrongly_fail_against_the_vector(bench: Any) -> None:
     policy = bench.policy(check="freivalds", samples=64)
     result, _ = bench.run(bench.plan(policy), engine=OpensWhatItCommitted)
-    assert (result.reason, result.gpus[0].wrong_samples) == (Reason.WRONG_ANSWER, 64)
+    assert (result.reason, result.gpus[0].wrong_samples) == (VerdictReason.WRONG_ANSWER, 64)
 
 
 def test_entries_beyond_what_a_product_can_hold_fail_against_the_vector(bench: Any) -> None:
@@ -488,7 +491,7 @@ def test_fewer_gpus_than_claimed_take_the_time_of_the_busiest(bench: Any, presen
     devices = [bench.Device() for _ in range(present)]
     shared = [devices[index % present] for index in range(8)]
     result, _ = bench.run(bench.plan(required(bench, 85), GPUS), devices=shared)
-    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.TOO_SLOW)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, VerdictReason.TOO_SLOW)
     busiest = -(-8 // present)
     assert all(gpu.measure.flops_per_second <= ONE_GPU // busiest for gpu in result.gpus)
 
@@ -534,4 +537,4 @@ def test_a_row_of_another_length_is_a_wrong_answer_and_ends_no_verification(
 
     policy = bench.policy(check="freivalds")
     result, _ = bench.run(bench.plan(policy), engine=Stumps, after=cut)
-    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.WRONG_ANSWER)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, VerdictReason.WRONG_ANSWER)

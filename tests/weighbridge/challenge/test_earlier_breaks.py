@@ -21,7 +21,7 @@ from weighbridge.challenge.messages import Roots
 from weighbridge.challenge.profiles import F16, Profile
 from weighbridge.challenge.rowhash import row_hash
 from weighbridge.challenge.samples import Committed, Sample
-from weighbridge.challenge.verdict import ChallengeVerdict, Reason
+from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
 from weighbridge.challenge.verifier import sample_verdicts
 
 TOLERANCE = 5e-4
@@ -220,7 +220,7 @@ class RankTwo(CpuEngine):
 
 def test_exact_integers_pass_no_stand_in(bench: Any) -> None:
     result, _ = bench.run(bench.plan(bench.policy(samples=16)), engine=RankTwo)
-    assert (result.reason, result.gpus[0].wrong_samples) == (Reason.WRONG_ANSWER, 16)
+    assert (result.reason, result.gpus[0].wrong_samples) == (VerdictReason.WRONG_ANSWER, 16)
 
 
 # Structured operands: an entry depends on seed + i + j alone, so the product follows from its first row and column.
@@ -352,7 +352,7 @@ def test_a_rate_from_the_provers_clock_is_whatever_the_prover_likes(bench: Any) 
     flops = 2 * policy.size**2 * policy.cells
     broken_verifiers_rate = flops * 10**9 // (roots.ended_ns - roots.began_ns)
     assert broken_verifiers_rate > policy.required_flops_per_second
-    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.TOO_SLOW)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, VerdictReason.TOO_SLOW)
 
 
 def test_a_bar_set_by_a_naive_kernel_lets_an_older_gpu_pass(bench: Any) -> None:
@@ -368,7 +368,7 @@ def test_a_bar_set_by_a_naive_kernel_lets_an_older_gpu_pass(bench: Any) -> None:
         device = bench.Device(round_ns=old_with_vendor_kernel * 1_000_000)
         verdicts[name], _ = bench.run(bench.plan(policy), devices=[device])
     assert verdicts["naive"].verdict is ChallengeVerdict.MET
-    assert verdicts["vendor"].reason is Reason.TOO_SLOW
+    assert verdicts["vendor"].reason is VerdictReason.TOO_SLOW
 
 
 # Padding rules: the last odd node is doubled, and leaves and nodes are hashed alike.

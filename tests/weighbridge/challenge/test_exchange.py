@@ -24,7 +24,13 @@ from weighbridge.challenge.messages import (
 )
 from weighbridge.challenge.policy import PolicyError
 from weighbridge.challenge.transcript import decode_transcript
-from weighbridge.challenge.verdict import Attempt, ChallengeVerdict, Measure, Reason, series_of
+from weighbridge.challenge.verdict import (
+    Attempt,
+    ChallengeVerdict,
+    GpuMeasure,
+    VerdictReason,
+    series_of,
+)
 from weighbridge.wire.signing import SignatureError, Signer
 
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -113,26 +119,29 @@ def test_a_time_that_the_prover_prints_never_raises_the_bound(bench: Any) -> Non
 def test_an_answer_after_the_deadline_has_failed(bench: Any) -> None:
     policy = bench.policy(deadline_ms=15)
     result, _ = bench.run(bench.plan(policy), devices=[bench.Device(round_ns=10_000_000)])
-    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.LATE)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, VerdictReason.LATE)
 
 
 def test_roots_that_never_come_have_failed(bench: Any) -> None:
     result, _ = bench.run(
         bench.plan(bench.policy()), after=lambda m: None if isinstance(m, Roots) else m
     )
-    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.LATE)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, VerdictReason.LATE)
 
 
 def test_a_node_that_does_not_answer_at_all_is_not_assessed(bench: Any) -> None:
     result, _ = bench.run(bench.plan(bench.policy()), after=lambda _: None)
-    assert (result.verdict, result.reason) == (ChallengeVerdict.NOT_ASSESSED, Reason.NO_ANSWER)
+    assert (result.verdict, result.reason) == (
+        ChallengeVerdict.NOT_ASSESSED,
+        VerdictReason.NO_ANSWER,
+    )
 
 
 def test_openings_that_are_withheld_have_failed(bench: Any) -> None:
     result, _ = bench.run(
         bench.plan(bench.policy()), after=lambda m: None if isinstance(m, Openings) else m
     )
-    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.NO_ANSWER)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, VerdictReason.NO_ANSWER)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +164,7 @@ def test_nobody_declines_once_the_samples_are_known(bench: Any) -> None:
         return Decline(message.challenge, "busy") if isinstance(message, Openings) else message
 
     result, challenger = bench.run(bench.plan(bench.policy()), after=decline)
-    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.NO_ANSWER)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, VerdictReason.NO_ANSWER)
     assert challenger.transcript().decline is None
 
 
@@ -166,7 +175,7 @@ def test_a_recorded_decline_after_every_commitment_excuses_nothing(bench: Any) -
     ).decode()
     record = replace(challenger.transcript(), openings=None, decline=decline)
     result = verify_transcript(record.encode())
-    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.NO_ANSWER)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, VerdictReason.NO_ANSWER)
 
 
 def stalled(bench: Any, seed: Any = 0, earlier: Any = ()) -> Any:
@@ -184,7 +193,7 @@ def stalled(bench: Any, seed: Any = 0, earlier: Any = ()) -> Any:
 
 def test_a_stalled_verifier_voids_the_attempt_it_would_have_failed(bench: Any) -> None:
     result, _ = stalled(bench)
-    assert (result.verdict, result.reason) == (ChallengeVerdict.VOID, Reason.STALLED)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.VOID, VerdictReason.STALLED)
 
 
 def test_a_prover_that_understates_its_time_is_judged_by_the_verifiers_clock_on_the_next_attempt(
@@ -193,7 +202,7 @@ def test_a_prover_that_understates_its_time_is_judged_by_the_verifiers_clock_on_
     first, challenger = stalled(bench)
     record = Attempt("challenge-0", bytes(32), first.verdict, first.reason)
     second, _ = stalled(bench, seed=1, earlier=(record,))
-    assert (second.verdict, second.reason) == (ChallengeVerdict.FAILED, Reason.TOO_SLOW)
+    assert (second.verdict, second.reason) == (ChallengeVerdict.FAILED, VerdictReason.TOO_SLOW)
     assert challenger.transcript().phases[0].elapsed_ns > 10**10
 
 
@@ -207,7 +216,7 @@ def test_a_stall_excuses_no_wrong_answer(bench: Any) -> None:
         return replace(message, roots=(bytes(len(message.roots[0])),))
 
     result, _ = bench.run(bench.plan(bench.policy()), clock=clock, after=stall_and_forge)
-    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.BAD_OPENING)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, VerdictReason.BAD_OPENING)
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3])
@@ -243,7 +252,7 @@ def test_a_verifier_that_draws_one_value_twice_has_a_void_record(bench: Any, twi
     first, second = plan.nonces
     drawn = {"nonces": {"nonces": (first, first)}, "secret": {"secret": first}}[twice]
     result, _ = bench.run(replace(plan, **drawn))
-    assert (result.verdict, result.reason) == (ChallengeVerdict.VOID, Reason.PRECOMMITMENT)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.VOID, VerdictReason.PRECOMMITMENT)
     assert bench.run(plan)[0].verdict is ChallengeVerdict.MET
     assert second != first
 
@@ -260,9 +269,9 @@ def test_below_a_bar_that_another_program_was_measured_for_nothing_is_said(bench
         for program in ("", own, OTHER)
     }
     for program in ("", own):
-        assert verdicts[program].reason is Reason.TOO_SLOW
+        assert verdicts[program].reason is VerdictReason.TOO_SLOW
     other = verdicts[OTHER]
-    assert (other.verdict, other.reason) == (ChallengeVerdict.UNKNOWN, Reason.OTHER_PROGRAM)
+    assert (other.verdict, other.reason) == (ChallengeVerdict.UNKNOWN, VerdictReason.OTHER_PROGRAM)
     assert other.gpus[0].measure is not None, "what it reached is known all the same"
     assert other.program.hex() == own
 
@@ -278,9 +287,9 @@ def test_another_program_excuses_neither_a_wrong_answer_nor_a_late_one(bench: An
         bench.plan(policy),
         before=lambda m: replace(m, nonce=bytes(32)) if isinstance(m, Release) else m,
     )
-    assert (wrong.verdict, wrong.reason) == (ChallengeVerdict.FAILED, Reason.WRONG_ANSWER)
+    assert (wrong.verdict, wrong.reason) == (ChallengeVerdict.FAILED, VerdictReason.WRONG_ANSWER)
     late, _ = bench.run(bench.plan(replace(policy, deadline_ms=15)))
-    assert (late.verdict, late.reason) == (ChallengeVerdict.FAILED, Reason.LATE)
+    assert (late.verdict, late.reason) == (ChallengeVerdict.FAILED, VerdictReason.LATE)
 
 
 def test_a_change_of_program_after_a_failure_does_not_undo_it(bench: Any) -> None:
@@ -327,13 +336,13 @@ def test_an_altered_record_is_void_or_refused(bench: Any) -> None:
     record = challenger.transcript()
     other = Signer(bytes(range(32)))
     changed = {
-        Reason.PRECOMMITMENT: [
+        VerdictReason.PRECOMMITMENT: [
             replace(record, secret=bytes(32)),
             replace(record, nonces=(bytes(32),)),
             replace(record, contract="another"),
             replace(record, policy=replace(record.policy, required_flops_per_second=1)),
         ],
-        Reason.UNSIGNED: [
+        VerdictReason.UNSIGNED: [
             replace(record, agent_key=other.public_key),
             replace(record, challenge="another"),
             replace(
@@ -440,7 +449,7 @@ def record() -> bytes:
 
 def test_a_transcript_of_an_earlier_day_gives_the_result_it_gave_then(record: bytes) -> None:
     result = verify_transcript(record)
-    measure = Measure(512, 296, 176_947_186, 40_960, 40_959_959, 13_311_986)
+    measure = GpuMeasure(512, 296, 176_947_186, 40_960, 40_959_959, 13_311_986)
     assert (result.verdict, result.elapsed_ns) == (
         ChallengeVerdict.MET,
         (40_000_003, 3_000_003, 3_000_003),

@@ -7,7 +7,7 @@ import pytest
 
 from tests.weighbridge.challenge.test_cheats import skipping
 from weighbridge.challenge.messages import IN_USE, Fact, Openings, Ready, Roots
-from weighbridge.challenge.verdict import ChallengeVerdict, Reason
+from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
 
 GPUS = ("GPU-a", "GPU-b")
 
@@ -42,7 +42,7 @@ def test_what_is_fast_enough_all_the_same_is_met(bench: Any) -> None:
 )
 def test_what_is_too_slow_is_not_assessed(bench: Any, after: Any, policy: Any) -> None:
     result = run(bench, after=after, policy=policy)
-    assert (result.verdict, result.reason) == (ChallengeVerdict.NOT_ASSESSED, Reason.BUSY)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.NOT_ASSESSED, VerdictReason.BUSY)
 
 
 @pytest.mark.parametrize("policy", [{"required_flops_per_second": 1 << 50}, {"deadline_ms": 1}])
@@ -54,7 +54,7 @@ def test_the_same_of_a_gpu_that_nobody_uses_is_a_failure(bench: Any, policy: Any
 
 def test_a_wrong_answer_is_a_failure_whoever_works_there(bench: Any) -> None:
     result = run(bench, engine=skipping(0.5))
-    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, Reason.WRONG_ANSWER)
+    assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, VerdictReason.WRONG_ANSWER)
 
 
 def test_silence_once_the_samples_are_known_is_a_failure_whoever_works_there(bench: Any) -> None:

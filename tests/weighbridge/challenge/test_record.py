@@ -11,10 +11,10 @@ import pytest
 
 import weighbridge.challenge
 from agent.probe.cpu import CpuEngine
-from weighbridge.challenge.challenger import Challenger, Plan, draw_nonces
+from weighbridge.challenge.challenger import AttemptPlan, Challenger, draw_nonces
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Prepare, decode_message
 from weighbridge.challenge.record import (
-    Outcome,
+    ChallengeOutcome,
     RecordError,
     abandoned,
     challenges_in,
@@ -28,7 +28,7 @@ from weighbridge.challenge.record import (
     transcript_hash,
     weighing_of,
 )
-from weighbridge.challenge.verdict import ChallengeVerdict, Reason, series_of
+from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason, series_of
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.log.entries import Entry, entry
 from weighbridge.wire.signing import Signer
@@ -54,7 +54,7 @@ class Said:
         policy = bench.policy() if policy is None else policy
         key = bench.signer.public_key
         fresh = {"nonces": draw_nonces(policy, len(gpus), os.urandom), "secret": os.urandom(32)}
-        plan = Plan(challenge, CONTRACT, key, gpus, policy, **(fresh | drawn))
+        plan = AttemptPlan(challenge, CONTRACT, key, gpus, policy, **(fresh | drawn))
         self.challenger = Challenger(plan)
         self.leaves: list[bytes] = []
         self.seal(encode_record(commitment_of(plan, NODE, "c", group, "command", 7)))
@@ -84,7 +84,7 @@ class Said:
         self.result = self.challenger.result()
         plan, transcript = self.challenger.plan, self.challenger.transcript()
         series = series_of([self.result], plan.policy)
-        self.outcome = Outcome(
+        self.outcome = ChallengeOutcome(
             plan.challenge,
             "c",
             CONTRACT,
@@ -145,7 +145,9 @@ def test_a_result_that_does_not_follow_from_the_record_is_found_out(bench: Any) 
 
 def test_a_result_that_is_logged_as_unknown_and_is_not_is_found_out(bench: Any) -> None:
     said = Said(bench, "GPU-0")
-    hidden = replace(said.outcome.weighing, verdict="unknown", reason=Reason.OTHER_PROGRAM.value)
+    hidden = replace(
+        said.outcome.weighing, verdict="unknown", reason=VerdictReason.OTHER_PROGRAM.value
+    )
     leaves = [*said.leaves[:-1], seal_record(LOG, replace(said.outcome, weighing=hidden))[1]]
     with pytest.raises(RecordError, match="logged as unknown, but met"):
         recheck(said.entries(leaves), "c.1", LOG.public_key)
@@ -211,7 +213,10 @@ def test_a_prover_that_was_ready_and_was_never_released_is_not_assessed_either(b
     challenger.receive(ready, clock())
     challenger.give_up()
     result = challenger.result()
-    assert (result.verdict, result.reason) == (ChallengeVerdict.NOT_ASSESSED, Reason.NO_ANSWER)
+    assert (result.verdict, result.reason) == (
+        ChallengeVerdict.NOT_ASSESSED,
+        VerdictReason.NO_ANSWER,
+    )
 
 
 def test_an_exchange_that_its_verifier_did_not_survive_is_void_and_no_finding(bench: Any) -> None:

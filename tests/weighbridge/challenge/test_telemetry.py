@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from weighbridge.challenge.record import Outcome, RecordError, Weighed, Weighing, seal_record
+from weighbridge.challenge.record import (
+    ChallengeOutcome,
+    RecordError,
+    Weighed,
+    Weighing,
+    seal_record,
+)
 from weighbridge.challenge.telemetry import (
     Telemetry,
     link,
@@ -38,10 +44,10 @@ EVENT = {
 Sampled = tuple[float, dict[str, int | None]]
 
 
-def outcome(seconds: int = 6, verdict: str = "met") -> Outcome:
+def outcome(seconds: int = 6, verdict: str = "met") -> ChallengeOutcome:
     gpu = Weighed(GPU, verdict, None, 8, 0, 1, None, None, None)
     weighing = Weighing(verdict, None, (gpu,))
-    return Outcome(
+    return ChallengeOutcome(
         "c.1",
         "c",
         "lease",
@@ -171,7 +177,7 @@ def test_a_clock_that_is_not_synchronized_shows_only_what_lies_well_inside(
     assert card.shown == shown
 
 
-def fold_of(reports: Sequence[Entry], ended: Outcome) -> tuple[list[Any], Telemetry]:
+def fold_of(reports: Sequence[Entry], ended: ChallengeOutcome) -> tuple[list[Any], Telemetry]:
     """The findings once the telemetry of an exchange is linked, and the link."""
     fold = FleetFold()
     state = fold.states
@@ -191,7 +197,7 @@ def fold_of(reports: Sequence[Entry], ended: Outcome) -> tuple[list[Any], Teleme
     return [one for one in found if getattr(one, "code", "") == "challenge_idle"], linked
 
 
-def _begun(ended: Outcome) -> Entry:
+def _begun(ended: ChallengeOutcome) -> Entry:
     from weighbridge.challenge.policy import Policy
     from weighbridge.challenge.record import Commitment
 
@@ -223,7 +229,7 @@ def test_a_card_that_failed_is_not_asked_whether_it_was_at_work() -> None:
     assert fold_of(idle, outcome(verdict="failed"))[0] == []
 
 
-def exported() -> tuple[list[Entry], Outcome, Telemetry]:
+def exported() -> tuple[list[Entry], ChallengeOutcome, Telemetry]:
     """Reports of the node, among them one of another, then the link."""
     mine = [report(index, power(3 * index, 90_000)) for index in (0, 1, 3)]
     stranger = Signer(hashlib.sha256(b"other").digest())

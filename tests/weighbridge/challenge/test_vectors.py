@@ -16,14 +16,14 @@ from agent.probe.kernels import source_hash
 from weighbridge.challenge.judgement import verify_transcript
 from weighbridge.challenge.messages import Ready
 from weighbridge.challenge.transcript import decode_transcript, recorded
-from weighbridge.challenge.verdict import ChallengeVerdict, Measure, Reason, Result
+from weighbridge.challenge.verdict import AttemptResult, ChallengeVerdict, GpuMeasure, VerdictReason
 
 VECTOR = Path(__file__).with_name("vectors") / "h200-driver-580.159.04.json"
 LOGGED = VECTOR.read_bytes()
 
 
 @cache
-def result() -> Result:
+def result() -> AttemptResult:
     return verify_transcript(LOGGED)
 
 
@@ -31,7 +31,7 @@ def test_the_recorded_exchange_is_met_with_the_bounds_that_it_had() -> None:
     assert result().verdict is ChallengeVerdict.MET
     (gpu,) = result().gpus
     assert (gpu.samples, gpu.wrong_samples) == (40, 0)
-    assert gpu.measure == Measure(
+    assert gpu.measure == GpuMeasure(
         cells=1 << 20,
         wrong_cells_bound=203_589,
         flops_per_second=560_811_763_748_204,
@@ -63,11 +63,11 @@ def altered(name: str) -> bytes:
 
 @pytest.mark.parametrize("name", ["ready", "roots", "openings"])
 def test_one_changed_bit_of_what_the_gpu_said_makes_the_record_void(name: str) -> None:
-    assert verify_transcript(altered(name)).reason is Reason.UNSIGNED
+    assert verify_transcript(altered(name)).reason is VerdictReason.UNSIGNED
 
 
 def test_another_secret_than_the_logged_one_is_not_believed() -> None:
     document: Any = json.loads(LOGGED)
     document["secret"] = base64.b64encode(bytes(32)).decode()
     data = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-    assert verify_transcript(data).reason is Reason.PRECOMMITMENT
+    assert verify_transcript(data).reason is VerdictReason.PRECOMMITMENT

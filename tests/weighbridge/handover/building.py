@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from tests.weighbridge.scripted import SECOND, SIGNER, START_US, ScriptedNode, contract_text
-from weighbridge.challenge.record import Outcome, seal_record
+from weighbridge.challenge.record import ChallengeOutcome, seal_record
 from weighbridge.codes import note
 from weighbridge.handover.acceptance import certificate
 from weighbridge.handover.delivery import delivery_note
@@ -77,7 +77,7 @@ class Story:
         payload = encode(node.report(seconds, changes, **fields))
         self._append(signer, EntryKind.REPORT, payload)
 
-    def prove(self, ended: Outcome, received: int) -> None:
+    def prove(self, ended: ChallengeOutcome, received: int) -> None:
         """The end of a challenge."""
         self.tick(received)
         kind, leaf = seal_record(SIGNER, ended)

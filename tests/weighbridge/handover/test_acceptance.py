@@ -8,7 +8,7 @@ from msgspec import to_builtins
 
 from tests.weighbridge.handover.building import IDLE, Changes, Story, always, at
 from tests.weighbridge.scripted import SECOND, SIGNER, START_US, ScriptedNode, contract_text
-from weighbridge.challenge.record import Outcome, Weighed, Weighing
+from weighbridge.challenge.record import ChallengeOutcome, Weighed, Weighing
 from weighbridge.codes import Note, note
 from weighbridge.handover.documents import Certificate
 from weighbridge.handover.trials import PROVED
@@ -287,9 +287,9 @@ def test_with_a_quantile_results_are_taken_together() -> None:
     assert told(*mixed, text=asking(BUS + ', quantile: "0.5"}')).verdict == "BREACHED"
 
 
-def outcome(*gpus: Weighed) -> Outcome:
+def outcome(*gpus: Weighed) -> ChallengeOutcome:
     weighing = Weighing(gpus[0].verdict, None, gpus)
-    return Outcome(
+    return ChallengeOutcome(
         "c.1", "c", "K1", "n1", SIGNER.public_key, weighing, (), b"", (), b"", gpus[0].verdict,
         None, 1, 0, True, (), 0,
     )  # fmt: skip

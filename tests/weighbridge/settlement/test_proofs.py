@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.weighbridge.scripted import SIGNER, START_US, contract_text
-from weighbridge.challenge.record import Outcome, Weighed, Weighing, seal_record
+from weighbridge.challenge.record import ChallengeOutcome, Weighed, Weighing, seal_record
 from weighbridge.log.entries import Assignment, ContractAdded, EntryKind, entry, payload_type
 from weighbridge.notices.book import NoticeBook
 from weighbridge.settlement.periods import Period
@@ -32,10 +32,10 @@ def weighed(verdict: str, rate: int | None) -> Weighed:
     return Weighed("GPU-a", verdict, None, 8, 0, rate, None, None, None)
 
 
-def outcome(*gpus: Weighed, **changes: Any) -> Outcome:
+def outcome(*gpus: Weighed, **changes: Any) -> ChallengeOutcome:
     weighing = Weighing(gpus[0].verdict, None, gpus)
     key, times = SIGNER.public_key, ()
-    made = Outcome(
+    made = ChallengeOutcome(
         "c.1",
         "c",
         "K1",
@@ -57,7 +57,7 @@ def outcome(*gpus: Weighed, **changes: Any) -> Outcome:
     return replace(made, **changes)
 
 
-def book(contract: str, *ended: Outcome) -> NoticeBook:
+def book(contract: str, *ended: ChallengeOutcome) -> NoticeBook:
     made = NoticeBook()
     added = ContractAdded(contract="K1", version=1, text=contract, from_us=START_US)
     assignment = Assignment(contract="K1", node="n1", devices=None)
@@ -72,7 +72,7 @@ def book(contract: str, *ended: Outcome) -> NoticeBook:
     return made
 
 
-def found(contract: str, *ended: Outcome) -> tuple[Samples, ...]:
+def found(contract: str, *ended: ChallengeOutcome) -> tuple[Samples, ...]:
     known = book(contract, *ended).record("K1", START_US + 100)
     assert known is not None
     return known.probes(known.newest, PERIOD)["speed"]
