@@ -21,7 +21,7 @@ from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.handover.acceptance import AHEAD_US
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.handover.inputs import HandoverInputs, SpokenNotice
-from weighbridge.handover.reports import Speaker
+from weighbridge.handover.reports import ReportingAgent
 from weighbridge.judge.ledger import BY_DEVICE, Row
 from weighbridge.log.entries import ContractAdded
 from weighbridge.notices.book import ContractRecord
@@ -143,7 +143,7 @@ class Handover:
             ),
             assignments=tuple(assignments.values()),
             speakers={
-                key.key_id: Speaker(key.node, key.side)
+                key.key_id: ReportingAgent(key.node, key.side)
                 for key in self._ring
                 if key.node in assignments and key.enrolled_index < end
             },

@@ -21,12 +21,12 @@ from weighbridge.handover.documents import (
     exactly,
     worst_named,
 )
-from weighbridge.handover.inputs import HandoverInputs, Terms, filled_slots
-from weighbridge.handover.meter import SHOWN, Meter, Window
+from weighbridge.handover.inputs import AssignedTerms, HandoverInputs, filled_slots
+from weighbridge.handover.meter import SHOWN, LoadMeter, LoadWindow
 from weighbridge.handover.reports import AcceptedReport, Reader
 from weighbridge.handover.trials import (
     RESULT,
-    Gpu,
+    ContractedGpu,
     TestBench,
     TestValue,
     limit_of,
@@ -48,11 +48,11 @@ def certificate(inputs: HandoverInputs, entries: Iterable[Entry]) -> Certificate
     from_us, until_us = inputs.from_us, inputs.until_us
     if from_us is None or until_us is None or from_us >= until_us:
         raise ValueError("a certificate needs a window")
-    terms = Terms.of(inputs, until_us)
+    terms = AssignedTerms.of(inputs, until_us)
     max_gap_us = terms.contract.sampling.max_gap_us
     tests = terms.contract.acceptance.tests
     limits = [limit for limit in map(limit_of, tests) if limit is not None]
-    window = Window(from_us, until_us, max_gap_us, terms.card, inputs.times, limits)
+    window = LoadWindow(from_us, until_us, max_gap_us, terms.card, inputs.times, limits)
     reader = Reader(inputs.speakers)
     proofs: list[tuple[Entry, int]] = []
     for heard in reader.heard(entries, whole_from_us=from_us - max_gap_us - AHEAD_US):
@@ -65,8 +65,8 @@ def certificate(inputs: HandoverInputs, entries: Iterable[Entry]) -> Certificate
 
 @dataclass(frozen=True)
 class _Certificate:
-    terms: Terms
-    window: Window
+    terms: AssignedTerms
+    window: LoadWindow
     reader: Reader
     proofs: Sequence[tuple[Entry, int]]
 
@@ -82,31 +82,31 @@ class _Certificate:
         return min(asked * MICROSECONDS, self.length_us) if asked else half_us
 
     @cached_property
-    def gpus(self) -> list[Gpu]:
+    def gpus(self) -> list[ContractedGpu]:
         """Every contracted place of an assigned node, and once for each device that filled it in the window."""
         return [gpu for gpus in self.places.values() for gpu in gpus]
 
     @cached_property
-    def places(self) -> dict[str, list[Gpu]]:
+    def places(self) -> dict[str, list[ContractedGpu]]:
         """The contracted slots and what fills them, by line item."""
         return {item.id: list(self._of(item)) for item in self.terms.contract.resources}
 
     @cached_property
-    def meters(self) -> dict[tuple[str, str], dict[str, Meter]]:
+    def meters(self) -> dict[tuple[str, str], dict[str, LoadMeter]]:
         """What each side saw of each device of each node."""
-        found: dict[tuple[str, str], dict[str, Meter]] = {}
+        found: dict[tuple[str, str], dict[str, LoadMeter]] = {}
         for (node, device, side), meter in sorted(self.window.meters.items(), key=itemgetter(0)):
             found.setdefault((node, device), {})[side] = meter
         return found
 
-    def _of(self, item: Resource) -> Iterator[Gpu]:
+    def _of(self, item: Resource) -> Iterator[ContractedGpu]:
         for node in self.terms.nodes(item):
             seen = self.window.devices_on(node, self.terms.held[node].devices)
             slots = filled_slots(self.terms.inputs.filled, node, item.per_node, seen)
             for slot, devices in enumerate(slots):
                 for device in devices or [""]:
                     meters = self.meters.get((node, device), {})
-                    yield Gpu(node, f"{node}.{slot}", device, meters)
+                    yield ContractedGpu(node, f"{node}.{slot}", device, meters)
 
     def certificate(self) -> Certificate:
         acceptance = self.terms.contract.acceptance
@@ -132,7 +132,7 @@ class _Certificate:
             flags=tuple(sorted(self._flags())),
         )
 
-    def _load(self, gpu: Gpu) -> str:
+    def _load(self, gpu: ContractedGpu) -> str:
         return gpu.load(self.needed_us, self.length_us)
 
     def _unassigned(self) -> list[str]:
@@ -182,10 +182,10 @@ class _Certificate:
 
     def _lines(self) -> Iterator[LoadLine]:
         for gpu in self.gpus:
-            for side, meter in gpu.meters.items() or [("", Meter())]:
+            for side, meter in gpu.meters.items() or [("", LoadMeter())]:
                 yield self._line(gpu, side, meter)
 
-    def _line(self, gpu: Gpu, side: str, meter: Meter) -> LoadLine:
+    def _line(self, gpu: ContractedGpu, side: str, meter: LoadMeter) -> LoadLine:
         identity = self.window.identity(gpu.node, gpu.uuid)
         band = self.window.band(gpu.node, gpu.uuid)
         first_s = None if meter.first_us is None else meter.first_us // MICROSECONDS
@@ -257,7 +257,7 @@ class _Certificate:
         return found
 
 
-def _readings(meter: Meter) -> Iterator[ReadingLine]:
+def _readings(meter: LoadMeter) -> Iterator[ReadingLine]:
     for name in SHOWN:
         stat = meter.stats.get(name)
         if stat is not None:

@@ -18,7 +18,7 @@ from weighbridge.handover.documents import (
     MissingLine,
     SlotLine,
 )
-from weighbridge.handover.inputs import HandoverInputs, Terms
+from weighbridge.handover.inputs import AssignedTerms, HandoverInputs
 from weighbridge.handover.reports import AcceptedReport, Reader
 from weighbridge.judge.checks.check import Answer
 from weighbridge.log.entries import Entry
@@ -30,7 +30,7 @@ IDENTITY = ("sku_mismatch", "memory_short")
 
 def delivery_note(inputs: HandoverInputs, entries: Iterable[Entry]) -> DeliveryNote:
     """From the entries of the assignment's range. It reads no further than it must."""
-    terms = Terms.of(inputs, inputs.as_of_us)
+    terms = AssignedTerms.of(inputs, inputs.as_of_us)
     reader = Reader(inputs.speakers)
     nodes = list(terms.assignments.nodes(inputs.contract))
     arrivals = Arrivals(terms.assignments, inputs.contract, nodes, inputs.times)
@@ -52,7 +52,7 @@ def _listen_no_more(reader: Reader, node: str) -> None:
 
 @dataclass(frozen=True)
 class _Note:
-    terms: Terms
+    terms: AssignedTerms
     arrived: Sequence[Arrival]
 
     def note(self, reader: Reader) -> DeliveryNote:

@@ -12,7 +12,7 @@ from weighbridge.codes import Note
 from weighbridge.contract import Contract, Resource
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.handover.documents import ENGINE, NoticeLine, PartyLine, Source, Start
-from weighbridge.handover.reports import Reader, Speaker
+from weighbridge.handover.reports import Reader, ReportingAgent
 from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.slot_history import EVER, Times
 from weighbridge.log.entries import Assignment, ContractAdded, EventNotice, Notice
@@ -47,7 +47,7 @@ class HandoverInputs:
     contract: str
     added: tuple[ContractAdded, ...]
     assignments: tuple[Assignment, ...]
-    speakers: Mapping[str, Speaker]
+    speakers: Mapping[str, ReportingAgent]
     spoken: tuple[SpokenNotice, ...]
     start: int
     end: int
@@ -65,7 +65,7 @@ class HandoverInputs:
 
 
 @dataclass(frozen=True)
-class Terms:
+class AssignedTerms:
     """The contract of a document, and which node is assigned to which line item."""
 
     inputs: HandoverInputs
@@ -73,7 +73,7 @@ class Terms:
     version: Version
 
     @classmethod
-    def of(cls, inputs: HandoverInputs, at_us: int) -> "Terms":
+    def of(cls, inputs: HandoverInputs, at_us: int) -> "AssignedTerms":
         """By the version that is in force at an instant; the first one before."""
         assignments = Assignments()
         for added in inputs.added:

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from weighbridge.catalogue.tables import Sku, sku_by_pci
 from weighbridge.handover.arrival import answers, number, text
-from weighbridge.handover.reports import AcceptedReport, Speaker
+from weighbridge.handover.reports import AcceptedReport, ReportingAgent
 from weighbridge.judge.latest_readings import NOTHING
 from weighbridge.judge.slot_history import Times
 from weighbridge.judge.track import BUSY_PERCENT
@@ -102,7 +102,7 @@ class Stat:
 
 
 @dataclass(slots=True)
-class Meter:
+class LoadMeter:
     """One GPU as one side's agent saw it. `covered`: disjoint, in order. `held_us`: by limit, (reached, not)."""
 
     first_us: int | None = None
@@ -182,7 +182,7 @@ class _Last:
 
 
 @dataclass(slots=True)
-class Window:
+class LoadWindow:
     """[from_us, until_us) of some nodes. Feed it reports in log order.
 
     `card`: by node, the contracted one as the table has it. `times`: of a node that are to be seen. `meters`: by node,
@@ -195,7 +195,7 @@ class Window:
     card: Callable[[str], Sku | None]
     times: Callable[[str], Times]
     limits: Sequence[Limit] = ()
-    meters: dict[tuple[str, str, str], Meter] = field(default_factory=dict)
+    meters: dict[tuple[str, str, str], LoadMeter] = field(default_factory=dict)
     _devices: dict[str, dict[str, Device]] = field(default_factory=dict)
     _seen: dict[str, list[str]] = field(default_factory=dict)
     _last: dict[str, _Last] = field(default_factory=dict)
@@ -242,12 +242,12 @@ class Window:
                 after = _value(now, device, ENERGY)
                 meter.add_energy(values[ENERGY], after, end_us - start_us)
 
-    def _meter(self, speaker: Speaker, device: str, start_us: int) -> Meter:
+    def _meter(self, speaker: ReportingAgent, device: str, start_us: int) -> LoadMeter:
         node = speaker.node
         seen = self._seen.setdefault(node, [])
         if device not in seen:
             seen.append(device)
-        meter = self.meters.setdefault((node, device, speaker.side), Meter())
+        meter = self.meters.setdefault((node, device, speaker.side), LoadMeter())
         meter.first_us = start_us if meter.first_us is None else min(meter.first_us, start_us)
         return meter
 

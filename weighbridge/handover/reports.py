@@ -14,7 +14,7 @@ NOTHING_NEW = b'"inventory":null'
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
+class ReportingAgent:
     """The node that a key speaks for, and whose agent it is."""
 
     node: str
@@ -26,7 +26,7 @@ class AcceptedReport:
     """A report that was accepted. `offset_us` leads from its CLOCK_BOOTTIME to UTC."""
 
     index: int
-    speaker: Speaker
+    speaker: ReportingAgent
     chain: str
     offset_us: int
     report: Report
@@ -52,7 +52,7 @@ class Reader:
     read.
     """
 
-    speakers: Mapping[str, Speaker]
+    speakers: Mapping[str, ReportingAgent]
     received_us: int = 0
     first: int | None = None
     last: int | None = None

@@ -16,7 +16,7 @@ from weighbridge.codes import Note, note
 from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.quality import AcceptanceTest
 from weighbridge.handover.documents import Trial, TrialLine, worst_named
-from weighbridge.handover.meter import Limit, Meter
+from weighbridge.handover.meter import Limit, LoadMeter
 from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.proofs import PROBE, TERA
 
@@ -42,13 +42,13 @@ class TestValue:
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
+class ContractedGpu:
     """A contracted place, what fills it, and what each side's agent saw of it. `load`: whether it ran under load."""
 
     node: str
     unit: str
     uuid: str
-    meters: Mapping[str, Meter]
+    meters: Mapping[str, LoadMeter]
 
     def load(self, needed_us: int, window_us: int) -> str:
         """The worst of what the sides say. A side that does not know is outranked by one that saw the load."""
@@ -58,7 +58,7 @@ class Gpu:
         return "MET" if "MET" in found else "UNKNOWN"
 
 
-def load_verdict(meter: Meter, needed_us: int, window_us: int) -> str:
+def load_verdict(meter: LoadMeter, needed_us: int, window_us: int) -> str:
     """MET from `needed_us` of load on; BREACHED where even all unknown time would not reach it."""
     if meter.loaded_us >= needed_us:
         return "MET"
@@ -98,7 +98,7 @@ def _rate(gpu: Weighed) -> Fraction | None:
 class TestBench:
     """Everything that the tests of a contract are judged by."""
 
-    gpus: Sequence[Gpu]
+    gpus: Sequence[ContractedGpu]
     found: Sequence[TestValue]
     retest_limit: int
     window_us: int
@@ -135,7 +135,7 @@ class TestBench:
             found.setdefault(gpu.node, []).extend([value, self._duration(test, gpu)])
         return {node: worst_named(given) for node, given in found.items()}
 
-    def _duration(self, test: AcceptanceTest, gpu: Gpu) -> str:
+    def _duration(self, test: AcceptanceTest, gpu: ContractedGpu) -> str:
         """A window that is shorter than the test shows nothing against the GPU."""
         needed_us = test.duration_s * SECOND_US
         if needed_us == 0:
@@ -144,7 +144,7 @@ class TestBench:
             return "UNKNOWN"
         return gpu.load(needed_us, self.window_us)
 
-    def _read(self, test: AcceptanceTest, gpu: Gpu, limit: int) -> TrialLine:
+    def _read(self, test: AcceptanceTest, gpu: ContractedGpu, limit: int) -> TrialLine:
         """Of each GPU the time for which the reading reached the threshold, and for which it did not."""
         counted = [meter.held_us.get(limit, [0, 0]) for meter in gpu.meters.values()]
         held, missed = (max((one[place] for one in counted), default=0) for place in (0, 1))

@@ -12,7 +12,7 @@ from weighbridge.handover.acceptance import certificate
 from weighbridge.handover.delivery import delivery_note
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.handover.inputs import HandoverInputs, SpokenNotice
-from weighbridge.handover.reports import Speaker
+from weighbridge.handover.reports import ReportingAgent
 from weighbridge.log.entries import (
     Assignment,
     ContractAdded,
@@ -51,7 +51,7 @@ class Story:
     text: str = field(default_factory=contract_text)
     entries: list[Entry] = field(default_factory=list)
     assignments: dict[str, Assignment] = field(default_factory=dict)
-    speakers: dict[str, Speaker] = field(default_factory=dict)
+    speakers: dict[str, ReportingAgent] = field(default_factory=dict)
     spoken: list[SpokenNotice] = field(default_factory=list)
 
     def tick(self, second: int) -> None:
@@ -72,7 +72,7 @@ class Story:
     ) -> None:
         """A report, received at its last second unless it says otherwise."""
         signer = Signer(sha256(f"{node.name}@{side}".encode()).digest())
-        self.speakers[signer.key_id] = Speaker(node.name, side)
+        self.speakers[signer.key_id] = ReportingAgent(node.name, side)
         self.tick(seconds[-1] if received is None else received)
         payload = encode(node.report(seconds, changes, **fields))
         self._append(signer, EntryKind.REPORT, payload)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weighbridge.catalogue.tables import sku
-from weighbridge.handover.meter import SHOWN, Band, Limit, Meter, band_of, under_load
+from weighbridge.handover.meter import SHOWN, Band, Limit, LoadMeter, band_of, under_load
 
 EDGE = 40
 IDLE_TOP = Band(120_000, 120_000)
@@ -41,7 +41,7 @@ def values(
 def test_an_instant_is_covered_once_in_whichever_order_its_samples_come(
     spans: list[tuple[int, int]],
 ) -> None:
-    meter, seen = Meter(), set[int]()
+    meter, seen = LoadMeter(), set[int]()
     for start, end in spans:
         fresh = instants([(start, end)]) - seen
         assert meter.cover_us(start, end) == len(fresh)
@@ -63,8 +63,8 @@ samples = st.lists(
 )
 
 
-def metered(told: Iterable[tuple[int, int | None, int | None]]) -> Meter:
-    meter, now = Meter(), 0
+def metered(told: Iterable[tuple[int, int | None, int | None]]) -> LoadMeter:
+    meter, now = LoadMeter(), 0
     for length, power, percent in told:
         meter.add(now, now + length, values(power, percent), IDLE_TOP, [LIMIT])
         now += length
@@ -136,7 +136,7 @@ def test_load_needs_power_and_utilization_and_one_of_them_denies_it(
 
 
 def test_energy_is_what_a_counter_rose_by_and_a_counter_that_fell_says_nothing() -> None:
-    meter = Meter()
+    meter = LoadMeter()
     for before, after in ((10, 25), (None, 40), (50, None), (90, 5), (5, 5)):
         meter.add_energy(before, after, 10)
     assert (meter.energy_millijoules, meter.energy_us) == (15, 20)
