@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
-from weighbridge.wire.report import Clock as WireClock
+from weighbridge.wire.report import ReportClocks
 
 _TIMEX_BYTES = 208
 _STATUS_OFFSET = 40
@@ -69,10 +69,10 @@ def timesyncd_synchronized(root: Path) -> bool | None:
     return (directory / "synchronized").exists()
 
 
-def read_clock(clock: Clock) -> WireClock:
+def read_clock(clock: Clock) -> ReportClocks:
     """Both clocks as a report states them, read next to each other."""
     synchronized = clock.synchronized()
-    return WireClock(
+    return ReportClocks(
         wall_us=clock.wall_us(), boottime_us=clock.boottime_us(), synchronized=synchronized
     )
 

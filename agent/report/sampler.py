@@ -24,11 +24,11 @@ from weighbridge.wire.report import (
     OwnerClass,
     Process,
     Reason,
+    ReportClocks,
     UnavailableSpan,
     digest,
     encode,
 )
-from weighbridge.wire.report import Clock as WireClock
 
 DAY_US = 86_400_000_000
 SECOND_US = 1_000_000
@@ -67,7 +67,7 @@ class Schedule:
 class Draft:
     """A report less its place in the chain."""
 
-    clock: WireClock
+    clock: ReportClocks
     interval_ms: int
     inventory_digest: str
     inventory: Inventory | None
@@ -290,7 +290,7 @@ class Sampler:
             events=gathered.events,
         )
 
-    def _steps(self, clock: WireClock) -> list[Event]:
+    def _steps(self, clock: ReportClocks) -> list[Event]:
         """The event of a wall clock that moved otherwise than the boot clock since the last draft."""
         offset_us = clock.wall_us - clock.boottime_us
         before_us, self._wall_offset_us = self._wall_offset_us, offset_us

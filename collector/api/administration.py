@@ -13,13 +13,13 @@ from collector.log.keys import KeyRing, NodeKey
 from weighbridge.log.entries import EntryKind, InviteIssued, KeyChanged
 from weighbridge.wire.enrolment import Invite, secret_hash
 from weighbridge.wire.problems import Problem
-from weighbridge.wire.report import Count, Model, Name, Part, Text, WireError, canonical, read
+from weighbridge.wire.report import Count, Model, Name, Text, WireError, WirePart, canonical, read
 
 SECRET_BYTES = 24
 SECOND_US = 1_000_000
 MAX_LIFE_SECONDS = 366 * 86400
 
-Submit = Callable[[EntryKind, Model | Part], Awaitable[int]]
+Submit = Callable[[EntryKind, Model | WirePart], Awaitable[int]]
 Asked = TypeVar("Asked", bound=Model)
 
 

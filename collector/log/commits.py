@@ -23,7 +23,7 @@ from weighbridge.log.entries import Entry, EntryKind, Tick, entry, payload_type
 from weighbridge.log.merkle import leaf_hash
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.receipts import Receipt
-from weighbridge.wire.report import Model, Part, Report, encode
+from weighbridge.wire.report import Model, Report, WirePart, encode
 from weighbridge.wire.signing import Envelope, Signer
 
 logger = logging.getLogger("weighbridge.commits")
@@ -60,7 +60,7 @@ class OwnEntry:
 
     closes = True
 
-    def __init__(self, kind: EntryKind, record: Model | Part) -> None:
+    def __init__(self, kind: EntryKind, record: Model | WirePart) -> None:
         self.size_bytes = len(encode(record))
         self._kind = kind
         self._record = record
@@ -140,7 +140,7 @@ class CommitBatch:
         self.size_bytes += len(leaf)
         self.committed.append(CommittedEntry(entry, self.tick_us, report))
 
-    def add_record(self, kind: EntryKind, record: Model | Part) -> int:
+    def add_record(self, kind: EntryKind, record: Model | WirePart) -> int:
         """Enter something in the collector's own name; return its index."""
         leaf = self._signer.seal(payload_type(kind), encode(record))
         index = self._first + len(self.leaves)
@@ -258,7 +258,7 @@ class Committer:
         self._wake.set()
         return await future
 
-    async def enter(self, kind: EntryKind, record: Model | Part) -> int:
+    async def enter(self, kind: EntryKind, record: Model | WirePart) -> int:
         """Log something in the collector's own name; durable when it returns its index. Raises Problem."""
         return (await self.submit(OwnEntry(kind, record))).outcome
 

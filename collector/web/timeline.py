@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from collector.documents.spelling import span, utc
-from weighbridge.judge.ledger import PRECEDENCE, TOGETHER, Row, Span, State, by_slot, timeline
+from weighbridge.judge.ledger import PRECEDENCE, TOGETHER, Row, State, StateSpan, by_slot, timeline
 
 WIDTH, LEFT, LANE = 1000, 190, 20
 MINUTE_US = 60_000_000
@@ -42,7 +42,7 @@ def window_start_us(rows: Sequence[Row], end_us: int) -> int:
 def by_node(rows: Sequence[Row], names: Iterable[str], end_us: int) -> dict[str, Any]:
     """A lane for each node: as good as the worst of its slots."""
     start_us = window_start_us(rows, end_us)
-    lanes: dict[str, list[Row | Span]] = {name: [] for name in names}
+    lanes: dict[str, list[Row | StateSpan]] = {name: [] for name in names}
     for (node, _), slot in by_slot(rows).items():
         if node in lanes:
             lanes[node] += timeline(slot, start_us, end_us)
@@ -52,7 +52,7 @@ def by_node(rows: Sequence[Row], names: Iterable[str], end_us: int) -> dict[str,
 def by_device(rows: Sequence[Row], uuids: Iterable[str], end_us: int) -> dict[str, Any]:
     """A lane for each GPU, over all contracts that judge it."""
     start_us = window_start_us(rows, end_us)
-    lanes: dict[str, list[Row | Span]] = {uuid: [] for uuid in uuids}
+    lanes: dict[str, list[Row | StateSpan]] = {uuid: [] for uuid in uuids}
     for row in rows:
         if row.device in lanes:
             lanes[row.device].append(row)
@@ -60,7 +60,7 @@ def by_device(rows: Sequence[Row], uuids: Iterable[str], end_us: int) -> dict[st
 
 
 def _picture(
-    lanes: Mapping[str, Sequence[Row | Span]],
+    lanes: Mapping[str, Sequence[Row | StateSpan]],
     start_us: int,
     end_us: int,
     precedence: Sequence[State],
@@ -84,13 +84,13 @@ def _short(name: str) -> str:
 
 
 def _bars(
-    found: Sequence[Row | Span], start_us: int, end_us: int, precedence: Sequence[State]
+    found: Sequence[Row | StateSpan], start_us: int, end_us: int, precedence: Sequence[State]
 ) -> list[TimelineBar]:
     spans = timeline(found, start_us, end_us, precedence)
     return [_bar(part, start_us, end_us) for part in spans if part.state is not State.UNKNOWN]
 
 
-def _bar(part: Span, start_us: int, end_us: int) -> TimelineBar:
+def _bar(part: StateSpan, start_us: int, end_us: int) -> TimelineBar:
     scale = (WIDTH - LEFT) / (end_us - start_us)
     cause = f" ({part.cause})" if part.cause else ""
     length = part.end_us - part.start_us

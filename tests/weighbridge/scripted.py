@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weighbridge.judge.fleet import FleetFold
-from weighbridge.judge.ledger import Finding, Row, Span, by_slot, timeline
+from weighbridge.judge.ledger import Finding, Row, StateSpan, by_slot, timeline
 from weighbridge.judge.node import Change
 from weighbridge.judge.slot_history import Holder
 from weighbridge.judge.track import open_rows
@@ -18,7 +18,7 @@ from weighbridge.log.entries import (
     entry,
     payload_type,
 )
-from weighbridge.wire.report import Model, Part, Report, canonical, decode, encode
+from weighbridge.wire.report import Model, Report, WirePart, canonical, decode, encode
 from weighbridge.wire.signing import Signer
 
 SIGNER = Signer(bytes(range(32)))
@@ -209,7 +209,7 @@ class Log:
         self.leaves: list[bytes] = []
         self.changes: list[Change] = []
 
-    def add(self, kind: EntryKind, payload: Model | Part) -> list[Change]:
+    def add(self, kind: EntryKind, payload: Model | WirePart) -> list[Change]:
         leaf = SIGNER.seal(payload_type(kind), encode(payload))
         added = entry(len(self.entries), leaf)
         self.entries.append(added)
@@ -258,7 +258,7 @@ class Log:
         for state in self.fold.states.values():
             yield from (row for row in open_rows(state, 0) if row.contract == contract)
 
-    def timelines(self, end: int, contract: str = "K1") -> dict[tuple[str, int], list[Span]]:
+    def timelines(self, end: int, contract: str = "K1") -> dict[tuple[str, int], list[StateSpan]]:
         """Every slot's spans over [START_US, START_US + end seconds)."""
         return {
             place: timeline(rows, START_US, START_US + end * SECOND)
@@ -271,7 +271,7 @@ def holders(nodes: Iterable[str]) -> tuple[Holder, ...]:
     return tuple(Holder(node, None, 0) for node in nodes)
 
 
-def spans(lines: Sequence[Span]) -> list[tuple[int, int, str, str]]:
+def spans(lines: Sequence[StateSpan]) -> list[tuple[int, int, str, str]]:
     """Spans in seconds since START_US."""
     return [
         (

@@ -11,7 +11,7 @@ from tests.weighbridge.scripted import (
 )
 from weighbridge.contract import load
 from weighbridge.judge.assignments import Assignments
-from weighbridge.judge.ledger import Span, State
+from weighbridge.judge.ledger import State, StateSpan
 from weighbridge.judge.slot_history import Holder, line_of
 from weighbridge.log.entries import Assignment, ContractAdded, EntryKind, entry, payload_type
 from weighbridge.notices.book import NoticeBook
@@ -133,12 +133,12 @@ def test_a_node_that_is_assigned_again_holds_its_place_as_before() -> None:
 
 
 def test_a_place_is_of_each_node_what_was_seen_while_it_held_it() -> None:
-    up = {name: [Span(0, 100, State.UP, name)] for name in "ab"}
+    up = {name: [StateSpan(0, 100, State.UP, name)] for name in "ab"}
     holder = Holder("b", None, 40, (("a", 0, 30),))
     assert line_of(holder, up, 10, 60) == [
-        Span(10, 30, State.UP, "a"),
-        Span(30, 40, State.UNKNOWN, ""),
-        Span(40, 60, State.UP, "b"),
+        StateSpan(10, 30, State.UP, "a"),
+        StateSpan(30, 40, State.UNKNOWN, ""),
+        StateSpan(40, 60, State.UP, "b"),
     ]
 
 

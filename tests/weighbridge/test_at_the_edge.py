@@ -15,7 +15,7 @@ from tests.weighbridge.scripted import (
     spans,
 )
 from tests.weighbridge.test_notice_book import cause, row, sheet_of
-from weighbridge.judge.ledger import HOUR_US, PRECEDENCE, Row, Span, State, Use, timeline
+from weighbridge.judge.ledger import HOUR_US, PRECEDENCE, Row, State, StateSpan, Use, timeline
 from weighbridge.settlement.usage import totals, usage_of
 
 GPU = "GPU-n1-0"
@@ -357,7 +357,7 @@ def test_an_hour_belongs_to_the_part_in_which_it_begins() -> None:
 def test_rows_that_touch_leave_no_time_between_them(
     end: int, lines: list[tuple[int, int, str]]
 ) -> None:
-    rows = [Span(0, end, State.UP, ""), Span(10, 20, State.UP, "")]
+    rows = [StateSpan(0, end, State.UP, ""), StateSpan(10, 20, State.UP, "")]
     found = timeline(rows, 0, 20, PRECEDENCE)
     assert [(one.start_us, one.end_us, str(one.state)) for one in found] == lines
 

@@ -5,7 +5,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge.contract import Contract, ContractError, Problem, expanded, explain, load
+from weighbridge.contract import Contract, ContractError, ContractProblem, expanded, explain, load
 from weighbridge.contract.chain import mismatches
 from weighbridge.contract.reference import reference
 
@@ -29,7 +29,7 @@ unknown: {policy: hold, by_cause: {lessee: up, provider: down}}
 """
 
 
-def refused(text: str) -> tuple[Problem, ...]:
+def refused(text: str) -> tuple[ContractProblem, ...]:
     with pytest.raises(ContractError) as error:
         load(text)
     return error.value.problems
@@ -293,7 +293,7 @@ def test_any_text_is_a_contract_or_gets_reasons(text: str) -> None:
 @given(st.text(alphabet="{}[]:,- \n\"'&*!?|>#%@`a0.", max_size=60), st.integers(0, len(MINIMAL)))
 def test_any_damage_to_a_contract_is_read_or_refused_with_lines(damage: str, at: int) -> None:
     text = MINIMAL[:at] + damage + MINIMAL[at:]
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[ContractProblem, ...] = ()
     try:
         load(text)
     except ContractError as error:

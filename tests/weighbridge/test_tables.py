@@ -10,8 +10,8 @@ import pytest
 from weighbridge.catalogue.tables import (
     MEBIBYTE,
     Fault,
-    Severity,
     Sku,
+    XidAction,
     sku,
     sku_by_pci,
     skus,
@@ -90,26 +90,26 @@ def test_no_xid_stands_in_two_rows() -> None:
 @pytest.mark.parametrize(
     ("code", "severity", "fault"),
     [
-        (79, Severity.RESET, Fault.PROVIDER),
-        (48, Severity.RESET, Fault.PROVIDER),
-        (31, Severity.APPLICATION, Fault.LESSEE),
-        (45, Severity.IGNORE, Fault.NOBODY),
-        (64, Severity.HARDWARE, Fault.PROVIDER),
+        (79, XidAction.RESET, Fault.PROVIDER),
+        (48, XidAction.RESET, Fault.PROVIDER),
+        (31, XidAction.APPLICATION, Fault.LESSEE),
+        (45, XidAction.IGNORE, Fault.NOBODY),
+        (64, XidAction.HARDWARE, Fault.PROVIDER),
     ],
 )
 def test_a_known_xid_has_its_severity_and_fault(
-    code: int, severity: Severity, fault: Fault
+    code: int, severity: XidAction, fault: Fault
 ) -> None:
     row = xid(code)
     assert (row.known, row.severity, row.fault) == (True, severity, fault)
 
 
 def test_a_fall_off_the_bus_that_returns_is_a_hardware_fault() -> None:
-    assert xid(79).escalated is Severity.HARDWARE
+    assert xid(79).escalated is XidAction.HARDWARE
 
 
 def test_an_application_error_never_counts_against_the_provider_by_itself() -> None:
-    applications = [row for row in xids().values() if row.severity is Severity.APPLICATION]
+    applications = [row for row in xids().values() if row.severity is XidAction.APPLICATION]
     assert applications
     assert {row.fault for row in applications} == {Fault.LESSEE}
 
@@ -118,7 +118,7 @@ def test_an_unknown_xid_is_degraded_and_its_cause_open() -> None:
     row = xid(9999)
     assert (row.known, row.severity, row.fault, row.code) == (
         False,
-        Severity.DEGRADED,
+        XidAction.DEGRADED,
         Fault.OPEN,
         9999,
     )

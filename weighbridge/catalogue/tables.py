@@ -19,7 +19,7 @@ SKUS, XIDS = "skus.toml", "xids.toml"
 FormFactor = Literal["SXM", "PCIe", "NVL"]
 
 
-class Severity(StrEnum):
+class XidAction(StrEnum):
     """What an XID asks for, from the harmless to the worst."""
 
     IGNORE = "I"
@@ -39,7 +39,7 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ValueRange:
     """Both ends are inside."""
 
     low: int
@@ -63,7 +63,7 @@ class Sku:
     compute_capability: str | None
     pci_device_ids: tuple[str, ...]
     pci_subsystem_ids: tuple[str, ...]
-    memory_bytes: Window | None
+    memory_bytes: ValueRange | None
     cores: int | None
     memory_bus_width_bits: int | None
     nvlink_links: int | None
@@ -74,7 +74,7 @@ class Sku:
     power_limit_default_milliwatts: int | None
     power_limit_min_milliwatts: int | None
     power_limit_max_milliwatts: int | None
-    idle_power_milliwatts: Window | None
+    idle_power_milliwatts: ValueRange | None
     board_part_prefixes: tuple[str, ...]
     memory_sensor: bool | None
     source: str
@@ -87,8 +87,8 @@ class Xid:
 
     code: int
     text: str
-    severity: Severity
-    escalated: Severity
+    severity: XidAction
+    escalated: XidAction
     fault: Fault
     known: bool
     source: str
@@ -120,7 +120,7 @@ def xid(code: int) -> Xid:
     if row is not None:
         return row
     return Xid(
-        code, "unknown XID", Severity.DEGRADED, Severity.DEGRADED, Fault.OPEN, False, "none", 0
+        code, "unknown XID", XidAction.DEGRADED, XidAction.DEGRADED, Fault.OPEN, False, "none", 0
     )
 
 
@@ -152,9 +152,9 @@ def _rows(file: str, kind: str) -> Iterator[dict[str, Any]]:
     yield from tomllib.loads(_content(file).decode())[kind]
 
 
-def _window(row: dict[str, Any], key: str, unit: int = 1) -> Window | None:
+def _window(row: dict[str, Any], key: str, unit: int = 1) -> ValueRange | None:
     ends = row.get(key)
-    return None if ends is None else Window(ends[0] * unit, ends[1] * unit)
+    return None if ends is None else ValueRange(ends[0] * unit, ends[1] * unit)
 
 
 def _sku(row: dict[str, Any]) -> Sku:
@@ -186,12 +186,12 @@ def _sku(row: dict[str, Any]) -> Sku:
 
 
 def _xid(code: int, row: dict[str, Any]) -> Xid:
-    severity = Severity(row["severity"])
+    severity = XidAction(row["severity"])
     return Xid(
         code=code,
         text=row["text"],
         severity=severity,
-        escalated=Severity(row.get("escalated", severity)),
+        escalated=XidAction(row.get("escalated", severity)),
         fault=Fault(row["fault"]),
         known=True,
         source=row["source"],

@@ -16,7 +16,7 @@ from weighbridge.contract.objectives import (
     Unknown,
 )
 from weighbridge.contract.parties import Links, Party, Tax, Term
-from weighbridge.contract.problems import ContractError, Problem
+from weighbridge.contract.problems import ContractError, ContractProblem
 from weighbridge.contract.resources import (
     Accelerator,
     Bound,
@@ -34,6 +34,7 @@ __all__ = [
     "Capacity",
     "Contract",
     "ContractError",
+    "ContractProblem",
     "Counting",
     "Exclusivity",
     "Floors",
@@ -42,7 +43,6 @@ __all__ = [
     "MinOutage",
     "Party",
     "Policy",
-    "Problem",
     "Resource",
     "Sampling",
     "Tax",

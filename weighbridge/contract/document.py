@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from weighbridge.contract.problems import ContractError, Problem
+from weighbridge.contract.problems import ContractError, ContractProblem
 
 LONGEST_TEXT = 1_000_000
 DEEPEST = 16
@@ -25,12 +25,12 @@ def joined(path: str, step: str | int) -> str:
 
 
 @dataclass
-class Document:
+class ContractDocument:
     """The tree of a file, the line of each path in it, and what was wrong with its spelling."""
 
     tree: Tree = ""
     lines: dict[str, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ContractProblem] = field(default_factory=list)
 
     def line(self, path: str) -> int:
         """The line of this path, or of the nearest part around it that is in the file."""
@@ -39,18 +39,18 @@ class Document:
         return self.lines.get(path, 1)
 
 
-def read(text: str) -> Document:
+def read(text: str) -> ContractDocument:
     """Raises ContractError where the text is not YAML at all; other problems are collected in the document."""
     if len(text) > LONGEST_TEXT:
-        raise ContractError([Problem(1, "", f"longer than {LONGEST_TEXT} characters")])
+        raise ContractError([ContractProblem(1, "", f"longer than {LONGEST_TEXT} characters")])
     try:
         return _Reader(text).read()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = 1 if mark is None else mark.line + 1
-        raise ContractError([Problem(line, "", f"not YAML: {error.problem}")]) from None
+        raise ContractError([ContractProblem(line, "", f"not YAML: {error.problem}")]) from None
     except yaml.YAMLError as error:
-        raise ContractError([Problem(1, "", f"not YAML: {error}")]) from None
+        raise ContractError([ContractProblem(1, "", f"not YAML: {error}")]) from None
 
 
 def _line(event: yaml.Event) -> int:
@@ -63,13 +63,13 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)
-        self.document = Document()
+        self.document = ContractDocument()
 
-    def read(self) -> Document:
+    def read(self) -> ContractDocument:
         next(self.events)
         start = next(self.events)
         if isinstance(start, yaml.StreamEndEvent):
-            raise ContractError([Problem(1, "", "the file is empty")])
+            raise ContractError([ContractProblem(1, "", "the file is empty")])
         self._refuse_directives(start)
         self.document.tree = self._part(next(self.events), "")
         next(self.events)
@@ -82,12 +82,12 @@ class _Reader:
             self._refuse(start, "", "YAML directives are not allowed")
 
     def _refuse(self, event: yaml.Event, path: str, reason: str) -> None:
-        self.document.problems.append(Problem(_line(event), path, reason))
+        self.document.problems.append(ContractProblem(_line(event), path, reason))
 
     def _part(self, event: yaml.Event, path: str) -> Tree:
         self.document.lines.setdefault(path, _line(event))
         if path.count(".") + path.count("[") > DEEPEST:
-            raise ContractError([Problem(_line(event), path, "nested too deeply")])
+            raise ContractError([ContractProblem(_line(event), path, "nested too deeply")])
         if isinstance(event, yaml.AliasEvent):
             self._refuse(event, path, f"alias *{event.anchor}; write the value out")
             return ""
@@ -125,4 +125,4 @@ class _Reader:
         self._refuse_marks(event, path)
         if isinstance(event, yaml.ScalarEvent):
             return str(event.value)
-        raise ContractError([Problem(_line(event), path, "a key must be plain text")])
+        raise ContractError([ContractProblem(_line(event), path, "a key must be plain text")])

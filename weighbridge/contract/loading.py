@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from weighbridge.contract.coherence import incoherences
-from weighbridge.contract.document import Document, joined, read
+from weighbridge.contract.document import ContractDocument, joined, read
 from weighbridge.contract.model import Contract
 from weighbridge.contract.money import KIND
-from weighbridge.contract.problems import ContractError, Problem
+from weighbridge.contract.problems import ContractError, ContractProblem
 
 REASONS = {
     "missing": "is required",
@@ -67,21 +67,23 @@ def spelled(part: Any) -> Any:
     return "none" if part is None else part
 
 
-def _problems(document: Document, details: ErrorDetails) -> Iterator[Problem]:
+def _problems(document: ContractDocument, details: ErrorDetails) -> Iterator[ContractProblem]:
     path = _path(details["loc"])
     if details["type"] == "default_factory_not_called":
         return
     if details["type"] == "terms":
         yield from _placed(document, path, details["ctx"]["found"])
         return
-    yield Problem(document.line(path), path, _reason(details))
+    yield ContractProblem(document.line(path), path, _reason(details))
 
 
-def _placed(document: Document, path: str, found: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+def _placed(
+    document: ContractDocument, path: str, found: Iterable[tuple[str, str]]
+) -> Iterator[ContractProblem]:
     """What a part says is wrong below it, each with its line."""
     for below, reason in found:
         inner = ".".join(step for step in (path, below) if step)
-        yield Problem(document.line(inner), inner, reason)
+        yield ContractProblem(document.line(inner), inner, reason)
 
 
 def _reason(details: ErrorDetails) -> str:

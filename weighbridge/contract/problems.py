@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class ContractProblem:
     """One thing wrong with a contract file: line (from 1), path (`resources[0].per_node`) and reason."""
 
     line: int
@@ -20,8 +20,8 @@ class Problem:
 class ContractError(ValueError):
     """The file is no contract. `problems` lists every reason, in the order of the lines."""
 
-    problems: tuple[Problem, ...]
+    problems: tuple[ContractProblem, ...]
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[ContractProblem]) -> None:
         self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(str(problem) for problem in self.problems))

@@ -132,7 +132,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class StateSpan:
     """A stretch of one slot's timeline."""
 
     start_us: int
@@ -159,21 +159,21 @@ def by_slot(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
 
 
 def timeline(
-    rows: Iterable[Row | Span],
+    rows: Iterable[Row | StateSpan],
     start_us: int,
     end_us: int,
     precedence: Sequence[State] = PRECEDENCE,
-) -> list[Span]:
+) -> list[StateSpan]:
     """One slot's rows, of any chains and in any order, as spans that tile [start_us, end_us) exactly.
 
     Neighbours of equal state and cause are joined. Of overlapping rows the one that `precedence` puts first holds, and
     among equals the one with the smaller cause, so the order of the rows changes nothing.
     """
-    spans: list[Span] = []
+    spans: list[StateSpan] = []
     for piece in _pieces(rows, start_us, end_us, precedence):
         last = spans[-1] if spans else None
         if last is not None and (last.state, last.cause) == (piece.state, piece.cause):
-            spans[-1] = Span(last.start_us, piece.end_us, last.state, last.cause)
+            spans[-1] = StateSpan(last.start_us, piece.end_us, last.state, last.cause)
         else:
             spans.append(piece)
     return spans
@@ -184,8 +184,8 @@ Ranked = tuple[int, str]
 
 
 def _pieces(
-    rows: Iterable[Row | Span], start_us: int, end_us: int, precedence: Sequence[State]
-) -> Iterator[Span]:
+    rows: Iterable[Row | StateSpan], start_us: int, end_us: int, precedence: Sequence[State]
+) -> Iterator[StateSpan]:
     """Between two neighbouring edges nothing changes; what holds there is kept as counts by rank and cause."""
     edges: dict[int, list[tuple[Ranked, int]]] = {}
     for row in rows:
@@ -200,7 +200,7 @@ def _pieces(
     for edge in sorted({*edges, end_us}):
         if before < edge:
             rank, cause = min(held, default=unseen)
-            yield Span(before, edge, precedence[rank], cause)
+            yield StateSpan(before, edge, precedence[rank], cause)
         _shift(held, edges.get(edge, []))
         before = edge
 

@@ -47,7 +47,7 @@ from weighbridge.judge.track import (
 from weighbridge.judge.usage import LOADS, take_in
 from weighbridge.log.entries import Refused
 from weighbridge.verdict import Verdict
-from weighbridge.wire.report import Block, Clock, Event, EventKind, Report
+from weighbridge.wire.report import Block, Event, EventKind, Report, ReportClocks
 
 JUDGE = "judge/1"
 """The version of all that makes rows and findings of entries: this fold, the checks, the registry. It changes with any
@@ -167,7 +167,7 @@ def chain_name(report: Report) -> str:
     return f"{report.chain}/{report.stream}"
 
 
-def anchor(chain: ChainState, boot: str, clock: Clock, received_us: int) -> bool:
+def anchor(chain: ChainState, boot: str, clock: ReportClocks, received_us: int) -> bool:
     """Anchor CLOCK_BOOTTIME to UTC for a boot: by its first report, and again only when its clock becomes better.
 
     No report was made after it was received: a clock that says so anchors nothing, and the receipt stands in for it.

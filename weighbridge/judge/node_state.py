@@ -6,7 +6,7 @@ import msgspec
 
 from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.ledger import Finding, State
-from weighbridge.judge.usage import Meter
+from weighbridge.judge.usage import UseMeter
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Track:
     blind: dict[str, dict[str, str]] = field(default_factory=dict)
     hour: dict[str, list[int]] = field(default_factory=dict)
     last_hour: dict[str, list[int]] = field(default_factory=dict)
-    meter: Meter = field(default_factory=Meter)
+    meter: UseMeter = field(default_factory=UseMeter)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ released. So a place goes on when a node is exchanged for another, and stands em
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from weighbridge.judge.ledger import Span, timeline
+from weighbridge.judge.ledger import StateSpan, timeline
 from weighbridge.log.entries import Assignment
 
 Before = Sequence[tuple[str, int, int]]
@@ -96,15 +96,15 @@ def _same(one: str | None, other: str | None) -> bool:
     return None in (one, other) or one == other
 
 
-Lines = Mapping[str, Sequence[Span]]
+Lines = Mapping[str, Sequence[StateSpan]]
 """By node, the spans of one of its slots."""
 
 
-def line_of(holder: Holder, lines: Lines, start_us: int, end_us: int) -> list[Span]:
+def line_of(holder: Holder, lines: Lines, start_us: int, end_us: int) -> list[StateSpan]:
     """One slot of a place over [start_us, end_us): of each node that held it, its own time. The rest is unknown."""
     held = [*holder.before, (holder.node, holder.since_us, end_us)]
     pieces = [
-        Span(max(span.start_us, since_us), min(span.end_us, until_us), span.state, span.cause)
+        StateSpan(max(span.start_us, since_us), min(span.end_us, until_us), span.state, span.cause)
         for node, since_us, until_us in held
         for span in lines.get(node, ())
     ]

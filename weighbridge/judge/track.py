@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from weighbridge.contract.condition import JOINED
-from weighbridge.judge.checks import CHECKS, CheckContext, Effect, Promise, Tally
+from weighbridge.judge.checks import CHECKS, BoundTally, CheckContext, Effect, Promise
 from weighbridge.judge.checks.bounds import holds
 from weighbridge.judge.checks.check import HOUR, Answer
 from weighbridge.judge.checks.presence import GPU_LOST, hidden, uncounted
@@ -214,11 +214,11 @@ def _subjects(answers: list[Answer], verdict: Verdict) -> dict[str, str]:
     return {answer.device: answer.observed for answer in answers if answer.verdict is verdict}
 
 
-def _tallies(track: Track) -> dict[tuple[int, str], Tally]:
+def _tallies(track: Track) -> dict[tuple[int, str], BoundTally]:
     found = {}
     for key, (counted, held) in track.last_hour.items():
         index, _, device = key.partition(":")
-        found[int(index), device] = Tally(counted, held)
+        found[int(index), device] = BoundTally(counted, held)
     return found
 
 

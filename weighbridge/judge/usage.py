@@ -47,7 +47,7 @@ class Sums:
 
 
 @dataclass(slots=True)
-class Meter:
+class UseMeter:
     """Of one promise over one chain. `load` and `counters` are of the last sample: GPUs seen, known, in use, read for
     busy, and their percents; the counter of each one's energy. `idle` is the top of each one's idle band."""
 
@@ -104,7 +104,7 @@ def _idle_top(board: int | str | None, subsystem: int | str | None) -> int | Non
 
 
 def take_in(
-    meter: Meter,
+    meter: UseMeter,
     view: LatestReadings,
     slots: list[str],
     last_us: int | None,
@@ -130,7 +130,7 @@ def take_in(
     return over
 
 
-def _load(meter: Meter, view: LatestReadings, columns: LatestSample) -> Load:
+def _load(meter: UseMeter, view: LatestReadings, columns: LatestSample) -> Load:
     slots = meter.slots
     seen = len(slots) - slots.count("")
     used = _used(slots, holders(view), meter.idle, _column(columns, POWER, slots))
@@ -149,7 +149,7 @@ def _column(columns: LatestSample, name: str, slots: Sequence[str]) -> Column:
     return [known.get(device) for device in slots]
 
 
-def _spent(meter: Meter, slots: list[str], now: Column) -> tuple[int, int]:
+def _spent(meter: UseMeter, slots: list[str], now: Column) -> tuple[int, int]:
     """Of how many GPUs the counter tells what they took, and how much; one that fell began anew and tells nothing."""
     steps = [
         last - first
@@ -159,7 +159,9 @@ def _spent(meter: Meter, slots: list[str], now: Column) -> tuple[int, int]:
     return len(steps), sum(steps)
 
 
-def _hold(meter: Meter, load: Load, last_us: int, at_us: int, spent: tuple[int, int]) -> list[Sums]:
+def _hold(
+    meter: UseMeter, load: Load, last_us: int, at_us: int, spent: tuple[int, int]
+) -> list[Sums]:
     """What the last sample showed held until this one, cut at full hours."""
     over: list[Sums] = []
     hour_us = last_us // HOUR_US * HOUR_US
@@ -178,7 +180,7 @@ def _hold(meter: Meter, load: Load, last_us: int, at_us: int, spent: tuple[int, 
     return over
 
 
-def _sums_of(meter: Meter, hour_us: int, from_us: int, over: list[Sums]) -> Sums:
+def _sums_of(meter: UseMeter, hour_us: int, from_us: int, over: list[Sums]) -> Sums:
     """Those of the hour; those of another one that are left from before are over."""
     if meter.sums is not None and meter.sums.hour_us != hour_us:
         over.append(meter.sums)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from weighbridge.wire.report import Count, Hash, Model, Name, Part, Text
+from weighbridge.wire.report import Count, Hash, Model, Name, Text, WirePart
 from weighbridge.wire.signing import Envelope, open_envelope
 
 
@@ -31,7 +31,7 @@ class EntryKind(StrEnum):
     STATEMENT = "statement"
 
 
-class Tick(Part, frozen=True):
+class Tick(WirePart, frozen=True):
     """The collector's own clock: each second and each commit. A gap between ticks is the collector's own silence."""
 
     wall_us: Count

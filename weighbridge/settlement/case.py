@@ -8,7 +8,7 @@ from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row
-from weighbridge.judge.ledger import Span as Stretch
+from weighbridge.judge.ledger import StateSpan as Stretch
 from weighbridge.judge.slot_history import Holder
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.period_labels import margin_s

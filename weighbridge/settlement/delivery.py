@@ -7,8 +7,8 @@ from itertools import pairwise
 from weighbridge.contract import Contract, Resource
 from weighbridge.contract.money import Price
 from weighbridge.contract.numerals import exact_text
-from weighbridge.judge.ledger import Span as Stretch
 from weighbridge.judge.ledger import State
+from weighbridge.judge.ledger import StateSpan as Stretch
 from weighbridge.settlement.capacity import Metered, metered
 from weighbridge.settlement.credits import money
 from weighbridge.settlement.fees import Fees, capacity_of

@@ -11,7 +11,7 @@ from weighbridge.contract import Availability, Contract
 from weighbridge.contract.condition import JOINED
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import BY_DEVICE, TOGETHER, Row, State, timeline
-from weighbridge.judge.ledger import Span as Stretch
+from weighbridge.judge.ledger import StateSpan as Stretch
 from weighbridge.judge.slot_history import Holder, line_of
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.record import Span

@@ -1,12 +1,12 @@
 """What the collector answers to a batch of reports: receipts, or where it wants the chain to go on."""
 
-from weighbridge.wire.report import Count, Hash, Name, Part
+from weighbridge.wire.report import Count, Hash, Name, WirePart
 
 REPORTS_PATH = "/v1/reports"
 REPORTS_TYPE = "application/vnd.weighbridge.reports"
 
 
-class Receipt(Part, frozen=True):
+class Receipt(WirePart, frozen=True):
     """Where a report lies in the log. The head that covers it is beside it, once for all."""
 
     index: Count
@@ -14,7 +14,7 @@ class Receipt(Part, frozen=True):
     received_us: Count
 
 
-class Expected(Part, frozen=True):
+class Expected(WirePart, frozen=True):
     """Where the collector wants a chain to go on."""
 
     chain: Name

@@ -83,7 +83,7 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WirePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What comes most: a report, each part of it, a tick. As strict and closed as a Model once read, and read faster.
 
     Its fields stand in the order of the wire, which is that of the alphabet. The types and bounds of one that is put
@@ -91,11 +91,11 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
 
-AnyPart = TypeVar("AnyPart", bound=Part)
-Read = TypeVar("Read", bound=Model | Part)
+AnyPart = TypeVar("AnyPart", bound=WirePart)
+Read = TypeVar("Read", bound=Model | WirePart)
 
 
-class Facts(Part, frozen=True):
+class Facts(WirePart, frozen=True):
     """Named readings of one thing at one instant: a value or the reason why there is none."""
 
     readings: dict[Name, Integer | Text]
@@ -111,7 +111,7 @@ class DeviceState(StrEnum):
     UNREADABLE = "unreadable"
 
 
-class Device(Part, frozen=True):
+class Device(WirePart, frozen=True):
     """One GPU or MIG device. `parent` is the UUID of the GPU that a MIG device is cut from."""
 
     identity: Facts
@@ -120,7 +120,7 @@ class Device(Part, frozen=True):
     uuid: Name
 
 
-class Inventory(Part, frozen=True):
+class Inventory(WirePart, frozen=True):
     """Everything of the identity tier. `driver` is about the node's driver, `host` about the node without NVML."""
 
     devices: Annotated[list[Device], Meta(max_length=MAX_DEVICES)]
@@ -128,7 +128,7 @@ class Inventory(Part, frozen=True):
     host: Facts
 
 
-class Clock(Part, frozen=True):
+class ReportClocks(WirePart, frozen=True):
     """Both clocks, read together when the report was made. `synchronized` is the kernel's word, or null."""
 
     boottime_us: Count
@@ -136,7 +136,7 @@ class Clock(Part, frozen=True):
     wall_us: Count
 
 
-class UnavailableSpan(Part, frozen=True):
+class UnavailableSpan(WirePart, frozen=True):
     """Samples [from, to) of one reading of one device have no value."""
 
     device: Name
@@ -146,7 +146,7 @@ class UnavailableSpan(Part, frozen=True):
     to: Count
 
 
-class Block(Part, frozen=True):
+class Block(WirePart, frozen=True):
     """Samples in columns: `readings[name][sample][device]`, in the order of `boottime_us` and `devices`."""
 
     boottime_us: Annotated[list[Count], Meta(min_length=1, max_length=MAX_SAMPLES)]
@@ -198,7 +198,7 @@ class OwnerClass(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Process(Part, frozen=True):
+class Process(WirePart, frozen=True):
     """A process that holds GPU memory. No name and no command line leaves the node; `owner` is a salted hash."""
 
     boottime_us: Count
@@ -227,7 +227,7 @@ class EventKind(StrEnum):
     CLOCK_STEPPED = "clock_stepped"
 
 
-class Event(Part, frozen=True):
+class Event(WirePart, frozen=True):
     """`code` is the XID for XID; `source` says who saw it; `detail` is about the node, never a tenant."""
 
     boottime_us: Count
@@ -238,7 +238,7 @@ class Event(Part, frozen=True):
     source: Literal["nvml", "kernel", "agent"]
 
 
-class Gap(Part, frozen=True):
+class Gap(WirePart, frozen=True):
     """Reports [first_seq, last_seq] are gone from the spool. `last_hash` is the payload hash of the last of them."""
 
     first_seq: Count
@@ -247,7 +247,7 @@ class Gap(Part, frozen=True):
     reason: Text
 
 
-class Report(Part, frozen=True):
+class Report(WirePart, frozen=True):
     """One signed message. `prev` is the payload hash of seq - 1 in (key, chain, stream), null at seq 0.
 
     `seen` is the hash of the newest head the agent knows: the report was not made before that head.
@@ -258,7 +258,7 @@ class Report(Part, frozen=True):
     blocks: Annotated[list[Block], Meta(max_length=MAX_BLOCKS)]
     boot: Name
     chain: Name
-    clock: Clock
+    clock: ReportClocks
     events: Annotated[list[Event], Meta(max_length=MAX_EVENTS)]
     gaps: list[Gap]
     host: Facts | None
@@ -304,7 +304,7 @@ _SPELLED = msgspec.json.Encoder(order="sorted")
 """Writes a Part as `canonical` would: sorted, no white space, UTF-8, the same escapes."""
 
 
-def encode(model: Model | Part) -> bytes:
+def encode(model: Model | WirePart) -> bytes:
     """The payload to sign. Raises WireError for a Part that nobody could read."""
     if isinstance(model, Model):
         return canonical(model.model_dump(mode="json", by_alias=True))
@@ -331,7 +331,7 @@ def decode(payload: bytes) -> Report:
 
 def read(model: type[Read], payload: bytes) -> Read:
     """A model or part from canonical bytes. Raises WireError naming the place."""
-    if issubclass(model, Part):
+    if issubclass(model, WirePart):
         return _read_part(model, payload)
     parse(payload)
     try:

@@ -18,7 +18,7 @@ from agent.report.spool import SMALLEST, Held, Spool
 from agent.report.transport import HttpAnswer, Transport
 from weighbridge.log.checkpoint import sign_head
 from weighbridge.log.merkle import Frontier, leaf_hash
-from weighbridge.wire.report import Clock, Event, EventKind, digest
+from weighbridge.wire.report import Event, EventKind, ReportClocks, digest
 from weighbridge.wire.signing import Signer, generate_private_key
 
 BOOT = "00000000-0000-4000-8000-000000000000"
@@ -37,7 +37,7 @@ def draft(number: int, filling: int = 0) -> Draft:
         for place in range(filling)
     ]
     return Draft(
-        clock=Clock(wall_us=number, boottime_us=number, synchronized=True),
+        clock=ReportClocks(wall_us=number, boottime_us=number, synchronized=True),
         interval_ms=1000,
         inventory_digest=digest(b"nothing"),
         inventory=None,

@@ -7,12 +7,12 @@ met, breached, or unknown. It runs only when something it watches has changed.
 from weighbridge.judge.checks.bounds import BOUND_BROKEN
 from weighbridge.judge.checks.check import (
     Answer,
+    BoundTally,
     Check,
     CheckContext,
     Effect,
     Promise,
     Severity,
-    Tally,
 )
 from weighbridge.judge.checks.clocks import CLOCK_CAPPED, MEMORY_CLOCK_CAPPED
 from weighbridge.judge.checks.ecc import ECC_OFF
@@ -49,10 +49,10 @@ CHECKS: tuple[Check, ...] = (
 __all__ = [
     "CHECKS",
     "Answer",
+    "BoundTally",
     "Check",
     "CheckContext",
     "Effect",
     "Promise",
     "Severity",
-    "Tally",
 ]

@@ -6,11 +6,11 @@ from weighbridge.contract import Bound
 from weighbridge.judge.checks.check import (
     HOUR,
     Answer,
+    BoundTally,
     Check,
     CheckContext,
     Effect,
     Severity,
-    Tally,
     decide,
 )
 
@@ -31,7 +31,7 @@ def kept(context: CheckContext) -> Iterator[Answer]:
         yield decide(device, expected, observed, holds=not broken)
 
 
-def _enough(bound: Bound, tally: Tally) -> bool:
+def _enough(bound: Bound, tally: BoundTally) -> bool:
     return tally.held >= bound.for_share * tally.counted
 
 

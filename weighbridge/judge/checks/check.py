@@ -37,7 +37,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class BoundTally:
     """Of one bound and device over one UTC hour: how many samples counted, and how many of them held it."""
 
     counted: int
@@ -75,7 +75,7 @@ class CheckContext:
 
     promise: Promise
     view: LatestReadings
-    tallies: Mapping[tuple[int, str], Tally] = field(default_factory=dict)
+    tallies: Mapping[tuple[int, str], BoundTally] = field(default_factory=dict)
 
     def devices(self) -> list[LatestDevice]:
         return self.promise.assigned(self.view)

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from weighbridge.catalogue.tables import Severity as Action
-from weighbridge.catalogue.tables import xid
+from weighbridge.catalogue.tables import XidAction, xid
 from weighbridge.judge.checks.check import (
     Answer,
     Check,
@@ -15,7 +14,7 @@ from weighbridge.judge.checks.check import (
 )
 from weighbridge.judge.latest_readings import INVENTORY, XIDS
 
-UNUSABLE = (Action.RESET, Action.HARDWARE)
+UNUSABLE = (XidAction.RESET, XidAction.HARDWARE)
 
 
 def unusable(context: CheckContext) -> Iterator[Answer]:
