@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 
 from agent.frames import Closed, is_hung_up, read_frame, write_frame
-from agent.probe.backends import NoBackend, open_engine
 from weighbridge.challenge.codec import Malformed
 from weighbridge.challenge.messages import (
     UNSUPPORTED,
@@ -21,10 +20,28 @@ from weighbridge.challenge.messages import (
     decode_message,
     encode_message,
 )
-from weighbridge.challenge.prover import InProcessGpuProver, Interrupted
+from weighbridge.challenge.prover import Engine, InProcessGpuProver, Interrupted
 
 PREPARE, ADDRESS, ATTACH, RELEASE, REVEAL = b"P", b"A", b"T", b"R", b"O"
 MESSAGE, BYTES, INTERRUPTION, ERROR = b"M", b"B", b"I", b"E"
+BACKENDS = ("cpu", "cuda")
+
+
+class NoBackend(Exception):
+    """The back end cannot be had here. The text says what is missing."""
+
+
+def open_engine(backend: str, gpu: str) -> Engine:
+    """The engine of one GPU; `cuda` is imported only where it is asked for. Raises NoBackend."""
+    if backend == "cpu":
+        from agent.probe.cpu import CpuEngine
+
+        return CpuEngine()
+    if backend == "cuda":
+        from agent.probe.cuda import CudaEngine
+
+        return CudaEngine(gpu)
+    raise NoBackend(f"{backend!r} is none of {', '.join(BACKENDS)}")
 
 
 def packed(parts: tuple[bytes, ...] | list[bytes]) -> bytes:

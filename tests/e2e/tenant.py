@@ -5,7 +5,7 @@ It ends by itself, with an error, when anybody takes memory on its device: the e
 
 import sys
 
-from agent.probe.backends import open_engine
+from agent.probe.worker import open_engine
 from weighbridge.challenge.policy import Policy
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.probe.backends import NoBackend, open_engine
+from agent.probe.worker import NoBackend, open_engine
 from tests.agent.probe.cards import BACKENDS, NO_GPU, gpus
 from weighbridge.challenge import arithmetic
 from weighbridge.challenge.derivation import digest_key

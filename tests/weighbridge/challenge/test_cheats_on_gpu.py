@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agent.probe.backends import open_engine
+from agent.probe.worker import open_engine
 from tests.agent.probe.cards import NO_GPU, gpus
 from weighbridge.challenge.verdict import ChallengeVerdict
 
