@@ -3,7 +3,8 @@
 A worker is asked for a slice and answers of each entry whether its signature verifies under the key that it names.
 Whether that key may sign it then is for who asks, who reads the entry too; what a worker cannot read or verify is
 verified again there. Answers come in the order of the slices. A worker ends when the pipe to who asks is closed, and
-that is closed however that one ends.
+that is closed however that one ends. Bytes go through the pipe, not objects: where `Connection.send` of an object fails
+it leaves a BytesIO whose buffer is exported, and to collect that is an error in Python 3.13.
 """
 
 import signal
@@ -17,6 +18,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import msgspec
 
 from collector.storage.frozen import FrozenLog
 from collector.storage.store import StorageError
@@ -58,13 +61,12 @@ class Worker:
         new = dict(islice(keys.items(), self._told, self._told + KEYS_TOLD))
         self._told += len(new)
         with _alive():
-            self._pipe.send(SliceToCheck(piece, new))
+            self._pipe.send_bytes(msgspec.msgpack.encode(SliceToCheck(piece, new)))
 
     def answer(self) -> Sequence[bool]:
         """The answer to the question that was asked first."""
         with _alive():
-            answered: Sequence[bool] = self._pipe.recv()
-        return answered
+            return msgspec.msgpack.decode(self._pipe.recv_bytes(), type=list[bool])
 
     def close(self) -> None:
         """Ends the process at once; it keeps nothing."""
@@ -123,9 +125,9 @@ def work(pipe: Connection, segments: Path) -> None:
     log, keys = FrozenLog(segments), dict[str, bytes]()
     with suppress(EOFError, OSError):
         while True:
-            question: SliceToCheck = pipe.recv()
+            question = msgspec.msgpack.decode(pipe.recv_bytes(), type=SliceToCheck)
             keys.update(question.keys)
-            pipe.send(_verified(log, question.piece, keys))
+            pipe.send_bytes(msgspec.msgpack.encode(_verified(log, question.piece, keys)))
 
 
 def _verified(log: FrozenLog, piece: Slice, keys: Mapping[str, bytes]) -> list[bool]:
