@@ -3,7 +3,6 @@
 It shares nothing with the settlement: no interval is ever cut, merged or subtracted here, bits are.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -58,8 +57,17 @@ def earliest(number: int, seconds: Seconds) -> Seconds:
 
 def runs(seconds: Seconds) -> Iterator[tuple[int, int]]:
     """Where bits stand side by side."""
-    for found in re.finditer("1+", f"{seconds:b}"[::-1]):
-        yield found.span()
+    end = 0
+    while seconds:
+        start = end + _trailing_zeros(seconds)
+        seconds >>= start - end
+        end = start + _trailing_zeros(~seconds)
+        seconds >>= end - start
+        yield start, end
+
+
+def _trailing_zeros(bits: int) -> int:
+    return (bits & -bits).bit_length() - 1
 
 
 def month_of(label: str, zone: str) -> tuple[int, int]:
