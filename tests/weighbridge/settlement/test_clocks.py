@@ -5,9 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-import yaml
 
-from weighbridge.contract import Contract, ContractError, load
+from tests.weighbridge.written import contract_of
+from weighbridge.contract import Contract, ContractError
 from weighbridge.contract.exclusions import Window
 from weighbridge.settlement.hours import occurrences
 from weighbridge.settlement.periods import calendar_month, clock_time, day_start
@@ -48,7 +48,7 @@ def contract(**parts: Any) -> Contract:
         "resources": [{"id": "r", "accelerator": {"sku": "any"}, "nodes": "1", "per_node": "8"}],
         "unknown": {"policy": "hold"},
     }
-    return load(yaml.safe_dump(document | parts))
+    return contract_of(document | parts)
 
 
 def at(kind: str, local: str, unit: str = "n1", **details: str) -> Event:

@@ -3,9 +3,8 @@
 from itertools import pairwise
 
 import pytest
-import yaml
 
-from weighbridge.contract import load
+from tests.weighbridge.written import loaded, written
 from weighbridge.judge.assignments import Version
 from weighbridge.settlement.period_labels import cut, label_before, ruling
 from weighbridge.settlement.periods import instant_text
@@ -28,8 +27,8 @@ NOVEMBER_S = 1_793_491_200
 
 
 def version(from_s: int, **more: str) -> Version:
-    text = yaml.safe_dump(TERMS | more)
-    return Version(load(text), text, from_s * SECOND, 2_000_000_000 * SECOND)
+    text = written(TERMS | more)
+    return Version(loaded(text), text, from_s * SECOND, 2_000_000_000 * SECOND)
 
 
 def moved(from_s: int, before: str = "UTC", after: str = "Asia/Shanghai") -> list[Version]:

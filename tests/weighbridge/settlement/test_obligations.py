@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.weighbridge.scripted import holders
-from weighbridge.contract import ContractError, load
+from tests.weighbridge.written import loaded, written
+from weighbridge.contract import ContractError
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Row, State, Use
 from weighbridge.settlement.case import Notices
@@ -56,8 +56,8 @@ CREDIT = {
 
 
 def version(**more: Any) -> Version:
-    file = yaml.safe_dump(TERMS | more)
-    return Version(load(file), file, 0, 4_000_000_000 * SECOND)
+    file = written(TERMS | more)
+    return Version(loaded(file), file, 0, 4_000_000_000 * SECOND)
 
 
 def row(node: str, slot: int, start: int, end: int, state: State, period: Period = MAY) -> Row:

@@ -9,10 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.weighbridge.scripted import holders
-from weighbridge.contract import load
+from tests.weighbridge.written import loaded, written
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Row, State
 from weighbridge.settlement.case import Notices
@@ -77,8 +76,8 @@ def rows() -> list[Row]:
 
 
 def statement(given: Iterable[Row]) -> str:
-    file = yaml.safe_dump(TERMS)
-    version = Version(load(file), file, 0, 4_000_000_000 * SECOND)
+    file = written(TERMS)
+    version = Version(loaded(file), file, 0, 4_000_000_000 * SECOND)
     notices = Notices(
         windows=(
             Window("m", PERIOD.start_s + 7000, PERIOD.start_s + 9000, 0, frozenset(NODES)),

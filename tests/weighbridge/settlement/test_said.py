@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.weighbridge.scripted import holders
-from weighbridge.contract import load
+from tests.weighbridge.written import loaded, written
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
 from weighbridge.settlement.case import Notices
@@ -58,8 +57,8 @@ UP = [row(slot, 0, MAY.seconds, State.UP) for slot in (0, 1)]
 def drafted(
     *events: Event, as_of_s: int = CUTOFF + DAY, rows: list[Row] = UP, **more: Any
 ) -> Statement:
-    text = yaml.safe_dump(dict(TERMS) | more)
-    version = Version(load(text), text, 0, 4_000_000_000 * SECOND)
+    text = written(dict(TERMS) | more)
+    version = Version(loaded(text), text, 0, 4_000_000_000 * SECOND)
     notices = Notices(events=events)
     return draft([version], holders(["n1"]), rows, notices, MAY, as_of_s * SECOND)
 

@@ -7,11 +7,11 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge.contract import Contract, load
+from tests.weighbridge.written import contract_of
+from weighbridge.contract import Contract
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.availability import Measure, measure
 from weighbridge.settlement.intervals import total
@@ -47,7 +47,7 @@ def contract(objective: dict[str, Any] | None = None, **parts: Any) -> Contract:
         "unknown": {"policy": "hold"},
         "credits": [CREDIT],
     }
-    return load(yaml.safe_dump(document | parts))
+    return contract_of(document | parts)
 
 
 def down(start: int, end: int, unit: str = "n1", state: State = State.DOWN, **more: Any) -> Span:

@@ -5,13 +5,12 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.weighbridge.scripted import holders
+from tests.weighbridge.written import loaded, written
 from weighbridge.codes import Note, note
-from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
 from weighbridge.settlement.case import Notices
@@ -66,8 +65,8 @@ TERMS = {
 def version(
     terms: dict[str, Any], from_s: int = 0, until_s: int = 4_000_000_000, **more: Any
 ) -> Version:
-    file = yaml.safe_dump(terms | more)
-    return Version(load(file), file, from_s * SECOND, until_s * SECOND)
+    file = written(terms | more)
+    return Version(loaded(file), file, from_s * SECOND, until_s * SECOND)
 
 
 def row(node: str, slot: int, start: int, end: int, state: State = State.UP, **more: Any) -> Row:

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import yaml
-
 from tests.weighbridge.sla.reading import Given, Json
-from weighbridge.contract import Contract, load
+from tests.weighbridge.written import loaded, written
+from weighbridge.contract import Contract
 from weighbridge.settlement.periods import Period, calendar_month, calendar_year, contract_month
 
 TERM = {"from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}
@@ -113,7 +112,7 @@ def contract_of(terms: Given, **parts: Any) -> Contract:
         "evidence": evidence_of(terms),
         "sampling": {"interval_s": "0.001"},
     }
-    return load(yaml.safe_dump(text_of(document | parts)))
+    return loaded(written(text_of(document | parts)))
 
 
 def rounding_of(terms: Given, money: Given) -> Json:
