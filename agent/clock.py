@@ -13,6 +13,7 @@ _TIMEX_BYTES = 208
 _STATUS_OFFSET = 40
 _STA_UNSYNC = 0x40
 _TIME_ERROR = 5
+_PAIRS = 3
 
 
 class Clock(Protocol):
@@ -70,11 +71,19 @@ def timesyncd_synchronized(root: Path) -> bool | None:
 
 
 def read_clock(clock: Clock) -> ReportClocks:
-    """Both clocks as a report states them, read next to each other."""
-    synchronized = clock.synchronized()
-    return ReportClocks(
-        wall_us=clock.wall_us(), boottime_us=clock.boottime_us(), synchronized=synchronized
-    )
+    """Both clocks as a report states them, read next to each other.
+
+    A busy machine may halt the agent between two readings, which would look like a step of the wall clock: of several
+    pairs, the one that was read fastest.
+    """
+    _, boottime_us, wall_us = min(_read_pair(clock) for _ in range(_PAIRS))
+    return ReportClocks(wall_us=wall_us, boottime_us=boottime_us, synchronized=clock.synchronized())
+
+
+def _read_pair(clock: Clock) -> tuple[int, int, int]:
+    """How long it took, then CLOCK_BOOTTIME and the wall clock."""
+    before_us, wall_us, after_us = clock.boottime_us(), clock.wall_us(), clock.boottime_us()
+    return after_us - before_us, after_us, wall_us
 
 
 async def ticks_us(clock: Clock, interval_us: int) -> AsyncIterator[int]:

@@ -191,16 +191,6 @@ class Entry:
     envelope: Envelope
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The log at one size: a C2SP checkpoint (c2sp.org/tlog-checkpoint) signed by the collector."""
-
-    origin: str
-    size: int
-    root: bytes
-    note: str
-
-
 class Refused(Model):
     """A validly signed report that ingest refused: `code` as on the wire, `payload_hash` of what was signed.
 

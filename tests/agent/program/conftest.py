@@ -258,18 +258,21 @@ async def enrolled(collector: FakeCollector, tmp_path: Path) -> enrolment.NodeId
 
 
 class FakeClock:
-    """Moves when a sleeper waits, or by hand; the wall clock may be stepped."""
+    """Moves when a sleeper waits, or by hand; the wall clock may be stepped, and who has read it be halted."""
 
     def __init__(self) -> None:
         self.now_us = 1_000_000_000
         self.wall_ahead_us = 1_700_000_000_000_000
         self.late_us = 0
+        self.halts_us: list[int] = []
 
     def boottime_us(self) -> int:
         return self.now_us
 
     def wall_us(self) -> int:
-        return self.now_us + self.wall_ahead_us
+        wall_us = self.now_us + self.wall_ahead_us
+        self.now_us += self.halts_us.pop(0) if self.halts_us else 0
+        return wall_us
 
     def synchronized(self) -> bool | None:
         return True

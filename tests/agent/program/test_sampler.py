@@ -170,6 +170,18 @@ async def test_a_stepped_wall_clock_is_an_event_and_moves_no_sample(bench: Bench
     assert boottimes == sorted(boottimes)
 
 
+@pytest.mark.parametrize("halts_s", [[5, 0, 0], [0, 5, 0], [0, 0, 5], [5, 5, 0]])
+async def test_an_agent_that_is_halted_between_its_clocks_tells_of_no_step(
+    bench: Bench, halts_s: list[int]
+) -> None:
+    await bench.samples(1)
+    bench.clock.halts_us = [seconds * SECOND for seconds in halts_s]
+    (halted,) = await bench.samples(1)
+    assert bench.clock.halts_us == []
+    assert halted.events == []
+    assert halted.clock.wall_us - halted.clock.boottime_us == bench.clock.wall_ahead_us
+
+
 async def test_no_processes_is_not_the_same_as_unseen_processes(bench: Bench) -> None:
     (none_there,) = await bench.samples(1)
     bench.source.holding = Reason.NO_PERMISSION
