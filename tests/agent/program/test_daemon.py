@@ -453,7 +453,7 @@ def seen_xids(reports: list[Report]) -> list[tuple[int | None, str]]:
     ]
 
 
-FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 
 @pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
@@ -471,7 +471,9 @@ def test_an_hours_step_of_the_clock_both_ways_is_told_and_moves_no_sample(
     )
     node.wait_for_reports(3)
     for number, offset in enumerate(("+3600", "+0"), start=1):
-        step.write_text(offset + "\n")
+        fresh = tmp_path / "fresh"
+        fresh.write_text(offset + "\n")
+        fresh.replace(step)
         wait_for(lambda: kinds(node.reports()).count(EventKind.CLOCK_STEPPED) == number, offset)  # noqa: B023
     assert node.stop() == 0
     reports = node.reports()
