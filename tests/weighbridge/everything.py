@@ -242,6 +242,25 @@ def rulings() -> Statement:
     return drafted(rows, Notices(windows, claimed, events), **more)
 
 
+def under_way() -> Statement:
+    """Of the first ten days: one GPU is down now, of another some time is unknown and is held."""
+    now, silent = 10 * DAY, (8 * DAY, 8 * DAY + HOUR)
+    seen = [(node, slot) for node in NODES for slot in (0, 1) if (node, slot) != ("n2", 1)]
+    rows = [
+        *(row(*place, 0, now, State.UP) for place in seen),
+        row("n1", 0, now - HOUR, now, State.DOWN, "xid"),
+        row("n2", 1, 0, silent[0], State.UP),
+        row("n2", 1, *silent, State.UNKNOWN, "no_samples"),
+        row("n2", 1, silent[1], now, State.UP),
+    ]
+    windows = tuple(
+        Window(f"M{day}", START + day * DAY, START + day * DAY + HOUR, START) for day in (9, 20)
+    )
+    more: dict[str, Any] = {"credits": [credit("tiers", tiers=LEAST)]}
+    more["maintenance"] = {"min_notice_s": "3600"}
+    return drafted(rows, Notices(windows), days=10 - MAY.seconds // DAY, **more)
+
+
 def told() -> Statement:
     """A statement that tells what each party said, and of one that was issued before, by other versions."""
     before = drafted(month(), Notices(), days=1)
@@ -389,5 +408,11 @@ def of_replay() -> Statement:
     return draft([version], nodes, list(replayed().rows()), Notices(), period, as_of_us)
 
 
-STATEMENTS = {"kinds": kinds, "rulings": rulings, "told": told, "of_replay": of_replay}
+STATEMENTS = {
+    "kinds": kinds,
+    "rulings": rulings,
+    "told": told,
+    "under_way": under_way,
+    "of_replay": of_replay,
+}
 DOCUMENTS = {"delivery": delivery, "nothing": nothing, "whole": whole, "acceptance": acceptance}

@@ -24,6 +24,7 @@ from weighbridge.judge.node import JUDGE
 from weighbridge.settlement.claims import Standing
 from weighbridge.settlement.draft import ENGINE
 from weighbridge.settlement.maintenance import Ruling
+from weighbridge.settlement.statement import TO_COME
 from weighbridge.verdict import Verdict
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -161,6 +162,11 @@ OF_AGENTS = {"clock_skew_corrected", "clock_skew_beyond_bound", "late_report"}
 )
 def test_the_golden_files_show_every_kind_of_line_there_is(name: str, wanted: set[str]) -> None:
     assert wanted - {value for key, value in shown()[1] if key == name} == set()
+
+
+@pytest.mark.parametrize("name", [*State, TO_COME])
+def test_the_seconds_of_every_state_are_in_one_of_them(name: str) -> None:
+    assert any(key == name and value > 0 for key, value in shown()[1])
 
 
 @pytest.mark.parametrize(

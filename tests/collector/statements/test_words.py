@@ -16,13 +16,14 @@ from weighbridge.judge.ledger import State
 from weighbridge.settlement.claims import Standing
 from weighbridge.settlement.maintenance import Ruling
 from weighbridge.settlement.service import STARTS
+from weighbridge.settlement.statement import TO_COME
 from weighbridge.verdict import Verdict
 
 HERE = Path(collector.documents.__file__).parent
 CREDITS = [get_args(one)[0] for one in get_args(get_args(terms.Credit)[0])]
 CODES: dict[str, tuple[str, ...]] = {
     "verdict": tuple(verdict.name for verdict in Verdict),
-    "state": tuple(State),
+    "state": (*State, TO_COME),
     "standing": get_args(Standing),
     "ruling": get_args(Ruling),
     "role": get_args(Role),
