@@ -109,15 +109,19 @@ def part_of(settled: Settled) -> Part:
             _credit(settled, *pair)
             for pair in zip(found.by_lessee, found.by_lessee_at_best, strict=True)
         ),
-        service=_service(settled),
+        service=_instants(_so_far(settled, settled.served)),
         times=tuple(_time(*unit, states) for unit, states in settled.not_up.items()),
     )
 
 
-def _service(settled: Settled) -> tuple[str, str]:
+def _instants(interval_s: Interval) -> tuple[str, str]:
+    return instant_text(interval_s[0]), instant_text(interval_s[1])
+
+
+def _so_far(settled: Settled, within: Interval) -> Interval:
     """Of a period under way, what is not to come."""
-    start_s, end_s = settled.served
-    return instant_text(start_s), instant_text(max(start_s, min(end_s, settled.settlement.as_of_s)))
+    start_s, end_s = within
+    return start_s, max(start_s, min(end_s, settled.settlement.as_of_s))
 
 
 def _unit(settled: Settled, result: Result) -> UnitLine:
@@ -242,9 +246,7 @@ def _entries(
 
 def _window(bound: OutcomeBound) -> tuple[str, str] | None:
     moving = bound.outcome.moving
-    return (
-        None if moving is None else (instant_text(moving.window[0]), instant_text(moving.window[1]))
-    )
+    return None if moving is None else _instants(moving.window)
 
 
 def _breaches(bound: OutcomeBound) -> tuple[tuple[str, str], ...]:
@@ -301,6 +303,7 @@ def _formula(line: Line) -> dict[str, Value]:
 
 def _maintenance(settled: Settled) -> tuple[MaintenanceLine, ...]:
     contract, part = settled.contract, settled.part
+    past = _so_far(settled, part.interval_s)
     units = {unit for names in settled.units.values() for unit in names}
     windows, zone = settled.record.windows, contract.time_zone
     ruled = as_units_fare(contract.maintenance, windows, units, settled.whole, zone)
@@ -311,7 +314,7 @@ def _maintenance(settled: Settled) -> tuple[MaintenanceLine, ...]:
             end=instant_text(one.window.end_s),
             notice_received=instant_text(one.window.received_s),
             ruling=one.ruling,
-            excluded_seconds=total(clip(one.excluded, part.interval_s)),
+            excluded_seconds=total(clip(one.excluded, past)),
         )
         for one in ruled
         if one.window.start_s < part.end_s and one.window.end_s > part.start_s

@@ -117,6 +117,7 @@ def test_maintenance_that_is_announced_for_later_has_excluded_nothing_yet() -> N
     )
     line = unit(statement)
     assert (line.excluded_seconds, line.seconds["excluded"]) == (300, 300)
+    assert [one.excluded_seconds for one in statement.parts[0].maintenance] == [300, 0]
     assert line.counted_seconds == (0, 0)
     assert sum(line.seconds.values()) == MONTH
 
