@@ -38,11 +38,10 @@ def total(intervals: Intervals) -> int:
 
 
 def clip(intervals: Intervals, within: Interval) -> Intervals:
-    """The part inside one interval."""
+    """The part inside one interval; nothing where that is empty."""
     low, high = within
-    return tuple(
-        (max(start, low), min(end, high)) for start, end in intervals if start < high and end > low
-    )
+    inside = (one for one in intervals if low < high and one[0] < high and one[1] > low)
+    return tuple((max(start, low), min(end, high)) for start, end in inside)
 
 
 def intersection(left: Intervals, right: Intervals) -> Intervals:

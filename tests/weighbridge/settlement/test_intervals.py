@@ -54,6 +54,13 @@ def test_time_is_conserved_by_a_complement(left: Intervals, start: int, end: int
     assert total(clip(left, within)) + total(complement(left, within)) == within[1] - within[0]
 
 
+@given(sets, st.integers(0, EDGE), st.integers(0, EDGE))
+def test_what_lies_inside_an_interval_is_a_set_too(left: Intervals, start: int, end: int) -> None:
+    inside = clip(left, (start, end))
+    assert inside == union(inside)
+    assert instants(inside) == instants(left) & set(range(start, end))
+
+
 @given(st.lists(sets, min_size=1, max_size=5), st.integers(1, 5))
 def test_cover_counts_how_many_sets_hold_an_instant(many: list[Intervals], count: int) -> None:
     held = {t for t in range(EDGE) if sum(t in instants(one) for one in many) >= count}

@@ -13,7 +13,7 @@ from weighbridge.judge.ledger import Row, State
 from weighbridge.settlement.case import Notices
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month, instant_text
-from weighbridge.settlement.record import Window
+from weighbridge.settlement.record import Event, Window
 from weighbridge.settlement.statement import Statement, UnitLine
 
 OCTOBER = calendar_month("2026-10", "UTC")
@@ -30,7 +30,11 @@ def row(slot: int, start: int, end: int, state: State, node: str = "n1") -> Row:
 
 
 def drafted(
-    as_of: int, *slots: Sequence[Piece], windows: tuple[Window, ...] = (), **terms: Any
+    as_of: int,
+    *slots: Sequence[Piece],
+    windows: tuple[Window, ...] = (),
+    events: tuple[Event, ...] = (),
+    **terms: Any,
 ) -> Statement:
     """Of a node whose slots were so; `terms` replace what a contract says."""
     text = contract_text().replace("policy: hold", f"policy: {terms.pop('unknown', 'hold')}")
@@ -39,7 +43,7 @@ def drafted(
         text = text.replace(old, new)
     version = Version(load(text), text, START_US, START_US + 365 * 86_400 * SECOND)
     rows = [row(slot, *piece) for slot, pieces in enumerate(slots) for piece in pieces]
-    notices = Notices(windows=windows)
+    notices = Notices(windows=windows, events=events)
     as_of_us = START_US + as_of * SECOND
     return draft([version], holders(["n1"]), rows, notices, OCTOBER, as_of_us)
 
@@ -120,6 +124,21 @@ def test_maintenance_that_is_announced_for_later_has_excluded_nothing_yet() -> N
     assert [one.excluded_seconds for one in statement.parts[0].maintenance] == [300, 0]
     assert line.counted_seconds == (0, 0)
     assert sum(line.seconds.values()) == MONTH
+
+
+def test_a_period_before_service_holds_no_time_though_a_gpu_is_down_as_service_begins() -> None:
+    counting = 'unit: gpu, target: "0.99", counting: {merge_gap_s: "3600"}'
+    signed = Event("acceptance_signed", OCTOBER.end_s + 600)
+    statement = drafted(
+        MONTH + 900,
+        [(0, MONTH, UP), (MONTH, MONTH + 900, DOWN)],
+        [(0, MONTH + 900, UP)],
+        events=(signed,),
+        swap={'unit: gpu, target: "0.99"': counting},
+    )
+    line = unit(statement)
+    assert (line.service_seconds, line.outages, shares(line)) == (0, (), (1, 1))
+    assert all(time.not_up == () for time in statement.parts[0].times)
 
 
 def test_a_moving_window_waits_for_nothing() -> None:
