@@ -56,7 +56,7 @@ unknown: {{policy: hold}}
 
 @dataclass
 class Standing:
-    """A fleet at rest: `collector.judging.driver.Fleet` with a fixed answer for everything but its nodes."""
+    """A fleet at rest: `collector.judging.live.Fleet` with a fixed answer for everything but its nodes."""
 
     now_us: int = NOW_US
     contracts: dict[str, Contract] = field(default_factory=dict)

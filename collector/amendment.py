@@ -1,7 +1,7 @@
 """The plan that enters a contract or its next version: checked against what is in force when it is entered."""
 
-from collector.judging.driver import Driver
 from collector.judging.follower import LogFollower
+from collector.judging.live import LiveFleet
 from collector.log.commits import CommitBatch, overloaded
 from weighbridge.contract import ContractError
 from weighbridge.judge.assignments import AssignmentError
@@ -15,10 +15,10 @@ class ContractAddition:
 
     closes = True
 
-    def __init__(self, added: ContractAdded, driver: Driver, judging: LogFollower) -> None:
+    def __init__(self, added: ContractAdded, fleet: LiveFleet, judging: LogFollower) -> None:
         self.size_bytes = len(encode(added))
         self._added = added
-        self._driver = driver
+        self._fleet = fleet
         self._judging = judging
 
     def enter(self, batch: CommitBatch) -> int:
@@ -26,7 +26,7 @@ class ContractAddition:
         if self._judging.behind:
             raise overloaded("judgement is behind the log, and contracts are checked against it")
         try:
-            self._driver.check_contract(self._added)
+            self._fleet.check_contract(self._added)
         except (ContractError, AssignmentError) as error:
             raise Problem("conflict", str(error)) from error
         from_us = max(self._added.from_us, batch.tick_us)

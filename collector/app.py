@@ -30,10 +30,11 @@ from collector.challenges.verification import verify_apart
 from collector.config import CollectorConfig
 from collector.documents.handover import Handover
 from collector.judging.claimable import Accounts, accounting
-from collector.judging.driver import Driver
 from collector.judging.follower import LogFollower, own_samples
+from collector.judging.live import LiveFleet
 from collector.judging.recent import RecentFleet
 from collector.judging.statements import Statements
+from collector.judging.writer import LedgerWriter
 from collector.log.commits import Committer, TickClock
 from collector.log.ingest import Ingest
 from collector.log.keys import load_keys
@@ -106,7 +107,7 @@ class Components:
     store: Store
     signer: Signer
     clocks: Clocks
-    driver: Driver
+    fleet: LiveFleet
     judging: LogFollower
     committer: Committer
     committing: asyncio.Task[None]
@@ -146,33 +147,34 @@ async def running(
 
 @asynccontextmanager
 async def _components(config: CollectorConfig, store: Store) -> AsyncIterator[Components]:
-    clocks, signer, driver = Clocks.of(store), load_signer(config), Driver(store)
+    clocks, signer, writer = Clocks.of(store), load_signer(config), LedgerWriter(store)
+    fleet = LiveFleet(writer.judgement)
     require_own_log(config, store, signer)
     async with (
-        _judging(driver, store) as judging,
+        _judging(writer, store) as judging,
         _committing(config, store, signer, judging, clocks) as (committer, committing),
     ):
         challenges = Challenges(
             committer,
-            driver,
+            fleet,
             signer,
             verify_apart,
             time.monotonic_ns,
             clocks.wall_us,
             lambda index: next(iter(store.log.leaves(index, 1))),
         )
-        statements = Statements(store, driver)
+        statements = Statements(store, fleet)
         committer.follow(statements.follow)
-        accounts = Accounts(statements, lambda: driver.contracts)
-        made = (driver, judging, committer, committing, challenges, statements, accounts)
+        accounts = Accounts(statements, lambda: fleet.contracts)
+        made = (fleet, judging, committer, committing, challenges, statements, accounts)
         async with challenging(challenges):
             yield Components(config, store, signer, clocks, *made)
 
 
 def _work(components: Components) -> Iterator[AbstractAsyncContextManager[None]]:
     """What a published collector does by itself."""
-    yield scheduled(components.challenges, components.driver)
-    yield linking(components.committer, components.driver, components.signer, components.store.log)
+    yield scheduled(components.challenges, components.fleet)
+    yield linking(components.committer, components.fleet, components.signer, components.store.log)
     yield accounting(components.accounts)
 
 
@@ -221,9 +223,9 @@ async def _committing(
 
 
 @asynccontextmanager
-async def _judging(driver: Driver, store: Store) -> AsyncIterator[LogFollower]:
+async def _judging(writer: LedgerWriter, store: Store) -> AsyncIterator[LogFollower]:
     """At the log's end before anything new enters it; and the ledger written at the end."""
-    judging = LogFollower(driver, store)
+    judging = LogFollower(writer, store)
     await judging.catch_up()
     task = asyncio.create_task(judging.run())
     try:
@@ -235,20 +237,20 @@ async def _judging(driver: Driver, store: Store) -> AsyncIterator[LogFollower]:
 
 def _routes(components: Components) -> tuple[Route, ...]:
     """Every route of the collector. Each module that serves something adds its own here."""
-    store, driver, committer = components.store, components.driver, components.committer
+    store, fleet, committer = components.store, components.fleet, components.committer
     ingest = Ingest(committer, committer.ring, components.config.limits)
-    fleet, clocks = RecentFleet(driver), components.clocks
-    exposition = Exposition(fleet, lambda: _own(components, ingest))
+    recent, clocks = RecentFleet(fleet), components.clocks
+    exposition = Exposition(recent, lambda: _own(components, ingest))
     served = (
         _log_api(components, ingest, exposition),
         Administration(
             committer.ring, committer.enter, clocks.wall_us, lambda: _address(components)
         ),
-        Api(fleet, store.ledger, exposition, lambda added: _add_contract(components, added)),
+        Api(recent, store.ledger, exposition, lambda added: _add_contract(components, added)),
         _settlement_api(components),
         NoticesApi(components.statements.book, committer),
-        ChallengeApi(components.challenges, driver, committer.ring, components.signer.public_key),
-        Pages(fleet, store.ledger, store.info, lambda: components.judging.failure),
+        ChallengeApi(components.challenges, fleet, committer.ring, components.signer.public_key),
+        Pages(recent, store.ledger, store.info, lambda: components.judging.failure),
     )
     routes = [route for one in served for route in one.routes()]
     return described([*routes, *clocks.routes(committer.enter)], __version__)
@@ -272,7 +274,7 @@ def _address(components: Components) -> tuple[str, str | None, str]:
 
 
 async def _add_contract(components: Components, added: ContractAdded) -> int:
-    addition = ContractAddition(added, components.driver, components.judging)
+    addition = ContractAddition(added, components.fleet, components.judging)
     return (await components.committer.submit(addition)).outcome
 
 
@@ -292,7 +294,7 @@ def _log_api(components: Components, ingest: Ingest, exposition: Exposition) -> 
 def _settlement_api(components: Components) -> SettlementApi:
     statements, ring = components.statements, components.committer.ring
     handover = Handover(
-        components.store, components.config.directory, statements, components.driver, ring
+        components.store, components.config.directory, statements, components.fleet, ring
     )
     return SettlementApi(statements, components.accounts, handover, components.committer.enter)
 

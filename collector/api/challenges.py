@@ -11,7 +11,7 @@ from collector.api.routes import Access, Route
 from collector.challenges.attempts import COMMAND, Challenges, ShownSeries
 from collector.challenges.command_queue import PollAuthenticator
 from collector.challenges.exchange import AT_ONCE_BYTES, Exchange
-from collector.judging.driver import Driver
+from collector.judging.live import LiveFleet
 from collector.log.decoding import Decoder
 from collector.log.keys import KeyRing
 from weighbridge.challenge.codec import Malformed, shaped
@@ -52,10 +52,10 @@ class ChallengeApi:
     """`log_key` is what polls must name."""
 
     def __init__(
-        self, challenges: Challenges, driver: Driver, ring: KeyRing, log_key: bytes
+        self, challenges: Challenges, fleet: LiveFleet, ring: KeyRing, log_key: bytes
     ) -> None:
         self._challenges = challenges
-        self._driver = driver
+        self._fleet = fleet
         self._authenticator = PollAuthenticator(ring, log_key)
         self._large = Bodies(LARGEST_ANSWER_BYTES, ANSWERS_BYTES, 0)
         self._small = Bodies(AT_ONCE_BYTES, ANSWERS_BYTES, 0)
@@ -142,7 +142,7 @@ class ChallengeApi:
 
     def _contracted(self, contract: str, node: str) -> Policy:
         try:
-            terms = self._driver.resource(contract, node).challenge
+            terms = self._fleet.resource(contract, node).challenge
         except AssignmentError as error:
             raise Problem("conflict", f"{node}: {error}") from error
         if terms is None:

@@ -15,7 +15,7 @@ from collector.api.access import viewer
 from collector.api.bodies import read_body
 from collector.api.exposition import CONTENT_TYPE, Exposition
 from collector.api.routes import Access, ListPage, Route, page, page_of, whole_number
-from collector.judging.driver import Fleet
+from collector.judging.live import Fleet
 from collector.storage.store import Ledger
 from weighbridge.contract import Contract, ContractError, load
 from weighbridge.judge.ledger import Row

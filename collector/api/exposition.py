@@ -12,7 +12,7 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from collector.api import status
-from collector.judging.driver import Fleet
+from collector.judging.live import Fleet
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import EXPORTED, ExportedReading, Metric
 from weighbridge.judge.latest_readings import LatestReadings

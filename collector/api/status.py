@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from collector.api.routes import Viewer
-from collector.judging.driver import Fleet
+from collector.judging.live import Fleet
 from weighbridge.contract import Availability, Contract, expanded, explain
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import PRECEDENCE, Finding, State

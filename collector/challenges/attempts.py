@@ -10,7 +10,7 @@ from typing import Any
 
 from collector.challenges.command_queue import CommandQueue
 from collector.challenges.exchange import PRESENCE_SECONDS, Exchange, GroupStart
-from collector.judging.driver import Driver
+from collector.judging.live import LiveFleet
 from collector.log.commits import Committer, Leaf
 from collector.log.keys import NodeKey
 from collector.storage.store import StorageError
@@ -133,7 +133,7 @@ class Challenges:
     def __init__(
         self,
         committer: Committer,
-        driver: Driver,
+        fleet: LiveFleet,
         signer: Signer,
         verify: Verify,
         clock_ns: Callable[[], int],
@@ -143,7 +143,7 @@ class Challenges:
         again_seconds: float = AGAIN_SECONDS,
     ) -> None:
         self._committer = committer
-        self._driver = driver
+        self._fleet = fleet
         self._signer = signer
         self._verify = verify
         self._wall_us = wall_us
@@ -161,7 +161,7 @@ class Challenges:
 
     async def void_unfinished(self) -> None:
         """What an earlier run of the collector began and did not end is void: nobody holds its secrets any more."""
-        for text in self._driver.exchanges():
+        for text in self._fleet.exchanges():
             begun = read_commitment(text.encode())
             await self._say(abandoned(begun, self._wall_us()))
 
@@ -169,8 +169,8 @@ class Challenges:
         """The node as it can be challenged now. Raises Problem."""
         contracts = [
             name
-            for name in sorted(self._driver.contracts)
-            if contract in (None, name) and node in self._driver.assignments(name)
+            for name in sorted(self._fleet.contracts)
+            if contract in (None, name) and node in self._fleet.assignments(name)
         ]
         if len(contracts) != 1:
             said = (
@@ -178,10 +178,10 @@ class Challenges:
             )
             raise Problem("not_found" if not contracts else "conflict", f"{node}: {said}")
         keys = list(self._committer.ring.speaking(node, "provider"))
-        state = self._driver.nodes.get(node)
+        state = self._fleet.nodes.get(node)
         if not keys or state is None or state.side != "provider":
             raise Problem("not_found", f"{node}: no agent of its provider has spoken")
-        gpus = _contracted(state, contracts[0], self._driver.assignments(contracts[0])[node])
+        gpus = _contracted(state, contracts[0], self._fleet.assignments(contracts[0])[node])
         if not gpus:
             raise Problem("conflict", f"{node}: it has shown no GPU of {contracts[0]}")
         return Subject(node, contracts[0], keys[-1], gpus)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from collector.background import beside
 from collector.challenges.attempts import SCHEDULE, Challenges, Subject
-from collector.judging.driver import Driver
+from collector.judging.live import LiveFleet
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.judge.assignments import AssignmentError
 from weighbridge.wire.problems import Problem
@@ -43,12 +43,12 @@ class ChallengedItem:
         return min(self.terms.group, len(self.nodes))
 
 
-def lines(driver: Driver) -> Iterator[ChallengedItem]:
+def lines(fleet: LiveFleet) -> Iterator[ChallengedItem]:
     """Every line item with a mean interval, in the contracts that are in force now."""
-    for name, contract in driver.contracts.items():
-        if not contract.term.start_us <= driver.now_us < contract.term.end_us:
+    for name, contract in fleet.contracts.items():
+        if not contract.term.start_us <= fleet.now_us < contract.term.end_us:
             continue
-        assigned = _by_item(driver, name)
+        assigned = _by_item(fleet, name)
         for resource in contract.resources:
             terms = resource.challenge
             if terms is None or terms.mean_interval_s is None or resource.id not in assigned:
@@ -56,13 +56,13 @@ def lines(driver: Driver) -> Iterator[ChallengedItem]:
             yield ChallengedItem(name, assigned[resource.id], terms, terms.mean_interval_s)
 
 
-def _by_item(driver: Driver, contract: str) -> dict[str, list[str]]:
+def _by_item(fleet: LiveFleet, contract: str) -> dict[str, list[str]]:
     """The nodes of each line item. An assignment from before the contract had several names none, and nobody
     guesses."""
     assigned: dict[str, list[str]] = {}
-    for node in driver.assignments(contract):
+    for node in fleet.assignments(contract):
         try:
-            assigned.setdefault(driver.resource(contract, node).id, []).append(node)
+            assigned.setdefault(fleet.resource(contract, node).id, []).append(node)
         except AssignmentError as error:
             logger.debug("%s is not challenged: %s", node, error)
     return assigned
@@ -100,16 +100,16 @@ def begin(challenges: Challenges, line: ChallengedItem, chance: random.Random) -
             logger.warning("not challenged: %s", problem.detail)
 
 
-async def keep_challenging(challenges: Challenges, driver: Driver, chance: random.Random) -> None:
+async def keep_challenging(challenges: Challenges, fleet: LiveFleet, chance: random.Random) -> None:
     """Starts challenges at random until it is cancelled."""
     while True:
-        wait, line = draw(list(lines(driver)), chance)
+        wait, line = draw(list(lines(fleet)), chance)
         await asyncio.sleep(wait)
         if line is not None:
             begin(challenges, line, chance)
 
 
-def scheduled(challenges: Challenges, driver: Driver) -> AbstractAsyncContextManager[None]:
+def scheduled(challenges: Challenges, fleet: LiveFleet) -> AbstractAsyncContextManager[None]:
     """Runs the schedule in the background while the collector serves."""
-    work = keep_challenging(challenges, driver, random.SystemRandom())
+    work = keep_challenging(challenges, fleet, random.SystemRandom())
     return beside(work, "no challenge is begun any more")

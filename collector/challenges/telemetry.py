@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
 from collector.background import beside
-from collector.judging.driver import Driver
+from collector.judging.live import LiveFleet
 from collector.log.commits import Committer, Leaf
 from collector.storage.store import EvidenceLog, StorageError
 from weighbridge.challenge.record import read_outcome
@@ -25,23 +25,23 @@ PATIENCE_US = 120_000_000
 
 
 def linking(
-    committer: Committer, driver: Driver, signer: Signer, log: EvidenceLog
+    committer: Committer, fleet: LiveFleet, signer: Signer, log: EvidenceLog
 ) -> AbstractAsyncContextManager[None]:
     """While this collector serves the public. What an earlier run left is linked too."""
-    work = _keep_linking(committer, driver, signer, log)
+    work = _keep_linking(committer, fleet, signer, log)
     return beside(work, "no telemetry is linked any more")
 
 
 async def _keep_linking(
-    committer: Committer, driver: Driver, signer: Signer, log: EvidenceLog
+    committer: Committer, fleet: LiveFleet, signer: Signer, log: EvidenceLog
 ) -> None:
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        for state, challenge, unlinked in list(driver.unlinked()):
-            if not _due(state, unlinked, driver.now_us):
+        for state, challenge, unlinked in list(fleet.unlinked()):
+            if not _due(state, unlinked, fleet.now_us):
                 continue
             try:
-                await _link(committer, state, unlinked, signer, log, driver.now_us)
+                await _link(committer, state, unlinked, signer, log, fleet.now_us)
             except Problem as problem:
                 logger.warning("%s is not linked yet: %s", challenge, problem.detail)
             except StorageError as error:

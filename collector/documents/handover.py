@@ -12,7 +12,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from collector.documents.handover_process import HandoverError, Task, made_apart
-from collector.judging.statements import LiveFold, StatementError, Statements, not_known, standing
+from collector.judging.live import LiveFleet
+from collector.judging.statements import StatementError, Statements, not_known, standing
 from collector.log.keys import KeyRing
 from collector.storage.index import first_tick_after
 from collector.storage.store import Store
@@ -48,7 +49,7 @@ class Handover:
         store: Store,
         directory: Path,
         statements: Statements,
-        fleet: LiveFold,
+        fleet: LiveFleet,
         ring: KeyRing,
         make: Callable[[Task], Awaitable[bytes]] = made_apart,
     ) -> None:

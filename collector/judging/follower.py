@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
-from collector.judging.driver import Driver
+from collector.judging.writer import LedgerWriter
 from collector.log.commits import CommittedEntry
 from collector.log.ingest import Ingest
 from collector.storage.store import StorageError, Store
@@ -31,10 +31,12 @@ HELD_SAMPLES = 1 << 16
 
 
 class LogFollower:
-    """Drives one driver. What it has not written when the process dies is judged again from the log."""
+    """Drives one writer. What it has not written when the process dies is judged again from the log."""
 
-    def __init__(self, driver: Driver, store: Store, held_samples: int = HELD_SAMPLES) -> None:
-        self._driver = driver
+    def __init__(
+        self, writer: LedgerWriter, store: Store, held_samples: int = HELD_SAMPLES
+    ) -> None:
+        self._writer = writer
         self._most_held_samples = held_samples
         self._store = store
         self._closing = asyncio.Event()
@@ -47,12 +49,12 @@ class LogFollower:
     @property
     def behind(self) -> bool:
         """Whether the log holds committed entries that are not judged, because they wait or because judging stopped."""
-        return self.failure is not None or self._driver.folded < self._due
+        return self.failure is not None or self._writer.folded < self._due
 
     async def catch_up(self) -> None:
         """Judge what the log holds and the ledger does not. Raises what the judge raises."""
         slices = 0
-        while self._driver.catch_up():
+        while self._writer.catch_up():
             slices += 1
             if slices % SLICES_PER_WRITE == 0:
                 await self.write()
@@ -65,9 +67,9 @@ class LogFollower:
             return
         samples = sum(map(weight, committed))
         if not self.behind and samples <= AT_ONCE_SAMPLES:
-            self._judge(lambda: self._driver.follow(committed))
+            self._judge(lambda: self._writer.follow(committed))
             return
-        newest = self._waiting[-1].entry.index + 1 if self._waiting else self._driver.folded
+        newest = self._waiting[-1].entry.index + 1 if self._waiting else self._writer.folded
         fits = self._held_samples + samples <= self._most_held_samples
         if fits and committed[0].entry.index == newest:
             self._waiting += committed
@@ -79,8 +81,8 @@ class LogFollower:
         try:
             fold()
         except Exception as error:
-            logger.exception("judging stopped at entry %d", self._driver.folded)
-            self._stop(f"judging stopped at entry {self._driver.folded}", error)
+            logger.exception("judging stopped at entry %d", self._writer.folded)
+            self._stop(f"judging stopped at entry {self._writer.folded}", error)
 
     def _stop(self, what: str, error: Exception) -> None:
         """For good: whatever raised would raise again."""
@@ -108,11 +110,11 @@ class LogFollower:
 
     def _judge_next(self) -> None:
         if not self._waiting:
-            self._driver.catch_up(1)
+            self._writer.catch_up(1)
             return
         one = self._waiting.popleft()
         self._held_samples -= weight(one)
-        self._driver.follow([one])
+        self._writer.follow([one])
 
     def close(self) -> None:
         """Lets `run` end after the entry that it is at."""
@@ -124,28 +126,21 @@ class LogFollower:
         if self.failure is not None:
             return
         try:
-            batch = self._driver.take()
-            await asyncio.to_thread(
-                self._store.ledger.write,
-                batch.rows,
-                batch.findings,
-                batch.folded,
-                batch.snapshots,
-                batch.uses,
-            )
+            batch = self._writer.take()
+            await asyncio.to_thread(self._store.ledger.write, *batch)
         except StorageError as error:
             logger.warning("the ledger lags behind the log: %s", error)
-            self._driver.written(kept=False)
+            self._writer.written(kept=False)
         except Exception as error:
             logger.exception("judging stopped: the ledger cannot be written")
-            self._driver.written(kept=False)
+            self._writer.written(kept=False)
             self._stop("judging stopped: the ledger cannot be written", error)
         else:
-            self._driver.written(kept=True)
+            self._writer.written(kept=True)
 
     def lag_seconds(self, newest_us: int) -> float:
         """How far judgement is behind the newest tick."""
-        return max(0, newest_us - self._driver.now_us) / 1_000_000
+        return max(0, newest_us - self._writer.judgement.now_us) / 1_000_000
 
 
 def weight(committed: CommittedEntry) -> int:

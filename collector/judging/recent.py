@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.judging.current_figures import Figures
-from collector.judging.driver import Fleet
+from collector.judging.live import Fleet
 from weighbridge.contract import Contract
 from weighbridge.judge.counts import Counts
 from weighbridge.judge.ledger import Finding, Row
@@ -28,7 +28,7 @@ class Worked:
 
 
 class RecentFleet:
-    """`collector.judging.driver.Fleet` over another one."""
+    """`collector.judging.live.Fleet` over another one."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet

@@ -1,6 +1,6 @@
 """A period settled again from the raw log: every signature checked, every entry judged anew, in a ledger of its own.
 
-The folds are those that run live (`collector.judging.driver`), over the segments as they lie on the disk. The ledger
+The folds are those that run live (`collector.judging.writer`), over the segments as they lie on the disk. The ledger
 of the replay is a file, with the folds' states and the place in the log that they have come to: so a replay goes on
 where it stopped. Other processes may read ahead and check signatures (`collector.judging.checkers`); who may sign what
 is said here, in the order of the log, and everything that is wrong is found here.
@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.judging.checkers import Checkers, Slice
-from collector.judging.driver import Driver
+from collector.judging.live import LiveFleet
 from collector.judging.statements import Statements
+from collector.judging.writer import LedgerWriter
 from collector.log.keys import KINDS as KEY_KINDS
 from collector.log.keys import KeyRing
 from collector.storage.derived import open_derived
@@ -120,12 +121,12 @@ class Replay:
         self._segments = directory / "evidence" / "segments"
         self._log = FrozenLog(self._segments)
         self.store = Store(info, self._log, self._index, self._ledger)
-        self._driver = Driver(self.store)
+        self._writer = LedgerWriter(self.store)
         self._remember()
 
     def _remember(self) -> None:
         """What the entries before the place where a replay goes on said of keys and time."""
-        folded = self._driver.folded
+        folded = self._writer.folded
         for index in self._index.of_kinds(KEY_KINDS | {EntryKind.PARTY}):
             if index < folded:
                 self._signers.learn(next(iter(self._log.read(index, 1))))
@@ -139,7 +140,7 @@ class Replay:
     @property
     def left(self) -> int:
         """Entries of the log that are not folded yet."""
-        return self._log.size - self._driver.folded
+        return self._log.size - self._writer.folded
 
     def run(
         self,
@@ -159,7 +160,7 @@ class Replay:
                 slices += 1
                 if slices % slices_per_write == 0:
                     self._write()
-                progress(self._driver.folded)
+                progress(self._writer.folded)
         self._write()
 
     def _checked(
@@ -168,7 +169,7 @@ class Replay:
         """What is left, in slices, and which signatures verify, as far as that is known."""
         slices = [
             (first, min(first + slice_entries, self._log.size))
-            for first in range(self._driver.folded, self._log.size, slice_entries)
+            for first in range(self._writer.folded, self._log.size, slice_entries)
         ]
         if workers < 2:
             yield from ((piece, [False] * (piece[1] - piece[0])) for piece in slices)
@@ -188,19 +189,19 @@ class Replay:
             report = self._signers.check(entry, verified=known)
             if entry.kind not in UNLISTED:
                 self._index.record([Indexed(entry.index, entry.kind)])
-            self._driver.fold_one(entry, report)
+            self._writer.fold(entry, report)
             if self._ended:
                 return
 
     def _write(self) -> None:
         self._index.flush()
-        batch = self._driver.take()
-        self._ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots, batch.uses)
-        self._driver.written(kept=True)
+        self._ledger.write(*self._writer.take())
+        self._writer.written(kept=True)
 
     def statement(self, contract: str, period: str) -> Statement:
         """The statement by the replayed ledger. Call it after `run`. Raises StatementError."""
-        return Statements(self.store, self._driver).ask(contract, period, self._as_of_s).statement()
+        fleet = LiveFleet(self._writer.judgement)
+        return Statements(self.store, fleet).ask(contract, period, self._as_of_s).statement()
 
     def close(self) -> None:
         self.store.close()

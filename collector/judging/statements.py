@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Protocol
 
+from collector.judging.live import LiveFleet
 from collector.log.commits import CommittedEntry
 from collector.storage.index import tick_before_us
 from collector.storage.store import EntryIndex, EvidenceLog, Store
@@ -34,33 +34,6 @@ logger = logging.getLogger("weighbridge.settling")
 
 class StatementError(ValueError):
     """This cannot be settled. The message says why."""
-
-
-class LiveFold(Protocol):
-    """What of `collector.judging.driver.Driver` a statement reads."""
-
-    @property
-    def now_us(self) -> int: ...
-
-    def unwritten_rows(self, contract: str) -> Sequence[Row]:
-        """Rows that the ledger does not have yet."""
-        ...
-
-    def open_rows(self, contract: str) -> Sequence[Row]:
-        """The same, and those that still grow."""
-        ...
-
-    def reached(self, nodes: Iterable[str], as_of_us: int) -> tuple[Reached, ...]:
-        """How far the chains of these nodes had come; nothing where that can not be told any more."""
-        ...
-
-    def unwritten_uses(self, contract: str) -> Sequence[Use]:
-        """Sums of use that the ledger does not have yet."""
-        ...
-
-    def judged(self, since_us: int, as_of_us: int) -> Judged:
-        """Who made the rows that were written down in this time."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +114,7 @@ class StatementRequest:
 class Statements:
     """Follows the log for what the parties said, and drafts statements on demand."""
 
-    def __init__(self, store: Store, fleet: LiveFold) -> None:
+    def __init__(self, store: Store, fleet: LiveFleet) -> None:
         self.book = load_book(store.log, store.index)
         self.broken: Counter[str] = Counter()
         """Statements that contradicted themselves, by contract."""

@@ -15,7 +15,7 @@ from collector.api import status
 from collector.api.access import viewer
 from collector.api.routes import Access, ListPage, Route, page, page_of
 from collector.documents.spelling import percent, span, utc
-from collector.judging.driver import Fleet
+from collector.judging.live import Fleet
 from collector.storage.store import Ledger, StoreInfo
 from collector.web import timeline
 from weighbridge.judge.ledger import Row

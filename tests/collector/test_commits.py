@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from collector.amendment import ContractAddition
 from collector.api.log import LogApi
 from collector.app import problems
-from collector.judging.driver import Driver
 from collector.judging.follower import HELD_SAMPLES, LogFollower
+from collector.judging.live import LiveFleet
+from collector.judging.writer import LedgerWriter
 from collector.log.commits import CommitBatch, CommittedEntry, Committer, TickClock
 from collector.log.ingest import Ingest, Limits
 from collector.log.keys import KeyRing
@@ -180,9 +181,9 @@ async def test_a_failed_commit_answers_everyone_and_folds_nothing(store: Store) 
 
 
 async def test_a_judge_that_fails_never_stops_the_evidence(store: Store) -> None:
-    driver = Driver(store)
-    driver.folded = 99
-    judging = LogFollower(driver, store)
+    writer = LedgerWriter(store)
+    writer.folded = 99
+    judging = LogFollower(writer, store)
     committing = committer(store)
     committing.follow(judging.follow)
     async with running(committing):
@@ -214,10 +215,10 @@ class Reporting:
 
 @asynccontextmanager
 async def judged(
-    store: Store, driver: Driver, held_samples: int = HELD_SAMPLES
+    store: Store, writer: LedgerWriter, held_samples: int = HELD_SAMPLES
 ) -> AsyncIterator[tuple[LogFollower, Committer]]:
     """A commit loop that a judge follows; the judge's own task is for the test to start."""
-    judging = LogFollower(driver, store, held_samples)
+    judging = LogFollower(writer, store, held_samples)
     committing = committer(store)
     committing.follow(judging.follow)
     async with running(committing):
@@ -244,64 +245,64 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_a_large_commit_is_judged_piece_by_piece_behind_those_who_wait(
     store: Store, held_samples: int
 ) -> None:
-    driver = Driver(store)
-    async with judged(store, driver, held_samples) as (judging, committing):
+    writer = LedgerWriter(store)
+    async with judged(store, writer, held_samples) as (judging, committing):
         await committing.submit(Reporting(14, 400))
-        assert (driver.folded, judging.behind) == (0, True)
+        assert (writer.folded, judging.behind) == (0, True)
         await committing.submit(Assigning("small-behind-the-large"))
-        assert driver.folded == 0
+        assert writer.folded == 0
         seen = set()
         async with at_work(judging), asyncio.timeout(60):
             while judging.behind:
-                seen.add(driver.folded)
+                seen.add(writer.folded)
                 await asyncio.sleep(0)
         assert len(seen) >= 14
-        assert driver.folded == store.log.size == store.ledger.folded()
+        assert writer.folded == store.log.size == store.ledger.folded()
         assert judging.failure is None
         await committing.submit(Assigning("small"))
-        assert driver.folded == store.log.size
+        assert writer.folded == store.log.size
     store.close()
 
 
 async def test_told_to_end_it_writes_what_it_judged_and_leaves_the_rest_to_the_next_start(
     store: Store,
 ) -> None:
-    driver = Driver(store)
-    async with judged(store, driver) as (judging, committing):
+    writer = LedgerWriter(store)
+    async with judged(store, writer) as (judging, committing):
         await committing.submit(Reporting(8, 400))
         async with at_work(judging), asyncio.timeout(60):
-            await until(lambda: driver.folded >= 3)
-        assert 3 <= driver.folded < store.log.size
-        assert store.ledger.folded() == driver.folded
-    again = Driver(store)
+            await until(lambda: writer.folded >= 3)
+        assert 3 <= writer.folded < store.log.size
+        assert store.ledger.folded() == writer.folded
+    again = LedgerWriter(store)
     await LogFollower(again, store).catch_up()
     assert again.folded == store.log.size
     store.close()
 
 
 async def test_a_contract_is_not_added_while_judgement_is_behind(store: Store) -> None:
-    driver = Driver(store)
+    writer = LedgerWriter(store)
     added = ContractAdded(contract="lease", version=1, text=CONTRACT, from_us=0)
-    async with judged(store, driver) as (judging, committing):
+    async with judged(store, writer) as (judging, committing):
         await committing.submit(Reporting(8, 400))
         with pytest.raises(Problem, match="judgement is behind") as caught:
-            await committing.submit(ContractAddition(added, driver, judging))
+            await committing.submit(ContractAddition(added, LiveFleet(writer.judgement), judging))
         assert caught.value.code == "overloaded"
         assert caught.value.retry_after_seconds is not None
         async with at_work(judging), asyncio.timeout(60):
             await until(lambda: not judging.behind)
-        await committing.submit(ContractAddition(added, driver, judging))
-        assert list(driver.contracts) == ["lease"]
+        await committing.submit(ContractAddition(added, LiveFleet(writer.judgement), judging))
+        assert list(LiveFleet(writer.judgement).contracts) == ["lease"]
         with pytest.raises(Problem, match="conflict"):
-            await committing.submit(ContractAddition(added, driver, judging))
+            await committing.submit(ContractAddition(added, LiveFleet(writer.judgement), judging))
     store.close()
 
 
 async def test_a_judge_that_fails_on_what_waited_stops_and_says_where(store: Store) -> None:
-    driver = Driver(store)
-    async with judged(store, driver) as (judging, committing):
+    writer = LedgerWriter(store)
+    async with judged(store, writer) as (judging, committing):
         await committing.submit(Reporting(8, 400))
-        driver.folded = 2
+        writer.folded = 2
         async with at_work(judging), asyncio.timeout(60):
             await until(lambda: judging.failure is not None)
         assert str(judging.failure).startswith("judging stopped at entry 2: ValueError: entry 0")
@@ -343,9 +344,9 @@ class BrokenLedger:
 
 
 async def test_a_ledger_that_breaks_stops_the_judge_and_is_named(store: Store) -> None:
-    driver = Driver(store)
+    writer = LedgerWriter(store)
     broken = Store(store.info, store.log, store.index, BrokenLedger())  # type: ignore[arg-type]
-    judging = LogFollower(driver, broken)
+    judging = LogFollower(writer, broken)
     await judging.write()
     assert judging.failure is not None
     assert "the ledger cannot be written: KeyError" in judging.failure

@@ -14,8 +14,9 @@ import pytest
 from collector.api.access import token_hash
 from collector.documents.handover import MOST_WAITING, Handover, filled
 from collector.documents.handover_process import HandoverError, Task, made_apart
-from collector.judging.driver import Driver
+from collector.judging.live import LiveFleet
 from collector.judging.statements import Statements
+from collector.judging.writer import LedgerWriter
 from collector.log.commits import CommitBatch
 from collector.log.keys import load_keys
 from collector.storage.index import first_tick_after, tick_before_us
@@ -334,10 +335,11 @@ def test_documents_wait_for_their_turn_and_too_many_are_refused(
         await asyncio.wait(others)
 
     with opened(store) as kept:
-        driver, ring = Driver(kept), load_keys(kept.log, kept.index)
-        while driver.catch_up():
+        writer, ring = LedgerWriter(kept), load_keys(kept.log, kept.index)
+        while writer.catch_up():
             pass
-        asyncio.run(ask(Handover(kept, store, Statements(kept, driver), driver, ring, never)))
+        fleet = LiveFleet(writer.judgement)
+        asyncio.run(ask(Handover(kept, store, Statements(kept, fleet), fleet, ring, never)))
 
 
 def row(slot: int, device: str, start: int, end: int) -> Row:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from collector.judging.driver import Driver
+from collector.judging.live import LiveFleet
+from collector.judging.writer import LedgerWriter
 from tests.collector.building import make_store, opened
 from tests.weighbridge.scripted import Log, contract_text
 
@@ -15,8 +16,11 @@ def test_an_amendment_is_shown_from_when_it_takes_effect(tmp_path: Path) -> None
     log.tick(599)
     log.tick(600)
     with opened(make_store(tmp_path / "store")) as store:
-        driver = Driver(store)
-        driver.fold(log.entries[:3])
-        assert (driver.contracts["K1"].version, driver.counts("K1").contracted) == (1, 2)
-        driver.fold(log.entries[3:])
-        assert (driver.contracts["K1"].version, driver.counts("K1").contracted) == (2, 6)
+        writer = LedgerWriter(store)
+        fleet = LiveFleet(writer.judgement)
+        for entry in log.entries[:3]:
+            writer.fold(entry)
+        assert (fleet.contracts["K1"].version, fleet.counts("K1").contracted) == (1, 2)
+        for entry in log.entries[3:]:
+            writer.fold(entry)
+        assert (fleet.contracts["K1"].version, fleet.counts("K1").contracted) == (2, 6)

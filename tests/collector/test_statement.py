@@ -15,10 +15,11 @@ import pytest
 from pydantic import TypeAdapter
 
 from collector.documents import words
-from collector.judging.driver import JUDGES, Driver
+from collector.judging.live import LiveFleet
 from collector.judging.replay import Replay
+from collector.judging.writer import JUDGES, LedgerWriter
 from collector.log.commits import CommitBatch
-from collector.storage.store import StoreInfo
+from collector.storage.store import Store, StoreInfo
 from tests.collector.building import (
     Agent,
     Serving,
@@ -334,22 +335,26 @@ def test_what_was_issued_by_other_versions_is_shown_with_the_difference_and_its_
         assert "0.00 owed instead of 1.00 to 2.00. What was issued is not restated." in told
 
 
+def fleet(kept: Store) -> LiveFleet:
+    return LiveFleet(LedgerWriter(kept).judgement)
+
+
 def test_a_ledger_that_two_judges_wrote_names_both_from_when_each_judged(store: Path) -> None:
     with opened(store) as opened_store:
         size = opened_store.log.size
         first = Judges([Office(0, "judge/0", "tables")])
         opened_store.ledger.write((), (), size, {JUDGES: dump(first), WATCH: WATCHED})
-        found = Driver(opened_store).judged(START_US - 1, START_US + 5_000_000)
+        found = fleet(opened_store).judged(START_US - 1, START_US + 5_000_000)
         assert found.judge == f"judge/0, judge/1 since {at(0)}"
         assert found.tables == f"tables, {digest()} since {at(0)}"
-        assert Driver(opened_store).judged(0, START_US - 1).judge == "judge/0"
-        assert Driver(opened_store).judged(START_US, START_US + 1).judge == "judge/1"
+        assert fleet(opened_store).judged(0, START_US - 1).judge == "judge/0"
+        assert fleet(opened_store).judged(START_US, START_US + 1).judge == "judge/1"
 
 
 def test_a_ledger_whose_judge_left_no_name_says_so(store: Path) -> None:
     with opened(store) as opened_store:
         opened_store.ledger.write((), (), opened_store.log.size, {WATCH: WATCHED})
-        found = Driver(opened_store).judged(0, START_US)
+        found = fleet(opened_store).judged(0, START_US)
         assert found.judge == f"unnamed, judge/1 since {at(0)}"
 
 

@@ -13,8 +13,9 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from collector.app import problems
-from collector.judging.driver import Driver
+from collector.judging.live import LiveFleet
 from collector.judging.statements import StatementRequest, Statements, standing_uses
+from collector.judging.writer import LedgerWriter
 from collector.storage.store import Store
 from tests.collector.building import make_store, opened
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text
@@ -42,10 +43,11 @@ BEFORE = 1
 
 @dataclass
 class Live:
-    """A driver that has judged a log, and what settles beside it."""
+    """Who has judged a log, and what settles beside it."""
 
     store: Store
-    driver: Driver
+    writer: LedgerWriter
+    fleet: LiveFleet
     statements: Statements
 
     def ask(self, period: str, as_of_s: int | None = None) -> StatementRequest:
@@ -65,10 +67,11 @@ def settle(tmp_path: Path) -> Iterator[Settle]:
             with opened(make_store(directory)) as store:
                 store.log.append(log.leaves)
             store = stack.enter_context(opened(directory))
-            driver = Driver(store)
-            while driver.catch_up():
+            writer = LedgerWriter(store)
+            while writer.catch_up():
                 pass
-            return Live(store, driver, Statements(store, driver))
+            fleet = LiveFleet(writer.judgement)
+            return Live(store, writer, fleet, Statements(store, fleet))
 
         yield settled
 
@@ -137,7 +140,7 @@ def test_an_outage_names_the_entries_of_the_log_that_hold_its_evidence(settle: S
     assert degraded.entries == (held[20], held[40])
     assert silent.entries == (held[50], held[600])
     assert lines["n1.1"][0].entries == (held[50], held[590])
-    before = [row for row in live.driver.unwritten_rows("K1") if row.state is State.UP]
+    before = [row for row in live.fleet.unwritten_rows("K1") if row.state is State.UP]
     assert (
         max(row.last_entry or 0 for row in before if row.end_us <= START_US + 50 * SECOND)
         == held[50]
@@ -166,7 +169,7 @@ def test_an_exchanged_node_goes_on_in_its_place_live_and_in_the_statement(settle
     assert statement.swaps == (
         SwapLine("node_replaced", "2026-10-01T01:01:00Z", "n2", {"new": "n2", "old": "n1"}),
     )
-    figure = live.driver.figures("K1")["gpus"]
+    figure = live.fleet.figures("K1")["gpus"]
     assert figure.seconds == {
         "met": 2 * (2 * HOUR - 60),
         "breached": 0,
@@ -174,10 +177,10 @@ def test_an_exchanged_node_goes_on_in_its_place_live_and_in_the_statement(settle
         "excluded": 0,
     }
     assert (figure.low, figure.high) == (1 - Fraction(60, 31 * DAY),) * 2
-    batch = live.driver.take()
+    batch = live.writer.take()
     live.store.ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots, batch.uses)
-    again = Driver(live.store)
-    assert again.figures("K1") == live.driver.figures("K1")
+    again = LiveFleet(LedgerWriter(live.store).judgement)
+    assert again.figures("K1") == live.fleet.figures("K1")
     assert Statements(live.store, again).ask("K1", "2026-10").statement() == statement
 
 
@@ -312,9 +315,9 @@ def test_an_issued_statement_is_made_again_to_the_byte_by_whoever_folds_the_log(
     assert later.ask("2026-10", asked.as_of_us // SECOND).statement().json() == first.json()
     now = later.ask("2026-10").statement()
     assert not [note for note in now.notes if note.code == "given_again"]
-    batch = later.driver.take()
+    batch = later.writer.take()
     later.store.ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots, batch.uses)
-    again = Statements(later.store, Driver(later.store))
+    again = Statements(later.store, LiveFleet(LedgerWriter(later.store).judgement))
     assert again.ask("K1", "2026-10", asked.as_of_us // SECOND).statement().json() == first.json()
 
 
@@ -339,7 +342,7 @@ def said(what: MaintenanceNotice | CauseNotice | EventNotice, party: str = "L") 
 def same(live: Live, label: str = "2026-10") -> None:
     """What is shown live is what the statement says."""
     statement = live.ask(label).statement()
-    figures = live.driver.figures("K1")
+    figures = live.fleet.figures("K1")
     for name, figure in figures.items():
         lines = [unit for part in statement.parts for unit in part.units if unit.objective == name]
         shown = [
@@ -381,7 +384,7 @@ def test_a_line_item_is_not_blamed_for_anothers_outage(settle: Settle) -> None:
     reporting(log, ScriptedNode("n1"), 0, 60)
     log.tick(62)
     live = settle(log)
-    figures = live.driver.figures("K1")
+    figures = live.fleet.figures("K1")
     assert (figures["gpus"].verdict.name, figures["gpus"].seconds["met"]) == ("MET", 120)
     assert figures["nodes"].verdict is Verdict.UNKNOWN
     same(live)
@@ -406,7 +409,7 @@ def test_before_the_start_of_service_nothing_is_judged_live(settle: Settle) -> N
     log.add(EntryKind.NOTICE, said(signed))
     log.tick(72)
     live = settle(log)
-    figure = live.driver.figures("K1")["gpus"]
+    figure = live.fleet.figures("K1")["gpus"]
     assert figure.seconds["breached"] == 0
     same(live)
 
@@ -430,7 +433,7 @@ def test_maintenance_and_an_agreed_cause_count_live_as_in_the_statement(settle: 
     reporting(log, node, 0, 400)
     log.tick(402)
     live = settle(log)
-    figure = live.driver.figures("K1")["gpus"]
+    figure = live.fleet.figures("K1")["gpus"]
     assert (figure.seconds["excluded"], figure.seconds["breached"]) == (200, 300)
     same(live)
     cause = CauseNotice(
@@ -443,7 +446,7 @@ def test_maintenance_and_an_agreed_cause_count_live_as_in_the_statement(settle: 
     log.add(EntryKind.NOTICE, said(cause))
     log.tick(404)
     live = settle(log)
-    figure = live.driver.figures("K1")["gpus"]
+    figure = live.fleet.figures("K1")["gpus"]
     assert (figure.seconds["excluded"], figure.seconds["breached"]) == (300, 200)
     same(live)
 
@@ -476,12 +479,12 @@ def test_healthy_is_one_number_live_and_in_the_statement(settle: Settle, fault: 
         log.report(node.report([second], {second: capped}, processes=processes))
     log.tick(62)
     live = settle(log)
-    assert {finding.code for finding in live.driver.findings("K1")} - {"under_reported"} == (
+    assert {finding.code for finding in live.fleet.findings("K1")} - {"under_reported"} == (
         set() if fault == "none" else {fault.replace("lost", "gpu_lost")}
     )
     line = live.ask("2026-10").statement().parts[0].delivery[0]
     healthy = {"none": 2, "foreign_process": 2, "power_capped": 1, "lost": 1}[fault]
-    assert live.driver.counts("K1").healthy == healthy
+    assert live.fleet.counts("K1").healthy == healthy
     assert line.healthy_gpu_seconds == healthy * 60
 
 

@@ -121,7 +121,7 @@ def finding(owner: str, where: str, device: str, code: str, **more: str) -> Find
 
 @dataclass
 class ScriptedFleet:
-    """`collector.judging.driver.Fleet` from what the test says."""
+    """`collector.judging.live.Fleet` from what the test says."""
 
     now_us: int = NOW_US
     contracts: dict[str, Contract] = field(default_factory=dict)

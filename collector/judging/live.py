@@ -1,0 +1,174 @@
+"""What has been judged of the log, live: pages, metrics, statements and challenges read it in memory."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from collector.judging.current_figures import Current, Figures
+from weighbridge.contract import Contract, Resource
+from weighbridge.judge.counts import Counts, counts
+from weighbridge.judge.fleet import FleetFold
+from weighbridge.judge.ledger import Finding, Row, Use
+from weighbridge.judge.node_state import AwaitedTelemetry, NodeState
+from weighbridge.judge.track import open_rows, reached
+from weighbridge.log.entries import ContractAdded, Reached
+from weighbridge.settlement.judge_versions import Judges
+from weighbridge.settlement.statement import Judged
+
+FindingKey = tuple[str, str, str, str, int]
+
+
+@dataclass(slots=True)
+class Judgement:
+    """What has been judged so far; `LedgerWriter` alone changes it. `rows`, `findings`, `uses`: those that the ledger
+    does not have yet, oldest first."""
+
+    folds: FleetFold
+    figures: Current
+    judges: Judges
+    open: dict[str, dict[FindingKey, Finding]] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+
+    @property
+    def now_us(self) -> int:
+        """The newest tick."""
+        return self.folds.watch.now_us
+
+
+class Fleet(Protocol):
+    """The live state of all contracts and nodes, for reading."""
+
+    @property
+    def now_us(self) -> int:
+        """The newest tick."""
+        ...
+
+    @property
+    def contracts(self) -> Mapping[str, Contract]:
+        """The version in force of every contract."""
+        ...
+
+    @property
+    def nodes(self) -> Mapping[str, NodeState]: ...
+
+    def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
+        """The devices that are assigned to a contract, by node; None: all of the node's GPUs."""
+        ...
+
+    def findings(self, contract: str | None = None) -> Sequence[Finding]:
+        """Open findings, of one contract or of all."""
+        ...
+
+    def unwritten(self, contract: str) -> Sequence[Finding]:
+        """Findings, opened or closed, that the ledger does not have yet, oldest first."""
+        ...
+
+    def counts(self, contract: str) -> Counts: ...
+
+    def figures(self, contract: str) -> Figures:
+        """Of its objectives in their periods under way."""
+        ...
+
+    def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
+        """The end of the ledger that is not written yet."""
+        ...
+
+
+class LiveFleet:
+    """The `Fleet` of a judgement, and what statements, handovers and challenges read of it."""
+
+    def __init__(self, judgement: Judgement) -> None:
+        self._judged = judgement
+        self._folds = judgement.folds
+
+    @property
+    def now_us(self) -> int:
+        return self._judged.now_us
+
+    def resource(self, contract: str, node: str) -> Resource:
+        """The line item that a node is assigned to."""
+        assignments = self._folds.assignments
+        return assignments.resource(contract, assignments.nodes(contract)[node].resource)
+
+    def exchanges(self) -> Sequence[str]:
+        """The commitments of challenges that have begun and not ended, as text."""
+        return self._folds.exchanges()
+
+    def unlinked(self) -> Iterator[tuple[NodeState, str, AwaitedTelemetry]]:
+        """Exchanges that have ended and whose telemetry is awaited, by name."""
+        for state in self._folds.states.values():
+            for challenge, unlinked in state.unlinked.items():
+                if unlinked.outcome:
+                    yield state, challenge, unlinked
+
+    @property
+    def contracts(self) -> Mapping[str, Contract]:
+        versions = self._folds.assignments.contracts(self.now_us)
+        return {name: version.contract for name, version in versions.items()}
+
+    @property
+    def nodes(self) -> Mapping[str, NodeState]:
+        return self._folds.nodes
+
+    def check_contract(self, added: ContractAdded) -> None:
+        """Whether this entry may be appended now. Raises ContractError or AssignmentError."""
+        self._folds.assignments.check_addition(added, self.now_us)
+
+    def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
+        return {
+            node: None if assignment.devices is None else frozenset(assignment.devices)
+            for node, assignment in self._folds.assignments.nodes(contract).items()
+        }
+
+    def findings(self, contract: str | None = None) -> Sequence[Finding]:
+        if contract is not None:
+            return list(self._judged.open.get(contract, {}).values())
+        return [finding for found in self._judged.open.values() for finding in found.values()]
+
+    def unwritten(self, contract: str) -> Sequence[Finding]:
+        return [finding for finding in self._judged.findings if finding.contract == contract]
+
+    def unwritten_rows(self, contract: str) -> list[Row]:
+        """Rows that the ledger does not have yet."""
+        return [row for row in self._judged.rows if row.contract == contract]
+
+    def unwritten_uses(self, contract: str) -> list[Use]:
+        """Sums of use that the ledger does not have yet."""
+        return [use for use in self._judged.uses if use.contract == contract]
+
+    def reached(self, nodes: Iterable[str], as_of_us: int) -> tuple[Reached, ...]:
+        """How far the chains of these nodes had come; nothing where that can not be told any more."""
+        states = (state for node in nodes for state in self._folds.observers(node))
+        return reached(states, as_of_us)
+
+    def judged(self, since_us: int, as_of_us: int) -> Judged:
+        """Who made the rows that were written down in this time."""
+        return self._judged.judges.of(since_us, as_of_us)
+
+    def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
+        written = [row for row in self.unwritten_rows(contract) if node in (None, row.node)]
+        return [*written, *self._growing(contract, node)]
+
+    def _growing(self, contract: str, node: str | None = None) -> list[Row]:
+        """Rows of intervals that have not ended, by what is known now."""
+        return [
+            row
+            for assigned in self._folds.assignments.nodes(contract)
+            if node in (None, assigned)
+            for state in self._folds.observers(assigned)
+            for row in open_rows(state, self.now_us)
+            if row.contract == contract
+        ]
+
+    def counts(self, contract: str) -> Counts:
+        nodes = self.nodes
+        assigned = (
+            nodes[name] for name in self._folds.assignments.nodes(contract) if name in nodes
+        )
+        return counts(self.contracts[contract], assigned, self.findings(contract), self.now_us)
+
+    def figures(self, contract: str) -> Figures:
+        version, growing = self.contracts[contract], self._growing(contract)
+        return self._judged.figures.figures(version, growing, self.now_us)

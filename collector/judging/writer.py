@@ -1,0 +1,142 @@
+"""Feeds the folds from the log, live and after a restart by the same path, and writes down what they say.
+
+Rows and findings go to the ledger in batches, each in one transaction with the folds' states and the log index that
+they have come to: after a crash the entries since then are folded again. `collector.judging.live` reads what is judged.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from collector.judging.current_figures import Current
+from collector.judging.live import FindingKey, Judgement
+from collector.judging.statements import load_book
+from collector.log.commits import CommittedEntry
+from collector.storage.index import received
+from collector.storage.store import Store
+from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
+from weighbridge.judge.ledger import Finding, Row, Use
+from weighbridge.log.entries import Entry
+from weighbridge.notices.book import KINDS as BOOKED
+from weighbridge.settlement.judge_versions import Judges, current, dump, restore
+from weighbridge.wire.report import Report
+
+SLICE = 512
+JUDGES = "judges"
+"""The snapshot that names who wrote the ledger."""
+
+
+class LedgerBatch(NamedTuple):
+    """What one transaction of the ledger holds, as its `write` takes it."""
+
+    rows: Sequence[Row]
+    findings: Sequence[Finding]
+    folded: int
+    snapshots: Mapping[str, bytes]
+    uses: Sequence[Use] = ()
+
+
+NO_BATCH = LedgerBatch((), (), 0, {})
+
+
+class LedgerWriter:
+    """The one writer of the ledger, and of `judgement`. `follow` must be given every commit, in log order."""
+
+    def __init__(self, store: Store) -> None:
+        """Of an open store: restores the folds, but folds nothing yet."""
+        self._store = store
+        self.folded = store.ledger.folded()
+        self._book = load_book(store.log, store.index, self.folded)
+        self._taken = NO_BATCH
+        self.judgement = self._restored(store.ledger.snapshots())
+        for finding in self._open_findings():
+            self._keep(finding)
+
+    def _restored(self, snapshots: Mapping[str, bytes]) -> Judgement:
+        folds = FleetFold(stall_us=NEVER_US if self._store.info.simulation else STALL_US)
+        folds.restore(snapshots, list(self._remembered()))
+        judges = restore(snapshots[JUDGES]) if JUDGES in snapshots else Judges()
+        now_us = folds.watch.now_us
+        judges.take_over(now_us, current(now_us))
+        return Judgement(folds, Current(self._book, self._known), judges)
+
+    def _remembered(self) -> Iterator[Entry]:
+        for index in self._store.index.of_kinds(REMEMBERED):
+            if index < self.folded:
+                yield from received(self._store.log, index)
+
+    def _open_findings(self) -> Iterator[Finding]:
+        """As the ledger has them."""
+        page = self._store.ledger.findings(open_only=True)
+        yield from page.findings
+        while page.after is not None:
+            page = self._store.ledger.findings(open_only=True, after=page.after)
+            yield from page.findings
+
+    def catch_up(self, limit: int = SLICE) -> bool:
+        """Fold at most `limit` entries that the log holds and the folds have not seen; whether there were any."""
+        entries = list(self._store.log.read(self.folded, limit))
+        for entry in entries:
+            self.fold(entry)
+        return bool(entries)
+
+    def follow(self, committed: Sequence[CommittedEntry]) -> None:
+        """Folds the entries of a commit."""
+        for one in committed:
+            self.fold(one.entry, one.report)
+
+    def fold(self, entry: Entry, report: Report | None = None) -> None:
+        """Fold the next entry; `report` is what it says where the caller has read it already."""
+        if entry.index != self.folded:
+            raise ValueError(f"entry {entry.index} follows where {self.folded} was due")
+        judged = self.judgement
+        changes = judged.folds.fold(entry, report)
+        self.folded += 1
+        if entry.kind in BOOKED:
+            self._book.fold(entry, judged.now_us)
+        rows = [change for change in changes if isinstance(change, Row)]
+        judged.rows += rows
+        judged.uses += [change for change in changes if isinstance(change, Use)]
+        judged.figures.write(rows)
+        for change in changes:
+            if isinstance(change, Finding):
+                judged.findings.append(change)
+                self._keep(change)
+
+    def _keep(self, finding: Finding) -> None:
+        found = self.judgement.open.setdefault(finding.contract, {})
+        if finding.until_us is None:
+            found[_key(finding)] = finding
+        else:
+            found.pop(_key(finding), None)
+
+    def take(self) -> LedgerBatch:
+        """What the ledger does not have yet. Write it, then say how it went with `written`."""
+        judged = self.judgement
+        snapshots = {**judged.folds.snapshots(), JUDGES: dump(judged.judges)}
+        self._taken = LedgerBatch(
+            tuple(judged.rows), tuple(judged.findings), self.folded, snapshots, tuple(judged.uses)
+        )
+        return self._taken
+
+    def written(self, *, kept: bool) -> None:
+        """The ledger took the batch, or did not: then all of it stays due."""
+        taken, self._taken = self._taken, NO_BATCH
+        judged = self.judgement
+        if not kept:
+            judged.folds.touch(taken.snapshots)
+            return
+        # New lists: a thread may be reading the old ones.
+        judged.rows = judged.rows[len(taken.rows) :]
+        judged.findings = judged.findings[len(taken.findings) :]
+        judged.uses = judged.uses[len(taken.uses) :]
+
+    def _known(self, contract: str, start_us: int, end_us: int) -> Iterator[Row]:
+        """The ledger's rows and those that it does not have yet."""
+        yield from self._store.ledger.rows(contract, start_us, end_us)
+        for row in self.judgement.rows:
+            if row.contract == contract and row.start_us < end_us and row.end_us > start_us:
+                yield row
+
+
+def _key(finding: Finding) -> FindingKey:
+    return finding.contract, finding.node, finding.device, finding.code, finding.since_us
