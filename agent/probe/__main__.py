@@ -16,7 +16,7 @@ from agent.probe.worker_process import WorkerProcess
 from weighbridge.challenge.codec import Malformed, decode
 from weighbridge.challenge.messages import (
     IN_USE,
-    Fact,
+    HostFact,
     Openings,
     Prepare,
     Ready,
@@ -73,7 +73,7 @@ def _answer(grant: Grant, prover: Prover, data: bytes) -> bytes:
 def _ready(grant: Grant, answer: bytes) -> bytes:
     """With the GPUs on which somebody works: the lessee's leave lets a challenge run there too."""
     message = decode_message(answer)
-    busy = tuple(Fact(IN_USE, gpu.uuid) for gpu in grant.gpus if gpu.busy)
+    busy = tuple(HostFact(IN_USE, gpu.uuid) for gpu in grant.gpus if gpu.busy)
     if not isinstance(message, Ready) or not busy:
         return answer
     return encode_message(replace(message, facts=(*message.facts, *busy)))

@@ -16,7 +16,7 @@ import numpy as np
 
 from weighbridge.challenge import arithmetic
 from weighbridge.challenge.derivation import digest_key
-from weighbridge.challenge.messages import Fact
+from weighbridge.challenge.messages import HostFact
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.profiles import F16
 from weighbridge.challenge.rowhash import row_hash
@@ -35,9 +35,9 @@ class CpuEngine:
         """SHA-256 of the arithmetic's source."""
         return hashlib.sha256(inspect.getsource(arithmetic).encode()).digest()
 
-    def facts(self) -> tuple[Fact, ...]:
+    def facts(self) -> tuple[HostFact, ...]:
         """The library that multiplies."""
-        return (Fact("backend", "cpu"), Fact("numpy", np.__version__))
+        return (HostFact("backend", "cpu"), HostFact("numpy", np.__version__))
 
     def prepare(self, policy: Policy) -> None:
         """Allocates memory for the tiles that are kept."""

@@ -19,7 +19,7 @@ from cuda.pathfinder import load_nvidia_dynamic_lib
 from agent.probe.cublas import Cublas
 from agent.probe.kernels import NAMES, SOURCE, TOGETHER, source_hash
 from weighbridge.challenge.derivation import digest_key
-from weighbridge.challenge.messages import Fact
+from weighbridge.challenge.messages import HostFact
 from weighbridge.challenge.policy import FREIVALDS, Policy
 from weighbridge.challenge.profiles import F16
 from weighbridge.challenge.prover import Interrupted
@@ -77,16 +77,16 @@ class CudaEngine:
         """SHA-256 of the kernels' source."""
         return source_hash()
 
-    def facts(self) -> tuple[Fact, ...]:
+    def facts(self) -> tuple[HostFact, ...]:
         """The device's name for itself, and the libraries in use."""
         library = hashlib.sha256(Path(self._blas_path).read_bytes()).hexdigest()
         return (
-            Fact("backend", "cuda"),
-            Fact("device", self._device.name),
-            Fact("driver", _kernel_driver()),
-            Fact("cuda", str(checked(driver.cuDriverGetVersion()))),
-            Fact("cublas", str(self._blas.version())),
-            Fact("cublas_sha256", library),
+            HostFact("backend", "cuda"),
+            HostFact("device", self._device.name),
+            HostFact("driver", _kernel_driver()),
+            HostFact("cuda", str(checked(driver.cuDriverGetVersion()))),
+            HostFact("cublas", str(self._blas.version())),
+            HostFact("cublas_sha256", library),
         )
 
     def prepare(self, policy: Policy) -> None:

@@ -29,11 +29,11 @@ TELEMETRY = (
 def lay_out_certificate(certificate: Certificate, language: Language) -> DocumentLayout:
     """The sheet of a certificate."""
     speak = Speaker(language, certificate.source.currency, certificate.source.time_zone)
-    return _Certificate(speak, certificate).sheet()
+    return _CertificateSheet(speak, certificate).sheet()
 
 
 @dataclass(frozen=True)
-class _Certificate(Page):
+class _CertificateSheet(Page):
     made: Certificate
 
     def sheet(self) -> DocumentLayout:

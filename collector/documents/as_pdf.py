@@ -28,7 +28,15 @@ from reportlab.platypus import Table as Grid
 
 from collector.documents import fonts
 from collector.documents.pdf_table import FONT, INK, SOFT, TONES, paragraph, style, table
-from collector.documents.sheet import Counts, DocumentLayout, Fact, Lane, Section, Signer, Timeline
+from collector.documents.sheet import (
+    DocumentLayout,
+    Fact,
+    Lane,
+    ResourceCounts,
+    Section,
+    SignatureLine,
+    Timeline,
+)
 from collector.documents.sheets import Document, sheet_of
 from collector.documents.words import Language, say
 
@@ -199,7 +207,7 @@ def _section(section: Section) -> Iterator[Any]:
     yield from _listing(section.listing)
 
 
-def _counts(one: Counts) -> Any:
+def _counts(one: ResourceCounts) -> Any:
     cells = [
         [
             paragraph(count.name, style(7, SOFT)),
@@ -303,7 +311,7 @@ def _closing(sheet: DocumentLayout) -> Iterator[Any]:
     yield KeepTogether(told)
 
 
-def _signers(signers: Sequence[Signer], language: Language) -> Any:
+def _signers(signers: Sequence[SignatureLine], language: Language) -> Any:
     """A column for each; a name that wraps moves the lines of all of them down."""
     rows = [
         [paragraph(signer.role, style(8, SOFT)) for signer in signers],

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from collector.documents.sheet import Column, Counts, DocumentLayout, Fact, Section, Table
+from collector.documents.sheet import Column, DocumentLayout, Fact, ResourceCounts, Section, Table
 from collector.documents.sheets import Document, sheet_of
 from collector.documents.words import Language, say
 
@@ -59,7 +59,7 @@ def _facts(facts: Sequence[Fact]) -> Iterator[str]:
         yield f"{_padded(fact.name, width)}{GAP}{fact.value.text}"
 
 
-def _counts(counts: Iterable[Counts], language: Language) -> Iterator[str]:
+def _counts(counts: Iterable[ResourceCounts], language: Language) -> Iterator[str]:
     for one in counts:
         shown = [f"{count.name} {count.hours.text} ({count.remark})" for count in one.counts]
         yield f"{one.resource}{say('colon', language)}{say('comma', language).join(shown)}"

@@ -14,11 +14,11 @@ from weighbridge.handover.documents import DeliveryNote, Difference
 def lay_out_note(note: DeliveryNote, language: Language) -> DocumentLayout:
     """The sheet of a delivery note."""
     speak = Speaker(language, note.source.currency, note.source.time_zone)
-    return _Note(speak, note).sheet()
+    return _NoteSheet(speak, note).sheet()
 
 
 @dataclass(frozen=True)
-class _Note(Page):
+class _NoteSheet(Page):
     note: DeliveryNote
 
     def sheet(self) -> DocumentLayout:

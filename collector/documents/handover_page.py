@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from collector.documents.columns import Row, table
 from collector.documents.layout import SIGNING
-from collector.documents.sheet import Cell, DocumentLayout, Fact, Section, Signer
+from collector.documents.sheet import Cell, DocumentLayout, Fact, Section, SignatureLine
 from collector.documents.speaker import Speaker
 from collector.documents.words import WORDS
 from weighbridge.handover.documents import Certificate, DeliveryNote, NoticeLine, Source, Start
@@ -62,9 +62,9 @@ class Page:
         ]
         return self.section("parties", rows)
 
-    def signers(self, source: Source) -> tuple[Signer, ...]:
+    def signers(self, source: Source) -> tuple[SignatureLine, ...]:
         return tuple(
-            Signer(self.speak.say("sign_for", self.speak.name("role", one.role)), one.name)
+            SignatureLine(self.speak.say("sign_for", self.speak.name("role", one.role)), one.name)
             for one in source.parties
             if one.role in SIGNING
         )

@@ -14,11 +14,11 @@ from collector.documents.sheet import (
     Cell,
     Column,
     Count,
-    Counts,
     DocumentLayout,
     Fact,
+    ResourceCounts,
     Section,
-    Signer,
+    SignatureLine,
     Table,
 )
 from collector.documents.speaker import Speaker
@@ -93,7 +93,7 @@ class _Layout:
             closing=(say("prompts"), say("times_utc")),
             signing=say("sign_text"),
             signers=tuple(
-                Signer(say("sign_for", self.speak.name("role", one.role)), one.name)
+                SignatureLine(say("sign_for", self.speak.name("role", one.role)), one.name)
                 for one in parties(statement)
                 if one.role in SIGNING
             ),
@@ -162,12 +162,12 @@ class _Layout:
         ]
         return table(self.speak, "parties", rows)
 
-    def _counts(self) -> Iterator[Counts]:
+    def _counts(self) -> Iterator[ResourceCounts]:
         several = len(self.statement.parts) > 1
         for part in self.statement.parts:
             suffix = f" · {self.speak.say('version')} {part.version}" if several else ""
             for line in part.delivery:
-                yield Counts(f"{line.resource}{suffix}", tuple(self._four(line)))
+                yield ResourceCounts(f"{line.resource}{suffix}", tuple(self._four(line)))
 
     def _four(self, line: Delivery) -> Iterator[Count]:
         for title, seconds in (

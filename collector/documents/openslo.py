@@ -24,18 +24,18 @@ PLACES = Decimal(1).scaleb(-12)
 UNSAFE = re.compile(r"[^a-z0-9]+")
 
 
-class Number(str):
+class SpelledNumber(str):
     """A number as it is spelled: YAML would make a float of it."""
 
     __slots__ = ()
 
 
 class Dumper(yaml.SafeDumper):
-    """A YAML dumper that writes `Number` as it is spelled."""
+    """A YAML dumper that writes `SpelledNumber` as it is spelled."""
 
 
 Dumper.add_representer(
-    Number,
+    SpelledNumber,
     lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:float", str(number)),
 )
 
@@ -97,11 +97,11 @@ def _window(contract: Contract, promise: Availability) -> Mapping[str, Any]:
     return {"duration": DURATIONS[promise.period], "isRolling": False, "calendar": calendar}
 
 
-def _target(promise: Availability) -> Number:
+def _target(promise: Availability) -> SpelledNumber:
     """To twelve places, rounded up: never less than was promised."""
     exact = Decimal(promise.target.numerator) / Decimal(promise.target.denominator)
     shown = exact.quantize(PLACES, rounding="ROUND_CEILING").normalize()
-    return Number(f"{shown:f}" if "." in f"{shown:f}" else f"{shown:f}.0")
+    return SpelledNumber(f"{shown:f}" if "." in f"{shown:f}" else f"{shown:f}.0")
 
 
 def _document(kind: str, name: str, title: str, spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class ResourceCounts:
     """The four counts of a resource."""
 
     resource: str
@@ -108,7 +108,7 @@ class Section:
     title: str
     note: str = ""
     facts: Sequence[Fact] = ()
-    counts: Sequence[Counts] = ()
+    counts: Sequence[ResourceCounts] = ()
     table: Table | None = None
     timeline: Timeline | None = None
     lines: Sequence[str] = ()
@@ -122,7 +122,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Signer:
+class SignatureLine:
     """A signature line of a party."""
 
     role: str
@@ -153,4 +153,4 @@ class DocumentLayout:
     appendices: Sequence[Section]
     closing: Sequence[str]
     signing: str
-    signers: Sequence[Signer]
+    signers: Sequence[SignatureLine]

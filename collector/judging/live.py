@@ -13,7 +13,7 @@ from weighbridge.judge.node_state import AwaitedTelemetry, NodeState
 from weighbridge.judge.track import open_rows, reached
 from weighbridge.log.entries import ContractAdded, Reached
 from weighbridge.settlement.judge_versions import Judges
-from weighbridge.settlement.statement import Judged
+from weighbridge.settlement.statement import JudgedBy
 
 FindingKey = tuple[str, str, str, str, int]
 
@@ -143,7 +143,7 @@ class LiveFleet:
         states = (state for node in nodes for state in self._folds.observers(node))
         return reached(states, as_of_us)
 
-    def judged(self, since_us: int, as_of_us: int) -> Judged:
+    def judged(self, since_us: int, as_of_us: int) -> JudgedBy:
         """Who made the rows that were written down in this time."""
         return self._judged.judges.of(since_us, as_of_us)
 

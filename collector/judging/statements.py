@@ -27,7 +27,7 @@ from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.period_labels import label_before, promised
 from weighbridge.settlement.periods import Period, instant_text, term_of_s
 from weighbridge.settlement.restatement import since_issued
-from weighbridge.settlement.statement import Judged, Statement
+from weighbridge.settlement.statement import JudgedBy, Statement
 
 logger = logging.getLogger("weighbridge.settling")
 
@@ -48,7 +48,7 @@ class StatementRequest:
     as_of_us: int
     due: Sequence[Row]
     store: Store
-    judged: Judged
+    judged: JudgedBy
     due_uses: Sequence[Use]
     broken: Counter[str]
     before: "tuple[Issued, StatementRequest] | None" = None

@@ -26,9 +26,9 @@ from weighbridge.settlement.case import Notices
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.probes import Samples
-from weighbridge.settlement.record import Claim, Event, Window
+from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.settlement.restatement import since_issued
-from weighbridge.settlement.statement import Judged, Statement
+from weighbridge.settlement.statement import JudgedBy, Statement
 
 SECOND, HOUR, DAY = 1_000_000, 3600, 86400
 MAY = calendar_month("2026-05", "Asia/Shanghai")
@@ -84,7 +84,7 @@ def month(*but: Row) -> list[Row]:
 
 
 def drafted(rows: Sequence[Row], notices: Notices, days: int = 6, **more: Any) -> Statement:
-    earlier, judged = more.pop("earlier", ()), more.pop("judged", Judged("judge/1", "0" * 64))
+    earlier, judged = more.pop("earlier", ()), more.pop("judged", JudgedBy("judge/1", "0" * 64))
     text = json.dumps(TERMS | more)
     version = Version(load(text), text, 0, 4_000_000_000 * SECOND)
     as_of_us = (MAY.end_s + days * DAY) * SECOND
@@ -149,20 +149,20 @@ def kinds() -> Statement:
     }
     sides: frozenset[Any] = frozenset({"lessee"})
     events = (
-        Event("fault_detected", START + DAY, "n1"),
-        Event("fault_reported", START + DAY, "n1"),
-        Event("restored", START + DAY + 3 * HOUR, "n1"),
-        Event("gpu_replaced", START + 2 * DAY, "n1.0", {"new": "GPU-B", "old": "GPU-A"}),
-        Event(
+        ToldEvent("fault_detected", START + DAY, "n1"),
+        ToldEvent("fault_reported", START + DAY, "n1"),
+        ToldEvent("restored", START + DAY + 3 * HOUR, "n1"),
+        ToldEvent("gpu_replaced", START + 2 * DAY, "n1.0", {"new": "GPU-B", "old": "GPU-A"}),
+        ToldEvent(
             "node_replaced",
             START + 3 * DAY,
             "n2",
             {"new": "n2", "old": "n9", "seen_by": "telemetry"},
         ),
-        Event("batch_accepted", START + 4 * DAY, "A"),
-        Event("anomaly", START + 5 * DAY, "n1", since_s=START + 5 * DAY - 5000, sides=sides),
-        Event("crash", START + 6 * DAY, "n1", since_s=START + 6 * DAY - 9000),
-        Event("cancelled", START + 7 * DAY, "", {"party": "L"}, since_s=START + 6 * DAY),
+        ToldEvent("batch_accepted", START + 4 * DAY, "A"),
+        ToldEvent("anomaly", START + 5 * DAY, "n1", since_s=START + 5 * DAY - 5000, sides=sides),
+        ToldEvent("crash", START + 6 * DAY, "n1", since_s=START + 6 * DAY - 9000),
+        ToldEvent("cancelled", START + 7 * DAY, "", {"party": "L"}, since_s=START + 6 * DAY),
     )
     windows = tuple(
         Window(f"M{number}", START + number * DAY, START + number * DAY + 5000, START - DAY)
@@ -232,7 +232,7 @@ def rulings() -> Statement:
         Window(f"M{number}", START + at, START + at + 5000, START + at - (number > 0) * DAY)
         for number, at in enumerate(starts)
     )
-    events = (Event("delivered", START - 2 * DAY), Event("restored", START + 2 * DAY, "n1"))
+    events = (ToldEvent("delivered", START - 2 * DAY), ToldEvent("restored", START + 2 * DAY, "n1"))
     rows = month(
         row("n1", 0, DAY, DAY + 40 * HOUR, State.DOWN, "xid"),
         row("n2", 0, 5 * DAY, 5 * DAY + HOUR, State.DOWN, "lessee_fault"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from weighbridge.challenge.codec import decode, encode
-from weighbridge.challenge.messages import Fact
+from weighbridge.challenge.messages import HostFact
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.verdict import AttemptResult, ChallengeVerdict, GpuResult
 
@@ -36,7 +36,7 @@ class Calibration:
     """
 
     program: bytes
-    facts: tuple[Fact, ...]
+    facts: tuple[HostFact, ...]
     policy: Policy
     gpus: tuple[str, ...]
     flops_per_second: tuple[tuple[int, ...], ...]
@@ -57,7 +57,7 @@ def read_calibration(data: bytes) -> Calibration:
 
 
 def calibrated(
-    program: bytes, facts: Sequence[Fact], policy: Policy, results: Sequence[AttemptResult]
+    program: bytes, facts: Sequence[HostFact], policy: Policy, results: Sequence[AttemptResult]
 ) -> Calibration:
     """The distribution of runs that were all met. Raises CalibrationError."""
     unmet = [result for result in results if result.verdict is not ChallengeVerdict.MET]

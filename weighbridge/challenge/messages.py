@@ -47,7 +47,7 @@ class Prepare:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class HostFact:
     """One statement of the host about itself (level E0): recorded. IN_USE alone has a say in the verdict."""
 
     name: str
@@ -61,7 +61,7 @@ class Ready:
     challenge: str
     program: bytes
     monotonic_ns: int
-    facts: tuple[Fact, ...] = ()
+    facts: tuple[HostFact, ...] = ()
     type: str = "ready"
 
 

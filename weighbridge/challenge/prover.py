@@ -21,7 +21,7 @@ from weighbridge.challenge.derivation import (
 )
 from weighbridge.challenge.messages import (
     Decline,
-    Fact,
+    HostFact,
     Openings,
     Prepare,
     Ready,
@@ -46,7 +46,7 @@ class Engine(Protocol):
         """SHA-256 of the kernels' source (32 bytes)."""
         ...
 
-    def facts(self) -> tuple[Fact, ...]:
+    def facts(self) -> tuple[HostFact, ...]:
         """What the host says of the device and the libraries in use."""
         ...
 

@@ -9,7 +9,7 @@ from weighbridge.contract.terms import Terms, clause
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
-class Window(Terms):
+class LocalHours(Terms):
     """Hours by the clock of a place: when maintenance is allowed, or when people work."""
 
     days: tuple[Weekday, ...] = clause("On which days; empty: on all.", default=())
@@ -33,14 +33,14 @@ class Maintenance(Terms):
     max_count_per_year: Maybe[Whole] = clause(
         "Windows in a calendar year, for each unit.", default=None
     )
-    windows: tuple[Window, ...] = clause("When it is allowed; empty: always.", default=())
+    windows: tuple[LocalHours, ...] = clause("When it is allowed; empty: always.", default=())
     treat: Literal["excluded", "down"] = clause("What maintenance in time is.", default="excluded")
     emergency: Literal["down", "excluded"] = clause(
         "What work without notice in time is.", default="down"
     )
 
 
-class Cause(Terms):
+class ExcludedCause(Terms):
     """A cause that excludes time."""
 
     code: Name = clause("Code of the cause, as intervals and notices name it.")
@@ -50,7 +50,7 @@ class Cause(Terms):
 class Exclusions(Terms):
     """Causes that exclude time, and what wins where a fault and such a cause meet."""
 
-    causes: tuple[Cause, ...] = clause("Causes that exclude time.", default=())
+    causes: tuple[ExcludedCause, ...] = clause("Causes that exclude time.", default=())
     concurrent_cause: Literal["exclusion_wins", "provider_fault_wins"] = clause(
         "Which holds while a fault and an excluded cause last together.", default="exclusion_wins"
     )

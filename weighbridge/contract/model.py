@@ -3,7 +3,7 @@
 from typing import Literal
 
 from weighbridge.contract.evidence import EvidenceTerms
-from weighbridge.contract.exclusions import Exclusions, Maintenance, Window
+from weighbridge.contract.exclusions import Exclusions, LocalHours, Maintenance
 from weighbridge.contract.money import (
     ClaimTerms,
     Credit,
@@ -61,7 +61,7 @@ class Contract(Terms):
     performance: tuple[Performance, ...] = clause("Performance objectives.", default=())
     response: tuple[Response, ...] = clause("Response objectives.", default=())
     repair: tuple[Repair, ...] = clause("Repair objectives.", default=())
-    working_hours: Maybe[Window] = clause(
+    working_hours: Maybe[LocalHours] = clause(
         "Hours in which the clocks of calendar working_hours run.", default=None
     )
     capacity_floor: Maybe[CapacityFloor] = clause("Least healthy capacity.", default=None)

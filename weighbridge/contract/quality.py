@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from weighbridge.contract.exclusions import Window
+from weighbridge.contract.exclusions import LocalHours
 from weighbridge.contract.objectives import Op, UnitKind
 from weighbridge.contract.scalars import (
     Count,
@@ -37,7 +37,7 @@ class Performance(Terms):
     of_reference: Switch = clause("Whether threshold is a share of the reference.", default=True)
     op: Op = clause("`>=`: the threshold itself is good. No default.")
     slice_s: Count = clause("One probe, or slice, in each of these.", default=300)
-    schedule: tuple[Window, ...] = clause("When probes count; empty: always.", default=())
+    schedule: tuple[LocalHours, ...] = clause("When probes count; empty: always.", default=())
     missing: Literal["excluded", "good", "bad"] = clause(
         "What a probe without an answer, or a slice without requests, is. No default."
     )

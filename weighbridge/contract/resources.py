@@ -134,7 +134,7 @@ class Bound(Terms):
             yield "at_most", "is below at_least: nothing can meet both"
 
 
-class Slot(Terms):
+class FilledSlot(Terms):
     """A place that a GPU fills. The obligation stays with it when the GPU is replaced."""
 
     id: Name = clause("Name of the slot, `node.slot`.")
@@ -171,7 +171,9 @@ class Resource(Terms):
     spare_nodes: Whole = clause("Nodes that stand by.", default=0)
     spares_on_same_spine: Switch = clause("Whether spares share the fabric.", default=True)
     identity: Literal["slot", "uuid"] = clause("What carries the obligation.", default="slot")
-    slots: tuple[Slot, ...] = clause("The slots and what fills them at the start.", default=())
+    slots: tuple[FilledSlot, ...] = clause(
+        "The slots and what fills them at the start.", default=()
+    )
     interconnect: Interconnect = clause("How cards and nodes are joined.", default=Interconnect())
     host: Host = clause("What the cards sit in.", default=Host())
     capacity: Maybe[Capacity] = clause("Worth in P.", default=None)

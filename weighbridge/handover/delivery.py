@@ -7,7 +7,7 @@ from functools import cached_property
 
 from weighbridge.codes import HandoverFlag
 from weighbridge.contract import Resource
-from weighbridge.contract.resources import Batch, Slot
+from weighbridge.contract.resources import Batch, FilledSlot
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.handover.arrival import Arrival, Arrivals, differing, number, text
 from weighbridge.handover.documents import (
@@ -205,7 +205,7 @@ def unit_of(one: Arrival) -> str:
     return f"{one.node}.{one.slot}"
 
 
-def promised_slot(item: Resource, unit: str) -> Slot | None:
+def promised_slot(item: Resource, unit: str) -> FilledSlot | None:
     """What the contract says of a slot by its name."""
     return next((slot for slot in item.slots if slot.id == unit), None)
 
@@ -215,7 +215,7 @@ def _difference(unit: str, uuid: str, code: str, answer: Answer) -> Difference:
     return Difference(unit, uuid, code, verdict, answer.expected, str(answer.observed))
 
 
-def _other_device(one: Arrival, promised: Slot | None) -> Iterator[Difference]:
+def _other_device(one: Arrival, promised: FilledSlot | None) -> Iterator[Difference]:
     """Another GPU than the one that the contract names for the slot."""
     if promised is None:
         return

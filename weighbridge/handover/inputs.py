@@ -17,7 +17,7 @@ from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.slot_history import EVER, Times
 from weighbridge.log.entries import Assignment, ContractAdded, EventNotice, Notice
 from weighbridge.settlement.periods import instant_text, moment_of, term_of_s
-from weighbridge.settlement.record import Event
+from weighbridge.settlement.record import ToldEvent
 from weighbridge.settlement.service import STARTS, start_of_s
 from weighbridge.wire.report import encode
 
@@ -175,7 +175,7 @@ class AssignedTerms:
 
     def start_s(self) -> int | None:
         """When service starts, in seconds; None: not yet."""
-        events = [Event(said.event, said.at_us // MICROSECONDS) for _, said in self.events()]
+        events = [ToldEvent(said.event, said.at_us // MICROSECONDS) for _, said in self.events()]
         started = start_of_s(self.contract, events, self.inputs.as_of_us // MICROSECONDS)
         return None if started is None else max(started, term_of_s(self.contract)[0])
 

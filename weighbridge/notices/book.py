@@ -35,7 +35,7 @@ from weighbridge.settlement.period_labels import cut, ruling
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.proofs import ProvenRates, proven, samples
-from weighbridge.settlement.record import Claim, Event, Window
+from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.wire.report import read
 from weighbridge.wire.signing import key_id
 
@@ -195,15 +195,15 @@ class ContractRecord:
                     return holder.node + name.removeprefix(node)
         return name
 
-    def _exchanged(self) -> Iterator[Event]:
+    def _exchanged(self) -> Iterator[ToldEvent]:
         for holder in self.holders:
             nodes = [*holder.before, (holder.node, holder.since_us, 0)]
             for (old, *_), (new, since_us, _) in pairwise(nodes):
                 details = {"new": new, "old": old}
-                yield Event(EXCHANGED, since_us // MICROSECONDS, holder.node, details)
+                yield ToldEvent(EXCHANGED, since_us // MICROSECONDS, holder.node, details)
 
-    def _event(self, heard: LoggedNotice, said: EventNotice) -> Event:
-        return Event(
+    def _event(self, heard: LoggedNotice, said: EventNotice) -> ToldEvent:
+        return ToldEvent(
             kind=said.event,
             at_s=said.at_us // MICROSECONDS,
             unit=self._unit(said.unit),
@@ -389,7 +389,7 @@ def _folded(entries: Iterable[Entry]) -> Assignments:
     return assignments
 
 
-def swaps(rows: Iterable[Row]) -> Iterator[Event]:
+def swaps(rows: Iterable[Row]) -> Iterator[ToldEvent]:
     """A slot that goes on with another device: the GPU was replaced, whether or not anybody said so."""
     last: dict[tuple[str, int], Row] = {}
     ordered = sorted(
@@ -403,7 +403,7 @@ def swaps(rows: Iterable[Row]) -> Iterator[Event]:
         if before is not None and before.device != row.device:
             details = {"new": row.device, "old": before.device, "seen_by": "telemetry"}
             at_s = row.start_us // MICROSECONDS
-            yield Event(REPLACED, at_s, f"{row.node}.{row.slot}", details)
+            yield ToldEvent(REPLACED, at_s, f"{row.node}.{row.slot}", details)
         last[row.node, row.slot] = row
 
 

@@ -140,7 +140,7 @@ def measure(
     what of the free seconds of the whole the parts before used up.
     """
     served = service or term_of_s(contract)
-    job = _Job(
+    job = _Measurement(
         contract, objective, record, period, tuple(units), served, whole or period, free_used_s
     )
     if objective.scope == "per_unit":
@@ -162,7 +162,7 @@ def not_up(
     The intervals lie in the served part of the period and never overlap; the rest of it is up.
     """
     served = service or term_of_s(contract)
-    job = _Job(contract, objective, record, period, (unit,), served, whole or period)
+    job = _Measurement(contract, objective, record, period, (unit,), served, whole or period)
     return job.not_up(unit)
 
 
@@ -180,12 +180,12 @@ def fates(
     whole: Period,
 ) -> Mapping[str, int]:
     """Seconds of all units of the served part of a period, what is to come left out, by what became of them."""
-    job = _Job(contract, objective, record, period, tuple(units), service, whole)
+    job = _Measurement(contract, objective, record, period, tuple(units), service, whole)
     return dict(zip(FATES, map(sum, zip(*map(job.fates, units), strict=True)), strict=False))
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Measurement:
     """The inputs of one measurement."""
 
     contract: Contract

@@ -14,7 +14,7 @@ from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.period_labels import margin_s
 from weighbridge.settlement.periods import Period, served_part_s
 from weighbridge.settlement.probes import Samples
-from weighbridge.settlement.record import Claim, Event, Record, Window
+from weighbridge.settlement.record import Claim, Record, ToldEvent, Window
 from weighbridge.settlement.service import service_of_s
 from weighbridge.settlement.units import (
     JoinedRows,
@@ -44,17 +44,17 @@ class Notices:
 
     windows: tuple[Window, ...] = ()
     claims: tuple[Claim, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[ToldEvent, ...] = ()
     probes: Probes = no_probes
     late: tuple[Interval, ...] = ()
 
     @property
-    def everything(self) -> tuple[Window | Claim | Event, ...]:
+    def everything(self) -> tuple[Window | Claim | ToldEvent, ...]:
         return (*self.windows, *self.claims, *self.events)
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class KnownUnits:
     """What is known of each contracted slot, and of the units of each objective, by its id."""
 
     found: Timelines
@@ -115,20 +115,20 @@ class Case:
         return service_of_s(contract, self.events, self.as_of_s)
 
     @cached_property
-    def events(self) -> tuple[Event, ...]:
+    def events(self) -> tuple[ToldEvent, ...]:
         """Those that happened, and were told of, in time."""
         last_s = min(self.as_of_s, self.cutoff_s)
         told = (one for one in self.notices.events if one.told_by(self.cutoff_s))
         return tuple(one for one in told if one.at_s <= last_s)
 
-    def weighed(self, version: Version, part: Period) -> Weighed:
+    def weighed(self, version: Version, part: Period) -> KnownUnits:
         """Over the part of the period that a version rules."""
         contract = version.contract
         margin = margin_s(contract)
         within = (part.start_s - margin, part.end_s + margin)
         found = timelines(contract, self.holders, self.known, within, part.interval_s)
         lines = {promise.id: unit_lines(promise, found) for promise in contract.availability}
-        return Weighed(
+        return KnownUnits(
             found,
             self._record(lines, found, version, part),
             {name: tuple(units) for name, units in lines.items()},

@@ -16,7 +16,7 @@ from weighbridge.contract.parties import EarlyExit
 from weighbridge.contract.resources import Batch
 from weighbridge.settlement.credits import Capped, Earned
 from weighbridge.settlement.periods import local_date
-from weighbridge.settlement.record import Event, Side
+from weighbridge.settlement.record import Side, ToldEvent
 from weighbridge.settlement.remedy_context import RemedyContext
 
 SATURDAY = 5
@@ -66,9 +66,9 @@ def damages(context: RemedyContext) -> Iterator[tuple[Side, Capped]]:
             yield from _leaving(context.contract, event)
 
 
-def _once(events: Iterable[Event]) -> Iterator[Event]:
+def _once(events: Iterable[ToldEvent]) -> Iterator[ToldEvent]:
     """What happens to a batch happens once, whenever and by whomever it is told again."""
-    first: dict[tuple[str, str], Event] = {}
+    first: dict[tuple[str, str], ToldEvent] = {}
     for event in sorted(events, key=lambda event: event.at_s):
         if event.kind == KINDS["cancellation"]:
             yield event
@@ -78,7 +78,9 @@ def _once(events: Iterable[Event]) -> Iterator[Event]:
     yield from first.values()
 
 
-def _of_event(context: RemedyContext, terms: LiquidatedDamages, event: Event) -> Iterator[Capped]:
+def _of_event(
+    context: RemedyContext, terms: LiquidatedDamages, event: ToldEvent
+) -> Iterator[Capped]:
     contract, believed = context.contract, context.believes(event, terms.side)
     if terms.trigger == "cancellation" and _side(contract, event) != terms.side:
         return
@@ -89,25 +91,25 @@ def _of_event(context: RemedyContext, terms: LiquidatedDamages, event: Event) ->
         yield _line(terms.id, batch.id, value, context.doubted(event, terms.side, earned))
 
 
-def _days(contract: Contract, terms: LiquidatedDamages, batch: Batch, event: Event) -> int:
+def _days(contract: Contract, terms: LiquidatedDamages, batch: Batch, event: ToldEvent) -> int:
     if terms.trigger == "cancellation":
         return 0
     return days_late(terms, batch.due, local_date(event.at_s, contract.time_zone))
 
 
-def _batches(contract: Contract, event: Event) -> list[Batch]:
+def _batches(contract: Contract, event: ToldEvent) -> list[Batch]:
     every = [batch for item in contract.resources for batch in item.delivery]
     whole = event.kind == KINDS["cancellation"] and not event.unit
     return [batch for batch in every if whole or batch.id == event.unit]
 
 
-def _side(contract: Contract, event: Event) -> Side:
+def _side(contract: Contract, event: ToldEvent) -> Side:
     """Of the party that the event names. Owner and operator stand on the provider's side."""
     roles = {party.id: party.role for party in contract.parties}
     return "lessee" if roles.get(event.details.get("party", "")) == "lessee" else "provider"
 
 
-def _leaving(contract: Contract, event: Event) -> Iterator[tuple[Side, Capped]]:
+def _leaving(contract: Contract, event: ToldEvent) -> Iterator[tuple[Side, Capped]]:
     if event.kind != KINDS["cancellation"]:
         return
     for terms in contract.term.early_exit:
@@ -119,7 +121,7 @@ def _leaving(contract: Contract, event: Event) -> Iterator[tuple[Side, Capped]]:
             yield _side(contract, event), line
 
 
-def _in_time(contract: Contract, terms: EarlyExit, event: Event) -> bool:
+def _in_time(contract: Contract, terms: EarlyExit, event: ToldEvent) -> bool:
     given = event.at_s if event.since_s is None else event.since_s
     days = [local_date(instant, contract.time_zone) for instant in (given, event.at_s)]
     return (days[1] - days[0]).days >= terms.notice_days

@@ -23,7 +23,7 @@ SEEN_WELL = frozenset({State.UP})
 PERHAPS_WELL = frozenset({State.UP, State.UNKNOWN, State.CONTESTED})
 """States of a GPU that counts as healthy, in the worst and the best case."""
 
-Weighed = tuple[Fraction, Sequence[Stretch]]
+WeighedSlot = tuple[Fraction, Sequence[Stretch]]
 """The weight of a slot in the capacity, and its timeline."""
 
 
@@ -142,7 +142,7 @@ def _hours(seconds: Fraction) -> str:
 
 
 def _healthy(
-    floor: Fraction, slots: Iterable[Weighed], served: Interval, states: frozenset[State]
+    floor: Fraction, slots: Iterable[WeighedSlot], served: Interval, states: frozenset[State]
 ) -> tuple[Fraction, Fraction]:
     """The least healthy capacity of the time, and the capacity-seconds missing to the floor."""
     steps: dict[int, Fraction] = {edge: Fraction(0) for edge in served}

@@ -21,10 +21,10 @@ from weighbridge.settlement.invariants import check_statement
 from weighbridge.settlement.money import ordered
 from weighbridge.settlement.parts import Settled, part_of
 from weighbridge.settlement.periods import Period, instant_text, moment_of
-from weighbridge.settlement.record import Claim, Event, Window
+from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.settlement.service import silence_accepted_s
 from weighbridge.settlement.settle import settle
-from weighbridge.settlement.statement import UNNAMED, Judged, Part, Statement, SwapLine
+from weighbridge.settlement.statement import UNNAMED, JudgedBy, Part, Statement, SwapLine
 from weighbridge.settlement.usage import Totals, totals
 
 ENGINE = "settlement/1"
@@ -33,11 +33,11 @@ ENGINE = "settlement/1"
 UNDER_WAY: Final = "period_under_way"
 """The flag of a statement of a period of which some is still to come."""
 
-NOT_NAMED = Judged(UNNAMED, UNNAMED)
-SPELLED: Mapping[type[Window | Claim | Event], str] = {
+NOT_NAMED = JudgedBy(UNNAMED, UNNAMED)
+SPELLED: Mapping[type[Window | Claim | ToldEvent], str] = {
     Window: "maintenance",
     Claim: "claim",
-    Event: "event",
+    ToldEvent: "event",
 }
 """What a digest of the inputs calls each kind of notice."""
 
@@ -51,7 +51,7 @@ def draft(
     as_of_us: int,
     simulated: bool = False,
     earlier: Sequence[Statement] = (),
-    judged: Judged = NOT_NAMED,
+    judged: JudgedBy = NOT_NAMED,
     uses: Iterable[Use] = (),
 ) -> Statement:
     """The statement of `period`. `versions`: of one contract, the newest last; `holders`: of its places.
@@ -67,17 +67,17 @@ def statement_of(
     case: Case,
     simulated: bool = False,
     earlier: Sequence[Statement] = (),
-    judged: Judged = NOT_NAMED,
+    judged: JudgedBy = NOT_NAMED,
     uses: Iterable[Use] = (),
 ) -> Statement:
     """The statement of what `draft` was given, put together already."""
-    return _Job(case, judged).statement(simulated, earlier, uses)
+    return _Drafting(case, judged).statement(simulated, earlier, uses)
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Drafting:
     case: Case
-    judged: Judged
+    judged: JudgedBy
 
     @property
     def newest(self) -> Contract:
@@ -202,7 +202,7 @@ class _Job:
         return digest.hexdigest()
 
 
-def _spelled(notice: Window | Claim | Event) -> str:
+def _spelled(notice: Window | Claim | ToldEvent) -> str:
     return json.dumps([SPELLED[type(notice)], asdict(notice)], sort_keys=True, default=sorted)
 
 

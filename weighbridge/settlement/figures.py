@@ -9,7 +9,7 @@ from weighbridge.settlement.availability import FATES, fates
 from weighbridge.settlement.case import Case
 from weighbridge.settlement.periods import contract_months, local_date, term_of_s
 from weighbridge.settlement.results import Result, Settlement
-from weighbridge.settlement.settle import Judging
+from weighbridge.settlement.settle import PartSettlement
 from weighbridge.verdict import Verdict, worst
 
 
@@ -75,7 +75,7 @@ def _parts(
     ruled, before = case.parts(), list[Settlement]()
     for version, part in ruled:
         weighed, contract = case.weighed(version, part), version.contract
-        judging = Judging(
+        judging = PartSettlement(
             contract,
             weighed.record,
             part,

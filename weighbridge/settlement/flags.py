@@ -12,7 +12,7 @@ from weighbridge.settlement.maintenance import as_units_fare
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.repair import ENDS, Clocked
-from weighbridge.settlement.results import Due, Result
+from weighbridge.settlement.results import Owed, Result
 
 OF_RULING: Mapping[str, Flag] = {
     "late_notice": "late_maintenance_notice",
@@ -106,7 +106,7 @@ def of_repairs(contract: Contract, record: Record, clocks: Iterable[Clocked]) ->
 
 
 def of_results(
-    results: Iterable[Result], others: Iterable[Capped], dues: Iterable[Due]
+    results: Iterable[Result], others: Iterable[Capped], dues: Iterable[Owed]
 ) -> list[Flag]:
     """Flags of the lines, and of credits that were earned and not claimed in time."""
     found: list[Flag] = []

@@ -14,7 +14,7 @@ from weighbridge.catalogue import tables
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.node import JUDGE
 from weighbridge.settlement.periods import exact_instant
-from weighbridge.settlement.statement import UNNAMED, Judged
+from weighbridge.settlement.statement import UNNAMED, JudgedBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,12 @@ class Judges:
         if last is None or (last.judge, last.tables) != (judge.judge, judge.tables):
             self.held.append(judge)
 
-    def of(self, since_us: int, as_of_us: int) -> Judged:
+    def of(self, since_us: int, as_of_us: int) -> JudgedBy:
         """Those who judged at any time in [since_us, as_of_us], the later ones with the instant of their beginning."""
         begun = [office for office in self.held if office.since_us <= as_of_us]
         ended = sum(1 for office in begun[1:] if office.since_us <= since_us)
         mine = begun[ended:]
-        return Judged(
+        return JudgedBy(
             _listed([(one.since_us, one.judge) for one in mine]),
             _listed([(one.since_us, one.tables) for one in mine]),
         )

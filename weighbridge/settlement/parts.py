@@ -31,8 +31,7 @@ from weighbridge.settlement.periods import (
 )
 from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.repair import Clocked
-from weighbridge.settlement.results import Due as Owed
-from weighbridge.settlement.results import OutcomeBound, Probed, Result, Settlement
+from weighbridge.settlement.results import OutcomeBound, Owed, Probed, Result, Settlement
 from weighbridge.settlement.statement import (
     TO_COME,
     Cause,

@@ -64,7 +64,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ToldEvent:
     """Something that happened at an instant: a fault confirmed, a part replaced, a burn-in passed.
 
     `since_s`: for what lasted until then, such as an anomaly, or work that was lost. `received_s`: when it was told of;
@@ -95,7 +95,7 @@ class Record:
     spans: tuple[Span, ...] = ()
     windows: tuple[Window, ...] = ()
     claims: tuple[Claim, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[ToldEvent, ...] = ()
     probes: Mapping[str, tuple[Samples, ...]] = field(default_factory=dict)
     coming: Mapping[str, int] = field(default_factory=dict)
 
@@ -143,9 +143,9 @@ class Record:
         )
 
 
-def agreed(events: Iterable[Event]) -> tuple[Event, ...]:
+def agreed(events: Iterable[ToldEvent]) -> tuple[ToldEvent, ...]:
     """The same event, told of more than once, once: said by every side that told of it."""
-    found: dict[tuple[object, ...], Event] = {}
+    found: dict[tuple[object, ...], ToldEvent] = {}
     for event in events:
         details = tuple(sorted(event.details.items()))
         words = (event.kind, event.at_s, event.unit, details, event.since_s)

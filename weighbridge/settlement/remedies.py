@@ -21,7 +21,7 @@ from weighbridge.settlement.credits import Capped, Earned, capped
 from weighbridge.settlement.fees import capacity_of, gpus_of_unit
 from weighbridge.settlement.intervals import Intervals, union
 from weighbridge.settlement.periods import calendar_year, local_date, served_part_s
-from weighbridge.settlement.record import Event
+from weighbridge.settlement.record import ToldEvent
 from weighbridge.settlement.remedy_context import RemedyContext
 from weighbridge.settlement.repair import Clocked, clocks, earn_repair
 
@@ -79,14 +79,14 @@ def _lost_work(context: RemedyContext, credit: LostWork) -> Iterator[Capped]:
         yield _by_the_hour(credit, event, earned)
 
 
-def _lasting(context: RemedyContext, kind: str) -> Iterator[tuple[Event, int]]:
+def _lasting(context: RemedyContext, kind: str) -> Iterator[tuple[ToldEvent, int]]:
     for event in context.record.events:
         if event.kind == kind and event.since_s is not None and context.holds(event.at_s):
             seconds = event.at_s - event.since_s
             yield event, seconds if context.believes(event, "provider") else 0
 
 
-def _by_the_hour(credit: CreditTerms, event: Event, earned: Earned) -> Capped:
+def _by_the_hour(credit: CreditTerms, event: ToldEvent, earned: Earned) -> Capped:
     """A credit by the hour: it has no base, so only an amount can cap it."""
     cap = credit.cap.model_copy(update={"pct": None})
     uncapped = credit.model_copy(update={"cap": cap})

@@ -8,7 +8,7 @@ from weighbridge.contract import Contract, Policy
 from weighbridge.settlement.credits import Earned
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.periods import Period
-from weighbridge.settlement.record import Event, Record, Side
+from weighbridge.settlement.record import Record, Side, ToldEvent
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class RemedyContext:
     spent: Mapping[tuple[str, str], Fraction]
     held: Policy
 
-    def believes(self, event: Event, payer: Side) -> bool:
+    def believes(self, event: ToldEvent, payer: Side) -> bool:
         """Whether an event is so against the side that pays for it."""
         return self.held == "down" or payer in event.sides
 
-    def doubted(self, event: Event, payer: Side, earned: Earned) -> Earned:
+    def doubted(self, event: ToldEvent, payer: Side, earned: Earned) -> Earned:
         """What an event earns, with a flag if the side that pays has not said so."""
         if payer in event.sides or not earned.exact:
             return earned

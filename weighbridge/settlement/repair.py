@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from weighbridge.contract.exclusions import Window
+from weighbridge.contract.exclusions import LocalHours
 from weighbridge.contract.money import RepairSteps
 from weighbridge.contract.quality import Repair, Response
 from weighbridge.settlement.credits import Earned, steps_in
 from weighbridge.settlement.hours import inside
 from weighbridge.settlement.intervals import total
-from weighbridge.settlement.record import Event
+from weighbridge.settlement.record import ToldEvent
 from weighbridge.verdict import Verdict
 
 STARTS = {
@@ -53,7 +53,10 @@ class Clocked:
 
 
 def clocks(
-    terms: Repair | Response, events: Iterable[Event], until_s: int, hours: Window | None = None
+    terms: Repair | Response,
+    events: Iterable[ToldEvent],
+    until_s: int,
+    hours: LocalHours | None = None,
 ) -> Iterator[Mending]:
     """Each start of the clock with the first end after it, or, where it still runs, with none."""
     running: dict[str, int] = {}
@@ -69,7 +72,7 @@ def clocks(
         yield Mending(unit, start, None, _elapsed_s(terms, start, max(start, until_s), hours))
 
 
-def _is_meant(terms: Repair | Response, event: Event) -> bool:
+def _is_meant(terms: Repair | Response, event: ToldEvent) -> bool:
     return terms.severity is None or event.details.get("severity") == terms.severity
 
 
@@ -80,7 +83,7 @@ def _ends(terms: Repair | Response) -> tuple[str, ...]:
     return (*ends, SWAPPED) if terms.spare_swap_allowed else ends
 
 
-def _elapsed_s(terms: Repair | Response, start_s: int, end_s: int, hours: Window | None) -> int:
+def _elapsed_s(terms: Repair | Response, start_s: int, end_s: int, hours: LocalHours | None) -> int:
     if terms.calendar == "24x7" or hours is None:
         return end_s - start_s
     within = (start_s, end_s)

@@ -57,7 +57,7 @@ class Probed:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class Owed:
     """What one unit earned, all its remedies taken together, and what of it is owed: nothing while it is not claimed.
 
     `earned` is the most of both readings of held time; `highest` is of the worst of them, `lowest` of the best.
@@ -87,7 +87,7 @@ class Settlement:
     probed: tuple[Probed, ...]
     others: tuple[Line, ...]
     others_at_best: tuple[Line, ...]
-    dues: tuple[Due, ...]
+    dues: tuple[Owed, ...]
     highest: Decimal | None
     lowest: Decimal | None
     flags: tuple[Flag, ...]

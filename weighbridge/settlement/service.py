@@ -6,7 +6,7 @@ from datetime import timedelta
 from weighbridge.contract import Contract
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.periods import DAY_S, day_start, local_date, term_of_s
-from weighbridge.settlement.record import Event
+from weighbridge.settlement.record import ToldEvent
 
 STARTS = {
     "acceptance": "acceptance_signed",
@@ -19,14 +19,14 @@ STARTS = {
 ACCEPTED, DELIVERED, REFUSED = "acceptance_signed", "delivered", "acceptance_refused"
 
 
-def service_of_s(contract: Contract, events: Sequence[Event], as_of_s: int) -> Interval:
+def service_of_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) -> Interval:
     """From the event that the contract names, or the start of the term where there was none, to the end of the term."""
     begins, ends = term_of_s(contract)
     started = start_of_s(contract, events, as_of_s)
     return (begins if started is None else max(started, begins), ends)
 
 
-def start_of_s(contract: Contract, events: Sequence[Event], as_of_s: int) -> int | None:
+def start_of_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) -> int | None:
     """When service starts by what was told of; None: by nothing yet."""
     rule = contract.acceptance.billing_starts
     starts = [event.at_s for event in events if event.kind == STARTS[rule]]
@@ -41,7 +41,7 @@ def start_of_s(contract: Contract, events: Sequence[Event], as_of_s: int) -> int
     return start
 
 
-def silence_accepted_s(contract: Contract, events: Sequence[Event], as_of_s: int) -> int | None:
+def silence_accepted_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) -> int | None:
     """When silence accepted, before anybody signed; None: it did not."""
     if STARTS[contract.acceptance.billing_starts] != ACCEPTED:
         return None
@@ -50,7 +50,7 @@ def silence_accepted_s(contract: Contract, events: Sequence[Event], as_of_s: int
     return None if silent is None or min(signed, default=silent) < silent else silent
 
 
-def _by_silence_s(contract: Contract, events: Sequence[Event], as_of_s: int) -> Iterator[int]:
+def _by_silence_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) -> Iterator[int]:
     """The end of the last local day on which a delivery could be refused, the day of the delivery not counted."""
     days, (begins, ends) = contract.acceptance.deemed_acceptance_days, term_of_s(contract)
     refused = [_heard_s(event) for event in events if event.kind == REFUSED]
@@ -64,6 +64,6 @@ def _by_silence_s(contract: Contract, events: Sequence[Event], as_of_s: int) -> 
             yield end_s
 
 
-def _heard_s(event: Event) -> int:
+def _heard_s(event: ToldEvent) -> int:
     """Silence is counted from when the other side could hear of it, and ended by what it had said until then."""
     return event.at_s if event.received_s is None else event.received_s

@@ -39,7 +39,7 @@ from weighbridge.settlement.probes import Tally, tally
 from weighbridge.settlement.record import Record, Side
 from weighbridge.settlement.remedies import remedies, timed
 from weighbridge.settlement.remedy_context import RemedyContext
-from weighbridge.settlement.results import Due, OutcomeBound, Probed, Result, Settlement
+from weighbridge.settlement.results import OutcomeBound, Owed, Probed, Result, Settlement
 from weighbridge.settlement.spent import SpentCredits, spent
 from weighbridge.settlement.stacking import Remedy, stack
 from weighbridge.verdict import Verdict
@@ -65,7 +65,7 @@ def settle(
     period is used up.
     """
     served = service or term_of_s(contract)
-    found = Judging(
+    found = PartSettlement(
         contract, record, period, units, as_of_s, served, whole or period, tuple(before)
     ).settlement()
     check_settlement(contract, found)
@@ -73,7 +73,7 @@ def settle(
 
 
 @dataclass(frozen=True)
-class Judging:
+class PartSettlement:
     """What `settle` is given, and what it makes of it."""
 
     contract: Contract
@@ -234,7 +234,7 @@ class Judging:
 
     def _dues(
         self, results: list[Result], others: list[Capped], at_best: list[Capped]
-    ) -> list[Due]:
+    ) -> list[Owed]:
         """One for each unit. A repair belongs to its unit, or to the one that its unit is a part of."""
         names = list(dict.fromkeys(result.measure.unit for result in results))
         groups: dict[str, tuple[list[Remedies], list[Remedies]]] = {}
@@ -250,13 +250,13 @@ class Judging:
             best.append((better.credit.id, self._owed(better.exact)))
         return [self._due(unit, worst, best) for unit, (worst, best) in groups.items()]
 
-    def _due(self, unit: str, worst: list[Remedies], best: list[Remedies]) -> Due:
+    def _due(self, unit: str, worst: list[Remedies], best: list[Remedies]) -> Owed:
         terms = self._claim_terms({credit for credit, _ in worst})
         deadline = deadline_s(terms, self.whole, self.contract.time_zone)
         found = standing(terms, deadline, self.record.claims, self.period, unit, self.as_of_s)
         highest, lowest = self._stacked(worst), self._stacked(best)
         owed = (payable(highest, found), payable(lowest, found))
-        return Due(unit, found, deadline, ordered(lowest, highest)[1], *owed)
+        return Owed(unit, found, deadline, ordered(lowest, highest)[1], *owed)
 
     def _owed(self, exact: Fraction | None) -> Fraction | None:
         """What a line adds to the rest: what it shows, or the exact amount where only the sum is rounded."""

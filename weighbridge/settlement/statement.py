@@ -260,7 +260,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedBy:
     """Who judged what is settled: the versions of the judge, and the digests of the tables that it read."""
 
     judge: str
@@ -283,7 +283,7 @@ class Statement(Document):
     final: bool
     simulated: bool
     engine: str
-    judged: Judged
+    judged: JudgedBy
     inputs_digest: str
     parts: tuple[Part, ...]
     swaps: tuple[SwapLine, ...]

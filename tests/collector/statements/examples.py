@@ -13,7 +13,7 @@ from weighbridge.judge.ledger import Row, State
 from weighbridge.settlement.case import Notices
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month
-from weighbridge.settlement.record import Claim, Event, Window
+from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.settlement.statement import (
     ClockLine,
     CreditLine,
@@ -91,7 +91,7 @@ def ups(nodes: list[str]) -> list[Row]:
 def ordinary(downtime_s: int = 3 * HOUR, *, claimed: bool = True) -> Statement:
     """Two nodes, one with an outage beside maintenance; a replaced GPU; a claim; final."""
     window = Window("m1", START + DAY, START + DAY + HOUR, START)
-    swap = Event("gpu_replaced", START + 2 * DAY, "n1.0", {"new": "GPU-B", "old": "GPU-A"})
+    swap = ToldEvent("gpu_replaced", START + 2 * DAY, "n1.0", {"new": "GPU-B", "old": "GPU-A"})
     claims = (Claim("2026-05", PERIOD.end_s),) if claimed else ()
     notices = Notices((window,), claims, (swap,))
     rows = [

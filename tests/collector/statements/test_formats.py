@@ -39,7 +39,7 @@ from tests.collector.statements.examples import (
 from weighbridge.codes import note
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.case import Notices
-from weighbridge.settlement.record import Event, Window
+from weighbridge.settlement.record import ToldEvent, Window
 from weighbridge.settlement.statement import Statement, SwapLine, differences, path_text
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -177,7 +177,7 @@ def test_a_timeline_shows_every_state_and_maintenance_only_where_it_excluded_tim
         examples.row("n1", place * DAY, place * DAY + HOUR, state)
         for place, state in enumerate((State.DOWN, State.DEGRADED, State.CONTESTED), start=1)
     ]
-    begun = Event("acceptance_signed", START + HOUR)
+    begun = ToldEvent("acceptance_signed", START + HOUR)
     rows = [*ups(["n1"]), *bad]
     made = drafted(["n1", "n2"], rows, Notices((window,), (), (begun,)), PERIOD.end_s, False)
     page = as_html.render(made, "en").decode()

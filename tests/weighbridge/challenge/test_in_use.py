@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.weighbridge.challenge.test_cheats import skipping
-from weighbridge.challenge.messages import IN_USE, Fact, Openings, Ready, Roots
+from weighbridge.challenge.messages import IN_USE, HostFact, Openings, Ready, Roots
 from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
 
 GPUS = ("GPU-a", "GPU-b")
@@ -15,7 +15,7 @@ GPUS = ("GPU-a", "GPU-b")
 def in_use(message: Any) -> Any:
     if not isinstance(message, Ready):
         return message
-    return replace(message, facts=(*message.facts, Fact(IN_USE, "GPU-b")))
+    return replace(message, facts=(*message.facts, HostFact(IN_USE, "GPU-b")))
 
 
 def silent_at(kind: type) -> Any:

@@ -32,7 +32,7 @@ from weighbridge.challenge.messages import (
     DECLINE_REASONS,
     PAYLOAD_TYPE,
     Decline,
-    Fact,
+    HostFact,
     Openings,
     Prepare,
     Ready,
@@ -59,7 +59,9 @@ blobs = st.binary(max_size=80)
 instants = st.integers(0, 2**53 - 1)
 messages = st.one_of(
     st.builds(Prepare, names, names, blobs, st.lists(names).map(tuple), st.just(POLICY)),
-    st.builds(Ready, names, blobs, instants, st.lists(st.builds(Fact, names, names)).map(tuple)),
+    st.builds(
+        Ready, names, blobs, instants, st.lists(st.builds(HostFact, names, names)).map(tuple)
+    ),
     st.builds(Decline, names, st.sampled_from(DECLINE_REASONS), names),
     st.builds(Release, names, names, blobs),
     st.builds(Roots, names, names, instants, instants, st.lists(blobs).map(tuple)),

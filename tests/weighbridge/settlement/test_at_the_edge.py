@@ -32,7 +32,7 @@ from weighbridge.settlement.periods import (
     served_part_s,
 )
 from weighbridge.settlement.probes import Samples
-from weighbridge.settlement.record import Claim, Event, Record, Span, Window
+from weighbridge.settlement.record import Claim, Record, Span, ToldEvent, Window
 from weighbridge.settlement.service import silence_accepted_s, start_of_s
 from weighbridge.settlement.settle import settle
 from weighbridge.settlement.statement import Statement
@@ -73,7 +73,7 @@ def row(start_s: int, end_s: int, state: State, recorded_s: int = 0) -> Row:
 
 
 def drafted(
-    *said: Event | Window | Claim,
+    *said: ToldEvent | Window | Claim,
     rows: tuple[Row, ...] = (),
     versions: tuple[Version, ...] = (),
     as_of_s: int = CUTOFF + DAY,
@@ -82,7 +82,7 @@ def drafted(
     notices = Notices(
         windows=tuple(one for one in said if isinstance(one, Window)),
         claims=tuple(one for one in said if isinstance(one, Claim)),
-        events=tuple(one for one in said if isinstance(one, Event)),
+        events=tuple(one for one in said if isinstance(one, ToldEvent)),
     )
     every = [row(MAY.start_s - 9 * DAY, MAY.end_s + 9 * DAY, State.UP), *rows]
     ruled = versions or (version(**more),)
@@ -204,7 +204,7 @@ DEEMED: dict[str, Any] = {
 def test_a_refusal_counts_from_the_instant_of_the_delivery_to_the_end_of_the_last_day(
     refused_s: int, *, accepted: bool
 ) -> None:
-    said = [Event("delivered", NOON), Event("acceptance_refused", refused_s)]
+    said = [ToldEvent("delivered", NOON), ToldEvent("acceptance_refused", refused_s)]
     start = start_of_s(version(**DEEMED).contract, said, CUTOFF)
     assert start == (SILENT if accepted else None)
 
@@ -213,21 +213,21 @@ def test_a_refusal_counts_from_the_instant_of_the_delivery_to_the_end_of_the_las
     ("heard_s", "accepted"), [(SILENT - 1, False), (SILENT, True), (SILENT + 1, True)]
 )
 def test_a_refusal_counts_by_when_it_could_be_heard(heard_s: int, *, accepted: bool) -> None:
-    refusal = Event("acceptance_refused", NOON, received_s=heard_s)
-    start = start_of_s(version(**DEEMED).contract, [Event("delivered", NOON), refusal], CUTOFF)
+    refusal = ToldEvent("acceptance_refused", NOON, received_s=heard_s)
+    start = start_of_s(version(**DEEMED).contract, [ToldEvent("delivered", NOON), refusal], CUTOFF)
     assert (start is not None) is accepted
 
 
 @pytest.mark.parametrize(("as_of_s", "start"), [(SILENT - 1, None), (SILENT, SILENT)])
 def test_silence_accepts_as_the_last_day_ends(as_of_s: int, start: int | None) -> None:
-    assert start_of_s(version(**DEEMED).contract, [Event("delivered", NOON)], as_of_s) == start
+    assert start_of_s(version(**DEEMED).contract, [ToldEvent("delivered", NOON)], as_of_s) == start
 
 
 @pytest.mark.parametrize(
     ("signed_s", "silent"), [(SILENT - 1, None), (SILENT, SILENT), (SILENT + 1, SILENT)]
 )
 def test_who_signs_before_silence_accepts_has_accepted(signed_s: int, silent: int | None) -> None:
-    said = [Event("delivered", NOON), Event("acceptance_signed", signed_s)]
+    said = [ToldEvent("delivered", NOON), ToldEvent("acceptance_signed", signed_s)]
     assert silence_accepted_s(version(**DEEMED).contract, said, CUTOFF) == silent
 
 
@@ -244,7 +244,7 @@ def test_silence_is_told_of_in_the_period_in_which_it_accepts(
     delivered: str, *, flagged: bool
 ) -> None:
     """Four days later at midnight."""
-    found = drafted(Event("delivered", at(delivered)), **DEEMED)
+    found = drafted(ToldEvent("delivered", at(delivered)), **DEEMED)
     assert ("accepted_by_silence" in found.flags) is flagged
 
 
@@ -286,7 +286,7 @@ def test_a_row_that_is_written_down_at_the_cut_off_is_in_time(
 def test_what_happened_by_the_cut_off_and_is_told_of_after_it_never_counts(
     at_s: int, received_s: int | None, *, counts: bool
 ) -> None:
-    assert Event("restored", at_s, "n1", received_s=received_s).told_by(CUTOFF) is counts
+    assert ToldEvent("restored", at_s, "n1", received_s=received_s).told_by(CUTOFF) is counts
 
 
 @pytest.mark.parametrize(
@@ -294,13 +294,13 @@ def test_what_happened_by_the_cut_off_and_is_told_of_after_it_never_counts(
     [(MAY.start_s - 1, 0), (MAY.start_s, 1), (MAY.end_s - 1, 1), (MAY.end_s, 0)],
 )
 def test_a_replaced_gpu_is_of_the_period_in_which_it_was_replaced(at_s: int, shown: int) -> None:
-    found = drafted(Event("gpu_replaced", at_s, "n1.0"))
+    found = drafted(ToldEvent("gpu_replaced", at_s, "n1.0"))
     assert (len(found.swaps), "gpu_identity_changed" in found.flags) == (shown, bool(shown))
 
 
 @pytest.mark.parametrize(("before_s", "shown"), [(-1, 0), (0, 1), (1, 1)])
 def test_an_event_at_the_instant_of_the_statement_has_happened(before_s: int, shown: int) -> None:
-    event = Event("gpu_replaced", HALF - before_s, "n1.0")
+    event = ToldEvent("gpu_replaced", HALF - before_s, "n1.0")
     assert len(drafted(event, as_of_s=HALF).swaps) == shown
 
 
@@ -311,7 +311,7 @@ LOST = {"id": "w", "kind": "lost_work", "event": "crash", "cap_s": "9999", "hour
     ("at_s", "paid"), [(MAY.start_s - 1, 0), (MAY.start_s, 1), (MAY.end_s - 1, 1), (MAY.end_s, 0)]
 )
 def test_an_event_is_paid_for_in_the_period_in_which_it_happened(at_s: int, paid: int) -> None:
-    found = drafted(Event("crash", at_s, "n1", since_s=at_s - 10), credits=[LOST])
+    found = drafted(ToldEvent("crash", at_s, "n1", since_s=at_s - 10), credits=[LOST])
     assert found.highest == f"{10 * paid}.00"
 
 
@@ -428,7 +428,7 @@ MENDED = {"id": "m", "objective_s": "60", "clock_from": "report"}
 def test_a_repair_that_ends_within_a_gap_before_the_outage_does_is_believed(
     edges: tuple[int, int], *, flagged: bool
 ) -> None:
-    said = [Event("fault_reported", HALF - HOUR, "n1"), Event("restored", HALF, "n1")]
+    said = [ToldEvent("fault_reported", HALF - HOUR, "n1"), ToldEvent("restored", HALF, "n1")]
     down = row(HALF + edges[0], HALF + edges[1], State.DOWN)
     sampling = {"interval_s": "10", "max_gap_s": "30"}
     found = drafted(*said, rows=(down,), repair=[MENDED], sampling=sampling)
@@ -437,7 +437,7 @@ def test_a_repair_that_ends_within_a_gap_before_the_outage_does_is_believed(
 
 @pytest.mark.parametrize(("seconds", "verdict"), [(59, "MET"), (60, "MET"), (61, "BREACHED")])
 def test_a_repair_of_exactly_the_promised_time_is_in_time(seconds: int, verdict: str) -> None:
-    said = [Event("fault_reported", HALF, "n1"), Event("restored", HALF + seconds, "n1")]
+    said = [ToldEvent("fault_reported", HALF, "n1"), ToldEvent("restored", HALF + seconds, "n1")]
     (clock,) = drafted(*said, repair=[MENDED]).parts[0].clocks
     assert clock.verdict == verdict
 

@@ -8,10 +8,10 @@ import pytest
 
 from tests.weighbridge.written import contract_of
 from weighbridge.contract import Contract, ContractError
-from weighbridge.contract.exclusions import Window
+from weighbridge.contract.exclusions import LocalHours
 from weighbridge.settlement.hours import occurrences
 from weighbridge.settlement.periods import calendar_month, clock_time, day_start
-from weighbridge.settlement.record import Event, Record
+from weighbridge.settlement.record import Record, ToldEvent
 from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.settle import settle
 
@@ -51,11 +51,11 @@ def contract(**parts: Any) -> Contract:
     return contract_of(document | parts)
 
 
-def at(kind: str, local: str, unit: str = "n1", **details: str) -> Event:
-    return Event(kind, int(datetime.fromisoformat(f"{local}+08:00").timestamp()), unit, details)
+def at(kind: str, local: str, unit: str = "n1", **details: str) -> ToldEvent:
+    return ToldEvent(kind, int(datetime.fromisoformat(f"{local}+08:00").timestamp()), unit, details)
 
 
-def settled(terms: Contract, *events: Event, as_of: int = LATER) -> Settlement:
+def settled(terms: Contract, *events: ToldEvent, as_of: int = LATER) -> Settlement:
     return settle(terms, Record(events=events), SEPTEMBER, {}, as_of)
 
 
@@ -127,7 +127,7 @@ def test_hours_are_those_of_the_clock_on_days_on_which_it_jumps() -> None:
     """In Amsterdam 29 March 2026 has 23 hours and 25 October 25; one to six is four and six hours long."""
     for day, hours in ((date(2026, 3, 29), 4), (date(2026, 10, 25), 6), (date(2026, 6, 7), 5)):
         start = day_start(day, "Europe/Amsterdam")
-        window = Window(from_minute=60, to_minute=360, zone="Europe/Amsterdam")
+        window = LocalHours(from_minute=60, to_minute=360, zone="Europe/Amsterdam")
         [(opens, closes)] = occurrences(window, (start, start + 20 * 3600))
         assert closes - opens == hours * 3600
         assert clock_time(day, 1440, "Europe/Amsterdam") == clock_time(

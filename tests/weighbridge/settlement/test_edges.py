@@ -15,7 +15,7 @@ from weighbridge.judge.ledger import State
 from weighbridge.settlement.damages import days_late
 from weighbridge.settlement.periods import Period, calendar_month
 from weighbridge.settlement.probes import Samples, tally
-from weighbridge.settlement.record import Event, Record, Span, Window
+from weighbridge.settlement.record import Record, Span, ToldEvent, Window
 from weighbridge.settlement.repair import clocks
 from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.settle import settle
@@ -169,7 +169,7 @@ def test_days_late_start_on_the_day_after_the_due_date(
 def test_a_fault_that_is_found_again_keeps_its_first_clock_and_one_runs_on() -> None:
     terms = Repair.model_validate({"id": "r", "objective_s": 60, "clock_from": "detection"})
     kinds = ["fault_detected", "fault_detected", "restored", "restored", "fault_detected"]
-    events = [Event(kind, 100 * number, "n1") for number, kind in enumerate(kinds)]
+    events = [ToldEvent(kind, 100 * number, "n1") for number, kind in enumerate(kinds)]
     found = [(one.start_s, one.end_s, one.seconds) for one in clocks(terms, events, 1000)]
     assert found == [(0, 200, 200), (400, None, 600)]
 
@@ -253,8 +253,8 @@ def test_what_was_said_later_is_not_known_earlier_and_a_repair_may_end_after_the
     }
     terms = contract(repair=[repair], credits=[penalty])
     events = (
-        Event("fault_detected", JUNE.end_s - 1, "n1"),
-        Event("restored", JUNE.end_s + 20 * DAY, "n1"),
+        ToldEvent("fault_detected", JUNE.end_s - 1, "n1"),
+        ToldEvent("restored", JUNE.end_s + 20 * DAY, "n1"),
     )
     assert settled(terms, events=events).highest == Decimal("10.00")
 

@@ -12,7 +12,7 @@ from weighbridge.contract.forms import fill, form
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.probes import Samples
-from weighbridge.settlement.record import Claim, Event, Record, Span, Window
+from weighbridge.settlement.record import Claim, Record, Span, ToldEvent, Window
 from weighbridge.settlement.settle import settle
 
 LATER = 4_000_000_000
@@ -43,7 +43,7 @@ def contract(
 
 
 def owed(
-    terms: Contract, label: str, outages: list[tuple[str, str]], events: tuple[Event, ...] = ()
+    terms: Contract, label: str, outages: list[tuple[str, str]], events: tuple[ToldEvent, ...] = ()
 ) -> Decimal | None:
     period = calendar_month(label, terms.time_zone)
     spans = tuple(Span("n1", State.DOWN, instant(start), instant(end)) for start, end in outages)
@@ -169,8 +169,8 @@ def test_a_form_pays_what_its_text_says(
 
 def test_late_hardware_pays_by_the_step() -> None:
     events = (
-        Event("fault_confirmed", instant("2026-05-03T00:00:00Z"), "n1"),
-        Event("hardware_replaced", instant("2026-05-04T03:00:00Z"), "n1"),
+        ToldEvent("fault_confirmed", instant("2026-05-03T00:00:00Z"), "n1"),
+        ToldEvent("hardware_replaced", instant("2026-05-04T03:00:00Z"), "n1"),
     )
     assert owed(contract("gpuyard", "2400.00", "UTC"), "2026-05", [], events) == Decimal("480.00")
 
@@ -242,12 +242,14 @@ def test_slices_without_requests_are_perfect() -> None:
 
 def test_vouchers_pay_for_anomalies_and_for_lost_work() -> None:
     """50 min x 1.5 are two hours; 53 h of work count as 24: 26 x 1.98."""
-    anomaly = Event(
+    anomaly = ToldEvent(
         "network_anomaly",
         instant("2026-03-12T03:50:00Z"),
         since_s=instant("2026-03-12T03:00:00Z"),
     )
-    crash = Event("crash", instant("2026-03-03T05:00:00Z"), since_s=instant("2026-03-01T00:00:00Z"))
+    crash = ToldEvent(
+        "crash", instant("2026-03-03T05:00:00Z"), since_s=instant("2026-03-01T00:00:00Z")
+    )
     terms = contract("gpuhub", "1.00", "Asia/Shanghai", hour_price="1.98")
     assert paid(terms, "2026-03", Record(events=(anomaly, crash))) == Decimal("51.48")
 
@@ -291,8 +293,8 @@ def test_an_answer_has_to_come_in_less_than_the_time_that_is_published(
     terms = contract("crusoe-support", "1.00", "UTC")
     start = instant("2026-05-03T00:00:00Z")
     events = (
-        Event("fault_reported", start, "n1", {"severity": severity}),
-        Event("answered", start + seconds, "n1"),
+        ToldEvent("fault_reported", start, "n1", {"severity": severity}),
+        ToldEvent("answered", start + seconds, "n1"),
     )
     period = calendar_month("2026-05", "UTC")
     settled = settle(terms, Record(events=events), period, {}, LATER)

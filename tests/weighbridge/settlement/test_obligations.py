@@ -15,7 +15,7 @@ from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Row, State, Use
 from weighbridge.settlement.case import Notices
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import Period, calendar_month, instant_text
-from weighbridge.settlement.record import Event
+from weighbridge.settlement.record import ToldEvent
 from weighbridge.settlement.statement import Cause, Statement
 
 SECOND = 1_000_000
@@ -75,7 +75,7 @@ def month(*but: Row, period: Period = MAY) -> list[Row]:
 
 
 def drafted(
-    *events: Event,
+    *events: ToldEvent,
     rows: list[Row] | None = None,
     period: Period = MAY,
     earlier: tuple[Statement, ...] = (),
@@ -121,7 +121,7 @@ def damages(trigger: str, side: str, **more: str) -> dict[str, str]:
 
 def test_a_batch_that_is_not_delivered_costs_its_flat_part_and_its_days() -> None:
     """Due on 1 May, given up on 11 May: 20 % + 10 x 0.1 % of 100000 = 21000; the cap of 20.5 % leaves 20500."""
-    given_up = Event("not_delivered", MAY.start_s + 10 * DAY, "A")
+    given_up = ToldEvent("not_delivered", MAY.start_s + 10 * DAY, "A")
     terms = damages("non_delivery", "provider", flat_pct="20", daily_rate="0.001")
     assert drafted(given_up, liquidated_damages=[terms]).highest == "21000.00"
     found = drafted(given_up, liquidated_damages=[terms | {"cap_pct": "20.5"}])
@@ -139,7 +139,7 @@ def test_each_side_pays_for_its_own_cancellation_at_its_own_rate(
         damages("cancellation", "lessee", flat_pct="30"),
         damages("cancellation", "provider", flat_pct="5"),
     ]
-    left = Event("cancelled", MAY.start_s + DAY, details={"party": party})
+    left = ToldEvent("cancelled", MAY.start_s + DAY, details={"party": party})
     found = drafted(left, liquidated_damages=terms)
     assert found.highest == to_lessee
     assert [line.highest for line in found.parts[0].by_lessee] == by_lessee
@@ -151,7 +151,7 @@ def test_leaving_early_costs_its_fee_and_too_short_a_notice_is_told(
 ) -> None:
     term = TERMS["term"] | {"early_exit": [{"party": "L", "notice_days": "30", "fee": "7000"}]}
     at = MAY.start_s + 20 * DAY
-    left = Event("cancelled", at, details={"party": "L"}, since_s=at - days * DAY)
+    left = ToldEvent("cancelled", at, details={"party": "L"}, since_s=at - days * DAY)
     found = drafted(left, term=term)
     assert [line.highest for line in found.parts[0].by_lessee] == ["7000.00"]
     assert (found.highest, found.flags) == ("0.00", flags)
@@ -353,7 +353,7 @@ def test_use_counts_in_the_part_of_the_period_in_which_its_hour_begins_and_only_
 ):
     uses = [used("n1", hour) for hour in (-1, 0, 5, MAY.seconds // HOUR)]
     assert drafted(uses=uses).parts[0].delivery[0].in_use_gpu_seconds == 2 * HOUR
-    begun = Event("acceptance_signed", MAY.start_s + HOUR)
+    begun = ToldEvent("acceptance_signed", MAY.start_s + HOUR)
     assert drafted(begun, uses=uses).parts[0].delivery[0].in_use_gpu_seconds == HOUR
 
 
@@ -411,7 +411,7 @@ def test_a_condition_sees_the_causes_of_every_slot_of_a_node(condition: str, hou
 
 def test_amounts_of_both_sides_are_never_set_off_against_each_other() -> None:
     terms = [damages("cancellation", "lessee", flat_pct="30")]
-    left = Event("cancelled", MAY.start_s + DAY, details={"party": "L"})
+    left = ToldEvent("cancelled", MAY.start_s + DAY, details={"party": "L"})
     rows = month(row("n1", 0, 0, 10 * HOUR, State.DOWN))
     found = drafted(left, rows=rows, liquidated_damages=terms, credits=[CREDIT])
     assert Decimal(found.highest or 0) == 100

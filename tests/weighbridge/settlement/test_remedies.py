@@ -12,7 +12,7 @@ from weighbridge.contract import Contract, ContractError, load
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.periods import Period, calendar_month
 from weighbridge.settlement.probes import Samples
-from weighbridge.settlement.record import Event, Record, Span, Window
+from weighbridge.settlement.record import Record, Span, ToldEvent, Window
 from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.settle import settle
 
@@ -118,9 +118,13 @@ def test_anomalies_and_lost_work_add_up() -> None:
         {"id": "w", "kind": "lost_work", "event": "crash", "cap_s": "86400"} | price,
     ]
     events = (
-        Event("network", instant("2026-03-12T03:50:00Z"), since_s=instant("2026-03-12T03:00:00Z")),
-        Event("crash", instant("2026-03-03T05:00:00Z"), since_s=instant("2026-03-01T00:00:00Z")),
-        Event("crash", instant("2026-03-04T05:00:00Z")),
+        ToldEvent(
+            "network", instant("2026-03-12T03:50:00Z"), since_s=instant("2026-03-12T03:00:00Z")
+        ),
+        ToldEvent(
+            "crash", instant("2026-03-03T05:00:00Z"), since_s=instant("2026-03-01T00:00:00Z")
+        ),
+        ToldEvent("crash", instant("2026-03-04T05:00:00Z")),
     )
     assert settled(contract(credits=credits), "2026-03", Record(events=events)).highest == Decimal(
         "51.48"
@@ -144,8 +148,8 @@ def test_late_batches_pay_by_the_day_up_to_the_cap_and_only_those_that_the_provi
     ]
     terms = contract("Asia/Shanghai", {"delivery": batches}, liquidated_damages=damages)
     events = (
-        Event("batch_accepted", instant("2026-04-12T15:59:59Z"), "A"),
-        Event("batch_accepted", instant("2026-07-29T01:00:00Z"), "B"),
+        ToldEvent("batch_accepted", instant("2026-04-12T15:59:59Z"), "A"),
+        ToldEvent("batch_accepted", instant("2026-07-29T01:00:00Z"), "B"),
     )
     record = Record(events=events)
     assert settled(terms, "2026-04", record).highest == Decimal("216000.00")

@@ -17,7 +17,7 @@ from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Row, State
 from weighbridge.settlement.case import Notices
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month
-from weighbridge.settlement.record import Claim, Event, Window
+from weighbridge.settlement.record import Claim, ToldEvent, Window
 
 SECOND = 1_000_000
 HOUR_US = 3600 * SECOND
@@ -84,7 +84,9 @@ def statement(given: Iterable[Row]) -> str:
             Window("late", PERIOD.start_s + 99000, PERIOD.start_s + 99900, PERIOD.start_s + 98000),
         ),
         claims=(Claim("2026-05", PERIOD.end_s + 5, "n1"),),
-        events=(Event("gpu_replaced", PERIOD.start_s + 4000, "n1.1", {"new": "B", "old": "A"}),),
+        events=(
+            ToldEvent("gpu_replaced", PERIOD.start_s + 4000, "n1.1", {"new": "B", "old": "A"}),
+        ),
     )
     return draft([version], holders(NODES), given, notices, PERIOD, AS_OF_US).json()
 

@@ -12,7 +12,7 @@ from weighbridge.judge.ledger import Row, State
 from weighbridge.settlement.case import Notices
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month, instant_text
-from weighbridge.settlement.record import BOTH, Event, Side
+from weighbridge.settlement.record import BOTH, Side, ToldEvent
 from weighbridge.settlement.statement import Statement
 
 SECOND = 1_000_000
@@ -55,7 +55,7 @@ UP = [row(slot, 0, MAY.seconds, State.UP) for slot in (0, 1)]
 
 
 def drafted(
-    *events: Event, as_of_s: int = CUTOFF + DAY, rows: list[Row] = UP, **more: Any
+    *events: ToldEvent, as_of_s: int = CUTOFF + DAY, rows: list[Row] = UP, **more: Any
 ) -> Statement:
     text = written(dict(TERMS) | more)
     version = Version(loaded(text), text, 0, 4_000_000_000 * SECOND)
@@ -63,11 +63,11 @@ def drafted(
     return draft([version], holders(["n1"]), rows, notices, MAY, as_of_s * SECOND)
 
 
-def at(day: int, kind: str, unit: str = "", **more: Any) -> Event:
-    return Event(kind, MAY.start_s + day * DAY, unit, **more)
+def at(day: int, kind: str, unit: str = "", **more: Any) -> ToldEvent:
+    return ToldEvent(kind, MAY.start_s + day * DAY, unit, **more)
 
 
-def crash(sides: frozenset[Side], received_s: int | None = None) -> Event:
+def crash(sides: frozenset[Side], received_s: int | None = None) -> ToldEvent:
     """Ten hours of work were lost, at 2 an hour."""
     began = MAY.start_s + 2 * DAY - 10 * HOUR
     return at(2, "crash", "n1", since_s=began, sides=sides, received_s=received_s)
@@ -133,11 +133,11 @@ def test_a_repair_that_ends_after_the_cut_off_stops_its_clock_and_one_told_of_to
     reported, end_s = at(30, "fault_reported", "n1.0"), CUTOFF + HOUR
     now_s = CUTOFF + 2 * DAY
 
-    def clock(*events: Event) -> tuple[str | None, str]:
+    def clock(*events: ToldEvent) -> tuple[str | None, str]:
         (line,) = drafted(reported, *events, as_of_s=now_s, repair=[MEND]).parts[0].clocks
         return (line.end, line.verdict)
 
-    ended = Event("restored", end_s, "n1.0", received_s=end_s + HOUR)
+    ended = ToldEvent("restored", end_s, "n1.0", received_s=end_s + HOUR)
     assert clock(ended) == (instant_text(end_s), "BREACHED")
     in_time = at(30, "restored", "n1.0", received_s=CUTOFF)
     assert clock(in_time) == (instant_text(in_time.at_s), "MET")
@@ -164,7 +164,7 @@ def test_a_part_that_was_replaced_may_still_burn_in() -> None:
 @pytest.mark.parametrize("kind", ["acceptance_signed", "delivered"])
 def test_what_happened_after_the_cut_off_moves_no_service_of_the_period(kind: str) -> None:
     rule = {"acceptance_signed": "acceptance", "delivered": "delivery"}[kind]
-    late = Event(kind, CUTOFF + DAY, received_s=CUTOFF + DAY)
+    late = ToldEvent(kind, CUTOFF + DAY, received_s=CUTOFF + DAY)
     found = drafted(late, as_of_s=CUTOFF + 2 * DAY, acceptance={"billing_starts": rule})
     assert found.parts[0].service == (midnight(0), midnight(31))
 
@@ -173,7 +173,7 @@ def test_a_batch_is_late_once_however_often_it_is_accepted() -> None:
     terms = {"id": "d", "trigger": "late_delivery", "side": "provider", "flat_pct": "5"}
     often = [at(10 + day, "batch_accepted", "A") for day in range(5)]
     assert drafted(*often, liquidated_damages=[terms]).highest == "5000.00"
-    before = Event("batch_accepted", MAY.start_s - DAY, "A")
+    before = ToldEvent("batch_accepted", MAY.start_s - DAY, "A")
     assert drafted(before, *often, liquidated_damages=[terms]).highest == "0.00"
 
 
@@ -200,7 +200,7 @@ def test_the_amount_that_caps_a_period_caps_all_its_repairs_together() -> None:
 SILENCE = {"deemed_acceptance_days": "5"}
 
 
-def service(*events: Event, **more: Any) -> tuple[str, tuple[str, ...]]:
+def service(*events: ToldEvent, **more: Any) -> tuple[str, tuple[str, ...]]:
     """From when there is service, and the flags."""
     terms = {"acceptance": SILENCE, **more}
     found = drafted(*events, **terms)
@@ -212,7 +212,7 @@ def midnight(day: int) -> str:
     return instant_text(MAY.start_s + day * DAY)
 
 
-NOON = Event("delivered", MAY.start_s + 3 * DAY + 12 * HOUR)
+NOON = ToldEvent("delivered", MAY.start_s + 3 * DAY + 12 * HOUR)
 """On 4 May: 9 May is the last day on which it can be refused."""
 
 

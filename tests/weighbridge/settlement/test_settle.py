@@ -17,7 +17,7 @@ from weighbridge.settlement.availability import Measure, measure
 from weighbridge.settlement.intervals import total
 from weighbridge.settlement.maintenance import as_units_fare
 from weighbridge.settlement.periods import Period, calendar_month
-from weighbridge.settlement.record import Claim, Event, Record, Span, Window
+from weighbridge.settlement.record import Claim, Record, Span, ToldEvent, Window
 from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.settle import settle
 
@@ -412,10 +412,10 @@ PENALTY = {
 }
 
 
-def repaired(start: int, end: int) -> tuple[Event, Event]:
+def repaired(start: int, end: int) -> tuple[ToldEvent, ToldEvent]:
     return (
-        Event("fault_detected", APRIL.start_s + start, "n1"),
-        Event("restored", APRIL.start_s + end, "n1"),
+        ToldEvent("fault_detected", APRIL.start_s + start, "n1"),
+        ToldEvent("restored", APRIL.start_s + end, "n1"),
     )
 
 

@@ -17,7 +17,7 @@ from weighbridge.settlement.case import Notices
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month, instant_text
 from weighbridge.settlement.probes import Samples
-from weighbridge.settlement.record import Claim, Event, Window
+from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.settlement.statement import Cause, Statement, SwapLine, UnitLine, differences
 
 SECOND = 1_000_000
@@ -208,7 +208,7 @@ def test_maintenance_that_is_told_of_after_the_cut_off_changes_nothing_and_raise
 
 def test_maintenance_swaps_and_claims_have_their_lines() -> None:
     window = Window("m1", START + DAY, START + DAY + HOUR, START)
-    swap = Event("gpu_replaced", START + 2 * DAY, "n1.0", {"old": "GPU-A", "new": "GPU-B"})
+    swap = ToldEvent("gpu_replaced", START + 2 * DAY, "n1.0", {"old": "GPU-A", "new": "GPU-B"})
     notices = Notices((window,), (Claim("2026-05", PERIOD.end_s),), (swap,))
     rows = whole_month(row("n1", 0, DAY, DAY + 3 * HOUR, State.DOWN))
     found = drafted(rows, notices, claim={"required": "true", "deadline_days": "7"})
@@ -311,7 +311,7 @@ def test_probes_and_damages_have_their_lines() -> None:
     damages = [{"id": "d", "trigger": "late_delivery", "side": "provider", "daily_rate": "0.001"}]
     batch = {"id": "A", "nodes": "2", "due": "2026-05-01", "value": "100000"}
     resources = [{**TERMS["resources"][0], "delivery": [batch]}]  # type: ignore[index]
-    accepted = Event("batch_accepted", START + 3 * DAY, "A")
+    accepted = ToldEvent("batch_accepted", START + 3 * DAY, "A")
     probes = {"p": (Samples(10, Fraction(1)), Samples(1, None))}
     notices = Notices(events=(accepted,), probes=lambda _contract, _period: probes)
     found = drafted(
@@ -342,7 +342,7 @@ def test_probes_and_damages_have_their_lines() -> None:
 def test_time_before_the_start_of_service_is_neither_judged_nor_paid(
     rule: str, kind: str, served: int
 ) -> None:
-    started = Event(kind, START + 5 * DAY + 9 * HOUR)
+    started = ToldEvent(kind, START + 5 * DAY + 9 * HOUR)
     rows = whole_month(row("n1", 0, 0, DAY, State.DOWN))
     prices = [{"unit": "gpu_hour", "price": "3.60"}]
     found = drafted(

@@ -23,7 +23,7 @@ from weighbridge.settlement.credits import Line
 from weighbridge.settlement.intervals import Interval, union
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import calendar_month, day_start, local_date
-from weighbridge.settlement.record import Event, Record, Window
+from weighbridge.settlement.record import Record, ToldEvent, Window
 from weighbridge.settlement.repair import ENDS, STARTS
 from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.settle import settle
@@ -173,7 +173,7 @@ def delivered_late(terms: Given, timeline: Given, _: Json) -> Json:
     settlements: list[Settlement] = []
     for given in batches:
         period = calendar_month(given["accepted"][:7], contract.time_zone)
-        accepted = Event(
+        accepted = ToldEvent(
             "batch_accepted",
             day_start(date.fromisoformat(given["accepted"]), contract.time_zone),
             given["id"],

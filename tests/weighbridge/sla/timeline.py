@@ -9,7 +9,7 @@ from tests.weighbridge.sla.reading import Given
 from tests.weighbridge.sla.terms import instant
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.probes import Samples
-from weighbridge.settlement.record import Claim, Event, Record, Span, Window
+from weighbridge.settlement.record import Claim, Record, Span, ToldEvent, Window
 
 
 def record_of(terms: Given, timeline: Given) -> Record:
@@ -24,7 +24,7 @@ def record_of(terms: Given, timeline: Given) -> Record:
         for given in timeline.get("claims", [])
     )
     events = tuple(
-        Event(given["kind"], instant(given["at"]), given.get("unit", ""))
+        ToldEvent(given["kind"], instant(given["at"]), given.get("unit", ""))
         for given in timeline.get("events", [])
     )
     return Record(tuple(spans), windows_of(timeline), claims, events)
@@ -88,6 +88,6 @@ def samples_of(given: Given) -> Samples:
     return Samples(given["count"], None if value is None else Fraction(value))
 
 
-def lasting_event(given: Given) -> Event:
+def lasting_event(given: Given) -> ToldEvent:
     start, end = given.get("from") or given["last_startup"], given.get("to") or given["at"]
-    return Event(given["kind"], instant(end), since_s=instant(start))
+    return ToldEvent(given["kind"], instant(end), since_s=instant(start))
