@@ -14,11 +14,12 @@ import click
 from agent.config import AgentConfig, load_config
 from weighbridge import __version__
 from weighbridge.process.settings import ConfigError
+from weighbridge.verdict import Verdict
 
 if TYPE_CHECKING:
     from agent.nvml.client import NvmlSource
 
-EXIT_CODES = {"met": 0, "breached": 3, "unknown": 4}
+EXIT_CODES = {Verdict.MET: 0, Verdict.BREACHED: 3, Verdict.UNKNOWN: 4}
 
 
 def _config(file: Path | None, flags: Mapping[str, Any] | None = None) -> AgentConfig:

@@ -26,8 +26,7 @@ from weighbridge.verdict import WORST_FIRST, Verdict, worst
 from weighbridge.wire.report import EventKind
 
 Judged = tuple[Check, Answer]
-_MARKS = {Verdict.MET: ("met", "green"), Verdict.UNKNOWN: ("unknown", "yellow")}
-_BREACHED = ("breached", "red")
+_COLOURS = {Verdict.MET: "green", Verdict.UNKNOWN: "yellow", Verdict.BREACHED: "red"}
 
 
 def load_promise(path: Path, resource: str | None) -> Promise:
@@ -115,8 +114,7 @@ def show(answers: Sequence[Judged], as_json: bool) -> None:
         click.echo(json.dumps([_row(*judged) for judged in answers], indent=1))
         return
     for check, answer in sorted(answers, key=lambda judged: WORST_FIRST.index(judged[1].verdict)):
-        word, colour = _MARKS.get(answer.verdict, _BREACHED)
-        mark = click.style(f"{word:9}", fg=colour)
+        mark = click.style(f"{answer.verdict:9}", fg=_COLOURS[answer.verdict])
         subject = answer.device or "node"
         click.echo(f"{mark}{check.code:26}{subject:42}{answer.expected} | {answer.observed}")
     click.echo(f"overall: {overall(answers)}")

@@ -20,10 +20,10 @@ from weighbridge.contract.chain import mismatches
 from weighbridge.contract.forms import FormError, fill, form, forms
 from weighbridge.contract.resources import unknown_cards
 from weighbridge.process.settings import ConfigError
+from weighbridge.verdict import Verdict, worst
 
 Json = dict[str, Any]
-BREACHED, UNKNOWN = 3, 4
-EXIT_CODES = {"met": 0, "breached": BREACHED, "unknown": UNKNOWN}
+EXIT_CODES = {Verdict.MET: 0, Verdict.BREACHED: 3, Verdict.UNKNOWN: 4}
 STYLES = {
     "met": "bold green",
     "breached": "bold red",
@@ -151,8 +151,7 @@ def status(contract_id: str | None, config_file: Path) -> None:
         found = list(_findings(config, row["contract"]))
         if found:
             console.print(_found(row["contract"], found))
-    verdicts = {row["verdict"] for row in rows}
-    sys.exit(next((EXIT_CODES[word] for word in ("breached", "unknown") if word in verdicts), 0))
+    sys.exit(EXIT_CODES[worst((Verdict(row["verdict"]) for row in rows), empty=Verdict.MET)])
 
 
 def _load(file: Path) -> Contract:

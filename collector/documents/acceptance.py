@@ -13,10 +13,14 @@ from collector.documents.words import Language
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.handover.documents import Certificate, LoadLine, ReadingLine, Trial, TrialLine
 from weighbridge.settlement.money import rounded
+from weighbridge.verdict import Verdict
 
 WATT_MILLIWATTS, KILO = 1000, 1000
 SCALES = {"power_draw_milliwatts": WATT_MILLIWATTS}
 """By what a reading is divided to be shown."""
+
+NODES = (Verdict.MET, Verdict.BREACHED, Verdict.UNKNOWN)
+"""Of each verdict on its nodes a test has a column."""
 
 TELEMETRY = (
     "power_draw_milliwatts",
@@ -52,7 +56,7 @@ class _CertificateSheet(Page):
             "acceptance_title",
             f"{made.source.contract} · {start} – {end} UTC",
             made,
-            (self.speak.name("outcome", made.verdict), made.verdict == "MET"),
+            (self.speak.name("outcome", made.verdict), made.verdict == Verdict.MET.name),
             self._facts(),
             self.speak.fact(
                 "gpus_loaded", Cell(say("of_contracted", str(loaded), str(all_)), str(loaded))
@@ -117,7 +121,7 @@ class _CertificateSheet(Page):
             Cell(trial.quantile or ""),
             number(trial.min_nodes),
             number(trial.duration_s) if trial.duration_s else Cell(""),
-            *(number(verdicts.count(one)) for one in ("MET", "BREACHED", "UNKNOWN")),
+            *(number(verdicts.count(one.name)) for one in NODES),
             Cell(" ".join(f"{name}={value}" for name, value in sorted(trial.parameters.items()))),
         )
 

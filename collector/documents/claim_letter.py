@@ -7,6 +7,7 @@ from typing import Any
 from collector.judging.claimable import claimable
 from weighbridge.contract import load
 from weighbridge.settlement.statement import Statement, UnitLine, versions
+from weighbridge.verdict import Verdict
 
 HELD = (
     "\nSome time is unknown, and the contract holds it: the amounts are the most that can be owed,"
@@ -79,4 +80,6 @@ def _held(statement: Statement) -> bool:
 
 
 def _breached(statement: Statement) -> list[UnitLine]:
-    return [unit for part in statement.parts for unit in part.units if unit.verdict != "MET"]
+    return [
+        unit for part in statement.parts for unit in part.units if unit.verdict != Verdict.MET.name
+    ]

@@ -9,6 +9,15 @@ from collector.documents.sheet import Cell, DocumentLayout, Fact, Section
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
 from weighbridge.handover.documents import DeliveryNote, Difference
+from weighbridge.verdict import Verdict
+
+TONES = {
+    "in_time": Verdict.MET,
+    "open": Verdict.UNKNOWN,
+    "late": Verdict.BREACHED,
+    "overdue": Verdict.BREACHED,
+}
+"""Of what became of a batch."""
 
 
 def lay_out_note(note: DeliveryNote, language: Language) -> DocumentLayout:
@@ -26,7 +35,7 @@ class _NoteSheet(Page):
         seen, all_ = (
             sum(getattr(item, name) for item in note.items) for name in ("gpus_seen", "gpus")
         )
-        wrong = {one.unit for one in note.differences if one.verdict == "BREACHED"}
+        wrong = {one.unit for one in note.differences if one.verdict == Verdict.BREACHED.name}
         notes = (say("differ", str(len(wrong))),) if wrong else ()
         return self.sheet_of(
             "delivery_title",
@@ -75,7 +84,6 @@ class _NoteSheet(Page):
         yield self.flags(self.note.flags)
 
     def _batches(self) -> Section:
-        tones = {"late": "breached", "overdue": "breached", "in_time": "met", "open": "unknown"}
         rows = [
             (
                 Cell(one.batch),
@@ -84,7 +92,7 @@ class _NoteSheet(Page):
                 self.speak.number(one.nodes_seen),
                 self.speak.local(one.due),
                 Cell("") if one.complete is None else self.speak.local(one.complete),
-                Cell(self.speak.name("batch", one.standing), one.standing, tones[one.standing]),
+                Cell(self.speak.name("batch", one.standing), one.standing, TONES[one.standing]),
             )
             for one in self.note.batches
         ]

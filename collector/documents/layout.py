@@ -28,9 +28,10 @@ from weighbridge.settlement.draft import UNDER_WAY
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
 from weighbridge.settlement.statement import Delivery, Due, ExitLine, Part, Statement, versions
+from weighbridge.verdict import WORST_FIRST, Verdict
 
 SIGNING = ("provider", "lessee", "operator")
-VERDICTS = ("BREACHED", "UNKNOWN", "MET")
+VERDICTS = tuple(one.name for one in WORST_FIRST)
 WHOLE = 1000
 CHANGED: NoteCode = "changed"
 OF_ISSUED: tuple[NoteCode, ...] = (
@@ -332,4 +333,4 @@ def _count(speak: Speaker, title: str, seconds: int, contracted: int) -> Count:
 
 
 def _tally(count: int, verdict: str) -> Cell:
-    return Cell(str(count), tone=verdict.lower() if count else "")
+    return Cell(str(count), tone=Verdict[verdict].value if count else "")

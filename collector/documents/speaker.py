@@ -10,6 +10,7 @@ from collector.documents.sheet import Cell, Fact, Kind
 from collector.documents.words import Language
 from weighbridge.codes import Note
 from weighbridge.settlement.statement import Cause, CreditLine
+from weighbridge.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Speaker:
 
     def verdict(self, verdict: str) -> Cell:
         """With its tone."""
-        return Cell(self.name("verdict", verdict), verdict, verdict.lower())
+        return Cell(self.name("verdict", verdict), verdict, Verdict[verdict].value)
 
     def yes(self, value: bool) -> Cell:
         """Yes or no."""

@@ -19,7 +19,7 @@ from collector.judging.live import Fleet
 from collector.storage.store import Ledger, StoreInfo
 from collector.web import timeline
 from weighbridge.judge.ledger import Row
-from weighbridge.verdict import WORST_FIRST
+from weighbridge.verdict import WORST_FIRST, Verdict
 from weighbridge.wire.problems import Problem
 
 HERE = Path(__file__).parent
@@ -174,7 +174,7 @@ def _rank(row: status.Json) -> tuple[int, str]:
 def _total(rows: list[status.Json]) -> status.Json:
     verdicts = Counter(row["verdict"] for row in rows)
     gpus = {state: sum(row["gpus"][state] for row in rows) for state in status.COUNTS}
-    counted = {word: verdicts[word] for word in ("met", "breached", "unknown")}
+    counted = {verdict.value: verdicts[verdict] for verdict in Verdict}
     return counted | {"contracts": len(rows), "gpus": gpus}
 
 

@@ -19,7 +19,6 @@ from weighbridge.handover.documents import (
     ReadingLine,
     Trial,
     exactly,
-    worst_named,
 )
 from weighbridge.handover.inputs import AssignedTerms, HandoverInputs, filled_slots
 from weighbridge.handover.meter import SHOWN, LoadMeter, LoadWindow
@@ -36,6 +35,7 @@ from weighbridge.handover.trials import (
 from weighbridge.log.entries import Entry
 from weighbridge.settlement.money import round_half_up
 from weighbridge.settlement.periods import instant_text
+from weighbridge.verdict import Verdict, worst
 
 AHEAD_US = 2 * MICROSECONDS
 """No report was made later than this after it was received."""
@@ -113,10 +113,11 @@ class _Certificate:
         trials, lines = tuple(self._trials()), tuple(self._lines())
         quantities = tuple(self._quantities(trials))
         ends = (self.window.from_us // MICROSECONDS, self.window.until_us // MICROSECONDS)
-        load = worst_named([self._load(gpu) for gpu in self.gpus] + self._unassigned())
+        found = [self._load(gpu) for gpu in self.gpus] + self._unassigned()
+        found += [Verdict[trial.verdict] for trial in trials]
         return Certificate(
             source=self.terms.source(self.reader),
-            verdict=worst_named([load, *(trial.verdict for trial in trials)]),
+            verdict=worst(found, empty=Verdict.UNKNOWN).name,
             window=(instant_text(ends[0]), instant_text(ends[1])),
             window_local=(self.terms.local(ends[0]), self.terms.local(ends[1])),
             window_us=self.length_us,
@@ -132,14 +133,14 @@ class _Certificate:
             flags=tuple(sorted(self._flags())),
         )
 
-    def _load(self, gpu: ContractedGpu) -> str:
+    def _load(self, gpu: ContractedGpu) -> Verdict:
         return gpu.load(self.needed_us, self.length_us)
 
-    def _unassigned(self) -> list[str]:
+    def _unassigned(self) -> list[Verdict]:
         """UNKNOWN where the line item has places that no node is assigned to."""
         items = self.terms.contract.resources
         missing = any(len(self.terms.nodes(item)) < item.nodes for item in items)
-        return ["UNKNOWN"] if missing else []
+        return [Verdict.UNKNOWN] if missing else []
 
     def _trials(self) -> Iterator[Trial]:
         acceptance = self.terms.contract.acceptance
@@ -203,7 +204,7 @@ class _Certificate:
             needed_us=self.needed_us,
             idle_power_milliwatts=band.idle_top,
             load_power_milliwatts=band.load_from,
-            verdict=load_verdict(meter, self.needed_us, self.length_us),
+            verdict=load_verdict(meter, self.needed_us, self.length_us).name,
             readings=tuple(_readings(meter)),
             energy_millijoules=meter.energy_millijoules if meter.energy_us else None,
             energy_seen_us=meter.energy_us,
@@ -211,18 +212,18 @@ class _Certificate:
 
     def _quantities(self, trials: Sequence[Trial]) -> Iterator[QuantityLine]:
         for item in self.terms.contract.resources:
-            places: dict[str, list[str]] = {}
+            places: dict[str, list[Verdict]] = {}
             for gpu in self.places[item.id]:
                 places.setdefault(gpu.unit, []).append(self._load(gpu))
-            found = [worst_named(given) for given in places.values()]
-            counts = {verdict: found.count(verdict) for verdict in ("MET", "BREACHED")}
+            found = [worst(given, empty=Verdict.UNKNOWN) for given in places.values()]
+            loaded, idle = found.count(Verdict.MET), found.count(Verdict.BREACHED)
             gpus = item.nodes * item.per_node
             yield QuantityLine(
                 resource=item.id,
                 gpus=gpus,
-                gpus_loaded=counts["MET"],
-                gpus_idle=counts["BREACHED"],
-                gpus_unknown=max(gpus, len(found)) - counts["MET"] - counts["BREACHED"],
+                gpus_loaded=loaded,
+                gpus_idle=idle,
+                gpus_unknown=max(gpus, len(found)) - loaded - idle,
                 nodes=item.nodes,
                 nodes_passed=self._passed(item, trials),
             )
@@ -233,21 +234,23 @@ class _Certificate:
             node
             for trial in trials
             for node, verdict in trial.nodes.items()
-            if verdict == "BREACHED"
+            if Verdict[verdict] is Verdict.BREACHED
         }
-        loads: dict[str, list[str]] = {}
+        loads: dict[str, list[Verdict]] = {}
         for gpu in self.places[item.id]:
             loads.setdefault(gpu.node, []).append(self._load(gpu))
         return sum(
-            worst_named(given) == "MET" and node not in failed for node, given in loads.items()
+            worst(given, empty=Verdict.UNKNOWN) is Verdict.MET
+            for node, given in loads.items()
+            if node not in failed
         )
 
     def _flags(self) -> set[HandoverFlag]:
         found: set[HandoverFlag] = set()
         loads = [self._load(gpu) for gpu in self.gpus]
-        if "BREACHED" in loads:
+        if Verdict.BREACHED in loads:
             found.add("certificate_without_load")
-        if "UNKNOWN" in loads or self._unassigned() or not loads:
+        if Verdict.UNKNOWN in loads or self._unassigned() or not loads:
             found.add("certificate_without_evidence")
         start_s = self.terms.start_s()
         if start_s is not None and start_s * MICROSECONDS >= self.window.from_us:

@@ -20,9 +20,9 @@ from weighbridge.handover.documents import (
 )
 from weighbridge.handover.inputs import AssignedTerms, HandoverInputs
 from weighbridge.handover.reports import AcceptedReport, Reader
-from weighbridge.judge.checks.check import Answer
 from weighbridge.log.entries import Entry
 from weighbridge.settlement.periods import day_start, instant_text, term_of_s
+from weighbridge.verdict import Verdict
 
 IDENTITY = ("sku_mismatch", "memory_short")
 """Differences that say that the card is another one."""
@@ -61,7 +61,7 @@ class _Note:
         standing = "nothing"
         if any(item.gpus_seen for item in items):
             whole = all(item.gpus_seen >= item.gpus for item in items)
-            right = all(one.verdict != "BREACHED" for one in differences)
+            right = not any(map(_breached, differences))
             standing = "complete" if whole and right else "incomplete"
         return DeliveryNote(
             source=self.terms.source(reader),
@@ -154,9 +154,10 @@ class _Note:
         for one in self.arrived:
             unit = unit_of(one)
             if one.answers is None:
-                yield Difference(unit, one.device, "not_judged", "UNKNOWN", "", "")
+                yield _difference(one, "not_judged", Verdict.UNKNOWN, "", "")
             for code, answer in differing(one.answers):
-                yield _difference(unit, one.device, code, answer)
+                found = (answer.verdict, answer.expected, str(answer.observed))
+                yield _difference(one, code, *found)
             yield from _other_device(one, promised_slot(self.terms.resource(one.node), unit))
 
     def _missing(self) -> Iterator[MissingLine]:
@@ -182,7 +183,7 @@ class _Note:
             found.add("late_birth")
         if not self.arrived and as_of_us >= self._first_due_s() * MICROSECONDS:
             found.add("zero_delivery")
-        if any(one.code in IDENTITY and one.verdict == "BREACHED" for one in differences):
+        if any(one.code in IDENTITY and _breached(one) for one in differences):
             found.add("impossible_identity")
         return found
 
@@ -210,19 +211,23 @@ def promised_slot(item: Resource, unit: str) -> FilledSlot | None:
     return next((slot for slot in item.slots if slot.id == unit), None)
 
 
-def _difference(unit: str, uuid: str, code: str, answer: Answer) -> Difference:
-    verdict = str(answer.verdict).upper()
-    return Difference(unit, uuid, code, verdict, answer.expected, str(answer.observed))
+def _difference(
+    one: Arrival, code: str, verdict: Verdict, expected: str, observed: str
+) -> Difference:
+    return Difference(unit_of(one), one.device, code, verdict.name, expected, observed)
+
+
+def _breached(one: Difference) -> bool:
+    return Verdict[one.verdict] is Verdict.BREACHED
 
 
 def _other_device(one: Arrival, promised: FilledSlot | None) -> Iterator[Difference]:
     """Another GPU than the one that the contract names for the slot."""
     if promised is None:
         return
-    unit, serial = unit_of(one), text(one.identity, "serial")
+    serial = text(one.identity, "serial")
     if promised.uuid not in (None, one.device):
-        yield Difference(unit, one.device, "other_uuid", "BREACHED", str(promised.uuid), one.device)
+        yield _difference(one, "other_uuid", Verdict.BREACHED, str(promised.uuid), one.device)
     if promised.serial not in (None, serial):
-        verdict = "UNKNOWN" if serial is None else "BREACHED"
-        told = (verdict, str(promised.serial), serial or "")
-        yield Difference(unit, one.device, "other_serial", *told)
+        verdict = Verdict.UNKNOWN if serial is None else Verdict.BREACHED
+        yield _difference(one, "other_serial", verdict, str(promised.serial), serial or "")

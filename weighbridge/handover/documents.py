@@ -4,13 +4,12 @@ Both name what they were made from (engine, tables, contract text, the entries o
 that anybody with the same log gets the same bytes. Times within are UTC; lengths are integer microseconds.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from weighbridge.codes import Note
 from weighbridge.document import Document
-from weighbridge.verdict import Verdict, worst
 
 ENGINE = "handover/1"
 """Changes with any change of a result for the same inputs."""
@@ -278,11 +277,6 @@ class Certificate(Document):
     said: tuple[NoticeLine, ...]
     flags: tuple[str, ...]
     kind: str = "acceptance"
-
-
-def worst_named(names: Iterable[str]) -> str:
-    """The worst of verdicts as documents spell them; of none nobody can say."""
-    return worst((Verdict[name] for name in names), empty=Verdict.UNKNOWN).name
 
 
 def exactly(number: Fraction) -> str:

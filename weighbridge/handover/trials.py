@@ -15,10 +15,11 @@ from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.codes import Note, note
 from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.quality import AcceptanceTest
-from weighbridge.handover.documents import Trial, TrialLine, worst_named
+from weighbridge.handover.documents import Trial, TrialLine
 from weighbridge.handover.meter import Limit, LoadMeter
 from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.proofs import PROBE, TERA
+from weighbridge.verdict import Verdict, worst
 
 SECOND_US = 1_000_000
 READ, PROVED = note("level", level="E0"), note("level", level="E2")
@@ -50,19 +51,17 @@ class ContractedGpu:
     uuid: str
     meters: Mapping[str, LoadMeter]
 
-    def load(self, needed_us: int, window_us: int) -> str:
-        """The worst of what the sides say. A side that does not know is outranked by one that saw the load."""
-        found = {load_verdict(m, needed_us, window_us) for m in self.meters.values()}
-        if "BREACHED" in found:
-            return "BREACHED"
-        return "MET" if "MET" in found else "UNKNOWN"
+    def load(self, needed_us: int, window_us: int) -> Verdict:
+        """The worst of what the sides that know say; UNKNOWN where none does."""
+        found = (load_verdict(m, needed_us, window_us) for m in self.meters.values())
+        return worst((one for one in found if one is not Verdict.UNKNOWN), empty=Verdict.UNKNOWN)
 
 
-def load_verdict(meter: LoadMeter, needed_us: int, window_us: int) -> str:
+def load_verdict(meter: LoadMeter, needed_us: int, window_us: int) -> Verdict:
     """MET from `needed_us` of load on; BREACHED where even all unknown time would not reach it."""
     if meter.loaded_us >= needed_us:
-        return "MET"
-    return "BREACHED" if window_us - meter.idle_us < needed_us else "UNKNOWN"
+        return Verdict.MET
+    return Verdict.BREACHED if window_us - meter.idle_us < needed_us else Verdict.UNKNOWN
 
 
 def proved(
@@ -110,9 +109,9 @@ class TestBench:
             verdicts = _of_units(test, lines)
         else:
             lines = [self._read(test, gpu, limit) for gpu in self.gpus]
-            verdicts = {line.unit: line.verdict for line in lines}
+            verdicts = {line.unit: Verdict[line.verdict] for line in lines}
         nodes = self._nodes(test, verdicts)
-        enough = list(nodes.values()).count("MET") >= test.min_nodes
+        enough = list(nodes.values()).count(Verdict.MET) >= test.min_nodes
         return Trial(
             probe=test.probe,
             version=test.version,
@@ -122,26 +121,26 @@ class TestBench:
             quantile=None if test.quantile is None else exact_text(test.quantile),
             min_nodes=test.min_nodes,
             duration_s=test.duration_s,
-            verdict=_together(nodes, enough),
-            nodes=nodes,
+            verdict=_together(nodes, enough).name,
+            nodes={node: verdict.name for node, verdict in nodes.items()},
             lines=tuple(lines),
         )
 
-    def _nodes(self, test: AcceptanceTest, verdicts: Mapping[str, str]) -> dict[str, str]:
+    def _nodes(self, test: AcceptanceTest, verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
         """Of each node the worst of its GPUs: of their values, and of how long they ran under load."""
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[Verdict]] = {}
         for gpu in self.gpus:
-            value = verdicts.get(gpu.unit, verdicts.get(gpu.node, "UNKNOWN"))
+            value = verdicts.get(gpu.unit, verdicts.get(gpu.node, Verdict.UNKNOWN))
             found.setdefault(gpu.node, []).extend([value, self._duration(test, gpu)])
-        return {node: worst_named(given) for node, given in found.items()}
+        return {node: worst(given, empty=Verdict.UNKNOWN) for node, given in found.items()}
 
-    def _duration(self, test: AcceptanceTest, gpu: ContractedGpu) -> str:
+    def _duration(self, test: AcceptanceTest, gpu: ContractedGpu) -> Verdict:
         """A window that is shorter than the test shows nothing against the GPU."""
         needed_us = test.duration_s * SECOND_US
         if needed_us == 0:
-            return "MET"
+            return Verdict.MET
         if needed_us > self.window_us:
-            return "UNKNOWN"
+            return Verdict.UNKNOWN
         return gpu.load(needed_us, self.window_us)
 
     def _read(self, test: AcceptanceTest, gpu: ContractedGpu, limit: int) -> TrialLine:
@@ -153,7 +152,7 @@ class TestBench:
             uuid=gpu.uuid,
             at=None,
             value=None,
-            verdict=self._of_time(test, held, missed),
+            verdict=self._of_time(test, held, missed).name,
             source="reading",
             level=READ,
             attempt=1,
@@ -164,16 +163,17 @@ class TestBench:
             missed_us=missed,
         )
 
-    def _of_time(self, test: AcceptanceTest, held_us: int, missed_us: int) -> str:
+    def _of_time(self, test: AcceptanceTest, held_us: int, missed_us: int) -> Verdict:
         """Over the test's duration, or the window where it names none. With a quantile: the value that this share of
         the time does not exceed; without one all of the time. Time that nobody saw may have been either.
         """
         span_us = max(held_us + missed_us, test.duration_s * SECOND_US or self.window_us)
         allowed = test.quantile or Fraction(0)
         if Fraction(missed_us, span_us) >= allowed and missed_us:
-            return "BREACHED"
+            return Verdict.BREACHED
         unseen_us = span_us - held_us
-        return "MET" if unseen_us == 0 or Fraction(unseen_us, span_us) < allowed else "UNKNOWN"
+        enough = unseen_us == 0 or Fraction(unseen_us, span_us) < allowed
+        return Verdict.MET if enough else Verdict.UNKNOWN
 
     def _told(self, test: AcceptanceTest) -> Iterator[TrialLine]:
         """Each result in time order; the newest within the limit of retests stands last for its unit."""
@@ -187,7 +187,7 @@ class TestBench:
                 uuid=one.uuid,
                 at=instant_text(one.at_us // SECOND_US),
                 value=None if one.value is None else exact_text(one.value),
-                verdict=_of_value(test, one.value),
+                verdict=_of_value(test, one.value).name,
                 source=one.source,
                 level=one.level,
                 attempt=attempt,
@@ -204,26 +204,26 @@ def limit_of(test: AcceptanceTest) -> Limit | None:
     return Limit(test.probe, test.threshold, test.op == ">=")
 
 
-def _of_value(test: AcceptanceTest, value: Fraction | None) -> str:
+def _of_value(test: AcceptanceTest, value: Fraction | None) -> Verdict:
     if value is None:
-        return "UNKNOWN"
+        return Verdict.UNKNOWN
     reached = value > test.threshold or (test.op == ">=" and value == test.threshold)
-    return "MET" if reached else "BREACHED"
+    return Verdict.MET if reached else Verdict.BREACHED
 
 
-def _together(nodes: Mapping[str, str], enough: bool) -> str:
+def _together(nodes: Mapping[str, Verdict], enough: bool) -> Verdict:
     """A node that fails fails the test; nodes on which it was not made do not, if there are enough others."""
-    if "BREACHED" in nodes.values():
-        return "BREACHED"
-    return "MET" if enough else "UNKNOWN"
+    if Verdict.BREACHED in nodes.values():
+        return Verdict.BREACHED
+    return Verdict.MET if enough else Verdict.UNKNOWN
 
 
-def _of_units(test: AcceptanceTest, lines: Iterable[TrialLine]) -> dict[str, str]:
+def _of_units(test: AcceptanceTest, lines: Iterable[TrialLine]) -> dict[str, Verdict]:
     """The verdict on the newest result of each unit; with a quantile that on all of them together, for each."""
-    found = {line.unit: line.verdict for line in lines if line.of_limit}
-    known = {unit: verdict for unit, verdict in found.items() if verdict != "UNKNOWN"}
+    found = {line.unit: Verdict[line.verdict] for line in lines if line.of_limit}
+    known = {unit: found[unit] for unit in found if found[unit] is not Verdict.UNKNOWN}
     if test.quantile is None or not known:
         return found
-    missed = list(known.values()).count("BREACHED")
-    together = "MET" if Fraction(missed, len(known)) < test.quantile else "BREACHED"
+    missed = Fraction(list(known.values()).count(Verdict.BREACHED), len(known))
+    together = Verdict.MET if missed < test.quantile else Verdict.BREACHED
     return found | dict.fromkeys(known, together)

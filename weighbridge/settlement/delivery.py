@@ -18,6 +18,7 @@ from weighbridge.settlement.periods import HOUR_S
 from weighbridge.settlement.statement import Delivery, FeeLine, FloorLine
 from weighbridge.settlement.units import Timelines, seconds_in, spans_of
 from weighbridge.settlement.usage import Totals, usage_of
+from weighbridge.verdict import Verdict
 
 SEEN_WELL = frozenset({State.UP})
 PERHAPS_WELL = frozenset({State.UP, State.UNKNOWN, State.CONTESTED})
@@ -118,7 +119,7 @@ def _floor_line(
     found: Timelines,
 ) -> FloorLine:
     """Time to come is as it is now in the worst reading, and well in the best."""
-    worst, best = (
+    least, most = (
         _healthy(
             floor,
             [(worth[found.resource_of[slot.node]], line) for slot, line in lines.items()],
@@ -127,13 +128,13 @@ def _floor_line(
         )
         for lines, states in ((found.slots, SEEN_WELL), (found.hoped, PERHAPS_WELL))
     )
-    verdict = "MET" if worst[1] == 0 else ("BREACHED" if best[1] > 0 else "UNKNOWN")
+    short = Verdict.BREACHED if most[1] > 0 else Verdict.UNKNOWN
     return FloorLine(
         unit=unit,
         floor=exact_text(floor),
-        verdict=verdict,
-        least_healthy=(exact_text(worst[0]), exact_text(best[0])),
-        short_hours=(_hours(best[1]), _hours(worst[1])),
+        verdict=(short if least[1] > 0 else Verdict.MET).name,
+        least_healthy=(exact_text(least[0]), exact_text(most[0])),
+        short_hours=(_hours(most[1]), _hours(least[1])),
     )
 
 

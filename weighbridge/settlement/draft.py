@@ -26,6 +26,7 @@ from weighbridge.settlement.service import silence_accepted_s
 from weighbridge.settlement.settle import settle
 from weighbridge.settlement.statement import UNNAMED, JudgedBy, Part, Statement, SwapLine
 from weighbridge.settlement.usage import Totals, totals
+from weighbridge.verdict import Verdict
 
 ENGINE = "settlement/1"
 """Changes with any change of a result for the same inputs."""
@@ -118,7 +119,7 @@ class _Drafting:
         if silent_s is not None and self.period.start_s <= silent_s < self.period.end_s:
             flags.add("accepted_by_silence")
         floors = [floor for part in parts for floor in part.floors]
-        missed = any(floor.verdict == "BREACHED" for floor in floors)
+        missed = any(Verdict[floor.verdict] is Verdict.BREACHED for floor in floors)
         flags |= {"capacity_floor_missed"} if missed else set()
         return Statement(
             contract=self.newest.contract_id,

@@ -7,8 +7,9 @@ from weighbridge.contract import Contract
 from weighbridge.contract.money import ExitRight
 from weighbridge.settlement.periods import instant_text, term_of_s
 from weighbridge.settlement.statement import ExitLine, Part, Statement
+from weighbridge.verdict import Verdict
 
-MISSED, HELD = "BREACHED", "UNKNOWN"
+MISSED, HELD = Verdict.BREACHED, Verdict.UNKNOWN
 FLAGS: Mapping[str, Flag] = {"met": "exit_right", "open": "exit_right_open"}
 
 
@@ -47,8 +48,9 @@ def _judged(right: ExitRight, row: Sequence[tuple[str, tuple[Part, ...]]], begun
     )
 
 
-def _verdicts(objective: str, parts: Sequence[Part]) -> set[str]:
+def _verdicts(objective: str, parts: Sequence[Part]) -> set[Verdict]:
     units = [line for part in parts for line in part.units]
     probes = [line for part in parts for line in part.probes]
     found = {line.verdict for line in units if line.objective == objective}
-    return found | {line.verdict for line in probes if line.objective == objective}
+    found |= {line.verdict for line in probes if line.objective == objective}
+    return {Verdict[name] for name in found}

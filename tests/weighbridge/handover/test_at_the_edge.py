@@ -38,7 +38,7 @@ def story(text: str, *seconds: int) -> Story:
 def test_load_is_shown_from_the_needed_time_on_and_denied_where_it_could_not_be_reached(
     loaded: int, idle: int, verdict: str
 ) -> None:
-    assert load_verdict(LoadMeter(loaded_us=loaded, idle_us=idle), 500, 1000) == verdict
+    assert load_verdict(LoadMeter(loaded_us=loaded, idle_us=idle), 500, 1000).name == verdict
 
 
 @pytest.mark.parametrize(("gap", "loaded"), [(29, 29), (30, 30), (31, 0)])
