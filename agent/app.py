@@ -103,7 +103,7 @@ class Daemon:
             self._alive,
             breath_s=self._manager.between_signs_s(BREATH_S),
         )
-        self._command_poller = self._commanded(transport)
+        self._command_poller = self._polling(transport)
         stopped = self._watch_signals()
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(transport.close)
@@ -112,7 +112,7 @@ class Daemon:
             self._manager.stopping()
             await self._agent.stop("the service was told to stop")
 
-    def _commanded(self, transport: Transport) -> CommandPoller:
+    def _polling(self, transport: Transport) -> CommandPoller:
         config, clock = self._config, SystemClock()
         openings = {"off": None, "socket": over(config.probe_socket), "spawn": spawn}
         budget = DailyBudget(config.state_directory / "probe_spent.json", config.probe_budget_ms)

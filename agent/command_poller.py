@@ -46,7 +46,7 @@ QUICK_S = 1.0
 SLOW_S = 60.0
 """Where the collector knows neither the path nor the key: it will not soon."""
 
-Granting = Callable[[Prepare, int], Grant]
+Consenting = Callable[[Prepare, int], Grant]
 """What a prober may do for a request, with so many milliseconds left today."""
 
 
@@ -103,7 +103,7 @@ class CommandPoller:
         self,
         identity: NodeIdentity,
         request: Request,
-        grant: Granting,
+        grant: Consenting,
         budget: DailyBudget,
         open_prober: Opening | None,
         wall_us: Callable[[], int],

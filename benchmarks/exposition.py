@@ -55,7 +55,7 @@ unknown: {{policy: hold}}
 
 
 @dataclass
-class Standing:
+class FleetAtRest:
     """A fleet at rest: `collector.judging.live.Fleet` with a fixed answer for everything but its nodes."""
 
     now_us: int = NOW_US
@@ -88,8 +88,8 @@ class Standing:
         return ()
 
 
-def fleet(gpus: int) -> Standing:
-    made = Standing()
+def fleet(gpus: int) -> FleetAtRest:
+    made = FleetAtRest()
     count = gpus // GPUS_PER_NODE
     for number in range(count):
         owner = f"contract-{number // NODES_PER_CONTRACT:03d}"
@@ -172,8 +172,8 @@ def client_library(text: str) -> float:
 
 
 async def run(gpus: int, shards: int) -> dict[str, Any]:
-    standing = fleet(gpus)
-    pages = Exposition(standing, lambda: ())
+    resting = fleet(gpus)
+    pages = Exposition(resting, lambda: ())
     first = await measure(lambda: _discover(pages))
     paths = await pages.paths()
     every = max((len(paths) - 1) // shards, 1)
@@ -182,7 +182,7 @@ async def run(gpus: int, shards: int) -> dict[str, Any]:
         for number in range(0, len(paths) - 1, every)
     ]
     contracts = [await measure(pages.contracts) for _ in range(5)]
-    standing.now_us += 60_000_000
+    resting.now_us += 60_000_000
     discovery = await measure(lambda: _discover(pages))
     sample = await pages.shard(0)
     return {

@@ -121,7 +121,7 @@ def dashboard(
     uid: str, title: str, text: str, variables: Sequence[tuple[str, str]], panels: Sequence[Placed]
 ) -> str:
     """Grafana's JSON. `variables` are (label, PromQL of the series that has it), in the order shown."""
-    sheet = core.Dashboard(
+    made = core.Dashboard(
         uid=uid,
         title=title,
         description=text,
@@ -134,7 +134,7 @@ def dashboard(
         templating=core.Templating(list=[_datasource(), *(_variable(*row) for row in variables)]),
         panels=_lay_out(panels),
     ).auto_panel_ids()
-    return json.dumps(sheet.to_json_data(), sort_keys=True, indent=2, cls=DashboardEncoder) + "\n"
+    return json.dumps(made.to_json_data(), sort_keys=True, indent=2, cls=DashboardEncoder) + "\n"
 
 
 def _datasource() -> core.Template:

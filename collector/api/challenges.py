@@ -130,7 +130,7 @@ class ChallengeApi:
         subjects = [self._challenges.subject(node, wanted.contract) for node in wanted.nodes]
         policy = self._policy(wanted, subjects[0].contract, subjects[0].node)
         begun = self._challenges.start(subjects, policy, COMMAND)
-        return web.json_response({"challenges": [standing.document() for standing in begun]})
+        return web.json_response({"challenges": [shown.document() for shown in begun]})
 
     def _policy(self, wanted: ChallengeRequest, contract: str, node: str) -> Policy:
         if wanted.policy is None:
@@ -153,7 +153,7 @@ class ChallengeApi:
         return terms.policy()
 
     async def show(self, request: web.Request) -> web.Response:
-        standing: ShownSeries = self._challenges.find(request.match_info["id"])
-        if not viewer(request).sees(standing.subject.contract):
+        shown: ShownSeries = self._challenges.find(request.match_info["id"])
+        if not viewer(request).sees(shown.subject.contract):
             raise Problem("not_found", "there is no such challenge")
-        return web.json_response(standing.document())
+        return web.json_response(shown.document())

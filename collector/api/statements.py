@@ -11,7 +11,7 @@ from collector.api.routes import Access, Route
 from collector.documents.formats import FORMATS
 from collector.documents.handover import Handover
 from collector.documents.handover_process import HandoverError
-from collector.documents.sheets import Document, UnrenderableError
+from collector.documents.layouts import Document, UnrenderableError
 from collector.documents.words import LANGUAGES, Language
 from collector.judging.claimable import Accounts, described
 from collector.judging.statements import (

@@ -84,7 +84,7 @@ class ShownSeries:
 def _contracted(
     state: NodeState, contract: str, assigned: frozenset[str] | None
 ) -> tuple[str, ...]:
-    """The GPUs that fill places of the contract. What a node shows beside them is not asked: nobody is owed that, and
+    """The GPUs that fill slots of the contract. What a node shows beside them is not asked: nobody is owed that, and
     it could be more than any policy takes.
     """
     track = None if state.newest is None else state.newest.tracks.get(contract)
@@ -196,13 +196,13 @@ class Challenges:
         together = GroupStart(len(subjects))
         begun = []
         for subject in subjects:
-            standing = ShownSeries(os.urandom(8).hex(), group, subject, policy)
-            self._keep(standing)
+            shown = ShownSeries(os.urandom(8).hex(), group, subject, policy)
+            self._keep(shown)
             self._busy.add(subject.node)
-            task = asyncio.create_task(self._run(standing, cause, together))
+            task = asyncio.create_task(self._run(shown, cause, together))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
-            begun.append(standing)
+            begun.append(shown)
         return begun
 
     def require_free(self, subject: Subject) -> None:
@@ -219,8 +219,8 @@ class Challenges:
             raise Problem("malformed", f"{subject.node}: {error}") from error
         self.require_free(subject)
 
-    def _keep(self, standing: ShownSeries) -> None:
-        self._series[standing.series] = standing
+    def _keep(self, shown: ShownSeries) -> None:
+        self._series[shown.series] = shown
         while len(self._series) > KEPT_SERIES:
             del self._series[next(iter(self._series))]
 
@@ -250,44 +250,42 @@ class Challenges:
         if not task.cancelled() and task.exception() is not None:
             logger.error("a challenge ended without an outcome", exc_info=task.exception())
 
-    async def _run(self, standing: ShownSeries, cause: str, together: GroupStart) -> None:
+    async def _run(self, shown: ShownSeries, cause: str, together: GroupStart) -> None:
         try:
-            while not standing.outcomes or not standing.outcomes[-1].final:
-                await self._attempt(standing, cause, together)
+            while not shown.outcomes or not shown.outcomes[-1].final:
+                await self._attempt(shown, cause, together)
                 together = GroupStart(1)
         except Problem as problem:
-            logger.warning("challenge %s cannot go on: %s", standing.series, problem.detail)
+            logger.warning("challenge %s cannot go on: %s", shown.series, problem.detail)
         finally:
-            self._busy.discard(standing.subject.node)
-            standing.state = "ended"
+            self._busy.discard(shown.subject.node)
+            shown.state = "ended"
 
-    async def _attempt(self, standing: ShownSeries, cause: str, together: GroupStart) -> None:
-        plan = self._plan(standing)
-        subject = standing.subject
-        begun = commitment_of(
-            plan, subject.node, standing.series, standing.group, cause, self._wall_us()
-        )
-        standing.state = "exchange"
+    async def _attempt(self, shown: ShownSeries, cause: str, together: GroupStart) -> None:
+        plan = self._plan(shown)
+        subject = shown.subject
+        begun = commitment_of(plan, subject.node, shown.series, shown.group, cause, self._wall_us())
+        shown.state = "exchange"
         try:
             await self._say(begun)
         except BaseException:
             together.drop()
             raise
         try:
-            outcome = await self._judged(standing, begun, plan, together)
+            outcome = await self._judged(shown, begun, plan, together)
         except (Problem, StorageError) as error:
             why = error.detail if isinstance(error, Problem) else error
             logger.warning("challenge %s is void: %s", begun.challenge, why)
             outcome = await self._voided(begun)
-        standing.outcomes.append(outcome)
+        shown.outcomes.append(outcome)
 
     async def _judged(
-        self, standing: ShownSeries, begun: Commitment, plan: AttemptPlan, together: GroupStart
+        self, shown: ShownSeries, begun: Commitment, plan: AttemptPlan, together: GroupStart
     ) -> ChallengeOutcome:
-        transcript, opened = await self._converse(plan, standing.subject, together)
-        standing.state = "verification"
+        transcript, opened = await self._converse(plan, shown.subject, together)
+        shown.state = "verification"
         transcript_id, weighing = await self._weigh(transcript, opened)
-        outcome = self._outcome(standing, begun, transcript, transcript_id, weighing)
+        outcome = self._outcome(shown, begun, transcript, transcript_id, weighing)
         await self._say(outcome)
         return outcome
 
@@ -302,14 +300,14 @@ class Challenges:
             else:
                 return outcome
 
-    def _plan(self, standing: ShownSeries) -> AttemptPlan:
-        subject, policy = standing.subject, standing.policy
+    def _plan(self, shown: ShownSeries) -> AttemptPlan:
+        subject, policy = shown.subject, shown.policy
         earlier = tuple(
             Attempt(one.challenge, one.transcript, one.weighing.verdict, one.weighing.reason)
-            for one in standing.outcomes
+            for one in shown.outcomes
         )
         return AttemptPlan(
-            f"{standing.series}.{len(earlier) + 1}",
+            f"{shown.series}.{len(earlier) + 1}",
             subject.contract,
             subject.key.public_key,
             subject.gpus,
@@ -353,16 +351,16 @@ class Challenges:
 
     def _outcome(
         self,
-        standing: ShownSeries,
+        shown: ShownSeries,
         begun: Commitment,
         transcript: Transcript,
         transcript_id: bytes,
         weighing: Weighing,
     ) -> ChallengeOutcome:
         ran = _ran_us(transcript, self.clock_ns(), self._wall_us())
-        weighings = [*(one.weighing for one in standing.outcomes), weighing]
+        weighings = [*(one.weighing for one in shown.outcomes), weighing]
         results = [bare_result(begun.challenge, one) for one in weighings]
-        series = series_of(results, standing.policy)
+        series = series_of(results, shown.policy)
         return ChallengeOutcome(
             begun.challenge,
             begun.series,

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from collector.cli.operate import ask, config_option, fail, stated
 from collector.config import CollectorConfig, load_config
 from collector.documents.formats import FORMATS
-from collector.documents.sheets import Document, UnrenderableError
+from collector.documents.layouts import Document, UnrenderableError
 from collector.documents.words import LANGUAGES, Language
 from weighbridge.settlement.statement import Statement
 

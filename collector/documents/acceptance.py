@@ -1,4 +1,4 @@
-"""The sheet of an acceptance certificate. Pure; says nothing that the certificate does not say."""
+"""The layout of an acceptance certificate. Pure; says nothing that the certificate does not say."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -6,8 +6,8 @@ from fractions import Fraction
 
 from collector.documents import words
 from collector.documents.columns import Row
+from collector.documents.document_layout import Cell, DocumentLayout, Fact, Section
 from collector.documents.handover_page import Page
-from collector.documents.sheet import Cell, DocumentLayout, Fact, Section
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
 from weighbridge.contract.scalars import MICROSECONDS
@@ -31,16 +31,16 @@ TELEMETRY = (
 
 
 def lay_out_certificate(certificate: Certificate, language: Language) -> DocumentLayout:
-    """The sheet of a certificate."""
+    """The layout of a certificate."""
     speak = Speaker(language, certificate.source.currency, certificate.source.time_zone)
-    return _CertificateSheet(speak, certificate).sheet()
+    return _CertificateLayout(speak, certificate).layout()
 
 
 @dataclass(frozen=True)
-class _CertificateSheet(Page):
+class _CertificateLayout(Page):
     made: Certificate
 
-    def sheet(self) -> DocumentLayout:
+    def layout(self) -> DocumentLayout:
         made, say = self.made, self.speak.say
         idle, loaded, unknown, all_ = (
             sum(getattr(line, name) for line in made.quantities)
@@ -52,7 +52,7 @@ class _CertificateSheet(Page):
             if count
         )
         start, end = (words.short_instant(at, self.speak.language) for at in made.window)
-        return self.sheet_of(
+        return self.laid_out(
             "acceptance_title",
             f"{made.source.contract} · {start} – {end} UTC",
             made,

@@ -1,4 +1,4 @@
-"""The sheet as one table (RFC 4180): a fact or a cell a line, numbers ungrouped, times as the document holds them.
+"""The layout as one table (RFC 4180): a fact or a cell a line, numbers ungrouped, times as the document holds them.
 
 Text that a spreadsheet would take for a formula, and a fraction, which it would take for a date, get an apostrophe in
 front.
@@ -9,8 +9,8 @@ import io
 import re
 from collections.abc import Iterator
 
-from collector.documents.sheet import Cell, DocumentLayout, Fact, Section
-from collector.documents.sheets import Document, sheet_of
+from collector.documents.document_layout import Cell, DocumentLayout, Fact, Section
+from collector.documents.layouts import Document, layout_of
 from collector.documents.words import Language
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -30,27 +30,27 @@ def render(document: Document, language: Language) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    for line in _lines(sheet_of(document, language)):
+    for line in _lines(layout_of(document, language)):
         writer.writerow(map(_safe, line))
     mark = BYTE_ORDER_MARK if language == "zh" else ""
     return f"{mark}{out.getvalue()}".encode()
 
 
-def _lines(sheet: DocumentLayout) -> Iterator[Line]:
-    if sheet.warning:
-        yield *HEAD, "", "simulated", "", "", sheet.watermark, sheet.warning
+def _lines(layout: DocumentLayout) -> Iterator[Line]:
+    if layout.warning:
+        yield *HEAD, "", "simulated", "", "", layout.watermark, layout.warning
     yield (
         *HEAD,
         "",
         "status",
-        "final" if sheet.final else "provisional",
+        "final" if layout.final else "provisional",
         "",
-        sheet.title,
-        sheet.status,
+        layout.title,
+        layout.status,
     )
-    for fact in (*sheet.facts, sheet.amount):
+    for fact in (*layout.facts, layout.amount):
         yield _fact(HEAD, fact)
-    for section in (*sheet.front, *sheet.sections, *sheet.appendices):
+    for section in (*layout.front, *layout.sections, *layout.appendices):
         yield from _section(section)
 
 

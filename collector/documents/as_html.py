@@ -4,7 +4,7 @@ from functools import cache, partial
 
 import jinja2
 
-from collector.documents.sheets import Document, sheet_of
+from collector.documents.layouts import Document, layout_of
 from collector.documents.words import Language, say
 
 TAGS = {"en": "en", "zh": "zh-Hans"}
@@ -12,8 +12,10 @@ TAGS = {"en": "en", "zh": "zh-Hans"}
 
 def render(document: Document, language: Language) -> bytes:
     """UTF-8. Everything that comes from the document is escaped."""
-    sheet = sheet_of(document, language)
-    page = _template().render(sheet=sheet, tag=TAGS[language], say=partial(say, language=language))
+    layout = layout_of(document, language)
+    page = _template().render(
+        layout=layout, tag=TAGS[language], say=partial(say, language=language)
+    )
     return page.encode()
 
 

@@ -27,8 +27,7 @@ from reportlab.platypus import (
 from reportlab.platypus import Table as Grid
 
 from collector.documents import fonts
-from collector.documents.pdf_table import FONT, INK, SOFT, TONES, paragraph, style, table
-from collector.documents.sheet import (
+from collector.documents.document_layout import (
     DocumentLayout,
     Fact,
     Lane,
@@ -37,7 +36,8 @@ from collector.documents.sheet import (
     SignatureLine,
     Timeline,
 )
-from collector.documents.sheets import Document, sheet_of
+from collector.documents.layouts import Document, layout_of
+from collector.documents.pdf_table import FONT, INK, SOFT, TONES, paragraph, style, table
 from collector.documents.words import Language, say
 
 MARGIN = 16 * mm
@@ -67,12 +67,12 @@ def render(document: Document, language: Language) -> bytes:
     """Raises fonts.NoFontError."""
     if FONT not in pdfmetrics.getRegisteredFontNames():
         pdfmetrics.registerFont(TTFont(FONT, str(fonts.find()), subfontIndex=0))
-    sheet = sheet_of(document, language)
-    pages = _built(sheet, 0)[1]
-    return _built(sheet, pages)[0]
+    layout = layout_of(document, language)
+    pages = _built(layout, 0)[1]
+    return _built(layout, pages)[0]
 
 
-def _built(sheet: DocumentLayout, pages: int) -> tuple[bytes, int]:
+def _built(layout: DocumentLayout, pages: int) -> tuple[bytes, int]:
     """The file, and how many pages it has; each page says `n of pages`."""
     out = io.BytesIO()
     document = SimpleDocTemplate(
@@ -82,31 +82,31 @@ def _built(sheet: DocumentLayout, pages: int) -> tuple[bytes, int]:
         rightMargin=MARGIN,
         topMargin=18 * mm,
         bottomMargin=18 * mm,
-        title=f"{sheet.title} {sheet.subtitle}",
+        title=f"{layout.title} {layout.subtitle}",
         author="Weighbridge",
-        subject=sheet.digest,
-        lang=sheet.language,
+        subject=layout.digest,
+        lang=layout.language,
         invariant=1,
     )
 
     def decorate(canvas: Any, page: Any) -> None:
-        _decorate(canvas, sheet, page.page, pages)
+        _decorate(canvas, layout, page.page, pages)
 
-    document.build(list(_story(sheet)), onFirstPage=decorate, onLaterPages=decorate)
+    document.build(list(_story(layout)), onFirstPage=decorate, onLaterPages=decorate)
     return out.getvalue(), document.page
 
 
-def _decorate(canvas: Any, sheet: DocumentLayout, page: int, pages: int) -> None:
+def _decorate(canvas: Any, layout: DocumentLayout, page: int, pages: int) -> None:
     canvas.saveState()
-    if sheet.watermark:
-        _watermark(canvas, sheet.watermark)
+    if layout.watermark:
+        _watermark(canvas, layout.watermark)
     canvas.setFillColor(SOFT)
     canvas.setFont(FONT, 7)
     if page > 1:
-        canvas.drawString(MARGIN + INSET, A4[1] - 11 * mm, f"{sheet.title} · {sheet.subtitle}")
-        canvas.drawRightString(A4[0] - MARGIN - INSET, A4[1] - 11 * mm, sheet.status)
-    canvas.drawString(MARGIN + INSET, 10 * mm, f"SHA-256 {sheet.digest}")
-    number = say("page", sheet.language, str(page), str(pages))
+        canvas.drawString(MARGIN + INSET, A4[1] - 11 * mm, f"{layout.title} · {layout.subtitle}")
+        canvas.drawRightString(A4[0] - MARGIN - INSET, A4[1] - 11 * mm, layout.status)
+    canvas.drawString(MARGIN + INSET, 10 * mm, f"SHA-256 {layout.digest}")
+    number = say("page", layout.language, str(page), str(pages))
     canvas.drawRightString(A4[0] - MARGIN - INSET, 10 * mm, number)
     canvas.restoreState()
 
@@ -121,21 +121,21 @@ def _watermark(canvas: Any, text: str) -> None:
     canvas.restoreState()
 
 
-def _story(sheet: DocumentLayout) -> Iterator[Any]:
-    if sheet.warning:
-        yield _box([[paragraph(sheet.warning, style(9, TONES["unknown"]))]], TONES["unknown"])
+def _story(layout: DocumentLayout) -> Iterator[Any]:
+    if layout.warning:
+        yield _box([[paragraph(layout.warning, style(9, TONES["unknown"]))]], TONES["unknown"])
         yield Spacer(0, 8)
-    yield paragraph(f"{sheet.title} · {sheet.status}", style(19))
+    yield paragraph(f"{layout.title} · {layout.status}", style(19))
     yield Spacer(0, 4)
-    yield paragraph(sheet.subtitle, style(11, SOFT, anywhere=True))
+    yield paragraph(layout.subtitle, style(11, SOFT, anywhere=True))
     yield Spacer(0, 8)
-    yield _facts(sheet.facts)
+    yield _facts(layout.facts)
     yield Spacer(0, 8)
-    yield _amount(sheet)
-    for section in (*sheet.front, *sheet.sections):
+    yield _amount(layout)
+    for section in (*layout.front, *layout.sections):
         yield from _section(section)
-    yield from _closing(sheet)
-    for section in sheet.appendices:
+    yield from _closing(layout)
+    for section in layout.appendices:
         yield PageBreak()
         yield from _section(section)
 
@@ -155,12 +155,12 @@ def _box(rows: list[list[Any]], color: Any) -> Any:
     return grid
 
 
-def _amount(sheet: DocumentLayout) -> Any:
+def _amount(layout: DocumentLayout) -> Any:
     told = [
-        paragraph(sheet.amount.name, style(8, SOFT)),
-        paragraph(sheet.amount.value.text, style(16)),
+        paragraph(layout.amount.name, style(8, SOFT)),
+        paragraph(layout.amount.value.text, style(16)),
     ]
-    told += [paragraph(note, style(8, SOFT)) for note in sheet.amount_notes]
+    told += [paragraph(note, style(8, SOFT)) for note in layout.amount_notes]
     return _box([[told]], INK)
 
 
@@ -301,13 +301,13 @@ def _pieces(line: str) -> Iterator[str]:
     yield piece
 
 
-def _closing(sheet: DocumentLayout) -> Iterator[Any]:
-    told: list[Any] = [Spacer(0, 12), paragraph(say("signatures", sheet.language), style(11))]
+def _closing(layout: DocumentLayout) -> Iterator[Any]:
+    told: list[Any] = [Spacer(0, 12), paragraph(say("signatures", layout.language), style(11))]
     told += [HRFlowable(width="100%", thickness=0.75, color=INK, spaceBefore=2, spaceAfter=3)]
-    anywhere = sheet.language == "zh"
-    told += [paragraph(sheet.signing, style(8, anywhere=anywhere)), Spacer(0, 8)]
-    told += [_signers(sheet.signers, sheet.language), Spacer(0, 10)]
-    told += [paragraph(note, style(7, SOFT, anywhere=anywhere)) for note in sheet.closing]
+    anywhere = layout.language == "zh"
+    told += [paragraph(layout.signing, style(8, anywhere=anywhere)), Spacer(0, 8)]
+    told += [_signers(layout.signers, layout.language), Spacer(0, 10)]
+    told += [paragraph(note, style(7, SOFT, anywhere=anywhere)) for note in layout.closing]
     yield KeepTogether(told)
 
 

@@ -3,8 +3,15 @@
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from collector.documents.sheet import Column, DocumentLayout, Fact, ResourceCounts, Section, Table
-from collector.documents.sheets import Document, sheet_of
+from collector.documents.document_layout import (
+    Column,
+    DocumentLayout,
+    Fact,
+    ResourceCounts,
+    Section,
+    Table,
+)
+from collector.documents.layouts import Document, layout_of
 from collector.documents.words import Language, say
 
 GAP = "  "
@@ -13,28 +20,28 @@ LINE = "_" * 28
 
 def render(document: Document, language: Language) -> bytes:
     """UTF-8; columns are aligned where Chinese characters are two cells wide, as in a terminal."""
-    sheet = sheet_of(document, language)
-    return "".join(f"{line.rstrip()}\n" for line in _lines(sheet)).encode()
+    layout = layout_of(document, language)
+    return "".join(f"{line.rstrip()}\n" for line in _lines(layout)).encode()
 
 
-def _lines(sheet: DocumentLayout) -> Iterator[str]:
-    if sheet.warning:
-        yield sheet.warning
+def _lines(layout: DocumentLayout) -> Iterator[str]:
+    if layout.warning:
+        yield layout.warning
         yield ""
-    yield f"{sheet.title} · {sheet.subtitle} · {sheet.status}"
-    yield "=" * _cells(f"{sheet.title} · {sheet.subtitle} · {sheet.status}")
+    yield f"{layout.title} · {layout.subtitle} · {layout.status}"
+    yield "=" * _cells(f"{layout.title} · {layout.subtitle} · {layout.status}")
     yield ""
-    yield from _facts(sheet.facts)
+    yield from _facts(layout.facts)
     yield ""
-    yield f"{sheet.amount.name}{say('colon', sheet.language)}{sheet.amount.value.text}"
-    yield from sheet.amount_notes
-    for section in (*sheet.front, *sheet.sections):
-        yield from _section(section, sheet.language)
-    yield from _signing(sheet)
+    yield f"{layout.amount.name}{say('colon', layout.language)}{layout.amount.value.text}"
+    yield from layout.amount_notes
+    for section in (*layout.front, *layout.sections):
+        yield from _section(section, layout.language)
+    yield from _signing(layout)
     yield ""
-    yield from sheet.closing
-    for section in sheet.appendices:
-        yield from _section(section, sheet.language)
+    yield from layout.closing
+    for section in layout.appendices:
+        yield from _section(section, layout.language)
 
 
 def _section(section: Section, language: Language) -> Iterator[str]:
@@ -96,12 +103,12 @@ def _width(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _signing(sheet: DocumentLayout) -> Iterator[str]:
+def _signing(layout: DocumentLayout) -> Iterator[str]:
     yield ""
-    yield say("signatures", sheet.language)
-    yield "-" * _cells(say("signatures", sheet.language))
-    yield sheet.signing
-    for signer in sheet.signers:
+    yield say("signatures", layout.language)
+    yield "-" * _cells(say("signatures", layout.language))
+    yield layout.signing
+    for signer in layout.signers:
         yield ""
-        yield f"{signer.role}{say('colon', sheet.language)}{signer.name}"
-        yield f"{say('sign_name', sheet.language)} {LINE}  {say('sign_date', sheet.language)} {LINE}"
+        yield f"{signer.role}{say('colon', layout.language)}{signer.name}"
+        yield f"{say('sign_name', layout.language)} {LINE}  {say('sign_date', layout.language)} {LINE}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from collector.documents.sheet import Cell, Column, Kind, Section, Table
+from collector.documents.document_layout import Cell, Column, Kind, Section, Table
 from collector.documents.speaker import Speaker
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.statement import TO_COME

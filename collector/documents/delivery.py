@@ -1,11 +1,11 @@
-"""The sheet of a delivery note. Pure; says nothing that the note does not say."""
+"""The layout of a delivery note. Pure; says nothing that the note does not say."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from collector.documents import words
+from collector.documents.document_layout import Cell, DocumentLayout, Fact, Section
 from collector.documents.handover_page import Page
-from collector.documents.sheet import Cell, DocumentLayout, Fact, Section
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
 from weighbridge.handover.documents import DeliveryNote, Difference
@@ -21,23 +21,23 @@ TONES = {
 
 
 def lay_out_note(note: DeliveryNote, language: Language) -> DocumentLayout:
-    """The sheet of a delivery note."""
+    """The layout of a delivery note."""
     speak = Speaker(language, note.source.currency, note.source.time_zone)
-    return _NoteSheet(speak, note).sheet()
+    return _NoteLayout(speak, note).layout()
 
 
 @dataclass(frozen=True)
-class _NoteSheet(Page):
+class _NoteLayout(Page):
     note: DeliveryNote
 
-    def sheet(self) -> DocumentLayout:
+    def layout(self) -> DocumentLayout:
         note, say = self.note, self.speak.say
         seen, all_ = (
             sum(getattr(item, name) for item in note.items) for name in ("gpus_seen", "gpus")
         )
         wrong = {one.unit for one in note.differences if one.verdict == Verdict.BREACHED.name}
         notes = (say("differ", str(len(wrong))),) if wrong else ()
-        return self.sheet_of(
+        return self.laid_out(
             "delivery_title",
             f"{note.source.contract} · {words.short_instant(note.source.as_of, self.speak.language)}",
             note,
@@ -122,7 +122,7 @@ class _NoteSheet(Page):
         rows = [
             (
                 Cell(one.resource),
-                Cell(one.node or self.speak.say("nobody_claimed", str(one.nodes))),
+                Cell(one.node or self.speak.say("never_assigned", str(one.nodes))),
                 self.speak.number(one.gpus),
                 Cell(self.speak.listed(one.slots)),
             )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from collector.documents.sheets import UnrenderableError
+from collector.documents.layouts import UnrenderableError
 
 PACKAGE = "fonts-wqy-microhei"
 """The Debian and Ubuntu package with the font."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from collector.documents import as_csv, as_text
-from collector.documents.sheets import Document, UnrenderableError
+from collector.documents.layouts import Document, UnrenderableError
 from collector.documents.words import Language
 
 

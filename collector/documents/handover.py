@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from collector.documents.handover_process import HandoverError, Task, made_apart
 from collector.judging.live import LiveFleet
-from collector.judging.statements import StatementError, Statements, not_known, standing
+from collector.judging.statements import StatementError, Statements, newest_rows, not_known
 from collector.log.keys import KeyRing
 from collector.storage.index import first_tick_after
 from collector.storage.store import Store
@@ -79,7 +79,7 @@ class Handover:
 
     def _delivery(self, contract: str, as_of_s: int | None) -> HandoverInputs:
         as_of_us = self._as_of_us(self._statements.newest_s if as_of_s is None else as_of_s)
-        contract_record = self._sheet(contract, as_of_us)
+        contract_record = self._record(contract, as_of_us)
         assigned_us = self._statements.book.assigned_from_us(contract)
         read_us = as_of_us if assigned_us is None else assigned_us
         return self._assigned(contract, contract_record, as_of_us, (as_of_us, as_of_us), read_us)
@@ -99,7 +99,7 @@ class Handover:
             raise StatementError(
                 "as of an instant before the end of the window nothing can be certified"
             )
-        contract_record = self._sheet(contract, as_of_us)
+        contract_record = self._record(contract, as_of_us)
         longest_us = max(
             version.contract.sampling.max_gap_us for version in contract_record.versions
         )
@@ -114,7 +114,7 @@ class Handover:
             raise StatementError("that instant is not over yet")
         return as_of_s * MICROSECONDS
 
-    def _sheet(self, contract: str, as_of_us: int) -> ContractRecord:
+    def _record(self, contract: str, as_of_us: int) -> ContractRecord:
         contract_record = self._statements.book.record(contract, as_of_us)
         if contract_record is None:
             raise StatementError(not_known(contract, as_of_us))
@@ -166,7 +166,7 @@ class Handover:
             for row in self._fleet.unwritten_rows(contract)
             if row.start_us < end_us and row.end_us > start_us
         ]
-        return standing([*written, *waiting], as_of_us)
+        return newest_rows([*written, *waiting], as_of_us)
 
     async def _made(self, inputs: HandoverInputs) -> bytes:
         if self._waiting >= MOST_WAITING:

@@ -1,12 +1,12 @@
-"""What the sheets of a delivery note and of an acceptance certificate have in common."""
+"""What the layouts of a delivery note and of an acceptance certificate have in common."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from collector.documents.columns import Row, table
-from collector.documents.layout import SIGNING
-from collector.documents.sheet import Cell, DocumentLayout, Fact, Section, SignatureLine
+from collector.documents.document_layout import Cell, DocumentLayout, Fact, Section, SignatureLine
 from collector.documents.speaker import Speaker
+from collector.documents.statement import SIGNING
 from collector.documents.words import WORDS
 from weighbridge.handover.documents import Certificate, DeliveryNote, NoticeLine, Source, Start
 
@@ -100,7 +100,7 @@ class Page:
         """A table of the handover."""
         return table(self.speak, key, rows, empty=empty, note=note)
 
-    def sheet_of(
+    def laid_out(
         self,
         title: str,
         subtitle: str,

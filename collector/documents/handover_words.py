@@ -77,7 +77,7 @@ HANDOVER: Mapping[str, Word] = {
         "Least · mean over the time that was seen · most. Exact values are in the JSON.",
         "最低 · 按可见时间加权平均 · 最高。精确值见 JSON。",
     ),
-    "nobody_claimed": Word("nodes that nobody enrolled: {}", "未登记的节点：{}"),
+    "never_assigned": Word("nodes that nobody enrolled: {}", "未登记的节点：{}"),
     # Columns
     "sku": Word("Card", "型号"),
     "nodes": Word("Nodes", "节点"),

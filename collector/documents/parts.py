@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from collector.documents.columns import STATES, Row, table
-from collector.documents.sheet import Cell, Section
+from collector.documents.document_layout import Cell, Section
 from collector.documents.speaker import Speaker
 from collector.documents.timeline import timeline
 from weighbridge.judge.ledger import State

@@ -10,7 +10,7 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.platypus import LongTable, Paragraph, TableStyle
 
-from collector.documents.sheet import Cell, Column, Table
+from collector.documents.document_layout import Cell, Column, Table
 
 FONT = "WeighbridgeStatement"
 SIZE, LEADING, PAD = 7, 9, 5

@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from collector.documents import words
-from collector.documents.sheet import Cell, Fact, Kind
+from collector.documents.document_layout import Cell, Fact, Kind
 from collector.documents.words import Language
 from weighbridge.codes import Note
 from weighbridge.settlement.statement import Cause, CreditLine

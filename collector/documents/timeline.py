@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from collector.documents.sheet import Bar, Lane, Section, Timeline
+from collector.documents.document_layout import Bar, Lane, Section, Timeline
 from collector.documents.speaker import Speaker
 from weighbridge.settlement.statement import Part, UnitTime
 

@@ -171,7 +171,7 @@ def _samples(name: str, account: Account) -> Iterator[Sample]:
 
 
 def _earned(statement: Statement) -> dict[str, Fraction]:
-    """Credits of the period whether or not they are claimed, in its best and its worst reading."""
+    """Credits of the period whether or not they are claimed, in its best and its worst case."""
     lines = [line for part in statement.parts for unit in part.units for line in unit.credits]
     lines += [line for part in statement.parts for line in part.others]
     return {

@@ -62,18 +62,18 @@ class Current:
         for promise in contract.availability:
             label = label_at(contract, promise, as_of_us // MICROSECONDS)
             labels.setdefault(label, []).append(promise)
-        pages = {
+        known = {
             label: found
             for label in labels
             if (found := self._book.of_period(name, label, now_us)) is not None
         }
-        starts_us = (reach_us(sheet.versions, period)[0] for sheet, period in pages.values())
+        starts_us = (reach_us(record.versions, period)[0] for record, period in known.values())
         rows = [*self._rows(name, min(starts_us, default=0), now_us)]
         rows += (replace(row, recorded_us=0) for row in growing)
         return {
             objective: figure
-            for label, (sheet, period) in pages.items()
-            for objective, figure in figures(sheet.case(rows, period, as_of_us), labels[label])
+            for label, (record, period) in known.items()
+            for objective, figure in figures(record.case(rows, period, as_of_us), labels[label])
         }
 
     def _rows(self, contract: str, start_us: int, now_us: int) -> Iterator[Row]:

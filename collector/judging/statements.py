@@ -89,7 +89,7 @@ class StatementRequest:
             for use in self.due_uses
             if use.recorded_us <= as_of_us and start_us <= use.hour_us < end_us
         ]
-        return standing_uses(self.store.ledger.uses(contract, start_us, end_us, as_of_us), due)
+        return newest_uses(self.store.ledger.uses(contract, start_us, end_us, as_of_us), due)
 
     @property
     def _cutoff_us(self) -> int:
@@ -100,7 +100,7 @@ class StatementRequest:
         contract = self.contract_record.newest.contract_id
         written = self.store.ledger.rows(contract, start_us, end_us, self.as_of_us)
         waiting = [row for row in self.due if row.start_us < end_us and row.end_us > start_us]
-        return standing([*written, *waiting, *self._grown(waiting)], self.as_of_us)
+        return newest_rows([*written, *waiting, *self._grown(waiting)], self.as_of_us)
 
     def _grown(self, waiting: Sequence[Row]) -> Iterator[Row]:
         """What was known of segments that grew at the instant."""
@@ -216,7 +216,7 @@ def load_book(log: EvidenceLog, index: EntryIndex, until: int | None = None) -> 
     return book
 
 
-def standing(rows: Iterable[Row], as_of_us: int) -> list[Row]:
+def newest_rows(rows: Iterable[Row], as_of_us: int) -> list[Row]:
     """The newest row of each slot, device, chain and start that was known then, in the ledger's order."""
     newest: dict[tuple[str, int, str, str, int], Row] = {}
     for row in rows:
@@ -227,7 +227,7 @@ def standing(rows: Iterable[Row], as_of_us: int) -> list[Row]:
     return [newest[key] for key in sorted(newest)]
 
 
-def standing_uses(written: Iterable[Use], due: Iterable[Use]) -> Iterator[Use]:
+def newest_uses(written: Iterable[Use], due: Iterable[Use]) -> Iterator[Use]:
     """The newest sums of each hour and node. `due` came after `written`, and all come in this order."""
     newest = {use.key: use for use in due}
     kept = (use for use in written if use.key not in newest)

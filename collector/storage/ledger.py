@@ -103,8 +103,8 @@ class SqliteLedger:
         if as_of_us is None:
             query = query.where(table.superseded_us.is_(None))
         else:
-            standing = or_(table.superseded_us.is_(None), table.superseded_us > as_of_us)
-            query = query.where(table.recorded_us <= as_of_us, standing)
+            in_force = or_(table.superseded_us.is_(None), table.superseded_us > as_of_us)
+            query = query.where(table.recorded_us <= as_of_us, in_force)
         query = query.order_by(table.node, table.slot, table.device, table.chain, table.start_us)
         with self._engine.connect() as connection:
             return [_row(row) for row in connection.execute(query).mappings()]

@@ -25,7 +25,7 @@ def ask(server: Serving, method: str, path: str, body: dict[str, Any] | None = N
 
 
 class Challenged:
-    """The node of an agent. Its prober computes on the CPU, one seat for each GPU."""
+    """The node of an agent. Its prober computes on the CPU, one back end for each GPU."""
 
     def __init__(self, server: Serving, agent: Agent) -> None:
         self.server, self.agent = server, agent
@@ -112,7 +112,7 @@ class Prober:
 
     def answer(self, command: bytes) -> bytes:
         if json.loads(command)["type"] == "prepare":
-            seats = [InProcessGpuProver(gpu, CpuEngine(), lambda: None) for gpu in self._gpus]
-            self._prover = Prover(seats, time.monotonic_ns)
+            back_ends = [InProcessGpuProver(gpu, CpuEngine(), lambda: None) for gpu in self._gpus]
+            self._prover = Prover(back_ends, time.monotonic_ns)
         assert self._prover is not None
         return self._prover.answer(command)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from collector.judging.statements import standing, standing_uses
+from collector.judging.statements import newest_rows, newest_uses
 from collector.log.ingest import Examined, Limits, Refusal, Unpacker, examine, in_sequence
 from collector.log.keys import KeyRing
 from collector.storage.store import Accepted, ChainKey
@@ -118,11 +118,11 @@ def test_a_row_is_known_from_the_instant_at_which_it_was_written_down(
     as_of_us: int, cause: str
 ) -> None:
     rows = [row(3), row(5, cause="first"), row(7, cause="second")]
-    assert [one.cause for one in standing(rows, as_of_us)] == [cause]
+    assert [one.cause for one in newest_rows(rows, as_of_us)] == [cause]
 
 
 def test_of_two_rows_of_one_instant_the_one_that_was_written_last_stands() -> None:
-    found = standing([row(5, cause="first"), row(5, cause="second")], 5)
+    found = newest_rows([row(5, cause="first"), row(5, cause="second")], 5)
     assert [one.cause for one in found] == ["second"]
 
 
@@ -130,5 +130,5 @@ def test_what_was_written_gives_way_to_what_is_due_of_the_same_hour_alone() -> N
     def use(hour_us: int, seen: int) -> Use:
         return Use("K", "n", "c", hour_us, 0, 1, seen, 0, 0, 0, 0, 0, 0, 0)
 
-    found = standing_uses([use(0, 1), use(1, 1), use(2, 1)], [use(1, 2)])
+    found = newest_uses([use(0, 1), use(1, 1), use(2, 1)], [use(1, 2)])
     assert [one.seen for one in found] == [1, 2, 1]

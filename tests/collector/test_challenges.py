@@ -97,15 +97,15 @@ async def voided(log: Log, leaf: Callable[[int], bytes]) -> list[str]:
     fixed: Any = log
     challenges = Challenges(fixed, fixed, LOG, never, time.monotonic_ns, lambda: 7, leaf, 20, 0)
     key = NodeKey(AGENT.key_id, AGENT.public_key, "n1", "provider", None, 0)
-    (standing,) = challenges.start([Subject("n1", "lease", key, ("GPU-0",))], POLICY, COMMAND)
+    (shown,) = challenges.start([Subject("n1", "lease", key, ("GPU-0",))], POLICY, COMMAND)
     agent = asyncio.create_task(answering(challenges, 3))
     async with asyncio.timeout(20):
         await asyncio.gather(*challenges._tasks)
     agent.cancel()
     await asyncio.gather(agent, return_exceptions=True)
-    assert standing.state == "ended"
-    assert [outcome.weighing.verdict for outcome in standing.outcomes] == ["void"]
-    challenges.require_free(standing.subject)
+    assert shown.state == "ended"
+    assert [outcome.weighing.verdict for outcome in shown.outcomes] == ["void"]
+    challenges.require_free(shown.subject)
     await challenges.close()
     return log.kinds
 
@@ -131,11 +131,11 @@ async def test_answers_that_others_left_no_room_for_are_nobodys_failure() -> Non
     others = api._large.held(bytes(ANSWERS_BYTES))
     async with TestClient(TestServer(application)) as client, asyncio.timeout(30):
         with others:
-            (standing,) = challenges.start([subject], policy, COMMAND)
+            (shown,) = challenges.start([subject], policy, COMMAND)
             statuses = await over_http(client, agent, ("ready", "roots", "openings"))
             await asyncio.gather(*challenges._tasks)
     assert statuses == [200, 200, 503]
-    assert [outcome.weighing.verdict for outcome in standing.outcomes] == ["void"]
+    assert [outcome.weighing.verdict for outcome in shown.outcomes] == ["void"]
     await challenges.close()
 
 

@@ -42,7 +42,7 @@ AMENDED = SOUTH.replace(f"effective: {at(0)}", f"version: 2\nsupersedes: 1\neffe
 
 
 @dataclass
-class House:
+class ServedStore:
     """A served store of the contracts north and south; the agents of the nodes n1, which both lease, and n2 and n3."""
 
     server: Serving
@@ -58,7 +58,7 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def served(tmp_path: Path) -> Iterator[ServedStore]:
     agents = [Agent("n1", gpus=2), Agent("n2", gpus=1), Agent("n3", gpus=1)]
     for agent in agents:
         agent.start_us = START_US
@@ -88,52 +88,54 @@ def house(tmp_path: Path) -> Iterator[House]:
         for agent in agents:
             begun = agent.next(360, inventory=agent.inventory())
             assert server.report(begun, agent.next(360), agent.next()).status == 200
-        yield House(server, store)
+        yield ServedStore(server, store)
 
 
-def delivered(house: House, contract: str) -> int:
-    parts = house.statement(contract)["parts"]
+def delivered(served: ServedStore, contract: str) -> int:
+    parts = served.statement(contract)["parts"]
     return sum(line["healthy_gpu_seconds"] for part in parts for line in part["delivery"])
 
 
 def test_each_contract_replays_to_the_byte_with_what_its_own_parties_said(
-    house: House, tmp_path: Path
+    served: ServedStore, tmp_path: Path
 ) -> None:
-    wait_for(lambda: delivered(house, "north") == 2 * HOUR, "the evidence of north")
-    wait_for(lambda: delivered(house, "south") == 4 * HOUR, "the evidence of south")
+    wait_for(lambda: delivered(served, "north") == 2 * HOUR, "the evidence of north")
+    wait_for(lambda: delivered(served, "south") == 4 * HOUR, "the evidence of south")
     for contract, party in (("north", "L"), ("south", "L"), ("south", "O")):
         key = tmp_path / f"{contract}-{party}.key"
         public = weighbridge("party", "key", key).stdout.strip()
-        house.run("party", "add", contract, party, public)
+        served.run("party", "add", contract, party, public)
     hour = ("--from", at(24), "--until", at(25))
     south, north = tmp_path / "south-O.key", tmp_path / "north-L.key"
-    house.run("notice", "maintenance", "south", "--id", "M1", *hour, "--party", "O", "--key", south)
+    served.run(
+        "notice", "maintenance", "south", "--id", "M1", *hour, "--party", "O", "--key", south
+    )
     said = ("notice", "cause", "north", "--code", "lessee_fault", *hour, "--party", "L")
-    house.run(*said, "--key", north)
-    foreign = house.run(
+    served.run(*said, "--key", north)
+    foreign = served.run(
         *said[:2], "south", *said[3:], "--key", north, check=False
     )  # north's lessee speaks for nobody in south, though the parties have the same id
     assert foreign.returncode == 2
     filing = ("claim", "south", "--period", MONTH, "--party", "L")
-    house.run("notice", *filing, "--key", tmp_path / "south-L.key")
-    issued = house.run(
+    served.run("notice", *filing, "--key", tmp_path / "south-L.key")
+    issued = served.run(
         "statement", "south", "--period", MONTH, "--issue", "--format", "json"
     ).stdout
     digest = hashlib.sha256(issued.encode()).hexdigest()
 
     def issued_before() -> bool:
-        return any(digest in str(note) for note in house.statement("south")["notes"])
+        return any(digest in str(note) for note in served.statement("south")["notes"])
 
     wait_for(issued_before, "a statement after the one that was issued")
-    told = {name: house.statement(name) for name in ("north", "south")}
+    told = {name: served.statement(name) for name in ("north", "south")}
     assert [part["version"] for part in told["south"]["parts"]] == [1, 2]
     assert told["south"]["exits"][0]["standing"] == "met"
     assert told["north"]["parts"][0]["delivery"][0]["energy_joules"] is not None
     assert not any("M1" in str(note) for note in told["north"]["notes"])
-    house.server.stop()
+    served.server.stop()
     for name, statement in told.items():
         state = ("--state", tmp_path / f"state-{name}")
-        done = house.run(
+        done = served.run(
             "replay", name, "--period", MONTH, "--as-of", statement["as_of"], *state, check=False
         )
         assert done.returncode == 0, done.stderr
@@ -142,15 +144,15 @@ def test_each_contract_replays_to_the_byte_with_what_its_own_parties_said(
         held.write_bytes(
             json.dumps(statement | {"highest": "1.00", "engine": "settlement/0"}).encode()
         )
-        differs = house.run(
+        differs = served.run(
             "replay", name, "--period", MONTH, "--issued", held, *state, check=False
         )
         assert differs.returncode == 1
         assert "engine settlement/0 -> settlement/1\n" in differs.stderr
         assert f"highest: 1.00 -> {statement['highest']}\n" in differs.stderr
-        shown = house.run(
+        shown = served.run(
             "statement", name, "--period", MONTH, "--as-of", statement["as_of"], "--format", "json"
         )
         held.write_text(shown.stdout)
-        again = house.run("replay", name, "--period", MONTH, "--issued", held, *state)
+        again = served.run("replay", name, "--period", MONTH, "--issued", held, *state)
         assert again.stdout == done.stdout

@@ -28,7 +28,7 @@ availability:""",
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[Serving]:
+def server(tmp_path: Path) -> Iterator[Serving]:
     """Two line items and no node."""
     directory = make_store(tmp_path / "store", contract=CONTRACT)
     set_config(directory, url='"http://127.0.0.1:1"')
@@ -40,25 +40,25 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def command(house: Serving) -> Command:
+def command(server: Serving) -> Command:
     """`weighbridge NAME lease`, which may fail."""
 
     def run(name: str, *options: str) -> subprocess.CompletedProcess[str]:
-        config = house.directory / "config.toml"
+        config = server.directory / "config.toml"
         return weighbridge(name, "lease", *options, "--config", config, check=False)
 
     return run
 
 
-def enrolled(house: Serving, command: Command, node: str, resource: str) -> None:
+def enrolled(server: Serving, command: Command, node: str, resource: str) -> None:
     options = ("--side", "provider", "--node", node, "--resource", resource)
     made = command("invite", *options)
     assert made.returncode == 0, made.stderr
-    assert enroll(house, request(Agent(node), opened_invite(made.stdout)["secret"])).status == 200
+    assert enroll(server, request(Agent(node), opened_invite(made.stdout)["secret"])).status == 200
 
 
-def assigned(house: Serving) -> list[str]:
-    nodes = house.get("/v1/contracts/lease/status").json["nodes"]
+def assigned(server: Serving) -> list[str]:
+    nodes = server.get("/v1/contracts/lease/status").json["nodes"]
     return [node["node"] for node in nodes]
 
 
@@ -69,24 +69,24 @@ def test_an_invite_names_its_line_item_where_there_are_several(command: Command)
 
 
 def test_there_is_no_invite_for_a_node_without_a_place_until_one_is_released(
-    house: Serving, command: Command
+    server: Serving, command: Command
 ) -> None:
-    enrolled(house, command, "z", "spared")
-    enrolled(house, command, "y", "spared")
+    enrolled(server, command, "z", "spared")
+    enrolled(server, command, "y", "spared")
     wanted = ("--side", "provider", "--node", "a", "--resource", "spared")
     refused = command("invite", *wanted)
     assert refused.returncode == 2
     assert "places for 2 nodes of spared, spares included, and holds z, y" in refused.stderr
     again = ("--side", "lessee", "--node", "z", "--resource", "spared")
     assert command("invite", *again).returncode == 0
-    enrolled(house, command, "x", "h100")
+    enrolled(server, command, "x", "h100")
     released = command("release", "--node", "z")
     assert "lease holds z no more" in released.stdout
-    enrolled(house, command, "a", "spared")
-    assert assigned(house) == ["a", "x", "y"]
+    enrolled(server, command, "a", "spared")
+    assert assigned(server) == ["a", "x", "y"]
     assert "holds no node z" in command("release", "--node", "z").stderr
 
 
-def test_only_the_one_who_runs_the_collector_releases(house: Serving) -> None:
+def test_only_the_one_who_runs_the_collector_releases(server: Serving) -> None:
     content = json.dumps({"contract": "lease", "node": "n"}).encode()
-    assert house.request("POST", "/v1/claims/release", content).status in (401, 403)
+    assert server.request("POST", "/v1/claims/release", content).status in (401, 403)

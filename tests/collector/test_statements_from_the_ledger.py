@@ -14,7 +14,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from collector.app import problems
 from collector.judging.live import LiveFleet
-from collector.judging.statements import StatementRequest, Statements, standing_uses
+from collector.judging.statements import StatementRequest, Statements, newest_uses
 from collector.judging.writer import LedgerWriter
 from collector.storage.store import Store
 from tests.collector.building import make_store, opened
@@ -229,7 +229,7 @@ def test_the_last_sums_of_an_hour_hold_as_known_at_an_instant(settle: Settle) ->
 
 def test_sums_that_the_ledger_does_not_have_yet_take_the_place_of_earlier_ones() -> None:
     written, due = [use(1, 5, 50), use(2, 5), use(2, 5, chain="b")], [use(3, 7), use(2, 7, 70)]
-    assert list(standing_uses(written, due)) == [
+    assert list(newest_uses(written, due)) == [
         use(1, 5, 50),
         use(2, 7, 70),
         use(2, 5, chain="b"),

@@ -26,9 +26,9 @@ def stage(tmp_path: Path, library: Path) -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory, library: Path) -> Iterator[Collector]:
+def collector(tmp_path_factory: pytest.TempPathFactory, library: Path) -> Iterator[Collector]:
     """A collector for all tests that leave it alone; each brings contracts and nodes of its own."""
-    made = Stage(tmp_path_factory.mktemp("house"), library)
+    made = Stage(tmp_path_factory.mktemp("collector"), library)
     collector = made.collector()
     collector.start()
     yield collector

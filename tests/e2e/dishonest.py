@@ -37,8 +37,8 @@ def conduct(descriptor: int, way: str) -> None:
     grant = decode(Grant, read_frame(descriptor))
     write_frame(descriptor, b"")
     engine = Skipping if way == "skip" else CpuEngine
-    seats = [InProcessGpuProver(gpu.uuid, engine(), lambda: None) for gpu in grant.gpus]
-    prover = Prover(seats, time.monotonic_ns)
+    back_ends = [InProcessGpuProver(gpu.uuid, engine(), lambda: None) for gpu in grant.gpus]
+    prover = Prover(back_ends, time.monotonic_ns)
     while True:
         message = read_frame(descriptor)
         answer = prover.answer(message)

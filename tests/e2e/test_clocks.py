@@ -50,34 +50,36 @@ class Wall:
         }
 
 
-def test_a_nodes_clock_that_is_stepped_moves_no_interval(stage: Stage, house: Collector) -> None:
-    house.add(lease("stepped", max_gap_s=30))
+def test_a_nodes_clock_that_is_stepped_moves_no_interval(
+    stage: Stage, collector: Collector
+) -> None:
+    collector.add(lease("stepped", max_gap_s=30))
     wall = Wall(stage.directory)
-    node = stage.node("stepped-node", house)
-    node.enroll(house.invite(node.name, "stepped"))
+    node = stage.node("stepped-node", collector)
+    node.enroll(collector.invite(node.name, "stepped"))
     node.start(**wall.environment)
-    house.healthy(2, "stepped")
+    collector.healthy(2, "stepped")
     for seconds in (3600, 0, -3600, 0):
         wall.set(seconds)
         skewed = seconds != 0
-        wait_for(lambda: is_skewed(house) is skewed, f"the judgement of {seconds} s")  # noqa: B023
-    assert steps(house, node) == [3600, -3600, -3600, 3600]
-    assert house.codes("stepped").count("clock_stepped") == 4
-    assert_nothing_moved(house, "stepped")
-    assert_adds_up(house, "stepped")
-    assert_unbroken(house.reports(node.name))
+        wait_for(lambda: is_skewed(collector) is skewed, f"the judgement of {seconds} s")  # noqa: B023
+    assert steps(collector, node) == [3600, -3600, -3600, 3600]
+    assert collector.codes("stepped").count("clock_stepped") == 4
+    assert_nothing_moved(collector, "stepped")
+    assert_adds_up(collector, "stepped")
+    assert_unbroken(collector.reports(node.name))
     node.stop()
 
 
-def is_skewed(house: Collector) -> bool:
-    return ("clock_skew", "") in house.breaches("stepped")
+def is_skewed(collector: Collector) -> bool:
+    return ("clock_skew", "") in collector.breaches("stepped")
 
 
-def steps(house: Collector, node: Node) -> list[int]:
+def steps(collector: Collector, node: Node) -> list[int]:
     """What the agent said of its clock's steps, in seconds."""
     told = [
         int(event.detail.split()[1])
-        for report in house.reports(node.name)
+        for report in collector.reports(node.name)
         for event in report.events
         if event.kind is EventKind.CLOCK_STEPPED
     ]

@@ -13,53 +13,53 @@ READING = "power_draw_milliwatts"
 
 @pytest.mark.slow
 def test_a_call_that_never_returns_costs_one_reading_of_one_gpu(
-    stage: Stage, house: Collector
+    stage: Stage, collector: Collector
 ) -> None:
-    house.add(lease("hanging", max_gap_s=30))
-    node = stage.reporting(house, "hanging-node", 2, "hanging")
+    collector.add(lease("hanging", max_gap_s=30))
+    node = stage.reporting(collector, "hanging-node", 2, "hanging")
     process = node.pid
     node.play("hang 1 nvmlDeviceGetPowerUsage", "code 1 nvmlDeviceGetFieldValues 3")
-    wait_for(lambda: "call_quarantined" in house.codes("hanging"), "word of the quarantine")
-    wait_for(lambda: shown(house, node, 1)["unavailable"].get(READING), "a reason")
-    assert shown(house, node, 1)["unavailable"][READING] == "quarantined"
-    wait_for(lambda: READING in shown(house, node, 0)["readings"], "the other GPU's reading")
-    assert shown(house, node, 1)["readings"]["temperature_gpu_celsius"] == 31
-    wait_for(lambda: house.counts("hanging")["reporting"] == 2, "both GPUs to be read again")
-    (found,) = [row for row in house.history("hanging") if row["code"] == "call_quarantined"]
+    wait_for(lambda: "call_quarantined" in collector.codes("hanging"), "word of the quarantine")
+    wait_for(lambda: shown(collector, node, 1)["unavailable"].get(READING), "a reason")
+    assert shown(collector, node, 1)["unavailable"][READING] == "quarantined"
+    wait_for(lambda: READING in shown(collector, node, 0)["readings"], "the other GPU's reading")
+    assert shown(collector, node, 1)["readings"]["temperature_gpu_celsius"] == 31
+    wait_for(lambda: collector.counts("hanging")["reporting"] == 2, "both GPUs to be read again")
+    (found,) = [row for row in collector.history("hanging") if row["code"] == "call_quarantined"]
     assert node.gpu(1) in found["observed"]
-    assert house.breaches("hanging") == set()
+    assert collector.breaches("hanging") == set()
     assert (node.alive, node.pid) == (True, process)
-    states = {row["state"] for row in house.pages("/v1/contracts/hanging/timeline")}
+    states = {row["state"] for row in collector.pages("/v1/contracts/hanging/timeline")}
     assert states <= {"up", "unknown"}
 
 
-def shown(house: Collector, node: Node, index: int) -> dict[str, dict[str, object]]:
+def shown(collector: Collector, node: Node, index: int) -> dict[str, dict[str, object]]:
     """What the API last shows of a GPU."""
-    (place,) = house.get(f"/v1/gpus/{node.gpu(index)}")["places"]
+    (place,) = collector.get(f"/v1/gpus/{node.gpu(index)}")["places"]
     found: dict[str, dict[str, object]] = place
     return found
 
 
 def test_a_pause_is_unknown_time_by_whose_agent_and_never_down(
-    stage: Stage, house: Collector
+    stage: Stage, collector: Collector
 ) -> None:
-    house.add(lease("paused"))
-    node = stage.reporting(house, "paused-node", 2, "paused")
+    collector.add(lease("paused"))
+    node = stage.reporting(collector, "paused-node", 2, "paused")
     assert node.cli("pause", "MIG change, ticket 4711").returncode == 0
-    wait_for(lambda: house.counts("paused")["reporting"] == 0, "the pause to show")
-    wait_for(lambda: "paused" in causes(house, "paused"), "an interval of the pause")
-    assert house.get(f"/v1/nodes/{node.name}")["silent"] is False
-    assert house.breaches("paused") == set()
+    wait_for(lambda: collector.counts("paused")["reporting"] == 0, "the pause to show")
+    wait_for(lambda: "paused" in causes(collector, "paused"), "an interval of the pause")
+    assert collector.get(f"/v1/nodes/{node.name}")["silent"] is False
+    assert collector.breaches("paused") == set()
     assert node.cli("resume").returncode == 0
-    house.healthy(2, "paused")
-    rows = house.pages("/v1/contracts/paused/timeline")
+    collector.healthy(2, "paused")
+    rows = collector.pages("/v1/contracts/paused/timeline")
     assert {row["state"] for row in rows} == {"up", "unknown"}
     assert {row["cause"] for row in rows if row["state"] == "unknown"} == {"paused"}
-    assert any("MIG change, ticket 4711" in str(r) for r in house.reports(node.name))
+    assert any("MIG change, ticket 4711" in str(r) for r in collector.reports(node.name))
 
 
-def causes(house: Collector, contract: str) -> set[str]:
-    return {row["cause"] for row in house.pages(f"/v1/contracts/{contract}/timeline")}
+def causes(collector: Collector, contract: str) -> set[str]:
+    return {row["cause"] for row in collector.pages(f"/v1/contracts/{contract}/timeline")}
 
 
 @pytest.fixture
@@ -73,23 +73,23 @@ def removable(stage: Stage, library: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_a_driver_that_is_unloaded_and_loaded_again_needs_nobody(
-    stage: Stage, house: Collector, removable: Path
+    stage: Stage, collector: Collector, removable: Path
 ) -> None:
-    house.add(lease("reloaded", max_gap_s=100))
-    node = stage.node("reloaded-node", house)
+    collector.add(lease("reloaded", max_gap_s=100))
+    node = stage.node("reloaded-node", collector)
     node.driver.directory = removable
-    node.enroll(house.invite(node.name, "reloaded"))
+    node.enroll(collector.invite(node.name, "reloaded"))
     node.start()
-    house.healthy(2, "reloaded")
+    collector.healthy(2, "reloaded")
     assert node.cli("pause", "driver upgrade").returncode == 0
-    wait_for(lambda: "paused" in causes(house, "reloaded"), "the pause")
+    wait_for(lambda: "paused" in causes(collector, "reloaded"), "the pause")
     unloaded = removable.rename(removable.with_name("unloaded"))
     assert node.cli("resume").returncode == 0
-    wait_for(lambda: "driver_not_loaded" in causes(house, "reloaded"), "word of no driver")
-    assert house.breaches("reloaded") == set()
+    wait_for(lambda: "driver_not_loaded" in causes(collector, "reloaded"), "word of no driver")
+    assert collector.breaches("reloaded") == set()
     unloaded.rename(removable)
-    house.healthy(2, "reloaded", seconds=90)
+    collector.healthy(2, "reloaded", seconds=90)
     assert node.alive
-    rows = house.pages("/v1/contracts/reloaded/timeline")
+    rows = collector.pages("/v1/contracts/reloaded/timeline")
     assert {row["state"] for row in rows} == {"up", "unknown"}
-    assert house.breaches("reloaded") == set()
+    assert collector.breaches("reloaded") == set()

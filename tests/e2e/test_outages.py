@@ -78,44 +78,44 @@ def assert_never_down_between_two_chains(collector: Collector) -> None:
 
 @pytest.mark.slow
 def test_an_agent_that_is_killed_goes_on_in_its_chain_and_uses_no_number_twice(
-    stage: Stage, house: Collector
+    stage: Stage, collector: Collector
 ) -> None:
-    house.add(lease("killed"))
-    node = stage.reporting(house, "killed-node", 2, "killed", interval_ms=100)
+    collector.add(lease("killed"))
+    node = stage.reporting(collector, "killed-node", 2, "killed", interval_ms=100)
     for started in range(2, 4):
         node.kill()
         node.start()
-        wait_for(lambda: starts(house, node) == started, "word of the start")  # noqa: B023
+        wait_for(lambda: starts(collector, node) == started, "word of the start")  # noqa: B023
     node.stop()
-    reports = house.reports(node.name)
+    reports = collector.reports(node.name)
     assert len({report.chain for report in reports}) == 1
     assert_unbroken(reports)
-    assert_kept(node, house)
-    assert not {"report_refused", "chain_started", "chain_gap"} & set(house.codes("killed"))
+    assert_kept(node, collector)
+    assert not {"report_refused", "chain_started", "chain_gap"} & set(collector.codes("killed"))
 
 
-def starts(house: Collector, node: Node) -> int:
-    events = [event.kind for report in house.reports(node.name) for event in report.events]
+def starts(collector: Collector, node: Node) -> int:
+    events = [event.kind for report in collector.reports(node.name) for event in report.events]
     return events.count(EventKind.AGENT_STARTED)
 
 
 def test_a_reimaged_node_begins_a_new_chain_which_is_recorded_and_accepted(
-    stage: Stage, house: Collector
+    stage: Stage, collector: Collector
 ) -> None:
-    house.add(lease("reimaged"))
-    node = stage.reporting(house, "reimaged-node", 2, "reimaged")
+    collector.add(lease("reimaged"))
+    node = stage.reporting(collector, "reimaged-node", 2, "reimaged")
     node.kill()
     shutil.rmtree(node.state)
-    before = len(house.reports(node.name))
-    node.enroll(house.invite(node.name, "reimaged"))
+    before = len(collector.reports(node.name))
+    node.enroll(collector.invite(node.name, "reimaged"))
     node.start()
-    wait_for(lambda: len(house.reports(node.name)) >= before + 3, "reports of the new image")
-    house.healthy(2, "reimaged")
-    old, new = (house.reports(node.name)[at] for at in (0, -1))
+    wait_for(lambda: len(collector.reports(node.name)) >= before + 3, "reports of the new image")
+    collector.healthy(2, "reimaged")
+    old, new = (collector.reports(node.name)[at] for at in (0, -1))
     assert old.chain != new.chain
-    assert_unbroken(house.reports(node.name))
-    assert house.codes("reimaged").count("chain_started") == 1
-    assert not {"report_refused", "duplicate_device"} & set(house.codes("reimaged"))
+    assert_unbroken(collector.reports(node.name))
+    assert collector.codes("reimaged").count("chain_started") == 1
+    assert not {"report_refused", "duplicate_device"} & set(collector.codes("reimaged"))
 
 
 @pytest.fixture
@@ -189,18 +189,18 @@ def ready(collector: Collector) -> int:
 
 @pytest.mark.slow
 def test_an_agent_without_room_for_its_spool_says_so_and_reports_when_there_is(
-    stage: Stage, house: Collector
+    stage: Stage, collector: Collector
 ) -> None:
-    house.add(lease("no-room"))
-    node = stage.node("no-room-node", house)
-    node.enroll(house.invite(node.name, "no-room"))
+    collector.add(lease("no-room"))
+    node = stage.node("no-room-node", collector)
+    node.enroll(collector.invite(node.name, "no-room"))
     node.start("prlimit", "--fsize=1048576:unlimited")
     wait_for(lambda: "spool cannot be written" in node.log(), "the complaint")
     assert node.alive
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     resource.prlimit(node.pid, resource.RLIMIT_FSIZE, unlimited)
-    house.healthy(2, "no-room")
-    reports = house.reports(node.name)
+    collector.healthy(2, "no-room")
+    reports = collector.reports(node.name)
     assert_unbroken(reports)
     assert reports[0].events[0].kind is EventKind.AGENT_STARTED
     assert node.log().count("spool cannot be written") == 1

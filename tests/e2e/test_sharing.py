@@ -97,23 +97,23 @@ def test_a_tenant_reads_heads_of_the_log_but_no_entry_and_changes_nothing(
 
 
 def test_a_uuid_under_two_exclusive_contracts_is_contested_for_both(
-    stage: Stage, house: Collector
+    stage: Stage, collector: Collector
 ) -> None:
-    house.add(lease("first"))
-    house.add(lease("second"))
-    one = stage.reporting(house, "first-node", 2, "first")
-    other = stage.node("second-node", house)
+    collector.add(lease("first"))
+    collector.add(lease("second"))
+    one = stage.reporting(collector, "first-node", 2, "first")
+    other = stage.node("second-node", collector)
     other.play(f"set 0 nvmlDeviceGetUUID {one.gpu(0)}")
-    other.enroll(house.invite(other.name, "second"))
+    other.enroll(collector.invite(other.name, "second"))
     other.start()
     sold_twice = {("duplicate_device", one.gpu(0))}
     for contract in ("first", "second"):
-        wait_for(lambda: house.breaches(contract) == sold_twice, "the GPU sold twice")  # noqa: B023
-        wait_for(lambda: contested(house, contract), "contested time")  # noqa: B023
-        assert contested(house, contract) == {one.gpu(0)}
-        assert house.counts(contract)["healthy"] == 1
+        wait_for(lambda: collector.breaches(contract) == sold_twice, "the GPU sold twice")  # noqa: B023
+        wait_for(lambda: contested(collector, contract), "contested time")  # noqa: B023
+        assert contested(collector, contract) == {one.gpu(0)}
+        assert collector.counts(contract)["healthy"] == 1
 
 
-def contested(house: Collector, contract: str) -> set[str]:
-    rows = house.pages(f"/v1/contracts/{contract}/timeline")
+def contested(collector: Collector, contract: str) -> set[str]:
+    rows = collector.pages(f"/v1/contracts/{contract}/timeline")
     return {row["device"] for row in rows if row["state"] == "contested"}

@@ -82,9 +82,9 @@ def enroll_twice(collector: Collector, node: Node) -> None:
     ],
 )
 def test_check_answers_by_its_exit_code_without_a_collector(
-    stage: Stage, house: Collector, scenario: tuple[str, ...], code: int, said: str
+    stage: Stage, collector: Collector, scenario: tuple[str, ...], code: int, said: str
 ) -> None:
-    node = stage.node("checked", house)
+    node = stage.node("checked", collector)
     node.play(*scenario)
     contract = stage.directory / "lease.yaml"
     contract.write_text(lease())

@@ -291,10 +291,10 @@ def told() -> Statement:
     )
     unpriced = replace(before, lowest=None, highest=None)
     again = [*since_issued(issued, before, after), *since_issued(issued, unpriced, before)]
-    return replace(after, notes=(*sheet().notes(), *again))
+    return replace(after, notes=(*contract_record().notes(), *again))
 
 
-def sheet() -> ContractRecord:
+def contract_record() -> ContractRecord:
     """What parties can say, with their keys and through the collector."""
     at = {"from_us": 0, "until_us": 9}
     said: tuple[MaintenanceNotice | CauseNotice | EventNotice | ClaimNotice, ...] = (

@@ -14,7 +14,7 @@ from tests.weighbridge.scripted import (
     contract_text,
     spans,
 )
-from tests.weighbridge.test_notice_book import cause, row, sheet_of
+from tests.weighbridge.test_notice_book import cause, record_of, row
 from weighbridge.judge.ledger import HOUR_US, PRECEDENCE, Row, State, StateSpan, Use, timeline
 from weighbridge.settlement.usage import totals, usage_of
 
@@ -228,10 +228,10 @@ def test_a_cause_that_is_told_at_the_cut_off_counts_and_is_not_late(
     cutoff: int, *, counts: bool
 ) -> None:
     """It came at 11."""
-    sheet = sheet_of(cause("L"))
-    explained = {one.cause for one in sheet.explained([row(0, 3, State.DOWN)], cutoff)}
+    known = record_of(cause("L"))
+    explained = {one.cause for one in known.explained([row(0, 3, State.DOWN)], cutoff)}
     assert explained == ({"gpu_lost", "lessee_fault"} if counts else {"gpu_lost"})
-    assert bool(sheet.notices([], cutoff).late) is not counts
+    assert bool(known.notices([], cutoff).late) is not counts
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_a_cause_that_is_told_at_the_cut_off_counts_and_is_not_late(
 def test_a_cause_explains_the_hour_that_it_names_and_no_part_of_the_next(
     hours: tuple[int, int], causes: list[str]
 ) -> None:
-    found = sheet_of(cause("L")).explained([row(*hours, State.DOWN)], 100)
+    found = record_of(cause("L")).explained([row(*hours, State.DOWN)], 100)
     assert [one.cause for one in found] == causes
 
 

@@ -41,7 +41,7 @@ exclusions: {causes: [{code: lessee_fault}]}
 
 @dataclass(frozen=True)
 class World:
-    sheet: ContractRecord
+    known: ContractRecord
     rows: tuple[Row, ...]
     seen_h: int
     """Nothing came after this hour."""
@@ -51,17 +51,17 @@ class World:
         joined = Joined(0)
         for row in sorted(self.rows, key=lambda row: row.recorded_us):
             joined.add(row)
-        case = self.sheet.case(joined.every(), OCTOBER, instant_us(hour))
-        return dict(figures(case, self.sheet.newest.availability))
+        case = self.known.case(joined.every(), OCTOBER, instant_us(hour))
+        return dict(figures(case, self.known.newest.availability))
 
     def statement(self, hour: int) -> Statement:
-        as_of_us, sheet = instant_us(hour), self.sheet
+        as_of_us, known = instant_us(hour), self.known
         cutoff_us = (OCTOBER.end_s + 10**7) * SECOND
         return draft(
-            sheet.versions,
-            sheet.holders,
-            sheet.explained(self.rows, cutoff_us),
-            sheet.notices(self.rows, cutoff_us),
+            known.versions,
+            known.holders,
+            known.explained(self.rows, cutoff_us),
+            known.notices(self.rows, cutoff_us),
             OCTOBER,
             as_of_us,
         )
@@ -137,8 +137,8 @@ def worlds(draw: st.DrawFn) -> World:
     seen_h = draw(st.integers(1, HOURS))
     rows = [row for node, slot in SLOTS for row in pieces(draw, node, slot, seen_h)]
     holders = (Holder("n1", "h100", 0), Holder("n2", "a100", 0))
-    sheet = ContractRecord(versions_of(draw), holders, notices(draw, seen_h))
-    return World(sheet, tuple(rows), seen_h)
+    known = ContractRecord(versions_of(draw), holders, notices(draw, seen_h))
+    return World(known, tuple(rows), seen_h)
 
 
 Shown = tuple[str, str, str, str, int]

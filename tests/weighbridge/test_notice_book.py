@@ -66,7 +66,7 @@ def book_of(*notices: Notice) -> NoticeBook:
     return book
 
 
-def sheet_of(*notices: Notice) -> ContractRecord:
+def record_of(*notices: Notice) -> ContractRecord:
     known = book_of(*notices).record("K", 100)
     assert known is not None
     return known
@@ -78,8 +78,8 @@ def row(start: int, end: int, state: State, slot: int = 0, device: str = "A") ->
 
 def test_a_cause_cuts_the_rows_of_its_unit_once_the_lessee_says_so() -> None:
     rows = [row(0, 3, State.DOWN), row(0, 3, State.DOWN, slot=1), row(0, 3, State.UP)]
-    assert sheet_of(cause("P")).explained(rows, LATER) == rows
-    cut = sheet_of(cause("L")).explained(rows, LATER)
+    assert record_of(cause("P")).explained(rows, LATER) == rows
+    cut = record_of(cause("L")).explained(rows, LATER)
     assert [(one.start_us // HOUR, one.end_us // HOUR, one.cause) for one in cut[:3]] == [
         (0, 1, "gpu_lost"),
         (1, 2, "lessee_fault"),
@@ -127,7 +127,7 @@ def test_a_slot_that_goes_on_with_another_device_was_swapped_unless_somebody_sai
         unit="n1.0",
         details={"new": "B", "old": "A"},
     )
-    (event,) = sheet_of(told).notices(rows, LATER).events
+    (event,) = record_of(told).notices(rows, LATER).events
     assert event.at_s == 3600
 
 
@@ -142,7 +142,7 @@ def test_a_replacement_that_was_told_of_too_late_hides_none_that_telemetry_saw()
         unit="n1.0",
         details={"new": "B"},
     )
-    late = sheet_of(said).notices(rows, 0).events
+    late = record_of(said).notices(rows, 0).events
     assert [event.details.get("seen_by") for event in late] == [None, "telemetry"]
 
 
@@ -176,7 +176,7 @@ def test_what_was_said_of_a_node_is_said_of_the_place_that_it_handed_on() -> Non
 
 def test_a_cause_that_the_lessee_says_after_the_cut_off_changes_nothing_and_is_told() -> None:
     rows = [row(0, 3, State.DOWN)]
-    late = sheet_of(cause("L"))
+    late = record_of(cause("L"))
     assert late.explained(rows, 10) == rows
     assert late.notices([], 10).late == ((3600, 7200),)
     assert late.notices([], 11).late == ()

@@ -109,7 +109,7 @@ CONTRACT_CLAIM_DEADLINE = _gauge(
     "contract",
 )
 CONTRACT_NODE_INFO = _gauge(
-    "contract_node_info", "1 for each node that the contract claims.", "contract", "node"
+    "contract_node_info", "1 for each node that is assigned to the contract.", "contract", "node"
 )
 FINDING_ACTIVE = _gauge(
     "finding_active",
@@ -142,7 +142,11 @@ GPU_INFO = _gauge(
     "parent",
 )
 GPU_CONTRACT_INFO = _gauge(
-    "gpu_contract_info", "1 for each contract that claims the GPU.", "node", "uuid", "contract"
+    "gpu_contract_info",
+    "1 for each contract that the GPU is assigned to.",
+    "node",
+    "uuid",
+    "contract",
 )
 GPU_STATE = _gauge(
     "gpu_state",

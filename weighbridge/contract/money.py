@@ -151,7 +151,7 @@ class Tiers(Judged):
     kind: Literal["tiers"] = clause("This kind.", default="tiers")
     tiers: tuple[TierRow, ...] = clause("The rows, from the target down.")
     on_gap: Literal["refuse", "flag"] = clause(
-        "A hole between the rows, or below the target, is refused; or settled as a flag without an amount.",
+        "A hole between the rows, or below the target, is refused; or gives a flag without an amount.",
         default="refuse",
     )
     round_share: Maybe[RoundShare] = clause("Rounding before comparison.", default=None)

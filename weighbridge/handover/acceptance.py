@@ -83,11 +83,11 @@ class _Certificate:
 
     @cached_property
     def gpus(self) -> list[ContractedGpu]:
-        """Every contracted place of an assigned node, and once for each device that filled it in the window."""
-        return [gpu for gpus in self.places.values() for gpu in gpus]
+        """Every contracted slot of an assigned node, and once for each device that filled it in the window."""
+        return [gpu for gpus in self.slots.values() for gpu in gpus]
 
     @cached_property
-    def places(self) -> dict[str, list[ContractedGpu]]:
+    def slots(self) -> dict[str, list[ContractedGpu]]:
         """The contracted slots and what fills them, by line item."""
         return {item.id: list(self._of(item)) for item in self.terms.contract.resources}
 
@@ -212,10 +212,10 @@ class _Certificate:
 
     def _quantities(self, trials: Sequence[Trial]) -> Iterator[QuantityLine]:
         for item in self.terms.contract.resources:
-            places: dict[str, list[Verdict]] = {}
-            for gpu in self.places[item.id]:
-                places.setdefault(gpu.unit, []).append(self._load(gpu))
-            found = [worst(given, empty=Verdict.UNKNOWN) for given in places.values()]
+            loads: dict[str, list[Verdict]] = {}
+            for gpu in self.slots[item.id]:
+                loads.setdefault(gpu.unit, []).append(self._load(gpu))
+            found = [worst(given, empty=Verdict.UNKNOWN) for given in loads.values()]
             loaded, idle = found.count(Verdict.MET), found.count(Verdict.BREACHED)
             gpus = item.nodes * item.per_node
             yield QuantityLine(
@@ -237,7 +237,7 @@ class _Certificate:
             if Verdict[verdict] is Verdict.BREACHED
         }
         loads: dict[str, list[Verdict]] = {}
-        for gpu in self.places[item.id]:
+        for gpu in self.slots[item.id]:
             loads.setdefault(gpu.node, []).append(self._load(gpu))
         return sum(
             worst(given, empty=Verdict.UNKNOWN) is Verdict.MET

@@ -44,7 +44,7 @@ class TestValue:
 
 @dataclass(frozen=True, slots=True)
 class ContractedGpu:
-    """A contracted place, what fills it, and what each side's agent saw of it. `load`: whether it ran under load."""
+    """A contracted slot, what fills it, and what each side's agent saw of it. `load`: whether it ran under load."""
 
     node: str
     unit: str
@@ -103,7 +103,7 @@ class TestBench:
     window_us: int
 
     def trial(self, test: AcceptanceTest, limit: int | None) -> Trial:
-        """One test. `limit`: its place among the limits that the meters counted, where it is about a reading."""
+        """One test. `limit`: its index among the limits that the meters counted, where it is about a reading."""
         if limit is None:
             lines = list(self._told(test))
             verdicts = _of_units(test, lines)
@@ -146,7 +146,7 @@ class TestBench:
     def _read(self, test: AcceptanceTest, gpu: ContractedGpu, limit: int) -> TrialLine:
         """Of each GPU the time for which the reading reached the threshold, and for which it did not."""
         counted = [meter.held_us.get(limit, [0, 0]) for meter in gpu.meters.values()]
-        held, missed = (max((one[place] for one in counted), default=0) for place in (0, 1))
+        held, missed = (max((one[index] for one in counted), default=0) for index in (0, 1))
         return TrialLine(
             unit=gpu.unit,
             uuid=gpu.uuid,

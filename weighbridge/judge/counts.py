@@ -27,7 +27,7 @@ class Counts:
 def counts(
     contract: Contract, nodes: Iterable[NodeState], findings: Iterable[Finding], now_us: int
 ) -> Counts:
-    """`nodes`: those that the contract claims; `findings`: of the contract, open."""
+    """`nodes`: those assigned to the contract; `findings`: of the contract, open."""
     contested = {(one.node, one.device) for one in findings if one.code == DUPLICATE}
     contracted = sum(resource.nodes * resource.per_node for resource in contract.resources)
     reporting = healthy = working = 0

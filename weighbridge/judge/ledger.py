@@ -56,7 +56,7 @@ HOUR_US = 3_600_000_000
 class Row:
     """A slot was in a state over [start_us, end_us), as known from the tick `recorded_us` on.
 
-    `slot` counts from 0 among the places that the contract fills on the node; `device` is the UUID in it, or empty. A
+    `slot` counts from 0 among the slots of the contract on the node; `device` is the UUID in it, or empty. A
     row other than UNKNOWN and CONTESTED never crosses a full UTC hour, so that what was known at an instant can be told
     to the hour.
 

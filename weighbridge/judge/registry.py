@@ -219,7 +219,7 @@ def _holdings(
 
 
 def _assigned(held: Holding, promises: Sequence[Promise]) -> list[Holding]:
-    places = [
+    found = [
         Holding(
             promise.contract,
             held.node,
@@ -229,7 +229,7 @@ def _assigned(held: Holding, promises: Sequence[Promise]) -> list[Holding]:
         for promise in promises
         if promise.from_us < held.until_us and held.since_us < promise.until_us
     ]
-    return places or [held]
+    return found or [held]
 
 
 def _told(change: Change, entry: int) -> Change:

@@ -463,14 +463,14 @@ def _counts_as(contract: Contract, objective: Availability, span: Span, held: Po
         case State.EXCLUDED:
             return "excluded"
         case State.CONTESTED:
-            return _settled(contract.unknown.contested, held)
+            return _resolved(contract.unknown.contested, held)
         case State.UNKNOWN:
-            return _settled(
+            return _resolved(
                 contract.unknown.by_cause.get(span.cause, contract.unknown.policy), held
             )
 
 
-def _settled(policy: Policy, held: Policy) -> Policy:
+def _resolved(policy: Policy, held: Policy) -> Policy:
     return held if policy == "hold" else policy
 
 

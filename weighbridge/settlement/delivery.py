@@ -118,7 +118,7 @@ def _floor_line(
     served: Interval,
     found: Timelines,
 ) -> FloorLine:
-    """Time to come is as it is now in the worst reading, and well in the best."""
+    """Time to come is as it is now in the worst case, and well in the best."""
     least, most = (
         _healthy(
             floor,

@@ -17,7 +17,7 @@ from weighbridge.verdict import Verdict, worst
 class Figure:
     """An objective in its period under way. `results`: of each unit, in each part of the period.
 
-    `low` and `high`: the share of the unit that stands worst, in the worst and the best reading; `verdict`: the worst.
+    `low` and `high`: the share of the unit that stands worst, in the worst and the best case; `verdict`: the worst.
     `seconds`: of all units so far, by what became of them: met, breached, unknown, excluded.
     """
 

@@ -1,4 +1,4 @@
-"""What is settled: intervals of units, notices and events, in whole seconds.
+"""What a settlement is made from: intervals of units, notices and events, in whole seconds.
 
 The ledger's microseconds are floored to seconds here, once; from here on seconds are integers and nothing is rounded
 but by a contract's own rule.

@@ -60,7 +60,7 @@ class Probed:
 class Owed:
     """What one unit earned, all its remedies taken together, and what of it is owed: nothing while it is not claimed.
 
-    `earned` is the most of both readings of held time; `highest` is of the worst of them, `lowest` of the best.
+    `earned` is the most of both bounds of held time; `highest` is of the worst case, `lowest` of the best.
     """
 
     unit: str

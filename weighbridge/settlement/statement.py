@@ -74,7 +74,7 @@ class UnitLine:
     """A unit under an objective. `seconds` by state add up to `service_seconds`, where a unit is judged alone.
 
     Of a period that is under way, `seconds` has what is still to come as TO_COME, and nothing else but `availability`,
-    `credits` and what follows from them tells of that time: up in the best reading, as it is now in the worst.
+    `credits` and what follows from them tells of that time: up in the best case, as it is now in the worst.
 
     `window`: the worst one, where the objective's window moves; `breaches`: when such a window held too much.
     """
@@ -261,7 +261,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class JudgedBy:
-    """Who judged what is settled: the versions of the judge, and the digests of the tables that it read."""
+    """What made the rows of a statement: the version of the judge, and the digests of the tables that it read."""
 
     judge: str
     tables: str

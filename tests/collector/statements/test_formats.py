@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 
 from collector.documents import as_csv, as_html, as_text, fonts
 from collector.documents.formats import FORMATS
-from collector.documents.layout import lay_out
+from collector.documents.statement import lay_out
 from collector.documents.words import LANGUAGES, Language, say
 from tests.collector.statements import examples
 from tests.collector.statements.examples import (
@@ -115,8 +115,8 @@ def test_every_number_of_the_statement_is_on_the_page(name: str, language: Langu
 @both_languages
 def test_each_unit_has_its_own_seconds_in_its_row(language: Language) -> None:
     statement = STATEMENTS["ugly"]
-    sheet = lay_out(statement, language)
-    (table,) = [one.table for one in sheet.sections if one.id == "time-1"]
+    layout = lay_out(statement, language)
+    (table,) = [one.table for one in layout.sections if one.id == "time-1"]
     assert table is not None
     for unit, row in zip(statement.parts[0].units, table.rows, strict=True):
         least, most = unit.counted_seconds
@@ -331,7 +331,7 @@ def test_a_format_whose_library_is_missing_says_which() -> None:
     code = (
         "import sys; sys.modules['reportlab'] = None\n"
         "from collector.documents.formats import FORMATS\n"
-        "from collector.documents.sheets import UnrenderableError\n"
+        "from collector.documents.layouts import UnrenderableError\n"
         "from tests.collector.statements.examples import ordinary\n"
         "try:\n    FORMATS['pdf'].render(ordinary())\n"
         "except UnrenderableError as error:\n    print(error)\n"

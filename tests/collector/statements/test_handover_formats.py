@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from collector.documents import as_csv, fonts
 from collector.documents.formats import FORMATS
-from collector.documents.sheets import sheet_of
+from collector.documents.layouts import layout_of
 from collector.documents.words import LANGUAGES, Language, say
 from tests.collector.statements.examples import FORMULA, MARKUP
 from tests.collector.statements.handovers import certificate, note
@@ -115,8 +115,8 @@ def test_the_text_names_all_that_sign_and_says_what_flags_are_for(
 def test_a_column_that_is_empty_is_left_out_and_an_empty_table_says_so(
     name: str, language: Language
 ) -> None:
-    sheet = sheet_of(DOCUMENTS[name], language)
-    for section in (*sheet.front, *sheet.sections):
+    layout = layout_of(DOCUMENTS[name], language)
+    for section in (*layout.front, *layout.sections):
         assert (section.table is None) == bool(section.lines), section.id
         if section.table is not None:
             for column in zip(*section.table.rows, strict=True):

@@ -33,7 +33,7 @@ class SimulatedClock:
 
 @dataclass
 class SimulatedDevice:
-    """A GPU that does one thing at a time: what several seats ask of it is done one after the other."""
+    """A GPU that does one thing at a time: what several provers ask of it is done one after the other."""
 
     round_ns: int = 10 * MILLISECOND
     scan_ns: int = MILLISECOND
@@ -41,7 +41,7 @@ class SimulatedDevice:
 
 
 class TimedSeat(InProcessGpuProver):
-    """A seat whose steps take the time of a device, while the seats of other devices go on."""
+    """A prober whose steps take the time of a device, while the those of other devices go on."""
 
     def on(self, device: SimulatedDevice, clock: SimulatedClock) -> "TimedSeat":
         self.device, self.clock, self.local_ns = device, clock, 0

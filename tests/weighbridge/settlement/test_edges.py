@@ -1,4 +1,4 @@
-"""Edges at which two readings of a contract part: each is on the side that the contract's words put it."""
+"""Edges at which a contract could be understood in two ways: each is on the side that the contract's words put it."""
 
 import json
 from datetime import date
@@ -60,7 +60,7 @@ def settled(
 @pytest.mark.parametrize(
     ("rule", "counted", "excluded"), [("exclusion_wins", 2, 4), ("provider_fault_wins", 4, 2)]
 )
-def test_concurrent_causes_are_settled_by_the_rule(rule: str, counted: int, excluded: int) -> None:
+def test_concurrent_causes_are_resolved_by_the_rule(rule: str, counted: int, excluded: int) -> None:
     exclusions = {
         "causes": [{"code": "customer"}, {"code": "force_majeure"}],
         "concurrent_cause": rule,

@@ -57,7 +57,7 @@ def outcome(*gpus: Weighed, **changes: Any) -> ChallengeOutcome:
     return replace(made, **changes)
 
 
-def book(contract: str, *ended: ChallengeOutcome) -> NoticeBook:
+def book_of(contract: str, *ended: ChallengeOutcome) -> NoticeBook:
     made = NoticeBook()
     added = ContractAdded(contract="K1", version=1, text=contract, from_us=START_US)
     assignment = Assignment(contract="K1", node="n1", devices=None)
@@ -73,7 +73,7 @@ def book(contract: str, *ended: ChallengeOutcome) -> NoticeBook:
 
 
 def found(contract: str, *ended: ChallengeOutcome) -> tuple[Samples, ...]:
-    known = book(contract, *ended).record("K1", START_US + 100)
+    known = book_of(contract, *ended).record("K1", START_US + 100)
     assert known is not None
     return known.probes(known.newest, PERIOD)["speed"]
 
@@ -108,7 +108,7 @@ def test_an_attempt_that_is_repeated_is_not_counted() -> None:
 
 
 def test_what_came_after_the_instant_is_not_known_at_it() -> None:
-    known = book(text(), outcome(weighed("met", 1))).record("K1", START_US + 1)
+    known = book_of(text(), outcome(weighed("met", 1))).record("K1", START_US + 1)
     assert known is not None
     assert known.probes(known.newest, PERIOD)["speed"] == ()
 

@@ -231,7 +231,7 @@ def spans(state: State) -> tuple[Span, ...]:
 
 
 @pytest.mark.parametrize(("state", "lowest"), [(State.UNKNOWN, 0), (State.DOWN, 16)])
-def test_capacity_that_nobody_saw_is_a_range_until_it_is_settled(state: State, lowest: int) -> None:
+def test_capacity_that_nobody_saw_is_a_range_until_it_is_known(state: State, lowest: int) -> None:
     found = settled(deducted(), "2026-05", Record(spans(state)), NODES)
     assert [found.lowest, found.highest] == [lowest, 16]
     assert [found.others[0].exact, found.others_at_best[0].exact] == [16, lowest]

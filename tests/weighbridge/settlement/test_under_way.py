@@ -1,4 +1,4 @@
-"""A period that is not over: what is to come is up in the best reading, as it is now in the worst, and nothing else."""
+"""A period that is not over: what is to come is up in the best case, as it is now in the worst, and nothing else."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -128,7 +128,7 @@ def test_maintenance_that_is_announced_for_later_has_excluded_nothing_yet() -> N
 
 def test_a_period_before_service_holds_no_time_though_a_gpu_is_down_as_service_begins() -> None:
     counting = 'unit: gpu, target: "0.99", counting: {merge_gap_s: "3600"}'
-    signed = Event("acceptance_signed", OCTOBER.end_s + 600)
+    signed = ToldEvent("acceptance_signed", OCTOBER.end_s + 600)
     statement = drafted(
         MONTH + 900,
         [(0, MONTH, UP), (MONTH, MONTH + 900, DOWN)],
@@ -137,7 +137,8 @@ def test_a_period_before_service_holds_no_time_though_a_gpu_is_down_as_service_b
         swap={'unit: gpu, target: "0.99"': counting},
     )
     line = unit(statement)
-    assert (line.service_seconds, line.outages, shares(line)) == (0, (), (1, 1))
+    assert (line.service_seconds, line.outages) == (0, ())
+    assert shares(line) == (Fraction(1), Fraction(1))
     assert all(time.not_up == () for time in statement.parts[0].times)
 
 

@@ -1,7 +1,7 @@
-"""The documents that the collector renders, and the sheet of each."""
+"""The documents that the collector renders, and the layout of each."""
 
-from collector.documents import acceptance, delivery, layout
-from collector.documents.sheet import DocumentLayout
+from collector.documents import acceptance, delivery, statement
+from collector.documents.document_layout import DocumentLayout
 from collector.documents.words import Language
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.settlement.statement import Statement
@@ -13,11 +13,11 @@ class UnrenderableError(Exception):
     """A format needs something that is not installed; the message names it."""
 
 
-def sheet_of(document: Document, language: Language) -> DocumentLayout:
+def layout_of(document: Document, language: Language) -> DocumentLayout:
     """In the language."""
     match document:
         case Statement():
-            return layout.lay_out(document, language)
+            return statement.lay_out(document, language)
         case DeliveryNote():
             return delivery.lay_out_note(document, language)
         case Certificate():

@@ -1,4 +1,4 @@
-"""From a statement to the sheet that every rendering shows. Pure; says nothing that the statement does not say."""
+"""From a statement to the layout that every rendering shows. Pure; says nothing that the statement does not say."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,8 +9,7 @@ from fractions import Fraction
 import yaml
 
 from collector.documents.columns import Row, table
-from collector.documents.parts import CAP, part_sections
-from collector.documents.sheet import (
+from collector.documents.document_layout import (
     Cell,
     Column,
     Count,
@@ -21,6 +20,7 @@ from collector.documents.sheet import (
     SignatureLine,
     Table,
 )
+from collector.documents.parts import CAP, part_sections
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
 from weighbridge.codes import Note, NoteCode
@@ -54,9 +54,9 @@ class Party:
 
 
 def lay_out(statement: Statement, language: Language) -> DocumentLayout:
-    """The sheet of a statement."""
+    """A statement, laid out."""
     speaker = Speaker(language, statement.currency, statement.time_zone)
-    return _Layout(statement, speaker).sheet()
+    return _Layout(statement, speaker).layout()
 
 
 def parties(statement: Statement) -> tuple[Party, ...]:
@@ -72,7 +72,7 @@ class _Layout:
     statement: Statement
     speak: Speaker
 
-    def sheet(self) -> DocumentLayout:
+    def layout(self) -> DocumentLayout:
         statement, say = self.statement, self.speak.say
         return DocumentLayout(
             language=self.speak.language,
