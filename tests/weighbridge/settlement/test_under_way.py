@@ -13,7 +13,7 @@ from weighbridge.judge.ledger import Row, State
 from weighbridge.settlement.case import Notices
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month, instant_text
-from weighbridge.settlement.record import Event, Window
+from weighbridge.settlement.record import ToldEvent, Window
 from weighbridge.settlement.statement import Statement, UnitLine
 
 OCTOBER = calendar_month("2026-10", "UTC")
@@ -33,7 +33,7 @@ def drafted(
     as_of: int,
     *slots: Sequence[Piece],
     windows: tuple[Window, ...] = (),
-    events: tuple[Event, ...] = (),
+    events: tuple[ToldEvent, ...] = (),
     **terms: Any,
 ) -> Statement:
     """Of a node whose slots were so; `terms` replace what a contract says."""
