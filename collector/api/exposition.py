@@ -140,9 +140,8 @@ class Exposition:
         counts = fleet.counts(contract)
         for state in ("contracted", "reporting", "healthy", "in_use"):
             families.add(metrics.CONTRACT_GPUS, (contract, state), getattr(counts, state))
-        for objective in fleet.contracts[contract].availability:
-            families.add(metrics.CONTRACT_TARGET, (contract, objective.id), float(objective.target))
         for name, figure in fleet.figures(contract).items():
+            families.add(metrics.CONTRACT_TARGET, (contract, name), float(figure.target))
             for bound, share in (("low", figure.low), ("high", figure.high)):
                 families.add(metrics.CONTRACT_AVAILABILITY, (contract, name, bound), float(share))
             for state, value in figure.seconds.items():

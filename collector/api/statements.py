@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 
 from aiohttp import web
 
@@ -13,7 +14,7 @@ from collector.documents.handover import Handover
 from collector.documents.handover_process import HandoverError
 from collector.documents.layouts import Document, UnrenderableError
 from collector.documents.words import LANGUAGES, Language
-from collector.judging.claimable import Accounts, described
+from collector.judging.claimable import Accounts
 from collector.judging.statements import (
     StatementError,
     StatementRequest,
@@ -93,7 +94,7 @@ class SettlementApi:
             found = await self._accounts.claims(contract)
         except StatementError as error:
             raise Problem("malformed", str(error)) from error
-        return web.json_response({"items": [described(one) for one in found], "after": None})
+        return web.json_response({"items": [asdict(one) for one in found], "after": None})
 
     async def statement(self, request: web.Request) -> web.Response:
         name, language = _format(request), _language(request)

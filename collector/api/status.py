@@ -50,7 +50,7 @@ def objective(fleet: Fleet, contract: str, promised: Availability) -> Json:
     return {
         "objective": promised.id,
         "unit": promised.unit,
-        "target": str(promised.target),
+        "target": str(figure.target),
         "low": str(figure.low),
         "high": str(figure.high),
         "verdict": figure.verdict.value,

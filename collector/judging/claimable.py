@@ -7,9 +7,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 from collector.background import beside
 from collector.judging.statements import StatementError, Statements, instant
@@ -178,11 +177,6 @@ def _earned(statement: Statement) -> dict[str, Fraction]:
         "low": sum((Fraction(line.lowest or 0) for line in lines), Fraction(0)),
         "high": sum((Fraction(line.highest or 0) for line in lines), Fraction(0)),
     }
-
-
-def described(one: Claimable) -> dict[str, Any]:
-    """One claimable credit as the API lists it."""
-    return asdict(one)
 
 
 def accounting(accounts: Accounts) -> AbstractAsyncContextManager[None]:

@@ -4,8 +4,10 @@ Exact settlement takes about 0.1 ms for a GPU. A large fleet that is scraped eve
 a month's share does not change in seconds. What is found, counted and shown is always of now.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from collector.judging.current_figures import Figures
 from collector.judging.live import Fleet
@@ -13,6 +15,10 @@ from weighbridge.contract import Contract
 from weighbridge.judge.counts import Counts
 from weighbridge.judge.ledger import Finding, Row
 from weighbridge.judge.node_state import NodeState
+from weighbridge.settlement.figures import Figure
+from weighbridge.verdict import Verdict
+
+logger = logging.getLogger("weighbridge.figures")
 
 PATIENCE_US_PER_GPU = 1_000
 """A tenth of one core at most, however large the fleet; below 1,000 GPUs every tick is worked out."""
@@ -65,8 +71,20 @@ class RecentFleet:
         fleet, known = self._fleet, self._kept.get(contract)
         version, now_us = fleet.contracts[contract], fleet.now_us
         if known is None or known.version is not version or not self._holds(known, now_us):
-            known = self._kept[contract] = Worked(version, now_us, fleet.figures(contract))
+            found = self._worked_out(contract, version)
+            known = self._kept[contract] = Worked(version, now_us, found)
         return known.figures
+
+    def _worked_out(self, contract: str, version: Contract) -> Figures:
+        """Where they cannot be, nothing is known of this contract, and all others are shown."""
+        try:
+            return self._fleet.figures(contract)
+        except Exception:
+            logger.exception("the figures of %s cannot be worked out", contract)
+            return {
+                one.id: Figure(Verdict.UNKNOWN, one.target, Fraction(0), Fraction(1), {})
+                for one in version.availability
+            }
 
     def _holds(self, known: Worked, now_us: int) -> bool:
         age_us = now_us - known.worked_out_us

@@ -80,10 +80,8 @@ class StatementRequest:
 
     def _uses(self) -> Iterator[Use]:
         start_us, end_us = (edge_s * MICROSECONDS for edge_s in self.period.interval_s)
-        contract, as_of_us = (
-            self.contract_record.newest.contract_id,
-            min(self.as_of_us, self._cutoff_us),
-        )
+        contract = self.contract_record.newest.contract_id
+        as_of_us = min(self.as_of_us, self._cutoff_us)
         due = [
             use
             for use in self.due_uses
@@ -174,10 +172,8 @@ class Statements:
     def _earlier(self, asked: StatementRequest) -> Iterator[StatementRequest]:
         """The periods before that a right to leave looks back to, no further than the term, the latest first."""
         contract = asked.contract_record.newest
-        first_s, label = (
-            term_of_s(asked.contract_record.versions[0].contract)[0],
-            asked.period.label,
-        )
+        first_s, _ = term_of_s(asked.contract_record.versions[0].contract)
+        label = asked.period.label
         for _ in range(max((right.of_periods for right in contract.exit_rights), default=1) - 1):
             before = label_before(contract, label)
             if before is None:

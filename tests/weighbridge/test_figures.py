@@ -29,7 +29,7 @@ ITEM = """\
 CAUSES = {State.DOWN: "gpu_lost", State.DEGRADED: "power_capped", State.UNKNOWN: "silent"}
 OBJECTIVES = """\
 availability:
-  - {{id: gpus, unit: gpu, target: "0.99", {more}}}
+  - {{id: gpus, unit: gpu, target: "{target}", {more}}}
   - {{id: nodes, unit: node, resource: h100, target: "0.95", up_when: not_throttled}}
   - {{id: fleet, unit: gpu, scope: pooled, target: "0.98", denominator: period_minus_excluded}}
 """
@@ -80,7 +80,7 @@ def text_of(draw: st.DrawFn, version: int) -> str:
     if version == 2:
         head = head.replace("effective: 2026-10-01", 'supersedes: "1"\neffective: 2026-10-11')
         head = head.replace('version: "1"', 'version: "2"')
-    body = OBJECTIVES.format(more=more) + EXTRA
+    body = OBJECTIVES.format(more=more, target=draw(choice(["0.99", "0.9", "0.5"]))) + EXTRA
     return head + ITEM + body + "unknown:" + rest.replace("policy: hold", f"policy: {policy}")
 
 
@@ -182,6 +182,15 @@ def test_live_figures_are_the_statements_and_what_is_breached_stays_so(
                 (line.unit, line.verdict, *line.availability_fraction) for line in lines
             ]
             assert figure.low <= figure.high
+            missed_at = [
+                any(
+                    Fraction(line.availability_fraction[at]) < Fraction(line.target)
+                    for line in lines
+                )
+                for at in (0, 1)
+            ]
+            assert (figure.high < figure.target) == missed_at[1]
+            assert (figure.low < figure.target) == missed_at[0]
             if name != "fleet":
                 gone = [
                     sum(line.seconds.values()) - line.seconds.get("to_come", 0) for line in lines

@@ -18,10 +18,12 @@ class Figure:
     """An objective in its period under way. `results`: of each unit, in each part of the period.
 
     `low` and `high`: the share of the unit that stands worst, in the worst and the best case; `verdict`: the worst.
-    `seconds`: of all units so far, by what became of them: met, breached, unknown, excluded.
+    `target`: what is promised for that share; an amendment may move it, and then this is that of the part that stands
+    worst. `seconds`: of all units so far, by what became of them: met, breached, unknown, excluded.
     """
 
     verdict: Verdict
+    target: Fraction
     low: Fraction
     high: Fraction
     seconds: Mapping[str, int]
@@ -52,17 +54,26 @@ def figures(case: Case, objectives: Sequence[Availability]) -> Iterator[tuple[st
                 seconds[fate] += length
         found = (one for settled, _ in parts for one in settled)
         mine = tuple(one for one in found if one.measure.objective.id == promise.id)
-        yield promise.id, _figure(mine, seconds)
+        yield promise.id, _figure(promise.target, mine, seconds)
 
 
-def _figure(results: tuple[Result, ...], seconds: Mapping[str, int]) -> Figure:
-    return Figure(
-        worst((one.verdict for one in results), empty=Verdict.UNKNOWN),
-        min((one.by_share[0].outcome.availability for one in results), default=Fraction(0)),
-        min((one.by_share[1].outcome.availability for one in results), default=Fraction(1)),
-        seconds,
-        results,
-    )
+def _figure(promised: Fraction, results: tuple[Result, ...], seconds: Mapping[str, int]) -> Figure:
+    verdict = worst((one.verdict for one in results), empty=Verdict.UNKNOWN)
+    target = min(map(_standing, results), default=(False, Fraction(0), promised))[-1]
+    shares = [_shares(one) for one in results if one.measure.objective.target == target]
+    low, high = map(min, zip(*shares, strict=True)) if shares else (Fraction(0), Fraction(1))
+    return Figure(verdict, target, low, high, seconds, results)
+
+
+def _standing(result: Result) -> tuple[bool, Fraction, Fraction]:
+    """Sorts what is missed whatever comes first, then by what is left to the target, which comes last."""
+    (low, high), target = _shares(result), result.measure.objective.target
+    return high >= target, low - target, target
+
+
+def _shares(result: Result) -> tuple[Fraction, Fraction]:
+    low, high = result.by_share
+    return low.outcome.availability, high.outcome.availability
 
 
 def _parts(
@@ -75,15 +86,9 @@ def _parts(
     ruled, before = case.parts(), list[Settlement]()
     for version, part in ruled:
         weighed, contract = case.weighed(version, part), version.contract
+        record, units, service = weighed.record, weighed.units, case.service(contract)
         judging = PartSettlement(
-            contract,
-            weighed.record,
-            part,
-            weighed.units,
-            case.as_of_s,
-            case.service(contract),
-            case.period,
-            tuple(before),
+            contract, record, part, units, case.as_of_s, service, case.period, tuple(before)
         )
         if len(before) + 1 < len(ruled):
             before.append(judging.settlement())
@@ -92,13 +97,7 @@ def _parts(
             found = judging.results(wanted)
         spent = {
             promise.id: fates(
-                contract,
-                promise,
-                weighed.record,
-                part,
-                weighed.units[promise.id],
-                case.service(contract),
-                case.period,
+                contract, promise, record, part, units[promise.id], service, case.period
             )
             for promise in contract.availability
             if promise.id in wanted

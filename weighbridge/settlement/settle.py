@@ -146,14 +146,9 @@ class PartSettlement:
         return [result for promise in promises for result in self._results(promise)]
 
     def _flags(self) -> list[Flag]:
+        units = {unit for names in self.units.values() for unit in names}
         return flags.of_record(
-            self.contract,
-            self.given,
-            self.record,
-            {unit for names in self.units.values() for unit in names},
-            self.period,
-            self.whole,
-            self.cutoff_s,
+            self.contract, self.given, self.record, units, self.period, self.whole, self.cutoff_s
         )
 
     def _context(self, held: Policy, spent: SpentCredits) -> RemedyContext:

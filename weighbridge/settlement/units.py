@@ -44,12 +44,9 @@ class Timelines:
     @cached_property
     def seen(self) -> Mapping[Slot, Sequence[Stretch]]:
         """The lines without time to come."""
-        coming = self.coming_us
-        return (
-            {slot: _until(line, coming[slot]) for slot, line in self.slots.items()}
-            if coming
-            else self.slots
-        )
+        if not self.coming_us:
+            return self.slots
+        return {slot: _until(line, self.coming_us[slot]) for slot, line in self.slots.items()}
 
     @cached_property
     def hoped(self) -> Mapping[Slot, Sequence[Stretch]]:

@@ -149,7 +149,9 @@ class ScriptedFleet:
 
     def figures(self, contract: str) -> Figures:
         verdict = self.verdicts.get(contract, "UNKNOWN")
-        return {"nodes-up": Figure(Verdict[verdict], *self.bounds[contract], self.spent[contract])}
+        target = self.contracts[contract].availability[0].target
+        bounds, spent = self.bounds[contract], self.spent[contract]
+        return {"nodes-up": Figure(Verdict[verdict], target, *bounds, spent)}
 
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
         return [row for row in self.rows if row.contract == contract and node in (None, row.node)]

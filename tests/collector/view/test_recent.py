@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from collector.api import status
+from collector.api.exposition import Exposition
 from collector.judging.current_figures import Figures
 from collector.judging.recent import PATIENCE_US_PER_GPU, RecentFleet
 
@@ -67,6 +69,30 @@ def test_another_version_is_worked_out_at_once(counting: Counting, fleet: Any) -
     fleet.now_us += TICK_US
     recent.figures("alpha")
     assert counting.asked == 2
+
+
+async def test_of_a_contract_whose_figures_fail_nothing_is_known_and_all_others_are_shown(
+    fleet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worked_out = type(fleet).figures
+
+    def figures(self: Any, contract: str) -> Figures:
+        if contract == "alpha":
+            raise ZeroDivisionError
+        found: Figures = worked_out(self, contract)
+        return found
+
+    monkeypatch.setattr(type(fleet), "figures", figures)
+    recent = RecentFleet(fleet)
+    lines = (await Exposition(recent, lambda: []).contracts()).splitlines()
+    named = (
+        'weighbridge_contract_availability_ratio{{contract="{}",objective="nodes-up",bound="{}"}} '
+    )
+    assert [named.format("alpha", "low") + "0.0", named.format("alpha", "high") + "1.0"] == [
+        line for line in lines if line.startswith(named.format("alpha", "")[:60])
+    ]
+    assert any(line.startswith(named.format("beta", "low")) for line in lines)
+    assert status.contract(recent, "alpha")["objectives"][0]["verdict"] == "unknown"
 
 
 def test_everything_else_is_of_now(fleet: Any) -> None:

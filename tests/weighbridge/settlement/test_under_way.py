@@ -137,8 +137,7 @@ def test_a_period_before_service_holds_no_time_though_a_gpu_is_down_as_service_b
         swap={'unit: gpu, target: "0.99"': counting},
     )
     line = unit(statement)
-    assert (line.service_seconds, line.outages) == (0, ())
-    assert shares(line) == (Fraction(1), Fraction(1))
+    assert (line.service_seconds, line.outages, shares(line)) == (0, (), (Fraction(1),) * 2)
     assert all(time.not_up == () for time in statement.parts[0].times)
 
 
