@@ -31,6 +31,8 @@ NoteCode = Literal[
     "amount",
     "amounts",
     "amount_open",
+    "version",
+    "version_since",
 ]
 """What a note can tell."""
 
@@ -106,7 +108,7 @@ class Note:
     arguments: "Mapping[str, Value]" = field(default_factory=dict)
 
 
-Value = str | int | bool | tuple[str | int, ...] | Note | None
+Value = str | int | bool | tuple[str | int, ...] | tuple[Note, ...] | Note | None
 
 
 def note(code: NoteCode, **arguments: Value) -> Note:

@@ -15,7 +15,7 @@ from collector.app import load_signer
 from collector.cli.operate import collect_seldom, config_option, stated
 from collector.cli.statement import as_of_option, fetch_statement, period_option
 from collector.config import CollectorConfig, load_config
-from collector.documents.words import told
+from collector.documents.words import told, values_of
 from collector.judging.replay import Replay
 from collector.judging.statements import StatementError, instant
 from collector.storage.derived import holds_other
@@ -90,7 +90,7 @@ def replay(
         return
     other = "the ledger" if issued is None else str(issued)
     for line in otherwise(versions_of(known), versions(again)):
-        said = "{name} {before} -> {after}".format_map(line.arguments)
+        said = "{name} {before} -> {after}".format_map(values_of(line, "en"))
         click.echo(f"made by another version, from that of {other} to this: {said}", err=True)
     click.echo(f"the log says otherwise than {other}, as of {again.as_of}:", err=True)
     changed = [told(line, "en") for line in changes(known, asdict(again))]

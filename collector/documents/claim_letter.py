@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from collector.documents.words import value_of
 from collector.judging.claimable import claimable
 from weighbridge.contract import load
 from weighbridge.settlement.statement import Statement, UnitLine, versions
@@ -44,7 +45,7 @@ def _letter(statement: Statement, contract_text: str, head: Mapping[str, Any]) -
             yield f"  {outage.start} to {outage.end}: {outage.seconds_in_period} s, {causes}"
     kind = "final" if statement.final else "provisional"
     yield f"\nAttached is the {kind} statement as of {statement.as_of}, SHA-256 {statement.digest},"
-    yield f"made by {statement.engine} from what {statement.judged.judge} judged;"
+    yield f"made by {statement.engine} from what {value_of(versions(statement)['judge'], 'en')} judged;"
     yield f"digest of the inputs: {statement.inputs_digest}."
     yield f"The evidence is in the log under this head:\n\n{head['head']}"
     yield "\nDate, name, signature:\n"
@@ -54,7 +55,7 @@ def evidence(statement: Statement, head: Mapping[str, Any]) -> dict[str, Any]:
     """What the claim rests on, for programs."""
     return {
         "statement": {"sha256": statement.digest, "as_of": statement.as_of},
-        "made_by": versions(statement),
+        "made_by": {"engine": statement.engine} | asdict(statement.judged),
         "inputs_digest": statement.inputs_digest,
         "log": {"head": head["head"], "log_key": head["log_key"]},
         "notices": [asdict(note) for note in statement.notes if note.code == "notice"],

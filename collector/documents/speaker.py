@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from collector.documents import words
 from collector.documents.document_layout import Cell, Fact, Kind
 from collector.documents.words import Language
-from weighbridge.codes import Note
+from weighbridge.codes import Note, Value
 from weighbridge.settlement.statement import Cause, CreditLine
 from weighbridge.verdict import Verdict
 
@@ -97,6 +97,14 @@ class Speaker:
     def value(self, note: Note, name: str) -> str:
         """One value of a note, or that it is absent."""
         return words.values_of(note, self.language)[name]
+
+    def made_by(self, version: Value) -> Cell:
+        """Who made a document: a version, or those that judged, each with its instant."""
+        told = words.value_of(version, self.language)
+        if not isinstance(version, tuple):
+            return Cell(told)
+        notes = [one for one in version if isinstance(one, Note)]
+        return Cell(told, " ".join(str(raw) for one in notes for raw in one.arguments.values()))
 
     def listed(self, items: Iterable[str]) -> str:
         """Several texts joined as the language lists them."""

@@ -115,7 +115,7 @@ class _Layout:
         yield fact("time_zone", Cell(statement.time_zone))
         yield fact("as_of", instant(statement.as_of), "time")
         for name in ("engine", "judge", "tables"):
-            yield fact(name, Cell(versions(statement)[name]), "code")
+            yield fact(name, self.speak.made_by(versions(statement)[name]), "code")
         yield fact("inputs", Cell(statement.inputs_digest), "code")
         yield fact("json_digest", Cell(statement.digest), "code")
 

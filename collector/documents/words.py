@@ -288,6 +288,8 @@ WORDS: Mapping[str, Word] = {
         "Other versions since: {name} {before} -> {after}.",
         "此后版本不同：{name} {before} → {after}。",
     ),
+    "note.version": Word("{version}", "{version}"),
+    "note.version_since": Word("{version} since {since}", "{version}（自 {since} 起）"),
     "note.given_again": Word(
         "The same evidence now gives {digest}, {owed} owed instead of {before}. What was issued is not restated.",
         "以同样的证据现得出 {digest}，应付 {owed}，原为 {before}。已出具的版本不予更改。",
@@ -431,14 +433,19 @@ def told(note: Note, language: Language) -> str:
 
 def values_of(note: Note, language: Language) -> Mapping[str, str]:
     """The values of a note in words; of one that it lacks, that it is absent."""
-    found = {name: _value(value, language) for name, value in note.arguments.items()}
+    found = {name: value_of(value, language) for name, value in note.arguments.items()}
     return defaultdict(lambda: say("value.absent", language), found)
 
 
-def _value(value: Value, language: Language) -> str:
+def value_of(value: Value, language: Language) -> str:
+    """A value in words; several notes are listed, and of none it is said that there is none."""
     match value:
         case Note():
             return told(value, language)
+        case ():
+            return say("value.absent", language)
+        case (Note(), *_):
+            return say("comma", language).join(value_of(one, language) for one in value)
         case tuple():
             return path_text(value)
         case str():

@@ -11,9 +11,8 @@ from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import Finding, Row, Use
 from weighbridge.judge.node_state import AwaitedTelemetry, NodeState
 from weighbridge.judge.track import open_rows, reached
-from weighbridge.log.entries import ContractAdded, Reached
+from weighbridge.log.entries import ContractAdded, JudgedBy, Reached
 from weighbridge.settlement.judge_versions import Judges
-from weighbridge.settlement.statement import JudgedBy
 
 FindingKey = tuple[str, str, str, str, int]
 

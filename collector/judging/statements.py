@@ -19,7 +19,7 @@ from collector.storage.store import EntryIndex, EvidenceLog, Store
 from weighbridge.contract.scalars import MICROSECONDS, read_instant_us
 from weighbridge.judge.ledger import Row, Use
 from weighbridge.judge.track import GROWING_US, full_second, grown
-from weighbridge.log.entries import Issued, Reached
+from weighbridge.log.entries import Issued, JudgedBy, Reached
 from weighbridge.notices.book import KINDS, ContractRecord, NoticeBook
 from weighbridge.settlement.case import cutoff_us, reach_us
 from weighbridge.settlement.draft import statement_of
@@ -27,7 +27,7 @@ from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.period_labels import label_before, promised
 from weighbridge.settlement.periods import Period, instant_text, term_of_s
 from weighbridge.settlement.restatement import since_issued
-from weighbridge.settlement.statement import JudgedBy, Statement
+from weighbridge.settlement.statement import Statement
 
 logger = logging.getLogger("weighbridge.settling")
 

@@ -56,7 +56,7 @@ class LedgerWriter:
         folds.restore(snapshots, list(self._remembered()))
         judges = restore(snapshots[JUDGES]) if JUDGES in snapshots else Judges()
         now_us = folds.watch.now_us
-        judges.take_over(now_us, current(now_us))
+        judges.take_over(current(now_us))
         return Judgement(folds, Current(self._book, self._known), judges)
 
     def _remembered(self) -> Iterator[Entry]:

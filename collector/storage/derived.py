@@ -32,7 +32,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from collector.storage.store import StorageError, StoreFull
 
-SCHEMA = 3
+SCHEMA = 4
+"""Of the tables and of the snapshots in them: a file of another is made anew from the log."""
+
 BUSY_SECONDS = 30
 metadata = MetaData()
 

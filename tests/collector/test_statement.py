@@ -33,7 +33,7 @@ from tests.collector.building import (
 from weighbridge.catalogue.tables import digest
 from weighbridge.codes import Note
 from weighbridge.judge.fleet import WATCH
-from weighbridge.log.entries import EntryKind, Issued
+from weighbridge.log.entries import EntryKind, Issued, JudgedBy, VersionSince
 from weighbridge.settlement.judge_versions import Judges, Office, dump
 from weighbridge.settlement.statement import Statement
 from weighbridge.wire.signing import generate_private_key
@@ -310,8 +310,7 @@ def test_what_was_issued_by_other_versions_is_shown_with_the_difference_and_its_
         period=MONTH,
         as_of_us=START_US,
         engine="settlement/0",
-        judge="judge/0",
-        tables="0" * 64,
+        judged=JudgedBy((VersionSince("judge/0"),), (VersionSince("0" * 64),)),
         lowest="1.00",
         highest="2.00",
         digest="f" * 64,
@@ -330,8 +329,9 @@ def test_what_was_issued_by_other_versions_is_shown_with_the_difference_and_its_
         assert f"Issued before: as of {at(0)}, {'f' * 64}.\n" in told
         assert f"Other versions since: engine settlement/0 -> {statement['engine']}.\n" in told
         judged = statement["judged"]
-        assert f"Other versions since: judge judge/0 -> {judged['judge']}.\n" in told
-        assert f"Other versions since: tables {'0' * 64} -> {judged['tables']}.\n" in told
+        ((judge,), (tables,)) = judged["judge"], judged["tables"]
+        assert f"Other versions since: judge judge/0 -> {judge['version']}.\n" in told
+        assert f"Other versions since: tables {'0' * 64} -> {tables['version']}.\n" in told
         assert "0.00 owed instead of 1.00 to 2.00. What was issued is not restated." in told
 
 
@@ -345,17 +345,19 @@ def test_a_ledger_that_two_judges_wrote_names_both_from_when_each_judged(store: 
         first = Judges([Office(0, "judge/0", "tables")])
         opened_store.ledger.write((), (), size, {JUDGES: dump(first), WATCH: WATCHED})
         found = fleet(opened_store).judged(START_US - 1, START_US + 5_000_000)
-        assert found.judge == f"judge/0, judge/1 since {at(0)}"
-        assert found.tables == f"tables, {digest()} since {at(0)}"
-        assert fleet(opened_store).judged(0, START_US - 1).judge == "judge/0"
-        assert fleet(opened_store).judged(START_US, START_US + 1).judge == "judge/1"
+        assert found.judge == (VersionSince("judge/0"), VersionSince("judge/1", at(0)))
+        assert found.tables == (VersionSince("tables"), VersionSince(digest(), at(0)))
+        alone = fleet(opened_store).judged(0, START_US - 1)
+        assert alone.judge == (VersionSince("judge/0"),)
+        alone = fleet(opened_store).judged(START_US, START_US + 1)
+        assert alone.judge == (VersionSince("judge/1"),)
 
 
-def test_a_ledger_whose_judge_left_no_name_says_so(store: Path) -> None:
-    with opened(store) as opened_store:
-        opened_store.ledger.write((), (), opened_store.log.size, {WATCH: WATCHED})
-        found = fleet(opened_store).judged(0, START_US)
-        assert found.judge == f"unnamed, judge/1 since {at(0)}"
+def test_tables_that_change_under_one_judge_do_not_name_it_again() -> None:
+    held = [Office(0, "judge/0", "a"), Office(START_US, "judge/0", "b")]
+    found = Judges(held).of(0, START_US)
+    assert found.judge == (VersionSince("judge/0"),)
+    assert found.tables == (VersionSince("a"), VersionSince("b", at(0)))
 
 
 def replayed(store: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:

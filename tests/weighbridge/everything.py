@@ -18,8 +18,10 @@ from weighbridge.log.entries import (
     ClaimNotice,
     EventNotice,
     Issued,
+    JudgedBy,
     MaintenanceNotice,
     Notice,
+    VersionSince,
 )
 from weighbridge.notices.book import ContractRecord, LoggedNotice
 from weighbridge.settlement.case import Notices
@@ -28,13 +30,14 @@ from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.settlement.restatement import since_issued
-from weighbridge.settlement.statement import JudgedBy, Statement
+from weighbridge.settlement.statement import Statement
 
 SECOND, HOUR, DAY = 1_000_000, 3600, 86400
 MAY = calendar_month("2026-05", "Asia/Shanghai")
 START = MAY.start_s
 NODES = ("n1", "n2", "n3")
 LATE_US = (MAY.end_s + 5 * DAY) * SECOND + 1
+JUDGED = JudgedBy((VersionSince("judge/1"),), (VersionSince("0" * 64),))
 GAP = [{"at_or_above": "0.99", "below": "0.999", "pct": "10"}]
 LEAST = [{"at_or_above": "0", "below": "0.999", "pct": "10"}]
 TERMS: dict[str, Any] = {
@@ -84,7 +87,7 @@ def month(*but: Row) -> list[Row]:
 
 
 def drafted(rows: Sequence[Row], notices: Notices, days: int = 6, **more: Any) -> Statement:
-    earlier, judged = more.pop("earlier", ()), more.pop("judged", JudgedBy("judge/1", "0" * 64))
+    earlier, judged = more.pop("earlier", ()), more.pop("judged", JUDGED)
     text = json.dumps(TERMS | more)
     version = Version(load(text), text, 0, 4_000_000_000 * SECOND)
     as_of_us = (MAY.end_s + days * DAY) * SECOND
@@ -263,7 +266,8 @@ def under_way() -> Statement:
 
 def told() -> Statement:
     """A statement that tells what each party said, and of one that was issued before, by other versions."""
-    before = drafted(month(), Notices(), days=1)
+    judges = (VersionSince("judge/0"), VersionSince("judge/1", "2026-05-20T00:00:00Z"))
+    before = drafted(month(), Notices(), days=1, judged=replace(JUDGED, judge=judges))
     rows = month(row("n1", 0, DAY, DAY + 4 * HOUR, State.DOWN, "xid"))
     after = drafted(
         rows,
@@ -283,8 +287,7 @@ def told() -> Statement:
         period="2026-05",
         as_of_us=0,
         engine="settlement/0",
-        judge="judge/0",
-        tables="1" * 64,
+        judged=JudgedBy((VersionSince("judge/0"),), (VersionSince("1" * 64),)),
         lowest="1.00",
         highest="2.00",
         digest="f" * 64,

@@ -160,22 +160,39 @@ class Reached(Model):
     entry: Count
 
 
+@dataclass(frozen=True, slots=True)
+class VersionSince:
+    """A version by which was judged, and from which instant on; null: the first one."""
+
+    version: str
+    since: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedBy:
+    """Who judged what is settled: the versions of the judge, and the digests of the tables that it read.
+
+    Each in the order in which they judged; one that goes on is not repeated. None: whoever asked did not say.
+    """
+
+    judge: tuple[VersionSince, ...] = ()
+    tables: tuple[VersionSince, ...] = ()
+
+
 class Issued(Model):
     """A statement was handed out: later ones say what they say otherwise. `digest` is the SHA-256 of its JSON.
 
     `reached`: of a period under way, how far the chains had come whose last rows were not written down by then. They
     were, later, and with this it is known how much of them was known.
 
-    `judge` and `tables`: of the rows that it was made from; "unnamed" where they left no name. `lowest` and `highest`:
-    what it said is owed; null: open.
+    `judged`: by whom the rows that it was made from. `lowest` and `highest`: what it said is owed; null: open.
     """
 
     contract: Name
     period: Name
     as_of_us: Count
     engine: Name
-    judge: str = "unnamed"
-    tables: str = "unnamed"
+    judged: JudgedBy = JudgedBy()
     lowest: Text | None = None
     highest: Text | None = None
     digest: Hash

@@ -13,6 +13,7 @@ from weighbridge.contract import Contract
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, Use
 from weighbridge.judge.slot_history import Holder
+from weighbridge.log.entries import JudgedBy
 from weighbridge.settlement.case import Case, Notices, case_of, cutoff_us
 from weighbridge.settlement.exits import FLAGS as EXIT_FLAGS
 from weighbridge.settlement.exits import exits
@@ -24,7 +25,7 @@ from weighbridge.settlement.periods import Period, instant_text, moment_of
 from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.settlement.service import silence_accepted_s
 from weighbridge.settlement.settle import settle
-from weighbridge.settlement.statement import UNNAMED, JudgedBy, Part, Statement, SwapLine
+from weighbridge.settlement.statement import Part, Statement, SwapLine
 from weighbridge.settlement.usage import Totals, totals
 from weighbridge.verdict import Verdict
 
@@ -34,7 +35,7 @@ ENGINE = "settlement/1"
 UNDER_WAY: Final = "period_under_way"
 """The flag of a statement of a period of which some is still to come."""
 
-NOT_NAMED = JudgedBy(UNNAMED, UNNAMED)
+NOT_NAMED = JudgedBy()
 SPELLED: Mapping[type[Window | Claim | ToldEvent], str] = {
     Window: "maintenance",
     Claim: "claim",

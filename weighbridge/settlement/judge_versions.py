@@ -7,14 +7,16 @@ judge whose rows it may hold.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import groupby
+from operator import itemgetter
 
 from pydantic import TypeAdapter
 
 from weighbridge.catalogue import tables
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.node import JUDGE
+from weighbridge.log.entries import JudgedBy, VersionSince
 from weighbridge.settlement.periods import exact_instant
-from weighbridge.settlement.statement import UNNAMED, JudgedBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,14 @@ class Judges:
 
     held: list[Office] = field(default_factory=list)
 
-    def take_over(self, now_us: int, judge: Office) -> None:
-        """`judge` judges from now on, if it does not already. `now_us` 0: nothing was judged before."""
-        if not self.held and now_us > 0:
-            self.held.append(Office(0, UNNAMED, UNNAMED))
+    def take_over(self, judge: Office) -> None:
+        """`judge` judges from its tick on, if it does not already."""
         last = self.held[-1] if self.held else None
         if last is None or (last.judge, last.tables) != (judge.judge, judge.tables):
             self.held.append(judge)
 
     def of(self, since_us: int, as_of_us: int) -> JudgedBy:
-        """Those who judged at any time in [since_us, as_of_us], the later ones with the instant of their beginning."""
+        """Those who judged at any time in [since_us, as_of_us]."""
         begun = [office for office in self.held if office.since_us <= as_of_us]
         ended = sum(1 for office in begun[1:] if office.since_us <= since_us)
         mine = begun[ended:]
@@ -56,15 +56,12 @@ class Judges:
         )
 
 
-def _listed(named: Sequence[tuple[int, str]]) -> str:
-    """`a, b since T`: names that go on are not repeated."""
-    told: list[str] = []
-    last = ""
-    for since_us, name in named:
-        if name != last:
-            told.append(f"{name} since {_instant(since_us)}" if told else name)
-        last = name
-    return ", ".join(told) or UNNAMED
+def _listed(named: Sequence[tuple[int, str]]) -> tuple[VersionSince, ...]:
+    begun = [next(same) for _, same in groupby(named, key=itemgetter(1))]
+    return tuple(
+        VersionSince(name, _instant(since_us) if number else None)
+        for number, (since_us, name) in enumerate(begun)
+    )
 
 
 def _instant(at_us: int) -> str:

@@ -5,7 +5,13 @@ from dataclasses import replace
 
 from weighbridge.codes import Note, note
 from weighbridge.log.entries import Issued
-from weighbridge.settlement.statement import Statement, differences, otherwise, versions
+from weighbridge.settlement.statement import (
+    Statement,
+    differences,
+    otherwise,
+    versions,
+    versions_of,
+)
 
 LONGEST_LIST = 100
 """Differences that a statement lists."""
@@ -14,8 +20,7 @@ LONGEST_LIST = 100
 def since_issued(issued: Issued, again: Statement, now: Statement) -> Iterator[Note]:
     """What `now` says otherwise than the one issued, which is made `again`; and whether that gives the same bytes."""
     yield note("issued_before", as_of=again.as_of, digest=issued.digest)
-    made_by = {"engine": issued.engine, "judge": issued.judge, "tables": issued.tables}
-    yield from otherwise(made_by, versions(again))
+    yield from otherwise(versions_of(issued.model_dump()), versions(again))
     if again.digest != issued.digest:
         yield note(
             "given_again",

@@ -12,15 +12,13 @@ from typing import Any
 
 from weighbridge.codes import Note, Value, note
 from weighbridge.document import Document
+from weighbridge.log.entries import JudgedBy
 
 Tree = Mapping[str, Any]
 """A statement as data: what its JSON holds."""
 
 Path = tuple[str | int, ...]
 """Where a value stands in it."""
-
-UNNAMED = "unnamed"
-"""Who left no name: of a ledger or a statement of before it was kept."""
 
 TO_COME = "to_come"
 """Beside the states, in the seconds of a unit: time of a period under way that is still to come."""
@@ -260,14 +258,6 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedBy:
-    """What made the rows of a statement: the version of the judge, and the digests of the tables that it read."""
-
-    judge: str
-    tables: str
-
-
-@dataclass(frozen=True, slots=True)
 class Statement(Document):
     """A period of a contract as of an instant. Amounts are [lowest, highest] where unknown time is held."""
 
@@ -315,23 +305,30 @@ def changes(before: Tree, after: Tree) -> tuple[Note, ...]:
     )
 
 
-def path_text(path: Path) -> str:
+def path_text(path: tuple[object, ...]) -> str:
     """`parts[0].units[2].verdict`."""
     return "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in path)[1:]
 
 
-def versions(statement: Statement) -> dict[str, str]:
+def versions(statement: Statement) -> dict[str, Value]:
     """By whom it was made: engine, judge, tables."""
     return versions_of(asdict(statement))
 
 
-def versions_of(statement: Tree) -> dict[str, str]:
-    """The versions that made a statement, read from its JSON."""
-    judged = statement.get("judged", {"judge": UNNAMED, "tables": UNNAMED})
+def versions_of(statement: Tree) -> dict[str, Value]:
+    """The versions that made a statement, read from its data, or from that of its entry in the log."""
+    judged = {name: tuple(map(_version, held)) for name, held in statement["judged"].items()}
     return {"engine": statement["engine"], **judged}
 
 
-def otherwise(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Note, ...]:
+def _version(told: Mapping[str, str | None]) -> Note:
+    since = told["since"]
+    if since is None:
+        return note("version", version=told["version"])
+    return note("version_since", version=told["version"], since=since)
+
+
+def otherwise(before: Mapping[str, Value], after: Mapping[str, Value]) -> tuple[Note, ...]:
     """Which of the versions differ."""
     return tuple(
         note("made_by_other", name=name, before=before[name], after=after[name])

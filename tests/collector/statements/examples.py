@@ -10,6 +10,7 @@ from weighbridge.codes import Note
 from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
+from weighbridge.log.entries import JudgedBy, VersionSince
 from weighbridge.settlement.case import Notices
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month
@@ -26,6 +27,10 @@ from weighbridge.settlement.statement import (
 SECOND, HOUR, DAY = 1_000_000, 3600, 86400
 PERIOD = calendar_month("2026-05", "Asia/Shanghai")
 START = PERIOD.start_s
+JUDGED = JudgedBy(
+    (VersionSince("judge/0"), VersionSince("judge/1", "2026-05-20T00:00:00Z")),
+    (VersionSince("0" * 64),),
+)
 FORMULA = "=cmd|' /C calc'!A0"
 MARKUP = "<script>alert(1)</script> & <b>co</b>"
 LONG = "gpu-node-with-a-very-long-name-" + "x" * 60 + "-机房"
@@ -81,7 +86,8 @@ def drafted(
 ) -> Statement:
     text = yaml.safe_dump(TERMS | more, allow_unicode=True)
     version = Version(load(text), text, 0, 4_000_000_000 * SECOND)
-    return draft([version], holders(nodes), rows, notices, PERIOD, as_of_s * SECOND, simulated)
+    known = holders(nodes), rows, notices
+    return draft([version], *known, PERIOD, as_of_s * SECOND, simulated, judged=JUDGED)
 
 
 def ups(nodes: list[str]) -> list[Row]:

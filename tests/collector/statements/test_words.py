@@ -152,9 +152,17 @@ SIGNED = note("signed", key="0123abcd")
     ("told", "en", "zh"),
     [
         (
-            note("made_by_other", name="judge", before="judge/1", after="judge/2"),
-            "Other versions since: judge judge/1 -> judge/2.",
-            "此后版本不同：judge judge/1 → judge/2。",
+            note(
+                "made_by_other",
+                name="judge",
+                before=(
+                    note("version", version="judge/1"),
+                    note("version_since", version="judge/2", since="T"),
+                ),
+                after=(),
+            ),
+            "Other versions since: judge judge/1, judge/2 since T -> absent.",
+            "此后版本不同：judge judge/1、judge/2（自 T 起） → 无。",
         ),
         (
             note("said_by", party="P", authority=note("attested", by="admin")),
