@@ -170,8 +170,7 @@ def _node(families: Families, state: NodeState) -> None:
         families.add(metrics.NODE_CLOCK_SKEW, (state.node,), state.clock_skew_us / 1e6)
     boot = "" if newest is None else newest.boot
     families.add(metrics.NODE_INFO, (state.node, state.agent_version, boot), 1)
-    for ended, count in sorted(state.attempts.items()):
-        contract, verdict, reason = ended.split("|", 2)
+    for (contract, verdict, reason), count in sorted(state.attempts.items()):
         labels = (contract, state.node, verdict, reason)
         families.add(metrics.CHALLENGE_ATTEMPTS, labels, count)
     if state.exchange_ns:

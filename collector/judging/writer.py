@@ -15,9 +15,10 @@ from collector.storage.index import received
 from collector.storage.store import Store
 from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
 from weighbridge.judge.ledger import Finding, Row, Use
+from weighbridge.judge.snapshot import dump, restore
 from weighbridge.log.entries import Entry
 from weighbridge.notices.book import KINDS as BOOKED
-from weighbridge.settlement.judge_versions import Judges, current, dump, restore
+from weighbridge.settlement.judge_versions import Judges, current
 from weighbridge.wire.report import Report
 
 SLICE = 512
@@ -54,7 +55,7 @@ class LedgerWriter:
     def _restored(self, snapshots: Mapping[str, bytes]) -> Judgement:
         folds = FleetFold(stall_us=NEVER_US if self._store.info.simulation else STALL_US)
         folds.restore(snapshots, list(self._remembered()))
-        judges = restore(snapshots[JUDGES]) if JUDGES in snapshots else Judges()
+        judges = restore(snapshots[JUDGES], Judges) if JUDGES in snapshots else Judges()
         now_us = folds.watch.now_us
         judges.take_over(current(now_us))
         return Judgement(folds, Current(self._book, self._known), judges)

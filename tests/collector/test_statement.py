@@ -33,8 +33,9 @@ from tests.collector.building import (
 from weighbridge.catalogue.tables import digest
 from weighbridge.codes import Note
 from weighbridge.judge.fleet import WATCH
+from weighbridge.judge.snapshot import dump
 from weighbridge.log.entries import EntryKind, Issued, JudgedBy, VersionSince
-from weighbridge.settlement.judge_versions import Judges, Office, dump
+from weighbridge.settlement.judge_versions import Judges, Office
 from weighbridge.settlement.statement import Statement
 from weighbridge.wire.signing import generate_private_key
 

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import resource
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.storage import segments as segment_module
+from collector.storage.derived import SCHEMA
 from collector.storage.embedded import EmbeddedLog, create_store, open_embedded, read_info
 from collector.storage.store import (
     Accepted,
@@ -115,6 +117,18 @@ def test_a_missing_or_short_tree_is_made_again_from_the_segments(directory: Path
         with_tree = open_embedded(directory, segment_bytes=4096)
         assert with_tree.log.root() == recursive_root(leaves + leaves)
         with_tree.close()
+
+
+def test_a_ledger_of_another_form_is_made_anew_from_the_log(directory: Path) -> None:
+    store = open_embedded(directory)
+    store.log.append([tick(5)])
+    store.ledger.write((), (), 1, {"registry": b"of an earlier form"})
+    store.close()
+    with sqlite3.connect(directory / "index.sqlite") as ledger:
+        ledger.execute(f"PRAGMA user_version = {SCHEMA - 1}")
+    ledger.close()
+    store = open_embedded(directory)
+    assert (store.log.size, store.ledger.folded(), store.ledger.snapshots()) == (1, 0, {})
 
 
 def test_an_index_that_is_missing_answers_as_before(directory: Path) -> None:

@@ -22,6 +22,7 @@ from weighbridge.judge.checks import Severity
 from weighbridge.judge.findings import close_finding, is_open, open_finding
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import AwaitedTelemetry, NodeState, Proof
+from weighbridge.judge.snapshot import Key
 from weighbridge.verdict import Verdict
 
 CODE = "challenge_failed"
@@ -105,7 +106,7 @@ def end_exchange(state: NodeState, ended: ChallengeOutcome, now_us: int) -> Iter
     begun = state.exchanges.pop(ended.challenge, None)
     _await_telemetry(state, ended)
     weighing = ended.weighing
-    counted = f"{ended.contract}|{weighing.verdict}|{weighing.reason or ''}"
+    counted = Key((ended.contract, weighing.verdict, weighing.reason or ""))
     state.attempts[counted] = state.attempts.get(counted, 0) + 1
     state.exchange_ns = [
         times.received_ns - times.released_ns

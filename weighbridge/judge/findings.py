@@ -7,6 +7,7 @@ from weighbridge.judge.checks import CHECKS, Severity
 from weighbridge.judge.checks.check import Answer
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import NodeState
+from weighbridge.judge.snapshot import Key
 from weighbridge.verdict import Verdict
 
 CHECK = {check.code: check for check in CHECKS}
@@ -88,21 +89,9 @@ def noted(
     until_us: int | None = None,
 ) -> Finding:
     """What the node or the collector itself noticed: one that no check answers for. Level E1: the collector saw it."""
-    return Finding(
-        contract,
-        state.node,
-        "",
-        code,
-        severity,
-        verdict,
-        "E1",
-        expected,
-        observed,
-        "open",
-        at_us,
-        until_us,
-    )
+    told = (contract, state.node, "", code, severity, verdict, "E1")
+    return Finding(*told, expected, observed, "open", at_us, until_us)
 
 
-def _key(contract: str, code: str, device: str) -> str:
-    return f"{contract}|{code}|{device}"
+def _key(contract: str, code: str, device: str) -> Key:
+    return Key((contract, code, device))

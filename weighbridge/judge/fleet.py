@@ -7,8 +7,6 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-import msgspec
-
 from weighbridge.challenge import record
 from weighbridge.challenge.record import (
     ChallengeOutcome,
@@ -19,12 +17,11 @@ from weighbridge.challenge.record import (
 )
 from weighbridge.challenge.telemetry import Telemetry, read_telemetry
 from weighbridge.judge import challenge_findings
-from weighbridge.judge import node_state as nodes
-from weighbridge.judge import registry as registries
 from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.node import Change, judge_refusal, judge_release, judge_report, judge_tick
 from weighbridge.judge.node_state import NodeState
 from weighbridge.judge.registry import Registry
+from weighbridge.judge.snapshot import dump, restore
 from weighbridge.log.entries import (
     Assignment,
     ContractAdded,
@@ -126,10 +123,9 @@ class FleetFold:
 
     def snapshots(self) -> dict[str, bytes]:
         """What changed since the last call, by name, to go on from with `restore`."""
-        changed = {NODE + name: nodes.dump(self.states[name]) for name in sorted(self._touched)}
+        changed = {NODE + name: dump(self.states[name]) for name in sorted(self._touched)}
         self._touched.clear()
-        watch = msgspec.json.encode(self.watch)
-        return {**changed, REGISTRY: registries.dump(self.registry), WATCH: watch}
+        return {**changed, REGISTRY: dump(self.registry), WATCH: dump(self.watch)}
 
     def touch(self, names: Iterable[str]) -> None:
         """These snapshots were not kept: give them again."""
@@ -146,11 +142,11 @@ class FleetFold:
             self.remember(entry)
         for name, data in snapshots.items():
             if name.startswith(NODE):
-                self.states[name.removeprefix(NODE)] = nodes.restore(data)
+                self.states[name.removeprefix(NODE)] = restore(data, NodeState)
         if REGISTRY in snapshots:
-            self.registry = registries.restore(snapshots[REGISTRY])
+            self.registry = restore(snapshots[REGISTRY], Registry)
         if WATCH in snapshots:
-            self.watch = msgspec.json.decode(snapshots[WATCH], type=TickWatch)
+            self.watch = restore(snapshots[WATCH], TickWatch)
         for name, state in self.states.items():
             self._expect(name, state)
 

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, field
 
-import msgspec
-
 from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.ledger import Finding, State
+from weighbridge.judge.snapshot import Key
 from weighbridge.judge.usage import UseMeter
 
 
@@ -23,9 +22,9 @@ class OpenInterval:
 class Track:
     """One promise over one chain: what fills its slots, the states they are in, and the tallies of its bounds.
 
-    `hour` counts the samples of the UTC hour under way by `bound:device`, as [counted, held]; `last_hour` those of the
-    hour before. `breaches` maps a check's code to the devices that breach it and what was observed, `blind` to those
-    that it cannot judge and why. `meter` sums how much the devices are used.
+    `hour` counts the samples of the UTC hour under way by bound and device, as [counted, held]; `last_hour` those of
+    the hour before. `breaches` maps a check's code to the devices that breach it and what was observed, `blind` to
+    those that it cannot judge and why. `meter` sums how much the devices are used.
     """
 
     version: int
@@ -33,8 +32,8 @@ class Track:
     segments: list[OpenInterval]
     breaches: dict[str, dict[str, str]] = field(default_factory=dict)
     blind: dict[str, dict[str, str]] = field(default_factory=dict)
-    hour: dict[str, list[int]] = field(default_factory=dict)
-    last_hour: dict[str, list[int]] = field(default_factory=dict)
+    hour: dict[Key, list[int]] = field(default_factory=dict)
+    last_hour: dict[Key, list[int]] = field(default_factory=dict)
     meter: UseMeter = field(default_factory=UseMeter)
 
 
@@ -90,10 +89,10 @@ class AwaitedTelemetry:
 
 @dataclass(slots=True)
 class NodeState:
-    """`chains` by name, the newest last; `open` findings by `contract|code|device`.
+    """`chains` by name, the newest last; `open` findings by contract, code and device.
 
     `exchanges` are the commitments of challenges under way, by name; `proofs` by device; `attempts` counts those that
-    have ended by `contract|verdict|reason`, and `exchange_ns` is the length of the last one, by phase, in order.
+    have ended by contract, verdict and reason, and `exchange_ns` is the length of the last one, by phase, in order.
     `unassessed` counts the challenges in a row that came to no judgement, by contract.
     `unlinked` are those whose telemetry is awaited, and `newest_report` is the log index of the newest report, or -1.
 
@@ -110,10 +109,10 @@ class NodeState:
     silent: bool = False
     lags_us: list[int] = field(default_factory=list)
     chains: dict[str, ChainState] = field(default_factory=dict)
-    open: dict[str, Finding] = field(default_factory=dict)
+    open: dict[Key, Finding] = field(default_factory=dict)
     exchanges: dict[str, str] = field(default_factory=dict)
     proofs: dict[str, Proof] = field(default_factory=dict)
-    attempts: dict[str, int] = field(default_factory=dict)
+    attempts: dict[Key, int] = field(default_factory=dict)
     exchange_ns: list[int] = field(default_factory=list)
     unlinked: dict[str, AwaitedTelemetry] = field(default_factory=dict)
     newest_report: int = -1
@@ -134,13 +133,3 @@ class NodeState:
     def clock_skew_us(self) -> int | None:
         """How far the node's clock is ahead of the collector's, by its least delayed report; None before any."""
         return max(self.lags_us, default=None)
-
-
-def dump(state: NodeState) -> bytes:
-    """The state as JSON."""
-    return msgspec.json.encode(state)
-
-
-def restore(data: bytes) -> NodeState:
-    """The state that `dump` wrote."""
-    return msgspec.json.decode(data, type=NodeState)

@@ -8,12 +8,11 @@ knows the contracts whose nodes never reported.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-import msgspec
-
 from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.checks import Promise, Severity
 from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Finding, Row, State
 from weighbridge.judge.node_state import NodeState
+from weighbridge.judge.snapshot import Key
 from weighbridge.verdict import Verdict
 from weighbridge.wire.report import DeviceState
 
@@ -36,15 +35,15 @@ class Registry:
     """Who showed which device when.
 
     `showing` are the devices of each observer's newest report, `stretches` those of each device by observer. An
-    observer is `node@side`. `written` says up to when contested time was laid, by pair of places and the start of their
-    overlap.
+    observer is a node and a side. `written` says up to when contested time was laid, by pair of places and the start of
+    their overlap.
     """
 
-    showing: dict[str, list[str]] = field(default_factory=dict)
-    stretches: dict[str, dict[str, list[Stretch]]] = field(default_factory=dict)
+    showing: dict[Key, list[str]] = field(default_factory=dict)
+    stretches: dict[str, dict[Key, list[Stretch]]] = field(default_factory=dict)
     reported: dict[str, list[str]] = field(default_factory=dict)
-    open: dict[str, Finding] = field(default_factory=dict)
-    written: dict[str, int] = field(default_factory=dict)
+    open: dict[Key, Finding] = field(default_factory=dict)
+    written: dict[Key, int] = field(default_factory=dict)
 
     def see(
         self, state: NodeState, assignments: Assignments, now_us: int, entry: int
@@ -57,7 +56,7 @@ class Registry:
             reporting = self.reported.setdefault(promise.contract, [])
             if state.node not in reporting:
                 reporting.append(state.node)
-        observer = f"{state.node}@{state.side}"
+        observer = Key((state.node, state.side))
         devices = _shown(state)
         left = [device for device in self.showing.get(observer, ()) if device not in devices]
         self.showing[observer] = devices
@@ -85,7 +84,7 @@ class Registry:
             for change in self._absence(name, version, now_us)
         ]
 
-    def _extend(self, device: str, observer: str, at_us: int, patience_us: int) -> None:
+    def _extend(self, device: str, observer: Key, at_us: int, patience_us: int) -> None:
         """The observer shows the device at this instant; over a longer gap than its patience nobody knows."""
         stretches = self.stretches.setdefault(device, {}).setdefault(observer, [])
         if stretches and at_us - stretches[-1][1] <= patience_us:
@@ -108,7 +107,7 @@ class Registry:
                 yield replace(self.open.pop(key), until_us=max(at_us, finding.since_us))
 
     def _contest(
-        self, device: str, observer: str, assignments: Assignments, now_us: int
+        self, device: str, observer: Key, assignments: Assignments, now_us: int
     ) -> Iterator[Change]:
         """The stretch that the observer has just made longer, against all others of the device."""
         known = self.stretches[device]
@@ -139,8 +138,8 @@ class Registry:
 
         Who the rival is stays with the auditor: it may be another tenant.
         """
-        key = f"{holding.contract}|{holding.node}|{device}"
-        pair = f"{key}|{rival.contract}|{rival.node}|{start_us}"
+        key = Key((holding.contract, holding.node, device))
+        pair = Key((*key, rival.contract, rival.node, start_us))
         written_us = self.written.get(pair, start_us)
         if written_us >= end_us:
             return
@@ -165,13 +164,13 @@ class Registry:
         seen = len(self.reported.get(name, []))
         code = "never_reported" if seen == 0 else "under_reported"
         for other in ("never_reported", "under_reported"):
-            key = f"{name}||{other}"
+            key = Key((name, "", other))
             if key in self.open and (other != code or seen >= promised):
                 yield replace(self.open.pop(key), until_us=now_us)
-        if now_us >= due_us and seen < promised and f"{name}||{code}" not in self.open:
+        if now_us >= due_us and seen < promised and Key((name, "", code)) not in self.open:
             expected, observed = f"{promised} nodes that report", f"{seen}"
             finding = _finding(name, "", "", code, expected, observed, due_us)
-            self.open[f"{name}||{code}"] = finding
+            self.open[Key((name, "", code))] = finding
             yield finding
 
 
@@ -196,11 +195,11 @@ def _exclusive(promises: Sequence[Promise]) -> set[str]:
 
 
 def _holdings(
-    observer: str, device: str, stretches: Sequence[Stretch], assignments: Assignments
+    observer: Key, device: str, stretches: Sequence[Stretch], assignments: Assignments
 ) -> list[Holding]:
     """Where the device was held in these stretches: under each exclusive contract that it is assigned to, or under
     none."""
-    node = observer.rpartition("@")[0]
+    node = observer[0]
     promises = assignments.promises(node)
     exclusive = _exclusive(promises)
     return [
@@ -240,44 +239,12 @@ def _told(change: Change, entry: int) -> Change:
 
 
 def _overlay(holding: Holding, device: str, start_us: int, end_us: int, now_us: int) -> Row:
-    return Row(
-        holding.contract,
-        holding.node,
-        BY_DEVICE,
-        device,
-        OVERLAY,
-        start_us,
-        end_us,
-        State.CONTESTED,
-        DUPLICATE,
-        now_us,
-    )
+    place = (holding.contract, holding.node, BY_DEVICE, device, OVERLAY)
+    return Row(*place, start_us, end_us, State.CONTESTED, DUPLICATE, now_us)
 
 
 def _finding(
     contract: str, node: str, device: str, code: str, expected: str, observed: str, since_us: int
 ) -> Finding:
-    return Finding(
-        contract,
-        node,
-        device,
-        code,
-        Severity.ERROR,
-        Verdict.BREACHED,
-        "E1",
-        expected,
-        observed,
-        "open",
-        since_us,
-        None,
-    )
-
-
-def dump(registry: Registry) -> bytes:
-    """The registry as JSON."""
-    return msgspec.json.encode(registry)
-
-
-def restore(data: bytes) -> Registry:
-    """The registry that `dump` wrote."""
-    return msgspec.json.decode(data, type=Registry)
+    told = (contract, node, device, code, Severity.ERROR, Verdict.BREACHED, "E1")
+    return Finding(*told, expected, observed, "open", since_us, None)

@@ -11,6 +11,7 @@ from weighbridge.judge.checks.presence import GPU_LOST, hidden, uncounted
 from weighbridge.judge.latest_readings import INVENTORY, LatestReadings
 from weighbridge.judge.ledger import HOUR_US, Row, State, Use
 from weighbridge.judge.node_state import ChainState, NodeState, OpenInterval, Track
+from weighbridge.judge.snapshot import Key
 from weighbridge.judge.usage import Sums
 from weighbridge.log.entries import Reached
 from weighbridge.verdict import Verdict
@@ -215,11 +216,10 @@ def _subjects(answers: list[Answer], verdict: Verdict) -> dict[str, str]:
 
 
 def _tallies(track: Track) -> dict[tuple[int, str], BoundTally]:
-    found = {}
-    for key, (counted, held) in track.last_hour.items():
-        index, _, device = key.partition(":")
-        found[int(index), device] = BoundTally(counted, held)
-    return found
+    return {
+        (index, device): BoundTally(counted, held)
+        for (index, device), (counted, held) in track.last_hour.items()
+    }
 
 
 def states(track: Track, promise: Promise, view: LatestReadings) -> list[tuple[str, State, str]]:
@@ -287,7 +287,7 @@ def tally(track: Track, promise: Promise, view: LatestReadings) -> None:
         for device in promise.assigned(view):
             value = view.value(device.uuid, bound.reading)
             if isinstance(value, int) and (bound.while_ == "always" or busy(view, device.uuid)):
-                count = track.hour.setdefault(f"{index}:{device.uuid}", [0, 0])
+                count = track.hour.setdefault(Key((index, device.uuid)), [0, 0])
                 count[0] += 1
                 count[1] += holds(bound, value)
 

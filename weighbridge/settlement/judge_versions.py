@@ -10,8 +10,6 @@ from fractions import Fraction
 from itertools import groupby
 from operator import itemgetter
 
-from pydantic import TypeAdapter
-
 from weighbridge.catalogue import tables
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.node import JUDGE
@@ -66,16 +64,3 @@ def _listed(named: Sequence[tuple[int, str]]) -> tuple[VersionSince, ...]:
 
 def _instant(at_us: int) -> str:
     return exact_instant(Fraction(at_us, MICROSECONDS))
-
-
-_HELD = TypeAdapter(list[Office])
-
-
-def dump(judges: Judges) -> bytes:
-    """As JSON."""
-    return _HELD.dump_json(judges.held)
-
-
-def restore(data: bytes) -> Judges:
-    """What `dump` wrote."""
-    return Judges(_HELD.validate_json(data))
