@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-import yaml
-
 from collector.documents.columns import Row, table
 from collector.documents.document_layout import (
     Cell,
@@ -24,6 +22,7 @@ from collector.documents.parts import CAP, part_sections
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
 from weighbridge.codes import Note, NoteCode
+from weighbridge.contract import Party, load
 from weighbridge.settlement.draft import UNDER_WAY
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
@@ -43,16 +42,6 @@ OF_ISSUED: tuple[NoteCode, ...] = (
 """Notes that tell what a later statement says otherwise, beside the values that changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Party:
-    """A party as the terms of the contract name it."""
-
-    id: str
-    name: str
-    registration: str
-    role: str
-
-
 def lay_out(statement: Statement, language: Language) -> DocumentLayout:
     """A statement, laid out."""
     speaker = Speaker(language, statement.currency, statement.time_zone)
@@ -60,11 +49,8 @@ def lay_out(statement: Statement, language: Language) -> DocumentLayout:
 
 
 def parties(statement: Statement) -> tuple[Party, ...]:
-    """The parties of the newest version, read from the terms that the statement carries."""
-    terms = yaml.load(statement.parts[-1].terms, Loader=yaml.BaseLoader)  # noqa: S506 # text only
-    return tuple(
-        Party(one["id"], one["name"], one["registration"], one["role"]) for one in terms["parties"]
-    )
+    """The parties of the newest version, of the terms that the statement carries."""
+    return load(statement.parts[-1].terms).parties
 
 
 @dataclass(frozen=True)
@@ -156,7 +142,7 @@ class _Layout:
             (
                 self.speak.coded("role", one.role),
                 Cell(one.name if one.name == one.id else f"{one.name} ({one.id})"),
-                Cell("" if one.registration == "none" else one.registration),
+                Cell(one.registration or ""),
                 Cell(""),
             )
             for one in parties(self.statement)
