@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from collector.documents.columns import Row, table
-from collector.documents.document_layout import Cell, DocumentLayout, Fact, Section, SignatureLine
+from collector.documents.document_layout import Cell, DocumentLayout, Fact, Section
 from collector.documents.speaker import Speaker
-from collector.documents.statement import SIGNING
+from collector.documents.statement import party_table, signature_lines
 from collector.documents.words import WORDS
 from weighbridge.handover.documents import Certificate, DeliveryNote, NoticeLine, Source, Start
 
@@ -51,22 +51,8 @@ class Page:
             yield self.speak.fact("service_start", self.speak.instant(start.local), "time")
 
     def parties(self, source: Source) -> Section:
-        rows = [
-            (
-                self.speak.coded("role", one.role),
-                Cell(one.name if one.name == one.id else f"{one.name} ({one.id})"),
-                Cell(one.registration or ""),
-                Cell(self.speak.name("part", _part(one.role))),
-            )
-            for one in source.parties
-        ]
-        return self.section("parties", rows)
-
-    def signers(self, source: Source) -> tuple[SignatureLine, ...]:
-        return tuple(
-            SignatureLine(self.speak.say("sign_for", self.speak.name("role", one.role)), one.name)
-            for one in source.parties
-            if one.role in SIGNING
+        return party_table(
+            self.speak, source.parties, lambda role: self.speak.name("part", _part(role))
         )
 
     def said(self, said: Sequence[NoticeLine]) -> Section:
@@ -131,7 +117,7 @@ class Page:
             appendices=(),
             closing=(say("prompts"), say("times_utc")),
             signing=say(signing),
-            signers=self.signers(document.source),
+            signers=signature_lines(self.speak, document.source.parties),
         )
 
 

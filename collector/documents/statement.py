@@ -1,7 +1,7 @@
 """From a statement to the layout that every rendering shows. Pure; says nothing that the statement does not say."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -23,6 +23,7 @@ from collector.documents.speaker import Speaker
 from collector.documents.words import Language
 from weighbridge.codes import Note, NoteCode
 from weighbridge.contract import Party, load
+from weighbridge.handover.documents import PartyLine
 from weighbridge.settlement.draft import UNDER_WAY
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
@@ -53,6 +54,33 @@ def parties(statement: Statement) -> tuple[Party, ...]:
     return load(statement.parts[-1].terms).parties
 
 
+def party_table(
+    speak: Speaker, named: Iterable[Party | PartyLine], part: Callable[[str], str] = lambda _: ""
+) -> Section:
+    """Who is who. `part`: what a role does here, in words."""
+    rows = [
+        (
+            speak.coded("role", one.role),
+            Cell(one.name if one.name == one.id else f"{one.name} ({one.id})"),
+            Cell(one.registration or ""),
+            Cell(part(one.role)),
+        )
+        for one in named
+    ]
+    return table(speak, "parties", rows)
+
+
+def signature_lines(
+    speak: Speaker, named: Iterable[Party | PartyLine]
+) -> tuple[SignatureLine, ...]:
+    """Of those who sign."""
+    return tuple(
+        SignatureLine(speak.say("sign_for", speak.name("role", one.role)), one.name)
+        for one in named
+        if one.role in SIGNING
+    )
+
+
 @dataclass(frozen=True)
 class _Layout:
     statement: Statement
@@ -79,11 +107,7 @@ class _Layout:
             appendices=tuple(self._appendices()),
             closing=(say("prompts"), say("times_utc")),
             signing=say("sign_text"),
-            signers=tuple(
-                SignatureLine(say("sign_for", self.speak.name("role", one.role)), one.name)
-                for one in parties(statement)
-                if one.role in SIGNING
-            ),
+            signers=signature_lines(self.speak, parties(statement)),
         )
 
     def _facts(self) -> Iterator[Fact]:
@@ -134,20 +158,8 @@ class _Layout:
         yield Section(
             "counts", say("counts"), note=say("counts_note"), counts=tuple(self._counts())
         )
-        yield self._parties()
+        yield party_table(self.speak, parties(self.statement))
         yield Section("verdicts", say("verdicts"), table=self._verdicts())
-
-    def _parties(self) -> Section:
-        rows = [
-            (
-                self.speak.coded("role", one.role),
-                Cell(one.name if one.name == one.id else f"{one.name} ({one.id})"),
-                Cell(one.registration or ""),
-                Cell(""),
-            )
-            for one in parties(self.statement)
-        ]
-        return table(self.speak, "parties", rows)
 
     def _counts(self) -> Iterator[ResourceCounts]:
         several = len(self.statement.parts) > 1
