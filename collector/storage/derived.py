@@ -38,6 +38,17 @@ SCHEMA = 4
 BUSY_SECONDS = 30
 metadata = MetaData()
 
+
+def texts(*names: str) -> Iterator[Column[str]]:
+    """Columns that always hold text."""
+    return (Column(name, String, nullable=False) for name in names)
+
+
+def numbers(*names: str) -> Iterator[Column[int]]:
+    """Columns that always hold an integer."""
+    return (Column(name, BigInteger, nullable=False) for name in names)
+
+
 progress = Table(
     "progress",
     metadata,
@@ -48,9 +59,7 @@ chains = Table(
     "chains",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("key_id", String, nullable=False),
-    Column("chain", String, nullable=False),
-    Column("stream", String, nullable=False),
+    *texts("key_id", "chain", "stream"),
     UniqueConstraint("key_id", "chain", "stream"),
 )
 reports = Table(
@@ -59,8 +68,7 @@ reports = Table(
     Column("chain_id", Integer, primary_key=True),
     Column("seq", BigInteger, primary_key=True),
     Column("payload_hash", LargeBinary, nullable=False),
-    Column("entry", BigInteger, nullable=False),
-    Column("received_us", BigInteger, nullable=False),
+    *numbers("entry", "received_us"),
     sqlite_with_rowid=False,
 )
 records = Table(
@@ -73,32 +81,21 @@ rows = Table(
     "rows",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("contract", String, nullable=False),
-    Column("node", String, nullable=False),
+    *texts("contract", "node"),
     Column("slot", Integer, nullable=False),
-    Column("device", String, nullable=False),
-    Column("chain", String, nullable=False),
-    Column("start_us", BigInteger, nullable=False),
-    Column("end_us", BigInteger, nullable=False),
-    Column("state", String, nullable=False),
-    Column("cause", String, nullable=False),
+    *texts("device", "chain"),
+    *numbers("start_us", "end_us"),
+    *texts("state", "cause"),
     Column("recorded_us", BigInteger, nullable=False),
     Column("first_entry", BigInteger),
     Column("last_entry", BigInteger),
     Column("superseded_us", BigInteger),
     Index("rows_by_time", "contract", "start_us"),
 )
+CURRENT = "contract node slot device chain start_us end_us state cause"
 Index(
     "rows_current",
-    rows.c.contract,
-    rows.c.node,
-    rows.c.slot,
-    rows.c.device,
-    rows.c.chain,
-    rows.c.start_us,
-    rows.c.end_us,
-    rows.c.state,
-    rows.c.cause,
+    *(rows.c[name] for name in CURRENT.split()),
     unique=True,
     sqlite_where=rows.c.superseded_us.is_(None),
 )
@@ -110,31 +107,25 @@ uses = Table(
     Column("node", String, primary_key=True),
     Column("chain", String, primary_key=True),
     Column("recorded_us", BigInteger, primary_key=True),
-    Column("from_us", BigInteger, nullable=False),
-    Column("until_us", BigInteger, nullable=False),
-    Column("seen", BigInteger, nullable=False),
-    Column("known", BigInteger, nullable=False),
-    Column("in_use", BigInteger, nullable=False),
-    Column("busy_known", BigInteger, nullable=False),
-    Column("busy", BigInteger, nullable=False),
-    Column("energy_known", BigInteger, nullable=False),
-    Column("energy_millijoules", BigInteger, nullable=False),
+    *numbers(
+        "from_us",
+        "until_us",
+        "seen",
+        "known",
+        "in_use",
+        "busy_known",
+        "busy",
+        "energy_known",
+        "energy_millijoules",
+    ),
     sqlite_with_rowid=False,
 )
 findings = Table(
     "findings",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("contract", String, nullable=False),
-    Column("node", String, nullable=False),
-    Column("device", String, nullable=False),
-    Column("code", String, nullable=False),
-    Column("severity", String, nullable=False),
-    Column("verdict", String, nullable=False),
-    Column("level", String, nullable=False),
-    Column("expected", String, nullable=False),
-    Column("observed", String, nullable=False),
-    Column("answerable", String, nullable=False),
+    *texts("contract", "node", "device", "code", "severity", "verdict", "level"),
+    *texts("expected", "observed", "answerable"),
     Column("since_us", BigInteger, nullable=False),
     Column("until_us", BigInteger),
     UniqueConstraint("contract", "node", "device", "code", "since_us"),
