@@ -10,7 +10,6 @@ from weighbridge.judge.checks.check import (
     Check,
     CheckContext,
     Effect,
-    Severity,
     decide,
 )
 
@@ -51,7 +50,6 @@ def holds(bound: Bound, value: int) -> bool:
 
 BOUND_BROKEN = Check(
     code="bound_broken",
-    severity=Severity.ERROR,
     effect=Effect.NONE,
     at_delivery=False,
     answerable="open",

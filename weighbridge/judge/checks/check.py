@@ -86,16 +86,16 @@ class Check:
     """`code` is stable. `watches` names readings, and INVENTORY, PROCESSES, XIDS, REASONS, HOUR for the rest.
 
     `at_delivery`: whether it compares a device with the contract, and so belongs in a delivery note; else it judges
-    what happens later. `blind`: how severe it is that nobody could see.
+    what happens later. `effect`: on availability. `blind`: how severe it is that nobody could see.
     """
 
     code: str
-    severity: Severity
-    effect: Effect
     at_delivery: bool
-    answerable: str
     watches: frozenset[str]
     judge: Callable[[CheckContext], Iterable[Answer]]
+    severity: Severity = Severity.ERROR
+    effect: Effect = Effect.DEGRADED
+    answerable: str = "provider"
     blind: Severity = Severity.INFO
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, Severity, at_least
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, at_least
 from weighbridge.judge.latest_readings import INVENTORY
 
 
@@ -20,19 +20,13 @@ def memory(context: CheckContext) -> Iterator[Answer]:
 
 CLOCK_CAPPED = Check(
     code="clock_capped",
-    severity=Severity.ERROR,
-    effect=Effect.DEGRADED,
     at_delivery=True,
-    answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=compute,
 )
 MEMORY_CLOCK_CAPPED = Check(
     code="memory_clock_capped",
-    severity=Severity.ERROR,
-    effect=Effect.DEGRADED,
     at_delivery=True,
-    answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=memory,
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, Severity, is_code
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, is_code
 from weighbridge.judge.latest_readings import INVENTORY
 
 
@@ -14,10 +14,7 @@ def corrected(context: CheckContext) -> Iterator[Answer]:
 
 ECC_OFF = Check(
     code="ecc_off",
-    severity=Severity.ERROR,
-    effect=Effect.DEGRADED,
     at_delivery=True,
-    answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=corrected,
 )

@@ -7,7 +7,6 @@ from weighbridge.judge.checks.check import (
     Check,
     CheckContext,
     Effect,
-    Severity,
     decide,
     unseen,
 )
@@ -38,7 +37,6 @@ def alone(context: CheckContext) -> Iterator[Answer]:
 
 FOREIGN_PROCESS = Check(
     code="foreign_process",
-    severity=Severity.ERROR,
     effect=Effect.NONE,
     at_delivery=False,
     answerable="open",

@@ -8,8 +8,6 @@ from weighbridge.judge.checks.check import (
     Answer,
     Check,
     CheckContext,
-    Effect,
-    Severity,
     breached,
     met,
     unseen,
@@ -57,10 +55,7 @@ def _told(view: LatestReadings, device: str, board: str) -> str:
 
 SKU_MISMATCH = Check(
     code="sku_mismatch",
-    severity=Severity.ERROR,
-    effect=Effect.DEGRADED,
     at_delivery=True,
-    answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=same_card,
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, Severity, at_least
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, at_least
 
 READING = "nvlink_active_links"
 
@@ -14,10 +14,7 @@ def linked(context: CheckContext) -> Iterator[Answer]:
 
 NVLINK_DOWN = Check(
     code="nvlink_down",
-    severity=Severity.ERROR,
-    effect=Effect.DEGRADED,
     at_delivery=True,
-    answerable="provider",
     watches=frozenset({READING}),
     judge=linked,
 )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from weighbridge.catalogue.tables import sku
-from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, Severity, at_least
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, at_least
 from weighbridge.judge.latest_readings import INVENTORY
 
 READING = "memory_total_bytes"
@@ -21,10 +21,7 @@ def whole(context: CheckContext) -> Iterator[Answer]:
 
 MEMORY_SHORT = Check(
     code="memory_short",
-    severity=Severity.ERROR,
-    effect=Effect.DEGRADED,
     at_delivery=True,
-    answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=whole,
 )

@@ -6,8 +6,6 @@ from weighbridge.judge.checks.check import (
     Answer,
     Check,
     CheckContext,
-    Effect,
-    Severity,
     is_code,
     met,
 )
@@ -26,10 +24,7 @@ def whole(context: CheckContext) -> Iterator[Answer]:
 
 MIG_ON = Check(
     code="mig_on",
-    severity=Severity.ERROR,
-    effect=Effect.DEGRADED,
     at_delivery=True,
-    answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=whole,
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, Severity, at_least
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, at_least
 from weighbridge.judge.latest_readings import INVENTORY
 
 WIDTH = "pcie_link_width_lanes"
@@ -21,19 +21,13 @@ def fast(context: CheckContext) -> Iterator[Answer]:
 
 PCIE_NARROW = Check(
     code="pcie_narrow",
-    severity=Severity.ERROR,
-    effect=Effect.DEGRADED,
     at_delivery=True,
-    answerable="provider",
     watches=frozenset({WIDTH}),
     judge=wide,
 )
 PCIE_SLOW = Check(
     code="pcie_slow",
-    severity=Severity.ERROR,
-    effect=Effect.DEGRADED,
     at_delivery=True,
-    answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=fast,
 )

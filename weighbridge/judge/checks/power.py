@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, Severity, at_least
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, at_least
 
 READING = "power_limit_enforced_milliwatts"
 
@@ -14,8 +14,6 @@ def uncapped(context: CheckContext) -> Iterator[Answer]:
 
 POWER_CAPPED = Check(
     code="power_capped",
-    severity=Severity.ERROR,
-    effect=Effect.DEGRADED,
     at_delivery=True,
     answerable="open",
     watches=frozenset({READING}),

@@ -77,20 +77,16 @@ def reached(context: CheckContext) -> Iterator[Answer]:
 
 GPU_MISSING = Check(
     code="gpu_missing",
-    severity=Severity.ERROR,
     effect=Effect.NONE,
     at_delivery=False,
-    answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=count,
     blind=Severity.ERROR,
 )
 GPU_LOST = Check(
     code="gpu_lost",
-    severity=Severity.ERROR,
     effect=Effect.DOWN,
     at_delivery=True,
-    answerable="provider",
     watches=frozenset({INVENTORY, REASONS}),
     judge=reached,
 )

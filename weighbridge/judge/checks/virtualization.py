@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, Severity, is_code
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, is_code
 from weighbridge.judge.latest_readings import INVENTORY
 
 MODES = {"bare_metal": 0, "container": 0, "vm_passthrough": 1, "vgpu": 2}
@@ -18,10 +18,8 @@ def as_promised(context: CheckContext) -> Iterator[Answer]:
 
 VIRTUALIZATION_MISMATCH = Check(
     code="virtualization_mismatch",
-    severity=Severity.ERROR,
     effect=Effect.NONE,
     at_delivery=True,
-    answerable="provider",
     watches=frozenset({INVENTORY}),
     judge=as_promised,
 )

@@ -8,7 +8,6 @@ from weighbridge.judge.checks.check import (
     Check,
     CheckContext,
     Effect,
-    Severity,
     breached,
     met,
 )
@@ -31,10 +30,8 @@ def unusable(context: CheckContext) -> Iterator[Answer]:
 
 XID_FATAL = Check(
     code="xid_fatal",
-    severity=Severity.ERROR,
     effect=Effect.DOWN,
     at_delivery=False,
-    answerable="provider",
     watches=frozenset({INVENTORY, XIDS}),
     judge=unusable,
 )
