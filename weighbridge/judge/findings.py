@@ -62,9 +62,9 @@ def open_finding(state: NodeState, finding: Finding) -> Finding:
     return finding
 
 
-def is_open(state: NodeState, contract: str, code: str, device: str = "") -> bool:
-    """Whether the node has this finding open."""
-    return _key(contract, code, device) in state.open
+def is_open(state: NodeState, contract: str, code: str) -> bool:
+    """Whether the node has this finding open, of no device."""
+    return _key(contract, code, "") in state.open
 
 
 def close_finding(

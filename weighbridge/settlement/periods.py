@@ -136,16 +136,15 @@ def contract_month(label: str, zone: str, term: Interval) -> Period:
     raise ValueError(f"no month of this contract starts on {label!r}")
 
 
-def contract_months(zone: str, term: Interval, whole_only: bool = False) -> Iterator[Period]:
-    """The months of a term, from its first local day; the last one may be cut, or left out with `whole_only`."""
+def contract_months(zone: str, term: Interval) -> Iterator[Period]:
+    """The months of a term, from its first local day; the last one may be cut."""
     first = local_date(term[0], zone)
     number = 0
     start = term[0]
     while start < term[1]:
         number += 1
         following = day_start(months_later(first, number), zone)
-        if following <= term[1] or not whole_only:
-            yield Period(local_date(start, zone).isoformat(), start, min(following, term[1]))
+        yield Period(local_date(start, zone).isoformat(), start, min(following, term[1]))
         start = following
 
 

@@ -1,6 +1,6 @@
 """What is owed besides credits for availability: for repairs, capacity, maintenance and events."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from weighbridge.contract import Availability
@@ -16,12 +16,11 @@ from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.quality import Repair, Response
 from weighbridge.settlement.availability import measure
 from weighbridge.settlement.capacity import shortfall
-from weighbridge.settlement.compensation import anomaly, excess_maintenance, lost_work
-from weighbridge.settlement.credits import Capped, Earned, capped
+from weighbridge.settlement.credits import Capped, Earned, Fact, capped, steps_in
 from weighbridge.settlement.fees import capacity_of, gpus_of_unit
 from weighbridge.settlement.intervals import Intervals, union
-from weighbridge.settlement.periods import calendar_year, local_date, served_part_s
-from weighbridge.settlement.record import ToldEvent
+from weighbridge.settlement.periods import HOUR_S, Period, calendar_year, local_date, served_part_s
+from weighbridge.settlement.record import ToldEvent, Window
 from weighbridge.settlement.remedy_context import RemedyContext
 from weighbridge.settlement.repair import Clocked, clocks, earn_repair
 
@@ -69,14 +68,55 @@ def _maintenance(context: RemedyContext, credit: MaintenanceCount) -> Iterator[C
 
 def _anomalies(context: RemedyContext, credit: AnomalyHours) -> Iterator[Capped]:
     for event, seconds in _lasting(context, credit.event):
-        earned = context.doubted(event, "provider", anomaly(credit, seconds))
+        earned = context.doubted(event, "provider", _anomaly(credit, seconds))
         yield _by_the_hour(credit, event, earned)
 
 
 def _lost_work(context: RemedyContext, credit: LostWork) -> Iterator[Capped]:
     for event, seconds in _lasting(context, credit.event):
-        earned = context.doubted(event, "provider", lost_work(credit, seconds))
+        earned = context.doubted(event, "provider", _work_lost(credit, seconds))
         yield _by_the_hour(credit, event, earned)
+
+
+def _anomaly(credit: AnomalyHours, seconds: int) -> Earned:
+    """The factor applies first, and the result is rounded up."""
+    steps = steps_in(seconds * credit.factor, credit.round_up_to_s, "ceil")
+    hours = Fraction(steps * credit.round_up_to_s, HOUR_S)
+    facts: dict[str, Fact] = {
+        "anomaly_seconds": seconds,
+        "compensated_hours": exact_text(hours),
+    }
+    return Earned(seconds > 0, hours * Fraction(credit.hour_price), facts=facts)
+
+
+def _work_lost(credit: LostWork, seconds: int) -> Earned:
+    """From the last start to the crash, up to the cap."""
+    hours = Fraction(min(seconds, credit.cap_s), HOUR_S)
+    facts: dict[str, Fact] = {"work_seconds": seconds, "compensated_hours": exact_text(hours)}
+    return Earned(seconds > 0, hours * Fraction(credit.hour_price), facts=facts)
+
+
+def excess_maintenance(
+    credit: MaintenanceCount, windows: Iterable[Window], year: Period
+) -> Iterator[tuple[Window, Earned]]:
+    """Each window of the year past the allowed number."""
+    inside = sorted(
+        (window for window in windows if year.start_s <= window.start_s < year.end_s),
+        key=lambda window: (window.start_s, window.id),
+    )
+    for number, window in enumerate(inside, start=1):
+        if number > credit.allowed_per_year:
+            yield window, _excess(credit, window.end_s - window.start_s)
+
+
+def _excess(credit: MaintenanceCount, seconds: int) -> Earned:
+    hours = steps_in(seconds, HOUR_S, credit.partial)
+    return Earned(
+        breach=True,
+        exact=Fraction(credit.base_amount) * credit.fraction_per_hour * hours,
+        facts={"maintenance_seconds": seconds, "hours_counted": hours},
+        flags=("maintenance_count_exceeded",),
+    )
 
 
 def _lasting(context: RemedyContext, kind: str) -> Iterator[tuple[ToldEvent, int]]:

@@ -16,7 +16,6 @@ from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
 from weighbridge.settlement.case import Notices, cutoff_us
 from weighbridge.settlement.claims import standing
-from weighbridge.settlement.compensation import excess_maintenance
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.intervals import clip, complement, depth, partition
 from weighbridge.settlement.maintenance import first_seconds
@@ -33,6 +32,7 @@ from weighbridge.settlement.periods import (
 )
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Record, Span, ToldEvent, Window
+from weighbridge.settlement.remedies import excess_maintenance
 from weighbridge.settlement.service import silence_accepted_s, start_of_s
 from weighbridge.settlement.settle import settle
 from weighbridge.settlement.statement import Statement
