@@ -12,12 +12,11 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from collector import control
-from collector.amendment import ContractAddition
 from collector.api.access import GATE, Gate
 from collector.api.administration import Administration, Submit
 from collector.api.bodies import BODIES, Bodies
 from collector.api.challenges import ChallengeApi
-from collector.api.contracts import Api
+from collector.api.contracts import Api, ContractAddition
 from collector.api.exposition import Exposition, Sample
 from collector.api.log import LogApi
 from collector.api.notices import NoticesApi

@@ -15,15 +15,47 @@ from collector.api.access import viewer
 from collector.api.bodies import read_body
 from collector.api.exposition import CONTENT_TYPE, Exposition
 from collector.api.routes import Access, ListPage, Route, page, page_of, whole_number
-from collector.judging.live import Fleet
+from collector.judging.follower import LogFollower
+from collector.judging.live import Fleet, LiveFleet
+from collector.log.commits import CommitBatch, overloaded
 from collector.storage.store import Ledger
 from weighbridge.contract import Contract, ContractError, load
+from weighbridge.judge.assignments import AssignmentError
 from weighbridge.judge.ledger import Row
-from weighbridge.log.entries import ContractAdded
+from weighbridge.log.entries import ContractAdded, EntryKind
 from weighbridge.wire.problems import Problem
+from weighbridge.wire.report import encode
 
 DAY_US = 86_400_000_000
 MAX_CONTRACT_BYTES = 256 * 1024
+
+
+class ContractAddition:
+    """The plan that enters a contract or its next version, checked against what is in force then.
+
+    Its outcome is the entry's index. A contract is judged from no earlier than the tick before it.
+    """
+
+    closes = True
+
+    def __init__(self, added: ContractAdded, fleet: LiveFleet, judging: LogFollower) -> None:
+        self.size_bytes = len(encode(added))
+        self._added = added
+        self._fleet = fleet
+        self._judging = judging
+
+    def enter(self, batch: CommitBatch) -> int:
+        """Raises Problem: what is not judged yet may be a contract that this one contradicts."""
+        if self._judging.behind:
+            raise overloaded("judgement is behind the log, and contracts are checked against it")
+        try:
+            self._fleet.check_contract(self._added)
+        except (ContractError, AssignmentError) as error:
+            raise Problem("conflict", str(error)) from error
+        from_us = max(self._added.from_us, batch.tick_us)
+        return batch.add_record(
+            EntryKind.CONTRACT, self._added.model_copy(update={"from_us": from_us})
+        )
 
 
 class Api:

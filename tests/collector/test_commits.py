@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.amendment import ContractAddition
+from collector.api.contracts import ContractAddition
 from collector.api.log import LogApi
 from collector.app import problems
 from collector.judging.follower import HELD_SAMPLES, LogFollower
