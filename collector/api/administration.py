@@ -10,7 +10,7 @@ from aiohttp import web
 from collector.api.bodies import read_body
 from collector.api.routes import Access, Route
 from collector.log.keys import KeyRing, NodeKey
-from weighbridge.log.entries import EntryKind, InviteIssued, KeyChanged
+from weighbridge.log.entries import EntryKind, InviteIssued
 from weighbridge.wire.enrolment import Invite, secret_hash
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import Count, Model, Name, Text, WireError, WirePart, canonical, read
@@ -155,18 +155,7 @@ class Administration:
     async def revoke(self, request: web.Request) -> web.Response:
         key = self._speaking(request)
         revocation = parse(Revocation, await read_body(request))
-        index = await self._submit(
-            EntryKind.KEY,
-            KeyChanged(
-                action="revoked",
-                key_id=key.key_id,
-                public_key=key.public_key.hex(),
-                node=key.node,
-                side=key.side,
-                secret_hash=None,
-                reason=revocation.reason,
-            ),
-        )
+        index = await self._submit(EntryKind.KEY, key.revocation(revocation.reason))
         return web.json_response({"key_id": key.key_id, "index": index})
 
     async def rotate(self, request: web.Request) -> web.Response:

@@ -60,19 +60,8 @@ class Enrolment:
             raise Problem("invite_expired", "the invite has expired")
         for former in list(self._ring.speaking(issued.node, issued.side)):
             if former.key_id != self._key_id:
-                reason = f"replaced by {self._key_id}"
-                batch.add_record(
-                    EntryKind.KEY,
-                    KeyChanged(
-                        action="revoked",
-                        key_id=former.key_id,
-                        public_key=former.public_key.hex(),
-                        node=issued.node,
-                        side=issued.side,
-                        secret_hash=None,
-                        reason=reason,
-                    ),
-                )
+                revocation = former.revocation(f"replaced by {self._key_id}")
+                batch.add_record(EntryKind.KEY, revocation)
         batch.add_record(
             EntryKind.KEY,
             KeyChanged(

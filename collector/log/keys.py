@@ -36,6 +36,18 @@ class NodeKey:
     revoked_index: int | None = None
     reason: str = ""
 
+    def revocation(self, reason: str) -> KeyChanged:
+        """What ends it once it is in the log."""
+        return KeyChanged(
+            action="revoked",
+            key_id=self.key_id,
+            public_key=self.public_key.hex(),
+            node=self.node,
+            side=self.side,
+            secret_hash=None,
+            reason=reason,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class InviteUse:
