@@ -303,7 +303,7 @@ def test_a_segment_that_cannot_be_opened_is_an_error_of_the_store(
 ) -> None:
     store = open_embedded(directory)
     with monkeypatch.context() as patched:
-        patched.setattr(segment_module, "Segment", refuse)
+        patched.setattr(segment_module, "SegmentFile", refuse)
         with pytest.raises(StorageError, match=r"begin .*seg: Input/output error"):
             store.log.append([tick(0)])
     store.log.append([tick(1)])
