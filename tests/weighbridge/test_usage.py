@@ -14,6 +14,7 @@ from tests.weighbridge.scripted import (
 )
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import Use
+from weighbridge.wire.report import MAX_INTEGER
 
 HOUR = 3600
 GPU = "GPU-n1-0"
@@ -59,6 +60,33 @@ def test_hours_are_cut_exactly_and_the_energy_between_two_samples_is_of_the_firs
         (1, 15 + 1, 15 + 1, 15 + 1, 15 + 1, 16 * 90, 1),
         (2, 10, 10, 10, 10, 10 * 90, 0),
     ]
+
+
+@pytest.mark.parametrize("percent", [-1, 101, MAX_INTEGER])
+def test_what_is_no_percentage_tells_nothing_of_how_busy_a_gpu_was(percent: int) -> None:
+    """Its sum would not fit in a ledger, whose writer would stop for good."""
+    node = ScriptedNode(gpus=1)
+    log = standing(node, per_node=1)
+    changes = {
+        second: {GPU: {"utilization_gpu_percent": value}}
+        for second, value in ((0, percent), (10, 100), (20, 0))
+    }
+    log.tick(30)
+    log.report(node.report([0, 10, 20, 30], changes))
+    log.assign("n1", devices=[])
+    ((_, seen, _, _, read, busy, _),) = told(log)
+    assert (seen, read, busy) == (30, 20, 1000)
+
+
+def test_a_counter_of_energy_that_runs_wild_makes_no_sum_that_a_ledger_cannot_hold() -> None:
+    node = ScriptedNode(gpus=1)
+    log = standing(node, per_node=1)
+    wild = {second: -MAX_INTEGER if second % 2 else MAX_INTEGER for second in range(10)}
+    log.tick(30)
+    changes = {second: {GPU: {"energy_millijoules": told}} for second, told in wild.items()}
+    log.report(node.report(range(10), changes))
+    log.assign("n1", devices=[])
+    assert told(log)[0][-1] == MAX_INTEGER
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from weighbridge.judge.latest_readings import (
     LatestSample,
 )
 from weighbridge.judge.ledger import HOUR_US
+from weighbridge.wire.report import MAX_INTEGER
 
 POWER, BUSY, ENERGY = "power_draw_milliwatts", "utilization_gpu_percent", "energy_millijoules"
 LOADS = frozenset({POWER, BUSY, INVENTORY, PROCESSES, REASONS})
@@ -135,7 +136,8 @@ def _load(meter: UseMeter, view: LatestReadings, columns: LatestSample) -> Load:
     seen = len(slots) - slots.count("")
     used = _used(slots, holders(view), meter.idle, _column(columns, POWER, slots))
     known = seen if view.processes is not None else len(used) - used.count(None)
-    read = [percent for percent in _column(columns, BUSY, slots) if percent is not None]
+    told = _column(columns, BUSY, slots)
+    read = [percent for percent in told if percent is not None and 0 <= percent <= 100]
     return seen, known, used.count(True), len(read), sum(read)
 
 
@@ -167,7 +169,7 @@ def _hold(
     hour_us = last_us // HOUR_US * HOUR_US
     sums = _sums_of(meter, hour_us, last_us, over)
     sums.energy_known += spent[0] * (at_us - last_us)
-    sums.energy_millijoules += spent[1]
+    sums.energy_millijoules = min(sums.energy_millijoules + spent[1], MAX_INTEGER)
     while at_us >= hour_us + HOUR_US:
         hour_us += HOUR_US
         _add(sums, load, last_us, hour_us)
