@@ -54,4 +54,3 @@ FORMATS: Mapping[str, Format] = {
     "html": Format("text/html; charset=utf-8", _html),
     "pdf": Format("application/pdf", _pdf),
 }
-"""By name."""

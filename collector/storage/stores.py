@@ -19,5 +19,6 @@ def open_store(url: str) -> Store:
     """
     scheme, _, location = url.partition(":")
     if scheme not in STORES or not location:
-        raise StorageError(f"{url!r} is not a store: expected embedded:DIRECTORY")
+        schemes = " or ".join(f"{known}:DIRECTORY" for known in STORES)
+        raise StorageError(f"{url!r} is not a store: expected {schemes}")
     return STORES[scheme](location)

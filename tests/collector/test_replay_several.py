@@ -24,6 +24,7 @@ from tests.collector.building import (
 from tests.collector.test_statement import CONFIG, HOUR, MONTH, START_US, TERMS, at
 from weighbridge.contract import load
 from weighbridge.log.entries import Assignment, ContractAdded, EntryKind
+from weighbridge.settlement.draft import ENGINE
 
 pytestmark = pytest.mark.slow
 
@@ -148,7 +149,7 @@ def test_each_contract_replays_to_the_byte_with_what_its_own_parties_said(
             "replay", name, "--period", MONTH, "--issued", held, *state, check=False
         )
         assert differs.returncode == 1
-        assert "engine settlement/0 -> settlement/1\n" in differs.stderr
+        assert f"engine settlement/0 -> {ENGINE}\n" in differs.stderr
         assert f"highest: 1.00 -> {statement['highest']}\n" in differs.stderr
         shown = served.run(
             "statement", name, "--period", MONTH, "--as-of", statement["as_of"], "--format", "json"

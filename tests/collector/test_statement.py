@@ -33,6 +33,7 @@ from tests.collector.building import (
 from weighbridge.catalogue.tables import digest
 from weighbridge.codes import Note
 from weighbridge.judge.fleet import WATCH
+from weighbridge.judge.node import JUDGE
 from weighbridge.judge.snapshot import dump
 from weighbridge.log.entries import EntryKind, Issued, JudgedBy, VersionSince
 from weighbridge.settlement.judge_versions import Judges, Office
@@ -346,12 +347,12 @@ def test_a_ledger_that_two_judges_wrote_names_both_from_when_each_judged(store: 
         first = Judges([Office(0, "judge/0", "tables")])
         opened_store.ledger.write((), (), size, {JUDGES: dump(first), WATCH: WATCHED})
         found = fleet(opened_store).judged(START_US - 1, START_US + 5_000_000)
-        assert found.judge == (VersionSince("judge/0"), VersionSince("judge/1", at(0)))
+        assert found.judge == (VersionSince("judge/0"), VersionSince(JUDGE, at(0)))
         assert found.tables == (VersionSince("tables"), VersionSince(digest(), at(0)))
         alone = fleet(opened_store).judged(0, START_US - 1)
         assert alone.judge == (VersionSince("judge/0"),)
         alone = fleet(opened_store).judged(START_US, START_US + 1)
-        assert alone.judge == (VersionSince("judge/1"),)
+        assert alone.judge == (VersionSince(JUDGE),)
 
 
 def test_tables_that_change_under_one_judge_do_not_name_it_again() -> None:

@@ -48,6 +48,9 @@ MAKERS = {"ordinary": ordinary, "ugly": ugly}
 STATEMENTS = {name: make() for name, make in MAKERS.items()}
 CODED = ("section", "version", "row", "column", "highest")
 both_languages = pytest.mark.parametrize("language", LANGUAGES)
+every_text = pytest.mark.parametrize(
+    "kind", [name for name, one in FORMATS.items() if one.media_type.startswith("text/")]
+)
 both_statements = pytest.mark.parametrize("name", STATEMENTS)
 
 
@@ -194,7 +197,7 @@ def test_a_timeline_shows_every_state_and_maintenance_only_where_it_excluded_tim
     assert drawn[1] == [("up", at[1]), ("unknown", at[1])]
 
 
-@pytest.mark.parametrize("kind", ["text", "csv", "html"])
+@every_text
 @both_languages
 @both_statements
 def test_the_same_statement_gives_the_same_bytes(kind: str, language: Language, name: str) -> None:
@@ -292,7 +295,7 @@ def test_the_text_holds_every_digest_and_every_unit(name: str, language: Languag
         assert unit.availability[0] in text
 
 
-@pytest.mark.parametrize("kind", ["text", "csv", "html"])
+@every_text
 @both_languages
 def test_what_was_simulated_says_so_first(kind: str, language: Language) -> None:
     simulated = FORMATS[kind].render(STATEMENTS["ugly"], language).decode()
