@@ -11,8 +11,8 @@ from weighbridge.settlement.statement import Statement, UnitLine, versions
 from weighbridge.verdict import Verdict
 
 HELD = (
-    "\nSome time is unknown, and the contract holds it: the amounts are the most that can be owed,"
-    "\nas the attached statement shows line by line."
+    "\nSome time is still to come, or is unknown and held by the contract:"
+    "\nthe amounts are the most that can be owed, as the attached statement shows line by line."
 )
 
 
@@ -74,7 +74,7 @@ def evidence(statement: Statement, head: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _held(statement: Statement) -> bool:
-    """Whether some credit hangs on time that nobody knows of."""
+    """Whether some credit hangs on time that nobody knows of, or that is to come."""
     lines = [line for part in statement.parts for unit in part.units for line in unit.credits]
     lines += [line for part in statement.parts for line in part.others]
     return any(line.lowest != line.highest for line in lines)

@@ -71,7 +71,7 @@ def test_the_letter_shows_held_time_as_a_range_and_its_amounts_as_the_most_that_
         letter(replace(statement, parts=(replace(part, units=(one,)),)), TERMS, {"head": "h"})
         for one in (unit, held)
     )
-    told = "the amounts are the most that can be owed"
+    told = "Some time is still to come, or is unknown and held by the contract:\nthe amounts are the most"
     assert (told in plain, told in open_ended) == (False, True)
     assert f"{unit.objective} / {unit.unit}: 1/2 to 1/1 of the time, {unit.target} promised" in (
         open_ended
