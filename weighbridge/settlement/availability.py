@@ -26,7 +26,7 @@ from weighbridge.settlement.intervals import (
 )
 from weighbridge.settlement.maintenance import admitted
 from weighbridge.settlement.period_labels import margin_s, periods_around
-from weighbridge.settlement.periods import Period, served_part_s, term_of_s
+from weighbridge.settlement.periods import Period, served_part_s
 from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.rolling import Breach, Rolling
 
@@ -124,78 +124,38 @@ WORST_FIRST = (State.CONTESTED, State.DOWN, State.DEGRADED, State.UNKNOWN)
 """Where spans of a unit overlap, an instant belongs to the first of these."""
 
 
-def measure(
-    contract: Contract,
-    objective: Availability,
-    record: Record,
-    period: Period,
-    units: Sequence[str],
-    service: Interval | None = None,
-    whole: Period | None = None,
-    free_used_s: FreeUsed = NOTHING_USED,
-) -> list[Measure]:
-    """One measure per unit for `per_unit`, else one for all. `service`: the time of service; default the term.
-
-    `whole`: what `period` is a part of, where it is one; caps on maintenance are those of the whole. `free_used_s`:
-    what of the free seconds of the whole the parts before used up.
-    """
-    served = service or term_of_s(contract)
-    job = _Measurement(
-        contract, objective, record, period, tuple(units), served, whole or period, free_used_s
-    )
-    if objective.scope == "per_unit":
-        return [job.judge(unit, (unit,)) for unit in units]
-    return [job.judge(objective.scope, job.units)]
-
-
-def not_up(
-    contract: Contract,
-    objective: Availability,
-    record: Record,
-    period: Period,
-    unit: str,
-    service: Interval | None = None,
-    whole: Period | None = None,
-) -> Mapping[State, Intervals]:
-    """When a unit was not up, by the state that counts: what was excluded comes first, then what was seen worst.
-
-    The intervals lie in the served part of the period and never overlap; the rest of it is up.
-    """
-    served = service or term_of_s(contract)
-    job = _Measurement(contract, objective, record, period, (unit,), served, whole or period)
-    return job.not_up(unit)
-
-
 FATES = ("met", "breached", "unknown", "excluded")
 """What became of time of a unit."""
 
 
-def fates(
-    contract: Contract,
-    objective: Availability,
-    record: Record,
-    period: Period,
-    units: Sequence[str],
-    service: Interval,
-    whole: Period,
-) -> Mapping[str, int]:
-    """Seconds of all units of the served part of a period, what is to come left out, by what became of them."""
-    job = _Measurement(contract, objective, record, period, tuple(units), service, whole)
-    return dict(zip(FATES, map(sum, zip(*map(job.fates, units), strict=True)), strict=False))
-
-
 @dataclass(frozen=True)
-class _Measurement:
-    """The inputs of one measurement."""
+class Measurement:
+    """How units fared under an objective. `service`: the time of service.
+
+    `whole`: what `period` is a part of, or itself; caps on maintenance are those of the whole. `free_used_s`: what of
+    the free seconds of the whole the parts before used up.
+    """
 
     contract: Contract
     objective: Availability
     record: Record
     period: Period
-    units: tuple[str, ...]
+    units: Sequence[str]
     service: Interval
     whole: Period
     free_used_s: FreeUsed = NOTHING_USED
+
+    def measures(self) -> list[Measure]:
+        """One per unit for `per_unit`, else one for all."""
+        if self.objective.scope == "per_unit":
+            return [self.judge(unit, (unit,)) for unit in self.units]
+        return [self.judge(self.objective.scope, tuple(self.units))]
+
+    def seconds(self) -> Mapping[str, int]:
+        """Of all units in the served part of the period, what is to come left out, by what became of them."""
+        return dict(
+            zip(FATES, map(sum, zip(*map(self.fates, self.units), strict=True)), strict=False)
+        )
 
     @cached_property
     def beside(self) -> Sequence[Period]:
@@ -351,6 +311,10 @@ class _Measurement:
         )
 
     def not_up(self, unit: str) -> Mapping[State, Intervals]:
+        """When a unit was not up, by the state that counts: what was excluded comes first, then what was seen worst.
+
+        The intervals lie in the served part of the period and never overlap; the rest of it is up.
+        """
         spans = self.record.seen(unit)
         layers = [(State.EXCLUDED, self._bad(unit, spans, self.rule("down")).excluded)]
         layers += [_in_state(spans, state) for state in WORST_FIRST]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from weighbridge.contract import Availability, Contract
-from weighbridge.settlement.availability import FATES, fates
+from weighbridge.settlement.availability import FATES, Measurement
 from weighbridge.settlement.case import Case
 from weighbridge.settlement.periods import contract_months, local_date, term_of_s
 from weighbridge.settlement.results import Result, Settlement
@@ -95,11 +95,9 @@ def _parts(
             found: Sequence[Result] = before[-1].results
         else:
             found = judging.results(wanted)
-        spent = {
-            promise.id: fates(
-                contract, promise, record, part, units[promise.id], service, case.period
-            )
+        measured = (
+            Measurement(contract, promise, record, part, units[promise.id], service, case.period)
             for promise in contract.availability
             if promise.id in wanted
-        }
-        yield found, spent
+        )
+        yield found, {one.objective.id: one.seconds() for one in measured}

@@ -14,7 +14,7 @@ from weighbridge.contract.money import CreditTerms
 from weighbridge.contract.numerals import exact_text
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import State
-from weighbridge.settlement.availability import Measure, Outcome, not_up
+from weighbridge.settlement.availability import Measure, Measurement, Outcome
 from weighbridge.settlement.credits import Line, money
 from weighbridge.settlement.damages import EARLY_EXIT
 from weighbridge.settlement.delivery import delivered, fee_lines, floor_lines
@@ -71,13 +71,14 @@ class Settled:
     @cached_property
     def not_up(self) -> Mapping[tuple[str, str], Mapping[State, Intervals]]:
         """By objective and unit."""
-        return {
-            (promise.id, unit): not_up(
-                self.contract, promise, self.record, self.part, unit, self.served, self.whole
+        found: dict[tuple[str, str], Mapping[State, Intervals]] = {}
+        for promise in self.contract.availability:
+            units = self.units[promise.id]
+            measurement = Measurement(
+                self.contract, promise, self.record, self.part, units, self.served, self.whole
             )
-            for promise in self.contract.availability
-            for unit in self.units[promise.id]
-        }
+            found |= {(promise.id, unit): measurement.not_up(unit) for unit in units}
+        return found
 
 
 def part_of(settled: Settled) -> Part:

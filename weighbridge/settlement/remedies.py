@@ -14,7 +14,7 @@ from weighbridge.contract.money import (
 )
 from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.quality import Repair, Response
-from weighbridge.settlement.availability import measure
+from weighbridge.settlement.availability import Measurement
 from weighbridge.settlement.capacity import shortfall
 from weighbridge.settlement.credits import Capped, Earned, Fact, capped, steps_in
 from weighbridge.settlement.fees import capacity_of, gpus_of_unit
@@ -157,7 +157,7 @@ def _capacity(context: RemedyContext, credit: CapacityDeduction) -> Iterator[Cap
 def _downs(context: RemedyContext, promise: Availability) -> Iterator[Intervals]:
     """The counted bad time of each unit."""
     alone = promise.model_copy(update={"scope": "per_unit", "k": None})
-    for one in measure(
+    measurement = Measurement(
         context.contract,
         alone,
         context.record,
@@ -165,7 +165,8 @@ def _downs(context: RemedyContext, promise: Availability) -> Iterator[Intervals]
         context.units[promise.id],
         context.fees.service,
         context.fees.period,
-    ):
+    )
+    for one in measurement.measures():
         outcome = one.low if context.held == "down" else one.high
         yield union(*(incident.inside for incident in outcome.incidents if incident.counted))
 

@@ -15,7 +15,7 @@ from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.money import ClaimTerms, Judged, RepairSteps
 from weighbridge.contract.quality import Performance
 from weighbridge.settlement import flags
-from weighbridge.settlement.availability import Measure, Outcome, measure
+from weighbridge.settlement.availability import Measure, Measurement, Outcome
 from weighbridge.settlement.claims import TOGETHER, deadline_s, payable, standing
 from weighbridge.settlement.credits import (
     NOTHING_DUE,
@@ -167,7 +167,7 @@ class PartSettlement:
         return tuple(line(part, part.exact, self.contract.rounding) for part in parts)
 
     def _results(self, promise: Availability) -> list[Result]:
-        measures = measure(
+        measurement = Measurement(
             self.contract,
             promise,
             self.record,
@@ -177,7 +177,7 @@ class PartSettlement:
             self.whole,
             (self.spent[0].free_of_objectives, self.spent[1].free_of_objectives),
         )
-        return [self._result(one) for one in measures]
+        return [self._result(one) for one in measurement.measures()]
 
     def _result(self, one: Measure) -> Result:
         worst = self._bound(one, one.low, self.spent[0])

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tests.weighbridge.written import contract_of
 from weighbridge.contract import Contract
 from weighbridge.judge.ledger import State
-from weighbridge.settlement.availability import Measure, measure
+from weighbridge.settlement.availability import Measure, Measurement
 from weighbridge.settlement.intervals import total
 from weighbridge.settlement.maintenance import as_units_fare
-from weighbridge.settlement.periods import Period, calendar_month
+from weighbridge.settlement.periods import Period, calendar_month, term_of_s
 from weighbridge.settlement.record import Claim, Record, Span, ToldEvent, Window
 from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.settle import settle
@@ -58,7 +58,14 @@ def measured(
     terms: Contract, spans: Sequence[Span], windows: Sequence[Window] = (), period: Period = APRIL
 ) -> Measure:
     record = Record(tuple(spans), tuple(windows))
-    return measure(terms, terms.availability[0], record, period, ["n1"])[0]
+    return measures(terms, record, ["n1"], period)[0]
+
+
+def measures(
+    terms: Contract, record: Record, units: Sequence[str] = UNITS, period: Period = APRIL
+) -> list[Measure]:
+    promise, service = terms.availability[0], term_of_s(terms)
+    return Measurement(terms, promise, record, period, units, service, period).measures()
 
 
 def settled(terms: Contract, record: Record, as_of: int = LATER) -> Settlement:
@@ -85,9 +92,8 @@ def span_lists(draw: st.DrawFn) -> list[Span]:
 @given(span_lists(), st.sampled_from(["per_unit", "all_of", "pooled"]))
 def test_the_order_of_units_and_spans_changes_nothing(spans: list[Span], scope: str) -> None:
     terms = contract({"scope": scope})
-    objective = terms.availability[0]
-    one = measure(terms, objective, Record(tuple(spans)), APRIL, UNITS)
-    other = measure(terms, objective, Record(tuple(reversed(spans))), APRIL, tuple(reversed(UNITS)))
+    one = measures(terms, Record(tuple(spans)))
+    other = measures(terms, Record(tuple(reversed(spans))), tuple(reversed(UNITS)))
     numbers = [
         sorted(
             (m.unit, m.low.downtime_s, m.high.downtime_s, m.raw_down_s, m.unknown_s) for m in found
@@ -316,7 +322,7 @@ def test_maintenance_outside_the_allowed_hours_of_a_place_is_downtime() -> None:
 def test_k_of_n_is_down_while_too_few_are_up() -> None:
     terms = contract({"scope": "k_of_n", "k": "2"})
     spans = [down(0, 600), down(300, 900, "n2"), down(500, 700, "n3")]
-    [found] = measure(terms, terms.availability[0], Record(tuple(spans)), APRIL, UNITS)
+    [found] = measures(terms, Record(tuple(spans)))
     assert found.low.downtime_s == 700 - 300
 
 

@@ -14,12 +14,12 @@ from tests.weighbridge.sla.terms import (
     units_of,
 )
 from tests.weighbridge.sla.timeline import record_of, samples_of
-from weighbridge.settlement.availability import measure
+from weighbridge.settlement.availability import Measurement
 from weighbridge.settlement.capacity import metered
 from weighbridge.settlement.intervals import subtraction, union
 from weighbridge.settlement.maintenance import admitted
 from weighbridge.settlement.money import fraction_text, share_text
-from weighbridge.settlement.periods import Period, instant_text, local_date
+from weighbridge.settlement.periods import Period, instant_text, local_date, term_of_s
 from weighbridge.settlement.record import Record
 from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.settle import settle
@@ -184,9 +184,9 @@ def billed(terms: Given, timeline: Given, _: Json) -> Json:
     )
     record, rows = record_of(terms, timeline), []
     for period in periods_of(terms):
-        [found] = measure(
-            contract, contract.availability[0], record, period, units, service_of(terms)
-        )
+        promise, service = contract.availability[0], service_of(terms) or term_of_s(contract)
+        measurement = Measurement(contract, promise, record, period, units, service, period)
+        [found] = measurement.measures()
         bill = metered(
             len(units),
             gpus,
