@@ -177,8 +177,16 @@ def test_an_exchanged_node_goes_on_in_its_place_live_and_in_the_statement(settle
         "excluded": 0,
     }
     assert (figure.low, figure.high) == (1 - Fraction(60, 31 * DAY),) * 2
+    rows = live.fleet.unwritten_rows("K1")
+    refused = live.writer.take()
+    live.writer.written(kept=False)
     batch = live.writer.take()
-    live.store.ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots, batch.uses)
+    assert batch == refused
+    assert live.fleet.unwritten_rows("K1") == list(batch.rows) == rows != []
+    live.store.ledger.write(*batch)
+    live.writer.written(kept=True)
+    assert live.fleet.unwritten_rows("K1") == []
+    assert live.writer.take().rows == ()
     again = LiveFleet(LedgerWriter(live.store).judgement)
     assert again.figures("K1") == live.fleet.figures("K1")
     assert Statements(live.store, again).ask("K1", "2026-10").statement() == statement
