@@ -136,6 +136,18 @@ def test_a_deduction_of_capacity_is_capped_once() -> None:
     assert [part.others[0].highest for part in found.parts] == ["29.76", "10.24"]
 
 
+def test_a_cap_may_be_passed_by_less_than_an_amendment_rounds_to() -> None:
+    """Four hours at 23.755 are 95.02; of the cap 4.98 are left, which are 5 where nothing is behind the point."""
+    found = in_parts(
+        BEFORE,
+        AFTER,
+        credits=[PER_HOUR | PLENTY | {"hour_price": "23.755"}],
+        stacking={"cap": {"amount": "100"}},
+        later={"rounding": {"decimals": "0"}},
+    )
+    assert found.highest == "100.02"
+
+
 def test_a_place_that_an_amendment_gives_up_is_not_weighed_after_it() -> None:
     """n1 is released when the lease shrinks to one node: what is judged from then on is n2, which is up throughout."""
     resources: Any = TERMS["resources"]
