@@ -144,7 +144,7 @@ OF_AGENTS = {"clock_skew_corrected", "clock_skew_beyond_bound", "late_report"}
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [
-        ("verdict", set(get_args(Verdict))),
+        ("verdict", {one.name for one in Verdict}),
         ("standing", {*get_args(Standing), "met", "not_met", "open", "complete", "incomplete"}),
         ("ruling", set(get_args(Ruling))),
         ("form", set(get_args(terms.CreditTerms.model_fields["form"].annotation))),
