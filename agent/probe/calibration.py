@@ -55,13 +55,7 @@ async def challenged(
 def _plan(signer: Signer, gpus: tuple[str, ...], policy: Policy) -> AttemptPlan:
     nonces = draw_nonces(policy, len(gpus), os.urandom)
     return AttemptPlan(
-        os.urandom(8).hex(),
-        "calibration",
-        signer.public_key,
-        gpus,
-        policy,
-        nonces,
-        os.urandom(32),
+        os.urandom(8).hex(), "calibration", signer.public_key, gpus, policy, nonces, os.urandom(32)
     )
 
 

@@ -109,7 +109,7 @@ CONTRACT_CLAIM_DEADLINE = _gauge(
     "contract",
 )
 CONTRACT_NODE_INFO = _gauge(
-    "contract_node_info", "1 for each node that is assigned to the contract.", "contract", "node"
+    "contract_node_info", "1 for each node assigned to the contract.", "contract", "node"
 )
 FINDING_ACTIVE = _gauge(
     "finding_active",
@@ -142,11 +142,7 @@ GPU_INFO = _gauge(
     "parent",
 )
 GPU_CONTRACT_INFO = _gauge(
-    "gpu_contract_info",
-    "1 for each contract that the GPU is assigned to.",
-    "node",
-    "uuid",
-    "contract",
+    "gpu_contract_info", "1 for each contract of the GPU.", "node", "uuid", "contract"
 )
 GPU_STATE = _gauge(
     "gpu_state",
@@ -217,10 +213,7 @@ CHALLENGE_PEER_RATE = _gauge(
     "uuid",
 )
 CHALLENGE_PROVEN = _gauge(
-    "challenge_proven_timestamp_seconds",
-    "When the GPU last met a challenge.",
-    "node",
-    "uuid",
+    "challenge_proven_timestamp_seconds", "When the GPU last met a challenge.", "node", "uuid"
 )
 
 REPORTS = _counter("reports_total", "Reports received, by result of ingest.", "result")

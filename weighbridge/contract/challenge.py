@@ -12,20 +12,20 @@ from weighbridge.contract.terms import Terms, clause
 class ChallengeTerms(Terms):
     """Proof of compute at times that nobody can foresee. A GPU in use is left alone, and that is no failure."""
 
-    profile: Literal["f16", "i8"] = clause("Operands of the products.", default="f16")
+    profile: Literal["f16", "i8"] = clause("Type of the operands of the products.", default="f16")
     size: Count = clause("Rows and columns of each matrix.", default=16384)
-    rounds: Count = clause("Products, one after the other.", default=64)
+    rounds: Count = clause("Products that are computed one after the other.", default=64)
     samples: Count = clause("Rows of each GPU that are recomputed.", default=128)
     check: Literal["recompute", "freivalds"] = clause("How a row is checked.", default="recompute")
     doubt_parts_per_billion: Count = clause(
         "Chance, in parts of 10^9, that a bound is not earned.", default=1_000_000
     )
-    deadline_s: Count = clause("Longest time of each step.", default=60)
-    attempts: Count = clause("A failure is repeated until so many were made.", default=3)
+    deadline_s: Count = clause("Longest time of each step of the exchange.", default=60)
+    attempts: Count = clause("Most attempts of a series; a failure is repeated.", default=3)
     mean_interval_s: Maybe[Count] = clause(
         "Mean time between two challenges of a node, at random; none: only by hand.", default=86400
     )
-    group: Count = clause("So many nodes at the same second.", default=1)
+    group: Count = clause("Nodes that are challenged at the same second.", default=1)
     at_least_flops_per_second: Whole = clause(
         "Verified rate that each GPU must reach; 0: none is asked for.", default=0
     )
@@ -46,7 +46,7 @@ class ChallengeTerms(Terms):
         default=None,
     )
     at_least_memory_bytes: Whole = clause("Memory that each GPU must show; 0: none.", default=0)
-    at_least_memory_bytes_per_second: Whole = clause("Its bandwidth; 0: none.", default=0)
+    at_least_memory_bytes_per_second: Whole = clause("Memory bandwidth; 0: none.", default=0)
     at_least_peer_bytes_per_second: Whole = clause(
         "Bandwidth between GPUs, as NVLink has; 0: none.", default=0
     )

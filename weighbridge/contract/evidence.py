@@ -11,7 +11,7 @@ class ClockTerms(Terms):
     """Beyond this skew, an agent's data are unknown."""
 
     max_abs_skew_s: Whole = clause("Largest offset from the reference.", default=2)
-    source: Text = clause("The reference.", default="the collector's ticks")
+    source: Text = clause("Clock that is the reference.", default="the collector's ticks")
 
 
 class EvidenceTerms(Terms):
@@ -20,17 +20,17 @@ class EvidenceTerms(Terms):
     agents: Literal["both", "provider", "lessee"] = clause("Whose agents run.", default="both")
     signed: Switch = clause("Whether reports are signed.", default=True)
     hash_chain: Switch = clause("Whether reports are chained.", default=True)
-    retention_days: Count = clause("How long records are kept.", default=1096)
+    retention_days: Count = clause("Days for which records are kept.", default=1096)
     export: Text = clause("Format in which they are handed out.", default="evidence bundle")
     audit_by: tuple[Text, ...] = clause("Who else may read them.", default=())
     records_prevail: Literal["provider", "lessee", "jointly_signed", "third_party"] = clause(
-        "Whose records decide.", default="jointly_signed"
+        "Whose records decide where they differ.", default="jointly_signed"
     )
     clock: ClockTerms = clause("How far clocks may be off.", default=ClockTerms())
     correction_window_s: Whole = clause(
         "Data that come so long after the end of a period still change it.", default=432_000
     )
-    statement_due_s: Whole = clause("A statement is due so long after the end.", default=259_200)
+    statement_due_s: Whole = clause("Seconds after which a statement is due.", default=259_200)
     least_coverage: Share = clause(
         "Share of contracted time that is to have evidence; statements do not act on it.",
         default=Fraction(9, 10),

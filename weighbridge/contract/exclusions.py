@@ -12,7 +12,7 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 class LocalHours(Terms):
     """Hours by the clock of a place: when maintenance is allowed, or when people work."""
 
-    days: tuple[Weekday, ...] = clause("On which days; empty: on all.", default=())
+    days: tuple[Weekday, ...] = clause("Local weekdays; empty: all.", default=())
     from_minute: Whole = clause("First minute of the local day.")
     to_minute: Whole = clause("First minute of the local day after the window.")
     zone: Zone = clause("A place, not an offset: an offset is an hour wrong for half of the year.")
@@ -26,7 +26,7 @@ class Maintenance(Terms):
     """Planned work. A window counts only if its notice was received in time."""
 
     min_notice_s: Whole = clause("Least time from receipt of the notice to the start.")
-    channel: Maybe[Text] = clause("How notice is given.", default=None)
+    channel: Maybe[Text] = clause("Channel by which notice is given, in words.", default=None)
     max_s_per_period: Maybe[Whole] = clause(
         "Seconds of a period that may be used up for each unit, in order of time.", default=None
     )
@@ -34,9 +34,9 @@ class Maintenance(Terms):
         "Windows in a calendar year, for each unit.", default=None
     )
     windows: tuple[LocalHours, ...] = clause("When it is allowed; empty: always.", default=())
-    treat: Literal["excluded", "down"] = clause("What maintenance in time is.", default="excluded")
+    treat: Literal["excluded", "down"] = clause("What work told of in time is.", default="excluded")
     emergency: Literal["down", "excluded"] = clause(
-        "What work without notice in time is.", default="down"
+        "What work not told of in time is.", default="down"
     )
 
 

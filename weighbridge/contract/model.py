@@ -15,24 +15,9 @@ from weighbridge.contract.money import (
 )
 from weighbridge.contract.objectives import Availability, Sampling, Unknown
 from weighbridge.contract.parties import HumanText, Links, Party, Signature, Tax, Term
-from weighbridge.contract.quality import (
-    Acceptance,
-    CapacityFloor,
-    Performance,
-    Repair,
-    Response,
-)
+from weighbridge.contract.quality import Acceptance, CapacityFloor, Performance, Repair, Response
 from weighbridge.contract.resources import Resource
-from weighbridge.contract.scalars import (
-    Count,
-    Currency,
-    Instant,
-    Maybe,
-    Name,
-    Switch,
-    Text,
-    Zone,
-)
+from weighbridge.contract.scalars import Count, Currency, Instant, Maybe, Name, Switch, Text, Zone
 from weighbridge.contract.terms import Terms, clause, key
 
 
@@ -43,7 +28,7 @@ class Contract(Terms):
     version: Count = clause("Rises with every amendment.", default=1)
     supersedes: Maybe[Count] = clause("The version that this one replaces.", default=None)
     effective_us: Instant = key("effective", "From when this version holds.")
-    parties: tuple[Party, ...] = clause("Who; a provider and a lessee at least.")
+    parties: tuple[Party, ...] = clause("The parties; at least a provider and a lessee.")
     term: Term = clause("When the contract holds.")
     time_zone: Zone = clause("IANA name: borders of periods and deadlines. No default.")
     currency: Currency = clause("ISO 4217 code of all money. No default.")
@@ -51,7 +36,7 @@ class Contract(Terms):
     precedence: tuple[Text, ...] = clause("Which text wins, first to last.", default=("contract",))
     human_text: Maybe[HumanText] = clause("The document that people signed.", default=None)
     signatures: tuple[Signature, ...] = clause("Signatures of the parties.", default=())
-    resources: tuple[Resource, ...] = clause("What is leased.")
+    resources: tuple[Resource, ...] = clause("The line items: what is leased.")
     availability: tuple[Availability, ...] = clause("Availability objectives.", default=())
     unknown: Unknown = clause("Who bears time that nobody saw. No default.")
     exclusions: Exclusions = clause("Time that does not count.", default=Exclusions())
@@ -70,9 +55,9 @@ class Contract(Terms):
     pay_only_healthy: Switch = clause(
         "Whether time of unhealthy GPUs is not billed, apart from credits.", default=False
     )
-    credits: tuple[Credit, ...] = clause("What a broken promise earns.", default=())
-    stacking: Stacking = clause("Where several credits meet.", default=Stacking())
-    rounding: Rounding = clause("Where fractions become money.", default=Rounding())
+    credits: tuple[Credit, ...] = clause("Credits that a missed promise earns.", default=())
+    stacking: Stacking = clause("What is paid where several credits meet.", default=Stacking())
+    rounding: Rounding = clause("How fractions become money.", default=Rounding())
     claim: ClaimTerms = clause("How credits are asked for.", default=ClaimTerms())
     liquidated_damages: tuple[LiquidatedDamages, ...] = clause(
         "Damages fixed beforehand.", default=()
@@ -81,9 +66,9 @@ class Contract(Terms):
     amendments: Literal["per_part", "whole_period"] = clause(
         "How a period that crosses an amendment is judged.", default="per_part"
     )
-    evidence: EvidenceTerms = clause("Whose records count.", default=EvidenceTerms())
+    evidence: EvidenceTerms = clause("Whose records and clocks count.", default=EvidenceTerms())
     sampling: Sampling = clause("How often the cards are read.", default=Sampling())
-    links: Links = clause("Other contracts.", default=Links())
+    links: Links = clause("Sub-leases and other contracts between the parties.", default=Links())
 
     def counts_capacity_of(self, resource: str) -> Availability | None:
         """The objective whose units carry the capacity of a line item: of its nodes or GPUs alone, over a period."""

@@ -36,8 +36,8 @@ class Price(Terms):
 
     unit: Literal[
         "gpu_hour", "gpu_month", "node_month", "P_month", "P_day", "kW_month", "fixed_month"
-    ] = clause("Of what.")
-    price: Amount = clause("In the currency of the contract.")
+    ] = clause("What it is a price of.")
+    price: Amount = clause("Price of one, in the currency of the contract.")
     resource: Maybe[Name] = clause("Of which line item; none: of all.", default=None)
     quantity: Maybe[Ratio] = clause("How many; none: what is contracted.", default=None)
     minimum: Amount = clause("Least that is paid for a period.", default=Decimal(0))
@@ -58,8 +58,8 @@ class Base(Terms):
 class Cap(Terms):
     """The most that is credited."""
 
-    pct: Maybe[Ratio] = clause("Of the base.", default=None)
-    amount: Maybe[Amount] = clause("In money.", default=None)
+    pct: Maybe[Ratio] = clause("Most in per cent of the base.", default=None)
+    amount: Maybe[Amount] = clause("Most in money.", default=None)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.pct is None and self.amount is None:
@@ -77,8 +77,8 @@ class ClaimTerms(Terms):
     deadline_billing_cycles: Maybe[Count] = clause(
         "Billing cycles (months) after the end of the period.", default=None
     )
-    zone: Maybe[Zone] = clause("Of the deadline; none: the contract's.", default=None)
-    form: Maybe[Text] = clause("Where and how.", default=None)
+    zone: Maybe[Zone] = clause("Time zone of the deadline; none: the contract's.", default=None)
+    form: Maybe[Text] = clause("Address and form of the claim.", default=None)
     auto_claim: Switch = clause(
         "Whether the statement is the claim, so that none has to be filed.", default=False
     )
@@ -96,9 +96,9 @@ class CreditTerms(Terms):
     cap: Cap = clause("The most that is credited for a period.", default=FULL_CAP)
     min_amount: Maybe[Amount] = clause("Smaller credits are not issued.", default=None)
     min_op: Op = clause("`>`: only a larger one is; `>=`: an equal one too.", default=">=")
-    form: Literal["cash", "set_off", "voucher"] = clause("How it is given.", default="set_off")
+    form: Literal["cash", "set_off", "voucher"] = clause("How it is paid out.", default="set_off")
     expiry_days: Maybe[Count] = clause("Days after which it lapses.", default=None)
-    claim: Maybe[ClaimTerms] = clause("If other than the contract's.", default=None)
+    claim: Maybe[ClaimTerms] = clause("Its own terms; none: the contract's.", default=None)
 
     needs_base: ClassVar[bool] = True
     """Whether the credit is a part of a fee; else it has prices of its own."""
@@ -108,15 +108,15 @@ class Judged(CreditTerms):
     """A credit for an objective."""
 
     objective: Name = clause("The objective that was missed.")
-    base: Base = clause("Of which fee.", default=Base())
+    base: Base = clause("Fee that the credit is a share of.", default=Base())
 
 
 class TierRow(Terms):
     """`at_or_above <= availability < below`, or `<= at_or_below`."""
 
-    at_or_above: Share = clause("Lower edge, inside.")
-    below: Maybe[Share] = clause("Upper edge, outside.", default=None)
-    at_or_below: Maybe[Share] = clause("Upper edge, inside.", default=None)
+    at_or_above: Share = clause("Lower edge of availability; the edge itself is inside.")
+    below: Maybe[Share] = clause("Upper edge; the edge itself is outside.", default=None)
+    at_or_below: Maybe[Share] = clause("Upper edge; the edge itself is inside.", default=None)
     pct: Ratio = clause("Credit in per cent of the base.")
 
     def problems(self) -> Iterator[tuple[str, str]]:
@@ -142,13 +142,13 @@ class RoundShare(Terms):
     """Availability is rounded before it is compared. Only where the text says so."""
 
     decimals: Whole = clause("Decimal places of the percentage.")
-    mode: Mode = clause("How.", default="half_up")
+    mode: Mode = clause("Rounding mode.", default="half_up")
 
 
 class Tiers(Judged):
     """A percentage by the row that the availability lies in."""
 
-    kind: Literal["tiers"] = clause("This kind.", default="tiers")
+    kind: Literal["tiers"] = clause("Kind of credit.", default="tiers")
     tiers: tuple[TierRow, ...] = clause("The rows, from the target down.")
     on_gap: Literal["refuse", "flag"] = clause(
         "A hole between the rows, or below the target, is refused; or gives a flag without an amount.",
@@ -178,28 +178,28 @@ class Tiers(Judged):
 class LinearShortfall(Judged):
     """The base times what is missing to the threshold."""
 
-    kind: Literal["linear_shortfall"] = clause("This kind.", default="linear_shortfall")
+    kind: Literal["linear_shortfall"] = clause("Kind of credit.", default="linear_shortfall")
     threshold: Maybe[Share] = clause("Reckoned from here; none: the target.", default=None)
 
 
 class Increment(Judged):
     """A percentage for each step of downtime beyond the free seconds."""
 
-    kind: Literal["increment"] = clause("This kind.", default="increment")
+    kind: Literal["increment"] = clause("Kind of credit.", default="increment")
     free_s: Whole = clause("Seconds of the period that are free.", default=0)
     beyond_target: Switch = clause(
         "Whether what the target allows is free too: steps count from there on.", default=False
     )
     increment_s: Count = clause("Length of a step.")
     partial: Steps = clause("`ceil`: a started step counts. No default.")
-    pct: Ratio = clause("For each step.")
+    pct: Ratio = clause("Credit of each step, in per cent of the base.")
 
 
 class BeyondAllowance(Judged):
     """A multiple of the pro-rata fee for the downtime beyond what the target allows."""
 
-    kind: Literal["beyond_allowance"] = clause("This kind.", default="beyond_allowance")
-    multiple: Ratio = clause("How many times the fee.")
+    kind: Literal["beyond_allowance"] = clause("Kind of credit.", default="beyond_allowance")
+    multiple: Ratio = clause("Multiple of the fee of that downtime.")
 
 
 class OutageMultiple(Judged):
@@ -207,8 +207,8 @@ class OutageMultiple(Judged):
 
     needs_base: ClassVar[bool] = False
 
-    kind: Literal["outage_multiple"] = clause("This kind.", default="outage_multiple")
-    multiple: Ratio = clause("How many times the price.")
+    kind: Literal["outage_multiple"] = clause("Kind of credit.", default="outage_multiple")
+    multiple: Ratio = clause("Multiple of the price of the lost hours.")
     hour_price: Amount = clause("Price of an hour of the unit.")
     incident_cap: Maybe[Amount] = clause("Most for one outage.", default=None)
 
@@ -218,8 +218,8 @@ class ClockHour(Judged):
 
     needs_base: ClassVar[bool] = False
 
-    kind: Literal["clock_hour"] = clause("This kind.", default="clock_hour")
-    threshold_s: Whole = clause("Bad seconds in the hour.")
+    kind: Literal["clock_hour"] = clause("Kind of credit.", default="clock_hour")
+    threshold_s: Whole = clause("Bad seconds of the hour from which it is free.")
     op: Op = clause("`>`: more than these; `>=`: these too.", default=">")
     hour_price: Amount = clause("Price of an hour of the unit.")
 
@@ -229,10 +229,10 @@ class PerEvent(Judged):
 
     needs_base: ClassVar[bool] = False
 
-    kind: Literal["per_event"] = clause("This kind.", default="per_event")
-    longer_than_s: Maybe[Whole] = clause("One outage longer than this.", default=None)
-    more_than_events: Maybe[Whole] = clause("More outages than this in the period.", default=None)
-    amount: Amount = clause("For one of the quantity.")
+    kind: Literal["per_event"] = clause("Kind of credit.", default="per_event")
+    longer_than_s: Maybe[Whole] = clause("An outage longer than this pays.", default=None)
+    more_than_events: Maybe[Whole] = clause("More outages than this in a period pay.", default=None)
+    amount: Amount = clause("Amount for one of the quantity.")
     quantity: Ratio = clause("How many, such as amperes.", default=Fraction(1))
     each: Switch = clause("Whether every outage that is long enough pays.", default=False)
 
@@ -240,7 +240,7 @@ class PerEvent(Judged):
 class DailyRate(Judged):
     """Days of service for steps of downtime beyond what the target allows."""
 
-    kind: Literal["daily_rate"] = clause("This kind.", default="daily_rate")
+    kind: Literal["daily_rate"] = clause("Kind of credit.", default="daily_rate")
     step_s: Count = clause("Length of a step.")
     partial: Steps = clause("`ceil`: a started step counts. No default.")
     days: Ratio = clause("Days of the fee for each step.", default=Fraction(1))
@@ -249,51 +249,51 @@ class DailyRate(Judged):
 class CapacityDeduction(CreditTerms):
     """A multiple of the pro-rata fee for missing capacity."""
 
-    kind: Literal["capacity_deduction"] = clause("This kind.", default="capacity_deduction")
+    kind: Literal["capacity_deduction"] = clause("Kind of credit.", default="capacity_deduction")
     resource: Name = clause("The line item whose capacity is promised.")
-    price: Amount = clause("Of one unit of capacity for a period.")
-    multiple: Ratio = clause("How many times the fee.", default=Fraction(1))
+    price: Amount = clause("Price of one unit of capacity for a period.")
+    multiple: Ratio = clause("Multiple of the fee of what is missing.", default=Fraction(1))
 
 
 class MaintenanceCount(CreditTerms):
     """Maintenance beyond the allowed number in a calendar year is paid for."""
 
-    kind: Literal["maintenance_count"] = clause("This kind.", default="maintenance_count")
-    allowed_per_year: Whole = clause("Windows that are free.")
+    kind: Literal["maintenance_count"] = clause("Kind of credit.", default="maintenance_count")
+    allowed_per_year: Whole = clause("Windows of a year that cost nothing.")
     base_amount: Amount = clause("The fee of a month.")
-    fraction_per_hour: Ratio = clause("Of that fee for an hour.")
+    fraction_per_hour: Ratio = clause("Share of that fee for an hour of maintenance.")
     partial: Steps = clause("`ceil`: a started hour counts. No default.")
 
 
 class RepairSteps(CreditTerms):
     """A percentage once a repair or an answer is late, and more for each step."""
 
-    kind: Literal["repair_steps"] = clause("This kind.", default="repair_steps")
+    kind: Literal["repair_steps"] = clause("Kind of credit.", default="repair_steps")
     repair: Name = clause("The repair or response objective.")
-    base: Base = clause("Of which fee.", default=Base())
-    first_pct: Ratio = clause("As soon as it is late.", default=Fraction(0))
+    base: Base = clause("Fee that the credit is a share of.", default=Base())
+    first_pct: Ratio = clause("Per cent of the base once it is late.", default=Fraction(0))
     step_s: Count = clause("Length of a step.")
-    step_pct: Ratio = clause("For each step.")
+    step_pct: Ratio = clause("Credit of each step, in per cent of the base.")
     partial: Steps = clause("`ceil`: a started step counts. No default.")
 
 
 class AnomalyHours(CreditTerms):
     """A multiple of the time of an anomaly, rounded up, at the hourly price."""
 
-    kind: Literal["anomaly_hours"] = clause("This kind.", default="anomaly_hours")
-    event: Name = clause("Which events.")
-    factor: Ratio = clause("How many times their length.")
-    round_up_to_s: Count = clause("To whole multiples of this.")
-    hour_price: Amount = clause("Price of an hour.")
+    kind: Literal["anomaly_hours"] = clause("Kind of credit.", default="anomaly_hours")
+    event: Name = clause("Name of the events that earn it.")
+    factor: Ratio = clause("Factor by which their length is multiplied.")
+    round_up_to_s: Count = clause("Step to which the product is rounded up.")
+    hour_price: Amount = clause("Price of an hour of that time.")
 
 
 class LostWork(CreditTerms):
     """The work lost since the last start, at the hourly price."""
 
-    kind: Literal["lost_work"] = clause("This kind.", default="lost_work")
-    event: Name = clause("Which events.")
+    kind: Literal["lost_work"] = clause("Kind of credit.", default="lost_work")
+    event: Name = clause("Name of the events that earn it.")
     cap_s: Count = clause("Longest work that is paid.")
-    hour_price: Amount = clause("Price of an hour.")
+    hour_price: Amount = clause("Price of an hour of that time.")
 
 
 def _kind(value: Any) -> str:
@@ -326,8 +326,8 @@ class Stacking(Terms):
         "All; the largest for each unit, of the sums that its credits give; the largest for each set of events.",
         default="max_of",
     )
-    cap: Maybe[Cap] = clause("Of all credits of a period together.", default=None)
-    base_amount: Maybe[Amount] = clause("What pct of the cap is of.", default=None)
+    cap: Maybe[Cap] = clause("Most of all credits of a period together.", default=None)
+    base_amount: Maybe[Amount] = clause("Amount that pct of the cap is a share of.", default=None)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.cap is not None and self.cap.pct is not None and self.base_amount is None:
@@ -337,16 +337,16 @@ class Stacking(Terms):
 class Rounding(Terms):
     """Where exact fractions become money."""
 
-    decimals: Whole = clause("Decimal places.", default=2)
-    mode: Mode = clause("How.", default="half_up")
-    place: Literal["line", "invoice"] = clause("Each line, or the sum.", default="line")
+    decimals: Whole = clause("Decimal places of an amount.", default=2)
+    mode: Mode = clause("Rounding mode.", default="half_up")
+    place: Literal["line", "invoice"] = clause("What is rounded: line or sum.", default="line")
 
 
 class LiquidatedDamages(Terms):
     """Damages fixed beforehand. They need not be equal on both sides, and the statement shows both."""
 
     id: Name = clause("Name of the damages.")
-    trigger: Literal["late_delivery", "non_delivery", "cancellation"] = clause("When.")
+    trigger: Literal["late_delivery", "non_delivery", "cancellation"] = clause("What earns them.")
     side: Literal["provider", "lessee"] = clause("Who pays.")
     daily_rate: Ratio = clause("Share of the value for each day late.", default=Fraction(0))
     flat_pct: Ratio = clause("Per cent of the value at once.", default=Fraction(0))
@@ -360,10 +360,10 @@ class ExitRight(Terms):
     """A right to end the contract."""
 
     objective: Name = clause("The objective that was missed.")
-    missed: Count = clause("In so many periods")
-    of_periods: Count = clause("of so many in a row.")
+    missed: Count = clause("Missed periods that give the right.")
+    of_periods: Count = clause("Number of periods in a row that are looked at.")
     party: Literal["provider", "lessee"] = clause("Who may leave.", default="lessee")
-    remedy: Text = clause("What follows.", default="termination without fee")
+    remedy: Text = clause("What the party may do, in words.", default="termination without fee")
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.missed > self.of_periods:

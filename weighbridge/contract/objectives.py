@@ -68,31 +68,31 @@ class Availability(Terms):
     """An objective: each unit's share of up time over the period is at least `target`."""
 
     id: Name = clause("Name of the objective.")
-    unit: UnitKind = clause("What is judged.", default="node")
+    unit: UnitKind = clause("Kind of unit that is judged.", default="node")
     resource: Maybe[Name] = clause("Of which line item; none: of all.", default=None)
     scope: Literal["per_unit", "all_of", "k_of_n", "pooled"] = clause(
         "Each alone; up while all are; up while k are; average over all.", default="per_unit"
     )
     k: Maybe[Count] = clause("For k_of_n: how many must be up.", default=None)
     target: Target = clause("Lowest share; met at exactly this share.")
-    period: PeriodKind = clause("Over which time.", default="calendar_month")
+    period: PeriodKind = clause("Time over which the share is taken.", default="calendar_month")
     window_s: Maybe[Count] = clause(
         "For rolling: its length. The worst window that ends in the billed period is judged.",
         default=None,
     )
-    counting: Counting = clause("How bad time is counted.", default=Counting())
+    counting: Counting = clause("How bad seconds become counted seconds.", default=Counting())
     clock_start: Literal["first_bad_sample", "notice", "confirmation"] = clause(
-        "From when an outage counts.", default="first_bad_sample"
+        "Event from which an outage counts.", default="first_bad_sample"
     )
-    first_n_s: Whole = clause("Free seconds, see first_n_per.", default=0)
+    first_n_s: Whole = clause("Bad seconds that do not count, by first_n_per.", default=0)
     first_n_per: Literal["period", "outage"] = clause(
-        "Free seconds of each what.", default="period"
+        "Whether free seconds are given for each period or each outage.", default="period"
     )
     denominator: Literal["period", "period_minus_excluded", "service_time"] = clause(
         "Divided by: the whole period, less excluded time, or cut to the time of service.",
         default="service_time",
     )
-    degraded: Literal["down", "up"] = clause("What degraded time is.", default="down")
+    degraded: Literal["down", "up"] = clause("What degraded time counts as.", default="down")
     up_when: Maybe[Condition] = clause(
         "States that a unit needs to be up; none: all that is watched. Other causes count as without it.",
         default=None,
@@ -119,9 +119,9 @@ class Availability(Terms):
 class Unknown(Terms):
     """Who bears time that nobody saw. `hold` reports a range and leaves it to the burden of proof."""
 
-    policy: Policy = clause("What unknown time is. No default.")
+    policy: Policy = clause("What unknown time counts as. No default.")
     by_cause: Mapping[Name, Policy] = clause("Other policies for named causes.", default={})
-    contested: Policy = clause("What time under an identity conflict is.", default="hold")
+    contested: Policy = clause("What time under an identity conflict counts as.", default="hold")
 
 
 def _three_intervals(data: dict[str, Any]) -> int:

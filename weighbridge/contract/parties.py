@@ -37,8 +37,8 @@ class Signature(Terms):
     """A party's signature over the text of the contract without this list."""
 
     party: Name = clause("The party that signed.")
-    key_id: Text = clause("Which of its keys.")
-    algorithm: Literal["ed25519"] = clause("How.", default="ed25519")
+    key_id: Text = clause("Id of the key that signed.")
+    algorithm: Literal["ed25519"] = clause("Algorithm of the signature.", default="ed25519")
     signature: Text = clause("The signature in hex.")
 
 
@@ -47,7 +47,7 @@ class EarlyExit(Terms):
 
     party: Name = clause("Who may leave.")
     notice_days: Whole = clause("Days of notice.", default=30)
-    fee: Amount = clause("What leaving costs.", default=Decimal(0))
+    fee: Amount = clause("Fee for leaving, in the currency of the contract.", default=Decimal(0))
 
 
 class Term(Terms):
@@ -56,7 +56,7 @@ class Term(Terms):
     start_us: Instant = key("from", "First instant.")
     end_us: Instant = key("to", "First instant after the end.")
     renewal: Literal["none", "automatic", "by_agreement"] = clause(
-        "What follows the end.", default="none"
+        "How the term goes on after its end.", default="none"
     )
     early_exit: tuple[EarlyExit, ...] = clause("Rights to leave early.", default=())
 
@@ -68,7 +68,7 @@ class Term(Terms):
 class Tax(Terms):
     """Tax on the prices."""
 
-    rate: Ratio = clause("0.06 is six per cent.", default=Fraction(0))
+    rate: Ratio = clause("Rate as a fraction: 0.06 is six per cent.", default=Fraction(0))
     included: Switch = clause("Whether the prices include it.", default=False)
 
 
@@ -82,11 +82,11 @@ class HumanText(Terms):
 class CounterPurchase(Terms):
     """A purchase the other way between the same parties: to be declared, because it can hide a round trip."""
 
-    seller: Name = clause("Who sells.")
-    buyer: Name = clause("Who buys.")
-    subject: Text = clause("What is bought.")
-    amount: Amount = clause("For how much, in the currency of the contract.")
-    on: Day = clause("When.")
+    seller: Name = clause("The party that sells.")
+    buyer: Name = clause("The party that buys.")
+    subject: Text = clause("What is bought, in words.")
+    amount: Amount = clause("Price, in the currency of the contract.")
+    on: Day = clause("Day of the purchase.")
 
 
 class Links(Terms):

@@ -23,8 +23,8 @@ class Performance(Terms):
     """A share of good probes, a mean of error rates, or a mean or quantile of all answers."""
 
     id: Name = clause("Name of the objective.")
-    probe: Name = clause("What is measured.")
-    unit: Text = clause("Of the measured value.", default="1")
+    probe: Name = clause("Name of the probe.")
+    unit: Text = clause("Unit of the measured value.", default="1")
     statistic: Literal["each", "mean_error", "mean", "quantile"] = clause(
         "Share of good probes; one minus the mean error rate of slices; or the mean, or a quantile, of all answers of"
         " the period, which is good or not as a whole.",
@@ -33,16 +33,16 @@ class Performance(Terms):
     quantile: Maybe[Share] = clause(
         "The least answer that this share of the answers does not exceed.", default=None
     )
-    threshold: Maybe[Ratio] = clause("Good from here on.", default=None)
+    threshold: Maybe[Ratio] = clause("Least good value, or share of the reference.", default=None)
     of_reference: Switch = clause("Whether threshold is a share of the reference.", default=True)
     op: Op = clause("`>=`: the threshold itself is good. No default.")
-    slice_s: Count = clause("One probe, or slice, in each of these.", default=300)
+    slice_s: Count = clause("Length of a slice, in which one probe is due.", default=300)
     schedule: tuple[LocalHours, ...] = clause("When probes count; empty: always.", default=())
     missing: Literal["excluded", "good", "bad"] = clause(
         "What a probe without an answer, or a slice without requests, is. No default."
     )
     min_samples: Count = clause("Fewer answers give no verdict.", default=1)
-    target: Target = clause("Least share.")
+    target: Target = clause("Least share of good probes, or mean, over the period.")
     consent: Maybe[Text] = clause("Who may run the probe, and when.", default=None)
 
     def problems(self) -> Iterator[tuple[str, str]]:
@@ -59,7 +59,7 @@ class Timed(Terms):
 
     id: Name = clause("Name of the objective.")
     severity: Maybe[Name] = clause("Of which faults; none: of all.", default=None)
-    objective_s: Count = clause("Longest time.")
+    objective_s: Count = clause("Most seconds by the calendar until it is done.")
     calendar: Literal["24x7", "working_hours"] = clause("Which hours count.", default="24x7")
 
 
@@ -67,19 +67,19 @@ class Response(Timed):
     """How soon somebody answers."""
 
     clock_from: Literal["detection", "report", "confirmation"] = clause(
-        "From when.", default="report"
+        "Event that starts the clock.", default="report"
     )
 
 
 class Repair(Timed):
     """How soon a fault is mended."""
 
-    unit: UnitKind = clause("What is mended.", default="node")
+    unit: UnitKind = clause("Kind of unit that is mended.", default="node")
     clock_from: Literal["detection", "report", "confirmation", "identification"] = clause(
-        "From when. No default: the provider controls the last two."
+        "Event that starts the clock. No default: the provider controls the last two."
     )
     clock_to: Literal["replaced", "restored"] = clause(
-        "To the replacement, or to the unit being up again.", default="restored"
+        "Event that stops the clock: the replacement, or the unit is up again.", default="restored"
     )
     spare_swap_allowed: Switch = clause("Whether a spare ends the clock.", default=True)
 
@@ -87,8 +87,8 @@ class Repair(Timed):
 class CapacityFloor(Terms):
     """Least healthy capacity at any time."""
 
-    gpus: Maybe[Count] = clause("GPUs.", default=None)
-    capacity: Maybe[Ratio] = clause("P.", default=None)
+    gpus: Maybe[Count] = clause("Least number of healthy GPUs.", default=None)
+    capacity: Maybe[Ratio] = clause("Least healthy capacity, in P.", default=None)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.gpus is None and self.capacity is None:
@@ -98,14 +98,14 @@ class CapacityFloor(Terms):
 class AcceptanceTest(Terms):
     """A test that the delivery must pass."""
 
-    probe: Name = clause("Which.")
-    version: Text = clause("Of the probe, or its hash.")
-    parameters: Mapping[Name, Text] = clause("What it is run with.", default={})
+    probe: Name = clause("`challenge`, a reading, or a probe that a `test_result` names.")
+    version: Text = clause("Version of the probe, or its hash.")
+    parameters: Mapping[Name, Text] = clause("Parameters of the probe, by name.", default={})
     threshold: Ratio = clause("Value to reach.")
     op: Op = clause("`>=`: the threshold itself passes.", default=">=")
-    quantile: Maybe[Share] = clause("Of which quantile; none: each value.", default=None)
-    min_nodes: Count = clause("On at least so many nodes.", default=1)
-    duration_s: Whole = clause("Under load for so long.", default=0)
+    quantile: Maybe[Share] = clause("Quantile that must reach it; none: each value.", default=None)
+    min_nodes: Count = clause("Least number of nodes that must pass.", default=1)
+    duration_s: Whole = clause("Seconds for which each GPU must run under load.", default=0)
 
 
 class Acceptance(Terms):
@@ -118,7 +118,7 @@ class Acceptance(Terms):
     )
     partial_acceptance: Switch = clause("Whether a part may be accepted.", default=True)
     billing_starts: Literal["acceptance", "next_local_midnight", "delivery", "first_use"] = clause(
-        "From when it is paid.", default="acceptance"
+        "Event from which service is paid.", default="acceptance"
     )
     certificate_required: Switch = clause(
         "A signed result with raw outputs and a telemetry window that shows the load.", default=True

@@ -31,10 +31,10 @@ class Accelerator(Terms):
     """`sku` is a key of the SKU table; what is `none` is not promised beyond what the SKU's row says."""
 
     sku: Text = clause("The card, by its key in the SKU table.")
-    form_factor: Maybe[Literal["SXM", "PCIe", "NVL"]] = clause("How it is built.", default=None)
-    memory_bytes: Maybe[Count] = clause("Device memory.", default=None)
-    vendor: Text = clause("Who makes it.", default="NVIDIA")
-    compute_capability: Maybe[Text] = clause("Such as 9.0.", default=None)
+    form_factor: Maybe[Literal["SXM", "PCIe", "NVL"]] = clause("Form factor.", default=None)
+    memory_bytes: Maybe[Count] = clause("Memory of one card, in bytes.", default=None)
+    vendor: Text = clause("Maker of the card.", default="NVIDIA")
+    compute_capability: Maybe[Text] = clause("CUDA compute capability, such as 9.0.", default=None)
 
 
 class Interconnect(Terms):
@@ -48,15 +48,15 @@ class Interconnect(Terms):
     )
     ports: Maybe[Count] = clause("Fabric ports per node.", default=None)
     port_gigabits: Maybe[Count] = clause("Rate of a port, in Gbit/s.", default=None)
-    rails: Maybe[Count] = clause("Rails of the fabric.", default=None)
+    rails: Maybe[Count] = clause("Number of rails of the fabric.", default=None)
 
 
 class Host(Terms):
     """What the cards sit in; `none` is no promise."""
 
     cpu: Maybe[Text] = clause("Model of the processor.", default=None)
-    memory_bytes: Maybe[Count] = clause("Main memory.", default=None)
-    nvme_bytes: Maybe[Count] = clause("Local NVMe storage.", default=None)
+    memory_bytes: Maybe[Count] = clause("Main memory of a node, in bytes.", default=None)
+    nvme_bytes: Maybe[Count] = clause("Local NVMe storage of a node, in bytes.", default=None)
     driver_at_least: Maybe[Text] = clause("Oldest driver allowed.", default=None)
     driver_below: Maybe[Text] = clause("First driver not allowed.", default=None)
 
@@ -64,15 +64,15 @@ class Host(Terms):
 class Capacity(Terms):
     """What a GPU is worth in P, so that a count of GPUs becomes a capacity. P means nothing without a precision."""
 
-    unit: Literal["P"] = clause("PFLOPS.", default="P")
+    unit: Literal["P"] = clause("Unit of capacity: PFLOPS.", default="P")
     precision: Literal["fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "fp4", "int8"] = clause(
-        "Of which arithmetic."
+        "Arithmetic that the P are counted in."
     )
     sparsity: Literal["dense", "sparse"] = clause(
-        "Sparse figures are twice the dense.", default="dense"
+        "Dense or sparse P; sparse figures are twice the dense.", default="dense"
     )
     basis: Literal["nameplate", "measured"] = clause(
-        "Datasheet or measurement.", default="nameplate"
+        "Whether P are those of the datasheet or measured.", default="nameplate"
     )
     per_gpu: Ratio = clause("P of one GPU.")
     contracted: Maybe[Ratio] = clause(
@@ -83,13 +83,13 @@ class Capacity(Terms):
 class Floors(Terms):
     """Lowest acceptable values; `none` is no promise."""
 
-    power_limit_milliwatts: Maybe[Count] = clause("Power limit.", default=None)
-    sm_clock_max_megahertz: Maybe[Count] = clause("Highest SM clock.", default=None)
-    memory_clock_max_megahertz: Maybe[Count] = clause("Highest memory clock.", default=None)
-    pcie_generation: Maybe[Count] = clause("PCIe generation.", default=None)
-    pcie_width: Maybe[Count] = clause("PCIe lanes.", default=None)
-    ecc: Maybe[Literal["on"]] = clause("Error correction.", default=None)
-    mig: Maybe[Literal["off"]] = clause("Multi-instance mode.", default=None)
+    power_limit_milliwatts: Maybe[Count] = clause("Least power limit of a card.", default=None)
+    sm_clock_max_megahertz: Maybe[Count] = clause("Least maximum SM clock.", default=None)
+    memory_clock_max_megahertz: Maybe[Count] = clause("Least maximum memory clock.", default=None)
+    pcie_generation: Maybe[Count] = clause("Least PCIe generation of the link.", default=None)
+    pcie_width: Maybe[Count] = clause("Least number of PCIe lanes.", default=None)
+    ecc: Maybe[Literal["on"]] = clause("`on`: ECC must be on.", default=None)
+    mig: Maybe[Literal["off"]] = clause("`off`: MIG must be off.", default=None)
     throttling_share_max: Maybe[Share] = clause(
         "Largest share of time below full clocks for want of power or cooling.", default=None
     )
@@ -99,9 +99,9 @@ class Exclusivity(Terms):
     """`owners`: salted hashes that may hold memory; empty: whoever comes, but `max_owners` at a time."""
 
     mode: Literal["exclusive", "shared"] = clause(
-        "Whether others may use the cards.", default="exclusive"
+        "Whether processes of others may use the cards.", default="exclusive"
     )
-    max_owners: Count = clause("Owners of processes at a time.", default=1)
+    max_owners: Count = clause("Most owners of processes on a card at a time.", default=1)
     owners: tuple[Text, ...] = clause("Salted hashes of the owners allowed.", default=())
 
     def problems(self) -> Iterator[tuple[str, str]]:
@@ -146,10 +146,10 @@ class FilledSlot(Terms):
 class Location(Terms):
     """Where the nodes stand."""
 
-    site: Text = clause("Site.")
-    country: Maybe[Text] = clause("Country.", default=None)
-    racks: tuple[Text, ...] = clause("Racks.", default=())
-    relocation_allowed: Switch = clause("Whether they may be moved.", default=False)
+    site: Text = clause("Name of the site.")
+    country: Maybe[Text] = clause("Country of the site.", default=None)
+    racks: tuple[Text, ...] = clause("Names of the racks.", default=())
+    relocation_allowed: Switch = clause("Whether the nodes may be moved.", default=False)
 
 
 class Batch(Terms):
@@ -158,17 +158,17 @@ class Batch(Terms):
     id: Name = clause("Name of the batch.")
     nodes: Count = clause("Nodes in it.")
     due: Day = clause("Last day in time, in the zone of the contract.")
-    value: Amount = clause("What it is worth, for damages.")
+    value: Amount = clause("Its value in money, of which damages for delay are a share.")
 
 
 class Resource(Terms):
     """A line item: equal nodes of equal cards."""
 
     id: Name = clause("Name of the line item.")
-    accelerator: Accelerator = clause("The card.")
+    accelerator: Accelerator = clause("The card and its properties.")
     nodes: Count = clause("Nodes contracted.")
     per_node: Count = clause("GPUs in each node.")
-    spare_nodes: Whole = clause("Nodes that stand by.", default=0)
+    spare_nodes: Whole = clause("Nodes that stand by beside those contracted.", default=0)
     spares_on_same_spine: Switch = clause("Whether spares share the fabric.", default=True)
     identity: Literal["slot", "uuid"] = clause("What carries the obligation.", default="slot")
     slots: tuple[FilledSlot, ...] = clause(
@@ -176,17 +176,17 @@ class Resource(Terms):
     )
     interconnect: Interconnect = clause("How cards and nodes are joined.", default=Interconnect())
     host: Host = clause("What the cards sit in.", default=Host())
-    capacity: Maybe[Capacity] = clause("Worth in P.", default=None)
+    capacity: Maybe[Capacity] = clause("Worth of a GPU in P; none: not counted in P.", default=None)
     floors: Floors = clause("Lowest acceptable values.", default=Floors())
     exclusivity: Exclusivity = clause("Who may use the cards.", default=Exclusivity())
     virtualization: Literal["bare_metal", "vm_passthrough", "vgpu", "mig", "container"] = clause(
-        "What the lessee gets.", default="bare_metal"
+        "The form in which the lessee gets the cards.", default="bare_metal"
     )
     bounds: tuple[Bound, ...] = clause("Bounds on readings.", default=())
     challenge: Maybe[ChallengeTerms] = clause(
         "Proof of compute; none: only by hand, with the numbers of whoever asks.", default=None
     )
-    location: Maybe[Location] = clause("Where.", default=None)
+    location: Maybe[Location] = clause("Where the nodes stand.", default=None)
     delivery: tuple[Batch, ...] = clause("Delivery in parts; empty: at the start.", default=())
 
     @property

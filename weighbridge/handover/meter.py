@@ -115,12 +115,7 @@ class LoadMeter:
     held_us: dict[int, list[int]] = field(default_factory=dict)
 
     def add(
-        self,
-        start_us: int,
-        end_us: int,
-        values: Values,
-        band: Band,
-        limits: Sequence[Limit],
+        self, start_us: int, end_us: int, values: Values, band: Band, limits: Sequence[Limit]
     ) -> bool:
         """A sample covers [start, end); whether all of that is new."""
         length = self.cover_us(start_us, end_us)

@@ -22,24 +22,10 @@ class State(StrEnum):
     CONTESTED = "contested"
 
 
-PRECEDENCE = (
-    State.CONTESTED,
-    State.EXCLUDED,
-    State.DOWN,
-    State.DEGRADED,
-    State.UP,
-    State.UNKNOWN,
-)
+PRECEDENCE = (State.CONTESTED, State.EXCLUDED, State.DOWN, State.DEGRADED, State.UP, State.UNKNOWN)
 """Where rows of several chains overlap, the first of these holds: what anybody saw outranks what nobody saw."""
 
-TOGETHER = (
-    State.CONTESTED,
-    State.EXCLUDED,
-    State.DOWN,
-    State.UNKNOWN,
-    State.DEGRADED,
-    State.UP,
-)
+TOGETHER = (State.CONTESTED, State.EXCLUDED, State.DOWN, State.UNKNOWN, State.DEGRADED, State.UP)
 """Where slots make up a node, the first of these holds: it is as good as its worst slot, seen or not."""
 
 OVERLAY = "registry"

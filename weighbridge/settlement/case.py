@@ -31,7 +31,7 @@ Probes = Callable[[Contract, Period], Mapping[str, tuple[Samples, ...]]]
 
 
 def no_probes(_contract: Contract, _period: Period) -> Mapping[str, tuple[Samples, ...]]:
-    """Nobody probed."""
+    """The probes where there are none."""
     return {}
 
 
@@ -116,7 +116,7 @@ class Case:
 
     @cached_property
     def events(self) -> tuple[ToldEvent, ...]:
-        """Those that happened, and were told of, in time."""
+        """The events that happened and were told of by the cut-off."""
         last_s = min(self.as_of_s, self.cutoff_s)
         told = (one for one in self.notices.events if one.told_by(self.cutoff_s))
         return tuple(one for one in told if one.at_s <= last_s)

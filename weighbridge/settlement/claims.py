@@ -59,7 +59,7 @@ def concerns(claim: Claim, period: Period, unit: str) -> bool:
 
 
 def holds(unit: str, part: str) -> bool:
-    """Whether a unit is the other, or the node of it."""
+    """Whether a unit is the other one, or the node that holds it."""
     return part == unit or part.startswith(f"{unit}.")
 
 

@@ -262,7 +262,7 @@ def _of_incident(credit: OutageMultiple, incident: Incident) -> Fraction:
 
 
 def _of_outage(credit: OutageMultiple, seconds: int) -> Fraction:
-    """Of all of its seconds so far: an outage that crosses a border has its cap once."""
+    """By all of its seconds, before the period too: an outage that crosses a border has its cap once."""
     amount = Fraction(credit.hour_price) * Fraction(seconds, HOUR_S) * credit.multiple
     return amount if credit.incident_cap is None else min(amount, Fraction(credit.incident_cap))
 
@@ -298,7 +298,7 @@ def _per_event(credit: PerEvent, facts: CreditInputs) -> Earned:
 
 
 def _begins_in(period: Period, incident: Incident) -> bool:
-    """Or begins to count in it, as an outage does that service finds."""
+    """Whether an outage begins in the period, or begins to count in it, since service starts in its midst."""
     first_s = incident.inside[0][0] if incident.inside else incident.whole[0]
     return incident.whole[0] >= period.start_s or first_s > period.start_s
 

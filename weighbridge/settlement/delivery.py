@@ -112,11 +112,7 @@ def floor_lines(contract: Contract, served: Interval, found: Timelines) -> Itera
 
 
 def _floor_line(
-    unit: str,
-    floor: Fraction,
-    worth: Mapping[str, Fraction],
-    served: Interval,
-    found: Timelines,
+    unit: str, floor: Fraction, worth: Mapping[str, Fraction], served: Interval, found: Timelines
 ) -> FloorLine:
     """Time to come is as it is now in the worst case, and well in the best."""
     least, most = (

@@ -49,7 +49,7 @@ class Window:
     units: frozenset[str] | None = None
 
     def concerns(self, unit: str) -> bool:
-        """Whether the unit is in this window."""
+        """Whether the window is for the unit."""
         return self.units is None or unit in self.units
 
 

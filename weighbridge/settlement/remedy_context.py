@@ -29,7 +29,7 @@ class RemedyContext:
     held: Policy
 
     def believes(self, event: ToldEvent, payer: Side) -> bool:
-        """Whether an event is so against the side that pays for it."""
+        """Whether an event counts against the side that pays for it."""
         return self.held == "down" or payer in event.sides
 
     def doubted(self, event: ToldEvent, payer: Side, earned: Earned) -> Earned:

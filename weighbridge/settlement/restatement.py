@@ -14,7 +14,7 @@ from weighbridge.settlement.statement import (
 )
 
 LONGEST_LIST = 100
-"""Differences that a statement lists."""
+"""At most so many differences are listed."""
 
 
 def since_issued(issued: Issued, again: Statement, now: Statement) -> Iterator[Note]:
@@ -35,7 +35,7 @@ def since_issued(issued: Issued, again: Statement, now: Statement) -> Iterator[N
 
 
 def owed(lowest: str | None, highest: str | None) -> Note:
-    """An amount, a range, or that it is open."""
+    """A note of an amount, of a range, or that the amount is open."""
     if lowest is None or highest is None:
         return note("amount_open")
     if lowest == highest:

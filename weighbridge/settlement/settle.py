@@ -45,7 +45,7 @@ from weighbridge.settlement.stacking import Remedy, stack
 from weighbridge.verdict import Verdict
 
 Remedies = tuple[str, Fraction | None]
-"""A credit, and what it gives."""
+"""The id of a credit, and the amount it gives."""
 
 
 def settle(
@@ -74,7 +74,7 @@ def settle(
 
 @dataclass(frozen=True)
 class PartSettlement:
-    """What `settle` is given, and what it makes of it."""
+    """The inputs of `settle`, and the steps from them to a settlement."""
 
     contract: Contract
     given: Record
@@ -141,7 +141,7 @@ class PartSettlement:
         )
 
     def results(self, objectives: frozenset[str]) -> list[Result]:
-        """Of these objectives alone."""
+        """The results of the units of these objectives."""
         promises = (one for one in self.contract.availability if one.id in objectives)
         return [result for promise in promises for result in self._results(promise)]
 

@@ -10,7 +10,7 @@ from weighbridge.settlement.credits import Line, UsedBefore
 from weighbridge.settlement.results import Settlement
 
 CreditKey = tuple[str, str]
-"""A credit, or an objective, and a unit."""
+"""Key: the id of a credit or of an objective, and a unit."""
 
 
 @dataclass(frozen=True, slots=True)

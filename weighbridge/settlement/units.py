@@ -18,7 +18,7 @@ from weighbridge.settlement.record import Span
 
 
 class Slot(NamedTuple):
-    """A place that a GPU fills."""
+    """The position of a GPU in a node."""
 
     node: str
     number: int
@@ -335,7 +335,7 @@ def unit_lines(promise: Availability, found: Timelines) -> dict[str, Sequence[St
 
 
 def coming_of(promise: Availability, found: Timelines) -> dict[str, int]:
-    """From when on (in seconds) time of each unit is to come: as soon as that of one of its slots is. Empty: none."""
+    """The second from which time of each unit is to come: the first of its slots'. Empty where no time is to come."""
     if not found.coming_us:
         return {}
     return {
@@ -413,7 +413,7 @@ def spans_of(
 
 
 def seconds_in(line: Iterable[Stretch], state: State, within: Interval) -> int:
-    """How long a line is in a state."""
+    """Seconds of `within` for which a line is in a state."""
     total = 0
     for stretch in line:
         if stretch.state is state:

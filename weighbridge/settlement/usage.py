@@ -33,7 +33,7 @@ class Total:
     energy_millijoules: int = 0
 
     def add(self, more: "Use | Total") -> None:
-        """Adds another sum."""
+        """Adds the fields of another sum."""
         self.known += more.known
         self.in_use += more.in_use
         self.busy_known += more.busy_known
