@@ -71,7 +71,7 @@ class Outcome:
     @property
     def availability(self) -> Fraction:
         """Exact. Where no time is judged nothing was missed: 1."""
-        if self.denominator_s == 0:
+        if self.denominator_s == 0 or self.downtime_s == 0:
             return Fraction(1)
         return 1 - Fraction(self.downtime_s, self.denominator_s)
 
@@ -125,7 +125,7 @@ WORST_FIRST = (State.CONTESTED, State.DOWN, State.DEGRADED, State.UNKNOWN)
 
 
 FATES = ("met", "breached", "unknown", "excluded")
-"""What became of time of a unit."""
+"""What the time of a unit counts as."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,9 @@ class Measurement:
         worst, best = (self.rule(held) for held in ("down", "up"))
         used = [free.get((self.objective.id, name), 0) for free in self.free_used_s]
         low = self._outcome(units, stays, worst, used[0])
-        high = self._outcome(units, seen, best, used[1])
+        alike = all(worst(span) == best(span) for spans in seen for span in spans)
+        same = alike and stays == seen and used[0] == used[1]
+        high = low if same else self._outcome(units, seen, best, used[1])
         so_far = low if stays == seen else self._outcome(units, seen, worst, used[0])
         if self.record.coming and so_far.excluded_s:
             so_far = replace(so_far, excluded_s=self._excluded_s(units, seen, worst))
@@ -226,6 +228,8 @@ class Measurement:
         return sum(total(part.excluded) for part in self._parts(bads))
 
     def _seen(self, spans: list[tuple[Span, ...]], wanted: Callable[[Span], bool]) -> int:
+        if not any(spans):
+            return 0
         sets = [clip(_where(unit_spans, wanted), self.served) for unit_spans in spans]
         return sum(total(combined) for combined in self._combined(sets))
 
