@@ -15,7 +15,7 @@ import aiohttp
 
 from collector import control
 from demo import real_node
-from demo.plan import FAULTS, GPUS, HONEST, LEASES, NODES, Fault, contract, scenario
+from demo.plan import FAULTS, GPUS, LEASES, NODES, Fault, contract, scenario
 from demo.programs import DemoError, events, first_line, messages, program, run, running
 from demo.show import Screen, told
 from demo.verdicts import Outcome, against_the_honest, compare
@@ -23,10 +23,6 @@ from demo.verdicts import Outcome, against_the_honest, compare
 Json = Mapping[str, Any]
 POLL_SECONDS = 0.5
 TABLE_SECONDS = 8.0
-UNKNOWN_TOLD = (
-    f"Why {HONEST} is unknown: nobody saw the seconds before its agents' first reports. The lower figure counts them"
-    " as missing, the higher as delivered, and in so short a period they weigh much."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +189,6 @@ class Demonstration:
             await asyncio.sleep(POLL_SECONDS)
         rows = (await self._get("/v1/contracts"))["items"]
         self._screen.table(self._elapsed, rows)
-        if any(row["contract"] == HONEST and row["verdict"] == "unknown" for row in rows):
-            self._screen.note(UNKNOWN_TOLD)
 
     async def _hear(self, name: str) -> None:
         """Findings of one contract that are new, the closed ones too."""

@@ -227,11 +227,16 @@ def test_a_check_of_it(tree: Tree, stage: Stage) -> None:
     node.enroll()
     node.start()
     wait_for(lambda: breached(collector) == {node.gpu(0), node.gpu(1)}, "the check's findings")
-    note = json.loads(collector.cli("delivery", "lease", "--format", "json").stdout)
-    found = [one for one in note["differences"] if one["code"] == "persistence_off"]
+    found = wait_for(lambda: noted(collector), "the second after the first report")
     assert [(one["verdict"], one["expected"], one["observed"]) for one in found] == [
         ("BREACHED", "persistence on", "persistence_mode_code 0")
     ] * 2
+
+
+def noted(collector: Collector) -> list[dict[str, str]]:
+    """What the delivery note says of the check."""
+    note = json.loads(collector.cli("delivery", "lease", "--format", "json").stdout)
+    return [one for one in note["differences"] if one["code"] == "persistence_off"]
 
 
 def breached(collector: Collector) -> set[str]:
@@ -246,9 +251,11 @@ def test_a_format(tree: Tree, stage: Stage) -> None:
         "collector/statements/test_handover_formats.py",
     )
     collector = stage.serving()
-    shown = collector.cli("delivery", "lease", "--format", "markdown")
-    assert shown.stdout.startswith("# Delivery note · lease")
-    assert re.search(r"^\|.* H100-SXM-80GB \|", shown.stdout, re.MULTILINE)
+    shown = wait_for(
+        lambda: collector.cli("delivery", "lease", "--format", "markdown").stdout, "a full second"
+    )
+    assert shown.startswith("# Delivery note · lease")
+    assert re.search(r"^\|.* H100-SXM-80GB \|", shown, re.MULTILINE)
     answer = collector.request("GET", "/v1/contracts/lease/delivery?format=markdown")
     assert (answer.status, answer.body.decode()[:1]) == (200, "#")
 
