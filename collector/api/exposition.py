@@ -15,6 +15,7 @@ from collector.api import status
 from collector.judging.live import Fleet
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import EXPORTED, ExportedReading, Metric
+from weighbridge.judge.counts import gpu_state
 from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import NodeState, Proof
@@ -184,7 +185,7 @@ def _gpus(
     for key in keys:
         for contract in shards.contracts(key):
             families.add(metrics.GPU_CONTRACT_INFO, (*key, contract), 1)
-        state = status.gpu_state(node, key[1])
+        state = gpu_state(node, key[1])
         families.add(metrics.GPU_STATE, (*key, state), shards.slots(key))
         if node is not None:
             _identity(families, key, node.view)

@@ -4,17 +4,19 @@ Times are integer microseconds of UTC, shares are exact fractions as text (`719/
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from collector.api.routes import Viewer
 from collector.judging.live import Fleet
 from weighbridge.contract import Availability, Contract, expanded, explain
 from weighbridge.judge.checks import Severity
-from weighbridge.judge.ledger import PRECEDENCE, Finding, State
+from weighbridge.judge.counts import gpu_state
+from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import NodeState
-from weighbridge.verdict import WORST_FIRST, Verdict, worst
-from weighbridge.wire.report import DeviceState, Reason
+from weighbridge.settlement.figures import verdict_now
+from weighbridge.verdict import WORST_FIRST
+from weighbridge.wire.report import Reason
 
 Json = dict[str, Any]
 COUNTS = ("contracted", "reporting", "healthy", "in_use")
@@ -64,10 +66,7 @@ def contract(fleet: Fleet, name: str) -> Json:
     counts = fleet.counts(name)
     found = fleet.findings(name)
     objectives = [objective(fleet, name, promised) for promised in version.availability]
-    verdicts = [row.verdict for row in found if decides(row)]
-    verdicts += [Verdict(row["verdict"]) for row in objectives]
-    if counts.reporting < counts.contracted:
-        verdicts.append(Verdict.UNKNOWN)
+    verdict = verdict_now(fleet.figures(name).values(), found, counts)
     return {
         "contract": name,
         "version": version.version,
@@ -78,16 +77,11 @@ def contract(fleet: Fleet, name: str) -> Json:
         ],
         "start_us": version.term.start_us,
         "end_us": version.term.end_us,
-        "verdict": worst(verdicts, empty=Verdict.MET).value,
+        "verdict": verdict.value,
         "gpus": {state: getattr(counts, state) for state in COUNTS},
         "findings": severities(found),
         "objectives": objectives,
     }
-
-
-def decides(row: Finding) -> bool:
-    """A breach counts if it is an error; what could not be seen always does, or it would pass for met."""
-    return row.severity is Severity.ERROR or row.verdict is Verdict.UNKNOWN
 
 
 def party(version: Contract, role: str) -> str:
@@ -131,33 +125,6 @@ def document(version: Contract) -> Json:
         "terms": expanded(version),
         "text": explain(version),
     }
-
-
-def gpu_state(node: NodeState | None, uuid: str) -> str:
-    """What became of the GPU, or else how it is judged: `ok` only where every contract finds it up.
-
-    `missing` where it is not shown, `unknown` while its node is silent, `unjudged` where it fills no contract's slot.
-    """
-    if node is None or uuid not in node.view.devices:
-        return "missing"
-    if node.silent:
-        return State.UNKNOWN.value
-    device = node.view.devices[uuid]
-    if device.state is not DeviceState.OK:
-        return device.state.value
-    judged = min(slot_states(node, uuid), key=PRECEDENCE.index, default=None)
-    if judged is None:
-        return "unjudged"
-    return "ok" if judged is State.UP else judged.value
-
-
-def slot_states(node: NodeState, uuid: str) -> Iterator[State]:
-    """The states of the slots that the GPU fills, one for each contract that it is assigned to."""
-    tracks = {} if node.newest is None else node.newest.tracks
-    for track in tracks.values():
-        for slot, segment in zip(track.slots, track.segments, strict=True):
-            if slot == uuid:
-                yield segment.state
 
 
 def assigned_gpus(

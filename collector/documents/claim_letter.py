@@ -5,9 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from collector.documents.words import value_of
-from collector.judging.claimable import claimable
 from weighbridge.contract import load
 from weighbridge.settlement.statement import Statement, UnitLine, versions
+from weighbridge.settlement.worth import claimable
 from weighbridge.verdict import Verdict
 
 HELD = (

@@ -6,9 +6,9 @@ from fractions import Fraction
 import pytest
 
 from collector.documents.claim_letter import letter
-from collector.judging.claimable import claimable, to_next_tier_s
 from tests.collector.statements.examples import ordinary
 from weighbridge.contract import load
+from weighbridge.settlement.worth import claimable, to_next_tier_s
 
 TERMS = """\
 contract_id: K

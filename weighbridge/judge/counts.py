@@ -1,14 +1,15 @@
-"""The four counts of a contract's GPUs at an instant: contracted, reporting, healthy, in use."""
+"""A contract's GPUs at an instant: the four counts (contracted, reporting, healthy, in use), and the state of each."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from weighbridge.contract import Contract
-from weighbridge.judge.ledger import Finding, State
+from weighbridge.judge.ledger import PRECEDENCE, Finding, State
 from weighbridge.judge.node_state import NodeState
 from weighbridge.judge.registry import DUPLICATE
 from weighbridge.judge.track import answering
 from weighbridge.judge.usage import in_use
+from weighbridge.wire.report import DeviceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +51,30 @@ def _present(contract: str, node: NodeState, now_us: int) -> Iterator[tuple[str,
     for device, segment in zip(answering(track), track.segments, strict=True):
         if device:
             yield device, segment.state
+
+
+def gpu_state(node: NodeState | None, uuid: str) -> str:
+    """What became of the GPU, or else how it is judged: `ok` only where every contract finds it up.
+
+    `missing` where it is not shown, `unknown` while its node is silent, `unjudged` where it fills no contract's slot.
+    """
+    if node is None or uuid not in node.view.devices:
+        return "missing"
+    if node.silent:
+        return State.UNKNOWN.value
+    device = node.view.devices[uuid]
+    if device.state is not DeviceState.OK:
+        return device.state.value
+    judged = min(slot_states(node, uuid), key=PRECEDENCE.index, default=None)
+    if judged is None:
+        return "unjudged"
+    return "ok" if judged is State.UP else judged.value
+
+
+def slot_states(node: NodeState, uuid: str) -> Iterator[State]:
+    """The states of the slots that the GPU fills, one for each contract that it is assigned to."""
+    tracks = {} if node.newest is None else node.newest.tracks
+    for track in tracks.values():
+        for slot, segment in zip(track.slots, track.segments, strict=True):
+            if slot == uuid:
+                yield segment.state

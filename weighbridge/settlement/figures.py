@@ -1,10 +1,13 @@
 """How the objectives of a contract stand in the periods that are under way: what their statements would say now."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from weighbridge.contract import Availability, Contract
+from weighbridge.judge.checks import Severity
+from weighbridge.judge.counts import Counts
+from weighbridge.judge.ledger import Finding
 from weighbridge.settlement.availability import FATES, Measurement
 from weighbridge.settlement.case import Case
 from weighbridge.settlement.periods import contract_months, local_date, term_of_s
@@ -101,3 +104,17 @@ def _parts(
             if promise.id in wanted
         )
         yield found, {one.objective.id: one.seconds() for one in measured}
+
+
+def verdict_now(figures: Iterable[Figure], findings: Iterable[Finding], counts: Counts) -> Verdict:
+    """Of a contract, now and in its periods under way together: a GPU that does not report is unknown."""
+    verdicts = [row.verdict for row in findings if _decides(row)]
+    verdicts += [figure.verdict for figure in figures]
+    if counts.reporting < counts.contracted:
+        verdicts.append(Verdict.UNKNOWN)
+    return worst(verdicts, empty=Verdict.MET)
+
+
+def _decides(row: Finding) -> bool:
+    """A breach counts if it is an error; what could not be seen always does, or it would pass for met."""
+    return row.severity is Severity.ERROR or row.verdict is Verdict.UNKNOWN
