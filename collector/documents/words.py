@@ -306,7 +306,7 @@ WORDS: Mapping[str, Word] = {
     "swap.telemetry": Word("telemetry", "遥测"),
     # Flags
     "flag.period_under_way": Word(
-        "The period is under way: the best reading takes all that is to come as up, the worst as it is now.",
+        "The period is under way: the best case takes all that is to come as up, the worst as it is now.",
         "结算期尚未结束：最好情形将未到时间全部视为正常，最差情形视为保持当前状态。",
     ),
     "flag.late_maintenance_notice": Word(
