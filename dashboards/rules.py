@@ -27,6 +27,7 @@ class Alert:
 
 _FINDING = metrics.FINDING_ACTIVE.name
 _GPUS = metrics.CONTRACT_GPUS.name
+_VERDICT = metrics.CONTRACT_VERDICT.name
 _TICK = metrics.TICK.name
 _SILENT = "node_silent|(paused|agent_stopped)_by_(provider|lessee)"
 _ABSENT = "never_reported|under_reported"
@@ -77,23 +78,19 @@ ALERTS = (
     ),
     Alert(
         "WeighbridgeObjectiveMissed",
-        f'{metrics.CONTRACT_AVAILABILITY.name}{{bound="high"}}'
-        f" < on (contract, objective) {metrics.CONTRACT_TARGET.name}",
+        f'{_VERDICT}{{verdict="breached"}} == 1',
         "0s",
         "critical",
         "{{ $labels.contract }}: objective {{ $labels.objective }} is missed",
-        "Even if all unknown time was good, and all that is to come is, availability of this period is {{ $value }}.",
+        "Its share, or an outage, is beyond what is promised even if unknown time was good, and so is all to come.",
     ),
     Alert(
         "WeighbridgeObjectiveInDoubt",
-        f'{metrics.CONTRACT_AVAILABILITY.name}{{bound="low"}}'
-        f" < on (contract, objective) {metrics.CONTRACT_TARGET.name}"
-        f' unless on (contract, objective) {metrics.CONTRACT_AVAILABILITY.name}{{bound="high"}}'
-        f" < on (contract, objective) {metrics.CONTRACT_TARGET.name}",
+        f'{_VERDICT}{{verdict="unknown"}} == 1',
         "10m",
         "warning",
         "{{ $labels.contract }}: objective {{ $labels.objective }} is in doubt",
-        "It is not met if unseen time was bad, or if all stays as it is now; at worst availability is {{ $value }}.",
+        "It is not met if unseen time was bad, or if all stays as it is now.",
     ),
     Alert(
         "WeighbridgeCapacityNotReporting",

@@ -143,6 +143,7 @@ class Exposition:
             families.add(metrics.CONTRACT_GPUS, (contract, state), getattr(counts, state))
         for name, figure in fleet.figures(contract).items():
             families.add(metrics.CONTRACT_TARGET, (contract, name), float(figure.target))
+            families.add(metrics.CONTRACT_VERDICT, (contract, name, figure.verdict), 1)
             for bound, share in (("low", figure.low), ("high", figure.high)):
                 families.add(metrics.CONTRACT_AVAILABILITY, (contract, name, bound), float(share))
             for state, value in figure.seconds.items():

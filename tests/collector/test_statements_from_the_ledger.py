@@ -1,6 +1,7 @@
 """What a live statement is settled from: the ledger, the book, and the statements of the periods before."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from collector.api.exposition import Exposition
 from collector.app import problems
 from collector.judging.live import LiveFleet
 from collector.judging.statements import StatementRequest, Statements, newest_uses
@@ -457,6 +459,28 @@ def test_maintenance_and_an_agreed_cause_count_live_as_in_the_statement(settle: 
     figure = live.fleet.figures("K1")["gpus"]
     assert (figure.seconds["excluded"], figure.seconds["breached"]) == (300, 200)
     same(live)
+
+
+async def test_an_outage_that_breaks_a_promise_alone_is_a_breach_live_and_in_metrics(
+    settle: Settle,
+) -> None:
+    """The share of the month is met by far."""
+    credit = '{id: long, objective: gpus, kind: per_event, longer_than_s: "60", amount: "11"}'
+    log, node = Log(), ScriptedNode()
+    log.contract(terms(f"credits: [{credit}]\n"))
+    log.assign("n1")
+    reporting(log, node, 0, 90)
+    log.tick_through(100, 240)
+    reporting(log, node, 250, 300)
+    log.tick(302)
+    live = settle(log)
+    figure = live.fleet.figures("K1")["gpus"]
+    assert figure.low > figure.target
+    assert figure.verdict is Verdict.BREACHED
+    same(live)
+    name = 'weighbridge_contract_objective_verdict{contract="K1",objective="gpus",verdict='
+    (line,) = re.findall(f"{re.escape(name)}.*", await Exposition(live.fleet, list).contracts())
+    assert line == f'{name}"breached"}} 1'
 
 
 @pytest.mark.parametrize("fault", ["none", "foreign_process", "power_capped", "lost"])

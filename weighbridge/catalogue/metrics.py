@@ -76,6 +76,13 @@ CONTRACT_TARGET = _gauge(
     "contract",
     "objective",
 )
+CONTRACT_VERDICT = _gauge(
+    "contract_objective_verdict",
+    "1; the verdict on the objective in its current period, as its statement has it now: met, breached, unknown.",
+    "contract",
+    "objective",
+    "verdict",
+)
 CONTRACT_SECONDS = _gauge(
     "contract_seconds",
     "Time of all units in the current period so far by state: met, breached, unknown, excluded.",
@@ -285,6 +292,7 @@ CONTRACT_METRICS: tuple[Metric, ...] = (
     CONTRACT_GPUS,
     CONTRACT_AVAILABILITY,
     CONTRACT_TARGET,
+    CONTRACT_VERDICT,
     CONTRACT_SECONDS,
     CONTRACT_CONTRACTED,
     CONTRACT_DELIVERED,
