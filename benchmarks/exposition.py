@@ -83,7 +83,7 @@ class FleetAtRest:
         seconds = {"met": 3600, "breached": 0, "unknown": 0, "excluded": 0}
         return {
             "node": Figure(
-                Verdict.MET, Fraction(99, 100), Fraction(999, 1000), Fraction(1), seconds
+                "node", Verdict.MET, Fraction(99, 100), Fraction(999, 1000), Fraction(1), seconds
             )
         }
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from collector.api.routes import Viewer
 from collector.judging.live import Fleet
-from weighbridge.contract import Availability, Contract, expanded, explain
+from weighbridge.contract import Contract, expanded, explain
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.counts import gpu_state
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import NodeState
-from weighbridge.settlement.figures import verdict_now
+from weighbridge.settlement.figures import Figure, verdict_now
 from weighbridge.verdict import WORST_FIRST
 from weighbridge.wire.report import Reason
 
@@ -46,12 +46,11 @@ def finding(row: Finding) -> Json:
     }
 
 
-def objective(fleet: Fleet, contract: str, promised: Availability) -> Json:
+def objective(name: str, figure: Figure) -> Json:
     """One availability objective in its period under way, as its statement has it."""
-    figure = fleet.figures(contract)[promised.id]
     return {
-        "objective": promised.id,
-        "unit": promised.unit,
+        "objective": name,
+        "unit": figure.unit,
         "target": str(figure.target),
         "low": str(figure.low),
         "high": str(figure.high),
@@ -65,8 +64,8 @@ def contract(fleet: Fleet, name: str) -> Json:
     version = fleet.contracts[name]
     counts = fleet.counts(name)
     found = fleet.findings(name)
-    objectives = [objective(fleet, name, promised) for promised in version.availability]
-    verdict = verdict_now(fleet.figures(name).values(), found, counts)
+    figures = fleet.figures(name)
+    verdict = verdict_now(figures.values(), found, counts)
     return {
         "contract": name,
         "version": version.version,
@@ -80,7 +79,7 @@ def contract(fleet: Fleet, name: str) -> Json:
         "verdict": verdict.value,
         "gpus": {state: getattr(counts, state) for state in COUNTS},
         "findings": severities(found),
-        "objectives": objectives,
+        "objectives": [objective(*item) for item in figures.items()],
     }
 
 

@@ -6,13 +6,14 @@ Judges nothing by itself: of what is kept it makes the case that a statement wou
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from weighbridge.contract import Availability, Contract
+from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import Row
 from weighbridge.judge.track import full_second
-from weighbridge.notices.book import NoticeBook
-from weighbridge.settlement.case import reach_us
-from weighbridge.settlement.figures import Figure, figures, label_at
+from weighbridge.notices.book import ContractRecord, NoticeBook
+from weighbridge.settlement.case import parts_of, reach_us
+from weighbridge.settlement.figures import Figure, figures, labels_at, promised_in
+from weighbridge.settlement.periods import Period
 
 Figures = Mapping[str, Figure]
 """By objective."""
@@ -56,25 +57,32 @@ class Current:
                 kept.add(row)
 
     def figures(self, contract: Contract, growing: Sequence[Row], now_us: int) -> Figures:
-        """Of the objectives of the version in force. `growing`: rows that are not written yet."""
+        """Of the objectives that hold in a part of their period. `contract`: the version in force.
+
+        `growing`: rows that are not written yet.
+        """
         name, as_of_us = contract.contract_id, full_second(now_us)
-        labels: dict[str, list[Availability]] = {}
-        for promise in contract.availability:
-            label = label_at(contract, promise, as_of_us // MICROSECONDS)
-            labels.setdefault(label, []).append(promise)
-        known = {
-            label: found
-            for label in labels
-            if (found := self._book.of_period(name, label, now_us)) is not None
-        }
-        starts_us = (reach_us(record.versions, period)[0] for record, period in known.values())
+        known = list(self._periods(contract, now_us))
+        starts_us = (reach_us(record.versions, period)[0] for record, period, _ in known)
         rows = [*self._rows(name, min(starts_us, default=0), now_us)]
         rows += (replace(row, recorded_us=0) for row in growing)
         return {
             objective: figure
-            for label, (record, period) in known.items()
-            for objective, figure in figures(record.case(rows, period, as_of_us), labels[label])
+            for record, period, wanted in known
+            for objective, figure in figures(record.case(rows, period, as_of_us), wanted)
         }
+
+    def _periods(
+        self, contract: Contract, now_us: int
+    ) -> Iterator[tuple[ContractRecord, Period, Sequence[str]]]:
+        """The periods under way in which objectives hold, and which these are."""
+        name = contract.contract_id
+        versions = self._book.versions(name, now_us)
+        labels = labels_at(contract, versions, full_second(now_us) // MICROSECONDS)
+        for label, wanted in labels.items():
+            found = self._book.of_period(name, label, now_us)
+            if found is not None and promised_in(parts_of(found[0].versions, found[1]), wanted):
+                yield *found, wanted
 
     def _rows(self, contract: str, start_us: int, now_us: int) -> Iterator[Row]:
         kept = self._kept.get(contract)

@@ -82,7 +82,7 @@ class RecentFleet:
         except Exception:
             logger.exception("the figures of %s cannot be worked out", contract)
             return {
-                one.id: Figure(Verdict.UNKNOWN, one.target, Fraction(0), Fraction(1), {})
+                one.id: Figure(one.unit, Verdict.UNKNOWN, one.target, Fraction(0), Fraction(1), {})
                 for one in version.availability
             }
 

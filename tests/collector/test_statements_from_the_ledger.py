@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from collector.api import status
 from collector.api.exposition import Exposition
 from collector.app import problems
 from collector.judging.live import LiveFleet
@@ -353,6 +354,7 @@ def same(live: Live, label: str = "2026-10") -> None:
     """What is shown live is what the statement says."""
     statement = live.ask(label).statement()
     figures = live.fleet.figures("K1")
+    assert figures.keys() == {unit.objective for part in statement.parts for unit in part.units}
     for name, figure in figures.items():
         lines = [unit for part in statement.parts for unit in part.units if unit.objective == name]
         shown = [
@@ -365,11 +367,11 @@ def same(live: Live, label: str = "2026-10") -> None:
             for one in figure.results
         ]
         told = [
-            (line.unit, line.verdict, line.seconds["to_come"], *line.availability_fraction)
+            (line.unit, line.verdict, line.seconds.get("to_come", 0), *line.availability_fraction)
             for line in lines
         ]
         assert shown == told
-        seconds = [sum(line.seconds.values()) - line.seconds["to_come"] for line in lines]
+        seconds = [sum(line.seconds.values()) - line.seconds.get("to_come", 0) for line in lines]
         assert sum(figure.seconds.values()) == sum(seconds)
         assert figure.seconds["met"] == sum(line.seconds["up"] for line in lines)
 
@@ -459,6 +461,31 @@ def test_maintenance_and_an_agreed_cause_count_live_as_in_the_statement(settle: 
     figure = live.fleet.figures("K1")["gpus"]
     assert (figure.seconds["excluded"], figure.seconds["breached"]) == (300, 200)
     same(live)
+
+
+def test_an_objective_that_an_amendment_drops_is_shown_as_long_as_its_period_is_under_way(
+    settle: Settle,
+) -> None:
+    """It was breached while it held: silence is down, and lasted for a day."""
+    dropped = '  - {id: nodes, unit: node, target: "0.99"}\n'
+    log = Log()
+    log.contract(terms())
+    log.assign("n1")
+    reporting(log, ScriptedNode(), 0, 60)
+    log.tick_through(61, 200)
+    log.tick(DAY)
+    amended = terms().replace(dropped, '  - {id: more, unit: gpu, target: "0.5"}\n')
+    amended = amended.replace('version: "1"', 'version: "2"\nsupersedes: "1"')
+    log.contract(amended.replace("effective: 2026-10-01", "effective: 2026-10-03"), version=2)
+    for now in (DAY + 10, 5 * DAY):
+        log.tick(now)
+        live = settle(log)
+        assert live.fleet.figures("K1")["nodes"].verdict is Verdict.BREACHED
+        same(live)
+        shown = status.contract(live.fleet, "K1")["objectives"]
+        assert {row["objective"]: row["verdict"] for row in shown}["nodes"] == "breached"
+    log.tick(31 * DAY + 10)
+    assert settle(log).fleet.figures("K1").keys() == {"gpus", "more"}
 
 
 async def test_an_outage_that_breaks_a_promise_alone_is_a_breach_live_and_in_metrics(

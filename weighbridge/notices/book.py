@@ -308,10 +308,13 @@ class NoticeBook:
                 return one.reached
         return None
 
+    def versions(self, contract: str, as_of_us: int) -> Sequence[Version]:
+        """The oldest first; none of a contract that was not known then."""
+        return self._known(as_of_us).versions(contract)
+
     def record(self, contract: str, as_of_us: int) -> ContractRecord | None:
         """None for a contract that was not known then."""
-        assignments = self._known(as_of_us)
-        versions = assignments.versions(contract)
+        versions = self.versions(contract, as_of_us)
         if not versions:
             return None
         heard = [one for one in self._heard.get(contract, ()) if one.received_us <= as_of_us]

@@ -91,22 +91,7 @@ class Case:
         return self.as_of_s < self.period.end_s
 
     def parts(self) -> list[tuple[Version, Period]]:
-        """The versions that rule a part of the period; or the newest of them for the whole, if it says so."""
-        ruled = [(version, self._ruled(number)) for number, version in enumerate(self.versions)]
-        ruling = [(version, part) for version, part in ruled if part.seconds > 0]
-        if ruling[-1][0].contract.amendments == "whole_period":
-            return [(ruling[-1][0], self.period)]
-        return ruling
-
-    def _ruled(self, number: int) -> Period:
-        """Split at the instants from which later versions hold; nothing is left out before the first."""
-        later = self.versions[number + 1 :]
-        start = (
-            self.period.start_s if number == 0 else self.versions[number].from_us // MICROSECONDS
-        )
-        end = later[0].from_us // MICROSECONDS if later else self.period.end_s
-        served = served_part_s(self.period, (start, end))
-        return Period(self.period.label, *served)
+        return parts_of(self.versions, self.period)
 
     def served(self, version: Version, part: Period) -> Interval:
         return served_part_s(part, self.service(version.contract))
@@ -157,6 +142,23 @@ class Case:
             probes=self.notices.probes(version.contract, part),
             coming=coming,
         )
+
+
+def parts_of(versions: Sequence[Version], period: Period) -> list[tuple[Version, Period]]:
+    """The versions that rule a part of a period; or the newest of them for the whole, if it says so."""
+    ruled = [(one, _ruled(versions, number, period)) for number, one in enumerate(versions)]
+    ruling = [(version, part) for version, part in ruled if part.seconds > 0]
+    if ruling[-1][0].contract.amendments == "whole_period":
+        return [(ruling[-1][0], period)]
+    return ruling
+
+
+def _ruled(versions: Sequence[Version], number: int, period: Period) -> Period:
+    """Split at the instants from which later versions hold; nothing is left out before the first."""
+    later = versions[number + 1 :]
+    start_s = period.start_s if number == 0 else versions[number].from_us // MICROSECONDS
+    end_s = later[0].from_us // MICROSECONDS if later else period.end_s
+    return Period(period.label, *served_part_s(period, (start_s, end_s)))
 
 
 def case_of(

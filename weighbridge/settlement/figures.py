@@ -1,16 +1,17 @@
 """How the objectives of a contract stand in the periods that are under way: what their statements would say now."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from weighbridge.contract import Availability, Contract
+from weighbridge.judge.assignments import Version
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.counts import Counts
 from weighbridge.judge.ledger import Finding
 from weighbridge.settlement.availability import FATES, Measurement
 from weighbridge.settlement.case import Case
-from weighbridge.settlement.periods import contract_months, local_date, term_of_s
+from weighbridge.settlement.periods import Period, contract_months, local_date, term_of_s
 from weighbridge.settlement.results import Result, Settlement
 from weighbridge.settlement.settle import PartSettlement
 from weighbridge.verdict import Verdict, worst
@@ -18,13 +19,14 @@ from weighbridge.verdict import Verdict, worst
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """An objective in its period under way. `results`: of each unit, in each part of the period.
+    """An objective in its period under way. `results`: of each unit, in each part of the period in which it holds.
 
     `low` and `high`: the share of the unit that stands worst, in the worst and the best case; `verdict`: the worst.
     `target`: what is promised for that share; an amendment may move it, and then this is that of the part that stands
     worst. `seconds`: of all units so far, by what became of them: met, breached, unknown, excluded.
     """
 
+    unit: str
     verdict: Verdict
     target: Fraction
     low: Fraction
@@ -47,25 +49,52 @@ def label_at(contract: Contract, promise: Availability, now_s: int) -> str:
             return f"{today:%Y-%m}"
 
 
-def figures(case: Case, objectives: Sequence[Availability]) -> Iterator[tuple[str, Figure]]:
-    """Of these objectives, by name, for the period of the case."""
-    parts = list(_parts(case, frozenset(promise.id for promise in objectives)))
-    for promise in objectives:
+def labels_at(
+    contract: Contract, versions: Iterable[Version], now_s: int
+) -> dict[str, tuple[str, ...]]:
+    """By the label of a period that is under way, the objectives of all versions that may be shown in it.
+
+    `contract`: the version in force, which has the periods and, of an objective that others have too, its kind.
+    """
+    others = (promise for version in versions for promise in version.contract.availability)
+    promises = {one.id: one for one in (*others, *contract.availability)}
+    found: dict[str, tuple[str, ...]] = {}
+    for name, promise in promises.items():
+        label = label_at(contract, promise, now_s)
+        found[label] = (*found.get(label, ()), name)
+    return found
+
+
+def promised_in(
+    parts: Iterable[tuple[Version, Period]], wanted: Collection[str]
+) -> dict[str, Availability]:
+    """Those objectives that the versions of these parts have, as the newest of them has it."""
+    promises = (one for version, _ in parts for one in version.contract.availability)
+    return {one.id: one for one in promises if one.id in wanted}
+
+
+def figures(case: Case, wanted: Collection[str]) -> Iterator[tuple[str, Figure]]:
+    """By name, for the period of the case: of those objectives that hold in a part of it."""
+    promises = promised_in(case.parts(), wanted)
+    parts = list(_parts(case, frozenset(promises)))
+    for promise in promises.values():
         seconds = dict.fromkeys(FATES, 0)
         for _, spent in parts:
             for fate, length in spent.get(promise.id, {}).items():
                 seconds[fate] += length
         found = (one for settled, _ in parts for one in settled)
         mine = tuple(one for one in found if one.measure.objective.id == promise.id)
-        yield promise.id, _figure(promise.target, mine, seconds)
+        yield promise.id, _figure(promise, mine, seconds)
 
 
-def _figure(promised: Fraction, results: tuple[Result, ...], seconds: Mapping[str, int]) -> Figure:
+def _figure(
+    promise: Availability, results: tuple[Result, ...], seconds: Mapping[str, int]
+) -> Figure:
     verdict = worst((one.verdict for one in results), empty=Verdict.UNKNOWN)
-    target = min(map(_standing, results), default=(False, Fraction(0), promised))[-1]
+    target = min(map(_standing, results), default=(False, Fraction(0), promise.target))[-1]
     shares = [_shares(one) for one in results if one.measure.objective.target == target]
     low, high = map(min, zip(*shares, strict=True)) if shares else (Fraction(0), Fraction(1))
-    return Figure(verdict, target, low, high, seconds, results)
+    return Figure(promise.unit, verdict, target, low, high, seconds, results)
 
 
 def _standing(result: Result) -> tuple[bool, Fraction, Fraction]:

@@ -151,7 +151,7 @@ class ScriptedFleet:
         verdict = self.verdicts.get(contract, "UNKNOWN")
         target = self.contracts[contract].availability[0].target
         bounds, spent = self.bounds[contract], self.spent[contract]
-        return {"nodes-up": Figure(Verdict[verdict], target, *bounds, spent)}
+        return {"nodes-up": Figure("node", Verdict[verdict], target, *bounds, spent)}
 
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
         return [row for row in self.rows if row.contract == contract and node in (None, row.node)]
