@@ -76,11 +76,11 @@ def read_clock(clock: Clock) -> ReportClocks:
     A busy machine may halt the agent between two readings, which would look like a step of the wall clock: of several
     pairs, the one that was read fastest.
     """
-    _, boottime_us, wall_us = min(_read_pair(clock) for _ in range(_PAIRS))
+    _, boottime_us, wall_us = min(_read_pair_us(clock) for _ in range(_PAIRS))
     return ReportClocks(wall_us=wall_us, boottime_us=boottime_us, synchronized=clock.synchronized())
 
 
-def _read_pair(clock: Clock) -> tuple[int, int, int]:
+def _read_pair_us(clock: Clock) -> tuple[int, int, int]:
     """How long it took, then CLOCK_BOOTTIME and the wall clock."""
     before_us, wall_us, after_us = clock.boottime_us(), clock.wall_us(), clock.boottime_us()
     return after_us - before_us, after_us, wall_us

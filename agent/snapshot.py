@@ -31,7 +31,7 @@ async def take_snapshot(source: NvmlSource) -> list[Row]:
     recorded = await source.record()
     await source.close()
     answers = [] if isinstance(recorded, Reason) else recorded
-    spent = _spent(answers)
+    spent = _spent_ns(answers)
     rows = [*_identity_rows(identity), *_sweep_rows(fast), *_sweep_rows(slow)]
     return [row | {"nanoseconds": spent.get((row["device"], row["reading"]))} for row in rows]
 
@@ -45,7 +45,7 @@ async def _sweep_slow(source: NvmlSource) -> Sweep:
     return await source.sweep(Tier.SLOW)
 
 
-def _spent(answers: Iterable[CallAnswer]) -> dict[tuple[str, str], int]:
+def _spent_ns(answers: Iterable[CallAnswer]) -> dict[tuple[str, str], int]:
     """Nanoseconds of the call that gave each reading its value; of the first one where none did."""
     spent: dict[tuple[str, str], int] = {}
     for answer in sorted(answers, key=lambda answer: answer.code != 0):

@@ -52,10 +52,10 @@ def _within(second: int, window: tuple[int, int]) -> bool:
 
 def windows_of(text: str) -> tuple[tuple[int, int], ...]:
     """`22:00-06:00,12:00-13:00`, UTC. A window may cross midnight. Raises ValueError."""
-    return tuple(_window(part) for part in text.split(",") if part.strip())
+    return tuple(_window_s(part) for part in text.split(",") if part.strip())
 
 
-def _window(text: str) -> tuple[int, int]:
+def _window_s(text: str) -> tuple[int, int]:
     start, _, end = text.strip().partition("-")
     return _second(start), _second(end)
 
@@ -159,15 +159,15 @@ class DailyBudget:
 
     def left_ms(self, wall_us: int) -> int:
         """Milliseconds that are left of today's budget."""
-        return max(0, self._daily_ms - self._spent_on(_day(wall_us)))
+        return max(0, self._daily_ms - self._spent_on_ms(_day(wall_us)))
 
     def spend(self, wall_us: int, milliseconds: int) -> None:
         """Takes milliseconds off today's budget. Raises OSError where the file cannot be written."""
         today = _day(wall_us)
-        self._seen = {today: self._spent_on(today) + milliseconds}
+        self._seen = {today: self._spent_on_ms(today) + milliseconds}
         write_file(self._path, json.dumps(self._seen).encode())
 
-    def _spent_on(self, day: str) -> int:
+    def _spent_on_ms(self, day: str) -> int:
         try:
             kept = json.loads(self._path.read_text())
         except (OSError, ValueError):

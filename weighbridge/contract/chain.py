@@ -27,10 +27,10 @@ def _stricter(held: Availability, promise: Availability) -> Iterator[str]:
         yield "higher target"
     if promise.period != held.period:
         yield f"{promise.period} against {held.period}"
-    if _shortest(promise) < _shortest(held):
+    if _shortest_s(promise) < _shortest_s(held):
         yield "shorter outages count"
 
 
-def _shortest(objective: Availability) -> tuple[int, bool]:
+def _shortest_s(objective: Availability) -> tuple[int, bool]:
     minimum = objective.counting.min_outage
     return (0, False) if minimum is None else (minimum.seconds, minimum.op == ">")

@@ -147,7 +147,7 @@ def read_instant_us(value: object) -> int:
         raise ValueError(f"must be {wanted}; that date or time does not exist") from None
 
 
-def _instant(value: object) -> int:
+def _instant_us(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     instant_us = read_instant_us(value)
@@ -214,7 +214,7 @@ Share = Annotated[Fraction, PlainValidator(_share), PlainSerializer(exact_text)]
 Target = Annotated[Fraction, PlainValidator(_target), PlainSerializer(exact_text)]
 Amount = Annotated[Decimal, PlainValidator(_amount), PlainSerializer(lambda amount: f"{amount:f}")]
 Micros = Annotated[int, PlainValidator(_microseconds), PlainSerializer(_seconds_text)]
-Instant = Annotated[int, PlainValidator(_instant), PlainSerializer(instant_text)]
+Instant = Annotated[int, PlainValidator(_instant_us), PlainSerializer(instant_text)]
 Day = Annotated[date, PlainValidator(_day), PlainSerializer(date.isoformat)]
 Zone = Annotated[str, PlainValidator(_zone)]
 Currency = Annotated[str, PlainValidator(_currency)]

@@ -120,7 +120,7 @@ class ContractRecord:
             ),
             events=(*events, *seen, *self._exchanged()),
             probes=self.probes,
-            late=tuple(self._late(cutoff_us)),
+            late=tuple(self._late_s(cutoff_us)),
         )
 
     def probes(self, contract: Contract, period: Period) -> dict[str, tuple[Samples, ...]]:
@@ -144,7 +144,7 @@ class ContractRecord:
             if isinstance(said, CauseNotice) and self._role(heard.notice) in LESSEES:
                 yield heard, said
 
-    def _late(self, cutoff_us: int) -> Iterator[Interval]:
+    def _late_s(self, cutoff_us: int) -> Iterator[Interval]:
         for heard, cause in self._agreed():
             if heard.received_us > cutoff_us:
                 yield cause.from_us // MICROSECONDS, cause.until_us // MICROSECONDS

@@ -192,9 +192,9 @@ class Measurement:
             unit=name,
             period=self.period,
             service_s=self.served[1] - self.served[0],
-            raw_down_s=self._seen(seen, lambda span: span.state != State.UP),
-            unknown_s=self._seen(seen, lambda span: span.state == State.UNKNOWN),
-            contested_s=self._seen(seen, lambda span: span.state == State.CONTESTED),
+            raw_down_s=self._seen_s(seen, lambda span: span.state != State.UP),
+            unknown_s=self._seen_s(seen, lambda span: span.state == State.UNKNOWN),
+            contested_s=self._seen_s(seen, lambda span: span.state == State.CONTESTED),
             low=low,
             high=high,
             so_far=so_far,
@@ -227,7 +227,7 @@ class Measurement:
         ]
         return sum(total(part.excluded) for part in self._parts(bads))
 
-    def _seen(self, spans: list[tuple[Span, ...]], wanted: Callable[[Span], bool]) -> int:
+    def _seen_s(self, spans: list[tuple[Span, ...]], wanted: Callable[[Span], bool]) -> int:
         if not any(spans):
             return 0
         sets = [clip(_where(unit_spans, wanted), self.served) for unit_spans in spans]
@@ -256,14 +256,14 @@ class Measurement:
         if self.objective.window_s is None and not any(
             part.down or part.excluded for part in parts
         ):
-            return Outcome(0, self._denominator(len(parts), 0), 0, ())
+            return Outcome(0, self._denominator_s(len(parts), 0), 0, ())
         incidents = [self._incidents(part) for part in parts]
         excluded = sum(total(clip(part.excluded, self.served)) for part in parts)
         if self.objective.window_s is not None:
             return self._moving(self.objective.window_s, incidents, excluded)
-        seen = sum(self._counted(mine) for mine in incidents)
+        seen = sum(self._by_granularity_s(mine) for mine in incidents)
         counted = self._less_free_s(seen, len(parts), free_used_s)
-        denominator = self._denominator(len(parts), excluded)
+        denominator = self._denominator_s(len(parts), excluded)
         flat = tuple(incident for mine in incidents for incident in mine)
         return Outcome(
             min(counted, denominator), denominator, excluded, flat, free_s=seen - counted
@@ -275,7 +275,7 @@ class Measurement:
         """The worst of the windows that end in the served part of the period."""
         units = len(incidents)
         rolling = Rolling([_counted_time(mine) for mine in incidents], window_s)
-        ends = self._windows_end()
+        ends = self._windows_end_s()
         worst = rolling.worst(ends)
         window = (worst.at_s - window_s, worst.at_s)
         free = worst.bad_s - self._less_free_s(worst.bad_s, units)
@@ -284,7 +284,7 @@ class Measurement:
         inside = tuple(part for mine in incidents for part in _within(mine, window))
         return Outcome(worst.bad_s - free, window_s * units, excluded_s, inside, moving)
 
-    def _windows_end(self) -> Interval:
+    def _windows_end_s(self) -> Interval:
         """In the served part, as far as any unit of the objective was seen: a window that moves waits for nothing."""
         return max(map(self.gone, self.units), default=self.served)
 
@@ -355,7 +355,7 @@ class Measurement:
         return tuple(incident for incident in found if incident.inside)
 
     def _incident(self, outage: Interval, excluded: Intervals) -> Incident:
-        rest = union((self._shaved(outage),))
+        rest = union((self._shaved_s(outage),))
         judged = subtraction(rest, excluded)
         inside, start = clip(judged, self.reach_s), self.reach_s[0]
         before_s = total(clip(judged, (min(self.service[0], start), start)))
@@ -368,11 +368,11 @@ class Measurement:
             return True
         return length > minimum.seconds or (minimum.op == ">=" and length == minimum.seconds)
 
-    def _shaved(self, outage: Interval) -> Interval:
+    def _shaved_s(self, outage: Interval) -> Interval:
         free = self.objective.first_n_s if self.objective.first_n_per == "outage" else 0
         return (outage[0] + free, outage[1])
 
-    def _counted(self, incidents: tuple[Incident, ...]) -> int:
+    def _by_granularity_s(self, incidents: tuple[Incident, ...]) -> int:
         counted = [incident.inside for incident in incidents if incident.counted]
         return COUNTED[self.objective.counting.granularity](counted)
 
@@ -381,7 +381,7 @@ class Measurement:
             return counted
         return max(0, counted - max(0, self.objective.first_n_s * parts - used))
 
-    def _denominator(self, parts: int, excluded: int) -> int:
+    def _denominator_s(self, parts: int, excluded: int) -> int:
         served = self.served[1] - self.served[0]
         match self.objective.denominator:
             case "period":
@@ -463,32 +463,32 @@ def _excluded(contract: Contract, spans: tuple[Span, ...], rule: Rule) -> Interv
     return union(by_cause, by_rule)
 
 
-def _exact(outages: Outages) -> int:
+def _exact_s(outages: Outages) -> int:
     return sum(total(outage) for outage in outages)
 
 
-def _minutes_up(outages: Outages) -> int:
+def _minutes_up_s(outages: Outages) -> int:
     return sum(-(-total(outage) // MINUTE_S) * MINUTE_S for outage in outages)
 
 
-def _minutes_down(outages: Outages) -> int:
+def _minutes_down_s(outages: Outages) -> int:
     return sum(total(outage) // MINUTE_S * MINUTE_S for outage in outages)
 
 
-def _minutes_touched(outages: Outages) -> int:
+def _minutes_touched_s(outages: Outages) -> int:
     pieces = chain.from_iterable(outages)
     return total(union((start - start % MINUTE_S, end + -end % MINUTE_S) for start, end in pieces))
 
 
-def _minutes_full(outages: Outages) -> int:
+def _minutes_full_s(outages: Outages) -> int:
     pieces = chain.from_iterable(outages)
     return total(union((start + -start % MINUTE_S, end - end % MINUTE_S) for start, end in pieces))
 
 
 COUNTED: Mapping[str, Callable[[Outages], int]] = {
-    "second": _exact,
-    "outage_minutes_ceil": _minutes_up,
-    "outage_minutes_floor": _minutes_down,
-    "clock_minutes_touched": _minutes_touched,
-    "clock_minutes_full": _minutes_full,
+    "second": _exact_s,
+    "outage_minutes_ceil": _minutes_up_s,
+    "outage_minutes_floor": _minutes_down_s,
+    "clock_minutes_touched": _minutes_touched_s,
+    "clock_minutes_full": _minutes_full_s,
 }

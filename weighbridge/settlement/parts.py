@@ -109,7 +109,7 @@ def part_of(settled: Settled) -> Part:
             _credit(settled, *pair)
             for pair in zip(found.by_lessee, found.by_lessee_at_best, strict=True)
         ),
-        service=_instants(_so_far(settled, settled.served)),
+        service=_instants(_so_far_s(settled, settled.served)),
         times=tuple(_time(*unit, states) for unit, states in settled.not_up.items()),
     )
 
@@ -118,7 +118,7 @@ def _instants(interval_s: Interval) -> tuple[str, str]:
     return instant_text(interval_s[0]), instant_text(interval_s[1])
 
 
-def _so_far(settled: Settled, within: Interval) -> Interval:
+def _so_far_s(settled: Settled, within: Interval) -> Interval:
     """Of a period under way, what is not to come."""
     start_s, end_s = within
     return start_s, max(start_s, min(end_s, settled.settlement.as_of_s))
@@ -303,7 +303,7 @@ def _formula(line: Line) -> dict[str, Value]:
 
 def _maintenance(settled: Settled) -> tuple[MaintenanceLine, ...]:
     contract, part = settled.contract, settled.part
-    past = _so_far(settled, part.interval_s)
+    past = _so_far_s(settled, part.interval_s)
     units = {unit for names in settled.units.values() for unit in names}
     windows, zone = settled.record.windows, contract.time_zone
     ruled = as_units_fare(contract.maintenance, windows, units, settled.whole, zone)

@@ -86,7 +86,7 @@ def day_start(day: date, zone: str) -> int:
     start = seconds_of(midnight.astimezone(UTC))
     if local_date(start, zone) == day and local_date(start - 1, zone) < day:
         return start
-    return _first_on(day, zone, start - DAY_S, start + DAY_S)
+    return _first_on_s(day, zone, start - DAY_S, start + DAY_S)
 
 
 def clock_time(day: date, minute: int, zone: str) -> int:
@@ -101,7 +101,7 @@ def clock_time(day: date, minute: int, zone: str) -> int:
     return seconds_of(shown.astimezone(UTC))
 
 
-def _first_on(day: date, zone: str, before: int, after: int) -> int:
+def _first_on_s(day: date, zone: str, before: int, after: int) -> int:
     """The clock jumped at midnight: find the jump."""
     while after - before > 1:
         middle = (before + after) // 2
@@ -188,13 +188,13 @@ def local_hours(within: Interval, zone: str) -> Iterator[Interval]:
     In a zone that is half an hour off, they start at half past in UTC; where the clock jumps by half an hour, one is
     short.
     """
-    start = within[0] - _past_the_hour(within[0], zone)
+    start = within[0] - _past_the_hour_s(within[0], zone)
     while start < within[1]:
-        end = start + HOUR_S - _past_the_hour(start, zone)
+        end = start + HOUR_S - _past_the_hour_s(start, zone)
         yield (start, end)
         start = end
 
 
-def _past_the_hour(seconds: int, zone: str) -> int:
+def _past_the_hour_s(seconds: int, zone: str) -> int:
     offset = moment_of(seconds).astimezone(ZoneInfo(zone)).utcoffset() or timedelta(0)
     return (seconds + offset // timedelta(seconds=1)) % HOUR_S

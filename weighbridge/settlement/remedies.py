@@ -67,13 +67,13 @@ def _maintenance(context: RemedyContext, credit: MaintenanceCount) -> Iterator[C
 
 
 def _anomalies(context: RemedyContext, credit: AnomalyHours) -> Iterator[Capped]:
-    for event, seconds in _lasting(context, credit.event):
+    for event, seconds in _lasting_s(context, credit.event):
         earned = context.doubted(event, "provider", _anomaly(credit, seconds))
         yield _by_the_hour(credit, event, earned)
 
 
 def _lost_work(context: RemedyContext, credit: LostWork) -> Iterator[Capped]:
-    for event, seconds in _lasting(context, credit.event):
+    for event, seconds in _lasting_s(context, credit.event):
         earned = context.doubted(event, "provider", _work_lost(credit, seconds))
         yield _by_the_hour(credit, event, earned)
 
@@ -119,7 +119,7 @@ def _excess(credit: MaintenanceCount, seconds: int) -> Earned:
     )
 
 
-def _lasting(context: RemedyContext, kind: str) -> Iterator[tuple[ToldEvent, int]]:
+def _lasting_s(context: RemedyContext, kind: str) -> Iterator[tuple[ToldEvent, int]]:
     for event in context.record.events:
         if event.kind == kind and event.since_s is not None and context.holds(event.at_s):
             seconds = event.at_s - event.since_s

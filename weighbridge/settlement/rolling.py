@@ -33,9 +33,9 @@ class Rolling:
 
     def bad_within_s(self, instant: int) -> int:
         """Bad time in the window that ends at an instant."""
-        return self._until(instant) - self._until(instant - self.window_s)
+        return self._bad_until_s(instant) - self._bad_until_s(instant - self.window_s)
 
-    def _until(self, instant: int) -> int:
+    def _bad_until_s(self, instant: int) -> int:
         index = bisect_right(self._starts, instant)
         if index == 0:
             return 0
@@ -60,13 +60,13 @@ class Rolling:
             if bad0 > allowed and since is None:
                 since = Fraction(t0)
             if bad0 <= allowed < bad1:
-                since = _crossing(t0, bad0, t1, bad1, allowed)
+                since = _crossing_s(t0, bad0, t1, bad1, allowed)
             elif bad0 > allowed >= bad1 and since is not None:
-                yield (since, _crossing(t0, bad0, t1, bad1, allowed))
+                yield (since, _crossing_s(t0, bad0, t1, bad1, allowed))
                 since = None
         if since is not None:
             yield (since, Fraction(evaluated[1]))
 
 
-def _crossing(t0: int, bad0: int, t1: int, bad1: int, allowed: Fraction) -> Fraction:
+def _crossing_s(t0: int, bad0: int, t1: int, bad1: int, allowed: Fraction) -> Fraction:
     return t0 + (allowed - bad0) * Fraction(t1 - t0, bad1 - bad0)

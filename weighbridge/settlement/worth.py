@@ -50,14 +50,14 @@ def to_next_tier_s(contract: Contract, statement: Statement) -> int | None:
         if isinstance(credit, Tiers) and credit.objective in edges:
             edges[credit.objective] |= {row.at_or_above for row in credit.tiers}
     left = [
-        _left(unit, edges.get(unit.objective, set()))
+        _left_s(unit, edges.get(unit.objective, set()))
         for part in statement.parts
         for unit in part.units
     ]
     return min((seconds for seconds in left if seconds is not None), default=None)
 
 
-def _left(unit: UnitLine, edges: set[Fraction]) -> int | None:
+def _left_s(unit: UnitLine, edges: set[Fraction]) -> int | None:
     """Of what was seen, as bad as it may have been."""
     whole = unit.denominator_seconds
     share = 1 - Fraction(unit.counted_seconds[1], whole) if whole else Fraction(1)
