@@ -9,6 +9,7 @@ from collector.documents.handover_page import Page
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
 from weighbridge.handover.documents import DeliveryNote, Difference
+from weighbridge.judge.checks.check import NOT_REPORTED
 from weighbridge.verdict import Verdict
 
 TONES = {
@@ -114,7 +115,7 @@ class _NoteLayout(Page):
 
     def _observed(self, one: Difference) -> Cell:
         """Where nothing was, why."""
-        if one.observed:
+        if one.observed not in ("", NOT_REPORTED):
             return Cell(one.observed)
         return Cell(self.speak.say("not_judged" if one.code == "not_judged" else "not_reported"))
 

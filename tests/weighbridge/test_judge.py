@@ -94,6 +94,22 @@ def test_a_lost_gpu_is_down_and_keeps_its_slot() -> None:
     assert unknown == {"power_capped", "pcie_narrow"}
 
 
+def test_the_cause_of_a_gpu_of_which_no_sign_is_told_is_a_code() -> None:
+    log, node = standing(), ScriptedNode()
+    for second in range(0, 31, 10):
+        busy = {
+            "tier": "fast",
+            "boottime_us": [(1000 + second) * SECOND],
+            "devices": node.devices,
+            "readings": {"utilization_gpu_percent": [[90, 90]]},
+            "unavailable": [],
+        }
+        log.tick(second)
+        log.report(node.report([second], blocks=[busy]))
+    assert spans(log.timelines(30)["n1", 0]) == [(0, 30, "unknown", "not_reported")]
+    assert log.open()["gpu_lost", GPU].observed == "not_reported"
+
+
 FAST_NAMES = (
     "power_draw_milliwatts",
     "memory_used_bytes",

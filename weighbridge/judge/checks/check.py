@@ -100,6 +100,8 @@ class Check:
 
 
 HOUR = "hour"
+NOT_REPORTED = "not_reported"
+"""What is observed where neither a value nor a reason came; a cause in the ledger too."""
 
 
 def met(device: str, expected: str, observed: str) -> Answer:
@@ -112,7 +114,7 @@ def breached(device: str, expected: str, observed: str) -> Answer:
 
 def unseen(device: str, expected: str, value: Reason | None) -> Answer:
     """The verdict where there is no value: never met, never breached."""
-    return Answer(device, Verdict.UNKNOWN, expected, "not reported" if value is None else value)
+    return Answer(device, Verdict.UNKNOWN, expected, NOT_REPORTED if value is None else value)
 
 
 def decide(device: str, expected: str, observed: str, *, holds: bool) -> Answer:
