@@ -1,9 +1,13 @@
 """For all tests: hypothesis without a wall clock, and the wheel, built once, with environments to install it in.
 
+No program that a test starts trusts a certificate but those that tests make: reading this machine's whole list of them
+would take each a tenth of a second.
+
 An environment gets the wheel by pip, and of everything else exactly the distributions that the wheel's own metadata
 asks for, linked from where the tests run: no network, and nothing that the metadata forgets.
 """
 
+import os
 import subprocess
 import sys
 import venv
@@ -24,6 +28,7 @@ Make = Callable[..., Path]
 
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+os.environ["SSL_CERT_FILE"] = os.devnull
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from click.testing import CliRunner
+
+from collector.__main__ import main
 from collector.log.commits import CommitBatch
 from collector.storage.store import Store
 from collector.storage.stores import open_store
@@ -176,10 +179,21 @@ def enrolled(agent: Agent) -> KeyChanged:
 
 
 def weighbridge(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """The installed command, run to its end."""
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=check, timeout=60
-    )
+    """The command, run to its end in this process: to start one takes it longer than to do its work."""
+    words = [str(argument) for argument in arguments]
+    done = CliRunner().invoke(main, words)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    ended = subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
+    if check:
+        ended.check_returncode()
+    return ended
+
+
+def refused_serve(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """`weighbridge serve` on a store that it must refuse, as a process: it would run on if it did not."""
+    command = [*COMMAND, "serve", *options, "--config", str(directory / "config.toml")]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 def make_store(directory: Path, agents: Sequence[Agent] = (), contract: str = "") -> Path:

@@ -5,7 +5,7 @@ import http.client
 import socket
 import ssl
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ from tests.collector.building import (
     body,
     make_store,
     opened_invite,
+    refused_serve,
     serving,
     set_config,
     weighbridge,
@@ -41,10 +42,11 @@ TOKENS = "[{}]".format(
 
 
 @pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     directory = make_store(tmp_path_factory.mktemp("closed") / "store")
     set_config(directory, open_on_loopback="false", tokens=TOKENS)
-    return directory
+    with serving(directory) as running:
+        yield running
 
 
 @pytest.mark.parametrize(
@@ -59,27 +61,25 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_token_reaches_what_its_role_reaches(
-    closed: Path, token: str | None, head: int, metrics: int, keys: int
+    closed: Serving, token: str | None, head: int, metrics: int, keys: int
 ) -> None:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    with serving(closed) as server:
-        paths = ("/v1/log/head", "/metrics", "/v1/keys")
-        assert [server.get(path, **headers).status for path in paths] == [head, metrics, keys]
-        assert server.get("/healthz").status == 200
-        assert server.get("/readyz").status == 200
-        assert server.get("/v1/ca").body.startswith(b"-----BEGIN CERTIFICATE-----")
+    paths = ("/v1/log/head", "/metrics", "/v1/keys")
+    assert [closed.get(path, **headers).status for path in paths] == [head, metrics, keys]
+    assert closed.get("/healthz").status == 200
+    assert closed.get("/readyz").status == 200
+    assert closed.get("/v1/ca").body.startswith(b"-----BEGIN CERTIFICATE-----")
 
 
 def test_a_token_that_is_no_text_is_not_known(server: Serving) -> None:
     assert server.get("/v1/log/head", Authorization="Bearer \xff\xfe").status == 401
 
 
-def test_a_party_reads_no_entries_for_they_are_of_every_tenant(closed: Path) -> None:
-    with serving(closed) as server:
-        party, auditor = ({"Authorization": f"Bearer {token}"} for token in ("p-token", "u-token"))
-        assert server.get("/v1/log/entries", **party).status == 403
-        assert server.get("/v1/log/entries", **auditor).status == 200
-        assert server.get("/v1/log/proof?from=1", **party).status == 200
+def test_a_party_reads_no_entries_for_they_are_of_every_tenant(closed: Serving) -> None:
+    party, auditor = ({"Authorization": f"Bearer {token}"} for token in ("p-token", "u-token"))
+    assert closed.get("/v1/log/entries", **party).status == 403
+    assert closed.get("/v1/log/entries", **auditor).status == 200
+    assert closed.get("/v1/log/proof?from=1", **party).status == 200
 
 
 def test_on_loopback_reading_is_open_and_changing_is_not(server: Serving) -> None:
@@ -161,7 +161,7 @@ def _status(path: Path, target: str) -> int:
 def test_plain_http_to_others_is_refused(store_of: StoreOf) -> None:
     directory = store_of()
     set_config(directory, listen='"0.0.0.0:0"', tls="false")
-    served = weighbridge("serve", "--config", directory / "config.toml", check=False)
+    served = refused_serve(directory)
     assert served.returncode == 2
     assert "tls: plain HTTP is refused except on loopback and a Unix socket" in served.stderr
 

@@ -26,6 +26,7 @@ from tests.collector.building import (
     log_signer,
     make_store,
     opened,
+    refused_serve,
     serving,
     wait_for,
     weighbridge,
@@ -335,14 +336,13 @@ def test_ticks_go_on_while_nobody_reports(store_of: StoreOf) -> None:
 
 def test_a_simulation_store_is_refused(tmp_path: Path) -> None:
     weighbridge("init", tmp_path / "s", "--simulation", "--listen", "127.0.0.1:0")
-    served = weighbridge("serve", "--config", tmp_path / "s" / "config.toml", check=False)
+    served = refused_serve(tmp_path / "s")
     assert served.returncode == 2
     assert "simulation store" in served.stderr
 
 
 def test_a_real_store_is_not_served_as_a_simulation(store_of: StoreOf) -> None:
-    config = store_of() / "config.toml"
-    served = weighbridge("serve", "--simulation", "--config", config, check=False)
+    served = refused_serve(store_of(), "--simulation")
     assert served.returncode == 2
     assert "real store" in served.stderr
 
@@ -365,7 +365,7 @@ def test_the_clock_of_a_simulation_goes_forward_by_hand_and_of_a_real_store_neve
 def test_a_store_is_served_once(store_of: StoreOf) -> None:
     directory = store_of()
     with serving(directory):
-        served = weighbridge("serve", "--config", directory / "config.toml", check=False)
+        served = refused_serve(directory)
     assert served.returncode == 2
     assert "open in another process" in served.stderr
 
@@ -373,7 +373,7 @@ def test_a_store_is_served_once(store_of: StoreOf) -> None:
 def test_a_log_is_not_gone_on_with_another_key(store_of: StoreOf) -> None:
     directory = store_of(Agent("n1"))
     (directory / "keys" / "log.key").write_text("ab" * 32)
-    served = weighbridge("serve", "--config", directory / "config.toml", check=False)
+    served = refused_serve(directory)
     assert served.returncode == 2
     assert "log.key: this log was begun with another key" in served.stderr
 
@@ -384,7 +384,7 @@ def test_a_corrupt_store_is_an_error_in_one_line(store_of: StoreOf) -> None:
     data = bytearray(segment.read_bytes())
     data[60] ^= 1
     segment.write_bytes(data)
-    served = weighbridge("serve", "--config", directory / "config.toml", check=False)
+    served = refused_serve(directory)
     assert served.returncode == 2
     assert f"{segment}: offset 16: row 0 was acknowledged" in served.stderr
     assert "Traceback" not in served.stderr
