@@ -1,4 +1,5 @@
-"""For all tests: hypothesis without a wall clock, and the wheel, built once, with environments to install it in.
+"""For all tests: hypothesis without a wall clock, products on one core each, and the wheel, built once, with
+environments to install it in.
 
 No program that a test starts trusts a certificate but those that tests make: reading this machine's whole list of them
 would take each a tenth of a second.
@@ -29,6 +30,9 @@ Make = Callable[..., Path]
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
 os.environ["SSL_CERT_FILE"] = os.devnull
+
+# Tests run side by side: the threads of several numpys would wait for each other, busily.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
