@@ -16,6 +16,7 @@ import numpy as np
 
 from weighbridge.challenge import arithmetic
 from weighbridge.challenge.derivation import digest_key
+from weighbridge.challenge.keystream import keystream
 from weighbridge.challenge.messages import HostFact
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.profiles import F16
@@ -115,8 +116,9 @@ class CpuEngine:
 
     def _rows_of_a(self, key: bytes, first: int, count: int) -> arithmetic.Float32:
         policy = self._prepared()
-        rows = [(key, index) for index in range(first, first + count)]
-        exact = arithmetic.rows_of_a(policy.operands, policy.size, rows, 0, policy.size)
+        row_bytes = policy.operands.a_row_bytes(policy.size)
+        data = keystream(key, first * row_bytes, count * row_bytes)
+        exact = arithmetic.widen_a(policy.operands, data).reshape(count, policy.size)
         if policy.operands is not F16:
             return exact
         rounded = exact.astype(np.float16).astype(np.float32)
