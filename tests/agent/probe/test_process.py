@@ -125,7 +125,7 @@ def running(agent: Any, backend: str, **changes: Any) -> Any:
 
 
 def test_workers_are_killed_when_the_budget_is_spent(agent: Any, backend: str) -> None:
-    probe = running(agent, backend, deadline_ms=10_000)
+    probe = running(agent, backend, deadline_ms=5_000)
     answer = decode_message(probe.ask(None))
     assert isinstance(answer, Decline)
     assert (answer.reason, answer.detail) == ("interrupted", "time is up")

@@ -1,7 +1,7 @@
 """The daemon as a process of its own, on a machine whose driver answers nothing, against a collector over real HTTP."""
 
+import asyncio
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from agent.control import ask
 from tests.agent.fake_nvml.fixture import uuid
 from weighbridge.wire.report import EventKind, Report
 
@@ -157,8 +158,8 @@ def test_a_collector_away_for_long_gets_everything_in_order(node: Node) -> None:
 
 
 def spooled(node: Node) -> int:
-    done = node.control("status")
-    return int(json.loads(done.stdout)["spool_pending_count"]) if done.returncode == 0 else 0
+    told = asyncio.run(ask(node.runtime / "control.sock", {"command": "status"}))
+    return int(told["spool_pending_count"])
 
 
 def test_a_reimaged_node_starts_a_new_chain_under_its_key(node: Node) -> None:
