@@ -129,6 +129,7 @@ def test_a_ledger_of_another_form_is_made_anew_from_the_log(directory: Path) -> 
     ledger.close()
     store = open_embedded(directory)
     assert (store.log.size, store.ledger.folded(), store.ledger.snapshots()) == (1, 0, {})
+    store.close()
 
 
 def test_an_index_that_is_missing_answers_as_before(directory: Path) -> None:
