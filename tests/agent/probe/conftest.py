@@ -1,5 +1,6 @@
 """The prober as a real process, with the agent's end of its pipes."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -88,8 +89,9 @@ class Probe:
 
     def end(self) -> None:
         for pid in self.workers:
-            if not is_gone(pid):
-                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                if not is_gone(pid):
+                    os.kill(pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait(PATIENCE_SECONDS)
         for stream in (self.process.stdin, self.process.stdout):
