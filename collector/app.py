@@ -45,11 +45,12 @@ from collector.tls import authority_hash, ensure_server_certificate, server_cont
 from collector.web.pages import Pages
 from weighbridge import __version__
 from weighbridge.catalogue import metrics
+from weighbridge.log.checkpoint import open_head
 from weighbridge.log.entries import ContractAdded
 from weighbridge.process.settings import ConfigError
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.wire.problems import PROBLEM_TYPE, Problem
-from weighbridge.wire.signing import Signer
+from weighbridge.wire.signing import SignatureError, Signer
 
 DRAIN_SECONDS = 10.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -202,6 +203,12 @@ def require_own_log(config: CollectorConfig, store: Store, signer: Signer) -> No
     first = next(iter(store.log.read(0, 1)), None)
     if first is not None and first.envelope.key_id != signer.key_id:
         raise ConfigError(f"{config.keys / 'log.key'}: this log was begun with another key")
+    head = store.log.handed_out
+    if head is not None:
+        try:
+            open_head(head.note, signer.public_key)
+        except SignatureError as error:
+            raise ConfigError(f"{config.directory / 'evidence' / 'head'}: {error}") from error
 
 
 @asynccontextmanager

@@ -227,7 +227,7 @@ class Committer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._followers: list[Callable[[Sequence[CommittedEntry]], None]] = []
         self._beats: list[Callable[[], None]] = []
-        self.head = self._sign()
+        self.head = self._hand_out()
         self.failure: str | None = None
 
     @property
@@ -324,11 +324,14 @@ class Committer:
 
     def _make_durable(self, batch: CommitBatch) -> None:
         self._store.log.append(batch.leaves)
-        self.head = self._sign()
+        self.head = self._hand_out()
 
-    def _sign(self) -> Head:
+    def _hand_out(self) -> Head:
+        """The head over the whole log, kept beside it before anybody is told."""
         log = self._store.log
-        return sign_head(self._store.info.origin, log.size, log.root(), self._signer)
+        head = sign_head(self._store.info.origin, log.size, log.root(), self._signer)
+        log.hand_out(head)
+        return head
 
     def _publish(self, batch: CommitBatch) -> None:
         if self.failure is not None:

@@ -2,6 +2,7 @@
 
 DIR/store.json            version, origin, simulation
 DIR/evidence/segments/    the evidence; everything else under evidence/ and index.sqlite is derived
+DIR/evidence/head         the newest head that was handed out, which the segments must still hold
 DIR/evidence/tree
 DIR/index.sqlite
 DIR/lock                  held by the process that has the store open
@@ -11,11 +12,12 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from collector.storage.derived import open_derived
+from collector.storage.handed_out import HeadFile, create_head_file
 from collector.storage.index import SqliteIndex
 from collector.storage.ledger import SqliteLedger
 from collector.storage.segments import Segments
@@ -28,10 +30,12 @@ from collector.storage.store import (
     WrongVersion,
 )
 from collector.storage.tree import TreeFile
+from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import Entry, entry
+from weighbridge.log.merkle import Frontier
 from weighbridge.process.files import sync_directory, write_file
 
-VERSION = 1
+VERSION = 2
 SEGMENT_BYTES = 64 << 20
 TREE_BATCH = 4096
 
@@ -40,13 +44,36 @@ class EmbeddedLog:
     """The log in a directory. One thread appends; any thread reads what is durable."""
 
     def __init__(self, directory: Path, segment_bytes: int, lock: int) -> None:
+        """Raises CorruptStore, also where the log is not the one of which the newest head was handed out."""
         self._lock = lock
+        self._heads = HeadFile(directory / "head")
         self._tree = TreeFile(directory / "tree")
         self._segments = Segments(
-            directory / "segments", segment_bytes, self._tree.holds, self._tree.sync
+            directory / "segments", segment_bytes, self._durable, self._tree.sync
         )
         self._restore_tree()
-        self._size = self._segments.size
+        self._size = self._before = self._segments.size
+        self._require_handed_out(directory)
+
+    def _durable(self, index: int) -> bool:
+        head = self._heads.newest
+        return (head is not None and index < head.size) or self._tree.holds(index)
+
+    def _require_handed_out(self, directory: Path) -> None:
+        """What was handed out is a beginning of what the segments hold."""
+        head = self._heads.newest
+        if head is None:
+            return
+        if self._size < head.size:
+            is_not = f"hold {self._size} entries, and a head over {head.size} was handed out"
+        elif Frontier(head.size, self._tree.node).root() != head.root:
+            is_not = f"are others than those of which the head over {head.size} was handed out"
+        else:
+            return
+        raise CorruptStore(
+            f"{directory / 'segments'}: the entries {is_not}. Others hold that head, and would see a log that"
+            " shrank or forked: restore the segments from a backup (`weighbridge scrub` says where they differ)"
+        )
 
     def _restore_tree(self) -> None:
         """Trust what was synced, and make the rest again from the rows."""
@@ -60,7 +87,7 @@ class EmbeddedLog:
         return self._size
 
     def append(self, leaves: Sequence[bytes]) -> int:
-        first = self._size
+        first = self._before = self._size
         self._segments.append(leaves)
         try:
             self._tree.append(leaves)
@@ -69,6 +96,18 @@ class EmbeddedLog:
             raise
         self._size = first + len(leaves)
         return first
+
+    @property
+    def handed_out(self) -> Head | None:
+        return self._heads.newest
+
+    def hand_out(self, head: Head) -> None:
+        try:
+            self._heads.write(head)
+        except StorageError:
+            self._segments.take_back(self._size - self._before)
+            self._size = self._tree.keep(self._before)
+            raise
 
     def leaves(self, start: int, limit: int) -> Iterator[bytes]:
         return self._segments.leaves(start, max(0, min(limit, self._size - start)))
@@ -90,6 +129,7 @@ class EmbeddedLog:
         self._segments.close()
         self._tree.sync()
         self._tree.close()
+        self._heads.close()
         os.close(self._lock)
 
 
@@ -99,6 +139,7 @@ def create_store(directory: Path, info: StoreInfo) -> None:
         raise StorageError(f"{directory} holds a store already")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     (directory / "evidence" / "segments").mkdir(parents=True)
+    create_head_file(directory / "evidence" / "head")
     for made in (directory / "evidence", directory, directory.parent):
         sync_directory(made)
     described = {"version": VERSION, "origin": info.origin, "simulation": info.simulation}
@@ -108,7 +149,7 @@ def create_store(directory: Path, info: StoreInfo) -> None:
 def open_embedded(directory: Path, segment_bytes: int = SEGMENT_BYTES) -> Store:
     """What `open_store` promises. A segment is sealed by the first append after it passed `segment_bytes`."""
     with ExitStack() as undo:
-        lock = _lock(directory)
+        lock = lock_store(directory)
         undo.callback(os.close, lock)
         described = _migrate(directory, _read_description(directory))
         log = EmbeddedLog(directory / "evidence", segment_bytes, lock)
@@ -121,7 +162,8 @@ def open_embedded(directory: Path, segment_bytes: int = SEGMENT_BYTES) -> Store:
     return Store(info, log, index, SqliteLedger(engine))
 
 
-def _lock(directory: Path) -> int:
+def lock_store(directory: Path) -> int:
+    """The descriptor that holds the store for this process. Raises StorageError, StoreInUse."""
     try:
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -163,17 +205,27 @@ def _write_description(directory: Path, described: Mapping[str, Any]) -> None:
     write_file(directory / "store.json", json.dumps(described, sort_keys=True).encode())
 
 
-def _add_simulation(described: dict[str, Any]) -> dict[str, Any]:
+def _add_simulation(_: Path, described: dict[str, Any]) -> dict[str, Any]:
     """From version 0, which had no flag for simulated stores."""
     return described | {"simulation": False}
 
 
-MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {0: _add_simulation}
+def _add_head(directory: Path, described: dict[str, Any]) -> dict[str, Any]:
+    """From version 1, which kept no head: what it handed out is not known here."""
+    with suppress(FileExistsError):
+        create_head_file(directory / "evidence" / "head")
+    return described
+
+
+MIGRATIONS: Mapping[int, Callable[[Path, dict[str, Any]], dict[str, Any]]] = {
+    0: _add_simulation,
+    1: _add_head,
+}
 """From each older version to the next."""
 
 
 def _migrate(directory: Path, described: dict[str, Any]) -> dict[str, Any]:
     while (version := described["version"]) < VERSION:
-        described = MIGRATIONS[version](described) | {"version": version + 1}
+        described = MIGRATIONS[version](directory, described) | {"version": version + 1}
         _write_description(directory, described)
     return described

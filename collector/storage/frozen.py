@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from collector.storage.handed_out import newest_head
 from collector.storage.segments import SegmentFile
 from collector.storage.store import CorruptStore, StorageError
+from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import Entry, entry
 from weighbridge.log.merkle import Frontier, leaf_hash
 
@@ -32,6 +34,13 @@ class FrozenLog:
 
     def append(self, leaves: Sequence[bytes]) -> int:
         raise StorageError(f"{self._directory} is only read; {len(leaves)} leaves are not kept")
+
+    @property
+    def handed_out(self) -> Head | None:
+        return newest_head(self._directory.parent / "head")
+
+    def hand_out(self, head: Head) -> None:
+        raise StorageError(f"{self._directory} is only read; the head over {head.size} is not kept")
 
     def leaves(self, start: int, limit: int) -> Iterator[bytes]:
         stop = min(start + limit, self._size)

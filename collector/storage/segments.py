@@ -5,7 +5,8 @@ row is the length of its leaf, the CRC-32 of length and leaf (both u32, little-e
 last segment grows.
 
 A row is acknowledged only after `fdatasync`, and the directory is synced when a file is made. After a
-crash the last segment may end in a torn row: no one was told of it, and it is cut.
+crash the last segment may end in a torn row: no one was told of it, and it is cut. A row that is damaged
+and has good rows behind it is no torn tail: nothing is cut, and the segments do not open.
 """
 
 import contextlib
@@ -33,6 +34,9 @@ HEADER = struct.Struct("<8sQ")
 ROW = struct.Struct("<II")
 READ_BYTES = 1 << 20
 NAME = re.compile(r"[0-9]{16}")
+BEGINS = b'{"payload":"'
+"""How every envelope begins, and so every leaf."""
+
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -122,6 +126,14 @@ class SegmentFile:
             return sound
         return sound
 
+    def good_behind(self, row: int) -> int:
+        """How many rows behind this one, which is not sound, match their CRC, wherever they begin."""
+        size = os.fstat(self.descriptor).st_size
+        if self.offsets[row] >= size:
+            return 0
+        with mmap.mmap(self.descriptor, size, access=mmap.ACCESS_READ) as data:
+            return sum(1 for _ in _rows_from(data, self.offsets[row] + ROW.size + 1))
+
     def truncate(self, count: int) -> None:
         """Keep the first `count` rows. Raises OSError where the file keeps more, and then is `torn`."""
         del self.offsets[count + 1 :]
@@ -130,11 +142,37 @@ class SegmentFile:
         self.torn = False
 
 
+def _rows_from(data: mmap.mmap, offset: int) -> Iterator[int]:
+    """Where rows begin that match their CRC: found by how leaves begin, whatever lies between them."""
+    while (leaf := data.find(BEGINS, offset)) >= 0:
+        offset = leaf + len(BEGINS)
+        length, _ = ROW.unpack_from(data, leaf - ROW.size)
+        if leaf + length <= len(data) and data[leaf - ROW.size : leaf] == row_header(
+            data[leaf : leaf + length]
+        ):
+            yield leaf - ROW.size
+            offset = leaf + length
+
+
 def _first(path: Path) -> int:
     """The index that a segment's name says. Raises CorruptStore."""
     if NAME.fullmatch(path.stem) is None:
         raise CorruptStore(f"{path}: not the name of a segment")
     return int(path.stem)
+
+
+def _require_torn(segment: SegmentFile, sound: int, durable: Callable[[int], bool]) -> None:
+    """Raises CorruptStore unless what follows the sound rows may be an append that a crash broke off."""
+    index, behind = segment.first + sound, segment.good_behind(sound)
+    known = durable(index)
+    if not known and behind == 0:
+        return
+    row = f"row {index} was acknowledged and is damaged" if known else f"row {index} is damaged"
+    rest = f"; {behind} good rows lie behind it" if behind else ""
+    raise CorruptStore(
+        f"{segment.path}: offset {segment.offsets[sound]}: {row}{rest}. Nothing was cut: restore the"
+        " segment from a backup (`weighbridge scrub` says what else is damaged)"
+    )
 
 
 class Segments:
@@ -173,11 +211,7 @@ class Segments:
         if size < HEADER.size:
             return self._drop_unbegun(segment, durable)
         sound = segment.sound_rows()
-        if durable(segment.first + sound):
-            place = f"{segment.path}: offset {segment.offsets[sound]}"
-            raise CorruptStore(
-                f"{place}: row {segment.first + sound} was acknowledged and is damaged"
-            )
+        _require_torn(segment, sound, durable)
         if segment.offsets[sound] < size:
             lost = size - segment.offsets[sound]
             logger.warning("%s: cut a torn tail of %d bytes", segment.path, lost)

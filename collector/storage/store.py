@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from weighbridge.judge.ledger import Finding, Row, Use
+from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import Entry, EntryKind
 
 
@@ -98,6 +99,19 @@ class EvidenceLog(Protocol):
 
     def read(self, start: int, limit: int) -> Iterator[Entry]:
         """At most `limit` entries from `start` on. Raises CorruptStore."""
+        ...
+
+    @property
+    def handed_out(self) -> Head | None:
+        """The newest head that `hand_out` was told of, in this run or an earlier one."""
+        ...
+
+    def hand_out(self, head: Head) -> None:
+        """Keep the head over the whole log, before anybody is told of it: a log that is opened again and does not hold
+        what it covers is refused.
+
+        Raises StorageError, and then what the last append brought is forgotten.
+        """
         ...
 
     def node(self, level: int, index: int) -> bytes:

@@ -26,6 +26,7 @@ class FillingLog:
         self._log = store.log
         self.full = False
         self.root, self.read, self.node = self._log.root, self._log.read, self._log.node
+        self.hand_out = self._log.hand_out
 
     @property
     def size(self) -> int:

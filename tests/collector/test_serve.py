@@ -390,6 +390,28 @@ def test_a_corrupt_store_is_an_error_in_one_line(store_of: StoreOf) -> None:
     assert "Traceback" not in served.stderr
 
 
+def test_killed_and_cut_back_a_log_is_not_served_as_if_nothing_had_been_answered(
+    store_of: StoreOf,
+) -> None:
+    """What was answered is known from the head beside the segments, of a process that never closed it."""
+    agent = Agent("n1", gpus=1)
+    directory = store_of(agent)
+    segments = directory / "evidence" / "segments"
+    with serving(directory) as server:
+        before = {file.name: file.read_bytes() for file in segments.iterdir()}
+        wait_for(lambda: max(segments.iterdir()).stat().st_size > len(max(before.values())), "rows")
+        assert server.report(agent.next()).status == 200
+        server.kill()
+    for name, data in before.items():
+        (segments / name).write_bytes(data)
+    for derived in ("index.sqlite", "index.sqlite-wal", "index.sqlite-shm", "evidence/tree"):
+        (directory / derived).unlink(missing_ok=True)
+    served = weighbridge("serve", "--config", directory / "config.toml", check=False)
+    assert served.returncode == 2
+    assert "was handed out" in served.stderr or "was acknowledged" in served.stderr
+    assert "restore the segment" in served.stderr
+
+
 def test_proofs_of_a_served_log_verify(store_of: StoreOf) -> None:
     agent = Agent("n1", gpus=1)
     with serving(store_of(agent)) as server:

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.storage import handed_out
 from collector.storage import segments as segment_module
 from collector.storage.derived import SCHEMA
 from collector.storage.embedded import EmbeddedLog, create_store, open_embedded, read_info
+from collector.storage.handed_out import SLOT_BYTES, create_head_file
 from collector.storage.store import (
     Accepted,
     ChainKey,
@@ -32,6 +34,7 @@ from collector.storage.stores import open_store
 from tests.collector.building import Agent
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Finding, Row, State
+from weighbridge.log.checkpoint import sign_head
 from weighbridge.log.entries import EntryKind, Tick, payload_type
 from weighbridge.verdict import Verdict
 from weighbridge.wire.report import encode
@@ -329,6 +332,168 @@ def test_a_segment_that_was_never_begun_is_removed(directory: Path) -> None:
     store.close()
 
 
+def hand_out(store: Store) -> None:
+    """As a commit does before it answers."""
+    log = store.log
+    log.hand_out(sign_head(INFO.origin, log.size, log.root(), SIGNER))
+
+
+def cut_last_row(directory: Path) -> None:
+    """The last segment without its last row, cut where that begins."""
+    file = segment_files(directory)[-1]
+    data = file.read_bytes()
+    offset = 16
+    while (following := offset + 8 + int.from_bytes(data[offset : offset + 4], "little")) < len(
+        data
+    ):
+        offset = following
+    file.write_bytes(data[:offset])
+
+
+def test_a_log_that_is_shorter_than_what_was_handed_out_is_refused(directory: Path) -> None:
+    store = open_embedded(directory)
+    store.log.append([tick(number) for number in range(5)])
+    hand_out(store)
+    store.close()
+    segments = {file: file.read_bytes() for file in segment_files(directory)}
+    cut_last_row(directory)
+    (directory / "evidence" / "tree").unlink()
+    (directory / "index.sqlite").unlink()
+    with pytest.raises(CorruptStore, match="row 4 was acknowledged and is damaged"):
+        open_embedded(directory)
+    for file in segments:
+        file.unlink()
+    with pytest.raises(CorruptStore, match="hold 0 entries, and a head over 5 was handed out"):
+        open_embedded(directory)
+    for file, data in segments.items():
+        file.write_bytes(data)
+    store = open_embedded(directory)
+    assert store.log.size == 5
+    store.close()
+
+
+def test_a_log_of_other_entries_than_those_handed_out_is_refused(directory: Path) -> None:
+    """Written anew without one of its rows, tree and all, and longer than before."""
+    store = open_embedded(directory)
+    leaves = [tick(number) for number in range(9)]
+    store.log.append(leaves)
+    hand_out(store)
+    store.close()
+    for file in (*segment_files(directory), directory / "evidence" / "tree"):
+        file.unlink()
+    head = (directory / "evidence" / "head").read_bytes()
+    (directory / "evidence" / "head").write_bytes(bytes(len(head)))
+    store = open_embedded(directory)
+    store.log.append([*leaves[:4], *leaves[5:], tick(9), tick(10)])
+    store.close()
+    (directory / "evidence" / "head").write_bytes(head)
+    with pytest.raises(CorruptStore, match="are others than those of which the head over 9"):
+        open_embedded(directory)
+
+
+def test_a_log_that_is_longer_than_what_was_handed_out_goes_on(directory: Path) -> None:
+    """A crash came between the rows and the head: they are entries, of which nobody was told."""
+    store = open_embedded(directory)
+    store.log.append([tick(0)])
+    hand_out(store)
+    store.log.append([tick(1)])
+    store.close()
+    store = open_embedded(directory)
+    assert store.log.size == 2
+    assert store.log.handed_out is not None
+    assert store.log.handed_out.size == 1
+    store.close()
+
+
+@pytest.mark.parametrize("writes", range(1, 40, 3))
+def test_of_a_head_that_was_torn_while_it_was_written_the_one_synced_before_is_left(
+    directory: Path, writes: int
+) -> None:
+    store = open_embedded(directory)
+    for number in range(writes):
+        store.log.append([tick(number)])
+        hand_out(store)
+    store.close()
+    file = directory / "evidence" / "head"
+    slots = [file.read_bytes()[:SLOT_BYTES], file.read_bytes()[SLOT_BYTES:]]
+    newest = max(range(2), key=lambda slot: size_in(slots[slot]))
+    flip(file, newest * SLOT_BYTES + 20)
+    if writes == 1:
+        with pytest.raises(CorruptStore, match="head: holds no whole head"):
+            open_embedded(directory)
+        return
+    store = open_embedded(directory)
+    kept = store.log.handed_out
+    assert kept is not None
+    assert kept.size == size_in(slots[1 - newest])
+    assert writes - handed_out.SYNC_EVERY <= kept.size < writes
+    hand_out(store)
+    assert store.log.handed_out is not None
+    assert store.log.handed_out.size == writes
+    store.close()
+
+
+def size_in(slot: bytes) -> int:
+    """The size in a slot's note; 0 where it was never written."""
+    return int(slot[8:].split(b"\n")[1]) if any(slot) else 0
+
+
+def test_without_its_head_file_a_store_is_not_opened(directory: Path) -> None:
+    store = open_embedded(directory)
+    store.log.append([tick(0)])
+    hand_out(store)
+    store.close()
+    (directory / "evidence" / "head").unlink()
+    with pytest.raises(CorruptStore, match=r"head: No such file .*scrub --sign"):
+        open_embedded(directory)
+
+
+def test_an_append_whose_head_cannot_be_kept_is_forgotten(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_embedded(directory)
+    store.log.append([tick(0)])
+    hand_out(store)
+    with monkeypatch.context() as patched:
+        patched.setattr(handed_out, "write_all", refuse)
+        store.log.append([tick(1), tick(2)])
+        with pytest.raises(StorageError, match=r"head: Input/output error"):
+            hand_out(store)
+    assert store.log.size == 1
+    assert store.log.root() == recursive_root([tick(0)])
+    store.log.append([tick(3)])
+    hand_out(store)
+    store.close()
+    store = open_embedded(directory)
+    assert list(store.log.leaves(0, 9)) == [tick(0), tick(3)]
+    store.close()
+
+
+@pytest.mark.parametrize("damaged", ["length", "crc", "leaf"])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_damaged_row_with_good_rows_behind_it_is_no_torn_tail(
+    directory: Path, damaged: str, told: bool
+) -> None:
+    """Nothing is cut, whether or not anybody is known to have been told of it."""
+    store = open_embedded(directory)
+    leaves = [tick(number) for number in range(124)]
+    store.log.append(leaves)
+    if told:
+        hand_out(store)
+    store.close()
+    (directory / "evidence" / "tree").unlink()
+    (directory / "index.sqlite").unlink()
+    file = segment_files(directory)[-1]
+    flip(file, {"length": 16, "crc": 20, "leaf": 40}[damaged])
+    before = file.read_bytes()
+    said = "row 0 was acknowledged and is damaged" if told else "row 0 is damaged"
+    behind = rf"{file.name}: offset 16: {said}; 123 good rows lie behind it. Nothing was cut"
+    for _ in range(2):
+        with pytest.raises(CorruptStore, match=behind):
+            open_embedded(directory)
+        assert file.read_bytes() == before
+
+
 def flip(file: Path, offset: int) -> None:
     data = bytearray(file.read_bytes())
     data[offset] ^= 1
@@ -375,13 +540,30 @@ def test_an_older_store_is_migrated_on_opening(directory: Path) -> None:
     store = open_embedded(directory)
     assert store.info == StoreInfo("weighbridge/old", simulation=False)
     store.close()
-    assert '"version": 1' in (directory / "store.json").read_text()
+    assert '"version": 2' in (directory / "store.json").read_text()
     assert read_info(directory) == StoreInfo("weighbridge/old", simulation=False)
 
 
+def test_a_store_that_kept_no_head_yet_keeps_the_next_one(directory: Path) -> None:
+    store = open_embedded(directory)
+    store.log.append([tick(0)])
+    store.close()
+    (directory / "store.json").write_text(
+        '{"origin":"weighbridge/test","simulation":false,"version":1}'
+    )
+    (directory / "evidence" / "head").unlink()
+    store = open_embedded(directory)
+    assert store.log.handed_out is None
+    hand_out(store)
+    store.close()
+    cut_last_row(directory)
+    with pytest.raises(CorruptStore, match="row 0 was acknowledged"):
+        open_embedded(directory)
+
+
 def test_a_newer_store_is_refused(directory: Path) -> None:
-    (directory / "store.json").write_text('{"origin":"x","simulation":false,"version":2}')
-    with pytest.raises(WrongVersion, match="version 2; this program knows up to 1"):
+    (directory / "store.json").write_text('{"origin":"x","simulation":false,"version":3}')
+    with pytest.raises(WrongVersion, match="version 3; this program knows up to 2"):
         open_embedded(directory)
 
 
@@ -500,6 +682,7 @@ def test_any_bytes_in_any_groups_come_back_exactly(
 ) -> None:
     directory = tmp_path_factory.mktemp("log")
     (directory / "segments").mkdir()
+    create_head_file(directory / "head")
     log = EmbeddedLog(directory, 1000, _descriptor(directory))
     for group in groups:
         log.append(group)

@@ -37,16 +37,27 @@ def sign_head(origin: str, size: int, root: bytes, signer: Signer) -> Head:
     return Head(origin, size, root, f"{text}\n\u2014 {origin} {b64encode(signature).decode()}\n")
 
 
-def open_head(note: str, public_key: bytes) -> Head:
-    """Parse and verify a checkpoint. Raises SignatureError."""
+def read_head(note: str) -> Head:
+    """Parse a checkpoint; verifies no signature. Raises SignatureError."""
+    match = _match(note)
+    return Head(match["origin"], int(match["size"]), b64decode(match["root"]), note)
+
+
+def _match(note: str) -> re.Match[str]:
     match = _NOTE.fullmatch(note)
     if match is None:
         raise SignatureError("not a checkpoint with one signature")
+    return match
+
+
+def open_head(note: str, public_key: bytes) -> Head:
+    """Parse and verify a checkpoint. Raises SignatureError."""
+    match = _match(note)
     raw = b64decode(match["signature"])
     if raw[:4] != _note_key_hash(match["name"], public_key):
         raise SignatureError("the checkpoint is signed by another key")
     verify_bytes(match["text"].encode(), raw[4:], public_key)
-    return Head(match["origin"], int(match["size"]), b64decode(match["root"]), note)
+    return read_head(note)
 
 
 def head_hash(note: str) -> str:
