@@ -20,6 +20,7 @@ from collector.judging.replay import Replay
 from collector.judging.statements import StatementError, instant
 from collector.storage.derived import holds_other
 from collector.storage.embedded import read_info
+from weighbridge.judge.ledger import Finding
 from weighbridge.process.settings import ConfigError
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.statement import (
@@ -73,7 +74,7 @@ def replay(
     """Settle a period of CONTRACT_ID again from the log, signature by signature, and compare with the ledger, or with a
     statement that was handed out.
 
-    Exit code 0: equal to the byte; 1: not, and the difference is printed.
+    Exit code 0: equal to the byte, and every chain of reports is whole; 1: not, and the difference is printed.
     """
     config = load_config(config_file, os.environ)
     if state is not None:
@@ -84,10 +85,13 @@ def replay(
         shown = _held(issued, contract_id, period)
     known = json.loads(shown)
     with tempfile.TemporaryDirectory(prefix="weighbridge-replay-") as temporary:
-        again = _replayed(config, known, state or Path(temporary) / "replay.sqlite", workers)
+        again, holes = _replayed(config, known, state or Path(temporary) / "replay.sqlite", workers)
+    for hole in holes:
+        place = f"{hole.node}, {hole.contract}" if hole.contract else hole.node
+        click.echo(f"the log has a hole: {place}: {hole.observed}", err=True)
     if again.json() == shown:
         click.echo(f"equal to the byte: {contract_id}, {period}, as of {again.as_of}")
-        return
+        sys.exit(DIFFERENT if holes else 0)
     other = "the ledger" if issued is None else str(issued)
     for line in otherwise(versions_of(known), versions(again)):
         said = "{name} {before} -> {after}".format_map(values_of(line, "en"))
@@ -119,7 +123,10 @@ def _held(file: Path, contract: str, period: str) -> str:
     return text
 
 
-def _replayed(config: CollectorConfig, known: Tree, state: Path, workers: int | None) -> Statement:
+def _replayed(
+    config: CollectorConfig, known: Tree, state: Path, workers: int | None
+) -> tuple[Statement, list[Finding]]:
+    """The statement of the log, and the holes in it, of every contract."""
     collect_seldom()
     info, signer = read_info(config.directory), load_signer(config)
     as_of_s = instant(known["as_of"])
@@ -129,7 +136,7 @@ def _replayed(config: CollectorConfig, known: Tree, state: Path, workers: int | 
             task = progress.add_task("entries", total=again.size)
             hands = by_cores(again.left) if workers is None else workers
             again.run(lambda folded: progress.update(task, completed=folded), hands)
-        return again.statement(known["contract"], known["period"])
+        return again.statement(known["contract"], known["period"]), list(again.holes())
     except (StatementError, BrokenInvariantError) as error:
         raise ConfigError(str(error)) from error
     finally:

@@ -6,7 +6,7 @@ where it stopped. Other processes may read ahead and check signatures (`collecto
 is said here, in the order of the log, and everything that is wrong is found here.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,8 @@ from collector.storage.index import UNLISTED, SqliteIndex, tick_before_us
 from collector.storage.ledger import SqliteLedger
 from collector.storage.store import Indexed, StorageError, Store, StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.judge.chains import LOG_HOLE
+from weighbridge.judge.ledger import Finding
 from weighbridge.log.entries import Entry, EntryKind, KeyChanged, Notice, Tick
 from weighbridge.notices.book import NoticeBook
 from weighbridge.settlement.statement import Statement
@@ -202,6 +204,14 @@ class Replay:
         """The statement by the replayed ledger. Call it after `run`. Raises StatementError."""
         fleet = LiveFleet(self._writer.judgement)
         return Statements(self.store, fleet).ask(contract, period, self._as_of_s).statement()
+
+    def holes(self) -> Iterator[Finding]:
+        """Reports that chains must have had and that the log lacks. Call it after `run`."""
+        page = self._ledger.findings()
+        yield from (finding for finding in page.findings if finding.code == LOG_HOLE)
+        while page.after is not None:
+            page = self._ledger.findings(after=page.after)
+            yield from (finding for finding in page.findings if finding.code == LOG_HOLE)
 
     def close(self) -> None:
         self.store.close()

@@ -27,7 +27,6 @@ from weighbridge.wire.receipts import Expected, Receipt
 from weighbridge.wire.report import (
     Count,
     FutureVersion,
-    Gap,
     Name,
     NotCanonical,
     Report,
@@ -35,6 +34,7 @@ from weighbridge.wire.report import (
     decode,
     digest,
 )
+from weighbridge.wire.sequence import covered
 from weighbridge.wire.signing import Envelope, SignatureError, open_envelope, verify
 
 REPORT_TYPE = payload_type(EntryKind.REPORT)
@@ -155,7 +155,7 @@ def in_sequence(
     if report.seq == following:
         if last is not None and report.prev != last.payload_hash:
             raise _misplaced("fork", "prev is not the hash of the report before", examined, last)
-    elif not _covered(report.gaps, following, report):
+    elif not covered(report.gaps, following, report):
         detail = f"seq {report.seq} follows {following - 1}, and no gap says why"
         raise _misplaced("sequence", detail, examined, last)
     return None
@@ -169,18 +169,6 @@ def _again(examined: Examined, last: Accepted | None, known: Accepted | None) ->
         detail = f"seq {known.seq} is another report already, entry {known.index}"
         raise _misplaced("fork", detail, examined, last)
     return known
-
-
-def _covered(gaps: Sequence[Gap], following: int, report: Report) -> bool:
-    """Whether the report's gaps join up from no later than `following` to the report before this one."""
-    wanted = report.seq - 1
-    hashes = {gap.last_seq: gap.last_hash for gap in gaps}
-    if hashes.get(wanted) != report.prev:
-        return False
-    for gap in sorted(gaps, key=lambda gap: gap.last_seq, reverse=True):
-        if gap.first_seq <= wanted <= gap.last_seq:
-            wanted = gap.first_seq - 1
-    return wanted < following
 
 
 def _misplaced(code: str, detail: str, examined: Examined, last: Accepted | None) -> Refusal:

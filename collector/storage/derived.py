@@ -32,7 +32,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from collector.storage.store import StorageError, StoreFull
 
-SCHEMA = 4
+SCHEMA = 5
 """Of the tables and of the snapshots in them: a file of another is made anew from the log."""
 
 BUSY_SECONDS = 30

@@ -18,7 +18,7 @@ from weighbridge.log.entries import (
     entry,
     payload_type,
 )
-from weighbridge.wire.report import Model, Report, WirePart, canonical, decode, encode
+from weighbridge.wire.report import Model, Report, WirePart, canonical, decode, digest, encode
 from weighbridge.wire.signing import Signer
 
 SIGNER = Signer(bytes(range(32)))
@@ -101,6 +101,7 @@ class ScriptedNode:
     driver: dict[str, Any] = field(default_factory=lambda: {"readings": {}, "unavailable": {}})
     host: dict[str, Any] = field(default_factory=lambda: {"readings": {}, "unavailable": {}})
     seq: int = 0
+    prev: str | None = None
 
     @property
     def devices(self) -> list[str]:
@@ -154,7 +155,7 @@ class ScriptedNode:
             "chain": self.chain,
             "stream": "node",
             "seq": self.seq,
-            "prev": None if self.seq == 0 else "0" * 64,
+            "prev": self.prev or ("0" * 64 if self.seq else None),
             "boot": self.boot,
             "seen": None,
             "clock": {
@@ -172,8 +173,9 @@ class ScriptedNode:
             "events": [],
             "gaps": [],
         }
-        self.seq += 1
-        return decode(canonical(document | fields))
+        payload = canonical(document | fields)
+        self.seq, self.prev = self.seq + 1, digest(payload)
+        return decode(payload)
 
     def _block(
         self, boottimes: list[int], told: list[dict[str, dict[str, int | str]]]

@@ -221,10 +221,10 @@ def test_what_the_bus_does_not_show_is_missing_though_no_driver_counts() -> None
 def test_devices_keep_their_slots_while_no_driver_counts_them() -> None:
     log, node = standing(), ScriptedNode()
     feed(log, node, range(0, 21, 10))
-    bare = ScriptedNode(gpus=0, driver=NOT_COUNTED, seq=node.seq)
+    bare = ScriptedNode(gpus=0, driver=NOT_COUNTED, seq=node.seq, prev=node.prev)
     log.tick(30)
     log.report(bare.report([30], inventory=bare.inventory()))
-    back = ScriptedNode(seq=bare.seq, states={GPU: "lost"})
+    back = ScriptedNode(seq=bare.seq, prev=bare.prev, states={GPU: "lost"})
     shown = back.inventory()
     shown["devices"].pop(0)
     lost = {second: {GPU: dict.fromkeys(FAST_NAMES, "gpu_is_lost")} for second in range(40, 61)}
@@ -252,7 +252,7 @@ def test_slices_that_no_driver_counted_may_be_on_any_card_that_the_bus_shows(
 def test_a_replaced_device_takes_the_slot_that_it_found_vacant() -> None:
     log, node = standing(), ScriptedNode()
     feed(log, node, range(0, 31, 10))
-    other = ScriptedNode(gpus=3, seq=node.seq)
+    other = ScriptedNode(gpus=3, seq=node.seq, prev=node.prev)
     swapped = [other.inventory()["devices"][2], other.inventory()["devices"][1]]
     inventory = {**other.inventory(), "devices": swapped}
     log.report(node.report([40], inventory=inventory))
@@ -359,7 +359,7 @@ def test_a_spool_that_is_emptied_at_once_is_no_clock_that_is_behind() -> None:
 def test_a_chain_that_has_not_shown_its_devices_says_nothing_of_them() -> None:
     log, node = standing(), ScriptedNode()
     feed(log, node, range(0, 31, 10))
-    other = ScriptedNode(chain="chain-2", seq=1)
+    other = ScriptedNode(chain="chain-2")
     for second, inventory in ((40, None), (50, None), (60, other.inventory()), (70, None)):
         log.tick(second)
         log.report(other.report([second], inventory=inventory))

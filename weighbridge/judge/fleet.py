@@ -18,8 +18,16 @@ from weighbridge.challenge.record import (
 from weighbridge.challenge.telemetry import Telemetry, read_telemetry
 from weighbridge.judge import challenge_findings
 from weighbridge.judge.assignments import Assignments
-from weighbridge.judge.node import Change, judge_refusal, judge_release, judge_report, judge_tick
-from weighbridge.judge.node_state import NodeState
+from weighbridge.judge.chains import follow_chain
+from weighbridge.judge.node import (
+    Change,
+    contracts,
+    judge_refusal,
+    judge_release,
+    judge_report,
+    judge_tick,
+)
+from weighbridge.judge.node_state import ChainEnd, NodeState
 from weighbridge.judge.registry import Registry
 from weighbridge.judge.snapshot import dump, restore
 from weighbridge.log.entries import (
@@ -31,7 +39,7 @@ from weighbridge.log.entries import (
     Refused,
     Tick,
 )
-from weighbridge.wire.report import Report, decode, read
+from weighbridge.wire.report import Report, decode, digest, read
 from weighbridge.wire.signing import key_id
 
 STALL_US = 5_000_000
@@ -176,7 +184,10 @@ class FleetFold:
     def _report(self, report: Report, entry: Entry) -> list[Change]:
         name, state = self._observer(entry.envelope.key_id, report.node)
         promises = self.assignments.promises(state.node)
-        changes = judge_report(state, promises, report, self.watch.now_us, entry.index)
+        end = ChainEnd(entry.envelope.key_id, report.seq, digest(entry.envelope.payload))
+        holes = follow_chain(state, contracts(promises), report, end, self.watch.now_us)
+        changes: list[Change] = list(holes)
+        changes += judge_report(state, promises, report, self.watch.now_us, entry.index)
         challenge_findings.heard(state, entry.index, len(entry.envelope.payload))
         self._expect(name, state)
         self._touched.add(name)

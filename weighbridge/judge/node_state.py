@@ -62,6 +62,15 @@ class ChainState:
 
 
 @dataclass(slots=True)
+class ChainEnd:
+    """The newest report that the log holds of a chain: who signed it, its number, and the hash of its payload."""
+
+    key_id: str
+    seq: int
+    payload_hash: str
+
+
+@dataclass(slots=True)
 class Proof:
     """What challenges last said of one GPU. Bounds and `proven_us` are of the newest one that was met; else None."""
 
@@ -91,6 +100,8 @@ class AwaitedTelemetry:
 class NodeState:
     """`chains` by name, the newest last; `open` findings by contract, code and device.
 
+    `ends` are by chain, the one that spoke last at the end; `ends_forgotten`: there were more than are kept.
+
     `exchanges` are the commitments of challenges under way, by name; `proofs` by device; `attempts` counts those that
     have ended by contract, verdict and reason, and `exchange_ns` is the length of the last one, by phase, in order.
     `unassessed` counts the challenges in a row that came to no judgement, by contract.
@@ -117,6 +128,8 @@ class NodeState:
     unlinked: dict[str, AwaitedTelemetry] = field(default_factory=dict)
     newest_report: int = -1
     unassessed: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, ChainEnd] = field(default_factory=dict)
+    ends_forgotten: bool = False
 
     @property
     def newest(self) -> ChainState | None:
