@@ -14,12 +14,10 @@ import click
 from agent.config import AgentConfig, load_config
 from weighbridge import __version__
 from weighbridge.process.settings import ConfigError
-from weighbridge.verdict import Verdict
+from weighbridge.verdict import EXIT_CODES
 
 if TYPE_CHECKING:
     from agent.nvml.client import NvmlSource
-
-EXIT_CODES = {Verdict.MET: 0, Verdict.BREACHED: 3, Verdict.UNKNOWN: 4}
 
 
 def _config(file: Path | None, flags: Mapping[str, Any] | None = None) -> AgentConfig:

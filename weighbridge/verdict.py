@@ -12,6 +12,9 @@ class Verdict(StrEnum):
     BREACHED = "breached"
 
 
+EXIT_CODES = {Verdict.MET: 0, Verdict.BREACHED: 3, Verdict.UNKNOWN: 4}
+"""What commands that judge end with."""
+
 WORST_FIRST = (Verdict.BREACHED, Verdict.UNKNOWN, Verdict.MET)
 
 

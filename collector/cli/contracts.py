@@ -20,10 +20,9 @@ from weighbridge.contract.chain import mismatches
 from weighbridge.contract.forms import FormError, fill, form, forms
 from weighbridge.contract.resources import unknown_cards
 from weighbridge.process.settings import ConfigError
-from weighbridge.verdict import Verdict, worst
+from weighbridge.verdict import EXIT_CODES, Verdict, worst
 
 Json = dict[str, Any]
-EXIT_CODES = {Verdict.MET: 0, Verdict.BREACHED: 3, Verdict.UNKNOWN: 4}
 STYLES = {
     "met": "bold green",
     "breached": "bold red",

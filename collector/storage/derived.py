@@ -22,7 +22,9 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    func,
     inspect,
+    select,
     text,
 )
 from sqlalchemy.engine import URL
@@ -30,12 +32,14 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from collector.storage.store import StorageError, StoreFull
+from collector.storage.store import ChainKey, CorruptStore, Indexed, StorageError, StoreFull
 
 SCHEMA = 5
 """Of the tables and of the snapshots in them: a file of another is made anew from the log."""
 
 BUSY_SECONDS = 30
+FIND_RECORD = "SELECT kind FROM records WHERE entry = ?"
+FIND_REPORT = "SELECT payload_hash, entry, received_us FROM reports WHERE chain_id = ? AND seq = ?"
 metadata = MetaData()
 
 
@@ -148,8 +152,7 @@ def open_derived(path: Path) -> Engine:
         if isinstance(error, OperationalError):
             raise
     engine.dispose()
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    remove_derived(path)
     return _create(path)
 
 
@@ -157,16 +160,75 @@ def holds_other(path: Path) -> bool:
     """Whether there is something at `path` that `open_derived` would destroy, and never wrote. Changes nothing."""
     if not path.exists() or path.stat().st_size == 0:
         return False
-    read_only = {"mode": "ro", "uri": "true"}
-    engine = create_engine(
-        URL.create("sqlite", database=f"file:{quote(str(path))}", query=read_only)
-    )
+    engine = _read_only(path)
     try:
         return metadata.tables.keys().isdisjoint(inspect(engine).get_table_names())
     except DatabaseError:
         return True
     finally:
         engine.dispose()
+
+
+def _read_only(path: Path) -> Engine:
+    query = {"mode": "ro", "uri": "true"}
+    return create_engine(URL.create("sqlite", database=f"file:{quote(str(path))}", query=query))
+
+
+class IndexFile:
+    """The index as it lies on the disk, only read. `indexed` and `folded`: how far index and ledger have come."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises StorageError where it is missing, damaged, or of another version."""
+        self._path = path
+        if not path.exists():
+            raise StorageError(f"{path} is missing")
+        self._engine = _read_only(path)
+        try:
+            self._connection = self._engine.connect()
+            if self._connection.execute(text("PRAGMA user_version")).scalar_one() != SCHEMA:
+                raise StorageError(f"{path} is of another version")
+            known = dict(self._connection.execute(select(progress.c.name, progress.c.value)).all())
+            named = select(chains.c.key_id, chains.c.chain, chains.c.stream, chains.c.id)
+            self._ids = {ChainKey(*row[:3]): row[3] for row in self._connection.execute(named)}
+        except DatabaseError as error:
+            self._engine.dispose()
+            raise CorruptStore(f"{path}: {error.orig}") from error
+        self.indexed, self.folded = known.get("indexed", 0), known.get("folded", 0)
+
+    def holds(self, entry: Indexed) -> bool:
+        """Whether it says of an entry what the log says. Raises CorruptStore."""
+        try:
+            return self._found(entry)
+        except DatabaseError as error:
+            raise CorruptStore(f"{self._path}: {error.orig}") from error
+
+    def _found(self, entry: Indexed) -> bool:
+        accepted = entry.accepted
+        if entry.chain is None or accepted is None:
+            kind = self._connection.exec_driver_sql(FIND_RECORD, (entry.index,)).scalar()
+            return kind == str(entry.kind)
+        place = (self._ids.get(entry.chain), accepted.seq)
+        row = self._connection.exec_driver_sql(FIND_REPORT, place).one_or_none()
+        told = (bytes.fromhex(accepted.payload_hash), accepted.index, accepted.received_us)
+        return row is not None and tuple(row) == told
+
+    def rows(self, table: str) -> int:
+        """How many rows a table has. Raises CorruptStore."""
+        try:
+            counted = select(func.count()).select_from(metadata.tables[table])
+            return int(self._connection.execute(counted).scalar_one())
+        except DatabaseError as error:
+            raise CorruptStore(f"{self._path}: {error.orig}") from error
+
+    def close(self) -> None:
+        self._connection.close()
+        self._engine.dispose()
+
+
+def remove_derived(path: Path) -> None:
+    """It is made again from the log when the store is opened."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _connect(path: Path) -> Engine:

@@ -16,7 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from collector.storage.derived import open_derived
+from collector.storage.derived import open_derived, remove_derived
 from collector.storage.handed_out import HeadFile, create_head_file
 from collector.storage.index import SqliteIndex
 from collector.storage.ledger import SqliteLedger
@@ -160,6 +160,17 @@ def open_embedded(directory: Path, segment_bytes: int = SEGMENT_BYTES) -> Store:
         undo.pop_all()
     info = StoreInfo(origin=described["origin"], simulation=described["simulation"])
     return Store(info, log, index, SqliteLedger(engine))
+
+
+def rebuild_derived(directory: Path) -> None:
+    """Tree and index, made again from the segments; the ledger follows when a collector starts. Raises StorageError."""
+    lock = lock_store(directory)
+    try:
+        (directory / "evidence" / "tree").unlink(missing_ok=True)
+        remove_derived(directory / "index.sqlite")
+    finally:
+        os.close(lock)
+    open_embedded(directory).close()
 
 
 def lock_store(directory: Path) -> int:

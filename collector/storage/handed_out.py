@@ -55,6 +55,15 @@ def _newest(path: Path) -> tuple[Head | None, int]:
     return heads.get(newest), newest
 
 
+def replace_head(path: Path, head: Head) -> None:
+    """In place of whatever lies there, durable when it returns."""
+    path.unlink(missing_ok=True)
+    create_head_file(path)
+    file = HeadFile(path)
+    file.write(head)
+    file.close()
+
+
 class HeadFile:
     """The file, opened. `newest` is the newest head that it holds, None where none was handed out yet."""
 

@@ -144,17 +144,51 @@ class SegmentFile:
 
 def _rows_from(data: mmap.mmap, offset: int) -> Iterator[int]:
     """Where rows begin that match their CRC: found by how leaves begin, whatever lies between them."""
-    while (leaf := data.find(BEGINS, offset)) >= 0:
-        offset = leaf + len(BEGINS)
-        length, _ = ROW.unpack_from(data, leaf - ROW.size)
-        if leaf + length <= len(data) and data[leaf - ROW.size : leaf] == row_header(
-            data[leaf : leaf + length]
-        ):
-            yield leaf - ROW.size
-            offset = leaf + length
+    while (begins := data.find(BEGINS, offset)) >= 0:
+        leaf = _row_at(data, begins - ROW.size)
+        if leaf is not None:
+            yield begins - ROW.size
+        offset = begins + (len(BEGINS) if leaf is None else len(leaf))
 
 
-def _first(path: Path) -> int:
+def _row_at(data: mmap.mmap, offset: int) -> bytes | None:
+    """The leaf of the row at this offset, if it is whole and matches its CRC."""
+    begins = offset + ROW.size
+    if begins > len(data):
+        return None
+    length, _ = ROW.unpack_from(data, offset)
+    leaf = data[begins : begins + length]
+    return leaf if len(leaf) == length and row_header(leaf) == data[offset:begins] else None
+
+
+def whatever_rows(path: Path, first: int) -> Iterator[tuple[int, bytes | None]]:
+    """Every row of a segment, in order, with its offset; None for one that is damaged.
+
+    Behind a row whose length is damaged, it goes on with the next one that is good. Raises CorruptStore.
+    """
+    with path.open("rb") as file:
+        if file.read(HEADER.size) != HEADER.pack(MAGIC, first):
+            raise CorruptStore(f"{path}: offset 0: not the header of this segment")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            offset = HEADER.size
+            while offset < len(data):
+                leaf = _row_at(data, offset)
+                yield offset, leaf
+                whole = ROW.size + len(leaf) if leaf is not None else 0
+                offset = offset + whole if whole else _behind(data, offset)
+
+
+def _behind(data: mmap.mmap, offset: int) -> int:
+    """Where the row begins that follows a damaged one: where that says it ends, or else the next one that is good."""
+    if offset + ROW.size <= len(data):
+        length, _ = ROW.unpack_from(data, offset)
+        following: int = offset + ROW.size + length
+        if following == len(data) or _row_at(data, following) is not None:
+            return following
+    return next(_rows_from(data, offset + ROW.size + 1), len(data))
+
+
+def first_of(path: Path) -> int:
     """The index that a segment's name says. Raises CorruptStore."""
     if NAME.fullmatch(path.stem) is None:
         raise CorruptStore(f"{path}: not the name of a segment")
@@ -195,7 +229,7 @@ class Segments:
         self._before_new = before_new
         if not directory.is_dir():
             raise CorruptStore(f"{directory} is missing")
-        self._firsts = sorted(_first(path) for path in directory.glob("*.seg"))
+        self._firsts = sorted(first_of(path) for path in directory.glob("*.seg"))
         self._sealed = lru_cache(maxsize=8)(self._open_sealed)
         self._live = self._open_last(durable)
         self.size = self._live.first + self._live.count if self._live is not None else 0

@@ -1,0 +1,108 @@
+"""`scrub`: reads everything that a store holds, and mends what follows from something else."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from collector.app import load_signer
+from collector.cli.operate import config_option, stated
+from collector.config import CollectorConfig, load_config
+from collector.storage.embedded import lock_store, read_info, rebuild_derived
+from collector.storage.handed_out import replace_head
+from collector.storage.scrub import Findings, Part, scrub
+from collector.storage.store import StoreInUse
+from weighbridge.log.checkpoint import sign_head
+from weighbridge.process.settings import ConfigError
+from weighbridge.verdict import EXIT_CODES, Verdict
+from weighbridge.wire.signing import Signer
+
+
+@click.command("scrub", short_help="Read all evidence, and mend what follows from it.")
+@click.option("--read-only", is_flag=True, help="Mend nothing.")
+@click.option(
+    "--sign",
+    is_flag=True,
+    help="Where the newest head is lost: sign one over what the segments hold now.",
+)
+@config_option
+@stated
+def scrub_store(read_only: bool, sign: bool, config_file: Path) -> None:
+    """Read every row of the log and compare it with its CRC, the tree, the newest head that was handed out, and the
+    index.
+
+    Tree, index and ledger are made again where they are wrong and the log is not. While a collector has the store open,
+    nothing is mended, and what the newest head covers is read.
+
+    Exit code 0: all is sound, or was mended; 3: something is not; 4: something could not be compared.
+    """
+    config = load_config(config_file, os.environ)
+    read_info(config.directory)
+    lock = _lock(config)
+    mends = lock is not None and not read_only
+    if sign and not mends:
+        raise ConfigError("--sign needs a store that nobody has open, and to be let write")
+    signer = load_signer(config)
+    try:
+        found = scrub(config.directory, signer.public_key, whole=lock is not None)
+        signed = sign and _signed(config, signer, found)
+    finally:
+        if lock is not None:
+            os.close(lock)
+    _tell(found)
+    if signed:
+        click.echo(
+            f"signed a head over {found.entries} entries: whether there were more nobody here knows"
+        )
+    if mends and found.sound_log and found.counts:
+        rebuild_derived(config.directory)
+        click.echo(
+            "made again from the segments: tree and index; the ledger when the collector starts"
+        )
+        found.counts.clear()
+    sys.exit(EXIT_CODES[_verdict(found)])
+
+
+def _lock(config: CollectorConfig) -> int | None:
+    try:
+        return lock_store(config.directory)
+    except StoreInUse:
+        click.echo("a collector has the store open: it is only read, up to its newest head")
+        return None
+
+
+def _signed(config: CollectorConfig, signer: Signer, found: Findings) -> bool:
+    """A head in place of one that is lost. A log that has one, or is damaged itself, is not signed anew."""
+    lost = found.head is None and not found.counts.get(Part.SEGMENTS)
+    if not lost or found.root is None:
+        return False
+    origin = read_info(config.directory).origin
+    head = sign_head(origin, found.entries, found.root, signer)
+    replace_head(config.directory / "evidence" / "head", head)
+    found.counts.pop(Part.HEAD, None)
+    found.unseen.clear()
+    return True
+
+
+def _tell(found: Findings) -> None:
+    for part, faults in found.faults.items():
+        for fault in faults:
+            click.echo(f"{part}: {fault}", err=True)
+        more = found.counts.get(part, 0) - len(faults)
+        if more > 0:
+            click.echo(f"{part}: and {more} more", err=True)
+    for unseen in found.unseen:
+        click.echo(f"not compared: {unseen}", err=True)
+    if found.torn:
+        click.echo(
+            f"{found.torn}: a torn row of which nobody was told; it is cut when the store is opened"
+        )
+    head = "no head" if found.head is None else f"the head over {found.head.size}"
+    click.echo(f"{found.entries} entries, {head}")
+
+
+def _verdict(found: Findings) -> Verdict:
+    if found.counts:
+        return Verdict.BREACHED
+    return Verdict.UNKNOWN if found.unseen else Verdict.MET

@@ -1,0 +1,233 @@
+"""`weighbridge scrub` reads everything, mends what follows from the segments, and says what it cannot mend."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from collector.cli.scrub import scrub_store
+from collector.storage import scrub as scrubbing
+from collector.storage.embedded import open_embedded
+from tests.collector.building import (
+    Agent,
+    log_signer,
+    make_store,
+    opened,
+    serving,
+)
+from weighbridge.log.checkpoint import sign_head
+from weighbridge.log.entries import EntryKind, Tick, payload_type
+from weighbridge.wire.report import encode
+from weighbridge.wire.signing import Signer
+
+SOUND, DAMAGED, UNKNOWN = 0, 3, 4
+REPORTS = 30
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with several segments, which a collector has indexed, judged and handed out."""
+    agent = Agent("n1", gpus=1)
+    directory = make_store(tmp_path_factory.mktemp("written") / "store", [agent])
+    with serving(directory) as server:
+        assert server.report(*(agent.next() for _ in range(REPORTS))).status == 200
+        assert server.stop() == 0
+    store = open_embedded(directory, segment_bytes=4096)
+    store.log.append([tick(store.log.size)])
+    log = store.log
+    log.hand_out(sign_head(store.info.origin, log.size, log.root(), log_signer(directory)))
+    store.close()
+    return directory
+
+
+def tick(wall_us: int) -> bytes:
+    return Signer(bytes(32)).seal(payload_type(EntryKind.TICK), encode(Tick(wall_us=wall_us)))
+
+
+@pytest.fixture
+def store(written: Path, tmp_path: Path) -> Path:
+    shutil.copytree(written, tmp_path / "store")
+    return tmp_path / "store"
+
+
+def scrubbed(directory: Path, *words: str) -> Result:
+    return CliRunner().invoke(scrub_store, [*words, "--config", str(directory / "config.toml")])
+
+
+def segments(directory: Path) -> list[Path]:
+    return sorted((directory / "evidence" / "segments").iterdir())
+
+
+def flip(file: Path, offset: int) -> None:
+    data = bytearray(file.read_bytes())
+    data[offset] ^= 1
+    file.write_bytes(data)
+
+
+def test_of_a_sound_store_nothing_is_said_and_nothing_changes(store: Path) -> None:
+    files = [*segments(store), store / "evidence" / "tree", store / "evidence" / "head"]
+    before = [file.read_bytes() for file in files]
+    done = scrubbed(store)
+    assert (done.exit_code, done.stderr) == (SOUND, "")
+    with opened(store) as kept:
+        size = kept.log.size
+    assert done.stdout == f"{size} entries, the head over {size}\n"
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_beside_a_collector_it_reads_what_was_handed_out(store: Path) -> None:
+    with serving(store):
+        done = scrubbed(store)
+        assert (done.exit_code, done.stderr) == (SOUND, "")
+        assert done.stdout.startswith("a collector has the store open")
+        assert scrubbed(store, "--sign").exit_code == 2
+
+
+def spoil_tree(store: Path) -> None:
+    flip(store / "evidence" / "tree", 32 * 9)
+
+
+def cut_tree(store: Path) -> None:
+    tree = store / "evidence" / "tree"
+    tree.write_bytes(tree.read_bytes()[:640])
+
+
+def execute(statement: str) -> Callable[[Path], None]:
+    def change(store: Path) -> None:
+        with sqlite3.connect(store / "index.sqlite") as index:
+            index.execute(statement)
+        index.close()
+
+    return change
+
+
+def spoil_index(store: Path) -> None:
+    file = store / "index.sqlite"
+    data = file.read_bytes()
+    file.write_bytes(data[:4096] + bytes(len(data) - 4096))
+
+
+MENDABLE = {
+    "a hash": spoil_tree,
+    "a short tree": cut_tree,
+    "an index that is no database": lambda store: (store / "index.sqlite").write_bytes(b"x" * 9000),
+    "pages of zeros": spoil_index,
+    "no index": lambda store: (store / "index.sqlite").unlink(),
+    "another received_us": execute(
+        "UPDATE reports SET received_us = received_us + 1 WHERE seq = 3"
+    ),
+    "a report too few": execute("DELETE FROM reports WHERE seq = 3"),
+    "a report too many": execute("INSERT INTO reports VALUES (99, 0, x'00', 5, 5)"),
+    "another kind": execute("UPDATE records SET kind = 'key' WHERE kind = 'claim'"),
+    "a ledger ahead": execute("UPDATE progress SET value = 10000 WHERE name = 'folded'"),
+}
+
+
+@pytest.mark.parametrize("damage", MENDABLE.values(), ids=MENDABLE)
+def test_what_follows_from_the_segments_is_named_and_made_again(
+    store: Path, damage: Callable[[Path], None]
+) -> None:
+    damage(store)
+    found = scrubbed(store, "--read-only")
+    assert found.exit_code == DAMAGED
+    assert "evidence/tree: " in found.stderr or "index.sqlite" in found.stderr
+    mended = scrubbed(store)
+    assert mended.exit_code == SOUND
+    assert mended.stderr == found.stderr
+    assert "made again from the segments" in mended.stdout
+    assert scrubbed(store).stderr == ""
+
+
+@pytest.mark.parametrize("at", [40, 16, 20], ids=["leaf", "length", "crc"])
+@pytest.mark.parametrize("number", [0, -1], ids=["sealed", "last"])
+def test_a_damaged_row_is_named_and_hides_nothing_else(store: Path, at: int, number: int) -> None:
+    """The tree still has its hash, and so what the rest comes to is known: it is what was handed out."""
+    file = segments(store)[number]
+    flip(file, at)
+    tree = (store / "evidence" / "tree").read_bytes()
+    done = scrubbed(store)
+    assert done.exit_code == DAMAGED
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"segments: {file}: offset 16: entry {int(file.stem)} is damaged")
+    assert "made again" not in done.stdout
+    assert (store / "evidence" / "tree").read_bytes() == tree
+
+
+def test_entries_that_were_cut_off_are_counted_and_nothing_is_signed_over_the_rest(
+    store: Path,
+) -> None:
+    last = segments(store)[-1]
+    last.unlink()
+    done = scrubbed(store, "--sign")
+    assert done.exit_code == DAMAGED
+    size = int(last.stem)
+    assert f"the log holds {size} entries, and a head over {size + 1} was handed out" in done.stderr
+    assert "signed" not in done.stdout
+
+
+def test_a_segment_that_is_gone_from_the_middle_is_named(store: Path) -> None:
+    first, last = segments(store)
+    first.unlink()
+    done = scrubbed(store)
+    assert done.exit_code == DAMAGED
+    assert f"{last}: offset 0: begins with entry {int(last.stem)} instead of 0" in done.stderr
+
+
+def test_a_log_written_anew_beside_an_old_head_is_found(store: Path) -> None:
+    with opened(store) as kept:
+        leaves = list(kept.log.leaves(0, 10**6))
+    head = (store / "evidence" / "head").read_bytes()
+    for file in (*segments(store), store / "evidence" / "tree", *store.glob("index.sqlite*")):
+        file.unlink()
+    (store / "evidence" / "head").write_bytes(bytes(len(head)))
+    with opened(store) as kept:
+        kept.log.append([*leaves[:7], tick(5), *leaves[8:]])
+    (store / "evidence" / "head").write_bytes(head)
+    done = scrubbed(store)
+    assert done.exit_code == DAMAGED
+    assert "the entries are others than those of which the head over" in done.stderr
+
+
+def test_a_head_that_is_lost_is_signed_anew_only_when_asked(store: Path) -> None:
+    (store / "evidence" / "head").unlink()
+    done = scrubbed(store)
+    assert done.exit_code == DAMAGED
+    assert "head: No such file" in done.stderr
+    done = scrubbed(store, "--sign")
+    assert done.exit_code == SOUND
+    assert "signed a head over" in done.stdout
+    assert scrubbed(store).stderr == ""
+    with serving(store) as server:
+        assert server.get("/readyz").status == 200
+
+
+def test_where_nothing_was_handed_out_yet_that_cannot_be_compared(tmp_path: Path) -> None:
+    done = scrubbed(make_store(tmp_path / "store", [Agent("n1")]), "--read-only")
+    assert done.exit_code == UNKNOWN
+    assert "no head was handed out yet" in done.stderr
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_torn_tail_is_no_damage(store: Path, begun: bool) -> None:
+    if begun:
+        with segments(store)[-1].open("ab") as file:
+            file.write(b"\x40\x00\x00\x00torn")
+    else:
+        with opened(store) as kept:
+            size = kept.log.size
+        (store / "evidence" / "segments" / f"{size:016d}.seg").write_bytes(b"WB")
+    done = scrubbed(store)
+    assert (done.exit_code, done.stderr) == (SOUND, "")
+    assert "a torn row of which nobody was told" in done.stdout
+
+
+def test_of_many_faults_the_first_are_told_and_the_rest_counted(store: Path) -> None:
+    tree = store / "evidence" / "tree"
+    tree.write_bytes(bytes(tree.stat().st_size))
+    done = scrubbed(store, "--read-only")
+    told = done.stderr.splitlines()
+    assert len(told) == scrubbing.SHOWN + 1
+    assert told[-1].startswith("tree: and ")
