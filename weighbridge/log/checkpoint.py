@@ -1,63 +1,76 @@
-"""Signed heads of the log: C2SP checkpoints (c2sp.org/tlog-checkpoint), notes that others can cosign."""
+"""Heads of the log: C2SP checkpoints (c2sp.org/tlog-checkpoint), notes that the log signs and that others cosign."""
 
 import hashlib
 import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 
+from weighbridge.log.merkle import EMPTY_ROOT
+from weighbridge.log.note import KeyKind, NoteKey, SignatureLine, read_note
 from weighbridge.wire.signing import SignatureError, Signer, verify_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The log at one size: a C2SP checkpoint (c2sp.org/tlog-checkpoint) signed by the collector."""
+    """A log at one size. `note` is the checkpoint with all of its signatures."""
 
     origin: str
     size: int
     root: bytes
     note: str
 
+    @property
+    def text(self) -> str:
+        """What is signed."""
+        return self.note.partition("\n\n")[0] + "\n"
 
-_ED25519 = b"\x01"
-_NOTE = re.compile(
-    r"(?P<text>(?P<origin>[^\n]+)\n(?P<size>0|[1-9][0-9]{0,15})\n(?P<root>[A-Za-z0-9+/]{43}=)\n)"
-    r"\n\u2014 (?P<name>[^ \n+]+) (?P<signature>[A-Za-z0-9+/]+={0,2})\n"
+    @property
+    def extended(self) -> bool:
+        """Whether the text says more than origin, size and root."""
+        return self.text.count("\n") > 3
+
+
+_TEXT = re.compile(
+    r"(?P<origin>[^\n]+)\n(?P<size>0|[1-9][0-9]{0,18})\n(?P<root>[A-Za-z0-9+/]{43}=)\n([^\n]+\n)*"
 )
-
-
-def _note_key_hash(name: str, public_key: bytes) -> bytes:
-    """The first four bytes that c2sp.org/signed-note prescribes for an Ed25519 key."""
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public_key).digest()[:4]
 
 
 def sign_head(origin: str, size: int, root: bytes, signer: Signer) -> Head:
     """A checkpoint whose key name is the log's origin."""
     text = f"{origin}\n{size}\n{b64encode(root).decode()}\n"
-    signature = _note_key_hash(origin, signer.public_key) + signer.sign_bytes(text.encode())
-    return Head(origin, size, root, f"{text}\n\u2014 {origin} {b64encode(signature).decode()}\n")
+    key = log_key(origin, signer.public_key)
+    line = SignatureLine(origin, key.key_id, signer.sign_bytes(text.encode()))
+    return Head(origin, size, root, f"{text}\n{line}")
+
+
+def log_key(origin: str, public_key: bytes) -> NoteKey:
+    """A log's key as others' programs know it."""
+    return NoteKey(origin, KeyKind.ED25519, public_key)
 
 
 def read_head(note: str) -> Head:
-    """Parse a checkpoint; verifies no signature. Raises SignatureError."""
-    match = _match(note)
-    return Head(match["origin"], int(match["size"]), b64decode(match["root"]), note)
-
-
-def _match(note: str) -> re.Match[str]:
-    match = _NOTE.fullmatch(note)
+    """Parse a checkpoint and verify nothing. Raises SignatureError."""
+    try:
+        match = _TEXT.fullmatch(read_note(note).text)
+    except SignatureError as error:
+        raise SignatureError(f"not a checkpoint: {error}") from error
     if match is None:
-        raise SignatureError("not a checkpoint with one signature")
-    return match
+        raise SignatureError("not a checkpoint: origin, size and root")
+    head = Head(match["origin"], int(match["size"]), b64decode(match["root"]), note)
+    if head.size == 0 and head.root != EMPTY_ROOT:
+        raise SignatureError("the root of an empty log is the hash of nothing")
+    return head
 
 
 def open_head(note: str, public_key: bytes) -> Head:
-    """Parse and verify a checkpoint. Raises SignatureError."""
-    match = _match(note)
-    raw = b64decode(match["signature"])
-    if raw[:4] != _note_key_hash(match["name"], public_key):
+    """Parse a checkpoint, and verify the log's own signature among those on it. Raises SignatureError."""
+    head = read_head(note)
+    lines = read_note(note).of(log_key(head.origin, public_key))
+    if not lines:
         raise SignatureError("the checkpoint is signed by another key")
-    verify_bytes(match["text"].encode(), raw[4:], public_key)
-    return read_head(note)
+    for line in lines:
+        verify_bytes(head.text.encode(), line.signature, public_key)
+    return head
 
 
 def head_hash(note: str) -> str:

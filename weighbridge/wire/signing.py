@@ -87,11 +87,11 @@ def open_envelope(data: bytes) -> Envelope:
     if rest is None:
         raise SignatureError("not an envelope in its one spelling")
     kind, keyid, signature = rest.groups()
-    payload = _from_base64(data[len(_BEGINNING) : end])
-    return Envelope(kind.decode(), payload, keyid.decode(), _from_base64(signature))
+    payload = from_base64(data[len(_BEGINNING) : end])
+    return Envelope(kind.decode(), payload, keyid.decode(), from_base64(signature))
 
 
-def _from_base64(text: bytes) -> bytes:
+def from_base64(text: bytes) -> bytes:
     """The bytes of which `text` is the one spelling. Raises SignatureError.
 
     Strictly read, only the bits that its last characters have to spare could be spelled otherwise.
