@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "collector.cli.notice:notice",
         "Announce maintenance, name a cause or an event, file a claim.",
     ),
+    "witness": ("collector.cli.witness:witness", "Watch another's log, and cosign its heads."),
     "party": ("collector.cli.notice:party", "Keys that the parties of a contract sign with."),
     "dashboards": (
         "collector.cli.dashboards:dashboards",

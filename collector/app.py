@@ -17,6 +17,7 @@ from collector.api.administration import Administration, Submit
 from collector.api.bodies import BODIES, Bodies
 from collector.api.challenges import ChallengeApi
 from collector.api.contracts import Api, ContractAddition
+from collector.api.cosigning import CosigningApi
 from collector.api.exposition import Exposition, Sample
 from collector.api.log import LogApi
 from collector.api.notices import NoticesApi
@@ -43,6 +44,7 @@ from collector.storage.store import Store
 from collector.storage.stores import open_store
 from collector.tls import authority_hash, ensure_server_certificate, server_context
 from collector.web.pages import Pages
+from collector.witnessing.rounds import Rounds, cosigning
 from weighbridge import __version__
 from weighbridge.catalogue import metrics
 from weighbridge.log.checkpoint import open_head
@@ -114,6 +116,7 @@ class Components:
     challenges: Challenges
     statements: Statements
     accounts: Accounts
+    rounds: Rounds
 
 
 @asynccontextmanager
@@ -166,7 +169,8 @@ async def _components(config: CollectorConfig, store: Store) -> AsyncIterator[Co
         statements = Statements(store, fleet)
         committer.follow(statements.follow)
         accounts = Accounts(statements, lambda: fleet.contracts)
-        made = (fleet, judging, committer, committing, challenges, statements, accounts)
+        rounds = Rounds(committer, store, config.witnesses, config.witness_seconds)
+        made = (fleet, judging, committer, committing, challenges, statements, accounts, rounds)
         async with challenging(challenges):
             yield Components(config, store, signer, clocks, *made)
 
@@ -176,6 +180,7 @@ def _work(components: Components) -> Iterator[AbstractAsyncContextManager[None]]
     yield scheduled(components.challenges, components.fleet)
     yield linking(components.committer, components.fleet, components.signer, components.store.log)
     yield accounting(components.accounts)
+    yield cosigning(components.rounds, components.store.log)
 
 
 def require_kind(config: CollectorConfig, store: Store, simulation: bool) -> None:
@@ -249,6 +254,7 @@ def _routes(components: Components) -> tuple[Route, ...]:
     exposition = Exposition(recent, lambda: _own(components, ingest))
     served = (
         _log_api(components, ingest, exposition),
+        CosigningApi(components.rounds),
         Administration(
             committer.ring, committer.enter, clocks.wall_us, lambda: _address(components)
         ),
@@ -269,6 +275,8 @@ def _own(components: Components, ingest: Ingest) -> Iterator[Sample]:
     )
     for contract, count in sorted(components.statements.broken.items()):
         yield metrics.STATEMENTS_BROKEN, (contract,), count
+    for name, size in components.rounds.reached():
+        yield metrics.LOG_COSIGNED, (name,), size
     yield from components.accounts.samples()
 
 

@@ -7,18 +7,23 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from collector.api.access import Bearer, parse_role
 from collector.log.ingest import Limits
+from collector.witnessing.rounds import Witness
+from weighbridge.log.note import KeyKind, read_vkey
 from weighbridge.process.settings import ConfigError, load_settings
 from weighbridge.wire.report import Count, Hash, Model, Text
+from weighbridge.wire.signing import SignatureError
 
 CONFIG_VARIABLE = "WEIGHBRIDGE_CONFIG"
 DEFAULTS = Limits()
 LAST_PORT = 65535
+MOST_WITNESSES = 32
 SLOWEST_TICK_MS = 2500
 """Well below what judgement takes for the collector's own stall: with slower ticks no node would ever be silent."""
 
@@ -28,6 +33,13 @@ class TokenSettings(Model):
 
     sha256: Hash
     role: Text
+
+
+class WitnessSettings(Model):
+    """Whose cosignature of a head counts: a verifier key, and where its tlog-witness answers, if it is to be asked."""
+
+    vkey: Annotated[str, Field(max_length=4096)]
+    url: Text | None = None
 
 
 class LimitSettings(Model):
@@ -54,6 +66,8 @@ class Settings(Model):
     tick_ms: int = Field(1000, ge=10, le=SLOWEST_TICK_MS, strict=True)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     tokens: list[TokenSettings] = Field(default_factory=list)
+    witnesses: list[WitnessSettings] = Field(default_factory=list, max_length=MOST_WITNESSES)
+    witness_seconds: int = Field(300, ge=1, le=86400, strict=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +107,8 @@ class CollectorConfig:
     limits: Limits
     queue_bytes: int
     tokens: Mapping[str, Bearer]
+    witnesses: tuple[Witness, ...]
+    witness_seconds: int
 
     @property
     def keys(self) -> Path:
@@ -138,6 +154,8 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
         ),
         queue_bytes=limits.queue_bytes,
         tokens=_tokens(file, settings.tokens),
+        witnesses=_witnesses(file, settings.witnesses),
+        witness_seconds=settings.witness_seconds,
     )
 
 
@@ -166,6 +184,24 @@ def _proxies(file: Path, proxies: list[str]) -> tuple[str, ...]:
         except ValueError as error:
             raise ConfigError(f"{file}: trusted_proxies: {error}") from error
     return tuple(proxies)
+
+
+def _witnesses(file: Path, witnesses: list[WitnessSettings]) -> tuple[Witness, ...]:
+    found: list[Witness] = []
+    for number, witness in enumerate(witnesses):
+        place = f"{file}: witnesses.{number}"
+        try:
+            key = read_vkey(witness.vkey)
+        except SignatureError as error:
+            raise ConfigError(f"{place}.vkey: {error}") from error
+        if key.kind is KeyKind.ED25519:
+            raise ConfigError(f"{place}.vkey: this key signs notes, not cosignatures")
+        if any(other.key.public_key == key.public_key for other in found):
+            raise ConfigError(f"{place}.vkey: the same key a second time")
+        if witness.url is not None and urlsplit(witness.url).scheme not in ("http", "https"):
+            raise ConfigError(f"{place}.url: http or https")
+        found.append(Witness(key, witness.url))
+    return tuple(found)
 
 
 def _tokens(file: Path, tokens: list[TokenSettings]) -> dict[str, Bearer]:

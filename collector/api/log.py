@@ -17,6 +17,7 @@ from collector.log.enrolment import Enrolment, parse_request
 from collector.log.ingest import Ingest
 from collector.log.keys import KeyRing
 from collector.storage.store import EvidenceLog
+from weighbridge.log.checkpoint import log_key
 from weighbridge.log.merkle import consistency_proof, inclusion_proof
 from weighbridge.wire.enrolment import AUTHORITY_PATH, ENROL_PATH, Enrolled
 from weighbridge.wire.problems import Problem
@@ -98,7 +99,12 @@ class LogApi:
     async def head(self, _: web.Request) -> web.Response:
         head = self._committer.head
         answer = {"size": head.size, "root": head.root.hex(), "head": head.note}
-        return web.json_response(answer | {"log_key": self._log_key})
+        return web.json_response(answer | {"log_key": self._log_key, "vkey": self._vkey()})
+
+    def _vkey(self) -> str:
+        """The log's key as witnesses and policies write it."""
+        origin = self._committer.head.origin
+        return str(log_key(origin, bytes.fromhex(self._log_key)))
 
     async def entries(self, request: web.Request) -> web.Response:
         """Exact envelopes, as text: only their very bytes hash to the leaf. They are of every tenant."""

@@ -236,6 +236,11 @@ STATEMENTS_BROKEN = _counter(
     "contract",
 )
 LOG_ENTRIES = _gauge("log_entries", "Entries of the evidence log.")
+LOG_COSIGNED = _gauge(
+    "log_cosigned_entries",
+    "Entries under the newest head that a witness has cosigned since the start; 0: none yet.",
+    "witness",
+)
 JUDGE_LAG = _gauge(
     "judge_lag_seconds", "Age of the newest entry that was judged, behind the newest logged."
 )
@@ -335,6 +340,7 @@ COLLECTOR_METRICS: tuple[Metric, ...] = (
     INGEST_SECONDS,
     STATEMENTS_BROKEN,
     LOG_ENTRIES,
+    LOG_COSIGNED,
     JUDGE_LAG,
 )
 """The collector about itself, on `/metrics`."""

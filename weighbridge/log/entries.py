@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from weighbridge.log.note import MOST_BYTES
 from weighbridge.wire.report import Count, Hash, Model, Name, Text, WirePart
 from weighbridge.wire.signing import Envelope, open_envelope
 
@@ -29,6 +30,7 @@ class EntryKind(StrEnum):
     PARTY = "party"
     NOTICE = "notice"
     STATEMENT = "statement"
+    COSIGNED = "cosigned"
 
 
 class Tick(WirePart, frozen=True):
@@ -197,6 +199,12 @@ class Issued(Model):
     highest: Text | None = None
     digest: Hash
     reached: tuple[Reached, ...] = ()
+
+
+class CosignedHead(Model):
+    """A head of this log with the cosignatures that witnesses gave it: a C2SP checkpoint."""
+
+    note: Annotated[str, Field(min_length=1, max_length=MOST_BYTES)]
 
 
 @dataclass(frozen=True, slots=True)

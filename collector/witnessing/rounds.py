@@ -1,0 +1,175 @@
+"""The collector's side: rounds in which one head is cosigned by all witnesses that the configuration names.
+
+At the beginning of a round the newest head is put up. Witnesses with an address are asked for their cosignature, others
+fetch the head and hand theirs in. The round is closed when all have signed, or when the next one begins: what the head
+has then is published, and entered in the log. Nothing else waits for a witness.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+
+from collector.background import beside
+from collector.log.commits import Committer
+from collector.storage.store import EvidenceLog, Store
+from collector.witnessing.asking import Prove, ask_witness, prover
+from weighbridge.log.checkpoint import Head, read_head
+from weighbridge.log.cosignature import signatures
+from weighbridge.log.entries import CosignedHead, EntryKind
+from weighbridge.log.note import NoteKey, SignatureLine, read_note
+from weighbridge.log.witnessing import SubmissionRefused
+from weighbridge.wire.problems import Problem
+from weighbridge.wire.report import read
+from weighbridge.wire.signing import SignatureError
+
+logger = logging.getLogger("weighbridge.witnesses")
+
+ASKED_SECONDS = 30.0
+"""How long a witness has for its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Whose cosignature counts. Without a `url` it comes by itself."""
+
+    key: NoteKey
+    url: str | None
+
+
+class Rounds:
+    """`published` is the head that everybody is shown, with the cosignatures that it has."""
+
+    def __init__(
+        self, committer: Committer, store: Store, witnesses: Sequence[Witness], seconds: float
+    ) -> None:
+        self._committer = committer
+        self._witnesses = {str(witness.key): witness for witness in witnesses}
+        self._seconds = seconds
+        self._pending: Head | None = None
+        self._published = newest_cosigned(store) if witnesses else None
+        self._complete = asyncio.Event()
+        self._sizes: dict[str, int] = {}
+        self._troubles: dict[str, str] = {}
+
+    @property
+    def pending(self) -> Head:
+        """The head to cosign now."""
+        return self._committer.head if self._pending is None else self._pending
+
+    @property
+    def published(self) -> Head:
+        """Of the newest round that was closed. Where there are no witnesses, the newest of all."""
+        return self._committer.head if self._published is None else self._published
+
+    def reached(self) -> Iterator[tuple[str, int]]:
+        """The name of each witness, and the size of the newest head that it cosigned since the start."""
+        for text, witness in sorted(self._witnesses.items()):
+            yield witness.key.name, self._sizes.get(text, 0)
+
+    def take(self, note: str) -> int:
+        """Cosignatures of the pending head, as a note that has them; how many of them were known witnesses'.
+
+        Raises Problem.
+        """
+        try:
+            head = read_head(note)
+            keys = [witness.key for witness in self._witnesses.values()]
+            signed = [one.key for one in signatures(note, keys)]
+            lines = [line for key in signed for line in read_note(note).of(key)]
+        except SignatureError as error:
+            raise Problem("bad_signature", str(error)) from error
+        if not signed:
+            raise Problem("forbidden", "no cosignature of a witness that is configured here")
+        if self._pending is None or head.text != self._pending.text:
+            raise Problem("conflict", "another head is to be cosigned by now")
+        self._add(lines, signed)
+        return len(signed)
+
+    def _add(self, lines: Sequence[SignatureLine], signed: Sequence[NoteKey]) -> None:
+        head = self.pending
+        note = str(read_note(head.note).signed_by(lines))
+        self._pending = Head(head.origin, head.size, head.root, note)
+        for key in signed:
+            self._sizes[str(key)] = head.size
+        if len(signatures(note, self._keys())) == len(self._witnesses):
+            self._complete.set()
+
+    def _keys(self) -> list[NoteKey]:
+        return [witness.key for witness in self._witnesses.values()]
+
+    async def run(self, session: aiohttp.ClientSession, prove: Prove) -> None:
+        """Round after round, for ever; where there are no witnesses, never."""
+        while self._witnesses:
+            self._pending = self._committer.head
+            self._complete.clear()
+            due = asyncio.get_running_loop().time() + self._seconds
+            asked = [
+                asyncio.create_task(self._ask(session, witness, prove))
+                for witness in self._witnesses.values()
+                if witness.url is not None
+            ]
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(due):
+                        await self._complete.wait()
+            finally:
+                for task in asked:
+                    task.cancel()
+                await asyncio.gather(*asked, return_exceptions=True)
+            await self._close()
+            await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+
+    async def _ask(self, session: aiohttp.ClientSession, witness: Witness, prove: Prove) -> None:
+        head, known = self.pending, self._sizes.get(str(witness.key), 0)
+        try:
+            async with asyncio.timeout(ASKED_SECONDS):
+                lines = await ask_witness(session, witness.url or "", head, known, prove)
+            self.take(str(read_note(head.note).signed_by(lines)))
+            self._say(witness, "")
+        except SubmissionRefused as refused:
+            larger = refused.newest is not None and refused.newest > head.size
+            told = f"it has cosigned {refused.newest} entries, and this log has {head.size}"
+            self._say(witness, told if larger else str(refused))
+        except (Problem, SignatureError, aiohttp.ClientError, OSError) as error:
+            self._say(witness, str(error) or type(error).__name__)
+
+    def _say(self, witness: Witness, trouble: str) -> None:
+        """Once for each trouble, not once for each round."""
+        if trouble != self._troubles.get(str(witness.key), ""):
+            if trouble:
+                logger.warning("witness %s does not cosign: %s", witness.key.name, trouble)
+            else:
+                logger.info("witness %s cosigns again", witness.key.name)
+        self._troubles[str(witness.key)] = trouble
+
+    async def _close(self) -> None:
+        head, self._pending = self.pending, None
+        if signatures(head.note, self._keys()):
+            try:
+                await self._committer.enter(EntryKind.COSIGNED, CosignedHead(note=head.note))
+            except Problem as problem:
+                logger.warning("a cosigned head is not entered: %s", problem.detail)
+        self._published = head
+
+
+@contextlib.asynccontextmanager
+async def cosigning(rounds: Rounds, log: EvidenceLog) -> AsyncIterator[None]:
+    """Rounds go on while this is open."""
+    timeout = aiohttp.ClientTimeout(total=ASKED_SECONDS)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        beside(rounds.run(session, prover(log.node)), "heads are cosigned no more"),
+    ):
+        yield
+
+
+def newest_cosigned(store: Store) -> Head | None:
+    """As the log has it."""
+    for index in reversed(store.index.of_kinds({EntryKind.COSIGNED})):
+        for entry in store.log.read(index, 1):
+            return read_head(read(CosignedHead, entry.envelope.payload).note)
+    return None
