@@ -17,13 +17,23 @@ from msgspec.structs import replace
 import weighbridge
 from agent.clock import Clock
 from agent.enrolment import NodeIdentity
+from agent.report.log_watch import LogWatch
 from agent.report.receipts import ReceiptFile
 from agent.report.reporter import BREATH_S, Backoff, Post, Reporter
 from agent.report.sampler import Draft, HostFacts, Sampler, Schedule
 from agent.report.source import DeviceSource
 from agent.report.spool import ReportTooLargeError, Spool, SpoolError, SpoolSlot
 from weighbridge.log.entries import EntryKind, payload_type
-from weighbridge.wire.report import Event, EventKind, Inventory, Report, decode, digest, encode
+from weighbridge.wire.report import (
+    Event,
+    EventKind,
+    Inventory,
+    Report,
+    SeenHead,
+    decode,
+    digest,
+    encode,
+)
 from weighbridge.wire.signing import Signer, open_envelope
 
 log = logging.getLogger(__name__)
@@ -45,7 +55,7 @@ class AgentStorage:
 
 
 def write_report(
-    draft: Draft, slot: SpoolSlot, node: str, boot: str, seen: str | None, signer: Signer
+    draft: Draft, slot: SpoolSlot, node: str, boot: str, seen: SeenHead | None, signer: Signer
 ) -> tuple[bytes, str]:
     """The sealed envelope of a draft in its place in the chain, and the hash of its payload."""
     report = Report(
@@ -126,6 +136,7 @@ class Agent:
         self._paced: asyncio.Future[None] | None = None
         self._reporter: Reporter | None = None
         self._receipts = ReceiptFile(folder.directory / "receipts", folder.receipts_bytes)
+        self._watch = LogWatch(folder.directory, identity.log_key, self._receipts.head)
         self._complaint = ""
         self._lost_drafts = 0
         self._crashes = 0
@@ -137,6 +148,8 @@ class Agent:
         """One line for people."""
         if self._complaint:
             return f"the spool cannot be written: {self._complaint}"
+        if self._watch.caught:
+            return self._watch.status
         return "starting" if self._reporter is None else self._reporter.status
 
     def facts(self) -> dict[str, int]:
@@ -189,7 +202,8 @@ class Agent:
             case "resume":
                 return await self._resume()
             case "status":
-                return {"status": self.status, "paused": self.sampler.paused} | self.facts()
+                said = {"status": self.status, "log": self._watch.status}
+                return {**said, "paused": self.sampler.paused} | self.facts()
             case other:
                 return {"error": f"no such command: {other}"}
 
@@ -252,10 +266,12 @@ class Agent:
         self._reporter = Reporter(
             spool,
             self._receipts,
+            self._watch,
             self._post,
             self._identity.log_key,
             self._reseal,
             self.sampler.want_inventory,
+            self.sampler.note,
             self._alive,
             self._backoff,
             self._breath_s,

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from weighbridge.log.checkpoint import head_hash
+from weighbridge.log.checkpoint import seen_head
+from weighbridge.wire.report import SeenHead
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +30,17 @@ class ReceiptFile:
 
     def __init__(self, path: Path, most_bytes: int) -> None:
         self._path, self._most_bytes = path, most_bytes
-        self.seen: str | None = self._newest_head()
-        """The hash of the newest head known: what the next report states as `seen`."""
+        self.head: str | None = self._newest_head()
+        """The newest head that came with a receipt."""
+
+    @property
+    def seen(self) -> SeenHead | None:
+        """That head as the next report names it."""
+        return None if self.head is None else seen_head(self.head)
 
     def keep(self, chain: str, rows: Sequence[Receipted], head: str) -> None:
         """Note receipts that were verified, and the head that covers them."""
-        self.seen = head_hash(head)
+        self.head = head
         record = {
             "chain": chain,
             "head": head,
@@ -56,7 +62,9 @@ class ReceiptFile:
         for path in (self._path, self._path.with_name(self._path.name + ".1")):
             for line in reversed(_tail(path)):
                 try:
-                    return head_hash(str(json.loads(line)["head"]))
+                    note = str(json.loads(line)["head"])
+                    seen_head(note)
+                    return note
                 except (ValueError, KeyError, TypeError):
                     continue
         return None

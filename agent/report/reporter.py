@@ -7,13 +7,14 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
 import zstandard
 
+from agent.report.log_watch import LogWatch
 from agent.report.receipts import Receipted, ReceiptFile
 from agent.report.spool import Held, Reseal, Spool
 from agent.report.transport import HttpAnswer
@@ -21,6 +22,7 @@ from weighbridge.log.checkpoint import open_head
 from weighbridge.log.merkle import leaf_hash
 from weighbridge.wire.problems import Problem, read_problem
 from weighbridge.wire.receipts import Expected, Receipt
+from weighbridge.wire.report import EventKind
 from weighbridge.wire.signing import SignatureError
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class BatchAnswer:
     expected: Expected | None = None
     want_inventory: bool = False
     why: str = ""
+    proofs: Mapping[int, Sequence[bytes]] = field(default_factory=dict)
 
 
 def read_answer(answer: HttpAnswer, batch: Sequence[Held], log_key: bytes) -> BatchAnswer:
@@ -84,8 +87,24 @@ def read_answer(answer: HttpAnswer, batch: Sequence[Held], log_key: bytes) -> Ba
         if len(accepted) != len(batch):
             raise ValueError("not one receipt per report")
         wanted = document.get("want_inventory") is True
-        return BatchAnswer(Reaction.GO_ON, accepted, document["head"], want_inventory=wanted)
-    except (SignatureError, msgspec.ValidationError, ValueError, TypeError, KeyError) as error:
+        return BatchAnswer(
+            Reaction.GO_ON,
+            accepted,
+            document["head"],
+            want_inventory=wanted,
+            proofs={
+                int(size): [bytes.fromhex(one) for one in proof]
+                for size, proof in document.get("consistency", {}).items()
+            },
+        )
+    except (
+        SignatureError,
+        msgspec.ValidationError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+    ) as error:
         return BatchAnswer(Reaction.RETRY, why=f"status {answer.status}, {error}")
 
 
@@ -128,6 +147,10 @@ def _verified(
     return rows
 
 
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
 class Backoff:
     """Exponential, with full jitter over the upper half; the collector's own wish is kept at least."""
 
@@ -146,7 +169,11 @@ class Backoff:
         return max(wait, least_s) * (0.5 + self._chance() / 2) + least_s / 2
 
 
-Post = Callable[[bytes], Awaitable[HttpAnswer]]
+Post = Callable[[bytes, Sequence[int]], Awaitable[HttpAnswer]]
+"""A batch, and the sizes from which proofs of consistency are asked."""
+
+Note = Callable[[EventKind, str], Awaitable[None]]
+"""Reports an event of the agent itself."""
 
 
 class Reporter:
@@ -156,16 +183,19 @@ class Reporter:
         self,
         spool: Spool,
         receipts: ReceiptFile,
+        watch: LogWatch,
         post: Post,
         log_key: bytes,
         reseal: Reseal,
         want_inventory: Callable[[], None],
+        note: Note,
         alive: Callable[[], None] = lambda: None,
         backoff: Backoff | None = None,
         breath_s: float = BREATH_S,
     ) -> None:
         self._breath_s = breath_s
         self._spool, self._receipts, self._post = spool, receipts, post
+        self._watch, self._note = watch, note
         self._log_key, self._reseal = log_key, reseal
         self._want_inventory, self._alive = want_inventory, alive
         self._backoff = Backoff() if backoff is None else backoff
@@ -200,17 +230,24 @@ class Reporter:
     async def send_batch_wait_s(self) -> float | None:
         """One exchange. Seconds to wait before the next; None when there is nothing more to send."""
         self._wake.clear()
+        await self._tell()
         chain, batch, body = await asyncio.to_thread(self._pack)
         if not batch:
             return None
         try:
-            answer = await self._living(self._post(body))
+            answer = await self._living(self._post(body, self._watch.asks(_now_s())))
         except OSError as error:
             self._complain(str(error))
             return self._backoff.wait_s()
-        meaning = await asyncio.to_thread(self._acknowledge, answer, chain, batch)
+        meaning = await asyncio.to_thread(self._acknowledge, answer, chain, batch, _now_s())
+        await self._tell()
         wait_s = await self._react_wait_s(meaning, answer, chain, batch)
         return None if wait_s == 0.0 and self._spool.pending_count == 0 else wait_s
+
+    async def _tell(self) -> None:
+        """How the log was caught is an event of the next report."""
+        for kind, detail in self._watch.take():
+            await self._note(kind, detail)
 
     async def _living(self, posting: Awaitable[HttpAnswer]) -> HttpAnswer:
         """A collector that is slow to answer withholds no sign of life either."""
@@ -230,12 +267,15 @@ class Reporter:
             batch = self._spool.pending(self._most, MOST_BYTES)
         return chain, batch, self._compress.compress(b"".join(h.envelope + b"\n" for h in batch))
 
-    def _acknowledge(self, answer: HttpAnswer, chain: str, batch: Sequence[Held]) -> BatchAnswer:
+    def _acknowledge(
+        self, answer: HttpAnswer, chain: str, batch: Sequence[Held], now_s: float
+    ) -> BatchAnswer:
         """Verify, keep and acknowledge: what may wait for the disk."""
         meaning = read_answer(answer, batch, self._log_key)
         if meaning.accepted and meaning.head is not None:
             self._receipts.keep(chain, meaning.accepted, meaning.head)
             self._spool.acknowledge(chain, meaning.accepted[-1].seq)
+            self._watch.see(meaning.head, meaning.proofs, now_s)
         return meaning
 
     async def _react_wait_s(

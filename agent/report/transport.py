@@ -5,13 +5,14 @@
 
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from weighbridge.wire.receipts import REPORTS_PATH, REPORTS_TYPE
+from weighbridge.wire.receipts import KEPT_HEADER, REPORTS_PATH, REPORTS_TYPE
 
 TIMEOUT_S = 30
 _LARGEST_ANSWER = 4 << 20
@@ -67,11 +68,15 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def post_reports(self, body: bytes) -> HttpAnswer:
-        """A zstd batch of envelopes of reports. Raises OSError when no answer comes."""
-        return await self.request(
-            "POST", REPORTS_PATH, body, {"Content-Type": REPORTS_TYPE, "Content-Encoding": "zstd"}
-        )
+    async def post_reports(self, body: bytes, kept: Sequence[int] = ()) -> HttpAnswer:
+        """A zstd batch of envelopes of reports; `kept` asks for proofs from those sizes on.
+
+        Raises OSError when no answer comes.
+        """
+        headers = {"Content-Type": REPORTS_TYPE, "Content-Encoding": "zstd"}
+        if kept:
+            headers[KEPT_HEADER] = ",".join(map(str, kept))
+        return await self.request("POST", REPORTS_PATH, body, headers)
 
     async def request(
         self,

@@ -225,10 +225,10 @@ class SimulatedNode:
             raise OSError("the network is cut")
         return await self._transport.request(method, path, body, headers, timeout_s)
 
-    async def _post(self, body: bytes) -> HttpAnswer:
+    async def _post(self, body: bytes, kept: Sequence[int]) -> HttpAnswer:
         if not self._connected:
             raise OSError("the network is cut")
-        return await self._transport.post_reports(body)
+        return await self._transport.post_reports(body, kept)
 
 
 async def enrol_fleet(fleet: SimulatedFleet) -> list[NodeIdentity]:

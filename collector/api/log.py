@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from msgspec import to_builtins
@@ -17,17 +19,18 @@ from collector.log.enrolment import Enrolment, parse_request
 from collector.log.ingest import Ingest
 from collector.log.keys import KeyRing
 from collector.storage.store import EvidenceLog
-from weighbridge.log.checkpoint import log_key
+from weighbridge.log.checkpoint import Head, log_key
 from weighbridge.log.merkle import consistency_proof, inclusion_proof
 from weighbridge.wire.enrolment import AUTHORITY_PATH, ENROL_PATH, Enrolled
 from weighbridge.wire.problems import Problem
-from weighbridge.wire.receipts import REPORTS_PATH
+from weighbridge.wire.receipts import KEPT_HEADER, MOST_KEPT, REPORTS_PATH
 
 logger = logging.getLogger("weighbridge.log_api")
 
 MAX_ENTRIES = 1000
 MAX_ENTRIES_BYTES = 16 << 20
 MAX_INDEX = 2**53 - 1
+SIZE = re.compile(r"[0-9]{1,16}")
 
 
 class LogApi:
@@ -80,7 +83,18 @@ class LogApi:
             "head": receipts.head.note,
             "want_inventory": receipts.want_inventory,
         }
-        return web.json_response(answer)
+        return web.json_response(answer | self._consistency(request, receipts.head))
+
+    def _consistency(self, request: web.Request, head: Head) -> dict[str, Any]:
+        """From the sizes that the agent was shown to the head of this answer, where it asks."""
+        asked = request.headers.get(KEPT_HEADER, "").split(",")[:MOST_KEPT]
+        sizes = [int(size) for size in asked if SIZE.fullmatch(size)]
+        proofs = {
+            str(size): [one.hex() for one in consistency_proof(size, head.size, self._log.node)]
+            for size in sizes
+            if 0 < size <= head.size
+        }
+        return {"consistency": proofs} if proofs else {}
 
     async def enroll(self, request: web.Request) -> web.Response:
         asked = parse_request(await read_body(request))

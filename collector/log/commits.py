@@ -17,10 +17,18 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from collector.log.keys import KINDS, KeyRing
-from collector.storage.store import Accepted, ChainKey, Indexed, StorageError, Store
-from weighbridge.log.checkpoint import Head, sign_head
+from collector.storage.store import (
+    Accepted,
+    ChainKey,
+    EvidenceLog,
+    Indexed,
+    StorageError,
+    Store,
+)
+from weighbridge.log.checkpoint import Head, log_key, sign_head
 from weighbridge.log.entries import Entry, EntryKind, Tick, entry, payload_type
 from weighbridge.log.merkle import leaf_hash
+from weighbridge.log.note import NoteKey
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.receipts import Receipt
 from weighbridge.wire.report import Model, Report, WirePart, encode
@@ -234,6 +242,16 @@ class Committer:
     def newest_us(self) -> int:
         """The newest tick."""
         return self._clock.newest_us
+
+    @property
+    def log(self) -> EvidenceLog:
+        """What is durable. Only this task appends to it."""
+        return self._store.log
+
+    @property
+    def log_key(self) -> NoteKey:
+        """The log's public key under its origin."""
+        return log_key(self._store.info.origin, self._signer.public_key)
 
     def follow(self, follower: Callable[[Sequence[CommittedEntry]], None]) -> None:
         """Call this with every batch from now on. It must be quick, and must not raise."""

@@ -17,6 +17,7 @@ from msgspec import to_builtins
 from pydantic import TypeAdapter, ValidationError
 
 from collector.log.commits import CommitBatch, Committer
+from collector.log.contradictions import Contradictions
 from collector.log.decoding import Decoder
 from collector.log.keys import KeyRing, NodeKey
 from collector.storage.store import Accepted, ChainKey
@@ -294,6 +295,7 @@ class Ingest:
         self._unpacker = Unpacker(limits)
         self._book = RefusalBook()
         self._inventories = Inventories()
+        self._contradictions = Contradictions(committer.log, committer.log_key)
 
     async def accept(self, body: bytes, encoding: str | None) -> Receipts:
         """Durable when it returns. Raises Problem; what was accepted before it is durable too, and named in it."""
@@ -341,13 +343,16 @@ class Ingest:
         batch.when_durable(partial(self._took, examined, outcome))
         if known is not None:
             return batch.again(known)
-        return batch.add_report(
+        receipt = batch.add_report(
             examined.chain,
             examined.leaf,
             examined.envelope,
             examined.report,
             examined.payload_hash,
         )
+        for found in self._contradictions.found(examined.envelope.key_id, examined.report):
+            batch.add_record(EntryKind.CONTRADICTION, found)
+        return receipt
 
     def _took(self, examined: Examined, outcome: str) -> None:
         self.counts[outcome] += 1

@@ -17,8 +17,10 @@ from tests.collector.building import (
     Agent,
     Answered,
     Serving,
+    leaves_of,
     log_signer,
     opened,
+    rewritten,
     serving,
     set_config,
     wait_for,
@@ -174,20 +176,6 @@ def test_only_what_a_configured_witness_signed_of_the_head_in_turn_is_taken(
 
 
 # A log that is caught
-
-
-def rewritten(directory: Path, leaves: Sequence[bytes]) -> None:
-    """The same log's files, as a keeper would write them who wants other leaves in them."""
-    evidence = [file for file in (directory / "evidence").rglob("*") if file.is_file()]
-    for file in [*evidence, *directory.glob("index.sqlite*")]:
-        file.unlink()
-    with opened(directory) as store:
-        store.log.append(leaves)
-
-
-def leaves_of(directory: Path) -> list[bytes]:
-    with opened(directory) as store:
-        return list(store.log.leaves(0, store.log.size))
 
 
 @pytest.mark.parametrize("fault", ["log_forked", "log_shrank"])

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge.log.checkpoint import head_hash, open_head, sign_head
+from weighbridge.log.checkpoint import open_head, sign_head
 from weighbridge.log.merkle import (
     Frontier,
     consistency_proof,
     inclusion_proof,
     leaf_hash,
+    root_at,
     stored_position,
     verify_consistency,
     verify_inclusion,
@@ -151,7 +152,7 @@ def test_a_head_opens_with_its_key_and_with_no_other() -> None:
         open_head("", SIGNER.public_key)
 
 
-def test_the_hash_of_a_head_is_over_its_signed_text_alone() -> None:
-    head = sign_head("o", 7, b"r" * 32, SIGNER)
-    text = head.note.split("\n\n")[0] + "\n"
-    assert head_hash(head.note) == hashlib.sha256(text.encode()).hexdigest()
+@given(st.integers(0, 80))
+def test_the_root_of_any_beginning_of_a_log_is_known_from_its_subtrees(size: int) -> None:
+    tree = Tree(80)
+    assert root_at(size, tree.node) == recursive_root(tree.leaves[:size])

@@ -145,7 +145,7 @@ WHOLE = fields(
     node=NAME,
     prev=either(HASH, NULL),
     processes=either(listing(PROCESS), NULL),
-    seen=either(HASH, NULL),
+    seen=either(fields(root=HASH, size=COUNT), HASH, NULL),
     seq=COUNT,
     stream=NAME,
     version=one_of(1),

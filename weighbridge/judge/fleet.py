@@ -19,6 +19,7 @@ from weighbridge.challenge.telemetry import Telemetry, read_telemetry
 from weighbridge.judge import challenge_findings
 from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.chains import follow_chain
+from weighbridge.judge.log_findings import LogCredit
 from weighbridge.judge.node import (
     Change,
     contracts,
@@ -33,6 +34,7 @@ from weighbridge.judge.snapshot import dump, restore
 from weighbridge.log.entries import (
     Assignment,
     ContractAdded,
+    Contradiction,
     Entry,
     EntryKind,
     KeyChanged,
@@ -64,7 +66,7 @@ class TickWatch:
     looked_us: int = 0
 
 
-WATCH, REGISTRY, NODE = "watch", "registry", "node/"
+WATCH, REGISTRY, CREDIT, NODE = "watch", "registry", "credit", "node/"
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class FleetFold:
     states: dict[str, NodeState] = field(default_factory=dict)
     registry: Registry = field(default_factory=Registry)
     watch: TickWatch = field(default_factory=TickWatch)
+    credit: LogCredit = field(default_factory=LogCredit)
     _sides: dict[str, str] = field(default_factory=dict)
     _deadlines: list[tuple[int, str]] = field(default_factory=list)
     _waiting: set[str] = field(default_factory=set)
@@ -93,6 +96,9 @@ class FleetFold:
                 return self._refusal(read(Refused, payload))
             case EntryKind.CHALLENGE:
                 return self._challenged(payload)
+            case EntryKind.CONTRADICTION:
+                self.credit.see(read(Contradiction, payload), self.watch.now_us)
+                return self._doubted()
             case EntryKind.PROOF:
                 return self._proven(read_outcome(payload))
             case EntryKind.ASSIGNMENT:
@@ -133,7 +139,8 @@ class FleetFold:
         """What changed since the last call, by name, to go on from with `restore`."""
         changed = {NODE + name: dump(self.states[name]) for name in sorted(self._touched)}
         self._touched.clear()
-        return {**changed, REGISTRY: dump(self.registry), WATCH: dump(self.watch)}
+        whole = {REGISTRY: self.registry, WATCH: self.watch, CREDIT: self.credit}
+        return changed | {name: dump(held) for name, held in whole.items()}
 
     def touch(self, names: Iterable[str]) -> None:
         """These snapshots were not kept: give them again."""
@@ -155,6 +162,8 @@ class FleetFold:
             self.registry = restore(snapshots[REGISTRY], Registry)
         if WATCH in snapshots:
             self.watch = restore(snapshots[WATCH], TickWatch)
+        if CREDIT in snapshots:
+            self.credit = restore(snapshots[CREDIT], LogCredit)
         for name, state in self.states.items():
             self._expect(name, state)
 
@@ -167,7 +176,13 @@ class FleetFold:
         if now_us - watch.looked_us >= REGISTRY_US:
             watch.looked_us = now_us
             changes += self.registry.tick(self.assignments, now_us)
+            changes += self._doubted()
         return changes
+
+    def _doubted(self) -> list[Change]:
+        """What speaks against the log itself is for every contract, those that come later too."""
+        contracts = self.assignments.contracts(self.watch.now_us) if self.credit.doubts else ()
+        return list(self.credit.findings(sorted(contracts)))
 
     def _overdue(self) -> Iterator[Change]:
         now_us = self.watch.now_us

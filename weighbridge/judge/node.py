@@ -74,6 +74,8 @@ NOTED: dict[EventKind, Severity] = {
     EventKind.NVML_CRASHED: Severity.WARNING,
     EventKind.CALL_QUARANTINED: Severity.WARNING,
     EventKind.CLOCK_STEPPED: Severity.WARNING,
+    EventKind.LOG_FORKED: Severity.ERROR,
+    EventKind.LOG_SHRANK: Severity.ERROR,
 }
 """Events that stand in the findings by themselves."""
 

@@ -1,11 +1,11 @@
 """Heads of the log: C2SP checkpoints (c2sp.org/tlog-checkpoint), notes that the log signs and that others cosign."""
 
-import hashlib
 import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 
 from weighbridge.log.note import KeyKind, NoteKey, SignatureLine, read_note
+from weighbridge.wire.report import MAX_INTEGER, SeenHead
 from weighbridge.wire.signing import SignatureError, Signer, verify_bytes
 
 
@@ -61,6 +61,8 @@ def read_head(note: str) -> Head:
 def open_head(note: str, public_key: bytes) -> Head:
     """Parse a checkpoint, and verify the log's own signature among those on it. Raises SignatureError."""
     head = read_head(note)
+    if head.size > MAX_INTEGER:
+        raise SignatureError(f"no log of this protocol has {head.size} entries")
     lines = read_note(note).of(log_key(head.origin, public_key))
     if not lines:
         raise SignatureError("the checkpoint is signed by another key")
@@ -69,6 +71,7 @@ def open_head(note: str, public_key: bytes) -> Head:
     return head
 
 
-def head_hash(note: str) -> str:
-    """What a report's `seen` holds: the hexadecimal SHA-256 of the checkpoint's signed text."""
-    return hashlib.sha256(note.partition("\n\n")[0].encode() + b"\n").hexdigest()
+def seen_head(note: str) -> SeenHead:
+    """What a report's `seen` holds of a checkpoint. Raises SignatureError for what is none."""
+    head = read_head(note)
+    return SeenHead(root=head.root.hex(), size=head.size)

@@ -31,6 +31,7 @@ class EntryKind(StrEnum):
     NOTICE = "notice"
     STATEMENT = "statement"
     COSIGNED = "cosigned"
+    CONTRADICTION = "contradiction"
 
 
 class Tick(WirePart, frozen=True):
@@ -205,6 +206,18 @@ class CosignedHead(Model):
     """A head of this log with the cosignatures that witnesses gave it: a C2SP checkpoint."""
 
     note: Annotated[str, Field(min_length=1, max_length=MOST_BYTES)]
+
+
+class Contradiction(Model):
+    """An agent names a head with which this log does not agree. `ours` is the log's own root at this size; null where
+    the log is shorter. `proven`: the head that the agent holds has this log's signature."""
+
+    key_id: Hash
+    node: Name
+    size: Count
+    root: Hash
+    ours: Hash | None
+    proven: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,11 @@ def _subtree(start: int, end: int, node: Node) -> bytes:
     return _join([node(level, index) for level, index in _complete_subtrees(start, end)])
 
 
+def root_at(size: int, node: Node) -> bytes:
+    """The Merkle tree hash over the first `size` leaves of a log that has at least as many."""
+    return _subtree(0, size, node) if size else EMPTY_ROOT
+
+
 def _split(size: int) -> int:
     """The largest power of two smaller than `size`."""
     return 1 << ((size - 1).bit_length() - 1)

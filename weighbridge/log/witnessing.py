@@ -7,13 +7,14 @@ size that was signed before something else (`log_forked`), or it has become shor
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from weighbridge.log.checkpoint import Head, read_head
+from weighbridge.log.checkpoint import Head, open_head, read_head
 from weighbridge.log.cosignature import signatures
 from weighbridge.log.merkle import EMPTY_ROOT, verify_consistency
-from weighbridge.log.note import NoteKey
+from weighbridge.log.note import NoteKey, SignatureLine, read_note
 from weighbridge.wire.signing import SignatureError, from_base64
 
 ADD_CHECKPOINT = "/add-checkpoint"
@@ -49,6 +50,27 @@ def judge_head(known: Head | None, head: Head, proof: Sequence[bytes] = ()) -> L
         return LogFault.SHRANK
     agrees = verify_consistency(known.size, head.size, known.root, head.root, proof)
     return None if agrees else LogFault.FORKED
+
+
+def spell_evidence(heads: Sequence[Head], log: NoteKey) -> str:
+    """Heads of one log in few characters: of each its size, root and the log's plain signature."""
+    return "; ".join(
+        f"{head.size} {b64encode(head.root).decode()} {b64encode(line.signature).decode()}"
+        for head in heads
+        for line in read_note(head.note).of(log)
+    )
+
+
+def read_evidence(text: str, log: NoteKey) -> list[Head]:
+    """The heads in such a text that the log did sign; none of what is no such text."""
+    found = []
+    for said in text.split("; "):
+        with suppress(SignatureError, ValueError):
+            size, root, signature = said.split(" ")
+            line = SignatureLine(log.name, log.key_id, from_base64(signature.encode()))
+            note = f"{log.name}\n{size}\n{root}\n\n{line}"
+            found.append(open_head(note, log.public_key))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

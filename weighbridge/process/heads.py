@@ -38,6 +38,14 @@ class HeadMemory:
         """The file of the head that was shown."""
         return self.directory / (fault + SHOWN)
 
+    def pair(self, fault: LogFault) -> list[Head]:
+        """The head that was kept and the one that was shown, as far as they can be read."""
+        found = []
+        for suffix in (KEPT, SHOWN):
+            with contextlib.suppress(OSError, ValueError):
+                found.append(read_head((self.directory / (fault + suffix)).read_text("utf-8")))
+        return found
+
     def keep(self, head: Head) -> None:
         """Durable when it returns."""
         write_file(self.directory / NEWEST, head.note.encode())

@@ -3,6 +3,11 @@
 from weighbridge.wire.report import Count, Hash, Name, WirePart
 
 REPORTS_PATH = "/v1/reports"
+KEPT_HEADER = "Weighbridge-Kept"
+"""Sizes of heads that the agent was shown, by commas: it asks for proofs that the answer's head follows from them."""
+
+MOST_KEPT = 2
+
 REPORTS_TYPE = "application/vnd.weighbridge.reports"
 
 

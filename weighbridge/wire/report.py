@@ -225,6 +225,8 @@ class EventKind(StrEnum):
     NVML_RESTARTED = "nvml_restarted"
     CALL_QUARANTINED = "call_quarantined"
     CLOCK_STEPPED = "clock_stepped"
+    LOG_FORKED = "log_forked"
+    LOG_SHRANK = "log_shrank"
 
 
 class Event(WirePart, frozen=True):
@@ -247,10 +249,18 @@ class Gap(WirePart, frozen=True):
     reason: Text
 
 
+class SeenHead(WirePart, frozen=True):
+    """A head of the log: so many entries, and the root over them."""
+
+    root: Hash
+    size: Count
+
+
 class Report(WirePart, frozen=True):
     """One signed message. `prev` is the payload hash of seq - 1 in (key, chain, stream), null at seq 0.
 
-    `seen` is the hash of the newest head the agent knows: the report was not made before that head.
+    `seen` is the newest head that the agent was handed: the report was not made before it. Older agents said
+    only the SHA-256 of its text, with which nothing can be compared.
     A null in a block has its row in `unavailable`; times in a block rise strictly.
     """
 
@@ -268,7 +278,7 @@ class Report(WirePart, frozen=True):
     node: Name
     prev: Hash | None
     processes: list[Process] | None
-    seen: Hash | None
+    seen: SeenHead | Hash | None
     seq: Count
     stream: Name
     version: Literal[1]

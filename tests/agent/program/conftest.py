@@ -17,7 +17,8 @@ from agent import enrolment
 from agent.report.source import IdentityTier, RawProcess, Sweep
 from weighbridge.catalogue.readings import Tier
 from weighbridge.log.checkpoint import sign_head
-from weighbridge.log.merkle import Frontier, leaf_hash
+from weighbridge.log.merkle import Frontier, consistency_proof, leaf_hash
+from weighbridge.wire.receipts import KEPT_HEADER
 from weighbridge.wire.report import (
     Device,
     DeviceState,
@@ -70,6 +71,9 @@ class FakeCollector:
     largest_batch: int = 512
     url: str = ""
     frontier: Frontier = field(default_factory=Frontier)
+    nodes: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    kept: list[str | None] = field(default_factory=list)
+    """From which size each request asked for a proof."""
 
     def invite(self, node: str = "node-1", ca: str | None = None, url: str = "") -> str:
         secret = f"secret-of-{node}"
@@ -131,8 +135,39 @@ class FakeCollector:
                     more["expected"] = expected
                 return problem(409 if expected else 401, code, **more)
         return web.json_response(
-            {"receipts": receipts, "head": self._head(), "want_inventory": self.want_inventory}
+            {
+                "receipts": receipts,
+                "head": self._head(),
+                "want_inventory": self.want_inventory,
+                **self._consistency(request.headers.get(KEPT_HEADER)),
+            }
         )
+
+    def _consistency(self, kept: str | None) -> dict[str, dict[str, list[str]]]:
+        self.kept.append(kept)
+        if kept is None:
+            return {}
+        proofs = {
+            size: consistency_proof(
+                int(size), self.frontier.size, lambda level, index: self.nodes[level, index]
+            )
+            for size in kept.split(",")
+            if int(size) <= self.frontier.size
+        }
+        return {
+            "consistency": {size: [one.hex() for one in proof] for size, proof in proofs.items()}
+        }
+
+    def append(self, leaf: bytes) -> None:
+        """To the log."""
+        for level, index, subtree in self.frontier.append(leaf_hash(leaf)):
+            self.nodes[level, index] = subtree
+
+    def begin_anew(self, leaves: int) -> None:
+        """The log is another one from now on, and nobody is told."""
+        self.frontier, self.nodes = Frontier(), {}
+        for number in range(leaves):
+            self.append(b"another entry %d" % number)
 
     def _take(
         self, line: bytes, receipts: list[dict[str, Any]]
@@ -168,7 +203,7 @@ class FakeCollector:
             "leaf_hash": leaf_hash(line).hex(),
             "received_us": 1,
         }
-        self.frontier.append(leaf_hash(line))
+        self.append(line)
         chain.hashes[report.seq] = digest(envelope.payload)
         chain.receipts[report.seq] = receipt
         self.reports.append(report)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ import pytest
 
 from agent.daemon import reseal, write_report
 from agent.enrolment import NodeIdentity
+from agent.report.log_watch import LogWatch
 from agent.report.receipts import ReceiptFile
 from agent.report.reporter import Backoff, Reaction, Reporter, read_answer
 from agent.report.sampler import Draft
 from agent.report.spool import SMALLEST, Held, Spool
 from agent.report.transport import HttpAnswer, Transport
-from weighbridge.log.checkpoint import sign_head
+from tests.agent.program.conftest import ORIGIN
+from weighbridge.log.checkpoint import log_key, sign_head
 from weighbridge.log.merkle import Frontier, leaf_hash
+from weighbridge.log.witnessing import read_evidence
 from weighbridge.wire.report import Event, EventKind, ReportClocks, digest
 from weighbridge.wire.signing import Signer, generate_private_key
 
@@ -61,17 +64,23 @@ class Bench:
         self.spool = Spool(directory / "spool", 4 * SMALLEST)
         self.receipts = ReceiptFile(directory / "receipts", 1 << 20)
         self.asked = 0
+        self.noted: list[tuple[EventKind, str]] = []
         self.reporter = Reporter(
             self.spool,
             self.receipts,
+            LogWatch(directory, identity.log_key),
             self.transport.post_reports,
             identity.log_key,
             partial(reseal, identity.signer),
             self._asked,
+            self.note,
         )
 
     def _asked(self) -> None:
         self.asked += 1
+
+    async def note(self, kind: EventKind, detail: str) -> None:
+        self.noted.append((kind, detail))
 
     def put(self, *numbers: int, filling: int = 0) -> None:
         for number in numbers:
@@ -104,20 +113,24 @@ async def bench(enrolled: NodeIdentity, tmp_path: Path, collector: Any) -> Async
     made.spool.close()
 
 
-async def test_a_collector_that_does_not_answer_withholds_no_sign_of_life(bench: Bench) -> None:
+async def test_a_collector_that_does_not_answer_withholds_no_sign_of_life(
+    bench: Bench, tmp_path: Path
+) -> None:
     signs, asked = asyncio.Semaphore(0), asyncio.Event()
 
-    async def silent(_: bytes) -> HttpAnswer:
+    async def silent(_: bytes, __: Sequence[int]) -> HttpAnswer:
         await asked.wait()
         raise OSError("nobody answers")
 
     reporter = Reporter(
         bench.spool,
         bench.receipts,
+        LogWatch(tmp_path, bench.identity.log_key),
         silent,
         bench.identity.log_key,
         partial(reseal, bench.identity.signer),
         lambda: None,
+        bench.note,
         signs.release,
         breath_s=0.001,
     )
@@ -155,6 +168,21 @@ async def test_receipts_and_the_newest_head_are_kept_over_a_restart(
     bench.put(3)
     await bench.send_all()
     assert bench.collector.reports[-1].seen == seen
+
+
+async def test_a_log_that_begins_anew_is_told_of_and_reporting_goes_on(
+    bench: Bench, collector: Any
+) -> None:
+    bench.put(0)
+    await bench.send_all()
+    collector.begin_anew(0)
+    bench.put(1)
+    await bench.send_all()
+    ((kind, detail),) = bench.noted
+    assert kind is EventKind.LOG_FORKED
+    key = log_key(ORIGIN, collector.signer.public_key)
+    assert [head.size for head in read_evidence(detail, key)] == [1, 1]
+    assert bench.times() == [0, 1]
 
 
 async def test_receipts_stay_within_their_bound(tmp_path: Path, bench: Bench) -> None:
