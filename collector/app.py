@@ -23,6 +23,7 @@ from collector.api.log import LogApi
 from collector.api.notices import NoticesApi
 from collector.api.routes import Route, described
 from collector.api.statements import SettlementApi
+from collector.api.tiles import TilesApi
 from collector.challenges.attempts import Challenges, challenging
 from collector.challenges.schedule import scheduled
 from collector.challenges.telemetry import linking
@@ -255,6 +256,7 @@ def _routes(components: Components) -> tuple[Route, ...]:
     served = (
         _log_api(components, ingest, exposition),
         CosigningApi(components.rounds),
+        TilesApi(store.log),
         Administration(
             committer.ring, committer.enter, clocks.wall_us, lambda: _address(components)
         ),

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,8 @@ from weighbridge.wire.problems import PROBLEM_TYPE, Problem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_LIMIT = 1000
+PATTERN = re.compile(r":[^}]*\}")
+"""What a parameter of a path must look like; the description names the parameter alone."""
 
 
 class Access(StrEnum):
@@ -63,7 +66,7 @@ def openapi(routes: Sequence[Route], version: str) -> dict[str, Any]:
     """The OpenAPI 3.1 description of routes."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(PATTERN.sub("}", route.path), {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Weighbridge collector", "version": version},
@@ -72,7 +75,8 @@ def openapi(routes: Sequence[Route], version: str) -> dict[str, Any]:
 
 
 def _operation(route: Route) -> dict[str, Any]:
-    named = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
+    path = PATTERN.sub("}", route.path)
+    named = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     parameters = [_parameter(name, "path") for name in named]
     parameters += [_parameter(name, "query") for name in route.query]
     return {
