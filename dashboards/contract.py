@@ -115,7 +115,7 @@ def _gpus() -> list[Placed]:
         panels.table(
             "XID errors",
             Query(_on_gpus(metrics.GPU_XID_ERRORS.name)),
-            "Since the node's boot, or the GPU's reset or return.",
+            "Since the node's boot, or a reset of the GPU that readings show.",
             metrics.GPU_XID_ERRORS.labels,
             value="errors",
             width=12,

@@ -99,7 +99,12 @@ async def drive(
     move: Callable[[int], Awaitable[None]],
     stopped: asyncio.Event,
 ) -> None:
-    """The whole course, or until `stopped`. Raises TransportError where the collector's clock does not follow."""
+    """The whole course, or until `stopped`. Raises TransportError where the collector's clock does not follow.
+
+    It begins once every agent was heard: of the time before its first report, an agent's word fills nothing.
+    """
+    async with asyncio.timeout(LONGEST_STEP_S):
+        await _handed_over(nodes)
     now_us = course.from_us
     while now_us < course.until_us and not stopped.is_set():
         now_us = min(now_us + course.step_us, course.until_us)

@@ -186,12 +186,14 @@ class GpuState:
         return top * self._limit // self._default_limit if self._capped else top - 15
 
     def advance(self) -> None:
-        """Advances energy and other counters to this instant."""
+        """Advances energy and other counters to this instant; a card that fell off the bus returns from a reset."""
         gpu = self._gpu
         passed = max(0, self._elapsed_us - gpu.last_us)
         gpu.last_us = self._elapsed_us
         gpu.energy_microjoules += self.power_milliwatts * passed // 1000
         gpu.capped_us += passed if self._capped else 0
+        if self.lost is not None:
+            gpu.energy_microjoules = gpu.capped_us = 0
         gpu.nvlink_kibibytes += passed // 100 if self._busy else 0
 
     def identity(self) -> dict[str, Value]:

@@ -130,7 +130,8 @@ class SimulatedNode:
         """Reports that its agent could hand over now and has not."""
         if self._agent is None or not self._connected:
             return 0
-        return self._agent.facts().get("spool_pending_count", 1)
+        facts = self._agent.facts()
+        return facts["spool_pending_count"] if facts.get("spool_held_count") else 1
 
     def start(self) -> None:
         """Starts the node's agent."""

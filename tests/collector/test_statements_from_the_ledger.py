@@ -156,11 +156,14 @@ def test_an_exchanged_node_goes_on_in_its_place_live_and_in_the_statement(settle
     log, old, new = Log(), ScriptedNode("n1"), ScriptedNode("n2")
     log.contract(terms())
     log.assign("n1")
+    log.tick(0)
+    log.introduce()
     log.tick(HOUR)
     log.report(old.report(range(0, HOUR + 1, 10)))
     log.tick(HOUR + 60)
     log.assign("n1", devices=[])
     log.assign("n2")
+    log.introduce("n2")
     log.tick(2 * HOUR)
     log.report(new.report(range(HOUR + 60, 2 * HOUR + 1, 10)))
     log.tick(2 * HOUR + 1)
@@ -213,6 +216,8 @@ def test_use_and_energy_of_a_live_statement_are_what_the_samples_showed(settle: 
         }
         for second in times
     }
+    log.tick(0)
+    log.introduce()
     log.tick(2 * HOUR)
     log.report(node.report(times, told))
     log.tick(2 * HOUR + 1)

@@ -237,6 +237,10 @@ class Log:
     def report(self, report: Report) -> list[Change]:
         return self.add(EntryKind.REPORT, report)
 
+    def introduce(self, node: str = "n1", chain: str = "chain-1") -> None:
+        """The first report of a chain, with nothing in it: what is told later of the time from now on counts."""
+        self.report(ScriptedNode(node, chain=chain, synchronized=False).report([], inventory=None))
+
     def findings(self, *codes: str) -> list[Finding]:
         """Everything that was found, in order; of these codes alone if any are given."""
         found = [change for change in self.changes if isinstance(change, Finding)]

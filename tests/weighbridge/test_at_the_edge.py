@@ -25,12 +25,13 @@ Values = Mapping[str, int | str]
 
 
 def standing(*names: str, **changes: Any) -> Log:
-    """A log with a contract for each of these nodes, and nothing heard yet."""
+    """A log with a contract for each of these nodes, of which no sample was heard yet."""
     log = Log()
     log.tick(0)
     for number, node in enumerate(names or ("n1",), start=1):
         log.contract(contract_text(f"K{number}", **changes), f"K{number}")
         log.assign(node, f"K{number}")
+        log.introduce(node)
     return log
 
 

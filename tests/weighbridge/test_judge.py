@@ -24,12 +24,14 @@ from weighbridge.verdict import Verdict
 GPU = "GPU-n1-0"
 
 
-def standing(**changes: Any) -> Log:
-    """A log with one contract that node n1 is assigned to."""
+def standing(heard: bool = True, **changes: Any) -> Log:
+    """A log with one contract that node n1, which was `heard`, is assigned to."""
     log = Log()
     log.tick(0)
     log.contract(contract_text(**changes))
     log.assign("n1")
+    if heard:
+        log.introduce()
     return log
 
 
@@ -153,6 +155,122 @@ def test_a_fatal_xid_takes_the_device_down_until_the_node_has_rebooted() -> None
         START_US + 50 * SECOND,
     ]
     assert len(log.findings("node_rebooted")) == 1
+
+
+def event(second: int, kind: str, code: int | None = None) -> dict[str, Any]:
+    """Of GPU, as a report holds it."""
+    told = {"device": GPU if code or kind == "device_returned" else None, "code": code}
+    at_us = (1000 + second) * SECOND
+    return {"boottime_us": at_us, "kind": kind, "source": "kernel", "detail": "", **told}
+
+
+def with_energy(seconds: range, first: int) -> dict[int, Any]:
+    """Samples of GPU whose counter of energy shows `first` millijoules, and one more each second."""
+    return {
+        second: {GPU: {"energy_millijoules": first + second - seconds[0]}} for second in seconds
+    }
+
+
+def faulty(**fields: Any) -> tuple[Log, ScriptedNode]:
+    """GPU has told of XID 79 at 25 s; its counter of energy stood at 1,030 mJ at 30 s."""
+    log, node = standing(**fields), ScriptedNode()
+    feed(log, node, range(0, 21, 10), with_energy(range(0, 21), 1000))
+    log.tick(30)
+    counted = with_energy(range(30, 31), 1030)
+    log.report(node.report([30], counted, events=[event(25, "xid", 79)]))
+    return log, node
+
+
+def slot_0(log: Log, end: int) -> list[tuple[int, int, str, str]]:
+    return spans(log.timelines(end)["n1", 0])
+
+
+@pytest.mark.parametrize("kinds", [("paused", "resumed"), ("device_returned",), ("agent_started",)])
+def test_no_word_ends_a_fault(kinds: tuple[str, ...]) -> None:
+    log, node = faulty()
+    log.tick(50)
+    told = [event(40, kind) for kind in kinds]
+    log.report(node.report([40, 50], with_energy(range(40, 51), 1040), events=told))
+    assert slot_0(log, 50) == [(0, 30, "up", ""), (30, 50, "down", "xid_fatal")]
+
+
+def test_a_device_that_left_the_inventory_and_came_back_is_as_faulty_as_before() -> None:
+    log, node = faulty()
+    whole, without = node.inventory(), node.inventory()
+    del without["devices"][0]
+    for second, inventory in ((40, without), (50, whole), (60, None)):
+        log.tick(second)
+        log.report(node.report([second], inventory=inventory))
+    assert slot_0(log, 60)[-1] == (50, 60, "down", "xid_fatal")
+
+
+def test_a_new_chain_of_the_same_boot_inherits_the_fault_and_one_of_another_boot_does_not() -> None:
+    for boot, state in (("boot-1", "down"), ("boot-2", "up")):
+        log, _ = faulty()
+        again = ScriptedNode(chain="chain-2", boot=boot)
+        feed(log, again, range(40, 61, 10), with_energy(range(40, 61), 1040))
+        assert [span[2] for span in slot_0(log, 60)][-1] == state, boot
+
+
+@pytest.mark.parametrize(("energy", "state"), [(1030, "down"), (1029, "up")])
+def test_a_counter_that_begins_anew_shows_the_reset_that_ends_a_fault(
+    energy: int, state: str
+) -> None:
+    log, node = faulty()
+    feed(log, node, range(40, 61, 10), with_energy(range(40, 61), energy))
+    assert [span[2] for span in slot_0(log, 60)][-1] == state
+
+
+def test_a_counter_is_compared_across_chains_and_across_readings_that_have_no_value() -> None:
+    log, _ = faulty()
+    again = ScriptedNode(chain="chain-2")
+    lost = dict.fromkeys(FAST_NAMES, "gpu_is_lost") | {"energy_millijoules": "gpu_is_lost"}
+    feed(log, again, range(40, 51, 10), {second: {GPU: lost} for second in (40, 50)})
+    feed(log, again, range(60, 81, 10), with_energy(range(60, 81), 0))
+    assert slot_0(log, 80)[-2:] == [(40, 60, "down", "gpu_lost+xid_fatal"), (60, 80, "up", "")]
+
+
+@pytest.mark.parametrize(("reason", "state"), [("driver_not_loaded", "up"), ("timeout", "down")])
+def test_a_driver_that_was_gone_and_counts_again_was_loaded_anew(reason: str, state: str) -> None:
+    log, node = faulty()
+    uncounted = {"readings": {}, "unavailable": {"gpus_enumerated_count": reason}}
+    inventory = {**node.inventory(), "devices": [], "driver": uncounted}
+    for second, told in ((40, inventory), (50, node.inventory()), (60, None)):
+        log.tick(second)
+        log.report(node.report([second], inventory=told))
+    assert slot_0(log, 60)[-1][2] == state
+
+
+@pytest.mark.parametrize(
+    ("tick", "line"),
+    [
+        (30, [(0, 30, "unknown", ""), (30, 50, "up", "")]),
+        (31, [(0, 31, "unknown", ""), (31, 50, "up", "")]),
+        (40, [(0, 40, "unknown", ""), (40, 50, "up", "")]),
+    ],
+)
+def test_a_new_chain_fills_nothing_before_it_was_first_heard(
+    tick: int, line: list[tuple[int, int, str, str]]
+) -> None:
+    log, node = standing(heard=False), ScriptedNode()
+    log.tick(tick)
+    log.report(node.report([0, 10, 20, 30]))
+    log.tick(50)
+    log.report(node.report([40, 50]))
+    assert slot_0(log, 50) == line
+
+
+def test_a_device_keeps_its_slot_in_the_next_chain() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 31, 10))
+    again = ScriptedNode(chain="chain-2")
+    alone = again.inventory()
+    del alone["devices"][0]
+    for second, inventory in ((40, alone), (50, None), (60, None)):
+        log.tick(second)
+        log.report(again.report([second], inventory=inventory))
+    assert slot_0(log, 60)[-1] == (40, 60, "down", "gpu_missing")
+    assert spans(log.timelines(60)["n1", 1])[-1] == (40, 60, "up", "")
 
 
 def test_a_row_names_every_cause_of_its_state() -> None:
@@ -403,9 +521,10 @@ def test_time_that_a_node_fills_in_after_its_silence_counts_and_is_said_to_be_la
 
 
 def test_a_boot_with_an_unset_clock_is_placed_when_the_clock_was_set() -> None:
-    log, node = standing(), ScriptedNode(synchronized=False, wall_offset_us=-7200 * SECOND)
-    log.tick(20)
+    log = standing(heard=False)
+    node = ScriptedNode(synchronized=False, wall_offset_us=-7200 * SECOND)
     log.report(node.report([0]))
+    log.tick(20)
     node.synchronized, node.wall_offset_us = True, 0
     for second in (10, 20):
         log.report(node.report([second]))
@@ -414,6 +533,7 @@ def test_a_boot_with_an_unset_clock_is_placed_when_the_clock_was_set() -> None:
 
 def test_a_second_chain_of_the_node_is_told_and_what_both_saw_is_the_worse() -> None:
     log, node = standing(), ScriptedNode()
+    log.introduce(chain="chain-2")
     feed(log, node, range(0, 51, 10))
     other = ScriptedNode(chain="chain-2")
     capped = {20: {GPU: {"power_limit_enforced_milliwatts": 1}}}
@@ -518,7 +638,7 @@ def script(events: dict[int, str]) -> tuple[list[int], dict[int, Any]]:
 
 
 @given(EVENTS, st.data())
-def test_the_ledger_is_the_same_for_any_split_delay_and_restart(
+def test_once_a_chain_was_heard_its_rows_are_the_same_for_any_split_delay_and_restart(
     events: dict[int, str], data: st.DataObject
 ) -> None:
     seconds, changes = script(events)

@@ -25,6 +25,7 @@ def standing(node: ScriptedNode, **changes: Any) -> Log:
     log.tick(0)
     log.contract(contract_text(**changes))
     log.assign(node.name)
+    log.introduce(node.name)
     return log
 
 

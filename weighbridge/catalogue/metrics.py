@@ -160,7 +160,7 @@ GPU_STATE = _gauge(
 )
 GPU_XID_ERRORS = _counter(
     "gpu_xid_errors_total",
-    "XID errors since the node's boot, or the GPU's reset or return.",
+    "XID errors since the node's boot, or a reset of the GPU that readings show.",
     "node",
     "uuid",
     "xid",

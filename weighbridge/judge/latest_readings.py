@@ -6,10 +6,22 @@ Applying a piece of a report returns the names of what it changed, so that only 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from weighbridge.wire.report import Block, Device, DeviceState, Facts, Inventory, Process, Reason
+from weighbridge.wire.report import Block, DeviceState, Facts, Inventory, Process, Reason
 
 INVENTORY, PROCESSES, XIDS, REASONS = "inventory", "processes", "xids", "reasons"
 """What changes beside values: the inventory, the processes, the XIDs counted, and which readings have no value."""
+
+BEGIN_ANEW = (
+    "energy_millijoules",
+    "clocks_event_sw_power_cap_microseconds",
+    "clocks_event_sync_boost_microseconds",
+    "clocks_event_sw_thermal_microseconds",
+    "clocks_event_hw_thermal_microseconds",
+    "clocks_event_hw_power_brake_microseconds",
+)
+"""Counters that only rise until the driver or the device is started anew. No user of a card can set them back."""
+
+COUNTED = "gpus_enumerated_count"
 
 
 @dataclass(slots=True)
@@ -24,7 +36,7 @@ class LatestSample:
 
 @dataclass(slots=True)
 class LatestDevice:
-    """One device that was once enumerated. `xids` counts since the last boot, reset or return of the device."""
+    """One device that was once enumerated. `xids` counts since the last boot, or reset that readings show."""
 
     uuid: str
     parent: str | None
@@ -40,6 +52,9 @@ NOTHING = Facts(readings={}, unavailable={})
 class LatestReadings:
     """Nothing at first. `enumerated` once an inventory said which devices there are; `processes` is None while
     the node does not list them.
+
+    `xids_away`: the XIDs of devices that the inventory does not show. `counters`: of each device with XIDs what was
+    last read of the counters that begin anew with a reset.
     """
 
     devices: dict[str, LatestDevice] = field(default_factory=dict)
@@ -48,6 +63,8 @@ class LatestReadings:
     host: Facts = NOTHING
     processes: list[Process] | None = None
     enumerated: bool = False
+    xids_away: dict[str, dict[int, int]] = field(default_factory=dict)
+    counters: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def value(self, device: str, reading: str) -> int | str | Reason | None:
         """The newest value, or why there is none; None where the node has not spoken of it."""
@@ -83,18 +100,38 @@ def fact(facts: Facts, reading: str) -> int | str | Reason | None:
 
 
 def see_inventory(view: LatestReadings, inventory: Inventory) -> set[str]:
-    """The devices enumerated now replace those known before; counted XIDs stay with a device that stays."""
+    """The devices enumerated now replace those known before; counted XIDs stay with a device, wherever it was.
+
+    A driver that was not loaded and now counts devices was loaded anew.
+    """
+    xids = _every_xid(view)
+    if _not_loaded(view.driver) and not _not_loaded(inventory.driver):
+        xids, view.counters = {}, {}
     view.devices = {
-        device.uuid: _device(view.devices.get(device.uuid), device) for device in inventory.devices
+        device.uuid: LatestDevice(
+            device.uuid, device.parent, device.state, device.identity, xids.pop(device.uuid, {})
+        )
+        for device in inventory.devices
     }
+    view.xids_away = xids
     view.driver, view.host = inventory.driver, inventory.host
     view.enumerated = True
     return {INVENTORY}
 
 
-def _device(known: LatestDevice | None, device: Device) -> LatestDevice:
-    xids = {} if known is None else known.xids
-    return LatestDevice(device.uuid, device.parent, device.state, device.identity, xids)
+def inherit(view: LatestReadings, before: LatestReadings) -> None:
+    """What a sequence of reports showed of a boot holds for the next one of that boot."""
+    view.xids_away = {uuid: dict(counted) for uuid, counted in _every_xid(before).items()}
+    view.counters = {uuid: dict(last) for uuid, last in before.counters.items()}
+
+
+def _every_xid(view: LatestReadings) -> dict[str, dict[int, int]]:
+    shown = {device.uuid: device.xids for device in view.devices.values() if device.xids}
+    return view.xids_away | shown
+
+
+def _not_loaded(driver: Facts) -> bool:
+    return driver.unavailable.get(COUNTED) is Reason.DRIVER_NOT_LOADED
 
 
 def see_sample(
@@ -108,13 +145,32 @@ def see_sample(
     reasons = _reasons(block, sample)
     known = view.tiers.get(block.tier)
     view.tiers[block.tier] = LatestSample(at_us, block.devices, rows, reasons)
+    begun = _begun_anew(view, block.devices, rows) if view.counters else set()
     if known is None or known.devices != block.devices:
-        return {INVENTORY, REASONS, *rows}
-    changed = {name for name in watched if rows.get(name) != known.rows.get(name)}
+        return {INVENTORY, REASONS, *rows} | begun
+    changed = {name for name in watched if rows.get(name) != known.rows.get(name)} | begun
     if reasons == known.reasons:
         return changed
     without = {name for name in watched if reasons.get(name) != known.reasons.get(name)}
     return changed | {REASONS} | without
+
+
+def _begun_anew(
+    view: LatestReadings, devices: list[str], rows: dict[str, list[int | None]]
+) -> set[str]:
+    """A device whose counters have begun anew was reset, and is without fault. Returns XIDS if there is one."""
+    told = {name: rows[name] for name in BEGIN_ANEW if name in rows}
+    reset = False
+    for uuid in [uuid for uuid in view.counters if uuid in devices]:
+        place, last = devices.index(uuid), view.counters[uuid]
+        now = {name: row[place] for name, row in told.items()}
+        read = {name: value for name, value in now.items() if value is not None}
+        if any(value < last.get(name, 0) for name, value in read.items()):
+            forget_xids(view, uuid)
+            reset = True
+        else:
+            last.update(read)
+    return {XIDS} if reset else set()
 
 
 def _reasons(block: Block, sample: int) -> dict[str, dict[str, Reason]]:
@@ -147,12 +203,18 @@ def see_xid(view: LatestReadings, uuid: str, code: int) -> set[str]:
     if device is None:
         return set()
     device.xids[code] = device.xids.get(code, 0) + 1
+    if uuid not in view.counters:
+        now = {name: view.value(uuid, name) for name in BEGIN_ANEW}
+        view.counters[uuid] = {name: value for name, value in now.items() if isinstance(value, int)}
     return {XIDS}
 
 
 def forget_xids(view: LatestReadings, uuid: str | None) -> set[str]:
-    """The device (all of them for None) starts afresh: after a reboot, a reset, or its return."""
+    """The device (all of them for None) starts afresh: after a boot, or a reset."""
     for device in view.devices.values():
         if uuid is None or device.uuid == uuid:
             device.xids = {}
+    for held in (view.xids_away, view.counters):
+        for name in [name for name in held if uuid in (None, name)]:
+            del held[name]
     return {XIDS}

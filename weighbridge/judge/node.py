@@ -23,6 +23,7 @@ from weighbridge.judge.findings import (
 )
 from weighbridge.judge.latest_readings import (
     forget_xids,
+    inherit,
     lose_processes,
     see_inventory,
     see_processes,
@@ -49,7 +50,7 @@ from weighbridge.log.entries import Refused
 from weighbridge.verdict import Verdict
 from weighbridge.wire.report import Block, Event, EventKind, Report, ReportClocks
 
-JUDGE = "judge/1"
+JUDGE = "judge/2"
 """The version of all that makes rows and findings of entries: this fold, the checks, the registry. It changes with any
 change of a row or finding for the same entries."""
 
@@ -231,10 +232,22 @@ class _ReportFold:
         state, name = self._state, chain_name(self._report)
         if state.chains:
             yield from self._note("chain_started", "one chain of reports", f"a new chain {name}")
+        begun = self._begun(name)
         while len(state.chains) >= CHAINS_KEPT:
             oldest = next(iter(state.chains))
             yield from flush(state, state.chains.pop(oldest), self._received_us)
-        state.chains[name] = ChainState(name)
+        state.chains[name] = begun
+
+    def _begun(self, name: str) -> ChainState:
+        """Devices keep their slots, and what was shown of this boot holds."""
+        chain, before = ChainState(name, self._received_us), list(self._state.chains.values())
+        if before:
+            tracks = before[-1].tracks.items()
+            chain.slots_before = {contract: list(track.slots) for contract, track in tracks}
+        of_boot = [one.view for one in before if one.boot == self._report.boot]
+        if of_boot:
+            inherit(chain.view, of_boot[-1])
+        return chain
 
     def _arrival(self, chain: ChainState) -> Iterator[Change]:
         """The node is heard: silence ends, and what the report says of itself is noted."""
@@ -343,10 +356,6 @@ class _ReportFold:
         match event.kind:
             case EventKind.XID if event.device is not None and event.code is not None:
                 chain.pending |= see_xid(chain.view, event.device, event.code)
-            case EventKind.DEVICE_RETURNED:
-                chain.pending |= forget_xids(chain.view, event.device)
-            case EventKind.RESUMED:
-                chain.pending |= forget_xids(chain.view, None)
             case EventKind.PAUSED | EventKind.AGENT_STOPPED:
                 chain.quiet_cause = f"{event.kind}_by_{self._state.side}"
             case EventKind.AGENT_STARTED:
@@ -373,7 +382,8 @@ class _ReportFold:
     def _reach(self, chain: ChainState, promise: Promise, at_us: int) -> Iterator[Change]:
         """Carry the promise's track from the last sample to this one, or begin or end it on the way.
 
-        It does not begin before the chain has shown an inventory: which devices there are is unknown, not none.
+        It does not begin before the chain has shown an inventory: which devices there are is unknown, not none. Nor
+        before the chain was first heard: what a new chain tells of the time before fills nothing.
         """
         last_us, track = chain.last_us, chain.tracks.get(promise.contract)
         bridged = last_us is not None and 0 < at_us - last_us <= promise.max_gap_us
@@ -381,10 +391,11 @@ class _ReportFold:
             if bridged and at_us < promise.until_us and unbroken(track, last_us, at_us):
                 return
             yield from self._carry(chain, promise, track, at_us if bridged else last_us, at_us)
-        within = promise.from_us <= at_us < promise.until_us
+        from_us = max(promise.from_us, chain.heard_us)
+        within = from_us <= at_us < promise.until_us
         if promise.contract in chain.tracks or not within or not chain.view.enumerated:
             return
-        start_us = max(promise.from_us, last_us) if bridged and last_us is not None else at_us
+        start_us = max(from_us, last_us) if bridged and last_us is not None else at_us
         track = chain.tracks[promise.contract] = begin(promise, chain, start_us, self._entry)
         chain.pending |= EVERYTHING
         if start_us < at_us:
@@ -411,7 +422,7 @@ class _ReportFold:
         if at_us >= promise.until_us:
             if track.meter.sums is not None:
                 yield writer.use(track.meter.sums)
-            del chain.tracks[promise.contract]
+            chain.slots_before[promise.contract] = chain.tracks.pop(promise.contract).slots
             yield from self._part(promise.contract, promise.until_us)
 
     def _part(self, contract: str, at_us: int) -> Iterator[Finding]:

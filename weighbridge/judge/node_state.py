@@ -41,12 +41,17 @@ class Track:
 class ChainState:
     """One unbroken sequence of reports. `last_us` is the time of its newest fast sample, `last_entry` what brought it.
 
+    `heard_us` is when its first report came: of time before that it says nothing. `slots_before`: what filled the slots
+    of each contract before this chain, or before an amendment.
+
     `pending` names what changed since that sample; `quiet_cause` is why the chain may fall silent now, if it said so.
     `received_us` is when its newest report came; `before_us` and `before_entry` are `last_us` and `last_entry` as they
     were before the second in which it did.
     """
 
     name: str
+    heard_us: int = 0
+    slots_before: dict[str, list[str]] = field(default_factory=dict)
     boot: str = ""
     offset_us: int = 0
     clock_rank: int = -1

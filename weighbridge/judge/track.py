@@ -309,7 +309,9 @@ def turn_hour(track: Track, last_us: int, at_us: int) -> set[str]:
 def begin(promise: Promise, chain: ChainState, start_us: int, entry: int) -> Track:
     """A track from `start_us` on, all slots vacant and unknown until they are judged by what this entry brings."""
     count = promise.resource.per_node
-    slots = fill([""] * count, [device.uuid for device in promise.assigned(chain.view)])
+    before = chain.slots_before.get(promise.contract, [])
+    known = before if len(before) == count else [""] * count
+    slots = fill(known, [device.uuid for device in promise.assigned(chain.view)])
     segments = [OpenInterval(start_us, State.UNKNOWN, "", entry) for _ in range(count)]
     return Track(promise.version, slots, segments)
 

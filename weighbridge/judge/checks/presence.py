@@ -14,7 +14,7 @@ from weighbridge.judge.checks.check import (
     met,
     unseen,
 )
-from weighbridge.judge.latest_readings import INVENTORY, REASONS, LatestReadings, fact
+from weighbridge.judge.latest_readings import COUNTED, INVENTORY, REASONS, LatestReadings, fact
 from weighbridge.wire.report import DeviceState, Reason
 
 LOST = {Reason.GPU_IS_LOST, Reason.RESET_REQUIRED}
@@ -22,7 +22,6 @@ SIGNS = ("power_draw_milliwatts", "memory_used_bytes", "temperature_gpu_celsius"
 """Readings that every card has: one that answers shows that the device is there."""
 
 
-COUNTED = "gpus_enumerated_count"
 ON_THE_BUS = "nvidia_pci_functions_count"
 
 
