@@ -83,6 +83,7 @@ Flag = Literal[
     "period_under_way",
     "repaired_while_down",
     "said_by_one_side",
+    "sides_contradict",
     "tier_gap",
 ]
 """What a statement asks a person to look at."""

@@ -27,6 +27,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
         "units": "objective unit verdict availability exactly target",
         "time": "objective unit service denominator counted raw excluded unknown contested",
         "states": " ".join(("objective", "unit", *(f"state.{state}" for state in STATES))),
+        "evidence": "slot agreed provider_alone lessee_alone contradicted words contested unknown",
         "outages": "objective unit start end seconds is_counted cause entries",
         "windows": "objective unit item start end",
         "probes": "objective verdict share exactly target good valid scheduled",
@@ -63,12 +64,12 @@ HEADS: Mapping[str, tuple[str, ...]] = {
 
 _OF_KIND: Mapping[Kind, str] = {
     "number": (
-        "allowed amount attempt availability base clock contested contracted_gpu_seconds "
-        "contracted_p counted denominator duration earned energy entries entry exactly "
+        "agreed allowed amount attempt availability base clock contested contracted_gpu_seconds "
+        "contracted_p contradicted counted denominator duration earned energy entries entry exactly "
         "excluded floor good gpus gpus_loaded gpus_seen_column gross healthy_gpu_seconds "
-        "healthy_p heat idle idle_gpus in_use_gpu_seconds joules least_healthy load_band "
+        "healthy_p heat idle idle_gpus in_use_gpu_seconds joules least_healthy lessee_alone load_band "
         "loaded memory min_nodes net nodes nodes_breached nodes_met nodes_passed "
-        "nodes_unknown nodes_whole not_reached owed percent power quantile raw reached "
+        "nodes_unknown nodes_whole not_reached owed percent power provider_alone quantile raw reached "
         "reporting_gpu_seconds scheduled seconds service share short_hours target tax "
         "threshold unbilled unknown unknown_gpus unseen utilization valid value"
     ),

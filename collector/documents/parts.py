@@ -102,6 +102,24 @@ def _states(part: Part, speak: Speaker) -> Iterator[Row]:
             yield Cell(unit.objective), Cell(unit.unit), *told
 
 
+def _evidence(part: Part, speak: Speaker) -> Iterator[Row]:
+    for line in part.evidence:
+        words = (
+            speak.say("colon").join((speak.name("against", code), speak.number(seconds).text))
+            for code, seconds in line.contradicted.items()
+        )
+        yield (
+            Cell(line.unit),
+            speak.number(line.agreed_seconds),
+            speak.number(line.provider_seconds),
+            speak.number(line.lessee_seconds),
+            speak.number(sum(line.contradicted.values())),
+            Cell(speak.listed(words), " ".join(line.contradicted)),
+            speak.number(line.contested_seconds),
+            speak.number(line.unknown_seconds),
+        )
+
+
 def _outages(part: Part, speak: Speaker) -> Iterator[Row]:
     for unit in part.units:
         for outage in unit.outages:
@@ -236,6 +254,7 @@ SECTIONS: dict[str, Callable[[Part, Speaker], Iterator[Row]]] = {
     "units": _units,
     "time": _time,
     "states": _states,
+    "evidence": _evidence,
     "outages": _outages,
     "windows": _windows,
     "probes": _probes,

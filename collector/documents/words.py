@@ -77,6 +77,28 @@ WORDS: Mapping[str, Word] = {
     "units": Word("Availability", "可用率"),
     "time": Word("Time of each unit", "各单元时间"),
     "states": Word("Seconds by state", "各状态秒数"),
+    "evidence": Word(
+        "Evidence: whose agents saw the time, in seconds", "证据：各方代理所见时间（秒）"
+    ),
+    "agreed": Word("Both, alike s", "双方一致 秒"),
+    "provider_alone": Word("Provider alone s", "仅出租方 秒"),
+    "lessee_alone": Word("Lessee alone s", "仅承租方 秒"),
+    "contradicted": Word("Contradicted s", "双方矛盾 秒"),
+    "words": Word("Words of each", "各方所述"),
+    "against.up_against_degraded": Word(
+        "provider up, lessee degraded", "出租方：正常；承租方：降级"
+    ),
+    "against.up_against_down": Word("provider up, lessee down", "出租方：正常；承租方：中断"),
+    "against.degraded_against_up": Word(
+        "provider degraded, lessee up", "出租方：降级；承租方：正常"
+    ),
+    "against.degraded_against_down": Word(
+        "provider degraded, lessee down", "出租方：降级；承租方：中断"
+    ),
+    "against.down_against_up": Word("provider down, lessee up", "出租方：中断；承租方：正常"),
+    "against.down_against_degraded": Word(
+        "provider down, lessee degraded", "出租方：中断；承租方：降级"
+    ),
     "timeline": Word("Timeline", "时间线"),
     "outages": Word("Outages", "中断清单"),
     "windows": Word("Moving windows", "滚动窗口"),
@@ -331,6 +353,10 @@ WORDS: Mapping[str, Word] = {
     "flag.said_by_one_side": Word(
         "An event that only the side says that gains by it; what it earns is open until the other side says so too.",
         "某事件仅由受益方陈述，在另一方确认之前相应金额未定。",
+    ),
+    "flag.sides_contradict": Word(
+        "The two sides' agents saw the same time otherwise: what each of them says stands under evidence.",
+        "双方代理对同一时间的观测不一致：各方所述见证据表。",
     ),
     "flag.repaired_while_down": Word(
         "A repair was said to be over while telemetry still saw the unit down.",

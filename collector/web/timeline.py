@@ -6,6 +6,7 @@ from typing import Any
 
 from collector.documents.spelling import span, utc
 from weighbridge.judge.ledger import PRECEDENCE, TOGETHER, Row, State, StateSpan, by_slot, timeline
+from weighbridge.judge.two_sides import of_rows
 
 WIDTH, LEFT, LANE = 1000, 190, 20
 MINUTE_US = 60_000_000
@@ -39,13 +40,15 @@ def window_start_us(rows: Sequence[Row], end_us: int) -> int:
     return max(end_us - length, 0)
 
 
-def by_node(rows: Sequence[Row], names: Iterable[str], end_us: int) -> dict[str, Any]:
-    """A lane for each node: as good as the worst of its slots."""
+def by_node(
+    rows: Sequence[Row], names: Iterable[str], end_us: int, patience_us: int = 0
+) -> dict[str, Any]:
+    """A lane for each node: as good as the worst of its slots. `patience_us`: how long a sample may be awaited."""
     start_us = window_start_us(rows, end_us)
     lanes: dict[str, list[Row | StateSpan]] = {name: [] for name in names}
     for (node, _), slot in by_slot(rows).items():
         if node in lanes:
-            lanes[node] += timeline(slot, start_us, end_us)
+            lanes[node] += of_rows(slot, start_us, end_us, patience_us)
     return _picture(lanes, start_us, end_us, TOGETHER)
 
 

@@ -13,6 +13,7 @@ from weighbridge.contract import load
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Row, State
+from weighbridge.judge.two_sides import OF_LESSEE
 from weighbridge.log.entries import (
     CauseNotice,
     ClaimNotice,
@@ -175,6 +176,9 @@ def kinds() -> Statement:
         row("n1", 0, DAY, DAY + 4 * HOUR, State.DOWN, "xid"),
         row("n2", 1, 8 * DAY, 8 * DAY + HOUR, State.UNKNOWN, "no_samples"),
         row("n1", 1, 9 * DAY, 9 * DAY + HOUR, State.DEGRADED, "ecc_off+pcie_width"),
+        replace(
+            row("n2", 0, 13 * DAY, 13 * DAY + HOUR, State.DOWN, "xid"), chain=f"chain{OF_LESSEE}"
+        ),
         replace(
             row("n3", 0, 9 * DAY, 9 * DAY + HOUR, State.CONTESTED), slot=BY_DEVICE, chain=OVERLAY
         ),

@@ -12,6 +12,7 @@ from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
 from weighbridge.judge.slot_history import Holder
+from weighbridge.judge.two_sides import OF_LESSEE
 from weighbridge.log.entries import CauseNotice, EventNotice, MaintenanceNotice, Notice
 from weighbridge.notices.book import ContractRecord, LoggedNotice
 from weighbridge.settlement.draft import draft
@@ -84,6 +85,8 @@ def text_of(draw: st.DrawFn, version: int) -> str:
     target = draw(choice(["0.99", "0.9", "0.5"]))
     body = "".join(["availability:\n", *promises, EXTRA])
     body = body.replace("MORE", more).replace("TARGET", target)
+    contradicted = draw(choice(["held", "provider_bears", "lessee_bears"]))
+    body += f"evidence: {{contradicted: {contradicted}}}\n"
     return head + ITEM + body + "unknown:" + rest.replace("policy: hold", f"policy: {policy}")
 
 
@@ -95,7 +98,7 @@ def versions_of(draw: st.DrawFn) -> tuple[Version, ...]:
     return (first, *(Version(load(text), text, from_us, end_us) for text in texts[1:]))
 
 
-def pieces(draw: st.DrawFn, node: str, slot: int, seen_h: int) -> list[Row]:
+def pieces(draw: st.DrawFn, node: str, slot: int, seen_h: int, chain: str) -> list[Row]:
     """From a first hour on up to a last one, which need not be the newest."""
     rows: list[Row] = []
     hour = draw(st.integers(0, 5))
@@ -105,7 +108,9 @@ def pieces(draw: st.DrawFn, node: str, slot: int, seen_h: int) -> list[Row]:
         start_us, end_us = instant_us(hour), instant_us(end)
         device, cause = f"{node}-{slot}", CAUSES.get(state, "")
         if draw(st.integers(0, 5)):
-            rows.append(Row("K1", node, slot, device, "c", start_us, end_us, state, cause, end_us))
+            rows.append(
+                Row("K1", node, slot, device, chain, start_us, end_us, state, cause, end_us)
+            )
         hour = end
     return rows[: draw(st.integers(max(0, len(rows) - 2), len(rows)))]
 
@@ -138,7 +143,13 @@ def notices(draw: st.DrawFn, seen_h: int) -> list[LoggedNotice]:
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     seen_h = draw(st.integers(1, HOURS))
-    rows = [row for node, slot in SLOTS for row in pieces(draw, node, slot, seen_h)]
+    chains = draw(st.sampled_from([["c"], ["c", f"c{OF_LESSEE}"]]))
+    rows = [
+        row
+        for node, slot in SLOTS
+        for chain in (chains if node == "n1" else chains[:1])
+        for row in pieces(draw, node, slot, seen_h, chain)
+    ]
     holders = (Holder("n1", "h100", 0), Holder("n2", "a100", 0))
     known = ContractRecord(versions_of(draw), holders, notices(draw, seen_h))
     return World(known, tuple(rows), seen_h)

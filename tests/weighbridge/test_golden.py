@@ -157,7 +157,7 @@ OF_AGENTS = {"clock_skew_corrected", "clock_skew_beyond_bound", "late_report"}
         ("flags", {*get_args(codes.Flag), *get_args(codes.HandoverFlag)} - OF_AGENTS),
         ("event", {"gpu_replaced", "node_replaced"}),
         ("seen_by", {"telemetry"}),
-        ("cause", {"xid", "ecc_off", "pcie_width", ""}),
+        ("cause", {"xid", "ecc_off", "pcie_width", "up_against_down", ""}),
     ],
 )
 def test_the_golden_files_show_every_kind_of_line_there_is(name: str, wanted: set[str]) -> None:
@@ -171,7 +171,7 @@ def test_the_seconds_of_every_state_are_in_one_of_them(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name", ["outages", "times", "breaches", "window", "probes", "others", "by_lessee", "maintenance",
-             "delivery", "fees", "dues", "clocks", "floors", "exits", "swaps", "notes", "findings", "rows",
+             "delivery", "evidence", "fees", "dues", "clocks", "floors", "exits", "swaps", "notes", "findings", "rows",
              "differences", "missing", "said", "trials", "readings", "quantities", "batches", "slots"]
 )  # fmt: skip
 def test_no_list_is_empty_in_all_of_them(name: str) -> None:

@@ -14,6 +14,9 @@ class ClockTerms(Terms):
     source: Text = clause("Clock that is the reference.", default="the collector's ticks")
 
 
+Contradicted = Literal["held", "provider_bears", "lessee_bears"]
+
+
 class EvidenceTerms(Terms):
     """What the records are made of."""
 
@@ -24,7 +27,12 @@ class EvidenceTerms(Terms):
     export: Text = clause("Format in which they are handed out.", default="evidence bundle")
     audit_by: tuple[Text, ...] = clause("Who else may read them.", default=())
     records_prevail: Literal["provider", "lessee", "jointly_signed", "third_party"] = clause(
-        "Whose records decide where they differ.", default="jointly_signed"
+        "Whose records decide where they differ; with the last two neither's do, and `contradicted` does.",
+        default="jointly_signed",
+    )
+    contradicted: Contradicted = clause(
+        "What time counts as that the two sides' agents saw otherwise: held, down, or up.",
+        default="held",
     )
     clock: ClockTerms = clause("How far clocks may be off.", default=ClockTerms())
     correction_window_s: Whole = clause(

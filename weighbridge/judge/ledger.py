@@ -4,9 +4,11 @@ All times are UTC, integer microseconds; intervals are half-open.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import permutations
 
+from weighbridge.contract.condition import JOINED
 from weighbridge.judge.checks import Severity
 from weighbridge.verdict import Verdict
 
@@ -27,6 +29,17 @@ PRECEDENCE = (State.CONTESTED, State.EXCLUDED, State.DOWN, State.DEGRADED, State
 
 TOGETHER = (State.CONTESTED, State.EXCLUDED, State.DOWN, State.UNKNOWN, State.DEGRADED, State.UP)
 """Where slots make up a node, the first of these holds: it is as good as its worst slot, seen or not."""
+
+
+def against(provider: State, lessee: State) -> str:
+    """The cause of time of which the two sides' agents say different things: the provider's word, and the lessee's."""
+    return f"{provider}_against_{lessee}"
+
+
+CONTRADICTIONS = {
+    against(*words): words for words in permutations((State.UP, State.DEGRADED, State.DOWN), 2)
+}
+"""Every such cause, with the two words."""
 
 OVERLAY = "registry"
 """The `chain` of rows that are laid over a node's own: contested time."""
@@ -119,12 +132,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class StateSpan:
-    """A stretch of one slot's timeline."""
+    """A stretch of one slot's timeline. `heard`: whose agents saw it, a side or both; empty: not told."""
 
     start_us: int
     end_us: int
     state: State
     cause: str
+    heard: str = ""
 
 
 def by_slot(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
@@ -152,21 +166,35 @@ def timeline(
 ) -> list[StateSpan]:
     """One slot's rows, of any chains and in any order, as spans that tile [start_us, end_us) exactly.
 
-    Neighbours of equal state and cause are joined. Of overlapping rows the one that `precedence` puts first holds, and
-    among equals the one with the smaller cause, so the order of the rows changes nothing.
+    Neighbours that say the same are joined. Of overlapping rows the one that `precedence` puts first holds, and among
+    equals the one with the smaller cause, so the order of the rows changes nothing.
     """
     spans: list[StateSpan] = []
     for piece in _pieces(rows, start_us, end_us, precedence):
         last = spans[-1] if spans else None
-        if last is not None and (last.state, last.cause) == (piece.state, piece.cause):
-            spans[-1] = StateSpan(last.start_us, piece.end_us, last.state, last.cause)
+        if last is not None and _says(last) == _says(piece):
+            spans[-1] = replace(last, end_us=piece.end_us)
         else:
             spans.append(piece)
     return spans
 
 
-Ranked = tuple[int, str]
-"""A state's rank and a cause: the smallest one that is held is the one that shows."""
+def _says(span: StateSpan) -> tuple[State, str, str]:
+    return span.state, span.cause, span.heard
+
+
+Ranked = tuple[int, str, State, str]
+"""A rank, a cause, a state and who saw it: the smallest one that is held is the one that shows."""
+
+
+def _ranked(row: Row | StateSpan, precedence: Sequence[State]) -> Ranked:
+    """What two sides contradict each other over comes behind what both saw down: else a dispute would cover that."""
+    state = row.state
+    first = state
+    if state is State.CONTESTED and row.cause.partition(JOINED)[0] in CONTRADICTIONS:
+        first = State.DOWN
+    rank = 2 * precedence.index(first) + (first is not state)
+    return rank, row.cause, state, row.heard if isinstance(row, StateSpan) else ""
 
 
 def _pieces(
@@ -177,16 +205,16 @@ def _pieces(
     for row in rows:
         first, last = max(row.start_us, start_us), min(row.end_us, end_us)
         if first < last:
-            ranked = (precedence.index(row.state), row.cause)
+            ranked = _ranked(row, precedence)
             edges.setdefault(first, []).append((ranked, 1))
             edges.setdefault(last, []).append((ranked, -1))
-    unseen = (precedence.index(State.UNKNOWN), "")
+    unseen = _ranked(StateSpan(start_us, end_us, State.UNKNOWN, ""), precedence)
     held: dict[Ranked, int] = {}
     before = start_us
     for edge in sorted({*edges, end_us}):
         if before < edge:
-            rank, cause = min(held, default=unseen)
-            yield StateSpan(before, edge, precedence[rank], cause)
+            _, cause, state, heard = min(held, default=unseen)
+            yield StateSpan(before, edge, state, cause, heard)
         _shift(held, edges.get(edge, []))
         before = edge
 

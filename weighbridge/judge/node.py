@@ -45,6 +45,7 @@ from weighbridge.judge.track import (
     turn_hour,
     unbroken,
 )
+from weighbridge.judge.two_sides import OF_LESSEE
 from weighbridge.judge.usage import LOADS, take_in
 from weighbridge.log.entries import Refused
 from weighbridge.verdict import Verdict
@@ -166,7 +167,7 @@ def contracts(promises: Iterable[Promise]) -> list[str]:
 
 
 def chain_name(report: Report) -> str:
-    """What tells this sequence of reports from all others of the node."""
+    """What tells this sequence of reports from all others of the node's same side."""
     return f"{report.chain}/{report.stream}"
 
 
@@ -200,14 +201,15 @@ class _ReportFold:
         self._state, self._promises, self._report = state, promises, report
         self._received_us, self._entry = received_us, entry
         self._was_silent = state.silent
-        self._chain = state.chains.get(chain_name(report))
+        self._name = chain_name(report) + (OF_LESSEE if state.side == "lessee" else "")
+        self._chain = state.chains.get(self._name)
 
     def changes(self) -> Iterator[Change]:
         """The rows and findings that the report changes."""
         report = self._report
         if self._chain is None:
             yield from self._begin_chain()
-        chain = self._chain = self._state.chains[chain_name(report)]
+        chain = self._chain = self._state.chains[self._name]
         if full_second(self._received_us) != full_second(chain.received_us):
             chain.before_us, chain.before_entry = chain.last_us, chain.last_entry
         chain.received_us = self._received_us
@@ -229,7 +231,7 @@ class _ReportFold:
         yield from self._lateness(chain, pieces[0][0] if pieces else self._received_us)
 
     def _begin_chain(self) -> Iterator[Change]:
-        state, name = self._state, chain_name(self._report)
+        state, name = self._state, self._name
         if state.chains:
             yield from self._note("chain_started", "one chain of reports", f"a new chain {name}")
         begun = self._begun(name)

@@ -6,7 +6,7 @@ released. So a place goes on when a node is exchanged for another, and stands em
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from weighbridge.judge.ledger import StateSpan, timeline
 from weighbridge.log.entries import Assignment
@@ -104,7 +104,7 @@ def line_of(holder: Holder, lines: Lines, start_us: int, end_us: int) -> list[St
     """One slot of a place over [start_us, end_us): of each node that held it, its own time. The rest is unknown."""
     held = [*holder.before, (holder.node, holder.since_us, end_us)]
     pieces = [
-        StateSpan(max(span.start_us, since_us), min(span.end_us, until_us), span.state, span.cause)
+        replace(span, start_us=max(span.start_us, since_us), end_us=min(span.end_us, until_us))
         for node, since_us, until_us in held
         for span in lines.get(node, ())
     ]

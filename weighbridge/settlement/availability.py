@@ -12,7 +12,9 @@ from itertools import chain
 
 from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.condition import is_up
+from weighbridge.contract.evidence import Contradicted
 from weighbridge.judge.ledger import State
+from weighbridge.judge.two_sides import grounds_of, words_of
 from weighbridge.settlement.intervals import (
     Interval,
     Intervals,
@@ -31,6 +33,12 @@ from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.rolling import Breach, Rolling
 
 MINUTE_S = 60
+
+OF_CONTRADICTED: Mapping[Contradicted, Policy] = {
+    "held": "hold",
+    "provider_bears": "down",
+    "lessee_bears": "up",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,25 +425,45 @@ def _pairs(spans: Iterable[Span]) -> Iterator[Interval]:
 
 def _counts_as(contract: Contract, objective: Availability, span: Span, held: Policy) -> Policy:
     """What the contract makes of a span; `held` where it holds it."""
-    if objective.up_when is not None and span.state in (State.DOWN, State.DEGRADED):
-        up = is_up(objective.up_when, span.cause)
-        if up is not None:
-            return "up" if up else "down"
     match span.state:
-        case State.UP:
-            return "up"
-        case State.DOWN:
-            return "down"
-        case State.DEGRADED:
-            return objective.degraded
         case State.EXCLUDED:
             return "excluded"
         case State.CONTESTED:
+            words = words_of(span.cause)
+            if words is not None:
+                return _decided(contract, objective, words, grounds_of(span.cause), held)
             return _resolved(contract.unknown.contested, held)
         case State.UNKNOWN:
             return _resolved(
                 contract.unknown.by_cause.get(span.cause, contract.unknown.policy), held
             )
+        case seen:
+            return _seen_as(objective, seen, span.cause)
+
+
+def _seen_as(objective: Availability, state: State, cause: str) -> Policy:
+    """What a state that was seen counts as."""
+    if state is State.UP:
+        return "up"
+    up = None if objective.up_when is None else is_up(objective.up_when, cause)
+    if up is not None:
+        return "up" if up else "down"
+    return "down" if state is State.DOWN else objective.degraded
+
+
+def _decided(
+    contract: Contract,
+    objective: Availability,
+    words: tuple[State, State],
+    grounds: str,
+    held: Policy,
+) -> Policy:
+    """What time counts as over which the sides' agents contradict each other; nothing is open if both count alike."""
+    provider, lessee = (_seen_as(objective, word, grounds) for word in words)
+    prevailing = {"provider": provider, "lessee": lessee}
+    if provider == lessee or contract.evidence.records_prevail in prevailing:
+        return prevailing.get(contract.evidence.records_prevail, provider)
+    return _resolved(OF_CONTRADICTED[contract.evidence.contradicted], held)
 
 
 def _resolved(policy: Policy, held: Policy) -> Policy:
@@ -455,9 +483,11 @@ def _counted_s(span: Span, objective: Availability) -> Interval:
 
 def _excluded(contract: Contract, spans: tuple[Span, ...], rule: Rule) -> Intervals:
     codes = {cause.code for cause in contract.exclusions.causes}
-    by_cause = _where(spans, lambda span: rule(span) == "down" and span.cause in codes)
+    by_cause = _where(spans, lambda span: rule(span) == "down" and grounds_of(span.cause) in codes)
     if contract.exclusions.concurrent_cause == "provider_fault_wins":
-        fault = _where(spans, lambda span: rule(span) == "down" and span.cause not in codes)
+        fault = _where(
+            spans, lambda span: rule(span) == "down" and grounds_of(span.cause) not in codes
+        )
         by_cause = subtraction(by_cause, fault)
     by_rule = _where(spans, lambda span: rule(span) == "excluded")
     return union(by_cause, by_rule)

@@ -172,9 +172,14 @@ def case_of(
     """`rows`: read once, and over the time that matters at least."""
     newest, reach = versions[-1].contract, reach_us(versions, period)
     within = (reach[0] // MICROSECONDS, reach[1] // MICROSECONDS)
-    under_way = as_of_us < period.end_s * MICROSECONDS
-    patience_us = newest.sampling.max_gap_us if under_way else None
-    known = joined_rows(rows, as_of_us, cutoff_us(newest, period), within, patience_us)
+    known = joined_rows(
+        rows,
+        as_of_us,
+        cutoff_us(newest, period),
+        within,
+        newest.sampling.max_gap_us,
+        under_way=as_of_us < period.end_s * MICROSECONDS,
+    )
     return Case(tuple(versions), holders, known, notices, period, as_of_us)
 
 

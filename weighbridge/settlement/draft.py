@@ -29,7 +29,7 @@ from weighbridge.settlement.statement import Part, Statement, SwapLine
 from weighbridge.settlement.usage import Totals, totals
 from weighbridge.verdict import Verdict
 
-ENGINE = "settlement/1"
+ENGINE = "settlement/2"
 """Changes with any change of a result for the same inputs."""
 
 UNDER_WAY: Final = "period_under_way"

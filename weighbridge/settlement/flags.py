@@ -6,6 +6,7 @@ from weighbridge.codes import Flag
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import State
+from weighbridge.judge.two_sides import words_of
 from weighbridge.settlement.claims import holds
 from weighbridge.settlement.credits import Capped
 from weighbridge.settlement.maintenance import as_units_fare
@@ -74,7 +75,7 @@ def _of_spans(contract: Contract, spans: Iterable[Span]) -> Iterator[Flag]:
                 "clock_skew_corrected" if abs(span.ahead_s) <= bound else "clock_skew_beyond_bound"
             )
         if span.state == State.CONTESTED:
-            yield "duplicate_gpu_uuid"
+            yield "duplicate_gpu_uuid" if words_of(span.cause) is None else "sides_contradict"
         if by_notice and span.state == State.DOWN and span.reported_s is None:
             yield "never_reported"
         elif by_notice and span.reported_s is not None and span.reported_s > span.start_s:

@@ -18,6 +18,7 @@ from weighbridge.settlement.availability import Measure, Measurement, Outcome
 from weighbridge.settlement.credits import Line, money
 from weighbridge.settlement.damages import EARLY_EXIT
 from weighbridge.settlement.delivery import delivered, fee_lines, floor_lines
+from weighbridge.settlement.evidence import evidence_lines
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval, Intervals, clip, total
 from weighbridge.settlement.maintenance import as_units_fare
@@ -111,6 +112,7 @@ def part_of(settled: Settled) -> Part:
         ),
         service=_instants(_so_far_s(settled, settled.served)),
         times=tuple(_time(*unit, states) for unit, states in settled.not_up.items()),
+        evidence=tuple(evidence_lines(settled.served, settled.found)),
     )
 
 

@@ -107,6 +107,23 @@ class UnitTime:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceLine:
+    """Whose agents saw a slot, in seconds that add up to its time of service, none of it to come.
+
+    Both and alike; one side alone; both and otherwise (`contradicted`: by the provider's word and the lessee's); shown
+    in two places (`contested`); nobody.
+    """
+
+    unit: str
+    agreed_seconds: int
+    provider_seconds: int
+    lessee_seconds: int
+    contradicted: Mapping[str, int]
+    contested_seconds: int
+    unknown_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeLine:
     """A performance objective: probes that were due, answered and good."""
 
@@ -255,6 +272,7 @@ class Part:
     by_lessee: tuple[CreditLine, ...] = ()
     service: tuple[str, str] | None = None
     times: tuple[UnitTime, ...] = ()
+    evidence: tuple[EvidenceLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import BY_DEVICE, TOGETHER, Row, State, timeline
 from weighbridge.judge.ledger import StateSpan as Stretch
 from weighbridge.judge.slot_history import Holder, line_of
+from weighbridge.judge.two_sides import line_of_slot, side_of
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.record import Span
 
@@ -124,7 +125,7 @@ class JoinedRows:
         yield f"late {self.late}"
         for slot in sorted(self.slots):
             for one in self.slots[slot]:
-                yield f"{slot.name} {one.start_us} {one.end_us} {one.state} {one.cause}"
+                yield f"{slot.name} {one.start_us} {one.end_us} {one.state} {one.cause} {one.heard}"
         for slot in sorted(self.coming_us):
             yield f"{slot.name} is to come from {self.coming_us[slot]}"
 
@@ -139,6 +140,7 @@ class _Run:
     state: State
     cause: str
     entry: int | None
+    side: str
 
 
 @dataclass(slots=True)
@@ -162,9 +164,8 @@ class _Joining:
         elif _goes_on(runs[-1], row):
             runs[-1].end_us, runs[-1].entry = row.end_us, row.last_entry
             return
-        runs.append(
-            _Run(row.device, row.start_us, row.end_us, row.state, row.cause, row.last_entry)
-        )
+        said = (row.device, row.start_us, row.end_us, row.state, row.cause, row.last_entry)
+        runs.append(_Run(*said, side_of(row.chain)))
 
     def _tell(self, row: Row) -> None:
         """Slots of one node that say the same for the same time are known from the same entries, or nearly so."""
@@ -181,24 +182,27 @@ class _Joining:
             ends |= {(run.end_us, run.entry) for run in runs if run.entry is not None}
         return {node: sorted(ends) for node, ends in found.items()}
 
-    def lines(self, start_us: int, end_us: int) -> dict[Slot, Sequence[Stretch]]:
+    def lines(self, start_us: int, end_us: int, patience_us: int) -> dict[Slot, Sequence[Stretch]]:
         """One timeline for each slot; an overlay's row lies over every slot that its device filled."""
         over: dict[tuple[str, str], list[Row]] = {}
         for row in self.overlay:
             over.setdefault((row.node, row.device), []).append(row)
         return {
-            Slot(*slot): timeline(_laid(slot[0], runs, over), start_us, end_us)
+            Slot(*slot): line_of_slot(_laid(slot[0], runs, over), start_us, end_us, patience_us)
             for slot, runs in sorted(self.runs.items())
         }
 
 
 def _laid(
     node: str, runs: list[_Run], over: Mapping[tuple[str, str], list[Row]]
-) -> Iterator[Row | Stretch]:
+) -> dict[str, list[Row | Stretch]]:
+    found: dict[str, list[Row | Stretch]] = {}
     for run in runs:
-        yield Stretch(run.start_us, run.end_us, run.state, run.cause)
+        stretch = Stretch(run.start_us, run.end_us, run.state, run.cause)
+        found.setdefault(run.side, []).append(stretch)
     for device in sorted({run.device for run in runs}):
-        yield from over.get((node, device), ())
+        found.setdefault("", []).extend(over.get((node, device), ()))
+    return found
 
 
 def _goes_on(run: _Run, row: Row) -> bool:
@@ -207,6 +211,7 @@ def _goes_on(run: _Run, row: Row) -> bool:
         and run.state is row.state
         and run.cause == row.cause
         and run.device == row.device
+        and run.side == side_of(row.chain)
     )
 
 
@@ -215,13 +220,15 @@ def joined_rows(
     as_of_us: int,
     cutoff_us: int,
     within: Interval,
-    patience_us: int | None = None,
+    patience_us: int,
+    *,
+    under_way: bool = False,
 ) -> JoinedRows:
     """What the rows say over `within` (seconds), as known at an instant; rows after the cut-off change nothing.
 
-    Reads each row once and keeps none, so hourly rows of a large contract may be streamed. `patience_us`: given while
-    the period is under way. Then each slot goes on as it is at the instant; where nobody has seen it for no longer than
-    this, as it was seen last, and its time is to come from there.
+    Reads each row once and keeps none, so hourly rows of a large contract may be streamed. `patience_us`: how long a
+    sample may be awaited. While the period is under way each slot goes on as it is at the instant; where nobody has
+    seen it for no longer than this, as it was seen last, and its time is to come from there.
     """
     joining, late = _Joining(), False
     for row in rows:
@@ -230,13 +237,13 @@ def joined_rows(
         elif row.recorded_us <= as_of_us:
             joining.add(row)
     start_us, end_us = within[0] * MICROSECONDS, within[1] * MICROSECONDS
-    if patience_us is None:
-        lines = joining.lines(start_us, end_us)
+    if not under_way:
+        lines = joining.lines(start_us, end_us, patience_us)
         return JoinedRows(lines, late, joining.told, joining.heard())
     now_us = min(max(as_of_us, start_us), end_us)
     found = {
         slot: _going_on(line, now_us, end_us, patience_us)
-        for slot, line in joining.lines(start_us, now_us).items()
+        for slot, line in joining.lines(start_us, now_us, patience_us).items()
     }
     return JoinedRows(
         {slot: line for slot, (line, _) in found.items()},

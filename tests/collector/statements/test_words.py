@@ -12,7 +12,7 @@ from weighbridge import codes
 from weighbridge.codes import Note, note
 from weighbridge.contract import money as terms
 from weighbridge.contract.parties import Role
-from weighbridge.judge.ledger import State
+from weighbridge.judge.ledger import CONTRADICTIONS, State
 from weighbridge.settlement.claims import Standing
 from weighbridge.settlement.maintenance import Ruling
 from weighbridge.settlement.service import STARTS
@@ -24,6 +24,7 @@ CREDITS = [get_args(one)[0] for one in get_args(get_args(terms.Credit)[0])]
 CODES: dict[str, tuple[str, ...]] = {
     "verdict": tuple(verdict.name for verdict in Verdict),
     "state": (*State, TO_COME),
+    "against": tuple(CONTRADICTIONS),
     "standing": get_args(Standing),
     "ruling": get_args(Ruling),
     "role": get_args(Role),

@@ -77,7 +77,7 @@ def settled(version: Version, part: Period = MAY, kind: type[Settled] = Settled)
     record = Record((Span("n1", State.DOWN, part.start_s + HOUR, part.start_s + 3 * HOUR),))
     units = {"a": ("n1",)}
     found = settle(version.contract, record, part, units, MAY.end_s, whole=MAY)
-    known = joined_rows([], MAY.end_s * SECOND, MAY.end_s * SECOND, MAY.interval_s)
+    known = joined_rows([], MAY.end_s * SECOND, MAY.end_s * SECOND, MAY.interval_s, 0)
     served = part.interval_s
     there = Timelines({}, {}, {})
     return kind(version, MAY, part, served, found, record, units, there, {}, known)

@@ -1,0 +1,126 @@
+"""What the agents of both sides say of the same time: agreed, one side's alone, contradicted."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.adversary.field import (
+    BAD_S,
+    DAY_H,
+    HOUR_S,
+    LOST,
+    OWED,
+    Field,
+    Said,
+    amounts,
+    lost,
+    seconds,
+    sound,
+    unit,
+)
+from tests.weighbridge.scripted import ScriptedNode
+
+DAY_S = DAY_H * HOUR_S
+GPU = "GPU-n1-0"
+
+
+@pytest.mark.parametrize(
+    ("provider", "lessee", "words"),
+    [
+        (sound, lost, "up_against_down"),
+        (lost, sound, "down_against_up"),
+    ],
+)
+def test_the_word_of_one_side_moves_no_money_against_that_of_the_other(
+    provider: Said, lessee: Said, words: str
+) -> None:
+    """The lessee lies and the provider does not, or the other way round: nobody can tell, so the amount is open."""
+    found = Field().day(provider=provider, lessee=lessee).statement()
+    assert amounts(found) == ("0.00", OWED)
+    assert unit(found).verdict == "UNKNOWN"
+    assert "sides_contradict" in found.flags
+    assert "duplicate_gpu_uuid" not in found.flags
+    assert seconds(found) == {"agreed": DAY_S - BAD_S, words: BAD_S}
+    assert seconds(found, "n1.1") == {"agreed": DAY_S}
+    assert unit(found).seconds["contested"] == BAD_S
+    assert {cause.cause for cause in unit(found).outages[0].causes} == {words, "gpu_lost"}
+
+
+def test_what_both_sides_saw_is_owed_and_agreed() -> None:
+    found = Field().day(provider=lost, lessee=lost).statement()
+    assert amounts(found) == (OWED, OWED)
+    assert unit(found).verdict == "BREACHED"
+    assert found.flags == ()
+    assert seconds(found) == {"agreed": DAY_S}
+
+
+@pytest.mark.parametrize("side", ["provider", "lessee"])
+def test_what_one_side_alone_saw_holds_and_is_said_to_be_one_sided(side: str) -> None:
+    found = Field().day(**{side: lost}).statement()
+    assert amounts(found) == (OWED, OWED)
+    assert seconds(found) == {side: DAY_S}
+
+
+@pytest.mark.parametrize(
+    ("terms", "lowest", "highest", "verdict"),
+    [
+        ("evidence: {contradicted: held}", "0.00", OWED, "UNKNOWN"),
+        ("evidence: {contradicted: provider_bears}", OWED, OWED, "BREACHED"),
+        ("evidence: {contradicted: lessee_bears}", "0.00", "0.00", "MET"),
+        ("evidence: {records_prevail: provider}", "0.00", "0.00", "MET"),
+        ("evidence: {records_prevail: lessee}", OWED, OWED, "BREACHED"),
+        ("evidence: {records_prevail: third_party}", "0.00", OWED, "UNKNOWN"),
+    ],
+)
+def test_the_contract_decides_what_is_contradicted_and_the_words_stay_shown(
+    terms: str, lowest: str, highest: str, verdict: str
+) -> None:
+    found = Field(terms).day(provider=sound, lessee=lost).statement()
+    assert amounts(found) == (lowest, highest)
+    assert unit(found).verdict == verdict
+    assert "sides_contradict" in found.flags
+    assert seconds(found)["up_against_down"] == BAD_S
+
+
+def test_a_gpu_that_both_saw_down_is_owed_whatever_else_of_its_node_is_disputed() -> None:
+    """One side contests the sound GPU, to draw the lost one of the same node into its dispute."""
+    node = 'availability: [{id: gpus, unit: node, target: "0.999"}]'
+
+    def disputes(hour: int) -> dict[str, Mapping[str, int | str]]:
+        return dict.fromkeys(("GPU-n1-0", "GPU-n1-1"), LOST) if lost(hour) else {}
+
+    field = Field(swap={'availability: [{id: gpus, unit: gpu, target: "0.999"}]': node})
+    found = field.day(provider=lost, lessee=disputes).statement()
+    assert amounts(found) == (OWED, OWED)
+
+
+def test_two_samplings_of_one_outage_are_no_contradiction_however_they_lie() -> None:
+    """The agents sample half a minute apart: each sees the outage begin and end at a sample of its own."""
+    field = Field()
+    nodes = {side: ScriptedNode() for side in ("provider", "lessee")}
+    for hour in range(DAY_H + 1):
+        field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
+        field.hear(nodes["provider"], hour, lost)
+        field.hear(nodes["lessee"], hour, lost, "lessee", offset_s=30)
+    found = field.statement()
+    assert amounts(found) == (OWED, OWED)
+    assert found.flags == ()
+    assert unit(found).counted_seconds == (BAD_S + 30, BAD_S + 30)
+
+
+def test_short_lies_one_after_the_other_are_no_difference_of_samplings() -> None:
+    """The lessee's agent says down for two of each ten minutes: shorter than a sample may be awaited."""
+    field = Field()
+    nodes = {side: ScriptedNode() for side in ("provider", "lessee")}
+    for hour in range(DAY_H + 1):
+        field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
+        field.hear(nodes["provider"], hour, sound)
+        lies = {
+            second: {GPU: LOST}
+            for second in range(hour * HOUR_S, (hour + 1) * HOUR_S, 60)
+            if second % 600 < 120
+        }
+        field.hear(nodes["lessee"], hour, sound, "lessee", also=lies)
+    found = field.statement()
+    assert amounts(found) == ("0.00", OWED)
+    assert seconds(found)["up_against_down"] == DAY_S // 5
