@@ -80,6 +80,9 @@ class Field(Log):
             self._enrol(side, signer)
         self.contract(text)
         self.assign("n1")
+        for side in SIGNERS:
+            first = ScriptedNode(synchronized=False).report([], inventory=None)
+            self.add(EntryKind.REPORT, first, side)
 
     def _enrol(self, side: str, signer: Signer) -> None:
         key = signer.public_key.hex()
