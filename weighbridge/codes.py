@@ -68,6 +68,7 @@ Flag = Literal[
     "clock_skew_beyond_bound",
     "clock_skew_corrected",
     "data_after_cutoff",
+    "device_exchanged",
     "duplicate_gpu_uuid",
     "exit_right",
     "exit_right_open",

@@ -324,6 +324,7 @@ WORDS: Mapping[str, Word] = {
     "value.absent": Word("absent", "无"),
     # Replacements
     "swap.gpu_replaced": Word("GPU", "GPU"),
+    "swap.device_exchanged": Word("GPU, not announced", "GPU（未经通知）"),
     "swap.node_replaced": Word("node", "节点"),
     "swap.telemetry": Word("telemetry", "遥测"),
     # Flags
@@ -363,6 +364,10 @@ WORDS: Mapping[str, Word] = {
         "某次修复被宣告完成时，遥测仍显示该单元不可用。",
     ),
     "flag.gpu_identity_changed": Word("A GPU was replaced.", "有 GPU 被更换。"),
+    "flag.device_exchanged": Word(
+        "A slot was filled by a GPU that nobody announced: its time is unknown until a side says gpu_replaced.",
+        "某槽位由未经通知的 GPU 占用：在任一方通知 gpu_replaced 之前，相应时间计为未知。",
+    ),
     "flag.clock_skew_corrected": Word(
         "A clock was off and its times were corrected.", "时钟有偏差，时间已校正。"
     ),

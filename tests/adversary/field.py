@@ -77,16 +77,17 @@ class Field(Log):
             text = text.replace(old, new)
         self.tick(0)
         for side, signer in SIGNERS.items():
-            self._enrol(side, signer)
+            self.enrol("n1", side, signer)
         self.contract(text)
         self.assign("n1")
         for side in SIGNERS:
             first = ScriptedNode(synchronized=False).report([], inventory=None)
             self.add(EntryKind.REPORT, first, side)
 
-    def _enrol(self, side: str, signer: Signer) -> None:
+    def enrol(self, node: str, side: str, signer: Signer) -> None:
+        """A key that speaks for a node from now on."""
         key = signer.public_key.hex()
-        change = {"action": "enrolled", "key_id": signer.key_id, "public_key": key, "node": "n1"}
+        change = {"action": "enrolled", "key_id": signer.key_id, "public_key": key, "node": node}
         said = {**change, "side": side, "secret_hash": None, "reason": ""}
         self.add(EntryKind.KEY, KeyChanged.model_validate(said))
 
@@ -118,12 +119,13 @@ class Field(Log):
         *,
         offset_s: int = 0,
         also: Mapping[int, Mapping[str, Mapping[str, int | str]]] | None = None,
+        **fields: Any,
     ) -> None:
         """The report of an hour; of the one after the last, its first sample. `also`: what differs at some seconds."""
         last = (hour + 1) * HOUR_S if hour < DAY_H else hour * HOUR_S + 1
         seconds = range(hour * HOUR_S + offset_s, last + offset_s, STEP_S)
         told = {**dict.fromkeys(seconds, said(hour)), **(also or {})}
-        self.add(EntryKind.REPORT, node.report(seconds, told), side)
+        self.add(EntryKind.REPORT, node.report(seconds, told, **fields), side)
 
     def told(self, party: str, said: EventNotice | CauseNotice) -> None:
         """A notice of a party."""

@@ -10,6 +10,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from agent.simulation.devices import gpu_uuid
 from tests.e2e.stage import AGENT, COLLECTOR, Program, environment, wait_for
 
 pytestmark = pytest.mark.slow
@@ -134,6 +135,10 @@ def play(month: Month) -> None:
         "--party", "provider",
     )  # fmt: skip
     month.run(
+        "notice", "event", "cvm-1", "gpu_replaced", "--at", "2026-11-09T05:00:00Z",
+        "--unit", "n3.0", "--detail", f"new={gpu_uuid(0, 3, 0, 1)}", "--party", "provider",
+    )  # fmt: skip
+    month.run(
         "simulate", "--nodes", str(NODES), "--gpus", str(GPUS), "--scenario", "scenario.yaml",
         "--invites", "invites", "--collector", month.url, "--interval-ms", "300000",
         "--identity-interval-ms", str(HOUR * 1000), "--samples-per-report", "12",
@@ -147,7 +152,7 @@ def test_thirty_days_are_worth_what_they_are_worth_by_hand(month: Month) -> None
 
     n1: twelve hours without a network, and nothing lost: the spool came late. No credit.
     n2: a GPU lost for 9 h of 720 h: 711/720 = 98.75 %, below 99 %: 25 % of 43 200 = 10 800.
-    n3: a GPU lost for 6 h and replaced: 714/720 = 99.1667 %: 10 % = 4 320.
+    n3: a GPU lost for 6 h and replaced, as the provider says: 714/720 = 99.1667 %: 10 % = 4 320.
     n4: 4 h of maintenance, announced in time: nothing.
     n5: a GPU lost for 48 h: 672/720 = 93.33 %: 100 % = 43 200.
     Together 58 320.00.
@@ -165,7 +170,9 @@ def test_thirty_days_are_worth_what_they_are_worth_by_hand(month: Month) -> None
         "n0": "0.00", "n1": "0.00", "n2": "10800.00", "n3": "4320.00", "n4": "0.00",
         "n5": "43200.00",
     }  # fmt: skip
-    assert [swap["unit"] for swap in statement["swaps"]] == ["n3.0"]
+    assert [(swap["event"], swap["unit"]) for swap in statement["swaps"]] == [
+        ("gpu_replaced", "n3.0")
+    ]
     (window,) = part["maintenance"]
     assert (window["ruling"], window["excluded_seconds"]) == ("excluded", 4 * HOUR)
 

@@ -156,6 +156,7 @@ def kinds() -> Statement:
         ToldEvent("fault_detected", START + DAY, "n1"),
         ToldEvent("fault_reported", START + DAY, "n1"),
         ToldEvent("restored", START + DAY + 3 * HOUR, "n1"),
+        ToldEvent("device_exchanged", START + DAY, "n2.0", {"new": "GPU-D", "old": "GPU-C"}),
         ToldEvent("gpu_replaced", START + 2 * DAY, "n1.0", {"new": "GPU-B", "old": "GPU-A"}),
         ToldEvent(
             "node_replaced",
@@ -251,12 +252,14 @@ def rulings() -> Statement:
 
 def under_way() -> Statement:
     """Of the first ten days: one GPU is down now, of another some time is unknown and is held."""
-    now, silent = 10 * DAY, (8 * DAY, 8 * DAY + HOUR)
+    now, exchanged, silent = 10 * DAY, (4 * DAY, 4 * DAY + HOUR), (8 * DAY, 8 * DAY + HOUR)
     seen = [(node, slot) for node in NODES for slot in (0, 1) if (node, slot) != ("n2", 1)]
     rows = [
         *(row(*place, 0, now, State.UP) for place in seen),
         row("n1", 0, now - HOUR, now, State.DOWN, "xid"),
-        row("n2", 1, 0, silent[0], State.UP),
+        row("n2", 1, 0, exchanged[0], State.UP),
+        row("n2", 1, *exchanged, State.UNKNOWN, "device_exchanged"),
+        row("n2", 1, exchanged[1], silent[0], State.UP),
         row("n2", 1, *silent, State.UNKNOWN, "no_samples"),
         row("n2", 1, silent[1], now, State.UP),
     ]

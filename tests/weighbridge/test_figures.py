@@ -107,6 +107,8 @@ def pieces(draw: st.DrawFn, node: str, slot: int, seen_h: int, chain: str) -> li
         end = min(seen_h, hour + draw(st.sampled_from([1, 20, 300])))
         start_us, end_us = instant_us(hour), instant_us(end)
         device, cause = f"{node}-{slot}", CAUSES.get(state, "")
+        if state is State.UP and not draw(st.integers(0, 3)):
+            device, cause = f"{node}-other", "device_exchanged"
         if draw(st.integers(0, 5)):
             rows.append(
                 Row("K1", node, slot, device, chain, start_us, end_us, state, cause, end_us)
@@ -132,6 +134,12 @@ def notices(draw: st.DrawFn, seen_h: int) -> list[LoggedNotice]:
             kind="event", event="acceptance_signed", at_us=at_us, since_us=None, unit="", details={}
         )
         found.append(("L", signed))
+    if draw(st.booleans()):
+        at_us, new = instant_us(0), {"new": "n1-other"}
+        replaced = EventNotice(
+            kind="event", event="gpu_replaced", at_us=at_us, since_us=None, unit="n1", details=new
+        )
+        found.append(("P", replaced))
     return [
         LoggedNotice(
             Notice(contract="K1", party=who, said=what, attested_for=who), place, START_US, "k"

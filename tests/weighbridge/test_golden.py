@@ -22,7 +22,7 @@ from weighbridge.handover.documents import ENGINE as HANDOVER
 from weighbridge.judge.ledger import State
 from weighbridge.judge.node import JUDGE
 from weighbridge.settlement.claims import Standing
-from weighbridge.settlement.draft import ENGINE
+from weighbridge.settlement.draft import ENGINE, SWAPS
 from weighbridge.settlement.maintenance import Ruling
 from weighbridge.settlement.statement import TO_COME
 from weighbridge.verdict import Verdict
@@ -155,7 +155,7 @@ OF_AGENTS = {"clock_skew_corrected", "clock_skew_beyond_bound", "late_report"}
         ("arguments.", {*get_args(codes.FactName), "pct", "exact"}),
         ("trigger", {"duration", "event_count"}),
         ("flags", {*get_args(codes.Flag), *get_args(codes.HandoverFlag)} - OF_AGENTS),
-        ("event", {"gpu_replaced", "node_replaced"}),
+        ("event", set(SWAPS)),
         ("seen_by", {"telemetry"}),
         ("cause", {"xid", "ecc_off", "pcie_width", "up_against_down", ""}),
     ],

@@ -40,8 +40,10 @@ Some terms follow events that the parties tell of:
 - `fault_detected`, `fault_reported` (by the lessee), `fault_confirmed` and `fault_identified` (by the provider,
   operator or owner), of a unit, with `severity` in the details: the clocks of `response` and `repair` start.
 - `answered` (by the provider, operator or owner): the clock of a response ends.
-- `gpu_replaced`, `hardware_replaced`, `burn_in_passed`, `restored`, `spare_swapped` (by the same): the clock of a
-  repair ends.
+- `gpu_replaced`, by either side, with `new`, the UUID, in its details: the service of that device is the slot's own.
+  Until somebody says so it is unknown time, with the cause `device_exchanged`.
+- `gpu_replaced`, and by the provider, operator or owner `hardware_replaced`, `burn_in_passed`, `restored`,
+  `spare_swapped`: the clock of a repair ends.
 """
 
 SCALARS: Mapping[Any, str] = {

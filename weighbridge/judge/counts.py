@@ -7,7 +7,7 @@ from weighbridge.contract import Contract
 from weighbridge.judge.ledger import PRECEDENCE, Finding, State
 from weighbridge.judge.node_state import NodeState
 from weighbridge.judge.registry import DUPLICATE
-from weighbridge.judge.track import answering
+from weighbridge.judge.track import answering, shown
 from weighbridge.judge.usage import in_use
 from weighbridge.wire.report import DeviceState
 
@@ -50,7 +50,7 @@ def _present(contract: str, node: NodeState, now_us: int) -> Iterator[tuple[str,
         return
     for device, segment in zip(answering(track), track.segments, strict=True):
         if device:
-            yield device, segment.state
+            yield device, shown(segment)
 
 
 def gpu_state(node: NodeState | None, uuid: str) -> str:
@@ -77,4 +77,4 @@ def slot_states(node: NodeState, uuid: str) -> Iterator[State]:
     for track in tracks.values():
         for slot, segment in zip(track.slots, track.segments, strict=True):
             if slot == uuid:
-                yield segment.state
+                yield shown(segment)

@@ -25,11 +25,13 @@ from weighbridge.judge.node import (
     contracts,
     judge_refusal,
     judge_release,
+    judge_replacement,
     judge_report,
     judge_tick,
 )
 from weighbridge.judge.node_state import ChainEnd, NodeState
 from weighbridge.judge.registry import Registry
+from weighbridge.judge.slot_history import names
 from weighbridge.judge.snapshot import dump, restore
 from weighbridge.log.entries import (
     Assignment,
@@ -37,7 +39,9 @@ from weighbridge.log.entries import (
     Contradiction,
     Entry,
     EntryKind,
+    EventNotice,
     KeyChanged,
+    Notice,
     Refused,
     Tick,
 )
@@ -67,6 +71,12 @@ class TickWatch:
 
 
 WATCH, REGISTRY, CREDIT, NODE = "watch", "registry", "credit", "node/"
+REPLACED = "gpu_replaced"
+"""The event that announces the device that its details call `new`."""
+
+
+def _name(node: str, side: str) -> str:
+    return node if side == "provider" else f"{node}@{side}"
 
 
 @dataclass(slots=True)
@@ -104,6 +114,9 @@ class FleetFold:
             case EntryKind.ASSIGNMENT:
                 self.remember(entry)
                 return self._assigned(read(Assignment, payload))
+            case EntryKind.NOTICE:
+                self._told(read(Notice, payload))
+                return []
             case _:
                 self.remember(entry)
                 return []
@@ -218,11 +231,20 @@ class FleetFold:
         """A node that is released was weighed up to its last sample, and no finding stays open for it."""
         changes: list[Change] = []
         for state in self.observers(assignment.node) if assignment.releases else ():
-            self._touched.add(
-                state.node if state.side == "provider" else f"{state.node}@{state.side}"
-            )
+            self._touched.add(_name(state.node, state.side))
             changes += judge_release(state, assignment.contract, self.watch.now_us)
         return changes
+
+    def _told(self, notice: Notice) -> None:
+        """A device that was announced is no stranger from the next sample on."""
+        said = notice.said
+        if not (isinstance(said, EventNotice) and said.event == REPLACED and "new" in said.details):
+            return
+        for node in self.assignments.nodes(notice.contract):
+            if names(said.unit, node):
+                for state in self.observers(node):
+                    if judge_replacement(state, notice.contract, said.details["new"]):
+                        self._touched.add(_name(node, state.side))
 
     def _challenged(self, payload: bytes) -> list[Change]:
         """What lies between a commitment and its outcome is for whoever checks it."""
@@ -256,7 +278,7 @@ class FleetFold:
 
     def _observer(self, key: str, node: str) -> tuple[str, NodeState]:
         side = self._sides.get(key, "provider")
-        name = node if side == "provider" else f"{node}@{side}"
+        name = _name(node, side)
         if name not in self.states:
             self.states[name] = NodeState(node, side)
         return name, self.states[name]

@@ -22,6 +22,8 @@ from weighbridge.judge.findings import (
     unanswered,
 )
 from weighbridge.judge.latest_readings import (
+    INVENTORY,
+    LatestReadings,
     forget_xids,
     inherit,
     lose_processes,
@@ -37,6 +39,7 @@ from weighbridge.judge.track import (
     Writer,
     answering,
     begin,
+    fill,
     flush,
     full_second,
     judge,
@@ -152,6 +155,7 @@ def judge_release(state: NodeState, contract: str, now_us: int) -> list[Change]:
         if track is not None and chain.last_us is not None:
             writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
             changes += writer.close(track, chain.last_us)
+    state.own.pop(contract, None)
     return [*changes, *_closed(state, contract, now_us)]
 
 
@@ -159,6 +163,33 @@ def _closed(state: NodeState, contract: str, at_us: int) -> Iterator[Finding]:
     for finding in list(state.open.values()):
         if finding.contract == contract:
             yield from close_finding(state, contract, finding.code, finding.device, at_us)
+
+
+def strangers(
+    state: NodeState, promise: Promise, slots: list[str], view: LatestReadings
+) -> list[str]:
+    """The devices in a promise's slots that are not its own; those that an assignment names are.
+
+    The first as many as are promised are its own.
+    """
+    if promise.devices is not None:
+        return []
+    own = state.own.setdefault(promise.contract, [])
+    filled = list(filter(None, fill(slots, [device.uuid for device in promise.assigned(view)])))
+    free = max(0, promise.resource.per_node - len(own))
+    own += [device for device in filled if device not in own][:free]
+    return [device for device in filled if device not in own]
+
+
+def judge_replacement(state: NodeState, contract: str, new: str) -> bool:
+    """Fold that a party announced a device in the place of another; whether it was not the contract's own before."""
+    own = state.own.setdefault(contract, [])
+    if new in own:
+        return False
+    own.append(new)
+    for chain in state.chains.values():
+        chain.pending.add(INVENTORY)
+    return True
 
 
 def contracts(promises: Iterable[Promise]) -> list[str]:
@@ -434,6 +465,7 @@ class _ReportFold:
     def _judge(
         self, chain: ChainState, promise: Promise, track: Track, at_us: int, changed: set[str]
     ) -> Iterator[Change]:
+        track.strangers = strangers(self._state, promise, track.slots, chain.view)
         given = judge(track, promise, chain.view, changed)
         if not given:
             return

@@ -24,7 +24,7 @@ class Track:
 
     `hour` counts the samples of the UTC hour under way by bound and device, as [counted, held]; `last_hour` those of
     the hour before. `breaches` maps a check's code to the devices that breach it and what was observed, `blind` to
-    those that it cannot judge and why. `meter` sums how much the devices are used.
+    those that it cannot judge and why. `meter` sums how much the devices are used. `strangers` fill slots of others.
     """
 
     version: int
@@ -35,6 +35,7 @@ class Track:
     hour: dict[Key, list[int]] = field(default_factory=dict)
     last_hour: dict[Key, list[int]] = field(default_factory=dict)
     meter: UseMeter = field(default_factory=UseMeter)
+    strangers: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -112,6 +113,8 @@ class NodeState:
     `unassessed` counts the challenges in a row that came to no judgement, by contract.
     `unlinked` are those whose telemetry is awaited, and `newest_report` is the log index of the newest report, or -1.
 
+    `own` are by contract the devices that may fill its slots: the first that did, and those that were announced since.
+
     `lags_us` are wall clock less receipt of its latest reports. `last_received_us` and `last_sample_us` are None until
     it has spoken, and it is silent when it was not heard for `patience_us`.
     """
@@ -135,6 +138,7 @@ class NodeState:
     unassessed: dict[str, int] = field(default_factory=dict)
     ends: dict[str, ChainEnd] = field(default_factory=dict)
     ends_forgotten: bool = False
+    own: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def newest(self) -> ChainState | None:

@@ -11,6 +11,12 @@ from dataclasses import dataclass, field, replace
 from weighbridge.judge.ledger import StateSpan, timeline
 from weighbridge.log.entries import Assignment
 
+
+def names(unit: str, node: str) -> bool:
+    """Whether a unit, as notices name it, is the node, a slot of it, or everything."""
+    return unit in ("", node) or unit.startswith(f"{node}.")
+
+
 Before = Sequence[tuple[str, int, int]]
 """Nodes that held a place before, in order: each with from when and until when."""
 

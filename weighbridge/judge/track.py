@@ -7,6 +7,7 @@ from weighbridge.contract.condition import JOINED
 from weighbridge.judge.checks import CHECKS, BoundTally, CheckContext, Effect, Promise
 from weighbridge.judge.checks.bounds import holds
 from weighbridge.judge.checks.check import HOUR, Answer
+from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.checks.presence import GPU_LOST, hidden, uncounted
 from weighbridge.judge.latest_readings import INVENTORY, LatestReadings
 from weighbridge.judge.ledger import HOUR_US, Row, State, Use
@@ -22,6 +23,8 @@ BUSY_PERCENT = 50
 SECOND_US = 1_000_000
 GROWING_US = 2 * HOUR_US
 """What a chain that grows was judged up to lies no further back; its rows before are written."""
+
+SERVING = (State.UP, State.DEGRADED)
 
 EFFECTS = {check.code: check.effect for check in CHECKS}
 
@@ -201,7 +204,7 @@ def judge(
     track: Track, promise: Promise, view: LatestReadings, changed: set[str]
 ) -> dict[str, list[Answer]]:
     """Run the checks that watch something that changed; remember who breaches what. Returns answers by code."""
-    context = CheckContext(promise, view, _tallies(track))
+    context = CheckContext(promise, view, _tallies(track), track.strangers)
     given: dict[str, list[Answer]] = {}
     for check in CHECKS:
         if not changed.isdisjoint(check.watches):
@@ -227,7 +230,7 @@ def states(track: Track, promise: Promise, view: LatestReadings) -> list[tuple[s
     why = uncounted(view)
     assigned = [device.uuid for device in promise.assigned(view)]
     slots = fill(track.slots, assigned) if why is None else list(track.slots)
-    found = [(device, *_state(track, view, device)) for device in slots]
+    found = [(device, *_marked(track, device, *_state(track, view, device))) for device in slots]
     if why is None:
         return found
     filled_first = sorted(range(len(slots)), key=lambda index: not slots[index])
@@ -279,6 +282,19 @@ def _state(track: Track, view: LatestReadings, device: str) -> tuple[State, str]
     if device in blind:
         return State.UNKNOWN, blind[device]
     return (State.DEGRADED, JOINED.join(causes)) if causes else (State.UP, "")
+
+
+def _marked(track: Track, device: str, state: State, cause: str) -> tuple[State, str]:
+    """A stranger's service bears that it is one: what it counts as is known when it is settled."""
+    if state not in SERVING or device not in track.strangers:
+        return state, cause
+    return state, JOINED.join(filter(None, (DEVICE_EXCHANGED.code, cause)))
+
+
+def shown(segment: OpenInterval) -> State:
+    """What a segment's state counts as live: that of a stranger is unknown."""
+    exchanged = DEVICE_EXCHANGED.code in segment.cause.split(JOINED)
+    return State.UNKNOWN if exchanged else segment.state
 
 
 def tally(track: Track, promise: Promise, view: LatestReadings) -> None:

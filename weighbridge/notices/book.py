@@ -10,10 +10,12 @@ from itertools import pairwise
 from weighbridge.challenge.record import read_outcome
 from weighbridge.codes import Note, note
 from weighbridge.contract import Contract
+from weighbridge.contract.condition import JOINED
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.assignments import Assignments, Version
+from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.ledger import BY_DEVICE, Row, State
-from weighbridge.judge.slot_history import Holder, SlotHistory, Times, seen_by, stays
+from weighbridge.judge.slot_history import Holder, SlotHistory, Times, names, seen_by, stays
 from weighbridge.log.entries import (
     Assignment,
     CauseNotice,
@@ -54,6 +56,8 @@ KINDS = frozenset(
 EXPLAINED = frozenset({State.DOWN, State.DEGRADED, State.UNKNOWN})
 FOREVER_US = 2**62
 REPLACED, EXCHANGED = "gpu_replaced", "node_replaced"
+STRANGER = DEVICE_EXCHANGED.code
+"""The cause of service by a device that is not the slot's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +134,21 @@ class ContractRecord:
     def explained(self, rows: Iterable[Row], cutoff_us: int) -> list[Row]:
         """Rows with the causes that were agreed: a cause counts once the lessee has said it, or said it too.
 
-        Said after the cut-off it does not count.
+        The service of a device that nobody announced is unknown. What is said after the cut-off does not count.
         """
-        found = list(rows)
+        announced = list(self._announced(cutoff_us))
+        found = [_owned(row, announced) for row in rows]
         for heard, cause in self._agreed():
             if heard.received_us <= cutoff_us:
                 found = [part for row in found for part in _explained(row, cause)]
         return found
+
+    def _announced(self, cutoff_us: int) -> Iterator[tuple[str, str]]:
+        """Units, and the devices that were announced for them."""
+        for heard in self.heard:
+            said, in_time = heard.notice.said, heard.received_us <= cutoff_us
+            if in_time and isinstance(said, EventNotice) and said.event == REPLACED:
+                yield said.unit, said.details.get("new", "")
 
     def _agreed(self) -> Iterator[tuple[LoggedNotice, CauseNotice]]:
         for heard in self.heard:
@@ -405,9 +417,23 @@ def swaps(rows: Iterable[Row]) -> Iterator[ToldEvent]:
             continue
         if before is not None and before.device != row.device:
             details = {"new": row.device, "old": before.device, "seen_by": "telemetry"}
-            at_s = row.start_us // MICROSECONDS
-            yield ToldEvent(REPLACED, at_s, f"{row.node}.{row.slot}", details)
+            at_s, kind = row.start_us // MICROSECONDS, STRANGER if _strange(row) else REPLACED
+            yield ToldEvent(kind, at_s, f"{row.node}.{row.slot}", details)
         last[row.node, row.slot] = row
+
+
+def _strange(row: Row) -> bool:
+    return STRANGER in row.cause.split(JOINED)
+
+
+def _owned(row: Row, announced: Iterable[tuple[str, str]]) -> Row:
+    """A row of a stranger as what it is: service, if its device was announced, or else unknown time."""
+    if not _strange(row):
+        return row
+    if any(new == row.device and names(unit, row.node) for unit, new in announced):
+        rest = (cause for cause in row.cause.split(JOINED) if cause != STRANGER)
+        return replace(row, cause=JOINED.join(rest))
+    return replace(row, state=State.UNKNOWN, cause=STRANGER)
 
 
 def _explained(row: Row, cause: CauseNotice) -> Iterator[Row]:

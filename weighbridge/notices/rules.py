@@ -50,7 +50,7 @@ EVENTS: Mapping[str, EventRule] = {
     "fault_confirmed": EventRule(PROVIDERS),
     "fault_identified": EventRule(PROVIDERS),
     "answered": EventRule(PROVIDERS),
-    "gpu_replaced": EventRule(PROVIDERS),
+    "gpu_replaced": EventRule(PROVIDERS | LESSEES),
     "hardware_replaced": EventRule(PROVIDERS),
     "burn_in_passed": EventRule(PROVIDERS),
     "restored": EventRule(PROVIDERS),

@@ -32,6 +32,9 @@ from weighbridge.verdict import Verdict
 ENGINE = "settlement/2"
 """Changes with any change of a result for the same inputs."""
 
+SWAPS = ("gpu_replaced", "node_replaced", "device_exchanged")
+"""Events that a statement lists as replacements; the last is one that nobody announced."""
+
 UNDER_WAY: Final = "period_under_way"
 """The flag of a statement of a period of which some is still to come."""
 
@@ -176,7 +179,7 @@ class _Drafting:
         """A replacement that was told of in the same words twice is one."""
         found: list[SwapLine] = []
         for event in self.case.events:
-            swapped = event.kind in ("gpu_replaced", "node_replaced")
+            swapped = event.kind in SWAPS
             if swapped and self.period.start_s <= event.at_s < self.period.end_s:
                 details = dict(sorted(event.details.items()))
                 line = SwapLine(event.kind, instant_text(event.at_s), event.unit, details)

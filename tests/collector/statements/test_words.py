@@ -14,6 +14,7 @@ from weighbridge.contract import money as terms
 from weighbridge.contract.parties import Role
 from weighbridge.judge.ledger import CONTRADICTIONS, State
 from weighbridge.settlement.claims import Standing
+from weighbridge.settlement.draft import SWAPS
 from weighbridge.settlement.maintenance import Ruling
 from weighbridge.settlement.service import STARTS
 from weighbridge.settlement.statement import TO_COME
@@ -31,7 +32,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "price": (*get_args(terms.Price.model_fields["unit"].annotation), "minimum"),
     "form": get_args(terms.CreditTerms.model_fields["form"].annotation),
     "exit": ("met", "not_met", "open"),
-    "swap": ("gpu_replaced", "node_replaced", "telemetry"),
+    "swap": (*SWAPS, "telemetry"),
     "trigger": ("duration", "event_count"),
     "outcome": tuple(verdict.name for verdict in Verdict),
     "rule": tuple(STARTS),

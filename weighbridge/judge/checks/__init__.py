@@ -16,6 +16,7 @@ from weighbridge.judge.checks.check import (
 )
 from weighbridge.judge.checks.clocks import CLOCK_CAPPED, MEMORY_CLOCK_CAPPED
 from weighbridge.judge.checks.ecc import ECC_OFF
+from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.checks.exclusivity import FOREIGN_PROCESS
 from weighbridge.judge.checks.identity import SKU_MISMATCH
 from weighbridge.judge.checks.interconnect import NVLINK_DOWN
@@ -30,6 +31,7 @@ from weighbridge.judge.checks.xid import XID_FATAL
 CHECKS: tuple[Check, ...] = (
     GPU_MISSING,
     GPU_LOST,
+    DEVICE_EXCHANGED,
     XID_FATAL,
     SKU_MISMATCH,
     MEMORY_SHORT,

@@ -1,6 +1,6 @@
 """What a check is: what it is given, and what it answers."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -71,11 +71,15 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """What a check looks at: the promise, the node, and the tallies of the last whole hour by (bound, device)."""
+    """What a check looks at: the promise, the node, and the tallies of the last whole hour by (bound, device).
+
+    `strangers`: devices in slots that were not theirs when they were first filled, and of which nothing was announced.
+    """
 
     promise: Promise
     view: LatestReadings
     tallies: Mapping[tuple[int, str], BoundTally] = field(default_factory=dict)
+    strangers: Collection[str] = ()
 
     def devices(self) -> list[LatestDevice]:
         return self.promise.assigned(self.view)
