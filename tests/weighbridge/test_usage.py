@@ -12,6 +12,7 @@ from tests.weighbridge.scripted import (
     ScriptedNode,
     contract_text,
 )
+from weighbridge.catalogue.readings import BOUNDS
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import Use
 from weighbridge.wire.report import MAX_INTEGER
@@ -79,15 +80,18 @@ def test_what_is_no_percentage_tells_nothing_of_how_busy_a_gpu_was(percent: int)
     assert (seen, read, busy) == (30, 20, 1000)
 
 
-def test_a_counter_of_energy_that_runs_wild_makes_no_sum_that_a_ledger_cannot_hold() -> None:
+@pytest.mark.parametrize("most", [MAX_INTEGER, BOUNDS["millijoules"].most])
+def test_a_counter_of_energy_that_runs_wild_adds_to_no_sum(most: int) -> None:
+    """Beyond its bounds, or faster than any card can draw: of each second that does, nothing is read for energy."""
     node = ScriptedNode(gpus=1)
     log = standing(node, per_node=1)
-    wild = {second: -MAX_INTEGER if second % 2 else MAX_INTEGER for second in range(10)}
+    joules = [0, 10_000_000, most, 0, most, 0, 0, 1_000]
     log.tick(30)
-    changes = {second: {GPU: {"energy_millijoules": told}} for second, told in wild.items()}
-    log.report(node.report(range(10), changes))
+    changes = {second: {GPU: {"energy_millijoules": told}} for second, told in enumerate(joules)}
+    log.report(node.report(range(len(joules)), changes))
     log.assign("n1", devices=[])
-    assert told(log)[0][-1] == MAX_INTEGER
+    (use,) = uses(log)
+    assert (use.energy_known, use.energy_millijoules) == (3 * SECOND, 10_001_000)
 
 
 @pytest.mark.parametrize(

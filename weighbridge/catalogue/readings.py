@@ -40,8 +40,19 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """No value of a reading lies outside [least, most]; `source` says why not."""
+
+    least: int
+    most: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """One row. `name` ends in `unit` (where it has one); `source` names the NVML call, field id, or host file."""
+    """One row. `name` ends in `unit` (where it has one); `source` names the NVML call, field id, or host file.
+
+    `bounds` are of its values; None for text."""
 
     name: str
     unit: str
@@ -50,6 +61,7 @@ class Reading:
     scope: Scope
     source: str
     help: str
+    bounds: Bounds | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,59 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
         "rows": Unit("", 1, 1),
     }
 )
+
+_UNSIGNED = 2**32 - 1
+_WIRE = 2**53 - 1
+_YEAR_S = 366 * 86_400
+_DRAW_MILLIWATTS = 10_000_000
+_WIRED = "an unsigned 64-bit number of NVML, as far as a report can hold it"
+_TYPED = "an unsigned 32-bit number of NVML"
+
+BOUNDS: Mapping[str, Bounds] = MappingProxyType(
+    {
+        "banks": Bounds(0, _UNSIGNED, _TYPED),
+        "bits": Bounds(0, 1 << 16, "eight times the widest bus of HBM, 8,192 bits"),
+        "bytes": Bounds(0, 1 << 50, "no card has a pebibyte of memory; a B300 has 288 GB"),
+        "celsius": Bounds(
+            -273, 300, "absolute zero; solder melts at 220, thresholds of NVML are below 130"
+        ),
+        "code": Bounds(-(2**31), _UNSIGNED, "an enumeration of C: 32 bits, signed or not"),
+        "cores": Bounds(0, _UNSIGNED, _TYPED),
+        "count": Bounds(0, _WIRE, _WIRED),
+        "flags": Bounds(0, _WIRE, _WIRED),
+        "generation": Bounds(0, 32, "PCI Express is at generation 7"),
+        "kibibytes": Bounds(0, _WIRE, _WIRED),
+        "lanes": Bounds(0, 32, "the widest link that PCI Express defined"),
+        "links": Bounds(0, 1024, "NVML_NVLINK_MAX_LINKS is 36"),
+        "megahertz": Bounds(
+            0, 100_000, "no clock of a card is above 100 GHz; memory counts up to 16"
+        ),
+        "microseconds": Bounds(0, 100 * _YEAR_S * 1_000_000, "no driver is loaded for a century"),
+        "millijoules": Bounds(
+            0, 20 * _YEAR_S * _DRAW_MILLIWATTS, "twenty years at the most that a card can draw"
+        ),
+        "milliwatts": Bounds(0, _DRAW_MILLIWATTS, "10 kW, seven times the 1,400 W of a B300"),
+        "number": Bounds(0, _UNSIGNED, _TYPED),
+        "pages": Bounds(0, _UNSIGNED, _TYPED),
+        "percent": Bounds(0, 100, "a share"),
+        "permyriad": Bounds(0, 10_000, "a share"),
+        "rows": Bounds(0, _UNSIGNED, _TYPED),
+    }
+)
+"""Of the values of each unit."""
+
+BOUNDS_OF: Mapping[str, Bounds] = MappingProxyType(
+    {
+        "fan_speed_percent": Bounds(
+            0, 1000, "of the highest noise-tolerant speed: nvmlDeviceGetFanSpeed_v2 may exceed 100"
+        ),
+        "gpus_enumerated_count": Bounds(0, 1024, "as many devices as a report can hold"),
+        "gpus_unreadable_count": Bounds(0, 1024, "as many devices as a report can hold"),
+        "mig_devices_max_count": Bounds(0, 1024, "as many devices as a report can hold"),
+        "p2p_nvlink_peers_count": Bounds(0, 1024, "as many devices as a report can hold"),
+    }
+)
+"""Of single readings, where their unit says too much or too little."""
 
 GAUGE, COUNTER, CODE, FLAGS, TEXT = Kind.GAUGE, Kind.COUNTER, Kind.CODE, Kind.FLAGS, Kind.TEXT
 
@@ -350,7 +415,8 @@ def _rows() -> Iterator[Reading]:
     for tier, scope, group in groups:
         for name, kind, source, text in group:
             unit = "" if kind is TEXT else name.rpartition("_")[2]
-            yield Reading(name, unit, kind, tier, scope, source, text)
+            bounds = BOUNDS_OF.get(name, BOUNDS.get(unit))
+            yield Reading(name, unit, kind, tier, scope, source, text, bounds)
 
 
 READINGS: tuple[Reading, ...] = tuple(_rows())

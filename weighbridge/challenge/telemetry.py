@@ -16,6 +16,7 @@ from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.record import TELEMETRY, ChallengeOutcome, RecordError, payload_kind
 from weighbridge.log.entries import Entry, EntryKind
 from weighbridge.log.merkle import leaf_hash
+from weighbridge.wire.bounds import within_bounds
 from weighbridge.wire.report import Report, WireError
 from weighbridge.wire.report import decode as decode_report
 from weighbridge.wire.signing import SignatureError, Signer, encode_envelope, key_id, verify
@@ -154,7 +155,7 @@ def _seen(
     may be many times its bytes."""
     synchronized, found = True, {gpu: list[_Sample]() for gpu in gpus}
     for entry in entries:
-        report = decode_report(entry.envelope.payload)
+        report = within_bounds(decode_report(entry.envelope.payload))
         synchronized = synchronized and report.clock.synchronized is True
         for gpu in found:
             found[gpu] += _samples(report, gpu)

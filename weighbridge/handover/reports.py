@@ -8,6 +8,7 @@ from typing import Any
 from weighbridge.judge.node import anchor, chain_name
 from weighbridge.judge.node_state import ChainState
 from weighbridge.log.entries import Entry, EntryKind, Tick
+from weighbridge.wire.bounds import within_bounds
 from weighbridge.wire.report import Block, Report, decode, read
 
 NOTHING_NEW = b'"inventory":null'
@@ -80,7 +81,7 @@ class Reader:
                     yield self._opened(entry)
 
     def _opened(self, entry: Entry) -> AcceptedReport:
-        report, key = decode(entry.envelope.payload), entry.envelope.key_id
+        report, key = within_bounds(decode(entry.envelope.payload)), entry.envelope.key_id
         name = chain_name(report)
         chain = self._chains.setdefault((key, name), ChainState(name))
         anchor(chain, report.boot, report.clock, self.received_us)

@@ -52,6 +52,7 @@ from weighbridge.judge.two_sides import OF_LESSEE
 from weighbridge.judge.usage import LOADS, take_in
 from weighbridge.log.entries import Refused
 from weighbridge.verdict import Verdict
+from weighbridge.wire.bounds import within_bounds
 from weighbridge.wire.report import Block, Event, EventKind, Report, ReportClocks
 
 JUDGE = "judge/2"
@@ -100,7 +101,8 @@ def judge_report(
     state: NodeState, promises: Sequence[Promise], report: Report, received_us: int, entry: int
 ) -> list[Change]:
     """Fold one accepted report of the node. `entry`: its index in the log."""
-    return list(_ReportFold(state, promises, report, received_us, entry).changes())
+    told = within_bounds(report)
+    return list(_ReportFold(state, promises, told, received_us, entry).changes())
 
 
 def judge_tick(state: NodeState, promises: Sequence[Promise], now_us: int) -> list[Change]:

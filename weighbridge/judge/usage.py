@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from weighbridge.catalogue.readings import BOUNDS
 from weighbridge.catalogue.tables import sku_by_pci
 from weighbridge.judge.latest_readings import (
     INVENTORY,
@@ -18,11 +19,13 @@ from weighbridge.judge.latest_readings import (
     LatestSample,
 )
 from weighbridge.judge.ledger import HOUR_US
-from weighbridge.wire.report import MAX_INTEGER
 
 POWER, BUSY, ENERGY = "power_draw_milliwatts", "utilization_gpu_percent", "energy_millijoules"
 LOADS = frozenset({POWER, BUSY, INVENTORY, PROCESSES, REASONS})
 """The readings that usage is computed from."""
+
+MOST_MILLIWATTS = BOUNDS["milliwatts"].most
+"""A counter of energy that rises faster than any card can draw began anew, or runs wild: it tells nothing."""
 
 Column = list[int | None]
 Load = tuple[int, int, int, int, int]
@@ -121,7 +124,7 @@ def take_in(
     columns, same, over = view.tiers["fast"], meter.slots == slots, []
     counters = _column(columns, ENERGY, slots)
     if last_us is not None and meter.load is not None:
-        spent = _spent(meter, slots, counters)
+        spent = _spent(meter, slots, counters, at_us - last_us)
         over = _hold(meter, meter.load, last_us, at_us, spent)
     if not same or INVENTORY in changed:
         meter.slots, meter.idle = list(slots), [idle_top(view, device) for device in slots]
@@ -137,7 +140,7 @@ def _load(meter: UseMeter, view: LatestReadings, columns: LatestSample) -> Load:
     used = _used(slots, holders(view), meter.idle, _column(columns, POWER, slots))
     known = seen if view.processes is not None else len(used) - used.count(None)
     told = _column(columns, BUSY, slots)
-    read = [percent for percent in told if percent is not None and 0 <= percent <= 100]
+    read = [percent for percent in told if percent is not None]
     return seen, known, used.count(True), len(read), sum(read)
 
 
@@ -151,12 +154,13 @@ def _column(columns: LatestSample, name: str, slots: Sequence[str]) -> Column:
     return [known.get(device) for device in slots]
 
 
-def _spent(meter: UseMeter, slots: list[str], now: Column) -> tuple[int, int]:
+def _spent(meter: UseMeter, slots: list[str], now: Column, length_us: int) -> tuple[int, int]:
     """Of how many GPUs the counter tells what they took, and how much; one that fell began anew and tells nothing."""
+    most = MOST_MILLIWATTS * length_us // 1_000_000
     steps = [
         last - first
         for known, device, first, last in zip(meter.slots, slots, meter.counters, now, strict=True)
-        if first is not None and last is not None and last >= first and known == device
+        if first is not None and last is not None and 0 <= last - first <= most and known == device
     ]
     return len(steps), sum(steps)
 
@@ -169,7 +173,7 @@ def _hold(
     hour_us = last_us // HOUR_US * HOUR_US
     sums = _sums_of(meter, hour_us, last_us, over)
     sums.energy_known += spent[0] * (at_us - last_us)
-    sums.energy_millijoules = min(sums.energy_millijoules + spent[1], MAX_INTEGER)
+    sums.energy_millijoules += spent[1]
     while at_us >= hour_us + HOUR_US:
         hour_us += HOUR_US
         _add(sums, load, last_us, hour_us)

@@ -74,6 +74,7 @@ class Reason(StrEnum):
     CORRUPTED = "corrupted"
     PAUSED = "paused"
     NOT_FOUND = "not_found"
+    OUT_OF_RANGE = "out_of_range"
     ERROR = "error"
 
 
