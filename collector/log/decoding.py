@@ -1,12 +1,12 @@
 """Bodies as they were before they were compressed, under a hard limit of bytes."""
 
-import io
-
 import zstandard
 
 from weighbridge.wire.problems import Problem
 
 WINDOW_BYTES = 8 << 20
+PIECE_BYTES = 256
+"""Of a frame, at a time: the shortest block is four bytes, and becomes at most 128 KiB."""
 
 
 class Decoder:
@@ -26,18 +26,33 @@ class Decoder:
         )
 
     def _decompress(self, body: bytes, most_bytes: int) -> bytes:
-        """One zstd frame: never more than the limit is held, whatever the frame claims or hides."""
-        too_large = Problem("too_large", f"over {most_bytes} bytes when decompressed")
+        """One whole zstd frame and nothing behind it; never much more than the limit is held, whatever it claims."""
         try:
             claimed = zstandard.frame_content_size(body)
             if claimed > most_bytes:
-                raise too_large
-            if claimed >= 0:
+                raise _too_large(most_bytes)
+            if claimed > 0:
                 return self._decompressor.decompress(body, allow_extra_data=False)
-            with self._decompressor.stream_reader(io.BytesIO(body)) as reader:
-                data = reader.read(most_bytes + 1)
+            return self._unsized(body, most_bytes)
         except zstandard.ZstdError as error:
             raise Problem("malformed", f"not a zstd frame: {error}") from error
-        if len(data) > most_bytes:
-            raise too_large
-        return data
+
+    def _unsized(self, body: bytes, most_bytes: int) -> bytes:
+        """A frame that names no size, in pieces that are small enough to be bounded. Raises Problem, ZstdError."""
+        frame = self._decompressor.decompressobj()
+        data = bytearray()
+        taken = 0
+        while taken < len(body) and not frame.eof:
+            data += frame.decompress(body[taken : taken + PIECE_BYTES])
+            taken += PIECE_BYTES
+            if len(data) > most_bytes:
+                raise _too_large(most_bytes)
+        if not frame.eof:
+            raise Problem("malformed", "the zstd frame is cut off")
+        if frame.unused_data or taken < len(body):
+            raise Problem("malformed", "there is more behind the zstd frame")
+        return bytes(data)
+
+
+def _too_large(most_bytes: int) -> Problem:
+    return Problem("too_large", f"over {most_bytes} bytes when decompressed")

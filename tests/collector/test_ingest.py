@@ -9,11 +9,13 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from collector.log.decoding import Decoder
 from collector.log.ingest import Limits
 from tests.collector.building import REPORTS, Agent, Answered, Serving, body
 from weighbridge.log.checkpoint import open_head
 from weighbridge.log.entries import EntryKind, Refused, entry, payload_type
 from weighbridge.log.merkle import leaf_hash, verify_inclusion
+from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import Report, digest, read
 from weighbridge.wire.signing import Envelope, encode_envelope, open_envelope
 
@@ -283,11 +285,28 @@ def test_another_encoding_is_malformed(server: Serving, agent: Agent, encoding: 
     problem(answer, "malformed", 400)
 
 
-def test_damaged_compression_is_malformed(server: Serving, agent: Agent) -> None:
-    content = zstandard.ZstdCompressor().compress(body(agent.next()))
-    for damaged in (content[:-5], b"rubbish", b""):
+@pytest.mark.parametrize("sized", [True, False])
+def test_damaged_compression_is_malformed(server: Serving, agent: Agent, sized: bool) -> None:
+    """Also where what is left of it is whole reports, so that the rest would be lost without a word."""
+    compressor = zstandard.ZstdCompressor(write_content_size=sized)
+    whole = body(agent.next(), agent.next())
+    content = compressor.compress(whole)
+    stream = compressor.compressobj(size=len(whole) + 1 if sized else -1)
+    cut = stream.compress(whole) + stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    second, skippable = compressor.compress(whole), b"\x50\x2a\x4d\x18\x00\x00\x00\x00"
+    behind = [content + more for more in (second, skippable, b"rubbish", b"\n")]
+    for damaged in (content[:-5], cut, *behind, b"rubbish", b""):
         answer = server.request("POST", "/v1/reports", damaged, Content_Encoding="zstd")
         problem(answer, "malformed", 400)
+    answer = server.request("POST", "/v1/reports", content, Content_Encoding="zstd")
+    assert answer.status == 200
+
+
+def test_rubbish_behind_an_empty_frame_is_malformed() -> None:
+    empty = zstandard.ZstdCompressor().compress(b"")
+    assert Decoder().decoded(empty, "zstd", 10) == b""
+    with pytest.raises(Problem, match="there is more behind the zstd frame"):
+        Decoder().decoded(empty + b"rubbish", "zstd", 10)
 
 
 DOORS = [
