@@ -81,8 +81,7 @@ class Field(Log):
         self.contract(text)
         self.assign("n1")
         for side in SIGNERS:
-            first = ScriptedNode(synchronized=False).report([], inventory=None)
-            self.add(EntryKind.REPORT, first, side)
+            self.add(EntryKind.REPORT, self.introduction("n1", "chain-1", side), side)
 
     def enrol(self, node: str, side: str, signer: Signer) -> None:
         """A key that speaks for a node from now on."""
@@ -125,7 +124,8 @@ class Field(Log):
         last = (hour + 1) * HOUR_S if hour < DAY_H else hour * HOUR_S + 1
         seconds = range(hour * HOUR_S + offset_s, last + offset_s, STEP_S)
         told = {**dict.fromkeys(seconds, said(hour)), **(also or {})}
-        self.add(EntryKind.REPORT, node.report(seconds, told, **fields), side)
+        report = node.report(seconds, told, **fields)
+        self.add(EntryKind.REPORT, self.continued(report, side), side)
 
     def told(self, party: str, said: EventNotice | CauseNotice) -> None:
         """A notice of a party."""
@@ -140,7 +140,7 @@ class Field(Log):
         record, period = known
         case = record.case(list(self.rows()), period, as_of_us)
         found = statement_of(case)
-        for _, figure in figures(case, record.newest.availability):
+        for _, figure in figures(case, [one.id for one in record.newest.availability]):
             assert [one.verdict.name for one in figure.results] == [
                 line.verdict for part in found.parts for line in part.units
             ]

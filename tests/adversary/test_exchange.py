@@ -46,11 +46,12 @@ def story(
     """A day on which another device fills the first slot; `lessee`: her agent shows the real one throughout."""
     node, hers = Swapped(), ScriptedNode()
     for hour in range(DAY_H + 1):
+        if new_chain and hour in hours:
+            node.chain, node.seq, node.prev = f"chain-of-{hour}", 0, None
+            field.introduce(chain=node.chain)
         field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
         before, node.other = node.other, MADE_UP if hours[0] <= hour < hours[1] else ""
         more: dict[str, Any] = {"inventory": node.inventory()} if node.other != before else {}
-        if new_chain and more:
-            node.chain, node.seq = f"chain-of-{hour}", 0
         field.hear(node, hour, sound, **more)
         if lessee:
             field.hear(hers, hour, sound, "lessee")
@@ -186,6 +187,8 @@ def test_the_same_card_again_after_a_new_installation_is_no_stranger() -> None:
         True: ScriptedNode(chain="chain-2", boot="boot-2"),
     }
     for hour in range(DAY_H + 1):
+        if hour == FROM_H:
+            field.introduce(chain="chain-2")
         field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
         field.hear(node[hour >= FROM_H], hour, sound)
     found = field.statement()

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import replace
+
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import Finding, Row, StateSpan, by_slot, timeline
 from weighbridge.judge.node import Change
@@ -210,6 +212,7 @@ class Log:
         self.entries: list[Entry] = []
         self.leaves: list[bytes] = []
         self.changes: list[Change] = []
+        self.introduced: dict[tuple[str, str, str], str] = {}
 
     def add(self, kind: EntryKind, payload: Model | WirePart) -> list[Change]:
         leaf = SIGNER.seal(payload_type(kind), encode(payload))
@@ -235,11 +238,26 @@ class Log:
         return [change for second in range(first, last + 1) for change in self.tick(second)]
 
     def report(self, report: Report) -> list[Change]:
-        return self.add(EntryKind.REPORT, report)
+        return self.add(EntryKind.REPORT, self.continued(report))
 
     def introduce(self, node: str = "n1", chain: str = "chain-1") -> None:
         """The first report of a chain, with nothing in it: what is told later of the time from now on counts."""
-        self.report(ScriptedNode(node, chain=chain, synchronized=False).report([], inventory=None))
+        self.add(EntryKind.REPORT, self.introduction(node, chain))
+
+    def introduction(self, node: str, chain: str, side: str = "provider") -> Report:
+        """That first report; the scripted ones of the chain are numbered from 1 on then."""
+        first = ScriptedNode(node, chain=chain, synchronized=False).report([], inventory=None)
+        self.introduced[side, node, chain] = digest(encode(first))
+        return first
+
+    def continued(self, report: Report, side: str = "provider") -> Report:
+        """The report, behind the introduction of its chain if there was one."""
+        place = (side, report.node, report.chain)
+        if place not in self.introduced:
+            return report
+        behind = replace(report, seq=report.seq + 1, prev=self.introduced[place])
+        self.introduced[place] = digest(encode(behind))
+        return behind
 
     def findings(self, *codes: str) -> list[Finding]:
         """Everything that was found, in order; of these codes alone if any are given."""

@@ -158,6 +158,7 @@ def judge_release(state: NodeState, contract: str, now_us: int) -> list[Change]:
             writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
             changes += writer.close(track, chain.last_us)
     state.own.pop(contract, None)
+    state.announced.pop(contract, None)
     return [*changes, *_closed(state, contract, now_us)]
 
 
@@ -179,16 +180,17 @@ def strangers(
     own = state.own.setdefault(promise.contract, [])
     filled = list(filter(None, fill(slots, [device.uuid for device in promise.assigned(view)])))
     free = max(0, promise.resource.per_node - len(own))
-    own += [device for device in filled if device not in own][:free]
-    return [device for device in filled if device not in own]
+    known = state.announced.get(promise.contract, ())
+    own += [device for device in filled if device not in own and device not in known][:free]
+    return [device for device in filled if device not in own and device not in known]
 
 
 def judge_replacement(state: NodeState, contract: str, new: str) -> bool:
-    """Fold that a party announced a device in the place of another; whether it was not the contract's own before."""
-    own = state.own.setdefault(contract, [])
-    if new in own:
+    """Fold that a party announced a device in the place of another; whether nobody had before."""
+    known = state.announced.setdefault(contract, [])
+    if new in known:
         return False
-    own.append(new)
+    known.append(new)
     for chain in state.chains.values():
         chain.pending.add(INVENTORY)
     return True

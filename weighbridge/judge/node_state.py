@@ -113,7 +113,7 @@ class NodeState:
     `unassessed` counts the challenges in a row that came to no judgement, by contract.
     `unlinked` are those whose telemetry is awaited, and `newest_report` is the log index of the newest report, or -1.
 
-    `own` are by contract the devices that may fill its slots: the first that did, and those that were announced since.
+    `own` are by contract the devices that first filled its slots, `announced` those that a party said may fill them.
 
     `lags_us` are wall clock less receipt of its latest reports. `last_received_us` and `last_sample_us` are None until
     it has spoken, and it is silent when it was not heard for `patience_us`.
@@ -139,6 +139,7 @@ class NodeState:
     ends: dict[str, ChainEnd] = field(default_factory=dict)
     ends_forgotten: bool = False
     own: dict[str, list[str]] = field(default_factory=dict)
+    announced: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def newest(self) -> ChainState | None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from weighbridge.wire.report import Event, EventKind, digest, encode
 from weighbridge.wire.signing import Signer, generate_private_key
 
 
-async def unreachable(_: bytes) -> HttpAnswer:
+async def unreachable(_: bytes, __: Sequence[int]) -> HttpAnswer:
     raise OSError("nobody answers")
 
 
@@ -86,7 +87,7 @@ async def test_a_restart_of_the_chain_that_is_interrupted_is_finished_before_the
     signer = Halting(generate_private_key())
     answered = asyncio.Event()
 
-    async def another_history(_: bytes) -> HttpAnswer:
+    async def another_history(_: bytes, __: Sequence[int]) -> HttpAnswer:
         await answered.wait()
         answered.clear()
         signer.halts = 1
