@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from agent import control, exposition
-from agent.clock import SystemClock, boot_id
+from agent.clock import SystemClock
 from agent.command_poller import CommandPoller
 from agent.config import AgentConfig
 from agent.daemon import Agent, AgentStorage
@@ -24,6 +24,7 @@ from agent.report.source import DeviceSource
 from agent.report.transport import Transport
 from weighbridge.process.service_manager import ServiceManager
 from weighbridge.process.settings import ConfigError
+from weighbridge.process.system_clock import boot_id
 from weighbridge.wire.report import Event
 
 log = logging.getLogger(__name__)

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "claims": ("collector.cli.claims:claims", "What can be claimed, and until when."),
     "claim": ("collector.cli.claims:claim", "The letter that claims it, and its evidence."),
     "replay": ("collector.cli.replay:replay", "Settle again from raw evidence, and compare."),
+    "clock": ("collector.cli.clock:clock", "Whether the system's clock is followed."),
     "scrub": (
         "collector.cli.scrub:scrub_store",
         "Read all evidence, and mend what follows from it.",

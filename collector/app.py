@@ -16,6 +16,7 @@ from collector.api.access import GATE, Gate
 from collector.api.administration import Administration, Submit
 from collector.api.bodies import BODIES, Bodies
 from collector.api.challenges import ChallengeApi
+from collector.api.clock import ClockApi
 from collector.api.contracts import Api, ContractAddition
 from collector.api.cosigning import CosigningApi
 from collector.api.exposition import Exposition, Sample
@@ -36,9 +37,11 @@ from collector.judging.live import LiveFleet
 from collector.judging.recent import RecentFleet
 from collector.judging.statements import Statements
 from collector.judging.writer import LedgerWriter
-from collector.log.commits import Committer, TickClock
+from collector.log.anchor import keep_anchor, load_anchor
+from collector.log.commits import Committer
 from collector.log.ingest import Ingest
 from collector.log.keys import load_keys
+from collector.log.ticks import SystemClocks, TickClock
 from collector.simulation import LogicalTime
 from collector.storage.index import tick_before_us
 from collector.storage.store import Store
@@ -49,24 +52,16 @@ from collector.witnessing.rounds import Rounds, cosigning
 from weighbridge import __version__
 from weighbridge.catalogue import metrics
 from weighbridge.log.checkpoint import open_head
-from weighbridge.log.entries import ContractAdded
+from weighbridge.log.entries import ClockChecked, ContractAdded, EntryKind
 from weighbridge.process.settings import ConfigError
+from weighbridge.process.system_clock import boottime_us, synchronized, wall_us
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.wire.problems import PROBLEM_TYPE, Problem
+from weighbridge.wire.report import read
 from weighbridge.wire.signing import SignatureError, Signer
 
 DRAIN_SECONDS = 10.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def wall_us() -> int:
-    """The system's belief about UTC, in microseconds."""
-    return time.time_ns() // 1000
-
-
-def monotonic_us() -> int:
-    """A clock that no one sets, in microseconds."""
-    return time.monotonic_ns() // 1000
 
 
 def no_routes(_: Submit) -> tuple[Route, ...]:
@@ -78,17 +73,16 @@ def no_routes(_: Submit) -> tuple[Route, ...]:
 class Clocks:
     """Where the collector's time comes from: the system, or a simulation's logical clock with its routes."""
 
-    wall_us: Callable[[], int]
-    monotonic_us: Callable[[], int]
+    system: SystemClocks
     routes: Callable[[Submit], tuple[Route, ...]] = no_routes
 
     @classmethod
     def of(cls, store: Store) -> "Clocks":
         """A simulation goes on from its newest tick."""
         if not store.info.simulation:
-            return cls(wall_us, monotonic_us)
+            return cls(SystemClocks(wall_us, boottime_us, synchronized))
         logical = LogicalTime(tick_before_us(store.log, store.log.size))
-        return cls(logical.now_us, logical.now_us, logical.routes)
+        return cls(SystemClocks(logical.now_us, logical.now_us), logical.routes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +158,7 @@ async def _components(config: CollectorConfig, store: Store) -> AsyncIterator[Co
             signer,
             verify_apart,
             time.monotonic_ns,
-            clocks.wall_us,
+            clocks.system.wall_us,
             lambda index: next(iter(store.log.leaves(index, 1))),
         )
         statements = Statements(store, fleet)
@@ -221,7 +215,9 @@ def require_own_log(config: CollectorConfig, store: Store, signer: Signer) -> No
 async def _committing(
     config: CollectorConfig, store: Store, signer: Signer, judging: LogFollower, clocks: "Clocks"
 ) -> AsyncIterator[tuple[Committer, asyncio.Task[None]]]:
-    clock = TickClock(clocks.wall_us, clocks.monotonic_us)
+    file = config.directory / "clock"
+    anchor = None if store.info.simulation else load_anchor(file)
+    clock = TickClock(clocks.system, anchor, stepped=is_stepped(store))
     clock.not_before(tick_before_us(store.log, store.log.size))
     ring = load_keys(store.log, store.index)
     committer = Committer(store, signer, ring, clock, config.tick_seconds, config.queue_bytes)
@@ -232,6 +228,17 @@ async def _committing(
     finally:
         committer.close()
         await task
+        if not store.info.simulation:
+            keep_anchor(file, clock.anchor)
+
+
+def is_stepped(store: Store) -> bool:
+    """Whether the log says last that the collector's clock was stepped."""
+    checked = store.index.of_kinds({EntryKind.CLOCK})
+    if not checked:
+        return False
+    (last,) = store.log.read(checked[-1], 1)
+    return read(ClockChecked, last.envelope.payload).action == "stepped"
 
 
 @asynccontextmanager
@@ -258,8 +265,9 @@ def _routes(components: Components) -> tuple[Route, ...]:
         CosigningApi(components.rounds),
         TilesApi(store.log),
         Administration(
-            committer.ring, committer.enter, clocks.wall_us, lambda: _address(components)
+            committer.ring, committer.enter, clocks.system.wall_us, lambda: _address(components)
         ),
+        ClockApi(committer),
         Api(recent, store.ledger, exposition, lambda added: _add_contract(components, added)),
         _settlement_api(components),
         NoticesApi(components.statements.book, committer),
@@ -275,6 +283,7 @@ def _own(components: Components, ingest: Ingest) -> Iterator[Sample]:
     yield from own_samples(
         components.store, ingest, components.judging, components.committer.newest_us
     )
+    yield metrics.CLOCK_OFFSET, (), components.committer.clock.off_us / 1_000_000
     for contract, count in sorted(components.statements.broken.items()):
         yield metrics.STATEMENTS_BROKEN, (contract,), count
     for name, size in components.rounds.reached():

@@ -168,6 +168,12 @@ class LogApi:
         stopped = self._stopped()
         if stopped is not None:
             raise Problem("overloaded", stopped)
+        clock = self._committer.clock
+        if clock.stepped:
+            ahead = f"{clock.off_us / 1_000_000:+.1f} s off"
+            return web.Response(
+                text=f"ok\nthe system's clock was stepped and is not followed: {ahead}\n"
+            )
         return web.Response(text="ok\n")
 
 

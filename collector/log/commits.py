@@ -14,9 +14,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from collector.log.keys import KINDS, KeyRing
+from collector.log.ticks import TickClock
 from collector.storage.store import (
     Accepted,
     ChainKey,
@@ -89,34 +91,6 @@ class Leaf:
 
     def enter(self, batch: "CommitBatch") -> int:
         return batch.add_leaf(self._kind, self._leaf)
-
-
-class TickClock:
-    """The collector's time for the log: never goes back.
-
-    Where the system's clock was set back, ticks go on at half speed until it has caught up.
-    """
-
-    def __init__(self, wall_us: Callable[[], int], monotonic_us: Callable[[], int]) -> None:
-        self._wall_us = wall_us
-        self._monotonic_us = monotonic_us
-        self._last_us = 0
-        self._read_us = monotonic_us()
-
-    def next_us(self) -> int:
-        now_us = self._monotonic_us()
-        passed_us, self._read_us = now_us - self._read_us, now_us
-        self._last_us = max(self._wall_us(), self._last_us + passed_us // 2)
-        return self._last_us
-
-    @property
-    def newest_us(self) -> int:
-        """The last tick."""
-        return self._last_us
-
-    def not_before(self, us: int) -> None:
-        """Gives no tick before this one, which is of an earlier run."""
-        self._last_us = max(self._last_us, us)
 
 
 class CommitBatch:
@@ -224,7 +198,7 @@ class Committer:
         self._store = store
         self._signer = signer
         self.ring = ring
-        self._clock = clock
+        self.clock = clock
         self._tick_seconds = tick_seconds
         self._queue_bytes = queue_bytes
         self._queue: deque[tuple[CommitPlan[Any], asyncio.Future[CommitAnswer[Any]]]] = deque()
@@ -241,7 +215,7 @@ class Committer:
     @property
     def newest_us(self) -> int:
         """The newest tick."""
-        return self._clock.newest_us
+        return self.clock.newest_us
 
     @property
     def log(self) -> EvidenceLog:
@@ -322,7 +296,10 @@ class Committer:
         ticks: bool,
     ) -> bool:
         """Whether a batch was tried: one of plans that enter nothing only if it `ticks`."""
-        batch = CommitBatch(self._store, self._signer, self._clock.next_us())
+        batch = CommitBatch(self._store, self._signer, self.clock.next_us())
+        if self.clock.due is not None:
+            batch.add_record(EntryKind.CLOCK, self.clock.due)
+            batch.when_durable(partial(self.clock.told, self.clock.due))
         entered = [(future, _enter(plan, batch)) for plan, future in group]
         tried = ticks or not batch.empty
         try:

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from hypothesis import given
-from hypothesis import strategies as st
 
 from collector.api.contracts import ContractAddition
 from collector.api.log import LogApi
@@ -17,9 +15,10 @@ from collector.app import problems
 from collector.judging.follower import HELD_SAMPLES, LogFollower
 from collector.judging.live import LiveFleet
 from collector.judging.writer import LedgerWriter
-from collector.log.commits import CommitBatch, CommittedEntry, Committer, TickClock
+from collector.log.commits import CommitBatch, CommittedEntry, Committer
 from collector.log.ingest import Ingest, Limits
 from collector.log.keys import KeyRing
+from collector.log.ticks import SystemClocks, TickClock
 from collector.storage.embedded import create_store, open_embedded
 from collector.storage.store import ChainKey, Store, StoreFull, StoreInfo
 from tests.collector.building import CONTRACT, Agent, enrolled
@@ -42,7 +41,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def committer(store: Store, queue_bytes: int = 1 << 20) -> Committer:
-    clock = TickClock(lambda: 1_000_000, lambda: 0)
+    clock = TickClock(SystemClocks(lambda: 1_000_000, lambda: 0))
     return Committer(store, SIGNER, KeyRing(), clock, NEVER_SECONDS, queue_bytes)
 
 
@@ -139,7 +138,7 @@ class Repeating:
 
 
 async def test_plans_that_enter_nothing_do_not_stop_the_clock(store: Store) -> None:
-    clock = TickClock(lambda: 1_000_000, lambda: 0)
+    clock = TickClock(SystemClocks(lambda: 1_000_000, lambda: 0))
     committing = Committer(store, SIGNER, KeyRing(), clock, tick_seconds=0.02)
     async with running(committing), asyncio.timeout(60):
         while store.log.size < 3:
@@ -355,53 +354,6 @@ async def test_a_ledger_that_breaks_stops_the_judge_and_is_named(store: Store) -
     assert judging.failure is not None
     assert "the ledger cannot be written: KeyError" in judging.failure
     store.close()
-
-
-class Clocks:
-    """The wall's clock and the monotonic one, set by hand."""
-
-    def __init__(self) -> None:
-        self.wall_us = 0
-        self.monotonic_us = 0
-        self.ticking = TickClock(lambda: self.wall_us, lambda: self.monotonic_us)
-
-    def tick(self, wall_us: int, monotonic_us: int) -> int:
-        self.wall_us, self.monotonic_us = wall_us, monotonic_us
-        return self.ticking.next_us()
-
-
-def ticks(steps: list[tuple[int, int]]) -> list[int]:
-    """Ticks of a clock that sees these (wall, monotonic) times."""
-    clocks = Clocks()
-    return [clocks.tick(*step) for step in steps]
-
-
-@given(st.lists(st.tuples(st.integers(0, 10 * HOUR_US), st.integers(0, HOUR_US)), max_size=30))
-def test_ticks_never_go_back(moves: list[tuple[int, int]]) -> None:
-    monotonic = 0
-    steps = []
-    for wall, passed in moves:
-        monotonic += passed
-        steps.append((wall, monotonic))
-    found = ticks(steps)
-    assert found == sorted(found)
-
-
-def test_a_clock_set_back_is_waited_for_at_half_speed() -> None:
-    second = 1_000_000
-    wall = 10 * HOUR_US
-    steps = [(wall, 0), (wall - HOUR_US, 0)]
-    steps += [
-        (wall - HOUR_US + after, after) for after in (second, HOUR_US, 2 * HOUR_US, 3 * HOUR_US)
-    ]
-    found = ticks(steps)
-    assert found[:3] == [wall, wall, wall + second // 2]
-    assert found[3] == wall + HOUR_US // 2
-    assert found[-2:] == [wall + HOUR_US, wall + 2 * HOUR_US]
-
-
-def test_a_clock_set_forward_is_followed_at_once() -> None:
-    assert ticks([(1, 0), (HOUR_US, 1)]) == [1, HOUR_US]
 
 
 async def test_between_large_reports_of_one_request_everybody_else_gets_a_turn(

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.log.commits import Committer, TickClock
+from collector.log.commits import Committer
 from collector.log.ingest import Ingest, Limits
 from collector.log.keys import KeyRing
+from collector.log.ticks import SystemClocks, TickClock
 from collector.storage.embedded import create_store, open_embedded
 from collector.storage.store import Store, StoreFull, StoreInfo
 from tests.collector.building import Agent, body, enrolled
@@ -45,7 +46,7 @@ class Bench:
         self.log = FillingLog(store)
         filling = Store(store.info, self.log, store.index, store.ledger)  # type: ignore[arg-type]
         signer = Signer(generate_private_key())
-        clock = TickClock(lambda: 1_000_000, lambda: 0)
+        clock = TickClock(SystemClocks(lambda: 1_000_000, lambda: 0))
         self.committer = Committer(filling, signer, KeyRing(), clock, NEVER_SECONDS)
         self.ingest = Ingest(self.committer, self.committer.ring, Limits())
         self.agent = Agent("node-1", gpus=1)

@@ -32,10 +32,12 @@ from tests.collector.building import (
     weighbridge,
 )
 from weighbridge.log.checkpoint import open_head
-from weighbridge.log.entries import EntryKind, payload_type
+from weighbridge.log.entries import ClockChecked, Entry, EntryKind, payload_type
 from weighbridge.log.merkle import leaf_hash, verify_consistency, verify_inclusion
+from weighbridge.wire.report import read
 
 StoreOf = Callable[..., Path]
+HOUR_US = 3_600_000_000
 
 
 def test_a_restart_answers_as_before(store_of: StoreOf) -> None:
@@ -326,6 +328,48 @@ def test_it_tells_the_service_manager_that_it_is_ready_and_alive(store_of: Store
             told = {manager.recv(1000)}
             while b"STOPPING=1" not in told:
                 told.add(manager.recv(1000))
+
+
+def test_a_clock_that_was_set_while_it_was_stopped_is_said_until_an_operator_confirms_it(
+    store_of: StoreOf,
+) -> None:
+    directory = store_of(Agent("n1"))
+    words = ("clock", "--config", directory / "config.toml")
+    with serving(directory) as server:
+        assert weighbridge(*words).returncode == 0
+        assert server.get("/readyz").body == b"ok\n"
+        assert server.stop() == 0
+    kept = json.loads((directory / "clock").read_text())
+    (directory / "clock").write_text(json.dumps(kept | {"wall_us": kept["wall_us"] - HOUR_US}))
+    with serving(directory) as server:
+        wait_for(lambda: b"was stepped" in server.get("/readyz").body, "word of the step")
+        assert server.get("/readyz").status == 200
+        assert server.get("/v1/clock").json["stepped"] is True
+        page = server.get("/metrics").body.decode()
+        (offset,) = re.findall(r"^weighbridge_clock_offset_seconds (.*)$", page, re.MULTILINE)
+        assert round(float(offset)) == 3600
+        told = weighbridge(*words, check=False)
+        assert told.returncode == 3
+        assert "it was stepped and is not followed" in told.stdout
+        assert "it was +3600" in weighbridge(*words, "--confirm").stdout
+        wait_for(lambda: server.get("/readyz").body == b"ok\n", "it to be followed")
+        assert weighbridge(*words).returncode == 0
+        assert server.stop() == 0
+    said = [
+        read(ClockChecked, entry.envelope.payload)
+        for entry in entries(directory)
+        if entry.kind is EntryKind.CLOCK
+    ]
+    assert [(one.action, one.reason) for one in said] == [
+        ("stepped", ""),
+        ("followed", "confirmed"),
+    ]
+    assert round(said[1].wrong_us / HOUR_US) == -1
+
+
+def entries(directory: Path) -> list[Entry]:
+    with opened(directory) as store:
+        return list(store.log.read(0, store.log.size))
 
 
 def test_ticks_go_on_while_nobody_reports(store_of: StoreOf) -> None:

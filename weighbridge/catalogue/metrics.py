@@ -235,6 +235,11 @@ STATEMENTS_BROKEN = _counter(
     "Statements that contradicted themselves and were not handed out: a fault of the collector.",
     "contract",
 )
+CLOCK_OFFSET = _gauge(
+    "clock_offset_seconds",
+    "How far the collector's system clock is ahead of where it must be; two seconds off, it was stepped and is not"
+    " followed.",
+)
 LOG_ENTRIES = _gauge("log_entries", "Entries of the evidence log.")
 LOG_COSIGNED = _gauge(
     "log_cosigned_entries",
@@ -339,6 +344,7 @@ COLLECTOR_METRICS: tuple[Metric, ...] = (
     REPORTS,
     INGEST_SECONDS,
     STATEMENTS_BROKEN,
+    CLOCK_OFFSET,
     LOG_ENTRIES,
     LOG_COSIGNED,
     JUDGE_LAG,

@@ -16,9 +16,10 @@ from weighbridge.challenge.record import (
     read_outcome,
 )
 from weighbridge.challenge.telemetry import Telemetry, read_telemetry
-from weighbridge.judge import challenge_findings
+from weighbridge.judge import challenge_findings, clock_steps
 from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.chains import follow_chain
+from weighbridge.judge.clock_steps import ClockStep
 from weighbridge.judge.log_findings import LogCredit
 from weighbridge.judge.node import (
     Change,
@@ -35,6 +36,7 @@ from weighbridge.judge.slot_history import names
 from weighbridge.judge.snapshot import dump, restore
 from weighbridge.log.entries import (
     Assignment,
+    ClockChecked,
     ContractAdded,
     Contradiction,
     Entry,
@@ -63,11 +65,13 @@ REMEMBERED = frozenset({EntryKind.CONTRACT, EntryKind.ASSIGNMENT, EntryKind.KEY}
 
 @dataclass(slots=True)
 class TickWatch:
-    """The newest tick, since when ticks came without a stall, and when the registry looked last."""
+    """The newest tick, since when ticks came without a stall, when the registry looked last, and the step of the
+    collector's clock that has not ended."""
 
     now_us: int = 0
     awake_us: int = 0
     looked_us: int = 0
+    step: ClockStep | None = None
 
 
 WATCH, REGISTRY, CREDIT, NODE = "watch", "registry", "credit", "node/"
@@ -109,6 +113,8 @@ class FleetFold:
             case EntryKind.CONTRADICTION:
                 self.credit.see(read(Contradiction, payload), self.watch.now_us)
                 return self._doubted()
+            case EntryKind.CLOCK:
+                return self._clock(read(ClockChecked, payload))
             case EntryKind.PROOF:
                 return self._proven(read_outcome(payload))
             case EntryKind.ASSIGNMENT:
@@ -215,12 +221,22 @@ class FleetFold:
         end = ChainEnd(entry.envelope.key_id, report.seq, digest(entry.envelope.payload))
         holes = follow_chain(state, contracts(promises), report, end, self.watch.now_us)
         changes: list[Change] = list(holes)
+        if self.watch.step is not None:
+            changes += clock_steps.mark(self.watch.step, contracts(promises))
         changes += judge_report(state, promises, report, self.watch.now_us, entry.index)
         challenge_findings.heard(state, entry.index, len(entry.envelope.payload))
         self._expect(name, state)
         self._touched.add(name)
         seen = self.registry.see(state, self.assignments, self.watch.now_us, entry.index)
         return changes + seen
+
+    def _clock(self, checked: ClockChecked) -> list[Change]:
+        now_us, step = self.watch.now_us, self.watch.step
+        if checked.action == "stepped":
+            self.watch.step = step or clock_steps.step_of(checked, now_us)
+            return []
+        self.watch.step = None
+        return [] if step is None else list(clock_steps.end(step, checked, now_us))
 
     def _refusal(self, refused: Refused) -> list[Change]:
         _, state = self._observer(refused.key_id, refused.node)

@@ -32,12 +32,33 @@ class EntryKind(StrEnum):
     STATEMENT = "statement"
     COSIGNED = "cosigned"
     CONTRADICTION = "contradiction"
+    CLOCK = "clock"
 
 
 class Tick(WirePart, frozen=True):
     """The collector's own clock: each second and each commit. A gap between ticks is the collector's own silence."""
 
     wall_us: Count
+
+
+ClockReason = Literal["", "corrected", "synchronized", "confirmed", "rebooted"]
+
+
+class ClockChecked(Model):
+    """The collector's system clock was stepped, or is followed again.
+
+    From `stepped` on, ticks go on by CLOCK_BOOTTIME from the last instant at which the system's clock was trusted.
+    `tick_us` is what that comes to, `wall_us` what the system's clock says. From `followed` on, they are the system's
+    again; `reason` is why: it came back (`corrected`), it stayed `synchronized`, an operator `confirmed` it, or the
+    machine was started anew (`rebooted`). `wrong_us`: by how much the ticks in between were ahead of it.
+    """
+
+    action: Literal["stepped", "followed"]
+    reason: ClockReason
+    synchronized: bool | None
+    tick_us: Count
+    wall_us: Count
+    wrong_us: int
 
 
 class ContractAdded(Model):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.clock import boot_id, timesyncd_synchronized
 from agent.host.machine import Machine, classify, footprint, gpu_functions
+from weighbridge.process.system_clock import boot_id, timesyncd_synchronized
 from weighbridge.wire.report import OwnerClass, Reason
 
 CONTAINER = "4f" * 32
