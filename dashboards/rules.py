@@ -32,13 +32,14 @@ _TICK = metrics.TICK.name
 _SILENT = "node_silent|(paused|agent_stopped)_by_(provider|lessee)"
 _ABSENT = "never_reported|under_reported"
 _TWICE = "duplicate_device"
+_UNJUDGED = "judging_failed"
 _DOUBTED = "challenge_idle|challenge_unassessed"
 _SUBJECT = "{{ $labels.node }} {{ $labels.uuid }}"
 
 ALERTS = (
     Alert(
         "WeighbridgeBreach",
-        f'{_FINDING}{{severity="error",check!~"{_SILENT}|{_ABSENT}|{_TWICE}"}} == 1',
+        f'{_FINDING}{{severity="error",check!~"{_SILENT}|{_ABSENT}|{_TWICE}|{_UNJUDGED}"}} == 1',
         "0s",
         "critical",
         f"{{{{ $labels.contract }}}}: {{{{ $labels.check }}}} at {_SUBJECT}",
@@ -67,6 +68,14 @@ ALERTS = (
         "critical",
         "{{ $labels.contract }}: {{ $labels.uuid }} is in two places",
         "One GPU is shown by two nodes, or assigned to two exclusive contracts. Its time is contested for both.",
+    ),
+    Alert(
+        "WeighbridgeNodeNotJudged",
+        f'{_FINDING}{{check="{_UNJUDGED}"}} == 1',
+        "0s",
+        "critical",
+        "{{ $labels.contract }}: the collector fails at the evidence of {{ $labels.node }}",
+        "Its time is unknown and held for both sides until a newer version judges it. The node is not to blame.",
     ),
     Alert(
         "WeighbridgeProofInDoubt",

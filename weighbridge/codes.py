@@ -73,6 +73,7 @@ Flag = Literal[
     "exit_right",
     "exit_right_open",
     "gpu_identity_changed",
+    "judging_failed",
     "late_exit_notice",
     "late_maintenance_notice",
     "late_report",

@@ -15,7 +15,7 @@ from collector.api import status
 from collector.judging.live import Fleet
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import EXPORTED, ExportedReading, Metric
-from weighbridge.judge.counts import gpu_state
+from weighbridge.judge.counts import gpu_state, unheard
 from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import NodeState, Proof
@@ -191,7 +191,7 @@ def _gpus(
         if node is not None:
             _identity(families, key, node.view)
             _proof(families, key, node.proofs.get(key[1]))
-    if node is not None and not node.silent:
+    if node is not None and not unheard(node):
         _readings(families, node.view, {key[1]: render_labels(_GPU, key) for key in keys})
         for key in keys:
             _xids(families, key, node.view)

@@ -11,7 +11,7 @@ from collector.api.routes import Viewer
 from collector.judging.live import Fleet
 from weighbridge.contract import Contract, expanded, explain
 from weighbridge.judge.checks import Severity
-from weighbridge.judge.counts import gpu_state
+from weighbridge.judge.counts import gpu_state, unheard
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import NodeState
 from weighbridge.settlement.figures import Figure, verdict_now
@@ -169,6 +169,7 @@ def _node_line(state: NodeState | None, name: str) -> Json:
     return {
         "node": name,
         "silent": state is None or state.silent or state.last_received_us is None,
+        "judged": state is None or state.quarantine is None,
         "last_received_us": None if state is None else state.last_received_us,
         "last_sample_us": None if state is None else state.last_sample_us,
         "clock_skew_us": None if state is None else state.clock_skew_us,
@@ -228,7 +229,7 @@ def last_shown(state: NodeState | None, uuid: str) -> Json:
     if state is None or device is None:
         return {"parent": None, "readings": {}, "unavailable": {}, "xids": {}}
     values = dict(device.identity.readings) | dict(device.identity.unavailable)
-    if not state.silent:
+    if not unheard(state):
         values |= state.view.readings(uuid)
     return {
         "parent": device.parent,

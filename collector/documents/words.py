@@ -375,6 +375,11 @@ WORDS: Mapping[str, Word] = {
         "A clock was further off than the contract allows; its time is unknown.",
         "时钟偏差超出合同限度，相应时间计为未知。",
     ),
+    "flag.judging_failed": Word(
+        "The collector could not judge some of the evidence: that time is held for both sides, whatever the contract"
+        " makes of unknown time, until a newer version judges it.",
+        "采集方未能评判部分证据：无论合同如何处理未知时间，该时段对双方均暂不计，待新版本评判。",
+    ),
     "flag.duplicate_gpu_uuid": Word(
         "One GPU was reported in two places, or counted in two contracts.",
         "同一 GPU 出现在两处或两份合同中。",

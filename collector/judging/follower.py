@@ -138,6 +138,12 @@ class LogFollower:
         else:
             self._writer.written(kept=True)
 
+    @property
+    def quarantined(self) -> int:
+        """How many observers this judge fails at."""
+        states = self._writer.judgement.folds.states.values()
+        return sum(state.quarantine is not None for state in states)
+
     def lag_seconds(self, newest_us: int) -> float:
         """How far judgement is behind the newest tick."""
         return max(0, newest_us - self._writer.judgement.now_us) / 1_000_000
@@ -157,3 +163,4 @@ def own_samples(
         yield metrics.REPORTS, (result,), count
     yield metrics.LOG_ENTRIES, (), store.log.size
     yield metrics.JUDGE_LAG, (), judging.lag_seconds(newest_us)
+    yield metrics.JUDGE_QUARANTINED, (), judging.quarantined

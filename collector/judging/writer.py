@@ -15,6 +15,7 @@ from collector.storage.index import received
 from collector.storage.store import Store
 from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
 from weighbridge.judge.ledger import Finding, Row, Use
+from weighbridge.judge.node import Change
 from weighbridge.judge.snapshot import dump, restore
 from weighbridge.log.entries import Entry
 from weighbridge.notices.book import KINDS as BOOKED
@@ -51,6 +52,7 @@ class LedgerWriter:
         self.judgement = self._restored(store.ledger.snapshots())
         for finding in self._open_findings():
             self._keep(finding)
+        self._take_up()
 
     def _restored(self, snapshots: Mapping[str, bytes]) -> Judgement:
         folds = FleetFold(stall_us=NEVER_US if self._store.info.simulation else STALL_US)
@@ -73,6 +75,12 @@ class LedgerWriter:
             page = self._store.ledger.findings(open_only=True, after=page.after)
             yield from page.findings
 
+    def _take_up(self) -> None:
+        """Judge what an older judge failed at again, from the beginning of the log."""
+        folds = self.judgement.folds
+        for name in folds.outdated():
+            self._take_in(folds.take_up(name, self._store.log.read(0, self.folded)))
+
     def catch_up(self, limit: int = SLICE) -> bool:
         """Fold at most `limit` entries that the log holds and the folds have not seen; whether there were any."""
         entries = list(self._store.log.read(self.folded, limit))
@@ -94,6 +102,10 @@ class LedgerWriter:
         self.folded += 1
         if entry.kind in BOOKED:
             self._book.fold(entry, judged.now_us)
+        self._take_in(changes)
+
+    def _take_in(self, changes: Sequence[Change]) -> None:
+        judged = self.judgement
         rows = [change for change in changes if isinstance(change, Row)]
         judged.rows += rows
         judged.uses += [change for change in changes if isinstance(change, Use)]

@@ -34,6 +34,9 @@ STILL = frozenset(
 ) | {"power_limit_enforced_milliwatts", "power_limit_requested_milliwatts", "memory_used_bytes"}
 """Readings that do not move from sample to sample on a node that works."""
 
+MOST = {row.name: row.bounds.most for row in READINGS if row.bounds is not None}
+"""What each reading may be at most: no sample is out of range."""
+
 SECOND_US = 1_000_000
 INTERVAL_US = 10 * SECOND_US
 HOUR_US = 3600 * SECOND_US
@@ -105,7 +108,7 @@ class Agent:
                     "readings": {
                         name: [
                             [
-                                value * (name not in STILL) + number * 7
+                                (value * (name not in STILL) + number * 7) % (MOST[name] + 1)
                                 for number in range(len(self.devices))
                             ]
                             for _ in range(samples)

@@ -12,7 +12,7 @@ from weighbridge.challenge.record import ChallengeOutcome, Weighed, Weighing
 from weighbridge.contract import load
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.judge.assignments import Version
-from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Row, State
+from weighbridge.judge.ledger import BY_DEVICE, JUDGING_FAILED, OVERLAY, Row, State
 from weighbridge.judge.two_sides import OF_LESSEE
 from weighbridge.log.entries import (
     CauseNotice,
@@ -261,7 +261,8 @@ def under_way() -> Statement:
         row("n2", 1, *exchanged, State.UNKNOWN, "device_exchanged"),
         row("n2", 1, exchanged[1], silent[0], State.UP),
         row("n2", 1, *silent, State.UNKNOWN, "no_samples"),
-        row("n2", 1, silent[1], now, State.UP),
+        row("n2", 1, silent[1], silent[1] + HOUR, State.UNKNOWN, JUDGING_FAILED),
+        row("n2", 1, silent[1] + HOUR, now, State.UP),
     ]
     windows = tuple(
         Window(f"M{day}", START + day * DAY, START + day * DAY + HOUR, START) for day in (9, 20)

@@ -246,6 +246,9 @@ LOG_COSIGNED = _gauge(
     "Entries under the newest head that a witness has cosigned since the start; 0: none yet.",
     "witness",
 )
+JUDGE_QUARANTINED = _gauge(
+    "judge_quarantined", "Observers whose evidence this judge fails at; their time is unknown."
+)
 JUDGE_LAG = _gauge(
     "judge_lag_seconds", "Age of the newest entry that was judged, behind the newest logged."
 )
@@ -348,6 +351,7 @@ COLLECTOR_METRICS: tuple[Metric, ...] = (
     LOG_ENTRIES,
     LOG_COSIGNED,
     JUDGE_LAG,
+    JUDGE_QUARANTINED,
 )
 """The collector about itself, on `/metrics`."""
 

@@ -44,7 +44,7 @@ def _present(contract: str, node: NodeState, now_us: int) -> Iterator[tuple[str,
     """The devices in the contract's slots of a node that were sampled within max_gap and answered."""
     chain = node.newest
     track = None if chain is None else chain.tracks.get(contract)
-    if track is None or node.last_sample_us is None or node.silent:
+    if track is None or node.last_sample_us is None or unheard(node):
         return
     if now_us - node.last_sample_us > node.patience_us:
         return
@@ -53,14 +53,20 @@ def _present(contract: str, node: NodeState, now_us: int) -> Iterator[tuple[str,
             yield device, shown(segment)
 
 
+def unheard(node: NodeState) -> bool:
+    """Whether nothing is known of the node now: it is silent, or this judge cannot judge it."""
+    return node.silent or node.quarantine is not None
+
+
 def gpu_state(node: NodeState | None, uuid: str) -> str:
     """What became of the GPU, or else how it is judged: `ok` only where every contract finds it up.
 
-    `missing` where it is not shown, `unknown` while its node is silent, `unjudged` where it fills no contract's slot.
+    `missing` where it is not shown, `unknown` while its node is silent or not judged, `unjudged` where it fills no
+    contract's slot.
     """
     if node is None or uuid not in node.view.devices:
         return "missing"
-    if node.silent:
+    if unheard(node):
         return State.UNKNOWN.value
     device = node.view.devices[uuid]
     if device.state is not DeviceState.OK:

@@ -16,12 +16,13 @@ from weighbridge.challenge.record import (
     read_outcome,
 )
 from weighbridge.challenge.telemetry import Telemetry, read_telemetry
-from weighbridge.judge import challenge_findings, clock_steps
+from weighbridge.judge import challenge_findings, clock_steps, quarantine
 from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.chains import follow_chain
 from weighbridge.judge.clock_steps import ClockStep
 from weighbridge.judge.log_findings import LogCredit
 from weighbridge.judge.node import (
+    JUDGE,
     Change,
     contracts,
     judge_refusal,
@@ -79,21 +80,22 @@ REPLACED = "gpu_replaced"
 """The event that announces the device that its details call `new`."""
 
 
-def _name(node: str, side: str) -> str:
-    return node if side == "provider" else f"{node}@{side}"
-
-
 @dataclass(slots=True)
 class FleetFold:
-    """`states` are by observer: the node's name for its provider's agent, `name@lessee` for the lessee's own."""
+    """`states` are by observer: the node's name for its provider's agent, `name@lessee` for the lessee's own.
+
+    What fails in judging an observer is caught there (`weighbridge.judge.quarantine`). `only`: the one observer whose
+    reports are judged; None: all.
+    """
 
     stall_us: int = STALL_US
+    only: str | None = None
     assignments: Assignments = field(default_factory=Assignments)
     states: dict[str, NodeState] = field(default_factory=dict)
     registry: Registry = field(default_factory=Registry)
     watch: TickWatch = field(default_factory=TickWatch)
     credit: LogCredit = field(default_factory=LogCredit)
-    _sides: dict[str, str] = field(default_factory=dict)
+    _speakers: dict[str, tuple[str, str]] = field(default_factory=dict)
     _deadlines: list[tuple[int, str]] = field(default_factory=list)
     _waiting: set[str] = field(default_factory=set)
     _touched: set[str] = field(default_factory=set)
@@ -103,29 +105,52 @@ class FleetFold:
         payload = entry.envelope.payload
         match entry.kind:
             case EntryKind.TICK:
-                return self._tick(read(Tick, payload).wall_us)
+                return self._tick(read(Tick, payload).wall_us, entry.index)
             case EntryKind.REPORT:
-                return self._report(decode(payload) if report is None else report, entry)
+                return self._reported(entry, report)
             case EntryKind.REFUSAL:
-                return self._refusal(read(Refused, payload))
+                refused = read(Refused, payload)
+                return self._judged(refused.key_id, refused.node, entry, self._refusal(refused))
             case EntryKind.CHALLENGE:
-                return self._challenged(payload)
+                return self._challenged(payload, entry)
             case EntryKind.CONTRADICTION:
                 self.credit.see(read(Contradiction, payload), self.watch.now_us)
                 return self._doubted()
             case EntryKind.CLOCK:
                 return self._clock(read(ClockChecked, payload))
             case EntryKind.PROOF:
-                return self._proven(read_outcome(payload))
+                ended = read_outcome(payload)
+                return self._judged(key_id(ended.agent_key), ended.node, entry, self._proven(ended))
             case EntryKind.ASSIGNMENT:
                 self.remember(entry)
-                return self._assigned(read(Assignment, payload))
+                return self._assigned(read(Assignment, payload), entry.index)
             case EntryKind.NOTICE:
                 self._told(read(Notice, payload))
                 return []
             case _:
                 self.remember(entry)
                 return []
+
+    def _judged(self, key: str, node: str, entry: Entry, judging: Iterator[Change]) -> list[Change]:
+        """What an entry says of an observer, if it is judged."""
+        name, state = self._observer(key, node)
+        return [] if state.quarantine is not None else self._caught(name, entry.index, judging)
+
+    def _caught(self, name: str, index: int, judging: Iterator[Change]) -> list[Change]:
+        """What is judged of an observer; where that fails, it is in quarantine from this entry on."""
+        state = self.states[name]
+        self._touched.add(name)
+        changes: list[Change] = []
+        try:
+            for change in judging:
+                changes.append(quarantine.storable(change))  # noqa: PERF401
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            now_us, promises = self.watch.now_us, self.assignments.promises(state.node)
+            changes += quarantine.begin(state, promises, index, now_us, error)
+            self._expect(name, state)
+        return changes
 
     def remember(self, entry: Entry) -> None:
         """Take in a contract, assignment or key, received at the newest tick; entries of other kinds change nothing."""
@@ -137,7 +162,7 @@ class FleetFold:
                 self.assignments.assign(read(Assignment, payload), self.watch.now_us)
             case EntryKind.KEY:
                 change = read(KeyChanged, payload)
-                self._sides[change.key_id] = change.side
+                self._speakers[change.key_id] = (change.node, change.side)
             case _:
                 pass
 
@@ -186,12 +211,30 @@ class FleetFold:
         for name, state in self.states.items():
             self._expect(name, state)
 
-    def _tick(self, now_us: int) -> list[Change]:
+    def outdated(self) -> list[str]:
+        """The observers in quarantine that another judge failed at."""
+        return [
+            name
+            for name, state in self.states.items()
+            if state.quarantine is not None and state.quarantine.judge != JUDGE
+        ]
+
+    def take_up(self, name: str, entries: Iterable[Entry]) -> list[Change]:
+        """Judge an observer that is outdated again. `entries`: all that were folded."""
+        alone = FleetFold(self.stall_us, name)
+        judged = [change for entry in entries for change in alone.fold(entry)]
+        before = self.states[name]
+        after = self.states[name] = alone.states.get(name, NodeState(before.node, before.side))
+        self._touched.add(name)
+        self._expect(name, after)
+        return list(quarantine.taken_up(before, after, judged, self.watch.now_us))
+
+    def _tick(self, now_us: int, index: int) -> list[Change]:
         watch = self.watch
         if now_us - watch.now_us > self.stall_us:
             watch.awake_us = now_us
         watch.now_us = max(watch.now_us, now_us)
-        changes = list(self._overdue())
+        changes = list(self._overdue(index))
         if now_us - watch.looked_us >= REGISTRY_US:
             watch.looked_us = now_us
             changes += self.registry.tick(self.assignments, now_us)
@@ -203,7 +246,7 @@ class FleetFold:
         contracts = self.assignments.contracts(self.watch.now_us) if self.credit.doubts else ()
         return list(self.credit.findings(sorted(contracts)))
 
-    def _overdue(self) -> Iterator[Change]:
+    def _overdue(self, index: int) -> Iterator[Change]:
         now_us = self.watch.now_us
         while self._deadlines and self._deadlines[0][0] <= now_us:
             _, name = heapq.heappop(self._deadlines)
@@ -212,23 +255,42 @@ class FleetFold:
             if self._deadline_us(state) > now_us:
                 self._expect(name, state)
             else:
-                self._touched.add(name)
-                yield from judge_tick(state, self.assignments.promises(state.node), now_us)
+                yield from self._caught(name, index, self._passed(name, state))
 
-    def _report(self, report: Report, entry: Entry) -> list[Change]:
-        name, state = self._observer(entry.envelope.key_id, report.node)
+    def _passed(self, name: str, state: NodeState) -> Iterator[Change]:
+        """So much time passed that the observer is silent; or, where it is not judged, that this is written down."""
+        promises = self.assignments.promises(state.node)
+        if state.quarantine is None:
+            yield from judge_tick(state, promises, self.watch.now_us)
+        else:
+            yield from quarantine.lay(state, promises, self.watch.now_us)
+            self._expect(name, state)
+
+    def _reported(self, entry: Entry, report: Report | None) -> list[Change]:
+        key = entry.envelope.key_id
+        node, side = self._speakers.get(key, ("", "provider"))
+        if not node:
+            report = decode(entry.envelope.payload) if report is None else report
+            node = report.node
+        if self.only not in (None, _named(node, side)):
+            return []
+        _, state = self._observer(key, node)
+        if state.quarantine is not None:
+            state.last_received_us = self.watch.now_us
+            self.registry.hear(node, self.assignments.promises(node))
+        return self._judged(key, node, entry, self._report(state, entry, report))
+
+    def _report(self, state: NodeState, entry: Entry, told: Report | None) -> Iterator[Change]:
+        report = decode(entry.envelope.payload) if told is None else told
         promises = self.assignments.promises(state.node)
         end = ChainEnd(entry.envelope.key_id, report.seq, digest(entry.envelope.payload))
-        holes = follow_chain(state, contracts(promises), report, end, self.watch.now_us)
-        changes: list[Change] = list(holes)
+        yield from follow_chain(state, contracts(promises), report, end, self.watch.now_us)
         if self.watch.step is not None:
-            changes += clock_steps.mark(self.watch.step, contracts(promises))
-        changes += judge_report(state, promises, report, self.watch.now_us, entry.index)
+            yield from clock_steps.mark(self.watch.step, contracts(promises))
+        yield from judge_report(state, promises, report, self.watch.now_us, entry.index)
         challenge_findings.heard(state, entry.index, len(entry.envelope.payload))
-        self._expect(name, state)
-        self._touched.add(name)
-        seen = self.registry.see(state, self.assignments, self.watch.now_us, entry.index)
-        return changes + seen
+        self._expect(_named(state.node, state.side), state)
+        yield from self.registry.see(state, self.assignments, self.watch.now_us, entry.index)
 
     def _clock(self, checked: ClockChecked) -> list[Change]:
         now_us, step = self.watch.now_us, self.watch.step
@@ -238,18 +300,21 @@ class FleetFold:
         self.watch.step = None
         return [] if step is None else list(clock_steps.end(step, checked, now_us))
 
-    def _refusal(self, refused: Refused) -> list[Change]:
+    def _refusal(self, refused: Refused) -> Iterator[Change]:
         _, state = self._observer(refused.key_id, refused.node)
         promises = self.assignments.promises(state.node)
-        return judge_refusal(state, promises, refused, self.watch.now_us)
+        yield from judge_refusal(state, promises, refused, self.watch.now_us)
 
-    def _assigned(self, assignment: Assignment) -> list[Change]:
+    def _assigned(self, assignment: Assignment, index: int) -> list[Change]:
         """A node that is released was weighed up to its last sample, and no finding stays open for it."""
         changes: list[Change] = []
         for state in self.observers(assignment.node) if assignment.releases else ():
-            self._touched.add(_name(state.node, state.side))
-            changes += judge_release(state, assignment.contract, self.watch.now_us)
+            released = self._released(state, assignment.contract)
+            changes += self._caught(_named(state.node, state.side), index, released)
         return changes
+
+    def _released(self, state: NodeState, contract: str) -> Iterator[Change]:
+        yield from judge_release(state, contract, self.watch.now_us)
 
     def _told(self, notice: Notice) -> None:
         """A device that was announced is no stranger from the next sample on."""
@@ -260,50 +325,58 @@ class FleetFold:
             if names(said.unit, node):
                 for state in self.observers(node):
                     if judge_replacement(state, notice.contract, said.details["new"]):
-                        self._touched.add(_name(node, state.side))
+                        self._touched.add(_named(node, state.side))
 
-    def _challenged(self, payload: bytes) -> list[Change]:
+    def _challenged(self, payload: bytes, entry: Entry) -> list[Change]:
         """What lies between a commitment and its outcome is for whoever checks it."""
         match payload_kind(payload):
             case record.COMMITMENT:
-                return self._begun(read_commitment(payload))
+                begun = read_commitment(payload)
+                return self._judged(key_id(begun.agent_key), begun.node, entry, self._begun(begun))
             case record.TELEMETRY:
-                return self._linked(read_telemetry(payload))
+                linked = read_telemetry(payload)
+                told = self._linked(linked)
+                return self._judged(key_id(linked.agent_key), linked.node, entry, told)
             case _:
                 return []
 
-    def _begun(self, begun: Commitment) -> list[Change]:
-        name, state = self._observer(key_id(begun.agent_key), begun.node)
-        self._touched.add(name)
+    def _begun(self, begun: Commitment) -> Iterator[Change]:
+        _, state = self._observer(key_id(begun.agent_key), begun.node)
         challenge_findings.begin_exchange(state, begun)
-        return []
+        yield from ()
 
-    def _proven(self, ended: ChallengeOutcome) -> list[Change]:
-        name, state = self._observer(key_id(ended.agent_key), ended.node)
-        self._touched.add(name)
-        return list(challenge_findings.end_exchange(state, ended, self.watch.now_us))
+    def _proven(self, ended: ChallengeOutcome) -> Iterator[Change]:
+        _, state = self._observer(key_id(ended.agent_key), ended.node)
+        yield from challenge_findings.end_exchange(state, ended, self.watch.now_us)
 
-    def _linked(self, linked: Telemetry) -> list[Change]:
-        name, state = self._observer(key_id(linked.agent_key), linked.node)
-        self._touched.add(name)
-        return list(challenge_findings.see_telemetry(state, linked, self.watch.now_us))
+    def _linked(self, linked: Telemetry) -> Iterator[Change]:
+        _, state = self._observer(key_id(linked.agent_key), linked.node)
+        yield from challenge_findings.see_telemetry(state, linked, self.watch.now_us)
 
     def exchanges(self) -> list[str]:
         """The commitments of challenges that have begun and not ended, as text."""
         return [text for state in self.states.values() for text in state.exchanges.values()]
 
     def _observer(self, key: str, node: str) -> tuple[str, NodeState]:
-        side = self._sides.get(key, "provider")
-        name = _name(node, side)
+        _, side = self._speakers.get(key, ("", "provider"))
+        name = _named(node, side)
         if name not in self.states:
             self.states[name] = NodeState(node, side)
         return name, self.states[name]
 
     def _deadline_us(self, state: NodeState) -> int:
         """When the node falls silent, unless it is heard before; the collector's own stall is not the node's."""
+        if state.quarantine is not None:
+            return state.quarantine.known_us + quarantine.LAID_US
         return max(state.last_received_us or 0, self.watch.awake_us) + state.patience_us
 
     def _expect(self, name: str, state: NodeState) -> None:
-        if name not in self._waiting and not state.silent and state.last_received_us is not None:
+        heard = not state.silent and state.last_received_us is not None
+        if name not in self._waiting and (heard or state.quarantine is not None):
             heapq.heappush(self._deadlines, (self._deadline_us(state), name))
             self._waiting.add(name)
+
+
+def _named(node: str, side: str) -> str:
+    """An observer's name."""
+    return node if side == "provider" else f"{node}@{side}"

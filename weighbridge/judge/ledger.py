@@ -44,6 +44,12 @@ CONTRADICTIONS = {
 OVERLAY = "registry"
 """The `chain` of rows that are laid over a node's own: contested time."""
 
+UNJUDGED = "judge"
+"""The `chain` of rows that tell of time that the judge could not judge."""
+
+JUDGING_FAILED = "judging_failed"
+"""The cause of such time, and the finding that says so."""
+
 BY_DEVICE = -1
 """The `slot` of an overlay's rows: they belong to the slot that the device fills then."""
 
@@ -183,8 +189,8 @@ def _says(span: StateSpan) -> tuple[State, str, str]:
     return span.state, span.cause, span.heard
 
 
-Ranked = tuple[int, str, State, str]
-"""A rank, a cause, a state and who saw it: the smallest one that is held is the one that shows."""
+Ranked = tuple[int, bool, str, State, str]
+"""A rank, whether nobody judged it, a cause, a state and who saw it: the smallest one that is held shows."""
 
 
 def _ranked(row: Row | StateSpan, precedence: Sequence[State]) -> Ranked:
@@ -194,7 +200,13 @@ def _ranked(row: Row | StateSpan, precedence: Sequence[State]) -> Ranked:
     if state is State.CONTESTED and row.cause.partition(JOINED)[0] in CONTRADICTIONS:
         first = State.DOWN
     rank = 2 * precedence.index(first) + (first is not state)
-    return rank, row.cause, state, row.heard if isinstance(row, StateSpan) else ""
+    return (
+        rank,
+        row.cause == JUDGING_FAILED,
+        row.cause,
+        state,
+        row.heard if isinstance(row, StateSpan) else "",
+    )
 
 
 def _pieces(
@@ -213,7 +225,7 @@ def _pieces(
     before = start_us
     for edge in sorted({*edges, end_us}):
         if before < edge:
-            _, cause, state, heard = min(held, default=unseen)
+            _, _, cause, state, heard = min(held, default=unseen)
             yield StateSpan(before, edge, state, cause, heard)
         _shift(held, edges.get(edge, []))
         before = edge

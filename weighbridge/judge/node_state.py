@@ -103,6 +103,22 @@ class AwaitedTelemetry:
 
 
 @dataclass(slots=True)
+class Quarantine:
+    """Why a node is not judged: `judge` failed with `error` at the log's `entry`. What is known of it ends at
+    `from_us`.
+
+    Rows tell up to `known_us` that it is not judged; `places` are the devices in its slots then, by contract.
+    """
+
+    from_us: int
+    known_us: int
+    entry: int
+    error: str
+    judge: str
+    places: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class NodeState:
     """`chains` by name, the newest last; `open` findings by contract, code and device.
 
@@ -114,6 +130,7 @@ class NodeState:
     `unlinked` are those whose telemetry is awaited, and `newest_report` is the log index of the newest report, or -1.
 
     `own` are by contract the devices that first filled its slots, `announced` those that a party said may fill them.
+    `quarantine` is set from the entry on that this judge could not judge.
 
     `lags_us` are wall clock less receipt of its latest reports. `last_received_us` and `last_sample_us` are None until
     it has spoken, and it is silent when it was not heard for `patience_us`.
@@ -140,6 +157,7 @@ class NodeState:
     ends_forgotten: bool = False
     own: dict[str, list[str]] = field(default_factory=dict)
     announced: dict[str, list[str]] = field(default_factory=dict)
+    quarantine: Quarantine | None = None
 
     @property
     def newest(self) -> ChainState | None:

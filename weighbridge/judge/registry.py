@@ -52,10 +52,7 @@ class Registry:
         if state.last_sample_us is None or not state.view.enumerated:
             return []
         promises = assignments.promises(state.node)
-        for promise in promises:
-            reporting = self.reported.setdefault(promise.contract, [])
-            if state.node not in reporting:
-                reporting.append(state.node)
+        self.hear(state.node, promises)
         observer = Key((state.node, state.side))
         devices = _shown(state)
         left = [device for device in self.showing.get(observer, ()) if device not in devices]
@@ -75,6 +72,13 @@ class Registry:
             for change in self._part(device, assignments, state.last_sample_us)
         ]
         return contested + parted
+
+    def hear(self, node: str, promises: Sequence[Promise]) -> None:
+        """The node reports, whatever it says."""
+        for promise in promises:
+            reporting = self.reported.setdefault(promise.contract, [])
+            if node not in reporting:
+                reporting.append(node)
 
     def tick(self, assignments: Assignments, now_us: int) -> list[Change]:
         """Contracts whose time to report first is over."""

@@ -10,8 +10,8 @@ from weighbridge.judge.checks.check import HOUR, Answer
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.checks.presence import GPU_LOST, hidden, uncounted
 from weighbridge.judge.latest_readings import INVENTORY, LatestReadings
-from weighbridge.judge.ledger import HOUR_US, Row, State, Use
-from weighbridge.judge.node_state import ChainState, NodeState, OpenInterval, Track
+from weighbridge.judge.ledger import HOUR_US, JUDGING_FAILED, UNJUDGED, Row, State, Use
+from weighbridge.judge.node_state import ChainState, NodeState, OpenInterval, Quarantine, Track
 from weighbridge.judge.snapshot import Key
 from weighbridge.judge.usage import Sums
 from weighbridge.log.entries import Reached
@@ -137,10 +137,24 @@ def flush(state: NodeState, chain: ChainState, now_us: int) -> list[Row | Use]:
 
 def open_rows(state: NodeState, now_us: int) -> Iterator[Row]:
     """The rows that `flush` would write, without writing them: the live end of the ledger."""
+    if state.quarantine is not None:
+        for contract in state.quarantine.places:
+            span = (state.quarantine.known_us, now_us)
+            yield from unjudged(state, state.quarantine, contract, span, now_us)
+        return
     for chain in state.chains.values():
         for contract, track in chain.tracks.items():
             writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
             yield from writer.peek(track, chain.last_us or 0)
+
+
+def unjudged(
+    state: NodeState, held: Quarantine, contract: str, span: tuple[int, int], now_us: int
+) -> Iterator[Row]:
+    """Rows of a stretch of time in which the node was in quarantine."""
+    writer = Writer(contract, state.node, UNJUDGED, now_us, held.entry)
+    for slot, device in enumerate(held.places[contract] if span[0] < span[1] else ()):
+        yield writer.row(slot, device, span, State.UNKNOWN, JUDGING_FAILED, held.entry)
 
 
 def full_second(now_us: int) -> int:

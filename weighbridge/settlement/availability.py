@@ -13,7 +13,7 @@ from itertools import chain
 from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.condition import is_up
 from weighbridge.contract.evidence import Contradicted
-from weighbridge.judge.ledger import State
+from weighbridge.judge.ledger import JUDGING_FAILED, State
 from weighbridge.judge.two_sides import grounds_of, words_of
 from weighbridge.settlement.intervals import (
     Interval,
@@ -433,6 +433,8 @@ def _counts_as(contract: Contract, objective: Availability, span: Span, held: Po
             if words is not None:
                 return _decided(contract, objective, words, grounds_of(span.cause), held)
             return _resolved(contract.unknown.contested, held)
+        case State.UNKNOWN if span.cause == JUDGING_FAILED:
+            return held
         case State.UNKNOWN:
             return _resolved(
                 contract.unknown.by_cause.get(span.cause, contract.unknown.policy), held

@@ -6,7 +6,7 @@ from weighbridge.codes import Flag
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
-from weighbridge.judge.ledger import State
+from weighbridge.judge.ledger import JUDGING_FAILED, State
 from weighbridge.judge.two_sides import words_of
 from weighbridge.settlement.claims import holds
 from weighbridge.settlement.credits import Capped
@@ -79,6 +79,8 @@ def _of_spans(contract: Contract, spans: Iterable[Span]) -> Iterator[Flag]:
             yield "duplicate_gpu_uuid" if words_of(span.cause) is None else "sides_contradict"
         if span.state == State.UNKNOWN and span.cause == DEVICE_EXCHANGED.code:
             yield "device_exchanged"
+        if (span.state, span.cause) == (State.UNKNOWN, JUDGING_FAILED):
+            yield "judging_failed"
         if by_notice and span.state == State.DOWN and span.reported_s is None:
             yield "never_reported"
         elif by_notice and span.reported_s is not None and span.reported_s > span.start_s:

@@ -1,0 +1,166 @@
+"""One node whose evidence the judge fails at stops nobody else, and is not blamed for it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.weighbridge import everything
+from tests.weighbridge.scripted import START_US, Log, ScriptedNode, contract_text, spans
+from weighbridge.judge import fleet, node, quarantine, track
+from weighbridge.judge.checks.check import Answer, CheckContext
+from weighbridge.judge.fleet import FleetFold
+from weighbridge.judge.ledger import JUDGING_FAILED, Finding, Row, State
+
+SECOND = 1_000_000
+POISON = 66
+"""A temperature at which the check that is planted here fails."""
+
+
+def planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that fails at a reading which a node may well show."""
+
+    def judge(context: CheckContext) -> Iterator[Answer]:
+        for device in context.view.devices:
+            if context.view.value(device, "temperature_gpu_celsius") == POISON:
+                raise ZeroDivisionError(device)
+        yield from ()
+
+    one = track.CHECKS[0]
+    watched = frozenset({"temperature_gpu_celsius"})
+    checks = (*track.CHECKS, replace(one, watches=watched, judge=judge))
+    monkeypatch.setattr(track, "CHECKS", checks)
+    monkeypatch.setattr(node, "WATCHED", node.WATCHED | watched)
+    monkeypatch.setattr(node, "EVERYTHING", node.EVERYTHING | watched)
+
+
+def judged_by(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    for module in (node, fleet, quarantine):
+        monkeypatch.setattr(module, "JUDGE", version)
+
+
+def story(second: int = 40) -> Log:
+    """Two nodes, of which the first shows what the judge fails at; both go on for half an hour."""
+    log, nodes = Log(), [ScriptedNode("n1", gpus=1), ScriptedNode("n2", gpus=1)]
+    log.tick(0)
+    log.contract(contract_text(per_node=1, nodes=2))
+    for one in nodes:
+        log.assign(one.name)
+    for now in range(0, 1800, 10):
+        log.tick(now)
+        for one in nodes:
+            hot = one.name == "n1" and now == second
+            changes = {now: {"GPU-n1-0": {"temperature_gpu_celsius": POISON}}} if hot else None
+            log.report(one.report([now], changes))
+    return log
+
+
+def test_the_time_of_the_node_is_unknown_from_then_on_and_everybody_else_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planted(monkeypatch)
+    log = story()
+    lines = log.timelines(1790)
+    assert spans(lines["n2", 0])[0] == (0, 1790, "up", "")
+    assert spans(lines["n1", 0])[:2] == [(0, 30, "up", ""), (30, 1240, "unknown", "judging_failed")]
+
+
+def test_a_finding_names_the_entry_and_the_judge_and_none_blames_the_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planted(monkeypatch)
+    log = story()
+    (found,) = log.open().values()
+    assert (found.code, found.node, found.verdict.value) == ("judging_failed", "n1", "unknown")
+    entry = next(
+        index
+        for index, leaf in enumerate(log.entries)
+        if f'"temperature_gpu_celsius":[[{POISON}]]'.encode() in leaf.envelope.payload
+    )
+    assert f"{node.JUDGE} fails at entry {entry} (ZeroDivisionError)" in found.observed
+    assert "nothing against the node" in found.observed
+
+
+def test_a_fold_that_was_kept_and_restored_anywhere_says_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planted(monkeypatch)
+    log = story()
+    for cut in (5, 12, 14, 15, 16, 200):
+        first, second = FleetFold(), FleetFold()
+        changes = [change for entry in log.entries[:cut] for change in first.fold(entry)]
+        kept = [one for one in log.entries[:cut] if one.kind in fleet.REMEMBERED]
+        second.restore(first.snapshots(), kept)
+        changes += [change for entry in log.entries[cut:] for change in second.fold(entry)]
+        assert changes == log.changes
+
+
+def test_the_next_version_judges_what_was_skipped_and_the_finding_closes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as broken:
+        planted(broken)
+        log = story()
+    judged_by(monkeypatch, "judge/next")
+    assert log.fold.outdated() == ["n1"]
+    log.changes += log.fold.take_up("n1", log.entries)
+    assert log.fold.outdated() == []
+    assert log.open() == {}
+    assert spans(log.timelines(1790)["n1", 0]) == [(0, 1790, "up", "")]
+    again = [row for row in log.rows() if isinstance(row, Row) and row.node == "n1"]
+    assert again
+    log.tick(1800)
+    log.report(ScriptedNode("n1", gpus=1, seq=999).report([1800]))
+    assert log.findings("judging_failed")[-1].until_us is not None
+
+
+def test_a_newer_judge_that_fails_too_leaves_the_node_where_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planted(monkeypatch)
+    log = story()
+    judged_by(monkeypatch, "judge/next")
+    log.changes += log.fold.take_up("n1", log.entries)
+    (found,) = log.open().values()
+    assert found.observed.startswith("judge/next fails at entry")
+
+
+def test_a_number_that_no_ledger_holds_is_caught_with_its_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = fleet.judge_report
+
+    def wild(*given: object) -> list[object]:
+        changes = real(*given)  # type: ignore[arg-type]
+        return [
+            replace(one, since_us=2**63) if isinstance(one, Finding) and one.node == "n1" else one
+            for one in changes
+        ]
+
+    monkeypatch.setattr(fleet, "judge_report", wild)
+    node_1, node_2 = ScriptedNode("n1", gpus=1), ScriptedNode("n2", gpus=1)
+    log = Log()
+    log.tick(0)
+    log.contract(contract_text(per_node=1, nodes=2))
+    for one in (node_1, node_2):
+        log.assign(one.name)
+        log.report(one.report([0], events=[], boot="b1"))
+        log.report(one.report([10], boot="b2"))
+    (found,) = log.findings("judging_failed")
+    assert (found.node, found.since_us) == ("n1", START_US)
+
+
+@pytest.mark.parametrize("policy", ["up", "down", "excluded"])
+def test_a_statement_holds_its_time_for_both_sides_whatever_the_contract_makes_of_unknown_time(
+    policy: str,
+) -> None:
+    """Nobody is blamed, and no 0.00 is printed over it: what is owed lies between two amounts."""
+    tiers = [everything.credit("tiers", tiers=everything.LEAST)]
+    unseen = everything.row("n1", 0, 0, everything.DAY, State.UNKNOWN, JUDGING_FAILED)
+    ups = [one for one in everything.month() if (one.node, one.slot) != ("n1", 0)]
+    rest = everything.row("n1", 0, everything.DAY, everything.MAY.seconds, State.UP)
+    terms = {"unknown": {"policy": policy}, "credits": tiers}
+    statement = everything.drafted([*ups, unseen, rest], everything.Notices(), **terms)
+    assert "judging_failed" in statement.flags
+    assert statement.lowest == "0.00"
+    assert statement.highest not in (None, "0.00")
