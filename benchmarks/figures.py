@@ -70,7 +70,7 @@ class Leased:
             for node in nodes:
                 assignment = Assignment(contract=name, node=node, devices=None)
                 self._book.fold(_entry(EntryKind.ASSIGNMENT, assignment), 2)
-        self._current = Current(self._book, self._written)
+        self._current = Current(self._book, self._written, lambda *_: ())
 
     def _written(self, contract: str, start_us: int, end_us: int) -> Iterator[Row]:
         del start_us, end_us

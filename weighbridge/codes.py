@@ -61,6 +61,7 @@ FactName = Literal[
 
 Flag = Literal[
     "accepted_by_silence",
+    "below_least_coverage",
     "below_minimum_credit",
     "cap_applied",
     "capacity_floor_missed",

@@ -28,6 +28,9 @@ HEADS: Mapping[str, tuple[str, ...]] = {
         "time": "objective unit service denominator counted raw excluded unknown contested",
         "states": " ".join(("objective", "unit", *(f"state.{state}" for state in STATES))),
         "evidence": "slot agreed provider_alone lessee_alone contradicted words contested unknown",
+        "cadence": (
+            "node interval contracted_gpu_seconds heard_gpu_seconds sampled_gpu_seconds kept coverage"
+        ),
         "outages": "objective unit start end seconds is_counted cause entries",
         "windows": "objective unit item start end",
         "probes": "objective verdict share exactly target good valid scheduled",
@@ -65,12 +68,13 @@ HEADS: Mapping[str, tuple[str, ...]] = {
 _OF_KIND: Mapping[Kind, str] = {
     "number": (
         "agreed allowed amount attempt availability base clock contested contracted_gpu_seconds "
-        "contracted_p contradicted counted denominator duration earned energy entries entry exactly "
+        "contracted_p contradicted counted coverage denominator duration earned energy entries entry exactly "
         "excluded floor good gpus gpus_loaded gpus_seen_column gross healthy_gpu_seconds "
-        "healthy_p heat idle idle_gpus in_use_gpu_seconds joules least_healthy lessee_alone load_band "
+        "healthy_p heard_gpu_seconds heat idle idle_gpus in_use_gpu_seconds interval joules kept "
+        "least_healthy lessee_alone load_band "
         "loaded memory min_nodes net nodes nodes_breached nodes_met nodes_passed "
         "nodes_unknown nodes_whole not_reached owed percent power provider_alone quantile raw reached "
-        "reporting_gpu_seconds scheduled seconds service share short_hours target tax "
+        "reporting_gpu_seconds sampled_gpu_seconds scheduled seconds service share short_hours target tax "
         "threshold unbilled unknown unknown_gpus unseen utilization valid value"
     ),
     "time": ("at complete_at deadline due end expires first_in_window first_seen notice start"),

@@ -120,6 +120,19 @@ def _evidence(part: Part, speak: Speaker) -> Iterator[Row]:
         )
 
 
+def _cadence(part: Part, speak: Speaker) -> Iterator[Row]:
+    for line in part.cadence:
+        yield (
+            Cell(line.node),
+            speak.number(line.interval),
+            _hours(line.contracted_gpu_seconds, speak),
+            _hours(line.heard_gpu_seconds, speak),
+            _hours(line.sampled_gpu_seconds, speak),
+            speak.maybe(line.kept),
+            speak.number(line.coverage),
+        )
+
+
 def _outages(part: Part, speak: Speaker) -> Iterator[Row]:
     for unit in part.units:
         for outage in unit.outages:
@@ -255,6 +268,7 @@ SECTIONS: dict[str, Callable[[Part, Speaker], Iterator[Row]]] = {
     "time": _time,
     "states": _states,
     "evidence": _evidence,
+    "cadence": _cadence,
     "outages": _outages,
     "windows": _windows,
     "probes": _probes,

@@ -80,6 +80,12 @@ WORDS: Mapping[str, Word] = {
     "evidence": Word(
         "Evidence: whose agents saw the time, in seconds", "证据：各方代理所见时间（秒）"
     ),
+    "cadence": Word("Cadence of the samples, over full hours", "采样节奏（按整小时）"),
+    "interval": Word("Promised interval s", "约定间隔 秒"),
+    "heard_gpu_seconds": Word("Heard GPU-h", "已上报 卡时"),
+    "sampled_gpu_seconds": Word("On samples GPU-h", "有样本 卡时"),
+    "kept": Word("Cadence kept", "节奏履行率"),
+    "coverage": Word("Share on samples", "样本覆盖率"),
     "agreed": Word("Both, alike s", "双方一致 秒"),
     "provider_alone": Word("Provider alone s", "仅出租方 秒"),
     "lessee_alone": Word("Lessee alone s", "仅承租方 秒"),
@@ -367,6 +373,10 @@ WORDS: Mapping[str, Word] = {
     "flag.device_exchanged": Word(
         "A slot was filled by a GPU that nobody announced: its time is unknown until a side says gpu_replaced.",
         "某槽位由未经通知的 GPU 占用：在任一方通知 gpu_replaced 之前，相应时间计为未知。",
+    ),
+    "flag.below_least_coverage": Word(
+        "Less of a node's time rests on samples than the contract asks for: see the cadence.",
+        "某节点有样本支撑的时间低于合同要求：见采样节奏。",
     ),
     "flag.clock_skew_corrected": Word(
         "A clock was off and its times were corrected.", "时钟有偏差，时间已校正。"

@@ -5,11 +5,13 @@ Judges nothing by itself: of what is kept it makes the case that a statement wou
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.judge.ledger import Row
+from weighbridge.judge.ledger import Row, Use
 from weighbridge.judge.track import full_second
+from weighbridge.judge.usage import is_thin
 from weighbridge.notices.book import ContractRecord, NoticeBook
 from weighbridge.settlement.case import parts_of, reach_us
 from weighbridge.settlement.figures import Figure, figures, labels_at, promised_in
@@ -21,10 +23,15 @@ Figures = Mapping[str, Figure]
 
 @dataclass(slots=True)
 class Joined:
-    """Rows from `start_us` on. What touches and says the same is one row, so a month of hours that were up is one."""
+    """Rows from `start_us` on. What touches and says the same is one row, so a month of hours that were up is one.
+
+    `thin`: the hours of which less than the `least` share rests on samples.
+    """
 
     start_us: int
+    least: Fraction = Fraction(0)
     rows: dict[tuple[str, int, str, str], list[Row]] = field(default_factory=dict)
+    thin: dict[tuple[int, str, str], Use] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
         """It counts as known for ever."""
@@ -36,25 +43,43 @@ class Joined:
         else:
             mine[-1] = replace(last, end_us=row.end_us)
 
+    def take_in(self, use: Use) -> None:
+        """A later one of an hour replaces it."""
+        if is_thin(use, self.least):
+            self.thin[use.key] = use
+        else:
+            self.thin.pop(use.key, None)
+
     def every(self) -> Iterator[Row]:
         """All of them."""
         return (row for rows in self.rows.values() for row in rows)
 
 
 class Current:
-    """The figures of every contract in a book. `ledger`: the rows of a contract over [start_us, end_us)."""
+    """The figures of every contract in a book. `ledger` and `uses`: what there is of a contract over [start_us,
+    end_us)."""
 
-    def __init__(self, book: NoticeBook, ledger: Callable[[str, int, int], Iterable[Row]]) -> None:
+    def __init__(
+        self,
+        book: NoticeBook,
+        ledger: Callable[[str, int, int], Iterable[Row]],
+        uses: Callable[[str, int, int], Iterable[Use]],
+    ) -> None:
         self._book = book
         self._ledger = ledger
+        self._uses = uses
         self._kept: dict[str, Joined] = {}
 
-    def write(self, rows: Iterable[Row]) -> None:
-        """Rows that the folds have just said."""
+    def write(self, rows: Iterable[Row], uses: Iterable[Use]) -> None:
+        """What the folds have just said."""
         for row in rows:
             kept = self._kept.get(row.contract)
             if kept is not None and row.end_us > kept.start_us:
                 kept.add(row)
+        for use in uses:
+            kept = self._kept.get(use.contract)
+            if kept is not None:
+                kept.take_in(use)
 
     def figures(self, contract: Contract, growing: Sequence[Row], now_us: int) -> Figures:
         """Of the objectives that hold in a part of their period. `contract`: the version in force.
@@ -64,12 +89,15 @@ class Current:
         name, as_of_us = contract.contract_id, full_second(now_us)
         known = list(self._periods(contract, now_us))
         starts_us = (reach_us(record.versions, period)[0] for record, period, _ in known)
-        rows = [*self._rows(name, min(starts_us, default=0), now_us)]
-        rows += (replace(row, recorded_us=0) for row in growing)
+        leasts = (record.newest.evidence.least_coverage for record, *_ in known)
+        start_us, least = min(starts_us, default=0), max(leasts, default=Fraction(0))
+        kept = self._joined(name, start_us, least, now_us)
+        rows = [*kept.every(), *(replace(row, recorded_us=0) for row in growing)]
+        thin = list(kept.thin.values())
         return {
             objective: figure
             for record, period, wanted in known
-            for objective, figure in figures(record.case(rows, period, as_of_us), wanted)
+            for objective, figure in figures(record.case(rows, period, as_of_us, thin), wanted)
         }
 
     def _periods(
@@ -84,10 +112,12 @@ class Current:
             if found is not None and promised_in(parts_of(found[0].versions, found[1]), wanted):
                 yield *found, wanted
 
-    def _rows(self, contract: str, start_us: int, now_us: int) -> Iterator[Row]:
+    def _joined(self, contract: str, start_us: int, least: Fraction, now_us: int) -> Joined:
         kept = self._kept.get(contract)
-        if kept is None or kept.start_us != start_us:
-            kept = self._kept[contract] = Joined(start_us)
+        if kept is None or (kept.start_us, kept.least) != (start_us, least):
+            kept = self._kept[contract] = Joined(start_us, least)
             for row in self._ledger(contract, start_us, now_us):
                 kept.add(row)
-        return kept.every()
+            for use in self._uses(contract, start_us, now_us):
+                kept.take_in(use)
+        return kept

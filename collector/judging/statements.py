@@ -69,7 +69,7 @@ class StatementRequest:
         return self._drafted()
 
     def _drafted(self, earlier: Sequence[Statement] = ()) -> Statement:
-        case = self.contract_record.case(self._rows(), self.period, self.as_of_us)
+        case = self.contract_record.case(self._rows(), self.period, self.as_of_us, self._uses())
         simulated = self.store.info.simulation
         try:
             return statement_of(case, simulated, earlier, self.judged, self._uses())

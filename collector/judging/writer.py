@@ -60,7 +60,7 @@ class LedgerWriter:
         judges = restore(snapshots[JUDGES], Judges) if JUDGES in snapshots else Judges()
         now_us = folds.watch.now_us
         judges.take_over(current(now_us))
-        return Judgement(folds, Current(self._book, self._known), judges)
+        return Judgement(folds, Current(self._book, self._known, self._known_uses), judges)
 
     def _remembered(self) -> Iterator[Entry]:
         for index in self._store.index.of_kinds(REMEMBERED):
@@ -108,8 +108,9 @@ class LedgerWriter:
         judged = self.judgement
         rows = [change for change in changes if isinstance(change, Row)]
         judged.rows += rows
-        judged.uses += [change for change in changes if isinstance(change, Use)]
-        judged.figures.write(rows)
+        uses = [change for change in changes if isinstance(change, Use)]
+        judged.uses += uses
+        judged.figures.write(rows, uses)
         for change in changes:
             if isinstance(change, Finding):
                 judged.findings.append(change)
@@ -149,6 +150,11 @@ class LedgerWriter:
         for row in self.judgement.rows:
             if row.contract == contract and row.start_us < end_us and row.end_us > start_us:
                 yield row
+
+    def _known_uses(self, contract: str, start_us: int, end_us: int) -> Iterator[Use]:
+        """The same of use, the newest of an hour last."""
+        yield from self._store.ledger.uses(contract, start_us, end_us, end_us)
+        yield from (use for use in self.judgement.uses if use.contract == contract)
 
 
 def _key(finding: Finding) -> FindingKey:

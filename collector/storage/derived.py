@@ -121,6 +121,7 @@ uses = Table(
         "busy",
         "energy_known",
         "energy_millijoules",
+        "sampled",
     ),
     sqlite_with_rowid=False,
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode
+from weighbridge.judge.ledger import Use
 from weighbridge.log.entries import (
     CauseNotice,
     EntryKind,
@@ -100,13 +101,13 @@ class Field(Log):
         self.changes += said
         return said
 
-    def day(self, **agents: Said) -> "Field":
+    def day(self, sent: Callable[[int], bool] = lambda _: True, **agents: Said) -> "Field":
         """Each agent (`provider`, `lessee`) reports every hour what it says of it, to the end of the term."""
         nodes = {side: ScriptedNode() for side in agents}
         for hour in range(DAY_H + 1):
             self.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
             for side, said in agents.items():
-                self.hear(nodes[side], hour, said, side)
+                self.hear(nodes[side], hour, said, side, sent=sent)
         return self
 
     def hear(
@@ -118,11 +119,15 @@ class Field(Log):
         *,
         offset_s: int = 0,
         also: Mapping[int, Mapping[str, Mapping[str, int | str]]] | None = None,
+        sent: Callable[[int], bool] = lambda _: True,
         **fields: Any,
     ) -> None:
-        """The report of an hour; of the one after the last, its first sample. `also`: what differs at some seconds."""
+        """The report of an hour; of the one after the last, its first sample. `also`: what differs at some seconds.
+
+        `sent`: which samples are, by their second.
+        """
         last = (hour + 1) * HOUR_S if hour < DAY_H else hour * HOUR_S + 1
-        seconds = range(hour * HOUR_S + offset_s, last + offset_s, STEP_S)
+        seconds = list(filter(sent, range(hour * HOUR_S + offset_s, last + offset_s, STEP_S)))
         told = {**dict.fromkeys(seconds, said(hour)), **(also or {})}
         report = node.report(seconds, told, **fields)
         self.add(EntryKind.REPORT, self.continued(report, side), side)
@@ -138,9 +143,11 @@ class Field(Log):
         known = self.book.of_period("K1", "2026-10", as_of_us)
         assert known is not None
         record, period = known
-        case = record.case(list(self.rows()), period, as_of_us)
-        found = statement_of(case)
-        for _, figure in figures(case, [one.id for one in record.newest.availability]):
+        newest = {one.key: one for one in self.changes if isinstance(one, Use)}
+        uses = [newest[key] for key in sorted(newest)]
+        case = record.case(list(self.rows()), period, as_of_us, uses)
+        found = statement_of(case, uses=uses)
+        for _, figure in figures(case, record.newest.availability):
             assert [one.verdict.name for one in figure.results] == [
                 line.verdict for part in found.parts for line in part.units
             ]

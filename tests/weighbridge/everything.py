@@ -12,7 +12,7 @@ from weighbridge.challenge.record import ChallengeOutcome, Weighed, Weighing
 from weighbridge.contract import load
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.judge.assignments import Version
-from weighbridge.judge.ledger import BY_DEVICE, JUDGING_FAILED, OVERLAY, Row, State
+from weighbridge.judge.ledger import BY_DEVICE, JUDGING_FAILED, OVERLAY, Row, State, Use
 from weighbridge.judge.two_sides import OF_LESSEE
 from weighbridge.log.entries import (
     CauseNotice,
@@ -89,11 +89,12 @@ def month(*but: Row) -> list[Row]:
 
 def drafted(rows: Sequence[Row], notices: Notices, days: int = 6, **more: Any) -> Statement:
     earlier, judged = more.pop("earlier", ()), more.pop("judged", JUDGED)
+    uses = more.pop("uses", ())
     text = json.dumps(TERMS | more)
     version = Version(load(text), text, 0, 4_000_000_000 * SECOND)
     as_of_us = (MAY.end_s + days * DAY) * SECOND
     nodes = holders(NODES)
-    return draft([version], nodes, rows, notices, MAY, as_of_us, True, earlier, judged)
+    return draft([version], nodes, rows, notices, MAY, as_of_us, True, earlier, judged, uses)
 
 
 def credit(kind: str, objective: str | None = "a", **more: Any) -> dict[str, Any]:
@@ -186,7 +187,11 @@ def kinds() -> Statement:
     )
     answers = (Samples(40, Fraction(1)), Samples(2, Fraction(1, 2)), Samples(3, None))
     notices = Notices(windows=windows, events=events, probes=lambda *_: {"gemm": answers})
-    return drafted(rows, notices, **more)
+    hour_us, device_us = (START + DAY) * SECOND, HOUR * SECOND
+    edges = (hour_us, hour_us, hour_us + device_us)
+    read = (2 * device_us, 2 * device_us, device_us, 2 * device_us, 50 * device_us, device_us, 9000)
+    uses = [Use("K", "n1", "chain", *edges, *read, edges[-1], device_us)]
+    return drafted(rows, notices, uses=uses, **more)
 
 
 def rulings() -> Statement:

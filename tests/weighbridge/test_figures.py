@@ -1,5 +1,6 @@
 """Live figures and statements are one: for any rows and notices, at the period's end and at every instant before."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -10,12 +11,12 @@ from collector.judging.current_figures import Joined
 from tests.weighbridge.scripted import SECOND, START_US, contract_text
 from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
-from weighbridge.judge.ledger import Row, State
+from weighbridge.judge.ledger import HOUR_US, Row, State, Use
 from weighbridge.judge.slot_history import Holder
 from weighbridge.judge.two_sides import OF_LESSEE
 from weighbridge.log.entries import CauseNotice, EventNotice, MaintenanceNotice, Notice
 from weighbridge.notices.book import ContractRecord, LoggedNotice
-from weighbridge.settlement.draft import draft
+from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.figures import Figure, figures
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.statement import Statement, UnitLine
@@ -43,28 +44,23 @@ exclusions: {causes: [{code: lessee_fault}]}
 class World:
     known: ContractRecord
     rows: tuple[Row, ...]
+    uses: tuple[Use, ...]
     seen_h: int
     """Nothing came after this hour."""
 
     def figures(self, hour: int) -> dict[str, Figure]:
         """From rows that were joined as they came."""
-        joined = Joined(0)
+        joined = Joined(0, self.known.newest.evidence.least_coverage)
         for row in sorted(self.rows, key=lambda row: row.recorded_us):
             joined.add(row)
-        case = self.known.case(joined.every(), OCTOBER, instant_us(hour))
+        for use in self.uses:
+            joined.take_in(use)
+        thin = joined.thin.values()
+        case = self.known.case(joined.every(), OCTOBER, instant_us(hour), thin)
         return dict(figures(case, OBJECTIVES))
 
     def statement(self, hour: int) -> Statement:
-        as_of_us, known = instant_us(hour), self.known
-        cutoff_us = (OCTOBER.end_s + 10**7) * SECOND
-        return draft(
-            known.versions,
-            known.holders,
-            known.explained(self.rows, cutoff_us),
-            known.notices(self.rows, cutoff_us),
-            OCTOBER,
-            as_of_us,
-        )
+        return statement_of(self.known.case(self.rows, OCTOBER, instant_us(hour), self.uses))
 
 
 def instant_us(hour: int) -> int:
@@ -86,7 +82,8 @@ def text_of(draw: st.DrawFn, version: int) -> str:
     body = "".join(["availability:\n", *promises, EXTRA])
     body = body.replace("MORE", more).replace("TARGET", target)
     contradicted = draw(choice(["held", "provider_bears", "lessee_bears"]))
-    body += f"evidence: {{contradicted: {contradicted}}}\n"
+    thin = draw(choice(["noted", "held", "unknown"]))
+    body += f"evidence: {{contradicted: {contradicted}, below_coverage: {thin}}}\n"
     return head + ITEM + body + "unknown:" + rest.replace("policy: hold", f"policy: {policy}")
 
 
@@ -160,7 +157,16 @@ def worlds(draw: st.DrawFn) -> World:
     ]
     holders = (Holder("n1", "h100", 0), Holder("n2", "a100", 0))
     known = ContractRecord(versions_of(draw), holders, notices(draw, seen_h))
-    return World(known, tuple(rows), seen_h)
+    return World(known, tuple(rows), tuple(uses_of(draw, rows)), seen_h)
+
+
+def uses_of(draw: st.DrawFn, rows: list[Row]) -> Iterator[Use]:
+    """Of the first hour of some rows, as well sampled as it may be."""
+    hours = {(row.start_us, row.node, row.chain): row.recorded_us for row in rows}
+    for (hour_us, node, chain), recorded_us in sorted(hours.items()):
+        sampled = draw(st.sampled_from([10, 10, 9, 3]))
+        read = (hour_us, hour_us, hour_us + HOUR_US, 10, 0, 0, 0, 0, 0, 0, recorded_us, sampled)
+        yield Use("K1", node, chain, *read)
 
 
 Shown = tuple[str, str, str, str, int]

@@ -171,7 +171,8 @@ def test_the_seconds_of_every_state_are_in_one_of_them(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name", ["outages", "times", "breaches", "window", "probes", "others", "by_lessee", "maintenance",
-             "delivery", "evidence", "fees", "dues", "clocks", "floors", "exits", "swaps", "notes", "findings", "rows",
+             "delivery", "cadence", "evidence",
+             "fees", "dues", "clocks", "floors", "exits", "swaps", "notes", "findings", "rows",
              "differences", "missing", "said", "trials", "readings", "quantities", "batches", "slots"]
 )  # fmt: skip
 def test_no_list_is_empty_in_all_of_them(name: str) -> None:

@@ -14,6 +14,7 @@ class ClockTerms(Terms):
     source: Text = clause("Clock that is the reference.", default="the collector's ticks")
 
 
+BelowCoverage = Literal["noted", "held", "unknown"]
 Contradicted = Literal["held", "provider_bears", "lessee_bears"]
 
 
@@ -40,6 +41,10 @@ class EvidenceTerms(Terms):
     )
     statement_due_s: Whole = clause("Seconds after which a statement is due.", default=259_200)
     least_coverage: Share = clause(
-        "Share of contracted time that is to have evidence; statements do not act on it.",
+        "Share of contracted time that is to rest on samples, one each interval.",
         default=Fraction(9, 10),
+    )
+    below_coverage: BelowCoverage = clause(
+        "What an hour is, as one agent tells it, of which less rests on samples: only noted, held, or unknown.",
+        default="held",
     )

@@ -152,4 +152,5 @@ def _promise(version: Version, assignment: Assignment) -> Promise:
         interval_us=contract.sampling.interval_us,
         max_gap_us=contract.sampling.max_gap_us,
         max_skew_us=MAX_SKEW_US,
+        least_coverage=contract.evidence.least_coverage,
     )

@@ -89,7 +89,8 @@ class Use:
 
     In device-microseconds within [from_us, until_us): GPUs `seen`; `known` to be in use or not, and `in_use`; read for
     how busy they were, and `busy`, that is percent times device-microseconds; read for energy, and the energy itself.
-    A later one of the same key replaces it.
+    `sampled` of what was seen lies within the promised interval after a sample. A later one of the same key replaces
+    it.
     """
 
     contract: str
@@ -106,6 +107,7 @@ class Use:
     energy_known: int
     energy_millijoules: int
     recorded_us: int
+    sampled: int = 0
 
     @property
     def key(self) -> tuple[int, str, str]:

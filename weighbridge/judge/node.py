@@ -49,7 +49,7 @@ from weighbridge.judge.track import (
     unbroken,
 )
 from weighbridge.judge.two_sides import OF_LESSEE
-from weighbridge.judge.usage import LOADS, take_in
+from weighbridge.judge.usage import LOADS, THIN, end, is_thin, take_in
 from weighbridge.log.entries import Refused
 from weighbridge.verdict import Verdict
 from weighbridge.wire.bounds import within_bounds
@@ -457,8 +457,10 @@ class _ReportFold:
                 segment.start_us, segment.entry = at_us, self._entry
         chain.pending |= turn_hour(track, chain.last_us or at_us, at_us)
         if at_us >= promise.until_us:
-            if track.meter.sums is not None:
-                yield writer.use(track.meter.sums)
+            sums = [] if track.meter.sums is None else [track.meter.sums]
+            if known_us == at_us and chain.last_us is not None:
+                sums = end(track.meter, chain.last_us, promise.until_us, promise.interval_us)
+            yield from map(writer.use, sums)
             chain.slots_before[promise.contract] = chain.tracks.pop(promise.contract).slots
             yield from self._part(promise.contract, promise.until_us)
 
@@ -481,16 +483,34 @@ class _ReportFold:
         writer = self._writer(chain, promise, self._entry)
         yield from writer.restate(track, states(track, promise, chain.view), at_us)
 
-    def _use(self, chain: ChainState, promise: Promise, track: Track, at_us: int) -> Iterable[Use]:
+    def _use(
+        self, chain: ChainState, promise: Promise, track: Track, at_us: int
+    ) -> Iterator[Change]:
         """How much the devices were used since the last sample, from the start of the track on."""
         last_us = chain.last_us
         if last_us is not None and not 0 < at_us - last_us <= promise.max_gap_us:
             last_us = None
-        over = take_in(track.meter, chain.view, answering(track), last_us, at_us, chain.pending)
-        if not over:
-            return ()
-        writer = self._writer(chain, promise, self._entry)
-        return [writer.use(sums) for sums in over]
+        over = take_in(
+            track.meter,
+            chain.view,
+            answering(track),
+            last_us,
+            at_us,
+            chain.pending,
+            promise.interval_us,
+        )
+        for sums in over:
+            use = self._writer(chain, promise, self._entry).use(sums)
+            yield use
+            yield from self._while(
+                promise.contract,
+                THIN,
+                is_thin(use, promise.least_coverage),
+                use.from_us,
+                expected=f"a sample each {promise.interval_us} us",
+                observed="fewer in this hour: the time between rests on what was seen around it",
+                severity=Severity.WARNING,
+            )
 
     def _writer(self, chain: ChainState, promise: Promise, entry: int | None) -> Writer:
         node, received_us = self._state.node, self._received_us

@@ -79,6 +79,7 @@ class Writer:
             sums.energy_known,
             sums.energy_millijoules,
             self._recorded_us,
+            sums.sampled,
         )
 
     def close(self, track: Track, end_us: int) -> Iterator[Row | Use]:

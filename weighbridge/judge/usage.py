@@ -7,6 +7,7 @@ first of them was taken.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
 
 from weighbridge.catalogue.readings import BOUNDS
@@ -18,7 +19,7 @@ from weighbridge.judge.latest_readings import (
     LatestReadings,
     LatestSample,
 )
-from weighbridge.judge.ledger import HOUR_US
+from weighbridge.judge.ledger import HOUR_US, Use
 
 POWER, BUSY, ENERGY = "power_draw_milliwatts", "utilization_gpu_percent", "energy_millijoules"
 LOADS = frozenset({POWER, BUSY, INVENTORY, PROCESSES, REASONS})
@@ -26,6 +27,9 @@ LOADS = frozenset({POWER, BUSY, INVENTORY, PROCESSES, REASONS})
 
 MOST_MILLIWATTS = BOUNDS["milliwatts"].most
 """A counter of energy that rises faster than any card can draw began anew, or runs wild: it tells nothing."""
+
+THIN = "samples_left_out"
+"""The finding of an hour of which too little rests on samples, and the cause of its time."""
 
 Column = list[int | None]
 Load = tuple[int, int, int, int, int]
@@ -35,7 +39,8 @@ Load = tuple[int, int, int, int, int]
 class Sums:
     """Of one hour, in device-microseconds: GPUs seen, known to be in use or not, in use, and read for busy and energy.
 
-    `busy` is percent times device-microseconds. The sums lie in [from_us, until_us).
+    `busy` is percent times device-microseconds. `sampled` of what was seen lies within the promised interval after a
+    sample. The sums lie in [from_us, until_us).
     """
 
     hour_us: int
@@ -48,6 +53,7 @@ class Sums:
     busy: int = 0
     energy_known: int = 0
     energy_millijoules: int = 0
+    sampled: int = 0
 
 
 @dataclass(slots=True)
@@ -114,24 +120,33 @@ def take_in(
     last_us: int | None,
     at_us: int,
     changed: set[str],
+    interval_us: int,
 ) -> list[Sums]:
     """Take in a sample after the view has seen it, at every sample of every node: no more than it needs.
 
     Gives the sums of every hour that is over. `slots`: the devices that answer, empty for the others.
     `last_us`: of the sample before; None: the time between is not bridged.
-    `changed`: what differs from that sample.
+    `changed`: what differs from that sample. `interval_us`: how long a sample is promised to stand alone.
     """
     columns, same, over = view.tiers["fast"], meter.slots == slots, []
     counters = _column(columns, ENERGY, slots)
     if last_us is not None and meter.load is not None:
         spent = _spent(meter, slots, counters, at_us - last_us)
-        over = _hold(meter, meter.load, last_us, at_us, spent)
+        over = _hold(meter, meter.load, last_us, at_us, spent, last_us + interval_us)
     if not same or INVENTORY in changed:
         meter.slots, meter.idle = list(slots), [idle_top(view, device) for device in slots]
     if not same or not changed.isdisjoint(LOADS):
         meter.load = _load(meter, view, columns)
     meter.counters = counters
     return over
+
+
+def end(meter: UseMeter, last_us: int, until_us: int, interval_us: int) -> list[Sums]:
+    """What the last sample showed held until a promise ended, on the way to a sample behind that. Gives all sums."""
+    over: list[Sums] = []
+    if meter.load is not None:
+        over = _hold(meter, meter.load, last_us, until_us, (0, 0), last_us + interval_us)
+    return over if meter.sums is None else [*over, meter.sums]
 
 
 def _load(meter: UseMeter, view: LatestReadings, columns: LatestSample) -> Load:
@@ -166,9 +181,14 @@ def _spent(meter: UseMeter, slots: list[str], now: Column, length_us: int) -> tu
 
 
 def _hold(
-    meter: UseMeter, load: Load, last_us: int, at_us: int, spent: tuple[int, int]
+    meter: UseMeter,
+    load: Load,
+    last_us: int,
+    at_us: int,
+    spent: tuple[int, int],
+    due_us: int,
 ) -> list[Sums]:
-    """What the last sample showed held until this one, cut at full hours."""
+    """What the last sample showed held until this one, cut at full hours. `due_us`: when one was promised."""
     over: list[Sums] = []
     hour_us = last_us // HOUR_US * HOUR_US
     sums = _sums_of(meter, hour_us, last_us, over)
@@ -176,13 +196,13 @@ def _hold(
     sums.energy_millijoules += spent[1]
     while at_us >= hour_us + HOUR_US:
         hour_us += HOUR_US
-        _add(sums, load, last_us, hour_us)
+        _add(sums, load, last_us, hour_us, due_us)
         over.append(sums)
         last_us, meter.sums = hour_us, None
         if last_us == at_us:
             return over
         sums = _sums_of(meter, hour_us, last_us, over)
-    _add(sums, load, last_us, at_us)
+    _add(sums, load, last_us, at_us, due_us)
     return over
 
 
@@ -196,12 +216,18 @@ def _sums_of(meter: UseMeter, hour_us: int, from_us: int, over: list[Sums]) -> S
     return meter.sums
 
 
-def _add(sums: Sums, load: Load, last_us: int, at_us: int) -> None:
+def _add(sums: Sums, load: Load, last_us: int, at_us: int, due_us: int) -> None:
     seen, known, using, read, percents = load
     length = at_us - last_us
     sums.until_us = at_us
     sums.seen += seen * length
+    sums.sampled += seen * max(0, min(at_us, due_us) - last_us)
     sums.known += known * length
     sums.in_use += using * length
     sums.busy_known += read * length
     sums.busy += percents * length
+
+
+def is_thin(use: Use, least: Fraction) -> bool:
+    """Whether less than the least share of what was seen in an hour rests on samples."""
+    return use.sampled * least.denominator < use.seen * least.numerator

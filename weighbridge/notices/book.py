@@ -14,7 +14,7 @@ from weighbridge.contract.condition import JOINED
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
-from weighbridge.judge.ledger import BY_DEVICE, Row, State
+from weighbridge.judge.ledger import BY_DEVICE, Row, State, Use
 from weighbridge.judge.slot_history import Holder, SlotHistory, Times, names, seen_by, stays
 from weighbridge.log.entries import (
     Assignment,
@@ -32,6 +32,7 @@ from weighbridge.log.entries import (
 )
 from weighbridge.notices.rules import LESSEES, NoticeRules, events_of, sides
 from weighbridge.settlement.case import Case, Notices, case_of, cutoff_us
+from weighbridge.settlement.coverage import thin_hours, thinned
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.period_labels import cut, ruling
 from weighbridge.settlement.periods import Period
@@ -96,10 +97,19 @@ class ContractRecord:
         before = {node: one.resource for one in self.holders for node, *_ in one.before}
         return before | {one.node: one.resource for one in self.holders}
 
-    def case(self, rows: Iterable[Row], period: Period, as_of_us: int) -> Case:
-        """What a period is settled from: these rows under the causes that were agreed, and what was said."""
+    def case(
+        self, rows: Iterable[Row], period: Period, as_of_us: int, uses: Iterable[Use] = ()
+    ) -> Case:
+        """What a period is settled from: these rows under the causes that were agreed, and what was said.
+
+        `uses` say which hours of the period rest on too few samples.
+        """
         found, cutoff = list(rows), cutoff_us(self.newest, period)
-        explained, notices = self.explained(found, cutoff), self.notices(found, cutoff)
+        start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval_s)
+        mine = (use for use in uses if start_us <= use.hour_us < end_us)
+        thin = thin_hours(self.newest, mine)
+        explained = self.explained(thinned(found, thin) if thin else found, cutoff)
+        notices = self.notices(found, cutoff)
         return case_of(self.versions, self.holders, explained, notices, period, as_of_us)
 
     def notices(self, rows: Iterable[Row], cutoff_us: int) -> Notices:

@@ -15,6 +15,7 @@ from weighbridge.contract.condition import is_up
 from weighbridge.contract.evidence import Contradicted
 from weighbridge.judge.ledger import JUDGING_FAILED, State
 from weighbridge.judge.two_sides import grounds_of, words_of
+from weighbridge.judge.usage import THIN
 from weighbridge.settlement.intervals import (
     Interval,
     Intervals,
@@ -434,6 +435,8 @@ def _counts_as(contract: Contract, objective: Availability, span: Span, held: Po
                 return _decided(contract, objective, words, grounds_of(span.cause), held)
             return _resolved(contract.unknown.contested, held)
         case State.UNKNOWN if span.cause == JUDGING_FAILED:
+            return held
+        case State.UNKNOWN if span.cause == THIN and contract.evidence.below_coverage == "held":
             return held
         case State.UNKNOWN:
             return _resolved(

@@ -15,6 +15,7 @@ from weighbridge.judge.ledger import Row, Use
 from weighbridge.judge.slot_history import Holder
 from weighbridge.log.entries import JudgedBy
 from weighbridge.settlement.case import Case, Notices, case_of, cutoff_us
+from weighbridge.settlement.coverage import covered_too_little
 from weighbridge.settlement.exits import FLAGS as EXIT_FLAGS
 from weighbridge.settlement.exits import exits
 from weighbridge.settlement.intervals import clip
@@ -123,6 +124,9 @@ class _Drafting:
         if silent_s is not None and self.period.start_s <= silent_s < self.period.end_s:
             flags.add("accepted_by_silence")
         floors = [floor for part in parts for floor in part.floors]
+        for one, part in zip(ruled, parts, strict=True):
+            if covered_too_little(one.contract, part.cadence):
+                flags.add("below_least_coverage")
         missed = any(Verdict[floor.verdict] is Verdict.BREACHED for floor in floors)
         flags |= {"capacity_floor_missed"} if missed else set()
         return Statement(

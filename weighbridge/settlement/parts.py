@@ -15,6 +15,7 @@ from weighbridge.contract.numerals import exact_text
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.availability import Measure, Measurement, Outcome
+from weighbridge.settlement.coverage import cadence_lines
 from weighbridge.settlement.credits import Line, money
 from weighbridge.settlement.damages import EARLY_EXIT
 from weighbridge.settlement.delivery import delivered, fee_lines, floor_lines
@@ -113,6 +114,9 @@ def part_of(settled: Settled) -> Part:
         service=_instants(_so_far_s(settled, settled.served)),
         times=tuple(_time(*unit, states) for unit, states in settled.not_up.items()),
         evidence=tuple(evidence_lines(settled.served, settled.found)),
+        cadence=tuple(
+            cadence_lines(contract, settled.served, found.as_of_s, settled.found, settled.used)
+        ),
     )
 
 

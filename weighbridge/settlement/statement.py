@@ -124,6 +124,24 @@ class EvidenceLine:
 
 
 @dataclass(frozen=True, slots=True)
+class CadenceLine:
+    """How much of a place's GPU-seconds rests on samples, over the hours of service that are full.
+
+    `interval`: seconds between samples, as promised. Heard: GPUs answered, as far as samples bridge the time. Sampled:
+    of that, no longer than the interval after a sample. `kept`: sampled of heard, None if nothing was; `coverage`: of
+    contracted.
+    """
+
+    node: str
+    interval: str
+    contracted_gpu_seconds: int
+    heard_gpu_seconds: int
+    sampled_gpu_seconds: int
+    kept: str | None
+    coverage: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeLine:
     """A performance objective: probes that were due, answered and good."""
 
@@ -273,6 +291,7 @@ class Part:
     service: tuple[str, str] | None = None
     times: tuple[UnitTime, ...] = ()
     evidence: tuple[EvidenceLine, ...] = ()
+    cadence: tuple[CadenceLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class Total:
     busy: int = 0
     energy_known: int = 0
     energy_millijoules: int = 0
+    seen: int = 0
+    sampled: int = 0
 
     def add(self, more: "Use | Total") -> None:
         """Adds the fields of another sum."""
@@ -40,6 +42,8 @@ class Total:
         self.busy += more.busy
         self.energy_known += more.energy_known
         self.energy_millijoules += more.energy_millijoules
+        self.seen += more.seen
+        self.sampled += more.sampled
 
 
 Totals = Mapping[str, Total]

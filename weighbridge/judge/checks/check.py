@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 
 from weighbridge.contract import Resource
 from weighbridge.judge.latest_readings import LatestDevice, LatestReadings
@@ -49,7 +50,7 @@ class Promise:
     """What one version of a contract promises of one node.
 
     `devices` are the UUIDs that are assigned to it there (None: every whole GPU). It is judged over [from_us,
-    until_us).
+    until_us). `least_coverage`: the share of its time that is to rest on samples.
     """
 
     contract: str
@@ -61,6 +62,7 @@ class Promise:
     interval_us: int
     max_gap_us: int
     max_skew_us: int
+    least_coverage: Fraction = Fraction(0)
 
     def assigned(self, view: LatestReadings) -> list[LatestDevice]:
         """Its devices on the node, in the order of the inventory."""
