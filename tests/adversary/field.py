@@ -21,6 +21,8 @@ from weighbridge.log.entries import (
 from weighbridge.notices.book import NoticeBook
 from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.figures import figures
+from weighbridge.settlement.money import fraction_text
+from weighbridge.settlement.results import Result
 from weighbridge.settlement.statement import Statement, UnitLine
 from weighbridge.wire.report import Model, WirePart, encode
 from weighbridge.wire.signing import Signer
@@ -101,8 +103,16 @@ class Field(Log):
         self.changes += said
         return said
 
-    def day(self, sent: Callable[[int], bool] = lambda _: True, **agents: Said) -> "Field":
-        """Each agent (`provider`, `lessee`) reports every hour what it says of it, to the end of the term."""
+    def day(
+        self,
+        *,
+        provider: Said | None = None,
+        lessee: Said | None = None,
+        sent: Callable[[int], bool] = lambda _: True,
+    ) -> "Field":
+        """Each agent that is there reports every hour what it says of it, to the end of the term."""
+        given = {"provider": provider, "lessee": lessee}
+        agents = {side: said for side, said in given.items() if said is not None}
         nodes = {side: ScriptedNode() for side in agents}
         for hour in range(DAY_H + 1):
             self.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
@@ -147,11 +157,16 @@ class Field(Log):
         uses = [newest[key] for key in sorted(newest)]
         case = record.case(list(self.rows()), period, as_of_us, uses)
         found = statement_of(case, uses=uses)
-        for _, figure in figures(case, record.newest.availability):
-            assert [one.verdict.name for one in figure.results] == [
-                line.verdict for part in found.parts for line in part.units
-            ]
+        live = dict(figures(case, [one.id for one in record.newest.availability]))
+        assert [_shown(one) for figure in live.values() for one in figure.results] == [
+            (line.verdict, line.availability_fraction) for line in found.parts[0].units
+        ]
         return found
+
+
+def _shown(result: Result) -> tuple[str, tuple[str, ...]]:
+    shares = (one.outcome.availability for one in result.by_share)
+    return result.verdict.name, tuple(map(fraction_text, shares))
 
 
 def amounts(statement: Statement) -> tuple[str | None, str | None]:

@@ -56,7 +56,8 @@ def test_what_both_sides_saw_is_owed_and_agreed() -> None:
 
 @pytest.mark.parametrize("side", ["provider", "lessee"])
 def test_what_one_side_alone_saw_holds_and_is_said_to_be_one_sided(side: str) -> None:
-    found = Field().day(**{side: lost}).statement()
+    alone = Field().day(lessee=lost) if side == "lessee" else Field().day(provider=lost)
+    found = alone.statement()
     assert amounts(found) == (OWED, OWED)
     assert seconds(found) == {side: DAY_S}
 
