@@ -5,6 +5,7 @@ FROM_H to UNTIL_H earns the lessee 25.87.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode
@@ -22,6 +23,7 @@ from weighbridge.notices.book import NoticeBook
 from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.figures import figures
 from weighbridge.settlement.money import fraction_text
+from weighbridge.settlement.proofs import ProvenRates
 from weighbridge.settlement.results import Result
 from weighbridge.settlement.statement import Statement, UnitLine
 from weighbridge.wire.report import Model, WirePart, encode
@@ -74,6 +76,7 @@ class Field(Log):
         in the place of others."""
         super().__init__()
         self.book = NoticeBook()
+        self.proven: list[ProvenRates] = []
         text = TERMS + (more if "unknown:" in more else f"unknown: {{policy: hold}}\n{more}")
         for old, new in (swap or {}).items():
             assert old in text
@@ -152,7 +155,7 @@ class Field(Log):
         as_of_us = START_US + as_of_h * HOUR_S * SECOND
         known = self.book.of_period("K1", "2026-10", as_of_us)
         assert known is not None
-        record, period = known
+        record, period = replace(known[0], proven=self.proven), known[1]
         newest = {one.key: one for one in self.changes if isinstance(one, Use)}
         uses = [newest[key] for key in sorted(newest)]
         case = record.case(list(self.rows()), period, as_of_us, uses)

@@ -7,9 +7,11 @@ import pytest
 from tests.adversary.field import (
     BAD_S,
     DAY_H,
+    FROM_H,
     HOUR_S,
     LOST,
     OWED,
+    UNTIL_H,
     Field,
     Said,
     amounts,
@@ -18,7 +20,8 @@ from tests.adversary.field import (
     sound,
     unit,
 )
-from tests.weighbridge.scripted import ScriptedNode
+from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
+from weighbridge.settlement.proofs import ProvenRates
 
 DAY_S = DAY_H * HOUR_S
 GPU = "GPU-n1-0"
@@ -80,6 +83,21 @@ def test_the_contract_decides_what_is_contradicted_and_the_words_stay_shown(
     assert amounts(found) == (lowest, highest)
     assert unit(found).verdict == verdict
     assert "sides_contradict" in found.flags
+    assert seconds(found)["up_against_down"] == BAD_S
+
+
+@pytest.mark.parametrize(
+    ("hour", "rates", "highest"),
+    [(FROM_H + 1, (9, 9), "0.00"), (FROM_H + 1, (9, None), OWED), (UNTIL_H, (9, 9), OWED)],
+)
+def test_a_challenge_that_was_passed_meanwhile_decides_where_the_higher_level_wins(
+    hour: int, rates: tuple[int | None, ...], highest: str
+) -> None:
+    """By every GPU, and while the sides contradict each other; else the amount stays open."""
+    field = Field("evidence: {contradicted: higher_level}").day(provider=sound, lessee=lost)
+    field.proven.append(ProvenRates("n1", START_US + hour * HOUR_S * SECOND, rates))
+    found = field.statement()
+    assert amounts(found) == ("0.00", highest)
     assert seconds(found)["up_against_down"] == BAD_S
 
 

@@ -15,7 +15,7 @@ class ClockTerms(Terms):
 
 
 BelowCoverage = Literal["noted", "held", "unknown"]
-Contradicted = Literal["held", "provider_bears", "lessee_bears"]
+Contradicted = Literal["held", "provider_bears", "lessee_bears", "higher_level"]
 
 
 class EvidenceTerms(Terms):
@@ -32,7 +32,7 @@ class EvidenceTerms(Terms):
         default="jointly_signed",
     )
     contradicted: Contradicted = clause(
-        "What time counts as that the two sides' agents saw otherwise: held, down, or up.",
+        "What time counts as that the sides' agents saw otherwise: held, down, up, or by the higher evidence level.",
         default="held",
     )
     clock: ClockTerms = clause("How far clocks may be off.", default=ClockTerms())

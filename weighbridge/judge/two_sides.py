@@ -28,6 +28,9 @@ OF_LESSEE = "@lessee"
 
 SIDES = ("provider", "lessee")
 BOTH = "both"
+PROVEN = "proven_by_challenge"
+"""Among the causes of contradicted time in which every GPU of the node passed a challenge: evidence level E2."""
+
 SEEN = (State.UP, State.DEGRADED, State.DOWN)
 """States that somebody saw."""
 
@@ -50,7 +53,15 @@ def words_of(cause: str) -> tuple[State, State] | None:
 
 def grounds_of(cause: str) -> str:
     """The causes that the worse word gives; of time that is not contradicted, its cause."""
-    return cause if words_of(cause) is None else cause.partition(JOINED)[2]
+    if words_of(cause) is None:
+        return cause
+    return JOINED.join(one for one in cause.split(JOINED)[1:] if one != PROVEN)
+
+
+def is_proven(cause: str) -> bool:
+    """Whether a challenge was passed while the sides contradicted each other, and one of them says up."""
+    words = words_of(cause)
+    return words is not None and State.UP in words and PROVEN in cause.split(JOINED)
 
 
 def of_rows(rows: Iterable[Row], start_us: int, end_us: int, patience_us: int) -> list[StateSpan]:
@@ -61,8 +72,17 @@ def of_rows(rows: Iterable[Row], start_us: int, end_us: int, patience_us: int) -
     return line_of_slot(found, start_us, end_us, patience_us)
 
 
-def line_of_slot(by_side: BySide, start_us: int, end_us: int, patience_us: int) -> list[StateSpan]:
-    """Spans that tile [start_us, end_us) exactly, each with who saw it: a side, both, or nobody."""
+def line_of_slot(
+    by_side: BySide,
+    start_us: int,
+    end_us: int,
+    patience_us: int,
+    proven_us: Sequence[int] = (),
+) -> list[StateSpan]:
+    """Spans that tile [start_us, end_us) exactly, each with who saw it: a side, both, or nobody.
+
+    `proven_us`: when every GPU of the node had passed a challenge.
+    """
     told = {
         side: [_heard(one, side) for one in timeline(by_side.get(side, ()), start_us, end_us)]
         for side in SIDES
@@ -70,7 +90,7 @@ def line_of_slot(by_side: BySide, start_us: int, end_us: int, patience_us: int) 
     }
     spans: Iterable[Told] = next(iter(told.values()), ())
     if len(told) == len(SIDES):
-        spans = _together(told["provider"], told["lessee"], patience_us)
+        spans = _together(told["provider"], told["lessee"], patience_us, proven_us)
     return timeline([*spans, *by_side.get("", ())], start_us, end_us)
 
 
@@ -104,14 +124,15 @@ class _Piece:
     def agreed(self) -> State | None:
         return self.provider.state if self.both and not self.contradicted else None
 
-    def span(self, *, contested: bool) -> StateSpan:
+    def span(self, *, contested: bool, proven: bool) -> StateSpan:
         """What holds: of two words the worse; of what one side alone saw, its word."""
         worse = min((self.provider, self.lessee), key=_standing)
         heard = BOTH if self.both else worse.heard
         state, cause = worse.state, worse.cause
         if contested:
             state = State.CONTESTED
-            cause = JOINED.join(filter(None, (against(*self.words), cause)))
+            told = (against(*self.words), PROVEN if proven else "", cause)
+            cause = JOINED.join(filter(None, told))
         return StateSpan(self.start_us, self.end_us, state, cause, heard)
 
 
@@ -121,7 +142,10 @@ def _standing(span: StateSpan) -> tuple[int, bool, str]:
 
 
 def _together(
-    provider: Sequence[StateSpan], lessee: Sequence[StateSpan], patience_us: int
+    provider: Sequence[StateSpan],
+    lessee: Sequence[StateSpan],
+    patience_us: int,
+    proven_us: Sequence[int],
 ) -> Iterator[StateSpan]:
     runs = [
         (differ, list(found))
@@ -133,7 +157,8 @@ def _together(
             and 0 < number < len(runs) - 1
             and _changed(runs[number - 1][1][-1], runs[number + 1][1][0])
         )
-        yield from (piece.span(contested=contested) for piece in run)
+        proven = any(run[0].start_us <= at_us < run[-1].end_us for at_us in proven_us)
+        yield from (piece.span(contested=contested, proven=proven) for piece in run)
 
 
 def _changed(before: _Piece, after: _Piece) -> bool:

@@ -110,7 +110,11 @@ class ContractRecord:
         thin = thin_hours(self.newest, mine)
         explained = self.explained(thinned(found, thin) if thin else found, cutoff)
         notices = self.notices(found, cutoff)
-        return case_of(self.versions, self.holders, explained, notices, period, as_of_us)
+        proven: dict[str, list[int]] = {}
+        for one in self.proven:
+            if all(one.rates):
+                proven.setdefault(one.node, []).append(one.received_us)
+        return case_of(self.versions, self.holders, explained, notices, period, as_of_us, proven)
 
     def notices(self, rows: Iterable[Row], cutoff_us: int) -> Notices:
         """What was said, and the GPUs and nodes that were replaced, in the words of settlement.

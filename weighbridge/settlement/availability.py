@@ -14,7 +14,7 @@ from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.condition import is_up
 from weighbridge.contract.evidence import Contradicted
 from weighbridge.judge.ledger import JUDGING_FAILED, State
-from weighbridge.judge.two_sides import grounds_of, words_of
+from weighbridge.judge.two_sides import grounds_of, is_proven, words_of
 from weighbridge.judge.usage import THIN
 from weighbridge.settlement.intervals import (
     Interval,
@@ -39,6 +39,7 @@ OF_CONTRADICTED: Mapping[Contradicted, Policy] = {
     "held": "hold",
     "provider_bears": "down",
     "lessee_bears": "up",
+    "higher_level": "hold",
 }
 
 
@@ -432,7 +433,7 @@ def _counts_as(contract: Contract, objective: Availability, span: Span, held: Po
         case State.CONTESTED:
             words = words_of(span.cause)
             if words is not None:
-                return _decided(contract, objective, words, grounds_of(span.cause), held)
+                return _decided(contract, objective, words, span.cause, held)
             return _resolved(contract.unknown.contested, held)
         case State.UNKNOWN if span.cause == JUDGING_FAILED:
             return held
@@ -460,14 +461,16 @@ def _decided(
     contract: Contract,
     objective: Availability,
     words: tuple[State, State],
-    grounds: str,
+    cause: str,
     held: Policy,
 ) -> Policy:
     """What time counts as over which the sides' agents contradict each other; nothing is open if both count alike."""
-    provider, lessee = (_seen_as(objective, word, grounds) for word in words)
+    provider, lessee = (_seen_as(objective, word, grounds_of(cause)) for word in words)
     prevailing = {"provider": provider, "lessee": lessee}
     if provider == lessee or contract.evidence.records_prevail in prevailing:
         return prevailing.get(contract.evidence.records_prevail, provider)
+    if contract.evidence.contradicted == "higher_level" and is_proven(cause):
+        return "up"
     return _resolved(OF_CONTRADICTED[contract.evidence.contradicted], held)
 
 

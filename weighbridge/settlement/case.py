@@ -17,7 +17,9 @@ from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Record, ToldEvent, Window
 from weighbridge.settlement.service import service_of_s
 from weighbridge.settlement.units import (
+    NEVER,
     JoinedRows,
+    Proven,
     Timelines,
     coming_of,
     joined_rows,
@@ -168,6 +170,7 @@ def case_of(
     notices: Notices,
     period: Period,
     as_of_us: int,
+    proven: Proven = NEVER,
 ) -> Case:
     """`rows`: read once, and over the time that matters at least."""
     newest, reach = versions[-1].contract, reach_us(versions, period)
@@ -179,6 +182,7 @@ def case_of(
         within,
         newest.sampling.max_gap_us,
         under_way=as_of_us < period.end_s * MICROSECONDS,
+        proven=proven,
     )
     return Case(tuple(versions), holders, known, notices, period, as_of_us)
 

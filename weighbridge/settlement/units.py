@@ -78,6 +78,12 @@ Heard = Mapping[str, Sequence[tuple[int, int]]]
 """By node: instants in microseconds and entries."""
 
 
+Proven = Mapping[str, Sequence[int]]
+"""By node: instants in microseconds at which each of its GPUs had passed a challenge."""
+
+NEVER: Proven = {}
+
+
 def _around(ranges: Sequence[Entries]) -> Entries:
     return (min(first for first, _ in ranges), max(last for _, last in ranges))
 
@@ -182,13 +188,21 @@ class _Joining:
             ends |= {(run.end_us, run.entry) for run in runs if run.entry is not None}
         return {node: sorted(ends) for node, ends in found.items()}
 
-    def lines(self, start_us: int, end_us: int, patience_us: int) -> dict[Slot, Sequence[Stretch]]:
+    def lines(
+        self, start_us: int, end_us: int, patience_us: int, proven: Proven
+    ) -> dict[Slot, Sequence[Stretch]]:
         """One timeline for each slot; an overlay's row lies over every slot that its device filled."""
         over: dict[tuple[str, str], list[Row]] = {}
         for row in self.overlay:
             over.setdefault((row.node, row.device), []).append(row)
         return {
-            Slot(*slot): line_of_slot(_laid(slot[0], runs, over), start_us, end_us, patience_us)
+            Slot(*slot): line_of_slot(
+                _laid(slot[0], runs, over),
+                start_us,
+                end_us,
+                patience_us,
+                proven.get(slot[0], ()),
+            )
             for slot, runs in sorted(self.runs.items())
         }
 
@@ -223,6 +237,7 @@ def joined_rows(
     patience_us: int,
     *,
     under_way: bool = False,
+    proven: Proven = NEVER,
 ) -> JoinedRows:
     """What the rows say over `within` (seconds), as known at an instant; rows after the cut-off change nothing.
 
@@ -238,12 +253,12 @@ def joined_rows(
             joining.add(row)
     start_us, end_us = within[0] * MICROSECONDS, within[1] * MICROSECONDS
     if not under_way:
-        lines = joining.lines(start_us, end_us, patience_us)
+        lines = joining.lines(start_us, end_us, patience_us, proven)
         return JoinedRows(lines, late, joining.told, joining.heard())
     now_us = min(max(as_of_us, start_us), end_us)
     found = {
         slot: _going_on(line, now_us, end_us, patience_us)
-        for slot, line in joining.lines(start_us, now_us, patience_us).items()
+        for slot, line in joining.lines(start_us, now_us, patience_us, proven).items()
     }
     return JoinedRows(
         {slot: line for slot, (line, _) in found.items()},
