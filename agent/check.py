@@ -48,6 +48,7 @@ def _promise(contract: Contract, resource: str) -> Promise:
         until_us=2**53 - 1,
         interval_us=contract.sampling.interval_us,
         max_gap_us=contract.sampling.max_gap_us,
+        heard_within_us=contract.sampling.heard_within_us,
         max_skew_us=2**53 - 1,
     )
 

@@ -159,7 +159,7 @@ availability:
   - {{id: gpus, unit: gpu, target: "0.99"}}
   - {{id: nodes, unit: node, target: "0.95"}}
 unknown: {{policy: hold}}
-sampling: {{interval_s: "1", max_gap_s: "5", first_report_within_s: "15"}}
+sampling: {{interval_s: "1", max_gap_s: "5", first_report_within_s: "15", heard_within_s: "5"}}
 """
 WHOLE_H100 = (
     '{power_limit_milliwatts: "700000", pcie_width: "16", pcie_generation: "5", ecc: on, mig: off}'

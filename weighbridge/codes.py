@@ -74,6 +74,7 @@ Flag = Literal[
     "exit_right",
     "exit_right_open",
     "gpu_identity_changed",
+    "heard_late",
     "judging_failed",
     "late_exit_notice",
     "late_maintenance_notice",

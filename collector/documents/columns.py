@@ -11,7 +11,18 @@ Row = tuple[Cell, ...]
 STATES = (*(str(state) for state in State), TO_COME)
 """What the seconds of a unit are told by."""
 
-MONEY = ("gross", "unbilled", "net", "tax", "base", "amount", "earned", "owed")
+MONEY = (
+    "gross",
+    "unbilled",
+    "net",
+    "tax",
+    "base",
+    "amount",
+    "earned",
+    "owed",
+    "if_told",
+    "if_unknown",
+)
 """Heads that name the currency."""
 
 _CREDIT = "credit formula base tier amount form expires remarks"
@@ -27,10 +38,11 @@ HEADS: Mapping[str, tuple[str, ...]] = {
         "units": "objective unit verdict availability exactly target",
         "time": "objective unit service denominator counted raw excluded unknown contested",
         "states": " ".join(("objective", "unit", *(f"state.{state}" for state in STATES))),
-        "evidence": "slot agreed provider_alone lessee_alone contradicted words contested unknown",
+        "evidence": "slot agreed provider_alone lessee_alone contradicted words contested unknown heard_late",
         "cadence": (
             "node interval contracted_gpu_seconds heard_gpu_seconds sampled_gpu_seconds kept coverage"
         ),
+        "late": "consequence heard_late owed if_told if_unknown",
         "outages": "objective unit start end seconds is_counted cause entries",
         "windows": "objective unit item start end",
         "probes": "objective verdict share exactly target good valid scheduled",
@@ -70,7 +82,8 @@ _OF_KIND: Mapping[Kind, str] = {
         "agreed allowed amount attempt availability base clock contested contracted_gpu_seconds "
         "contracted_p contradicted counted coverage denominator duration earned energy entries entry exactly "
         "excluded floor good gpus gpus_loaded gpus_seen_column gross healthy_gpu_seconds "
-        "healthy_p heard_gpu_seconds heat idle idle_gpus in_use_gpu_seconds interval joules kept "
+        "healthy_p heard_gpu_seconds heard_late heat idle idle_gpus if_told if_unknown "
+        "in_use_gpu_seconds interval joules kept "
         "least_healthy lessee_alone load_band "
         "loaded memory min_nodes net nodes nodes_breached nodes_met nodes_passed "
         "nodes_unknown nodes_whole not_reached owed percent power provider_alone quantile raw reached "

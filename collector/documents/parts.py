@@ -117,6 +117,7 @@ def _evidence(part: Part, speak: Speaker) -> Iterator[Row]:
             Cell(speak.listed(words), " ".join(line.contradicted)),
             speak.number(line.contested_seconds),
             speak.number(line.unknown_seconds),
+            speak.maybe(line.late_seconds or None),
         )
 
 

@@ -27,7 +27,15 @@ from weighbridge.handover.documents import PartyLine
 from weighbridge.settlement.draft import UNDER_WAY
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
-from weighbridge.settlement.statement import Delivery, Due, ExitLine, Part, Statement, versions
+from weighbridge.settlement.statement import (
+    Delivery,
+    Due,
+    ExitLine,
+    LateEvidence,
+    Part,
+    Statement,
+    versions,
+)
 from weighbridge.verdict import WORST_FIRST, Verdict
 
 SIGNING = ("provider", "lessee", "operator")
@@ -210,6 +218,8 @@ class _Layout:
             yield from part_sections(part, self.speak, several)
         if self.statement.exits:
             yield self._exits()
+        if self.statement.late is not None:
+            yield self._late(self.statement.late)
         yield self._caps()
         yield self._swaps()
         yield self._flags()
@@ -220,6 +230,17 @@ class _Layout:
         several = len(self.statement.parts) > 1
         for part in self.statement.parts:
             yield self._terms(part, several)
+
+    def _late(self, late: LateEvidence) -> Section:
+        """What rests on what nobody heard in time: the amount as it is, and what it would be."""
+        row = (
+            self.speak.coded("late", late.term),
+            self.speak.number(late.gpu_seconds),
+            self.speak.amount(self.statement.lowest, self.statement.highest),
+            self.speak.amount(*late.counted),
+            self.speak.amount(*late.refused),
+        )
+        return table(self.speak, "late", [row])
 
     def _exits(self) -> Section:
         rows = [

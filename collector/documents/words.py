@@ -91,6 +91,17 @@ WORDS: Mapping[str, Word] = {
     "lessee_alone": Word("Lessee alone s", "仅承租方 秒"),
     "contradicted": Word("Contradicted s", "双方矛盾 秒"),
     "words": Word("Words of each", "各方所述"),
+    "heard_late": Word("Heard late s", "迟到 秒"),
+    "late": Word(
+        "Evidence that nobody heard in time, in GPU-seconds, and what rests on it",
+        "未及时收到的证据（GPU·秒）及其影响",
+    ),
+    "late.counted": Word("as told", "按所述计入"),
+    "late.held": Word("held between told and unknown", "在所述与未知之间暂予保留"),
+    "late.refused": Word("unknown", "视为未知"),
+    "consequence": Word("Counts as", "处理方式"),
+    "if_told": Word("Claimed, and as told", "申请后若按所述"),
+    "if_unknown": Word("Claimed, and unknown", "申请后若视为未知"),
     "against.up_against_degraded": Word(
         "provider up, lessee degraded", "出租方：正常；承租方：降级"
     ),
@@ -360,6 +371,11 @@ WORDS: Mapping[str, Word] = {
     "flag.said_by_one_side": Word(
         "An event that only the side says that gains by it; what it earns is open until the other side says so too.",
         "某事件仅由受益方陈述，在另一方确认之前相应金额未定。",
+    ),
+    "flag.heard_late": Word(
+        "Some of what was told was heard late, when nobody could check it: how much, and how much money rests on it, "
+        "stands under evidence that nobody heard in time.",
+        "部分陈述未及时收到，当时无人可以核对：其时长及所涉金额见“未及时收到的证据”。",
     ),
     "flag.sides_contradict": Word(
         "The two sides' agents saw the same time otherwise: what each of them says stands under evidence.",

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.judge.ledger import Row, Use
+from weighbridge.judge.ledger import Row, State, Use
 from weighbridge.judge.track import full_second
 from weighbridge.judge.usage import is_thin
 from weighbridge.notices.book import ContractRecord, NoticeBook
@@ -37,8 +37,7 @@ class Joined:
         """It counts as known for ever."""
         mine = self.rows.setdefault((row.node, row.slot, row.device, row.chain), [])
         last = mine[-1] if mine else None
-        said = (row.state, row.cause)
-        if last is None or (last.state, last.cause) != said or last.end_us != row.start_us:
+        if last is None or _says(last) != _says(row) or last.end_us != row.start_us:
             mine.append(replace(row, recorded_us=0))
         else:
             mine[-1] = replace(last, end_us=row.end_us)
@@ -53,6 +52,10 @@ class Joined:
     def every(self) -> Iterator[Row]:
         """All of them."""
         return (row for rows in self.rows.values() for row in rows)
+
+
+def _says(row: Row) -> tuple[State, str, bool]:
+    return row.state, row.cause, row.late
 
 
 class Current:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Engine,
@@ -93,10 +94,11 @@ rows = Table(
     Column("recorded_us", BigInteger, nullable=False),
     Column("first_entry", BigInteger),
     Column("last_entry", BigInteger),
+    Column("late", Boolean, nullable=False),
     Column("superseded_us", BigInteger),
     Index("rows_by_time", "contract", "start_us"),
 )
-CURRENT = "contract node slot device chain start_us end_us state cause"
+CURRENT = "contract node slot device chain start_us end_us state cause late"
 Index(
     "rows_current",
     *(rows.c[name] for name in CURRENT.split()),

@@ -35,6 +35,7 @@ SUPERSEDE = (
         rows_table.c.end_us < bindparam("b_end_us"),
         rows_table.c.state == bindparam("b_state"),
         rows_table.c.cause == bindparam("b_cause"),
+        rows_table.c.late == bindparam("b_late"),
         rows_table.c.superseded_us.is_(None),
     )
     .values(superseded_us=bindparam("b_recorded_us"))

@@ -15,6 +15,7 @@ from tests.adversary.outages import (
     event,
     owed,
 )
+from weighbridge.settlement.statement import LateEvidence
 
 REST_S = END_S + MINUTE
 XID = event(FROM_S - MINUTE + 1, "xid", 79)
@@ -80,3 +81,68 @@ def test_a_reset_that_readings_show_ends_a_fault_and_so_does_a_boot() -> None:
     installed.live(after, REST_S)
     assert owed(reset.statement()) == owed(booted.statement()) == ("1.10", "1.10")
     assert owed(installed.statement()) == ("1.21", "1.21")
+
+
+# --- an unbroken chain that tells of time in which nobody heard it
+
+LATE_S = UNTIL_S - FROM_S - 13 * MINUTE
+"""What is told at UNTIL_S of the last twelve minutes is in time, and a sample covers the minute after it."""
+AT_STAKE = "49.94"
+"""Of both GPUs, at 6.60 an hour."""
+
+
+def filled_in(unknown: str, late: str, **shown: str) -> Outage:
+    """Nobody hears the node for the four hours; then its chain tells of them."""
+    field = Outage(unknown, f"evidence: {{late: {late}}}\n").live(0, FROM_S + MINUTE)
+    field.silent(FROM_S + MINUTE, UNTIL_S).spooled(FROM_S + MINUTE, UNTIL_S, **shown)
+    return field.live(UNTIL_S, REST_S)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "late", "lowest", "highest"),
+    [
+        ("down", "counted", NOTHING, NOTHING),
+        ("down", "held", NOTHING, AT_STAKE),
+        ("down", "refused", AT_STAKE, AT_STAKE),
+        ("hold", "counted", NOTHING, NOTHING),
+        ("hold", "held", NOTHING, AT_STAKE),
+        ("hold", "refused", NOTHING, AT_STAKE),
+        ("up", "counted", NOTHING, NOTHING),
+        ("up", "held", NOTHING, NOTHING),
+        ("up", "refused", NOTHING, NOTHING),
+    ],
+)
+def test_a_story_that_comes_late_is_worth_what_the_contract_says_and_is_named(
+    unknown: str, late: str, lowest: str, highest: str
+) -> None:
+    """Whether it is true or made up: of a GPU that was dead, and of one whose network was away."""
+    found = filled_in(unknown, late).statement()
+    assert owed(found) == (lowest, highest)
+    assert "heard_late" in found.flags
+    refused = {"down": (AT_STAKE, AT_STAKE), "hold": (NOTHING, AT_STAKE), "up": (NOTHING, NOTHING)}
+    assert found.late == LateEvidence(late, 2 * LATE_S, (NOTHING, NOTHING), refused[unknown])
+
+
+@pytest.mark.parametrize(
+    ("late", "lowest", "highest"),
+    [("counted", "24.86", "24.86"), ("held", NOTHING, AT_STAKE), ("refused", NOTHING, AT_STAKE)],
+)
+def test_a_late_word_of_an_outage_is_worth_no_more_than_one_of_service(
+    late: str, lowest: str, highest: str
+) -> None:
+    """The lessee's agent would say so as cheaply: one GPU was lost for 226 minutes in which nobody heard it."""
+    field = Outage("hold", f"evidence: {{late: {late}}}\n").live(0, FROM_S + MINUTE)
+    field.silent(FROM_S + MINUTE, UNTIL_S).tick(UNTIL_S)
+    told = field.told(FROM_S, UNTIL_S - 13 * MINUTE, **LOST)
+    told |= field.told(UNTIL_S - 13 * MINUTE, UNTIL_S)
+    for second in list(told)[1:]:
+        field.report(field.node.report([second], told))
+    assert owed(field.live(UNTIL_S, REST_S).statement()) == (lowest, highest)
+
+
+def test_a_network_that_is_away_for_less_than_the_contract_gives_costs_nothing() -> None:
+    field = Outage().live(0, FROM_S + MINUTE)
+    field.silent(FROM_S + MINUTE, FROM_S + 13 * MINUTE)
+    field.spooled(FROM_S + MINUTE, FROM_S + 13 * MINUTE).live(FROM_S + 13 * MINUTE, REST_S)
+    found = field.statement()
+    assert (owed(found), found.late, found.flags) == ((NOTHING, NOTHING), None, ())

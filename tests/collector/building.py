@@ -18,12 +18,19 @@ from click.testing import CliRunner
 
 from collector.__main__ import main
 from collector.log.commits import CommitBatch
-from collector.storage.store import Store
+from collector.storage.store import ChainKey, Store
 from collector.storage.stores import open_store
 from weighbridge.catalogue.readings import READINGS, Kind, Tier
 from weighbridge.contract import load
-from weighbridge.log.entries import Assignment, ContractAdded, EntryKind, KeyChanged, payload_type
-from weighbridge.wire.report import canonical, digest
+from weighbridge.log.entries import (
+    Assignment,
+    ContractAdded,
+    EntryKind,
+    KeyChanged,
+    entry,
+    payload_type,
+)
+from weighbridge.wire.report import canonical, decode, digest
 from weighbridge.wire.signing import Signer, generate_private_key
 
 COMMAND = (sys.executable, "-m", "collector")
@@ -199,8 +206,13 @@ def refused_serve(directory: Path, *options: str) -> subprocess.CompletedProcess
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def make_store(directory: Path, agents: Sequence[Agent] = (), contract: str = "") -> Path:
-    """A store by `init`, which knows these agents' keys, and the contract `lease` where its text is given."""
+def make_store(
+    directory: Path, agents: Sequence[Agent] = (), contract: str = "", *, heard: bool = False
+) -> Path:
+    """A store by `init`, which knows these agents' keys, and the contract `lease` where its text is given.
+
+    `heard`: it has a first report of each of them, so that what they tell of past time counts.
+    """
     weighbridge("init", directory, "--listen", "127.0.0.1:0")
     with opened(directory) as store:
         signer = log_signer(directory)
@@ -213,9 +225,21 @@ def make_store(directory: Path, agents: Sequence[Agent] = (), contract: str = ""
             batch.add_record(EntryKind.KEY, enrolled(agent))
             assignment = Assignment(contract="lease", node=agent.node, devices=None)
             batch.add_record(EntryKind.ASSIGNMENT, assignment)
+            if heard:
+                introduce(batch, agent)
         store.log.append(batch.leaves)
         store.index.record(batch.indexed)
     return directory
+
+
+def introduce(batch: CommitBatch, agent: Agent) -> None:
+    """Enter the first report of its chain, without a sample and by a clock that is not set."""
+    clock = {"wall_us": agent.start_us, "boottime_us": HOUR_US, "synchronized": False}
+    payload = agent.payload(blocks=[], clock=clock)
+    report, leaf = decode(payload), agent.seal(payload)
+    chain = ChainKey(agent.signer.key_id, report.chain, report.stream)
+    batch.add_report(chain, leaf, entry(0, leaf).envelope, report, digest(payload))
+    agent.moved_past(payload)
 
 
 def log_signer(directory: Path) -> Signer:

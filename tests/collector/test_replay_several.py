@@ -14,6 +14,7 @@ from tests.collector.building import (
     Agent,
     Serving,
     enrolled,
+    introduce,
     log_signer,
     make_store,
     opened,
@@ -83,6 +84,8 @@ def served(tmp_path: Path) -> Iterator[ServedStore]:
         ):
             assignment = Assignment(contract=name, node=node, devices=devices)
             batch.add_record(EntryKind.ASSIGNMENT, assignment)
+        for agent in agents:
+            introduce(batch, agent)
         opened_store.log.append(batch.leaves)
         opened_store.index.record(batch.indexed)
     with serving(store) as server:

@@ -95,7 +95,7 @@ def agent() -> Agent:
 
 @pytest.fixture
 def store(tmp_path: Path, agent: Agent) -> Path:
-    return make_store(tmp_path / "store", [agent], TERMS)
+    return make_store(tmp_path / "store", [agent], TERMS, heard=True)
 
 
 @pytest.fixture

@@ -37,6 +37,11 @@ MORE_TERMS = """\
 sampling: {interval_s: 300, max_gap_s: 900}
 maintenance: {min_notice_s: 86400}
 """
+EVIDENCE = (
+    "evidence: {records_prevail: provider}",
+    "evidence: {records_prevail: provider, late: counted}",
+)
+"""What the form says, and this lease: what a node's spool tells counts as told."""
 SCENARIO = f"""\
 version: 1
 faults:
@@ -108,7 +113,7 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
         text=True,
         env=environment(),
     ).stdout
-    (directory / "lease.yaml").write_text(form + MORE_TERMS)
+    (directory / "lease.yaml").write_text(form.replace(*EVIDENCE) + MORE_TERMS)
     (directory / "scenario.yaml").write_text(SCENARIO)
     made.serving.launch(
         [COLLECTOR, "serve", "--simulation", "--config", str(directory / "store/config.toml")],
@@ -173,6 +178,10 @@ def test_thirty_days_are_worth_what_they_are_worth_by_hand(month: Month) -> None
     assert [(swap["event"], swap["unit"]) for swap in statement["swaps"]] == [
         ("gpu_replaced", "n3.0")
     ]
+    assert statement["late"] == {
+        "term": "counted", "gpu_seconds": GPUS * 11 * HOUR,
+        "counted": ["58320.00", "58320.00"], "refused": ["69120.00", "69120.00"],
+    }  # fmt: skip
     (window,) = part["maintenance"]
     assert (window["ruling"], window["excluded_seconds"]) == ("excluded", 4 * HOUR)
 

@@ -184,6 +184,7 @@ def kinds() -> Statement:
         replace(
             row("n3", 0, 9 * DAY, 9 * DAY + HOUR, State.CONTESTED), slot=BY_DEVICE, chain=OVERLAY
         ),
+        replace(row("n3", 1, 14 * DAY, 14 * DAY + HOUR, State.DOWN, "xid"), late=True),
     )
     answers = (Samples(40, Fraction(1)), Samples(2, Fraction(1, 2)), Samples(3, None))
     notices = Notices(windows=windows, events=events, probes=lambda *_: {"gemm": answers})

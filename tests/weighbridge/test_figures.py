@@ -82,8 +82,10 @@ def text_of(draw: st.DrawFn, version: int) -> str:
     body = "".join(["availability:\n", *promises, EXTRA])
     body = body.replace("MORE", more).replace("TARGET", target)
     contradicted = draw(choice(["held", "provider_bears", "lessee_bears"]))
+    late = draw(choice(["counted", "held", "refused"]))
     thin = draw(choice(["noted", "held", "unknown"]))
-    body += f"evidence: {{contradicted: {contradicted}, below_coverage: {thin}}}\n"
+    said = f"contradicted: {contradicted}, below_coverage: {thin}, late: {late}"
+    body += f"evidence: {{{said}}}\n"
     return head + ITEM + body + "unknown:" + rest.replace("policy: hold", f"policy: {policy}")
 
 
@@ -107,9 +109,9 @@ def pieces(draw: st.DrawFn, node: str, slot: int, seen_h: int, chain: str) -> li
         if state is State.UP and not draw(st.integers(0, 3)):
             device, cause = f"{node}-other", "device_exchanged"
         if draw(st.integers(0, 5)):
-            rows.append(
-                Row("K1", node, slot, device, chain, start_us, end_us, state, cause, end_us)
-            )
+            late = draw(st.integers(0, 3)) == 0
+            said = (start_us, end_us, state, cause, end_us)
+            rows.append(Row("K1", node, slot, device, chain, *said, late=late))
         hour = end
     return rows[: draw(st.integers(max(0, len(rows) - 2), len(rows)))]
 

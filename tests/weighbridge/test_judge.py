@@ -405,12 +405,13 @@ def test_silence_is_found_by_ticks_alone_and_ends_when_the_node_is_heard() -> No
 def test_a_spool_that_comes_late_turns_unknown_into_known_and_says_that_it_was_late() -> None:
     log, node = standing(), ScriptedNode()
     feed(log, node, range(0, 21, 10))
-    log.tick_through(21, 200)
-    before = spans(log.timelines(200)["n1", 0])
-    assert before == [(0, 20, "up", ""), (20, 200, "unknown", "")]
-    for second in range(30, 201, 10):
+    log.tick_through(21, 600)
+    before = spans(log.timelines(600)["n1", 0])
+    assert before == [(0, 20, "up", ""), (20, 600, "unknown", "")]
+    for second in range(30, 601, 10):
         log.report(node.report([second]))
-    assert spans(log.timelines(200)["n1", 0]) == [(0, 200, "up", "")]
+    assert spans(log.timelines(600)["n1", 0]) == [(0, 600, "up", "")]
+    assert late_times(log) == [(20, 290)]
     late = log.findings("evidence_late")
     assert [finding.until_us is None for finding in late] == [True, False]
 
@@ -512,12 +513,53 @@ def test_what_a_report_says_that_it_covers_puts_silence_off_by_no_more_than_its_
 def test_time_that_a_node_fills_in_after_its_silence_counts_and_is_said_to_be_late() -> None:
     log, node = standing(), ScriptedNode()
     feed(log, node, range(0, 21, 10))
-    log.tick_through(21, 300)
-    log.report(node.report(range(30, 301, 10)))
+    log.tick_through(21, 400)
+    log.report(node.report(range(30, 401, 10)))
     assert ("evidence_late", "") in log.open()
-    feed(log, node, range(310, 331, 10))
+    feed(log, node, range(410, 431, 10))
     assert ("evidence_late", "") not in log.open()
-    assert spans(log.timelines(330)["n1", 0]) == [(0, 330, "up", "")]
+    assert spans(log.timelines(430)["n1", 0]) == [(0, 430, "up", "")]
+    assert late_times(log) == [(20, 90)]
+
+
+def late_times(log: Log) -> list[tuple[int, int]]:
+    """Of the first slot, in seconds since START_US."""
+    rows = (row for row in log.rows() if row.late and row.slot == 0)
+    return [
+        ((row.start_us - START_US) // SECOND, (row.end_us - START_US) // SECOND) for row in rows
+    ]
+
+
+@pytest.mark.parametrize(("received", "late"), [(310, []), (311, [(0, 10)])])
+def test_what_is_heard_at_the_last_instant_is_in_time(
+    received: int, late: list[tuple[int, int]]
+) -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 1, 10))
+    log.tick_through(1, received)
+    log.report(node.report([10, 20]))
+    assert late_times(log) == late
+
+
+@pytest.mark.parametrize(
+    ("asleep", "awake", "received", "late"),
+    [
+        (100, 500, 1200, []),
+        (100, 500, 1201, [(0, 100)]),
+        (310, 500, 990, []),
+        (311, 500, 989, [(0, 10)]),
+    ],
+)
+def test_what_nobody_could_hear_while_the_collector_stalled_is_in_time_for_as_long_again(
+    asleep: int, awake: int, received: int, late: list[tuple[int, int]]
+) -> None:
+    """Of samples at 10 to 100 s. What was late when the stall began stays so."""
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 1, 10))
+    log.tick_through(1, asleep)
+    log.tick_through(awake, received)
+    log.report(node.report(range(10, 101, 10)))
+    assert late_times(log) == late
 
 
 def test_a_boot_with_an_unset_clock_is_placed_when_the_clock_was_set() -> None:

@@ -16,6 +16,7 @@ class ClockTerms(Terms):
 
 BelowCoverage = Literal["noted", "held", "unknown"]
 Contradicted = Literal["held", "provider_bears", "lessee_bears", "higher_level"]
+Late = Literal["counted", "held", "refused"]
 
 
 class EvidenceTerms(Terms):
@@ -33,6 +34,11 @@ class EvidenceTerms(Terms):
     )
     contradicted: Contradicted = clause(
         "What time counts as that the sides' agents saw otherwise: held, down, up, or by the higher evidence level.",
+        default="held",
+    )
+    late: Late = clause(
+        "What time is that was first heard later than sampling.heard_within_s: as told; held between that and unknown; "
+        "unknown, of the cause `late`.",
         default="held",
     )
     clock: ClockTerms = clause("How far clocks may be off.", default=ClockTerms())

@@ -128,6 +128,14 @@ def _three_intervals(data: dict[str, Any]) -> int:
     return 3 * int(data.get("interval_us", DEFAULT_INTERVAL_US))
 
 
+SHORTEST_HEARD_US = 300_000_000
+"""An agent that is restarted, or tries again after a failure, is heard within this."""
+
+
+def _heard_within(data: dict[str, Any]) -> int:
+    return max(SHORTEST_HEARD_US, 4 * int(data.get("max_gap_us", 0)))
+
+
 class Sampling(Terms):
     """A sample covers the time to the next one if that comes within max_gap."""
 
@@ -143,8 +151,16 @@ class Sampling(Terms):
         default=3_600_000_000,
     )
 
+    heard_within_us: Micros = key(
+        "heard_within_s",
+        "What is first heard later than this after its time is late; by default 4 max_gap, and 300 at least.",
+        default_factory=_heard_within,
+    )
+
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.interval_us == 0:
             yield "interval_s", "must be above 0"
         if self.max_gap_us < self.interval_us:
             yield "max_gap_s", "is shorter than one interval"
+        if self.heard_within_us < self.max_gap_us:
+            yield "heard_within_s", "is shorter than max_gap_s"

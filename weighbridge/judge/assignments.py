@@ -151,6 +151,7 @@ def _promise(version: Version, assignment: Assignment) -> Promise:
         until_us=version.until_us,
         interval_us=contract.sampling.interval_us,
         max_gap_us=contract.sampling.max_gap_us,
+        heard_within_us=contract.sampling.heard_within_us,
         max_skew_us=MAX_SKEW_US,
         least_coverage=contract.evidence.least_coverage,
     )

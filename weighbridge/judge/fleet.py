@@ -31,7 +31,7 @@ from weighbridge.judge.node import (
     judge_report,
     judge_tick,
 )
-from weighbridge.judge.node_state import ChainEnd, NodeState
+from weighbridge.judge.node_state import ChainEnd, NodeState, Receipt
 from weighbridge.judge.registry import Registry
 from weighbridge.judge.slot_history import names
 from weighbridge.judge.snapshot import dump, restore
@@ -66,11 +66,12 @@ REMEMBERED = frozenset({EntryKind.CONTRACT, EntryKind.ASSIGNMENT, EntryKind.KEY}
 
 @dataclass(slots=True)
 class TickWatch:
-    """The newest tick, since when ticks came without a stall, when the registry looked last, and the step of the
-    collector's clock that has not ended."""
+    """The newest tick, since when ticks came without a stall, the last tick before that, when the registry looked last,
+    and the step of the collector's clock that has not ended."""
 
     now_us: int = 0
     awake_us: int = 0
+    asleep_us: int = 0
     looked_us: int = 0
     step: ClockStep | None = None
 
@@ -232,7 +233,7 @@ class FleetFold:
     def _tick(self, now_us: int, index: int) -> list[Change]:
         watch = self.watch
         if now_us - watch.now_us > self.stall_us:
-            watch.awake_us = now_us
+            watch.asleep_us, watch.awake_us = watch.now_us or now_us, now_us
         watch.now_us = max(watch.now_us, now_us)
         changes = list(self._overdue(index))
         if now_us - watch.looked_us >= REGISTRY_US:
@@ -287,7 +288,9 @@ class FleetFold:
         yield from follow_chain(state, contracts(promises), report, end, self.watch.now_us)
         if self.watch.step is not None:
             yield from clock_steps.mark(self.watch.step, contracts(promises))
-        yield from judge_report(state, promises, report, self.watch.now_us, entry.index)
+        watch = self.watch
+        receipt = Receipt(watch.now_us, entry.index, watch.asleep_us, watch.awake_us)
+        yield from judge_report(state, promises, report, receipt)
         challenge_findings.heard(state, entry.index, len(entry.envelope.payload))
         self._expect(_named(state.node, state.side), state)
         yield from self.registry.see(state, self.assignments, self.watch.now_us, entry.index)

@@ -41,6 +41,9 @@ CONTRADICTIONS = {
 }
 """Every such cause, with the two words."""
 
+LATE = "late"
+"""The cause of time that is unknown because what was told of it was heard late."""
+
 OVERLAY = "registry"
 """The `chain` of rows that are laid over a node's own: contested time."""
 
@@ -67,6 +70,8 @@ class Row:
 
     `first_entry` and `last_entry` are the entries of the log, by index, between which the row lies: it is known from
     them. Where the evidence lies is no part of what is known, so rows that differ in nothing else are equal.
+
+    `late`: nobody heard of it within the time that the contract gives.
     """
 
     contract: str
@@ -81,6 +86,7 @@ class Row:
     recorded_us: int
     first_entry: int | None = field(default=None, compare=False)
     last_entry: int | None = field(default=None, compare=False)
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +146,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class StateSpan:
-    """A stretch of one slot's timeline. `heard`: whose agents saw it, a side or both; empty: not told."""
+    """A stretch of one slot's timeline. `heard`: whose agents saw it, a side or both; empty: not told.
+
+    `unheard`: the state and cause that it has without what was heard late; None: the same.
+    """
 
     start_us: int
     end_us: int
     state: State
     cause: str
     heard: str = ""
+    unheard: tuple[State, str] | None = None
 
 
 def by_slot(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:

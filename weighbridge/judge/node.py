@@ -33,7 +33,7 @@ from weighbridge.judge.latest_readings import (
     see_xid,
 )
 from weighbridge.judge.ledger import HOUR_US, Finding, Row, Use
-from weighbridge.judge.node_state import ChainState, NodeState, Track
+from weighbridge.judge.node_state import ChainState, NodeState, Receipt, Track
 from weighbridge.judge.track import (
     EVERYTHING,
     Writer,
@@ -98,11 +98,11 @@ CLOCK_RANK: dict[bool | None, int] = {False: 0, None: 1, True: 2}
 
 
 def judge_report(
-    state: NodeState, promises: Sequence[Promise], report: Report, received_us: int, entry: int
+    state: NodeState, promises: Sequence[Promise], report: Report, receipt: Receipt
 ) -> list[Change]:
-    """Fold one accepted report of the node. `entry`: its index in the log."""
+    """Fold one accepted report of the node."""
     told = within_bounds(report)
-    return list(_ReportFold(state, promises, told, received_us, entry).changes())
+    return list(_ReportFold(state, promises, told, receipt).changes())
 
 
 def judge_tick(state: NodeState, promises: Sequence[Promise], now_us: int) -> list[Change]:
@@ -230,12 +230,11 @@ class _ReportFold:
         state: NodeState,
         promises: Sequence[Promise],
         report: Report,
-        received_us: int,
-        entry: int,
+        receipt: Receipt,
     ) -> None:
         self._state, self._promises, self._report = state, promises, report
-        self._received_us, self._entry = received_us, entry
-        self._was_silent = state.silent
+        self._received_us, self._entry = receipt.received_us, receipt.entry
+        self._in_time_us = [receipt.in_time_from_us(one.heard_within_us) for one in promises]
         self._name = chain_name(report) + (OF_LESSEE if state.side == "lessee" else "")
         self._chain = state.chains.get(self._name)
 
@@ -263,7 +262,7 @@ class _ReportFold:
                 yield from self._sample(chain, piece, sample, at_us)
             else:
                 chain.pending |= see_sample(chain.view, piece, sample, at_us, WATCHED)
-        yield from self._lateness(chain, pieces[0][0] if pieces else self._received_us)
+        yield from self._lateness(pieces[0][0] if pieces else self._received_us)
 
     def _begin_chain(self) -> Iterator[Change]:
         state, name = self._state, self._name
@@ -401,8 +400,8 @@ class _ReportFold:
                 pass
 
     def _sample(self, chain: ChainState, block: Block, sample: int, at_us: int) -> Iterator[Change]:
-        for promise in self._promises:
-            yield from self._reach(chain, promise, at_us)
+        for promise, in_time_us in zip(self._promises, self._in_time_us, strict=True):
+            yield from self._reach(chain, promise, at_us, at_us < in_time_us)
         chain.pending |= see_sample(chain.view, block, sample, at_us, WATCHED)
         for promise in self._promises:
             track = chain.tracks.get(promise.contract)
@@ -416,7 +415,9 @@ class _ReportFold:
         chain.quiet_cause = ""
         self._state.last_sample_us = max(self._state.last_sample_us or 0, at_us)
 
-    def _reach(self, chain: ChainState, promise: Promise, at_us: int) -> Iterator[Change]:
+    def _reach(
+        self, chain: ChainState, promise: Promise, at_us: int, late: bool
+    ) -> Iterator[Change]:
         """Carry the promise's track from the last sample to this one, or begin or end it on the way.
 
         It does not begin before the chain has shown an inventory: which devices there are is unknown, not none. Nor
@@ -425,6 +426,9 @@ class _ReportFold:
         last_us, track = chain.last_us, chain.tracks.get(promise.contract)
         bridged = last_us is not None and 0 < at_us - last_us <= promise.max_gap_us
         if track is not None and track.version == promise.version and last_us is not None:
+            if track.late is not late:
+                yield from self._writer(chain, promise, chain.last_entry).cover(track, last_us)
+                track.late = late
             if bridged and at_us < promise.until_us and unbroken(track, last_us, at_us):
                 return
             yield from self._carry(chain, promise, track, at_us if bridged else last_us, at_us)
@@ -434,6 +438,7 @@ class _ReportFold:
             return
         start_us = max(from_us, last_us) if bridged and last_us is not None else at_us
         track = chain.tracks[promise.contract] = begin(promise, chain, start_us, self._entry)
+        track.late = late
         chain.pending |= EVERYTHING
         if start_us < at_us:
             yield from self._judge(chain, promise, track, start_us, chain.pending)
@@ -516,17 +521,15 @@ class _ReportFold:
         node, received_us = self._state.node, self._received_us
         return Writer(promise.contract, node, chain.name, received_us, entry)
 
-    def _lateness(self, chain: ChainState, first_us: int) -> Iterator[Change]:
+    def _lateness(self, first_us: int) -> Iterator[Change]:
         """Samples that come long after they were taken were spooled, or so the node says: nobody heard it then."""
-        for promise in self._promises:
-            newest_us = chain.last_us or self._received_us
-            filled = self._was_silent and self._received_us - first_us > promise.max_gap_us
+        for promise, in_time_us in zip(self._promises, self._in_time_us, strict=True):
             yield from self._while(
                 promise.contract,
                 "evidence_late",
-                filled or self._received_us - newest_us > promise.max_gap_us,
-                min(first_us, newest_us),
-                expected="samples heard as they are taken",
+                first_us < in_time_us,
+                first_us,
+                expected=f"samples heard within {promise.heard_within_us} us",
                 observed="said to be taken in time, heard late: the network or the collector was away",
             )
 

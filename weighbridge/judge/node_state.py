@@ -18,6 +18,28 @@ class OpenInterval:
     entry: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where and when something came: the entry of the log, and the tick before it.
+
+    The collector's last stall lies over [asleep_us, awake_us): then nobody could be heard.
+    """
+
+    received_us: int
+    entry: int
+    asleep_us: int = 0
+    awake_us: int = 0
+
+    def in_time_from_us(self, within_us: int) -> int:
+        """The first instant of which this tells in time, where what happens is to be heard `within_us`.
+
+        After a stall, for as long as it lasted, whatever had been in time when it began still is.
+        """
+        caught_up_us = 2 * self.awake_us - self.asleep_us + within_us
+        stalled = self.asleep_us < self.awake_us and self.received_us <= caught_up_us
+        return (self.asleep_us if stalled else self.received_us) - within_us
+
+
 @dataclass(slots=True)
 class Track:
     """One promise over one chain: what fills its slots, the states they are in, and the tallies of its bounds.
@@ -25,6 +47,7 @@ class Track:
     `hour` counts the samples of the UTC hour under way by bound and device, as [counted, held]; `last_hour` those of
     the hour before. `breaches` maps a check's code to the devices that breach it and what was observed, `blind` to
     those that it cannot judge and why. `meter` sums how much the devices are used. `strangers` fill slots of others.
+    `late`: the segments tell of time that nobody heard of in time.
     """
 
     version: int
@@ -36,6 +59,7 @@ class Track:
     last_hour: dict[Key, list[int]] = field(default_factory=dict)
     meter: UseMeter = field(default_factory=UseMeter)
     strangers: list[str] = field(default_factory=list)
+    late: bool = False
 
 
 @dataclass(slots=True)

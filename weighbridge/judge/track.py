@@ -46,6 +46,8 @@ class Writer:
         state: State,
         cause: str,
         since: int | None,
+        *,
+        late: bool = False,
     ) -> Row:
         """`since`: the entry before that it is known from too."""
         return Row(
@@ -60,6 +62,7 @@ class Writer:
             self._recorded_us,
             since,
             self._entry,
+            late,
         )
 
     def use(self, sums: Sums) -> Use:
@@ -99,11 +102,12 @@ class Writer:
     def peek(self, track: Track, end_us: int) -> Iterator[Row]:
         """What `cover` would write, leaving the segments as they are."""
         for slot, segment in enumerate(track.segments):
-            yield from self._hourly(slot, track.slots[slot], segment, end_us)
+            yield from self._hourly(slot, track, segment, end_us)
 
-    def _hourly(self, slot: int, device: str, segment: OpenInterval, end_us: int) -> Iterator[Row]:
+    def _hourly(self, slot: int, track: Track, segment: OpenInterval, end_us: int) -> Iterator[Row]:
+        said = segment.state, segment.cause, segment.entry
         for span in hours_us(segment.start_us, end_us):
-            yield self.row(slot, device, span, segment.state, segment.cause, segment.entry)
+            yield self.row(slot, track.slots[slot], span, *said, late=track.late)
 
     def gap(
         self, track: Track, span: tuple[int, int], cause: str, since: int | None
@@ -121,7 +125,7 @@ class Writer:
             segment = track.segments[slot]
             if (track.slots[slot], segment.state, segment.cause) == (device, state, cause):
                 continue
-            yield from self._hourly(slot, track.slots[slot], segment, at_us)
+            yield from self._hourly(slot, track, segment, at_us)
             track.slots[slot] = device
             track.segments[slot] = OpenInterval(at_us, state, cause, self._entry)
 

@@ -343,7 +343,7 @@ class Measurement:
         unseen = (State.UNKNOWN, State.CONTESTED)
         layers = [
             ("excluded", self._bad(unit, spans, rule).excluded),
-            ("unknown", _where(spans, lambda span: span.state in unseen)),
+            ("unknown", _where(spans, lambda span: bool(span.unheard) or span.state in unseen)),
             ("breached", _where(spans, lambda span: rule(span) == "down")),
         ]
         found = {fate: total(held) for fate, held in partition(layers, gone)}
@@ -426,25 +426,32 @@ def _pairs(spans: Iterable[Span]) -> Iterator[Interval]:
 
 
 def _counts_as(contract: Contract, objective: Availability, span: Span, held: Policy) -> Policy:
-    """What the contract makes of a span; `held` where it holds it."""
-    match span.state:
+    """What the contract makes of a span; `held` where it holds it, or holds between what was told late and unknown."""
+    told = _state_as(contract, objective, span.state, span.cause, held)
+    if span.unheard is None:
+        return told
+    return held if held == _state_as(contract, objective, *span.unheard, held) else told
+
+
+def _state_as(
+    contract: Contract, objective: Availability, state: State, cause: str, held: Policy
+) -> Policy:
+    match state:
         case State.EXCLUDED:
             return "excluded"
         case State.CONTESTED:
-            words = words_of(span.cause)
+            words = words_of(cause)
             if words is not None:
-                return _decided(contract, objective, words, span.cause, held)
+                return _decided(contract, objective, words, cause, held)
             return _resolved(contract.unknown.contested, held)
-        case State.UNKNOWN if span.cause == JUDGING_FAILED:
+        case State.UNKNOWN if cause == JUDGING_FAILED:
             return held
-        case State.UNKNOWN if span.cause == THIN and contract.evidence.below_coverage == "held":
+        case State.UNKNOWN if cause == THIN and contract.evidence.below_coverage == "held":
             return held
         case State.UNKNOWN:
-            return _resolved(
-                contract.unknown.by_cause.get(span.cause, contract.unknown.policy), held
-            )
+            return _resolved(contract.unknown.by_cause.get(cause, contract.unknown.policy), held)
         case seen:
-            return _seen_as(objective, seen, span.cause)
+            return _seen_as(objective, seen, cause)
 
 
 def _seen_as(objective: Availability, state: State, cause: str) -> Policy:

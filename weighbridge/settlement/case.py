@@ -1,13 +1,14 @@
 """What a period of a contract is settled from: versions, holders, rows and notices, as known at an instant."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from weighbridge.contract import Contract
+from weighbridge.contract.evidence import Late
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.assignments import Version
-from weighbridge.judge.ledger import Row
+from weighbridge.judge.ledger import LATE, Row, State
 from weighbridge.judge.ledger import StateSpan as Stretch
 from weighbridge.judge.slot_history import Holder
 from weighbridge.settlement.intervals import Interval
@@ -20,9 +21,11 @@ from weighbridge.settlement.units import (
     NEVER,
     JoinedRows,
     Proven,
+    Slot,
     Timelines,
     coming_of,
     joined_rows,
+    set_apart,
     spans_of,
     timelines,
     unit_lines,
@@ -57,9 +60,14 @@ class Notices:
 
 @dataclass(frozen=True, slots=True)
 class KnownUnits:
-    """What is known of each contracted slot, and of the units of each objective, by its id."""
+    """What is known of each contracted slot, and of the units of each objective, by its id.
+
+    `found`: as it is judged; `told`: with all that was heard late; `in_time`: without.
+    """
 
     found: Timelines
+    told: Timelines
+    in_time: Timelines
     record: Record
     units: Mapping[str, tuple[str, ...]]
 
@@ -108,18 +116,33 @@ class Case:
         told = (one for one in self.notices.events if one.told_by(self.cutoff_s))
         return tuple(one for one in told if one.at_s <= last_s)
 
-    def weighed(self, version: Version, part: Period) -> KnownUnits:
-        """Over the part of the period that a version rules."""
+    def weighed(self, version: Version, part: Period, late: Late | None = None) -> KnownUnits:
+        """Over the part of the period that a version rules. `late`: other than the contract says."""
         contract = version.contract
-        margin = margin_s(contract)
-        within = (part.start_s - margin, part.end_s + margin)
-        found = timelines(contract, self.holders, self.known, within, part.interval_s)
+        late = contract.evidence.late if late is None else late
+        told = in_time = self._timelines(contract, part, self.known)
+        if self.known.in_time is not None:
+            in_time = self._timelines(contract, part, self.known.without_late)
+        found = in_time if late == "refused" else told
         lines = {promise.id: unit_lines(promise, found) for promise in contract.availability}
+        if late == "held" and in_time is not told:
+            found = replace(told, slots=_open(told, in_time))
+            lines = {
+                promise.id: _held(lines[promise.id], unit_lines(promise, in_time))
+                for promise in contract.availability
+            }
         return KnownUnits(
             found,
+            told,
+            in_time,
             self._record(lines, found, version, part),
             {name: tuple(units) for name, units in lines.items()},
         )
+
+    def _timelines(self, contract: Contract, part: Period, known: JoinedRows) -> Timelines:
+        margin = margin_s(contract)
+        within = (part.start_s - margin, part.end_s + margin)
+        return timelines(contract, self.holders, known, within, part.interval_s)
 
     def _record(
         self,
@@ -161,6 +184,25 @@ def _ruled(versions: Sequence[Version], number: int, period: Period) -> Period:
     start_s = period.start_s if number == 0 else versions[number].from_us // MICROSECONDS
     end_s = later[0].from_us // MICROSECONDS if later else period.end_s
     return Period(period.label, *served_part_s(period, (start_s, end_s)))
+
+
+def _held(
+    told: Mapping[str, Sequence[Stretch]], in_time: Mapping[str, Sequence[Stretch]]
+) -> dict[str, Sequence[Stretch]]:
+    return {unit: list(set_apart(line, in_time[unit])) for unit, line in told.items()}
+
+
+def _open(told: Timelines, in_time: Timelines) -> dict[Slot, Sequence[Stretch]]:
+    """The lines of slots, what is held between what was told late and unknown as unknown."""
+    return {
+        slot: [
+            one
+            if one.unheard is None
+            else replace(one, state=State.UNKNOWN, cause=LATE, unheard=None)
+            for one in set_apart(line, in_time.slots[slot])
+        ]
+        for slot, line in told.slots.items()
+    }
 
 
 def case_of(

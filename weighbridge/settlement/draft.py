@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from weighbridge.codes import Flag
 from weighbridge.contract import Contract
+from weighbridge.contract.evidence import Late
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, Use
 from weighbridge.judge.slot_history import Holder
@@ -26,7 +27,7 @@ from weighbridge.settlement.periods import Period, instant_text, moment_of
 from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.settlement.service import silence_accepted_s
 from weighbridge.settlement.settle import settle
-from weighbridge.settlement.statement import Part, Statement, SwapLine
+from weighbridge.settlement.statement import LateEvidence, Part, Statement, SwapLine
 from weighbridge.settlement.usage import Totals, totals
 from weighbridge.verdict import Verdict
 
@@ -98,9 +99,7 @@ class _Drafting:
     ) -> Statement:
         ruled = self.case.parts()
         used = totals(uses, [self.case.served(version, part) for version, part in ruled])
-        settled: list[Settled] = []
-        for (version, part), mine in zip(ruled, used, strict=True):
-            settled.append(self._settled(version, part, mine, settled))
+        settled = self._all(list(zip(ruled, used, strict=True)))
         parts = tuple(map(part_of, settled))
         drafted = self._statement(simulated, settled, parts)
         check_statement(drafted, settled)
@@ -112,14 +111,16 @@ class _Drafting:
         self, simulated: bool, ruled: Sequence[Settled], parts: tuple[Part, ...]
     ) -> Statement:
         settled = [one.settlement for one in ruled]
-        lowest, highest = ordered(
-            _sum([one.lowest for one in settled]), _sum([one.highest for one in settled])
-        )
+        lowest, highest = _owed(ruled)
+        late = self._late(ruled, parts)
         zone = ZoneInfo(self.newest.time_zone)
         flags: set[Flag] = {flag for one in settled for flag in one.flags}
         flags |= {UNDER_WAY} if self.case.under_way else set()
-        late = self.case.known.late or any(clip(self.case.notices.late, self.period.interval_s))
-        flags |= {"data_after_cutoff"} if late else set()
+        flags |= {"heard_late"} if late is not None else set()
+        corrected = self.case.known.late or any(
+            clip(self.case.notices.late, self.period.interval_s)
+        )
+        flags |= {"data_after_cutoff"} if corrected else set()
         silent_s = silence_accepted_s(self.newest, self.case.events, self.case.as_of_s)
         if silent_s is not None and self.period.start_s <= silent_s < self.period.end_s:
             flags.add("accepted_by_silence")
@@ -146,17 +147,49 @@ class _Drafting:
             inputs_digest=self._digest(ruled),
             parts=parts,
             swaps=self._swaps(),
-            highest=None if highest is None else f"{highest:f}",
-            lowest=None if lowest is None else f"{lowest:f}",
+            highest=highest,
+            lowest=lowest,
             flags=tuple(sorted(flags)),
+            late=late,
         )
 
+    def _late(self, ruled: Sequence[Settled], parts: Sequence[Part]) -> LateEvidence | None:
+        """Settles again, with the other answers and as if all were claimed, where there is such time."""
+        seconds = sum(line.late_seconds for part in parts for line in part.evidence)
+        if not seconds:
+            return None
+        given = [((one.version, one.part), one.used) for one in ruled]
+        return LateEvidence(
+            self.newest.evidence.late,
+            seconds,
+            _owed(self._all(given, "counted")),
+            _owed(self._all(given, "refused")),
+        )
+
+    def _all(
+        self, ruled: Sequence[tuple[tuple[Version, Period], Totals]], late: Late | None = None
+    ) -> list[Settled]:
+        settled: list[Settled] = []
+        for (version, part), used in ruled:
+            settled.append(self._settled(version, part, used, settled, late))
+        return settled
+
+    def _claim_of_all(self) -> Claim:
+        return Claim(self.period.label, min(self.case.as_of_s, self.period.end_s))
+
     def _settled(
-        self, version: Version, part: Period, used: Totals, before: Sequence[Settled]
+        self,
+        version: Version,
+        part: Period,
+        used: Totals,
+        before: Sequence[Settled],
+        late: Late | None,
     ) -> Settled:
         contract, case = version.contract, self.case
-        weighed = case.weighed(version, part)
+        weighed = case.weighed(version, part, late)
         record = weighed.record
+        if late is not None:
+            record = replace(record, claims=(self._claim_of_all(),))
         return Settled(
             version=version,
             whole=self.period,
@@ -174,7 +207,7 @@ class _Drafting:
             ),
             record=replace(record, windows=record.windows_by(case.cutoff_s)),
             units=weighed.units,
-            found=weighed.found,
+            weighed=weighed,
             used=used,
             known=case.known,
         )
@@ -217,6 +250,14 @@ def _spelled(notice: Window | Claim | ToldEvent) -> str:
 
 def _local(seconds: int, zone: ZoneInfo) -> str:
     return moment_of(seconds).astimezone(zone).isoformat()
+
+
+def _owed(ruled: Sequence[Settled]) -> tuple[str | None, str | None]:
+    """Lowest and highest."""
+    lowest = _sum([one.settlement.lowest for one in ruled])
+    highest = _sum([one.settlement.highest for one in ruled])
+    low, high = ordered(lowest, highest)
+    return None if low is None else f"{low:f}", None if high is None else f"{high:f}"
 
 
 def _sum(amounts: Sequence[Decimal | None]) -> Decimal | None:

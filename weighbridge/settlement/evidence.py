@@ -1,26 +1,36 @@
 """What the time of each slot rests on: whose agents saw it, and where they contradict each other."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import State, StateSpan, against
 from weighbridge.judge.two_sides import BOTH, words_of
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.statement import EvidenceLine
-from weighbridge.settlement.units import Timelines
+from weighbridge.settlement.units import Timelines, set_apart
 
 
-def evidence_lines(served: Interval, found: Timelines) -> Iterator[EvidenceLine]:
-    """One for each contracted slot, over the served part of a period."""
-    for slot, line in found.seen.items():
-        yield _evidence(slot.name, line, served)
+def evidence_lines(served: Interval, told: Timelines, in_time: Timelines) -> Iterator[EvidenceLine]:
+    """One for each contracted slot, over the served part of a period: of all that was told, and what of it was late."""
+    for slot, line in told.seen.items():
+        late_s = 0 if told is in_time else _late_s(line, in_time.seen[slot], served)
+        yield _evidence(slot.name, line, served, late_s)
 
 
-def _evidence(unit: str, line: Iterable[StateSpan], served: Interval) -> EvidenceLine:
+def _late_s(told: Sequence[StateSpan], in_time: Sequence[StateSpan], served: Interval) -> int:
+    apart = (span for span in set_apart(told, in_time) if span.unheard is not None)
+    return sum(_seconds(span, served) for span in apart)
+
+
+def _seconds(span: StateSpan, served: Interval) -> int:
+    start_s = max(span.start_us // MICROSECONDS, served[0])
+    return max(0, min(span.end_us // MICROSECONDS, served[1]) - start_s)
+
+
+def _evidence(unit: str, line: Iterable[StateSpan], served: Interval, late_s: int) -> EvidenceLine:
     seconds: dict[str, int] = {}
     for span in line:
-        start_s = max(span.start_us // MICROSECONDS, served[0])
-        length = min(span.end_us // MICROSECONDS, served[1]) - start_s
+        length = _seconds(span, served)
         if length > 0:
             kind = _kind(span)
             seconds[kind] = seconds.get(kind, 0) + length
@@ -32,6 +42,7 @@ def _evidence(unit: str, line: Iterable[StateSpan], served: Interval) -> Evidenc
         contested_seconds=seconds.pop(State.CONTESTED, 0),
         unknown_seconds=seconds.pop(State.UNKNOWN, 0),
         contradicted=dict(sorted(seconds.items())),
+        late_seconds=late_s,
     )
 
 

@@ -15,6 +15,7 @@ from weighbridge.contract.numerals import exact_text
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.availability import Measure, Measurement, Outcome
+from weighbridge.settlement.case import KnownUnits
 from weighbridge.settlement.coverage import cadence_lines
 from weighbridge.settlement.credits import Line, money
 from weighbridge.settlement.damages import EARLY_EXIT
@@ -62,9 +63,13 @@ class Settled:
     settlement: Settlement
     record: Record
     units: Mapping[str, Sequence[str]]
-    found: Timelines
+    weighed: KnownUnits
     used: Totals
     known: JoinedRows
+
+    @property
+    def found(self) -> Timelines:
+        return self.weighed.found
 
     @property
     def contract(self) -> Contract:
@@ -113,7 +118,9 @@ def part_of(settled: Settled) -> Part:
         ),
         service=_instants(_so_far_s(settled, settled.served)),
         times=tuple(_time(*unit, states) for unit, states in settled.not_up.items()),
-        evidence=tuple(evidence_lines(settled.served, settled.found)),
+        evidence=tuple(
+            evidence_lines(settled.served, settled.weighed.told, settled.weighed.in_time)
+        ),
         cadence=tuple(
             cadence_lines(contract, settled.served, found.as_of_s, settled.found, settled.used)
         ),
@@ -229,11 +236,13 @@ def _touching(spans: Iterable[Span], within: Interval) -> Iterator[Span]:
 
 
 def _causes(spans: Iterable[Span], within: Interval) -> tuple[Cause, ...]:
-    """Of a span that has several, each by itself."""
+    """Of a span that has several, each by itself; of one that rests on what was heard late, that too."""
     found = {
-        (span.unit, str(span.state), cause)
+        (span.unit, str(state), cause)
         for span in _touching(spans, within)
-        for cause in span.cause.split(JOINED)
+        for state, causes in ((span.state, span.cause), span.unheard or (State.UP, ""))
+        for cause in causes.split(JOINED)
+        if state is not State.UP
     }
     return tuple(Cause(*one) for one in sorted(found))
 

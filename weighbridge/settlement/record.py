@@ -24,7 +24,8 @@ class Span:
 
     `reported_s`: when the lessee, `confirmed_s`: when the provider said so; None: never. `recorded_s`: when it became
     known. `ahead_s`: the times are the agent's own, measured to be so far ahead of the reference. Spans of one
-    recording may overlap (concurrent causes); a later recording replaces earlier ones.
+    recording may overlap (concurrent causes); a later recording replaces earlier ones. `unheard`: what the unit is held
+    to be as well, because what this says was heard late.
     """
 
     unit: str
@@ -36,6 +37,7 @@ class Span:
     confirmed_s: int | None = None
     recorded_s: int = 0
     ahead_s: int = 0
+    unheard: tuple[State, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ class EvidenceLine:
     """Whose agents saw a slot, in seconds that add up to its time of service, none of it to come.
 
     Both and alike; one side alone; both and otherwise (`contradicted`: by the provider's word and the lessee's); shown
-    in two places (`contested`); nobody.
+    in two places (`contested`); nobody. `late_seconds` of all these would be otherwise without what was heard late.
     """
 
     unit: str
@@ -121,6 +121,21 @@ class EvidenceLine:
     contradicted: Mapping[str, int]
     contested_seconds: int
     unknown_seconds: int
+    late_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LateEvidence:
+    """What rests on evidence that was heard late. `term`: what the contract makes of it.
+
+    (Lowest, highest) amounts of the period, all that it earns claimed, if everything were taken as told, and if that
+    time were unknown.
+    """
+
+    term: str
+    gpu_seconds: int
+    counted: tuple[str | None, str | None]
+    refused: tuple[str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +334,7 @@ class Statement(Document):
     flags: tuple[str, ...]
     notes: tuple[Note, ...] = ()
     exits: tuple[ExitLine, ...] = ()
+    late: LateEvidence | None = None
 
 
 def differences(before: Statement, after: Statement) -> tuple[Note, ...]:

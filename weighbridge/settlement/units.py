@@ -10,7 +10,7 @@ from typing import NamedTuple
 from weighbridge.contract import Availability, Contract
 from weighbridge.contract.condition import JOINED
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.judge.ledger import BY_DEVICE, TOGETHER, Row, State, timeline
+from weighbridge.judge.ledger import BY_DEVICE, LATE, TOGETHER, Row, State, timeline
 from weighbridge.judge.ledger import StateSpan as Stretch
 from weighbridge.judge.slot_history import Holder, line_of
 from weighbridge.judge.two_sides import line_of_slot, side_of
@@ -91,6 +91,7 @@ def _around(ranges: Sequence[Entries]) -> Entries:
 @dataclass(frozen=True)
 class JoinedRows:
     """The rows of each slot, joined: spans that tile the time that matters. `late`: rows came after the cut-off.
+    `in_time`: the same without what was heard late; None: nothing was.
 
     `told`: of each node the entries of the log that tell of its time which is not up. `heard`: of each node when it was
     last heard before it changed or fell silent, and in which entry, in order. `now_us`: where the time that matters is
@@ -103,6 +104,12 @@ class JoinedRows:
     heard: Heard
     now_us: int | None = None
     coming_us: Mapping[Slot, int] = field(default_factory=dict)
+    in_time: Mapping[Slot, Sequence[Stretch]] | None = None
+
+    @property
+    def without_late(self) -> "JoinedRows":
+        """What is known without what was heard late: that time is unknown, of the cause LATE."""
+        return self if self.in_time is None else replace(self, slots=self.in_time, in_time=None)
 
     def entries(self, nodes: Iterable[str], within: Interval) -> Entries | None:
         """From the first entry that tells of these nodes over [start_s, end_s) to the last.
@@ -134,6 +141,9 @@ class JoinedRows:
                 yield f"{slot.name} {one.start_us} {one.end_us} {one.state} {one.cause} {one.heard}"
         for slot in sorted(self.coming_us):
             yield f"{slot.name} is to come from {self.coming_us[slot]}"
+        if self.in_time is not None:
+            yield "without what was heard late"
+            yield from self.without_late.spelled()
 
 
 @dataclass(slots=True)
@@ -147,6 +157,7 @@ class _Run:
     cause: str
     entry: int | None
     side: str
+    late: bool
 
 
 @dataclass(slots=True)
@@ -156,9 +167,11 @@ class _Joining:
     runs: dict[tuple[str, int], list[_Run]] = field(default_factory=dict)
     overlay: list[Row] = field(default_factory=list)
     told: dict[str, dict[Interval, Entries]] = field(default_factory=dict)
+    late: bool = False
 
     def add(self, row: Row) -> None:
-        if row.state is not State.UP:
+        self.late = self.late or row.late
+        if row.state is not State.UP or row.late:
             self._tell(row)
         if row.slot == BY_DEVICE:
             self.overlay.append(row)
@@ -171,7 +184,7 @@ class _Joining:
             runs[-1].end_us, runs[-1].entry = row.end_us, row.last_entry
             return
         said = (row.device, row.start_us, row.end_us, row.state, row.cause, row.last_entry)
-        runs.append(_Run(*said, side_of(row.chain)))
+        runs.append(_Run(*said, side_of(row.chain), row.late))
 
     def _tell(self, row: Row) -> None:
         """Slots of one node that say the same for the same time are known from the same entries, or nearly so."""
@@ -189,15 +202,22 @@ class _Joining:
         return {node: sorted(ends) for node, ends in found.items()}
 
     def lines(
-        self, start_us: int, end_us: int, patience_us: int, proven: Proven
+        self,
+        start_us: int,
+        end_us: int,
+        patience_us: int,
+        proven: Proven,
+        *,
+        in_time: bool = False,
     ) -> dict[Slot, Sequence[Stretch]]:
-        """One timeline for each slot; an overlay's row lies over every slot that its device filled."""
+        """One timeline for each slot; an overlay's row lies over every slot that its device filled. `in_time`: without
+        what was heard late."""
         over: dict[tuple[str, str], list[Row]] = {}
         for row in self.overlay:
             over.setdefault((row.node, row.device), []).append(row)
         return {
             Slot(*slot): line_of_slot(
-                _laid(slot[0], runs, over),
+                _laid(slot[0], runs, over, in_time),
                 start_us,
                 end_us,
                 patience_us,
@@ -208,11 +228,13 @@ class _Joining:
 
 
 def _laid(
-    node: str, runs: list[_Run], over: Mapping[tuple[str, str], list[Row]]
+    node: str, runs: list[_Run], over: Mapping[tuple[str, str], list[Row]], in_time: bool
 ) -> dict[str, list[Row | Stretch]]:
     found: dict[str, list[Row | Stretch]] = {}
     for run in runs:
-        stretch = Stretch(run.start_us, run.end_us, run.state, run.cause)
+        unheard = in_time and run.late and run.state is not State.UNKNOWN
+        said = (State.UNKNOWN, LATE) if unheard else (run.state, run.cause)
+        stretch = Stretch(run.start_us, run.end_us, *said)
         found.setdefault(run.side, []).append(stretch)
     for device in sorted({run.device for run in runs}):
         found.setdefault("", []).extend(over.get((node, device), ()))
@@ -226,6 +248,7 @@ def _goes_on(run: _Run, row: Row) -> bool:
         and run.cause == row.cause
         and run.device == row.device
         and run.side == side_of(row.chain)
+        and run.late is row.late
     )
 
 
@@ -254,13 +277,17 @@ def joined_rows(
     start_us, end_us = within[0] * MICROSECONDS, within[1] * MICROSECONDS
     if not under_way:
         lines = joining.lines(start_us, end_us, patience_us, proven)
-        return JoinedRows(lines, late, joining.told, joining.heard())
+        known = JoinedRows(lines, late, joining.told, joining.heard())
+        if not joining.late:
+            return known
+        in_time = joining.lines(start_us, end_us, patience_us, proven, in_time=True)
+        return replace(known, in_time=in_time)
     now_us = min(max(as_of_us, start_us), end_us)
     found = {
         slot: _going_on(line, now_us, end_us, patience_us)
         for slot, line in joining.lines(start_us, now_us, patience_us, proven).items()
     }
-    return JoinedRows(
+    known = JoinedRows(
         {slot: line for slot, (line, _) in found.items()},
         late,
         joining.told,
@@ -268,6 +295,20 @@ def joined_rows(
         now_us,
         {slot: coming_us for slot, (_, coming_us) in found.items()},
     )
+    if not joining.late:
+        return known
+    in_time = joining.lines(start_us, now_us, patience_us, proven, in_time=True)
+    return replace(known, in_time={slot: _to_come(known, slot, in_time[slot]) for slot in found})
+
+
+def _to_come(known: JoinedRows, slot: Slot, line: Sequence[Stretch]) -> Sequence[Stretch]:
+    """Time to come is not late: from there on the line is as it is with all that was told."""
+    coming_us = known.coming_us[slot]
+    rest = (one for one in known.slots[slot] if one.end_us > coming_us)
+    return [
+        *_until(line, coming_us),
+        *(replace(one, start_us=max(one.start_us, coming_us)) for one in rest),
+    ]
 
 
 def _going_on(
@@ -410,6 +451,21 @@ def _told(one: Stretch, bad: Sequence[Stretch], edges: set[int]) -> Iterator[Str
         yield Stretch(start, end, one.state, JOINED.join(sorted(causes)))
 
 
+def set_apart(told: Sequence[Stretch], in_time: Sequence[Stretch]) -> Iterator[Stretch]:
+    """A line, cut where it would say otherwise without what was heard late. Both tile the same time."""
+    others, start_us = iter(in_time), told[0].start_us if told else 0
+    other = next(others, None)
+    for one in told:
+        while other is not None and start_us < one.end_us:
+            unheard = (other.state, other.cause)
+            same = unheard == (one.state, one.cause)
+            end_us = min(one.end_us, other.end_us)
+            yield replace(one, start_us=start_us, end_us=end_us, unheard=None if same else unheard)
+            start_us = end_us
+            if other.end_us == end_us:
+                other = next(others, None)
+
+
 NOT_UP = frozenset(State) - {State.UP}
 
 
@@ -419,19 +475,21 @@ def spans_of(
     states: frozenset[State] = NOT_UP,
     coming_s: int | None = None,
 ) -> Iterator[Span]:
-    """Those in these states, in whole seconds, both ends floored, so that neighbours still touch.
+    """Those in these states, or that rest on what was heard late, in whole seconds, both ends floored, so that
+    neighbours still touch.
 
     None reaches from time that was seen into time that is to come, from `coming_s` on.
     """
     for stretch in line:
         start, end = stretch.start_us // MICROSECONDS, stretch.end_us // MICROSECONDS
-        if stretch.state not in states:
+        if stretch.state not in states and stretch.unheard is None:
             continue
+        span = Span(unit, stretch.state, start, end, stretch.cause, unheard=stretch.unheard)
         if coming_s is not None and start < coming_s < end:
-            yield Span(unit, stretch.state, start, coming_s, stretch.cause)
-            start = coming_s
-        if start < end:
-            yield Span(unit, stretch.state, start, end, stretch.cause)
+            yield replace(span, end_s=coming_s)
+            span = replace(span, start_s=coming_s)
+        if span.start_s < end:
+            yield span
 
 
 def seconds_in(line: Iterable[Stretch], state: State, within: Interval) -> int:

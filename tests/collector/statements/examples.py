@@ -117,6 +117,7 @@ def ugly() -> Statement:
             start = (number * 7 + place * 50) * HOUR
             state = (State.DOWN, State.CONTESTED, State.UNKNOWN, State.DEGRADED)[place]
             rows.append(row(node, start, start + (place + 1) * 3000, state, cause))
+    rows.append(replace(row("n1", 700 * HOUR, 700 * HOUR + 4321, State.DOWN, "xid 79"), late=True))
     windows = tuple(
         Window(f"维护-{number}", START + number * DAY, START + number * DAY + 2 * HOUR, START)
         for number in range(4)

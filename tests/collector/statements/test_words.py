@@ -11,6 +11,7 @@ from collector.documents.words import LANGUAGES, WORDS, Language
 from weighbridge import codes
 from weighbridge.codes import Note, note
 from weighbridge.contract import money as terms
+from weighbridge.contract.evidence import Late
 from weighbridge.contract.parties import Role
 from weighbridge.judge.ledger import CONTRADICTIONS, State
 from weighbridge.settlement.claims import Standing
@@ -26,6 +27,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "verdict": tuple(verdict.name for verdict in Verdict),
     "state": (*State, TO_COME),
     "against": tuple(CONTRADICTIONS),
+    "late": get_args(Late),
     "standing": get_args(Standing),
     "ruling": get_args(Ruling),
     "role": get_args(Role),

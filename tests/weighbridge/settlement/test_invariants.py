@@ -16,7 +16,7 @@ from tests.weighbridge.scripted import holders
 from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
-from weighbridge.settlement.case import Notices
+from weighbridge.settlement.case import KnownUnits, Notices
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.intervals import Intervals
 from weighbridge.settlement.invariants import (
@@ -80,7 +80,8 @@ def settled(version: Version, part: Period = MAY, kind: type[Settled] = Settled)
     known = joined_rows([], MAY.end_s * SECOND, MAY.end_s * SECOND, MAY.interval_s, 0)
     served = part.interval_s
     there = Timelines({}, {}, {})
-    return kind(version, MAY, part, served, found, record, units, there, {}, known)
+    weighed = KnownUnits(there, there, there, record, units)
+    return kind(version, MAY, part, served, found, record, units, weighed, {}, known)
 
 
 def stated(*ruled: Settled) -> Statement:

@@ -61,6 +61,7 @@ class Promise:
     until_us: int
     interval_us: int
     max_gap_us: int
+    heard_within_us: int
     max_skew_us: int
     least_coverage: Fraction = Fraction(0)
 
