@@ -224,6 +224,11 @@ class Sampler:
         """Put the inventory into the next report."""
         self._inventory_due = True
 
+    @property
+    def begun(self) -> bool:
+        """Whether it has taken a sample."""
+        return self._slow_due_us > 0
+
     async def run(self) -> None:
         """Sample for ever."""
         async for due_us in ticks_us(self._clock, self.schedule.interval_us):

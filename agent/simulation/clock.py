@@ -101,7 +101,8 @@ async def drive(
 ) -> None:
     """The whole course, or until `stopped`. Raises TransportError where the collector's clock does not follow.
 
-    It begins once every agent was heard: of the time before its first report, an agent's word fills nothing.
+    It begins once every agent was heard and has taken a sample: of the time before its first report, its word fills
+    nothing.
     """
     async with asyncio.timeout(LONGEST_STEP_S):
         await _handed_over(nodes)

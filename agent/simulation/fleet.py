@@ -131,7 +131,8 @@ class SimulatedNode:
         if self._agent is None or not self._connected:
             return 0
         facts = self._agent.facts()
-        return facts["spool_pending_count"] if facts.get("spool_held_count") else 1
+        begun = self._agent.sampler.begun and facts.get("spool_held_count")
+        return facts["spool_pending_count"] if begun else 1
 
     def start(self) -> None:
         """Starts the node's agent."""
