@@ -164,7 +164,12 @@ async def _components(config: CollectorConfig, store: Store) -> AsyncIterator[Co
         statements = Statements(store, fleet)
         committer.follow(statements.follow)
         accounts = Accounts(statements, lambda: fleet.contracts)
-        rounds = Rounds(committer, store, config.witnesses, config.witness_seconds)
+        rounds = Rounds(
+            committer,
+            config.directory / "published-head",
+            config.witnesses,
+            config.witness_seconds,
+        )
         made = (fleet, judging, committer, committing, challenges, statements, accounts, rounds)
         async with challenging(challenges):
             yield Components(config, store, signer, clocks, *made)

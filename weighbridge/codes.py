@@ -18,6 +18,8 @@ NoteCode = Literal[
     "claim",
     "signed",
     "attested",
+    "cosigned",
+    "not_cosigned",
     "said_by",
     "level",
     "weighed",

@@ -307,6 +307,14 @@ WORDS: Mapping[str, Word] = {
         "{said}: said by {party}, {authority}, entry {entry}",
         "{said}：由 {party} 提出，{authority}，日志第 {entry} 条",
     ),
+    "note.cosigned": Word(
+        "The log is cosigned as agreed up to {entries} entries, as of {received}; what came later rests on its keeper.",
+        "日志前 {entries} 条已按约定会签（截至 {received}）；其后的内容仅凭日志保管方。",
+    ),
+    "note.not_cosigned": Word(
+        "No head of the log is cosigned as agreed: all of it rests on its keeper.",
+        "日志尚无按约定会签的检查点：全部内容仅凭日志保管方。",
+    ),
     "note.maintenance": Word("maintenance {id}", "维护 {id}"),
     "note.cause": Word("cause {cause} of {unit}", "原因 {cause}（{unit}）"),
     "note.cause_of_all": Word("cause {cause} of everything", "原因 {cause}（全部）"),

@@ -2,7 +2,7 @@
 
 At the beginning of a round the newest head is put up. Witnesses with an address are asked for their cosignature, others
 fetch the head and hand theirs in. The round is closed when all have signed, or when the next one begins: what the head
-has then is published, and entered in the log. Nothing else waits for a witness.
+has then is published, and once an hour entered in the log. Nothing else waits for a witness.
 """
 
 import asyncio
@@ -10,23 +10,28 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 
 from collector.background import beside
 from collector.log.commits import Committer
-from collector.storage.store import EvidenceLog, Store
+from collector.storage.store import EvidenceLog
 from collector.witnessing.asking import Prove, ask_witness, prover
 from weighbridge.log.checkpoint import Head, read_head
 from weighbridge.log.cosignature import signatures
 from weighbridge.log.entries import CosignedHead, EntryKind
+from weighbridge.log.merkle import root_at
 from weighbridge.log.note import NoteKey, SignatureLine, read_note
 from weighbridge.log.witnessing import SubmissionRefused
+from weighbridge.process.files import write_file
 from weighbridge.wire.problems import Problem
-from weighbridge.wire.report import read
 from weighbridge.wire.signing import SignatureError
 
 logger = logging.getLogger("weighbridge.witnesses")
+
+ENTERED_SECONDS = 3600.0
+"""What is cosigned is entered in the log at most so often."""
 
 ASKED_SECONDS = 30.0
 """How long a witness has for its answer."""
@@ -44,13 +49,15 @@ class Rounds:
     """`published` is the head that everybody is shown, with the cosignatures that it has."""
 
     def __init__(
-        self, committer: Committer, store: Store, witnesses: Sequence[Witness], seconds: float
+        self, committer: Committer, file: Path, witnesses: Sequence[Witness], seconds: float
     ) -> None:
-        self._committer = committer
+        """`file` keeps what was published over a restart: nobody is shown an older head later."""
+        self._committer, self._file = committer, file
         self._witnesses = {str(witness.key): witness for witness in witnesses}
         self._seconds = seconds
         self._pending: Head | None = None
-        self._published = newest_cosigned(store) if witnesses else None
+        self._published = kept_head(file, committer.log) if witnesses else None
+        self._entered_s = -ENTERED_SECONDS
         self._complete = asyncio.Event()
         self._sizes: dict[str, int] = {}
         self._troubles: dict[str, str] = {}
@@ -148,12 +155,21 @@ class Rounds:
 
     async def _close(self) -> None:
         head, self._pending = self.pending, None
-        if signatures(head.note, self._keys()):
-            try:
-                await self._committer.enter(EntryKind.COSIGNED, CosignedHead(note=head.note))
-            except Problem as problem:
-                logger.warning("a cosigned head is not entered: %s", problem.detail)
+        try:
+            await asyncio.to_thread(write_file, self._file, head.note.encode())
+        except OSError as error:
+            logger.warning("%s: %s", self._file, error.strerror)
         self._published = head
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._entered_s >= ENTERED_SECONDS and signatures(head.note, self._keys()):
+            await self._enter(head, now_s)
+
+    async def _enter(self, head: Head, now_s: float) -> None:
+        try:
+            await self._committer.enter(EntryKind.COSIGNED, CosignedHead(note=head.note))
+            self._entered_s = now_s
+        except Problem as problem:
+            logger.warning("a cosigned head is not entered: %s", problem.detail)
 
 
 @contextlib.asynccontextmanager
@@ -167,9 +183,11 @@ async def cosigning(rounds: Rounds, log: EvidenceLog) -> AsyncIterator[None]:
         yield
 
 
-def newest_cosigned(store: Store) -> Head | None:
-    """As the log has it."""
-    for index in reversed(store.index.of_kinds({EntryKind.COSIGNED})):
-        for entry in store.log.read(index, 1):
-            return read_head(read(CosignedHead, entry.envelope.payload).note)
-    return None
+def kept_head(file: Path, log: EvidenceLog) -> Head | None:
+    """The head that was published last, if this log stands by it."""
+    try:
+        head = read_head(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    agrees = head.size <= log.size and root_at(head.size, log.node) == head.root
+    return head if agrees else None

@@ -140,6 +140,8 @@ def test_a_witness_that_is_away_delays_nobody(store_of: StoreOf, tmp_path: Path)
             )
             assert cosigners(server, [here, away]) == {here.name}
             assert server.stop() == 0
+    with opened(directory) as store:
+        assert len(store.index.of_kinds({EntryKind.COSIGNED})) == 1, "of many rounds in an hour"
 
 
 def test_only_what_a_configured_witness_signed_of_the_head_in_turn_is_taken(

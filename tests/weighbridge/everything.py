@@ -14,6 +14,7 @@ from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import BY_DEVICE, JUDGING_FAILED, OVERLAY, Row, State, Use
 from weighbridge.judge.two_sides import OF_LESSEE
+from weighbridge.log.checkpoint import log_key
 from weighbridge.log.entries import (
     CauseNotice,
     ClaimNotice,
@@ -24,7 +25,7 @@ from weighbridge.log.entries import (
     Notice,
     VersionSince,
 )
-from weighbridge.notices.book import ContractRecord, LoggedNotice
+from weighbridge.notices.book import ContractRecord, Cosigned, LoggedNotice
 from weighbridge.settlement.case import Notices
 from weighbridge.settlement.draft import draft
 from weighbridge.settlement.periods import calendar_month
@@ -32,6 +33,7 @@ from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.settlement.restatement import since_issued
 from weighbridge.settlement.statement import Statement
+from weighbridge.wire.signing import Signer
 
 SECOND, HOUR, DAY = 1_000_000, 3600, 86400
 MAY = calendar_month("2026-05", "Asia/Shanghai")
@@ -308,11 +310,15 @@ def told() -> Statement:
     )
     unpriced = replace(before, lowest=None, highest=None)
     again = [*since_issued(issued, before, after), *since_issued(issued, unpriced, before)]
-    return replace(after, notes=(*contract_record().notes(), *again))
+    known = contract_record()
+    notes = (*known.notes(), *replace(known, heard=(), cosigned=None).notes(), *again)
+    return replace(after, notes=notes)
 
 
 def contract_record() -> ContractRecord:
-    """What parties can say, with their keys and through the collector."""
+    """What parties can say, with their keys and through the collector, in a log that they agreed to cosign."""
+    policy = f"log {log_key('log', Signer(bytes(32)).public_key)}\nquorum none\n"
+    text = json.dumps(TERMS | {"evidence": {"cosigned_by": policy}})
     at = {"from_us": 0, "until_us": 9}
     said: tuple[MaintenanceNotice | CauseNotice | EventNotice | ClaimNotice, ...] = (
         MaintenanceNotice(kind="maintenance", id="M1", units=[], **at),
@@ -331,7 +337,8 @@ def contract_record() -> ContractRecord:
         )
         for number, one in enumerate(said)
     ]
-    return ContractRecord((), (), heard)
+    version = Version(load(text), text, 0, 4_000_000_000 * SECOND)
+    return ContractRecord((version,), (), heard, cosigned=Cosigned(4711, START * SECOND))
 
 
 SAMPLES = range(0, 1001, 10)

@@ -1,10 +1,12 @@
 """Whose records count, how exact they are, and until when they change a statement."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Literal
 
-from weighbridge.contract.scalars import Count, Share, Switch, Text, Whole
+from weighbridge.contract.scalars import Count, Maybe, Share, Switch, Text, Whole
 from weighbridge.contract.terms import Terms, clause
+from weighbridge.log.policy import PolicyError, read_policy
 
 
 class ClockTerms(Terms):
@@ -41,6 +43,10 @@ class EvidenceTerms(Terms):
         "unknown, of the cause `late`.",
         default="held",
     )
+    cosigned_by: Maybe[Text] = clause(
+        "A tlog-policy: whose signatures the log's heads are to have; statements say how far they do.",
+        default=None,
+    )
     clock: ClockTerms = clause("How far clocks may be off.", default=ClockTerms())
     correction_window_s: Whole = clause(
         "Data that come so long after the end of a period still change it.", default=432_000
@@ -54,3 +60,16 @@ class EvidenceTerms(Terms):
         "What an hour is, as one agent tells it, of which less rests on samples: only noted, held, or unknown.",
         default="held",
     )
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.cosigned_by is not None:
+            yield from _policy_problems(self.cosigned_by)
+
+
+def _policy_problems(text: str) -> Iterator[tuple[str, str]]:
+    """Without the log's key, cosignatures of another log would do."""
+    try:
+        if not read_policy(text).logs:
+            yield "cosigned_by", "names no log"
+    except PolicyError as error:
+        yield "cosigned_by", f"not a policy: {error}"

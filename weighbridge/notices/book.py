@@ -16,11 +16,13 @@ from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.ledger import BY_DEVICE, Row, State, Use
 from weighbridge.judge.slot_history import Holder, SlotHistory, Times, names, seen_by, stays
+from weighbridge.log.checkpoint import read_head
 from weighbridge.log.entries import (
     Assignment,
     CauseNotice,
     ClaimNotice,
     ContractAdded,
+    CosignedHead,
     Entry,
     EntryKind,
     EventNotice,
@@ -30,17 +32,18 @@ from weighbridge.log.entries import (
     PartyKey,
     Reached,
 )
+from weighbridge.log.policy import read_policy
 from weighbridge.notices.rules import LESSEES, NoticeRules, events_of, sides
 from weighbridge.settlement.case import Case, Notices, case_of, cutoff_us
 from weighbridge.settlement.coverage import thin_hours, thinned
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.period_labels import cut, ruling
-from weighbridge.settlement.periods import Period
+from weighbridge.settlement.periods import Period, instant_text
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.proofs import ProvenRates, proven, samples
 from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.wire.report import read
-from weighbridge.wire.signing import key_id
+from weighbridge.wire.signing import SignatureError, key_id
 
 KINDS = frozenset(
     {
@@ -50,6 +53,7 @@ KINDS = frozenset(
         EntryKind.NOTICE,
         EntryKind.STATEMENT,
         EntryKind.PROOF,
+        EntryKind.COSIGNED,
     }
 )
 """The entries that a book is made of."""
@@ -79,6 +83,14 @@ class LoggedNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class Cosigned:
+    """The log up to `entries` had, at an instant, the signatures that the contract asks for."""
+
+    entries: int
+    received_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class ContractRecord:
     """One contract as known at an instant. `holders`: of its places, in the order in which they were first taken."""
 
@@ -86,6 +98,7 @@ class ContractRecord:
     holders: Sequence[Holder]
     heard: Sequence[LoggedNotice]
     proven: Sequence[ProvenRates] = ()
+    cosigned: Cosigned | None = None
 
     @property
     def newest(self) -> Contract:
@@ -176,7 +189,19 @@ class ContractRecord:
                 yield cause.from_us // MICROSECONDS, cause.until_us // MICROSECONDS
 
     def notes(self) -> tuple[Note, ...]:
-        """One for each notice: what, by whom, and how that is known."""
+        """How far the log is cosigned, if that was agreed; and for each notice what, by whom, and how that is known."""
+        return (*self._cosigning(), *self._said())
+
+    def _cosigning(self) -> Iterator[Note]:
+        if self.newest.evidence.cosigned_by is None:
+            return
+        if self.cosigned is None:
+            yield note("not_cosigned")
+            return
+        received = instant_text(self.cosigned.received_us // MICROSECONDS)
+        yield note("cosigned", entries=self.cosigned.entries, received=received)
+
+    def _said(self) -> tuple[Note, ...]:
         return tuple(
             note(
                 "notice",
@@ -255,6 +280,7 @@ class NoticeBook:
     _issued: list[tuple[int, Issued]] = field(default_factory=list)
     _assignments: dict[str, list[tuple[int, Assignment]]] = field(default_factory=dict)
     _keys: dict[tuple[str, str], PartyKey] = field(default_factory=dict)
+    _cosigned: dict[str, list[Cosigned]] = field(default_factory=dict)
     _versions: tuple[int, Assignments] = field(default_factory=lambda: (0, Assignments()))
 
     def fold(self, entry: Entry, received_us: int) -> None:
@@ -284,8 +310,20 @@ class NoticeBook:
                 found = proven(ended, received_us)
                 if found is not None:
                     self._proven.setdefault(ended.contract, []).append(found)
+            case EntryKind.COSIGNED:
+                self._cosign(read(CosignedHead, payload).note, received_us)
             case _:
                 pass
+
+    def _cosign(self, head: str, received_us: int) -> None:
+        """A head counts for the contracts whose policy, as it was then, accepts it."""
+        size, accepted = read_head(head).size, {}
+        for name in sorted(self._names):
+            asked = self.versions(name, received_us)[-1].contract.evidence.cosigned_by
+            if asked is not None and asked not in accepted:
+                accepted[asked] = _accepts(asked, head)
+            if asked is not None and accepted[asked]:
+                self._cosigned.setdefault(name, []).append(Cosigned(size, received_us))
 
     @property
     def contracts(self) -> frozenset[str]:
@@ -346,7 +384,9 @@ class NoticeBook:
         heard = [one for one in self._heard.get(contract, ()) if one.received_us <= as_of_us]
         found = [one for one in self._proven.get(contract, ()) if one.received_us <= as_of_us]
         holders = tuple(self._history(contract, as_of_us).over(as_of_us, as_of_us + 1))
-        return ContractRecord(tuple(versions), holders, tuple(heard), tuple(found))
+        signed = [one for one in self._cosigned.get(contract, ()) if one.received_us <= as_of_us]
+        cosigned = signed[-1] if signed else None
+        return ContractRecord(tuple(versions), holders, tuple(heard), tuple(found), cosigned)
 
     def of_period(
         self, contract: str, label: str, as_of_us: int
@@ -409,6 +449,14 @@ class NoticeBook:
         if self._versions[0] != len(known):
             self._versions = (len(known), _folded(known))
         return self._versions[1]
+
+
+def _accepts(policy: str, head: str) -> bool:
+    """A head with a signature that does not verify is good for nobody."""
+    try:
+        return read_policy(policy).accepts(head)
+    except SignatureError:
+        return False
 
 
 def _folded(entries: Iterable[Entry]) -> Assignments:
