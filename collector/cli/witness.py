@@ -87,7 +87,7 @@ def witness_run(
 ) -> None:
     """Ask the log for the head to cosign, check that it follows from the newest one kept, cosign, and hand it in.
 
-    Exit code of --once: 0, cosigned; 1, the log forked or shrank; 3, it did not answer.
+    Exit code of --once: 0, cosigned; 1, the log forked or shrank; 3, it did not answer, or took no cosignature.
     """
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
     if url is None and (once or listen is None):

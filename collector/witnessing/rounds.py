@@ -64,8 +64,8 @@ class Rounds:
 
     @property
     def pending(self) -> Head:
-        """The head to cosign now."""
-        return self._committer.head if self._pending is None else self._pending
+        """The head to cosign now; between two rounds the one that was."""
+        return self.published if self._pending is None else self._pending
 
     @property
     def published(self) -> Head:
@@ -91,9 +91,10 @@ class Rounds:
             raise Problem("bad_signature", str(error)) from error
         if not signed:
             raise Problem("forbidden", "no cosignature of a witness that is configured here")
-        if self._pending is None or head.text != self._pending.text:
+        if head.text != self.pending.text:
             raise Problem("conflict", "another head is to be cosigned by now")
-        self._add(lines, signed)
+        if self._pending is not None:
+            self._add(lines, signed)
         return len(signed)
 
     def _add(self, lines: Sequence[SignatureLine], signed: Sequence[NoteKey]) -> None:

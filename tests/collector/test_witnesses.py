@@ -107,6 +107,7 @@ def test_both_parties_cosign_one_head_and_it_is_published_and_entered(
             assert str(log) == server.get("/v1/log/head").json["vkey"]
             assert look(tmp_path, "lessee", log, server.url).returncode == 0
             wait_for(lambda: len(cosigners(server, [lessee, provider])) == 2, "both")
+            assert look(tmp_path, "lessee", log, server.url).returncode == 0, "once more is no harm"
             note = server.get("/checkpoint").body.decode()
     policy = (
         f"log {log}\nwitness l {lessee}\nwitness p {provider}\ngroup both all l p\nquorum both\n"
