@@ -73,10 +73,13 @@ class PartyWitness:
     def __init__(
         self, log: NoteKey, cosigner: Cosigner, directory: Path, now_s: Callable[[], int]
     ) -> None:
-        """Raises OSError where the directory cannot be used, or another witness uses it."""
+        """Raises OSError where the directory cannot be used, or another witness uses it; SignatureError where it keeps
+        what is no head of this log."""
         self._lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.memory = HeadMemory(directory)
+        if self.memory.newest is not None and self.memory.newest.origin != log.name:
+            raise SignatureError(f"{directory} keeps a head of {self.memory.newest.origin}")
         self._log, self._cosigner, self._now_s = log, cosigner, now_s
         self._turn = asyncio.Lock()
 

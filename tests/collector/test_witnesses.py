@@ -320,3 +320,7 @@ def test_a_witness_knows_its_size_after_a_restart(tmp_path: Path) -> None:
         )
         second = weighbridge(*again, check=False)
         assert (second.returncode, "another witness uses it" in second.stderr) == (2, True)
+    other = log_key("example.com/else", LOG.public_key)
+    again = witness_arguments(tmp_path, "w", other, "--listen", "127.0.0.1:0")
+    refused = weighbridge(*again, check=False)
+    assert (refused.returncode, "keeps a head of example.com/log" in refused.stderr) == (2, True)
