@@ -1,7 +1,7 @@
 """Keeps the judge at the log's end: catches up after a restart, follows every commit, and writes the ledger behind.
 
-A small commit is judged at once. A large one waits, and is judged entry by entry while everything else goes on. Of what
-waits, little is held in memory: the log has it.
+A small commit is judged at once. A large one waits, and is judged in slices while everything else goes on, a large
+entry in many. Of what waits, little is held in memory: the log has it. The ledger is written between two entries.
 
 A judge that fails stops judging and says so; it never stops the evidence from being kept.
 """
@@ -9,6 +9,7 @@ A judge that fails stops judging and says so; it never stops the evidence from b
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
@@ -18,6 +19,8 @@ from collector.log.ingest import Ingest
 from collector.storage.store import StorageError, Store
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import Metric
+from weighbridge.log.entries import EntryKind
+from weighbridge.wire.report import weight as report_weight
 
 logger = logging.getLogger("weighbridge.judging")
 
@@ -25,6 +28,12 @@ WRITE_SECONDS = 30.0
 SLICES_PER_WRITE = 64
 AT_ONCE_SAMPLES = 2048
 """Samples of single devices that one commit may bring to be judged within it: some hundredths of a second."""
+
+SLICE_SECONDS = 0.01
+"""Everything else gets its turn after so long, whatever an entry holds."""
+
+SAMPLE_BYTES = 16
+"""A sample of a device has no fewer."""
 
 HELD_SAMPLES = 1 << 16
 """Samples of single devices that wait in memory, decoded. What is over that is read from the log again."""
@@ -34,13 +43,20 @@ class LogFollower:
     """Drives one writer. What it has not written when the process dies is judged again from the log."""
 
     def __init__(
-        self, writer: LedgerWriter, store: Store, held_samples: int = HELD_SAMPLES
+        self,
+        writer: LedgerWriter,
+        store: Store,
+        held_samples: int = HELD_SAMPLES,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._writer = writer
         self._most_held_samples = held_samples
+        self._monotonic_s = monotonic_s
         self._store = store
         self._closing = asyncio.Event()
         self._wake = asyncio.Event()
+        self._between = asyncio.Event()
+        self._between.set()
         self._waiting: deque[CommittedEntry] = deque()
         self._held_samples = 0
         self._due = 0
@@ -87,6 +103,7 @@ class LogFollower:
     def _stop(self, what: str, error: Exception) -> None:
         """For good: whatever raised would raise again."""
         self.failure = f"{what}: {type(error).__name__}: {error}"
+        self._between.set()
         self._waiting.clear()
 
     async def run(self) -> None:
@@ -105,16 +122,27 @@ class LogFollower:
             await self._wake.wait()
             self._wake.clear()
             while self.failure is None and self.behind and not self._closing.is_set():
-                self._judge(self._judge_next)
+                self._judge(self._judge_slice)
                 await asyncio.sleep(0)
+        self._between.set()
 
-    def _judge_next(self) -> None:
+    def _judge_slice(self) -> None:
+        """Judge for so long as nobody minds; an entry that takes longer goes on in the next slice."""
+        until_s = self._monotonic_s() + SLICE_SECONDS
+        if not self._writer.midway:
+            self._begin_next()
+        self._writer.go_on()
+        while self._writer.midway and self._monotonic_s() < until_s:
+            self._writer.go_on()
+        (self._between.clear if self._writer.midway else self._between.set)()
+
+    def _begin_next(self) -> None:
         if not self._waiting:
-            self._writer.catch_up(1)
+            self._writer.begin(next(iter(self._store.log.read(self._writer.folded, 1))))
             return
         one = self._waiting.popleft()
         self._held_samples -= weight(one)
-        self._writer.follow([one])
+        self._writer.begin(one.entry, one.report)
 
     def close(self) -> None:
         """Lets `run` end after the entry that it is at."""
@@ -122,8 +150,9 @@ class LogFollower:
         self._wake.set()
 
     async def write(self) -> None:
-        """One transaction. What the ledger cannot take now stays due."""
-        if self.failure is not None:
+        """One transaction, once no entry is half judged. What the ledger cannot take now stays due."""
+        await self._between.wait()
+        if self.failure is not None or self._writer.midway:
             return
         try:
             batch = self._writer.take()
@@ -150,9 +179,13 @@ class LogFollower:
 
 
 def weight(committed: CommittedEntry) -> int:
-    """What it costs to judge an entry: the samples that it has of single devices, and one for itself."""
-    blocks = () if committed.report is None else committed.report.blocks
-    return 1 + sum(len(block.boottime_us) * max(len(block.devices), 1) for block in blocks)
+    """What it costs to judge an entry: what its report holds, or its bytes where nobody read it, and one for itself."""
+    if committed.report is not None:
+        return 1 + report_weight(committed.report)
+    entry = committed.entry
+    return 1 + (
+        len(entry.envelope.payload) // SAMPLE_BYTES if entry.kind is EntryKind.REPORT else 0
+    )
 
 
 def own_samples(

@@ -13,7 +13,7 @@ from collector.judging.statements import load_book
 from collector.log.commits import CommittedEntry
 from collector.storage.index import received
 from collector.storage.store import Store
-from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold
+from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold, Folding
 from weighbridge.judge.ledger import Finding, Row, Use
 from weighbridge.judge.node import Change
 from weighbridge.judge.snapshot import dump, restore
@@ -46,6 +46,7 @@ class LedgerWriter:
     def __init__(self, store: Store) -> None:
         """Of an open store: restores the folds, but folds nothing yet."""
         self._store = store
+        self._under_way: tuple[Entry, Folding] | None = None
         self.folded = store.ledger.folded()
         self._book = load_book(store.log, store.index, self.folded)
         self._taken = NO_BATCH
@@ -95,13 +96,36 @@ class LedgerWriter:
 
     def fold(self, entry: Entry, report: Report | None = None) -> None:
         """Fold the next entry; `report` is what it says where the caller has read it already."""
-        if entry.index != self.folded:
+        self.begin(entry, report)
+        while self.midway:
+            self.go_on()
+
+    @property
+    def midway(self) -> bool:
+        """Whether an entry was begun and is not folded to its end: nothing is to be taken then."""
+        return self._under_way is not None
+
+    def begin(self, entry: Entry, report: Report | None = None) -> None:
+        """Begin to fold the next entry; `go_on` until it is no longer `midway`."""
+        if entry.index != self.folded or self.midway:
             raise ValueError(f"entry {entry.index} follows where {self.folded} was due")
-        judged = self.judgement
-        changes = judged.folds.fold(entry, report)
+        self._under_way = (entry, self.judgement.folds.folding(entry, report))
+
+    def go_on(self) -> None:
+        """Fold a little more of the entry that was begun."""
+        if self._under_way is None:
+            return
+        entry, folding = self._under_way
+        try:
+            next(folding)
+        except StopIteration as ended:
+            self._under_way = None
+            self._ended(entry, ended.value)
+
+    def _ended(self, entry: Entry, changes: Sequence[Change]) -> None:
         self.folded += 1
         if entry.kind in BOOKED:
-            self._book.fold(entry, judged.now_us)
+            self._book.fold(entry, self.judgement.now_us)
         self._take_in(changes)
 
     def _take_in(self, changes: Sequence[Change]) -> None:

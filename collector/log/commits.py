@@ -138,11 +138,18 @@ class CommitBatch:
         return index
 
     def add_report(
-        self, chain: ChainKey, leaf: bytes, envelope: Envelope, report: Report, payload_hash: str
+        self,
+        chain: ChainKey,
+        leaf: bytes,
+        envelope: Envelope,
+        report: Report,
+        payload_hash: str,
+        *,
+        whole: bool = True,
     ) -> Receipt:
-        """Enter a report that was found to be the next one of its chain."""
+        """Enter a report that was found to be the next one of its chain; `whole`: as it is to be judged."""
         index = self._first + len(self.leaves)
-        self._add(leaf, Entry(index, EntryKind.REPORT, envelope), report)
+        self._add(leaf, Entry(index, EntryKind.REPORT, envelope), report if whole else None)
         accepted = Accepted(report.seq, payload_hash, index, self.tick_us)
         self.indexed.append(Indexed(index, EntryKind.REPORT, chain, accepted))
         self._newest[chain] = self._reports[chain, report.seq] = accepted

@@ -9,11 +9,11 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from msgspec import to_builtins
+from msgspec import structs, to_builtins
 from pydantic import TypeAdapter, ValidationError
 
 from collector.log.commits import CommitBatch, Committer
@@ -40,6 +40,11 @@ from weighbridge.wire.signing import Envelope, SignatureError, open_envelope, ve
 
 REPORT_TYPE = payload_type(EntryKind.REPORT)
 EXAMINED_AT_ONCE = 16
+OPEN_AT_ONCE = 2
+"""Requests whose reports are decompressed and read at one time: such a report may be many times its bytes."""
+
+KEPT_BYTES = 1 << 20
+"""Payloads of one request that are kept as they were read. Those beyond are judged from the log."""
 EXAMINED_BYTES_AT_ONCE = 256 << 10
 """Reports, and their bytes, that are examined before anything else gets its turn."""
 DETAIL_CHARACTERS = 500
@@ -61,13 +66,19 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A report that only its place in its chain can still refuse."""
+    """A report that only its place in its chain can still refuse. `whole`: with all that is to be judged."""
 
     leaf: bytes
     envelope: Envelope
     report: Report
     payload_hash: str
     chain: ChainKey
+    whole: bool = True
+
+    def without_samples(self) -> "Examined":
+        """What its place in the log asks for, and no more."""
+        rest = structs.replace(self.report, blocks=[], events=[], processes=None)
+        return replace(self, report=rest, whole=False)
 
 
 @dataclass
@@ -296,13 +307,16 @@ class Ingest:
         self._book = RefusalBook()
         self._inventories = Inventories()
         self._contradictions = Contradictions(committer.log, committer.log_key)
+        self._opening = asyncio.Semaphore(OPEN_AT_ONCE)
 
     async def accept(self, body: bytes, encoding: str | None) -> Receipts:
         """Durable when it returns. Raises Problem; what was accepted before it is durable too, and named in it."""
         try:
             self._committer.refuse_if_congested()
-            leaves = self._unpacker.unpack(body, encoding)
-            examined, refusal = await self._examine(leaves)
+            async with self._opening:
+                leaves = self._unpacker.unpack(body, encoding)
+                examined, refusal = await self._examine(leaves)
+                del leaves
             return await self._deliver(examined, refusal)
         except Problem as problem:
             self.counts[problem.code] += 1
@@ -310,12 +324,14 @@ class Ingest:
 
     async def _examine(self, leaves: Sequence[bytes]) -> tuple[list[Examined], Refusal | None]:
         examined: list[Examined] = []
-        size_bytes = 0
+        size_bytes = kept_bytes = 0
         for leaf in leaves:
             try:
-                examined.append(examine(leaf, self._ring, self.limits.report_bytes))
+                one = examine(leaf, self._ring, self.limits.report_bytes)
             except Refusal as refusal:
                 return examined, refusal
+            kept_bytes += len(one.envelope.payload)
+            examined.append(one if kept_bytes <= KEPT_BYTES else one.without_samples())
             size_bytes += len(leaf)
             if len(examined) % EXAMINED_AT_ONCE == 0 or size_bytes >= EXAMINED_BYTES_AT_ONCE:
                 size_bytes = 0
@@ -349,6 +365,7 @@ class Ingest:
             examined.envelope,
             examined.report,
             examined.payload_hash,
+            whole=examined.whole,
         )
         for found in self._contradictions.found(examined.envelope.key_id, examined.report):
             batch.add_record(EntryKind.CONTRADICTION, found)

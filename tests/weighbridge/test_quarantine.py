@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.weighbridge import everything
 from tests.weighbridge.scripted import START_US, Log, ScriptedNode, contract_text, spans
-from weighbridge.judge import fleet, node, quarantine, track
+from weighbridge.judge import fleet, node, quarantine
+from weighbridge.judge.checks import CHECKS
 from weighbridge.judge.checks.check import Answer, CheckContext
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import JUDGING_FAILED, Finding, Row, State
+from weighbridge.judge.track import EVERYTHING
+from weighbridge.settlement.case import Notices
 
 SECOND = 1_000_000
 POISON = 66
@@ -26,12 +30,12 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> None:
                 raise ZeroDivisionError(device)
         yield from ()
 
-    one = track.CHECKS[0]
+    one = CHECKS[0]
     watched = frozenset({"temperature_gpu_celsius"})
-    checks = (*track.CHECKS, replace(one, watches=watched, judge=judge))
-    monkeypatch.setattr(track, "CHECKS", checks)
+    checks = (*CHECKS, replace(one, watches=watched, judge=judge))
+    monkeypatch.setattr("weighbridge.judge.track.CHECKS", checks)
     monkeypatch.setattr(node, "WATCHED", node.WATCHED | watched)
-    monkeypatch.setattr(node, "EVERYTHING", node.EVERYTHING | watched)
+    monkeypatch.setattr("weighbridge.judge.node.EVERYTHING", EVERYTHING | watched)
 
 
 def judged_by(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
@@ -128,16 +132,14 @@ def test_a_newer_judge_that_fails_too_leaves_the_node_where_it_was(
 def test_a_number_that_no_ledger_holds_is_caught_with_its_node(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = fleet.judge_report
-
     def wild(*given: object) -> list[object]:
-        changes = real(*given)  # type: ignore[arg-type]
+        changes = node.judge_report(*given)  # type: ignore[arg-type]
         return [
             replace(one, since_us=2**63) if isinstance(one, Finding) and one.node == "n1" else one
             for one in changes
         ]
 
-    monkeypatch.setattr(fleet, "judge_report", wild)
+    monkeypatch.setattr("weighbridge.judge.fleet.judge_report", wild)
     node_1, node_2 = ScriptedNode("n1", gpus=1), ScriptedNode("n2", gpus=1)
     log = Log()
     log.tick(0)
@@ -159,8 +161,8 @@ def test_a_statement_holds_its_time_for_both_sides_whatever_the_contract_makes_o
     unseen = everything.row("n1", 0, 0, everything.DAY, State.UNKNOWN, JUDGING_FAILED)
     ups = [one for one in everything.month() if (one.node, one.slot) != ("n1", 0)]
     rest = everything.row("n1", 0, everything.DAY, everything.MAY.seconds, State.UP)
-    terms = {"unknown": {"policy": policy}, "credits": tiers}
-    statement = everything.drafted([*ups, unseen, rest], everything.Notices(), **terms)
+    terms: dict[str, Any] = {"unknown": {"policy": policy}, "credits": tiers}
+    statement = everything.drafted([*ups, unseen, rest], Notices(), **terms)
     assert "judging_failed" in statement.flags
     assert statement.lowest == "0.00"
     assert statement.highest not in (None, "0.00")

@@ -4,7 +4,7 @@ Live judgement, a rebuilt ledger and a replay are this one class, fed with the s
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from weighbridge.challenge import record
@@ -64,6 +64,19 @@ REMEMBERED = frozenset({EntryKind.CONTRACT, EntryKind.ASSIGNMENT, EntryKind.KEY}
 """Entries that a fold from a snapshot must be told again with `remember`."""
 
 
+Folding = Generator[None, None, list[Change]]
+"""An entry that is being folded: it gives way between steps, and returns what the entry changes."""
+
+
+def drained(folding: Folding) -> list[Change]:
+    """What it returns, without giving way."""
+    try:
+        while True:
+            next(folding)
+    except StopIteration as ended:
+        return list(ended.value)
+
+
 @dataclass(slots=True)
 class TickWatch:
     """The newest tick, since when ticks came without a stall, the last tick before that, when the registry looked last,
@@ -103,12 +116,19 @@ class FleetFold:
 
     def fold(self, entry: Entry, report: Report | None = None) -> list[Change]:
         """Judge one entry; `report` is the decoded payload where the caller has it already."""
+        return drained(self.folding(entry, report))
+
+    def folding(self, entry: Entry, report: Report | None = None) -> Folding:
+        """The same in small steps; between them nothing else may be folded, and no snapshot taken."""
+        if entry.kind is EntryKind.REPORT:
+            return (yield from self._reported(entry, report))
+        return self._told(entry)
+
+    def _told(self, entry: Entry) -> list[Change]:
         payload = entry.envelope.payload
         match entry.kind:
             case EntryKind.TICK:
                 return self._tick(read(Tick, payload).wall_us, entry.index)
-            case EntryKind.REPORT:
-                return self._reported(entry, report)
             case EntryKind.REFUSAL:
                 refused = read(Refused, payload)
                 return self._judged(refused.key_id, refused.node, entry, self._refusal(refused))
@@ -126,7 +146,7 @@ class FleetFold:
                 self.remember(entry)
                 return self._assigned(read(Assignment, payload), entry.index)
             case EntryKind.NOTICE:
-                self._told(read(Notice, payload))
+                self._announced(read(Notice, payload))
                 return []
             case _:
                 self.remember(entry)
@@ -135,16 +155,20 @@ class FleetFold:
     def _judged(self, key: str, node: str, entry: Entry, judging: Iterator[Change]) -> list[Change]:
         """What an entry says of an observer, if it is judged."""
         name, state = self._observer(key, node)
-        return [] if state.quarantine is not None else self._caught(name, entry.index, judging)
+        caught = self._caught(name, entry.index, judging)
+        return [] if state.quarantine is not None else drained(caught)
 
-    def _caught(self, name: str, index: int, judging: Iterator[Change]) -> list[Change]:
+    def _caught(self, name: str, index: int, judging: Iterator[Change | None]) -> Folding:
         """What is judged of an observer; where that fails, it is in quarantine from this entry on."""
         state = self.states[name]
         self._touched.add(name)
         changes: list[Change] = []
         try:
             for change in judging:
-                changes.append(quarantine.storable(change))  # noqa: PERF401
+                if change is None:
+                    yield
+                else:
+                    changes.append(quarantine.storable(change))
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001
@@ -256,7 +280,7 @@ class FleetFold:
             if self._deadline_us(state) > now_us:
                 self._expect(name, state)
             else:
-                yield from self._caught(name, index, self._passed(name, state))
+                yield from drained(self._caught(name, index, self._passed(name, state)))
 
     def _passed(self, name: str, state: NodeState) -> Iterator[Change]:
         """So much time passed that the observer is silent; or, where it is not judged, that this is written down."""
@@ -267,7 +291,7 @@ class FleetFold:
             yield from quarantine.lay(state, promises, self.watch.now_us)
             self._expect(name, state)
 
-    def _reported(self, entry: Entry, report: Report | None) -> list[Change]:
+    def _reported(self, entry: Entry, report: Report | None) -> Folding:
         key = entry.envelope.key_id
         node, side = self._speakers.get(key, ("", "provider"))
         if not node:
@@ -275,13 +299,18 @@ class FleetFold:
             node = report.node
         if self.only not in (None, _named(node, side)):
             return []
-        _, state = self._observer(key, node)
-        if state.quarantine is not None:
-            state.last_received_us = self.watch.now_us
-            self.registry.hear(node, self.assignments.promises(node))
-        return self._judged(key, node, entry, self._report(state, entry, report))
+        name, state = self._observer(key, node)
+        if state.quarantine is None:
+            judging = self._report(state, entry, report)
+            return (yield from self._caught(name, entry.index, judging))
+        state.last_received_us = self.watch.now_us
+        self._touched.add(name)
+        self.registry.hear(node, self.assignments.promises(node))
+        return []
 
-    def _report(self, state: NodeState, entry: Entry, told: Report | None) -> Iterator[Change]:
+    def _report(
+        self, state: NodeState, entry: Entry, told: Report | None
+    ) -> Iterator[Change | None]:
         report = decode(entry.envelope.payload) if told is None else told
         promises = self.assignments.promises(state.node)
         end = ChainEnd(entry.envelope.key_id, report.seq, digest(entry.envelope.payload))
@@ -313,13 +342,13 @@ class FleetFold:
         changes: list[Change] = []
         for state in self.observers(assignment.node) if assignment.releases else ():
             released = self._released(state, assignment.contract)
-            changes += self._caught(_named(state.node, state.side), index, released)
+            changes += drained(self._caught(_named(state.node, state.side), index, released))
         return changes
 
     def _released(self, state: NodeState, contract: str) -> Iterator[Change]:
         yield from judge_release(state, contract, self.watch.now_us)
 
-    def _told(self, notice: Notice) -> None:
+    def _announced(self, notice: Notice) -> None:
         """A device that was announced is no stranger from the next sample on."""
         said = notice.said
         if not (isinstance(said, EventNotice) and said.event == REPLACED and "new" in said.details):

@@ -99,10 +99,10 @@ CLOCK_RANK: dict[bool | None, int] = {False: 0, None: 1, True: 2}
 
 def judge_report(
     state: NodeState, promises: Sequence[Promise], report: Report, receipt: Receipt
-) -> list[Change]:
-    """Fold one accepted report of the node."""
+) -> Iterator[Change | None]:
+    """Fold one accepted report of the node. It gives None between two steps."""
     told = within_bounds(report)
-    return list(_ReportFold(state, promises, told, receipt).changes())
+    yield from _ReportFold(state, promises, told, receipt).changes()
 
 
 def judge_tick(state: NodeState, promises: Sequence[Promise], now_us: int) -> list[Change]:
@@ -238,8 +238,8 @@ class _ReportFold:
         self._name = chain_name(report) + (OF_LESSEE if state.side == "lessee" else "")
         self._chain = state.chains.get(self._name)
 
-    def changes(self) -> Iterator[Change]:
-        """The rows and findings that the report changes."""
+    def changes(self) -> Iterator[Change | None]:
+        """The rows and findings that the report changes, and None after each sample and event."""
         report = self._report
         if self._chain is None:
             yield from self._begin_chain()
@@ -262,6 +262,7 @@ class _ReportFold:
                 yield from self._sample(chain, piece, sample, at_us)
             else:
                 chain.pending |= see_sample(chain.view, piece, sample, at_us, WATCHED)
+            yield None
         yield from self._lateness(pieces[0][0] if pieces else self._received_us)
 
     def _begin_chain(self) -> Iterator[Change]:

@@ -47,10 +47,10 @@ class Registry:
 
     def see(
         self, state: NodeState, assignments: Assignments, now_us: int, entry: int
-    ) -> list[Change]:
-        """Fold what a node showed with its last report."""
+    ) -> Iterator[Change | None]:
+        """Fold what a node showed with its last report. It gives None between two devices."""
         if state.last_sample_us is None or not state.view.enumerated:
-            return []
+            return
         promises = assignments.promises(state.node)
         self.hear(state.node, promises)
         observer = Key((state.node, state.side))
@@ -60,18 +60,14 @@ class Registry:
         for device in devices:
             self._extend(device, observer, state.last_sample_us, state.patience_us)
         alone = len(_exclusive(promises)) < 2
-        contested = [
-            _told(change, entry)
-            for device in devices
-            if not alone or len(self.stretches[device]) > 1
-            for change in self._contest(device, observer, assignments, now_us)
-        ]
-        parted = [
-            change
-            for device in left
-            for change in self._part(device, assignments, state.last_sample_us)
-        ]
-        return contested + parted
+        for device in devices:
+            if not alone or len(self.stretches[device]) > 1:
+                for change in self._contest(device, observer, assignments, now_us):
+                    yield _told(change, entry)
+            yield None
+        for device in left:
+            yield from self._part(device, assignments, state.last_sample_us)
+            yield None
 
     def hear(self, node: str, promises: Sequence[Promise]) -> None:
         """The node reports, whatever it says."""

@@ -26,7 +26,18 @@ MAX_DEVICES = 1024
 MAX_BLOCKS = 16
 MAX_SAMPLES = 8192
 MAX_EVENTS = 16_384
-"""What one report may hold of each: what it costs to judge it stays in proportion to its bytes."""
+MAX_GAPS = 4096
+MAX_PROCESSES = 8192
+MAX_READINGS = 256
+MAX_FACTS = 512
+MAX_SPANS = 65_536
+MAX_VALUES = 1 << 20
+ROW_VALUES = 8
+"""What one report may hold of each: what it costs to read and to judge it stays in proportion to its bytes.
+
+`MAX_VALUES` are those of all blocks, each row counted as `ROW_VALUES` more: sixteen GPUs, each cut in seven, fill it
+with three hundred samples.
+"""
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*"
 HASH = r"^[0-9a-f]{64}"
@@ -99,8 +110,8 @@ Read = TypeVar("Read", bound=Model | WirePart)
 class Facts(WirePart, frozen=True):
     """Named readings of one thing at one instant: a value or the reason why there is none."""
 
-    readings: dict[Name, Integer | Text]
-    unavailable: dict[Name, Reason]
+    readings: Annotated[dict[Name, Integer | Text], Meta(max_length=MAX_FACTS)]
+    unavailable: Annotated[dict[Name, Reason], Meta(max_length=MAX_FACTS)]
 
 
 class DeviceState(StrEnum):
@@ -152,9 +163,9 @@ class Block(WirePart, frozen=True):
 
     boottime_us: Annotated[list[Count], Meta(min_length=1, max_length=MAX_SAMPLES)]
     devices: Annotated[list[Name], Meta(max_length=MAX_DEVICES)]
-    readings: dict[Name, list[list[Integer | None]]]
+    readings: Annotated[dict[Name, list[list[Integer | None]]], Meta(max_length=MAX_READINGS)]
     tier: Literal["fast", "slow"]
-    unavailable: list[UnavailableSpan]
+    unavailable: Annotated[list[UnavailableSpan], Meta(max_length=MAX_SPANS)]
 
     def __post_init__(self) -> None:
         if any(later <= earlier for earlier, later in pairwise(self.boottime_us)):
@@ -271,14 +282,14 @@ class Report(WirePart, frozen=True):
     chain: Name
     clock: ReportClocks
     events: Annotated[list[Event], Meta(max_length=MAX_EVENTS)]
-    gaps: list[Gap]
+    gaps: Annotated[list[Gap], Meta(max_length=MAX_GAPS)]
     host: Facts | None
     interval_ms: Count
     inventory: Inventory | None
     inventory_digest: Hash
     node: Name
     prev: Hash | None
-    processes: list[Process] | None
+    processes: Annotated[list[Process], Meta(max_length=MAX_PROCESSES)] | None
     seen: SeenHead | Hash | None
     seq: Count
     stream: Name
@@ -289,6 +300,23 @@ class Report(WirePart, frozen=True):
             raise ValueError("prev is null at seq 0, and only there")
         if sum(len(block.boottime_us) for block in self.blocks) > MAX_SAMPLES:
             raise ValueError(f"blocks hold more than {MAX_SAMPLES} samples")
+        if sum(map(_values, self.blocks)) > MAX_VALUES:
+            raise ValueError(f"blocks hold more than {MAX_VALUES} values")
+
+
+def _values(block: Block) -> int:
+    return len(block.readings) * len(block.boottime_us) * (len(block.devices) + ROW_VALUES)
+
+
+def weight(report: Report) -> int:
+    """What it costs to judge a report, in samples of single devices; each other part counts as one."""
+    inventory = 0 if report.inventory is None else len(report.inventory.devices)
+    parts = len(report.events) + len(report.gaps) + len(report.processes or ()) + inventory
+    return parts + sum(_sampled(block) for block in report.blocks)
+
+
+def _sampled(block: Block) -> int:
+    return len(block.boottime_us) * max(len(block.devices), len(block.readings) // 8, 1)
 
 
 def canonical(value: Any) -> bytes:
