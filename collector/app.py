@@ -38,6 +38,7 @@ from collector.judging.recent import RecentFleet
 from collector.judging.statements import Statements
 from collector.judging.writer import LedgerWriter
 from collector.log.anchor import keep_anchor, load_anchor
+from collector.log.budgets import Budgets
 from collector.log.commits import Committer
 from collector.log.ingest import Ingest
 from collector.log.keys import load_keys
@@ -112,6 +113,7 @@ class Components:
     statements: Statements
     accounts: Accounts
     rounds: Rounds
+    budgets: Budgets
 
 
 @asynccontextmanager
@@ -145,7 +147,9 @@ async def running(
 
 @asynccontextmanager
 async def _components(config: CollectorConfig, store: Store) -> AsyncIterator[Components]:
-    clocks, signer, writer = Clocks.of(store), load_signer(config), LedgerWriter(store)
+    clocks, signer = Clocks.of(store), load_signer(config)
+    budgets = Budgets(config.limits.hourly, time.monotonic)
+    writer = LedgerWriter(store, budgets.found)
     fleet = LiveFleet(writer.judgement)
     require_own_log(config, store, signer)
     async with (
@@ -170,7 +174,17 @@ async def _components(config: CollectorConfig, store: Store) -> AsyncIterator[Co
             config.witnesses,
             config.witness_seconds,
         )
-        made = (fleet, judging, committer, committing, challenges, statements, accounts, rounds)
+        made = (
+            fleet,
+            judging,
+            committer,
+            committing,
+            challenges,
+            statements,
+            accounts,
+            rounds,
+            budgets,
+        )
         async with challenging(challenges):
             yield Components(config, store, signer, clocks, *made)
 
@@ -262,7 +276,7 @@ async def _judging(writer: LedgerWriter, store: Store) -> AsyncIterator[LogFollo
 def _routes(components: Components) -> tuple[Route, ...]:
     """Every route of the collector. Each module that serves something adds its own here."""
     store, fleet, committer = components.store, components.fleet, components.committer
-    ingest = Ingest(committer, committer.ring, components.config.limits)
+    ingest = Ingest(committer, committer.ring, components.config.limits, components.budgets)
     recent, clocks = RecentFleet(fleet), components.clocks
     exposition = Exposition(recent, lambda: _own(components, ingest))
     served = (

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from collector.api.access import Bearer, parse_role
+from collector.log.budgets import HOURLY, Costs
 from collector.log.ingest import Limits
 from collector.witnessing.rounds import Witness
 from weighbridge.log.note import KeyKind, read_vkey
@@ -42,6 +43,15 @@ class WitnessSettings(Model):
     url: Text | None = None
 
 
+class HourlySettings(Model):
+    """What one key may cost in an hour."""
+
+    bytes: int = Field(HOURLY.bytes, ge=1, strict=True)
+    reports: int = Field(HOURLY.reports, ge=1, strict=True)
+    chains: int = Field(HOURLY.chains, ge=1, strict=True)
+    findings: int = Field(HOURLY.findings, ge=1, strict=True)
+
+
 class LimitSettings(Model):
     """What one request may bring, and what may wait."""
 
@@ -52,6 +62,7 @@ class LimitSettings(Model):
     queue_bytes: Count = 64 << 20
     reading_bytes: Count = DEFAULTS.reading_bytes
     reading_seconds: int = Field(DEFAULTS.reading_seconds, ge=1, strict=True)
+    hourly: HourlySettings = Field(default_factory=HourlySettings)
 
 
 class Settings(Model):
@@ -151,6 +162,7 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
             limits.reports,
             limits.reading_bytes,
             limits.reading_seconds,
+            Costs(**limits.hourly.model_dump()),
         ),
         queue_bytes=limits.queue_bytes,
         tokens=_tokens(file, settings.tokens),

@@ -4,7 +4,7 @@ Rows and findings go to the ledger in batches, each in one transaction with the 
 they have come to: after a crash the entries since then are folded again. `collector.judging.live` reads what is judged.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from collector.judging.current_figures import Current
@@ -17,7 +17,7 @@ from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold, F
 from weighbridge.judge.ledger import Finding, Row, Use
 from weighbridge.judge.node import Change
 from weighbridge.judge.snapshot import dump, restore
-from weighbridge.log.entries import Entry
+from weighbridge.log.entries import Entry, EntryKind
 from weighbridge.notices.book import KINDS as BOOKED
 from weighbridge.settlement.judge_versions import Judges, current
 from weighbridge.wire.report import Report
@@ -37,15 +37,23 @@ class LedgerBatch(NamedTuple):
     uses: Sequence[Use] = ()
 
 
+def ignored(key: str, changes: int) -> None:
+    """Nobody counts what is found."""
+
+
 NO_BATCH = LedgerBatch((), (), 0, {})
 
 
 class LedgerWriter:
     """The one writer of the ledger, and of `judgement`. `follow` must be given every commit, in log order."""
 
-    def __init__(self, store: Store) -> None:
-        """Of an open store: restores the folds, but folds nothing yet."""
+    def __init__(self, store: Store, found: Callable[[str, int], None] = ignored) -> None:
+        """Of an open store: restores the folds, but folds nothing yet.
+
+        `found` is told by which key, and how many rows and findings, whenever a report is folded.
+        """
         self._store = store
+        self._found = found
         self._under_way: tuple[Entry, Folding] | None = None
         self.folded = store.ledger.folded()
         self._book = load_book(store.log, store.index, self.folded)
@@ -126,6 +134,8 @@ class LedgerWriter:
         self.folded += 1
         if entry.kind in BOOKED:
             self._book.fold(entry, self.judgement.now_us)
+        if entry.kind is EntryKind.REPORT:
+            self._found(entry.envelope.key_id, len(changes))
         self._take_in(changes)
 
     def _take_in(self, changes: Sequence[Change]) -> None:

@@ -7,15 +7,17 @@ itself entered in the log; unsigned rubbish is only counted.
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from typing import Any
 
 from msgspec import structs, to_builtins
 from pydantic import TypeAdapter, ValidationError
 
+from collector.log.budgets import HOURLY, Budgets, Costs
 from collector.log.commits import CommitBatch, Committer
 from collector.log.contradictions import Contradictions
 from collector.log.decoding import Decoder
@@ -54,7 +56,8 @@ COUNT: TypeAdapter[int] = TypeAdapter(Count)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may bring, and what may be read at one time: bytes of all bodies, and seconds for each."""
+    """What one request may bring; what may be read at one time, bytes of all bodies and seconds for each; what a key may
+    cost in an hour."""
 
     body_bytes: int = 8 << 20
     decompressed_bytes: int = 32 << 20
@@ -62,6 +65,7 @@ class Limits:
     reports: int = 512
     reading_bytes: int = 128 << 20
     reading_seconds: int = 60
+    hourly: Costs = HOURLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +302,15 @@ class Receipts:
 class Ingest:
     """The door for reports. `counts` says how many came to what: accepted, duplicate, or a problem's code."""
 
-    def __init__(self, committer: Committer, ring: KeyRing, limits: Limits) -> None:
+    def __init__(
+        self,
+        committer: Committer,
+        ring: KeyRing,
+        limits: Limits,
+        budgets: Budgets | None = None,
+    ) -> None:
         self.limits = limits
+        self._budgets = Budgets(limits.hourly, time.monotonic) if budgets is None else budgets
         self.counts: Counter[str] = Counter()
         self._committer = committer
         self._ring = ring
@@ -317,6 +328,7 @@ class Ingest:
                 leaves = self._unpacker.unpack(body, encoding)
                 examined, refusal = await self._examine(leaves)
                 del leaves
+            self._budgets.charge(_costs(examined, refusal))
             return await self._deliver(examined, refusal)
         except Problem as problem:
             self.counts[problem.code] += 1
@@ -379,6 +391,23 @@ class Ingest:
         """Into a batch, if it was signed and is not merely repeated."""
         if refusal.signed is not None and self._book.is_new(refusal.code, refusal.signed, batch):
             batch.add_record(EntryKind.REFUSAL, refused(refusal, refusal.signed))
+
+
+def _costs(examined: Sequence[Examined], refusal: Refusal | None) -> dict[str, Costs]:
+    """What a request costs each key that signed something in it."""
+    found: dict[str, Costs] = {}
+    for one in examined:
+        begun = one.report.seq == 0 or any(gap.first_seq == 0 for gap in one.report.gaps)
+        _add_cost(found, one.envelope.key_id, Costs(len(one.leaf), 1, int(begun)))
+    if refusal is not None and refusal.signed is not None:
+        signed = refusal.signed
+        _add_cost(found, signed.key_id, Costs(len(signed.payload), 1, findings=1))
+    return found
+
+
+def _add_cost(found: dict[str, Costs], key: str, cost: Costs) -> None:
+    known = astuple(found.get(key, Costs()))
+    found[key] = Costs(*(one + more for one, more in zip(known, astuple(cost), strict=True)))
 
 
 def _problem(refusal: Refusal, placed: Sequence[Receipt], head: Head | None) -> Problem:

@@ -35,6 +35,7 @@ PROBLEMS: dict[str, Meaning] = {
     "invite_expired": Meaning(410, "The invite has expired", permanent=True),
     "too_large": Meaning(413, "More than the collector takes at once"),
     "future_version": Meaning(422, "A newer version than this collector knows"),
+    "over_budget": Meaning(429, "The key has sent more than it may in an hour"),
     "internal": Meaning(500, "The collector contradicts itself, and hands nothing out"),
     "overloaded": Meaning(503, "The collector cannot take this now"),
 }
