@@ -72,7 +72,7 @@ class Settings(Model):
     listen: Text = "127.0.0.1:8470"
     url: Text | None = None
     tls: bool | None = None
-    open_on_loopback: bool = True
+    open_on_loopback: bool = False
     trusted_proxies: list[Text] = Field(default_factory=list)
     tick_ms: int = Field(1000, ge=10, le=SLOWEST_TICK_MS, strict=True)
     limits: LimitSettings = Field(default_factory=LimitSettings)

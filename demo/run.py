@@ -113,7 +113,10 @@ class Demonstration:
     async def _start_collector(self, stack: contextlib.AsyncExitStack) -> None:
         listen = f"127.0.0.1:{_free_port(self._wanted.port)}"
         weighbridge = program("weighbridge")
-        await run([weighbridge, "init", str(self._store), "--listen", listen], self._environment)
+        store = str(self._store)
+        # Anybody on the machine may watch a demonstration: no token is asked for.
+        made = [weighbridge, "init", store, "--listen", listen, "--open-on-loopback"]
+        await run(made, self._environment)
         log = self._wanted.directory / "collector.log"
         serve = [weighbridge, "serve", "--config", str(self._store / "config.toml")]
         process = await stack.enter_async_context(running(serve, log, self._environment))

@@ -1,7 +1,8 @@
 """Who may read what. Agents sign; everyone else shows a bearer token, of which the configuration holds the hash.
 
-Closed by default: without a token nothing is read, but on loopback where the configuration opens it. A request that
-was forwarded is never local, whoever connected.
+Closed by default: without a token nothing is read, but over the control socket, or on loopback where the configuration
+opens it. A request that was forwarded is never local, whoever connected; one that a page of another site makes a
+browser send is refused, whoever asks.
 """
 
 import hashlib
@@ -122,6 +123,7 @@ class Gate:
         admitted = ADMITTED[route.access]
 
         async def handler(request: web.Request) -> web.StreamResponse:
+            require_own_site(request)
             bearer = self.bearer(request)
             if bearer.role not in admitted:
                 raise Problem("forbidden", f"not for role {bearer.role}")
@@ -156,6 +158,21 @@ GATE = web.AppKey("gate", Gate)
 def client(request: web.Request) -> str:
     """Where a request came from, for messages: the last address that a trusted proxy vouches for."""
     return request.app[GATE].client(request)
+
+
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+
+def require_own_site(request: web.Request) -> None:
+    """A browser may come here from elsewhere to look at a page, and for nothing else. Raises Problem: forbidden."""
+    headers = request.headers
+    site, looking = headers.get("Sec-Fetch-Site", "none"), headers.get("Sec-Fetch-Mode")
+    foreign = site not in ("none", "same-origin")
+    origin = headers.get("Origin")
+    if origin is not None and request.method not in SAFE_METHODS:
+        foreign = foreign or origin.partition("://")[2] != headers.get("Host", "")
+    if foreign and not (request.method in SAFE_METHODS and looking == "navigate"):
+        raise Problem("forbidden", "a page of another site asks")
 
 
 def is_local(request: web.Request) -> bool:

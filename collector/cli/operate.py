@@ -47,7 +47,7 @@ NEW_CONFIG = """\
 # The environment (WEIGHBRIDGE_LISTEN and the like) and flags go before this file.
 
 listen = "{listen}"
-{url}"""
+{url}{loopback}"""
 
 
 def fail(message: object) -> NoReturn:
@@ -112,8 +112,15 @@ async def _ask(
     "--listen", default="127.0.0.1:8470", show_default=True, help="ADDRESS:PORT or unix:PATH."
 )
 @click.option("--url", help="How agents reach the collector, if not by the listen address.")
+@click.option(
+    "--open-on-loopback",
+    is_flag=True,
+    help="Whoever connects from this machine reads all without a token: not where a proxy or other users are.",
+)
 @stated
-def init(directory: Path, simulation: bool, listen: str, url: str | None) -> None:
+def init(
+    directory: Path, simulation: bool, listen: str, url: str | None, open_on_loopback: bool
+) -> None:
     """Make a new store in DIRECTORY with its keys, CA and configuration."""
     from collector.storage.embedded import create_store
 
@@ -125,8 +132,11 @@ def init(directory: Path, simulation: bool, listen: str, url: str | None) -> Non
     write_new_file(keys / "log.key", key.hex().encode())
     create_authority(keys, origin, datetime.now(UTC))  # noqa: TID251
     url_line = "" if url is None else f'url = "{url}"\n'
+    loopback = "open_on_loopback = true\n" if open_on_loopback else ""
     config_file = directory / "config.toml"
-    config_file.write_text(NEW_CONFIG.format(listen=listen, url=url_line), encoding="utf-8")
+    config_file.write_text(
+        NEW_CONFIG.format(listen=listen, url=url_line, loopback=loopback), encoding="utf-8"
+    )
     config = load_config(config_file, {})
     click.echo(f"store   {config.directory} ({'simulation' if simulation else 'real'})")
     click.echo(f"log     {origin}")

@@ -56,8 +56,8 @@ COUNT: TypeAdapter[int] = TypeAdapter(Count)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may bring; what may be read at one time, bytes of all bodies and seconds for each; what a key may
-    cost in an hour."""
+    """What a request may bring; what may be read at one time, bytes of all bodies and seconds of each; what a key
+    may cost in an hour."""
 
     body_bytes: int = 8 << 20
     decompressed_bytes: int = 32 << 20

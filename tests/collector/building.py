@@ -213,7 +213,7 @@ def make_store(
 
     `heard`: it has a first report of each of them, so that what they tell of past time counts.
     """
-    weighbridge("init", directory, "--listen", "127.0.0.1:0")
+    weighbridge("init", directory, "--listen", "127.0.0.1:0", "--open-on-loopback")
     with opened(directory) as store:
         signer = log_signer(directory)
         batch = CommitBatch(store, signer, 1_700_000_000 * SECOND_US)
@@ -388,7 +388,7 @@ def set_config(directory: Path, **lines: str) -> None:
     kept = [
         line
         for line in file.read_text().splitlines()
-        if line.partition(" =")[0] not in lines and line.startswith(("listen", "url"))
+        if line.partition(" =")[0] not in lines and line.startswith(("listen", "url", "open"))
     ]
     tables = [f"{key} = {value}" for key, value in lines.items()]
     file.write_text("\n".join([*tables, *kept]) + "\n")

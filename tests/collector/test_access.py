@@ -98,6 +98,52 @@ def test_a_foreign_name_for_this_machine_is_not_local(server: Serving) -> None:
     assert server.get("/v1/log/head", Host="localhost:1").status == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/v1/log/head", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}, 403),
+        ("GET", "/v1/log/head", {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ("GET", "/", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200),
+        ("GET", "/v1/log/head", {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, 200),
+        ("GET", "/v1/log/head", {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, 200),
+    ],
+)
+def test_a_page_of_another_site_reads_nothing_through_a_browser_on_this_machine(
+    server: Serving, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    assert server.request(method, path, None, **headers).status == status
+
+
+FORMS: list[tuple[dict[str, str], int]] = [
+    ({}, 400),
+    ({"Origin": "https://elsewhere.example"}, 403),
+    ({"Origin": "null"}, 403),
+    ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 403),
+    ({"Origin": "http://collector.example", "Host": "collector.example"}, 400),
+]
+
+
+def test_a_form_of_another_site_changes_nothing_even_with_a_token(closed: Path) -> None:
+    known = {"Authorization": "Bearer a-token"}
+    with serving(closed) as server:
+        answers = [
+            server.request("POST", "/v1/invites", b"{}", **known, **more) for more, _ in FORMS
+        ]
+    assert [answer.status for answer in answers] == [status for _, status in FORMS]
+
+
+def test_reading_from_this_machine_goes_by_the_control_socket_unless_it_was_opened(
+    tmp_path: Path,
+) -> None:
+    """A proxy on this machine that adds no header looks like somebody on it."""
+    weighbridge("init", tmp_path / "s", "--listen", "127.0.0.1:0")
+    with serving(tmp_path / "s") as server:
+        assert server.get("/v1/log/head").status == 401
+        assert server.get("/").status == 401
+        config = tmp_path / "s" / "config.toml"
+        assert weighbridge("key", "list", "--config", config).returncode == 0
+
+
 @pytest.mark.parametrize("text", ["admin:x/y", "provider", "provider:P", "lessee:/K", "agent", ""])
 def test_a_role_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):

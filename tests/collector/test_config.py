@@ -25,9 +25,9 @@ def test_flags_go_before_the_environment_and_that_before_the_file(file: Path) ->
     assert load_config(file, environment, {"listen": None}).listen.port == 2
 
 
-def test_defaults_are_closed_but_on_loopback(file: Path) -> None:
+def test_defaults_are_closed(file: Path) -> None:
     config = load_config(file, {})
-    assert config.open_on_loopback
+    assert not config.open_on_loopback
     assert not config.tls
     assert config.directory == file.parent
     assert load_config(file, {"WEIGHBRIDGE_LISTEN": "10.0.0.1:8470"}).tls

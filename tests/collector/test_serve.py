@@ -379,7 +379,9 @@ def test_ticks_go_on_while_nobody_reports(store_of: StoreOf) -> None:
 
 
 def test_a_simulation_store_is_refused(tmp_path: Path) -> None:
-    weighbridge("init", tmp_path / "s", "--simulation", "--listen", "127.0.0.1:0")
+    weighbridge(
+        "init", tmp_path / "s", "--simulation", "--listen", "127.0.0.1:0", "--open-on-loopback"
+    )
     served = refused_serve(tmp_path / "s")
     assert served.returncode == 2
     assert "simulation store" in served.stderr
@@ -394,7 +396,9 @@ def test_a_real_store_is_not_served_as_a_simulation(store_of: StoreOf) -> None:
 def test_the_clock_of_a_simulation_goes_forward_by_hand_and_of_a_real_store_never(
     store_of: StoreOf, tmp_path: Path
 ) -> None:
-    weighbridge("init", tmp_path / "s", "--simulation", "--listen", "127.0.0.1:0")
+    weighbridge(
+        "init", tmp_path / "s", "--simulation", "--listen", "127.0.0.1:0", "--open-on-loopback"
+    )
     path, later = "/v1/simulation/clock", b'{"wall_us":5000000}'
     with serving(tmp_path / "s", arguments=["--simulation"]) as server:
         assert server.get(path).json == {"wall_us": 0}

@@ -178,7 +178,8 @@ class Collector(Program):
         self._init(settings)
 
     def _init(self, settings: Sequence[str]) -> None:
-        made = self.cli("init", str(self.directory), "--listen", f"127.0.0.1:{self.port}")
+        listen = f"127.0.0.1:{self.port}"
+        made = self.cli("init", str(self.directory), "--listen", listen, "--open-on-loopback")
         assert made.returncode == 0, made.stderr
         tokens = f'\n[[tokens]]\nsha256 = "{digest(ADMIN.encode())}"\nrole = "admin"\n'
         with self.config.open("a") as file:
