@@ -54,6 +54,7 @@ from weighbridge.log.entries import Refused
 from weighbridge.verdict import Verdict
 from weighbridge.wire.bounds import within_bounds
 from weighbridge.wire.report import Block, Event, EventKind, Report, ReportClocks
+from weighbridge.wire.visible import visible
 
 JUDGE = "judge/2"
 """The version of all that makes rows and findings of entries: this fold, the checks, the registry. It changes with any
@@ -141,7 +142,7 @@ def judge_refusal(
             "report_refused",
             received_us,
             expected="one unbroken sequence of reports",
-            observed=f"{refused.code}: {refused.detail}",
+            observed=visible(f"{refused.code}: {refused.detail}"),
             severity=Severity.WARNING,
             until_us=received_us,
         )

@@ -16,6 +16,8 @@ from weighbridge.log.entries import CauseNotice, ClaimNotice, EventNotice, Maint
 from weighbridge.settlement.claims import TOGETHER
 from weighbridge.settlement.period_labels import cut, promised
 from weighbridge.settlement.record import BOTH, Side
+from weighbridge.wire.report import Model
+from weighbridge.wire.visible import visible
 
 PROVIDERS = frozenset({"provider", "operator", "owner"})
 LESSEES = frozenset({"lessee"})
@@ -66,6 +68,14 @@ class NoticeError(ValueError):
     """The contract does not take this notice. The message says why."""
 
 
+def _shows(said: Model) -> None:
+    """No text of it steers a terminal, or reads otherwise than it is."""
+    held = said.model_dump()
+    texts = [held.get("unit"), *held.get("details", {}).values()]
+    if any(isinstance(text, str) and visible(text) != text for text in texts):
+        raise NoticeError("a text holds control characters, or marks of direction")
+
+
 @dataclass(frozen=True)
 class NoticeRules:
     """`versions`: of one contract, the newest last. `nodes`: all that were ever assigned to it. `windows`: names of
@@ -83,6 +93,7 @@ class NoticeRules:
         """Checks that the party may say this now. Raises NoticeError."""
         role, said = role_of(self.newest, notice.party), notice.said
         _is_for(role, SPEAKERS.get(said.kind))
+        _shows(said)
         match said:
             case MaintenanceNotice():
                 self._lasts(said)

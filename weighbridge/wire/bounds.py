@@ -1,7 +1,7 @@
-"""What a report says within the bounds of its readings.
+"""What a report says within the bounds of its readings, in text that shows.
 
 The report stays as it was signed. Whoever judges by it reads it through `within_bounds`: a value that no such reading
-can have is then none, for the reason `out_of_range`.
+can have is then none, for the reason `out_of_range`, and of text what steers a terminal is written out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,18 @@ from itertools import groupby
 from msgspec.structs import replace
 
 from weighbridge.catalogue.readings import READING, Bounds
-from weighbridge.wire.report import Block, Device, Facts, Inventory, Reason, Report, UnavailableSpan
+from weighbridge.wire.report import (
+    Block,
+    Device,
+    Event,
+    Facts,
+    Gap,
+    Inventory,
+    Reason,
+    Report,
+    UnavailableSpan,
+)
+from weighbridge.wire.visible import visible
 
 Rows = Sequence[Sequence[int | None]]
 
@@ -20,9 +31,23 @@ def within_bounds(report: Report) -> Report:
     blocks = [block_within_bounds(block) for block in report.blocks]
     inventory = None if report.inventory is None else _inventory(report.inventory)
     host = None if report.host is None else _facts(report.host)
-    if all(map(_is, (*blocks, inventory, host), (*report.blocks, report.inventory, report.host))):
+    events = [_told(event) for event in report.events]
+    gaps = [_told_gap(gap) for gap in report.gaps]
+    parts = (*blocks, inventory, host, *events, *gaps)
+    said = (*report.blocks, report.inventory, report.host, *report.events, *report.gaps)
+    if all(map(_is, parts, said)):
         return report
-    return replace(report, blocks=blocks, inventory=inventory, host=host)
+    return replace(report, blocks=blocks, inventory=inventory, host=host, events=events, gaps=gaps)
+
+
+def _told(event: Event) -> Event:
+    shown = visible(event.detail)
+    return event if shown == event.detail else replace(event, detail=shown)
+
+
+def _told_gap(gap: Gap) -> Gap:
+    shown = visible(gap.reason)
+    return gap if shown == gap.reason else replace(gap, reason=shown)
 
 
 def block_within_bounds(block: Block) -> Block:
@@ -92,13 +117,18 @@ def _device(device: Device) -> Device:
 
 def _facts(facts: Facts) -> Facts:
     wild = {name for name, value in facts.readings.items() if _beyond(name, value)}
-    if not wild:
+    shown = {name: _shown(value) for name, value in facts.readings.items()}
+    if not wild and shown == facts.readings:
         return facts
-    kept = {name: value for name, value in facts.readings.items() if name not in wild}
+    kept = {name: value for name, value in shown.items() if name not in wild}
     return Facts(
         readings=kept,
         unavailable=facts.unavailable | dict.fromkeys(sorted(wild), Reason.OUT_OF_RANGE),
     )
+
+
+def _shown(value: int | str) -> int | str:
+    return visible(value) if isinstance(value, str) else value
 
 
 def _beyond(name: str, value: int | str) -> bool:
