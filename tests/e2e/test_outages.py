@@ -40,8 +40,8 @@ def test_a_collector_that_was_killed_and_away_gets_every_report_in_order(stage: 
     assert_seamless(collector.timeline(), "up", "degraded")
     found = collector.codes()
     assert found.count("power_capped") == 1
-    assert "evidence_late" in found
-    assert not {"chain_gap", "chain_started", "report_refused", "clock_skew"} & set(found)
+    other = {"chain_gap", "chain_started", "report_refused", "clock_skew", "evidence_late"}
+    assert not other & set(found)
     node.stop()
     collector.stop()
 
