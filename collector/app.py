@@ -133,7 +133,12 @@ async def running(
             require_kind(config, store, simulation)
         components = await stack.enter_async_context(_components(config, store))
         routes, limits = _routes(components), config.limits
-        bodies = Bodies(limits.body_bytes, limits.reading_bytes, limits.reading_seconds)
+        bodies = Bodies(
+            limits.body_bytes,
+            limits.reading_bytes,
+            limits.reading_seconds,
+            limits.stranger_seconds,
+        )
         await stack.enter_async_context(_controlled(config, routes, bodies))
         url = ""
         if public:

@@ -63,6 +63,7 @@ class LimitSettings(Model):
     reading_bytes: Count = DEFAULTS.reading_bytes
     reading_seconds: int = Field(DEFAULTS.reading_seconds, ge=1, strict=True)
     hourly: HourlySettings = Field(default_factory=HourlySettings)
+    stranger_seconds: int = Field(DEFAULTS.stranger_seconds, ge=1, strict=True)
 
 
 class Settings(Model):
@@ -163,6 +164,7 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
             limits.reading_bytes,
             limits.reading_seconds,
             Costs(**limits.hourly.model_dump()),
+            limits.stranger_seconds,
         ),
         queue_bytes=limits.queue_bytes,
         tokens=_tokens(file, settings.tokens),

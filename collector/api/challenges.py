@@ -57,8 +57,8 @@ class ChallengeApi:
         self._challenges = challenges
         self._fleet = fleet
         self._authenticator = PollAuthenticator(ring, log_key)
-        self._large = Bodies(LARGEST_ANSWER_BYTES, ANSWERS_BYTES, 0)
-        self._small = Bodies(AT_ONCE_BYTES, ANSWERS_BYTES, 0)
+        self._large = Bodies(LARGEST_ANSWER_BYTES, ANSWERS_BYTES, 0, 0)
+        self._small = Bodies(AT_ONCE_BYTES, ANSWERS_BYTES, 0, 0)
 
     def routes(self) -> tuple[Route, ...]:
         opened, one = Access.OPEN, "/v1/challenges/{id}"
@@ -99,7 +99,7 @@ class ChallengeApi:
             )
         exchange.taking = True
         try:
-            await self._take(request, exchange)
+            await self._take(request, exchange, key.key_id)
         except NoRoom:
             exchange.crowded_out = True
             raise
@@ -111,13 +111,13 @@ class ChallengeApi:
             exchange.taking = False
         return web.json_response({})
 
-    async def _take(self, request: web.Request, exchange: Exchange) -> None:
+    async def _take(self, request: web.Request, exchange: Exchange, key: str) -> None:
         """The clock is read when the last byte is here."""
         most_bytes = exchange.largest_answer
         if most_bytes == 0:
             raise Malformed("no answer is expected")
         bodies = self._small if most_bytes <= AT_ONCE_BYTES else self._large
-        body = await bodies.read(request, most_bytes, exchange.patience_seconds)
+        body = await bodies.read(request, most_bytes, exchange.patience_seconds, key)
         now_ns = self._challenges.clock_ns()
         encoding = request.headers.get("Content-Encoding")
         with bodies.held(body):

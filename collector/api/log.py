@@ -21,7 +21,7 @@ from collector.log.keys import KeyRing
 from collector.storage.store import EvidenceLog
 from weighbridge.log.checkpoint import Head, log_key
 from weighbridge.log.merkle import consistency_proof, inclusion_proof
-from weighbridge.wire.enrolment import AUTHORITY_PATH, ENROL_PATH, Enrolled
+from weighbridge.wire.enrolment import AUTHORITY_PATH, ENROL_BYTES, ENROL_PATH, Enrolled
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.receipts import KEPT_HEADER, MOST_KEPT, REPORTS_PATH
 
@@ -75,9 +75,10 @@ class LogApi:
         )
 
     async def reports(self, request: web.Request) -> web.Response:
-        body = await read_body(request)
+        encoding = request.headers.get("Content-Encoding")
+        body = await read_body(request, prove=lambda data: self._ingest.speaker(data, encoding))
         with self._timed():
-            receipts = await self._ingest.accept(body, request.headers.get("Content-Encoding"))
+            receipts = await self._ingest.accept(body, encoding)
         answer = {
             "receipts": to_builtins(receipts.placed),
             "head": receipts.head.note,
@@ -97,7 +98,7 @@ class LogApi:
         return {"consistency": proofs} if proofs else {}
 
     async def enroll(self, request: web.Request) -> web.Response:
-        asked = parse_request(await read_body(request))
+        asked = parse_request(await read_body(request, ENROL_BYTES))
         answer = await self._committer.submit(Enrolment(asked, self._ring))
         key_id, origin = answer.outcome, answer.head.origin
         logger.info("key %s speaks for %s, enrolled from %s", key_id, asked.node, client(request))

@@ -1,5 +1,8 @@
 """Bodies as they were before they were compressed, under a hard limit of bytes."""
 
+import contextlib
+from collections.abc import Iterator
+
 import zstandard
 
 from weighbridge.wire.problems import Problem
@@ -25,6 +28,21 @@ class Decoder:
             "malformed", f"Content-Encoding {str(encoding)[:64]!r} is not taken, only zstd"
         )
 
+    def first_line(self, beginning: bytes, encoding: str | None, most_bytes: int) -> bytes | None:
+        """The first line of a body of which no more than the beginning is here; None where there is none yet.
+
+        Of more than so many bytes none is made.
+        """
+        if encoding != "zstd":
+            return _line(beginning[:most_bytes])
+        data = bytearray()
+        with contextlib.suppress(zstandard.ZstdError):
+            for piece in _pieces(beginning, self._decompressor.decompressobj()):
+                data += piece
+                if b"\n" in piece or len(data) > most_bytes:
+                    break
+        return _line(data[:most_bytes])
+
     def _decompress(self, body: bytes, most_bytes: int) -> bytes:
         """One whole zstd frame and nothing behind it; never much more than the limit is held, whatever it claims."""
         try:
@@ -42,8 +60,8 @@ class Decoder:
         frame = self._decompressor.decompressobj()
         data = bytearray()
         taken = 0
-        while taken < len(body) and not frame.eof:
-            data += frame.decompress(body[taken : taken + PIECE_BYTES])
+        for piece in _pieces(body, frame):
+            data += piece
             taken += PIECE_BYTES
             if len(data) > most_bytes:
                 raise _too_large(most_bytes)
@@ -52,6 +70,19 @@ class Decoder:
         if frame.unused_data or taken < len(body):
             raise Problem("malformed", "there is more behind the zstd frame")
         return bytes(data)
+
+
+def _pieces(body: bytes, frame: "zstandard.ZstdDecompressionObj") -> Iterator[bytes]:
+    """What a frame becomes, piece by piece, up to its end. Raises ZstdError."""
+    for at in range(0, len(body), PIECE_BYTES):
+        if frame.eof:
+            return
+        yield frame.decompress(body[at : at + PIECE_BYTES])
+
+
+def _line(data: bytes | bytearray) -> bytes | None:
+    line, ended, _ = data.partition(b"\n")
+    return bytes(line) if ended else None
 
 
 def _too_large(most_bytes: int) -> Problem:

@@ -56,8 +56,11 @@ COUNT: TypeAdapter[int] = TypeAdapter(Count)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a request may bring; what may be read at one time, bytes of all bodies and seconds of each; what a key
-    may cost in an hour."""
+    """What one request may bring; what may be read at one time, bytes of all bodies and seconds for each; what a key
+    may cost in an hour.
+
+    `stranger_seconds` are for those that show no known key.
+    """
 
     body_bytes: int = 8 << 20
     decompressed_bytes: int = 32 << 20
@@ -66,6 +69,7 @@ class Limits:
     reading_bytes: int = 128 << 20
     reading_seconds: int = 60
     hourly: Costs = HOURLY
+    stranger_seconds: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +119,18 @@ class Unpacker:
             raise Problem("too_large", f"over {limits.reports} reports in one request")
         return data[:-1].split(b"\n")
 
+    def first(self, beginning: bytes, encoding: str | None) -> bytes | None:
+        """The first envelope of a request that is still coming, once it is here."""
+        return self._decoder.first_line(beginning, encoding, self._limits.report_bytes)
+
 
 def examine(leaf: bytes, ring: KeyRing, report_bytes: int) -> Examined:
     """Checks signature, key and form of one report. Raises Refusal."""
+    return _read(leaf, *_signed(leaf, ring, report_bytes))
+
+
+def _signed(leaf: bytes, ring: KeyRing, report_bytes: int) -> tuple[Envelope, NodeKey]:
+    """A report's envelope and the enrolled key that signed it, revoked or not. Raises Refusal."""
     if len(leaf) > report_bytes:
         raise Refusal("too_large", f"the report is over {report_bytes} bytes")
     try:
@@ -133,7 +146,7 @@ def examine(leaf: bytes, ring: KeyRing, report_bytes: int) -> Examined:
         verify(envelope, key.public_key)
     except SignatureError as error:
         raise Refusal("bad_signature", str(error)) from error
-    return _read(leaf, envelope, key)
+    return envelope, key
 
 
 def _read(leaf: bytes, envelope: Envelope, key: NodeKey) -> Examined:
@@ -333,6 +346,18 @@ class Ingest:
         except Problem as problem:
             self.counts[problem.code] += 1
             raise
+
+    def speaker(self, beginning: bytes, encoding: str | None) -> str | None:
+        """The key of the first report of a request that is still coming, if that is here, and the key may speak."""
+        leaf = self._unpacker.first(beginning, encoding)
+        if leaf is None:
+            return None
+        try:
+            envelope, key = _signed(leaf, self._ring, self.limits.report_bytes)
+            refuse_if_revoked(key, envelope)
+        except Refusal:
+            return None
+        return key.key_id
 
     async def _examine(self, leaves: Sequence[bytes]) -> tuple[list[Examined], Refusal | None]:
         examined: list[Examined] = []

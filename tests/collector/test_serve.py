@@ -17,12 +17,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import zstandard
 
 from collector import control
 from tests.collector.building import (
     CONTRACT,
     Agent,
     Serving,
+    body,
     log_signer,
     make_store,
     opened,
@@ -238,7 +240,9 @@ def test_out_of_room_it_acknowledges_nothing_and_recovers_by_itself(store_of: St
     assert "nothing can be stored" in (directory / "serve.stderr").read_text()
 
 
-def begun(server: Serving, path: str, sent: int, *, as_admin: bool = False) -> socket.socket:
+def begun(
+    server: Serving, path: str, content: bytes, *, zstd: bool = False, as_admin: bool = False
+) -> socket.socket:
     """A request whose body lacks its last byte; as admin over the control socket."""
     if as_admin:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -248,24 +252,30 @@ def begun(server: Serving, path: str, sent: int, *, as_admin: bool = False) -> s
     else:
         parts = urlsplit(server.url)
         connection = socket.create_connection((str(parts.hostname), parts.port or 0), timeout=20)
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {sent + 1}\r\n\r\n"
-    connection.sendall(head.encode() + b"x" * sent)
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n"
+    encoding = "Content-Encoding: zstd\r\n" if zstd else ""
+    connection.sendall(f"{head}{encoding}\r\n".encode() + content[:-1])
     return connection
 
 
-@pytest.mark.parametrize("path", ["/v1/reports", "/v1/enroll"])
-def test_bodies_that_do_not_end_are_held_only_up_to_a_budget(store_of: StoreOf, path: str) -> None:
+@pytest.mark.parametrize("compressed", [False, True])
+def test_bodies_that_do_not_end_keep_nobody_out_who_shows_a_known_key(
+    store_of: StoreOf, compressed: bool
+) -> None:
+    """Of more strangers than there is room for, the oldest give way: here at once, and however slow they are."""
     agent = Agent("n1", gpus=1)
-    limits = {"WEIGHBRIDGE_LIMITS__READING_BYTES": "200000"}
-    with serving(store_of(agent), environment=limits) as server:
-        payload = agent.payload(samples=40)
-        report = agent.seal(payload)
-        held = 200_000 - len(report) // 2
-        assert held < 200_000 < held + len(report)
-        with begun(server, path, held):
-            wait_for(lambda: server.report(report).status == 503, "a refusal")
-            assert server.report(report).json["code"] == "overloaded"
-        wait_for(lambda: server.report(report).status == 200, "room for a report")
+    envelopes = body(*[agent.next(samples=20) for _ in range(40)])
+    content = zstandard.compress(envelopes) if compressed else envelopes
+    limits = {"WEIGHBRIDGE_LIMITS__READING_BYTES": str(2 * len(content))}
+    with serving(store_of(agent), environment=limits) as server, contextlib.ExitStack() as opened:
+        known = opened.enter_context(begun(server, "/v1/reports", content, zstd=compressed))
+        strangers = [
+            opened.enter_context(begun(server, "/v1/reports", content[::-1])) for _ in range(17)
+        ]
+        assert b"503 Service Unavailable" in strangers[0].recv(100)
+        known.sendall(content[-1:])
+        assert known.recv(100).startswith(b"HTTP/1.1 200 ")
+        assert server.report(agent.next()).status == 200
 
 
 def test_a_body_that_does_not_come_in_time_is_waited_for_no_longer_whatever_the_path(
@@ -279,7 +289,7 @@ def test_a_body_that_does_not_come_in_time_is_waited_for_no_longer_whatever_the_
     ) as server:
         described = server.get("/v1/openapi.json").json["paths"]
         waiting = {
-            path: begun(server, path.format(**named), 1000, as_admin=True)
+            path: begun(server, path.format(**named), bytes(1000), as_admin=True)
             for path, methods in described.items()
             if "post" in methods and not path.startswith(BODILESS)
         }

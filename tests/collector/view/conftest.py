@@ -245,7 +245,7 @@ async def served(
     api = Api(fleet, ledger, Exposition(fleet, lambda: ()), add_contract)
     pages = Pages(fleet, ledger, StoreInfo("weighbridge/test", simulation), lambda: stopped)
     application = web.Application(middlewares=[problems])
-    application[BODIES] = Bodies(1 << 20, 8 << 20, 20)
+    application[BODIES] = Bodies(1 << 20, 8 << 20, 20, 20)
     for route in described((*api.routes(), *pages.routes()), "1.2.3"):
         application.router.add_route(route.method, route.path, gate.guard(route))
     async with TestClient(TestServer(application)) as client:
