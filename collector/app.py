@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -19,12 +20,22 @@ from collector.api.challenges import ChallengeApi
 from collector.api.clock import ClockApi
 from collector.api.contracts import Api, ContractAddition
 from collector.api.cosigning import CosigningApi
+from collector.api.doors import (
+    DOORS,
+    HEAD_SECONDS,
+    Door,
+    Doors,
+    HttpLog,
+    attended,
+    most_connections,
+)
 from collector.api.exposition import Exposition, Sample
 from collector.api.log import LogApi
 from collector.api.notices import NoticesApi
 from collector.api.routes import Route, described
 from collector.api.statements import SettlementApi
 from collector.api.tiles import TilesApi
+from collector.background import beside
 from collector.challenges.attempts import Challenges, challenging
 from collector.challenges.schedule import scheduled
 from collector.challenges.telemetry import linking
@@ -61,7 +72,8 @@ from weighbridge.wire.problems import PROBLEM_TYPE, Problem
 from weighbridge.wire.report import read
 from weighbridge.wire.signing import SignatureError, Signer
 
-DRAIN_SECONDS = 10.0
+DRAIN_SECONDS = 4.0
+"""Twice: for handlers, and for those that did not end by themselves."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -114,6 +126,7 @@ class Components:
     accounts: Accounts
     rounds: Rounds
     budgets: Budgets
+    doors: Doors
 
 
 @asynccontextmanager
@@ -139,14 +152,17 @@ async def running(
             limits.reading_seconds,
             limits.stranger_seconds,
         )
-        await stack.enter_async_context(_controlled(config, routes, bodies))
+        doors = components.doors
+        await stack.enter_async_context(_controlled(config, routes, bodies, doors))
         url = ""
         if public:
-            url = await stack.enter_async_context(_published(config, routes, bodies))
+            url = await stack.enter_async_context(_published(config, routes, bodies, doors))
+            await stack.enter_async_context(beside(doors.watch(), "slow connections stay open"))
             for work in _work(components):
                 await stack.enter_async_context(work)
         # First of all at the end: requests that wait for commands would hold up the rest.
-        stack.callback(components.challenges.commands.close)
+        for end in (components.challenges.commands.close, bodies.close, components.doors.close):
+            stack.callback(end)
         yield Collector(config, store, components.committer, url, components.committing)
 
 
@@ -191,7 +207,8 @@ async def _components(config: CollectorConfig, store: Store) -> AsyncIterator[Co
             budgets,
         )
         async with challenging(challenges):
-            yield Components(config, store, signer, clocks, *made)
+            doors = Doors(most_connections(), time.monotonic)
+            yield Components(config, store, signer, clocks, *made, doors)
 
 
 def _work(components: Components) -> Iterator[AbstractAsyncContextManager[None]]:
@@ -313,6 +330,8 @@ def _own(components: Components, ingest: Ingest) -> Iterator[Sample]:
     for name, size in components.rounds.reached():
         yield metrics.LOG_COSIGNED, (name,), size
     yield from components.accounts.samples()
+    for reason, count in sorted(components.doors.counts.items()):
+        yield metrics.CONNECTIONS_CLOSED, (reason,), count
 
 
 def _address(components: Components) -> tuple[str, str | None, str]:
@@ -371,10 +390,10 @@ def listen_url(config: CollectorConfig, port: int) -> str:
 
 @asynccontextmanager
 async def _controlled(
-    config: CollectorConfig, routes: Sequence[Route], bodies: Bodies
+    config: CollectorConfig, routes: Sequence[Route], bodies: Bodies, doors: Doors
 ) -> AsyncIterator[None]:
     gate = Gate({}, open_on_loopback=False, control=True)
-    async with _runner(routes, bodies, gate) as runner:
+    async with _runner(routes, bodies, gate, doors) as runner:
         listener = control.listen(config.directory)
         await web.SockSite(runner, listener).start()
         try:
@@ -385,23 +404,48 @@ async def _controlled(
 
 @asynccontextmanager
 async def _published(
-    config: CollectorConfig, routes: Sequence[Route], bodies: Bodies
+    config: CollectorConfig, routes: Sequence[Route], bodies: Bodies, doors: Doors
 ) -> AsyncIterator[str]:
     gate = Gate(config.tokens, config.open_on_loopback, config.trusted_proxies)
-    async with _runner(routes, bodies, gate) as runner:
-        if config.listen.path is not None:
-            config.listen.path.unlink(missing_ok=True)
-            await web.UnixSite(runner, config.listen.path).start()
-            config.listen.path.chmod(0o660)
-            yield f"unix:{config.listen.path}"
-            return
-        context = None
-        if config.tls:
-            ensure_server_certificate(config.keys, certified_names(config), datetime.now(UTC))  # noqa: TID251
-            context = server_context(config.keys)
-        site = web.TCPSite(runner, config.listen.host, config.listen.port, ssl_context=context)
-        await site.start()
-        yield listen_url(config, runner.addresses[0][1])
+    async with (
+        _runner(routes, bodies, gate, doors) as runner,
+        _listening(config, runner, doors) as url,
+    ):
+        yield url
+
+
+@asynccontextmanager
+async def _listening(
+    config: CollectorConfig, runner: web.AppRunner, doors: Doors
+) -> AsyncIterator[str]:
+    """Every connection comes through a door of its own. Yields where they come to."""
+
+    loop, listen, http = asyncio.get_running_loop(), config.listen, cast(web.Server, runner.server)
+
+    def door() -> Door:
+        return Door(http(), doors)
+
+    if listen.path is not None:
+        listen.path.unlink(missing_ok=True)
+        server = await loop.create_unix_server(door, listen.path)
+        listen.path.chmod(0o660)
+        url = f"unix:{listen.path}"
+    else:
+        tls = _tls(config)
+        server = await loop.create_server(door, listen.host, listen.port, **tls)
+        url = listen_url(config, server.sockets[0].getsockname()[1])
+    try:
+        yield url
+    finally:
+        server.close()
+
+
+def _tls(config: CollectorConfig) -> dict[str, Any]:
+    """How a listener speaks TLS, if it does."""
+    if not config.tls:
+        return {}
+    ensure_server_certificate(config.keys, certified_names(config), datetime.now(UTC))  # noqa: TID251
+    return {"ssl": server_context(config.keys), "ssl_handshake_timeout": HEAD_SECONDS}
 
 
 def certified_names(config: CollectorConfig) -> list[str]:
@@ -413,16 +457,21 @@ def certified_names(config: CollectorConfig) -> list[str]:
 
 @asynccontextmanager
 async def _runner(
-    routes: Sequence[Route], bodies: Bodies, gate: Gate
+    routes: Sequence[Route], bodies: Bodies, gate: Gate, doors: Doors
 ) -> AsyncIterator[web.AppRunner]:
-    application = web.Application(middlewares=[problems])
+    application = web.Application(middlewares=[attended, problems])
+    application[DOORS] = doors
     application[GATE] = gate
     application[BODIES] = bodies
     for route in routes:
         application.router.add_route(route.method, route.path, gate.guard(route))
     # A body is evidence: it is taken apart by ingest, under its limits, and by nothing before it.
     runner = web.AppRunner(
-        application, access_log=None, auto_decompress=False, shutdown_timeout=DRAIN_SECONDS
+        application,
+        access_log=None,
+        auto_decompress=False,
+        shutdown_timeout=DRAIN_SECONDS,
+        logger=HttpLog(doors),
     )
     await runner.setup()
     try:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from aiohttp import web
 
 from collector.api import routes
+from collector.api.doors import known
 from collector.api.routes import Viewer
 from weighbridge.wire.problems import Problem
 
@@ -44,6 +45,11 @@ class Bearer:
     role: Role
     party: str | None = None
     contract: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Under which what it holds is counted."""
+        return f"{self.role} {self.party}/{self.contract}"
 
     @property
     def viewer(self) -> Viewer:
@@ -128,6 +134,7 @@ class Gate:
             if bearer.role not in admitted:
                 raise Problem("forbidden", f"not for role {bearer.role}")
             request[VIEWER] = bearer.viewer
+            known(request, bearer.name)
             return await route.handler(request)
 
         return handler

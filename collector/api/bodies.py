@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from aiohttp import web
 
 from collector.api.access import VIEWER, client
+from collector.api.doors import known
 from collector.api.room import Guest, Room, site
 from collector.log.commits import overloaded
 from weighbridge.wire.problems import Problem
@@ -22,11 +23,14 @@ class NoRoom(Problem):
 class _Coming:
     """A body that is still coming from an address, or from a key once it is known."""
 
-    def __init__(self, address: str, room: Room, seconds: float, stranger_seconds: float) -> None:
+    def __init__(
+        self, request: web.Request, room: Room, seconds: float, stranger_seconds: float
+    ) -> None:
         self.data = bytearray()
         self.crowded_out = False
         self._room = room
-        self._guest = Guest(site(address), self._give_way)
+        self._request = request
+        self._guest = Guest(site(client(request)), self._give_way)
         self._since = asyncio.get_running_loop().time()
         self._seconds = seconds
         self._looked_at = 0
@@ -56,6 +60,7 @@ class _Coming:
         """It is this key's, which has more time."""
         self._wait_until(self._since + self._seconds)
         self._room.know(self._guest, key)
+        known(self._request, key)
 
     def leave(self) -> None:
         self._room.leave(self._guest)
@@ -99,7 +104,7 @@ class Bodies:
         most_bytes = self._most_bytes if most_bytes is None else most_bytes
         seconds = self._seconds if seconds is None else seconds
         _require_at_most(most_bytes, request.content_length or 0)
-        coming = _Coming(client(request), self._room, seconds, self._stranger_seconds)
+        coming = _Coming(request, self._room, seconds, self._stranger_seconds)
         try:
             async with coming.limit:
                 if key is not None:
@@ -113,6 +118,10 @@ class Bodies:
         finally:
             coming.leave()
         return bytes(coming.data)
+
+    def close(self) -> None:
+        """What is still coming is waited for no longer."""
+        self._room.clear()
 
     @contextlib.contextmanager
     def held(self, body: bytes) -> Iterator[None]:

@@ -7,6 +7,7 @@ from aiohttp import web
 from collector.api.access import viewer
 from collector.api.administration import parse
 from collector.api.bodies import Bodies, NoRoom, read_body
+from collector.api.doors import known
 from collector.api.routes import Access, Route
 from collector.challenges.attempts import COMMAND, Challenges, ShownSeries
 from collector.challenges.command_queue import PollAuthenticator
@@ -78,6 +79,7 @@ class ChallengeApi:
     async def commands(self, request: web.Request) -> web.Response:
         """204 when the time is up: ask again."""
         key = self._authenticator.admit(request.headers.get(POLL_HEADER))
+        known(request, key.key_id)
 
         def alive() -> bool:
             return request.transport is not None and not request.transport.is_closing()

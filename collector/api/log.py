@@ -1,6 +1,7 @@
 """The doors of the evidence log: reports and enrolment in; heads, entries and proofs out; and health."""
 
 import asyncio
+import json
 import logging
 import re
 from collections.abc import Callable
@@ -29,6 +30,7 @@ logger = logging.getLogger("weighbridge.log_api")
 
 MAX_ENTRIES = 1000
 MAX_ENTRIES_BYTES = 16 << 20
+PIECE_BYTES = 256 << 10
 MAX_INDEX = 2**53 - 1
 SIZE = re.compile(r"[0-9]{1,16}")
 
@@ -121,27 +123,35 @@ class LogApi:
         origin = self._committer.head.origin
         return str(log_key(origin, bytes.fromhex(self._log_key)))
 
-    async def entries(self, request: web.Request) -> web.Response:
-        """Exact envelopes, as text: only their very bytes hash to the leaf. They are of every tenant."""
+    async def entries(self, request: web.Request) -> web.StreamResponse:
+        """Exact envelopes, as text: only their very bytes hash to the leaf. They are of every tenant.
+
+        Read as they are taken: whoever does not read holds one piece.
+        """
         if viewer(request).contracts is not None:
             raise Problem("forbidden", "entries are of every contract; the token is for one")
         start = whole_number(request, "start", 0, 0, MAX_INDEX)
-        limit = whole_number(request, "limit", 100, 1, MAX_ENTRIES)
-        leaves = await asyncio.to_thread(self._some, start, limit)
-        return web.json_response(
-            [
-                {"index": index, "envelope": leaf.decode()}
-                for index, leaf in enumerate(leaves, start)
-            ]
-        )
+        end = start + whole_number(request, "limit", 100, 1, MAX_ENTRIES)
+        answer = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
+        await answer.prepare(request)
+        left, separator = MAX_ENTRIES_BYTES, "["
+        while start < end and left > 0:
+            leaves = await asyncio.to_thread(self._some, start, end - start, min(left, PIECE_BYTES))
+            if not leaves:
+                break
+            rows = [_row(index, leaf) for index, leaf in enumerate(leaves, start)]
+            await answer.write((separator + ",".join(rows)).encode())
+            left, start = left - sum(map(len, leaves)), start + len(leaves)
+            separator = ","
+        await answer.write_eof(b"]" if separator == "," else b"[]")
+        return answer
 
-    def _some(self, start: int, limit: int) -> list[bytes]:
-        """At most `limit` leaves, and at least one if there is one, but no more than fit in an answer."""
+    def _some(self, start: int, limit: int, size_bytes: int) -> list[bytes]:
+        """At most `limit` leaves, and at least one if there is one, but no more than so many bytes."""
         leaves: list[bytes] = []
-        left = MAX_ENTRIES_BYTES
         for leaf in self._log.leaves(start, limit):
-            left -= len(leaf)
-            if leaves and left < 0:
+            size_bytes -= len(leaf)
+            if leaves and size_bytes < 0:
                 break
             leaves.append(leaf)
         return leaves
@@ -176,6 +186,10 @@ class LogApi:
                 text=f"ok\nthe system's clock was stepped and is not followed: {ahead}\n"
             )
         return web.Response(text="ok\n")
+
+
+def _row(index: int, leaf: bytes) -> str:
+    return json.dumps({"index": index, "envelope": leaf.decode()})
 
 
 def _hashes(proof: Callable[[], list[bytes]]) -> web.Response:

@@ -69,6 +69,13 @@ class Room:
         if not share.guests:
             del shares[guest.holder]
 
+    def clear(self) -> None:
+        """Everybody gives way."""
+        for shares in self._shares.values():
+            for guest in [guest for share in shares.values() for guest in share.guests]:
+                self.leave(guest)
+                guest.give_way()
+
     def know(self, guest: Guest, key: str) -> None:
         """The guest has shown a key that is known: what it holds is that key's from now on."""
         size = guest.size

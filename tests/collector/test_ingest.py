@@ -1,8 +1,9 @@
 """Reports at the door of a real collector: what is accepted, what is refused by which name, and what is recorded."""
 
 import json
+import socket
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 import zstandard
@@ -367,3 +368,24 @@ def test_any_query_gets_a_stated_answer(server: Serving, query: dict[str, str]) 
     for path in ("/v1/log/proof", "/v1/log/entries"):
         answer = server.get(f"{path}?{urlencode(query)}")
         assert answer.status in (200, 400), answer.body
+
+
+def raw(server: Serving, data: bytes) -> bytes:
+    """What comes back to bytes that need be no HTTP."""
+    parts = urlsplit(server.url)
+    with socket.create_connection((str(parts.hostname), parts.port or 0), timeout=20) as connection:
+        connection.sendall(data)
+        return connection.recv(100)
+
+
+def test_what_is_no_http_leaves_a_line_and_no_traceback(server: Serving) -> None:
+    head = b"POST /v1/reports HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for data in (b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"\x16\x03\x01\r\n\r\n"):
+        assert b" 400 Bad Request" in raw(server, data)
+    assert b" 400 Bad Request" in raw(server, head + b"no length\r\n")
+    said = (server.directory / "serve.stderr").read_text()
+    assert "no HTTP from 127.0.0.1; 1 such requests so far" in said
+    assert "Traceback" not in said
+    assert (
+        b'weighbridge_connections_closed_total{reason="malformed"}' in server.get("/metrics").body
+    )

@@ -223,6 +223,11 @@ CHALLENGE_PROVEN = _gauge(
     "challenge_proven_timestamp_seconds", "When the GPU last met a challenge.", "node", "uuid"
 )
 
+CONNECTIONS_CLOSED = _counter(
+    "connections_closed_total",
+    "Connections that the collector closed: malformed, slow (no request came), unread (no answer was taken), crowded.",
+    "reason",
+)
 REPORTS = _counter("reports_total", "Reports received, by result of ingest.", "result")
 INGEST_SECONDS = Metric(
     PREFIX + "ingest_seconds",
@@ -345,6 +350,7 @@ GPU_METRICS: tuple[Metric, ...] = (
 
 COLLECTOR_METRICS: tuple[Metric, ...] = (
     REPORTS,
+    CONNECTIONS_CLOSED,
     INGEST_SECONDS,
     STATEMENTS_BROKEN,
     CLOCK_OFFSET,
