@@ -58,7 +58,7 @@ from collector.simulation import LogicalTime
 from collector.storage.index import tick_before_us
 from collector.storage.store import Store
 from collector.storage.stores import open_store
-from collector.tls import authority_hash, ensure_server_certificate, server_context
+from collector.tls import ServerCertificate, authority_hash
 from collector.web.pages import Pages
 from collector.witnessing.rounds import Rounds, cosigning
 from weighbridge import __version__
@@ -409,14 +409,18 @@ async def _published(
     gate = Gate(config.tokens, config.open_on_loopback, config.trusted_proxies)
     async with (
         _runner(routes, bodies, gate, doors) as runner,
-        _listening(config, runner, doors) as url,
+        _certified(config) as certificate,
+        _listening(config, runner, doors, certificate) as url,
     ):
         yield url
 
 
 @asynccontextmanager
 async def _listening(
-    config: CollectorConfig, runner: web.AppRunner, doors: Doors
+    config: CollectorConfig,
+    runner: web.AppRunner,
+    doors: Doors,
+    certificate: ServerCertificate | None,
 ) -> AsyncIterator[str]:
     """Every connection comes through a door of its own. Yields where they come to."""
 
@@ -431,8 +435,7 @@ async def _listening(
         listen.path.chmod(0o660)
         url = f"unix:{listen.path}"
     else:
-        tls = _tls(config)
-        server = await loop.create_server(door, listen.host, listen.port, **tls)
+        server = await loop.create_server(door, listen.host, listen.port, **_tls(certificate))
         url = listen_url(config, server.sockets[0].getsockname()[1])
     try:
         yield url
@@ -440,12 +443,22 @@ async def _listening(
         server.close()
 
 
-def _tls(config: CollectorConfig) -> dict[str, Any]:
-    """How a listener speaks TLS, if it does."""
-    if not config.tls:
+def _tls(certificate: ServerCertificate | None) -> dict[str, Any]:
+    if certificate is None:
         return {}
-    ensure_server_certificate(config.keys, certified_names(config), datetime.now(UTC))  # noqa: TID251
-    return {"ssl": server_context(config.keys), "ssl_handshake_timeout": HEAD_SECONDS}
+    return {"ssl": certificate.context, "ssl_handshake_timeout": HEAD_SECONDS}
+
+
+@asynccontextmanager
+async def _certified(config: CollectorConfig) -> AsyncIterator[ServerCertificate | None]:
+    """The certificate of a collector that speaks TLS by itself, kept fresh."""
+    if not config.tls:
+        yield None
+        return
+    names = certified_names(config)
+    certificate = ServerCertificate(config.keys, names, lambda: datetime.now(UTC))  # noqa: TID251
+    async with beside(certificate.watch(), "the certificate is not renewed any more"):
+        yield certificate
 
 
 def certified_names(config: CollectorConfig) -> list[str]:

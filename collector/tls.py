@@ -1,8 +1,10 @@
 """The collector's own certificate authority, which agents pin, and the server certificate that it issues."""
 
+import asyncio
 import ipaddress
+import logging
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,10 +15,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from weighbridge.process.files import write_file, write_new_file
 
+logger = logging.getLogger("weighbridge.tls")
+
 AUTHORITY_LIFE = timedelta(days=3650)
 SERVER_LIFE = timedelta(days=825)
 RENEW_BEFORE = timedelta(days=60)
 BACKDATED = timedelta(hours=1)
+LOOKED_AT_EVERY_SECONDS = 60.0
+SERVER = "server.pem"
+PEM = serialization.Encoding.PEM
 
 
 def create_authority(keys: Path, origin: str, now: datetime) -> None:
@@ -37,20 +44,27 @@ def create_authority(keys: Path, origin: str, now: datetime) -> None:
     builder = _builder(name, name, key.public_key(), now, AUTHORITY_LIFE)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(usage, critical=True)
-    _write_pair(keys, "ca", key, builder.sign(key, hashes.SHA256()))
+    write_new_file(keys / "ca.key", _secret(key))
+    write_file(keys / "ca.pem", builder.sign(key, hashes.SHA256()).public_bytes(PEM))
 
 
 def ensure_server_certificate(keys: Path, names: Iterable[str], now: datetime) -> None:
-    """`server.key` and `server.pem` for these host names and addresses, made anew before they expire."""
+    """`server.pem` for these host names and addresses, made anew before it expires.
+
+    It holds the key before the certificate: one file, so that no crash leaves one without the other.
+    """
     wanted = sorted(set(names) | {"localhost", "127.0.0.1", "::1"})
-    path = keys / "server.pem"
-    if path.exists():
-        present = x509.load_pem_x509_certificate(path.read_bytes())
-        if present.not_valid_after_utc - now > RENEW_BEFORE and _names(present) == set(wanted):
-            return
-        path.unlink()
-        (keys / "server.key").unlink(missing_ok=True)
-    _issue(keys, wanted, now)
+    if not _serves(keys / SERVER, wanted, now):
+        _issue(keys, wanted, now)
+    (keys / "server.key").unlink(missing_ok=True)
+
+
+def _serves(path: Path, wanted: list[str], now: datetime) -> bool:
+    pair = path.read_bytes() if path.exists() else b""
+    if b"PRIVATE KEY" not in pair:
+        return False
+    present = x509.load_pem_x509_certificate(pair)
+    return present.not_valid_after_utc - now > RENEW_BEFORE and _names(present) == set(wanted)
 
 
 def _issue(keys: Path, names: list[str], now: datetime) -> None:
@@ -69,7 +83,8 @@ def _issue(keys: Path, names: list[str], now: datetime) -> None:
     builder = builder.add_extension(
         x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False
     )
-    _write_pair(keys, "server", key, builder.sign(signer, hashes.SHA256()))
+    certificate = builder.sign(signer, hashes.SHA256())
+    write_file(keys / SERVER, _secret(key) + certificate.public_bytes(PEM))
 
 
 def _builder(
@@ -103,16 +118,9 @@ def _names(certificate: x509.Certificate) -> set[str]:
     return {str(name.value) for name in names}
 
 
-def _write_pair(
-    keys: Path, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate
-) -> None:
-    secret = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    write_new_file(keys / f"{name}.key", secret)
-    write_file(keys / f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM))
+def _secret(key: ec.EllipticCurvePrivateKey) -> bytes:
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(PEM, form, serialization.NoEncryption())
 
 
 def authority_hash(keys: Path) -> str:
@@ -121,9 +129,47 @@ def authority_hash(keys: Path) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
-def server_context(keys: Path) -> ssl.SSLContext:
-    """TLS 1.2 or newer with the server's certificate."""
+class ServerCertificate:
+    """TLS 1.2 or newer with the server's certificate, which is renewed, or taken anew from its file, while it serves.
+
+    `names` are the host names and addresses that it is for. Connections that stand keep the old one.
+    """
+
+    def __init__(self, keys: Path, names: Sequence[str], clock: Callable[[], datetime]) -> None:
+        self._keys = keys
+        self._names = names
+        self._clock = clock
+        ensure_server_certificate(keys, names, clock())
+        self._loaded = self._pair()
+        self.context = _context(keys / SERVER)
+
+    def refresh(self) -> None:
+        """Serves what is to be served now. Raises OSError and ValueError, and goes on with the old one."""
+        ensure_server_certificate(self._keys, self._names, self._clock())
+        pair = self._pair()
+        if pair != self._loaded:
+            _context(
+                self._keys / SERVER
+            )  # one that cannot be loaded must not reach the context in use
+            self.context.load_cert_chain(self._keys / SERVER)
+            self._loaded = pair
+            logger.info("%s is served from now on", SERVER)
+
+    async def watch(self) -> None:
+        """For ever."""
+        while True:
+            await asyncio.sleep(LOOKED_AT_EVERY_SECONDS)
+            try:
+                self.refresh()
+            except (OSError, ValueError) as error:
+                logger.error("%s: %s; the certificate in use stays", SERVER, error)
+
+    def _pair(self) -> bytes:
+        return (self._keys / SERVER).read_bytes()
+
+
+def _context(pair: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(keys / "server.pem", keys / "server.key")
+    context.load_cert_chain(pair)
     return context

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from agent.command_poller import seal_poll
 from agent.probe.cpu import CpuEngine
+from collector.api.access import GATE, Gate
 from collector.api.challenges import ANSWERS_BYTES, ChallengeApi
 from collector.app import problems
 from collector.challenges.attempts import COMMAND, Challenges, Subject
@@ -122,6 +123,7 @@ async def test_answers_that_others_left_no_room_for_are_nobodys_failure() -> Non
     )
     api = ChallengeApi(challenges, log, ring, LOG.public_key)
     application = web.Application(middlewares=[problems])
+    application[GATE] = Gate({}, open_on_loopback=False)
     for route in api.routes():
         application.router.add_route(route.method, route.path, route.handler)
     subject = Subject(
