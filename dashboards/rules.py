@@ -67,7 +67,7 @@ ALERTS = (
         "0s",
         "critical",
         "{{ $labels.contract }}: {{ $labels.uuid }} is in two places",
-        "One GPU is shown by two nodes, or assigned to two exclusive contracts. Its time is contested for both.",
+        "One GPU is shown by two nodes, or assigned to two exclusive contracts. Here its time is contested.",
     ),
     Alert(
         "WeighbridgeNodeNotJudged",

@@ -144,7 +144,7 @@ effective: {now}
 time_zone: UTC
 currency: USD
 parties:
-  - {{id: provider, name: Provider of {contract}, role: provider}}
+  - {{id: provider, name: The provider, role: provider}}
   - {{id: lessee, name: Lessee of {contract}, role: lessee}}
 term: {{from: {now}, to: {end}}}
 resources:

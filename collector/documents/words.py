@@ -418,6 +418,10 @@ WORDS: Mapping[str, Word] = {
         "One GPU was reported in two places, or counted in two contracts.",
         "同一 GPU 出现在两处或两份合同中。",
     ),
+    "flag.gpu_claimed_elsewhere": Word(
+        "Somebody else reported one of these GPUs too, on a weaker claim: no time is in doubt for it.",
+        "另有他处也上报了其中某块 GPU，但其依据较弱，未因此产生争议时间。",
+    ),
     "flag.never_reported": Word(
         "An outage was never reported by the lessee.", "承租方从未报告某次中断。"
     ),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode
+from weighbridge.challenge.record import ChallengeOutcome, Weighed, Weighing, seal_record
 from weighbridge.judge.ledger import Use
 from weighbridge.log.entries import (
     CauseNotice,
@@ -77,27 +78,33 @@ class Field(Log):
         super().__init__()
         self.book = NoticeBook()
         self.proven: list[ProvenRates] = []
+        self.signers = dict(SIGNERS)
         text = TERMS + (more if "unknown:" in more else f"unknown: {{policy: hold}}\n{more}")
         for old, new in (swap or {}).items():
             assert old in text
             text = text.replace(old, new)
         self.tick(0)
-        for side, signer in SIGNERS.items():
-            self.enrol("n1", side, signer)
+        for side in SIGNERS:
+            self.enrol(side, "n1", side)
         self.contract(text)
         self.assign("n1")
         for side in SIGNERS:
             self.add(EntryKind.REPORT, self.introduction("n1", "chain-1", side), side)
 
-    def enrol(self, node: str, side: str, signer: Signer) -> None:
-        """A key that speaks for a node from now on."""
+    def enrol(self, name: str, node: str, side: str = "provider") -> None:
+        """A key, under a name of the story, speaks for a node from now on."""
+        signer = self.signers.setdefault(name, Signer(bytes([len(self.signers)]) * 32))
         key = signer.public_key.hex()
         change = {"action": "enrolled", "key_id": signer.key_id, "public_key": key, "node": node}
         said = {**change, "side": side, "secret_hash": None, "reason": ""}
         self.add(EntryKind.KEY, KeyChanged.model_validate(said))
 
     def add(self, kind: EntryKind, payload: Model | WirePart, side: str = "provider") -> list[Any]:
-        leaf = SIGNERS[side].seal(payload_type(kind), encode(payload))
+        leaf = self.signers[side].seal(payload_type(kind), encode(payload))
+        return self.take(leaf)
+
+    def take(self, leaf: bytes) -> list[Any]:
+        """The next entry of the log."""
         added = entry(len(self.entries), leaf)
         self.entries.append(added)
         self.leaves.append(leaf)
@@ -144,6 +151,16 @@ class Field(Log):
         told = {**dict.fromkeys(seconds, said(hour)), **(also or {})}
         report = node.report(seconds, told, **fields)
         self.add(EntryKind.REPORT, self.continued(report, side), side)
+
+    def met_challenge(self, device: str, contract: str, node: str, name: str) -> None:
+        """A challenge of one GPU was met by the agent of this name."""
+        met = Weighed(device, "met", None, 8, 0, None, None, None, None)
+        ended = ("c.1", "c", contract, node, self.signers[name].public_key)
+        weighing = Weighing("met", None, (met,))
+        said = ChallengeOutcome(
+            *ended, weighing, (), b"", (), b"", "met", None, 1, 0, final=True, failed=(), ended_us=0
+        )
+        self.take(seal_record(self.signers["provider"], said)[1])
 
     def told(self, party: str, said: EventNotice | CauseNotice) -> None:
         """A notice of a party."""

@@ -1,5 +1,6 @@
 """The certificate that the collector issues to itself: whole at every instant, and renewed while it serves."""
 
+import os
 import socket
 import ssl
 import threading
@@ -10,7 +11,6 @@ import pytest
 from cryptography import x509
 
 from collector.tls import SERVER_LIFE, ServerCertificate, create_authority
-from weighbridge.process import files
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
 
@@ -91,7 +91,7 @@ def test_a_crash_in_a_renewal_leaves_a_key_and_its_own_certificate(
 
     server.now += SERVER_LIFE
     with monkeypatch.context() as dying:
-        dying.setattr(*((Path, "replace", die) if call == "replace" else (files.os, call, die)))
+        dying.setattr(*((Path, "replace", die) if call == "replace" else (os, call, die)))
         with pytest.raises(Crash):
             server.served.refresh()
     again = Renewed(keys)

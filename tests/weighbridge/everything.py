@@ -13,6 +13,7 @@ from weighbridge.contract import load
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import BY_DEVICE, JUDGING_FAILED, OVERLAY, Row, State, Use
+from weighbridge.judge.registry import CLAIMED
 from weighbridge.judge.two_sides import OF_LESSEE
 from weighbridge.log.checkpoint import log_key
 from weighbridge.log.entries import (
@@ -187,6 +188,9 @@ def kinds() -> Statement:
             row("n3", 0, 9 * DAY, 9 * DAY + HOUR, State.CONTESTED), slot=BY_DEVICE, chain=OVERLAY
         ),
         replace(row("n3", 1, 14 * DAY, 14 * DAY + HOUR, State.DOWN, "xid"), late=True),
+        replace(
+            row("n3", 0, 8 * DAY, 8 * DAY + HOUR, State.UP, CLAIMED), slot=BY_DEVICE, chain=OVERLAY
+        ),
     )
     answers = (Samples(40, Fraction(1)), Samples(2, Fraction(1, 2)), Samples(3, None))
     notices = Notices(windows=windows, events=events, probes=lambda *_: {"gemm": answers})

@@ -1,5 +1,7 @@
 """What steers a terminal, or makes text read otherwise than it is, leaves no fold."""
 
+from typing import Any
+
 import pytest
 
 from tests.weighbridge.scripted import Log, ScriptedNode, contract_text
@@ -41,8 +43,14 @@ def test_nothing_that_a_node_says_shows_otherwise_than_it_is() -> None:
     log.assign(node.name)
     report = node.report([0], events=[event], gaps=[gap])
     log.report(report)
-    refused = {"code": "malformed", "key_id": "0" * 64, "node": "n1", "chain": None, "seq": None}
-    more = {"stream": None, "payload_hash": "0" * 64, "detail": HOSTILE}
+    refused: dict[str, Any] = {
+        "code": "malformed",
+        "key_id": "0" * 64,
+        "node": "n1",
+        "chain": None,
+        "seq": None,
+    }
+    more: dict[str, Any] = {"stream": None, "payload_hash": "0" * 64, "detail": HOSTILE}
     log.add(EntryKind.REFUSAL, Refused(**refused, **more))
     view = log.fold.states["n1"].view
     shown = [*view.devices[GPU].identity.readings.values(), *view.driver.readings.values()]

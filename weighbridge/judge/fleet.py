@@ -380,6 +380,7 @@ class FleetFold:
     def _proven(self, ended: ChallengeOutcome) -> Iterator[Change]:
         _, state = self._observer(key_id(ended.agent_key), ended.node)
         yield from challenge_findings.end_exchange(state, ended, self.watch.now_us)
+        self.registry.prove(state)
 
     def _linked(self, linked: Telemetry) -> Iterator[Change]:
         _, state = self._observer(key_id(linked.agent_key), linked.node)

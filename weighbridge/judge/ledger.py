@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import permutations
 
-from weighbridge.contract.condition import JOINED
 from weighbridge.judge.checks import Severity
 from weighbridge.verdict import Verdict
 
@@ -24,11 +23,17 @@ class State(StrEnum):
     CONTESTED = "contested"
 
 
-PRECEDENCE = (State.CONTESTED, State.EXCLUDED, State.DOWN, State.DEGRADED, State.UP, State.UNKNOWN)
-"""Where rows of several chains overlap, the first of these holds: what anybody saw outranks what nobody saw."""
+PRECEDENCE = (State.EXCLUDED, State.DOWN, State.CONTESTED, State.DEGRADED, State.UP, State.UNKNOWN)
+"""Where rows of several chains overlap, the first of these holds: what anybody saw outranks what nobody saw.
 
-TOGETHER = (State.CONTESTED, State.EXCLUDED, State.DOWN, State.UNKNOWN, State.DEGRADED, State.UP)
+What was down is down, whoever else shows the device: a dispute puts in doubt what was good, never what is owed.
+"""
+
+TOGETHER = (State.EXCLUDED, State.DOWN, State.CONTESTED, State.UNKNOWN, State.DEGRADED, State.UP)
 """Where slots make up a node, the first of these holds: it is as good as its worst slot, seen or not."""
+
+LAID_OVER = (State.EXCLUDED, State.DOWN, State.UNKNOWN, State.CONTESTED, State.DEGRADED, State.UP)
+"""Where an overlay lies over the line of a slot: it makes no time better than it is, seen or not."""
 
 
 def against(provider: State, lessee: State) -> str:
@@ -45,7 +50,7 @@ LATE = "late"
 """The cause of time that is unknown because what was told of it was heard late."""
 
 OVERLAY = "registry"
-"""The `chain` of rows that are laid over a node's own: contested time."""
+"""The `chain` of rows that are laid over a node's own: contested time, and as UP what changes none and is flagged."""
 
 UNJUDGED = "judge"
 """The `chain` of rows that tell of time that the judge could not judge."""
@@ -206,19 +211,9 @@ Ranked = tuple[int, bool, str, State, str]
 
 
 def _ranked(row: Row | StateSpan, precedence: Sequence[State]) -> Ranked:
-    """What two sides contradict each other over comes behind what both saw down: else a dispute would cover that."""
-    state = row.state
-    first = state
-    if state is State.CONTESTED and row.cause.partition(JOINED)[0] in CONTRADICTIONS:
-        first = State.DOWN
-    rank = 2 * precedence.index(first) + (first is not state)
-    return (
-        rank,
-        row.cause == JUDGING_FAILED,
-        row.cause,
-        state,
-        row.heard if isinstance(row, StateSpan) else "",
-    )
+    heard = row.heard if isinstance(row, StateSpan) else ""
+    rank = precedence.index(row.state)
+    return rank, row.cause == JUDGING_FAILED, row.cause, row.state, heard
 
 
 def _pieces(

@@ -1,16 +1,19 @@
 """The second fold: which device was present where, over all nodes and contracts.
 
-A UUID that two nodes, or two exclusive contracts, show at the same time is contested for both: picking the second could
-be farmed. Contested time is laid over the settlement and never written into a node's own intervals. The registry also
-knows the contracts whose nodes never reported.
+A UUID that two places show at the same time is found for both. Its time is contested where the other place's claim is
+at least as strong: under contracts of one provider for both, for a place whose claim is weaker it alone (see Standing).
+Contested time is laid over the settlement and never written into a node's own intervals. The registry also knows the
+contracts whose nodes never reported.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 
+from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.checks import Promise, Severity
-from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Finding, Row, State
+from weighbridge.judge.ledger import BY_DEVICE, HOUR_US, OVERLAY, Finding, Row, State
 from weighbridge.judge.node_state import NodeState
 from weighbridge.judge.snapshot import Key
 from weighbridge.verdict import Verdict
@@ -29,14 +32,38 @@ Stretch = list[int]
 DUPLICATE = "duplicate_device"
 """The finding of a device that is held in two places, and the cause of its contested time."""
 
+CLAIMED = "device_claimed"
+"""The finding of a device that another place shows on a weaker claim: it is said, and no time is contested for it."""
+
+TITLE_US = 24 * HOUR_US
+"""A place that has not shown a device for so long has no title to it any more."""
+
+
+class Standing(IntEnum):
+    """How strong a place's claim to a device is. A key of no contract has none, and no UUID is a secret."""
+
+    STRANGER = 0
+    CONTRACTED = 1
+    TITLE = 2
+    PROVEN = 3
+
+
+@dataclass(slots=True)
+class Title:
+    """The contract and node under which a device was heard of first, and when it was last shown there."""
+
+    contract: str
+    node: str
+    last_us: int
+
 
 @dataclass(slots=True)
 class Registry:
     """Who showed which device when.
 
     `showing` are the devices of each observer's newest report, `stretches` those of each device by observer. An
-    observer is a node and a side. `written` says up to when contested time was laid, by pair of places and the start of
-    their overlap.
+    observer is a node and a side. `written` says up to when time was laid, by pair of places and the start of their
+    overlap. `titles` are by device; `proven` says when a challenge was met, by contract, node and device.
     """
 
     showing: dict[Key, list[str]] = field(default_factory=dict)
@@ -44,6 +71,14 @@ class Registry:
     reported: dict[str, list[str]] = field(default_factory=dict)
     open: dict[Key, Finding] = field(default_factory=dict)
     written: dict[Key, int] = field(default_factory=dict)
+    titles: dict[str, Title] = field(default_factory=dict)
+    proven: dict[Key, int] = field(default_factory=dict)
+
+    def prove(self, state: NodeState) -> None:
+        """Take in which devices have met a challenge on a node."""
+        for device, proof in state.proofs.items():
+            if proof.verdict == ChallengeVerdict.MET and proof.proven_us is not None:
+                self.proven[Key((proof.contract, state.node, device))] = proof.proven_us
 
     def see(
         self, state: NodeState, assignments: Assignments, now_us: int, entry: int
@@ -59,6 +94,7 @@ class Registry:
         self.showing[observer] = devices
         for device in devices:
             self._extend(device, observer, state.last_sample_us, state.patience_us)
+            self._entitle(device, observer, assignments, now_us)
         alone = len(_exclusive(promises)) < 2
         for device in devices:
             if not alone or len(self.stretches[device]) > 1:
@@ -106,6 +142,29 @@ class Registry:
             if finding.device == device and not (here and len(held) > 1):
                 yield replace(self.open.pop(key), until_us=max(at_us, finding.since_us))
 
+    def _entitle(self, device: str, observer: Key, assignments: Assignments, now_us: int) -> None:
+        """Title goes by the order in which the collector heard: what is told of the past gains none."""
+        title = self.titles.get(device)
+        held = _holdings(observer, device, self.stretches[device][observer][-1:], assignments)
+        places = [(one.contract, one.node) for one in held if one.contract]
+        if title is not None and (title.contract, title.node) in places:
+            title.last_us = now_us
+        elif places and not _stands(title, assignments, now_us):
+            self.titles[device] = Title(*places[0], now_us)
+
+    def _standing(self, device: str, holding: "Holding") -> Standing:
+        title = self.titles.get(device)
+        if not holding.contract:
+            return Standing.STRANGER
+        if self._proven_us(device, holding) >= holding.since_us:
+            return Standing.PROVEN
+        if title is not None and (title.contract, title.node) == (holding.contract, holding.node):
+            return Standing.TITLE
+        return Standing.CONTRACTED
+
+    def _proven_us(self, device: str, holding: "Holding") -> int:
+        return self.proven.get(Key((holding.contract, holding.node, device)), -1)
+
     def _contest(
         self, device: str, observer: Key, assignments: Assignments, now_us: int
     ) -> Iterator[Change]:
@@ -122,39 +181,41 @@ class Registry:
                 start_us = max(holding.since_us, rival.since_us)
                 end_us = min(holding.until_us, rival.until_us, now_us)
                 if (holding.contract, holding.node) != (rival.contract, rival.node):
-                    yield from self._lay(device, holding, rival, start_us, end_us, now_us)
-                    yield from self._lay(device, rival, holding, start_us, end_us, now_us)
+                    for one, other in ((holding, rival), (rival, holding)):
+                        over = Overlap(device, one, other, start_us, end_us, now_us)
+                        yield from self._weigh(over, assignments)
 
-    def _lay(
-        self,
-        device: str,
-        holding: "Holding",
-        rival: "Holding",
-        start_us: int,
-        end_us: int,
-        now_us: int,
-    ) -> Iterator[Change]:
-        """Contested time of one place, one row up to now at most: a node says what it likes of past and future.
+    def _weigh(self, over: "Overlap", assignments: Assignments) -> Iterator[Change]:
+        """What the rival's claim does to a place: contests its time, or is only said."""
+        mine = self._standing(over.device, over.holding)
+        theirs = self._standing(over.device, over.rival)
+        since_us = over.start_us
+        if _one_provider(over.holding, over.rival, assignments):
+            state = State.CONTESTED
+        else:
+            state = State.CONTESTED if theirs >= mine else State.UP
+            if mine >= Standing.TITLE and theirs is Standing.PROVEN:
+                since_us = max(since_us, self._proven_us(over.device, over.rival))
+        yield from self._lay(over, state, since_us)
+
+    def _lay(self, over: "Overlap", state: State, since_us: int) -> Iterator[Change]:
+        """Overlaid time of one place, one row up to now at most: a node says what it likes of past and future.
 
         Who the rival is stays with the auditor: it may be another tenant.
         """
-        key = Key((holding.contract, holding.node, device))
-        pair = Key((*key, rival.contract, rival.node, start_us))
-        written_us = self.written.get(pair, start_us)
-        if written_us >= end_us:
+        holding, rival = over.holding, over.rival
+        code = DUPLICATE if state is State.CONTESTED else CLAIMED
+        places = (holding.contract, holding.node, over.device, rival.contract, rival.node)
+        pair = Key((*places, code, over.start_us))
+        written_us = max(self.written.get(pair, over.start_us), since_us)
+        if written_us >= over.end_us:
             return
-        yield _overlay(holding, device, written_us, end_us, now_us)
-        self.written[pair] = end_us
+        place = (holding.contract, holding.node, BY_DEVICE, over.device, OVERLAY)
+        yield Row(*place, written_us, over.end_us, state, code, over.now_us)
+        self.written[pair] = over.end_us
+        key = Key((holding.contract, holding.node, over.device, code))
         if key not in self.open:
-            self.open[key] = _finding(
-                holding.contract,
-                holding.node,
-                device,
-                DUPLICATE,
-                "one place at a time",
-                "held in another place too",
-                start_us,
-            )
+            self.open[key] = _shown_twice(over, code)
             yield self.open[key]
 
     def _absence(self, name: str, version: Version, now_us: int) -> Iterator[Finding]:
@@ -182,6 +243,46 @@ class Holding:
     node: str
     since_us: int
     until_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """The time over which a place and a rival both show a device, as the collector knows it now."""
+
+    device: str
+    holding: Holding
+    rival: Holding
+    start_us: int
+    end_us: int
+    now_us: int
+
+
+def _stands(title: Title | None, assignments: Assignments, now_us: int) -> bool:
+    """Whether it is still worth something: its contract holds the node, and the device was shown there lately."""
+    if title is None or now_us - title.last_us > TITLE_US:
+        return False
+    promises = assignments.promises(title.node)
+    return any(
+        one.contract == title.contract and one.from_us <= now_us < one.until_us for one in promises
+    )
+
+
+def _one_provider(one: Holding, other: Holding, assignments: Assignments) -> bool:
+    """Whether one party answers for both places: who sells a device twice may not choose for whom it counts.
+
+    One node is one provider's, and what no contract holds is nobody's.
+    """
+    if not (one.contract and other.contract):
+        return one.contract == other.contract
+    providers = (_providers(holding.contract, assignments) for holding in (one, other))
+    return one.node == other.node or not set(next(providers)).isdisjoint(next(providers))
+
+
+def _providers(contract: str, assignments: Assignments) -> Iterator[str]:
+    """By legal name and by registration; the id of a party means something in its own contract alone."""
+    for party in assignments.versions(contract)[-1].contract.parties:
+        if party.role == "provider":
+            yield from filter(None, (party.name, party.registration))
 
 
 def _shown(state: NodeState) -> list[str]:
@@ -238,9 +339,14 @@ def _told(change: Change, entry: int) -> Change:
     )
 
 
-def _overlay(holding: Holding, device: str, start_us: int, end_us: int, now_us: int) -> Row:
-    place = (holding.contract, holding.node, BY_DEVICE, device, OVERLAY)
-    return Row(*place, start_us, end_us, State.CONTESTED, DUPLICATE, now_us)
+def _shown_twice(over: Overlap, code: str) -> Finding:
+    place = (over.holding.contract, over.holding.node, over.device)
+    if code == DUPLICATE:
+        observed = "held in another place too"
+        return _finding(*place, code, "one place at a time", observed, over.start_us)
+    observed = "shown in another place too, on a weaker claim"
+    said = _finding(*place, code, "one place at a time", observed, over.start_us)
+    return replace(said, severity=Severity.WARNING)
 
 
 def _finding(

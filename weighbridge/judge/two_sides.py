@@ -14,6 +14,7 @@ from itertools import groupby
 from weighbridge.contract.condition import JOINED
 from weighbridge.judge.ledger import (
     CONTRADICTIONS,
+    LAID_OVER,
     OVERLAY,
     PRECEDENCE,
     Row,
@@ -91,7 +92,7 @@ def line_of_slot(
     spans: Iterable[Told] = next(iter(told.values()), ())
     if len(told) == len(SIDES):
         spans = _together(told["provider"], told["lessee"], patience_us, proven_us)
-    return timeline([*spans, *by_side.get("", ())], start_us, end_us)
+    return timeline([*spans, *by_side.get("", ())], start_us, end_us, LAID_OVER)
 
 
 def _heard(span: StateSpan, side: str) -> StateSpan:

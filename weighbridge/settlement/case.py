@@ -166,6 +166,7 @@ class Case:
             events=self.notices.events,
             probes=self.notices.probes(version.contract, part),
             coming=coming,
+            marks=self.known.marks,
         )
 
 

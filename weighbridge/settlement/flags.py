@@ -7,9 +7,11 @@ from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.ledger import JUDGING_FAILED, State
+from weighbridge.judge.registry import CLAIMED, DUPLICATE
 from weighbridge.judge.two_sides import words_of
 from weighbridge.settlement.claims import holds
 from weighbridge.settlement.credits import Capped
+from weighbridge.settlement.intervals import clip
 from weighbridge.settlement.maintenance import as_units_fare
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.record import Record, Span
@@ -22,6 +24,8 @@ OF_RULING: Mapping[str, Flag] = {
     "count_used_up": "maintenance_count_exceeded",
     "outside_windows": "maintenance_outside_window",
 }
+
+OF_MARK: Mapping[str, Flag] = {DUPLICATE: "duplicate_gpu_uuid", CLAIMED: "gpu_claimed_elsewhere"}
 
 
 def of_record(
@@ -43,6 +47,7 @@ def of_record(
     found: list[Flag] = [
         *_of_spans(contract, spans),
         *_of_windows(contract, known, units, period, whole),
+        *_of_marks(given, period),
     ]
     if any(promise.period not in (whole.kind, "rolling") for promise in contract.availability):
         found.append("objective_of_another_period")
@@ -85,6 +90,12 @@ def _of_spans(contract: Contract, spans: Iterable[Span]) -> Iterator[Flag]:
             yield "never_reported"
         elif by_notice and span.reported_s is not None and span.reported_s > span.start_s:
             yield "late_report"
+
+
+def _of_marks(record: Record, period: Period) -> Iterator[Flag]:
+    for cause, held in record.marks.items():
+        if cause in OF_MARK and clip(held, period.interval_s):
+            yield OF_MARK[cause]
 
 
 def _of_windows(

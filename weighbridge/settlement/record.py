@@ -91,7 +91,7 @@ class Record:
     """Everything that a settlement reads besides the contract. `probes`: of each performance objective, by its id.
 
     `coming`: from when on the time of a unit is to come, where the period is under way. What its spans say of that time
-    is how it would be if the unit stayed as it is.
+    is how it would be if the unit stayed as it is. `marks`: by cause, when the registry found what is to be flagged.
     """
 
     spans: tuple[Span, ...] = ()
@@ -100,6 +100,7 @@ class Record:
     events: tuple[ToldEvent, ...] = ()
     probes: Mapping[str, tuple[Samples, ...]] = field(default_factory=dict)
     coming: Mapping[str, int] = field(default_factory=dict)
+    marks: Mapping[str, Intervals] = field(default_factory=dict)
 
     @cached_property
     def by_unit(self) -> Mapping[str, tuple[Span, ...]]:

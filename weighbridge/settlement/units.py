@@ -14,7 +14,7 @@ from weighbridge.judge.ledger import BY_DEVICE, LATE, TOGETHER, Row, State, time
 from weighbridge.judge.ledger import StateSpan as Stretch
 from weighbridge.judge.slot_history import Holder, line_of
 from weighbridge.judge.two_sides import line_of_slot, side_of
-from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.intervals import Interval, Intervals, union
 from weighbridge.settlement.record import Span
 
 
@@ -77,6 +77,9 @@ Told = Mapping[str, Mapping[Interval, Entries]]
 Heard = Mapping[str, Sequence[tuple[int, int]]]
 """By node: instants in microseconds and entries."""
 
+Marks = Mapping[str, Intervals]
+"""By cause, the seconds over which the registry has laid something, whether or not it changes what they count as."""
+
 
 Proven = Mapping[str, Sequence[int]]
 """By node: instants in microseconds at which each of its GPUs had passed a challenge."""
@@ -95,7 +98,8 @@ class JoinedRows:
 
     `told`: of each node the entries of the log that tell of its time which is not up. `heard`: of each node when it was
     last heard before it changed or fell silent, and in which entry, in order. `now_us`: where the time that matters is
-    not over, until when it is; `coming_us`: of each slot since when it is to come, if that is before.
+    not over, until when it is; `coming_us`: of each slot since when it is to come, if that is before. `marks`: what is
+    to be flagged.
     """
 
     slots: Mapping[Slot, Sequence[Stretch]]
@@ -104,6 +108,7 @@ class JoinedRows:
     heard: Heard
     now_us: int | None = None
     coming_us: Mapping[Slot, int] = field(default_factory=dict)
+    marks: Marks = field(default_factory=dict)
     in_time: Mapping[Slot, Sequence[Stretch]] | None = None
 
     @property
@@ -141,6 +146,8 @@ class JoinedRows:
                 yield f"{slot.name} {one.start_us} {one.end_us} {one.state} {one.cause} {one.heard}"
         for slot in sorted(self.coming_us):
             yield f"{slot.name} is to come from {self.coming_us[slot]}"
+        for cause in sorted(self.marks):
+            yield f"{cause} {self.marks[cause]}"
         if self.in_time is not None:
             yield "without what was heard late"
             yield from self.without_late.spelled()
@@ -193,6 +200,13 @@ class _Joining:
         told, span = self.told.setdefault(row.node, {}), (row.start_us, row.end_us)
         mine = (row.first_entry, row.last_entry)
         told[span] = _around([told.get(span, mine), mine])
+
+    def marks(self) -> Marks:
+        found: dict[str, list[Interval]] = {}
+        for row in self.overlay:
+            span = (row.start_us // MICROSECONDS, row.end_us // MICROSECONDS)
+            found.setdefault(row.cause, []).append(span)
+        return {cause: union(spans) for cause, spans in found.items()}
 
     def heard(self) -> Heard:
         found: dict[str, set[tuple[int, int]]] = {}
@@ -277,7 +291,7 @@ def joined_rows(
     start_us, end_us = within[0] * MICROSECONDS, within[1] * MICROSECONDS
     if not under_way:
         lines = joining.lines(start_us, end_us, patience_us, proven)
-        known = JoinedRows(lines, late, joining.told, joining.heard())
+        known = JoinedRows(lines, late, joining.told, joining.heard(), marks=joining.marks())
         if not joining.late:
             return known
         in_time = joining.lines(start_us, end_us, patience_us, proven, in_time=True)
@@ -294,6 +308,7 @@ def joined_rows(
         joining.heard(),
         now_us,
         {slot: coming_us for slot, (_, coming_us) in found.items()},
+        marks=joining.marks(),
     )
     if not joining.late:
         return known

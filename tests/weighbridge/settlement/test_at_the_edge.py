@@ -372,8 +372,8 @@ def test_a_cause_that_ends_as_the_outage_begins_is_none_of_it(
     other: tuple[int, int], causes: tuple[str, ...]
 ) -> None:
     """Contested time is up here; a second of it in the middle is merged into the outage."""
-    edges = [(HALF + start, HALF + end) for start, end in (other, (100, 200))]
-    rows = (row(*edges[0], State.CONTESTED), row(*edges[1], State.DOWN))
+    seen = [(*other, State.CONTESTED), (100, 149, State.DOWN), (150, 200, State.DOWN)]
+    rows = tuple(row(HALF + start, HALF + end, state) for start, end, state in seen)
     merged = [{"id": "a", "target": "0.999", "counting": {"merge_gap_s": "1"}}]
     unknown = {"policy": "up", "contested": "up"}
     found = drafted(rows=rows, unknown=unknown, availability=merged)
