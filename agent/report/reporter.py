@@ -53,6 +53,7 @@ class Reaction(StrEnum):
 REACTIONS = {
     "sequence": Reaction.REWIND,
     "fork": Reaction.RESTART_CHAIN,
+    "clock_unsound": Reaction.RESTART_CHAIN,
     "too_large": Reaction.SEND_LESS,
     "unknown_key": Reaction.RETRY_SLOWLY,
     "revoked_key": Reaction.RETRY_SLOWLY,
@@ -117,6 +118,8 @@ def _read_problem(problem: Problem, batch: Sequence[Held], log_key: bytes) -> Ba
     expected = document.get("expected")
     if reaction is Reaction.REWIND and expected is None:
         reaction = Reaction.RESTART_CHAIN
+    if problem.code == "clock_unsound" and expected is None:
+        reaction = Reaction.LEAVE_OUT
     if reaction is Reaction.SEND_LESS and len(batch) - len(accepted) == 1:
         reaction = Reaction.LEAVE_OUT
     return BatchAnswer(

@@ -33,8 +33,8 @@ from weighbridge.log.merkle import leaf_hash
 from weighbridge.log.note import NoteKey
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.receipts import Receipt
-from weighbridge.wire.report import Model, Report, WirePart, encode
-from weighbridge.wire.signing import Envelope, Signer
+from weighbridge.wire.report import Model, Report, WirePart, decode, encode
+from weighbridge.wire.signing import Envelope, Signer, open_envelope
 
 logger = logging.getLogger("weighbridge.commits")
 
@@ -170,6 +170,15 @@ class CommitBatch:
 
     def find(self, chain: ChainKey, seq: int) -> Accepted | None:
         return self._reports.get((chain, seq)) or self._store.index.find(chain, seq)
+
+    def report(self, accepted: Accepted) -> Report:
+        """A report of this batch, or as the log holds it."""
+        mine = accepted.index >= self._first
+        report = self.committed[accepted.index - self._first].report if mine else None
+        if report is None:
+            [leaf] = self._store.log.leaves(accepted.index, 1)
+            report = decode(open_envelope(leaf).payload)
+        return report
 
     def again(self, accepted: Accepted) -> Receipt:
         """Where a report lies that was accepted before."""

@@ -1,14 +1,14 @@
 """Reports from bytes to receipts.
 
 The order is fixed: size limit, decompression with a hard output limit, then for each report: known key, signature
-over the exact bytes, version, spelling, node matches key, sequence. What is refused with a valid signature is
+over the exact bytes, version, spelling, node matches key, clocks, sequence. What is refused with a valid signature is
 itself entered in the log; unsigned rubbish is only counted.
 """
 
 import asyncio
 import json
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
@@ -25,6 +25,7 @@ from collector.log.keys import KeyRing, NodeKey
 from collector.storage.store import Accepted, ChainKey
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import EntryKind, Refused, payload_type
+from weighbridge.wire.clocks import ToldClocks, before_1970, goes_back
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.receipts import Expected, Receipt
 from weighbridge.wire.report import (
@@ -50,6 +51,7 @@ KEPT_BYTES = 1 << 20
 EXAMINED_BYTES_AT_ONCE = 256 << 10
 """Reports, and their bytes, that are examined before anything else gets its turn."""
 DETAIL_CHARACTERS = 500
+CLOCKS_KEPT = 10_000
 NAME: TypeAdapter[str] = TypeAdapter(Name)
 COUNT: TypeAdapter[int] = TypeAdapter(Count)
 
@@ -84,8 +86,12 @@ class Examined:
     whole: bool = True
 
     def without_samples(self) -> "Examined":
-        """What its place in the log asks for, and no more."""
-        rest = structs.replace(self.report, blocks=[], events=[], processes=None)
+        """What its place in the log asks for, and no more: of its samples, when they were taken."""
+        times = [
+            structs.replace(block, devices=[], readings={}, unavailable=[])
+            for block in self.report.blocks
+        ]
+        rest = structs.replace(self.report, blocks=times, events=[], processes=None)
         return replace(self, report=rest, whole=False)
 
 
@@ -163,6 +169,9 @@ def _read(leaf: bytes, envelope: Envelope, key: NodeKey) -> Examined:
     if report.node != key.node:
         detail = f"the report is of {report.node}, the key of {key.node}"
         raise Refusal("wrong_node", detail, envelope, key.node)
+    if before_1970(report):
+        detail = "by its own clocks something in it lies before 1970"
+        raise Refusal("clock_unsound", detail, envelope, key.node)
     chain = ChainKey(key.key_id, report.chain, report.stream)
     return Examined(leaf, envelope, report, digest(envelope.payload), chain)
 
@@ -268,6 +277,26 @@ class Inventories:
         return self._known.get(key_id) != (report.chain, report.inventory_digest)
 
 
+class Clocks:
+    """What the newest report of each chain said of time. Of one that spoke long ago, the log is asked."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[ChainKey, tuple[int, ToldClocks]] = OrderedDict()
+
+    def take(self, chain: ChainKey, index: int, report: Report) -> None:
+        self._known[chain] = (index, ToldClocks.of(report))
+        self._known.move_to_end(chain)
+        if len(self._known) > CLOCKS_KEPT:
+            self._known.popitem(last=False)
+
+    def before(self, chain: ChainKey, last: Accepted, batch: CommitBatch) -> ToldClocks:
+        """What the report `last`, the newest of its chain, said."""
+        index, told = self._known.get(chain, (-1, None))
+        if told is None or index != last.index:
+            told = ToldClocks.of(batch.report(last))
+        return told
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryOutcome:
     """What became of the reports of one request: those placed, in order, and what stopped the rest."""
@@ -332,6 +361,7 @@ class Ingest:
         self._inventories = Inventories()
         self._contradictions = Contradictions(committer.log, committer.log_key)
         self._opening = asyncio.Semaphore(OPEN_AT_ONCE)
+        self._clocks = Clocks()
 
     async def accept(self, body: bytes, encoding: str | None) -> Receipts:
         """Durable when it returns. Raises Problem; what was accepted before it is durable too, and named in it."""
@@ -391,11 +421,15 @@ class Ingest:
         key = self._ring.key(examined.envelope.key_id)
         if key is not None:
             refuse_if_revoked(key, examined.envelope)
-        known = in_sequence(examined, batch.last(examined.chain), batch.find)
-        outcome = "accepted" if known is None else "duplicate"
-        batch.when_durable(partial(self._took, examined, outcome))
+        last = batch.last(examined.chain)
+        known = in_sequence(examined, last, batch.find)
         if known is not None:
+            batch.when_durable(partial(self._took, examined, "duplicate"))
             return batch.again(known)
+        if last is not None:
+            told = goes_back(examined.report, self._clocks.before(examined.chain, last, batch))
+            if told:
+                raise _misplaced("clock_unsound", told, examined, last)
         receipt = batch.add_report(
             examined.chain,
             examined.leaf,
@@ -406,6 +440,10 @@ class Ingest:
         )
         for found in self._contradictions.found(examined.envelope.key_id, examined.report):
             batch.add_record(EntryKind.CONTRADICTION, found)
+        batch.when_durable(partial(self._took, examined, "accepted"))
+        batch.when_durable(
+            partial(self._clocks.take, examined.chain, receipt.index, examined.report)
+        )
         return receipt
 
     def _took(self, examined: Examined, outcome: str) -> None:

@@ -34,6 +34,7 @@ PROBLEMS: dict[str, Meaning] = {
     "conflict": Meaning(409, "It is so already"),
     "invite_expired": Meaning(410, "The invite has expired", permanent=True),
     "too_large": Meaning(413, "More than the collector takes at once"),
+    "clock_unsound": Meaning(422, "The clocks of the report cannot be true", permanent=True),
     "future_version": Meaning(422, "A newer version than this collector knows"),
     "over_budget": Meaning(429, "The key has sent more than it may in an hour"),
     "internal": Meaning(500, "The collector contradicts itself, and hands nothing out"),

@@ -260,6 +260,22 @@ async def test_a_fork_begins_a_new_chain_and_keeps_nothing_back(
     assert collector.refusals == ["fork"]
 
 
+async def test_a_clock_that_went_back_begins_a_new_chain_and_an_impossible_one_is_left_out(
+    bench: Bench, collector: Any
+) -> None:
+    """Neither is sent for ever: a new chain has no report before it, and what is refused for itself stays behind."""
+    bench.put(1)
+    await bench.send_all()
+    bench.put(2, 3, 4)
+    unsound = {"type": "urn:weighbridge:problem:clock_unsound", "detail": "x", "report": 0}
+    expected = {"chain": bench.spool.current_chain, "seq": 1, "prev": None}
+    chain = bench.spool.current_chain
+    collector.sick = [(422, {}, unsound | {"expected": expected}), (422, {}, unsound)]
+    await bench.send_all()
+    assert bench.times() == [1, 3, 4]
+    assert bench.spool.current_chain != chain
+
+
 async def test_an_unknown_key_keeps_spooling_and_asks_seldom(bench: Bench, collector: Any) -> None:
     bench.put(1)
     keys, collector.keys = collector.keys, {}
