@@ -14,7 +14,8 @@ from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import BY_DEVICE, JUDGING_FAILED, OVERLAY, Row, State, Use
 from weighbridge.judge.registry import CLAIMED
-from weighbridge.judge.two_sides import OF_LESSEE
+from weighbridge.judge.shared_key import KEY_SHARED
+from weighbridge.judge.two_sides import DOUBTS, OF_LESSEE
 from weighbridge.log.checkpoint import log_key
 from weighbridge.log.entries import (
     CauseNotice,
@@ -188,6 +189,11 @@ def kinds() -> Statement:
             row("n3", 0, 9 * DAY, 9 * DAY + HOUR, State.CONTESTED), slot=BY_DEVICE, chain=OVERLAY
         ),
         replace(row("n3", 1, 14 * DAY, 14 * DAY + HOUR, State.DOWN, "xid"), late=True),
+        replace(
+            row("n3", 1, 7 * DAY, 7 * DAY + HOUR, State.CONTESTED, KEY_SHARED),
+            slot=BY_DEVICE,
+            chain=DOUBTS["provider"],
+        ),
         replace(
             row("n3", 0, 8 * DAY, 8 * DAY + HOUR, State.UP, CLAIMED), slot=BY_DEVICE, chain=OVERLAY
         ),

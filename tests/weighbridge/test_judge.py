@@ -573,19 +573,19 @@ def test_a_boot_with_an_unset_clock_is_placed_when_the_clock_was_set() -> None:
     assert spans(log.timelines(20)["n1", 0])[-1] == (10, 20, "up", "")
 
 
-def test_a_second_chain_of_the_node_is_told_and_what_both_saw_is_the_worse() -> None:
+def test_a_second_chain_beside_the_first_is_told_and_what_either_saw_down_is_down() -> None:
     log, node = standing(), ScriptedNode()
     log.introduce(chain="chain-2")
     feed(log, node, range(0, 51, 10))
     other = ScriptedNode(chain="chain-2")
-    capped = {20: {GPU: {"power_limit_enforced_milliwatts": 1}}}
-    log.report(other.report([10, 20, 30], capped))
+    lost = {20: {GPU: {"power_draw_milliwatts": "gpu_is_lost"}}}
+    log.report(other.report([10, 20, 30], lost))
     assert spans(log.timelines(50)["n1", 0]) == [
-        (0, 20, "up", ""),
-        (20, 30, "degraded", "power_capped"),
-        (30, 50, "up", ""),
+        (0, 20, "contested", "key_shared"),
+        (20, 30, "down", "gpu_lost"),
+        (30, 50, "contested", "key_shared"),
     ]
-    assert len(log.findings("chain_started")) == 1
+    assert len(log.findings("chain_started")) == len(log.findings("key_shared")) == 1
 
 
 def test_a_foreign_process_is_found_when_a_second_owner_holds_memory() -> None:

@@ -16,7 +16,7 @@ from weighbridge.challenge.record import (
     read_outcome,
 )
 from weighbridge.challenge.telemetry import Telemetry, read_telemetry
-from weighbridge.judge import challenge_findings, clock_steps, quarantine
+from weighbridge.judge import challenge_findings, clock_steps, quarantine, shared_key
 from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.chains import follow_chain
 from weighbridge.judge.clock_steps import ClockStep
@@ -148,6 +148,9 @@ class FleetFold:
             case EntryKind.NOTICE:
                 self._announced(read(Notice, payload))
                 return []
+            case EntryKind.KEY:
+                self.remember(entry)
+                return self._rekeyed(read(KeyChanged, payload), entry.index)
             case _:
                 self.remember(entry)
                 return []
@@ -320,6 +323,9 @@ class FleetFold:
         watch = self.watch
         receipt = Receipt(watch.now_us, entry.index, watch.asleep_us, watch.awake_us)
         yield from judge_report(state, promises, report, receipt)
+        key = entry.envelope.key_id
+        heard = shared_key.Heard(report, key, watch.now_us, entry.index, contracts(promises))
+        yield from shared_key.hear(state, heard)
         challenge_findings.heard(state, entry.index, len(entry.envelope.payload))
         self._expect(_named(state.node, state.side), state)
         yield from self.registry.see(state, self.assignments, self.watch.now_us, entry.index)
@@ -331,6 +337,15 @@ class FleetFold:
             return []
         self.watch.step = None
         return [] if step is None else list(clock_steps.end(step, checked, now_us))
+
+    def _rekeyed(self, change: KeyChanged, entry: int) -> list[Change]:
+        """A key that is revoked ends the doubt about who speaks with it."""
+        name = _named(change.node, change.side)
+        state = self.states.get(name)
+        if state is None or change.action != "revoked":
+            return []
+        revoked = shared_key.revoke(state, change.key_id, self.watch.now_us, entry)
+        return drained(self._caught(name, entry, iter(revoked)))
 
     def _refusal(self, refused: Refused) -> Iterator[Change]:
         _, state = self._observer(refused.key_id, refused.node)

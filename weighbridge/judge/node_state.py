@@ -143,6 +143,32 @@ class Quarantine:
 
 
 @dataclass(slots=True)
+class Voice:
+    """A chain as it was last heard: its key, its number among its observer's, when it began, and of its last report the
+    boot, stream and CLOCK_BOOTTIME.
+    """
+
+    key_id: str
+    number: int
+    began_us: int
+    boot: str
+    stream: str
+    made_us: int
+
+
+@dataclass(slots=True)
+class SharedKey:
+    """Two chains go on side by side, under these keys, since the second began. `laid_us`: up to when that is laid;
+    `told`: the contracts that have a finding of it.
+    """
+
+    keys: list[str]
+    since_us: int
+    laid_us: int
+    told: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class NodeState:
     """`chains` by name, the newest last; `open` findings by contract, code and device.
 
@@ -155,6 +181,8 @@ class NodeState:
 
     `own` are by contract the devices that first filled its slots, `announced` those that a party said may fill them.
     `quarantine` is set from the entry on that this judge could not judge.
+    `voices` are by chain, the one that spoke last at the end, and `voices_begun` counts all that there were; `shared`
+    while two agents speak with one key.
 
     `lags_us` are wall clock less receipt of its latest reports. `last_received_us` and `last_sample_us` are None until
     it has spoken, and it is silent when it was not heard for `patience_us`.
@@ -182,6 +210,9 @@ class NodeState:
     own: dict[str, list[str]] = field(default_factory=dict)
     announced: dict[str, list[str]] = field(default_factory=dict)
     quarantine: Quarantine | None = None
+    voices: dict[str, Voice] = field(default_factory=dict)
+    voices_begun: int = 0
+    shared: SharedKey | None = None
 
     @property
     def newest(self) -> ChainState | None:

@@ -37,13 +37,32 @@ SEEN = (State.UP, State.DEGRADED, State.DOWN)
 
 Told = Row | StateSpan
 BySide = Mapping[str, Sequence[Told]]
-"""Rows by the side whose agent tells of them; those of an overlay, which nobody tells of, under no name."""
+"""Rows by the side whose agent tells of them; those of an overlay, which nobody tells of, under none or DOUBTS."""
+
+
+DOUBTS = {side: f"{OVERLAY}@{side}" for side in SIDES}
+"""By side, the `chain` of rows that lay doubt over what its agents say."""
+
+IN_DOUBT = {
+    "provider": LAID_OVER,
+    "lessee": (
+        State.EXCLUDED,
+        State.UP,
+        State.UNKNOWN,
+        State.CONTESTED,
+        State.DOWN,
+        State.DEGRADED,
+    ),
+}
+"""What of a side's word doubt leaves as it is: that which speaks against the side."""
 
 
 def side_of(chain: str) -> str:
-    """Whose agent speaks in a chain."""
+    """Whose agent speaks in a chain. Doubt about a side's word goes by its own name."""
     if chain == OVERLAY:
         return ""
+    if chain in DOUBTS.values():
+        return chain
     return "lessee" if chain.endswith(OF_LESSEE) else "provider"
 
 
@@ -85,7 +104,7 @@ def line_of_slot(
     `proven_us`: when every GPU of the node had passed a challenge.
     """
     told = {
-        side: [_heard(one, side) for one in timeline(by_side.get(side, ()), start_us, end_us)]
+        side: [_heard(one, side) for one in _word(side, by_side, start_us, end_us)]
         for side in SIDES
         if by_side.get(side)
     }
@@ -93,6 +112,12 @@ def line_of_slot(
     if len(told) == len(SIDES):
         spans = _together(told["provider"], told["lessee"], patience_us, proven_us)
     return timeline([*spans, *by_side.get("", ())], start_us, end_us, LAID_OVER)
+
+
+def _word(side: str, by_side: BySide, start_us: int, end_us: int) -> list[StateSpan]:
+    line = timeline(by_side[side], start_us, end_us)
+    doubts = by_side.get(DOUBTS[side], ())
+    return timeline([*line, *doubts], start_us, end_us, IN_DOUBT[side]) if doubts else line
 
 
 def _heard(span: StateSpan, side: str) -> StateSpan:
@@ -125,9 +150,15 @@ class _Piece:
     def agreed(self) -> State | None:
         return self.provider.state if self.both and not self.contradicted else None
 
+    def _held(self) -> StateSpan:
+        """The worse word. Where the provider's is in doubt the lessee's holds if it is that all is well."""
+        if self.provider.state is State.CONTESTED and self.lessee.state in SEEN:
+            return self.lessee if self.lessee.state is State.UP else self.provider
+        return min((self.provider, self.lessee), key=_standing)
+
     def span(self, *, contested: bool, proven: bool) -> StateSpan:
         """What holds: of two words the worse; of what one side alone saw, its word."""
-        worse = min((self.provider, self.lessee), key=_standing)
+        worse = self._held()
         heard = BOTH if self.both else worse.heard
         state, cause = worse.state, worse.cause
         if contested:

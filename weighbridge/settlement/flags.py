@@ -8,6 +8,7 @@ from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.ledger import JUDGING_FAILED, State
 from weighbridge.judge.registry import CLAIMED, DUPLICATE
+from weighbridge.judge.shared_key import KEY_SHARED
 from weighbridge.judge.two_sides import words_of
 from weighbridge.settlement.claims import holds
 from weighbridge.settlement.credits import Capped
@@ -25,7 +26,11 @@ OF_RULING: Mapping[str, Flag] = {
     "outside_windows": "maintenance_outside_window",
 }
 
-OF_MARK: Mapping[str, Flag] = {DUPLICATE: "duplicate_gpu_uuid", CLAIMED: "gpu_claimed_elsewhere"}
+OF_MARK: Mapping[str, Flag] = {
+    DUPLICATE: "duplicate_gpu_uuid",
+    CLAIMED: "gpu_claimed_elsewhere",
+    KEY_SHARED: "key_shared",
+}
 
 
 def of_record(
@@ -81,7 +86,8 @@ def _of_spans(contract: Contract, spans: Iterable[Span]) -> Iterator[Flag]:
                 "clock_skew_corrected" if abs(span.ahead_s) <= bound else "clock_skew_beyond_bound"
             )
         if span.state == State.CONTESTED:
-            yield "duplicate_gpu_uuid" if words_of(span.cause) is None else "sides_contradict"
+            disputed = words_of(span.cause) is not None
+            yield "sides_contradict" if disputed else OF_MARK.get(span.cause, "duplicate_gpu_uuid")
         if span.state == State.UNKNOWN and span.cause == DEVICE_EXCHANGED.code:
             yield "device_exchanged"
         if (span.state, span.cause) == (State.UNKNOWN, JUDGING_FAILED):

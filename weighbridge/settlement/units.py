@@ -251,7 +251,8 @@ def _laid(
         stretch = Stretch(run.start_us, run.end_us, *said)
         found.setdefault(run.side, []).append(stretch)
     for device in sorted({run.device for run in runs}):
-        found.setdefault("", []).extend(over.get((node, device), ()))
+        for row in over.get((node, device), ()):
+            found.setdefault(side_of(row.chain), []).append(row)
     return found
 
 

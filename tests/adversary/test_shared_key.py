@@ -1,0 +1,125 @@
+"""Two agents with one key, and the honest agents that look like them for a moment."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.adversary.field import (
+    DAY_H,
+    FROM_H,
+    HOUR_S,
+    OWED,
+    SIGNERS,
+    UNTIL_H,
+    Field,
+    Said,
+    amounts,
+    lost,
+    sound,
+    unit,
+)
+from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
+from weighbridge.judge.ledger import Finding
+from weighbridge.judge.shared_key import KEY_SHARED
+from weighbridge.log.entries import EntryKind, KeyChanged
+
+FORKED_H = 6
+REVOKED_H = 18
+BOTH_GPUS = "51.74"
+
+
+def played(
+    side: str, said: Said, copied: Said, *, until_h: int = DAY_H + 1, boot: str = "boot-1"
+) -> Field:
+    """The side's agent all day, and from the sixth hour on a second one with its key."""
+    field = Field()
+    agent, copy = ScriptedNode(), ScriptedNode(chain="copied", boot=boot)
+    for hour in range(DAY_H + 1):
+        if hour == until_h:
+            revoke(field, side)
+        field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
+        field.hear(agent, hour, said, side)
+        if FORKED_H <= hour < until_h:
+            field.hear(copy, hour, copied, side)
+    return field
+
+
+def revoke(field: Field, side: str) -> None:
+    signer = SIGNERS[side]
+    change = {"action": "revoked", "key_id": signer.key_id, "node": "n1", "side": side}
+    key = {"public_key": signer.public_key.hex(), "secret_hash": None, "reason": "copied"}
+    field.add(EntryKind.KEY, KeyChanged.model_validate({**change, **key}))
+
+
+def found(field: Field) -> list[Finding]:
+    return field.findings(KEY_SHARED)
+
+
+@pytest.mark.parametrize("boot", ["boot-1", "boot-2"])
+def test_two_agents_with_one_key_are_contested_from_the_fork_on(boot: str) -> None:
+    """A provider's second agent says that all is well; what its first one admits stays owed."""
+    field = played("provider", lost, sound, boot=boot)
+    statement = field.statement()
+    assert amounts(statement) == (OWED, BOTH_GPUS)
+    assert "key_shared" in statement.flags
+    finding, ended = found(field)
+    assert (finding.severity.value, finding.until_us) == ("error", None)
+    assert ended.until_us == START_US + DAY_H * HOUR_S * SECOND, "with the contract"
+    assert finding.since_us == START_US + (FORKED_H + 1) * HOUR_S * SECOND
+    assert unit(statement, "n1.1").seconds["contested"] == (DAY_H - FORKED_H - 1) * HOUR_S
+
+
+def test_revoking_the_key_ends_the_doubt() -> None:
+    field = played("provider", lost, sound, until_h=REVOKED_H)
+    opened, closed = found(field)
+    assert opened == replace(closed, until_us=None)
+    assert unit(field.statement(), "n1.1").seconds["contested"] == 11 * HOUR_S
+
+
+def test_a_lessee_who_shares_its_key_makes_nothing_owed_by_it() -> None:
+    field = played("lessee", sound, lost)
+    assert amounts(field.statement()) == ("0.00", OWED)
+    assert unit(field.statement()).verdict == "UNKNOWN"
+
+
+def test_the_lessees_good_word_holds_where_the_providers_is_in_doubt() -> None:
+    field = Field()
+    nodes = {
+        ("provider", "a"): ScriptedNode(),
+        ("provider", "b"): ScriptedNode(chain="copied"),
+        ("lessee", "a"): ScriptedNode(),
+    }
+    for hour in range(DAY_H + 1):
+        field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
+        for (side, _), node in nodes.items():
+            field.hear(node, hour, sound, side)
+    assert len(found(field)) == 2
+    assert amounts(field.statement()) == ("0.00", "0.00")
+
+
+@pytest.mark.parametrize("boot", ["boot-1", "boot-2"])
+def test_an_agent_set_up_anew_with_its_old_key_is_no_second_one(boot: str) -> None:
+    """Reinstalled, or its spool restored from a backup: the old chain never goes on."""
+    field = Field()
+    first, second = ScriptedNode(), ScriptedNode(chain="chain-2", boot=boot)
+    for hour in range(DAY_H + 1):
+        field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
+        field.hear(first if hour < FROM_H else second, hour, lost)
+    assert found(field) == []
+    assert "key_shared" not in field.statement().flags
+
+
+def test_a_request_of_the_old_chain_that_comes_after_the_new_one_began_is_no_second_agent() -> None:
+    """What it brings was made before the newest that the new chain told, which holds the same reports sealed anew."""
+    field = Field()
+    first, second = ScriptedNode(), ScriptedNode(chain="chain-2")
+    for hour in range(UNTIL_H):
+        field.tick((hour + 1) * HOUR_S)
+        field.hear(first, hour, sound)
+    field.tick((UNTIL_H + 1) * HOUR_S)
+    field.hear(second, UNTIL_H, sound)
+    field.hear(first, UNTIL_H, sound)
+    for hour in range(UNTIL_H + 1, DAY_H + 1):
+        field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
+        field.hear(second, hour, sound)
+    assert found(field) == []

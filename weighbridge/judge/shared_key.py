@@ -1,0 +1,110 @@
+"""Two agents with one key: of one observer two chains of reports go on side by side.
+
+The chains of one agent follow each other: who has begun a new one says nothing new in the old one. Where two go on,
+what the observer says is in doubt from when the second began until a key of the two is revoked. Who shared the key
+answers for it: its word against its own side stands.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from weighbridge.judge.checks import Severity
+from weighbridge.judge.findings import close_finding, noted, open_finding
+from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Finding, Row, State
+from weighbridge.judge.node_state import NodeState, SharedKey, Voice
+from weighbridge.wire.report import Report
+
+KEY_SHARED = "key_shared"
+"""The finding, and the cause of the time that is contested for it."""
+
+VOICES_KEPT = 8
+"""Of the chains of one observer, those that spoke last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A report as it came: by which key, at which tick, in which entry, and which contracts its node is under."""
+
+    report: Report
+    key_id: str
+    received_us: int
+    entry: int
+    contracts: list[str]
+
+
+def hear(state: NodeState, heard: Heard) -> Iterator[Row | Finding]:
+    """Take in that a chain goes on; say so where another one does too, and lay the time that is in doubt."""
+    other = _follow(state, heard)
+    if other is not None and state.shared is None:
+        state.shared = SharedKey([heard.key_id, other.key_id], other.began_us, other.began_us)
+    shared = state.shared
+    if shared is None:
+        return
+    for contract in heard.contracts:
+        if contract not in shared.told:
+            shared.told.append(contract)
+            yield open_finding(state, _finding(state, contract, shared.since_us))
+    end_us = min(state.last_sample_us or 0, heard.received_us)
+    yield from _lay(state, shared, end_us, heard.received_us, heard.entry)
+
+
+def revoke(state: NodeState, key_id: str, now_us: int, entry: int) -> Iterator[Row | Finding]:
+    """A key speaks no more. Where it was one of two agents', the doubt ends."""
+    state.voices = {name: one for name, one in state.voices.items() if one.key_id != key_id}
+    if state.shared is None or key_id not in state.shared.keys:
+        return
+    yield from _lay(state, state.shared, now_us, now_us, entry)
+    state.shared = None
+    for finding in [one for one in state.open.values() if one.code == KEY_SHARED]:
+        yield from close_finding(state, finding.contract, KEY_SHARED, "", now_us)
+
+
+def _follow(state: NodeState, heard: Heard) -> Voice | None:
+    """The chain that began after this one and has said less than it by now, if there is one."""
+    report = heard.report
+    name, made_us = f"{report.chain}/{report.stream}", report.clock.boottime_us
+    mine = state.voices.pop(name, None)
+    began_us = heard.received_us if mine is None else mine.began_us
+    number = state.voices_begun if mine is None else mine.number
+    state.voices_begun += mine is None
+    state.voices[name] = Voice(heard.key_id, number, began_us, report.boot, report.stream, made_us)
+    if len(state.voices) > VOICES_KEPT:
+        del state.voices[next(iter(state.voices))]
+    later = (
+        one
+        for one in state.voices.values()
+        if one.number > number and one.stream == report.stream
+        if one.boot != report.boot or one.made_us < made_us
+    )
+    return next(later, None)
+
+
+def _finding(state: NodeState, contract: str, since_us: int) -> Finding:
+    return noted(
+        state,
+        contract,
+        KEY_SHARED,
+        since_us,
+        expected="one agent, whose chains follow each other",
+        observed="two chains go on side by side; until a key is revoked nobody can tell whose word is whose",
+        severity=Severity.ERROR,
+    )
+
+
+def _lay(
+    state: NodeState, shared: SharedKey, end_us: int, now_us: int, entry: int
+) -> Iterator[Row]:
+    if end_us <= shared.laid_us:
+        return
+    devices = {
+        (contract, device)
+        for chain in state.chains.values()
+        for contract, track in chain.tracks.items()
+        for device in track.slots
+        if device
+    }
+    for contract, device in sorted(devices):
+        place = (contract, state.node, BY_DEVICE, device, f"{OVERLAY}@{state.side}")
+        said = (State.CONTESTED, KEY_SHARED, now_us, entry, entry)
+        yield Row(*place, shared.laid_us, end_us, *said)
+    shared.laid_us = end_us
