@@ -75,6 +75,7 @@ Flag = Literal[
     "duplicate_gpu_uuid",
     "exit_right",
     "exit_right_open",
+    "gpu_alternates",
     "gpu_claimed_elsewhere",
     "gpu_identity_changed",
     "heard_late",

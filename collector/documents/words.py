@@ -418,6 +418,11 @@ WORDS: Mapping[str, Word] = {
         "One GPU was reported in two places, or counted in two contracts.",
         "同一 GPU 出现在两处或两份合同中。",
     ),
+    "flag.gpu_alternates": Word(
+        "GPUs came and went in turn with another place, or under changing names. Names are the agents' own word"
+        " (level E0): nobody has vouched that these were the GPUs of this contract.",
+        "GPU 与另一处交替出现，或不断更换名称。名称仅为代理自述（E0 级）：无人证明其确为本合同的 GPU。",
+    ),
     "flag.gpu_claimed_elsewhere": Word(
         "Somebody else reported one of these GPUs too, on a weaker claim: no time is in doubt for it.",
         "另有他处也上报了其中某块 GPU，但其依据较弱，未因此产生争议时间。",

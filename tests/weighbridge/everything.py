@@ -11,6 +11,7 @@ from tests.weighbridge.scripted import SIGNER, Log, ScriptedNode, contract_text,
 from weighbridge.challenge.record import ChallengeOutcome, Weighed, Weighing
 from weighbridge.contract import load
 from weighbridge.handover.documents import Certificate, DeliveryNote
+from weighbridge.judge.alternation import ALTERNATES
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import BY_DEVICE, JUDGING_FAILED, OVERLAY, Row, State, Use
 from weighbridge.judge.registry import CLAIMED
@@ -193,6 +194,9 @@ def kinds() -> Statement:
             row("n3", 1, 7 * DAY, 7 * DAY + HOUR, State.CONTESTED, KEY_SHARED),
             slot=BY_DEVICE,
             chain=DOUBTS["provider"],
+        ),
+        replace(
+            row("n3", 0, 7 * DAY, 7 * DAY + 1, State.UP, ALTERNATES), slot=BY_DEVICE, chain=OVERLAY
         ),
         replace(
             row("n3", 0, 8 * DAY, 8 * DAY + HOUR, State.UP, CLAIMED), slot=BY_DEVICE, chain=OVERLAY

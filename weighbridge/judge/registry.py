@@ -6,11 +6,20 @@ Contested time is laid over the settlement and never written into a node's own i
 contracts whose nodes never reported.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from weighbridge.challenge.verdict import ChallengeVerdict
+from weighbridge.judge.alternation import (
+    ALTERNATES,
+    BRIEF_PATIENCES,
+    HANDOVERS,
+    NAMES_OF_A_MOMENT,
+    Looks,
+    handovers,
+    wholes,
+)
 from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.checks import Promise, Severity
 from weighbridge.judge.ledger import BY_DEVICE, HOUR_US, OVERLAY, Finding, Row, State
@@ -34,6 +43,12 @@ DUPLICATE = "duplicate_device"
 
 CLAIMED = "device_claimed"
 """The finding of a device that another place shows on a weaker claim: it is said, and no time is contested for it."""
+
+OF_MIG = "MIG-"
+"""The names of slices of a card, which are made anew with each slice, begin so."""
+
+MARK_US = 1_000_000
+"""A second of a period is enough to flag it."""
 
 TITLE_US = 24 * HOUR_US
 """A place that has not shown a device for so long has no title to it any more."""
@@ -63,7 +78,8 @@ class Registry:
 
     `showing` are the devices of each observer's newest report, `stretches` those of each device by observer. An
     observer is a node and a side. `written` says up to when time was laid, by pair of places and the start of their
-    overlap. `titles` are by device; `proven` says when a challenge was met, by contract, node and device.
+    overlap. `titles` are by device; `proven` says when a challenge was met, by contract, node and device. `doubted`
+    says when a device of a place was last found to be another than its name says.
     """
 
     showing: dict[Key, list[str]] = field(default_factory=dict)
@@ -73,6 +89,8 @@ class Registry:
     written: dict[Key, int] = field(default_factory=dict)
     titles: dict[str, Title] = field(default_factory=dict)
     proven: dict[Key, int] = field(default_factory=dict)
+    looks: Looks = field(default_factory=Looks)
+    doubted: dict[Key, int] = field(default_factory=dict)
 
     def prove(self, state: NodeState) -> None:
         """Take in which devices have met a challenge on a node."""
@@ -90,7 +108,8 @@ class Registry:
         self.hear(state.node, promises)
         observer = Key((state.node, state.side))
         devices = _shown(state)
-        left = [device for device in self.showing.get(observer, ()) if device not in devices]
+        before = self.showing.get(observer, [])
+        left = [device for device in before if device not in devices]
         self.showing[observer] = devices
         for device in devices:
             self._extend(device, observer, state.last_sample_us, state.patience_us)
@@ -104,6 +123,8 @@ class Registry:
         for device in left:
             yield from self._part(device, assignments, state.last_sample_us)
             yield None
+        doubts = dict(self._doubts(state, observer, left, set(devices) - set(before)))
+        yield from self._doubt(doubts, assignments, now_us)
 
     def hear(self, node: str, promises: Sequence[Promise]) -> None:
         """The node reports, whatever it says."""
@@ -114,11 +135,75 @@ class Registry:
 
     def tick(self, assignments: Assignments, now_us: int) -> list[Change]:
         """Contracts whose time to report first is over."""
-        return [
+        absences = (
             change
             for name, version in assignments.contracts(now_us).items()
             for change in self._absence(name, version, now_us)
-        ]
+        )
+        return [*absences, *self._quieted(now_us)]
+
+    def _doubts(
+        self, state: NodeState, observer: Key, left: Sequence[str], came: Set[str]
+    ) -> Iterator[tuple[str, str]]:
+        """Devices of a report that are others than their names say, with what shows it."""
+        for device in wholes(state):
+            if self.looks.face(state, device):
+                yield device, "its energy goes on at one PCI address under another name"
+        brief_us = BRIEF_PATIENCES * state.patience_us
+        for device in left:
+            gone = device not in state.view.devices and not device.startswith(OF_MIG)
+            stretches = self.stretches[device][observer]
+            if gone and self.looks.left(observer, device, stretches, brief_us):
+                yield device, f"{NAMES_OF_A_MOMENT} names were shown for a moment and never again"
+        for device in sorted(came):
+            self.looks.came(observer, device)
+            known = self.looks.serial(state, device)
+            if known and self._never_before(device) and not self._is_shown(known):
+                yield device, "its board's serial number was shown under another name"
+            if handovers(self.stretches[device]) >= HANDOVERS:
+                yield device, "it comes and goes in turn with another place"
+
+    def _never_before(self, device: str) -> bool:
+        """Whether this is its first report; boards of several GPUs have one serial number for all that are there."""
+        stretches = [one for held in self.stretches[device].values() for one in held]
+        return len(stretches) == 1 and stretches[0][0] == stretches[0][1]
+
+    def _is_shown(self, device: str) -> bool:
+        return any(device in self.showing[observer] for observer in self.stretches[device])
+
+    def _doubt(
+        self, doubts: Mapping[str, str], assignments: Assignments, now_us: int
+    ) -> Iterator[Change]:
+        """A finding and a flag for every place that showed the device within a day."""
+        for device, observed in doubts.items():
+            places = [
+                holding
+                for other, stretches in self.stretches[device].items()
+                for holding in _holdings(other, device, stretches[-1:], assignments)
+                if now_us - holding.until_us <= TITLE_US
+            ]
+            for contract, node in dict.fromkeys((one.contract, one.node) for one in places):
+                yield from self._say_doubt(contract, node, device, observed, now_us)
+
+    def _say_doubt(
+        self, contract: str, node: str, device: str, observed: str, now_us: int
+    ) -> Iterator[Change]:
+        key = Key((contract, node, device, ALTERNATES))
+        known_us, self.doubted[key] = self.doubted.get(key), now_us
+        if key not in self.open:
+            expected = "one card under one name in one place"
+            self.open[key] = _finding(
+                contract, node, device, ALTERNATES, expected, observed, now_us
+            )
+            yield self.open[key]
+        if known_us is None or now_us - known_us >= HOUR_US:
+            place = (contract, node, BY_DEVICE, device, OVERLAY)
+            yield Row(*place, now_us - MARK_US, now_us, State.UP, ALTERNATES, now_us)
+
+    def _quieted(self, now_us: int) -> Iterator[Finding]:
+        """A day in which nothing more was found ends a doubt."""
+        for key in [key for key, at_us in self.doubted.items() if now_us - at_us > TITLE_US]:
+            yield replace(self.open.pop(key), until_us=self.doubted.pop(key))
 
     def _extend(self, device: str, observer: Key, at_us: int, patience_us: int) -> None:
         """The observer shows the device at this instant; over a longer gap than its patience nobody knows."""
@@ -139,7 +224,8 @@ class Registry:
         }
         for key, finding in list(self.open.items()):
             here = (finding.contract, finding.node) in held
-            if finding.device == device and not (here and len(held) > 1):
+            twice = finding.device == device and finding.code in (DUPLICATE, CLAIMED)
+            if twice and not (here and len(held) > 1):
                 yield replace(self.open.pop(key), until_us=max(at_us, finding.since_us))
 
     def _entitle(self, device: str, observer: Key, assignments: Assignments, now_us: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from weighbridge.codes import Flag
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.judge.alternation import ALTERNATES
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.ledger import JUDGING_FAILED, State
 from weighbridge.judge.registry import CLAIMED, DUPLICATE
@@ -30,6 +31,7 @@ OF_MARK: Mapping[str, Flag] = {
     DUPLICATE: "duplicate_gpu_uuid",
     CLAIMED: "gpu_claimed_elsewhere",
     KEY_SHARED: "key_shared",
+    ALTERNATES: "gpu_alternates",
 }
 
 
