@@ -42,6 +42,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "collector.cli.scrub:scrub_store",
         "Read all evidence, and mend what follows from it.",
     ),
+    "bundle": ("collector.cli.bundle:bundle", "A period's evidence as one file."),
+    "verify": ("collector.cli.verify:verify", "Verify a bundle, offline."),
     "notice": (
         "collector.cli.notice:notice",
         "Announce maintenance, name a cause or an event, file a claim.",

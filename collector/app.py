@@ -46,7 +46,7 @@ from collector.judging.claimable import Accounts, accounting
 from collector.judging.follower import LogFollower, own_samples
 from collector.judging.live import LiveFleet
 from collector.judging.recent import RecentFleet
-from collector.judging.statements import Statements
+from collector.judging.statements import Statements, load_book
 from collector.judging.writer import LedgerWriter
 from collector.log.anchor import keep_anchor, load_anchor
 from collector.log.budgets import Budgets
@@ -55,7 +55,7 @@ from collector.log.ingest import Ingest
 from collector.log.keys import load_keys
 from collector.log.ticks import SystemClocks, TickClock
 from collector.simulation import LogicalTime
-from collector.storage.index import tick_before_us
+from collector.storage.received import tick_before_us
 from collector.storage.store import Store
 from collector.storage.stores import open_store
 from collector.tls import ServerCertificate, authority_hash
@@ -186,7 +186,7 @@ async def _components(config: CollectorConfig, store: Store) -> AsyncIterator[Co
             clocks.system.wall_us,
             lambda index: next(iter(store.log.leaves(index, 1))),
         )
-        statements = Statements(store, fleet)
+        statements = Statements(store, fleet, load_book(store.log, store.index))
         committer.follow(statements.follow)
         accounts = Accounts(statements, lambda: fleet.contracts)
         rounds = Rounds(

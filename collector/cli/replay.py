@@ -4,6 +4,8 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -132,10 +134,9 @@ def _replayed(
     as_of_s = instant(known["as_of"])
     again = Replay(config.directory, info, signer.public_key, state, as_of_s)
     try:
-        with _progress() as progress:
-            task = progress.add_task("entries", total=again.size)
+        with counting(again.size) as count:
             hands = by_cores(again.left) if workers is None else workers
-            again.run(lambda folded: progress.update(task, completed=folded), hands)
+            again.run(count, hands)
         return again.statement(known["contract"], known["period"]), list(again.holes())
     except (StatementError, BrokenInvariantError) as error:
         raise ConfigError(str(error)) from error
@@ -143,10 +144,13 @@ def _replayed(
         again.close()
 
 
-def _progress() -> Progress:
-    """A bar on a terminal; nothing where standard error goes to a file."""
+@contextmanager
+def counting(entries: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, moved by a call; nothing where standard error goes to a file."""
     console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("entries", total=entries)
+        yield lambda come: progress.update(task, completed=come)
 
 
 def by_cores(entries: int) -> int:

@@ -15,7 +15,7 @@ from collector.documents.handover_process import HandoverError, Task, made_apart
 from collector.judging.live import LiveFleet
 from collector.judging.statements import StatementError, Statements, newest_rows, not_known
 from collector.log.keys import KeyRing
-from collector.storage.index import first_tick_after
+from collector.storage.received import first_tick_after
 from collector.storage.store import Store
 from weighbridge.catalogue import tables
 from weighbridge.contract.scalars import MICROSECONDS

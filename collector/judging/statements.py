@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from typing import Protocol
 
 from collector.judging.live import LiveFleet
 from collector.log.commits import CommittedEntry
-from collector.storage.index import tick_before_us
-from collector.storage.store import EntryIndex, EvidenceLog, Store
+from collector.storage.received import tick_before_us
+from collector.storage.store import EntryIndex, EvidenceLog, StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS, read_instant_us
 from weighbridge.judge.ledger import Row, Use
 from weighbridge.judge.track import GROWING_US, full_second, grown
@@ -36,6 +37,26 @@ class StatementError(ValueError):
     """This cannot be settled. The message says why."""
 
 
+class KnownRows(Protocol):
+    """Rows and sums of use as they are known, as a ledger tells them."""
+
+    def rows(
+        self, contract: str, start_us: int, end_us: int, as_of_us: int | None = None
+    ) -> Sequence[Row]: ...
+
+    def uses(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> Iterator[Use]: ...
+
+
+class Judged(Protocol):
+    """What is settled, and of what kind of store it is: a `Store`, or what a bundle holds."""
+
+    @property
+    def info(self) -> StoreInfo: ...
+
+    @property
+    def ledger(self) -> KnownRows: ...
+
+
 @dataclass(frozen=True, slots=True)
 class StatementRequest:
     """A statement that was asked for. `due`, `due_uses`: what the ledger did not have yet; `before`: the one that was
@@ -47,7 +68,7 @@ class StatementRequest:
     period: Period
     as_of_us: int
     due: Sequence[Row]
-    store: Store
+    store: Judged
     judged: JudgedBy
     due_uses: Sequence[Use]
     broken: Counter[str]
@@ -112,8 +133,9 @@ class StatementRequest:
 class Statements:
     """Follows the log for what the parties said, and drafts statements on demand."""
 
-    def __init__(self, store: Store, fleet: LiveFleet) -> None:
-        self.book = load_book(store.log, store.index)
+    def __init__(self, store: Judged, fleet: LiveFleet, book: NoticeBook) -> None:
+        """`book`: as the log has it by now."""
+        self.book = book
         self.broken: Counter[str] = Counter()
         """Statements that contradicted themselves, by contract."""
         self._store = store

@@ -11,7 +11,7 @@ from collector.judging.current_figures import Current
 from collector.judging.live import FindingKey, Judgement
 from collector.judging.statements import load_book
 from collector.log.commits import CommittedEntry
-from collector.storage.index import received
+from collector.storage.received import received
 from collector.storage.store import Store
 from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold, Folding
 from weighbridge.judge.ledger import Finding, Row, Use

@@ -1,7 +1,6 @@
 """The entry index on SQLite: the newest report of every chain in memory, the rest on disk, written behind."""
 
 import logging
-from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
@@ -9,6 +8,7 @@ from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from collector.storage.derived import chains, progress, records, reports, writing
+from collector.storage.received import tick_before_us, wall_us
 from collector.storage.store import (
     Accepted,
     ChainKey,
@@ -17,8 +17,8 @@ from collector.storage.store import (
     Indexed,
     StorageError,
 )
-from weighbridge.log.entries import Entry, EntryKind, Tick
-from weighbridge.wire.report import digest, parse, read
+from weighbridge.log.entries import Entry, EntryKind
+from weighbridge.wire.report import digest, parse
 
 logger = logging.getLogger("weighbridge.storage")
 
@@ -74,7 +74,7 @@ class SqliteIndex:
         while self._indexed < log.size:
             batch = []
             for entry in log.read(self._indexed, CATCH_UP_ENTRIES):
-                received_us = _wall_us(entry) if entry.kind is EntryKind.TICK else received_us
+                received_us = wall_us(entry) if entry.kind is EntryKind.TICK else received_us
                 batch.append(indexed(entry, received_us))
             self.record(batch)
             self.flush()
@@ -160,36 +160,6 @@ def _report_rows(
 
 def _accepted(seq: int, payload_hash: bytes, index: int, received_us: int) -> Accepted:
     return Accepted(seq, payload_hash.hex(), index, received_us)
-
-
-def tick_before_us(log: EvidenceLog, index: int) -> int:
-    """The time of the last tick before a log index; 0 where there is none."""
-    tick = _last_tick(log, index)
-    return 0 if tick is None else _wall_us(tick)
-
-
-def received(log: EvidenceLog, index: int) -> list[Entry]:
-    """An entry after the tick at which it was received, if there is one."""
-    tick, entry = _last_tick(log, index), next(iter(log.read(index, 1)))
-    return [entry] if tick is None else [tick, entry]
-
-
-def _last_tick(log: EvidenceLog, index: int) -> Entry | None:
-    while index > 0:
-        index -= 1
-        entry = next(iter(log.read(index, 1)))
-        if entry.kind is EntryKind.TICK:
-            return entry
-    return None
-
-
-def first_tick_after(log: EvidenceLog, us: int) -> int:
-    """The index of the first tick that is later than an instant; the log's size where there is none yet."""
-    return bisect_right(range(log.size), us, key=lambda index: tick_before_us(log, index + 1))
-
-
-def _wall_us(entry: Entry) -> int:
-    return read(Tick, entry.envelope.payload).wall_us
 
 
 def indexed(entry: Entry, received_us: int) -> Indexed:

@@ -15,11 +15,11 @@ from collector.api.access import token_hash
 from collector.documents.handover import MOST_WAITING, Handover, filled
 from collector.documents.handover_process import HandoverError, Task, made_apart
 from collector.judging.live import LiveFleet
-from collector.judging.statements import Statements
+from collector.judging.statements import Statements, load_book
 from collector.judging.writer import LedgerWriter
 from collector.log.commits import CommitBatch
 from collector.log.keys import load_keys
-from collector.storage.index import first_tick_after, tick_before_us
+from collector.storage.received import first_tick_after, tick_before_us
 from tests.collector.building import (
     INTERVAL_US,
     SECOND_US,
@@ -339,7 +339,8 @@ def test_documents_wait_for_their_turn_and_too_many_are_refused(
         while writer.catch_up():
             pass
         fleet = LiveFleet(writer.judgement)
-        asyncio.run(ask(Handover(kept, store, Statements(kept, fleet), fleet, ring, never)))
+        statements = Statements(kept, fleet, load_book(kept.log, kept.index))
+        asyncio.run(ask(Handover(kept, store, statements, fleet, ring, never)))
 
 
 def row(slot: int, device: str, start: int, end: int) -> Row:

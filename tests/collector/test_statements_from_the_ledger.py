@@ -17,7 +17,7 @@ from collector.api import status
 from collector.api.exposition import Exposition
 from collector.app import problems
 from collector.judging.live import LiveFleet
-from collector.judging.statements import StatementRequest, Statements, newest_uses
+from collector.judging.statements import StatementRequest, Statements, load_book, newest_uses
 from collector.judging.writer import LedgerWriter
 from collector.storage.store import Store
 from tests.collector.building import make_store, opened
@@ -60,6 +60,10 @@ class Live:
 Settle = Callable[[Log], Live]
 
 
+def statements_of(store: Store, fleet: LiveFleet) -> Statements:
+    return Statements(store, fleet, load_book(store.log, store.index))
+
+
 @pytest.fixture
 def settle(tmp_path: Path) -> Iterator[Settle]:
     """A log's entries in a store, judged."""
@@ -74,7 +78,7 @@ def settle(tmp_path: Path) -> Iterator[Settle]:
             while writer.catch_up():
                 pass
             fleet = LiveFleet(writer.judgement)
-            return Live(store, writer, fleet, Statements(store, fleet))
+            return Live(store, writer, fleet, statements_of(store, fleet))
 
         yield settled
 
@@ -195,7 +199,7 @@ def test_an_exchanged_node_goes_on_in_its_place_live_and_in_the_statement(settle
     assert live.writer.take().rows == ()
     again = LiveFleet(LedgerWriter(live.store).judgement)
     assert again.figures("K1") == live.fleet.figures("K1")
-    assert Statements(live.store, again).ask("K1", "2026-10").statement() == statement
+    assert statements_of(live.store, again).ask("K1", "2026-10").statement() == statement
 
 
 def test_use_and_energy_of_a_live_statement_are_what_the_samples_showed(settle: Settle) -> None:
@@ -333,7 +337,7 @@ def test_an_issued_statement_is_made_again_to_the_byte_by_whoever_folds_the_log(
     assert not [note for note in now.notes if note.code == "given_again"]
     batch = later.writer.take()
     later.store.ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots, batch.uses)
-    again = Statements(later.store, LiveFleet(LedgerWriter(later.store).judgement))
+    again = statements_of(later.store, LiveFleet(LedgerWriter(later.store).judgement))
     assert again.ask("K1", "2026-10", asked.as_of_us // SECOND).statement().json() == first.json()
 
 

@@ -27,16 +27,26 @@ class Frontier:
         spans = _complete_subtrees(0, size)
         self._peaks = [node(level, index) for level, index in spans] if node is not None else []
 
-    def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
-        """Add a leaf hash; return every subtree (level, index, hash) that it completes, the leaf first."""
-        completed = [(0, self.size, leaf)]
-        level, index, subtree = 0, self.size, leaf
+    def append(self, leaf: bytes, level: int = 0) -> list[tuple[int, int, bytes]]:
+        """Add a leaf hash; return every subtree (level, index, hash) that it completes, the leaf first.
+
+        `level`: add the hash of a complete subtree of 2**level leaves in their stead. Raises ValueError where none
+        begins at this size.
+        """
+        if self.size & ((1 << level) - 1):
+            raise ValueError(f"no subtree of level {level} begins at leaf {self.size}")
+        index, subtree, grown = self.size >> level, leaf, 1 << level
+        completed = [(level, index, leaf)]
         while index & 1:
             level, index, subtree = level + 1, index >> 1, node_hash(self._peaks.pop(), subtree)
             completed.append((level, index, subtree))
         self._peaks.append(subtree)
-        self.size += 1
+        self.size += grown
         return completed
+
+    def peaks(self) -> dict[tuple[int, int], bytes]:
+        """The hashes of the complete subtrees that make up the log so far, by (level, index)."""
+        return dict(zip(_complete_subtrees(0, self.size), self._peaks, strict=True))
 
     def root(self) -> bytes:
         """The Merkle tree hash of the log so far."""

@@ -1,0 +1,1 @@
+"""Bundles made and verified: the evidence of a period for whoever has no collector."""

@@ -1,0 +1,166 @@
+"""A bundle written: the second reading of a log, folded as whoever verifies will, with little held in memory.
+
+May run beside the collector.
+"""
+
+from dataclasses import dataclass, field
+from typing import IO
+
+from collector.bundling.pieces import Pieces, Thinned
+from collector.bundling.selection import NAMED, Selection, withheld
+from collector.bundling.survey import Progress, Surveyed, leaves
+from collector.judging.held_rows import HeldRows
+from collector.judging.resettling import Resettling
+from collector.storage.store import EvidenceLog, StoreInfo
+from weighbridge.bundle.archive import ArchiveWriter
+from weighbridge.bundle.description import (
+    DESCRIPTION,
+    STATEMENT,
+    Description,
+    StatementTold,
+    checkpoint_name,
+    proof_name,
+)
+from weighbridge.bundle.extraction import Extraction, seal
+from weighbridge.bundle.paths import Paths
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.judge.fleet import NEVER_US, STALL_US
+from weighbridge.log.checkpoint import log_key, sign_head
+from weighbridge.log.entries import Entry, EntryKind, entry
+from weighbridge.log.merkle import leaf_hash
+from weighbridge.log.tlog_proof import LogProof, write_proof
+from weighbridge.settlement.statement import Statement
+from weighbridge.wire.report import encode
+from weighbridge.wire.signing import Signer
+
+PROVEN = NAMED | {EntryKind.KEY}
+"""Kinds of which every entry has a proof file of its own, besides the entries that outages name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extracting:
+    """Who takes a bundle from the log, and how. `command`: the line that does."""
+
+    at_us: int
+    by: str
+    machine: str
+    command: str
+    program: str
+
+
+@dataclass(slots=True)
+class BundleMaker:
+    """Of what was surveyed: `make` writes the bundle of `statement`, and returns the one that its entries give."""
+
+    info: StoreInfo
+    signer: Signer
+    known: Surveyed
+    statement: Statement
+    _settling: Resettling = field(init=False)
+    _selection: Selection = field(init=False)
+    _named: frozenset[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        contract, reach = self.statement.contract, self.known.reach
+        rows = HeldRows(contract, reach.since_us, reach.instants)
+        self._settling = Resettling(self.info, rows)
+        survey = self.known.survey
+        nodes = {key.key_id: key.node for key in survey.ring}
+        self._selection = Selection(contract, nodes, survey.seen())
+        self._named = frozenset(_evidence(self.statement))
+
+    def make(
+        self, log: EvidenceLog, file: IO[bytes], by: Extracting, progress: Progress
+    ) -> Statement:
+        """Raises StorageError, StatementError."""
+        archive = ArchiveWriter(file, self.known.as_of_s)
+        archive.add(DESCRIPTION, encode(self._description()) + b"\n")
+        archive.add(STATEMENT, self.statement.json().encode())
+        paths = self._write_log(log, archive, progress)
+        self._write_proofs(archive, paths)
+        record = Extraction(
+            at_us=by.at_us,
+            by=by.by,
+            machine=by.machine,
+            command=by.command,
+            program=by.program,
+            log_size=self.known.size,
+            statement=self.statement.digest,
+            manifest=archive.seal(),
+        )
+        archive.close(seal(record, self.signer))
+        return self._settling.statement(self.statement.period, self.known.as_of_s)
+
+    def _description(self) -> Description:
+        known, statement = self.known, self.statement
+        return Description(
+            contract=statement.contract,
+            period=statement.period,
+            as_of=statement.as_of,
+            statement=self._told(),
+            simulation=self.info.simulation,
+            origin=self.info.origin,
+            log_key=str(log_key(self.info.origin, self.signer.public_key)),
+            size=known.size,
+            sizes=[known.size],
+            nodes=sorted(self._selection.seen),
+            withheld=withheld(self._selection.seen),
+            since_us=known.reach.since_us,
+            instants=list(known.reach.instants),
+        )
+
+    def _told(self) -> StatementTold:
+        digest = self.statement.digest
+        if self.known.issued is None:
+            return StatementTold(standing="draft", digest=digest, issued_digest=None, entry=None)
+        index, issued = self.known.issued
+        return StatementTold(
+            standing="issued" if issued.digest == digest else "issued_otherwise",
+            digest=digest,
+            issued_digest=issued.digest,
+            entry=index,
+        )
+
+    def _write_log(self, log: EvidenceLog, archive: ArchiveWriter, progress: Progress) -> Paths:
+        pieces, paths = Pieces(archive), Paths(self.known.size)
+        thinned = Thinned(pieces, NEVER_US if self.info.simulation else STALL_US)
+        for index, leaf in leaves(log, self.known.size, progress):
+            hashed = leaf_hash(leaf)
+            if self._ended or not self._take(thinned, paths, entry(index, leaf), leaf):
+                thinned.leave_out(hashed)
+            paths.append(hashed)
+        thinned.cut()
+        pieces.flush()
+        return paths
+
+    @property
+    def _ended(self) -> bool:
+        """The evidence ends with the first tick after the instant."""
+        return self._settling.now_us > self.known.as_of_s * MICROSECONDS
+
+    def _take(self, thinned: Thinned, paths: Paths, one: Entry, leaf: bytes) -> bool:
+        """Whether the entry was taken."""
+        if one.kind is EntryKind.TICK:
+            decides = bool(self._settling.fold(one))
+            thinned.tick(leaf, self._settling.now_us, decides or self._ended)
+            return True
+        if not self._selection.keeps(one, self._settling.now_us):
+            return False
+        self._settling.fold(one)
+        thinned.keep(leaf)
+        if one.kind in PROVEN or one.index in self._named:
+            paths.choose()
+        return True
+
+    def _write_proofs(self, archive: ArchiveWriter, paths: Paths) -> None:
+        head = sign_head(self.info.origin, paths.size, paths.root, self.signer)
+        archive.add(checkpoint_name(head.size), head.note.encode())
+        for index in paths.chosen:
+            proof = write_proof(LogProof(index, paths.proof(index), head.note))
+            archive.add(proof_name(index), proof.encode())
+
+
+def _evidence(statement: Statement) -> set[int]:
+    """The entries that outages are known from."""
+    outages = (outage for part in statement.parts for line in part.units for outage in line.outages)
+    return {index for outage in outages for index in outage.entries or ()}

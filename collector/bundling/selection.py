@@ -1,0 +1,145 @@
+"""Which entries of a log a contract's statement rests on, and which are left out by hash alone.
+
+What is another tenant's is left out: its contracts and notices, the reports of its nodes, and those of a node that the
+contract shared in time while another one held it. Of ticks those stay that say when a kept entry was received or at
+which something was decided, and as many between as show that the collector did not stall.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from collector.judging.resettling import Resettling
+from collector.log.keys import KeyRing
+from weighbridge.bundle.description import Withheld
+from weighbridge.judge.slot_history import Stay, Times, seen_by, stays
+from weighbridge.log.entries import (
+    Assignment,
+    CosignedHead,
+    Entry,
+    EntryKind,
+    Issued,
+    KeyChanged,
+    Refused,
+)
+from weighbridge.wire.report import read
+
+SURVEYED = frozenset(EntryKind) - {
+    EntryKind.REPORT,
+    EntryKind.CHALLENGE,
+    EntryKind.PROOF,
+    EntryKind.REFUSAL,
+}
+NAMED = frozenset({EntryKind.CONTRACT, EntryKind.INVITE, EntryKind.ASSIGNMENT, EntryKind.PARTY})
+NAMED |= {EntryKind.NOTICE, EntryKind.STATEMENT, EntryKind.PROOF}
+"""Entries whose payload names their contract."""
+
+
+@dataclass(slots=True)
+class Survey:
+    """What the first reading of a log finds out. `settling` has folded what is no report."""
+
+    contract: str
+    settling: Resettling
+    ring: KeyRing = field(default_factory=KeyRing)
+    issued: dict[int, Issued] = field(default_factory=dict)
+    cosigned: list[CosignedHead] = field(default_factory=list)
+    assigned: dict[str, list[tuple[int, Assignment]]] = field(default_factory=dict)
+
+    def take(self, entry: Entry) -> None:
+        """The next entry of the log."""
+        if entry.kind not in SURVEYED:
+            return
+        self.settling.fold(entry)
+        self.ring.fold(entry)
+        payload = entry.envelope.payload
+        match entry.kind:
+            case EntryKind.STATEMENT:
+                self.issued[entry.index] = read(Issued, payload)
+            case EntryKind.COSIGNED:
+                self.cosigned.append(read(CosignedHead, payload))
+            case EntryKind.ASSIGNMENT:
+                one = read(Assignment, payload)
+                held = self.assigned.setdefault(one.contract, [])
+                held.append((self.settling.now_us, one))
+            case _:
+                pass
+
+    def seen(self) -> Mapping[str, Times]:
+        """By node the times of receipt that are the contract's to see."""
+        mine = stays(self.assigned.get(self.contract, ()))
+        others = [
+            stay
+            for contract, held in self.assigned.items()
+            if contract != self.contract
+            for stay in stays(held)
+        ]
+        return {
+            node: _joined([one for one in others if one.node == node], times)
+            for node, times in seen_by(mine, others).items()
+        }
+
+
+def _joined(others: Sequence[Stay], times: Times) -> Times:
+    """Times between which nobody else held the node are one."""
+    found = [times[0]]
+    for start_us, end_us in times[1:]:
+        last_us = found[-1][1]
+        if any(one.since_us < start_us and one.until_us > last_us for one in others):
+            found.append((start_us, end_us))
+        else:
+            found[-1] = (found[-1][0], end_us)
+    return tuple(found)
+
+
+def withheld(seen: Mapping[str, Times]) -> list[Withheld]:
+    """The times of these nodes that are not in the bundle, though they lie before its last entry of the node."""
+    return [
+        Withheld(node=node, from_us=start_us, until_us=end_us)
+        for node in sorted(seen)
+        for start_us, end_us in _between(seen[node])
+    ]
+
+
+def _between(times: Times) -> Iterable[tuple[int, int]]:
+    edges = [0, *(edge for span in times for edge in span)][:-1]
+    for start_us, end_us in zip(edges[::2], edges[1::2], strict=True):
+        if start_us < end_us:
+            yield start_us, end_us
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which entries are kept. `nodes`: by key, the node that it speaks for; `seen`: as the survey has it."""
+
+    contract: str
+    nodes: Mapping[str, str]
+    seen: Mapping[str, Times]
+    challenges: set[str] = field(default_factory=set)
+
+    def keeps(self, entry: Entry, now_us: int) -> bool:
+        """Whether an entry that is no tick, received at `now_us`, is kept. Called in the log's order."""
+        match entry.kind:
+            case EntryKind.REPORT:
+                return self._sees(self.nodes.get(entry.envelope.key_id), now_us)
+            case EntryKind.REFUSAL:
+                return self._sees(read(Refused, entry.envelope.payload).node, now_us)
+            case EntryKind.KEY:
+                return read(KeyChanged, entry.envelope.payload).node in self.seen
+            case EntryKind.CHALLENGE:
+                return self._challenged(json.loads(entry.envelope.payload))
+            case kind if kind in NAMED:
+                return bool(json.loads(entry.envelope.payload)["contract"] == self.contract)
+            case _:
+                return False
+
+    def _sees(self, node: str | None, now_us: int) -> bool:
+        times = self.seen.get(node, ()) if node is not None else ()
+        return any(start_us <= now_us < end_us for start_us, end_us in times)
+
+    def _challenged(self, said: Mapping[str, object]) -> bool:
+        """A commitment names the contract, all that follows the challenge."""
+        name = str(said.get("challenge"))
+        if said.get("contract") == self.contract:
+            self.challenges.add(name)
+        return name in self.challenges

@@ -1,0 +1,295 @@
+"""A bundle verified, offline, from the file alone: hashes, signatures, chains, proofs, and the statement settled anew.
+
+What is wrong is told, and what cannot be known; nothing is passed over in silence.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any
+
+import zstandard
+
+from collector.judging.held_rows import HeldRows, UnnamedInstantError
+from collector.judging.resettling import Resettling, reach_of
+from collector.judging.signers import Signers
+from collector.judging.statements import StatementError, instant
+from collector.storage.store import StorageError, StoreInfo
+from weighbridge.bundle.archive import EXTRACTION, ArchiveError, ArchiveReader
+from weighbridge.bundle.description import (
+    CHECKPOINTS,
+    DESCRIPTION,
+    LOG,
+    PROOFS,
+    STATEMENT,
+    Description,
+    checkpoint_name,
+    log_name,
+    proof_name,
+)
+from weighbridge.bundle.extraction import open_extraction
+from weighbridge.bundle.pruned import PrunedError, PrunedReader
+from weighbridge.codes import Note
+from weighbridge.log.checkpoint import open_head
+from weighbridge.log.entries import EntryKind, entry
+from weighbridge.log.merkle import leaf_hash, verify_inclusion
+from weighbridge.log.note import read_vkey
+from weighbridge.log.tlog_proof import ProofError, read_proof
+from weighbridge.settlement.invariants import BrokenInvariantError
+from weighbridge.settlement.statement import Statement, changes, otherwise, versions, versions_of
+from weighbridge.verdict import Verdict, worst
+from weighbridge.wire.report import WireError, read
+from weighbridge.wire.signing import SignatureError
+
+MOST_LINE_BYTES = 160 << 20
+CHUNK_BYTES = 1 << 20
+MOST_SAID = 20
+"""Of one kind, so many things that are wrong are told, and how many there are."""
+
+
+class BundleError(ValueError):
+    """The file is no bundle that can be verified any further. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: `about` names it, `said` what was found."""
+
+    about: str
+    verdict: Verdict
+    said: str
+
+
+@dataclass(slots=True)
+class Verification:
+    """What was found, in order. `differences`: where the statement is not the one that the entries give."""
+
+    findings: list[Finding] = field(default_factory=list)
+    differences: Sequence[Note] = ()
+    versions: Sequence[Note] = ()
+    statement: Statement | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        return worst((one.verdict for one in self.findings), empty=Verdict.UNKNOWN)
+
+    def met(self, about: str, said: str) -> None:
+        self.findings.append(Finding(about, Verdict.MET, said))
+
+    def wrong(self, about: str, said: str) -> None:
+        self.findings.append(Finding(about, Verdict.BREACHED, said))
+
+    def unknown(self, about: str, said: str) -> None:
+        self.findings.append(Finding(about, Verdict.UNKNOWN, said))
+
+
+def verify_bundle(file: IO[bytes]) -> Verification:
+    """Everything that can be said of a bundle. Reads it once, from the beginning to the end."""
+    done = Verification()
+    try:
+        _Verifier(done).run(ArchiveReader(file))
+    except (ArchiveError, BundleError, PrunedError) as error:
+        done.wrong("archive", str(error))
+    return done
+
+
+class _Verifier:
+    """One bundle. `_leaves`: the leaf hashes of entries that may have a proof file."""
+
+    def __init__(self, done: Verification) -> None:
+        self._done = done
+        self._description: Description | None = None
+        self._members: dict[str, bytes] = {}
+        self._tree = PrunedReader()
+        self._roots: dict[int, bytes] = {}
+        self._leaves: dict[int, bytes] = {}
+        self._named: set[int] = set()
+        self._reports = 0
+        self._stopped = False
+
+    def run(self, archive: ArchiveReader) -> None:
+        members = archive.members()
+        name, data = next(members, ("", b""))
+        if name != DESCRIPTION:
+            raise BundleError(f"the first member is not {DESCRIPTION}")
+        self._describe(data)
+        for name, data in members:
+            if name.startswith(LOG):
+                self._read_piece(name, data)
+            elif name.startswith(PROOFS):
+                self._check_proof(name, data)
+            elif name.startswith(CHECKPOINTS):
+                self._check_head(name, data)
+            else:
+                self._members[name] = data
+                self._named |= _named(data) if name == STATEMENT else set()
+        self._done.met("archive", "every member is what the list of members says")
+        self._check_extraction(archive.manifest_hash)
+        self._check_log()
+        self._settle()
+
+    def _describe(self, data: bytes) -> None:
+        try:
+            said = read(Description, data.removesuffix(b"\n"))
+            key = read_vkey(said.log_key)
+            as_of_s = instant(said.as_of)
+        except (WireError, SignatureError, StatementError) as error:
+            raise BundleError(f"{DESCRIPTION}: {error}") from error
+        self._description, self._as_of_s = said, as_of_s
+        self._log_key = key.public_key
+        self._sizes = set(said.sizes)
+        info = StoreInfo(said.origin, said.simulation)
+        self._signers = Signers(key.public_key)
+        rows = HeldRows(said.contract, said.since_us, said.instants)
+        self._settling = Resettling(info, rows)
+
+    @property
+    def _told(self) -> Description:
+        if self._description is None:
+            raise BundleError("nothing is described")
+        return self._description
+
+    def _read_piece(self, name: str, data: bytes) -> None:
+        if name != log_name(self._tree.size):
+            raise BundleError(f"{name}: the log goes on with entry {self._tree.size}")
+        for line in _lines(name, data):
+            kept = self._tree.take(line)
+            if self._tree.size in self._sizes:
+                self._roots[self._tree.size] = self._tree.root
+            if kept is not None and not self._stopped:
+                self._read_entry(*kept)
+
+    def _read_entry(self, index: int, leaf: bytes) -> None:
+        """Its signature, by a key that might sign it there; then it is judged."""
+        try:
+            one = entry(index, leaf)
+            report = self._signers.check(one, verified=False)
+            self._settling.fold(one, report)
+        except (StorageError, ValueError) as error:
+            self._stopped = True
+            self._done.wrong("entries", str(error))
+            return
+        if index in self._named or one.kind not in (EntryKind.REPORT, EntryKind.TICK):
+            self._leaves[index] = leaf_hash(leaf)
+        self._reports += report is not None
+
+    def _check_head(self, name: str, data: bytes) -> None:
+        try:
+            head = open_head(data.decode(), self._log_key)
+        except (SignatureError, UnicodeDecodeError) as error:
+            self._done.wrong("checkpoints", f"{name}: {error}")
+            return
+        known = self._roots.get(head.size)
+        if (name, head.origin) != (checkpoint_name(head.size), self._told.origin):
+            self._done.wrong("checkpoints", f"{name} is the head of another log or size")
+        elif known != head.root:
+            self._done.wrong("checkpoints", f"{name}: the entries give another root")
+        else:
+            self._sizes.discard(head.size)
+
+    def _check_proof(self, name: str, data: bytes) -> None:
+        try:
+            proof = read_proof(data.decode())
+            head = open_head(proof.checkpoint, self._log_key)
+        except (ProofError, SignatureError, UnicodeDecodeError) as error:
+            self._done.wrong("proofs", f"{name}: {error}")
+            return
+        leaf = self._leaves.get(proof.index)
+        named = name == proof_name(proof.index) and self._roots.get(head.size) == head.root
+        if not named or leaf is None:
+            self._done.wrong("proofs", f"{name}: of no entry or head of this bundle")
+        elif not verify_inclusion(proof.index, head.size, leaf, proof.hashes, head.root):
+            self._done.wrong("proofs", f"{name}: the hashes do not lead to the root")
+
+    def _check_extraction(self, manifest: str) -> None:
+        try:
+            record = open_extraction(self._members.pop(EXTRACTION, b""), self._log_key)
+        except (SignatureError, WireError) as error:
+            self._done.wrong("extraction", str(error))
+            return
+        if record.manifest != manifest:
+            self._done.wrong("extraction", "the record is of another list of members")
+            return
+        self._done.met("extraction", f"by {record.by}: {record.command}")
+
+    def _check_log(self) -> None:
+        told = self._told
+        if self._tree.size != told.size:
+            self._done.wrong("log", f"{self._tree.size} entries, not {told.size}")
+        elif self._sizes:
+            self._done.wrong("log", f"no head of the sizes {sorted(self._sizes)}")
+        else:
+            self._done.met("log", f"the head of {told.size} entries by {told.log_key}")
+        held_back = {one.node for one in told.withheld}
+        for hole in self._settling.holes[:MOST_SAID]:
+            say = self._done.unknown if hole.node in held_back else self._done.wrong
+            say("chains", f"{hole.node}: {hole.observed}")
+        if not self._settling.holes and not self._stopped:
+            self._done.met("chains", f"{self._reports} reports, none missing between them")
+
+    def _settle(self) -> None:
+        """The statement by the entries, compared with the one in the bundle."""
+        shown = self._members.get(STATEMENT)
+        if shown is None or self._stopped:
+            self._done.wrong("statement", "cannot be settled from this bundle")
+            return
+        try:
+            asked = self._settling.ask(self._told.period, self._as_of_s)
+            again = asked.statement()
+            reach = reach_of(asked)
+        except (StatementError, UnnamedInstantError, BrokenInvariantError) as error:
+            self._done.wrong("statement", str(error))
+            return
+        if reach.since_us < self._told.since_us or not set(reach.instants) <= set(
+            self._told.instants
+        ):
+            self._done.wrong("statement", "it looks back further than the bundle says")
+        self._compare(shown, again)
+
+    def _compare(self, shown: bytes, again: Statement) -> None:
+        done = self._done
+        done.statement = again
+        if again.json().encode() == shown:
+            done.met("statement", f"equal to the byte: {again.digest}")
+            return
+        try:
+            known = json.loads(shown)
+            done.versions = list(otherwise(versions_of(known), versions(again)))
+            done.differences = list(changes(known, asdict(again)))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            done.wrong("statement", f"not a statement: {error}")
+            return
+        if done.versions:
+            done.unknown("statement", "made by another version than settles it here")
+        else:
+            done.wrong("statement", "the entries say otherwise")
+
+
+def _named(statement: bytes) -> set[int]:
+    """The entries that a statement's outages are known from."""
+    found: set[int] = set()
+
+    def see(said: dict[str, Any]) -> dict[str, Any]:
+        found.update(one for one in said.get("entries") or () if isinstance(one, int))
+        return said
+
+    with suppress(ValueError, TypeError, RecursionError):
+        json.loads(statement, object_hook=see)
+    return found
+
+
+def _lines(name: str, data: bytes) -> Iterator[bytes]:
+    """The lines of a piece, with no more than one of them in memory."""
+    rest = b""
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as reader:
+            while chunk := reader.read(CHUNK_BYTES):
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from whole
+                if len(rest) > MOST_LINE_BYTES:
+                    raise BundleError(f"{name}: a line of more than {MOST_LINE_BYTES} bytes")
+    except zstandard.ZstdError as error:
+        raise BundleError(f"{name}: {error}") from error
+    if rest:
+        raise BundleError(f"{name}: its last line is cut off")

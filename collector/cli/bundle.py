@@ -1,0 +1,84 @@
+"""`bundle`: the evidence of a period as one file, for whoever has no collector."""
+
+import getpass
+import os
+import platform
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from collector.app import load_signer
+from collector.bundling.making import BundleMaker, Extracting
+from collector.bundling.survey import survey_log
+from collector.cli.operate import collect_seldom, config_option, fail, stated
+from collector.cli.replay import counting
+from collector.cli.statement import as_of_option, fetch_statement, period_option
+from collector.config import load_config
+from collector.judging.statements import StatementError, instant
+from collector.storage.embedded import read_info
+from collector.storage.frozen import FrozenLog
+from weighbridge import __version__
+from weighbridge.settlement.periods import instant_text
+
+DIFFERENT = 3
+
+
+@click.command()
+@click.argument("contract_id")
+@period_option
+@as_of_option
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file.",
+)
+@click.option("--by", help="Who takes it, as the record of it will say. Default: USER.")
+@config_option
+@stated
+def bundle(
+    contract_id: str,
+    period: str,
+    as_of: str | None,
+    output: Path,
+    by: str | None,
+    config_file: Path,
+) -> None:
+    """Write everything that a statement of CONTRACT_ID rests on into one file, which `weighbridge verify` checks.
+
+    By default the statement that was issued last, else one as known now.
+    """
+    collect_seldom()
+    config = load_config(config_file, os.environ)
+    info, signer = read_info(config.directory), load_signer(config)
+    log = FrozenLog(config.directory / "evidence" / "segments")
+    try:
+        as_of_s = None if as_of is None else instant(as_of)
+        with counting(log.size) as count:
+            known = survey_log(log, info, contract_id, period, as_of_s, count)
+        shown = fetch_statement(config, contract_id, period, instant_text(known.as_of_s))
+        maker = BundleMaker(info, signer, known, shown)
+        taken = _extracting(by)
+        with output.open("wb") as file, counting(log.size) as count:
+            again = maker.make(log, file, taken, count)
+    except StatementError as error:
+        fail(error)
+    click.echo(f"{output}: {contract_id}, {period}, as of {shown.as_of}, {known.size} entries")
+    if again.digest != shown.digest:
+        click.echo("the entries in it give another statement: see `weighbridge verify`", err=True)
+        sys.exit(DIFFERENT)
+
+
+def _extracting(by: str | None) -> Extracting:
+    command = shlex.join(["weighbridge", *sys.argv[1:]])
+    return Extracting(
+        at_us=time.time_ns() // 1000,
+        by=by or getpass.getuser(),
+        machine=platform.node(),
+        command=command[:512],
+        program=f"weighbridge {__version__}",
+    )

@@ -1,0 +1,184 @@
+"""A bundle holds what a statement rests on and nothing of anybody else, and says so to whoever has nothing but it."""
+
+import json
+import subprocess
+import sys
+import tarfile
+from base64 import b64decode
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from collector.log.commits import CommitBatch
+from collector.storage.store import Store
+from tests.collector.building import (
+    CONTRACT,
+    INTERVAL_US,
+    SECOND_US,
+    Agent,
+    enrolled,
+    log_signer,
+    make_store,
+    opened,
+    weighbridge,
+)
+from weighbridge.log.entries import Assignment, ContractAdded, EntryKind
+from weighbridge.wire.report import Model
+
+START_US = 1_790_812_800 * SECOND_US
+"""2026-10-01T00:00:00Z."""
+HOUR = 360
+"""Samples that nobody took."""
+PERIOD = "2026-10"
+LEASE = CONTRACT.replace("nodes: 1", "nodes: 2").replace("per_node: 8", "per_node: 2")
+OTHER = LEASE.replace("contract_id: lease", "contract_id: neighbour")
+
+
+@dataclass
+class House:
+    """A store with two tenants, and how more comes into it."""
+
+    directory: Path
+    store: Store
+    agents: dict[str, Agent]
+    now_us: int = START_US
+    leaves: list[bytes] = field(default_factory=list)
+
+    def commit(self, *leaves: bytes, **records: Model) -> None:
+        """Behind a tick. `records`: entries of the collector, by the names of their kinds."""
+        batch = CommitBatch(self.store, log_signer(self.directory), self.now_us)
+        batch.leaves.extend(leaves)
+        for kind, record in records.items():
+            batch.add_record(EntryKind[kind], record)
+        self.leaves += batch.leaves
+
+    def pass_seconds(self, count: int) -> None:
+        for _ in range(count):
+            self.now_us += SECOND_US
+            self.commit()
+
+    def report(self, name: str, gone: int = 0, **more: Any) -> None:
+        """Two samples of a node, after `gone` that nobody took."""
+        agent = self.agents[name]
+        agent.sampled += gone
+        leaf = agent.next(2, **more)
+        self.now_us = max(self.now_us, START_US + agent.sampled * INTERVAL_US)
+        self.commit(leaf)
+
+    def adopt(self, name: str, contract: str) -> None:
+        self.commit(KEY=enrolled(self.agents[name]))
+        self.commit(ASSIGNMENT=Assignment(contract=contract, node=name, devices=None))
+
+
+def bundle(directory: Path, file: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    config = directory / "config.toml"
+    return weighbridge(
+        "bundle", "lease", "--period", PERIOD, "-o", file, "--config", config, *options, check=False
+    )
+
+
+def play(house: House) -> None:
+    """Nodes `a` and `b` of `lease`, `c` of `neighbour`: two hours unheard, a stall of the collector, `b` falls silent."""
+    for agent in house.agents.values():
+        agent.start_us = START_US
+    house.commit(CONTRACT=ContractAdded(contract="neighbour", version=1, text=OTHER, from_us=0))
+    house.adopt("c", "neighbour")
+    for number in range(40):
+        for name in "abc" if number < 30 else "ac":
+            first = {"inventory": house.agents[name].inventory()} if number == 0 else {}
+            house.report(name, HOUR if number in (12, 24) else 0, **first)
+        house.pass_seconds(0 if number == 20 else 15)
+    house.now_us = START_US + 32 * 86_400 * SECOND_US
+    house.commit()
+    house.pass_seconds(10)
+
+
+def written_by(directory: Path, playing: Callable[[House], None]) -> Path:
+    """A store with what a play says. The first two nodes are of `lease`."""
+    agents = {name: Agent(name, gpus=2) for name in "abc"}
+    make_store(directory, [agents["a"], agents["b"]], LEASE)
+    with opened(directory) as store:
+        house = House(directory, store, agents)
+        playing(house)
+        store.log.append(house.leaves)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written_by(tmp_path_factory.mktemp("bundled") / "store", play)
+
+
+@pytest.fixture(scope="module")
+def bundled(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("bundles") / "lease.tar"
+    done = bundle(written, file)
+    assert done.returncode == 0, done.stderr
+    return file
+
+
+def test_a_bundle_is_verified_and_settles_to_the_same_byte(bundled: Path) -> None:
+    done = weighbridge("verify", bundled, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "equal to the byte" in done.stdout
+
+
+WITHOUT = ("sqlalchemy", "sqlite3", "aiohttp", "rich", "jinja2", "prometheus_client", "numpy")
+
+
+def test_verify_needs_nothing_but_the_base_install(bundled: Path) -> None:
+    script = (
+        f"import sys; sys.modules.update(dict.fromkeys({WITHOUT}))\n"
+        f"from collector.__main__ import main; main(['verify', {str(bundled)!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def members(file: Path) -> dict[str, bytes]:
+    """Everything in a bundle, its log decompressed and as one."""
+    found: dict[str, bytes] = {}
+    with tarfile.open(file) as tar:
+        for info in tar:
+            content = tar.extractfile(info)
+            assert content is not None
+            found[info.name] = content.read()
+    pieces = sorted(name for name in found if name.startswith("log/"))
+    log = b"".join(zstandard.decompress(found.pop(name)) for name in pieces)
+    return found | {"log": log}
+
+
+def payloads(log: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """Kind and payload of the entries that are there."""
+    entries = [json.loads(line) for line in log.splitlines() if line.startswith(b"{")]
+    return [
+        (
+            one["payloadType"].removeprefix("application/vnd.weighbridge.").removesuffix("+json"),
+            json.loads(b64decode(one["payload"])),
+        )
+        for one in entries
+    ]
+
+
+def test_no_other_tenant_is_in_it(bundled: Path) -> None:
+    held = members(bundled)
+    said = payloads(held["log"])
+    assert {one["node"] for kind, one in said if kind == "report"} == {"a", "b"}
+    assert {one["contract"] for _, one in said if "contract" in one} == {"lease"}
+    everything = b"".join(held.values()) + json.dumps(said).encode()
+    assert b"GPU-c-0" not in everything
+    assert b"neighbour" not in everything
+
+
+def test_ticks_that_decide_nothing_are_left_out(bundled: Path, written: Path) -> None:
+    with opened(written) as store:
+        every = [one.kind for one in store.log.read(0, store.log.size)]
+    kinds = Counter(kind for kind, _ in payloads(members(bundled)["log"]))
+    assert every.count(EntryKind.TICK) > 600
+    assert kinds["report"] == 70
+    assert kinds["tick"] < every.count(EntryKind.TICK) // 2
