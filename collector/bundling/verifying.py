@@ -3,6 +3,7 @@
 What is wrong is told, and what cannot be known; nothing is passed over in silence.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -32,7 +33,7 @@ from weighbridge.bundle.extraction import open_extraction
 from weighbridge.bundle.pruned import PrunedError, PrunedReader
 from weighbridge.codes import Note
 from weighbridge.log.checkpoint import open_head
-from weighbridge.log.entries import EntryKind, entry
+from weighbridge.log.entries import EntryKind, Issued, entry
 from weighbridge.log.merkle import leaf_hash, verify_inclusion
 from weighbridge.log.note import read_vkey
 from weighbridge.log.tlog_proof import ProofError, read_proof
@@ -44,8 +45,18 @@ from weighbridge.wire.signing import SignatureError
 
 MOST_LINE_BYTES = 160 << 20
 CHUNK_BYTES = 1 << 20
+UNREADABLE = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError)
+"""What reading raises of entries that no collector would have let in, though somebody signed them."""
+
 MOST_SAID = 20
 """Of one kind, so many things that are wrong are told, and how many there are."""
+
+
+STANDINGS = {
+    "draft": "a draft: none was issued",
+    "issued": "the one that was issued, as the log has its digest",
+    "issued_otherwise": "as the evidence is now: the one that was issued said otherwise",
+}
 
 
 class BundleError(ValueError):
@@ -105,6 +116,7 @@ class _Verifier:
         self._roots: dict[int, bytes] = {}
         self._leaves: dict[int, bytes] = {}
         self._named: set[int] = set()
+        self._issued: dict[int, str] = {}
         self._reports = 0
         self._stopped = False
 
@@ -166,10 +178,12 @@ class _Verifier:
             one = entry(index, leaf)
             report = self._signers.check(one, verified=False)
             self._settling.fold(one, report)
-        except (StorageError, ValueError) as error:
+        except (StorageError, *UNREADABLE) as error:
             self._stopped = True
-            self._done.wrong("entries", str(error))
+            self._done.wrong("entries", f"entry {index} cannot be judged: {error}")
             return
+        if one.kind is EntryKind.STATEMENT:
+            self._issued[index] = read(Issued, one.envelope.payload).digest
         if index in self._named or one.kind not in (EntryKind.REPORT, EntryKind.TICK):
             self._leaves[index] = leaf_hash(leaf)
         self._reports += report is not None
@@ -208,8 +222,9 @@ class _Verifier:
         except (SignatureError, WireError) as error:
             self._done.wrong("extraction", str(error))
             return
-        if record.manifest != manifest:
-            self._done.wrong("extraction", "the record is of another list of members")
+        told = self._told.statement
+        if (record.manifest, record.statement) != (manifest, told.digest):
+            self._done.wrong("extraction", "the record is of other members or another statement")
             return
         self._done.met("extraction", f"by {record.by}: {record.command}")
 
@@ -234,6 +249,12 @@ class _Verifier:
         if shown is None or self._stopped:
             self._done.wrong("statement", "cannot be settled from this bundle")
             return
+        told = self._told.statement
+        if hashlib.sha256(shown).hexdigest() != told.digest:
+            self._done.wrong("statement", f"{STATEMENT} has another digest than {told.digest}")
+        if told.entry is not None and self._issued.get(told.entry) != told.issued_digest:
+            self._done.wrong("statement", f"entry {told.entry} has another digest")
+        self._done.met("statement", STANDINGS[told.standing])
         try:
             asked = self._settling.ask(self._told.period, self._as_of_s)
             again = asked.statement()

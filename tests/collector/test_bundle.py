@@ -1,6 +1,9 @@
 """A bundle holds what a statement rests on and nothing of anybody else, and says so to whoever has nothing but it."""
 
+import hashlib
+import io
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -13,6 +16,8 @@ from typing import Any
 
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from collector.log.commits import CommitBatch
 from collector.storage.store import Store
@@ -27,8 +32,14 @@ from tests.collector.building import (
     opened,
     weighbridge,
 )
+from tests.collector.second_reader import NotProven, read_bundle
+from weighbridge.bundle.archive import ArchiveWriter
+from weighbridge.bundle.extraction import Extraction, seal
+from weighbridge.bundle.pruned import PrunedReader, Pruner
 from weighbridge.log.entries import Assignment, ContractAdded, EntryKind
-from weighbridge.wire.report import Model
+from weighbridge.log.merkle import Frontier, leaf_hash
+from weighbridge.wire.report import Model, canonical
+from weighbridge.wire.signing import Signer, generate_private_key
 
 START_US = 1_790_812_800 * SECOND_US
 """2026-10-01T00:00:00Z."""
@@ -83,7 +94,7 @@ def bundle(directory: Path, file: Path, *options: str) -> subprocess.CompletedPr
 
 
 def play(house: House) -> None:
-    """Nodes `a` and `b` of `lease`, `c` of `neighbour`: two hours unheard, a stall of the collector, `b` falls silent."""
+    """Nodes `a` and `b` of `lease`, `c` of `neighbour`: hours unheard, a stall of the collector, `b` falls silent."""
     for agent in house.agents.values():
         agent.start_us = START_US
     house.commit(CONTRACT=ContractAdded(contract="neighbour", version=1, text=OTHER, from_us=0))
@@ -182,3 +193,125 @@ def test_ticks_that_decide_nothing_are_left_out(bundled: Path, written: Path) ->
     assert every.count(EntryKind.TICK) > 600
     assert kinds["report"] == 70
     assert kinds["tick"] < every.count(EntryKind.TICK) // 2
+
+
+def verified(file: Path) -> tuple[int, str]:
+    done = weighbridge("verify", file, check=False)
+    return done.returncode, done.stdout
+
+
+def test_a_reader_made_from_the_documents_alone_proves_the_same(bundled: Path) -> None:
+    proven = read_bundle(bundled.read_bytes())
+    assert (proven["told"]["contract"], proven["reports"]) == ("lease", 70)
+
+
+KINDS = ("bundle", "statement", "log", "checkpoints", "proofs", "MANIFEST", "extraction")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_byte_that_changed_in_any_member_is_found_by_both(
+    kind: str, bundled: Path, tmp_path: Path
+) -> None:
+    with tarfile.open(bundled) as tar:
+        places = [(one.offset_data, one.size) for one in tar if one.name.startswith(kind)]
+    start, size = places[-1]
+    for offset in (0, size // 2):
+        changed = bytearray(bundled.read_bytes())
+        changed[start + offset] ^= 1
+        file = tmp_path / f"{offset}.tar"
+        file.write_bytes(changed)
+        code, said = verified(file)
+        assert (code, said.splitlines()[-1]) == (3, "overall: breached")
+        with pytest.raises(NotProven):
+            read_bundle(bytes(changed))
+
+
+def resealed(file: Path, to: Path, signer: Signer, **changes: bytes) -> Path:
+    """The bundle with other members, listed and signed anew. A member is named up to its first dot or stroke."""
+    with tarfile.open(file) as tar:
+        held = [(one.name, (tar.extractfile(one) or io.BytesIO()).read()) for one in tar]
+    record = Extraction.model_validate_json(b64decode(json.loads(held[-1][1])["payload"]))
+    with to.open("wb") as made:
+        archive = ArchiveWriter(made, 0)
+        for name, data in held[:-2]:
+            archive.add(name, changes.get(name.partition(".")[0].partition("/")[0], data))
+        listed = archive.seal()
+        archive.close(seal(record.model_copy(update={"manifest": listed}), signer))
+    return to
+
+
+def test_a_bundle_that_somebody_else_sealed_anew_is_found_by_both(
+    bundled: Path, tmp_path: Path
+) -> None:
+    statement = members(bundled)["statement.json"].replace(b'"lowest": "', b'"lowest": "1')
+    file = resealed(
+        bundled, tmp_path / "b.tar", Signer(generate_private_key()), statement=statement
+    )
+    code, said = verified(file)
+    assert code == 3
+    assert re.search(r"breached +extraction", said)
+    with pytest.raises(NotProven):
+        read_bundle(file.read_bytes())
+
+
+def test_a_statement_that_the_keeper_of_the_key_changed_is_named_by_path_and_values(
+    bundled: Path, written: Path, tmp_path: Path
+) -> None:
+    held = members(bundled)
+    shown = json.loads(held["statement.json"])
+    unit = shown["parts"][0]["units"][0]
+    unit["unknown_seconds"] += 60
+    statement = (json.dumps(shown, sort_keys=True, ensure_ascii=False, indent=1) + "\n").encode()
+    told = json.loads(held["bundle.json"])
+    told["statement"]["digest"] = hashlib.sha256(statement).hexdigest()
+    description = canonical(told) + b"\n"
+    signer = log_signer(written)
+    file = resealed(bundled, tmp_path / "b.tar", signer, statement=statement, bundle=description)
+    code, said = verified(file)
+    assert code == 3
+    assert "the entries say otherwise" in said
+    assert re.search(
+        rf"unknown_seconds.*{unit['unknown_seconds']}.*{unit['unknown_seconds'] - 60}", said
+    )
+
+
+def test_a_report_that_the_keeper_took_out_is_a_hole_in_its_chain(
+    bundled: Path, written: Path, tmp_path: Path
+) -> None:
+    log = members(bundled)["log"].splitlines()
+    reports = [place for place, line in enumerate(log) if b"vnd.weighbridge.report+json" in line]
+    place = reports[10]
+    log[place] = b"0 " + leaf_hash(log[place]).hex().encode()
+    file = resealed(
+        bundled,
+        tmp_path / "b.tar",
+        log_signer(written),
+        log=zstandard.compress(b"\n".join(log) + b"\n"),
+    )
+    code, said = verified(file)
+    assert code == 3
+    assert re.search(r"breached +chains +[ab]: chain .* are missing", said)
+    with pytest.raises(NotProven, match="a hole"):
+        read_bundle(file.read_bytes())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.booleans(), max_size=40), st.integers(0, 40))
+def test_a_pruned_log_has_the_root_of_the_whole_at_every_size_that_was_cut(
+    kept: list[bool], cut: int
+) -> None:
+    pruner, reader, whole = Pruner(), PrunedReader(), Frontier()
+    found: list[tuple[int, bytes]] = []
+    for index, keep in enumerate(kept):
+        leaf = b"{%d}" % index
+        if index == cut:
+            found += filter(None, map(reader.take, pruner.cut()))
+            assert reader.root == whole.root()
+        if keep:
+            found += filter(None, map(reader.take, pruner.keep(leaf)))
+        else:
+            pruner.leave_out(leaf_hash(leaf))
+        whole.append(leaf_hash(leaf))
+    found += filter(None, map(reader.take, pruner.cut()))
+    assert (reader.size, reader.root) == (len(kept), whole.root())
+    assert found == [(index, b"{%d}" % index) for index, keep in enumerate(kept) if keep]
