@@ -102,7 +102,7 @@ class BundleMaker:
             origin=self.info.origin,
             log_key=str(log_key(self.info.origin, self.signer.public_key)),
             size=known.size,
-            sizes=[known.size],
+            sizes=sorted({*known.heads, known.size}),
             nodes=sorted(self._selection.seen),
             withheld=withheld(self._selection.seen),
             since_us=known.reach.since_us,
@@ -126,6 +126,8 @@ class BundleMaker:
         thinned = Thinned(pieces, NEVER_US if self.info.simulation else STALL_US)
         for index, leaf in leaves(log, self.known.size, progress):
             hashed = leaf_hash(leaf)
+            if index in self.known.heads:
+                thinned.cut()
             if self._ended or not self._take(thinned, paths, entry(index, leaf), leaf):
                 thinned.leave_out(hashed)
             paths.append(hashed)
@@ -153,8 +155,11 @@ class BundleMaker:
         return True
 
     def _write_proofs(self, archive: ArchiveWriter, paths: Paths) -> None:
-        head = sign_head(self.info.origin, paths.size, paths.root, self.signer)
-        archive.add(checkpoint_name(head.size), head.note.encode())
+        signed = sign_head(self.info.origin, paths.size, paths.root, self.signer)
+        heads = {paths.size: signed} | self.known.heads
+        for size in sorted(heads):
+            archive.add(checkpoint_name(size), heads[size].note.encode())
+        head = heads[paths.size]
         for index in paths.chosen:
             proof = write_proof(LogProof(index, paths.proof(index), head.note))
             archive.add(proof_name(index), proof.encode())

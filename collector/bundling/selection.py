@@ -13,6 +13,7 @@ from collector.judging.resettling import Resettling
 from collector.log.keys import KeyRing
 from weighbridge.bundle.description import Withheld
 from weighbridge.judge.slot_history import Stay, Times, seen_by, stays
+from weighbridge.log.checkpoint import Head, read_head
 from weighbridge.log.entries import (
     Assignment,
     CosignedHead,
@@ -43,7 +44,7 @@ class Survey:
     settling: Resettling
     ring: KeyRing = field(default_factory=KeyRing)
     issued: dict[int, Issued] = field(default_factory=dict)
-    cosigned: list[CosignedHead] = field(default_factory=list)
+    cosigned: list[tuple[int, Head]] = field(default_factory=list)
     assigned: dict[str, list[tuple[int, Assignment]]] = field(default_factory=dict)
 
     def take(self, entry: Entry) -> None:
@@ -57,7 +58,8 @@ class Survey:
             case EntryKind.STATEMENT:
                 self.issued[entry.index] = read(Issued, payload)
             case EntryKind.COSIGNED:
-                self.cosigned.append(read(CosignedHead, payload))
+                head = read_head(read(CosignedHead, payload).note)
+                self.cosigned.append((self.settling.now_us, head))
             case EntryKind.ASSIGNMENT:
                 one = read(Assignment, payload)
                 held = self.assigned.setdefault(one.contract, [])

@@ -1,26 +1,33 @@
 """The first reading of a log for a bundle: which statement it is to hold, and what that rests on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.bundling.selection import Survey
 from collector.judging.held_rows import HeldRows
 from collector.judging.resettling import Reach, Resettling, reach_of
+from collector.storage.received import first_tick_after
 from collector.storage.store import EvidenceLog, StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import Issued, entry
 
 READ_ENTRIES = 512
+DAY_US = 86_400 * MICROSECONDS
 Progress = Callable[[int], None]
 """Told how many entries were read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """`issued`: the newest statement that was handed out as of the instant, and where the log has its digest."""
+    """`issued`: the newest statement that was handed out as of the instant, and where the log has its digest.
+
+    `size`: of the head under which the bundle is proven; `heads`: those that were cosigned, up to that, by size.
+    """
 
     survey: Survey
     size: int
+    heads: Mapping[int, Head]
     issued: tuple[int, Issued] | None
     as_of_s: int
     reach: Reach
@@ -47,7 +54,16 @@ def survey_log(
         newest_s = survey.settling.newest_s
         as_of_s = newest_s if issued is None else issued[1].as_of_us // MICROSECONDS
     reach = reach_of(survey.settling.ask(period, as_of_s))
-    return Surveyed(survey, size, issued, as_of_s, reach)
+    end = first_tick_after(log, as_of_s * MICROSECONDS) + 1
+    newest = survey.cosigned[-1][1].size if survey.cosigned else 0
+    size = newest if newest >= end else size
+    return Surveyed(survey, size, _heads(survey.cosigned, size), issued, as_of_s, reach)
+
+
+def _heads(cosigned: Sequence[tuple[int, Head]], size: int) -> Mapping[int, Head]:
+    """The last cosigned head of each UTC day, and the newest."""
+    last = {received_us // DAY_US: head for received_us, head in cosigned if head.size <= size}
+    return {head.size: head for head in last.values()}
 
 
 def leaves(log: EvidenceLog, size: int, progress: Progress) -> Iterator[tuple[int, bytes]]:

@@ -32,10 +32,11 @@ from weighbridge.bundle.description import (
 from weighbridge.bundle.extraction import open_extraction
 from weighbridge.bundle.pruned import PrunedError, PrunedReader
 from weighbridge.codes import Note
-from weighbridge.log.checkpoint import open_head
+from weighbridge.log.checkpoint import Head, open_head
 from weighbridge.log.entries import EntryKind, Issued, entry
 from weighbridge.log.merkle import leaf_hash, verify_inclusion
 from weighbridge.log.note import read_vkey
+from weighbridge.log.policy import Policy
 from weighbridge.log.tlog_proof import ProofError, read_proof
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.statement import Statement, changes, otherwise, versions, versions_of
@@ -95,11 +96,15 @@ class Verification:
         self.findings.append(Finding(about, Verdict.UNKNOWN, said))
 
 
-def verify_bundle(file: IO[bytes]) -> Verification:
-    """Everything that can be said of a bundle. Reads it once, from the beginning to the end."""
+def verify_bundle(file: IO[bytes], policy: Policy | None = None) -> Verification:
+    """Everything that can be said of a bundle. Reads it once, from the beginning to the end.
+
+    `policy`: whose signatures make a head good enough; without one the log's own does, under the key that the bundle
+    names.
+    """
     done = Verification()
     try:
-        _Verifier(done).run(ArchiveReader(file))
+        _Verifier(done, policy).run(ArchiveReader(file))
     except (ArchiveError, BundleError, PrunedError) as error:
         done.wrong("archive", str(error))
     return done
@@ -108,8 +113,11 @@ def verify_bundle(file: IO[bytes]) -> Verification:
 class _Verifier:
     """One bundle. `_leaves`: the leaf hashes of entries that may have a proof file."""
 
-    def __init__(self, done: Verification) -> None:
+    def __init__(self, done: Verification, policy: Policy | None) -> None:
         self._done = done
+        self._policy = policy
+        self._accepted = 0
+        self._last = 0
         self._description: Description | None = None
         self._members: dict[str, bytes] = {}
         self._tree = PrunedReader()
@@ -139,6 +147,7 @@ class _Verifier:
         self._done.met("archive", "every member is what the list of members says")
         self._check_extraction(archive.manifest_hash)
         self._check_log()
+        self._check_policy()
         self._settle()
 
     def _describe(self, data: bytes) -> None:
@@ -187,6 +196,7 @@ class _Verifier:
         if index in self._named or one.kind not in (EntryKind.REPORT, EntryKind.TICK):
             self._leaves[index] = leaf_hash(leaf)
         self._reports += report is not None
+        self._last = index
 
     def _check_head(self, name: str, data: bytes) -> None:
         try:
@@ -201,6 +211,17 @@ class _Verifier:
             self._done.wrong("checkpoints", f"{name}: the entries give another root")
         else:
             self._sizes.discard(head.size)
+            self._witness(name, head)
+
+    def _witness(self, name: str, head: Head) -> None:
+        if self._policy is None:
+            return
+        try:
+            accepted = self._policy.accepts(head.note)
+        except SignatureError as error:
+            self._done.wrong("policy", f"{name}: {error}")
+            return
+        self._accepted = max(self._accepted, head.size) if accepted else self._accepted
 
     def _check_proof(self, name: str, data: bytes) -> None:
         try:
@@ -242,6 +263,18 @@ class _Verifier:
             say("chains", f"{hole.node}: {hole.observed}")
         if not self._settling.holes and not self._stopped:
             self._done.met("chains", f"{self._reports} reports, none missing between them")
+
+    def _check_policy(self) -> None:
+        """Up to which entry the heads reach that the policy accepts."""
+        if self._policy is None:
+            self._done.met("policy", "none given: compare the log's key with the one you know")
+        elif self._accepted == 0:
+            self._done.wrong("policy", "it accepts none of the heads")
+        elif self._accepted <= self._last:
+            reached = f"accepted heads reach entry {self._accepted - 1} of {self._last}"
+            self._done.unknown("policy", reached)
+        else:
+            self._done.met("policy", f"a head of {self._accepted} entries is accepted")
 
     def _settle(self) -> None:
         """The statement by the entries, compared with the one in the bundle."""

@@ -36,8 +36,11 @@ from tests.collector.second_reader import NotProven, read_bundle
 from weighbridge.bundle.archive import ArchiveWriter
 from weighbridge.bundle.extraction import Extraction, seal
 from weighbridge.bundle.pruned import PrunedReader, Pruner
-from weighbridge.log.entries import Assignment, ContractAdded, EntryKind
+from weighbridge.log.checkpoint import log_key, sign_head
+from weighbridge.log.cosignature import Cosigner
+from weighbridge.log.entries import Assignment, ContractAdded, CosignedHead, EntryKind
 from weighbridge.log.merkle import Frontier, leaf_hash
+from weighbridge.log.note import KeyKind, read_note
 from weighbridge.wire.report import Model, canonical
 from weighbridge.wire.signing import Signer, generate_private_key
 
@@ -315,3 +318,51 @@ def test_a_pruned_log_has_the_root_of_the_whole_at_every_size_that_was_cut(
     found += filter(None, map(reader.take, pruner.cut()))
     assert (reader.size, reader.root) == (len(kept), whole.root())
     assert found == [(index, b"{%d}" % index) for index, keep in enumerate(kept) if keep]
+
+
+def cosigned_bundle(directory: Path, *witnesses: Cosigner) -> tuple[Path, str]:
+    """A bundle of a log whose newest head these witnesses have cosigned, and the log's verifier key."""
+
+    def playing(house: House) -> None:
+        play(house)
+        tree, origin = Frontier(), house.store.info.origin
+        for leaf in [*house.store.log.leaves(0, house.store.log.size), *house.leaves]:
+            tree.append(leaf_hash(leaf))
+        head = sign_head(origin, tree.size, tree.root(), log_signer(house.directory))
+        note = read_note(head.note).signed_by(one.line(head, 1_793_600_000) for one in witnesses)
+        house.commit(COSIGNED=CosignedHead(note=str(note)))
+
+    store, file = written_by(directory / "store", playing), directory / "lease.tar"
+    assert bundle(store, file).returncode == 0
+    told = json.loads(members(file)["bundle.json"])
+    return file, told["log_key"]
+
+
+def test_a_policy_asks_for_the_cosignatures_of_both_parties(tmp_path: Path) -> None:
+    seeds = (KeyKind.COSIGNER_ML_DSA_44, b"p" * 32), (KeyKind.COSIGNER_ED25519, b"l" * 32)
+    provider, lessee = (Cosigner(f"{kind.name}.example", kind, seed) for kind, seed in seeds)
+    file, log = cosigned_bundle(tmp_path, provider, lessee)
+    stranger = Cosigner("stranger.example", KeyKind.COSIGNER_ED25519, b"s" * 32)
+
+    def judged(*keys: Cosigner) -> tuple[int, str]:
+        lines = [f"witness w{number} {one.key}" for number, one in enumerate(keys)]
+        names = " ".join(f"w{number}" for number in range(len(keys)))
+        policy = tmp_path / "policy"
+        policy.write_text(
+            "\n".join([f"log {log}", *lines, f"group all all {names}", "quorum all", ""])
+        )
+        done = weighbridge("verify", file, "--policy", policy, check=False)
+        return done.returncode, done.stdout
+
+    code, said = judged(provider, lessee)
+    assert (code, "is accepted" in said) == (0, True), said
+    code, said = judged(provider, lessee, stranger)
+    assert (code, "it accepts none of the heads" in said) == (3, True)
+    assert read_bundle(file.read_bytes())["reports"] == 70
+
+
+def test_a_policy_that_knows_another_log_accepts_nothing(bundled: Path, tmp_path: Path) -> None:
+    other = log_key("somebody/else", Signer(b"o" * 32).public_key)
+    (tmp_path / "policy").write_text(f"log {other}\nquorum none\n")
+    done = weighbridge("verify", bundled, "--policy", tmp_path / "policy", check=False)
+    assert (done.returncode, "it accepts none of the heads" in done.stdout) == (3, True)
