@@ -3,14 +3,17 @@
 May run beside the collector.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO
 
 from collector.bundling.pieces import Pieces, Thinned
+from collector.bundling.readable import VERSIONS, instructions, made_by, told_by
 from collector.bundling.selection import NAMED, Selection, withheld
 from collector.bundling.survey import Progress, Surveyed, leaves
 from collector.judging.held_rows import HeldRows
 from collector.judging.resettling import Resettling
+from collector.log.keys import KeyRing
 from collector.storage.store import EvidenceLog, StoreInfo
 from weighbridge.bundle.archive import ArchiveWriter
 from weighbridge.bundle.description import (
@@ -57,6 +60,7 @@ class BundleMaker:
     known: Surveyed
     statement: Statement
     _settling: Resettling = field(init=False)
+    _ring: KeyRing = field(default_factory=KeyRing)
     _selection: Selection = field(init=False)
     _named: frozenset[int] = field(init=False)
 
@@ -74,9 +78,13 @@ class BundleMaker:
     ) -> Statement:
         """Raises StorageError, StatementError."""
         archive = ArchiveWriter(file, self.known.as_of_s)
-        archive.add(DESCRIPTION, encode(self._description()) + b"\n")
+        told = self._description()
+        archive.add(DESCRIPTION, encode(told) + b"\n")
         archive.add(STATEMENT, self.statement.json().encode())
+        archive.add(VERSIONS, made_by(told, self.statement.time_zone))
+        _add_all(archive, instructions(told))
         paths = self._write_log(log, archive, progress)
+        _add_all(archive, told_by(told.contract, self._settling.book, self._ring))
         self._write_proofs(archive, paths)
         record = Extraction(
             at_us=by.at_us,
@@ -128,7 +136,7 @@ class BundleMaker:
             hashed = leaf_hash(leaf)
             if index in self.known.heads:
                 thinned.cut()
-            if self._ended or not self._take(thinned, paths, entry(index, leaf), leaf):
+            if not self._take(thinned, paths, entry(index, leaf), leaf):
                 thinned.leave_out(hashed)
             paths.append(hashed)
         thinned.cut()
@@ -136,12 +144,18 @@ class BundleMaker:
         return paths
 
     @property
+    def _issued(self) -> int | None:
+        return None if self.known.issued is None else self.known.issued[0]
+
+    @property
     def _ended(self) -> bool:
         """The evidence ends with the first tick after the instant."""
         return self._settling.now_us > self.known.as_of_s * MICROSECONDS
 
     def _take(self, thinned: Thinned, paths: Paths, one: Entry, leaf: bytes) -> bool:
-        """Whether the entry was taken."""
+        """Whether the entry was taken. Behind the evidence stands the digest of the statement that was made of it."""
+        if self._ended and one.index != self._issued:
+            return False
         if one.kind is EntryKind.TICK:
             decides = bool(self._settling.fold(one))
             thinned.tick(leaf, self._settling.now_us, decides or self._ended)
@@ -149,6 +163,7 @@ class BundleMaker:
         if not self._selection.keeps(one, self._settling.now_us):
             return False
         self._settling.fold(one)
+        self._ring.fold(one)
         thinned.keep(leaf)
         if one.kind in PROVEN or one.index in self._named:
             paths.choose()
@@ -163,6 +178,11 @@ class BundleMaker:
         for index in paths.chosen:
             proof = write_proof(LogProof(index, paths.proof(index), head.note))
             archive.add(proof_name(index), proof.encode())
+
+
+def _add_all(archive: ArchiveWriter, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        archive.add(name, data)
 
 
 def _evidence(statement: Statement) -> set[int]:

@@ -55,6 +55,7 @@ def survey_log(
         as_of_s = newest_s if issued is None else issued[1].as_of_us // MICROSECONDS
     reach = reach_of(survey.settling.ask(period, as_of_s))
     end = first_tick_after(log, as_of_s * MICROSECONDS) + 1
+    end = end if issued is None else max(end, issued[0] + 1)
     newest = survey.cosigned[-1][1].size if survey.cosigned else 0
     size = newest if newest >= end else size
     return Surveyed(survey, size, _heads(survey.cosigned, size), issued, as_of_s, reach)

@@ -12,6 +12,13 @@ from typing import IO, Any
 
 import zstandard
 
+from collector.bundling.readable import (
+    LANGUAGES,
+    VERSIONS,
+    told_by,
+    zone_data_version,
+    zone_used,
+)
 from collector.judging.held_rows import HeldRows, UnnamedInstantError
 from collector.judging.resettling import Resettling, reach_of
 from collector.judging.signers import Signers
@@ -52,6 +59,9 @@ UNREADABLE = (ValueError, LookupError, TypeError, ArithmeticError, RecursionErro
 MOST_SAID = 20
 """Of one kind, so many things that are wrong are told, and how many there are."""
 
+
+KNOWN = frozenset({STATEMENT, VERSIONS, *(f"VERIFY.{language}.md" for language in LANGUAGES)})
+"""Members that are looked at otherwise, or are there for people alone."""
 
 STANDINGS = {
     "draft": "a draft: none was issued",
@@ -148,6 +158,8 @@ class _Verifier:
         self._check_extraction(archive.manifest_hash)
         self._check_log()
         self._check_policy()
+        self._check_readable()
+        self._check_zone()
         self._settle()
 
     def _describe(self, data: bytes) -> None:
@@ -263,6 +275,32 @@ class _Verifier:
             say("chains", f"{hole.node}: {hole.observed}")
         if not self._settling.holes and not self._stopped:
             self._done.met("chains", f"{self._reports} reports, none missing between them")
+
+    def _check_readable(self) -> None:
+        """What people read in the bundle is what its entries say, and nothing else is in it."""
+        made = told_by(self._told.contract, self._settling.book, self._signers.ring)
+        wrong = [name for name in sorted(made) if self._members.get(name) != made[name]]
+        for name in wrong:
+            self._done.wrong("files", f"{name}: not what the entries say")
+        for name in sorted(self._members.keys() - made.keys() - KNOWN):
+            self._done.unknown("files", f"{name}: not known to this version")
+        if not wrong:
+            self._done.met("files", "contracts, notices and keys are what the entries say")
+
+    def _check_zone(self) -> None:
+        """Days are cut here as they were there."""
+        try:
+            said = json.loads(self._members.get(VERSIONS, b""))
+            there, used = said["zone_data"], said["zone_offsets"]
+            here = zone_used(self._told, said["zone"])
+        except UNREADABLE as error:
+            self._done.wrong("versions", f"{VERSIONS}: {error}")
+            return
+        if here == used:
+            self._done.met("versions", f"made by {said['program']}, zone data {there}")
+        else:
+            data = f"{there} there, {zone_data_version()} here"
+            self._done.unknown("versions", f"{said['zone']} has other offsets in the data {data}")
 
     def _check_policy(self) -> None:
         """Up to which entry the heads reach that the policy accepts."""

@@ -36,11 +36,13 @@ from tests.collector.second_reader import NotProven, read_bundle
 from weighbridge.bundle.archive import ArchiveWriter
 from weighbridge.bundle.extraction import Extraction, seal
 from weighbridge.bundle.pruned import PrunedReader, Pruner
+from weighbridge.bundle.zone import offsets
 from weighbridge.log.checkpoint import log_key, sign_head
 from weighbridge.log.cosignature import Cosigner
 from weighbridge.log.entries import Assignment, ContractAdded, CosignedHead, EntryKind
 from weighbridge.log.merkle import Frontier, leaf_hash
 from weighbridge.log.note import KeyKind, read_note
+from weighbridge.settlement.periods import instant_text
 from weighbridge.wire.report import Model, canonical
 from weighbridge.wire.signing import Signer, generate_private_key
 
@@ -208,7 +210,19 @@ def test_a_reader_made_from_the_documents_alone_proves_the_same(bundled: Path) -
     assert (proven["told"]["contract"], proven["reports"]) == ("lease", 70)
 
 
-KINDS = ("bundle", "statement", "log", "checkpoints", "proofs", "MANIFEST", "extraction")
+KINDS = (
+    "bundle",
+    "statement",
+    "versions",
+    "VERIFY",
+    "log",
+    "contracts",
+    "notices",
+    "keys",
+    "checkpoints",
+    "proofs",
+)
+KINDS += ("MANIFEST", "extraction")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -366,3 +380,51 @@ def test_a_policy_that_knows_another_log_accepts_nothing(bundled: Path, tmp_path
     (tmp_path / "policy").write_text(f"log {other}\nquorum none\n")
     done = weighbridge("verify", bundled, "--policy", tmp_path / "policy", check=False)
     assert (done.returncode, "it accepts none of the heads" in done.stdout) == (3, True)
+
+
+def test_what_people_read_in_it_is_what_its_entries_say(
+    bundled: Path, written: Path, tmp_path: Path
+) -> None:
+    held = members(bundled)
+    assert held["contracts/0001.yaml"].decode() == LEASE
+    assert {one["node"] for one in json.loads(held["keys.json"])["agents"]} == {"a", "b"}
+    digest = hashlib.sha256(held["statement.json"]).hexdigest()
+    for page in ("VERIFY.en.md", "VERIFY.zh.md"):
+        assert digest in held[page].decode()
+    changed = held["keys.json"].replace(b'"side":"provider"', b'"side":"lessee"')
+    file = resealed(bundled, tmp_path / "b.tar", log_signer(written), keys=changed)
+    code, said = verified(file)
+    assert (code, "keys.json: not what the entries say" in said) == (3, True)
+
+
+def test_other_zone_data_than_was_used_is_said_and_nothing_claimed(
+    bundled: Path, written: Path, tmp_path: Path
+) -> None:
+    said = json.loads(members(bundled)["versions.json"])
+    assert (said["zone"], [ahead for _, ahead in said["zone_offsets"]]) == ("UTC", [0])
+    said["zone_offsets"].append(["2026-10-02T00:00:00Z", 3600])
+    versions = canonical(said) + b"\n"
+    file = resealed(bundled, tmp_path / "b.tar", log_signer(written), versions=versions)
+    code, shown = verified(file)
+    assert (code, "UTC has other offsets" in shown) == (4, True)
+
+
+def test_offsets_are_those_from_each_change_on() -> None:
+    start_s, end_s = 1_774_000_000, 1_800_000_000
+    found = offsets("Europe/Berlin", start_s, end_s)
+    assert found == [
+        (instant_text(start_s), 3600),
+        ("2026-03-29T01:00:00Z", 7200),
+        ("2026-10-25T01:00:00Z", 3600),
+    ]
+
+
+def test_the_digest_of_an_issued_statement_stands_in_the_log(tmp_path: Path) -> None:
+    store = written_by(tmp_path / "store", play)
+    config = store / "config.toml"
+    words = ("statement", "lease", "--period", PERIOD, "--config", config)
+    weighbridge(*words, "--issue", "--format", "json", "-o", tmp_path / "issued.json")
+    assert bundle(store, tmp_path / "b.tar").returncode == 0
+    assert members(tmp_path / "b.tar")["statement.json"] == (tmp_path / "issued.json").read_bytes()
+    code, said = verified(tmp_path / "b.tar")
+    assert (code, "the one that was issued" in said) == (0, True), said

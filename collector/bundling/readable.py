@@ -1,0 +1,116 @@
+"""What the entries of a bundle say, as files that people read: contracts, notices, keys, versions, how to verify it.
+
+Whoever verifies makes them again from the entries, and compares.
+"""
+
+import platform
+import zoneinfo
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from collector.log.keys import KeyRing
+from weighbridge import __version__
+from weighbridge.bundle.description import Description
+from weighbridge.bundle.zone import offsets
+from weighbridge.catalogue import tables
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.judge.node import JUDGE
+from weighbridge.notices.book import FOREVER_US, NoticeBook
+from weighbridge.settlement.draft import ENGINE
+from weighbridge.wire.report import canonical
+
+LANGUAGES = ("en", "zh")
+VERSIONS = "versions.json"
+PROGRAM = f"weighbridge {__version__}"
+
+
+def told_by(contract: str, book: NoticeBook, ring: KeyRing) -> dict[str, bytes]:
+    """Contract versions, notices and keys, by the name of the file."""
+    said = {
+        f"contracts/{version.contract.version:04d}.yaml": version.text.encode()
+        for version in book.versions(contract, FOREVER_US)
+    }
+    record = book.record(contract, FOREVER_US)
+    heard = () if record is None else record.heard
+    notices = [
+        {
+            "entry": one.index,
+            "received_us": one.received_us,
+            "key_id": one.key_id,
+            "notice": one.notice.model_dump(mode="json"),
+        }
+        for one in heard
+    ]
+    parties = [one.model_dump(mode="json") for one in book.party_keys(contract)]
+    keys = {"agents": list(_agents(ring)), "parties": parties}
+    return said | {"notices.json": _json(notices), "keys.json": _json(keys)}
+
+
+def _agents(ring: KeyRing) -> Iterator[Mapping[str, Any]]:
+    for key in ring:
+        yield {
+            "key_id": key.key_id,
+            "public_key": key.public_key.hex(),
+            "node": key.node,
+            "side": key.side,
+            "enrolled_entry": key.enrolled_index,
+            "revoked_entry": key.revoked_index,
+            "reason": key.reason,
+        }
+
+
+def _json(value: object) -> bytes:
+    return canonical(value) + b"\n"
+
+
+def made_by(told: Description, zone: str) -> bytes:
+    """What made the statement here: programs, tables, and the zone data that was used."""
+    return _json(
+        {
+            "program": PROGRAM,
+            "engine": ENGINE,
+            "judge": JUDGE,
+            "tables": tables.digest(),
+            "python": platform.python_version(),
+            "zone": zone,
+            "zone_data": zone_data_version(),
+            "zone_offsets": zone_used(told, zone),
+        }
+    )
+
+
+def zone_used(told: Description, zone: str) -> list[list[str | int]]:
+    """The offsets of a zone from the first time that matters to the last."""
+    start_s, end_s = told.since_us // MICROSECONDS, max(told.instants) // MICROSECONDS
+    return [list(one) for one in offsets(zone, start_s, end_s)]
+
+
+def zone_data_version() -> str:
+    """Of this machine's zone data, such as `2026b`; empty where it does not say."""
+    for directory in map(Path, zoneinfo.TZPATH):
+        with suppress(OSError), (directory / "tzdata.zi").open(encoding="ascii") as file:
+            return file.readline().removeprefix("# version").strip()
+    return ""
+
+
+def instructions(told: Description) -> dict[str, bytes]:
+    """How to verify the bundle, for whoever never saw one, by the name of the file."""
+    values = told.model_dump() | {
+        "digest": told.statement.digest,
+        "program": PROGRAM,
+        "engine": ENGINE,
+        "judge": JUDGE,
+    }
+    folder = files("weighbridge").joinpath("data", "bundle")
+    return {
+        f"VERIFY.{language}.md": Template(
+            folder.joinpath(f"verify.{language}.md").read_text("utf-8")
+        )
+        .substitute(values)
+        .encode()
+        for language in LANGUAGES
+    }
