@@ -12,7 +12,7 @@ from weighbridge.judge.ledger import HOUR_US, Row, State, Use
 
 
 class UnnamedInstantError(ValueError):
-    """It was asked for an instant that was not named, or for a time before the first that is held."""
+    """It was asked for another contract, or for an instant that was not named."""
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class _Chain:
 
 @dataclass(slots=True)
 class HeldRows:
-    """Of one contract, from `since_us` on. `instants` (rising): those as of which it will be asked, and cut-offs."""
+    """Of one contract, from `since_us` on; what ended before is not held. `instants` (rising): those as of which it will be asked, and cut-offs."""
 
     contract: str
     since_us: int
@@ -77,7 +77,7 @@ class HeldRows:
         self, contract: str, start_us: int, end_us: int, as_of_us: int | None = None
     ) -> Sequence[Row]:
         """Rows that touch [start_us, end_us), by node, slot, device, chain, start. Raises UnnamedInstantError."""
-        self._require(contract, start_us, as_of_us)
+        self._require(contract, as_of_us)
         return [
             row
             for place in sorted(self._chains)
@@ -88,13 +88,13 @@ class HeldRows:
 
     def uses(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> Iterator[Use]:
         """As `Ledger.uses`. Raises UnnamedInstantError."""
-        self._require(contract, start_us, as_of_us)
+        self._require(contract, as_of_us)
         for key in sorted(self._uses):
             known = [use for use in self._uses[key] if use.recorded_us <= as_of_us]
             if known and start_us <= key[0] < end_us:
                 yield known[-1]
 
-    def _require(self, contract: str, start_us: int, as_of_us: int | None) -> None:
+    def _require(self, contract: str, as_of_us: int | None) -> None:
         named = as_of_us is None or as_of_us in self.instants
-        if contract != self.contract or start_us < self.since_us or not named:
-            raise UnnamedInstantError(f"{contract} from {start_us} on, as of {as_of_us}")
+        if contract != self.contract or not named:
+            raise UnnamedInstantError(f"{contract} as of {as_of_us} microseconds")

@@ -428,3 +428,38 @@ def test_the_digest_of_an_issued_statement_stands_in_the_log(tmp_path: Path) -> 
     assert members(tmp_path / "b.tar")["statement.json"] == (tmp_path / "issued.json").read_bytes()
     code, said = verified(tmp_path / "b.tar")
     assert (code, "the one that was issued" in said) == (0, True), said
+
+
+def test_a_statement_of_a_period_under_way_is_made_again_though_the_log_went_on(
+    tmp_path: Path,
+) -> None:
+    def begin(house: House) -> None:
+        for agent in house.agents.values():
+            agent.start_us = START_US
+        for number in range(20):
+            for name in "ab":
+                first = {"inventory": house.agents[name].inventory()} if number == 0 else {}
+                house.report(name, **first)
+        house.pass_seconds(2)
+
+    store, agents = tmp_path / "store", {name: Agent(name, gpus=2) for name in "ab"}
+    make_store(store, list(agents.values()), LEASE)
+    config = store / "config.toml"
+    with opened(store) as held:
+        house = House(store, held, agents)
+        begin(house)
+        held.log.append(house.leaves)
+    words = ("statement", "lease", "--period", PERIOD, "--config", config)
+    weighbridge(*words, "--issue", "--format", "json", "-o", tmp_path / "issued.json")
+    with opened(store) as held:
+        house.store = held
+        house.leaves = []
+        for _ in range(4):
+            for name in "ab":
+                house.report(name, 6 * HOUR)
+        held.log.append(house.leaves)
+    done = bundle(store, tmp_path / "b.tar")
+    assert done.returncode == 0, done.stderr
+    assert members(tmp_path / "b.tar")["statement.json"] == (tmp_path / "issued.json").read_bytes()
+    code, said = verified(tmp_path / "b.tar")
+    assert (code, "the one that was issued" in said) == (0, True), said
