@@ -9,7 +9,6 @@ its peak is that of resident memory. CPU for each report is that of these small 
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -70,7 +69,7 @@ def make(directory: Path, file: Path) -> None:
     known = survey_log(log, info, "lease", PERIOD, instant(statement.as_of), _quietly)
     by = Extracting(0, "benchmark", "", "", "")
     with file.open("wb") as out:
-        again = BundleMaker(info, log_signer(directory), known, statement).make(
+        again = BundleMaker(info, log_signer(directory), known, statement, ()).make(
             log, out, by, _quietly
         )
     print("equal" if again.digest == statement.digest else "differs")
@@ -80,14 +79,27 @@ def _quietly(_come: int) -> None:
     pass
 
 
-def measured(*command: str) -> dict[str, float]:
-    """Peak of memory in MiB and CPU in seconds of a process, which ends well."""
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL) as process:
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"{command} ended with {process.returncode}")
-    return {"mebibytes": used.ru_maxrss / 1024, "seconds": used.ru_utime + used.ru_stime}
+MEASURED = """
+import json, sys, time
+try:
+    {step}
+except SystemExit as ended:
+    if ended.code: raise
+lines = open("/proc/self/status").read().splitlines()
+(kibibytes,) = (int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+print(json.dumps(dict(mebibytes=kibibytes / 1024, seconds=time.process_time())))
+"""
+MAKE = "from benchmarks.bundle import make; from pathlib import Path; make(*map(Path, {words}))"
+VERIFY = "from collector.__main__ import main; main(['verify', *{words}])"
+
+
+def measured(step: str, *words: Path) -> dict[str, float]:
+    """Peak of resident memory in MiB and CPU in seconds of a process that takes a step and ends well."""
+    script = MEASURED.format(step=step.format(words=list(map(str, words))))
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def measure(nodes: int, hours: int) -> dict[str, object]:
@@ -98,8 +110,7 @@ def measure(nodes: int, hours: int) -> dict[str, object]:
         weighbridge(
             *words, "-o", directory / "statement.json", "--config", directory / "config.toml"
         )
-        made = measured("-m", "benchmarks.bundle", "--make", str(directory), "--file", str(file))
-        verified = measured("-m", "collector", "verify", str(file))
+        made, verified = measured(MAKE, directory, file), measured(VERIFY, file)
         return {
             "nodes": nodes,
             "hours": hours,
@@ -116,12 +127,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=125)
     parser.add_argument("--hours", type=int, default=744)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.make is not None:
-        make(given.make, given.file)
-        return
     found = measure(given.nodes, given.hours) | {"machine": machine()}
     text = json.dumps(found, indent=1)
     print(text)

@@ -80,12 +80,33 @@ class SettlementApi:
             ),
             Route(
                 "GET",
+                "/v1/contracts/{contract}/contested",
+                self.contested,
+                Access.READ,
+                "Time of its devices that another place held too, as known at an instant.",
+                ("from", "as_of"),
+            ),
+            Route(
+                "GET",
                 "/v1/contracts/{contract}/claims",
                 self.claims,
                 Access.READ,
                 "What was earned in the periods that ended lately, and until when it can be claimed.",
             ),
         )
+
+    async def contested(self, request: web.Request) -> web.Response:
+        """Answers with rows; who held the device besides is not said."""
+        contract = self._seen(request)
+        try:
+            start_s, as_of_s = instant(request.query["from"]), instant(request.query["as_of"])
+        except KeyError as error:
+            raise Problem("malformed", "from and as_of are needed") from error
+        except StatementError as error:
+            raise Problem("malformed", str(error)) from error
+        times = (start_s * MICROSECONDS, as_of_s * MICROSECONDS)
+        rows = await asyncio.to_thread(self._statements.contested, contract, *times)
+        return web.json_response({"items": [asdict(row) for row in rows], "after": None})
 
     async def claims(self, request: web.Request) -> web.Response:
         """Answers with the credits that can still be claimed, worked out now."""

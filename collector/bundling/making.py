@@ -3,12 +3,12 @@
 May run beside the collector.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
 from collector.bundling.pieces import Pieces, Thinned
-from collector.bundling.readable import VERSIONS, instructions, made_by, told_by
+from collector.bundling.readable import VERSIONS, contested_rows, instructions, made_by, told_by
 from collector.bundling.selection import NAMED, Selection, withheld
 from collector.bundling.survey import Progress, Surveyed, leaves
 from collector.judging.held_rows import HeldRows
@@ -17,6 +17,7 @@ from collector.log.keys import KeyRing
 from collector.storage.store import EvidenceLog, StoreInfo
 from weighbridge.bundle.archive import ArchiveWriter
 from weighbridge.bundle.description import (
+    CONTESTED,
     DESCRIPTION,
     STATEMENT,
     Description,
@@ -28,6 +29,7 @@ from weighbridge.bundle.extraction import Extraction, seal
 from weighbridge.bundle.paths import Paths
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.fleet import NEVER_US, STALL_US
+from weighbridge.judge.ledger import Row
 from weighbridge.log.checkpoint import log_key, sign_head
 from weighbridge.log.entries import Entry, EntryKind, entry
 from weighbridge.log.merkle import leaf_hash
@@ -59,6 +61,7 @@ class BundleMaker:
     signer: Signer
     known: Surveyed
     statement: Statement
+    contested: Sequence[Row]
     _settling: Resettling = field(init=False)
     _ring: KeyRing = field(default_factory=KeyRing)
     _selection: Selection = field(init=False)
@@ -67,7 +70,7 @@ class BundleMaker:
     def __post_init__(self) -> None:
         contract, reach = self.statement.contract, self.known.reach
         rows = HeldRows(contract, reach.since_us, reach.instants)
-        self._settling = Resettling(self.info, rows)
+        self._settling = Resettling(self.info, rows, self.contested)
         survey = self.known.survey
         nodes = {key.key_id: key.node for key in survey.ring}
         self._selection = Selection(contract, nodes, survey.seen())
@@ -82,6 +85,7 @@ class BundleMaker:
         archive.add(DESCRIPTION, encode(told) + b"\n")
         archive.add(STATEMENT, self.statement.json().encode())
         archive.add(VERSIONS, made_by(told, self.statement.time_zone))
+        archive.add(CONTESTED, contested_rows(self.contested))
         _add_all(archive, instructions(told))
         paths = self._write_log(log, archive, progress)
         _add_all(archive, told_by(told.contract, self._settling.book, self._ring))

@@ -5,12 +5,15 @@ Whoever verifies makes them again from the entries, and compares.
 
 import platform
 import zoneinfo
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from collector.log.keys import KeyRing
 from weighbridge import __version__
@@ -18,6 +21,7 @@ from weighbridge.bundle.description import Description
 from weighbridge.bundle.zone import offsets
 from weighbridge.catalogue import tables
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Row, State
 from weighbridge.judge.node import JUDGE
 from weighbridge.notices.book import FOREVER_US, NoticeBook
 from weighbridge.settlement.draft import ENGINE
@@ -48,6 +52,20 @@ def told_by(contract: str, book: NoticeBook, ring: KeyRing) -> dict[str, bytes]:
     parties = [one.model_dump(mode="json") for one in book.party_keys(contract)]
     keys = {"agents": list(_agents(ring)), "parties": parties}
     return said | {"notices.json": _json(notices), "keys.json": _json(keys)}
+
+
+def contested_rows(rows: Sequence[Row]) -> bytes:
+    """Contested time as the collector tells it."""
+    return _json([asdict(row) for row in rows])
+
+
+def read_contested(data: bytes, contract: str) -> list[Row]:
+    """Raises ValueError for anything but rows of contested time of this contract."""
+    rows = TypeAdapter(list[Row]).validate_json(data)
+    laid = (contract, OVERLAY, BY_DEVICE, State.CONTESTED)
+    if any((row.contract, row.chain, row.slot, row.state) != laid for row in rows):
+        raise ValueError("other rows than of contested time")
+    return rows
 
 
 def _agents(ring: KeyRing) -> Iterator[Mapping[str, Any]]:

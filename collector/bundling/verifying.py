@@ -12,9 +12,11 @@ from typing import IO, Any
 
 import zstandard
 
+from collector.bundling.challenged import Challenged
 from collector.bundling.readable import (
     LANGUAGES,
     VERSIONS,
+    read_contested,
     told_by,
     zone_data_version,
     zone_used,
@@ -27,6 +29,7 @@ from collector.storage.store import StorageError, StoreInfo
 from weighbridge.bundle.archive import EXTRACTION, ArchiveError, ArchiveReader
 from weighbridge.bundle.description import (
     CHECKPOINTS,
+    CONTESTED,
     DESCRIPTION,
     LOG,
     PROOFS,
@@ -39,6 +42,7 @@ from weighbridge.bundle.description import (
 from weighbridge.bundle.extraction import open_extraction
 from weighbridge.bundle.pruned import PrunedError, PrunedReader
 from weighbridge.codes import Note
+from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.checkpoint import Head, open_head
 from weighbridge.log.entries import EntryKind, Issued, entry
 from weighbridge.log.merkle import leaf_hash, verify_inclusion
@@ -46,6 +50,7 @@ from weighbridge.log.note import read_vkey
 from weighbridge.log.policy import Policy
 from weighbridge.log.tlog_proof import ProofError, read_proof
 from weighbridge.settlement.invariants import BrokenInvariantError
+from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.statement import Statement, changes, otherwise, versions, versions_of
 from weighbridge.verdict import Verdict, worst
 from weighbridge.wire.report import WireError, read
@@ -60,7 +65,9 @@ MOST_SAID = 20
 """Of one kind, so many things that are wrong are told, and how many there are."""
 
 
-KNOWN = frozenset({STATEMENT, VERSIONS, *(f"VERIFY.{language}.md" for language in LANGUAGES)})
+KNOWN = frozenset(
+    {STATEMENT, VERSIONS, CONTESTED, *(f"VERIFY.{language}.md" for language in LANGUAGES)}
+)
 """Members that are looked at otherwise, or are there for people alone."""
 
 STANDINGS = {
@@ -153,11 +160,15 @@ class _Verifier:
                 self._check_head(name, data)
             else:
                 self._members[name] = data
+                if name == CONTESTED:
+                    self._lay(data)
                 self._named |= _named(data) if name == STATEMENT else set()
         self._done.met("archive", "every member is what the list of members says")
         self._check_extraction(archive.manifest_hash)
         self._check_log()
         self._check_policy()
+        self._check_contested()
+        self._check_challenges()
         self._check_readable()
         self._check_zone()
         self._settle()
@@ -174,6 +185,7 @@ class _Verifier:
         self._sizes = set(said.sizes)
         info = StoreInfo(said.origin, said.simulation)
         self._signers = Signers(key.public_key)
+        self._challenged = Challenged(key.public_key)
         rows = HeldRows(said.contract, said.since_us, said.instants)
         self._settling = Resettling(info, rows)
 
@@ -182,6 +194,15 @@ class _Verifier:
         if self._description is None:
             raise BundleError("nothing is described")
         return self._description
+
+    def _lay(self, data: bytes) -> None:
+        """Contested time that the collector tells, under the entries that follow."""
+        told = self._told
+        try:
+            rows = read_contested(data, told.contract)
+        except ValueError as error:
+            raise BundleError(f"{CONTESTED}: {error}") from error
+        self._settling = Resettling(self._settling.info, self._settling.ledger, rows)
 
     def _read_piece(self, name: str, data: bytes) -> None:
         if name != log_name(self._tree.size):
@@ -199,6 +220,7 @@ class _Verifier:
             one = entry(index, leaf)
             report = self._signers.check(one, verified=False)
             self._settling.fold(one, report)
+            self._challenged.take(one)
         except (StorageError, *UNREADABLE) as error:
             self._stopped = True
             self._done.wrong("entries", f"entry {index} cannot be judged: {error}")
@@ -275,6 +297,26 @@ class _Verifier:
             say("chains", f"{hole.node}: {hole.observed}")
         if not self._settling.holes and not self._stopped:
             self._done.met("chains", f"{self._reports} reports, none missing between them")
+
+    def _check_challenges(self) -> None:
+        """Each that ended in the bundle gives the result that the log has, recomputed."""
+        challenged = self._challenged
+        for said in challenged.wrong[:MOST_SAID]:
+            self._done.wrong("challenges", said)
+        if challenged.undone:
+            said = f"{challenged.undone} not recomputed: that needs numpy (weighbridge[challenge])"
+            self._done.unknown("challenges", said)
+        counted = ", ".join(f"{count} {name}" for name, count in sorted(challenged.ended.items()))
+        if not challenged.wrong and not challenged.undone:
+            self._done.met("challenges", f"as logged, recomputed: {counted or 'none'}")
+
+    def _check_contested(self) -> None:
+        for row in self._settling.told[:MOST_SAID]:
+            start, end = (
+                instant_text(edge_us // MICROSECONDS) for edge_us in (row.start_us, row.end_us)
+            )
+            said = f"{row.device} on {row.node}, {start} to {end}: the other place is no part of the bundle"
+            self._done.unknown("contested", said)
 
     def _check_readable(self) -> None:
         """What people read in the bundle is what its entries say, and nothing else is in it."""

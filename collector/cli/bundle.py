@@ -7,20 +7,24 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import click
+from pydantic import TypeAdapter
 
 from collector.app import load_signer
 from collector.bundling.making import BundleMaker, Extracting
-from collector.bundling.survey import survey_log
-from collector.cli.operate import collect_seldom, config_option, fail, stated
+from collector.bundling.survey import Surveyed, survey_log
+from collector.cli.operate import ask, collect_seldom, config_option, fail, stated
 from collector.cli.replay import counting
 from collector.cli.statement import as_of_option, fetch_statement, period_option
-from collector.config import load_config
+from collector.config import CollectorConfig, load_config
 from collector.judging.statements import StatementError, instant
 from collector.storage.embedded import read_info
 from collector.storage.frozen import FrozenLog
 from weighbridge import __version__
+from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.judge.ledger import Row
 from weighbridge.settlement.periods import instant_text
 
 DIFFERENT = 3
@@ -61,7 +65,8 @@ def bundle(
         with counting(log.size) as count:
             known = survey_log(log, info, contract_id, period, as_of_s, count)
         shown = fetch_statement(config, contract_id, period, instant_text(known.as_of_s))
-        maker = BundleMaker(info, signer, known, shown)
+        contested = _contested(config, contract_id, known)
+        maker = BundleMaker(info, signer, known, shown, contested)
         taken = _extracting(by)
         with output.open("wb") as file, counting(log.size) as count:
             again = maker.make(log, file, taken, count)
@@ -71,6 +76,14 @@ def bundle(
     if again.digest != shown.digest:
         click.echo("the entries in it give another statement: see `weighbridge verify`", err=True)
         sys.exit(DIFFERENT)
+
+
+def _contested(config: CollectorConfig, contract: str, known: Surveyed) -> list[Row]:
+    """Contested time, which the other tenant's entries would show."""
+    ends = (known.reach.since_us // MICROSECONDS, known.as_of_s)
+    query = urlencode(dict(zip(("from", "as_of"), map(instant_text, ends), strict=True)))
+    answer = ask(config, "GET", f"/v1/contracts/{quote(contract, safe='')}/contested?{query}")
+    return TypeAdapter(list[Row]).validate_python(answer["items"])
 
 
 def _extracting(by: str | None) -> Extracting:

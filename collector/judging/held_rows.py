@@ -25,7 +25,10 @@ class _Chain:
 
 @dataclass(slots=True)
 class HeldRows:
-    """Of one contract, from `since_us` on; what ended before is not held. `instants` (rising): those as of which it will be asked, and cut-offs."""
+    """Of one contract, from `since_us` on; what ended before is not held.
+
+    `instants` (rising): those as of which it will be asked, and cut-offs.
+    """
 
     contract: str
     since_us: int

@@ -11,7 +11,7 @@ from collector.storage.store import StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.chains import LOG_HOLE
 from weighbridge.judge.fleet import NEVER_US, STALL_US, FleetFold
-from weighbridge.judge.ledger import Finding, Row, Use
+from weighbridge.judge.ledger import OVERLAY, Finding, Row, Use
 from weighbridge.judge.node import Change
 from weighbridge.judge.track import full_second
 from weighbridge.log.entries import Entry
@@ -50,15 +50,22 @@ def _asked(asked: StatementRequest) -> Iterator[StatementRequest]:
 
 @dataclass(slots=True)
 class Resettling:
-    """Of one contract. `holes`: reports that chains must have had and that were not among the entries."""
+    """Of one contract. `holes`: reports that chains must have had and that were not among the entries.
+
+    `contested`: time that was laid over devices of its nodes, as the collector told it: where another tenant's node
+    held the device too, the entries of the contract do not show it.
+    """
 
     info: StoreInfo
     ledger: HeldRows
+    contested: Sequence[Row] = ()
     book: NoticeBook = field(default_factory=NoticeBook)
     holes: list[Finding] = field(default_factory=list)
     _folds: FleetFold = field(default_factory=FleetFold)
+    _laid: set[tuple[str, str, int, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.ledger.take(self.contested, ())
         self._folds.stall_us = NEVER_US if self.info.simulation else STALL_US
 
     @property
@@ -76,12 +83,19 @@ class Resettling:
         changes = self._folds.fold(entry, report)
         if entry.kind in BOOKED:
             self.book.fold(entry, self.now_us)
+        rows = [change for change in changes if isinstance(change, Row)]
+        self._laid |= {_overlaid(row) for row in rows if row.chain == OVERLAY}
         self.ledger.take(
-            (change for change in changes if isinstance(change, Row)),
+            rows,
             (change for change in changes if isinstance(change, Use)),
         )
         self.holes += (one for one in changes if isinstance(one, Finding) and one.code == LOG_HOLE)
         return changes
+
+    @property
+    def told(self) -> Sequence[Row]:
+        """Contested time that is known from the collector's word alone."""
+        return [row for row in self.contested if _overlaid(row) not in self._laid]
 
     def ask(self, period: str, as_of_s: int) -> StatementRequest:
         """Raises StatementError."""
@@ -95,3 +109,7 @@ class Resettling:
     def statement(self, period: str, as_of_s: int) -> Statement:
         """By all that was folded. Raises StatementError, UnnamedInstantError."""
         return self.ask(period, as_of_s).statement()
+
+
+def _overlaid(row: Row) -> tuple[str, str, int, int]:
+    return row.node, row.device, row.start_us, row.end_us

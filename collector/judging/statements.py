@@ -18,7 +18,7 @@ from collector.log.commits import CommittedEntry
 from collector.storage.received import tick_before_us
 from collector.storage.store import EntryIndex, EvidenceLog, StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS, read_instant_us
-from weighbridge.judge.ledger import Row, Use
+from weighbridge.judge.ledger import OVERLAY, Row, Use
 from weighbridge.judge.track import GROWING_US, full_second, grown
 from weighbridge.log.entries import Issued, JudgedBy, Reached
 from weighbridge.notices.book import KINDS, ContractRecord, NoticeBook
@@ -145,6 +145,12 @@ class Statements:
         """Folds the notices of a commit."""
         for one in committed:
             self.book.fold(one.entry, one.received_us)
+
+    def contested(self, contract: str, start_us: int, as_of_us: int) -> list[Row]:
+        """Time of its devices that was laid over its nodes' own since then, because another place held them too."""
+        known = self._store.ledger.rows(contract, start_us, as_of_us, as_of_us)
+        rows = newest_rows([*known, *self._fleet.open_rows(contract)], as_of_us)
+        return [row for row in rows if row.chain == OVERLAY]
 
     @property
     def newest_s(self) -> int:

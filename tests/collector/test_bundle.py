@@ -10,7 +10,7 @@ import tarfile
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,13 @@ from tests.collector.building import (
     weighbridge,
 )
 from tests.collector.second_reader import NotProven, read_bundle
+from tests.weighbridge.challenge import test_record
+from tests.weighbridge.challenge.conftest import Bench
 from weighbridge.bundle.archive import ArchiveWriter
 from weighbridge.bundle.extraction import Extraction, seal
 from weighbridge.bundle.pruned import PrunedReader, Pruner
 from weighbridge.bundle.zone import offsets
+from weighbridge.challenge.record import seal_record
 from weighbridge.log.checkpoint import log_key, sign_head
 from weighbridge.log.cosignature import Cosigner
 from weighbridge.log.entries import Assignment, ContractAdded, CosignedHead, EntryKind
@@ -312,6 +315,21 @@ def test_a_report_that_the_keeper_took_out_is_a_hole_in_its_chain(
         read_bundle(file.read_bytes())
 
 
+def test_entries_that_do_not_lead_to_the_head_are_found_whoever_sealed_them(
+    bundled: Path, written: Path, tmp_path: Path
+) -> None:
+    log = members(bundled)["log"].splitlines()
+    place = next(place for place, line in enumerate(log) if not line.startswith(b"{"))
+    level, _ = log[place].split(b" ")
+    log[place] = level + b" " + b"0" * 64
+    changed = zstandard.compress(b"\n".join(log) + b"\n")
+    file = resealed(bundled, tmp_path / "b.tar", log_signer(written), log=changed)
+    code, said = verified(file)
+    assert (code, "the entries give another root" in said) == (3, True)
+    with pytest.raises(NotProven, match="the root of a head"):
+        read_bundle(file.read_bytes())
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.booleans(), max_size=40), st.integers(0, 40))
 def test_a_pruned_log_has_the_root_of_the_whole_at_every_size_that_was_cut(
@@ -463,3 +481,52 @@ def test_a_statement_of_a_period_under_way_is_made_again_though_the_log_went_on(
     assert members(tmp_path / "b.tar")["statement.json"] == (tmp_path / "issued.json").read_bytes()
     code, said = verified(tmp_path / "b.tar")
     assert (code, "the one that was issued" in said) == (0, True), said
+
+
+def test_time_that_another_tenant_contests_is_told_and_not_proven(tmp_path: Path) -> None:
+    def playing(house: House) -> None:
+        house.agents["c"].devices[0] = "GPU-a-0"
+        play(house)
+
+    store, file = written_by(tmp_path / "store", playing), tmp_path / "b.tar"
+    done = bundle(store, file)
+    assert done.returncode == 0, done.stderr
+    code, said = verified(file)
+    assert (code, "breached" in said) == (4, False), said
+    assert re.search(r"unknown +contested +GPU-a-0 on a, 2026-10-01T", said)
+    assert "equal to the byte" in said
+    assert b"GPU-c-1" not in b"".join(members(file).values())
+
+
+def challenged(house: House, name: str, monkeypatch: pytest.MonkeyPatch) -> test_record.Said:
+    """A real exchange with the node `a`, in the words of this log."""
+    monkeypatch.setattr(test_record, "LOG", log_signer(house.directory))
+    monkeypatch.setattr(test_record, "NODE", "a")
+    bench = Bench()
+    bench.signer = house.agents["a"].signer
+    return test_record.Said(bench, "GPU-a-0", challenge=name)
+
+
+@pytest.mark.parametrize("bent", [False, True])
+def test_a_challenge_is_recomputed_and_one_that_was_logged_otherwise_is_named(
+    bent: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def playing(house: House) -> None:
+        said = challenged(house, "c.1", monkeypatch)
+        *leaves, outcome = said.leaves
+        if bent:
+            weighing = replace(said.outcome.weighing, verdict="failed")
+            changed = replace(said.outcome, weighing=weighing)
+            outcome = seal_record(log_signer(house.directory), changed)[1]
+        house.commit(*leaves)
+        house.commit(outcome)
+        play(house)
+
+    store, file = written_by(tmp_path / "store", playing), tmp_path / "b.tar"
+    assert bundle(store, file).returncode == 0
+    code, said = verified(file)
+    if bent:
+        assert (code, "c.1: logged as failed, but met" in said) == (3, True), said
+    else:
+        assert (code, "as logged, recomputed: 1 met" in said) == (0, True), said
+    assert read_bundle(file.read_bytes())["reports"] == 70

@@ -9,6 +9,7 @@ from weighbridge.wire.report import Count, Hash, Model, Name, Text
 FORMAT: Literal["weighbridge-bundle/1"] = "weighbridge-bundle/1"
 DESCRIPTION = "bundle.json"
 STATEMENT = "statement.json"
+CONTESTED = "contested.json"
 LOG = "log/"
 CHECKPOINTS = "checkpoints/"
 PROOFS = "proofs/"
