@@ -175,7 +175,7 @@ class BundleMaker:
 
     def _write_proofs(self, archive: ArchiveWriter, paths: Paths) -> None:
         signed = sign_head(self.info.origin, paths.size, paths.root, self.signer)
-        heads = {paths.size: signed} | self.known.heads
+        heads = {paths.size: signed, **self.known.heads}
         for size in sorted(heads):
             archive.add(checkpoint_name(size), heads[size].note.encode())
         head = heads[paths.size]

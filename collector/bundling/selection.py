@@ -16,6 +16,7 @@ from weighbridge.judge.slot_history import Stay, Times, seen_by, stays
 from weighbridge.log.checkpoint import Head, read_head
 from weighbridge.log.entries import (
     Assignment,
+    Contradiction,
     CosignedHead,
     Entry,
     EntryKind,
@@ -34,6 +35,8 @@ SURVEYED = frozenset(EntryKind) - {
 NAMED = frozenset({EntryKind.CONTRACT, EntryKind.INVITE, EntryKind.ASSIGNMENT, EntryKind.PARTY})
 NAMED |= {EntryKind.NOTICE, EntryKind.STATEMENT, EntryKind.PROOF}
 """Entries whose payload names their contract."""
+OF_THE_LOG = frozenset({EntryKind.CLOCK, EntryKind.COSIGNED})
+"""Entries about the log and its keeper, on which every contract's statements rest."""
 
 
 @dataclass(slots=True)
@@ -128,12 +131,14 @@ class Selection:
                 return self._sees(read(Refused, entry.envelope.payload).node, now_us)
             case EntryKind.KEY:
                 return read(KeyChanged, entry.envelope.payload).node in self.seen
+            case EntryKind.CONTRADICTION:
+                return read(Contradiction, entry.envelope.payload).node in self.seen
             case EntryKind.CHALLENGE:
                 return self._challenged(json.loads(entry.envelope.payload))
             case kind if kind in NAMED:
                 return bool(json.loads(entry.envelope.payload)["contract"] == self.contract)
-            case _:
-                return False
+            case kind:
+                return kind in OF_THE_LOG
 
     def _sees(self, node: str | None, now_us: int) -> bool:
         times = self.seen.get(node, ()) if node is not None else ()

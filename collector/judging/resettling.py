@@ -101,7 +101,7 @@ class Resettling:
         """Raises StatementError."""
         judges = Judges()
         judges.take_over(current(0))
-        figures = Current(self.book, lambda *_: ())
+        figures = Current(self.book, lambda *_: (), lambda *_: ())
         fleet = LiveFleet(Judgement(self._folds, figures, judges))
         statements = Statements(self, fleet, self.book)
         return statements.ask(self.ledger.contract, period, as_of_s)

@@ -224,8 +224,9 @@ KINDS = (
     "keys",
     "checkpoints",
     "proofs",
+    "MANIFEST",
+    "extraction",
 )
-KINDS += ("MANIFEST", "extraction")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -456,7 +457,8 @@ def test_a_statement_of_a_period_under_way_is_made_again_though_the_log_went_on(
             agent.start_us = START_US
         for number in range(20):
             for name in "ab":
-                first = {"inventory": house.agents[name].inventory()} if number == 0 else {}
+                agent = house.agents[name]
+                first: dict[str, Any] = {"inventory": agent.inventory()} if number == 0 else {}
                 house.report(name, **first)
         house.pass_seconds(2)
 
