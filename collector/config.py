@@ -43,17 +43,8 @@ class WitnessSettings(Model):
     url: Text | None = None
 
 
-class HourlySettings(Model):
-    """What one key may cost in an hour."""
-
-    bytes: int = Field(HOURLY.bytes, ge=1, strict=True)
-    reports: int = Field(HOURLY.reports, ge=1, strict=True)
-    chains: int = Field(HOURLY.chains, ge=1, strict=True)
-    findings: int = Field(HOURLY.findings, ge=1, strict=True)
-
-
 class LimitSettings(Model):
-    """What one request may bring, and what may wait."""
+    """What one request may bring, what may wait, and what one key may cost in an hour."""
 
     body_bytes: Count = DEFAULTS.body_bytes
     decompressed_bytes: Count = DEFAULTS.decompressed_bytes
@@ -62,7 +53,10 @@ class LimitSettings(Model):
     queue_bytes: Count = 64 << 20
     reading_bytes: Count = DEFAULTS.reading_bytes
     reading_seconds: int = Field(DEFAULTS.reading_seconds, ge=1, strict=True)
-    hourly: HourlySettings = Field(default_factory=HourlySettings)
+    hourly_bytes: int = Field(HOURLY.bytes, ge=1, strict=True)
+    hourly_reports: int = Field(HOURLY.reports, ge=1, strict=True)
+    hourly_chains: int = Field(HOURLY.chains, ge=1, strict=True)
+    hourly_findings: int = Field(HOURLY.findings, ge=1, strict=True)
     stranger_seconds: int = Field(DEFAULTS.stranger_seconds, ge=1, strict=True)
 
 
@@ -163,7 +157,12 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
             limits.reports,
             limits.reading_bytes,
             limits.reading_seconds,
-            Costs(**limits.hourly.model_dump()),
+            Costs(
+                limits.hourly_bytes,
+                limits.hourly_reports,
+                limits.hourly_chains,
+                limits.hourly_findings,
+            ),
             limits.stranger_seconds,
         ),
         queue_bytes=limits.queue_bytes,

@@ -59,7 +59,7 @@ def test_what_was_sent_before_this_process_costs_nothing() -> None:
 def test_a_real_collector_answers_429_says_when_to_come_again_and_counts_it(tmp_path: Path) -> None:
     one, other = Agent("node-0", gpus=1), Agent("node-1", gpus=1)
     store = make_store(tmp_path / "store", [one, other])
-    set_config(store, limits="{hourly = {reports = 3}}")
+    set_config(store, limits="{hourly_reports = 3}")
     with serving(store) as server:
         assert [server.report(one.next()).status for _ in range(3)] == [200, 200, 200]
         answer = server.report(one.next())
