@@ -109,17 +109,26 @@ def test_an_agent_set_up_anew_with_its_old_key_is_no_second_one(boot: str) -> No
     assert "key_shared" not in field.statement().flags
 
 
-def test_a_request_of_the_old_chain_that_comes_after_the_new_one_began_is_no_second_agent() -> None:
-    """What it brings was made before the newest that the new chain told, which holds the same reports sealed anew."""
+def test_a_request_that_comes_after_a_new_chain_began_is_no_second_agent() -> None:
+    """It was under way when the agent sealed the same reports anew."""
     field = Field()
     first, second = ScriptedNode(), ScriptedNode(chain="chain-2")
-    for hour in range(UNTIL_H):
-        field.tick((hour + 1) * HOUR_S)
-        field.hear(first, hour, sound)
-    field.tick((UNTIL_H + 1) * HOUR_S)
-    field.hear(second, UNTIL_H, sound)
-    field.hear(first, UNTIL_H, sound)
-    for hour in range(UNTIL_H + 1, DAY_H + 1):
+    for hour in range(DAY_H + 1):
         field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
-        field.hear(second, hour, sound)
+        if hour >= UNTIL_H:
+            field.hear(second, hour, sound)
+        if hour <= UNTIL_H:
+            field.hear(first, hour, sound)
+    assert found(field) == []
+
+
+def test_a_machine_that_goes_back_to_a_snapshot_takes_up_its_old_chain_and_is_no_second_agent() -> (
+    None
+):
+    """What came after the snapshot, with a chain of its own, is gone for good."""
+    field = Field()
+    before, after = ScriptedNode(), ScriptedNode(chain="chain-2", boot="boot-2")
+    for hour in range(DAY_H + 1):
+        field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
+        field.hear(after if FROM_H <= hour < UNTIL_H else before, hour, sound)
     assert found(field) == []

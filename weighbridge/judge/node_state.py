@@ -144,16 +144,18 @@ class Quarantine:
 
 @dataclass(slots=True)
 class Voice:
-    """A chain as it was last heard: its key, its number among its observer's, when it began, and of its last report the
-    boot, stream and CLOCK_BOOTTIME.
+    """A chain as it was last heard: by which key, when it began, and its stream.
+
+    `turn`: of two, who began, or spoke after the other, later has the higher one. `over`: after which chain it spoke
+    last, and `times`: how often the two have done so in turn.
     """
 
     key_id: str
-    number: int
+    turn: int
     began_us: int
-    boot: str
     stream: str
-    made_us: int
+    over: str = ""
+    times: int = 0
 
 
 @dataclass(slots=True)
@@ -181,8 +183,8 @@ class NodeState:
 
     `own` are by contract the devices that first filled its slots, `announced` those that a party said may fill them.
     `quarantine` is set from the entry on that this judge could not judge.
-    `voices` are by chain, the one that spoke last at the end, and `voices_begun` counts all that there were; `shared`
-    while two agents speak with one key.
+    `voices` are by chain, the one that spoke last at the end, and `turns` counts how often one began or spoke over
+    another; `shared` while two agents speak with one key.
 
     `lags_us` are wall clock less receipt of its latest reports. `last_received_us` and `last_sample_us` are None until
     it has spoken, and it is silent when it was not heard for `patience_us`.
@@ -211,7 +213,7 @@ class NodeState:
     announced: dict[str, list[str]] = field(default_factory=dict)
     quarantine: Quarantine | None = None
     voices: dict[str, Voice] = field(default_factory=dict)
-    voices_begun: int = 0
+    turns: int = 0
     shared: SharedKey | None = None
 
     @property

@@ -1,8 +1,9 @@
 """Two agents with one key: of one observer two chains of reports go on side by side.
 
-The chains of one agent follow each other: who has begun a new one says nothing new in the old one. Where two go on,
-what the observer says is in doubt from when the second began until a key of the two is revoked. Who shared the key
-answers for it: its word against its own side stands.
+The chains of one agent follow each other. A request that was under way may come after a newer chain has begun, and a
+machine that went back to a snapshot may take up its old chain: once each. Where two chains go on to speak in turn there
+are two agents, and what the observer says is in doubt from when the second began until a key of the two is revoked. Who
+shared the key answers for it: its word against its own side stands.
 """
 
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from weighbridge.wire.report import Report
 
 KEY_SHARED = "key_shared"
 """The finding, and the cause of the time that is contested for it."""
+
+TIMES_IN_TURN = 3
+"""So often one chain has spoken after the other, and that one after it again."""
 
 VOICES_KEPT = 8
 """Of the chains of one observer, those that spoke last."""
@@ -36,7 +40,8 @@ def hear(state: NodeState, heard: Heard) -> Iterator[Row | Finding]:
     """Take in that a chain goes on; say so where another one does too, and lay the time that is in doubt."""
     other = _follow(state, heard)
     if other is not None and state.shared is None:
-        state.shared = SharedKey([heard.key_id, other.key_id], other.began_us, other.began_us)
+        since_us = max(one.began_us for one in (other, state.voices[_name(heard.report)]))
+        state.shared = SharedKey([heard.key_id, other.key_id], since_us, since_us)
     shared = state.shared
     if shared is None:
         return
@@ -59,24 +64,29 @@ def revoke(state: NodeState, key_id: str, now_us: int, entry: int) -> Iterator[R
         yield from close_finding(state, finding.contract, KEY_SHARED, "", now_us)
 
 
+def _name(report: Report) -> str:
+    return f"{report.chain}/{report.stream}"
+
+
 def _follow(state: NodeState, heard: Heard) -> Voice | None:
-    """The chain that began after this one and has said less than it by now, if there is one."""
-    report = heard.report
-    name, made_us = f"{report.chain}/{report.stream}", report.clock.boottime_us
+    """The chain with which this one speaks in turn; if there is one."""
+    name = _name(heard.report)
     mine = state.voices.pop(name, None)
-    began_us = heard.received_us if mine is None else mine.began_us
-    number = state.voices_begun if mine is None else mine.number
-    state.voices_begun += mine is None
-    state.voices[name] = Voice(heard.key_id, number, began_us, report.boot, report.stream, made_us)
+    if mine is None:
+        mine = Voice(heard.key_id, state.turns, heard.received_us, heard.report.stream)
+        state.turns += 1
+    state.voices[name] = mine
+    mine.key_id = heard.key_id
     if len(state.voices) > VOICES_KEPT:
         del state.voices[next(iter(state.voices))]
-    later = (
-        one
-        for one in state.voices.values()
-        if one.number > number and one.stream == report.stream
-        if one.boot != report.boot or one.made_us < made_us
-    )
-    return next(later, None)
+    later = [one for one in state.voices.items() if one[1].turn > mine.turn]
+    for other_name, other in later:
+        if other.stream == mine.stream:
+            mine.times = other.times + 1 if other.over == name else 1
+            mine.turn, mine.over = state.turns, other_name
+            state.turns += 1
+            return other if mine.times >= TIMES_IN_TURN else None
+    return None
 
 
 def _finding(state: NodeState, contract: str, since_us: int) -> Finding:
