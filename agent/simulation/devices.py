@@ -186,13 +186,14 @@ class GpuState:
         return top * self._limit // self._default_limit if self._capped else top - 15
 
     def advance(self) -> None:
-        """Advances energy and other counters to this instant; a card that fell off the bus returns from a reset."""
+        """Advances energy and other counters to this instant; a card that fell off the bus, or is new, begins anew."""
         gpu = self._gpu
         passed = max(0, self._elapsed_us - gpu.last_us)
+        replaced = gpu.generation(gpu.last_us) != gpu.generation(self._elapsed_us)
         gpu.last_us = self._elapsed_us
         gpu.energy_microjoules += self.power_milliwatts * passed // 1000
         gpu.capped_us += passed if self._capped else 0
-        if self.lost is not None:
+        if self.lost is not None or replaced:
             gpu.energy_microjoules = gpu.capped_us = 0
         gpu.nvlink_kibibytes += passed // 100 if self._busy else 0
 
@@ -200,11 +201,12 @@ class GpuState:
         """Readings of the identity tier; what is missing is not supported."""
         card, gpu = self.card, self._gpu
         index = gpu.index
+        number = index + 100 * gpu.generation(self._elapsed_us)
         return {
             "name": gpu.sold_as.name,
             "memory_total_bytes": self.memory_bytes,
             "memory_reserved_bytes": RESERVED_BYTES,
-            "serial": f"16{gpu.seed % 1000:03d}{gpu.node:05d}{index:03d}",
+            "serial": f"16{gpu.seed % 1000:03d}{gpu.node:05d}{number:03d}",
             "board_part_number": f"{next(iter(card.board_part_prefixes), '900-00000')}-0200-000",
             "board_number": 0x1800 + index,
             "minor_number": index,

@@ -580,7 +580,7 @@ def test_a_second_chain_beside_the_first_is_told_and_what_either_saw_down_is_dow
     other = ScriptedNode(chain="chain-2")
     lost = {20: {GPU: {"power_draw_milliwatts": "gpu_is_lost"}}}
     log.report(other.report([10, 20, 30], lost))
-    feed(log, node, [60])
+    feed(log, node, range(60, 61))
     assert spans(log.timelines(50)["n1", 0]) == [
         (0, 20, "contested", "key_shared"),
         (20, 30, "down", "gpu_lost"),
