@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from collector.storage.handed_out import create_head_file
 from tests.collector.building import (
     CONTRACT,
     Agent,
     make_store,
     opened,
+    rewritten,
     serving,
     wait_for,
     weighbridge,
@@ -125,14 +125,7 @@ def edited(directory: Path) -> None:
         leaves = list(store.log.leaves(0, store.log.size))
     kept = [leaf for index, leaf in enumerate(leaves) if not taken(index, leaf)]
     assert len(kept) == len(leaves) - len(OUT)
-    evidence = directory / "evidence"
-    for file in (*(evidence / "segments").iterdir(), evidence / "tree", evidence / "head"):
-        file.unlink()
-    for file in directory.glob("index.sqlite*"):
-        file.unlink()
-    create_head_file(evidence / "head")
-    with opened(directory) as store:
-        store.log.append(kept)
+    rewritten(directory, kept)
 
 
 def taken(index: int, leaf: bytes) -> bool:

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from collector.__main__ import main
 from collector.log.commits import CommitBatch
+from collector.storage.handed_out import create_head_file
 from collector.storage.store import ChainKey, Store
 from collector.storage.stores import open_store
 from weighbridge.catalogue.readings import READINGS, Kind, Tier
@@ -260,6 +261,7 @@ def rewritten(directory: Path, leaves: Sequence[bytes]) -> None:
     evidence = [file for file in (directory / "evidence").rglob("*") if file.is_file()]
     for file in [*evidence, *directory.glob("index.sqlite*")]:
         file.unlink()
+    create_head_file(directory / "evidence" / "head")
     with opened(directory) as store:
         store.log.append(leaves)
 

@@ -123,12 +123,9 @@ FORMS: list[tuple[dict[str, str], int]] = [
 ]
 
 
-def test_a_form_of_another_site_changes_nothing_even_with_a_token(closed: Path) -> None:
+def test_a_form_of_another_site_changes_nothing_even_with_a_token(closed: Serving) -> None:
     known = {"Authorization": "Bearer a-token"}
-    with serving(closed) as server:
-        answers = [
-            server.request("POST", "/v1/invites", b"{}", **known, **more) for more, _ in FORMS
-        ]
+    answers = [closed.request("POST", "/v1/invites", b"{}", **known, **more) for more, _ in FORMS]
     assert [answer.status for answer in answers] == [status for _, status in FORMS]
 
 

@@ -245,7 +245,7 @@ def test_gpus_that_a_node_shows_beside_the_contracts_are_not_asked(tmp_path: Pat
     """Whoever shows enough of them would be challenged by no policy any more."""
     agent = Agent("n1", gpus=3)
     text = CONTRACT.replace("per_node: 8", "per_node: 2")
-    with serving(make_store(tmp_path / "store", [agent], text)) as server:
+    with serving(make_store(tmp_path / "store", [agent], text, heard=True)) as server:
         node = Challenged(server, agent)
         node.begin()
         asked = decode_message(node.heard())

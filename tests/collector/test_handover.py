@@ -94,7 +94,7 @@ def agent() -> Worker:
 
 @pytest.fixture
 def store(tmp_path: Path, agent: Worker) -> Path:
-    return make_store(tmp_path / "store", [agent], TERMS)
+    return make_store(tmp_path / "store", [agent], TERMS, heard=True)
 
 
 @pytest.fixture

@@ -53,11 +53,11 @@ def test_it_says_so_stays_ready_and_takes_it_up_again_with_the_next_version(
     tmp_path: Path, planted: dict[str, str]
 ) -> None:
     agents = [Agent(f"node-{number}", gpus=2) for number in range(2)]
-    store = make_store(tmp_path / "store", agents, CONTRACT)
+    store = make_store(tmp_path / "store", agents, CONTRACT, heard=True)
     with serving(store, environment=planted) as server:
-        for _ in range(3):
+        for number in range(3):
             for agent in agents:
-                first = agent.inventory() if agent.seq == 0 else None
+                first = agent.inventory() if number == 0 else None
                 assert server.report(agent.next(inventory=first)).status == 200
         wait_for(lambda: failed(server) == 1, "a node that is not judged")
         assert server.get("/readyz").status == 200

@@ -61,6 +61,7 @@ def test_a_node_that_says_absurd_numbers_of_everything_makes_rows_that_a_ledger_
     log.tick(0)
     log.contract(contract_text(per_node=1))
     log.assign(node.name)
+    log.introduce()
     log.tick(100)
     everything = {row.name: wild for row in NUMBERS}
     wilder = {second: {GPU: everything} for second in range(0, 100, 2)}

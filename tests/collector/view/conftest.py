@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from collector.api.access import Bearer, Gate, Role, token_hash
+from collector.api.access import GATE, Bearer, Gate, Role, token_hash
 from collector.api.bodies import BODIES, Bodies
 from collector.api.contracts import Api
 from collector.api.exposition import Exposition
@@ -245,6 +245,7 @@ async def served(
     api = Api(fleet, ledger, Exposition(fleet, lambda: ()), add_contract)
     pages = Pages(fleet, ledger, StoreInfo("weighbridge/test", simulation), lambda: stopped)
     application = web.Application(middlewares=[problems])
+    application[GATE] = gate
     application[BODIES] = Bodies(1 << 20, 8 << 20, 20, 20)
     for route in described((*api.routes(), *pages.routes()), "1.2.3"):
         application.router.add_route(route.method, route.path, gate.guard(route))
