@@ -9,10 +9,10 @@ from tests.collector.building import CONTRACT, Agent, Serving, make_store, servi
 FAILING = """\
 from weighbridge.judge import fleet
 real = fleet.judge_report
-def judge_report(state, promises, report, received_us, entry):
-    if state.node == "node-0" and report.seq == 1:
+def judge_report(state, promises, report, receipt):
+    if state.node == "node-0" and report.seq == 2:
         raise ZeroDivisionError
-    return real(state, promises, report, received_us, entry)
+    return real(state, promises, report, receipt)
 fleet.judge_report = judge_report
 """
 NEWER = """\
