@@ -29,6 +29,9 @@ from weighbridge.wire.report import canonical
 
 LANGUAGES = ("en", "zh")
 VERSIONS = "versions.json"
+LAID = frozenset({State.CONTESTED, State.UP})
+"""What is laid over a node's own rows: UP changes none, and is flagged."""
+
 PROGRAM = f"weighbridge {__version__}"
 
 
@@ -62,8 +65,8 @@ def contested_rows(rows: Sequence[Row]) -> bytes:
 def read_contested(data: bytes, contract: str) -> list[Row]:
     """Raises ValueError for anything but rows of contested time of this contract."""
     rows = TypeAdapter(list[Row]).validate_json(data)
-    laid = (contract, OVERLAY, BY_DEVICE, State.CONTESTED)
-    if any((row.contract, row.chain, row.slot, row.state) != laid for row in rows):
+    laid = (contract, OVERLAY, BY_DEVICE)
+    if any((row.contract, row.chain, row.slot) != laid or row.state not in LAID for row in rows):
         raise ValueError("other rows than of contested time")
     return rows
 

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from weighbridge.judge.ledger import HOUR_US, Row, State, Use
+from weighbridge.judge.ledger import HOUR_US, OVERLAY, Row, State, Use
 
 
 class UnnamedInstantError(ValueError):
@@ -67,14 +67,13 @@ class HeldRows:
         chain.tail_us = row.start_us
 
     def _goes_on(self, chain: _Chain, last: Row, row: Row) -> bool:
-        """Whether the row grows, or goes on where it is up."""
-        if (last.state, last.cause) != (row.state, row.cause):
+        """Whether the row grows, or goes on where it is up; of what was late each row is told with its entries."""
+        if (last.state, last.cause, last.late) != (row.state, row.cause, row.late):
             return False
         if self._known(last.recorded_us) != self._known(row.recorded_us):
             return False
-        return row.start_us == chain.tail_us or (
-            row.state is State.UP and row.start_us == last.end_us
-        )
+        up = row.state is State.UP and row.chain != OVERLAY and not row.late
+        return row.start_us == chain.tail_us or (up and row.start_us == last.end_us)
 
     def rows(
         self, contract: str, start_us: int, end_us: int, as_of_us: int | None = None
