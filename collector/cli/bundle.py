@@ -1,6 +1,7 @@
 """`bundle`: the evidence of a period as one file, for whoever has no collector."""
 
 import getpass
+import hashlib
 import os
 import platform
 import shlex
@@ -68,10 +69,14 @@ def bundle(
         contested = _contested(config, contract_id, known)
         maker = BundleMaker(info, signer, known, shown, contested)
         taken = _extracting(by)
-        with output.open("wb") as file, counting(log.size) as count:
+        begun = output.with_name(f"{output.name}.new")
+        with begun.open("wb") as file, counting(log.size) as count:
             again = maker.make(log, file, taken, count)
+        begun.replace(output)
     except StatementError as error:
         fail(error)
+    with output.open("rb") as file:
+        click.echo(f"SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()}")
     click.echo(f"{output}: {contract_id}, {period}, as of {shown.as_of}, {known.size} entries")
     if again.digest != shown.digest:
         click.echo("the entries in it give another statement: see `weighbridge verify`", err=True)

@@ -66,6 +66,7 @@ class House:
     store: Store
     agents: dict[str, Agent]
     now_us: int = START_US
+    assigns: bool = True
     leaves: list[bytes] = field(default_factory=list)
 
     def commit(self, *leaves: bytes, **records: Model) -> None:
@@ -91,7 +92,8 @@ class House:
 
     def adopt(self, name: str, contract: str) -> None:
         self.commit(KEY=enrolled(self.agents[name]))
-        self.commit(ASSIGNMENT=Assignment(contract=contract, node=name, devices=None))
+        if self.assigns:
+            self.commit(ASSIGNMENT=Assignment(contract=contract, node=name, devices=None))
 
 
 def bundle(directory: Path, file: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -485,8 +487,12 @@ def test_a_statement_of_a_period_under_way_is_made_again_though_the_log_went_on(
     assert (code, "the one that was issued" in said) == (0, True), said
 
 
-def test_time_that_another_tenant_contests_is_told_and_not_proven(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stranger", [False, True])
+def test_time_that_somebody_else_contests_is_told_and_not_proven(
+    stranger: bool, tmp_path: Path
+) -> None:
     def playing(house: House) -> None:
+        house.assigns = not stranger
         house.agents["c"].devices[0] = "GPU-a-0"
         play(house)
 
