@@ -47,8 +47,9 @@ from weighbridge.log.checkpoint import Head, open_head
 from weighbridge.log.entries import EntryKind, Issued, entry
 from weighbridge.log.merkle import leaf_hash, verify_inclusion
 from weighbridge.log.note import read_vkey
-from weighbridge.log.policy import Policy
+from weighbridge.log.policy import Policy, read_policy
 from weighbridge.log.tlog_proof import ProofError, read_proof
+from weighbridge.notices.book import FOREVER_US
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.statement import Statement, changes, otherwise, versions, versions_of
@@ -116,8 +117,8 @@ class Verification:
 def verify_bundle(file: IO[bytes], policy: Policy | None = None) -> Verification:
     """Everything that can be said of a bundle. Reads it once, from the beginning to the end.
 
-    `policy`: whose signatures make a head good enough; without one the log's own does, under the key that the bundle
-    names.
+    `policy`: whose signatures make a head good enough; by default what the contract asks (`evidence.cosigned_by`), else
+    the log's own does, under the key that the bundle names.
     """
     done = Verification()
     try:
@@ -248,14 +249,22 @@ class _Verifier:
             self._witness(name, head)
 
     def _witness(self, name: str, head: Head) -> None:
-        if self._policy is None:
-            return
+        policy = self._asked
         try:
-            accepted = self._policy.accepts(head.note)
+            accepted = policy is not None and policy.accepts(head.note)
         except SignatureError as error:
             self._done.wrong("policy", f"{name}: {error}")
             return
         self._accepted = max(self._accepted, head.size) if accepted else self._accepted
+
+    @property
+    def _asked(self) -> Policy | None:
+        """Whoever verifies may ask for more or others than the contract does."""
+        versions = self._settling.book.versions(self._told.contract, FOREVER_US)
+        if self._policy is not None or not versions:
+            return self._policy
+        text = versions[-1].contract.evidence.cosigned_by
+        return None if text is None else read_policy(text)
 
     def _check_proof(self, name: str, data: bytes) -> None:
         try:
@@ -345,11 +354,12 @@ class _Verifier:
             self._done.unknown("versions", f"{said['zone']} has other offsets in the data {data}")
 
     def _check_policy(self) -> None:
-        """Up to which entry the heads reach that the policy accepts."""
-        if self._policy is None:
-            self._done.met("policy", "none given: compare the log's key with the one you know")
+        """Up to which entry the heads reach that the policy accepts. What a contract asks for is no breach alone."""
+        say = self._done.unknown if self._policy is None else self._done.wrong
+        if self._asked is None:
+            self._done.met("policy", "none asked: compare the log's key with the one you know")
         elif self._accepted == 0:
-            self._done.wrong("policy", "it accepts none of the heads")
+            say("policy", "it accepts none of the heads")
         elif self._accepted <= self._last:
             reached = f"accepted heads reach entry {self._accepted - 1} of {self._last}"
             self._done.unknown("policy", reached)

@@ -9,7 +9,7 @@ import sys
 import tarfile
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -355,10 +355,28 @@ def test_a_pruned_log_has_the_root_of_the_whole_at_every_size_that_was_cut(
     assert found == [(index, b"{%d}" % index) for index, keep in enumerate(kept) if keep]
 
 
-def cosigned_bundle(directory: Path, *witnesses: Cosigner) -> tuple[Path, str]:
-    """A bundle of a log whose newest head these witnesses have cosigned, and the log's verifier key."""
+def amend(house: House, *witnesses: Cosigner) -> None:
+    """From now on the contract asks for these witnesses' cosignatures."""
+    log = log_key(house.store.info.origin, log_signer(house.directory).public_key)
+    lines = [f"witness w{number} {one.key}" for number, one in enumerate(witnesses)]
+    names = " ".join(f"w{number}" for number in range(len(witnesses)))
+    policy = "\n".join([f"log {log}", *lines, f"group all all {names}", "quorum all", ""])
+    text = LEASE.replace("2026-01-01T00:00:00Z\ntime", "2026-10-01T00:00:00Z\ntime")
+    text += f'version: "2"\nsupersedes: "1"\nevidence: {{cosigned_by: {json.dumps(policy)}}}\n'
+    house.commit(CONTRACT=ContractAdded(contract="lease", version=2, text=text, from_us=START_US))
+
+
+def cosigned_bundle(
+    directory: Path, *witnesses: Cosigner, asked: Sequence[Cosigner] = ()
+) -> tuple[Path, str]:
+    """A bundle of a log whose newest head these witnesses have cosigned, and the log's verifier key.
+
+    `asked`: whom the contract asks.
+    """
 
     def playing(house: House) -> None:
+        if asked:
+            amend(house, *asked)
         play(house)
         tree, origin = Frontier(), house.store.info.origin
         for leaf in [*house.store.log.leaves(0, house.store.log.size), *house.leaves]:
@@ -394,6 +412,18 @@ def test_a_policy_asks_for_the_cosignatures_of_both_parties(tmp_path: Path) -> N
     code, said = judged(provider, lessee, stranger)
     assert (code, "it accepts none of the heads" in said) == (3, True)
     assert read_bundle(file.read_bytes())["reports"] == 70
+
+
+@pytest.mark.parametrize(("both", "expected"), [(True, 0), (False, 4)])
+def test_what_the_contract_asks_of_heads_is_asked_where_nothing_else_is(
+    both: bool, expected: int, tmp_path: Path
+) -> None:
+    kind = KeyKind.COSIGNER_ED25519
+    provider, lessee = (Cosigner(f"{name}.example", kind, name.encode() * 32) for name in "pl")
+    witnesses = (provider, lessee) if both else (provider,)
+    file, _ = cosigned_bundle(tmp_path, *witnesses, asked=(provider, lessee))
+    code, said = verified(file)
+    assert (code, "it accepts none of the heads" in said) == (expected, not both), said
 
 
 def test_a_policy_that_knows_another_log_accepts_nothing(bundled: Path, tmp_path: Path) -> None:
