@@ -300,9 +300,8 @@ class _Verifier:
             self._done.wrong("log", f"no head of the sizes {sorted(self._sizes)}")
         else:
             self._done.met("log", f"the head of {told.size} entries by {told.log_key}")
-        held_back = {one.node for one in told.withheld}
         for hole in self._settling.holes[:MOST_SAID]:
-            say = self._done.unknown if hole.node in held_back else self._done.wrong
+            say = self._done.unknown if hole.node in self._held_back else self._done.wrong
             say("chains", f"{hole.node}: {hole.observed}")
         if not self._settling.holes and not self._stopped:
             self._done.met("chains", f"{self._reports} reports, none missing between them")
@@ -406,8 +405,18 @@ class _Verifier:
             return
         if done.versions:
             done.unknown("statement", "made by another version than settles it here")
+        elif self._held_back:
+            nodes = ", ".join(sorted(self._held_back))
+            said = f"the entries say otherwise, and what {nodes} told another contract is not here"
+            done.unknown("statement", said)
         else:
             done.wrong("statement", "the entries say otherwise")
+
+    @property
+    def _held_back(self) -> set[str]:
+        """Nodes of which a chain goes on from a time in which another contract held the node."""
+        holes = {one.node for one in self._settling.holes}
+        return holes & {one.node for one in self._told.withheld}
 
 
 def _named(statement: bytes) -> set[int]:

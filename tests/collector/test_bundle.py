@@ -568,3 +568,33 @@ def test_a_challenge_is_recomputed_and_one_that_was_logged_otherwise_is_named(
     else:
         assert (code, "as logged, recomputed: 1 met" in said) == (0, True), said
     assert read_bundle(file.read_bytes())["reports"] == 70
+
+
+def test_what_a_node_told_another_contract_before_is_not_in_it_and_is_said_to_be_missing(
+    tmp_path: Path,
+) -> None:
+    def playing(house: House) -> None:
+        for agent in house.agents.values():
+            agent.start_us = START_US
+        house.commit(CONTRACT=ContractAdded(contract="neighbour", version=1, text=OTHER, from_us=0))
+        house.adopt("c", "neighbour")
+        house.report("c", inventory=house.agents["c"].inventory())
+        for _ in range(5):
+            house.report("c")
+        house.pass_seconds(1)
+        house.commit(ASSIGNMENT=Assignment(contract="neighbour", node="c", devices=[]))
+        house.pass_seconds(2)
+        house.commit(ASSIGNMENT=Assignment(contract="lease", node="c", devices=None))
+        for _ in range(5):
+            house.report("c")
+        house.pass_seconds(60)
+
+    store, file = written_by(tmp_path / "store", playing), tmp_path / "b.tar"
+    bundle(store, file)
+    (withheld,) = json.loads(members(file)["bundle.json"])["withheld"]
+    assert withheld["node"] == "c"
+    reports = [said for kind, said in payloads(members(file)["log"]) if kind == "report"]
+    assert [one["seq"] for one in reports] == [6, 7, 8, 9, 10]
+    code, said = verified(file)
+    assert (code, "breached" in said) == (4, False), said
+    assert re.search(r"unknown +chains +c: ", said)
