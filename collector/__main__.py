@@ -44,6 +44,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "bundle": ("collector.cli.bundle:bundle", "A period's evidence as one file."),
     "verify": ("collector.cli.verify:verify", "Verify a bundle, offline."),
+    "backup": (
+        "collector.cli.backup:backup",
+        "Copy what is new into a backup, beside a running collector.",
+    ),
+    "restore": ("collector.cli.backup:restore", "A store from a backup, proven entry by entry."),
     "notice": (
         "collector.cli.notice:notice",
         "Announce maintenance, name a cause or an event, file a claim.",

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -230,7 +231,11 @@ def require_kind(config: CollectorConfig, store: Store, simulation: bool) -> Non
 
 def load_signer(config: CollectorConfig) -> Signer:
     """The log's key. Raises ConfigError."""
-    path = config.keys / "log.key"
+    return read_signer(config.keys / "log.key")
+
+
+def read_signer(path: Path) -> Signer:
+    """A log's key from a file. Raises ConfigError."""
     try:
         return Signer(bytes.fromhex(path.read_text(encoding="ascii")))
     except OSError as error:

@@ -35,7 +35,7 @@ SURVEYED = frozenset(EntryKind) - {
 NAMED = frozenset({EntryKind.CONTRACT, EntryKind.INVITE, EntryKind.ASSIGNMENT, EntryKind.PARTY})
 NAMED |= {EntryKind.NOTICE, EntryKind.STATEMENT, EntryKind.PROOF}
 """Entries whose payload names their contract."""
-OF_THE_LOG = frozenset({EntryKind.CLOCK, EntryKind.COSIGNED})
+OF_THE_LOG = frozenset({EntryKind.CLOCK, EntryKind.COSIGNED, EntryKind.RESTORED})
 """Entries about the log and its keeper, on which every contract's statements rest."""
 
 

@@ -142,6 +142,11 @@ def create_store(directory: Path, info: StoreInfo) -> None:
     create_head_file(directory / "evidence" / "head")
     for made in (directory / "evidence", directory, directory.parent):
         sync_directory(made)
+    describe_store(directory, info)
+
+
+def describe_store(directory: Path, info: StoreInfo) -> None:
+    """From now on the directory is a store. Tree, index and ledger are made of its segments when it is opened."""
     described = {"version": VERSION, "origin": info.origin, "simulation": info.simulation}
     _write_description(directory, described)
 

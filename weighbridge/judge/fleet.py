@@ -20,7 +20,7 @@ from weighbridge.judge import challenge_findings, clock_steps, quarantine, share
 from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.chains import follow_chain
 from weighbridge.judge.clock_steps import ClockStep
-from weighbridge.judge.log_findings import LogCredit
+from weighbridge.judge.log_findings import DOUBTS, LogCredit
 from weighbridge.judge.node import (
     JUDGE,
     Change,
@@ -39,7 +39,6 @@ from weighbridge.log.entries import (
     Assignment,
     ClockChecked,
     ContractAdded,
-    Contradiction,
     Entry,
     EntryKind,
     EventNotice,
@@ -134,8 +133,8 @@ class FleetFold:
                 return self._judged(refused.key_id, refused.node, entry, self._refusal(refused))
             case EntryKind.CHALLENGE:
                 return self._challenged(payload, entry)
-            case EntryKind.CONTRADICTION:
-                self.credit.see(read(Contradiction, payload), self.watch.now_us)
+            case EntryKind.CONTRADICTION | EntryKind.RESTORED:
+                self.credit.see(read(DOUBTS[entry.kind], payload), self.watch.now_us)
                 return self._doubted()
             case EntryKind.CLOCK:
                 return self._clock(read(ClockChecked, payload))

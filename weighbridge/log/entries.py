@@ -33,6 +33,7 @@ class EntryKind(StrEnum):
     COSIGNED = "cosigned"
     CONTRADICTION = "contradiction"
     CLOCK = "clock"
+    RESTORED = "restored"
 
 
 class Tick(WirePart, frozen=True):
@@ -239,6 +240,18 @@ class Contradiction(Model):
     root: Hash
     ours: Hash | None
     proven: bool
+
+
+class Restored(Model):
+    """The store was restored from a backup of the first `size` entries, whose root was `root`.
+
+    `lost` is the newest head of the log before that was brought to the restore, over more entries than those: what lies
+    between is lost, and whoever holds that head sees a log that shrank. Null: nobody brought one.
+    """
+
+    size: Count
+    root: Hash
+    lost: Annotated[str, Field(min_length=1, max_length=MOST_BYTES)] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,326 @@
+"""`weighbridge backup` and `restore`: what is proven is copied, and a process that is killed costs nothing but time."""
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from collector.storage import backup as backups
+from collector.storage.handed_out import newest_head
+from tests.collector.building import (
+    CONTRACT,
+    Agent,
+    leaves_of,
+    log_signer,
+    make_store,
+    opened,
+    rewritten,
+    serving,
+    weighbridge,
+)
+from weighbridge.log.checkpoint import open_head, sign_head
+from weighbridge.log.entries import EntryKind, Restored, entry
+from weighbridge.wire.report import read
+
+REPORTS = 8
+KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A store, and a backup that was made of it while its collector ran, before the last reports."""
+    agent = Agent("n1", gpus=1)
+    base = tmp_path_factory.mktemp("written")
+    store, target = make_store(base / "store", [agent], CONTRACT), base / "backup"
+    with serving(store) as server:
+        assert server.report(*(agent.next() for _ in range(REPORTS))).status == 200
+        made = backed_up(store, target)
+        assert made.stdout.splitlines()[0].endswith(" of them new")
+        assert server.report(*(agent.next() for _ in range(REPORTS))).status == 200
+        assert server.stop() == 0
+    return store, target
+
+
+@pytest.fixture
+def store(written: tuple[Path, Path], tmp_path: Path) -> Path:
+    return shutil.copytree(written[0], tmp_path / "store")
+
+
+@pytest.fixture
+def target(written: tuple[Path, Path], tmp_path: Path) -> Path:
+    return shutil.copytree(written[1], tmp_path / "backup")
+
+
+def backed_up(store: Path, target: Path) -> subprocess.CompletedProcess[str]:
+    return weighbridge("backup", target, "--config", store / "config.toml", check=False)
+
+
+def restored(
+    target: Path, directory: Path, *heads: Path, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    words = [word for head in heads for word in ("--head", head)]
+    return weighbridge("restore", target, directory, *words, check=check)
+
+
+def manifest(target: Path) -> dict[str, object]:
+    said: dict[str, object] = json.loads((target / "manifest.json").read_bytes())
+    return said
+
+
+def head_of(store: Path, tmp_path: Path) -> Path:
+    """The newest head of a store, as agents and witnesses keep it."""
+    head = newest_head(store / "evidence" / "head")
+    assert head is not None
+    (tmp_path / "seen").write_text(head.note)
+    return tmp_path / "seen"
+
+
+def spoil(directory: Path) -> None:
+    """One bit of the third row's leaf."""
+    (file,) = (directory / "evidence" / "segments").iterdir()
+    data = bytearray(file.read_bytes())
+    data[data.index(b'{"payload":"', 2000) + 40] ^= 1
+    file.write_bytes(data)
+
+
+def last_of(store: Path) -> Restored:
+    leaves = leaves_of(store)
+    last = entry(len(leaves) - 1, leaves[-1])
+    assert last.kind is EntryKind.RESTORED
+    return read(Restored, last.envelope.payload)
+
+
+def test_a_backup_beside_a_collector_holds_what_its_signed_head_covers(
+    written: tuple[Path, Path],
+) -> None:
+    store, target = written
+    said = manifest(target)
+    head = open_head(str(said["head"]), log_signer(store).public_key)
+    assert (head.size, head.root.hex()) == (said["size"], said["root"])
+    private = [target / "keys", *(target / "keys").iterdir(), target / "manifest.json"]
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in private} == {0}
+    assert {path.name for path in (target / "keys").iterdir()} == {"log.key", "ca.key", "ca.pem"}
+
+
+def test_the_next_backup_reads_and_writes_what_is_new(store: Path, target: Path) -> None:
+    before = manifest(target)["size"]
+    size = len(leaves_of(store))
+    assert isinstance(before, int)
+    done = backed_up(store, target)
+    assert done.stdout.startswith(f"{target}: {size} entries, {size - before} of them new\n")
+    assert backed_up(store, target).stdout.startswith(f"{target}: {size} entries, 0 of them new\n")
+    assert manifest(target)["size"] == size
+
+
+def test_a_restored_store_goes_on_and_says_that_it_was_restored(
+    store: Path, target: Path, tmp_path: Path
+) -> None:
+    backed_up(store, target)
+    leaves = leaves_of(store)
+    done = restored(target, tmp_path / "new", head_of(store, tmp_path))
+    assert "nothing is lost of what the heads that were shown cover" in done.stdout
+    again = leaves_of(tmp_path / "new")
+    assert again[:-2] == leaves
+    assert last_of(tmp_path / "new").lost is None
+    weighbridge("scrub", "--config", tmp_path / "new" / "config.toml")
+    with serving(tmp_path / "new") as server:
+        (found,) = findings(server.get("/v1/contracts/lease/findings").json["items"])
+    assert found["severity"] == "warning"
+    assert f"restored from a backup of {len(leaves)} entries" in found["observed"]
+
+
+def findings(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [row for row in rows if row["code"] == "log_restored"]
+
+
+@pytest.mark.parametrize("kept", ["note", "file"])
+def test_what_a_newer_head_covers_is_lost_and_everybody_is_told(
+    store: Path, target: Path, tmp_path: Path, kept: str
+) -> None:
+    """The head of an agent or a witness, or the file of the store that was lost."""
+    size, held = len(leaves_of(store)), manifest(target)["size"]
+    head = head_of(store, tmp_path) if kept == "note" else store / "evidence" / "head"
+    done = restored(target, tmp_path / "new", head)
+    assert f"lost: entries {held} to {size - 1}, which were handed out" in done.stdout
+    assert last_of(tmp_path / "new").lost == head_of(store, tmp_path).read_text()
+    with serving(tmp_path / "new") as server:
+        (found,) = findings(server.get("/v1/contracts/lease/findings").json["items"])
+    assert (found["severity"], found["level"]) == ("error", "E1")
+    assert f"{size} were handed out under root" in found["observed"]
+
+
+def test_a_backup_that_is_of_another_log_than_a_head_that_was_seen_is_not_restored(
+    target: Path, tmp_path: Path
+) -> None:
+    other = sign_head("weighbridge/other", 3, bytes(32), log_signer(target))
+    (tmp_path / "seen").write_text(other.note)
+    done = restored(target, tmp_path / "new", tmp_path / "seen", check=False)
+    assert done.returncode == 2
+    assert "a head over 3 entries is of another log than the backup" in done.stderr
+    assert not (tmp_path / "new" / "store.json").exists()
+
+
+def test_of_a_damaged_store_nothing_is_copied(store: Path, target: Path) -> None:
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    (segment,) = (store / "evidence" / "segments").iterdir()
+    data = bytearray(segment.read_bytes())
+    data[-200] ^= 1
+    segment.write_bytes(data)
+    done = backed_up(store, target)
+    assert done.returncode == 2
+    assert "row does not match its CRC" in done.stderr
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_of_a_damaged_backup_no_store_is_made(target: Path, tmp_path: Path) -> None:
+    spoil(target)
+    done = restored(target, tmp_path / "new", check=False)
+    assert done.returncode == 2
+    assert "row does not match its CRC" in done.stderr
+    assert not (tmp_path / "new" / "store.json").exists()
+
+
+def older(store: Path, target: Path) -> str:
+    """As after a restore from a copy that is older still."""
+    backed_up(store, target)
+    leaves = leaves_of(store)[:-3]
+    rewritten(store, leaves)
+    handed_out(store)
+    return "is older"
+
+
+def forked(store: Path, target: Path) -> str:
+    """As after a restore that lost entries: what came since is not what the backup holds."""
+    backed_up(store, target)
+    leaves = leaves_of(store)
+    rewritten(store, [*leaves[:-4], *leaves[:8]])
+    handed_out(store)
+    return "or go on another log than the one that is there"
+
+
+def handed_out(store: Path) -> None:
+    with opened(store) as kept:
+        log = kept.log
+        log.hand_out(sign_head(kept.info.origin, log.size, log.root(), log_signer(store)))
+
+
+def of_another(store: Path, target: Path) -> str:
+    shutil.rmtree(target)
+    other = make_store(store.with_name("other"))
+    handed_out(other)
+    backed_up(other, target)
+    return "is a backup of another log"
+
+
+def into_a_store(_: Path, target: Path) -> str:
+    shutil.rmtree(target)
+    make_store(target)
+    return "holds a store; a backup has a directory of its own"
+
+
+@pytest.mark.parametrize("wrong", [older, forked, of_another, into_a_store])
+def test_a_backup_is_written_over_by_no_other_log(
+    store: Path, target: Path, wrong: Callable[[Path, Path], str]
+) -> None:
+    said = wrong(store, target)
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    done = backed_up(store, target)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("store.json", "holds a store already"), ("letters", "is not empty")],
+)
+def test_nothing_is_restored_over_what_is_there(
+    target: Path, tmp_path: Path, name: str, said: str
+) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / name).write_text("{}")
+    done = restored(target, tmp_path / "new", check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def killed_at(step: int, act: Callable[[], object]) -> bool:
+    """Whether a process that does this was killed, by SIGKILL, in its so-manieth write or wait for the disk.
+
+    Of the write in which it is killed half was done.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            break_off(step)
+            act()
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+def break_off(step: int) -> None:
+    left, pwrite = [step], os.pwrite
+
+    def sync(_: int) -> None:
+        left[0] -= 1
+        if left[0] <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def write(file: int, data: bytes, offset: int) -> int:
+        if left[0] <= 1:
+            pwrite(file, data[: len(data) // 2], offset)
+        sync(file)
+        return pwrite(file, data, offset)
+
+    os.fsync, os.fdatasync, os.pwrite = sync, sync, write
+
+
+def killed_everywhere(act: Callable[[Path], object], place: Path) -> Iterator[Path]:
+    """Directories, each of which a process that did this was killed over, one step later than the one before."""
+    step = 1
+    while killed_at(step, partial(act, place.with_name(f"{place.name}-{step}"))):
+        yield place.with_name(f"{place.name}-{step}")
+        step += 1
+    assert step > KILLS
+
+
+def test_a_backup_that_was_killed_anywhere_is_gone_on_with(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "BATCH_BYTES", 4_000)
+    size = len(leaves_of(store))
+    for target in killed_everywhere(partial(backed_up, store), tmp_path / "fresh"):
+        done = backed_up(store, target)
+        assert done.returncode == 0, done.stderr
+        assert manifest(target)["size"] == size
+        with backups._opened_log(target) as log:
+            assert log.handed_out == newest_head(store / "evidence" / "head")
+
+
+def test_a_restore_that_was_killed_anywhere_is_gone_on_with(
+    store: Path, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "BATCH_BYTES", 4_000)
+    backed_up(store, target)
+    leaves, seen = leaves_of(store), head_of(store, tmp_path)
+    for new in killed_everywhere(lambda new: restored(target, new, seen), tmp_path / "new"):
+        if not (new / "store.json").exists():
+            restored(target, new, seen)
+        assert leaves_of(new)[:-2] == leaves
+        assert last_of(new).size == len(leaves)
+        assert {path.name for path in (new / "keys").iterdir()} >= {"log.key", "ca.key", "ca.pem"}
+
+
+def test_a_backup_that_was_never_finished_is_not_restored(store: Path, tmp_path: Path) -> None:
+    assert killed_at(12, partial(backed_up, store, tmp_path / "fresh"))
+    done = restored(tmp_path / "fresh", tmp_path / "new", check=False)
+    assert done.returncode == 2
+    assert "log.key" in done.stderr or "no backup was ever finished there" in done.stderr
