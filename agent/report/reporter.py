@@ -309,15 +309,14 @@ class Reporter:
         return self._backoff.wait_s(answer.retry_after_s or 0)
 
     def _mend_chain(self, expected: Expected | None, reaction: Reaction) -> None:
-        if (
-            reaction is Reaction.REWIND
-            and expected is not None
-            and expected.chain == self._spool.current_chain
-            and self._spool.rewind(expected.seq, expected.prev)
-        ):
-            log.warning("the collector asks again for all reports from %d on", expected.seq)
-            return
-        self._spool.restart_chain(self._reseal)
+        rewinds = reaction is Reaction.REWIND
+        if rewinds and expected is not None and expected.chain == self._spool.current_chain:
+            if self._spool.rewind(expected.seq, expected.prev):
+                log.warning("the collector asks again for all reports from %d on", expected.seq)
+                return
+            self._spool.restart_chain(self._reseal, lost_from=expected.seq)
+        else:
+            self._spool.restart_chain(self._reseal)
         log.warning("a new chain begins: %s", self._spool.current_chain)
 
     def _succeeded(self) -> None:

@@ -180,14 +180,18 @@ class Spool:
             self._count()
             return True
 
-    def restart_chain(self, reseal: Reseal) -> None:
+    def restart_chain(self, reseal: Reseal, lost_from: int | None = None) -> None:
         """Begin a new chain with what is unacknowledged. Finishes an interrupted restart first.
 
+        `lost_from`: the collector no longer has the current chain's reports from that one on, though it acknowledged
+        them: those that are still held go too.
         The oldest part of a full spool stays behind: its room goes to new reports, so that the first report of the
         new chain, which alone declares the gap, is not dropped before it is sent.
         """
         with self._lock:
             self._carry_over(reseal)
+            if lost_from is not None:
+                self._acknowledged = min(self._acknowledged, lost_from)
             self._begin_chain(self._chain, self._carry_from())
             self._carry_over(reseal)
             self._count()

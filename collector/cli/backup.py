@@ -124,7 +124,7 @@ def _told(head: Head, lost: Head | None, *, asked: bool) -> str:
     if lost is not None:
         return (
             f"lost: entries {head.size} to {lost.size - 1}, which were handed out. Agents send again what their spools"
-            " hold; whoever holds that head says log_shrank"
+            " hold; whoever holds that head says log_shrank or log_forked"
         )
     if asked:
         return "nothing is lost of what the heads that were shown cover"

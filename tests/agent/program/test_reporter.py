@@ -224,6 +224,28 @@ async def test_a_restored_collector_gets_everything_again(bench: Bench, collecto
     assert bench.times() == [1, 2, 3, 4]
 
 
+async def test_a_restored_collector_gets_what_is_still_held_though_the_spool_no_longer_reaches_back(
+    bench: Bench, collector: Any
+) -> None:
+    bench.put(1, 2)
+    await bench.send_all()
+    backup = only(collector.chains).hashes.copy()
+    for number in range(3, 60):
+        bench.put(number, filling=100)
+        await bench.send_all()
+    held = bench.spool.held_count
+    assert bench.times() == list(range(1, 60))
+    only(collector.chains).hashes = backup
+    del collector.reports[2:]
+    bench.put(60)
+    await bench.send_all()
+    sent = bench.times()[2:]
+    assert sent == list(range(61 - len(sent), 61))
+    assert held - 8 < len(sent) < 57
+    (gap,) = collector.reports[2].gaps
+    assert gap.last_seq == 59 - len(sent)
+
+
 async def test_what_had_to_be_dropped_is_declared_and_the_rest_arrives(
     bench: Bench, collector: Any
 ) -> None:
