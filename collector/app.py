@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -57,7 +58,7 @@ from collector.log.keys import load_keys
 from collector.log.ticks import SystemClocks, TickClock
 from collector.simulation import LogicalTime
 from collector.storage.received import tick_before_us
-from collector.storage.store import Store
+from collector.storage.store import StorageError, Store
 from collector.storage.stores import open_store
 from collector.tls import ServerCertificate, authority_hash
 from collector.web.pages import Pages
@@ -75,6 +76,10 @@ from weighbridge.wire.signing import SignatureError, Signer
 
 DRAIN_SECONDS = 4.0
 """Twice: for handlers, and for those that did not end by themselves."""
+
+START_SECONDS = 2.0
+"""What a restart finds in the log is judged before the doors open, for so long; the rest beside what comes in."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -145,7 +150,8 @@ async def running(
         stack.callback(store.close)
         if public:
             require_kind(config, store, simulation)
-        components = await stack.enter_async_context(_components(config, store))
+        patience = START_SECONDS if public else math.inf
+        components = await stack.enter_async_context(_components(config, store, patience))
         routes, limits = _routes(components), config.limits
         bodies = Bodies(
             limits.body_bytes,
@@ -168,14 +174,16 @@ async def running(
 
 
 @asynccontextmanager
-async def _components(config: CollectorConfig, store: Store) -> AsyncIterator[Components]:
+async def _components(
+    config: CollectorConfig, store: Store, patience: float
+) -> AsyncIterator[Components]:
     clocks, signer = Clocks.of(store), load_signer(config)
     budgets = Budgets(config.limits.hourly, time.monotonic)
     writer = LedgerWriter(store, budgets.found)
     fleet = LiveFleet(writer.judgement)
     require_own_log(config, store, signer)
     async with (
-        _judging(writer, store) as judging,
+        _judging(writer, store, patience) as judging,
         _committing(config, store, signer, judging, clocks) as (committer, committing),
     ):
         challenges = Challenges(
@@ -207,15 +215,17 @@ async def _components(config: CollectorConfig, store: Store) -> AsyncIterator[Co
             rounds,
             budgets,
         )
-        async with challenging(challenges):
+        async with challenging(challenges, judging.caught_up):
             doors = Doors(most_connections(), time.monotonic)
             yield Components(config, store, signer, clocks, *made, doors)
 
 
 def _work(components: Components) -> Iterator[AbstractAsyncContextManager[None]]:
     """What a published collector does by itself."""
-    yield scheduled(components.challenges, components.fleet)
-    yield linking(components.committer, components.fleet, components.signer, components.store.log)
+    judged = components.judging.caught_up
+    yield scheduled(components.challenges, components.fleet, judged)
+    linked = (components.committer, components.fleet, components.signer, components.store.log)
+    yield linking(*linked, judged)
     yield accounting(components.accounts)
     yield cosigning(components.rounds, components.store.log)
 
@@ -288,10 +298,14 @@ def is_stepped(store: Store) -> bool:
 
 
 @asynccontextmanager
-async def _judging(writer: LedgerWriter, store: Store) -> AsyncIterator[LogFollower]:
-    """At the log's end before anything new enters it; and the ledger written at the end."""
+async def _judging(
+    writer: LedgerWriter, store: Store, patience: float
+) -> AsyncIterator[LogFollower]:
+    """At the log's end, or as far as it came in so many seconds; and the ledger written at the end."""
     judging = LogFollower(writer, store)
-    await judging.catch_up()
+    await judging.catch_up(patience)
+    if math.isinf(patience) and judging.failure is not None:
+        raise StorageError(judging.failure)
     task = asyncio.create_task(judging.run())
     try:
         yield judging
@@ -361,6 +375,7 @@ def _log_api(components: Components, ingest: Ingest, exposition: Exposition) -> 
         components.config.keys / "ca.pem",
         exposition.ingest.time,
         lambda: components.judging.failure,
+        lambda: components.judging.entries_behind,
     )
 
 

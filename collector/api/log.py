@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ SIZE = re.compile(r"[0-9]{1,16}")
 class LogApi:
     """`log_key` is the hexadecimal public key of the log, `authority` the file of the CA certificate.
 
-    `timed` makes a context that times one request with reports. `stopped` says why nothing is judged any more, or None.
+    `timed` makes a context that times one request with reports. `stopped` says why nothing is judged any more, or None;
+    `behind` how many entries are not judged yet.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class LogApi:
         authority: Path,
         timed: Callable[[], AbstractContextManager[object]],
         stopped: Callable[[], str | None],
+        behind: Callable[[], int],
     ) -> None:
         self._log = log
         self._committer = committer
@@ -60,6 +62,7 @@ class LogApi:
         self._authority = authority
         self._timed = timed
         self._stopped = stopped
+        self._behind = behind
 
     def routes(self) -> tuple[Route, ...]:
         opened, read = Access.OPEN, Access.READ
@@ -173,19 +176,21 @@ class LogApi:
         return web.Response(text="ok\n")
 
     async def ready(self, _: web.Request) -> web.Response:
-        """Not ready while nothing can be stored, or once nothing is judged any more."""
+        """Not ready while nothing can be stored, or once nothing is judged any more. What is judged later is said."""
         if self._committer.failure is not None:
             raise Problem("overloaded", f"nothing can be stored: {self._committer.failure}")
         stopped = self._stopped()
         if stopped is not None:
             raise Problem("overloaded", stopped)
-        clock = self._committer.clock
+        return web.Response(text="".join(f"{line}\n" for line in ("ok", *self._remarks())))
+
+    def _remarks(self) -> Iterator[str]:
+        behind, clock = self._behind(), self._committer.clock
+        if behind:
+            yield f"judging is behind the log by {behind} entries"
         if clock.stepped:
             ahead = f"{clock.off_us / 1_000_000:+.1f} s off"
-            return web.Response(
-                text=f"ok\nthe system's clock was stepped and is not followed: {ahead}\n"
-            )
-        return web.Response(text="ok\n")
+            yield f"the system's clock was stepped and is not followed: {ahead}"
 
 
 def _row(index: int, leaf: bytes) -> str:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from collector.background import beside
 from collector.challenges.command_queue import CommandQueue
 from collector.challenges.exchange import PRESENCE_SECONDS, Exchange, GroupStart
 from collector.judging.live import LiveFleet
@@ -159,11 +160,16 @@ class Challenges:
         self.clock_ns = clock_ns
         self.commands = CommandQueue()
 
-    async def void_unfinished(self) -> None:
-        """What an earlier run of the collector began and did not end is void: nobody holds its secrets any more."""
-        for text in self._fleet.exchanges():
-            begun = read_commitment(text.encode())
-            await self._say(abandoned(begun, self._wall_us()))
+    async def void_unfinished(self, judged: Callable[[], Awaitable[None]]) -> None:
+        """What an earlier run of the collector began and did not end is void: nobody holds its secrets any more.
+
+        Which that is can be told once the log is `judged`; by then this run may have begun others.
+        """
+        await judged()
+        begun = [read_commitment(text.encode()) for text in self._fleet.exchanges()]
+        for one in begun:
+            if one.series not in self._series:
+                await self._say(abandoned(one, self._wall_us()))
 
     def subject(self, node: str, contract: str | None) -> Subject:
         """The node as it can be challenged now. Raises Problem."""
@@ -410,10 +416,12 @@ def _failed(series: Series, weighings: Sequence[Weighing]) -> tuple[str, ...]:
 
 
 @contextlib.asynccontextmanager
-async def challenging(challenges: Challenges) -> AsyncIterator[Challenges]:
-    """Voids what was left, and ends what is under way."""
-    await challenges.void_unfinished()
-    try:
-        yield challenges
-    finally:
-        await challenges.close()
+async def challenging(
+    challenges: Challenges, judged: Callable[[], Awaitable[None]]
+) -> AsyncIterator[Challenges]:
+    """Voids what was left, once the log is `judged`, and ends what is under way."""
+    async with beside(challenges.void_unfinished(judged), "unfinished challenges are not voided"):
+        try:
+            yield challenges
+        finally:
+            await challenges.close()

@@ -6,7 +6,7 @@ The process has no memory, so nothing is kept: a collector that starts again dra
 import asyncio
 import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -100,8 +100,14 @@ def begin(challenges: Challenges, line: ChallengedItem, chance: random.Random) -
             logger.warning("not challenged: %s", problem.detail)
 
 
-async def keep_challenging(challenges: Challenges, fleet: LiveFleet, chance: random.Random) -> None:
-    """Starts challenges at random until it is cancelled."""
+async def keep_challenging(
+    challenges: Challenges,
+    fleet: LiveFleet,
+    chance: random.Random,
+    judged: Callable[[], Awaitable[None]],
+) -> None:
+    """Starts challenges at random, once the log is `judged`, until it is cancelled."""
+    await judged()
     while True:
         wait, line = draw(list(lines(fleet)), chance)
         await asyncio.sleep(wait)
@@ -109,7 +115,9 @@ async def keep_challenging(challenges: Challenges, fleet: LiveFleet, chance: ran
             begin(challenges, line, chance)
 
 
-def scheduled(challenges: Challenges, fleet: LiveFleet) -> AbstractAsyncContextManager[None]:
+def scheduled(
+    challenges: Challenges, fleet: LiveFleet, judged: Callable[[], Awaitable[None]]
+) -> AbstractAsyncContextManager[None]:
     """Runs the schedule in the background while the collector serves."""
-    work = keep_challenging(challenges, fleet, random.SystemRandom())
+    work = keep_challenging(challenges, fleet, random.SystemRandom(), judged)
     return beside(work, "no challenge is begun any more")

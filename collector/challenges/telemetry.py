@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from collector.background import beside
@@ -25,16 +25,25 @@ PATIENCE_US = 120_000_000
 
 
 def linking(
-    committer: Committer, fleet: LiveFleet, signer: Signer, log: EvidenceLog
+    committer: Committer,
+    fleet: LiveFleet,
+    signer: Signer,
+    log: EvidenceLog,
+    judged: Callable[[], Awaitable[None]],
 ) -> AbstractAsyncContextManager[None]:
-    """While this collector serves the public. What an earlier run left is linked too."""
-    work = _keep_linking(committer, fleet, signer, log)
+    """While this collector serves the public, once the log is `judged`. What an earlier run left is linked too."""
+    work = _keep_linking(committer, fleet, signer, log, judged)
     return beside(work, "no telemetry is linked any more")
 
 
 async def _keep_linking(
-    committer: Committer, fleet: LiveFleet, signer: Signer, log: EvidenceLog
+    committer: Committer,
+    fleet: LiveFleet,
+    signer: Signer,
+    log: EvidenceLog,
+    judged: Callable[[], Awaitable[None]],
 ) -> None:
+    await judged()
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         for state, challenge, unlinked in list(fleet.unlinked()):

@@ -1,7 +1,8 @@
 """Keeps the judge at the log's end: catches up after a restart, follows every commit, and writes the ledger behind.
 
 A small commit is judged at once. A large one waits, and is judged in slices while everything else goes on, a large
-entry in many. Of what waits, little is held in memory: the log has it. The ledger is written between two entries.
+entry in many; so does what a restart finds. Of what waits, little is held in memory: the log has it. The ledger is
+written between two entries.
 
 A judge that fails stops judging and says so; it never stops the evidence from being kept.
 """
@@ -9,6 +10,7 @@ A judge that fails stops judging and says so; it never stops the evidence from b
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,13 +21,15 @@ from collector.log.ingest import Ingest
 from collector.storage.store import StorageError, Store
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import Metric
-from weighbridge.log.entries import EntryKind
+from weighbridge.log.entries import Entry, EntryKind
 from weighbridge.wire.report import weight as report_weight
 
 logger = logging.getLogger("weighbridge.judging")
 
 WRITE_SECONDS = 30.0
-SLICES_PER_WRITE = 64
+MOST_UNWRITTEN = 20_000
+"""Rows, findings and sums of use that are held in memory before the ledger is written all the same."""
+
 AT_ONCE_SAMPLES = 2048
 """Samples of single devices that one commit may bring to be judged within it: some hundredths of a second."""
 
@@ -34,6 +38,14 @@ SLICE_SECONDS = 0.01
 
 SAMPLE_BYTES = 16
 """A sample of a device has no fewer."""
+
+CLOSE_SECONDS = 2.0
+"""An entry that is half judged is given so long at the end; it is begun anew at the next start."""
+
+READ_BYTES = 1 << 20
+"""Of what is read from the log so much is held, and one entry at least."""
+
+READ_ENTRIES = 512
 
 HELD_SAMPLES = 1 << 16
 """Samples of single devices that wait in memory, decoded. What is over that is read from the log again."""
@@ -57,7 +69,10 @@ class LogFollower:
         self._wake = asyncio.Event()
         self._between = asyncio.Event()
         self._between.set()
+        self._full = asyncio.Event()
+        self._level = asyncio.Event()
         self._waiting: deque[CommittedEntry] = deque()
+        self._read: deque[Entry] = deque()
         self._held_samples = 0
         self._due = 0
         self.failure: str | None = None
@@ -67,15 +82,27 @@ class LogFollower:
         """Whether the log holds committed entries that are not judged, because they wait or because judging stopped."""
         return self.failure is not None or self._writer.folded < self._due
 
-    async def catch_up(self) -> None:
-        """Judge what the log holds and the ledger does not. Raises what the judge raises."""
-        slices = 0
-        while self._writer.catch_up():
-            slices += 1
-            if slices % SLICES_PER_WRITE == 0:
-                await self.write()
+    @property
+    def entries_behind(self) -> int:
+        """How many committed entries are not judged."""
+        return max(0, self._due - self._writer.folded)
+
+    async def catch_up(self, within_seconds: float = math.inf) -> None:
+        """Judge what the log holds and the ledger does not, for so long at most. `run` judges the rest."""
+        self._due = self._store.log.size
+        until_s = self._monotonic_s() + within_seconds
+        while self.failure is None and self.behind and self._monotonic_s() < until_s:
+            self._judge(self._judge_slice)
+            if self._full.is_set() and not self._writer.midway:
+                await self._write_full()
             await asyncio.sleep(0)
-        await self.write()
+        if not self.behind:
+            self._level.set()
+            await self.write()
+
+    async def caught_up(self) -> None:
+        """Returns once all that the log held at the start is judged; never, where judging stops before."""
+        await self._level.wait()
 
     def follow(self, committed: Sequence[CommittedEntry]) -> None:
         """Judge one commit, at once where it is small and nothing waits before it."""
@@ -111,43 +138,77 @@ class LogFollower:
         judging = asyncio.create_task(self._judge_waiting())
         while not self._closing.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), WRITE_SECONDS)
-            if self._closing.is_set():
-                await judging
-            await self.write()
+                await asyncio.wait_for(self._full.wait(), WRITE_SECONDS)
+            if not self._closing.is_set():
+                await self._write_full()
+        await judging
+        await self.write()
+
+    async def _write_full(self) -> None:
+        """While it is full no slice goes on from one entry to the next, so there comes a time to write."""
+        self._full.set()
+        await self.write()
+        self._full.clear()
 
     async def _judge_waiting(self) -> None:
-        """Entry by entry. What still waits at the end is judged from the log after the next start."""
+        """Slice by slice. What still waits at the end is judged from the log after the next start."""
         while not self._closing.is_set():
+            await self._judge_while(lambda: self.behind and not self._closing.is_set())
+            if not self.behind:
+                self._level.set()
             await self._wake.wait()
             self._wake.clear()
-            while self.failure is None and self.behind and not self._closing.is_set():
-                self._judge(self._judge_slice)
-                await asyncio.sleep(0)
+        until_s = self._monotonic_s() + CLOSE_SECONDS
+        await self._judge_while(lambda: self._writer.midway and self._monotonic_s() < until_s)
         self._between.set()
+
+    async def _judge_while(self, holds: Callable[[], bool]) -> None:
+        while self.failure is None and holds():
+            self._judge(self._judge_slice)
+            await asyncio.sleep(0)
 
     def _judge_slice(self) -> None:
         """Judge for so long as nobody minds; an entry that takes longer goes on in the next slice."""
         until_s = self._monotonic_s() + SLICE_SECONDS
+        self._step()
+        while self._goes_on and self._monotonic_s() < until_s:
+            self._step()
+        (self._between.clear if self._writer.midway else self._between.set)()
+        if self._writer.unwritten >= MOST_UNWRITTEN:
+            self._full.set()
+
+    @property
+    def _goes_on(self) -> bool:
+        return self._writer.midway or (self.behind and not self._full.is_set())
+
+    def _step(self) -> None:
         if not self._writer.midway:
             self._begin_next()
         self._writer.go_on()
-        while self._writer.midway and self._monotonic_s() < until_s:
-            self._writer.go_on()
-        (self._between.clear if self._writer.midway else self._between.set)()
 
     def _begin_next(self) -> None:
         if not self._waiting:
-            self._writer.begin(next(iter(self._store.log.read(self._writer.folded, 1))))
+            self._read = self._read or deque(self._some())
+            self._writer.begin(self._read.popleft())
             return
         one = self._waiting.popleft()
         self._held_samples -= weight(one)
         self._writer.begin(one.entry, one.report)
 
+    def _some(self) -> Iterator[Entry]:
+        """The next entries of the log that are not judged."""
+        size_bytes = 0
+        for entry in self._store.log.read(self._writer.folded, READ_ENTRIES):
+            yield entry
+            size_bytes += len(entry.envelope.payload)
+            if size_bytes >= READ_BYTES:
+                return
+
     def close(self) -> None:
-        """Lets `run` end after the entry that it is at."""
+        """Lets `run` end after the entry that it is at, if that ends soon."""
         self._closing.set()
         self._wake.set()
+        self._full.set()
 
     async def write(self) -> None:
         """One transaction, once no entry is half judged. What the ledger cannot take now stays due."""

@@ -113,6 +113,12 @@ class LedgerWriter:
         """Whether an entry was begun and is not folded to its end: nothing is to be taken then."""
         return self._under_way is not None
 
+    @property
+    def unwritten(self) -> int:
+        """How many rows, findings and sums of use the ledger does not have yet."""
+        judged = self.judgement
+        return len(judged.rows) + len(judged.findings) + len(judged.uses)
+
     def begin(self, entry: Entry, report: Report | None = None) -> None:
         """Begin to fold the next entry; `go_on` until it is no longer `midway`."""
         if entry.index != self.folded or self.midway:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from collector.api.contracts import ContractAddition
 from collector.api.log import LogApi
 from collector.app import problems
+from collector.judging import follower
 from collector.judging.follower import HELD_SAMPLES, LogFollower
 from collector.judging.live import LiveFleet
 from collector.judging.writer import LedgerWriter
@@ -220,8 +222,12 @@ class Reporting:
 async def judged(
     store: Store, writer: LedgerWriter, held_samples: int = HELD_SAMPLES
 ) -> AsyncIterator[tuple[LogFollower, Committer]]:
-    """A commit loop that a judge follows; the judge's own task is for the test to start."""
-    judging = LogFollower(writer, store, held_samples)
+    """A commit loop that a judge follows; the judge's own task is for the test to start.
+
+    Its clock moves by a slice whenever it is looked at: each step is a slice of its own.
+    """
+    turns = count()
+    judging = LogFollower(writer, store, held_samples, lambda: next(turns))
     committing = committer(store)
     committing.follow(judging.follow)
     async with running(committing):
@@ -283,6 +289,35 @@ async def test_told_to_end_it_writes_what_it_judged_and_leaves_the_rest_to_the_n
     store.close()
 
 
+async def test_a_start_judges_for_so_long_and_the_rest_beside_what_comes_in(store: Store) -> None:
+    async with judged(store, LedgerWriter(store)) as (_, committing):
+        await committing.submit(Reporting(8, 400))
+        size = store.log.size
+        again = LedgerWriter(store)
+        later = LogFollower(again, store)
+        await later.catch_up(within_seconds=0)
+        assert (later.behind, later.entries_behind) == (True, size - again.folded)
+        committing.follow(later.follow)
+        await committing.submit(Assigning("meanwhile"))
+        assert again.folded < size < store.log.size
+        async with at_work(later), asyncio.timeout(60):
+            await later.caught_up()
+        assert (again.folded, later.entries_behind) == (store.log.size, 0)
+        assert store.ledger.folded() == store.log.size
+    store.close()
+
+
+async def test_a_ledger_that_lags_by_much_is_written_before_its_turn(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "MOST_UNWRITTEN", 1)
+    async with judged(store, LedgerWriter(store)) as (judging, committing):
+        await committing.submit(Reporting(8, 400))
+        async with at_work(judging), asyncio.timeout(60):
+            await until(lambda: store.ledger.folded() > 0)
+    store.close()
+
+
 async def test_a_contract_is_not_added_while_judgement_is_behind(store: Store) -> None:
     writer = LedgerWriter(store)
     added = ContractAdded(contract="lease", version=1, text=CONTRACT, from_us=0)
@@ -316,6 +351,7 @@ async def test_a_judge_that_fails_on_what_waited_stops_and_says_where(store: Sto
 
 async def test_it_is_ready_until_judging_stops(store: Store) -> None:
     said: list[str | None] = [None]
+    due = [0]
     committing = committer(store)
     ingest = Ingest(committing, committing.ring, Limits())
     log_api = LogApi(
@@ -327,11 +363,18 @@ async def test_it_is_ready_until_judging_stops(store: Store) -> None:
         Path(),
         nullcontext,
         lambda: said[-1],
+        lambda: due[-1],
     )
     application = web.Application(middlewares=[problems])
     application.router.add_get("/readyz", log_api.ready)
     async with TestClient(TestServer(application)) as client, running(committing):
-        assert (await client.get("/readyz")).status == 200
+        assert await (await client.get("/readyz")).text() == "ok\n"
+        due.append(7)
+        answer = await client.get("/readyz")
+        assert (answer.status, await answer.text()) == (
+            200,
+            "ok\njudging is behind the log by 7 entries\n",
+        )
         said.append("judging stopped at entry 7: KeyError: 'x'")
         answer = await client.get("/readyz")
         assert answer.status == 503

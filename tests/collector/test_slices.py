@@ -4,12 +4,18 @@ import asyncio
 from itertools import count
 from pathlib import Path
 
+import pytest
+
+from collector import app
+from collector.config import load_config
 from collector.judging.follower import LogFollower
 from collector.judging.writer import LedgerWriter
-from collector.log.commits import CommittedEntry
-from tests.collector.building import make_store, opened
+from collector.log.commits import CommitBatch, CommittedEntry
+from collector.storage.store import ChainKey
+from tests.collector.building import SECOND_US, Agent, log_signer, make_store, opened
 from tests.weighbridge.scripted import Log, ScriptedNode, contract_text
-from weighbridge.wire.report import decode
+from weighbridge.wire.report import decode, digest
+from weighbridge.wire.signing import open_envelope
 
 SAMPLES = 1100
 
@@ -48,3 +54,32 @@ def test_an_entry_of_many_samples_gives_way_and_is_written_whole(tmp_path: Path)
         assert given > SAMPLES
         assert store.ledger.folded() == len(log.entries)
         assert writer.judgement.folds.states["n1"].last_sample_us is not None
+
+
+async def test_a_collector_opens_its_doors_before_all_that_it_finds_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "START_SECONDS", 0)
+    agent = Agent("n1", gpus=8)
+    directory = make_store(tmp_path / "store", [agent])
+    with opened(directory) as store:
+        batch = CommitBatch(store, log_signer(directory), 1_700_000_001 * SECOND_US)
+        for _ in range(20):
+            enter(batch, agent, samples=400)
+        store.log.append(batch.leaves)
+        store.index.record(batch.indexed)
+    config = load_config(directory / "config.toml", {})
+    async with app.running(config, public=True) as collector:
+        assert collector.url
+        assert collector.store.ledger.folded() == 0
+    with opened(directory) as store:
+        assert store.ledger.folded() > 0
+
+
+def enter(batch: CommitBatch, agent: Agent, samples: int) -> None:
+    """A large report."""
+    leaf = agent.next(samples)
+    envelope = open_envelope(leaf)
+    report = decode(envelope.payload)
+    chain = ChainKey(envelope.key_id, report.chain, report.stream)
+    batch.add_report(chain, leaf, envelope, report, digest(envelope.payload))
