@@ -32,6 +32,12 @@ def one_of(count: int) -> Callable[[int], bool]:
     return lambda second: second // STEP_S % count == 0
 
 
+def flickers(second: int) -> bool:
+    """One of three during the four hours, and all others."""
+    hour = second // HOUR_S
+    return one_of(3)(second) if FROM_H <= hour < UNTIL_H else True
+
+
 def cadence(found: Statement) -> CadenceLine:
     (line,) = found.parts[0].cadence
     return line
@@ -87,11 +93,6 @@ def test_an_agent_that_misses_a_sample_now_and_then_loses_nothing() -> None:
 
 def test_bad_samples_alone_make_no_outage_of_the_time_between() -> None:
     """The lessee's agent, the only one, sends the one bad minute of three: the rule serves both sides."""
-
-    def flickers(second: int) -> bool:
-        hour = second // HOUR_S
-        return one_of(3)(second) if FROM_H <= hour < UNTIL_H else True
-
     found = Field().day(sent=flickers, lessee=lost).statement()
     assert amounts(found) == ("0.00", BOTH_GPUS)
     assert unit(found).unknown_seconds == BAD_S

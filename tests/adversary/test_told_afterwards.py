@@ -52,13 +52,18 @@ def faulty() -> Outage:
     return field.live(FROM_S, FROM_S + MINUTE, XID, **LOST)
 
 
-@pytest.mark.parametrize("kinds", [("paused", "resumed"), ("device_returned",), ("agent_started",)])
-def test_no_word_of_the_agent_ends_a_fault(kinds: tuple[str, ...]) -> None:
-    """The GPU was not reset for four hours; its readings are made to look well, and the agent says that all is over."""
+def said_to_be_over(*kinds: str) -> Outage:
+    """These events, and sound readings; the reset comes at UNTIL_S."""
     words = [event(FROM_S + MINUTE, kind) for kind in kinds]
     field = faulty().live(FROM_S + MINUTE, UNTIL_S, *words)
     field.energy = 0
-    assert owed(field.live(UNTIL_S, REST_S).statement()) == (OWED, OWED)
+    return field.live(UNTIL_S, REST_S)
+
+
+@pytest.mark.parametrize("kinds", [("paused", "resumed"), ("device_returned",), ("agent_started",)])
+def test_no_word_of_the_agent_ends_a_fault(kinds: tuple[str, ...]) -> None:
+    """The GPU was not reset for four hours; its readings are made to look well, and the agent says that all is over."""
+    assert owed(said_to_be_over(*kinds).statement()) == (OWED, OWED)
 
 
 def test_a_spool_that_is_deleted_ends_no_fault() -> None:

@@ -57,6 +57,13 @@ def test_what_both_sides_saw_is_owed_and_agreed() -> None:
     assert seconds(found) == {"agreed": DAY_S}
 
 
+def test_a_provider_who_lies_while_it_happens_is_found_by_another_word_alone() -> None:
+    """A made-up driver, all of whose readings agree: the statement says whose word it is. A challenge asks the card."""
+    alone = Field().day(provider=sound).statement()
+    assert (amounts(alone), alone.flags) == (("0.00", "0.00"), ())
+    assert seconds(alone) == {"provider": DAY_S}
+
+
 @pytest.mark.parametrize("side", ["provider", "lessee"])
 def test_what_one_side_alone_saw_holds_and_is_said_to_be_one_sided(side: str) -> None:
     alone = Field().day(lessee=lost) if side == "lessee" else Field().day(provider=lost)
