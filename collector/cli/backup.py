@@ -11,7 +11,7 @@ from collector.cli.operate import config_option, stated
 from collector.config import load_config
 from collector.storage.backup import Restore, back_up, restored
 from collector.storage.handed_out import newest_head
-from collector.storage.index import tick_before_us
+from collector.storage.received import tick_before_us
 from collector.storage.store import CorruptStore, StorageError
 from weighbridge.log.checkpoint import Head, open_head, sign_head
 from weighbridge.log.entries import EntryKind, Restored, Tick, entry, payload_type

@@ -280,7 +280,8 @@ def break_off(step: int) -> None:
         sync(file)
         return pwrite(file, data, offset)
 
-    os.fsync, os.fdatasync, os.pwrite = sync, sync, write
+    for name, broken in (("fsync", sync), ("fdatasync", sync), ("pwrite", write)):
+        setattr(os, name, broken)
 
 
 def killed_everywhere(act: Callable[[Path], object], place: Path) -> Iterator[Path]:
