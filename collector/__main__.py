@@ -42,6 +42,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "collector.cli.scrub:scrub_store",
         "Read all evidence, and mend what follows from it.",
     ),
+    "retain": (
+        "collector.cli.retain:retain",
+        "Let reports leave that no contract keeps any longer.",
+    ),
     "bundle": ("collector.cli.bundle:bundle", "A period's evidence as one file."),
     "verify": ("collector.cli.verify:verify", "Verify a bundle, offline."),
     "backup": (

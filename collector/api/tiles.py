@@ -9,6 +9,8 @@ from collector.api.access import viewer
 from collector.api.routes import Access, Route
 from collector.storage.store import EvidenceLog
 from weighbridge.log import tiles
+from weighbridge.log.entries import stored_hash
+from weighbridge.log.merkle import leaf_hash
 from weighbridge.wire.problems import Problem
 
 FOR_EVER = "private, max-age=31536000, immutable"
@@ -47,7 +49,10 @@ class TilesApi:
             tile = tiles.read_tile(request.match_info["tile"])
             if tile.end > self._log.size:
                 raise ValueError("the log has not come so far")
-            return tiles.bundle(self._log.leaves(tile.start, tile.width))
+            leaves = list(self._log.leaves(tile.start, tile.width))
+            if any(stored_hash(leaf) != leaf_hash(leaf) for leaf in leaves):
+                raise ValueError("reports of it have left the store")
+            return tiles.bundle(leaves)
 
         response = await _served(served)
         response.enable_compression()

@@ -31,8 +31,7 @@ from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.fleet import NEVER_US, STALL_US
 from weighbridge.judge.ledger import Row
 from weighbridge.log.checkpoint import log_key, sign_head
-from weighbridge.log.entries import Entry, EntryKind, entry
-from weighbridge.log.merkle import leaf_hash
+from weighbridge.log.entries import Entry, EntryKind, entry, stored_hash
 from weighbridge.log.tlog_proof import LogProof, write_proof
 from weighbridge.settlement.statement import Statement
 from weighbridge.wire.report import encode
@@ -137,7 +136,7 @@ class BundleMaker:
         pieces, paths = Pieces(archive), Paths(self.known.size)
         thinned = Thinned(pieces, NEVER_US if self.info.simulation else STALL_US)
         for index, leaf in leaves(log, self.known.size, progress):
-            hashed = leaf_hash(leaf)
+            hashed = stored_hash(leaf)
             if index in self.known.heads:
                 thinned.cut()
             if not self._take(thinned, paths, entry(index, leaf), leaf):

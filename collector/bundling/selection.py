@@ -23,6 +23,7 @@ from weighbridge.log.entries import (
     Issued,
     KeyChanged,
     Refused,
+    Removed,
 )
 from weighbridge.wire.report import read
 
@@ -41,7 +42,10 @@ OF_THE_LOG = frozenset({EntryKind.CLOCK, EntryKind.COSIGNED, EntryKind.RESTORED}
 
 @dataclass(slots=True)
 class Survey:
-    """What the first reading of a log finds out. `settling` has folded what is no report."""
+    """What the first reading of a log finds out. `settling` has folded what is no report.
+
+    `gone`: nodes of which reports have left the store.
+    """
 
     contract: str
     settling: Resettling
@@ -49,6 +53,7 @@ class Survey:
     issued: dict[int, Issued] = field(default_factory=dict)
     cosigned: list[tuple[int, Head]] = field(default_factory=list)
     assigned: dict[str, list[tuple[int, Assignment]]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
 
     def take(self, entry: Entry) -> None:
         """The next entry of the log."""
@@ -63,6 +68,8 @@ class Survey:
             case EntryKind.COSIGNED:
                 head = read_head(read(CosignedHead, payload).note)
                 self.cosigned.append((self.settling.now_us, head))
+            case EntryKind.REMOVED:
+                self.gone.add(read(Removed, payload).node)
             case EntryKind.ASSIGNMENT:
                 one = read(Assignment, payload)
                 held = self.assigned.setdefault(one.contract, [])

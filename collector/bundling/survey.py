@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from collector.bundling.selection import Survey
 from collector.judging.held_rows import HeldRows
 from collector.judging.resettling import Reach, Resettling, reach_of
+from collector.judging.statements import StatementError
 from collector.storage.received import first_tick_after
 from collector.storage.store import EvidenceLog, StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
@@ -49,6 +50,7 @@ def survey_log(
     survey = Survey(contract, Resettling(info, HeldRows(contract, 0, ())))
     for index, leaf in leaves(log, size, progress):
         survey.take(entry(index, leaf))
+    _require_whole(survey)
     issued = _newest(survey, period, as_of_s)
     if as_of_s is None:
         newest_s = survey.settling.newest_s
@@ -65,6 +67,13 @@ def _heads(cosigned: Sequence[tuple[int, Head]], size: int) -> Mapping[int, Head
     """The last cosigned head of each UTC day, and the newest."""
     last = {received_us // DAY_US: head for received_us, head in cosigned if head.size <= size}
     return {head.size: head for head in last.values()}
+
+
+def _require_whole(survey: Survey) -> None:
+    gone = sorted(survey.gone & survey.seen().keys())
+    if gone:
+        left = f"reports of {', '.join(gone)} have left the store (weighbridge retain)"
+        raise StatementError(f"{left}: a bundle would lack what its statement rests on")
 
 
 def leaves(log: EvidenceLog, size: int, progress: Progress) -> Iterator[tuple[int, bytes]]:

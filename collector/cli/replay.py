@@ -33,6 +33,7 @@ from weighbridge.settlement.statement import (
     versions,
     versions_of,
 )
+from weighbridge.verdict import EXIT_CODES, Verdict
 
 DIFFERENT = 1
 MOST_WORKERS = 4
@@ -76,7 +77,8 @@ def replay(
     """Settle a period of CONTRACT_ID again from the log, signature by signature, and compare with the ledger, or with a
     statement that was handed out.
 
-    Exit code 0: equal to the byte, and every chain of reports is whole; 1: not, and the difference is printed.
+    Exit code 0: equal to the byte, and every chain of reports is whole; 1: not, and the difference is printed; 4:
+    reports of the contract's nodes have left the store, so that it cannot be known.
     """
     config = load_config(config_file, os.environ)
     if state is not None:
@@ -87,13 +89,21 @@ def replay(
         shown = _held(issued, contract_id, period)
     known = json.loads(shown)
     with tempfile.TemporaryDirectory(prefix="weighbridge-replay-") as temporary:
-        again, holes = _replayed(config, known, state or Path(temporary) / "replay.sqlite", workers)
+        again, holes, removed = _replayed(
+            config, known, state or Path(temporary) / "replay.sqlite", workers
+        )
+    gone = EXIT_CODES[Verdict.UNKNOWN] if removed else 0
+    for node in removed:
+        click.echo(
+            f"reports of {node} have left the store (weighbridge retain): what they showed cannot be settled again",
+            err=True,
+        )
     for hole in holes:
         place = f"{hole.node}, {hole.contract}" if hole.contract else hole.node
         click.echo(f"the log has a hole: {place}: {hole.observed}", err=True)
     if again.json() == shown:
         click.echo(f"equal to the byte: {contract_id}, {period}, as of {again.as_of}")
-        sys.exit(DIFFERENT if holes else 0)
+        sys.exit(gone or (DIFFERENT if holes else 0))
     other = "the ledger" if issued is None else str(issued)
     for line in otherwise(versions_of(known), versions(again)):
         said = "{name} {before} -> {after}".format_map(values_of(line, "en"))
@@ -102,7 +112,7 @@ def replay(
     changed = [told(line, "en") for line in changes(known, asdict(again))]
     for text in changed or ("the digest of the inputs, or the spelling",):
         click.echo(text, err=True)
-    sys.exit(DIFFERENT)
+    sys.exit(gone or DIFFERENT)
 
 
 def _check_state(config: CollectorConfig, state: Path) -> None:
@@ -127,8 +137,8 @@ def _held(file: Path, contract: str, period: str) -> str:
 
 def _replayed(
     config: CollectorConfig, known: Tree, state: Path, workers: int | None
-) -> tuple[Statement, list[Finding]]:
-    """The statement of the log, and the holes in it, of every contract."""
+) -> tuple[Statement, list[Finding], list[str]]:
+    """The statement of the log, the holes in it, of every contract, and the contract's nodes of which reports left."""
     collect_seldom()
     info, signer = read_info(config.directory), load_signer(config)
     as_of_s = instant(known["as_of"])
@@ -137,7 +147,8 @@ def _replayed(
         with counting(again.size) as count:
             hands = by_cores(again.left) if workers is None else workers
             again.run(count, hands)
-        return again.statement(known["contract"], known["period"]), list(again.holes())
+        made = again.statement(known["contract"], known["period"])
+        return made, list(again.holes()), again.removed(known["contract"])
     except (StatementError, BrokenInvariantError) as error:
         raise ConfigError(str(error)) from error
     finally:

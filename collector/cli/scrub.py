@@ -99,7 +99,8 @@ def _tell(found: Findings) -> None:
             f"{found.torn}: a torn row of which nobody was told; it is cut when the store is opened"
         )
     head = "no head" if found.head is None else f"the head over {found.head.size}"
-    click.echo(f"{found.entries} entries, {head}")
+    left = f", {found.removed} of them reports that have left" if found.removed else ""
+    click.echo(f"{found.entries} entries{left}, {head}")
 
 
 def _verdict(found: Findings) -> Verdict:

@@ -25,8 +25,9 @@ from collector.storage.store import Indexed, Store, StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.chains import LOG_HOLE
 from weighbridge.judge.ledger import Finding
-from weighbridge.log.entries import EntryKind
+from weighbridge.log.entries import Entry, EntryKind, Removed
 from weighbridge.settlement.statement import Statement
+from weighbridge.wire.report import read
 
 SLICES_PER_WRITE = 64
 
@@ -47,6 +48,7 @@ class Replay:
         self._log = FrozenLog(self._segments)
         self.store = Store(info, self._log, self._index, self._ledger)
         self._writer = LedgerWriter(self.store)
+        self._removed: set[str] = set()
         self._remember()
 
     def _remember(self) -> None:
@@ -55,6 +57,8 @@ class Replay:
         for index in self._index.of_kinds(KEY_KINDS | {EntryKind.PARTY}):
             if index < folded:
                 self._signers.learn(next(iter(self._log.read(index, 1))))
+        for index in self._index.of_kinds({EntryKind.REMOVED}):
+            self._lists(next(iter(self._log.read(index, 1))))
         self._signers.now_us = tick_before_us(self._log, folded)
 
     @property
@@ -112,11 +116,20 @@ class Replay:
         entries = self._log.read(first, last - first)
         for entry, known in zip(entries, verified, strict=True):
             report = self._signers.check(entry, verified=known)
-            if entry.kind not in UNLISTED:
+            if self._lists(entry):
                 self._index.record([Indexed(entry.index, entry.kind)])
             self._writer.fold(entry, report)
             if self._ended:
                 return
+
+    def _lists(self, entry: Entry) -> bool:
+        """Whether the index lists it. Of the reports of a node that have left, one says so."""
+        if entry.kind is not EntryKind.REMOVED:
+            return entry.kind not in UNLISTED
+        node = read(Removed, entry.envelope.payload).node
+        known = node in self._removed
+        self._removed.add(node)
+        return not known
 
     def _write(self) -> None:
         self._index.flush()
@@ -136,6 +149,11 @@ class Replay:
         while page.after is not None:
             page = self._ledger.findings(after=page.after)
             yield from (finding for finding in page.findings if finding.code == LOG_HOLE)
+
+    def removed(self, contract: str) -> list[str]:
+        """Nodes that the contract held and of which reports have left the store. Call it after `run`."""
+        held = {one.node for one in self._signers.ring.assignments() if one.contract == contract}
+        return sorted(held & self._removed)
 
     def close(self) -> None:
         self.store.close()

@@ -28,7 +28,8 @@ from collector.storage.frozen import FrozenLog
 from collector.storage.handed_out import create_head_file, newest_head
 from collector.storage.store import CorruptStore, StorageError, StoreInfo
 from weighbridge.log.checkpoint import Head, open_head, read_head
-from weighbridge.log.merkle import Frontier, leaf_hash
+from weighbridge.log.entries import stored_hash
+from weighbridge.log.merkle import Frontier
 from weighbridge.process.files import sync_directory, write_file
 from weighbridge.wire.signing import SignatureError
 
@@ -139,7 +140,7 @@ def _copy_log(source: Path, target: EmbeddedLog, head: Head) -> int:
     log, start = FrozenLog(source / "segments"), target.size
     proven = Frontier(start, target.node)
     for leaf in log.leaves(start, head.size - start):
-        proven.append(leaf_hash(leaf))
+        proven.append(stored_hash(leaf))
     if (proven.size, proven.root()) != (head.size, head.root):
         raise CorruptStore(
             f"{source}: the entries do not come to the root of the head over {head.size}, or go on another log than"

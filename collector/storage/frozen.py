@@ -8,8 +8,8 @@ from collector.storage.handed_out import newest_head
 from collector.storage.segments import SegmentFile
 from collector.storage.store import CorruptStore, StorageError
 from weighbridge.log.checkpoint import Head
-from weighbridge.log.entries import Entry, entry
-from weighbridge.log.merkle import Frontier, leaf_hash
+from weighbridge.log.entries import Entry, entry, stored_hash
+from weighbridge.log.merkle import Frontier
 
 
 class FrozenLog:
@@ -74,7 +74,7 @@ class FrozenLog:
     def _root(self, start: int, count: int) -> bytes:
         frontier = Frontier()
         for leaf in self.leaves(start, count):
-            frontier.append(leaf_hash(leaf))
+            frontier.append(stored_hash(leaf))
         return frontier.root()
 
     def close(self) -> None:

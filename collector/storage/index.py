@@ -17,8 +17,8 @@ from collector.storage.store import (
     Indexed,
     StorageError,
 )
-from weighbridge.log.entries import Entry, EntryKind
-from weighbridge.wire.report import digest, parse
+from weighbridge.log.entries import Entry, EntryKind, Removed
+from weighbridge.wire.report import digest, parse, read
 
 logger = logging.getLogger("weighbridge.storage")
 
@@ -164,6 +164,11 @@ def _accepted(seq: int, payload_hash: bytes, index: int, received_us: int) -> Ac
 
 def indexed(entry: Entry, received_us: int) -> Indexed:
     """What the index keeps of an entry that was read back from the log."""
+    if entry.kind is EntryKind.REMOVED:
+        left = read(Removed, entry.envelope.payload)
+        chain = ChainKey(left.key_id, left.chain, left.stream)
+        accepted = Accepted(left.seq, left.payload_hash, entry.index, received_us)
+        return Indexed(entry.index, EntryKind.REPORT, chain, accepted)
     if entry.kind is not EntryKind.REPORT:
         return Indexed(entry.index, entry.kind)
     report = parse(entry.envelope.payload)

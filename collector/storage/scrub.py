@@ -18,10 +18,10 @@ from collector.storage.segments import HEADER, first_of, whatever_rows
 from collector.storage.store import CorruptStore, Indexed, StorageError
 from collector.storage.tree import HASH_BYTES, stored_hashes
 from weighbridge.log.checkpoint import Head, open_head
-from weighbridge.log.entries import Entry, EntryKind, Tick, entry
+from weighbridge.log.entries import Entry, EntryKind, Tick, entry, stored_hash
 from weighbridge.log.merkle import Frontier, leaf_hash
 from weighbridge.wire.report import WireError, read
-from weighbridge.wire.signing import SignatureError
+from weighbridge.wire.signing import SignatureError, open_envelope, verify
 
 SHOWN = 20
 """Faults of one part that are told one by one; the others are counted."""
@@ -43,12 +43,13 @@ DERIVED = frozenset({Part.TREE, Part.INDEX})
 class Findings:
     """What a scrub found. `faults` are the first SHOWN of each part, `counts` all of them.
 
-    `entries`: how many were read; `root`: of them all, None where it cannot be known. `head`: the newest one, None
-    where none lies there. `torn`: where bytes at the end begin that are no row, and of which nobody was told: they are
-    cut when the store is opened. `unseen`: what could not be compared.
+    `entries`: how many were read, `removed` of them reports that have left; `root`: of them all, None where it cannot
+    be known. `head`: the newest one, None where none lies there. `torn`: where bytes at the end begin that are no row,
+    and of which nobody was told: they are cut when the store is opened. `unseen`: what could not be compared.
     """
 
     entries: int = 0
+    removed: int = 0
     root: bytes | None = None
     head: Head | None = None
     torn: str = ""
@@ -81,6 +82,7 @@ def scrub(directory: Path, log_key: bytes, whole: bool) -> Findings:
         index = _Index(directory / "index.sqlite", found)
         stack.callback(index.close)
         for place, leaf in _leaves(directory / "evidence" / "segments", upto, found):
+            _see_removed(place, leaf, log_key, found)
             tree.take(place, leaf)
             index.take(found.entries, leaf)
             found.entries += 1
@@ -91,6 +93,17 @@ def scrub(directory: Path, log_key: bytes, whole: bool) -> Findings:
         is_not = f"holds {found.entries} entries, and a head over {found.head.size} was handed out"
         found.add(Part.SEGMENTS, f"the log {is_not}: restore the segments from a backup")
     return found
+
+
+def _see_removed(place: str, leaf: bytes | None, log_key: bytes, found: Findings) -> None:
+    """A row that stands for a report that has left is signed by the log: nobody else may say what stood there."""
+    if leaf is None or stored_hash(leaf) == leaf_hash(leaf):
+        return
+    found.removed += 1
+    try:
+        verify(open_envelope(leaf), log_key)
+    except SignatureError as error:
+        found.add(Part.SEGMENTS, f"{place} says that a report has left: {error}")
 
 
 def _head(directory: Path, log_key: bytes, found: Findings) -> Head | None:
@@ -186,7 +199,7 @@ class _Tree:
             self._found.unseen.append(f"the root: of {place} neither leaf nor hash is left")
             self._frontier = None
             return
-        completed = self._frontier.append(stored if leaf is None else leaf_hash(leaf))
+        completed = self._frontier.append(stored if leaf is None else stored_hash(leaf))
         rest = self._file.read(HASH_BYTES * (len(completed) - 1)) if self._file is not None else b""
         held = stored + rest
         if len(held) < HASH_BYTES * len(completed):

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from collector.storage.segments import storage_error
-from weighbridge.log.merkle import Frontier, leaf_hash, stored_position
+from weighbridge.log.entries import stored_hash
+from weighbridge.log.merkle import Frontier, stored_position
 from weighbridge.process.files import write_all
 
 HASH_BYTES = 32
@@ -54,7 +55,7 @@ class TreeFile:
         size = self._frontier.size
         hashes = []
         for leaf in leaves:
-            hashes += [subtree for _, _, subtree in self._frontier.append(leaf_hash(leaf))]
+            hashes += [subtree for _, _, subtree in self._frontier.append(stored_hash(leaf))]
         try:
             write_all(self._descriptor, b"".join(hashes), stored_hashes(size) * HASH_BYTES)
         except OSError as error:

@@ -1,12 +1,10 @@
 """`weighbridge backup` and `restore`: what is proven is copied, and a process that is killed costs nothing but time."""
 
 import json
-import os
 import shutil
-import signal
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -25,12 +23,12 @@ from tests.collector.building import (
     serving,
     weighbridge,
 )
+from tests.collector.killing import killed_at, killed_everywhere
 from weighbridge.log.checkpoint import open_head, sign_head
 from weighbridge.log.entries import EntryKind, Restored, entry
 from weighbridge.wire.report import read
 
 REPORTS = 8
-KILLS = 20
 
 
 @pytest.fixture(scope="module")
@@ -249,48 +247,6 @@ def test_nothing_is_restored_over_what_is_there(
     done = restored(target, tmp_path / "new", check=False)
     assert done.returncode == 2
     assert said in done.stderr
-
-
-def killed_at(step: int, act: Callable[[], object]) -> bool:
-    """Whether a process that does this was killed, by SIGKILL, in its so-manieth write or wait for the disk.
-
-    Of the write in which it is killed half was done.
-    """
-    child = os.fork()
-    if child == 0:
-        try:
-            break_off(step)
-            act()
-        finally:
-            os._exit(0)
-    return os.waitpid(child, 0)[1] == signal.SIGKILL
-
-
-def break_off(step: int) -> None:
-    left, pwrite = [step], os.pwrite
-
-    def sync(_: int) -> None:
-        left[0] -= 1
-        if left[0] <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def write(file: int, data: bytes, offset: int) -> int:
-        if left[0] <= 1:
-            pwrite(file, data[: len(data) // 2], offset)
-        sync(file)
-        return pwrite(file, data, offset)
-
-    for name, broken in (("fsync", sync), ("fdatasync", sync), ("pwrite", write)):
-        setattr(os, name, broken)
-
-
-def killed_everywhere(act: Callable[[Path], object], place: Path) -> Iterator[Path]:
-    """Directories, each of which a process that did this was killed over, one step later than the one before."""
-    step = 1
-    while killed_at(step, partial(act, place.with_name(f"{place.name}-{step}"))):
-        yield place.with_name(f"{place.name}-{step}")
-        step += 1
-    assert step > KILLS
 
 
 def test_a_backup_that_was_killed_anywhere_is_gone_on_with(

@@ -27,16 +27,23 @@ def follow_chain(
 ) -> Iterator[Finding]:
     """Take in that the chain has come to `end` with this report, and find it where it does not continue the chain."""
     name = f"{report.chain}/{report.stream}"
-    before = state.ends.pop(name, None)
-    state.ends[name] = end
+    forgotten = state.ends_forgotten
+    before = pass_over(state, name, end)
     if before is not None and before.key_id != end.key_id:
         before = None
-    missing = "" if before is None and state.ends_forgotten else _missing(report, before)
+    missing = "" if before is None and forgotten else _missing(report, before)
+    for contract in contracts if missing else ():
+        yield _hole(state, contract, f"chain {name}: {missing}", received_us)
+
+
+def pass_over(state: NodeState, name: str, end: ChainEnd) -> ChainEnd | None:
+    """The chain has come to `end`, wherever it was before, which is returned."""
+    before = state.ends.pop(name, None)
+    state.ends[name] = end
     if len(state.ends) > ENDS_KEPT:
         del state.ends[next(iter(state.ends))]
         state.ends_forgotten = True
-    for contract in contracts if missing else ():
-        yield _hole(state, contract, f"chain {name}: {missing}", received_us)
+    return before
 
 
 def _missing(report: Report, before: ChainEnd | None) -> str:

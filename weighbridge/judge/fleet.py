@@ -18,7 +18,7 @@ from weighbridge.challenge.record import (
 from weighbridge.challenge.telemetry import Telemetry, read_telemetry
 from weighbridge.judge import challenge_findings, clock_steps, quarantine, shared_key
 from weighbridge.judge.assignments import Assignments
-from weighbridge.judge.chains import follow_chain
+from weighbridge.judge.chains import follow_chain, pass_over
 from weighbridge.judge.clock_steps import ClockStep
 from weighbridge.judge.log_findings import DOUBTS, LogCredit
 from weighbridge.judge.node import (
@@ -45,6 +45,7 @@ from weighbridge.log.entries import (
     KeyChanged,
     Notice,
     Refused,
+    Removed,
     Tick,
 )
 from weighbridge.wire.report import Report, decode, digest, read
@@ -190,6 +191,8 @@ class FleetFold:
             case EntryKind.KEY:
                 change = read(KeyChanged, payload)
                 self._speakers[change.key_id] = (change.node, change.side)
+            case EntryKind.REMOVED:
+                self._pass_over(read(Removed, payload))
             case _:
                 pass
 
@@ -403,6 +406,13 @@ class FleetFold:
     def exchanges(self) -> list[str]:
         """The commitments of challenges that have begun and not ended, as text."""
         return [text for state in self.states.values() for text in state.exchanges.values()]
+
+    def _pass_over(self, left: Removed) -> None:
+        """A report that has left the store tells nothing, but that its chain was whole there."""
+        name, state = self._observer(left.key_id, left.node)
+        end = ChainEnd(left.key_id, left.seq, left.payload_hash)
+        pass_over(state, f"{left.chain}/{left.stream}", end)
+        self._touched.add(name)
 
     def _observer(self, key: str, node: str) -> tuple[str, NodeState]:
         _, side = self._speakers.get(key, ("", "provider"))

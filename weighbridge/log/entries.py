@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from weighbridge.log.merkle import leaf_hash
 from weighbridge.log.note import MOST_BYTES
-from weighbridge.wire.report import Count, Hash, Model, Name, Text, WirePart
+from weighbridge.wire.report import Count, Hash, Model, Name, Text, WirePart, read
 from weighbridge.wire.signing import Envelope, open_envelope
 
 
@@ -34,6 +35,7 @@ class EntryKind(StrEnum):
     CONTRADICTION = "contradiction"
     CLOCK = "clock"
     RESTORED = "restored"
+    REMOVED = "removed"
 
 
 class Tick(WirePart, frozen=True):
@@ -254,6 +256,21 @@ class Restored(Model):
     lost: Annotated[str, Field(min_length=1, max_length=MOST_BYTES)] | None
 
 
+class Removed(Model):
+    """A report stood here and has left the store, by the contracts' own terms.
+
+    `leaf_hash` is the report's, and what the tree holds still. The rest is what its chain needs to be whole.
+    """
+
+    leaf_hash: Hash
+    key_id: Hash
+    node: Name
+    chain: Name
+    stream: Name
+    seq: Count
+    payload_hash: Hash
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A line of the log. `index` counts from 0."""
@@ -285,6 +302,19 @@ _PREFIX, _SUFFIX = "application/vnd.weighbridge.", "+json"
 def payload_type(kind: EntryKind) -> str:
     """The DSSE payload type of an entry's kind."""
     return f"{_PREFIX}{kind}{_SUFFIX}"
+
+
+_REMOVED = f'","payloadType":"{payload_type(EntryKind.REMOVED)}",'.encode()
+
+
+def stored_hash(leaf: bytes) -> bytes:
+    """The leaf hash of the entry that a row of the store stands for: of the row, or of the report that it stands for.
+
+    Raises SignatureError or WireError where that is not told.
+    """
+    if _REMOVED not in leaf:
+        return leaf_hash(leaf)
+    return bytes.fromhex(read(Removed, open_envelope(leaf).payload).leaf_hash)
 
 
 def entry(index: int, leaf: bytes) -> Entry:

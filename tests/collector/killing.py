@@ -1,0 +1,51 @@
+"""Processes that are killed by SIGKILL in one of their writes or waits for the disk."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+KILLS = 20
+
+
+def killed_at(step: int, act: Callable[[], object]) -> bool:
+    """Whether a process that does this was killed, by SIGKILL, in its so-manieth write or wait for the disk.
+
+    Of the write in which it is killed half was done.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            break_off(step)
+            act()
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+def break_off(step: int) -> None:
+    left, pwrite = [step], os.pwrite
+
+    def sync(_: int) -> None:
+        left[0] -= 1
+        if left[0] <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def write(file: int, data: bytes, offset: int) -> int:
+        if left[0] <= 1:
+            pwrite(file, data[: len(data) // 2], offset)
+        sync(file)
+        return pwrite(file, data, offset)
+
+    for name, broken in (("fsync", sync), ("fdatasync", sync), ("pwrite", write)):
+        setattr(os, name, broken)
+
+
+def killed_everywhere(act: Callable[[Path], object], place: Path) -> Iterator[Path]:
+    """Directories, each of which a process that did this was killed over, one step later than the one before."""
+    step = 1
+    while killed_at(step, partial(act, place.with_name(f"{place.name}-{step}"))):
+        yield place.with_name(f"{place.name}-{step}")
+        step += 1
+    assert step > KILLS
