@@ -325,7 +325,11 @@ def _routes(components: Components) -> tuple[Route, ...]:
         CosigningApi(components.rounds),
         TilesApi(store.log),
         Administration(
-            committer.ring, committer.enter, clocks.system.wall_us, lambda: _address(components)
+            committer.ring,
+            committer.enter,
+            clocks.system.wall_us,
+            lambda: _address(components),
+            lambda index: tick_before_us(store.log, index),
         ),
         ClockApi(committer),
         Api(recent, store.ledger, exposition, lambda added: _add_contract(components, added)),

@@ -80,6 +80,7 @@ Flag = Literal[
     "gpu_identity_changed",
     "heard_late",
     "judging_failed",
+    "key_revoked",
     "key_shared",
     "late_exit_notice",
     "late_maintenance_notice",

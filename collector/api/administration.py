@@ -35,9 +35,10 @@ class InviteRequest(Model):
 
 
 class Revocation(Model):
-    """Why a key must not speak any more."""
+    """Why a key must not speak any more, and since when its word does not count, if it was in other hands before."""
 
     reason: Text
+    from_us: Count | None = None
 
 
 class NodeRelease(Model):
@@ -59,11 +60,14 @@ class Administration:
         submit: Submit,
         wall_us: Callable[[], int],
         address: Callable[[], tuple[str, str | None, str]],
+        received_us: Callable[[int], int],
     ) -> None:
+        """`received_us`: when an entry of the log was received, by its index."""
         self._ring = ring
         self._submit = submit
         self._wall_us = wall_us
         self._address = address
+        self._received_us = received_us
 
     def routes(self) -> tuple[Route, ...]:
         admin = Access.ADMIN
@@ -155,7 +159,12 @@ class Administration:
     async def revoke(self, request: web.Request) -> web.Response:
         key = self._speaking(request)
         revocation = parse(Revocation, await read_body(request))
-        index = await self._submit(EntryKind.KEY, key.revocation(revocation.reason))
+        since_us = revocation.from_us
+        if since_us is not None and since_us < self._received_us(key.enrolled_index):
+            raise Problem("conflict", f"key {key.key_id} began to speak after that instant")
+        if since_us is not None and since_us > self._wall_us():
+            raise Problem("conflict", "the instant from which on a key is revoked lies ahead")
+        index = await self._submit(EntryKind.KEY, key.revocation(revocation.reason, since_us))
         return web.json_response({"key_id": key.key_id, "index": index})
 
     async def rotate(self, request: web.Request) -> web.Response:

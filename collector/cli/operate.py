@@ -265,13 +265,29 @@ def key_list(config_file: Path) -> None:
 @key.command("revoke", short_help="Let a key speak no more, from now on.")
 @click.argument("key_id")
 @click.option("--reason", required=True, help="Goes into the log.")
+@click.option(
+    "--from",
+    "since",
+    help="An instant, such as 2026-11-08T00:00:00Z, since which the key was in other hands: what it said since then for"
+    " its own side is unknown. Default: all that it said stays.",
+)
 @config_option
 @stated
-def key_revoke(key_id: str, reason: str, config_file: Path) -> None:
+def key_revoke(key_id: str, reason: str, since: str | None, config_file: Path) -> None:
     """Let KEY_ID (or the unique beginning of one) speak no more, from now on and for ever."""
     config = load_config(config_file, os.environ)
-    answer = ask(config, "POST", f"/v1/keys/{key_id}/revoke", {"reason": reason})
+    wanted = {"reason": reason, "from_us": None if since is None else _instant_us(since)}
+    answer = ask(config, "POST", f"/v1/keys/{key_id}/revoke", wanted)
     click.echo(f"{answer['key_id']} is revoked by entry {answer['index']}")
+
+
+def _instant_us(text: str) -> int:
+    from weighbridge.contract.scalars import read_instant_us
+
+    try:
+        return read_instant_us(text)
+    except ValueError as error:
+        raise ConfigError(f"--from: {error}") from error
 
 
 @key.command("rotate", short_help="An invite for the successor of a key.")

@@ -427,6 +427,10 @@ WORDS: Mapping[str, Word] = {
         "Somebody else reported one of these GPUs too, on a weaker claim: no time is in doubt for it.",
         "另有他处也上报了其中某块 GPU，但其依据较弱，未因此产生争议时间。",
     ),
+    "flag.key_revoked": Word(
+        "A key of a node was revoked from an instant in the past: what it said since then for its own side is unknown.",
+        "某节点的密钥自过去某一时刻起被撤销：此后其对己方有利的陈述按未知计。",
+    ),
     "flag.key_shared": Word(
         "Two agents spoke with one key of a node: what they say for their own side is contested until it is revoked.",
         "两个代理使用同一节点的同一密钥：在该密钥撤销之前，其对己方有利的陈述均属争议。",

@@ -36,8 +36,8 @@ class NodeKey:
     revoked_index: int | None = None
     reason: str = ""
 
-    def revocation(self, reason: str) -> KeyChanged:
-        """What ends it once it is in the log."""
+    def revocation(self, reason: str, from_us: int | None = None) -> KeyChanged:
+        """What ends it once it is in the log. `from_us`: what it said since then does not count."""
         return KeyChanged(
             action="revoked",
             key_id=self.key_id,
@@ -46,6 +46,7 @@ class NodeKey:
             side=self.side,
             secret_hash=None,
             reason=reason,
+            from_us=from_us,
         )
 
 

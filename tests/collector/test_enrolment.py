@@ -200,6 +200,23 @@ def test_a_new_key_for_a_node_replaces_the_old_one(collector: Serving, invite: I
     assert collector.report(new.next()).status == 200
 
 
+def test_a_key_is_revoked_from_no_instant_at_which_it_did_not_speak(
+    collector: Serving, invite: Invite
+) -> None:
+    agent = Agent("stolen")
+    assert enroll(collector, request(agent, invite("stolen"))).status == 200
+    config = collector.directory / "config.toml"
+    words = ("key", "revoke", agent.signer.key_id, "--reason", "stolen", "--config", config)
+    for since, said in {
+        "2020-01-01T00:00:00Z": "began to speak after that instant",
+        "2199-01-01T00:00:00Z": "lies ahead",
+        "yesterday": "--from: ",
+    }.items():
+        done = weighbridge(*words, "--from", since, check=False)
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
 def test_a_revoked_key_speaks_no_more_and_never_again(collector: Serving, invite: Invite) -> None:
     agent = Agent("revoked")
     assert enroll(collector, request(agent, invite("revoked"))).status == 200

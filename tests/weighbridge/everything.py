@@ -15,6 +15,7 @@ from weighbridge.judge.alternation import ALTERNATES
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import BY_DEVICE, JUDGING_FAILED, OVERLAY, Row, State, Use
 from weighbridge.judge.registry import CLAIMED
+from weighbridge.judge.revoked_key import KEY_REVOKED
 from weighbridge.judge.shared_key import KEY_SHARED
 from weighbridge.judge.two_sides import DOUBTS, OF_LESSEE
 from weighbridge.log.checkpoint import log_key
@@ -192,6 +193,11 @@ def kinds() -> Statement:
         replace(row("n3", 1, 14 * DAY, 14 * DAY + HOUR, State.DOWN, "xid"), late=True),
         replace(
             row("n3", 1, 7 * DAY, 7 * DAY + HOUR, State.CONTESTED, KEY_SHARED),
+            slot=BY_DEVICE,
+            chain=DOUBTS["provider"],
+        ),
+        replace(
+            row("n3", 1, 17 * DAY, 17 * DAY + HOUR, State.UNKNOWN, KEY_REVOKED),
             slot=BY_DEVICE,
             chain=DOUBTS["provider"],
         ),

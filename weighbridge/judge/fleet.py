@@ -4,6 +4,7 @@ Live judgement, a rebuilt ledger and a replay are this one class, fed with the s
 """
 
 import heapq
+import itertools
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from weighbridge.challenge.record import (
     read_outcome,
 )
 from weighbridge.challenge.telemetry import Telemetry, read_telemetry
-from weighbridge.judge import challenge_findings, clock_steps, quarantine, shared_key
+from weighbridge.judge import challenge_findings, clock_steps, quarantine, revoked_key, shared_key
 from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.chains import follow_chain, pass_over
 from weighbridge.judge.clock_steps import ClockStep
@@ -341,13 +342,16 @@ class FleetFold:
         return [] if step is None else list(clock_steps.end(step, checked, now_us))
 
     def _rekeyed(self, change: KeyChanged, entry: int) -> list[Change]:
-        """A key that is revoked ends the doubt about who speaks with it."""
+        """A key that is revoked ends the doubt about who speaks with it, and what it said may count no more."""
         name = _named(change.node, change.side)
         state = self.states.get(name)
         if state is None or change.action != "revoked":
             return []
-        revoked = shared_key.revoke(state, change.key_id, self.watch.now_us, entry)
-        return drained(self._caught(name, entry, iter(revoked)))
+        now_us = self.watch.now_us
+        held = contracts(self.assignments.promises(state.node))
+        revoked = shared_key.revoke(state, change.key_id, now_us, entry)
+        voided = revoked_key.void(state, held, change, now_us, entry)
+        return drained(self._caught(name, entry, itertools.chain(revoked, voided)))
 
     def _refusal(self, refused: Refused) -> Iterator[Change]:
         _, state = self._observer(refused.key_id, refused.node)

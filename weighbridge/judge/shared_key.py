@@ -106,6 +106,15 @@ def _lay(
 ) -> Iterator[Row]:
     if end_us <= shared.laid_us:
         return
+    said = (State.CONTESTED, KEY_SHARED)
+    yield from in_doubt(state, said, (shared.laid_us, end_us), now_us, entry)
+    shared.laid_us = end_us
+
+
+def in_doubt(
+    state: NodeState, said: tuple[State, str], span_us: tuple[int, int], now_us: int, entry: int
+) -> Iterator[Row]:
+    """Lay a state and its cause over what the observer says for its own side of each device in [from, until)."""
     devices = {
         (contract, device)
         for chain in state.chains.values()
@@ -115,6 +124,4 @@ def _lay(
     }
     for contract, device in sorted(devices):
         place = (contract, state.node, BY_DEVICE, device, f"{OVERLAY}@{state.side}")
-        said = (State.CONTESTED, KEY_SHARED, now_us, entry, entry)
-        yield Row(*place, shared.laid_us, end_us, *said)
-    shared.laid_us = end_us
+        yield Row(*place, *span_us, *said, now_us, entry, entry)

@@ -86,7 +86,10 @@ class InviteIssued(Model):
 
 
 class KeyChanged(Model):
-    """A key begins or ceases to speak for a node, from this entry's index on."""
+    """A key begins or ceases to speak for a node, from this entry's index on.
+
+    `from_us`: of one that is revoked, since when its word does not count, though it was let in; null: all of it does.
+    """
 
     action: Literal["enrolled", "revoked"]
     key_id: Hash
@@ -95,6 +98,7 @@ class KeyChanged(Model):
     side: Literal["provider", "lessee"]
     secret_hash: Hash | None
     reason: Text
+    from_us: Count | None = None
 
 
 class Assignment(Model):

@@ -9,6 +9,7 @@ from weighbridge.judge.alternation import ALTERNATES
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.ledger import JUDGING_FAILED, State
 from weighbridge.judge.registry import CLAIMED, DUPLICATE
+from weighbridge.judge.revoked_key import KEY_REVOKED
 from weighbridge.judge.shared_key import KEY_SHARED
 from weighbridge.judge.two_sides import words_of
 from weighbridge.settlement.claims import holds
@@ -92,6 +93,8 @@ def _of_spans(contract: Contract, spans: Iterable[Span]) -> Iterator[Flag]:
             yield "sides_contradict" if disputed else OF_MARK.get(span.cause, "duplicate_gpu_uuid")
         if span.state == State.UNKNOWN and span.cause == DEVICE_EXCHANGED.code:
             yield "device_exchanged"
+        if span.state == State.UNKNOWN and span.cause == KEY_REVOKED:
+            yield "key_revoked"
         if (span.state, span.cause) == (State.UNKNOWN, JUDGING_FAILED):
             yield "judging_failed"
         if by_notice and span.state == State.DOWN and span.reported_s is None:

@@ -1,0 +1,91 @@
+"""A key in other hands: what it said since then counts for nobody's good, and what it admitted stays."""
+
+import pytest
+
+from tests.adversary.field import (
+    DAY_H,
+    HOUR_S,
+    OWED,
+    SIGNERS,
+    Field,
+    Said,
+    amounts,
+    lost,
+    sound,
+    unit,
+)
+from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
+from weighbridge.judge.revoked_key import KEY_REVOKED
+from weighbridge.log.entries import EntryKind, KeyChanged
+
+STOLEN_H, REVOKED_H = 6, 18
+
+
+def played(said: dict[str, Said], side: str, from_h: int | None, more: str = "") -> Field:
+    """The agents of these sides all day; one side's key is revoked in the evening."""
+    field = Field(more)
+    nodes = {one: ScriptedNode() for one in said}
+    for hour in range(DAY_H + 1):
+        if hour == REVOKED_H:
+            revoke(field, side, from_h)
+        field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
+        for one, node in nodes.items():
+            if one != side or hour < REVOKED_H:
+                field.hear(node, hour, said[one], one)
+    return field
+
+
+def at_us(hour: int) -> int:
+    return START_US + hour * HOUR_S * SECOND
+
+
+def revoke(field: Field, side: str, from_h: int | None) -> None:
+    signer = SIGNERS[side]
+    change = KeyChanged(
+        action="revoked",
+        key_id=signer.key_id,
+        public_key=signer.public_key.hex(),
+        node="n1",
+        side=side,  # type: ignore[arg-type]
+        secret_hash=None,
+        reason="stolen",
+        from_us=None if from_h is None else at_us(from_h),
+    )
+    field.add(EntryKind.KEY, change)
+
+
+def test_what_a_stolen_key_said_is_unknown_from_the_instant_on() -> None:
+    field = played({"provider": sound}, "provider", STOLEN_H)
+    statement = field.statement()
+    assert unit(statement, "n1.1").seconds["unknown"] == (DAY_H - STOLEN_H) * HOUR_S
+    assert "key_revoked" in statement.flags
+    (found,) = field.findings(KEY_REVOKED)
+    assert (found.severity.value, found.since_us, found.until_us) == (
+        "error",
+        at_us(STOLEN_H),
+        at_us(REVOKED_H),
+    )
+    assert "stolen" in found.observed
+
+
+def test_what_it_said_before_and_all_of_a_key_that_merely_ends_stays() -> None:
+    """A key that is revoked because the machine goes back to its owner was nobody else's."""
+    field = played({"provider": sound}, "provider", None)
+    statement = field.statement()
+    assert unit(statement, "n1.1").seconds["unknown"] < (DAY_H - REVOKED_H + 1) * HOUR_S
+    assert "key_revoked" not in statement.flags
+    assert field.findings(KEY_REVOKED) == []
+
+
+@pytest.mark.parametrize("from_h", [None, 0])
+def test_nobody_mends_a_fault_by_revoking_the_key_that_told_of_it(from_h: int | None) -> None:
+    statement = played(
+        {"provider": lost}, "provider", from_h, "unknown: {policy: up}\n"
+    ).statement()
+    assert amounts(statement)[0] == OWED
+
+
+def test_the_other_sides_word_holds_alone_where_a_key_was_stolen() -> None:
+    said = {"provider": sound, "lessee": sound}
+    statement = played(said, "provider", STOLEN_H).statement()
+    assert amounts(statement) == ("0.00", "0.00")

@@ -1,0 +1,38 @@
+"""A key that was in other hands since an instant: what it said from then on for its own side is unknown.
+
+What it said against its side stands, as where a key is shared: nobody mends a fault by revoking the key that told of
+it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from weighbridge.judge.checks import Severity
+from weighbridge.judge.findings import noted
+from weighbridge.judge.ledger import Finding, Row, State
+from weighbridge.judge.node_state import NodeState
+from weighbridge.judge.shared_key import in_doubt
+from weighbridge.log.entries import KeyChanged
+
+KEY_REVOKED = "key_revoked"
+"""The finding, and the cause of the time that is unknown for it."""
+
+
+def void(
+    state: NodeState, contracts: Sequence[str], change: KeyChanged, now_us: int, entry: int
+) -> Iterator[Row | Finding]:
+    """The key speaks no more since `change.from_us`, if that is told: up to now its word does not count."""
+    if change.from_us is None or change.from_us >= now_us:
+        return
+    said = (State.UNKNOWN, KEY_REVOKED)
+    yield from in_doubt(state, said, (change.from_us, now_us), now_us, entry)
+    for contract in contracts:
+        yield noted(
+            state,
+            contract,
+            KEY_REVOKED,
+            change.from_us,
+            expected="a key that one agent alone holds",
+            observed=f"key {change.key_id} was revoked from this instant on: {change.reason}",
+            severity=Severity.ERROR,
+            until_us=now_us,
+        )
