@@ -230,9 +230,10 @@ class LogFollower:
 
     @property
     def quarantined(self) -> int:
-        """How many observers this judge fails at."""
-        states = self._writer.judgement.folds.states.values()
-        return sum(state.quarantine is not None for state in states)
+        """How many observers this judge fails at, and how many other kinds of entries."""
+        folds = self._writer.judgement.folds
+        observers = sum(state.quarantine is not None for state in folds.states.values())
+        return observers + len(folds.watch.failed.open)
 
     def lag_seconds(self, newest_us: int) -> float:
         """How far judgement is behind the newest tick."""

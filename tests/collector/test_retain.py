@@ -3,6 +3,7 @@
 import copy
 import shutil
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -199,7 +200,7 @@ def test_a_segment_is_replaced_whole_wherever_it_is_killed(store: Path, tmp_path
     step = 1
     while True:
         copy = shutil.copytree(store, tmp_path / f"copy-{step}")
-        if not killed_at(step, lambda copy=copy: command(copy, "retain")):
+        if not killed_at(step, partial(command, copy, "retain")):
             break
         assert command(copy, "scrub")[0] == 0
         assert command(copy, "retain")[0] == 0

@@ -9,11 +9,14 @@ import pytest
 from tests.weighbridge import everything
 from tests.weighbridge.scripted import START_US, Log, ScriptedNode, contract_text, spans
 from weighbridge.judge import fleet, node, quarantine
+from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.checks import CHECKS
 from weighbridge.judge.checks.check import Answer, CheckContext
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import JUDGING_FAILED, Finding, Row, State
+from weighbridge.judge.registry import Registry
 from weighbridge.judge.track import EVERYTHING
+from weighbridge.log.entries import ContractAdded
 from weighbridge.settlement.case import Notices
 
 SECOND = 1_000_000
@@ -166,3 +169,66 @@ def test_a_statement_holds_its_time_for_both_sides_whatever_the_contract_makes_o
     assert "judging_failed" in statement.flags
     assert statement.lowest == "0.00"
     assert statement.highest not in (None, "0.00")
+
+
+def half_judged(monkeypatch: pytest.MonkeyPatch) -> Log:
+    """The story with a second contract, of which neither entries nor absences can be judged."""
+    add, absences = Assignments.add, Registry.absences
+
+    def failing_add(self: Assignments, added: ContractAdded) -> None:
+        if added.contract == "K2":
+            raise ZeroDivisionError
+        add(self, added)
+
+    def failing_absences(
+        self: Registry, name: str, version: Version, now_us: int
+    ) -> Iterator[Finding]:
+        if name == "K1":
+            raise KeyError(name)
+        return absences(self, name, version, now_us)
+
+    monkeypatch.setattr(Assignments, "add", failing_add)
+    monkeypatch.setattr(Registry, "absences", failing_absences)
+    log = Log()
+    log.tick(0)
+    log.contract(contract_text("K2", per_node=1), name="K2")
+    log.contract(contract_text(per_node=1))
+    one = ScriptedNode("n1", gpus=1)
+    log.assign(one.name)
+    for now in range(0, 300, 10):
+        log.tick(now)
+        log.report(one.report([now]))
+    return log
+
+
+def test_what_fails_in_a_contract_or_in_looking_for_its_nodes_is_skipped_and_said_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = half_judged(monkeypatch)
+    assert spans(log.timelines(290)["n1", 0])[0] == (0, 290, "up", "")
+    said = [one for one in log.changes if isinstance(one, Finding) and one.code == JUDGING_FAILED]
+    assert [(one.contract, one.node, one.answerable) for one in said] == [
+        ("K2", "", "collector"),
+        ("K1", "", "collector"),
+    ]
+    assert "entry 1, contract (ZeroDivisionError)" in said[0].observed
+
+
+def test_a_restart_skips_it_too_and_the_next_judge_looks_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = half_judged(monkeypatch)
+    remembered = [one for one in log.entries if one.kind in fleet.REMEMBERED]
+    again = FleetFold()
+    again.restore(log.fold.snapshots(), remembered)
+    assert set(again.watch.failed.open) == {("K2", "contract"), ("K1", "tick")}
+    monkeypatch.undo()
+    judged_by(monkeypatch, "judge/next")
+    newer = FleetFold()
+    newer.restore(log.fold.snapshots(), remembered)
+    log.tick(400)
+    closed = [one for one in newer.fold(log.entries[-1]) if isinstance(one, Finding)]
+    assert {(one.contract, one.code) for one in closed if one.until_us is not None} == {
+        ("K1", JUDGING_FAILED),
+        ("K2", JUDGING_FAILED),
+    }

@@ -252,7 +252,8 @@ LOG_COSIGNED = _gauge(
     "witness",
 )
 JUDGE_QUARANTINED = _gauge(
-    "judge_quarantined", "Observers whose evidence this judge fails at; their time is unknown."
+    "judge_quarantined",
+    "Observers, and other subjects of entries, that this judge fails at; their time is unknown.",
 )
 JUDGE_LAG = _gauge(
     "judge_lag_seconds", "Age of the newest entry that was judged, behind the newest logged."

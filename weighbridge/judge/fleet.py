@@ -21,6 +21,7 @@ from weighbridge.judge import challenge_findings, clock_steps, quarantine, revok
 from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.chains import follow_chain, pass_over
 from weighbridge.judge.clock_steps import ClockStep
+from weighbridge.judge.failures import TICK, Failures, subject
 from weighbridge.judge.log_findings import DOUBTS, LogCredit
 from weighbridge.judge.node import (
     JUDGE,
@@ -35,7 +36,7 @@ from weighbridge.judge.node import (
 from weighbridge.judge.node_state import ChainEnd, NodeState, Receipt
 from weighbridge.judge.registry import Registry
 from weighbridge.judge.slot_history import names
-from weighbridge.judge.snapshot import dump, restore
+from weighbridge.judge.snapshot import Key, dump, restore
 from weighbridge.log.entries import (
     Assignment,
     ClockChecked,
@@ -81,13 +82,15 @@ def drained(folding: Folding) -> list[Change]:
 @dataclass(slots=True)
 class TickWatch:
     """The newest tick, since when ticks came without a stall, the last tick before that, when the registry looked last,
-    and the step of the collector's clock that has not ended."""
+    and the step of the collector's clock that has not ended. `failed`: what the judge failed at that is of no
+    observer."""
 
     now_us: int = 0
     awake_us: int = 0
     asleep_us: int = 0
     looked_us: int = 0
     step: ClockStep | None = None
+    failed: Failures = field(default_factory=lambda: Failures(JUDGE))
 
 
 WATCH, REGISTRY, CREDIT, NODE = "watch", "registry", "credit", "node/"
@@ -99,7 +102,8 @@ REPLACED = "gpu_replaced"
 class FleetFold:
     """`states` are by observer: the node's name for its provider's agent, `name@lessee` for the lessee's own.
 
-    What fails in judging an observer is caught there (`weighbridge.judge.quarantine`). `only`: the one observer whose
+    What fails in judging an observer is caught there (`weighbridge.judge.quarantine`), what is of none is skipped
+    (`weighbridge.judge.failures`). `only`: the one observer whose
     reports are judged; None: all.
     """
 
@@ -121,9 +125,15 @@ class FleetFold:
 
     def folding(self, entry: Entry, report: Report | None = None) -> Folding:
         """The same in small steps; between them nothing else may be folded, and no snapshot taken."""
-        if entry.kind is EntryKind.REPORT:
-            return (yield from self._reported(entry, report))
-        return self._told(entry)
+        try:
+            if entry.kind is EntryKind.REPORT:
+                return (yield from self._reported(entry, report))
+            return self._told(entry)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            self.watch.failed.note(subject(entry), entry.index, error, self.watch.now_us)
+            return list(self.watch.failed.take())
 
     def _told(self, entry: Entry) -> list[Change]:
         payload = entry.envelope.payload
@@ -224,12 +234,7 @@ class FleetFold:
     def restore(self, snapshots: Mapping[str, bytes], remembered: Iterable[Entry]) -> None:
         """Go on from snapshots; `remembered` are the REMEMBERED entries folded before them, in order, each after the
         tick at which it was received."""
-        for entry in remembered:
-            if entry.kind is EntryKind.TICK:
-                self.watch.now_us = max(
-                    self.watch.now_us, read(Tick, entry.envelope.payload).wall_us
-                )
-            self.remember(entry)
+        missed = list(self._missed(remembered))
         for name, data in snapshots.items():
             if name.startswith(NODE):
                 self.states[name.removeprefix(NODE)] = restore(data, NodeState)
@@ -239,8 +244,24 @@ class FleetFold:
             self.watch = restore(snapshots[WATCH], TickWatch)
         if CREDIT in snapshots:
             self.credit = restore(snapshots[CREDIT], LogCredit)
+        self.watch.failed.judged_by(JUDGE, self.watch.now_us)
+        for entry, error in missed:
+            self.watch.failed.note(subject(entry), entry.index, error, self.watch.now_us)
         for name, state in self.states.items():
             self._expect(name, state)
+
+    def _missed(self, remembered: Iterable[Entry]) -> Iterator[tuple[Entry, Exception]]:
+        """Remembers all that it can; what it cannot, and why."""
+        for entry in remembered:
+            if entry.kind is EntryKind.TICK:
+                now_us = read(Tick, entry.envelope.payload).wall_us
+                self.watch.now_us = max(self.watch.now_us, now_us)
+            try:
+                self.remember(entry)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001
+                yield entry, error
 
     def outdated(self) -> list[str]:
         """The observers in quarantine that another judge failed at."""
@@ -268,9 +289,23 @@ class FleetFold:
         changes = list(self._overdue(index))
         if now_us - watch.looked_us >= REGISTRY_US:
             watch.looked_us = now_us
-            changes += self.registry.tick(self.assignments, now_us)
+            changes += self._looked(index)
             changes += self._doubted()
         return changes
+
+    def _looked(self, index: int) -> Iterator[Change]:
+        """What the registry misses, contract by contract: where that fails, all others go on."""
+        failed, now_us = self.watch.failed, self.watch.now_us
+        failed.judged_by(JUDGE, now_us)
+        for name, version in self.assignments.contracts(now_us).items():
+            try:
+                yield from list(self.registry.absences(name, version, now_us))
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001
+                failed.note(Key((name, TICK)), index, error, now_us)
+        yield from self.registry.quieted(now_us)
+        yield from failed.take()
 
     def _doubted(self) -> list[Change]:
         """What speaks against the log itself is for every contract, those that come later too."""

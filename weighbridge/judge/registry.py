@@ -133,15 +133,6 @@ class Registry:
             if node not in reporting:
                 reporting.append(node)
 
-    def tick(self, assignments: Assignments, now_us: int) -> list[Change]:
-        """Contracts whose time to report first is over."""
-        absences = (
-            change
-            for name, version in assignments.contracts(now_us).items()
-            for change in self._absence(name, version, now_us)
-        )
-        return [*absences, *self._quieted(now_us)]
-
     def _doubts(
         self, state: NodeState, observer: Key, left: Sequence[str], came: Set[str]
     ) -> Iterator[tuple[str, str]]:
@@ -200,7 +191,7 @@ class Registry:
             place = (contract, node, BY_DEVICE, device, OVERLAY)
             yield Row(*place, now_us - MARK_US, now_us, State.UP, ALTERNATES, now_us)
 
-    def _quieted(self, now_us: int) -> Iterator[Finding]:
+    def quieted(self, now_us: int) -> Iterator[Finding]:
         """A day in which nothing more was found ends a doubt."""
         for key in [key for key, at_us in self.doubted.items() if now_us - at_us > TITLE_US]:
             yield replace(self.open.pop(key), until_us=self.doubted.pop(key))
@@ -304,7 +295,8 @@ class Registry:
             self.open[key] = _shown_twice(over, code)
             yield self.open[key]
 
-    def _absence(self, name: str, version: Version, now_us: int) -> Iterator[Finding]:
+    def absences(self, name: str, version: Version, now_us: int) -> Iterator[Finding]:
+        """Whether the contract's time to report first is over, and nodes have not."""
         contract = version.contract
         due_us = version.from_us + contract.sampling.first_report_within_us
         promised = sum(resource.nodes for resource in contract.resources)
