@@ -83,6 +83,49 @@ def run(
     asyncio.run(daemon.run())
 
 
+@main.command(short_help="Be a witness: whether nodes are reached from here.")
+@configuration
+@state
+@runtime
+@click.option("--interval-ms", type=int, help="Between two attempts at each.")
+@click.argument("targets", nargs=-1, required=True, metavar="NODE=URL...")
+def watch(
+    file: Path | None,
+    state_directory: Path | None,
+    interval_ms: int | None,
+    runtime_directory: Path | None,
+    targets: tuple[str, ...],
+) -> None:
+    """Try to reach each NODE at tcp://HOST:PORT, tls://HOST:PORT or icmp://HOST, and report it, signed, as a witness.
+
+    With ?proxy=HOST:PORT the way to a port goes through that HTTP proxy. It needs no GPU; enrol it by an invite of side
+    witness.
+    """
+    from agent.app import Daemon, set_up_logging
+    from agent.clock import SystemClock
+    from agent.enrolment import EnrolmentError
+    from agent.watch.source import TargetSource
+    from agent.watch.targets import TargetError, read_targets
+
+    flags = {
+        "state_directory": state_directory,
+        "interval_ms": interval_ms,
+        "runtime_directory": runtime_directory,
+        "kernel_log": "off",
+        "probe": "off",
+    }
+    config = _config(file, flags)
+    set_up_logging(config.log_level)
+    try:
+        source = TargetSource(read_targets(targets), SystemClock().boottime_us)
+        daemon = Daemon(
+            config, lambda: load_config(file, os.environ, flags), source, dict(os.environ)
+        )
+    except (EnrolmentError, TargetError) as error:
+        raise UsageFailure(str(error)) from error
+    asyncio.run(daemon.run())
+
+
 @main.command()
 @configuration
 @state

@@ -9,7 +9,7 @@ import struct
 from enum import IntEnum
 from functools import cache
 
-from weighbridge.catalogue.readings import READINGS, Reading, Scope, Tier
+from weighbridge.catalogue.readings import OF_GPUS, READINGS, Reading, Tier
 
 _HEADER = struct.Struct("<BI")
 MARK_BYTES = 1 << 20
@@ -59,7 +59,7 @@ def rows(tier: Tier) -> tuple[Reading, ...]:
 
     Those read as NVML fields stand last, in one run, so that one batch of fields fills one run of numbers.
     """
-    chosen = [row for row in READINGS if row.tier is tier and row.scope is not Scope.NODE]
+    chosen = [row for row in READINGS if row.tier is tier and row.scope in OF_GPUS]
     return tuple(sorted(chosen, key=lambda row: row.source.startswith("field ")))
 
 

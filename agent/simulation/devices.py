@@ -23,7 +23,7 @@ from agent.simulation.scenario import (
     SameUuid,
     Scenario,
 )
-from weighbridge.catalogue.readings import READINGS, Reading, Scope, Tier
+from weighbridge.catalogue.readings import OF_GPUS, READINGS, Reading, Scope, Tier
 from weighbridge.catalogue.tables import Sku, sku
 from weighbridge.wire.report import Device, DeviceState, Event, EventKind, Facts, OwnerClass, Reason
 
@@ -42,7 +42,7 @@ IDLE_FLAG = 0x1
 
 Value = int | str | Reason
 ROWS: Mapping[Tier, tuple[Reading, ...]] = {
-    tier: tuple(row for row in READINGS if row.tier is tier and row.scope is not Scope.NODE)
+    tier: tuple(row for row in READINGS if row.tier is tier and row.scope in OF_GPUS)
     for tier in Tier
 }
 

@@ -3,14 +3,14 @@
 import json
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from aiohttp import web
 
 from collector.api.bodies import read_body
 from collector.api.routes import Access, Route
 from collector.log.keys import KeyRing, NodeKey
-from weighbridge.log.entries import EntryKind, InviteIssued
+from weighbridge.log.entries import EntryKind, InviteIssued, KeySide
 from weighbridge.wire.enrolment import Invite, secret_hash
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import Count, Model, Name, Text, WireError, WirePart, canonical, read
@@ -27,7 +27,7 @@ class InviteRequest(Model):
     """Who is invited, and for how long. `devices` null: all of the node's; `resource` null: the only line item."""
 
     contract: Name
-    side: Literal["provider", "lessee"]
+    side: KeySide
     node: Name
     devices: list[Name] | None
     resource: Name | None = None
@@ -87,8 +87,11 @@ class Administration:
         return await self._invite(wanted)
 
     async def _invite(self, wanted: InviteRequest) -> web.Response:
-        self._check_resource(wanted.contract, wanted.resource)
-        self._check_place(wanted)
+        if wanted.side != "witness":
+            self._check_resource(wanted.contract, wanted.resource)
+            self._check_place(wanted)
+        elif wanted.contract not in self._ring.contracts:
+            raise Problem("not_found", f"there is no contract {wanted.contract}")
         if wanted.devices == []:
             raise Problem("malformed", "devices: name some, or null for all of the node's")
         if not 0 < wanted.life_seconds <= MAX_LIFE_SECONDS:

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from collector.judging.resettling import Resettling
 from collector.log.keys import KeyRing
 from weighbridge.bundle.description import Withheld
-from weighbridge.judge.slot_history import Stay, Times, seen_by, stays
+from weighbridge.contract import load
+from weighbridge.judge.slot_history import EVER, Stay, Times, seen_by, stays
 from weighbridge.log.checkpoint import Head, read_head
 from weighbridge.log.entries import (
     Assignment,
+    ContractAdded,
     Contradiction,
     CosignedHead,
     Entry,
@@ -54,6 +56,7 @@ class Survey:
     cosigned: list[tuple[int, Head]] = field(default_factory=list)
     assigned: dict[str, list[tuple[int, Assignment]]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    witnesses: set[str] = field(default_factory=set)
 
     def take(self, entry: Entry) -> None:
         """The next entry of the log."""
@@ -70,6 +73,10 @@ class Survey:
                 self.cosigned.append((self.settling.now_us, head))
             case EntryKind.REMOVED:
                 self.gone.add(read(Removed, payload).node)
+            case EntryKind.CONTRACT:
+                added = read(ContractAdded, payload)
+                if added.contract == self.contract:
+                    self.witnesses |= set(load(added.text).evidence.witnesses)
             case EntryKind.ASSIGNMENT:
                 one = read(Assignment, payload)
                 held = self.assigned.setdefault(one.contract, [])
@@ -78,7 +85,12 @@ class Survey:
                 pass
 
     def seen(self) -> Mapping[str, Times]:
-        """By node the times of receipt that are the contract's to see."""
+        """By node, and by witness that the contract names, the times of receipt that are the contract's to see."""
+        named = {
+            key.node: EVER
+            for key in self.ring
+            if key.side == "witness" and not self.witnesses.isdisjoint((key.node, key.key_id))
+        }
         mine = stays(self.assigned.get(self.contract, ()))
         others = [
             stay
@@ -86,7 +98,7 @@ class Survey:
             if contract != self.contract
             for stay in stays(held)
         ]
-        return {
+        return named | {
             node: _joined([one for one in others if one.node == node], times)
             for node, times in seen_by(mine, others).items()
         }

@@ -74,6 +74,8 @@ class Enrolment:
                 reason="invited",
             ),
         )
+        if issued.side == "witness":
+            return
         assignment = Assignment(
             contract=issued.contract,
             node=issued.node,

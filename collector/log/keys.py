@@ -6,7 +6,6 @@ revokes the first. A revoked key never speaks again.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from collector.storage.store import EntryIndex, EvidenceLog
 from weighbridge.contract import load
@@ -17,6 +16,7 @@ from weighbridge.log.entries import (
     EntryKind,
     InviteIssued,
     KeyChanged,
+    KeySide,
 )
 from weighbridge.wire.report import read
 
@@ -30,7 +30,7 @@ class NodeKey:
     key_id: str
     public_key: bytes
     node: str
-    side: Literal["provider", "lessee"]
+    side: KeySide
     invite: InviteIssued | None
     enrolled_index: int
     revoked_index: int | None = None

@@ -21,7 +21,7 @@ from weighbridge.log.entries import EntryKind, KeyChanged
 STOLEN_H, REVOKED_H = 6, 18
 
 
-def played(said: dict[str, Said], side: str, from_h: int | None, more: str = "") -> Field:
+def played(said: Mapping[str, Said], side: str, from_h: int | None, more: str = "") -> Field:
     """The agents of these sides all day; one side's key is revoked in the evening."""
     field = Field(more)
     nodes = {one: ScriptedNode() for one in said}

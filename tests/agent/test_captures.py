@@ -14,7 +14,7 @@ from agent.snapshot import take_record, take_snapshot
 from tests.agent.conftest import MakeDriver, MakeSource
 from tests.agent.fake_nvml.fixture import FakeDriver
 from tests.agent.fake_nvml.played import scenario_of
-from weighbridge.catalogue.readings import READING, READINGS, Scope, Tier
+from weighbridge.catalogue.readings import OF_GPUS, READING, READINGS, Scope, Tier
 from weighbridge.catalogue.tables import Sku, sku_by_pci, skus
 from weighbridge.wire.report import Reason
 
@@ -97,7 +97,7 @@ async def test_every_reading_is_read_as_it_was_on_the_card(
 @each_capture
 def test_no_reading_of_the_catalogue_is_an_error(capture: Row) -> None:
     read = readings(capture, "device-0")
-    assert read.keys() <= {row.name for row in READINGS if row.scope is not Scope.NODE}
+    assert read.keys() <= {row.name for row in READINGS if row.scope in OF_GPUS}
     assert [name for name, value in read.items() if value in (Reason.ERROR, Reason.TIMEOUT)] == []
     for name, value in read.items():
         assert isinstance(value, Reason) or isinstance(value, str) == (READING[name].unit == "")

@@ -11,7 +11,7 @@ from agent.nvml.frames import rows
 from agent.nvml.readers import FAST, IDENTITY, READERS, SLOW
 from tests.agent.conftest import MakeDriver, MakeSource, eventually
 from tests.agent.fake_nvml.fixture import FakeDriver, uuid
-from weighbridge.catalogue.readings import READING, READINGS, Scope, Tier
+from weighbridge.catalogue.readings import OF_GPUS, READING, READINGS, Scope, Tier
 from weighbridge.wire.report import DeviceState, EventKind, Reason
 
 BRANCHES = (470, 535, 550, 580)
@@ -31,7 +31,7 @@ async def facts(source: NvmlSource, index: int = 0) -> Any:
 def test_every_row_has_a_reader_and_every_reader_a_row() -> None:
     for tier, readers in ((Tier.IDENTITY, IDENTITY), (Tier.FAST, FAST), (Tier.SLOW, SLOW)):
         assert set(readers) == {row.name for row in rows(tier)}
-    assert set(READERS) == {row.name for row in READINGS if row.scope is not Scope.NODE}
+    assert set(READERS) == {row.name for row in READINGS if row.scope in OF_GPUS}
 
 
 def test_the_rows_about_the_driver_are_read_in_the_child_or_from_outside() -> None:

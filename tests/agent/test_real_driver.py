@@ -24,7 +24,7 @@ from benchmarks.agent import REAL_PACE, compare, daemon
 from tests.agent.conftest import boottime_us, eventually
 from tests.agent.fake_nvml.fixture import FakeDriver, build
 from tests.agent.fake_nvml.played import scenario_of
-from weighbridge.catalogue.readings import READINGS, Scope, Tier
+from weighbridge.catalogue.readings import OF_GPUS, READINGS, Tier
 from weighbridge.wire.report import Device, DeviceState, EventKind, Reason
 
 CONTROL: Final = Path("/dev/nvidiactl")
@@ -102,7 +102,7 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 
 def test_every_reading_of_the_catalogue_has_a_value_or_a_reason_that_is_no_failure() -> None:
     rows = snapshot()
-    catalogue = {row.name for row in READINGS if row.scope is not Scope.NODE}
+    catalogue = {row.name for row in READINGS if row.scope in OF_GPUS}
     for device in {row["device"] for row in rows}:
         told = {row["reading"] for row in rows if row["device"] == device}
         assert told - {"state"} == catalogue

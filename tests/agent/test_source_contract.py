@@ -10,7 +10,7 @@ from agent.simulation.devices import SimulatedSource
 from agent.simulation.scenario import Scenario
 from tests.agent.conftest import MakeSource, boottime_us
 from tests.agent.fake_nvml.fixture import FakeDriver
-from weighbridge.catalogue.readings import READING, READINGS, Kind, Scope, Tier
+from weighbridge.catalogue.readings import OF_GPUS, READING, READINGS, Kind, Scope, Tier
 from weighbridge.wire.report import DeviceState, Inventory, Reason, encode
 
 
@@ -27,7 +27,7 @@ async def source(
 
 
 def named(tier: Tier) -> set[str]:
-    return {row.name for row in READINGS if row.tier is tier and row.scope is not Scope.NODE}
+    return {row.name for row in READINGS if row.tier is tier and row.scope in OF_GPUS}
 
 
 @pytest.mark.parametrize("tier", [Tier.FAST, Tier.SLOW])

@@ -140,7 +140,7 @@ def test_every_kind_of_silence_is_alerted_as_silence_and_as_nothing_else() -> No
     )
     assert silent is not None
     assert breach is not None
-    for code in ("node_silent", *QUIET):
+    for code in ("node_silent", "collector_unreached", "unreachable", *QUIET):
         assert re.fullmatch(silent[1], code)
         assert re.fullmatch(breach[1], code)
     assert not re.fullmatch(breach[1], "power_capped")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from weighbridge.catalogue.metrics import EXPORTED, GPU_CLOCKS_EVENT, METRICS, Metric, Type
-from weighbridge.catalogue.readings import READINGS, Kind, Reading, Scope, Tier
+from weighbridge.catalogue.readings import OF_GPUS, READINGS, Kind, Reading, Tier
 
 each_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 
@@ -40,7 +40,7 @@ def test_help_is_a_sentence_on_one_line(metric: Metric) -> None:
     "row", [row for row in READINGS if row.tier is not Tier.IDENTITY], ids=lambda row: row.name
 )
 def test_every_moving_number_of_a_device_is_exported(row: Reading) -> None:
-    assert (row.name in EXPORTED) == (row.kind is not Kind.FLAGS and row.scope is not Scope.NODE)
+    assert (row.name in EXPORTED) == (row.kind is not Kind.FLAGS and row.scope in OF_GPUS)
 
 
 @pytest.mark.parametrize(

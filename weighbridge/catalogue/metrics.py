@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from weighbridge.catalogue.readings import READINGS, UNITS, Kind, Reading, Scope, Tier, Unit
+from weighbridge.catalogue.readings import OF_GPUS, READINGS, UNITS, Kind, Reading, Tier, Unit
 
 PREFIX = "weighbridge_"
 
@@ -278,7 +278,7 @@ _UNSPOKEN_UNITS = frozenset({"code", "count", "number"})
 def _is_exported(reading: Reading) -> bool:
     if reading.tier is Tier.IDENTITY:
         return reading.name in _IDENTITY_EXPORTED
-    return reading.kind is not Kind.FLAGS and reading.scope is not Scope.NODE
+    return reading.kind is not Kind.FLAGS and reading.scope in OF_GPUS
 
 
 def _base_name(reading: Reading) -> str:

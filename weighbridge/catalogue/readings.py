@@ -31,12 +31,17 @@ class Kind(StrEnum):
 
 
 class Scope(StrEnum):
-    """What has the reading: a GPU, a MIG device, either of them, or the node."""
+    """What has the reading: a GPU, a MIG device, either of them, the node, or what a witness watches."""
 
     GPU = "gpu"
     MIG = "mig"
     DEVICE = "device"
     NODE = "node"
+    TARGET = "target"
+
+
+OF_GPUS = frozenset({Scope.GPU, Scope.MIG, Scope.DEVICE})
+"""What has the readings that a driver answers for each device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +406,17 @@ _SLOW_GPU = (
     ("dram_active_permyriad", GAUGE, "GPM metric 10", "Memory bandwidth in use; Hopper on"),
 )
 
+_IDENTITY_TARGET = (
+    ("target_node_name", TEXT, "the witness's command line", "Node behind the target"),
+    ("target_address", TEXT, "the witness's command line", "How the witness tries to reach it"),
+)
+
+_FAST_TARGET = (
+    ("reached_code", CODE, "one attempt", "1 answered, 0 no answer in 3 s, 2 refused"),
+    ("connect_microseconds", GAUGE, "one attempt", "Until TCP or the echo answered"),
+    ("handshake_microseconds", GAUGE, "one attempt", "From there to the end of TLS's handshake"),
+)
+
 
 def _rows() -> Iterator[Reading]:
     groups = (
@@ -411,6 +427,8 @@ def _rows() -> Iterator[Reading]:
         (Tier.FAST, Scope.DEVICE, _FAST_DEVICE),
         (Tier.FAST, Scope.GPU, _FAST_GPU),
         (Tier.SLOW, Scope.GPU, _SLOW_GPU),
+        (Tier.IDENTITY, Scope.TARGET, _IDENTITY_TARGET),
+        (Tier.FAST, Scope.TARGET, _FAST_TARGET),
     )
     for tier, scope, group in groups:
         for name, kind, source, text in group:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Literal
 
-from weighbridge.contract.scalars import Count, Maybe, Share, Switch, Text, Whole
+from weighbridge.contract.scalars import Count, Maybe, Name, Share, Switch, Text, Whole
 from weighbridge.contract.terms import Terms, clause
 from weighbridge.log.policy import PolicyError, read_policy
 
@@ -47,6 +47,11 @@ class EvidenceTerms(Terms):
         "A tlog-policy: whose signatures the log's heads are to have; statements say how far they do.",
         default=None,
     )
+    witnesses: tuple[Name, ...] = clause(
+        "Witnesses, by name or key, who say of a node that is not heard whether they reach it.",
+        default=(),
+    )
+    witness_quorum: Count = clause("How many of them must say the same.", default=1)
     clock: ClockTerms = clause("How far clocks may be off.", default=ClockTerms())
     correction_window_s: Whole = clause(
         "Data that come so long after the end of a period still change it.", default=432_000
@@ -64,6 +69,8 @@ class EvidenceTerms(Terms):
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.cosigned_by is not None:
             yield from _policy_problems(self.cosigned_by)
+        if not self.witness_quorum <= max(1, len(set(self.witnesses))):
+            yield "witness_quorum", "is more than there are witnesses"
 
 
 def _policy_problems(text: str) -> Iterator[tuple[str, str]]:

@@ -154,4 +154,6 @@ def _promise(version: Version, assignment: Assignment) -> Promise:
         heard_within_us=contract.sampling.heard_within_us,
         max_skew_us=MAX_SKEW_US,
         least_coverage=contract.evidence.least_coverage,
+        witnesses=frozenset(contract.evidence.witnesses),
+        quorum=contract.evidence.witness_quorum,
     )

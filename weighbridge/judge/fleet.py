@@ -5,7 +5,7 @@ Live judgement, a rebuilt ledger and a replay are this one class, fed with the s
 
 import heapq
 import itertools
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from weighbridge.challenge import record
@@ -17,9 +17,17 @@ from weighbridge.challenge.record import (
     read_outcome,
 )
 from weighbridge.challenge.telemetry import Telemetry, read_telemetry
-from weighbridge.judge import challenge_findings, clock_steps, quarantine, revoked_key, shared_key
+from weighbridge.judge import (
+    challenge_findings,
+    clock_steps,
+    quarantine,
+    reachability,
+    revoked_key,
+    shared_key,
+)
 from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.chains import follow_chain, pass_over
+from weighbridge.judge.checks import Promise
 from weighbridge.judge.clock_steps import ClockStep
 from weighbridge.judge.failures import TICK, Failures, subject
 from weighbridge.judge.log_findings import DOUBTS, LogCredit
@@ -34,6 +42,7 @@ from weighbridge.judge.node import (
     judge_tick,
 )
 from weighbridge.judge.node_state import ChainEnd, NodeState, Receipt
+from weighbridge.judge.reachability import Reachability
 from weighbridge.judge.registry import Registry
 from weighbridge.judge.slot_history import names
 from weighbridge.judge.snapshot import Key, dump, restore
@@ -93,14 +102,17 @@ class TickWatch:
     failed: Failures = field(default_factory=lambda: Failures(JUDGE))
 
 
-WATCH, REGISTRY, CREDIT, NODE = "watch", "registry", "credit", "node/"
+WATCH, REGISTRY, CREDIT, REACH, NODE = "watch", "registry", "credit", "reach", "node/"
+WITNESS = "witness"
+"""The side of a key that speaks for no node: what it says is whether others are reached."""
 REPLACED = "gpu_replaced"
 """The event that announces the device that its details call `new`."""
 
 
 @dataclass(slots=True)
 class FleetFold:
-    """`states` are by observer: the node's name for its provider's agent, `name@lessee` for the lessee's own.
+    """`states` are by observer: the node's name for its provider's agent, `name@lessee` for the lessee's own, and
+    `name@witness` for a witness.
 
     What fails in judging an observer is caught there (`weighbridge.judge.quarantine`), what is of none is skipped
     (`weighbridge.judge.failures`). `only`: the one observer whose
@@ -114,10 +126,12 @@ class FleetFold:
     registry: Registry = field(default_factory=Registry)
     watch: TickWatch = field(default_factory=TickWatch)
     credit: LogCredit = field(default_factory=LogCredit)
+    reach: Reachability = field(default_factory=Reachability)
     _speakers: dict[str, tuple[str, str]] = field(default_factory=dict)
     _deadlines: list[tuple[int, str]] = field(default_factory=list)
     _waiting: set[str] = field(default_factory=set)
     _touched: set[str] = field(default_factory=set)
+    _silent: set[str] = field(default_factory=set)
 
     def fold(self, entry: Entry, report: Report | None = None) -> list[Change]:
         """Judge one entry; `report` is the decoded payload where the caller has it already."""
@@ -186,7 +200,7 @@ class FleetFold:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001
-            now_us, promises = self.watch.now_us, self.assignments.promises(state.node)
+            now_us, promises = self.watch.now_us, self._promises(state)
             changes += quarantine.begin(state, promises, index, now_us, error)
             self._expect(name, state)
         return changes
@@ -212,7 +226,7 @@ class FleetFold:
         """One state per node: its provider's observer, or else its lessee's."""
         lessees = {state.node: state for state in self.states.values() if state.side == "lessee"}
         return lessees | {
-            state.node: state for state in self.states.values() if state.side != "lessee"
+            state.node: state for state in self.states.values() if state.side == "provider"
         }
 
     def observers(self, node: str) -> list[NodeState]:
@@ -224,7 +238,12 @@ class FleetFold:
         """What changed since the last call, by name, to go on from with `restore`."""
         changed = {NODE + name: dump(self.states[name]) for name in sorted(self._touched)}
         self._touched.clear()
-        whole = {REGISTRY: self.registry, WATCH: self.watch, CREDIT: self.credit}
+        whole = {
+            REGISTRY: self.registry,
+            WATCH: self.watch,
+            CREDIT: self.credit,
+            REACH: self.reach,
+        }
         return changed | {name: dump(held) for name, held in whole.items()}
 
     def touch(self, names: Iterable[str]) -> None:
@@ -244,6 +263,9 @@ class FleetFold:
             self.watch = restore(snapshots[WATCH], TickWatch)
         if CREDIT in snapshots:
             self.credit = restore(snapshots[CREDIT], LogCredit)
+        if REACH in snapshots:
+            self.reach = restore(snapshots[REACH], Reachability)
+        self._silent = {name for name, state in self.states.items() if state.silent}
         self.watch.failed.judged_by(JUDGE, self.watch.now_us)
         for entry, error in missed:
             self.watch.failed.note(subject(entry), entry.index, error, self.watch.now_us)
@@ -278,6 +300,8 @@ class FleetFold:
         before = self.states[name]
         after = self.states[name] = alone.states.get(name, NodeState(before.node, before.side))
         self._touched.add(name)
+        self._silent -= {name}
+        self._silent |= {name} if after.silent else set()
         self._expect(name, after)
         return list(quarantine.taken_up(before, after, judged, self.watch.now_us))
 
@@ -290,6 +314,7 @@ class FleetFold:
         if now_us - watch.looked_us >= REGISTRY_US:
             watch.looked_us = now_us
             changes += self._looked(index)
+            changes += self._witnessed(index)
             changes += self._doubted()
         return changes
 
@@ -312,6 +337,17 @@ class FleetFold:
         contracts = self.assignments.contracts(self.watch.now_us) if self.credit.doubts else ()
         return list(self.credit.findings(sorted(contracts)))
 
+    def _witnessed(self, index: int) -> Iterator[Change]:
+        """What witnesses say now of those who are silent."""
+        for name in sorted(self._silent):
+            state = self.states[name]
+            promises = self._promises(state)
+            watched = any(promise.witnesses for promise in promises) or state.cuts
+            if watched and state.quarantine is None:
+                now_us = self.watch.now_us
+                looking = reachability.look(state, promises, self.reach, now_us, index)
+                yield from drained(self._caught(name, index, looking))
+
     def _overdue(self, index: int) -> Iterator[Change]:
         now_us = self.watch.now_us
         while self._deadlines and self._deadlines[0][0] <= now_us:
@@ -325,9 +361,10 @@ class FleetFold:
 
     def _passed(self, name: str, state: NodeState) -> Iterator[Change]:
         """So much time passed that the observer is silent; or, where it is not judged, that this is written down."""
-        promises = self.assignments.promises(state.node)
+        promises = self._promises(state)
         if state.quarantine is None:
             yield from judge_tick(state, promises, self.watch.now_us)
+            self._silent.add(name)
         else:
             yield from quarantine.lay(state, promises, self.watch.now_us)
             self._expect(name, state)
@@ -346,21 +383,25 @@ class FleetFold:
             return (yield from self._caught(name, entry.index, judging))
         state.last_received_us = self.watch.now_us
         self._touched.add(name)
-        self.registry.hear(node, self.assignments.promises(node))
+        self.registry.hear(node, self._promises(state))
         return []
 
     def _report(
         self, state: NodeState, entry: Entry, told: Report | None
     ) -> Iterator[Change | None]:
         report = decode(entry.envelope.payload) if told is None else told
-        promises = self.assignments.promises(state.node)
+        promises = self._promises(state)
         end = ChainEnd(entry.envelope.key_id, report.seq, digest(entry.envelope.payload))
         yield from follow_chain(state, contracts(promises), report, end, self.watch.now_us)
-        if self.watch.step is not None:
-            yield from clock_steps.mark(self.watch.step, contracts(promises))
         watch = self.watch
+        if state.side == WITNESS:
+            self.reach.hear(state.node, end.key_id, report, watch.now_us)
+            return
+        if watch.step is not None:
+            yield from clock_steps.mark(watch.step, contracts(promises))
         receipt = Receipt(watch.now_us, entry.index, watch.asleep_us, watch.awake_us)
         yield from judge_report(state, promises, report, receipt)
+        self._silent.discard(_named(state.node, state.side))
         key = entry.envelope.key_id
         heard = shared_key.Heard(report, key, watch.now_us, entry.index, contracts(promises))
         yield from shared_key.hear(state, heard)
@@ -390,7 +431,7 @@ class FleetFold:
 
     def _refusal(self, refused: Refused) -> Iterator[Change]:
         _, state = self._observer(refused.key_id, refused.node)
-        promises = self.assignments.promises(state.node)
+        promises = self._promises(state)
         yield from judge_refusal(state, promises, refused, self.watch.now_us)
 
     def _assigned(self, assignment: Assignment, index: int) -> list[Change]:
@@ -452,6 +493,10 @@ class FleetFold:
         end = ChainEnd(left.key_id, left.seq, left.payload_hash)
         pass_over(state, f"{left.chain}/{left.stream}", end)
         self._touched.add(name)
+
+    def _promises(self, state: NodeState) -> Sequence[Promise]:
+        """What is promised of an observer's node; nothing of a witness."""
+        return () if state.side == WITNESS else self.assignments.promises(state.node)
 
     def _observer(self, key: str, node: str) -> tuple[str, NodeState]:
         _, side = self._speakers.get(key, ("", "provider"))

@@ -52,6 +52,15 @@ LATE = "late"
 OVERLAY = "registry"
 """The `chain` of rows that are laid over a node's own: contested time, and as UP what changes none and is flagged."""
 
+SILENT = "silent"
+"""The cause of time in which a node was not heard, and that it says nothing of."""
+
+COLLECTOR_UNREACHED, UNREACHABLE = "collector_unreached", "unreachable"
+"""The causes of such time in which a quorum of witnesses reached the node, or did not; and the findings of it."""
+
+WITNESSED = "witness"
+"""The `chain` of rows that tell of what witnesses say of a node's silence; behind it stands the observer's side."""
+
 UNJUDGED = "judge"
 """The `chain` of rows that tell of time that the judge could not judge."""
 
@@ -61,6 +70,9 @@ JUDGING_FAILED = "judging_failed"
 BY_DEVICE = -1
 """The `slot` of an overlay's rows: they belong to the slot that the device fills then."""
 
+
+VAGUE = {COLLECTOR_UNREACHED: 1, UNREACHABLE: 2, SILENT: 3, JUDGING_FAILED: 4}
+"""Of the causes of one time the one that says most holds: the node's own, then the witnesses', then none."""
 
 HOUR_US = 3_600_000_000
 
@@ -206,14 +218,14 @@ def _says(span: StateSpan) -> tuple[State, str, str]:
     return span.state, span.cause, span.heard
 
 
-Ranked = tuple[int, bool, str, State, str]
-"""A rank, whether nobody judged it, a cause, a state and who saw it: the smallest one that is held shows."""
+Ranked = tuple[int, int, str, State, str]
+"""A rank, how little the cause says, a cause, a state and who saw it: the smallest one that is held shows."""
 
 
 def _ranked(row: Row | StateSpan, precedence: Sequence[State]) -> Ranked:
     heard = row.heard if isinstance(row, StateSpan) else ""
     rank = precedence.index(row.state)
-    return rank, row.cause == JUDGING_FAILED, row.cause, row.state, heard
+    return rank, VAGUE.get(row.cause, 0), row.cause, row.state, heard
 
 
 def _pieces(

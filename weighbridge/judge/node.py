@@ -32,13 +32,14 @@ from weighbridge.judge.latest_readings import (
     see_sample,
     see_xid,
 )
-from weighbridge.judge.ledger import HOUR_US, Finding, Row, Use
+from weighbridge.judge.ledger import HOUR_US, SILENT, Finding, Row, Use
 from weighbridge.judge.node_state import ChainState, NodeState, Receipt, Track
 from weighbridge.judge.track import (
     EVERYTHING,
     Writer,
     answering,
     begin,
+    cut_rows,
     fill,
     flush,
     full_second,
@@ -117,18 +118,30 @@ def judge_tick(state: NodeState, promises: Sequence[Promise], now_us: int) -> li
         changes += flush(state, kept, now_us)
     code = chain.quiet_cause if chain.quiet_cause in QUIET else "node_silent"
     for contract in contracts(promises):
-        finding = noted(
-            state,
-            contract,
-            code,
-            chain.last_us,
-            expected="a sample within max_gap",
-            observed="none; whether the node was reachable only a witness can say",
-            severity=Severity.ERROR,
-            verdict=Verdict.UNKNOWN,
-        )
-        changes.append(open_finding(state, finding))
+        changes.append(open_finding(state, unheard(state, contract, code, chain.last_us)))
     return changes
+
+
+def end_cut(state: NodeState, contract: str, now_us: int) -> Iterator[Change]:
+    """What witnesses said of this silence is over: it is written down, and its finding closes."""
+    cut = state.cuts.pop(contract, None)
+    if cut is not None:
+        yield from cut_rows(state, contract, cut, now_us)
+        yield from close_finding(state, contract, cut.cause, "", now_us)
+
+
+def unheard(state: NodeState, contract: str, code: str, since_us: int) -> Finding:
+    """The node is silent, and no witness says why."""
+    return noted(
+        state,
+        contract,
+        code,
+        since_us,
+        expected="a sample within max_gap",
+        observed="none; whether the node was reachable only a witness can say",
+        severity=Severity.ERROR,
+        verdict=Verdict.UNKNOWN,
+    )
 
 
 def judge_refusal(
@@ -158,6 +171,9 @@ def judge_release(state: NodeState, contract: str, now_us: int) -> list[Change]:
         if track is not None and chain.last_us is not None:
             writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
             changes += writer.close(track, chain.last_us)
+    cut = state.cuts.pop(contract, None)
+    if cut is not None:
+        changes += cut_rows(state, contract, cut, now_us)
     state.own.pop(contract, None)
     state.announced.pop(contract, None)
     return [*changes, *_closed(state, contract, now_us)]
@@ -355,6 +371,8 @@ class _ReportFold:
         for contract in contracts(self._promises):
             for code in ("node_silent", *QUIET):
                 yield from close_finding(self._state, contract, code, "", self._received_us)
+        for contract in list(self._state.cuts):
+            yield from end_cut(self._state, contract, self._received_us)
 
     def _skew(self) -> Iterator[Change]:
         """A clock ahead is ahead; one that seems behind is so only if its reports come live, at a steady lag."""
@@ -457,7 +475,7 @@ class _ReportFold:
         yield from writer.cover(track, edge_us)
         if known_us < at_us:
             writer = self._writer(chain, promise, self._entry)
-            span, cause = (edge_us, until_us), chain.quiet_cause or "silent"
+            span, cause = (edge_us, until_us), chain.quiet_cause or SILENT
             yield from writer.gap(track, span, cause, chain.last_entry)
         if known_us != at_us:
             for segment in track.segments:

@@ -143,6 +143,20 @@ class Quarantine:
 
 
 @dataclass(slots=True)
+class Cut:
+    """What a quorum of witnesses says of a node's silence (`cause`), up to `until_us`, as known from `entry` on.
+
+    Rows tell of it up to `laid_us`; `slots` are the devices in its slots.
+    """
+
+    cause: str
+    laid_us: int
+    until_us: int
+    entry: int
+    slots: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Voice:
     """A chain as it was last heard: by which key, when it began, and its stream.
 
@@ -182,6 +196,7 @@ class NodeState:
     `unlinked` are those whose telemetry is awaited, and `newest_report` is the log index of the newest report, or -1.
 
     `own` are by contract the devices that first filled its slots, `announced` those that a party said may fill them.
+    `cuts` are what witnesses say while it is silent, by contract.
     `quarantine` is set from the entry on that this judge could not judge.
     `voices` are by chain, the one that spoke last at the end, and `turns` counts how often one began or spoke over
     another; `shared` while two agents speak with one key.
@@ -212,6 +227,7 @@ class NodeState:
     own: dict[str, list[str]] = field(default_factory=dict)
     announced: dict[str, list[str]] = field(default_factory=dict)
     quarantine: Quarantine | None = None
+    cuts: dict[str, Cut] = field(default_factory=dict)
     voices: dict[str, Voice] = field(default_factory=dict)
     turns: int = 0
     shared: SharedKey | None = None

@@ -43,6 +43,7 @@ def begin(
     from_us = min(now_us, now_us if state.last_sample_us is None else state.last_sample_us)
     state.quarantine = Quarantine(from_us, from_us, entry, type(error).__name__, JUDGE)
     changes = _salvaged(state, now_us)
+    state.cuts.clear()
     for finding in list(state.open.values()):
         changes += close_finding(state, finding.contract, finding.code, finding.device, now_us)
     return [*changes, *lay(state, promises, now_us)]

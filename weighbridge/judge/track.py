@@ -10,8 +10,8 @@ from weighbridge.judge.checks.check import HOUR, Answer
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.checks.presence import GPU_LOST, hidden, uncounted
 from weighbridge.judge.latest_readings import INVENTORY, LatestReadings
-from weighbridge.judge.ledger import HOUR_US, JUDGING_FAILED, UNJUDGED, Row, State, Use
-from weighbridge.judge.node_state import ChainState, NodeState, OpenInterval, Quarantine, Track
+from weighbridge.judge.ledger import HOUR_US, JUDGING_FAILED, UNJUDGED, WITNESSED, Row, State, Use
+from weighbridge.judge.node_state import ChainState, Cut, NodeState, OpenInterval, Quarantine, Track
 from weighbridge.judge.snapshot import Key
 from weighbridge.judge.usage import Sums
 from weighbridge.log.entries import Reached
@@ -151,6 +151,19 @@ def open_rows(state: NodeState, now_us: int) -> Iterator[Row]:
         for contract, track in chain.tracks.items():
             writer = Writer(contract, state.node, chain.name, now_us, chain.last_entry)
             yield from writer.peek(track, chain.last_us or 0)
+    for contract, cut in state.cuts.items():
+        yield from cut_rows(state, contract, cut, now_us)
+
+
+def cut_rows(state: NodeState, contract: str, cut: Cut, now_us: int) -> Iterator[Row]:
+    """Rows of what witnesses say of a silence and that no row tells of yet."""
+    chain = WITNESSED if state.side == "provider" else f"{WITNESSED}@{state.side}"
+    writer, span = (
+        Writer(contract, state.node, chain, now_us, cut.entry),
+        (cut.laid_us, cut.until_us),
+    )
+    for slot, device in enumerate(cut.slots if span[0] < span[1] else ()):
+        yield writer.row(slot, device, span, State.UNKNOWN, cut.cause, cut.entry)
 
 
 def unjudged(

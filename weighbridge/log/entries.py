@@ -64,6 +64,10 @@ class ClockChecked(Model):
     wrong_us: int
 
 
+KeySide = Literal["provider", "lessee", "witness"]
+"""Whose agent a key belongs to. A witness speaks for no node, but says of others whether it reaches them."""
+
+
 class ContractAdded(Model):
     """A contract or its amendment: the file's exact text, judged from `from_us` on."""
 
@@ -79,7 +83,7 @@ class InviteIssued(Model):
     secret_hash: Hash
     contract: Name
     node: Name
-    side: Literal["provider", "lessee"]
+    side: KeySide
     devices: list[Name] | None
     resource: Name | None = None
     expires_us: Count
@@ -95,7 +99,7 @@ class KeyChanged(Model):
     key_id: Hash
     public_key: Hash
     node: Name
-    side: Literal["provider", "lessee"]
+    side: KeySide
     secret_hash: Hash | None
     reason: Text
     from_us: Count | None = None

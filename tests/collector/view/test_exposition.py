@@ -18,7 +18,7 @@ from prometheus_client.samples import Sample
 from collector.api import exposition
 from collector.api.exposition import GPUS_PER_SHARD, MAX_LINES, Exposition, Families
 from weighbridge.catalogue import metrics
-from weighbridge.catalogue.readings import READINGS, Kind, Scope
+from weighbridge.catalogue.readings import OF_GPUS, READINGS, Kind
 
 GOLDEN = Path(__file__).with_name("golden")
 HASH = "0123456789abcdef"
@@ -217,7 +217,7 @@ def full(fleet: Any, uuids: list[str]) -> None:
     rows = {
         row.name: [7] * len(uuids)
         for row in READINGS
-        if row.kind is not Kind.TEXT and row.scope is not Scope.NODE
+        if row.kind is not Kind.TEXT and row.scope in OF_GPUS
     }
     columns = view.tiers["fast"]
     columns.devices, columns.rows, columns.reasons = uuids, rows, {}

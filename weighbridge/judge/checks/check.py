@@ -50,7 +50,8 @@ class Promise:
     """What one version of a contract promises of one node.
 
     `devices` are the UUIDs that are assigned to it there (None: every whole GPU). It is judged over [from_us,
-    until_us). `least_coverage`: the share of its time that is to rest on samples.
+    until_us). `least_coverage`: the share of its time that is to rest on samples. `quorum` of `witnesses`, by name or
+    key, say why it is silent.
     """
 
     contract: str
@@ -64,6 +65,8 @@ class Promise:
     heard_within_us: int
     max_skew_us: int
     least_coverage: Fraction = Fraction(0)
+    witnesses: frozenset[str] = frozenset()
+    quorum: int = 1
 
     def assigned(self, view: LatestReadings) -> list[LatestDevice]:
         """Its devices on the node, in the order of the inventory."""

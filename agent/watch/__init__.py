@@ -1,0 +1,1 @@
+"""A witness: whether nodes are reached from here, read and reported as GPUs are."""
