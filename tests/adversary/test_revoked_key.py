@@ -1,5 +1,7 @@
 """A key in other hands: what it said since then counts for nobody's good, and what it admitted stays."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from tests.adversary.field import (
