@@ -5,11 +5,13 @@ import contextlib
 import logging
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from agent import control, exposition
+from agent.authority import AuthorityFollower
 from agent.clock import SystemClock
 from agent.command_poller import CommandPoller
 from agent.config import AgentConfig
@@ -87,7 +89,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Runs the agent until SIGTERM or SIGINT."""
-        transport = Transport(self._identity.url, self._identity.trust)
+        self._transport = transport = Transport(self._identity.url, self._identity.trust)
         self._agent = Agent(
             self._identity,
             AgentStorage(
@@ -149,6 +151,11 @@ class Daemon:
             asyncio.ensure_future(work)
             for work in (self._agent.run(), stopped.wait(), self._obey())
         ]
+        trust = self._identity.trust
+        if isinstance(trust, ssl.SSLContext):
+            file = self._config.state_directory / "ca.pem"
+            follower = AuthorityFollower(file, trust, self._transport.request)
+            tasks.append(asyncio.ensure_future(follower.run()))
         if self._kernel is not None:
             tasks.append(asyncio.ensure_future(self._kernel.follow()))
         self._manager.ready(self._agent.status)

@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "collector.cli.scrub:scrub_store",
         "Read all evidence, and mend what follows from it.",
     ),
+    "ca": ("collector.cli.authority:ca", "Put another CA in the place of the collector's own."),
     "retain": (
         "collector.cli.retain:retain",
         "Let reports leave that no contract keeps any longer.",

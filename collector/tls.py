@@ -1,6 +1,7 @@
 """The collector's own certificate authority, which agents pin, and the server certificate that it issues."""
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import ssl
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from weighbridge.process.files import write_file, write_new_file
+from weighbridge.process.files import sync_directory, write_file, write_new_file
 
 logger = logging.getLogger("weighbridge.tls")
 
@@ -23,13 +24,16 @@ RENEW_BEFORE = timedelta(days=60)
 BACKDATED = timedelta(hours=1)
 LOOKED_AT_EVERY_SECONDS = 60.0
 SERVER = "server.pem"
+NEXT = "ca-next"
+"""The CA that agents are told of before it issues anything."""
+
 PEM = serialization.Encoding.PEM
 
 
-def create_authority(keys: Path, origin: str, now: datetime) -> None:
-    """`ca.key` and `ca.pem` in a directory. `now` is aware."""
+def create_authority(keys: Path, origin: str, now: datetime, name: str = "ca") -> None:
+    """`ca.key` and `ca.pem` in a directory, or others' by `name`. `now` is aware."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"weighbridge {origin}"[:64])])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"weighbridge {origin}"[:64])])
     usage = x509.KeyUsage(
         digital_signature=False,
         content_commitment=False,
@@ -41,11 +45,23 @@ def create_authority(keys: Path, origin: str, now: datetime) -> None:
         encipher_only=False,
         decipher_only=False,
     )
-    builder = _builder(name, name, key.public_key(), now, AUTHORITY_LIFE)
+    builder = _builder(subject, subject, key.public_key(), now, AUTHORITY_LIFE)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(usage, critical=True)
-    write_new_file(keys / "ca.key", _secret(key))
-    write_file(keys / "ca.pem", builder.sign(key, hashes.SHA256()).public_bytes(PEM))
+    write_new_file(keys / f"{name}.key", _secret(key))
+    write_file(keys / f"{name}.pem", builder.sign(key, hashes.SHA256()).public_bytes(PEM))
+
+
+def replace_authority(keys: Path) -> None:
+    """The next CA is the CA from now on, and issues the server's certificate. A call that broke off is made again.
+
+    Raises FileNotFoundError where there is none.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        (keys / f"{NEXT}.key").replace(keys / "ca.key")
+    (keys / f"{NEXT}.pem").replace(keys / "ca.pem")
+    (keys / SERVER).unlink(missing_ok=True)
+    sync_directory(keys)
 
 
 def ensure_server_certificate(keys: Path, names: Iterable[str], now: datetime) -> None:

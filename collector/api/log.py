@@ -20,9 +20,16 @@ from collector.log.enrolment import Enrolment, parse_request
 from collector.log.ingest import Ingest
 from collector.log.keys import KeyRing
 from collector.storage.store import EvidenceLog
+from collector.tls import NEXT
 from weighbridge.log.checkpoint import Head, log_key
 from weighbridge.log.merkle import consistency_proof, inclusion_proof
-from weighbridge.wire.enrolment import AUTHORITY_PATH, ENROL_BYTES, ENROL_PATH, Enrolled
+from weighbridge.wire.enrolment import (
+    AUTHORITY_PATH,
+    ENROL_BYTES,
+    ENROL_PATH,
+    NEXT_AUTHORITY_PATH,
+    Enrolled,
+)
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.receipts import KEPT_HEADER, MOST_KEPT, REPORTS_PATH
 
@@ -72,6 +79,9 @@ class LogApi:
             Route("POST", REPORTS_PATH, self.reports, opened, "Signed reports of one chain."),
             Route("POST", ENROL_PATH, self.enroll, opened, "A key for a node, by an invite."),
             Route("GET", AUTHORITY_PATH, self.authority, opened, "The CA's certificate.", (), text),
+            Route(
+                "GET", NEXT_AUTHORITY_PATH, self.next_authority, opened, "The next CA's.", (), text
+            ),
             Route("GET", "/v1/log/head", self.head, read, "The newest signed head."),
             Route("GET", "/v1/log/entries", self.entries, read, "Entries.", ("start", "limit")),
             Route("GET", "/v1/log/proof", self.proof, read, "Inclusion or consistency.", proof),
@@ -111,10 +121,10 @@ class LogApi:
         return web.json_response(enrolled.model_dump())
 
     async def authority(self, _: web.Request) -> web.Response:
-        if not self._authority.exists():
-            raise Problem("not_found", "this collector has no certificate authority")
-        pem = await asyncio.to_thread(self._authority.read_bytes)
-        return web.Response(body=pem, content_type="application/x-pem-file")
+        return await _certificate(self._authority)
+
+    async def next_authority(self, _: web.Request) -> web.Response:
+        return await _certificate(self._authority.with_name(f"{NEXT}.pem"))
 
     async def head(self, _: web.Request) -> web.Response:
         head = self._committer.head
@@ -203,3 +213,11 @@ def _hashes(proof: Callable[[], list[bytes]]) -> web.Response:
     except ValueError as error:
         raise Problem("malformed", str(error)) from error
     return web.json_response({"hashes": [one.hex() for one in hashes]})
+
+
+async def _certificate(file: Path) -> web.Response:
+    try:
+        pem = await asyncio.to_thread(file.read_bytes)
+    except FileNotFoundError as error:
+        raise Problem("not_found", f"this collector has no {file.stem} certificate") from error
+    return web.Response(body=pem, content_type="application/x-pem-file")

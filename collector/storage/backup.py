@@ -2,7 +2,7 @@
 
 TARGET/manifest.json   what the last backup that was finished holds: its size, root and signed head, null until one was
 TARGET/evidence/       segments, tree and head, as a store has them
-TARGET/keys/           all but the server's pair, which the CA makes anew
+TARGET/keys/
 TARGET/config.toml
 TARGET/lock            held while a backup or a restore is under way
 
@@ -36,7 +36,6 @@ from weighbridge.wire.signing import SignatureError
 VERSION = 1
 MANIFEST = "manifest.json"
 BATCH_BYTES = 8 << 20
-MADE_ANEW = frozenset({"server.key", "server.pem"})
 BEGUN = frozenset({"evidence", "keys", "config.toml", "lock", "store.json"})
 """What a restore that was broken off leaves."""
 
@@ -169,7 +168,7 @@ def _copy_keys(source: Path, target: Path) -> None:
     """Each readable by its owner alone, whole under its name."""
     target.mkdir(mode=0o700, exist_ok=True)
     for file in sorted(source.iterdir()):
-        if file.is_file() and file.name not in MADE_ANEW and not file.name.endswith(".new"):
+        if file.is_file() and not file.name.endswith(".new"):
             write_file(target / file.name, file.read_bytes())
 
 

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 KILLS = 20
 
@@ -27,12 +28,12 @@ def killed_at(step: int, act: Callable[[], object]) -> bool:
 def break_off(step: int) -> None:
     left, pwrite = [step], os.pwrite
 
-    def sync(_: int) -> None:
+    def sync(_: Any) -> None:
         left[0] -= 1
         if left[0] <= 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def write(file: int, data: bytes, offset: int) -> int:
+    def write(file: int, data: Any, offset: int) -> int:
         if left[0] <= 1:
             pwrite(file, data[: len(data) // 2], offset)
         sync(file)

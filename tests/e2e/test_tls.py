@@ -35,6 +35,30 @@ def test_reports_go_to_the_pinned_ca_and_to_no_other(stage: Stage) -> None:
     assert len(collector.reports()) == count
 
 
+def test_an_agent_follows_another_ca_without_being_invited_again(stage: Stage) -> None:
+    collector = stage.serving(lease(), settings=["tls = true"], scheme="https")
+    node = stage.reporting(collector)
+    former = node.state.joinpath("ca.pem").read_text()
+    assert collector.cli("ca", "finish").returncode == 2
+    node.stop()
+    assert collector.cli("ca", "rotate").returncode == 0
+    assert collector.cli("ca", "rotate").returncode == 2
+    node.start()
+    wait_for(lambda: "next CA is trusted too" in node.log(), "both CAs to be trusted")
+    done = collector.cli("ca", "finish")
+    assert done.returncode == 0, done.stderr
+    collector.stop()
+    collector.start()
+    count = len(collector.reports())
+    wait_for(lambda: len(collector.reports()) > count + 3, "reports to the new CA's server")
+    node.stop()
+    node.start()
+    wait_for(lambda: "former CA is trusted no more" in node.log(), "the former CA to go")
+    present = node.state.joinpath("ca.pem").read_text()
+    assert former not in present
+    assert present == (collector.directory / "keys" / "ca.pem").read_text()
+
+
 def replace_authority(stage: Stage, collector: Collector) -> None:
     """Somebody else's CA and certificate, on the same address."""
     other = stage.collector("other")

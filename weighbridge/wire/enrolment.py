@@ -12,6 +12,7 @@ from weighbridge.wire.signing import Signer, verify_bytes
 INVITE_PREFIX = "weighbridge-invite:1:"
 ENROL_PATH = "/v1/enroll"
 AUTHORITY_PATH = "/v1/ca"
+NEXT_AUTHORITY_PATH = "/v1/ca/next"
 ENROL_BYTES = 16 << 10
 """The longest request that is read."""
 
