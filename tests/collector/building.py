@@ -28,6 +28,7 @@ from weighbridge.log.entries import (
     ContractAdded,
     EntryKind,
     KeyChanged,
+    KeySide,
     entry,
     payload_type,
 )
@@ -176,14 +177,14 @@ def body(*envelopes: bytes) -> bytes:
     return b"".join(envelope + b"\n" for envelope in envelopes)
 
 
-def enrolled(agent: Agent) -> KeyChanged:
+def enrolled(agent: Agent, side: KeySide = "provider") -> KeyChanged:
     """The log entry that lets an agent's key speak."""
     return KeyChanged(
         action="enrolled",
         key_id=agent.signer.key_id,
         public_key=agent.signer.public_key.hex(),
         node=agent.node,
-        side="provider",
+        side=side,
         secret_hash=None,
         reason="test",
     )

@@ -119,10 +119,10 @@ def play(house: House) -> None:
     house.pass_seconds(10)
 
 
-def written_by(directory: Path, playing: Callable[[House], None]) -> Path:
+def written_by(directory: Path, playing: Callable[[House], None], contract: str = LEASE) -> Path:
     """A store with what a play says. The first two nodes are of `lease`."""
     agents = {name: Agent(name, gpus=2) for name in "abc"}
-    make_store(directory, [agents["a"], agents["b"]], LEASE)
+    make_store(directory, [agents["a"], agents["b"]], contract)
     with opened(directory) as store:
         house = House(directory, store, agents)
         playing(house)
@@ -598,3 +598,53 @@ def test_what_a_node_told_another_contract_before_is_not_in_it_and_is_said_to_be
     code, said = verified(file)
     assert (code, "breached" in said) == (4, False), said
     assert re.search(r"unknown +chains +c: ", said)
+
+
+WATCHED = LEASE + "evidence: {witnesses: [berlin]}\n"
+
+
+def watched(house: House) -> None:
+    """`b` is silent for half an hour, and two witnesses say that they reach it; the contract names one of them."""
+    for name in ("berlin", "quito"):
+        house.agents[name] = Agent(name, gpus=1)
+        house.commit(KEY=enrolled(house.agents[name], "witness"))
+    for agent in house.agents.values():
+        agent.start_us = START_US
+    for number in range(200):
+        for name in "ab" if number < 20 else "a":
+            first = {"inventory": house.agents[name].inventory()} if number == 0 else {}
+            house.report(name, **first)
+        for name in ("berlin", "quito"):
+            house.report(name, **reaching(house.agents[name], "b"))
+        house.pass_seconds(18)
+    house.now_us = START_US + 32 * 86_400 * SECOND_US
+    house.commit()
+    house.pass_seconds(10)
+
+
+def reaching(agent: Agent, node: str) -> dict[str, Any]:
+    """What makes the next report of two samples one of a witness that reaches a node."""
+    told = json.loads(agent.payload(2))
+    block = told["blocks"][0]
+    (target,) = block["devices"]
+    readings = {"target_node_name": node, "target_address": "tcp://b:22"}
+    facts = {"readings": readings, "unavailable": {}}
+    device = {"uuid": target, "parent": None, "state": "ok", "identity": facts}
+    none = {"readings": {}, "unavailable": {}}
+    return {
+        "blocks": [{**block, "readings": {"reached_code": [[1], [1]]}, "unavailable": []}],
+        "inventory": {"devices": [device], "driver": none, "host": none},
+    }
+
+
+def test_what_named_witnesses_said_is_in_it_and_settles_the_same(tmp_path: Path) -> None:
+    directory = written_by(tmp_path / "store", watched, WATCHED)
+    file = tmp_path / "b.tar"
+    done = bundle(directory, file)
+    assert done.returncode == 0, done.stderr
+    verified = weighbridge("verify", file, check=False)
+    assert verified.returncode == 0, verified.stdout
+    held = members(file)
+    assert "collector_unreached" in held["statement.json"].decode()
+    nodes = {one["node"] for kind, one in payloads(held["log"]) if kind == "report"}
+    assert nodes == {"a", "b", "berlin"}

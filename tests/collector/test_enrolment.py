@@ -117,6 +117,16 @@ def test_an_invited_agent_enrolls_and_reports(collector: Serving, invite: Invite
     assert collector.get("/v1/contracts/lease/status").json["gpus"]["reporting"] >= 0
 
 
+def test_a_witness_speaks_and_is_assigned_to_nothing(collector: Serving, invite: Invite) -> None:
+    agent = Agent("berlin", gpus=1)
+    before = assigned(collector)
+    secret = invite("berlin", "--side", "witness")
+    assert enroll(collector, request(agent, secret)).status == 200
+    assert collector.report(agent.next()).status == 200
+    assert assigned(collector) == before
+    assert collector.request("GET", "/v1/nodes/berlin", b"").status == 404
+
+
 def test_enrolling_again_with_the_same_key_gets_the_same_answer(
     collector: Serving, invite: Invite
 ) -> None:

@@ -242,11 +242,15 @@ class Collector(Program):
         self.post("/v1/contracts", contract.encode())
 
     def invite(
-        self, node: str, contract: str = "lease", devices: Sequence[str] | None = None
+        self,
+        node: str,
+        contract: str = "lease",
+        devices: Sequence[str] | None = None,
+        side: str = "provider",
     ) -> str:
         wanted = {
             "contract": contract,
-            "side": "provider",
+            "side": side,
             "node": node,
             "devices": None if devices is None else list(devices),
             "life_seconds": 3600,
