@@ -11,6 +11,6 @@ PLACES = st.builds(lambda *parts: Key(parts), NAMES, NAMES, st.integers())
 
 @given(st.dictionaries(PLACES, st.integers()))
 def test_keys_of_several_parts_come_back_whatever_the_names_hold(counts: dict[Key, int]) -> None:
-    state, registry = NodeState("n", attempts=counts), Registry(written=counts)
+    state, registry = NodeState("n", attempts=counts), Registry(proven=counts)
     assert restore(dump(state), NodeState) == state
     assert restore(dump(registry), Registry) == registry

@@ -25,6 +25,9 @@ GOES_ON_US = 3_600_000_000
 MOST_MILLIJOULES_PER_US = 2
 """Two kilowatts, which no card uses. Over more than GOES_ON_US any count could be reached."""
 
+FACES_KEPT = 2048
+"""Of one observer, the PCI addresses at which it showed something last."""
+
 Stretch = Sequence[int]
 
 
@@ -40,10 +43,12 @@ class Face:
 
 @dataclass(slots=True)
 class Looks:
-    """What devices looked like: `faces` by (node, side, PCI address), `serials` by number, `brief` by observer."""
+    """What devices looked like: `faces` by observer and PCI address, `brief` by observer; `serials` are the devices by
+    the number of their board, `numbers` the other way round, one of each device."""
 
-    faces: dict[Key, Face] = field(default_factory=dict)
+    faces: dict[Key, dict[str, Face]] = field(default_factory=dict)
     serials: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, str] = field(default_factory=dict)
     brief: dict[Key, list[str]] = field(default_factory=dict)
 
     def face(self, state: NodeState, device: str) -> bool:
@@ -53,8 +58,11 @@ class Looks:
         chain, now_us = state.newest, state.last_sample_us or 0
         if not isinstance(address, str) or not isinstance(energy, int) or chain is None:
             return False
-        key = Key((state.node, state.side, address))
-        before, self.faces[key] = self.faces.get(key), Face(device, chain.boot, energy, now_us)
+        faces = self.faces.setdefault(Key((state.node, state.side)), {})
+        before = faces.pop(address, None)
+        faces[address] = Face(device, chain.boot, energy, now_us)
+        if len(faces) > FACES_KEPT:
+            del faces[next(iter(faces))]
         if before is None or before.device == device or before.boot != chain.boot:
             return False
         passed_us, used = now_us - before.at_us, energy - before.millijoules
@@ -65,8 +73,16 @@ class Looks:
         serial = state.view.value(device, "serial")
         if not isinstance(serial, str) or not serial.strip("0"):
             return ""
-        known = self.serials.setdefault(str(serial), device)
-        return "" if known == device else known
+        known = self.serials.get(serial)
+        if known is None and device not in self.numbers:
+            self.serials[serial], self.numbers[device] = device, serial
+        return "" if known in (None, device) else str(known)
+
+    def forget(self, device: str) -> None:
+        """Nobody remembers the device."""
+        number = self.numbers.pop(device, None)
+        if number is not None:
+            del self.serials[number]
 
     def left(self, observer: Key, device: str, stretches: Sequence[Stretch], brief_us: int) -> bool:
         """A device is shown no more. Whether it was the latest of too many that were shown for a moment only."""

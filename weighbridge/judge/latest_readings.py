@@ -21,6 +21,9 @@ BEGIN_ANEW = (
 )
 """Counters that only rise until the driver or the device is started anew. No user of a card can set them back."""
 
+AWAY_KEPT = 1024
+"""Devices with XIDs that the inventory does not show. What one boot of a node has no more of."""
+
 COUNTED = "gpus_enumerated_count"
 
 
@@ -54,7 +57,8 @@ class LatestReadings:
     the node does not list them.
 
     `xids_away`: the XIDs of devices that the inventory does not show. `counters`: of each device with XIDs what was
-    last read of the counters that begin anew with a reset.
+    last read of the counters that begin anew with a reset. `xids_forgotten`: the XIDs of devices that were away and of
+    which there were more than are kept, whichever they were; a device that comes anew bears them.
     """
 
     devices: dict[str, LatestDevice] = field(default_factory=dict)
@@ -65,6 +69,7 @@ class LatestReadings:
     enumerated: bool = False
     xids_away: dict[str, dict[int, int]] = field(default_factory=dict)
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
+    xids_forgotten: dict[int, int] = field(default_factory=dict)
 
     def value(self, device: str, reading: str) -> int | str | Reason | None:
         """The newest value, or why there is none; None where the node has not spoken of it."""
@@ -106,28 +111,45 @@ def see_inventory(view: LatestReadings, inventory: Inventory) -> set[str]:
     """
     xids = _every_xid(view)
     if _not_loaded(view.driver) and not _not_loaded(inventory.driver):
-        xids, view.counters = {}, {}
+        xids, view.counters, view.xids_forgotten = {}, {}, {}
+    unharmed, forgotten = {uuid: {} for uuid in view.devices}, view.xids_forgotten
     view.devices = {
         device.uuid: LatestDevice(
-            device.uuid, device.parent, device.state, device.identity, xids.pop(device.uuid, {})
+            device.uuid,
+            device.parent,
+            device.state,
+            device.identity,
+            xids.pop(device.uuid, None) or unharmed.get(device.uuid, dict(forgotten)),
         )
         for device in inventory.devices
     }
     view.xids_away = xids
+    _forget_away(view)
     view.driver, view.host = inventory.driver, inventory.host
     view.enumerated = True
     return {INVENTORY}
+
+
+def _forget_away(view: LatestReadings) -> None:
+    """Those that went first: that they had XIDs is kept, not which of them had which."""
+    away = view.xids_away
+    while len(away) > AWAY_KEPT:
+        uuid = next(iter(away))
+        view.xids_forgotten = {**view.xids_forgotten, **away.pop(uuid)}
+        view.counters.pop(uuid, None)
 
 
 def inherit(view: LatestReadings, before: LatestReadings) -> None:
     """What a sequence of reports showed of a boot holds for the next one of that boot."""
     view.xids_away = {uuid: dict(counted) for uuid, counted in _every_xid(before).items()}
     view.counters = {uuid: dict(last) for uuid, last in before.counters.items()}
+    view.xids_forgotten = dict(before.xids_forgotten)
+    _forget_away(view)
 
 
 def _every_xid(view: LatestReadings) -> dict[str, dict[int, int]]:
     shown = {device.uuid: device.xids for device in view.devices.values() if device.xids}
-    return view.xids_away | shown
+    return {uuid: xids for uuid, xids in view.xids_away.items() if uuid not in shown} | shown
 
 
 def _not_loaded(driver: Facts) -> bool:
@@ -214,6 +236,8 @@ def forget_xids(view: LatestReadings, uuid: str | None) -> set[str]:
     for device in view.devices.values():
         if uuid is None or device.uuid == uuid:
             device.xids = {}
+    if uuid is None:
+        view.xids_forgotten = {}
     for held in (view.xids_away, view.counters):
         for name in [name for name in held if uuid in (None, name)]:
             del held[name]

@@ -65,6 +65,9 @@ Change = Row | Finding | Use
 
 CHAINS_KEPT = 4
 LAGS_KEPT = 8
+ANNOUNCED_KEPT = 1024
+"""Of one contract, the devices that were announced last, and those that fill slots."""
+
 STEADY_US = 1_000_000
 """Lags of live reports differ by less; those of a spool that is being emptied do not."""
 
@@ -208,9 +211,17 @@ def judge_replacement(state: NodeState, contract: str, new: str) -> bool:
     if new in known:
         return False
     known.append(new)
+    if len(known) > ANNOUNCED_KEPT:
+        filling = {device for chain in state.chains.values() for device in _slots(chain, contract)}
+        known.remove(next((one for one in known if one not in filling), known[0]))
     for chain in state.chains.values():
         chain.pending.add(INVENTORY)
     return True
+
+
+def _slots(chain: ChainState, contract: str) -> Sequence[str]:
+    track = chain.tracks.get(contract)
+    return () if track is None else track.slots
 
 
 def contracts(promises: Iterable[Promise]) -> list[str]:

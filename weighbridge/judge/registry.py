@@ -34,6 +34,18 @@ Change = Row | Finding
 STRETCHES_KEPT = 32
 """Of one device and observer, the newest: what comes later still overlaps with these."""
 
+DEVICES_KEPT = 2048
+"""Of one observer, those that it showed last: twice what one report may show."""
+
+KEPT_US = 92 * 24 * HOUR_US
+"""A device that an observer has not shown for so long is forgotten."""
+
+LAID_KEPT = 4096
+"""Of one device, the overlaps that were laid last."""
+
+DOUBTS_KEPT = 64
+"""Of one contract and node, the devices that are doubted at a time. Others say nothing more against the place."""
+
 Stretch = list[int]
 """[first, last] sample of a time in which an observer showed a device without a gap."""
 
@@ -76,17 +88,19 @@ class Title:
 class Registry:
     """Who showed which device when.
 
-    `showing` are the devices of each observer's newest report, `stretches` those of each device by observer. An
-    observer is a node and a side. `written` says up to when time was laid, by pair of places and the start of their
-    overlap. `titles` are by device; `proven` says when a challenge was met, by contract, node and device. `doubted`
-    says when a device of a place was last found to be another than its name says.
+    `showing` are the devices of each observer's newest report, `known` all that are remembered of it, with when each
+    was shown last, in that order; `stretches` those of each device by observer. An observer is a node and a side.
+    `laid` says up to when time was laid, by device, pair of places and the start of their overlap. `titles` are by
+    device; `proven` says when a challenge was met, by contract, node and device. `doubted` says when a device of a
+    place was last found to be another than its name says.
     """
 
     showing: dict[Key, list[str]] = field(default_factory=dict)
     stretches: dict[str, dict[Key, list[Stretch]]] = field(default_factory=dict)
     reported: dict[str, list[str]] = field(default_factory=dict)
     open: dict[Key, Finding] = field(default_factory=dict)
-    written: dict[Key, int] = field(default_factory=dict)
+    known: dict[Key, dict[str, int]] = field(default_factory=dict)
+    laid: dict[str, dict[Key, int]] = field(default_factory=dict)
     titles: dict[str, Title] = field(default_factory=dict)
     proven: dict[Key, int] = field(default_factory=dict)
     looks: Looks = field(default_factory=Looks)
@@ -111,7 +125,9 @@ class Registry:
         before = self.showing.get(observer, [])
         left = [device for device in before if device not in devices]
         self.showing[observer] = devices
+        known = self.known.setdefault(observer, {})
         for device in devices:
+            known[device] = max(known.pop(device, 0), state.last_sample_us)
             self._extend(device, observer, state.last_sample_us, state.patience_us)
             self._entitle(device, observer, assignments, now_us)
         alone = len(_exclusive(promises)) < 2
@@ -125,6 +141,23 @@ class Registry:
             yield None
         doubts = dict(self._doubts(state, observer, left, set(devices) - set(before)))
         yield from self._doubt(doubts, assignments, now_us)
+        self._forget(observer, state.last_sample_us)
+
+    def _forget(self, observer: Key, at_us: int) -> None:
+        """What the observer showed longest ago is forgotten, by number and by age; never what it shows now."""
+        known = self.known[observer]
+        for device, shown_us in list(known.items()):
+            if len(known) <= DEVICES_KEPT and at_us - shown_us <= KEPT_US:
+                return
+            del known[device], self.stretches[device][observer]
+            if not self.stretches[device]:
+                self._forget_device(device)
+
+    def _forget_device(self, device: str) -> None:
+        del self.stretches[device]
+        self.titles.pop(device, None)
+        self.laid.pop(device, None)
+        self.looks.forget(device)
 
     def hear(self, node: str, promises: Sequence[Promise]) -> None:
         """The node reports, whatever it says."""
@@ -160,7 +193,7 @@ class Registry:
         return len(stretches) == 1 and stretches[0][0] == stretches[0][1]
 
     def _is_shown(self, device: str) -> bool:
-        return any(device in self.showing[observer] for observer in self.stretches[device])
+        return any(device in self.showing[observer] for observer in self.stretches.get(device, ()))
 
     def _doubt(
         self, doubts: Mapping[str, str], assignments: Assignments, now_us: int
@@ -180,6 +213,9 @@ class Registry:
         self, contract: str, node: str, device: str, observed: str, now_us: int
     ) -> Iterator[Change]:
         key = Key((contract, node, device, ALTERNATES))
+        of_place = sum(one[:2] == (contract, node) for one in self.doubted)
+        if key not in self.doubted and of_place >= DOUBTS_KEPT:
+            return
         known_us, self.doubted[key] = self.doubted.get(key), now_us
         if key not in self.open:
             expected = "one card under one name in one place"
@@ -284,12 +320,16 @@ class Registry:
         code = DUPLICATE if state is State.CONTESTED else CLAIMED
         places = (holding.contract, holding.node, over.device, rival.contract, rival.node)
         pair = Key((*places, code, over.start_us))
-        written_us = max(self.written.get(pair, over.start_us), since_us)
+        laid = self.laid.setdefault(over.device, {})
+        written_us = max(laid.get(pair, over.start_us), since_us)
         if written_us >= over.end_us:
             return
         place = (holding.contract, holding.node, BY_DEVICE, over.device, OVERLAY)
         yield Row(*place, written_us, over.end_us, state, code, over.now_us)
-        self.written[pair] = over.end_us
+        laid.pop(pair, None)
+        laid[pair] = over.end_us
+        if len(laid) > LAID_KEPT:
+            del laid[next(iter(laid))]
         key = Key((holding.contract, holding.node, over.device, code))
         if key not in self.open:
             self.open[key] = _shown_twice(over, code)

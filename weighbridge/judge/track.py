@@ -329,12 +329,18 @@ def shown(segment: OpenInterval) -> State:
     return State.UNKNOWN if exchanged else segment.state
 
 
+TALLIES_KEPT = 4096
+"""Of one hour, by bound and device. What fills a slot is counted beyond that."""
+
+
 def tally(track: Track, promise: Promise, view: LatestReadings) -> None:
     """Count one sample of every bound."""
     for index, bound in enumerate(promise.resource.bounds):
         for device in promise.assigned(view):
             value = view.value(device.uuid, bound.reading)
             if isinstance(value, int) and (bound.while_ == "always" or busy(view, device.uuid)):
+                if len(track.hour) >= TALLIES_KEPT and device.uuid not in track.slots:
+                    continue
                 count = track.hour.setdefault(Key((index, device.uuid)), [0, 0])
                 count[0] += 1
                 count[1] += holds(bound, value)
