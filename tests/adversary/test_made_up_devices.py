@@ -7,7 +7,6 @@ import pytest
 
 from tests.weighbridge.scripted import SECOND, Log, ScriptedNode, contract_text
 from weighbridge.judge import alternation, latest_readings, node, registry, track
-from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node import judge_replacement
 from weighbridge.judge.node_state import NodeState
 
@@ -51,7 +50,10 @@ class Inventive(ScriptedNode):
             for place, name in enumerate(names)
         }
         log.tick(second)
-        told = {"inventory": self.inventory(), "events": [_xid(name, second) for name in broken]}
+        told: dict[str, Any] = {
+            "inventory": self.inventory(),
+            "events": [_xid(name, second) for name in broken],
+        }
         log.report(self.report([second], **told))
 
 
@@ -112,12 +114,8 @@ def test_devices_that_are_shown_all_the_time_are_never_forgotten() -> None:
     for turn in (40, 41):
         one.show(log, turn, ["GPU-real-0"])
         other.show(log, turn, ["GPU-real-0"])
-    found = {(said.node, said.device) for said in log.changes if _is_double(said)}
+    found = {(said.node, said.device) for said in log.findings(registry.DUPLICATE)}
     assert ("n1", "GPU-real-0") in found
-
-
-def _is_double(change: object) -> bool:
-    return isinstance(change, Finding) and change.code == registry.DUPLICATE
 
 
 def test_a_device_is_forgotten_after_its_time_and_not_before() -> None:

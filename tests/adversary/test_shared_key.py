@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.adversary.field import (
+    BAD_S,
     DAY_H,
     FROM_H,
     HOUR_S,
@@ -15,12 +16,12 @@ from tests.adversary.field import (
     Said,
     amounts,
     lost,
+    seconds,
     sound,
     unit,
 )
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
-from weighbridge.judge.ledger import Finding
-from weighbridge.judge.shared_key import KEY_SHARED
+from weighbridge.judge.ledger import KEY_SHARED, Finding
 from weighbridge.log.entries import EntryKind, KeyChanged
 
 FORKED_H = 6
@@ -95,6 +96,53 @@ def test_the_lessees_good_word_holds_where_the_providers_is_in_doubt() -> None:
             field.hear(node, hour, sound, side)
     assert len(found(field)) == 2
     assert amounts(field.statement()) == ("0.00", "0.00")
+
+
+def beside(side: str, said: Said, other: Said, terms: str) -> Field:
+    """Both agents of one side, who say the same, and one of the other side all day."""
+    field = Field(terms)
+    against = "lessee" if side == "provider" else "provider"
+    agents = [(side, ScriptedNode(chain=one), said) for one in ("chain-1", "copied")]
+    agents.append((against, ScriptedNode(), other))
+    for hour in range(DAY_H + 1):
+        field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
+        for name, node, word in agents:
+            field.hear(node, hour, word, name)
+    return field
+
+
+@pytest.mark.parametrize(
+    ("side", "terms", "highest", "lowest"),
+    [
+        ("provider", "", OWED, "0.00"),
+        ("provider", "contradicted: provider_bears", OWED, OWED),
+        ("provider", "records_prevail: lessee", OWED, OWED),
+        ("provider", "contradicted: lessee_bears", OWED, "0.00"),
+        ("provider", "records_prevail: provider", OWED, "0.00"),
+        ("lessee", "", OWED, "0.00"),
+        ("lessee", "contradicted: lessee_bears", "0.00", "0.00"),
+        ("lessee", "records_prevail: provider", "0.00", "0.00"),
+        ("lessee", "contradicted: provider_bears", OWED, "0.00"),
+        ("lessee", "records_prevail: lessee", OWED, "0.00"),
+    ],
+)
+def test_who_puts_its_own_word_in_doubt_escapes_no_term_and_wins_none(
+    side: str, terms: str, highest: str, lowest: str
+) -> None:
+    """The provider's agents say up and the lessee's lost, and one of the two sides has two agents with one key."""
+    mine, other = (sound, lost) if side == "provider" else (lost, sound)
+    statement = beside(side, mine, other, f"evidence: {{{terms}}}").statement()
+    assert amounts(statement) == (lowest, highest)
+    assert set(statement.flags) == {"key_shared", "sides_contradict"}
+    assert seconds(statement)["up_against_down"] == BAD_S
+
+
+@pytest.mark.parametrize("side", ["provider", "lessee"])
+def test_what_the_other_side_saw_alike_is_in_no_doubt(side: str) -> None:
+    """Whoever reads the key of the other side cannot take back what he admits himself."""
+    statement = beside(side, lost, lost, "").statement()
+    assert amounts(statement) == (OWED, OWED)
+    assert statement.flags == ("key_shared",)
 
 
 @pytest.mark.parametrize("boot", ["boot-1", "boot-2"])

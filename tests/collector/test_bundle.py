@@ -612,7 +612,8 @@ def watched(house: House) -> None:
         agent.start_us = START_US
     for number in range(200):
         for name in "ab" if number < 20 else "a":
-            first = {"inventory": house.agents[name].inventory()} if number == 0 else {}
+            agent = house.agents[name]
+            first: dict[str, Any] = {"inventory": agent.inventory()} if number == 0 else {}
             house.report(name, **first)
         for name in ("berlin", "quito"):
             house.report(name, **reaching(house.agents[name], "b"))
@@ -630,7 +631,7 @@ def reaching(agent: Agent, node: str) -> dict[str, Any]:
     readings = {"target_node_name": node, "target_address": "tcp://b:22"}
     facts = {"readings": readings, "unavailable": {}}
     device = {"uuid": target, "parent": None, "state": "ok", "identity": facts}
-    none = {"readings": {}, "unavailable": {}}
+    none: dict[str, Any] = {"readings": {}, "unavailable": {}}
     return {
         "blocks": [{**block, "readings": {"reached_code": [[1], [1]]}, "unavailable": []}],
         "inventory": {"devices": [device], "driver": none, "host": none},

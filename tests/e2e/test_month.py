@@ -99,7 +99,7 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
     directory = tmp_path_factory.mktemp("month")
     made = Month(directory)
     subprocess.run(
-        [COLLECTOR, "init", "store", "--simulation", *LISTEN],
+        [COLLECTOR, "init", "store", "--simulation", "--open-on-loopback", *LISTEN],
         check=True,
         cwd=directory,
         env=environment(),

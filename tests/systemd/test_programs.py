@@ -69,7 +69,7 @@ def run(sandbox: Sandbox, make_environment: Callable[..., Path]) -> Run:
     return boot
 
 
-INIT = "collector init /var/lib/weighbridge-collector\nsystemctl start weighbridge-collector\n"
+INIT = "collector init /var/lib/weighbridge-collector --open-on-loopback\nsystemctl start weighbridge-collector\n"
 
 
 def test_the_collector_is_ready_when_its_unit_says_so_and_stops_cleanly(run: Run) -> None:

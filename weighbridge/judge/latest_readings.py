@@ -112,14 +112,15 @@ def see_inventory(view: LatestReadings, inventory: Inventory) -> set[str]:
     xids = _every_xid(view)
     if _not_loaded(view.driver) and not _not_loaded(inventory.driver):
         xids, view.counters, view.xids_forgotten = {}, {}, {}
-    unharmed, forgotten = {uuid: {} for uuid in view.devices}, view.xids_forgotten
+    unharmed: dict[str, dict[int, int]] = {uuid: {} for uuid in view.devices}
+    forgotten = view.xids_forgotten
     view.devices = {
         device.uuid: LatestDevice(
             device.uuid,
             device.parent,
             device.state,
             device.identity,
-            xids.pop(device.uuid, None) or unharmed.get(device.uuid, dict(forgotten)),
+            xids.pop(device.uuid, {}) or unharmed.get(device.uuid, dict(forgotten)),
         )
         for device in inventory.devices
     }

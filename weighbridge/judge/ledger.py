@@ -66,6 +66,8 @@ UNJUDGED = "judge"
 
 JUDGING_FAILED = "judging_failed"
 """The cause of such time, and the finding that says so."""
+KEY_SHARED = "key_shared"
+"""The finding that two agents speak with one key, and the cause of the time that is in doubt for it."""
 
 BY_DEVICE = -1
 """The `slot` of an overlay's rows: they belong to the slot that the device fills then."""

@@ -11,12 +11,9 @@ from dataclasses import dataclass
 
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.findings import close_finding, noted, open_finding
-from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Finding, Row, State
+from weighbridge.judge.ledger import BY_DEVICE, KEY_SHARED, OVERLAY, Finding, Row, State
 from weighbridge.judge.node_state import NodeState, SharedKey, Voice
 from weighbridge.wire.report import Report
-
-KEY_SHARED = "key_shared"
-"""The finding, and the cause of the time that is contested for it."""
 
 TIMES_IN_TURN = 3
 """So often one chain has spoken after the other, and that one after it again."""

@@ -5,6 +5,10 @@ is contested, and its cause names the word of each: the contract decides what it
 
 Two agents do not see a change at the same instant. Where both agree before and after, and on different states, a
 difference no longer than the patience is the one's sample before the other's, and the worse word holds.
+
+Doubt about a side's word contests what that side alone saw. What the other side saw alike is the other's word. What it
+saw differently is contradicted, and the cause says whose word is in doubt: the contract decides it against that side,
+and never for it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,6 +35,11 @@ SIDES = ("provider", "lessee")
 BOTH = "both"
 PROVEN = "proven_by_challenge"
 """Among the causes of contradicted time in which every GPU of the node passed a challenge: evidence level E2."""
+
+SIDE_IN_DOUBT = {side: f"{side}_in_doubt" for side in SIDES}
+"""Among the causes of contradicted time whose word is in doubt as well."""
+
+NO_GROUNDS = (PROVEN, *SIDE_IN_DOUBT.values())
 
 SEEN = (State.UP, State.DEGRADED, State.DOWN)
 """States that somebody saw."""
@@ -75,13 +84,19 @@ def grounds_of(cause: str) -> str:
     """The causes that the worse word gives; of time that is not contradicted, its cause."""
     if words_of(cause) is None:
         return cause
-    return JOINED.join(one for one in cause.split(JOINED)[1:] if one != PROVEN)
+    return JOINED.join(one for one in cause.split(JOINED)[1:] if one not in NO_GROUNDS)
 
 
 def is_proven(cause: str) -> bool:
     """Whether a challenge was passed while the sides contradicted each other, and one of them says up."""
     words = words_of(cause)
     return words is not None and State.UP in words and PROVEN in cause.split(JOINED)
+
+
+def in_doubt(cause: str) -> frozenset[str]:
+    """The sides whose word is in doubt, of contradicted time."""
+    told = cause.split(JOINED)
+    return frozenset(side for side, mark in SIDE_IN_DOUBT.items() if mark in told)
 
 
 def of_rows(rows: Iterable[Row], start_us: int, end_us: int, patience_us: int) -> list[StateSpan]:
@@ -103,21 +118,27 @@ def line_of_slot(
 
     `proven_us`: when every GPU of the node had passed a challenge.
     """
-    told = {
-        side: [_heard(one, side) for one in _word(side, by_side, start_us, end_us)]
-        for side in SIDES
-        if by_side.get(side)
-    }
-    spans: Iterable[Told] = next(iter(told.values()), ())
+    told = {side: _word(side, by_side, start_us, end_us) for side in SIDES if by_side.get(side)}
     if len(told) == len(SIDES):
-        spans = _together(told["provider"], told["lessee"], patience_us, proven_us)
-    return timeline([*spans, *by_side.get("", ())], start_us, end_us, LAID_OVER)
+        spans = _together(_pieces(told["provider"], told["lessee"]), patience_us, proven_us)
+        return timeline([*spans, *by_side.get("", ())], start_us, end_us, LAID_OVER)
+    alone = (line for word in told.values() for line in word.doubted)
+    return timeline([*alone, *by_side.get("", ())], start_us, end_us, LAID_OVER)
 
 
-def _word(side: str, by_side: BySide, start_us: int, end_us: int) -> list[StateSpan]:
-    line = timeline(by_side[side], start_us, end_us)
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What one side says, and the same with the doubt that lies over it."""
+
+    line: Sequence[StateSpan]
+    doubted: Sequence[StateSpan]
+
+
+def _word(side: str, by_side: BySide, start_us: int, end_us: int) -> _Word:
+    line = [_heard(one, side) for one in timeline(by_side[side], start_us, end_us)]
     doubts = by_side.get(DOUBTS[side], ())
-    return timeline([*line, *doubts], start_us, end_us, IN_DOUBT[side]) if doubts else line
+    doubted = timeline([*line, *doubts], start_us, end_us, IN_DOUBT[side]) if doubts else line
+    return _Word(line, doubted)
 
 
 def _heard(span: StateSpan, side: str) -> StateSpan:
@@ -126,12 +147,13 @@ def _heard(span: StateSpan, side: str) -> StateSpan:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A stretch over which neither side's word changes."""
+    """A stretch over which neither side's word changes. `doubts`: of each side its word if that is in doubt."""
 
     start_us: int
     end_us: int
     provider: StateSpan
     lessee: StateSpan
+    doubts: tuple[StateSpan | None, StateSpan | None]
 
     @property
     def words(self) -> tuple[State, State]:
@@ -143,27 +165,45 @@ class _Piece:
         return self.provider.state in SEEN and self.lessee.state in SEEN
 
     @property
+    def conceded(self) -> bool:
+        """The provider's word is in doubt, and the lessee's is that all is well."""
+        return self.doubts[0] is not None and self.lessee.state is State.UP
+
+    @property
     def contradicted(self) -> bool:
-        return self.both and self.provider.state is not self.lessee.state
+        return self.both and self.provider.state is not self.lessee.state and not self.conceded
 
     @property
     def agreed(self) -> State | None:
         return self.provider.state if self.both and not self.contradicted else None
 
     def _held(self) -> StateSpan:
-        """The worse word. Where the provider's is in doubt the lessee's holds if it is that all is well."""
-        if self.provider.state is State.CONTESTED and self.lessee.state in SEEN:
-            return self.lessee if self.lessee.state is State.UP else self.provider
-        return min((self.provider, self.lessee), key=_standing)
+        """The worse word; of what both saw alike, that which is not in doubt; of what one side alone saw, its word,
+        contested where that is in doubt."""
+        told = [self.provider, self.lessee]
+        sure = [one for one, doubt in zip(told, self.doubts, strict=True) if doubt is None]
+        if self.conceded:
+            return self.lessee
+        if self.both:
+            return min(told if self.contradicted else sure or told, key=_standing)
+        return min(
+            (doubt or one for one, doubt in zip(told, self.doubts, strict=True)), key=_standing
+        )
 
     def span(self, *, contested: bool, proven: bool) -> StateSpan:
         """What holds: of two words the worse; of what one side alone saw, its word."""
         worse = self._held()
-        heard = BOTH if self.both else worse.heard
+        heard = BOTH if self.both and not any(self.doubts) else worse.heard
         state, cause = worse.state, worse.cause
         if contested:
             state = State.CONTESTED
-            told = (against(*self.words), PROVEN if proven else "", cause)
+            doubted = (one for one in SIDES if self.doubts[SIDES.index(one)])
+            told = (
+                against(*self.words),
+                PROVEN if proven else "",
+                *map(SIDE_IN_DOUBT.__getitem__, doubted),
+                cause,
+            )
             cause = JOINED.join(filter(None, told))
         return StateSpan(self.start_us, self.end_us, state, cause, heard)
 
@@ -174,14 +214,10 @@ def _standing(span: StateSpan) -> tuple[int, bool, str]:
 
 
 def _together(
-    provider: Sequence[StateSpan],
-    lessee: Sequence[StateSpan],
-    patience_us: int,
-    proven_us: Sequence[int],
+    pieces: Iterable[_Piece], patience_us: int, proven_us: Sequence[int]
 ) -> Iterator[StateSpan]:
     runs = [
-        (differ, list(found))
-        for differ, found in groupby(_pieces(provider, lessee), lambda one: one.contradicted)
+        (differ, list(found)) for differ, found in groupby(pieces, lambda one: one.contradicted)
     ]
     for number, (differ, run) in enumerate(runs):
         contested = differ and not (
@@ -199,12 +235,13 @@ def _changed(before: _Piece, after: _Piece) -> bool:
     return was is not None and became is not None and was is not became
 
 
-def _pieces(provider: Sequence[StateSpan], lessee: Sequence[StateSpan]) -> Iterator[_Piece]:
-    """Both lines tile the same time."""
-    mine = theirs = 0
-    while mine < len(provider) and theirs < len(lessee):
-        one, other = provider[mine], lessee[theirs]
-        end_us = min(one.end_us, other.end_us)
-        yield _Piece(max(one.start_us, other.start_us), end_us, one, other)
-        mine += one.end_us == end_us
-        theirs += other.end_us == end_us
+def _pieces(provider: _Word, lessee: _Word) -> Iterator[_Piece]:
+    """All these lines tile the same time."""
+    lines = (provider.line, lessee.line, provider.doubted, lessee.doubted)
+    at = [0] * len(lines)
+    while at[0] < len(lines[0]):
+        spans = [line[place] for line, place in zip(lines, at, strict=True)]
+        start_us, end_us = max(one.start_us for one in spans), min(one.end_us for one in spans)
+        doubts = tuple(one if one.state is State.CONTESTED else None for one in spans[2:])
+        yield _Piece(start_us, end_us, spans[0], spans[1], (doubts[0], doubts[1]))
+        at = [place + (one.end_us == end_us) for place, one in zip(at, spans, strict=True)]

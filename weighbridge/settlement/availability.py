@@ -14,7 +14,7 @@ from weighbridge.contract import Availability, Contract, Policy
 from weighbridge.contract.condition import is_up
 from weighbridge.contract.evidence import Contradicted
 from weighbridge.judge.ledger import JUDGING_FAILED, State
-from weighbridge.judge.two_sides import grounds_of, is_proven, words_of
+from weighbridge.judge.two_sides import grounds_of, in_doubt, is_proven, words_of
 from weighbridge.judge.usage import THIN
 from weighbridge.settlement.intervals import (
     Interval,
@@ -471,14 +471,22 @@ def _decided(
     cause: str,
     held: Policy,
 ) -> Policy:
-    """What time counts as over which the sides' agents contradict each other; nothing is open if both count alike."""
+    """What time counts as over which the sides' agents contradict each other; nothing is open if both count alike.
+
+    No term decides for a side by a word of its own that is in doubt.
+    """
     provider, lessee = (_seen_as(objective, word, grounds_of(cause)) for word in words)
     prevailing = {"provider": provider, "lessee": lessee}
-    if provider == lessee or contract.evidence.records_prevail in prevailing:
-        return prevailing.get(contract.evidence.records_prevail, provider)
-    if contract.evidence.contradicted == "higher_level" and is_proven(cause):
+    terms = contract.evidence
+    if provider == lessee:
+        return provider
+    decided = prevailing.get(terms.records_prevail)
+    if decided is None and terms.contradicted == "higher_level" and is_proven(cause):
         return "up"
-    return _resolved(OF_CONTRADICTED[contract.evidence.contradicted], held)
+    if decided is None:
+        decided = _resolved(OF_CONTRADICTED[terms.contradicted], held)
+    gains = "lessee" if decided == "down" else "provider"
+    return held if gains in in_doubt(cause) else decided
 
 
 def _resolved(policy: Policy, held: Policy) -> Policy:

@@ -7,11 +7,10 @@ from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.alternation import ALTERNATES
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
-from weighbridge.judge.ledger import JUDGING_FAILED, State
+from weighbridge.judge.ledger import JUDGING_FAILED, KEY_SHARED, State
 from weighbridge.judge.registry import CLAIMED, DUPLICATE
 from weighbridge.judge.revoked_key import KEY_REVOKED
-from weighbridge.judge.shared_key import KEY_SHARED
-from weighbridge.judge.two_sides import words_of
+from weighbridge.judge.two_sides import in_doubt, words_of
 from weighbridge.settlement.claims import holds
 from weighbridge.settlement.credits import Capped
 from weighbridge.settlement.intervals import clip
@@ -89,8 +88,7 @@ def _of_spans(contract: Contract, spans: Iterable[Span]) -> Iterator[Flag]:
                 "clock_skew_corrected" if abs(span.ahead_s) <= bound else "clock_skew_beyond_bound"
             )
         if span.state == State.CONTESTED:
-            disputed = words_of(span.cause) is not None
-            yield "sides_contradict" if disputed else OF_MARK.get(span.cause, "duplicate_gpu_uuid")
+            yield from _of_contested(span.cause)
         if span.state == State.UNKNOWN and span.cause == DEVICE_EXCHANGED.code:
             yield "device_exchanged"
         if span.state == State.UNKNOWN and span.cause == KEY_REVOKED:
@@ -101,6 +99,15 @@ def _of_spans(contract: Contract, spans: Iterable[Span]) -> Iterator[Flag]:
             yield "never_reported"
         elif by_notice and span.reported_s is not None and span.reported_s > span.start_s:
             yield "late_report"
+
+
+def _of_contested(cause: str) -> Iterator[Flag]:
+    if words_of(cause) is None:
+        yield OF_MARK.get(cause, "duplicate_gpu_uuid")
+        return
+    yield "sides_contradict"
+    if in_doubt(cause):
+        yield "key_shared"
 
 
 def _of_marks(record: Record, period: Period) -> Iterator[Flag]:
