@@ -400,7 +400,7 @@ class _Verifier:
             known = json.loads(shown)
             done.versions = list(otherwise(versions_of(known), versions(again)))
             done.differences = list(changes(known, asdict(again)))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (*UNREADABLE, AttributeError) as error:
             done.wrong("statement", f"not a statement: {error}")
             return
         if done.versions:

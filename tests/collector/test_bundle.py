@@ -249,6 +249,49 @@ def test_a_byte_that_changed_in_any_member_is_found_by_both(
             read_bundle(bytes(changed))
 
 
+SPARSE = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+@pytest.mark.parametrize("said", [SPARSE, b"18 size=999999999\n", b"\xff" * 40])
+def test_a_header_that_changes_what_follows_is_no_member_and_ends_nothing_but_the_reading(
+    kind: bytes, said: bytes, bundled: Path, tmp_path: Path
+) -> None:
+    """Programs differ in what they make of them, so one of them could be shown another statement."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, len(said)
+    before = header.tobuf(tarfile.USTAR_FORMAT) + said + bytes(-len(said) % tarfile.BLOCKSIZE)
+    with tarfile.open(bundled) as tar:
+        place = tar.getmember("versions.json").offset
+    whole, file = bundled.read_bytes(), tmp_path / "b.tar"
+    file.write_bytes(whole[:place] + before + whole[place:])
+    code, told = verified(file)
+    assert (code, "'x' is no plain file of a bundle" in told) == (3, True)
+
+
+@pytest.mark.parametrize(
+    "size", [b"\xff" * 12, b"77777777777\0", b"-0000000001\0", b"zzz        \0"]
+)
+def test_a_size_that_no_member_has_is_told(size: bytes, bundled: Path, tmp_path: Path) -> None:
+    with tarfile.open(bundled) as tar:
+        place = tar.getmember("versions.json").offset
+    changed = bytearray(bundled.read_bytes())
+    changed[place + 124 : place + 136] = size
+    changed[place + 148 : place + 156] = b" " * 8
+    summed = sum(changed[place : place + tarfile.BLOCKSIZE])
+    changed[place + 148 : place + 156] = b"%06o\0 " % summed
+    file = tmp_path / "b.tar"
+    file.write_bytes(changed)
+    assert verified(file)[0] == 3
+
+
+def test_nothing_stands_behind_the_end(bundled: Path, tmp_path: Path) -> None:
+    file = tmp_path / "b.tar"
+    file.write_bytes(bundled.read_bytes() + b"another word")
+    code, told = verified(file)
+    assert (code, "behind the end" in told) == (3, True)
+
+
 def resealed(file: Path, to: Path, signer: Signer, **changes: bytes) -> Path:
     """The bundle with other members, listed and signed anew. A member is named up to its first dot or stroke."""
     with tarfile.open(file) as tar:
@@ -296,6 +339,15 @@ def test_a_statement_that_the_keeper_of_the_key_changed_is_named_by_path_and_val
     assert re.search(
         rf"unknown_seconds.*{unit['unknown_seconds']}.*{unit['unknown_seconds'] - 60}", said
     )
+
+
+def test_a_statement_too_deep_to_be_read_is_told(
+    bundled: Path, written: Path, tmp_path: Path
+) -> None:
+    deep = b"[" * 200_000 + b"]" * 200_000
+    file = resealed(bundled, tmp_path / "b.tar", log_signer(written), statement=deep)
+    code, told = verified(file)
+    assert (code, "not a statement" in told) == (3, True)
 
 
 def test_a_report_that_the_keeper_took_out_is_a_hole_in_its_chain(

@@ -16,12 +16,23 @@ EXTRACTION = "extraction.json"
 
 MOST_MEMBER_BYTES = 256 << 20
 MOST_MEMBERS = 1 << 16
+BLOCK = tarfile.BLOCKSIZE
+READ_BYTES = 1 << 20
+PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
 _NAME = re.compile(r"[a-z0-9A-Z][a-zA-Z0-9._-]*(/[a-zA-Z0-9][a-zA-Z0-9._-]*){0,2}")
 _LISTED = re.compile(r"([0-9a-f]{64})  (\S+)")
 
 
 class ArchiveError(ValueError):
     """The file is no such archive, or not whole. The message names the member."""
+
+
+def _opened(header: bytes) -> tarfile.TarInfo:
+    """A header is read by itself: those that change what follows, as pax has them, are no plain files."""
+    try:
+        return tarfile.TarInfo.frombuf(header, "ascii", "strict")
+    except (tarfile.TarError, ValueError) as error:
+        raise ArchiveError(f"not a tar file, or cut off: {error}") from error
 
 
 class ArchiveWriter:
@@ -66,18 +77,17 @@ class ArchiveReader:
 
     def members(self) -> Iterator[tuple[str, bytes]]:
         """Name and content of each member, the list itself not among them. Raises ArchiveError."""
-        try:
-            with tarfile.open(fileobj=self._file, mode="r|") as tar:
-                for info in tar:
-                    yield from self._member(info, tar)
-        except (tarfile.TarError, EOFError) as error:
-            raise ArchiveError(f"not a tar file, or cut off: {error}") from error
+        while any(header := self._file.read(BLOCK)):
+            yield from self._member(_opened(header))
+        while rest := self._file.read(READ_BYTES):
+            if any(rest):
+                raise ArchiveError("something stands behind the end of the archive")
         if not self.manifest_hash:
             raise ArchiveError(f"{MANIFEST} is missing")
 
-    def _member(self, info: tarfile.TarInfo, tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+    def _member(self, info: tarfile.TarInfo) -> Iterator[tuple[str, bytes]]:
         self._require(info)
-        data = self._content(info, tar)
+        data = self._content(info)
         if info.name == MANIFEST:
             self._compare(data)
             return
@@ -87,19 +97,18 @@ class ArchiveReader:
         yield info.name, data
 
     def _require(self, info: tarfile.TarInfo) -> None:
-        if not info.isreg() or info.issparse() or _NAME.fullmatch(info.name) is None:
+        if info.type not in PLAIN or _NAME.fullmatch(info.name) is None:
             raise ArchiveError(f"{info.name!r} is no plain file of a bundle")
-        if info.size > MOST_MEMBER_BYTES or len(self._hashes) >= MOST_MEMBERS:
+        if not 0 <= info.size <= MOST_MEMBER_BYTES or len(self._hashes) >= MOST_MEMBERS:
             raise ArchiveError(f"{info.name}: too large, or too many members")
-        if info.name in self._hashes:
+        if info.name in self._hashes or (info.name == MANIFEST and self.manifest_hash):
             raise ArchiveError(f"{info.name} stands there twice")
 
-    @staticmethod
-    def _content(info: tarfile.TarInfo, tar: tarfile.TarFile) -> bytes:
-        file = tar.extractfile(info)
-        data = b"" if file is None else file.read()
+    def _content(self, info: tarfile.TarInfo) -> bytes:
+        data = self._file.read(info.size)
         if len(data) != info.size:
             raise ArchiveError(f"{info.name} is cut off")
+        self._file.read(-info.size % BLOCK)
         return data
 
     def _compare(self, listed: bytes) -> None:
