@@ -110,6 +110,20 @@ def test_only_the_good_minutes_sent_leaves_the_others_unknown_and_the_coverage_s
     assert (line.kept, line.coverage) == ("1.000000000", "0.832638889")
 
 
+@pytest.mark.parametrize("side", ["provider", "lessee"])
+def test_an_hour_of_too_few_samples_is_flagged_though_the_day_has_enough(side: str) -> None:
+    """The bad word of the only agent is thinned on purpose, or the good one: the amount is open, and says why."""
+
+    def thin_hour(second: int) -> bool:
+        return second // HOUR_S != FROM_H or one_of(3)(second)
+
+    said = {side: lost}
+    found = Field().day(**said, sent=thin_hour).statement()
+    assert cadence(found).coverage > "0.9"
+    assert amounts(found) == ("25.87", BOTH_GPUS)
+    assert "below_least_coverage" in found.flags
+
+
 def test_readings_that_time_out_are_not_seen() -> None:
     def times_out(_hour: int) -> Mapping[str, Mapping[str, int | str]]:
         return {"GPU-n1-0": SILENT}

@@ -120,18 +120,56 @@ def test_a_gpu_that_both_saw_down_is_owed_whatever_else_of_its_node_is_disputed(
     assert amounts(found) == (OWED, OWED)
 
 
-def test_two_samplings_of_one_outage_are_no_contradiction_however_they_lie() -> None:
+def of_two_samplings(later: str) -> Field:
     """The agents sample half a minute apart: each sees the outage begin and end at a sample of its own."""
     field = Field()
     nodes = {side: ScriptedNode() for side in ("provider", "lessee")}
     for hour in range(DAY_H + 1):
         field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
-        field.hear(nodes["provider"], hour, lost)
-        field.hear(nodes["lessee"], hour, lost, "lessee", offset_s=30)
-    found = field.statement()
+        for side, node in nodes.items():
+            field.hear(node, hour, lost, side, offset_s=30 if side == later else 0)
+    return field
+
+
+@pytest.mark.parametrize(("later", "first"), [("lessee", "provider"), ("provider", "lessee")])
+def test_two_samplings_of_one_outage_are_no_contradiction_however_they_lie(
+    later: str, first: str
+) -> None:
+    """Who shows a change first saw it after it was: it begins and it ends there, whichever side that is."""
+    found = of_two_samplings(later).statement()
     assert amounts(found) == (OWED, OWED)
     assert found.flags == ()
-    assert unit(found).counted_seconds == (BAD_S + 30, BAD_S + 30)
+    assert unit(found).counted_seconds == (BAD_S, BAD_S)
+    assert seconds(found)[first] >= 60
+
+
+@pytest.mark.parametrize(("liar", "counted"), [("lessee", BAD_S + 180), ("provider", BAD_S - 180)])
+def test_an_end_of_an_outage_is_moved_by_less_than_a_sample_may_be_awaited(
+    liar: str, counted: int
+) -> None:
+    """The lessee says down three minutes too early, the provider up: either gains as much, and it is shown whose word
+    that is. A minute more is contradicted."""
+    start_s = (FROM_H if liar == "lessee" else UNTIL_H) * HOUR_S
+    for minutes, span in ((3, (counted, counted)), (4, None)):
+        field = Field()
+        nodes = {side: ScriptedNode() for side in ("provider", "lessee")}
+        lies = {
+            start_s - 60 * (one + 1): {GPU: LOST if liar == "lessee" else {}}
+            for one in range(minutes)
+        }
+        for hour in range(DAY_H + 1):
+            field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
+            for side, node in nodes.items():
+                also = {
+                    at: said for at, said in lies.items() if side == liar and at // HOUR_S == hour
+                }
+                field.hear(node, hour, lost, side, also=also)
+        found = field.statement()
+        if span is None:
+            assert "sides_contradict" in found.flags
+        else:
+            assert unit(found).counted_seconds == span
+            assert seconds(found)[liar] == 180
 
 
 def test_short_lies_one_after_the_other_are_no_difference_of_samplings() -> None:

@@ -4,7 +4,8 @@ Where one side alone saw a time, its word holds. Where both saw it and say the s
 is contested, and its cause names the word of each: the contract decides what it counts as.
 
 Two agents do not see a change at the same instant. Where both agree before and after, and on different states, a
-difference no longer than the patience is the one's sample before the other's, and the worse word holds.
+difference no longer than the patience is the one's sample before the other's: who sees a change saw it after it was, so
+it holds from the first sample that shows it, whichever side's that is.
 
 Doubt about a side's word contests what that side alone saw. What the other side saw alike is the other's word. What it
 saw differently is contradicted, and the cause says whose word is in doubt: the contract decides it against that side,
@@ -190,6 +191,12 @@ class _Piece:
             (doubt or one for one, doubt in zip(told, self.doubts, strict=True)), key=_standing
         )
 
+    def seen_first(self, became: State) -> StateSpan:
+        """Of a change that both saw, each at a sample of its own: what it became holds from the first of these on."""
+        told = [one for one in (self.provider, self.lessee) if one.state is became]
+        one = told[0] if told else self._held()
+        return replace(one, start_us=self.start_us, end_us=self.end_us)
+
     def span(self, *, contested: bool, proven: bool) -> StateSpan:
         """What holds: of two words the worse; of what one side alone saw, its word."""
         worse = self._held()
@@ -220,19 +227,20 @@ def _together(
         (differ, list(found)) for differ, found in groupby(pieces, lambda one: one.contradicted)
     ]
     for number, (differ, run) in enumerate(runs):
-        contested = differ and not (
-            run[-1].end_us - run[0].start_us <= patience_us
-            and 0 < number < len(runs) - 1
-            and _changed(runs[number - 1][1][-1], runs[number + 1][1][0])
-        )
+        short = differ and run[-1].end_us - run[0].start_us <= patience_us
+        if short and 0 < number < len(runs) - 1:
+            became = _changed(runs[number - 1][1][-1], runs[number + 1][1][0])
+            if became is not None:
+                yield from (piece.seen_first(became) for piece in run)
+                continue
         proven = any(run[0].start_us <= at_us < run[-1].end_us for at_us in proven_us)
-        yield from (piece.span(contested=contested, proven=proven) for piece in run)
+        yield from (piece.span(contested=differ, proven=proven) for piece in run)
 
 
-def _changed(before: _Piece, after: _Piece) -> bool:
-    """Whether both sides agree on what was before, and on what came after, and that is something else."""
+def _changed(before: _Piece, after: _Piece) -> State | None:
+    """What both sides agree on that came after, if both agree on what was before, and that was something else."""
     was, became = before.agreed, after.agreed
-    return was is not None and became is not None and was is not became
+    return became if was is not None and was is not became else None
 
 
 def _pieces(provider: _Word, lessee: _Word) -> Iterator[_Piece]:

@@ -11,6 +11,7 @@ from weighbridge.judge.ledger import JUDGING_FAILED, KEY_SHARED, State
 from weighbridge.judge.registry import CLAIMED, DUPLICATE
 from weighbridge.judge.revoked_key import KEY_REVOKED
 from weighbridge.judge.two_sides import in_doubt, words_of
+from weighbridge.judge.usage import THIN
 from weighbridge.settlement.claims import holds
 from weighbridge.settlement.credits import Capped
 from weighbridge.settlement.intervals import clip
@@ -95,6 +96,8 @@ def _of_spans(contract: Contract, spans: Iterable[Span]) -> Iterator[Flag]:
             yield "key_revoked"
         if (span.state, span.cause) == (State.UNKNOWN, JUDGING_FAILED):
             yield "judging_failed"
+        if (span.state, span.cause) == (State.UNKNOWN, THIN):
+            yield "below_least_coverage"
         if by_notice and span.state == State.DOWN and span.reported_s is None:
             yield "never_reported"
         elif by_notice and span.reported_s is not None and span.reported_s > span.start_s:
