@@ -95,6 +95,7 @@ Flag = Literal[
     "said_by_one_side",
     "sides_contradict",
     "tier_gap",
+    "unknown_time",
 ]
 """What a statement asks a person to look at."""
 

@@ -132,9 +132,8 @@ class Door(asyncio.Protocol):
 
     def know(self, key: str) -> None:
         """A known key, or whoever holds a token, speaks here."""
-        if self._place.size:
-            self._doors.connections.know(self._place, key)
-        self._answer.known, self._answer.holder = True, key
+        self._doors.connections.know(self._place, key)
+        self._doors.unread.know(self._answer, key)
 
     def pause_writing(self) -> None:
         self._inner.pause_writing()

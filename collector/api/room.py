@@ -81,7 +81,8 @@ class Room:
         size = guest.size
         self.leave(guest)
         guest.known, guest.holder = True, key
-        self.take(guest, size)
+        if size:
+            self.take(guest, size)
 
     def _oldest(self) -> Guest:
         """Of the holder that holds most, among those whose turn it is."""

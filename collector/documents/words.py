@@ -398,6 +398,11 @@ WORDS: Mapping[str, Word] = {
         "A slot was filled by a GPU that nobody announced: its time is unknown until a side says gpu_replaced.",
         "某槽位由未经通知的 GPU 占用：在任一方通知 gpu_replaced 之前，相应时间计为未知。",
     ),
+    "flag.unknown_time": Word(
+        "An amount or a verdict rests on time that nobody saw; what it counts as is what the contract says of such "
+        "time.",
+        "某项金额或结论取决于无人观测的时间, 该时间按合同约定计算。",
+    ),
     "flag.below_least_coverage": Word(
         "Less of a node's time rests on samples than the contract asks for: see the cadence.",
         "某节点有样本支撑的时间低于合同要求：见采样节奏。",

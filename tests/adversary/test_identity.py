@@ -115,7 +115,7 @@ def test_a_gpu_that_really_moves_to_another_provider_is_no_conflict() -> None:
         elif hour >= UNTIL_H:
             field.hear(other, hour, sound, "stranger")
     assert codes(field) == set()
-    assert field.statement().flags == ("below_least_coverage",)
+    assert field.statement().flags == ("below_least_coverage", "unknown_time")
 
 
 def test_a_newcomer_who_meets_a_challenge_contests_the_owners_time_from_then_on() -> None:

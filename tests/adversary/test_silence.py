@@ -1,5 +1,7 @@
 """An agent is stopped, or its network cut, by whoever gains by it; and by nobody's fault."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.adversary.field import (
@@ -101,3 +103,38 @@ def test_a_network_that_was_really_away_loses_nothing_where_parties_trust_the_sp
 
 def test_an_outage_that_both_spools_admit_is_owed_at_least() -> None:
     assert amounts(both(lost, lost, cut="provider lessee").statement()) == ("25.87", BOTH_GPUS)
+
+
+def quiet_for(*hours: int) -> Callable[[int], bool]:
+    return lambda second: second // HOUR_S not in hours
+
+
+@pytest.mark.parametrize(
+    ("unknown", "amount"), [("down", BOTH_GPUS), ("up", "0.00"), ("hold", None)]
+)
+@pytest.mark.parametrize("side", ["provider", "lessee"])
+def test_an_hour_of_silence_that_decides_the_amount_is_flagged_however_short_it_is(
+    side: str, unknown: str, amount: str | None
+) -> None:
+    """Less than a tenth of the period, so the coverage says nothing. The GPU may have been dead in it, or not."""
+    field = Field(f"unknown: {{policy: {unknown}}}").day(sent=quiet_for(FROM_H), **{side: sound})
+    found = field.statement()
+    assert amounts(found) == ((amount, amount) if amount else ("0.00", BOTH_GPUS))
+    assert found.flags == ("unknown_time",)
+
+
+def test_an_hour_that_is_held_for_its_samples_is_flagged_however_short_it_is() -> None:
+    def thinly(second: int) -> bool:
+        return second // HOUR_S != FROM_H or second // STEP_S % 3 == 0
+
+    found = Field().day(sent=thinly, provider=sound).statement()
+    assert amounts(found) == ("0.00", BOTH_GPUS)
+    assert found.flags == ("unknown_time",)
+
+
+def test_silence_that_decides_nothing_is_not_flagged() -> None:
+    """An hour of a day of which a tenth may be missed: met either way."""
+    field = Field(swap={'target: "0.999"': 'target: "0.9"', 'below: "0.999"': 'below: "0.9"'})
+    found = field.day(sent=quiet_for(FROM_H), provider=sound).statement()
+    assert amounts(found) == ("0.00", "0.00")
+    assert found.flags == ()

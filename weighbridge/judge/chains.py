@@ -10,6 +10,7 @@ from dataclasses import replace
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.findings import is_open, noted, open_finding
 from weighbridge.judge.ledger import Finding
+from weighbridge.judge.node import chain_name
 from weighbridge.judge.node_state import ChainEnd, NodeState
 from weighbridge.verdict import Verdict
 from weighbridge.wire.report import Report
@@ -26,8 +27,7 @@ def follow_chain(
     state: NodeState, contracts: Sequence[str], report: Report, end: ChainEnd, received_us: int
 ) -> Iterator[Finding]:
     """Take in that the chain has come to `end` with this report, and find it where it does not continue the chain."""
-    name = f"{report.chain}/{report.stream}"
-    forgotten = state.ends_forgotten
+    name, forgotten = chain_name(report), state.ends_forgotten
     before = pass_over(state, name, end)
     if before is not None and before.key_id != end.key_id:
         before = None

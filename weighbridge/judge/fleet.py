@@ -40,6 +40,7 @@ from weighbridge.judge.node import (
     judge_replacement,
     judge_report,
     judge_tick,
+    under,
 )
 from weighbridge.judge.node_state import ChainEnd, NodeState, Receipt
 from weighbridge.judge.reachability import Reachability
@@ -393,17 +394,17 @@ class FleetFold:
         promises = self._promises(state)
         end = ChainEnd(entry.envelope.key_id, report.seq, digest(entry.envelope.payload))
         yield from follow_chain(state, contracts(promises), report, end, self.watch.now_us)
-        watch = self.watch
+        watch, now_us = self.watch, self.watch.now_us
         if state.side == WITNESS:
-            self.reach.hear(state.node, end.key_id, report, watch.now_us)
+            self.reach.hear(state.node, end.key_id, report, now_us)
             return
         if watch.step is not None:
             yield from clock_steps.mark(watch.step, contracts(promises))
-        receipt = Receipt(watch.now_us, entry.index, watch.asleep_us, watch.awake_us)
+        receipt = Receipt(now_us, entry.index, watch.asleep_us, watch.awake_us)
         yield from judge_report(state, promises, report, receipt)
         self._silent.discard(_named(state.node, state.side))
         key = entry.envelope.key_id
-        heard = shared_key.Heard(report, key, watch.now_us, entry.index, contracts(promises))
+        heard = shared_key.Heard(report, key, now_us, entry.index, under(promises, now_us))
         yield from shared_key.hear(state, heard)
         challenge_findings.heard(state, entry.index, len(entry.envelope.payload))
         self._expect(_named(state.node, state.side), state)

@@ -229,6 +229,12 @@ def contracts(promises: Iterable[Promise]) -> list[str]:
     return sorted({promise.contract for promise in promises}) or [""]
 
 
+def under(promises: Sequence[Promise], now_us: int) -> list[str]:
+    """The contracts of these that have not ended; one without a name where there never was any."""
+    running = [promise for promise in promises if now_us < promise.until_us]
+    return contracts(running) if running or not promises else []
+
+
 def chain_name(report: Report) -> str:
     """What tells this sequence of reports from all others of the node's same side."""
     return f"{report.chain}/{report.stream}"
@@ -308,7 +314,8 @@ class _ReportFold:
         chain, before = ChainState(name, self._received_us), list(self._state.chains.values())
         if before:
             tracks = before[-1].tracks.items()
-            chain.slots_before = {contract: list(track.slots) for contract, track in tracks}
+            shown = {contract: list(track.slots) for contract, track in tracks}
+            chain.slots_before = before[-1].slots_before | shown
         of_boot = [one.view for one in before if one.boot == self._report.boot]
         if of_boot:
             inherit(chain.view, of_boot[-1])

@@ -174,14 +174,11 @@ class Voice:
 
 @dataclass(slots=True)
 class SharedKey:
-    """Two chains go on side by side, under these keys, since the second began. `laid_us`: up to when that is laid;
-    `told`: the contracts that have a finding of it.
-    """
+    """Two chains go on side by side, under these keys, since the second began. `laid_us`: up to when that is laid."""
 
     keys: list[str]
     since_us: int
     laid_us: int
-    told: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

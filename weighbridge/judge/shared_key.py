@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from weighbridge.judge.checks import Severity
-from weighbridge.judge.findings import close_finding, noted, open_finding
-from weighbridge.judge.ledger import BY_DEVICE, KEY_SHARED, OVERLAY, Finding, Row, State
+from weighbridge.judge.findings import close_finding, is_open, noted, open_finding
+from weighbridge.judge.ledger import BY_DEVICE, KEY_SHARED, Finding, Row, State
+from weighbridge.judge.node import chain_name
 from weighbridge.judge.node_state import NodeState, SharedKey, Voice
+from weighbridge.judge.two_sides import DOUBTS
 from weighbridge.wire.report import Report
 
 TIMES_IN_TURN = 3
@@ -37,14 +39,13 @@ def hear(state: NodeState, heard: Heard) -> Iterator[Row | Finding]:
     """Take in that a chain goes on; say so where another one does too, and lay the time that is in doubt."""
     other = _follow(state, heard)
     if other is not None and state.shared is None:
-        since_us = max(one.began_us for one in (other, state.voices[_name(heard.report)]))
+        since_us = max(one.began_us for one in (other, state.voices[chain_name(heard.report)]))
         state.shared = SharedKey([heard.key_id, other.key_id], since_us, since_us)
     shared = state.shared
     if shared is None:
         return
     for contract in heard.contracts:
-        if contract not in shared.told:
-            shared.told.append(contract)
+        if not is_open(state, contract, KEY_SHARED):
             yield open_finding(state, _finding(state, contract, shared.since_us))
     end_us = min(state.last_sample_us or 0, heard.received_us)
     yield from _lay(state, shared, end_us, heard.received_us, heard.entry)
@@ -61,13 +62,9 @@ def revoke(state: NodeState, key_id: str, now_us: int, entry: int) -> Iterator[R
         yield from close_finding(state, finding.contract, KEY_SHARED, "", now_us)
 
 
-def _name(report: Report) -> str:
-    return f"{report.chain}/{report.stream}"
-
-
 def _follow(state: NodeState, heard: Heard) -> Voice | None:
     """The chain with which this one speaks in turn; if there is one."""
-    name = _name(heard.report)
+    name = chain_name(heard.report)
     mine = state.voices.pop(name, None)
     if mine is None:
         mine = Voice(heard.key_id, state.turns, heard.received_us, heard.report.stream)
@@ -120,5 +117,5 @@ def in_doubt(
         if device
     }
     for contract, device in sorted(devices):
-        place = (contract, state.node, BY_DEVICE, device, f"{OVERLAY}@{state.side}")
+        place = (contract, state.node, BY_DEVICE, device, DOUBTS[state.side])
         yield Row(*place, *span_us, *said, now_us, entry, entry)

@@ -9,7 +9,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from weighbridge.codes import Flag
-from weighbridge.contract import Contract
+from weighbridge.contract import Contract, Policy
 from weighbridge.contract.evidence import Late
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, Use
@@ -24,10 +24,12 @@ from weighbridge.settlement.invariants import check_statement
 from weighbridge.settlement.money import ordered
 from weighbridge.settlement.parts import Settled, part_of
 from weighbridge.settlement.periods import Period, instant_text, moment_of
-from weighbridge.settlement.record import Claim, ToldEvent, Window
+from weighbridge.settlement.record import Claim, Record, ToldEvent, Window
+from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.service import silence_accepted_s
 from weighbridge.settlement.settle import settle
 from weighbridge.settlement.statement import LateEvidence, Part, Statement, SwapLine
+from weighbridge.settlement.unseen import has_unseen, with_unseen, without_late
 from weighbridge.settlement.usage import Totals, totals
 from weighbridge.verdict import Verdict
 
@@ -117,6 +119,7 @@ class _Drafting:
         flags: set[Flag] = {flag for one in settled for flag in one.flags}
         flags |= {UNDER_WAY} if self.case.under_way else set()
         flags |= {"heard_late"} if late is not None else set()
+        flags |= {"unknown_time"} if self._rests_on_unseen(ruled) else set()
         corrected = self.case.known.late or any(
             clip(self.case.notices.late, self.period.interval_s)
         )
@@ -166,6 +169,24 @@ class _Drafting:
             _owed(self._all(given, "refused")),
         )
 
+    def _rests_on_unseen(self, ruled: Sequence[Settled]) -> bool:
+        """Whether time that nobody saw decides an amount or a verdict. Settles twice more where there is such time."""
+        if not any(has_unseen(one.record, one.part) for one in ruled):
+            return False
+        return self._as_if(ruled, "up") != self._as_if(ruled, "down")
+
+    def _as_if(self, ruled: Sequence[Settled], unseen: Policy) -> Sequence[object]:
+        """What amounts and verdicts would be if that time counted so, and all were claimed."""
+        settled: list[Settlement] = []
+        for one in ruled:
+            contract = with_unseen(one.version.contract, unseen)
+            record = replace(without_late(one.weighed.record), claims=(self._claim_of_all(),))
+            settled.append(self._settlement(contract, record, one.part, one.weighed.units, settled))
+        return [
+            (one.lowest, one.highest, *(result.verdict for result in one.results))
+            for one in settled
+        ]
+
     def _all(
         self, ruled: Sequence[tuple[tuple[Version, Period], Totals]], late: Late | None = None
     ) -> list[Settled]:
@@ -195,21 +216,33 @@ class _Drafting:
             whole=self.period,
             part=part,
             served=case.served(version, part),
-            settlement=settle(
-                contract=contract,
-                record=record,
-                period=part,
-                units=weighed.units,
-                as_of_s=case.as_of_s,
-                service=case.service(contract),
-                whole=self.period,
-                before=[one.settlement for one in before],
+            settlement=self._settlement(
+                contract, record, part, weighed.units, [one.settlement for one in before]
             ),
             record=replace(record, windows=record.windows_by(case.cutoff_s)),
             units=weighed.units,
             weighed=weighed,
             used=used,
             known=case.known,
+        )
+
+    def _settlement(
+        self,
+        contract: Contract,
+        record: Record,
+        part: Period,
+        units: Mapping[str, tuple[str, ...]],
+        before: Sequence[Settlement],
+    ) -> Settlement:
+        return settle(
+            contract=contract,
+            record=record,
+            period=part,
+            units=units,
+            as_of_s=self.case.as_of_s,
+            service=self.case.service(contract),
+            whole=self.period,
+            before=before,
         )
 
     def _swaps(self) -> tuple[SwapLine, ...]:
