@@ -37,6 +37,7 @@ from collector.api.notices import NoticesApi
 from collector.api.routes import Route, described
 from collector.api.statements import SettlementApi
 from collector.api.tiles import TilesApi
+from collector.api.timestamps import TimestampsApi
 from collector.background import beside
 from collector.challenges.attempts import Challenges, challenging
 from collector.challenges.schedule import scheduled
@@ -63,6 +64,7 @@ from collector.storage.stores import open_store
 from collector.tls import ServerCertificate, authority_hash
 from collector.web.pages import Pages
 from collector.witnessing.rounds import Rounds, cosigning
+from collector.witnessing.stamping import stamping
 from weighbridge import __version__
 from weighbridge.catalogue import metrics
 from weighbridge.log.checkpoint import open_head
@@ -228,6 +230,7 @@ def _work(components: Components) -> Iterator[AbstractAsyncContextManager[None]]
     yield linking(*linked, judged)
     yield accounting(components.accounts)
     yield cosigning(components.rounds, components.store.log)
+    yield stamping(components.committer, components.config.timestamps)
 
 
 def require_kind(config: CollectorConfig, store: Store, simulation: bool) -> None:
@@ -323,6 +326,7 @@ def _routes(components: Components) -> tuple[Route, ...]:
     served = (
         _log_api(components, ingest, exposition),
         CosigningApi(components.rounds),
+        TimestampsApi(store.log, store.index),
         TilesApi(store.log),
         Administration(
             committer.ring,

@@ -16,6 +16,7 @@ from collector.api.access import Bearer, parse_role
 from collector.log.budgets import HOURLY, Costs
 from collector.log.ingest import Limits
 from collector.witnessing.rounds import Witness
+from collector.witnessing.stamping import Authority
 from weighbridge.log.note import KeyKind, read_vkey
 from weighbridge.process.settings import ConfigError, load_settings
 from weighbridge.wire.report import Count, Hash, Model, Text
@@ -60,6 +61,14 @@ class LimitSettings(Model):
     stranger_seconds: int = Field(DEFAULTS.stranger_seconds, ge=1, strict=True)
 
 
+class TimestampSettings(Model):
+    """An RFC 3161 authority: where it answers, the file of its certificates as PEM, and how often it is asked."""
+
+    url: Text
+    authority: Text
+    seconds: int = Field(86400, ge=1, le=366 * 86400, strict=True)
+
+
 class Settings(Model):
     """Every key of the file, with its default."""
 
@@ -74,6 +83,7 @@ class Settings(Model):
     tokens: list[TokenSettings] = Field(default_factory=list)
     witnesses: list[WitnessSettings] = Field(default_factory=list, max_length=MOST_WITNESSES)
     witness_seconds: int = Field(300, ge=1, le=86400, strict=True)
+    timestamps: TimestampSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,7 @@ class CollectorConfig:
     tokens: Mapping[str, Bearer]
     witnesses: tuple[Witness, ...]
     witness_seconds: int
+    timestamps: Authority | None
 
     @property
     def keys(self) -> Path:
@@ -169,6 +180,7 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
         tokens=_tokens(file, settings.tokens),
         witnesses=_witnesses(file, settings.witnesses),
         witness_seconds=settings.witness_seconds,
+        timestamps=_authority(file, settings.timestamps),
     )
 
 
@@ -215,6 +227,17 @@ def _witnesses(file: Path, witnesses: list[WitnessSettings]) -> tuple[Witness, .
             raise ConfigError(f"{place}.url: http or https")
         found.append(Witness(key, witness.url))
     return tuple(found)
+
+
+def _authority(file: Path, settings: TimestampSettings | None) -> Authority | None:
+    if settings is None:
+        return None
+    if urlsplit(settings.url).scheme not in ("http", "https"):
+        raise ConfigError(f"{file}: timestamps.url: http or https")
+    certificates = file.parent / settings.authority
+    if not certificates.is_file():
+        raise ConfigError(f"{file}: timestamps.authority: {certificates} is no file")
+    return Authority(settings.url, certificates, settings.seconds)
 
 
 def _tokens(file: Path, tokens: list[TokenSettings]) -> dict[str, Bearer]:

@@ -3,6 +3,7 @@
 May run beside the collector.
 """
 
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
@@ -24,6 +25,7 @@ from weighbridge.bundle.description import (
     StatementTold,
     checkpoint_name,
     proof_name,
+    timestamp_names,
 )
 from weighbridge.bundle.extraction import Extraction, seal
 from weighbridge.bundle.paths import Paths
@@ -177,6 +179,10 @@ class BundleMaker:
         heads = {paths.size: signed, **self.known.heads}
         for size in sorted(heads):
             archive.add(checkpoint_name(size), heads[size].note.encode())
+        for size, stamp in sorted(self.known.stamps.items()):
+            text, answer = timestamp_names(size)
+            archive.add(text, stamp.note.encode())
+            archive.add(answer, b64decode(stamp.answer))
         head = heads[paths.size]
         for index in paths.chosen:
             proof = write_proof(LogProof(index, paths.proof(index), head.note))

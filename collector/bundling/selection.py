@@ -26,6 +26,7 @@ from weighbridge.log.entries import (
     KeyChanged,
     Refused,
     Removed,
+    StampedHead,
 )
 from weighbridge.wire.report import read
 
@@ -38,7 +39,9 @@ SURVEYED = frozenset(EntryKind) - {
 NAMED = frozenset({EntryKind.CONTRACT, EntryKind.INVITE, EntryKind.ASSIGNMENT, EntryKind.PARTY})
 NAMED |= {EntryKind.NOTICE, EntryKind.STATEMENT, EntryKind.PROOF}
 """Entries whose payload names their contract."""
-OF_THE_LOG = frozenset({EntryKind.CLOCK, EntryKind.COSIGNED, EntryKind.RESTORED})
+OF_THE_LOG = frozenset(
+    {EntryKind.CLOCK, EntryKind.COSIGNED, EntryKind.RESTORED, EntryKind.TIMESTAMP}
+)
 """Entries about the log and its keeper, on which every contract's statements rest."""
 
 
@@ -54,6 +57,7 @@ class Survey:
     ring: KeyRing = field(default_factory=KeyRing)
     issued: dict[int, Issued] = field(default_factory=dict)
     cosigned: list[tuple[int, Head]] = field(default_factory=list)
+    stamped: list[tuple[int, StampedHead]] = field(default_factory=list)
     assigned: dict[str, list[tuple[int, Assignment]]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     witnesses: set[str] = field(default_factory=set)
@@ -73,6 +77,8 @@ class Survey:
                 self.cosigned.append((self.settling.now_us, head))
             case EntryKind.REMOVED:
                 self.gone.add(read(Removed, payload).node)
+            case EntryKind.TIMESTAMP:
+                self.stamped.append((self.settling.now_us, read(StampedHead, payload)))
             case EntryKind.CONTRACT:
                 added = read(ContractAdded, payload)
                 if added.contract == self.contract:

@@ -10,8 +10,8 @@ from collector.judging.statements import StatementError
 from collector.storage.received import first_tick_after
 from collector.storage.store import EvidenceLog, StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.log.checkpoint import Head
-from weighbridge.log.entries import Issued, entry
+from weighbridge.log.checkpoint import Head, read_head
+from weighbridge.log.entries import Issued, StampedHead, entry
 
 READ_ENTRIES = 512
 DAY_US = 86_400 * MICROSECONDS
@@ -23,12 +23,14 @@ Progress = Callable[[int], None]
 class Surveyed:
     """`issued`: the newest statement that was handed out as of the instant, and where the log has its digest.
 
-    `size`: of the head under which the bundle is proven; `heads`: those that were cosigned, up to that, by size.
+    `size`: of the head under which the bundle is proven; `heads`: those that were cosigned or have a timestamp, up to
+    that, by size; `stamps`: the timestamps, by size.
     """
 
     survey: Survey
     size: int
     heads: Mapping[int, Head]
+    stamps: Mapping[int, StampedHead]
     issued: tuple[int, Issued] | None
     as_of_s: int
     reach: Reach
@@ -60,7 +62,10 @@ def survey_log(
     end = end if issued is None else max(end, issued[0] + 1)
     newest = survey.cosigned[-1][1].size if survey.cosigned else 0
     size = newest if newest >= end else size
-    return Surveyed(survey, size, _heads(survey.cosigned, size), issued, as_of_s, reach)
+    stamps = _stamps(survey.stamped, size)
+    heads = {of: read_head(stamp.note) for of, stamp in stamps.items()}
+    heads |= _heads(survey.cosigned, size)
+    return Surveyed(survey, size, heads, stamps, issued, as_of_s, reach)
 
 
 def _heads(cosigned: Sequence[tuple[int, Head]], size: int) -> Mapping[int, Head]:
@@ -74,6 +79,13 @@ def _require_whole(survey: Survey) -> None:
     if gone:
         left = f"reports of {', '.join(gone)} have left the store (weighbridge retain)"
         raise StatementError(f"{left}: a bundle would lack what its statement rests on")
+
+
+def _stamps(stamped: Sequence[tuple[int, StampedHead]], size: int) -> Mapping[int, StampedHead]:
+    """The last of each UTC day, and the newest."""
+    sized = [(at_us, read_head(one.note).size, one) for at_us, one in stamped]
+    last = {at_us // DAY_US: (of, one) for at_us, of, one in sized if of <= size}
+    return dict(last.values())
 
 
 def leaves(log: EvidenceLog, size: int, progress: Progress) -> Iterator[tuple[int, bytes]]:

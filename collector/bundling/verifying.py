@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import IO, Any
 
 import zstandard
@@ -25,6 +26,7 @@ from collector.judging.held_rows import HeldRows, UnnamedInstantError
 from collector.judging.resettling import Resettling, reach_of
 from collector.judging.signers import Signers
 from collector.judging.statements import StatementError, instant
+from collector.log.timestamps import NoOpensslError, TimestampError, when
 from collector.storage.store import StorageError, StoreInfo
 from weighbridge.bundle.archive import EXTRACTION, ArchiveError, ArchiveReader
 from weighbridge.bundle.description import (
@@ -34,10 +36,12 @@ from weighbridge.bundle.description import (
     LOG,
     PROOFS,
     STATEMENT,
+    TIMESTAMPS,
     Description,
     checkpoint_name,
     log_name,
     proof_name,
+    timestamp_names,
 )
 from weighbridge.bundle.extraction import open_extraction
 from weighbridge.bundle.pruned import PrunedError, PrunedReader
@@ -114,15 +118,18 @@ class Verification:
         self.findings.append(Finding(about, Verdict.UNKNOWN, said))
 
 
-def verify_bundle(file: IO[bytes], policy: Policy | None = None) -> Verification:
+def verify_bundle(
+    file: IO[bytes], policy: Policy | None = None, authority: Path | None = None
+) -> Verification:
     """Everything that can be said of a bundle. Reads it once, from the beginning to the end.
 
     `policy`: whose signatures make a head good enough; by default what the contract asks (`evidence.cosigned_by`), else
-    the log's own does, under the key that the bundle names.
+    the log's own does, under the key that the bundle names. `authority`: the certificates of who put
+    timestamps on heads, as PEM.
     """
     done = Verification()
     try:
-        _Verifier(done, policy).run(ArchiveReader(file))
+        _Verifier(done, policy, authority).run(ArchiveReader(file))
     except (ArchiveError, BundleError, PrunedError) as error:
         done.wrong("archive", str(error))
     return done
@@ -131,8 +138,10 @@ def verify_bundle(file: IO[bytes], policy: Policy | None = None) -> Verification
 class _Verifier:
     """One bundle. `_leaves`: the leaf hashes of entries that may have a proof file."""
 
-    def __init__(self, done: Verification, policy: Policy | None) -> None:
+    def __init__(self, done: Verification, policy: Policy | None, authority: Path | None) -> None:
         self._done = done
+        self._authority = authority
+        self._stamps: dict[str, bytes] = {}
         self._policy = policy
         self._accepted = 0
         self._last = 0
@@ -159,6 +168,8 @@ class _Verifier:
                 self._check_proof(name, data)
             elif name.startswith(CHECKPOINTS):
                 self._check_head(name, data)
+            elif name.startswith(TIMESTAMPS):
+                self._stamps[name] = data
             else:
                 self._members[name] = data
                 if name == CONTESTED:
@@ -168,6 +179,7 @@ class _Verifier:
         self._check_extraction(archive.manifest_hash)
         self._check_log()
         self._check_policy()
+        self._check_timestamps()
         self._check_contested()
         self._check_challenges()
         self._check_readable()
@@ -364,6 +376,34 @@ class _Verifier:
             self._done.unknown("policy", reached)
         else:
             self._done.met("policy", f"a head of {self._accepted} entries is accepted")
+
+    def _check_timestamps(self) -> None:
+        """Which heads an authority says to have seen, and when."""
+        if self._authority is None or not self._stamps:
+            said = "none" if not self._stamps else "not looked at: name their authority"
+            self._done.met("timestamps", said)
+            return
+        for size in sorted(self._roots):
+            texts = [self._stamps.pop(name, None) for name in timestamp_names(size)]
+            if None not in texts:
+                self._check_timestamp(size, *filter(None, texts))
+        for name in sorted(self._stamps):
+            self._done.wrong("timestamps", f"{name}: of no head of this bundle")
+
+    def _check_timestamp(self, size: int, text: bytes, answer: bytes) -> None:
+        try:
+            head = open_head(text.decode(), self._log_key)
+            at_s = when(head.note, answer, self._authority or Path())
+        except NoOpensslError as error:
+            self._done.unknown("timestamps", str(error))
+        except (SignatureError, UnicodeDecodeError, TimestampError) as error:
+            self._done.wrong("timestamps", f"of {size} entries: {error}")
+        else:
+            if head.root == self._roots[size]:
+                said = f"{size} entries were there at {instant_text(at_s)}"
+                self._done.met("timestamps", said)
+            else:
+                self._done.wrong("timestamps", f"of {size} entries: the entries give another root")
 
     def _settle(self) -> None:
         """The statement by the entries, compared with the one in the bundle."""

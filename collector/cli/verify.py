@@ -18,12 +18,18 @@ COLOURS = {Verdict.MET: "green", Verdict.UNKNOWN: "yellow", Verdict.BREACHED: "r
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option(
+    "--timestamp-authority",
+    "authority",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Certificates, as PEM, of who put RFC 3161 timestamps on heads; needs the program openssl.",
+)
+@click.option(
     "--policy",
     "policy_file",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Whose signatures make a head good enough: a file as c2sp.org/tlog-policy has it.",
 )
-def verify(bundle: Path, policy_file: Path | None) -> None:
+def verify(bundle: Path, authority: Path | None, policy_file: Path | None) -> None:
     """Verify BUNDLE: signatures, chains, proofs, and the statement settled anew from its entries.
 
     Exit code: 0 all holds and the statement is equal to the byte, 3 something is wrong, 4 something cannot be known.
@@ -34,7 +40,7 @@ def verify(bundle: Path, policy_file: Path | None) -> None:
         click.echo(f"weighbridge: {policy_file}: {error}", err=True)
         sys.exit(USAGE)
     with bundle.open("rb") as file:
-        done = verify_bundle(file, policy)
+        done = verify_bundle(file, policy, authority)
     show(done)
     sys.exit(EXIT_CODES[done.verdict])
 

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tarfile
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.log.commits import CommitBatch
+from collector.log.timestamps import ask
 from collector.storage.store import Store
 from tests.collector.building import (
     CONTRACT,
@@ -33,6 +34,7 @@ from tests.collector.building import (
     weighbridge,
 )
 from tests.collector.second_reader import NotProven, read_bundle
+from tests.collector.timestamping import TimestampAuthority
 from tests.weighbridge.challenge import test_record
 from tests.weighbridge.challenge.conftest import Bench
 from weighbridge.bundle.archive import ArchiveWriter
@@ -40,9 +42,15 @@ from weighbridge.bundle.extraction import Extraction, seal
 from weighbridge.bundle.pruned import PrunedReader, Pruner
 from weighbridge.bundle.zone import offsets
 from weighbridge.challenge.record import seal_record
-from weighbridge.log.checkpoint import log_key, sign_head
+from weighbridge.log.checkpoint import Head, log_key, sign_head
 from weighbridge.log.cosignature import Cosigner
-from weighbridge.log.entries import Assignment, ContractAdded, CosignedHead, EntryKind
+from weighbridge.log.entries import (
+    Assignment,
+    ContractAdded,
+    CosignedHead,
+    EntryKind,
+    StampedHead,
+)
 from weighbridge.log.merkle import Frontier, leaf_hash
 from weighbridge.log.note import KeyKind, read_note
 from weighbridge.settlement.periods import instant_text
@@ -205,8 +213,8 @@ def test_ticks_that_decide_nothing_are_left_out(bundled: Path, written: Path) ->
     assert kinds["tick"] < every.count(EntryKind.TICK) // 2
 
 
-def verified(file: Path) -> tuple[int, str]:
-    done = weighbridge("verify", file, check=False)
+def verified(file: Path, *options: str | Path) -> tuple[int, str]:
+    done = weighbridge("verify", file, *options, check=False)
     return done.returncode, done.stdout
 
 
@@ -418,6 +426,14 @@ def amend(house: House, *witnesses: Cosigner) -> None:
     house.commit(CONTRACT=ContractAdded(contract="lease", version=2, text=text, from_us=START_US))
 
 
+def head_of(house: House) -> Head:
+    """Over everything that the house holds."""
+    tree, origin = Frontier(), house.store.info.origin
+    for leaf in [*house.store.log.leaves(0, house.store.log.size), *house.leaves]:
+        tree.append(leaf_hash(leaf))
+    return sign_head(origin, tree.size, tree.root(), log_signer(house.directory))
+
+
 def cosigned_bundle(
     directory: Path, *witnesses: Cosigner, asked: Sequence[Cosigner] = ()
 ) -> tuple[Path, str]:
@@ -430,10 +446,7 @@ def cosigned_bundle(
         if asked:
             amend(house, *asked)
         play(house)
-        tree, origin = Frontier(), house.store.info.origin
-        for leaf in [*house.store.log.leaves(0, house.store.log.size), *house.leaves]:
-            tree.append(leaf_hash(leaf))
-        head = sign_head(origin, tree.size, tree.root(), log_signer(house.directory))
+        head = head_of(house)
         note = read_note(head.note).signed_by(one.line(head, 1_793_600_000) for one in witnesses)
         house.commit(COSIGNED=CosignedHead(note=str(note)))
 
@@ -441,6 +454,31 @@ def cosigned_bundle(
     assert bundle(store, file).returncode == 0
     told = json.loads(members(file)["bundle.json"])
     return file, told["log_key"]
+
+
+def test_timestamps_of_heads_are_in_it_and_verified_by_whoever_trusts_the_authority(
+    tmp_path: Path,
+) -> None:
+    authority = TimestampAuthority(tmp_path / "authority")
+    stranger = TimestampAuthority(tmp_path / "stranger")
+
+    def playing(house: House) -> None:
+        play(house)
+        note = head_of(house).note
+        answer = b64encode(authority.answer(ask(note).request)).decode()
+        house.commit(TIMESTAMP=StampedHead(note=note, answer=answer))
+
+    store, file = written_by(tmp_path / "store", playing), tmp_path / "lease.tar"
+    assert bundle(store, file).returncode == 0
+    code, said = verified(file)
+    assert (code, "not looked at: name their authority" in said) == (0, True)
+    code, said = verified(file, "--timestamp-authority", authority.certificates)
+    assert (code, "entries were there at 20" in said) == (0, True), said
+    code, said = verified(file, "--timestamp-authority", stranger.certificates)
+    assert (code, "timestamps" in said) == (3, True)
+    other = authority.answer(ask("another head").request)
+    changed = resealed(file, tmp_path / "b.tar", log_signer(store), timestamps=other)
+    assert verified(changed, "--timestamp-authority", authority.certificates)[0] == 3
 
 
 def test_a_policy_asks_for_the_cosignatures_of_both_parties(tmp_path: Path) -> None:

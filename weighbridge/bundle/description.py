@@ -13,6 +13,7 @@ CONTESTED = "contested.json"
 LOG = "log/"
 CHECKPOINTS = "checkpoints/"
 PROOFS = "proofs/"
+TIMESTAMPS = "timestamps/"
 
 
 class StatementTold(Model):
@@ -69,6 +70,11 @@ def log_name(first: int) -> str:
 def checkpoint_name(size: int) -> str:
     """Of the head of this size."""
     return f"{CHECKPOINTS}{size:012d}.txt"
+
+
+def timestamp_names(size: int) -> tuple[str, str]:
+    """Of the text of the head of this size that has a timestamp, and of that: the DER of an RFC 3161 TimeStampResp."""
+    return f"{TIMESTAMPS}{size:012d}.txt", f"{TIMESTAMPS}{size:012d}.tsr"
 
 
 def proof_name(index: int) -> str:

@@ -15,6 +15,9 @@ from weighbridge.log.note import MOST_BYTES
 from weighbridge.wire.report import Count, Hash, Model, Name, Text, WirePart, read
 from weighbridge.wire.signing import Envelope, open_envelope
 
+MOST_STAMP = 32 << 10
+"""Characters of a timestamp."""
+
 
 class EntryKind(StrEnum):
     """The payload type, less its prefix `application/vnd.weighbridge.` and suffix `+json`."""
@@ -36,6 +39,7 @@ class EntryKind(StrEnum):
     CLOCK = "clock"
     RESTORED = "restored"
     REMOVED = "removed"
+    TIMESTAMP = "timestamp"
 
 
 class Tick(WirePart, frozen=True):
@@ -238,6 +242,18 @@ class CosignedHead(Model):
     """A head of this log with the cosignatures that witnesses gave it: a C2SP checkpoint."""
 
     note: Annotated[str, Field(min_length=1, max_length=MOST_BYTES)]
+
+
+class StampedHead(Model):
+    """A head of this log, and an authority's answer to a request for an RFC 3161 timestamp of its text.
+
+    `answer`: the DER of the TimeStampResp, as base64; it holds the authority's certificates.
+    """
+
+    note: Annotated[str, Field(min_length=1, max_length=MOST_BYTES)]
+    answer: Annotated[
+        str, Field(min_length=1, max_length=MOST_STAMP, pattern=r"^[A-Za-z0-9+/]+={0,2}$")
+    ]
 
 
 class Contradiction(Model):
