@@ -129,7 +129,7 @@ def test_an_hour_that_is_held_for_its_samples_is_flagged_however_short_it_is() -
 
     found = Field().day(sent=thinly, provider=sound).statement()
     assert amounts(found) == ("0.00", BOTH_GPUS)
-    assert found.flags == ("unknown_time",)
+    assert found.flags == ("below_least_coverage", "unknown_time")
 
 
 def test_silence_that_decides_nothing_is_not_flagged() -> None:
