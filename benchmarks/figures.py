@@ -86,23 +86,23 @@ class Leased:
             down_us = month_us + self._chance.randrange((DAYS - 1) * 24) * HOUR_US + 7_000_000
             until_us = down_us + self._chance.randrange(30, 7200) * MICROSECONDS
             state = self._chance.choice((State.DOWN, State.UNKNOWN, State.DEGRADED))
-            yield _row(contract, node, slot, start_us, down_us, State.UP)
-            yield _row(contract, node, slot, down_us, until_us, state)
+            yield row(contract, node, slot, start_us, down_us, State.UP)
+            yield row(contract, node, slot, down_us, until_us, state)
             start_us = until_us
-        yield _row(contract, node, slot, start_us, end_us, State.UP)
+        yield row(contract, node, slot, start_us, end_us, State.UP)
 
     def figures(self, contract: str, now_us: int) -> Figures:
         """As the driver has them worked out: the hour under way grows to the instant."""
         hour_us = NOW_US // HOUR_US * HOUR_US
         growing = [
-            _row(contract, node, slot, hour_us, now_us, State.UP)
+            row(contract, node, slot, hour_us, now_us, State.UP)
             for node in self.nodes[contract]
             for slot in range(GPUS_PER_NODE)
         ]
         return self._current.figures(self.contracts[contract], growing, now_us)
 
 
-def _row(contract: str, node: str, slot: int, start_us: int, end_us: int, state: State) -> Row:
+def row(contract: str, node: str, slot: int, start_us: int, end_us: int, state: State) -> Row:
     device = f"GPU-{node}-{slot}"
     return Row(contract, node, slot, device, "chain", start_us, end_us, state, "", end_us)
 

@@ -148,6 +148,7 @@ class Exposition:
                 families.add(metrics.CONTRACT_AVAILABILITY, (contract, name, bound), float(share))
             for state, value in figure.seconds.items():
                 families.add(metrics.CONTRACT_SECONDS, (contract, name, state), value)
+        families.add(metrics.CONTRACT_FIGURED, (contract,), fleet.figured_us(contract) / 1e6)
         async for node in _sliced(fleet.assignments(contract)):
             families.add(metrics.CONTRACT_NODE_INFO, (contract, node), 1)
 

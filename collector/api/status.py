@@ -80,6 +80,7 @@ def contract(fleet: Fleet, name: str) -> Json:
         "gpus": {state: getattr(counts, state) for state in COUNTS},
         "findings": severities(found),
         "objectives": [objective(*item) for item in figures.items()],
+        "objectives_as_of_us": fleet.figured_us(name) or None,
     }
 
 

@@ -20,6 +20,9 @@ from weighbridge.settlement.periods import Period
 Figures = Mapping[str, Figure]
 """By objective."""
 
+MOST_ROWS = 100_000
+"""Of one contract, joined. Beyond that they are not held, and its figures are not worked out while the period lasts."""
+
 
 @dataclass(slots=True)
 class Joined:
@@ -32,15 +35,24 @@ class Joined:
     least: Fraction = Fraction(0)
     rows: dict[tuple[str, int, str, str], list[Row]] = field(default_factory=dict)
     thin: dict[tuple[int, str, str], Use] = field(default_factory=dict)
+    count: int = 0
 
     def add(self, row: Row) -> None:
         """It counts as known for ever."""
+        if self.count > MOST_ROWS:
+            return
         mine = self.rows.setdefault((row.node, row.slot, row.device, row.chain), [])
         last = mine[-1] if mine else None
         if last is None or _says(last) != _says(row) or last.end_us != row.start_us:
             mine.append(replace(row, recorded_us=0))
+            self._counted()
         else:
             mine[-1] = replace(last, end_us=row.end_us)
+
+    def _counted(self) -> None:
+        self.count += 1
+        if self.count > MOST_ROWS:
+            self.rows.clear()
 
     def take_in(self, use: Use) -> None:
         """A later one of an hour replaces it."""
@@ -84,24 +96,47 @@ class Current:
             if kept is not None:
                 kept.take_in(use)
 
-    def figures(self, contract: Contract, growing: Sequence[Row], now_us: int) -> Figures:
-        """Of the objectives that hold in a part of their period. `contract`: the version in force.
+    def weight(self, contract: Contract, now_us: int) -> int:
+        """How many rows its figures are made from, as far as they are written."""
+        return self._known(contract, now_us)[1].count
+
+    def prepared(
+        self, contract: Contract, growing: Sequence[Row], now_us: int
+    ) -> Callable[[], Figures]:
+        """Works out the objectives that hold in a part of their period, wherever it is called. `contract`: the version
+        in force.
 
         `growing`: rows that are not written yet.
         """
-        name, as_of_us = contract.contract_id, full_second(now_us)
+        as_of_us = full_second(now_us)
+        known, kept = self._known(contract, now_us)
+        rows = [*kept.every(), *growing]
+        thin = list(kept.thin.values())
+
+        def work() -> Figures:
+            settled = [replace(row, recorded_us=0) for row in rows]
+            return {
+                objective: figure
+                for record, period, wanted in known
+                for objective, figure in figures(
+                    record.case(settled, period, as_of_us, thin), wanted
+                )
+            }
+
+        return work
+
+    def figures(self, contract: Contract, growing: Sequence[Row], now_us: int) -> Figures:
+        """The same, at once."""
+        return self.prepared(contract, growing, now_us)()
+
+    def _known(
+        self, contract: Contract, now_us: int
+    ) -> tuple[list[tuple[ContractRecord, Period, Sequence[str]]], Joined]:
         known = list(self._periods(contract, now_us))
         starts_us = (reach_us(record.versions, period)[0] for record, period, _ in known)
         leasts = (record.newest.evidence.least_coverage for record, *_ in known)
         start_us, least = min(starts_us, default=0), max(leasts, default=Fraction(0))
-        kept = self._joined(name, start_us, least, now_us)
-        rows = [*kept.every(), *(replace(row, recorded_us=0) for row in growing)]
-        thin = list(kept.thin.values())
-        return {
-            objective: figure
-            for record, period, wanted in known
-            for objective, figure in figures(record.case(rows, period, as_of_us, thin), wanted)
-        }
+        return known, self._joined(contract.contract_id, start_us, least, now_us)
 
     def _periods(
         self, contract: Contract, now_us: int

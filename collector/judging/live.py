@@ -1,6 +1,6 @@
 """What has been judged of the log, live: pages, metrics, statements and challenges read it in memory."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -70,8 +70,24 @@ class Fleet(Protocol):
         """Of its objectives in their periods under way."""
         ...
 
+    def figured_us(self, contract: str) -> int:
+        """The tick as of which its figures are; 0 while there are none."""
+        ...
+
     def open_rows(self, contract: str, node: str | None = None) -> Sequence[Row]:
         """The end of the ledger that is not written yet."""
+        ...
+
+
+class WorkedFleet(Fleet, Protocol):
+    """A fleet that says beforehand what figures cost."""
+
+    def weight(self, contract: str) -> int:
+        """How many rows the figures of a contract are made from."""
+        ...
+
+    def prepared(self, contract: str) -> Callable[[], Figures]:
+        """What works them out, in any thread, as they are now."""
         ...
 
 
@@ -169,5 +185,14 @@ class LiveFleet:
         return counts(self.contracts[contract], assigned, self.findings(contract), self.now_us)
 
     def figures(self, contract: str) -> Figures:
+        return self.prepared(contract)()
+
+    def figured_us(self, _contract: str) -> int:
+        return self.now_us
+
+    def weight(self, contract: str) -> int:
+        return self._judged.figures.weight(self.contracts[contract], self.now_us)
+
+    def prepared(self, contract: str) -> Callable[[], Figures]:
         version, growing = self.contracts[contract], self._growing(contract)
-        return self._judged.figures.figures(version, growing, self.now_us)
+        return self._judged.figures.prepared(version, growing, self.now_us)

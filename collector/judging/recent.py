@@ -2,15 +2,20 @@
 
 Exact settlement takes about 0.1 ms for a GPU. A large fleet that is scraped every few seconds would do little else, and
 a month's share does not change in seconds. What is found, counted and shown is always of now.
+
+A contract of many outages is worked out in a thread of its own, and nobody waits for it: the figures that are known are
+shown meanwhile, with when they were made.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 
-from collector.judging.current_figures import Figures
-from collector.judging.live import Fleet
+from collector.judging.current_figures import MOST_ROWS, Figures
+from collector.judging.live import WorkedFleet
 from weighbridge.contract import Contract
 from weighbridge.judge.counts import Counts
 from weighbridge.judge.ledger import Finding, Row
@@ -24,21 +29,34 @@ PATIENCE_US_PER_GPU = 1_000
 """A tenth of one core at most, however large the fleet; below 1,000 GPUs every tick is worked out."""
 
 
+AT_ONCE_ROWS = 1_000
+"""So many take 20 ms, at 22 us each."""
+
+REST = 9
+"""So many times as long as a contract's figures took in the thread they stay as they are: a tenth of a core each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """Of one version of a contract, as of one tick."""
+    """Of one version of a contract, as of one tick; 0: they were not worked out. They stay until `rests_until_s`."""
 
     version: Contract
     worked_out_us: int
     figures: Figures
+    rests_until_s: float = 0
 
 
 class RecentFleet:
     """`collector.judging.live.Fleet` over another one."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(
+        self, fleet: WorkedFleet, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._fleet = fleet
+        self._monotonic_s = monotonic_s
         self._kept: dict[str, Worked] = {}
+        self._coming: dict[str, Future[Worked]] = {}
+        self._apart = ThreadPoolExecutor(1, thread_name_prefix="figures")
 
     @property
     def now_us(self) -> int:
@@ -68,25 +86,65 @@ class RecentFleet:
         return self._fleet.open_rows(contract, node)
 
     def figures(self, contract: str) -> Figures:
-        fleet, known = self._fleet, self._kept.get(contract)
-        version, now_us = fleet.contracts[contract], fleet.now_us
-        if known is None or known.version is not version or not self._holds(known, now_us):
-            found = self._worked_out(contract, version)
-            known = self._kept[contract] = Worked(version, now_us, found)
-        return known.figures
+        return self._worked(contract).figures
 
-    def _worked_out(self, contract: str, version: Contract) -> Figures:
-        """Where they cannot be, nothing is known of this contract, and all others are shown."""
+    def figured_us(self, contract: str) -> int:
+        return self._worked(contract).worked_out_us
+
+    def _worked(self, contract: str) -> Worked:
+        fleet = self._fleet
+        self._take_in(contract)
+        known, now_us = self._kept.get(contract), fleet.now_us
+        version = fleet.contracts[contract]
+        if known is None or known.version is not version:
+            known = self._kept[contract] = Worked(version, 0, _unknown(version))
+        elif self._holds(known, now_us):
+            return known
+        weight = self._weight(contract)
+        if weight <= AT_ONCE_ROWS:
+            found = self._attempted(contract, version, lambda: fleet.figures(contract))
+            known = self._kept[contract] = Worked(version, now_us, found)
+        elif weight <= MOST_ROWS and contract not in self._coming:
+            work = fleet.prepared(contract)
+            job = self._apart.submit(self._timed, contract, version, now_us, work)
+            self._coming[contract] = job
+        return known
+
+    def _weight(self, contract: str) -> int:
         try:
-            return self._fleet.figures(contract)
+            return self._fleet.weight(contract)
+        except Exception:
+            logger.exception("the rows of %s cannot be counted", contract)
+            return MOST_ROWS + 1
+
+    def _take_in(self, contract: str) -> None:
+        coming = self._coming.get(contract)
+        if coming is not None and coming.done():
+            del self._coming[contract]
+            if coming.result().version is self._fleet.contracts[contract]:
+                self._kept[contract] = coming.result()
+
+    def _timed(
+        self, contract: str, version: Contract, now_us: int, work: Callable[[], Figures]
+    ) -> Worked:
+        begun_s = self._monotonic_s()
+        found = self._attempted(contract, version, work)
+        ended_s = self._monotonic_s()
+        return Worked(version, now_us, found, ended_s + REST * (ended_s - begun_s))
+
+    def _attempted(self, contract: str, version: Contract, work: Callable[[], Figures]) -> Figures:
+        """Where they cannot be worked out, nothing is known of this contract, and all others are shown."""
+        try:
+            return work()
         except Exception:
             logger.exception("the figures of %s cannot be worked out", contract)
-            return {
-                one.id: Figure(one.unit, Verdict.UNKNOWN, one.target, Fraction(0), Fraction(1), {})
-                for one in version.availability
-            }
+            return _unknown(version)
 
     def _holds(self, known: Worked, now_us: int) -> bool:
+        if known.worked_out_us == 0:
+            return False
+        if self._monotonic_s() < known.rests_until_s:
+            return True
         age_us = now_us - known.worked_out_us
         return age_us == 0 or age_us < PATIENCE_US_PER_GPU * self._gpus()
 
@@ -96,3 +154,10 @@ class RecentFleet:
             for version in self._fleet.contracts.values()
             for resource in version.resources
         )
+
+
+def _unknown(version: Contract) -> Figures:
+    return {
+        one.id: Figure(one.unit, Verdict.UNKNOWN, one.target, Fraction(0), Fraction(1), {})
+        for one in version.availability
+    }

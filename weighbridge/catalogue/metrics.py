@@ -90,6 +90,11 @@ CONTRACT_SECONDS = _gauge(
     "objective",
     "state",
 )
+CONTRACT_FIGURED = _gauge(
+    "contract_figured_timestamp_seconds",
+    "As of when the figures of the current period were worked out; 0 while they are not.",
+    "contract",
+)
 CONTRACT_CONTRACTED = _gauge(
     "contract_contracted_gpu_seconds", "GPU time that the current month promises.", "contract"
 )
@@ -313,6 +318,7 @@ CONTRACT_METRICS: tuple[Metric, ...] = (
     CONTRACT_TARGET,
     CONTRACT_VERDICT,
     CONTRACT_SECONDS,
+    CONTRACT_FIGURED,
     CONTRACT_CONTRACTED,
     CONTRACT_DELIVERED,
     CONTRACT_CREDIT,

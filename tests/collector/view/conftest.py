@@ -147,6 +147,15 @@ class ScriptedFleet:
     def counts(self, contract: str) -> Counts:
         return self.counted[contract]
 
+    def figured_us(self, _contract: str) -> int:
+        return self.now_us
+
+    def weight(self, _contract: str) -> int:
+        return 0
+
+    def prepared(self, contract: str) -> Callable[[], Figures]:
+        return lambda: self.figures(contract)
+
     def figures(self, contract: str) -> Figures:
         verdict = self.verdicts.get(contract, "UNKNOWN")
         target = self.contracts[contract].availability[0].target

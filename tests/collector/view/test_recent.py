@@ -1,5 +1,7 @@
 """Figures of a period are worked out at every tick in a small fleet, and now and then in a large one."""
 
+import threading
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -7,8 +9,11 @@ import pytest
 
 from collector.api import status
 from collector.api.exposition import Exposition
-from collector.judging.current_figures import Figures
-from collector.judging.recent import PATIENCE_US_PER_GPU, RecentFleet
+from collector.judging import current_figures
+from collector.judging.current_figures import MOST_ROWS, Figures
+from collector.judging.recent import AT_ONCE_ROWS, PATIENCE_US_PER_GPU, RecentFleet
+from tests.collector.building import wait_for
+from weighbridge.judge.ledger import Row, State
 
 TICK_US = 1_000_000
 
@@ -93,6 +98,64 @@ async def test_of_a_contract_whose_figures_fail_nothing_is_known_and_all_others_
     ]
     assert any(line.startswith(named.format("beta", "low")) for line in lines)
     assert status.contract(recent, "alpha")["objectives"][0]["verdict"] == "unknown"
+
+
+class Heavy(Counting):
+    """Of one contract there are many rows, and its figures take until somebody says."""
+
+    def __init__(self, fleet: Any, rows: int) -> None:
+        super().__init__(fleet)
+        self.rows = rows
+        self.done = threading.Event()
+
+    def weight(self, contract: str) -> int:
+        return self.rows if contract == "alpha" else AT_ONCE_ROWS
+
+    def prepared(self, contract: str) -> Callable[[], Figures]:
+        self.asked += 1
+        figures: Figures = self._fleet.figures(contract)
+
+        def work() -> Figures:
+            self.done.wait()
+            return figures
+
+        return work
+
+
+def test_nobody_waits_for_a_contract_of_many_outages(fleet: Any) -> None:
+    heavy = Heavy(fleet, AT_ONCE_ROWS + 1)
+    clock_s = [0.0]
+    recent = RecentFleet(heavy, lambda: clock_s[0])
+    first_us = fleet.now_us
+    assert recent.figures("alpha")["nodes-up"].verdict == "unknown"
+    assert status.contract(recent, "alpha")["objectives_as_of_us"] is None
+    assert recent.figures("beta") == fleet.figures("beta")
+    assert recent.figured_us("beta") == first_us
+    fleet.now_us += TICK_US
+    recent.figures("alpha")
+    assert heavy.asked == 2
+    heavy.done.set()
+    wait_for(lambda: recent.figured_us("alpha"), "figures")
+    assert recent.figures("alpha") == fleet.figures("alpha")
+    assert status.contract(recent, "alpha")["objectives_as_of_us"] == first_us
+
+
+def test_of_more_rows_than_are_held_nothing_is_worked_out(fleet: Any) -> None:
+    heavy = Heavy(fleet, MOST_ROWS + 1)
+    recent = RecentFleet(heavy)
+    assert recent.figures("alpha")["nodes-up"].verdict == "unknown"
+    assert (heavy.asked, recent.figured_us("alpha")) == (0, 0)
+
+
+def test_rows_beyond_those_that_are_held_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(current_figures, "MOST_ROWS", 3)
+    kept = current_figures.Joined(0)
+    for at in range(3):
+        kept.add(Row("K", "n", 0, "GPU", "c", 2 * at, 2 * at + 1, State.DOWN, "", 9))
+    assert len(list(kept.every())) == 3
+    for at in range(3, 9):
+        kept.add(Row("K", "n", 0, "GPU", "c", 2 * at, 2 * at + 1, State.DOWN, "", 9))
+    assert (list(kept.every()), kept.count) == ([], 4)
 
 
 def test_everything_else_is_of_now(fleet: Any) -> None:
