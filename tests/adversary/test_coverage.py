@@ -9,6 +9,7 @@ from tests.adversary.field import (
     DAY_H,
     FROM_H,
     HOUR_S,
+    LOST,
     STEP_S,
     UNTIL_H,
     Field,
@@ -146,3 +147,12 @@ def test_a_thin_agent_takes_nothing_from_what_the_other_side_saw() -> None:
     assert amounts(found) == ("0.00", "0.00")
     assert found.flags == ()
     assert seconds(found) == {"provider": DAY_S}
+
+
+def test_a_gpu_that_was_seen_to_be_dead_all_day_lacks_no_samples() -> None:
+    def dead(_hour: int) -> Mapping[str, Mapping[str, int | str]]:
+        return {"GPU-n1-0": LOST}
+
+    found = Field().day(provider=dead).statement()
+    assert "below_least_coverage" not in found.flags
+    assert found.lowest == found.highest

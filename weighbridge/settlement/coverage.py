@@ -13,7 +13,7 @@ from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import HOUR_US, Row, State, Use
 from weighbridge.judge.usage import THIN, is_thin
-from weighbridge.settlement.intervals import Interval, Intervals, clip, complement, union
+from weighbridge.settlement.intervals import Interval, Intervals, clip, complement, total, union
 from weighbridge.settlement.money import share_text
 from weighbridge.settlement.statement import CadenceLine
 from weighbridge.settlement.units import Timelines
@@ -52,15 +52,20 @@ def thinned(rows: Iterable[Row], thin: Thin) -> Iterator[Row]:
 def cadence_lines(
     contract: Contract, served: Interval, as_of_s: int, found: Timelines, used: Totals
 ) -> Iterator[CadenceLine]:
-    """One for each place, over the hours that are full; none where no sample was summed up at all."""
-    contracted_s = _summed_s(served, as_of_s)
+    """One for each place, over the hours that are full; none where no sample was summed up at all.
+
+    Of a GPU that was seen to be down no sample is missing: that time asks for none.
+    """
+    summed = _summed(served, as_of_s)
+    contracted_s = summed[1] - summed[0]
     per_node = {item.id: item.per_node for item in contract.resources}
     for node, resource in found.resource_of.items() if used and contracted_s else ():
-        total = Total()
+        summed_up = Total()
         for name in sorted(found.held_by.get(node, {node})):
-            total.add(used.get(name, Total()))
-        contracted = per_node[resource] * contracted_s
-        seen, sampled = total.seen // MICROSECONDS, total.sampled // MICROSECONDS
+            summed_up.add(used.get(name, Total()))
+        contracted = per_node[resource] * contracted_s - _down_s(found, node, summed)
+        seen = summed_up.seen // MICROSECONDS
+        sampled = summed_up.sampled // MICROSECONDS
         yield CadenceLine(
             node=node,
             interval=exact_text(Fraction(contract.sampling.interval_us, MICROSECONDS)),
@@ -68,16 +73,35 @@ def cadence_lines(
             heard_gpu_seconds=seen,
             sampled_gpu_seconds=sampled,
             kept=share_text(Fraction(sampled, seen)) if seen else None,
-            coverage=share_text(min(Fraction(sampled, contracted), Fraction(1))),
+            coverage=_share(sampled, contracted),
         )
 
 
-def _summed_s(served: Interval, as_of_s: int) -> int:
-    """Seconds of service in hours that begin in it and are over, which are those that are summed up."""
+def _share(sampled: int, contracted: int) -> str:
+    return share_text(
+        min(Fraction(sampled, contracted), Fraction(1)) if contracted else Fraction(1)
+    )
+
+
+def _summed(served: Interval, as_of_s: int) -> Interval:
+    """The hours of service that begin in it and are over, which are those that are summed up."""
     hour_s = HOUR_US // MICROSECONDS
     start_s = -(-served[0] // hour_s) * hour_s
     end_s = served[1] if as_of_s >= served[1] else as_of_s // hour_s * hour_s
-    return max(0, end_s - start_s)
+    return (start_s, max(start_s, end_s))
+
+
+def _down_s(found: Timelines, node: str, within: Interval) -> int:
+    """GPU-seconds of a place that were seen to be down."""
+    edges = (within[0] * MICROSECONDS, within[1] * MICROSECONDS)
+    down = (
+        (one.start_us, one.end_us)
+        for slot, line in found.seen.items()
+        if slot.node == node
+        for one in line
+        if one.state is State.DOWN
+    )
+    return sum(total(clip((span,), edges)) for span in down) // MICROSECONDS
 
 
 def covered_too_little(contract: Contract, lines: Sequence[CadenceLine]) -> bool:

@@ -143,8 +143,8 @@ class CadenceLine:
     """How much of a place's GPU-seconds rests on samples, over the hours of service that are full.
 
     `interval`: seconds between samples, as promised. Heard: GPUs answered, as far as samples bridge the time. Sampled:
-    of that, no longer than the interval after a sample. `kept`: sampled of heard, None if nothing was; `coverage`: of
-    contracted.
+    of that, no longer than the interval after a sample. Contracted: less what was seen to be down, which asks for none.
+    `kept`: sampled of heard, None if nothing was; `coverage`: of contracted.
     """
 
     node: str

@@ -286,7 +286,7 @@ def test_a_floor_that_only_unseen_gpus_could_hold_is_open() -> None:
     [floor] = found.parts[0].floors
     assert (floor.verdict, floor.least_healthy) == ("UNKNOWN", ("2", "4"))
     assert floor.short_hours == ("0.0000", "744.0000")
-    assert found.flags == ()
+    assert found.flags == ("unknown_time",)
 
 
 @pytest.mark.parametrize("floor", [{"gpus": "5"}, {"capacity": "1"}])
