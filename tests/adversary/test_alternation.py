@@ -10,6 +10,7 @@ from tests.adversary.field import TERMS, Field
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
 from weighbridge.judge.alternation import ALTERNATES
 from weighbridge.judge.fleet import FleetFold
+from weighbridge.judge.registry import DOUBTS_KEPT
 from weighbridge.log.entries import EntryKind
 
 MINUTE_S = 60
@@ -162,3 +163,18 @@ def test_a_card_that_moves_to_the_other_contract_and_back_is_no_cheat() -> None:
         lambda minute: REAL if 4 <= minute < 8 else ELSEWHERE,
     )
     assert town.doubted() == set()
+
+
+def test_of_a_place_that_makes_up_names_without_end_so_many_are_named_and_all_is_flagged() -> None:
+    """What it costs to judge and to keep does not grow with what one key makes up."""
+    field = Field()
+    node = Shifting()
+    for turn in range(6):
+        names = [f"GPU-{turn}-{number}" for number in range(DOUBTS_KEPT)]
+        node.names = names
+        field.tick(MINUTE_S * (turn + 1))
+        again = {"inventory": node.inventory()}
+        field.hear(node, 0, lambda _: {}, offset_s=MINUTE_S * turn, **again)
+    named = {one.device for one in field.findings(ALTERNATES) if one.until_us is None}
+    assert len(named) == DOUBTS_KEPT
+    assert "gpu_alternates" in field.statement().flags

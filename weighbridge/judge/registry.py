@@ -31,6 +31,9 @@ from weighbridge.wire.report import DeviceState
 Change = Row | Finding
 
 
+DOUBTS_KEPT = 64
+"""So many devices of one place are named at a time. Whoever shows more names of a moment is found all the same."""
+
 STRETCHES_KEPT = 32
 """Of one device and observer, the newest: what comes later still overlaps with these."""
 
@@ -105,6 +108,8 @@ class Registry:
     proven: dict[Key, int] = field(default_factory=dict)
     looks: Looks = field(default_factory=Looks)
     doubted: dict[Key, int] = field(default_factory=dict)
+    doubts: dict[Key, int] = field(default_factory=dict)
+    twice: dict[str, dict[Key, int]] = field(default_factory=dict)
 
     def prove(self, state: NodeState) -> None:
         """Take in which devices have met a challenge on a node."""
@@ -212,10 +217,11 @@ class Registry:
     def _say_doubt(
         self, contract: str, node: str, device: str, observed: str, now_us: int
     ) -> Iterator[Change]:
-        key = Key((contract, node, device, ALTERNATES))
-        of_place = sum(one[:2] == (contract, node) for one in self.doubted)
-        if key not in self.doubted and of_place >= DOUBTS_KEPT:
-            return
+        key, place = Key((contract, node, device, ALTERNATES)), Key((contract, node))
+        if key not in self.doubted:
+            if self.doubts.get(place, 0) >= DOUBTS_KEPT:
+                return
+            self.doubts[place] = self.doubts.get(place, 0) + 1
         known_us, self.doubted[key] = self.doubted.get(key), now_us
         if key not in self.open:
             expected = "one card under one name in one place"
@@ -224,12 +230,13 @@ class Registry:
             )
             yield self.open[key]
         if known_us is None or now_us - known_us >= HOUR_US:
-            place = (contract, node, BY_DEVICE, device, OVERLAY)
-            yield Row(*place, now_us - MARK_US, now_us, State.UP, ALTERNATES, now_us)
+            laid = (contract, node, BY_DEVICE, device, OVERLAY)
+            yield Row(*laid, now_us - MARK_US, now_us, State.UP, ALTERNATES, now_us)
 
     def quieted(self, now_us: int) -> Iterator[Finding]:
         """A day in which nothing more was found ends a doubt."""
         for key in [key for key, at_us in self.doubted.items() if now_us - at_us > TITLE_US]:
+            self.doubts[Key(key[:2])] -= 1
             yield replace(self.open.pop(key), until_us=self.doubted.pop(key))
 
     def _extend(self, device: str, observer: Key, at_us: int, patience_us: int) -> None:
@@ -249,11 +256,16 @@ class Registry:
             if device in self.showing[observer]
             for holding in _holdings(observer, device, stretches[-1:], assignments)
         }
-        for key, finding in list(self.open.items()):
-            here = (finding.contract, finding.node) in held
-            twice = finding.device == device and finding.code in (DUPLICATE, CLAIMED)
-            if twice and not (here and len(held) > 1):
-                yield replace(self.open.pop(key), until_us=max(at_us, finding.since_us))
+        for key in list(self.twice.get(device, ())):
+            finding = self.open[key]
+            if (finding.contract, finding.node) not in held or len(held) < 2:
+                self._part_from(device, key)
+                yield replace(finding, until_us=max(at_us, finding.since_us))
+
+    def _part_from(self, device: str, key: Key) -> None:
+        del self.open[key], self.twice[device][key]
+        if not self.twice[device]:
+            del self.twice[device]
 
     def _entitle(self, device: str, observer: Key, assignments: Assignments, now_us: int) -> None:
         """Title goes by the order in which the collector heard: what is told of the past gains none."""
@@ -333,6 +345,7 @@ class Registry:
         key = Key((holding.contract, holding.node, over.device, code))
         if key not in self.open:
             self.open[key] = _shown_twice(over, code)
+            self.twice.setdefault(over.device, {})[key] = over.now_us
             yield self.open[key]
 
     def absences(self, name: str, version: Version, now_us: int) -> Iterator[Finding]:
