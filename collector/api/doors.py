@@ -197,7 +197,10 @@ async def attended(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 class HttpLog(logging.Logger):
-    """What aiohttp has to say. What is no HTTP is counted, and said in one line a minute, without a traceback."""
+    """What aiohttp has to say. What is no HTTP is counted, and said in one line a minute, without a traceback.
+
+    Of an answer whose taker is gone nothing is said: where the doors closed the connection they counted it.
+    """
 
     def __init__(self, doors: Doors) -> None:
         super().__init__("weighbridge.http")
@@ -208,6 +211,8 @@ class HttpLog(logging.Logger):
     def exception(self, msg: object, *args: object, exc_info: Any = True, **kwargs: Any) -> None:
         if isinstance(exc_info, HttpProcessingError):
             self._malformed(args)
+            return
+        if isinstance(exc_info, ConnectionError):
             return
         super().exception(msg, *args, exc_info=exc_info, **kwargs)
 

@@ -191,3 +191,17 @@ def test_what_is_no_http_is_counted_and_said_once_a_minute(
     ]
     assert all(record.exc_info is None for record in caplog.records)
     assert house.doors.counts == {"malformed": 3}
+
+
+@pytest.mark.parametrize(
+    ("error", "lines"), [(ConnectionResetError("Cannot write"), 0), (KeyError("a fault"), 1)]
+)
+def test_of_an_answer_whose_taker_is_gone_nothing_is_said(
+    error: Exception, lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = HttpLog(House().doors)
+    try:
+        raise error
+    except (ConnectionResetError, KeyError) as told:
+        log.exception("Error handling request from %s", "192.0.2.1", exc_info=told)
+    assert len(caplog.records) == lines
