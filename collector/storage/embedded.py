@@ -158,6 +158,8 @@ def open_embedded(directory: Path, segment_bytes: int = SEGMENT_BYTES) -> Store:
         undo.callback(os.close, lock)
         described = _migrate(directory, _read_description(directory))
         log = EmbeddedLog(directory / "evidence", segment_bytes, lock)
+        if (said := misnamed(directory, log.handed_out)) is not None:
+            raise CorruptStore(said)
         engine = open_derived(directory / "index.sqlite")
         undo.callback(engine.dispose)
         index = SqliteIndex(engine)
@@ -165,6 +167,15 @@ def open_embedded(directory: Path, segment_bytes: int = SEGMENT_BYTES) -> Store:
         undo.pop_all()
     info = StoreInfo(origin=described["origin"], simulation=described["simulation"])
     return Store(info, log, index, SqliteLedger(engine))
+
+
+def misnamed(directory: Path, head: Head | None) -> str | None:
+    """Where a head of another log than the store names was handed out, what is wrong. Raises StorageError."""
+    origin = read_info(directory).origin
+    if head is None or head.origin == origin:
+        return None
+    file = directory / "store.json"
+    return f"{file}: names the log {origin}, and a head of {head.origin} was handed out: restore the file"
 
 
 def rebuild_derived(directory: Path) -> None:

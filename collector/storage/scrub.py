@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from collector.storage.derived import IndexFile
+from collector.storage.embedded import misnamed
 from collector.storage.handed_out import newest_head
 from collector.storage.index import UNLISTED, indexed
 from collector.storage.segments import HEADER, first_of, whatever_rows
@@ -112,6 +113,8 @@ def _head(directory: Path, log_key: bytes, found: Findings) -> Head | None:
         if head is None:
             found.unseen.append("no head was handed out yet: nothing says how long the log must be")
             return None
+        if (said := misnamed(directory, head)) is not None:
+            found.add(Part.HEAD, said)
         return open_head(head.note, log_key)
     except (CorruptStore, SignatureError) as error:
         found.add(Part.HEAD, str(error))

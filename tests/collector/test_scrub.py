@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from collector.cli.scrub import scrub_store
 from collector.storage import scrub as scrubbing
 from collector.storage.embedded import open_embedded
+from collector.storage.store import CorruptStore
 from tests.collector.building import (
     Agent,
     log_signer,
@@ -231,3 +232,13 @@ def test_of_many_faults_the_first_are_told_and_the_rest_counted(store: Path) -> 
     told = done.stderr.splitlines()
     assert len(told) == scrubbing.SHOWN + 1
     assert told[-1].startswith("tree: and ")
+
+
+def test_a_store_that_was_given_another_logs_name_is_not_opened(store: Path) -> None:
+    """Heads that it signs under that name prove nothing to whoever holds the earlier ones."""
+    file = store / "store.json"
+    file.write_text(file.read_text().replace("weighbridge/", "somebody-else/"))
+    with pytest.raises(CorruptStore, match="names the log somebody-else/"):
+        open_embedded(store)
+    done = scrubbed(store)
+    assert (done.exit_code, "names the log somebody-else/" in done.output) == (DAMAGED, True)
