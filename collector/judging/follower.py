@@ -188,12 +188,18 @@ class LogFollower:
 
     def _begin_next(self) -> None:
         if not self._waiting:
-            self._read = self._read or deque(self._some())
-            self._writer.begin(self._read.popleft())
+            self._writer.begin(self._next_read())
             return
         one = self._waiting.popleft()
         self._held_samples -= weight(one)
         self._writer.begin(one.entry, one.report)
+
+    def _next_read(self) -> Entry:
+        """The log may be read further than was told of; what was judged at once when it was told of is passed over."""
+        while self._read and self._read[0].index < self._writer.folded:
+            self._read.popleft()
+        self._read = self._read or deque(self._some())
+        return self._read.popleft()
 
     def _some(self) -> Iterator[Entry]:
         """The next entries of the log that are not judged."""

@@ -56,6 +56,36 @@ def test_an_entry_of_many_samples_gives_way_and_is_written_whole(tmp_path: Path)
         assert writer.judgement.folds.states["n1"].last_sample_us is not None
 
 
+async def level(follower: LogFollower) -> None:
+    for _ in count():
+        if not follower.behind or follower.failure is not None:
+            return
+        await asyncio.sleep(0)
+
+
+async def test_what_was_read_before_it_was_told_of_is_judged_once(tmp_path: Path) -> None:
+    """Commits are durable before judging hears of them, so the log may be read further than that."""
+    log, node = story(), ScriptedNode(seq=1, prev="0" * 64)
+    large = len(log.entries)
+    for second in range(2):
+        log.tick(SAMPLES + second)
+    small = len(log.entries)
+    log.report(node.report(range(SAMPLES, 2 * SAMPLES)))
+    committed = [CommittedEntry(entry, 0, None) for entry in log.entries]
+    with opened(make_store(tmp_path / "store")) as store:
+        follower = LogFollower(LedgerWriter(store), store, held_samples=0)
+        working = asyncio.create_task(follower.run())
+        store.log.append(log.leaves[:small])
+        for start, stop in ((0, large), (large, small), (small, len(committed))):
+            store.log.append(log.leaves[store.log.size : stop])
+            follower.follow(committed[start:stop])
+            await level(follower)
+        follower.close()
+        await working
+        assert follower.failure is None
+        assert store.ledger.folded() == len(committed)
+
+
 async def test_a_collector_opens_its_doors_before_all_that_it_finds_is_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
