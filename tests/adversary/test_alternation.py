@@ -173,8 +173,7 @@ def test_of_a_place_that_makes_up_names_without_end_so_many_are_named_and_all_is
         names = [f"GPU-{turn}-{number}" for number in range(DOUBTS_KEPT)]
         node.names = names
         field.tick(MINUTE_S * (turn + 1))
-        again = {"inventory": node.inventory()}
-        field.hear(node, 0, lambda _: {}, offset_s=MINUTE_S * turn, **again)
+        field.hear(node, 0, lambda _: {}, offset_s=MINUTE_S * turn, inventory=node.inventory())
     named = {one.device for one in field.findings(ALTERNATES) if one.until_us is None}
     assert len(named) == DOUBTS_KEPT
     assert "gpu_alternates" in field.statement().flags
