@@ -135,6 +135,18 @@ def test_an_answer_that_is_taken_to_its_end_is_forgotten() -> None:
     assert not other.aborted
 
 
+def test_an_answer_that_lies_unread_is_the_keys_once_it_is_known_and_is_forgotten_at_the_end() -> (
+    None
+):
+    house = House()
+    door, line = unread(house, UNREAD_BYTES)
+    door.know("key")
+    line.waiting = 0
+    door.resume_writing()
+    _, other = unread(house, UNREAD_BYTES, "192.0.2.2")
+    assert not other.aborted
+
+
 def test_of_answers_that_nobody_takes_those_of_whoever_has_most_give_way() -> None:
     house = House()
     _, little = unread(house, UNREAD_BYTES // 8, "192.0.2.2")
