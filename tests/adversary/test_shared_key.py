@@ -11,6 +11,7 @@ from tests.adversary.field import (
     HOUR_S,
     OWED,
     SIGNERS,
+    TERMS,
     UNTIL_H,
     Field,
     Said,
@@ -75,6 +76,21 @@ def test_revoking_the_key_ends_the_doubt() -> None:
     opened, closed = found(field)
     assert opened == replace(closed, until_us=None)
     assert unit(field.statement(), "n1.1").seconds["contested"] == 11 * HOUR_S
+
+
+def test_an_amendment_ends_no_doubt() -> None:
+    """The finding ends with the version that it was found under, and is open again under the next."""
+    field = Field()
+    agents = ScriptedNode(), ScriptedNode(chain="copied")
+    amended = TERMS.replace('version: "1"', "version: \"2\"\nsupersedes: '1'")
+    amended = amended.replace("01T00:00:00Z", "01T12:00:00Z", 1)
+    field.contract(amended + "unknown: {policy: hold}\n", version=2)
+    for hour in range(DAY_H):
+        field.tick((hour + 1) * HOUR_S)
+        for agent in agents:
+            field.hear(agent, hour, sound)
+    assert START_US + UNTIL_H * HOUR_S * SECOND in {one.until_us for one in found(field)}
+    assert (KEY_SHARED, "") in field.open()
 
 
 def test_a_lessee_who_shares_its_key_makes_nothing_owed_by_it() -> None:
