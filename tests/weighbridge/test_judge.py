@@ -273,6 +273,20 @@ def test_a_device_keeps_its_slot_in_the_next_chain() -> None:
     assert spans(log.timelines(60)["n1", 1])[-1] == (40, 60, "up", "")
 
 
+def test_a_device_keeps_its_slot_though_a_chain_without_a_sample_lies_between() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 31, 10))
+    log.introduce(chain="chain-2")
+    again = ScriptedNode(chain="chain-3")
+    alone = again.inventory()
+    del alone["devices"][0]
+    for second, inventory in ((40, alone), (50, None), (60, None)):
+        log.tick(second)
+        log.report(again.report([second], inventory=inventory))
+    assert slot_0(log, 60)[-1] == (40, 60, "down", "gpu_missing")
+    assert spans(log.timelines(60)["n1", 1])[-1] == (40, 60, "up", "")
+
+
 def test_a_row_names_every_cause_of_its_state() -> None:
     log, node = standing(), ScriptedNode(identity={GPU: {"ecc_mode_code": 0}})
     capped = {second: {GPU: {"power_limit_enforced_milliwatts": 1}} for second in (20, 30)}
