@@ -272,7 +272,7 @@ def require_own_log(config: CollectorConfig, store: Store, signer: Signer) -> No
 
 @asynccontextmanager
 async def _committing(
-    config: CollectorConfig, store: Store, signer: Signer, judging: LogFollower, clocks: "Clocks"
+    config: CollectorConfig, store: Store, signer: Signer, judging: LogFollower, clocks: Clocks
 ) -> AsyncIterator[tuple[Committer, asyncio.Task[None]]]:
     file = config.directory / "clock"
     anchor = None if store.info.simulation else load_anchor(file)

@@ -11,7 +11,6 @@ from weighbridge.log.policy import Policy
 from weighbridge.wire.signing import SignatureError, from_base64
 
 FIRST_LINE = "c2sp.org/tlog-proof@v1"
-SUFFIX = ".tlog-proof"
 MOST_HASHES = 63
 HASH_BYTES = 32
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
