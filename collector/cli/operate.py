@@ -140,7 +140,8 @@ def init(
     config = load_config(config_file, {})
     click.echo(f"store   {config.directory} ({'simulation' if simulation else 'real'})")
     click.echo(f"log     {origin}")
-    click.echo(f"start   weighbridge serve --config {config_file}")
+    flag = " --simulation" if simulation else ""
+    click.echo(f"start   weighbridge serve{flag} --config {config_file}")
 
 
 @click.command()
