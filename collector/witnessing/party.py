@@ -20,7 +20,7 @@ from aiohttp import web
 from collector.witnessing.asking import read_text
 from weighbridge.log.checkpoint import Head, read_head
 from weighbridge.log.cosignature import Cosigner, signatures
-from weighbridge.log.note import NoteKey, SignatureLine, read_note
+from weighbridge.log.note import Note, NoteKey, SignatureLine, read_note
 from weighbridge.log.witnessing import (
     ADD_CHECKPOINT,
     MOST_BYTES,
@@ -95,8 +95,9 @@ class PartyWitness:
             head = self._signed(await _get(session, address, COSIGNING_PATH))
             await self._follow(session, address, head)
             line = self._cosigner.line(head, self._now_s())
-            note = str(read_note(head.note).signed_by([line]))
-        await _hand_in(session, address, note)
+            said = read_note(head.note)
+            note = Note(said.text, (*said.of(self._log), line))
+        await _hand_in(session, address, str(note))
         return head
 
     def _signed(self, note: str) -> Head:
