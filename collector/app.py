@@ -368,7 +368,7 @@ def _address(components: Components) -> tuple[str, str | None, str]:
     return url, authority, components.signer.public_key.hex()
 
 
-async def _add_contract(components: Components, added: ContractAdded) -> int:
+async def _add_contract(components: Components, added: ContractAdded) -> tuple[int, int]:
     addition = ContractAddition(added, components.fleet, components.judging)
     return (await components.committer.submit(addition)).outcome
 

@@ -33,7 +33,7 @@ MAX_CONTRACT_BYTES = 256 * 1024
 class ContractAddition:
     """The plan that enters a contract or its next version, checked against what is in force then.
 
-    Its outcome is the entry's index. A contract is judged from no earlier than the tick before it.
+    Its outcome is the entry's index, and from when the contract is judged: no earlier than the tick before it.
     """
 
     closes = True
@@ -44,7 +44,7 @@ class ContractAddition:
         self._fleet = fleet
         self._judging = judging
 
-    def enter(self, batch: CommitBatch) -> int:
+    def enter(self, batch: CommitBatch) -> tuple[int, int]:
         """Raises Problem: what is not judged yet may be a contract that this one contradicts."""
         if self._judging.behind:
             raise overloaded("judgement is behind the log, and contracts are checked against it")
@@ -53,9 +53,8 @@ class ContractAddition:
         except (ContractError, AssignmentError) as error:
             raise Problem("conflict", str(error)) from error
         from_us = max(self._added.from_us, batch.tick_us)
-        return batch.add_record(
-            EntryKind.CONTRACT, self._added.model_copy(update={"from_us": from_us})
-        )
+        added = self._added.model_copy(update={"from_us": from_us})
+        return batch.add_record(EntryKind.CONTRACT, added), from_us
 
 
 class Api:
@@ -66,7 +65,7 @@ class Api:
         fleet: Fleet,
         ledger: Ledger,
         exposition: Exposition,
-        add_contract: Callable[[ContractAdded], Awaitable[int]],
+        add_contract: Callable[[ContractAdded], Awaitable[tuple[int, int]]],
     ) -> None:
         self._fleet = fleet
         self._ledger = ledger
@@ -176,8 +175,8 @@ class Api:
             text=text,
             from_us=contract.effective_us,
         )
-        index = await self._add_contract(entry)
-        told = {"contract": entry.contract, "version": entry.version, "from_us": entry.from_us}
+        index, from_us = await self._add_contract(entry)
+        told = {"contract": entry.contract, "version": entry.version, "from_us": from_us}
         return web.json_response(told | {"index": index})
 
     async def metrics(self, request: web.Request) -> web.Response:

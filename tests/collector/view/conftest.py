@@ -246,9 +246,9 @@ async def served(
     simulation: bool = False,
     stopped: str | None = None,
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
-    async def add_contract(added: ContractAdded) -> int:
+    async def add_contract(added: ContractAdded) -> tuple[int, int]:
         submitted.append(added)
-        return 7
+        return 7, added.from_us
 
     gate = Gate({token_hash(token): bearer for token, bearer in TOKENS.items()}, True)
     api = Api(fleet, ledger, Exposition(fleet, lambda: ()), add_contract)
