@@ -51,9 +51,9 @@ from collector.judging.live import LiveFleet
 from collector.judging.recent import RecentFleet
 from collector.judging.statements import Statements, load_book
 from collector.judging.writer import LedgerWriter
-from collector.log.anchor import keep_anchor, load_anchor
+from collector.log.anchor import AnchorFile, load_anchor
 from collector.log.budgets import Budgets
-from collector.log.commits import Committer
+from collector.log.commits import Committer, forget
 from collector.log.ingest import Ingest
 from collector.log.keys import load_keys
 from collector.log.ticks import SystemClocks, TickClock
@@ -275,11 +275,14 @@ async def _committing(
     config: CollectorConfig, store: Store, signer: Signer, judging: LogFollower, clocks: Clocks
 ) -> AsyncIterator[tuple[Committer, asyncio.Task[None]]]:
     file = config.directory / "clock"
-    anchor = None if store.info.simulation else load_anchor(file)
+    simulation = store.info.simulation
+    anchor, keep = (None, forget) if simulation else (load_anchor(file), AnchorFile(file).keep)
     clock = TickClock(clocks.system, anchor, stepped=is_stepped(store))
     clock.not_before(tick_before_us(store.log, store.log.size))
+    keep(clock.anchor)
     ring = load_keys(store.log, store.index)
-    committer = Committer(store, signer, ring, clock, config.tick_seconds, config.queue_bytes)
+    paced = config.tick_seconds, config.queue_bytes
+    committer = Committer(store, signer, ring, clock, *paced, keep)
     committer.follow(judging.follow)
     task = asyncio.create_task(committer.run())
     try:
@@ -287,8 +290,6 @@ async def _committing(
     finally:
         committer.close()
         await task
-        if not store.info.simulation:
-            keep_anchor(file, clock.anchor)
 
 
 def is_stepped(store: Store) -> bool:

@@ -4,12 +4,18 @@ So a clock that is stepped while no collector runs is found at the next start. A
 """
 
 import json
+import logging
 from dataclasses import asdict
 from pathlib import Path
 
 from collector.log.ticks import Anchor
 from weighbridge.process.files import write_file
 from weighbridge.process.system_clock import boot_id
+
+logger = logging.getLogger("weighbridge.clock")
+
+MOVED_US = 100_000
+"""An anchor that moved by less is not written anew: beside a clock that is synchronized it moves with every tick."""
 
 
 def load_anchor(file: Path) -> Anchor | None:
@@ -23,11 +29,33 @@ def load_anchor(file: Path) -> Anchor | None:
         return None
 
 
-def keep_anchor(file: Path, anchor: Anchor) -> None:
-    """For `load_anchor`. Raises OSError."""
-    boot = _boot()
-    if boot is not None:
-        write_file(file, json.dumps({"boot": boot, **asdict(anchor)}, sort_keys=True).encode())
+class AnchorFile:
+    """Where the anchor is kept. `keep` blocks until it is on the disk."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._kept: Anchor | None = None
+        self._failing = False
+
+    def keep(self, anchor: Anchor) -> None:
+        """For `load_anchor`, unless it is kept already. Where it cannot be written the journal says so, once, and the
+        next call tries again."""
+        if self._kept is not None and abs(anchor.ahead_us - self._kept.ahead_us) < MOVED_US:
+            return
+        try:
+            self._write(anchor)
+        except OSError as error:
+            if not self._failing:
+                logger.warning("the clock's anchor is not kept for a restart: %s", error)
+            self._failing = True
+        else:
+            self._kept, self._failing = anchor, False
+
+    def _write(self, anchor: Anchor) -> None:
+        boot = _boot()
+        if boot is not None:
+            kept = {"boot": boot, **asdict(anchor)}
+            write_file(self._file, json.dumps(kept, sort_keys=True).encode())
 
 
 def _boot() -> str | None:

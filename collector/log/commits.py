@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from collector.log.keys import KINDS, KeyRing
-from collector.log.ticks import TickClock
+from collector.log.ticks import Anchor, TickClock
 from collector.storage.store import (
     Accepted,
     ChainKey,
@@ -199,8 +199,15 @@ class CommitAnswer(Generic[Outcome]):
     head: Head
 
 
+def forget(_: Anchor) -> None:
+    """Nothing is kept of the clock: it is a simulation's."""
+
+
 class Committer:
-    """The task. `follow` is told of every committed batch, in order, on the event loop."""
+    """The task. `follow` is told of every committed batch, in order, on the event loop.
+
+    `keep` is given the anchor of the clock once the log holds what moved it, in a thread; it must not raise.
+    """
 
     def __init__(
         self,
@@ -210,6 +217,7 @@ class Committer:
         clock: TickClock,
         tick_seconds: float = 1.0,
         queue_bytes: int = 64 << 20,
+        keep: Callable[[Anchor], None] = forget,
     ) -> None:
         self._store = store
         self._signer = signer
@@ -217,6 +225,7 @@ class Committer:
         self.clock = clock
         self._tick_seconds = tick_seconds
         self._queue_bytes = queue_bytes
+        self._keep = keep
         self._queue: deque[tuple[CommitPlan[Any], asyncio.Future[CommitAnswer[Any]]]] = deque()
         self._queued_bytes = 0
         self._unflushed = 0
@@ -313,6 +322,7 @@ class Committer:
     ) -> bool:
         """Whether a batch was tried: one of plans that enter nothing only if it `ticks`."""
         batch = CommitBatch(self._store, self._signer, self.clock.next_us())
+        anchor = self.clock.anchor
         if self.clock.due is not None:
             batch.add_record(EntryKind.CLOCK, self.clock.due)
             batch.when_durable(partial(self.clock.told, self.clock.due))
@@ -320,7 +330,7 @@ class Committer:
         tried = ticks or not batch.empty
         try:
             if tried:
-                await self._in_thread(self._make_durable, batch)
+                await self._in_thread(self._make_durable, batch, anchor)
                 self._publish(batch)
             batch.became_durable()
         except StorageError as error:
@@ -333,9 +343,10 @@ class Committer:
             await self._flush()
         return tried
 
-    def _make_durable(self, batch: CommitBatch) -> None:
+    def _make_durable(self, batch: CommitBatch, anchor: Anchor) -> None:
         self._store.log.append(batch.leaves)
         self.head = self._hand_out()
+        self._keep(anchor)
 
     def _hand_out(self) -> Head:
         """The head over the whole log, kept beside it before anybody is told."""

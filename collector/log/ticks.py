@@ -28,6 +28,11 @@ class Anchor:
     wall_us: int
     boottime_us: int
 
+    @property
+    def ahead_us(self) -> int:
+        """How far the wall clock is ahead of CLOCK_BOOTTIME: only a step changes it."""
+        return self.wall_us - self.boottime_us
+
 
 @dataclass(frozen=True, slots=True)
 class SystemClocks:
@@ -62,7 +67,7 @@ class TickClock:
         wall_us, now_us = self._clocks.wall_us(), self._clocks.boottime_us()
         passed_us, self._read_us = now_us - self._read_us, now_us
         synchronized = self._clocks.synchronized()
-        expected_us = self.anchor.wall_us + now_us - self.anchor.boottime_us
+        expected_us = self.anchor.ahead_us + now_us
         self.off_us = wall_us - expected_us
         if self._away and self._settled(synchronized, now_us):
             self._trust(wall_us, now_us, "synchronized")
@@ -115,7 +120,7 @@ class TickClock:
     def confirm(self) -> int:
         """An operator says that the wall clock is right: the next tick follows it. Returns by how much it was off."""
         wall_us, now_us = self._clocks.wall_us(), self._clocks.boottime_us()
-        self.off_us = wall_us - self.anchor.wall_us - (now_us - self.anchor.boottime_us)
+        self.off_us = wall_us - self.anchor.ahead_us - now_us
         off_us = self.off_us
         if self._away:
             self._trust(wall_us, now_us, "confirmed")

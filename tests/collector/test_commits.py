@@ -17,6 +17,7 @@ from collector.judging import follower
 from collector.judging.follower import HELD_SAMPLES, LogFollower
 from collector.judging.live import LiveFleet
 from collector.judging.writer import LedgerWriter
+from collector.log.anchor import AnchorFile, load_anchor
 from collector.log.commits import CommitBatch, CommittedEntry, Committer
 from collector.log.ingest import Ingest, Limits
 from collector.log.keys import KeyRing
@@ -70,6 +71,24 @@ class Assigning:
 
 def kinds(store: Store) -> list[EntryKind]:
     return [entry.kind for entry in store.log.read(0, 1000)]
+
+
+async def test_an_anchor_that_cannot_be_kept_stops_no_commit_and_is_kept_later(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "gone" / "clock"
+    clock = TickClock(SystemClocks(lambda: 1_000_000, lambda: 0))
+    committing = Committer(
+        store, SIGNER, KeyRing(), clock, NEVER_SECONDS, keep=AnchorFile(file).keep
+    )
+    async with running(committing):
+        for node in ("n0", "n1"):
+            await committing.submit(Assigning(node))
+        assert caplog.text.count("anchor is not kept") == 1
+        file.parent.mkdir()
+        await committing.submit(Assigning("n2"))
+    assert load_anchor(file) == clock.anchor
+    store.close()
 
 
 async def test_what_waits_together_is_committed_together_behind_one_tick(store: Store) -> None:

@@ -377,6 +377,30 @@ def test_a_clock_that_was_set_while_it_was_stopped_is_said_until_an_operator_con
     assert round(said[1].wrong_us / HOUR_US) == -1
 
 
+def test_a_collector_that_is_killed_finds_a_clock_that_was_set_since_and_none_that_was_confirmed(
+    store_of: StoreOf,
+) -> None:
+    directory = store_of(Agent("n1"))
+    kept = directory / "clock"
+    with serving(directory) as server:
+        server.kill()
+    anchor = json.loads(kept.read_text())
+    set_back = json.dumps(anchor | {"wall_us": anchor["wall_us"] - HOUR_US})
+    kept.write_text(set_back)
+    with serving(directory) as server:
+        wait_for(lambda: server.get("/v1/clock").json["stepped"], "word of the step")
+        weighbridge("clock", "--config", directory / "config.toml", "--confirm")
+        wait_for(lambda: kept.read_text() != set_back, "what was confirmed to be kept")
+        server.kill()
+    with serving(directory) as server:
+        size = server.get("/v1/log/head").json["size"]
+        wait_for(lambda: server.get("/v1/log/head").json["size"] > size, "a tick")
+        assert server.get("/v1/clock").json["stepped"] is False
+        assert server.stop() == 0
+    said = [one.envelope.payload for one in entries(directory) if one.kind is EntryKind.CLOCK]
+    assert [read(ClockChecked, one).action for one in said] == ["stepped", "followed"]
+
+
 def entries(directory: Path) -> list[Entry]:
     with opened(directory) as store:
         return list(store.log.read(0, store.log.size))
