@@ -23,8 +23,7 @@ from collector.storage.ledger import SqliteLedger
 from collector.storage.received import tick_before_us
 from collector.storage.store import Indexed, Store, StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.judge.chains import LOG_HOLE
-from weighbridge.judge.ledger import Finding
+from weighbridge.judge.ledger import LOG_HOLE, Finding
 from weighbridge.log.entries import Entry, EntryKind, Removed
 from weighbridge.settlement.statement import Statement
 from weighbridge.wire.report import read

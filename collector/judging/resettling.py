@@ -9,9 +9,8 @@ from collector.judging.live import Judgement, LiveFleet
 from collector.judging.statements import StatementRequest, Statements
 from collector.storage.store import StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.judge.chains import LOG_HOLE
 from weighbridge.judge.fleet import NEVER_US, STALL_US, FleetFold
-from weighbridge.judge.ledger import OVERLAY, Finding, Row, Use
+from weighbridge.judge.ledger import LOG_HOLE, OVERLAY, Finding, Row, Use
 from weighbridge.judge.node import Change
 from weighbridge.judge.track import full_second
 from weighbridge.log.entries import Entry

@@ -17,10 +17,11 @@ from tests.collector.building import (
     weighbridge,
 )
 from tests.weighbridge.scripted import Log, ScriptedNode, contract_text
+from tests.weighbridge.test_quarantine import POISON, planted
 from weighbridge.judge.chains import ENDS_KEPT
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.fleet import FleetFold
-from weighbridge.log.entries import EntryKind, entry
+from weighbridge.log.entries import Assignment, EntryKind, entry
 from weighbridge.wire.report import Report, decode
 from weighbridge.wire.signing import open_envelope
 
@@ -93,6 +94,28 @@ def test_each_hole_is_told_and_the_first_stays_open() -> None:
     assert "reports 9 to 9" in second.observed
     assert first.until_us is None
     assert second.until_us == second.since_us
+
+
+def test_no_amendment_closes_it_and_a_release_does() -> None:
+    told = reports(ScriptedNode())
+    log = holes(without(told[:16]))
+    terms = contract_text(
+        version=2, supersedes="supersedes: '1'\n", effective="2026-10-01T00:02:40Z"
+    )
+    log.contract(terms, version=2)
+    for report in told[16:]:
+        log.report(report)
+    assert ("log_hole", "") in log.open()
+    log.add(EntryKind.ASSIGNMENT, Assignment(contract="K1", node="n1", devices=[]))
+    assert log.open() == {}
+
+
+def test_a_judge_that_fails_at_the_node_does_not_close_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted(monkeypatch)
+    node = ScriptedNode()
+    log = holes(without(reports(node)))
+    log.report(node.report([200], {200: {node.devices[0]: {"temperature_gpu_celsius": POISON}}}))
+    assert {code for code, _ in log.open()} == {"log_hole", "judging_failed"}
 
 
 def test_chains_that_take_turns_are_whole_each_for_itself() -> None:

@@ -9,15 +9,12 @@ from dataclasses import replace
 
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.findings import is_open, noted, open_finding
-from weighbridge.judge.ledger import Finding
+from weighbridge.judge.ledger import LOG_HOLE, Finding
 from weighbridge.judge.node import chain_name
 from weighbridge.judge.node_state import ChainEnd, NodeState
 from weighbridge.verdict import Verdict
 from weighbridge.wire.report import Report
 from weighbridge.wire.sequence import covered
-
-LOG_HOLE = "log_hole"
-"""The finding of reports that a chain must have had, and that are not in the log."""
 
 ENDS_KEPT = 64
 """Of the chains of one observer, those that spoke last. One that was forgotten may go on where it likes."""

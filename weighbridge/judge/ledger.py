@@ -66,6 +66,10 @@ UNJUDGED = "judge"
 
 JUDGING_FAILED = "judging_failed"
 """The cause of such time, and the finding that says so."""
+
+LOG_HOLE = "log_hole"
+"""The finding of reports that a chain must have had, and that are not in the log. What is gone does not come back."""
+
 KEY_SHARED = "key_shared"
 """The finding that two agents speak with one key, and the cause of the time that is in doubt for it."""
 

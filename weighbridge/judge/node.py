@@ -32,7 +32,7 @@ from weighbridge.judge.latest_readings import (
     see_sample,
     see_xid,
 )
-from weighbridge.judge.ledger import HOUR_US, SILENT, Finding, Row, Use
+from weighbridge.judge.ledger import HOUR_US, LOG_HOLE, SILENT, Finding, Row, Use
 from weighbridge.judge.node_state import ChainState, NodeState, Receipt, Track
 from weighbridge.judge.track import (
     EVERYTHING,
@@ -182,9 +182,9 @@ def judge_release(state: NodeState, contract: str, now_us: int) -> list[Change]:
     return [*changes, *_closed(state, contract, now_us)]
 
 
-def _closed(state: NodeState, contract: str, at_us: int) -> Iterator[Finding]:
+def _closed(state: NodeState, contract: str, at_us: int, but: str = "") -> Iterator[Finding]:
     for finding in list(state.open.values()):
-        if finding.contract == contract:
+        if finding.contract == contract and finding.code != but:
             yield from close_finding(state, contract, finding.code, finding.device, at_us)
 
 
@@ -508,8 +508,11 @@ class _ReportFold:
             yield from self._part(promise.contract, promise.until_us)
 
     def _part(self, contract: str, at_us: int) -> Iterator[Finding]:
-        """A version of a contract ended: what was open under it closes, and the next version speaks for itself."""
-        yield from _closed(self._state, contract, at_us)
+        """A version of a contract ended: what was open under it closes, and the next version speaks for itself.
+
+        No version mends a hole in the log.
+        """
+        yield from _closed(self._state, contract, at_us, but=LOG_HOLE)
 
     def _judge(
         self, chain: ChainState, promise: Promise, track: Track, at_us: int, changed: set[str]

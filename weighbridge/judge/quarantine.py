@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from weighbridge.judge.checks import Promise, Severity
 from weighbridge.judge.findings import close_finding, is_open, noted, open_finding
-from weighbridge.judge.ledger import JUDGING_FAILED, Finding, Row, Use
+from weighbridge.judge.ledger import JUDGING_FAILED, LOG_HOLE, Finding, Row, Use
 from weighbridge.judge.node import JUDGE, Change, contracts
 from weighbridge.judge.node_state import NodeState, Quarantine
 from weighbridge.judge.track import flush, unjudged
@@ -39,12 +39,13 @@ def storable(change: Change) -> Change:
 def begin(
     state: NodeState, promises: Sequence[Promise], entry: int, now_us: int, error: Exception
 ) -> list[Change]:
-    """The node is judged no more from this entry on: what is known of it is written, and its findings close."""
+    """The node is judged no more from this entry on: what is known of it is written, and its findings close, but for a
+    hole in the log."""
     from_us = min(now_us, now_us if state.last_sample_us is None else state.last_sample_us)
     state.quarantine = Quarantine(from_us, from_us, entry, type(error).__name__, JUDGE)
     changes = _salvaged(state, now_us)
     state.cuts.clear()
-    for finding in list(state.open.values()):
+    for finding in [one for one in state.open.values() if one.code != LOG_HOLE]:
         changes += close_finding(state, finding.contract, finding.code, finding.device, now_us)
     return [*changes, *lay(state, promises, now_us)]
 
