@@ -121,6 +121,21 @@ def test_the_next_version_judges_what_was_skipped_and_the_finding_closes(
     assert log.findings("judging_failed")[-1].until_us is not None
 
 
+def test_a_release_that_fails_too_leaves_the_entry_and_the_error_that_came_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planted(monkeypatch)
+    log = story()
+    before = log.open()
+
+    def failing(*_: object) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(fleet, "judge_release", failing)
+    log.assign("n1", devices=[])
+    assert log.open() == before
+
+
 def test_a_newer_judge_that_fails_too_leaves_the_node_where_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -188,7 +188,7 @@ class FleetFold:
         return [] if state.quarantine is not None else drained(caught)
 
     def _caught(self, name: str, index: int, judging: Iterator[Change | None]) -> Folding:
-        """What is judged of an observer; where that fails, it is in quarantine from this entry on."""
+        """What is judged of an observer; where that fails first, it is in quarantine from this entry on."""
         state = self.states[name]
         self._touched.add(name)
         changes: list[Change] = []
@@ -201,9 +201,10 @@ class FleetFold:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001
-            now_us, promises = self.watch.now_us, self._promises(state)
-            changes += quarantine.begin(state, promises, index, now_us, error)
-            self._expect(name, state)
+            if state.quarantine is None:
+                now_us, promises = self.watch.now_us, self._promises(state)
+                changes += quarantine.begin(state, promises, index, now_us, error)
+                self._expect(name, state)
         return changes
 
     def remember(self, entry: Entry) -> None:
