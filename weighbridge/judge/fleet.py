@@ -30,7 +30,7 @@ from weighbridge.judge.chains import follow_chain, pass_over
 from weighbridge.judge.checks import Promise
 from weighbridge.judge.clock_steps import ClockStep
 from weighbridge.judge.failures import TICK, Failures, subject
-from weighbridge.judge.log_findings import DOUBTS, LogCredit
+from weighbridge.judge.log_findings import AGAINST_THE_LOG, LogCredit
 from weighbridge.judge.node import (
     JUDGE,
     Change,
@@ -161,7 +161,7 @@ class FleetFold:
             case EntryKind.CHALLENGE:
                 return self._challenged(payload, entry)
             case EntryKind.CONTRADICTION | EntryKind.RESTORED:
-                self.credit.see(read(DOUBTS[entry.kind], payload), self.watch.now_us)
+                self.credit.see(read(AGAINST_THE_LOG[entry.kind], payload), self.watch.now_us)
                 return self._doubted()
             case EntryKind.CLOCK:
                 return self._clock(read(ClockChecked, payload))

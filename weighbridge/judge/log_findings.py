@@ -16,7 +16,7 @@ from weighbridge.verdict import Verdict
 LOG_RESTORED = "log_restored"
 """The finding of a log that goes on from a backup."""
 
-DOUBTS: Mapping[EntryKind, type[Contradiction | Restored]] = {
+AGAINST_THE_LOG: Mapping[EntryKind, type[Contradiction | Restored]] = {
     EntryKind.CONTRADICTION: Contradiction,
     EntryKind.RESTORED: Restored,
 }
