@@ -49,10 +49,10 @@ from weighbridge.codes import Note
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.checkpoint import Head, open_head
 from weighbridge.log.entries import EntryKind, Issued, entry
-from weighbridge.log.merkle import leaf_hash, verify_inclusion
+from weighbridge.log.merkle import leaf_hash
 from weighbridge.log.note import read_vkey
-from weighbridge.log.policy import Policy, read_policy
-from weighbridge.log.tlog_proof import ProofError, read_proof
+from weighbridge.log.policy import Policy, read_policy, signed_by
+from weighbridge.log.tlog_proof import ProofError, check_proof, read_proof
 from weighbridge.notices.book import FOREVER_US
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.periods import instant_text
@@ -194,7 +194,7 @@ class _Verifier:
         except (WireError, SignatureError, StatementError) as error:
             raise BundleError(f"{DESCRIPTION}: {error}") from error
         self._description, self._as_of_s = said, as_of_s
-        self._log_key = key.public_key
+        self._log_key, self._by_log = key.public_key, signed_by(key)
         self._sizes = set(said.sizes)
         info = StoreInfo(said.origin, said.simulation)
         self._signers = Signers(key.public_key)
@@ -281,16 +281,15 @@ class _Verifier:
     def _check_proof(self, name: str, data: bytes) -> None:
         try:
             proof = read_proof(data.decode())
-            head = open_head(proof.checkpoint, self._log_key)
-        except (ProofError, SignatureError, UnicodeDecodeError) as error:
+            leaf = self._leaves.get(proof.index)
+            if leaf is None or name != proof_name(proof.index):
+                raise ProofError("of no entry of this bundle")
+            head = check_proof(proof, leaf, self._by_log)
+        except (ProofError, UnicodeDecodeError) as error:
             self._done.wrong("proofs", f"{name}: {error}")
             return
-        leaf = self._leaves.get(proof.index)
-        named = name == proof_name(proof.index) and self._roots.get(head.size) == head.root
-        if not named or leaf is None:
-            self._done.wrong("proofs", f"{name}: of no entry or head of this bundle")
-        elif not verify_inclusion(proof.index, head.size, leaf, proof.hashes, head.root):
-            self._done.wrong("proofs", f"{name}: the hashes do not lead to the root")
+        if self._roots.get(head.size) != head.root:
+            self._done.wrong("proofs", f"{name}: of no head of this bundle")
 
     def _check_extraction(self, manifest: str) -> None:
         try:

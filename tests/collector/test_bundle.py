@@ -42,7 +42,7 @@ from weighbridge.bundle.extraction import Extraction, seal
 from weighbridge.bundle.pruned import PrunedReader, Pruner
 from weighbridge.bundle.zone import offsets
 from weighbridge.challenge.record import seal_record
-from weighbridge.log.checkpoint import Head, log_key, sign_head
+from weighbridge.log.checkpoint import Head, log_key, read_head, sign_head
 from weighbridge.log.cosignature import Cosigner
 from weighbridge.log.entries import (
     Assignment,
@@ -53,6 +53,7 @@ from weighbridge.log.entries import (
 )
 from weighbridge.log.merkle import Frontier, leaf_hash
 from weighbridge.log.note import KeyKind, read_note
+from weighbridge.log.tlog_proof import LogProof, read_proof, write_proof
 from weighbridge.settlement.periods import instant_text
 from weighbridge.wire.report import Model, canonical
 from weighbridge.wire.signing import Signer, generate_private_key
@@ -391,6 +392,38 @@ def test_entries_that_do_not_lead_to_the_head_are_found_whoever_sealed_them(
     assert (code, "the entries give another root" in said) == (3, True)
     with pytest.raises(NotProven, match="the root of a head"):
         read_bundle(file.read_bytes())
+
+
+def of_another_path(proof: LogProof) -> LogProof:
+    return replace(proof, hashes=[b"\0" * 32, *proof.hashes[1:]])
+
+
+def of_another_entry(proof: LogProof) -> LogProof:
+    return replace(proof, index=proof.index + 1)
+
+
+def of_another_log(proof: LogProof) -> LogProof:
+    head = read_head(proof.checkpoint)
+    other = sign_head(head.origin, head.size, head.root, Signer(b"o" * 32))
+    return replace(proof, checkpoint=other.note)
+
+
+@pytest.mark.parametrize(
+    ("bend", "said"),
+    [
+        (of_another_path, "the hashes do not lead"),
+        (of_another_entry, "of no entry of this bundle"),
+        (of_another_log, "not those that the policy asks"),
+    ],
+)
+def test_a_proof_file_that_proves_something_else_is_told(
+    bend: Callable[[LogProof], LogProof], said: str, bundled: Path, written: Path, tmp_path: Path
+) -> None:
+    name, shown = next(one for one in members(bundled).items() if one[0].startswith("proofs/"))
+    bent = write_proof(bend(read_proof(shown.decode()))).encode()
+    file = resealed(bundled, tmp_path / "b.tar", log_signer(written), proofs=bent)
+    code, told = verified(file)
+    assert (code, re.search(rf"breached +proofs +{name}: .*{said}", told) is not None) == (3, True)
 
 
 @settings(max_examples=40, deadline=None)

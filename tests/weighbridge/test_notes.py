@@ -369,18 +369,18 @@ def test_a_proof_is_read_as_it_was_written_and_holds_for_its_entry_alone(size: i
         proof = proven(index, size, b"\x00extra" if index % 2 else None)
         text = write_proof(proof)
         assert read_proof(text) == proof
-        head = check_proof(read_proof(text), LEAVES[index], POLICY)
+        head = check_proof(read_proof(text), leaf_hash(LEAVES[index]), POLICY)
         assert folded(text, LEAVES[index]) == (size, head.root)
         with pytest.raises(ProofError, match="do not lead"):
-            check_proof(proof, LEAVES[index] + b"!", POLICY)
+            check_proof(proof, leaf_hash(LEAVES[index] + b"!"), POLICY)
 
 
 def test_a_proof_without_the_signatures_that_the_policy_asks_proves_nothing() -> None:
     head, _ = logged(11)
     with pytest.raises(ProofError, match="not those that the policy asks"):
-        check_proof(replace(proven(3), checkpoint=head.note), LEAVES[3], POLICY)
+        check_proof(replace(proven(3), checkpoint=head.note), leaf_hash(LEAVES[3]), POLICY)
     with pytest.raises(ProofError):
-        check_proof(replace(proven(3), checkpoint="nothing"), LEAVES[3], POLICY)
+        check_proof(replace(proven(3), checkpoint="nothing"), leaf_hash(LEAVES[3]), POLICY)
 
 
 @pytest.mark.parametrize(

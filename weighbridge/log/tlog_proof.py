@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from weighbridge.log.checkpoint import Head, read_head
-from weighbridge.log.merkle import leaf_hash, verify_inclusion
+from weighbridge.log.merkle import verify_inclusion
 from weighbridge.log.policy import Policy
 from weighbridge.wire.signing import SignatureError, from_base64
 
@@ -61,14 +61,15 @@ def read_proof(text: str) -> LogProof:
     return LogProof(int(index[1]), hashes, checkpoint, extra)
 
 
-def check_proof(proof: LogProof, leaf: bytes, policy: Policy) -> Head:
-    """The head under which the log holds these bytes. Raises ProofError unless the policy accepts it and it does."""
+def check_proof(proof: LogProof, hashed: bytes, policy: Policy) -> Head:
+    """The head under which the log holds the entry of this leaf hash. Raises ProofError unless the policy accepts it
+    and it does."""
     try:
         head = read_head(proof.checkpoint)
         if not policy.accepts(proof.checkpoint):
             raise ProofError("the signatures on the checkpoint are not those that the policy asks")
     except SignatureError as error:
         raise ProofError(str(error)) from error
-    if not verify_inclusion(proof.index, head.size, leaf_hash(leaf), proof.hashes, head.root):
+    if not verify_inclusion(proof.index, head.size, hashed, proof.hashes, head.root):
         raise ProofError("the hashes do not lead from this entry to the root")
     return head
