@@ -33,6 +33,8 @@ LAID = frozenset({State.CONTESTED, State.UP})
 """What is laid over a node's own rows: UP changes none, and is flagged."""
 
 PROGRAM = f"weighbridge {__version__}"
+MAKERS = {"program": PROGRAM, "engine": ENGINE, "judge": JUDGE}
+"""What makes a bundle here, by version."""
 
 
 def told_by(contract: str, book: NoticeBook, ring: KeyRing) -> dict[str, bytes]:
@@ -92,9 +94,7 @@ def made_by(told: Description, zone: str) -> bytes:
     """What made the statement here: programs, tables, and the zone data that was used."""
     return _json(
         {
-            "program": PROGRAM,
-            "engine": ENGINE,
-            "judge": JUDGE,
+            **MAKERS,
             "tables": tables.digest(),
             "python": platform.python_version(),
             "zone": zone,
@@ -120,12 +120,7 @@ def zone_data_version() -> str:
 
 def instructions(told: Description) -> dict[str, bytes]:
     """How to verify the bundle, for whoever never saw one, by the name of the file."""
-    values = told.model_dump() | {
-        "digest": told.statement.digest,
-        "program": PROGRAM,
-        "engine": ENGINE,
-        "judge": JUDGE,
-    }
+    values = told.model_dump() | MAKERS | {"digest": told.statement.digest}
     folder = files("weighbridge").joinpath("data", "bundle")
     return {
         f"VERIFY.{language}.md": Template(

@@ -5,7 +5,7 @@ What is wrong is told, and what cannot be known; nothing is passed over in silen
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,8 +15,9 @@ import zstandard
 
 from collector.bundling.challenged import Challenged
 from collector.bundling.readable import (
-    LANGUAGES,
+    MAKERS,
     VERSIONS,
+    instructions,
     read_contested,
     told_by,
     zone_data_version,
@@ -70,10 +71,8 @@ MOST_SAID = 20
 """Of one kind, so many things that are wrong are told, and how many there are."""
 
 
-KNOWN = frozenset(
-    {STATEMENT, VERSIONS, CONTESTED, *(f"VERIFY.{language}.md" for language in LANGUAGES)}
-)
-"""Members that are looked at otherwise, or are there for people alone."""
+KNOWN = frozenset({STATEMENT, VERSIONS, CONTESTED})
+"""Members that are looked at otherwise."""
 
 STANDINGS = {
     "draft": "a draft: none was issued",
@@ -340,13 +339,30 @@ class _Verifier:
     def _check_readable(self) -> None:
         """What people read in the bundle is what its entries say, and nothing else is in it."""
         made = told_by(self._told.contract, self._settling.book, self._signers.ring)
-        wrong = [name for name in sorted(made) if self._members.get(name) != made[name]]
+        pages = instructions(self._told)
+        wrong, other = self._unlike(made), self._unlike(pages)
         for name in wrong:
             self._done.wrong("files", f"{name}: not what the entries say")
-        for name in sorted(self._members.keys() - made.keys() - KNOWN):
+        say = self._done.wrong if self._of_this_version else self._done.unknown
+        for name in other:
+            say("files", f"{name}: not what this version writes")
+        for name in sorted(self._members.keys() - made.keys() - pages.keys() - KNOWN):
             self._done.unknown("files", f"{name}: not known to this version")
-        if not wrong:
+        if not wrong and not other:
             self._done.met("files", "contracts, notices and keys are what the entries say")
+
+    def _unlike(self, made: Mapping[str, bytes]) -> list[str]:
+        """Which of these files the bundle lacks or has otherwise."""
+        return [name for name in sorted(made) if self._members.get(name) != made[name]]
+
+    @property
+    def _of_this_version(self) -> bool:
+        """Whether the bundle says that it was made by what verifies it."""
+        try:
+            said = json.loads(self._members.get(VERSIONS, b""))
+            return all(said[name] == version for name, version in MAKERS.items())
+        except UNREADABLE:
+            return False
 
     def _check_zone(self) -> None:
         """Days are cut here as they were there."""

@@ -571,6 +571,19 @@ def test_what_people_read_in_it_is_what_its_entries_say(
     assert (code, "keys.json: not what the entries say" in said) == (3, True)
 
 
+@pytest.mark.parametrize(("program", "code"), [(None, 3), ("weighbridge 99", 4)])
+def test_a_page_for_people_is_what_this_version_writes(
+    program: str | None, code: int, bundled: Path, written: Path, tmp_path: Path
+) -> None:
+    held = members(bundled)
+    versions = json.loads(held["versions.json"])
+    versions["program"] = program or versions["program"]
+    changes = {"versions": canonical(versions) + b"\n", "VERIFY": held["VERIFY.en.md"]}
+    file = resealed(bundled, tmp_path / "b.tar", log_signer(written), **changes)
+    assert verified(file)[0] == code
+    assert "VERIFY.zh.md: not what this version writes" in verified(file)[1]
+
+
 def test_other_zone_data_than_was_used_is_said_and_nothing_claimed(
     bundled: Path, written: Path, tmp_path: Path
 ) -> None:
