@@ -4,6 +4,7 @@ Rows and findings go to the ledger in batches, each in one transaction with the 
 they have come to: after a crash the entries since then are folded again. `collector.judging.live` reads what is judged.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,18 +14,23 @@ from collector.judging.statements import load_book
 from collector.log.commits import CommittedEntry
 from collector.storage.received import received
 from collector.storage.store import Store
-from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, FleetFold, Folding
+from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, WHOLE, FleetFold, Folding
 from weighbridge.judge.ledger import Finding, Row, Use
 from weighbridge.judge.node import Change
-from weighbridge.judge.snapshot import dump, restore
+from weighbridge.judge.snapshot import SnapshotError, dump, restore
 from weighbridge.log.entries import Entry, EntryKind
 from weighbridge.notices.book import KINDS as BOOKED
 from weighbridge.settlement.judge_versions import Judges, current
 from weighbridge.wire.report import Report
 
+logger = logging.getLogger("weighbridge.judging")
+
 SLICE = 512
 JUDGES = "judges"
 """The snapshot that names who wrote the ledger."""
+
+ALWAYS = WHOLE | {JUDGES}
+"""The snapshots of every ledger into which something was folded."""
 
 
 class LedgerBatch(NamedTuple):
@@ -48,20 +54,33 @@ class LedgerWriter:
     """The one writer of the ledger, and of `judgement`. `follow` must be given every commit, in log order."""
 
     def __init__(self, store: Store, found: Callable[[str, int], None] = ignored) -> None:
-        """Of an open store: restores the folds, but folds nothing yet.
+        """Of an open store: restores the folds, but folds nothing yet. A ledger that they cannot go on from is cleared.
 
         `found` is told by which key, and how many rows and findings, whenever a report is folded.
         """
         self._store = store
         self._found = found
         self._under_way: tuple[Entry, Folding] | None = None
-        self.folded = store.ledger.folded()
-        self._book = load_book(store.log, store.index, self.folded)
         self._taken = NO_BATCH
-        self.judgement = self._restored(store.ledger.snapshots())
+        try:
+            self._take_on()
+        except SnapshotError as error:
+            logger.warning("the ledger is made anew from the log: %s", error)
+            store.ledger.clear()
+            self._take_on()
         for finding in self._open_findings():
             self._keep(finding)
         self._take_up()
+
+    def _take_on(self) -> None:
+        """Go on where the ledger ends. Raises SnapshotError."""
+        ledger, log = self._store.ledger, self._store.log
+        self.folded, snapshots = ledger.folded(), ledger.snapshots()
+        missing = ALWAYS - snapshots.keys() if self.folded else ()
+        if missing:
+            raise SnapshotError(f"it lacks the snapshots {', '.join(sorted(missing))}")
+        self._book = load_book(log, self._store.index, self.folded)
+        self.judgement = self._restored(snapshots)
 
     def _restored(self, snapshots: Mapping[str, bytes]) -> Judgement:
         folds = FleetFold(stall_us=NEVER_US if self._store.info.simulation else STALL_US)

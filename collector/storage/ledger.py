@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, bindparam, insert, or_, select, update
+from sqlalchemy import Engine, RowMapping, bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from collector.storage.derived import findings as findings_table
@@ -152,6 +152,12 @@ class SqliteLedger:
     def snapshots(self) -> Mapping[str, bytes]:
         with self._engine.connect() as connection:
             return {row.name: row.state for row in connection.execute(select(snapshots))}
+
+    def clear(self) -> None:
+        with writing(self._engine) as connection:
+            for table in (rows_table, uses_table, findings_table, snapshots):
+                connection.execute(delete(table))
+            connection.execute(delete(progress).where(progress.c.name == "folded"))
 
     def close(self) -> None:
         self._engine.dispose()

@@ -199,6 +199,10 @@ class Ledger(Protocol):
 
     def snapshots(self) -> Mapping[str, bytes]: ...
 
+    def clear(self) -> None:
+        """A new ledger from now on: nothing is folded. Raises StorageError."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -104,6 +104,8 @@ class TickWatch:
 
 
 WATCH, REGISTRY, CREDIT, REACH, NODE = "watch", "registry", "credit", "reach", "node/"
+WHOLE = frozenset({WATCH, REGISTRY, CREDIT, REACH})
+"""The snapshots that are given on every call; those of nodes are given when they changed."""
 WITNESS = "witness"
 """The side of a key that speaks for no node: what it says is whether others are reached."""
 REPLACED = "gpu_replaced"
@@ -254,7 +256,7 @@ class FleetFold:
 
     def restore(self, snapshots: Mapping[str, bytes], remembered: Iterable[Entry]) -> None:
         """Go on from snapshots; `remembered` are the REMEMBERED entries folded before them, in order, each after the
-        tick at which it was received."""
+        tick at which it was received. Raises SnapshotError."""
         missed = list(self._missed(remembered))
         for name, data in snapshots.items():
             if name.startswith(NODE):

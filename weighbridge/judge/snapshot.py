@@ -7,6 +7,10 @@ import msgspec
 Held = TypeVar("Held")
 
 
+class SnapshotError(ValueError):
+    """What a fold remembers is missing, or nobody wrote it like that."""
+
+
 class Key(tuple[Any, ...]):
     """A key of several parts. As the name of a member of a JSON object it is spelled as an array."""
 
@@ -19,8 +23,11 @@ def dump(held: object) -> bytes:
 
 
 def restore(data: bytes, kind: type[Held]) -> Held:
-    """What `dump` wrote."""
-    return msgspec.json.decode(data, type=kind, dec_hook=_read)
+    """What `dump` wrote. Raises SnapshotError."""
+    try:
+        return msgspec.json.decode(data, type=kind, dec_hook=_read)
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"the snapshot of a {kind.__name__} cannot be read: {error}") from error
 
 
 def _spell(key: Key) -> str:
