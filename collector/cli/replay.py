@@ -20,8 +20,10 @@ from collector.config import CollectorConfig, load_config
 from collector.documents.words import told, values_of
 from collector.judging.replay import Replay
 from collector.judging.statements import StatementError, instant
+from collector.judging.unlike import unlike
 from collector.storage.derived import holds_other
 from collector.storage.embedded import read_info
+from collector.storage.ledger import read_findings
 from weighbridge.judge.ledger import Finding
 from weighbridge.process.settings import ConfigError
 from weighbridge.settlement.invariants import BrokenInvariantError
@@ -77,10 +79,11 @@ def replay(
     """Settle a period of CONTRACT_ID again from the log, signature by signature, and compare with the ledger, or with a
     statement that was handed out.
 
-    Exit code 0: equal to the byte, and every chain of reports is whole; 1: not, and the difference is printed; 4:
-    reports of the contract's nodes have left the store, so that it cannot be known.
+    Exit code 0: equal to the byte, the ledger found what the log gives, and every chain of reports is whole; 1: not,
+    and the difference is printed; 4: reports of the contract's nodes have left the store, so that it cannot be known.
     """
     config = load_config(config_file, os.environ)
+    ledger = None if issued is not None else config.directory / "index.sqlite"
     if state is not None:
         _check_state(config, state)
     if issued is None:
@@ -89,8 +92,8 @@ def replay(
         shown = _held(issued, contract_id, period)
     known = json.loads(shown)
     with tempfile.TemporaryDirectory(prefix="weighbridge-replay-") as temporary:
-        again, holes, removed = _replayed(
-            config, known, state or Path(temporary) / "replay.sqlite", workers
+        again, holes, removed, unfound = _replayed(
+            config, known, state or Path(temporary) / "replay.sqlite", workers, ledger
         )
     gone = EXIT_CODES[Verdict.UNKNOWN] if removed else 0
     for node in removed:
@@ -101,9 +104,11 @@ def replay(
     for hole in holes:
         place = f"{hole.node}, {hole.contract}" if hole.contract else hole.node
         click.echo(f"the log has a hole: {place}: {hole.observed}", err=True)
+    for line in unfound:
+        click.echo(line, err=True)
     if again.json() == shown:
         click.echo(f"equal to the byte: {contract_id}, {period}, as of {again.as_of}")
-        sys.exit(gone or (DIFFERENT if holes else 0))
+        sys.exit(gone or (DIFFERENT if holes or unfound else 0))
     other = "the ledger" if issued is None else str(issued)
     for line in otherwise(versions_of(known), versions(again)):
         said = "{name} {before} -> {after}".format_map(values_of(line, "en"))
@@ -136,23 +141,35 @@ def _held(file: Path, contract: str, period: str) -> str:
 
 
 def _replayed(
-    config: CollectorConfig, known: Tree, state: Path, workers: int | None
-) -> tuple[Statement, list[Finding], list[str]]:
-    """The statement of the log, the holes in it, of every contract, and the contract's nodes of which reports left."""
+    config: CollectorConfig, known: Tree, state: Path, workers: int | None, ledger: Path | None
+) -> tuple[Statement, list[Finding], list[str], list[str]]:
+    """The statement of the log, the holes in it, of every contract, the contract's nodes of which reports left, and how
+    the contract's findings in a ledger differ."""
     collect_seldom()
     info, signer = read_info(config.directory), load_signer(config)
-    as_of_s = instant(known["as_of"])
+    contract, as_of_s = known["contract"], instant(known["as_of"])
     again = Replay(config.directory, info, signer.public_key, state, as_of_s)
     try:
         with counting(again.size) as count:
             hands = by_cores(again.left) if workers is None else workers
+            unfound = [] if ledger is None else _unfound(again, ledger, contract, count, hands)
             again.run(count, hands)
-        made = again.statement(known["contract"], known["period"])
-        return made, list(again.holes()), again.removed(known["contract"])
+        made = again.statement(contract, known["period"])
+        return made, list(again.holes()), again.removed(contract), unfound
     except (StatementError, BrokenInvariantError) as error:
         raise ConfigError(str(error)) from error
     finally:
         again.close()
+
+
+def _unfound(
+    again: Replay, ledger: Path, contract: str, count: Callable[[int], None], workers: int
+) -> list[str]:
+    """How the findings of a ledger differ from those of the log up to the entry that the ledger has come to."""
+    held_upto, held = read_findings(ledger, contract)
+    again.run(count, workers, upto=held_upto)
+    given = again.findings(contract)
+    return list(unlike(held, given, held_upto=held_upto, given_upto=again.folded))
 
 
 @contextmanager

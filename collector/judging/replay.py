@@ -66,6 +66,11 @@ class Replay:
         return self._log.size
 
     @property
+    def folded(self) -> int:
+        """The first entry that is not folded."""
+        return self._writer.folded
+
+    @property
     def left(self) -> int:
         """Entries of the log that are not folded yet."""
         return self._log.size - self._writer.folded
@@ -76,13 +81,16 @@ class Replay:
         workers: int = 0,
         slice_entries: int = 512,
         slices_per_write: int = SLICES_PER_WRITE,
+        upto: int | None = None,
     ) -> None:
         """Fold what is left. `progress` is told how far it has come. Raises ReplayError, CorruptStore.
 
-        With two `workers` or more, so many other processes read ahead and check signatures.
+        `upto`: the entry before which it stops, to go on with the next call. With two `workers` or more, so many other
+        processes read ahead and check signatures.
         """
         slices = 0
-        with closing(self._checked(workers, slice_entries)) as checked:
+        end = self._log.size if upto is None else min(upto, self._log.size)
+        with closing(self._checked(workers, slice_entries, end)) as checked:
             while not self._ended and (known := next(checked, None)) is not None:
                 self._fold(*known)
                 slices += 1
@@ -92,12 +100,12 @@ class Replay:
         self._write()
 
     def _checked(
-        self, workers: int, slice_entries: int
+        self, workers: int, slice_entries: int, end: int
     ) -> Generator[tuple[Slice, Sequence[bool]], None, None]:
         """What is left, in slices, and which signatures verify, as far as that is known."""
         slices = [
-            (first, min(first + slice_entries, self._log.size))
-            for first in range(self._writer.folded, self._log.size, slice_entries)
+            (first, min(first + slice_entries, end))
+            for first in range(self._writer.folded, end, slice_entries)
         ]
         if workers < 2:
             yield from ((piece, [False] * (piece[1] - piece[0])) for piece in slices)
@@ -143,11 +151,15 @@ class Replay:
 
     def holes(self) -> Iterator[Finding]:
         """Reports that chains must have had and that the log lacks. Call it after `run`."""
-        page = self._ledger.findings()
-        yield from (finding for finding in page.findings if finding.code == LOG_HOLE)
+        yield from (finding for finding in self.findings() if finding.code == LOG_HOLE)
+
+    def findings(self, contract: str | None = None) -> Iterator[Finding]:
+        """Those that were ever found in what is folded, of one contract or of all."""
+        page = self._ledger.findings(contract)
+        yield from page.findings
         while page.after is not None:
-            page = self._ledger.findings(after=page.after)
-            yield from (finding for finding in page.findings if finding.code == LOG_HOLE)
+            page = self._ledger.findings(contract, after=page.after)
+            yield from page.findings
 
     def removed(self, contract: str) -> list[str]:
         """Nodes that the contract held and of which reports have left the store. Call it after `run`."""

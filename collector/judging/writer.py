@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from collector.judging.current_figures import Current
-from collector.judging.live import FindingKey, Judgement
+from collector.judging.live import Judgement
 from collector.judging.statements import load_book
 from collector.log.commits import CommittedEntry
 from collector.storage.received import received
@@ -178,9 +178,9 @@ class LedgerWriter:
     def _keep(self, finding: Finding) -> None:
         found = self.judgement.open.setdefault(finding.contract, {})
         if finding.until_us is None:
-            found[_key(finding)] = finding
+            found[finding.key] = finding
         else:
-            found.pop(_key(finding), None)
+            found.pop(finding.key, None)
 
     def take(self) -> LedgerBatch:
         """What the ledger does not have yet. Write it, then say how it went with `written`."""
@@ -214,7 +214,3 @@ class LedgerWriter:
         """The same of use, the newest of an hour last."""
         yield from self._store.ledger.uses(contract, start_us, end_us, end_us)
         yield from (use for use in self.judgement.uses if use.contract == contract)
-
-
-def _key(finding: Finding) -> FindingKey:
-    return finding.contract, finding.node, finding.device, finding.code, finding.since_us

@@ -163,7 +163,7 @@ def holds_other(path: Path) -> bool:
     """Whether there is something at `path` that `open_derived` would destroy, and never wrote. Changes nothing."""
     if not path.exists() or path.stat().st_size == 0:
         return False
-    engine = _read_only(path)
+    engine = read_only(path)
     try:
         return metadata.tables.keys().isdisjoint(inspect(engine).get_table_names())
     except DatabaseError:
@@ -172,7 +172,7 @@ def holds_other(path: Path) -> bool:
         engine.dispose()
 
 
-def _read_only(path: Path) -> Engine:
+def read_only(path: Path) -> Engine:
     query = {"mode": "ro", "uri": "true"}
     return create_engine(URL.create("sqlite", database=f"file:{quote(str(path))}", query=query))
 
@@ -185,7 +185,7 @@ class IndexFile:
         self._path = path
         if not path.exists():
             raise StorageError(f"{path} is missing")
-        self._engine = _read_only(path)
+        self._engine = read_only(path)
         try:
             self._connection = self._engine.connect()
             if self._connection.execute(text("PRAGMA user_version")).scalar_one() != SCHEMA:

@@ -4,16 +4,18 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, RowMapping, bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import DatabaseError
 
 from collector.storage.derived import findings as findings_table
-from collector.storage.derived import progress, snapshots, writing
+from collector.storage.derived import progress, read_only, snapshots, writing
 from collector.storage.derived import rows as rows_table
 from collector.storage.derived import uses as uses_table
-from collector.storage.store import FindingPage
+from collector.storage.store import CorruptStore, FindingPage
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Finding, Row, State, Use
 from weighbridge.verdict import Verdict
@@ -161,6 +163,27 @@ class SqliteLedger:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def read_findings(path: Path, contract: str) -> tuple[int, list[Finding]]:
+    """Of the ledger in a file that another process may be writing: how far it has come, and what it had found then.
+    Raises CorruptStore."""
+    found = findings_table
+    query = (
+        select(progress.c.value, found)
+        .outerjoin_from(progress, found, found.c.contract == contract)
+        .where(progress.c.name == "folded")
+    )
+    engine = read_only(path)
+    try:
+        with engine.connect() as connection:
+            told = connection.execute(query).mappings().all()
+        folded = told[0]["value"] if told else 0
+        return folded, [_finding(row) for row in told if row["id"] is not None]
+    except (DatabaseError, ValueError) as error:
+        raise CorruptStore(f"{path}: {error}") from error
+    finally:
+        engine.dispose()
 
 
 def _row(mapping: RowMapping) -> Row:

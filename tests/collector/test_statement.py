@@ -396,6 +396,20 @@ def test_replay_shows_a_ledger_that_was_changed(server: Serving, store: Path) ->
 
 
 @pytest.mark.slow
+def test_replay_names_findings_that_the_ledger_lacks(server: Serving, store: Path) -> None:
+    as_of = settled(server)["as_of"]
+    server.stop()
+    with sqlite3.connect(store / "index.sqlite") as ledger:
+        ((code,), *_) = ledger.execute(
+            "DELETE FROM findings WHERE contract = 'lease' RETURNING code"
+        ).fetchall()
+    ledger.close()
+    done = replayed(store, "--as-of", as_of)
+    assert done.returncode == 1
+    assert f"the ledger lacks the finding {code} of lease" in done.stderr
+
+
+@pytest.mark.slow
 def test_replay_refuses_an_entry_that_was_not_signed_by_who_may(
     server: Serving, store: Path
 ) -> None:

@@ -166,6 +166,10 @@ class Finding:
     since_us: int
     until_us: int | None
 
+    @property
+    def key(self) -> tuple[str, str, str, str, int]:
+        return self.contract, self.node, self.device, self.code, self.since_us
+
 
 @dataclass(frozen=True, slots=True)
 class StateSpan:
