@@ -19,10 +19,10 @@ from collector.log.commits import Committer
 from collector.storage.store import EvidenceLog
 from collector.witnessing.asking import Prove, ask_witness, prover
 from weighbridge.log.checkpoint import Head, read_head
-from weighbridge.log.cosignature import signatures
+from weighbridge.log.cosignature import Signed, signatures
 from weighbridge.log.entries import CosignedHead, EntryKind
 from weighbridge.log.merkle import root_at
-from weighbridge.log.note import NoteKey, SignatureLine, read_note
+from weighbridge.log.note import Note, NoteKey, read_note
 from weighbridge.log.witnessing import SubmissionRefused
 from weighbridge.process.files import write_file
 from weighbridge.wire.problems import Problem
@@ -78,33 +78,33 @@ class Rounds:
             yield witness.key.name, self._sizes.get(text, 0)
 
     def take(self, note: str) -> int:
-        """Cosignatures of the pending head, as a note that has them; how many of them were known witnesses'.
+        """Cosignatures of the pending head, as a note that has them; how many known witnesses' it lacked until now.
 
         Raises Problem.
         """
         try:
             head = read_head(note)
-            keys = [witness.key for witness in self._witnesses.values()]
-            signed = [one.key for one in signatures(note, keys)]
-            lines = [line for key in signed for line in read_note(note).of(key)]
+            signed = signatures(note, self._keys())
         except SignatureError as error:
             raise Problem("bad_signature", str(error)) from error
         if not signed:
             raise Problem("forbidden", "no cosignature of a witness that is configured here")
         if head.text != self.pending.text:
             raise Problem("conflict", "another head is to be cosigned by now")
-        if self._pending is not None:
-            self._add(lines, signed)
-        return len(signed)
+        return 0 if self._pending is None else self._add(read_note(note), signed)
 
-    def _add(self, lines: Sequence[SignatureLine], signed: Sequence[NoteKey]) -> None:
+    def _add(self, said: Note, signed: Sequence[Signed]) -> int:
+        """Of each key the latest cosignature stands: an older one may come from whoever read it."""
         head = self.pending
+        times = {one.key: one.time_s or 0 for one in signatures(head.note, self._keys())}
+        new = [one.key for one in signed if (one.time_s or 0) > times.get(one.key, -1)]
+        lines = [line for key in new for line in said.of(key)]
         note = str(read_note(head.note).signed_by(lines))
         self._pending = Head(head.origin, head.size, head.root, note)
-        for key in signed:
-            self._sizes[str(key)] = head.size
-        if len(signatures(note, self._keys())) == len(self._witnesses):
+        self._sizes.update({str(key): head.size for key in new})
+        if times.keys() | set(new) == set(self._keys()):
             self._complete.set()
+        return len(new)
 
     def _keys(self) -> list[NoteKey]:
         return [witness.key for witness in self._witnesses.values()]

@@ -95,6 +95,17 @@ def cosigners(server: Serving, keys: Sequence[NoteKey]) -> set[str]:
     return {one.key.name for one in signatures(note, keys)}
 
 
+def wait_for_a_round(server: Serving) -> None:
+    """A head is up, and the log has gone on behind it."""
+    wait_for(
+        lambda: (
+            server.get("/v1/log/head").json["size"]
+            > read_head(server.get("/v1/log/cosigning").body.decode()).size
+        ),
+        "a round",
+    )
+
+
 def test_both_parties_cosign_one_head_and_it_is_published_and_entered(
     store_of: StoreOf, tmp_path: Path
 ) -> None:
@@ -153,13 +164,7 @@ def test_only_what_a_configured_witness_signed_of_the_head_in_turn_is_taken(
     known, stranger = new_key(tmp_path, "known"), new_key(tmp_path, "stranger")
     set_config(directory, **witnessed_by((known, None)))
     with serving(directory) as server:
-        wait_for(
-            lambda: (
-                server.get("/v1/log/head").json["size"]
-                > read_head(server.get("/v1/log/cosigning").body.decode()).size
-            ),
-            "a round",
-        )
+        wait_for_a_round(server)
         refused = look(tmp_path, "stranger", log, server.url)
         assert refused.returncode == SILENT
         assert "no cosignature of a witness that is configured" in refused.stderr
@@ -176,6 +181,36 @@ def test_only_what_a_configured_witness_signed_of_the_head_in_turn_is_taken(
             answer = server.request("POST", "/v1/log/cosignatures", note)
             assert answer.status == status, answer.body
         assert stranger.name not in server.get("/checkpoint").body.decode()
+
+
+def test_a_line_that_was_read_from_the_head_and_is_handed_in_again_is_not_taken(
+    store_of: StoreOf, tmp_path: Path
+) -> None:
+    directory = store_of(Agent("n1"))
+    keys = [new_key(tmp_path, name, "--ed25519") for name in ("lessee", "provider", "stranger")]
+    lessee, provider, stranger = (
+        read_secret((tmp_path / name).read_text()) for name in ("lessee", "provider", "stranger")
+    )
+    set_config(directory, **witnessed_by((keys[0], None), (keys[1], None)))
+    with serving(directory) as server:
+        wait_for_a_round(server)
+        head = read_head(server.get("/v1/log/cosigning").body.decode())
+        early, late = lessee.line(head, 1), lessee.line(head, 2)
+        for lines, taken in (
+            ([late], 1),
+            ([late, stranger.line(head, 3)], 0),
+            ([early], 0),
+            ([late, provider.line(head, 3)], 1),
+        ):
+            note = str(read_note(head.note).signed_by(lines)).encode()
+            answer = server.request("POST", "/v1/log/cosignatures", note)
+            assert (answer.status, answer.json) == (200, {"taken": taken}), lines
+        wait_for(lambda: len(cosigners(server, keys)) == 2, "both")
+        published = signatures(server.get("/checkpoint").body.decode(), keys)
+        assert {(one.key.name, one.time_s) for one in published} == {
+            (lessee.key.name, 2),
+            (provider.key.name, 3),
+        }
 
 
 # A log that is caught
