@@ -24,14 +24,18 @@ def clock(confirm: bool, config_file: Path) -> None:
     config = load_config(config_file, os.environ)
     if confirm:
         ahead_us = ask(config, "POST", PATH)["ahead_us"]
-        click.echo(
-            f"the system's clock is followed again; it was {ahead_us / 1_000_000:+.3f} s off"
-        )
+        click.echo(f"the system's clock is followed again; it was {_seconds(ahead_us)} off")
         return
     told = ask(config, "GET", PATH)
-    click.echo(f"the system's clock is {told['ahead_us'] / 1_000_000:+.3f} s off what it must be")
+    click.echo(f"the system's clock is {_seconds(told['ahead_us'])} off what it must be")
     if told["stepped"]:
         click.echo(
             "it was stepped and is not followed: weighbridge clock --confirm, once it is right"
         )
         sys.exit(EXIT_CODES[Verdict.BREACHED])
+
+
+def _seconds(microseconds: int) -> str:
+    """To the millisecond; what is less than half of one has no sign."""
+    milliseconds = round(microseconds / 1000)
+    return f"{milliseconds / 1000:{'+' if milliseconds else ''}.3f} s"

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.cli import clock as clock_command
 from collector.log.ticks import SETTLE_US, STEP_US, Anchor, SystemClocks, TickClock
 from weighbridge.log.entries import ClockChecked
 
@@ -208,3 +210,17 @@ def test_ticks_of_an_earlier_boot_that_are_ahead_are_in_doubt_until_they_are_cau
     assert machine.tick(2 * HOUR_US) == 0
     assert machine.told() == [("stepped", ""), ("followed", "rebooted")]
     assert machine.said[-1].wrong_us == HOUR_US
+
+
+@pytest.mark.parametrize(
+    ("ahead_us", "said"),
+    [(-40, "0.000 s"), (499, "0.000 s"), (-7_600, "-0.008 s"), (2_000_000, "+2.000 s")],
+)
+def test_a_clock_that_is_right_to_the_millisecond_is_off_in_no_direction(
+    monkeypatch: pytest.MonkeyPatch, ahead_us: int, said: str
+) -> None:
+    told = {"ahead_us": ahead_us, "stepped": False}
+    monkeypatch.setattr(clock_command, "load_config", lambda *_: None)
+    monkeypatch.setattr(clock_command, "ask", lambda *_: told)
+    done = CliRunner().invoke(clock_command.clock, ["--config", __file__])
+    assert done.output == f"the system's clock is {said} off what it must be\n"
