@@ -25,7 +25,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from collector.storage.store import CorruptStore, StorageError, StoreFull
-from weighbridge.process.files import sync_directory, write_all
+from weighbridge.process.files import write_all, write_new_file
 
 logger = logging.getLogger("weighbridge.storage")
 
@@ -305,9 +305,7 @@ class Segments:
         path = self._path(first)
         try:
             self._before_new()
-            with path.open("xb") as file:
-                file.write(HEADER.pack(MAGIC, first))
-            sync_directory(self._directory)
+            write_new_file(path, HEADER.pack(MAGIC, first))
             self._live = SegmentFile(path, first, writable=True)
         except OSError as error:
             with contextlib.suppress(OSError):

@@ -97,6 +97,16 @@ def test_what_is_appended_is_read_back_over_segments_and_restarts(reopen: Reopen
     assert [entry.index for entry in store.log.read(58, 9)] == [58, 59]
 
 
+def test_only_its_owner_reads_the_evidence(directory: Path) -> None:
+    store = open_embedded(directory, segment_bytes=64)
+    for number in range(2):
+        store.log.append([tick(number)])
+    store.close()
+    files = [file for file in (directory / "evidence").rglob("*") if file.is_file()]
+    assert len(files) == 4
+    assert {file.stat().st_mode & 0o077 for file in files} == {0}
+
+
 def test_the_root_is_that_of_rfc_9162_after_any_restart(reopen: Reopen) -> None:
     leaves: list[bytes] = []
     for count in (1, 2, 5, 9, 20):
