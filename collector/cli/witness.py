@@ -60,9 +60,9 @@ def witness_key(name: str, file: Path, ed25519: bool) -> None:
 @click.option("--key", "key_file", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option(
     "--state",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    help="A directory for the newest head and the evidence.",
+    help="A directory for the newest head and the evidence; made where there is none.",
 )
 @click.option("--once", is_flag=True, help="Look once, and end.")
 @click.option(
@@ -97,6 +97,7 @@ def witness_run(
     trust = ssl.create_default_context(cafile=ca) if ca is not None else True
     try:
         log, cosigner = read_vkey(vkey), read_secret(key_file.read_text("utf-8"))
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
         party = PartyWitness(log, cosigner, state, lambda: time.time_ns() // NANOSECONDS)
     except (SignatureError, BlockingIOError) as error:
         fail(error if isinstance(error, SignatureError) else f"{state}: another witness uses it")

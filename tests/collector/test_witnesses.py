@@ -43,7 +43,6 @@ CAUGHT, SILENT = 1, 3
 def new_key(directory: Path, name: str, *options: str) -> NoteKey:
     """Of a witness whose private key lies in a file of that name."""
     printed = weighbridge("witness", "key", f"{name}.example/w", directory / name, *options).stdout
-    (directory / f"{name}-state").mkdir()
     return read_vkey(printed.strip())
 
 
