@@ -72,11 +72,11 @@ def _observed(said: Contradiction) -> str:
 
 
 def _from_backup(said: Restored) -> str:
-    held = f"restored from a backup of {said.size} entries under root {said.root}"
+    """Without roots: the entry has them."""
+    held = f"restored from a backup of {said.size} entries"
     if said.lost is None:
         return f"{held}; what may have come behind them nobody said"
-    lost = read_head(said.lost)
-    return f"{held}; {lost.size} were handed out under root {lost.root.hex()}"
+    return f"{held}; {read_head(said.lost).size} were handed out"
 
 
 def _finding(contract: str, doubt: LogDoubt) -> Finding:
