@@ -104,8 +104,8 @@ def replay(
     for hole in holes:
         place = f"{hole.node}, {hole.contract}" if hole.contract else hole.node
         click.echo(f"the log has a hole: {place}: {hole.observed}", err=True)
-    for line in unfound:
-        click.echo(line, err=True)
+    for missing in unfound:
+        click.echo(missing, err=True)
     if again.json() == shown:
         click.echo(f"equal to the byte: {contract_id}, {period}, as of {again.as_of}")
         sys.exit(gone or (DIFFERENT if holes or unfound else 0))
