@@ -72,9 +72,9 @@ class BundleMaker:
         contract, reach = self.statement.contract, self.known.reach
         rows = HeldRows(contract, reach.since_us, reach.instants)
         self._settling = Resettling(self.info, rows, self.contested)
-        survey = self.known.survey
-        nodes = {key.key_id: key.node for key in survey.ring}
-        self._selection = Selection(contract, nodes, survey.seen())
+        sight = self.known.survey.sight(self.known.as_of_s * MICROSECONDS)
+        nodes = {key.key_id: key.node for key in sight.ring}
+        self._selection = Selection(contract, nodes, sight.seen())
         self._named = frozenset(_evidence(self.statement))
 
     def make(

@@ -8,6 +8,7 @@ which something was decided, and as many between as show that the collector did 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from collector.judging.resettling import Resettling
 from collector.log.keys import KeyRing
@@ -39,6 +40,8 @@ SURVEYED = frozenset(EntryKind) - {
 NAMED = frozenset({EntryKind.CONTRACT, EntryKind.INVITE, EntryKind.ASSIGNMENT, EntryKind.PARTY})
 NAMED |= {EntryKind.NOTICE, EntryKind.STATEMENT, EntryKind.PROOF}
 """Entries whose payload names their contract."""
+SEEING = frozenset({EntryKind.CONTRACT, EntryKind.KEY, EntryKind.ASSIGNMENT})
+"""Entries that say whose reports a contract sees."""
 OF_THE_LOG = frozenset(
     {EntryKind.CLOCK, EntryKind.COSIGNED, EntryKind.RESTORED, EntryKind.TIMESTAMP}
 )
@@ -46,28 +49,78 @@ OF_THE_LOG = frozenset(
 
 
 @dataclass(slots=True)
+class Sight:
+    """Whose reports are a contract's to see, and when. `assigned`: by contract, with the time of receipt."""
+
+    contract: str
+    ring: KeyRing = field(default_factory=KeyRing)
+    assigned: dict[str, list[tuple[int, Assignment]]] = field(default_factory=dict)
+    witnesses: set[str] = field(default_factory=set)
+
+    def fold(self, entry: Entry, at_us: int) -> None:
+        """The next entry, received at `at_us`; those of other kinds than SEEING change nothing."""
+        self.ring.fold(entry)
+        match entry.kind:
+            case EntryKind.CONTRACT:
+                added = read(ContractAdded, entry.envelope.payload)
+                if added.contract == self.contract:
+                    self.witnesses |= set(load(added.text).evidence.witnesses)
+            case EntryKind.ASSIGNMENT:
+                one = read(Assignment, entry.envelope.payload)
+                self.assigned.setdefault(one.contract, []).append((at_us, one))
+            case _:
+                pass
+
+    def seen(self) -> Mapping[str, Times]:
+        """By node, and by witness that the contract names, the times of receipt that are the contract's to see."""
+        named = {
+            key.node: EVER
+            for key in self.ring
+            if key.side == "witness" and not self.witnesses.isdisjoint((key.node, key.key_id))
+        }
+        others = [
+            stay
+            for contract, held in self.assigned.items()
+            if contract != self.contract
+            for stay in stays(held)
+        ]
+        return named | {
+            node: _joined([one for one in others if one.node == node], times)
+            for node, times in seen_by(self._mine, others).items()
+        }
+
+    def may_lack(self, one: Withheld) -> bool:
+        """Whether the contract's own assignments leave this time to another: before the first, or all between two."""
+        mine = [stay for stay in self._mine if stay.node == one.node]
+        between = {(left.until_us, back.since_us) for left, back in pairwise(mine)}
+        before = one.from_us == 0 and any(one.until_us <= stay.since_us for stay in mine[:1])
+        return one.from_us < one.until_us and (before or (one.from_us, one.until_us) in between)
+
+    @property
+    def _mine(self) -> Sequence[Stay]:
+        return stays(self.assigned.get(self.contract, ()))
+
+
+@dataclass(slots=True)
 class Survey:
     """What the first reading of a log finds out. `settling` has folded what is no report.
 
-    `gone`: nodes of which reports have left the store.
+    `seeing`: what a sight is made of, with its time of receipt; `gone`: nodes of which reports have left the store.
     """
 
     contract: str
     settling: Resettling
-    ring: KeyRing = field(default_factory=KeyRing)
     issued: dict[int, Issued] = field(default_factory=dict)
     cosigned: list[tuple[int, Head]] = field(default_factory=list)
     stamped: list[tuple[int, StampedHead]] = field(default_factory=list)
-    assigned: dict[str, list[tuple[int, Assignment]]] = field(default_factory=dict)
+    seeing: list[tuple[int, Entry]] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
-    witnesses: set[str] = field(default_factory=set)
 
     def take(self, entry: Entry) -> None:
         """The next entry of the log."""
         if entry.kind not in SURVEYED:
             return
         self.settling.fold(entry)
-        self.ring.fold(entry)
         payload = entry.envelope.payload
         match entry.kind:
             case EntryKind.STATEMENT:
@@ -79,35 +132,18 @@ class Survey:
                 self.gone.add(read(Removed, payload).node)
             case EntryKind.TIMESTAMP:
                 self.stamped.append((self.settling.now_us, read(StampedHead, payload)))
-            case EntryKind.CONTRACT:
-                added = read(ContractAdded, payload)
-                if added.contract == self.contract:
-                    self.witnesses |= set(load(added.text).evidence.witnesses)
-            case EntryKind.ASSIGNMENT:
-                one = read(Assignment, payload)
-                held = self.assigned.setdefault(one.contract, [])
-                held.append((self.settling.now_us, one))
+            case kind if kind in SEEING:
+                self.seeing.append((self.settling.now_us, entry))
             case _:
                 pass
 
-    def seen(self) -> Mapping[str, Times]:
-        """By node, and by witness that the contract names, the times of receipt that are the contract's to see."""
-        named = {
-            key.node: EVER
-            for key in self.ring
-            if key.side == "witness" and not self.witnesses.isdisjoint((key.node, key.key_id))
-        }
-        mine = stays(self.assigned.get(self.contract, ()))
-        others = [
-            stay
-            for contract, held in self.assigned.items()
-            if contract != self.contract
-            for stay in stays(held)
-        ]
-        return named | {
-            node: _joined([one for one in others if one.node == node], times)
-            for node, times in seen_by(mine, others).items()
-        }
+    def sight(self, until_us: int) -> Sight:
+        """By what was received up to then: whoever verifies has no more."""
+        sight = Sight(self.contract)
+        for at_us, entry in self.seeing:
+            if at_us <= until_us:
+                sight.fold(entry, at_us)
+        return sight
 
 
 def _joined(others: Sequence[Stay], times: Times) -> Times:

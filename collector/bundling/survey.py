@@ -52,11 +52,11 @@ def survey_log(
     survey = Survey(contract, Resettling(info, HeldRows(contract, 0, ())))
     for index, leaf in leaves(log, size, progress):
         survey.take(entry(index, leaf))
-    _require_whole(survey)
     issued = _newest(survey, period, as_of_s)
     if as_of_s is None:
         newest_s = survey.settling.newest_s
         as_of_s = newest_s if issued is None else issued[1].as_of_us // MICROSECONDS
+    _require_whole(survey, as_of_s * MICROSECONDS)
     reach = reach_of(survey.settling.ask(period, as_of_s))
     end = first_tick_after(log, as_of_s * MICROSECONDS) + 1
     end = end if issued is None else max(end, issued[0] + 1)
@@ -74,8 +74,8 @@ def _heads(cosigned: Sequence[tuple[int, Head]], size: int) -> Mapping[int, Head
     return {head.size: head for head in last.values()}
 
 
-def _require_whole(survey: Survey) -> None:
-    gone = sorted(survey.gone & survey.seen().keys())
+def _require_whole(survey: Survey, as_of_us: int) -> None:
+    gone = sorted(survey.gone & survey.sight(as_of_us).seen().keys())
     if gone:
         left = f"reports of {', '.join(gone)} have left the store (weighbridge retain)"
         raise StatementError(f"{left}: a bundle would lack what its statement rests on")

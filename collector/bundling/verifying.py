@@ -23,6 +23,7 @@ from collector.bundling.readable import (
     zone_data_version,
     zone_used,
 )
+from collector.bundling.selection import Sight
 from collector.judging.held_rows import HeldRows, UnnamedInstantError
 from collector.judging.resettling import Resettling, reach_of
 from collector.judging.signers import Signers
@@ -39,6 +40,7 @@ from weighbridge.bundle.description import (
     STATEMENT,
     TIMESTAMPS,
     Description,
+    Withheld,
     checkpoint_name,
     log_name,
     proof_name,
@@ -48,6 +50,7 @@ from weighbridge.bundle.extraction import open_extraction
 from weighbridge.bundle.pruned import PrunedError, PrunedReader
 from weighbridge.codes import Note
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.judge.ledger import Finding as Hole
 from weighbridge.log.checkpoint import Head, open_head
 from weighbridge.log.entries import EntryKind, Issued, entry
 from weighbridge.log.merkle import leaf_hash
@@ -59,13 +62,16 @@ from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.statement import Statement, changes, otherwise, versions, versions_of
 from weighbridge.verdict import Verdict, worst
-from weighbridge.wire.report import WireError, read
+from weighbridge.wire.report import Report, WireError, read
 from weighbridge.wire.signing import SignatureError
 
 MOST_LINE_BYTES = 160 << 20
 CHUNK_BYTES = 1 << 20
 UNREADABLE = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError)
 """What reading raises of entries that no collector would have let in, though somebody signed them."""
+
+NEVER_HEARD_US = -1
+"""Before all times of receipt."""
 
 MOST_SAID = 20
 """Of one kind, so many things that are wrong are told, and how many there are."""
@@ -151,6 +157,9 @@ class _Verifier:
         self._leaves: dict[int, bytes] = {}
         self._named: set[int] = set()
         self._issued: dict[int, str] = {}
+        self._heard: dict[tuple[str, str, str], int] = {}
+        self._holes: list[tuple[Hole, bool]] = []
+        self._untrue: set[str] = set()
         self._reports = 0
         self._stopped = False
 
@@ -177,6 +186,7 @@ class _Verifier:
         self._done.met("archive", "every member is what the list of members says")
         self._check_extraction(archive.manifest_hash)
         self._check_log()
+        self._check_nodes()
         self._check_policy()
         self._check_timestamps()
         self._check_contested()
@@ -198,6 +208,7 @@ class _Verifier:
         info = StoreInfo(said.origin, said.simulation)
         self._signers = Signers(key.public_key)
         self._challenged = Challenged(key.public_key)
+        self._sight = Sight(said.contract)
         rows = HeldRows(said.contract, said.since_us, said.instants)
         self._settling = Resettling(info, rows)
 
@@ -233,6 +244,7 @@ class _Verifier:
             report = self._signers.check(one, verified=False)
             self._settling.fold(one, report)
             self._challenged.take(one)
+            self._sight.fold(one, self._settling.now_us)
         except (StorageError, *UNREADABLE) as error:
             self._stopped = True
             self._done.wrong("entries", f"entry {index} cannot be judged: {error}")
@@ -241,8 +253,21 @@ class _Verifier:
             self._issued[index] = read(Issued, one.envelope.payload).digest
         if index in self._named or one.kind not in (EntryKind.REPORT, EntryKind.TICK):
             self._leaves[index] = leaf_hash(leaf)
-        self._reports += report is not None
+        if report is not None:
+            self._reports += 1
+            self._hear(one.envelope.key_id, report)
         self._last = index
+
+    def _hear(self, key_id: str, report: Report) -> None:
+        """Whether a hole before it is one that withheld time may have made: between it and the chain's last report."""
+        now_us, chain = self._settling.now_us, (key_id, report.chain, report.stream)
+        last_us = self._heard.get(chain, NEVER_HEARD_US)
+        self._heard[chain] = now_us
+        withheld = [one for one in self._told.withheld if one.node == report.node]
+        if any(one.from_us <= now_us < one.until_us for one in withheld):
+            self._untrue.add(report.node)
+        excused = any(last_us < one.from_us and one.until_us <= now_us for one in withheld)
+        self._holes += ((hole, excused) for hole in self._settling.holes[len(self._holes) :])
 
     def _check_head(self, name: str, data: bytes) -> None:
         try:
@@ -310,11 +335,29 @@ class _Verifier:
             self._done.wrong("log", f"no head of the sizes {sorted(self._sizes)}")
         else:
             self._done.met("log", f"the head of {told.size} entries by {told.log_key}")
-        for hole in self._settling.holes[:MOST_SAID]:
-            say = self._done.unknown if hole.node in self._held_back else self._done.wrong
+        for hole, excused in sorted(self._holes, key=lambda one: one[1])[:MOST_SAID]:
+            say = self._done.unknown if excused else self._done.wrong
             say("chains", f"{hole.node}: {hole.observed}")
-        if not self._settling.holes and not self._stopped:
+        if not self._holes and not self._stopped:
             self._done.met("chains", f"{self._reports} reports, none missing between them")
+
+    def _check_nodes(self) -> None:
+        """Those that the entries assign. Time that they leave to another contract may be withheld: that is not told."""
+        told, nodes = self._told, sorted(self._sight.seen())
+        say = self._done.met if told.nodes == nodes else self._done.wrong
+        say("nodes", f"by the entries: {', '.join(nodes) or 'none'}")
+        judged = [(self._against(one), one) for one in told.withheld]
+        for against, one in sorted(judged, key=lambda pair: not pair[0])[:MOST_SAID]:
+            start, end = (instant_text(us // MICROSECONDS) for us in (one.from_us, one.until_us))
+            said = against or "whether another contract held it is no part of the bundle"
+            say = self._done.wrong if against else self._done.unknown
+            say("withheld", f"{one.node}, received {start} to {end}: {said}")
+
+    def _against(self, one: Withheld) -> str:
+        """What speaks against its being another's; empty: nothing."""
+        if not self._sight.may_lack(one):
+            return "the entries leave no such time to another contract"
+        return "reports of then are here" if one.node in self._untrue else ""
 
     def _check_challenges(self) -> None:
         """Each that ended in the bundle gives the result that the log has, recomputed."""
@@ -470,8 +513,7 @@ class _Verifier:
     @property
     def _held_back(self) -> set[str]:
         """Nodes of which a chain goes on from a time in which another contract held the node."""
-        holes = {one.node for one in self._settling.holes}
-        return holes & {one.node for one in self._told.withheld}
+        return {hole.node for hole, excused in self._holes if excused}
 
 
 def _named(statement: bytes) -> set[int]:

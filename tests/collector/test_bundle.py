@@ -362,16 +362,8 @@ def test_a_statement_too_deep_to_be_read_is_told(
 def test_a_report_that_the_keeper_took_out_is_a_hole_in_its_chain(
     bundled: Path, written: Path, tmp_path: Path
 ) -> None:
-    log = members(bundled)["log"].splitlines()
-    reports = [place for place, line in enumerate(log) if b"vnd.weighbridge.report+json" in line]
-    place = reports[10]
-    log[place] = b"0 " + leaf_hash(log[place]).hex().encode()
-    file = resealed(
-        bundled,
-        tmp_path / "b.tar",
-        log_signer(written),
-        log=zstandard.compress(b"\n".join(log) + b"\n"),
-    )
+    log = without_report(members(bundled)["log"], 10)
+    file = resealed(bundled, tmp_path / "b.tar", log_signer(written), log=log)
     code, said = verified(file)
     assert code == 3
     assert re.search(r"breached +chains +[ab]: chain .* are missing", said)
@@ -706,26 +698,28 @@ def test_a_challenge_is_recomputed_and_one_that_was_logged_otherwise_is_named(
     assert read_bundle(file.read_bytes())["reports"] == 70
 
 
+def hand_over(house: House) -> None:
+    """`c` is of `neighbour` first, then of `lease`."""
+    for agent in house.agents.values():
+        agent.start_us = START_US
+    house.commit(CONTRACT=ContractAdded(contract="neighbour", version=1, text=OTHER, from_us=0))
+    house.adopt("c", "neighbour")
+    house.report("c", inventory=house.agents["c"].inventory())
+    for _ in range(5):
+        house.report("c")
+    house.pass_seconds(1)
+    house.commit(ASSIGNMENT=Assignment(contract="neighbour", node="c", devices=[]))
+    house.pass_seconds(2)
+    house.commit(ASSIGNMENT=Assignment(contract="lease", node="c", devices=None))
+    for _ in range(5):
+        house.report("c")
+    house.pass_seconds(60)
+
+
 def test_what_a_node_told_another_contract_before_is_not_in_it_and_is_said_to_be_missing(
     tmp_path: Path,
 ) -> None:
-    def playing(house: House) -> None:
-        for agent in house.agents.values():
-            agent.start_us = START_US
-        house.commit(CONTRACT=ContractAdded(contract="neighbour", version=1, text=OTHER, from_us=0))
-        house.adopt("c", "neighbour")
-        house.report("c", inventory=house.agents["c"].inventory())
-        for _ in range(5):
-            house.report("c")
-        house.pass_seconds(1)
-        house.commit(ASSIGNMENT=Assignment(contract="neighbour", node="c", devices=[]))
-        house.pass_seconds(2)
-        house.commit(ASSIGNMENT=Assignment(contract="lease", node="c", devices=None))
-        for _ in range(5):
-            house.report("c")
-        house.pass_seconds(60)
-
-    store, file = written_by(tmp_path / "store", playing), tmp_path / "b.tar"
+    store, file = written_by(tmp_path / "store", hand_over), tmp_path / "b.tar"
     bundle(store, file)
     (withheld,) = json.loads(members(file)["bundle.json"])["withheld"]
     assert withheld["node"] == "c"
@@ -734,6 +728,86 @@ def test_what_a_node_told_another_contract_before_is_not_in_it_and_is_said_to_be
     code, said = verified(file)
     assert (code, "breached" in said) == (4, False), said
     assert re.search(r"unknown +chains +c: ", said)
+    assert re.search(r"unknown +withheld +c, received 1970-01-01T00:00:00Z to 2026-10-01T", said)
+    lines = without_report(members(file)["log"], 3)
+    cut = resealed(file, tmp_path / "cut.tar", log_signer(store), log=lines)
+    code, said = verified(cut)
+    assert code == 3
+    assert re.search(r"breached +chains +c: chain .* are missing", said)
+
+
+def without_report(log: bytes, number: int) -> bytes:
+    """The log of a bundle as one piece, with one report left out."""
+    lines = log.splitlines()
+    reports = [place for place, line in enumerate(lines) if b"vnd.weighbridge.report+json" in line]
+    place = reports[number]
+    lines[place] = b"0 " + leaf_hash(lines[place]).hex().encode()
+    return zstandard.compress(b"\n".join(lines) + b"\n")
+
+
+def telling(file: Path, **told: Any) -> bytes:
+    """What a bundle says of itself, with something else in it."""
+    return canonical({**json.loads(members(file)["bundle.json"]), **told}) + b"\n"
+
+
+@pytest.mark.parametrize("nodes", [[], ["zz"], ["a", "b", "zz"]])
+def test_nodes_that_the_entries_do_not_assign_are_told(
+    nodes: list[str], bundled: Path, written: Path, tmp_path: Path
+) -> None:
+    told = telling(bundled, nodes=nodes)
+    file = resealed(bundled, tmp_path / "b.tar", log_signer(written), bundle=told)
+    code, said = verified(file)
+    assert (code, bool(re.search(r"breached +nodes +by the entries: a, b\n", said))) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("from_us", "until_us"), [(0, START_US + 86_400 * SECOND_US), (START_US, START_US + HOUR)]
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_withheld_time_that_the_entries_leave_to_nobody_excuses_no_hole(
+    from_us: int, until_us: int, whole: bool, bundled: Path, written: Path, tmp_path: Path
+) -> None:
+    invented = [{"node": node, "from_us": from_us, "until_us": until_us} for node in "ab"]
+    changes = {"bundle": telling(bundled, withheld=invented)}
+    if not whole:
+        changes["log"] = without_report(members(bundled)["log"], 10)
+    file = resealed(bundled, tmp_path / "b.tar", log_signer(written), **changes)
+    code, said = verified(file)
+    assert code == 3
+    assert re.search(r"breached +withheld +a, .*: the entries leave no such time", said)
+
+
+def test_what_is_here_was_not_withheld(tmp_path: Path) -> None:
+    def playing(house: House) -> None:
+        house.assigns = False
+        play(house)
+        house.commit(ASSIGNMENT=Assignment(contract="lease", node="c", devices=None))
+        house.pass_seconds(10)
+
+    store, file = written_by(tmp_path / "store", playing), tmp_path / "b.tar"
+    assert bundle(store, file).returncode == 0
+    assert verified(file)[0] == 0
+    told = telling(file, withheld=[{"node": "c", "from_us": 0, "until_us": START_US + HOUR}])
+    changed = resealed(file, tmp_path / "c.tar", log_signer(store), bundle=told)
+    assert verified(changed)[0] == 4
+    later_us = START_US + 86_400 * SECOND_US
+    told = telling(file, withheld=[{"node": "c", "from_us": 0, "until_us": later_us}])
+    changed = resealed(file, tmp_path / "d.tar", log_signer(store), bundle=told)
+    code, said = verified(changed)
+    assert (code, "reports of then are here" in said) == (3, True)
+
+
+def test_a_node_that_was_assigned_behind_the_instant_is_not_of_it(tmp_path: Path) -> None:
+    def playing(house: House) -> None:
+        house.assigns = False
+        play(house)
+        house.commit(ASSIGNMENT=Assignment(contract="lease", node="c", devices=None))
+        house.pass_seconds(10)
+
+    store, file = written_by(tmp_path / "store", playing), tmp_path / "b.tar"
+    assert bundle(store, file, "--as-of", "2026-11-01T12:00:00Z").returncode == 0
+    assert json.loads(members(file)["bundle.json"])["nodes"] == ["a", "b"]
+    assert verified(file)[0] == 0
 
 
 WATCHED = LEASE + "evidence: {witnesses: [berlin]}\n"
