@@ -25,6 +25,7 @@ from weighbridge.bundle.description import (
     StatementTold,
     checkpoint_name,
     proof_name,
+    standing_of,
     timestamp_names,
 )
 from weighbridge.bundle.extraction import Extraction, seal
@@ -124,13 +125,12 @@ class BundleMaker:
 
     def _told(self) -> StatementTold:
         digest = self.statement.digest
-        if self.known.issued is None:
-            return StatementTold(standing="draft", digest=digest, issued_digest=None, entry=None)
-        index, issued = self.known.issued
+        index, issued = self.known.issued or (None, None)
+        issued_digest = None if issued is None else issued.digest
         return StatementTold(
-            standing="issued" if issued.digest == digest else "issued_otherwise",
+            standing=standing_of(digest, issued_digest),
             digest=digest,
-            issued_digest=issued.digest,
+            issued_digest=issued_digest,
             entry=index,
         )
 

@@ -40,10 +40,12 @@ from weighbridge.bundle.description import (
     STATEMENT,
     TIMESTAMPS,
     Description,
+    StatementTold,
     Withheld,
     checkpoint_name,
     log_name,
     proof_name,
+    standing_of,
     timestamp_names,
 )
 from weighbridge.bundle.extraction import open_extraction
@@ -156,7 +158,7 @@ class _Verifier:
         self._roots: dict[int, bytes] = {}
         self._leaves: dict[int, bytes] = {}
         self._named: set[int] = set()
-        self._issued: dict[int, str] = {}
+        self._issued: dict[int, Issued] = {}
         self._heard: dict[tuple[str, str, str], int] = {}
         self._holes: list[tuple[Hole, bool]] = []
         self._untrue: set[str] = set()
@@ -250,7 +252,7 @@ class _Verifier:
             self._done.wrong("entries", f"entry {index} cannot be judged: {error}")
             return
         if one.kind is EntryKind.STATEMENT:
-            self._issued[index] = read(Issued, one.envelope.payload).digest
+            self._issued[index] = read(Issued, one.envelope.payload)
         if index in self._named or one.kind not in (EntryKind.REPORT, EntryKind.TICK):
             self._leaves[index] = leaf_hash(leaf)
         if report is not None:
@@ -472,9 +474,7 @@ class _Verifier:
         told = self._told.statement
         if hashlib.sha256(shown).hexdigest() != told.digest:
             self._done.wrong("statement", f"{STATEMENT} has another digest than {told.digest}")
-        if told.entry is not None and self._issued.get(told.entry) != told.issued_digest:
-            self._done.wrong("statement", f"entry {told.entry} has another digest")
-        self._done.met("statement", STANDINGS[told.standing])
+        self._check_standing(told)
         try:
             asked = self._settling.ask(self._told.period, self._as_of_s)
             again = asked.statement()
@@ -487,6 +487,21 @@ class _Verifier:
         ):
             self._done.wrong("statement", "it looks back further than the bundle says")
         self._compare(shown, again)
+
+    def _check_standing(self, told: StatementTold) -> None:
+        """Whether it is the one that was issued, by the entry that has the digest of that."""
+        entry = max((at for at, one in self._issued.items() if self._is_of_this(one)), default=None)
+        digest = None if entry is None else self._issued[entry].digest
+        standing = standing_of(told.digest, digest)
+        if (told.standing, told.issued_digest, told.entry) == (standing, digest, entry):
+            self._done.met("statement", STANDINGS[standing])
+        else:
+            self._done.wrong("statement", f"said to be {told.standing}: the entries say {standing}")
+
+    def _is_of_this(self, issued: Issued) -> bool:
+        told = self._told
+        asked = (told.contract, told.period, self._as_of_s * MICROSECONDS)
+        return (issued.contract, issued.period, issued.as_of_us) == asked
 
     def _compare(self, shown: bytes, again: Statement) -> None:
         done = self._done

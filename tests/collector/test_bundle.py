@@ -607,6 +607,21 @@ def test_the_digest_of_an_issued_statement_stands_in_the_log(tmp_path: Path) -> 
     assert members(tmp_path / "b.tar")["statement.json"] == (tmp_path / "issued.json").read_bytes()
     code, said = verified(tmp_path / "b.tar")
     assert (code, "the one that was issued" in said) == (0, True), said
+    told = json.loads(members(tmp_path / "b.tar")["bundle.json"])
+    draft = {**told["statement"], "standing": "draft", "issued_digest": None, "entry": None}
+    changed = telling(tmp_path / "b.tar", statement=draft)
+    file = resealed(tmp_path / "b.tar", tmp_path / "c.tar", log_signer(store), bundle=changed)
+    code, said = verified(file)
+    assert (code, "said to be draft: the entries say issued" in said) == (3, True), said
+
+
+def test_a_draft_is_not_told_to_be_issued(bundled: Path, written: Path, tmp_path: Path) -> None:
+    told = json.loads(members(bundled)["bundle.json"])["statement"]
+    issued = {**told, "standing": "issued", "issued_digest": told["digest"]}
+    changed = telling(bundled, statement=issued)
+    file = resealed(bundled, tmp_path / "b.tar", log_signer(written), bundle=changed)
+    code, said = verified(file)
+    assert (code, "said to be issued: the entries say draft" in said) == (3, True), said
 
 
 def test_a_statement_of_a_period_under_way_is_made_again_though_the_log_went_on(

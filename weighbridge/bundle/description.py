@@ -16,16 +16,26 @@ PROOFS = "proofs/"
 TIMESTAMPS = "timestamps/"
 
 
+Standing = Literal["draft", "issued", "issued_otherwise"]
+
+
 class StatementTold(Model):
     """`standing`: `draft` where none was issued; else of the newest that was, made again as of its instant.
 
     `issued_otherwise`: the same evidence gives other bytes by now. `entry`: where its digest stands in the log.
     """
 
-    standing: Literal["draft", "issued", "issued_otherwise"]
+    standing: Standing
     digest: Hash
     issued_digest: Hash | None
     entry: Count | None
+
+
+def standing_of(digest: str, issued_digest: str | None) -> Standing:
+    """Of a statement, by the digest of the one that was issued; None: none was."""
+    if issued_digest is None:
+        return "draft"
+    return "issued" if issued_digest == digest else "issued_otherwise"
 
 
 class Withheld(Model):
