@@ -31,9 +31,6 @@ from weighbridge.wire.report import DeviceState
 Change = Row | Finding
 
 
-DOUBTS_KEPT = 64
-"""So many devices of one place are named at a time. Whoever shows more names of a moment is found all the same."""
-
 STRETCHES_KEPT = 32
 """Of one device and observer, the newest: what comes later still overlaps with these."""
 
@@ -47,7 +44,7 @@ LAID_KEPT = 4096
 """Of one device, the overlaps that were laid last."""
 
 DOUBTS_KEPT = 64
-"""Of one contract and node, the devices that are doubted at a time. Others say nothing more against the place."""
+"""Of one contract and node, the devices that are named as doubted at a time. Who shows more is found all the same."""
 
 Stretch = list[int]
 """[first, last] sample of a time in which an observer showed a device without a gap."""
