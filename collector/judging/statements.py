@@ -191,8 +191,8 @@ class Statements:
     def _reached(
         self, contract_record: ContractRecord, period: Period, as_of_us: int
     ) -> tuple[Reached, ...]:
-        """Of a statement that was issued as it was told then."""
-        if period.end_s * MICROSECONDS <= as_of_us:
+        """Of a statement that was issued as it was told then; nothing once all rows of the period are written."""
+        if period.end_s * MICROSECONDS + GROWING_US <= as_of_us:
             return ()
         told = self.book.reached(contract_record.newest.contract_id, period.label, as_of_us)
         return self._fleet.reached(contract_record.nodes, as_of_us) if told is None else told

@@ -22,6 +22,7 @@ from collector.judging.writer import LedgerWriter
 from collector.storage.store import Store
 from tests.collector.building import make_store, opened
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text
+from tests.weighbridge.test_quarantine import POISON, planted
 from weighbridge.judge.ledger import State, Use
 from weighbridge.log.entries import (
     Assignment,
@@ -350,6 +351,60 @@ def test_as_of_an_instant_at_which_none_was_issued_what_was_written_counts(
     assert set(up_s(live.ask("2026-10", START_US // SECOND + HOUR // 2).statement()).values()) == {
         0
     }
+
+
+# --- time that is not judged
+
+
+def unjudged(last: int, poison: int, until: int) -> Log:
+    """The node reports for ten minutes up to an instant at which the judge fails."""
+    log, node = Log(), ScriptedNode()
+    log.contract(terms())
+    log.assign("n1")
+    reporting(log, node, poison - 600, poison - 10)
+    log.tick(poison)
+    hot = {poison: {node.devices[0]: {"temperature_gpu_celsius": POISON}}}
+    log.report(node.report([poison], hot))
+    reporting(log, node, poison + 10, last)
+    log.tick(until)
+    return log
+
+
+def held_s(statement: Statement) -> set[Fraction]:
+    """Of each GPU, by how many seconds that have passed the two readings of its availability differ."""
+    lines = [line for line in statement.parts[0].units if line.objective == "gpus"]
+    worst, best = (
+        [Fraction(line.availability_fraction[side]) * sum(line.seconds.values()) for line in lines]
+        for side in (0, 1)
+    )
+    to_come = [line.seconds.get("to_come", 0) for line in lines]
+    return {high - low - rest for low, high, rest in zip(worst, best, to_come, strict=True)}
+
+
+def test_time_that_is_not_judged_and_not_written_yet_is_held_live_and_in_a_statement(
+    settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted(monkeypatch)
+    log = unjudged(last=900, poison=600, until=901)
+    live = settle(log)
+    asked = live.ask("2026-10")
+    first = asked.statement()
+    assert held_s(first) == {310}
+    same(live)
+    log.add(EntryKind.STATEMENT, issued(asked, first))
+    log.tick(2000)
+    later = settle(log)
+    again = later.ask("2026-10", asked.as_of_us // SECOND)
+    assert again.statement().json() == first.json()
+
+
+def test_it_is_held_to_the_end_of_a_period_that_has_just_ended(
+    settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted(monkeypatch)
+    end = 31 * DAY
+    log = unjudged(last=end - 10, poison=end - 300, until=end + 61)
+    assert held_s(settle(log).ask("2026-10").statement()) == {310}
 
 
 # --- live figures

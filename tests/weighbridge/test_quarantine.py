@@ -136,6 +136,22 @@ def test_a_release_that_fails_too_leaves_the_entry_and_the_error_that_came_first
     assert log.open() == before
 
 
+def test_its_time_is_written_down_to_the_instant_at_which_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Statements that were issued before that are made again from it."""
+    with monkeypatch.context() as broken:
+        planted(broken)
+        released, taken_up = story(), story()
+    released.tick(1800)
+    released.assign("n1", devices=[])
+    judged_by(monkeypatch, "judge/next")
+    taken_up.changes += taken_up.fold.take_up("n1", taken_up.entries)
+    for log, until in ((released, 1800), (taken_up, 1790)):
+        rows = [row for row in log.changes if isinstance(row, Row) and row.cause == JUDGING_FAILED]
+        assert max(row.end_us for row in rows) == START_US + until * SECOND
+
+
 def test_a_newer_judge_that_fails_too_leaves_the_node_where_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

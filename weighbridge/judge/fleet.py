@@ -302,12 +302,13 @@ class FleetFold:
         alone = FleetFold(self.stall_us, name)
         judged = [change for entry in entries for change in alone.fold(entry)]
         before = self.states[name]
+        laid = list(quarantine.lay(before, self._promises(before), self.watch.now_us))
         after = self.states[name] = alone.states.get(name, NodeState(before.node, before.side))
         self._touched.add(name)
         self._silent -= {name}
         self._silent |= {name} if after.silent else set()
         self._expect(name, after)
-        return list(quarantine.taken_up(before, after, judged, self.watch.now_us))
+        return [*laid, *quarantine.taken_up(before, after, judged, self.watch.now_us)]
 
     def _tick(self, now_us: int, index: int) -> list[Change]:
         watch = self.watch
@@ -447,6 +448,7 @@ class FleetFold:
         return changes
 
     def _released(self, state: NodeState, contract: str) -> Iterator[Change]:
+        yield from quarantine.release(state, contract, self.watch.now_us)
         yield from judge_release(state, contract, self.watch.now_us)
 
     def _announced(self, notice: Notice) -> None:

@@ -129,7 +129,7 @@ class AwaitedTelemetry:
 @dataclass(slots=True)
 class Quarantine:
     """Why a node is not judged: `judge` failed with `error` at the log's `entry`. What is known of it ends at
-    `from_us`.
+    `from_us`, and `begun_us` is the tick at which it began.
 
     Rows tell up to `known_us` that it is not judged; `places` are the devices in its slots then, by contract.
     """
@@ -139,6 +139,7 @@ class Quarantine:
     entry: int
     error: str
     judge: str
+    begun_us: int = 0
     places: dict[str, list[str]] = field(default_factory=dict)
 
 

@@ -42,7 +42,7 @@ def begin(
     """The node is judged no more from this entry on: what is known of it is written, and its findings close, but for a
     hole in the log."""
     from_us = min(now_us, now_us if state.last_sample_us is None else state.last_sample_us)
-    state.quarantine = Quarantine(from_us, from_us, entry, type(error).__name__, JUDGE)
+    state.quarantine = Quarantine(from_us, from_us, entry, type(error).__name__, JUDGE, now_us)
     changes = _salvaged(state, now_us)
     state.cuts.clear()
     for finding in [one for one in state.open.values() if one.code != LOG_HOLE]:
@@ -77,6 +77,14 @@ def lay(state: NodeState, promises: Sequence[Promise], now_us: int) -> Iterator[
         first_us, last_us = max(held.known_us, promise.from_us), min(now_us, promise.until_us)
         yield from unjudged(state, held, promise.contract, (first_us, last_us), now_us)
     held.known_us = max(held.known_us, now_us)
+
+
+def release(state: NodeState, contract: str, now_us: int) -> Iterator[Change]:
+    """A contract holds the node no more: its time up to now is unknown too."""
+    held = state.quarantine
+    if held is not None and contract in held.places:
+        yield from unjudged(state, held, contract, (held.known_us, now_us), now_us)
+        del held.places[contract]
 
 
 def _slots(state: NodeState, promise: Promise) -> list[str]:

@@ -1,6 +1,6 @@
 """How a chain's samples become rows: segments that grow with every sample, and are cut where something changes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from weighbridge.contract.condition import JOINED
@@ -183,8 +183,24 @@ def full_second(now_us: int) -> int:
 def reached(states: Iterable[NodeState], as_of_us: int) -> tuple[Reached, ...]:
     """How far the chains of these nodes had come by the end of a second, as far as they grew then.
 
-    Nothing where it can not be told any more, because one of them was heard since that second.
+    None of the nodes' own where that can not be told any more, because one of them was heard since that second. Time
+    that is not judged grew to that end.
     """
+    known = list(states)
+    return (*_come(known, as_of_us), *_held(known, as_of_us))
+
+
+def _held(states: Iterable[NodeState], as_of_us: int) -> Iterator[Reached]:
+    newest: dict[str, int] = {}
+    for state in states:
+        held = state.quarantine
+        if held is not None and held.begun_us <= as_of_us:
+            newest[state.node] = max(held.entry, newest.get(state.node, 0))
+    for node, entry in newest.items():
+        yield Reached(node=node, chain=UNJUDGED, until_us=as_of_us, entry=entry)
+
+
+def _come(states: Iterable[NodeState], as_of_us: int) -> Sequence[Reached]:
     found: list[Reached] = []
     for state in states:
         for chain in state.chains.values():
@@ -197,7 +213,7 @@ def reached(states: Iterable[NodeState], as_of_us: int) -> tuple[Reached, ...]:
                 found.append(
                     Reached(node=state.node, chain=chain.name, until_us=until_us, entry=entry)
                 )
-    return tuple(found)
+    return found
 
 
 def grown(rows: Iterable[Row], ends: Iterable[Reached], as_of_us: int) -> Iterator[Row]:

@@ -221,8 +221,8 @@ class JudgedBy:
 class Issued(Model):
     """A statement was handed out: later ones say what they say otherwise. `digest` is the SHA-256 of its JSON.
 
-    `reached`: of a period under way, how far the chains had come whose last rows were not written down by then. They
-    were, later, and with this it is known how much of them was known.
+    `reached`: of a period under way or just over, how far the chains had come whose last rows were not written down by
+    then. They were, later, and with this it is known how much of them was known.
 
     `judged`: by whom the rows that it was made from. `lowest` and `highest`: what it said is owed; null: open.
     """
