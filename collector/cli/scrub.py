@@ -9,6 +9,7 @@ import click
 from collector.app import load_signer
 from collector.cli.operate import config_option, stated
 from collector.config import CollectorConfig, load_config
+from collector.judging.refolding import other_judge, unlike_log
 from collector.storage.embedded import lock_store, read_info, rebuild_derived
 from collector.storage.handed_out import replace_head
 from collector.storage.scrub import Findings, Part, scrub
@@ -26,14 +27,19 @@ from weighbridge.wire.signing import Signer
     is_flag=True,
     help="Where the newest head is lost: sign one over what the segments hold now.",
 )
+@click.option(
+    "--ledger/--no-ledger",
+    default=True,
+    help="Fold the log again and compare what the ledger says with it.",
+)
 @config_option
 @stated
-def scrub_store(read_only: bool, sign: bool, config_file: Path) -> None:
-    """Read every row of the log and compare it with its CRC, the tree, the newest head that was handed out, and the
-    index.
+def scrub_store(read_only: bool, sign: bool, ledger: bool, config_file: Path) -> None:
+    """Read every row of the log and compare it with its CRC, the tree, the newest head that was handed out, the index,
+    and the ledger with what the log gives.
 
     Tree, index and ledger are made again where they are wrong and the log is not. While a collector has the store open,
-    nothing is mended, and what the newest head covers is read.
+    nothing is mended, what the newest head covers is read, and the ledger is not compared.
 
     Exit code 0: all is sound, or was mended; 3: something is not; 4: something could not be compared.
     """
@@ -46,6 +52,8 @@ def scrub_store(read_only: bool, sign: bool, config_file: Path) -> None:
     signer = load_signer(config)
     try:
         found = scrub(config.directory, signer.public_key, whole=lock is not None)
+        if ledger and lock is not None:
+            _compare_ledger(config, found)
         signed = sign and _signed(config, signer, found)
     finally:
         if lock is not None:
@@ -70,6 +78,22 @@ def _lock(config: CollectorConfig) -> int | None:
     except StoreInUse:
         click.echo("a collector has the store open: it is only read, up to its newest head")
         return None
+
+
+def _compare_ledger(config: CollectorConfig, found: Findings) -> None:
+    """Where the log is sound and the ledger's file can be read: else it is told already, and mended as a whole."""
+    if not found.sound_log or Part.INDEX in found.counts or not found.folded:
+        return
+    directory = config.directory
+    if found.removed:
+        click.echo("the ledger is not compared: reports have left, and nobody can fold them again")
+    elif (judge := other_judge(directory / "index.sqlite")) is not None:
+        found.unseen.append(
+            f"the ledger: another judge wrote to it ({judge}); --no-ledger leaves it out"
+        )
+    else:
+        for fault in unlike_log(directory, read_info(directory), found.folded):
+            found.add(Part.LEDGER, fault)
 
 
 def _signed(config: CollectorConfig, signer: Signer, found: Findings) -> bool:

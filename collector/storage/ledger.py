@@ -165,6 +165,20 @@ class SqliteLedger:
         self._engine.dispose()
 
 
+def read_snapshot(path: Path, name: str) -> bytes | None:
+    """Of the ledger in a file, where it has that one. Raises CorruptStore."""
+    engine = read_only(path)
+    try:
+        with engine.connect() as connection:
+            query = select(snapshots.c.state).where(snapshots.c.name == name)
+            state: bytes | None = connection.execute(query).scalar()
+            return state
+    except DatabaseError as error:
+        raise CorruptStore(f"{path}: {error.orig}") from error
+    finally:
+        engine.dispose()
+
+
 def read_findings(path: Path, contract: str) -> tuple[int, list[Finding]]:
     """Of the ledger in a file that another process may be writing: how far it has come, and what it had found then.
     Raises CorruptStore."""

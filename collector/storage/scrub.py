@@ -35,9 +35,10 @@ class Part(StrEnum):
     HEAD = "head"
     TREE = "tree"
     INDEX = "index"
+    LEDGER = "ledger"
 
 
-DERIVED = frozenset({Part.TREE, Part.INDEX})
+DERIVED = frozenset({Part.TREE, Part.INDEX, Part.LEDGER})
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class Findings:
     `entries`: how many were read, `removed` of them reports that have left; `root`: of them all, None where it cannot
     be known. `head`: the newest one, None where none lies there. `torn`: where bytes at the end begin that are no row,
     and of which nobody was told: they are cut when the store is opened. `unseen`: what could not be compared.
+    `folded`: how far the ledger has come, None where it cannot be read.
     """
 
     entries: int = 0
@@ -54,6 +56,7 @@ class Findings:
     root: bytes | None = None
     head: Head | None = None
     torn: str = ""
+    folded: int | None = None
     faults: dict[Part, list[str]] = field(default_factory=dict)
     counts: dict[Part, int] = field(default_factory=dict)
     unseen: list[str] = field(default_factory=list)
@@ -244,6 +247,7 @@ class _Index:
         self._blind = False
         try:
             self._file = IndexFile(path)
+            found.folded = self._file.folded
         except StorageError as error:
             found.add(Part.INDEX, str(error))
 

@@ -19,6 +19,7 @@ from tests.collector.building import (
     opened,
     serving,
 )
+from tests.collector.test_ledger_anew import filled, folded
 from weighbridge.log.checkpoint import sign_head
 from weighbridge.log.entries import EntryKind, Tick, payload_type
 from weighbridge.wire.report import encode
@@ -139,6 +140,52 @@ def test_what_follows_from_the_segments_is_named_and_made_again(
     assert mended.exit_code == SOUND
     assert mended.stderr == found.stderr
     assert "made again from the segments" in mended.stdout
+    assert scrubbed(store).stderr == ""
+
+
+LEDGER = {
+    "a row that says otherwise": ("UPDATE rows SET state = 'down' WHERE state = 'up'", "up"),
+    "no rows": ("DELETE FROM rows", "rows: missing: lease, a, "),
+    "a row that was taken back": (
+        "UPDATE rows SET superseded_us = recorded_us",
+        "rows: superseded by nothing: lease, a, ",
+    ),
+    "no findings": ("DELETE FROM findings", "findings: missing: lease, "),
+    "another use": ("UPDATE uses SET seen = seen + 1", "uses: not by the log: lease, "),
+    "no snapshot of a node": (
+        "DELETE FROM snapshots WHERE name = 'node/a'",
+        "snapshots: missing: node/a",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of a contract, whose ledger was gone on with after each entry."""
+    directory = filled(tmp_path_factory.mktemp("judged") / "store")
+    with opened(directory) as store:
+        log = store.log
+        log.hand_out(sign_head(store.info.origin, log.size, log.root(), log_signer(directory)))
+        for _ in range(log.size):
+            folded(store, limit=1)
+    return directory
+
+
+@pytest.mark.parametrize(("edit", "said"), LEDGER.values(), ids=LEDGER)
+def test_a_ledger_that_says_otherwise_than_the_log_is_named_and_made_anew(
+    judged: Path, tmp_path: Path, edit: str, said: str
+) -> None:
+    store = shutil.copytree(judged, tmp_path / "store")
+    assert scrubbed(store).stderr == ""
+    execute(edit)(store)
+    assert scrubbed(store, "--no-ledger").stderr == ""
+    found = scrubbed(store, "--read-only")
+    assert (found.exit_code, found.stderr.startswith("ledger: ")) == (DAMAGED, True)
+    assert said in found.stderr
+    mended = scrubbed(store)
+    assert (mended.exit_code, mended.stderr) == (SOUND, found.stderr)
+    with opened(store) as kept:
+        folded(kept)
     assert scrubbed(store).stderr == ""
 
 
