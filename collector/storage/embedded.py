@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.storage.derived import open_derived, remove_derived
+from collector.storage.frozen import FrozenLog
 from collector.storage.handed_out import HeadFile, create_head_file
 from collector.storage.index import SqliteIndex
 from collector.storage.ledger import SqliteLedger
@@ -165,8 +166,7 @@ def open_embedded(directory: Path, segment_bytes: int = SEGMENT_BYTES) -> Store:
         index = SqliteIndex(engine)
         index.catch_up(log)
         undo.pop_all()
-    info = StoreInfo(origin=described["origin"], simulation=described["simulation"])
-    return Store(info, log, index, SqliteLedger(engine))
+    return Store(_info(described), log, index, SqliteLedger(engine))
 
 
 def misnamed(directory: Path, head: Head | None) -> str | None:
@@ -207,8 +207,12 @@ def lock_store(directory: Path) -> int:
 
 def read_info(directory: Path) -> StoreInfo:
     """What the store says of itself, without opening it. Raises StorageError."""
-    described = _read_description(directory)
-    return StoreInfo(described["origin"], bool(described.get("simulation", False)))
+    return _info(_read_description(directory))
+
+
+def _info(described: Mapping[str, Any]) -> StoreInfo:
+    simulation = bool(described.get("simulation", False))
+    return StoreInfo(described["origin"], simulation, described.get("unsigned", 0))
 
 
 def _read_description(directory: Path) -> dict[str, Any]:
@@ -223,7 +227,8 @@ def _read_description(directory: Path) -> dict[str, Any]:
         raise CorruptStore(f"{path}: not the description of a store") from error
     if type(version) is not int or not 0 <= version <= VERSION:
         raise WrongVersion(f"{path}: version {version}; this program knows up to {VERSION}")
-    if not isinstance(origin, str) or not isinstance(simulation, bool):
+    named = isinstance(origin, str) and isinstance(simulation, bool)
+    if not named or type(described.get("unsigned", 0)) is not int:
         raise CorruptStore(f"{path}: not the description of a store")
     return dict(described)
 
@@ -241,7 +246,7 @@ def _add_head(directory: Path, described: dict[str, Any]) -> dict[str, Any]:
     """From version 1, which kept no head: what it handed out is not known here."""
     with suppress(FileExistsError):
         create_head_file(directory / "evidence" / "head")
-    return described
+    return described | {"unsigned": FrozenLog(directory / "evidence" / "segments").size}
 
 
 MIGRATIONS: Mapping[int, Callable[[Path, dict[str, Any]], dict[str, Any]]] = {

@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from collector.storage.handed_out import newest_head
-from collector.storage.segments import SegmentFile
+from collector.storage.segments import SegmentFile, first_of
 from collector.storage.store import CorruptStore, StorageError
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import Entry, entry, stored_hash
@@ -18,7 +18,7 @@ class FrozenLog:
     def __init__(self, directory: Path) -> None:
         """The directory of the segments. Raises StorageError."""
         self._directory = directory
-        self._firsts = sorted(int(path.stem) for path in directory.glob("*.seg"))
+        self._firsts = sorted(first_of(path) for path in directory.glob("*.seg"))
         self._opened = lru_cache(maxsize=4)(self._open)
         last = self._opened(self._firsts[-1]) if self._firsts else None
         self._size = 0 if last is None else last.first + last.count

@@ -22,6 +22,7 @@ from weighbridge.wire.signing import SignatureError
 SLOT_BYTES = 4096
 SLOTS = 2
 SYNC_EVERY = 16
+MEND = "restore it with the segments, or let `weighbridge scrub --sign` make one of what they hold"
 
 
 def create_head_file(path: Path) -> None:
@@ -39,20 +40,27 @@ def newest_head(path: Path) -> Head | None:
 
 def _newest(path: Path) -> tuple[Head | None, int]:
     """The newest head, and the slot that it is in."""
-    mend = (
-        "restore it with the segments, or let `weighbridge scrub --sign` make one of what they hold"
-    )
     try:
         data = path.read_bytes()
     except OSError as error:
         lost = "nothing says how long the log was that was handed out"
-        raise CorruptStore(f"{path}: {error.strerror}: {lost}; {mend}") from error
+        raise CorruptStore(f"{path}: {error.strerror}: {lost}; {MEND}") from error
     slots = [data[start : start + SLOT_BYTES] for start in range(0, len(data), SLOT_BYTES)]
     heads = {number: head for number, slot in enumerate(slots) if (head := _head(slot))}
     if not heads and (any(data) or len(slots) != SLOTS):
-        raise CorruptStore(f"{path}: holds no whole head; {mend}")
+        raise CorruptStore(f"{path}: holds no whole head; {MEND}")
     newest = max(heads, key=lambda number: heads[number].size, default=1)
     return heads.get(newest), newest
+
+
+def missed(path: Path, size: int, unsigned: int) -> str | None:
+    """What is wrong where the file at `path` holds no head, and the log so many entries.
+
+    A collector hands one out before it enters the first, or where it finds the `unsigned` ones that were there before.
+    """
+    if size <= unsigned:
+        return None
+    return f"{path}: holds no head, and the segments hold {size} entries, which were handed out; {MEND}"
 
 
 def replace_head(path: Path, head: Head) -> None:

@@ -8,7 +8,7 @@ The log has one writer at a time. Reading is safe from any thread while another 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from weighbridge.judge.ledger import Finding, Row, Use
@@ -75,10 +75,14 @@ class FindingPage:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What `store.json` says. A `simulation` store is never served as a real one."""
+    """What `store.json` says. A `simulation` store is never served as a real one.
+
+    `unsigned`: how many entries it held when its heads began to be kept; 0 unless it is of a version before that.
+    """
 
     origin: str
     simulation: bool
+    unsigned: int = field(default=0, compare=False)
 
 
 class EvidenceLog(Protocol):

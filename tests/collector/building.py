@@ -23,6 +23,7 @@ from collector.storage.store import ChainKey, Store
 from collector.storage.stores import open_store
 from weighbridge.catalogue.readings import READINGS, Kind, Tier
 from weighbridge.contract import load
+from weighbridge.log.checkpoint import sign_head
 from weighbridge.log.entries import (
     Assignment,
     ContractAdded,
@@ -231,7 +232,14 @@ def make_store(
                 introduce(batch, agent)
         store.log.append(batch.leaves)
         store.index.record(batch.indexed)
+        hand_out(directory, store)
     return directory
+
+
+def hand_out(directory: Path, store: Store) -> None:
+    """As a commit does before it answers."""
+    log = store.log
+    log.hand_out(sign_head(store.info.origin, log.size, log.root(), log_signer(directory)))
 
 
 def introduce(batch: CommitBatch, agent: Agent) -> None:
@@ -265,6 +273,7 @@ def rewritten(directory: Path, leaves: Sequence[bytes]) -> None:
     create_head_file(directory / "evidence" / "head")
     with opened(directory) as store:
         store.log.append(leaves)
+        hand_out(directory, store)
 
 
 def leaves_of(directory: Path) -> list[bytes]:

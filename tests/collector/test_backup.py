@@ -18,7 +18,6 @@ from tests.collector.building import (
     leaves_of,
     log_signer,
     make_store,
-    opened,
     rewritten,
     serving,
     weighbridge,
@@ -192,7 +191,6 @@ def older(store: Path, target: Path) -> str:
     backed_up(store, target)
     leaves = leaves_of(store)[:-3]
     rewritten(store, leaves)
-    handed_out(store)
     return "is older"
 
 
@@ -201,20 +199,12 @@ def forked(store: Path, target: Path) -> str:
     backed_up(store, target)
     leaves = leaves_of(store)
     rewritten(store, [*leaves[:-4], *leaves[:8]])
-    handed_out(store)
     return "or go on another log than the one that is there"
-
-
-def handed_out(store: Path) -> None:
-    with opened(store) as kept:
-        log = kept.log
-        log.hand_out(sign_head(kept.info.origin, log.size, log.root(), log_signer(store)))
 
 
 def of_another(store: Path, target: Path) -> str:
     shutil.rmtree(target)
     other = make_store(store.with_name("other"))
-    handed_out(other)
     backed_up(other, target)
     return "is a backup of another log"
 

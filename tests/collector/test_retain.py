@@ -13,6 +13,7 @@ from collector.storage.segments import row_header
 from tests.collector.building import (
     CONTRACT,
     Agent,
+    hand_out,
     leaves_of,
     log_signer,
     make_store,
@@ -22,7 +23,6 @@ from tests.collector.building import (
     weighbridge,
 )
 from tests.collector.killing import killed_at
-from weighbridge.log.checkpoint import sign_head
 from weighbridge.log.entries import (
     Assignment,
     EntryKind,
@@ -64,8 +64,7 @@ def later(directory: Path, seconds: float) -> None:
     signer = log_signer(directory)
     store = open_embedded(directory, segment_bytes=4096)
     store.log.append([signer.seal(payload_type(EntryKind.TICK), encode(Tick(wall_us=wall_us)))])
-    log = store.log
-    log.hand_out(sign_head(store.info.origin, log.size, log.root(), signer))
+    hand_out(directory, store)
     store.close()
 
 

@@ -1,5 +1,6 @@
 """`weighbridge scrub` reads everything, mends what follows from the segments, and says what it cannot mend."""
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -14,13 +15,13 @@ from collector.storage.embedded import open_embedded
 from collector.storage.store import CorruptStore
 from tests.collector.building import (
     Agent,
-    log_signer,
+    hand_out,
     make_store,
     opened,
     serving,
+    weighbridge,
 )
 from tests.collector.test_ledger_anew import filled, folded
-from weighbridge.log.checkpoint import sign_head
 from weighbridge.log.entries import EntryKind, Tick, payload_type
 from weighbridge.wire.report import encode
 from weighbridge.wire.signing import Signer
@@ -39,8 +40,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert server.stop() == 0
     store = open_embedded(directory, segment_bytes=4096)
     store.log.append([tick(store.log.size)])
-    log = store.log
-    log.hand_out(sign_head(store.info.origin, log.size, log.root(), log_signer(directory)))
+    hand_out(directory, store)
     store.close()
     return directory
 
@@ -253,9 +253,47 @@ def test_a_head_that_is_lost_is_signed_anew_only_when_asked(store: Path) -> None
 
 
 def test_where_nothing_was_handed_out_yet_that_cannot_be_compared(tmp_path: Path) -> None:
-    done = scrubbed(make_store(tmp_path / "store", [Agent("n1")]), "--read-only")
+    weighbridge("init", tmp_path / "store")
+    with opened(tmp_path / "store") as empty:
+        assert empty.log.size == 0
+    done = scrubbed(tmp_path / "store", "--read-only")
     assert done.exit_code == UNKNOWN
     assert "no head was handed out yet" in done.stderr
+
+
+def test_a_head_that_was_overwritten_with_zeros_is_missed(store: Path) -> None:
+    """Else a log that was cut at its end would go on under a new head, and nobody here would know."""
+    head = store / "evidence" / "head"
+    head.write_bytes(bytes(head.stat().st_size))
+    for file in (segments(store)[-1], store / "evidence" / "tree", store / "index.sqlite"):
+        file.unlink()
+    started = weighbridge("serve", "--config", store / "config.toml", check=False)
+    assert (started.returncode, "scrub --sign" in started.stderr) == (2, True), started.stderr
+    assert head.read_bytes() == bytes(head.stat().st_size)
+    done = scrubbed(store, "--read-only")
+    assert (done.exit_code, "holds no head" in done.stderr) == (DAMAGED, True), done.stderr
+    assert scrubbed(store, "--sign").exit_code == SOUND
+    with serving(store) as server:
+        assert server.get("/readyz").status == 200
+
+
+def test_a_store_that_kept_no_heads_is_served_at_the_size_that_it_was_migrated_at(
+    store: Path,
+) -> None:
+    said = json.loads((store / "store.json").read_text()) | {"version": 1}
+    (store / "store.json").write_text(json.dumps(said))
+    head = store / "evidence" / "head"
+    head.unlink()
+    with opened(store) as kept:
+        assert kept.info.unsigned == kept.log.size
+    assert scrubbed(store, "--read-only").exit_code == UNKNOWN
+    with serving(store) as server:
+        assert server.get("/readyz").status == 200
+        assert server.stop() == 0
+    with opened(store) as kept:
+        kept.log.append([tick(kept.log.size)])
+    head.write_bytes(bytes(head.stat().st_size))
+    assert scrubbed(store, "--read-only").exit_code == DAMAGED
 
 
 @pytest.mark.parametrize("begun", [True, False])
