@@ -164,9 +164,8 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of a contract, whose ledger was gone on with after each entry."""
     directory = filled(tmp_path_factory.mktemp("judged") / "store")
     with opened(directory) as store:
-        log = store.log
-        log.hand_out(sign_head(store.info.origin, log.size, log.root(), log_signer(directory)))
-        for _ in range(log.size):
+        hand_out(directory, store)
+        for _ in range(store.log.size):
             folded(store, limit=1)
     return directory
 
