@@ -32,7 +32,7 @@ from tests.collector.building import (
 )
 from weighbridge.catalogue.tables import digest
 from weighbridge.codes import Note
-from weighbridge.judge.fleet import WATCH
+from weighbridge.judge.fleet import WATCH, FleetFold
 from weighbridge.judge.node import JUDGE
 from weighbridge.judge.snapshot import dump
 from weighbridge.log.entries import EntryKind, Issued, JudgedBy, VersionSince
@@ -345,7 +345,8 @@ def test_a_ledger_that_two_judges_wrote_names_both_from_when_each_judged(store: 
     with opened(store) as opened_store:
         size = opened_store.log.size
         first = Judges([Office(0, "judge/0", "tables")])
-        opened_store.ledger.write((), (), size, {JUDGES: dump(first), WATCH: WATCHED})
+        kept = FleetFold().snapshots() | {JUDGES: dump(first), WATCH: WATCHED}
+        opened_store.ledger.write((), (), size, kept)
         found = fleet(opened_store).judged(START_US - 1, START_US + 5_000_000)
         assert found.judge == (VersionSince("judge/0"), VersionSince(JUDGE, at(0)))
         assert found.tables == (VersionSince("tables"), VersionSince(digest(), at(0)))
@@ -379,6 +380,7 @@ def test_replay_is_equal_to_the_ledger_beside_the_collector_and_without_it(
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"equal to the byte: lease, {MONTH}, as of {as_of}\n"
     server.stop()
+    assert weighbridge("scrub", "--config", store / CONFIG).stderr == ""
     assert replayed(store, "--as-of", as_of, "--state", tmp_path / "state").returncode == 0
     assert replayed(store, "--as-of", as_of, "--workers", "2").returncode == 0
 
