@@ -81,7 +81,7 @@ async def test_an_anchor_that_cannot_be_kept_stops_no_commit_and_is_kept_later(
     committing = Committer(
         store, SIGNER, KeyRing(), clock, NEVER_SECONDS, keep=AnchorFile(file).keep
     )
-    async with running(committing):
+    async with running(committing), asyncio.timeout(60):
         for node in ("n0", "n1"):
             await committing.submit(Assigning(node))
         assert caplog.text.count("anchor is not kept") == 1
