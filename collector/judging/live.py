@@ -178,10 +178,7 @@ class LiveFleet:
         ]
 
     def counts(self, contract: str) -> Counts:
-        nodes = self.nodes
-        assigned = (
-            nodes[name] for name in self._folds.assignments.nodes(contract) if name in nodes
-        )
+        assigned = map(self._folds.observers, self._folds.assignments.nodes(contract))
         return counts(self.contracts[contract], assigned, self.findings(contract), self.now_us)
 
     def figures(self, contract: str) -> Figures:

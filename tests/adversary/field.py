@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode
 from weighbridge.challenge.record import ChallengeOutcome, Weighed, Weighing, seal_record
+from weighbridge.judge.counts import Counts, counts
 from weighbridge.judge.ledger import Use
 from weighbridge.log.entries import (
     CauseNotice,
@@ -166,6 +167,12 @@ class Field(Log):
         """A notice of a party."""
         notice = Notice(contract="K1", party=party, said=said, attested_for=party)
         self.add(EntryKind.NOTICE, notice)
+
+    def counted(self) -> Counts:
+        """The contract's GPUs as pages and metrics count them now."""
+        contract = self.fold.assignments.contracts(self.fold.watch.now_us)["K1"].contract
+        open_now = list(self.open().values())
+        return counts(contract, [self.fold.observers("n1")], open_now, self.fold.watch.now_us)
 
     def statement(self, as_of_h: int = 24 * 45) -> Statement:
         """Of the period, by default once nothing can change it any more. What is shown live says the same."""

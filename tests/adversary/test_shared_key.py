@@ -71,6 +71,20 @@ def test_two_agents_with_one_key_are_contested_from_the_fork_on(boot: str) -> No
     assert unit(statement, "n1.1").seconds["contested"] == (DAY_H - FORKED_H - 1) * HOUR_S
 
 
+def test_a_gpu_whose_agents_share_a_key_is_not_counted_as_healthy_until_it_is_revoked() -> None:
+    field, healthy = Field(), []
+    agent, copy = ScriptedNode(), ScriptedNode(chain="copied")
+    for hour in range(FORKED_H + 4):
+        field.tick((hour + 1) * HOUR_S)
+        field.hear(agent, hour, sound)
+        if hour >= FORKED_H:
+            field.hear(copy, hour, sound)
+        healthy.append(field.counted().healthy)
+    assert healthy[FORKED_H - 1 :: 4] == [2, 0]
+    revoke(field, "provider")
+    assert field.counted().healthy == 2
+
+
 def test_revoking_the_key_ends_the_doubt() -> None:
     field = played("provider", lost, sound, until_h=REVOKED_H)
     opened, closed = found(field)

@@ -188,3 +188,31 @@ def test_short_lies_one_after_the_other_are_no_difference_of_samplings() -> None
     found = field.statement()
     assert amounts(found) == ("0.00", OWED)
     assert seconds(found)["up_against_down"] == DAY_S // 5
+
+
+def dead(_hour: int) -> Mapping[str, Mapping[str, int | str]]:
+    return {GPU: LOST}
+
+
+@pytest.mark.parametrize(
+    ("said", "healthy"),
+    [
+        ({"provider": sound}, 2),
+        ({"lessee": dead}, 1),
+        ({"provider": sound, "lessee": sound}, 2),
+        ({"provider": dead, "lessee": dead}, 1),
+        ({"provider": sound, "lessee": dead}, 1),
+        ({"provider": dead, "lessee": sound}, 1),
+    ],
+)
+def test_healthy_is_one_number_live_and_in_the_statement_whatever_the_sides_say(
+    said: Mapping[str, Said], healthy: int
+) -> None:
+    field, nodes, live = Field(), {side: ScriptedNode() for side in said}, []
+    for hour in range(DAY_H + 1):
+        field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
+        for side, word in said.items():
+            field.hear(nodes[side], hour, word, side)
+        live.append(field.counted().healthy)
+    assert live[:DAY_H] == [healthy] * DAY_H
+    assert field.statement().parts[0].delivery[0].healthy_gpu_seconds == healthy * DAY_S

@@ -1,13 +1,15 @@
 """A contract's GPUs at an instant: the four counts (contracted, reporting, healthy, in use), and the state of each."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from weighbridge.contract import Contract
-from weighbridge.judge.ledger import PRECEDENCE, Finding, State
+from weighbridge.judge.ledger import KEY_SHARED, PRECEDENCE, Finding, State, StateSpan
 from weighbridge.judge.node_state import NodeState
 from weighbridge.judge.registry import DUPLICATE
 from weighbridge.judge.track import answering, shown
+from weighbridge.judge.two_sides import DOUBTS, line_of_slot
 from weighbridge.judge.usage import in_use
 from weighbridge.wire.report import DeviceState
 
@@ -25,32 +27,71 @@ class Counts:
     in_use: int
 
 
+class _Seen(NamedTuple):
+    """A slot of the contract as one side's agent sees it now; `answers`: whether its device does."""
+
+    observer: NodeState
+    device: str
+    answers: bool
+    state: State
+    cause: str
+
+
 def counts(
-    contract: Contract, nodes: Iterable[NodeState], findings: Iterable[Finding], now_us: int
+    contract: Contract,
+    nodes: Iterable[Iterable[NodeState]],
+    findings: Iterable[Finding],
+    now_us: int,
 ) -> Counts:
-    """`nodes`: those assigned to the contract; `findings`: of the contract, open."""
+    """`nodes`: of each that is assigned to the contract, its observers; `findings`: of the contract, open."""
     contested = {(one.node, one.device) for one in findings if one.code == DUPLICATE}
     contracted = sum(resource.nodes * resource.per_node for resource in contract.resources)
     reporting = healthy = working = 0
-    for node in nodes:
-        for device, state in _present(contract.contract_id, node, now_us):
-            reporting += 1
-            healthy += state is State.UP and (node.node, device) not in contested
-            working += bool(in_use(node.view, device))
+    for observers in nodes:
+        for slot in _slots(contract.contract_id, observers, now_us):
+            answering_now = [one for one in slot if one.answers]
+            reporting += bool(answering_now)
+            healthy += _state(slot, contested, now_us) is State.UP
+            working += any(in_use(one.observer.view, one.device) for one in answering_now)
     return Counts(contracted, reporting, healthy, working)
 
 
-def _present(contract: str, node: NodeState, now_us: int) -> Iterator[tuple[str, State]]:
-    """The devices in the contract's slots of a node that were sampled within max_gap and answered."""
+def _slots(contract: str, observers: Iterable[NodeState], now_us: int) -> Iterable[list[_Seen]]:
+    """The contract's slots of a node of which an agent was heard, each with what every side's agent sees there."""
+    slots: dict[int, list[_Seen]] = {}
+    for observer in observers:
+        for slot, seen in _present(contract, observer, now_us):
+            slots.setdefault(slot, []).append(seen)
+    return slots.values()
+
+
+def _state(slot: list[_Seen], contested: Collection[tuple[str, str]], now_us: int) -> State:
+    """What the words of the sides come to, by the rule of statements; a word alone, in no doubt, is that."""
+    disputed = bool(contested) and any((one.observer.node, one.device) in contested for one in slot)
+    if len(slot) == 1 and not disputed and slot[0].observer.shared is None:
+        return slot[0].state
+    instant = (now_us - 1, now_us)
+    told = {one.observer.side: [StateSpan(*instant, one.state, one.cause)] for one in slot}
+    for one in slot:
+        if one.observer.shared is not None:
+            doubt = StateSpan(*instant, State.CONTESTED, KEY_SHARED)
+            told[DOUBTS[one.observer.side]] = [doubt]
+    if disputed:
+        told[""] = [StateSpan(*instant, State.CONTESTED, DUPLICATE)]
+    return line_of_slot(told, *instant, patience_us=0)[-1].state
+
+
+def _present(contract: str, node: NodeState, now_us: int) -> Iterator[tuple[int, _Seen]]:
+    """The contract's slots of a node that was sampled within max_gap."""
     chain = node.newest
     track = None if chain is None else chain.tracks.get(contract)
     if track is None or node.last_sample_us is None or unheard(node):
         return
     if now_us - node.last_sample_us > node.patience_us:
         return
-    for device, segment in zip(answering(track), track.segments, strict=True):
-        if device:
-            yield device, shown(segment)
+    told = zip(track.slots, answering(track), track.segments, strict=True)
+    for slot, (device, answers, segment) in enumerate(told):
+        yield slot, _Seen(node, device, bool(answers), shown(segment), segment.cause)
 
 
 def unheard(node: NodeState) -> bool:
