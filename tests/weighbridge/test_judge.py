@@ -260,23 +260,13 @@ def test_a_new_chain_fills_nothing_before_it_was_first_heard(
     assert slot_0(log, 50) == line
 
 
-def test_a_device_keeps_its_slot_in_the_next_chain() -> None:
+@pytest.mark.parametrize("between", [False, True])
+def test_a_device_keeps_its_slot_in_the_next_chain(between: bool) -> None:
+    """Also where a chain without a sample lies `between`."""
     log, node = standing(), ScriptedNode()
     feed(log, node, range(0, 31, 10))
-    again = ScriptedNode(chain="chain-2")
-    alone = again.inventory()
-    del alone["devices"][0]
-    for second, inventory in ((40, alone), (50, None), (60, None)):
-        log.tick(second)
-        log.report(again.report([second], inventory=inventory))
-    assert slot_0(log, 60)[-1] == (40, 60, "down", "gpu_missing")
-    assert spans(log.timelines(60)["n1", 1])[-1] == (40, 60, "up", "")
-
-
-def test_a_device_keeps_its_slot_though_a_chain_without_a_sample_lies_between() -> None:
-    log, node = standing(), ScriptedNode()
-    feed(log, node, range(0, 31, 10))
-    log.introduce(chain="chain-2")
+    if between:
+        log.introduce(chain="chain-2")
     again = ScriptedNode(chain="chain-3")
     alone = again.inventory()
     del alone["devices"][0]
