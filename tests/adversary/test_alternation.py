@@ -97,6 +97,23 @@ def test_names_of_a_moment_are_found_even_if_the_real_cards_never_show_theirs() 
     assert {contract for contract, _ in town.doubted()} == {"K1"}
 
 
+@pytest.mark.parametrize(("minutes", "found"), [(12, set()), (16, {"K1", "K2"})])
+def test_twice_a_card_may_change_its_place_and_not_a_third_time(
+    minutes: int, found: set[str]
+) -> None:
+    """Every four minutes the pair is in the other place."""
+    doubted = (
+        Town()
+        .minutes(
+            minutes,
+            lambda minute: REAL if minute // 4 % 2 == 0 else ["GPU-stand-in-0"],
+            lambda minute: REAL if minute // 4 % 2 == 1 else ELSEWHERE,
+        )
+        .doubted()
+    )
+    assert {contract for contract, _ in doubted} == found
+
+
 @pytest.mark.parametrize(
     "moves",
     [

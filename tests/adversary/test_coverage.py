@@ -82,13 +82,14 @@ def test_a_day_of_all_samples_is_covered_and_nothing_is_said() -> None:
     assert field.findings("samples_left_out") == []
 
 
-def test_an_agent_that_misses_a_sample_now_and_then_loses_nothing() -> None:
-    """One of twelve, on a busy machine."""
-    field = Field().day(sent=lambda second: not one_of(12)(second + STEP_S), provider=sound)
+@pytest.mark.parametrize(("every", "kept"), [(12, "0.916666667"), (10, "0.900000000")])
+def test_an_agent_that_misses_a_sample_now_and_then_loses_nothing(every: int, kept: str) -> None:
+    """On a busy machine; one of ten is exactly what may be missing."""
+    field = Field().day(sent=lambda second: not one_of(every)(second + STEP_S), provider=sound)
     found = field.statement()
     assert amounts(found) == ("0.00", "0.00")
     assert found.flags == ()
-    assert cadence(found).kept == "0.916666667"
+    assert cadence(found).kept == kept
     assert field.findings("samples_left_out") == []
 
 

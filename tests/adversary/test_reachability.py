@@ -229,3 +229,12 @@ def test_a_witness_is_no_node_and_shows_no_device() -> None:
     field = Watched().silence(**ALL_REACH)
     assert set(field.fold.nodes) == {"n1"}
     assert not field.findings("duplicate_device", "device_claimed")
+
+
+def test_a_witness_speaks_for_max_gap_to_the_microsecond() -> None:
+    watched = Watched(more="evidence: {witnesses: [berlin]}\n")
+    watched.cut(0, MINUTE, berlin=1)
+    reach, (promise,) = watched.fold.reach, watched.fold.assignments.promises("n1")
+    until_us = reach.witnesses["berlin"].words["n1"].last_us + promise.max_gap_us
+    assert reach.told(promise, "n1", until_us) is not None
+    assert reach.told(promise, "n1", until_us + 1) is None
