@@ -58,9 +58,8 @@ from collector.log.ingest import Ingest
 from collector.log.keys import load_keys
 from collector.log.ticks import SystemClocks, TickClock
 from collector.simulation import LogicalTime
-from collector.storage.handed_out import missed
 from collector.storage.received import tick_before_us
-from collector.storage.store import CorruptStore, StorageError, Store
+from collector.storage.store import StorageError, Store
 from collector.storage.stores import open_store
 from collector.tls import ServerCertificate, authority_hash
 from collector.web.pages import Pages
@@ -259,20 +258,16 @@ def read_signer(path: Path) -> Signer:
 
 
 def require_own_log(config: CollectorConfig, store: Store, signer: Signer) -> None:
-    """A log is signed by one key from its first entry on: agents pinned it. Raises ConfigError for another one,
-    CorruptStore where the head is missing that was handed out."""
+    """A log is signed by one key from its first entry on: agents pinned it. Raises ConfigError for another one."""
     first = next(iter(store.log.read(0, 1)), None)
     if first is not None and first.envelope.key_id != signer.key_id:
         raise ConfigError(f"{config.keys / 'log.key'}: this log was begun with another key")
     head, file = store.log.handed_out, config.directory / "evidence" / "head"
-    if head is None:
-        if (said := missed(file, store.log.size, store.info.unsigned)) is not None:
-            raise CorruptStore(said)
-    else:
-        try:
+    try:
+        if head is not None:
             open_head(head.note, signer.public_key)
-        except SignatureError as error:
-            raise ConfigError(f"{file}: {error}") from error
+    except SignatureError as error:
+        raise ConfigError(f"{file}: {error}") from error
 
 
 @asynccontextmanager

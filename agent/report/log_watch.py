@@ -100,7 +100,7 @@ class LogWatch:
         self, old: Head, head: Head, proofs: Mapping[int, Sequence[bytes]]
     ) -> LogFault | None:
         """A step that nobody proves is no fault yet."""
-        if old.size < head.size and old.size not in proofs:
+        if old.origin == head.origin and old.size < head.size and old.size not in proofs:
             return None
         return judge_head(old, head, proofs.get(old.size, ()))
 

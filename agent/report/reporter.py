@@ -10,6 +10,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 import zstandard
@@ -65,7 +66,8 @@ REACTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """What an answer means. `accepted` are verified receipts, in order, of the first reports of the batch."""
+    """What an answer means. `accepted` are verified receipts, in order, of the first reports of the batch; `head` is
+    under the log's signature."""
 
     reaction: Reaction
     accepted: Sequence[Receipted] = ()
@@ -93,10 +95,7 @@ def read_answer(answer: HttpAnswer, batch: Sequence[Held], log_key: bytes) -> Ba
             accepted,
             document["head"],
             want_inventory=wanted,
-            proofs={
-                int(size): [bytes.fromhex(one) for one in proof]
-                for size, proof in document.get("consistency", {}).items()
-            },
+            proofs=_proofs(document),
         )
     except (
         SignatureError,
@@ -109,8 +108,16 @@ def read_answer(answer: HttpAnswer, batch: Sequence[Held], log_key: bytes) -> Ba
         return BatchAnswer(Reaction.RETRY, why=f"status {answer.status}, {error}")
 
 
+def _proofs(document: Mapping[str, Any]) -> dict[int, list[bytes]]:
+    """Of consistency, by the sizes that were asked from."""
+    return {
+        int(size): [bytes.fromhex(one) for one in proof]
+        for size, proof in document.get("consistency", {}).items()
+    }
+
+
 def _read_problem(problem: Problem, batch: Sequence[Held], log_key: bytes) -> BatchAnswer:
-    document = problem.members
+    document, head = problem.members, problem.members.get("head")
     accepted = _verified(document, batch, log_key) if document.get("receipts") else []
     reaction = REACTIONS.get(problem.code)
     if reaction is None:
@@ -125,9 +132,10 @@ def _read_problem(problem: Problem, batch: Sequence[Held], log_key: bytes) -> Ba
     return BatchAnswer(
         reaction,
         accepted,
-        str(document["head"]) if accepted else None,
+        None if head is None else open_head(str(head), log_key).note,
         None if expected is None else msgspec.convert(expected, Expected),
         why=str(problem),
+        proofs=_proofs(document),
     )
 
 
@@ -278,6 +286,7 @@ class Reporter:
         if meaning.accepted and meaning.head is not None:
             self._receipts.keep(chain, meaning.accepted, meaning.head)
             self._spool.acknowledge(chain, meaning.accepted[-1].seq)
+        if meaning.head is not None:
             self._watch.see(meaning.head, meaning.proofs, now_s)
         return meaning
 

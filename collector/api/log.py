@@ -17,7 +17,7 @@ from collector.api.bodies import read_body
 from collector.api.routes import Access, Route, whole_number
 from collector.log.commits import Committer
 from collector.log.enrolment import Enrolment, parse_request
-from collector.log.ingest import Ingest
+from collector.log.ingest import Ingest, Receipts
 from collector.log.keys import KeyRing
 from collector.storage.store import EvidenceLog
 from collector.tls import NEXT
@@ -93,13 +93,23 @@ class LogApi:
         encoding = request.headers.get("Content-Encoding")
         body = await read_body(request, prove=lambda data: self._ingest.speaker(data, encoding))
         with self._timed():
-            receipts = await self._ingest.accept(body, encoding)
+            receipts = await self._accepted(request, body, encoding)
         answer = {
             "receipts": to_builtins(receipts.placed),
             "head": receipts.head.note,
             "want_inventory": receipts.want_inventory,
         }
         return web.json_response(answer | self._consistency(request, receipts.head))
+
+    async def _accepted(self, request: web.Request, body: bytes, encoding: str | None) -> Receipts:
+        """A key that is not known may have been known to a longer log: who holds its head is shown this one's."""
+        try:
+            return await self._ingest.accept(body, encoding)
+        except Problem as problem:
+            if problem.code == "unknown_key":
+                head = self._committer.head
+                problem.members |= {"head": head.note, **self._consistency(request, head)}
+            raise
 
     def _consistency(self, request: web.Request, head: Head) -> dict[str, Any]:
         """From the sizes that the agent was shown to the head of this answer, where it asks."""

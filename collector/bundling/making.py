@@ -112,7 +112,6 @@ class BundleMaker:
             period=statement.period,
             as_of=statement.as_of,
             statement=self._told(),
-            simulation=self.info.simulation,
             origin=self.info.origin,
             log_key=str(log_key(self.info.origin, self.signer.public_key)),
             size=known.size,

@@ -207,7 +207,7 @@ class _Verifier:
         self._description, self._as_of_s = said, as_of_s
         self._log_key, self._by_log = key.public_key, signed_by(key)
         self._sizes = set(said.sizes)
-        info = StoreInfo(said.origin, said.simulation)
+        info = StoreInfo(said.origin)
         self._signers = Signers(key.public_key)
         self._challenged = Challenged(key.public_key)
         self._sight = Sight(said.contract)

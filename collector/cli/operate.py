@@ -22,10 +22,11 @@ from collector import control
 from collector.config import CONFIG_VARIABLE, CollectorConfig, load_config
 from collector.storage.store import StorageError, StoreInfo
 from collector.tls import create_authority
+from weighbridge.log.checkpoint import SIMULATED
 from weighbridge.process.files import write_new_file
 from weighbridge.process.service_manager import ServiceManager
 from weighbridge.process.settings import ConfigError
-from weighbridge.wire.signing import generate_private_key
+from weighbridge.wire.signing import Signer, generate_private_key
 
 USAGE = 2
 NOT_BOUND = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
@@ -125,8 +126,8 @@ def init(
     from collector.storage.embedded import create_store
 
     key = generate_private_key()
-    origin = f"weighbridge/{os.urandom(8).hex()}"
-    create_store(directory, StoreInfo(origin, simulation))
+    origin = f"{SIMULATED if simulation else 'weighbridge/'}{os.urandom(8).hex()}"
+    create_store(directory, StoreInfo(origin), Signer(key))
     keys = directory / "keys"
     keys.mkdir(mode=0o700)
     write_new_file(keys / "log.key", key.hex().encode())

@@ -97,9 +97,9 @@ def _compare_ledger(config: CollectorConfig, found: Findings) -> None:
 
 
 def _signed(config: CollectorConfig, signer: Signer, found: Findings) -> bool:
-    """A head in place of one that is lost. A log that has one, or is damaged itself, is not signed anew."""
+    """A head in place of one that is lost: of no log that has one, is damaged itself, or holds nothing."""
     lost = found.head is None and not found.counts.get(Part.SEGMENTS)
-    if not lost or found.root is None:
+    if not lost or found.root is None or not found.entries:
         return False
     origin = read_info(config.directory).origin
     head = sign_head(origin, found.entries, found.root, signer)

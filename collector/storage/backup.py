@@ -177,7 +177,6 @@ def _write_manifest(target: Path, manifest: Manifest) -> None:
     said = {
         "version": VERSION,
         "origin": manifest.info.origin,
-        "simulation": manifest.info.simulation,
         "size": None if head is None else head.size,
         "root": None if head is None else head.root.hex(),
         "head": None if head is None else head.note,
@@ -194,7 +193,7 @@ def read_manifest(target: Path) -> Manifest:
             raise StorageError(f"{path}: version {said['version']}; this program knows {VERSION}")
         note = said["head"]
         head = None if note is None else read_head(note)
-        return Manifest(StoreInfo(str(said["origin"]), bool(said["simulation"])), head)
+        return Manifest(StoreInfo(str(said["origin"])), head)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}: {target} holds no backup") from error
     except (ValueError, TypeError, KeyError) as error:

@@ -1,6 +1,6 @@
 """The embedded store: segments and tree for the log, one SQLite file for what is derived from it.
 
-DIR/store.json            version, origin, simulation
+DIR/store.json            version, and the log's name
 DIR/evidence/segments/    the evidence; everything else under evidence/ and index.sqlite is derived
 DIR/evidence/head         the newest head that was handed out, which the segments must still hold
 DIR/evidence/tree
@@ -11,14 +11,12 @@ DIR/lock                  held by the process that has the store open
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from collector.storage.derived import open_derived, remove_derived
-from collector.storage.frozen import FrozenLog
-from collector.storage.handed_out import HeadFile, create_head_file
+from collector.storage.handed_out import MEND, RESTORE, HeadFile, replace_head
 from collector.storage.index import SqliteIndex
 from collector.storage.ledger import SqliteLedger
 from collector.storage.segments import Segments
@@ -31,12 +29,13 @@ from collector.storage.store import (
     WrongVersion,
 )
 from collector.storage.tree import TreeFile
-from weighbridge.log.checkpoint import Head
+from weighbridge.log.checkpoint import Head, sign_head
 from weighbridge.log.entries import Entry, entry
-from weighbridge.log.merkle import Frontier
+from weighbridge.log.merkle import EMPTY_ROOT, Frontier
 from weighbridge.process.files import sync_directory, write_file
+from weighbridge.wire.signing import Signer
 
-VERSION = 2
+VERSION = 3
 SEGMENT_BYTES = 64 << 20
 TREE_BATCH = 4096
 
@@ -134,13 +133,19 @@ class EmbeddedLog:
         os.close(self._lock)
 
 
-def create_store(directory: Path, info: StoreInfo) -> None:
-    """A new, empty store. Raises StorageError where there is one already."""
-    if (directory / "store.json").exists():
-        raise StorageError(f"{directory} holds a store already")
+def create_store(directory: Path, info: StoreInfo, signer: Signer) -> None:
+    """A new, empty store, of which the head over no entries is handed out: one without a head has lost it.
+
+    Raises StorageError where there is a store already, or what is left of one.
+    """
+    for name in ("store.json", "evidence", "keys"):
+        if (directory / name).exists():
+            raise StorageError(
+                f"{directory} holds a store already, or the {name} of one: {RESTORE}"
+            )
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     (directory / "evidence" / "segments").mkdir(parents=True)
-    create_head_file(directory / "evidence" / "head")
+    replace_head(directory / "evidence" / "head", sign_head(info.origin, 0, EMPTY_ROOT, signer))
     for made in (directory / "evidence", directory, directory.parent):
         sync_directory(made)
     describe_store(directory, info)
@@ -148,8 +153,8 @@ def create_store(directory: Path, info: StoreInfo) -> None:
 
 def describe_store(directory: Path, info: StoreInfo) -> None:
     """From now on the directory is a store. Tree, index and ledger are made of its segments when it is opened."""
-    described = {"version": VERSION, "origin": info.origin, "simulation": info.simulation}
-    _write_description(directory, described)
+    described = json.dumps({"version": VERSION, "origin": info.origin}, sort_keys=True)
+    write_file(directory / "store.json", described.encode())
 
 
 def open_embedded(directory: Path, segment_bytes: int = SEGMENT_BYTES) -> Store:
@@ -157,7 +162,7 @@ def open_embedded(directory: Path, segment_bytes: int = SEGMENT_BYTES) -> Store:
     with ExitStack() as undo:
         lock = lock_store(directory)
         undo.callback(os.close, lock)
-        described = _migrate(directory, _read_description(directory))
+        info = read_info(directory)
         log = EmbeddedLog(directory / "evidence", segment_bytes, lock)
         if (said := misnamed(directory, log.handed_out)) is not None:
             raise CorruptStore(said)
@@ -166,13 +171,15 @@ def open_embedded(directory: Path, segment_bytes: int = SEGMENT_BYTES) -> Store:
         index = SqliteIndex(engine)
         index.catch_up(log)
         undo.pop_all()
-    return Store(_info(described), log, index, SqliteLedger(engine))
+    return Store(info, log, index, SqliteLedger(engine))
 
 
 def misnamed(directory: Path, head: Head | None) -> str | None:
-    """Where a head of another log than the store names was handed out, what is wrong. Raises StorageError."""
+    """What is wrong where a store has no head, or one of another log than it names. Raises StorageError."""
     origin = read_info(directory).origin
-    if head is None or head.origin == origin:
+    if head is None:
+        return f"{directory / 'evidence' / 'head'}: holds no head, and each store is made with one; {MEND}"
+    if head.origin == origin:
         return None
     file = directory / "store.json"
     return f"{file}: names the log {origin}, and a head of {head.origin} was handed out: restore the file"
@@ -207,57 +214,20 @@ def lock_store(directory: Path) -> int:
 
 def read_info(directory: Path) -> StoreInfo:
     """What the store says of itself, without opening it. Raises StorageError."""
-    return _info(_read_description(directory))
-
-
-def _info(described: Mapping[str, Any]) -> StoreInfo:
-    simulation = bool(described.get("simulation", False))
-    return StoreInfo(described["origin"], simulation, described.get("unsigned", 0))
-
-
-def _read_description(directory: Path) -> dict[str, Any]:
     path = directory / "store.json"
     try:
         described = json.loads(path.read_bytes())
-        version, origin = described["version"], described["origin"]
-        simulation = described["simulation"] if version != 0 else False
+        version = described["version"]
+        origin = described["origin"]
     except OSError as error:
         raise StorageError(f"{directory} holds no store: {path.name}: {error.strerror}") from error
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptStore(f"{path}: not the description of a store") from error
-    if type(version) is not int or not 0 <= version <= VERSION:
-        raise WrongVersion(f"{path}: version {version}; this program knows up to {VERSION}")
-    named = isinstance(origin, str) and isinstance(simulation, bool)
-    if not named or type(described.get("unsigned", 0)) is not int:
+    if version != VERSION:
+        raise WrongVersion(
+            f"{path}: version {version}; this program knows {VERSION}. Before the first release nothing is migrated:"
+            " begin a new store with `weighbridge init`"
+        )
+    if not isinstance(origin, str):
         raise CorruptStore(f"{path}: not the description of a store")
-    return dict(described)
-
-
-def _write_description(directory: Path, described: Mapping[str, Any]) -> None:
-    write_file(directory / "store.json", json.dumps(described, sort_keys=True).encode())
-
-
-def _add_simulation(_: Path, described: dict[str, Any]) -> dict[str, Any]:
-    """From version 0, which had no flag for simulated stores."""
-    return described | {"simulation": False}
-
-
-def _add_head(directory: Path, described: dict[str, Any]) -> dict[str, Any]:
-    """From version 1, which kept no head: what it handed out is not known here."""
-    with suppress(FileExistsError):
-        create_head_file(directory / "evidence" / "head")
-    return described | {"unsigned": FrozenLog(directory / "evidence" / "segments").size}
-
-
-MIGRATIONS: Mapping[int, Callable[[Path, dict[str, Any]], dict[str, Any]]] = {
-    0: _add_simulation,
-    1: _add_head,
-}
-"""From each older version to the next."""
-
-
-def _migrate(directory: Path, described: dict[str, Any]) -> dict[str, Any]:
-    while (version := described["version"]) < VERSION:
-        described = MIGRATIONS[version](directory, described) | {"version": version + 1}
-        _write_description(directory, described)
-    return described
+    return StoreInfo(origin)

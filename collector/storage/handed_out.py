@@ -22,7 +22,8 @@ from weighbridge.wire.signing import SignatureError
 SLOT_BYTES = 4096
 SLOTS = 2
 SYNC_EVERY = 16
-MEND = "restore it with the segments, or let `weighbridge scrub --sign` make one of what they hold"
+RESTORE = "restore it from a backup (`weighbridge restore`, with the heads that agents and witnesses hold as --head)"
+MEND = f"{RESTORE}; `weighbridge scrub --sign` makes a head of what the segments hold, and others may hold a newer one"
 
 
 def create_head_file(path: Path) -> None:
@@ -51,16 +52,6 @@ def _newest(path: Path) -> tuple[Head | None, int]:
         raise CorruptStore(f"{path}: holds no whole head; {MEND}")
     newest = max(heads, key=lambda number: heads[number].size, default=1)
     return heads.get(newest), newest
-
-
-def missed(path: Path, size: int, unsigned: int) -> str | None:
-    """What is wrong where the file at `path` holds no head, and the log so many entries.
-
-    A collector hands one out before it enters the first, or where it finds the `unsigned` ones that were there before.
-    """
-    if size <= unsigned:
-        return None
-    return f"{path}: holds no head, and the segments hold {size} entries, which were handed out; {MEND}"
 
 
 def replace_head(path: Path, head: Head) -> None:

@@ -12,8 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from collector.storage.derived import IndexFile
-from collector.storage.embedded import misnamed, read_info
-from collector.storage.handed_out import missed, newest_head
+from collector.storage.embedded import misnamed
+from collector.storage.handed_out import newest_head
 from collector.storage.index import UNLISTED, indexed
 from collector.storage.segments import HEADER, first_of, whatever_rows
 from collector.storage.store import CorruptStore, Indexed, StorageError
@@ -80,7 +80,6 @@ def scrub(directory: Path, log_key: bytes, whole: bool) -> Findings:
     found = Findings()
     found.head = _head(directory, log_key, found)
     upto = None if whole or found.head is None else found.head.size
-    lost = found.head is None and Part.HEAD not in found.counts
     with ExitStack() as stack:
         tree = _Tree(directory / "evidence" / "tree", found)
         stack.callback(tree.close)
@@ -94,21 +93,10 @@ def scrub(directory: Path, log_key: bytes, whole: bool) -> Findings:
             tree.compare_root()
         tree.end(exact=whole)
         index.end(exact=whole)
-    if lost:
-        _see_no_head(directory, found)
     if found.head is not None and found.entries < found.head.size:
         is_not = f"holds {found.entries} entries, and a head over {found.head.size} was handed out"
         found.add(Part.SEGMENTS, f"the log {is_not}: restore the segments from a backup")
     return found
-
-
-def _see_no_head(directory: Path, found: Findings) -> None:
-    file = directory / "evidence" / "head"
-    said = missed(file, found.entries, read_info(directory).unsigned)
-    if said is not None:
-        found.add(Part.HEAD, said)
-    else:
-        found.unseen.append("no head was handed out yet: nothing says how long the log must be")
 
 
 def _see_removed(place: str, leaf: bytes | None, log_key: bytes, found: Findings) -> None:
@@ -125,11 +113,9 @@ def _see_removed(place: str, leaf: bytes | None, log_key: bytes, found: Findings
 def _head(directory: Path, log_key: bytes, found: Findings) -> Head | None:
     try:
         head = newest_head(directory / "evidence" / "head")
-        if head is None:
-            return None
         if (said := misnamed(directory, head)) is not None:
             found.add(Part.HEAD, said)
-        return open_head(head.note, log_key)
+        return None if head is None else open_head(head.note, log_key)
     except (CorruptStore, SignatureError) as error:
         found.add(Part.HEAD, str(error))
         return None

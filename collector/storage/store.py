@@ -8,11 +8,11 @@ The log has one writer at a time. Reading is safe from any thread while another 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from weighbridge.judge.ledger import Finding, Row, Use
-from weighbridge.log.checkpoint import Head
+from weighbridge.log.checkpoint import Head, is_simulated
 from weighbridge.log.entries import Entry, EntryKind
 
 
@@ -25,7 +25,7 @@ class CorruptStore(StorageError):
 
 
 class WrongVersion(StorageError):
-    """A store of a newer version than this code knows."""
+    """A store of another version than this code knows."""
 
 
 class StoreFull(StorageError):
@@ -75,14 +75,14 @@ class FindingPage:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What `store.json` says. A `simulation` store is never served as a real one.
-
-    `unsigned`: how many entries it held when its heads began to be kept; 0 unless it is of a version before that.
-    """
+    """What `store.json` says: the log's name, which each of its heads bears under its signature."""
 
     origin: str
-    simulation: bool
-    unsigned: int = field(default=0, compare=False)
+
+    @property
+    def simulation(self) -> bool:
+        """Of a logical clock; never served as a real one."""
+        return is_simulated(self.origin)
 
 
 class EvidenceLog(Protocol):

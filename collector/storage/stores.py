@@ -13,7 +13,7 @@ STORES: Mapping[str, Callable[[str], Store]] = {
 
 
 def open_store(url: str) -> Store:
-    """Open the store at `embedded:DIRECTORY` for writing, migrated and repaired after a crash.
+    """Open the store at `embedded:DIRECTORY` for writing, repaired after a crash.
 
     Raises StorageError: WrongVersion, StoreInUse, CorruptStore.
     """

@@ -18,7 +18,8 @@ from click.testing import CliRunner
 
 from collector.__main__ import main
 from collector.log.commits import CommitBatch
-from collector.storage.handed_out import create_head_file
+from collector.storage.embedded import read_info
+from collector.storage.handed_out import replace_head
 from collector.storage.store import ChainKey, Store
 from collector.storage.stores import open_store
 from weighbridge.catalogue.readings import READINGS, Kind, Tier
@@ -33,6 +34,7 @@ from weighbridge.log.entries import (
     entry,
     payload_type,
 )
+from weighbridge.log.merkle import EMPTY_ROOT
 from weighbridge.wire.report import canonical, decode, digest
 from weighbridge.wire.signing import Signer, generate_private_key
 
@@ -270,7 +272,9 @@ def rewritten(directory: Path, leaves: Sequence[bytes]) -> None:
     evidence = [file for file in (directory / "evidence").rglob("*") if file.is_file()]
     for file in [*evidence, *directory.glob("index.sqlite*")]:
         file.unlink()
-    create_head_file(directory / "evidence" / "head")
+    signer = log_signer(directory)
+    nothing = sign_head(read_info(directory).origin, 0, EMPTY_ROOT, signer)
+    replace_head(directory / "evidence" / "head", nothing)
     with opened(directory) as store:
         store.log.append(leaves)
         hand_out(directory, store)

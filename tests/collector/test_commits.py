@@ -39,7 +39,7 @@ OneStore = Callable[[], Store]
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    create_store(tmp_path / "store", StoreInfo("weighbridge/test", simulation=False))
+    create_store(tmp_path / "store", StoreInfo("weighbridge/test"), SIGNER)
     return open_embedded(tmp_path / "store")
 
 

@@ -66,7 +66,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    create_store(tmp_path / "store", StoreInfo("weighbridge/test", simulation=False))
+    create_store(tmp_path / "store", StoreInfo("weighbridge/test"), Signer(generate_private_key()))
     store = open_embedded(tmp_path / "store")
     made = Bench(store)
     running = asyncio.create_task(made.committer.run())

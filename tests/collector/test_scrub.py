@@ -18,6 +18,7 @@ from tests.collector.building import (
     hand_out,
     make_store,
     opened,
+    rewritten,
     serving,
     weighbridge,
 )
@@ -227,11 +228,7 @@ def test_a_log_written_anew_beside_an_old_head_is_found(store: Path) -> None:
     with opened(store) as kept:
         leaves = list(kept.log.leaves(0, 10**6))
     head = (store / "evidence" / "head").read_bytes()
-    for file in (*segments(store), store / "evidence" / "tree", *store.glob("index.sqlite*")):
-        file.unlink()
-    (store / "evidence" / "head").write_bytes(bytes(len(head)))
-    with opened(store) as kept:
-        kept.log.append([*leaves[:7], tick(5), *leaves[8:]])
+    rewritten(store, [*leaves[:7], tick(5), *leaves[8:]])
     (store / "evidence" / "head").write_bytes(head)
     done = scrubbed(store)
     assert done.exit_code == DAMAGED
@@ -251,13 +248,13 @@ def test_a_head_that_is_lost_is_signed_anew_only_when_asked(store: Path) -> None
         assert server.get("/readyz").status == 200
 
 
-def test_where_nothing_was_handed_out_yet_that_cannot_be_compared(tmp_path: Path) -> None:
+def test_a_store_that_was_just_made_is_sound(tmp_path: Path) -> None:
     weighbridge("init", tmp_path / "store")
     with opened(tmp_path / "store") as empty:
         assert empty.log.size == 0
-    done = scrubbed(tmp_path / "store", "--read-only")
-    assert done.exit_code == UNKNOWN
-    assert "no head was handed out yet" in done.stderr
+    done = scrubbed(tmp_path / "store")
+    assert (done.exit_code, done.stderr) == (SOUND, "")
+    assert done.stdout == "0 entries, the head over 0\n"
 
 
 def test_a_head_that_was_overwritten_with_zeros_is_missed(store: Path) -> None:
@@ -276,23 +273,25 @@ def test_a_head_that_was_overwritten_with_zeros_is_missed(store: Path) -> None:
         assert server.get("/readyz").status == 200
 
 
-def test_a_store_that_kept_no_heads_is_served_at_the_size_that_it_was_migrated_at(
-    store: Path,
-) -> None:
-    said = json.loads((store / "store.json").read_text()) | {"version": 1}
-    (store / "store.json").write_text(json.dumps(said))
+@pytest.mark.parametrize("described", [True, False])
+def test_a_store_that_was_cut_to_nothing_is_no_fresh_one(store: Path, described: bool) -> None:
+    """Its key and configuration are there still. It is not served, not signed anew, and not made anew in its place."""
+    if described:
+        as_older = json.loads((store / "store.json").read_text()) | {"version": 1}
+        (store / "store.json").write_text(json.dumps(as_older))
+    for file in (*segments(store), store / "evidence" / "tree", *store.glob("index.sqlite*")):
+        file.unlink()
     head = store / "evidence" / "head"
-    head.unlink()
-    with opened(store) as kept:
-        assert kept.info.unsigned == kept.log.size
-    assert scrubbed(store, "--read-only").exit_code == UNKNOWN
-    with serving(store) as server:
-        assert server.get("/readyz").status == 200
-        assert server.stop() == 0
-    with opened(store) as kept:
-        kept.log.append([tick(kept.log.size)])
     head.write_bytes(bytes(head.stat().st_size))
-    assert scrubbed(store, "--read-only").exit_code == DAMAGED
+    started = weighbridge("serve", "--config", store / "config.toml", check=False)
+    said = "version 1; this program knows 3" if described else "restore it from a backup"
+    assert (started.returncode, said in started.stderr) == (2, True), started.stderr
+    if not described:
+        assert scrubbed(store, "--sign").exit_code == DAMAGED
+        assert head.read_bytes() == bytes(head.stat().st_size)
+    (store / "store.json").unlink()
+    again = weighbridge("init", store, check=False)
+    assert (again.returncode, "the evidence of one" in again.stderr) == (2, True), again.stderr
 
 
 @pytest.mark.parametrize("begun", [True, False])

@@ -34,20 +34,20 @@ from collector.storage.stores import open_store
 from tests.collector.building import Agent
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Finding, Row, State
-from weighbridge.log.checkpoint import sign_head
+from weighbridge.log.checkpoint import SIMULATED, sign_head
 from weighbridge.log.entries import EntryKind, Tick, payload_type
 from weighbridge.verdict import Verdict
 from weighbridge.wire.report import encode
 from weighbridge.wire.signing import Signer, generate_private_key
 
-INFO = StoreInfo("weighbridge/test", simulation=False)
+INFO = StoreInfo("weighbridge/test")
 SIGNER = Signer(generate_private_key())
 Reopen = Callable[[], Store]
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    create_store(tmp_path / "store", INFO)
+    create_store(tmp_path / "store", INFO, SIGNER)
     return tmp_path / "store"
 
 
@@ -392,7 +392,8 @@ def test_a_log_of_other_entries_than_those_handed_out_is_refused(directory: Path
     for file in (*segment_files(directory), directory / "evidence" / "tree"):
         file.unlink()
     head = (directory / "evidence" / "head").read_bytes()
-    (directory / "evidence" / "head").write_bytes(bytes(len(head)))
+    nothing = sign_head(INFO.origin, 0, hashlib.sha256(b"").digest(), SIGNER)
+    handed_out.replace_head(directory / "evidence" / "head", nothing)
     store = open_embedded(directory)
     store.log.append([*leaves[:4], *leaves[5:], tick(9), tick(10)])
     store.close()
@@ -428,10 +429,6 @@ def test_of_a_head_that_was_torn_while_it_was_written_the_one_synced_before_is_l
     slots = [file.read_bytes()[:SLOT_BYTES], file.read_bytes()[SLOT_BYTES:]]
     newest = max(range(2), key=lambda slot: size_in(slots[slot]))
     flip(file, newest * SLOT_BYTES + 20)
-    if writes == 1:
-        with pytest.raises(CorruptStore, match="head: holds no whole head"):
-            open_embedded(directory)
-        return
     store = open_embedded(directory)
     kept = store.log.handed_out
     assert kept is not None
@@ -444,8 +441,8 @@ def test_of_a_head_that_was_torn_while_it_was_written_the_one_synced_before_is_l
 
 
 def size_in(slot: bytes) -> int:
-    """The size in a slot's note; 0 where it was never written."""
-    return int(slot[8:].split(b"\n")[1]) if any(slot) else 0
+    """The size in a slot's note."""
+    return int(slot[8:].split(b"\n")[1])
 
 
 def test_without_its_head_file_a_store_is_not_opened(directory: Path) -> None:
@@ -545,47 +542,60 @@ def test_a_store_is_open_once(directory: Path) -> None:
     open_embedded(directory).close()
 
 
-def test_an_older_store_is_migrated_on_opening(directory: Path) -> None:
-    (directory / "store.json").write_text('{"origin":"weighbridge/old","version":0}')
-    store = open_embedded(directory)
-    assert store.info == StoreInfo("weighbridge/old", simulation=False)
-    store.close()
-    assert '"version": 2' in (directory / "store.json").read_text()
-    assert read_info(directory) == StoreInfo("weighbridge/old", simulation=False)
-
-
-def test_a_store_that_kept_no_head_yet_keeps_the_next_one(directory: Path) -> None:
-    store = open_embedded(directory)
-    store.log.append([tick(0)])
-    store.close()
-    (directory / "store.json").write_text(
-        '{"origin":"weighbridge/test","simulation":false,"version":1}'
-    )
-    (directory / "evidence" / "head").unlink()
-    store = open_embedded(directory)
-    assert store.log.handed_out is None
-    hand_out(store)
-    store.close()
-    cut_last_row(directory)
-    with pytest.raises(CorruptStore, match="row 0 was acknowledged"):
+@pytest.mark.parametrize("version", [0, 2, 4, -1])
+def test_a_store_of_another_version_is_refused(directory: Path, version: int) -> None:
+    (directory / "store.json").write_text(f'{{"origin":"weighbridge/test","version":{version}}}')
+    with pytest.raises(WrongVersion, match=f"version {version}; this program knows 3"):
         open_embedded(directory)
 
 
-def test_a_newer_store_is_refused(directory: Path) -> None:
-    (directory / "store.json").write_text('{"origin":"x","simulation":false,"version":3}')
-    with pytest.raises(WrongVersion, match="version 3; this program knows up to 2"):
+def test_a_store_is_made_with_a_head_over_nothing(directory: Path) -> None:
+    store = open_embedded(directory)
+    head = store.log.handed_out
+    store.close()
+    assert head is not None
+    assert (head.origin, head.size, head.root) == (INFO.origin, 0, hashlib.sha256(b"").digest())
+
+
+@pytest.mark.parametrize("held", [0, 3])
+def test_a_store_whose_head_was_overwritten_is_not_opened(directory: Path, held: int) -> None:
+    """Whether or not it holds entries: nothing opens as a fresh store but one that was just made."""
+    store = open_embedded(directory)
+    store.log.append([tick(number) for number in range(held)])
+    store.close()
+    head = directory / "evidence" / "head"
+    head.write_bytes(bytes(head.stat().st_size))
+    with pytest.raises(CorruptStore, match="holds no head, and each store is made with one"):
         open_embedded(directory)
+
+
+@pytest.mark.parametrize("left", ["store.json", "evidence", "keys"])
+def test_no_store_is_made_where_something_is_left_of_one(tmp_path: Path, left: str) -> None:
+    (tmp_path / left).mkdir()
+    with pytest.raises(StorageError, match=f"the {left} of one: restore it from a backup"):
+        create_store(tmp_path, INFO, SIGNER)
+
+
+@pytest.mark.parametrize(("real", "said"), [(True, SIMULATED), (False, "weighbridge/")])
+def test_a_simulated_store_is_made_real_by_no_file_nor_a_real_one_simulated(
+    tmp_path: Path, real: bool, said: str
+) -> None:
+    """The log's name says which, and the head bears it under the log's signature."""
+    made = StoreInfo("weighbridge/test" if real else f"{SIMULATED}test")
+    assert made.simulation is not real
+    create_store(tmp_path / "s", made, SIGNER)
+    file = tmp_path / "s" / "store.json"
+    file.write_text(file.read_text().replace(made.origin, f"{said}test"))
+    with pytest.raises(CorruptStore, match=f"names the log {said}test"):
+        open_embedded(tmp_path / "s")
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        '{"simulation":false,"version":1}',
-        '{"origin":"x","version":1}',
-        '{"origin":5,"simulation":false,"version":1}',
-        '{"origin":"x","simulation":"no","version":1}',
-        '{"origin":"x","simulation":false,"version":-1}',
-        '{"origin":"x","simulation":false,"version":true}',
+        '{"version":3}',
+        '{"origin":"x"}',
+        '{"origin":5,"version":3}',
     ],
 )
 def test_a_description_that_says_too_little_is_an_error_that_names_it(

@@ -215,9 +215,11 @@ def test_a_line_that_was_read_from_the_head_and_is_handed_in_again_is_not_taken(
 # A log that is caught
 
 
-@pytest.mark.parametrize("fault", ["log_forked", "log_shrank"])
+@pytest.mark.parametrize(
+    ("fault", "left"), [("log_forked", None), ("log_shrank", 3), ("log_shrank", 0)]
+)
 def test_an_edited_log_is_caught_at_once_and_both_heads_are_kept(
-    store_of: StoreOf, tmp_path: Path, fault: str
+    store_of: StoreOf, tmp_path: Path, fault: str, left: int | None
 ) -> None:
     agent = Agent("n1")
     directory = store_of(agent)
@@ -230,7 +232,7 @@ def test_an_edited_log_is_caught_at_once_and_both_heads_are_kept(
         server.stop()
     leaves, state = leaves_of(directory), tmp_path / "lessee-state"
     known = read_head((state / "newest-head").read_text())
-    changed = leaves[:3] + leaves[4:] if fault == "log_forked" else leaves[:3]
+    changed = leaves[:3] + leaves[4:] if left is None else leaves[:left]
     rewritten(directory, changed)
     with serving(directory) as server:
         if fault == "log_forked":

@@ -41,6 +41,18 @@ def test_a_report_that_is_taken_out_of_the_log_is_missed(stage: Stage) -> None:
     assert "log_forked" in node.log()
 
 
+def test_a_log_that_was_cut_to_nothing_under_its_own_key_has_shrunk(stage: Stage) -> None:
+    """Nothing on that machine can tell it from a log that was just begun; who holds a head of it can."""
+    collector, node = with_both_stopped(stage)
+    rewritten(collector.directory, [])
+    collector.start()
+    node.start()
+    wait_for(lambda: "log_shrank" in node.log(), "the agent's word")
+    assert node.facts()["status"].startswith("log_shrank")
+    refused = collector.request("POST", "/v1/reports", b"")
+    assert "head" not in refused.json
+
+
 def test_a_collector_that_only_restarts_is_accused_of_nothing(stage: Stage) -> None:
     collector, node = with_both_stopped(stage)
     (collector.directory / "index.sqlite").unlink()

@@ -61,7 +61,6 @@ class Description(Model):
     period: Name
     as_of: Text
     statement: StatementTold
-    simulation: bool
     origin: Text
     log_key: Text
     size: Count

@@ -8,6 +8,14 @@ from weighbridge.log.note import KeyKind, NoteKey, SignatureLine, read_note
 from weighbridge.wire.report import MAX_INTEGER, SeenHead
 from weighbridge.wire.signing import SignatureError, Signer, verify_bytes
 
+SIMULATED = "weighbridge-simulation/"
+"""How the name of a log begins whose clock is logical: each head that it signs says so."""
+
+
+def is_simulated(origin: str) -> bool:
+    """Whether a log of this name is a simulation, and no evidence of anything."""
+    return origin.startswith(SIMULATED)
+
 
 @dataclass(frozen=True, slots=True)
 class Head:

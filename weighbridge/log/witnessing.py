@@ -42,9 +42,13 @@ def proof_wanted(known: Head | None, head: Head) -> tuple[int, int] | None:
 def judge_head(known: Head | None, head: Head, proof: Sequence[bytes] = ()) -> LogFault | None:
     """How a head that the log signed later than `known` catches it, given the proof of the step; None: it does not.
 
-    Both heads are signed by the log: together they are the evidence.
+    Both heads are signed by the log: together they are the evidence. One key signs for one log, under one name.
     """
-    if known is None or known.size == 0:
+    if known is None:
+        return None
+    if head.origin != known.origin:
+        return LogFault.FORKED
+    if known.size == 0:
         return None
     if head.size < known.size:
         return LogFault.SHRANK

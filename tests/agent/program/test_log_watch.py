@@ -95,6 +95,15 @@ def test_what_the_log_did_not_sign_is_no_evidence() -> None:
     assert forged.origin == good.origin
 
 
+def test_a_log_that_goes_on_under_another_name_has_forked(tmp_path: Path) -> None:
+    """As one that was a simulation and is to be a real log: the name says which."""
+    watch = LogWatch(tmp_path, LOG.public_key)
+    watch.see(head(8), {}, 0.0)
+    longer = logged(LEAVES[:9])[0]
+    watch.see(sign_head("another", longer.size, longer.root, LOG).note, {8: proof(8, 9)}, 1.0)
+    assert watch.status.startswith("log_forked")
+
+
 def test_another_log_has_a_folder_of_its_own(tmp_path: Path) -> None:
     watch = LogWatch(tmp_path, LOG.public_key)
     watch.see(head(8), {}, 0.0)

@@ -25,6 +25,7 @@ from weighbridge.judge.counts import Counts
 from weighbridge.judge.latest_readings import LatestDevice, LatestReadings, LatestSample
 from weighbridge.judge.ledger import Finding, Row, State
 from weighbridge.judge.node_state import ChainState, NodeState, OpenInterval, Track
+from weighbridge.log.checkpoint import SIMULATED
 from weighbridge.log.entries import ContractAdded
 from weighbridge.settlement.figures import Figure
 from weighbridge.verdict import Verdict
@@ -252,7 +253,8 @@ async def served(
 
     gate = Gate({token_hash(token): bearer for token, bearer in TOKENS.items()}, True)
     api = Api(fleet, ledger, Exposition(fleet, lambda: ()), add_contract)
-    pages = Pages(fleet, ledger, StoreInfo("weighbridge/test", simulation), lambda: stopped)
+    info = StoreInfo(f"{SIMULATED if simulation else 'weighbridge/'}test")
+    pages = Pages(fleet, ledger, info, lambda: stopped)
     application = web.Application(middlewares=[problems])
     application[GATE] = gate
     application[BODIES] = Bodies(1 << 20, 8 << 20, 20, 20)
