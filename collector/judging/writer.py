@@ -21,7 +21,7 @@ from weighbridge.judge.snapshot import SnapshotError, dump, restore
 from weighbridge.log.entries import Entry, EntryKind
 from weighbridge.notices.book import KINDS as BOOKED
 from weighbridge.settlement.judge_versions import Judges, current
-from weighbridge.wire.report import Report
+from weighbridge.wire.report import Report, digest
 
 logger = logging.getLogger("weighbridge.judging")
 
@@ -29,8 +29,19 @@ SLICE = 512
 JUDGES = "judges"
 """The snapshot that names who wrote the ledger."""
 
-ALWAYS = WHOLE | {JUDGES}
+SEAL = "seal"
+"""The snapshot that binds the others: without it, or with another one, nobody goes on from them."""
+
+ALWAYS = WHOLE | {JUDGES, SEAL}
 """The snapshots of every ledger into which something was folded."""
+
+
+class Seal(NamedTuple):
+    """What the other snapshots are. `last`: the leaf hash of the last entry that is folded in them."""
+
+    folded: int
+    last: str
+    digest: str
 
 
 class LedgerBatch(NamedTuple):
@@ -62,6 +73,7 @@ class LedgerWriter:
         self._found = found
         self._under_way: tuple[Entry, Folding] | None = None
         self._taken = NO_BATCH
+        self._hashes: dict[str, str] = {}
         try:
             self._take_on()
         except SnapshotError as error:
@@ -79,8 +91,18 @@ class LedgerWriter:
         missing = ALWAYS - snapshots.keys() if self.folded else ()
         if missing:
             raise SnapshotError(f"it lacks the snapshots {', '.join(sorted(missing))}")
+        self._hashes = _hashed(snapshots)
+        if self.folded and restore(snapshots[SEAL], Seal) != self._sealed():
+            raise SnapshotError("its snapshots are not those that were written, or of another log")
         self._book = load_book(log, self._store.index, self.folded)
         self.judgement = self._restored(snapshots)
+
+    def _sealed(self) -> Seal:
+        """Of the snapshots as they are hashed here. Raises SnapshotError where the log does not reach so far."""
+        if self.folded > self._store.log.size:
+            raise SnapshotError(f"it knows {self.folded} entries, and the log has fewer")
+        last = self._store.log.node(0, self.folded - 1).hex() if self.folded else ""
+        return Seal(self.folded, last, digest(dump(sorted(self._hashes.items()))))
 
     def _restored(self, snapshots: Mapping[str, bytes]) -> Judgement:
         folds = FleetFold(stall_us=NEVER_US if self._store.info.simulation else STALL_US)
@@ -186,6 +208,8 @@ class LedgerWriter:
         """What the ledger does not have yet. Write it, then say how it went with `written`."""
         judged = self.judgement
         snapshots = {**judged.folds.snapshots(), JUDGES: dump(judged.judges)}
+        self._hashes |= _hashed(snapshots)
+        snapshots[SEAL] = dump(self._sealed())
         self._taken = LedgerBatch(
             tuple(judged.rows), tuple(judged.findings), self.folded, snapshots, tuple(judged.uses)
         )
@@ -214,3 +238,8 @@ class LedgerWriter:
         """The same of use, the newest of an hour last."""
         yield from self._store.ledger.uses(contract, start_us, end_us, end_us)
         yield from (use for use in self.judgement.uses if use.contract == contract)
+
+
+def _hashed(snapshots: Mapping[str, bytes]) -> dict[str, str]:
+    """Of all but the seal, by name."""
+    return {name: digest(state) for name, state in snapshots.items() if name != SEAL}

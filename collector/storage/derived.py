@@ -35,7 +35,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from collector.storage.store import ChainKey, CorruptStore, Indexed, StorageError, StoreFull
 
-SCHEMA = 5
+SCHEMA = 6
 """Of the tables and of the snapshots in them: a file of another is made anew from the log."""
 
 BUSY_SECONDS = 30

@@ -7,7 +7,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, bindparam, delete, insert, or_, select, update
+from sqlalchemy import (
+    Engine,
+    LargeBinary,
+    RowMapping,
+    bindparam,
+    cast,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import DatabaseError
 
@@ -55,6 +66,9 @@ INSERT_SNAPSHOT = upsert(snapshots)
 UPSERT_SNAPSHOT = INSERT_SNAPSHOT.on_conflict_do_update(
     index_elements=[snapshots.c.name], set_={"state": INSERT_SNAPSHOT.excluded.state}
 )
+
+STATE = cast(snapshots.c.state, LargeBinary)
+"""As bytes, whatever somebody put there."""
 
 
 class SqliteLedger:
@@ -153,7 +167,7 @@ class SqliteLedger:
 
     def snapshots(self) -> Mapping[str, bytes]:
         with self._engine.connect() as connection:
-            return {row.name: row.state for row in connection.execute(select(snapshots))}
+            return dict(connection.execute(select(snapshots.c.name, STATE)).all())
 
     def clear(self) -> None:
         with writing(self._engine) as connection:
@@ -170,7 +184,7 @@ def read_snapshot(path: Path, name: str) -> bytes | None:
     engine = read_only(path)
     try:
         with engine.connect() as connection:
-            query = select(snapshots.c.state).where(snapshots.c.name == name)
+            query = select(STATE).where(snapshots.c.name == name)
             state: bytes | None = connection.execute(query).scalar()
             return state
     except DatabaseError as error:

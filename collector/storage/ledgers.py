@@ -16,7 +16,13 @@ TABLES = {
     "findings": FINDING_FIELDS,
     "snapshots": ("name",),
 }
-"""What is compared. When a row was superseded depends on how rows were written together, so that is told apart."""
+"""What is compared. When a row was superseded depends on how rows were written together, so that is told apart; so are
+the states of snapshots, which nobody wants to read."""
+
+OTHER_STATE = """
+SELECT name FROM main.snapshots JOIN given.snapshots AS its USING (name)
+WHERE main.snapshots.state != its.state ORDER BY name
+"""
 
 EXCEPT = "SELECT {fields} FROM {mine}.{table} EXCEPT SELECT {fields} FROM {its}.{table} ORDER BY {fields}"
 ATTACH = "ATTACH ? AS given"
@@ -47,6 +53,8 @@ def differences(held: Path, given: Path) -> Iterator[str]:
                 yield from (f"{table}: not by the log: {row}" for row in extra)
                 lacking = _rows(connection, table, fields, "given", "main")
                 yield from (f"{table}: missing: {row}" for row in lacking)
+            others = connection.exec_driver_sql(OTHER_STATE)
+            yield from (f"snapshots: other than by the log: {_told(row)}" for row in others)
             taken_back = connection.exec_driver_sql(SUPERSEDED)
             yield from (f"rows: superseded by nothing: {_told(row)}" for row in taken_back)
     except DatabaseError as error:

@@ -52,8 +52,22 @@ def folded(store: Store, limit: int = 2**20) -> tuple[Any, ...]:
     ("damage", "said"),
     [
         ("UPDATE snapshots SET state = x'00'", "cannot be read"),
-        ("UPDATE snapshots SET state = '[]' WHERE name = 'judges'", "cannot be read"),
-        ("DELETE FROM snapshots", "lacks the snapshots credit, judges, reach, registry, watch"),
+        (
+            "UPDATE snapshots SET state = replace(state, '/', '-') WHERE name = 'judges'",
+            "not those that were written",
+        ),
+        (
+            "UPDATE snapshots SET state = replace(state, 'a', 'b') WHERE name = 'node/a'",
+            "not those that were written",
+        ),
+        ("DELETE FROM snapshots WHERE name = 'node/a'", "not those that were written"),
+        ("UPDATE progress SET value = value - 1 WHERE name = 'folded'", "not those"),
+        ("UPDATE progress SET value = value + 1000 WHERE name = 'folded'", "the log has fewer"),
+        (
+            "DELETE FROM snapshots",
+            "lacks the snapshots credit, judges, reach, registry, seal, watch",
+        ),
+        ("DELETE FROM snapshots WHERE name = 'seal'", "lacks the snapshots seal"),
         ("DELETE FROM snapshots WHERE name = 'watch'", "lacks the snapshots watch"),
     ],
 )

@@ -157,6 +157,14 @@ LEDGER = {
         "DELETE FROM snapshots WHERE name = 'node/a'",
         "snapshots: missing: node/a",
     ),
+    "a snapshot that says otherwise": (
+        "UPDATE snapshots SET state = replace(state, 'a', 'b') WHERE name = 'node/a'",
+        "snapshots: other than by the log: node/a",
+    ),
+    "a fold that came less far": (
+        "UPDATE snapshots SET state = replace(state, 'folded', 'f') WHERE name = 'seal'",
+        "snapshots: other than by the log: seal",
+    ),
 }
 
 

@@ -47,6 +47,7 @@ def test_an_entry_of_many_samples_gives_way_and_is_written_whole(tmp_path: Path)
         return given
 
     with opened(make_store(tmp_path / "store")) as store:
+        store.log.append(log.leaves[store.log.size :])
         writer = LedgerWriter(store)
         # A clock that moves by a slice whenever it is looked at: each step is a slice of its own.
         follower = LogFollower(writer, store, monotonic_s=lambda: next(turns))
