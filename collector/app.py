@@ -59,7 +59,7 @@ from collector.log.keys import load_keys
 from collector.log.ticks import SystemClocks, TickClock
 from collector.simulation import LogicalTime
 from collector.storage.received import tick_before_us
-from collector.storage.store import StorageError, Store
+from collector.storage.store import CorruptStore, StorageError, Store
 from collector.storage.stores import open_store
 from collector.tls import ServerCertificate, authority_hash
 from collector.web.pages import Pages
@@ -532,7 +532,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except Problem as problem:
         return _answered(problem)
-    except BrokenInvariantError as error:
+    except (BrokenInvariantError, CorruptStore) as error:
         return _answered(Problem("internal", str(error)))
     except web.HTTPException as error:
         if error.status not in STATED:

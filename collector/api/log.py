@@ -19,7 +19,7 @@ from collector.log.commits import Committer
 from collector.log.enrolment import Enrolment, parse_request
 from collector.log.ingest import Ingest, Receipts
 from collector.log.keys import KeyRing
-from collector.storage.store import EvidenceLog
+from collector.storage.store import CorruptStore, EvidenceLog
 from collector.tls import NEXT
 from weighbridge.log.checkpoint import Head, log_key
 from weighbridge.log.merkle import consistency_proof, inclusion_proof
@@ -112,14 +112,19 @@ class LogApi:
             raise
 
     def _consistency(self, request: web.Request, head: Head) -> dict[str, Any]:
-        """From the sizes that the agent was shown to the head of this answer, where it asks."""
+        """From the sizes that the agent was shown to the head of this answer, where it asks. A damaged tree proves
+        nothing, and holds up no receipt."""
         asked = request.headers.get(KEPT_HEADER, "").split(",")[:MOST_KEPT]
         sizes = [int(size) for size in asked if SIZE.fullmatch(size)]
-        proofs = {
-            str(size): [one.hex() for one in consistency_proof(size, head.size, self._log.node)]
-            for size in sizes
-            if 0 < size <= head.size
-        }
+        try:
+            node = self._log.proven() if sizes else self._log.node
+            proofs = {
+                str(size): [one.hex() for one in consistency_proof(size, head.size, node)]
+                for size in sizes
+                if 0 < size <= head.size
+            }
+        except CorruptStore:
+            return {}
         return {"consistency": proofs} if proofs else {}
 
     async def enroll(self, request: web.Request) -> web.Response:
@@ -185,11 +190,11 @@ class LogApi:
         if "index" in request.query:
             index = whole_number(request, "index", 0, 0, MAX_INDEX)
             upto = whole_number(request, "size", size, 0, size)
-            return _hashes(lambda: inclusion_proof(index, upto, self._log.node))
+            return _hashes(lambda: inclusion_proof(index, upto, self._log.proven()))
         if "from" in request.query:
             old = whole_number(request, "from", 0, 0, MAX_INDEX)
             upto = whole_number(request, "to", size, 0, size)
-            return _hashes(lambda: consistency_proof(old, upto, self._log.node))
+            return _hashes(lambda: consistency_proof(old, upto, self._log.proven()))
         raise Problem("malformed", "name index and size, or from and to")
 
     async def healthy(self, _: web.Request) -> web.Response:
@@ -206,6 +211,8 @@ class LogApi:
 
     def _remarks(self) -> Iterator[str]:
         behind, clock = self._behind(), self._committer.clock
+        if self._log.damage is not None:
+            yield f"proofs that need it are not handed out: {self._log.damage}"
         if behind:
             yield f"judging is behind the log by {behind} entries"
         if clock.stepped:

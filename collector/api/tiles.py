@@ -36,7 +36,7 @@ class TilesApi:
         def served() -> bytes:
             level = tiles.read_level(request.match_info["level"])
             tile = tiles.read_tile(request.match_info["tile"])
-            return tiles.hashes(level, tile, self._log.size, self._log.node)
+            return tiles.hashes(level, tile, self._log.size, self._log.proven())
 
         return await _served(served)
 

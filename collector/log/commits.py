@@ -22,6 +22,7 @@ from collector.log.ticks import Anchor, TickClock
 from collector.storage.store import (
     Accepted,
     ChainKey,
+    CorruptStore,
     EvidenceLog,
     Indexed,
     StorageError,
@@ -180,12 +181,18 @@ class CommitBatch:
             report = decode(open_envelope(leaf).payload)
         return report
 
+    def _stored(self, index: int) -> bytes:
+        try:
+            return self._store.log.proven()(0, index)
+        except CorruptStore as error:
+            raise Problem("internal", str(error)) from error
+
     def again(self, accepted: Accepted) -> Receipt:
-        """Where a report lies that was accepted before."""
+        """Where a report lies that was accepted before. Raises Problem."""
         if accepted.index >= self._first:
             stored = leaf_hash(self.leaves[accepted.index - self._first])
         else:
-            stored = self._store.log.node(0, accepted.index)
+            stored = self._stored(accepted.index)
         return Receipt(
             index=accepted.index, leaf_hash=stored.hex(), received_us=accepted.received_us
         )

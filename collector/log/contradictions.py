@@ -6,7 +6,7 @@ An agent's word alone is entered once while this process lives, and a head that 
 from collections.abc import Iterator
 from functools import lru_cache
 
-from collector.storage.store import EvidenceLog
+from collector.storage.store import CorruptStore, EvidenceLog
 from weighbridge.log.entries import Contradiction
 from weighbridge.log.merkle import root_at
 from weighbridge.log.note import NoteKey
@@ -22,13 +22,16 @@ class Contradictions:
 
     def __init__(self, log: EvidenceLog, key: NoteKey) -> None:
         self._log, self._key = log, key
-        self._root = lru_cache(ROOTS_KEPT)(lambda size: root_at(size, log.node))
+        self._root = lru_cache(ROOTS_KEPT)(lambda size: root_at(size, log.proven()))
         self._said: set[tuple[str, bool]] = set()
 
     def found(self, key_id: str, report: Report) -> Iterator[Contradiction]:
         """Those in a report of this key that were not said before."""
         for seen, proven in self._named(report):
-            ours = self._root(seen.size).hex() if seen.size <= self._log.size else None
+            try:
+                ours = self._root(seen.size).hex() if seen.size <= self._log.size else None
+            except CorruptStore:
+                continue  # A tree that is damaged here contradicts nobody.
             if ours != seen.root and (key_id, proven) not in self._said:
                 self._said.add((key_id, proven))
                 yield Contradiction(

@@ -10,6 +10,7 @@ DIR/lock                  held by the process that has the store open
 
 import fcntl
 import json
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -31,9 +32,11 @@ from collector.storage.store import (
 from collector.storage.tree import TreeFile
 from weighbridge.log.checkpoint import Head, sign_head
 from weighbridge.log.entries import Entry, entry
-from weighbridge.log.merkle import EMPTY_ROOT, Frontier
+from weighbridge.log.merkle import EMPTY_ROOT, DamagedTree, Frontier, Node, ProvenTree
 from weighbridge.process.files import sync_directory, write_file
 from weighbridge.wire.signing import Signer
+
+logger = logging.getLogger("weighbridge.storage")
 
 VERSION = 3
 SEGMENT_BYTES = 64 << 20
@@ -53,6 +56,7 @@ class EmbeddedLog:
         )
         self._restore_tree()
         self._size = self._before = self._segments.size
+        self._damage: str | None = None
         self._require_handed_out(directory)
 
     def _durable(self, index: int) -> bool:
@@ -66,7 +70,7 @@ class EmbeddedLog:
             return
         if self._size < head.size:
             is_not = f"hold {self._size} entries, and a head over {head.size} was handed out"
-        elif Frontier(head.size, self._tree.node).root() != head.root:
+        elif not self._agrees(head) and not self._mended(head, directory):
             is_not = f"are others than those of which the head over {head.size} was handed out"
         else:
             return
@@ -75,9 +79,23 @@ class EmbeddedLog:
             " shrank or forked: restore the segments from a backup (`weighbridge scrub` says where they differ)"
         )
 
+    def _agrees(self, head: Head) -> bool:
+        return Frontier(head.size, self._tree.node).root() == head.root
+
+    def _mended(self, head: Head, directory: Path) -> bool:
+        """Whether the entries are those of the head, and only the tree's right edge was damaged: it is made again."""
+        self._tree.keep(0)
+        self._grow_tree(0)
+        if self._agrees(head):
+            logger.warning("%s: was damaged, and is made again", directory / "tree")
+            return True
+        return False
+
     def _restore_tree(self) -> None:
         """Trust what was synced, and make the rest again from the rows."""
-        held = self._tree.keep(self._segments.last_first)
+        self._grow_tree(self._tree.keep(self._segments.last_first))
+
+    def _grow_tree(self, held: int) -> None:
         while held < self._segments.size:
             self._tree.append(self._segments.leaves(held, TREE_BATCH))
             held = self._tree.size
@@ -121,6 +139,35 @@ class EmbeddedLog:
 
     def node(self, level: int, index: int) -> bytes:
         return self._tree.node(level, index)
+
+    @property
+    def damage(self) -> str | None:
+        return self._damage
+
+    def proven(self) -> Node:
+        head = self._heads.newest
+        if head is None:
+            return self.node
+        try:
+            tree = ProvenTree(head.size, head.root, self.node)
+        except DamagedTree as error:
+            raise self._damaged(error) from error
+
+        def node(level: int, index: int) -> bytes:
+            try:
+                return tree.node(level, index)
+            except DamagedTree as error:
+                raise self._damaged(error) from error
+
+        return node
+
+    def _damaged(self, error: DamagedTree) -> CorruptStore:
+        """Once in the journal."""
+        said = f"evidence/tree: {error}; `weighbridge scrub` on the stopped store makes it again"
+        if said != self._damage:
+            logger.error("%s", said)
+        self._damage = said
+        return CorruptStore(said)
 
     def root(self) -> bytes:
         return self._tree.root()

@@ -9,7 +9,7 @@ from collector.storage.segments import SegmentFile, first_of
 from collector.storage.store import CorruptStore, StorageError
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import Entry, entry, stored_hash
-from weighbridge.log.merkle import Frontier
+from weighbridge.log.merkle import Frontier, Node
 
 
 class FrozenLog:
@@ -67,6 +67,13 @@ class FrozenLog:
 
     def node(self, level: int, index: int) -> bytes:
         return self._root(index << level, 1 << level)
+
+    def proven(self) -> Node:
+        return self.node
+
+    @property
+    def damage(self) -> str | None:
+        return None
 
     def root(self) -> bytes:
         return self._root(0, self._size)

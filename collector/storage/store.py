@@ -14,6 +14,7 @@ from typing import Protocol
 from weighbridge.judge.ledger import Finding, Row, Use
 from weighbridge.log.checkpoint import Head, is_simulated
 from weighbridge.log.entries import Entry, EntryKind
+from weighbridge.log.merkle import Node
 
 
 class StorageError(Exception):
@@ -106,6 +107,11 @@ class EvidenceLog(Protocol):
         ...
 
     @property
+    def damage(self) -> str | None:
+        """What is wrong with the hashes on the disk, as far as a proof needed them; None: nothing that was seen."""
+        ...
+
+    @property
     def handed_out(self) -> Head | None:
         """The newest head that `hand_out` was told of, in this run or an earlier one."""
         ...
@@ -120,6 +126,13 @@ class EvidenceLog(Protocol):
 
     def node(self, level: int, index: int) -> bytes:
         """Hash of the complete subtree of 2**level leaves that starts at leaf index * 2**level."""
+        ...
+
+    def proven(self) -> Node:
+        """`node` as the newest head was handed out over it, each hash proven from that head's root.
+
+        Raises CorruptStore, as what it returns does, where a hash that it needs is damaged.
+        """
         ...
 
     def root(self) -> bytes:

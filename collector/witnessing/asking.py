@@ -26,11 +26,11 @@ Prove = Callable[[int, int], Sequence[bytes]]
 """The consistency proof from one size of the log to another."""
 
 
-def prover(node: Node) -> Prove:
-    """Of a log whose subtrees `node` knows. From nothing to any size the proof is empty."""
+def prover(proven: Callable[[], Node]) -> Prove:
+    """Of a log whose subtrees it proves. From nothing to any size the proof is empty."""
 
     def prove(old_size: int, size: int) -> Sequence[bytes]:
-        return consistency_proof(old_size, size, node) if old_size else ()
+        return consistency_proof(old_size, size, proven()) if old_size else ()
 
     return prove
 

@@ -16,7 +16,7 @@ import aiohttp
 
 from collector.background import beside
 from collector.log.commits import Committer
-from collector.storage.store import EvidenceLog
+from collector.storage.store import CorruptStore, EvidenceLog
 from collector.witnessing.asking import Prove, ask_witness, prover
 from weighbridge.log.checkpoint import Head, read_head
 from weighbridge.log.cosignature import Signed, signatures
@@ -142,7 +142,7 @@ class Rounds:
             larger = refused.newest is not None and refused.newest > head.size
             told = f"it has cosigned {refused.newest} entries, and this log has {head.size}"
             self._say(witness, told if larger else str(refused))
-        except (Problem, SignatureError, aiohttp.ClientError, OSError) as error:
+        except (Problem, SignatureError, CorruptStore, aiohttp.ClientError, OSError) as error:
             self._say(witness, str(error) or type(error).__name__)
 
     def _say(self, witness: Witness, trouble: str) -> None:
@@ -179,7 +179,7 @@ async def cosigning(rounds: Rounds, log: EvidenceLog) -> AsyncIterator[None]:
     timeout = aiohttp.ClientTimeout(total=ASKED_SECONDS)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
-        beside(rounds.run(session, prover(log.node)), "heads are cosigned no more"),
+        beside(rounds.run(session, prover(log.proven)), "heads are cosigned no more"),
     ):
         yield
 
@@ -188,7 +188,7 @@ def kept_head(file: Path, log: EvidenceLog) -> Head | None:
     """The head that was published last, if this log stands by it."""
     try:
         head = read_head(file.read_text("utf-8"))
-    except (OSError, ValueError):
+        agrees = head.size <= log.size and root_at(head.size, log.proven()) == head.root
+    except (OSError, ValueError, CorruptStore):
         return None
-    agrees = head.size <= log.size and root_at(head.size, log.node) == head.root
     return head if agrees else None

@@ -27,7 +27,7 @@ class FillingLog:
         self._log = store.log
         self.full = False
         self.root, self.read, self.node = self._log.root, self._log.read, self._log.node
-        self.hand_out = self._log.hand_out
+        self.hand_out, self.proven = self._log.hand_out, self._log.proven
 
     @property
     def size(self) -> int:

@@ -24,6 +24,7 @@ from tests.collector.building import (
 )
 from tests.collector.test_ledger_anew import filled, folded
 from weighbridge.log.entries import EntryKind, Tick, payload_type
+from weighbridge.log.merkle import stored_position
 from weighbridge.wire.report import encode
 from weighbridge.wire.signing import Signer
 
@@ -300,6 +301,31 @@ def test_a_store_that_was_cut_to_nothing_is_no_fresh_one(store: Path, described:
     (store / "store.json").unlink()
     again = weighbridge("init", store, check=False)
     assert (again.returncode, "the evidence of one" in again.stderr) == (2, True), again.stderr
+
+
+def test_a_damaged_hash_is_in_no_proof_and_is_named_where_one_would_need_it(store: Path) -> None:
+    """Inside the tree, where opening does not look. Evidence is taken all the same."""
+    position = stored_position(0, 5)
+    flip(store / "evidence" / "tree", 32 * position)
+    with serving(store) as server:
+        assert server.get("/readyz").body == b"ok\n"
+        sound = server.get("/v1/log/proof?index=20")
+        assert sound.status == 200
+        for path in ("proof?index=4", "proof?from=5", "proof?index=0&size=5"):
+            refused = server.get(f"/v1/log/{path}")
+            assert (refused.status, refused.json["code"]) == (500, "internal"), path
+            assert (
+                "evidence/tree: the hash at level 0, index 4 or 5 is not" in refused.json["detail"]
+            )
+        assert server.get("/tile/0/000.p/20").status == 500
+        assert server.get("/v1/log/proof?index=20").json == sound.json
+        ready = server.get("/readyz")
+        assert (ready.status, b"evidence/tree: the hash at level 0" in ready.body) == (200, True)
+        assert server.stop() == 0
+    assert "scrub` on the stopped store makes it again" in (store / "serve.stderr").read_text()
+    assert scrubbed(store).exit_code == SOUND
+    with serving(store) as server:
+        assert server.get("/v1/log/proof?index=4").status == 200
 
 
 @pytest.mark.parametrize("begun", [True, False])

@@ -36,6 +36,7 @@ from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Finding, Row, State
 from weighbridge.log.checkpoint import SIMULATED, sign_head
 from weighbridge.log.entries import EntryKind, Tick, payload_type
+from weighbridge.log.merkle import stored_position
 from weighbridge.verdict import Verdict
 from weighbridge.wire.report import encode
 from weighbridge.wire.signing import Signer, generate_private_key
@@ -400,6 +401,26 @@ def test_a_log_of_other_entries_than_those_handed_out_is_refused(directory: Path
     (directory / "evidence" / "head").write_bytes(head)
     with pytest.raises(CorruptStore, match="are others than those of which the head over 9"):
         open_embedded(directory)
+
+
+def test_a_damaged_right_edge_of_the_tree_is_made_again_from_the_entries(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is no other log: the entries are those of which the head was handed out."""
+    store = open_embedded(directory, segment_bytes=64)
+    for number in range(9):
+        store.log.append([tick(number)])
+    hand_out(store)
+    root = store.log.root()
+    store.close()
+    flip(directory / "evidence" / "tree", 32 * stored_position(3, 0))
+    store = open_embedded(directory, segment_bytes=64)
+    assert store.log.root() == root
+    store.close()
+    assert "tree: was damaged, and is made again" in caplog.text
+    caplog.clear()
+    open_embedded(directory, segment_bytes=64).close()
+    assert caplog.text == ""
 
 
 def test_a_log_that_is_longer_than_what_was_handed_out_goes_on(directory: Path) -> None:

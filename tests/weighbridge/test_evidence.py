@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from weighbridge.log.checkpoint import open_head, sign_head
 from weighbridge.log.merkle import (
+    DamagedTree,
     Frontier,
+    ProvenTree,
     consistency_proof,
     inclusion_proof,
     leaf_hash,
@@ -156,3 +159,29 @@ def test_a_head_opens_with_its_key_and_with_no_other() -> None:
 def test_the_root_of_any_beginning_of_a_log_is_known_from_its_subtrees(size: int) -> None:
     tree = Tree(80)
     assert root_at(size, tree.node) == recursive_root(tree.leaves[:size])
+
+
+@given(st.integers(1, 70), st.data())
+def test_a_hash_that_is_damaged_is_never_taken_for_one_under_the_root(
+    size: int, data: st.DataObject
+) -> None:
+    frontier = Frontier()
+    held = {
+        (level, index): subtree
+        for number in range(size)
+        for level, index, subtree in frontier.append(leaf_hash(b"%d" % number))
+    }
+    sound = dict(held)
+    for place in data.draw(st.sets(st.sampled_from(sorted(held)), max_size=3)):
+        held[place] = bytes(32)
+    try:
+        tree = ProvenTree(size, frontier.root(), lambda level, index: held[level, index])
+    except DamagedTree:
+        return
+    for place, subtree in sound.items():
+        with suppress(DamagedTree):
+            assert tree.node(*place) == subtree
+    if held == sound:
+        assert {place: tree.node(*place) for place in sound} == sound
+    with pytest.raises(ValueError, match="no complete subtree"):
+        tree.node(0, size)

@@ -53,6 +53,45 @@ class Frontier:
         return _join(self._peaks) if self._peaks else EMPTY_ROOT
 
 
+class DamagedTree(ValueError):
+    """A subtree's hash is not what the root needs. The message names it."""
+
+
+class ProvenTree:
+    """The subtrees of a log of `size` leaves whose root is known, each proven from that root before it is given."""
+
+    def __init__(self, size: int, root: bytes, node: Node) -> None:
+        """Raises DamagedTree."""
+        self._size, self._node = size, node
+        frontier = Frontier(size, self._stored)
+        if frontier.root() != root:
+            raise DamagedTree(f"the subtrees at the right edge do not make up the root over {size}")
+        self._known = frontier.peaks()
+
+    def node(self, level: int, index: int) -> bytes:
+        """The hash of a complete subtree. Raises DamagedTree, and ValueError where there is no such subtree."""
+        if (index + 1) << level > self._size:
+            raise ValueError(f"no complete subtree at level {level}, index {index}")
+        if (level, index) not in self._known:
+            self._prove(level, index & ~1)
+        return self._known[level, index]
+
+    def _stored(self, level: int, index: int) -> bytes:
+        try:
+            return self._node(level, index)
+        except ValueError as error:
+            raise DamagedTree(str(error)) from error
+
+    def _prove(self, level: int, left: int) -> None:
+        """Two neighbours, by the subtree that they make up."""
+        parent = self.node(level + 1, left >> 1)
+        pair = self._stored(level, left), self._stored(level, left + 1)
+        if node_hash(*pair) != parent:
+            place = f"level {level}, index {left} or {left + 1}"
+            raise DamagedTree(f"the hash at {place} is not the one under the root")
+        self._known[level, left], self._known[level, left + 1] = pair
+
+
 def _complete_subtrees(start: int, end: int) -> list[tuple[int, int]]:
     """[start, end) as complete subtrees (level, index) from left to right; start must be aligned to end - start."""
     spans = []
