@@ -160,15 +160,26 @@ class Administration:
         return web.json_response({"keys": [described(key) for key in self._ring]})
 
     async def revoke(self, request: web.Request) -> web.Response:
-        key = self._speaking(request)
+        key = self._named(request)
         revocation = parse(Revocation, await read_body(request))
         since_us = revocation.from_us
+        if key.revoked_index is not None:
+            self._require_earlier(key, key.revoked_index, since_us)
         if since_us is not None and since_us < self._received_us(key.enrolled_index):
             raise Problem("conflict", f"key {key.key_id} began to speak after that instant")
         if since_us is not None and since_us > self._wall_us():
             raise Problem("conflict", "the instant from which on a key is revoked lies ahead")
         index = await self._submit(EntryKind.KEY, key.revocation(revocation.reason, since_us))
         return web.json_response({"key_id": key.key_id, "index": index})
+
+    def _require_earlier(self, key: NodeKey, revoked_index: int, since_us: int | None) -> None:
+        """Of a key that is revoked the instant moves back alone: what does not count is never made to count again."""
+        held_us = self._received_us(revoked_index) if key.void_us is None else key.void_us
+        if since_us is None or since_us >= held_us:
+            raise Problem(
+                "conflict",
+                f"key {key.key_id} is revoked already; since when its word does not count can only be moved earlier",
+            )
 
     async def rotate(self, request: web.Request) -> web.Response:
         """The successor replaces the key at its enrolment, so that no report falls between them."""
@@ -186,13 +197,18 @@ class Administration:
         return await self._invite(wanted)
 
     def _speaking(self, request: web.Request) -> NodeKey:
+        """The key that the path names. Raises Problem: conflict, where it is revoked."""
+        key = self._named(request)
+        if key.revoked_index is not None:
+            raise Problem("conflict", f"key {key.key_id} is revoked already")
+        return key
+
+    def _named(self, request: web.Request) -> NodeKey:
         """The key that the path names, by its id or the unique beginning of it."""
         beginning = request.match_info["key_id"]
         found = [key for key in self._ring if key.key_id.startswith(beginning)]
         if len(found) != 1:
             raise Problem("not_found", f"{len(found)} keys begin with {beginning[:64]!r}")
-        if found[0].revoked_index is not None:
-            raise Problem("conflict", f"key {found[0].key_id} is revoked already")
         return found[0]
 
 

@@ -276,7 +276,10 @@ def key_list(config_file: Path) -> None:
 @config_option
 @stated
 def key_revoke(key_id: str, reason: str, since: str | None, config_file: Path) -> None:
-    """Let KEY_ID (or the unique beginning of one) speak no more, from now on and for ever."""
+    """Let KEY_ID (or the unique beginning of one) speak no more, from now on and for ever.
+
+    Of a key that is revoked already, --from moves the instant earlier since which its word does not count.
+    """
     config = load_config(config_file, os.environ)
     wanted = {"reason": reason, "from_us": None if since is None else _instant_us(since)}
     answer = ask(config, "POST", f"/v1/keys/{key_id}/revoke", wanted)

@@ -25,7 +25,10 @@ KINDS = frozenset({EntryKind.CONTRACT, EntryKind.INVITE, EntryKind.KEY, EntryKin
 
 @dataclass(frozen=True, slots=True)
 class NodeKey:
-    """A key and the node that it speaks for. `revoked_index` is the entry that ended it, null while it speaks."""
+    """A key and the node that it speaks for. `revoked_index` is the entry that ended it, null while it speaks.
+
+    `void_us`: since when its word does not count, though it was let in; null: all of it does.
+    """
 
     key_id: str
     public_key: bytes
@@ -35,6 +38,7 @@ class NodeKey:
     enrolled_index: int
     revoked_index: int | None = None
     reason: str = ""
+    void_us: int | None = None
 
     def revocation(self, reason: str, from_us: int | None = None) -> KeyChanged:
         """What ends it once it is in the log. `from_us`: what it said since then does not count."""
@@ -48,6 +52,14 @@ class NodeKey:
             reason=reason,
             from_us=from_us,
         )
+
+
+def _revoked(key: NodeKey, index: int, change: KeyChanged) -> NodeKey:
+    """The first word ends it; a later one says at most that it was in other hands earlier."""
+    if key.revoked_index is None:
+        return replace(key, revoked_index=index, reason=change.reason, void_us=change.from_us)
+    said = [us for us in (key.void_us, change.from_us) if us is not None]
+    return replace(key, void_us=min(said, default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +99,8 @@ class KeyRing:
     def _change(self, index: int, change: KeyChanged) -> None:
         if change.action == "revoked":
             key = self._keys.get(change.key_id)
-            if key is not None and key.revoked_index is None:
-                revoked = replace(key, revoked_index=index, reason=change.reason)
-                self._keys[change.key_id] = revoked
+            if key is not None:
+                self._keys[change.key_id] = _revoked(key, index, change)
             return
         invite = self._invites.get(change.secret_hash) if change.secret_hash is not None else None
         if invite is not None:

@@ -19,6 +19,7 @@ from tests.adversary.field import (
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
 from weighbridge.judge.revoked_key import KEY_REVOKED
 from weighbridge.log.entries import EntryKind, KeyChanged
+from weighbridge.wire.signing import Signer
 
 STOLEN_H, REVOKED_H = 6, 18
 
@@ -43,7 +44,11 @@ def at_us(hour: int) -> int:
 
 def revoke(field: Field, side: str, from_h: int | None) -> None:
     signer = SIGNERS[side]
-    change = KeyChanged(
+    field.add(EntryKind.KEY, revocation(side, signer, from_h))
+
+
+def revocation(side: str, signer: Signer, from_h: int | None) -> KeyChanged:
+    return KeyChanged(
         action="revoked",
         key_id=signer.key_id,
         public_key=signer.public_key.hex(),
@@ -53,7 +58,6 @@ def revoke(field: Field, side: str, from_h: int | None) -> None:
         reason="stolen",
         from_us=None if from_h is None else at_us(from_h),
     )
-    field.add(EntryKind.KEY, change)
 
 
 def test_what_a_stolen_key_said_is_unknown_from_the_instant_on() -> None:
@@ -85,6 +89,42 @@ def test_nobody_mends_a_fault_by_revoking_the_key_that_told_of_it(from_h: int | 
         {"provider": lost}, "provider", from_h, "unknown: {policy: up}\n"
     ).statement()
     assert amounts(statement)[0] == OWED
+
+
+LATER_H = 21
+
+
+def moved(then_h: int | None, first_h: int | None) -> Field:
+    """At LATER_H, when another key has long spoken for the side, the first is said to have been stolen at `then_h`."""
+    field, node = Field(""), ScriptedNode()
+    for hour in range(DAY_H + 1):
+        if hour == REVOKED_H:
+            revoke(field, "provider", first_h)
+            field.enrol("second", "n1")
+        if hour == LATER_H and then_h is not None:
+            revoke(field, "provider", then_h)
+        field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
+        field.hear(node, hour, sound, "second" if hour >= REVOKED_H else "provider")
+    return field
+
+
+@pytest.mark.parametrize("first_h", [None, 12])
+def test_a_theft_that_is_found_out_later_moves_the_instant_back_and_no_further_than_the_key_spoke(
+    first_h: int | None,
+) -> None:
+    """What another key says after the first revocation is in no doubt, whenever the instant is moved."""
+    field = moved(STOLEN_H, first_h)
+    statement = field.statement()
+    assert unit(statement, "n1.1").seconds["unknown"] == (REVOKED_H - STOLEN_H) * HOUR_S
+    assert {(one.since_us, one.until_us) for one in field.findings(KEY_REVOKED)} == {
+        (at_us(hour), at_us(REVOKED_H)) for hour in (STOLEN_H, first_h) if hour is not None
+    }
+
+
+def test_an_instant_is_never_moved_forward() -> None:
+    """A later entry that names a later instant gives back nothing that was taken."""
+    once, again = moved(None, STOLEN_H), moved(12, STOLEN_H)
+    assert unit(once.statement(), "n1.1").seconds == unit(again.statement(), "n1.1").seconds
 
 
 def test_the_other_sides_word_holds_alone_where_a_key_was_stolen() -> None:

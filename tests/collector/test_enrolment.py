@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,34 @@ def test_a_revoked_key_speaks_no_more_and_never_again(collector: Serving, invite
     line = next(row for row in keys(collector, "list").splitlines() if beginning in row)
     assert "revoked at" in line
     assert "stolen" in line
+
+
+def test_the_instant_from_which_a_revoked_key_does_not_count_moves_back_alone(
+    collector: Serving, invite: Invite
+) -> None:
+    agent = Agent("moved")
+    assert enroll(collector, request(agent, invite("moved"))).status == 200
+    path, us = f"/v1/keys/{agent.signer.key_id}/revoke", time.time_ns() // 1000 + 1
+
+    def revoked(from_us: int | None) -> None:
+        wanted = {"reason": "stolen", "from_us": from_us}
+        asyncio.run(control.request(collector.directory, "POST", path, wanted))
+
+    revoked(None)
+    for refused in (None, us + 10**12):
+        with pytest.raises(control.CollectorControlError, match="only be moved earlier"):
+            revoked(refused)
+    revoked(us + 1)
+    for refused in (us + 1, us + 2, None):
+        with pytest.raises(control.CollectorControlError, match="only be moved earlier"):
+            revoked(refused)
+    revoked(us)
+    with pytest.raises(control.CollectorControlError, match="began to speak after that instant"):
+        revoked(0)
+    listed = [
+        row for row in keys(collector, "list").splitlines() if agent.signer.key_id[:16] in row
+    ]
+    assert len(listed) == 1
 
 
 def test_a_rotated_key_speaks_until_its_successor_enrolls(

@@ -197,7 +197,7 @@ class NodeState:
     `cuts` are what witnesses say while it is silent, by contract.
     `quarantine` is set from the entry on that this judge could not judge.
     `voices` are by chain, the one that spoke last at the end, and `turns` counts how often one began or spoke over
-    another; `shared` while two agents speak with one key.
+    another; `shared` while two agents speak with one key. `revoked`: when each key that spoke for it ceased to.
 
     `lags_us` are wall clock less receipt of its latest reports. `last_received_us` and `last_sample_us` are None until
     it has spoken, and it is silent when it was not heard for `patience_us`.
@@ -229,6 +229,7 @@ class NodeState:
     voices: dict[str, Voice] = field(default_factory=dict)
     turns: int = 0
     shared: SharedKey | None = None
+    revoked: dict[str, int] = field(default_factory=dict)
 
     @property
     def newest(self) -> ChainState | None:

@@ -20,11 +20,13 @@ KEY_REVOKED = "key_revoked"
 def void(
     state: NodeState, contracts: Sequence[str], change: KeyChanged, now_us: int, entry: int
 ) -> Iterator[Row | Finding]:
-    """The key speaks no more since `change.from_us`, if that is told: up to now its word does not count."""
-    if change.from_us is None or change.from_us >= now_us:
+    """The key speaks no more since `change.from_us`, if that is told: its word does not count from then up to now, or
+    up to when it was first revoked. Whoever speaks after that speaks with another key."""
+    until_us = state.revoked.setdefault(change.key_id, now_us)
+    if change.from_us is None or change.from_us >= until_us:
         return
     said = (State.UNKNOWN, KEY_REVOKED)
-    yield from in_doubt(state, said, (change.from_us, now_us), now_us, entry)
+    yield from in_doubt(state, said, (change.from_us, until_us), now_us, entry)
     for contract in contracts:
         yield noted(
             state,
@@ -34,5 +36,5 @@ def void(
             expected="a key that one agent alone holds",
             observed=f"key {change.key_id} was revoked from this instant on: {change.reason}",
             severity=Severity.ERROR,
-            until_us=now_us,
+            until_us=until_us,
         )
