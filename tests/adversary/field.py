@@ -1,16 +1,17 @@
 """A day of a leased node of two GPUs, told by agents of both sides, and what its statement makes of it.
 
 The day is the whole term, and so a thirty-first of the price of a month. A GPU that is down for the four hours from
-FROM_H to UNTIL_H earns the lessee 25.87.
+FROM_H to UNTIL_H earns the lessee OWED. `Outage` is a shorter one: eight hours, and a dead GPU's four earn FOUR_HOURS.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode
+from tests.weighbridge.scripted import FAST, SECOND, START_US, Log, ScriptedNode
 from weighbridge.challenge.record import ChallengeOutcome, Weighed, Weighing, seal_record
 from weighbridge.judge.counts import Counts, counts
+from weighbridge.judge.fleet import NEVER_US
 from weighbridge.judge.ledger import Use
 from weighbridge.log.entries import (
     CauseNotice,
@@ -37,6 +38,9 @@ STEP_S = 60
 FROM_H, UNTIL_H = 8, 12
 OWED = "25.87"
 BAD_S = (UNTIL_H - FROM_H) * HOUR_S
+END_S, FROM_S, UNTIL_S = 8 * HOUR_S, 2 * HOUR_S, 6 * HOUR_S
+FOUR_HOURS, NOTHING = "26.40", "0.00"
+GPU = "GPU-n1-0"
 
 TERMS = """\
 contract_id: K1
@@ -54,8 +58,18 @@ credits:
 sampling: {interval_s: "60", max_gap_s: "180"}
 """
 
+BY_THE_HOUR = {
+    "2026-10-02T00:00:00Z}": "2026-10-01T08:00:00Z}",
+    TERMS[TERMS.index("  - {id: c") : TERMS.index("sampling")]: (
+        "  - {id: c, kind: outage_multiple, objective: gpus, multiple: '2', hour_price: '3.30', cap: {amount: '99'}}\n"
+    ),
+}
+
 SIGNERS = {"provider": Signer(bytes(32)), "lessee": Signer(bytes([1]) * 32)}
 LOST: Mapping[str, int | str] = {"power_draw_milliwatts": "gpu_is_lost"}
+GONE = dict.fromkeys(FAST, "gpu_is_lost") | {"energy_millijoules": "gpu_is_lost"}
+"""A GPU of which no reading is there."""
+
 Said = Callable[[int], Mapping[str, Mapping[str, int | str]]]
 """Of an hour, what differs from a sound node: readings by device."""
 
@@ -189,6 +203,58 @@ class Field(Log):
             (line.verdict, line.availability_fraction) for line in found.parts[0].units
         ]
         return found
+
+
+class Outage(Field):
+    """Eight hours, told minute by minute by the provider's agent; each hour of a dead GPU is worth 6.60."""
+
+    def __init__(self, unknown: str = "down", more: str = "") -> None:
+        super().__init__(f"unknown: {{policy: {unknown}}}\n{more}", BY_THE_HOUR)
+        self.fold.stall_us = NEVER_US
+        self.node = ScriptedNode()
+        self.energy = 1_000_000
+
+    def minutes(self, from_s: int, until_s: int, **shown: Any) -> dict[int, Mapping[str, Any]]:
+        """A sample each minute. Energy goes on where the first GPU is not lost; `shown` replaces its readings."""
+        found: dict[int, Mapping[str, Any]] = {}
+        for second in range(from_s, until_s, STEP_S):
+            self.energy += 18_000_000
+            found[second] = {GPU: {"energy_millijoules": self.energy} | shown}
+        return found
+
+    def live(self, from_s: int, until_s: int, *events: dict[str, Any], **shown: Any) -> "Outage":
+        """A report each minute, heard as it is made; the events come with the first."""
+        for second, said in self.minutes(from_s, until_s, **shown).items():
+            self.tick(second)
+            first = list(events) if second == from_s else []
+            self.report(self.node.report([second], {second: said}, events=first))
+        return self
+
+    def silent(self, from_s: int, until_s: int) -> "Outage":
+        """Nobody hears the node."""
+        for second in range(from_s, until_s, STEP_S):
+            self.tick(second)
+        return self
+
+    def spooled(self, from_s: int, until_s: int, **shown: Any) -> "Outage":
+        """What the node's chain tells of this time, heard at its end."""
+        self.tick(until_s)
+        for second, said in self.minutes(from_s, until_s, **shown).items():
+            self.report(self.node.report([second], {second: said}))
+        return self
+
+    def again(self, **fields: Any) -> "Outage":
+        """An agent that begins anew: another chain, of the same boot unless told."""
+        self.node = ScriptedNode(chain=f"{self.node.chain}-again", **fields)
+        return self
+
+
+def event(second: int, kind: str, code: int | None = None) -> dict[str, Any]:
+    """What happened to the first GPU, or to the node."""
+    at_us = (1000 + second) * SECOND
+    device = GPU if code is not None else None
+    told = {"device": device, "code": code, "source": "agent", "detail": ""}
+    return {"boottime_us": at_us, "kind": kind} | told
 
 
 def _shown(result: Result) -> tuple[str, tuple[str, ...]]:

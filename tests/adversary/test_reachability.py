@@ -5,20 +5,20 @@ from typing import Any
 
 import pytest
 
-from tests.adversary.outages import (
+from tests.adversary.field import (
     END_S,
     FROM_S,
-    MINUTE,
     NOTHING,
+    STEP_S,
     UNTIL_S,
     Outage,
+    amounts,
     event,
-    owed,
 )
 from tests.weighbridge.scripted import ScriptedNode
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import Finding
-from weighbridge.log.entries import EntryKind, KeyChanged, entry, payload_type
+from weighbridge.log.entries import EntryKind, KeyChanged, payload_type
 from weighbridge.wire.report import Report, digest, encode
 from weighbridge.wire.signing import Signer
 
@@ -30,7 +30,7 @@ EDGES = "0.44"
 """The minute before the first word of a witness, and the one after the last."""
 BY_CAUSE = "hold, by_cause: {collector_unreached: up, unreachable: down}"
 QUORUM = "evidence: {witnesses: [berlin, osaka, quito], witness_quorum: '2'}\n"
-REST_S = END_S + MINUTE
+REST_S = END_S + STEP_S
 Seen = Mapping[str, int | None]
 """By witness, whether it reaches the node; None: it reports that it cannot say."""
 
@@ -40,11 +40,10 @@ class Watched(Outage):
 
     def __init__(self, unknown: str = BY_CAUSE, more: str = QUORUM) -> None:
         super().__init__(unknown, more)
-        self.signers = {
-            name: Signer(bytes([9 + place] * 32)) for place, name in enumerate(WITNESSES)
-        }
+        watching = {name: Signer(bytes([9 + place] * 32)) for place, name in enumerate(WITNESSES)}
         self.ends: dict[str, tuple[int, str]] = {}
-        for name, signer in self.signers.items():
+        self.signers |= watching
+        for name, signer in watching.items():
             said = {"action": "enrolled", "side": "witness", "secret_hash": None, "reason": ""}
             key = {"key_id": signer.key_id, "public_key": signer.public_key.hex(), "node": name}
             self.add(EntryKind.KEY, KeyChanged.model_validate(said | key))
@@ -54,9 +53,7 @@ class Watched(Outage):
         leaf = self.signers[name].seal(
             payload_type(EntryKind.REPORT), encode(self._attempt(name, second, reached))
         )
-        added = entry(len(self.entries), leaf)
-        self.entries.append(added)
-        self.changes += self.fold.fold(added)
+        self.take(leaf)
 
     def _attempt(self, name: str, second: int, reached: int | None) -> Report:
         seq, prev = self.ends.get(name, (0, ""))
@@ -80,7 +77,7 @@ class Watched(Outage):
 
     def cut(self, from_s: int, until_s: int, **seen: int | None) -> "Watched":
         """Nobody hears the node, and witnesses say each minute what they see."""
-        for second in range(from_s, until_s, MINUTE):
+        for second in range(from_s, until_s, STEP_S):
             self.tick(second)
             for name, reached in seen.items():
                 self.says(name, second, reached)
@@ -121,7 +118,7 @@ def test_a_cut_network_is_no_silent_node_where_a_quorum_reaches_it() -> None:
     field.live(UNTIL_S, REST_S)
     assert ("collector_unreached", "") not in field.open()
     assert field.causes() == {"collector_unreached", "silent"}
-    assert owed(field.statement()) == (NOTHING, EDGES)
+    assert amounts(field.statement()) == (NOTHING, EDGES)
 
 
 def test_a_dead_node_is_unreachable_where_a_quorum_does_not_reach_it() -> None:
@@ -129,7 +126,7 @@ def test_a_dead_node_is_unreachable_where_a_quorum_does_not_reach_it() -> None:
     field = Watched().silence(**NONE_REACHES)
     assert ("unreachable", False) in field.said()
     assert ("collector_unreached", False) not in field.said()
-    assert owed(field.statement()) == ("52.58", SILENCE)
+    assert amounts(field.statement()) == ("52.58", SILENCE)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +143,7 @@ def test_until_a_quorum_says_the_same_nobody_knows_why_a_node_is_silent(seen: Se
     field = Watched().silence(**seen)
     assert field.said() == [("node_silent", False)]
     assert field.causes() == {"silent"}
-    assert owed(field.statement()) == (NOTHING, SILENCE)
+    assert amounts(field.statement()) == (NOTHING, SILENCE)
 
 
 @pytest.mark.parametrize("liar", [0, 1])
@@ -154,7 +151,7 @@ def test_one_witness_that_lies_changes_nothing(liar: int) -> None:
     """Whoever bought one of three gets what the other two see."""
     field = Watched().silence(berlin=liar, osaka=1 - liar, quito=1 - liar)
     honest = Watched().silence(osaka=1 - liar, quito=1 - liar)
-    assert owed(field.statement()) == owed(honest.statement())
+    assert amounts(field.statement()) == amounts(honest.statement())
     assert field.causes() == honest.causes()
 
 
@@ -175,16 +172,16 @@ def test_an_agent_that_was_stopped_says_so_whatever_witnesses_reach() -> None:
     field.cut(FROM_S, UNTIL_S, **ALL_REACH)
     field.live(UNTIL_S, REST_S, event(UNTIL_S, "agent_started"))
     assert field.causes() == {"agent_restarted"}
-    assert owed(field.statement()) == (NOTHING, SILENCE)
+    assert amounts(field.statement()) == (NOTHING, SILENCE)
 
 
 def test_an_announced_silence_is_nobody_elses_to_explain() -> None:
     field = (
         Watched()
         .heard(0, FROM_S)
-        .heard(FROM_S, FROM_S + MINUTE, event(FROM_S + 1, "agent_stopped"))
+        .heard(FROM_S, FROM_S + STEP_S, event(FROM_S + 1, "agent_stopped"))
     )
-    field.cut(FROM_S + MINUTE, UNTIL_S, **ALL_REACH)
+    field.cut(FROM_S + STEP_S, UNTIL_S, **ALL_REACH)
     assert field.said() == [("agent_stopped_by_provider", True)]
 
 
@@ -192,7 +189,7 @@ def test_what_a_witness_tells_late_says_nothing() -> None:
     """A witness that was cut off itself may not say afterwards what it saw."""
     field = Watched().heard(0, FROM_S)
     field.cut(FROM_S, UNTIL_S)
-    for second in range(FROM_S, UNTIL_S - 10 * MINUTE, MINUTE):
+    for second in range(FROM_S, UNTIL_S - 10 * STEP_S, STEP_S):
         for name in WITNESSES:
             field.says(name, second, 1)
     field.tick(UNTIL_S)
@@ -207,22 +204,22 @@ def test_a_quorum_that_falls_apart_leaves_the_rest_unexplained() -> None:
     assert {"collector_unreached", "node_silent"} == {code for code, _ in field.said()}
     assert ("node_silent", "") in field.open()
     field.live(UNTIL_S, REST_S)
-    assert owed(field.statement()) == (NOTHING, "26.84")
+    assert amounts(field.statement()) == (NOTHING, "26.84")
 
 
 def test_a_fold_that_goes_on_from_its_snapshots_says_the_same() -> None:
     whole = Watched().silence(**ALL_REACH)
     field = Watched().heard(0, FROM_S)
-    field.cut(FROM_S, FROM_S + 25 * MINUTE, **ALL_REACH)
+    field.cut(FROM_S, FROM_S + 25 * STEP_S, **ALL_REACH)
     again, kept = FleetFold(field.fold.stall_us), field.fold.snapshots()
     again.restore(kept, field.entries)
     field.fold = again
-    field.cut(FROM_S + 25 * MINUTE, UNTIL_S, **ALL_REACH).live(UNTIL_S, REST_S)
+    field.cut(FROM_S + 25 * STEP_S, UNTIL_S, **ALL_REACH).live(UNTIL_S, REST_S)
     assert _told(field) == _told(whole)
 
 
 def _told(field: Watched) -> tuple[Any, ...]:
-    return field.said(), field.timelines(END_S), owed(field.statement())
+    return field.said(), field.timelines(END_S), amounts(field.statement())
 
 
 def test_a_witness_is_no_node_and_shows_no_device() -> None:
@@ -233,7 +230,7 @@ def test_a_witness_is_no_node_and_shows_no_device() -> None:
 
 def test_a_witness_speaks_for_max_gap_to_the_microsecond() -> None:
     watched = Watched(more="evidence: {witnesses: [berlin]}\n")
-    watched.cut(0, MINUTE, berlin=1)
+    watched.cut(0, STEP_S, berlin=1)
     reach, (promise,) = watched.fold.reach, watched.fold.assignments.promises("n1")
     until_us = reach.witnesses["berlin"].words["n1"].last_us + promise.max_gap_us
     assert reach.told(promise, "n1", until_us) is not None

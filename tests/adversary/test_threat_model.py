@@ -9,7 +9,6 @@ from typing import NamedTuple
 import pytest
 
 from tests.adversary.field import Field, lost, sound
-from tests.adversary.outages import Outage
 from tests.adversary.test_alternation import Town, in_turn
 from tests.adversary.test_coverage import flickers, one_of
 from tests.adversary.test_exchange import AWAY, HELD
@@ -54,7 +53,7 @@ def rows() -> list[AttackRow]:
     return [row for row in found if row.number != "#"]
 
 
-STORIES: dict[str, Callable[[], Field | Outage]] = {
+STORIES: dict[str, Callable[[], Field]] = {
     "test_a_provider_who_lies_while_it_happens_is_found_by_another_word_alone": lambda: Field().day(
         provider=sound
     ),
