@@ -19,6 +19,7 @@ from agent.daemon import Agent, AgentStorage
 from agent.enrolment import NodeIdentity, load
 from agent.host.kernel_log import KernelLog, XidMerger, addresses, to_event
 from agent.host.machine import Machine, footprint
+from agent.log_keys import LogKeyFollower
 from agent.probe.client import over, spawn
 from agent.probe.consent import DailyBudget, ProbeConsent, grants, windows_of
 from agent.report.sampler import Schedule
@@ -137,6 +138,10 @@ class Daemon:
                 log.exception("commands failed and begin again")
                 await asyncio.sleep(BREATH_S)
 
+    async def _follow_log(self) -> None:
+        """The keys of the log, whatever happens to one try."""
+        await LogKeyFollower(self._identity.log, self._agent.doubt, self._transport.request).run()
+
     async def _open_doors(self, stack: contextlib.AsyncExitStack) -> None:
         """The control socket and the metrics port. One that cannot be opened is logged, and the agent goes on without
         it."""
@@ -149,7 +154,7 @@ class Daemon:
     async def _run_until(self, stopped: asyncio.Event) -> None:
         tasks = [
             asyncio.ensure_future(work)
-            for work in (self._agent.run(), stopped.wait(), self._obey())
+            for work in (self._agent.run(), stopped.wait(), self._obey(), self._follow_log())
         ]
         trust = self._identity.trust
         if isinstance(trust, ssl.SSLContext):

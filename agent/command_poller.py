@@ -147,7 +147,7 @@ class CommandPoller:
         """The header that says who asks or answers, once."""
         self._number += 1
         identity = self._identity
-        poll = seal_poll(identity.signer, identity.node, identity.log_key, self._number)
+        poll = seal_poll(identity.signer, identity.node, identity.log.keys.newest, self._number)
         return {POLL_HEADER: poll}
 
     def _refused_wait_s(self, answer: HttpAnswer) -> float:
@@ -159,7 +159,7 @@ class CommandPoller:
     async def _obey(self, command: bytes) -> None:
         try:
             envelope = open_envelope(command)
-            verify(envelope, self._identity.log_key)
+            verify(envelope, self._identity.log.keys.newest)
             if envelope.payload_type != PAYLOAD_TYPE:
                 raise Malformed(f"no command is a {envelope.payload_type}")
             message = decode_message(envelope.payload)

@@ -136,7 +136,9 @@ class Agent:
         self._paced: asyncio.Future[None] | None = None
         self._reporter: Reporter | None = None
         self._receipts = ReceiptFile(folder.directory / "receipts", folder.receipts_bytes)
-        self._watch = LogWatch(folder.directory, identity.log_key, self._receipts.head)
+        self._watch = LogWatch(folder.directory, identity.log, self._receipts.head)
+        self.doubt = asyncio.Event()
+        """A head bears a key of the log that is not known here."""
         self._complaint = ""
         self._lost_drafts = 0
         self._crashes = 0
@@ -268,13 +270,14 @@ class Agent:
             self._receipts,
             self._watch,
             self._post,
-            self._identity.log_key,
+            self._identity.log,
             self._reseal,
             self.sampler.want_inventory,
             self.sampler.note,
             self._alive,
             self._backoff,
             self._breath_s,
+            self.doubt.set,
         )
         return True
 

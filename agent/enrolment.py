@@ -13,8 +13,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from agent.report.transport import Transport, check_url, pinned, unverified
+from agent.report.transport import HttpAnswer, Transport, check_url, pinned, unverified
+from weighbridge.log.succession import KEYS_PATH, LogKeys
 from weighbridge.process.files import write_file
+from weighbridge.process.log_trust import LogTrust
 from weighbridge.wire.enrolment import (
     AUTHORITY_PATH,
     ENROL_PATH,
@@ -25,7 +27,7 @@ from weighbridge.wire.enrolment import (
 )
 from weighbridge.wire.problems import read_problem
 from weighbridge.wire.report import WireError, canonical
-from weighbridge.wire.signing import Signer, generate_private_key
+from weighbridge.wire.signing import SignatureError, Signer, generate_private_key
 
 
 class EnrolmentError(Exception):
@@ -43,7 +45,7 @@ class NodeIdentity:
     url: str
     node: str
     origin: str
-    log_key: bytes
+    log: LogTrust
     signer: Signer
     salt: bytes
     trust: ssl.SSLContext | bool
@@ -94,7 +96,7 @@ def load(directory: Path) -> NodeIdentity:
             url=record["url"],
             node=record["node"],
             origin=record["origin"],
-            log_key=bytes.fromhex(record["log_key"]),
+            log=LogTrust(bytes.fromhex(record["log_key"]), directory),
             signer=signer,
             salt=_own_secret(directory / "salt"),
             trust=pinned(directory / "ca.pem") if record["ca"] is not None else True,
@@ -135,8 +137,15 @@ async def _register(invite: Invite, signer: Signer, trust: ssl.SSLContext | bool
             enrol_request(invite, signer),
             {"Content-Type": "application/json"},
         )
+        enrolled = _enrolled(answer, invite, signer)
+        if enrolled.log_key != invite.log_key:
+            await _require_leads(transport, invite.log_key, enrolled.log_key)
     finally:
         await transport.close()
+    return enrolled
+
+
+def _enrolled(answer: HttpAnswer, invite: Invite, signer: Signer) -> Enrolled:
     if answer.status != 200:
         problem = read_problem(answer.status, answer.body)
         kind = KeyRevokedError if problem.code == "revoked_key" else EnrolmentError
@@ -147,9 +156,20 @@ async def _register(invite: Invite, signer: Signer, trust: ssl.SSLContext | bool
         raise EnrolmentError("the collector's answer is not understood") from error
     if (enrolled.node, enrolled.key_id) != (invite.node, signer.key_id):
         raise EnrolmentError("the collector enrolled another node or key")
-    if enrolled.log_key != invite.log_key:
-        raise EnrolmentError("the collector's log has another key than the invite says")
     return enrolled
+
+
+async def _require_leads(transport: Transport, invited: str, shown: str) -> None:
+    """The log has another key than the invite says: that one announced it, or it is another log."""
+    answer = await transport.request("GET", KEYS_PATH)
+    try:
+        keys = LogKeys(bytes.fromhex(invited)).follow(answer.body)
+    except SignatureError as error:
+        raise EnrolmentError(
+            f"the collector's log has another key than the invite says: {error}"
+        ) from error
+    if keys.newest.hex() != shown:
+        raise EnrolmentError("the collector's log has another key than the invite says")
 
 
 def _make(directory: Path) -> None:

@@ -21,6 +21,7 @@ from collector.bundling.making import BundleMaker, Extracting
 from collector.bundling.survey import survey_log
 from collector.judging.statements import instant
 from collector.log.commits import CommitBatch
+from collector.log.own_keys import own_keys
 from collector.storage.embedded import read_info
 from collector.storage.frozen import FrozenLog
 from tests.collector.building import (
@@ -69,7 +70,7 @@ def make(directory: Path, file: Path) -> None:
     known = survey_log(log, info, "lease", PERIOD, instant(statement.as_of), _quietly)
     by = Extracting(0, "benchmark", "", "", "")
     with file.open("wb") as out:
-        again = BundleMaker(info, log_signer(directory), known, statement, ()).make(
+        again = BundleMaker(info, own_keys(directory / "keys", []), known, statement, ()).make(
             log, out, by, _quietly
         )
     print("equal" if again.digest == statement.digest else "differs")

@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Read all evidence, and mend what follows from it.",
     ),
     "ca": ("collector.cli.authority:ca", "Put another CA in the place of the collector's own."),
+    "log": ("collector.cli.log:log", "Put another key in the place of the log's own."),
     "retain": (
         "collector.cli.retain:retain",
         "Let reports leave that no contract keeps any longer.",

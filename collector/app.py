@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -56,6 +55,7 @@ from collector.log.budgets import Budgets
 from collector.log.commits import Committer, forget
 from collector.log.ingest import Ingest
 from collector.log.keys import load_keys
+from collector.log.own_keys import OwnKeys, announced, own_keys
 from collector.log.ticks import SystemClocks, TickClock
 from collector.simulation import LogicalTime
 from collector.storage.received import tick_before_us
@@ -67,14 +67,13 @@ from collector.witnessing.rounds import Rounds, cosigning
 from collector.witnessing.stamping import stamping
 from weighbridge import __version__
 from weighbridge.catalogue import metrics
-from weighbridge.log.checkpoint import open_head
 from weighbridge.log.entries import ClockChecked, ContractAdded, EntryKind
 from weighbridge.process.settings import ConfigError
 from weighbridge.process.system_clock import boottime_us, synchronized, wall_us
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.wire.problems import PROBLEM_TYPE, Problem
 from weighbridge.wire.report import read
-from weighbridge.wire.signing import SignatureError, Signer
+from weighbridge.wire.signing import SignatureError, key_id
 
 DRAIN_SECONDS = 4.0
 """Twice: for handlers, and for those that did not end by themselves."""
@@ -123,7 +122,7 @@ class Components:
 
     config: CollectorConfig
     store: Store
-    signer: Signer
+    own: OwnKeys
     clocks: Clocks
     fleet: LiveFleet
     judging: LogFollower
@@ -179,19 +178,18 @@ async def running(
 async def _components(
     config: CollectorConfig, store: Store, patience: float
 ) -> AsyncIterator[Components]:
-    clocks, signer = Clocks.of(store), load_signer(config)
+    clocks, own = Clocks.of(store), require_own_log(config, store)
     budgets = Budgets(config.limits.hourly, time.monotonic)
     writer = LedgerWriter(store, budgets.found)
     fleet = LiveFleet(writer.judgement)
-    require_own_log(config, store, signer)
     async with (
         _judging(writer, store, patience) as judging,
-        _committing(config, store, signer, judging, clocks) as (committer, committing),
+        _committing(config, store, own, judging, clocks) as (committer, committing),
     ):
         challenges = Challenges(
             committer,
             fleet,
-            signer,
+            own.signer,
             verify_apart,
             time.monotonic_ns,
             clocks.system.wall_us,
@@ -219,14 +217,14 @@ async def _components(
         )
         async with challenging(challenges, judging.caught_up):
             doors = Doors(most_connections(), time.monotonic)
-            yield Components(config, store, signer, clocks, *made, doors)
+            yield Components(config, store, own, clocks, *made, doors)
 
 
 def _work(components: Components) -> Iterator[AbstractAsyncContextManager[None]]:
     """What a published collector does by itself."""
     judged = components.judging.caught_up
     yield scheduled(components.challenges, components.fleet, judged)
-    linked = (components.committer, components.fleet, components.signer, components.store.log)
+    linked = (components.committer, components.fleet, components.own.signer, components.store.log)
     yield linking(*linked, judged)
     yield accounting(components.accounts)
     yield cosigning(components.rounds, components.store.log)
@@ -242,37 +240,24 @@ def require_kind(config: CollectorConfig, store: Store, simulation: bool) -> Non
         )
 
 
-def load_signer(config: CollectorConfig) -> Signer:
-    """The log's key. Raises ConfigError."""
-    return read_signer(config.keys / "log.key")
-
-
-def read_signer(path: Path) -> Signer:
-    """A log's key from a file. Raises ConfigError."""
-    try:
-        return Signer(bytes.fromhex(path.read_text(encoding="ascii")))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: not the key of a log") from error
-
-
-def require_own_log(config: CollectorConfig, store: Store, signer: Signer) -> None:
-    """A log is signed by one key from its first entry on: agents pinned it. Raises ConfigError for another one."""
+def require_own_log(config: CollectorConfig, store: Store) -> OwnKeys:
+    """The keys that the log was begun with and led to: agents pinned one of them. Raises ConfigError for others."""
+    own = own_keys(config.keys, announced(store))
     first = next(iter(store.log.read(0, 1)), None)
-    if first is not None and first.envelope.key_id != signer.key_id:
+    if first is not None and first.envelope.key_id != key_id(own.keys.first):
         raise ConfigError(f"{config.keys / 'log.key'}: this log was begun with another key")
     head, file = store.log.handed_out, config.directory / "evidence" / "head"
     try:
         if head is not None:
-            open_head(head.note, signer.public_key)
+            own.keys.open_head(head.note)
     except SignatureError as error:
         raise ConfigError(f"{file}: {error}") from error
+    return own
 
 
 @asynccontextmanager
 async def _committing(
-    config: CollectorConfig, store: Store, signer: Signer, judging: LogFollower, clocks: Clocks
+    config: CollectorConfig, store: Store, own: OwnKeys, judging: LogFollower, clocks: Clocks
 ) -> AsyncIterator[tuple[Committer, asyncio.Task[None]]]:
     file = config.directory / "clock"
     simulation = store.info.simulation
@@ -282,7 +267,7 @@ async def _committing(
     keep(clock.anchor)
     ring = load_keys(store.log, store.index)
     paced = config.tick_seconds, config.queue_bytes
-    committer = Committer(store, signer, ring, clock, *paced, keep)
+    committer = Committer(store, own, ring, clock, *paced, keep)
     committer.follow(judging.follow)
     task = asyncio.create_task(committer.run())
     try:
@@ -340,7 +325,7 @@ def _routes(components: Components) -> tuple[Route, ...]:
         Api(recent, store.ledger, exposition, lambda added: _add_contract(components, added)),
         _settlement_api(components),
         NoticesApi(components.statements.book, committer),
-        ChallengeApi(components.challenges, fleet, committer.ring, components.signer.public_key),
+        ChallengeApi(components.challenges, fleet, committer.ring, components.own.keys.every),
         Pages(recent, store.ledger, store.info, lambda: components.judging.failure),
     )
     routes = [route for one in served for route in one.routes()]
@@ -366,7 +351,7 @@ def _address(components: Components) -> tuple[str, str | None, str]:
     """What an invite says: the URL, the hash of the authority where there is one, the log's key."""
     url = public_url(components.config)
     authority = authority_hash(components.config.keys) if url.startswith("https:") else None
-    return url, authority, components.signer.public_key.hex()
+    return url, authority, components.own.keys.newest.hex()
 
 
 async def _add_contract(components: Components, added: ContractAdded) -> tuple[int, int]:
@@ -380,7 +365,6 @@ def _log_api(components: Components, ingest: Ingest, exposition: Exposition) -> 
         components.committer,
         components.committer.ring,
         ingest,
-        components.signer.public_key.hex(),
         components.config.keys / "ca.pem",
         exposition.ingest.time,
         lambda: components.judging.failure,

@@ -9,10 +9,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from weighbridge.log.checkpoint import Head, open_head, read_head
-from weighbridge.log.checkpoint import log_key as note_key
+from weighbridge.log.checkpoint import Head, read_head
 from weighbridge.log.witnessing import LogFault, judge_head, spell_evidence
 from weighbridge.process.heads import HeadMemory
+from weighbridge.process.log_trust import LogTrust
 from weighbridge.wire.report import EventKind
 from weighbridge.wire.signing import SignatureError, key_id
 
@@ -23,14 +23,14 @@ EVENTS = {LogFault.FORKED: EventKind.LOG_FORKED, LogFault.SHRANK: EventKind.LOG_
 
 
 class LogWatch:
-    """Of the log whose public key is `log_key`; each log has a folder of its own in `directory`."""
+    """Of the log whose keys `trust` knows; each log has a folder of its own in `directory`."""
 
-    def __init__(self, directory: Path, log_key: bytes, latest: str | None = None) -> None:
+    def __init__(self, directory: Path, trust: LogTrust, latest: str | None = None) -> None:
         """`latest` is the newest head that came with a receipt, whosever it is.
 
         Never raises: what cannot be kept is logged, and kept in memory alone.
         """
-        self._log_key = log_key
+        self._trust = trust
         self._due_s = 0.0
         self._complaint = ""
         self._told: list[tuple[EventKind, str]] = []
@@ -38,9 +38,9 @@ class LogWatch:
         self._latest: Head | None = None
         if latest is not None:
             with contextlib.suppress(SignatureError):
-                self._latest = open_head(latest, log_key)
+                self._latest = trust.keys.open_head(latest)
         self._caught: LogFault | None = None
-        self._folder = directory / "heads" / key_id(log_key)[:16]
+        self._folder = directory / "heads" / key_id(trust.keys.first)[:16]
         self._memory = self._opened()
         if self._memory is not None and self._caught is not None:
             self._tell(self._caught, self._memory.pair(self._caught))
@@ -50,7 +50,7 @@ class LogWatch:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             memory = HeadMemory(self._folder)
             if memory.newest is not None:
-                self._newest = open_head(memory.newest.note, self._log_key)
+                self._newest = self._trust.keys.open_head(memory.newest.note)
             self._caught = memory.fault
         except (OSError, SignatureError) as error:
             self._complain(f"{self._folder}: {error}")
@@ -124,8 +124,7 @@ class LogWatch:
 
     def _tell(self, fault: LogFault, heads: Sequence[Head]) -> None:
         if heads:
-            key = note_key(heads[0].origin, self._log_key)
-            self._told.append((EVENTS[fault], spell_evidence(heads, key)))
+            self._told.append((EVENTS[fault], spell_evidence(heads, self._trust.keys)))
         log.error("%s", self.status)
 
     def take(self) -> list[tuple[EventKind, str]]:

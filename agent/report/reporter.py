@@ -19,8 +19,9 @@ from agent.report.log_watch import LogWatch
 from agent.report.receipts import Receipted, ReceiptFile
 from agent.report.spool import Held, Reseal, Spool
 from agent.report.transport import HttpAnswer
-from weighbridge.log.checkpoint import open_head
 from weighbridge.log.merkle import leaf_hash
+from weighbridge.log.succession import LogKeys
+from weighbridge.process.log_trust import LogTrust
 from weighbridge.wire.problems import Problem, read_problem
 from weighbridge.wire.receipts import Expected, Receipt
 from weighbridge.wire.report import EventKind
@@ -78,15 +79,15 @@ class BatchAnswer:
     proofs: Mapping[int, Sequence[bytes]] = field(default_factory=dict)
 
 
-def read_answer(answer: HttpAnswer, batch: Sequence[Held], log_key: bytes) -> BatchAnswer:
+def read_answer(answer: HttpAnswer, batch: Sequence[Held], keys: LogKeys) -> BatchAnswer:
     """The meaning of an answer to `batch`. Nothing counts as acknowledged without a receipt under the log's own key."""
     try:
         if answer.status != 200:
-            return _read_problem(read_problem(answer.status, answer.body), batch, log_key)
+            return _read_problem(read_problem(answer.status, answer.body), batch, keys)
         document = json.loads(answer.body)
         if not isinstance(document, dict):
             raise TypeError("not an object")
-        accepted = _verified(document, batch, log_key)
+        accepted = _verified(document, batch, keys)
         if len(accepted) != len(batch):
             raise ValueError("not one receipt per report")
         wanted = document.get("want_inventory") is True
@@ -116,9 +117,17 @@ def _proofs(document: Mapping[str, Any]) -> dict[int, list[bytes]]:
     }
 
 
-def _read_problem(problem: Problem, batch: Sequence[Held], log_key: bytes) -> BatchAnswer:
+def bears_unknown_key(answer: HttpAnswer, keys: LogKeys) -> bool:
+    """Whether the head of an answer is signed, in the log's name, by a key that is not known."""
+    try:
+        return keys.lacks(json.loads(answer.body)["head"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return False
+
+
+def _read_problem(problem: Problem, batch: Sequence[Held], keys: LogKeys) -> BatchAnswer:
     document, head = problem.members, problem.members.get("head")
-    accepted = _verified(document, batch, log_key) if document.get("receipts") else []
+    accepted = _verified(document, batch, keys) if document.get("receipts") else []
     reaction = REACTIONS.get(problem.code)
     if reaction is None:
         reaction = Reaction.LEAVE_OUT if problem.permanent else Reaction.RETRY
@@ -132,21 +141,19 @@ def _read_problem(problem: Problem, batch: Sequence[Held], log_key: bytes) -> Ba
     return BatchAnswer(
         reaction,
         accepted,
-        None if head is None else open_head(str(head), log_key).note,
+        None if head is None else keys.open_head(str(head)).note,
         None if expected is None else msgspec.convert(expected, Expected),
         why=str(problem),
         proofs=_proofs(document),
     )
 
 
-def _verified(
-    document: dict[str, object], batch: Sequence[Held], log_key: bytes
-) -> list[Receipted]:
+def _verified(document: dict[str, object], batch: Sequence[Held], keys: LogKeys) -> list[Receipted]:
     """Raises ValueError (SignatureError is one) unless every receipt is for the report in its place."""
     receipts = document["receipts"]
     if not isinstance(receipts, list) or len(receipts) > len(batch):
         raise ValueError("more receipts than reports")
-    head = open_head(str(document["head"]), log_key)
+    head = keys.open_head(str(document["head"]))
     rows = []
     for held, row in zip(batch, receipts, strict=False):
         receipt = msgspec.convert(row, Receipt)
@@ -188,7 +195,8 @@ Note = Callable[[EventKind, str], Awaitable[None]]
 
 
 class Reporter:
-    """Empties one spool. `post` raises OSError where nothing answers; `alive` is called at least every `breath_s`."""
+    """Empties one spool. `post` raises OSError where nothing answers; `alive` is called at least every `breath_s`,
+    `doubt` when a head bears a key of the log that is not known."""
 
     def __init__(
         self,
@@ -196,18 +204,19 @@ class Reporter:
         receipts: ReceiptFile,
         watch: LogWatch,
         post: Post,
-        log_key: bytes,
+        trust: LogTrust,
         reseal: Reseal,
         want_inventory: Callable[[], None],
         note: Note,
         alive: Callable[[], None] = lambda: None,
         backoff: Backoff | None = None,
         breath_s: float = BREATH_S,
+        doubt: Callable[[], None] = lambda: None,
     ) -> None:
-        self._breath_s = breath_s
+        self._breath_s, self._doubt = breath_s, doubt
         self._spool, self._receipts, self._post = spool, receipts, post
         self._watch, self._note = watch, note
-        self._log_key, self._reseal = log_key, reseal
+        self._trust, self._reseal = trust, reseal
         self._want_inventory, self._alive = want_inventory, alive
         self._backoff = Backoff() if backoff is None else backoff
         self._most = MOST_REPORTS
@@ -252,6 +261,8 @@ class Reporter:
             return self._backoff.wait_s()
         meaning = await asyncio.to_thread(self._acknowledge, answer, chain, batch, _now_s())
         await self._tell()
+        if await asyncio.to_thread(bears_unknown_key, answer, self._trust.keys):
+            self._doubt()
         wait_s = await self._react_wait_s(meaning, answer, chain, batch)
         return None if wait_s == 0.0 and self._spool.pending_count == 0 else wait_s
 
@@ -282,7 +293,7 @@ class Reporter:
         self, answer: HttpAnswer, chain: str, batch: Sequence[Held], now_s: float
     ) -> BatchAnswer:
         """Verify, keep and acknowledge: what may wait for the disk."""
-        meaning = read_answer(answer, batch, self._log_key)
+        meaning = read_answer(answer, batch, self._trust.keys)
         if meaning.accepted and meaning.head is not None:
             self._receipts.keep(chain, meaning.accepted, meaning.head)
             self._spool.acknowledge(chain, meaning.accepted[-1].seq)

@@ -21,6 +21,7 @@ from agent.clock import Clock, SystemClock
 from agent.command_poller import CommandPoller
 from agent.daemon import Agent, AgentStorage
 from agent.enrolment import EnrolmentError, NodeIdentity, enrol, read_invite
+from agent.log_keys import LogKeyFollower
 from agent.probe.client import spawn
 from agent.probe.consent import DailyBudget, ProbeConsent, grants
 from agent.probe.grant import LESSEE
@@ -122,7 +123,7 @@ class SimulatedNode:
         self._boots = 0
         self._task: asyncio.Task[None] | None = None
         self._agent: Agent | None = None
-        self._commands: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []
         self._connected = True
 
     @property
@@ -151,8 +152,11 @@ class SimulatedNode:
             backoff=Backoff(longest_s=fleet.longest_wait_s),
         )
         self._task = asyncio.create_task(self._agent.run())
+        follower = LogKeyFollower(self._identity.log, self._agent.doubt, self._request)
+        self._beside.append(asyncio.create_task(follower.run()))
         if fleet.probe:
-            self._commands = asyncio.create_task(self._command_poller(self._agent, folder).run())
+            poller = self._command_poller(self._agent, folder)
+            self._beside.append(asyncio.create_task(poller.run()))
 
     def _command_poller(self, agent: Agent, folder: AgentStorage) -> CommandPoller:
         """Simulated devices are always at work, and it is nobody's work: the lessee agrees."""
@@ -169,11 +173,11 @@ class SimulatedNode:
 
     async def stop(self, said: bool = True) -> None:
         """End its agent: with a goodbye, or as a power failure does."""
-        task, agent, commands = self._task, self._agent, self._commands
-        self._task = self._agent = self._commands = None
-        if commands is not None:
-            commands.cancel()
-            await asyncio.gather(commands, return_exceptions=True)
+        task, agent, beside = self._task, self._agent, self._beside
+        self._task, self._agent, self._beside = None, None, []
+        for other in beside:
+            other.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         if task is None or agent is None:
             return
         task.cancel()

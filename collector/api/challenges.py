@@ -1,5 +1,6 @@
 """The doors of challenges: commands and answers for agents, beginning one and looking at it for whoever may."""
 
+from collections.abc import Sequence
 from dataclasses import MISSING, fields
 
 from aiohttp import web
@@ -50,14 +51,14 @@ class ChallengeRequest(Model):
 
 
 class ChallengeApi:
-    """`log_key` is what polls must name."""
+    """`log_keys`: polls must name one of them."""
 
     def __init__(
-        self, challenges: Challenges, fleet: LiveFleet, ring: KeyRing, log_key: bytes
+        self, challenges: Challenges, fleet: LiveFleet, ring: KeyRing, log_keys: Sequence[bytes]
     ) -> None:
         self._challenges = challenges
         self._fleet = fleet
-        self._authenticator = PollAuthenticator(ring, log_key)
+        self._authenticator = PollAuthenticator(ring, log_keys)
         self._large = Bodies(LARGEST_ANSWER_BYTES, ANSWERS_BYTES, 0, 0)
         self._small = Bodies(AT_ONCE_BYTES, ANSWERS_BYTES, 0, 0)
 

@@ -22,7 +22,9 @@ from collector.log.keys import KeyRing
 from collector.storage.store import CorruptStore, EvidenceLog
 from collector.tls import NEXT
 from weighbridge.log.checkpoint import Head, log_key
+from weighbridge.log.entries import Succession
 from weighbridge.log.merkle import consistency_proof, inclusion_proof
+from weighbridge.log.succession import KEYS_PATH, KeysTold, LogKeys, Proven
 from weighbridge.wire.enrolment import (
     AUTHORITY_PATH,
     ENROL_BYTES,
@@ -43,7 +45,7 @@ SIZE = re.compile(r"[0-9]{1,16}")
 
 
 class LogApi:
-    """`log_key` is the hexadecimal public key of the log, `authority` the file of the CA certificate.
+    """`authority` is the file of the CA certificate.
 
     `timed` makes a context that times one request with reports. `stopped` says why nothing is judged any more, or None;
     `behind` how many entries are not judged yet.
@@ -55,7 +57,6 @@ class LogApi:
         committer: Committer,
         ring: KeyRing,
         ingest: Ingest,
-        log_key: str,
         authority: Path,
         timed: Callable[[], AbstractContextManager[object]],
         stopped: Callable[[], str | None],
@@ -65,7 +66,6 @@ class LogApi:
         self._committer = committer
         self._ring = ring
         self._ingest = ingest
-        self._log_key = log_key
         self._authority = authority
         self._timed = timed
         self._stopped = stopped
@@ -83,6 +83,9 @@ class LogApi:
                 "GET", NEXT_AUTHORITY_PATH, self.next_authority, opened, "The next CA's.", (), text
             ),
             Route("GET", "/v1/log/head", self.head, read, "The newest signed head."),
+            Route(
+                "GET", KEYS_PATH, self.keys, opened, "The log's keys, each announced by the last."
+            ),
             Route("GET", "/v1/log/entries", self.entries, read, "Entries.", ("start", "limit")),
             Route("GET", "/v1/log/proof", self.proof, read, "Inclusion or consistency.", proof),
             Route("GET", "/healthz", self.healthy, opened, "Whether the process lives.", (), text),
@@ -132,7 +135,9 @@ class LogApi:
         answer = await self._committer.submit(Enrolment(asked, self._ring))
         key_id, origin = answer.outcome, answer.head.origin
         logger.info("key %s speaks for %s, enrolled from %s", key_id, asked.node, client(request))
-        enrolled = Enrolled(node=asked.node, key_id=key_id, origin=origin, log_key=self._log_key)
+        enrolled = Enrolled(
+            node=asked.node, key_id=key_id, origin=origin, log_key=self._keys.newest.hex()
+        )
         return web.json_response(enrolled.model_dump())
 
     async def authority(self, _: web.Request) -> web.Response:
@@ -143,13 +148,30 @@ class LogApi:
 
     async def head(self, _: web.Request) -> web.Response:
         head = self._committer.head
-        answer = {"size": head.size, "root": head.root.hex(), "head": head.note}
-        return web.json_response(answer | {"log_key": self._log_key, "vkey": self._vkey()})
+        answer: dict[str, Any] = {"size": head.size, "root": head.root.hex(), "head": head.note}
+        key = self._keys.newest
+        answer |= {"log_key": key.hex(), "vkey": str(log_key(head.origin, key))}
+        return web.json_response(answer)
 
-    def _vkey(self) -> str:
-        """The log's key as witnesses and policies write it."""
-        origin = self._committer.head.origin
-        return str(log_key(origin, bytes.fromhex(self._log_key)))
+    @property
+    def _keys(self) -> LogKeys:
+        return self._committer.own.keys
+
+    async def keys(self, _: web.Request) -> web.Response:
+        """What leads whoever knows one of the keys to the newest, each step proven."""
+        head, keys = self._committer.head, self._keys
+        told = KeysTold(
+            first=keys.first.hex(),
+            successions=[
+                self._proven(*one, head) for one in zip(keys.successions, keys.leaves, strict=True)
+            ],
+            head=head.note,
+        )
+        return web.json_response(told.model_dump())
+
+    def _proven(self, said: Succession, leaf: bytes, head: Head) -> Proven:
+        proof = inclusion_proof(said.index, head.size, self._log.node)
+        return Proven(envelope=leaf.decode(), proof=[one.hex() for one in proof])
 
     async def entries(self, request: web.Request) -> web.StreamResponse:
         """Exact envelopes, as text: only their very bytes hash to the leaf. They are of every tenant.

@@ -15,6 +15,7 @@ from collector.bundling.survey import Progress, Surveyed, leaves
 from collector.judging.held_rows import HeldRows
 from collector.judging.resettling import Resettling
 from collector.log.keys import KeyRing
+from collector.log.own_keys import OwnKeys
 from collector.storage.store import EvidenceLog, StoreInfo
 from weighbridge.bundle.archive import ArchiveWriter
 from weighbridge.bundle.description import (
@@ -33,12 +34,11 @@ from weighbridge.bundle.paths import Paths
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.fleet import NEVER_US, STALL_US
 from weighbridge.judge.ledger import Row
-from weighbridge.log.checkpoint import log_key, sign_head
+from weighbridge.log.checkpoint import log_key
 from weighbridge.log.entries import Entry, EntryKind, entry, stored_hash
 from weighbridge.log.tlog_proof import LogProof, write_proof
 from weighbridge.settlement.statement import Statement
 from weighbridge.wire.report import encode
-from weighbridge.wire.signing import Signer
 
 PROVEN = NAMED | {EntryKind.KEY}
 """Kinds of which every entry has a proof file of its own, besides the entries that outages name."""
@@ -60,7 +60,7 @@ class BundleMaker:
     """Of what was surveyed: `make` writes the bundle of `statement`, and returns the one that its entries give."""
 
     info: StoreInfo
-    signer: Signer
+    own: OwnKeys
     known: Surveyed
     statement: Statement
     contested: Sequence[Row]
@@ -102,7 +102,7 @@ class BundleMaker:
             statement=self.statement.digest,
             manifest=archive.seal(),
         )
-        archive.close(seal(record, self.signer))
+        archive.close(seal(record, self.own.signer))
         return self._settling.statement(self.statement.period, self.known.as_of_s)
 
     def _description(self) -> Description:
@@ -113,7 +113,7 @@ class BundleMaker:
             as_of=statement.as_of,
             statement=self._told(),
             origin=self.info.origin,
-            log_key=str(log_key(self.info.origin, self.signer.public_key)),
+            log_key=str(log_key(self.info.origin, self.own.keys.first)),
             size=known.size,
             sizes=sorted({*known.heads, known.size}),
             nodes=sorted(self._selection.seen),
@@ -157,8 +157,9 @@ class BundleMaker:
         return self._settling.now_us > self.known.as_of_s * MICROSECONDS
 
     def _take(self, thinned: Thinned, paths: Paths, one: Entry, leaf: bytes) -> bool:
-        """Whether the entry was taken. Behind the evidence stands the digest of the statement that was made of it."""
-        if self._ended and one.index != self._issued:
+        """Whether the entry was taken. Behind the evidence stand the digest of the statement that was made of it,
+        and the keys that the log has announced since, one of which signs the bundle."""
+        if self._ended and one.index != self._issued and one.kind is not EntryKind.SUCCESSION:
             return False
         if one.kind is EntryKind.TICK:
             decides = bool(self._settling.fold(one))
@@ -174,7 +175,8 @@ class BundleMaker:
         return True
 
     def _write_proofs(self, archive: ArchiveWriter, paths: Paths) -> None:
-        signed = sign_head(self.info.origin, paths.size, paths.root, self.signer)
+        now_us = self.known.survey.settling.now_us
+        signed = self.own.sign_head(self.info.origin, paths.size, paths.root, now_us)
         heads = {paths.size: signed, **self.known.heads}
         for size in sorted(heads):
             archive.add(checkpoint_name(size), heads[size].note.encode())

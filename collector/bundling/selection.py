@@ -30,6 +30,7 @@ from weighbridge.log.entries import (
     StampedHead,
 )
 from weighbridge.wire.report import read
+from weighbridge.wire.signing import encode_envelope
 
 SURVEYED = frozenset(EntryKind) - {
     EntryKind.REPORT,
@@ -43,7 +44,13 @@ NAMED |= {EntryKind.NOTICE, EntryKind.STATEMENT, EntryKind.PROOF}
 SEEING = frozenset({EntryKind.CONTRACT, EntryKind.KEY, EntryKind.ASSIGNMENT})
 """Entries that say whose reports a contract sees."""
 OF_THE_LOG = frozenset(
-    {EntryKind.CLOCK, EntryKind.COSIGNED, EntryKind.RESTORED, EntryKind.TIMESTAMP}
+    {
+        EntryKind.CLOCK,
+        EntryKind.COSIGNED,
+        EntryKind.RESTORED,
+        EntryKind.SUCCESSION,
+        EntryKind.TIMESTAMP,
+    }
 )
 """Entries about the log and its keeper, on which every contract's statements rest."""
 
@@ -105,7 +112,8 @@ class Sight:
 class Survey:
     """What the first reading of a log finds out. `settling` has folded what is no report.
 
-    `seeing`: what a sight is made of, with its time of receipt; `gone`: nodes of which reports have left the store.
+    `seeing`: what a sight is made of, with its time of receipt; `announced`: the log's keys; `gone`: nodes of
+    which reports have left the store.
     """
 
     contract: str
@@ -114,6 +122,7 @@ class Survey:
     cosigned: list[tuple[int, Head]] = field(default_factory=list)
     stamped: list[tuple[int, StampedHead]] = field(default_factory=list)
     seeing: list[tuple[int, Entry]] = field(default_factory=list)
+    announced: list[bytes] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
 
     def take(self, entry: Entry) -> None:
@@ -130,6 +139,8 @@ class Survey:
                 self.cosigned.append((self.settling.now_us, head))
             case EntryKind.REMOVED:
                 self.gone.add(read(Removed, payload).node)
+            case EntryKind.SUCCESSION:
+                self.announced.append(encode_envelope(entry.envelope))
             case EntryKind.TIMESTAMP:
                 self.stamped.append((self.settling.now_us, read(StampedHead, payload)))
             case kind if kind in SEEING:

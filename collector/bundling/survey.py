@@ -12,6 +12,7 @@ from collector.storage.store import EvidenceLog, StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.checkpoint import Head, read_head
 from weighbridge.log.entries import Issued, StampedHead, entry
+from weighbridge.log.succession import open_succession
 
 READ_ENTRIES = 512
 DAY_US = 86_400 * MICROSECONDS
@@ -60,6 +61,7 @@ def survey_log(
     reach = reach_of(survey.settling.ask(period, as_of_s))
     end = first_tick_after(log, as_of_s * MICROSECONDS) + 1
     end = end if issued is None else max(end, issued[0] + 1)
+    end = max(end, *(open_succession(leaf).index + 1 for leaf in survey.announced), 0)
     newest = survey.cosigned[-1][1].size if survey.cosigned else 0
     size = newest if newest >= end else size
     stamps = _stamps(survey.stamped, size)

@@ -53,7 +53,7 @@ from weighbridge.bundle.pruned import PrunedError, PrunedReader
 from weighbridge.codes import Note
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import Finding as Hole
-from weighbridge.log.checkpoint import Head, open_head
+from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import EntryKind, Issued, entry
 from weighbridge.log.merkle import leaf_hash
 from weighbridge.log.note import read_vkey
@@ -65,7 +65,7 @@ from weighbridge.settlement.periods import instant_text
 from weighbridge.settlement.statement import Statement, changes, otherwise, versions, versions_of
 from weighbridge.verdict import Verdict, worst
 from weighbridge.wire.report import Report, WireError, read
-from weighbridge.wire.signing import SignatureError
+from weighbridge.wire.signing import SignatureError, key_id
 
 MOST_LINE_BYTES = 160 << 20
 CHUNK_BYTES = 1 << 20
@@ -205,11 +205,11 @@ class _Verifier:
         except (WireError, SignatureError, StatementError) as error:
             raise BundleError(f"{DESCRIPTION}: {error}") from error
         self._description, self._as_of_s = said, as_of_s
-        self._log_key, self._by_log = key.public_key, signed_by(key)
+        self._by_log = signed_by(key)
         self._sizes = set(said.sizes)
         info = StoreInfo(said.origin)
         self._signers = Signers(key.public_key)
-        self._challenged = Challenged(key.public_key)
+        self._challenged = Challenged()
         self._sight = Sight(said.contract)
         rows = HeldRows(said.contract, said.since_us, said.instants)
         self._settling = Resettling(info, rows)
@@ -245,7 +245,7 @@ class _Verifier:
             one = entry(index, leaf)
             report = self._signers.check(one, verified=False)
             self._settling.fold(one, report)
-            self._challenged.take(one)
+            self._challenged.take(one, self._signers.log_keys)
             self._sight.fold(one, self._settling.now_us)
         except (StorageError, *UNREADABLE) as error:
             self._stopped = True
@@ -258,7 +258,8 @@ class _Verifier:
         if report is not None:
             self._reports += 1
             self._hear(one.envelope.key_id, report)
-        self._last = index
+        if one.kind is not EntryKind.SUCCESSION:
+            self._last = index
 
     def _hear(self, key_id: str, report: Report) -> None:
         """Whether a hole before it is one that withheld time may have made: between it and the chain's last report."""
@@ -273,7 +274,7 @@ class _Verifier:
 
     def _check_head(self, name: str, data: bytes) -> None:
         try:
-            head = open_head(data.decode(), self._log_key)
+            head = self._signers.log_keys.open_head(data.decode())
         except (SignatureError, UnicodeDecodeError) as error:
             self._done.wrong("checkpoints", f"{name}: {error}")
             return
@@ -289,11 +290,15 @@ class _Verifier:
     def _witness(self, name: str, head: Head) -> None:
         policy = self._asked
         try:
-            accepted = policy is not None and policy.accepts(head.note)
+            accepted = policy is not None and self._knowing(policy).accepts(head.note)
         except SignatureError as error:
             self._done.wrong("policy", f"{name}: {error}")
             return
         self._accepted = max(self._accepted, head.size) if accepted else self._accepted
+
+    def _knowing(self, policy: Policy) -> Policy:
+        """Whoever names a key of this log means those too that it announced."""
+        return policy.following(self._signers.log_keys.leaves)
 
     @property
     def _asked(self) -> Policy | None:
@@ -310,7 +315,7 @@ class _Verifier:
             leaf = self._leaves.get(proof.index)
             if leaf is None or name != proof_name(proof.index):
                 raise ProofError("of no entry of this bundle")
-            head = check_proof(proof, leaf, self._by_log)
+            head = check_proof(proof, leaf, self._knowing(self._by_log))
         except (ProofError, UnicodeDecodeError) as error:
             self._done.wrong("proofs", f"{name}: {error}")
             return
@@ -319,7 +324,9 @@ class _Verifier:
 
     def _check_extraction(self, manifest: str) -> None:
         try:
-            record = open_extraction(self._members.pop(EXTRACTION, b""), self._log_key)
+            record = open_extraction(
+                self._members.pop(EXTRACTION, b""), self._signers.log_keys.newest
+            )
         except (SignatureError, WireError) as error:
             self._done.wrong("extraction", str(error))
             return
@@ -336,7 +343,11 @@ class _Verifier:
         elif self._sizes:
             self._done.wrong("log", f"no head of the sizes {sorted(self._sizes)}")
         else:
-            self._done.met("log", f"the head of {told.size} entries by {told.log_key}")
+            followed = "".join(
+                f", from entry {one.index + 1} on {key_id(bytes.fromhex(one.public_key))[:16]}"
+                for one in self._signers.log_keys.successions
+            )
+            self._done.met("log", f"the head of {told.size} entries by {told.log_key}{followed}")
         for hole, excused in sorted(self._holes, key=lambda one: one[1])[:MOST_SAID]:
             say = self._done.unknown if excused else self._done.wrong
             say("chains", f"{hole.node}: {hole.observed}")
@@ -452,7 +463,7 @@ class _Verifier:
 
     def _check_timestamp(self, size: int, text: bytes, answer: bytes) -> None:
         try:
-            head = open_head(text.decode(), self._log_key)
+            head = self._signers.log_keys.open_head(text.decode())
             at_s = when(head.note, answer, self._authority or Path())
         except NoOpensslError as error:
             self._done.unknown("timestamps", str(error))

@@ -1,7 +1,7 @@
 """Commands for agents, which only push: a command goes out as the answer to a request that waits for it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from collector.log.keys import KeyRing, NodeKey
@@ -92,9 +92,9 @@ def _resolve(command: "asyncio.Future[bytes | None]", said: bytes | None) -> Non
 class PollAuthenticator:
     """Finds out which key asks for commands. A request that was seen before is refused, whoever brings it again."""
 
-    def __init__(self, ring: KeyRing, log_key: bytes) -> None:
+    def __init__(self, ring: KeyRing, log_keys: Iterable[bytes]) -> None:
         self._ring = ring
-        self._log_key = log_key.hex()
+        self._log_keys = frozenset(key.hex() for key in log_keys)
         self._newest: dict[str, int] = {}
 
     def admit(self, header: str | None) -> NodeKey:
@@ -110,7 +110,7 @@ class PollAuthenticator:
             raise Problem("bad_signature", str(error)) from error
         except WireError as error:
             raise Problem("malformed", str(error)) from error
-        if envelope.payload_type != POLL_TYPE or poll.log_key != self._log_key:
+        if envelope.payload_type != POLL_TYPE or poll.log_key not in self._log_keys:
             raise Problem("malformed", "not a request for commands of this collector")
         if key.revoked_index is not None:
             raise Problem("revoked_key", f"key {key.key_id} was revoked")

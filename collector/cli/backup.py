@@ -6,16 +6,17 @@ from pathlib import Path
 
 import click
 
-from collector.app import load_signer, read_signer
 from collector.cli.operate import config_option, stated
 from collector.config import load_config
+from collector.log.own_keys import OwnKeys, own_keys, public_keys
 from collector.storage.backup import Restore, back_up, restored
 from collector.storage.handed_out import newest_head
 from collector.storage.received import tick_before_us
 from collector.storage.store import CorruptStore, StorageError
-from weighbridge.log.checkpoint import Head, open_head, sign_head
+from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import EntryKind, Restored, Tick, entry, payload_type
 from weighbridge.log.merkle import root_at
+from weighbridge.log.succession import announces, open_by_any
 from weighbridge.process.settings import ConfigError
 from weighbridge.process.system_clock import wall_us
 from weighbridge.wire.report import Model, WirePart, encode
@@ -35,8 +36,7 @@ def backup(target: Path, config_file: Path) -> None:
     is gone on with. TARGET holds the private keys of the log and of the CA.
     """
     config = load_config(config_file, os.environ)
-    signer = load_signer(config)
-    done = back_up(config.directory, config_file, target, signer.public_key)
+    done = back_up(config.directory, config_file, target, public_keys(config.keys))
     click.echo(f"{target}: {done.head.size} entries, {done.new} of them new")
     click.echo(f"root    {done.head.root.hex()}")
 
@@ -58,11 +58,12 @@ def restore(target: Path, directory: Path, head_files: tuple[Path, ...]) -> None
 
     What a head of --head covers and the backup does not is lost: the log says so, and agents are asked for it.
     """
-    signer = read_signer(target / "keys" / "log.key")
-    seen = [read_head_file(file, signer) for file in head_files]
-    with restored(target, directory, signer.public_key) as begun:
+    keys = public_keys(target / "keys")
+    seen = [read_head_file(file, keys) for file in head_files]
+    with restored(target, directory, keys) as begun:
         lost = _lost(begun, seen)
-        _enter(begun, lost, signer)
+        leaves = [leaf for leaf in begun.log.leaves(0, begun.log.size) if announces(leaf)]
+        _enter(begun, lost, own_keys(target / "keys", leaves))
     click.echo(f"{directory}: {begun.head.size} entries, proven by the backup's head")
     click.echo(_told(begun.head, lost, asked=bool(seen)))
     own = load_config(directory / "config.toml", {}).directory
@@ -70,16 +71,16 @@ def restore(target: Path, directory: Path, head_files: tuple[Path, ...]) -> None
         click.echo(f"{directory / 'config.toml'} names another store: {own}", err=True)
 
 
-def read_head_file(path: Path, signer: Signer) -> Head:
+def read_head_file(path: Path, keys: Sequence[bytes]) -> Head:
     """The head in a file that somebody kept, signed by this log. Raises ConfigError."""
     data = path.read_bytes()[:TEXT_BYTES]
     try:
         if b"\0" not in data:
-            return open_head(data.decode(), signer.public_key)
+            return open_by_any(data.decode(), keys)
         head = newest_head(path)
         if head is None:
             raise ConfigError(f"{path}: no head was handed out")
-        return open_head(head.note, signer.public_key)
+        return open_by_any(head.note, keys)
     except (UnicodeDecodeError, SignatureError, CorruptStore) as error:
         raise ConfigError(f"{path}: {error}") from error
 
@@ -97,9 +98,9 @@ def _lost(begun: Restore, seen: Sequence[Head]) -> Head | None:
     )
 
 
-def _enter(begun: Restore, lost: Head | None, signer: Signer) -> None:
+def _enter(begun: Restore, lost: Head | None, own: OwnKeys) -> None:
     """The log's own word that it goes on from a backup, received at a tick of its own, and the head over it."""
-    log, held = begun.log, begun.head
+    log, held, signer = begun.log, begun.head, own.signer
     if log.size == held.size:
         before_us = tick_before_us(log, log.size)
         now_us = before_us if begun.info.simulation else max(before_us, wall_us())
@@ -113,7 +114,8 @@ def _enter(begun: Restore, lost: Head | None, signer: Signer) -> None:
         raise StorageError(
             f"the log there holds {log.size} entries, more than the backup, and no restore was begun on it"
         )
-    log.hand_out(sign_head(begun.info.origin, log.size, log.root(), signer))
+    now_us = tick_before_us(log, log.size)
+    log.hand_out(own.sign_head(begun.info.origin, log.size, log.root(), now_us))
 
 
 def _sealed(signer: Signer, kind: EntryKind, record: Model | WirePart) -> bytes:

@@ -13,7 +13,6 @@ from urllib.parse import quote, urlencode
 import click
 from pydantic import TypeAdapter
 
-from collector.app import load_signer
 from collector.bundling.making import BundleMaker, Extracting
 from collector.bundling.survey import Surveyed, survey_log
 from collector.cli.operate import ask, collect_seldom, config_option, fail, stated
@@ -21,6 +20,7 @@ from collector.cli.replay import counting
 from collector.cli.statement import as_of_option, fetch_statement, period_option
 from collector.config import CollectorConfig, load_config
 from collector.judging.statements import StatementError, instant
+from collector.log.own_keys import own_keys
 from collector.storage.embedded import read_info
 from collector.storage.frozen import FrozenLog
 from weighbridge import __version__
@@ -59,7 +59,7 @@ def bundle(
     """
     collect_seldom()
     config = load_config(config_file, os.environ)
-    info, signer = read_info(config.directory), load_signer(config)
+    info = read_info(config.directory)
     log = FrozenLog(config.directory / "evidence" / "segments")
     try:
         as_of_s = None if as_of is None else instant(as_of)
@@ -67,7 +67,9 @@ def bundle(
             known = survey_log(log, info, contract_id, period, as_of_s, count)
         shown = fetch_statement(config, contract_id, period, instant_text(known.as_of_s))
         contested = _contested(config, contract_id, known)
-        maker = BundleMaker(info, signer, known, shown, contested)
+        maker = BundleMaker(
+            info, own_keys(config.keys, known.survey.announced), known, shown, contested
+        )
         taken = _extracting(by)
         begun = output.with_name(f"{output.name}.new")
         with begun.open("wb") as file, counting(log.size) as count:

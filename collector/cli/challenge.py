@@ -163,16 +163,21 @@ def recheck(entries: Path, challenge_id: str | None, log_key: str) -> None:
     """
     from weighbridge.challenge.record import RecordError, challenges_in, recheck
     from weighbridge.challenge.telemetry import recheck_telemetry
+    from weighbridge.log.entries import EntryKind
+    from weighbridge.log.succession import LogKeys
+    from weighbridge.wire.signing import encode_envelope
 
-    read, key = _exported(entries), _public_key(log_key)
+    read, keys = _exported(entries), LogKeys(_public_key(log_key))
+    announced = (one.envelope for one in read if one.kind is EntryKind.SUCCESSION)
+    keys = keys.followed(map(encode_envelope, announced))
     names = challenges_in(read) if challenge_id is None else [challenge_id]
     if not names:
         fail(f"{entries}: holds no challenge from its beginning to its end")
     code = 0
     for name in names:
         try:
-            record, weighing = recheck(read, name, key)
-            shown = recheck_telemetry(read, record.outcome, key)
+            record, weighing = recheck(read, name, keys)
+            shown = recheck_telemetry(read, record.outcome, keys)
         except RecordError as error:
             click.echo(f"{name}: {error}")
             code = 3

@@ -13,7 +13,6 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from collector.app import load_signer
 from collector.cli.operate import collect_seldom, config_option, stated
 from collector.cli.statement import as_of_option, fetch_statement, period_option
 from collector.config import CollectorConfig, load_config
@@ -21,6 +20,7 @@ from collector.documents.words import told, values_of
 from collector.judging.replay import Replay
 from collector.judging.statements import StatementError, instant
 from collector.judging.unlike import unlike
+from collector.log.own_keys import public_keys
 from collector.storage.derived import holds_other
 from collector.storage.embedded import read_info
 from collector.storage.ledger import read_findings
@@ -146,9 +146,9 @@ def _replayed(
     """The statement of the log, the holes in it, of every contract, the contract's nodes of which reports left, and how
     the contract's findings in a ledger differ."""
     collect_seldom()
-    info, signer = read_info(config.directory), load_signer(config)
+    info, (first, *later) = read_info(config.directory), public_keys(config.keys)
     contract, as_of_s = known["contract"], instant(known["as_of"])
-    again = Replay(config.directory, info, signer.public_key, state, as_of_s)
+    again = Replay(config.directory, info, first, state, as_of_s, later)
     try:
         with counting(again.size) as count:
             hands = by_cores(again.left) if workers is None else workers

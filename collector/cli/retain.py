@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from collector.app import load_signer
+from collector.app import require_own_log
 from collector.cli.operate import config_option, stated
 from collector.config import load_config
 from collector.log.keys import load_keys
@@ -34,9 +34,9 @@ def retain(dry_run: bool, config_file: Path) -> None:
     that is no report. What left cannot be settled again: `weighbridge bundle` first.
     """
     config = load_config(config_file, os.environ)
-    signer = load_signer(config)
     store = open_store(f"embedded:{config.directory}")
     try:
+        signer = require_own_log(config, store).signer
         nodes = kept_by_nobody(store)
         click.echo(f"kept by no contract any longer: {', '.join(sorted(nodes)) or 'no node'}")
         if dry_run or not nodes:

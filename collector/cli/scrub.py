@@ -6,18 +6,17 @@ from pathlib import Path
 
 import click
 
-from collector.app import load_signer
 from collector.cli.operate import config_option, stated
 from collector.config import CollectorConfig, load_config
 from collector.judging.refolding import other_judge, unlike_log
+from collector.log.own_keys import own_keys, public_keys
 from collector.storage.embedded import lock_store, read_info, rebuild_derived
 from collector.storage.handed_out import replace_head
 from collector.storage.scrub import Findings, Part, scrub
 from collector.storage.store import StoreInUse
-from weighbridge.log.checkpoint import sign_head
 from weighbridge.process.settings import ConfigError
+from weighbridge.process.system_clock import wall_us
 from weighbridge.verdict import EXIT_CODES, Verdict
-from weighbridge.wire.signing import Signer
 
 
 @click.command("scrub", short_help="Read all evidence, and mend what follows from it.")
@@ -49,12 +48,11 @@ def scrub_store(read_only: bool, sign: bool, ledger: bool, config_file: Path) ->
     mends = lock is not None and not read_only
     if sign and not mends:
         raise ConfigError("--sign needs a store that nobody has open, and to be let write")
-    signer = load_signer(config)
     try:
-        found = scrub(config.directory, signer.public_key, whole=lock is not None)
+        found = scrub(config.directory, public_keys(config.keys), whole=lock is not None)
         if ledger and lock is not None:
             _compare_ledger(config, found)
-        signed = sign and _signed(config, signer, found)
+        signed = sign and _signed(config, found)
     finally:
         if lock is not None:
             os.close(lock)
@@ -96,13 +94,14 @@ def _compare_ledger(config: CollectorConfig, found: Findings) -> None:
             found.add(Part.LEDGER, fault)
 
 
-def _signed(config: CollectorConfig, signer: Signer, found: Findings) -> bool:
+def _signed(config: CollectorConfig, found: Findings) -> bool:
     """A head in place of one that is lost: of no log that has one, is damaged itself, or holds nothing."""
     lost = found.head is None and not found.counts.get(Part.SEGMENTS)
     if not lost or found.root is None or not found.entries:
         return False
     origin = read_info(config.directory).origin
-    head = sign_head(origin, found.entries, found.root, signer)
+    own = own_keys(config.keys, found.keys.leaves)
+    head = own.sign_head(origin, found.entries, found.root, wall_us())
     replace_head(config.directory / "evidence" / "head", head)
     found.counts.pop(Part.HEAD, None)
     found.unseen.clear()

@@ -35,13 +35,20 @@ class Replay:
     """Of one store, up to an instant, with its own ledger at `state`."""
 
     def __init__(
-        self, directory: Path, info: StoreInfo, log_key: bytes, state: Path, as_of_s: int
+        self,
+        directory: Path,
+        info: StoreInfo,
+        log_key: bytes,
+        state: Path,
+        as_of_s: int,
+        later_keys: Sequence[bytes] = (),
     ) -> None:
-        """Opens the store for reading. Raises StorageError."""
+        """Opens the store for reading. `log_key` is the log's first, `later_keys` what it was to have. Raises
+        StorageError."""
         engine = open_derived(state)
         self._index = SqliteIndex(engine)
         self._ledger = SqliteLedger(engine)
-        self._signers = Signers(log_key)
+        self._signers = Signers(log_key, later_keys)
         self._as_of_s = as_of_s
         self._segments = directory / "evidence" / "segments"
         self._log = FrozenLog(self._segments)
@@ -53,7 +60,7 @@ class Replay:
     def _remember(self) -> None:
         """What the entries before the place where a replay goes on said of keys and time."""
         folded = self._writer.folded
-        for index in self._index.of_kinds(KEY_KINDS | {EntryKind.PARTY}):
+        for index in self._index.of_kinds(KEY_KINDS | {EntryKind.PARTY, EntryKind.SUCCESSION}):
             if index < folded:
                 self._signers.learn(next(iter(self._log.read(index, 1))))
         for index in self._index.of_kinds({EntryKind.REMOVED}):

@@ -1,14 +1,16 @@
 """Who may sign which entry of a log: keys in the order of the log, and what they sign."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from collector.log.keys import KINDS as KEY_KINDS
 from collector.log.keys import KeyRing
 from collector.storage.store import StorageError
 from weighbridge.log.entries import Entry, EntryKind, KeyChanged, Notice, Tick
+from weighbridge.log.succession import LogKeys, open_succession
 from weighbridge.notices.book import NoticeBook
 from weighbridge.wire.report import Report, WireError, decode, read
-from weighbridge.wire.signing import SignatureError, key_id, verify
+from weighbridge.wire.signing import SignatureError, encode_envelope, key_id, verify
 
 FOREIGN = frozenset({EntryKind.REPORT, EntryKind.CHALLENGE, EntryKind.NOTICE})
 """Entries that others than the collector sign."""
@@ -20,16 +22,24 @@ class ReplayError(StorageError):
 
 @dataclass(slots=True)
 class Signers:
-    """Who may sign what, up to the entry that was read last. `keys`: every key there was, by name; the log's first."""
+    """Who may sign what, up to the entry that was read last. `keys`: every key there was, by name; the log's first.
+
+    `log_key` is the log's from its first entry on. `removing`: those that may say that a report has left, wherever it
+    stood, since that is said later.
+    """
 
     log_key: bytes
+    removing: Collection[bytes] = ()
     ring: KeyRing = field(default_factory=KeyRing)
     book: NoticeBook = field(default_factory=NoticeBook)
     keys: dict[str, bytes] = field(default_factory=dict)
+    log_keys: LogKeys = field(init=False)
     now_us: int = 0
 
     def __post_init__(self) -> None:
-        self.keys[key_id(self.log_key)] = self.log_key
+        self.log_keys = LogKeys(self.log_key)
+        for key in (self.log_key, *self.removing):
+            self.keys[key_id(key)] = key
 
     def check(self, entry: Entry, *, verified: bool) -> Report | None:
         """What the entry reports, if it is a report. Raises ReplayError.
@@ -68,11 +78,24 @@ class Signers:
                 self.keys.setdefault(change.key_id, bytes.fromhex(change.public_key))
         elif entry.kind is EntryKind.PARTY:
             self.book.fold(entry, self.now_us)
+        elif entry.kind is EntryKind.SUCCESSION:
+            self._succeed(entry)
+
+    def _succeed(self, entry: Entry) -> None:
+        leaf = encode_envelope(entry.envelope)
+        keys = self.log_keys.followed([leaf])
+        if keys.successions[-1:] != (said := open_succession(leaf),) or said.index != entry.index:
+            raise SignatureError("it announces a key of another place, or of another key's log")
+        self.log_keys = keys
+        self.keys.setdefault(key_id(keys.newest), keys.newest)
 
     def _key(self, entry: Entry) -> bytes | None:
         name = entry.envelope.key_id
-        if entry.kind is not EntryKind.REPORT and name == key_id(self.log_key):
-            return self.log_key
+        own = self.log_keys.newest
+        if entry.kind is not EntryKind.REPORT and name == key_id(own):
+            return own
+        if entry.kind is EntryKind.REMOVED:
+            return next((key for key in self.removing if name == key_id(key)), None)
         if entry.kind not in FOREIGN:
             return None
         if entry.kind is EntryKind.NOTICE:

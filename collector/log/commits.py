@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from collector.log.keys import KINDS, KeyRing
+from collector.log.own_keys import OwnKeys
 from collector.log.ticks import Anchor, TickClock
 from collector.storage.store import (
     Accepted,
@@ -28,10 +29,9 @@ from collector.storage.store import (
     StorageError,
     Store,
 )
-from weighbridge.log.checkpoint import Head, log_key, sign_head
+from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import Entry, EntryKind, Tick, entry, payload_type
 from weighbridge.log.merkle import leaf_hash
-from weighbridge.log.note import NoteKey
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.receipts import Receipt
 from weighbridge.wire.report import Model, Report, WirePart, decode, encode
@@ -219,7 +219,7 @@ class Committer:
     def __init__(
         self,
         store: Store,
-        signer: Signer,
+        own: OwnKeys,
         ring: KeyRing,
         clock: TickClock,
         tick_seconds: float = 1.0,
@@ -227,7 +227,7 @@ class Committer:
         keep: Callable[[Anchor], None] = forget,
     ) -> None:
         self._store = store
-        self._signer = signer
+        self.own = own
         self.ring = ring
         self.clock = clock
         self._tick_seconds = tick_seconds
@@ -253,11 +253,6 @@ class Committer:
     def log(self) -> EvidenceLog:
         """What is durable. Only this task appends to it."""
         return self._store.log
-
-    @property
-    def log_key(self) -> NoteKey:
-        """The log's public key under its origin."""
-        return log_key(self._store.info.origin, self._signer.public_key)
 
     def follow(self, follower: Callable[[Sequence[CommittedEntry]], None]) -> None:
         """Call this with every batch from now on. It must be quick, and must not raise."""
@@ -328,7 +323,7 @@ class Committer:
         ticks: bool,
     ) -> bool:
         """Whether a batch was tried: one of plans that enter nothing only if it `ticks`."""
-        batch = CommitBatch(self._store, self._signer, self.clock.next_us())
+        batch = CommitBatch(self._store, self.own.signer, self.clock.next_us())
         anchor = self.clock.anchor
         if self.clock.due is not None:
             batch.add_record(EntryKind.CLOCK, self.clock.due)
@@ -358,7 +353,8 @@ class Committer:
     def _hand_out(self) -> Head:
         """The head over the whole log, kept beside it before anybody is told."""
         log = self._store.log
-        head = sign_head(self._store.info.origin, log.size, log.root(), self._signer)
+        origin, now_us = self._store.info.origin, self.clock.newest_us
+        head = self.own.sign_head(origin, log.size, log.root(), now_us)
         log.hand_out(head)
         return head
 

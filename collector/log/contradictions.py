@@ -9,7 +9,7 @@ from functools import lru_cache
 from collector.storage.store import CorruptStore, EvidenceLog
 from weighbridge.log.entries import Contradiction
 from weighbridge.log.merkle import root_at
-from weighbridge.log.note import NoteKey
+from weighbridge.log.succession import LogKeys
 from weighbridge.log.witnessing import read_evidence
 from weighbridge.wire.report import EventKind, Report, SeenHead
 
@@ -18,10 +18,10 @@ ROOTS_KEPT = 4096
 
 
 class Contradictions:
-    """Of the log whose key is `key`."""
+    """Of the log of this origin, whose keys are `keys`."""
 
-    def __init__(self, log: EvidenceLog, key: NoteKey) -> None:
-        self._log, self._key = log, key
+    def __init__(self, log: EvidenceLog, keys: LogKeys, origin: str) -> None:
+        self._log, self._keys, self._origin = log, keys, origin
         self._root = lru_cache(ROOTS_KEPT)(lambda size: root_at(size, log.proven()))
         self._said: set[tuple[str, bool]] = set()
 
@@ -49,5 +49,5 @@ class Contradictions:
             yield report.seen, False
         for event in report.events:
             if event.kind in ACCUSING:
-                for head in read_evidence(event.detail, self._key):
+                for head in read_evidence(event.detail, self._origin, self._keys):
                     yield SeenHead(root=head.root.hex(), size=head.size), True

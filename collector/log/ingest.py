@@ -359,7 +359,9 @@ class Ingest:
         self._unpacker = Unpacker(limits)
         self._book = RefusalBook()
         self._inventories = Inventories()
-        self._contradictions = Contradictions(committer.log, committer.log_key)
+        self._contradictions = Contradictions(
+            committer.log, committer.own.keys, committer.head.origin
+        )
         self._opening = asyncio.Semaphore(OPEN_AT_ONCE)
         self._clocks = Clocks()
 

@@ -12,7 +12,7 @@ on behind them.
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +27,10 @@ from collector.storage.embedded import (
 from collector.storage.frozen import FrozenLog
 from collector.storage.handed_out import create_head_file, newest_head
 from collector.storage.store import CorruptStore, StorageError, StoreInfo
-from weighbridge.log.checkpoint import Head, open_head, read_head
+from weighbridge.log.checkpoint import Head, read_head
 from weighbridge.log.entries import stored_hash
 from weighbridge.log.merkle import Frontier
+from weighbridge.log.succession import open_by_any
 from weighbridge.process.files import sync_directory, write_file
 from weighbridge.wire.signing import SignatureError
 
@@ -56,15 +57,17 @@ class Manifest:
     head: Head | None
 
 
-def back_up(directory: Path, config_file: Path, target: Path, log_key: bytes) -> Copied:
+def back_up(directory: Path, config_file: Path, target: Path, log_keys: Sequence[bytes]) -> Copied:
     """Bring the backup in `target` up to the newest head of the store in `directory`, which a collector may have open.
+
+    `log_keys`: one of them signed that head.
 
     Raises CorruptStore where the store does not hold that head, or what the backup holds of it already.
     """
     head = newest_head(directory / "evidence" / "head")
     if head is None:
         raise StorageError(f"{directory}: no head was handed out yet: nothing to back up")
-    _require_signed(head, log_key, directory)
+    _require_signed(head, log_keys, directory)
     info = read_info(directory)
     _begin(target, info)
     with _opened_log(target) as log:
@@ -75,9 +78,9 @@ def back_up(directory: Path, config_file: Path, target: Path, log_key: bytes) ->
     return Copied(head, new)
 
 
-def _require_signed(head: Head, log_key: bytes, place: Path) -> None:
+def _require_signed(head: Head, log_keys: Sequence[bytes], place: Path) -> None:
     try:
-        open_head(head.note, log_key)
+        open_by_any(head.note, log_keys)
     except SignatureError as error:
         raise CorruptStore(f"{place}: the newest head: {error}") from error
 
@@ -210,7 +213,7 @@ class Restore:
 
 
 @contextmanager
-def restored(target: Path, directory: Path, log_key: bytes) -> Iterator[Restore]:
+def restored(target: Path, directory: Path, log_keys: Sequence[bytes]) -> Iterator[Restore]:
     """Bring back into `directory` what the backup in `target` holds, each entry and the root proven.
 
     `directory` is empty, or a restore of this backup was broken off there: then its log may be ahead by what was
@@ -219,7 +222,7 @@ def restored(target: Path, directory: Path, log_key: bytes) -> Iterator[Restore]
     manifest = read_manifest(target)
     if manifest.head is None:
         raise StorageError(f"{target}: no backup was ever finished there")
-    _require_signed(manifest.head, log_key, target)
+    _require_signed(manifest.head, log_keys, target)
     _require_empty(directory)
     _create_log(directory)
     with _opened_log(directory) as log:

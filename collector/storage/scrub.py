@@ -5,7 +5,7 @@ the newest head, the index against the entries. Where a row is damaged its hash 
 row does not hide whether the rest is what was handed out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,11 +18,12 @@ from collector.storage.index import UNLISTED, indexed
 from collector.storage.segments import HEADER, first_of, whatever_rows
 from collector.storage.store import CorruptStore, Indexed, StorageError
 from collector.storage.tree import HASH_BYTES, stored_hashes
-from weighbridge.log.checkpoint import Head, open_head
+from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import Entry, EntryKind, Tick, entry, stored_hash
 from weighbridge.log.merkle import Frontier, leaf_hash
+from weighbridge.log.succession import LogKeys, announces, open_by_any
 from weighbridge.wire.report import WireError, read
-from weighbridge.wire.signing import SignatureError, open_envelope, verify
+from weighbridge.wire.signing import SignatureError, key_id, open_envelope, verify
 
 SHOWN = 20
 """Faults of one part that are told one by one; the others are counted."""
@@ -43,7 +44,9 @@ DERIVED = frozenset({Part.TREE, Part.INDEX, Part.LEDGER})
 
 @dataclass(slots=True)
 class Findings:
-    """What a scrub found. `faults` are the first SHOWN of each part, `counts` all of them.
+    """What a scrub found. `keys`: the log's, as its entries announce them.
+
+    `faults` are the first SHOWN of each part, `counts` all of them.
 
     `entries`: how many were read, `removed` of them reports that have left; `root`: of them all, None where it cannot
     be known. `head`: the newest one, None where none lies there. `torn`: where bytes at the end begin that are no row,
@@ -51,6 +54,7 @@ class Findings:
     `folded`: how far the ledger has come, None where it cannot be read.
     """
 
+    keys: LogKeys
     entries: int = 0
     removed: int = 0
     root: bytes | None = None
@@ -72,13 +76,13 @@ class Findings:
         return not self.counts.keys() - DERIVED
 
 
-def scrub(directory: Path, log_key: bytes, whole: bool) -> Findings:
-    """Of the store in a directory. `log_key` is the key that signs its heads.
+def scrub(directory: Path, log_keys: Sequence[bytes], whole: bool) -> Findings:
+    """Of the store in a directory. `log_keys`: those that the log ever had or was to have, the first one first.
 
     `whole`: nobody else has it open; else only what the newest head covers is looked at.
     """
-    found = Findings()
-    found.head = _head(directory, log_key, found)
+    found = Findings(LogKeys(log_keys[0]))
+    found.head = _head(directory, log_keys, found)
     upto = None if whole or found.head is None else found.head.size
     with ExitStack() as stack:
         tree = _Tree(directory / "evidence" / "tree", found)
@@ -86,36 +90,65 @@ def scrub(directory: Path, log_key: bytes, whole: bool) -> Findings:
         index = _Index(directory / "index.sqlite", found)
         stack.callback(index.close)
         for place, leaf in _leaves(directory / "evidence" / "segments", upto, found):
-            _see_removed(place, leaf, log_key, found)
+            _see_removed(place, leaf, log_keys, found)
+            _see_succession(place, leaf, found)
             tree.take(place, leaf)
             index.take(found.entries, leaf)
             found.entries += 1
             tree.compare_root()
         tree.end(exact=whole)
         index.end(exact=whole)
+    if found.head is not None:
+        _see_signer(found.head, found)
     if found.head is not None and found.entries < found.head.size:
         is_not = f"holds {found.entries} entries, and a head over {found.head.size} was handed out"
         found.add(Part.SEGMENTS, f"the log {is_not}: restore the segments from a backup")
     return found
 
 
-def _see_removed(place: str, leaf: bytes | None, log_key: bytes, found: Findings) -> None:
+def _see_removed(
+    place: str, leaf: bytes | None, log_keys: Sequence[bytes], found: Findings
+) -> None:
     """A row that stands for a report that has left is signed by the log: nobody else may say what stood there."""
     if leaf is None or stored_hash(leaf) == leaf_hash(leaf):
         return
     found.removed += 1
     try:
-        verify(open_envelope(leaf), log_key)
+        envelope = open_envelope(leaf)
+        named = [key for key in log_keys if key_id(key) == envelope.key_id]
+        verify(envelope, named[0] if named else log_keys[0])
     except SignatureError as error:
         found.add(Part.SEGMENTS, f"{place} says that a report has left: {error}")
 
 
-def _head(directory: Path, log_key: bytes, found: Findings) -> Head | None:
+def _see_succession(place: str, leaf: bytes | None, found: Findings) -> None:
+    """The log's key is followed by another one alone that it announced."""
+    if leaf is None or not announces(leaf):
+        return
+    try:
+        keys = found.keys.followed([leaf])
+        said = keys.successions[-1:]
+        if len(keys.leaves) == len(found.keys.leaves) or said[0].index != found.entries:
+            raise SignatureError("it begins at another key or place")
+        found.keys = keys
+    except SignatureError as error:
+        found.add(Part.SEGMENTS, f"{place} announces a key of the log: {error}")
+
+
+def _see_signer(head: Head, found: Findings) -> None:
+    """The newest head is signed by the key that the entries under it lead to."""
+    try:
+        found.keys.open_head(head.note)
+    except SignatureError as error:
+        found.add(Part.HEAD, f"the head over {head.size}: {error}")
+
+
+def _head(directory: Path, log_keys: Sequence[bytes], found: Findings) -> Head | None:
     try:
         head = newest_head(directory / "evidence" / "head")
         if (said := misnamed(directory, head)) is not None:
             found.add(Part.HEAD, said)
-        return None if head is None else open_head(head.note, log_key)
+        return None if head is None else open_by_any(head.note, log_keys)
     except (CorruptStore, SignatureError) as error:
         found.add(Part.HEAD, str(error))
         return None

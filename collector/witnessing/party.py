@@ -18,9 +18,10 @@ import aiohttp
 from aiohttp import web
 
 from collector.witnessing.asking import read_text
-from weighbridge.log.checkpoint import Head, read_head
-from weighbridge.log.cosignature import Cosigner, signatures
+from weighbridge.log.checkpoint import Head
+from weighbridge.log.cosignature import Cosigner
 from weighbridge.log.note import Note, NoteKey, SignatureLine, read_note
+from weighbridge.log.succession import KEYS_PATH
 from weighbridge.log.witnessing import (
     ADD_CHECKPOINT,
     MOST_BYTES,
@@ -33,6 +34,7 @@ from weighbridge.log.witnessing import (
     read_submission,
 )
 from weighbridge.process.heads import HeadMemory
+from weighbridge.process.log_trust import LogTrust
 from weighbridge.wire.signing import SignatureError
 
 logger = logging.getLogger("weighbridge.witness")
@@ -68,7 +70,10 @@ class LogAddress:
 
 
 class PartyWitness:
-    """Of one log, whose key is `log`. `directory` is its alone while this object lives."""
+    """Of one log, one of whose keys is `log`: it follows from there.
+
+    `directory` is its alone while this object lives.
+    """
 
     def __init__(
         self, log: NoteKey, cosigner: Cosigner, directory: Path, now_s: Callable[[], int]
@@ -80,7 +85,8 @@ class PartyWitness:
         self.memory = HeadMemory(directory)
         if self.memory.newest is not None and self.memory.newest.origin != log.name:
             raise SignatureError(f"{directory} keeps a head of {self.memory.newest.origin}")
-        self._log, self._cosigner, self._now_s = log, cosigner, now_s
+        self._origin, self._cosigner, self._now_s = log.name, cosigner, now_s
+        self._trust = LogTrust(log.public_key, directory)
         self._turn = asyncio.Lock()
 
     def close(self) -> None:
@@ -92,22 +98,36 @@ class PartyWitness:
         Raises LogCaughtError, LogSilentError.
         """
         async with self._turn:
-            head = self._signed(await _get(session, address, COSIGNING_PATH))
+            text = await _get(session, address, COSIGNING_PATH)
+            await self._follow_keys(session, address, text)
+            head = self._signed(text)
             await self._follow(session, address, head)
             line = self._cosigner.line(head, self._now_s())
             said = read_note(head.note)
-            note = Note(said.text, (*said.of(self._log), line))
+            own = [line for key in self._trust.keys.named(self._origin) for line in said.of(key)]
+            note = Note(said.text, (*own, line))
         await _hand_in(session, address, str(note))
         return head
 
     def _signed(self, note: str) -> Head:
         try:
-            head = read_head(note)
-            if head.origin != self._log.name or not signatures(note, [self._log]):
-                raise SignatureError("it is not signed by the log")
+            head = self._trust.keys.open_head(note)
+            if head.origin != self._origin:
+                raise SignatureError("it is of another log")
         except SignatureError as error:
             raise LogSilentError(f"the head: {error}") from error
         return head
+
+    async def _follow_keys(
+        self, session: aiohttp.ClientSession, address: LogAddress, note: str
+    ) -> None:
+        """Where the head bears a key of the log that is not known: whether the log's key announced it."""
+        try:
+            if self._trust.keys.lacks(note):
+                answer = await _get(session, address, KEYS_PATH)
+                await asyncio.to_thread(self._trust.follow, answer.encode())
+        except (SignatureError, OSError) as error:
+            raise LogSilentError(f"{KEYS_PATH}: {error}") from error
 
     async def _follow(
         self, session: aiohttp.ClientSession, address: LogAddress, head: Head
@@ -126,12 +146,12 @@ class PartyWitness:
     async def add_checkpoint(self, body: bytes) -> SignatureLine:
         """The answer to a submission. Raises SubmissionRefused."""
         async with self._turn:
-            known = {} if self.memory.newest is None else {self._log.name: self.memory.newest}
+            known = {} if self.memory.newest is None else {self._origin: self.memory.newest}
             if self.memory.fault is not None:
                 raise SubmissionRefused(403, f"this log is caught: {self.memory.fault}")
             submission = read_submission(body)
             try:
-                head = judge_submission(submission, {self._log.name: [self._log]}, known)
+                head = judge_submission(submission, {self._origin: self._trust.keys}, known)
             except SubmissionRefused:
                 await self._remember_fork(submission.note)
                 raise

@@ -238,10 +238,10 @@ def make_store(
     return directory
 
 
-def hand_out(directory: Path, store: Store) -> None:
+def hand_out(directory: Path, store: Store, signer: Signer | None = None) -> None:
     """As a commit does before it answers."""
-    log = store.log
-    log.hand_out(sign_head(store.info.origin, log.size, log.root(), log_signer(directory)))
+    log, signer = store.log, signer or log_signer(directory)
+    log.hand_out(sign_head(store.info.origin, log.size, log.root(), signer))
 
 
 def introduce(batch: CommitBatch, agent: Agent) -> None:

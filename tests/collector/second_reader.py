@@ -82,14 +82,32 @@ class Log:
     """Who may sign, and how far each chain has come, entry by entry."""
 
     def __init__(self, log_key: bytes) -> None:
-        self.log_key = log_key
+        self.log_keys = [(-1, log_key)]
         self.agents: dict[str, dict[str, Any]] = {}
         self.revoked: set[str] = set()
         self.parties: dict[tuple[str, str], dict[str, Any]] = {}
         self.chains: dict[tuple[str, str, str], tuple[int, str]] = {}
         self.reports = 0
 
-    def take(self, line: bytes) -> None:
+    @property
+    def log_key(self) -> bytes:
+        return self.log_keys[-1][1]
+
+    def keys_of_head(self, size: int) -> list[bytes]:
+        """The key that the last announcement under it names, and later ones."""
+        past = max(number for number, (at, _) in enumerate(self.log_keys) if at < size)
+        return [key for _, key in self.log_keys[past:]]
+
+    def succeed(self, index: int, said: dict[str, Any]) -> None:
+        key, empty = bytes.fromhex(said["public_key"]), said | {"proof": ""}
+        text = json.dumps(empty, sort_keys=True, separators=(",", ":")).encode()
+        Ed25519PublicKey.from_public_bytes(key).verify(
+            bytes.fromhex(said["proof"]), b"weighbridge-succession\n" + text
+        )
+        need(said["index"] == index and said["previous"] == self.log_key.hex(), "a key's place")
+        self.log_keys.append((index, key))
+
+    def take(self, line: bytes, index: int) -> None:
         kind, payload, name, _ = opened(line)
         said = json.loads(payload)
         verify_envelope(line, self.key_of(kind, name, said))
@@ -101,6 +119,8 @@ class Log:
         elif kind == "party":
             party = hashlib.sha256(bytes.fromhex(said["public_key"])).hexdigest()
             self.parties[said["contract"], party] = said
+        elif kind == "succession":
+            self.succeed(index, said)
         elif kind == "report":
             self.continue_chain(name, payload, said)
 
@@ -145,17 +165,17 @@ def read_vkey(text: str) -> tuple[str, bytes, bytes]:
     return name, bytes.fromhex(identity), raw[1:]
 
 
-def open_head(note: str, vkey: str) -> tuple[int, bytes]:
-    """Size and root of a checkpoint that the log signed."""
-    name, identity, key = read_vkey(vkey)
+def open_head(note: str, name: str, log: Log) -> tuple[int, bytes]:
+    """Size and root of a checkpoint that the log of this name signed."""
     text, _, lines = note.partition("\n\n")
     origin, size, root = text.split("\n")[:3]
     need(origin == name, "the head of another log")
+    keys = {sha(name.encode(), b"\n\x01", key)[:4]: key for key in log.keys_of_head(int(size))}
     for line in lines.splitlines():
         dash, who, signature = line.split(" ")
         raw = b64decode(signature)
-        if (dash, who, raw[:4]) == ("\u2014", name, identity):
-            Ed25519PublicKey.from_public_bytes(key).verify(raw[4:], text.encode() + b"\n")
+        if (dash, who) == ("\u2014", name) and raw[:4] in keys:
+            Ed25519PublicKey.from_public_bytes(keys[raw[:4]]).verify(raw[4:], text.encode() + b"\n")
             return int(size), b64decode(root)
     raise NotProven("the log did not sign this head")
 
@@ -191,8 +211,9 @@ def _read(members: list[tuple[str, bytes]]) -> dict[str, Any]:
     listed = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in members[:-2])
     need(listed.encode() == members[-2][1], "the list of members")
     told = json.loads(members[0][1])
-    log_key = read_vkey(told["log_key"])[2]
-    verify_envelope(members[-1][1], log_key)
+    origin, _, log_key = read_vkey(told["log_key"])
+    log, leaves, roots = read_log(members, told, log_key)
+    verify_envelope(members[-1][1], log.log_key)
     record = json.loads(opened(members[-1][1])[1])
     need(
         record["manifest"] == hashlib.sha256(members[-2][1]).hexdigest(),
@@ -203,13 +224,12 @@ def _read(members: list[tuple[str, bytes]]) -> dict[str, Any]:
         hashlib.sha256(statement).hexdigest() == told["statement"]["digest"],
         "the statement's digest",
     )
-    log, leaves, roots = read_log(members, told, log_key)
     for name, data in members:
         if name.startswith("checkpoints/"):
-            size, root = open_head(data.decode(), told["log_key"])
+            size, root = open_head(data.decode(), origin, log)
             need(roots.pop(size) == root, "the root of a head")
         elif name.startswith("proofs/"):
-            check_proof(data.decode(), told["log_key"], leaves)
+            check_proof(data.decode(), origin, log, leaves)
     need(not roots, "a head is missing")
     return {"told": told, "reports": log.reports}
 
@@ -224,9 +244,9 @@ def read_log(
         need(name == f"log/{tree.size:012d}.zst", "a piece of the log is missing")
         for line in zstandard.ZstdDecompressor().decompressobj().decompress(data).splitlines():
             if line.startswith(b"{"):
+                log.take(line, tree.size)
                 leaves[tree.size] = sha(b"\x00", line)
                 tree.add(0, leaves[tree.size])
-                log.take(line)
             else:
                 level, digest = line.split(b" ")
                 tree.add(int(level), bytes.fromhex(digest.decode()))
@@ -236,9 +256,9 @@ def read_log(
     return log, leaves, roots
 
 
-def check_proof(text: str, vkey: str, leaves: dict[int, bytes]) -> None:
+def check_proof(text: str, name: str, log: Log, leaves: dict[int, bytes]) -> None:
     said, _, note = text.partition("\n\n")
     first, index, *hashes = said.split("\n")
     need(first == "c2sp.org/tlog-proof@v1" and index.startswith("index "), "a proof file")
-    place, (size, root) = int(index.removeprefix("index ")), open_head(note, vkey)
+    place, (size, root) = int(index.removeprefix("index ")), open_head(note, name, log)
     need(lead(place, size, leaves[place], [b64decode(one) for one in hashes]) == root, "a proof")

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -539,6 +540,27 @@ def test_what_the_contract_asks_of_heads_is_asked_where_nothing_else_is(
     file, _ = cosigned_bundle(tmp_path, *witnesses, asked=(provider, lessee))
     code, said = verified(file)
     assert (code, "it accepts none of the heads" in said) == (expected, not both), said
+
+
+def test_a_bundle_of_a_log_whose_key_was_followed_by_others_is_verified_from_the_first(
+    written: Path, tmp_path: Path
+) -> None:
+    store, file = shutil.copytree(written, tmp_path / "store"), tmp_path / "lease.tar"
+    for _ in range(2):
+        weighbridge("log", "rotate", "--overlap-days", "0", "--config", store / "config.toml")
+    with opened(store) as kept:
+        vkey = log_key(kept.info.origin, log_signer(store).public_key)
+    (tmp_path / "policy").write_text(f"log {vkey}\nquorum none\n")
+    instant = instant_text(START_US // SECOND_US + 32 * 86_400)
+    assert bundle(store, file, "--as-of", instant).returncode == 0
+    assert json.loads(members(file)["bundle.json"])["log_key"] == str(vkey)
+    code, said = verified(file, "--policy", tmp_path / "policy")
+    assert (code, "equal to the byte" in said, "is accepted" in said) == (0, True, True), said
+    assert read_bundle(file.read_bytes())["reports"] == 70
+    former = resealed(file, tmp_path / "former.tar", log_signer(store))
+    assert re.search(r"breached +extraction", verified(former)[1])
+    with pytest.raises(NotProven):
+        read_bundle(former.read_bytes())
 
 
 def test_a_policy_that_knows_another_log_accepts_nothing(bundled: Path, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ async def test_answers_that_others_left_no_room_for_are_nobodys_failure() -> Non
     challenges = Challenges(
         log, log, LOG, never, time.monotonic_ns, lambda: 7, lambda _: b"", 20, 0
     )
-    api = ChallengeApi(challenges, log, ring, LOG.public_key)
+    api = ChallengeApi(challenges, log, ring, [LOG.public_key])
     application = web.Application(middlewares=[problems])
     application[GATE] = Gate({}, open_on_loopback=False)
     for route in api.routes():

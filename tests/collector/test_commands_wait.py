@@ -51,7 +51,7 @@ def refusal(authenticator: PollAuthenticator, header: str | None) -> Problem:
 
 
 def test_an_enrolled_key_is_admitted_once_for_each_number() -> None:
-    authenticator = PollAuthenticator(ring("enrolled"), LOG.public_key)
+    authenticator = PollAuthenticator(ring("enrolled"), [LOG.public_key])
     assert authenticator.admit(poll(7)).node == "n1"
     again = refusal(authenticator, poll(7))
     assert (again.code, again.members) == ("sequence", {"expected": 8})
@@ -70,11 +70,11 @@ def test_an_enrolled_key_is_admitted_once_for_each_number() -> None:
     ],
 )
 def test_whoever_is_not_the_agent_of_a_node_gets_no_command(header: str | None, code: str) -> None:
-    assert refusal(PollAuthenticator(ring("enrolled"), LOG.public_key), header).code == code
+    assert refusal(PollAuthenticator(ring("enrolled"), [LOG.public_key]), header).code == code
 
 
 def test_a_revoked_key_gets_no_command() -> None:
-    authenticator = PollAuthenticator(ring("enrolled", "revoked"), LOG.public_key)
+    authenticator = PollAuthenticator(ring("enrolled", "revoked"), [LOG.public_key])
     assert refusal(authenticator, poll(1)).code == "revoked_key"
 
 

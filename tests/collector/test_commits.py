@@ -21,6 +21,7 @@ from collector.log.anchor import AnchorFile, load_anchor
 from collector.log.commits import CommitBatch, CommittedEntry, Committer
 from collector.log.ingest import Ingest, Limits
 from collector.log.keys import KeyRing
+from collector.log.own_keys import OwnKeys
 from collector.log.ticks import SystemClocks, TickClock
 from collector.storage.embedded import create_store, open_embedded
 from collector.storage.store import ChainKey, Store, StoreFull, StoreInfo
@@ -45,7 +46,7 @@ def store(tmp_path: Path) -> Store:
 
 def committer(store: Store, queue_bytes: int = 1 << 20) -> Committer:
     clock = TickClock(SystemClocks(lambda: 1_000_000, lambda: 0))
-    return Committer(store, SIGNER, KeyRing(), clock, NEVER_SECONDS, queue_bytes)
+    return Committer(store, OwnKeys.sole(SIGNER), KeyRing(), clock, NEVER_SECONDS, queue_bytes)
 
 
 @asynccontextmanager
@@ -79,7 +80,7 @@ async def test_an_anchor_that_cannot_be_kept_stops_no_commit_and_is_kept_later(
     file = tmp_path / "gone" / "clock"
     clock = TickClock(SystemClocks(lambda: 1_000_000, lambda: 0))
     committing = Committer(
-        store, SIGNER, KeyRing(), clock, NEVER_SECONDS, keep=AnchorFile(file).keep
+        store, OwnKeys.sole(SIGNER), KeyRing(), clock, NEVER_SECONDS, keep=AnchorFile(file).keep
     )
     async with running(committing), asyncio.timeout(60):
         for node in ("n0", "n1"):
@@ -160,7 +161,7 @@ class Repeating:
 
 async def test_plans_that_enter_nothing_do_not_stop_the_clock(store: Store) -> None:
     clock = TickClock(SystemClocks(lambda: 1_000_000, lambda: 0))
-    committing = Committer(store, SIGNER, KeyRing(), clock, tick_seconds=0.02)
+    committing = Committer(store, OwnKeys.sole(SIGNER), KeyRing(), clock, tick_seconds=0.02)
     async with running(committing), asyncio.timeout(60):
         while store.log.size < 3:
             await committing.submit(Repeating())
@@ -378,7 +379,6 @@ async def test_it_is_ready_until_judging_stops(store: Store) -> None:
         committing,
         committing.ring,
         ingest,
-        "",
         Path(),
         nullcontext,
         lambda: said[-1],

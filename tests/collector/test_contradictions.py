@@ -14,8 +14,9 @@ from tests.collector.building import (
     serving,
     wait_for,
 )
-from weighbridge.log.checkpoint import Head, log_key, open_head, seen_head, sign_head
+from weighbridge.log.checkpoint import Head, open_head, seen_head, sign_head
 from weighbridge.log.entries import Contradiction, EntryKind, entry
+from weighbridge.log.succession import LogKeys
 from weighbridge.log.witnessing import spell_evidence
 from weighbridge.wire.report import read
 
@@ -86,8 +87,7 @@ def findings(server: Serving, code: str) -> list[Any]:
 
 
 def evidence(server: Serving, *heads: Head) -> list[dict[str, Any]]:
-    key = log_key(heads[0].origin, log_signer(server.directory).public_key)
-    detail = spell_evidence(heads, key)
+    detail = spell_evidence(heads, LogKeys(log_signer(server.directory).public_key))
     event = {"boottime_us": 1, "code": None, "detail": detail, "device": None}
     return [event | {"kind": "log_forked", "source": "agent"}]
 

@@ -9,6 +9,7 @@ import pytest
 from collector.log.commits import Committer
 from collector.log.ingest import Ingest, Limits
 from collector.log.keys import KeyRing
+from collector.log.own_keys import OwnKeys
 from collector.log.ticks import SystemClocks, TickClock
 from collector.storage.embedded import create_store, open_embedded
 from collector.storage.store import Store, StoreFull, StoreInfo
@@ -47,7 +48,7 @@ class Bench:
         filling = Store(store.info, self.log, store.index, store.ledger)  # type: ignore[arg-type]
         signer = Signer(generate_private_key())
         clock = TickClock(SystemClocks(lambda: 1_000_000, lambda: 0))
-        self.committer = Committer(filling, signer, KeyRing(), clock, NEVER_SECONDS)
+        self.committer = Committer(filling, OwnKeys.sole(signer), KeyRing(), clock, NEVER_SECONDS)
         self.ingest = Ingest(self.committer, self.committer.ring, Limits())
         self.agent = Agent("node-1", gpus=1)
 

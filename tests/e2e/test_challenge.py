@@ -17,6 +17,7 @@ from tests.e2e.stage import environment as surroundings
 from weighbridge.challenge.record import Commitment, payload_kind, read_commitment, read_outcome
 from weighbridge.challenge.record import recheck as recheck_entries
 from weighbridge.log.entries import Entry, EntryKind, entry
+from weighbridge.log.succession import LogKeys
 
 pytestmark = pytest.mark.slow
 IDLE = "set * nvmlDeviceGetUtilizationRates.gpu 0"
@@ -269,8 +270,8 @@ def test_a_collector_that_is_killed_in_the_middle_leaves_a_void_challenge(
     (outcome,) = map(read_outcome, wait_for(lambda: said(collector, "outcome"), "the outcome"))
     assert outcome.weighing.verdict == "void"
     assert collector.history() == [] or "challenge_failed" not in collector.codes()
-    log_key = bytes.fromhex(collector.get("/v1/log/head")["log_key"])
-    _, weighing = recheck_entries(log_of(collector), outcome.challenge, log_key)
+    keys = LogKeys(bytes.fromhex(collector.get("/v1/log/head")["log_key"]))
+    _, weighing = recheck_entries(log_of(collector), outcome.challenge, keys)
     assert weighing.verdict == "void"
 
 

@@ -23,6 +23,7 @@ from weighbridge.challenge.verdict import (
     VerdictReason,
 )
 from weighbridge.log.entries import Entry, EntryKind, payload_type
+from weighbridge.log.succession import LogKeys
 from weighbridge.wire.signing import SignatureError, Signer, encode_envelope, verify
 
 COMMITMENT, OUTCOME, TELEMETRY = "commitment", "outcome", "telemetry"
@@ -254,7 +255,7 @@ def challenges_in(entries: Iterable[Entry]) -> list[str]:
     return [read_outcome(one).challenge for one in payloads]
 
 
-def record_of(entries: Iterable[Entry], challenge: str, log_key: bytes) -> ChallengeRecord:
+def record_of(entries: Iterable[Entry], challenge: str, log_keys: LogKeys) -> ChallengeRecord:
     """The record of one attempt, from exported entries in log order alone. Raises RecordError.
 
     The verifier's entries must bear the log's signature, the commitment must stand before the first release, each
@@ -263,7 +264,7 @@ def record_of(entries: Iterable[Entry], challenge: str, log_key: bytes) -> Chall
     gathered = _Gathered()
     for entry in entries:
         if entry.kind in (EntryKind.CHALLENGE, EntryKind.PROOF):
-            _gather(gathered, entry, challenge, log_key)
+            _gather(gathered, entry, challenge, log_keys)
     begun, ended = gathered.commitment, gathered.outcome
     if begun is None or ended is None:
         raise RecordError(f"{challenge}: the entries hold no beginning, or no end")
@@ -280,7 +281,7 @@ def record_of(entries: Iterable[Entry], challenge: str, log_key: bytes) -> Chall
     )
 
 
-def _gather(gathered: _Gathered, entry: Entry, challenge: str, log_key: bytes) -> None:
+def _gather(gathered: _Gathered, entry: Entry, challenge: str, log_keys: LogKeys) -> None:
     payload = entry.envelope.payload
     kind = payload_kind(payload)
     if kind == TELEMETRY or json.loads(payload).get("challenge") != challenge:
@@ -289,7 +290,7 @@ def _gather(gathered: _Gathered, entry: Entry, challenge: str, log_key: bytes) -
         raise RecordError(f"entry {entry.index}: {kind} under another type")
     try:
         if kind in _SAID_BY_VERIFIER:
-            verify(entry.envelope, log_key)
+            verify(entry.envelope, log_keys.at(entry.index))
         _take(gathered, kind, payload, encode_envelope(entry.envelope).decode())
     except (Malformed, SignatureError) as error:
         raise RecordError(f"entry {entry.index}: {error}") from error
@@ -383,14 +384,14 @@ def _require_draws(gathered: _Gathered, ended: ChallengeOutcome) -> None:
 
 
 def recheck(
-    entries: Iterable[Entry], challenge: str, log_key: bytes
+    entries: Iterable[Entry], challenge: str, log_keys: LogKeys
 ) -> tuple[ChallengeRecord, Weighing]:
     """The record and its result, computed anew. Raises RecordError where the log says another result.
 
     Where numpy is missing the result is UNKNOWN, and nothing is compared.
     """
     entries = list(entries)
-    record = record_of(entries, challenge, log_key)
+    record = record_of(entries, challenge, log_keys)
     _require_fresh(entries, record)
     if record.transcript is None:
         return record, record.outcome.weighing

@@ -16,6 +16,7 @@ from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.record import TELEMETRY, ChallengeOutcome, RecordError, payload_kind
 from weighbridge.log.entries import Entry, EntryKind
 from weighbridge.log.merkle import leaf_hash
+from weighbridge.log.succession import LogKeys
 from weighbridge.wire.bounds import within_bounds
 from weighbridge.wire.report import Report, WireError
 from weighbridge.wire.report import decode as decode_report
@@ -235,14 +236,14 @@ def read_telemetry(payload: bytes) -> Telemetry:
 
 
 def recheck_telemetry(
-    entries: Sequence[Entry], ended: ChallengeOutcome, log_key: bytes
+    entries: Sequence[Entry], ended: ChallengeOutcome, log_keys: LogKeys
 ) -> tuple[CardLoad, ...] | None:
     """What telemetry shows of an outcome's time, judged anew from exported entries.
 
     None where they hold no link, or not all reports that it names. Raises RecordError where the link is not the log's,
     is of another exchange, leaves out a report, or says what the reports do not.
     """
-    linked = _linked(entries, ended.challenge, log_key)
+    linked = _linked(entries, ended.challenge, log_keys)
     if linked is None or not set(linked.reports) <= {entry.index for entry in entries}:
         return None
     mine = _own_reports(entries, linked)
@@ -262,7 +263,7 @@ def recheck_telemetry(
     return anew
 
 
-def _linked(entries: Iterable[Entry], challenge: str, log_key: bytes) -> Telemetry | None:
+def _linked(entries: Iterable[Entry], challenge: str, log_keys: LogKeys) -> Telemetry | None:
     for entry in entries:
         payload = entry.envelope.payload
         if entry.kind is not EntryKind.CHALLENGE or payload_kind(payload) != TELEMETRY:
@@ -270,7 +271,7 @@ def _linked(entries: Iterable[Entry], challenge: str, log_key: bytes) -> Telemet
         try:
             linked = read_telemetry(payload)
             if linked.challenge == challenge:
-                verify(entry.envelope, log_key)
+                verify(entry.envelope, log_keys.at(entry.index))
                 return linked
         except (Malformed, SignatureError) as error:
             raise RecordError(f"entry {entry.index}: {error}") from error

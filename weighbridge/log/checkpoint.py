@@ -42,12 +42,14 @@ _TEXT = re.compile(
 )
 
 
-def sign_head(origin: str, size: int, root: bytes, signer: Signer) -> Head:
-    """A checkpoint whose key name is the log's origin."""
+def sign_head(origin: str, size: int, root: bytes, *signers: Signer) -> Head:
+    """A checkpoint whose key name is the log's origin, with a line of each signer."""
     text = f"{origin}\n{size}\n{b64encode(root).decode()}\n"
-    key = log_key(origin, signer.public_key)
-    line = SignatureLine(origin, key.key_id, signer.sign_bytes(text.encode()))
-    return Head(origin, size, root, f"{text}\n{line}")
+    lines = [
+        SignatureLine(origin, log_key(origin, one.public_key).key_id, one.sign_bytes(text.encode()))
+        for one in signers
+    ]
+    return Head(origin, size, root, f"{text}\n{''.join(map(str, lines))}")
 
 
 def log_key(origin: str, public_key: bytes) -> NoteKey:

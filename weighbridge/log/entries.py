@@ -40,6 +40,7 @@ class EntryKind(StrEnum):
     RESTORED = "restored"
     REMOVED = "removed"
     TIMESTAMP = "timestamp"
+    SUCCESSION = "succession"
 
 
 class Tick(WirePart, frozen=True):
@@ -293,6 +294,20 @@ class Removed(Model):
     stream: Name
     seq: Count
     payload_hash: Hash
+
+
+class Succession(Model):
+    """The log is signed by `public_key` from the entry behind this one, which is at `index`, on.
+
+    `previous`, the key until then, signs the entry, and heads beside the new one until `until_us`. `proof`: the new
+    key's signature (hexadecimal) of the rest, so that nobody announces a key that is not his.
+    """
+
+    index: Count
+    previous: Hash
+    public_key: Hash
+    until_us: Count
+    proof: Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from weighbridge.log.checkpoint import read_head
 from weighbridge.log.cosignature import Signed, signatures
 from weighbridge.log.note import KeyKind, NoteKey, read_vkey
+from weighbridge.log.succession import LogKeys
 from weighbridge.wire.signing import SignatureError
 
 NOBODY = "none"
@@ -31,12 +33,18 @@ class Policy:
     """Any one of `logs` must have signed, and `quorum` (a witness, a group, or `none`) must have witnessed.
 
     Names are octets, held as Latin-1. No logs: whoever applies the policy knows the log otherwise.
+    `leaves`: what is known of the logs' announcements of other keys, which stand for those that the policy names.
     """
 
     logs: Sequence[NoteKey]
     witnesses: Mapping[str, NoteKey]
     groups: Mapping[str, Group]
     quorum: str
+    leaves: tuple[bytes, ...] = ()
+
+    def following(self, leaves: Iterable[bytes]) -> "Policy":
+        """The same, where these announcements of keys are known."""
+        return replace(self, leaves=(*self.leaves, *leaves))
 
     def keys(self) -> list[NoteKey]:
         return [*self.logs, *self.witnesses.values()]
@@ -57,7 +65,13 @@ class Policy:
 
     def accepts(self, note: str) -> bool:
         """Whether the head in a note is good enough. Raises SignatureError where it is malformed."""
-        return self.holds(signatures(note, self.keys()))
+        then = self._at(read_head(note).size) if self.leaves else self
+        return then.holds(signatures(note, then.keys()))
+
+    def _at(self, size: int) -> "Policy":
+        """Of a head over so many entries: with the keys that a log has by then."""
+        named = ((log.name, LogKeys(log.public_key).followed(self.leaves)) for log in self.logs)
+        return replace(self, logs=[key for name, keys in named for key in keys.named(name, size)])
 
 
 def signed_by(log: NoteKey) -> Policy:

@@ -6,15 +6,16 @@ size that was signed before something else (`log_forked`), or it has become shor
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from weighbridge.log.checkpoint import Head, open_head, read_head
+from weighbridge.log.checkpoint import Head, read_head
 from weighbridge.log.cosignature import signatures
 from weighbridge.log.merkle import EMPTY_ROOT, verify_consistency
-from weighbridge.log.note import NoteKey, SignatureLine, read_note
+from weighbridge.log.note import SignatureLine, read_note
+from weighbridge.log.succession import LogKeys
 from weighbridge.wire.signing import SignatureError, from_base64
 
 ADD_CHECKPOINT = "/add-checkpoint"
@@ -56,25 +57,33 @@ def judge_head(known: Head | None, head: Head, proof: Sequence[bytes] = ()) -> L
     return None if agrees else LogFault.FORKED
 
 
-def spell_evidence(heads: Sequence[Head], log: NoteKey) -> str:
+def spell_evidence(heads: Sequence[Head], keys: LogKeys) -> str:
     """Heads of one log in few characters: of each its size, root and the log's plain signature."""
     return "; ".join(
-        f"{head.size} {b64encode(head.root).decode()} {b64encode(line.signature).decode()}"
+        f"{head.size} {b64encode(head.root).decode()} {b64encode(lines[0].signature).decode()}"
         for head in heads
-        for line in read_note(head.note).of(log)
+        if (lines := _own_lines(head, keys))
     )
 
 
-def read_evidence(text: str, log: NoteKey) -> list[Head]:
+def _own_lines(head: Head, keys: LogKeys) -> list[SignatureLine]:
+    note = read_note(head.note)
+    return [line for key in keys.named(head.origin, head.size) for line in note.of(key)]
+
+
+def read_evidence(text: str, origin: str, keys: LogKeys) -> list[Head]:
     """The heads in such a text that the log did sign; none of what is no such text."""
-    found = []
-    for said in text.split("; "):
+    return [head for said in text.split("; ") for head in _signed(said, origin, keys)]
+
+
+def _signed(said: str, origin: str, keys: LogKeys) -> Iterator[Head]:
+    """The head in one part of the text, under the first of the log's keys that signed it; it does not name one."""
+    for key in keys.named(origin):
         with suppress(SignatureError, ValueError):
             size, root, signature = said.split(" ")
-            line = SignatureLine(log.name, log.key_id, from_base64(signature.encode()))
-            note = f"{log.name}\n{size}\n{root}\n\n{line}"
-            found.append(open_head(note, log.public_key))
-    return found
+            line = SignatureLine(key.name, key.key_id, from_base64(signature.encode()))
+            yield keys.open_head(f"{key.name}\n{size}\n{root}\n\n{line}")
+            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +128,7 @@ def read_submission(body: bytes) -> Submission:
 
 
 def judge_submission(
-    submission: Submission, logs: Mapping[str, Sequence[NoteKey]], known: Mapping[str, Head]
+    submission: Submission, logs: Mapping[str, LogKeys], known: Mapping[str, Head]
 ) -> Head:
     """The head that a witness cosigns now: `logs` are the keys it trusts, `known` what it cosigned last, by origin.
 
@@ -137,9 +146,9 @@ def judge_submission(
     return head
 
 
-def _require_signed(head: Head, keys: Sequence[NoteKey]) -> None:
+def _require_signed(head: Head, keys: LogKeys) -> None:
     try:
-        signed = signatures(head.note, keys)
+        signed = signatures(head.note, keys.named(head.origin, head.size))
     except SignatureError as error:
         raise SubmissionRefused(403, str(error)) from error
     if not signed:

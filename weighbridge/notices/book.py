@@ -43,7 +43,7 @@ from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.proofs import ProvenRates, proven, samples
 from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.wire.report import read
-from weighbridge.wire.signing import SignatureError, key_id
+from weighbridge.wire.signing import SignatureError, encode_envelope, key_id
 
 KINDS = frozenset(
     {
@@ -54,6 +54,7 @@ KINDS = frozenset(
         EntryKind.STATEMENT,
         EntryKind.PROOF,
         EntryKind.COSIGNED,
+        EntryKind.SUCCESSION,
     }
 )
 """The entries that a book is made of."""
@@ -281,6 +282,7 @@ class NoticeBook:
     _assignments: dict[str, list[tuple[int, Assignment]]] = field(default_factory=dict)
     _keys: dict[tuple[str, str], PartyKey] = field(default_factory=dict)
     _cosigned: dict[str, list[Cosigned]] = field(default_factory=dict)
+    _successions: list[bytes] = field(default_factory=list)
     _versions: tuple[int, Assignments] = field(default_factory=lambda: (0, Assignments()))
 
     def fold(self, entry: Entry, received_us: int) -> None:
@@ -312,6 +314,8 @@ class NoticeBook:
                     self._proven.setdefault(ended.contract, []).append(found)
             case EntryKind.COSIGNED:
                 self._cosign(read(CosignedHead, payload).note, received_us)
+            case EntryKind.SUCCESSION:
+                self._successions.append(encode_envelope(entry.envelope))
             case _:
                 pass
 
@@ -321,7 +325,7 @@ class NoticeBook:
         for name in sorted(self._names):
             asked = self.versions(name, received_us)[-1].contract.evidence.cosigned_by
             if asked is not None and asked not in accepted:
-                accepted[asked] = _accepts(asked, head)
+                accepted[asked] = _accepts(asked, head, self._successions)
             if asked is not None and accepted[asked]:
                 self._cosigned.setdefault(name, []).append(Cosigned(size, received_us))
 
@@ -451,10 +455,10 @@ class NoticeBook:
         return self._versions[1]
 
 
-def _accepts(policy: str, head: str) -> bool:
+def _accepts(policy: str, head: str, successions: Sequence[bytes]) -> bool:
     """A head with a signature that does not verify is good for nobody."""
     try:
-        return read_policy(policy).accepts(head)
+        return read_policy(policy).following(successions).accepts(head)
     except SignatureError:
         return False
 

@@ -23,6 +23,7 @@ from weighbridge.challenge.messages import (
     encode_message,
 )
 from weighbridge.challenge.policy import Policy
+from weighbridge.process.log_trust import LogTrust
 from weighbridge.wire.polling import POLL_HEADER, Poll
 from weighbridge.wire.report import Device, DeviceState, Facts, Reason, read
 from weighbridge.wire.signing import Signer, open_envelope
@@ -174,7 +175,9 @@ async def heard_by(desk: Desk, tmp_path: Path) -> list[Grant]:
         opened.append(grant)
         raise StopHere
 
-    identity = NodeIdentity("http://localhost", "n1", "log", LOG.public_key, KEY, b"", True)
+    identity = NodeIdentity(
+        "http://localhost", "n1", "log", LogTrust(LOG.public_key, tmp_path), KEY, b"", True
+    )
     at_once = Backoff(longest_s=0)
     command_poller = CommandPoller(
         identity,

@@ -18,8 +18,9 @@ from agent.report.sampler import Draft
 from agent.report.spool import SMALLEST, Held, Spool
 from agent.report.transport import HttpAnswer, Transport
 from tests.agent.program.conftest import ORIGIN
-from weighbridge.log.checkpoint import log_key, sign_head
+from weighbridge.log.checkpoint import sign_head
 from weighbridge.log.merkle import Frontier, leaf_hash
+from weighbridge.log.succession import LogKeys
 from weighbridge.log.witnessing import read_evidence
 from weighbridge.wire.report import Event, EventKind, ReportClocks, digest
 from weighbridge.wire.signing import Signer, generate_private_key
@@ -68,9 +69,9 @@ class Bench:
         self.reporter = Reporter(
             self.spool,
             self.receipts,
-            LogWatch(directory, identity.log_key),
+            LogWatch(directory, identity.log),
             self.transport.post_reports,
-            identity.log_key,
+            identity.log,
             partial(reseal, identity.signer),
             self._asked,
             self.note,
@@ -125,9 +126,9 @@ async def test_a_collector_that_does_not_answer_withholds_no_sign_of_life(
     reporter = Reporter(
         bench.spool,
         bench.receipts,
-        LogWatch(tmp_path, bench.identity.log_key),
+        LogWatch(tmp_path, bench.identity.log),
         silent,
-        bench.identity.log_key,
+        bench.identity.log,
         partial(reseal, bench.identity.signer),
         lambda: None,
         bench.note,
@@ -180,8 +181,8 @@ async def test_a_log_that_begins_anew_is_told_of_and_reporting_goes_on(
     await bench.send_all()
     ((kind, detail),) = bench.noted
     assert kind is EventKind.LOG_FORKED
-    key = log_key(ORIGIN, collector.signer.public_key)
-    assert [head.size for head in read_evidence(detail, key)] == [1, 1]
+    keys = LogKeys(collector.signer.public_key)
+    assert [head.size for head in read_evidence(detail, ORIGIN, keys)] == [1, 1]
     assert bench.times() == [0, 1]
 
 
@@ -360,7 +361,7 @@ def answer_with(change: Callable[[dict[str, Any]], object], signer: Signer = LOG
 
 
 def test_an_honest_answer_acknowledges_the_batch() -> None:
-    verdict = read_answer(answer_with(lambda _: None), HELD, LOG.public_key)
+    verdict = read_answer(answer_with(lambda _: None), HELD, LogKeys(LOG.public_key))
     assert verdict.reaction is Reaction.GO_ON
     assert [row.seq for row in verdict.accepted] == [0, 1]
 
@@ -383,18 +384,18 @@ def test_an_honest_answer_acknowledges_the_batch() -> None:
 def test_an_answer_that_proves_nothing_acknowledges_nothing(
     change: Callable[[dict[str, Any]], object],
 ) -> None:
-    verdict = read_answer(answer_with(change), HELD, LOG.public_key)
+    verdict = read_answer(answer_with(change), HELD, LogKeys(LOG.public_key))
     assert (verdict.reaction, verdict.accepted) == (Reaction.RETRY, ())
 
 
 def test_a_head_under_another_key_acknowledges_nothing() -> None:
     stranger = Signer(generate_private_key())
-    verdict = read_answer(answer_with(lambda _: None, stranger), HELD, LOG.public_key)
+    verdict = read_answer(answer_with(lambda _: None, stranger), HELD, LogKeys(LOG.public_key))
     assert (verdict.reaction, verdict.accepted) == (Reaction.RETRY, ())
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b"\xff", b"null"])
 def test_any_bytes_are_an_answer(body: bytes) -> None:
     for status in (200, 302, 400, 409, 502):
-        verdict = read_answer(HttpAnswer(status, body, None), HELD, LOG.public_key)
+        verdict = read_answer(HttpAnswer(status, body, None), HELD, LogKeys(LOG.public_key))
         assert verdict.reaction is Reaction.RETRY

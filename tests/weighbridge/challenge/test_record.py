@@ -31,6 +31,7 @@ from weighbridge.challenge.record import (
 from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason, series_of
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.log.entries import Entry, entry
+from weighbridge.log.succession import LogKeys
 from weighbridge.wire.signing import Signer
 
 LOG = Signer(hashlib.sha256(b"log").digest())
@@ -113,7 +114,7 @@ class Said:
 def test_a_third_party_computes_the_result_from_the_entries_alone(bench: Any) -> None:
     said = Said(bench, "GPU-0", "GPU-1")
     assert challenges_in(said.entries()) == ["c.1"]
-    record, weighing = recheck(said.entries(), "c.1", LOG.public_key)
+    record, weighing = recheck(said.entries(), "c.1", LogKeys(LOG.public_key))
     assert weighing.verdict == ChallengeVerdict.MET
     assert record.transcript == said.challenger.transcript()
     assert [gpu.flops_per_second for gpu in weighing.gpus] == [
@@ -129,7 +130,7 @@ def test_without_numpy_the_record_is_read_and_its_result_is_unknown(
     for name in ("verifier", "arithmetic"):
         monkeypatch.delitem(sys.modules, f"weighbridge.challenge.{name}", raising=False)
         monkeypatch.delattr(weighbridge.challenge, name, raising=False)
-    _, weighing = recheck(said.entries(), "c.1", LOG.public_key)
+    _, weighing = recheck(said.entries(), "c.1", LogKeys(LOG.public_key))
     assert weighing.verdict == ChallengeVerdict.UNKNOWN
     assert "weighbridge[challenge]" in (weighing.reason or "")
 
@@ -140,7 +141,7 @@ def test_a_result_that_does_not_follow_from_the_record_is_found_out(bench: Any) 
     bent = replace(said.outcome, weighing=replace(said.outcome.weighing, gpus=(better,)))
     leaves = [*said.leaves[:-1], seal_record(LOG, bent)[1]]
     with pytest.raises(RecordError, match="logged as met, but met"):
-        recheck(said.entries(leaves), "c.1", LOG.public_key)
+        recheck(said.entries(leaves), "c.1", LogKeys(LOG.public_key))
 
 
 def test_a_result_that_is_logged_as_unknown_and_is_not_is_found_out(bench: Any) -> None:
@@ -150,7 +151,7 @@ def test_a_result_that_is_logged_as_unknown_and_is_not_is_found_out(bench: Any) 
     )
     leaves = [*said.leaves[:-1], seal_record(LOG, replace(said.outcome, weighing=hidden))[1]]
     with pytest.raises(RecordError, match="logged as unknown, but met"):
-        recheck(said.entries(leaves), "c.1", LOG.public_key)
+        recheck(said.entries(leaves), "c.1", LogKeys(LOG.public_key))
 
 
 @pytest.mark.parametrize("group", ["same", "other"])
@@ -163,10 +164,10 @@ def test_what_was_drawn_for_another_challenge_before_is_found_out(
     second = Said(bench, "GPU-0", group="g" if group == "same" else "h", **drawn)
     entries = second.entries([*first.leaves, *second.leaves])
     if (shared, group) == ("nonces", "same"):
-        assert recheck(entries, "c.1", LOG.public_key)[1].verdict == ChallengeVerdict.MET
+        assert recheck(entries, "c.1", LogKeys(LOG.public_key))[1].verdict == ChallengeVerdict.MET
         return
     with pytest.raises(RecordError, match=r"had served b\.1 too"):
-        recheck(entries, "c.1", LOG.public_key)
+        recheck(entries, "c.1", LogKeys(LOG.public_key))
 
 
 def test_times_that_were_changed_afterwards_are_found_out(bench: Any) -> None:
@@ -175,7 +176,7 @@ def test_times_that_were_changed_afterwards_are_found_out(bench: Any) -> None:
     bent = replace(said.outcome, times=(replace(times, released_ns=(times.released_ns or 0) + 1),))
     leaves = [*said.leaves[:-1], seal_record(LOG, bent)[1]]
     with pytest.raises(RecordError, match="not the one that was judged"):
-        recheck(said.entries(leaves), "c.1", LOG.public_key)
+        recheck(said.entries(leaves), "c.1", LogKeys(LOG.public_key))
 
 
 def test_another_secret_than_the_one_committed_to_is_found_out(bench: Any) -> None:
@@ -183,26 +184,26 @@ def test_another_secret_than_the_one_committed_to_is_found_out(bench: Any) -> No
     bent = replace(said.outcome, secret=bytes(32))
     leaves = [*said.leaves[:-1], seal_record(LOG, bent)[1]]
     with pytest.raises(RecordError, match="another secret"):
-        record_of(said.entries(leaves), "c.1", LOG.public_key)
+        record_of(said.entries(leaves), "c.1", LogKeys(LOG.public_key))
 
 
 def test_a_release_before_the_commitment_is_no_record(bench: Any) -> None:
     said = Said(bench, "GPU-0")
     moved = [said.leaves[2], *said.leaves[:2], *said.leaves[3:]]
     with pytest.raises(RecordError, match="out of order"):
-        record_of(said.entries(moved), "c.1", LOG.public_key)
+        record_of(said.entries(moved), "c.1", LogKeys(LOG.public_key))
 
 
 def test_an_outcome_that_the_log_did_not_sign_is_none(bench: Any) -> None:
     said = Said(bench, "GPU-0")
     forged = seal_record(bench.signer, said.outcome)[1]
     with pytest.raises(RecordError, match="signature"):
-        record_of(said.entries([*said.leaves[:-1], forged]), "c.1", LOG.public_key)
+        record_of(said.entries([*said.leaves[:-1], forged]), "c.1", LogKeys(LOG.public_key))
 
 
 def test_a_prover_that_was_never_released_is_not_assessed(bench: Any) -> None:
     said = Said(bench, "GPU-0", decline=True)
-    _, weighing = recheck(said.entries(), "c.1", LOG.public_key)
+    _, weighing = recheck(said.entries(), "c.1", LogKeys(LOG.public_key))
     assert weighing.verdict == ChallengeVerdict.NOT_ASSESSED
 
 
@@ -223,7 +224,7 @@ def test_an_exchange_that_its_verifier_did_not_survive_is_void_and_no_finding(be
     said = Said(bench, "GPU-0")
     begun = read_commitment(said.entries()[0].envelope.payload)
     leaves = [*said.leaves[:3], seal_record(LOG, abandoned(begun, 11))[1]]
-    record, weighing = recheck(said.entries(leaves), "c.1", LOG.public_key)
+    record, weighing = recheck(said.entries(leaves), "c.1", LogKeys(LOG.public_key))
     assert (weighing.verdict, record.transcript) == (ChallengeVerdict.VOID, None)
     fold = FleetFold()
     changes = [change for one in said.entries(leaves) for change in fold.fold(one)]

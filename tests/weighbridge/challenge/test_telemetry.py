@@ -24,6 +24,7 @@ from weighbridge.challenge.telemetry import (
 )
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.log.entries import Entry, EntryKind, entry, payload_type
+from weighbridge.log.succession import LogKeys
 from weighbridge.wire.report import canonical
 from weighbridge.wire.signing import Signer
 
@@ -241,10 +242,12 @@ def exported() -> tuple[list[Entry], ChallengeOutcome, Telemetry]:
 
 def test_anybody_follows_the_link_from_exported_entries() -> None:
     entries, ended, _ = exported()
-    (card,) = recheck_telemetry(entries, ended, LOG.public_key) or ()
+    (card,) = recheck_telemetry(entries, ended, LogKeys(LOG.public_key)) or ()
     assert (card.gpu, card.shown) == (GPU, "idle")
-    assert recheck_telemetry(entries[:-1], ended, LOG.public_key) is None
-    assert recheck_telemetry(entries[1:], ended, LOG.public_key) is None, "a report is not exported"
+    assert recheck_telemetry(entries[:-1], ended, LogKeys(LOG.public_key)) is None
+    assert recheck_telemetry(entries[1:], ended, LogKeys(LOG.public_key)) is None, (
+        "a report is not exported"
+    )
 
 
 def relinked(linked: Telemetry, **changes: Any) -> Entry:
@@ -262,7 +265,7 @@ def test_a_link_that_was_bent_is_found_out() -> None:
     }
     for said, changed in bent.items():
         with pytest.raises(RecordError, match=said):
-            recheck_telemetry(changed, ended, LOG.public_key)
+            recheck_telemetry(changed, ended, LogKeys(LOG.public_key))
 
 
 def test_a_report_that_the_agent_did_not_sign_shows_nothing() -> None:
@@ -275,7 +278,9 @@ def test_a_report_that_the_agent_did_not_sign_shows_nothing() -> None:
     mine = [entries[0], forged, entries[3]]
     linked = link(ended, mine, {GPU: IDLE}, 0, 5)
     with pytest.raises(RecordError, match="a linked report"):
-        recheck_telemetry([*mine, entry(9, seal_telemetry(LOG, linked)[1])], ended, LOG.public_key)
+        recheck_telemetry(
+            [*mine, entry(9, seal_telemetry(LOG, linked)[1])], ended, LogKeys(LOG.public_key)
+        )
 
 
 def test_a_link_that_leaves_a_report_out_is_found_out() -> None:
@@ -283,7 +288,7 @@ def test_a_link_that_leaves_a_report_out_is_found_out() -> None:
     fewer = link(ended, [entries[0], entries[3]], {GPU: IDLE}, 0, 5)
     left_out = [*entries[:-1], entry(9, seal_telemetry(LOG, fewer)[1])]
     with pytest.raises(RecordError, match="not the reports"):
-        recheck_telemetry(left_out, ended, LOG.public_key)
+        recheck_telemetry(left_out, ended, LogKeys(LOG.public_key))
 
 
 def test_reports_of_any_size_are_linked_up_to_a_few_megabytes() -> None:
