@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.report.transport import HttpAnswer, Transport, check_url, pinned, unverified
-from weighbridge.log.succession import KEYS_PATH, LogKeys
+from weighbridge.log.succession import KEYS_PATH
 from weighbridge.process.files import write_file
 from weighbridge.process.log_trust import LogTrust
 from weighbridge.wire.enrolment import (
@@ -28,6 +28,8 @@ from weighbridge.wire.enrolment import (
 from weighbridge.wire.problems import read_problem
 from weighbridge.wire.report import WireError, canonical
 from weighbridge.wire.signing import SignatureError, Signer, generate_private_key
+
+OTHER_LOG = "the collector's log has another key than the invite says"
 
 
 class EnrolmentError(Exception):
@@ -77,12 +79,14 @@ async def enrol(line: str, directory: Path, url: str | None = None) -> NodeIdent
         write_file(directory / "ca.pem", ca.encode())
         trust = pinned(directory / "ca.pem")
     signer = Signer(_own_key(directory / "key"))
+    log = LogTrust(bytes.fromhex(invite.log_key), directory)
     try:
-        enrolled = await _register(invite, signer, trust)
+        enrolled = await _register(invite, signer, trust, log)
     except KeyRevokedError:
         signer = Signer(_new_key(directory / "key"))
-        enrolled = await _register(invite, signer, trust)
-    record = {"url": invite.url, "ca": invite.ca} | enrolled.model_dump()
+        enrolled = await _register(invite, signer, trust, log)
+    told = enrolled.model_dump() | {"log_key": invite.log_key}
+    record = {"url": invite.url, "ca": invite.ca} | told
     write_file(directory / "enrolment.json", canonical(record))
     return load(directory)
 
@@ -128,7 +132,9 @@ async def _fetch_ca(invite: Invite) -> str | None:
     return pem
 
 
-async def _register(invite: Invite, signer: Signer, trust: ssl.SSLContext | bool) -> Enrolled:
+async def _register(
+    invite: Invite, signer: Signer, trust: ssl.SSLContext | bool, log: LogTrust
+) -> Enrolled:
     transport = Transport(invite.url, trust)
     try:
         answer = await transport.request(
@@ -138,8 +144,8 @@ async def _register(invite: Invite, signer: Signer, trust: ssl.SSLContext | bool
             {"Content-Type": "application/json"},
         )
         enrolled = _enrolled(answer, invite, signer)
-        if enrolled.log_key != invite.log_key:
-            await _require_leads(transport, invite.log_key, enrolled.log_key)
+        if enrolled.log_key != log.keys.newest.hex():
+            await _require_leads(transport, log, enrolled.log_key)
     finally:
         await transport.close()
     return enrolled
@@ -159,17 +165,15 @@ def _enrolled(answer: HttpAnswer, invite: Invite, signer: Signer) -> Enrolled:
     return enrolled
 
 
-async def _require_leads(transport: Transport, invited: str, shown: str) -> None:
+async def _require_leads(transport: Transport, log: LogTrust, shown: str) -> None:
     """The log has another key than the invite says: that one announced it, or it is another log."""
     answer = await transport.request("GET", KEYS_PATH)
     try:
-        keys = LogKeys(bytes.fromhex(invited)).follow(answer.body)
+        log.follow(answer.body)
     except SignatureError as error:
-        raise EnrolmentError(
-            f"the collector's log has another key than the invite says: {error}"
-        ) from error
-    if keys.newest.hex() != shown:
-        raise EnrolmentError("the collector's log has another key than the invite says")
+        raise EnrolmentError(f"{OTHER_LOG}: {error}") from error
+    if log.keys.newest.hex() != shown:
+        raise EnrolmentError(OTHER_LOG)
 
 
 def _make(directory: Path) -> None:

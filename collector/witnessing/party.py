@@ -21,7 +21,7 @@ from collector.witnessing.asking import read_text
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.cosignature import Cosigner
 from weighbridge.log.note import Note, NoteKey, SignatureLine, read_note
-from weighbridge.log.succession import KEYS_PATH
+from weighbridge.log.succession import KEYS_PATH, MOST_ANSWER_BYTES
 from weighbridge.log.witnessing import (
     ADD_CHECKPOINT,
     MOST_BYTES,
@@ -124,7 +124,7 @@ class PartyWitness:
         """Where the head bears a key of the log that is not known: whether the log's key announced it."""
         try:
             if self._trust.keys.lacks(note):
-                answer = await _get(session, address, KEYS_PATH)
+                answer = await _get(session, address, KEYS_PATH, MOST_ANSWER_BYTES)
                 await asyncio.to_thread(self._trust.follow, answer.encode())
         except (SignatureError, OSError) as error:
             raise LogSilentError(f"{KEYS_PATH}: {error}") from error
@@ -187,12 +187,14 @@ class PartyWitness:
         return web.Response(body=str(line).encode(), content_type="text/plain")
 
 
-async def _get(session: aiohttp.ClientSession, address: LogAddress, path: str) -> str:
+async def _get(
+    session: aiohttp.ClientSession, address: LogAddress, path: str, most_bytes: int = MOST_BYTES
+) -> str:
     try:
         async with session.get(
             address.url + path, headers=address.headers, allow_redirects=False
         ) as response:
-            text = await read_text(response, MOST_BYTES)
+            text = await read_text(response, most_bytes)
             status = response.status
     except (aiohttp.ClientError, OSError, SignatureError) as error:
         raise LogSilentError(f"{path}: {str(error) or type(error).__name__}") from error

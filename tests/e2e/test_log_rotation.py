@@ -1,5 +1,7 @@
 """Another key signs the collector's log, and agents that pinned the first one follow without being invited again."""
 
+import json
+
 from tests.e2e.stage import Collector, Stage, assert_unbroken, lease, wait_for
 
 
@@ -33,3 +35,9 @@ def test_agents_follow_the_logs_key_however_long_they_were_away(stage: Stage) ->
     assert (node.state / "enrolment.json").read_bytes() == pinned
     late = stage.node("n2", collector)
     late.enroll(former)
+    enrolled = {file.name: file.read_bytes() for file in late.state.iterdir() if file.is_file()}
+    assert json.loads(enrolled["enrolment.json"])["log_key"] == json.loads(pinned)["log_key"]
+    late.enroll(former)
+    assert {name: (late.state / name).read_bytes() for name in enrolled} == enrolled
+    late.start()
+    wait_for(lambda: collector.reports("n2"), "reports of who was invited by the first key")

@@ -19,8 +19,8 @@ from weighbridge.wire.signing import SignatureError, Signer, open_envelope, veri
 
 KEYS_PATH = "/v1/log/keys"
 MOST_SUCCESSIONS = 1024
-MOST_BYTES = 4 << 20
-"""What an answer with that many announcements has room in."""
+MOST_ANSWER_BYTES = 4 << 20
+"""What that many announcements and their proofs have room in."""
 
 
 class Proven(Model):
