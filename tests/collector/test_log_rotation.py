@@ -27,11 +27,20 @@ from tests.collector.building import (
     weighbridge,
 )
 from tests.collector.killing import killed_at
-from tests.collector.test_witnesses import cosigners, log_of, look, new_key, witnessed_by
-from weighbridge.log.checkpoint import log_key, read_head
+from tests.collector.test_witnesses import (
+    brought,
+    cosigners,
+    listening,
+    log_of,
+    look,
+    new_key,
+    witnessed_by,
+)
+from weighbridge.log.checkpoint import log_key, read_head, sign_head
 from weighbridge.log.entries import EntryKind, entry, payload_type
 from weighbridge.log.note import read_note
 from weighbridge.log.succession import LogKeys, seal_succession
+from weighbridge.log.witnessing import Submission, write_submission
 from weighbridge.wire.report import encode
 from weighbridge.wire.signing import Signer
 
@@ -133,10 +142,15 @@ def test_a_replay_holds_entries_to_the_key_of_their_place(tmp_path: Path) -> Non
         rewritten(directory, [*leaves, forged])
         with pytest.raises(ReplayError, match=f"entry {len(leaves)}: a key by a key that may not"):
             replayed(directory, tmp_path / f"forged-{number}")
-    stolen = seal_succession(len(leaves), 0, signer_of(directory), signer_of(directory, 2))
-    rewritten(directory, [*leaves, stolen])
-    with pytest.raises(ReplayError, match=f"entry {len(leaves)}"):
-        replayed(directory, tmp_path / "stolen")
+    fourth, end = Signer(b"4" * 32), len(leaves)
+    stolen = {
+        "another place": seal_succession(end + 1, 0, signer_of(directory, 3), fourth),
+        "may not sign it": seal_succession(end, 0, signer_of(directory), fourth),
+    }
+    for said, leaf in stolen.items():
+        rewritten(directory, [*leaves, leaf])
+        with pytest.raises(ReplayError, match=f"entry {end}: .*{said}"):
+            replayed(directory, tmp_path / said)
     assert "announces" in refused_serve(directory).stderr
 
 
@@ -243,3 +257,10 @@ def test_a_witness_that_was_away_over_two_rotations_follows_the_announcements(
     kept = (tmp_path / "lessee-state" / "newest-head").read_text()
     signers = [signer_of(directory, number) for number in (1, 2, 3)]
     assert signed_by(kept, *signers) == [False, False, True]
+    newest = read_head(kept)
+    with listening(tmp_path, "lessee", log) as url:
+        for signer, status in ((signers[0], 403), (signers[1], 403), (signers[2], 200)):
+            same = sign_head(newest.origin, newest.size, newest.root, signer)
+            assert brought(
+                url, write_submission(Submission(newest.size, (), same.note))
+            ).status == (status)

@@ -12,6 +12,7 @@ from weighbridge.log.checkpoint import log_key, sign_head
 from weighbridge.log.merkle import EMPTY_ROOT, Frontier, inclusion_proof, leaf_hash
 from weighbridge.log.policy import read_policy
 from weighbridge.log.succession import LogKeys, open_succession, seal_succession
+from weighbridge.log.witnessing import read_evidence, spell_evidence
 from weighbridge.wire.report import canonical
 from weighbridge.wire.signing import SignatureError, Signer, open_envelope
 
@@ -144,6 +145,15 @@ def test_a_line_of_a_former_key_counts_for_nothing_and_an_unknown_one_is_noticed
     spoilt = signed(9, SECOND).replace("\n9\n", "\n8\n")
     with pytest.raises(SignatureError, match="does not verify"):
         keys.open_head(spoilt)
+
+
+def test_heads_of_an_overlap_are_evidence_by_the_key_that_counts() -> None:
+    keys = KNOWN.followed(announced(3))
+    heads = [keys.open_head(signed(3, FIRST)), keys.open_head(signed(9, FIRST, SECOND))]
+    said = spell_evidence(heads, keys)
+    assert [head.size for head in read_evidence(said, "log", keys)] == [3, 9]
+    theirs = spell_evidence([KNOWN.open_head(signed(9, FIRST))], KNOWN)
+    assert read_evidence(theirs, "log", keys) == []
 
 
 def test_a_policy_that_names_a_key_means_those_that_it_led_to() -> None:
