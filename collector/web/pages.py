@@ -119,18 +119,18 @@ class Pages:
             for gpu in node["gpus"]:
                 states[gpu["state"]] += gpu.get("slots", 1)
         rows = await self._rows(name, None)
-        max_gap_us = self._fleet.contracts[name].sampling.max_gap_us
+        sampling = self._fleet.contracts[name].sampling
         found = status.worst_first(self._fleet.findings(name))
         return self._render(
             "contract.html",
             contract=status.contract(self._fleet, name),
-            max_gap_us=max_gap_us,
+            max_gap_us=sampling.max_gap_us,
             found=[status.finding(row) for row in found[:FINDINGS_SHOWN]],
             shown=min(len(found), FINDINGS_SHOWN),
             open=len(found),
             nodes=nodes,
             states=states.most_common(),
-            picture=timeline.by_node(rows, part.items, self._fleet.now_us, max_gap_us),
+            picture=timeline.by_node(rows, part.items, self._fleet.now_us, sampling.cadence_us),
             next=_next(part),
         )
 

@@ -41,14 +41,15 @@ def window_start_us(rows: Sequence[Row], end_us: int) -> int:
 
 
 def by_node(
-    rows: Sequence[Row], names: Iterable[str], end_us: int, patience_us: int = 0
+    rows: Sequence[Row], names: Iterable[str], end_us: int, cadence_us: int = 0
 ) -> dict[str, Any]:
-    """A lane for each node: as good as the worst of its slots. `patience_us`: how long a sample may be awaited."""
+    """A lane for each node: as good as the worst of its slots. `cadence_us`: how far apart two agents may see
+    one change."""
     start_us = window_start_us(rows, end_us)
     lanes: dict[str, list[Row | StateSpan]] = {name: [] for name in names}
     for (node, _), slot in by_slot(rows).items():
         if node in lanes:
-            lanes[node] += of_rows(slot, start_us, end_us, patience_us)
+            lanes[node] += of_rows(slot, start_us, end_us, cadence_us)
     return _picture(lanes, start_us, end_us, TOGETHER)
 
 

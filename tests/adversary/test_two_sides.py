@@ -143,33 +143,56 @@ def test_two_samplings_of_one_outage_are_no_contradiction_however_they_lie(
     assert seconds(found)[first] >= 60
 
 
-@pytest.mark.parametrize(("liar", "counted"), [("lessee", BAD_S + 180), ("provider", BAD_S - 180)])
-def test_an_end_of_an_outage_is_moved_by_less_than_a_sample_may_be_awaited(
-    liar: str, counted: int
+def with_an_end_moved(liar: str, minutes: int) -> Field:
+    """The lessee says down so long before it is, or the provider up so long before it is."""
+    end_s = (FROM_H if liar == "lessee" else UNTIL_H) * HOUR_S
+    said = {GPU: LOST} if liar == "lessee" else {}
+    lies = {end_s - 60 * (one + 1): said for one in range(minutes)}
+    field = Field()
+    nodes = {side: ScriptedNode() for side in ("provider", "lessee")}
+    for hour in range(DAY_H + 1):
+        field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
+        told = {at: one for at, one in lies.items() if at // HOUR_S == hour}
+        for side, node in nodes.items():
+            field.hear(node, hour, lost, side, also=told if side == liar else {})
+    return field
+
+
+@pytest.mark.parametrize("minutes", [1, 2, 3, 30])
+@pytest.mark.parametrize(("liar", "sign"), [("lessee", 1), ("provider", -1)])
+def test_an_end_of_an_outage_is_moved_by_one_interval_at_most_and_by_more_it_is_contradicted(
+    liar: str, sign: int, minutes: int
 ) -> None:
-    """The lessee says down three minutes too early, the provider up: either gains as much, and it is shown whose word
-    that is. A minute more is contradicted."""
-    start_s = (FROM_H if liar == "lessee" else UNTIL_H) * HOUR_S
-    for minutes, span in ((3, (counted, counted)), (4, None)):
-        field = Field()
-        nodes = {side: ScriptedNode() for side in ("provider", "lessee")}
-        lies = {
-            start_s - 60 * (one + 1): {GPU: LOST if liar == "lessee" else {}}
-            for one in range(minutes)
-        }
-        for hour in range(DAY_H + 1):
-            field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
-            for side, node in nodes.items():
-                also = {
-                    at: said for at, said in lies.items() if side == liar and at // HOUR_S == hour
-                }
-                field.hear(node, hour, lost, side, also=also)
-        found = field.statement()
-        if span is None:
-            assert "sides_contradict" in found.flags
-        else:
-            assert unit(found).counted_seconds == span
-            assert seconds(found)[liar] == 180
+    """Beyond an interval the side that tells the truth had a sample that says otherwise: then the end is a range, from
+    the one side's to the other's."""
+    found = with_an_end_moved(liar, minutes).statement()
+    moved = BAD_S + sign * 60 * minutes
+    if minutes == 1:
+        assert unit(found).counted_seconds == (moved, moved)
+        assert found.flags == ()
+        assert seconds(found)[liar] == 60
+    else:
+        assert unit(found).counted_seconds == tuple(sorted((BAD_S, moved)))
+        assert found.flags == ("sides_contradict",)
+        assert seconds(found)["up_against_down"] == 60 * minutes
+
+
+@pytest.mark.parametrize("later", ["lessee", "provider"])
+def test_a_sample_that_one_agent_misses_where_an_outage_begins_is_no_contradiction(
+    later: str,
+) -> None:
+    """Two agents that sample at the same seconds, and one of them an interval later this time."""
+    field = Field()
+    nodes = {side: ScriptedNode() for side in ("provider", "lessee")}
+    for hour in range(DAY_H + 1):
+        field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
+        for side, node in nodes.items():
+            missed = {FROM_H * HOUR_S} if side == later else set()
+            field.hear(node, hour, lost, side, sent=lambda at, missed=missed: at not in missed)
+    found = field.statement()
+    assert amounts(found) == (OWED, OWED)
+    assert unit(found).counted_seconds == (BAD_S, BAD_S)
+    assert found.flags == ()
 
 
 def test_short_lies_one_after_the_other_are_no_difference_of_samplings() -> None:

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from weighbridge.contract.condition import Condition
-from weighbridge.contract.scalars import Count, Maybe, Micros, Name, Target, Whole
+from weighbridge.contract.scalars import MICROSECONDS, Count, Maybe, Micros, Name, Target, Whole
 from weighbridge.contract.terms import Terms, clause, key
 
 Policy = Literal["down", "up", "excluded", "hold"]
@@ -156,6 +156,11 @@ class Sampling(Terms):
         "What is first heard later than this after its time is late; by default 4 max_gap, and 300 at least.",
         default_factory=_heard_within,
     )
+
+    @property
+    def cadence_us(self) -> int:
+        """How far apart two agents that keep the cadence may see one change: an interval, and a second of jitter."""
+        return self.interval_us + MICROSECONDS
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.interval_us == 0:

@@ -78,7 +78,7 @@ def _state(slot: list[_Seen], contested: Collection[tuple[str, str]], now_us: in
             told[DOUBTS[one.observer.side]] = [doubt]
     if disputed:
         told[""] = [StateSpan(*instant, State.CONTESTED, DUPLICATE)]
-    return line_of_slot(told, *instant, patience_us=0)[-1].state
+    return line_of_slot(told, *instant, cadence_us=0)[-1].state
 
 
 def _present(contract: str, node: NodeState, now_us: int) -> Iterator[tuple[int, _Seen]]:

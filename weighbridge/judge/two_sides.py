@@ -4,8 +4,9 @@ Where one side alone saw a time, its word holds. Where both saw it and say the s
 is contested, and its cause names the word of each: the contract decides what it counts as.
 
 Two agents do not see a change at the same instant. Where both agree before and after, and on different states, a
-difference no longer than the patience is the one's sample before the other's: who sees a change saw it after it was, so
-it holds from the first sample that shows it, whichever side's that is.
+difference no longer than the cadence is the one's sample before the other's: who sees a change saw it after it was, so
+it holds from the first sample that shows it, whichever side's that is. In a longer one the later side had a sample that
+says otherwise: it is contested from end to end.
 
 Doubt about a side's word contests what that side alone saw. What the other side saw alike is the other's word. What it
 saw differently is contradicted, and the cause says whose word is in doubt: the contract decides it against that side,
@@ -100,28 +101,29 @@ def in_doubt(cause: str) -> frozenset[str]:
     return frozenset(side for side, mark in SIDE_IN_DOUBT.items() if mark in told)
 
 
-def of_rows(rows: Iterable[Row], start_us: int, end_us: int, patience_us: int) -> list[StateSpan]:
+def of_rows(rows: Iterable[Row], start_us: int, end_us: int, cadence_us: int) -> list[StateSpan]:
     """The line of one slot from its rows, of any chains and in any order."""
     found: dict[str, list[Told]] = {}
     for row in rows:
         found.setdefault(side_of(row.chain), []).append(row)
-    return line_of_slot(found, start_us, end_us, patience_us)
+    return line_of_slot(found, start_us, end_us, cadence_us)
 
 
 def line_of_slot(
     by_side: BySide,
     start_us: int,
     end_us: int,
-    patience_us: int,
+    cadence_us: int,
     proven_us: Sequence[int] = (),
 ) -> list[StateSpan]:
     """Spans that tile [start_us, end_us) exactly, each with who saw it: a side, both, or nobody.
 
-    `proven_us`: when every GPU of the node had passed a challenge.
+    `cadence_us`: how far apart the samples of two agents may see one change. `proven_us`: when every GPU of the node
+    had passed a challenge.
     """
     told = {side: _word(side, by_side, start_us, end_us) for side in SIDES if by_side.get(side)}
     if len(told) == len(SIDES):
-        spans = _together(_pieces(told["provider"], told["lessee"]), patience_us, proven_us)
+        spans = _together(_pieces(told["provider"], told["lessee"]), cadence_us, proven_us)
         return timeline([*spans, *by_side.get("", ())], start_us, end_us, LAID_OVER)
     alone = (line for word in told.values() for line in word.doubted)
     return timeline([*alone, *by_side.get("", ())], start_us, end_us, LAID_OVER)
@@ -221,13 +223,13 @@ def _standing(span: StateSpan) -> tuple[int, bool, str]:
 
 
 def _together(
-    pieces: Iterable[_Piece], patience_us: int, proven_us: Sequence[int]
+    pieces: Iterable[_Piece], cadence_us: int, proven_us: Sequence[int]
 ) -> Iterator[StateSpan]:
     runs = [
         (differ, list(found)) for differ, found in groupby(pieces, lambda one: one.contradicted)
     ]
     for number, (differ, run) in enumerate(runs):
-        short = differ and run[-1].end_us - run[0].start_us <= patience_us
+        short = differ and run[-1].end_us - run[0].start_us <= cadence_us
         if short and 0 < number < len(runs) - 1:
             became = _changed(runs[number - 1][1][-1], runs[number + 1][1][0])
             if became is not None:

@@ -224,6 +224,7 @@ def case_of(
         cutoff_us(newest, period),
         within,
         newest.sampling.max_gap_us,
+        newest.sampling.cadence_us,
         under_way=as_of_us < period.end_s * MICROSECONDS,
         proven=proven,
     )

@@ -219,7 +219,7 @@ class _Joining:
         self,
         start_us: int,
         end_us: int,
-        patience_us: int,
+        cadence_us: int,
         proven: Proven,
         *,
         in_time: bool = False,
@@ -234,7 +234,7 @@ class _Joining:
                 _laid(slot[0], runs, over, in_time),
                 start_us,
                 end_us,
-                patience_us,
+                cadence_us,
                 proven.get(slot[0], ()),
             )
             for slot, runs in sorted(self.runs.items())
@@ -273,6 +273,7 @@ def joined_rows(
     cutoff_us: int,
     within: Interval,
     patience_us: int,
+    cadence_us: int = 0,
     *,
     under_way: bool = False,
     proven: Proven = NEVER,
@@ -280,8 +281,9 @@ def joined_rows(
     """What the rows say over `within` (seconds), as known at an instant; rows after the cut-off change nothing.
 
     Reads each row once and keeps none, so hourly rows of a large contract may be streamed. `patience_us`: how long a
-    sample may be awaited. While the period is under way each slot goes on as it is at the instant; where nobody has
-    seen it for no longer than this, as it was seen last, and its time is to come from there.
+    sample may be awaited; `cadence_us`: how far apart two agents may see one change. While the period is under way each
+    slot goes on as it is at the instant; where nobody has seen it for no longer than the patience, as it was seen last,
+    and its time is to come from there.
     """
     joining, late = _Joining(), False
     for row in rows:
@@ -291,16 +293,16 @@ def joined_rows(
             joining.add(row)
     start_us, end_us = within[0] * MICROSECONDS, within[1] * MICROSECONDS
     if not under_way:
-        lines = joining.lines(start_us, end_us, patience_us, proven)
+        lines = joining.lines(start_us, end_us, cadence_us, proven)
         known = JoinedRows(lines, late, joining.told, joining.heard(), marks=joining.marks())
         if not joining.late:
             return known
-        in_time = joining.lines(start_us, end_us, patience_us, proven, in_time=True)
+        in_time = joining.lines(start_us, end_us, cadence_us, proven, in_time=True)
         return replace(known, in_time=in_time)
     now_us = min(max(as_of_us, start_us), end_us)
     found = {
         slot: _going_on(line, now_us, end_us, patience_us)
-        for slot, line in joining.lines(start_us, now_us, patience_us, proven).items()
+        for slot, line in joining.lines(start_us, now_us, cadence_us, proven).items()
     }
     known = JoinedRows(
         {slot: line for slot, (line, _) in found.items()},
@@ -313,7 +315,7 @@ def joined_rows(
     )
     if not joining.late:
         return known
-    in_time = joining.lines(start_us, now_us, patience_us, proven, in_time=True)
+    in_time = joining.lines(start_us, now_us, cadence_us, proven, in_time=True)
     return replace(known, in_time={slot: _to_come(known, slot, in_time[slot]) for slot in found})
 
 
