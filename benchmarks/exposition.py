@@ -63,6 +63,9 @@ class FleetAtRest:
     nodes: dict[str, NodeState] = field(default_factory=dict)
     assigned: dict[str, dict[str, frozenset[str] | None]] = field(default_factory=dict)
 
+    def observers(self, node: str) -> Sequence[NodeState]:
+        return [self.nodes[node]]
+
     def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
         return self.assigned[contract]
 

@@ -33,13 +33,14 @@ _SILENT = "node_silent|collector_unreached|unreachable|(paused|agent_stopped)_by
 _ABSENT = "never_reported|under_reported"
 _TWICE = "duplicate_device"
 _UNJUDGED = "judging_failed"
+_CONTRADICTED = "sides_contradict"
 _DOUBTED = "challenge_idle|challenge_unassessed"
 _SUBJECT = "{{ $labels.node }} {{ $labels.uuid }}"
 
 ALERTS = (
     Alert(
         "WeighbridgeBreach",
-        f'{_FINDING}{{severity="error",check!~"{_SILENT}|{_ABSENT}|{_TWICE}|{_UNJUDGED}"}} == 1',
+        f'{_FINDING}{{severity="error",check!~"{_SILENT}|{_ABSENT}|{_TWICE}|{_UNJUDGED}|{_CONTRADICTED}"}} == 1',
         "0s",
         "critical",
         f"{{{{ $labels.contract }}}}: {{{{ $labels.check }}}} at {_SUBJECT}",
@@ -68,6 +69,14 @@ ALERTS = (
         "critical",
         "{{ $labels.contract }}: {{ $labels.uuid }} is in two places",
         "One GPU is shown by two nodes, or assigned to two exclusive contracts. Here its time is contested.",
+    ),
+    Alert(
+        "WeighbridgeSidesContradict",
+        f'{_FINDING}{{check="{_CONTRADICTED}"}} == 1',
+        "0s",
+        "critical",
+        f"{{{{ $labels.contract }}}}: both sides contradict each other of {_SUBJECT}",
+        "The provider's agent and the lessee's say different things of it. The contract says what the time counts as.",
     ),
     Alert(
         "WeighbridgeNodeNotJudged",

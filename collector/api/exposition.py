@@ -128,7 +128,7 @@ class Exposition:
             return None
         families = Families(metrics.GPU_METRICS)
         async for node, own in _sliced(_by_node(keys).items()):
-            _gpus(families, self._fleet.nodes.get(node), own, self._shards)
+            _gpus(families, self._fleet.observers(node), own, self._shards)
         return families.text()
 
     async def paths(self) -> list[str]:
@@ -181,13 +181,14 @@ def _node(families: Families, state: NodeState) -> None:
 
 
 def _gpus(
-    families: Families, node: NodeState | None, keys: Sequence[Key], shards: "Shards"
+    families: Families, observers: Sequence[NodeState], keys: Sequence[Key], shards: "Shards"
 ) -> None:
     """All samples of some GPUs of one node. Of a silent node only who they are and that their state is unknown."""
+    node = next(iter(observers), None)
     for key in keys:
         for contract in shards.contracts(key):
             families.add(metrics.GPU_CONTRACT_INFO, (*key, contract), 1)
-        state = gpu_state(node, key[1])
+        state = gpu_state(observers, key[1])
         families.add(metrics.GPU_STATE, (*key, state), shards.slots(key))
         if node is not None:
             _identity(families, key, node.view)

@@ -146,18 +146,19 @@ def assigned_node(fleet: Fleet, contract_name: str, node_name: str) -> Json:
     node = fleet.nodes.get(node_name)
     devices = fleet.assignments(contract_name)[node_name]
     uuids = assigned_gpus(fleet.contracts[contract_name], node, devices)
-    known = [gpu(node, uuid) for uuid in uuids if uuid]
+    known = [gpu(fleet, node_name, uuid) for uuid in uuids if uuid]
     vacant = uuids.count("")
     if vacant:
         known.append({"gpu": "", "state": "missing", "slots": vacant, "name": None})
     return _node_line(node, node_name) | {"gpus": known}
 
 
-def gpu(node: NodeState | None, uuid: str) -> Json:
+def gpu(fleet: Fleet, node_name: str, uuid: str) -> Json:
     """A GPU in a list."""
+    node = fleet.nodes.get(node_name)
     device = None if node is None else node.view.devices.get(uuid)
     name = None if device is None else device.identity.readings.get("name")
-    return {"gpu": uuid, "state": gpu_state(node, uuid), "name": name}
+    return {"gpu": uuid, "state": gpu_state(fleet.observers(node_name), uuid), "name": name}
 
 
 def node(fleet: Fleet, name: str) -> Json:
@@ -214,7 +215,9 @@ def visible_node(fleet: Fleet, viewer: Viewer, name: str) -> Json | None:
     return _node_line(state, name) | {
         "contracts": list(contracts),
         "findings": [finding(row) for row in worst_first(found)],
-        "gpus": [gpu(state, uuid) | last_shown(state, uuid) for uuid in _in_order(state, uuids)],
+        "gpus": [
+            gpu(fleet, name, uuid) | last_shown(state, uuid) for uuid in _in_order(state, uuids)
+        ],
     }
 
 
@@ -252,6 +255,6 @@ def visible_gpu(fleet: Fleet, viewer: Viewer, uuid: str) -> list[Json]:
             mine = gpus_by_contract(fleet, viewer, name)
             owners = [owner for owner, gpus in mine.items() if uuid in gpus]
             if owners or viewer.contracts is None:
-                shown = gpu(state, uuid) | last_shown(state, uuid)
+                shown = gpu(fleet, name, uuid) | last_shown(state, uuid)
                 places.append({"node": name, "contracts": owners} | shown)
     return places

@@ -52,6 +52,10 @@ class Fleet(Protocol):
     @property
     def nodes(self) -> Mapping[str, NodeState]: ...
 
+    def observers(self, node: str) -> Sequence[NodeState]:
+        """The states of a node, one for each side whose agent has spoken of it, the provider's first."""
+        ...
+
     def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
         """The devices that are assigned to a contract, by node; None: all of the node's GPUs."""
         ...
@@ -126,6 +130,9 @@ class LiveFleet:
     @property
     def nodes(self) -> Mapping[str, NodeState]:
         return self._folds.nodes
+
+    def observers(self, node: str) -> Sequence[NodeState]:
+        return self._folds.observers(node)
 
     def check_contract(self, added: ContractAdded) -> None:
         """Whether this entry may be appended now. Raises ContractError or AssignmentError."""

@@ -70,6 +70,9 @@ class RecentFleet:
     def nodes(self) -> Mapping[str, NodeState]:
         return self._fleet.nodes
 
+    def observers(self, node: str) -> Sequence[NodeState]:
+        return self._fleet.observers(node)
+
     def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
         return self._fleet.assignments(contract)
 

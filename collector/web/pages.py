@@ -143,7 +143,9 @@ class Pages:
         for contract in shown["contracts"]:
             rows += await self._rows(contract, name)
         lanes = [gpu["gpu"] for gpu in shown["gpus"]]
-        picture = timeline.by_device(rows, lanes, self._fleet.now_us)
+        cadences_us = (self._fleet.contracts[one].sampling.cadence_us for one in shown["contracts"])
+        apart_us = min(cadences_us, default=0)
+        picture = timeline.by_device(rows, lanes, self._fleet.now_us, apart_us)
         return self._render("node.html", node=shown, found=shown["findings"], picture=picture)
 
     async def style(self, request: web.Request) -> web.Response:

@@ -53,13 +53,18 @@ def by_node(
     return _picture(lanes, start_us, end_us, TOGETHER)
 
 
-def by_device(rows: Sequence[Row], uuids: Iterable[str], end_us: int) -> dict[str, Any]:
+def by_device(
+    rows: Sequence[Row], uuids: Iterable[str], end_us: int, cadence_us: int = 0
+) -> dict[str, Any]:
     """A lane for each GPU, over all contracts that judge it."""
     start_us = window_start_us(rows, end_us)
     lanes: dict[str, list[Row | StateSpan]] = {uuid: [] for uuid in uuids}
+    judged: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        if row.device in lanes:
-            lanes[row.device].append(row)
+        judged.setdefault((row.contract, row.device), []).append(row)
+    for (_, device), mine in judged.items():
+        if device in lanes:
+            lanes[device] += of_rows(mine, start_us, end_us, cadence_us)
     return _picture(lanes, start_us, end_us, PRECEDENCE)
 
 

@@ -21,6 +21,9 @@ from tests.adversary.field import (
     unit,
 )
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
+from weighbridge.judge.counts import gpu_state
+from weighbridge.judge.fleet import REMEMBERED, FleetFold
+from weighbridge.log.entries import EntryKind
 from weighbridge.settlement.proofs import ProvenRates
 
 DAY_S = DAY_H * HOUR_S
@@ -187,8 +190,8 @@ def test_a_sample_that_one_agent_misses_where_an_outage_begins_is_no_contradicti
     for hour in range(DAY_H + 1):
         field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
         for side, node in nodes.items():
-            missed = {FROM_H * HOUR_S} if side == later else set()
-            field.hear(node, hour, lost, side, sent=lambda at, missed=missed: at not in missed)
+            missed_s = FROM_H * HOUR_S if side == later else -1
+            field.hear(node, hour, lost, side, sent=missed_s.__ne__)
     found = field.statement()
     assert amounts(found) == (OWED, OWED)
     assert unit(found).counted_seconds == (BAD_S, BAD_S)
@@ -218,24 +221,90 @@ def dead(_hour: int) -> Mapping[str, Mapping[str, int | str]]:
 
 
 @pytest.mark.parametrize(
-    ("said", "healthy"),
+    ("said", "healthy", "state"),
     [
-        ({"provider": sound}, 2),
-        ({"lessee": dead}, 1),
-        ({"provider": sound, "lessee": sound}, 2),
-        ({"provider": dead, "lessee": dead}, 1),
-        ({"provider": sound, "lessee": dead}, 1),
-        ({"provider": dead, "lessee": sound}, 1),
+        ({"provider": sound}, 2, "ok"),
+        ({"lessee": dead}, 1, "down"),
+        ({"provider": sound, "lessee": sound}, 2, "ok"),
+        ({"provider": dead, "lessee": dead}, 1, "down"),
+        ({"provider": sound, "lessee": dead}, 1, "contradicted"),
+        ({"provider": dead, "lessee": sound}, 1, "contradicted"),
     ],
 )
 def test_healthy_is_one_number_live_and_in_the_statement_whatever_the_sides_say(
-    said: Mapping[str, Said], healthy: int
+    said: Mapping[str, Said], healthy: int, state: str
 ) -> None:
-    field, nodes, live = Field(), {side: ScriptedNode() for side in said}, []
+    """And no GPU is shown by one side's word where the other contradicts it."""
+    field, nodes = Field(), {side: ScriptedNode() for side in said}
+    live: list[tuple[int, str, str]] = []
     for hour in range(DAY_H + 1):
         field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
         for side, word in said.items():
             field.hear(nodes[side], hour, word, side)
-        live.append(field.counted().healthy)
-    assert live[:DAY_H] == [healthy] * DAY_H
+        first, second = (gpu_state(field.fold.observers("n1"), one) for one in (GPU, "GPU-n1-1"))
+        live.append((field.counted().healthy, first, second))
+    assert live[:DAY_H] == [(healthy, state, "ok")] * DAY_H
     assert field.statement().parts[0].delivery[0].healthy_gpu_seconds == healthy * DAY_S
+
+
+FOUND: dict[str, tuple[Said, Said, list[tuple[int, int | None]]]] = {
+    "lies all day": (sound, dead, [(0, None)]),
+    "lies for four hours": (sound, lost, [(FROM_H * HOUR_S, UNTIL_H * HOUR_S)]),
+    "denies it": (lost, sound, [(FROM_H * HOUR_S, UNTIL_H * HOUR_S)]),
+    "agree": (lost, lost, []),
+    "all is well": (sound, sound, []),
+}
+
+
+@pytest.mark.parametrize("story", FOUND)
+def test_what_the_sides_contradict_each_other_in_is_found_live_as_long_as_it_lasts(
+    story: str,
+) -> None:
+    provider, lessee, expected = FOUND[story]
+    field = Field().day(provider=provider, lessee=lessee)
+    told = {one.since_us: one for one in field.findings("sides_contradict")}
+    assert [
+        (_second(one.since_us), None if one.until_us is None else _second(one.until_us))
+        for one in told.values()
+    ] == [(start_s, DAY_S if end_s is None else end_s) for start_s, end_s in expected]
+    for one in told.values():
+        assert (one.device, one.severity.value, one.verdict.name) == (GPU, "error", "UNKNOWN")
+        assert "gpu_lost" in one.observed
+
+
+def test_a_restart_in_the_middle_of_a_contradiction_finds_the_same() -> None:
+    """What is compared is part of what a fold remembers, so live judgement, a restart and a replay agree."""
+    whole, cut = Field(), Field()
+    for field in (whole, cut):
+        nodes = {"provider": (ScriptedNode(), sound), "lessee": (ScriptedNode(), lost)}
+        for hour in range(UNTIL_H + 2):
+            field.tick((hour + 1) * HOUR_S)
+            for side, (node, said) in nodes.items():
+                field.hear(node, hour, said, side)
+                if field is cut:
+                    restart(field)
+    assert cut.findings() == whole.findings()
+    assert len(cut.findings("sides_contradict")) == 2
+
+
+def restart(field: Field) -> None:
+    """The fold goes on from what it remembers."""
+    kept = REMEMBERED | {EntryKind.TICK}
+    before, field.fold = field.fold, FleetFold()
+    before.touch(f"node/{name}" for name in before.states)
+    field.fold.restore(before.snapshots(), [one for one in field.entries if one.kind in kept])
+
+
+def _second(at_us: int) -> int:
+    return (at_us - START_US) // SECOND
+
+
+@pytest.mark.parametrize(("later", "minutes"), [("lessee", 1), ("provider", 1), ("", 2), ("", 30)])
+def test_a_difference_of_samplings_is_found_by_nobody_and_a_longer_one_is_as_in_the_statement(
+    later: str, minutes: int
+) -> None:
+    field = of_two_samplings(later) if later else with_an_end_moved("lessee", minutes)
+    told = {one.since_us: one for one in field.findings("sides_contradict")}
+    lasted = sum(one.until_us - one.since_us for one in told.values() if one.until_us is not None)
+    found = seconds(field.statement()).get("up_against_down", 0)
+    assert lasted == found * SECOND == (0 if later else minutes * 60 * SECOND)

@@ -158,7 +158,8 @@ GPU_CONTRACT_INFO = _gauge(
 )
 GPU_STATE = _gauge(
     "gpu_state",
-    "1 for the GPU's current state alone; where uuid is empty, how many slots never showed a GPU.",
+    "1 for the GPU's current state alone, contradicted where the agents of both sides differ; where uuid is empty, "
+    "how many slots never showed a GPU.",
     "node",
     "uuid",
     "state",

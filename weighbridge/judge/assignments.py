@@ -156,4 +156,5 @@ def _promise(version: Version, assignment: Assignment) -> Promise:
         least_coverage=contract.evidence.least_coverage,
         witnesses=frozenset(contract.evidence.witnesses),
         quorum=contract.evidence.witness_quorum,
+        cadence_us=contract.sampling.cadence_us,
     )

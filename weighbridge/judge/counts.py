@@ -1,15 +1,22 @@
 """A contract's GPUs at an instant: the four counts (contracted, reporting, healthy, in use), and the state of each."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from weighbridge.contract import Contract
-from weighbridge.judge.ledger import KEY_SHARED, PRECEDENCE, Finding, State, StateSpan
+from weighbridge.judge.ledger import (
+    KEY_SHARED,
+    PRECEDENCE,
+    SIDES_CONTRADICT,
+    Finding,
+    State,
+    StateSpan,
+)
 from weighbridge.judge.node_state import NodeState
 from weighbridge.judge.registry import DUPLICATE
 from weighbridge.judge.track import answering, shown
-from weighbridge.judge.two_sides import DOUBTS, line_of_slot
+from weighbridge.judge.two_sides import DOUBTS, SEEN, line_of_slot
 from weighbridge.judge.usage import in_use
 from weighbridge.wire.report import DeviceState
 
@@ -99,29 +106,61 @@ def unheard(node: NodeState) -> bool:
     return node.silent or node.quarantine is not None
 
 
-def gpu_state(node: NodeState | None, uuid: str) -> str:
-    """What became of the GPU, or else how it is judged: `ok` only where every contract finds it up.
+CONTRADICTED = "contradicted"
+"""The state of a GPU of which the agents of both sides say different things: neither's word alone is shown."""
+
+UNSEEN = ("missing", State.UNKNOWN.value)
+
+
+def gpu_state(observers: Sequence[NodeState], uuid: str) -> str:
+    """What became of the GPU, or else how it is judged: `ok` only where every contract finds it up. `observers`: of its
+    node, the provider's first.
 
     `missing` where it is not shown, `unknown` while its node is silent or not judged, `unjudged` where it fills no
-    contract's slot.
+    contract's slot. Of what one side alone sees, its word.
     """
-    if node is None or uuid not in node.view.devices:
+    if _contradicted(observers, uuid):
+        return CONTRADICTED
+    told = [_told(one, uuid) for one in observers]
+    return next((one for one in told if one not in UNSEEN), told[0] if told else UNSEEN[0])
+
+
+def _contradicted(observers: Sequence[NodeState], uuid: str) -> bool:
+    """Whether it is found, or what both sides see of a slot that it fills is now not the same."""
+    if any(
+        one.code == SIDES_CONTRADICT and one.device == uuid
+        for observer in observers
+        for one in observer.open.values()
+    ):
+        return True
+    words: dict[str, set[State]] = {}
+    for observer in observers:
+        for contract, state in slot_states(observer, uuid) if not unheard(observer) else ():
+            words.setdefault(contract, set()).update({state} & set(SEEN))
+    return any(len(said) > 1 for said in words.values())
+
+
+def _told(node: NodeState, uuid: str) -> str:
+    """What one side's agent says of it."""
+    if uuid not in node.view.devices:
         return "missing"
     if unheard(node):
         return State.UNKNOWN.value
     device = node.view.devices[uuid]
     if device.state is not DeviceState.OK:
         return device.state.value
-    judged = min(slot_states(node, uuid), key=PRECEDENCE.index, default=None)
+    judged = min(
+        (state for _, state in slot_states(node, uuid)), key=PRECEDENCE.index, default=None
+    )
     if judged is None:
         return "unjudged"
     return "ok" if judged is State.UP else judged.value
 
 
-def slot_states(node: NodeState, uuid: str) -> Iterator[State]:
-    """The states of the slots that the GPU fills, one for each contract that it is assigned to."""
+def slot_states(node: NodeState, uuid: str) -> Iterator[tuple[str, State]]:
+    """The states of the slots that the GPU fills, with the contract that it is assigned to."""
     tracks = {} if node.newest is None else node.newest.tracks
-    for track in tracks.values():
+    for contract, track in tracks.items():
         for slot, segment in zip(track.slots, track.segments, strict=True):
             if slot == uuid:
-                yield shown(segment)
+                yield contract, shown(segment)

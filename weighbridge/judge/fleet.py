@@ -18,6 +18,7 @@ from weighbridge.challenge.record import (
 )
 from weighbridge.challenge.telemetry import Telemetry, read_telemetry
 from weighbridge.judge import (
+    between_sides,
     challenge_findings,
     clock_steps,
     quarantine,
@@ -200,6 +201,7 @@ class FleetFold:
                     yield
                 else:
                     changes.append(quarantine.storable(change))
+            changes += self._between_sides(state.node, changes)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001
@@ -208,6 +210,16 @@ class FleetFold:
                 changes += quarantine.begin(state, promises, index, now_us, error)
                 self._expect(name, state)
         return changes
+
+    def _between_sides(self, node: str, changes: Sequence[Change]) -> list[Change]:
+        """What follows from these changes of one side's judgement for what both sides say of the node."""
+        provider, lessee = self.states.get(node), self.states.get(_named(node, "lessee"))
+        if provider is None or lessee is None:
+            return []
+        self._touched.add(_named(node, "lessee"))
+        between_sides.keep(lessee, changes)
+        promises = self._promises(lessee)
+        return list(between_sides.compare(provider, lessee, promises, self.watch.now_us))
 
     def remember(self, entry: Entry) -> None:
         """Take in a contract, assignment or key, received at the newest tick; entries of other kinds change nothing."""

@@ -73,6 +73,9 @@ LOG_HOLE = "log_hole"
 KEY_SHARED = "key_shared"
 """The finding that two agents speak with one key, and the cause of the time that is in doubt for it."""
 
+SIDES_CONTRADICT = "sides_contradict"
+"""The finding that the agents of both sides say different things of a GPU."""
+
 BY_DEVICE = -1
 """The `slot` of an overlay's rows: they belong to the slot that the device fills then."""
 

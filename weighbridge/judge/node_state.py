@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from weighbridge.judge.latest_readings import LatestReadings
-from weighbridge.judge.ledger import Finding, State
+from weighbridge.judge.ledger import Finding, Row, State
 from weighbridge.judge.snapshot import Key
 from weighbridge.judge.usage import UseMeter
 
@@ -183,6 +183,18 @@ class SharedKey:
 
 
 @dataclass(slots=True)
+class Compared:
+    """How far a lessee's agent was compared with the provider's: up to `from_us`, but for what may still go on.
+
+    `rows` of both sides that end later; `told` is by contract and slot the end of the last contradiction that was told.
+    """
+
+    from_us: int = 0
+    rows: list[Row] = field(default_factory=list)
+    told: dict[Key, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class NodeState:
     """`chains` by name, the newest last; `open` findings by contract, code and device.
 
@@ -198,6 +210,7 @@ class NodeState:
     `quarantine` is set from the entry on that this judge could not judge.
     `voices` are by chain, the one that spoke last at the end, and `turns` counts how often one began or spoke over
     another; `shared` while two agents speak with one key. `revoked`: when each key that spoke for it ceased to.
+    `compared`, of a lessee's, with what the provider's tells.
 
     `lags_us` are wall clock less receipt of its latest reports. `last_received_us` and `last_sample_us` are None until
     it has spoken, and it is silent when it was not heard for `patience_us`.
@@ -230,6 +243,7 @@ class NodeState:
     turns: int = 0
     shared: SharedKey | None = None
     revoked: dict[str, int] = field(default_factory=dict)
+    compared: Compared = field(default_factory=Compared)
 
     @property
     def newest(self) -> ChainState | None:

@@ -127,6 +127,7 @@ class ScriptedFleet:
     now_us: int = NOW_US
     contracts: dict[str, Contract] = field(default_factory=dict)
     nodes: dict[str, NodeState] = field(default_factory=dict)
+    lessees: dict[str, NodeState] = field(default_factory=dict)
     assigned: dict[str, dict[str, frozenset[str] | None]] = field(default_factory=dict)
     found: list[Finding] = field(default_factory=list)
     late: list[Finding] = field(default_factory=list)
@@ -135,6 +136,10 @@ class ScriptedFleet:
     verdicts: dict[str, Literal["MET", "BREACHED", "UNKNOWN"]] = field(default_factory=dict)
     spent: dict[str, dict[str, int]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
+
+    def observers(self, node: str) -> Sequence[NodeState]:
+        sides = (self.nodes.get(node), self.lessees.get(node))
+        return [state for state in sides if state is not None]
 
     def assignments(self, contract: str) -> Mapping[str, frozenset[str] | None]:
         return self.assigned.get(contract, {})

@@ -5,6 +5,7 @@ import os
 import shutil
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Iterable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from collector.api import exposition
 from collector.api.exposition import GPUS_PER_SHARD, MAX_LINES, Exposition, Families
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.readings import OF_GPUS, READINGS, Kind
+from weighbridge.judge.ledger import State
 
 GOLDEN = Path(__file__).with_name("golden")
 HASH = "0123456789abcdef"
@@ -119,6 +121,19 @@ async def test_zero_is_a_value_but_no_time_held_down_is_no_line(pages: Expositio
     assert values(text, "weighbridge_gpu_memory_used_bytes", "uuid") == {("GPU-1",): 0}
     held = values(text, "weighbridge_gpu_clocks_event_seconds_total", "uuid", "reason")
     assert held == {("GPU-1", "hw_thermal"): 1.5}
+
+
+async def test_a_gpu_of_which_the_sides_say_different_things_is_shown_by_neither_word(
+    fleet: Any, pages: Exposition
+) -> None:
+    lessee = fleet.lessees["a1"] = deepcopy(fleet.nodes["a1"])
+    lessee.newest.tracks["alpha"].segments[0].state = State.DOWN
+    states = values(await shard(pages), "weighbridge_gpu_state", "node", "uuid", "state")
+    assert {key for key in states if key[0] == "a1"} == {
+        ("a1", "GPU-1", "contradicted"),
+        ("a1", "GPU-2", "lost"),
+        ("a1", "", "missing"),
+    }
 
 
 async def test_every_gpu_has_one_state_and_a_missing_one_too(pages: Exposition) -> None:

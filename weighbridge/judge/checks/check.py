@@ -67,6 +67,7 @@ class Promise:
     least_coverage: Fraction = Fraction(0)
     witnesses: frozenset[str] = frozenset()
     quorum: int = 1
+    cadence_us: int = 0
 
     def assigned(self, view: LatestReadings) -> list[LatestDevice]:
         """Its devices on the node, in the order of the inventory."""
