@@ -33,7 +33,7 @@ _SILENT = "node_silent|collector_unreached|unreachable|(paused|agent_stopped)_by
 _ABSENT = "never_reported|under_reported"
 _TWICE = "duplicate_device"
 _UNJUDGED = "judging_failed"
-_CONTRADICTED = "sides_contradict"
+_CONTRADICTED = "sides_contradict|device_differs"
 _DOUBTED = "challenge_idle|challenge_unassessed"
 _SUBJECT = "{{ $labels.node }} {{ $labels.uuid }}"
 
@@ -72,7 +72,7 @@ ALERTS = (
     ),
     Alert(
         "WeighbridgeSidesContradict",
-        f'{_FINDING}{{check="{_CONTRADICTED}"}} == 1',
+        f'{_FINDING}{{check=~"{_CONTRADICTED}"}} == 1',
         "0s",
         "critical",
         f"{{{{ $labels.contract }}}}: both sides contradict each other of {_SUBJECT}",

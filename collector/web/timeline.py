@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from collector.documents.spelling import span, utc
-from weighbridge.judge.ledger import PRECEDENCE, TOGETHER, Row, State, StateSpan, by_slot, timeline
-from weighbridge.judge.two_sides import of_rows
+from weighbridge.judge.ledger import PRECEDENCE, TOGETHER, Row, State, StateSpan, timeline
+from weighbridge.judge.two_sides import by_slot, of_rows
 
 WIDTH, LEFT, LANE = 1000, 190, 20
 MINUTE_US = 60_000_000

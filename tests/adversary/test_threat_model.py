@@ -17,6 +17,8 @@ from tests.adversary.test_identity import DEAD, SOUND, field_with, played
 from tests.adversary.test_shared_key import played as two_agents
 from tests.adversary.test_silence import both, lessee_stopped, stopped
 from tests.adversary.test_told_afterwards import said_to_be_over
+from tests.adversary.test_two_inventories import OTHER, SECOND_GPU
+from tests.adversary.test_two_inventories import day as of_two_inventories
 from weighbridge.settlement.statement import Statement
 
 HERE = Path(__file__).parent
@@ -97,6 +99,9 @@ STORIES: dict[str, Callable[[], Field]] = {
     ),
     "test_one_pair_in_two_contracts_that_comes_and_goes_is_found_for_both": lambda: Town().minutes(
         12, in_turn("a", 0), in_turn("b", 1)
+    ),
+    "test_sides_that_show_different_gpus_in_one_boot_contradict_each_other": (
+        lambda: of_two_inventories(OTHER, SECOND_GPU)
     ),
     "test_no_word_of_the_agent_ends_a_fault": lambda: said_to_be_over("paused", "resumed"),
 }

@@ -1,6 +1,8 @@
 """What the agents of both sides say of the same time: agreed, one side's alone, contradicted."""
 
 from collections.abc import Mapping
+from itertools import groupby
+from random import Random
 
 import pytest
 
@@ -23,6 +25,7 @@ from tests.adversary.field import (
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
 from weighbridge.judge.counts import gpu_state
 from weighbridge.judge.fleet import REMEMBERED, FleetFold
+from weighbridge.judge.two_sides import by_slot, of_rows, words_of
 from weighbridge.log.entries import EntryKind
 from weighbridge.settlement.proofs import ProvenRates
 
@@ -285,6 +288,34 @@ def test_a_restart_in_the_middle_of_a_contradiction_finds_the_same() -> None:
                     restart(field)
     assert cut.findings() == whole.findings()
     assert len(cut.findings("sides_contradict")) == 2
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_the_sides_say_what_is_found_live_is_what_the_record_has(seed: int) -> None:
+    draw, field = Random(seed), Field()
+    nodes = {side: ScriptedNode() for side in ("provider", "lessee")}
+    held: dict[str, dict[str, Mapping[str, int | str]]] = {"provider": {}, "lessee": {}}
+    for hour in range(6):
+        field.tick((hour + 1) * HOUR_S)
+        for side in draw.sample(sorted(nodes), 2):
+            told = {}
+            for second in range(hour * HOUR_S, (hour + 1) * HOUR_S, 60):
+                if draw.random() < 0.1:
+                    held[side] = {} if held[side] else {GPU: LOST}
+                told[second] = held[side]
+            field.hear(nodes[side], hour, sound, side, also=told)
+    until_us = START_US + (6 * HOUR_S - 60) * SECOND
+    line = of_rows(by_slot(field.rows())["n1", 0], START_US, until_us, 61 * SECOND)
+    runs = groupby(line, lambda one: words_of(one.cause) is not None)
+    expected = [
+        (spans[0].start_us, spans[-1].end_us)
+        for contradicted, group in runs
+        for spans in [list(group)]
+        if contradicted
+    ]
+    told_of = {one.since_us: one.until_us for one in field.findings("sides_contradict")}
+    assert len(expected) > 9
+    assert [(at, until or until_us) for at, until in sorted(told_of.items())] == expected
 
 
 def restart(field: Field) -> None:

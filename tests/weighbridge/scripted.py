@@ -7,10 +7,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from weighbridge.judge.fleet import FleetFold
-from weighbridge.judge.ledger import Finding, Row, StateSpan, by_slot, timeline
+from weighbridge.judge.ledger import Finding, Row, StateSpan, timeline
 from weighbridge.judge.node import Change
 from weighbridge.judge.slot_history import Holder
 from weighbridge.judge.track import open_rows
+from weighbridge.judge.two_sides import by_slot
 from weighbridge.log.entries import (
     Assignment,
     ContractAdded,

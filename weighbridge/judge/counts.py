@@ -16,7 +16,7 @@ from weighbridge.judge.ledger import (
 from weighbridge.judge.node_state import NodeState
 from weighbridge.judge.registry import DUPLICATE
 from weighbridge.judge.track import answering, shown
-from weighbridge.judge.two_sides import DOUBTS, SEEN, line_of_slot
+from weighbridge.judge.two_sides import DOUBTS, SEEN, Shown, line_of_slot, matched
 from weighbridge.judge.usage import in_use
 from weighbridge.wire.report import DeviceState
 
@@ -65,10 +65,14 @@ def counts(
 
 def _slots(contract: str, observers: Iterable[NodeState], now_us: int) -> Iterable[list[_Seen]]:
     """The contract's slots of a node of which an agent was heard, each with what every side's agent sees there."""
+    found = [one for observer in observers for one in _present(contract, observer, now_us)]
+    shown = (Shown(one.observer.node, one.observer.side, slot, one.device) for slot, one in found)
+    places = matched(shown)
     slots: dict[int, list[_Seen]] = {}
-    for observer in observers:
-        for slot, seen in _present(contract, observer, now_us):
-            slots.setdefault(slot, []).append(seen)
+    for slot, seen in found:
+        of_lessee = seen.observer.side == "lessee"
+        place = places[seen.observer.node, slot] if of_lessee else slot
+        slots.setdefault(place, []).append(seen)
     return slots.values()
 
 

@@ -201,7 +201,7 @@ class FleetFold:
                     yield
                 else:
                     changes.append(quarantine.storable(change))
-            changes += self._between_sides(state.node, changes)
+            changes += self._between_sides(state.node, changes, index)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001
@@ -211,15 +211,15 @@ class FleetFold:
                 self._expect(name, state)
         return changes
 
-    def _between_sides(self, node: str, changes: Sequence[Change]) -> list[Change]:
+    def _between_sides(self, node: str, changes: Sequence[Change], index: int) -> list[Change]:
         """What follows from these changes of one side's judgement for what both sides say of the node."""
         provider, lessee = self.states.get(node), self.states.get(_named(node, "lessee"))
         if provider is None or lessee is None:
             return []
         self._touched.add(_named(node, "lessee"))
         between_sides.keep(lessee, changes)
-        promises = self._promises(lessee)
-        return list(between_sides.compare(provider, lessee, promises, self.watch.now_us))
+        promises, now_us = self._promises(lessee), self.watch.now_us
+        return list(between_sides.compare(provider, lessee, promises, now_us, index))
 
     def remember(self, entry: Entry) -> None:
         """Take in a contract, assignment or key, received at the newest tick; entries of other kinds change nothing."""

@@ -76,6 +76,13 @@ KEY_SHARED = "key_shared"
 SIDES_CONTRADICT = "sides_contradict"
 """The finding that the agents of both sides say different things of a GPU."""
 
+DEVICE_DIFFERS = "device_differs"
+"""The finding that the two sides show different GPUs in one boot, and the cause of what the lessee's word is of the
+provider's."""
+
+NEVER_SHOWN = "never_shown"
+"""Among the causes of a lessee's word of a slot that is empty, where its agent never saw a device in it."""
+
 BY_DEVICE = -1
 """The `slot` of an overlay's rows: they belong to the slot that the device fills then."""
 
@@ -187,23 +194,6 @@ class StateSpan:
     cause: str
     heard: str = ""
     unheard: tuple[State, str] | None = None
-
-
-def by_slot(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
-    """Rows of one contract by (node, slot), an overlay's rows with every slot that its device filled on that node."""
-    slots: dict[tuple[str, int], list[Row]] = {}
-    filled: dict[tuple[str, str], set[int]] = {}
-    overlay = []
-    for row in rows:
-        if row.slot == BY_DEVICE:
-            overlay.append(row)
-            continue
-        slots.setdefault((row.node, row.slot), []).append(row)
-        filled.setdefault((row.node, row.device), set()).add(row.slot)
-    for row in overlay:
-        for slot in filled.get((row.node, row.device), ()):
-            slots[row.node, slot].append(row)
-    return slots
 
 
 def timeline(

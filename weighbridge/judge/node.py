@@ -12,6 +12,7 @@ synchronized best, so a stepped clock moves nothing. Time enters only as a tick:
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
+from weighbridge.contract.condition import JOINED
 from weighbridge.judge.checks import Promise, Severity
 from weighbridge.judge.findings import (
     answered,
@@ -32,7 +33,16 @@ from weighbridge.judge.latest_readings import (
     see_sample,
     see_xid,
 )
-from weighbridge.judge.ledger import HOUR_US, LOG_HOLE, SILENT, Finding, Row, Use
+from weighbridge.judge.ledger import (
+    HOUR_US,
+    LOG_HOLE,
+    NEVER_SHOWN,
+    SILENT,
+    Finding,
+    Row,
+    State,
+    Use,
+)
 from weighbridge.judge.node_state import ChainState, NodeState, Receipt, Track
 from weighbridge.judge.track import (
     EVERYTHING,
@@ -178,6 +188,7 @@ def judge_release(state: NodeState, contract: str, now_us: int) -> list[Change]:
     if cut is not None:
         changes += cut_rows(state, contract, cut, now_us)
     state.own.pop(contract, None)
+    state.filled.pop(contract, None)
     state.announced.pop(contract, None)
     return [*changes, *_closed(state, contract, now_us)]
 
@@ -217,6 +228,23 @@ def judge_replacement(state: NodeState, contract: str, new: str) -> bool:
     for chain in state.chains.values():
         chain.pending.add(INVENTORY)
     return True
+
+
+def _never_shown(
+    state: NodeState, contract: str, found: Sequence[tuple[str, State, str]]
+) -> list[tuple[str, State, str]]:
+    """The states of slots, where it is said of those that are empty and always were that they were.
+
+    The first that is vacant is filled first, so all that ever were filled come before those that never were.
+    """
+    showing = [slot for slot, (device, _, _) in enumerate(found, 1) if device]
+    filled = state.filled[contract] = max([state.filled.get(contract, 0), *showing])
+    return [
+        (device, said, f"{cause}{JOINED}{NEVER_SHOWN}")
+        if slot >= filled and said is State.DOWN
+        else (device, said, cause)
+        for slot, (device, said, cause) in enumerate(found)
+    ]
 
 
 def _slots(chain: ChainState, contract: str) -> Sequence[str]:
@@ -527,7 +555,10 @@ class _ReportFold:
             spoken = {answer.device for answer in answers}
             yield from unanswered(self._state, promise.contract, code, spoken, at_us)
         writer = self._writer(chain, promise, self._entry)
-        yield from writer.restate(track, states(track, promise, chain.view), at_us)
+        found = states(track, promise, chain.view)
+        if self._state.side == "lessee":
+            found = _never_shown(self._state, promise.contract, found)
+        yield from writer.restate(track, found, at_us)
 
     def _use(
         self, chain: ChainState, promise: Promise, track: Track, at_us: int

@@ -186,12 +186,15 @@ class SharedKey:
 class Compared:
     """How far a lessee's agent was compared with the provider's: up to `from_us`, but for what may still go on.
 
-    `rows` of both sides that end later; `told` is by contract and slot the end of the last contradiction that was told.
+    `rows` of both sides that end later; `told` is by contract and slot the end of the last contradiction that was told;
+    `differ` by contract and device of the provider's since when the lessee's agent shows another, and up to when that
+    is laid.
     """
 
     from_us: int = 0
     rows: list[Row] = field(default_factory=list)
     told: dict[Key, int] = field(default_factory=dict)
+    differ: dict[Key, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -206,6 +209,7 @@ class NodeState:
     `unlinked` are those whose telemetry is awaited, and `newest_report` is the log index of the newest report, or -1.
 
     `own` are by contract the devices that first filled its slots, `announced` those that a party said may fill them.
+    `filled` is how many of a contract's slots, from the first on, a lessee's agent ever saw a device in.
     `cuts` are what witnesses say while it is silent, by contract.
     `quarantine` is set from the entry on that this judge could not judge.
     `voices` are by chain, the one that spoke last at the end, and `turns` counts how often one began or spoke over
@@ -241,6 +245,7 @@ class NodeState:
     cuts: dict[str, Cut] = field(default_factory=dict)
     voices: dict[str, Voice] = field(default_factory=dict)
     turns: int = 0
+    filled: dict[str, int] = field(default_factory=dict)
     shared: SharedKey | None = None
     revoked: dict[str, int] = field(default_factory=dict)
     compared: Compared = field(default_factory=Compared)

@@ -8,6 +8,9 @@ difference no longer than the cadence is the one's sample before the other's: wh
 it holds from the first sample that shows it, whichever side's that is. In a longer one the later side had a sample that
 says otherwise: it is contested from end to end.
 
+A lessee's agent that never saw a device in a slot, in a machine that has a part of the node's, says nothing of a slot
+of which the provider's tells.
+
 Doubt about a side's word contests what that side alone saw. What the other side saw alike is the other's word. What it
 saw differently is contradicted, and the cause says whose word is in doubt: the contract decides it against that side,
 and never for it.
@@ -16,11 +19,14 @@ and never for it.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import NamedTuple
 
 from weighbridge.contract.condition import JOINED
 from weighbridge.judge.ledger import (
+    BY_DEVICE,
     CONTRADICTIONS,
     LAID_OVER,
+    NEVER_SHOWN,
     OVERLAY,
     PRECEDENCE,
     Row,
@@ -99,6 +105,80 @@ def in_doubt(cause: str) -> frozenset[str]:
     """The sides whose word is in doubt, of contradicted time."""
     told = cause.split(JOINED)
     return frozenset(side for side, mark in SIDE_IN_DOUBT.items() if mark in told)
+
+
+def by_slot(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
+    """Rows of one contract by (node, slot), an overlay's rows with every slot that its device filled on that node.
+
+    Those of a lessee's agent are with the slot of the provider's that its devices fill (`matched`).
+    """
+    told, overlay = list(rows), []
+    places = matched(Shown(row.node, side_of(row.chain), row.slot, row.device) for row in told)
+    slots: dict[tuple[str, int], list[Row]] = {}
+    filled: dict[tuple[str, str], set[int]] = {}
+    for row in told:
+        if row.slot == BY_DEVICE:
+            overlay.append(row)
+            continue
+        slot = places.get((row.node, row.slot), row.slot) if _of_lessee(row) else row.slot
+        slots.setdefault((row.node, slot), []).append(row)
+        filled.setdefault((row.node, row.device), set()).add(slot)
+    for row in overlay:
+        for slot in filled.get((row.node, row.device), ()):
+            slots[row.node, slot].append(row)
+    return slots
+
+
+def _of_lessee(row: Row) -> bool:
+    return side_of(row.chain) == "lessee"
+
+
+class Shown(NamedTuple):
+    """A side's agent showed a device in a slot, as it counts them; empty: it showed the slot, and no device in it."""
+
+    node: str
+    side: str
+    slot: int
+    device: str
+
+
+def matched(shown: Iterable[Shown]) -> dict[tuple[str, int], int]:
+    """By node and slot as a lessee's agent counts them, the slot of the provider's in which the same device is.
+
+    Who sees a part of the node counts otherwise. Slots without a device in common are matched in order.
+    """
+    of_provider: dict[tuple[str, str], int] = {}
+    of_lessee: dict[str, dict[int, list[str]]] = {}
+    for node, side, slot, device in sorted(set(shown)):
+        if slot != BY_DEVICE and side == "provider" and device:
+            of_provider.setdefault((node, device), slot)
+        elif slot != BY_DEVICE and side == "lessee":
+            of_lessee.setdefault(node, {}).setdefault(slot, []).append(device)
+    return {
+        (node, slot): place
+        for node, slots in of_lessee.items()
+        for slot, place in _placed(
+            {
+                slot: [of_provider[node, one] for one in devices if (node, one) in of_provider]
+                for slot, devices in slots.items()
+            }
+        )
+    }
+
+
+def _placed(wanted: Mapping[int, Sequence[int]]) -> Iterator[tuple[int, int]]:
+    """Each slot with the first place that it wants if none before took it; the rest with their own, or what is left."""
+    taken: dict[int, int] = {}
+    for slot, places in wanted.items():
+        if places and places[0] not in taken.values():
+            taken[slot] = places[0]
+    among = range(len(wanted) + len(taken))
+    free = [place for place in among if place not in taken.values()]
+    for slot in wanted:
+        if slot not in taken:
+            taken[slot] = slot if slot in free else free[0]
+            free.remove(taken[slot])
+    yield from taken.items()
 
 
 def of_rows(rows: Iterable[Row], start_us: int, end_us: int, cadence_us: int) -> list[StateSpan]:
@@ -252,6 +332,8 @@ def _pieces(provider: _Word, lessee: _Word) -> Iterator[_Piece]:
     while at[0] < len(lines[0]):
         spans = [line[place] for line, place in zip(lines, at, strict=True)]
         start_us, end_us = max(one.start_us for one in spans), min(one.end_us for one in spans)
+        if spans[0].state in SEEN and NEVER_SHOWN in spans[1].cause.split(JOINED):
+            spans[1] = spans[3] = StateSpan(start_us, end_us, State.UNKNOWN, "")
         doubts = tuple(one if one.state is State.CONTESTED else None for one in spans[2:])
         yield _Piece(start_us, end_us, spans[0], spans[1], (doubts[0], doubts[1]))
-        at = [place + (one.end_us == end_us) for place, one in zip(at, spans, strict=True)]
+        at = [place + (line[place].end_us == end_us) for line, place in zip(lines, at, strict=True)]

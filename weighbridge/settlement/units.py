@@ -13,7 +13,7 @@ from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import BY_DEVICE, LATE, TOGETHER, Row, State, timeline
 from weighbridge.judge.ledger import StateSpan as Stretch
 from weighbridge.judge.slot_history import Holder, line_of
-from weighbridge.judge.two_sides import line_of_slot, side_of
+from weighbridge.judge.two_sides import Shown, line_of_slot, matched, side_of
 from weighbridge.settlement.intervals import Interval, Intervals, union
 from weighbridge.settlement.record import Span
 
@@ -237,8 +237,25 @@ class _Joining:
                 cadence_us,
                 proven.get(slot[0], ()),
             )
-            for slot, runs in sorted(self.runs.items())
+            for slot, runs in sorted(self._by_slot().items())
         }
+
+    def _by_slot(self) -> dict[tuple[str, int], list[_Run]]:
+        """Those of a lessee's agent with the slot of the provider's that its devices fill."""
+        shown = (
+            Shown(node, run.side, slot, run.device)
+            for (node, slot), runs in self.runs.items()
+            for run in runs
+        )
+        places = matched(shown)
+        if all(slot == place for (_, slot), place in places.items()):
+            return self.runs
+        found: dict[tuple[str, int], list[_Run]] = {}
+        for (node, slot), runs in self.runs.items():
+            for run in runs:
+                place = places[node, slot] if run.side == "lessee" else slot
+                found.setdefault((node, place), []).append(run)
+        return found
 
 
 def _laid(
