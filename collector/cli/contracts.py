@@ -17,8 +17,8 @@ from collector.config import CollectorConfig, load_config
 from collector.documents.spelling import percent, utc
 from weighbridge.contract import Contract, ContractError, load
 from weighbridge.contract.chain import mismatches
+from weighbridge.contract.coherence import cautions
 from weighbridge.contract.forms import FormError, fill, form, forms
-from weighbridge.contract.resources import unknown_cards
 from weighbridge.process.settings import ConfigError
 from weighbridge.verdict import EXIT_CODES, Verdict, worst
 
@@ -157,7 +157,7 @@ def _load(file: Path) -> Contract:
     """The contract, and what to beware of on standard error; or its problems there, and the end."""
     try:
         loaded = load(file.read_text(encoding="utf-8"))
-        for warning in unknown_cards(loaded.resources):
+        for warning in cautions(loaded):
             click.echo(f"{file}: warning: {warning}", err=True)
         return loaded
     except ContractError as error:

@@ -42,6 +42,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
         "cadence": (
             "node interval contracted_gpu_seconds heard_gpu_seconds sampled_gpu_seconds kept coverage"
         ),
+        "reach": "node reached_s unreached_s unknown said_by heard_late",
         "late": "consequence heard_late owed if_told if_unknown",
         "outages": "objective unit start end seconds is_counted cause entries",
         "windows": "objective unit item start end",
@@ -86,9 +87,9 @@ _OF_KIND: Mapping[Kind, str] = {
         "in_use_gpu_seconds interval joules kept "
         "least_healthy lessee_alone load_band "
         "loaded memory min_nodes net nodes nodes_breached nodes_met nodes_passed "
-        "nodes_unknown nodes_whole not_reached owed percent power provider_alone quantile raw reached "
+        "nodes_unknown nodes_whole not_reached owed percent power provider_alone quantile raw reached reached_s "
         "reporting_gpu_seconds sampled_gpu_seconds scheduled seconds service share short_hours target tax "
-        "threshold unbilled unknown unknown_gpus unseen utilization valid value"
+        "threshold unbilled unknown unreached_s unknown_gpus unseen utilization valid value"
     ),
     "time": ("at complete_at deadline due end expires first_in_window first_seen notice start"),
     "code": (

@@ -23,7 +23,7 @@ from weighbridge.handover.acceptance import AHEAD_US
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.handover.inputs import HandoverInputs, SpokenNotice
 from weighbridge.handover.reports import ReportingAgent
-from weighbridge.judge.ledger import BY_DEVICE, Row
+from weighbridge.judge.ledger import Row
 from weighbridge.log.entries import ContractAdded
 from weighbridge.notices.book import ContractRecord
 from weighbridge.settlement.periods import DAY_S, HOUR_S
@@ -184,7 +184,7 @@ def filled(rows: Iterable[Row], from_us: int) -> Mapping[str, tuple[tuple[str, .
     found: dict[str, dict[int, list[str]]] = {}
     before: dict[tuple[str, int], bool] = {}
     for row in sorted(rows, key=lambda row: (row.start_us, row.end_us, row.device)):
-        if row.slot == BY_DEVICE or not row.device:
+        if row.slot < 0 or not row.device:
             continue
         devices = found.setdefault(row.node, {}).setdefault(row.slot, [])
         if before.get((row.node, row.slot), True):

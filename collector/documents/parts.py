@@ -134,6 +134,22 @@ def _cadence(part: Part, speak: Speaker) -> Iterator[Row]:
         )
 
 
+def _reach(part: Part, speak: Speaker) -> Iterator[Row]:
+    for line in part.reach:
+        said = (
+            speak.say("colon").join((name, " / ".join(speak.number(one).text for one in seconds)))
+            for name, seconds in line.witnesses.items()
+        )
+        yield (
+            Cell(line.node),
+            speak.number(line.reached_seconds),
+            speak.number(line.unreached_seconds),
+            speak.number(line.unknown_seconds),
+            Cell(speak.listed(said)),
+            speak.maybe(line.late_gpu_seconds or None),
+        )
+
+
 def _outages(part: Part, speak: Speaker) -> Iterator[Row]:
     for unit in part.units:
         for outage in unit.outages:
@@ -270,6 +286,7 @@ SECTIONS: dict[str, Callable[[Part, Speaker], Iterator[Row]]] = {
     "states": _states,
     "evidence": _evidence,
     "cadence": _cadence,
+    "reach": _reach,
     "outages": _outages,
     "windows": _windows,
     "probes": _probes,

@@ -86,6 +86,13 @@ WORDS: Mapping[str, Word] = {
     "sampled_gpu_seconds": Word("On samples GPU-h", "有样本 卡时"),
     "kept": Word("Cadence kept", "节奏履行率"),
     "coverage": Word("Share on samples", "样本覆盖率"),
+    "reach": Word(
+        "Reachability: what a quorum of witnesses says, in seconds",
+        "可达性：见证方达到法定数所述（秒）",
+    ),
+    "reached_s": Word("Reached s", "可达 秒"),
+    "unreached_s": Word("Not reached s", "不可达 秒"),
+    "said_by": Word("Each witness: reached / not s", "各见证方：可达 / 不可达 秒"),
     "agreed": Word("Both, alike s", "双方一致 秒"),
     "provider_alone": Word("Provider alone s", "仅出租方 秒"),
     "lessee_alone": Word("Lessee alone s", "仅承租方 秒"),

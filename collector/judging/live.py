@@ -6,6 +6,7 @@ from typing import Protocol
 
 from collector.judging.current_figures import Current, Figures
 from weighbridge.contract import Contract, Resource
+from weighbridge.judge import reach_lines
 from weighbridge.judge.counts import Counts, counts
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import Finding, Row, Use
@@ -162,8 +163,11 @@ class LiveFleet:
 
     def reached(self, nodes: Iterable[str], as_of_us: int) -> tuple[Reached, ...]:
         """How far the chains of these nodes had come; nothing where that can not be told any more."""
-        states = (state for node in nodes for state in self._folds.observers(node))
-        return reached(states, as_of_us)
+        named = list(nodes)
+        states = (state for node in named for state in self._folds.observers(node))
+        lines = self._folds.reach.lines(named)
+        told = (one for line in lines for one in reach_lines.come(line, as_of_us))
+        return (*reached(states, as_of_us), *dict.fromkeys(told))
 
     def judged(self, since_us: int, as_of_us: int) -> JudgedBy:
         """Who made the rows that were written down in this time."""
@@ -175,14 +179,14 @@ class LiveFleet:
 
     def _growing(self, contract: str, node: str | None = None) -> list[Row]:
         """Rows of intervals that have not ended, by what is known now."""
-        return [
-            row
-            for assigned in self._folds.assignments.nodes(contract)
-            if node in (None, assigned)
-            for state in self._folds.observers(assigned)
-            for row in open_rows(state, self.now_us)
-            if row.contract == contract
-        ]
+        folds, now_us = self._folds, self.now_us
+        nodes = [one for one in folds.assignments.nodes(contract) if node in (None, one)]
+        states = (state for assigned in nodes for state in folds.observers(assigned))
+        found = [row for state in states for row in open_rows(state, now_us)]
+        found += (
+            row for line in folds.reach.lines(nodes) for row in reach_lines.open_rows(line, now_us)
+        )
+        return [row for row in found if row.contract == contract]
 
     def counts(self, contract: str) -> Counts:
         assigned = map(self._folds.observers, self._folds.assignments.nodes(contract))

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from weighbridge.judge import reach_lines
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import Finding, Row, StateSpan, timeline
 from weighbridge.judge.node import Change
@@ -282,6 +283,8 @@ class Log:
                 yield change
         for state in self.fold.states.values():
             yield from (row for row in open_rows(state, 0) if row.contract == contract)
+        for line in self.fold.reach.lines(self.fold.assignments.nodes(contract)):
+            yield from (row for row in reach_lines.open_rows(line, 0) if row.contract == contract)
 
     def timelines(self, end: int, contract: str = "K1") -> dict[tuple[str, int], list[StateSpan]]:
         """Every slot's spans over [START_US, START_US + end seconds)."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
-from weighbridge.contract.condition import gpu_counts
+from weighbridge.contract.condition import REACHABLE, asks_for, gpu_counts
 from weighbridge.contract.model import Contract
 from weighbridge.contract.money import (
     CapacityDeduction,
@@ -16,7 +16,7 @@ from weighbridge.contract.money import (
 from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.objectives import Availability
 from weighbridge.contract.quality import Timed
-from weighbridge.contract.resources import repeated
+from weighbridge.contract.resources import repeated, unknown_cards
 from weighbridge.contract.scalars import MICROSECONDS
 
 Problems = Iterator[tuple[str, str]]
@@ -32,6 +32,18 @@ def incoherences(contract: Contract) -> Problems:
     yield from _of_prices(contract)
     yield from _of_credits(contract)
     yield from _of_claims(contract)
+
+
+def cautions(contract: Contract) -> Iterator[str]:
+    """What holds together, and what somebody who signs it should know."""
+    yield from unknown_cards(contract.resources)
+    yield from (f"evidence.{text}" for text in contract.evidence.lopsided())
+    asking = [one for one in contract.availability if asks_for(one.up_when, REACHABLE)]
+    for promise in asking if not contract.evidence.witnesses else ():
+        yield (
+            f"availability.{promise.id}: evidence.witnesses names nobody who says whether a node is reachable; one "
+            "whose agent is heard is taken to be"
+        )
 
 
 def _of_parties(contract: Contract) -> Problems:

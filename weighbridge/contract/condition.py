@@ -8,13 +8,15 @@
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import chain, combinations
 from typing import Annotated
 
 from pydantic import PlainValidator
 
 GPU_COUNT = "gpu_count"
+REACHABLE = "reachable"
 STATES: Mapping[str, frozenset[str]] = {
-    "reachable": frozenset({"unreachable"}),
+    REACHABLE: frozenset({"unreachable"}),
     GPU_COUNT: frozenset({"gpu_missing", "gpu_lost"}),
     "no_fatal_xid": frozenset({"xid_fatal"}),
     "ecc_ok": frozenset({"ecc_off"}),
@@ -40,6 +42,7 @@ class _Parser:
         self._rest = _tokens(text)
         self._depth = 0
         self.counts: set[int] = set()
+        self.names: set[str] = set()
 
     def whole(self) -> Holds:
         found = self._any()
@@ -83,6 +86,7 @@ class _Parser:
             if not number.isdigit():
                 raise ValueError("gpu_count is compared with a number")
             self.counts.add(int(number))
+        self.names.add(name)
         return lambda broken: name not in broken
 
     def _took(self, word: str) -> bool:
@@ -121,9 +125,9 @@ def _neither(inner: Holds) -> Holds:
 
 
 @lru_cache(maxsize=256)
-def _parsed(text: str) -> tuple[Holds, frozenset[int]]:
+def _parsed(text: str) -> tuple[Holds, frozenset[int], frozenset[str]]:
     parser = _Parser(text)
-    return parser.whole(), frozenset(parser.counts)
+    return parser.whole(), frozenset(parser.counts), frozenset(parser.names)
 
 
 def gpu_counts(text: str) -> frozenset[int]:
@@ -131,14 +135,33 @@ def gpu_counts(text: str) -> frozenset[int]:
     return _parsed(text)[1]
 
 
+def asks_for(text: str | None, state: str) -> bool:
+    """Whether a condition names a state."""
+    return text is not None and state in _parsed(text)[2]
+
+
+@lru_cache(maxsize=256)
+def decided(text: str, *, reached: bool) -> bool | None:
+    """What it comes to by that alone, whatever the other states are; None: by them too."""
+    holds, _, names = _parsed(text)
+    others = sorted(names - {REACHABLE})
+    broken = chain.from_iterable(combinations(others, size) for size in range(len(others) + 1))
+    unreached = frozenset() if reached else frozenset({REACHABLE})
+    found = {holds(unreached.union(some)) for some in broken}
+    return found.pop() if len(found) == 1 else None
+
+
 @lru_cache(maxsize=4096)
 def is_up(text: str, causes: str) -> bool | None:
-    """Whether a unit with these causes is up. None: none of them belongs to a state, so the condition says nothing."""
+    """Whether a unit with these causes is up. None: the condition does not say, because none of them belongs to a
+    state, or because it holds and there are others."""
     given = set(causes.split(JOINED))
     broken = frozenset(name for name, known in STATES.items() if known & given)
-    if not broken or given - frozenset().union(*STATES.values()):
+    if not broken:
         return None
-    return _parsed(text)[0](broken)
+    if not _parsed(text)[0](broken):
+        return False
+    return None if given - frozenset().union(*STATES.values()) else True
 
 
 def _condition(value: object) -> str:

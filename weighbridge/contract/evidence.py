@@ -1,6 +1,6 @@
 """Whose records count, how exact they are, and until when they change a statement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Literal
 
@@ -48,10 +48,13 @@ class EvidenceTerms(Terms):
         default=None,
     )
     witnesses: tuple[Name, ...] = clause(
-        "Witnesses, by name or key, who say of a node that is not heard whether they reach it.",
+        "Witnesses, by name or key, who say whether they reach a node: why one is silent, and what `reachable` means.",
         default=(),
     )
     witness_quorum: Count = clause("How many of them must say the same.", default=1)
+    witness_of: Mapping[Name, Literal["provider", "lessee"]] = clause(
+        "Whose a witness is, by the name above; one that is not named here is nobody's.", default={}
+    )
     clock: ClockTerms = clause("How far clocks may be off.", default=ClockTerms())
     correction_window_s: Whole = clause(
         "Data that come so long after the end of a period still change it.", default=432_000
@@ -71,6 +74,20 @@ class EvidenceTerms(Terms):
             yield from _policy_problems(self.cosigned_by)
         if not self.witness_quorum <= max(1, len(set(self.witnesses))):
             yield "witness_quorum", "is more than there are witnesses"
+        for name in sorted(self.witness_of.keys() - set(self.witnesses)):
+            yield "witness_of", f"`{name}` is not among the witnesses"
+
+    def lopsided(self) -> Iterator[str]:
+        """Who could decide alone whether a node is reached, or keep anybody from knowing."""
+        named = set(self.witnesses)
+        if named and self.witness_quorum == 1:
+            yield "witness_quorum: 1 lets each witness decide alone"
+        for side in sorted(set(self.witness_of.values())):
+            own = {name for name, of in self.witness_of.items() if of == side}
+            if self.witness_quorum <= len(own):
+                yield f"witness_quorum: the {side}'s witnesses are a quorum by themselves"
+            if self.witness_quorum > len(named - own):
+                yield f"witness_quorum: without the {side}'s witnesses there is no quorum"
 
 
 def _policy_problems(text: str) -> Iterator[tuple[str, str]]:

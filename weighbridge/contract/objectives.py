@@ -94,7 +94,8 @@ class Availability(Terms):
     )
     degraded: Literal["down", "up"] = clause("What degraded time counts as.", default="down")
     up_when: Maybe[Condition] = clause(
-        "States that a unit needs to be up; none: all that is watched. Other causes count as without it.",
+        "States that a unit needs to be up; none: all that is watched. Other causes count as without it. `reachable` is"
+        " what a quorum of `evidence.witnesses` says, where there are any.",
         default=None,
     )
 

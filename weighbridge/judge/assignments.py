@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from weighbridge.contract import Contract, Resource, load
+from weighbridge.contract.condition import REACHABLE, asks_for
 from weighbridge.judge.checks import Promise
 from weighbridge.judge.slot_history import Holder, SlotHistory
 from weighbridge.log.entries import Assignment, ContractAdded
@@ -157,4 +158,5 @@ def _promise(version: Version, assignment: Assignment) -> Promise:
         witnesses=frozenset(contract.evidence.witnesses),
         quorum=contract.evidence.witness_quorum,
         cadence_us=contract.sampling.cadence_us,
+        reachable=any(asks_for(one.up_when, REACHABLE) for one in contract.availability),
     )

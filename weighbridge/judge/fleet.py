@@ -332,6 +332,7 @@ class FleetFold:
             watch.looked_us = now_us
             changes += self._looked(index)
             changes += self._witnessed(index)
+            changes += self.reach.quieted(now_us)
             changes += self._doubted()
         return changes
 
@@ -411,12 +412,13 @@ class FleetFold:
         end = ChainEnd(entry.envelope.key_id, report.seq, digest(entry.envelope.payload))
         yield from follow_chain(state, contracts(promises), report, end, self.watch.now_us)
         watch, now_us = self.watch, self.watch.now_us
+        receipt = Receipt(now_us, entry.index, watch.asleep_us, watch.awake_us)
         if state.side == WITNESS:
-            self.reach.hear(state.node, end.key_id, report, now_us)
+            promised = self.assignments.promises
+            yield from self.reach.hear(state.node, end.key_id, report, receipt, promised)
             return
         if watch.step is not None:
             yield from clock_steps.mark(watch.step, contracts(promises))
-        receipt = Receipt(now_us, entry.index, watch.asleep_us, watch.awake_us)
         yield from judge_report(state, promises, report, receipt)
         self._silent.discard(_named(state.node, state.side))
         key = entry.envelope.key_id

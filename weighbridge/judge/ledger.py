@@ -86,6 +86,12 @@ NEVER_SHOWN = "never_shown"
 BY_DEVICE = -1
 """The `slot` of an overlay's rows: they belong to the slot that the device fills then."""
 
+BY_WITNESS = -2
+"""The `slot` of rows that tell what a witness says of a node, UP where it reached it; `device` is the witness, as the
+contract names it."""
+
+UNWITNESSED = "unwitnessed"
+"""The cause of time that is unknown because no quorum of witnesses said whether the node was reachable."""
 
 VAGUE = {COLLECTOR_UNREACHED: 1, UNREACHABLE: 2, SILENT: 3, JUDGING_FAILED: 4}
 """Of the causes of one time the one that says most holds: the node's own, then the witnesses', then none."""

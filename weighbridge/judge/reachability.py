@@ -3,16 +3,28 @@
 A witness says of each node that it watches whether it reached it. Of a node that is not heard, and announced nothing,
 the time in which a quorum reached it is unknown because the collector is not reached; the time in which a quorum did
 not is unknown because the node is unreachable. Time of which no quorum said the same is unknown for no known cause.
+
+Where a contract promises that a node is reachable, what each witness says of it is written down, as
+`weighbridge.judge.reach_lines` has it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from weighbridge.judge.checks import Promise, Severity
 from weighbridge.judge.findings import close_finding, noted, open_finding
-from weighbridge.judge.ledger import COLLECTOR_UNREACHED, UNREACHABLE, Finding
-from weighbridge.judge.node import QUIET, Change, anchor, end_cut, unheard
-from weighbridge.judge.node_state import ChainState, Cut, NodeState
+from weighbridge.judge.ledger import COLLECTOR_UNREACHED, UNREACHABLE, Finding, Row
+from weighbridge.judge.node import QUIET, Change, anchor, chain_name, end_cut, unheard
+from weighbridge.judge.node_state import ChainState, Cut, NodeState, Receipt
+from weighbridge.judge.reach_lines import (
+    QUIET_US,
+    Attempt,
+    ReachLine,
+    flush,
+    follow,
+    hear_again,
+)
+from weighbridge.judge.snapshot import Key
 from weighbridge.judge.track import cut_rows
 from weighbridge.verdict import Verdict
 from weighbridge.wire.bounds import within_bounds
@@ -27,6 +39,10 @@ OBSERVED = {
 }
 
 
+Promised = Callable[[str], Iterable[Promise]]
+"""What is promised of a node."""
+
+
 @dataclass(slots=True)
 class Word:
     """A witness said the same of a node, without a break, of all samples in [since_us, last_us]."""
@@ -38,12 +54,14 @@ class Word:
 
 @dataclass(slots=True)
 class Witness:
-    """What a witness last said: by node its word, and which node is behind each target."""
+    """What a witness last said: by node its word, and which node is behind each target. `lines`: by contract and node,
+    what is being written down."""
 
     key_id: str = ""
-    chain: ChainState = field(default_factory=lambda: ChainState("witness"))
+    chain: ChainState = field(default_factory=lambda: ChainState(""))
     targets: dict[str, str] = field(default_factory=dict)
     words: dict[str, Word] = field(default_factory=dict)
+    lines: dict[Key, ReachLine] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +80,46 @@ class Reachability:
 
     witnesses: dict[str, Witness] = field(default_factory=dict)
 
-    def hear(self, name: str, key_id: str, report: Report, received_us: int) -> None:
-        """Take in a witness's report. It says nothing of the time after it was received."""
+    def hear(
+        self, name: str, key_id: str, report: Report, receipt: Receipt, promised: Promised
+    ) -> Iterator[Row]:
+        """Take in a witness's report, and write down what it says of nodes that are to be reachable.
+
+        It says nothing of the time after it was received, nor of that before its chain was first heard.
+        """
         told, witness = within_bounds(report), self.witnesses.setdefault(name, Witness())
-        witness.key_id = key_id
+        witness.key_id, received_us = key_id, receipt.received_us
+        if witness.chain.name != chain_name(told):
+            witness.chain = ChainState(chain_name(told), received_us)
         anchor(witness.chain, told.boot, told.clock, received_us)
+        hear_again(witness.lines.values(), received_us)
         if told.inventory is not None:
-            witness.targets = _targets(told.inventory)
-            watched = set(witness.targets.values())
-            witness.words = {node: one for node, one in witness.words.items() if node in watched}
-        made_us = told.clock.boottime_us
-        for block in told.blocks:
-            for sample, at_us in enumerate(block.boottime_us) if block.tier == "fast" else ():
-                if at_us <= made_us:
-                    instant_us = min(witness.chain.offset_us + at_us, received_us)
-                    _take(witness, block, sample, instant_us, 3 * told.interval_ms * 1000)
+            yield from _watch(witness, told.inventory, received_us)
+        for at_us, said in _samples(witness, told, received_us):
+            for node, reached in said.items():
+                if reached is not None:
+                    _take(witness, node, reached, at_us, 3 * told.interval_ms * 1000)
+                for promise in _asking(promised(node), (name, key_id), at_us):
+                    late = at_us < receipt.in_time_from_us(promise.heard_within_us)
+                    seen = Attempt(reached, at_us, late, received_us, receipt.entry)
+                    named = name if name in promise.witnesses else key_id
+                    line = witness.lines.setdefault(
+                        Key((promise.contract, node)), ReachLine(promise.contract, node, named)
+                    )
+                    yield from follow(line, seen, promise.max_gap_us)
+
+    def quieted(self, now_us: int) -> Iterator[Row]:
+        """Of witnesses that are not heard any more, what is not written yet."""
+        for witness in self.witnesses.values():
+            for line in witness.lines.values():
+                if now_us - line.received_us > QUIET_US:
+                    yield from flush(line, now_us)
+
+    def lines(self, nodes: Iterable[str]) -> Iterator[ReachLine]:
+        """What witnesses say now of these nodes."""
+        asked = frozenset(nodes)
+        for witness in self.witnesses.values():
+            yield from (line for line in witness.lines.values() if line.node in asked)
 
     def told(self, promise: Promise, node: str, now_us: int) -> Told | None:
         """What the quorum of a promise says now; a word holds for `max_gap`. One that reaches outweighs one that does
@@ -100,19 +143,54 @@ def _targets(inventory: Inventory) -> dict[str, str]:
     return {uuid: node for uuid, node in named if isinstance(node, str)}
 
 
-def _take(witness: Witness, block: Block, sample: int, at_us: int, gap_us: int) -> None:
+def _watch(witness: Witness, inventory: Inventory, now_us: int) -> Iterator[Row]:
+    """From now on these targets; of nodes that are watched no more, what is not written yet."""
+    witness.targets = _targets(inventory)
+    watched = set(witness.targets.values())
+    witness.words = {node: one for node, one in witness.words.items() if node in watched}
+    for place in [place for place, line in witness.lines.items() if line.node not in watched]:
+        yield from flush(witness.lines.pop(place), now_us)
+
+
+def _samples(
+    witness: Witness, told: Report, received_us: int
+) -> Iterator[tuple[int, dict[str, bool | None]]]:
+    """Each sample's instant, and what it says of each node, if it may say something."""
+    for block in told.blocks:
+        for sample, at_us in enumerate(block.boottime_us) if block.tier == "fast" else ():
+            instant_us = min(witness.chain.offset_us + at_us, received_us)
+            if at_us <= told.clock.boottime_us and instant_us >= witness.chain.heard_us:
+                yield instant_us, _said(witness, block, sample)
+
+
+def _said(witness: Witness, block: Block, sample: int) -> dict[str, bool | None]:
     """A node is reached where one of its targets is; where none gave an answer nothing is said of it."""
-    said: dict[str, bool] = {}
+    said: dict[str, bool | None] = {}
     row = block.readings.get("reached_code", ())
     for device, value in zip(block.devices, row[sample] if row else (), strict=False):
         node = witness.targets.get(device)
-        if node is not None and value is not None:
-            said[node] = said.get(node, False) or value == 1
-    for node, reached in said.items():
-        word = witness.words.get(node)
-        if word is None or word.reached is not reached or not 0 <= at_us - word.last_us <= gap_us:
-            word = witness.words[node] = Word(reached, at_us, at_us)
-        word.last_us = at_us
+        if node is not None:
+            known = said.get(node)
+            said[node] = known if value is None else bool(known) or value == 1
+    return said
+
+
+def _asking(promises: Iterable[Promise], names: tuple[str, str], at_us: int) -> Iterable[Promise]:
+    """Of each contract that promises reachability and asks this witness, the version that is in force, or ended no
+    longer ago than a sample may be awaited."""
+    return {
+        one.contract: one
+        for one in promises
+        if one.reachable and not one.witnesses.isdisjoint(names)
+        if one.from_us <= at_us < one.until_us + one.max_gap_us
+    }.values()
+
+
+def _take(witness: Witness, node: str, reached: bool, at_us: int, gap_us: int) -> None:
+    word = witness.words.get(node)
+    if word is None or word.reached is not reached or not 0 <= at_us - word.last_us <= gap_us:
+        word = witness.words[node] = Word(reached, at_us, at_us)
+    word.last_us = at_us
 
 
 def _quorate(cause: str, agreeing: Sequence[Word], quorum: int) -> Told:

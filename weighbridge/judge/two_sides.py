@@ -24,6 +24,7 @@ from typing import NamedTuple
 from weighbridge.contract.condition import JOINED
 from weighbridge.judge.ledger import (
     BY_DEVICE,
+    BY_WITNESS,
     CONTRADICTIONS,
     LAID_OVER,
     NEVER_SHOWN,
@@ -110,9 +111,10 @@ def in_doubt(cause: str) -> frozenset[str]:
 def by_slot(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
     """Rows of one contract by (node, slot), an overlay's rows with every slot that its device filled on that node.
 
-    Those of a lessee's agent are with the slot of the provider's that its devices fill (`matched`).
+    Those of a lessee's agent are with the slot of the provider's that its devices fill (`matched`). What witnesses say
+    is of no slot, and left out.
     """
-    told, overlay = list(rows), []
+    told, overlay = [row for row in rows if row.slot != BY_WITNESS], []
     places = matched(Shown(row.node, side_of(row.chain), row.slot, row.device) for row in told)
     slots: dict[tuple[str, int], list[Row]] = {}
     filled: dict[tuple[str, str], set[int]] = {}

@@ -14,7 +14,7 @@ from weighbridge.contract.condition import JOINED
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
-from weighbridge.judge.ledger import BY_DEVICE, Row, State, Use
+from weighbridge.judge.ledger import Row, State, Use
 from weighbridge.judge.slot_history import Holder, SlotHistory, Times, names, seen_by, stays
 from weighbridge.log.checkpoint import read_head
 from weighbridge.log.entries import (
@@ -474,7 +474,7 @@ def swaps(rows: Iterable[Row]) -> Iterator[ToldEvent]:
     """A slot that goes on with another device: the GPU was replaced, whether or not anybody said so."""
     last: dict[tuple[str, int], Row] = {}
     ordered = sorted(
-        (row for row in rows if row.slot != BY_DEVICE and row.device),
+        (row for row in rows if row.slot >= 0 and row.device),
         key=lambda row: (row.node, row.slot, row.start_us, row.end_us, row.device, row.chain),
     )
     for row in ordered:

@@ -175,6 +175,11 @@ class Measurement:
             return ()
         return tuple(periods_around(self.contract, self.whole, margin_s(self.contract)))
 
+    @cached_property
+    def known(self) -> Record:
+        """What of the record is of this objective."""
+        return self.record.under(self.objective.id)
+
     @property
     def served(self) -> Interval:
         return served_part_s(self.period, self.service)
@@ -186,7 +191,7 @@ class Measurement:
         return served_part_s(Period(self.period.label, start, self.period.end_s), self.service)
 
     def judge(self, name: str, units: tuple[str, ...]) -> Measure:
-        seen = [self.record.seen(unit) for unit in units]
+        seen = [self.known.seen(unit) for unit in units]
         stays = seen if self.objective.window_s else [self._all(unit) for unit in units]
         worst, best = (self.rule(held) for held in ("down", "up"))
         used = [free.get((self.objective.id, name), 0) for free in self.free_used_s]
@@ -216,7 +221,7 @@ class Measurement:
         return partial(_counts_as, self.contract, self.objective, held=held)
 
     def _all(self, unit: str) -> tuple[Span, ...]:
-        return self.record.by_unit.get(unit, ())
+        return self.known.by_unit.get(unit, ())
 
     def gone(self, unit: str) -> Interval:
         """The served part of the period, without what of it is to come for a unit."""
@@ -329,14 +334,14 @@ class Measurement:
 
         The intervals lie in the served part of the period and never overlap; the rest of it is up.
         """
-        spans = self.record.seen(unit)
+        spans = self.known.seen(unit)
         layers = [(State.EXCLUDED, self._bad(unit, spans, self.rule("down")).excluded)]
         layers += [_in_state(spans, state) for state in WORST_FIRST]
         return dict(partition(layers, self.gone(unit)))
 
     def fates(self, unit: str) -> tuple[int, ...]:
         """Seconds of FATES, in their order."""
-        spans, gone = self.record.seen(unit), self.gone(unit)
+        spans, gone = self.known.seen(unit), self.gone(unit)
         if not spans and not self.record.windows:
             return (gone[1] - gone[0], 0, 0, 0)
         rule = self.rule("down")

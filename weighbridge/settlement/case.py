@@ -24,6 +24,7 @@ from weighbridge.settlement.units import (
     Slot,
     Timelines,
     coming_of,
+    has_reach,
     joined_rows,
     set_apart,
     spans_of,
@@ -154,13 +155,20 @@ class Case:
         coming: dict[str, int] = {}
         for promise in version.contract.availability:
             coming |= coming_of(promise, found)
+        promises = version.contract.availability
+        apart = frozenset(one.id for one in promises if has_reach(one, found))
         spans = {
-            unit: tuple(spans_of(unit, line, coming_s=coming.get(unit)))
-            for units in lines.values()
+            (unit, name if name in apart else ""): line
+            for name, units in lines.items()
             for unit, line in units.items()
         }
         return Record(
-            spans=tuple(span for unit in sorted(spans) for span in spans[unit]),
+            spans=tuple(
+                replace(span, objective=objective)
+                for unit, objective in sorted(spans)
+                for span in spans_of(unit, spans[unit, objective], coming_s=coming.get(unit))
+            ),
+            apart=apart,
             windows=self.notices.windows,
             claims=self.notices.claims,
             events=self.notices.events,

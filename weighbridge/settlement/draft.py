@@ -159,6 +159,7 @@ class _Drafting:
     def _late(self, ruled: Sequence[Settled], parts: Sequence[Part]) -> LateEvidence | None:
         """Settles again, with the other answers and as if all were claimed, where there is such time."""
         seconds = sum(line.late_seconds for part in parts for line in part.evidence)
+        seconds += sum(line.late_gpu_seconds for part in parts for line in part.reach)
         if not seconds:
             return None
         given = [((one.version, one.part), one.used) for one in ruled]

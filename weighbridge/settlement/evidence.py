@@ -6,8 +6,8 @@ from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.ledger import State, StateSpan, against
 from weighbridge.judge.two_sides import BOTH, words_of
 from weighbridge.settlement.intervals import Interval
-from weighbridge.settlement.statement import EvidenceLine
-from weighbridge.settlement.units import Timelines, set_apart
+from weighbridge.settlement.statement import EvidenceLine, ReachLine
+from weighbridge.settlement.units import Timelines, seconds_in, set_apart
 
 
 def evidence_lines(served: Interval, told: Timelines, in_time: Timelines) -> Iterator[EvidenceLine]:
@@ -15,6 +15,24 @@ def evidence_lines(served: Interval, told: Timelines, in_time: Timelines) -> Ite
     for slot, line in told.seen.items():
         late_s = 0 if told is in_time else _late_s(line, in_time.seen[slot], served)
         yield _evidence(slot.name, line, served, late_s)
+
+
+def reach_lines(served: Interval, told: Timelines, in_time: Timelines) -> Iterator[ReachLine]:
+    """One for each place, where an objective asks whether it was reachable."""
+    for node, line in told.reach.items():
+        slots = [slot for slot in told.slots if slot.node == node]
+        come_us = (told.coming_us[slot] for slot in slots if slot in told.coming_us)
+        until_s = min((one // MICROSECONDS for one in come_us), default=served[1])
+        past = (served[0], max(served[0], min(served[1], until_s)))
+        late_s = 0 if told is in_time else _late_s(line, in_time.reach[node], past)
+        said = {name: _reached_s(one, past) for name, one in told.witnessed[node].items()}
+        reached, unreached = _reached_s(line, past)
+        unknown = past[1] - past[0] - reached - unreached
+        yield ReachLine(node, reached, unreached, unknown, said, late_s * len(slots))
+
+
+def _reached_s(line: Sequence[StateSpan], within: Interval) -> tuple[int, int]:
+    return seconds_in(line, State.UP, within), seconds_in(line, State.DOWN, within)
 
 
 def _late_s(told: Sequence[StateSpan], in_time: Sequence[StateSpan], served: Interval) -> int:

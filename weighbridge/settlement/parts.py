@@ -20,7 +20,7 @@ from weighbridge.settlement.coverage import cadence_lines
 from weighbridge.settlement.credits import Line, money
 from weighbridge.settlement.damages import EARLY_EXIT
 from weighbridge.settlement.delivery import delivered, fee_lines, floor_lines
-from weighbridge.settlement.evidence import evidence_lines
+from weighbridge.settlement.evidence import evidence_lines, reach_lines
 from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import Interval, Intervals, clip, total
 from weighbridge.settlement.maintenance import as_units_fare
@@ -124,6 +124,7 @@ def part_of(settled: Settled) -> Part:
         cadence=tuple(
             cadence_lines(contract, settled.served, found.as_of_s, settled.found, settled.used)
         ),
+        reach=tuple(reach_lines(settled.served, settled.weighed.told, settled.weighed.in_time)),
     )
 
 
@@ -217,7 +218,8 @@ def _outages(
     settled: Settled, promise: Availability, unit: str, outcome: Outcome
 ) -> tuple[Outage, ...]:
     units = (unit,) if promise.scope == "per_unit" else tuple(settled.units[promise.id])
-    spans = [span for one in units for span in settled.record.seen(one)]
+    known = settled.record.under(promise.id)
+    spans = [span for one in units for span in known.seen(one)]
     return tuple(
         Outage(
             start=instant_text(incident.whole[0]),

@@ -25,7 +25,8 @@ class Span:
     `reported_s`: when the lessee, `confirmed_s`: when the provider said so; None: never. `recorded_s`: when it became
     known. `ahead_s`: the times are the agent's own, measured to be so far ahead of the reference. Spans of one
     recording may overlap (concurrent causes); a later recording replaces earlier ones. `unheard`: what the unit is held
-    to be as well, because what this says was heard late.
+    to be as well, because what this says was heard late. `objective`: of which alone it is; empty: of all that have no
+    spans of their own.
     """
 
     unit: str
@@ -38,6 +39,7 @@ class Span:
     recorded_s: int = 0
     ahead_s: int = 0
     unheard: tuple[State, str] | None = None
+    objective: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Record:
 
     `coming`: from when on the time of a unit is to come, where the period is under way. What its spans say of that time
     is how it would be if the unit stayed as it is. `marks`: by cause, when the registry found what is to be flagged.
+    `apart`: objectives whose units have spans of their own.
     """
 
     spans: tuple[Span, ...] = ()
@@ -101,6 +104,14 @@ class Record:
     probes: Mapping[str, tuple[Samples, ...]] = field(default_factory=dict)
     coming: Mapping[str, int] = field(default_factory=dict)
     marks: Mapping[str, Intervals] = field(default_factory=dict)
+    apart: frozenset[str] = frozenset()
+
+    def under(self, objective: str) -> "Record":
+        """What an objective is judged by."""
+        if not self.apart:
+            return self
+        own = objective if objective in self.apart else ""
+        return replace(self, spans=tuple(one for one in self.spans if one.objective == own))
 
     @cached_property
     def by_unit(self) -> Mapping[str, tuple[Span, ...]]:

@@ -125,6 +125,22 @@ class EvidenceLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ReachLine:
+    """Whether a place was reachable, in seconds that add up to its time of service, none of it to come: a quorum
+    reached it; did not; nobody knows. `witnesses`: the seconds in which each reached it, and in which it did not.
+
+    `late_gpu_seconds`: of its GPUs, what would be otherwise without what was heard late.
+    """
+
+    node: str
+    reached_seconds: int
+    unreached_seconds: int
+    unknown_seconds: int
+    witnesses: Mapping[str, tuple[int, int]]
+    late_gpu_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LateEvidence:
     """What rests on evidence that was heard late. `term`: what the contract makes of it.
 
@@ -307,6 +323,7 @@ class Part:
     times: tuple[UnitTime, ...] = ()
     evidence: tuple[EvidenceLine, ...] = ()
     cadence: tuple[CadenceLine, ...] = ()
+    reach: tuple[ReachLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from weighbridge.contract import Availability, Contract
-from weighbridge.contract.condition import JOINED
+from weighbridge.contract.condition import JOINED, REACHABLE, asks_for
 from weighbridge.contract.scalars import MICROSECONDS
-from weighbridge.judge.ledger import BY_DEVICE, LATE, TOGETHER, Row, State, timeline
+from weighbridge.judge.ledger import BY_DEVICE, BY_WITNESS, LATE, TOGETHER, Row, State, timeline
 from weighbridge.judge.ledger import StateSpan as Stretch
 from weighbridge.judge.slot_history import Holder, line_of
 from weighbridge.judge.two_sides import Shown, line_of_slot, matched, side_of
 from weighbridge.settlement.intervals import Interval, Intervals, union
+from weighbridge.settlement.reach import Word, Words, judges_reach, quorum_line, weighed
 from weighbridge.settlement.record import Span
 
 
@@ -34,13 +35,16 @@ class Timelines:
     """What is known of each contracted slot over a stretch of time: spans that tile it.
 
     `held_by`: the nodes that held the place of each node that is there, itself among them. `coming_us`: from when on
-    the time of each slot is to come, where the period is under way; its line goes on as it is then.
+    the time of each slot is to come, where the period is under way; its line goes on as it is then. `reach`: of each
+    node, where an objective asks for it, what a quorum of witnesses says (reached is UP); `witnessed`: what each does.
     """
 
     resource_of: Mapping[str, str]
     slots: Mapping[Slot, Sequence[Stretch]]
     held_by: Mapping[str, frozenset[str]]
     coming_us: Mapping[Slot, int] = field(default_factory=dict)
+    reach: Mapping[str, Sequence[Stretch]] = field(default_factory=dict)
+    witnessed: Mapping[str, Mapping[str, Sequence[Stretch]]] = field(default_factory=dict)
 
     @cached_property
     def seen(self) -> Mapping[Slot, Sequence[Stretch]]:
@@ -99,7 +103,7 @@ class JoinedRows:
     `told`: of each node the entries of the log that tell of its time which is not up. `heard`: of each node when it was
     last heard before it changed or fell silent, and in which entry, in order. `now_us`: where the time that matters is
     not over, until when it is; `coming_us`: of each slot since when it is to come, if that is before. `marks`: what is
-    to be flagged.
+    to be flagged. `words`: by node what witnesses say; what of it was late counts unless `prompt`.
     """
 
     slots: Mapping[Slot, Sequence[Stretch]]
@@ -110,11 +114,15 @@ class JoinedRows:
     coming_us: Mapping[Slot, int] = field(default_factory=dict)
     marks: Marks = field(default_factory=dict)
     in_time: Mapping[Slot, Sequence[Stretch]] | None = None
+    words: Mapping[str, Words] = field(default_factory=dict)
+    prompt: bool = False
 
     @property
     def without_late(self) -> "JoinedRows":
         """What is known without what was heard late: that time is unknown, of the cause LATE."""
-        return self if self.in_time is None else replace(self, slots=self.in_time, in_time=None)
+        if self.in_time is None:
+            return self
+        return replace(self, slots=self.in_time, in_time=None, prompt=True)
 
     def entries(self, nodes: Iterable[str], within: Interval) -> Entries | None:
         """From the first entry that tells of these nodes over [start_s, end_s) to the last.
@@ -148,6 +156,9 @@ class JoinedRows:
             yield f"{slot.name} is to come from {self.coming_us[slot]}"
         for cause in sorted(self.marks):
             yield f"{cause} {self.marks[cause]}"
+        for node, words in sorted(self.words.items()):
+            for witness in sorted(words):
+                yield from (f"{node} {witness} {word}" for word in words[witness])
         if self.in_time is not None:
             yield "without what was heard late"
             yield from self.without_late.spelled()
@@ -173,6 +184,7 @@ class _Joining:
 
     runs: dict[tuple[str, int], list[_Run]] = field(default_factory=dict)
     overlay: list[Row] = field(default_factory=list)
+    said: dict[str, dict[str, list[_Run]]] = field(default_factory=dict)
     told: dict[str, dict[Interval, Entries]] = field(default_factory=dict)
     late: bool = False
 
@@ -183,11 +195,11 @@ class _Joining:
         if row.slot == BY_DEVICE:
             self.overlay.append(row)
             return
-        slot = (row.node, row.slot)
-        runs = self.runs.get(slot)
-        if runs is None:
-            runs = self.runs[slot] = []
-        elif _goes_on(runs[-1], row):
+        if row.slot == BY_WITNESS:
+            runs = self.said.setdefault(row.node, {}).setdefault(row.device, [])
+        else:
+            runs = self.runs.setdefault((row.node, row.slot), [])
+        if runs and _goes_on(runs[-1], row):
             runs[-1].end_us, runs[-1].entry = row.end_us, row.last_entry
             return
         said = (row.device, row.start_us, row.end_us, row.state, row.cause, row.last_entry)
@@ -207,6 +219,15 @@ class _Joining:
             span = (row.start_us // MICROSECONDS, row.end_us // MICROSECONDS)
             found.setdefault(row.cause, []).append(span)
         return {cause: union(spans) for cause, spans in found.items()}
+
+    def words(self, now_us: int, end_us: int, patience_us: int) -> Mapping[str, Words]:
+        """What witnesses say. A word that was given no longer ago than a sample may be awaited goes on to the end."""
+        return {
+            node: {
+                witness: _words(runs, now_us, end_us, patience_us) for witness, runs in told.items()
+            }
+            for node, told in self.said.items()
+        }
 
     def heard(self) -> Heard:
         found: dict[str, set[tuple[int, int]]] = {}
@@ -273,6 +294,14 @@ def _laid(
     return found
 
 
+def _words(runs: Sequence[_Run], now_us: int, end_us: int, patience_us: int) -> Sequence[Word]:
+    ordered = sorted(runs, key=lambda run: (run.start_us, run.end_us))
+    found = [Word(run.start_us, run.end_us, run.state, run.cause, run.late) for run in ordered]
+    if now_us < end_us and found and now_us - found[-1].end_us <= patience_us:
+        found[-1] = replace(found[-1], end_us=end_us)
+    return found
+
+
 def _goes_on(run: _Run, row: Row) -> bool:
     return (
         run.end_us == row.start_us
@@ -311,7 +340,10 @@ def joined_rows(
     start_us, end_us = within[0] * MICROSECONDS, within[1] * MICROSECONDS
     if not under_way:
         lines = joining.lines(start_us, end_us, cadence_us, proven)
-        known = JoinedRows(lines, late, joining.told, joining.heard(), marks=joining.marks())
+        said = joining.words(end_us, end_us, patience_us)
+        known = JoinedRows(
+            lines, late, joining.told, joining.heard(), marks=joining.marks(), words=said
+        )
         if not joining.late:
             return known
         in_time = joining.lines(start_us, end_us, cadence_us, proven, in_time=True)
@@ -329,6 +361,7 @@ def joined_rows(
         now_us,
         {slot: coming_us for slot, (_, coming_us) in found.items()},
         marks=joining.marks(),
+        words=joining.words(now_us, end_us, patience_us),
     )
     if not joining.late:
         return known
@@ -383,10 +416,40 @@ def timelines(
         for number in range(per_node[resource])
     }
     held_by = {node: _names(one) for node, one in present.items()}
+    reach: dict[str, Sequence[Stretch]] = {}
+    witnessed: dict[str, Mapping[str, Sequence[Stretch]]] = {}
+    if judges_reach(contract):
+        terms = contract.evidence
+        for node in resource_of:
+            said = _Said(node, present.get(node), known, bounds)
+            reach[node] = said.line(terms.witnesses, terms.witness_quorum)
+            witnessed[node] = {one: said.line((one,), 1) for one in terms.witnesses}
     if known.now_us is None:
-        return Timelines(resource_of, slots, held_by)
+        return Timelines(resource_of, slots, held_by, reach=reach, witnessed=witnessed)
     coming = {slot: known.coming_us.get(slot, known.now_us) for slot in slots}
-    return Timelines(resource_of, slots, held_by, coming)
+    return Timelines(resource_of, slots, held_by, coming, reach, witnessed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What witnesses say of a place."""
+
+    node: str
+    holder: Holder | None
+    known: JoinedRows
+    bounds: Interval
+
+    def line(self, named: Sequence[str], quorum: int) -> Sequence[Stretch]:
+        """As its slots have theirs: of each node that held it, that node's own time."""
+        names = {self.node} if self.holder is None else _names(self.holder)
+        prompt, words = self.known.prompt, self.known.words
+        lines = {
+            name: quorum_line(words.get(name, {}), named, quorum, *self.bounds, in_time=prompt)
+            for name in names
+        }
+        if self.holder is None or not self.holder.before:
+            return lines[self.node]
+        return line_of(self.holder, lines, *self.bounds)
 
 
 def _names(holder: Holder) -> frozenset[str]:
@@ -426,10 +489,32 @@ def unit_lines(promise: Availability, found: Timelines) -> dict[str, Sequence[St
     """Spans of what the objective judges: slots, nodes by their worst slot, or everything as one."""
     together = _worst if promise.up_when is None else _with_all_causes
     alone = promise.unit == "gpu"
+    if promise.up_when is not None and has_reach(promise, found):
+        return {
+            unit: _reachable(promise.up_when, found, slots)
+            for unit, slots in _slots_of(promise, found).items()
+        }
     return {
         unit: found.slots[slots[0]] if alone else together([found.slots[slot] for slot in slots])
         for unit, slots in _slots_of(promise, found).items()
     }
+
+
+def has_reach(promise: Availability, found: Timelines) -> bool:
+    """Whether the objective weighs whether nodes were reachable."""
+    return bool(found.reach) and asks_for(promise.up_when, REACHABLE)
+
+
+def _reachable(condition: str, found: Timelines, slots: Iterable[Slot]) -> Sequence[Stretch]:
+    """Node by node: its slots together, and what witnesses say of it."""
+    nodes: dict[str, list[Sequence[Stretch]]] = {}
+    for slot in slots:
+        nodes.setdefault(slot.node, []).append(found.slots[slot])
+    lines = [
+        list(weighed(condition, _with_all_causes(lines), found.reach[node]))
+        for node, lines in nodes.items()
+    ]
+    return lines[0] if len(lines) == 1 else _with_all_causes(lines)
 
 
 def coming_of(promise: Availability, found: Timelines) -> dict[str, int]:

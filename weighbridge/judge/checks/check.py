@@ -51,7 +51,7 @@ class Promise:
 
     `devices` are the UUIDs that are assigned to it there (None: every whole GPU). It is judged over [from_us,
     until_us). `least_coverage`: the share of its time that is to rest on samples. `quorum` of `witnesses`, by name or
-    key, say why it is silent.
+    key, say why it is silent, and, where it is to be `reachable`, whether it was.
     """
 
     contract: str
@@ -68,6 +68,7 @@ class Promise:
     witnesses: frozenset[str] = frozenset()
     quorum: int = 1
     cadence_us: int = 0
+    reachable: bool = False
 
     def assigned(self, view: LatestReadings) -> list[LatestDevice]:
         """Its devices on the node, in the order of the inventory."""
