@@ -17,7 +17,7 @@ from tests.adversary.field import (
     unit,
 )
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
-from weighbridge.judge.revoked_key import KEY_REVOKED
+from weighbridge.judge.ledger import KEY_REVOKED
 from weighbridge.log.entries import EntryKind, KeyChanged
 from weighbridge.wire.signing import Signer
 

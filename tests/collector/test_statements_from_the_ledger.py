@@ -30,8 +30,11 @@ from weighbridge.log.entries import (
     EntryKind,
     EventNotice,
     Issued,
+    KeyChanged,
     MaintenanceNotice,
     Notice,
+    entry,
+    payload_type,
 )
 from weighbridge.settlement.case import Case
 from weighbridge.settlement.draft import statement_of
@@ -39,6 +42,8 @@ from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.results import Result
 from weighbridge.settlement.statement import Statement, SwapLine
 from weighbridge.verdict import Verdict
+from weighbridge.wire.report import encode
+from weighbridge.wire.signing import Signer
 
 DAY, HOUR = 86_400, 3600
 BEFORE = 1
@@ -340,6 +345,63 @@ def test_an_issued_statement_is_made_again_to_the_byte_by_whoever_folds_the_log(
     later.store.ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots, batch.uses)
     again = statements_of(later.store, LiveFleet(LedgerWriter(later.store).judgement))
     assert again.ask("K1", "2026-10", asked.as_of_us // SECOND).statement().json() == first.json()
+
+
+class Watching:
+    """A witness of the log that says each ten seconds whether it reaches the node."""
+
+    def __init__(self, log: Log) -> None:
+        self.log, self.signer = log, Signer(bytes([9] * 32))
+        said = {"action": "enrolled", "side": "witness", "secret_hash": None, "reason": ""}
+        key = {"key_id": self.signer.key_id, "public_key": self.signer.public_key.hex()}
+        log.add(EntryKind.KEY, KeyChanged.model_validate({**said, **key, "node": "berlin"}))
+        self.node = ScriptedNode("berlin", gpus=1)
+        self.node.identity = {self.node.devices[0]: {"target_node_name": "n1"}}
+
+    def says(self, second: int, reached: int) -> None:
+        told = {second: {self.node.devices[0]: {"reached_code": reached}}}
+        report = encode(self.node.report([second], told))
+        leaf = self.signer.seal(payload_type(EntryKind.REPORT), report)
+        self.log.entries.append(entry(len(self.log.entries), leaf))
+        self.log.leaves.append(leaf)
+
+
+def test_what_witnesses_say_of_an_hour_under_way_is_shown_live_and_made_again(
+    settle: Settle,
+) -> None:
+    """Of the ten seconds in which the node was not reached no row tells yet. Statement, figures, a later fold agree."""
+    log, node, gpus = Log(), ScriptedNode(), "unit: gpu, target: "
+    text = terms("evidence: {witnesses: [berlin]}\n")
+    log.contract(text.replace(gpus, f"up_when: reachable, {gpus}"))
+    log.assign("n1")
+    watch = Watching(log)
+    for second in range(0, 110, 10):
+        log.tick(second)
+        log.report(node.report([second]))
+        watch.says(second, int(second != 90))
+    log.tick(101)
+    live = settle(log)
+    asked = live.ask("2026-10")
+    first = asked.statement()
+    spent = {one.objective: one.seconds for one in first.parts[0].units if one.unit == "n1.0"}
+    assert (spent["gpus"]["up"], spent["gpus"]["down"]) == (90, 10)
+    (reach,) = first.parts[0].reach
+    assert (reach.reached_seconds, reach.unreached_seconds, reach.unknown_seconds) == (90, 10, 0)
+    assert reach.witnesses == {"berlin": (90, 10)}
+    figure = live.fleet.figures("K1")["gpus"]
+    assert figure.seconds == {"met": 180, "breached": 20, "unknown": 0, "excluded": 0}
+    log.add(EntryKind.STATEMENT, issued(asked, first))
+    for second in range(110, 2 * HOUR, 10):
+        log.tick(second)
+        log.report(node.report([second]))
+        watch.says(second, 1)
+    later = settle(log)
+    again = later.ask("2026-10", asked.as_of_us // SECOND).statement()
+    assert again.json() == first.json()
+    batch = later.writer.take()
+    later.store.ledger.write(batch.rows, batch.findings, batch.folded, batch.snapshots, batch.uses)
+    anew = statements_of(later.store, LiveFleet(LedgerWriter(later.store).judgement))
+    assert anew.ask("K1", "2026-10", asked.as_of_us // SECOND).statement().json() == first.json()
 
 
 def test_as_of_an_instant_at_which_none_was_issued_what_was_written_counts(

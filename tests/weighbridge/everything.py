@@ -13,9 +13,17 @@ from weighbridge.contract import load
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.judge.alternation import ALTERNATES
 from weighbridge.judge.assignments import Version
-from weighbridge.judge.ledger import BY_DEVICE, JUDGING_FAILED, KEY_SHARED, OVERLAY, Row, State, Use
+from weighbridge.judge.ledger import (
+    BY_DEVICE,
+    JUDGING_FAILED,
+    KEY_REVOKED,
+    KEY_SHARED,
+    OVERLAY,
+    Row,
+    State,
+    Use,
+)
 from weighbridge.judge.registry import CLAIMED
-from weighbridge.judge.revoked_key import KEY_REVOKED
 from weighbridge.judge.two_sides import DOUBTS, OF_LESSEE
 from weighbridge.log.checkpoint import log_key
 from weighbridge.log.entries import (

@@ -446,7 +446,8 @@ class FleetFold:
         held = contracts(self.assignments.promises(state.node))
         revoked = shared_key.revoke(state, change.key_id, now_us, entry)
         voided = revoked_key.void(state, held, change, now_us, entry)
-        return drained(self._caught(name, entry, itertools.chain(revoked, voided)))
+        silenced = self.reach.revoke(change, now_us, entry)
+        return drained(self._caught(name, entry, itertools.chain(revoked, voided, silenced)))
 
     def _refusal(self, refused: Refused) -> Iterator[Change]:
         _, state = self._observer(refused.key_id, refused.node)

@@ -83,6 +83,9 @@ provider's."""
 NEVER_SHOWN = "never_shown"
 """Among the causes of a lessee's word of a slot that is empty, where its agent never saw a device in it."""
 
+KEY_REVOKED = "key_revoked"
+"""The finding that a key is revoked from an instant in the past, and the cause of the time that is unknown for it."""
+
 BY_DEVICE = -1
 """The `slot` of an overlay's rows: they belong to the slot that the device fills then."""
 

@@ -8,7 +8,16 @@ is asked where the rows are settled.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from weighbridge.judge.ledger import BY_WITNESS, HOUR_US, UNREACHABLE, WITNESSED, Row, State
+from weighbridge.judge.ledger import (
+    BY_WITNESS,
+    HOUR_US,
+    KEY_REVOKED,
+    OVERLAY,
+    UNREACHABLE,
+    WITNESSED,
+    Row,
+    State,
+)
 from weighbridge.judge.track import full_second, hours_us
 from weighbridge.log.entries import Reached
 
@@ -86,6 +95,12 @@ def hear_again(lines: Iterable[ReachLine], received_us: int) -> None:
         if full_second(received_us) != full_second(line.received_us):
             line.before_us, line.before_entry = line.last_us, line.last_entry
         line.received_us = received_us
+
+
+def void(line: ReachLine, span: tuple[int, int], now_us: int, entry: int) -> Row:
+    """What was said over this time does not count."""
+    place = (line.contract, line.node, BY_WITNESS, line.witness, OVERLAY)
+    return Row(*place, *span, State.CONTESTED, KEY_REVOKED, now_us, line.entry, entry)
 
 
 def flush(line: ReachLine, now_us: int) -> Iterator[Row]:

@@ -23,9 +23,11 @@ from weighbridge.judge.reach_lines import (
     flush,
     follow,
     hear_again,
+    void,
 )
 from weighbridge.judge.snapshot import Key
 from weighbridge.judge.track import cut_rows
+from weighbridge.log.entries import KeyChanged
 from weighbridge.verdict import Verdict
 from weighbridge.wire.bounds import within_bounds
 from weighbridge.wire.report import Block, Inventory, Report
@@ -115,6 +117,19 @@ class Reachability:
                 if now_us - line.received_us > QUIET_US:
                     yield from flush(line, now_us)
 
+    def revoke(self, change: KeyChanged, now_us: int, entry: int) -> Iterator[Row]:
+        """A witness's key is revoked: it says nothing more, nor does what it said since the instant count from which it
+        is."""
+        witness = self.witnesses.get(change.node)
+        if witness is None or witness.key_id != change.key_id:
+            return
+        witness.words.clear()
+        for line in witness.lines.values():
+            yield from flush(line, now_us)
+            if change.from_us is not None and change.from_us < now_us:
+                yield void(line, (change.from_us, now_us), now_us, entry)
+        witness.lines.clear()
+
     def lines(self, nodes: Iterable[str]) -> Iterator[ReachLine]:
         """What witnesses say now of these nodes."""
         asked = frozenset(nodes)
@@ -148,8 +163,9 @@ def _watch(witness: Witness, inventory: Inventory, now_us: int) -> Iterator[Row]
     witness.targets = _targets(inventory)
     watched = set(witness.targets.values())
     witness.words = {node: one for node, one in witness.words.items() if node in watched}
-    for place in [place for place, line in witness.lines.items() if line.node not in watched]:
-        yield from flush(witness.lines.pop(place), now_us)
+    for line in witness.lines.values():
+        if line.node not in watched:
+            yield from flush(line, now_us)
 
 
 def _samples(

@@ -8,13 +8,10 @@ from collections.abc import Iterator, Sequence
 
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.findings import noted
-from weighbridge.judge.ledger import Finding, Row, State
+from weighbridge.judge.ledger import KEY_REVOKED, Finding, Row, State
 from weighbridge.judge.node_state import NodeState
 from weighbridge.judge.shared_key import in_doubt
 from weighbridge.log.entries import KeyChanged
-
-KEY_REVOKED = "key_revoked"
-"""The finding, and the cause of the time that is unknown for it."""
 
 
 def void(

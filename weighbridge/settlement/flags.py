@@ -7,9 +7,8 @@ from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.alternation import ALTERNATES
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
-from weighbridge.judge.ledger import JUDGING_FAILED, KEY_SHARED, State
+from weighbridge.judge.ledger import JUDGING_FAILED, KEY_REVOKED, KEY_SHARED, State
 from weighbridge.judge.registry import CLAIMED, DUPLICATE
-from weighbridge.judge.revoked_key import KEY_REVOKED
 from weighbridge.judge.two_sides import in_doubt, words_of
 from weighbridge.judge.usage import THIN
 from weighbridge.settlement.claims import holds
