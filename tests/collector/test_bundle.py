@@ -847,7 +847,11 @@ def test_a_node_that_was_assigned_behind_the_instant_is_not_of_it(tmp_path: Path
     assert verified(file)[0] == 0
 
 
-WATCHED = LEASE + "evidence: {witnesses: [berlin]}\n"
+TARGET = 'target: "0.99"'
+WATCHED = (
+    LEASE.replace(TARGET, f'{TARGET}, up_when: "reachable and gpu_count == 2"')
+    + "evidence: {witnesses: [berlin]}\n"
+)
 
 
 def watched(house: House) -> None:
@@ -894,5 +898,8 @@ def test_what_named_witnesses_said_is_in_it_and_settles_the_same(tmp_path: Path)
     assert verified.returncode == 0, verified.stdout
     held = members(file)
     assert "collector_unreached" in held["statement.json"].decode()
+    (part,) = json.loads(held["statement.json"])["parts"]
+    reached = {one["node"]: one["reached_seconds"] for one in part["reach"]}
+    assert reached["a"] == 0 < reached["b"]
     nodes = {one["node"] for kind, one in payloads(held["log"]) if kind == "report"}
     assert nodes == {"a", "b", "berlin"}
