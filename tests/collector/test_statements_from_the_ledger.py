@@ -369,7 +369,7 @@ class Watching:
 def test_what_witnesses_say_of_an_hour_under_way_is_shown_live_and_made_again(
     settle: Settle,
 ) -> None:
-    """Of the ten seconds in which the node was not reached no row tells yet. Statement, figures, a later fold agree."""
+    """Of the time after the outage no row tells yet. Statement, figures and a later fold agree."""
     log, node, gpus = Log(), ScriptedNode(), "unit: gpu, target: "
     text = terms("evidence: {witnesses: [berlin]}\n")
     log.contract(text.replace(gpus, f"up_when: reachable, {gpus}"))
@@ -378,7 +378,7 @@ def test_what_witnesses_say_of_an_hour_under_way_is_shown_live_and_made_again(
     for second in range(0, 110, 10):
         log.tick(second)
         log.report(node.report([second]))
-        watch.says(second, int(second != 90))
+        watch.says(second, int(second != 40))
     log.tick(101)
     live = settle(log)
     asked = live.ask("2026-10")
