@@ -229,6 +229,22 @@ def test_an_objective_that_does_not_ask_is_not_touched() -> None:
     assert spent["gpus"]["down"] == BAD_S
 
 
+def told_late(late: str) -> Watched:
+    """One of two witnesses is away for the four hours, and the next, and tells of them afterwards."""
+    more = f"evidence: {{witnesses: [berlin, osaka], witness_quorum: '2', late: {late}}}\n"
+    field = Watched(more=more)
+    field.watch("berlin"), field.watch("osaka")
+    node = ScriptedNode()
+    for hour in range(DAY_H + 1):
+        field.tick(min((hour + 1) * HOUR_S, DAY_S + 1))
+        field.hear(node, hour, sound)
+        field.tells("berlin", hour, misses)
+        if not FROM_H <= hour <= UNTIL_H:
+            for told in range(FROM_H if hour == UNTIL_H + 1 else hour, hour + 1):
+                field.tells("osaka", told, misses)
+    return field
+
+
 @pytest.mark.parametrize(
     ("late", "down_s", "owed"),
     [
@@ -241,18 +257,7 @@ def test_what_a_witness_tells_late_counts_as_the_contract_says(
     late: str, down_s: int, owed: tuple[str, str]
 ) -> None:
     """The attack: a witness of the lessee's that was away tells afterwards of an outage. And its honest twin."""
-    more = f"evidence: {{witnesses: [berlin, osaka], witness_quorum: '2', late: {late}}}\n"
-    field = Watched(more=more)
-    field.watch("berlin"), field.watch("osaka")
-    node = ScriptedNode()
-    for hour in range(DAY_H + 1):
-        field.tick(min((hour + 1) * HOUR_S, DAY_S + 1))
-        field.hear(node, hour, sound)
-        field.tells("berlin", hour, misses)
-        if not FROM_H <= hour <= UNTIL_H:
-            for told in range(FROM_H if hour == UNTIL_H + 1 else hour, hour + 1):
-                field.tells("osaka", told, misses)
-    statement = field.statement()
+    statement = told_late(late).statement()
     assert of_states(statement).get("down", 0) == down_s
     assert amounts(statement) == owed
     assert "heard_late" in statement.flags

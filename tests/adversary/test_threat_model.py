@@ -14,6 +14,7 @@ from tests.adversary.test_coverage import flickers, one_of
 from tests.adversary.test_exchange import AWAY, HELD
 from tests.adversary.test_exchange import story as exchanged
 from tests.adversary.test_identity import DEAD, SOUND, field_with, played
+from tests.adversary.test_reachable import ALL_MISS, Watched, blind, reaches, told_late
 from tests.adversary.test_shared_key import played as two_agents
 from tests.adversary.test_silence import both, lessee_stopped, stopped
 from tests.adversary.test_told_afterwards import said_to_be_over
@@ -103,6 +104,13 @@ STORIES: dict[str, Callable[[], Field]] = {
     "test_sides_that_show_different_gpus_in_one_boot_contradict_each_other": (
         lambda: of_two_inventories(OTHER, SECOND_GPU)
     ),
+    "test_one_witness_of_three_that_lies_is_bought_or_is_cut_off_changes_nothing": (
+        lambda: Watched().played(ALL_MISS | {"berlin": reaches})
+    ),
+    "test_without_a_quorum_nobody_knows_and_the_amount_is_a_range_with_a_flag": (
+        lambda: Watched().played(ALL_MISS | {"berlin": reaches, "osaka": blind})
+    ),
+    "test_what_a_witness_tells_late_counts_as_the_contract_says": lambda: told_late("held"),
     "test_no_word_of_the_agent_ends_a_fault": lambda: said_to_be_over("paused", "resumed"),
 }
 
