@@ -20,6 +20,7 @@ from agent.enrolment import NodeIdentity, load
 from agent.host.kernel_log import KernelLog, XidMerger, addresses, to_event
 from agent.host.machine import Machine, footprint
 from agent.log_keys import LogKeyFollower
+from agent.nvml.attesting import Evidence, nothing, over_nvml
 from agent.probe.client import over, spawn
 from agent.probe.consent import DailyBudget, ProbeConsent, grants, windows_of
 from agent.report.sampler import Schedule
@@ -28,7 +29,7 @@ from agent.report.transport import Transport
 from weighbridge.process.service_manager import ServiceManager
 from weighbridge.process.settings import ConfigError
 from weighbridge.process.system_clock import boot_id
-from weighbridge.wire.report import Event
+from weighbridge.wire.report import Event, Reason
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,8 @@ class Daemon:
             self._kernel = KernelLog(config.kernel_log_path, state, self._boot)
         self._merger = XidMerger()
         self._said = ""
+        on = config.attestation == "on"
+        self._attest = over_nvml(environment) if on else nothing
 
     async def run(self) -> None:
         """Runs the agent until SIGTERM or SIGINT."""
@@ -127,7 +130,14 @@ class Daemon:
             budget,
             openings[config.probe],
             clock.wall_us,
+            attest=self._evidence,
         )
+
+    async def _evidence(self, uuid: str, nonce: str) -> Evidence:
+        """While the agent is paused it opens the driver for nobody: a reset must find it closed."""
+        if self._agent.sampler.paused:
+            return Evidence(reason=Reason.PAUSED.value)
+        return await self._attest(uuid, nonce)
 
     async def _obey(self) -> None:
         """Whatever goes wrong with commands, the weighing goes on."""

@@ -1,4 +1,4 @@
-"""Commands of the collector, which the agent fetches by a request that waits: challenges, and their answers.
+"""Commands of the collector, which the agent fetches by a request that waits: challenges and requests for attestation.
 
 The agent obeys only what its collector's log key has signed and what is meant for its own key, and it decides itself
 whether a prober may run at all. It signs what the prober answers and passes it on; it never computes.
@@ -14,6 +14,7 @@ from typing import Protocol
 import zstandard
 
 from agent.enrolment import NodeIdentity
+from agent.nvml.attesting import Attest, nothing
 from agent.probe.client import NoProber, Opening, Prober
 from agent.probe.consent import DailyBudget
 from agent.probe.grant import Grant, refusal
@@ -32,14 +33,26 @@ from weighbridge.challenge.messages import (
     decode_message,
     encode_message,
 )
-from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, POLL_TYPE, Poll, answer_path
+from weighbridge.log.entries import AttestationAnswered, AttestationAsked, EntryKind, payload_type
+from weighbridge.wire.polling import (
+    POLL_HEADER,
+    POLL_PATH,
+    POLL_TYPE,
+    Poll,
+    answer_path,
+    evidence_path,
+)
 from weighbridge.wire.problems import read_problem
-from weighbridge.wire.report import encode
+from weighbridge.wire.report import WireError, encode, read
 from weighbridge.wire.signing import SignatureError, Signer, open_envelope, verify
 
 log = logging.getLogger(__name__)
 
+ATTESTATION_TYPE = payload_type(EntryKind.ATTESTATION)
 POLL_TIMEOUT_S = 75.0
+EVIDENCE_S = 20.0
+"""For the delivery of evidence."""
+
 LATE_S = 2.0
 WAITING_S = 120.0
 QUICK_S = 1.0
@@ -108,8 +121,10 @@ class CommandPoller:
         open_prober: Opening | None,
         wall_us: Callable[[], int],
         backoff: Backoff | None = None,
+        attest: Attest = nothing,
     ) -> None:
         self._identity, self._request, self._grant = identity, request, grant
+        self._attest = attest
         self._budget, self._open_prober, self._wall_us = budget, open_prober, wall_us
         self._backoff = Backoff() if backoff is None else backoff
         self._number = wall_us()
@@ -160,10 +175,13 @@ class CommandPoller:
         try:
             envelope = open_envelope(command)
             verify(envelope, self._identity.log.keys.newest)
+            if envelope.payload_type == ATTESTATION_TYPE:
+                await self._show(read(AttestationAsked, envelope.payload))
+                return
             if envelope.payload_type != PAYLOAD_TYPE:
                 raise Malformed(f"no command is a {envelope.payload_type}")
             message = decode_message(envelope.payload)
-        except (SignatureError, Malformed) as error:
+        except (SignatureError, Malformed, WireError) as error:
             log.error("a command is not obeyed: %s", error)
             return
         match message:
@@ -176,6 +194,25 @@ class CommandPoller:
                 await self._end()
             case _:
                 log.warning("a command has no place here: %s", type(message).__name__)
+
+    async def _show(self, asked: AttestationAsked) -> None:
+        """The driver's evidence for the nonce, signed. It costs a tenant nothing, so nobody's consent is asked."""
+        if asked.key_id != self._identity.signer.key_id:
+            log.warning("a question to another key has no place here")
+            return
+        evidence = await self._attest(asked.device, asked.nonce)
+        answer = AttestationAnswered(
+            id=asked.id,
+            contract=asked.contract,
+            node=asked.node,
+            device=asked.device,
+            architecture=evidence.architecture,
+            report=evidence.report,
+            chain=evidence.chain,
+            reason=evidence.reason,
+        )
+        sealed = self._identity.signer.seal(ATTESTATION_TYPE, encode(answer))
+        await self._deliver(evidence_path(asked.id), sealed, EVIDENCE_S)
 
     def _is_current(self, challenge: str) -> bool:
         return self._session is not None and self._session.request.challenge == challenge
@@ -221,9 +258,13 @@ class CommandPoller:
 
     async def _answer(self, request: Prepare, step: str, payload: bytes) -> None:
         """Signed, and again until it is taken or its time is up: then it is lost, and the collector's clock decides."""
-        body = zstandard.compress(self._identity.signer.seal(PAYLOAD_TYPE, payload))
+        sealed = self._identity.signer.seal(PAYLOAD_TYPE, payload)
         path = answer_path(request.challenge, step)
-        until_s = time.monotonic() + request.policy.deadline_ms / 1000
+        await self._deliver(path, sealed, request.policy.deadline_ms / 1000)
+
+    async def _deliver(self, path: str, sealed: bytes, seconds: float) -> None:
+        body = zstandard.compress(sealed)
+        until_s = time.monotonic() + seconds
         while (left_s := until_s - time.monotonic()) > 0:
             wait_s = await self._delivery_wait_s(path, body, left_s)
             if wait_s is None:

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "contract": ("collector.cli.contracts:contract", "Check, add, list and show contracts."),
     "status": ("collector.cli.contracts:status", "Delivered against contracted, now."),
     "challenge": ("collector.cli.challenge:challenge", "Ask nodes to prove their compute."),
+    "attest": ("collector.cli.attest:attest", "Ask a node's GPUs to show who they are."),
     "recheck": ("collector.cli.challenge:recheck", "Compute challenges anew, offline."),
     "statement": (
         "collector.cli.statement:statement",

@@ -16,6 +16,7 @@ from aiohttp import web
 from collector import control
 from collector.api.access import GATE, Gate
 from collector.api.administration import Administration, Submit
+from collector.api.attestations import AttestationApi
 from collector.api.bodies import BODIES, Bodies
 from collector.api.challenges import ChallengeApi
 from collector.api.clock import ClockApi
@@ -37,6 +38,9 @@ from collector.api.routes import Route, described
 from collector.api.statements import SettlementApi
 from collector.api.tiles import TilesApi
 from collector.api.timestamps import TimestampsApi
+from collector.attestation.questions import Questions
+from collector.attestation.schedule import attesting
+from collector.attestation.verification import verifying
 from collector.background import beside
 from collector.challenges.attempts import Challenges, challenging
 from collector.challenges.schedule import scheduled
@@ -129,6 +133,7 @@ class Components:
     committer: Committer
     committing: asyncio.Task[None]
     challenges: Challenges
+    questions: Questions
     statements: Statements
     accounts: Accounts
     rounds: Rounds
@@ -195,6 +200,9 @@ async def _components(
             clocks.system.wall_us,
             lambda index: next(iter(store.log.leaves(index, 1))),
         )
+        questions = Questions(
+            committer, fleet, own.signer, challenges, verifying(config.attestation)
+        )
         statements = Statements(store, fleet, load_book(store.log, store.index))
         committer.follow(statements.follow)
         accounts = Accounts(statements, lambda: fleet.contracts)
@@ -210,12 +218,13 @@ async def _components(
             committer,
             committing,
             challenges,
+            questions,
             statements,
             accounts,
             rounds,
             budgets,
         )
-        async with challenging(challenges, judging.caught_up):
+        async with challenging(challenges, judging.caught_up), contextlib.aclosing(questions):
             doors = Doors(most_connections(), time.monotonic)
             yield Components(config, store, own, clocks, *made, doors)
 
@@ -224,6 +233,8 @@ def _work(components: Components) -> Iterator[AbstractAsyncContextManager[None]]
     """What a published collector does by itself."""
     judged = components.judging.caught_up
     yield scheduled(components.challenges, components.fleet, judged)
+    asking = (components.questions, components.challenges, components.fleet)
+    yield attesting(*asking, judged)
     linked = (components.committer, components.fleet, components.own.signer, components.store.log)
     yield linking(*linked, judged)
     yield accounting(components.accounts)
@@ -326,6 +337,13 @@ def _routes(components: Components) -> tuple[Route, ...]:
         _settlement_api(components),
         NoticesApi(components.statements.book, committer),
         ChallengeApi(components.challenges, fleet, committer.ring, components.own.keys.every),
+        AttestationApi(
+            components.questions,
+            components.challenges,
+            fleet,
+            committer.ring,
+            components.own.keys.every,
+        ),
         Pages(recent, store.ledger, store.info, lambda: components.judging.failure),
     )
     routes = [route for one in served for route in one.routes()]

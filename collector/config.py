@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from collector.api.access import Bearer, parse_role
+from collector.attestation.verification import Verifier
 from collector.log.budgets import HOURLY, Costs
 from collector.log.ingest import Limits
 from collector.witnessing.rounds import Witness
@@ -69,6 +70,17 @@ class TimestampSettings(Model):
     seconds: int = Field(86400, ge=1, le=366 * 86400, strict=True)
 
 
+class AttestationSettings(Model):
+    """A Python that has NVIDIA's `nv-local-gpu-verifier`, an environment of its own.
+
+    `online`: it may fetch revocation and reference measurements from NVIDIA.
+    """
+
+    python: Text
+    online: bool = False
+    seconds: int = Field(60, ge=1, le=600, strict=True)
+
+
 class Settings(Model):
     """Every key of the file, with its default."""
 
@@ -84,6 +96,7 @@ class Settings(Model):
     witnesses: list[WitnessSettings] = Field(default_factory=list, max_length=MOST_WITNESSES)
     witness_seconds: int = Field(300, ge=1, le=86400, strict=True)
     timestamps: TimestampSettings | None = None
+    attestation: AttestationSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +139,7 @@ class CollectorConfig:
     witnesses: tuple[Witness, ...]
     witness_seconds: int
     timestamps: Authority | None
+    attestation: Verifier | None
 
     @property
     def keys(self) -> Path:
@@ -181,6 +195,7 @@ def _check(file: Path, settings: Settings) -> CollectorConfig:
         witnesses=_witnesses(file, settings.witnesses),
         witness_seconds=settings.witness_seconds,
         timestamps=_authority(file, settings.timestamps),
+        attestation=_verifier(file, settings.attestation),
     )
 
 
@@ -238,6 +253,15 @@ def _authority(file: Path, settings: TimestampSettings | None) -> Authority | No
     if not certificates.is_file():
         raise ConfigError(f"{file}: timestamps.authority: {certificates} is no file")
     return Authority(settings.url, certificates, settings.seconds)
+
+
+def _verifier(file: Path, settings: AttestationSettings | None) -> Verifier | None:
+    if settings is None:
+        return None
+    python = file.parent / settings.python
+    if not python.is_file():
+        raise ConfigError(f"{file}: attestation.python: {python} is no file")
+    return Verifier(python, settings.online, settings.seconds)
 
 
 def _tokens(file: Path, tokens: list[TokenSettings]) -> dict[str, Bearer]:

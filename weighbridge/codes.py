@@ -63,6 +63,8 @@ FactName = Literal[
 
 Flag = Literal[
     "accepted_by_silence",
+    "attestation_missing",
+    "attestation_refused",
     "below_least_coverage",
     "below_minimum_credit",
     "cap_applied",

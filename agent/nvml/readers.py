@@ -30,6 +30,8 @@ EventSet = pynvml.c_nvmlEventSet_t
 FieldValue = pynvml.c_nvmlFieldValue_t
 ProcessInfo = pynvml.c_nvmlProcessInfo_v3_t
 ComputeState = pynvml.c_nvmlConfComputeSystemState_t
+AttestationReport = pynvml.c_nvmlConfComputeGpuAttestationReport_t
+Certificate = pynvml.c_nvmlConfComputeGpuCertificate_t
 
 Outputs = tuple[Any, ...]
 Read = Callable[[Outputs], int | str | None]

@@ -18,7 +18,7 @@ from weighbridge.catalogue.metrics import EXPORTED, ExportedReading, Metric
 from weighbridge.judge.counts import gpu_state, unheard
 from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.ledger import Finding
-from weighbridge.judge.node_state import NodeState, Proof
+from weighbridge.judge.node_state import Attestation, NodeState, Proof
 from weighbridge.wire.report import DeviceState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -193,6 +193,7 @@ def _gpus(
         if node is not None:
             _identity(families, key, node.view)
             _proof(families, key, node.proofs.get(key[1]))
+            _attestation(families, key, node.attested.get(key[1]))
     if node is not None and not unheard(node):
         _readings(families, node.view, {key[1]: render_labels(_GPU, key) for key in keys})
         for key in keys:
@@ -227,6 +228,16 @@ def _proof(families: Families, key: Key, proof: Proof | None) -> None:
             families.add(metric, key, bound)
     if proof.proven_us is not None:
         families.add(metrics.CHALLENGE_PROVEN, key, proof.proven_us / 1e6)
+
+
+def _attestation(families: Families, key: Key, told: Attestation | None) -> None:
+    """What came of asking for the chip's evidence; this stays true of a silent node too."""
+    if told is None:
+        return
+    reason = told.reason.partition(":")[0]
+    families.add(metrics.ATTESTATION_RESULT, (*key, told.contract, told.verdict, reason), 1)
+    if told.valid_until_us:
+        families.add(metrics.ATTESTATION_VALID, key, told.valid_until_us / 1e6)
 
 
 def _readings(families: Families, view: LatestReadings, labels: Mapping[str, str]) -> None:

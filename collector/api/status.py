@@ -10,6 +10,7 @@ from typing import Any
 from collector.api.routes import Viewer
 from collector.judging.live import Fleet
 from weighbridge.contract import Contract, expanded, explain
+from weighbridge.judge.attestation_findings import LEVEL
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.counts import gpu_state, unheard
 from weighbridge.judge.ledger import Finding
@@ -216,7 +217,10 @@ def visible_node(fleet: Fleet, viewer: Viewer, name: str) -> Json | None:
         "contracts": list(contracts),
         "findings": [finding(row) for row in worst_first(found)],
         "gpus": [
-            gpu(fleet, name, uuid) | last_shown(state, uuid) for uuid in _in_order(state, uuids)
+            gpu(fleet, name, uuid)
+            | last_shown(state, uuid)
+            | {"attestation": attestation(fleet, state, uuid)}
+            for uuid in _in_order(state, uuids)
         ],
     }
 
@@ -225,6 +229,25 @@ def _in_order(state: NodeState | None, uuids: set[str]) -> Sequence[str]:
     """As the node enumerates them, those that it does not show last."""
     shown = [] if state is None else [uuid for uuid in state.view.devices if uuid in uuids]
     return [*shown, *sorted(uuids - set(shown))]
+
+
+def attestation(fleet: Fleet, state: NodeState | None, uuid: str) -> Json | None:
+    """Whether the GPU is attested now (level E3), and how the newest question to it ended; None: it was not asked."""
+    told = None if state is None else state.attested.get(uuid)
+    if told is None:
+        return None
+    return {
+        "level": LEVEL if fleet.now_us < told.valid_until_us else None,
+        "contract": told.contract,
+        "verdict": told.verdict,
+        "reason": told.reason,
+        "judged_us": told.judged_us,
+        "since_us": told.since_us or None,
+        "valid_until_us": told.valid_until_us or None,
+        "chip": told.chip or None,
+        "online": told.online,
+        "verifier": told.verifier or None,
+    }
 
 
 def last_shown(state: NodeState | None, uuid: str) -> Json:
@@ -256,5 +279,6 @@ def visible_gpu(fleet: Fleet, viewer: Viewer, uuid: str) -> list[Json]:
             owners = [owner for owner, gpus in mine.items() if uuid in gpus]
             if owners or viewer.contracts is None:
                 shown = gpu(fleet, name, uuid) | last_shown(state, uuid)
+                shown |= {"attestation": attestation(fleet, state, uuid)}
                 places.append({"node": name, "contracts": owners} | shown)
     return places

@@ -37,9 +37,12 @@ SURVEYED = frozenset(EntryKind) - {
     EntryKind.CHALLENGE,
     EntryKind.PROOF,
     EntryKind.REFUSAL,
+    EntryKind.ATTESTATION,
+    EntryKind.ATTESTED,
 }
 NAMED = frozenset({EntryKind.CONTRACT, EntryKind.INVITE, EntryKind.ASSIGNMENT, EntryKind.PARTY})
 NAMED |= {EntryKind.NOTICE, EntryKind.STATEMENT, EntryKind.PROOF}
+NAMED |= {EntryKind.ATTESTATION, EntryKind.ATTESTED}
 """Entries whose payload names their contract."""
 SEEING = frozenset({EntryKind.CONTRACT, EntryKind.KEY, EntryKind.ASSIGNMENT})
 """Entries that say whose reports a contract sees."""

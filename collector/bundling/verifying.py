@@ -193,6 +193,7 @@ class _Verifier:
         self._check_timestamps()
         self._check_contested()
         self._check_challenges()
+        self._check_attestations()
         self._check_readable()
         self._check_zone()
         self._settle()
@@ -383,6 +384,11 @@ class _Verifier:
         counted = ", ".join(f"{count} {name}" for name, count in sorted(challenged.ended.items()))
         if not challenged.wrong and not challenged.undone:
             self._done.met("challenges", f"as logged, recomputed: {counted or 'none'}")
+
+    def _check_attestations(self) -> None:
+        """What the collector calls attested was asked, and answered in time with the nonce."""
+        for one in self._settling.unfounded[:MOST_SAID]:
+            self._done.wrong("attestations", f"{one.node}, {one.device}: {one.observed}")
 
     def _check_contested(self) -> None:
         for row in self._settling.told[:MOST_SAID]:

@@ -212,9 +212,18 @@ class Challenges:
         return begun
 
     def require_free(self, subject: Subject) -> None:
-        """Raises Problem while the node is being challenged."""
+        """Raises Problem while the node is being challenged, or asked otherwise."""
         if subject.node in self._busy:
-            raise Problem("conflict", f"{subject.node}: a challenge is under way")
+            raise Problem("conflict", f"{subject.node}: a challenge or an attestation is under way")
+
+    def occupy(self, subject: Subject) -> None:
+        """It is not challenged until it is released. Raises Problem while it is being challenged."""
+        self.require_free(subject)
+        self._busy.add(subject.node)
+
+    def release(self, subject: Subject) -> None:
+        """It may be challenged again."""
+        self._busy.discard(subject.node)
 
     def require_fit(self, subject: Subject, policy: Policy) -> None:
         """Raises Problem where the node is being challenged, or cannot be by this policy with those GPUs."""

@@ -435,6 +435,14 @@ WORDS: Mapping[str, Word] = {
         " (level E0): nobody has vouched that these were the GPUs of this contract.",
         "GPU 与另一处交替出现，或不断更换名称。名称仅为代理自述（E0 级）：无人证明其确为本合同的 GPU。",
     ),
+    "flag.attestation_refused": Word(
+        "A GPU answered for its identity with evidence that is not its own chip's for the question that was asked.",
+        "某 GPU 的身份证明不是其自身芯片对所提随机数的应答，已被拒绝。",
+    ),
+    "flag.attestation_missing": Word(
+        "The contract demands attested chips (level E3), and a GPU was not: that could not be assessed.",
+        "合同要求芯片经证明（E3 级），但有 GPU 未获证明：无法评定。",
+    ),
     "flag.gpu_claimed_elsewhere": Word(
         "Somebody else reported one of these GPUs too, on a weaker claim: no time is in doubt for it.",
         "另有他处也上报了其中某块 GPU，但其依据较弱，未因此产生争议时间。",

@@ -9,6 +9,7 @@ from collector.judging.live import Judgement, LiveFleet
 from collector.judging.statements import StatementRequest, Statements
 from collector.storage.store import StoreInfo
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.judge.attestation_findings import UNFOUNDED_CODE
 from weighbridge.judge.fleet import NEVER_US, STALL_US, FleetFold
 from weighbridge.judge.ledger import LOG_HOLE, OVERLAY, Finding, Row, Use
 from weighbridge.judge.node import Change
@@ -50,6 +51,7 @@ def _asked(asked: StatementRequest) -> Iterator[StatementRequest]:
 @dataclass(slots=True)
 class Resettling:
     """Of one contract. `holes`: reports that chains must have had and that were not among the entries.
+    `unfounded`: attestations that the entries do not bear out.
 
     `contested`: time that was laid over devices of its nodes, as the collector told it: where another tenant's node
     held the device too, the entries of the contract do not show it.
@@ -60,6 +62,7 @@ class Resettling:
     contested: Sequence[Row] = ()
     book: NoticeBook = field(default_factory=NoticeBook)
     holes: list[Finding] = field(default_factory=list)
+    unfounded: list[Finding] = field(default_factory=list)
     _folds: FleetFold = field(default_factory=FleetFold)
     _laid: set[tuple[str, str, int, int]] = field(default_factory=set)
 
@@ -88,7 +91,9 @@ class Resettling:
             rows,
             (change for change in changes if isinstance(change, Use)),
         )
-        self.holes += (one for one in changes if isinstance(one, Finding) and one.code == LOG_HOLE)
+        found = [change for change in changes if isinstance(change, Finding)]
+        self.holes += (one for one in found if one.code == LOG_HOLE)
+        self.unfounded += (one for one in found if one.code == UNFOUNDED_CODE)
         return changes
 
     @property

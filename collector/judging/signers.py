@@ -12,7 +12,9 @@ from weighbridge.notices.book import NoticeBook
 from weighbridge.wire.report import Report, WireError, decode, read
 from weighbridge.wire.signing import SignatureError, encode_envelope, key_id, verify
 
-FOREIGN = frozenset({EntryKind.REPORT, EntryKind.CHALLENGE, EntryKind.NOTICE})
+FOREIGN = frozenset(
+    {EntryKind.REPORT, EntryKind.CHALLENGE, EntryKind.NOTICE, EntryKind.ATTESTATION}
+)
 """Entries that others than the collector sign."""
 
 

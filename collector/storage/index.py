@@ -23,7 +23,7 @@ from weighbridge.wire.report import digest, parse, read
 logger = logging.getLogger("weighbridge.storage")
 
 CATCH_UP_ENTRIES = 4096
-UNLISTED = frozenset({EntryKind.REPORT, EntryKind.TICK, EntryKind.CHALLENGE})
+UNLISTED = frozenset({EntryKind.REPORT, EntryKind.TICK, EntryKind.CHALLENGE, EntryKind.ATTESTATION})
 INSERT_REPORT = (
     "INSERT OR REPLACE INTO reports (chain_id, seq, payload_hash, entry, received_us)"
     " VALUES (?, ?, ?, ?, ?)"

@@ -13,6 +13,7 @@ from weighbridge.contract import load
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.judge.alternation import ALTERNATES
 from weighbridge.judge.assignments import Version
+from weighbridge.judge.attestation_findings import MISSING_CODE, REFUSED_CODE
 from weighbridge.judge.ledger import (
     BY_DEVICE,
     JUDGING_FAILED,
@@ -210,6 +211,16 @@ def kinds() -> Statement:
         ),
         replace(
             row("n3", 0, 7 * DAY, 7 * DAY + 1, State.UP, ALTERNATES), slot=BY_DEVICE, chain=OVERLAY
+        ),
+        replace(
+            row("n3", 0, 7 * DAY + 2, 7 * DAY + 3, State.UP, REFUSED_CODE),
+            slot=BY_DEVICE,
+            chain=OVERLAY,
+        ),
+        replace(
+            row("n3", 0, 7 * DAY + 3, 7 * DAY + 4, State.UP, MISSING_CODE),
+            slot=BY_DEVICE,
+            chain=OVERLAY,
         ),
         replace(
             row("n3", 0, 8 * DAY, 8 * DAY + HOUR, State.UP, CLAIMED), slot=BY_DEVICE, chain=OVERLAY

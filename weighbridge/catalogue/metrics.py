@@ -228,6 +228,21 @@ CHALLENGE_PEER_RATE = _gauge(
 CHALLENGE_PROVEN = _gauge(
     "challenge_proven_timestamp_seconds", "When the GPU last met a challenge.", "node", "uuid"
 )
+ATTESTATION_RESULT = _gauge(
+    "attestation_result",
+    "1; how the newest question to the GPU for its chip's evidence ended, and why.",
+    "node",
+    "uuid",
+    "contract",
+    "verdict",
+    "reason",
+)
+ATTESTATION_VALID = _gauge(
+    "attestation_valid_until_timestamp_seconds",
+    "Until when the GPU counts as attested (level E3); later than now, or it does not.",
+    "node",
+    "uuid",
+)
 
 CONNECTIONS_CLOSED = _counter(
     "connections_closed_total",
@@ -343,8 +358,10 @@ CHALLENGE_METRICS: tuple[Metric, ...] = (
     CHALLENGE_MEMORY_RATE,
     CHALLENGE_PEER_RATE,
     CHALLENGE_PROVEN,
+    ATTESTATION_RESULT,
+    ATTESTATION_VALID,
 )
-"""Of a GPU that was challenged, at most one series of each."""
+"""Of a GPU that was challenged or asked for its chip's evidence, at most one series of each."""
 
 GPU_METRICS: tuple[Metric, ...] = (
     GPU_INFO,

@@ -7,6 +7,7 @@ from typing import Literal
 
 from weighbridge.catalogue.readings import READING
 from weighbridge.catalogue.tables import skus
+from weighbridge.contract.attestation import AttestationTerms
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.contract.scalars import (
     Amount,
@@ -185,6 +186,9 @@ class Resource(Terms):
     bounds: tuple[Bound, ...] = clause("Bounds on readings.", default=())
     challenge: Maybe[ChallengeTerms] = clause(
         "Proof of compute; none: only by hand, with the numbers of whoever asks.", default=None
+    )
+    attestation: Maybe[AttestationTerms] = clause(
+        "Attestation of the chips (E3); none: only by hand.", default=None
     )
     location: Maybe[Location] = clause("Where the nodes stand.", default=None)
     delivery: tuple[Batch, ...] = clause("Delivery in parts; empty: at the start.", default=())

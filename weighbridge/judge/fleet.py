@@ -18,6 +18,7 @@ from weighbridge.challenge.record import (
 )
 from weighbridge.challenge.telemetry import Telemetry, read_telemetry
 from weighbridge.judge import (
+    attestation_findings,
     between_sides,
     challenge_findings,
     clock_steps,
@@ -27,6 +28,7 @@ from weighbridge.judge import (
     shared_key,
 )
 from weighbridge.judge.assignments import Assignments
+from weighbridge.judge.attestation_findings import Chips
 from weighbridge.judge.chains import follow_chain, pass_over
 from weighbridge.judge.checks import Promise
 from weighbridge.judge.clock_steps import ClockStep
@@ -50,6 +52,9 @@ from weighbridge.judge.slot_history import names
 from weighbridge.judge.snapshot import Key, dump, restore
 from weighbridge.log.entries import (
     Assignment,
+    AttestationAnswered,
+    AttestationAsked,
+    Attested,
     ClockChecked,
     ContractAdded,
     Entry,
@@ -76,6 +81,11 @@ REGISTRY_US = 1_000_000
 REMEMBERED = frozenset({EntryKind.CONTRACT, EntryKind.ASSIGNMENT, EntryKind.KEY})
 """Entries that a fold from a snapshot must be told again with `remember`."""
 
+
+OF_GPUS = frozenset(
+    {EntryKind.CHALLENGE, EntryKind.PROOF, EntryKind.ATTESTATION, EntryKind.ATTESTED}
+)
+"""Entries of what GPUs prove by themselves."""
 
 Folding = Generator[None, None, list[Change]]
 """An entry that is being folded: it gives way between steps, and returns what the entry changes."""
@@ -105,7 +115,8 @@ class TickWatch:
 
 
 WATCH, REGISTRY, CREDIT, REACH, NODE = "watch", "registry", "credit", "reach", "node/"
-WHOLE = frozenset({WATCH, REGISTRY, CREDIT, REACH})
+CHIPS = "chips"
+WHOLE = frozenset({WATCH, REGISTRY, CREDIT, REACH, CHIPS})
 """The snapshots that are given on every call; those of nodes are given when they changed."""
 WITNESS = "witness"
 """The side of a key that speaks for no node: what it says is whether others are reached."""
@@ -131,6 +142,7 @@ class FleetFold:
     watch: TickWatch = field(default_factory=TickWatch)
     credit: LogCredit = field(default_factory=LogCredit)
     reach: Reachability = field(default_factory=Reachability)
+    chips: Chips = field(default_factory=Chips)
     _speakers: dict[str, tuple[str, str]] = field(default_factory=dict)
     _deadlines: list[tuple[int, str]] = field(default_factory=list)
     _waiting: set[str] = field(default_factory=set)
@@ -161,16 +173,11 @@ class FleetFold:
             case EntryKind.REFUSAL:
                 refused = read(Refused, payload)
                 return self._judged(refused.key_id, refused.node, entry, self._refusal(refused))
-            case EntryKind.CHALLENGE:
-                return self._challenged(payload, entry)
             case EntryKind.CONTRADICTION | EntryKind.RESTORED:
                 self.credit.see(read(AGAINST_THE_LOG[entry.kind], payload), self.watch.now_us)
                 return self._doubted()
             case EntryKind.CLOCK:
                 return self._clock(read(ClockChecked, payload))
-            case EntryKind.PROOF:
-                ended = read_outcome(payload)
-                return self._judged(key_id(ended.agent_key), ended.node, entry, self._proven(ended))
             case EntryKind.ASSIGNMENT:
                 self.remember(entry)
                 return self._assigned(read(Assignment, payload), entry.index)
@@ -180,9 +187,26 @@ class FleetFold:
             case EntryKind.KEY:
                 self.remember(entry)
                 return self._rekeyed(read(KeyChanged, payload), entry.index)
+            case kind if kind in OF_GPUS:
+                return self._shown(entry)
             case _:
                 self.remember(entry)
                 return []
+
+    def _shown(self, entry: Entry) -> list[Change]:
+        """What GPUs were asked to show, what they showed, and what was concluded from it."""
+        payload = entry.envelope.payload
+        match entry.kind:
+            case EntryKind.PROOF:
+                ended = read_outcome(payload)
+                return self._judged(key_id(ended.agent_key), ended.node, entry, self._proven(ended))
+            case EntryKind.ATTESTATION:
+                return self._attesting(payload, entry)
+            case EntryKind.ATTESTED:
+                done = read(Attested, payload)
+                return self._judged(done.key_id, done.node, entry, self._attested(done))
+            case _:
+                return self._challenged(payload, entry)
 
     def _judged(self, key: str, node: str, entry: Entry, judging: Iterator[Change]) -> list[Change]:
         """What an entry says of an observer, if it is judged."""
@@ -259,6 +283,7 @@ class FleetFold:
             WATCH: self.watch,
             CREDIT: self.credit,
             REACH: self.reach,
+            CHIPS: self.chips,
         }
         return changed | {name: dump(held) for name, held in whole.items()}
 
@@ -281,6 +306,8 @@ class FleetFold:
             self.credit = restore(snapshots[CREDIT], LogCredit)
         if REACH in snapshots:
             self.reach = restore(snapshots[REACH], Reachability)
+        if CHIPS in snapshots:
+            self.chips = restore(snapshots[CHIPS], Chips)
         self._silent = {name for name, state in self.states.items() if state.silent}
         self.watch.failed.judged_by(JUDGE, self.watch.now_us)
         for entry, error in missed:
@@ -503,6 +530,32 @@ class FleetFold:
     def _linked(self, linked: Telemetry) -> Iterator[Change]:
         _, state = self._observer(key_id(linked.agent_key), linked.node)
         yield from challenge_findings.see_telemetry(state, linked, self.watch.now_us)
+
+    def _attesting(self, payload: bytes, entry: Entry) -> list[Change]:
+        """A question, by the collector, or an answer, by the agent that was asked."""
+        key = entry.envelope.key_id
+        if key in self._speakers:
+            told = read(AttestationAnswered, payload)
+            return self._judged(key, told.node, entry, self._answered(told, key))
+        asked = read(AttestationAsked, payload)
+        return self._judged(asked.key_id, asked.node, entry, self._asked(asked))
+
+    def _asked(self, asked: AttestationAsked) -> Iterator[Change]:
+        _, state = self._observer(asked.key_id, asked.node)
+        attestation_findings.ask(state, asked)
+        yield from ()
+
+    def _answered(self, told: AttestationAnswered, key: str) -> Iterator[Change]:
+        _, state = self._observer(key, told.node)
+        attestation_findings.answer(state, told, key, self.watch.now_us)
+        yield from ()
+
+    def _attested(self, ended: Attested) -> Iterator[Change]:
+        name, _ = self._observer(ended.key_id, ended.node)
+        held = self.chips.holders.get(ended.chip or "")
+        self._touched |= set() if held is None else {held.observer}
+        now_us = self.watch.now_us
+        yield from attestation_findings.conclude(self.states, name, self.chips, ended, now_us)
 
     def exchanges(self) -> list[str]:
         """The commitments of challenges that have begun and not ended, as text."""

@@ -116,6 +116,38 @@ class Proof:
 
 
 @dataclass(slots=True)
+class Question:
+    """A GPU was asked to attest itself. `answer`: what the log holds of one: empty where it is evidence, or why not."""
+
+    id: str
+    contract: str
+    key_id: str
+    nonce: str
+    until_us: int
+    valid_s: int
+    required: bool
+    answer: str
+
+
+@dataclass(slots=True)
+class Attestation:
+    """How the newest question to a GPU ended, and, since `since_us`, the chip that answered for it.
+
+    It counts as attested (E3) before `valid_until_us` alone.
+    """
+
+    contract: str
+    verdict: str
+    reason: str
+    judged_us: int
+    chip: str = ""
+    since_us: int = 0
+    valid_until_us: int = 0
+    online: bool = False
+    verifier: str = ""
+
+
+@dataclass(slots=True)
 class AwaitedTelemetry:
     """An exchange whose telemetry is awaited: the log indexes of the node's reports since before it, and its outcome,
     as text, once it has one. `heard_bytes`: of those reports that came since it began.
@@ -232,6 +264,8 @@ class NodeState:
     open: dict[Key, Finding] = field(default_factory=dict)
     exchanges: dict[str, str] = field(default_factory=dict)
     proofs: dict[str, Proof] = field(default_factory=dict)
+    questions: dict[str, Question] = field(default_factory=dict)
+    attested: dict[str, Attestation] = field(default_factory=dict)
     attempts: dict[Key, int] = field(default_factory=dict)
     exchange_ns: list[int] = field(default_factory=list)
     unlinked: dict[str, AwaitedTelemetry] = field(default_factory=dict)

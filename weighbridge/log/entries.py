@@ -41,6 +41,8 @@ class EntryKind(StrEnum):
     REMOVED = "removed"
     TIMESTAMP = "timestamp"
     SUCCESSION = "succession"
+    ATTESTATION = "attestation"
+    ATTESTED = "attested"
 
 
 class Tick(WirePart, frozen=True):
@@ -308,6 +310,67 @@ class Succession(Model):
     public_key: Hash
     until_us: Count
     proof: Text
+
+
+MOST_EVIDENCE = 16 << 10
+"""Characters of a report as base64, and of a certificate chain: what NVML can give has 8192 and 5120 bytes."""
+
+BASE64 = r"^[A-Za-z0-9+/]*={0,2}$"
+
+
+class AttestationAsked(Model):
+    """The collector asks a GPU to attest itself to `nonce`, drawn for this once, by `until_us` on its own clock.
+
+    `valid_s`: how long an attestation counts; `required`: whether the contract demands one.
+    """
+
+    step: Literal["asked"] = "asked"
+    id: Name
+    contract: Name
+    node: Name
+    key_id: Hash
+    device: Name
+    nonce: Hash
+    until_us: Count
+    valid_s: Count
+    required: bool
+
+
+class AttestationAnswered(Model):
+    """What the driver gave for the nonce: the GPU's report and its certificate chain (PEM); or why there is none.
+
+    `architecture` is NVML's number of the chip's.
+    """
+
+    step: Literal["answered"] = "answered"
+    id: Name
+    contract: Name
+    node: Name
+    device: Name
+    architecture: Count
+    report: Annotated[str, Field(max_length=MOST_EVIDENCE, pattern=BASE64)]
+    chain: Annotated[str, Field(max_length=MOST_EVIDENCE)]
+    reason: Text
+
+
+class Attested(Model):
+    """How it ended. `reason`: why it is not met; `chip`: the SHA-256 of the chip's own identity key.
+
+    `online`: revocation and reference measurements were looked up; else nobody asked for them. `verifier`: the name and
+    version of the program that verified; `claims`: what it said of the chip.
+    """
+
+    id: Name
+    contract: Name
+    node: Name
+    key_id: Hash
+    device: Name
+    verdict: Literal["met", "refused", "not_assessed"]
+    reason: Text
+    chip: Hash | None
+    online: bool
+    verifier: Text
+    claims: dict[Name, Text]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from weighbridge.codes import Flag
 from weighbridge.contract import Contract
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.alternation import ALTERNATES
+from weighbridge.judge.attestation_findings import MISSING_CODE, REFUSED_CODE
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.ledger import JUDGING_FAILED, KEY_REVOKED, KEY_SHARED, State
 from weighbridge.judge.registry import CLAIMED, DUPLICATE
@@ -32,6 +33,8 @@ OF_MARK: Mapping[str, Flag] = {
     CLAIMED: "gpu_claimed_elsewhere",
     KEY_SHARED: "key_shared",
     ALTERNATES: "gpu_alternates",
+    REFUSED_CODE: "attestation_refused",
+    MISSING_CODE: "attestation_missing",
 }
 
 

@@ -15,6 +15,11 @@ def answer_path(challenge: str, step: str) -> str:
     return f"/v1/challenges/{challenge}/{step}"
 
 
+def evidence_path(attestation: str) -> str:
+    """Where the answer to a request for attestation goes."""
+    return f"/v1/attestations/{attestation}/evidence"
+
+
 class Poll(Model):
     """`number` rises from request to request of one key; `log_key` names the collector that is asked."""
 

@@ -53,6 +53,8 @@ typedef struct { unsigned version; unsigned char cluster[16]; int status; unsign
                  unsigned char summary; } fabric_3;
 typedef struct { unsigned sms, copy, decoder, encoder, jpeg, ofa, gi_slices, ci_slices; ull memory; } attributes;
 typedef struct { unsigned version; ull value; } pdi;
+typedef struct { unsigned present, size, second; unsigned char nonce[32], report[8192], other[4096]; } chip_report;
+typedef struct { unsigned chain_size, size; unsigned char chain[4096], attestation[5120]; } certificate;
 typedef struct { ull reference, violation; } violation;
 typedef struct { unsigned environment, feature, tools; } compute_state;
 typedef struct { unsigned version, supported; } gpm_support;
@@ -449,6 +451,35 @@ int nvmlDeviceGetGspFirmwareVersion(gpu *device, char *out) {
     return text(device, hash("nvmlDeviceGetGspFirmwareVersion"), out, 64);
 }
 int nvmlDeviceGetPdi(gpu *device, pdi *out) { ENTER(nvmlDeviceGetPdi); return number(device, hash("nvmlDeviceGetPdi"), &out->value, 8); }
+int nvmlDeviceGetHandleByUUID(const char *wanted, gpu **out) {
+    refresh();
+    for (int index = 0; index < gpu_count; index++) {
+        char known[TEXT] = "";
+        if (text(&gpus[index], hash("nvmlDeviceGetUUID"), known, TEXT) || strcmp(known, wanted)) continue;
+        *out = &gpus[index];
+        return enter(*out, "nvmlDeviceGetHandleByUUID");
+    }
+    return NOT_FOUND;
+}
+/* Where a key has been set: the head of an SPDM request with the nonce in it, and the text as what the chip signs. */
+int nvmlDeviceGetConfComputeGpuAttestationReport(gpu *device, chip_report *out) {
+    ENTER(nvmlDeviceGetConfComputeGpuAttestationReport);
+    char said[TEXT] = "";
+    int code = text(device, hash("nvmlDeviceGetConfComputeGpuAttestationReport"), said, TEXT);
+    if (code) return code;
+    memcpy(out->report, "\x11\xe0\x01\xff", 4);
+    memcpy(out->report + 4, out->nonce, 32);
+    out->report[36] = 0;
+    memcpy(out->report + 37, said, strlen(said));
+    out->size = 37 + strlen(said);
+    return SUCCESS;
+}
+int nvmlDeviceGetConfComputeGpuCertificate(gpu *device, certificate *out) {
+    ENTER(nvmlDeviceGetConfComputeGpuCertificate);
+    int code = text(device, hash("nvmlDeviceGetConfComputeGpuCertificate"), (char *)out->attestation, TEXT);
+    out->size = code ? 0 : strlen((char *)out->attestation);
+    return code;
+}
 int nvmlDeviceGetAttributes_v2(gpu *device, attributes *out) {
     ENTER(nvmlDeviceGetAttributes_v2);
     if (!device->parent) return NOT_SUPPORTED;
@@ -616,6 +647,9 @@ static const struct { const char *what; size_t bytes; } layouts[] = {
     {AT(c_nvmlGpuFabricInfo_v3_t, state, fabric_3, state)}, {AT(c_nvmlGpuFabricInfo_v3_t, healthMask, fabric_3, health)},
     {AT(c_nvmlGpuFabricInfo_v2_t, healthMask, fabric_3, health)},
     {"c_nvmlDeviceAttributes -", sizeof(attributes)}, {AT(c_nvmlDeviceAttributes, gpuInstanceSliceCount, attributes, gi_slices)},
+    {"c_nvmlConfComputeGpuAttestationReport_t -", sizeof(chip_report)}, {"c_nvmlConfComputeGpuCertificate_t -", sizeof(certificate)},
+    {AT(c_nvmlConfComputeGpuAttestationReport_t, attestationReport, chip_report, report)},
+    {AT(c_nvmlConfComputeGpuCertificate_t, attestationCertChain, certificate, attestation)},
     {"c_nvmlPdi_t -", sizeof(pdi)}, {AT(c_nvmlPdi_t, value, pdi, value)},
     {"c_nvmlViolationTime_t -", sizeof(violation)}, {"c_nvmlConfComputeSystemState_t -", sizeof(compute_state)},
     {"c_nvmlGpmSupport_t -", sizeof(gpm_support)}, {"c_nvmlGpmMetric_t -", sizeof(gpm_metric)},

@@ -31,6 +31,8 @@ SINCE: Final = {
     "nvmlDeviceGetModuleId": 535,
     "nvmlDeviceGetNumaNodeId": 535,
     "nvmlSystemGetConfComputeState": 535,
+    "nvmlDeviceGetConfComputeGpuAttestationReport": 535,
+    "nvmlDeviceGetConfComputeGpuCertificate": 535,
     "nvmlDeviceGetSramEccErrorStatus": 550,
     "nvmlDeviceGetTemperatureV": 570,
     "nvmlDeviceGetPdi": 575,

@@ -1,0 +1,1 @@
+"""Attestation of GPUs: questions to nodes, and what NVIDIA's own verifier makes of their answers."""

@@ -1,0 +1,64 @@
+"""`attest`: ask the GPUs of a node now to show who they are, and say what came of it."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from collector import control
+from collector.cli.operate import config_option, stated
+from collector.config import load_config
+
+EXIT = {"met": 0, "refused": 3, "not_assessed": 4}
+LOOK_SECONDS = 0.25
+
+
+@click.command()
+@click.argument("node")
+@click.option("--contract", help="Under which contract, where several hold the node.")
+@click.option("--gpu", "gpus", multiple=True, help="By its UUID; all that fill places by default.")
+@click.option("--json", "as_json", is_flag=True, help="The whole answer.")
+@config_option
+@stated
+def attest(
+    node: str, contract: str | None, gpus: tuple[str, ...], as_json: bool, config_file: Path
+) -> None:
+    """Ask the GPUs of NODE for evidence of their chips (level E3).
+
+    Exit code: 0 all attested, 3 one was refused, 4 one was not assessed.
+    """
+    config = load_config(config_file, os.environ)
+    wanted = {"node": node, "contract": contract, "gpus": list(gpus) or None}
+    ended = asyncio.run(_conduct(config.directory, wanted))
+    click.echo(json.dumps(ended, indent=1) if as_json else described(ended))
+    verdicts = {one["verdict"] for one in ended["gpus"]} or {"not_assessed"}
+    sys.exit(3 if "refused" in verdicts else max(map(EXIT.__getitem__, verdicts)))
+
+
+async def _conduct(directory: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    if not control.answers(directory):
+        raise control.CollectorControlError("no collector serves this store: it alone can ask")
+    shown: dict[str, Any] = await control.request(directory, "POST", "/v1/attestations", wanted)
+    while shown["state"] != "ended":
+        await asyncio.sleep(LOOK_SECONDS)
+        shown = await control.request(directory, "GET", f"/v1/attestations/{shown['id']}")
+    return shown
+
+
+def described(shown: dict[str, Any]) -> str:
+    """For people: each GPU, and by what it is known."""
+    lines = [f"{shown['node']}  (attestation {shown['id']})"]
+    for one in shown["gpus"]:
+        why = f": {one['reason']}" if one["reason"] else ""
+        lines.append(f"  {one['gpu']}  {one['verdict'].replace('_', ' ')}{why}")
+        if one["verifier"]:
+            looked = "revocation and measurements looked up" if one["online"] else "offline"
+            lines.append(f"    by {one['verifier']}, {looked}")
+        if one["chip"]:
+            lines.append(f"    chip {one['chip']}")
+        lines += [f"    {name}: {value}" for name, value in one["claims"].items()]
+    return "\n".join(lines)
