@@ -112,6 +112,11 @@ class Questions:
         task.add_done_callback(self._ended)
         return round_
 
+    @property
+    def under_way(self) -> int:
+        """How many nodes are being asked."""
+        return len(self._tasks)
+
     def find(self, name: str) -> Round:
         """Raises Problem: not_found."""
         if name not in self._rounds:

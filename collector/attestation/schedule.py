@@ -11,13 +11,17 @@ from collector.background import beside
 from collector.challenges.attempts import Challenges
 from collector.judging.live import LiveFleet
 from weighbridge.contract.attestation import AttestationTerms
-from weighbridge.judge.assignments import AssignmentError
 from weighbridge.judge.node_state import NodeState
 from weighbridge.wire.problems import Problem
 
 logger = logging.getLogger("weighbridge.attestation")
 
-LOOK_SECONDS = 30.0
+LOOK_SECONDS = 5.0
+MOST_AT_ONCE = 64
+"""Nodes that are asked at a time: what waits for the verifier is held in memory."""
+
+SLICE = 64
+"""Nodes that are looked at before the event loop gets its turn."""
 
 
 def due(state: NodeState, gpu: str, terms: AttestationTerms, now_us: int) -> float:
@@ -38,29 +42,46 @@ def demanded(fleet: LiveFleet) -> Iterator[tuple[str, str, AttestationTerms]]:
         spoken_of = any(resource.attestation is not None for resource in contract.resources)
         if not spoken_of or not contract.term.start_us <= fleet.now_us < contract.term.end_us:
             continue
-        for node in fleet.assignments(name):
-            with contextlib.suppress(AssignmentError):
-                terms = fleet.resource(name, node).attestation
-                if terms is not None:
-                    yield name, node, terms
+        for node, resource in fleet.resources(name):
+            if resource.attestation is not None:
+                yield name, node, resource.attestation
+
+
+async def look(
+    questions: Questions, challenges: Challenges, fleet: LiveFleet, chance: random.Random
+) -> None:
+    """Asks whatever is due now, and lets others run in between."""
+    nodes = fleet.nodes
+    for number, (contract, node, terms) in enumerate(list(demanded(fleet))):
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
+        state = nodes.get(node)
+        if state is None or state.silent:
+            continue
+        drawn = [
+            device.uuid
+            for device in state.view.wholes()
+            if chance.random() < due(state, device.uuid, terms, fleet.now_us)
+        ]
+        if drawn and questions.under_way < MOST_AT_ONCE:
+            ask(questions, challenges, (node, contract), set(drawn), terms)
 
 
 def ask(
-    questions: Questions, challenges: Challenges, fleet: LiveFleet, chance: random.Random
+    questions: Questions,
+    challenges: Challenges,
+    place: tuple[str, str],
+    drawn: set[str],
+    terms: AttestationTerms,
 ) -> None:
-    """Whatever is due now."""
-    for contract, node, terms in list(demanded(fleet)):
-        state = fleet.nodes.get(node)
-        if state is None or state.silent:
-            continue
-        try:
-            subject = challenges.subject(node, contract)
-            now_us = fleet.now_us
-            gpus = [one for one in subject.gpus if chance.random() < due(state, one, terms, now_us)]
-            if gpus:
-                questions.begin(subject, gpus, AskedFor(terms.valid_s, terms.required))
-        except Problem as problem:
-            logger.info("not asked: %s", problem.detail)
+    """Those of the drawn GPUs that fill places of the contract."""
+    try:
+        subject = challenges.subject(*place)
+        gpus = [gpu for gpu in subject.gpus if gpu in drawn]
+        if gpus:
+            questions.begin(subject, gpus, AskedFor(terms.valid_s, terms.required))
+    except Problem as problem:
+        logger.info("not asked: %s", problem.detail)
 
 
 @contextlib.asynccontextmanager
@@ -74,8 +95,9 @@ async def attesting(
 
     async def keep_asking() -> None:
         await judged()
+        chance = random.SystemRandom()
         while True:
-            ask(questions, challenges, fleet, random.SystemRandom())
+            await look(questions, challenges, fleet, chance)
             await asyncio.sleep(LOOK_SECONDS)
 
     async with beside(keep_asking(), "no GPU is asked to attest itself any more"):

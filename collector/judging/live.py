@@ -1,5 +1,6 @@
 """What has been judged of the log, live: pages, metrics, statements and challenges read it in memory."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -7,6 +8,7 @@ from typing import Protocol
 from collector.judging.current_figures import Current, Figures
 from weighbridge.contract import Contract, Resource
 from weighbridge.judge import reach_lines
+from weighbridge.judge.assignments import AssignmentError
 from weighbridge.judge.counts import Counts, counts
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import Finding, Row, Use
@@ -111,6 +113,13 @@ class LiveFleet:
         """The line item that a node is assigned to."""
         assignments = self._folds.assignments
         return assignments.resource(contract, assignments.nodes(contract)[node].resource)
+
+    def resources(self, contract: str) -> Iterator[tuple[str, Resource]]:
+        """The nodes of a contract whose line items are known, with these."""
+        assignments = self._folds.assignments
+        for node, assignment in assignments.nodes(contract).items():
+            with contextlib.suppress(AssignmentError):
+                yield node, assignments.resource(contract, assignment.resource)
 
     def exchanges(self) -> Sequence[str]:
         """The commitments of challenges that have begun and not ended, as text."""
