@@ -24,6 +24,10 @@ class Unsound(Exception):
     """The evidence does not hold; the message says what."""
 
 
+class Unanswered(Exception):
+    """The package cannot say; the message says why."""
+
+
 class Evidence:
     """What the verifier asks of a GPU, from the answer of one that is elsewhere. The names are the package's."""
 
@@ -51,7 +55,7 @@ class Evidence:
 
 
 def verify(told: dict[str, Any]) -> dict[str, Any]:
-    """Raises Unsound, the package's own errors where the evidence does not hold, and anything else where it fails."""
+    """Raises Unsound or the package's own errors where the evidence does not hold, and anything else where it fails."""
     from verifier.attestation import AttestationReport
     from verifier.cc_admin_utils import CcAdminUtils
     from verifier.config import GPU_ARCHITECTURE_MAP
@@ -61,7 +65,7 @@ def verify(told: dict[str, Any]) -> dict[str, Any]:
 
     settings = GPU_ARCHITECTURE_MAP[told["architecture"]]
     if settings is None:
-        raise Unsound("architecture")
+        raise Unanswered("architecture_unknown")
     report = base64.b64decode(told["report"])
     handle = TestHandle(told["chain"].encode())
     # The package puts its own copy of NVIDIA's root in the place of the last certificate.
@@ -104,10 +108,20 @@ def chip(certificate: Any) -> str:
     ).hexdigest()
 
 
+def failure(settings: Any) -> Exception:
+    """Whether NVIDIA said that the evidence does not hold, or did not say anything that could be used."""
+    if settings.check_gpu_attestation_report_cert_revocation_reason() is not None:
+        return Unsound("revoked")
+    if settings.check_if_measurements_are_matching() == "fail":
+        return Unsound("measurements")
+    return Unanswered("online_check_failed")
+
+
 def looked_up(evidence: Evidence, nonce: str) -> dict[str, str]:
-    """Revocation and reference measurements too, as the package judges them. Raises Unsound."""
+    """Revocation and reference measurements too, as the package judges them. Raises Unsound, Unanswered."""
     import jwt
     from verifier import cc_admin
+    from verifier.config import GPU_ARCHITECTURE_MAP
 
     # After a failure the package asks the driver of this machine whether it is in development mode.
     cc_admin.NvmlHandler.is_cc_dev_mode = staticmethod(lambda: False)
@@ -118,7 +132,7 @@ def looked_up(evidence: Evidence, nonce: str) -> dict[str, str]:
     asked |= {"ocsp_nonce_disabled": False, "claims_version": "2.0", "nonce": nonce}
     sound, token = cc_admin.attest(asked, nonce, [evidence])
     if not sound:
-        raise Unsound("revocation_or_measurements")
+        raise failure(GPU_ARCHITECTURE_MAP[evidence.get_gpu_architecture()])
     found: dict[str, str] = {}
     for part in json.loads(token)[1].values():
         claims = jwt.decode(part, options={"verify_signature": False})
@@ -137,6 +151,8 @@ def concluded(told: dict[str, Any]) -> dict[str, Any]:
         found = verify(told)
     except (Unsound, Error) as error:
         found = {"reason": f"{type(error).__name__}: {error}".strip()[:MOST_TEXT]}
+    except Unanswered as error:
+        found = {"failed": str(error)}
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever the package raises)
         found = {"failed": f"verifier_failed: {type(error).__name__}: {error}"[:MOST_TEXT]}
     return {"verifier": f"{PACKAGE} {version}", **found}

@@ -233,6 +233,10 @@ async def test_a_python_without_the_sdk_says_so() -> None:
     [
         ("import sys; sys.exit(1)", "verifier_failed"),
         ("print('sound')", "verifier_failed"),
+        (
+            """print('{"verifier":"SDK","failed":"online_check_failed"}')""",
+            "online_check_failed",
+        ),
         ("import time; time.sleep(60)", "verifier_timeout"),
     ],
 )
@@ -241,7 +245,8 @@ async def test_a_verifier_that_does_not_end_well_accuses_nobody(
 ) -> None:
     (tmp_path / "verifier.py").write_text(program)
     verifier = standin(tmp_path / "verifier.py", seconds=1)
-    assert await conclude(verifier) == Conclusion("not_assessed", reason)
+    concluded = await conclude(verifier)
+    assert (concluded.verdict, concluded.reason, concluded.chip) == ("not_assessed", reason, None)
 
 
 @pytest.mark.skipif(SDK is None, reason="ATTESTATION_SDK_PYTHON names no Python with the SDK")
