@@ -1,16 +1,19 @@
-"""`backup` and `restore`: the log, its keys and its configuration in another directory, and back."""
+"""`backup` and `restore`: the log, its keys and its configuration in another directory or a bucket, and back."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
 from collector.cli.operate import config_option, stated
 from collector.config import load_config
-from collector.log.own_keys import OwnKeys, own_keys, public_keys
+from collector.log.own_keys import OwnKeys, keys_in, own_keys, public_keys
 from collector.storage.backup import Restore, back_up, restored
 from collector.storage.handed_out import newest_head
+from collector.storage.places import Directory, Place
 from collector.storage.received import tick_before_us
 from collector.storage.store import CorruptStore, StorageError
 from weighbridge.log.checkpoint import Head
@@ -25,24 +28,64 @@ from weighbridge.wire.signing import SignatureError, Signer
 TEXT_BYTES = 64 << 10
 
 
+class PlaceType(click.Path):
+    """A directory, or the URL of a bucket as it was given."""
+
+    def convert(self, value: Any, *more: Any) -> Any:
+        if isinstance(value, str) and value.startswith("s3:"):
+            return value
+        return super().convert(value, *more)
+
+
+def bucket_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Of commands with a place that may be `s3://BUCKET/PREFIX`."""
+    plain = click.option(
+        "--plain-http", is_flag=True, help="Also without TLS, beyond this machine, to a bucket."
+    )
+    endpoint = click.option(
+        "--endpoint",
+        metavar="URL",
+        help="The S3 server of a bucket, where it is not the one that the environment or the AWS configuration says.",
+    )
+    return endpoint(plain(command))
+
+
+@contextmanager
+def opened_place(target: Path | str, endpoint: str | None, *, plain_http: bool) -> Iterator[Place]:
+    """Raises StorageError."""
+    if isinstance(target, Path):
+        yield Directory(target)
+        return
+    try:
+        from collector.storage.bucket import opened_bucket
+    except ModuleNotFoundError as error:
+        raise StorageError(
+            f"{target}: {error.name} is missing: pip install 'weighbridge[s3]'"
+        ) from error
+    with opened_bucket(target, endpoint, plain_http=plain_http) as bucket:
+        yield bucket
+
+
 @click.command(short_help="Copy what is new into a backup, beside a running collector.")
-@click.argument("target", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("target", type=PlaceType(path_type=Path, file_okay=False))
+@bucket_options
 @config_option
 @stated
-def backup(target: Path, config_file: Path) -> None:
-    """Bring the backup in TARGET, a directory of its own, up to the newest head of the log.
+def backup(target: Path | str, endpoint: str | None, plain_http: bool, config_file: Path) -> None:
+    """Bring the backup in TARGET up to the newest head of the log: a directory of its own, or s3://BUCKET/PREFIX.
 
     Only what TARGET lacks is read and written, and only once it comes to that head's root. A backup that was broken off
     is gone on with. TARGET holds the private keys of the log and of the CA.
     """
     config = load_config(config_file, os.environ)
-    done = back_up(config.directory, config_file, target, public_keys(config.keys))
+    with opened_place(target, endpoint, plain_http=plain_http) as place:
+        done = back_up(config.directory, config_file, place, public_keys(config.keys))
     click.echo(f"{target}: {done.head.size} entries, {done.new} of them new")
     click.echo(f"root    {done.head.root.hex()}")
 
 
 @click.command(short_help="A store from a backup, each entry and the root proven.")
-@click.argument("target", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("target", type=PlaceType(path_type=Path, file_okay=False, exists=True))
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--head",
@@ -52,18 +95,26 @@ def backup(target: Path, config_file: Path) -> None:
     help="A head of the log that somebody saw: a checkpoint, or the file `evidence/head` of the store that was lost;"
     " repeat.",
 )
+@bucket_options
 @stated
-def restore(target: Path, directory: Path, head_files: tuple[Path, ...]) -> None:
-    """Make a store in DIRECTORY, which is empty, from the backup in TARGET.
+def restore(
+    target: Path | str,
+    directory: Path,
+    head_files: tuple[Path, ...],
+    endpoint: str | None,
+    plain_http: bool,
+) -> None:
+    """Make a store in DIRECTORY, which is empty, from the backup in TARGET, a directory or s3://BUCKET/PREFIX.
 
     What a head of --head covers and the backup does not is lost: the log says so, and agents are asked for it.
     """
-    keys = public_keys(target / "keys")
-    seen = [read_head_file(file, keys) for file in head_files]
-    with restored(target, directory, keys) as begun:
-        lost = _lost(begun, seen)
-        leaves = [leaf for leaf in begun.log.leaves(0, begun.log.size) if announces(leaf)]
-        _enter(begun, lost, own_keys(target / "keys", leaves))
+    with opened_place(target, endpoint, plain_http=plain_http) as place:
+        keys = keys_in(place, "keys")
+        seen = [read_head_file(file, keys) for file in head_files]
+        with restored(place, directory, keys) as begun:
+            lost = _lost(begun, seen)
+            leaves = [leaf for leaf in begun.log.leaves(0, begun.log.size) if announces(leaf)]
+            _enter(begun, lost, own_keys(directory / "keys", leaves))
     click.echo(f"{directory}: {begun.head.size} entries, proven by the backup's head")
     click.echo(_told(begun.head, lost, asked=bool(seen)))
     own = load_config(directory / "config.toml", {}).directory

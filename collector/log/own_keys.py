@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector.storage.places import Directory, Place
 from collector.storage.store import Store
 from weighbridge.log.checkpoint import Head, sign_head
 from weighbridge.log.entries import EntryKind
@@ -72,25 +73,43 @@ def _held(directory: Path) -> dict[bytes, Signer]:
 
 def read_signer(path: Path) -> Signer:
     """A log's key from a file. Raises ConfigError."""
+    return _signer(Directory(path.parent), path.name)
+
+
+def _signer(place: Place, name: str) -> Signer:
+    data = _read(place, name)
+    if data is None:
+        raise ConfigError(f"{place.at(name)}: there is no such file")
     try:
-        return Signer(bytes.fromhex(path.read_text(encoding="ascii")))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        return Signer(bytes.fromhex(data.decode("ascii")))
     except ValueError as error:
-        raise ConfigError(f"{path}: not the key of a log") from error
+        raise ConfigError(f"{place.at(name)}: not the key of a log") from error
+
+
+def _read(place: Place, name: str) -> bytes | None:
+    try:
+        return place.read(name)
+    except OSError as error:
+        raise ConfigError(f"{place.at(name)}: {error.strerror}") from error
 
 
 def public_keys(directory: Path) -> list[bytes]:
     """Every key that the log ever had or was to have, the first one first. Raises ConfigError."""
-    listed = directory / LISTED
+    return keys_in(Directory(directory.parent), directory.name)
+
+
+def keys_in(place: Place, folder: str) -> list[bytes]:
+    """The same, of the keys in a folder of a place. Raises ConfigError."""
+    name = f"{folder}/{LISTED}"
+    listed = _read(place, name)
+    if listed is None:
+        return [_signer(place, f"{folder}/{FIRST}").public_key]
     try:
-        keys = [bytes.fromhex(line) for line in listed.read_text("ascii").split()]
-    except FileNotFoundError:
-        return [read_signer(directory / FIRST).public_key]
+        keys = [bytes.fromhex(line) for line in listed.decode("ascii").split()]
     except ValueError as error:
-        raise ConfigError(f"{listed}: not the keys of a log") from error
+        raise ConfigError(f"{place.at(name)}: not the keys of a log") from error
     if not keys:
-        raise ConfigError(f"{listed}: names no key")
+        raise ConfigError(f"{place.at(name)}: names no key")
     return keys
 
 

@@ -20,7 +20,7 @@ import weakref
 import zlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -50,6 +50,23 @@ def row_header(leaf: bytes) -> bytes:
     """The CRC covers the length too, so that zeros, which a crash may leave, are no row."""
     length = len(leaf)
     return ROW.pack(length, zlib.crc32(leaf, zlib.crc32(length.to_bytes(4, "little"))))
+
+
+def rows_of(leaves: Iterable[bytes]) -> bytes:
+    return b"".join(part for leaf in leaves for part in (row_header(leaf), leaf))
+
+
+def leaves_in(data: bytes, first: int, place: str) -> Iterator[bytes]:
+    """Those of a whole segment, each checked. `place` is how errors name it. Raises CorruptStore."""
+    if data[: HEADER.size] != HEADER.pack(MAGIC, first):
+        raise CorruptStore(f"{place}: offset 0: not the header of this segment")
+    offset = HEADER.size
+    while offset < len(data):
+        leaf = _row_at(data, offset)
+        if leaf is None:
+            raise CorruptStore(f"{place}: offset {offset}: row does not match its CRC")
+        yield leaf
+        offset += ROW.size + len(leaf)
 
 
 class SegmentFile:
@@ -151,7 +168,7 @@ def _rows_from(data: mmap.mmap, offset: int) -> Iterator[int]:
         offset = begins + (len(BEGINS) if leaf is None else len(leaf))
 
 
-def _row_at(data: mmap.mmap, offset: int) -> bytes | None:
+def _row_at(data: mmap.mmap | bytes, offset: int) -> bytes | None:
     """The leaf of the row at this offset, if it is whole and matches its CRC."""
     begins = offset + ROW.size
     if begins > len(data):
@@ -284,7 +301,7 @@ class Segments:
         segment = self._live
         if segment is None or segment.end >= self._segment_bytes:
             segment = self._begin(self.size)
-        rows = b"".join(part for leaf in leaves for part in (row_header(leaf), leaf))
+        rows = rows_of(leaves)
         try:
             if segment.torn:
                 segment.truncate(segment.count)

@@ -23,6 +23,16 @@ def stored_hashes(size: int) -> int:
     return 2 * size - size.bit_count()
 
 
+def frontier_at(path: Path, size: int) -> Frontier:
+    """Of the first `size` leaves, from a tree file that another process may be appending to; it is not proven."""
+    with path.open("rb") as file:
+
+        def node(level: int, index: int) -> bytes:
+            return os.pread(file.fileno(), HASH_BYTES, stored_position(level, index) * HASH_BYTES)
+
+        return Frontier(size, node)
+
+
 class TreeFile:
     """Hashes on disk and the frontier in memory."""
 

@@ -1,7 +1,8 @@
-"""Processes that are killed by SIGKILL in one of their writes or waits for the disk."""
+"""Processes that are killed by SIGKILL in one of their writes, waits for the disk, or requests."""
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -10,15 +11,15 @@ from typing import Any
 KILLS = 20
 
 
-def killed_at(step: int, act: Callable[[], object]) -> bool:
+def killed_at(step: int, act: Callable[[], object], *, sending: bool = False) -> bool:
     """Whether a process that does this was killed, by SIGKILL, in its so-manieth write or wait for the disk.
 
-    Of the write in which it is killed half was done.
+    Of the write in which it is killed half was done. `sending`: to the network instead.
     """
     child = os.fork()
     if child == 0:
         try:
-            break_off(step)
+            (break_off_sending if sending else break_off)(step)
             act()
         finally:
             os._exit(0)
@@ -41,6 +42,19 @@ def break_off(step: int) -> None:
 
     for name, broken in (("fsync", sync), ("fdatasync", sync), ("pwrite", write)):
         setattr(os, name, broken)
+
+
+def break_off_sending(step: int) -> None:
+    left, sendall = [step], socket.socket.sendall
+
+    def send(self: socket.socket, data: Any, *flags: int) -> None:
+        left[0] -= 1
+        if left[0] <= 0:
+            sendall(self, data[: len(data) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        sendall(self, data, *flags)
+
+    setattr(socket.socket, "sendall", send)  # noqa: B010 - a method may not be assigned to
 
 
 def killed_everywhere(act: Callable[[Path], object], place: Path) -> Iterator[Path]:

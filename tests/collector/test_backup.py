@@ -1,9 +1,7 @@
 """`weighbridge backup` and `restore`: what is proven is copied, and a process that is killed costs nothing but time."""
 
-import json
 import shutil
 import stat
-import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,9 +10,16 @@ import pytest
 
 from collector.storage import backup as backups
 from collector.storage.handed_out import newest_head
+from collector.storage.places import opened_log
+from tests.collector.backing_up import (
+    backed_up,
+    head_of,
+    last_of,
+    make_written,
+    manifest,
+    restored,
+)
 from tests.collector.building import (
-    CONTRACT,
-    Agent,
     leaves_of,
     log_signer,
     make_store,
@@ -24,25 +29,11 @@ from tests.collector.building import (
 )
 from tests.collector.killing import killed_at, killed_everywhere
 from weighbridge.log.checkpoint import open_head, sign_head
-from weighbridge.log.entries import EntryKind, Restored, entry
-from weighbridge.wire.report import read
-
-REPORTS = 8
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A store, and a backup that was made of it while its collector ran, before the last reports."""
-    agent = Agent("n1", gpus=1)
-    base = tmp_path_factory.mktemp("written")
-    store, target = make_store(base / "store", [agent], CONTRACT), base / "backup"
-    with serving(store) as server:
-        assert server.report(*(agent.next() for _ in range(REPORTS))).status == 200
-        made = backed_up(store, target)
-        assert made.stdout.splitlines()[0].endswith(" of them new")
-        assert server.report(*(agent.next() for _ in range(REPORTS))).status == 200
-        assert server.stop() == 0
-    return store, target
+    return make_written(tmp_path_factory.mktemp("written"))
 
 
 @pytest.fixture
@@ -55,43 +46,12 @@ def target(written: tuple[Path, Path], tmp_path: Path) -> Path:
     return shutil.copytree(written[1], tmp_path / "backup")
 
 
-def backed_up(store: Path, target: Path) -> subprocess.CompletedProcess[str]:
-    return weighbridge("backup", target, "--config", store / "config.toml", check=False)
-
-
-def restored(
-    target: Path, directory: Path, *heads: Path, check: bool = True
-) -> subprocess.CompletedProcess[str]:
-    words = [word for head in heads for word in ("--head", head)]
-    return weighbridge("restore", target, directory, *words, check=check)
-
-
-def manifest(target: Path) -> dict[str, object]:
-    said: dict[str, object] = json.loads((target / "manifest.json").read_bytes())
-    return said
-
-
-def head_of(store: Path, tmp_path: Path) -> Path:
-    """The newest head of a store, as agents and witnesses keep it."""
-    head = newest_head(store / "evidence" / "head")
-    assert head is not None
-    (tmp_path / "seen").write_text(head.note)
-    return tmp_path / "seen"
-
-
 def spoil(directory: Path) -> None:
     """One bit of the third row's leaf."""
     (file,) = (directory / "evidence" / "segments").iterdir()
     data = bytearray(file.read_bytes())
     data[data.index(b'{"payload":"', 2000) + 40] ^= 1
     file.write_bytes(data)
-
-
-def last_of(store: Path) -> Restored:
-    leaves = leaves_of(store)
-    last = entry(len(leaves) - 1, leaves[-1])
-    assert last.kind is EntryKind.RESTORED
-    return read(Restored, last.envelope.payload)
 
 
 def test_a_backup_beside_a_collector_holds_what_its_signed_head_covers(
@@ -250,7 +210,7 @@ def test_a_backup_that_was_killed_anywhere_is_gone_on_with(
         done = backed_up(store, target)
         assert done.returncode == 0, done.stderr
         assert manifest(target)["size"] == size
-        with backups._opened_log(target) as log:
+        with opened_log(target) as log:
             assert log.handed_out == newest_head(store / "evidence" / "head")
 
 

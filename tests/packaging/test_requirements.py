@@ -10,7 +10,12 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = ("agent", "collector", "challenge", "dashboards", "pdf")
-LOCKS = {"runtime.txt": RUNTIME, "development.txt": RUNTIME, "probe.txt": ("agent", "probe")}
+LOCKS = {
+    "runtime.txt": RUNTIME,
+    "development.txt": (*RUNTIME, "s3"),
+    "probe.txt": ("agent", "probe"),
+    "s3.txt": ("s3",),
+}
 """Each lock, and the extras that it pins."""
 
 
@@ -51,7 +56,8 @@ def test_all_that_the_project_asks_for_is_pinned_to_a_version_that_it_accepts(lo
 
 
 def test_what_runs_is_what_was_tested() -> None:
-    assert _pins("runtime.txt").items() <= _pins("development.txt").items()
+    for lock in ("runtime.txt", "s3.txt"):
+        assert _pins(lock).items() <= _pins("development.txt").items()
 
 
 def test_a_node_with_a_prober_runs_what_the_others_run_and_cuda_and_nobody_else_carries_that() -> (
