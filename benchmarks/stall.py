@@ -1,6 +1,6 @@
 """How long the event loop stands still while `/metrics` is scraped of one contract of many outages.
 
-    python -m benchmarks.stall [--rows 50000] [--scrapes 20]
+    python -m benchmarks.stall [--rows 50000] [--scrapes 20] [--json FILE]
 
 The worst lag of a task that wakes every millisecond, once with the figures worked out at once and once as the collector
 does it, and what the process holds at its most.
@@ -8,10 +8,12 @@ does it, and what the process holds at its most.
 
 import argparse
 import asyncio
+import json
 import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.exposition import FleetAtRest, fleet
 from benchmarks.figures import MONTH, NOW_US, FleetWithFigures, Leased, row
@@ -84,13 +86,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--scrapes", type=int, default=20)
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    one = attacked(options.rows)
+    one, lags_s = attacked(options.rows), {}
     for name, shown in (("at once", one), ("apart", RecentFleet(one))):
-        lag_s = asyncio.run(worst_lag_s(one, Exposition(shown, lambda: ()), options.scrapes))
-        print(f"{options.rows} rows, figures worked out {name}: worst lag {1000 * lag_s:.0f} ms")
+        lags_s[name] = asyncio.run(worst_lag_s(one, Exposition(shown, lambda: ()), options.scrapes))
+        print(
+            f"{options.rows} rows, figures worked out {name}: worst lag {1000 * lags_s[name]:.0f} ms"
+        )
     most_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"at its most {most_kib / 1024:.0f} MiB")
+    if options.json is not None:
+        result = {"rows": options.rows, "lags_s": lags_s, "most_kib": most_kib}
+        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

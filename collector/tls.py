@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from weighbridge.process.files import sync_directory, write_file, write_new_file
+from weighbridge.process.files import sync_directory, write_file
 
 logger = logging.getLogger("weighbridge.tls")
 
@@ -31,7 +31,13 @@ PEM = serialization.Encoding.PEM
 
 
 def create_authority(keys: Path, origin: str, now: datetime, name: str = "ca") -> None:
-    """`ca.key` and `ca.pem` in a directory, or others' by `name`. `now` is aware."""
+    """`ca.key` and `ca.pem` in a directory, or others' by `name`. `now` is aware.
+
+    The certificate is written last: a key without one is what a call left that broke off, and is replaced.
+    Raises FileExistsError where there is one.
+    """
+    if (keys / f"{name}.pem").exists():
+        raise FileExistsError(f"{keys / name}.pem")
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"weighbridge {origin}"[:64])])
     usage = x509.KeyUsage(
@@ -48,15 +54,16 @@ def create_authority(keys: Path, origin: str, now: datetime, name: str = "ca") -
     builder = _builder(subject, subject, key.public_key(), now, AUTHORITY_LIFE)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(usage, critical=True)
-    write_new_file(keys / f"{name}.key", _secret(key))
+    write_file(keys / f"{name}.key", _secret(key))
     write_file(keys / f"{name}.pem", builder.sign(key, hashes.SHA256()).public_bytes(PEM))
 
 
 def replace_authority(keys: Path) -> None:
     """The next CA is the CA from now on, and issues the server's certificate. A call that broke off is made again.
 
-    Raises FileNotFoundError where there is none.
+    Raises FileNotFoundError where there is none, or where only its key was made, and touches nothing then.
     """
+    (keys / f"{NEXT}.pem").stat()
     with contextlib.suppress(FileNotFoundError):
         (keys / f"{NEXT}.key").replace(keys / "ca.key")
     (keys / f"{NEXT}.pem").replace(keys / "ca.pem")

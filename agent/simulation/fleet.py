@@ -117,7 +117,7 @@ class SimulatedNode:
     ) -> None:
         self.number, self.name = number, identity.node
         self._fleet, self._identity, self._clock = fleet, identity, clock
-        self.started_us = clock.boottime_us()
+        self.started_us, self._booted_us = clock.boottime_us(), clock.wall_us()
         self._source = SimulatedSource(clock.boottime_us, fleet.scenario, number, fleet.gpus)
         self._transport = Transport(identity.url, identity.trust)
         self._boots = 0
@@ -138,7 +138,7 @@ class SimulatedNode:
     def start(self) -> None:
         """Starts the node's agent."""
         fleet = self._fleet
-        boot = hashlib.sha256(f"{self.number}/{self.started_us}/{self._boots}".encode())
+        boot = hashlib.sha256(f"{self.number}/{self._booted_us}/{self._boots}".encode())
         folder = AgentStorage(fleet.directory / self.name, fleet.spool_bytes, RECEIPTS_BYTES)
         self._agent = Agent(
             self._identity,

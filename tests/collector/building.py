@@ -219,6 +219,14 @@ def make_store(
     `heard`: it has a first report of each of them, so that what they tell of past time counts.
     """
     weighbridge("init", directory, "--listen", "127.0.0.1:0", "--open-on-loopback")
+    admit(directory, agents, contract, heard=heard)
+    return directory
+
+
+def admit(
+    directory: Path, agents: Sequence[Agent], contract: str = "", *, heard: bool = False
+) -> None:
+    """The same into a store that nobody has open."""
     with opened(directory) as store:
         signer = log_signer(directory)
         batch = CommitBatch(store, signer, 1_700_000_000 * SECOND_US)
@@ -235,7 +243,6 @@ def make_store(
         store.log.append(batch.leaves)
         store.index.record(batch.indexed)
         hand_out(directory, store)
-    return directory
 
 
 def hand_out(directory: Path, store: Store, signer: Signer | None = None) -> None:

@@ -3,9 +3,11 @@
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 KILLS = 20
@@ -64,3 +66,31 @@ def killed_everywhere(act: Callable[[Path], object], place: Path) -> Iterator[Pa
         yield place.with_name(f"{place.name}-{step}")
         step += 1
     assert step > KILLS
+
+
+def killed_after(seconds: float, act: Callable[[], object]) -> bool:
+    """Whether a process that does this was killed, by SIGKILL, so long after its start."""
+    child = os.fork()
+    if child == 0:
+        try:
+            act()
+        finally:
+            os._exit(0)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+def killed_without_end(
+    act: Callable[[Path], object], made: Callable[[], Path], chance: Random
+) -> Iterator[Path]:
+    """Directories by `made`, each killed over: once in each write or wait, then at instants by chance, for ever."""
+    place, began, step = made(), time.monotonic(), 1
+    while killed_at(step, partial(act, place)):
+        yield place
+        place, began, step = made(), time.monotonic(), step + 1
+    longest = time.monotonic() - began
+    while True:
+        place = made()
+        if killed_after(chance.uniform(0, longest), partial(act, place)):
+            yield place

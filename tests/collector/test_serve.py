@@ -11,7 +11,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,6 +32,7 @@ from tests.collector.building import (
     wait_for,
     weighbridge,
 )
+from tests.collector.load import Load
 from weighbridge.log.checkpoint import open_head
 from weighbridge.log.entries import ClockChecked, Entry, EntryKind, payload_type
 from weighbridge.log.merkle import leaf_hash, verify_consistency, verify_inclusion
@@ -54,32 +54,6 @@ def test_a_restart_answers_as_before(store_of: StoreOf) -> None:
     with serving(directory) as server:
         assert server.report(*envelopes).json["receipts"] == before
         assert server.report(agent.next()).status == 200
-
-
-class Load(threading.Thread):
-    """Agents that report without pause; remembers what was acknowledged."""
-
-    def __init__(self, server: Serving, agents: list[Agent]) -> None:
-        super().__init__(daemon=True)
-        self.server = server
-        self.agents = agents
-        self.acknowledged: dict[int, str] = {}
-        self.newest_head = ""
-
-    def run(self) -> None:
-        for agent in itertools.cycle(self.agents):
-            payload = agent.payload()
-            envelope = agent.seal(payload)
-            try:
-                answer = self.server.report(envelope)
-            except (OSError, ValueError):
-                return
-            assert answer.status == 200, answer.body
-            receipt = answer.json["receipts"][0]
-            assert receipt["leaf_hash"] == leaf_hash(envelope).hex()
-            self.acknowledged[receipt["index"]] = receipt["leaf_hash"]
-            self.newest_head = answer.json["head"]
-            agent.moved_past(payload)
 
 
 @pytest.mark.slow

@@ -163,14 +163,19 @@ class Answer:
 class Collector(Program):
     """`weighbridge serve` on a store by `weighbridge init`, on a port that stays its own over restarts.
 
-    `settings` are lines for its configuration.
+    `settings` are lines for its configuration, `flags` are for both commands.
     """
 
     def __init__(
-        self, directory: Path, *, settings: Sequence[str] = (), scheme: str = "http"
+        self,
+        directory: Path,
+        *,
+        settings: Sequence[str] = (),
+        scheme: str = "http",
+        flags: Sequence[str] = (),
     ) -> None:
         super().__init__(directory.with_name(f"{directory.name}.log"))
-        self.directory, self.scheme = directory, scheme
+        self.directory, self.scheme, self._flags = directory, scheme, flags
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._reserved.bind(("127.0.0.1", 0))
@@ -179,7 +184,8 @@ class Collector(Program):
 
     def _init(self, settings: Sequence[str]) -> None:
         listen = f"127.0.0.1:{self.port}"
-        made = self.cli("init", str(self.directory), "--listen", listen, "--open-on-loopback")
+        words = ("--listen", listen, "--open-on-loopback", *self._flags)
+        made = self.cli("init", str(self.directory), *words)
         assert made.returncode == 0, made.stderr
         tokens = f'\n[[tokens]]\nsha256 = "{digest(ADMIN.encode())}"\nrole = "admin"\n'
         with self.config.open("a") as file:
@@ -195,7 +201,7 @@ class Collector(Program):
 
     def start(self, *prefix: str, **more: str) -> None:
         """Until it is ready. `prefix`: a command around it."""
-        arguments = [*prefix, COLLECTOR, "serve", "--config", str(self.config)]
+        arguments = [*prefix, COLLECTOR, "serve", *self._flags, "--config", str(self.config)]
         self.launch(arguments, environment(**more))
         wait_for(self._is_ready, f"the collector to be ready\n{self.log()}")
 
