@@ -1,6 +1,6 @@
 """Everything is killed by SIGKILL a thousand times, and nothing that was acknowledged is lost.
 
-    python -m benchmarks.long.kills [--kills 1000] [--seed 1] [--json FILE]
+    python -m benchmarks.long.kills [--kills 1000] [--minutes M] [--seed 1] [--json FILE]
 
 Commands are killed over stores of their own, once in each of their writes and then at instants by chance; programs in
 one house that goes on: a collector under load, agents over a fake driver, their NVML children, witnesses. After each
@@ -12,6 +12,7 @@ first fault.
 import argparse
 import itertools
 import json
+import math
 import subprocess
 import tempfile
 import threading
@@ -47,8 +48,6 @@ from weighbridge.log.merkle import leaf_hash, verify_consistency
 THREADS, AGENTS_EACH, NODES = 3, 3, 3
 ENOUGH = 30
 """Reports that are acknowledged before the collector is killed."""
-PERIOD_S = 1.5
-"""A program is killed within so long after it was started."""
 WITNESSED = "evidence: {witnesses: [berlin]}\n"
 
 
@@ -75,6 +74,8 @@ class House:
         self.nodes = [self._node(number) for number in range(NODES)]
         self.acknowledged: dict[int, str] = {}
         self._new: dict[int, str] = {}
+        self._period_s = 1.0
+        """A program is killed within so long after its start: twice what the collector took for its last one."""
         self._heads: list[str] = []
         self.watch, self.witness = self._watching(), self._witnessing()
 
@@ -130,7 +131,7 @@ class House:
         self.collector.kill()
         words = [COLLECTOR, "serve", "--config", str(self.collector.config)]
         self.collector.launch(words, environment())
-        time.sleep(self._chance.uniform(0, PERIOD_S))
+        time.sleep(self._chance.uniform(0, self._period_s))
         self.collector.kill()
         self._back()
 
@@ -138,7 +139,7 @@ class House:
         node = self._chance.choice(self.nodes)
         node.kill()
         node.start()
-        time.sleep(self._chance.uniform(0, PERIOD_S))
+        time.sleep(self._chance.uniform(0, self._period_s))
 
     def kill_nvml_child(self) -> None:
         node = self._chance.choice(self.nodes)
@@ -156,13 +157,13 @@ class House:
     def _kill(self, daemon: "Daemon") -> None:
         daemon.kill()
         daemon.start()
-        time.sleep(self._chance.uniform(0, PERIOD_S))
+        time.sleep(self._chance.uniform(0, self._period_s))
 
     def kill_backup(self) -> None:
         """Beside the collector."""
         words = ["backup", str(self._directory / "copy"), "--config", str(self.collector.config)]
         copying = self._daemon("backup", COLLECTOR, *words)
-        time.sleep(self._chance.uniform(0, PERIOD_S))
+        time.sleep(self._chance.uniform(0, self._period_s))
         copying.kill()
 
     def _serving(self) -> Serving:
@@ -173,7 +174,9 @@ class House:
 
     def _back(self) -> None:
         """All that was acknowledged since the last time is there, and the log goes on from what was handed out."""
+        began = time.monotonic()
         self.collector.start()
+        self._period_s = 2 * (time.monotonic() - began)
         now = self.collector.get("/v1/log/head")
         for note in self._heads:
             self._assert_beginning(note, now)
@@ -282,7 +285,9 @@ def kill_commands(whole: int, chance: Random, counted: Counter[str]) -> None:
             tell(name, counted[name])
 
 
-def kill_programs(whole: int, chance: Random, counted: Counter[str]) -> dict[str, int]:
+def kill_programs(
+    whole: int, chance: Random, counted: Counter[str], end_s: float
+) -> dict[str, int]:
     failed: list[str] = []
     threading.excepthook = lambda arguments: failed.append(repr(arguments.exc_value))
     turns = [name for name, (of, _) in PROGRAMS.items() for _ in range(share(of, whole))]
@@ -291,6 +296,8 @@ def kill_programs(whole: int, chance: Random, counted: Counter[str]) -> dict[str
         house = House(Path(scratch), chance, ends)
         try:
             for number, name in enumerate(turns, 1):
+                if time.monotonic() > end_s:
+                    break
                 PROGRAMS[name][1](house)
                 assert not failed, failed
                 counted[name] += 1
@@ -309,12 +316,15 @@ def tell(name: str, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--kills", type=int, default=WHOLE)
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="at most; then what was killed is looked at"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     chance, counted, began = Random(options.seed), Counter[str](), time.monotonic()
     kill_commands(options.kills, chance, counted)
-    held = kill_programs(options.kills, chance, counted)
+    held = kill_programs(options.kills, chance, counted, began + 60 * options.minutes)
     for name, count in (counted | Counter(held)).items():
         tell(name, count)
     took_s = time.monotonic() - began
