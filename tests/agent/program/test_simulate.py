@@ -1,5 +1,6 @@
 """The fleet: real agents, scripted faults, each said when it is planted."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -7,9 +8,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from agent.report.sampler import Schedule
+from agent.simulation.clock import LogicalClock
+from agent.simulation.fleet import SimulatedFleet, SimulatedNode, enrol_fleet
+from agent.simulation.scenario import Scenario
 from weighbridge.wire.report import EventKind, Report
 
 DEADLINE_S = 60
+START_US = 1_790_812_800_000_000
 SCENARIO = """
 version: 1
 seed: 3
@@ -89,6 +95,23 @@ def assert_every_chain_is_whole(reports: list[Report]) -> None:
         if event.kind is EventKind.AGENT_STARTED
     )
     assert starts == {"node-0": 1, "node-1": 1, "node-2": 2}
+
+
+async def test_a_fleet_that_is_simulated_again_over_its_state_boots_anew(
+    tmp_path: Path, collector_thread: Any
+) -> None:
+    collector = collector_thread.fake
+    made = SimulatedFleet(
+        1, 1, Scenario(), [collector.invite("n1")], None, tmp_path, Schedule(), 1 << 20
+    )
+    (identity,) = await enrol_fleet(made)
+    for now_us in (START_US, START_US + 86_400_000_000):
+        node = SimulatedNode(0, made, identity, LogicalClock(now_us))
+        node.start()
+        while node.pending:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await node.close()
+    assert len({report.boot for report in collector.reports}) == 2
 
 
 def test_too_few_invites_are_a_usage_error(tmp_path: Path, collector_thread: Any) -> None:
