@@ -174,12 +174,11 @@ class CommitBatch:
 
     def report(self, accepted: Accepted) -> Report:
         """A report of this batch, or as the log holds it."""
-        mine = accepted.index >= self._first
-        report = self.committed[accepted.index - self._first].report if mine else None
-        if report is None:
+        if accepted.index < self._first:
             [leaf] = self._store.log.leaves(accepted.index, 1)
-            report = decode(open_envelope(leaf).payload)
-        return report
+            return decode(open_envelope(leaf).payload)
+        mine = self.committed[accepted.index - self._first]
+        return decode(mine.entry.envelope.payload) if mine.report is None else mine.report
 
     def _stored(self, index: int) -> bytes:
         try:
@@ -396,6 +395,9 @@ def _enter(plan: CommitPlan[Outcome], batch: CommitBatch) -> Outcome | Problem:
         return plan.enter(batch)
     except Problem as problem:
         return problem
+    except Exception as error:
+        logger.exception("a plan failed, and is refused; everybody else's goes on")
+        return Problem("internal", f"it cannot be entered: {type(error).__name__}")
 
 
 def _resolve(future: "asyncio.Future[CommitAnswer[Any]]", outcome: object, head: Head) -> None:

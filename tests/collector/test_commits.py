@@ -120,6 +120,26 @@ async def test_a_plan_that_closes_is_seen_by_the_next_one(store: Store) -> None:
     store.close()
 
 
+class Failing(Assigning):
+    """A plan with a fault that nobody foresaw."""
+
+    def enter(self, batch: CommitBatch) -> int:
+        return super().enter(batch) // 0
+
+
+async def test_a_plan_that_fails_is_refused_and_stops_nobody(store: Store) -> None:
+    committing = committer(store)
+    plans = (Assigning("n0"), Failing("n1"), Assigning("n2"))
+    waiting = [asyncio.create_task(committing.submit(one)) for one in plans]
+    await asyncio.sleep(0)
+    async with running(committing):
+        before, failed, after = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(failed, Problem)
+    assert failed.code == "internal"
+    assert [getattr(one, "outcome", None) for one in (before, after)] == [1, 3]
+    store.close()
+
+
 async def test_a_caller_that_goes_away_takes_nothing_with_it(store: Store) -> None:
     committing = committer(store)
     gone = asyncio.create_task(committing.submit(Assigning("gone")))

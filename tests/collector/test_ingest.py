@@ -91,6 +91,13 @@ def test_an_entry_was_received_at_the_tick_before_it(server: Serving, agent: Age
     assert ticks == sorted(ticks)
 
 
+def test_large_reports_follow_each_other_in_one_request(server: Serving, agent: Agent) -> None:
+    """Of the second and third no more is held than their places ask for: the log is not there to ask yet."""
+    answer = server.report(*(agent.next(4000) for _ in range(4)))
+    assert answer.status == 200, answer.body
+    assert len(answer.json["receipts"]) == 4
+
+
 def test_compressed_reports_are_the_same_reports(server: Serving, agent: Agent) -> None:
     envelopes = [agent.next(), agent.next()]
     for compressor in (
