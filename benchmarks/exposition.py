@@ -84,6 +84,12 @@ class FleetAtRest:
     def figured_us(self, _contract: str) -> int:
         return self.now_us
 
+    def reading(self, _contract: str) -> Callable[[], None] | None:
+        return None
+
+    def take_over(self, _contract: str) -> None:
+        """Nothing is ever read."""
+
     def weight(self, _contract: str) -> int:
         return 0
 

@@ -386,7 +386,7 @@ def _log_api(components: Components, ingest: Ingest, exposition: Exposition) -> 
         components.config.keys / "ca.pem",
         exposition.ingest.time,
         lambda: components.judging.failure,
-        lambda: components.judging.entries_behind,
+        components.judging.remarks,
     )
 
 

@@ -21,7 +21,7 @@ from collector.log.commits import CommitBatch, overloaded
 from collector.storage.store import Ledger
 from weighbridge.contract import Contract, ContractError, load
 from weighbridge.judge.assignments import AssignmentError
-from weighbridge.judge.ledger import Row
+from weighbridge.judge.ledger import Finding, Row
 from weighbridge.log.entries import ContractAdded, EntryKind
 from weighbridge.wire.problems import Problem
 from weighbridge.wire.report import encode
@@ -120,7 +120,8 @@ class Api:
     async def findings(self, request: web.Request) -> web.Response:
         found = status.by_place(self._fleet.findings(self._named(request)))
         part = page_of(request, sorted(found))
-        return _list([status.finding(found[place]) for place in part.items], part)
+        told = [found[place] for place in part.items]
+        return await asyncio.to_thread(_findings, told, part.after)
 
     async def history(self, request: web.Request) -> web.Response:
         """Findings as they were first written. The last page ends with those not yet written; newest word wins."""
@@ -129,8 +130,9 @@ class Api:
         limit = whole_number(request, "limit", 1000, 1, 1000)
         found = await asyncio.to_thread(self._ledger.findings, name, False, after, limit)
         newest = self._fleet.unwritten(name) if found.after is None else ()
-        items = [status.finding(finding) for finding in (*found.findings, *newest)]
-        return _list(items, ListPage((), None if found.after is None else str(found.after)))
+        told = (*found.findings, *newest)
+        following = None if found.after is None else str(found.after)
+        return await asyncio.to_thread(_findings, told, following)
 
     async def timeline(self, request: web.Request) -> web.Response:
         """Rows that reach into a window of at most 31 days, as known at `as_of_us`, by place and start."""
@@ -141,12 +143,15 @@ class Api:
             raise Problem("malformed", "start_us to end_us must be above 0 and at most 31 days")
         as_of = whole_number(request, "as_of_us", 2**53, 0, 2**53)
         node = request.query.get("node")
-        rows = await self._rows(name, (start, end), as_of, node)
+        live = [
+            row
+            for row in self._fleet.open_rows(name, node)
+            if row.start_us < end and row.end_us > start and row.recorded_us <= as_of
+        ]
         offset = whole_number(request, "after", 0, 0, 2**53)
         limit = whole_number(request, "limit", 1000, 1, 10_000)
-        rest = offset + limit if offset + limit < len(rows) else None
-        part = ListPage(rows[offset : offset + limit], None if rest is None else str(rest))
-        return _list([asdict(row) for row in part.items], part)
+        wanted = (name, start, end, as_of, node)
+        return await asyncio.to_thread(self._told, wanted, live, (offset, offset + limit))
 
     async def nodes(self, request: web.Request) -> web.Response:
         part = page(request, status.visible_nodes(self._fleet, viewer(request)))
@@ -205,20 +210,18 @@ class Api:
             [{"targets": [request.host], "labels": labelled} for labelled in labels]
         )
 
-    async def _rows(
-        self, contract: str, window: tuple[int, int], as_of_us: int, node: str | None
-    ) -> list[Row]:
+    def _told(
+        self,
+        wanted: tuple[str, int, int, int, str | None],
+        live: Sequence[Row],
+        part: tuple[int, int],
+    ) -> web.Response:
         """What the ledger holds, and its live end; a row that is being written may be in both."""
-        start_us, end_us = window
-        written = await asyncio.to_thread(
-            self._ledger.rows, contract, start_us, end_us, as_of_us, node
-        )
-        live = [
-            row
-            for row in self._fleet.open_rows(contract, node)
-            if row.start_us < end_us and row.end_us > start_us and row.recorded_us <= as_of_us
-        ]
-        return sorted(dict.fromkeys([*written, *live]), key=_place)
+        written = self._ledger.rows(*wanted)
+        rows = sorted(dict.fromkeys([*written, *live]), key=_place)
+        first, end = part
+        after = str(end) if end < len(rows) else None
+        return _answer([asdict(row) for row in rows[first:end]], after)
 
     def _visible(self, request: web.Request) -> list[str]:
         mine = viewer(request)
@@ -239,7 +242,15 @@ _TIMELINE = ("start_us", "end_us", "as_of_us", "node", "after", "limit")
 
 
 def _list(items: Sequence[status.Json], part: ListPage) -> web.Response:
-    return web.json_response({"items": items, "after": part.after})
+    return _answer(items, part.after)
+
+
+def _findings(told: Sequence[Finding], after: str | None) -> web.Response:
+    return _answer([status.finding(one) for one in told], after)
+
+
+def _answer(items: Sequence[status.Json], after: str | None) -> web.Response:
+    return web.json_response({"items": items, "after": after})
 
 
 def _text(body: str) -> web.Response:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class LogApi:
     """`authority` is the file of the CA certificate.
 
     `timed` makes a context that times one request with reports. `stopped` says why nothing is judged any more, or None;
-    `behind` how many entries are not judged yet.
+    `remarks` what is not judged yet.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class LogApi:
         authority: Path,
         timed: Callable[[], AbstractContextManager[object]],
         stopped: Callable[[], str | None],
-        behind: Callable[[], int],
+        remarks: Callable[[], Iterable[str]],
     ) -> None:
         self._log = log
         self._committer = committer
@@ -69,7 +69,7 @@ class LogApi:
         self._authority = authority
         self._timed = timed
         self._stopped = stopped
-        self._behind = behind
+        self._judging = remarks
 
     def routes(self) -> tuple[Route, ...]:
         opened, read = Access.OPEN, Access.READ
@@ -232,11 +232,10 @@ class LogApi:
         return web.Response(text="".join(f"{line}\n" for line in ("ok", *self._remarks())))
 
     def _remarks(self) -> Iterator[str]:
-        behind, clock = self._behind(), self._committer.clock
+        clock = self._committer.clock
         if self._log.damage is not None:
             yield f"proofs that need it are not handed out: {self._log.damage}"
-        if behind:
-            yield f"judging is behind the log by {behind} entries"
+        yield from self._judging()
         if clock.stepped:
             ahead = f"{clock.off_us / 1_000_000:+.1f} s off"
             yield f"the system's clock was stepped and is not followed: {ahead}"

@@ -163,6 +163,7 @@ def serve(config_file: Path, listen: str | None, simulation: bool) -> None:
 async def _serve(config: CollectorConfig, manager: ServiceManager, simulation: bool) -> None:
     from collector import app
 
+    collect_seldom()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -174,7 +175,7 @@ async def _serve(config: CollectorConfig, manager: ServiceManager, simulation: b
         if config.open_on_loopback and config.listen.host is not None:
             click.echo("reading is open to this machine without a token (open_on_loopback)")
         sys.stdout.flush()
-        collect_seldom()
+        gc.freeze()
         manager.ready(f"listening on {collector.url}")
         await _first(stop.wait(), collector.committing)
         manager.stopping()

@@ -24,6 +24,10 @@ MOST_ROWS = 100_000
 """Of one contract, joined. Beyond that they are not held, and its figures are not worked out while the period lasts."""
 
 
+AT_ONCE_ROWS = 1_000
+"""So many are read, and worked out, at once: some 20 ms. More are read in a thread."""
+
+
 @dataclass(slots=True)
 class Joined:
     """Rows from `start_us` on. What touches and says the same is one row, so a month of hours that were up is one.
@@ -70,20 +74,38 @@ def _says(row: Row) -> tuple[State, str, bool]:
     return row.state, row.cause, row.late
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a contract has, being read in a thread; `rows` and `uses` came meanwhile."""
+
+    joined: Joined
+    rows: list[Row] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+
+
+def nothing(_contract: str, _start_us: int, _end_us: int) -> int:
+    """There is no ledger that takes long."""
+    return 0
+
+
 class Current:
     """The figures of every contract in a book. `ledger` and `uses`: what there is of a contract over [start_us,
-    end_us)."""
+    end_us) when they are called, for any thread to go through; `ledger_weight`: how many of both.
+    """
 
     def __init__(
         self,
         book: NoticeBook,
         ledger: Callable[[str, int, int], Iterable[Row]],
         uses: Callable[[str, int, int], Iterable[Use]],
+        ledger_weight: Callable[[str, int, int], int] = nothing,
     ) -> None:
         self._book = book
         self._ledger = ledger
         self._uses = uses
+        self._ledger_weight = ledger_weight
         self._kept: dict[str, Joined] = {}
+        self._coming: dict[str, Reading] = {}
 
     def write(self, rows: Iterable[Row], uses: Iterable[Use]) -> None:
         """What the folds have just said."""
@@ -91,10 +113,36 @@ class Current:
             kept = self._kept.get(row.contract)
             if kept is not None and row.end_us > kept.start_us:
                 kept.add(row)
+            if row.contract in self._coming:
+                self._coming[row.contract].rows.append(row)
         for use in uses:
             kept = self._kept.get(use.contract)
             if kept is not None:
                 kept.take_in(use)
+            if use.contract in self._coming:
+                self._coming[use.contract].uses.append(use)
+
+    def reading(self, contract: Contract, now_us: int) -> Callable[[], None] | None:
+        """What reads the contract's rows, in any thread; None where they are at hand, or few. Then `take_over`."""
+        name, (start_us, least) = contract.contract_id, self._reach(self._periods(contract, now_us))
+        if self._is_kept(name, start_us, least):
+            return None
+        if self._ledger_weight(name, start_us, now_us) <= AT_ONCE_ROWS:
+            return None
+        joined = Joined(start_us, least)
+        self._coming[name] = Reading(joined)
+        rows, uses = self._ledger(name, start_us, now_us), self._uses(name, start_us, now_us)
+        return lambda: _read(joined, rows, uses)
+
+    def take_over(self, contract: str) -> None:
+        """What was read is whole now: with what came meanwhile."""
+        read = self._coming.pop(contract)
+        for row in read.rows:
+            if row.end_us > read.joined.start_us:
+                read.joined.add(row)
+        for use in read.uses:
+            read.joined.take_in(use)
+        self._kept[contract] = read.joined
 
     def weight(self, contract: Contract, now_us: int) -> int:
         """How many rows its figures are made from, as far as they are written."""
@@ -133,10 +181,21 @@ class Current:
         self, contract: Contract, now_us: int
     ) -> tuple[list[tuple[ContractRecord, Period, Sequence[str]]], Joined]:
         known = list(self._periods(contract, now_us))
+        start_us, least = self._reach(known)
+        return known, self._joined(contract.contract_id, start_us, least, now_us)
+
+    def _reach(
+        self, periods: Iterable[tuple[ContractRecord, Period, Sequence[str]]]
+    ) -> tuple[int, Fraction]:
+        """From when on rows are wanted, and below which share of samples an hour is thin."""
+        known = list(periods)
         starts_us = (reach_us(record.versions, period)[0] for record, period, _ in known)
         leasts = (record.newest.evidence.least_coverage for record, *_ in known)
-        start_us, least = min(starts_us, default=0), max(leasts, default=Fraction(0))
-        return known, self._joined(contract.contract_id, start_us, least, now_us)
+        return min(starts_us, default=0), max(leasts, default=Fraction(0))
+
+    def _is_kept(self, contract: str, start_us: int, least: Fraction) -> bool:
+        kept = self._kept.get(contract)
+        return kept is not None and (kept.start_us, kept.least) == (start_us, least)
 
     def _periods(
         self, contract: Contract, now_us: int
@@ -151,11 +210,15 @@ class Current:
                 yield *found, wanted
 
     def _joined(self, contract: str, start_us: int, least: Fraction, now_us: int) -> Joined:
-        kept = self._kept.get(contract)
-        if kept is None or (kept.start_us, kept.least) != (start_us, least):
-            kept = self._kept[contract] = Joined(start_us, least)
-            for row in self._ledger(contract, start_us, now_us):
-                kept.add(row)
-            for use in self._uses(contract, start_us, now_us):
-                kept.take_in(use)
-        return kept
+        if not self._is_kept(contract, start_us, least):
+            joined = self._kept[contract] = Joined(start_us, least)
+            rows = self._ledger(contract, start_us, now_us)
+            _read(joined, rows, self._uses(contract, start_us, now_us))
+        return self._kept[contract]
+
+
+def _read(joined: Joined, rows: Iterable[Row], uses: Iterable[Use]) -> None:
+    for row in rows:
+        joined.add(row)
+    for use in uses:
+        joined.take_in(use)

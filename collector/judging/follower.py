@@ -14,7 +14,9 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
+from collector.judging.taking_up import TakingUp
 from collector.judging.writer import LedgerWriter
 from collector.log.commits import CommittedEntry
 from collector.log.ingest import Ingest
@@ -22,6 +24,7 @@ from collector.storage.store import StorageError, Store
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import Metric
 from weighbridge.log.entries import Entry, EntryKind
+from weighbridge.wire.report import Report, WireError, decode
 from weighbridge.wire.report import weight as report_weight
 
 logger = logging.getLogger("weighbridge.judging")
@@ -35,6 +38,9 @@ AT_ONCE_SAMPLES = 2048
 
 SLICE_SECONDS = 0.01
 """Everything else gets its turn after so long, whatever an entry holds."""
+
+AT_ONCE_BYTES = 64 << 10
+"""A report that is longer is read in a thread."""
 
 SAMPLE_BYTES = 16
 """A sample of a device has no fewer."""
@@ -72,9 +78,11 @@ class LogFollower:
         self._full = asyncio.Event()
         self._level = asyncio.Event()
         self._waiting: deque[CommittedEntry] = deque()
-        self._read: deque[Entry] = deque()
+        self._read: deque[CommittedEntry] = deque()
         self._held_samples = 0
         self._due = 0
+        self._again = writer.outdated()
+        self._again_read: deque[CommittedEntry] = deque()
         self.failure: str | None = None
 
     @property
@@ -83,19 +91,26 @@ class LogFollower:
         return self.failure is not None or self._writer.folded < self._due
 
     @property
-    def entries_behind(self) -> int:
-        """How many committed entries are not judged."""
-        return max(0, self._due - self._writer.folded)
+    def _busy(self) -> bool:
+        return self.behind or self._again is not None
+
+    def remarks(self) -> Iterator[str]:
+        """What is not judged yet, in words that name nobody."""
+        behind = self._due - self._writer.folded
+        if behind > 0:
+            yield f"judging is behind the log by {behind} entries"
+        if self._again is not None:
+            left = self._writer.folded - self._again.folded
+            yield f"what an older judge failed at is judged again: {left} entries are left"
 
     async def catch_up(self, within_seconds: float = math.inf) -> None:
         """Judge what the log holds and the ledger does not, for so long at most. `run` judges the rest."""
         self._due = self._store.log.size
         until_s = self._monotonic_s() + within_seconds
-        while self.failure is None and self.behind and self._monotonic_s() < until_s:
-            self._judge(self._judge_slice)
+        while self.failure is None and self._busy and self._monotonic_s() < until_s:
+            await self._turn()
             if self._full.is_set() and not self._writer.midway:
                 await self._write_full()
-            await asyncio.sleep(0)
         if not self.behind:
             self._level.set()
             await self.write()
@@ -153,7 +168,7 @@ class LogFollower:
     async def _judge_waiting(self) -> None:
         """Slice by slice. What still waits at the end is judged from the log after the next start."""
         while not self._closing.is_set():
-            await self._judge_while(lambda: self.behind and not self._closing.is_set())
+            await self._judge_while(lambda: self._busy and not self._closing.is_set())
             if not self.behind:
                 self._level.set()
             await self._wake.wait()
@@ -164,8 +179,64 @@ class LogFollower:
 
     async def _judge_while(self, holds: Callable[[], bool]) -> None:
         while self.failure is None and holds():
+            await self._turn()
+
+    async def _turn(self) -> None:
+        """One slice of what is next in the log; or else of what is judged again."""
+        if self.behind or self._again is None:
+            await self._turn_ahead()
+        else:
+            self._level.set()
+            await self._turn_again(self._again)
+
+    async def _turn_ahead(self) -> None:
+        """What the slice begins with is read before, in a thread: to read a large report is one step."""
+        try:
+            if not self._writer.midway:
+                await self._read_ahead()
+        except Exception as error:
+            logger.exception("the log cannot be read at entry %d", self._writer.folded)
+            self._stop(f"judging stopped at entry {self._writer.folded}", error)
+        else:
             self._judge(self._judge_slice)
             await asyncio.sleep(0)
+
+    async def _read_ahead(self) -> None:
+        self._pass_over()
+        if self._waiting and is_large(self._waiting[0]):
+            one = self._waiting[0]
+            told = replace(one, report=await asyncio.to_thread(_decoded, one.entry))
+            if self.failure is not None:
+                return
+            self._held_samples += weight(told) - weight(one)
+            self._waiting[0] = told
+        elif not self._waiting and not self._read:
+            self._read += await asyncio.to_thread(self._some, self._writer.folded)
+
+    async def _turn_again(self, again: TakingUp) -> None:
+        try:
+            if not again.midway and not self._again_read:
+                self._again_read += await asyncio.to_thread(self._some, again.folded)
+        except Exception as error:
+            logger.exception("the log cannot be read at entry %d", again.folded)
+            self._stop(f"judging stopped at entry {self._writer.folded}", error)
+        else:
+            self._judge(lambda: self._slice_again(again))
+            await asyncio.sleep(0)
+
+    def _slice_again(self, again: TakingUp) -> None:
+        until_s = self._monotonic_s() + SLICE_SECONDS
+        while again.midway or (self._again_read and again.folded < self._writer.folded):
+            if not again.midway:
+                one = self._again_read.popleft()
+                again.begin(one.entry, one.report)
+            again.go_on()
+            if self._monotonic_s() >= until_s:
+                return
+        if again.folded == self._writer.folded:
+            self._writer.take_over(again)
+            self._again_read.clear()
+            self._again = self._writer.outdated()
 
     def _judge_slice(self) -> None:
         """Judge for so long as nobody minds; an entry that takes longer goes on in the next slice."""
@@ -179,7 +250,19 @@ class LogFollower:
 
     @property
     def _goes_on(self) -> bool:
-        return self._writer.midway or (self.behind and not self._full.is_set())
+        if self._writer.midway:
+            return True
+        return self.behind and not self._full.is_set() and self._at_hand()
+
+    def _at_hand(self) -> bool:
+        """Whether the next entry was read."""
+        self._pass_over()
+        return not is_large(self._waiting[0]) if self._waiting else bool(self._read)
+
+    def _pass_over(self) -> None:
+        """The log may be read further than was told of; what was judged at once when it was told of is passed over."""
+        while self._read and self._read[0].entry.index < self._writer.folded:
+            self._read.popleft()
 
     def _step(self) -> None:
         if not self._writer.midway:
@@ -188,27 +271,23 @@ class LogFollower:
 
     def _begin_next(self) -> None:
         if not self._waiting:
-            self._writer.begin(self._next_read())
-            return
-        one = self._waiting.popleft()
-        self._held_samples -= weight(one)
+            one = self._read.popleft()
+        else:
+            one = self._waiting.popleft()
+            self._held_samples -= weight(one)
         self._writer.begin(one.entry, one.report)
 
-    def _next_read(self) -> Entry:
-        """The log may be read further than was told of; what was judged at once when it was told of is passed over."""
-        while self._read and self._read[0].index < self._writer.folded:
-            self._read.popleft()
-        self._read = self._read or deque(self._some())
-        return self._read.popleft()
-
-    def _some(self) -> Iterator[Entry]:
-        """The next entries of the log that are not judged."""
+    def _some(self, start: int) -> list[CommittedEntry]:
+        """The next entries of the log that are not judged, with what the large ones say."""
+        found: list[CommittedEntry] = []
         size_bytes = 0
-        for entry in self._store.log.read(self._writer.folded, READ_ENTRIES):
-            yield entry
+        for entry in self._store.log.read(start, READ_ENTRIES):
+            one = CommittedEntry(entry, 0, None)
+            found.append(replace(one, report=_decoded(entry)) if is_large(one) else one)
             size_bytes += len(entry.envelope.payload)
             if size_bytes >= READ_BYTES:
-                return
+                break
+        return found
 
     def close(self) -> None:
         """Lets `run` end after the entry that it is at, if that ends soon."""
@@ -244,6 +323,21 @@ class LogFollower:
     def lag_seconds(self, newest_us: int) -> float:
         """How far judgement is behind the newest tick."""
         return max(0, newest_us - self._writer.judgement.now_us) / 1_000_000
+
+
+def is_large(committed: CommittedEntry) -> bool:
+    """Whether nobody has read it, and to read it takes some milliseconds."""
+    entry = committed.entry
+    unread = committed.report is None and entry.kind is EntryKind.REPORT
+    return unread and len(entry.envelope.payload) > AT_ONCE_BYTES
+
+
+def _decoded(entry: Entry) -> Report | None:
+    """What a report says; None where it is none: the fold finds that out again, and says so."""
+    try:
+        return decode(entry.envelope.payload)
+    except WireError:
+        return None
 
 
 def weight(committed: CommittedEntry) -> int:

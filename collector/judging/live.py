@@ -89,6 +89,14 @@ class Fleet(Protocol):
 class WorkedFleet(Fleet, Protocol):
     """A fleet that says beforehand what figures cost."""
 
+    def reading(self, contract: str) -> Callable[[], None] | None:
+        """What reads the rows of a contract, in any thread, where there are many that are not at hand."""
+        ...
+
+    def take_over(self, contract: str) -> None:
+        """They were read: they are at hand now."""
+        ...
+
     def weight(self, contract: str) -> int:
         """How many rows the figures of a contract are made from."""
         ...
@@ -206,6 +214,12 @@ class LiveFleet:
 
     def figured_us(self, _contract: str) -> int:
         return self.now_us
+
+    def reading(self, contract: str) -> Callable[[], None] | None:
+        return self._judged.figures.reading(self.contracts[contract], self.now_us)
+
+    def take_over(self, contract: str) -> None:
+        self._judged.figures.take_over(contract)
 
     def weight(self, contract: str) -> int:
         return self._judged.figures.weight(self.contracts[contract], self.now_us)

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 
-from collector.judging.current_figures import MOST_ROWS, Figures
+from collector.judging.current_figures import AT_ONCE_ROWS, MOST_ROWS, Figures
 from collector.judging.live import WorkedFleet
 from weighbridge.contract import Contract
 from weighbridge.judge.counts import Counts
@@ -27,10 +27,6 @@ logger = logging.getLogger("weighbridge.figures")
 
 PATIENCE_US_PER_GPU = 1_000
 """A tenth of one core at most, however large the fleet; below 1,000 GPUs every tick is worked out."""
-
-
-AT_ONCE_ROWS = 1_000
-"""So many take 20 ms, at 22 us each."""
 
 REST = 9
 """So many times as long as a contract's figures took in the thread they stay as they are: a tenth of a core each."""
@@ -56,6 +52,7 @@ class RecentFleet:
         self._monotonic_s = monotonic_s
         self._kept: dict[str, Worked] = {}
         self._coming: dict[str, Future[Worked]] = {}
+        self._reading: dict[str, Future[None]] = {}
         self._apart = ThreadPoolExecutor(1, thread_name_prefix="figures")
 
     @property
@@ -103,6 +100,8 @@ class RecentFleet:
             known = self._kept[contract] = Worked(version, 0, _unknown(version))
         elif self._holds(known, now_us):
             return known
+        if not self._at_hand(contract):
+            return known
         weight = self._weight(contract)
         if weight <= AT_ONCE_ROWS:
             found = self._attempted(contract, version, lambda: fleet.figures(contract))
@@ -112,6 +111,31 @@ class RecentFleet:
             job = self._apart.submit(self._timed, contract, version, now_us, work)
             self._coming[contract] = job
         return known
+
+    def _at_hand(self, contract: str) -> bool:
+        """Whether the contract's rows were read; where they are many, that is begun here and not waited for."""
+        job = self._reading.get(contract)
+        if job is None:
+            return self._read(contract)
+        if not job.done():
+            return False
+        del self._reading[contract]
+        error = job.exception()
+        if error is not None:
+            logger.error("the rows of %s cannot be read", contract, exc_info=error)
+            return False
+        self._fleet.take_over(contract)
+        return self._read(contract)
+
+    def _read(self, contract: str) -> bool:
+        try:
+            work = self._fleet.reading(contract)
+        except Exception:
+            logger.exception("the rows of %s cannot be read", contract)
+            return False
+        if work is not None:
+            self._reading[contract] = self._apart.submit(work)
+        return work is None
 
     def _weight(self, contract: str) -> int:
         try:

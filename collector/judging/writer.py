@@ -4,13 +4,15 @@ Rows and findings go to the ledger in batches, each in one transaction with the 
 they have come to: after a crash the entries since then are folded again. `collector.judging.live` reads what is judged.
 """
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from collector.judging.current_figures import Current
+from collector.judging.current_figures import AT_ONCE_ROWS, Current
 from collector.judging.live import Judgement
 from collector.judging.statements import load_book
+from collector.judging.taking_up import TakingUp
 from collector.log.commits import CommittedEntry
 from collector.storage.received import received
 from collector.storage.store import Store
@@ -82,7 +84,6 @@ class LedgerWriter:
             self._take_on()
         for finding in self._open_findings():
             self._keep(finding)
-        self._take_up()
 
     def _take_on(self) -> None:
         """Go on where the ledger ends. Raises SnapshotError."""
@@ -110,7 +111,9 @@ class LedgerWriter:
         judges = restore(snapshots[JUDGES], Judges) if JUDGES in snapshots else Judges()
         now_us = folds.watch.now_us
         judges.take_over(current(now_us))
-        return Judgement(folds, Current(self._book, self._known, self._known_uses), judges)
+        return Judgement(
+            folds, Current(self._book, self._known, self._known_uses, self._weight), judges
+        )
 
     def _remembered(self) -> Iterator[Entry]:
         for index in self._store.index.of_kinds(REMEMBERED):
@@ -125,11 +128,20 @@ class LedgerWriter:
             page = self._store.ledger.findings(open_only=True, after=page.after)
             yield from page.findings
 
-    def _take_up(self) -> None:
-        """Judge what an older judge failed at again, from the beginning of the log."""
+    def outdated(self) -> TakingUp | None:
+        """What an older judge failed at, to be judged again from the beginning of the log."""
         folds = self.judgement.folds
-        for name in folds.outdated():
-            self._take_in(folds.take_up(name, self._store.log.read(0, self.folded)))
+        name = next(iter(folds.outdated()), None)
+        return None if name is None else TakingUp(name, folds.anew(name))
+
+    def take_over(self, again: TakingUp) -> None:
+        """What was judged again has come as far as everything else: it goes on there. Between two entries."""
+        if again.folded != self.folded or self.midway or again.midway:
+            raise ValueError(
+                f"{again.name} was judged up to {again.folded}, all else to {self.folded}"
+            )
+        folds = self.judgement.folds
+        self._take_in(folds.take_over(again.name, again.alone, again.judged))
 
     def catch_up(self, limit: int = SLICE) -> bool:
         """Fold at most `limit` entries that the log holds and the folds have not seen; whether there were any."""
@@ -227,17 +239,29 @@ class LedgerWriter:
         judged.findings = judged.findings[len(taken.findings) :]
         judged.uses = judged.uses[len(taken.uses) :]
 
+    def _weight(self, contract: str, start_us: int, end_us: int) -> int:
+        """What it costs to read the ledger."""
+        return self._store.ledger.weight(contract, start_us, end_us, AT_ONCE_ROWS + 1)
+
     def _known(self, contract: str, start_us: int, end_us: int) -> Iterator[Row]:
-        """The ledger's rows and those that it does not have yet."""
-        yield from self._store.ledger.rows(contract, start_us, end_us)
-        for row in self.judgement.rows:
-            if row.contract == contract and row.start_us < end_us and row.end_us > start_us:
-                yield row
+        """The ledger's rows and those that it does not have by now, each once. They may be read in any thread."""
+        due = [
+            row
+            for row in self.judgement.rows
+            if row.contract == contract and row.start_us < end_us and row.end_us > start_us
+        ]
+        return itertools.chain(self._written(contract, start_us, end_us, frozenset(due)), due)
+
+    def _written(
+        self, contract: str, start_us: int, end_us: int, due: frozenset[Row]
+    ) -> Iterator[Row]:
+        rows = self._store.ledger.rows(contract, start_us, end_us)
+        yield from (row for row in rows if row not in due)
 
     def _known_uses(self, contract: str, start_us: int, end_us: int) -> Iterator[Use]:
         """The same of use, the newest of an hour last."""
-        yield from self._store.ledger.uses(contract, start_us, end_us, end_us)
-        yield from (use for use in self.judgement.uses if use.contract == contract)
+        due = [use for use in self.judgement.uses if use.contract == contract]
+        return itertools.chain(self._store.ledger.uses(contract, start_us, end_us, end_us), due)
 
 
 def _hashed(snapshots: Mapping[str, bytes]) -> dict[str, str]:

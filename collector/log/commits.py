@@ -23,7 +23,6 @@ from collector.log.ticks import Anchor, TickClock
 from collector.storage.store import (
     Accepted,
     ChainKey,
-    CorruptStore,
     EvidenceLog,
     Indexed,
     StorageError,
@@ -31,10 +30,9 @@ from collector.storage.store import (
 )
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import Entry, EntryKind, Tick, entry, payload_type
-from weighbridge.log.merkle import leaf_hash
+from weighbridge.wire.clocks import ToldClocks
 from weighbridge.wire.problems import Problem
-from weighbridge.wire.receipts import Receipt
-from weighbridge.wire.report import Model, Report, WirePart, decode, encode
+from weighbridge.wire.report import Model, Report, WirePart, encode
 from weighbridge.wire.signing import Envelope, Signer, open_envelope
 
 logger = logging.getLogger("weighbridge.commits")
@@ -100,9 +98,10 @@ class CommitBatch:
     def __init__(self, store: Store, signer: Signer, tick_us: int) -> None:
         self._store = store
         self._signer = signer
-        self._first = store.log.size
+        self.first = store.log.size
         self._newest: dict[ChainKey, Accepted] = {}
         self._reports: dict[tuple[ChainKey, int], Accepted] = {}
+        self._told: dict[ChainKey, ToldClocks] = {}
         self.tick_us = tick_us
         self.leaves: list[bytes] = []
         self.committed: list[CommittedEntry] = []
@@ -126,14 +125,14 @@ class CommitBatch:
     def add_record(self, kind: EntryKind, record: Model | WirePart) -> int:
         """Enter something in the collector's own name; return its index."""
         leaf = self._signer.seal(payload_type(kind), encode(record))
-        index = self._first + len(self.leaves)
+        index = self.first + len(self.leaves)
         self._add(leaf, entry(index, leaf), None)
         self.indexed.append(Indexed(index, kind))
         return index
 
     def add_leaf(self, kind: EntryKind, leaf: bytes) -> int:
         """Enter an envelope that somebody else signed and the caller has judged; return its index."""
-        index = self._first + len(self.leaves)
+        index = self.first + len(self.leaves)
         self._add(leaf, entry(index, leaf), None)
         self.indexed.append(Indexed(index, kind))
         return index
@@ -147,14 +146,15 @@ class CommitBatch:
         payload_hash: str,
         *,
         whole: bool = True,
-    ) -> Receipt:
+    ) -> Accepted:
         """Enter a report that was found to be the next one of its chain; `whole`: as it is to be judged."""
-        index = self._first + len(self.leaves)
+        index = self.first + len(self.leaves)
         self._add(leaf, Entry(index, EntryKind.REPORT, envelope), report if whole else None)
         accepted = Accepted(report.seq, payload_hash, index, self.tick_us)
         self.indexed.append(Indexed(index, EntryKind.REPORT, chain, accepted))
         self._newest[chain] = self._reports[chain, report.seq] = accepted
-        return Receipt(index=index, leaf_hash=leaf_hash(leaf).hex(), received_us=self.tick_us)
+        self._told[chain] = ToldClocks.of(report)
+        return accepted
 
     def when_durable(self, act: Callable[[], None]) -> None:
         """Do this once the batch is in the log; never, if it cannot be stored. It must be quick, and must not raise."""
@@ -172,29 +172,14 @@ class CommitBatch:
     def find(self, chain: ChainKey, seq: int) -> Accepted | None:
         return self._reports.get((chain, seq)) or self._store.index.find(chain, seq)
 
-    def report(self, accepted: Accepted) -> Report:
-        """A report of this batch, or as the log holds it."""
-        if accepted.index < self._first:
-            [leaf] = self._store.log.leaves(accepted.index, 1)
-            return decode(open_envelope(leaf).payload)
-        mine = self.committed[accepted.index - self._first]
-        return decode(mine.entry.envelope.payload) if mine.report is None else mine.report
+    def told(self, chain: ChainKey) -> ToldClocks | None:
+        """What the newest report of a chain said of time, if that is in this batch."""
+        return self._told.get(chain)
 
-    def _stored(self, index: int) -> bytes:
-        try:
-            return self._store.log.proven()(0, index)
-        except CorruptStore as error:
-            raise Problem("internal", str(error)) from error
-
-    def again(self, accepted: Accepted) -> Receipt:
-        """Where a report lies that was accepted before. Raises Problem."""
-        if accepted.index >= self._first:
-            stored = leaf_hash(self.leaves[accepted.index - self._first])
-        else:
-            stored = self._stored(accepted.index)
-        return Receipt(
-            index=accepted.index, leaf_hash=stored.hex(), received_us=accepted.received_us
-        )
+    def told_before(self, accepted: Accepted) -> ToldClocks:
+        """The same of a report that the log holds."""
+        [leaf] = self._store.log.leaves(accepted.index, 1)
+        return ToldClocks.read(open_envelope(leaf).payload)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,15 @@ class Decoder:
             "malformed", f"Content-Encoding {str(encoding)[:64]!r} is not taken, only zstd"
         )
 
+    def is_large(self, body: bytes, encoding: str | None, few_bytes: int) -> bool:
+        """Whether it takes a while to decode, because there may be more than so many bytes in it."""
+        if encoding != "zstd":
+            return len(body) > few_bytes
+        try:
+            return not 0 <= zstandard.frame_content_size(body) <= few_bytes
+        except zstandard.ZstdError:
+            return False
+
     def first_line(self, beginning: bytes, encoding: str | None, most_bytes: int) -> bytes | None:
         """The first line of a body of which no more than the beginning is here; None where there is none yet.
 

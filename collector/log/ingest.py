@@ -10,9 +10,10 @@ import json
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import structs, to_builtins
 from pydantic import TypeAdapter, ValidationError
@@ -22,7 +23,7 @@ from collector.log.commits import CommitBatch, Committer
 from collector.log.contradictions import Contradictions
 from collector.log.decoding import Decoder
 from collector.log.keys import KeyRing, NodeKey
-from collector.storage.store import Accepted, ChainKey
+from collector.storage.store import Accepted, ChainKey, CorruptStore
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import EntryKind, Refused, payload_type
 from weighbridge.wire.clocks import ToldClocks, before_1970, goes_back
@@ -46,12 +47,16 @@ EXAMINED_AT_ONCE = 16
 OPEN_AT_ONCE = 2
 """Requests whose reports are decompressed and read at one time: such a report may be many times its bytes."""
 
+APART_BYTES = 128 << 10
+"""More than that is decompressed, and read, in a thread: some milliseconds."""
+
 KEPT_BYTES = 1 << 20
 """Payloads of one request that are kept as they were read. Those beyond are judged from the log."""
 EXAMINED_BYTES_AT_ONCE = 256 << 10
 """Reports, and their bytes, that are examined before anything else gets its turn."""
 DETAIL_CHARACTERS = 500
 CLOCKS_KEPT = 10_000
+Found = TypeVar("Found")
 NAME: TypeAdapter[str] = TypeAdapter(Name)
 COUNT: TypeAdapter[int] = TypeAdapter(Count)
 
@@ -124,6 +129,10 @@ class Unpacker:
         if data.count(b"\n") > limits.reports:
             raise Problem("too_large", f"over {limits.reports} reports in one request")
         return data[:-1].split(b"\n")
+
+    def is_large(self, body: bytes, encoding: str | None) -> bool:
+        """Whether `unpack` takes a while."""
+        return self._decoder.is_large(body, encoding, APART_BYTES)
 
     def first(self, beginning: bytes, encoding: str | None) -> bytes | None:
         """The first envelope of a request that is still coming, once it is here."""
@@ -291,18 +300,23 @@ class Clocks:
 
     def before(self, chain: ChainKey, last: Accepted, batch: CommitBatch) -> ToldClocks:
         """What the report `last`, the newest of its chain, said."""
-        index, told = self._known.get(chain, (-1, None))
-        if told is None or index != last.index:
-            told = ToldClocks.of(batch.report(last))
-        return told
+        told = batch.told(chain)
+        if told is not None:
+            return told
+        index, known = self._known.get(chain, (-1, None))
+        return batch.told_before(last) if known is None or index != last.index else known
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOutcome:
-    """What became of the reports of one request: those placed, in order, and what stopped the rest."""
+    """What became of the reports of one request: those placed, in order, and what stopped the rest.
 
-    placed: Sequence[Receipt]
+    Those from `first` on were entered; the others lay in the log already.
+    """
+
+    placed: Sequence[Accepted]
     refusal: Refusal | None
+    first: int
 
 
 class ReportDelivery:
@@ -319,7 +333,7 @@ class ReportDelivery:
         self._ingest = ingest
 
     def enter(self, batch: CommitBatch) -> DeliveryOutcome:
-        placed: list[Receipt] = []
+        placed: list[Accepted] = []
         refusal = self._refusal
         for examined in self._examined:
             try:
@@ -329,7 +343,7 @@ class ReportDelivery:
                 break
         if refusal is not None:
             self._ingest.enter_refusal(refusal, batch)
-        return DeliveryOutcome(placed, refusal)
+        return DeliveryOutcome(placed, refusal, batch.first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +377,7 @@ class Ingest:
             committer.log, committer.own.keys, committer.head.origin
         )
         self._opening = asyncio.Semaphore(OPEN_AT_ONCE)
+        self._apart = ThreadPoolExecutor(OPEN_AT_ONCE, thread_name_prefix="ingest")
         self._clocks = Clocks()
 
     async def accept(self, body: bytes, encoding: str | None) -> Receipts:
@@ -370,7 +385,7 @@ class Ingest:
         try:
             self._committer.refuse_if_congested()
             async with self._opening:
-                leaves = self._unpacker.unpack(body, encoding)
+                leaves = await self._unpack(body, encoding)
                 examined, refusal = await self._examine(leaves)
                 del leaves
             self._budgets.charge(_costs(examined, refusal))
@@ -391,12 +406,29 @@ class Ingest:
             return None
         return key.key_id
 
+    async def _unpack(self, body: bytes, encoding: str | None) -> list[bytes]:
+        if not self._unpacker.is_large(body, encoding):
+            return self._unpacker.unpack(body, encoding)
+        # A decompressor is not for two threads.
+        return await self._in_thread(Unpacker(self.limits).unpack, body, encoding)
+
+    async def _in_thread(self, call: Callable[..., Found], *arguments: object) -> Found:
+        """Apart from the threads in which statements are made: reports wait for no reader."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._apart, call, *arguments)
+
+    async def _examine_one(self, leaf: bytes) -> Examined:
+        wanted = (leaf, self._ring, self.limits.report_bytes)
+        if len(leaf) > APART_BYTES:
+            return await self._in_thread(examine, *wanted)
+        return examine(*wanted)
+
     async def _examine(self, leaves: Sequence[bytes]) -> tuple[list[Examined], Refusal | None]:
         examined: list[Examined] = []
         size_bytes = kept_bytes = 0
         for leaf in leaves:
             try:
-                one = examine(leaf, self._ring, self.limits.report_bytes)
+                one = await self._examine_one(leaf)
             except Refusal as refusal:
                 return examined, refusal
             kept_bytes += len(one.envelope.payload)
@@ -412,14 +444,26 @@ class Ingest:
             raise _problem(refusal, [], None)
         answer = await self._committer.submit(ReportDelivery(examined, refusal, self))
         delivered = answer.outcome
+        placed = [self._receipt(one, delivered.first) for one in delivered.placed]
         if delivered.refusal is not None:
-            raise _problem(delivered.refusal, delivered.placed, answer.head)
+            raise _problem(delivered.refusal, placed, answer.head)
         newest = examined[-1]
         wanted = self._inventories.lacks(newest.envelope.key_id, newest.report)
-        return Receipts(delivered.placed, answer.head, wanted)
+        return Receipts(placed, answer.head, wanted)
 
-    def enter(self, examined: Examined, batch: CommitBatch) -> Receipt:
-        """Enters one report into a batch. Raises Refusal."""
+    def _receipt(self, accepted: Accepted, first: int) -> Receipt:
+        """Of a report that is durable: the tree has hashed it. Raises Problem where it cannot be proven any more."""
+        log = self._committer.log
+        try:
+            hashed = (log.node if accepted.index >= first else log.proven())(0, accepted.index)
+        except CorruptStore as error:
+            raise Problem("internal", str(error)) from error
+        return Receipt(
+            index=accepted.index, leaf_hash=hashed.hex(), received_us=accepted.received_us
+        )
+
+    def enter(self, examined: Examined, batch: CommitBatch) -> Accepted:
+        """Enters one report into a batch, or finds it in the log. Raises Refusal."""
         key = self._ring.key(examined.envelope.key_id)
         if key is not None:
             refuse_if_revoked(key, examined.envelope)
@@ -427,12 +471,12 @@ class Ingest:
         known = in_sequence(examined, last, batch.find)
         if known is not None:
             batch.when_durable(partial(self._took, examined, "duplicate"))
-            return batch.again(known)
+            return known
         if last is not None:
             told = goes_back(examined.report, self._clocks.before(examined.chain, last, batch))
             if told:
                 raise _misplaced("clock_unsound", told, examined, last)
-        receipt = batch.add_report(
+        accepted = batch.add_report(
             examined.chain,
             examined.leaf,
             examined.envelope,
@@ -444,9 +488,9 @@ class Ingest:
             batch.add_record(EntryKind.CONTRADICTION, found)
         batch.when_durable(partial(self._took, examined, "accepted"))
         batch.when_durable(
-            partial(self._clocks.take, examined.chain, receipt.index, examined.report)
+            partial(self._clocks.take, examined.chain, accepted.index, examined.report)
         )
-        return receipt
+        return accepted
 
     def _took(self, examined: Examined, outcome: str) -> None:
         self.counts[outcome] += 1

@@ -18,7 +18,7 @@ from collector.storage.store import (
     StorageError,
 )
 from weighbridge.log.entries import Entry, EntryKind, Removed
-from weighbridge.wire.report import digest, parse, read
+from weighbridge.wire.report import digest, read, read_place
 
 logger = logging.getLogger("weighbridge.storage")
 
@@ -171,7 +171,7 @@ def indexed(entry: Entry, received_us: int) -> Indexed:
         return Indexed(entry.index, EntryKind.REPORT, chain, accepted)
     if entry.kind is not EntryKind.REPORT:
         return Indexed(entry.index, entry.kind)
-    report = parse(entry.envelope.payload)
-    chain = ChainKey(entry.envelope.key_id, report["chain"], report["stream"])
-    accepted = Accepted(report["seq"], digest(entry.envelope.payload), entry.index, received_us)
+    place = read_place(entry.envelope.payload)
+    chain = ChainKey(entry.envelope.key_id, place.chain, place.stream)
+    accepted = Accepted(place.seq, digest(entry.envelope.payload), entry.index, received_us)
     return Indexed(entry.index, entry.kind, chain, accepted)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     delete,
+    func,
     insert,
     or_,
     select,
@@ -125,6 +126,16 @@ class SqliteLedger:
         query = query.order_by(table.node, table.slot, table.device, table.chain, table.start_us)
         with self._engine.connect() as connection:
             return [_row(row) for row in connection.execute(query).mappings()]
+
+    def weight(self, contract: str, start_us: int, end_us: int, most: int) -> int:
+        counted = 0
+        with self._engine.connect() as connection:
+            for table, begins in ((rows_table, "start_us"), (uses_table, "hour_us")):
+                begun = table.c[begins]
+                of_contract = (table.c.contract == contract, begun >= start_us, begun < end_us)
+                some = select(begun).where(*of_contract).limit(most).subquery()
+                counted += connection.execute(select(func.count()).select_from(some)).scalar_one()
+        return counted
 
     def uses(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> Iterator[Use]:
         table = uses_table.c

@@ -198,6 +198,10 @@ class Ledger(Protocol):
         """Rows that touch [start_us, end_us), by node, device, chain, start; as known at `as_of_us`."""
         ...
 
+    def weight(self, contract: str, start_us: int, end_us: int, most: int) -> int:
+        """How many rows begin, and sums of use stand, in [start_us, end_us); no more than about `most` are counted."""
+        ...
+
     def uses(self, contract: str, start_us: int, end_us: int, as_of_us: int) -> Iterator[Use]:
         """The last sums of the hours that begin in [start_us, end_us), as known at an instant, by hour and node."""
         ...

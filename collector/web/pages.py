@@ -90,7 +90,7 @@ class Pages:
         by_rank = {_rank(row): row for row in everything}
         part = page_of(request, sorted(by_rank), CONTRACTS_SHOWN)
         found = status.worst_first(status.findings(self._fleet, mine))
-        return self._render(
+        return await self._render(
             "index.html",
             stopped=self._stopped(),
             total=_total(everything),
@@ -119,18 +119,20 @@ class Pages:
             for gpu in node["gpus"]:
                 states[gpu["state"]] += gpu.get("slots", 1)
         rows = await self._rows(name, None)
-        sampling = self._fleet.contracts[name].sampling
+        cadence_us = self._fleet.contracts[name].sampling.cadence_us
+        drawn = (rows, part.items, self._fleet.now_us, cadence_us)
+        picture = await asyncio.to_thread(timeline.by_node, *drawn)
         found = status.worst_first(self._fleet.findings(name))
-        return self._render(
+        return await self._render(
             "contract.html",
             contract=status.contract(self._fleet, name),
-            max_gap_us=sampling.max_gap_us,
+            max_gap_us=self._fleet.contracts[name].sampling.max_gap_us,
             found=[status.finding(row) for row in found[:FINDINGS_SHOWN]],
             shown=min(len(found), FINDINGS_SHOWN),
             open=len(found),
             nodes=nodes,
             states=states.most_common(),
-            picture=timeline.by_node(rows, part.items, self._fleet.now_us, sampling.cadence_us),
+            picture=picture,
             next=_next(part),
         )
 
@@ -144,9 +146,9 @@ class Pages:
             rows += await self._rows(contract, name)
         lanes = [gpu["gpu"] for gpu in shown["gpus"]]
         cadences_us = (self._fleet.contracts[one].sampling.cadence_us for one in shown["contracts"])
-        apart_us = min(cadences_us, default=0)
-        picture = timeline.by_device(rows, lanes, self._fleet.now_us, apart_us)
-        return self._render("node.html", node=shown, found=shown["findings"], picture=picture)
+        drawn = (rows, lanes, self._fleet.now_us, min(cadences_us, default=0))
+        picture = await asyncio.to_thread(timeline.by_device, *drawn)
+        return await self._render("node.html", node=shown, found=shown["findings"], picture=picture)
 
     async def style(self, request: web.Request) -> web.Response:
         del request
@@ -159,8 +161,10 @@ class Pages:
         written = await asyncio.to_thread(self._ledger.rows, contract, start_us, end_us, None, node)
         return [*written, *self._fleet.open_rows(contract, node)]
 
-    def _render(self, template: str, **context: Any) -> web.Response:
-        text = self._environment.get_template(template).render(
+    async def _render(self, template: str, **context: Any) -> web.Response:
+        """In a thread: a node may have a thousand devices. What it is given must not change any more."""
+        text = await asyncio.to_thread(
+            self._environment.get_template(template).render,
             origin=self._info.origin,
             simulation=self._info.simulation,
             now_us=self._fleet.now_us,

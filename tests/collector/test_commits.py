@@ -336,13 +336,14 @@ async def test_a_start_judges_for_so_long_and_the_rest_beside_what_comes_in(stor
         again = LedgerWriter(store)
         later = LogFollower(again, store)
         await later.catch_up(within_seconds=0)
-        assert (later.behind, later.entries_behind) == (True, size - again.folded)
+        left = f"judging is behind the log by {size - again.folded} entries"
+        assert (later.behind, list(later.remarks())) == (True, [left])
         committing.follow(later.follow)
         await committing.submit(Assigning("meanwhile"))
         assert again.folded < size < store.log.size
         async with at_work(later), asyncio.timeout(60):
             await later.caught_up()
-        assert (again.folded, later.entries_behind) == (store.log.size, 0)
+        assert (again.folded, list(later.remarks())) == (store.log.size, [])
         assert store.ledger.folded() == store.log.size
     store.close()
 
@@ -391,7 +392,7 @@ async def test_a_judge_that_fails_on_what_waited_stops_and_says_where(store: Sto
 
 async def test_it_is_ready_until_judging_stops(store: Store) -> None:
     said: list[str | None] = [None]
-    due = [0]
+    said_of_judging: list[str] = []
     committing = committer(store)
     ingest = Ingest(committing, committing.ring, Limits())
     log_api = LogApi(
@@ -402,13 +403,13 @@ async def test_it_is_ready_until_judging_stops(store: Store) -> None:
         Path(),
         nullcontext,
         lambda: said[-1],
-        lambda: due[-1],
+        lambda: said_of_judging,
     )
     application = web.Application(middlewares=[problems])
     application.router.add_get("/readyz", log_api.ready)
     async with TestClient(TestServer(application)) as client, running(committing):
         assert await (await client.get("/readyz")).text() == "ok\n"
-        due.append(7)
+        said_of_judging.append("judging is behind the log by 7 entries")
         answer = await client.get("/readyz")
         assert (answer.status, await answer.text()) == (
             200,

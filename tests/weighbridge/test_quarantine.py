@@ -14,6 +14,7 @@ from weighbridge.judge.checks import CHECKS
 from weighbridge.judge.checks.check import Answer, CheckContext
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import JUDGING_FAILED, Finding, Row, State
+from weighbridge.judge.node import Change
 from weighbridge.judge.registry import Registry
 from weighbridge.judge.track import EVERYTHING
 from weighbridge.log.entries import ContractAdded
@@ -44,6 +45,13 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> None:
 def judged_by(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     for module in (node, fleet, quarantine):
         monkeypatch.setattr(module, "JUDGE", version)
+
+
+def taken_up(log: Log) -> list[Change]:
+    """The first node is judged again from the first entry on, and goes on from there."""
+    alone = log.fold.anew("n1")
+    judged = [change for entry in log.entries for change in alone.fold(entry)]
+    return log.fold.take_over("n1", alone, judged)
 
 
 def story(second: int = 40) -> Log:
@@ -110,7 +118,7 @@ def test_the_next_version_judges_what_was_skipped_and_the_finding_closes(
         log = story()
     judged_by(monkeypatch, "judge/next")
     assert log.fold.outdated() == ["n1"]
-    log.changes += log.fold.take_up("n1", log.entries)
+    log.changes += taken_up(log)
     assert log.fold.outdated() == []
     assert log.open() == {}
     assert spans(log.timelines(1790)["n1", 0]) == [(0, 1790, "up", "")]
@@ -142,12 +150,12 @@ def test_its_time_is_written_down_to_the_instant_at_which_it_ends(
     """Statements that were issued before that are made again from it."""
     with monkeypatch.context() as broken:
         planted(broken)
-        released, taken_up = story(), story()
+        released, again = story(), story()
     released.tick(1800)
     released.assign("n1", devices=[])
     judged_by(monkeypatch, "judge/next")
-    taken_up.changes += taken_up.fold.take_up("n1", taken_up.entries)
-    for log, until in ((released, 1800), (taken_up, 1790)):
+    again.changes += taken_up(again)
+    for log, until in ((released, 1800), (again, 1790)):
         rows = [row for row in log.changes if isinstance(row, Row) and row.cause == JUDGING_FAILED]
         assert max(row.end_us for row in rows) == START_US + until * SECOND
 
@@ -158,7 +166,7 @@ def test_a_newer_judge_that_fails_too_leaves_the_node_where_it_was(
     planted(monkeypatch)
     log = story()
     judged_by(monkeypatch, "judge/next")
-    log.changes += log.fold.take_up("n1", log.entries)
+    log.changes += taken_up(log)
     (found,) = log.open().values()
     assert found.observed.startswith("judge/next fails at entry")
 

@@ -336,10 +336,12 @@ class FleetFold:
             if state.quarantine is not None and state.quarantine.judge != JUDGE
         ]
 
-    def take_up(self, name: str, entries: Iterable[Entry]) -> list[Change]:
-        """Judge an observer that is outdated again. `entries`: all that were folded."""
-        alone = FleetFold(self.stall_us, name)
-        judged = [change for entry in entries for change in alone.fold(entry)]
+    def anew(self, name: str) -> "FleetFold":
+        """The fold that judges an outdated observer again: give it all entries, from the first on."""
+        return FleetFold(self.stall_us, name)
+
+    def take_over(self, name: str, alone: "FleetFold", judged: Iterable[Change]) -> list[Change]:
+        """Go on with an observer as `alone` has it, which was given all that was folded here, and said `judged`."""
         before = self.states[name]
         laid = list(quarantine.lay(before, self._promises(before), self.watch.now_us))
         after = self.states[name] = alone.states.get(name, NodeState(before.node, before.side))

@@ -63,7 +63,7 @@ from weighbridge.judge.two_sides import OF_LESSEE
 from weighbridge.judge.usage import LOADS, THIN, end, is_thin, take_in
 from weighbridge.log.entries import Refused
 from weighbridge.verdict import Verdict
-from weighbridge.wire.bounds import within_bounds
+from weighbridge.wire.bounds import bounding
 from weighbridge.wire.report import Block, Event, EventKind, Report, ReportClocks
 from weighbridge.wire.visible import visible
 
@@ -116,7 +116,7 @@ def judge_report(
     state: NodeState, promises: Sequence[Promise], report: Report, receipt: Receipt
 ) -> Iterator[Change | None]:
     """Fold one accepted report of the node. It gives None between two steps."""
-    told = within_bounds(report)
+    told = yield from bounding(report)
     yield from _ReportFold(state, promises, told, receipt).changes()
 
 

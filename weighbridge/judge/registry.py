@@ -125,7 +125,8 @@ class Registry:
         observer = Key((state.node, state.side))
         devices = _shown(state)
         before = self.showing.get(observer, [])
-        left = [device for device in before if device not in devices]
+        here = set(devices)
+        left = [device for device in before if device not in here]
         self.showing[observer] = devices
         known = self.known.setdefault(observer, {})
         for device in devices:
@@ -141,7 +142,7 @@ class Registry:
         for device in left:
             yield from self._part(device, assignments, state.last_sample_us)
             yield None
-        doubts = dict(self._doubts(state, observer, left, set(devices) - set(before)))
+        doubts = dict(self._doubts(state, observer, left, here - set(before)))
         yield from self._doubt(doubts, assignments, now_us)
         self._forget(observer, state.last_sample_us)
 

@@ -4,8 +4,9 @@ The report stays as it was signed. Whoever judges by it reads it through `within
 can have is then none, for the reason `out_of_range`, and of text what steers a terminal is written out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import groupby
+from typing import cast
 
 from msgspec.structs import replace
 
@@ -23,12 +24,25 @@ from weighbridge.wire.report import (
 )
 from weighbridge.wire.visible import visible
 
+STEP_VALUES = 4096
 Rows = Sequence[Sequence[int | None]]
 
 
 def within_bounds(report: Report) -> Report:
     """The report with what lies beyond the bounds of the catalogue left out; itself where nothing does."""
-    blocks = [block_within_bounds(block) for block in report.blocks]
+    steps = bounding(report)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as ended:
+        return cast(Report, ended.value)
+
+
+def bounding(report: Report) -> Generator[None, None, Report]:
+    """The same in small steps: it returns the report."""
+    blocks = []
+    for block in report.blocks:
+        blocks.append((yield from _bounding(block)))  # noqa: PERF401
     inventory = None if report.inventory is None else _inventory(report.inventory)
     host = None if report.host is None else _facts(report.host)
     events = [_told(event) for event in report.events]
@@ -50,54 +64,71 @@ def _told_gap(gap: Gap) -> Gap:
     return gap if shown == gap.reason else replace(gap, reason=shown)
 
 
-def block_within_bounds(block: Block) -> Block:
+def _bounding(block: Block) -> Generator[None, None, Block]:
     """The same of one block."""
-    wild = {
-        name: bounds
-        for name, rows in block.readings.items()
-        if name in READING and (bounds := READING[name].bounds) and not _fits(rows, bounds)
-    }
+    wild: dict[str, Bounds] = {}
+    for name, rows in block.readings.items():
+        bounds = READING[name].bounds if name in READING else None
+        if bounds is not None and not (yield from _fits(rows, bounds)):
+            wild[name] = bounds
     if not wild:
         return block
-    spans = [span for name, bounds in wild.items() for span in _spans(block, name, bounds)]
-    readings = block.readings | {
-        name: [[_value(value, bounds) for value in row] for row in block.readings[name]]
-        for name, bounds in wild.items()
-    }
-    return replace(block, readings=readings, unavailable=[*block.unavailable, *spans])
+    spans, readings = list(block.unavailable), dict(block.readings)
+    for name, bounds in wild.items():
+        spans += yield from _spans(block, name, bounds)
+        readings[name] = yield from _kept(block.readings[name], bounds)
+    return replace(block, readings=readings, unavailable=spans)
 
 
 def _is(one: object, other: object) -> bool:
     return one is other
 
 
-def _fits(rows: Rows, bounds: Bounds) -> bool:
-    values = [value for row in rows for value in row if value is not None]
-    return not values or (bounds.least <= min(values) and max(values) <= bounds.most)
+def _some(rows: Rows) -> Iterator[Rows]:
+    """All of them, a few thousand values at a time."""
+    size = max(1, STEP_VALUES // max(1, len(rows[0])))
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
-def _value(value: int | None, bounds: Bounds) -> int | None:
-    return None if _wild(value, bounds) else value
+def _fits(rows: Rows, bounds: Bounds) -> Generator[None, None, bool]:
+    fits = True
+    for some in _some(rows):
+        values = [value for row in some for value in row if value is not None]
+        fits = fits and (not values or bounds.least <= min(values) <= max(values) <= bounds.most)
+        yield
+    return fits
+
+
+def _kept(rows: Rows, bounds: Bounds) -> Generator[None, None, list[list[int | None]]]:
+    kept: list[list[int | None]] = []
+    for some in _some(rows):
+        kept += [[None if _wild(value, bounds) else value for value in row] for row in some]
+        yield
+    return kept
 
 
 def _wild(value: int | None, bounds: Bounds) -> bool:
     return value is not None and not bounds.least <= value <= bounds.most
 
 
-def _spans(block: Block, name: str, bounds: Bounds) -> Iterator[UnavailableSpan]:
+def _spans(block: Block, name: str, bounds: Bounds) -> Generator[None, None, list[UnavailableSpan]]:
     """Neighbouring samples of a device that lie beyond are one span."""
+    found: list[UnavailableSpan] = []
     for column, device in enumerate(block.devices):
         told = enumerate(_wild(row[column], bounds) for row in block.readings[name])
         for wild, samples in groupby(told, key=lambda sample: sample[1]):
             if wild:
                 places = [place for place, _ in samples]
-                yield UnavailableSpan(
+                span = UnavailableSpan(
                     device=device,
                     from_=places[0],
                     reading=name,
                     reason=Reason.OUT_OF_RANGE,
                     to=places[-1] + 1,
                 )
+                found.append(span)
+        yield
+    return found
 
 
 def _inventory(inventory: Inventory) -> Inventory:

@@ -7,7 +7,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from weighbridge.wire.report import Report
+import msgspec
+
+from weighbridge.wire.report import Report, ReportClocks, WireError
+
+
+class _Samples(msgspec.Struct, frozen=True):
+    boottime_us: list[int]
+    tier: str
+
+
+class _Times(msgspec.Struct, frozen=True):
+    """Of a report, what is said of time."""
+
+    blocks: list[_Samples]
+    boot: str
+    clock: ReportClocks
+
+
+_TIMES = msgspec.json.Decoder(_Times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +37,19 @@ class ToldClocks:
     newest_us: dict[str, int]
 
     @classmethod
-    def of(cls, report: Report) -> Self:
+    def of(cls, report: Report | _Times) -> Self:
         newest: dict[str, int] = {}
         for block in report.blocks:
             newest[block.tier] = max(newest.get(block.tier, 0), block.boottime_us[-1])
         return cls(report.boot, report.clock.boottime_us, newest)
+
+    @classmethod
+    def read(cls, payload: bytes) -> Self:
+        """Of a report that was accepted, without its values. Raises WireError."""
+        try:
+            return cls.of(_TIMES.decode(payload))
+        except msgspec.DecodeError as error:
+            raise WireError(str(error)) from error
 
 
 def before_1970(report: Report) -> bool:

@@ -10,8 +10,8 @@ import pytest
 from collector.api import status
 from collector.api.exposition import Exposition
 from collector.judging import current_figures
-from collector.judging.current_figures import MOST_ROWS, Figures
-from collector.judging.recent import AT_ONCE_ROWS, PATIENCE_US_PER_GPU, RecentFleet
+from collector.judging.current_figures import AT_ONCE_ROWS, MOST_ROWS, Figures
+from collector.judging.recent import PATIENCE_US_PER_GPU, RecentFleet
 from tests.collector.building import wait_for
 from weighbridge.judge.ledger import Row, State
 
@@ -138,6 +138,35 @@ def test_nobody_waits_for_a_contract_of_many_outages(fleet: Any) -> None:
     wait_for(lambda: recent.figured_us("alpha"), "figures")
     assert recent.figures("alpha") == fleet.figures("alpha")
     assert status.contract(recent, "alpha")["objectives_as_of_us"] == first_us
+
+
+class Unread(Counting):
+    """Of one contract the rows are not at hand, and are read until somebody says."""
+
+    def __init__(self, fleet: Any) -> None:
+        super().__init__(fleet)
+        self.done = threading.Event()
+        self.taken_over = False
+
+    def reading(self, contract: str) -> Callable[[], None] | None:
+        return self._wait if contract == "alpha" and not self.taken_over else None
+
+    def _wait(self) -> None:
+        self.done.wait()
+
+    def take_over(self, contract: str) -> None:
+        assert self.done.is_set()
+        self.taken_over = contract == "alpha"
+
+
+def test_nobody_waits_until_the_rows_of_a_contract_are_read(fleet: Any) -> None:
+    unread = Unread(fleet)
+    recent = RecentFleet(unread)
+    assert recent.figures("alpha")["nodes-up"].verdict == "unknown"
+    assert recent.figures("beta") == fleet.figures("beta")
+    unread.done.set()
+    wait_for(lambda: recent.figured_us("alpha"), "figures")
+    assert recent.figures("alpha") == fleet.figures("alpha")
 
 
 def test_of_more_rows_than_are_held_nothing_is_worked_out(fleet: Any) -> None:

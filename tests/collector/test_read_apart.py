@@ -1,0 +1,43 @@
+"""Many rows of a contract are read in a thread; what is judged meanwhile is among them."""
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from collector.judging import current_figures
+from collector.judging.live import LiveFleet
+from collector.judging.writer import LedgerWriter
+from collector.storage.index import SqliteIndex
+from tests.collector.building import make_store, opened
+from tests.weighbridge.test_quarantine import planted, story
+
+
+def test_what_comes_while_the_ledger_is_read_is_taken_over_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current_figures, "AT_ONCE_ROWS", 0)
+    planted(monkeypatch)
+    log = story()
+    entries = log.entries
+    with opened(make_store(tmp_path / "store")) as store:
+        store.log.append(log.leaves[store.log.size :])
+        cast("SqliteIndex", store.index).catch_up(store.log)
+        writer = LedgerWriter(store)
+        fleet = LiveFleet(writer.judgement)
+        for entry in entries[:300]:
+            writer.fold(entry)
+        store.ledger.write(*writer.take())
+        writer.written(kept=True)
+        work = fleet.reading("K1")
+        assert work is not None
+        for entry in entries[300:]:
+            writer.fold(entry)
+        store.ledger.write(*writer.take())
+        work()
+        fleet.take_over("K1")
+        assert fleet.reading("K1") is None
+        monkeypatch.setattr(current_figures, "AT_ONCE_ROWS", 1_000)
+        again = LiveFleet(LedgerWriter(store).judgement)
+        assert again.reading("K1") is None
+        assert fleet.figures("K1") == again.figures("K1")
