@@ -159,10 +159,10 @@ class Api:
 
     async def node(self, request: web.Request) -> web.Response:
         name = request.match_info["node"]
-        shown = status.visible_node(self._fleet, viewer(request), name)
+        shown = await status.visible_node(self._fleet, viewer(request), name)
         if shown is None:
             raise Problem("not_found", "no such node")
-        return web.json_response(shown)
+        return await asyncio.to_thread(web.json_response, shown)
 
     async def gpu(self, request: web.Request) -> web.Response:
         shown = status.visible_gpu(self._fleet, viewer(request), request.match_info["gpu"])

@@ -3,8 +3,9 @@
 Times are integer microseconds of UTC, shares are exact fractions as text (`719/720`).
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from collector.api.routes import Viewer
@@ -20,6 +21,9 @@ from weighbridge.verdict import WORST_FIRST
 from weighbridge.wire.report import Reason
 
 Json = dict[str, Any]
+SLICE = 64
+"""GPUs that are told of before the event loop gets its turn."""
+
 COUNTS = ("contracted", "reporting", "healthy", "in_use")
 
 
@@ -199,8 +203,11 @@ def gpus_by_contract(fleet: Fleet, viewer: Viewer, node_name: str) -> dict[str, 
     return found
 
 
-def visible_node(fleet: Fleet, viewer: Viewer, name: str) -> Json | None:
-    """A node with everything that it last showed of the GPUs that the viewer may see; None: not for this viewer."""
+async def visible_node(fleet: Fleet, viewer: Viewer, name: str) -> Json | None:
+    """A node with everything that it last showed of the GPUs that the viewer may see; None: not for this viewer.
+
+    The event loop gets its turn in between: a node may show a thousand.
+    """
     contracts = gpus_by_contract(fleet, viewer, name)
     state = fleet.nodes.get(name)
     if not contracts and (viewer.contracts is not None or state is None):
@@ -216,13 +223,21 @@ def visible_node(fleet: Fleet, viewer: Viewer, name: str) -> Json | None:
     return _node_line(state, name) | {
         "contracts": list(contracts),
         "findings": [finding(row) for row in worst_first(found)],
-        "gpus": [
+        "gpus": [one async for one in _shown(fleet, name, state, _in_order(state, uuids))],
+    }
+
+
+async def _shown(
+    fleet: Fleet, name: str, state: NodeState | None, uuids: Sequence[str]
+) -> AsyncIterator[Json]:
+    for number, uuid in enumerate(uuids, start=1):
+        yield (
             gpu(fleet, name, uuid)
             | last_shown(state, uuid)
             | {"attestation": attestation(fleet, state, uuid)}
-            for uuid in _in_order(state, uuids)
-        ],
-    }
+        )
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
 
 
 def _in_order(state: NodeState | None, uuids: set[str]) -> Sequence[str]:

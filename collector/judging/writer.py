@@ -240,8 +240,9 @@ class LedgerWriter:
         judged.uses = judged.uses[len(taken.uses) :]
 
     def _weight(self, contract: str, start_us: int, end_us: int) -> int:
-        """What it costs to read the ledger."""
-        return self._store.ledger.weight(contract, start_us, end_us, AT_ONCE_ROWS + 1)
+        """What it costs to read the ledger, and what it does not have yet."""
+        due = sum(row.contract == contract for row in self.judgement.rows)
+        return due + self._store.ledger.weight(contract, start_us, end_us, AT_ONCE_ROWS + 1)
 
     def _known(self, contract: str, start_us: int, end_us: int) -> Iterator[Row]:
         """The ledger's rows and those that it does not have by now, each once. They may be read in any thread."""

@@ -138,7 +138,7 @@ class Pages:
 
     async def node(self, request: web.Request) -> web.Response:
         name = request.match_info["node"]
-        shown = status.visible_node(self._fleet, viewer(request), name)
+        shown = await status.visible_node(self._fleet, viewer(request), name)
         if shown is None:
             raise Problem("not_found", "no such node")
         rows: list[Row] = []

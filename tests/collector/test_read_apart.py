@@ -1,14 +1,13 @@
 """Many rows of a contract are read in a thread; what is judged meanwhile is among them."""
 
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from collector.judging import current_figures
 from collector.judging.live import LiveFleet
 from collector.judging.writer import LedgerWriter
-from collector.storage.index import SqliteIndex
+from collector.storage.store import Indexed
 from tests.collector.building import make_store, opened
 from tests.weighbridge.test_quarantine import planted, story
 
@@ -22,7 +21,7 @@ def test_what_comes_while_the_ledger_is_read_is_taken_over_with_it(
     entries = log.entries
     with opened(make_store(tmp_path / "store")) as store:
         store.log.append(log.leaves[store.log.size :])
-        cast("SqliteIndex", store.index).catch_up(store.log)
+        store.index.record([Indexed(entry.index, entry.kind) for entry in entries])
         writer = LedgerWriter(store)
         fleet = LiveFleet(writer.judgement)
         for entry in entries[:300]:

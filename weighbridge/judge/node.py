@@ -465,7 +465,9 @@ class _ReportFold:
             case _:
                 pass
 
-    def _sample(self, chain: ChainState, block: Block, sample: int, at_us: int) -> Iterator[Change]:
+    def _sample(
+        self, chain: ChainState, block: Block, sample: int, at_us: int
+    ) -> Iterator[Change | None]:
         for promise, in_time_us in zip(self._promises, self._in_time_us, strict=True):
             yield from self._reach(chain, promise, at_us, at_us < in_time_us)
         chain.pending |= see_sample(chain.view, block, sample, at_us, WATCHED)
@@ -483,7 +485,7 @@ class _ReportFold:
 
     def _reach(
         self, chain: ChainState, promise: Promise, at_us: int, late: bool
-    ) -> Iterator[Change]:
+    ) -> Iterator[Change | None]:
         """Carry the promise's track from the last sample to this one, or begin or end it on the way.
 
         It does not begin before the chain has shown an inventory: which devices there are is unknown, not none. Nor
@@ -544,9 +546,9 @@ class _ReportFold:
 
     def _judge(
         self, chain: ChainState, promise: Promise, track: Track, at_us: int, changed: set[str]
-    ) -> Iterator[Change]:
+    ) -> Iterator[Change | None]:
         track.strangers = strangers(self._state, promise, track.slots, chain.view)
-        given = judge(track, promise, chain.view, changed)
+        given = yield from judge(track, promise, chain.view, changed)
         if not given:
             return
         for code, answers in given.items():

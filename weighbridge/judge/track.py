@@ -1,6 +1,6 @@
 """How a chain's samples become rows: segments that grow with every sample, and are cut where something changes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from weighbridge.contract.condition import JOINED
@@ -250,15 +250,20 @@ def hours_us(start_us: int, end_us: int) -> Iterator[tuple[int, int]]:
 
 def judge(
     track: Track, promise: Promise, view: LatestReadings, changed: set[str]
-) -> dict[str, list[Answer]]:
-    """Run the checks that watch something that changed; remember who breaches what. Returns answers by code."""
+) -> Generator[None, None, dict[str, list[Answer]]]:
+    """Run the checks that watch something that changed, in steps; then remember who breaches what, all at once.
+
+    Returns answers by code.
+    """
     context = CheckContext(promise, view, _tallies(track), track.strangers)
     given: dict[str, list[Answer]] = {}
     for check in CHECKS:
         if not changed.isdisjoint(check.watches):
-            given[check.code] = answers = list(check.judge(context))
-            track.breaches[check.code] = _subjects(answers, Verdict.BREACHED)
-            track.blind[check.code] = _subjects(answers, Verdict.UNKNOWN)
+            given[check.code] = list(check.judge(context))
+            yield
+    for code, answers in given.items():
+        track.breaches[code] = _subjects(answers, Verdict.BREACHED)
+        track.blind[code] = _subjects(answers, Verdict.UNKNOWN)
     return given
 
 

@@ -4,9 +4,9 @@ The report stays as it was signed. Whoever judges by it reads it through `within
 can have is then none, for the reason `out_of_range`, and of text what steers a terminal is written out.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import groupby
-from typing import cast
+from typing import TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -24,7 +24,8 @@ from weighbridge.wire.report import (
 )
 from weighbridge.wire.visible import visible
 
-STEP_VALUES = 4096
+STEP_VALUES, STEP_PARTS = 4096, 16
+Part = TypeVar("Part")
 Rows = Sequence[Sequence[int | None]]
 
 
@@ -43,15 +44,24 @@ def bounding(report: Report) -> Generator[None, None, Report]:
     blocks = []
     for block in report.blocks:
         blocks.append((yield from _bounding(block)))  # noqa: PERF401
-    inventory = None if report.inventory is None else _inventory(report.inventory)
+    inventory = None if report.inventory is None else (yield from _inventory(report.inventory))
     host = None if report.host is None else _facts(report.host)
-    events = [_told(event) for event in report.events]
-    gaps = [_told_gap(gap) for gap in report.gaps]
+    events = yield from _each(report.events, _told)
+    gaps = yield from _each(report.gaps, _told_gap)
     parts = (*blocks, inventory, host, *events, *gaps)
     said = (*report.blocks, report.inventory, report.host, *report.events, *report.gaps)
     if all(map(_is, parts, said)):
         return report
     return replace(report, blocks=blocks, inventory=inventory, host=host, events=events, gaps=gaps)
+
+
+def _each(parts: Sequence[Part], told: Callable[[Part], Part]) -> Generator[None, None, list[Part]]:
+    found: list[Part] = []
+    for number, part in enumerate(parts):
+        found.append(told(part))
+        if number % STEP_PARTS == 0:
+            yield
+    return found
 
 
 def _told(event: Event) -> Event:
@@ -131,8 +141,8 @@ def _spans(block: Block, name: str, bounds: Bounds) -> Generator[None, None, lis
     return found
 
 
-def _inventory(inventory: Inventory) -> Inventory:
-    devices = [_device(device) for device in inventory.devices]
+def _inventory(inventory: Inventory) -> Generator[None, None, Inventory]:
+    devices = yield from _each(inventory.devices, _device)
     driver, host = _facts(inventory.driver), _facts(inventory.host)
     if all(
         map(_is, (*devices, driver, host), (*inventory.devices, inventory.driver, inventory.host))
