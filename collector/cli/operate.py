@@ -30,7 +30,7 @@ from weighbridge.wire.signing import Signer, generate_private_key
 
 USAGE = 2
 NOT_BOUND = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
-SELDOM = (50_000, 20, 50)
+SELDOM = (50_000, 2, 500)
 Parameters = ParamSpec("Parameters")
 
 config_option = click.option(

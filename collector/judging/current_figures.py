@@ -107,8 +107,12 @@ class Current:
         self._kept: dict[str, Joined] = {}
         self._coming: dict[str, Reading] = {}
 
-    def write(self, rows: Iterable[Row], uses: Iterable[Use]) -> None:
-        """What the folds have just said."""
+    def write(self, rows: Sequence[Row], uses: Iterable[Use]) -> None:
+        """What the folds have just said. Of many rows at a time none are taken in: they are read again, apart."""
+        if len(rows) > AT_ONCE_ROWS:
+            for name in {row.contract for row in rows}:
+                self._kept.pop(name, None)
+                self._coming.pop(name, None)
         for row in rows:
             kept = self._kept.get(row.contract)
             if kept is not None and row.end_us > kept.start_us:
@@ -135,8 +139,10 @@ class Current:
         return lambda: _read(joined, rows, uses)
 
     def take_over(self, contract: str) -> None:
-        """What was read is whole now: with what came meanwhile."""
-        read = self._coming.pop(contract)
+        """What was read is whole now: with what came meanwhile. Where that was much it is to be read again."""
+        read = self._coming.pop(contract, None)
+        if read is None:
+            return
         for row in read.rows:
             if row.end_us > read.joined.start_us:
                 read.joined.add(row)

@@ -13,11 +13,12 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
+from typing import cast
 
 from collector.judging.taking_up import TakingUp
-from collector.judging.writer import LedgerWriter
+from collector.judging.writer import LedgerBatch, LedgerWriter
 from collector.log.commits import CommittedEntry
 from collector.log.ingest import Ingest
 from collector.storage.store import StorageError, Store
@@ -75,6 +76,8 @@ class LogFollower:
         self._wake = asyncio.Event()
         self._between = asyncio.Event()
         self._between.set()
+        self._free = asyncio.Event()
+        self._free.set()
         self._full = asyncio.Event()
         self._level = asyncio.Event()
         self._waiting: deque[CommittedEntry] = deque()
@@ -124,7 +127,7 @@ class LogFollower:
         if self.failure is not None or not committed:
             return
         samples = sum(map(weight, committed))
-        if not self.behind and samples <= AT_ONCE_SAMPLES:
+        if not self.behind and samples <= AT_ONCE_SAMPLES and self._free.is_set():
             self._judge(lambda: self._writer.follow(committed))
             return
         newest = self._waiting[-1].entry.index + 1 if self._waiting else self._writer.folded
@@ -194,6 +197,7 @@ class LogFollower:
         try:
             if not self._writer.midway:
                 await self._read_ahead()
+                await self._free.wait()
         except Exception as error:
             logger.exception("the log cannot be read at entry %d", self._writer.folded)
             self._stop(f"judging stopped at entry {self._writer.folded}", error)
@@ -217,6 +221,7 @@ class LogFollower:
         try:
             if not again.midway and not self._again_read:
                 self._again_read += await asyncio.to_thread(self._some, again.folded)
+            await self._free.wait()
         except Exception as error:
             logger.exception("the log cannot be read at entry %d", again.folded)
             self._stop(f"judging stopped at entry {self._writer.folded}", error)
@@ -301,7 +306,7 @@ class LogFollower:
         if self.failure is not None or self._writer.midway:
             return
         try:
-            batch = self._writer.take()
+            batch = await self._take()
             await asyncio.to_thread(self._store.ledger.write, *batch)
         except StorageError as error:
             logger.warning("the ledger lags behind the log: %s", error)
@@ -312,6 +317,29 @@ class LogFollower:
             self._stop("judging stopped: the ledger cannot be written", error)
         else:
             self._writer.written(kept=True)
+
+    async def _take(self) -> LedgerBatch:
+        """Slice by slice; until it is whole nothing is judged, and what comes in waits."""
+        self._free.clear()
+        try:
+            taking = self._writer.taking()
+            while True:
+                batch = self._take_slice(taking)
+                if batch is not None:
+                    return batch
+                await asyncio.sleep(0)
+        finally:
+            self._free.set()
+
+    def _take_slice(self, taking: Generator[None, None, LedgerBatch]) -> LedgerBatch | None:
+        until_s = self._monotonic_s() + SLICE_SECONDS
+        try:
+            next(taking)
+            while self._monotonic_s() < until_s:
+                next(taking)
+        except StopIteration as ended:
+            return cast(LedgerBatch, ended.value)
+        return None
 
     @property
     def quarantined(self) -> int:

@@ -6,8 +6,8 @@ they have come to: after a crash the entries since then are folded again. `colle
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import NamedTuple, cast
 
 from collector.judging.current_figures import AT_ONCE_ROWS, Current
 from collector.judging.live import Judgement
@@ -218,8 +218,18 @@ class LedgerWriter:
 
     def take(self) -> LedgerBatch:
         """What the ledger does not have yet. Write it, then say how it went with `written`."""
+        steps = self.taking()
+        try:
+            while True:
+                next(steps)
+        except StopIteration as ended:
+            return cast(LedgerBatch, ended.value)
+
+    def taking(self) -> Generator[None, None, LedgerBatch]:
+        """The same in small steps; between them nothing may be folded."""
         judged = self.judgement
-        snapshots = {**judged.folds.snapshots(), JUDGES: dump(judged.judges)}
+        folded = yield from judged.folds.snapshotting()
+        snapshots = {**folded, JUDGES: dump(judged.judges)}
         self._hashes |= _hashed(snapshots)
         snapshots[SEAL] = dump(self._sealed())
         self._taken = LedgerBatch(

@@ -15,7 +15,7 @@ from tests.weighbridge.test_quarantine import planted, story
 def test_what_comes_while_the_ledger_is_read_is_taken_over_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(current_figures, "AT_ONCE_ROWS", 0)
+    monkeypatch.setattr(current_figures, "AT_ONCE_ROWS", 1)
     planted(monkeypatch)
     log = story()
     entries = log.entries
@@ -24,13 +24,13 @@ def test_what_comes_while_the_ledger_is_read_is_taken_over_with_it(
         store.index.record([Indexed(entry.index, entry.kind) for entry in entries])
         writer = LedgerWriter(store)
         fleet = LiveFleet(writer.judgement)
-        for entry in entries[:300]:
+        for entry in entries[:450]:
             writer.fold(entry)
         store.ledger.write(*writer.take())
         writer.written(kept=True)
         work = fleet.reading("K1")
         assert work is not None
-        for entry in entries[300:]:
+        for entry in entries[450:]:
             writer.fold(entry)
         store.ledger.write(*writer.take())
         work()

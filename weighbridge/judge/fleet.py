@@ -49,7 +49,7 @@ from weighbridge.judge.node_state import ChainEnd, NodeState, Receipt
 from weighbridge.judge.reachability import Reachability
 from weighbridge.judge.registry import Registry
 from weighbridge.judge.slot_history import names
-from weighbridge.judge.snapshot import Key, dump, restore
+from weighbridge.judge.snapshot import Key, dump, dumping, restore
 from weighbridge.log.entries import (
     Assignment,
     AttestationAnswered,
@@ -276,16 +276,28 @@ class FleetFold:
 
     def snapshots(self) -> dict[str, bytes]:
         """What changed since the last call, by name, to go on from with `restore`."""
-        changed = {NODE + name: dump(self.states[name]) for name in sorted(self._touched)}
+        steps = self.snapshotting()
+        try:
+            while True:
+                next(steps)
+        except StopIteration as ended:
+            return dict(ended.value)
+
+    def snapshotting(self) -> Generator[None, None, dict[str, bytes]]:
+        """The same in small steps; between them nothing may be folded."""
+        told: dict[str, bytes] = {}
+        for name in sorted(self._touched):
+            told[NODE + name] = dump(self.states[name])
+            yield
         self._touched.clear()
+        told[REGISTRY] = yield from dumping(self.registry)
         whole = {
-            REGISTRY: self.registry,
             WATCH: self.watch,
             CREDIT: self.credit,
             REACH: self.reach,
             CHIPS: self.chips,
         }
-        return changed | {name: dump(held) for name, held in whole.items()}
+        return told | {name: dump(held) for name, held in whole.items()}
 
     def touch(self, names: Iterable[str]) -> None:
         """These snapshots were not kept: give them again."""

@@ -78,6 +78,9 @@ LAGS_KEPT = 8
 ANNOUNCED_KEPT = 1024
 """Of one contract, the devices that were announced last, and those that fill slots."""
 
+STEP_ANSWERS = 64
+"""So many devices are spoken of in one step."""
+
 STEADY_US = 1_000_000
 """Lags of live reports differ by less; those of a spool that is being emptied do not."""
 
@@ -552,10 +555,13 @@ class _ReportFold:
         if not given:
             return
         for code, answers in given.items():
-            for answer in answers:
+            for number, answer in enumerate(answers):
                 yield from answered(self._state, promise.contract, code, answer, at_us)
+                if number % STEP_ANSWERS == STEP_ANSWERS - 1:
+                    yield None
             spoken = {answer.device for answer in answers}
             yield from unanswered(self._state, promise.contract, code, spoken, at_us)
+            yield None
         writer = self._writer(chain, promise, self._entry)
         found = states(track, promise, chain.view)
         if self._state.side == "lessee":
