@@ -47,12 +47,12 @@ EXAMINED_AT_ONCE = 16
 OPEN_AT_ONCE = 2
 """Requests whose reports are decompressed and read at one time: such a report may be many times its bytes."""
 
-APART_BYTES = 128 << 10
+APART_BYTES = 32 << 10
 """More than that is decompressed, and read, in a thread: some milliseconds."""
 
 KEPT_BYTES = 1 << 20
 """Payloads of one request that are kept as they were read. Those beyond are judged from the log."""
-EXAMINED_BYTES_AT_ONCE = 256 << 10
+EXAMINED_BYTES_AT_ONCE = 64 << 10
 """Reports, and their bytes, that are examined before anything else gets its turn."""
 DETAIL_CHARACTERS = 500
 CLOCKS_KEPT = 10_000
