@@ -3,11 +3,10 @@
 Which of them signs the log says: the key that it announced last. A key that was made and not announced signs nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.storage.places import Directory, Place
 from collector.storage.store import Store
 from weighbridge.log.checkpoint import Head, sign_head
 from weighbridge.log.entries import EntryKind
@@ -73,43 +72,43 @@ def _held(directory: Path) -> dict[bytes, Signer]:
 
 def read_signer(path: Path) -> Signer:
     """A log's key from a file. Raises ConfigError."""
-    return _signer(Directory(path.parent), path.name)
+    return _signer(_read(path), str(path))
 
 
-def _signer(place: Place, name: str) -> Signer:
-    data = _read(place, name)
+def _signer(data: bytes | None, place: str) -> Signer:
     if data is None:
-        raise ConfigError(f"{place.at(name)}: there is no such file")
+        raise ConfigError(f"{place}: there is no such file")
     try:
         return Signer(bytes.fromhex(data.decode("ascii")))
     except ValueError as error:
-        raise ConfigError(f"{place.at(name)}: not the key of a log") from error
+        raise ConfigError(f"{place}: not the key of a log") from error
 
 
-def _read(place: Place, name: str) -> bytes | None:
+def _read(path: Path) -> bytes | None:
     try:
-        return place.read(name)
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
     except OSError as error:
-        raise ConfigError(f"{place.at(name)}: {error.strerror}") from error
+        raise ConfigError(f"{path}: {error.strerror}") from error
 
 
 def public_keys(directory: Path) -> list[bytes]:
     """Every key that the log ever had or was to have, the first one first. Raises ConfigError."""
-    return keys_in(Directory(directory.parent), directory.name)
+    return keys_of(lambda name: _read(directory / name), str(directory))
 
 
-def keys_in(place: Place, folder: str) -> list[bytes]:
-    """The same, of the keys in a folder of a place. Raises ConfigError."""
-    name = f"{folder}/{LISTED}"
-    listed = _read(place, name)
+def keys_of(file: Callable[[str], bytes | None], place: str) -> list[bytes]:
+    """The same, of the files in another place: None where there is no such one. Raises ConfigError."""
+    listed = file(LISTED)
     if listed is None:
-        return [_signer(place, f"{folder}/{FIRST}").public_key]
+        return [_signer(file(FIRST), f"{place}/{FIRST}").public_key]
     try:
         keys = [bytes.fromhex(line) for line in listed.decode("ascii").split()]
     except ValueError as error:
-        raise ConfigError(f"{place.at(name)}: not the keys of a log") from error
+        raise ConfigError(f"{place}/{LISTED}: not the keys of a log") from error
     if not keys:
-        raise ConfigError(f"{place.at(name)}: names no key")
+        raise ConfigError(f"{place}/{LISTED}: names no key")
     return keys
 
 

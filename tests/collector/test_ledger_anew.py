@@ -65,7 +65,7 @@ def folded(store: Store, limit: int = 2**20) -> tuple[Any, ...]:
         ("UPDATE progress SET value = value + 1000 WHERE name = 'folded'", "the log has fewer"),
         (
             "DELETE FROM snapshots",
-            "lacks the snapshots credit, judges, reach, registry, seal, watch",
+            "lacks the snapshots chips, credit, judges, reach, registry, seal, watch",
         ),
         ("DELETE FROM snapshots WHERE name = 'seal'", "lacks the snapshots seal"),
         ("DELETE FROM snapshots WHERE name = 'watch'", "lacks the snapshots watch"),

@@ -276,7 +276,12 @@ def test_a_body_that_does_not_come_in_time_is_waited_for_no_longer_whatever_the_
     assert all(b"Retry-After: " in answer for answer in answers.values())
 
 
-BODILESS = ("/v1/contracts/{contract}/statement", "/v1/keys/{key_id}/rotate", "/v1/challenges/{id}")
+BODILESS = (
+    "/v1/contracts/{contract}/statement",
+    "/v1/keys/{key_id}/rotate",
+    "/v1/challenges/{id}",
+    "/v1/attestations/{id}",
+)
 """Paths that are answered before a body comes: they take none, or not from just anybody."""
 
 

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from collector.documents import words
 from collector.judging.live import LiveFleet
 from collector.judging.replay import Replay
-from collector.judging.writer import JUDGES, LedgerWriter
+from collector.judging.writer import JUDGES, SEAL, LedgerWriter, Seal
 from collector.log.commits import CommitBatch
 from collector.storage.store import Store, StoreInfo
 from tests.collector.building import (
@@ -38,6 +38,7 @@ from weighbridge.judge.snapshot import dump
 from weighbridge.log.entries import EntryKind, Issued, JudgedBy, VersionSince
 from weighbridge.settlement.judge_versions import Judges, Office
 from weighbridge.settlement.statement import Statement
+from weighbridge.wire.report import digest as sha256_hex
 from weighbridge.wire.signing import generate_private_key
 
 HOUR = 3600
@@ -346,6 +347,9 @@ def test_a_ledger_that_two_judges_wrote_names_both_from_when_each_judged(store: 
         size = opened_store.log.size
         first = Judges([Office(0, "judge/0", "tables")])
         kept = FleetFold().snapshots() | {JUDGES: dump(first), WATCH: WATCHED}
+        hashes = sorted((name, sha256_hex(state)) for name, state in kept.items())
+        last = opened_store.log.node(0, size - 1).hex()
+        kept |= {SEAL: dump(Seal(size, last, sha256_hex(dump(hashes))))}
         opened_store.ledger.write((), (), size, kept)
         found = fleet(opened_store).judged(START_US - 1, START_US + 5_000_000)
         assert found.judge == (VersionSince("judge/0"), VersionSince(JUDGE, at(0)))
