@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from weighbridge.log.checkpoint import Head, read_head
+from weighbridge.log.succession import open_by_any
 from weighbridge.log.witnessing import LogFault, judge_head, spell_evidence
 from weighbridge.process.heads import HeadMemory
 from weighbridge.process.log_trust import LogTrust
@@ -28,7 +29,8 @@ class LogWatch:
     def __init__(self, directory: Path, trust: LogTrust, latest: str | None = None) -> None:
         """`latest` is the newest head that came with a receipt, whosever it is.
 
-        Never raises: what cannot be kept is logged, and kept in memory alone.
+        What was kept counts under any of the log's keys, whatever an announcement that was heard of later says: one
+        that lies below it is the fork. Never raises: what cannot be kept is logged, and kept in memory alone.
         """
         self._trust = trust
         self._due_s = 0.0
@@ -38,7 +40,7 @@ class LogWatch:
         self._latest: Head | None = None
         if latest is not None:
             with contextlib.suppress(SignatureError):
-                self._latest = trust.keys.open_head(latest)
+                self._latest = open_by_any(latest, trust.keys.every)
         self._caught: LogFault | None = None
         self._folder = directory / "heads" / key_id(trust.keys.first)[:16]
         self._memory = self._opened()
@@ -50,7 +52,7 @@ class LogWatch:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             memory = HeadMemory(self._folder)
             if memory.newest is not None:
-                self._newest = self._trust.keys.open_head(memory.newest.note)
+                self._newest = open_by_any(memory.newest.note, self._trust.keys.every)
             self._caught = memory.fault
         except (OSError, SignatureError) as error:
             self._complain(f"{self._folder}: {error}")

@@ -67,8 +67,10 @@ def spell_evidence(heads: Sequence[Head], keys: LogKeys) -> str:
 
 
 def _own_lines(head: Head, keys: LogKeys) -> list[SignatureLine]:
-    note = read_note(head.note)
-    return [line for key in keys.named(head.origin, head.size) for line in note.of(key)]
+    """Of the keys that count first: one that an announcement below the head ends signed what whoever shows it kept."""
+    note, named = read_note(head.note), keys.named(head.origin, head.size)
+    former = [key for key in keys.named(head.origin) if key not in named]
+    return [line for key in (*named, *former) for line in note.of(key)]
 
 
 def read_evidence(text: str, origin: str, keys: LogKeys) -> list[Head]:

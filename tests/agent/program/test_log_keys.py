@@ -116,3 +116,28 @@ async def test_it_asks_at_once_and_whenever_a_head_bears_another_key(
     task.cancel()
     assert asked == [f"GET {KEYS_PATH}"] * len(answers)
     assert newest(tmp_path) == THIRD.public_key
+
+
+def test_an_announcement_below_what_was_seen_is_a_fork_and_no_way_to_be_forgotten(
+    tmp_path: Path,
+) -> None:
+    """The keeper begins anew at an entry before the newest that the agent saw, with another key from there on."""
+    announced, first = seal_succession(0, 0, FIRST, SECOND), Frontier()
+    for number in range(5):
+        first.append(leaf_hash(b"entry %d" % number))
+    seen, other = sign_head("log", 5, first.root(), FIRST), Frontier()
+    for leaf in (announced, *(b"another" for _ in range(5))):
+        other.append(leaf_hash(leaf))
+    shown = sign_head("log", 6, other.root(), SECOND)
+    before = LogWatch(tmp_path, LogTrust(FIRST.public_key, tmp_path), None)
+    before.see(seen.note, {}, 0.0)
+    assert LogTrust(FIRST.public_key, tmp_path).follow(ONE)
+    trust = LogTrust(FIRST.public_key, tmp_path)
+    for latest in (None, seen.note):
+        after = LogWatch(tmp_path, trust, latest)
+        assert after.status.startswith("stands by what it signed, up to 5 entries")
+        assert after.asks(0.0) == [5]
+    after.see(shown.note, {5: []}, 0.0)
+    [(kind, evidence)] = after.take()
+    assert (kind, after.caught) == ("log_forked", True)
+    assert [part.split(" ")[0] for part in evidence.split("; ")] == ["5", "6"], "both heads"
