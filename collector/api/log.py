@@ -14,6 +14,7 @@ from msgspec import to_builtins
 
 from collector.api.access import client, viewer
 from collector.api.bodies import read_body
+from collector.api.room import site
 from collector.api.routes import Access, Route, whole_number
 from collector.log.commits import Committer
 from collector.log.enrolment import Enrolment, parse_request
@@ -107,7 +108,7 @@ class LogApi:
     async def _accepted(self, request: web.Request, body: bytes, encoding: str | None) -> Receipts:
         """A key that is not known may have been known to a longer log: who holds its head is shown this one's."""
         try:
-            return await self._ingest.accept(body, encoding)
+            return await self._ingest.accept(body, encoding, site(client(request)))
         except Problem as problem:
             if problem.code == "unknown_key":
                 head = self._committer.head

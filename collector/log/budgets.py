@@ -44,7 +44,7 @@ class Budgets:
     def charge(self, costs: Mapping[str, Costs]) -> None:
         """Take these costs, by key. Raises Problem: over_budget, where one has nothing left of something; then none."""
         for key in costs:
-            self._refuse_if_spent(key)
+            self.refuse_if_spent(key)
         for key, cost in costs.items():
             self._take(key, cost)
 
@@ -57,7 +57,8 @@ class Budgets:
         left = self._now(key)
         left.costs = [one - taken for one, taken in zip(left.costs, astuple(cost), strict=True)]
 
-    def _refuse_if_spent(self, key: str) -> None:
+    def refuse_if_spent(self, key: str) -> None:
+        """Raises Problem: over_budget."""
         left = self._now(key).costs
         for what, hourly, one in zip(fields(Costs), self._hourly, left, strict=True):
             if one < 1:

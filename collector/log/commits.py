@@ -238,6 +238,10 @@ class Committer:
         """What is durable. Only this task appends to it."""
         return self._store.log
 
+    def last(self, chain: ChainKey) -> Accepted | None:
+        """The newest report of a chain that is durable."""
+        return self._store.index.last(chain)
+
     def follow(self, follower: Callable[[Sequence[CommittedEntry]], None]) -> None:
         """Call this with every batch from now on. It must be quick, and must not raise."""
         self._followers.append(follower)

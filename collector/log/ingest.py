@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from msgspec import structs, to_builtins
 from pydantic import TypeAdapter, ValidationError
@@ -355,6 +356,16 @@ class Receipts:
     want_inventory: bool
 
 
+class Turns:
+    """A lock by name, kept while somebody holds it or waits for it."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def of(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())
+
+
 class Ingest:
     """The door for reports. `counts` says how many came to what: accepted, duplicate, or a problem's code."""
 
@@ -377,18 +388,23 @@ class Ingest:
             committer.log, committer.own.keys, committer.head.origin
         )
         self._opening = asyncio.Semaphore(OPEN_AT_ONCE)
+        self._turns = Turns()
         self._apart = ThreadPoolExecutor(OPEN_AT_ONCE, thread_name_prefix="ingest")
         self._clocks = Clocks()
 
-    async def accept(self, body: bytes, encoding: str | None) -> Receipts:
-        """Durable when it returns. Raises Problem; what was accepted before it is durable too, and named in it."""
+    async def accept(self, body: bytes, encoding: str | None, sender: str = "") -> Receipts:
+        """Durable when it returns. Raises Problem; what was accepted before it is durable too, and named in it.
+
+        `sender`: where the request comes from, which pays for what the log has already: anybody who was given a report
+        can send it again.
+        """
         try:
             self._committer.refuse_if_congested()
-            async with self._opening:
-                leaves = await self._unpack(body, encoding)
-                examined, refusal = await self._examine(leaves)
-                del leaves
-            self._budgets.charge(_costs(examined, refusal))
+            if self._unpacker.is_large(body, encoding):
+                examined, refusal = await self._in_turn(body, encoding, sender)
+            else:
+                examined, refusal = await self._examine(self._unpacker.unpack(body, encoding))
+            self._budgets.charge(self._costs(examined, refusal, sender))
             return await self._deliver(examined, refusal)
         except Problem as problem:
             self.counts[problem.code] += 1
@@ -406,11 +422,35 @@ class Ingest:
             return None
         return key.key_id
 
-    async def _unpack(self, body: bytes, encoding: str | None) -> list[bytes]:
-        if not self._unpacker.is_large(body, encoding):
-            return self._unpacker.unpack(body, encoding)
+    async def _in_turn(
+        self, body: bytes, encoding: str | None, sender: str
+    ) -> tuple[list[Examined], Refusal | None]:
+        """A large request, as `_examine` has it. Of those for which the same key or sender pays one is read at a time,
+        and none once that is spent: what somebody sends at once waits for itself."""
         # A decompressor is not for two threads.
-        return await self._in_thread(Unpacker(self.limits).unpack, body, encoding)
+        unpacker = Unpacker(self.limits)
+        async with self._turns.of(sender):
+            leaf = await self._in_thread(unpacker.first, body, encoding)
+            payer = await self._payer_of(leaf, sender)
+        async with self._turns.of(payer):
+            self._budgets.refuse_if_spent(payer)
+            async with self._opening:
+                leaves = await self._in_thread(unpacker.unpack, body, encoding)
+                return await self._examine(leaves)
+
+    async def _payer_of(self, leaf: bytes | None, sender: str) -> str:
+        try:
+            if leaf is not None:
+                return self._payer(await self._examine_one(leaf), sender)
+        except Refusal:
+            pass  # It is refused where it is read.
+        return _at(sender)
+
+    def _payer(self, examined: Examined, sender: str) -> str:
+        """The key, for what it sends first."""
+        last = self._committer.last(examined.chain)
+        again = last is not None and examined.report.seq <= last.seq
+        return _at(sender) if again else examined.envelope.key_id
 
     async def _in_thread(self, call: Callable[..., Found], *arguments: object) -> Found:
         """Apart from the threads in which statements are made: reports wait for no reader."""
@@ -492,6 +532,20 @@ class Ingest:
         )
         return accepted
 
+    def _costs(
+        self, examined: Sequence[Examined], refusal: Refusal | None, sender: str
+    ) -> dict[str, Costs]:
+        """What a request costs each key that signed something new in it, and its sender the rest."""
+        found: dict[str, Costs] = {}
+        for one in examined:
+            begun = one.report.seq == 0 or any(gap.first_seq == 0 for gap in one.report.gaps)
+            payer = self._payer(one, sender)
+            _add_cost(found, payer, Costs(len(one.leaf), 1, int(begun)))
+        if refusal is not None and refusal.signed is not None:
+            signed = refusal.signed
+            _add_cost(found, signed.key_id, Costs(len(signed.payload), 1, findings=1))
+        return found
+
     def _took(self, examined: Examined, outcome: str) -> None:
         self.counts[outcome] += 1
         self._inventories.take(examined.envelope.key_id, examined.report)
@@ -502,16 +556,9 @@ class Ingest:
             batch.add_record(EntryKind.REFUSAL, refused(refusal, refusal.signed))
 
 
-def _costs(examined: Sequence[Examined], refusal: Refusal | None) -> dict[str, Costs]:
-    """What a request costs each key that signed something in it."""
-    found: dict[str, Costs] = {}
-    for one in examined:
-        begun = one.report.seq == 0 or any(gap.first_seq == 0 for gap in one.report.gaps)
-        _add_cost(found, one.envelope.key_id, Costs(len(one.leaf), 1, int(begun)))
-    if refusal is not None and refusal.signed is not None:
-        signed = refusal.signed
-        _add_cost(found, signed.key_id, Costs(len(signed.payload), 1, findings=1))
-    return found
+def _at(sender: str) -> str:
+    """What a sender pays from; no key has such a name."""
+    return f"sent from {sender}"
 
 
 def _add_cost(found: dict[str, Costs], key: str, cost: Costs) -> None:

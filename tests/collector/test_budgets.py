@@ -67,3 +67,20 @@ def test_a_real_collector_answers_429_says_when_to_come_again_and_counts_it(tmp_
         assert 1 <= int(answer.headers["Retry-After"]) <= 3600
         assert server.report(other.next()).status == 200
         assert 'result="over_budget"} 1' in server.get("/metrics").body.decode()
+
+
+def test_what_the_log_has_already_is_not_its_keys_to_pay_whoever_sends_it_again(
+    tmp_path: Path,
+) -> None:
+    """Whoever was given a bundle has the reports in it, and could use up the key's hour with them."""
+    one, other = Agent("node-0", gpus=1), Agent("node-1", gpus=1)
+    store = make_store(tmp_path / "store", [one, other])
+    set_config(store, limits="{hourly_reports = 4}")
+    with serving(store) as server:
+        known = one.next()
+        assert server.report(known).status == 200
+        again = [server.report(known).status for _ in range(6)]
+        assert again == [200, 200, 200, 200, 429, 429], "who sends it again pays, to an end"
+        assert [server.report(one.next()).status for _ in range(3)] == [200, 200, 200]
+        assert server.report(one.next()).status == 429
+        assert server.report(other.next()).status == 200
