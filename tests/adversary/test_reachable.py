@@ -68,7 +68,7 @@ class Watched(Field):
         watch.identity = {watch.devices[0]: {"target_node_name": "n1"}}
         return watch
 
-    def revoke(self, name: str, from_us: int) -> None:
+    def revoke(self, name: str, from_us: int | None) -> None:
         """Its key was in other hands since then."""
         signer = self.signers[name]
         key = {"key_id": signer.key_id, "public_key": signer.public_key.hex(), "node": name}
@@ -276,6 +276,22 @@ def test_what_a_stolen_key_of_a_witness_said_counts_for_nobody_once_it_is_revoke
     assert amounts(statement) == (NOTHING, OWED)
     (reach,) = statement.parts[0].reach
     assert reach.witnesses["berlin"] == (FROM_H * HOUR_S, 0)
+
+
+@pytest.mark.parametrize("another", [False, True], ids=["revoked before", "another key speaks"])
+def test_that_the_key_of_a_witness_was_stolen_may_be_found_out_later(another: bool) -> None:
+    field = Watched().played({"berlin": misses, "osaka": misses, "quito": reaches})
+    if another:
+        field.enrol("berlin again", "berlin", "witness")
+        heard = field.introduction("berlin", "chain-2", "berlin again")
+        field.add(EntryKind.REPORT, heard, "berlin again")
+    else:
+        field.revoke("berlin", None)
+    assert of_states(field.statement()) == DOWN
+    field.revoke("berlin", START_US + FROM_H * HOUR_S * SECOND)
+    statement = field.statement()
+    assert amounts(statement) == (NOTHING, OWED)
+    assert statement.parts[0].reach[0].witnesses["berlin"] == (FROM_H * HOUR_S, 0)
 
 
 def test_a_new_chain_of_a_witness_says_nothing_of_the_time_before_it_was_heard() -> None:

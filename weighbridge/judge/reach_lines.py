@@ -97,10 +97,11 @@ def hear_again(lines: Iterable[ReachLine], received_us: int) -> None:
         line.received_us = received_us
 
 
-def void(line: ReachLine, span: tuple[int, int], now_us: int, entry: int) -> Row:
-    """What was said over this time does not count."""
-    place = (line.contract, line.node, BY_WITNESS, line.witness, OVERLAY)
-    return Row(*place, *span, State.CONTESTED, KEY_REVOKED, now_us, line.entry, entry)
+def void(told: tuple[str, str, str], span: tuple[int, int], now_us: int, entry: int) -> Row:
+    """What was said over this time does not count. `told`: contract, node and witness."""
+    contract, node, witness = told
+    place = (contract, node, BY_WITNESS, witness, OVERLAY)
+    return Row(*place, *span, State.CONTESTED, KEY_REVOKED, now_us, entry, entry)
 
 
 def flush(line: ReachLine, now_us: int) -> Iterator[Row]:

@@ -77,10 +77,20 @@ class Told:
 
 
 @dataclass(slots=True)
+class Spoke:
+    """What a key told of: by contract and node its witness, as the contract names it. `until_us`: when it was first
+    revoked; None: it speaks."""
+
+    named: dict[Key, str] = field(default_factory=dict)
+    until_us: int | None = None
+
+
+@dataclass(slots=True)
 class Reachability:
-    """What every witness last said, by its name."""
+    """What every witness last said, by its name; and by key, whatever took its place, what it told of."""
 
     witnesses: dict[str, Witness] = field(default_factory=dict)
+    keys: dict[str, Spoke] = field(default_factory=dict)
 
     def hear(
         self, name: str, key_id: str, report: Report, receipt: Receipt, promised: Promised
@@ -108,6 +118,8 @@ class Reachability:
                     line = witness.lines.setdefault(
                         Key((promise.contract, node)), ReachLine(promise.contract, node, named)
                     )
+                    spoke = self.keys.setdefault(key_id, Spoke())
+                    spoke.named[Key((promise.contract, node))] = line.witness
                     yield from follow(line, seen, promise.max_gap_us)
 
     def quieted(self, now_us: int) -> Iterator[Row]:
@@ -119,16 +131,19 @@ class Reachability:
 
     def revoke(self, change: KeyChanged, now_us: int, entry: int) -> Iterator[Row]:
         """A witness's key is revoked: it says nothing more, nor does what it said since the instant count from which it
-        is."""
+        is, up to when it was first revoked. Whoever speaks after that speaks with another key."""
         witness = self.witnesses.get(change.node)
-        if witness is None or witness.key_id != change.key_id:
+        if witness is not None and witness.key_id == change.key_id:
+            yield from _fall_silent(witness, now_us)
+        spoke = self.keys.get(change.key_id)
+        if spoke is None:
             return
-        witness.words.clear()
-        for line in witness.lines.values():
-            yield from flush(line, now_us)
-            if change.from_us is not None and change.from_us < now_us:
-                yield void(line, (change.from_us, now_us), now_us, entry)
-        witness.lines.clear()
+        if spoke.until_us is None:
+            spoke.until_us = now_us
+        if change.from_us is not None and change.from_us < spoke.until_us:
+            span = change.from_us, spoke.until_us
+            for (contract, node), named in spoke.named.items():
+                yield void((contract, node, named), span, now_us, entry)
 
     def lines(self, nodes: Iterable[str]) -> Iterator[ReachLine]:
         """What witnesses say now of these nodes."""
@@ -151,6 +166,13 @@ class Reachability:
             if len(agreeing) >= promise.quorum:
                 return _quorate(cause, agreeing, promise.quorum)
         return None
+
+
+def _fall_silent(witness: Witness, now_us: int) -> Iterator[Row]:
+    witness.words.clear()
+    for line in witness.lines.values():
+        yield from flush(line, now_us)
+    witness.lines.clear()
 
 
 def _targets(inventory: Inventory) -> dict[str, str]:
