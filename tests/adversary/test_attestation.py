@@ -183,6 +183,16 @@ def test_another_chip_under_the_name_of_an_attested_gpu_is_refused() -> None:
     assert field.levels() == {GPUS[0]: "refused: another_chip"}
 
 
+def test_whoever_shows_my_name_elsewhere_with_a_chip_of_his_takes_nothing_from_me() -> None:
+    field = Attesting()
+    field.enrol("n2", "n2")
+    field.attest(of="chip-9", agent="n2", node="n2")
+    field.attest(of="chip-0")
+    field.attest(of="chip-9", agent="n2", node="n2")
+    assert field.levels() == {GPUS[0]: "E3"}
+    assert field.open_now(REFUSED_CODE) == []
+
+
 def test_a_card_that_moves_to_another_node_takes_its_name_and_its_chip_along() -> None:
     field = Attesting()
     field.attest(of="chip-0")

@@ -51,25 +51,34 @@ class Holder:
 
 @dataclass(slots=True)
 class Chips:
-    """By chip who it answered for last, the oldest first; and by GPU its chip."""
+    """By chip who it answered for last, the oldest first; and by observer and GPU its chip.
+
+    A chip does not sign the name of its GPU: who shows another's name elsewhere takes nothing from it.
+    """
 
     holders: dict[str, Holder] = field(default_factory=dict)
-    of_device: dict[str, str] = field(default_factory=dict)
+    of_device: dict[Key, str] = field(default_factory=dict)
 
-    def other(self, chip: str, device: str) -> tuple[str, Holder | None]:
+    def other(self, chip: str, observer: str, device: str) -> tuple[str, Holder | None]:
         """Why this chip may not answer for this GPU, and who it answered for; empty: it may."""
         holder = self.holders.get(chip)
         if holder is not None and holder.device != device:
             return ANOTHER_GPU, holder
-        return (ANOTHER_CHIP if self.of_device.get(device, chip) != chip else ""), None
+        return (
+            ANOTHER_CHIP if self.of_device.get(Key((observer, device)), chip) != chip else ""
+        ), None
 
     def keep(self, chip: str, holder: Holder) -> None:
-        self.holders.pop(chip, None)
+        self._forget(chip)
         self.holders[chip] = holder
-        self.of_device[holder.device] = chip
+        self.of_device[Key((holder.observer, holder.device))] = chip
         while len(self.holders) > CHIPS_KEPT:
-            oldest = next(iter(self.holders))
-            self.of_device.pop(self.holders.pop(oldest).device, None)
+            self._forget(next(iter(self.holders)))
+
+    def _forget(self, chip: str) -> None:
+        before = self.holders.pop(chip, None)
+        if before is not None:
+            self.of_device.pop(Key((before.observer, before.device)), None)
 
 
 def nonce_of(report: str) -> str:
@@ -120,7 +129,7 @@ def conclude(
         del state.questions[ended.device]
     else:
         question = None
-    verdict, reason, rival = _judged(question, chips, ended)
+    verdict, reason, rival = _judged(question, chips, observer, ended)
     if verdict == MET and (question is None or question.answer != FOUND):
         yield open_finding(state, _unfounded(state, ended, now_us))
         return
@@ -140,13 +149,13 @@ def conclude(
 
 
 def _judged(
-    question: Question | None, chips: Chips, ended: Attested
+    question: Question | None, chips: Chips, observer: str, ended: Attested
 ) -> tuple[str, str, Holder | None]:
     """A report of another nonce is a lie, whatever the collector makes of it."""
     if question is not None and question.answer == ANOTHER_NONCE:
         return REFUSED, ANOTHER_NONCE, None
     if ended.verdict == MET and ended.chip is not None:
-        reason, rival = chips.other(ended.chip, ended.device)
+        reason, rival = chips.other(ended.chip, observer, ended.device)
         if reason:
             return REFUSED, reason, rival
     return ended.verdict, ended.reason, None
