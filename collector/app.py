@@ -43,6 +43,7 @@ from collector.attestation.schedule import attesting
 from collector.attestation.verification import verifying
 from collector.background import beside
 from collector.challenges.attempts import Challenges, challenging
+from collector.challenges.command_queue import PollAuthenticator
 from collector.challenges.schedule import scheduled
 from collector.challenges.telemetry import linking
 from collector.challenges.verification import verify_apart
@@ -320,6 +321,7 @@ def _routes(components: Components) -> tuple[Route, ...]:
     ingest = Ingest(committer, committer.ring, components.config.limits, components.budgets)
     recent, clocks = RecentFleet(fleet), components.clocks
     exposition = Exposition(recent, lambda: _own(components, ingest))
+    polls = PollAuthenticator(committer.ring, components.own.keys.every)
     served = (
         _log_api(components, ingest, exposition),
         CosigningApi(components.rounds),
@@ -336,14 +338,8 @@ def _routes(components: Components) -> tuple[Route, ...]:
         Api(recent, store.ledger, exposition, lambda added: _add_contract(components, added)),
         _settlement_api(components),
         NoticesApi(components.statements.book, committer),
-        ChallengeApi(components.challenges, fleet, committer.ring, components.own.keys.every),
-        AttestationApi(
-            components.questions,
-            components.challenges,
-            fleet,
-            committer.ring,
-            components.own.keys.every,
-        ),
+        ChallengeApi(components.challenges, fleet, polls),
+        AttestationApi(components.questions, components.challenges, fleet, polls),
         Pages(recent, store.ledger, store.info, lambda: components.judging.failure),
     )
     routes = [route for one in served for route in one.routes()]

@@ -1,7 +1,5 @@
 """The doors of attestation: answers of agents, asking now, and looking at how it ended."""
 
-from collections.abc import Sequence
-
 from aiohttp import web
 
 from collector.api.access import viewer
@@ -13,7 +11,6 @@ from collector.challenges.attempts import Challenges
 from collector.challenges.command_queue import PollAuthenticator
 from collector.judging.live import LiveFleet
 from collector.log.decoding import Decoder
-from collector.log.keys import KeyRing
 from weighbridge.contract.attestation import AttestationTerms
 from weighbridge.judge.assignments import AssignmentError
 from weighbridge.wire.polling import POLL_HEADER, evidence_path
@@ -37,18 +34,17 @@ class AttestationRequest(Model):
 
 
 class AttestationApi:
-    """`log_keys`: polls must name one of them."""
+    """`authenticator`: the one of every door to which polls come."""
 
     def __init__(
         self,
         questions: Questions,
         challenges: Challenges,
         fleet: LiveFleet,
-        ring: KeyRing,
-        log_keys: Sequence[bytes],
+        authenticator: PollAuthenticator,
     ) -> None:
         self._questions, self._challenges, self._fleet = questions, challenges, fleet
-        self._authenticator = PollAuthenticator(ring, log_keys)
+        self._authenticator = authenticator
         self._bodies = Bodies(MOST_BYTES, ALL_BYTES, 0, 0)
 
     def routes(self) -> tuple[Route, ...]:

@@ -1,6 +1,5 @@
 """The doors of challenges: commands and answers for agents, beginning one and looking at it for whoever may."""
 
-from collections.abc import Sequence
 from dataclasses import MISSING, fields
 
 from aiohttp import web
@@ -15,7 +14,6 @@ from collector.challenges.command_queue import PollAuthenticator
 from collector.challenges.exchange import AT_ONCE_BYTES, Exchange
 from collector.judging.live import LiveFleet
 from collector.log.decoding import Decoder
-from collector.log.keys import KeyRing
 from weighbridge.challenge.codec import Malformed, shaped
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy
@@ -51,14 +49,14 @@ class ChallengeRequest(Model):
 
 
 class ChallengeApi:
-    """`log_keys`: polls must name one of them."""
+    """`authenticator`: the one of every door to which polls come."""
 
     def __init__(
-        self, challenges: Challenges, fleet: LiveFleet, ring: KeyRing, log_keys: Sequence[bytes]
+        self, challenges: Challenges, fleet: LiveFleet, authenticator: PollAuthenticator
     ) -> None:
         self._challenges = challenges
         self._fleet = fleet
-        self._authenticator = PollAuthenticator(ring, log_keys)
+        self._authenticator = authenticator
         self._large = Bodies(LARGEST_ANSWER_BYTES, ANSWERS_BYTES, 0, 0)
         self._small = Bodies(AT_ONCE_BYTES, ANSWERS_BYTES, 0, 0)
 

@@ -90,7 +90,8 @@ def _resolve(command: "asyncio.Future[bytes | None]", said: bytes | None) -> Non
 
 
 class PollAuthenticator:
-    """Finds out which key asks for commands. A request that was seen before is refused, whoever brings it again."""
+    """Finds out which key asks for commands, or answers one. A request that was seen before is refused, whoever brings
+    it again, to whichever door: a collector has one of these."""
 
     def __init__(self, ring: KeyRing, log_keys: Iterable[bytes]) -> None:
         self._ring = ring

@@ -37,12 +37,15 @@ class Challenged:
     def begin(self, **changes: Any) -> str:
         """A challenge of this node begins; its id."""
         wanted = {"nodes": [self.agent.node], "contract": None, "policy": POLICY | changes}
-        begun = wait_for(lambda: self._begun(wanted), "the node to be known")
-        return str(begun["challenges"][0]["id"])
+        return str(self.begun("/v1/challenges", wanted)["challenges"][0]["id"])
 
-    def _begun(self, wanted: dict[str, Any]) -> Any:
+    def begun(self, path: str, wanted: dict[str, Any]) -> Any:
+        """What was asked for, once the node is known."""
+        return wait_for(lambda: self._taken(path, wanted), "the node to be known")
+
+    def _taken(self, path: str, wanted: dict[str, Any]) -> Any:
         try:
-            return ask(self.server, "POST", "/v1/challenges", wanted)
+            return ask(self.server, "POST", path, wanted)
         except control.CollectorControlError as error:
             if "has spoken" in str(error) or "no GPU" in str(error):
                 return None

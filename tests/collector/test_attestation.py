@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from agent.command_poller import ATTESTATION_TYPE
-from collector import control
 from collector.attestation.verification import PROGRAM, Conclusion, Verifier, verifying
 from tests.collector.answering import Challenged, ask
 from tests.collector.building import (
@@ -28,6 +27,7 @@ from tests.collector.building import (
     wait_for,
 )
 from weighbridge.log.entries import AttestationAnswered, AttestationAsked, EntryKind, entry
+from weighbridge.wire.polling import POLL_PATH
 from weighbridge.wire.report import encode, read
 
 STANDIN = Path(__file__).with_name("standin.py")
@@ -83,16 +83,7 @@ class Asked(Challenged):
 
     def begin_attestation(self, gpu: int = 0) -> str:
         wanted = {"node": self.agent.node, "contract": None, "gpus": [self.agent.devices[gpu]]}
-        begun = wait_for(lambda: self._asked(wanted), "the node to be known")
-        return str(begun["id"])
-
-    def _asked(self, wanted: dict[str, Any]) -> Any:
-        try:
-            return ask(self.server, "POST", "/v1/attestations", wanted)
-        except control.CollectorControlError as error:
-            if "has spoken" in str(error) or "no GPU" in str(error):
-                return None
-            raise
+        return str(self.begun("/v1/attestations", wanted)["id"])
 
     def question(self) -> AttestationAsked:
         return read(AttestationAsked, self.heard())
@@ -190,6 +181,16 @@ def test_answers_to_no_open_question_are_refused(server: Serving, agent: Agent) 
     assert node.answer(asked).status == 404
     assert node.concluded(name)["verdict"] == "met"
     assert node.answer(asked).status == 404
+
+
+def test_a_header_that_answered_a_question_fetches_no_command(
+    server: Serving, agent: Agent
+) -> None:
+    node = Asked(server, agent)
+    path, seen = "/v1/attestations/nobody.0/evidence", node.named()
+    assert server.request("POST", path, b"", **seen).status == 404
+    again = server.request("GET", POLL_PATH, None, **seen)
+    assert (again.status, again.json["code"]) == (409, "sequence")
 
 
 async def conclude(

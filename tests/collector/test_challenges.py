@@ -18,6 +18,7 @@ from collector.api.access import GATE, Gate
 from collector.api.challenges import ANSWERS_BYTES, ChallengeApi
 from collector.app import problems
 from collector.challenges.attempts import COMMAND, Challenges, Subject
+from collector.challenges.command_queue import PollAuthenticator
 from collector.log.commits import overloaded
 from collector.log.keys import KeyRing, NodeKey
 from collector.storage.store import CorruptStore
@@ -121,7 +122,7 @@ async def test_answers_that_others_left_no_room_for_are_nobodys_failure() -> Non
     challenges = Challenges(
         log, log, LOG, never, time.monotonic_ns, lambda: 7, lambda _: b"", 20, 0
     )
-    api = ChallengeApi(challenges, log, ring, [LOG.public_key])
+    api = ChallengeApi(challenges, log, PollAuthenticator(ring, [LOG.public_key]))
     application = web.Application(middlewares=[problems])
     application[GATE] = Gate({}, open_on_loopback=False)
     for route in api.routes():
