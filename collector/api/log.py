@@ -24,7 +24,7 @@ from collector.storage.store import CorruptStore, EvidenceLog
 from collector.tls import NEXT
 from weighbridge.log.checkpoint import Head, log_key
 from weighbridge.log.entries import Succession
-from weighbridge.log.merkle import consistency_proof, inclusion_proof
+from weighbridge.log.merkle import Node, consistency_proof, inclusion_proof
 from weighbridge.log.succession import KEYS_PATH, KeysTold, LogKeys, Proven
 from weighbridge.wire.enrolment import (
     AUTHORITY_PATH,
@@ -120,8 +120,10 @@ class LogApi:
         nothing, and holds up no receipt."""
         asked = request.headers.get(KEPT_HEADER, "").split(",")[:MOST_KEPT]
         sizes = [int(size) for size in asked if SIZE.fullmatch(size)]
+        if not sizes:
+            return {}
         try:
-            node = self._log.proven() if sizes else self._log.node
+            node = self._log.proven()
             proofs = {
                 str(size): [one.hex() for one in consistency_proof(size, head.size, node)]
                 for size in sizes
@@ -161,18 +163,14 @@ class LogApi:
     async def keys(self, _: web.Request) -> web.Response:
         """What leads whoever knows one of the keys to the newest, each step proven."""
         head, keys = self._committer.head, self._keys
+        announced = list(zip(keys.successions, keys.leaves, strict=True))
+        node = self._log.proven()
         told = KeysTold(
             first=keys.first.hex(),
-            successions=[
-                self._proven(*one, head) for one in zip(keys.successions, keys.leaves, strict=True)
-            ],
+            successions=[_proven(said, leaf, head.size, node) for said, leaf in announced],
             head=head.note,
         )
         return web.json_response(told.model_dump())
-
-    def _proven(self, said: Succession, leaf: bytes, head: Head) -> Proven:
-        proof = inclusion_proof(said.index, head.size, self._log.node)
-        return Proven(envelope=leaf.decode(), proof=[one.hex() for one in proof])
 
     async def entries(self, request: web.Request) -> web.StreamResponse:
         """Exact envelopes, as text: only their very bytes hash to the leaf. They are of every tenant.
@@ -244,6 +242,11 @@ class LogApi:
 
 def _row(index: int, leaf: bytes) -> str:
     return json.dumps({"index": index, "envelope": leaf.decode()})
+
+
+def _proven(said: Succession, leaf: bytes, size: int, node: Node) -> Proven:
+    proof = inclusion_proof(said.index, size, node)
+    return Proven(envelope=leaf.decode(), proof=[one.hex() for one in proof])
 
 
 def _hashes(proof: Callable[[], list[bytes]]) -> web.Response:

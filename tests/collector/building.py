@@ -76,6 +76,13 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> 
     raise AssertionError(f"after {seconds} s still no {what}")
 
 
+def flip(file: Path, offset: int) -> None:
+    """A bit of the byte there is another."""
+    data = bytearray(file.read_bytes())
+    data[offset] ^= 1
+    file.write_bytes(data)
+
+
 class Agent:
     """Signs real reports of `gpus` GPUs, chained, and keeps nothing."""
 

@@ -9,13 +9,15 @@ import pytest
 from collector.judging.replay import Replay
 from collector.judging.signers import ReplayError
 from collector.log.own_keys import public_keys
-from collector.storage.embedded import read_info
+from collector.storage.embedded import open_embedded, read_info
 from collector.storage.handed_out import replace_head
 from tests.collector.building import (
     CONTRACT,
     Agent,
     Serving,
     enrolled,
+    flip,
+    hand_out,
     leaves_of,
     make_store,
     opened,
@@ -37,9 +39,10 @@ from tests.collector.test_witnesses import (
     witnessed_by,
 )
 from weighbridge.log.checkpoint import log_key, read_head, sign_head
-from weighbridge.log.entries import EntryKind, entry, payload_type
+from weighbridge.log.entries import EntryKind, Tick, entry, payload_type
+from weighbridge.log.merkle import stored_position
 from weighbridge.log.note import read_note
-from weighbridge.log.succession import LogKeys, seal_succession
+from weighbridge.log.succession import LogKeys, announces, seal_succession
 from weighbridge.log.witnessing import Submission, write_submission
 from weighbridge.wire.report import encode
 from weighbridge.wire.signing import Signer
@@ -120,6 +123,25 @@ def test_both_keys_sign_heads_in_the_overlap_and_the_new_one_alone_afterwards(
     assert run(directory, "scrub")[0] == 0
     (directory / "keys" / "log-3.key").unlink()
     assert "the key that signs the log now" in refused_serve(directory).stderr
+
+
+def test_an_announcement_is_proven_by_no_damaged_hash(store_of: StoreOf) -> None:
+    agent = Agent("n1")
+    directory = store_of(agent)
+    rotated(directory)
+    (at,) = [index for index, leaf in enumerate(leaves_of(directory)) if announces(leaf)]
+    with serving(directory) as server:
+        assert server.report(*(agent.next() for _ in range(8))).status == 200
+        assert server.stop() == 0
+    store, second = open_embedded(directory, segment_bytes=1), signer_of(directory, 2)
+    store.log.append([second.seal(payload_type(EntryKind.TICK), encode(Tick(wall_us=0)))])
+    hand_out(directory, store, second)
+    store.close()
+    flip(directory / "evidence" / "tree", 32 * stored_position(0, at ^ 1))
+    with serving(directory) as server:
+        refused = server.get("/v1/log/keys")
+        assert (refused.status, refused.json["code"]) == (500, "internal")
+        assert f"the hash at level 0, index {at & ~1} or" in refused.json["detail"]
 
 
 def test_a_replay_holds_entries_to_the_key_of_their_place(tmp_path: Path) -> None:

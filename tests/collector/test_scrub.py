@@ -15,6 +15,7 @@ from collector.storage.embedded import open_embedded
 from collector.storage.store import CorruptStore
 from tests.collector.building import (
     Agent,
+    flip,
     hand_out,
     make_store,
     opened,
@@ -63,12 +64,6 @@ def scrubbed(directory: Path, *words: str) -> Result:
 
 def segments(directory: Path) -> list[Path]:
     return sorted((directory / "evidence" / "segments").iterdir())
-
-
-def flip(file: Path, offset: int) -> None:
-    data = bytearray(file.read_bytes())
-    data[offset] ^= 1
-    file.write_bytes(data)
 
 
 def test_of_a_sound_store_nothing_is_said_and_nothing_changes(store: Path) -> None:

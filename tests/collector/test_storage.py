@@ -31,7 +31,7 @@ from collector.storage.store import (
     WrongVersion,
 )
 from collector.storage.stores import open_store
-from tests.collector.building import Agent
+from tests.collector.building import Agent, flip
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Finding, Row, State
 from weighbridge.log.checkpoint import SIMULATED, sign_head
@@ -520,12 +520,6 @@ def test_a_damaged_row_with_good_rows_behind_it_is_no_torn_tail(
         with pytest.raises(CorruptStore, match=behind):
             open_embedded(directory)
         assert file.read_bytes() == before
-
-
-def flip(file: Path, offset: int) -> None:
-    data = bytearray(file.read_bytes())
-    data[offset] ^= 1
-    file.write_bytes(data)
 
 
 def test_damage_to_what_was_acknowledged_is_an_error_that_names_file_and_offset(
