@@ -7,7 +7,7 @@ they have come to: after a crash the entries since then are folded again. `colle
 import itertools
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from collector.judging.current_figures import AT_ONCE_ROWS, Current
 from collector.judging.live import Judgement
@@ -23,6 +23,7 @@ from weighbridge.judge.snapshot import SnapshotError, dump, restore
 from weighbridge.log.entries import Entry, EntryKind
 from weighbridge.notices.book import KINDS as BOOKED
 from weighbridge.settlement.judge_versions import Judges, current
+from weighbridge.steps import drained
 from weighbridge.wire.report import Report, digest
 
 logger = logging.getLogger("weighbridge.judging")
@@ -218,12 +219,7 @@ class LedgerWriter:
 
     def take(self) -> LedgerBatch:
         """What the ledger does not have yet. Write it, then say how it went with `written`."""
-        steps = self.taking()
-        try:
-            while True:
-                next(steps)
-        except StopIteration as ended:
-            return cast(LedgerBatch, ended.value)
+        return drained(self.taking())
 
     def taking(self) -> Generator[None, None, LedgerBatch]:
         """The same in small steps; between them nothing may be folded."""

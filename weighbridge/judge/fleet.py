@@ -66,6 +66,7 @@ from weighbridge.log.entries import (
     Removed,
     Tick,
 )
+from weighbridge.steps import drained
 from weighbridge.wire.report import Report, decode, digest, read
 from weighbridge.wire.signing import key_id
 
@@ -89,15 +90,6 @@ OF_GPUS = frozenset(
 
 Folding = Generator[None, None, list[Change]]
 """An entry that is being folded: it gives way between steps, and returns what the entry changes."""
-
-
-def drained(folding: Folding) -> list[Change]:
-    """What it returns, without giving way."""
-    try:
-        while True:
-            next(folding)
-    except StopIteration as ended:
-        return list(ended.value)
 
 
 @dataclass(slots=True)
@@ -276,12 +268,7 @@ class FleetFold:
 
     def snapshots(self) -> dict[str, bytes]:
         """What changed since the last call, by name, to go on from with `restore`."""
-        steps = self.snapshotting()
-        try:
-            while True:
-                next(steps)
-        except StopIteration as ended:
-            return dict(ended.value)
+        return drained(self.snapshotting())
 
     def snapshotting(self) -> Generator[None, None, dict[str, bytes]]:
         """The same in small steps; between them nothing may be folded."""

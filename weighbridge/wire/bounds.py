@@ -6,11 +6,12 @@ can have is then none, for the reason `out_of_range`, and of text what steers a 
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import groupby
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from weighbridge.catalogue.readings import READING, Bounds
+from weighbridge.steps import drained
 from weighbridge.wire.report import (
     Block,
     Device,
@@ -31,12 +32,7 @@ Rows = Sequence[Sequence[int | None]]
 
 def within_bounds(report: Report) -> Report:
     """The report with what lies beyond the bounds of the catalogue left out; itself where nothing does."""
-    steps = bounding(report)
-    try:
-        while True:
-            next(steps)
-    except StopIteration as ended:
-        return cast(Report, ended.value)
+    return drained(bounding(report))
 
 
 def bounding(report: Report) -> Generator[None, None, Report]:
