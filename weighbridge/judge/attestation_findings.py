@@ -11,9 +11,10 @@ import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.checks import Severity
-from weighbridge.judge.findings import close_finding, open_finding
-from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Finding, Row, State
+from weighbridge.judge.findings import close_finding, noted, open_finding
+from weighbridge.judge.ledger import Finding, Row, mark
 from weighbridge.judge.node_state import Attestation, NodeState, Question
 from weighbridge.judge.snapshot import Key
 from weighbridge.log.entries import AttestationAnswered, AttestationAsked, Attested
@@ -35,13 +36,12 @@ NONCE = slice(4, 36)
 GET_MEASUREMENTS), which the chip signs with the rest."""
 
 CHIPS_KEPT = 1 << 17
-MARK_US = 1_000_000
 
 Change = Row | Finding
 
 
 @dataclass(slots=True)
-class Holder:
+class Bearer:
     """The GPU that a chip answered for, and where."""
 
     observer: str
@@ -56,27 +56,27 @@ class Chips:
     A chip does not sign the name of its GPU: who shows another's name elsewhere takes nothing from it.
     """
 
-    holders: dict[str, Holder] = field(default_factory=dict)
+    bearers: dict[str, Bearer] = field(default_factory=dict)
     of_device: dict[Key, str] = field(default_factory=dict)
 
-    def other(self, chip: str, observer: str, device: str) -> tuple[str, Holder | None]:
+    def other(self, chip: str, observer: str, device: str) -> tuple[str, Bearer | None]:
         """Why this chip may not answer for this GPU, and who it answered for; empty: it may."""
-        holder = self.holders.get(chip)
-        if holder is not None and holder.device != device:
-            return ANOTHER_GPU, holder
+        bearer = self.bearers.get(chip)
+        if bearer is not None and bearer.device != device:
+            return ANOTHER_GPU, bearer
         return (
             ANOTHER_CHIP if self.of_device.get(Key((observer, device)), chip) != chip else ""
         ), None
 
-    def keep(self, chip: str, holder: Holder) -> None:
+    def keep(self, chip: str, bearer: Bearer) -> None:
         self._forget(chip)
-        self.holders[chip] = holder
-        self.of_device[Key((holder.observer, holder.device))] = chip
-        while len(self.holders) > CHIPS_KEPT:
-            self._forget(next(iter(self.holders)))
+        self.bearers[chip] = bearer
+        self.of_device[Key((bearer.observer, bearer.device))] = chip
+        while len(self.bearers) > CHIPS_KEPT:
+            self._forget(next(iter(self.bearers)))
 
     def _forget(self, chip: str) -> None:
-        before = self.holders.pop(chip, None)
+        before = self.bearers.pop(chip, None)
         if before is not None:
             self.of_device.pop(Key((before.observer, before.device)), None)
 
@@ -139,9 +139,9 @@ def conclude(
     told = replace(known, contract=ended.contract, verdict=verdict, reason=reason, judged_us=now_us)
     told.online, told.verifier = ended.online, ended.verifier
     if verdict == MET and question is not None and ended.chip is not None:
-        chips.keep(ended.chip, Holder(observer, ended.contract, ended.device))
+        chips.keep(ended.chip, Bearer(observer, ended.contract, ended.device))
         told.chip, told.since_us = ended.chip, now_us
-        told.valid_until_us = now_us + question.valid_s * 1_000_000
+        told.valid_until_us = now_us + question.valid_s * MICROSECONDS
     elif verdict == REFUSED:
         told.valid_until_us = 0
     state.attested[ended.device] = told
@@ -150,7 +150,7 @@ def conclude(
 
 def _judged(
     question: Question | None, chips: Chips, observer: str, ended: Attested
-) -> tuple[str, str, Holder | None]:
+) -> tuple[str, str, Bearer | None]:
     """A report of another nonce is a lie, whatever the collector makes of it."""
     if question is not None and question.answer == ANOTHER_NONCE:
         return REFUSED, ANOTHER_NONCE, None
@@ -161,7 +161,7 @@ def _judged(
     return ended.verdict, ended.reason, None
 
 
-def _spread(states: Mapping[str, NodeState], rival: Holder, now_us: int) -> Iterator[Change]:
+def _spread(states: Mapping[str, NodeState], rival: Bearer, now_us: int) -> Iterator[Change]:
     """One of two GPUs for which a chip answered is none: nobody can say which, so neither is attested."""
     state = states.get(rival.observer)
     known = None if state is None else state.attested.get(rival.device)
@@ -191,57 +191,46 @@ def _tell(state: NodeState, finding: Finding) -> Iterator[Change]:
     if known is None or known.observed != finding.observed:
         yield from close_finding(state, contract, code, device, finding.since_us)
         yield open_finding(state, finding)
-    laid = (contract, state.node, BY_DEVICE, device, OVERLAY)
-    now_us = finding.since_us
-    yield Row(*laid, now_us - MARK_US, now_us, State.UP, code, now_us)
+    yield mark(contract, state.node, device, code, finding.since_us)
 
 
 def _refused(state: NodeState, told: Attestation, device: str) -> Finding:
-    return Finding(
+    return noted(
+        state,
         told.contract,
-        state.node,
-        device,
         REFUSED_CODE,
-        Severity.ERROR,
-        Verdict.BREACHED,
-        "E1",
-        "an attestation of this GPU's own chip for the nonce that it was asked with",
-        f"{told.reason}; verified by {told.verifier or 'nobody'}",
-        "provider",
         told.judged_us,
-        None,
+        expected="an attestation of this GPU's own chip for the nonce that it was asked with",
+        observed=f"{told.reason}; verified by {told.verifier or 'nobody'}",
+        severity=Severity.ERROR,
+        device=device,
+        answerable="provider",
     )
 
 
 def _missing(state: NodeState, told: Attestation, device: str) -> Finding:
-    return Finding(
+    return noted(
+        state,
         told.contract,
-        state.node,
-        device,
         MISSING_CODE,
-        Severity.WARNING,
-        Verdict.UNKNOWN,
-        "E1",
-        "a GPU that is attested (E3), as the contract demands",
-        f"not assessed: {told.reason}",
-        "open",
         told.judged_us,
-        None,
+        expected="a GPU that is attested (E3), as the contract demands",
+        observed=f"not assessed: {told.reason}",
+        severity=Severity.WARNING,
+        verdict=Verdict.UNKNOWN,
+        device=device,
     )
 
 
 def _unfounded(state: NodeState, ended: Attested, now_us: int) -> Finding:
-    return Finding(
+    return noted(
+        state,
         ended.contract,
-        state.node,
-        ended.device,
         UNFOUNDED_CODE,
-        Severity.ERROR,
-        Verdict.BREACHED,
-        "E1",
-        "a question, and an answer to it in time by the key that was asked, for each attestation in the log",
-        f"attestation {ended.id} has none",
-        "collector",
         now_us,
-        None,
+        expected="a question, and an answer to it in time by the key that was asked, for each attestation in the log",
+        observed=f"attestation {ended.id} has none",
+        severity=Severity.ERROR,
+        device=ended.device,
+        answerable="collector",
     )

@@ -12,7 +12,7 @@ that nobody announced serves is another rule's, and it puts no other word in dou
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from weighbridge.judge.checks import Promise, Severity
@@ -211,7 +211,7 @@ def _unseen(chain: ChainState, other: ChainState, contract: str) -> list[str]:
 
 
 def _differing(lessee: NodeState, key: Key, other: str, since_us: int) -> Finding:
-    said = noted(
+    return noted(
         lessee,
         key[0],
         DEVICE_DIFFERS,
@@ -220,8 +220,8 @@ def _differing(lessee: NodeState, key: Key, other: str, since_us: int) -> Findin
         observed=f"the lessee's agent shows {other} and not this one, the provider's this one and not that",
         severity=Severity.ERROR,
         verdict=Verdict.UNKNOWN,
+        device=key[1],
     )
-    return replace(said, device=key[1])
 
 
 def _forget(held: Compared, from_us: int) -> None:
@@ -238,7 +238,7 @@ def _device(rows: Iterable[Row]) -> str:
 
 def _finding(lessee: NodeState, contract: str, device: str, run: Run) -> Finding:
     because = f" ({run.grounds})" if run.grounds else ""
-    said = noted(
+    return noted(
         lessee,
         contract,
         SIDES_CONTRADICT,
@@ -247,5 +247,5 @@ def _finding(lessee: NodeState, contract: str, device: str, run: Run) -> Finding
         observed=f"provider: {run.words[0]}; lessee: {run.words[1]}{because}",
         severity=Severity.ERROR,
         verdict=Verdict.UNKNOWN,
+        device=device,
     )
-    return replace(said, device=device)

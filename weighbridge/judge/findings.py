@@ -86,11 +86,13 @@ def noted(
     observed: str,
     severity: Severity = Severity.INFO,
     verdict: Verdict = Verdict.BREACHED,
+    device: str = "",
+    answerable: str = "open",
     until_us: int | None = None,
 ) -> Finding:
     """What the node or the collector itself noticed: one that no check answers for. Level E1: the collector saw it."""
-    told = (contract, state.node, "", code, severity, verdict, "E1")
-    return Finding(*told, expected, observed, "open", at_us, until_us)
+    told = (contract, state.node, device, code, severity, verdict, "E1")
+    return Finding(*told, expected, observed, answerable, at_us, until_us)
 
 
 def _key(contract: str, code: str, device: str) -> Key:

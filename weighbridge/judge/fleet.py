@@ -553,8 +553,8 @@ class FleetFold:
 
     def _attested(self, ended: Attested) -> Iterator[Change]:
         name, _ = self._observer(ended.key_id, ended.node)
-        held = self.chips.holders.get(ended.chip or "")
-        self._touched |= set() if held is None else {held.observer}
+        known = self.chips.bearers.get(ended.chip or "")
+        self._touched |= set() if known is None else {known.observer}
         now_us = self.watch.now_us
         yield from attestation_findings.conclude(self.states, name, self.chips, ended, now_us)
 

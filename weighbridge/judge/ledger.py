@@ -99,6 +99,9 @@ UNWITNESSED = "unwitnessed"
 VAGUE = {COLLECTOR_UNREACHED: 1, UNREACHABLE: 2, SILENT: 3, JUDGING_FAILED: 4}
 """Of the causes of one time the one that says most holds: the node's own, then the witnesses', then none."""
 
+MARK_US = 1_000_000
+"""A second of a period is enough to flag it."""
+
 HOUR_US = 3_600_000_000
 
 
@@ -161,6 +164,12 @@ class Use:
     def key(self) -> tuple[int, str, str]:
         """What a later one must agree in to replace this: hour, node, chain."""
         return (self.hour_us, self.node, self.chain)
+
+
+def mark(contract: str, node: str, device: str, code: str, at_us: int) -> Row:
+    """Changes no time of the device's, and has the period flagged."""
+    laid = (contract, node, BY_DEVICE, device, OVERLAY)
+    return Row(*laid, at_us - MARK_US, at_us, State.UP, code, at_us)
 
 
 @dataclass(frozen=True, slots=True)

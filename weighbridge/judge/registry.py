@@ -22,7 +22,7 @@ from weighbridge.judge.alternation import (
 )
 from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.checks import Promise, Severity
-from weighbridge.judge.ledger import BY_DEVICE, HOUR_US, OVERLAY, Finding, Row, State
+from weighbridge.judge.ledger import BY_DEVICE, HOUR_US, OVERLAY, Finding, Row, State, mark
 from weighbridge.judge.node_state import NodeState
 from weighbridge.judge.snapshot import Key
 from weighbridge.verdict import Verdict
@@ -58,9 +58,6 @@ CLAIMED = "device_claimed"
 
 OF_MIG = "MIG-"
 """The names of slices of a card, which are made anew with each slice, begin so."""
-
-MARK_US = 1_000_000
-"""A second of a period is enough to flag it."""
 
 TITLE_US = 24 * HOUR_US
 """A place that has not shown a device for so long has no title to it any more."""
@@ -228,8 +225,7 @@ class Registry:
             )
             yield self.open[key]
         if known_us is None or now_us - known_us >= HOUR_US:
-            laid = (contract, node, BY_DEVICE, device, OVERLAY)
-            yield Row(*laid, now_us - MARK_US, now_us, State.UP, ALTERNATES, now_us)
+            yield mark(contract, node, device, ALTERNATES, now_us)
 
     def quieted(self, now_us: int) -> Iterator[Finding]:
         """A day in which nothing more was found ends a doubt."""
