@@ -7,7 +7,7 @@ from collector.log.keys import KINDS as KEY_KINDS
 from collector.log.keys import KeyRing
 from collector.storage.store import StorageError
 from weighbridge.log.entries import Entry, EntryKind, KeyChanged, Notice, Tick
-from weighbridge.log.succession import LogKeys, open_succession
+from weighbridge.log.succession import LogKeys
 from weighbridge.notices.book import NoticeBook
 from weighbridge.wire.report import Report, WireError, decode, read
 from weighbridge.wire.signing import SignatureError, encode_envelope, key_id, verify
@@ -84,12 +84,9 @@ class Signers:
             self._succeed(entry)
 
     def _succeed(self, entry: Entry) -> None:
-        leaf = encode_envelope(entry.envelope)
-        keys = self.log_keys.followed([leaf])
-        if keys.successions[-1:] != (said := open_succession(leaf),) or said.index != entry.index:
-            raise SignatureError("it announces a key of another place, or of another key's log")
-        self.log_keys = keys
-        self.keys.setdefault(key_id(keys.newest), keys.newest)
+        self.log_keys = self.log_keys.succeeded(entry.index, encode_envelope(entry.envelope))
+        newest = self.log_keys.newest
+        self.keys.setdefault(key_id(newest), newest)
 
     def _key(self, entry: Entry) -> bytes | None:
         name = entry.envelope.key_id

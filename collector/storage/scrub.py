@@ -126,11 +126,7 @@ def _see_succession(place: str, leaf: bytes | None, found: Findings) -> None:
     if leaf is None or not announces(leaf):
         return
     try:
-        keys = found.keys.followed([leaf])
-        said = keys.successions[-1:]
-        if len(keys.leaves) == len(found.keys.leaves) or said[0].index != found.entries:
-            raise SignatureError("it begins at another key or place")
-        found.keys = keys
+        found.keys = found.keys.succeeded(found.entries, leaf)
     except SignatureError as error:
         found.add(Part.SEGMENTS, f"{place} announces a key of the log: {error}")
 

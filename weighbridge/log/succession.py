@@ -123,6 +123,13 @@ class LogKeys:
             keys = LogKeys(self.first, (*keys.leaves, leaf), (*keys.successions, said))
         return keys
 
+    def succeeded(self, index: int, leaf: bytes) -> "LogKeys":
+        """As the entry there leads on. Raises SignatureError where it is no announcement by the newest key."""
+        keys = self.followed([leaf])
+        if len(keys.leaves) == len(self.leaves) or keys.successions[-1].index != index:
+            raise SignatureError("it announces a key of another place, or of another key's log")
+        return keys
+
     def follow(self, answer: bytes) -> "LogKeys":
         """As the log's own answer leads on, each announcement proven to stand in the log. Raises SignatureError."""
         try:
