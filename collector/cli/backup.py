@@ -14,7 +14,7 @@ from collector.log.own_keys import OwnKeys, keys_of, own_keys, public_keys
 from collector.storage.backup import Restore, back_up, read_file, restored
 from collector.storage.handed_out import newest_head
 from collector.storage.places import Directory, Place
-from collector.storage.received import tick_before_us
+from collector.storage.received import next_tick_us, tick_before_us
 from collector.storage.store import CorruptStore, StorageError
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import EntryKind, Restored, Tick, entry, payload_type
@@ -154,8 +154,7 @@ def _enter(begun: Restore, lost: Head | None, own: OwnKeys) -> None:
     """The log's own word that it goes on from a backup, received at a tick of its own, and the head over it."""
     log, held, signer = begun.log, begun.head, own.signer
     if log.size == held.size:
-        before_us = tick_before_us(log, log.size)
-        now_us = before_us if begun.info.simulation else max(before_us, wall_us())
+        now_us = next_tick_us(log, begun.info, wall_us())
         log.append([_sealed(signer, EntryKind.TICK, Tick(wall_us=now_us))])
     if log.size == held.size + 1:
         note = None if lost is None else lost.note

@@ -9,7 +9,7 @@ from collector.app import require_own_log
 from collector.cli.operate import config_option, stated
 from collector.config import load_config
 from collector.log.own_keys import OwnKeys, next_key
-from collector.storage.received import tick_before_us
+from collector.storage.received import next_tick_us
 from collector.storage.store import Store
 from collector.storage.stores import open_store
 from weighbridge.contract.scalars import MICROSECONDS
@@ -52,7 +52,7 @@ def rotate(overlap_days: int, config_file: Path) -> None:
     store = open_store(f"embedded:{config.directory}")
     try:
         own = require_own_log(config, store)
-        now_us = _now_us(store)
+        now_us = next_tick_us(store.log, store.info, wall_us())
         _require_room(own, now_us)
         new = next_key(config.keys, own)
         until_us = now_us + overlap_days * DAY_US
@@ -62,11 +62,6 @@ def rotate(overlap_days: int, config_file: Path) -> None:
     click.echo(f"entry {index} announces {log_key(store.info.origin, new.public_key)}")
     click.echo(f"until {instant_text(until_us // MICROSECONDS)} the former key signs heads too")
     click.echo("back it up now: a log whose newest key is lost has to begin anew")
-
-
-def _now_us(store: Store) -> int:
-    before_us = tick_before_us(store.log, store.log.size)
-    return before_us if store.info.simulation else max(before_us, wall_us())
 
 
 def _require_room(own: OwnKeys, now_us: int) -> None:

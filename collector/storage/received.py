@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 
-from collector.storage.store import EvidenceLog
+from collector.storage.store import EvidenceLog, StoreInfo
 from weighbridge.log.entries import Entry, EntryKind, Tick
 from weighbridge.wire.report import read
 
@@ -11,6 +11,12 @@ def tick_before_us(log: EvidenceLog, index: int) -> int:
     """The time of the last tick before a log index; 0 where there is none."""
     tick = _last_tick(log, index)
     return 0 if tick is None else wall_us(tick)
+
+
+def next_tick_us(log: EvidenceLog, info: StoreInfo, clock_us: int) -> int:
+    """What the next tick says of a store that no collector serves: of a logical clock what the last one said."""
+    before_us = tick_before_us(log, log.size)
+    return before_us if info.simulation else max(before_us, clock_us)
 
 
 def received(log: EvidenceLog, index: int) -> list[Entry]:
