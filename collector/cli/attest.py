@@ -12,8 +12,9 @@ import click
 from collector import control
 from collector.cli.operate import config_option, stated
 from collector.config import load_config
+from weighbridge.verdict import EXIT_CODES, Verdict, worst
 
-EXIT = {"met": 0, "refused": 3, "not_assessed": 4}
+VERDICTS = {"met": Verdict.MET, "refused": Verdict.BREACHED, "not_assessed": Verdict.UNKNOWN}
 LOOK_SECONDS = 0.25
 
 
@@ -35,8 +36,8 @@ def attest(
     wanted = {"node": node, "contract": contract, "gpus": list(gpus) or None}
     ended = asyncio.run(_conduct(config.directory, wanted))
     click.echo(json.dumps(ended, indent=1) if as_json else described(ended))
-    verdicts = {one["verdict"] for one in ended["gpus"]} or {"not_assessed"}
-    sys.exit(3 if "refused" in verdicts else max(map(EXIT.__getitem__, verdicts)))
+    verdicts = [VERDICTS[one["verdict"]] for one in ended["gpus"]]
+    sys.exit(EXIT_CODES[worst(verdicts, empty=Verdict.UNKNOWN)])
 
 
 async def _conduct(directory: Path, wanted: dict[str, Any]) -> dict[str, Any]:
