@@ -17,7 +17,7 @@ from collector.storage.stores import open_store
 from weighbridge.contract import load
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.entries import ContractAdded, Entry, EntryKind, Removed, payload_type
-from weighbridge.wire.report import digest, encode, parse, read
+from weighbridge.wire.report import digest, encode, read, read_position
 from weighbridge.wire.signing import Signer
 
 DAY_US = 86_400 * MICROSECONDS
@@ -89,8 +89,8 @@ class Leaving:
         key = self._ring.key(one.envelope.key_id)
         if key is None or key.node not in self._nodes:
             return None
-        report = parse(one.envelope.payload)
-        chain = ChainKey(key.key_id, report["chain"], report["stream"])
+        at = read_position(one.envelope.payload)
+        chain = ChainKey(key.key_id, at.chain, at.stream)
         newest = self._index.last(chain)
         if newest is None or newest.index == one.index:
             return None
@@ -100,7 +100,7 @@ class Leaving:
             node=key.node,
             chain=chain.chain,
             stream=chain.stream,
-            seq=report["seq"],
+            seq=at.seq,
             payload_hash=digest(one.envelope.payload),
         )
         return self._signer.seal(payload_type(EntryKind.REMOVED), encode(said))

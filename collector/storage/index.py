@@ -18,7 +18,7 @@ from collector.storage.store import (
     StorageError,
 )
 from weighbridge.log.entries import Entry, EntryKind, Removed
-from weighbridge.wire.report import digest, read, read_place
+from weighbridge.wire.report import digest, read, read_position
 
 logger = logging.getLogger("weighbridge.storage")
 
@@ -171,7 +171,7 @@ def indexed(entry: Entry, received_us: int) -> Indexed:
         return Indexed(entry.index, EntryKind.REPORT, chain, accepted)
     if entry.kind is not EntryKind.REPORT:
         return Indexed(entry.index, entry.kind)
-    place = read_place(entry.envelope.payload)
-    chain = ChainKey(entry.envelope.key_id, place.chain, place.stream)
-    accepted = Accepted(place.seq, digest(entry.envelope.payload), entry.index, received_us)
+    at = read_position(entry.envelope.payload)
+    chain = ChainKey(entry.envelope.key_id, at.chain, at.stream)
+    accepted = Accepted(at.seq, digest(entry.envelope.payload), entry.index, received_us)
     return Indexed(entry.index, entry.kind, chain, accepted)

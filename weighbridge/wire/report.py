@@ -339,23 +339,23 @@ def parse(payload: bytes) -> Any:
     return value
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Where a report stands: its number in its chain. The rest of it is passed over."""
+class ChainPosition(msgspec.Struct, frozen=True):
+    """Where a report stands in its chain. The rest of it is passed over."""
 
     chain: str
     seq: int
     stream: str
 
 
-def read_place(payload: bytes) -> Place:
+def read_position(payload: bytes) -> ChainPosition:
     """Of a report that was accepted, at a tenth of what `decode` takes. Raises WireError."""
     try:
-        return _PLACE.decode(payload)
+        return _POSITION.decode(payload)
     except msgspec.DecodeError as error:
         raise WireError(str(error)) from error
 
 
-_PLACE = msgspec.json.Decoder(Place)
+_POSITION = msgspec.json.Decoder(ChainPosition)
 _SPELLED = msgspec.json.Encoder(order="sorted")
 """Writes a Part as `canonical` would: sorted, no white space, UTF-8, the same escapes."""
 
