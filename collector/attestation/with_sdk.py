@@ -15,7 +15,6 @@ from importlib import metadata
 from typing import Any
 
 PACKAGE = "nv-local-gpu-verifier"
-HOPPER = 9
 MOST_TEXT = 512
 MOST_CLAIMS = 64
 

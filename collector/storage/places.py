@@ -33,7 +33,10 @@ class Copy(Protocol):
 
 
 class Place(Protocol):
-    """Files by names such as `keys/log.key`, and a log. Errors are StorageErrors that name the place and the file."""
+    """Files by names such as `keys/log.key`, and a log.
+
+    Errors are StorageErrors that name the place and the file; a directory's are OSErrors that do.
+    """
 
     def __str__(self) -> str: ...
 
