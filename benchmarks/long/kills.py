@@ -267,7 +267,10 @@ PROGRAMS: Mapping[str, tuple[int, Callable[[House], None]]] = {
     "witness of nodes": (40, House.kill_watch),
     "backup beside the collector": (40, House.kill_backup),
 }
-COMMANDS_SHARE = {name: 440 // len(COMMANDS) for name in COMMANDS}
+OF_COMMANDS = 440
+COMMANDS_SHARE = {
+    name: len(range(place, OF_COMMANDS, len(COMMANDS))) for place, name in enumerate(COMMANDS)
+}
 WHOLE = 1000
 
 

@@ -191,6 +191,18 @@ def issues(keys: Path) -> bool:
     return True
 
 
+def rotate_log(place: Path, house: House) -> int:
+    del house
+    return command(place / "store", "log", "rotate")
+
+
+def has_announced(place: Path, house: House) -> None:
+    """The former key signs, or the next one; and the command goes on with the key that was made."""
+    assert_sound(place / "store", house.leaves)
+    assert rotate_log(place, house) == 0
+    assert_sound(place / "store", house.leaves)
+
+
 def lose_what_is_derived(place: Path) -> None:
     (place / "store" / "evidence" / "tree").unlink()
     for file in (place / "store").glob("index.sqlite*"):
@@ -247,6 +259,7 @@ COMMANDS = {
     "ca finish": Killed(
         finish_ca, has_finished, lambda place: command(place / "store", "ca", "rotate")
     ),
+    "log rotate": Killed(rotate_log, has_announced),
     "scrub": Killed(scrub, is_sound, lose_what_is_derived),
     "sealing of segments": Killed(seal_segments, holds_what_it_told),
     "bundle": Killed(bundle, is_bundled),
