@@ -204,7 +204,7 @@ class Challenges:
         for subject in subjects:
             shown = ShownSeries(os.urandom(8).hex(), group, subject, policy)
             self._keep(shown)
-            self._busy.add(subject.node)
+            self.occupy(subject)
             task = asyncio.create_task(self._run(shown, cause, together))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
@@ -217,12 +217,12 @@ class Challenges:
             raise Problem("conflict", f"{subject.node}: a challenge or an attestation is under way")
 
     def occupy(self, subject: Subject) -> None:
-        """It is not challenged until it is released. Raises Problem while it is being challenged."""
+        """It is asked nothing else until it is released. Raises Problem as `require_free` does."""
         self.require_free(subject)
         self._busy.add(subject.node)
 
     def release(self, subject: Subject) -> None:
-        """It may be challenged again."""
+        """It may be asked again."""
         self._busy.discard(subject.node)
 
     def require_fit(self, subject: Subject, policy: Policy) -> None:
@@ -273,7 +273,7 @@ class Challenges:
         except Problem as problem:
             logger.warning("challenge %s cannot go on: %s", shown.series, problem.detail)
         finally:
-            self._busy.discard(shown.subject.node)
+            self.release(shown.subject)
             shown.state = "ended"
 
     async def _attempt(self, shown: ShownSeries, cause: str, together: GroupStart) -> None:
