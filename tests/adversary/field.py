@@ -94,6 +94,7 @@ class Field(Log):
         self.book = NoticeBook()
         self.proven: list[ProvenRates] = []
         self.signers = dict(SIGNERS)
+        self.keys: dict[str, dict[str, str | None]] = {}
         text = TERMS + (more if "unknown:" in more else f"unknown: {{policy: hold}}\n{more}")
         for old, new in (swap or {}).items():
             assert old in text
@@ -109,10 +110,17 @@ class Field(Log):
     def enrol(self, name: str, node: str, side: str = "provider") -> None:
         """A key, under a name of the story, speaks for a node from now on."""
         signer = self.signers.setdefault(name, Signer(bytes([len(self.signers)]) * 32))
-        key = signer.public_key.hex()
-        change = {"action": "enrolled", "key_id": signer.key_id, "public_key": key, "node": node}
-        said = {**change, "side": side, "secret_hash": None, "reason": ""}
-        self.add(EntryKind.KEY, KeyChanged.model_validate(said))
+        key = {"key_id": signer.key_id, "public_key": signer.public_key.hex()}
+        self.keys[name] = {**key, "node": node, "side": side, "secret_hash": None}
+        self._change(name, action="enrolled", reason="")
+
+    def revoke(self, name: str, from_h: int | None = None) -> None:
+        """Its key speaks no more, nor does what it said since this hour count."""
+        from_us = None if from_h is None else START_US + from_h * HOUR_S * SECOND
+        self._change(name, action="revoked", reason="stolen", from_us=from_us)
+
+    def _change(self, name: str, **said: str | int | None) -> None:
+        self.add(EntryKind.KEY, KeyChanged.model_validate({**self.keys[name], **said}))
 
     def add(self, kind: EntryKind, payload: Model | WirePart, side: str = "provider") -> list[Any]:
         leaf = self.signers[side].seal(payload_type(kind), encode(payload))

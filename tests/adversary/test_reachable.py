@@ -22,7 +22,7 @@ from tests.adversary.field import (
 )
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
 from weighbridge.judge.fleet import FleetFold
-from weighbridge.log.entries import CauseNotice, EntryKind, KeyChanged
+from weighbridge.log.entries import CauseNotice, EntryKind
 from weighbridge.settlement.statement import Statement
 
 THREE = "evidence: {witnesses: [berlin, osaka, quito], witness_quorum: '2'}\n"
@@ -67,13 +67,6 @@ class Watched(Field):
         watch = self.watches[name] = ScriptedNode(name, gpus=1)
         watch.identity = {watch.devices[0]: {"target_node_name": "n1"}}
         return watch
-
-    def revoke(self, name: str, from_us: int | None) -> None:
-        """Its key was in other hands since then."""
-        signer = self.signers[name]
-        key = {"key_id": signer.key_id, "public_key": signer.public_key.hex(), "node": name}
-        said = {"action": "revoked", "side": "witness", "secret_hash": None, "reason": "stolen"}
-        self.add(EntryKind.KEY, KeyChanged.model_validate({**said, **key, "from_us": from_us}))
 
     def tells(
         self, name: str, hour: int, seen: Seen, also: Mapping[str, int] | None = None
@@ -269,8 +262,7 @@ def test_what_a_stolen_key_of_a_witness_said_counts_for_nobody_once_it_is_revoke
     """The thief says that nothing was reached; of the two witnesses that are left one says so and one does not."""
     field = Watched().played({"berlin": misses, "osaka": misses, "quito": reaches})
     assert of_states(field.statement()) == DOWN
-    since_us = START_US + FROM_H * HOUR_S * SECOND
-    field.revoke("berlin", since_us)
+    field.revoke("berlin", FROM_H)
     statement = field.statement()
     assert of_states(statement)["unknown"] >= BAD_S
     assert amounts(statement) == (NOTHING, OWED)
@@ -288,7 +280,7 @@ def test_that_the_key_of_a_witness_was_stolen_may_be_found_out_later(another: bo
     else:
         field.revoke("berlin", None)
     assert of_states(field.statement()) == DOWN
-    field.revoke("berlin", START_US + FROM_H * HOUR_S * SECOND)
+    field.revoke("berlin", FROM_H)
     statement = field.statement()
     assert amounts(statement) == (NOTHING, OWED)
     assert statement.parts[0].reach[0].witnesses["berlin"] == (FROM_H * HOUR_S, 0)

@@ -8,7 +8,6 @@ from tests.adversary.field import (
     DAY_H,
     HOUR_S,
     OWED,
-    SIGNERS,
     Field,
     Said,
     amounts,
@@ -18,8 +17,6 @@ from tests.adversary.field import (
 )
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
 from weighbridge.judge.ledger import KEY_REVOKED
-from weighbridge.log.entries import EntryKind, KeyChanged
-from weighbridge.wire.signing import Signer
 
 STOLEN_H, REVOKED_H = 6, 18
 
@@ -30,7 +27,7 @@ def played(said: Mapping[str, Said], side: str, from_h: int | None, more: str = 
     nodes = {one: ScriptedNode() for one in said}
     for hour in range(DAY_H + 1):
         if hour == REVOKED_H:
-            revoke(field, side, from_h)
+            field.revoke(side, from_h)
         field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
         for one, node in nodes.items():
             if one != side or hour < REVOKED_H:
@@ -40,24 +37,6 @@ def played(said: Mapping[str, Said], side: str, from_h: int | None, more: str = 
 
 def at_us(hour: int) -> int:
     return START_US + hour * HOUR_S * SECOND
-
-
-def revoke(field: Field, side: str, from_h: int | None) -> None:
-    signer = SIGNERS[side]
-    field.add(EntryKind.KEY, revocation(side, signer, from_h))
-
-
-def revocation(side: str, signer: Signer, from_h: int | None) -> KeyChanged:
-    return KeyChanged(
-        action="revoked",
-        key_id=signer.key_id,
-        public_key=signer.public_key.hex(),
-        node="n1",
-        side=side,  # type: ignore[arg-type]
-        secret_hash=None,
-        reason="stolen",
-        from_us=None if from_h is None else at_us(from_h),
-    )
 
 
 def test_what_a_stolen_key_said_is_unknown_from_the_instant_on() -> None:
@@ -99,10 +78,10 @@ def moved(then_h: int | None, first_h: int | None) -> Field:
     field, node = Field(""), ScriptedNode()
     for hour in range(DAY_H + 1):
         if hour == REVOKED_H:
-            revoke(field, "provider", first_h)
+            field.revoke("provider", first_h)
             field.enrol("second", "n1")
         if hour == LATER_H and then_h is not None:
-            revoke(field, "provider", then_h)
+            field.revoke("provider", then_h)
         field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
         field.hear(node, hour, sound, "second" if hour >= REVOKED_H else "provider")
     return field

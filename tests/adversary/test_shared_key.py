@@ -10,7 +10,6 @@ from tests.adversary.field import (
     FROM_H,
     HOUR_S,
     OWED,
-    SIGNERS,
     TERMS,
     UNTIL_H,
     Field,
@@ -23,7 +22,6 @@ from tests.adversary.field import (
 )
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
 from weighbridge.judge.ledger import KEY_SHARED, Finding
-from weighbridge.log.entries import EntryKind, KeyChanged
 
 FORKED_H = 6
 REVOKED_H = 18
@@ -38,19 +36,12 @@ def played(
     agent, copy = ScriptedNode(), ScriptedNode(chain="copied", boot=boot)
     for hour in range(DAY_H + 1):
         if hour == until_h:
-            revoke(field, side)
+            field.revoke(side)
         field.tick(min((hour + 1) * HOUR_S, DAY_H * HOUR_S + 1))
         field.hear(agent, hour, said, side)
         if FORKED_H <= hour < until_h:
             field.hear(copy, hour, copied, side)
     return field
-
-
-def revoke(field: Field, side: str) -> None:
-    signer = SIGNERS[side]
-    change = {"action": "revoked", "key_id": signer.key_id, "node": "n1", "side": side}
-    key = {"public_key": signer.public_key.hex(), "secret_hash": None, "reason": "copied"}
-    field.add(EntryKind.KEY, KeyChanged.model_validate({**change, **key}))
 
 
 def found(field: Field) -> list[Finding]:
@@ -81,7 +72,7 @@ def test_a_gpu_whose_agents_share_a_key_is_not_counted_as_healthy_until_it_is_re
             field.hear(copy, hour, sound)
         healthy.append(field.counted().healthy)
     assert healthy[FORKED_H - 1 :: 4] == [2, 0]
-    revoke(field, "provider")
+    field.revoke("provider")
     assert field.counted().healthy == 2
 
 
