@@ -22,8 +22,9 @@ from tests.adversary.field import (
 )
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
 from weighbridge.judge.fleet import FleetFold
-from weighbridge.log.entries import CauseNotice, EntryKind
+from weighbridge.log.entries import CauseNotice, EntryKind, entry, payload_type
 from weighbridge.settlement.statement import Statement
+from weighbridge.wire.report import encode
 
 THREE = "evidence: {witnesses: [berlin, osaka, quito], witness_quorum: '2'}\n"
 OWED, NOTHING = "51.74", "0.00"
@@ -297,6 +298,18 @@ def test_a_new_chain_of_a_witness_says_nothing_of_the_time_before_it_was_heard()
             for told in range(FROM_H, UNTIL_H):
                 field.tells("berlin", told, misses)
     assert of_states(field.statement()) == {"unknown": DAY_S}
+
+
+def test_a_witness_that_tells_of_much_lets_others_run_between_its_samples() -> None:
+    field = Watched()
+    watch = field.watch("berlin")
+    field.tick(HOUR_S)
+    seconds = list(range(0, HOUR_S, 20))
+    told = {second: {watch.devices[0]: {"reached_code": 1}} for second in seconds}
+    report = field.continued(watch.report(seconds, told, interval_ms=20_000), "berlin")
+    leaf = field.signers["berlin"].seal(payload_type(EntryKind.REPORT), encode(report))
+    steps = field.fold.folding(entry(len(field.entries), leaf))
+    assert len(list(steps)) >= len(seconds)
 
 
 def test_maintenance_of_a_network_that_both_sides_name_is_excluded() -> None:

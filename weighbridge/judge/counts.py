@@ -15,6 +15,7 @@ from weighbridge.judge.ledger import (
 )
 from weighbridge.judge.node_state import NodeState
 from weighbridge.judge.registry import DUPLICATE
+from weighbridge.judge.snapshot import Key
 from weighbridge.judge.track import answering, shown
 from weighbridge.judge.two_sides import DOUBTS, SEEN, Shown, line_of_slot, matched
 from weighbridge.judge.usage import in_use
@@ -131,17 +132,19 @@ def gpu_state(observers: Sequence[NodeState], uuid: str) -> str:
 
 def _contradicted(observers: Sequence[NodeState], uuid: str) -> bool:
     """Whether it is found, or what both sides see of a slot that it fills is now not the same."""
-    if any(
-        one.code == SIDES_CONTRADICT and one.device == uuid
-        for observer in observers
-        for one in observer.open.values()
-    ):
+    if any(_is_found(observer, uuid) for observer in observers):
         return True
     words: dict[str, set[State]] = {}
     for observer in observers:
         for contract, state in slot_states(observer, uuid) if not unheard(observer) else ():
             words.setdefault(contract, set()).update({state} & set(SEEN))
     return any(len(said) > 1 for said in words.values())
+
+
+def _is_found(observer: NodeState, uuid: str) -> bool:
+    """Looked up, for each GPU: a node may have a thousand of them, and as many findings."""
+    contracts = {contract for chain in observer.chains.values() for contract in chain.tracks}
+    return any(Key((contract, SIDES_CONTRADICT, uuid)) in observer.open for contract in contracts)
 
 
 def _told(node: NodeState, uuid: str) -> str:

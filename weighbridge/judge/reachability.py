@@ -29,7 +29,7 @@ from weighbridge.judge.snapshot import Key
 from weighbridge.judge.track import cut_rows
 from weighbridge.log.entries import KeyChanged
 from weighbridge.verdict import Verdict
-from weighbridge.wire.bounds import within_bounds
+from weighbridge.wire.bounds import bounding
 from weighbridge.wire.report import Block, Inventory, Report
 
 LAID_US = 600_000_000
@@ -94,12 +94,14 @@ class Reachability:
 
     def hear(
         self, name: str, key_id: str, report: Report, receipt: Receipt, promised: Promised
-    ) -> Iterator[Row]:
-        """Take in a witness's report, and write down what it says of nodes that are to be reachable.
+    ) -> Iterator[Row | None]:
+        """Take in a witness's report, and write down what it says of nodes that are to be reachable. It gives None
+        between two steps.
 
         It says nothing of the time after it was received, nor of that before its chain was first heard.
         """
-        told, witness = within_bounds(report), self.witnesses.setdefault(name, Witness())
+        told = yield from bounding(report)
+        witness = self.witnesses.setdefault(name, Witness())
         witness.key_id, received_us = key_id, receipt.received_us
         if witness.chain.name != chain_name(told):
             witness.chain = ChainState(chain_name(told), received_us)
@@ -107,11 +109,16 @@ class Reachability:
         hear_again(witness.lines.values(), received_us)
         if told.inventory is not None:
             yield from _watch(witness, told.inventory, received_us)
+        asking = {
+            node: [*_asking(promised(node), (name, key_id))]
+            for node in set(witness.targets.values())
+        }
         for at_us, said in _samples(witness, told, received_us):
+            yield None
             for node, reached in said.items():
                 if reached is not None:
                     _take(witness, node, reached, at_us, 3 * told.interval_ms * 1000)
-                for promise in _asking(promised(node), (name, key_id), at_us):
+                for promise in _in_force(asking[node], at_us):
                     late = at_us < receipt.in_time_from_us(promise.heard_within_us)
                     seen = Attempt(reached, at_us, late, received_us, receipt.entry)
                     named = name if name in promise.witnesses else key_id
@@ -213,13 +220,16 @@ def _said(witness: Witness, block: Block, sample: int) -> dict[str, bool | None]
     return said
 
 
-def _asking(promises: Iterable[Promise], names: tuple[str, str], at_us: int) -> Iterable[Promise]:
-    """Of each contract that promises reachability and asks this witness, the version that is in force, or ended no
-    longer ago than a sample may be awaited."""
+def _asking(promises: Iterable[Promise], names: tuple[str, str]) -> Iterable[Promise]:
+    """Those that the node is reachable, and of which this witness is asked."""
+    return (one for one in promises if one.reachable and not one.witnesses.isdisjoint(names))
+
+
+def _in_force(promises: Iterable[Promise], at_us: int) -> Iterable[Promise]:
+    """Of each contract the version that is in force, or ended no longer ago than a sample may be awaited."""
     return {
         one.contract: one
         for one in promises
-        if one.reachable and not one.witnesses.isdisjoint(names)
         if one.from_us <= at_us < one.until_us + one.max_gap_us
     }.values()
 
