@@ -8,7 +8,7 @@ import pytest
 
 from tests.collector.killed_commands import COMMANDS, House, kills, make_house
 
-KILLS = 10
+KILLS = 7
 ELSEWHERE = {"backup", "restore", "retain", "log rotate"}
 """Killed in each of their writes beside what else is said of them."""
 

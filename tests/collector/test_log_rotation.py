@@ -101,20 +101,15 @@ def test_both_keys_sign_heads_in_the_overlap_and_the_new_one_alone_afterwards(
     agent = Agent("n1")
     directory = store_of(agent)
     assert "the former key signs heads too" in rotated(directory)
-    first, second = signer_of(directory), signer_of(directory, 2)
-    with serving(directory) as server:
-        assert server.report(agent.next()).status == 200
-        assert signed_by(head_of(server), first, second) == [True, True]
-        assert server.get("/v1/log/head").json["log_key"] == second.public_key.hex()
-        assert led(server, first) == second.public_key
-        code, said = run(directory, "log", "rotate")
-        assert (code, "is open in another process" in said) == (2, True)
     rotated(directory, ENDED)
-    third = signer_of(directory, 3)
+    first, second, third = (signer_of(directory, number) for number in (1, 2, 3))
     with serving(directory) as server:
         assert server.report(agent.next()).status == 200
         assert signed_by(head_of(server), first, second, third) == [True, False, True]
+        assert server.get("/v1/log/head").json["log_key"] == third.public_key.hex()
         assert led(server, first) == led(server, second) == third.public_key
+        code, said = run(directory, "log", "rotate")
+        assert (code, "is open in another process" in said) == (2, True)
     for name in ("log.key", "log-2.key"):
         (directory / "keys" / name).unlink()
     with serving(directory) as server:
@@ -149,8 +144,8 @@ def test_a_replay_holds_entries_to_the_key_of_their_place(tmp_path: Path) -> Non
     directory = make_store(tmp_path / "store", [agent], CONTRACT)
     for _ in range(2):
         rotated(directory)
-        with serving(directory) as server:
-            assert server.report(agent.next()).status == 200
+    with serving(directory) as server:
+        assert server.report(agent.next()).status == 200
     names = [signer_of(directory, number).key_id for number in (1, 2, 3)]
     leaves = leaves_of(directory)
     own = [entry(index, leaf) for index, leaf in enumerate(leaves)]
