@@ -11,7 +11,7 @@ import click
 from collector.cli.operate import config_option, stated
 from collector.config import load_config
 from collector.log.own_keys import OwnKeys, keys_of, own_keys, public_keys
-from collector.storage.backup import Restore, back_up, read_file, restored
+from collector.storage.backup import Restore, back_up, finished, restored
 from collector.storage.handed_out import newest_head
 from collector.storage.places import Directory, Place
 from collector.storage.received import next_tick_us, tick_before_us
@@ -109,7 +109,7 @@ def restore(
     What a head of --head covers and the backup does not is lost: the log says so, and agents are asked for it.
     """
     with opened_place(target, endpoint, plain_http=plain_http) as place:
-        read_file(place, "keys/log.key")  # one that was cut short in the making has none
+        finished(place)
         keys = keys_of(lambda name: place.read(f"keys/{name}"), place.at("keys"))
         seen = [read_head_file(file, keys) for file in head_files]
         with restored(place, directory, keys) as begun:

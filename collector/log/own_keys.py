@@ -77,7 +77,7 @@ def read_signer(path: Path) -> Signer:
 
 def _signer(data: bytes | None, place: str) -> Signer:
     if data is None:
-        raise ConfigError(f"{place}: there is no such file")
+        raise ConfigError(f"{place}: missing")
     try:
         return Signer(bytes.fromhex(data.decode("ascii")))
     except ValueError as error:

@@ -172,6 +172,14 @@ def _parse_manifest(data: bytes, place: Place) -> Manifest:
         raise CorruptStore(f"{path}: not the manifest of a backup") from error
 
 
+def finished(source: Place) -> tuple[StoreInfo, Head]:
+    """What the last backup there that was finished is of, and up to where. Raises StorageError where none was."""
+    manifest = _parse_manifest(read_file(source, MANIFEST), source)
+    if manifest.head is None:
+        raise StorageError(f"{source} holds no whole backup: none was ever finished there")
+    return manifest.info, manifest.head
+
+
 @dataclass(frozen=True, slots=True)
 class Restore:
     """A restore under way: `log` holds at least what the backup does, up to `head`."""
@@ -188,19 +196,17 @@ def restored(source: Place, directory: Path, log_keys: Sequence[bytes]) -> Itera
     `directory` is empty, or a restore of this backup was broken off there: then its log may be ahead by what was
     entered last. It becomes a store when the block ends, and not before. Raises StorageError.
     """
-    manifest = _parse_manifest(read_file(source, MANIFEST), source)
-    if manifest.head is None:
-        raise StorageError(f"{source}: no backup was ever finished there")
-    _require_signed(manifest.head, log_keys, str(source))
+    info, head = finished(source)
+    _require_signed(head, log_keys, str(source))
     _require_empty(directory)
     target = Directory(directory)
     with target.opened(None, directory / "evidence" / "tree") as log:
-        if log.size <= manifest.head.size:
-            _copy_log(source, log, manifest.head)
+        if log.size <= head.size:
+            _copy_log(source, log, head)
         _copy_keys(source, target)
-        yield Restore(manifest.info, log, manifest.head)
+        yield Restore(info, log, head)
         target.write("config.toml", read_file(source, "config.toml"))
-        describe_store(directory, manifest.info)
+        describe_store(directory, info)
 
 
 def _require_empty(directory: Path) -> None:
