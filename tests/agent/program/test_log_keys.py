@@ -133,10 +133,11 @@ def test_an_announcement_below_what_was_seen_is_a_fork_and_no_way_to_be_forgotte
     before.see(seen.note, {}, 0.0)
     assert LogTrust(FIRST.public_key, tmp_path).follow(ONE)
     trust = LogTrust(FIRST.public_key, tmp_path)
-    for latest in (None, seen.note):
-        after = LogWatch(tmp_path, trust, latest)
+    again = [LogWatch(tmp_path, trust, latest) for latest in (None, seen.note)]
+    for after in again:
         assert after.status.startswith("stands by what it signed, up to 5 entries")
         assert after.asks(0.0) == [5]
+    after = again[-1]
     after.see(shown.note, {5: []}, 0.0)
     [(kind, evidence)] = after.take()
     assert (kind, after.caught) == ("log_forked", True)
