@@ -246,9 +246,10 @@ def _work(components: Components) -> Iterator[AbstractAsyncContextManager[None]]
 def require_kind(config: CollectorConfig, store: Store, simulation: bool) -> None:
     """Raises ConfigError for a simulation that is to be served as real, and the other way round."""
     if store.info.simulation != simulation:
+        kind, how = ("simulation", "with") if store.info.simulation else ("real", "without")
         raise ConfigError(
-            f"{config.directory} is a {'simulation' if store.info.simulation else 'real'} store,"
-            " and is served as nothing else"
+            f"{config.directory} is a {kind} store, and is served as nothing else:"
+            f" `weighbridge serve` {how} --simulation"
         )
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from collector.api.bodies import read_body
 from collector.api.routes import Access, Route
 from collector.log.keys import KeyRing, NodeKey
+from weighbridge.contract.scalars import instant_text
 from weighbridge.log.entries import EntryKind, InviteIssued, KeySide
 from weighbridge.wire.enrolment import Invite, secret_hash
 from weighbridge.wire.problems import Problem
@@ -178,7 +179,8 @@ class Administration:
         if since_us is None or since_us >= held_us:
             raise Problem(
                 "conflict",
-                f"key {key.key_id} is revoked already; since when its word does not count can only be moved earlier",
+                f"key {key.key_id} is revoked already; since when its word does not count can only be moved earlier"
+                f" than {instant_text(held_us)}",
             )
 
     async def rotate(self, request: web.Request) -> web.Response:
@@ -230,4 +232,5 @@ def described(key: NodeKey) -> dict[str, object]:
         "enrolled_index": key.enrolled_index,
         "revoked_index": key.revoked_index,
         "reason": key.reason,
+        "from_us": key.void_us,
     }

@@ -22,6 +22,7 @@ from collector import control
 from collector.config import CONFIG_VARIABLE, CollectorConfig, load_config
 from collector.storage.store import StorageError, StoreInfo
 from collector.tls import create_authority
+from weighbridge.contract.scalars import instant_text
 from weighbridge.log.checkpoint import SIMULATED
 from weighbridge.process.files import write_new_file
 from weighbridge.process.service_manager import ServiceManager
@@ -258,11 +259,18 @@ def key_list(config_file: Path) -> None:
     """Every key that was ever enrolled."""
     answer = ask(load_config(config_file, os.environ), "GET", "/v1/keys")
     for row in answer["keys"]:
-        revoked = row["revoked_index"] is not None
-        state = f"revoked at {row['revoked_index']}: {row['reason']}" if revoked else "speaks"
         click.echo(
-            f"{row['key_id'][:16]}  {row['side']:8}  {row['node']}  {row['contract']}  {state}"
+            f"{row['key_id'][:16]}  {row['side']:8}  {row['node']}  {row['contract']}  {_state(row)}"
         )
+
+
+def _state(row: dict[str, Any]) -> str:
+    """Whether the key speaks; of one that does not, by which entry and why, and since when its word does not count."""
+    if row["revoked_index"] is None:
+        return "speaks"
+    since = row["from_us"]
+    void = "" if since is None else f"; its word does not count since {instant_text(since)}"
+    return f"revoked at {row['revoked_index']}: {row['reason']}{void}"
 
 
 @key.command("revoke", short_help="Let a key speak no more, from now on.")

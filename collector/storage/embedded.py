@@ -255,7 +255,10 @@ def lock_store(directory: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise StoreInUse(f"{directory} is open in another process") from error
+        raise StoreInUse(
+            f"{directory} is open in another process: a collector, or a command that reads or writes it."
+            " If the collector is starting or stopping, try again; if the command needs it stopped, stop it"
+        ) from error
     return descriptor
 
 

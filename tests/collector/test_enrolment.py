@@ -24,6 +24,7 @@ from tests.collector.building import (
     set_config,
     weighbridge,
 )
+from weighbridge.contract.scalars import instant_text
 from weighbridge.log.entries import EntryKind, payload_type
 from weighbridge.wire.report import canonical
 from weighbridge.wire.signing import key_id, open_envelope
@@ -258,7 +259,8 @@ def test_the_instant_from_which_a_revoked_key_does_not_count_moves_back_alone(
             revoked(refused)
     revoked(us + 1)
     for refused in (us + 1, us + 2, None):
-        with pytest.raises(control.CollectorControlError, match="only be moved earlier"):
+        earlier = f"only be moved earlier than {instant_text(us + 1)}"
+        with pytest.raises(control.CollectorControlError, match=earlier):
             revoked(refused)
     revoked(us)
     with pytest.raises(control.CollectorControlError, match="began to speak after that instant"):
@@ -267,6 +269,7 @@ def test_the_instant_from_which_a_revoked_key_does_not_count_moves_back_alone(
         row for row in keys(collector, "list").splitlines() if agent.signer.key_id[:16] in row
     ]
     assert len(listed) == 1
+    assert listed[0].endswith(f"its word does not count since {instant_text(us)}")
 
 
 def test_a_rotated_key_speaks_until_its_successor_enrolls(

@@ -398,12 +398,14 @@ def test_a_simulation_store_is_refused(tmp_path: Path) -> None:
     served = refused_serve(tmp_path / "s")
     assert served.returncode == 2
     assert "simulation store" in served.stderr
+    assert "`weighbridge serve` with --simulation" in served.stderr
 
 
 def test_a_real_store_is_not_served_as_a_simulation(store_of: StoreOf) -> None:
     served = refused_serve(store_of(), "--simulation")
     assert served.returncode == 2
     assert "real store" in served.stderr
+    assert "`weighbridge serve` without --simulation" in served.stderr
 
 
 def test_the_clock_of_a_simulation_goes_forward_by_hand_and_of_a_real_store_never(

@@ -551,7 +551,7 @@ def test_damage_in_a_sealed_segment_is_an_error_when_it_is_read(directory: Path)
 
 def test_a_store_is_open_once(directory: Path) -> None:
     store = open_embedded(directory)
-    with pytest.raises(StoreInUse):
+    with pytest.raises(StoreInUse, match=r"is open in another process: .* try again"):
         open_embedded(directory)
     store.close()
     open_embedded(directory).close()
