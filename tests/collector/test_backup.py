@@ -233,3 +233,11 @@ def test_a_backup_that_was_never_finished_is_not_restored(store: Path, tmp_path:
     done = restored(tmp_path / "fresh", tmp_path / "new", check=False)
     assert done.returncode == 2
     assert "holds no whole backup" in done.stderr
+
+
+def test_where_no_backup_is_a_restore_says_that(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    done = restored(tmp_path / "other", tmp_path / "new", check=False)
+    assert done.returncode == 2
+    assert f"manifest.json: missing: {tmp_path / 'other'} holds no whole backup" in done.stderr
+    assert not (tmp_path / "new").exists()
