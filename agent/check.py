@@ -17,6 +17,7 @@ from weighbridge.contract import Contract, load
 from weighbridge.judge.checks import CHECKS, Answer, Check, CheckContext, Promise
 from weighbridge.judge.latest_readings import (
     LatestReadings,
+    Reasons,
     see_inventory,
     see_processes,
     see_sample,
@@ -68,13 +69,13 @@ async def observe(source: DeviceSource, host: HostFacts) -> LatestReadings:
 
 def view_of(drafts: Sequence[Draft]) -> LatestReadings:
     """The newest readings of these drafts together; a later draft overrides an earlier one."""
-    view = LatestReadings()
+    view, reasons = LatestReadings(), Reasons()
     for draft in drafts:
         if draft.inventory is not None:
             see_inventory(view, draft.inventory)
         for block in draft.blocks:
             for sample, at_us in enumerate(block.boottime_us):
-                see_sample(view, block, sample, at_us)
+                see_sample(view, block, sample, at_us, reasons.at(block, sample))
         if draft.processes is not None:
             see_processes(view, list(draft.processes))
         for event in draft.events:

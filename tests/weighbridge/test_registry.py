@@ -1,5 +1,6 @@
 """A device is in one place at a time, and a contract whose nodes never report is found."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -7,8 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text, spans
+from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import Finding
+from weighbridge.judge.node_state import NodeState
+from weighbridge.judge.registry import DEVICES_KEPT, Change, Registry
+from weighbridge.judge.snapshot import Key
 
 
 class TwinNode(ScriptedNode):
@@ -254,3 +259,34 @@ def test_a_device_that_stays_was_there_before_another_one_came() -> None:
     for second in range(0, 61, 10):
         log.report(twin.report([second]))
     assert (0, 60, "contested", "duplicate_device") in spans(log.timelines(60)["n1", 0])
+
+
+class Renaming(ScriptedNode):
+    """Shows other devices with each report."""
+
+    @property
+    def devices(self) -> list[str]:
+        return [f"GPU-{self.seq}-{number}" for number in range(self.gpus)]
+
+
+class Counting(Registry):
+    """`steps`: how often it gave way over its last report."""
+
+    steps = 0
+
+    def see(
+        self, state: NodeState, assignments: Assignments, now_us: int, entry: int
+    ) -> Iterator[Change | None]:
+        found = list(super().see(state, assignments, now_us, entry))
+        self.steps = found.count(None)
+        yield from found
+
+
+def test_devices_that_come_leave_are_doubted_or_forgotten_are_each_a_step() -> None:
+    log, node = Log(), Renaming("n1", gpus=700)
+    log.fold.registry = registry = Counting()
+    for second in range(4):
+        log.tick(second)
+        log.report(node.report([second], inventory=node.inventory()))
+    assert len(registry.known[Key(("n1", "provider"))]) == DEVICES_KEPT
+    assert registry.steps >= 5 * node.gpus

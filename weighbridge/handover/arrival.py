@@ -7,7 +7,13 @@ from weighbridge.handover.reports import AcceptedReport
 from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.checks import CHECKS, CheckContext, Promise
 from weighbridge.judge.checks.check import Answer
-from weighbridge.judge.latest_readings import LatestReadings, fact, see_inventory, see_sample
+from weighbridge.judge.latest_readings import (
+    LatestReadings,
+    Reasons,
+    fact,
+    see_inventory,
+    see_sample,
+)
 from weighbridge.judge.slot_history import Times
 from weighbridge.judge.track import fill
 from weighbridge.verdict import Verdict
@@ -87,11 +93,11 @@ class Arrivals:
         view = port.views.setdefault(heard.chain, LatestReadings())
         if heard.report.inventory is not None:
             see_inventory(view, heard.report.inventory)
-        times = self._times(node)
+        times, reasons = self._times(node), Reasons()
         for at_us, block, sample in heard.samples():
             if not any(since_us <= at_us < until_us for since_us, until_us in times):
                 continue
-            see_sample(view, block, sample, at_us)
+            see_sample(view, block, sample, at_us, reasons.at(block, sample))
             if view.enumerated and block.tier == "fast":
                 self._arrive(port, view, heard, at_us, block, sample)
             self._judge(port, view, at_us, only_seen_whole=True)

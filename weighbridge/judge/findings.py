@@ -1,6 +1,6 @@
 """How findings open and close. A node's open findings are kept by (contract, code, device)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 
 from weighbridge.judge.checks import CHECKS, Severity
@@ -44,16 +44,15 @@ def answered(
 
 
 def unanswered(
-    state: NodeState, contract: str, code: str, devices: set[str], at_us: int
-) -> Iterator[Finding]:
-    """A check that ran no longer speaks of a subject: the device left. Its finding closes."""
-    gone = [
-        finding.device
-        for finding in state.open.values()
-        if (finding.contract, finding.code) == (contract, code) and finding.device not in devices
-    ]
-    for device in gone:
-        yield from close_finding(state, contract, code, device, at_us)
+    state: NodeState, contract: str, spoken: Mapping[str, Set[str]]
+) -> dict[str, list[str]]:
+    """By code of the checks that ran, the devices of which one no longer speaks: they left, and the finding closes."""
+    gone: dict[str, list[str]] = {}
+    for finding in state.open.values():
+        devices = spoken.get(finding.code) if finding.contract == contract else None
+        if devices is not None and finding.device not in devices:
+            gone.setdefault(finding.code, []).append(finding.device)
+    return gone
 
 
 def open_finding(state: NodeState, finding: Finding) -> Finding:

@@ -3,10 +3,19 @@
 Applying a piece of a report returns the names of what it changed, so that only the checks that watch them run.
 """
 
+from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from weighbridge.wire.report import Block, DeviceState, Facts, Inventory, Process, Reason
+from weighbridge.wire.report import (
+    Block,
+    DeviceState,
+    Facts,
+    Inventory,
+    Process,
+    Reason,
+    UnavailableSpan,
+)
 
 INVENTORY, PROCESSES, XIDS, REASONS = "inventory", "processes", "xids", "reasons"
 """What changes beside values: the inventory, the processes, the XIDs counted, and which readings have no value."""
@@ -49,6 +58,40 @@ class LatestDevice:
 
 
 NOTHING = Facts(readings={}, unavailable={})
+
+WithoutValue = dict[str, dict[str, Reason]]
+"""By reading and device, why there is no value."""
+
+
+class Reasons:
+    """Why readings of one report have no value. Of each block, its samples are asked for in their order."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, _Spans] = {}
+
+    def at(self, block: Block, sample: int) -> WithoutValue:
+        """Of one sample."""
+        known = self._blocks.get(id(block))
+        if known is None:
+            known = self._blocks[id(block)] = _Spans(block)
+        return known.at(sample)
+
+
+class _Spans:
+    """Goes through the spans of a block once, however many samples and spans there are."""
+
+    def __init__(self, block: Block) -> None:
+        self._coming = deque(sorted(block.unavailable, key=lambda span: span.from_))
+        self._over: list[UnavailableSpan] = []
+
+    def at(self, sample: int) -> WithoutValue:
+        while self._coming and self._coming[0].from_ <= sample:
+            self._over.append(self._coming.popleft())
+        self._over = [span for span in self._over if sample < span.to]
+        reasons: WithoutValue = {}
+        for span in self._over:
+            reasons.setdefault(span.reading, {})[span.device] = span.reason
+        return reasons
 
 
 @dataclass(slots=True)
@@ -158,14 +201,20 @@ def _not_loaded(driver: Facts) -> bool:
 
 
 def see_sample(
-    view: LatestReadings, block: Block, sample: int, at_us: int, watched: Collection[str] = ()
+    view: LatestReadings,
+    block: Block,
+    sample: int,
+    at_us: int,
+    reasons: WithoutValue,
+    watched: Collection[str] = (),
 ) -> set[str]:
-    """One sample of one tier. Returns which readings of `watched` changed in value or reason, and REASONS.
+    """One sample of one tier; `reasons`: what has no value in it, and why.
+
+    Returns which readings of `watched` changed in value or reason, and REASONS.
 
     Where the devices are others, that is INVENTORY, and every reading.
     """
     rows = {name: samples[sample] for name, samples in block.readings.items()}
-    reasons = _reasons(block, sample)
     known = view.tiers.get(block.tier)
     view.tiers[block.tier] = LatestSample(at_us, block.devices, rows, reasons)
     begun = _begun_anew(view, block.devices, rows) if view.counters else set()
@@ -194,14 +243,6 @@ def _begun_anew(
         else:
             last.update(read)
     return {XIDS} if reset else set()
-
-
-def _reasons(block: Block, sample: int) -> dict[str, dict[str, Reason]]:
-    reasons: dict[str, dict[str, Reason]] = {}
-    for span in block.unavailable:
-        if span.from_ <= sample < span.to:
-            reasons.setdefault(span.reading, {})[span.device] = span.reason
-    return reasons
 
 
 def see_processes(view: LatestReadings, processes: list[Process]) -> set[str]:

@@ -25,6 +25,7 @@ from weighbridge.judge.findings import (
 from weighbridge.judge.latest_readings import (
     INVENTORY,
     LatestReadings,
+    Reasons,
     forget_xids,
     inherit,
     lose_processes,
@@ -302,6 +303,7 @@ class _ReportFold:
         self._in_time_us = [receipt.in_time_from_us(one.heard_within_us) for one in promises]
         self._name = chain_name(report) + (OF_LESSEE if state.side == "lessee" else "")
         self._chain = state.chains.get(self._name)
+        self._reasons = Reasons()
 
     def changes(self) -> Iterator[Change | None]:
         """The rows and findings that the report changes, and None after each sample and event."""
@@ -326,7 +328,7 @@ class _ReportFold:
             elif piece.tier == "fast":
                 yield from self._sample(chain, piece, sample, at_us)
             else:
-                chain.pending |= see_sample(chain.view, piece, sample, at_us, WATCHED)
+                chain.pending |= self._see(chain, piece, sample, at_us)
             yield None
         yield from self._lateness(pieces[0][0] if pieces else self._received_us)
 
@@ -468,12 +470,16 @@ class _ReportFold:
             case _:
                 pass
 
+    def _see(self, chain: ChainState, block: Block, sample: int, at_us: int) -> set[str]:
+        reasons = self._reasons.at(block, sample)
+        return see_sample(chain.view, block, sample, at_us, reasons, WATCHED)
+
     def _sample(
         self, chain: ChainState, block: Block, sample: int, at_us: int
     ) -> Iterator[Change | None]:
         for promise, in_time_us in zip(self._promises, self._in_time_us, strict=True):
             yield from self._reach(chain, promise, at_us, at_us < in_time_us)
-        chain.pending |= see_sample(chain.view, block, sample, at_us, WATCHED)
+        chain.pending |= self._see(chain, block, sample, at_us)
         for promise in self._promises:
             track = chain.tracks.get(promise.contract)
             if track is not None and track.version == promise.version:
@@ -554,13 +560,15 @@ class _ReportFold:
         given = yield from judge(track, promise, chain.view, changed)
         if not given:
             return
+        spoken = {code: {answer.device for answer in given[code]} for code in given}
+        gone = unanswered(self._state, promise.contract, spoken)
         for code, answers in given.items():
             for number, answer in enumerate(answers):
                 yield from answered(self._state, promise.contract, code, answer, at_us)
                 if number % STEP_ANSWERS == STEP_ANSWERS - 1:
                     yield None
-            spoken = {answer.device for answer in answers}
-            yield from unanswered(self._state, promise.contract, code, spoken, at_us)
+            for device in gone.get(code, ()):
+                yield from close_finding(self._state, promise.contract, code, device, at_us)
             yield None
         writer = self._writer(chain, promise, self._entry)
         found = states(track, promise, chain.view)

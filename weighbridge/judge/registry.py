@@ -139,11 +139,14 @@ class Registry:
         for device in left:
             yield from self._part(device, assignments, state.last_sample_us)
             yield None
-        doubts = dict(self._doubts(state, observer, left, here - set(before)))
+        doubts: dict[str, str] = {}
+        for found in self._doubts(state, observer, left, here - set(before)):
+            doubts.update(found)
+            yield None
         yield from self._doubt(doubts, assignments, now_us)
-        self._forget(observer, state.last_sample_us)
+        yield from self._forget(observer, state.last_sample_us)
 
-    def _forget(self, observer: Key, at_us: int) -> None:
+    def _forget(self, observer: Key, at_us: int) -> Iterator[None]:
         """What the observer showed longest ago is forgotten, by number and by age; never what it shows now."""
         known = self.known[observer]
         for device, shown_us in list(known.items()):
@@ -152,6 +155,7 @@ class Registry:
             del known[device], self.stretches[device][observer]
             if not self.stretches[device]:
                 self._forget_device(device)
+            yield None
 
     def _forget_device(self, device: str) -> None:
         del self.stretches[device]
@@ -168,24 +172,29 @@ class Registry:
 
     def _doubts(
         self, state: NodeState, observer: Key, left: Sequence[str], came: Set[str]
-    ) -> Iterator[tuple[str, str]]:
-        """Devices of a report that are others than their names say, with what shows it."""
+    ) -> Iterator[dict[str, str]]:
+        """Devices of a report that are others than their names say, with what shows it; one step a device."""
         for device in wholes(state):
-            if self.looks.face(state, device):
-                yield device, "its energy goes on at one PCI address under another name"
+            goes_on = self.looks.face(state, device)
+            yield (
+                {device: "its energy goes on at one PCI address under another name"}
+                if goes_on
+                else {}
+            )
         brief_us = BRIEF_PATIENCES * state.patience_us
         for device in left:
             gone = device not in state.view.devices and not device.startswith(OF_MIG)
             stretches = self.stretches[device][observer]
             if gone and self.looks.left(observer, device, stretches, brief_us):
-                yield device, f"{NAMES_OF_A_MOMENT} names were shown for a moment and never again"
+                yield {device: f"{NAMES_OF_A_MOMENT} names were shown for a moment and never again"}
         for device in sorted(came):
             self.looks.came(observer, device)
             known = self.looks.serial(state, device)
             if known and self._never_before(device) and not self._is_shown(known):
-                yield device, "its board's serial number was shown under another name"
+                yield {device: "its board's serial number was shown under another name"}
             if handovers(self.stretches[device]) >= HANDOVERS:
-                yield device, "it comes and goes in turn with another place"
+                yield {device: "it comes and goes in turn with another place"}
+            yield {}
 
     def _never_before(self, device: str) -> bool:
         """Whether this is its first report; boards of several GPUs have one serial number for all that are there."""
@@ -197,7 +206,7 @@ class Registry:
 
     def _doubt(
         self, doubts: Mapping[str, str], assignments: Assignments, now_us: int
-    ) -> Iterator[Change]:
+    ) -> Iterator[Change | None]:
         """A finding and a flag for every place that showed the device within a day."""
         for device, observed in doubts.items():
             places = [
@@ -208,6 +217,7 @@ class Registry:
             ]
             for contract, node in dict.fromkeys((one.contract, one.node) for one in places):
                 yield from self._say_doubt(contract, node, device, observed, now_us)
+            yield None
 
     def _say_doubt(
         self, contract: str, node: str, device: str, observed: str, now_us: int
