@@ -113,9 +113,10 @@ class Api:
     async def status(self, request: web.Request) -> web.Response:
         name = self._named(request)
         part = page(request, sorted(self._fleet.assignments(name)))
-        nodes = [status.assigned_node(self._fleet, name, node) for node in part.items]
+        nodes = await status.assigned_nodes(self._fleet, name, part.items)
         summary = status.contract(self._fleet, name)
-        return web.json_response(summary | {"nodes": nodes, "after": part.after})
+        told = summary | {"nodes": nodes, "after": part.after}
+        return await asyncio.to_thread(web.json_response, told)
 
     async def findings(self, request: web.Request) -> web.Response:
         found = status.by_place(self._fleet.findings(self._named(request)))

@@ -15,7 +15,7 @@ from collector.api import status
 from collector.judging.live import Fleet
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import EXPORTED, ExportedReading, Metric
-from weighbridge.judge.counts import gpu_state, unheard
+from weighbridge.judge.counts import contradicted, gpu_state, unheard
 from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import Attestation, NodeState, Proof
@@ -184,11 +184,11 @@ def _gpus(
     families: Families, observers: Sequence[NodeState], keys: Sequence[Key], shards: "Shards"
 ) -> None:
     """All samples of some GPUs of one node. Of a silent node only who they are and that their state is unknown."""
-    node = next(iter(observers), None)
+    node, found = next(iter(observers), None), contradicted(observers)
     for key in keys:
         for contract in shards.contracts(key):
             families.add(metrics.GPU_CONTRACT_INFO, (*key, contract), 1)
-        state = gpu_state(observers, key[1])
+        state = gpu_state(observers, key[1], found)
         families.add(metrics.GPU_STATE, (*key, state), shards.slots(key))
         if node is not None:
             _identity(families, key, node.view)

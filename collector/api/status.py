@@ -5,7 +5,7 @@ Times are integer microseconds of UTC, shares are exact fractions as text (`719/
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from typing import Any
 
 from collector.api.routes import Viewer
@@ -13,7 +13,7 @@ from collector.judging.live import Fleet
 from weighbridge.contract import Contract, expanded, explain
 from weighbridge.judge.attestation_findings import LEVEL
 from weighbridge.judge.checks import Severity
-from weighbridge.judge.counts import gpu_state, unheard
+from weighbridge.judge.counts import contradicted, gpu_state, unheard
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import NodeState
 from weighbridge.settlement.figures import Figure, verdict_now
@@ -151,19 +151,31 @@ def assigned_node(fleet: Fleet, contract_name: str, node_name: str) -> Json:
     node = fleet.nodes.get(node_name)
     devices = fleet.assignments(contract_name)[node_name]
     uuids = assigned_gpus(fleet.contracts[contract_name], node, devices)
-    known = [gpu(fleet, node_name, uuid) for uuid in uuids if uuid]
+    found = contradicted(fleet.observers(node_name))
+    known = [gpu(fleet, node_name, uuid, found) for uuid in uuids if uuid]
     vacant = uuids.count("")
     if vacant:
         known.append({"gpu": "", "state": "missing", "slots": vacant, "name": None})
     return _node_line(node, node_name) | {"gpus": known}
 
 
-def gpu(fleet: Fleet, node_name: str, uuid: str) -> Json:
-    """A GPU in a list."""
+async def assigned_nodes(fleet: Fleet, contract_name: str, names: Sequence[str]) -> list[Json]:
+    """These nodes, those that are assigned by the time their turn comes; everything else gets its turn in between."""
+    found = []
+    for name in names:
+        if name in fleet.assignments(contract_name):
+            found.append(assigned_node(fleet, contract_name, name))
+        await asyncio.sleep(0)
+    return found
+
+
+def gpu(fleet: Fleet, node_name: str, uuid: str, found: Collection[str]) -> Json:
+    """A GPU in a list. `found`: those of its node whose sides are found to contradict each other."""
     node = fleet.nodes.get(node_name)
     device = None if node is None else node.view.devices.get(uuid)
     name = None if device is None else device.identity.readings.get("name")
-    return {"gpu": uuid, "state": gpu_state(fleet.observers(node_name), uuid), "name": name}
+    state = gpu_state(fleet.observers(node_name), uuid, found)
+    return {"gpu": uuid, "state": state, "name": name}
 
 
 def node(fleet: Fleet, name: str) -> Json:
@@ -230,9 +242,10 @@ async def visible_node(fleet: Fleet, viewer: Viewer, name: str) -> Json | None:
 async def _shown(
     fleet: Fleet, name: str, state: NodeState | None, uuids: Sequence[str]
 ) -> AsyncIterator[Json]:
+    found = contradicted(fleet.observers(name))
     for number, uuid in enumerate(uuids, start=1):
         yield (
-            gpu(fleet, name, uuid)
+            gpu(fleet, name, uuid, found)
             | last_shown(state, uuid)
             | {"attestation": attestation(fleet, state, uuid)}
         )
@@ -293,7 +306,8 @@ def visible_gpu(fleet: Fleet, viewer: Viewer, uuid: str) -> list[Json]:
             mine = gpus_by_contract(fleet, viewer, name)
             owners = [owner for owner, gpus in mine.items() if uuid in gpus]
             if owners or viewer.contracts is None:
-                shown = gpu(fleet, name, uuid) | last_shown(state, uuid)
+                found = contradicted(fleet.observers(name))
+                shown = gpu(fleet, name, uuid, found) | last_shown(state, uuid)
                 shown |= {"attestation": attestation(fleet, state, uuid)}
                 places.append({"node": name, "contracts": owners} | shown)
     return places

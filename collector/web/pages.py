@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from collector.documents.spelling import percent, span, utc
 from collector.judging.live import Fleet
 from collector.storage.store import Ledger, StoreInfo
 from collector.web import timeline
-from weighbridge.judge.ledger import Row
+from weighbridge.judge.ledger import Finding, Row
 from weighbridge.verdict import WORST_FIRST, Verdict
 from weighbridge.wire.problems import Problem
 
@@ -89,20 +89,20 @@ class Pages:
         everything = [status.contract(self._fleet, name) for name in names]
         by_rank = {_rank(row): row for row in everything}
         part = page_of(request, sorted(by_rank), CONTRACTS_SHOWN)
-        found = status.worst_first(status.findings(self._fleet, mine))
+        found = await _worst_first(status.findings(self._fleet, mine))
         return await self._render(
             "index.html",
             stopped=self._stopped(),
             total=_total(everything),
-            contracts=[self._card(by_rank[rank]) for rank in part.items],
+            contracts=[await self._card(by_rank[rank]) for rank in part.items],
             next=_next(part),
             found=[status.finding(row) for row in found[:FINDINGS_SHOWN]],
             shown=min(len(found), FINDINGS_SHOWN),
             open=len(found),
         )
 
-    def _card(self, row: status.Json) -> status.Json:
-        found = status.worst_first(self._fleet.findings(row["contract"]))
+    async def _card(self, row: status.Json) -> status.Json:
+        found = await _worst_first(self._fleet.findings(row["contract"]))
         return row | {
             "worst": status.finding(found[0]) if found else None,
             "open": len(found),
@@ -113,7 +113,7 @@ class Pages:
         if name not in self._fleet.contracts or not mine.sees(name):
             raise Problem("not_found", f"{name}: no such contract")
         part = page(request, sorted(self._fleet.assignments(name)), NODES_SHOWN)
-        nodes = [status.assigned_node(self._fleet, name, node) for node in part.items]
+        nodes = await status.assigned_nodes(self._fleet, name, part.items)
         states = Counter[str]()
         for node in nodes:
             for gpu in node["gpus"]:
@@ -122,7 +122,7 @@ class Pages:
         cadence_us = self._fleet.contracts[name].sampling.cadence_us
         drawn = (rows, part.items, self._fleet.now_us, cadence_us)
         picture = await asyncio.to_thread(timeline.by_node, *drawn)
-        found = status.worst_first(self._fleet.findings(name))
+        found = await _worst_first(self._fleet.findings(name))
         return await self._render(
             "contract.html",
             contract=status.contract(self._fleet, name),
@@ -171,6 +171,11 @@ class Pages:
             **context,
         )
         return web.Response(text=text, content_type="text/html", headers=HEADERS)
+
+
+async def _worst_first(found: Sequence[Finding]) -> list[Finding]:
+    """In a thread: there may be many thousands."""
+    return await asyncio.to_thread(status.worst_first, found)
 
 
 def _rank(row: status.Json) -> tuple[int, str]:

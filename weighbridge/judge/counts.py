@@ -15,7 +15,6 @@ from weighbridge.judge.ledger import (
 )
 from weighbridge.judge.node_state import NodeState
 from weighbridge.judge.registry import DUPLICATE
-from weighbridge.judge.snapshot import Key
 from weighbridge.judge.track import answering, shown
 from weighbridge.judge.two_sides import DOUBTS, SEEN, Shown, line_of_slot, matched
 from weighbridge.judge.usage import in_use
@@ -117,34 +116,42 @@ CONTRADICTED = "contradicted"
 UNSEEN = ("missing", State.UNKNOWN.value)
 
 
-def gpu_state(observers: Sequence[NodeState], uuid: str) -> str:
+def contradicted(observers: Iterable[NodeState]) -> frozenset[str]:
+    """The GPUs of a node of which it is found that its sides contradict each other."""
+    return frozenset(
+        one.device
+        for observer in observers
+        for one in observer.open.values()
+        if one.code == SIDES_CONTRADICT
+    )
+
+
+def gpu_state(
+    observers: Sequence[NodeState], uuid: str, found: Collection[str] | None = None
+) -> str:
     """What became of the GPU, or else how it is judged: `ok` only where every contract finds it up. `observers`: of its
     node, the provider's first.
 
     `missing` where it is not shown, `unknown` while its node is silent or not judged, `unjudged` where it fills no
-    contract's slot. Of what one side alone sees, its word.
+    contract's slot. Of what one side alone sees, its word. `found`: what `contradicted` says of the node, for who asks
+    of many of its GPUs.
     """
-    if _contradicted(observers, uuid):
+    found = contradicted(observers) if found is None else found
+    if uuid in found or _unlike(observers, uuid):
         return CONTRADICTED
     told = [_told(one, uuid) for one in observers]
     return next((one for one in told if one not in UNSEEN), told[0] if told else UNSEEN[0])
 
 
-def _contradicted(observers: Sequence[NodeState], uuid: str) -> bool:
-    """Whether it is found, or what both sides see of a slot that it fills is now not the same."""
-    if any(_is_found(observer, uuid) for observer in observers):
-        return True
+def _unlike(observers: Sequence[NodeState], uuid: str) -> bool:
+    """Whether what both sides see of a slot that it fills is now not the same."""
+    if len(observers) < 2:
+        return False
     words: dict[str, set[State]] = {}
     for observer in observers:
         for contract, state in slot_states(observer, uuid) if not unheard(observer) else ():
             words.setdefault(contract, set()).update({state} & set(SEEN))
     return any(len(said) > 1 for said in words.values())
-
-
-def _is_found(observer: NodeState, uuid: str) -> bool:
-    """Looked up, for each GPU: a node may have a thousand of them, and as many findings."""
-    contracts = {contract for chain in observer.chains.values() for contract in chain.tracks}
-    return any(Key((contract, SIDES_CONTRADICT, uuid)) in observer.open for contract in contracts)
 
 
 def _told(node: NodeState, uuid: str) -> str:
