@@ -372,7 +372,7 @@ class Attack:
         wall_ms = max((one.wall for one in holds), default=0.0)
         size = sum(len(one.content) for one in requests) / 1024
         told = (longest.cpu, wall_ms, "; ".join(longest.at), waits[0], passed)
-        self.phases.append(Phase(name, size, answers, *told))
+        self.phases.append(Phase(name, size, dict(answers), *told))
         print(row(self.phases[-1]), flush=True)
 
     def behind(self) -> bool:

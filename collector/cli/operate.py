@@ -20,6 +20,7 @@ import click
 
 from collector import control
 from collector.config import CONFIG_VARIABLE, CollectorConfig, load_config
+from collector.memory import give_back_early
 from collector.storage.store import StorageError, StoreInfo
 from collector.tls import create_authority
 from weighbridge.contract.scalars import instant_text
@@ -164,6 +165,7 @@ def serve(config_file: Path, listen: str | None, simulation: bool) -> None:
 async def _serve(config: CollectorConfig, manager: ServiceManager, simulation: bool) -> None:
     from collector import app
 
+    give_back_early()
     collect_seldom()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -79,6 +79,8 @@ class LogFollower:
         self._free = asyncio.Event()
         self._free.set()
         self._full = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
         self._level = asyncio.Event()
         self._waiting: deque[CommittedEntry] = deque()
         self._read: deque[CommittedEntry] = deque()
@@ -163,10 +165,12 @@ class LogFollower:
         await self.write()
 
     async def _write_full(self) -> None:
-        """While it is full no slice goes on from one entry to the next, so there comes a time to write."""
+        """While it is full no entry is begun: what would be written next stays little too."""
         self._full.set()
+        self._room.clear()
         await self.write()
         self._full.clear()
+        self._room.set()
 
     async def _judge_waiting(self) -> None:
         """Slice by slice. What still waits at the end is judged from the log after the next start."""
@@ -185,8 +189,10 @@ class LogFollower:
             await self._turn()
 
     async def _turn(self) -> None:
-        """One slice of what is next in the log; or else of what is judged again."""
-        if self.behind or self._again is None:
+        """One slice of what is next in the log, or else of what is judged again; or none, but there is room for one."""
+        if not (self._writer.midway or self._room.is_set()):
+            await self._room.wait()
+        elif self.behind or self._again is None:
             await self._turn_ahead()
         else:
             self._level.set()
@@ -252,6 +258,7 @@ class LogFollower:
         (self._between.clear if self._writer.midway else self._between.set)()
         if self._writer.unwritten >= MOST_UNWRITTEN:
             self._full.set()
+            self._room.clear()
 
     @property
     def _goes_on(self) -> bool:
@@ -299,6 +306,7 @@ class LogFollower:
         self._closing.set()
         self._wake.set()
         self._full.set()
+        self._room.set()
 
     async def write(self) -> None:
         """One transaction, once no entry is half judged. What the ledger cannot take now stays due."""

@@ -32,7 +32,9 @@ from weighbridge.wire.problems import Problem
 from weighbridge.wire.receipts import Expected, Receipt
 from weighbridge.wire.report import (
     Count,
+    Facts,
     FutureVersion,
+    Inventory,
     Name,
     NotCanonical,
     Report,
@@ -57,6 +59,11 @@ EXAMINED_BYTES_AT_ONCE = 64 << 10
 """Reports, and their bytes, that are examined before anything else gets its turn."""
 DETAIL_CHARACTERS = 500
 CLOCKS_KEPT = 10_000
+NO_DEVICES = Inventory(
+    devices=[],
+    driver=Facts(readings={}, unavailable={}),
+    host=Facts(readings={}, unavailable={}),
+)
 Found = TypeVar("Found")
 NAME: TypeAdapter[str] = TypeAdapter(Name)
 COUNT: TypeAdapter[int] = TypeAdapter(Count)
@@ -92,12 +99,16 @@ class Examined:
     whole: bool = True
 
     def without_samples(self) -> "Examined":
-        """What its place in the log asks for, and no more: of its samples, when they were taken."""
+        """What its place in the log asks for, and no more: of its samples, when they were taken, and whether an
+        inventory was shown."""
         times = [
             structs.replace(block, devices=[], readings={}, unavailable=[])
             for block in self.report.blocks
         ]
-        rest = structs.replace(self.report, blocks=times, events=[], processes=None)
+        shown = None if self.report.inventory is None else NO_DEVICES
+        rest = structs.replace(
+            self.report, blocks=times, events=[], processes=None, inventory=shown
+        )
         return replace(self, report=rest, whole=False)
 
 

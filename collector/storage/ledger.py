@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,11 @@ from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Finding, Row, State, Use
 from weighbridge.verdict import Verdict
 
-ROW_FIELDS = tuple(field.name for field in fields(Row))
-USE_FIELDS = tuple(field.name for field in fields(Use))
-FINDING_FIELDS = tuple(field.name for field in fields(Finding))
+ROW_FIELDS = {field.name: field.name for field in fields(Row)}
+BOUND_FIELDS = {f"b_{name}": name for name in ROW_FIELDS}
+USE_FIELDS = {field.name: field.name for field in fields(Use)}
+FINDING_FIELDS = {field.name: field.name for field in fields(Finding)}
+TOLD_AT_ONCE = 1_000
 FINDING_KEY = ("contract", "node", "device", "code", "since_us")
 
 SUPERSEDE = (
@@ -87,15 +89,15 @@ class SqliteLedger:
         uses: Sequence[Use] = (),
     ) -> None:
         with writing(self._engine) as connection:
-            if rows:
-                values = [asdict(row) for row in rows]
-                bound = [{f"b_{name}": row[name] for name in ROW_FIELDS} for row in values]
-                connection.execute(SUPERSEDE, bound)
-                connection.execute(INSERT_ROW, values)
-            if findings:
-                connection.execute(UPSERT_FINDING, [asdict(finding) for finding in findings])
-            if uses:
-                connection.execute(REPLACE_USE, [asdict(use) for use in uses])
+            # Before any is inserted: what is written together does not supersede each other.
+            for told in _told(rows, BOUND_FIELDS):
+                connection.execute(SUPERSEDE, told)
+            for told in _told(rows, ROW_FIELDS):
+                connection.execute(INSERT_ROW, told)
+            for told in _told(findings, FINDING_FIELDS):
+                connection.execute(UPSERT_FINDING, told)
+            for told in _told(uses, USE_FIELDS):
+                connection.execute(REPLACE_USE, told)
             if snapshots:
                 states = [{"name": name, "state": state} for name, state in snapshots.items()]
                 connection.execute(UPSERT_SNAPSHOT, states)
@@ -223,6 +225,15 @@ def read_findings(path: Path, contract: str) -> tuple[int, list[Finding]]:
         raise CorruptStore(f"{path}: {error}") from error
     finally:
         engine.dispose()
+
+
+def _told(
+    items: Sequence[Row | Finding | Use], fields: Mapping[str, str]
+) -> Iterator[list[dict[str, Any]]]:
+    """As a statement takes them, some at a time: so told they are many times their size."""
+    for start in range(0, len(items), TOLD_AT_ONCE):
+        some = items[start : start + TOLD_AT_ONCE]
+        yield [{name: getattr(one, field) for name, field in fields.items()} for one in some]
 
 
 def _row(mapping: RowMapping) -> Row:

@@ -64,7 +64,7 @@ def differences(held: Path, given: Path) -> Iterator[str]:
 
 
 def _rows(
-    connection: Connection, table: str, fields: tuple[str, ...], mine: str, its: str
+    connection: Connection, table: str, fields: Iterable[str], mine: str, its: str
 ) -> Iterator[str]:
     query = EXCEPT.format(table=table, fields=", ".join(fields), mine=mine, its=its)
     return map(_told, connection.exec_driver_sql(query))

@@ -1,13 +1,16 @@
 """A large entry is judged in many slices: everything else gets its turn, and the ledger is written between entries."""
 
 import asyncio
+import threading
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from collector import app
 from collector.config import load_config
+from collector.judging import follower as follower_module
 from collector.judging.follower import LogFollower
 from collector.judging.writer import LedgerWriter
 from collector.log.commits import CommitBatch, CommittedEntry
@@ -87,6 +90,47 @@ async def test_what_was_read_before_it_was_told_of_is_judged_once(tmp_path: Path
         assert store.ledger.folded() == len(committed)
 
 
+async def test_nothing_is_begun_while_as_much_as_may_wait_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is slower than the judge would fill the memory with findings."""
+    monkeypatch.setattr(follower_module, "MOST_UNWRITTEN", 1)
+    monkeypatch.setattr(follower_module, "AT_ONCE_SAMPLES", -1)
+    log, begun, ended = Log(), threading.Event(), threading.Event()
+    log.tick(0)
+    log.contract(contract_text())
+    node = ScriptedNode(gpus=2)
+    log.assign(node.name)
+    for second in range(100):
+        log.tick(second + 1)
+        log.report(node.report([second], events=[stepped(second)]))
+    with opened(make_store(tmp_path / "store")) as store:
+        store.log.append(log.leaves[store.log.size :])
+        writer, write = LedgerWriter(store), store.ledger.write
+
+        def slow(*batch: Any) -> None:
+            begun.set()
+            ended.wait()
+            write(*batch)
+
+        monkeypatch.setattr(store.ledger, "write", slow)
+        turns = count()
+        follower = LogFollower(writer, store, monotonic_s=lambda: next(turns))
+        working = asyncio.create_task(follower.run())
+        follower.follow([CommittedEntry(entry, 0, None) for entry in log.entries])
+        await asyncio.to_thread(begun.wait)
+        folded = writer.folded
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        waiting = writer.folded
+        ended.set()
+        assert waiting == folded < len(log.entries)
+        await level(follower)
+        follower.close()
+        await working
+        assert store.ledger.folded() == len(log.entries)
+
+
 async def test_a_collector_opens_its_doors_before_all_that_it_finds_is_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +149,13 @@ async def test_a_collector_opens_its_doors_before_all_that_it_finds_is_judged(
         assert collector.store.ledger.folded() == 0
     with opened(directory) as store:
         assert store.ledger.folded() > 0
+
+
+def stepped(second: int) -> dict[str, Any]:
+    """An event that is a finding by itself."""
+    instant_us = (1000 + second) * SECOND_US
+    told = {"boottime_us": instant_us, "code": None, "detail": "", "device": None}
+    return told | {"kind": "clock_stepped", "source": "agent"}
 
 
 def enter(batch: CommitBatch, agent: Agent, samples: int) -> None:
