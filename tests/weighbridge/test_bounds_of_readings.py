@@ -8,7 +8,7 @@ from tests.weighbridge.scripted import FAST, Log, ScriptedNode, contract_text
 from weighbridge.catalogue.readings import READINGS, Kind
 from weighbridge.judge.ledger import Use
 from weighbridge.wire.bounds import within_bounds
-from weighbridge.wire.report import MAX_INTEGER, Reason, encode
+from weighbridge.wire.report import MAX_INTEGER, Reason, decode, encode
 
 GPU = "GPU-n1-0"
 NUMBERS = [row for row in READINGS if row.kind is not Kind.TEXT]
@@ -35,6 +35,7 @@ def test_a_sample_beyond_its_bounds_is_out_of_range_and_the_report_stays_as_it_c
     (span,) = block.unavailable
     assert (span.device, span.from_, span.to, span.reason) == (GPU, 1, 2, Reason.OUT_OF_RANGE)
     assert encode(report) == signed
+    assert decode(encode(within_bounds(report))) == within_bounds(report)
 
 
 def test_what_is_within_the_bounds_is_the_same_report() -> None:

@@ -4,11 +4,12 @@ The report stays as it was signed. Whoever judges by it reads it through `within
 can have is then none, for the reason `out_of_range`, and of text what steers a terminal is written out.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from copy import copy
 from itertools import groupby
 from typing import TypeVar
 
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from weighbridge.catalogue.readings import READING, Bounds
 from weighbridge.steps import drained
@@ -83,7 +84,17 @@ def _bounding(block: Block) -> Generator[None, None, Block]:
     for name, bounds in wild.items():
         spans += yield from _spans(block, name, bounds)
         readings[name] = yield from _kept(block.readings[name], bounds)
-    return replace(block, readings=readings, unavailable=spans)
+    return _with(block, readings, spans)
+
+
+def _with(
+    block: Block, readings: Mapping[str, Rows], unavailable: Sequence[UnavailableSpan]
+) -> Block:
+    """What fitted together still does: to look at each value once more would be one long step."""
+    bounded = copy(block)
+    force_setattr(bounded, "readings", readings)
+    force_setattr(bounded, "unavailable", unavailable)
+    return bounded
 
 
 def _is(one: object, other: object) -> bool:
