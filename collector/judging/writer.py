@@ -16,7 +16,7 @@ from collector.judging.taking_up import TakingUp
 from collector.log.commits import CommittedEntry
 from collector.storage.received import received
 from collector.storage.store import Store
-from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, WHOLE, FleetFold, Folding
+from weighbridge.judge.fleet import NEVER_US, REMEMBERED, STALL_US, WHOLE, FleetFold
 from weighbridge.judge.ledger import Finding, Row, Use
 from weighbridge.judge.node import Change
 from weighbridge.judge.snapshot import SnapshotError, dump, restore
@@ -29,6 +29,7 @@ from weighbridge.wire.report import Report, digest
 logger = logging.getLogger("weighbridge.judging")
 
 SLICE = 512
+TAKEN_AT_ONCE = 1_000
 JUDGES = "judges"
 """The snapshot that names who wrote the ledger."""
 
@@ -74,7 +75,7 @@ class LedgerWriter:
         """
         self._store = store
         self._found = found
-        self._under_way: tuple[Entry, Folding] | None = None
+        self._under_way: Iterator[None] | None = None
         self._taken = NO_BATCH
         self._hashes: dict[str, str] = {}
         try:
@@ -177,26 +178,30 @@ class LedgerWriter:
         """Begin to fold the next entry; `go_on` until it is no longer `midway`."""
         if entry.index != self.folded or self.midway:
             raise ValueError(f"entry {entry.index} follows where {self.folded} was due")
-        self._under_way = (entry, self.judgement.folds.folding(entry, report))
+        self._under_way = self._folding(entry, report)
 
     def go_on(self) -> None:
         """Fold a little more of the entry that was begun."""
         if self._under_way is None:
             return
-        entry, folding = self._under_way
         try:
-            next(folding)
-        except StopIteration as ended:
+            next(self._under_way)
+        except StopIteration:
             self._under_way = None
-            self._ended(entry, ended.value)
 
-    def _ended(self, entry: Entry, changes: Sequence[Change]) -> None:
+    def _folding(self, entry: Entry, report: Report | None) -> Iterator[None]:
+        """What is judged of an entry is taken in some at a time: it may be a hundred thousand findings."""
+        changes = yield from self.judgement.folds.folding(entry, report)
+        last = max(0, len(changes) - 1) // TAKEN_AT_ONCE * TAKEN_AT_ONCE
+        for start in range(0, last, TAKEN_AT_ONCE):
+            self._take_in(changes[start : start + TAKEN_AT_ONCE])
+            yield
         self.folded += 1
         if entry.kind in BOOKED:
             self._book.fold(entry, self.judgement.now_us)
         if entry.kind is EntryKind.REPORT:
             self._found(entry.envelope.key_id, len(changes))
-        self._take_in(changes)
+        self._take_in(changes[last:])
 
     def _take_in(self, changes: Sequence[Change]) -> None:
         judged = self.judgement

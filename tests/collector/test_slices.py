@@ -11,6 +11,7 @@ import pytest
 from collector import app
 from collector.config import load_config
 from collector.judging import follower as follower_module
+from collector.judging import writer as writer_module
 from collector.judging.follower import LogFollower
 from collector.judging.writer import LedgerWriter
 from collector.log.commits import CommitBatch, CommittedEntry
@@ -58,6 +59,32 @@ def test_an_entry_of_many_samples_gives_way_and_is_written_whole(tmp_path: Path)
         assert given > SAMPLES
         assert store.ledger.folded() == len(log.entries)
         assert writer.judgement.folds.states["n1"].last_sample_us is not None
+
+
+def test_what_an_entry_brings_is_taken_in_some_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, log = ScriptedNode(gpus=2), Log()
+    log.tick(0)
+    log.contract(contract_text())
+    log.assign(node.name)
+    log.report(node.report([20], events=[stepped(second) for second in range(20)]))
+    steps, found = [], []
+    for at_once in (1, 1000):
+        monkeypatch.setattr(writer_module, "TAKEN_AT_ONCE", at_once)
+        with opened(make_store(tmp_path / str(at_once))) as store:
+            writer = LedgerWriter(store)
+            for one in log.entries[:-1]:
+                writer.fold(one)
+            writer.begin(log.entries[-1])
+            steps.append(0)
+            while writer.midway:
+                writer.go_on()
+                steps[-1] += 1
+            found.append((writer.folded, list(writer.judgement.findings)))
+    assert found[0] == found[1]
+    assert len(found[0][1]) >= 20
+    assert steps[0] - steps[1] >= 19
 
 
 async def level(follower: LogFollower) -> None:
