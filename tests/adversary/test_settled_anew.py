@@ -16,7 +16,13 @@ SETTLED_H = 24 * 45
 
 
 def by_the_entries_alone(field: Field) -> Statement:
-    """As `verify` settles a bundle: the entries are read once for what is asked, and once for the rows."""
+    """As `verify` settles a bundle: the entries are read once for what is asked, and once for the rows.
+
+    The collector goes on ticking, so that whoever speaks no more has fallen silent.
+    """
+    ended_s = (field.fold.watch.now_us - START_US) // SECOND
+    for second in range(ended_s + 4, ended_s + 400, 4):
+        field.tick(second)
     field.tick(SETTLED_H * 3600 - 1)
     field.tick(SETTLED_H * 3600 + 1)
     as_of_s = START_US // SECOND + SETTLED_H * 3600
@@ -50,12 +56,19 @@ def restarted_in_the_middle(field: Field) -> list[object]:
 def test_an_attack_is_judged_and_settled_the_same_by_everybody(story: str) -> None:
     field = STORIES[story]()
     assert restarted_in_the_middle(field) == field.changes
-    live, again = field.statement(), by_the_entries_alone(field)
+    again, live = by_the_entries_alone(field), field.statement()
     assert (again.lowest, again.highest, again.flags) == (live.lowest, live.highest, live.flags)
     assert weighed(again) == weighed(live)
+    assert outages(again) == outages(live)
 
 
 def weighed(statement: Statement) -> list[object]:
     """Which second counted as what."""
     lines = [line for part in statement.parts for line in part.units]
     return [(one.unit, one.verdict, one.availability_fraction, one.seconds) for one in lines]
+
+
+def outages(statement: Statement) -> list[object]:
+    """Each with its causes and the entries that it rests on."""
+    lines = [line for part in statement.parts for line in part.units]
+    return [outage for line in lines for outage in line.outages]

@@ -35,7 +35,10 @@ def thin_hours(contract: Contract, uses: Iterable[Use]) -> Thin:
 
 
 def thinned(rows: Iterable[Row], thin: Thin) -> Iterator[Row]:
-    """Rows with the time of thin hours as unknown, whatever the chain says of it: it may have left out either."""
+    """Rows with the time of thin hours as unknown, whatever the chain says of it: it may have left out either.
+
+    Time that was said to be up rests on no entry then: what would show it was left out.
+    """
     for row in rows:
         hours = clip(thin.get((row.node, row.chain), ()), (row.start_us, row.end_us))
         if not hours or row.state is State.UNKNOWN:
@@ -45,8 +48,13 @@ def thinned(rows: Iterable[Row], thin: Thin) -> Iterator[Row]:
         pieces |= dict.fromkeys(complement(hours, (row.start_us, row.end_us)), False)
         for start_us, end_us in sorted(pieces):
             piece = replace(row, start_us=start_us, end_us=end_us)
-            left_out = pieces[start_us, end_us]
-            yield replace(piece, state=State.UNKNOWN, cause=THIN) if left_out else piece
+            yield _left_out(piece) if pieces[start_us, end_us] else piece
+
+
+def _left_out(row: Row) -> Row:
+    unknown = replace(row, state=State.UNKNOWN, cause=THIN)
+    shown = row.state is not State.UP
+    return unknown if shown else replace(unknown, first_entry=None, last_entry=None)
 
 
 def cadence_lines(
