@@ -193,7 +193,7 @@ def test_a_first_backup_that_was_killed_is_not_restored(
     assert any(name.endswith(".seg") for name in objects(client))
     done = restored(URL, tmp_path / "new", check=False)
     assert done.returncode == 2
-    assert f"{URL}: no backup was ever finished there" in done.stderr
+    assert f"{URL} holds no whole backup: none was ever finished there" in done.stderr
     assert backed_up(store, URL).returncode == 0
     restored(URL, tmp_path / "new")
 
