@@ -143,15 +143,15 @@ class ChallengeApi:
 
     def _contracted(self, contract: str, node: str) -> Policy:
         try:
-            terms = self._fleet.resource(contract, node).challenge
+            policies = self._fleet.resource(contract, node).challenge_policies()
         except AssignmentError as error:
             raise Problem("conflict", f"{node}: {error}") from error
-        if terms is None:
+        if not policies:
             raise Problem(
                 "conflict",
                 f"{contract} has no numbers for a challenge: give a policy, such as its size, rounds and samples",
             )
-        return terms.policy()
+        return policies[0]
 
     async def show(self, request: web.Request) -> web.Response:
         shown: ShownSeries = self._challenges.find(request.match_info["id"])

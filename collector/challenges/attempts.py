@@ -34,6 +34,7 @@ from weighbridge.challenge.record import (
 from weighbridge.challenge.sizes import require_deliverable
 from weighbridge.challenge.transcript import Transcript
 from weighbridge.challenge.verdict import Attempt, ChallengeVerdict, Series, series_of
+from weighbridge.challenge.work import require_work
 from weighbridge.judge.node_state import NodeState
 from weighbridge.log.entries import EntryKind
 from weighbridge.wire.problems import Problem
@@ -230,6 +231,7 @@ class Challenges:
         try:
             policy.require_fit(len(subject.gpus))
             require_deliverable(policy, len(subject.gpus))
+            require_work(policy)
         except PolicyError as error:
             raise Problem("malformed", f"{subject.node}: {error}") from error
         self.require_free(subject)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from collector.background import beside
 from collector.challenges.attempts import SCHEDULE, Challenges, Subject
 from collector.judging.live import LiveFleet
+from weighbridge.challenge.policy import Policy
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.judge.assignments import AssignmentError
 from weighbridge.wire.problems import Problem
@@ -30,6 +31,7 @@ class ChallengedItem:
     contract: str
     nodes: Sequence[str]
     terms: ChallengeTerms
+    policy: Policy
     mean_interval_s: int
 
     @property
@@ -50,10 +52,14 @@ def lines(fleet: LiveFleet) -> Iterator[ChallengedItem]:
             continue
         assigned = _by_item(fleet, name)
         for resource in contract.resources:
-            terms = resource.challenge
-            if terms is None or terms.mean_interval_s is None or resource.id not in assigned:
+            if resource.id not in assigned:
                 continue
-            yield ChallengedItem(name, assigned[resource.id], terms, terms.mean_interval_s)
+            for terms, policy in zip(
+                resource.challenges, resource.challenge_policies(), strict=True
+            ):
+                if terms.mean_interval_s is not None:
+                    nodes, mean_s = assigned[resource.id], terms.mean_interval_s
+                    yield ChallengedItem(name, nodes, terms, policy, mean_s)
 
 
 def _by_item(fleet: LiveFleet, contract: str) -> dict[str, list[str]]:
@@ -84,18 +90,17 @@ def draw(
 def begin(challenges: Challenges, line: ChallengedItem, chance: random.Random) -> None:
     """Challenge a random group. A node that cannot be challenged now drops out; the others go on."""
     subjects: list[Subject] = []
-    policy = line.terms.policy()
     for node in chance.sample(list(line.nodes), line.size):
         try:
             subject = challenges.subject(node, line.contract)
-            challenges.require_fit(subject, policy)
+            challenges.require_fit(subject, line.policy)
         except Problem as problem:
             logger.warning("not challenged: %s", problem.detail)
             continue
         subjects.append(subject)
     if subjects:
         try:
-            challenges.start(subjects, policy, SCHEDULE)
+            challenges.start(subjects, line.policy, SCHEDULE)
         except Problem as problem:
             logger.warning("not challenged: %s", problem.detail)
 

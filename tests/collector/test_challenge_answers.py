@@ -131,8 +131,10 @@ def test_a_policy_whose_answers_could_not_be_taken_is_refused_at_once(node: Chal
 
 def test_a_bar_of_another_program_is_said_to_be_one(node: Challenged) -> None:
     own, other = CpuEngine().program().hex(), "ab" * 32
-    series = node.begin(program=other, required_flops_per_second=10**15)
-    challenge, openings = node.to_the_openings()
+    bar = {"required_flops_per_second": 10**5, "required_memory_bytes_per_second": 1 << 52}
+    passes = {"tiles": 2, "memory_passes": 1, "memory_samples": 4}
+    series = node.begin(program=other, ceiling_flops_per_second=1 << 50, **bar, **passes)
+    challenge, openings = node.to_the_openings(phases=2)
     assert node.post(challenge, "openings", openings).status == 200
     ended = node.ended(series)
     (attempt,) = ended["attempts"]

@@ -219,7 +219,8 @@ def test_an_amendment_that_leaves_a_node_without_a_line_item_stops_no_other_chal
     """Whoever could stop the schedule by an assignment that fits nothing any more would not be challenged again."""
     often = CONTRACT.replace(
         "per_node: 8, nodes: 1}",
-        'per_node: 8, nodes: 1, challenge: {size: "128", rounds: "2", samples: "8", mean_interval_s: "1"}}',
+        'per_node: 8, nodes: 1, challenges: [{size: "128", rounds: "2", samples: "8", mean_interval_s: "1",'
+        ' at_least_flops_per_second: "100000"}]}',
     )
     store = make_store(tmp_path / "store", agents[:1], often)
     item = "  - {id: more, accelerator: {sku: H100-SXM-80GB}, per_node: 8, nodes: 1}\n"

@@ -126,7 +126,8 @@ async def test_a_group_starts_when_each_member_is_ready_or_has_dropped_out() -> 
 
 def line(nodes: int, mean_interval_s: int, group: int = 1) -> ChallengedItem:
     names = [f"n{number}" for number in range(nodes)]
-    return ChallengedItem("lease", names, ChallengeTerms(group=group), mean_interval_s)
+    policy = Policy(profile="f16", size=128, rounds=2, samples=8)
+    return ChallengedItem("lease", names, ChallengeTerms(group=group), policy, mean_interval_s)
 
 
 def test_each_node_comes_up_once_in_the_mean_interval_on_average() -> None:

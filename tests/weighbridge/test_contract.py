@@ -342,10 +342,19 @@ def test_every_clause_of_the_model_says_what_it_means() -> None:
 
 
 PEERS = """\
-    challenge: {tiles: "20", memory_passes: "10", memory_samples: "32", peer_tiles: "16", peer_passes: "7",
+    challenges: [{tiles: "20", memory_passes: "10", memory_samples: "32", peer_tiles: "16", peer_passes: "7",
       peer_samples: "32", ceiling_flops_per_second: "2000000000000000", device_memory_bytes: "85899345920",
-      at_least_peer_bytes_per_second: "300000000000", program: "%s"}
+      at_least_peer_bytes_per_second: "300000000000", program: "%s"}]
     floors:"""
+
+
+KEPT = 'tiles: "20", memory_passes: "10", memory_samples: "32"'
+UNTABLED = MINIMAL.replace("H100-SXM-80GB", "any")
+
+
+def numbers(terms: str) -> str:
+    """A resource with one proof of compute by these terms."""
+    return f"    challenges: [{{{terms}}}]\n    floors:"
 
 
 def with_challenge(terms: str, text: str = MINIMAL) -> str:
@@ -354,14 +363,29 @@ def with_challenge(terms: str, text: str = MINIMAL) -> str:
 
 def test_a_contracts_numbers_of_a_challenge_are_those_of_its_policy() -> None:
     program = "0123456789abcdef" * 4
-    terms = load(with_challenge(PEERS % program)).resources[0].challenge
-    assert terms is not None
-    policy = terms.policy()
+    (policy,) = load(with_challenge(PEERS % program)).resources[0].challenge_policies()
     assert policy.phases(8) == ("chain", "memory", "peer")
     assert (policy.peer_tiles, policy.peer_passes, policy.peer_samples) == (16, 7, 32)
     assert policy.required_peer_bytes_per_second == 300_000_000_000
     assert policy.device_memory_bytes == 80 << 30
     assert policy.program == program
+
+
+def test_rounds_take_as_long_as_the_contract_says_at_the_rate_that_it_asks_for() -> None:
+    rate, work_s = 700 * 10**12, 30
+    terms = numbers(f'at_least_flops_per_second: "{rate}", work_s: "{work_s}"')
+    (policy,) = load(with_challenge(terms)).resources[0].challenge_policies()
+    work = 2 * policy.size**3 * policy.rounds
+    assert rate * work_s <= work < rate * work_s + 2 * policy.size**3
+    assert policy.stall_allowance_ms == 1500
+    assert policy.helper_cards == 7
+
+
+def test_two_proofs_of_one_line_item_have_numbers_of_their_own() -> None:
+    both = "    challenges: [{profile: f16}, {profile: i8}]\n    floors:"
+    f16, i8 = load(with_challenge(both)).resources[0].challenge_policies()
+    assert (f16.profile, i8.profile) == ("f16", "i8")
+    assert f16.ceiling_flops_per_second < i8.ceiling_flops_per_second
 
 
 @pytest.mark.parametrize(
@@ -370,15 +394,21 @@ def test_a_contracts_numbers_of_a_challenge_are_those_of_its_policy() -> None:
         (PEERS % "x", MINIMAL, "program"),
         (PEERS % ("ab" * 32), MINIMAL.replace("per_node: 8", "per_node: 1"), "no peer"),
         (PEERS % ("ab" * 32), MINIMAL.replace("per_node: 8", "per_node: 2"), "unread tiles"),
-        ('    challenge: {at_least_memory_bytes: "1"}\n    floors:', MINIMAL, "no pass"),
-        ("    challenge: {check: freivalds}\n    floors:", MINIMAL, "fewer samples"),
+        (numbers('at_least_memory_bytes: "1"'), MINIMAL, "no pass"),
+        (numbers('check: freivalds, samples: "256"'), MINIMAL, "fewer samples"),
+        (numbers('rounds: "64"'), MINIMAL, "10000 ms are needed"),
+        (numbers('allowance_share: "0.5"'), MINIMAL, "3 times the allowance of 10000 ms"),
+        (numbers('ceiling_flops_per_second: "989000000000000"'), MINIMAL, "the card can reach"),
+        (numbers(""), UNTABLED, "rounds: needed where"),
+        (numbers(KEPT + ', rounds: "20"'), UNTABLED, "ceiling_flops_per_second: without it"),
+        (numbers(KEPT + ', at_least_memory_bytes: "1"'), MINIMAL, "made anew"),
     ],
 )
 def test_a_challenge_that_no_node_of_the_line_item_could_answer_is_no_contract(
     terms: str, text: str, reason: str
 ) -> None:
     (problem,) = refused(with_challenge(terms, text))
-    assert problem.path == "resources[0].challenge"
+    assert problem.path == "resources[0].challenges[0]"
     assert reason in problem.reason
 
 

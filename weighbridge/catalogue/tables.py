@@ -54,6 +54,7 @@ class Sku:
     """One card. None is unknown. PCI ids are "vendor:device" in lower-case hexadecimal, as the readings have them.
 
     `memory_bytes` is the window of NVML totals, `idle_power_milliwatts` the band in which the card does nothing.
+    `dense_*_teraops`: what the tensor cores reach by the data sheet, in 10^12 operations a second.
     """
 
     key: str
@@ -77,6 +78,9 @@ class Sku:
     idle_power_milliwatts: ValueRange | None
     board_part_prefixes: tuple[str, ...]
     memory_sensor: bool | None
+    dense_f16_teraops: int | None
+    dense_i8_teraops: int | None
+    dense_i4_teraops: int | None
     source: str
     version: int
 
@@ -180,6 +184,9 @@ def _sku(row: dict[str, Any]) -> Sku:
         idle_power_milliwatts=_window(row, "idle_power_milliwatts"),
         board_part_prefixes=tuple(row.get("board_part_prefixes", ())),
         memory_sensor=row.get("memory_sensor"),
+        dense_f16_teraops=row.get("dense_f16_teraops"),
+        dense_i8_teraops=row.get("dense_i8_teraops"),
+        dense_i4_teraops=row.get("dense_i4_teraops"),
         source=row["source"],
         version=row["version"],
     )

@@ -7,6 +7,8 @@ which that still exceeds the doubt: with confidence 1 - doubt, no more cells tha
 
 from fractions import Fraction
 
+from weighbridge.challenge.codec import LARGEST_INTEGER
+
 NANOSECONDS = 1_000_000_000
 RECOMPUTED_MISS = Fraction(1, 1 << 64)
 """A 64-bit digest of a row that was never computed."""
@@ -29,14 +31,19 @@ def wrong_cells_bound(cells: int, samples: int, doubt: Fraction, miss: Fraction)
     return low
 
 
+def written(bound: int) -> int:
+    """The bound as records can hold it: less than was shown is shown too."""
+    return min(bound, LARGEST_INTEGER)
+
+
 def multiply_add_rate(size: int, cells_done: int, elapsed_ns: int) -> int:
     """FLOP/s, rounded down: each cell is a row of `size` entries of `size` multiply-adds."""
-    return 2 * size * size * cells_done * NANOSECONDS // elapsed_ns
+    return written(2 * size * size * cells_done * NANOSECONDS // elapsed_ns)
 
 
 def byte_rate(bytes_read: int, elapsed_ns: int) -> int:
     """Bytes per second, rounded down."""
-    return bytes_read * NANOSECONDS // elapsed_ns
+    return written(bytes_read * NANOSECONDS // elapsed_ns)
 
 
 def remade_blocks(block_flops: int, ceiling_flops_per_second: int, elapsed_ns: int) -> int:

@@ -234,6 +234,9 @@ def _gpu_result(
         return GpuResult(gpu, ChallengeVerdict.FAILED, reason, len(mine), wrong, None)
     measure = measured(transcript)
     shortfall = _shortfall(transcript, measure)
+    if shortfall is None and _is_beyond(transcript.policy, measure):
+        beyond = VerdictReason.ABOVE_CEILING
+        return GpuResult(gpu, ChallengeVerdict.UNKNOWN, beyond, len(mine), 0, measure)
     if shortfall is None:
         return GpuResult(gpu, ChallengeVerdict.MET, None, len(mine), 0, measure)
     verdict, reason = excuse(shortfall) or (ChallengeVerdict.FAILED, shortfall)
@@ -266,6 +269,11 @@ def _shortfall(transcript: Transcript, measure: GpuMeasure) -> VerdictReason | N
     return None
 
 
+def _is_beyond(policy: Policy, measure: GpuMeasure) -> bool:
+    """Whether the products came faster than one card of the class makes them: several, or another, made them."""
+    return 0 < policy.ceiling_flops_per_second < measure.flops_per_second
+
+
 def measured(transcript: Transcript) -> GpuMeasure:
     """The lower bounds of a GPU whose samples all held, from the verifier's times."""
     policy = transcript.policy
@@ -293,7 +301,7 @@ def _right_cells(policy: Policy, phase: str) -> int:
 
 def _remade(policy: Policy, elapsed_ns: int) -> int:
     block_flops = 2 * policy.size * policy.size * BLOCK_ROWS
-    return remade_blocks(block_flops, policy.ceiling_flops_per_second, elapsed_ns)
+    return remade_blocks(block_flops, policy.remaking_flops_per_second, elapsed_ns)
 
 
 def _pass_rate(policy: Policy, phase: str, elapsed_ns: int | None, cached_bytes: int) -> int | None:

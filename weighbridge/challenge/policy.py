@@ -4,10 +4,10 @@ Integers throughout. A requirement of 0 asks for nothing; the measured bound is 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 
-from weighbridge.challenge.codec import encode, later
+from weighbridge.challenge.codec import LARGEST_INTEGER, encode, later
 from weighbridge.challenge.hashing import fields_hash
 from weighbridge.challenge.profiles import PROFILES, Profile, size_is_exact
 
@@ -32,9 +32,11 @@ class Policy:
 
     `doubt_parts_per_billion`: 1 - confidence of every bound. `deadline_ms`: per phase, on the verifier's clock.
     `stall_allowance_ms`: by how much the verifier's time may exceed the prover's before a late answer is void, at most
-    `voids_allowed` times in a series of `attempts_allowed`. `ceiling_flops_per_second`: what the class cannot exceed
-    (from calibration, on the class's fastest exact path) and `device_memory_bytes` (what one device cannot exceed)
-    limit what a prover can have remade or cached instead of reading it: higher values only lower the bounds.
+    `voids_allowed` times in a series of `attempts_allowed`.
+    `ceiling_flops_per_second`: the rate of exact products that a card of the class cannot exceed, on its fastest exact
+    path; a bound above it is no card's. With `helper_cards` beside the card, and with `device_memory_bytes` (what one
+    device cannot exceed), it limits what a prover can have remade or cached instead of reading it: higher values only
+    lower the bounds of memory.
     Peer passes read windows of `peer_tiles` tiles, each window of each peer once.
     `program`: SHA-256, in hexadecimal, of what the requirements were measured with; empty: whichever.
     """
@@ -62,6 +64,7 @@ class Policy:
     required_memory_bytes_per_second: int = 0
     required_peer_bytes_per_second: int = 0
     program: str = later("")
+    helper_cards: int = later(0)
 
     def __post_init__(self) -> None:
         for problem in (*_operand_problems(self), *_phase_problems(self), *_judging_problems(self)):
@@ -76,6 +79,11 @@ class Policy:
     def doubt(self) -> Fraction:
         """The probability 1 - confidence that a cheat passes all samples."""
         return Fraction(self.doubt_parts_per_billion, 1_000_000_000)
+
+    @property
+    def remaking_flops_per_second(self) -> int:
+        """What a prover and its helpers can at most multiply anew while they should read."""
+        return self.ceiling_flops_per_second * (1 + self.helper_cards)
 
     @property
     def tile_bytes(self) -> int:
@@ -132,6 +140,9 @@ class Policy:
 
 
 _NEVER_NEGATIVE = (
+    "ceiling_flops_per_second",
+    "device_memory_bytes",
+    "helper_cards",
     "stall_allowance_ms",
     "voids_allowed",
     "required_flops_per_second",
@@ -199,5 +210,19 @@ def _judging_problems(policy: Policy) -> list[str]:
         for name, passes in unmeasured.items()
         if getattr(policy, name) > 0 and passes == 0
     ]
-    negative = [name for name in _NEVER_NEGATIVE if getattr(policy, name) < 0]
-    return [*problems, *(f"{name}: not below 0" for name in negative)]
+    if policy.required_memory_bytes > 0 and policy.required_memory_bytes_per_second == 0:
+        problems.append(
+            "required_memory_bytes_per_second: what is read back at no given rate may have been made anew"
+        )
+    return [*problems, *_range_problems(policy)]
+
+
+def _range_problems(policy: Policy) -> list[str]:
+    numbers = {
+        one.name: value
+        for one in fields(policy)
+        if isinstance(value := getattr(policy, one.name), int)
+    }
+    negative = [f"{name}: not below 0" for name in _NEVER_NEGATIVE if numbers[name] < 0]
+    large = [f"{name}: below 2^53" for name, value in numbers.items() if value > LARGEST_INTEGER]
+    return negative + large

@@ -28,6 +28,7 @@ class VerdictReason(StrEnum):
     MEMORY_TOO_SLOW = "memory bandwidth below the requirement"
     PEER_TOO_SLOW = "peer bandwidth below the requirement"
     OTHER_PROGRAM = "below a requirement that another program was measured for"
+    ABOVE_CEILING = "faster than a card of its class can be"
     BUSY = "busy"
     NO_CONSENT = "no consent"
     NO_BUDGET = "no budget"

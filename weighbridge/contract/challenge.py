@@ -1,11 +1,14 @@
 """What a contract says of challenges: how often the cards are asked to prove themselves, by which numbers."""
 
-from collections.abc import Iterator
+from fractions import Fraction
 from typing import Literal
 
+from weighbridge.catalogue.tables import Sku
+from weighbridge.challenge.ceiling import ceiling_flops_per_second
 from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.sizes import require_deliverable
-from weighbridge.contract.scalars import Count, Maybe, Text, Whole
+from weighbridge.challenge.work import require_work, rounds_of
+from weighbridge.contract.scalars import Count, Maybe, Share, Text, Whole
 from weighbridge.contract.terms import Terms, clause
 
 
@@ -14,7 +17,16 @@ class ChallengeTerms(Terms):
 
     profile: Literal["f16", "i8"] = clause("Type of the operands of the products.", default="f16")
     size: Count = clause("Rows and columns of each matrix.", default=16384)
-    rounds: Count = clause("Products that are computed one after the other.", default=64)
+    rounds: Maybe[Count] = clause(
+        "Products that are computed one after the other; none: as many as take work_s at the rate asked for, or at the"
+        " ceiling where none is.",
+        default=None,
+    )
+    work_s: Count = clause("Seconds that the products take at that rate: 10 at least.", default=20)
+    allowance_share: Share = clause(
+        "By how much of work_s both sides' times may differ before a failure of time is void: a third at most.",
+        default=Fraction(1, 20),
+    )
     samples: Count = clause("Rows of each GPU that are recomputed.", default=128)
     check: Literal["recompute", "freivalds"] = clause("How a row is checked.", default="recompute")
     doubt_parts_per_billion: Count = clause(
@@ -32,8 +44,14 @@ class ChallengeTerms(Terms):
     tiles: Whole = clause("Products that are kept, to show memory.", default=0)
     memory_passes: Whole = clause("Times that all kept products are read back.", default=0)
     memory_samples: Whole = clause("Blocks of each GPU that are recomputed.", default=0)
-    ceiling_flops_per_second: Whole = clause(
-        "What a card of this class cannot exceed, from calibration; needed with tiles.", default=0
+    ceiling_flops_per_second: Maybe[Count] = clause(
+        "Rate of exact products that a card of this class cannot exceed on its fastest exact path; none: from the data"
+        " sheet in the SKU table. Less than that is refused; needed with tiles.",
+        default=None,
+    )
+    helper_cards: Maybe[Whole] = clause(
+        "Cards that could help to make anew what is not kept; none: the other GPUs of the node.",
+        default=None,
     )
     peer_tiles: Whole = clause("Kept products of another GPU that a peer pass reads.", default=0)
     peer_passes: Whole = clause("Times that each GPU reads another one's memory.", default=0)
@@ -51,16 +69,27 @@ class ChallengeTerms(Terms):
         "Bandwidth between GPUs, as NVLink has; 0: none.", default=0
     )
 
-    def policy(self) -> Policy:
-        """The numbers of an exchange. Raises PolicyError."""
-        return Policy(
+    def policy(self, card: Sku | None, gpus: int) -> Policy:
+        """The numbers of an exchange with a node of so many of these cards; None: no row knows them.
+
+        Raises PolicyError.
+        """
+        known = None if card is None else ceiling_flops_per_second(card, self.profile)
+        ceiling = self.ceiling_flops_per_second or known or 0
+        if known is not None and ceiling < known:
+            raise PolicyError(f"ceiling_flops_per_second {ceiling}: the card can reach {known}")
+        rounds = self.rounds or rounds_of(
+            self.size, self.at_least_flops_per_second or ceiling, self.work_s
+        )
+        policy = Policy(
             profile=self.profile,
             size=self.size,
-            rounds=self.rounds,
+            rounds=rounds,
             samples=self.samples,
             check=self.check,
             doubt_parts_per_billion=self.doubt_parts_per_billion,
             deadline_ms=self.deadline_s * 1000,
+            stall_allowance_ms=int(self.allowance_share * self.work_s * 1000),
             attempts_allowed=self.attempts,
             tiles=self.tiles,
             memory_passes=self.memory_passes,
@@ -68,7 +97,8 @@ class ChallengeTerms(Terms):
             peer_tiles=self.peer_tiles,
             peer_passes=self.peer_passes,
             peer_samples=self.peer_samples,
-            ceiling_flops_per_second=self.ceiling_flops_per_second,
+            ceiling_flops_per_second=ceiling,
+            helper_cards=gpus - 1 if self.helper_cards is None else self.helper_cards,
             device_memory_bytes=self.device_memory_bytes,
             required_flops_per_second=self.at_least_flops_per_second,
             required_memory_bytes=self.at_least_memory_bytes,
@@ -76,19 +106,15 @@ class ChallengeTerms(Terms):
             required_peer_bytes_per_second=self.at_least_peer_bytes_per_second,
             program=self.program or "",
         )
+        policy.require_fit(gpus)
+        require_deliverable(policy, gpus)
+        require_work(policy)
+        return policy
 
-    def problems(self) -> Iterator[tuple[str, str]]:
+    def unfit(self, card: Sku | None, gpus: int) -> str | None:
+        """Why a node of so many of these cards could not be challenged by these numbers; None: it can."""
         try:
-            self.policy()
-        except PolicyError as error:
-            yield "", str(error)
-
-    def unfit(self, gpus: int) -> str | None:
-        """Why a node with so many GPUs could not be challenged by these numbers; None: it can."""
-        try:
-            policy = self.policy()
-            policy.require_fit(gpus)
-            require_deliverable(policy, gpus)
+            self.policy(card, gpus)
         except PolicyError as error:
             return str(error)
         return None

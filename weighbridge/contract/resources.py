@@ -6,7 +6,8 @@ from fractions import Fraction
 from typing import Literal
 
 from weighbridge.catalogue.readings import READING
-from weighbridge.catalogue.tables import skus
+from weighbridge.catalogue.tables import Sku, skus
+from weighbridge.challenge.policy import Policy
 from weighbridge.contract.attestation import AttestationTerms
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.contract.scalars import (
@@ -184,8 +185,10 @@ class Resource(Terms):
         "The form in which the lessee gets the cards.", default="bare_metal"
     )
     bounds: tuple[Bound, ...] = clause("Bounds on readings.", default=())
-    challenge: Maybe[ChallengeTerms] = clause(
-        "Proof of compute; none: only by hand, with the numbers of whoever asks.", default=None
+    challenges: tuple[ChallengeTerms, ...] = clause(
+        "Proofs of compute, each in its own series: two profiles tell classes apart that one does not. Empty: only by"
+        " hand, with the numbers of whoever asks.",
+        default=(),
     )
     attestation: Maybe[AttestationTerms] = clause(
         "Attestation of the chips (E3); none: only by hand.", default=None
@@ -197,6 +200,15 @@ class Resource(Terms):
     def places(self) -> int:
         """Nodes that may be assigned: those contracted, and the spares."""
         return self.nodes + self.spare_nodes
+
+    @property
+    def card(self) -> Sku | None:
+        """The row of the SKU table; None: no row has it."""
+        return skus().get(self.accelerator.sku)
+
+    def challenge_policies(self) -> tuple[Policy, ...]:
+        """The numbers of each proof of compute."""
+        return tuple(terms.policy(self.card, self.per_node) for terms in self.challenges)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.places * self.per_node > MOST_GPUS:
@@ -210,9 +222,10 @@ class Resource(Terms):
         domain = self.interconnect.nvlink_domain
         if domain is not None and domain > self.nodes * self.per_node:
             yield "interconnect.nvlink_domain", "larger than all GPUs together"
-        unfit = None if self.challenge is None else self.challenge.unfit(self.per_node)
-        if unfit is not None:
-            yield "challenge", unfit
+        for place, terms in enumerate(self.challenges):
+            unfit = terms.unfit(self.card, self.per_node)
+            if unfit is not None:
+                yield f"challenges[{place}]", unfit
         yield from repeated("slots", [slot.id for slot in self.slots])
 
 

@@ -85,5 +85,5 @@ def _samples(
 def _reference(contract: Contract, resource: str | None) -> int:
     """FLOP/s that each GPU of a line item must reach; 0: not stated."""
     chosen = [one for one in contract.resources if resource in (None, one.id)]
-    terms = chosen[0].challenge
-    return 0 if terms is None else terms.at_least_flops_per_second
+    terms = chosen[0].challenges
+    return terms[0].at_least_flops_per_second if terms else 0

@@ -108,7 +108,7 @@ class Bench:
             "peer_tiles": 1,
             "peer_passes": 3,
             "peer_samples": 8,
-            "ceiling_flops_per_second": 1_000_000,
+            "ceiling_flops_per_second": 500_000_000,
             "device_memory_bytes": 1_024,
         }
         return self.policy(**(passes | changes))

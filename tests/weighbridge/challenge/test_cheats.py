@@ -142,6 +142,7 @@ def test_memory_remade_instead_of_stored_proves_no_memory(bench: Any) -> None:
     policy = bench.passes_policy(
         memory_samples=256,
         required_memory_bytes=64 * 1024,
+        required_memory_bytes_per_second=1,
         ceiling_flops_per_second=2 * 128**3 * 1000 // 10,
     )
     honest, _ = bench.run(bench.plan(policy))

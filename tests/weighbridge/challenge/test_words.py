@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from weighbridge.challenge.bound import (
     RECOMPUTED_MISS,
+    byte_rate,
+    multiply_add_rate,
     read_bytes,
     remade_blocks,
     resident_blocks,
@@ -298,6 +300,21 @@ def test_bytes_that_could_have_been_remade_or_cached_are_not_counted_as_read() -
     assert read_bytes(8, 1000, 100, 0) == 7200
     assert read_bytes(8, 1000, 100, 200) == 7000
     assert read_bytes(8, 1000, 1001, 0) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["required_flops_per_second", "device_memory_bytes", "helper_cards"]
+)
+def test_a_policy_beyond_2_to_the_53_is_refused_before_anything_is_written(
+    bench: Any, name: str
+) -> None:
+    with pytest.raises(PolicyError, match=rf"{name}: below 2\^53"):
+        bench.policy(**{name: 1 << 53})
+
+
+def test_a_bound_beyond_2_to_the_53_is_written_as_the_largest_that_records_hold() -> None:
+    assert multiply_add_rate(16384, 1 << 30, 1) == byte_rate(1 << 62, 1) == (1 << 53) - 1
+    assert byte_rate((1 << 53) - 2, 10**9) == (1 << 53) - 2
 
 
 def test_neither_side_steers_the_samples() -> None:

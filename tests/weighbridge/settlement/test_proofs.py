@@ -20,7 +20,7 @@ performance:
   - {{id: speed, probe: challenge, threshold: "1", of_reference: "{share}", op: ">=", missing: excluded, target: "0.9",
      schedule: {schedule}}}
 """
-CHALLENGE = '    challenge: {at_least_flops_per_second: "800000000000000"}\n    floors:'
+CHALLENGE = '    challenges: [{at_least_flops_per_second: "800000000000000"}]\n    floors:'
 
 
 def text(share: str = "true", schedule: str = "[]") -> str:

@@ -1,0 +1,37 @@
+"""How long an exchange takes at the rate that is asked for: long enough that no delay between the sides decides it."""
+
+from fractions import Fraction
+
+from weighbridge.challenge.policy import Policy, PolicyError
+
+LEAST_WORK_MS = 10_000
+LEAST_ALLOWANCES = 3
+"""A challenge is as many allowances long, or a stall could pass for slowness, and slowness for a stall."""
+MOST_ROUNDS = 1 << 16
+
+
+def rounds_of(size: int, flops_per_second: int, seconds: int) -> int:
+    """Rounds that take so long at that rate. Raises PolicyError where there is no rate, or they are too many."""
+    if flops_per_second == 0:
+        raise PolicyError("rounds: needed where neither a rate is asked for nor a ceiling known")
+    rounds = -(-flops_per_second * seconds // (2 * size**3))
+    if rounds > MOST_ROUNDS:
+        raise PolicyError(f"size {size}: {seconds} s would be {rounds} rounds; take a larger size")
+    return rounds
+
+
+def work_ms(policy: Policy) -> Fraction | None:
+    """What the chain takes at the rate asked for, or else at the ceiling; None where the policy names neither."""
+    rate = policy.required_flops_per_second or policy.ceiling_flops_per_second
+    return Fraction(2000 * policy.size**3 * policy.rounds, rate) if rate > 0 else None
+
+
+def require_work(policy: Policy) -> None:
+    """Raises PolicyError where the chain is shorter than 10 s or three allowances, whichever is more."""
+    work = work_ms(policy)
+    least = max(LEAST_WORK_MS, LEAST_ALLOWANCES * policy.stall_allowance_ms)
+    if work is not None and work < least:
+        raise PolicyError(
+            f"rounds {policy.rounds}: {float(work):.0f} ms of products at the rate asked for; {least} ms are needed,"
+            f" which is 10 s or {LEAST_ALLOWANCES} times the allowance of {policy.stall_allowance_ms} ms"
+        )
