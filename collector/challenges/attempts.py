@@ -26,9 +26,11 @@ from weighbridge.challenge.record import (
     bare_result,
     commitment_of,
     read_commitment,
+    read_outcome,
     seal_record,
     times_of,
     transcript_hash,
+    unmade,
     weighing_of,
 )
 from weighbridge.challenge.sizes import require_deliverable
@@ -164,10 +166,17 @@ class Challenges:
     async def void_unfinished(self, judged: Callable[[], Awaitable[None]]) -> None:
         """What an earlier run of the collector began and did not end is void: nobody holds its secrets any more.
 
+        A series that it left between two attempts ends too, and stands as those left it.
         Which that is can be told once the log is `judged`; by then this run may have begun others.
         """
         await judged()
         begun = [read_commitment(text.encode()) for text in self._fleet.exchanges()]
+        for commitment, outcome in self._fleet.unended():
+            last, ended = read_commitment(commitment.encode()), read_outcome(outcome.encode())
+            if last.series in self._series or last.series in {one.series for one in begun}:
+                continue
+            begun.append(unmade(ended, last, self._wall_us()))
+            await self._say(begun[-1])
         for one in begun:
             if one.series not in self._series:
                 await self._say(abandoned(one, self._wall_us()))
@@ -398,6 +407,8 @@ class Challenges:
             self._wall_us(),
             from_us=ran[0],
             until_us=ran[1],
+            round_trip_ns=transcript.round_trip_ns,
+            stood_still_ns=transcript.stood_still_ns,
         )
 
     async def _say(self, record: Commitment | ChallengeOutcome) -> None:

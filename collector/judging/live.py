@@ -133,6 +133,10 @@ class LiveFleet:
         """The commitments of challenges that have begun and not ended, as text."""
         return self._folds.exchanges()
 
+    def unended(self) -> Sequence[tuple[str, str]]:
+        """The newest commitment and outcome of each series of which another attempt is due, as text."""
+        return self._folds.unended()
+
     def unlinked(self) -> Iterator[tuple[NodeState, str, AwaitedTelemetry]]:
         """Exchanges that have ended and whose telemetry is awaited, by name."""
         for state in self._folds.states.values():

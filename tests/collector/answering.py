@@ -89,9 +89,9 @@ class Challenged:
         assert answer.status == 200, answer.body
         return challenge
 
-    def to_the_openings(self, phases: int = 1) -> tuple[str, bytes]:
+    def to_the_openings(self) -> tuple[str, bytes]:
         """Everything up to the honest openings, which are not sent: the attempt's name, and their envelope."""
-        for step in ("ready", *["roots"] * phases):
+        for step in ("ready", "roots"):
             self.answered(step)
         command = self.heard()
         return decode_message(command).challenge, self.sealed(self.prober.answer(command))

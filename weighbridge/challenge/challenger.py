@@ -79,7 +79,9 @@ class Challenger:
     """The verifier's side of one attempt.
 
     Send what `next_message` returns, hand every answer to `receive`, and call `expire` when an answer is overdue, until
-    `finished`. The pre-commitment must be durable before the message after Ready is asked for.
+    `finished`. The pre-commitment must be durable before the message after Ready is asked for. A prover that names
+    another program than the requirements are of is not released. `round_trip_ns` and `stood_still_ns` are those of the
+    transcript, set by whoever sends.
     """
 
     plan: AttemptPlan
@@ -91,11 +93,19 @@ class Challenger:
     _openings: bytes | None = None
     _prepared_ns: int | None = None
     _gave_up: bool = False
+    _other_program: bool = False
+    round_trip_ns: int = 0
+    stood_still_ns: int = 0
 
     @property
     def finished(self) -> bool:
         """Whether the exchange has ended."""
-        return self._gave_up or self._decline is not None or self._openings is not None
+        return (
+            self._gave_up
+            or self._decline is not None
+            or self._openings is not None
+            or self._other_program
+        )
 
     @property
     def waiting_since_ns(self) -> int | None:
@@ -153,6 +163,7 @@ class Challenger:
         match message:
             case Ready() if self._ready is None:
                 self._ready = envelope
+                self._other_program = self.plan.policy.program not in ("", message.program.hex())
             case Decline():
                 self._accept_decline(envelope)
             case Roots() if self._ready is not None and self._revealed_ns is None:
@@ -194,6 +205,8 @@ class Challenger:
             phases=tuple(self._phase_record(index) for index in range(len(plan.phases))),
             openings=_text(self._openings),
             earlier=plan.earlier,
+            round_trip_ns=self.round_trip_ns,
+            stood_still_ns=self.stood_still_ns,
         )
 
     def _phase_record(self, index: int) -> PhaseRecord:

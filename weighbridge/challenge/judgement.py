@@ -5,8 +5,8 @@ over the prover's messages, the samples, the arithmetic, the bounds. The times a
 prover says raises a bound.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -21,7 +21,7 @@ from weighbridge.challenge.bound import (
 )
 from weighbridge.challenge.codec import Malformed
 from weighbridge.challenge.derivation import precommitment
-from weighbridge.challenge.messages import IN_USE, Decline, Openings, Ready, Roots
+from weighbridge.challenge.messages import Decline, Openings, Ready, Roots
 from weighbridge.challenge.policy import BLOCK_ROWS, CHAIN, FREIVALDS, MEMORY, PEER, Policy
 from weighbridge.challenge.samples import Committed, Sample, phase_shape, samples_of
 from weighbridge.challenge.transcript import (
@@ -51,6 +51,8 @@ _DECLINED = {
 }
 _MILLISECOND = 1_000_000
 _VECTOR_PRIME = (1 << 31) - 1
+MOST_TAKEN_OFF = 50
+"""A round trip takes a fiftieth off the time of a phase, at most."""
 
 
 def verify_transcript(data: bytes) -> AttemptResult:
@@ -111,24 +113,23 @@ def _incomplete(transcript: Transcript, answers: _Answers) -> AttemptResult | No
     apart = len(set(drawn)) == len(drawn) and _one_after_the_other(transcript)
     if transcript.precommitment != expected or not apart:
         return _unjudged(transcript, ChallengeVerdict.VOID, VerdictReason.PRECOMMITMENT)
-    committed = None not in answers.roots
-    if not committed and answers.decline is not None:
+    stood_still = transcript.stood_still_ns > _allowance_ns(transcript)
+    if answers.decline is not None and None in answers.roots:
         reason = _DECLINED[answers.decline.reason]
         return _unjudged(transcript, ChallengeVerdict.NOT_ASSESSED, reason)
-    if answers.ready is None or transcript.phases[0].released_ns is None:
-        return _unjudged(transcript, ChallengeVerdict.NOT_ASSESSED, VerdictReason.NO_ANSWER)
-    if not committed and _is_in_use(answers.ready):
-        return _unjudged(transcript, ChallengeVerdict.NOT_ASSESSED, VerdictReason.BUSY)
-    if not committed:
-        return _unjudged(transcript, ChallengeVerdict.FAILED, VerdictReason.LATE)
+    if answers.ready is not None and not _is_program_asked_for(transcript, answers.ready):
+        unjudged = _unjudged(transcript, ChallengeVerdict.NOT_ASSESSED, VerdictReason.OTHER_PROGRAM)
+        return replace(unjudged, program=answers.ready.program)
+    if answers.openings is None and stood_still:
+        return _unjudged(transcript, ChallengeVerdict.VOID, VerdictReason.STOOD_STILL)
     if answers.openings is None:
-        return _unjudged(transcript, ChallengeVerdict.FAILED, VerdictReason.NO_ANSWER)
+        return _unjudged(transcript, ChallengeVerdict.NOT_ASSESSED, VerdictReason.NO_ANSWER)
     return None
 
 
-def _is_in_use(ready: Ready | None) -> bool:
-    """Whether somebody was at work on a GPU of the node when it was ready. One slow GPU makes the node's times."""
-    return ready is not None and any(fact.name == IN_USE for fact in ready.facts)
+def _is_program_asked_for(transcript: Transcript, ready: Ready) -> bool:
+    """Requirements are of one program: what another one reaches below them says nothing, so it is not let run."""
+    return transcript.policy.program in ("", ready.program.hex())
 
 
 def _one_after_the_other(transcript: Transcript) -> bool:
@@ -152,9 +153,9 @@ def _checked(transcript: Transcript, answers: _Answers) -> AttemptResult:
     samples = samples_of(committed, openings)
     held = sample_verdicts(committed, samples)
     program = b"" if answers.ready is None else answers.ready.program
-    excuse = _excuse(transcript, answers, program)
+    excuse = _excuse(transcript, answers)
     gpus = tuple(
-        _gpu_result(transcript, place, samples, held, excuse)
+        _gpu_result(transcript, answers, place, samples, held, excuse)
         for place in range(len(transcript.gpus))
     )
     verdict, reason = worst_gpu(gpus)
@@ -162,31 +163,15 @@ def _checked(transcript: Transcript, answers: _Answers) -> AttemptResult:
     return AttemptResult(transcript.challenge, verdict, reason, gpus, elapsed, program)
 
 
-Excuse = Callable[[VerdictReason], tuple[ChallengeVerdict, VerdictReason] | None]
-"""What a shortfall is instead of a failure; None: it is one."""
+def _excuse(transcript: Transcript, answers: _Answers) -> VerdictReason | None:
+    """Why a failure of time is void, as often as it comes; None: nothing but the verifier's own hours says so.
 
-
-def _excuse(transcript: Transcript, answers: _Answers, program: bytes) -> Excuse:
-    """A stalled link is tried again. Below a bar that another program was measured for, nothing is said; nor of a node
-    that was in use, where the lessee's leave let it run all the same: to say so is as free as to decline.
-
-    Whatever meets the bar has met it: a faster exact program gains nobody anything. The program is named before the
-    release, by the prover alone; to name another one is as free as to decline, and counted like it.
+    Of what the prover says its signed times alone count. They raise no bound: who understates them is never met by it,
+    and attempts that are void are counted.
     """
-    stalled = _stall_is_possible(transcript, answers)
-    foreign = transcript.policy.program not in ("", program.hex())
-    in_use = _is_in_use(answers.ready)
-
-    def excuse(shortfall: VerdictReason) -> tuple[ChallengeVerdict, VerdictReason] | None:
-        if stalled:
-            return ChallengeVerdict.VOID, VerdictReason.STALLED
-        if in_use:
-            return ChallengeVerdict.NOT_ASSESSED, VerdictReason.BUSY
-        if foreign and shortfall is not VerdictReason.LATE:
-            return ChallengeVerdict.UNKNOWN, VerdictReason.OTHER_PROGRAM
-        return None
-
-    return excuse
+    if transcript.stood_still_ns > _allowance_ns(transcript):
+        return VerdictReason.STOOD_STILL
+    return VerdictReason.STALLED if _stall_is_possible(transcript, answers) else None
 
 
 def committed_of(transcript: Transcript, roots: Sequence[Roots]) -> Committed:
@@ -202,28 +187,26 @@ def committed_of(transcript: Transcript, roots: Sequence[Roots]) -> Committed:
     )
 
 
-def _stall_is_possible(transcript: Transcript, answers: _Answers) -> bool:
-    """The verifier's time exceeds the prover's by more than a link explains, and no attempt was void before.
+def _allowance_ns(transcript: Transcript) -> int:
+    return transcript.policy.stall_allowance_ms * _MILLISECOND
 
-    The prover's clock never raises a bound. It can only turn a failure of time into a repetition, and only as often as
-    the policy allows: afterwards a prover that understates its time is judged by the verifier's all the same.
-    """
-    allowance = transcript.policy.stall_allowance_ms * _MILLISECOND
-    voids = sum(attempt.verdict == ChallengeVerdict.VOID for attempt in transcript.earlier)
-    stalled = any(
+
+def _stall_is_possible(transcript: Transcript, answers: _Answers) -> bool:
+    """The verifier's time exceeds the prover's by more than a link explains."""
+    return any(
         message is not None
-        and record.elapsed_ns - (message.ended_ns - message.began_ns) > allowance
+        and record.elapsed_ns - (message.ended_ns - message.began_ns) > _allowance_ns(transcript)
         for record, message in zip(transcript.phases, answers.roots, strict=True)
     )
-    return stalled and voids < transcript.policy.voids_allowed
 
 
 def _gpu_result(
     transcript: Transcript,
+    answers: _Answers,
     place: int,
     samples: Sequence[Sample],
     held: Sequence[bool],
-    excuse: Excuse,
+    excuse: VerdictReason | None,
 ) -> GpuResult:
     mine = [(s, ok) for s, ok in zip(samples, held, strict=True) if s.place == place]
     wrong = sum(not ok for _, ok in mine)
@@ -232,15 +215,16 @@ def _gpu_result(
         unopened = any(sample.leaf is None for sample, _ in mine)
         reason = VerdictReason.BAD_OPENING if unopened else VerdictReason.WRONG_ANSWER
         return GpuResult(gpu, ChallengeVerdict.FAILED, reason, len(mine), wrong, None)
-    measure = measured(transcript)
+    measure = measured(transcript, answers)
     shortfall = _shortfall(transcript, measure)
     if shortfall is None and _is_beyond(transcript.policy, measure):
         beyond = VerdictReason.ABOVE_CEILING
         return GpuResult(gpu, ChallengeVerdict.UNKNOWN, beyond, len(mine), 0, measure)
     if shortfall is None:
         return GpuResult(gpu, ChallengeVerdict.MET, None, len(mine), 0, measure)
-    verdict, reason = excuse(shortfall) or (ChallengeVerdict.FAILED, shortfall)
-    return GpuResult(gpu, verdict, reason, len(mine), 0, measure)
+    if excuse is not None:
+        return GpuResult(gpu, ChallengeVerdict.VOID, excuse, len(mine), 0, measure)
+    return GpuResult(gpu, ChallengeVerdict.FAILED, shortfall, len(mine), 0, measure)
 
 
 def _shortfall(transcript: Transcript, measure: GpuMeasure) -> VerdictReason | None:
@@ -274,18 +258,29 @@ def _is_beyond(policy: Policy, measure: GpuMeasure) -> bool:
     return 0 < policy.ceiling_flops_per_second < measure.flops_per_second
 
 
-def measured(transcript: Transcript) -> GpuMeasure:
+def measured(transcript: Transcript, answers: _Answers) -> GpuMeasure:
     """The lower bounds of a GPU whose samples all held, from the verifier's times."""
     policy = transcript.policy
     elapsed = {
-        name: record.elapsed_ns
-        for name, record in zip(_names(transcript), transcript.phases, strict=True)
+        name: _weighed_ns(transcript, place, roots)
+        for place, (name, roots) in enumerate(zip(_names(transcript), answers.roots, strict=True))
     }
     wrong = wrong_cells_bound(policy.cells, policy.samples, policy.doubt, _miss(policy))
     rate = multiply_add_rate(policy.size, policy.cells - wrong, elapsed[CHAIN])
     held, memory_rate = _memory_bounds(policy, elapsed.get(MEMORY))
     peer_rate = _pass_rate(policy, PEER, elapsed.get(PEER), policy.device_memory_bytes)
     return GpuMeasure(policy.cells, wrong, rate, held, memory_rate, peer_rate)
+
+
+def _weighed_ns(transcript: Transcript, place: int, roots: Roots | None) -> int:
+    """The verifier's time of a phase, less a round trip to a far place.
+
+    A prover that delays the words by which it is measured gains what is taken off: never more than a fiftieth, nor more
+    than its own signed time leaves.
+    """
+    elapsed = transcript.phases[place].elapsed_ns
+    apart = elapsed if roots is None else elapsed - (roots.ended_ns - roots.began_ns)
+    return elapsed - max(0, min(transcript.round_trip_ns, apart, elapsed // MOST_TAKEN_OFF))
 
 
 def _miss(policy: Policy) -> Fraction:

@@ -31,8 +31,8 @@ class Policy:
     """`check` is "recompute" or "freivalds". The first `tiles` products are kept for the memory phase.
 
     `doubt_parts_per_billion`: 1 - confidence of every bound. `deadline_ms`: per phase, on the verifier's clock.
-    `stall_allowance_ms`: by how much the verifier's time may exceed the prover's before a late answer is void, at most
-    `voids_allowed` times in a series of `attempts_allowed`.
+    `stall_allowance_ms`: by how much the verifier's time may exceed the prover's before a failure of time is void. Of a
+    series of `attempts_allowed`, so many void attempts as `voids_allowed` are repeated at once.
     `ceiling_flops_per_second`: the rate of exact products that a card of the class cannot exceed, on its fastest exact
     path; a bound above it is no card's. With `helper_cards` beside the card, and with `device_memory_bytes` (what one
     device cannot exceed), it limits what a prover can have remade or cached instead of reading it: higher values only

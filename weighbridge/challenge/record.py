@@ -7,10 +7,11 @@ Outcome, which is of kind `proof`) are leaves as they were signed.
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from weighbridge.challenge.challenger import AttemptPlan
 from weighbridge.challenge.codec import Malformed, decode, encode, later
+from weighbridge.challenge.hashing import HASH_BYTES
 from weighbridge.challenge.judgement import judge
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Message, Release, Reveal, decode_message
 from weighbridge.challenge.policy import Policy
@@ -21,6 +22,7 @@ from weighbridge.challenge.verdict import (
     ChallengeVerdict,
     GpuResult,
     VerdictReason,
+    series_of,
 )
 from weighbridge.log.entries import Entry, EntryKind, payload_type
 from weighbridge.log.succession import LogKeys
@@ -95,6 +97,7 @@ class ChallengeOutcome:
 
     `transcript` is the SHA-256 of the transcript's bytes; it and `nonces` are empty where the verifier ended before the
     exchange did. `failed`: the GPUs that the series found failed, once no further attempt follows (`final`).
+    `round_trip_ns` and `stood_still_ns` are the transcript's.
     `from_us` and `until_us`: from the first release to the last roots, by the collector's clock; 0: not all phases ran.
     """
 
@@ -118,6 +121,8 @@ class ChallengeOutcome:
     type: str = OUTCOME
     from_us: int = later(0)
     until_us: int = later(0)
+    round_trip_ns: int = later(0)
+    stood_still_ns: int = later(0)
 
 
 def weighing_of(result: AttemptResult) -> Weighing:
@@ -144,8 +149,12 @@ def _weighed(gpu: GpuResult) -> Weighed:
 
 def bare_result(challenge: str, weighing: Weighing) -> AttemptResult:
     """What `series_of` needs of a result that was computed elsewhere."""
-    reason = None if weighing.reason is None else VerdictReason(weighing.reason)
-    return AttemptResult(challenge, ChallengeVerdict(weighing.verdict), reason)
+    return _bare(challenge, weighing.verdict, weighing.reason)
+
+
+def _bare(challenge: str, verdict: str, reason: str | None) -> AttemptResult:
+    said = None if reason is None else VerdictReason(reason)
+    return AttemptResult(challenge, ChallengeVerdict(verdict), said)
 
 
 def transcript_hash(transcript: Transcript) -> bytes:
@@ -154,28 +163,47 @@ def transcript_hash(transcript: Transcript) -> bytes:
 
 
 def abandoned(begun: Commitment, ended_us: int) -> ChallengeOutcome:
-    """The outcome of an attempt whose verifier ended before the exchange did: void, and nothing is opened."""
+    """The outcome of an attempt whose verifier ended before the exchange did: void, and nothing is opened.
+
+    It ends its series, which stands as the attempts before it left it.
+    """
     verdict, reason = ChallengeVerdict.VOID.value, VerdictReason.ABANDONED.value
     gpus = tuple(Weighed(gpu, verdict, reason, 0, 0, None, None, None, None) for gpu in begun.gpus)
-    failed_before = sum(attempt.verdict == ChallengeVerdict.FAILED for attempt in begun.earlier)
+    weighing = Weighing(verdict, reason, gpus)
+    earlier = [_bare(one.challenge, one.verdict, one.reason) for one in begun.earlier]
+    series = series_of([*earlier, bare_result(begun.challenge, weighing)], begun.policy)
     return ChallengeOutcome(
         begun.challenge,
         begun.series,
         begun.contract,
         begun.node,
         begun.agent_key,
-        Weighing(verdict, reason, gpus),
+        weighing,
         (),
         b"",
         (),
         b"",
-        verdict,
-        reason,
-        len(begun.earlier) + 1,
-        failed_before,
+        series.verdict.value,
+        None if series.reason is None else series.reason.value,
+        series.attempts,
+        series.failed_attempts,
         True,
         (),
         ended_us,
+    )
+
+
+def unmade(ended: ChallengeOutcome, begun: Commitment, now_us: int) -> Commitment:
+    """The attempt that follows in a series whose verifier ended between two: nothing is drawn for it, so it is void.
+
+    It is there to end the series.
+    """
+    weighing = ended.weighing
+    last = Attempt(ended.challenge, ended.transcript, weighing.verdict, weighing.reason)
+    earlier = (*begun.earlier, last)
+    name = f"{begun.series}.{len(earlier) + 1}"
+    return replace(
+        begun, challenge=name, earlier=earlier, precommitment=bytes(HASH_BYTES), began_us=now_us
     )
 
 
@@ -365,6 +393,8 @@ def _transcript(gathered: _Gathered, begun: Commitment, ended: ChallengeOutcome)
             ),
             openings=gathered.answers.get("openings"),
             earlier=begun.earlier,
+            round_trip_ns=ended.round_trip_ns,
+            stood_still_ns=ended.stood_still_ns,
         )
     except ValueError as error:
         raise RecordError(f"{begun.challenge}: {error}") from error

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeVar
 
-from weighbridge.challenge.codec import Malformed, decode, encode
+from weighbridge.challenge.codec import Malformed, decode, encode, later
 from weighbridge.challenge.hashing import HASH_BYTES
 from weighbridge.challenge.messages import (
     PAYLOAD_TYPE,
@@ -46,6 +46,8 @@ class Transcript:
     """Everything said and timed in one attempt.
 
     `ready`, `decline`, `openings` and each phase's `roots`: the prover's signed envelopes, as text.
+    `round_trip_ns`: the shortest time in which a word went to the prover and back before the first release; 0: none was
+    measured. `stood_still_ns`: the longest time for which the verifier itself did nothing from then on.
     """
 
     challenge: str
@@ -62,6 +64,8 @@ class Transcript:
     openings: str | None
     earlier: tuple[Attempt, ...] = ()
     version: int = 1
+    round_trip_ns: int = later(0)
+    stood_still_ns: int = later(0)
 
     def __post_init__(self) -> None:
         self.policy.require_fit(len(self.gpus))

@@ -27,7 +27,7 @@ class VerdictReason(StrEnum):
     TOO_LITTLE_MEMORY = "memory below the requirement"
     MEMORY_TOO_SLOW = "memory bandwidth below the requirement"
     PEER_TOO_SLOW = "peer bandwidth below the requirement"
-    OTHER_PROGRAM = "below a requirement that another program was measured for"
+    OTHER_PROGRAM = "another program than the requirements were measured with"
     ABOVE_CEILING = "faster than a card of its class can be"
     BUSY = "busy"
     NO_CONSENT = "no consent"
@@ -37,6 +37,7 @@ class VerdictReason(StrEnum):
     INTERRUPTED = "interrupted"
     NO_ANSWER = "no answer"
     STALLED = "verifier stalled"
+    STOOD_STILL = "verifier stood still"
     PRECOMMITMENT = "not what was pre-committed"
     UNSIGNED = "not signed by the agent"
     ABANDONED = "the verifier ended before the exchange did"
@@ -124,19 +125,29 @@ def worst_gpu(results: Sequence[GpuResult]) -> tuple[ChallengeVerdict, VerdictRe
     return ChallengeVerdict.MET, None
 
 
-def series_of(results: Sequence[AttemptResult], policy: Policy) -> Series:
-    """Over all attempts so far: met as soon as one is met; else failed if one failed; else what the last one says.
+PROOFS = (VerdictReason.WRONG_ANSWER, VerdictReason.BAD_OPENING)
+"""Exact proof of a cheat or of broken silicon: no later success undoes it."""
 
-    A wrong answer is exact, yet broken memory also makes one, and a link may be slow once: so a failure is tried again
-    and each stays on record, counted. A prover that declines after a failure does not undo it. The voids that a policy
-    allows are no attempts: else whoever understates its time in the last one would never be judged.
+
+def series_of(results: Sequence[AttemptResult], policy: Policy) -> Series:
+    """Over all attempts so far: failed for good with a wrong answer; met as soon as one is met; failed if one failed;
+    else what the last one says.
+
+    A link or a card may be slow once, so that is tried again. A prover that declines after a failure does not undo it.
+    Void attempts are no attempts: `voids_allowed` of them are repeated at once, and what is void to the end is void.
+    A cheat that is lucky and too slow is tried again, and one that is not lucky has failed for good: the doubt of one
+    attempt is that of the series.
     """
     verdicts = [result.verdict for result in results]
-    failed = verdicts.count(ChallengeVerdict.FAILED)
+    proof = next((result for result in results if result.reason in PROOFS), None)
+    failed, voids = (
+        verdicts.count(one) for one in (ChallengeVerdict.FAILED, ChallengeVerdict.VOID)
+    )
+    if proof is not None:
+        return Series(proof.verdict, proof.reason, len(results), failed, repeat=False)
     unmet = ChallengeVerdict.FAILED if failed > 0 else verdicts[-1]
     verdict = ChallengeVerdict.MET if ChallengeVerdict.MET in verdicts else unmet
     reason = next(result.reason for result in reversed(results) if result.verdict is verdict)
-    open_end = verdict in (ChallengeVerdict.FAILED, ChallengeVerdict.VOID)
-    excused = min(verdicts.count(ChallengeVerdict.VOID), policy.voids_allowed)
-    repeat = open_end and len(results) < policy.attempts_allowed + excused
-    return Series(verdict, reason, len(results), failed, repeat)
+    spent = len(results) - voids >= policy.attempts_allowed or voids > policy.voids_allowed
+    open_end = verdicts[-1] in (ChallengeVerdict.FAILED, ChallengeVerdict.VOID)
+    return Series(verdict, reason, len(results), failed, repeat=open_end and not spent)

@@ -1,9 +1,9 @@
 """The fold of challenges into a node's state: which are under way, what each GPU has proven, and who failed.
 
-A finding opens only when a series has ended in failure, and closes when a later challenge is met. A GPU that was not
-assessed, a void attempt and a verification that could not be done change no finding. That another program answered than
-the requirements were measured with is said by itself, and closes when the right one answers; so is a card that passed
-while its telemetry showed no load, which changes no verdict.
+A wrong answer is found at once and for good. A card that is slow is found when its series has ended in failure, until
+a later challenge is met. What was not assessed, or void, is found when there is much of it in a row. That another
+program answered than the requirements were measured with is said by itself, and closes when the right one answers; so
+is a card that passed while its telemetry showed no load, which changes no verdict.
 """
 
 from collections.abc import Iterator
@@ -17,20 +17,33 @@ from weighbridge.challenge.record import (
     read_outcome,
 )
 from weighbridge.challenge.telemetry import CardLoad, LoadShown, Telemetry
-from weighbridge.challenge.verdict import ChallengeVerdict
+from weighbridge.challenge.verdict import PROOFS, ChallengeVerdict, VerdictReason
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.findings import close_finding, is_open, open_finding
 from weighbridge.judge.ledger import Finding
-from weighbridge.judge.node_state import AwaitedTelemetry, NodeState, Proof
+from weighbridge.judge.node_state import AwaitedTelemetry, NodeState, OpenSeries, Proof
 from weighbridge.judge.snapshot import Key
 from weighbridge.verdict import Verdict
 
 CODE = "challenge_failed"
 LEVEL = "E2"
 PROGRAM_CODE = "challenge_other_program"
+WRONG_CODE = "challenge_wrong_answer"
+CEILING_CODE = "challenge_above_ceiling"
 UNASSESSED_CODE = "challenge_unassessed"
-UNASSESSED_IN_A_ROW = 5
-"""Attempts in a row without a judgement from which on a finding opens."""
+PATH_CODE = "challenge_path"
+IN_A_ROW = 5
+"""Series in a row without a judgement from which on a finding opens."""
+IN_A_ROW_SAID = {
+    UNASSESSED_CODE: (
+        "challenges that are met or failed",
+        "were not assessed; a GPU in use is left alone too",
+    ),
+    PATH_CODE: (
+        "times of both sides that agree",
+        "were void; the way between the sides, the verifier's clock or the prover's",
+    ),
+}
 IDLE_CODE = "challenge_idle"
 IDLE_LEVEL = "E1"
 MOST_LINKED = 256
@@ -113,41 +126,120 @@ def end_exchange(state: NodeState, ended: ChallengeOutcome, now_us: int) -> Iter
         for times in ended.times
         if times.received_ns is not None and times.released_ns is not None
     ]
+    failed = _failed_so_far(state, ended, begun)
     for gpu in weighing.gpus:
         state.proofs[gpu.gpu] = _proof(state.proofs.get(gpu.gpu), gpu, ended.contract, now_us)
-        if gpu.verdict == ChallengeVerdict.MET:
-            yield from close_finding(state, ended.contract, CODE, gpu.gpu, now_us)
-    for device in ended.failed:
-        yield from _failed(state, ended, device, now_us)
+        yield from _weighed(state, ended, gpu, now_us)
+    if ended.final and ended.series_verdict == ChallengeVerdict.FAILED:
+        for device in failed:
+            yield from _replace(state, _failed(state, ended, device, now_us))
     if ended.final:
-        yield from _assessed(state, ended, now_us)
+        yield from _judged(state, ended, now_us)
     if begun is not None:
         yield from _program(state, read_commitment(begun.encode()), ended, now_us)
 
 
-def _assessed(state: NodeState, ended: ChallengeOutcome, now_us: int) -> Iterator[Finding]:
-    """To decline is free, and the provider chooses when: many in a row without a judgement are said."""
-    judged = ended.series_verdict in (ChallengeVerdict.MET, ChallengeVerdict.FAILED)
-    count = 0 if judged else state.unassessed.get(ended.contract, 0) + 1
-    state.unassessed[ended.contract] = count
-    if judged:
-        yield from close_finding(state, ended.contract, UNASSESSED_CODE, "", now_us)
-    elif count >= UNASSESSED_IN_A_ROW and not is_open(state, ended.contract, UNASSESSED_CODE):
-        finding = Finding(
-            ended.contract,
-            state.node,
-            "",
-            UNASSESSED_CODE,
-            Severity.WARNING,
-            Verdict.UNKNOWN,
-            "E1",
-            "challenges that are met or failed",
-            f"{count} in a row came to no judgement, the last: {ended.series_reason}; a GPU in use is left alone too",
-            "open",
-            now_us,
-            None,
-        )
-        yield open_finding(state, finding)
+def _failed_so_far(state: NodeState, ended: ChallengeOutcome, begun: str | None) -> list[str]:
+    """The GPUs that have failed in some attempt of the series, which is remembered while another is due."""
+    known = state.unended.pop(ended.series, OpenSeries("", "", []))
+    now = [gpu.gpu for gpu in ended.weighing.gpus if gpu.verdict == ChallengeVerdict.FAILED]
+    failed = list(dict.fromkeys([*known.failed, *now]))
+    if not ended.final and begun is not None:
+        text = encode_record(ended).decode("ascii")
+        state.unended[ended.series] = OpenSeries(begun, text, failed)
+    return failed
+
+
+def _weighed(
+    state: NodeState, ended: ChallengeOutcome, gpu: Weighed, now_us: int
+) -> Iterator[Finding]:
+    """What one attempt says of one GPU at once, whatever becomes of its series."""
+    if gpu.verdict == ChallengeVerdict.MET:
+        yield from close_finding(state, ended.contract, CODE, gpu.gpu, now_us)
+        yield from close_finding(state, ended.contract, CEILING_CODE, gpu.gpu, now_us)
+    elif gpu.reason == VerdictReason.ABOVE_CEILING:
+        yield from _replace(state, _above(state, ended, gpu, now_us))
+    elif gpu.reason in PROOFS:
+        yield from _replace(state, _wrong(state, ended, gpu, now_us))
+
+
+def _replace(state: NodeState, finding: Finding) -> Iterator[Finding]:
+    yield from close_finding(
+        state, finding.contract, finding.code, finding.device, finding.since_us
+    )
+    yield open_finding(state, finding)
+
+
+def _wrong(state: NodeState, ended: ChallengeOutcome, gpu: Weighed, now_us: int) -> Finding:
+    """Exact proof, which no later success closes: whoever left something out need only be lucky once."""
+    return Finding(
+        ended.contract,
+        state.node,
+        gpu.gpu,
+        WRONG_CODE,
+        Severity.ERROR,
+        Verdict.BREACHED,
+        LEVEL,
+        "every sampled row as the verifier computes it",
+        f"{gpu.reason}: {gpu.wrong_samples} of {gpu.samples} samples, challenge {ended.challenge};"
+        " a cheat, or broken silicon",
+        "provider",
+        now_us,
+        None,
+    )
+
+
+def _above(state: NodeState, ended: ChallengeOutcome, gpu: Weighed, now_us: int) -> Finding:
+    return Finding(
+        ended.contract,
+        state.node,
+        gpu.gpu,
+        CEILING_CODE,
+        Severity.WARNING,
+        Verdict.UNKNOWN,
+        LEVEL,
+        "a rate that one card of the class can reach",
+        f"{gpu.flops_per_second} exact FLOP/s, challenge {ended.challenge}: several cards answered, or another one",
+        "provider",
+        now_us,
+        None,
+    )
+
+
+def _judged(state: NodeState, ended: ChallengeOutcome, now_us: int) -> Iterator[Finding]:
+    """To decline is free, and the provider chooses when; what is void may be anybody's doing: both are counted."""
+    verdict = ended.series_verdict
+    judged = verdict in (ChallengeVerdict.MET, ChallengeVerdict.FAILED)
+    for counts, code, counted in (
+        (state.unassessed, UNASSESSED_CODE, verdict != ChallengeVerdict.VOID),
+        (state.voided, PATH_CODE, verdict == ChallengeVerdict.VOID),
+    ):
+        count = 0 if judged else counts.get(ended.contract, 0) + counted
+        counts[ended.contract] = count
+        if judged:
+            yield from close_finding(state, ended.contract, code, "", now_us)
+        elif count >= IN_A_ROW and not is_open(state, ended.contract, code):
+            yield open_finding(state, _in_a_row(state, ended, code, count, now_us))
+
+
+def _in_a_row(
+    state: NodeState, ended: ChallengeOutcome, code: str, count: int, now_us: int
+) -> Finding:
+    expected, whose = IN_A_ROW_SAID[code]
+    return Finding(
+        ended.contract,
+        state.node,
+        "",
+        code,
+        Severity.WARNING,
+        Verdict.UNKNOWN,
+        "E1",
+        expected,
+        f"{count} in a row {whose}, the last: {ended.series_reason}",
+        "open",
+        now_us,
+        None,
+    )
 
 
 def _program(
@@ -205,26 +297,20 @@ def _proof(known: Proof | None, gpu: Weighed, contract: str, now_us: int) -> Pro
     )
 
 
-def _failed(
-    state: NodeState, ended: ChallengeOutcome, device: str, now_us: int
-) -> Iterator[Finding]:
-    yield from close_finding(state, ended.contract, CODE, device, now_us)
+def _failed(state: NodeState, ended: ChallengeOutcome, device: str, now_us: int) -> Finding:
     observed = ended.series_reason or ended.series_verdict
-    yield open_finding(
-        state,
-        Finding(
-            ended.contract,
-            state.node,
-            device,
-            CODE,
-            Severity.ERROR,
-            Verdict.BREACHED,
-            LEVEL,
-            "every sample right and in time, every bound at its requirement",
-            f"{observed}; {ended.failed_attempts} of {ended.attempts} attempts failed,"
-            f" challenge {ended.series}",
-            "provider",
-            now_us,
-            None,
-        ),
+    return Finding(
+        ended.contract,
+        state.node,
+        device,
+        CODE,
+        Severity.ERROR,
+        Verdict.BREACHED,
+        LEVEL,
+        "every sample right and in time, every bound at its requirement",
+        f"{observed}; {ended.failed_attempts} of {ended.attempts} attempts failed,"
+        f" challenge {ended.series}",
+        "provider",
+        now_us,
+        None,
     )

@@ -562,6 +562,14 @@ class FleetFold:
         """The commitments of challenges that have begun and not ended, as text."""
         return [text for state in self.states.values() for text in state.exchanges.values()]
 
+    def unended(self) -> list[tuple[str, str]]:
+        """The newest commitment and outcome of each series of which another attempt is due, as text."""
+        return [
+            (series.begun, series.ended)
+            for state in self.states.values()
+            for series in state.unended.values()
+        ]
+
     def _pass_over(self, left: Removed) -> None:
         """A report that has left the store tells nothing, but that its chain was whole there."""
         name, state = self._observer(left.key_id, left.node)

@@ -148,6 +148,15 @@ class Attestation:
 
 
 @dataclass(slots=True)
+class OpenSeries:
+    """A series that has not ended: its newest attempt's commitment and outcome, as text, and which GPUs have failed."""
+
+    begun: str
+    ended: str
+    failed: list[str]
+
+
+@dataclass(slots=True)
 class AwaitedTelemetry:
     """An exchange whose telemetry is awaited: the log indexes of the node's reports since before it, and its outcome,
     as text, once it has one. `heard_bytes`: of those reports that came since it began.
@@ -237,7 +246,8 @@ class NodeState:
 
     `exchanges` are the commitments of challenges under way, by name; `proofs` by device; `attempts` counts those that
     have ended by contract, verdict and reason, and `exchange_ns` is the length of the last one, by phase, in order.
-    `unassessed` counts the challenges in a row that came to no judgement, by contract.
+    `unassessed` counts the challenges in a row that were not assessed, and `voided` those that were void, by contract.
+    `unended` are the series of which another attempt is due, by name.
     `unlinked` are those whose telemetry is awaited, and `newest_report` is the log index of the newest report, or -1.
 
     `own` are by contract the devices that first filled its slots, `announced` those that a party said may fill them.
@@ -271,6 +281,8 @@ class NodeState:
     unlinked: dict[str, AwaitedTelemetry] = field(default_factory=dict)
     newest_report: int = -1
     unassessed: dict[str, int] = field(default_factory=dict)
+    voided: dict[str, int] = field(default_factory=dict)
+    unended: dict[str, OpenSeries] = field(default_factory=dict)
     ends: dict[str, ChainEnd] = field(default_factory=dict)
     ends_forgotten: bool = False
     own: dict[str, list[str]] = field(default_factory=dict)

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -21,18 +21,20 @@ from weighbridge.challenge.record import (
     commitment_of,
     encode_record,
     read_commitment,
+    read_outcome,
     recheck,
     record_of,
     seal_record,
     times_of,
     transcript_hash,
+    unmade,
     weighing_of,
 )
 from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason, series_of
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.log.entries import Entry, entry
 from weighbridge.log.succession import LogKeys
-from weighbridge.wire.signing import Signer
+from weighbridge.wire.signing import Signer, open_envelope
 
 LOG = Signer(hashlib.sha256(b"log").digest())
 NODE, CONTRACT = "n1", "lease"
@@ -240,7 +242,7 @@ def fold_outcomes(bench: Any, *failed: tuple[str, ...]) -> tuple[FleetFold, list
         verdict = "failed" if names else "met"
         gpu = replace(said.outcome.weighing.gpus[0], verdict=verdict)
         weighing = replace(said.outcome.weighing, verdict=verdict, gpus=(gpu,))
-        outcome = replace(said.outcome, weighing=weighing, failed=names)
+        outcome = replace(said.outcome, weighing=weighing, series_verdict=verdict, failed=names)
         leaf = seal_record(LOG, outcome)[1]
         changes += fold.fold(entry(len(changes), leaf))
     return fold, changes
@@ -254,6 +256,79 @@ def test_a_series_that_failed_is_an_error_at_level_e2_until_one_is_met(bench: An
     assert (closed.code, closed.until_us is not None) == ("challenge_failed", True)
 
 
+def judged_as(said: Said, verdict: str, reason: str | None, **changes: Any) -> bytes:
+    """The attempt's outcome as it would be with another verdict."""
+    gpu = replace(said.outcome.weighing.gpus[0], verdict=verdict, reason=reason)
+    weighing = replace(said.outcome.weighing, verdict=verdict, reason=reason, gpus=(gpu,))
+    changes = {"series_verdict": verdict, "series_reason": reason} | changes
+    return seal_record(LOG, replace(said.outcome, weighing=weighing, **changes))[1]
+
+
+def test_a_wrong_answer_is_found_at_once_and_no_success_closes_it(bench: Any) -> None:
+    said, fold = Said(bench, "GPU-0"), FleetFold()
+    wrong = judged_as(said, "failed", "wrong answer")
+    met = judged_as(said, "met", None)
+    found: Any = fold.fold(entry(0, wrong))
+    assert [one.code for one in found] == ["challenge_wrong_answer", "challenge_failed"]
+    assert (found[0].severity, found[0].verdict, found[0].level) == ("error", "breached", "E2")
+    later: Any = [change for place in range(1, 4) for change in fold.fold(entry(place, met))]
+    assert [(one.code, one.until_us is not None) for one in later] == [("challenge_failed", True)]
+
+
+def test_a_rate_beyond_the_class_is_found_until_a_card_of_it_answers(bench: Any) -> None:
+    said, fold = Said(bench, "GPU-0"), FleetFold()
+    reason = VerdictReason.ABOVE_CEILING.value
+    opened: Any = fold.fold(entry(0, judged_as(said, "unknown", reason)))
+    assert [(one.code, one.verdict) for one in opened] == [("challenge_above_ceiling", "unknown")]
+    closed: Any = fold.fold(entry(1, judged_as(said, "met", None)))
+    assert [one.code for one in closed] == ["challenge_above_ceiling"]
+
+
+def test_voids_in_a_row_accuse_the_way_and_nobody(bench: Any) -> None:
+    said, fold, found = Said(bench, "GPU-0"), FleetFold(), []
+    for place in range(6):
+        found += fold.fold(entry(place, judged_as(said, "void", "verifier stalled")))
+    (opened,) = cast("list[Any]", found)
+    assert (opened.code, opened.verdict, opened.answerable) == ("challenge_path", "unknown", "open")
+
+
+def slow_once(bench: Any) -> tuple[Said, bytes]:
+    """An attempt that was too slow, after which another is due."""
+    said = Said(bench, "GPU-0")
+    slow = VerdictReason.TOO_SLOW.value
+    return said, judged_as(said, "failed", slow, final=False, failed_attempts=1)
+
+
+def test_a_restart_between_two_attempts_undoes_no_failure(bench: Any) -> None:
+    said, slow = slow_once(bench)
+    fold = FleetFold()
+    first: Any = [change for leaf in (said.leaves[0], slow) for change in fold.fold(entry(0, leaf))]
+    assert first == []
+    ((begun, ended),) = fold.unended()
+    following = unmade(read_outcome(ended.encode()), read_commitment(begun.encode()), 12)
+    left = abandoned(following, 13)
+    assert (following.challenge, left.series_verdict, left.failed_attempts) == ("c.2", "failed", 1)
+    leaves = [seal_record(LOG, following)[1], seal_record(LOG, left)[1]]
+    found: Any = [change for leaf in leaves for change in fold.fold(entry(0, leaf))]
+    assert [(one.code, one.device) for one in found] == [("challenge_failed", "GPU-0")]
+    assert fold.unended() == []
+
+
+def test_a_restart_within_the_second_attempt_undoes_no_failure_either(bench: Any) -> None:
+    said, slow = slow_once(bench)
+    begun = read_commitment(said.entries()[0].envelope.payload)
+    again = unmade(read_outcome(open_envelope(slow).payload), begun, 12)
+    leaves = [
+        said.leaves[0],
+        slow,
+        seal_record(LOG, again)[1],
+        seal_record(LOG, abandoned(again, 13))[1],
+    ]
+    fold = FleetFold()
+    found: Any = [change for leaf in leaves for change in fold.fold(entry(0, leaf))]
+    assert [one.code for one in found] == ["challenge_failed"]
+
+
 def test_a_node_that_declines_for_ever_is_said_until_it_is_judged(bench: Any) -> None:
     fold, declined, met = FleetFold(), Said(bench, "GPU-0", decline=True), Said(bench, "GPU-0")
     found: list[Any] = []
@@ -263,7 +338,7 @@ def test_a_node_that_declines_for_ever_is_said_until_it_is_judged(bench: Any) ->
     (opened,) = found
     assert (opened.code, opened.level) == ("challenge_unassessed", "E1")
     assert (opened.severity, opened.verdict, opened.answerable) == ("warning", "unknown", "open")
-    assert opened.observed.startswith("5 in a row came to no judgement, the last: no answer")
+    assert opened.observed.startswith("5 in a row were not assessed")
     closed: Any
     (closed,) = fold.fold(entry(8, met.leaves[-1]))
     assert (closed.code, closed.until_us is not None) == ("challenge_unassessed", True)
