@@ -9,7 +9,7 @@ from collector.api.administration import parse
 from collector.api.bodies import Bodies, NoRoom, read_body
 from collector.api.doors import known
 from collector.api.routes import Access, Route
-from collector.challenges.attempts import COMMAND, Challenges, ShownSeries
+from collector.challenges.attempts import Challenges, ShownSeries
 from collector.challenges.command_queue import PollAuthenticator
 from collector.challenges.exchange import AT_ONCE_BYTES, Exchange
 from collector.judging.live import LiveFleet
@@ -17,6 +17,7 @@ from collector.log.decoding import Decoder
 from weighbridge.challenge.codec import Malformed, shaped
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.record import COMMAND
 from weighbridge.challenge.sizes import LARGEST_ANSWER_BYTES
 from weighbridge.judge.assignments import AssignmentError
 from weighbridge.wire.polling import POLL_HEADER, POLL_PATH, answer_path
@@ -130,7 +131,7 @@ class ChallengeApi:
             raise Problem("malformed", "name a node")
         subjects = [self._challenges.subject(node, wanted.contract) for node in wanted.nodes]
         policy = self._policy(wanted, subjects[0].contract, subjects[0].node)
-        begun = self._challenges.start(subjects, policy, COMMAND)
+        begun = self._challenges.start([(one, policy) for one in subjects], COMMAND)
         return web.json_response({"challenges": [shown.document() for shown in begun]})
 
     def _policy(self, wanted: ChallengeRequest, contract: str, node: str) -> Policy:

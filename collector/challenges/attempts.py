@@ -47,7 +47,6 @@ logger = logging.getLogger("weighbridge.challenges")
 KEPT_SERIES = 1000
 AGAIN_SECONDS = 5.0
 """How long to wait before another try where the log took no entry."""
-COMMAND, SCHEDULE = "command", "schedule"
 Verify = Callable[[Transcript], Awaitable[Weighing]]
 
 
@@ -202,16 +201,16 @@ class Challenges:
             raise Problem("conflict", f"{node}: it has shown no GPU of {contracts[0]}")
         return Subject(node, contracts[0], keys[-1], gpus)
 
-    def start(self, subjects: Sequence[Subject], policy: Policy, cause: str) -> list[ShownSeries]:
+    def start(self, asked: Sequence[tuple[Subject, Policy]], cause: str) -> list[ShownSeries]:
         """Begin a series at each node, all released at the same moment. Raises Problem, and then none has begun."""
-        for subject in subjects:
+        for subject, policy in asked:
             self.require_fit(subject, policy)
-        if len({subject.node for subject in subjects}) != len(subjects):
+        if len({subject.node for subject, _ in asked}) != len(asked):
             raise Problem("malformed", "a node is named twice")
         group = os.urandom(8).hex()
-        together = GroupStart(len(subjects))
+        together = GroupStart(len(asked))
         begun = []
-        for subject in subjects:
+        for subject, policy in asked:
             shown = ShownSeries(os.urandom(8).hex(), group, subject, policy)
             self._keep(shown)
             self.occupy(subject)
@@ -409,6 +408,8 @@ class Challenges:
             until_us=ran[1],
             round_trip_ns=transcript.round_trip_ns,
             stood_still_ns=transcript.stood_still_ns,
+            cause=begun.cause,
+            policy=begun.policy,
         )
 
     async def _say(self, record: Commitment | ChallengeOutcome) -> None:

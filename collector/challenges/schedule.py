@@ -8,12 +8,13 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.background import beside
-from collector.challenges.attempts import SCHEDULE, Challenges, Subject
+from collector.challenges.attempts import Challenges, Subject
 from collector.judging.live import LiveFleet
-from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.policy import Policy, PolicyError
+from weighbridge.challenge.record import SCHEDULE
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.judge.assignments import AssignmentError
 from weighbridge.wire.problems import Problem
@@ -26,40 +27,48 @@ LOOK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ChallengedItem:
-    """A line item that is challenged at random. `rate` is of groups, per second."""
+    """A line item that is challenged at random. `provider` is its provider's legal name, `pool` how many nodes of all
+    its items are challenged."""
 
     contract: str
+    provider: str
     nodes: Sequence[str]
     terms: ChallengeTerms
     policy: Policy
     mean_interval_s: int
+    pool: int = 0
 
     @property
     def rate(self) -> float:
-        """So that each node comes up once in the mean interval, on average."""
-        return len(self.nodes) / (self.size * self.mean_interval_s)
-
-    @property
-    def size(self) -> int:
-        """How many nodes are challenged together."""
-        return min(self.terms.group, len(self.nodes))
+        """Of groups, per second: each node comes up once in the mean interval, on average, if all of the provider's
+        are asked as often."""
+        together = min(self.terms.group, max(self.pool, len(self.nodes)))
+        return len(self.nodes) / (together * self.mean_interval_s)
 
 
-def lines(fleet: LiveFleet) -> Iterator[ChallengedItem]:
+def lines(fleet: LiveFleet) -> list[ChallengedItem]:
     """Every line item with a mean interval, in the contracts that are in force now."""
+    found = list(_lines(fleet))
+    pools: dict[str, set[str]] = {}
+    for one in found:
+        pools.setdefault(one.provider, set()).update(one.nodes)
+    return [replace(one, pool=len(pools[one.provider])) for one in found]
+
+
+def _lines(fleet: LiveFleet) -> Iterator[ChallengedItem]:
     for name, contract in fleet.contracts.items():
         if not contract.term.start_us <= fleet.now_us < contract.term.end_us:
             continue
         assigned = _by_item(fleet, name)
+        provider = next(party.name for party in contract.parties if party.role == "provider")
         for resource in contract.resources:
             if resource.id not in assigned:
                 continue
-            for terms, policy in zip(
-                resource.challenges, resource.challenge_policies(), strict=True
-            ):
+            policies = resource.challenge_policies()
+            for terms, policy in zip(resource.challenges, policies, strict=True):
                 if terms.mean_interval_s is not None:
                     nodes, mean_s = assigned[resource.id], terms.mean_interval_s
-                    yield ChallengedItem(name, nodes, terms, policy, mean_s)
+                    yield ChallengedItem(name, provider, nodes, terms, policy, mean_s)
 
 
 def _by_item(fleet: LiveFleet, contract: str) -> dict[str, list[str]]:
@@ -87,20 +96,67 @@ def draw(
     return wait, chance.choices(known, [line.rate for line in known])[0]
 
 
-def begin(challenges: Challenges, line: ChallengedItem, chance: random.Random) -> None:
+def group_of(
+    line: ChallengedItem, known: Sequence[ChallengedItem], chance: random.Random
+) -> list[tuple[str, ChallengedItem]]:
+    """Nodes to challenge together, each with its line item: one of this item, the others of all of its provider's.
+
+    A card that answers for two of them answers for both in the same seconds, whichever contracts they serve.
+    """
+    first = chance.choice(line.nodes)
+    others = [
+        (node, other)
+        for other in known
+        if other.provider == line.provider
+        for node in other.nodes
+        if node != first
+    ]
+    drawn = chance.sample(others, min(len(others), line.terms.group - 1))
+    return list({node: (node, other) for node, other in [(first, line), *drawn]}.values())
+
+
+def some_of(gpus: Sequence[str], policy: Policy, chance: random.Random) -> tuple[str, ...]:
+    """Now one GPU, now some, now all: who answers for all with fewer cards, or for one with more, is found by one of
+    them. All, where the policy asks for what so few cannot show."""
+    count = chance.choice((1, chance.randint(1, len(gpus)), len(gpus)))
+    try:
+        policy.require_fit(count)
+    except PolicyError:
+        return tuple(gpus)
+    chosen = set(chance.sample(range(len(gpus)), count))
+    return tuple(gpu for place, gpu in enumerate(gpus) if place in chosen)
+
+
+def asked_of(
+    subject: Subject, line: ChallengedItem, chance: random.Random
+) -> tuple[Subject, Policy]:
+    """Which GPUs are asked this time, and for how long."""
+    rounds = chance.randint(line.policy.rounds, line.policy.rounds * line.terms.longest_times)
+    policy = replace(line.policy, rounds=rounds)
+    if line.terms.subsets:
+        subject = replace(subject, gpus=some_of(subject.gpus, policy, chance))
+    return subject, policy
+
+
+def begin(
+    challenges: Challenges,
+    line: ChallengedItem,
+    known: Sequence[ChallengedItem],
+    chance: random.Random,
+) -> None:
     """Challenge a random group. A node that cannot be challenged now drops out; the others go on."""
-    subjects: list[Subject] = []
-    for node in chance.sample(list(line.nodes), line.size):
+    asked: list[tuple[Subject, Policy]] = []
+    for node, item in group_of(line, known, chance):
         try:
-            subject = challenges.subject(node, line.contract)
-            challenges.require_fit(subject, line.policy)
+            subject, policy = asked_of(challenges.subject(node, item.contract), item, chance)
+            challenges.require_fit(subject, policy)
         except Problem as problem:
             logger.warning("not challenged: %s", problem.detail)
             continue
-        subjects.append(subject)
-    if subjects:
+        asked.append((subject, policy))
+    if asked:
         try:
-            challenges.start(subjects, line.policy, SCHEDULE)
+            challenges.start(asked, SCHEDULE)
         except Problem as problem:
             logger.warning("not challenged: %s", problem.detail)
 
@@ -114,10 +170,11 @@ async def keep_challenging(
     """Starts challenges at random, once the log is `judged`, until it is cancelled."""
     await judged()
     while True:
-        wait, line = draw(list(lines(fleet)), chance)
+        known = lines(fleet)
+        wait, line = draw(known, chance)
         await asyncio.sleep(wait)
         if line is not None:
-            begin(challenges, line, chance)
+            begin(challenges, line, known, chance)
 
 
 def scheduled(

@@ -23,6 +23,8 @@ from tests.adversary.field import (
     unit,
 )
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
+from weighbridge.challenge.record import COMMAND
+from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.judge.counts import gpu_state
 from weighbridge.judge.fleet import REMEMBERED, FleetFold
 from weighbridge.judge.two_sides import by_slot, of_rows, words_of
@@ -100,15 +102,21 @@ def test_the_contract_decides_what_is_contradicted_and_the_words_stay_shown(
 
 
 @pytest.mark.parametrize(
-    ("hour", "rates", "highest"),
-    [(FROM_H + 1, (9, 9), "0.00"), (FROM_H + 1, (9, None), OWED), (UNTIL_H, (9, 9), OWED)],
+    ("hour", "verdict", "gpus", "highest"),
+    [
+        (FROM_H + 1, "met", 2, "0.00"),
+        (FROM_H + 1, "failed", 2, OWED),
+        (FROM_H + 1, "met", 1, OWED),
+        (UNTIL_H, "met", 2, OWED),
+    ],
 )
 def test_a_challenge_that_was_passed_meanwhile_decides_where_the_higher_level_wins(
-    hour: int, rates: tuple[int | None, ...], highest: str
+    hour: int, verdict: str, gpus: int, highest: str
 ) -> None:
-    """By every GPU, and while the sides contradict each other; else the amount stays open."""
+    """By every GPU of the node, and while the sides contradict each other; else the amount stays open."""
     field = Field("evidence: {contradicted: higher_level}").day(provider=sound, lessee=lost)
-    field.proven.append(ProvenRates("n1", START_US + hour * HOUR_S * SECOND, rates))
+    at_us, judged = START_US + hour * HOUR_S * SECOND, ChallengeVerdict(verdict)
+    field.proven.append(ProvenRates("n1", at_us, judged, (9,) * gpus, COMMAND, None, True))
     found = field.statement()
     assert amounts(found) == ("0.00", highest)
     assert seconds(found)["up_against_down"] == BAD_S

@@ -17,7 +17,7 @@ from agent.probe.cpu import CpuEngine
 from collector.api.access import GATE, Gate
 from collector.api.challenges import ANSWERS_BYTES, ChallengeApi
 from collector.app import problems
-from collector.challenges.attempts import COMMAND, Challenges, Subject
+from collector.challenges.attempts import Challenges, Subject
 from collector.challenges.command_queue import PollAuthenticator
 from collector.log.commits import overloaded
 from collector.log.keys import KeyRing, NodeKey
@@ -27,7 +27,7 @@ from tests.collector.building import Agent, enrolled
 from weighbridge.challenge.messages import PAYLOAD_TYPE, decode_message
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.prover import InProcessGpuProver, Prover
-from weighbridge.challenge.record import payload_kind
+from weighbridge.challenge.record import COMMAND, payload_kind
 from weighbridge.challenge.transcript import Transcript
 from weighbridge.log.entries import EntryKind, entry, payload_type
 from weighbridge.wire.polling import POLL_HEADER, POLL_PATH
@@ -99,7 +99,7 @@ async def voided(log: Log, leaf: Callable[[int], bytes]) -> list[str]:
     fixed: Any = log
     challenges = Challenges(fixed, fixed, LOG, never, time.monotonic_ns, lambda: 7, leaf, 20, 0)
     key = NodeKey(AGENT.key_id, AGENT.public_key, "n1", "provider", None, 0)
-    (shown,) = challenges.start([Subject("n1", "lease", key, ("GPU-0",))], POLICY, COMMAND)
+    (shown,) = challenges.start([(Subject("n1", "lease", key, ("GPU-0",)), POLICY)], COMMAND)
     agent = asyncio.create_task(answering(challenges, 3))
     async with asyncio.timeout(20):
         await asyncio.gather(*challenges._tasks)
@@ -134,7 +134,7 @@ async def test_answers_that_others_left_no_room_for_are_nobodys_failure() -> Non
     others = api._large.held(bytes(ANSWERS_BYTES))
     async with TestClient(TestServer(application)) as client, asyncio.timeout(30):
         with others:
-            (shown,) = challenges.start([subject], policy, COMMAND)
+            (shown,) = challenges.start([(subject, policy)], COMMAND)
             statuses = await over_http(client, agent, ("ready", "roots", "openings"))
             await asyncio.gather(*challenges._tasks)
     assert statuses == [200, 200, 503]

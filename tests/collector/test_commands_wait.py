@@ -2,17 +2,19 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
 from agent.command_poller import seal_poll
+from collector.challenges.attempts import Challenges, Subject
 from collector.challenges.command_queue import CommandQueue, PollAuthenticator
 from collector.challenges.exchange import GroupStart
 from collector.challenges.schedule import LOOK_SECONDS, ChallengedItem, begin, draw
-from collector.log.keys import KeyRing
+from collector.log.keys import KeyRing, NodeKey
 from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.record import SCHEDULE
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.log.entries import EntryKind, KeyChanged, entry, payload_type
 from weighbridge.wire.problems import Problem
@@ -124,10 +126,13 @@ async def test_a_group_starts_when_each_member_is_ready_or_has_dropped_out() -> 
     await asyncio.gather(*ready)
 
 
-def line(nodes: int, mean_interval_s: int, group: int = 1) -> ChallengedItem:
-    names = [f"n{number}" for number in range(nodes)]
-    policy = Policy(profile="f16", size=128, rounds=2, samples=8)
-    return ChallengedItem("lease", names, ChallengeTerms(group=group), policy, mean_interval_s)
+def line(
+    nodes: int, mean_interval_s: int, group: int = 1, contract: str = "lease", **changes: Any
+) -> ChallengedItem:
+    names = [f"{contract[0]}{number}" for number in range(nodes)]
+    policy = Policy(profile="f16", size=128, rounds=100, samples=8, **changes)
+    terms = ChallengeTerms(group=group)
+    return ChallengedItem(contract, "Borealis", names, terms, policy, mean_interval_s, nodes)
 
 
 def test_each_node_comes_up_once_in_the_mean_interval_on_average() -> None:
@@ -150,28 +155,76 @@ def test_lines_are_drawn_by_their_rates_and_nothing_is_due_where_there_is_none()
     assert draw([], chance) == (LOOK_SECONDS, None)
 
 
-class Misfit:
-    """Challenges in which one node shows GPUs that no policy fits."""
+class Asked:
+    """Challenges that are begun; of a node that shows nothing, none can be."""
 
-    def __init__(self) -> None:
-        self.started: list[str] = []
+    def __init__(self, *blank: str) -> None:
+        self.blank = blank
+        self.begun: list[list[tuple[Subject, Policy]]] = []
 
-    def subject(self, node: str, contract: str) -> Any:
-        return f"{node} of {contract}"
+    def subject(self, node: str, contract: str) -> Subject:
+        key = cast("NodeKey", None)
+        return Subject(node, contract, key, tuple(f"{node}-GPU-{place}" for place in range(8)))
 
-    def require_fit(self, subject: str, policy: Policy) -> None:
-        if subject.startswith("n1 "):
-            raise Problem("malformed", f"{subject}, size {policy.size}: no peer")
+    def require_fit(self, subject: Subject, policy: Policy) -> None:
+        if subject.node in self.blank:
+            raise Problem("malformed", f"{subject.node}, size {policy.size}: no peer")
 
-    def start(self, subjects: Sequence[str], policy: Policy, cause: str) -> None:
-        for subject in subjects:
+    def start(self, asked: list[tuple[Subject, Policy]], cause: str) -> None:
+        for subject, policy in asked:
             self.require_fit(subject, policy)
-        self.started += subjects
-        assert cause == "schedule"
+        self.begun.append(asked)
+        assert cause == SCHEDULE
+
+
+def begun(times: int, first: ChallengedItem, *others: ChallengedItem, blank: str = "") -> Asked:
+    """What is asked when a line item's turn has come so often."""
+    asked, chance = Asked(blank), random.Random(7)
+    for _ in range(times):
+        begin(cast("Challenges", asked), first, [first, *others], chance)
+    return asked
 
 
 def test_a_node_that_fits_no_policy_drops_out_of_its_group_and_saves_no_other_from_it() -> None:
-    challenges = Misfit()
-    fixed: Any = challenges
-    begin(fixed, line(3, 100, group=3), random.Random(7))
-    assert sorted(challenges.started) == ["n0 of lease", "n2 of lease"]
+    (group,) = begun(1, line(3, 100, group=3), blank="l1").begun
+    assert sorted(subject.node for subject, _ in group) == ["l0", "l2"]
+
+
+def test_a_group_is_drawn_from_all_nodes_of_the_provider_under_the_policy_of_each() -> None:
+    """A card that serves two contracts answers for both in the same seconds."""
+    lease, other = line(2, 100, group=3), line(2, 100, contract="other", deadline_ms=7)
+    foreign = replace(line(50, 100, contract="stranger"), provider="Another")
+    groups = begun(200, lease, other, foreign).begun
+    assert {len(group) for group in groups} == {3}
+    nodes = {subject.node for group in groups for subject, _ in group}
+    assert nodes == {"l0", "l1", "o0", "o1"}
+    for group in groups:
+        assert any(subject.contract == "lease" for subject, _ in group)
+        for subject, policy in group:
+            assert (policy.deadline_ms == 7) == (subject.contract == "other")
+
+
+def test_now_one_gpu_is_asked_now_some_now_all_and_never_for_the_same_time() -> None:
+    """Fewer cards than are claimed can answer for few of them; several for one exceed what one can do."""
+    asked = [group[0] for group in begun(300, line(1, 100)).begun]
+    counts = [len(subject.gpus) for subject, _ in asked]
+    assert set(counts) == set(range(1, 9))
+    assert counts.count(1) > 60
+    assert counts.count(8) > 60
+    alone = {subject.gpus[0] for subject, _ in asked if len(subject.gpus) == 1}
+    assert alone == {f"l0-GPU-{place}" for place in range(8)}
+    rounds = [policy.rounds for _, policy in asked]
+    assert (min(rounds), max(rounds)) == (100, 200)
+    assert len(set(rounds)) > 80
+
+
+def test_where_gpus_read_each_other_all_are_asked() -> None:
+    passes: dict[str, Any] = {
+        "tiles": 8,
+        "memory_passes": 1,
+        "memory_samples": 1,
+        "peer_samples": 1,
+    }
+    links: dict[str, Any] = {"peer_tiles": 8, "peer_passes": 7, "device_memory_bytes": 1 << 20}
+    peers = line(1, 100, ceiling_flops_per_second=1 << 40, **passes, **links)
+    assert {len(group[0][0].gpus) for group in begun(50, peers).begun} == {1, 8}

@@ -29,6 +29,8 @@ from weighbridge.log.succession import LogKeys
 from weighbridge.wire.signing import SignatureError, Signer, encode_envelope, verify
 
 COMMITMENT, OUTCOME, TELEMETRY = "commitment", "outcome", "telemetry"
+COMMAND, SCHEDULE = "command", "schedule"
+"""The causes of a challenge: somebody asked, or the contract's schedule did."""
 
 
 class RecordError(ValueError):
@@ -97,7 +99,7 @@ class ChallengeOutcome:
 
     `transcript` is the SHA-256 of the transcript's bytes; it and `nonces` are empty where the verifier ended before the
     exchange did. `failed`: the GPUs that the series found failed, once no further attempt follows (`final`).
-    `round_trip_ns` and `stood_still_ns` are the transcript's.
+    `round_trip_ns` and `stood_still_ns` are the transcript's, `cause` and `policy` the commitment's.
     `from_us` and `until_us`: from the first release to the last roots, by the collector's clock; 0: not all phases ran.
     """
 
@@ -123,6 +125,8 @@ class ChallengeOutcome:
     until_us: int = later(0)
     round_trip_ns: int = later(0)
     stood_still_ns: int = later(0)
+    cause: str = later("")
+    policy: Policy | None = later(None)
 
 
 def weighing_of(result: AttemptResult) -> Weighing:
@@ -190,6 +194,8 @@ def abandoned(begun: Commitment, ended_us: int) -> ChallengeOutcome:
         True,
         (),
         ended_us,
+        cause=begun.cause,
+        policy=begun.policy,
     )
 
 
@@ -297,16 +303,17 @@ def record_of(entries: Iterable[Entry], challenge: str, log_keys: LogKeys) -> Ch
     if begun is None or ended is None:
         raise RecordError(f"{challenge}: the entries hold no beginning, or no end")
     _require_order(gathered.order)
-    if (begun.node, begun.contract, begun.agent_key, begun.series) != (
-        ended.node,
-        ended.contract,
-        ended.agent_key,
-        ended.series,
-    ):
+    if _who(begun) != _who(ended):
         raise RecordError(f"{challenge}: it began and ended as different ones")
     return ChallengeRecord(
         begun, ended, None if not ended.nonces else _transcript(gathered, begun, ended)
     )
+
+
+def _who(said: Commitment | ChallengeOutcome) -> tuple[object, ...]:
+    """What beginning and end have in common."""
+    named = (said.node, said.contract, said.agent_key, said.series)
+    return (*named, said.cause, said.policy)
 
 
 def _gather(gathered: _Gathered, entry: Entry, challenge: str, log_keys: LogKeys) -> None:

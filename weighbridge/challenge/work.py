@@ -1,5 +1,6 @@
 """How long an exchange takes at the rate that is asked for: long enough that no delay between the sides decides it."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 from weighbridge.challenge.policy import Policy, PolicyError
@@ -18,6 +19,17 @@ def rounds_of(size: int, flops_per_second: int, seconds: int) -> int:
     if rounds > MOST_ROUNDS:
         raise PolicyError(f"size {size}: {seconds} s would be {rounds} rounds; take a larger size")
     return rounds
+
+
+def longest(policy: Policy, times: int) -> Policy:
+    """The policy with so many times its rounds. Raises PolicyError."""
+    return replace(policy, rounds=policy.rounds * times)
+
+
+def is_of(asked: Policy, policy: Policy, times: int) -> bool:
+    """Whether a challenge was asked by a policy, with a number of rounds that may be drawn."""
+    within = policy.rounds <= asked.rounds <= policy.rounds * times
+    return within and replace(asked, rounds=policy.rounds) == policy
 
 
 def work_ms(policy: Policy) -> Fraction | None:

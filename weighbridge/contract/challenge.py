@@ -7,8 +7,8 @@ from weighbridge.catalogue.tables import Sku
 from weighbridge.challenge.ceiling import ceiling_flops_per_second
 from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.sizes import require_deliverable
-from weighbridge.challenge.work import require_work, rounds_of
-from weighbridge.contract.scalars import Count, Maybe, Share, Text, Whole
+from weighbridge.challenge.work import longest, require_work, rounds_of
+from weighbridge.contract.scalars import Count, Maybe, Share, Switch, Text, Whole
 from weighbridge.contract.terms import Terms, clause
 
 
@@ -37,7 +37,25 @@ class ChallengeTerms(Terms):
     mean_interval_s: Maybe[Count] = clause(
         "Mean time between two challenges of a node, at random; none: only by hand.", default=86400
     )
-    group: Count = clause("Nodes that are challenged at the same second.", default=1)
+    unassessed_in_a_row: Count = clause(
+        "So many series in a row that are not assessed have a consequence, from the last of them on.",
+        default=5,
+    )
+    unassessed: Literal["missing", "failed"] = clause(
+        "`missing`: each is a probe without an answer, as those before; `failed`: each proved nothing, which is 0.",
+        default="missing",
+    )
+    group: Count = clause(
+        "Nodes that are challenged at the same second: the others are drawn from all nodes of the provider that this"
+        " collector challenges.",
+        default=1,
+    )
+    subsets: Switch = clause(
+        "Whether now one GPU of a node is asked, now some, and now all.", default=True
+    )
+    longest_times: Count = clause(
+        "How often as long as the rounds a challenge may last, drawn each time.", default=2
+    )
     at_least_flops_per_second: Whole = clause(
         "Verified rate that each GPU must reach; 0: none is asked for.", default=0
     )
@@ -107,7 +125,7 @@ class ChallengeTerms(Terms):
             program=self.program or "",
         )
         policy.require_fit(gpus)
-        require_deliverable(policy, gpus)
+        require_deliverable(longest(policy, self.longest_times), gpus)
         require_work(policy)
         return policy
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from weighbridge.challenge.record import read_outcome
+from weighbridge.challenge.record import ChallengeOutcome, read_outcome
 from weighbridge.codes import Note, note
 from weighbridge.contract import Contract
 from weighbridge.contract.condition import JOINED
@@ -40,7 +40,7 @@ from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.period_labels import cut, ruling
 from weighbridge.settlement.periods import Period, instant_text
 from weighbridge.settlement.probes import Samples
-from weighbridge.settlement.proofs import ProvenRates, proven, samples
+from weighbridge.settlement.proofs import ProvenRates, proven, proves_node, samples
 from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.wire.report import read
 from weighbridge.wire.signing import SignatureError, encode_envelope, key_id
@@ -126,7 +126,7 @@ class ContractRecord:
         notices = self.notices(found, cutoff)
         proven: dict[str, list[int]] = {}
         for one in self.proven:
-            if all(one.rates):
+            if proves_node(self.newest, self.nodes.get(one.node), one):
                 proven.setdefault(one.node, []).append(one.received_us)
         return case_of(self.versions, self.holders, explained, notices, period, as_of_us, proven)
 
@@ -278,6 +278,7 @@ class NoticeBook:
     _names: set[str] = field(default_factory=set)
     _heard: dict[str, list[LoggedNotice]] = field(default_factory=dict)
     _proven: dict[str, list[ProvenRates]] = field(default_factory=dict)
+    _attempted: dict[str, ProvenRates] = field(default_factory=dict)
     _issued: list[tuple[int, Issued]] = field(default_factory=list)
     _assignments: dict[str, list[tuple[int, Assignment]]] = field(default_factory=dict)
     _keys: dict[tuple[str, str], PartyKey] = field(default_factory=dict)
@@ -308,16 +309,21 @@ class NoticeBook:
             case EntryKind.STATEMENT:
                 self._issued.append((received_us, read(Issued, payload)))
             case EntryKind.PROOF:
-                ended = read_outcome(payload)
-                found = proven(ended, received_us)
-                if found is not None:
-                    self._proven.setdefault(ended.contract, []).append(found)
+                self._prove(read_outcome(payload), received_us)
             case EntryKind.COSIGNED:
                 self._cosign(read(CosignedHead, payload).note, received_us)
             case EntryKind.SUCCESSION:
                 self._successions.append(encode_envelope(entry.envelope))
             case _:
                 pass
+
+    def _prove(self, ended: ChallengeOutcome, received_us: int) -> None:
+        """A series counts once, where it ends."""
+        found = proven(self._attempted.pop(ended.series, None), ended, received_us)
+        if found.final:
+            self._proven.setdefault(ended.contract, []).append(found)
+        else:
+            self._attempted[ended.series] = found
 
     def _cosign(self, head: str, received_us: int) -> None:
         """A head counts for the contracts whose policy, as it was then, accepts it."""

@@ -1,12 +1,15 @@
 """Challenges as probes of performance objectives: of each GPU the rate that it proved, against what was promised."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from weighbridge.challenge.record import ChallengeOutcome, Weighed
+from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.record import SCHEDULE, ChallengeOutcome, Weighed
 from weighbridge.challenge.verdict import ChallengeVerdict
+from weighbridge.challenge.work import is_of
 from weighbridge.contract import Contract
+from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.contract.quality import Performance
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.settlement.hours import inside
@@ -21,18 +24,30 @@ TERA = 10**12
 
 @dataclass(frozen=True, slots=True)
 class ProvenRates:
-    """The end of a series at a node: what each GPU proved, in FLOP/s; None: not assessed, void or unknown."""
+    """A series at a node: what each GPU proved, in FLOP/s; None: not assessed, void or unknown.
+
+    `policy` and `cause` as the outcome names them. `final`: no further attempt follows.
+    """
 
     node: str
     received_us: int
+    verdict: ChallengeVerdict
     rates: tuple[int | None, ...]
+    cause: str
+    policy: Policy | None
+    final: bool
 
 
-def proven(ended: ChallengeOutcome, received_us: int) -> ProvenRates | None:
-    """What the series proved; None while another attempt follows."""
-    if not ended.final:
-        return None
-    return ProvenRates(ended.node, received_us, tuple(_rate(gpu) for gpu in ended.weighing.gpus))
+def proven(before: ProvenRates | None, ended: ChallengeOutcome, received_us: int) -> ProvenRates:
+    """What the series has proven with this attempt: a failure counts as one, whatever came to no judgement after it."""
+    judged = ended.weighing.verdict in (ChallengeVerdict.MET, ChallengeVerdict.FAILED)
+    rates = tuple(_rate(gpu) for gpu in ended.weighing.gpus)
+    if not judged and before is not None:
+        rates = before.rates
+    verdict = ChallengeVerdict(ended.series_verdict)
+    return ProvenRates(
+        ended.node, received_us, verdict, rates, ended.cause, ended.policy, ended.final
+    )
 
 
 def _rate(gpu: Weighed) -> int | None:
@@ -44,22 +59,61 @@ def _rate(gpu: Weighed) -> int | None:
     return None
 
 
+def proves_node(contract: Contract, resource: str | None, one: ProvenRates) -> bool:
+    """Whether every GPU that a node owes passed: some of them prove nothing of the others."""
+    owed = [item.per_node for item in contract.resources if resource in (None, item.id)]
+    return one.verdict is ChallengeVerdict.MET and len(one.rates) >= max(owed, default=1)
+
+
 def samples(
     contract: Contract,
     nodes: Mapping[str, str | None],
     found: Sequence[ProvenRates],
     period: Period,
 ) -> dict[str, tuple[Samples, ...]]:
-    """One probe for each GPU of each challenge that ended in the objective's schedule, by objective.
+    """One probe for each GPU of each series of the contract's own that ended in the objective's schedule, by objective.
 
-    With `of_reference` the value is a share of the resource's `at_least_flops_per_second`, and none where that asks for
-    nothing; else TFLOP/s.
+    The contract's own are those that its schedule began, by one of its policies. With `of_reference` the value is a
+    share of what that policy asks for, and none where it asks for nothing; else TFLOP/s.
     """
+    start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval_s)
+    within = [one for one in found if start_us <= one.received_us < end_us]
+    own = list(_own(contract, nodes, within))
     return {
-        one.id: tuple(_samples(contract, nodes, _due(one, found, period), one.of_reference))
+        one.id: tuple(_samples(_due(one, own, period), one.of_reference))
         for one in contract.performance
         if one.probe == PROBE
     }
+
+
+def _own(
+    contract: Contract, nodes: Mapping[str, str | None], found: Iterable[ProvenRates]
+) -> Iterator[ProvenRates]:
+    """The contract's own series. Those not assessed have their consequence once there are as many in a row."""
+    in_a_row: dict[str, int] = {}
+    for one in found:
+        terms = _terms(contract, nodes.get(one.node), one)
+        if terms is None:
+            continue
+        unassessed = one.verdict is ChallengeVerdict.NOT_ASSESSED
+        if one.verdict is not ChallengeVerdict.VOID:
+            in_a_row[one.node] = in_a_row.get(one.node, 0) + 1 if unassessed else 0
+        many = in_a_row.get(one.node, 0) >= terms.unassessed_in_a_row
+        counted = unassessed and many and terms.unassessed == "failed"
+        yield replace(one, rates=(0,) * len(one.rates)) if counted else one
+
+
+def _terms(contract: Contract, resource: str | None, one: ProvenRates) -> ChallengeTerms | None:
+    """By which of the line item's proofs a series was asked for; None: by none of them, or not by the schedule."""
+    if one.cause != SCHEDULE or one.policy is None:
+        return None
+    for item in contract.resources:
+        if resource not in (None, item.id):
+            continue
+        for terms, policy in zip(item.challenges, item.challenge_policies(), strict=True):
+            if is_of(one.policy, policy, terms.longest_times):
+                return terms
+    return None
 
 
 def _due(
@@ -72,18 +126,10 @@ def _due(
             yield one
 
 
-def _samples(
-    contract: Contract, nodes: Mapping[str, str | None], found: Iterable[ProvenRates], shares: bool
-) -> Iterator[Samples]:
+def _samples(found: Iterable[ProvenRates], shares: bool) -> Iterator[Samples]:
     for one in found:
-        reference = _reference(contract, nodes.get(one.node)) if shares else TERA
+        asked = 0 if one.policy is None else one.policy.required_flops_per_second
+        reference = asked if shares else TERA
         for rate in one.rates:
             known = rate is not None and reference > 0
             yield Samples(1, Fraction(rate or 0, reference) if known else None)
-
-
-def _reference(contract: Contract, resource: str | None) -> int:
-    """FLOP/s that each GPU of a line item must reach; 0: not stated."""
-    chosen = [one for one in contract.resources if resource in (None, one.id)]
-    terms = chosen[0].challenges
-    return terms[0].at_least_flops_per_second if terms else 0

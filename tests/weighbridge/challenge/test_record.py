@@ -14,6 +14,7 @@ from agent.probe.cpu import CpuEngine
 from weighbridge.challenge.challenger import AttemptPlan, Challenger, draw_nonces
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Prepare, decode_message
 from weighbridge.challenge.record import (
+    COMMAND,
     ChallengeOutcome,
     RecordError,
     abandoned,
@@ -60,7 +61,7 @@ class Said:
         plan = AttemptPlan(challenge, CONTRACT, key, gpus, policy, **(fresh | drawn))
         self.challenger = Challenger(plan)
         self.leaves: list[bytes] = []
-        self.seal(encode_record(commitment_of(plan, NODE, "c", group, "command", 7)))
+        self.seal(encode_record(commitment_of(plan, NODE, "c", group, COMMAND, 7)))
         if not decline:
             self._talk()
         self.conclude()
@@ -105,6 +106,8 @@ class Said:
             not series.repeat,
             (),
             9,
+            cause=COMMAND,
+            policy=plan.policy,
         )
         self.leaves.append(seal_record(LOG, self.outcome)[1])
 

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from tests.weighbridge.scripted import SIGNER, START_US, contract_text
-from weighbridge.challenge.record import ChallengeOutcome, Weighed, Weighing, seal_record
+from weighbridge.challenge.record import (
+    COMMAND,
+    SCHEDULE,
+    ChallengeOutcome,
+    Weighed,
+    Weighing,
+    seal_record,
+)
+from weighbridge.contract import load
 from weighbridge.log.entries import Assignment, ContractAdded, EntryKind, entry, payload_type
 from weighbridge.notices.book import NoticeBook
 from weighbridge.settlement.periods import Period
@@ -20,12 +28,16 @@ performance:
   - {{id: speed, probe: challenge, threshold: "1", of_reference: "{share}", op: ">=", missing: excluded, target: "0.9",
      schedule: {schedule}}}
 """
-CHALLENGE = '    challenges: [{at_least_flops_per_second: "800000000000000"}]\n    floors:'
+ASKED = 'at_least_flops_per_second: "800000000000000"'
+CHALLENGE = f"    challenges: [{{{ASKED}}}]\n    floors:"
 
 
-def text(share: str = "true", schedule: str = "[]") -> str:
-    said = contract_text().replace("    floors:", CHALLENGE)
+def text(share: str = "true", schedule: str = "[]", terms: str = CHALLENGE) -> str:
+    said = contract_text().replace("    floors:", terms)
     return said + OBJECTIVE.format(share=share, schedule=schedule)
+
+
+(OWN,) = load(text()).resources[0].challenge_policies()
 
 
 def weighed(verdict: str, rate: int | None) -> Weighed:
@@ -53,6 +65,8 @@ def outcome(*gpus: Weighed, **changes: Any) -> ChallengeOutcome:
         True,
         (),
         0,
+        cause=SCHEDULE,
+        policy=OWN,
     )
     return replace(made, **changes)
 
@@ -105,6 +119,55 @@ def test_an_attempt_that_is_repeated_is_not_counted() -> None:
     assert found(text(), failed, outcome(weighed("met", 800 * 10**12))) == (
         Samples(1, Fraction(1)),
     )
+
+
+@pytest.mark.parametrize("after", ["not assessed", "void", "unknown"])
+def test_a_series_that_failed_counts_as_failed_whatever_came_to_nothing_after_it(
+    after: str,
+) -> None:
+    slow = outcome(weighed("failed", 400 * 10**12), final=False)
+    last = outcome(weighed(after, None), series_verdict="failed")
+    assert found(text(), slow, last) == (Samples(1, Fraction(1, 2)),)
+
+
+def test_what_somebody_asked_for_by_hand_counts_for_nothing() -> None:
+    """One small challenge by hand is no breach of a month, nor does it mend one."""
+    for verdict in ("met", "failed"):
+        assert found(text(), outcome(weighed(verdict, 1), cause=COMMAND)) == ()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"samples": 1}, {"rounds": 1}, {"required_flops_per_second": 1}, {"profile": "i8"}]
+)
+def test_what_was_asked_by_other_numbers_than_the_contracts_counts_for_nothing(
+    changes: Any,
+) -> None:
+    other = replace(OWN, **changes)
+    assert found(text(), outcome(weighed("failed", 1), policy=other)) == ()
+
+
+def test_each_proof_of_a_line_item_counts_against_its_own_promise() -> None:
+    two = f"    challenges: [{{{ASKED}}}, {{profile: i8, {ASKED.replace('8', '16', 1)}}}]\n    floors:"
+    i8 = load(text(terms=two)).resources[0].challenge_policies()[1]
+    ended = (weighed("met", 800 * 10**12), weighed("met", 1600 * 10**12))
+    outcomes = (outcome(ended[0]), outcome(ended[1], policy=i8))
+    assert found(text(terms=two), *outcomes) == (Samples(1, Fraction(1)),) * 2
+
+
+@pytest.mark.parametrize(
+    ("consequence", "values"),
+    [("missing", [None] * 4), ("failed", [None, None, Fraction(0), Fraction(0)])],
+)
+def test_many_in_a_row_that_are_not_assessed_have_the_consequence_of_the_contract(
+    consequence: str, values: list[Fraction | None]
+) -> None:
+    terms = f'    challenges: [{{{ASKED}, unassessed_in_a_row: "3", unassessed: {consequence}}}]\n    floors:'
+    declined = outcome(weighed("not assessed", None))
+    void = outcome(weighed("void", None))
+    met = outcome(weighed("met", 800 * 10**12))
+    row = found(text(terms=terms), declined, declined, void, declined, declined, met, declined)
+    assert [one.value for one in row[:2] + row[3:5]] == values
+    assert [one.value for one in (row[2], *row[5:])] == [None, Fraction(1), None]
 
 
 def test_what_came_after_the_instant_is_not_known_at_it() -> None:
