@@ -10,8 +10,9 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from agent import control, exposition
+from agent import challenge_receipts, control, exposition
 from agent.authority import AuthorityFollower
+from agent.challenge_receipts import KeptReceipts
 from agent.clock import SystemClock
 from agent.command_poller import CommandPoller
 from agent.config import AgentConfig
@@ -130,6 +131,7 @@ class Daemon:
             budget,
             openings[config.probe],
             clock.wall_us,
+            KeptReceipts(config.state_directory / challenge_receipts.NAME),
             attest=self._evidence,
         )
 

@@ -5,14 +5,17 @@ whether a prober may run at all. It signs what the prober answers and passes it 
 """
 
 import asyncio
+import hashlib
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import zstandard
 
+from agent.challenge_receipts import KeptReceipts
 from agent.enrolment import NodeIdentity
 from agent.nvml.attesting import Attest, nothing
 from agent.probe.client import NoProber, Opening, Prober
@@ -21,6 +24,7 @@ from agent.probe.grant import Grant, refusal
 from agent.report.reporter import Backoff
 from agent.report.transport import HttpAnswer
 from weighbridge.challenge.codec import Malformed
+from weighbridge.challenge.derivation import precommitment
 from weighbridge.challenge.messages import (
     INTERRUPTED,
     NO_CONSENT,
@@ -28,6 +32,7 @@ from weighbridge.challenge.messages import (
     UNSUPPORTED,
     Decline,
     Prepare,
+    Receipt,
     Release,
     Reveal,
     decode_message,
@@ -89,6 +94,7 @@ class Session:
     request: Prepare
     prober: Prober
     began_ns: int
+    nonces: list[bytes] = field(default_factory=list)
 
     @property
     def deadline_s(self) -> float:
@@ -120,12 +126,14 @@ class CommandPoller:
         budget: DailyBudget,
         open_prober: Opening | None,
         wall_us: Callable[[], int],
+        receipts: KeptReceipts,
         backoff: Backoff | None = None,
         attest: Attest = nothing,
     ) -> None:
         self._identity, self._request, self._grant = identity, request, grant
         self._attest = attest
         self._budget, self._open_prober, self._wall_us = budget, open_prober, wall_us
+        self._receipts = receipts
         self._backoff = Backoff() if backoff is None else backoff
         self._number = wall_us()
         self._session: Session | None = None
@@ -172,28 +180,53 @@ class CommandPoller:
         return self._backoff.wait_s(float(answer.retry_after_s or 0))
 
     async def _obey(self, command: bytes) -> None:
+        """A command, and whichever follow in the replies to its answers."""
+        following: bytes | None = command
+        while following is not None:
+            following = await self._obeyed(following)
+
+    async def _obeyed(self, command: bytes) -> bytes | None:
         try:
             envelope = open_envelope(command)
             verify(envelope, self._identity.log.keys.newest)
             if envelope.payload_type == ATTESTATION_TYPE:
                 await self._show(read(AttestationAsked, envelope.payload))
-                return
+                return None
             if envelope.payload_type != PAYLOAD_TYPE:
                 raise Malformed(f"no command is a {envelope.payload_type}")
             message = decode_message(envelope.payload)
         except (SignatureError, Malformed, WireError) as error:
             log.error("a command is not obeyed: %s", error)
-            return
+            return None
+        self._receipts.keep(command)
+        following: bytes | None = None
         match message:
             case Prepare() if message.agent_key == self._identity.signer.public_key:
-                await self._prepare(message)
+                following = await self._prepare(message)
             case Release() if self._is_current(message.challenge):
-                await self._pass_on(message, "roots")
+                self._drawn(message.nonce)
+                following = await self._pass_on(message, "roots")
             case Reveal() if self._is_current(message.challenge):
-                await self._pass_on(message, "openings")
+                self._require_committed(message)
+                following = await self._pass_on(message, "openings")
                 await self._end()
             case _:
                 log.warning("a command has no place here: %s", type(message).__name__)
+        return following
+
+    def _drawn(self, nonce: bytes) -> None:
+        if self._session is not None:
+            self._session.nonces.append(nonce)
+
+    def _require_committed(self, reveal: Reveal) -> None:
+        """What was released and is revealed must open what the log held before; else both are kept, and it is said."""
+        session = self._session
+        if session is None or not session.request.precommitment:
+            return
+        request = session.request
+        drawn = precommitment(session.nonces, reveal.secret, request.contract, request.policy)
+        if drawn != request.precommitment:
+            log.error("%s: not what the collector had committed to", reveal.challenge)
 
     async def _show(self, asked: AttestationAsked) -> None:
         """The driver's evidence for the nonce, signed. It costs a tenant nothing, so nobody's consent is asked."""
@@ -217,10 +250,10 @@ class CommandPoller:
     def _is_current(self, challenge: str) -> bool:
         return self._session is not None and self._session.request.challenge == challenge
 
-    async def _prepare(self, request: Prepare) -> None:
+    async def _prepare(self, request: Prepare) -> bytes | None:
         await self._end()
         answer = await self._started(request)
-        await self._answer(request, "ready", answer)
+        return await self._answer(request, "ready", answer)
 
     async def _started(self, request: Prepare) -> bytes:
         """The prober's own answer, or why there is none."""
@@ -251,28 +284,48 @@ class CommandPoller:
             await self._end()
         return answer
 
-    async def _pass_on(self, message: Release | Reveal, step: str) -> None:
+    async def _pass_on(self, message: Release | Reveal, step: str) -> bytes | None:
         session = self._session
-        if session is not None:
-            await self._answer(session.request, step, await self._asked(message))
+        if session is None:
+            return None
+        return await self._answer(session.request, step, await self._asked(message))
 
-    async def _answer(self, request: Prepare, step: str, payload: bytes) -> None:
-        """Signed, and again until it is taken or its time is up: then it is lost, and the collector's clock decides."""
+    async def _answer(self, request: Prepare, step: str, payload: bytes) -> bytes | None:
+        """Returns the command that follows, if the reply has one."""
         sealed = self._identity.signer.seal(PAYLOAD_TYPE, payload)
         path = answer_path(request.challenge, step)
-        await self._deliver(path, sealed, request.policy.deadline_ms / 1000)
+        taken = await self._deliver(path, sealed, request.policy.deadline_ms / 1000)
+        return None if taken is None else self._acknowledged(taken.body, sealed)
 
-    async def _deliver(self, path: str, sealed: bytes, seconds: float) -> None:
+    async def _deliver(self, path: str, sealed: bytes, seconds: float) -> HttpAnswer | None:
+        """Again until it is taken or its time is up: then it is lost, and the collector's clock decides."""
         body = zstandard.compress(sealed)
         until_s = time.monotonic() + seconds
         while (left_s := until_s - time.monotonic()) > 0:
-            wait_s = await self._delivery_wait_s(path, body, left_s)
-            if wait_s is None:
-                return
-            await asyncio.sleep(wait_s)
+            taken = await self._delivered(path, body, left_s)
+            if not isinstance(taken, float):
+                return taken
+            await asyncio.sleep(taken)
+        return None
 
-    async def _delivery_wait_s(self, path: str, body: bytes, left_s: float) -> float | None:
-        """None where it was taken or never will be; else how long to wait before the next try."""
+    def _acknowledged(self, reply: bytes, envelope: bytes) -> bytes | None:
+        """Keeps the receipt, if it is one for this answer; the command that follows is looked at like any other."""
+        try:
+            told = json.loads(reply)
+            receipt, following = str(told["receipt"]).encode(), told["command"]
+            opened = open_envelope(receipt)
+            verify(opened, self._identity.log.keys.newest)
+            message = decode_message(opened.payload)
+        except (SignatureError, ValueError, KeyError, TypeError) as error:
+            log.error("an answer has no receipt: %s", error)
+            return None
+        if not isinstance(message, Receipt) or message.answer != hashlib.sha256(envelope).digest():
+            log.error("%s: the receipt is for another answer", message.challenge)
+        self._receipts.keep(receipt)
+        return following.encode("ascii") if isinstance(following, str) else None
+
+    async def _delivered(self, path: str, body: bytes, left_s: float) -> HttpAnswer | float | None:
+        """The reply where it was taken; None where it never will be; else how long to wait before the next try."""
         headers = self._named() | {"Content-Encoding": "zstd"}
         try:
             answer = await self._request("POST", path, body, headers, timeout_s=left_s)
@@ -280,7 +333,7 @@ class CommandPoller:
             log.warning("%s is not delivered: %s", path, error)
             return self._backoff.wait_s()
         if answer.status == 200:
-            return None
+            return answer
         log.warning("%s is refused: %d %s", path, answer.status, answer.body[:200])
         self._number = max(self._number, _expected(answer))
         if answer.status in (409, 503):

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import click
 
+from agent import challenge_receipts
+from agent.challenge_receipts import KeptReceipts
 from agent.clock import Clock, SystemClock
 from agent.command_poller import CommandPoller
 from agent.daemon import Agent, AgentStorage
@@ -168,6 +170,7 @@ class SimulatedNode:
             DailyBudget(folder.directory / "probe_spent.json", DAY_MS),
             spawn,
             self._clock.wall_us,
+            KeptReceipts(folder.directory / challenge_receipts.NAME),
             Backoff(longest_s=LONGEST_WAIT_S),
         )
 

@@ -1,5 +1,6 @@
 """The doors of challenges: commands and answers for agents, beginning one and looking at it for whoever may."""
 
+import asyncio
 from dataclasses import MISSING, fields
 
 from aiohttp import web
@@ -26,6 +27,8 @@ from weighbridge.wire.report import Count, Model, Name, Text
 from weighbridge.wire.signing import SignatureError
 
 POLL_SECONDS = 50.0
+FOLLOWING_SECONDS = 10.0
+"""How long an answer's own reply waits for the command that follows it; then the agent asks."""
 ANSWERS = {
     "ready": "Ready or declined.",
     "roots": "Roots of a phase.",
@@ -81,13 +84,17 @@ class ChallengeApi:
         key = self._authenticator.admit(request.headers.get(POLL_HEADER))
         known(request, key.key_id)
 
-        def alive() -> bool:
-            return request.transport is not None and not request.transport.is_closing()
-
-        command = await self._challenges.commands.wait(key.key_id, POLL_SECONDS, alive)
+        self._challenges.polled(key.key_id)
+        command = await self._command(request, key.key_id, POLL_SECONDS)
         if command is None:
             return web.Response(status=204)
         return web.Response(body=command, content_type=PAYLOAD_TYPE)
+
+    async def _command(self, request: web.Request, key: str, seconds: float) -> bytes | None:
+        def alive() -> bool:
+            return request.transport is not None and not request.transport.is_closing()
+
+        return await self._challenges.commands.wait(key, seconds, alive)
 
     async def answer(self, request: web.Request) -> web.Response:
         """Whose exchange it is comes first: of nobody else a byte of the body is read."""
@@ -101,7 +108,7 @@ class ChallengeApi:
             )
         exchange.taking = True
         try:
-            await self._take(request, exchange, key.key_id)
+            receipt = await self._take(request, exchange, key.key_id)
         except NoRoom:
             exchange.crowded_out = True
             raise
@@ -111,10 +118,30 @@ class ChallengeApi:
             raise Problem("malformed", str(error)) from error
         finally:
             exchange.taking = False
-        return web.json_response({})
+        return await self._acknowledged(request, exchange, receipt)
 
-    async def _take(self, request: web.Request, exchange: Exchange, key: str) -> None:
-        """The clock is read when the last byte is here."""
+    async def _acknowledged(
+        self, request: web.Request, exchange: Exchange, receipt: "asyncio.Future[bytes]"
+    ) -> web.Response:
+        """The receipt, and what comes next where that follows at once."""
+        following = None
+        if exchange.goes_on:
+            coming = self._command(request, exchange.key_id, FOLLOWING_SECONDS)
+            following = asyncio.create_task(coming)
+        try:
+            entered = await asyncio.shield(receipt)
+            command = None if following is None else await following
+        finally:
+            if following is not None:
+                following.cancel()
+        exchange.told(self._challenges.clock_ns())
+        text = None if command is None else command.decode("ascii")
+        return web.json_response({"receipt": entered.decode("ascii"), "command": text})
+
+    async def _take(
+        self, request: web.Request, exchange: Exchange, key: str
+    ) -> "asyncio.Future[bytes]":
+        """The clock is read when the last byte is here. The answer's receipt."""
         most_bytes = exchange.largest_answer
         if most_bytes == 0:
             raise Malformed("no answer is expected")
@@ -123,7 +150,9 @@ class ChallengeApi:
         now_ns = self._challenges.clock_ns()
         encoding = request.headers.get("Content-Encoding")
         with bodies.held(body):
-            await exchange.receive(lambda: Decoder().decoded(body, encoding, most_bytes), now_ns)
+            return await exchange.receive(
+                lambda: Decoder().decoded(body, encoding, most_bytes), now_ns
+            )
 
     async def begin(self, request: web.Request) -> web.Response:
         wanted = parse(ChallengeRequest, await read_body(request))

@@ -262,6 +262,12 @@ class Challenges:
             raise Problem("not_found", f"no challenge {challenge} is under way with this key")
         return exchange
 
+    def polled(self, key_id: str) -> None:
+        """This key asks for a command."""
+        for exchange in self._exchanges.values():
+            if exchange.key_id == key_id:
+                exchange.asked_again(self.clock_ns())
+
     async def close(self) -> None:
         """End whatever is under way; the next start of the collector voids it."""
         self.commands.close()
@@ -292,12 +298,12 @@ class Challenges:
         begun = commitment_of(plan, subject.node, shown.series, shown.group, cause, self._wall_us())
         shown.state = "exchange"
         try:
-            await self._say(begun)
+            committed_at = await self._say(begun)
         except BaseException:
             together.drop()
             raise
         try:
-            outcome = await self._judged(shown, begun, plan, together)
+            outcome = await self._judged(shown, begun, plan, committed_at, together)
         except (Problem, StorageError) as error:
             why = error.detail if isinstance(error, Problem) else error
             logger.warning("challenge %s is void: %s", begun.challenge, why)
@@ -305,9 +311,14 @@ class Challenges:
         shown.outcomes.append(outcome)
 
     async def _judged(
-        self, shown: ShownSeries, begun: Commitment, plan: AttemptPlan, together: GroupStart
+        self,
+        shown: ShownSeries,
+        begun: Commitment,
+        plan: AttemptPlan,
+        committed_at: int,
+        together: GroupStart,
     ) -> ChallengeOutcome:
-        transcript, opened = await self._converse(plan, shown.subject, together)
+        transcript, opened = await self._converse(plan, shown.subject, committed_at, together)
         shown.state = "verification"
         transcript_id, weighing = await self._weigh(transcript, opened)
         outcome = self._outcome(shown, begun, transcript, transcript_id, weighing)
@@ -343,7 +354,7 @@ class Challenges:
         )
 
     async def _converse(
-        self, plan: AttemptPlan, subject: Subject, together: GroupStart
+        self, plan: AttemptPlan, subject: Subject, committed_at: int, together: GroupStart
     ) -> tuple[Transcript, int | None]:
         """The transcript without its openings, and where these stand in the log: it may wait long for its weighing."""
         key_id = subject.key.key_id
@@ -355,6 +366,8 @@ class Challenges:
             self._enter,
             self.clock_ns,
             self._large,
+            self._wall_us,
+            committed_at,
             self._presence_seconds,
         )
         self._exchanges[plan.challenge] = exchange
@@ -412,8 +425,9 @@ class Challenges:
             policy=begun.policy,
         )
 
-    async def _say(self, record: Commitment | ChallengeOutcome) -> None:
-        await self._committer.submit(Leaf(*seal_record(self._signer, record)))
+    async def _say(self, record: Commitment | ChallengeOutcome) -> int:
+        """Durable when it returns the entry's index. Raises Problem."""
+        return (await self._committer.submit(Leaf(*seal_record(self._signer, record)))).outcome
 
     async def _enter(self, leaf: bytes) -> int:
         """Durable when it returns the entry's index. Raises Problem."""

@@ -58,7 +58,8 @@ class CommandQueue:
         except TimeoutError:
             return False
         finally:
-            self._expected.pop(key_id, None)
+            if self._expected.get(key_id) is event:
+                del self._expected[key_id]
         return True
 
     def give(self, key_id: str, speak: Callable[[], bytes]) -> bool:

@@ -78,9 +78,11 @@ def draw_nonces(
 class Challenger:
     """The verifier's side of one attempt.
 
-    Send what `next_message` returns, hand every answer to `receive`, and call `expire` when an answer is overdue, until
+    Send what `next_message` returns, hand every answer to `receive`, and call `give_up` when one is overdue, until
     `finished`. The pre-commitment must be durable before the message after Ready is asked for. A prover that names
-    another program than the requirements are of is not released. `round_trip_ns` and `stood_still_ns` are those of the
+    another program than the requirements are of is not released.
+
+    `committed_at` is where the log holds the commitment. `round_trip_ns` and `stood_still_ns` are those of the
     transcript, set by whoever sends.
     """
 
@@ -94,8 +96,19 @@ class Challenger:
     _prepared_ns: int | None = None
     _gave_up: bool = False
     _other_program: bool = False
+    committed_at: int = -1
     round_trip_ns: int = 0
     stood_still_ns: int = 0
+
+    @property
+    def asked(self) -> bool:
+        """Whether Prepare has been answered: what is said from then on is entered in the log."""
+        return self._ready is not None
+
+    @property
+    def released(self) -> bool:
+        """Whether the first phase has been released: from then on all time is the prover's, or the way's."""
+        return bool(self._released)
 
     @property
     def finished(self) -> bool:
@@ -137,9 +150,10 @@ class Challenger:
         plan = self.plan
         if self._ready is None:
             self._prepared_ns = now_ns
-            return encode_message(
-                Prepare(plan.challenge, plan.contract, plan.agent_key, plan.gpus, plan.policy)
-            )
+            asked = (plan.challenge, plan.contract, plan.agent_key, plan.gpus, plan.policy)
+            where = self.committed_at
+            committed = plan.precommitment if where >= 0 else b""
+            return encode_message(Prepare(*asked, precommitment=committed, committed_at=where))
         if len(self._roots) < len(plan.phases):
             index = len(self._roots)
             self._released.append(now_ns)

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from weighbridge.challenge.codec import Malformed, encode, respelled
+from weighbridge.challenge.codec import Malformed, encode, later, respelled
 from weighbridge.challenge.policy import Policy
 
 PAYLOAD_TYPE = "application/vnd.weighbridge.challenge+json"
@@ -33,7 +33,10 @@ DECLINE_REASONS = (BUSY, NO_CONSENT, NO_BUDGET, NO_MEMORY, UNSUPPORTED, INTERRUP
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Make ready, untimed. `gpus`: UUIDs in the order that all later lists follow."""
+    """Make ready, untimed. `gpus`: UUIDs in the order that all later lists follow.
+
+    `precommitment` is what the log holds at the index `committed_at`; what is released and revealed must open it.
+    """
 
     challenge: str
     contract: str
@@ -41,6 +44,8 @@ class Prepare:
     gpus: tuple[str, ...]
     policy: Policy
     type: str = "prepare"
+    precommitment: bytes = later(b"")
+    committed_at: int = later(-1)
 
     def __post_init__(self) -> None:
         self.policy.require_fit(len(self.gpus))
@@ -48,7 +53,7 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class HostFact:
-    """One statement of the host about itself (level E0): recorded. IN_USE alone has a say in the verdict."""
+    """One statement of the host about itself (level E0): recorded, and without a say in the verdict."""
 
     name: str
     value: str
@@ -91,7 +96,10 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """Commits to a phase: per GPU, its roots one after the other (32 bytes each)."""
+    """Commits to a phase: per GPU, its roots one after the other (32 bytes each).
+
+    `in_use`: GPUs of the request on which somebody else worked when the agent looked again, before it signed.
+    """
 
     challenge: str
     phase: str
@@ -99,6 +107,7 @@ class Roots:
     ended_ns: int
     roots: tuple[bytes, ...]
     type: str = "roots"
+    in_use: tuple[str, ...] = later(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +128,25 @@ class Openings:
     type: str = "openings"
 
 
-Message = Prepare | Ready | Decline | Release | Roots | Reveal | Openings
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The verifier's word for an answer, which the agent keeps: `answer` is the SHA-256 of its envelope.
+
+    `said_ns` and `received_ns` are the verifier's instants, as the outcome will have them; `entered_at` is where the
+    answer stands in the log, `at_us` the verifier's wall clock.
+    """
+
+    challenge: str
+    step: str
+    answer: bytes
+    said_ns: int
+    received_ns: int
+    entered_at: int
+    at_us: int
+    type: str = "receipt"
+
+
+Message = Prepare | Ready | Decline | Release | Roots | Reveal | Openings | Receipt
 _KINDS: dict[str, type[Message]] = {
     "prepare": Prepare,
     "ready": Ready,
@@ -128,6 +155,7 @@ _KINDS: dict[str, type[Message]] = {
     "roots": Roots,
     "reveal": Reveal,
     "openings": Openings,
+    "receipt": Receipt,
 }
 
 

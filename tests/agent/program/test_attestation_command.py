@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from agent.challenge_receipts import KeptReceipts
 from agent.command_poller import ATTESTATION_TYPE, CommandPoller
 from agent.enrolment import NodeIdentity
 from agent.nvml.attesting import Evidence
@@ -51,6 +52,7 @@ async def answers(command: bytes, tmp_path: Path) -> list[tuple[str, Attestation
         DailyBudget(tmp_path / "spent", 0),
         None,
         lambda: NOON_US,
+        KeptReceipts(tmp_path / "challenges.jsonl"),
         Backoff(longest_s=0),
         attest,
     )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import zstandard
 
+from agent.challenge_receipts import KeptReceipts
 from agent.command_poller import CommandPoller
 from agent.enrolment import NodeIdentity
 from agent.probe.client import Prober
@@ -186,6 +187,7 @@ async def heard_by(desk: Desk, tmp_path: Path) -> list[Grant]:
         DailyBudget(tmp_path / "spent", 600_000),
         opening,
         lambda: NOON_US,
+        KeptReceipts(tmp_path / "challenges.jsonl"),
         at_once,
     )
     with pytest.raises(StopHere):
