@@ -214,6 +214,30 @@ def record(target: Path, redact: bool) -> None:
         raise UsageFailure(f"{target}: {error.strerror}") from error
 
 
+@main.command(short_help="What the collector signed in challenges of this node.")
+@configuration
+@state
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def challenges(file: Path | None, state_directory: Path | None, as_json: bool) -> None:
+    """Which challenges this node was in: contract, GPUs, each step with the collector's time, and its receipt.
+
+    They are in challenges.jsonl in the state directory; `weighbridge recheck --receipts` compares it with the log.
+    """
+    from agent import challenge_receipts
+    from agent.challenge_receipts import KeptReceipts, described, listed
+    from agent.enrolment import EnrolmentError, load
+
+    directory = _config(file, {"state_directory": state_directory}).state_directory
+    try:
+        keys = load(directory).log.keys.every
+        found = listed(KeptReceipts(directory / challenge_receipts.NAME), keys)
+    except EnrolmentError as error:
+        raise UsageFailure(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+    click.echo(json.dumps(found, indent=1) if as_json else "\n".join(map(described, found)))
+
+
 @main.command(short_help="Challenge these GPUs, and write what they reach.")
 @click.option("--calibrate", "target", type=PATH, required=True, help="Write the distribution.")
 @click.option("--gpu", "gpus", multiple=True, help="UUID; repeat. Default: all of this node.")

@@ -17,6 +17,7 @@ from collector.config import load_config
 
 if TYPE_CHECKING:
     from weighbridge.log.entries import Entry
+    from weighbridge.log.succession import LogKeys
 
 EXIT = {"met": 0, "failed": 3, "not assessed": 4, "void": 4, "unknown": 4}
 LOOK_SECONDS = 0.25
@@ -155,14 +156,19 @@ def _bounds(gpu: dict[str, Any]) -> str:
 @click.argument("entries", type=click.Path(path_type=Path, exists=True))
 @click.argument("challenge_id", metavar="[CHALLENGE]", required=False)
 @click.option("--log-key", required=True, help="The log's public key, in hexadecimal.")
+@click.option(
+    "--receipts",
+    type=click.Path(path_type=Path, exists=True),
+    help="An agent's challenges.jsonl: what it was told is compared with what the log says.",
+)
 @stated
-def recheck(entries: Path, challenge_id: str | None, log_key: str) -> None:
+def recheck(entries: Path, challenge_id: str | None, log_key: str, receipts: Path | None) -> None:
     """Compute results anew from ENTRIES, a file as /v1/log/entries answers. Needs no collector and no network.
 
-    Without CHALLENGE every one that the file holds from its beginning to its end. Exit code: 0 as logged, 3 otherwise.
+    Without CHALLENGE every one that the file holds from its beginning to its end. Exit code: 0 as logged, and as the
+    receipts say, 3 otherwise.
     """
-    from weighbridge.challenge.record import RecordError, challenges_in, recheck
-    from weighbridge.challenge.telemetry import recheck_telemetry
+    from weighbridge.challenge.record import challenges_in
     from weighbridge.log.entries import EntryKind
     from weighbridge.log.succession import LogKeys
     from weighbridge.wire.signing import encode_envelope
@@ -171,22 +177,66 @@ def recheck(entries: Path, challenge_id: str | None, log_key: str) -> None:
     announced = (one.envelope for one in read if one.kind is EntryKind.SUCCESSION)
     keys = keys.followed(map(encode_envelope, announced))
     names = challenges_in(read) if challenge_id is None else [challenge_id]
-    if not names:
+    if not names and receipts is None:
         fail(f"{entries}: holds no challenge from its beginning to its end")
     code = 0
     for name in names:
-        try:
-            record, weighing = recheck(read, name, keys)
-            shown = recheck_telemetry(read, record.outcome, keys)
-        except RecordError as error:
-            click.echo(f"{name}: {error}")
-            code = 3
-            continue
-        said = {"verdict": weighing.verdict, "reason": weighing.reason}
-        click.echo(f"{name}: {record.commitment.node} {_said(said)}, as logged")
-        for card in shown or ():
-            click.echo(f"  {card.gpu}: its telemetry shows {card.shown}: {card.reason}")
+        code = max(code, _rechecked(read, name, keys))
+    if receipts is not None:
+        code = max(code, _compared(read, receipts, keys, challenge_id))
     sys.exit(code)
+
+
+def _rechecked(read: "list[Entry]", name: str, keys: "LogKeys") -> int:
+    """Says how one challenge ended, computed anew. The exit code."""
+    from weighbridge.challenge.record import RecordError, recheck
+    from weighbridge.challenge.telemetry import recheck_telemetry
+
+    try:
+        record, weighing = recheck(read, name, keys)
+        shown = recheck_telemetry(read, record.outcome, keys)
+    except RecordError as error:
+        click.echo(f"{name}: {error}")
+        return 3
+    said = {"verdict": weighing.verdict, "reason": weighing.reason}
+    click.echo(f"{name}: {record.commitment.node} {_said(said)}, as logged")
+    for card in shown or ():
+        click.echo(f"  {card.gpu}: its telemetry shows {card.shown}: {card.reason}")
+    return 0
+
+
+def _compared(read: "list[Entry]", file: Path, keys: "LogKeys", only: str | None) -> int:
+    """Says where what an agent kept differs from the log. The exit code."""
+    from weighbridge.challenge.receipts import (
+        NotKept,
+        differences,
+        exported,
+        kept_challenges,
+        kept_envelopes,
+        kept_word,
+    )
+
+    words, code = [], 0
+    for number, envelope in enumerate(kept_envelopes(file.read_bytes()), 1):
+        try:
+            words.append(kept_word(envelope, keys.every))
+        except NotKept as error:
+            click.echo(f"{file}, line {number}: {error}")
+            code = 3
+    log = exported(read)
+    for kept in kept_challenges(words):
+        if only not in (None, kept.name):
+            continue
+        found = list(differences(kept, log))
+        for one in found:
+            click.echo(f"{kept.name}: {one}")
+        receipts = sum(step.receipt is not None for step in kept.steps)
+        if not found and kept.name in log.ended:
+            click.echo(f"{kept.name}: as its agent was told, {receipts} receipts")
+        elif not found:
+            click.echo(f"{kept.name}: {receipts} receipts, and no end of it in the entries")
+        code = 3 if found else code
+    return code
 
 
 def _exported(file: Path) -> "list[Entry]":

@@ -82,7 +82,7 @@ def commitments(collector: Collector) -> list[Commitment]:
 
 def test_a_node_proves_its_compute_and_a_third_party_finds_the_same_offline(stage: Stage) -> None:
     collector = stage.serving()
-    challenged(stage, collector)
+    node = challenged(stage, collector)
     done = ask(collector)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "n1: met" in done.stdout
@@ -91,8 +91,9 @@ def test_a_node_proves_its_compute_and_a_third_party_finds_the_same_offline(stag
     exported.write_text(json.dumps(rows_of(collector)))
     log_key = collector.get("/v1/log/head")["log_key"]
     collector.stop()
+    kept = node.config.parent / "state" / "challenges.jsonl"
     offline = subprocess.run(
-        [COLLECTOR, "recheck", str(exported), "--log-key", log_key],
+        [COLLECTOR, "recheck", str(exported), "--log-key", log_key, "--receipts", str(kept)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -100,6 +101,7 @@ def test_a_node_proves_its_compute_and_a_third_party_finds_the_same_offline(stag
     )
     assert offline.returncode == 0, offline.stdout + offline.stderr
     assert "n1 met, as logged" in offline.stdout
+    assert "as its agent was told, 3 receipts" in offline.stdout
 
 
 def test_the_commitment_is_in_the_log_before_the_release_and_the_secret_after_the_roots(
