@@ -39,10 +39,11 @@ SURVEYED = frozenset(EntryKind) - {
     EntryKind.REFUSAL,
     EntryKind.ATTESTATION,
     EntryKind.ATTESTED,
+    EntryKind.TELEMETRY,
 }
 NAMED = frozenset({EntryKind.CONTRACT, EntryKind.INVITE, EntryKind.ASSIGNMENT, EntryKind.PARTY})
 NAMED |= {EntryKind.NOTICE, EntryKind.STATEMENT, EntryKind.PROOF}
-NAMED |= {EntryKind.ATTESTATION, EntryKind.ATTESTED}
+NAMED |= {EntryKind.ATTESTATION, EntryKind.ATTESTED, EntryKind.TELEMETRY}
 """Entries whose payload names their contract."""
 SEEING = frozenset({EntryKind.CONTRACT, EntryKind.KEY, EntryKind.ASSIGNMENT})
 """Entries that say whose reports a contract sees."""

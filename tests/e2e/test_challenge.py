@@ -71,7 +71,7 @@ def rows_of(collector: Collector) -> list[dict[str, Any]]:
 
 def said(collector: Collector, kind: str) -> list[bytes]:
     """Payloads of the challenge entries of one kind."""
-    kinds = (EntryKind.CHALLENGE, EntryKind.PROOF)
+    kinds = (EntryKind.CHALLENGE, EntryKind.PROOF, EntryKind.TELEMETRY)
     payloads = [payload for _, one, payload in collector.entries() if one in kinds]
     return [payload for payload in payloads if payload_kind(payload) == kind]
 

@@ -3,6 +3,9 @@
 A pass while the local card idles means a relay, or invented readings; or a clock that is off, a counter that stands
 still, a prober that was told to compute on the CPU. So it is a hint, level E1, and never a verdict. Where nothing can
 be seen the answer is unknown.
+
+What the agents of both sides show of somebody else's use just before a series began, or after its end, does change what
+a slow card counts for: see `BothSides`.
 """
 
 import hashlib
@@ -11,14 +14,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from weighbridge.challenge.codec import Malformed, decode, encode
-from weighbridge.challenge.messages import PAYLOAD_TYPE
-from weighbridge.challenge.record import TELEMETRY, ChallengeOutcome, RecordError, payload_kind
-from weighbridge.log.entries import Entry, EntryKind
+from weighbridge.challenge.codec import Malformed, decode, encode, later
+from weighbridge.challenge.record import (
+    COMMITMENT,
+    TELEMETRY,
+    ChallengeOutcome,
+    Commitment,
+    RecordError,
+    payload_kind,
+    read_commitment,
+    read_outcome,
+)
+from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
+from weighbridge.log.entries import Entry, EntryKind, KeyChanged, payload_type
 from weighbridge.log.merkle import leaf_hash
 from weighbridge.log.succession import LogKeys
 from weighbridge.wire.bounds import within_bounds
-from weighbridge.wire.report import Report, WireError
+from weighbridge.wire.report import Report, WireError, read
 from weighbridge.wire.report import decode as decode_report
 from weighbridge.wire.signing import SignatureError, Signer, encode_envelope, key_id, verify
 
@@ -30,6 +42,22 @@ READ = ("power_draw_milliwatts", "utilization_gpu_percent", "energy_millijoules"
 """The readings that a sample holds, in its order."""
 IDLE_PERCENT = 5
 """Percent of utilization up to which a card counts as idle."""
+
+
+FRESH_US = 120_000_000
+"""What was seen longer before a series, or longer after it, says nothing of its time."""
+
+LINKS = (EntryKind.TELEMETRY, EntryKind.CHALLENGE)
+"""Kinds of entries that hold a link. It had none of its own at first."""
+
+OF_TIME = (
+    VerdictReason.LATE,
+    VerdictReason.TOO_SLOW,
+    VerdictReason.TOO_LITTLE_MEMORY,
+    VerdictReason.MEMORY_TOO_SLOW,
+    VerdictReason.PEER_TOO_SLOW,
+)
+"""Failures that somebody else's work on the card explains. A wrong answer is none of them."""
 
 
 class LoadShown(StrEnum):
@@ -51,12 +79,41 @@ class CardLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class BothSides:
+    """Whether both sides' agents show somebody else's use of a GPU, where no challenge makes it.
+
+    `busy_before`: GPUs that both show in use by their newest reports before the series was committed to, when nobody
+    could know of it. `busy_after`: by their first samples after the end of its last attempt.
+    `before` are the log indexes of those two newest reports, the provider's first; -1: none. `reports`: of the lessee's
+    agent, whose key is `agent_key`, from the commitment of the last attempt on; `digest` is over the leaf hashes of all
+    of them. No other challenge of the node ran from `free_from_us` to the beginning at `begun_us`, nor from the end
+    to `free_until_us`; 0: there was none.
+    """
+
+    series: str
+    agent_key: bytes
+    before: tuple[int, int]
+    reports: tuple[int, ...]
+    digest: bytes
+    begun_us: int
+    free_from_us: int
+    free_until_us: int
+    busy_before: tuple[str, ...]
+    busy_after: tuple[str, ...]
+
+    @property
+    def busy(self) -> frozenset[str]:
+        """GPUs that both sides show in use at either time."""
+        return frozenset(self.busy_before + self.busy_after)
+
+
+@dataclass(frozen=True, slots=True)
 class Telemetry:
     """The link from a proof to the node's reports of its time, entered once they have come or are not awaited any more.
 
     `reports` are log indexes of all reports of the agent from the last one before the exchange on; `digest` is over
     their leaf hashes. `skew_us`: how far the node's clock was ahead of the collector's, by its least delayed report;
-    None: nobody knows.
+    None: nobody knows. `both`: where somebody else's use would change what the series counts for.
     """
 
     challenge: str
@@ -71,6 +128,7 @@ class Telemetry:
     skew_us: int | None
     judged_us: int
     type: str = TELEMETRY
+    both: BothSides | None = later(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +171,7 @@ def link(
     idle_milliwatts: Mapping[str, int | None],
     skew_us: int | None,
     now_us: int,
+    both: BothSides | None = None,
 ) -> Telemetry:
     """The link of an outcome to these reports of its agent."""
     return Telemetry(
@@ -127,7 +186,125 @@ def link(
         tuple(loads(ended, entries, idle_milliwatts, skew_us)),
         skew_us,
         now_us,
+        both=both,
     )
+
+
+def may_be_unmade(ended: ChallengeOutcome) -> bool:
+    """Whether somebody else's use would change what a series that ended counts for: it was too slow, or was declined
+    for that reason."""
+    if not ended.final:
+        return False
+    if ended.series_verdict == ChallengeVerdict.FAILED:
+        return ended.series_reason in OF_TIME
+    return ended.series_reason == VerdictReason.BUSY
+
+
+@dataclass(frozen=True, slots=True)
+class SidesSeen:
+    """What `both_sides` judges: reports of each side before the series, and since its last attempt began.
+
+    `before`: the newest one of the provider's agent, and of the lessee's; None: there is none.
+    """
+
+    agent_key: bytes
+    before: tuple[Entry | None, Entry | None]
+    provider: Sequence[Entry]
+    lessee: Sequence[Entry]
+    begun_us: int
+    free_from_us: int
+    free_until_us: int
+
+
+def both_sides(
+    ended: ChallengeOutcome, seen: SidesSeen, idle_milliwatts: Mapping[str, int | None]
+) -> BothSides:
+    """What both sides show of each GPU's use before a series and after it."""
+    gpus = [gpu.gpu for gpu in ended.weighing.gpus]
+    earlier, latest = _before_it(seen), _after_it(seen, ended)
+    named = [one for one in (*seen.before, *seen.lessee) if one is not None]
+    first, second = (-1 if one is None else one.index for one in seen.before)
+    return BothSides(
+        ended.series,
+        seen.agent_key,
+        (first, second),
+        tuple(one.index for one in seen.lessee),
+        _digest(named),
+        seen.begun_us,
+        seen.free_from_us,
+        seen.free_until_us,
+        tuple(gpu for gpu in gpus if _all_in_use(earlier, gpu, idle_milliwatts.get(gpu))),
+        tuple(gpu for gpu in gpus if _all_in_use(latest, gpu, idle_milliwatts.get(gpu))),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Reports of one side, and the time that counts. `newest`: its last sample does, else its first."""
+
+    reports: Sequence[Report]
+    from_us: int
+    until_us: int
+    newest: bool
+
+    def takes(self, at_us: int) -> bool:
+        """Whether something of this instant counts."""
+        return self.from_us < at_us <= self.until_us
+
+
+def _before_it(seen: SidesSeen) -> list[_Look]:
+    """Before anybody was asked, and behind the challenge before: a prober is nobody's work."""
+    from_us = max(seen.free_from_us + 2 * MARGIN_US, seen.begun_us - FRESH_US)
+    return [
+        _Look([] if one is None else _read([one]), from_us, seen.begun_us + 2 * MARGIN_US, True)
+        for one in seen.before
+    ]
+
+
+def _after_it(seen: SidesSeen, ended: ChallengeOutcome) -> list[_Look]:
+    """Behind the end, when the prober has gone, and before the next challenge."""
+    from_us = ended.ended_us + 2 * MARGIN_US
+    until_us = ended.ended_us + FRESH_US
+    if seen.free_until_us:
+        until_us = min(until_us, seen.free_until_us - 2 * MARGIN_US)
+    return [_Look(_read(one), from_us, until_us, False) for one in (seen.provider, seen.lessee)]
+
+
+def _read(entries: Iterable[Entry]) -> list[Report]:
+    return [within_bounds(decode_report(entry.envelope.payload)) for entry in entries]
+
+
+def _all_in_use(looks: Iterable[_Look], gpu: str, idle_milliwatts: int | None) -> bool:
+    return all(_in_use(look, gpu, idle_milliwatts) for look in looks)
+
+
+def _in_use(look: _Look, gpu: str, idle_milliwatts: int | None) -> bool:
+    """Power above what the card draws when it does nothing, utilization, or a process that holds its memory."""
+    samples = [s for report in look.reports for s in _samples(report, gpu) if look.takes(s.at_us)]
+    samples.sort(key=lambda sample: sample.at_us, reverse=look.newest)
+    works = bool(samples) and _works(samples[0], idle_milliwatts)
+    return works or _held(look, gpu)
+
+
+def _works(sample: _Sample, idle_milliwatts: int | None) -> bool:
+    power, percent = sample.power_milliwatts, sample.percent
+    drawn = power is not None and idle_milliwatts is not None and power > idle_milliwatts
+    return drawn or (percent is not None and percent > IDLE_PERCENT)
+
+
+def _held(look: _Look, gpu: str) -> bool:
+    """Whether the report that counts lists a process on the card; one that reaches out of the time does not count."""
+    mine = [report for report in look.reports if _lies_within(look, report)]
+    if not mine:
+        return False
+    shown = mine[-1] if look.newest else mine[0]
+    return any(process.device == gpu for process in shown.processes or ())
+
+
+def _lies_within(look: _Look, report: Report) -> bool:
+    offset_us = report.clock.wall_us - report.clock.boottime_us
+    times = [offset_us + at_us for block in report.blocks for at_us in block.boottime_us]
+    return bool(times) and all(look.takes(at_us) for at_us in times)
 
 
 def loads(
@@ -227,7 +404,7 @@ def _digest(entries: Iterable[Entry]) -> bytes:
 
 def seal_telemetry(signer: Signer, value: Telemetry) -> tuple[EntryKind, bytes]:
     """The collector's entry: its kind, and the leaf."""
-    return EntryKind.CHALLENGE, signer.seal(PAYLOAD_TYPE, encode(value))
+    return EntryKind.TELEMETRY, signer.seal(payload_type(EntryKind.TELEMETRY), encode(value))
 
 
 def read_telemetry(payload: bytes) -> Telemetry:
@@ -260,13 +437,88 @@ def recheck_telemetry(
         raise RecordError(f"{ended.challenge}: a linked report: {error}") from error
     if anew != linked.gpus:
         raise RecordError(f"{ended.challenge}: the reports show other loads than were logged")
+    if linked.both is not None:
+        _require_both(linked, linked.both, ended, entries, mine)
     return anew
+
+
+def _require_both(
+    linked: Telemetry,
+    both: BothSides,
+    ended: ChallengeOutcome,
+    entries: Sequence[Entry],
+    mine: Sequence[Entry],
+) -> None:
+    """What both sides are said to show is what the reports of both show. Raises RecordError."""
+    known = {entry.index: entry for entry in entries}
+    if not {*both.reports, *both.before} <= {-1, *known}:
+        raise RecordError(f"{ended.challenge}: not all reports of both sides are here")
+    named = [None if index < 0 else known[index] for index in both.before]
+    theirs = [known[index] for index in both.reports]
+    _require_keys(linked, both, ended, named, theirs, entries)
+    if theirs != _spoken(entries, both.agent_key, both.reports):
+        raise RecordError(f"{ended.challenge}: a report of the lessee's agent is left out")
+    _require_free(both, ended, entries)
+    begun = both.begun_us, both.free_from_us, both.free_until_us
+    seen = SidesSeen(both.agent_key, (named[0], named[1]), mine, theirs, *begun)
+    idle = {gpu.gpu: gpu.idle_milliwatts for gpu in linked.gpus}
+    if both_sides(ended, seen, idle) != both:
+        raise RecordError(f"{ended.challenge}: the reports of both sides show another use")
+
+
+def _require_keys(
+    linked: Telemetry,
+    both: BothSides,
+    ended: ChallengeOutcome,
+    before: Sequence[Entry | None],
+    theirs: Iterable[Entry],
+    entries: Iterable[Entry],
+) -> None:
+    """Each report is signed by its side's agent, and the lessee's is known as that by the log."""
+    enrolled = [
+        change
+        for change in (read(KeyChanged, e.envelope.payload) for e in entries if _is_key(e))
+        if (change.node, change.side) == (ended.node, "lessee")
+    ]
+    if both.agent_key.hex() not in [change.public_key for change in enrolled]:
+        raise RecordError(f"{ended.challenge}: the lessee's agent is not known to be that")
+    signed = [(before[0], linked.agent_key), (before[1], both.agent_key)]
+    for entry, key in [*signed, *((entry, both.agent_key) for entry in theirs)]:
+        if entry is not None:
+            verify(entry.envelope, key)
+
+
+def _is_key(entry: Entry) -> bool:
+    return entry.kind is EntryKind.KEY
+
+
+def _require_free(both: BothSides, ended: ChallengeOutcome, entries: Iterable[Entry]) -> None:
+    """The series began where it is said to, and no other challenge of the node, as far as these entries hold it, ran in
+    the time that is called free."""
+    for entry in entries:
+        payload = entry.envelope.payload
+        if entry.kind is EntryKind.PROOF:
+            other = read_outcome(payload)
+            just = both.free_from_us < other.ended_us <= both.begun_us
+            if just and other.node == ended.node and other.series != both.series:
+                raise RecordError(f"{ended.challenge}: {other.challenge} had ended just before it")
+        elif entry.kind is EntryKind.CHALLENGE and payload_kind(payload) == COMMITMENT:
+            _require_apart(both, ended, entry, read_commitment(payload))
+
+
+def _require_apart(
+    both: BothSides, ended: ChallengeOutcome, entry: Entry, begun: Commitment
+) -> None:
+    if begun.series == both.series and entry.index <= max(both.before):
+        raise RecordError(f"{ended.challenge}: it had begun before those reports came")
+    if begun.node == ended.node and ended.ended_us < begun.began_us < both.free_until_us:
+        raise RecordError(f"{ended.challenge}: {begun.challenge} had begun just after it")
 
 
 def _linked(entries: Iterable[Entry], challenge: str, log_keys: LogKeys) -> Telemetry | None:
     for entry in entries:
         payload = entry.envelope.payload
-        if entry.kind is not EntryKind.CHALLENGE or payload_kind(payload) != TELEMETRY:
+        if entry.kind not in LINKS or payload_kind(payload) != TELEMETRY:
             continue
         try:
             linked = read_telemetry(payload)
@@ -280,10 +532,13 @@ def _linked(entries: Iterable[Entry], challenge: str, log_keys: LogKeys) -> Tele
 
 def _own_reports(entries: Iterable[Entry], linked: Telemetry) -> list[Entry]:
     """Every report of the agent between the first and the last that the link names."""
-    if not linked.reports:
+    return _spoken(entries, linked.agent_key, linked.reports)
+
+
+def _spoken(entries: Iterable[Entry], agent_key: bytes, reports: Sequence[int]) -> list[Entry]:
+    if not reports:
         return []
-    span = range(linked.reports[0], linked.reports[-1] + 1)
-    speaker = key_id(linked.agent_key)
+    span, speaker = range(reports[0], reports[-1] + 1), key_id(agent_key)
     return [
         entry
         for entry in entries

@@ -110,8 +110,15 @@ class Series:
     repeat: bool
 
 
+PROOFS = (VerdictReason.WRONG_ANSWER, VerdictReason.BAD_OPENING)
+"""Exact proof of a cheat or of broken silicon: no later success undoes it."""
+
+
 def worst_gpu(results: Sequence[GpuResult]) -> tuple[ChallengeVerdict, VerdictReason | None]:
-    """The verdict of several GPUs together: any failure, else anything unjudged, else met."""
+    """The verdict of several GPUs together: any failure, exact proof first, else anything unjudged, else met."""
+    for result in results:
+        if result.reason in PROOFS:
+            return result.verdict, result.reason
     order = (
         ChallengeVerdict.FAILED,
         ChallengeVerdict.VOID,
@@ -123,10 +130,6 @@ def worst_gpu(results: Sequence[GpuResult]) -> tuple[ChallengeVerdict, VerdictRe
             if result.verdict is verdict:
                 return verdict, result.reason
     return ChallengeVerdict.MET, None
-
-
-PROOFS = (VerdictReason.WRONG_ANSWER, VerdictReason.BAD_OPENING)
-"""Exact proof of a cheat or of broken silicon: no later success undoes it."""
 
 
 def series_of(results: Sequence[AttemptResult], policy: Policy) -> Series:

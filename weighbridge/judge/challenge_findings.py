@@ -1,12 +1,14 @@
 """The fold of challenges into a node's state: which are under way, what each GPU has proven, and who failed.
 
 A wrong answer is found at once and for good. A card that is slow is found when its series has ended in failure, until
-a later challenge is met. What was not assessed, or void, is found when there is much of it in a row. That another
+a later challenge is met, or until the telemetry of both sides bears out that somebody else used it. What was not
+assessed, or void, is found when there is much of it in a row. That another
 program answered than the requirements were measured with is said by itself, and closes when the right one answers; so
 is a card that passed while its telemetry showed no load, which changes no verdict.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from weighbridge.challenge.record import (
     ChallengeOutcome,
@@ -16,12 +18,30 @@ from weighbridge.challenge.record import (
     read_commitment,
     read_outcome,
 )
-from weighbridge.challenge.telemetry import CardLoad, LoadShown, Telemetry
+from weighbridge.challenge.telemetry import (
+    BothSides,
+    CardLoad,
+    LoadShown,
+    Telemetry,
+    may_be_unmade,
+)
 from weighbridge.challenge.verdict import PROOFS, ChallengeVerdict, VerdictReason
 from weighbridge.judge.checks import Severity
-from weighbridge.judge.findings import close_finding, is_open, open_finding
+from weighbridge.judge.findings import (
+    close_finding,
+    is_newest,
+    is_open,
+    open_finding,
+    opened,
+)
 from weighbridge.judge.ledger import Finding
-from weighbridge.judge.node_state import AwaitedTelemetry, NodeState, OpenSeries, Proof
+from weighbridge.judge.node_state import (
+    AwaitedTelemetry,
+    NodeState,
+    OpenSeries,
+    Proof,
+    SeriesStart,
+)
 from weighbridge.judge.snapshot import Key
 from weighbridge.verdict import Verdict
 
@@ -51,12 +71,22 @@ MOST_LINKED_BYTES = 8 << 20
 """Reports of one exchange that are remembered, and their bytes: more than come in its time."""
 
 
-def begin_exchange(state: NodeState, begun: Commitment) -> None:
-    """Folds the beginning of an attempt."""
+def begin_exchange(state: NodeState, lessee: NodeState | None, begun: Commitment) -> None:
+    """Folds the beginning of an attempt; `lessee` is what the lessee's agent shows of the node."""
     state.exchanges[begun.challenge] = encode_record(begun).decode("ascii")
-    state.unlinked[begun.challenge] = AwaitedTelemetry(
-        [n for n in (state.newest_report,) if n >= 0]
-    )
+    for other in state.unlinked.values():
+        other.free_until_us = other.free_until_us or begun.began_us
+    known = state.unended.get(begun.series)
+    start = _start(state, lessee, begun) if known is None else known.start
+    newest = [n for n in (state.newest_report,) if n >= 0]
+    state.unlinked[begun.challenge] = AwaitedTelemetry(newest, start=start)
+    if lessee is not None:
+        lessee.unlinked[begun.challenge] = AwaitedTelemetry([])
+
+
+def _start(state: NodeState, lessee: NodeState | None, begun: Commitment) -> SeriesStart:
+    before = [state.newest_report, -1 if lessee is None else lessee.newest_report]
+    return SeriesStart(begun.began_us, state.challenged_us, before)
 
 
 def heard(state: NodeState, index: int, size_bytes: int) -> None:
@@ -68,21 +98,33 @@ def heard(state: NodeState, index: int, size_bytes: int) -> None:
             unlinked.heard_bytes += size_bytes
 
 
-def _await_telemetry(state: NodeState, ended: ChallengeOutcome) -> None:
-    """Remembers that telemetry is awaited, if all phases of the exchange ran."""
+def _await_telemetry(state: NodeState, lessee: NodeState | None, ended: ChallengeOutcome) -> None:
+    """Remembers that telemetry is awaited, if all phases of the exchange ran, or somebody else's use may excuse it."""
     unlinked = state.unlinked.get(ended.challenge)
-    if unlinked is not None and ended.until_us > 0:
+    if unlinked is not None and (ended.until_us > 0 or may_be_unmade(ended)):
         unlinked.outcome = encode_record(ended).decode("ascii")
     else:
         state.unlinked.pop(ended.challenge, None)
+    if lessee is not None and not may_be_unmade(ended):
+        lessee.unlinked.pop(ended.challenge, None)
 
 
-def see_telemetry(state: NodeState, linked: Telemetry, now_us: int) -> Iterator[Finding]:
-    """Telemetry of an exchange is linked: each card that passed was at work, idle, or cannot be said to be either."""
+def see_telemetry(
+    state: NodeState, lessee: NodeState | None, linked: Telemetry, now_us: int
+) -> Iterator[Finding]:
+    """Telemetry of an exchange is linked: each card that passed was at work, idle, or cannot be said to be either.
+
+    A failure of time of a card that both sides show in somebody else's use is none.
+    """
+    if lessee is not None:
+        lessee.unlinked.pop(linked.challenge, None)
     unlinked = state.unlinked.pop(linked.challenge, None)
     if unlinked is None or not unlinked.outcome:
         return
-    weighed = read_outcome(unlinked.outcome.encode()).weighing.gpus
+    ended = read_outcome(unlinked.outcome.encode())
+    if linked.both is not None and may_be_unmade(ended):
+        yield from _excuse(state, unlinked, ended, linked.both, now_us)
+    weighed = ended.weighing.gpus
     passed = {gpu.gpu for gpu in weighed if gpu.verdict == ChallengeVerdict.MET}
     for card in linked.gpus:
         if card.gpu not in passed:
@@ -90,6 +132,71 @@ def see_telemetry(state: NodeState, linked: Telemetry, now_us: int) -> Iterator[
         yield from close_finding(state, linked.contract, IDLE_CODE, card.gpu, now_us)
         if card.shown != LoadShown.LOAD:
             yield open_finding(state, _idle(state, linked, card, now_us))
+
+
+def _excuse(
+    state: NodeState,
+    unlinked: AwaitedTelemetry,
+    ended: ChallengeOutcome,
+    both: BothSides,
+    now_us: int,
+) -> Iterator[Finding]:
+    """What both sides bear out was no failure, and a decline for it was none to be counted."""
+    for finding in unlinked.opened:
+        if finding.device in both.busy:
+            yield from _withdraw(state, unlinked, finding, now_us)
+    failed = set(ended.failed)
+    for gpu in failed & both.busy:
+        _called_busy(state, ended, gpu)
+    if failed <= both.busy and (failed or both.busy):
+        yield from _not_counted(state, unlinked, ended, both, now_us)
+
+
+def _withdraw(
+    state: NodeState, unlinked: AwaitedTelemetry, finding: Finding, now_us: int
+) -> Iterator[Finding]:
+    """The finding closes, if it is still the open one; what it displaced holds again."""
+    if not is_newest(state, finding):
+        return
+    yield from close_finding(state, finding.contract, finding.code, finding.device, now_us)
+    for before in unlinked.displaced:
+        if before.device == finding.device:
+            yield open_finding(state, replace(before, since_us=now_us, until_us=None))
+
+
+def _called_busy(state: NodeState, ended: ChallengeOutcome, gpu: str) -> None:
+    known, newest = state.proofs.get(gpu), state.challenged_us == ended.ended_us
+    if known is not None and newest and known.verdict == ChallengeVerdict.FAILED:
+        known.verdict = ChallengeVerdict.NOT_ASSESSED.value
+        known.reason = VerdictReason.BUSY.value
+
+
+def _not_counted(
+    state: NodeState,
+    unlinked: AwaitedTelemetry,
+    ended: ChallengeOutcome,
+    both: BothSides,
+    now_us: int,
+) -> Iterator[Finding]:
+    """The series was not assessed. In a row it counts where the use began after anybody could know of the challenge."""
+    if unlinked.row < 0:
+        return
+    contract, counts = ended.contract, state.unassessed
+    foreseen = not _busy_before(ended, both)
+    was_counted = ended.series_verdict != ChallengeVerdict.FAILED
+    row = counts.get(contract, 0) - was_counted + foreseen
+    row += 0 if was_counted else unlinked.row
+    counts[contract] = row
+    if row < IN_A_ROW:
+        yield from close_finding(state, contract, UNASSESSED_CODE, "", now_us)
+    elif not is_open(state, contract, UNASSESSED_CODE):
+        yield open_finding(state, _in_a_row(state, ended, UNASSESSED_CODE, row, now_us))
+
+
+def _busy_before(ended: ChallengeOutcome, both: BothSides) -> bool:
+    """Whether nobody could have made the use for the challenge's sake: of all that failed, or of any for a decline."""
+    before = set(both.busy_before)
+    return set(ended.failed) <= before if ended.failed else bool(before)
 
 
 def _idle(state: NodeState, linked: Telemetry, card: CardLoad, now_us: int) -> Finding:
@@ -114,10 +221,14 @@ def _idle(state: NodeState, linked: Telemetry, card: CardLoad, now_us: int) -> F
     )
 
 
-def end_exchange(state: NodeState, ended: ChallengeOutcome, now_us: int) -> Iterator[Finding]:
+def end_exchange(
+    state: NodeState, lessee: NodeState | None, ended: ChallengeOutcome, now_us: int
+) -> Iterator[Finding]:
     """Folds the end of an attempt."""
     begun = state.exchanges.pop(ended.challenge, None)
-    _await_telemetry(state, ended)
+    awaited = state.unlinked.get(ended.challenge, AwaitedTelemetry([]))
+    state.challenged_us = max(state.challenged_us, ended.ended_us)
+    _await_telemetry(state, lessee, ended)
     weighing = ended.weighing
     counted = Key((ended.contract, weighing.verdict, weighing.reason or ""))
     state.attempts[counted] = state.attempts.get(counted, 0) + 1
@@ -126,27 +237,32 @@ def end_exchange(state: NodeState, ended: ChallengeOutcome, now_us: int) -> Iter
         for times in ended.times
         if times.received_ns is not None and times.released_ns is not None
     ]
-    failed = _failed_so_far(state, ended, begun)
+    failed = _failed_so_far(state, ended, begun, awaited.start)
     for gpu in weighing.gpus:
         state.proofs[gpu.gpu] = _proof(state.proofs.get(gpu.gpu), gpu, ended.contract, now_us)
         yield from _weighed(state, ended, gpu, now_us)
     if ended.final and ended.series_verdict == ChallengeVerdict.FAILED:
         for device in failed:
-            yield from _replace(state, _failed(state, ended, device, now_us))
+            finding = _failed(state, ended, device, now_us)
+            awaited.displaced += opened(state, ended.contract, CODE, device)
+            awaited.opened.append(finding)
+            yield from _replace(state, finding)
     if ended.final:
-        yield from _judged(state, ended, now_us)
+        yield from _judged(state, ended, awaited, now_us)
     if begun is not None:
         yield from _program(state, read_commitment(begun.encode()), ended, now_us)
 
 
-def _failed_so_far(state: NodeState, ended: ChallengeOutcome, begun: str | None) -> list[str]:
+def _failed_so_far(
+    state: NodeState, ended: ChallengeOutcome, begun: str | None, start: SeriesStart
+) -> list[str]:
     """The GPUs that have failed in some attempt of the series, which is remembered while another is due."""
     known = state.unended.pop(ended.series, OpenSeries("", "", []))
     now = [gpu.gpu for gpu in ended.weighing.gpus if gpu.verdict == ChallengeVerdict.FAILED]
     failed = list(dict.fromkeys([*known.failed, *now]))
     if not ended.final and begun is not None:
         text = encode_record(ended).decode("ascii")
-        state.unended[ended.series] = OpenSeries(begun, text, failed)
+        state.unended[ended.series] = OpenSeries(begun, text, failed, start)
     return failed
 
 
@@ -206,10 +322,16 @@ def _above(state: NodeState, ended: ChallengeOutcome, gpu: Weighed, now_us: int)
     )
 
 
-def _judged(state: NodeState, ended: ChallengeOutcome, now_us: int) -> Iterator[Finding]:
+def _judged(
+    state: NodeState, ended: ChallengeOutcome, awaited: AwaitedTelemetry, now_us: int
+) -> Iterator[Finding]:
     """To decline is free, and the provider chooses when; what is void may be anybody's doing: both are counted."""
     verdict = ended.series_verdict
     judged = verdict in (ChallengeVerdict.MET, ChallengeVerdict.FAILED)
+    if judged:
+        for other in state.unlinked.values():
+            other.row = -1
+    awaited.row = state.unassessed.get(ended.contract, 0)
     for counts, code, counted in (
         (state.unassessed, UNASSESSED_CODE, verdict != ChallengeVerdict.VOID),
         (state.voided, PATH_CODE, verdict == ChallengeVerdict.VOID),

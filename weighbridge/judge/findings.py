@@ -66,6 +66,17 @@ def is_open(state: NodeState, contract: str, code: str) -> bool:
     return _key(contract, code, "") in state.open
 
 
+def opened(state: NodeState, contract: str, code: str, device: str) -> list[Finding]:
+    """The finding of this device, if it is open."""
+    known = state.open.get(_key(contract, code, device))
+    return [] if known is None else [known]
+
+
+def is_newest(state: NodeState, finding: Finding) -> bool:
+    """Whether this very finding is open."""
+    return opened(state, finding.contract, finding.code, finding.device) == [finding]
+
+
 def close_finding(
     state: NodeState, contract: str, code: str, device: str, at_us: int
 ) -> Iterator[Finding]:

@@ -84,7 +84,13 @@ REMEMBERED = frozenset({EntryKind.CONTRACT, EntryKind.ASSIGNMENT, EntryKind.KEY}
 
 
 OF_GPUS = frozenset(
-    {EntryKind.CHALLENGE, EntryKind.PROOF, EntryKind.ATTESTATION, EntryKind.ATTESTED}
+    {
+        EntryKind.CHALLENGE,
+        EntryKind.PROOF,
+        EntryKind.TELEMETRY,
+        EntryKind.ATTESTATION,
+        EntryKind.ATTESTED,
+    }
 )
 """Entries of what GPUs prove by themselves."""
 
@@ -518,19 +524,28 @@ class FleetFold:
             case _:
                 return []
 
+    def _lessee(self, node: str) -> NodeState | None:
+        """What the lessee's agent shows of a node, which changes with what is folded now."""
+        name = _named(node, "lessee")
+        if name in self.states:
+            self._touched.add(name)
+        return self.states.get(name)
+
     def _begun(self, begun: Commitment) -> Iterator[Change]:
         _, state = self._observer(key_id(begun.agent_key), begun.node)
-        challenge_findings.begin_exchange(state, begun)
+        challenge_findings.begin_exchange(state, self._lessee(begun.node), begun)
         yield from ()
 
     def _proven(self, ended: ChallengeOutcome) -> Iterator[Change]:
         _, state = self._observer(key_id(ended.agent_key), ended.node)
-        yield from challenge_findings.end_exchange(state, ended, self.watch.now_us)
+        lessee = self._lessee(ended.node)
+        yield from challenge_findings.end_exchange(state, lessee, ended, self.watch.now_us)
         self.registry.prove(state)
 
     def _linked(self, linked: Telemetry) -> Iterator[Change]:
         _, state = self._observer(key_id(linked.agent_key), linked.node)
-        yield from challenge_findings.see_telemetry(state, linked, self.watch.now_us)
+        lessee = self._lessee(linked.node)
+        yield from challenge_findings.see_telemetry(state, lessee, linked, self.watch.now_us)
 
     def _attesting(self, payload: bytes, entry: Entry) -> list[Change]:
         """A question, by the collector, or an answer, by the agent that was asked."""

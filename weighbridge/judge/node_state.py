@@ -148,23 +148,43 @@ class Attestation:
 
 
 @dataclass(slots=True)
+class SeriesStart:
+    """Where a series began: when, behind which end of another challenge of the node, and the newest report of the
+    provider's agent and of the lessee's then; -1: none."""
+
+    begun_us: int = 0
+    free_from_us: int = 0
+    before: list[int] = field(default_factory=lambda: [-1, -1])
+
+
+@dataclass(slots=True)
 class OpenSeries:
     """A series that has not ended: its newest attempt's commitment and outcome, as text, and which GPUs have failed."""
 
     begun: str
     ended: str
     failed: list[str]
+    start: SeriesStart = field(default_factory=SeriesStart)
 
 
 @dataclass(slots=True)
 class AwaitedTelemetry:
     """An exchange whose telemetry is awaited: the log indexes of the node's reports since before it, and its outcome,
     as text, once it has one. `heard_bytes`: of those reports that came since it began.
+
+    `start` is that of its series, `free_until_us` when the next challenge of the node began. `opened` are the findings
+    that it opened and that telemetry may close again, `displaced` those in whose place they came. `row`: how many were
+    not assessed in a row before it; -1: none that was judged since, so that it counts no more.
     """
 
     reports: list[int]
     outcome: str = ""
     heard_bytes: int = 0
+    start: SeriesStart = field(default_factory=SeriesStart)
+    free_until_us: int = 0
+    opened: list[Finding] = field(default_factory=list)
+    displaced: list[Finding] = field(default_factory=list)
+    row: int = -1
 
 
 @dataclass(slots=True)
@@ -249,6 +269,7 @@ class NodeState:
     `unassessed` counts the challenges in a row that were not assessed, and `voided` those that were void, by contract.
     `unended` are the series of which another attempt is due, by name.
     `unlinked` are those whose telemetry is awaited, and `newest_report` is the log index of the newest report, or -1.
+    `challenged_us`: when its newest challenge ended.
 
     `own` are by contract the devices that first filled its slots, `announced` those that a party said may fill them.
     `filled` is how many of a contract's slots, from the first on, a lessee's agent ever saw a device in.
@@ -280,6 +301,7 @@ class NodeState:
     exchange_ns: list[int] = field(default_factory=list)
     unlinked: dict[str, AwaitedTelemetry] = field(default_factory=dict)
     newest_report: int = -1
+    challenged_us: int = 0
     unassessed: dict[str, int] = field(default_factory=dict)
     voided: dict[str, int] = field(default_factory=dict)
     unended: dict[str, OpenSeries] = field(default_factory=dict)

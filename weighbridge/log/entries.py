@@ -43,6 +43,7 @@ class EntryKind(StrEnum):
     SUCCESSION = "succession"
     ATTESTATION = "attestation"
     ATTESTED = "attested"
+    TELEMETRY = "telemetry"
 
 
 class Tick(WirePart, frozen=True):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from weighbridge.challenge.record import ChallengeOutcome, read_outcome
+from weighbridge.challenge.telemetry import BothSides, Telemetry, read_telemetry
 from weighbridge.codes import Note, note
 from weighbridge.contract import Contract
 from weighbridge.contract.condition import JOINED
@@ -40,7 +41,7 @@ from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.period_labels import cut, ruling
 from weighbridge.settlement.periods import Period, instant_text
 from weighbridge.settlement.probes import Samples
-from weighbridge.settlement.proofs import ProvenRates, proven, proves_node, samples
+from weighbridge.settlement.proofs import ProvenRates, excused, proven, proves_node, samples
 from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.wire.report import read
 from weighbridge.wire.signing import SignatureError, encode_envelope, key_id
@@ -53,6 +54,7 @@ KINDS = frozenset(
         EntryKind.NOTICE,
         EntryKind.STATEMENT,
         EntryKind.PROOF,
+        EntryKind.TELEMETRY,
         EntryKind.COSIGNED,
         EntryKind.SUCCESSION,
     }
@@ -279,6 +281,7 @@ class NoticeBook:
     _heard: dict[str, list[LoggedNotice]] = field(default_factory=dict)
     _proven: dict[str, list[ProvenRates]] = field(default_factory=dict)
     _attempted: dict[str, ProvenRates] = field(default_factory=dict)
+    _borne_out: dict[str, tuple[int, BothSides]] = field(default_factory=dict)
     _issued: list[tuple[int, Issued]] = field(default_factory=list)
     _assignments: dict[str, list[tuple[int, Assignment]]] = field(default_factory=dict)
     _keys: dict[tuple[str, str], PartyKey] = field(default_factory=dict)
@@ -310,6 +313,8 @@ class NoticeBook:
                 self._issued.append((received_us, read(Issued, payload)))
             case EntryKind.PROOF:
                 self._prove(read_outcome(payload), received_us)
+            case EntryKind.TELEMETRY:
+                self._bear_out(read_telemetry(payload), received_us)
             case EntryKind.COSIGNED:
                 self._cosign(read(CosignedHead, payload).note, received_us)
             case EntryKind.SUCCESSION:
@@ -324,6 +329,15 @@ class NoticeBook:
             self._proven.setdefault(ended.contract, []).append(found)
         else:
             self._attempted[ended.series] = found
+
+    def _bear_out(self, linked: Telemetry, received_us: int) -> None:
+        if linked.both is not None and linked.both.busy:
+            self._borne_out[linked.both.series] = (received_us, linked.both)
+
+    def _excused(self, one: ProvenRates, as_of_us: int) -> ProvenRates:
+        """As far as telemetry is known by then."""
+        received_us, both = self._borne_out.get(one.series, (FOREVER_US, None))
+        return one if both is None or received_us > as_of_us else excused(one, both)
 
     def _cosign(self, head: str, received_us: int) -> None:
         """A head counts for the contracts whose policy, as it was then, accepts it."""
@@ -392,7 +406,11 @@ class NoticeBook:
         if not versions:
             return None
         heard = [one for one in self._heard.get(contract, ()) if one.received_us <= as_of_us]
-        found = [one for one in self._proven.get(contract, ()) if one.received_us <= as_of_us]
+        found = [
+            self._excused(one, as_of_us)
+            for one in self._proven.get(contract, ())
+            if one.received_us <= as_of_us
+        ]
         holders = tuple(self._history(contract, as_of_us).over(as_of_us, as_of_us + 1))
         signed = [one for one in self._cosigned.get(contract, ()) if one.received_us <= as_of_us]
         cosigned = signed[-1] if signed else None

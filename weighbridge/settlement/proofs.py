@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.record import SCHEDULE, ChallengeOutcome, Weighed
+from weighbridge.challenge.telemetry import BothSides, may_be_unmade
 from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.challenge.work import is_of
 from weighbridge.contract import Contract
@@ -24,9 +25,10 @@ TERA = 10**12
 
 @dataclass(frozen=True, slots=True)
 class ProvenRates:
-    """A series at a node: what each GPU proved, in FLOP/s; None: not assessed, void or unknown.
+    """A series at a node: what each of `gpus` proved, in FLOP/s; None: not assessed, void or unknown.
 
-    `policy` and `cause` as the outcome names them. `final`: no further attempt follows.
+    `policy` and `cause` as the outcome names them. `final`: no further attempt follows. `borne_out`: the telemetry of
+    both sides showed somebody else's use before anybody could know of the challenge.
     """
 
     node: str
@@ -36,6 +38,11 @@ class ProvenRates:
     cause: str
     policy: Policy | None
     final: bool
+    series: str = ""
+    gpus: tuple[str, ...] = ()
+    failed: frozenset[str] = frozenset()
+    excusable: bool = False
+    borne_out: bool = False
 
 
 def proven(before: ProvenRates | None, ended: ChallengeOutcome, received_us: int) -> ProvenRates:
@@ -46,8 +53,33 @@ def proven(before: ProvenRates | None, ended: ChallengeOutcome, received_us: int
         rates = before.rates
     verdict = ChallengeVerdict(ended.series_verdict)
     return ProvenRates(
-        ended.node, received_us, verdict, rates, ended.cause, ended.policy, ended.final
+        ended.node,
+        received_us,
+        verdict,
+        rates,
+        ended.cause,
+        ended.policy,
+        ended.final,
+        ended.series,
+        tuple(gpu.gpu for gpu in ended.weighing.gpus),
+        frozenset(ended.failed),
+        may_be_unmade(ended),
     )
+
+
+def excused(one: ProvenRates, both: BothSides) -> ProvenRates:
+    """The series with what both sides' telemetry bears out: a GPU that somebody else used was not assessed."""
+    if not one.excusable or not both.busy:
+        return one
+    rates = tuple(
+        None if gpu in both.busy else rate for gpu, rate in zip(one.gpus, one.rates, strict=True)
+    )
+    if not one.failed <= both.busy:
+        return replace(one, rates=rates)
+    before = frozenset(both.busy_before)
+    borne_out = one.failed <= before if one.failed else bool(before)
+    verdict = ChallengeVerdict.NOT_ASSESSED
+    return replace(one, rates=rates, verdict=verdict, borne_out=borne_out)
 
 
 def _rate(gpu: Weighed) -> int | None:
@@ -89,13 +121,19 @@ def samples(
 def _own(
     contract: Contract, nodes: Mapping[str, str | None], found: Iterable[ProvenRates]
 ) -> Iterator[ProvenRates]:
-    """The contract's own series. Those not assessed have their consequence once there are as many in a row."""
+    """The contract's own series. Those not assessed have their consequence once there are as many in a row.
+
+    One whose GPUs were in use, as both sides show, before it was asked for is not among them, and ends no row either.
+    """
     in_a_row: dict[str, int] = {}
     for one in found:
         terms = _terms(contract, nodes.get(one.node), one)
         if terms is None:
             continue
         unassessed = one.verdict is ChallengeVerdict.NOT_ASSESSED
+        if one.borne_out:
+            yield one
+            continue
         if one.verdict is not ChallengeVerdict.VOID:
             in_a_row[one.node] = in_a_row.get(one.node, 0) + 1 if unassessed else 0
         many = in_a_row.get(one.node, 0) >= terms.unassessed_in_a_row
