@@ -198,13 +198,12 @@ def test_what_one_side_says_alone_unmakes_nothing(when: str, using: tuple[str, .
 def test_the_challenges_own_work_is_nobodys_use() -> None:
     """Nor is what another challenge of the node leaves in the newest report."""
     found = Challenged()
-    found.show(1080, BOTH)
     found.begin(900, "s0")
-    found.end(955, "s0", "met", None, ())
-    assert found.series().codes() == {("challenge_failed", GPU)}
+    found.end(964, "s0", "met", None, ())
+    assert found.series(before=BOTH).codes() == {("challenge_failed", GPU)}
     assert found.newest is not None
     assert found.newest.both is not None
-    assert found.newest.both.free_from_us == START_US + (955 + ENDED) * SECOND
+    assert found.newest.both.free_from_us == START_US + (964 + ENDED) * SECOND
     found.bend(free_from_us=0)
     with pytest.raises(RecordError, match=r"s0\.1 had ended just before it"):
         recheck_telemetry(found.entries, found.ended, LogKeys(found.log.public_key))
