@@ -34,13 +34,17 @@ _ABSENT = "never_reported|under_reported"
 _TWICE = "duplicate_device"
 _UNJUDGED = "judging_failed"
 _CONTRADICTED = "sides_contradict|device_differs"
-_DOUBTED = "challenge_idle|challenge_unassessed"
+_WRONG = "challenge_wrong_answer"
+_OTHERWISE = f"{_SILENT}|{_ABSENT}|{_TWICE}|{_UNJUDGED}|{_CONTRADICTED}|{_WRONG}"
+"""Errors that have an alert of their own."""
+_PATH = "challenge_path"
+_DOUBTED = "challenge_idle|challenge_unassessed|challenge_above_ceiling"
 _SUBJECT = "{{ $labels.node }} {{ $labels.uuid }}"
 
 ALERTS = (
     Alert(
         "WeighbridgeBreach",
-        f'{_FINDING}{{severity="error",check!~"{_SILENT}|{_ABSENT}|{_TWICE}|{_UNJUDGED}|{_CONTRADICTED}"}} == 1',
+        f'{_FINDING}{{severity="error",check!~"{_OTHERWISE}"}} == 1',
         "0s",
         "critical",
         f"{{{{ $labels.contract }}}}: {{{{ $labels.check }}}} at {_SUBJECT}",
@@ -87,12 +91,28 @@ ALERTS = (
         "Its time is unknown and held for both sides until a newer version judges it. The node is not to blame.",
     ),
     Alert(
+        "WeighbridgeWrongAnswer",
+        f'{_FINDING}{{check="{_WRONG}"}} == 1',
+        "0s",
+        "critical",
+        f"{{{{ $labels.contract }}}}: a wrong answer from {_SUBJECT}",
+        "Exact proof that it did not compute what it was asked for: a cheat, or broken silicon. It is final.",
+    ),
+    Alert(
+        "WeighbridgeChallengePath",
+        f'{_FINDING}{{check="{_PATH}"}} == 1',
+        "0s",
+        "warning",
+        "{{ $labels.contract }}: challenges of {{ $labels.node }} are void, one after the other",
+        "Both sides' times do not agree: the way between them, this collector's clock or the node's. Nobody is judged.",
+    ),
+    Alert(
         "WeighbridgeProofInDoubt",
         f'{_FINDING}{{check=~"{_DOUBTED}",severity="warning"}} == 1',
         "0s",
         "warning",
         f"{{{{ $labels.contract }}}}: {{{{ $labels.check }}}} at {_SUBJECT}",
-        "A challenge was met while the card idled, or none comes to a judgement. There are innocent reasons too.",
+        "The card idled as it was met, was faster than one can be, or none is assessed. There are innocent reasons.",
     ),
     Alert(
         "WeighbridgeObjectiveMissed",
