@@ -74,7 +74,7 @@ from weighbridge import __version__
 from weighbridge.catalogue import metrics
 from weighbridge.log.entries import ClockChecked, ContractAdded, EntryKind
 from weighbridge.process.settings import ConfigError
-from weighbridge.process.system_clock import boottime_us, synchronized, wall_us
+from weighbridge.process.system_clock import boottime_ns, boottime_us, synchronized, wall_us
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.wire.problems import PROBLEM_TYPE, Problem
 from weighbridge.wire.report import read
@@ -197,7 +197,7 @@ async def _components(
             fleet,
             own.signer,
             verify_apart,
-            time.monotonic_ns,
+            boottime_ns,
             clocks.system.wall_us,
             lambda index: next(iter(store.log.leaves(index, 1))),
         )

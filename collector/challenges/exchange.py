@@ -47,7 +47,7 @@ class GroupStart:
 
 @dataclass
 class Exchange:
-    """`enter` makes an envelope durable in the log and says where; `clock_ns` is monotonic and alone weighs.
+    """`enter` makes an envelope durable in the log and says where; `clock_ns` alone weighs: it counts suspended time.
 
     `large` is one for all exchanges. `taking`: an answer is coming in; one at a time. `entered`: where in the log the
     newest answer stands. `crowded_out`: an answer was refused for what others send, and that is no failure.

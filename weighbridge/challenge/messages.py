@@ -1,7 +1,8 @@
 """What travels between verifier and prover. `encode_message` and `decode_message` are exact inverses.
 
 Verifier to prover: Prepare, Release, Reveal. Prover to verifier: Ready or Decline, Roots, Openings.
-Times are integers in nanoseconds of the sender's monotonic clock.
+Times are integers in nanoseconds of the sender's clock since it was started: the verifier's is CLOCK_BOOTTIME, which
+counts suspended time, so that to be suspended raises no bound; the prover's is CLOCK_MONOTONIC.
 """
 
 import json

@@ -62,7 +62,7 @@ class Commitment:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """One phase on the verifier's monotonic clock. None: did not happen."""
+    """One phase on the verifier's clock, CLOCK_BOOTTIME. None: did not happen."""
 
     released_ns: int | None
     received_ns: int | None

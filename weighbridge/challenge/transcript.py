@@ -23,7 +23,7 @@ Answer = TypeVar("Answer", Ready, Decline, Roots, Openings)
 
 @dataclass(frozen=True, slots=True)
 class PhaseRecord:
-    """One phase: the verifier's instants (monotonic), and the signed Roots. None: did not happen."""
+    """One phase: the verifier's instants (CLOCK_BOOTTIME), and the signed Roots. None: did not happen."""
 
     released_ns: int | None
     received_ns: int | None

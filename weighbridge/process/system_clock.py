@@ -18,7 +18,12 @@ def wall_us() -> int:
 
 def boottime_us() -> int:
     """CLOCK_BOOTTIME: nobody sets it, it counts suspended time, and it is slewed as the wall clock is."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+    return boottime_ns() // 1000
+
+
+def boottime_ns() -> int:
+    """The same in nanoseconds, as times are measured by it."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def synchronized() -> bool | None:
