@@ -8,6 +8,7 @@ from functools import cached_property
 from operator import itemgetter
 
 from weighbridge.challenge.record import read_outcome
+from weighbridge.challenge.telemetry import may_be_unmade, read_telemetry
 from weighbridge.codes import HandoverFlag, note
 from weighbridge.contract import Resource
 from weighbridge.contract.scalars import MICROSECONDS
@@ -32,7 +33,7 @@ from weighbridge.handover.trials import (
     load_verdict,
     proved,
 )
-from weighbridge.log.entries import Entry
+from weighbridge.log.entries import Entry, EntryKind
 from weighbridge.settlement.money import round_half_up
 from weighbridge.settlement.periods import instant_text
 from weighbridge.verdict import Verdict, worst
@@ -55,12 +56,15 @@ def certificate(inputs: HandoverInputs, entries: Iterable[Entry]) -> Certificate
     window = LoadWindow(from_us, until_us, max_gap_us, terms.card, inputs.times, limits)
     reader = Reader(inputs.speakers)
     proofs: list[tuple[Entry, int]] = []
+    linked: list[Entry] = []
     for heard in reader.heard(entries, whole_from_us=from_us - max_gap_us - AHEAD_US):
         if isinstance(heard, AcceptedReport):
             window.see(heard)
+        elif heard.kind is EntryKind.TELEMETRY:
+            linked.append(heard)
         elif from_us <= reader.received_us < until_us:
             proofs.append((heard, reader.received_us))
-    return _Certificate(terms, window, reader, proofs).certificate()
+    return _Certificate(terms, window, reader, proofs, linked).certificate()
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class _Certificate:
     window: LoadWindow
     reader: Reader
     proofs: Sequence[tuple[Entry, int]]
+    linked: Sequence[Entry]
 
     @property
     def length_us(self) -> int:
@@ -154,11 +159,22 @@ class _Certificate:
             place += is_reading
 
     def _proved(self, units: dict[str, str]) -> Iterator[TestValue]:
+        busy = dict(self._busy())
         for entry, received_us in self.proofs:
             ended = read_outcome(entry.envelope.payload)
             if ended.contract == self.terms.contract.contract_id:
                 self.reader.use(entry)
-                yield from proved(ended, entry.index, received_us, units)
+                used = busy.get(ended.series, frozenset()) if may_be_unmade(ended) else frozenset()
+                yield from proved(ended, entry.index, received_us, units, used)
+
+    def _busy(self) -> Iterator[tuple[str, frozenset[str]]]:
+        """By series the GPUs that somebody else used, as both sides show."""
+        for entry in self.linked:
+            told = read_telemetry(entry.envelope.payload)
+            mine = told.contract == self.terms.contract.contract_id
+            if mine and told.both is not None and told.both.busy:
+                self.reader.use(entry)
+                yield told.both.series, told.both.busy
 
     def _told(self) -> Iterator[TestValue]:
         """Results that a party told of, for tests that were made in the window."""

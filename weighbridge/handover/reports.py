@@ -64,8 +64,8 @@ class Reader:
     def heard(
         self, entries: Iterable[Entry], whole_from_us: int = 0
     ) -> Iterator[AcceptedReport | Entry]:
-        """Reports of the speakers, and proofs as they are. What was received before `whole_from_us` is opened only
-        where it shows an inventory.
+        """Reports of the speakers, and proofs, and what telemetry says of them, as they are. What was received before
+        `whole_from_us` is opened only where it shows an inventory.
         """
         for entry in entries:
             self.first = entry.index if self.first is None else self.first
@@ -73,7 +73,7 @@ class Reader:
             payload = entry.envelope.payload
             if entry.kind is EntryKind.TICK:
                 self.received_us = read(Tick, payload).wall_us
-            elif entry.kind is EntryKind.PROOF:
+            elif entry.kind in (EntryKind.PROOF, EntryKind.TELEMETRY):
                 yield entry
             elif entry.kind is EntryKind.REPORT and entry.envelope.key_id in self.speakers:
                 early = self.received_us < whole_from_us

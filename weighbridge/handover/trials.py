@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from weighbridge.catalogue.readings import READING
 from weighbridge.challenge.record import ChallengeOutcome, Weighed
-from weighbridge.challenge.verdict import ChallengeVerdict
+from weighbridge.challenge.verdict import PROOFS, ChallengeVerdict
 from weighbridge.codes import Note, note
 from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.quality import AcceptanceTest
@@ -29,7 +29,10 @@ RESULT = "test_result"
 
 @dataclass(frozen=True, slots=True)
 class TestValue:
-    """A value that a test gave. `unit`: a slot, or a node and so all of its slots."""
+    """A value that a test gave. `unit`: a slot, or a node and so all of its slots.
+
+    `final`: no retest undoes it, since a wrong answer is exact proof.
+    """
 
     probe: str
     unit: str
@@ -40,6 +43,7 @@ class TestValue:
     level: Note
     entry: int
     detail: Note | None = None
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +69,32 @@ def load_verdict(meter: LoadMeter, needed_us: int, window_us: int) -> Verdict:
 
 
 def proved(
-    ended: ChallengeOutcome, index: int, received_us: int, units: Mapping[str, str]
+    ended: ChallengeOutcome,
+    index: int,
+    received_us: int,
+    units: Mapping[str, str],
+    busy: frozenset[str] = frozenset(),
 ) -> Iterator[TestValue]:
-    """The rates of a series that has ended, by GPU; None where nothing was assessed."""
+    """The rates of a series that has ended, by GPU; None where nothing was assessed, or both sides show it `busy`.
+
+    Of a GPU that was not asked, or that fills no place of the contract, it says nothing: neither of it nor of its node.
+    """
     if not ended.final:
         return
     for gpu in ended.weighing.gpus:
-        unit = units.get(gpu.gpu, ended.node)
+        if gpu.gpu not in units:
+            continue
         yield TestValue(
-            PROBE, unit, gpu.gpu, received_us, _rate(gpu), "challenge", PROVED, index, _weighed(gpu)
+            PROBE,
+            units[gpu.gpu],
+            gpu.gpu,
+            received_us,
+            None if gpu.gpu in busy else _rate(gpu, ended),
+            "challenge",
+            PROVED,
+            index,
+            _weighed(gpu),
+            gpu.reason in PROOFS,
         )
 
 
@@ -83,10 +104,10 @@ def _weighed(gpu: Weighed) -> Note:
     return note("weighed_because", verdict=gpu.verdict, reason=gpu.reason)
 
 
-def _rate(gpu: Weighed) -> Fraction | None:
-    """A GPU that failed proved what it was measured at, and nothing where it was not."""
+def _rate(gpu: Weighed, ended: ChallengeOutcome) -> Fraction | None:
+    """A GPU that failed, in whichever attempt, proved what it was measured at last, and nothing where it was not."""
     rate = gpu.flops_per_second
-    if gpu.verdict == ChallengeVerdict.FAILED:
+    if gpu.verdict == ChallengeVerdict.FAILED or gpu.gpu in ended.failed:
         return Fraction(rate or 0, TERA)
     return (
         Fraction(rate, TERA) if gpu.verdict == ChallengeVerdict.MET and rate is not None else None
@@ -176,8 +197,10 @@ class TestBench:
         return Verdict.MET if enough else Verdict.UNKNOWN
 
     def _told(self, test: AcceptanceTest) -> Iterator[TrialLine]:
-        """Each result in time order; the newest within the limit of retests stands last for its unit."""
+        """Each result in time order; the newest within the limit of retests stands last for its unit, unless one before
+        it is final."""
         attempts: dict[str, int] = {}
+        ended: set[str] = set()
         for one in sorted(self.found, key=lambda one: (one.unit, one.at_us, one.entry)):
             if one.probe != test.probe:
                 continue
@@ -191,10 +214,11 @@ class TestBench:
                 source=one.source,
                 level=one.level,
                 attempt=attempt,
-                of_limit=attempt <= self.retest_limit + 1,
+                of_limit=attempt <= self.retest_limit + 1 and one.unit not in ended,
                 entry=one.entry,
                 detail=one.detail,
             )
+            ended |= {one.unit} if one.final else set()
 
 
 def limit_of(test: AcceptanceTest) -> Limit | None:

@@ -9,9 +9,11 @@ from msgspec import to_builtins
 from tests.weighbridge.handover.building import IDLE, Changes, Story, always, at
 from tests.weighbridge.scripted import SECOND, SIGNER, START_US, ScriptedNode, contract_text
 from weighbridge.challenge.record import ChallengeOutcome, Weighed, Weighing
+from weighbridge.challenge.telemetry import BothSides, link, seal_telemetry
 from weighbridge.codes import Note, note
 from weighbridge.handover.documents import Certificate
 from weighbridge.handover.trials import PROVED
+from weighbridge.log.entries import entry
 
 SAMPLES = list(range(0, 1001, 10))
 HALF_US = 500_000_000
@@ -299,6 +301,7 @@ def weighed(gpu: str, verdict: str, rate: int | None) -> Weighed:
     return Weighed(gpu, verdict, None, 8, 0, rate, None, None, None)
 
 
+TOO_SLOW = "compute below the requirement"
 PROOF = asking('{probe: challenge, version: f16, threshold: "600"}')
 
 
@@ -331,6 +334,59 @@ def test_a_challenge_that_assessed_nothing_or_came_at_another_time_says_nothing(
     assert proof(*fast, contract="K2").lines == ()
     assert proof(*fast, final=False).lines == ()
     assert proof(fast[0], weighed("GPU-n1-1", "failed", None)).verdict == "BREACHED"
+
+
+@pytest.mark.parametrize("other", ["GPU-n1-7", "GPU-elsewhere"])
+def test_a_challenge_of_some_gpus_accepts_no_node(other: str) -> None:
+    """Nor does one of a card beside those that the contract is owed."""
+    fast = weighed("GPU-n1-0", "met", 612 * 10**12)
+    assert proof(fast).verdict == "UNKNOWN"
+    strange = proof(replace(fast, gpu=other))
+    assert (strange.verdict, strange.lines) == ("UNKNOWN", ())
+
+
+def test_a_series_that_failed_is_failed_though_its_last_attempt_was_declined() -> None:
+    declined = [weighed(f"GPU-n1-{slot}", "not assessed", None) for slot in (0, 1)]
+    trial = proof(*declined, series_verdict="failed", failed=("GPU-n1-1",))
+    assert [line.verdict for line in trial.lines] == ["UNKNOWN", "BREACHED"]
+    assert trial.verdict == "BREACHED"
+
+
+@pytest.mark.parametrize(
+    ("reason", "verdict"),
+    [("wrong answer", "BREACHED"), ("compute below the requirement", "MET")],
+)
+def test_no_retest_undoes_a_wrong_answer(reason: str, verdict: str) -> None:
+    made = story(PROOF.replace("acceptance: {", 'acceptance: {retest_limit: "3", '))
+    right = [weighed(f"GPU-n1-{slot}", "met", 612 * 10**12) for slot in (0, 1)]
+    wrong = replace(right[0], verdict="failed", reason=reason, flops_per_second=None)
+    made.prove(outcome(wrong, right[1]), 500)
+    made.prove(outcome(*right), 600)
+    (trial,) = made.certificate(0, 1000).trials
+    assert trial.verdict == verdict
+
+
+@pytest.mark.parametrize(("busy", "verdict"), [((), "BREACHED"), (("GPU-n1-1",), "UNKNOWN")])
+def test_a_failure_that_both_sides_show_to_be_somebody_elses_work_says_nothing(
+    busy: tuple[str, ...], verdict: str
+) -> None:
+    made = story(PROOF)
+    slow = replace(weighed("GPU-n1-1", "failed", 400 * 10**12), reason=TOO_SLOW)
+    ended = outcome(weighed("GPU-n1-0", "met", 612 * 10**12), slow)
+    failed = {"series_verdict": "failed", "series_reason": TOO_SLOW, "failed": ("GPU-n1-1",)}
+    ended = replace(ended, **failed)  # type: ignore[arg-type]
+    made.prove(ended, 500)
+    both = BothSides("c", b"", (-1, -1), (), b"", 1, 0, 0, busy, ())
+    linked = link(ended, [], {}, None, 0, both)
+    made.entries.append(entry(len(made.entries), seal_telemetry(SIGNER, linked)[1]))
+    (trial,) = made.certificate(0, 1000).trials
+    assert trial.verdict == verdict
+
+
+def test_a_rate_above_the_ceiling_says_nothing() -> None:
+    fast = [weighed(f"GPU-n1-{slot}", "met", 612 * 10**12) for slot in (0, 1)]
+    beyond = replace(fast[1], verdict="unknown", flops_per_second=10**15)
+    assert proof(fast[0], beyond).verdict == "UNKNOWN"
 
 
 def test_service_that_started_in_the_window_before_a_gpu_was_seen_is_flagged() -> None:
