@@ -12,9 +12,9 @@ from fractions import Fraction
 from weighbridge.catalogue.tables import Sku, sku_by_pci
 from weighbridge.handover.arrival import answers, number, text
 from weighbridge.handover.reports import AcceptedReport, ReportingAgent
+from weighbridge.judge.hour_series import BUSY_PERCENT
 from weighbridge.judge.latest_readings import NOTHING
 from weighbridge.judge.slot_history import Times
-from weighbridge.judge.track import BUSY_PERCENT
 from weighbridge.wire.report import Block, Device, Facts
 
 POWER, LOAD = "power_draw_milliwatts", "utilization_gpu_percent"

@@ -33,7 +33,7 @@ def answered(
                 code,
                 check.severity if answer.verdict is Verdict.BREACHED else check.blind,
                 answer.verdict,
-                "E0",
+                check.level,
                 answer.expected,
                 answer.observed,
                 check.answerable,

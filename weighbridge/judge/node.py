@@ -22,6 +22,7 @@ from weighbridge.judge.findings import (
     open_finding,
     unanswered,
 )
+from weighbridge.judge.hour_series import note
 from weighbridge.judge.latest_readings import (
     INVENTORY,
     LatestReadings,
@@ -580,13 +581,14 @@ class _ReportFold:
         self, chain: ChainState, promise: Promise, track: Track, at_us: int
     ) -> Iterator[Change]:
         """How much the devices were used since the last sample, from the start of the track on."""
-        last_us = chain.last_us
+        slots, last_us = answering(track), chain.last_us
+        note(track.series, chain.view, slots, last_us, at_us, chain.pending)
         if last_us is not None and not 0 < at_us - last_us <= promise.max_gap_us:
             last_us = None
         over = take_in(
             track.meter,
             chain.view,
-            answering(track),
+            slots,
             last_us,
             at_us,
             chain.pending,

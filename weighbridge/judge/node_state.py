@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from weighbridge.judge.hour_series import SeriesMeter
 from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.ledger import Finding, Row, State
 from weighbridge.judge.snapshot import Key
@@ -46,7 +47,8 @@ class Track:
 
     `hour` counts the samples of the UTC hour under way by bound and device, as [counted, held]; `last_hour` those of
     the hour before. `breaches` maps a check's code to the devices that breach it and what was observed, `blind` to
-    those that it cannot judge and why. `meter` sums how much the devices are used. `strangers` fill slots of others.
+    those that it cannot judge and why. `meter` sums how much the devices are used, `series` what their samples show
+    together. `strangers` fill slots of others.
     `late`: the segments tell of time that nobody heard of in time.
     """
 
@@ -60,6 +62,7 @@ class Track:
     meter: UseMeter = field(default_factory=UseMeter)
     strangers: list[str] = field(default_factory=list)
     late: bool = False
+    series: SeriesMeter = field(default_factory=SeriesMeter)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from weighbridge.judge.checks.bounds import holds
 from weighbridge.judge.checks.check import HOUR, Answer
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.checks.presence import GPU_LOST, hidden, uncounted
+from weighbridge.judge.hour_series import BUSY_PERCENT, turn
 from weighbridge.judge.latest_readings import INVENTORY, LatestReadings
 from weighbridge.judge.ledger import HOUR_US, JUDGING_FAILED, UNJUDGED, WITNESSED, Row, State, Use
 from weighbridge.judge.node_state import ChainState, Cut, NodeState, OpenInterval, Quarantine, Track
@@ -16,9 +17,6 @@ from weighbridge.judge.snapshot import Key
 from weighbridge.judge.usage import Sums
 from weighbridge.log.entries import Reached
 from weighbridge.verdict import Verdict
-
-BUSY_PERCENT = 50
-"""A device whose kernels ran for this share of the sample is busy: clocks and links then mean something."""
 
 SECOND_US = 1_000_000
 GROWING_US = 2 * HOUR_US
@@ -255,7 +253,8 @@ def judge(
 
     Returns answers by code.
     """
-    context = CheckContext(promise, view, _tallies(track), track.strangers)
+    series = track.series.last_hour
+    context = CheckContext(promise, view, _tallies(track), track.strangers, series)
     given: dict[str, list[Answer]] = {}
     for check in CHECKS:
         if not changed.isdisjoint(check.watches):
@@ -374,10 +373,11 @@ def busy(view: LatestReadings, device: str) -> bool:
 
 
 def turn_hour(track: Track, last_us: int, at_us: int) -> set[str]:
-    """At the first sample of another hour the tallies of the hour before are whole."""
-    if last_us // HOUR_US == at_us // HOUR_US or not (track.hour or track.last_hour):
+    """At the first sample of another hour what was counted of the hour before is whole."""
+    if last_us // HOUR_US == at_us // HOUR_US:
         return set()
     track.last_hour, track.hour = track.hour, {}
+    turn(track.series)
     return {HOUR}
 
 

@@ -71,7 +71,7 @@ class UseMeter:
 def in_use(view: LatestReadings, device: str) -> bool | None:
     """Power above the card's idle band, or a process that holds memory; None where neither can be told."""
     columns, slots = view.tiers.get("fast"), [device]
-    power: Column = [None] if columns is None else _column(columns, POWER, slots)
+    power: Column = [None] if columns is None else column(columns, POWER, slots)
     return _used(slots, holders(view), [idle_top(view, device)], power)[0]
 
 
@@ -129,7 +129,7 @@ def take_in(
     `changed`: what differs from that sample. `interval_us`: how long a sample is promised to stand alone.
     """
     columns, same, over = view.tiers["fast"], meter.slots == slots, []
-    counters = _column(columns, ENERGY, slots)
+    counters = column(columns, ENERGY, slots)
     if last_us is not None and meter.load is not None:
         spent = _spent(meter, slots, counters, at_us - last_us)
         over = _hold(meter, meter.load, last_us, at_us, spent, last_us + interval_us)
@@ -152,14 +152,15 @@ def end(meter: UseMeter, last_us: int, until_us: int, interval_us: int) -> list[
 def _load(meter: UseMeter, view: LatestReadings, columns: LatestSample) -> Load:
     slots = meter.slots
     seen = len(slots) - slots.count("")
-    used = _used(slots, holders(view), meter.idle, _column(columns, POWER, slots))
+    used = _used(slots, holders(view), meter.idle, column(columns, POWER, slots))
     known = seen if view.processes is not None else len(used) - used.count(None)
-    told = _column(columns, BUSY, slots)
+    told = column(columns, BUSY, slots)
     read = [percent for percent in told if percent is not None]
     return seen, known, used.count(True), len(read), sum(read)
 
 
-def _column(columns: LatestSample, name: str, slots: Sequence[str]) -> Column:
+def column(columns: LatestSample, name: str, slots: Sequence[str]) -> Column:
+    """A reading of these devices, None where it has no value."""
     row = columns.rows.get(name)
     if row is None:
         return [None] * len(slots)

@@ -15,9 +15,17 @@ from weighbridge.judge.checks.check import (
     Severity,
 )
 from weighbridge.judge.checks.clocks import CLOCK_CAPPED, MEMORY_CLOCK_CAPPED
+from weighbridge.judge.checks.consistency import CARD_INCONSISTENT
 from weighbridge.judge.checks.ecc import ECC_OFF
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.checks.exclusivity import FOREIGN_PROCESS
+from weighbridge.judge.checks.hours import (
+    ENERGY_IMPLAUSIBLE,
+    MEMORY_UNACCOUNTED,
+    READINGS_BEYOND,
+    READINGS_CONSTANT,
+    READINGS_COPIED,
+)
 from weighbridge.judge.checks.identity import SKU_MISMATCH
 from weighbridge.judge.checks.interconnect import NVLINK_DOWN
 from weighbridge.judge.checks.memory import MEMORY_SHORT
@@ -25,6 +33,7 @@ from weighbridge.judge.checks.mig import MIG_ON
 from weighbridge.judge.checks.pcie import PCIE_NARROW, PCIE_SLOW
 from weighbridge.judge.checks.power import POWER_CAPPED
 from weighbridge.judge.checks.presence import GPU_LOST, GPU_MISSING
+from weighbridge.judge.checks.twins import IDENTITY_SHARED
 from weighbridge.judge.checks.virtualization import VIRTUALIZATION_MISMATCH
 from weighbridge.judge.checks.xid import XID_FATAL
 
@@ -46,6 +55,13 @@ CHECKS: tuple[Check, ...] = (
     VIRTUALIZATION_MISMATCH,
     FOREIGN_PROCESS,
     BOUND_BROKEN,
+    CARD_INCONSISTENT,
+    IDENTITY_SHARED,
+    READINGS_CONSTANT,
+    READINGS_COPIED,
+    READINGS_BEYOND,
+    ENERGY_IMPLAUSIBLE,
+    MEMORY_UNACCOUNTED,
 )
 
 __all__ = [

@@ -45,6 +45,32 @@ class BoundTally:
     held: int
 
 
+@dataclass(slots=True)
+class HourSeries:
+    """Of one device. `samples` in all, `busy` of them under load.
+
+    `beyond`: with a clock or a power that the card says it cannot have. `steady`: the longest run under load in which
+    power, temperature and clock stayed the same to the last digit, `run` the one under way. `copied`: under load and
+    alike another device of the node in all three. `held`: memory full, no process, power of an idle card.
+
+    `fell`: how often the counter of energy went back to what it cannot have counted since. It rose by
+    `spent_millijoules` over `spent_us`, in which power was read between `least` and `most` milliwatts.
+    """
+
+    samples: int = 0
+    busy: int = 0
+    beyond: int = 0
+    run: int = 0
+    steady: int = 0
+    copied: int = 0
+    held: int = 0
+    fell: int = 0
+    spent_millijoules: int = 0
+    spent_us: int = 0
+    least: int | None = None
+    most: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Promise:
     """What one version of a contract promises of one node.
@@ -79,7 +105,8 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """What a check looks at: the promise, the node, and the tallies of the last whole hour by (bound, device).
+    """What a check looks at: the promise, the node, and of the last whole hour the tallies by (bound, device) and what
+    the samples of each device showed together.
 
     `strangers`: devices in slots that were not theirs when they were first filled, and of which nothing was announced.
     """
@@ -88,6 +115,7 @@ class CheckContext:
     view: LatestReadings
     tallies: Mapping[tuple[int, str], BoundTally] = field(default_factory=dict)
     strangers: Collection[str] = ()
+    series: Mapping[str, HourSeries] = field(default_factory=dict)
 
     def devices(self) -> list[LatestDevice]:
         return self.promise.assigned(self.view)
@@ -98,7 +126,8 @@ class Check:
     """`code` is stable. `watches` names readings, and INVENTORY, PROCESSES, XIDS, REASONS, HOUR for the rest.
 
     `at_delivery`: whether it compares a device with the contract, and so belongs in a delivery note; else it judges
-    what happens later. `effect`: on availability. `blind`: how severe it is that nobody could see.
+    what happens later. `effect`: on availability. `blind`: how severe it is that nobody could see. `level`: of the
+    evidence.
     """
 
     code: str
@@ -109,6 +138,7 @@ class Check:
     effect: Effect = Effect.DEGRADED
     answerable: str = "provider"
     blind: Severity = Severity.INFO
+    level: str = "E0"
 
 
 HOUR = "hour"
@@ -127,6 +157,11 @@ def breached(device: str, expected: str, observed: str) -> Answer:
 def unseen(device: str, expected: str, value: Reason | None) -> Answer:
     """The verdict where there is no value: never met, never breached."""
     return Answer(device, Verdict.UNKNOWN, expected, NOT_REPORTED if value is None else value)
+
+
+def doubted(device: str, expected: str, observed: str) -> Answer:
+    """Readings that cannot all be true: which of them is false nobody can tell, so it breaches nothing."""
+    return Answer(device, Verdict.UNKNOWN, expected, observed)
 
 
 def decide(device: str, expected: str, observed: str, *, holds: bool) -> Answer:
