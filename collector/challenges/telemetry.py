@@ -11,7 +11,6 @@ from collector.log.commits import Committer, Leaf
 from collector.storage.store import EvidenceLog, StorageError
 from weighbridge.challenge.record import ChallengeOutcome, read_outcome
 from weighbridge.challenge.telemetry import (
-    MARGIN_US,
     BothSides,
     SidesSeen,
     Telemetry,
@@ -20,6 +19,7 @@ from weighbridge.challenge.telemetry import (
     may_be_unmade,
     seal_telemetry,
 )
+from weighbridge.challenge.work import MARGIN_US
 from weighbridge.judge.node_state import AwaitedTelemetry, NodeState
 from weighbridge.judge.usage import idle_top
 from weighbridge.log.entries import Entry

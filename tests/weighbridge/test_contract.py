@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from weighbridge.contract import Contract, ContractError, ContractProblem, expanded, explain, load
 from weighbridge.contract.chain import mismatches
+from weighbridge.contract.coherence import cautions
 from weighbridge.contract.reference import reference
 
 MINIMAL = """\
@@ -379,6 +380,15 @@ def test_rounds_take_as_long_as_the_contract_says_at_the_rate_that_it_asks_for()
     assert rate * work_s <= work < rate * work_s + 2 * policy.size**3
     assert policy.stall_allowance_ms == 1500
     assert policy.helper_cards == 7
+
+
+@pytest.mark.parametrize(("interval_s", "warned"), [("8", False), ("10", True)])
+def test_a_run_that_no_sample_need_see_is_warned_of(interval_s: str, warned: bool) -> None:
+    """Who chooses its own samples could leave it out, and with it a card that idles meanwhile."""
+    terms = numbers('at_least_flops_per_second: "700000000000000", work_s: "10"')
+    text = with_challenge(terms) + f"sampling: {{interval_s: {interval_s}}}\n"
+    found = [one for one in cautions(load(text)) if "resources.h100.challenges[0]" in one]
+    assert bool(found) is warned
 
 
 def test_two_proofs_of_one_line_item_have_numbers_of_their_own() -> None:

@@ -26,6 +26,7 @@ from weighbridge.challenge.record import (
     read_outcome,
 )
 from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
+from weighbridge.challenge.work import MARGIN_US
 from weighbridge.log.entries import Entry, EntryKind, KeyChanged, payload_type
 from weighbridge.log.merkle import leaf_hash
 from weighbridge.log.succession import LogKeys
@@ -34,10 +35,6 @@ from weighbridge.wire.report import Report, WireError, read
 from weighbridge.wire.report import decode as decode_report
 from weighbridge.wire.signing import SignatureError, Signer, encode_envelope, key_id, verify
 
-MARGIN_US = 1_000_000
-"""Clocks that are synchronized differ by less, and NVML's means reach back no further. One of which the kernel does not
-say so gets twice as much, if the collector sees it no further off.
-"""
 READ = ("power_draw_milliwatts", "utilization_gpu_percent", "energy_millijoules")
 """The readings that a sample holds, in its order."""
 IDLE_PERCENT = 5
@@ -159,10 +156,13 @@ class _Window:
         return before.at_us < end_us and after.at_us > start_us
 
     def fills(self, before: _Sample, after: _Sample) -> bool:
-        """Half of the time between two samples and more was the run's."""
+        """A third of the time between two samples and more was the run's, and well inside it.
+
+        A run that lasts as long as two samples lie apart fills that much of one of two such times, wherever they fall.
+        """
         start_us = max(before.at_us, self.from_us + self.margin_us)
         end_us = min(after.at_us, self.until_us - self.margin_us)
-        return 2 * (end_us - start_us) >= after.at_us - before.at_us
+        return 3 * (end_us - start_us) >= after.at_us - before.at_us
 
 
 def link(
@@ -389,7 +389,7 @@ def _by_power(
 
 
 def _means(samples: Sequence[_Sample], window: _Window) -> Iterator[tuple[int, bool]]:
-    """Mean power between two samples that the run may touch, in mW, and whether it filled half of that time."""
+    """Mean power between two samples that the run may touch, in mW, and whether it filled enough of that time."""
     for before, after in pairwise(s for s in samples if s.energy_millijoules is not None):
         spent = (after.energy_millijoules or 0) - (before.energy_millijoules or 0)
         if window.touches(before, after) and after.at_us > before.at_us and spent >= 0:

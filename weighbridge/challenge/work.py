@@ -9,6 +9,10 @@ LEAST_WORK_MS = 10_000
 LEAST_ALLOWANCES = 3
 """A challenge is as many allowances long, or a stall could pass for slowness, and slowness for a stall."""
 MOST_ROUNDS = 1 << 16
+MARGIN_US = 1_000_000
+"""Clocks that are synchronized differ by less, and NVML's means reach back no further. One of which the kernel does not
+say so gets twice as much, if the collector sees it no further off.
+"""
 
 
 def rounds_of(size: int, flops_per_second: int, seconds: int) -> int:
@@ -47,3 +51,9 @@ def require_work(policy: Policy) -> None:
             f"rounds {policy.rounds}: {float(work):.0f} ms of products at the rate asked for; {least} ms are needed,"
             f" which is 10 s or {LEAST_ALLOWANCES} times the allowance of {policy.stall_allowance_ms} ms"
         )
+
+
+def is_seen(policy: Policy, interval_us: int) -> bool:
+    """Whether a sample each interval cannot miss the chain: it lies well inside, wherever it falls."""
+    work = work_ms(policy)
+    return work is None or 1000 * work >= interval_us + 2 * MARGIN_US

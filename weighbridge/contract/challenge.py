@@ -7,7 +7,7 @@ from weighbridge.catalogue.tables import Sku
 from weighbridge.challenge.ceiling import ceiling_flops_per_second
 from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.sizes import require_deliverable
-from weighbridge.challenge.work import longest, require_work, rounds_of
+from weighbridge.challenge.work import is_seen, longest, require_work, rounds_of
 from weighbridge.contract.scalars import Count, Maybe, Share, Switch, Text, Whole
 from weighbridge.contract.terms import Terms, clause
 
@@ -136,3 +136,7 @@ class ChallengeTerms(Terms):
         except PolicyError as error:
             return str(error)
         return None
+
+    def is_seen(self, card: Sku | None, gpus: int, interval_us: int) -> bool:
+        """Whether a sample each interval shows the run of these numbers, if there is one."""
+        return self.unfit(card, gpus) is not None or is_seen(self.policy(card, gpus), interval_us)

@@ -44,6 +44,18 @@ def cautions(contract: Contract) -> Iterator[str]:
             f"availability.{promise.id}: evidence.witnesses names nobody who says whether a node is reachable; one "
             "whose agent is heard is taken to be"
         )
+    yield from _of_unseen_runs(contract)
+
+
+def _of_unseen_runs(contract: Contract) -> Iterator[str]:
+    """Who chooses when it samples could leave out such a run, and with it the card that idled meanwhile."""
+    for item in contract.resources:
+        for place, terms in enumerate(item.challenges):
+            if not terms.is_seen(item.card, item.per_node, contract.sampling.interval_us):
+                yield (
+                    f"resources.{item.id}.challenges[{place}]: shorter than sampling.interval_s and two seconds, "
+                    "so that no sample need show whether the card was at work"
+                )
 
 
 def _of_parties(contract: Contract) -> Problems:

@@ -145,7 +145,8 @@ def energy(second: float, joules: int) -> Sampled:
         ([busy(3, 0)], None, "idle"),
         ([busy(3, 100)], None, "load"),
         ([busy(3, 100), power(4, 90_000)], IDLE, "idle"),
-        ([energy(-1, 0), energy(8, 9 * 90)], IDLE, "unknown"),
+        ([energy(-1, 0), energy(8, 9 * 90)], IDLE, "idle"),
+        ([energy(-5, 0), energy(8, 13 * 90)], IDLE, "unknown"),
         ([energy(0, 0), energy(7, 7 * 90)], IDLE, "idle"),
         ([energy(-2, 0), energy(8, 5 * 600 + 5 * 90)], IDLE, "load"),
         ([energy(0, 500), energy(7, 0)], IDLE, "unknown"),
@@ -158,6 +159,30 @@ def test_a_card_is_at_work_idle_or_cannot_be_said_to_be_either(
     reports = [report(0, *samples)] if samples else []
     (card,) = loads(outcome(), reports, {GPU: idle}, None)
     assert (card.shown, bool(card.reason)) == (shown, True)
+
+
+@pytest.mark.parametrize("tenth", range(0, 100, 7))
+@pytest.mark.parametrize(
+    ("seconds", "reading"), [(12, power), (10, energy)], ids=["power, 12 s", "energy, 10 s"]
+)
+def test_no_phase_of_the_sampling_misses_a_run_that_a_contract_may_ask_for(
+    seconds: int, reading: Any, tenth: int
+) -> None:
+    """One sample in ten seconds, whenever the node likes to take it: what idled is idle, and what worked is not."""
+    times = [tenth / 10 + 10 * step for step in range(-3, 4)]
+    idle = [reading(s, round(90 * (s + 40)) if reading is energy else 90_000) for s in times]
+    (card,) = loads(outcome(seconds), [report(0, *idle)], {GPU: IDLE}, None)
+    assert card.shown == "idle"
+
+    def worked(s: float) -> int:
+        return round(90 * (s + 40) + 510 * min(max(s, 0), seconds))
+
+    busy = [
+        reading(s, worked(s) if reading is energy else 90_000 + 500_000 * (0 <= s <= seconds))
+        for s in times
+    ]
+    (card,) = loads(outcome(seconds), [report(0, *busy)], {GPU: IDLE}, None)
+    assert card.shown == "load"
 
 
 @pytest.mark.parametrize(
