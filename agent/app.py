@@ -23,7 +23,7 @@ from agent.host.machine import Machine, footprint
 from agent.log_keys import LogKeyFollower
 from agent.nvml.attesting import Evidence, nothing, over_nvml
 from agent.probe.client import over, spawn
-from agent.probe.consent import DailyBudget, ProbeConsent, grants, windows_of
+from agent.probe.consent import DailyBudget, ProbeConsent, grants, looking_again, windows_of
 from agent.report.sampler import Schedule
 from agent.report.source import DeviceSource
 from agent.report.transport import Transport
@@ -133,6 +133,7 @@ class Daemon:
             clock.wall_us,
             KeptReceipts(config.state_directory / challenge_receipts.NAME),
             attest=self._evidence,
+            look=looking_again(self._agent.sampler, clock),
         )
 
     async def _evidence(self, uuid: str, nonce: str) -> Evidence:

@@ -9,8 +9,8 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import zstandard
@@ -35,6 +35,7 @@ from weighbridge.challenge.messages import (
     Receipt,
     Release,
     Reveal,
+    Roots,
     decode_message,
     encode_message,
 )
@@ -66,6 +67,15 @@ SLOW_S = 60.0
 
 Consenting = Callable[[Prepare, int], Grant]
 """What a prober may do for a request, with so many milliseconds left today."""
+
+Looking = Callable[[Sequence[str]], tuple[str, ...]]
+"""The GPUs of these on which somebody else is too."""
+
+
+def unseen(gpus: Sequence[str]) -> tuple[str, ...]:
+    """Nobody looks."""
+    del gpus
+    return ()
 
 
 class Request(Protocol):
@@ -129,9 +139,10 @@ class CommandPoller:
         receipts: KeptReceipts,
         backoff: Backoff | None = None,
         attest: Attest = nothing,
+        look: Looking = unseen,
     ) -> None:
         self._identity, self._request, self._grant = identity, request, grant
-        self._attest = attest
+        self._attest, self._look = attest, look
         self._budget, self._open_prober, self._wall_us = budget, open_prober, wall_us
         self._receipts = receipts
         self._backoff = Backoff() if backoff is None else backoff
@@ -288,7 +299,16 @@ class CommandPoller:
         session = self._session
         if session is None:
             return None
-        return await self._answer(session.request, step, await self._asked(message))
+        answer = self._seen_again(session.request, await self._asked(message))
+        return await self._answer(session.request, step, answer)
+
+    def _seen_again(self, request: Prepare, answer: bytes) -> bytes:
+        """Roots, with the GPUs on which somebody else is now. It is on record, and excuses nothing by itself."""
+        message = decode_message(answer)
+        others = self._look(request.gpus) if isinstance(message, Roots) else ()
+        if not isinstance(message, Roots) or not others:
+            return answer
+        return encode_message(replace(message, in_use=others))
 
     async def _answer(self, request: Prepare, step: str, payload: bytes) -> bytes | None:
         """Returns the command that follows, if the reply has one."""

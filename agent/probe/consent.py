@@ -4,6 +4,7 @@ Nothing here guesses: a GPU of which it cannot be seen whether anybody uses it c
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,20 @@ def grants(
         return grant_of(consent, seen, request.gpus, request.policy, left_ms, clock.wall_us())
 
     return grant
+
+
+def others_on(seen: NewestSweep, gpus: Sequence[str]) -> tuple[str, ...]:
+    """The GPUs of these that more processes hold than the one that a prober has on each, if that can be seen."""
+    if not seen.fresh or isinstance(seen.processes, Reason):
+        return ()
+    held = {(process.device, process.pid) for process in seen.processes}
+    counted = Counter(device for device, _ in held)
+    return tuple(gpu for gpu in gpus if counted[gpu] > 1)
+
+
+def looking_again(sampler: Sampler, clock: Clock) -> Callable[[Sequence[str]], tuple[str, ...]]:
+    """Who else is on these GPUs, by what the sampler saw last."""
+    return lambda gpus: others_on(seen_of(sampler, clock.boottime_us()), gpus)
 
 
 class DailyBudget:

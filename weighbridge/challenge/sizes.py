@@ -18,10 +18,14 @@ AROUND_BYTES = 1024
 """Bytes of an envelope beside its payload: names, type and signature."""
 
 
+UUID_BYTES = 64
+"""Bytes of a GPU's name in a message."""
+
+
 def largest_roots(policy: Policy, phase: str, gpus: int) -> int:
     """Bytes of the envelope with the roots of a phase, at most. A Decline may come in its place."""
     roots = HASH_BYTES * phase_shape(policy, phase).steps
-    return max(STATEMENT_BYTES, _sealed(gpus * _text(roots)))
+    return max(STATEMENT_BYTES, _sealed(gpus * (_text(roots) + UUID_BYTES)))
 
 
 def largest_openings(policy: Policy, gpus: int) -> int:

@@ -8,10 +8,17 @@ import pytest
 import zstandard
 
 from agent.challenge_receipts import KeptReceipts
-from agent.command_poller import CommandPoller
+from agent.command_poller import CommandPoller, unseen
 from agent.enrolment import NodeIdentity
 from agent.probe.client import Prober
-from agent.probe.consent import DailyBudget, NewestSweep, ProbeConsent, grant_of, windows_of
+from agent.probe.consent import (
+    DailyBudget,
+    NewestSweep,
+    ProbeConsent,
+    grant_of,
+    others_on,
+    windows_of,
+)
 from agent.probe.grant import Grant, refusal
 from agent.report.reporter import Backoff
 from agent.report.source import RawProcess, Sweep
@@ -20,6 +27,9 @@ from weighbridge.challenge.messages import (
     PAYLOAD_TYPE,
     Decline,
     Prepare,
+    Ready,
+    Release,
+    Roots,
     decode_message,
     encode_message,
 )
@@ -176,11 +186,19 @@ async def heard_by(desk: Desk, tmp_path: Path) -> list[Grant]:
         opened.append(grant)
         raise StopHere
 
+    command_poller = poller_of(desk, tmp_path, opening)
+    with pytest.raises(StopHere):
+        await command_poller.run()
+    return opened
+
+
+def poller_of(desk: Desk, tmp_path: Path, opening: Any, look: Any = unseen) -> CommandPoller:
+    """An agent whose GPU is idle."""
     identity = NodeIdentity(
         "http://localhost", "n1", "log", LogTrust(LOG.public_key, tmp_path), KEY, b"", True
     )
     at_once = Backoff(longest_s=0)
-    command_poller = CommandPoller(
+    return CommandPoller(
         identity,
         desk,
         lambda request, left: grant_of(CONSENT, seen(), request.gpus, POLICY, left, NOON_US),
@@ -189,10 +207,8 @@ async def heard_by(desk: Desk, tmp_path: Path) -> list[Grant]:
         lambda: NOON_US,
         KeptReceipts(tmp_path / "challenges.jsonl"),
         at_once,
+        look=look,
     )
-    with pytest.raises(StopHere):
-        await command_poller.run()
-    return opened
 
 
 async def test_an_agent_whose_clock_went_back_goes_on_from_the_number_that_is_expected(
@@ -236,6 +252,81 @@ async def test_gpus_that_are_not_here_are_declined_under_the_agents_own_key(tmp_
     declined = decode_message(opened.payload)
     assert isinstance(declined, Decline)
     assert (opened.key_id, declined.reason) == (KEY.key_id, "unsupported")
+
+
+@pytest.mark.parametrize(
+    ("processes", "fresh", "named"),
+    [
+        ([RawProcess(GPU, 1, 0), RawProcess(GPU, 2, 0)], True, (GPU,)),
+        ([RawProcess(GPU, 1, 0)], True, ()),
+        ([RawProcess(GPU, 1, 0), RawProcess(GPU, 1, 0)], True, ()),
+        ([RawProcess(GPU, 1, 0), RawProcess("GPU-b", 2, 0), RawProcess("GPU-b", 3, 0)], True, ()),
+        ([RawProcess(GPU, 1, 0), RawProcess(GPU, 2, 0)], False, ()),
+        (Reason.NO_PERMISSION, True, ()),
+    ],
+    ids=["a tenant", "the prober", "it, listed twice", "another GPU", "long ago", "unseen"],
+)
+def test_who_else_is_on_a_gpu_of_the_challenge_is_seen_by_its_processes(
+    processes: Any, fresh: bool, named: tuple[str, ...]
+) -> None:
+    assert others_on(replace(seen(), processes=processes, fresh=fresh), [GPU]) == named
+
+
+class Answers:
+    """A prober that has the answers ready."""
+
+    async def ask(self, message: bytes, seconds: float) -> bytes:
+        del seconds
+        asked = decode_message(message)
+        if isinstance(asked, Prepare):
+            return encode_message(Ready(asked.challenge, bytes(32), 1))
+        assert isinstance(asked, Release)
+        return encode_message(Roots(asked.challenge, asked.phase, 1, 2, (bytes(64),)))
+
+    async def end(self) -> None:
+        """Nothing is left of it."""
+
+
+class Commands(Desk):
+    """Hands out several, one at a time."""
+
+    def __init__(self, *commands: bytes) -> None:
+        super().__init__(commands[0])
+        self.rest = list(commands[1:])
+
+    async def __call__(self, method: str, *rest: Any, **named: Any) -> HttpAnswer:
+        answer = await super().__call__(method, *rest, **named)
+        if method == "GET" and self.rest:
+            self.command = self.rest.pop(0)
+        return answer
+
+
+@pytest.mark.parametrize("others", [(GPU,), ()])
+async def test_the_agent_looks_again_before_it_signs_roots(
+    tmp_path: Path, others: tuple[str, ...]
+) -> None:
+    """A tenant that starts after the release is on record, under the agent's own key."""
+    asked: list[Any] = []
+
+    async def opening(grant: Grant) -> Any:
+        del grant
+        return Answers()
+
+    def look(gpus: Any) -> tuple[str, ...]:
+        asked.append(tuple(gpus))
+        return others
+
+    release = encode_message(Release("c", "chain", bytes(32)))
+    desk = Commands(LOG.seal(PAYLOAD_TYPE, prepare()), LOG.seal(PAYLOAD_TYPE, release))
+    poller = poller_of(desk, tmp_path, opening, look)
+    with pytest.raises(StopHere):
+        await poller.run()
+    path, envelope = desk.posted[-1]
+    signed = open_envelope(zstandard.decompress(envelope))
+    roots = decode_message(signed.payload)
+    assert isinstance(roots, Roots)
+    assert (path, signed.key_id) == ("/v1/challenges/c/roots", KEY.key_id)
+    assert (roots.in_use, asked) == (others, [(GPU,)])
 
 
 class Busy(Desk):
