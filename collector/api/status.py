@@ -247,7 +247,7 @@ async def _shown(
         yield (
             gpu(fleet, name, uuid, found)
             | last_shown(state, uuid)
-            | {"attestation": attestation(fleet, state, uuid)}
+            | {"attestation": attestation(fleet, state, uuid), "proof": proof(state, uuid)}
         )
         if number % SLICE == 0:
             await asyncio.sleep(0)
@@ -275,6 +275,26 @@ def attestation(fleet: Fleet, state: NodeState | None, uuid: str) -> Json | None
         "chip": told.chip or None,
         "online": told.online,
         "verifier": told.verifier or None,
+    }
+
+
+def proof(state: NodeState | None, uuid: str) -> Json | None:
+    """What challenges last said of the GPU, and who asked; None: it was not asked. The bounds are of the newest that it
+    met: `flops_per_second` is its rate of exact products."""
+    told = None if state is None else state.proofs.get(uuid)
+    if told is None:
+        return None
+    return {
+        "contract": told.contract,
+        "cause": told.cause or None,
+        "verdict": told.verdict,
+        "reason": told.reason or None,
+        "judged_us": told.judged_us,
+        "proven_us": told.proven_us,
+        "flops_per_second": told.flops_per_second,
+        "memory_bytes": told.memory_bytes,
+        "memory_bytes_per_second": told.memory_bytes_per_second,
+        "peer_bytes_per_second": told.peer_bytes_per_second,
     }
 
 
@@ -309,5 +329,6 @@ def visible_gpu(fleet: Fleet, viewer: Viewer, uuid: str) -> list[Json]:
                 found = contradicted(fleet.observers(name))
                 shown = gpu(fleet, name, uuid, found) | last_shown(state, uuid)
                 shown |= {"attestation": attestation(fleet, state, uuid)}
+                shown |= {"proof": proof(state, uuid)}
                 places.append({"node": name, "contracts": owners} | shown)
     return places

@@ -68,6 +68,7 @@ class ShownSeries:
     group: str
     subject: Subject
     policy: Policy
+    cause: str
     state: str = "exchange"
     outcomes: list[ChallengeOutcome] = field(default_factory=list)
 
@@ -78,6 +79,7 @@ class ShownSeries:
             "group": self.group,
             "node": self.subject.node,
             "contract": self.subject.contract,
+            "cause": self.cause,
             "state": self.state,
             "program_asked": self.policy.program or None,
             "attempts": [_attempt_document(outcome) for outcome in self.outcomes],
@@ -211,7 +213,7 @@ class Challenges:
         together = GroupStart(len(asked))
         begun = []
         for subject, policy in asked:
-            shown = ShownSeries(os.urandom(8).hex(), group, subject, policy)
+            shown = ShownSeries(os.urandom(8).hex(), group, subject, policy, cause)
             self._keep(shown)
             self.occupy(subject)
             task = asyncio.create_task(self._run(shown, cause, together))

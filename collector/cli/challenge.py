@@ -143,7 +143,7 @@ def _said(one: dict[str, Any]) -> str:
 
 def _bounds(gpu: dict[str, Any]) -> str:
     units = (
-        ("flops_per_second", 10**12, "TFLOP/s"),
+        ("flops_per_second", 10**12, "TFLOP/s of exact products"),
         ("memory_bytes", 1 << 30, "GiB held"),
         ("memory_bytes_per_second", 10**9, "GB/s"),
         ("peer_bytes_per_second", 10**9, "GB/s between GPUs"),

@@ -47,6 +47,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
         "outages": "objective unit start end seconds is_counted cause entries",
         "windows": "objective unit item start end",
         "probes": "objective verdict share exactly target good valid scheduled",
+        "series": "start node asked_by proof gpus least_rate is_counted",
         "credits": f"unit {_CREDIT}",
         "others": _CREDIT,
         "by_lessee": _CREDIT,
@@ -85,7 +86,7 @@ _OF_KIND: Mapping[Kind, str] = {
         "excluded floor good gpus gpus_loaded gpus_seen_column gross healthy_gpu_seconds "
         "healthy_p heard_gpu_seconds heard_late heat idle idle_gpus if_told if_unknown "
         "in_use_gpu_seconds interval joules kept "
-        "least_healthy lessee_alone load_band "
+        "least_healthy least_rate lessee_alone load_band "
         "loaded memory min_nodes net nodes nodes_breached nodes_met nodes_passed "
         "nodes_unknown nodes_whole not_reached owed percent power provider_alone quantile raw reached reached_s "
         "reporting_gpu_seconds sampled_gpu_seconds scheduled seconds service share short_hours target tax "

@@ -202,6 +202,19 @@ def _probes(part: Part, speak: Speaker) -> Iterator[Row]:
         )
 
 
+def _series(part: Part, speak: Speaker) -> Iterator[Row]:
+    for line in part.series:
+        yield (
+            speak.short(line.at),
+            Cell(line.node),
+            speak.coded("asked", line.cause),
+            speak.coded("proof", line.verdict.replace(" ", "_")),
+            speak.number(line.gpus),
+            speak.maybe(line.least),
+            speak.yes(line.counts),
+        )
+
+
 def _credits(part: Part, speak: Speaker) -> Iterator[Row]:
     for unit in part.units:
         for line in unit.credits:
@@ -290,6 +303,7 @@ SECTIONS: dict[str, Callable[[Part, Speaker], Iterator[Row]]] = {
     "outages": _outages,
     "windows": _windows,
     "probes": _probes,
+    "series": _series,
     "credits": _credits,
     "floors": _floors,
     "clocks": _clocks,

@@ -41,6 +41,11 @@ def segment(name: str) -> str:
     return quote(name, safe="")
 
 
+def tera(rate: int) -> str:
+    """A rate a second in units of 10^12."""
+    return f"{rate / 10**12:.6g}"
+
+
 def environment() -> Environment:
     """Templates in which everything is escaped, and a name that is not there is an error."""
     made = Environment(
@@ -51,6 +56,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"percent": percent, "utc": utc, "span": span, "segment": segment}
+    made.filters["tera"] = tera
     made.globals["marks"] = MARKS
     return made
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.weighbridge.handover.building import IDLE, Story, always
 from tests.weighbridge.scripted import SIGNER, Log, ScriptedNode, contract_text, holders
-from weighbridge.challenge.record import ChallengeOutcome, Weighed, Weighing
+from weighbridge.challenge.record import COMMAND, SCHEDULE, ChallengeOutcome, Weighed, Weighing
 from weighbridge.contract import load
 from weighbridge.handover.documents import Certificate, DeliveryNote
 from weighbridge.judge.alternation import ALTERNATES
@@ -44,7 +44,7 @@ from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.settlement.restatement import since_issued
-from weighbridge.settlement.statement import Statement
+from weighbridge.settlement.statement import SeriesLine, Statement
 from weighbridge.wire.signing import Signer
 
 SECOND, HOUR, DAY = 1_000_000, 3600, 86400
@@ -227,7 +227,17 @@ def kinds() -> Statement:
         ),
     )
     answers = (Samples(40, Fraction(1)), Samples(2, Fraction(1, 2)), Samples(3, None))
-    notices = Notices(windows=windows, events=events, probes=lambda *_: {"gemm": answers})
+    at = "2026-05-02T00:00:00Z"
+    series = (
+        SeriesLine(at, "n1", SCHEDULE, "met", 1, 8 * 10**14, counts=True),
+        SeriesLine(at, "n2", COMMAND, "not assessed", 2, None, counts=False),
+    )
+    notices = Notices(
+        windows=windows,
+        events=events,
+        probes=lambda *_: {"gemm": answers},
+        series=lambda *_: series,
+    )
     hour_us, device_us = (START + DAY) * SECOND, HOUR * SECOND
     edges = (hour_us, hour_us, hour_us + device_us)
     read = (2 * device_us, 2 * device_us, device_us, 2 * device_us, 50 * device_us, device_us, 9000)

@@ -239,7 +239,7 @@ def end_exchange(
     ]
     failed = _failed_so_far(state, ended, begun, awaited.start)
     for gpu in weighing.gpus:
-        state.proofs[gpu.gpu] = _proof(state.proofs.get(gpu.gpu), gpu, ended.contract, now_us)
+        state.proofs[gpu.gpu] = _proof(state.proofs.get(gpu.gpu), gpu, ended, now_us)
         yield from _weighed(state, ended, gpu, now_us)
     if ended.final and ended.series_verdict == ChallengeVerdict.FAILED:
         for device in failed:
@@ -390,32 +390,28 @@ def _program(
         yield open_finding(state, finding)
 
 
-def _proof(known: Proof | None, gpu: Weighed, contract: str, now_us: int) -> Proof:
-    reason = gpu.reason or ""
+def _proof(known: Proof | None, gpu: Weighed, ended: ChallengeOutcome, now_us: int) -> Proof:
+    told = (ended.contract, gpu.verdict, gpu.reason or "", now_us)
     if gpu.verdict == ChallengeVerdict.MET:
         return Proof(
-            contract,
-            gpu.verdict,
-            reason,
-            now_us,
+            *told,
             gpu.flops_per_second,
             gpu.memory_bytes,
             gpu.memory_bytes_per_second,
             gpu.peer_bytes_per_second,
             now_us,
+            ended.cause,
         )
     if known is None:
-        return Proof(contract, gpu.verdict, reason, now_us)
+        return Proof(*told, cause=ended.cause)
     return Proof(
-        contract,
-        gpu.verdict,
-        reason,
-        now_us,
+        *told,
         known.flops_per_second,
         known.memory_bytes,
         known.memory_bytes_per_second,
         known.peer_bytes_per_second,
         known.proven_us,
+        ended.cause,
     )
 
 

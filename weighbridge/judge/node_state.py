@@ -105,7 +105,10 @@ class ChainEnd:
 
 @dataclass(slots=True)
 class Proof:
-    """What challenges last said of one GPU. Bounds and `proven_us` are of the newest one that was met; else None."""
+    """What challenges last said of one GPU. Bounds and `proven_us` are of the newest one that was met; else None.
+
+    `cause`: `schedule`, or `command` where somebody asked by hand; empty: an older record does not say.
+    """
 
     contract: str
     verdict: str
@@ -116,6 +119,7 @@ class Proof:
     memory_bytes_per_second: int | None = None
     peer_bytes_per_second: int | None = None
     proven_us: int | None = None
+    cause: str = ""
 
 
 @dataclass(slots=True)

@@ -41,8 +41,16 @@ from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.period_labels import cut, ruling
 from weighbridge.settlement.periods import Period, instant_text
 from weighbridge.settlement.probes import Samples
-from weighbridge.settlement.proofs import ProvenRates, excused, proven, proves_node, samples
+from weighbridge.settlement.proofs import (
+    ProvenRates,
+    excused,
+    proven,
+    proves_node,
+    samples,
+    series_lines,
+)
 from weighbridge.settlement.record import Claim, ToldEvent, Window
+from weighbridge.settlement.statement import SeriesLine
 from weighbridge.wire.report import read
 from weighbridge.wire.signing import SignatureError, encode_envelope, key_id
 
@@ -154,12 +162,17 @@ class ContractRecord:
             ),
             events=(*events, *seen, *self._exchanged()),
             probes=self.probes,
+            series=self.series,
             late=tuple(self._late_s(cutoff_us)),
         )
 
     def probes(self, contract: Contract, period: Period) -> dict[str, tuple[Samples, ...]]:
         """What challenges found in a period, by performance objective of a version."""
         return samples(contract, self.nodes, self.proven, period)
+
+    def series(self, contract: Contract, period: Period) -> tuple[SeriesLine, ...]:
+        """The series of challenges of a period, as the statement shows them."""
+        return series_lines(contract, self.nodes, self.proven, period)
 
     def explained(self, rows: Iterable[Row], cutoff_us: int) -> list[Row]:
         """Rows with the causes that were agreed: a cause counts once the lessee has said it, or said it too.

@@ -17,6 +17,7 @@ from weighbridge.settlement.periods import Period, served_part_s
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Record, ToldEvent, Window
 from weighbridge.settlement.service import service_of_s
+from weighbridge.settlement.statement import SeriesLine
 from weighbridge.settlement.units import (
     NEVER,
     JoinedRows,
@@ -34,11 +35,18 @@ from weighbridge.settlement.units import (
 
 Probes = Callable[[Contract, Period], Mapping[str, tuple[Samples, ...]]]
 """What the probes of each objective of a version found in a part of the period."""
+Series = Callable[[Contract, Period], tuple[SeriesLine, ...]]
+"""The series of challenges of a part of the period, as the statement shows them."""
 
 
 def no_probes(_contract: Contract, _period: Period) -> Mapping[str, tuple[Samples, ...]]:
     """The probes where there are none."""
     return {}
+
+
+def no_series(_contract: Contract, _period: Period) -> tuple[SeriesLine, ...]:
+    """The series of challenges where there are none."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,7 @@ class Notices:
     claims: tuple[Claim, ...] = ()
     events: tuple[ToldEvent, ...] = ()
     probes: Probes = no_probes
+    series: Series = no_series
     late: tuple[Interval, ...] = ()
 
     @property
@@ -173,6 +182,7 @@ class Case:
             claims=self.notices.claims,
             events=self.notices.events,
             probes=self.notices.probes(version.contract, part),
+            series=self.notices.series(version.contract, part),
             coming=coming,
             marks=self.known.marks,
         )

@@ -99,6 +99,7 @@ def part_of(settled: Settled) -> Part:
         end=instant_text(settled.part.end_s),
         units=tuple(_unit(settled, result) for result in found.results),
         probes=tuple(_probe(one) for one in found.probed),
+        series=settled.record.series,
         others=tuple(
             _credit(settled, *pair) for pair in zip(found.others, found.others_at_best, strict=True)
         ),

@@ -14,8 +14,9 @@ from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.contract.quality import Performance
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.settlement.hours import inside
-from weighbridge.settlement.periods import Period
+from weighbridge.settlement.periods import Period, instant_text
 from weighbridge.settlement.probes import Samples
+from weighbridge.settlement.statement import SeriesLine
 
 PROBE = "challenge"
 """The `probe` of an objective that challenges judge."""
@@ -116,6 +117,31 @@ def samples(
         for one in contract.performance
         if one.probe == PROBE
     }
+
+
+def series_lines(
+    contract: Contract,
+    nodes: Mapping[str, str | None],
+    found: Sequence[ProvenRates],
+    period: Period,
+) -> tuple[SeriesLine, ...]:
+    """Every series of a period, whether it is a probe of an objective or not; none where no objective asks for any."""
+    judging = [one for one in contract.performance if one.probe == PROBE]
+    start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval_s)
+    within = [one for one in found if judging and start_us <= one.received_us < end_us]
+    return tuple(
+        SeriesLine(
+            at=instant_text(one.received_us // MICROSECONDS),
+            node=one.node,
+            cause=one.cause,
+            verdict=one.verdict.value,
+            gpus=len(one.rates),
+            least=min((rate for rate in one.rates if rate is not None), default=None),
+            counts=_terms(contract, nodes.get(one.node), one) is not None
+            and any(list(_due(terms, [one], period)) for terms in judging),
+        )
+        for one in within
+    )
 
 
 def _own(

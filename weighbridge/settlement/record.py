@@ -13,6 +13,7 @@ from typing import Literal
 from weighbridge.judge.ledger import State
 from weighbridge.settlement.intervals import Interval, Intervals, subtraction, union
 from weighbridge.settlement.probes import Samples
+from weighbridge.settlement.statement import SeriesLine
 
 Side = Literal["provider", "lessee"]
 BOTH: frozenset[Side] = frozenset({"provider", "lessee"})
@@ -94,7 +95,7 @@ class Record:
 
     `coming`: from when on the time of a unit is to come, where the period is under way. What its spans say of that time
     is how it would be if the unit stayed as it is. `marks`: by cause, when the registry found what is to be flagged.
-    `apart`: objectives whose units have spans of their own.
+    `apart`: objectives whose units have spans of their own. `series`: those of challenges, as they are shown.
     """
 
     spans: tuple[Span, ...] = ()
@@ -105,6 +106,7 @@ class Record:
     coming: Mapping[str, int] = field(default_factory=dict)
     marks: Mapping[str, Intervals] = field(default_factory=dict)
     apart: frozenset[str] = frozenset()
+    series: tuple[SeriesLine, ...] = ()
 
     def under(self, objective: str) -> "Record":
         """What an objective is judged by."""

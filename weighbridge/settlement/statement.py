@@ -187,6 +187,24 @@ class ProbeLine:
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesLine:
+    """A series of challenges of a node, where a performance objective rests on challenges.
+
+    `cause`: `schedule`, or `command` where somebody asked by hand. `gpus`: how many were asked. `least`: the least rate
+    of exact products of those that proved one, in FLOP/s. `counts`: whether it is a probe of an objective; what was
+    asked for by hand, by other numbers than the contract's or outside the objective's schedule, is not.
+    """
+
+    at: str
+    node: str
+    cause: str
+    verdict: str
+    gpus: int
+    least: int | None
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """What a unit earned, the claim that it needs, and what is owed of it now."""
 
@@ -324,6 +342,7 @@ class Part:
     evidence: tuple[EvidenceLine, ...] = ()
     cadence: tuple[CadenceLine, ...] = ()
     reach: tuple[ReachLine, ...] = ()
+    series: tuple[SeriesLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from weighbridge.settlement.statement import (
     ExitLine,
     FloorLine,
     ProbeLine,
+    SeriesLine,
     Statement,
 )
 
@@ -170,6 +171,10 @@ def with_the_rest(statement: Statement) -> Statement:
         clocks=(
             ClockLine("fix", "n1", "2026-05-07T00:00:05Z", None, 4567, 3456, "BREACHED"),
             ClockLine("fix", "n2", "2026-05-07T00:00:06Z", "2026-05-07T00:00:07Z", 1, 3456, "MET"),
+        ),
+        series=(
+            SeriesLine("2026-05-07T00:00:08Z", "n1", "schedule", "failed", 8, 4321, True),
+            SeriesLine("2026-05-07T00:00:09Z", "n2", "command", "not assessed", 1, None, False),
         ),
         probes=(ProbeLine("gemm", "MET", "0.91", 8928, 8900, "8899", "0.999887640", "8899/8900"),),
     )

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient
 from weighbridge.contract import explain, load
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Row, State
+from weighbridge.judge.node_state import Proof
 from weighbridge.verdict import Verdict
 
 Client = TestClient[web.Request, web.Application]
@@ -197,6 +198,25 @@ async def test_a_node_shows_its_last_readings_and_why_others_are_not_there(clien
     assert first["readings"]["memory_used_bytes"] == 0
     assert second["unavailable"]["power_draw_milliwatts"] == "gpu_is_lost"
     assert second["xids"] == {"79": 1}
+
+
+async def test_a_gpu_shows_what_challenges_said_of_it_and_who_asked(
+    client: Client, fleet: Any
+) -> None:
+    """In the API and on the page, its rate by what it is."""
+    told = ("alpha", "failed", "wrong answer", NOW_US, 800 * 10**12, None, None, None, NOW_US)
+    fleet.nodes["a1"].proofs["GPU-1"] = Proof(*told, "schedule")
+    shown = {gpu["gpu"]: gpu["proof"] for gpu in (await got(client, "/v1/nodes/a1"))["gpus"]}
+    proof = shown.pop("GPU-1")
+    assert (proof["cause"], proof["verdict"]) == ("schedule", "failed")
+    assert proof["flops_per_second"] == 800 * 10**12
+    assert set(shown.values()) == {None}
+    (place,) = (await got(client, "/v1/gpus/GPU-1"))["places"]
+    assert place["proof"] == proof
+    async with client.get("/nodes/a1") as response:
+        page = " ".join((await response.text()).split())
+    assert "by the contract's schedule: failed, wrong answer." in page
+    assert "Rate of exact products when one was last met: 800 TFLOP/s." in page
 
 
 async def test_a_silent_node_shows_no_old_reading_as_news(client: Client) -> None:

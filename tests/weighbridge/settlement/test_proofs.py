@@ -136,6 +136,25 @@ def test_what_somebody_asked_for_by_hand_counts_for_nothing() -> None:
         assert found(text(), outcome(weighed(verdict, 1), cause=COMMAND)) == ()
 
 
+def test_the_statement_shows_every_series_and_which_of_them_count() -> None:
+    """By hand, or by other numbers than the contract's: shown, and no probe."""
+    met = weighed("met", 840 * 10**12)
+    other = replace(OWN, samples=1)
+    ended = [outcome(met, weighed("failed", None)), outcome(met, cause=COMMAND)]
+    known = book_of(text(), *ended, outcome(met, policy=other)).record("K1", START_US + 100)
+    assert known is not None
+    lines = known.series(known.newest, PERIOD)
+    shown = [(one.cause, one.gpus, one.least, one.counts) for one in lines]
+    assert shown == [
+        (SCHEDULE, 2, 0, True),
+        (COMMAND, 1, 840 * 10**12, False),
+        (SCHEDULE, 1, 840 * 10**12, False),
+    ]
+    bare = book_of(contract_text(), *ended).record("K1", START_US + 100)
+    assert bare is not None
+    assert bare.series(bare.newest, PERIOD) == ()
+
+
 @pytest.mark.parametrize(
     "changes", [{"samples": 1}, {"rounds": 1}, {"required_flops_per_second": 1}, {"profile": "i8"}]
 )
