@@ -25,7 +25,7 @@ from weighbridge.challenge.messages import (
 )
 from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.transcript import decode_transcript
-from weighbridge.challenge.verdict import (
+from weighbridge.challenge.verdict import (GpuResult, worst_gpu)
     Attempt,
     AttemptResult,
     ChallengeVerdict,
@@ -469,6 +469,17 @@ def test_a_series_keeps_every_attempt_and_ends_when_one_is_met(bench: Any) -> No
         1,
         False,
     )
+
+
+def test_a_wrong_answer_of_one_gpu_decides_though_another_was_but_too_slow(bench: Any) -> None:
+    slow, wrong = (
+        GpuResult(gpu, ChallengeVerdict.FAILED, reason, 8, 0, None)
+        for gpu, reason in (("a", VerdictReason.TOO_SLOW), ("b", VerdictReason.WRONG_ANSWER))
+    )
+    verdict, reason = worst_gpu([slow, wrong])
+    attempt = AttemptResult("c.1", verdict, reason, (slow, wrong))
+    series = series_of([attempt], bench.policy())
+    assert (series.reason, series.repeat) == (VerdictReason.WRONG_ANSWER, False)
 
 
 def test_a_wrong_answer_is_proof_that_no_later_success_undoes(bench: Any) -> None:
