@@ -248,6 +248,7 @@ def challenges(file: Path | None, state_directory: Path | None, as_json: bool) -
 @click.option("--size", type=int, default=16384, show_default=True)
 @click.option("--rounds", type=int, default=64, show_default=True)
 @click.option("--samples", type=int, default=128, show_default=True)
+@click.option("--links", type=int, default=4, show_default=True)
 @click.option("--policy", "policy_file", type=PATH, help="JSON, before the numbers above.")
 def probe(
     target: Path,

@@ -87,7 +87,7 @@ def grant_of(
     wall_us: int,
 ) -> Grant:
     """What a prober may do with these GPUs now. A GPU that is not here is left out, which the prober refuses."""
-    needed_ms = policy.deadline_ms * len(policy.phases(len(gpus))) + WAITING_MS
+    needed_ms = policy.longest_ms(len(gpus)) + WAITING_MS
     known = {device.uuid: device for device in seen.devices}
     granted = tuple(_gpu(consent, seen, known[uuid]) for uuid in gpus if uuid in known)
     return Grant(consent.backend, consent.consent_at(wall_us), min(left_ms, needed_ms), granted)

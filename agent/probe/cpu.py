@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from weighbridge.challenge import arithmetic
+from weighbridge.challenge import arithmetic, siphash
 from weighbridge.challenge.derivation import digest_key
 from weighbridge.challenge.keystream import keystream
 from weighbridge.challenge.messages import HostFact
-from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.policy import FREIVALDS, Policy
 from weighbridge.challenge.profiles import F16
 from weighbridge.challenge.rowhash import row_hash
 
@@ -29,19 +29,22 @@ class CpuEngine:
     def __init__(self) -> None:
         self._policy: Policy | None = None
         self._b: arithmetic.Float32 | None = None
+        self._low: arithmetic.UInt8 | None = None
         self._tiles: mmap.mmap | None = None
         self._peers: list[mmap.mmap] = []
 
     def program(self) -> bytes:
         """SHA-256 of the arithmetic's source."""
-        return hashlib.sha256(inspect.getsource(arithmetic).encode()).digest()
+        source = inspect.getsource(arithmetic) + inspect.getsource(siphash)
+        return hashlib.sha256(source.encode()).digest()
 
     def facts(self) -> tuple[HostFact, ...]:
         """The library that multiplies."""
         return (HostFact("backend", "cpu"), HostFact("numpy", np.__version__))
 
     def prepare(self, policy: Policy) -> None:
-        """Allocates memory for the tiles that are kept."""
+        """Allocates memory for the tiles that are kept, in the place of what was allocated for another policy."""
+        self.close()
         self._policy = policy
         if policy.tiles > 0:
             with tempfile.TemporaryFile() as file:
@@ -54,14 +57,24 @@ class CpuEngine:
         policy = self._prepared()
         self._b = arithmetic.rows_of_b(policy.operands, policy.size, key, 0, policy.size)
 
+    def unlink(self) -> None:
+        """Forgets the low bytes of the product before."""
+        self._low = None
+
     def round(self, key: bytes, keep: int | None) -> bytes:
-        """One product, its leaves, and its low halves if they are to be kept."""
+        """One product, its leaves, its low bytes for the next, and its low halves if they are to be kept."""
         product = self._product(key)
         if keep is not None and self._tiles is not None:
             start = keep * self._prepared().tile_bytes
             data = arithmetic.low_halves(list(product))
             self._tiles[start : start + len(data)] = data
+        if self._prepared().links > 0:
+            self._low = arithmetic.low_bytes(product)
         return self._leaves(product, key)
+
+    def taken(self, key: bytes, index: int) -> bytes:
+        """A row's bytes of the product before; none where that was forgotten."""
+        return self._taken(key, index, 1)
 
     def row(self, key: bytes, index: int) -> bytes:
         """Computes one row of a product again."""
@@ -102,7 +115,7 @@ class CpuEngine:
             mapping.close()
         if self._tiles is not None:
             os.close(self._file)
-        self._tiles, self._peers, self._b = None, [], None
+        self._tiles, self._peers, self._b, self._low = None, [], None, None
 
     def _prepared(self) -> Policy:
         if self._policy is None:
@@ -118,6 +131,7 @@ class CpuEngine:
         policy = self._prepared()
         row_bytes = policy.operands.a_row_bytes(policy.size)
         data = keystream(key, first * row_bytes, count * row_bytes)
+        data = arithmetic.with_low(policy.operands, data, self._taken(key, first, count))
         exact = arithmetic.widen_a(policy.operands, data).reshape(count, policy.size)
         if policy.operands is not F16:
             return exact
@@ -126,12 +140,27 @@ class CpuEngine:
             raise ArithmeticError("an operand is not exact in fp16")
         return rounded
 
+    def _taken(self, key: bytes, first: int, count: int) -> bytes:
+        if self._low is None:
+            return b""
+        rows = range(first, first + count)
+        return arithmetic.taken(self._low, key, self._prepared().links, rows).tobytes()
+
     def _product(self, key: bytes) -> arithmetic.Int32:
         left = self._rows_of_a(key, 0, self._prepared().size)
         return np.asarray(left @ self._loaded_b()).astype(np.int32)
 
     def _leaves(self, product: arithmetic.Int32, key: bytes) -> bytes:
-        if self._prepared().leaf_bytes == 32:
-            return b"".join(row_hash(row.astype("<i4").tobytes()) for row in product)
-        keys = arithmetic.column_keys(digest_key(key), self._prepared().size)
-        return b"".join(arithmetic.row_digest(row, keys).to_bytes(8, "little") for row in product)
+        policy = self._prepared()
+        keys = arithmetic.column_keys(digest_key(key), policy.size)
+        heads = (
+            row_hash(row.astype("<i4").tobytes())
+            if policy.check == FREIVALDS
+            else arithmetic.row_digest(row, keys).to_bytes(8, "little")
+            for row in product
+        )
+        if policy.links == 0:
+            return b"".join(heads)
+        low = list(arithmetic.low_bytes(product))
+        windows = siphash.window_digests([key] * len(low), low, policy.links)
+        return b"".join(head + ends for head, ends in zip(heads, windows, strict=True))

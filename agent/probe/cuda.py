@@ -19,6 +19,7 @@ from cuda.pathfinder import load_nvidia_dynamic_lib
 from agent.probe.cublas import Cublas
 from agent.probe.kernels import NAMES, SOURCE, TOGETHER, source_hash
 from weighbridge.challenge.derivation import digest_key
+from weighbridge.challenge.links import source_rows, window_key, window_maps
 from weighbridge.challenge.messages import HostFact
 from weighbridge.challenge.policy import FREIVALDS, Policy
 from weighbridge.challenge.profiles import F16
@@ -26,6 +27,7 @@ from weighbridge.challenge.prover import Interrupted
 from weighbridge.challenge.rowhash import CHUNK_BYTES, CHUNK_TAG, ROW_TAG
 
 THREADS = 256
+WINDOW_THREADS = 64
 WARM_UP_NS = 1_000_000_000
 RESERVE_BYTES = 512 << 20
 """Left free beside our own allocations, for cuBLAS's workspace and whoever else is on the device."""
@@ -72,6 +74,7 @@ class CudaEngine:
         self._policy: Policy | None = None
         self._host = 0
         self._free_bytes = 0
+        self._linked = False
 
     def program(self) -> bytes:
         """SHA-256 of the kernels' source."""
@@ -90,7 +93,9 @@ class CudaEngine:
         )
 
     def prepare(self, policy: Policy) -> None:
-        """Allocates everything, then multiplies for a second, until clocks are up. Raises Interrupted."""
+        """Allocates everything, in the place of what was allocated for another policy, then multiplies for a second,
+        until clocks are up. Raises Interrupted."""
+        self._free()
         self._policy = policy
         sizes = self._buffer_sizes(policy)
         free, _ = checked(driver.cuMemGetInfo())
@@ -119,18 +124,36 @@ class CudaEngine:
             "expand_b", grid, 128, *_key(key), self._buffers["b"], _u32(policy.size), self._half()
         )
 
+    def unlink(self) -> None:
+        """The next product takes nothing of the low bytes that lie here."""
+        self._linked = False
+
     def round(self, key: bytes, keep: int | None) -> bytes:
         """One product on the device; only its leaves come to the host. Others are looked for while it multiplies."""
+        policy = self._prepared()
         self._multiply(key)
         if keep is not None:
             self._keep(keep)
-        if self._prepared().check == FREIVALDS:
+        if policy.check == FREIVALDS:
+            self._keep_bytes()
             self._hash_rows()
         else:
             self._digest_rows(digest_key(key))
+        if policy.links > 0:
+            self._digest_windows(window_key(key))
+            self._linked = True
         self._require_room()
-        policy = self._prepared()
         return self._to_host(self._buffers["leaves"], policy.leaf_bytes * policy.size)
+
+    def taken(self, key: bytes, index: int) -> bytes:
+        """A row's bytes of the product before, window by window."""
+        size, links = self._prepared().size, self._prepared().links
+        width, low = size // links, self._buffers["low"]
+        sources = source_rows(window_maps(key, size, links), size, index)
+        return b"".join(
+            self._to_host(low + size * source + width * window, width)
+            for window, source in enumerate(sources)
+        )
 
     def row(self, key: bytes, index: int) -> bytes:
         """One row of a product that is multiplied once more."""
@@ -166,7 +189,11 @@ class CudaEngine:
         ]
 
     def close(self) -> None:
-        """Frees all memory, the own and the opened."""
+        """Frees all memory, the own and the opened, and the handle."""
+        self._free()
+        self._blas.close()
+
+    def _free(self) -> None:
         for pointer in self._opened:
             checked(driver.cuIpcCloseMemHandle(pointer))
         for pointer in self._buffers.values():
@@ -175,7 +202,7 @@ class CudaEngine:
             checked(driver.cuMemFreeHost(self._host))
             self._host = 0
         self._opened, self._peers, self._buffers = [], [], {}
-        self._blas.close()
+        self._linked = False
 
     def _prepared(self) -> Policy:
         if self._policy is None:
@@ -190,6 +217,8 @@ class CudaEngine:
         sizes["keys"] = max(8 * policy.size, policy.block_bytes)
         if policy.check == FREIVALDS:
             sizes["chunks"] = 32 * cells // (CHUNK_BYTES // 4)
+        if policy.links > 0:
+            sizes["low"] = cells
         if policy.tiles > 0:
             sizes["tiles"] = policy.tiles * policy.tile_bytes
         return sizes
@@ -205,10 +234,38 @@ class CudaEngine:
     def _multiply(self, key: bytes) -> None:
         policy = self._prepared()
         blocks = policy.operands.a_row_bytes(policy.size) * policy.size // 64
-        arguments = (*_key(key), self._buffers["a"], _u32(blocks), self._half())
-        self._launch("expand_a", -(-blocks // THREADS), THREADS, *arguments)
+        if self._linked:
+            self._expand_linked(key, blocks)
+        else:
+            arguments = (*_key(key), self._buffers["a"], _u32(blocks), self._half())
+            self._launch("expand_a", -(-blocks // THREADS), THREADS, *arguments)
         a, b, c = (self._buffers[name] for name in "abc")
         self._blas.multiply(policy.size, a, b, c, integers=policy.operands is not F16)
+
+    def _expand_linked(self, key: bytes, blocks: int) -> None:
+        policy = self._prepared()
+        maps = _packed_maps(window_maps(key, policy.size, policy.links))
+        numbers = (blocks, int(policy.operands is F16), policy.size, policy.size // policy.links)
+        arguments = (*_key(key), *_key(maps), self._buffers["a"], self._buffers["low"])
+        grid = -(-blocks // THREADS)
+        self._launch("expand_linked", grid, THREADS, *arguments, *map(_u32, numbers))
+
+    def _keep_bytes(self) -> None:
+        policy = self._prepared()
+        if policy.links > 0:
+            fours = policy.size * policy.size // 4
+            arguments = (self._buffers["c"], self._buffers["low"], np.uint64(fours), self._half())
+            self._launch("keep_bytes", fours // THREADS, THREADS, *arguments)
+
+    def _digest_windows(self, key: bytes) -> None:
+        policy = self._prepared()
+        windows, words = policy.size * policy.links, policy.size // policy.links // 8
+        stride = policy.leaf_bytes // 8
+        numbers = (windows, words, policy.links, stride - policy.links, stride)
+        halves = (np.uint64(int.from_bytes(key[at : at + 8], "little")) for at in (0, 8))
+        arguments = (self._buffers["low"], *halves, self._buffers["leaves"])
+        grid = -(-windows // WINDOW_THREADS)
+        self._launch("digest_windows", grid, WINDOW_THREADS, *arguments, *map(_u32, numbers))
 
     def _keep(self, tile: int) -> None:
         policy = self._prepared()
@@ -223,25 +280,28 @@ class CudaEngine:
         self._launch("expand_a", -(-blocks // THREADS), THREADS, *arguments)
 
     def _digest_rows(self, key: bytes) -> None:
-        size = self._prepared().size
-        self._expand_keys(key, size)
-        self._clear(8 * size)
-        c, keys, leaves = (self._buffers[name] for name in ("c", "keys", "leaves"))
-        self._launch(
-            "digest_rows", size // TOGETHER, THREADS, c, keys, leaves, _u32(size), self._half()
-        )
+        policy = self._prepared()
+        self._expand_keys(key, policy.size)
+        self._clear(policy.leaf_bytes * policy.size)
+        buffers = (self._buffers[name] for name in ("c", "keys", "leaves"))
+        low = self._buffers.get("low", 0)
+        numbers = (_u32(policy.size), self._half(), _u32(policy.leaf_bytes // 8))
+        self._launch("digest_rows", policy.size // TOGETHER, THREADS, *buffers, low, *numbers)
 
     def _hash_rows(self) -> None:
-        size = self._prepared().size
+        size, stride = self._prepared().size, self._prepared().leaf_bytes // 4
         self._as_integers()
         per_row = 4 * size // CHUNK_BYTES
         c, chunks, leaves = (self._buffers[name] for name in ("c", "chunks", "leaves"))
-        self._hash(c, chunks, size * per_row, CHUNK_BYTES // 4, CHUNK_TAG)
-        self._hash(chunks, leaves, size, 8 * per_row, ROW_TAG)
+        self._hash(c, chunks, size * per_row, CHUNK_BYTES // 4, CHUNK_TAG, 8)
+        self._hash(chunks, leaves, size, 8 * per_row, ROW_TAG, stride)
 
-    def _hash(self, data: int, out: int, messages: int, words: int, tag: bytes) -> None:
+    def _hash(
+        self, data: int, out: int, messages: int, words: int, tag: bytes, stride: int
+    ) -> None:
         grid = -(-messages // 128)
-        numbers = (_u32(messages), _u32(words), _u32(int.from_bytes(tag, "big")))
+        tagged = int.from_bytes(tag, "big")
+        numbers = (_u32(messages), _u32(words), _u32(tagged), _u32(stride))
         self._launch("hash_messages", grid, 128, data, out, *numbers)
 
     def _as_integers(self) -> None:
@@ -286,6 +346,12 @@ def _host_bytes(policy: Policy) -> int:
 
 def _leaves_bytes(policy: Policy) -> int:
     return max(policy.leaf_bytes * policy.size, 8 * policy.tiles * policy.tile_blocks)
+
+
+def _packed_maps(maps: Sequence[tuple[int, int]]) -> bytes:
+    """32 bytes: a and c of each window, two bytes each; both are below 2^15."""
+    numbers = [number.to_bytes(2, "little") for one in maps for number in one]
+    return b"".join(numbers).ljust(32, b"\0")
 
 
 def _u32(value: int) -> Any:

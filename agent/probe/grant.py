@@ -53,7 +53,7 @@ def refusal(grant: Grant, request: Prepare) -> Decline | None:
     busy = [gpu.uuid for gpu in grant.gpus if gpu.busy]
     if busy and grant.consent != LESSEE:
         return decline(BUSY, ", ".join(busy))
-    needed_ms = request.policy.deadline_ms * len(request.policy.phases(len(grant.gpus)))
+    needed_ms = request.policy.longest_ms(len(grant.gpus))
     if grant.budget_ms < needed_ms:
         return decline(NO_BUDGET, f"{needed_ms} ms are needed, {grant.budget_ms} ms are left")
     needed = request.policy.working_bytes()

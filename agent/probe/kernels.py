@@ -91,6 +91,45 @@ extern "C" __global__ void expand_a(
     }
 }
 
+// Where a row takes a window from: two maps (a, c) in each word, 16 bits for each number.
+__device__ __forceinline__ u32 source_of(const u64 *maps, u32 window, u32 row, u32 size) {
+    u32 map = (u32)(maps[window >> 1] >> (32 * (window & 1)));
+    return ((map & 0xffffu) * row + (map >> 16)) % size;
+}
+
+// The four words of a keystream block that are xor with the low bytes of 16 bytes' entries: 8 of f16, 16 of i8.
+__device__ __forceinline__ void take_low(u32 *words, const u8 *low, u32 as_half) {
+    const u32 *bytes = (const u32 *)low;
+    if (!as_half) {
+        for (int i = 0; i < 4; i++) words[i] ^= bytes[i];
+        return;
+    }
+    for (int i = 0; i < 4; i++) {
+        u32 pair = bytes[i >> 1] >> (16 * (i & 1));
+        words[i] ^= (pair & 0xffu) | ((pair & 0xff00u) << 8);
+    }
+}
+
+// As expand_a, with the low bits of each entry xor the low bytes of the product before. A window is a whole number of
+// quads; `width` is its columns.
+extern "C" __global__ void expand_linked(
+    u64 key0, u64 key1, u64 key2, u64 key3, u64 maps0, u64 maps1, u64 maps2, u64 maps3, Quad *out, const u8 *low,
+    u32 blocks, u32 as_half, u32 size, u32 width) {
+    u32 block = blockIdx.x * blockDim.x + threadIdx.x;
+    if (block >= blocks) return;
+    const u64 maps[4] = {maps0, maps1, maps2, maps3};
+    u32 stream[16], entries = as_half ? 8u : 16u, per_row = size / (4 * entries);
+    u32 row = block / per_row, column = block % per_row * 4 * entries;
+    chacha20(key_of(key0, key1, key2, key3), block, stream);
+    for (u32 q = 0; q < 4; q++) {
+        u32 first = column + q * entries, source = source_of(maps, first / width, row, size);
+        take_low(stream + 4 * q, low + (u64)source * size + first, as_half);
+        Quad quad;
+        for (int i = 0; i < 4; i++) quad.word[i] = as_half ? two_halves(stream[4 * q + i]) : stream[4 * q + i];
+        out[(u64)block * 4 + q] = quad;
+    }
+}
+
 // B transposed, as the GEMM wants it. A thread takes one block of one row; neighbours take neighbouring rows, so that
 // what they write lies side by side.
 extern "C" __global__ void expand_b(
@@ -122,8 +161,17 @@ __device__ __forceinline__ u64 mix64(u64 x) {
     return x ^ (x >> 31);
 }
 
-// TOGETHER rows for each block of threads. `digests` starts at zero.
-extern "C" __global__ void digest_rows(const Quad *c, const u64 *keys, u64 *digests, u32 size, u32 is_float) {
+// The low bytes of four entries.
+__device__ __forceinline__ u32 four_bytes(const Quad &entries, u32 is_float) {
+    u32 bytes = 0;
+    for (int i = 0; i < 4; i++) bytes |= (integer_of(entries.word[i], is_float) & 0xffu) << (8 * i);
+    return bytes;
+}
+
+// TOGETHER rows for each block of threads. Digests start at zero and lie `stride` words apart; the low bytes of C go to
+// `bytes` on the way, if it is not null.
+extern "C" __global__ void digest_rows(
+    const Quad *c, const u64 *keys, u64 *digests, u32 *bytes, u32 size, u32 is_float, u32 stride) {
     u32 first = blockIdx.x * TOGETHER;
     u64 sums[TOGETHER] = {0};
     for (u32 j = 4 * threadIdx.x; j < size; j += 4 * blockDim.x) {
@@ -134,9 +182,10 @@ extern "C" __global__ void digest_rows(const Quad *c, const u64 *keys, u64 *dige
             sums[r] += mix64(integer_of(entries.word[1], is_float) ^ low.word[1]);
             sums[r] += mix64(integer_of(entries.word[2], is_float) ^ high.word[0]);
             sums[r] += mix64(integer_of(entries.word[3], is_float) ^ high.word[1]);
+            if (bytes) bytes[((u64)(first + r) * size + j) / 4] = four_bytes(entries, is_float);
         }
     }
-    for (u32 r = 0; r < TOGETHER; r++) add_to(&digests[first + r], sums[r]);
+    for (u32 r = 0; r < TOGETHER; r++) add_to(&digests[(u64)(first + r) * stride], sums[r]);
 }
 
 __device__ __forceinline__ u64 mix_block(u64 word, u64 key) {
@@ -172,6 +221,50 @@ extern "C" __global__ void keep_low(const Quad *c, Quad *tile, u64 eights, u32 i
     kept.word[2] = low_halves(b.word[0], b.word[1], is_float);
     kept.word[3] = low_halves(b.word[2], b.word[3], is_float);
     tile[i] = kept;
+}
+
+// The low bytes of four entries for each thread.
+extern "C" __global__ void keep_bytes(const Quad *c, u32 *low, u64 fours, u32 is_float) {
+    u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < fours) low[i] = four_bytes(c[i], is_float);
+}
+
+__device__ __forceinline__ u64 turned(u64 x, int by) { return (x << by) | (x >> (64 - by)); }
+
+// One round of SipHash.
+__device__ __forceinline__ void sip_round(u64 &a, u64 &b, u64 &c, u64 &d) {
+    a += b; c += d;
+    b = turned(b, 13) ^ a; d = turned(d, 16) ^ c;
+    a = turned(a, 32);
+    c += b; a += d;
+    b = turned(b, 17) ^ c; d = turned(d, 21) ^ a;
+    c = turned(c, 32);
+}
+
+// SipHash-1-3 of each window of `words` words: a thread for each, `links` to a row. They go `head` words into the row's
+// leaf; leaves are `stride` words apart.
+extern "C" __global__ void digest_windows(
+    const u64 *low, u64 key0, u64 key1, u64 *leaves, u32 windows, u32 words, u32 links, u32 head, u32 stride) {
+    u32 index = blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= windows) return;
+    u64 a = key0 ^ 0x736f6d6570736575ull, b = key1 ^ 0x646f72616e646f6dull;
+    u64 c = key0 ^ 0x6c7967656e657261ull, d = key1 ^ 0x7465646279746573ull;
+    const Pair *mine = (const Pair *)(low + (u64)index * words);
+    for (u32 i = 0; i < words / 2; i++) {
+        Pair pair = mine[i];
+        for (int j = 0; j < 2; j++) {
+            d ^= pair.word[j];
+            sip_round(a, b, c, d);
+            a ^= pair.word[j];
+        }
+    }
+    u64 ended = (u64)(8 * words & 255u) << 56;
+    d ^= ended;
+    sip_round(a, b, c, d);
+    a ^= ended;
+    c ^= 0xff;
+    for (int i = 0; i < 3; i++) sip_round(a, b, c, d);
+    leaves[(u64)(index / links) * stride + head + index % links] = a ^ b ^ c ^ d;
 }
 
 // C as int32, in place.
@@ -217,8 +310,10 @@ __device__ void sha256_block(u32 *state, const u32 *message) {
     for (int i = 0; i < 8; i++) state[i] += s[i];
 }
 
-// SHA-256 of a tag word and then `words` little-endian words, one message for each thread.
-extern "C" __global__ void hash_messages(const u32 *data, u32 *out, u32 messages, u32 words, u32 tag) {
+// SHA-256 of a tag word and then `words` little-endian words, one message for each thread. Hashes lie `stride` words
+// apart.
+extern "C" __global__ void hash_messages(
+    const u32 *data, u32 *out, u32 messages, u32 words, u32 tag, u32 stride) {
     u32 index = blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= messages) return;
     const u32 *mine = data + (u64)index * words;
@@ -233,7 +328,7 @@ extern "C" __global__ void hash_messages(const u32 *data, u32 *out, u32 messages
         block[i & 15] = word;
         if ((i & 15) == 15) sha256_block(state, block);
     }
-    for (int i = 0; i < 8; i++) out[(u64)index * 8 + i] = swapped(state[i]);
+    for (int i = 0; i < 8; i++) out[(u64)index * stride + i] = swapped(state[i]);
 }
 """
 
@@ -242,10 +337,13 @@ TOGETHER = 8
 """Rows, or blocks of memory, for each block of threads of `digest_rows` and `digest_blocks`."""
 NAMES = (
     "expand_a",
+    "expand_linked",
     "expand_b",
     "digest_rows",
     "digest_blocks",
+    "digest_windows",
     "keep_low",
+    "keep_bytes",
     "as_integers",
     "hash_messages",
 )

@@ -10,11 +10,13 @@ import sys
 from collections.abc import Callable
 
 from agent.frames import Closed, is_hung_up, read_frame, write_frame
+from agent.probe.self_check import difference
 from weighbridge.challenge.codec import Malformed
 from weighbridge.challenge.messages import (
     UNSUPPORTED,
     Decline,
     Prepare,
+    Ready,
     Release,
     Reveal,
     decode_message,
@@ -64,9 +66,7 @@ def obey(gpu_prover: InProcessGpuProver, order: bytes) -> bytes:
         return BYTES
     match letter, decode_message(data):
         case b"P", Prepare() as request:
-            return MESSAGE + encode_message(
-                gpu_prover.prepare(request, request.gpus.index(gpu_prover.gpu))
-            )
+            return MESSAGE + encode_message(_prepared(gpu_prover, request))
         case b"R", Release() as release:
             gpu_prover.begin(release)
             return BYTES + gpu_prover.roots()
@@ -74,6 +74,14 @@ def obey(gpu_prover: InProcessGpuProver, order: bytes) -> bytes:
             return BYTES + packed(gpu_prover.open(reveal))
         case _:
             raise Malformed("no order")
+
+
+def _prepared(gpu_prover: InProcessGpuProver, request: Prepare) -> Ready | Decline:
+    """Ready, where the device computes what the reference does."""
+    differs = difference(gpu_prover.engine, request.policy)
+    if differs is not None:
+        return Decline(request.challenge, UNSUPPORTED, differs)
+    return gpu_prover.prepare(request, request.gpus.index(gpu_prover.gpu))
 
 
 def answered(gpu_prover: InProcessGpuProver, order: bytes) -> bytes:

@@ -29,7 +29,7 @@ def policy_of(file: Path | None, given: dict[str, Any]) -> dict[str, Any] | None
     chosen = {name: value for name, value in given.items() if value is not None}
     if file is None and not chosen:
         return None
-    base = {"profile": "f16", "size": 16384, "rounds": 64, "samples": 128}
+    base = {"profile": "f16", "size": 16384, "rounds": 64, "samples": 128, "links": 4}
     return base | ({} if file is None else _read_policy(file)) | chosen
 
 
@@ -69,6 +69,7 @@ def required(calibration: Path, share: str) -> dict[str, Any]:
 @click.option("--size", type=int, help="Rows and columns of each matrix.")
 @click.option("--rounds", type=int, help="Products, one after the other.")
 @click.option("--samples", type=int, help="Rows of each GPU that are recomputed.")
+@click.option("--links", type=int, help="Windows of a row that take bytes of the product before.")
 @click.option("--attempts", "attempts_allowed", type=int, help="A failure is repeated so often.")
 @click.option("--deadline-ms", type=int, help="Longest time of each step.")
 @click.option("--json", "as_json", is_flag=True, help="The whole answer.")

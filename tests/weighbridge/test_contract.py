@@ -365,7 +365,7 @@ def with_challenge(terms: str, text: str = MINIMAL) -> str:
 def test_a_contracts_numbers_of_a_challenge_are_those_of_its_policy() -> None:
     program = "0123456789abcdef" * 4
     (policy,) = load(with_challenge(PEERS % program)).resources[0].challenge_policies()
-    assert policy.phases(8) == ("chain", "memory", "peer")
+    assert policy.phases(8) == ("chain", "fill", "memory", "peer")
     assert (policy.peer_tiles, policy.peer_passes, policy.peer_samples) == (16, 7, 32)
     assert policy.required_peer_bytes_per_second == 300_000_000_000
     assert policy.device_memory_bytes == 80 << 30
@@ -406,6 +406,7 @@ def test_two_proofs_of_one_line_item_have_numbers_of_their_own() -> None:
         (PEERS % ("ab" * 32), MINIMAL.replace("per_node: 8", "per_node: 2"), "unread tiles"),
         (numbers('at_least_memory_bytes: "1"'), MINIMAL, "no pass"),
         (numbers('check: freivalds, samples: "256"'), MINIMAL, "fewer samples"),
+        (numbers('links: "3"'), MINIMAL, "links 3: one of 0, 2, 4, 8"),
         (numbers('rounds: "64"'), MINIMAL, "10000 ms are needed"),
         (numbers('allowance_share: "0.5"'), MINIMAL, "3 times the allowance of 10000 ms"),
         (numbers('ceiling_flops_per_second: "989000000000000"'), MINIMAL, "the card can reach"),

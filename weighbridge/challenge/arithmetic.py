@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weighbridge.challenge.keystream import keystream
+from weighbridge.challenge.links import Row, source_rows, window_maps
 from weighbridge.challenge.policy import BLOCK_ROWS
 from weighbridge.challenge.profiles import F16, Profile
 
@@ -25,8 +26,7 @@ Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 UInt64 = npt.NDArray[np.uint64]
-Row = tuple[bytes, int]
-"""A row of some A: the key of its round, and its index."""
+UInt8 = npt.NDArray[np.uint8]
 
 _NIBBLES = np.arange(256, dtype=np.uint8)
 _NIBBLE_PAIRS = np.stack([(_NIBBLES & 15 ^ 8), (_NIBBLES >> 4 ^ 8)], axis=1).astype(
@@ -52,14 +52,41 @@ def widen_b(profile: Profile, data: bytes) -> Float32:
     return np.frombuffer(data, dtype=np.int8).astype(np.float32)
 
 
+def with_low(profile: Profile, data: bytes, low: bytes) -> bytes:
+    """Keystream bytes of entries of A, the low 8 bits of each xor a byte. No bytes: as they are."""
+    if low == b"":
+        return data
+    entries = np.frombuffer(data, dtype="<u2" if profile is F16 else np.uint8)
+    return (entries ^ np.frombuffer(low, dtype=np.uint8)).tobytes()
+
+
+def low_bytes(rows: Int32) -> UInt8:
+    """The low 8 bits of each entry of product rows: what rows of the next round take."""
+    return rows.astype(np.uint8)
+
+
+def taken(before: UInt8, key: bytes, links: int, rows: Sequence[int]) -> UInt8:
+    """The low bytes that rows of the round under this key take of all those of the round before."""
+    size = len(before)
+    maps, width = window_maps(key, size, links), size // links
+    sources = np.array([source_rows(maps, size, row) for row in rows])
+    windows = before.reshape(size, links, width)
+    found: UInt8 = windows[sources, np.arange(links)].reshape(len(rows), size)
+    return found
+
+
 def rows_of_a(
     profile: Profile, size: int, rows: Sequence[Row], first_column: int, columns: int
 ) -> Float32:
     """A slab of columns of some rows of A: shape (len(rows), columns). Columns in steps of 128."""
     row_bytes = profile.a_row_bytes(size)
     start, length = profile.a_row_bytes(first_column), profile.a_row_bytes(columns)
-    data = b"".join(keystream(key, row * row_bytes + start, length) for key, row in rows)
-    return widen_a(profile, data).reshape(len(rows), columns)
+    window = slice(first_column, first_column + columns)
+    parts = (
+        with_low(profile, keystream(row.key, row.at * row_bytes + start, length), row.low[window])
+        for row in rows
+    )
+    return widen_a(profile, b"".join(parts)).reshape(len(rows), columns)
 
 
 def rows_of_b(profile: Profile, size: int, key: bytes, first_row: int, rows: int) -> Float32:

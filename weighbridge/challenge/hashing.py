@@ -11,11 +11,9 @@ _SUITE = b"weighbridge challenge v1 "
 
 def fields_hash(domain: str, *fields: bytes) -> bytes:
     """SHA-256 of the domain and then the fields, each behind its length (8 bytes, little-endian)."""
-    digest = hashlib.sha256()
-    for field in (_SUITE + domain.encode("ascii"), *fields):
-        digest.update(len(field).to_bytes(8, "little"))
-        digest.update(field)
-    return digest.digest()
+    parts = (_SUITE + domain.encode("ascii"), *fields)
+    message = b"".join(part for field in parts for part in (number(len(field)), field))
+    return hashlib.sha256(message).digest()
 
 
 def number(value: int) -> bytes:

@@ -5,6 +5,7 @@ One key per matrix or purpose. Any part that starts at a multiple of 64 bytes ca
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
@@ -31,13 +32,12 @@ def _words(key: bytes) -> Iterator[int]:
         offset += BLOCK_BYTES
 
 
-def draw_indices(key: bytes, count: int, below: int) -> tuple[int, ...]:
-    """`count` independent indices, exactly uniform over range(below): 64-bit words with rejection."""
+def drawn(key: bytes, below: int) -> Iterator[int]:
+    """Independent indices without end, exactly uniform over range(below): 64-bit words with rejection."""
     accepted = _WORD - _WORD % below
-    drawn: list[int] = []
-    for word in _words(key):
-        if len(drawn) == count:
-            break
-        if word < accepted:
-            drawn.append(word % below)
-    return tuple(drawn)
+    return (word % below for word in _words(key) if word < accepted)
+
+
+def draw_indices(key: bytes, count: int, below: int) -> tuple[int, ...]:
+    """The first `count` of them."""
+    return tuple(islice(drawn(key, below), count))

@@ -9,15 +9,19 @@ from fractions import Fraction
 
 from weighbridge.challenge.codec import LARGEST_INTEGER, encode, later
 from weighbridge.challenge.hashing import fields_hash
+from weighbridge.challenge.links import WINDOW_BYTES
 from weighbridge.challenge.profiles import PROFILES, Profile, size_is_exact
 
 BLOCK_ROWS = 8
 """Rows of a product that one digest of a memory pass covers."""
 
+LINKS = (0, 2, 4, 8)
+
 RECOMPUTE = "recompute"
 FREIVALDS = "freivalds"
 
 CHAIN = "chain"
+FILL = "fill"
 MEMORY = "memory"
 PEER = "peer"
 
@@ -37,6 +41,8 @@ class Policy:
     path; a bound above it is no card's. With `helper_cards` beside the card, and with `device_memory_bytes` (what one
     device cannot exceed), it limits what a prover can have remade or cached instead of reading it: higher values only
     lower the bounds of memory.
+    `links`: windows of each row of A that take bytes of the product before; 0: none, as in records of old. With links
+    the products that are kept are made in a phase of their own, unlinked, so that eight rows of one can be made alone.
     Peer passes read windows of `peer_tiles` tiles, each window of each peer once.
     `program`: SHA-256, in hexadecimal, of what the requirements were measured with; empty: whichever.
     """
@@ -65,6 +71,7 @@ class Policy:
     required_peer_bytes_per_second: int = 0
     program: str = later("")
     helper_cards: int = later(0)
+    links: int = later(0)
 
     def __post_init__(self) -> None:
         for problem in (*_operand_problems(self), *_phase_problems(self), *_judging_problems(self)):
@@ -107,8 +114,8 @@ class Policy:
 
     @property
     def leaf_bytes(self) -> int:
-        """What commits to one row: a 64-bit digest, or SHA-256 where the row itself will be opened."""
-        return 32 if self.check == FREIVALDS else 8
+        """What commits to one row: a 64-bit digest, or SHA-256 where the row itself will be opened; and its windows."""
+        return (32 if self.check == FREIVALDS else 8) + WINDOW_BYTES * self.links
 
     @property
     def digest(self) -> bytes:
@@ -117,9 +124,10 @@ class Policy:
 
     def phases(self, gpus: int) -> tuple[str, ...]:
         """In order. Each is released by a nonce of its own and timed alone."""
+        fill = (FILL,) if self.tiles > 0 and self.links > 0 else ()
         memory = (MEMORY,) if self.memory_passes > 0 else ()
         peer = (PEER,) if self.peer_passes > 0 and gpus > 1 else ()
-        return (CHAIN, *memory, *peer)
+        return (CHAIN, *fill, *memory, *peer)
 
     def require_fit(self, gpus: int) -> None:
         """Raises PolicyError where a peer pass would read again what another has read: it could have been cached.
@@ -135,8 +143,15 @@ class Policy:
             )
 
     def working_bytes(self) -> int:
-        """Device memory of a prober beside its context: A, B, C, the hashes of C's chunks, and the kept tiles."""
-        return (2 + 2 + 4 + 1) * self.size * self.size + self.tiles * self.tile_bytes
+        """Device memory of a prober beside its context: A, B, C, the hashes of C's chunks, its low bytes where they are
+        linked, and the kept tiles.
+        """
+        low = 1 if self.links > 0 else 0
+        return (2 + 2 + 4 + 1 + low) * self.size * self.size + self.tiles * self.tile_bytes
+
+    def longest_ms(self, gpus: int) -> int:
+        """What the prober's steps may take in all. A linked chain is computed once more when it is opened."""
+        return self.deadline_ms * (len(self.phases(gpus)) + (1 if self.links > 0 else 0))
 
 
 _NEVER_NEGATIVE = (
@@ -162,6 +177,8 @@ def _operand_problems(policy: Policy) -> list[str]:
         )
     if policy.check not in (RECOMPUTE, FREIVALDS):
         problems.append(f"check {policy.check!r} is neither {RECOMPUTE} nor {FREIVALDS}")
+    if policy.links not in LINKS:
+        problems.append(f"links {policy.links}: one of {', '.join(map(str, LINKS))}")
     if not 1 <= policy.rounds <= 1 << 16:
         problems.append(f"rounds {policy.rounds}: from 1 to 65536")
     return problems

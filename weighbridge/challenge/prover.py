@@ -19,6 +19,7 @@ from weighbridge.challenge.derivation import (
     round_key,
     sampled_cells,
 )
+from weighbridge.challenge.links import source_rows, window_maps
 from weighbridge.challenge.messages import (
     Decline,
     HostFact,
@@ -31,8 +32,8 @@ from weighbridge.challenge.messages import (
     decode_message,
     encode_message,
 )
-from weighbridge.challenge.policy import CHAIN, FREIVALDS, MEMORY, Policy
-from weighbridge.challenge.samples import first_peer_tile, peer_of, phase_shape
+from weighbridge.challenge.policy import CHAIN, FILL, FREIVALDS, MEMORY, Policy
+from weighbridge.challenge.samples import PhaseShape, first_peer_tile, peer_of, phase_shape
 
 
 class Interrupted(Exception):
@@ -58,12 +59,23 @@ class Engine(Protocol):
         """Expand B."""
         ...
 
+    def unlink(self) -> None:
+        """Forget the product before: the next round takes nothing of it."""
+        ...
+
     def round(self, key: bytes, keep: int | None) -> bytes:
-        """Leaves of the product under a round's key, `policy.leaf_bytes` each; kept as tile `keep` if not None."""
+        """Leaves of the product under a round's key, `policy.leaf_bytes` each; kept as tile `keep` if not None.
+
+        Under a policy with links it takes bytes of the product before, unless that was forgotten.
+        """
+        ...
+
+    def taken(self, key: bytes, index: int) -> bytes:
+        """The low bytes of the product before that a row of the round under this key takes."""
         ...
 
     def row(self, key: bytes, index: int) -> bytes:
-        """A product row once more: int32, little-endian."""
+        """A row of the product under this key, int32, little-endian; the product before stays what it was."""
         ...
 
     def scan(self, key: bytes, first: int, tiles: int, peer: int | None) -> bytes:
@@ -243,21 +255,31 @@ class InProcessGpuProver:
     def _run_phase(self, phase: str, seed: bytes) -> None:
         shape = phase_shape(self._prepared().policy, phase)
         root, roots, kept = NO_ROOT, [], []
+        self.engine.unlink()
         for step in range(shape.steps):
             self.checkpoint()
             leaves = self._step(phase, seed, step, root)
             root = commit(leaves, shape.width, shape.group)
             roots.append(root)
-            kept.append(leaves)
+            if self._keeps_leaves(phase):
+                kept.append(leaves)
         self._leaves.append(kept)
         self._roots.append(b"".join(roots))
+
+    def _keeps_leaves(self, phase: str) -> bool:
+        """Those of linked rounds are made again when they are opened, and those of a filling never are."""
+        return self._prepared().policy.links == 0 or phase not in (CHAIN, FILL)
 
     def _step(self, phase: str, seed: bytes, step: int, root: bytes) -> bytes:
         policy = self._prepared().policy
         if phase == CHAIN:
             key = round_key(seed, step, root)
             self._keys.append(key)
-            return self.engine.round(key, step if step < policy.tiles else None)
+            keeps = policy.links == 0 and step < policy.tiles
+            return self.engine.round(key, step if keeps else None)
+        if phase == FILL:
+            self.engine.unlink()
+            return self.engine.round(round_key(seed, step, root), step)
         key = pass_key(seed, step, root)
         if phase == MEMORY:
             return self.engine.scan(key, 0, policy.tiles, None)
@@ -269,10 +291,38 @@ class InProcessGpuProver:
         request = self._prepared()
         shape = phase_shape(request.policy, phase)
         chosen = (secret, request.agent_key, self.gpu, phase, self._roots[index])
+        cells = sampled_cells(*chosen, shape.samples, shape.cells)
+        if phase == CHAIN and request.policy.links > 0:
+            return self._open_linked(shape, [divmod(cell, shape.leaves) for cell in cells])
         parts = []
-        for cell in sampled_cells(*chosen, shape.samples, shape.cells):
+        for cell in cells:
             step, leaf = divmod(cell, shape.leaves)
             parts.append(open_leaf(self._leaves[index][step], shape.width, leaf, shape.group))
             if phase == CHAIN and request.policy.check == FREIVALDS:
                 parts.append(self.engine.row(self._keys[step], leaf))
         return b"".join(parts)
+
+    def _open_linked(self, shape: PhaseShape, cells: Sequence[tuple[int, int]]) -> bytes:
+        """Computes the chain once more, as far as it is sampled: nobody could hold all that its rows took."""
+        opened: dict[tuple[int, int], bytes] = {}
+        before = b""
+        self.engine.unlink()
+        for step, key in enumerate(self._keys[: max(step for step, _ in cells) + 1]):
+            self.checkpoint()
+            rows = {row for sampled, row in cells if sampled == step}
+            parts = {row: self._taken_by(shape, step, row, before) for row in rows}
+            before = self.engine.round(key, None)
+            for row, part in parts.items():
+                opened[step, row] = open_leaf(before, shape.width, row, shape.group) + part
+        return b"".join(opened[cell] for cell in cells)
+
+    def _taken_by(self, shape: PhaseShape, step: int, row: int, before: bytes) -> bytes:
+        """What is opened behind a row's leaf: the row in Freivalds mode, what it took, and the leaves of where."""
+        key = self._keys[step]
+        itself = self.engine.row(key, row) if shape.row_bytes > 0 else b""
+        if step == 0:
+            return itself
+        maps = window_maps(key, shape.leaves, shape.links)
+        sources = source_rows(maps, shape.leaves, row)
+        leaves = [open_leaf(before, shape.width, source, shape.group) for source in sources]
+        return b"".join((itself, self.engine.taken(key, row), *leaves))

@@ -3,7 +3,6 @@
 A policy whose answers could not be taken is refused before anything is asked of anybody.
 """
 
-from weighbridge.challenge.commitment import opening_bytes
 from weighbridge.challenge.hashing import HASH_BYTES
 from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.samples import phase_shape
@@ -49,8 +48,7 @@ def require_deliverable(policy: Policy, gpus: int) -> None:
 
 def _opened(policy: Policy, phase: str) -> int:
     shape = phase_shape(policy, phase)
-    one = opening_bytes(shape.leaves, shape.width, 0, shape.group) + shape.row_bytes
-    return shape.samples * one
+    return shape.samples * shape.largest_opening
 
 
 def _text(size: int) -> int:

@@ -28,6 +28,11 @@ class ChallengeTerms(Terms):
         default=Fraction(1, 20),
     )
     samples: Count = clause("Rows of each GPU that are recomputed.", default=128)
+    links: Whole = clause(
+        "Windows of each row that take bytes of the product before, so that cards that share a round must exchange"
+        " them: 2, 4 or 8; 0: none.",
+        default=4,
+    )
     check: Literal["recompute", "freivalds"] = clause("How a row is checked.", default="recompute")
     doubt_parts_per_billion: Count = clause(
         "Chance, in parts of 10^9, that a bound is not earned.", default=1_000_000
@@ -123,6 +128,7 @@ class ChallengeTerms(Terms):
             required_memory_bytes_per_second=self.at_least_memory_bytes_per_second,
             required_peer_bytes_per_second=self.at_least_peer_bytes_per_second,
             program=self.program or "",
+            links=self.links,
         )
         policy.require_fit(gpus)
         require_deliverable(longest(policy, self.longest_times), gpus)

@@ -127,7 +127,7 @@ class Agent:
             "peer_tiles": 1,
             "peer_passes": 2,
             "peer_samples": 8,
-            "ceiling_flops_per_second": 1_000,
+            "ceiling_flops_per_second": 10**15,
             "device_memory_bytes": 1,
         }
         return self.policy(**(passes | changes))

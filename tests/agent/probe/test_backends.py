@@ -9,6 +9,7 @@ from agent.probe.worker import NoBackend, open_engine
 from tests.agent.probe.cards import BACKENDS, NO_GPU, gpus
 from weighbridge.challenge import arithmetic
 from weighbridge.challenge.derivation import digest_key
+from weighbridge.challenge.links import Row
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.rowhash import row_hash
 from weighbridge.challenge.verdict import ChallengeVerdict
@@ -29,7 +30,7 @@ def policy(**changes: Any) -> Policy:
 
 
 def passes(**changes: Any) -> Policy:
-    kept = {"tiles": 3, "memory_passes": 3, "memory_samples": 8, "ceiling_flops_per_second": 1}
+    kept = {"tiles": 3, "memory_passes": 3, "memory_samples": 8, "ceiling_flops_per_second": 10**15}
     return policy(**(kept | changes))
 
 
@@ -47,7 +48,7 @@ def engine(backend: str) -> Any:
 
 def exact(profile: Any, size: int, key: bytes = KEY) -> Any:
     """The product in 64-bit integers."""
-    left = arithmetic.rows_of_a(profile, size, [(key, row) for row in range(size)], 0, size)
+    left = arithmetic.rows_of_a(profile, size, [Row(key, row) for row in range(size)], 0, size)
     right = arithmetic.rows_of_b(profile, size, KEY_OF_B, 0, size)
     return (left.astype(np.int64) @ right.astype(np.int64)).astype(np.int32)
 
@@ -99,17 +100,27 @@ def test_all_back_ends_name_their_program(engine: Any) -> None:
     assert engine.facts()[0].name == "backend"
 
 
-@pytest.mark.parametrize("profile", ["f16", "i8"])
-@pytest.mark.parametrize("check", ["recompute", "freivalds"])
-def test_a_whole_challenge_is_met(agent: Any, backend: str, profile: str, check: str) -> None:
+@pytest.mark.parametrize(
+    ("profile", "check", "links"),
+    [
+        ("f16", "recompute", 0),
+        ("f16", "recompute", 4),
+        ("f16", "freivalds", 2),
+        ("i8", "recompute", 8),
+        ("i8", "freivalds", 0),
+    ],
+)
+def test_a_whole_challenge_is_met(
+    agent: Any, backend: str, profile: str, check: str, links: int
+) -> None:
     there = gpus(backend)
     peers = (
         {"peer_tiles": 1, "peer_passes": 2, "peer_samples": 8, "device_memory_bytes": 1}
         if len(there) > 1
         else {}
     )
-    chosen = passes(profile=profile, check=check, deadline_ms=40_000, **peers)
-    grant = agent.grant(*there, backend=backend, budget_ms=200_000, memory_limit_bytes=1 << 40)
+    chosen = passes(profile=profile, check=check, links=links, deadline_ms=40_000, **peers)
+    grant = agent.grant(*there, backend=backend, budget_ms=300_000, memory_limit_bytes=1 << 40)
     assert agent.challenge(chosen, grant).verdict is ChallengeVerdict.MET
 
 
@@ -126,7 +137,7 @@ def test_every_row_of_a_full_product_is_exact_on_the_gpu(profile: str) -> None:
     leaves, keys = engine.round(KEY, None), arithmetic.column_keys(digest_key(KEY), size)
     right = arithmetic.rows_of_b(chosen.operands, size, KEY_OF_B, 0, size).astype(np.float64)
     for first in range(0, size, 512):
-        rows = [(KEY, row) for row in range(first, first + 512)]
+        rows = [Row(KEY, row) for row in range(first, first + 512)]
         left = arithmetic.rows_of_a(chosen.operands, size, rows, 0, size).astype(np.float64)
         expected = [
             arithmetic.row_digest(row, keys).to_bytes(8, "little")

@@ -49,7 +49,7 @@ def test_a_calibration_says_what_was_reached_by_which_program(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     read = read_calibration(target.read_bytes().strip())
     assert read.program == CpuEngine().program()
-    assert (read.policy, read.gpus) == (POLICY, ("GPU-a", "GPU-b"))
+    assert (read.policy, read.gpus) == (replace(POLICY, links=4), ("GPU-a", "GPU-b"))
     assert [len(rates) for rates in read.flops_per_second] == [2, 2]
     assert 0 < read.rate.least <= read.rate.middle <= read.rate.most
 

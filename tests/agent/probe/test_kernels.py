@@ -13,8 +13,10 @@ import pytest
 from agent.probe.kernels import KERNELS, TOGETHER
 from weighbridge.challenge import arithmetic
 from weighbridge.challenge.keystream import keystream
-from weighbridge.challenge.profiles import PROFILES
+from weighbridge.challenge.links import Row, window_key, window_maps
+from weighbridge.challenge.profiles import LARGEST_SIZE, PROFILES
 from weighbridge.challenge.rowhash import CHUNK_TAG, row_hash
+from weighbridge.challenge.siphash import window_digests
 
 COMPILER = shutil.which("c++") or shutil.which("g++")
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
@@ -44,11 +46,17 @@ LAUNCH = r"""
 extern "C" {
 void run_expand_a(GRID, const u64 *k, Quad *o, u32 b, u32 h) { EACH(expand_a(k[0], k[1], k[2], k[3], o, b, h)) }
 void run_expand_b(GRID, const u64 *k, void *o, u32 n, u32 h) { EACH(expand_b(k[0], k[1], k[2], k[3], o, n, h)) }
-void run_digest_rows(GRID, const Quad *c, const u64 *k, u64 *d, u32 n, u32 f) { EACH(digest_rows(c, k, d, n, f)) }
+void run_expand_linked(GRID, const u64 *k, const u64 *m, Quad *o, const u8 *l, u32 b, u32 h, u32 n, u32 w) {
+    EACH(expand_linked(k[0], k[1], k[2], k[3], m[0], m[1], m[2], m[3], o, l, b, h, n, w)) }
+void run_digest_rows(GRID, const Quad *c, const u64 *k, u64 *d, u32 *l, u32 n, u32 f, u32 s) {
+    EACH(digest_rows(c, k, d, l, n, f, s)) }
+void run_digest_windows(GRID, const u64 *l, const u64 *k, u64 *o, u32 c, u32 w, u32 b, u32 h, u32 s) {
+    EACH(digest_windows(l, k[0], k[1], o, c, w, b, h, s)) }
+void run_keep_bytes(GRID, const Quad *c, u32 *l, u64 p, u32 f) { EACH(keep_bytes(c, l, p, f)) }
 void run_digest_blocks(GRID, const u64 *t, const u64 *k, u64 *d, u32 w) { EACH(digest_blocks(t, k, d, w)) }
 void run_keep_low(GRID, const Quad *c, Quad *t, u64 p, u32 f) { EACH(keep_low(c, t, p, f)) }
 void run_as_integers(GRID, int *c, u64 n) { EACH(as_integers(c, n)) }
-void run_hash_messages(GRID, const u32 *d, u32 *o, u32 m, u32 w, u32 t) { EACH(hash_messages(d, o, m, w, t)) }
+void run_hash_messages(GRID, const u32 *d, u32 *o, u32 m, u32 w, u32 t, u32 s) { EACH(hash_messages(d, o, m, w, t, s)) }
 }
 """
 KEY = bytes(range(32))
@@ -63,8 +71,10 @@ class Kernels:
         values = [
             value.ctypes.data_as(ctypes.c_void_p)
             if isinstance(value, np.ndarray)
+            else ctypes.c_void_p(None)
+            if value is None
             else ctypes.c_uint64(value)
-            if name in ("keep_low", "as_integers") and value > 255
+            if name in ("keep_low", "keep_bytes", "as_integers") and value > 255
             else ctypes.c_char_p(value)
             if isinstance(value, bytes)
             else ctypes.c_uint32(value)
@@ -109,7 +119,7 @@ def test_both_operands_are_the_references(kernels: Kernels, name: str) -> None:
     kernels.run("expand_a", (-(-blocks // 256), 1, 256), KEY, a, blocks, half)
     columns = 128 if half else 64
     kernels.run("expand_b", (-(-SIZE // 128), SIZE // columns, 128), KEY, b, SIZE, half)
-    rows = [(KEY, row) for row in range(SIZE)]
+    rows = [Row(KEY, row) for row in range(SIZE)]
     assert np.array_equal(a.astype(np.float32), arithmetic.rows_of_a(profile, SIZE, rows, 0, SIZE))
     assert np.array_equal(b.astype(np.float32).T, arithmetic.rows_of_b(profile, SIZE, KEY, 0, SIZE))
 
@@ -120,20 +130,68 @@ def product() -> Any:
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int32])
-def test_row_digests_are_the_references(kernels: Kernels, product: Any, kind: Any) -> None:
-    keys, digests = arithmetic.column_keys(KEY, SIZE).copy(), np.zeros(SIZE, dtype=np.uint64)
-    kernels.run(
-        "digest_rows",
-        (SIZE // TOGETHER, 1, 96),
-        product.astype(kind),
-        keys,
-        digests,
-        SIZE,
-        int(kind is np.float32),
-    )
-    assert [int(digest) for digest in digests] == [
-        arithmetic.row_digest(row, keys) for row in product
-    ]
+@pytest.mark.parametrize("links", [0, 4])
+def test_row_digests_and_low_bytes_are_the_references(
+    kernels: Kernels, product: Any, kind: Any, links: int
+) -> None:
+    keys = arithmetic.column_keys(KEY, SIZE).copy()
+    leaves = np.zeros((SIZE, 1 + links), dtype=np.uint64)
+    low = np.zeros((SIZE, SIZE), dtype=np.uint8) if links > 0 else None
+    numbers = (SIZE, int(kind is np.float32), 1 + links)
+    grid = (SIZE // TOGETHER, 1, 96)
+    kernels.run("digest_rows", grid, product.astype(kind), keys, leaves, low, *numbers)
+    expected = [arithmetic.row_digest(row, keys) for row in product]
+    assert [int(digest) for digest in leaves[:, 0]] == expected
+    assert not leaves[:, 1:].any()
+    assert low is None or np.array_equal(low, arithmetic.low_bytes(product))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_bytes_kept_alone_are_the_low_bytes(kernels: Kernels, product: Any, kind: Any) -> None:
+    low, fours = np.zeros((SIZE, SIZE), dtype=np.uint8), SIZE * SIZE // 4
+    numbers = (fours, int(kind is np.float32))
+    kernels.run("keep_bytes", (fours // 256, 1, 256), product.astype(kind), low, *numbers)
+    assert np.array_equal(low, arithmetic.low_bytes(product))
+
+
+@pytest.mark.parametrize("links", [2, 4, 8])
+@pytest.mark.parametrize("head", [1, 4])
+def test_window_digests_are_the_references_and_leave_the_heads_alone(
+    kernels: Kernels, product: Any, links: int, head: int
+) -> None:
+    low, leaves = arithmetic.low_bytes(product), np.full((SIZE, head + links), 7, dtype=np.uint64)
+    numbers = (SIZE * links, SIZE // links // 8, links, head, head + links)
+    grid = (-(-SIZE * links // 64), 1, 64)
+    kernels.run("digest_windows", grid, low, window_key(KEY), leaves, *numbers)
+    expected = window_digests([KEY] * SIZE, list(low), links)
+    assert [row[head:].tobytes() for row in leaves] == expected
+    assert (leaves[:, :head] == 7).all()
+
+
+@pytest.mark.parametrize("name", ["f16", "i8"])
+@pytest.mark.parametrize(("size", "links"), [(128, 8), (256, 2), (384, 4), (640, 8)])
+def test_linked_operands_are_the_references(
+    kernels: Kernels, name: str, size: int, links: int
+) -> None:
+    profile, half = PROFILES[name], int(name == "f16")
+    low = np.random.default_rng(1).integers(0, 256, (size, size), dtype=np.uint8)
+    a = np.zeros((size, size), dtype=np.float16 if half else np.int8)
+    maps = b"".join(
+        number.to_bytes(2, "little") for one in window_maps(KEY, size, links) for number in one
+    ).ljust(32, b"\0")
+    blocks = profile.a_row_bytes(size) * size // 64
+    numbers = (blocks, half, size, size // links)
+    kernels.run("expand_linked", (-(-blocks // 256), 1, 256), KEY, maps, a, low, *numbers)
+    taken = arithmetic.taken(low, KEY, links, range(size))
+    rows = [Row(KEY, row, taken[row].tobytes()) for row in range(size)]
+    expected = arithmetic.rows_of_a(profile, size, rows, 0, size)
+    assert np.array_equal(a.astype(np.float32), expected)
+
+
+def test_maps_of_the_largest_size_fit_into_two_bytes_and_their_places_into_a_word() -> None:
+    maps = [one for key in range(40) for one in window_maps(bytes([key]) * 32, LARGEST_SIZE, 8)]
+    assert 30_000 < max(max(one) for one in maps) < 1 << 16
+    assert (LARGEST_SIZE - 1) * (LARGEST_SIZE - 1) + LARGEST_SIZE < 1 << 32
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int32])
@@ -161,15 +219,19 @@ def test_row_hashes_are_the_references(kernels: Kernels, product: Any) -> None:
     assert np.array_equal(whole.view(np.int32), product)
     chunks, rows = np.zeros((SIZE * 2, 32), dtype=np.uint8), np.zeros((SIZE, 32), dtype=np.uint8)
     tags = [int.from_bytes(tag, "big") for tag in (CHUNK_TAG, b"WBr\x01")]
-    kernels.run("hash_messages", (4, 1, 128), product, chunks, 2 * SIZE, 128, tags[0])
+    kernels.run("hash_messages", (4, 1, 128), product, chunks, 2 * SIZE, 128, tags[0], 8)
     first = hashlib.sha256(CHUNK_TAG + product[0, :128].tobytes()).digest()
     assert chunks[0].tobytes() == first
-    kernels.run("hash_messages", (2, 1, 128), chunks, rows, SIZE, SIZE // 128 * 8, tags[1])
+    kernels.run("hash_messages", (2, 1, 128), chunks, rows, SIZE, SIZE // 128 * 8, tags[1], 8)
     assert [row.tobytes() for row in rows] == [row_hash(row.tobytes()) for row in product]
+    leaves = np.zeros((SIZE, 64), dtype=np.uint8)
+    kernels.run("hash_messages", (2, 1, 128), chunks, leaves, SIZE, SIZE // 128 * 8, tags[1], 16)
+    assert np.array_equal(leaves[:, :32], rows)
+    assert not leaves[:, 32:].any()
 
 
 @pytest.mark.parametrize("words", [1, 12, 13, 14, 15, 16, 128])
 def test_messages_of_every_padding_are_hashed_by_the_standard(kernels: Kernels, words: int) -> None:
     data, out = np.arange(words, dtype=np.uint32), np.zeros(32, dtype=np.uint8)
-    kernels.run("hash_messages", (1, 1, 1), data, out, 1, words, 0x01020304)
+    kernels.run("hash_messages", (1, 1, 1), data, out, 1, words, 0x01020304, 8)
     assert out.tobytes() == hashlib.sha256(b"\1\2\3\4" + data.tobytes()).digest()

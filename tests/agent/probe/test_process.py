@@ -72,15 +72,13 @@ def test_the_lessees_leave_allows_a_busy_gpu(agent: Any) -> None:
     assert agent.challenge(agent.policy(), grant).verdict is ChallengeVerdict.MET
 
 
-def test_a_gpu_in_use_that_stays_below_the_bar_is_not_assessed_and_never_failed(
+def test_a_gpu_in_use_by_its_own_word_fails_below_the_bar_like_any_other(
     agent: Any,
 ) -> None:
     beyond = agent.policy(required_flops_per_second=1 << 52)
-    free = agent.challenge(beyond, agent.grant("GPU-a", "GPU-b", consent="lessee"))
-    assert (free.verdict, free.reason) == (ChallengeVerdict.FAILED, VerdictReason.TOO_SLOW)
     grant = agent.grant("GPU-a", "GPU-b", consent="lessee", busy=("GPU-b",))
     used = agent.challenge(beyond, grant)
-    assert (used.verdict, used.reason) == (ChallengeVerdict.NOT_ASSESSED, VerdictReason.BUSY)
+    assert (used.verdict, used.reason) == (ChallengeVerdict.FAILED, VerdictReason.TOO_SLOW)
     assert all(gpu.wrong_samples == 0 for gpu in used.gpus)
 
 

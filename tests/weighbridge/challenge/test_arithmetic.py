@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from weighbridge.challenge import arithmetic
 from weighbridge.challenge.keystream import draw_indices, keystream
+from weighbridge.challenge.links import Row
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.profiles import F16, I8, PROFILES, SMALLEST_EXPONENT, size_is_exact
 
@@ -21,7 +22,7 @@ keys = st.binary(min_size=32, max_size=32)
 
 
 def whole(profile: Any, size: Any) -> Any:
-    rows = [(KEY, row) for row in range(size)]
+    rows = [Row(KEY, row) for row in range(size)]
     left = arithmetic.rows_of_a(profile, size, rows, 0, size)
     return left, arithmetic.rows_of_b(profile, size, KEY_OF_B, 0, size)
 
@@ -84,7 +85,7 @@ def test_f16_operands_survive_fp16() -> None:
 def test_every_entry_equals_the_64_bit_integer_product(profile: Any, size: Any) -> None:
     left, right = whole(profile, size)
     exact = exact_product(left, right)
-    rows = arithmetic.product_rows(profile, size, KEY_OF_B, [(KEY, row) for row in range(size)])
+    rows = arithmetic.product_rows(profile, size, KEY_OF_B, [Row(KEY, row) for row in range(size)])
     assert np.array_equal(np.stack(list(rows)), exact)
     assert np.array_equal((left @ right).astype(np.int64), exact)
 
@@ -93,7 +94,7 @@ def test_every_entry_equals_the_64_bit_integer_product(profile: Any, size: Any) 
 @pytest.mark.parametrize("profile", PROFILES.values())
 def test_rows_of_the_largest_size_equal_the_64_bit_integer_product(profile: Any) -> None:
     """In every 31st column, the first and the last among them; smaller products are compared whole."""
-    size, rows = 32768, [(KEY, 0), (KEY, 32767)]
+    size, rows = 32768, [Row(KEY, 0), Row(KEY, 32767)]
     left = arithmetic.rows_of_a(profile, size, rows, 0, size)
     exact = np.zeros((2, 1058), dtype=np.int64)
     for first in range(0, size, 512):
@@ -105,7 +106,7 @@ def test_rows_of_the_largest_size_equal_the_64_bit_integer_product(profile: Any)
 
 
 def test_batches_do_not_change_a_row(monkeypatch: Any) -> None:
-    rows = [(KEY, row) for row in (0, 5, 127, 5)]
+    rows = [Row(KEY, row) for row in (0, 5, 127, 5)]
     together = np.stack(list(arithmetic.product_rows(I8, 128, KEY_OF_B, rows)))
     monkeypatch.setattr(arithmetic, "BATCH_BYTES", 1)
     assert np.array_equal(
@@ -176,7 +177,7 @@ def test_the_vector_check_is_exact_at_the_largest_operands(profile: Any) -> None
             % arithmetic.PRIME
         )
         assert arithmetic.c_times_vector(product[row], right) == expected
-        assert arithmetic.a_times_vector(profile, size, (KEY, row), image) == expected
+        assert arithmetic.a_times_vector(profile, size, Row(KEY, row), image) == expected
 
 
 def test_a_row_with_the_largest_entries_does_not_overflow_the_vector_check() -> None:
@@ -213,6 +214,7 @@ PEAK_MEMORY = """
 import sys
 from pathlib import Path
 from weighbridge.challenge import arithmetic
+from weighbridge.challenge.links import Row
 from weighbridge.challenge.profiles import PROFILES
 
 name, size, rows, slabs = sys.argv[1], *map(int, sys.argv[2:])
@@ -229,7 +231,7 @@ def first_rows_of_b(*place):
 
 arithmetic.rows_of_b = first_rows_of_b
 try:
-    for row in arithmetic.product_rows(PROFILES[name], size, b"b" * 32, [(b"a" * 32, row) for row in range(rows)]):
+    for row in arithmetic.product_rows(PROFILES[name], size, b"b" * 32, [Row(b"a" * 32, row) for row in range(rows)]):
         pass
 except EnoughError:
     pass

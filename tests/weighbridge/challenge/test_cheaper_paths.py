@@ -13,6 +13,7 @@ import pytest
 from weighbridge.catalogue.tables import sku, skus
 from weighbridge.challenge.arithmetic import rows_of_a, rows_of_b
 from weighbridge.challenge.ceiling import ceiling_flops_per_second
+from weighbridge.challenge.links import Row
 from weighbridge.challenge.profiles import PROFILES
 from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
 
@@ -27,7 +28,7 @@ F32_EXACT = 1 << 24
 def operands(name: str) -> tuple[Matrix, Matrix]:
     """Whole matrices of a profile, as the keystream makes them."""
     profile = PROFILES[name]
-    rows = [(bytes(32), row) for row in range(N)]
+    rows = [Row(bytes(32), row) for row in range(N)]
     a, b = rows_of_a(profile, N, rows, 0, N), rows_of_b(profile, N, bytes(32), 0, N)
     return a.astype(np.int64), b.astype(np.int64)
 

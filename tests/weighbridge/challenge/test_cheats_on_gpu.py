@@ -53,6 +53,12 @@ class WrongSeed(Honest):
         return self.engine.round(key[::-1], keep)
 
 
+class IgnoresLinks(Honest):
+    def round(self, key: bytes, keep: int | None) -> Any:
+        self.engine.unlink()
+        return self.engine.round(key, keep)
+
+
 class SkipsBlocks(Honest):
     def scan(self, key: bytes, first: int, tiles: int, peer: int | None) -> bytes:
         return made_up(self.engine.scan(key, first, tiles, peer), 8, 0.25, key)
@@ -103,10 +109,11 @@ def as_predicted(count: int, trials: int, probability: float) -> bool:
 
 @pytest.mark.parametrize("profile", ["f16", "i8"])
 @pytest.mark.parametrize("check", ["recompute", "freivalds"])
+@pytest.mark.parametrize("links", [0, 4])
 def test_an_honest_gpu_is_met_every_time(
-    bench: Any, prepared: Any, profile: str, check: str
+    bench: Any, prepared: Any, profile: str, check: str, links: int
 ) -> None:
-    policy = bench.passes_policy(profile=profile, check=check, size=SIZE)
+    policy = bench.passes_policy(profile=profile, check=check, size=SIZE, links=links)
     assert met(bench, policy, prepared(policy), Honest, 20) == 20
 
 
@@ -124,6 +131,12 @@ def test_unread_memory_passes_as_often_as_the_samples_miss_it(bench: Any, prepar
     policy = bench.passes_policy(memory_samples=3, size=SIZE)
     passed = met(bench, policy, prepared(policy), SkipsBlocks, SEEDS)
     assert as_predicted(passed, SEEDS, 0.75**3)
+
+
+def test_links_that_are_ignored_pass_in_the_first_round_alone(bench: Any, prepared: Any) -> None:
+    policy = bench.policy(samples=2, size=SIZE, links=4)
+    passed = met(bench, policy, prepared(policy), IgnoresLinks, SEEDS)
+    assert as_predicted(passed, SEEDS, 0.5**2)
 
 
 @pytest.mark.parametrize("kind", [WrongSeed, ForgetsTiles])

@@ -17,6 +17,7 @@ from weighbridge.challenge import arithmetic, verifier
 from weighbridge.challenge.commitment import BadOpening, commit, open_leaf, opened_leaf
 from weighbridge.challenge.derivation import b_key, vector_key
 from weighbridge.challenge.keystream import keystream
+from weighbridge.challenge.links import Row
 from weighbridge.challenge.messages import Roots
 from weighbridge.challenge.profiles import F16, Profile
 from weighbridge.challenge.rowhash import row_hash
@@ -68,7 +69,9 @@ class AnswersTheVector(CpuEngine):
 
     def row(self, key: Any, index: Any) -> Any:
         policy, state = self._prepared(), self.known
-        left = arithmetic.a_times_vector(policy.operands, policy.size, (key, index), state["image"])
+        left = arithmetic.a_times_vector(
+            policy.operands, policy.size, Row(key, index), state["image"]
+        )
         row = np.zeros(policy.size, dtype=np.int64)
         row[0] = left * pow(int(state["right"][0]), -1, arithmetic.PRIME) % arithmetic.PRIME
         return arithmetic.centred(row).astype("<i4").tobytes()
@@ -169,14 +172,14 @@ def test_a_mixed_sum_lets_a_prover_that_multiplied_nothing_open_a_fitting_row(be
     image = arithmetic.b_times_vector(F16, size, key_of_b, right)
     keys = arithmetic.column_keys(random.bytes(32), size)
     committed_digest = 0x0123456789ABCDEF
-    product = arithmetic.a_times_vector(F16, size, (round_key, 5), image)
+    product = arithmetic.a_times_vector(F16, size, Row(round_key, 5), image)
     row = forged_row(keys, committed_digest, right, product, random)
     broken_verifier_is_satisfied = (
         arithmetic.row_digest(row, keys) == committed_digest
         and arithmetic.c_times_vector(row, right) == product
     )
     assert broken_verifier_is_satisfied
-    true = next(arithmetic.product_rows(F16, size, key_of_b, [(round_key, 5)]))
+    true = next(arithmetic.product_rows(F16, size, key_of_b, [Row(round_key, 5)]))
     assert not np.array_equal(row, true)
     policy = bench.policy(check="freivalds", samples=1)
     committed = Committed(
@@ -184,7 +187,7 @@ def test_a_mixed_sum_lets_a_prover_that_multiplied_nothing_open_a_fitting_row(be
     )
     opened = row.astype("<i4").tobytes()
     earlier = row_hash(bytes(4 * size))
-    sample = Sample(0, "chain", ((round_key, 5),), b"", earlier, opened)
+    sample = Sample(0, "chain", (Row(round_key, 5),), b"", earlier, opened)
     assert sample_verdicts(committed, [sample]) == [False]
 
 
@@ -265,9 +268,9 @@ def hankel_a(profile: Any, size: Any, rows: Any, first: Any, columns: Any) -> An
     """The broken operands: entry (i, j) depends on key and i + j alone."""
     diagonals = {
         key: arithmetic.widen_a(profile, keystream(key, 0, profile.a_row_bytes(2 * size)))
-        for key, _ in rows
+        for key in {row.key for row in rows}
     }
-    return np.stack([diagonals[key][row + first :][:columns] for key, row in rows])
+    return np.stack([diagonals[key][row + first :][:columns] for key, row, _ in rows])
 
 
 class ContinuesHankelRows(ContinuesRows):
@@ -275,7 +278,7 @@ class ContinuesHankelRows(ContinuesRows):
 
     def _rows_of_a(self, key: Any, first: Any, count: Any) -> Any:
         policy = self._prepared()
-        rows = [(key, row) for row in range(first, first + count)]
+        rows = [Row(key, row) for row in range(first, first + count)]
         return hankel_a(policy.operands, policy.size, rows, 0, policy.size)
 
 
@@ -307,7 +310,7 @@ def test_keystream_operands_give_nothing_away(
 
 def test_linear_digests_follow_from_two_products_with_a_vector() -> None:
     size, key, key_of_b = 256, b"k" * 32, b"b" * 32
-    rows = [(key, row) for row in range(size)]
+    rows = [Row(key, row) for row in range(size)]
     left = arithmetic.rows_of_a(F16, size, rows, 0, size).astype(np.int64)
     right = arithmetic.rows_of_b(F16, size, key_of_b, 0, size).astype(np.int64)
     weights = arithmetic.column_keys(b"w" * 32, size).astype(np.int64)

@@ -22,7 +22,11 @@ from weighbridge.challenge.bound import (
 )
 from weighbridge.challenge.codec import Malformed, decode, encode
 from weighbridge.challenge.commitment import (
+    BLOCKS,
+    LINKED_ROWS,
+    ROWS,
     BadOpening,
+    Grouping,
     commit,
     open_leaf,
     opened_leaf,
@@ -191,8 +195,14 @@ def test_different_fields_have_different_hashes(first: Any, second: Any) -> None
 
 
 @settings(CALM, max_examples=30)
-@given(st.integers(1, 70_000), st.sampled_from([4, 128, 1024]), st.data())
-def test_an_opening_gives_the_committed_leaf(count: int, group: int, data: st.DataObject) -> None:
+@given(
+    st.integers(1, 70_000),
+    st.sampled_from([Grouping(4, 256), ROWS, LINKED_ROWS, BLOCKS]),
+    st.data(),
+)
+def test_an_opening_gives_the_committed_leaf(
+    count: int, group: Grouping, data: st.DataObject
+) -> None:
     leaves = b"".join(index.to_bytes(8, "little") for index in range(count))
     index = data.draw(st.integers(0, count - 1))
     opening = open_leaf(leaves, 8, index, group)
