@@ -7,6 +7,7 @@ megabytes holds an interpreter, and because its memory goes back to the machine 
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 
 from weighbridge.challenge.codec import Malformed, decode, encode
@@ -18,6 +19,8 @@ from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
 logger = logging.getLogger("weighbridge.verification")
 
 LONGEST_SECONDS = 600.0
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""Threads of numpy's BLAS wait by spinning: two took twice the CPU of one for the same products."""
 COMMAND = (sys.executable, "-I", "-m", "collector.challenges.verification")
 
 
@@ -25,7 +28,10 @@ async def verify_apart(transcript: Transcript, seconds: float = LONGEST_SECONDS)
     """The weighing of a transcript. A verification that does not end well says UNKNOWN, never anything of the GPUs."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            *COMMAND,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**ONE_THREAD, **os.environ},
         )
     except OSError as error:
         logger.warning("no process verifies %s: %s", transcript.challenge, error)
