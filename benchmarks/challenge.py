@@ -126,7 +126,8 @@ def _row(policy: Any, step: int) -> bytes:
     import numpy as np
 
     random = np.random.default_rng(step)
-    return random.integers(-(1 << 21), 1 << 21, policy.size).astype("<i4").tobytes()
+    row: bytes = random.integers(-(1 << 21), 1 << 21, policy.size).astype("<i4").tobytes()
+    return row
 
 
 def _leaves(policy: Any, key: bytes, row: bytes) -> bytes:

@@ -25,13 +25,15 @@ from weighbridge.challenge.messages import (
 )
 from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.transcript import decode_transcript
-from weighbridge.challenge.verdict import (GpuResult, worst_gpu)
+from weighbridge.challenge.verdict import (
     Attempt,
     AttemptResult,
     ChallengeVerdict,
     GpuMeasure,
+    GpuResult,
     VerdictReason,
     series_of,
+    worst_gpu,
 )
 from weighbridge.wire.signing import SignatureError, Signer
 

@@ -96,7 +96,7 @@ def silent_at(kind: type) -> Callable[[Any], Any]:
     return lambda message: None if isinstance(message, kind) else message
 
 
-def saying(kind: type, reason: str) -> Callable[[Any], Any]:
+def saying(kind: type[Any], reason: str) -> Callable[[Any], Any]:
     return lambda message: (
         Decline(message.challenge, reason) if isinstance(message, kind) else message
     )
