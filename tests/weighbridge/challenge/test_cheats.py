@@ -1,5 +1,6 @@
 """Dishonest provers against the whole exchange, each caught as often as the arithmetic says."""
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -7,13 +8,14 @@ import numpy as np
 import pytest
 
 from agent.probe.cpu import CpuEngine
+from collector.challenges.schedule import some_of
 from tests.weighbridge.challenge.conducting import conduct
 from weighbridge.challenge import arithmetic
 from weighbridge.challenge.challenger import Challenger
 from weighbridge.challenge.derivation import digest_key
 from weighbridge.challenge.messages import Openings, Prepare, Release, Roots
 from weighbridge.challenge.rowhash import row_hash
-from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
+from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason, series_of
 
 SEEDS = 150
 
@@ -495,6 +497,55 @@ def test_fewer_gpus_than_claimed_take_the_time_of_the_busiest(bench: Any, presen
     assert (result.verdict, result.reason) == (ChallengeVerdict.FAILED, VerdictReason.TOO_SLOW)
     busiest = -(-8 // present)
     assert all(gpu.measure.flops_per_second <= ONE_GPU // busiest for gpu in result.gpus)
+
+
+@pytest.mark.parametrize("asked", range(1, 9))
+def test_six_cards_that_answer_for_eight_fall_short_once_more_than_six_are_asked(
+    bench: Any, asked: int
+) -> None:
+    """Six serve any six names at their own rate: so few are proven to be there, and no more."""
+    devices = [bench.Device() for _ in range(6)]
+    shared = [devices[index % 6] for index in range(asked)]
+    result, _ = bench.run(bench.plan(required(bench, 85), GPUS[:asked]), devices=shared)
+    expected = ChallengeVerdict.MET if asked <= 6 else ChallengeVerdict.FAILED
+    assert result.verdict is expected
+
+
+def test_the_schedule_asks_for_more_than_six_of_eight_as_often_as_the_arithmetic_says(
+    bench: Any,
+) -> None:
+    """One GPU, some, or all, each a third of the time; seven or eight are a quarter of some: 5 in 12."""
+    chance, draws = random.Random(7), 1200
+    caught = sum(len(some_of(GPUS, bench.policy(), chance)) > 6 for _ in range(draws))
+    assert within_four_deviations(caught, draws, 5 / 12)
+
+
+@pytest.mark.parametrize("way", ["answers", "silent when unlucky", "slow at first"])
+def test_a_series_passes_a_cheat_no_more_often_than_one_attempt_does(bench: Any, way: str) -> None:
+    """Whoever is unlucky has failed for good or has no proof; whoever is slow on purpose must be lucky twice."""
+    policy = bench.policy(samples=32, attempts_allowed=3)
+    share, seeds = 0.03125, 60
+    slow = replace(policy, required_flops_per_second=1 << 50)
+
+    def attempt(seed: int, first: bool) -> Any:
+        asked = slow if way == "slow at first" and first else policy
+        plan = bench.plan(asked, seed=seed)
+        result, _ = bench.run(plan, engine=skipping(share))
+        if way == "silent when unlucky" and result.verdict is ChallengeVerdict.FAILED:
+            return bench.run(plan, engine=skipping(share), after=silent)[0]
+        return result
+
+    def silent(message: Any) -> Any:
+        return None if isinstance(message, Openings) else message
+
+    met = 0
+    for seed in range(seeds):
+        results = [attempt(3 * seed, True)]
+        while series_of(results, policy).repeat:
+            results.append(attempt(3 * seed + len(results), False))
+        met += series_of(results, policy).verdict is ChallengeVerdict.MET
+    lucky = bench.undetected(share, policy)
+    assert within_four_deviations(met, seeds, lucky**2 if way == "slow at first" else lucky)
 
 
 def test_a_relay_that_serialises_two_hosts_halves_both(bench: Any) -> None:

@@ -97,9 +97,10 @@ def silent_at(kind: type) -> Callable[[Any], Any]:
 
 
 def saying(kind: type[Any], reason: str) -> Callable[[Any], Any]:
-    return lambda message: (
-        Decline(message.challenge, reason) if isinstance(message, kind) else message
-    )
+    def say(message: Any) -> Any:
+        return Decline(message.challenge, reason) if isinstance(message, kind) else message
+
+    return say
 
 
 def in_use(message: Any) -> Any:
