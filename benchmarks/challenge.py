@@ -126,8 +126,7 @@ def _row(policy: Any, step: int) -> bytes:
     import numpy as np
 
     random = np.random.default_rng(step)
-    row: bytes = random.integers(-(1 << 21), 1 << 21, policy.size).astype("<i4").tobytes()
-    return row
+    return bytes(random.integers(-(1 << 21), 1 << 21, policy.size).astype("<i4"))
 
 
 def _leaves(policy: Any, key: bytes, row: bytes) -> bytes:
