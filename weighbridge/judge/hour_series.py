@@ -21,6 +21,8 @@ from weighbridge.judge.usage import (
 
 BUSY_PERCENT = 50
 """A device whose kernels ran for this share of the sample is busy: clocks and links then mean something."""
+REMEMBERED_TIMES = 2
+"""So many devices of an hour are remembered for each slot."""
 SLACK_US = 60_000_000
 """A counter that begins anew may count for so much longer than two samples lie apart: clocks are anchored anew."""
 
@@ -77,6 +79,7 @@ def note(
     columns, same = view.tiers["fast"], meter.slots == slots
     if not same or INVENTORY in changed:
         meter.slots, meter.limits = list(slots), [_limits(view, device) for device in slots]
+        _forget(meter.hour, slots)
     power, energy, busy, heat, clock, memory_clock, used = (
         column(columns, name, slots) for name in READ
     )
@@ -108,6 +111,13 @@ def note(
         if passed_us > 0:
             _spend(series, meter.energy[place], energy[place], meter.power[place], now, passed_us)
     meter.energy, meter.power, meter.heat, meter.clock = energy, power, heat, clock
+
+
+def _forget(hour: dict[str, HourSeries], slots: list[str]) -> None:
+    """Made-up names for each sample are no devices of the hour: those that filled its slots last are enough."""
+    gone = [device for device in hour if device not in slots]
+    for device in gone[: max(0, len(hour) - REMEMBERED_TIMES * len(slots))]:
+        del hour[device]
 
 
 def turn(meter: SeriesMeter) -> None:
