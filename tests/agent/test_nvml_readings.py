@@ -92,7 +92,7 @@ async def test_a_reading_is_what_the_library_says_in_its_unit(
         ("topology_peers", "00000000:f0:00.0=50"),
         ("p2p_nvlink_peers_count", 1),
         ("cpu_affinity", "ffff"),
-        ("pdi", "0123456789abcdef"),
+        ("pdi", "0123456789abcdf0"),
         ("temperature_margin_shutdown_celsius", -3),
     ],
 )

@@ -114,6 +114,7 @@ def h100_node(count: int, branch: int = 580) -> list[str]:
         lines += [
             f"set {index} nvmlDeviceGetUUID {uuid(index)}",
             f"set {index} nvmlDeviceGetSerial 16500{index:08d}",
+            f"set {index} nvmlDeviceGetPdi {81985529216486895 + index}",
             f"set {index} nvmlDeviceGetMinorNumber {index}",
             f"set {index} nvmlDeviceGetPciInfo.busId 0:{0xF0 - index:x}:0",
         ]
@@ -140,7 +141,6 @@ set * nvmlDeviceGetBrand 14
 set * nvmlDeviceGetArchitecture 9
 set * nvmlDeviceGetPciInfo.pciDeviceId 0x233010DE
 set * nvmlDeviceGetPciInfo.pciSubSystemId 0x16C110DE
-set * nvmlDeviceGetPdi 81985529216486895
 set * nvmlDeviceGetCudaComputeCapability.0 9
 set * nvmlDeviceGetCudaComputeCapability.1 0
 set * nvmlDeviceGetNumGpuCores 16896
