@@ -123,7 +123,7 @@ def test_the_commitment_is_in_the_log_before_the_release_and_the_secret_after_th
 def test_openings_larger_than_any_batch_of_reports_go_all_the_way(stage: Stage) -> None:
     collector = stage.serving()
     challenged(stage, collector)
-    done = ask(collector, samples="300")
+    done = ask(collector, samples="800")
     assert done.returncode == 0, done.stdout + done.stderr
     (openings,) = said(collector, "openings")
     assert len(openings) > 16 << 20
