@@ -28,7 +28,8 @@ TERA = 10**12
 class ProvenRates:
     """A series at a node: what each of `gpus` proved, in FLOP/s; None: not assessed, void or unknown.
 
-    `policy` and `cause` as the outcome names them. `final`: no further attempt follows. `borne_out`: the telemetry of
+    `policy` and `cause` as the outcome names them. `final`: no further attempt follows. `failed`: GPUs that failed in some
+    attempt, also where the last one was given up and names none. `borne_out`: the telemetry of
     both sides showed somebody else's use before anybody could know of the challenge.
     """
 
@@ -53,6 +54,7 @@ def proven(before: ProvenRates | None, ended: ChallengeOutcome, received_us: int
     if not judged and before is not None:
         rates = before.rates
     verdict = ChallengeVerdict(ended.series_verdict)
+    failed = {gpu.gpu for gpu in ended.weighing.gpus if gpu.verdict == ChallengeVerdict.FAILED}
     return ProvenRates(
         ended.node,
         received_us,
@@ -63,7 +65,7 @@ def proven(before: ProvenRates | None, ended: ChallengeOutcome, received_us: int
         ended.final,
         ended.series,
         tuple(gpu.gpu for gpu in ended.weighing.gpus),
-        frozenset(ended.failed),
+        failed | (before.failed if before is not None else frozenset()),
         may_be_unmade(ended),
     )
 
@@ -109,9 +111,7 @@ def samples(
     The contract's own are those that its schedule began, by one of its policies. With `of_reference` the value is a
     share of what that policy asks for, and none where it asks for nothing; else TFLOP/s.
     """
-    start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval_s)
-    within = [one for one in found if start_us <= one.received_us < end_us]
-    own = list(_own(contract, nodes, within))
+    own = list(_within(_own(contract, nodes, found), period))
     return {
         one.id: tuple(_samples(_due(one, own, period), one.of_reference))
         for one in contract.performance
@@ -127,8 +127,6 @@ def series_lines(
 ) -> tuple[SeriesLine, ...]:
     """Every series of a period, whether it is a probe of an objective or not; none where no objective asks for any."""
     judging = [one for one in contract.performance if one.probe == PROBE]
-    start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval_s)
-    within = [one for one in found if judging and start_us <= one.received_us < end_us]
     return tuple(
         SeriesLine(
             at=instant_text(one.received_us // MICROSECONDS),
@@ -140,8 +138,14 @@ def series_lines(
             counts=_terms(contract, nodes.get(one.node), one) is not None
             and any(list(_due(terms, [one], period)) for terms in judging),
         )
-        for one in within
+        for one in _within(found, period)
+        if judging
     )
+
+
+def _within(found: Iterable[ProvenRates], period: Period) -> Iterator[ProvenRates]:
+    start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval_s)
+    return (one for one in found if start_us <= one.received_us < end_us)
 
 
 def _own(
@@ -149,7 +153,9 @@ def _own(
 ) -> Iterator[ProvenRates]:
     """The contract's own series. Those not assessed have their consequence once there are as many in a row.
 
-    One whose GPUs were in use, as both sides show, before it was asked for is not among them, and ends no row either.
+    `found`: all that are known, since a row goes on over the end of a month. It ends with a series that is met or failed:
+    one that is void or unknown neither counts in it nor ends it, and as little does one whose GPUs were in use, as both
+    sides show, before it was asked for.
     """
     in_a_row: dict[str, int] = {}
     for one in found:
@@ -160,8 +166,9 @@ def _own(
         if one.borne_out:
             yield one
             continue
-        if one.verdict is not ChallengeVerdict.VOID:
-            in_a_row[one.node] = in_a_row.get(one.node, 0) + 1 if unassessed else 0
+        if one.verdict in (ChallengeVerdict.MET, ChallengeVerdict.FAILED):
+            in_a_row[one.node] = 0
+        in_a_row[one.node] = in_a_row.get(one.node, 0) + unassessed
         many = in_a_row.get(one.node, 0) >= terms.unassessed_in_a_row
         counted = unassessed and many and terms.unassessed == "failed"
         yield replace(one, rates=(0,) * len(one.rates)) if counted else one

@@ -15,11 +15,14 @@ from weighbridge.challenge.record import (
     Weighing,
     seal_record,
 )
+from weighbridge.challenge.telemetry import BothSides
+from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.contract import load
 from weighbridge.log.entries import Assignment, ContractAdded, EntryKind, entry, payload_type
 from weighbridge.notices.book import NoticeBook
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples
+from weighbridge.settlement.proofs import excused, proven
 from weighbridge.wire.report import Model, encode
 
 PERIOD = Period("2026-10", START_US // 1_000_000, START_US // 1_000_000 + 31 * 86400)
@@ -187,6 +190,46 @@ def test_many_in_a_row_that_are_not_assessed_have_the_consequence_of_the_contrac
     row = found(text(terms=terms), declined, declined, void, declined, declined, met, declined)
     assert [one.value for one in row[:2] + row[3:5]] == values
     assert [one.value for one in (row[2], *row[5:])] == [None, Fraction(1), None]
+
+
+NEXT = Period("2026-11", PERIOD.end_s, PERIOD.end_s + 30 * 86400)
+IN_A_ROW = (
+    f'    challenges: [{{{ASKED}, unassessed_in_a_row: "3", unassessed: failed}}]\n    floors:'
+)
+
+
+def test_a_row_that_is_not_assessed_goes_on_over_the_end_of_a_month() -> None:
+    """A node that is asked seldom would never come to so many in one month."""
+    declined = weighed("not assessed", None)
+    known = book_of(text(terms=IN_A_ROW), *[outcome(declined)] * 3).record("K1", START_US + 100)
+    assert known is not None
+    *before, last = known.proven
+    at_us = NEXT.start_s * 1_000_000
+    turned = replace(known, proven=[*before, replace(last, received_us=at_us)])
+    values = [
+        [one.value for one in turned.probes(turned.newest, period)["speed"]]
+        for period in (PERIOD, NEXT)
+    ]
+    assert values == [[None, None], [Fraction(0)]]
+
+
+def test_a_series_that_is_unknown_neither_ends_a_row_nor_counts_in_it() -> None:
+    """A verifier without numpy fails nobody; and cards that share the work end no row of refusals with it."""
+    declined, unknown = weighed("not assessed", None), weighed("unknown", None)
+    ended = [outcome(one) for one in (declined, declined, unknown, unknown, declined)]
+    values = [one.value for one in found(text(terms=IN_A_ROW), *ended)]
+    assert values == [None, None, None, None, Fraction(0)]
+
+
+def test_use_of_another_gpu_unmakes_no_failure_of_a_series_that_was_given_up() -> None:
+    """A collector that starts anew ends the series, and names none of the GPUs that had failed."""
+    slow = replace(weighed("failed", 400 * 10**12), reason="compute below the requirement")
+    beside = replace(weighed("met", 800 * 10**12), gpu="GPU-b")
+    first = proven(None, outcome(slow, beside, final=False), 1)
+    void = outcome(weighed("void", None), replace(weighed("void", None), gpu="GPU-b"))
+    last = replace(void, series_verdict="failed", series_reason="compute below the requirement")
+    busy = BothSides("c", b"", (-1, -1), (), b"", 0, 0, 0, ("GPU-b",), ())
+    assert excused(proven(first, last, 2), busy).verdict is ChallengeVerdict.FAILED
 
 
 def test_what_came_after_the_instant_is_not_known_at_it() -> None:
