@@ -18,8 +18,11 @@ from weighbridge.challenge.record import (
     RecordError,
     Weighed,
     Weighing,
+    abandoned,
+    read_commitment,
     read_outcome,
     seal_record,
+    unmade,
 )
 from weighbridge.challenge.telemetry import (
     SidesSeen,
@@ -64,6 +67,7 @@ class Challenged(Field):
         (self.policy,) = contract.resources[0].challenge_policies()
         self.newest: Telemetry | None = None
         self.count = 0
+        self.gives_up = False
 
     def show(self, second: int, using: Any, *gpus: str) -> None:
         """Each side's report of one sample: what is in use, by the sides in `using`."""
@@ -84,6 +88,7 @@ class Challenged(Field):
         after: Any = NOBODY,
         linked: bool = True,
         failed: tuple[str, ...] = (GPU,),
+        using: tuple[str, ...] = (GPU,),
     ) -> "Challenged":
         """One series from its commitment to the telemetry of its time; the card works for it meanwhile."""
         self.count += 1
@@ -92,7 +97,7 @@ class Challenged(Field):
         self.begin(start, name)
         self.show(start + BEGUN + 10, BOTH, GPU, OTHER)
         self.end(start, name, verdict, reason, failed if verdict == "failed" else ())
-        self.show(start + AFTER, after)
+        self.show(start + AFTER, after, *using)
         if linked:
             self.link(name)
         return self
@@ -129,6 +134,12 @@ class Challenged(Field):
             cause=SCHEDULE,
             policy=self.policy,
         )
+        if self.gives_up:
+            begun = read_commitment(self.fold.states["n1"].exchanges[f"{name}.1"].encode())
+            self.take(seal_record(self.log, replace(ended, final=False, failed=()))[1])
+            again = unmade(ended, begun, ended_us)
+            self.take(seal_record(self.log, again)[1])
+            ended = abandoned(again, ended_us)
         self.take(seal_record(self.log, ended)[1])
 
     def _weighed(
@@ -143,7 +154,8 @@ class Challenged(Field):
     def link(self, name: str) -> None:
         """As the collector does, from what the fold remembers."""
         state, lessee = self.fold.states["n1"], self.fold.states["n1@lessee"]
-        waiting, heard = state.unlinked[f"{name}.1"], lessee.unlinked.get(f"{name}.1")
+        attempt = f"{name}.{1 + self.gives_up}"
+        waiting, heard = state.unlinked[attempt], lessee.unlinked.get(attempt)
         ended, start = read_outcome(waiting.outcome.encode()), waiting.start
         idle = {gpu: idle_top(state.view, gpu) for gpu in (GPU, OTHER)}
         mine = [self.entries[index] for index in waiting.reports]
@@ -256,6 +268,23 @@ def test_a_series_between_two_that_were_not_assessed_breaks_no_row_once_it_is_un
         found.series("not assessed", "no consent")
     found.series(after=BOTH)
     assert found.codes() == {("challenge_unassessed", "")}
+
+
+def test_use_of_another_card_unmakes_no_failure_that_a_collector_gave_up() -> None:
+    """The series ends as it stood, by a collector that starts anew and names none of the GPUs that had failed."""
+    found = Challenged()
+    for _ in range(4):
+        found.series("not assessed", "no consent")
+    found.gives_up = True
+    found.series(after=BOTH, using=(OTHER,))
+    assert found.codes() == {("challenge_failed", GPU)}
+
+
+def test_a_verifier_that_cannot_verify_counts_no_refusals() -> None:
+    found = Challenged()
+    for _ in range(6):
+        found.series("unknown", "verification did not end")
+    assert found.codes() == set()
 
 
 def test_a_fold_from_snapshots_and_a_replay_say_the_same() -> None:

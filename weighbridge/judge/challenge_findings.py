@@ -145,11 +145,11 @@ def _excuse(
     for finding in unlinked.opened:
         if finding.device in both.busy:
             yield from _withdraw(state, unlinked, finding, now_us)
-    failed = set(ended.failed)
+    failed = {*ended.failed, *(finding.device for finding in unlinked.opened)}
     for gpu in failed & both.busy:
         _called_busy(state, ended, gpu)
     if failed <= both.busy and (failed or both.busy):
-        yield from _not_counted(state, unlinked, ended, both, now_us)
+        yield from _not_counted(state, unlinked, ended, both, failed, now_us)
 
 
 def _withdraw(
@@ -176,13 +176,14 @@ def _not_counted(
     unlinked: AwaitedTelemetry,
     ended: ChallengeOutcome,
     both: BothSides,
+    failed: set[str],
     now_us: int,
 ) -> Iterator[Finding]:
     """The series was not assessed. In a row it counts where the use began after anybody could know of the challenge."""
     if unlinked.row < 0:
         return
     contract, counts = ended.contract, state.unassessed
-    foreseen = not _busy_before(ended, both)
+    foreseen = not _busy_before(failed, both)
     was_counted = ended.series_verdict != ChallengeVerdict.FAILED
     row = counts.get(contract, 0) - was_counted + foreseen
     row += 0 if was_counted else unlinked.row
@@ -193,10 +194,10 @@ def _not_counted(
         yield open_finding(state, _in_a_row(state, ended, UNASSESSED_CODE, row, now_us))
 
 
-def _busy_before(ended: ChallengeOutcome, both: BothSides) -> bool:
+def _busy_before(failed: set[str], both: BothSides) -> bool:
     """Whether nobody could have made the use for the challenge's sake: of all that failed, or of any for a decline."""
     before = set(both.busy_before)
-    return set(ended.failed) <= before if ended.failed else bool(before)
+    return failed <= before if failed else bool(before)
 
 
 def _idle(state: NodeState, linked: Telemetry, card: CardLoad, now_us: int) -> Finding:
@@ -325,7 +326,10 @@ def _above(state: NodeState, ended: ChallengeOutcome, gpu: Weighed, now_us: int)
 def _judged(
     state: NodeState, ended: ChallengeOutcome, awaited: AwaitedTelemetry, now_us: int
 ) -> Iterator[Finding]:
-    """To decline is free, and the provider chooses when; what is void may be anybody's doing: both are counted."""
+    """To decline is free, and the provider chooses when; what is void may be anybody's doing: both are counted.
+
+    What is unknown, as without numpy, is neither.
+    """
     verdict = ended.series_verdict
     judged = verdict in (ChallengeVerdict.MET, ChallengeVerdict.FAILED)
     if judged:
@@ -333,7 +337,7 @@ def _judged(
             other.row = -1
     awaited.row = state.unassessed.get(ended.contract, 0)
     for counts, code, counted in (
-        (state.unassessed, UNASSESSED_CODE, verdict != ChallengeVerdict.VOID),
+        (state.unassessed, UNASSESSED_CODE, verdict == ChallengeVerdict.NOT_ASSESSED),
         (state.voided, PATH_CODE, verdict == ChallengeVerdict.VOID),
     ):
         count = 0 if judged else counts.get(ended.contract, 0) + counted

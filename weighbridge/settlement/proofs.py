@@ -28,9 +28,9 @@ TERA = 10**12
 class ProvenRates:
     """A series at a node: what each of `gpus` proved, in FLOP/s; None: not assessed, void or unknown.
 
-    `policy` and `cause` as the outcome names them. `final`: no further attempt follows. `failed`: GPUs that failed in some
-    attempt, also where the last one was given up and names none. `borne_out`: the telemetry of
-    both sides showed somebody else's use before anybody could know of the challenge.
+    `policy` and `cause` as the outcome names them. `final`: no further attempt follows. `failed`: GPUs that failed in
+    some attempt, also where the last one was given up and names none. `borne_out`: the telemetry of both sides showed
+    somebody else's use before anybody could know of the challenge.
     """
 
     node: str
@@ -153,9 +153,9 @@ def _own(
 ) -> Iterator[ProvenRates]:
     """The contract's own series. Those not assessed have their consequence once there are as many in a row.
 
-    `found`: all that are known, since a row goes on over the end of a month. It ends with a series that is met or failed:
-    one that is void or unknown neither counts in it nor ends it, and as little does one whose GPUs were in use, as both
-    sides show, before it was asked for.
+    `found`: all that are known, since a row goes on over the end of a month. It ends with a series that is met or
+    failed: one that is void or unknown neither counts in it nor ends it, and as little does one whose GPUs were in use,
+    as both sides show, before it was asked for.
     """
     in_a_row: dict[str, int] = {}
     for one in found:
