@@ -333,16 +333,17 @@ class CommandPoller:
         try:
             told = json.loads(reply)
             receipt, following = str(told["receipt"]).encode(), told["command"]
+            command = following.encode("ascii") if isinstance(following, str) else None
             opened = open_envelope(receipt)
             verify(opened, self._identity.log.keys.newest)
             message = decode_message(opened.payload)
-        except (SignatureError, ValueError, KeyError, TypeError) as error:
+        except (SignatureError, ValueError, KeyError, TypeError, RecursionError) as error:
             log.error("an answer has no receipt: %s", error)
             return None
         if not isinstance(message, Receipt) or message.answer != hashlib.sha256(envelope).digest():
             log.error("%s: the receipt is for another answer", message.challenge)
         self._receipts.keep(receipt)
-        return following.encode("ascii") if isinstance(following, str) else None
+        return command
 
     async def _delivered(self, path: str, body: bytes, left_s: float) -> HttpAnswer | float | None:
         """The reply where it was taken; None where it never will be; else how long to wait before the next try."""

@@ -1,5 +1,7 @@
 """What a prober is allowed, and whose commands an agent obeys."""
 
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from weighbridge.challenge.messages import (
     Decline,
     Prepare,
     Ready,
+    Receipt,
     Release,
     Roots,
     decode_message,
@@ -366,3 +369,29 @@ async def test_an_answer_that_is_refused_for_good_is_not_brought_again(tmp_path:
     desk = Busy(command, HttpAnswer(404, b"{}", None))
     await heard_by(desk, tmp_path)
     assert len(desk.posted) == 1
+
+
+@pytest.mark.parametrize("command", ['"é"', '"\\ud800"', "[" * 100_000, "1"])
+async def test_no_reply_to_an_answer_ends_the_agent(tmp_path: Path, command: str) -> None:
+    """It goes on to ask for commands."""
+    desk = Replies(LOG.seal(PAYLOAD_TYPE, prepare(gpu="GPU-elsewhere")), command)
+    assert await heard_by(desk, tmp_path) == []
+    assert (len(desk.posted), len(desk.numbers)) == (1, 3)
+
+
+class Replies(Desk):
+    """Its reply to an answer has a receipt, and this as the command."""
+
+    def __init__(self, command: bytes, following: str) -> None:
+        super().__init__(command)
+        self.following = following
+
+    async def __call__(self, method: str, *rest: Any, **named: Any) -> HttpAnswer:
+        answer = await super().__call__(method, *rest, **named)
+        if method != "POST":
+            return answer
+        sealed = zstandard.decompress(self.posted[-1][1])
+        word = Receipt("c", "ready", hashlib.sha256(sealed).digest(), 1, 2, 3, 4)
+        receipt = json.dumps(LOG.seal(PAYLOAD_TYPE, encode_message(word)).decode())
+        said = f'{{"receipt":{receipt},"command":{self.following}}}'
+        return HttpAnswer(200, said.encode(), None)
