@@ -39,7 +39,7 @@ class KeptReceipts:
         try:
             self._make_room()
             with self.path.open("ab") as file:
-                file.write(kept_line(envelope))
+                file.write(b"\n" + kept_line(envelope))  # a line that a crash cut ends here
         except (OSError, UnicodeDecodeError) as error:
             log.error("what the collector said in a challenge is not kept: %s", error)
 

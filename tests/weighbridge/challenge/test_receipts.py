@@ -151,6 +151,32 @@ def test_a_word_that_was_handed_out_again_and_a_line_that_was_cut_change_nothing
     assert (done.exit_code, "3 receipts" in done.output) == (0, True), done.output
 
 
+def test_a_line_that_was_cut_costs_no_line_that_comes_after_it(kept: Kept) -> None:
+    kept.agent.path.write_bytes(b'{"said": "{')
+    kept.keep()
+    assert len(list(kept.agent.envelopes())) == len(kept.words)
+
+
+def test_no_order_of_its_lines_makes_an_honest_log_a_liar(bench: Any, tmp_path: Path) -> None:
+    """A node that cuts its file shows the receipt of a later phase behind the release of an earlier one."""
+    kept = Kept.__new__(Kept)
+    policy = bench.passes_policy(peer_tiles=0, peer_passes=0, peer_samples=0)
+    kept.said, kept.directory = Said(bench, "GPU-0", policy=policy), tmp_path
+    kept.leaves, kept.agent = list(kept.said.leaves), KeptReceipts(tmp_path / NAME)
+    plan, (_, memory) = kept.said.challenger.plan, kept.said.challenger.transcript().phases
+    said_ns, received_ns = memory.released_ns, memory.received_ns
+    assert said_ns is not None
+    assert received_ns is not None
+    answer = hashlib.sha256(kept.leaves[5]).digest()
+    kept.words = [
+        Challenger(plan, committed_at=0).next_message(1),
+        encode_message(Release("c.1", "chain", plan.nonces[0])),
+        encode_message(Receipt("c.1", "roots", answer, said_ns, received_ns, 5, 1)),
+    ]
+    code, output = kept.compared()
+    assert (code, "as its agent was told, 1 receipt" in output) == (0, True), output
+
+
 def test_the_agent_lists_what_it_keeps(kept: Kept) -> None:
     """With the verifier's time of each step, and whether its receipt is there."""
     identity = {"url": "https://127.0.0.1:1", "node": "n1", "origin": "weighbridge/x", "ca": None}
