@@ -5,7 +5,7 @@ over the prover's messages, the samples, the arithmetic, the bounds. The times a
 prover says raises a bound.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -22,7 +22,15 @@ from weighbridge.challenge.bound import (
 from weighbridge.challenge.codec import Malformed
 from weighbridge.challenge.derivation import precommitment
 from weighbridge.challenge.messages import Decline, Openings, Ready, Roots
-from weighbridge.challenge.policy import BLOCK_ROWS, CHAIN, FREIVALDS, MEMORY, PEER, Policy
+from weighbridge.challenge.policy import (
+    BLOCK_ROWS,
+    CHAIN,
+    FILL,
+    FREIVALDS,
+    MEMORY,
+    PEER,
+    Policy,
+)
 from weighbridge.challenge.samples import Committed, Sample, phase_shape, samples_of
 from weighbridge.challenge.transcript import (
     Transcript,
@@ -53,6 +61,8 @@ _MILLISECOND = 1_000_000
 _VECTOR_PRIME = (1 << 31) - 1
 MOST_TAKEN_OFF = 50
 """A round trip takes a fiftieth off the time of a phase, at most."""
+FILL_PACE = Fraction(3, 2)
+"""What is filled takes so many times as long as the chain did for as many products, at most, and an allowance."""
 
 
 def verify_transcript(data: bytes) -> AttemptResult:
@@ -268,8 +278,15 @@ def measured(transcript: Transcript, answers: _Answers) -> GpuMeasure:
     wrong = wrong_cells_bound(policy.cells, policy.samples, policy.doubt, _miss(policy))
     rate = multiply_add_rate(policy.size, policy.cells - wrong, elapsed[CHAIN])
     held, memory_rate = _memory_bounds(policy, elapsed.get(MEMORY))
+    held = 0 if held is not None and _waited_to_fill(policy, elapsed) else held
     peer_rate = _pass_rate(policy, PEER, elapsed.get(PEER), policy.device_memory_bytes)
     return GpuMeasure(policy.cells, wrong, rate, held, memory_rate, peer_rate)
+
+
+def _waited_to_fill(policy: Policy, elapsed_ns: Mapping[str, int]) -> bool:
+    """Whether a pause fits into the filling, in which another node's share of the same memory is filled and read."""
+    most = FILL_PACE * elapsed_ns[CHAIN] * policy.tiles / policy.rounds
+    return elapsed_ns.get(FILL, 0) > most + policy.stall_allowance_ms * _MILLISECOND
 
 
 def _weighed_ns(transcript: Transcript, place: int, roots: Roots | None) -> int:

@@ -208,7 +208,7 @@ def _of_receipt(kept: KeptChallenge, name: str, receipt: Receipt, log: Exported)
 
 
 def _phase(answer: Entry) -> str:
-    """Of which phase an answer is, by its own words, since lines of the agent's file may be left out; empty: of none."""
+    """Of which phase an answer is, by its own words: lines of the agent's file may be left out. Empty: of none."""
     try:
         said = decode_message(answer.envelope.payload)
     except Malformed:

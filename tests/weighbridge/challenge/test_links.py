@@ -448,6 +448,17 @@ def test_the_rate_is_of_the_chain_alone(bench: Any) -> None:
     assert rates[0] == rates[1] > 0
 
 
+@pytest.mark.parametrize(("step_ns", "held"), [(14_000_000, True), (30_000_000, False)])
+def test_who_waits_before_it_fills_shows_no_memory(bench: Any, step_ns: int, held: bool) -> None:
+    """Else a card that was sold twice fills and reads for one node while the other one waits: nothing else is timed."""
+    device = bench.Device(scan_ns=step_ns)
+    asked = {"required_memory_bytes": 1, "required_memory_bytes_per_second": 1}
+    policy = filled(bench, ceiling_flops_per_second=200_000_000, stall_allowance_ms=5, **asked)
+    result, _ = bench.run(bench.plan(policy), devices=[device])
+    reason = None if held else VerdictReason.TOO_LITTLE_MEMORY
+    assert (result.reason, result.gpus[0].measure.memory_bytes > 0) == (reason, held)
+
+
 class KeepsTheChain(CpuEngine):
     """Fills its memory with products of another key, which it had before the release."""
 
