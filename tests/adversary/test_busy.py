@@ -325,5 +325,18 @@ def test_a_collector_that_says_otherwise_than_the_reports_is_found_out(
         recheck_telemetry(found.entries, found.ended, LogKeys(found.log.public_key))
 
 
+def test_a_collector_that_leaves_the_other_side_out_is_found_out() -> None:
+    """Else the failure stands of a card that both sides show in use. With one agent alone nothing is left out."""
+    found = Challenged().series(before=BOTH)
+    assert found.newest is not None
+    found.entries.pop()
+    found.take(seal_telemetry(found.log, replace(found.newest, both=None))[1])
+    keys = LogKeys(found.log.public_key)
+    with pytest.raises(RecordError, match="is left out"):
+        recheck_telemetry(found.entries, found.ended, keys)
+    alone = [one for one in found.entries if one.envelope.key_id != found.signers["lessee"].key_id]
+    assert recheck_telemetry(alone, found.ended, keys) is not None
+
+
 def test_the_terms_of_the_story_are_a_contracts() -> None:
     assert load(Challenged().book.versions("K1", START_US)[0].text).performance

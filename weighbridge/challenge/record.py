@@ -6,7 +6,7 @@ Outcome, which is of kind `proof`) are leaves as they were signed.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from weighbridge.challenge.challenger import AttemptPlan
@@ -21,6 +21,7 @@ from weighbridge.challenge.verdict import (
     AttemptResult,
     ChallengeVerdict,
     GpuResult,
+    Series,
     VerdictReason,
     series_of,
 )
@@ -204,9 +205,7 @@ def unmade(ended: ChallengeOutcome, begun: Commitment, now_us: int) -> Commitmen
 
     It is there to end the series.
     """
-    weighing = ended.weighing
-    last = Attempt(ended.challenge, ended.transcript, weighing.verdict, weighing.reason)
-    earlier = (*begun.earlier, last)
+    earlier = (*begun.earlier, _attempt(ended))
     name = f"{begun.series}.{len(earlier) + 1}"
     return replace(
         begun, challenge=name, earlier=earlier, precommitment=bytes(HASH_BYTES), began_us=now_us
@@ -430,13 +429,68 @@ def recheck(
     entries = list(entries)
     record = record_of(entries, challenge, log_keys)
     _require_fresh(entries, record)
-    if record.transcript is None:
-        return record, record.outcome.weighing
-    weighing = weighing_of(judge(record.transcript))
     logged = record.outcome.weighing
+    if record.transcript is None:
+        weighing = abandoned(record.commitment, 0).weighing
+        if weighing != logged:
+            raise RecordError(f"{challenge}: nothing of it is opened, and yet it is judged")
+    else:
+        weighing = weighing_of(judge(record.transcript))
     if weighing != logged and not _undone(weighing) and not _undone(logged):
         raise RecordError(f"{challenge}: logged as {logged.verdict}, but {weighing.verdict}")
+    _require_series(entries, record)
     return record, weighing
+
+
+def _require_series(entries: Iterable[Entry], record: ChallengeRecord) -> None:
+    """The series stands as its attempts leave it: those before are the ones that the entries hold, as they were logged,
+    and all GPUs that failed in one of them are named where these are all there.
+    """
+    begun, ended = record.commitment, record.outcome
+    before = list(_earlier(entries, record))
+    known = {one.challenge: one for one in begun.earlier}
+    if any(_attempt(one) != known.get(one.challenge) for one in before):
+        raise RecordError(f"{begun.challenge}: an earlier attempt is left out, or ended otherwise")
+    series = _series(begun, ended)
+    reason = None if series.reason is None else series.reason.value
+    stands = (series.verdict.value, reason, series.attempts, series.failed_attempts)
+    told = (ended.series_verdict, ended.series_reason, ended.attempts, ended.failed_attempts)
+    ends = not series.repeat or record.transcript is None
+    if (*told, ended.final) != (*stands, ends):
+        raise RecordError(f"{begun.challenge}: its attempts leave the series {series.verdict}")
+    whole = len(before) == len(begun.earlier) and record.transcript is not None and ends
+    if whole and set(ended.failed) != _failed_in([*before, ended], series.verdict):
+        raise RecordError(f"{begun.challenge}: other GPUs failed than are named")
+
+
+def _series(begun: Commitment, ended: ChallengeOutcome) -> Series:
+    try:
+        results = [_bare(one.challenge, one.verdict, one.reason) for one in begun.earlier]
+        return series_of([*results, bare_result(begun.challenge, ended.weighing)], begun.policy)
+    except ValueError as error:
+        raise RecordError(f"{begun.challenge}: {error}") from error
+
+
+def _earlier(entries: Iterable[Entry], record: ChallengeRecord) -> Iterator[ChallengeOutcome]:
+    """The outcomes of the series before this one."""
+    for entry in entries:
+        if entry.kind is EntryKind.PROOF:
+            other = read_outcome(entry.envelope.payload)
+            if other.challenge == record.outcome.challenge:
+                return
+            if other.series == record.outcome.series and other.node == record.outcome.node:
+                yield other
+
+
+def _attempt(ended: ChallengeOutcome) -> Attempt:
+    weighing = ended.weighing
+    return Attempt(ended.challenge, ended.transcript, weighing.verdict, weighing.reason)
+
+
+def _failed_in(ended: Iterable[ChallengeOutcome], verdict: ChallengeVerdict) -> set[str]:
+    failed = ChallengeVerdict.FAILED
+    every = {gpu.gpu for one in ended for gpu in one.weighing.gpus if gpu.verdict == failed}
+    return every if verdict is failed else set()
 
 
 def _require_fresh(entries: Iterable[Entry], record: ChallengeRecord) -> None:

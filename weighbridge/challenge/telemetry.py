@@ -439,7 +439,40 @@ def recheck_telemetry(
         raise RecordError(f"{ended.challenge}: the reports show other loads than were logged")
     if linked.both is not None:
         _require_both(linked, linked.both, ended, entries, mine)
+    elif may_be_unmade(ended):
+        _require_one_side(linked, entries)
     return anew
+
+
+def _require_one_side(linked: Telemetry, entries: Sequence[Entry]) -> None:
+    """Where the link says nothing of the lessee's agent none had spoken before the outcome that speaks still.
+
+    Raises RecordError.
+    """
+    speaking: set[str] = set()
+    spoken: set[str] = set()
+    ended = False
+    for entry in entries:
+        if _is_key(entry):
+            change = read(KeyChanged, entry.envelope.payload)
+            if (change.node, change.side) == (linked.node, "lessee"):
+                enrolled = change.action == "enrolled"
+                (speaking.add if enrolled else speaking.discard)(change.key_id)
+        elif entry.kind is EntryKind.REPORT and not ended:
+            spoken.add(entry.envelope.key_id)
+        elif _is_of(entry, EntryKind.PROOF, linked.challenge):
+            ended = True
+        elif _is_of(entry, EntryKind.TELEMETRY, linked.challenge):
+            break
+    if speaking & spoken:
+        raise RecordError(f"{linked.challenge}: what the lessee's agent shows is left out")
+
+
+def _is_of(entry: Entry, kind: EntryKind, challenge: str) -> bool:
+    if entry.kind is not kind:
+        return False
+    read_it = read_outcome if kind is EntryKind.PROOF else read_telemetry
+    return read_it(entry.envelope.payload).challenge == challenge
 
 
 def _require_both(

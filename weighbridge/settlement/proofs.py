@@ -54,7 +54,7 @@ def proven(before: ProvenRates | None, ended: ChallengeOutcome, received_us: int
     if not judged and before is not None:
         rates = before.rates
     verdict = ChallengeVerdict(ended.series_verdict)
-    failed = {gpu.gpu for gpu in ended.weighing.gpus if gpu.verdict == ChallengeVerdict.FAILED}
+    failed = [gpu.gpu for gpu in ended.weighing.gpus if gpu.verdict == ChallengeVerdict.FAILED]
     return ProvenRates(
         ended.node,
         received_us,
@@ -65,7 +65,7 @@ def proven(before: ProvenRates | None, ended: ChallengeOutcome, received_us: int
         ended.final,
         ended.series,
         tuple(gpu.gpu for gpu in ended.weighing.gpus),
-        failed | (before.failed if before is not None else frozenset()),
+        frozenset(failed) | (before.failed if before is not None else frozenset()),
         may_be_unmade(ended),
     )
 

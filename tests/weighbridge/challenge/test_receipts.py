@@ -69,9 +69,12 @@ class Kept:
 
     def tell(self, transcript: Transcript, leaves: Sequence[bytes]) -> None:
         """The log says that this was said and timed; it agrees with itself."""
+        result = judge(transcript)
         told = replace(
             self.said.outcome,
-            weighing=weighing_of(judge(transcript)),
+            weighing=weighing_of(result),
+            series_verdict=result.verdict.value,
+            series_reason=None if result.reason is None else result.reason.value,
             times=times_of(transcript),
             transcript=transcript_hash(transcript),
         )

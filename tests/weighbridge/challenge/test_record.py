@@ -61,7 +61,8 @@ class Said:
         plan = AttemptPlan(challenge, CONTRACT, key, gpus, policy, **(fresh | drawn))
         self.challenger = Challenger(plan)
         self.leaves: list[bytes] = []
-        self.seal(encode_record(commitment_of(plan, NODE, "c", group, COMMAND, 7)))
+        self.series = challenge.partition(".")[0]
+        self.seal(encode_record(commitment_of(plan, NODE, self.series, group, COMMAND, 7)))
         if not decline:
             self._talk()
         self.conclude()
@@ -90,7 +91,7 @@ class Said:
         series = series_of([self.result], plan.policy)
         self.outcome = ChallengeOutcome(
             plan.challenge,
-            "c",
+            self.series,
             CONTRACT,
             NODE,
             plan.agent_key,
@@ -147,6 +148,34 @@ def test_a_result_that_does_not_follow_from_the_record_is_found_out(bench: Any) 
     leaves = [*said.leaves[:-1], seal_record(LOG, bent)[1]]
     with pytest.raises(RecordError, match="logged as met, but met"):
         recheck(said.entries(leaves), "c.1", LogKeys(LOG.public_key))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"series_verdict": "failed", "series_reason": "late"}, "leave the series met"),
+        ({"series_verdict": "not assessed"}, "leave the series met"),
+        ({"failed_attempts": 1}, "leave the series met"),
+        ({"final": False}, "leave the series met"),
+        ({"failed": ("GPU-0",)}, "other GPUs failed"),
+        ({"nonces": (), "times": (), "transcript": b"", "secret": b""}, "yet it is judged"),
+    ],
+)
+def test_a_series_that_does_not_follow_from_its_attempts_is_found_out(
+    bench: Any, changes: Any, told: str
+) -> None:
+    """Its verdict is what money follows; and what opens nothing is void, whatever it says of GPUs."""
+    said = Said(bench, "GPU-0")
+    altered = seal_record(LOG, replace(said.outcome, **changes))[1]
+    with pytest.raises(RecordError, match=told):
+        recheck(said.entries([*said.leaves[:-1], altered]), "c.1", LogKeys(LOG.public_key))
+
+
+def test_an_attempt_that_a_later_one_leaves_out_is_found_out(bench: Any) -> None:
+    first, second = Said(bench, "GPU-0"), Said(bench, "GPU-0", challenge="c.2")
+    entries = second.entries([*first.leaves, *second.leaves])
+    with pytest.raises(RecordError, match="an earlier attempt is left out"):
+        recheck(entries, "c.2", LogKeys(LOG.public_key))
 
 
 def test_a_result_that_is_logged_as_unknown_and_is_not_is_found_out(bench: Any) -> None:
