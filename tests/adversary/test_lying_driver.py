@@ -221,6 +221,11 @@ def backwards(gpu: int, second: int) -> dict[str, int | str]:
     return working(gpu, second) | fallen
 
 
+@pytest.mark.parametrize("unknown", ["energy_millijoules", "power_draw_milliwatts"])
+def test_a_driver_that_says_0_of_what_it_does_not_know_is_not_found(unknown: str) -> None:
+    assert found(told(lambda gpu, second: working(gpu, second) | {unknown: 0})) == {}
+
+
 def test_energy_that_runs_backwards_within_a_boot_is_found() -> None:
     log = told(backwards)
     assert only_a_hint(log, "energy_implausible", GPU, OTHER)

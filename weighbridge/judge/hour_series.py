@@ -83,6 +83,8 @@ def note(
     power, energy, busy, heat, clock, memory_clock, used = (
         column(columns, name, slots) for name in READ
     )
+    # Some drivers say 0 of what they do not know: a card that works draws something.
+    power, energy = ([one or None for one in each] for each in (power, energy))
     passed_us = at_us - last_us if same and last_us is not None else 0
     alike = _alike(power, heat, clock)
     for place, device in enumerate(slots):
