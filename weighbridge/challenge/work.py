@@ -31,9 +31,14 @@ def longest(policy: Policy, times: int) -> Policy:
 
 
 def is_of(asked: Policy, policy: Policy, times: int) -> bool:
-    """Whether a challenge was asked by a policy, with a number of rounds that may be drawn."""
+    """Whether a challenge was asked by a policy, with a number of rounds that may be drawn.
+
+    Its ceiling may differ: it comes from the table of cards, and a month is settled anew under a later one.
+    """
     within = policy.rounds <= asked.rounds <= policy.rounds * times
-    return within and replace(asked, rounds=policy.rounds) == policy
+    ceiling = policy.ceiling_flops_per_second
+    same = replace(asked, rounds=policy.rounds, ceiling_flops_per_second=ceiling)
+    return within and same == policy
 
 
 def work_ms(policy: Policy) -> Fraction | None:

@@ -168,6 +168,15 @@ def test_what_was_asked_by_other_numbers_than_the_contracts_counts_for_nothing(
     assert found(text(), outcome(weighed("failed", 1), policy=other)) == ()
 
 
+def test_a_series_counts_also_under_a_later_table_of_cards() -> None:
+    """The ceiling is the table's: a month that is settled anew after it was mended keeps its failures."""
+    ceiling = OWN.ceiling_flops_per_second
+    assert ceiling > 0
+    earlier = replace(OWN, ceiling_flops_per_second=ceiling + 10**12)
+    slow = outcome(weighed("failed", 400 * 10**12), policy=earlier)
+    assert found(text(), slow) == (Samples(1, Fraction(1, 2)),)
+
+
 def test_each_proof_of_a_line_item_counts_against_its_own_promise() -> None:
     two = f"    challenges: [{{{ASKED}}}, {{profile: i8, {ASKED.replace('8', '16', 1)}}}]\n    floors:"
     i8 = load(text(terms=two)).resources[0].challenge_policies()[1]
