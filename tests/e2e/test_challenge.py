@@ -308,9 +308,9 @@ def test_a_simulated_node_takes_challenges_too(stage: Stage, short: Path) -> Non
 
 
 def test_the_contracts_schedule_challenges_without_being_asked(stage: Stage) -> None:
-    slow = 'at_least_flops_per_second: "100000"'
+    slow = 'at_least_flops_per_second: "800000"'
     terms = (
-        f'size: "128", rounds: "2", samples: "16", deadline_s: "20", mean_interval_s: "1", {slow}'
+        f'size: "128", rounds: "2", samples: "16", deadline_s: "30", mean_interval_s: "1", {slow}'
     )
     text = lease().replace("    exclusivity:", f"    challenges: [{{{terms}}}]\n    exclusivity:")
     collector = stage.serving(text)

@@ -1,12 +1,15 @@
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weighbridge.catalogue.tables import skus
 from weighbridge.contract import Contract, ContractError, ContractProblem, expanded, explain, load
 from weighbridge.contract.chain import mismatches
+from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.contract.coherence import cautions
 from weighbridge.contract.reference import reference
 
@@ -382,6 +385,29 @@ def test_rounds_take_as_long_as_the_contract_says_at_the_rate_that_it_asks_for()
     assert policy.helper_cards == 7
 
 
+@pytest.mark.parametrize("profile", ["f16", "i8"])
+def test_the_longest_run_of_each_card_ends_in_time_at_two_thirds_of_its_data_sheet(
+    profile: Literal["f16", "i8"],
+) -> None:
+    """Where nothing is asked for, rounds are those of the ceiling, and honest programs are far below it."""
+    terms = ChallengeTerms(profile=profile)
+    for card in skus().values():
+        rate = card.dense_f16_teraops if profile == "f16" else card.dense_i8_teraops
+        if rate is None:
+            continue
+        policy = terms.policy(card, 8)
+        most = 2 * policy.size**3 * policy.rounds * terms.longest_times
+        assert 3 * most <= 2 * rate * 10**12 * policy.deadline_ms // 1000, card.name
+
+
+def test_a_third_of_the_rate_asked_for_is_measured_and_not_cut_off() -> None:
+    rate = 600 * 10**12
+    terms = ChallengeTerms(at_least_flops_per_second=rate)
+    policy = terms.policy(None, 8)
+    most = 2 * policy.size**3 * policy.rounds * terms.longest_times
+    assert 3 * most <= rate * policy.deadline_ms // 1000
+
+
 @pytest.mark.parametrize(("interval_s", "warned"), [("8", False), ("10", True)])
 def test_a_run_that_no_sample_need_see_is_warned_of(interval_s: str, warned: bool) -> None:
     """Who chooses its own samples could leave it out, and with it a card that idles meanwhile."""
@@ -408,6 +434,7 @@ def test_two_proofs_of_one_line_item_have_numbers_of_their_own() -> None:
         (numbers('check: freivalds, samples: "256"'), MINIMAL, "fewer samples"),
         (numbers('links: "3"'), MINIMAL, "links 3: one of 0, 2, 4, 8"),
         (numbers('rounds: "64"'), MINIMAL, "10000 ms are needed"),
+        (numbers('deadline_s: "40"'), MINIMAL, "deadline_ms 40000: 400"),
         (numbers('allowance_share: "0.5"'), MINIMAL, "3 times the allowance of 10000 ms"),
         (numbers('ceiling_flops_per_second: "989000000000000"'), MINIMAL, "the card can reach"),
         (numbers(""), UNTABLED, "rounds: needed where"),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from math import ceil
 
 from weighbridge.challenge.policy import Policy, PolicyError
 
@@ -9,6 +10,10 @@ LEAST_WORK_MS = 10_000
 LEAST_ALLOWANCES = 3
 """A challenge is as many allowances long, or a stall could pass for slowness, and slowness for a stall."""
 MOST_ROUNDS = 1 << 16
+LEAST_DEADLINE_MS = 60_000
+SLOWER_THAN_ASKED, SLOWER_THAN_CEILING = 3, 6
+"""So many times slower than the rate asked for a card still answers in time; than the ceiling, where none is asked for:
+an honest program reaches a fourth of it on some cards, and two thirds of that where power is short."""
 MARGIN_US = 1_000_000
 """Clocks that are synchronized differ by less, and NVML's means reach back no further. One of which the kernel does not
 say so gets twice as much, if the collector sees it no further off.
@@ -47,9 +52,23 @@ def work_ms(policy: Policy) -> Fraction | None:
     return Fraction(2000 * policy.size**3 * policy.rounds, rate) if rate > 0 else None
 
 
+def patient(policy: Policy, times: int) -> Policy:
+    """The policy with a deadline in which a card that is far too slow still answers, at so many times its rounds."""
+    slower = SLOWER_THAN_ASKED if policy.required_flops_per_second > 0 else SLOWER_THAN_CEILING
+    needed = ceil(slower * times * (work_ms(policy) or 0))
+    return replace(policy, deadline_ms=max(LEAST_DEADLINE_MS, needed))
+
+
 def require_work(policy: Policy) -> None:
-    """Raises PolicyError where the chain is shorter than 10 s or three allowances, whichever is more."""
+    """Raises PolicyError where the chain is shorter than 10 s or three allowances, whichever is more.
+
+    Also where it is longer than the deadline: who is exactly as fast as is asked for would not be in time.
+    """
     work = work_ms(policy)
+    if work is not None and work > policy.deadline_ms:
+        raise PolicyError(
+            f"deadline_ms {policy.deadline_ms}: {float(work):.0f} ms of products at the rate asked for"
+        )
     least = max(LEAST_WORK_MS, LEAST_ALLOWANCES * policy.stall_allowance_ms)
     if work is not None and work < least:
         raise PolicyError(

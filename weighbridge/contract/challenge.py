@@ -7,7 +7,14 @@ from weighbridge.catalogue.tables import Sku
 from weighbridge.challenge.ceiling import ceiling_flops_per_second
 from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.sizes import require_deliverable
-from weighbridge.challenge.work import is_seen, longest, require_work, rounds_of
+from weighbridge.challenge.work import (
+    LEAST_DEADLINE_MS,
+    is_seen,
+    longest,
+    patient,
+    require_work,
+    rounds_of,
+)
 from weighbridge.contract.scalars import Count, Maybe, Share, Switch, Text, Whole
 from weighbridge.contract.terms import Terms, clause
 
@@ -37,7 +44,11 @@ class ChallengeTerms(Terms):
     doubt_parts_per_billion: Count = clause(
         "Chance, in parts of 10^9, that a bound is not earned.", default=1_000_000
     )
-    deadline_s: Count = clause("Longest time of each step of the exchange.", default=60)
+    deadline_s: Maybe[Count] = clause(
+        "Longest time of each step of the exchange; none: 60 s at least, and three times the longest run at the rate"
+        " asked for, or six times that at the ceiling.",
+        default=None,
+    )
     attempts: Count = clause("Most attempts of a series; a failure is repeated.", default=3)
     mean_interval_s: Maybe[Count] = clause(
         "Mean time between two challenges of a node, at random; none: only by hand.", default=86400
@@ -111,7 +122,7 @@ class ChallengeTerms(Terms):
             samples=self.samples,
             check=self.check,
             doubt_parts_per_billion=self.doubt_parts_per_billion,
-            deadline_ms=self.deadline_s * 1000,
+            deadline_ms=LEAST_DEADLINE_MS if self.deadline_s is None else self.deadline_s * 1000,
             stall_allowance_ms=int(self.allowance_share * self.work_s * 1000),
             attempts_allowed=self.attempts,
             tiles=self.tiles,
@@ -130,9 +141,12 @@ class ChallengeTerms(Terms):
             program=self.program or "",
             links=self.links,
         )
+        if self.deadline_s is None:
+            policy = patient(policy, self.longest_times)
         policy.require_fit(gpus)
         require_deliverable(longest(policy, self.longest_times), gpus)
         require_work(policy)
+        require_work(longest(policy, self.longest_times))
         return policy
 
     def unfit(self, card: Sku | None, gpus: int) -> str | None:
