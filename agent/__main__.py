@@ -246,7 +246,7 @@ def challenges(file: Path | None, state_directory: Path | None, as_json: bool) -
 @click.option("--runs", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--profile", type=click.Choice(["f16", "i8"]), default="f16", show_default=True)
 @click.option("--size", type=int, default=16384, show_default=True)
-@click.option("--rounds", type=int, default=64, show_default=True)
+@click.option("--rounds", type=int, help="Default: as many as take 20 s, by a short trial.")
 @click.option("--samples", type=int, default=128, show_default=True)
 @click.option("--links", type=int, default=4, show_default=True)
 @click.option("--policy", "policy_file", type=PATH, help="JSON, before the numbers above.")
@@ -260,17 +260,20 @@ def probe(
     **numbers: Any,
 ) -> None:
     """Challenge this node's GPUs, known to be good, again and again; write what they reach to a file."""
-    from agent.probe.calibration import calibrate
+    from agent.probe.calibration import TRIAL_ROUNDS, WORK_S, calibrate
     from agent.probe.client import NoProber, over, spawn
-    from weighbridge.challenge.calibration import CalibrationError
+    from weighbridge.challenge.calibration import CalibrationError, lasting
     from weighbridge.challenge.codec import encode
     from weighbridge.challenge.policy import Policy
 
     opening = spawn if socket is None else over(socket)
     try:
-        given = {} if policy_file is None else json.loads(policy_file.read_text())
-        policy = Policy(**(numbers | given))
+        asked = numbers | ({} if policy_file is None else json.loads(policy_file.read_text()))
+        policy = Policy(**(asked | {"rounds": asked["rounds"] or TRIAL_ROUNDS}))
         names = gpus or _gpus()
+        if asked["rounds"] is None:
+            trial = asyncio.run(calibrate(opening, backend, names, policy, 1))
+            policy = lasting(trial, WORK_S)
         written = asyncio.run(calibrate(opening, backend, names, policy, runs))
         target.write_bytes(encode(written) + b"\n")
     except (CalibrationError, NoProber, ValueError, TypeError) as error:

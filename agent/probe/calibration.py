@@ -20,6 +20,9 @@ from weighbridge.wire.signing import Signer, generate_private_key
 
 UNBOUNDED_BYTES = 1 << 52
 SLACK_S = 60.0
+TRIAL_ROUNDS = 64
+WORK_S = 20
+"""As long as the products of a contract's challenge take: what asks for less than 10 s of work is refused."""
 
 
 async def calibrate(

@@ -11,6 +11,7 @@ from weighbridge.challenge.codec import decode, encode
 from weighbridge.challenge.messages import HostFact
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.verdict import AttemptResult, ChallengeVerdict, GpuResult
+from weighbridge.challenge.work import rounds_of
 
 
 class CalibrationError(ValueError):
@@ -99,6 +100,12 @@ def _spread(bounds: Sequence[int]) -> Spread | None:
     ordered = sorted(bounds)
     places = [(len(ordered) - 1) * part // 100 for part in (0, 1, 10, 50, 100)]
     return Spread(*(ordered[place] for place in places))
+
+
+def lasting(trial: Calibration, seconds: int) -> Policy:
+    """A short trial's policy with the rounds that take so long at the most that it reached. Raises PolicyError."""
+    policy = trial.policy
+    return replace(policy, rounds=rounds_of(policy.size, trial.rate.most, seconds))
 
 
 def demanding(calibration: Calibration, share: Fraction) -> Policy:

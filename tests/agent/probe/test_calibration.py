@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from agent.probe.calibration import WORK_S
 from agent.probe.cpu import CpuEngine
 from weighbridge.challenge.calibration import (
     CalibrationError,
     calibrated,
     demanding,
+    lasting,
     read_calibration,
 )
-from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.verdict import (
     AttemptResult,
     ChallengeVerdict,
@@ -23,6 +25,7 @@ from weighbridge.challenge.verdict import (
     GpuResult,
     VerdictReason,
 )
+from weighbridge.challenge.work import require_work
 
 POLICY = Policy(profile="f16", size=128, rounds=4, samples=16)
 
@@ -59,6 +62,18 @@ def test_thresholds_are_a_share_of_the_least_that_the_class_reached() -> None:
     assert (found.rate.least, found.rate.most) == (800, 1100)
     policy = demanding(found, Fraction(95, 100))
     assert policy == replace(POLICY, required_flops_per_second=760, program="00" * 32)
+
+
+def test_a_policy_that_demands_what_a_class_reached_is_not_refused_for_its_length() -> None:
+    """A trial of 64 rounds takes less than a second on a card; 10 s are asked for at the least."""
+    short = replace(POLICY, size=16384, rounds=64)
+    trial = calibrated(bytes(32), (), short, [run_on([650 * 10**12, 660 * 10**12])])
+    policy = lasting(trial, WORK_S)
+    assert policy.rounds == 1501
+    found = calibrated(bytes(32), (), policy, [run_on([690 * 10**12])])
+    require_work(demanding(found, Fraction(1)))
+    with pytest.raises(PolicyError, match="10000 ms are needed"):
+        require_work(demanding(trial, Fraction(1)))
 
 
 def test_a_run_that_was_not_met_calibrates_nothing() -> None:
