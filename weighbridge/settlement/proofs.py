@@ -166,9 +166,10 @@ def _own(
         if one.borne_out:
             yield one
             continue
-        if one.verdict in (ChallengeVerdict.MET, ChallengeVerdict.FAILED):
+        if unassessed:
+            in_a_row[one.node] = in_a_row.get(one.node, 0) + 1
+        elif one.verdict in (ChallengeVerdict.MET, ChallengeVerdict.FAILED):
             in_a_row[one.node] = 0
-        in_a_row[one.node] = in_a_row.get(one.node, 0) + unassessed
         many = in_a_row.get(one.node, 0) >= terms.unassessed_in_a_row
         counted = unassessed and many and terms.unassessed == "failed"
         yield replace(one, rates=(0,) * len(one.rates)) if counted else one

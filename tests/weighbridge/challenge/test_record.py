@@ -363,10 +363,12 @@ def test_a_restart_within_the_second_attempt_undoes_no_failure_either(bench: Any
 
 def test_a_node_that_declines_for_ever_is_said_until_it_is_judged(bench: Any) -> None:
     fold, declined, met = FleetFold(), Said(bench, "GPU-0", decline=True), Said(bench, "GPU-0")
+    unknown = judged_as(declined, "unknown", VerdictReason.NO_VERDICT.value)
     found: list[Any] = []
     for place in range(8):
         found += fold.fold(entry(place, declined.leaves[-1]))
         assert len(found) == (place >= 4)
+        assert fold.fold(entry(place, unknown)) == []
     (opened,) = found
     assert (opened.code, opened.level) == ("challenge_unassessed", "E1")
     assert (opened.severity, opened.verdict, opened.answerable) == ("warning", "unknown", "open")

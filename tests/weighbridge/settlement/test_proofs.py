@@ -195,10 +195,13 @@ def test_many_in_a_row_that_are_not_assessed_have_the_consequence_of_the_contrac
     terms = f'    challenges: [{{{ASKED}, unassessed_in_a_row: "3", unassessed: {consequence}}}]\n    floors:'
     declined = outcome(weighed("not assessed", None))
     void = outcome(weighed("void", None))
+    above = outcome(weighed("unknown", None))
     met = outcome(weighed("met", 800 * 10**12))
-    row = found(text(terms=terms), declined, declined, void, declined, declined, met, declined)
-    assert [one.value for one in row[:2] + row[3:5]] == values
-    assert [one.value for one in (row[2], *row[5:])] == [None, Fraction(1), None]
+    row = found(
+        text(terms=terms), declined, declined, above, void, declined, declined, met, declined
+    )
+    assert [one.value for one in row[:2] + row[4:6]] == values
+    assert [one.value for one in (*row[2:4], *row[6:])] == [None, None, Fraction(1), None]
 
 
 NEXT = Period("2026-11", PERIOD.end_s, PERIOD.end_s + 30 * 86400)
