@@ -24,13 +24,17 @@ LOOK_SECONDS = 0.25
 KEY_BYTES = 32
 
 
-def policy_of(file: Path | None, given: dict[str, Any]) -> dict[str, Any] | None:
-    """The policy asked for: a file, and over it what was given; None: the contract's."""
+BY_HAND = {"profile": "f16", "size": 16384, "rounds": 64, "samples": 128, "links": 4}
+"""What holds where numbers are given, and not these."""
+
+
+def policy_of(
+    file: Path | None, calibrated: dict[str, Any], given: dict[str, Any]
+) -> dict[str, Any] | None:
+    """The policy asked for: a calibration's, over it a file, and over both what was given; None: the contract's."""
     chosen = {name: value for name, value in given.items() if value is not None}
-    if file is None and not chosen:
-        return None
-    base = {"profile": "f16", "size": 16384, "rounds": 64, "samples": 128, "links": 4}
-    return base | ({} if file is None else _read_policy(file)) | chosen
+    chosen = ({} if file is None else _read_policy(file)) | chosen
+    return BY_HAND | calibrated | chosen if calibrated or chosen else None
 
 
 def _read_policy(file: Path) -> dict[str, Any]:
@@ -58,7 +62,12 @@ def required(calibration: Path, share: str) -> dict[str, Any]:
 @click.command()
 @click.argument("nodes", nargs=-1, required=True)
 @click.option("--contract", help="Under which contract, where several hold the node.")
-@click.option("--policy", "file", type=click.Path(path_type=Path, exists=True), help="JSON.")
+@click.option(
+    "--policy",
+    "file",
+    type=click.Path(path_type=Path, exists=True),
+    help="JSON: whatever a policy has, requirements and the ceiling of the class among it.",
+)
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path, exists=True),
@@ -87,12 +96,12 @@ def challenge(
 ) -> None:
     """Challenge NODES at the same moment and print what each GPU proved.
 
-    Without numbers those of the contract hold. Exit code: 0 met, 3 failed, 4 not assessed, void or unknown.
+    Without numbers those of the contract hold; with some, those of the calibration, or else 64 rounds of 16384 rows.
+    What asks for a rate needs rounds of 10 s at it. Exit code: 0 met, 3 failed, 4 not assessed, void or unknown.
     """
     config = load_config(config_file, os.environ)
-    policy = policy_of(file, numbers)
-    if calibration is not None:
-        policy = required(calibration, share) | (policy or {})
+    calibrated = {} if calibration is None else required(calibration, share)
+    policy = policy_of(file, calibrated, numbers)
     wanted = {"nodes": list(nodes), "contract": contract, "policy": policy}
     ended = asyncio.run(_conduct(config.directory, wanted))
     for one in ended:
