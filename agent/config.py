@@ -34,7 +34,7 @@ class AgentConfig(BaseModel):
     probe_backend: Literal["cuda", "cpu"] = "cuda"
     probe_consent: Literal["nobody", "idle_window", "lessee"] = "idle_window"
     probe_windows: str = Field("", pattern=WINDOWS)
-    probe_budget_ms: int = Field(600_000, ge=0, le=86_400_000)
+    probe_budget_ms: int = Field(1_800_000, ge=0, le=86_400_000)
     probe_reserve_bytes: int = Field(1 << 30, ge=0, le=1 << 40)
     attestation: Literal["on", "off"] = "on"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
