@@ -8,18 +8,14 @@ nothing: the agent signs the answers and passes them on.
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from agent.frames import Closed, Overdue, read_frame, wait_readable, write_frame
 from agent.probe.grant import Grant, refusal
 from agent.probe.worker_process import WorkerProcess
 from weighbridge.challenge.codec import Malformed, decode
 from weighbridge.challenge.messages import (
-    IN_USE,
-    HostFact,
     Openings,
     Prepare,
-    Ready,
     decode_message,
     encode_message,
 )
@@ -67,16 +63,7 @@ def _answer(grant: Grant, prover: Prover, data: bytes) -> bytes:
     if not isinstance(message, Prepare):
         return prover.answer(data)
     declined = refusal(grant, message)
-    return encode_message(declined) if declined is not None else _ready(grant, prover.answer(data))
-
-
-def _ready(grant: Grant, answer: bytes) -> bytes:
-    """With the GPUs on which somebody works: the lessee's leave lets a challenge run there too."""
-    message = decode_message(answer)
-    busy = tuple(HostFact(IN_USE, gpu.uuid) for gpu in grant.gpus if gpu.busy)
-    if not isinstance(message, Ready) or not busy:
-        return answer
-    return encode_message(replace(message, facts=(*message.facts, *busy)))
+    return prover.answer(data) if declined is None else encode_message(declined)
 
 
 if __name__ == "__main__":

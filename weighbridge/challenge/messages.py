@@ -26,9 +26,6 @@ MOST_PARTS = 1 << 16
 bytes.
 """
 
-IN_USE = "in_use"
-"""The fact by which a prober says, before the release, that somebody works on a GPU; its value is the UUID."""
-
 DECLINE_REASONS = (BUSY, NO_CONSENT, NO_BUDGET, NO_MEMORY, UNSUPPORTED, INTERRUPTED)
 
 

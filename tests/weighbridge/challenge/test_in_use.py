@@ -6,16 +6,14 @@ from typing import Any
 import pytest
 
 from tests.weighbridge.challenge.test_cheats import skipping
-from weighbridge.challenge.messages import IN_USE, HostFact, Ready
+from weighbridge.challenge.messages import Roots
 from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
 
 GPUS = ("GPU-a", "GPU-b")
 
 
 def in_use(message: Any) -> Any:
-    if not isinstance(message, Ready):
-        return message
-    return replace(message, facts=(*message.facts, HostFact(IN_USE, "GPU-b")))
+    return replace(message, in_use=("GPU-b",)) if isinstance(message, Roots) else message
 
 
 def run(bench: Any, after: Any = in_use, **how: Any) -> Any:
