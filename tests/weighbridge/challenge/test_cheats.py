@@ -561,7 +561,7 @@ def test_a_relay_that_serialises_two_hosts_halves_both(bench: Any) -> None:
     assert rates[1][1] * 1000 <= rates[0][1] * 501
 
 
-def test_a_slow_link_costs_its_round_trip_and_is_never_subtracted(bench: Any) -> None:
+def test_a_slow_link_whose_round_trip_nobody_measured_costs_its_time(bench: Any) -> None:
     policy = bench.policy(samples=64)
     near, _ = bench.run(bench.plan(policy))
     far, challenger = bench.run(bench.plan(policy), delay_ns=5_000_000)
