@@ -12,6 +12,7 @@ import pytest
 from tests.adversary.field import Field
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
 from weighbridge.challenge.record import (
+    COMMAND,
     SCHEDULE,
     ChallengeOutcome,
     Commitment,
@@ -68,6 +69,7 @@ class Challenged(Field):
         self.newest: Telemetry | None = None
         self.count = 0
         self.gives_up = False
+        self.cause = SCHEDULE
 
     def show(self, second: int, using: Any, *gpus: str) -> None:
         """Each side's report of one sample: what is in use, by the sides in `using`."""
@@ -106,7 +108,20 @@ class Challenged(Field):
         key = self.signers["provider"].public_key
         at_us = START_US + (start + BEGUN) * SECOND
         gpus = (GPU, OTHER)
-        said = (f"{name}.1", name, "", SCHEDULE, "K1", "n1", key, gpus, self.policy, b"", (), at_us)
+        said = (
+            f"{name}.1",
+            name,
+            "",
+            self.cause,
+            "K1",
+            "n1",
+            key,
+            gpus,
+            self.policy,
+            b"",
+            (),
+            at_us,
+        )
         self.take(seal_record(self.log, Commitment(*said))[1])
 
     def end(
@@ -131,7 +146,7 @@ class Challenged(Field):
             ended_us=ended_us,
             from_us=from_us + 5 * SECOND,
             until_us=ended_us - 5 * SECOND,
-            cause=SCHEDULE,
+            cause=self.cause,
             policy=self.policy,
         )
         if self.gives_up:
@@ -336,6 +351,17 @@ def test_a_collector_that_leaves_the_other_side_out_is_found_out() -> None:
         recheck_telemetry(found.entries, found.ended, keys)
     alone = [one for one in found.entries if one.envelope.key_id != found.signers["lessee"].key_id]
     assert recheck_telemetry(alone, found.ended, keys) is not None
+
+
+@pytest.mark.parametrize(("rounds", "closes"), [(1, False), (0, True)])
+def test_a_smaller_challenge_by_hand_closes_no_finding(rounds: int, closes: bool) -> None:
+    """Who wants a failure gone asks for the contract's own numbers."""
+    found = Challenged().series(failed=(GPU,))
+    found.cause = COMMAND
+    if rounds:
+        found.policy = replace(found.policy, rounds=rounds)
+    found.series("met", None)
+    assert (found.codes() == set()) == closes
 
 
 def test_the_terms_of_the_story_are_a_contracts() -> None:

@@ -223,9 +223,14 @@ def _idle(state: NodeState, linked: Telemetry, card: CardLoad, now_us: int) -> F
 
 
 def end_exchange(
-    state: NodeState, lessee: NodeState | None, ended: ChallengeOutcome, now_us: int
+    state: NodeState,
+    lessee: NodeState | None,
+    ended: ChallengeOutcome,
+    now_us: int,
+    *,
+    mends: bool = True,
 ) -> Iterator[Finding]:
-    """Folds the end of an attempt."""
+    """Folds the end of an attempt. `mends`: whether to be met by its numbers closes what was found before."""
     begun = state.exchanges.pop(ended.challenge, None)
     awaited = state.unlinked.get(ended.challenge, AwaitedTelemetry([]))
     state.challenged_us = max(state.challenged_us, ended.ended_us)
@@ -241,7 +246,7 @@ def end_exchange(
     failed = _failed_so_far(state, ended, begun, awaited.start)
     for gpu in weighing.gpus:
         state.proofs[gpu.gpu] = _proof(state.proofs.get(gpu.gpu), gpu, ended, now_us)
-        yield from _weighed(state, ended, gpu, now_us)
+        yield from _weighed(state, ended, gpu, now_us, mends)
     if ended.final and ended.series_verdict == ChallengeVerdict.FAILED:
         for device in failed:
             finding = _failed(state, ended, device, now_us)
@@ -249,7 +254,7 @@ def end_exchange(
             awaited.opened.append(finding)
             yield from _replace(state, finding)
     if ended.final:
-        yield from _judged(state, ended, awaited, now_us)
+        yield from _judged(state, ended, awaited, now_us, mends)
     if begun is not None:
         yield from _program(state, read_commitment(begun.encode()), ended, now_us)
 
@@ -268,10 +273,10 @@ def _failed_so_far(
 
 
 def _weighed(
-    state: NodeState, ended: ChallengeOutcome, gpu: Weighed, now_us: int
+    state: NodeState, ended: ChallengeOutcome, gpu: Weighed, now_us: int, mends: bool
 ) -> Iterator[Finding]:
     """What one attempt says of one GPU at once, whatever becomes of its series."""
-    if gpu.verdict == ChallengeVerdict.MET:
+    if gpu.verdict == ChallengeVerdict.MET and mends:
         yield from close_finding(state, ended.contract, CODE, gpu.gpu, now_us)
         yield from close_finding(state, ended.contract, CEILING_CODE, gpu.gpu, now_us)
     elif gpu.reason == VerdictReason.ABOVE_CEILING:
@@ -324,14 +329,18 @@ def _above(state: NodeState, ended: ChallengeOutcome, gpu: Weighed, now_us: int)
 
 
 def _judged(
-    state: NodeState, ended: ChallengeOutcome, awaited: AwaitedTelemetry, now_us: int
+    state: NodeState,
+    ended: ChallengeOutcome,
+    awaited: AwaitedTelemetry,
+    now_us: int,
+    mends: bool,
 ) -> Iterator[Finding]:
     """To decline is free, and the provider chooses when; what is void may be anybody's doing: both are counted.
 
     What is unknown, as without numpy, is neither.
     """
     verdict = ended.series_verdict
-    judged = verdict in (ChallengeVerdict.MET, ChallengeVerdict.FAILED)
+    judged = verdict == ChallengeVerdict.FAILED or (verdict == ChallengeVerdict.MET and mends)
     if judged:
         for other in state.unlinked.values():
             other.row = -1

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from weighbridge.challenge import record
 from weighbridge.challenge.record import (
+    COMMAND,
     ChallengeOutcome,
     Commitment,
     payload_kind,
@@ -17,6 +18,7 @@ from weighbridge.challenge.record import (
     read_outcome,
 )
 from weighbridge.challenge.telemetry import Telemetry, read_telemetry
+from weighbridge.challenge.work import is_of
 from weighbridge.judge import (
     attestation_findings,
     between_sides,
@@ -539,8 +541,22 @@ class FleetFold:
     def _proven(self, ended: ChallengeOutcome) -> Iterator[Change]:
         _, state = self._observer(key_id(ended.agent_key), ended.node)
         lessee = self._lessee(ended.node)
-        yield from challenge_findings.end_exchange(state, lessee, ended, self.watch.now_us)
+        now_us, mends = self.watch.now_us, self._mends(ended)
+        yield from challenge_findings.end_exchange(state, lessee, ended, now_us, mends=mends)
         self.registry.prove(state)
+
+    def _mends(self, ended: ChallengeOutcome) -> bool:
+        """By hand what asks as the contract does, where it has challenges: a smaller one would close any finding."""
+        if ended.cause != COMMAND or ended.policy is None:
+            return True
+        version = self.assignments.contracts(self.watch.now_us).get(ended.contract)
+        items = () if version is None else version.contract.resources
+        own = [
+            (policy, terms.longest_times)
+            for item in items
+            for terms, policy in zip(item.challenges, item.challenge_policies(), strict=True)
+        ]
+        return not own or any(is_of(ended.policy, policy, times) for policy, times in own)
 
     def _linked(self, linked: Telemetry) -> Iterator[Change]:
         _, state = self._observer(key_id(linked.agent_key), linked.node)
