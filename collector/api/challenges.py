@@ -1,6 +1,7 @@
 """The doors of challenges: commands and answers for agents, beginning one and looking at it for whoever may."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import MISSING, fields
 
 from aiohttp import web
@@ -90,11 +91,15 @@ class ChallengeApi:
             return web.Response(status=204)
         return web.Response(body=command, content_type=PAYLOAD_TYPE)
 
-    async def _command(self, request: web.Request, key: str, seconds: float) -> bytes | None:
+    def _command(
+        self, request: web.Request, key: str, seconds: float
+    ) -> Coroutine[None, None, bytes | None]:
+        """What waits for the next command: of every agent one does, so it is no more than the wait itself."""
+
         def alive() -> bool:
             return request.transport is not None and not request.transport.is_closing()
 
-        return await self._challenges.commands.wait(key, seconds, alive)
+        return self._challenges.commands.wait(key, seconds, alive)
 
     async def answer(self, request: web.Request) -> web.Response:
         """Whose exchange it is comes first: of nobody else a byte of the body is read."""
