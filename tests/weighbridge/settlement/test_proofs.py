@@ -177,6 +177,17 @@ def test_a_series_counts_also_under_a_later_table_of_cards() -> None:
     assert found(text(), slow) == (Samples(1, Fraction(1, 2)),)
 
 
+def test_without_a_rate_the_deadline_is_the_tables_too() -> None:
+    """It follows from the ceiling, where rounds are the contract's own."""
+    terms = '    challenges: [{rounds: "3233"}]\n    floors:'
+    (own,) = load(text(terms=terms)).resources[0].challenge_policies()
+    earlier = replace(own, ceiling_flops_per_second=10**15, deadline_ms=own.deadline_ms + 1000)
+    slow = outcome(weighed("failed", 400 * 10**12), policy=earlier)
+    assert len(found(text("false", terms=terms), slow)) == 1
+    other = replace(OWN, deadline_ms=OWN.deadline_ms + 1000)
+    assert found(text(), outcome(weighed("failed", 1), policy=other)) == ()
+
+
 def test_each_proof_of_a_line_item_counts_against_its_own_promise() -> None:
     two = f"    challenges: [{{{ASKED}}}, {{profile: i8, {ASKED.replace('8', '16', 1)}}}]\n    floors:"
     i8 = load(text(terms=two)).resources[0].challenge_policies()[1]
