@@ -4,6 +4,7 @@ What is found is a hint: unknown, of level E1, and it moves no money.
 """
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -63,10 +64,18 @@ def idling(_: int, second: int) -> dict[str, int | str]:
     }
 
 
-def told(shown: Shown, *, processes: Any = (), until: int = HOUR, **identity: Any) -> Log:
-    """What a contract's log holds of a node that shows this for an hour and a minute."""
+def told(
+    shown: Shown,
+    *,
+    processes: Any = (),
+    until: int = HOUR,
+    other: Any = MappingProxyType({}),
+    **identity: Any,
+) -> Log:
+    """What a contract's log holds of a node that shows this for an hour and a minute. `other`: the second GPU's own."""
     log = standing()
-    node = ScriptedNode(identity=dict.fromkeys((GPU, OTHER), LIMITS | identity))
+    own = LIMITS | identity
+    node = ScriptedNode(identity={GPU: own, OTHER: own | other})
     for first in range(0, until + 60, 60):
         seconds = range(first, first + 60, 10)
         changes = {
@@ -174,6 +183,12 @@ def test_a_board_of_several_gpus_and_one_without_a_serial_are_no_twins(
     shared: dict[str, str],
 ) -> None:
     assert "identity_shared" not in found(told(working, until=60, **shared))
+
+
+def test_one_serial_of_two_boards_is_found_also_of_cards_that_no_table_knows() -> None:
+    unknown = {"pci_device_id": "10de:25b6", "pci_subsystem_id": "10de:14a9"}
+    log = told(working, until=60, other={"board_number": 2}, serial="1654923013472", **unknown)
+    assert found(log)["identity_shared"] == [GPU, OTHER]
 
 
 def frozen(gpu: int, second: int) -> dict[str, int | str]:
