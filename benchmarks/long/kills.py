@@ -145,7 +145,8 @@ class House:
         node = self._chance.choice(self.nodes)
         child = wait_for(lambda: children(node.pid), "an NVML child")[0]
         subprocess.run(["kill", "-KILL", str(child)], check=True)
-        wait_for(lambda: set(children(node.pid)) - {child}, "another NVML child")
+        another = "another NVML child"
+        wait_for(lambda: set(children(node.pid)) - {child}, another, RENEWED_S)
 
     def kill_witness(self) -> None:
         self._kill(self.witness)
@@ -257,6 +258,9 @@ def children(process: int) -> list[int]:
     files = Path(f"/proc/{process}/task").glob("*/children")
     return [int(child) for file in files for child in file.read_text().split()]
 
+
+RENEWED_S = 75
+"""Where children die one after the other, an agent lets a minute pass before it starts the next one."""
 
 PROGRAMS: Mapping[str, tuple[int, Callable[[House], None]]] = {
     "collector under load": (200, House.kill_collector),
