@@ -14,8 +14,10 @@ from weighbridge.catalogue.tables import sku, skus
 from weighbridge.challenge.arithmetic import rows_of_a, rows_of_b
 from weighbridge.challenge.ceiling import ceiling_flops_per_second
 from weighbridge.challenge.links import Row
+from weighbridge.challenge.policy import PolicyError
 from weighbridge.challenge.profiles import PROFILES
 from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
+from weighbridge.challenge.work import is_of, require_work
 
 N = 256
 Matrix = np.ndarray[Any, np.dtype[np.int64]]
@@ -157,3 +159,37 @@ def test_products_faster_than_a_card_of_the_class_are_no_cards(bench: Any) -> No
     assert alone.verdict is ChallengeVerdict.MET
     assert four.gpus[0].wrong_samples == 0
     assert (four.verdict, four.reason) == (ChallengeVerdict.UNKNOWN, VerdictReason.ABOVE_CEILING)
+
+
+def test_a_rate_at_the_ceiling_is_a_cards_own(bench: Any) -> None:
+    policy = bench.policy(samples=64, rounds=4)
+    free, _ = bench.run(bench.plan(policy))
+    rate = free.gpus[0].measure.flops_per_second
+    at, one_below = (
+        bench.run(bench.plan(bench.policy(samples=64, rounds=4, ceiling_flops_per_second=most)))[0]
+        for most in (rate, rate - 1)
+    )
+    assert at.gpus[0].measure == one_below.gpus[0].measure == free.gpus[0].measure
+    assert at.verdict is ChallengeVerdict.MET
+    assert one_below.reason is VerdictReason.ABOVE_CEILING
+
+
+def test_work_of_ten_seconds_or_three_allowances_is_enough_and_less_is_none(bench: Any) -> None:
+    rate = 2 * 128**3
+    enough = {"rounds": 10, "required_flops_per_second": rate}
+    require_work(bench.policy(**enough, stall_allowance_ms=3_333))
+    require_work(bench.policy(rounds=12, required_flops_per_second=rate, stall_allowance_ms=4_000))
+    for short in (
+        enough | {"rounds": 9},
+        enough | {"stall_allowance_ms": 3_334},
+        enough | {"required_flops_per_second": rate + 1},
+    ):
+        with pytest.raises(PolicyError, match="ms are needed"):
+            require_work(bench.policy(**short))
+
+
+def test_lengths_may_be_drawn_from_once_to_so_many_times_the_rounds(bench: Any) -> None:
+    policy = bench.policy(rounds=10)
+    asked = {rounds: bench.policy(rounds=rounds) for rounds in (9, 10, 20, 21)}
+    counted = [rounds for rounds, one in asked.items() if is_of(one, policy, 2)]
+    assert counted == [10, 20]
