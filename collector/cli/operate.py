@@ -6,6 +6,7 @@ What only one of them needs is imported by that one, so that the others start at
 import asyncio
 import errno
 import gc
+import itertools
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ from typing import Any, NoReturn, ParamSpec
 import click
 
 from collector import control
+from collector.background import beside
 from collector.config import CONFIG_VARIABLE, CollectorConfig, load_config
 from collector.memory import give_back_early
 from collector.storage.store import StorageError, StoreInfo
@@ -32,7 +34,9 @@ from weighbridge.wire.signing import Signer, generate_private_key
 
 USAGE = 2
 NOT_BOUND = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
-SELDOM = (50_000, 2, 500)
+SELDOM = (10_000, 2, 10_000)
+YOUNG_S = 0.1
+GENERATIONS = (0, 0, 0, 1)
 Parameters = ParamSpec("Parameters")
 
 config_option = click.option(
@@ -180,7 +184,8 @@ async def _serve(config: CollectorConfig, manager: ServiceManager, simulation: b
         sys.stdout.flush()
         gc.freeze()
         manager.ready(f"listening on {collector.url}")
-        await _first(stop.wait(), collector.committing)
+        async with beside(collect_young(), "cycles of objects are freed late"):
+            await _first(stop.wait(), collector.committing)
         manager.stopping()
 
 
@@ -189,6 +194,17 @@ def collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*SELDOM)
+
+
+async def collect_young() -> None:
+    """Look for cycles among what is new, at short intervals.
+
+    Python counts what was made less what was freed: where new state takes the place of old, the count stands still
+    while what is new grows, and the search that comes at last holds the loop.
+    """
+    for generation in itertools.cycle(GENERATIONS):
+        await asyncio.sleep(YOUNG_S)
+        gc.collect(generation)
 
 
 async def _first(stopped: Any, committing: "asyncio.Task[None]") -> None:

@@ -95,7 +95,7 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
 
-class WirePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WirePart(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """What comes most: a report, each part of it, a tick. As strict and closed as a Model once read, and read faster.
 
     Its fields stand in the order of the wire, which is that of the alphabet. The types and bounds of one that is put
