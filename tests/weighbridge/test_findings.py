@@ -1,0 +1,114 @@
+"""What findings mean and what to do next: every code that the judge can open has its row, and every row its code."""
+
+import ast
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import weighbridge.judge
+from weighbridge.catalogue.findings import Meaning, Said, meaning, meanings, steps
+from weighbridge.judge.challenge_findings import IN_A_ROW_SAID
+from weighbridge.judge.checks import CHECKS
+from weighbridge.judge.ledger import COLLECTOR_UNREACHED, UNREACHABLE
+from weighbridge.judge.node import NOTED, QUIET
+from weighbridge.log.witnessing import LogFault
+from weighbridge.verdict import Verdict
+
+GOLDEN = Path(__file__).parent / "golden" / "replay.json"
+CODE_AT = {"noted": 2, "_note": 0, "_while": 1, "unheard": 2, "Finding": 3}
+"""Where the calls that make a finding name its code."""
+
+
+def judge_modules() -> Iterator[tuple[ModuleType, ast.Module]]:
+    folder = Path(weighbridge.judge.__path__[0])
+    for file in sorted(folder.rglob("*.py")):
+        parts = file.relative_to(folder).with_suffix("").parts
+        name = ".".join(("weighbridge.judge", *parts)).removesuffix(".__init__")
+        yield importlib.import_module(name), ast.parse(file.read_text())
+
+
+def named_in_calls() -> Iterator[str]:
+    """Codes that are written where a finding is made; those that come by a variable are listed below."""
+    for module, tree in judge_modules():
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            called = call.func
+            place = CODE_AT.get(getattr(called, "attr", getattr(called, "id", "")))
+            listed = call.args if place is None else call.args[: place + 1]
+            spread = any(isinstance(given, ast.Starred) for given in listed)
+            given = None if place is None or spread or len(listed) <= place else listed[place]
+            if isinstance(given, ast.Constant):
+                yield str(given.value)
+            elif isinstance(given, ast.Name) and isinstance(vars(module).get(given.id), str):
+                yield vars(module)[given.id]
+
+
+def every_code() -> set[str]:
+    """All codes of findings that the judge can open."""
+    faults = [str(fault) for fault in LogFault]
+    return {
+        *named_in_calls(),
+        *(check.code for check in CHECKS),
+        *map(str, NOTED),
+        *QUIET,
+        *IN_A_ROW_SAID,
+        *faults,
+        *(f"{fault}_said" for fault in faults),
+        *(COLLECTOR_UNREACHED, UNREACHABLE),
+        *("log_restored", "never_reported", "under_reported"),
+        *("duplicate_device", "device_claimed", "device_alternates"),
+    }
+
+
+def test_every_code_that_the_judge_can_open_has_a_row_and_every_row_its_code() -> None:
+    assert every_code() == meanings().keys()
+
+
+def test_the_codes_that_are_found_are_those_that_folds_were_seen_to_open() -> None:
+    told = {finding["code"] for finding in json.loads(GOLDEN.read_text())["findings"]}
+    assert told
+    assert told <= every_code()
+
+
+@pytest.mark.parametrize("row", meanings().values(), ids=lambda row: row.code)
+def test_a_row_says_in_each_language_what_it_means_and_what_to_do(row: Meaning) -> None:
+    for said in filter(None, (row.means, row.cannot_see, row.innocent)):
+        assert is_said(said)
+    assert row.steps
+    assert len(set(row.steps)) == len(row.steps)
+
+
+def test_a_step_has_words_in_each_language() -> None:
+    assert all(is_said(step.says) for step in steps().values())
+
+
+def is_said(said: Said) -> bool:
+    chinese = re.search(r"[\u4e00-\u9fff]", said.zh)
+    return bool(said.en.strip()) and chinese is not None and "\u2014" not in said.en
+
+
+@pytest.mark.parametrize("code", [check.code for check in CHECKS])
+def test_a_check_that_could_not_see_says_how_to_see_and_a_signal_how_it_comes_about(
+    code: str,
+) -> None:
+    assert meanings()[code].unseen or meanings()[code].innocent
+
+
+def test_what_is_met_asks_for_nothing_and_what_nobody_saw_for_sight() -> None:
+    lost = meanings()["gpu_lost"]
+    assert lost.next_steps(Verdict.MET) == ()
+    assert lost.next_steps(Verdict.BREACHED)[0].code == "drain"
+    assert lost.next_steps(Verdict.UNKNOWN)[0].code == "check_driver_access"
+
+
+def test_a_signal_is_followed_up_though_it_is_never_more_than_unknown() -> None:
+    signal = meanings()["card_inconsistent"]
+    assert signal.next_steps(Verdict.UNKNOWN) == signal.steps
+
+
+def test_a_code_of_another_version_means_nothing_here() -> None:
+    assert meaning("never_heard_of") is None
