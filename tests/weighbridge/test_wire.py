@@ -252,3 +252,25 @@ def test_a_report_full_of_nulls_costs_what_its_bytes_do() -> None:
         assert tracemalloc.get_traced_memory()[1] < 8 * len(payload)
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("field", "default"),
+    [("count", 1), ("address", None), ("operational", None), ("severity", None)],
+)
+def test_what_an_older_agent_did_not_say_is_read_so_and_has_no_second_spelling(
+    field: str, default: object
+) -> None:
+    event = {
+        "boottime_us": 1,
+        "kind": "xid",
+        "device": None,
+        "code": 79,
+        "source": "kernel",
+        "detail": "",
+    }
+    older = decode(canonical({**REPORT, "events": [event]}))
+    assert getattr(older.events[0], field) == default
+    assert encode(older) == canonical({**REPORT, "events": [event]})
+    with pytest.raises(NotCanonical):
+        decode(canonical({**REPORT, "events": [{**event, field: default}]}))

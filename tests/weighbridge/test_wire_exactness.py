@@ -53,6 +53,15 @@ def fields(**kinds: Fits) -> Fits:
     )
 
 
+def more(of: Fits, **kinds: Fits) -> Fits:
+    """Fields that are left out where they would say nothing, beside those that `of` asks for."""
+    return lambda value: (
+        isinstance(value, dict)
+        and all(kinds[name](value[name]) for name in kinds.keys() & value.keys())
+        and of({name: told for name, told in value.items() if name not in kinds})
+    )
+
+
 NULL, TRUTH = one_of(None), one_of(True, False)
 COUNT, INTEGER = integer(0), integer()
 NAME = text(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
@@ -73,13 +82,32 @@ COLUMNS = fields(
     tier=one_of("fast", "slow"),
     unavailable=listing(SPAN),
 )
-EVENT = fields(
-    boottime_us=COUNT,
-    code=either(INTEGER, NULL),
-    detail=TEXT,
-    device=either(NAME, NULL),
-    kind=one_of(*map(str, EventKind)),
-    source=one_of("nvml", "kernel", "agent"),
+NUMBERS_OF_OPERATIONAL = (
+    "attributes category chiplet group_attributes group_index group_size log_level module_code"
+    " module_instance originator scope severity"
+)
+OPERATIONAL = fields(
+    driver=TEXT, module=TEXT, trace=NAME, **dict.fromkeys(NUMBERS_OF_OPERATIONAL.split(), COUNT)
+)
+EVENT = more(
+    fields(
+        boottime_us=COUNT,
+        code=either(INTEGER, NULL),
+        detail=TEXT,
+        device=either(NAME, NULL),
+        kind=one_of(*map(str, EventKind)),
+        source=one_of("nvml", "kernel", "agent"),
+    ),
+    address=NAME,
+    caused_by=COUNT,
+    compute_instance=COUNT,
+    count=integer(2),
+    gpu_instance=COUNT,
+    link=COUNT,
+    operational=OPERATIONAL,
+    recovery_action=COUNT,
+    recovery_action_before=COUNT,
+    severity=one_of("fatal", "nonfatal", "contained", "uncontained"),
 )
 PROCESS = fields(
     boottime_us=COUNT,
@@ -192,7 +220,30 @@ FULL: dict[str, Any] = {
             "device": None,
             "kind": "xid",
             "source": "kernel",
-        }
+        },
+        {
+            "address": "0000:3b:00",
+            "boottime_us": 2,
+            "caused_by": 31,
+            "code": None,
+            "compute_instance": 0,
+            "count": 4000,
+            "detail": "",
+            "device": "GPU-a",
+            "gpu_instance": 7,
+            "kind": "gpu_event",
+            "link": 3,
+            "operational": {
+                "driver": "615.71",
+                "module": "GSP",
+                "trace": "ff",
+                **dict.fromkeys(NUMBERS_OF_OPERATIONAL.split(), 3),
+            },
+            "recovery_action": 1,
+            "recovery_action_before": 0,
+            "severity": "nonfatal",
+            "source": "nvml",
+        },
     ],
     "gaps": [{"first_seq": 0, "last_hash": "a" * 64, "last_seq": 4, "reason": "spool full"}],
     "host": facts(cpu_count=96),
@@ -228,7 +279,7 @@ FULL: dict[str, Any] = {
 }
 NUMBERS = [0, -1, 1, 2, 2**53 - 1, 2**53, 1 - 2**53, -(2**53), 2**63, 2**64, 10**30, 1.0, 1.5]
 TEXTS = ["", "a", "a\n", "a b", "-a", "é", "e\x00", "a" * 128, "a" * 129, "é" * 512, "a" * 513]
-WORDS = ["0" * 64, "0" * 64 + "\n", "A" * 64, "fast", "ok", "error", "xid", "user", "nvml"]
+WORDS = ["0" * 64, "0" * 64 + "\n", "A" * 64, "fast", "ok", "error", "xid", "user", "nvml", "fatal"]
 VALUES: st.SearchStrategy[Any] = st.sampled_from(
     [*NUMBERS, *TEXTS, *WORDS, None, True, False, [], {}, [[]], [None]]
 )

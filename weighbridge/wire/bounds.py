@@ -20,6 +20,7 @@ from weighbridge.wire.report import (
     Facts,
     Gap,
     Inventory,
+    OperationalEvent,
     Reason,
     Report,
     UnavailableSpan,
@@ -62,8 +63,18 @@ def _each(parts: Sequence[Part], told: Callable[[Part], Part]) -> Generator[None
 
 
 def _told(event: Event) -> Event:
-    shown = visible(event.detail)
-    return event if shown == event.detail else replace(event, detail=shown)
+    shown, operational = visible(event.detail), event.operational
+    if operational is not None:
+        operational = _operational(operational)
+    if shown == event.detail and operational is event.operational:
+        return event
+    return replace(event, detail=shown, operational=operational)
+
+
+def _operational(event: OperationalEvent) -> OperationalEvent:
+    module, driver = visible(event.module), visible(event.driver)
+    same = (module, driver) == (event.module, event.driver)
+    return event if same else replace(event, module=module, driver=driver)
 
 
 def _told_gap(gap: Gap) -> Gap:

@@ -39,6 +39,9 @@ ROW_VALUES = 8
 with three hundred samples.
 """
 
+BEFORE_BOOT, SIMULATED = 2, 4
+"""NVML_OPERATIONAL_EVENT_GROUP_ATTR_PREVERR and _SIMULATED: bits of `group_attributes` (nvml.h, R615)."""
+
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*"
 HASH = r"^[0-9a-f]{64}"
 # Each bound is said to both libraries that read JSON here: pydantic by a Field, whose `$` is the end, and msgspec by a
@@ -49,6 +52,7 @@ Integer = Annotated[
     Meta(ge=-MAX_INTEGER, le=MAX_INTEGER),
 ]
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER, strict=True), Meta(ge=0, le=MAX_INTEGER)]
+Positive = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 Name = Annotated[
     str,
     Field(min_length=1, max_length=128, pattern=NAME + "$"),
@@ -99,7 +103,8 @@ class WirePart(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unkno
     """What comes most: a report, each part of it, a tick. As strict and closed as a Model once read, and read faster.
 
     Its fields stand in the order of the wire, which is that of the alphabet. The types and bounds of one that is put
-    together here are looked at by `encode`.
+    together here are looked at by `encode`. A part whose fields have defaults leaves them out (`omit_defaults`), so
+    that each value has one spelling.
     """
 
 
@@ -239,17 +244,79 @@ class EventKind(StrEnum):
     CLOCK_STEPPED = "clock_stepped"
     LOG_FORKED = "log_forked"
     LOG_SHRANK = "log_shrank"
+    SXID = "sxid"
+    GPU_EVENT = "gpu_event"
+    KERNEL_IDENTITY = "kernel_identity"
+    KERNEL_LOG_OVERRUN = "kernel_log_overrun"
 
 
-class Event(WirePart, frozen=True):
-    """`code` is the XID for XID; `source` says who saw it; `detail` is about the node, never a tenant."""
+class SaidSeverity(StrEnum):
+    """What the text of an XID or SXID says of itself, where the code alone does not."""
 
+    FATAL = "fatal"
+    NONFATAL = "nonfatal"
+    CONTAINED = "contained"
+    UNCONTAINED = "uncontained"
+
+
+class OperationalEvent(WirePart, frozen=True):
+    """A GPU operational event of NVML, its numbers as they came: they are preview, and mean what the release of
+    `driver` says. `trace` is the trace id in hexadecimal; `module` the signature of the module that reports."""
+
+    attributes: Count
+    category: Count
+    chiplet: Count
+    driver: Text
+    group_attributes: Count
+    group_index: Count
+    group_size: Count
+    log_level: Count
+    module: Text
+    module_code: Count
+    module_instance: Count
+    originator: Count
+    scope: Count
+    severity: Count
+    trace: Name
+
+    @property
+    def happened(self) -> bool:
+        """Whether it happened in this boot: it was neither injected nor is it told of afterwards."""
+        return not self.group_attributes & (SIMULATED | BEFORE_BOOT)
+
+
+class Event(WirePart, frozen=True, kw_only=True, omit_defaults=True):
+    """`code` is the XID for XID, the SXID for SXID; `source` says who saw it; `detail` is about the node, never a
+    tenant. What stands at its default is not spelled, as agents before did not know it.
+
+    `address` is the PCI address of what no UUID is known of, and of a switch. `count`: how often the same was said,
+    first at `boottime_us`. `caused_by`: the XID that an XID of a removed channel names. `gpu_instance` and
+    `compute_instance`: of MIG. `link`: an NVLink. `recovery_action` came after `recovery_action_before`.
+    For KERNEL_IDENTITY `device` is the kernel's word for what is at `address`, and `detail` its serial.
+    For KERNEL_LOG_OVERRUN `count` records were lost, by what `detail` names.
+    """
+
+    address: Name | None = None
     boottime_us: Count
+    caused_by: Count | None = None
     code: Integer | None
+    compute_instance: Count | None = None
+    count: Positive = 1
     detail: Text
     device: Name | None
+    gpu_instance: Count | None = None
     kind: EventKind
+    link: Count | None = None
+    operational: OperationalEvent | None = None
+    recovery_action: Count | None = None
+    recovery_action_before: Count | None = None
+    severity: SaidSeverity | None = None
     source: Literal["nvml", "kernel", "agent"]
+
+    @property
+    def happened(self) -> bool:
+        """False where the driver says that it was injected, or was before this boot."""
+        return self.operational is None or self.operational.happened
 
 
 class Gap(WirePart, frozen=True):
@@ -397,7 +464,7 @@ def read(model: type[Read], payload: bytes) -> Read:
 
 
 def _read_part(part: type[AnyPart], payload: bytes) -> AnyPart:
-    """What `parse` says of the spelling is seen at a glance where it is the one."""
+    """What `parse` says of the spelling is seen at a glance where it is the one. No default is spelled."""
     try:
         found: AnyPart = _decoder(part).decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -405,6 +472,7 @@ def _read_part(part: type[AnyPart], payload: bytes) -> AnyPart:
         raise WireError(str(error)) from error
     if _SPELLED.encode(found) != payload:
         parse(payload)
+        raise NotCanonical("a field is spelled that stands at its default")
     return found
 
 
