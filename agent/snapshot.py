@@ -15,7 +15,9 @@ from weighbridge import __version__
 from weighbridge.catalogue.readings import Tier
 from weighbridge.wire.report import Facts, Reason
 
-PRIVATE = frozenset({"serial", "pdi", "fabric_cluster_uuid"})
+PRIVATE = frozenset(
+    {"serial", "pdi", "fabric_cluster_uuid", "platform_ib_guid", "platform_chassis_serial"}
+)
 """Readings that name one piece of hardware in the world; device UUIDs do too."""
 
 PLACES = frozenset({"nvml_library_path"})

@@ -7,19 +7,50 @@ answers by its older call. Runs in the child process alone (`agent.nvml.worker`)
 
 import ctypes
 import math
-from collections.abc import Callable, Mapping
-from ctypes import byref, c_int, c_uint, c_ulong, c_ulonglong, create_string_buffer
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterator, Mapping
+from ctypes import Structure, byref, c_int, c_uint, c_ulong, c_ulonglong, create_string_buffer
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pynvml
 
-from agent.nvml.frames import FUNCTION_NOT_FOUND, NOT_READY, NOT_SUPPORTED
+from agent.nvml.frames import (
+    FUNCTION_NOT_FOUND,
+    GPU_IS_LOST,
+    LIFE_CYCLE,
+    NOT_FOUND,
+    NOT_READY,
+    NOT_SUPPORTED,
+    RESET_REQUIRED,
+)
+from agent.nvml.recent_structures import (
+    UNICAST_POINTER,
+    AdaptiveTgp,
+    BankRemapper,
+    Fabric4,
+    LinkTotals,
+    MarginTemperature,
+    MemoryLimits,
+    PlatformInfo,
+    PowerProfiles,
+    UnrepairableMemory,
+    version_of,
+)
+from weighbridge.catalogue.readings import READING
 
 INVALID_ARGUMENT = 2
 NO_FABRIC, IN_FABRIC = 0, 3
 ALL_LINKS = 0xFFFFFFFF
+MOST_LINKS = 36
+LINK_COUNT, LINK_STATE = 91, 165
+DEPRECATED = 26
+UNKNOWN = 999
+APPLICATION_TARGET = 1
+NO_LIMIT = 2**64 - 1
 P2P_NVLINK = 2
 CPU_WORDS = 16
 TEXT_LIMIT = 512
@@ -75,11 +106,13 @@ class Library:
         return FUNCTION_NOT_FOUND if function is None else function(*arguments)
 
     def first(self, *symbols: str, arguments: tuple[Any, ...] = ()) -> int:
-        """The return code of the first of these functions that the library has."""
-        present = next(
-            (symbol for symbol in symbols if self.function(symbol) is not None), symbols[0]
-        )
-        return self.call(present, *arguments)
+        """The return code of the first of these functions that the library has and has not given up."""
+        code = FUNCTION_NOT_FOUND
+        for symbol in symbols:
+            code = self.call(symbol, *arguments)
+            if code not in (FUNCTION_NOT_FOUND, DEPRECATED):
+                break
+        return code
 
     def require(self, symbol: str, *arguments: Any) -> None:
         """Raises NvmlError unless the call succeeds."""
@@ -90,13 +123,17 @@ class Library:
 
 @dataclass(eq=False, slots=True)
 class Handle:
-    """A device of this process's NVML. `uuid` is its identity; the handle is worth nothing once the GPU is lost."""
+    """A device of this process's NVML. `uuid` is its identity; the handle is worth nothing once the GPU is lost.
+
+    `links`: how many NVLinks there are to ask, once that is known.
+    """
 
     uuid: str
     pointer: Any
     parent: str | None = None
     pci_bus_id: str = ""
     peers: list["Handle"] = field(default_factory=list)
+    links: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +191,68 @@ class GpmCall:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkStates:
+    """The state of each NVLink, counted: a `LinkTotals`.
+
+    nvmlDeviceGetNvLinkState knows up and down; that a link sleeps or lets no traffic through, the field of its state
+    tells beside it. A link whose call fails is counted as unreadable where one behind it answers, or the driver counts
+    it; a card of which no link answers has the code of its first.
+    """
+
+    label: str = "nvmlDeviceGetNvLinkState"
+
+    def bind(
+        self, library: Library, handle: Handle, hold: Hold
+    ) -> tuple[Callable[..., int], tuple[Any, ...], Outputs]:
+        """As `Call.bind`."""
+        totals = hold(LinkTotals())
+
+        def look() -> int:
+            try:
+                states = _link_states(library, handle)
+            except NvmlError as error:
+                return error.code
+            named = [_STATE_NAMES.get(state, "unreadable") for state in states]
+            for name in (*_STATE_NAMES.values(), "unreadable"):
+                setattr(totals, name, named.count(name))
+            totals.links = len(states)
+            return 0
+
+        return look, (), (totals,)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkErrors:
+    """The sum of one error counter over the NVLinks that have it; NOT_SUPPORTED where none has."""
+
+    counter: int
+
+    @property
+    def label(self) -> str:
+        """The name by which a hanging call is reported."""
+        return f"nvmlDeviceGetNvLinkErrorCounter({self.counter})"
+
+    def bind(
+        self, library: Library, handle: Handle, hold: Hold
+    ) -> tuple[Callable[..., int], tuple[Any, ...], Outputs]:
+        """As `Call.bind`."""
+        total, value = hold(c_ulonglong()), c_ulonglong()
+        symbol = "nvmlDeviceGetNvLinkErrorCounter"
+
+        def add() -> int:
+            total.value, answered = 0, False
+            for link in range(_links(library, handle)):
+                code = library.call(symbol, handle.pointer, link, self.counter, byref(value))
+                if code not in (0, NOT_SUPPORTED, INVALID_ARGUMENT):
+                    return code
+                answered = answered or code == 0
+                total.value += value.value if code == 0 else 0
+            return 0 if answered else NOT_SUPPORTED
+
+        return add, (), (total,)
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """A number in the outputs of a call: an output, or a member of one, divided down. All ones is NVML's blank."""
 
@@ -178,11 +277,14 @@ class Member:
         return ctypes.addressof(holder) + member.offset, member.size
 
 
+AnyCall = Call | GpmCall | LinkStates | LinkErrors
+
+
 @dataclass(frozen=True, slots=True)
 class CallPart:
     """One reading out of the outputs of a call; None from `read` is a blank: the card has no such thing."""
 
-    call: Call | GpmCall
+    call: AnyCall
     read: Read
 
     @property
@@ -284,6 +386,10 @@ def _struct(symbol: str, make: Callable[[], Any], *inputs: int) -> Call:
     return Call(symbol, lambda: (make(),), inputs)
 
 
+def _versioned(structure: type[Structure], number: int = 1) -> Structure:
+    return structure(version=version_of(structure, number))
+
+
 def _pci_pair(name: str) -> Read:
     """NVML's (device << 16 | vendor) as lspci writes it."""
 
@@ -343,38 +449,131 @@ def _nvlink_peers(library: Library, handle: Handle) -> int:
     return count
 
 
-def _link_states(library: Library, handle: Handle) -> list[int]:
-    """The state of each NVLink. A card without any is NOT_SUPPORTED at link 0; further on, that ends the list."""
-    states: list[int] = []
-    state = c_uint()
-    for link in range(pynvml.NVML_NVLINK_MAX_LINKS):
-        code = library.call("nvmlDeviceGetNvLinkState", handle.pointer, link, byref(state))
-        if code in (NOT_SUPPORTED, INVALID_ARGUMENT) and link:
-            break
-        if code:
-            raise NvmlError(code)
-        states.append(state.value)
+_DOWN, _ACTIVE, _SLEEPING, _QUIET = range(4)
+_STATE_NAMES = {_DOWN: "down", _ACTIVE: "active", _SLEEPING: "sleeping", _QUIET: "quiet"}
+_NO_LINK = frozenset({INVALID_ARGUMENT, NOT_SUPPORTED, FUNCTION_NOT_FOUND, DEPRECATED})
+_NO_DEVICE = frozenset({GPU_IS_LOST, RESET_REQUIRED, *LIFE_CYCLE})
+
+
+def _link_states(library: Library, handle: Handle) -> list[int | None]:
+    """The state of each NVLink, None of one that does not tell. Raises NvmlError where none of them tells."""
+    codes, states = _asked_states(library, handle)
+    for link, state in enumerate(_field_states(library, handle, len(states))):
+        if state is not None and (states[link] is None or state in (_SLEEPING, _QUIET)):
+            states[link] = state
+    if not handle.links:
+        there = [
+            code not in _NO_LINK or state is not None
+            for code, state in zip(codes, states, strict=True)
+        ]
+        handle.links = len(there) - next(
+            (behind for behind, one in enumerate(reversed(there)) if one), len(there)
+        )
+        states = states[: handle.links]
+    if all(state is None for state in states):
+        raise NvmlError(codes[0])
     return states
 
 
-def _link_errors(counter: int) -> Callable[[Library, Handle], int]:
-    """The sum of an error counter over the links that have it."""
+def _asked_states(library: Library, handle: Handle) -> tuple[list[int], list[int | None]]:
+    codes: list[int] = []
+    states: list[int | None] = []
+    state = c_uint()
+    for link in range(_links(library, handle)):
+        code = library.call("nvmlDeviceGetNvLinkState", handle.pointer, link, byref(state))
+        if code in _NO_DEVICE:
+            raise NvmlError(code)
+        codes.append(code)
+        states.append(None if code else state.value)
+    return codes, states
 
-    def read(library: Library, handle: Handle) -> int:
-        total, answered, value = 0, False, c_ulonglong()
-        for link in range(len(_link_states(library, handle))):
-            code = library.call(
-                "nvmlDeviceGetNvLinkErrorCounter", handle.pointer, link, counter, byref(value)
-            )
-            if code not in (0, NOT_SUPPORTED, INVALID_ARGUMENT):
-                raise NvmlError(code)
-            answered = answered or code == 0
-            total += value.value if code == 0 else 0
-        if not answered:
-            raise NvmlError(NOT_SUPPORTED)
-        return total
+
+def _field_states(library: Library, handle: Handle, links: int) -> Iterator[int | None]:
+    entries = (FieldValue * links)()
+    for link, entry in enumerate(entries):
+        entry.fieldId, entry.scopeId, entry.nvmlReturn = LINK_STATE, link, UNKNOWN
+    code = library.call("nvmlDeviceGetFieldValues", handle.pointer, links, entries)
+    for entry in entries:
+        yield None if code or entry.nvmlReturn else entry.value.uiVal
+
+
+def _links(library: Library, handle: Handle) -> int:
+    """How many NVLinks to ask: as many as the driver counts or were found; until then all that NVML can name."""
+    if handle.links is None:
+        entry = FieldValue(fieldId=LINK_COUNT, nvmlReturn=UNKNOWN)
+        code = library.call("nvmlDeviceGetFieldValues", handle.pointer, 1, byref(entry))
+        counted = 0 if code or entry.nvmlReturn else entry.value.uiVal
+        handle.links = counted if counted <= MOST_LINKS else 0
+    return handle.links or MOST_LINKS
+
+
+def _link_version(library: Library, handle: Handle) -> int:
+    """Of the first NVLink that tells."""
+    version = c_uint()
+    for link in range(_links(library, handle)):
+        code = library.call("nvmlDeviceGetNvLinkVersion", handle.pointer, link, byref(version))
+        if code == 0:
+            return version.value
+        if code not in _NO_LINK:
+            raise NvmlError(code)
+    raise NvmlError(NOT_SUPPORTED)
+
+
+def _clique(outputs: Outputs) -> int | None:
+    """The first by which memory is reached by pointer: what `cliqueId` was before there were several."""
+    info = outputs[0]
+    cliques = info.cliques[: min(info.numCliques, len(info.cliques))]
+    return next((one.id for one in cliques if one.type == UNICAST_POINTER), None)
+
+
+def _hexadecimal(name: str) -> Read:
+    """Bytes, with no zeros behind; None where there is nothing else."""
+
+    def read(outputs: Outputs) -> str | None:
+        return bytes(getattr(outputs[0], name)).rstrip(b"\0").hex() or None
 
     return read
+
+
+def _serial(outputs: Outputs) -> str | None:
+    return bytes(outputs[0].chassisSerialNumber).rstrip(b"\0 ").decode("ascii") or None
+
+
+def _limit(outputs: Outputs) -> int:
+    hard: int = outputs[0].hardLimit
+    if hard == NO_LIMIT:
+        raise NvmlError(NOT_FOUND)
+    return hard
+
+
+def _adjusted_limit(outputs: Outputs) -> int:
+    if not outputs[0].enablementStatus:
+        raise NvmlError(NOT_FOUND)
+    return int(outputs[0].adjustedLimitMw)
+
+
+def _unrepairable(outputs: Outputs) -> int:
+    """A driver that leaves the version in its place is one that the binding has right."""
+    flag = outputs[0]
+    return int(flag.second if flag.first == UNREPAIRABLE_VERSION else flag.first)
+
+
+def _mask(name: str) -> Read:
+    """The bits of an nvmlMask255_t."""
+    return lambda outputs: sum(
+        word << 32 * index for index, word in enumerate(getattr(outputs[0], name))
+    )
+
+
+@cache
+def own_cgroup() -> bytes:
+    """The directory of this process's control group."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    paths = (line.removeprefix("0::") for line in lines if line.startswith("0::"))
+    return b"/sys/fs/cgroup" + next(paths, "").rstrip("/").encode()
 
 
 MEMORY_2 = _struct(
@@ -390,12 +589,37 @@ MIG = _uints("nvmlDeviceGetMigMode", 2)
 REMAPPED = _uints("nvmlDeviceGetRemappedRows", 4)
 HISTOGRAM = _struct("nvmlDeviceGetRowRemapperHistogram", pynvml.c_nvmlRowRemapperHistogramValues)
 ATTRIBUTES = _struct("nvmlDeviceGetAttributes_v2", pynvml.c_nvmlDeviceAttributes)
+FABRIC_4 = _struct("nvmlDeviceGetGpuFabricInfo_v4", Fabric4)
 FABRIC_3 = _struct("nvmlDeviceGetGpuFabricInfoV", pynvml.c_nvmlGpuFabricInfo_v3_t)
 FABRIC_2 = _struct("nvmlDeviceGetGpuFabricInfoV", pynvml.c_nvmlGpuFabricInfo_v2_t)
 FABRIC_1 = _struct("nvmlDeviceGetGpuFabricInfo", pynvml.c_nvmlGpuFabricInfo_t)
+FABRIC = (FABRIC_4, FABRIC_3, FABRIC_2, FABRIC_1)
 TEMPERATURE = _struct(
     "nvmlDeviceGetTemperatureV",
     lambda: pynvml.c_nvmlTemperature_v1_t(version=pynvml.nvmlTemperature_v1, sensorType=0),
+)
+HOTTEST = _struct(
+    "nvmlDeviceGetTemperatureV",
+    lambda: pynvml.c_nvmlTemperature_v1_t(version=pynvml.nvmlTemperature_v1, sensorType=1),
+)
+LINKS = LinkStates()
+PLATFORM_2, PLATFORM_1 = (
+    _struct("nvmlDeviceGetPlatformInfo", partial(_versioned, PlatformInfo, number))
+    for number in (2, 1)
+)
+MARGIN = _struct("nvmlDeviceGetMarginTemperature", partial(_versioned, MarginTemperature))
+PROFILES = _struct(
+    "nvmlDeviceWorkloadPowerProfileGetCurrentProfiles", partial(_versioned, PowerProfiles)
+)
+ADAPTIVE_TGP = _struct("nvmlDeviceGetAdaptiveTgpModeInfo_v1", AdaptiveTgp)
+BANKS = _struct("nvmlDeviceGetBankRemapperStatus_v1", BankRemapper)
+MEMORY_LIMITS = _struct(
+    "nvmlDeviceGetMemoryLimits_v1", lambda: MemoryLimits(nameSpace=own_cgroup())
+)
+UNREPAIRABLE_VERSION = version_of(UnrepairableMemory, 1)
+UNREPAIRABLE = _struct(
+    "nvmlDeviceGetUnrepairableMemoryFlag_v1",
+    lambda: UnrepairableMemory(first=UNREPAIRABLE_VERSION),
 )
 CAPABILITY = Call("nvmlDeviceGetCudaComputeCapability", lambda: (c_int(), c_int()))
 AFFINITY = Call("nvmlDeviceGetCpuAffinity", lambda: ((c_ulong * CPU_WORDS)(),), (CPU_WORDS,))
@@ -475,10 +699,24 @@ IDENTITY: Mapping[str, tuple[Source, ...]] = {
     "compute_mode_code": (_uint("nvmlDeviceGetComputeMode"),),
     "virtualization_mode_code": (_uint("nvmlDeviceGetVirtualizationMode"),),
     "host_vgpu_mode_code": (_uint("nvmlDeviceGetHostVgpuMode"),),
-    "nvlink_links": (Whole("nvmlDeviceGetNvLinkState", lambda *where: len(_link_states(*where))),),
-    "nvlink_version_code": (_uint("nvmlDeviceGetNvLinkVersion", 0),),
-    "fabric_cluster_uuid": _parts(_fabric(_cluster), FABRIC_3, FABRIC_2, FABRIC_1),
-    "fabric_clique_number": _parts(_fabric(Member(name="cliqueId")), FABRIC_3, FABRIC_2, FABRIC_1),
+    "platform_ib_guid": _parts(_hexadecimal("ibGuid"), PLATFORM_2, PLATFORM_1),
+    "platform_chassis_serial": _parts(_serial, PLATFORM_2),
+    "platform_slot_number": _parts(Member(name="slotNumber"), PLATFORM_2, PLATFORM_1),
+    "platform_tray_number": _parts(Member(name="trayIndex"), PLATFORM_2, PLATFORM_1),
+    "platform_host_number": _parts(Member(name="hostId"), PLATFORM_2, PLATFORM_1),
+    "platform_peer_type_code": _parts(Member(name="peerType"), PLATFORM_2, PLATFORM_1),
+    "platform_module_number": _parts(Member(name="moduleId"), PLATFORM_2, PLATFORM_1),
+    "nvlink_links": _parts(Member(name="links"), LINKS),
+    "nvlink_version_code": (
+        _uint("nvmlDeviceGetNvLinkVersion", 0),
+        Whole("nvmlDeviceGetNvLinkVersion", _link_version),
+        Field(166),
+    ),
+    "fabric_cluster_uuid": _parts(_fabric(_cluster), *FABRIC),
+    "fabric_clique_number": (
+        *_parts(_fabric(_clique), FABRIC_4),
+        *_parts(_fabric(Member(name="cliqueId")), *FABRIC[1:]),
+    ),
     "temperature_shutdown_celsius": (_uint("nvmlDeviceGetTemperatureThreshold", 0),),
     "temperature_slowdown_celsius": (_uint("nvmlDeviceGetTemperatureThreshold", 1),),
     "temperature_memory_max_celsius": (_uint("nvmlDeviceGetTemperatureThreshold", 2),),
@@ -547,6 +785,15 @@ def _ecc_readers() -> dict[str, tuple[Source, ...]]:
     return found
 
 
+def _power_smoothing() -> dict[str, tuple[Source, ...]]:
+    """As the rows of the catalogue number them."""
+    return {
+        name: (Field(int(row.source.removeprefix("field "))),)
+        for name, row in READING.items()
+        if name.startswith("power_smoothing_")
+    }
+
+
 SLOW: Mapping[str, tuple[Source, ...]] = {
     **_ecc_readers(),
     "ecc_sram_threshold_exceeded_code": _parts(
@@ -565,12 +812,27 @@ SLOW: Mapping[str, tuple[Source, ...]] = {
     "retired_corrected_pages": (Field(29),),
     "retired_uncorrected_pages": (Field(30),),
     "retired_pending_code": (Field(31),),
-    "nvlink_active_links": (
-        Whole("nvmlDeviceGetNvLinkState", lambda *where: sum(_link_states(*where))),
+    "unrepairable_memory_code": _parts(_unrepairable, UNREPAIRABLE),
+    "bank_remap_active_banks": (CallPart(BANKS, Member(name="activeRemappings")), Field(303)),
+    "bank_remap_inactive_banks": (CallPart(BANKS, Member(name="inactiveRemappings")), Field(304)),
+    "bank_remap_pending_code": (CallPart(BANKS, Member(name="bPending")), Field(307)),
+    "bank_remap_availability_max_banks": (
+        CallPart(BANKS, Member(name="maxSpareGroupCount")),
+        Field(305),
     ),
-    "nvlink_replay_count": (Whole("nvmlDeviceGetNvLinkErrorCounter(0)", _link_errors(0)),),
-    "nvlink_recovery_count": (Whole("nvmlDeviceGetNvLinkErrorCounter(1)", _link_errors(1)),),
-    "nvlink_crc_flit_count": (Whole("nvmlDeviceGetNvLinkErrorCounter(2)", _link_errors(2)),),
+    "bank_remap_availability_none_banks": (
+        CallPart(BANKS, Member(name="noSpareGroupCount")),
+        Field(306),
+    ),
+    "memory_limit_bytes": _parts(_limit, MEMORY_LIMITS),
+    "nvlink_active_links": _parts(Member(name="active"), LINKS),
+    "nvlink_down_links": _parts(Member(name="down"), LINKS),
+    "nvlink_sleeping_links": _parts(Member(name="sleeping"), LINKS),
+    "nvlink_quiet_links": _parts(Member(name="quiet"), LINKS),
+    "nvlink_unreadable_links": _parts(Member(name="unreadable"), LINKS),
+    "nvlink_replay_count": _parts(Member(), LinkErrors(0)),
+    "nvlink_recovery_count": _parts(Member(), LinkErrors(1)),
+    "nvlink_crc_flit_count": _parts(Member(), LinkErrors(2)),
     "pcie_replay_rollover_count": (Field(95),),
     "pcie_recovery_count": (Field(169),),
     "pcie_correctable_errors_count": (Field(173),),
@@ -584,9 +846,21 @@ SLOW: Mapping[str, tuple[Source, ...]] = {
     "pcie_unsupported_requests_count": (Field(181),),
     "pcie_lcrc_errors_count": (Field(182),),
     "pcie_lane_errors_count": (Field(183),),
-    "fabric_state_code": _parts(Member(name="state"), FABRIC_3, FABRIC_2, FABRIC_1),
-    "fabric_status_code": _parts(_fabric(Member(name="status")), FABRIC_3, FABRIC_2, FABRIC_1),
-    "fabric_health_flags": _parts(_fabric(Member(name="healthMask")), FABRIC_3, FABRIC_2),
+    "fabric_state_code": _parts(Member(name="state"), *FABRIC),
+    "fabric_status_code": _parts(_fabric(Member(name="status")), *FABRIC),
+    "fabric_health_flags": _parts(_fabric(Member(name="healthMask")), *FABRIC[:3]),
+    "fabric_health_summary_code": _parts(_fabric(Member(name="healthSummary")), *FABRIC[:2]),
+    "clocks_event_thermal_microseconds": (Field(75, divisor=1000), _violation(1)),
+    "clocks_event_board_limit_microseconds": (Field(77, divisor=1000), _violation(3)),
+    "clocks_event_reliability_microseconds": (Field(79, divisor=1000), _violation(5)),
+    "temperature_gpu_hottest_celsius": _parts(Member(name="temperature", signed=True), HOTTEST),
+    "temperature_margin_celsius": _parts(Member(name="marginTemperature", signed=True), MARGIN),
+    "adaptive_tgp_code": _parts(Member(name="enablementStatus"), ADAPTIVE_TGP),
+    "adaptive_tgp_limit_milliwatts": _parts(_adjusted_limit, ADAPTIVE_TGP),
+    "edpp_multiplier_percent": (Field(274),),
+    "power_profiles_requested_flags": _parts(_mask("requestedProfilesMask"), PROFILES),
+    "power_profiles_enforced_flags": _parts(_mask("enforcedProfilesMask"), PROFILES),
+    **_power_smoothing(),
     "performance_state_code": (_uint("nvmlDeviceGetPerformanceState"),),
     "encoder_utilization_percent": _parts(Member(0), _uints("nvmlDeviceGetEncoderUtilization", 2)),
     "decoder_utilization_percent": _parts(Member(0), _uints("nvmlDeviceGetDecoderUtilization", 2)),
@@ -594,8 +868,14 @@ SLOW: Mapping[str, tuple[Source, ...]] = {
         _uint("nvmlDeviceGetFanSpeed_v2", 0),
         _uint("nvmlDeviceGetFanSpeed"),
     ),
-    "sm_clock_application_megahertz": (_uint("nvmlDeviceGetApplicationsClock", 1),),
-    "memory_clock_application_megahertz": (_uint("nvmlDeviceGetApplicationsClock", 2),),
+    "sm_clock_application_megahertz": (
+        _uint("nvmlDeviceGetApplicationsClock", 1),
+        _uint("nvmlDeviceGetClock", 1, APPLICATION_TARGET),
+    ),
+    "memory_clock_application_megahertz": (
+        _uint("nvmlDeviceGetApplicationsClock", 2),
+        _uint("nvmlDeviceGetClock", 2, APPLICATION_TARGET),
+    ),
     "graphics_active_permyriad": (CallPart(GPM, _gpm(0)),),
     "sm_active_permyriad": (CallPart(GPM, _gpm(1)),),
     "sm_occupancy_permyriad": (CallPart(GPM, _gpm(2)),),
@@ -605,3 +885,33 @@ SLOW: Mapping[str, tuple[Source, ...]] = {
 
 READERS: Mapping[str, tuple[Source, ...]] = MappingProxyType({**IDENTITY, **FAST, **SLOW})
 """The sources of each reading of a device, in the order in which they are tried."""
+
+_MOVED = {269: 251, 270: 252, 271: 253, 272: 254, 273: 255} | {
+    number: number + 5 for number in range(251, 269)
+}
+"""By their numbers of before and since, those of the fields 251 to 273 in the drivers of `_MOVED_IN`."""
+
+_MOVED_IN = (((575, 0), (580, 0)), ((580, 65), (580, 66)))
+_UNTOLD_IN = ((580, 66), (580, 82))
+"""Releases [from, to): of nvml.h 12.9 and 13.0.39, and those between it and 13.0.87, which moved the fields back."""
+
+
+def sources_of(driver: str) -> Mapping[str, tuple[Source, ...]]:
+    """READERS for a release of the driver: the same fields by its numbers, less those whose number nobody knows."""
+    found = re.match(r"(\d+)\.(\d+)", driver)
+    release = (int(found[1]), int(found[2])) if found else None
+    return {
+        name: tuple(
+            placed for source in sources if (placed := _placed(source, release)) is not None
+        )
+        for name, sources in READERS.items()
+    }
+
+
+def _placed(source: Source, release: tuple[int, int] | None) -> Source | None:
+    if not isinstance(source, Field) or source.number not in _MOVED:
+        return source
+    if release is None or _UNTOLD_IN[0] <= release < _UNTOLD_IN[1]:
+        return None
+    moved = any(since <= release < until for since, until in _MOVED_IN)
+    return replace(source, number=_MOVED[source.number]) if moved else source

@@ -1,4 +1,4 @@
-"""Reads every device once per sweep, by plans made from `agent.nvml.readers.READERS`. Runs in the child process.
+"""Reads every device once per sweep, by plans made from `agent.nvml.readers.sources_of`. Runs in the child process.
 
 Before each call its number is written to the shared mark, so that the parent can name a call that never answers. What a
 card does not support is remembered per device and reading, and asked again each hour.
@@ -36,7 +36,7 @@ from agent.nvml.plan import (
 from agent.nvml.readers import (
     INVALID_ARGUMENT,
     READERS,
-    Call,
+    AnyCall,
     CallPart,
     Field,
     GpmCall,
@@ -47,6 +47,7 @@ from agent.nvml.readers import (
     Source,
     Whole,
     function_not_found,
+    sources_of,
 )
 from weighbridge.catalogue.readings import Reading, Scope, Tier
 
@@ -69,13 +70,14 @@ class Sweeper:
         probe_seconds: float = PROBE_AGAIN_SECONDS,
     ) -> None:
         self.handles: list[Handle] = []
+        self.sources = READERS
         self._library = library
         self._mark = mark
         self._quarantine = frozenset(quarantine)
         self._choice: dict[tuple[str, str], int] = {}
         self._plans: dict[tuple[str, Tier], SweepPlan] = {}
         self._refused: dict[tuple[str, str], int] = {}
-        self._bound: dict[tuple[str, Call | GpmCall], Bound] = {}
+        self._bound: dict[tuple[str, AnyCall], Bound] = {}
         self._arenas: dict[str, Arena] = {}
         self._numbers: dict[tuple[str, str], int] = {}
         self._probed = time.monotonic()
@@ -88,6 +90,10 @@ class Sweeper:
             self._bound.clear()
             self._arenas.clear()
             self.handles = handles
+
+    def number_fields(self, driver: str) -> None:
+        """Ask for fields by the numbers that this release of the driver has. To be said before the first sweep."""
+        self.sources = sources_of(driver)
 
     def sweep(self, tier: Tier) -> Tape:
         """Every reading of the tier once, for every device."""
@@ -152,7 +158,7 @@ class Sweeper:
             return False
         index = self._choice.get(key, 0) + 1
         if (
-            index >= len(READERS[row.name])
+            index >= len(self.sources[row.name])
             and status == INVALID_ARGUMENT
             and not isinstance(source, Field)
         ):
@@ -176,7 +182,7 @@ class Sweeper:
         """The source in use; None where there is none left, or none at all on a device of this kind."""
         if row.scope is (Scope.MIG if handle.parent is None else Scope.GPU):
             return None
-        sources = READERS[row.name]
+        sources = self.sources[row.name]
         index = self._choice.get((handle.uuid, row.name), 0)
         return sources[index] if index < len(sources) else None
 
@@ -185,7 +191,7 @@ class Sweeper:
     ) -> SweepPlan:
         plan = SweepPlan(self._arena(handle))
         fields: list[tuple[int, Field]] = []
-        parts: dict[Call | GpmCall, list[tuple[int, Read]]] = {}
+        parts: dict[AnyCall, list[tuple[int, Read]]] = {}
         for row in wanted:
             position = base + layout.index(row)
             source = self._source(handle, row)
@@ -206,7 +212,7 @@ class Sweeper:
         return plan
 
     def _plan_calls(
-        self, plan: SweepPlan, handle: Handle, parts: dict[Call | GpmCall, list[tuple[int, Read]]]
+        self, plan: SweepPlan, handle: Handle, parts: dict[AnyCall, list[tuple[int, Read]]]
     ) -> None:
         for call, reads in parts.items():
             number = self._number(handle.uuid, call.label)
@@ -226,11 +232,11 @@ class Sweeper:
     def _arena(self, handle: Handle) -> Arena:
         return self._arenas.setdefault(handle.uuid, Arena())
 
-    def _bind(self, handle: Handle, call: Call | GpmCall) -> Bound:
+    def _bind(self, handle: Handle, call: AnyCall) -> Bound:
         """Bound once per device: what GPM measures lies between two sweeps of the same binding."""
         key = (handle.uuid, call)
         if key not in self._bound:
-            hold = self._arena(handle).hold if isinstance(call, Call) else itself
+            hold = itself if isinstance(call, GpmCall) else self._arena(handle).hold
             self._bound[key] = call.bind(self._library, handle, hold)
         return self._bound[key]
 
@@ -261,7 +267,7 @@ def answers(
     The metrics of GPM are measured together, between two looks.
     """
     measured: dict[GpmCall, Measured] = {}
-    for name, sources in READERS.items():
+    for name, sources in sweeper.sources.items():
         for source in sources:
             if not sweeper.mark(handle.uuid, source.label):
                 continue

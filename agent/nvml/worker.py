@@ -105,6 +105,7 @@ class NvmlWorker:
         self._sweeper.replace(found.handles)
         self._watch_events()
         values, statuses = node_facts(self._library, self._sweeper, self._code)
+        self._sweeper.number_fields(str(values.get("driver_version", "")))
         counts = {
             "gpus_enumerated_count": found.count,
             "gpus_unreadable_count": len(found.unreadable),

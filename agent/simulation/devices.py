@@ -39,6 +39,9 @@ FALLBACK_MEMORY_BYTES = 80 << 30
 RESERVED_BYTES = 500 << 20
 POWER_CAP_FLAG = 0x4
 IDLE_FLAG = 0x1
+_LINKS_IN_NO_TROUBLE = tuple(
+    f"nvlink_{state}_links" for state in ("down", "sleeping", "quiet", "unreadable")
+)
 
 Value = int | str | Reason
 ROWS: Mapping[Tier, tuple[Reading, ...]] = {
@@ -284,6 +287,7 @@ class GpuState:
             "remap_pending_code": 0,
             "remap_failure_code": 0,
             "nvlink_active_links": links or Reason.NOT_SUPPORTED,
+            **dict.fromkeys(_LINKS_IN_NO_TROUBLE, 0 if links else Reason.NOT_SUPPORTED),
             "nvlink_replay_count": 0 if links else Reason.NOT_SUPPORTED,
             "nvlink_recovery_count": 0 if links else Reason.NOT_SUPPORTED,
             "nvlink_crc_flit_count": 0 if links else Reason.NOT_SUPPORTED,

@@ -53,9 +53,9 @@ def readings(capture: Row, device: str) -> Mapping[str, int | str | Reason]:
     return found | dict.fromkeys(alone, Reason.NOT_SUPPORTED)
 
 
-def asked(capture: Row) -> frozenset[str]:
-    """The readings that the card was asked for; a reading that is newer than the capture was not."""
-    return frozenset(row["reading"] for row in answers(capture))
+def asked(capture: Row) -> frozenset[tuple[str, str]]:
+    """What the card was asked: readings, and calls for them, that are newer than the capture were not."""
+    return frozenset((row["reading"], row["call"]) for row in answers(capture))
 
 
 def card(capture: Row) -> Sku:
@@ -70,7 +70,9 @@ async def test_the_same_calls_answer_with_the_same_codes_and_values(
     capture: Row, played: FakeDriver, make_source: MakeSource
 ) -> None:
     again = await take_record(make_source(played), redact=True)
-    assert [row for row in answers(again) if row["reading"] in asked(capture)] == answers(capture)
+    known = asked(capture)
+    repeated = [row for row in answers(again) if (row["reading"], row["call"]) in known]
+    assert repeated == answers(capture)
     for name in ("driver_version", "nvml_version", "cuda_driver_version", "conf_compute_code"):
         assert again["driver"]["readings"][name] == capture["driver"]["readings"][name]
 

@@ -96,12 +96,14 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
         "megahertz": Unit("hertz", 1_000_000, 1),
         "microseconds": Unit("seconds", 1, 1_000_000),
         "millijoules": Unit("joules", 1, 1000),
+        "milliseconds": Unit("seconds", 1, 1000),
         "milliwatts": Unit("watts", 1, 1000),
         "number": Unit("", 1, 1),
         "pages": Unit("", 1, 1),
         "percent": Unit("ratio", 1, 100),
         "permyriad": Unit("ratio", 1, 10_000),
         "rows": Unit("", 1, 1),
+        "watts": Unit("watts", 1, 1),
     }
 )
 
@@ -135,18 +137,23 @@ BOUNDS: Mapping[str, Bounds] = MappingProxyType(
         "millijoules": Bounds(
             0, 20 * _YEAR_S * _DRAW_MILLIWATTS, "twenty years at the most that a card can draw"
         ),
+        "milliseconds": Bounds(0, _UNSIGNED, _TYPED),
         "milliwatts": Bounds(0, _DRAW_MILLIWATTS, "10 kW, seven times the 1,400 W of a B300"),
         "number": Bounds(0, _UNSIGNED, _TYPED),
         "pages": Bounds(0, _UNSIGNED, _TYPED),
         "percent": Bounds(0, 100, "a share"),
         "permyriad": Bounds(0, 10_000, "a share"),
         "rows": Bounds(0, _UNSIGNED, _TYPED),
+        "watts": Bounds(0, _DRAW_MILLIWATTS // 1000, "10 kW, seven times the 1,400 W of a B300"),
     }
 )
 """Of the values of each unit."""
 
 BOUNDS_OF: Mapping[str, Bounds] = MappingProxyType(
     {
+        "edpp_multiplier_percent": Bounds(
+            0, 1000, "a multiplier: nvml.h names no most, and 100 leaves the limit as it is"
+        ),
         "fan_speed_percent": Bounds(
             0, 1000, "of the highest noise-tolerant speed: nvmlDeviceGetFanSpeed_v2 may exceed 100"
         ),
@@ -263,6 +270,13 @@ _IDENTITY_GPU = (
     ("compute_mode_code", CODE, "nvmlDeviceGetComputeMode", "0 default, 2 prohibited, 3 exclusive"),
     ("virtualization_mode_code", CODE, "nvmlDeviceGetVirtualizationMode", "0 none, 1 pass-through"),
     ("host_vgpu_mode_code", CODE, "nvmlDeviceGetHostVgpuMode", "0 non-SR-IOV, 1 SR-IOV"),
+    ("platform_ib_guid", TEXT, "nvmlDeviceGetPlatformInfo", "InfiniBand GUID, hexadecimal"),
+    ("platform_chassis_serial", TEXT, "nvmlDeviceGetPlatformInfo", "Of its chassis"),
+    ("platform_slot_number", GAUGE, "nvmlDeviceGetPlatformInfo", "Slot in the chassis"),
+    ("platform_tray_number", GAUGE, "nvmlDeviceGetPlatformInfo", "Tray among those that compute"),
+    ("platform_host_number", GAUGE, "nvmlDeviceGetPlatformInfo", "Node in the slot"),
+    ("platform_peer_type_code", CODE, "nvmlDeviceGetPlatformInfo", "Kind of its NVLink peers"),
+    ("platform_module_number", GAUGE, "nvmlDeviceGetPlatformInfo", "GPU in the node"),
     ("nvlink_links", GAUGE, "nvmlDeviceGetNvLinkState", "NVLinks that the GPU has"),
     ("nvlink_version_code", CODE, "nvmlDeviceGetNvLinkVersion", "NVLink version of link 0"),
     ("fabric_cluster_uuid", TEXT, "nvmlDeviceGetGpuFabricInfoV", "NVLink fabric of the GPU"),
@@ -318,7 +332,7 @@ _FAST_GPU = (
         "recovery_action_code",
         CODE,
         "field 230",
-        "0 none, 1 reset, 2 reboot, 3 drain, 4 drain + reset",
+        "0 none, 1 reset, 2 reboot, 3 drain, 4 drain + reset, 5 recover IMEX domain, 6 bus reset, 7 system reboot",
     ),
 )
 
@@ -331,6 +345,47 @@ _ECC = tuple(
     )
     for error in ("corrected", "uncorrected")
     for since in ("volatile", "aggregate")
+)
+
+_PROFILES = "nvmlDeviceWorkloadPowerProfileGetCurrentProfiles"
+
+_POWER_SMOOTHING = tuple(
+    (f"power_smoothing_{name}", kind, f"field {number}", text)
+    for number, name, kind, text in (
+        (251, "code", CODE, "1 if on"),
+        (254, "ceiling_watts", GAUGE, "Ceiling in effect"),
+        (255, "floor_watts", GAUGE, "Floor in effect"),
+        (264, "profile_number", GAUGE, "Preset profile in effect"),
+        (275, "primary_floor_watts", GAUGE, "Primary floor now"),
+        (276, "secondary_floor_watts", GAUGE, "Floor while there is work"),
+        (277, "least_offset_watts", GAUGE, "Least offset that the driver takes"),
+        (278, "least_point_watts", GAUGE, "Least power at which the primary floor comes"),
+        (279, "window_milliseconds", GAUGE, "What a window counts"),
+        (280, "delayed_code", CODE, "1 if delayed power smoothing is supported"),
+        (281, "preset_secondary_floor_watts", GAUGE, "Secondary floor of preset profile 0"),
+        (
+            282,
+            "preset_activation_windows_count",
+            GAUGE,
+            "Windows until the primary floor comes, profile 0",
+        ),
+        (
+            283,
+            "preset_target_windows_count",
+            GAUGE,
+            "Windows that set the primary floor, profile 0",
+        ),
+        (284, "preset_offset_watts", GAUGE, "Above the secondary floor, profile 0"),
+        (285, "override_secondary_floor_watts", GAUGE, "Secondary floor that an administrator set"),
+        (
+            286,
+            "override_activation_windows_count",
+            GAUGE,
+            "Windows until the primary floor comes, as set",
+        ),
+        (287, "override_target_windows_count", GAUGE, "Windows that set the primary floor, as set"),
+        (288, "override_offset_watts", GAUGE, "Above the secondary floor, as set"),
+    )
 )
 
 _SLOW_GPU = (
@@ -358,7 +413,43 @@ _SLOW_GPU = (
         "Retired after double-bit errors (to Volta)",
     ),
     ("retired_pending_code", CODE, "field 31", "1 if pages wait for a reset (to Volta)"),
-    ("nvlink_active_links", GAUGE, "nvmlDeviceGetNvLinkState", "NVLinks that are up"),
+    (
+        "unrepairable_memory_code",
+        CODE,
+        "nvmlDeviceGetUnrepairableMemoryFlag_v1",
+        "1 if there is any",
+    ),
+    ("bank_remap_active_banks", GAUGE, "nvmlDeviceGetBankRemapperStatus_v1", "Remapped, in effect"),
+    ("bank_remap_inactive_banks", GAUGE, "nvmlDeviceGetBankRemapperStatus_v1", "Not in effect"),
+    (
+        "bank_remap_pending_code",
+        CODE,
+        "nvmlDeviceGetBankRemapperStatus_v1",
+        "1 if a reset is needed",
+    ),
+    (
+        "bank_remap_availability_max_banks",
+        GAUGE,
+        "nvmlDeviceGetBankRemapperStatus_v1",
+        "Groups with all spares left",
+    ),
+    (
+        "bank_remap_availability_none_banks",
+        GAUGE,
+        "nvmlDeviceGetBankRemapperStatus_v1",
+        "Groups with none left",
+    ),
+    (
+        "memory_limit_bytes",
+        GAUGE,
+        "nvmlDeviceGetMemoryLimits_v1",
+        "Most for the agent's own cgroup",
+    ),
+    ("nvlink_active_links", GAUGE, "nvmlDeviceGetNvLinkState", "NVLinks that are up (state 1)"),
+    ("nvlink_down_links", GAUGE, "nvmlDeviceGetNvLinkState", "NVLinks that are down (state 0)"),
+    ("nvlink_sleeping_links", GAUGE, "nvmlDeviceGetNvLinkState", "NVLinks asleep (state 2)"),
+    ("nvlink_quiet_links", GAUGE, "nvmlDeviceGetNvLinkState", "Up, and no traffic let (state 3)"),
+    ("nvlink_unreadable_links", GAUGE, "nvmlDeviceGetNvLinkState", "NVLinks that tell no state"),
     ("nvlink_replay_count", COUNTER, "nvmlDeviceGetNvLinkErrorCounter", "Replays, all links"),
     ("nvlink_recovery_count", COUNTER, "nvmlDeviceGetNvLinkErrorCounter", "Recoveries, all links"),
     ("nvlink_crc_flit_count", COUNTER, "nvmlDeviceGetNvLinkErrorCounter", "CRC errors, all links"),
@@ -388,6 +479,48 @@ _SLOW_GPU = (
         "Registration's error code, once completed",
     ),
     ("fabric_health_flags", FLAGS, "nvmlDeviceGetGpuFabricInfoV", "Health mask of the fabric"),
+    (
+        "fabric_health_summary_code",
+        CODE,
+        "nvmlDeviceGetGpuFabricInfoV",
+        "0 not said, 1 healthy, 2 unhealthy, 3 limited capacity",
+    ),
+    ("clocks_event_thermal_microseconds", COUNTER, "field 75", "Held back by heat, whoever did"),
+    (
+        "clocks_event_board_limit_microseconds",
+        COUNTER,
+        "field 77",
+        "Held back by the board's limit",
+    ),
+    ("clocks_event_reliability_microseconds", COUNTER, "field 79", "Held back to be reliable"),
+    (
+        "temperature_gpu_hottest_celsius",
+        GAUGE,
+        "nvmlDeviceGetTemperatureV",
+        "Hottest place of the die",
+    ),
+    (
+        "temperature_margin_celsius",
+        GAUGE,
+        "nvmlDeviceGetMarginTemperature",
+        "Left until clocks are lowered",
+    ),
+    (
+        "adaptive_tgp_code",
+        CODE,
+        "nvmlDeviceGetAdaptiveTgpModeInfo_v1",
+        "1 if the power limit moves",
+    ),
+    (
+        "adaptive_tgp_limit_milliwatts",
+        GAUGE,
+        "nvmlDeviceGetAdaptiveTgpModeInfo_v1",
+        "Where it moved the limit",
+    ),
+    ("edpp_multiplier_percent", GAUGE, "field 274", "Of the peak current that is allowed"),
+    ("power_profiles_requested_flags", FLAGS, _PROFILES, "Workload power profiles asked for"),
+    ("power_profiles_enforced_flags", FLAGS, _PROFILES, "Workload power profiles in effect"),
+    *_POWER_SMOOTHING,
     ("performance_state_code", CODE, "nvmlDeviceGetPerformanceState", "0 fastest to 15 slowest"),
     ("encoder_utilization_percent", GAUGE, "nvmlDeviceGetEncoderUtilization", "Video encoder"),
     ("decoder_utilization_percent", GAUGE, "nvmlDeviceGetDecoderUtilization", "Video decoder"),
