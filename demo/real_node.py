@@ -62,9 +62,11 @@ def _form(rows: Sequence[Row]) -> str:
 
 def _card(rows: Sequence[Row]) -> str:
     """The key of the first GPU's card, or its name where the table does not know it: then it is judged unknown."""
-    boards = _values(rows, "pci_device_id")
-    subsystems = _values(rows, "pci_subsystem_id")
-    known = sku_by_pci(boards[0], subsystems[0] if subsystems else None) if boards else None
+    board, subsystem, memory = (
+        next(iter(_values(rows, name)), None)
+        for name in ("pci_device_id", "pci_subsystem_id", "memory_total_bytes")
+    )
+    known = None if board is None else sku_by_pci(board, subsystem, memory)
     names = [json.dumps(name) for name in _values(rows, "name")]
     return known.key if known is not None else (names or ["unknown"])[0]
 

@@ -116,7 +116,6 @@ def only_a_hint(log: Log, code: str, *devices: str) -> bool:
         {"power_limit_max_milliwatts": 350_000},
         {"sm_clock_max_megahertz": 2520},
         {"memory_clock_max_megahertz": 9001},
-        {"memory_total_bytes": 141 << 30},
     ],
     ids=lambda field: next(iter(field)),
 )
@@ -126,6 +125,16 @@ def test_an_h100_that_is_another_card_in_one_field_is_found(field: dict[str, int
     assert log.open()["card_inconsistent", GPU].observed == "; ".join(
         f"{name} {value}" for name, value in field.items()
     )
+
+
+def test_more_memory_than_any_card_of_its_device_id_has_is_found_and_breaches_nothing() -> None:
+    log = told(working, until=60, memory_total_bytes=141 << 30)
+    odd = {code: log.open()[code, GPU] for code in ("card_inconsistent", "sku_mismatch")}
+    assert found(log).keys() == odd.keys()
+    assert {one.verdict for one in odd.values()} == {"unknown"}
+    assert odd["card_inconsistent"].observed == f"memory_total_bytes {141 << 30}"
+    assert odd["sku_mismatch"].observed == f"H100-SXM-80GB with {141 << 30} bytes"
+    assert {row.state for row in log.rows()} == {State.UP}
 
 
 @pytest.mark.parametrize(

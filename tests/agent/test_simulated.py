@@ -56,7 +56,11 @@ async def test_an_honest_card_is_found_in_the_table_by_what_it_shows(time: Time,
     shown = (await source.identify()).devices[0].identity.readings
     subsystem = shown.get("pci_subsystem_id")
     assert (
-        sku_by_pci(str(shown["pci_device_id"]), None if subsystem is None else str(subsystem))
+        sku_by_pci(
+            str(shown["pci_device_id"]),
+            None if subsystem is None else str(subsystem),
+            int(shown["memory_total_bytes"]),
+        )
         is row
     )
     if row.memory_bytes is not None:

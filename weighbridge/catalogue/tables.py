@@ -16,7 +16,7 @@ from typing import Any, Literal
 MEBIBYTE = 1 << 20
 SKUS, XIDS = "skus.toml", "xids.toml"
 
-FormFactor = Literal["SXM", "PCIe", "NVL"]
+FormFactor = Literal["SXM", "PCIe", "NVL", "superchip"]
 
 
 class XidAction(StrEnum):
@@ -104,18 +104,34 @@ def sku(key: str) -> Sku | None:
     return skus().get(key)
 
 
-def sku_by_pci(device_id: str, subsystem_id: str | None) -> Sku | None:
+def sku_by_pci(
+    device_id: str, subsystem_id: str | None, memory_bytes: int | None = None
+) -> Sku | None:
     """The one card of a PCI device id, None for an unknown one.
 
     A subsystem id that the row does not list makes the card unknown too, where the row lists any and the caller has
-    one.
+    one. Memory tells apart the rows of one device id, where there are several; it unmakes no card that has its own.
     """
-    matches = [row for row in skus().values() if device_id in row.pci_device_ids]
-    if len(matches) != 1:
-        return None
-    listed = matches[0].pci_subsystem_ids
-    foreign = bool(listed) and subsystem_id is not None and subsystem_id not in listed
-    return None if foreign else matches[0]
+    matches = of_board(device_id, subsystem_id)
+    if len(matches) > 1 and memory_bytes is not None:
+        matches = [
+            row for row in matches if row.memory_bytes is None or memory_bytes in row.memory_bytes
+        ]
+    return matches[0] if len(matches) == 1 else None
+
+
+def of_board(device_id: str, subsystem_id: str | None) -> list[Sku]:
+    """Every card that a board with these ids may be: boards that were rebuilt to more memory keep theirs."""
+    return [
+        row
+        for row in skus().values()
+        if device_id in row.pci_device_ids
+        and (
+            subsystem_id is None
+            or not row.pci_subsystem_ids
+            or subsystem_id in row.pci_subsystem_ids
+        )
+    ]
 
 
 def xid(code: int) -> Xid:

@@ -33,7 +33,9 @@ class Accelerator(Terms):
     """`sku` is a key of the SKU table; what is `none` is not promised beyond what the SKU's row says."""
 
     sku: Text = clause("The card, by its key in the SKU table.")
-    form_factor: Maybe[Literal["SXM", "PCIe", "NVL"]] = clause("Form factor.", default=None)
+    form_factor: Maybe[Literal["SXM", "PCIe", "NVL", "superchip"]] = clause(
+        "Form factor; `superchip`: on one board with a CPU, as in GB200.", default=None
+    )
     memory_bytes: Maybe[Count] = clause("Memory of one card, in bytes.", default=None)
     vendor: Text = clause("Maker of the card.", default="NVIDIA")
     compute_capability: Maybe[Text] = clause("CUDA compute capability, such as 9.0.", default=None)

@@ -253,7 +253,9 @@ class LoadWindow:
             board = text(told, "pci_device_id")
             card = self.card(node)
             if board is not None:
-                card = sku_by_pci(board, text(told, "pci_subsystem_id"))
+                card = sku_by_pci(
+                    board, text(told, "pci_subsystem_id"), number(told, "memory_total_bytes")
+                )
             limit = number(told, "power_limit_default_milliwatts")
             self._bands[node, device] = band_of(card, limit)
         return self._bands[node, device]

@@ -22,6 +22,7 @@ from weighbridge.judge.latest_readings import (
 from weighbridge.judge.ledger import HOUR_US, Use
 
 POWER, BUSY, ENERGY = "power_draw_milliwatts", "utilization_gpu_percent", "energy_millijoules"
+CARD = ("pci_device_id", "pci_subsystem_id", "memory_total_bytes")
 LOADS = frozenset({POWER, BUSY, INVENTORY, PROCESSES, REASONS})
 """The readings that usage is computed from."""
 
@@ -101,14 +102,20 @@ def idle_top(view: LatestReadings, device: str) -> int | None:
     if shown is None:
         return None
     facts: Mapping[str, int | str] = shown.identity.readings
-    return _idle_top(facts.get("pci_device_id"), facts.get("pci_subsystem_id"))
+    return _idle_top(*(facts.get(name) for name in CARD))
 
 
 @lru_cache(maxsize=256)
-def _idle_top(board: int | str | None, subsystem: int | str | None) -> int | None:
+def _idle_top(
+    board: int | str | None, subsystem: int | str | None, memory: int | str | None
+) -> int | None:
     if not isinstance(board, str):
         return None
-    card = sku_by_pci(board, subsystem if isinstance(subsystem, str) else None)
+    card = sku_by_pci(
+        board,
+        subsystem if isinstance(subsystem, str) else None,
+        memory if isinstance(memory, int) else None,
+    )
     band = None if card is None else card.idle_power_milliwatts
     return None if band is None else band.high
 

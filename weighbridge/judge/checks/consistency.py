@@ -44,7 +44,8 @@ def _row(view: LatestReadings, device: str) -> Sku | None:
     board, subsystem = _text(view, device, "pci_device_id"), _text(view, device, "pci_subsystem_id")
     if board is None or view.value(device, "virtualization_mode_code") == VGPU:
         return None
-    return sku_by_pci(board, subsystem)
+    memory = view.value(device, "memory_total_bytes")
+    return sku_by_pci(board, subsystem, memory if isinstance(memory, int) else None)
 
 
 def _foreign(view: LatestReadings, device: str, row: Sku) -> Iterator[str]:

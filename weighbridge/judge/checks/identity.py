@@ -1,8 +1,11 @@
-"""A card that is not the contracted one: its ids on the bus, its cores and its form factor must tell one story."""
+"""A card that is not the contracted one: its ids on the bus, cores, form factor and memory must tell one story.
+
+A board that was rebuilt to another size of memory keeps its ids and its name, and is another card.
+"""
 
 from collections.abc import Iterator
 
-from weighbridge.catalogue.tables import Sku, sku, sku_by_pci
+from weighbridge.catalogue.tables import Sku, of_board, sku, sku_by_pci
 from weighbridge.contract import Accelerator
 from weighbridge.judge.checks.check import (
     Answer,
@@ -12,6 +15,7 @@ from weighbridge.judge.checks.check import (
     met,
     unseen,
 )
+from weighbridge.judge.checks.consistency import VGPU
 from weighbridge.judge.latest_readings import INVENTORY, LatestReadings
 from weighbridge.verdict import Verdict
 from weighbridge.wire.report import Reason
@@ -37,6 +41,9 @@ def _compare(view: LatestReadings, device: str, terms: Accelerator, promised: Sk
 
 def _consistent(view: LatestReadings, device: str, terms: Accelerator, promised: Sku) -> Answer:
     cores, board = view.value(device, "gpu_cores"), view.value(device, "pci_subsystem_id")
+    memory, rebuilt = _whole_memory(view, device), _of_another_size(view, device, promised)
+    if rebuilt is not None:
+        return breached(device, terms.sku, rebuilt.key)
     if terms.form_factor not in (None, promised.form_factor):
         expected = f"{terms.sku} as {terms.form_factor}"
         return breached(device, expected, f"{promised.key} is {promised.form_factor}")
@@ -44,12 +51,33 @@ def _consistent(view: LatestReadings, device: str, terms: Accelerator, promised:
         return breached(device, f"{promised.cores} cores", f"{cores} cores")
     if promised.pci_subsystem_ids and board not in promised.pci_subsystem_ids:
         return Answer(device, Verdict.UNKNOWN, terms.sku, f"{promised.key} on a board {board}")
+    if memory is not None and promised.memory_bytes and memory > promised.memory_bytes.high:
+        return Answer(device, Verdict.UNKNOWN, terms.sku, f"{promised.key} with {memory} bytes")
     return met(device, terms.sku, promised.key)
+
+
+def _of_another_size(view: LatestReadings, device: str, promised: Sku) -> Sku | None:
+    """The card that has the memory shown, where that is not the promised one; less than any has is a part of one."""
+    board, memory = view.value(device, "pci_device_id"), _whole_memory(view, device)
+    if memory is None or promised.memory_bytes is None or memory in promised.memory_bytes:
+        return None
+    rows = of_board(str(board), None)
+    fitting = (row for row in rows if row.memory_bytes is not None and memory in row.memory_bytes)
+    return next(fitting, None)
+
+
+def _whole_memory(view: LatestReadings, device: str) -> int | None:
+    """The memory of a card; None of a slice or a share, and where the driver does not tell."""
+    shown, memory = view.devices.get(device), view.value(device, "memory_total_bytes")
+    shared = view.value(device, "virtualization_mode_code") == VGPU
+    whole = shown is not None and shown.parent is None and not shared
+    return memory if whole and isinstance(memory, int) else None
 
 
 def _told(view: LatestReadings, device: str, board: str) -> str:
     subsystem = view.value(device, "pci_subsystem_id")
-    row = sku_by_pci(board, None if isinstance(subsystem, Reason | int) else subsystem)
+    given = None if isinstance(subsystem, Reason | int) else subsystem
+    row = sku_by_pci(board, given, _whole_memory(view, device))
     return f"{view.value(device, 'name')} ({board})" if row is None else row.key
 
 

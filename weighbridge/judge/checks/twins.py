@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from weighbridge.catalogue.tables import sku_by_pci
+from weighbridge.catalogue.tables import of_board
 from weighbridge.judge.checks.check import (
     Answer,
     Check,
@@ -77,7 +77,7 @@ def _board(device: LatestDevice) -> object:
 
 def _is_known(device: LatestDevice) -> bool:
     board = device.identity.readings.get("pci_device_id")
-    return isinstance(board, str) and sku_by_pci(board, None) is not None
+    return isinstance(board, str) and bool(of_board(board, None))
 
 
 IDENTITY_SHARED = Check(
