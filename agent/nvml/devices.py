@@ -2,8 +2,8 @@
 
 import ctypes
 import re
-from collections.abc import Callable, Iterator, Mapping
-from ctypes import byref, c_int, c_uint, c_ulonglong, create_string_buffer
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from ctypes import byref, c_int, c_ubyte, c_uint, create_string_buffer
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from agent.nvml.frames import (
     UNDECODABLE,
     status_of,
 )
+from agent.nvml.layouts import ProcessInfo1, ProcessInfo2, WideProcessInfo
 from agent.nvml.readers import (
     INVALID_ARGUMENT,
     PCI_2,
@@ -25,7 +26,6 @@ from agent.nvml.readers import (
     Handle,
     Library,
     NvmlError,
-    ProcessInfo,
     bus_id,
 )
 from agent.nvml.sweeper import Sweeper
@@ -36,15 +36,12 @@ UUID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 MOST_DEVICES = 1024
 MOST_PROCESSES = 1 << 16
 NO_MEMORY_FIGURE = 2**64 - 1
+UNTOUCHED = b"\xa5"
+Entries = tuple[type[ctypes.Structure], ...]
+"""The structures in which a function may write its list, by the release of the driver."""
 ATTEMPTS = 4
 WITHOUT_GRAPHICS = (INVALID_ARGUMENT, NOT_SUPPORTED, FUNCTION_NOT_FOUND, 25, 26)
 """A device that has no list of graphics processes has none; any other failure may hide some."""
-
-
-class OldProcessInfo(ctypes.Structure):
-    """nvmlProcessInfo_v1_t, before GPU instances."""
-
-    _fields_ = (("pid", c_uint), ("usedGpuMemory", c_ulonglong))
 
 
 @dataclass(slots=True)
@@ -178,10 +175,14 @@ def _held(
     if not sweeper.mark(handle.uuid, symbol):
         raise NvmlError(QUARANTINED)
     held: list[tuple[int, int | None]]
-    forms = ((f"{symbol}_v3", ProcessInfo), (f"{symbol}_v2", ProcessInfo), (symbol, OldProcessInfo))
+    forms: tuple[tuple[str, Entries], ...] = (
+        (f"{symbol}_v3", (ProcessInfo2, WideProcessInfo)),
+        (f"{symbol}_v2", (ProcessInfo2,)),
+        (symbol, (ProcessInfo1,)),
+    )
     code, held = FUNCTION_NOT_FOUND, []
-    for name, structure in forms:
-        code, held = _list(library, handle, name, structure)
+    for name, entries in forms:
+        code, held = _list(library, handle, name, entries)
         if code not in (FUNCTION_NOT_FOUND, 25, 26):
             break
     if code:
@@ -190,7 +191,7 @@ def _held(
 
 
 def _list(
-    library: Library, handle: Handle, symbol: str, structure: Any
+    library: Library, handle: Handle, symbol: str, entries: Entries
 ) -> tuple[int, list[tuple[int, int | None]]]:
     """The two-call protocol: ask for the size, then with room to spare, again if more came meanwhile."""
     count = c_uint()
@@ -199,12 +200,30 @@ def _list(
         if code != INSUFFICIENT_SIZE:
             return code, []
         room = min(count.value * 2 + 5, MOST_PROCESSES)
-        buffer = (structure * room)()
+        written = bytearray(UNTOUCHED * (room * ctypes.sizeof(entries[-1])))
         count.value = room
+        buffer = (c_ubyte * len(written)).from_buffer(written)
         code = library.call(symbol, handle.pointer, byref(count), buffer)
         if code == 0:
-            return 0, [_process(entry) for entry in buffer[: min(count.value, room)]]
+            told = min(count.value, room)
+            return 0, [_process(entry) for entry in _entries(written, entries, told, room)]
     return code, []
+
+
+def _entries(written: bytearray, entries: Entries, count: int, room: int) -> Iterable[Any]:
+    """What the library wrote, in entries of the size that it wrote. Raises NvmlError where it wrote in none of these.
+
+    The last byte that it touched tells: it lies in the last entry, or ends the room. No entry ends in UNTOUCHED, being
+    a small number, or NVML's blank.
+    """
+    end = len(written.rstrip(UNTOUCHED))
+    for structure in entries if count else ():
+        size = ctypes.sizeof(structure)
+        if size * (count - 1) < end <= size * count or end == size * room:
+            return (structure * count).from_buffer(written)
+    if count:
+        raise NvmlError(UNDECODABLE)
+    return ()
 
 
 def _process(entry: Any) -> tuple[int, int | None]:

@@ -34,6 +34,7 @@ UNKNOWN_ERROR = 999
 DOUBLE_KIND = 0
 SIGNED_KINDS = {4: "<q", 5: "<i4x"}
 PLAIN_KINDS = frozenset({1, 2, 3, 6})
+CODES = {4: "I", 8: "Q"}
 FIELD_BYTES = 40
 FIELD_SIGNATURE = 24
 FIELD_NUMBER = 32
@@ -247,7 +248,9 @@ def _numbers(plan: SweepPlan) -> list[Number] | None:
             if not isinstance(read, Member):
                 return None
             address, size = read.place(outputs)
-            code = {4: "i" if read.signed else "I", 8: "q" if read.signed else "Q"}[size]
+            if size not in CODES:
+                return None
+            code = CODES[size].lower() if read.signed else CODES[size]
             found.append(Number(address - plan.arena.start, code, position, read.divisor))
     if plan.batch is not None:
         start = ctypes.addressof(plan.batch.buffer) - plan.arena.start + FIELD_NUMBER

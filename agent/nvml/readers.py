@@ -1,7 +1,8 @@
 """The only door to NVML: from the name of a reading to the calls that answer it.
 
 Functions are called as the library has them, through the binding's loader and structures, with buffers bound once: a
-return code is data here, never an exception. A reading has one or more sources, tried in order, so that an older driver
+return code is data here, never an exception. Of the binding only names are used that each of its releases since 12.560
+has; `agent.nvml.layouts` has the rest. A reading has one or more sources, tried in order, so that an older driver
 answers by its older call. Runs in the child process alone (`agent.nvml.worker`).
 """
 
@@ -26,6 +27,14 @@ from agent.nvml.frames import (
     NOT_READY,
     NOT_SUPPORTED,
     RESET_REQUIRED,
+)
+from agent.nvml.layouts import (
+    FabricInfo1,
+    FabricInfo2,
+    FabricInfo3,
+    Pdi1,
+    Temperature1,
+    versioned,
 )
 from agent.nvml.recent_structures import (
     UNICAST_POINTER,
@@ -59,7 +68,6 @@ Device = pynvml.c_nvmlDevice_t
 EventData = pynvml.c_nvmlEventData_t
 EventSet = pynvml.c_nvmlEventSet_t
 FieldValue = pynvml.c_nvmlFieldValue_t
-ProcessInfo = pynvml.c_nvmlProcessInfo_v3_t
 ComputeState = pynvml.c_nvmlConfComputeSystemState_t
 AttestationReport = pynvml.c_nvmlConfComputeGpuAttestationReport_t
 Certificate = pynvml.c_nvmlConfComputeGpuCertificate_t
@@ -590,17 +598,14 @@ REMAPPED = _uints("nvmlDeviceGetRemappedRows", 4)
 HISTOGRAM = _struct("nvmlDeviceGetRowRemapperHistogram", pynvml.c_nvmlRowRemapperHistogramValues)
 ATTRIBUTES = _struct("nvmlDeviceGetAttributes_v2", pynvml.c_nvmlDeviceAttributes)
 FABRIC_4 = _struct("nvmlDeviceGetGpuFabricInfo_v4", Fabric4)
-FABRIC_3 = _struct("nvmlDeviceGetGpuFabricInfoV", pynvml.c_nvmlGpuFabricInfo_v3_t)
-FABRIC_2 = _struct("nvmlDeviceGetGpuFabricInfoV", pynvml.c_nvmlGpuFabricInfo_v2_t)
-FABRIC_1 = _struct("nvmlDeviceGetGpuFabricInfo", pynvml.c_nvmlGpuFabricInfo_t)
+FABRIC_3 = _struct("nvmlDeviceGetGpuFabricInfoV", lambda: versioned(FabricInfo3, 3))
+FABRIC_2 = _struct("nvmlDeviceGetGpuFabricInfoV", lambda: versioned(FabricInfo2, 2))
+FABRIC_1 = _struct("nvmlDeviceGetGpuFabricInfo", FabricInfo1)
 FABRIC = (FABRIC_4, FABRIC_3, FABRIC_2, FABRIC_1)
-TEMPERATURE = _struct(
-    "nvmlDeviceGetTemperatureV",
-    lambda: pynvml.c_nvmlTemperature_v1_t(version=pynvml.nvmlTemperature_v1, sensorType=0),
-)
+TEMPERATURE = _struct("nvmlDeviceGetTemperatureV", lambda: versioned(Temperature1, 1))
 HOTTEST = _struct(
     "nvmlDeviceGetTemperatureV",
-    lambda: pynvml.c_nvmlTemperature_v1_t(version=pynvml.nvmlTemperature_v1, sensorType=1),
+    lambda: Temperature1(version=version_of(Temperature1, 1), sensorType=1),
 )
 LINKS = LinkStates()
 PLATFORM_2, PLATFORM_1 = (
@@ -661,7 +666,7 @@ IDENTITY: Mapping[str, tuple[Source, ...]] = {
     "pci_subsystem_id": _parts(_pci_pair("pciSubSystemId"), PCI_3, PCI_2),
     "pdi": (
         CallPart(
-            _struct("nvmlDeviceGetPdi", pynvml.c_nvmlPdi_t),
+            _struct("nvmlDeviceGetPdi", lambda: versioned(Pdi1, 1)),
             lambda outputs: f"{outputs[0].value:016x}" if outputs[0].value else None,
         ),
     ),

@@ -1,4 +1,4 @@
-"""The fake library has the layouts of the real one, as the binding spells them, and the symbols of its branch."""
+"""The fake library has the layouts of the real one, as the binding or we spell them, and the symbols of its branch."""
 
 import ctypes
 import subprocess
@@ -13,11 +13,12 @@ from tests.agent.fake_nvml.fixture import SINCE, FakeDriver, symbols
 LAYOUT = """
 import ctypes, sys
 import pynvml
+from agent.nvml import layouts
 library = ctypes.CDLL(sys.argv[1])
 what, size, index = ctypes.c_char_p(), ctypes.c_uint(), 0
 while library.fake_layout(index, ctypes.byref(what), ctypes.byref(size)):
     name, member = what.value.decode().split()
-    structure = getattr(pynvml, name)
+    structure = getattr(layouts, name, None) or getattr(pynvml, name)
     expected = ctypes.sizeof(structure) if member == "-" else getattr(structure, member).offset
     print(name, member, size.value, expected)
     index += 1
@@ -45,11 +46,14 @@ def test_the_sizes_that_drivers_agree_on_are_pinned(libraries: Callable[..., Pat
         line.split()[0]: int(line.split()[2]) for line in told.stdout.splitlines() if " - " in line
     }
     assert sizes["c_nvmlMemory_v2_t"] == 40
-    assert sizes["c_nvmlProcessInfo_v3_t"] == 24
+    assert sizes["ProcessInfo1"] == 16
+    assert sizes["ProcessInfo2"] == 24
+    assert sizes["WideProcessInfo"] == 32
     assert sizes["c_nvmlEventData_t"] == 32
     assert sizes["c_nvmlFieldValue_t"] == 40
     assert sizes["nvmlPciInfo_t"] == 68
-    assert sizes["c_nvmlGpuFabricInfo_v3_t"] == 40
+    assert sizes["FabricInfo1"] == 28
+    assert sizes["FabricInfo3"] == 40
     assert sizes["c_nvmlEccSramErrorStatus_v1_t"] == 104
 
 

@@ -457,6 +457,20 @@ async def test_processes_of_both_kinds_are_listed_once_with_what_they_hold(
     assert len(held) == len(found)
 
 
+@pytest.mark.parametrize("release", ["42.01", "43.02", "54.03", "86.10", "98", "183.01"])
+@pytest.mark.parametrize("count", [1, 2, 3, 40])
+async def test_processes_are_read_in_whichever_length_the_driver_writes_them(
+    make_driver: MakeDriver, make_source: MakeSource, release: str, count: int
+) -> None:
+    driver = make_driver(535)
+    many = [f"process 0 {100 + number} {number << 30}" for number in range(count - 1)]
+    driver.play_node(1, f"driver 535.{release}", *many, "process 0 99 -")
+    found = await make_source(driver).processes()
+    assert not isinstance(found, Reason)
+    held = {process.pid: process.memory_bytes for process in found}
+    assert held == {100 + number: number << 30 for number in range(count - 1)} | {99: None}
+
+
 @pytest.mark.parametrize("kind", ["Compute", "Graphics"])
 async def test_processes_that_one_gpu_hides_are_not_taken_for_none(
     driver: FakeDriver, make_source: MakeSource, kind: str

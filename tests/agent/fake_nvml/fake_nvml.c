@@ -45,12 +45,13 @@ typedef struct { uint32_t id, scope; int64_t timestamp, latency; int kind, code;
 typedef struct { void *device; ull type, data; unsigned gi, ci; } event_data;
 typedef struct { unsigned pid; ull memory; unsigned gi, ci; } process_info;
 typedef struct { unsigned pid; ull memory; } process_info_1;
+typedef struct { unsigned pid; ull memory; unsigned gi, ci; ull protected_memory; } process_info_wide;
 typedef struct { unsigned version, sensor; int value; } temperature;
 typedef struct { unsigned max, high, partial, low, none; } histogram;
 typedef struct { unsigned version; ull counters[11]; unsigned exceeded; } sram_status;
-typedef struct { unsigned char cluster[16]; int status; unsigned clique; unsigned state; } fabric_1;
-typedef struct { unsigned version; unsigned char cluster[16]; int status; unsigned clique, state, health;
-                 unsigned char summary; } fabric_3;
+typedef struct { unsigned char cluster[16]; int status; unsigned clique; unsigned char state; } fabric_1;
+typedef struct { unsigned version; unsigned char cluster[16]; int status; unsigned clique; unsigned char state;
+                 unsigned health; unsigned char summary; } fabric_3;
 typedef struct { unsigned sms, copy, decoder, encoder, jpeg, ofa, gi_slices, ci_slices; ull memory; } attributes;
 typedef struct { unsigned version; ull value; } pdi;
 typedef struct { unsigned present, size, second; unsigned char nonce[32], report[8192], other[4096]; } chip_report;
@@ -486,13 +487,13 @@ int nvmlDeviceGetAttributes_v2(gpu *device, attributes *out) {
     *out = (attributes){.sms = 16, .gi_slices = 1, .ci_slices = 1};
     return SUCCESS;
 }
-static int fabric(gpu *device, unsigned char *cluster, int *status, unsigned *clique, unsigned *state) {
+static int fabric(gpu *device, unsigned char *cluster, int *status, unsigned *clique, unsigned char *state) {
     unsigned byte;
     member(device, "nvmlDeviceGetGpuFabricInfo.clusterUuid", &byte, 4);
     memset(cluster, byte, 16);
     member(device, "nvmlDeviceGetGpuFabricInfo.status", status, 4);
     member(device, "nvmlDeviceGetGpuFabricInfo.cliqueId", clique, 4);
-    return member(device, "nvmlDeviceGetGpuFabricInfo.state", state, 4);
+    return member(device, "nvmlDeviceGetGpuFabricInfo.state", state, 1);
 }
 int nvmlDeviceGetGpuFabricInfoV(gpu *device, fabric_3 *out) {
     ENTER(nvmlDeviceGetGpuFabricInfoV);
@@ -554,24 +555,32 @@ int nvmlDeviceGetFieldValues(gpu *device, int count, field_value *values) {
     return SUCCESS;
 }
 
-static int list_processes(gpu *device, int graphics, unsigned *count, void *out, int wide) {
+/* Drivers 535.43 to 535.86 wrote a longer entry under _v3, which 535.98 took back. */
+static int wide_entries(const char *name) {
+    unsigned branch = 0, release = 0;
+    sscanf(driver, "%u.%u", &branch, &release);
+    return strstr(name, "_v3") && branch == 535 && release >= 43 && release <= 86;
+}
+static int list_processes(gpu *device, const char *name, int graphics, unsigned *count, void *out) {
     process_info *from = graphics ? device->graphic : device->process;
     unsigned held = graphics ? device->graphics : device->processes, room = *count;
     *count = held;
     if (held > room || (held && !out)) return INSUFFICIENT_SIZE;
     for (unsigned index = 0; index < held; index++)
-        if (wide) ((process_info *)out)[index] = from[index];
+        if (wide_entries(name)) ((process_info_wide *)out)[index] =
+            (process_info_wide){from[index].pid, from[index].memory, from[index].gi, from[index].ci, 0};
+        else if (strstr(name, "_v")) ((process_info *)out)[index] = from[index];
         else ((process_info_1 *)out)[index] = (process_info_1){from[index].pid, from[index].memory};
     return SUCCESS;
 }
-#define PROCESSES(name, graphics, wide) int name(gpu *device, unsigned *count, void *out) { \
-    ENTER(name); return list_processes(device, graphics, count, out, wide); }
-PROCESSES(nvmlDeviceGetComputeRunningProcesses_v3, 0, 1)
-PROCESSES(nvmlDeviceGetComputeRunningProcesses_v2, 0, 1)
-PROCESSES(nvmlDeviceGetComputeRunningProcesses, 0, 0)
-PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v3, 1, 1)
-PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v2, 1, 1)
-PROCESSES(nvmlDeviceGetGraphicsRunningProcesses, 1, 0)
+#define PROCESSES(name, graphics) int name(gpu *device, unsigned *count, void *out) { \
+    ENTER(name); return list_processes(device, #name, graphics, count, out); }
+PROCESSES(nvmlDeviceGetComputeRunningProcesses_v3, 0)
+PROCESSES(nvmlDeviceGetComputeRunningProcesses_v2, 0)
+PROCESSES(nvmlDeviceGetComputeRunningProcesses, 0)
+PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v3, 1)
+PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v2, 1)
+PROCESSES(nvmlDeviceGetGraphicsRunningProcesses, 1)
 
 int nvmlEventSetCreate(void **out) { static int token; *out = &token; return enter(NULL, "nvmlEventSetCreate"); }
 int nvmlEventSetFree(void *set) { (void)set; return SUCCESS; }
@@ -638,19 +647,20 @@ static const struct { const char *what; size_t bytes; } layouts[] = {
     {AT(c_nvmlFieldValue_t, value, field_value, value)},
     {"c_nvmlEventData_t -", sizeof(event_data)}, {AT(c_nvmlEventData_t, eventData, event_data, data)},
     {AT(c_nvmlEventData_t, gpuInstanceId, event_data, gi)},
-    {"c_nvmlProcessInfo_v3_t -", sizeof(process_info)}, {AT(c_nvmlProcessInfo_v3_t, usedGpuMemory, process_info, memory)},
-    {"c_nvmlTemperature_v1_t -", sizeof(temperature)}, {AT(c_nvmlTemperature_v1_t, temperature, temperature, value)},
+    {"ProcessInfo2 -", sizeof(process_info)}, {AT(ProcessInfo2, usedGpuMemory, process_info, memory)},
+    {"ProcessInfo1 -", sizeof(process_info_1)}, {"WideProcessInfo -", sizeof(process_info_wide)},
+    {"Temperature1 -", sizeof(temperature)}, {AT(Temperature1, temperature, temperature, value)},
     {"c_nvmlRowRemapperHistogramValues -", sizeof(histogram)},
     {"c_nvmlEccSramErrorStatus_v1_t -", sizeof(sram_status)},
     {AT(c_nvmlEccSramErrorStatus_v1_t, bThresholdExceeded, sram_status, exceeded)},
-    {"c_nvmlGpuFabricInfo_t -", sizeof(fabric_1)}, {"c_nvmlGpuFabricInfo_v3_t -", sizeof(fabric_3)},
-    {AT(c_nvmlGpuFabricInfo_v3_t, state, fabric_3, state)}, {AT(c_nvmlGpuFabricInfo_v3_t, healthMask, fabric_3, health)},
-    {AT(c_nvmlGpuFabricInfo_v2_t, healthMask, fabric_3, health)},
+    {"FabricInfo1 -", sizeof(fabric_1)}, {AT(FabricInfo1, state, fabric_1, state)}, {"FabricInfo3 -", sizeof(fabric_3)},
+    {AT(FabricInfo3, state, fabric_3, state)}, {AT(FabricInfo3, healthMask, fabric_3, health)},
+    {AT(FabricInfo2, healthMask, fabric_3, health)},
     {"c_nvmlDeviceAttributes -", sizeof(attributes)}, {AT(c_nvmlDeviceAttributes, gpuInstanceSliceCount, attributes, gi_slices)},
     {"c_nvmlConfComputeGpuAttestationReport_t -", sizeof(chip_report)}, {"c_nvmlConfComputeGpuCertificate_t -", sizeof(certificate)},
     {AT(c_nvmlConfComputeGpuAttestationReport_t, attestationReport, chip_report, report)},
     {AT(c_nvmlConfComputeGpuCertificate_t, attestationCertChain, certificate, attestation)},
-    {"c_nvmlPdi_t -", sizeof(pdi)}, {AT(c_nvmlPdi_t, value, pdi, value)},
+    {"Pdi1 -", sizeof(pdi)}, {AT(Pdi1, value, pdi, value)},
     {"c_nvmlViolationTime_t -", sizeof(violation)}, {"c_nvmlConfComputeSystemState_t -", sizeof(compute_state)},
     {"c_nvmlGpmSupport_t -", sizeof(gpm_support)}, {"c_nvmlGpmMetric_t -", sizeof(gpm_metric)},
     {AT(c_nvmlGpmMetricsGet_t, metrics, gpm_get, metrics)},

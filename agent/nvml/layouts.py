@@ -1,0 +1,69 @@
+"""Structures of nvml.h that the binding lacks in some release that may be installed, or has had wrong in one.
+
+They are what drivers write and no more: a structure says by its `version` how large it is, and the ones without are
+fixed for the life of their function. Source: nvml.h of CUDA 11.4 to 13.3, and of driver 615 for the events.
+"""
+
+import ctypes
+from ctypes import c_int, c_ubyte, c_uint, c_ulonglong
+
+VERSION_SHIFT = 24
+FABRIC_UUID_BYTES = 16
+
+
+def versioned(structure: type[ctypes.Structure], version: int) -> ctypes.Structure:
+    """One that asks for this version of itself: NVML_STRUCT_VERSION."""
+    return structure(version=ctypes.sizeof(structure) | version << VERSION_SHIFT)
+
+
+class FabricInfo1(ctypes.Structure):
+    """nvmlGpuFabricInfo_t. The binding gave it a UUID of 80 bytes, and so wrong numbers, up to 13.610.43."""
+
+    _fields_ = (
+        ("clusterUuid", c_ubyte * FABRIC_UUID_BYTES),
+        ("status", c_int),
+        ("cliqueId", c_uint),
+        ("state", c_ubyte),
+    )
+
+
+class FabricInfo2(ctypes.Structure):
+    """nvmlGpuFabricInfo_v2_t. Not by this name in the binding before 13.580.65."""
+
+    _fields_ = (("version", c_uint), *FabricInfo1._fields_, ("healthMask", c_uint))
+
+
+class FabricInfo3(ctypes.Structure):
+    """nvmlGpuFabricInfo_v3_t. Not in the binding before 13.580.65."""
+
+    _fields_ = (*FabricInfo2._fields_, ("healthSummary", c_ubyte))
+
+
+class Pdi1(ctypes.Structure):
+    """nvmlPdi_v1_t. Not in the binding before 13.580.65."""
+
+    _fields_ = (("version", c_uint), ("value", c_ulonglong))
+
+
+class Temperature1(ctypes.Structure):
+    """nvmlTemperature_v1_t. Not in the binding before 12.570.86."""
+
+    _fields_ = (("version", c_uint), ("sensorType", c_uint), ("temperature", c_int))
+
+
+class ProcessInfo1(ctypes.Structure):
+    """nvmlProcessInfo_v1_t: before GPU instances."""
+
+    _fields_ = (("pid", c_uint), ("usedGpuMemory", c_ulonglong))
+
+
+class ProcessInfo2(ctypes.Structure):
+    """nvmlProcessInfo_v2_t."""
+
+    _fields_ = (*ProcessInfo1._fields_, ("gpuInstanceId", c_uint), ("computeInstanceId", c_uint))
+
+
+class WideProcessInfo(ctypes.Structure):
+    """What drivers 535.43 to 535.86 write under `_v3`, where all others write nvmlProcessInfo_v2_t."""
+
+    _fields_ = (*ProcessInfo2._fields_, ("usedGpuCcProtectedMemory", c_ulonglong))
