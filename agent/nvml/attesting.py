@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.nvml.device_inventory import reason
+from agent.surroundings import for_child
 from weighbridge.wire.report import Reason
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class _Attester:
             *self._command,
             uuid,
             nonce,
-            env=dict(self._environment),
+            env=for_child(self._environment),
             stdout=asyncio.subprocess.PIPE,
         )
         try:

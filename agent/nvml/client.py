@@ -20,6 +20,7 @@ from agent.nvml.frames import EVERY_CALL, LIFE_CYCLE, NODE, FrameKind, rows
 from agent.nvml.library import library_facts
 from agent.nvml.process import Child, ChildFailure, Crashed
 from agent.report.source import IdentityTier, RawProcess, Sweep
+from agent.surroundings import for_child
 from weighbridge.catalogue.readings import Tier
 from weighbridge.wire.report import MAX_INTEGER, DeviceState, Event, EventKind, Facts, Reason
 
@@ -60,7 +61,10 @@ class CallAnswer:
 
 
 class NvmlSource:
-    """A `DeviceSource` over NVML. `clock` gives CLOCK_BOOTTIME in microseconds; `kill` ends a process."""
+    """A `DeviceSource` over NVML. `clock` gives CLOCK_BOOTTIME in microseconds; `kill` ends a process.
+
+    Of `environment` the child gets what does not bend its sight (`agent.surroundings`), and the facts name the rest.
+    """
 
     def __init__(
         self,
@@ -208,7 +212,7 @@ class NvmlSource:
 
     async def _start(self) -> None:
         self._renewed_us = self._clock()
-        child = Child(self._command, self._environment, self._heard)
+        child = Child(self._command, for_child(self._environment), self._heard)
         self._child = child
         told = {"quarantine": list(self._quarantine), "probe_seconds": self._patience.probe}
         hello = json.dumps(told).encode()

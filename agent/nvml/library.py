@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 
+from agent.surroundings import kept_away
 from weighbridge.wire.report import Reason
 
 SONAME = "libnvidia-ml.so"
@@ -29,6 +30,7 @@ def library_facts(
     facts["kernel_module_version"] = _or_reason(lambda: kernel_module_version(root))
     facts["nvml_binding_version"] = _or_reason(lambda: metadata.version("nvidia-ml-py"))
     facts["ld_library_path_code"] = int(bool(environment.get("LD_LIBRARY_PATH")))
+    facts["nvml_environment_names"] = " ".join(kept_away(environment))[:512] or "none"
     facts["ld_preload_code"] = int(bool(environment.get("LD_PRELOAD")) or _preload_file(root))
     return facts
 

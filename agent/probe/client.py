@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from agent.frames import Closed, frame, length_of
 from agent.probe.grant import Grant
+from agent.surroundings import TOOLKIT, for_child
 from weighbridge.challenge.codec import encode
 
 COMMAND = (sys.executable, "-I", "-m", "agent.probe")
@@ -62,7 +64,10 @@ Opening = Callable[[Grant], Awaitable[Prober]]
 async def spawn(grant: Grant) -> Prober:
     """A process of the agent's own, in its sandbox. Raises NoProber."""
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *COMMAND,
+        env=for_child(os.environ, TOOLKIT),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
     if process.stdin is None or process.stdout is None:
         raise NoProber("the prober has no pipes")

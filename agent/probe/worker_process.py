@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.frames import Closed, Overdue, read_frame, wait_readable, write_frame
 from agent.probe import worker
+from agent.surroundings import TOOLKIT, for_child
 from weighbridge.challenge.messages import (
     Decline,
     Prepare,
@@ -85,6 +86,7 @@ class WorkerProcess:
         command = [sys.executable, "-I", "-m", "agent.probe.worker", self.backend, self.gpu]
         self._process = subprocess.Popen(  # noqa: S603
             [*command, str(left_ms + GRACE_MS)],
+            env=for_child(os.environ, TOOLKIT),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

@@ -73,6 +73,17 @@ def test_a_preloaded_library_is_told_however_it_is_asked_for(
     assert library_facts(PID, tmp_path, environment)["ld_preload_code"] == expected
 
 
+def test_what_could_bend_the_sight_of_nvml_is_named_and_never_its_value(tmp_path: Path) -> None:
+    bending = {"NVML_MPS_DEVICE_ENUMERATION": "1", "CUDA_VISIBLE_DEVICES": "", "LD_AUDIT": "/x.so"}
+    around = {"LD_LIBRARY_PATH": "/lib", "PATH": "/bin", "NVIDIA_VISIBLE_DEVICES": "all"}
+    facts = library_facts(PID, tmp_path, bending | around)
+    assert (
+        facts["nvml_environment_names"]
+        == "CUDA_VISIBLE_DEVICES LD_AUDIT NVML_MPS_DEVICE_ENUMERATION"
+    )
+    assert library_facts(PID, tmp_path, around)["nvml_environment_names"] == "none"
+
+
 def test_the_kernel_module_tells_its_version(tmp_path: Path) -> None:
     version = tmp_path / "proc/driver/nvidia/version"
     version.parent.mkdir(parents=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.nvml.client import NvmlSource, Patience
-from tests.agent.conftest import MakeDriver, MakeSource, eventually
+from tests.agent.conftest import MakeDriver, MakeSource, boottime_us, eventually
 from tests.agent.fake_nvml.fixture import FakeDriver, symbols, uuid
 from weighbridge.catalogue.readings import Tier
 from weighbridge.wire.report import DeviceState, Event, EventKind, Reason
@@ -239,6 +239,19 @@ async def test_without_a_library_the_agent_lives_and_says_why(
     assert source.events() == []
 
 
+async def test_the_child_has_an_environment_of_its_own(driver: FakeDriver) -> None:
+    set_outside = {"NVML_MPS_DEVICE_ENUMERATION": "1", "CUDA_VISIBLE_DEVICES": "", "LD_AUDIT": "x"}
+    source = NvmlSource(boottime_us, driver.environment() | set_outside)
+    try:
+        identity = await source.identify()
+        names = inherited(source.pid)
+    finally:
+        await source.close()
+    assert set_outside.keys().isdisjoint(names)
+    assert {"LD_LIBRARY_PATH", "PATH"} <= names
+    assert identity.driver.readings["nvml_environment_names"] == " ".join(sorted(set_outside))
+
+
 async def test_a_library_that_appears_is_found_without_hands(
     driver: FakeDriver, make_source: MakeSource, tmp_path: Path
 ) -> None:
@@ -346,6 +359,12 @@ async def test_closing_leaves_no_process_behind(
     child = source.pid
     await source.close()
     assert not alive(child)
+
+
+def inherited(pid: int | None) -> set[str]:
+    """The names in the environment that a process was started with."""
+    around = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return {line.partition(b"=")[0].decode() for line in around}
 
 
 def kill(pid: int) -> None:

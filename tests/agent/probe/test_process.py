@@ -95,6 +95,20 @@ def test_other_gpus_than_the_granted_ones_are_declined(agent: Any) -> None:
     assert answer.reason == "unsupported"
 
 
+def test_a_worker_has_no_gpu_hidden_from_outside_and_finds_the_libraries(
+    agent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "LD_AUDIT", "CUDA_HOME"):
+        monkeypatch.setenv(name, "")
+    probe = agent.start(agent.grant("GPU-a")).granted()
+    message = Challenger(agent.plan(agent.policy(), "GPU-a")).next_message(1)
+    assert isinstance(decode_message(probe.ask(message)), Ready)
+    around = Path(f"/proc/{probe.workers[0]}/environ").read_bytes().split(b"\0")
+    names = {line.partition(b"=")[0].decode() for line in around}
+    assert names & {"CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "LD_AUDIT"} == set()
+    assert "CUDA_HOME" in names
+
+
 def ticks(pid: int) -> int:
     """CPU time that a process has taken."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
