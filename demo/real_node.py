@@ -55,9 +55,9 @@ def _least(rows: Sequence[Row], reading: str) -> int | None:
 
 
 def _form(rows: Sequence[Row]) -> str:
-    """Of delivery: the metal where nothing else is seen."""
+    """Of delivery, as the driver tells it; none is promised where it does not."""
     shown = _least(rows, "virtualization_mode_code")
-    return next((form for form, code in MODES.items() if code == shown), "bare_metal")
+    return next((form for form, modes in MODES.items() if shown in modes), "none")
 
 
 def _card(rows: Sequence[Row]) -> str:

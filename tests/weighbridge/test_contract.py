@@ -52,7 +52,7 @@ def test_the_explained_contract_prints_every_default_and_loads_equal() -> None:
     text = explain(contract)
     assert load(text) == contract
     assert explain(load(text)) == text
-    assert text.count("virtualization: bare_metal") == 1
+    assert text.count("virtualization: none") == 1
     assert "max_gap_s: '30'" in text
     assert expanded(contract) == yaml.load(text, Loader=yaml.BaseLoader)
 

@@ -73,7 +73,6 @@ def test_a_power_cap_degrades_from_the_sample_that_shows_it_until_the_one_that_d
         ({"memory_total_bytes": 40 << 30}, "memory_short"),
         ({"ecc_mode_code": 0}, "ecc_off"),
         ({"mig_mode_code": 1}, "mig_on"),
-        ({"virtualization_mode_code": 2}, "virtualization_mismatch"),
     ],
 )
 def test_a_device_that_is_not_what_was_promised_is_named(

@@ -183,8 +183,11 @@ class Resource(Terms):
     capacity: Maybe[Capacity] = clause("Worth of a GPU in P; none: not counted in P.", default=None)
     floors: Floors = clause("Lowest acceptable values.", default=Floors())
     exclusivity: Exclusivity = clause("Who may use the cards.", default=Exclusivity())
-    virtualization: Literal["bare_metal", "vm_passthrough", "vgpu", "mig", "container"] = clause(
-        "The form in which the lessee gets the cards.", default="bare_metal"
+    virtualization: Maybe[Literal["bare_metal", "vm_passthrough", "vgpu", "mig", "container"]] = (
+        clause(
+            "The form in which the lessee gets the cards; none: not promised, and not judged.",
+            default=None,
+        )
     )
     bounds: tuple[Bound, ...] = clause("Bounds on readings.", default=())
     challenges: tuple[ChallengeTerms, ...] = clause(
