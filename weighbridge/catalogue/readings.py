@@ -328,7 +328,12 @@ _FAST_GPU = (
         "nvmlDeviceGetCurrPcieLinkGeneration",
         "Falls at idle by design",
     ),
-    ("pcie_link_width_lanes", GAUGE, "nvmlDeviceGetCurrPcieLinkWidth", "Never falls by design"),
+    (
+        "pcie_link_width_lanes",
+        GAUGE,
+        "nvmlDeviceGetCurrPcieLinkWidth",
+        "May fall at idle by design",
+    ),
     ("pcie_replay_count", COUNTER, "field 94", "Replayed packets"),
     ("pcie_transmitted_kibibytes", COUNTER, "field 197", "Sent over PCIe; may wrap"),
     ("pcie_received_kibibytes", COUNTER, "field 198", "Received over PCIe; may wrap"),

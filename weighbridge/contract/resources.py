@@ -90,8 +90,10 @@ class Floors(Terms):
     power_limit_milliwatts: Maybe[Count] = clause("Least power limit of a card.", default=None)
     sm_clock_max_megahertz: Maybe[Count] = clause("Least maximum SM clock.", default=None)
     memory_clock_max_megahertz: Maybe[Count] = clause("Least maximum memory clock.", default=None)
-    pcie_generation: Maybe[Count] = clause("Least PCIe generation of the link.", default=None)
-    pcie_width: Maybe[Count] = clause("Least number of PCIe lanes.", default=None)
+    pcie_generation: Maybe[Count] = clause(
+        "Least PCIe generation of the link under load.", default=None
+    )
+    pcie_width: Maybe[Count] = clause("Least number of PCIe lanes under load.", default=None)
     ecc: Maybe[Literal["on"]] = clause("`on`: ECC must be on.", default=None)
     mig: Maybe[Literal["off"]] = clause("`off`: MIG must be off.", default=None)
     throttling_share_max: Maybe[Share] = clause(

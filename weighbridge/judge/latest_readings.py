@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from weighbridge.judge.links_under_load import WIDTH, LinkMeter, take_in
 from weighbridge.wire.report import (
     Block,
     DeviceState,
@@ -18,7 +19,9 @@ from weighbridge.wire.report import (
 )
 
 INVENTORY, PROCESSES, XIDS, REASONS = "inventory", "processes", "xids", "reasons"
-"""What changes beside values: the inventory, the processes, the XIDs counted, and which readings have no value."""
+LINKS = "links"
+"""What changes beside values: the inventory, the processes, the XIDs counted, which readings have no value, and what
+PCIe links give under load."""
 
 BEGIN_ANEW = (
     "energy_millijoules",
@@ -101,7 +104,8 @@ class LatestReadings:
 
     `xids_away`: the XIDs of devices that the inventory does not show. `counters`: of each device with XIDs what was
     last read of the counters that begin anew with a reset. `xids_forgotten`: the XIDs of devices that were away and of
-    which there were more than are kept, whichever they were; a device that comes anew bears them.
+    which there were more than are kept, whichever they were; a device that comes anew bears them. `links`: what PCIe
+    links of this boot gave under load.
     """
 
     devices: dict[str, LatestDevice] = field(default_factory=dict)
@@ -113,6 +117,7 @@ class LatestReadings:
     xids_away: dict[str, dict[int, int]] = field(default_factory=dict)
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
     xids_forgotten: dict[int, int] = field(default_factory=dict)
+    links: LinkMeter = field(default_factory=LinkMeter)
 
     def value(self, device: str, reading: str) -> int | str | Reason | None:
         """The newest value, or why there is none; None where the node has not spoken of it."""
@@ -219,12 +224,25 @@ def see_sample(
     view.tiers[block.tier] = LatestSample(at_us, block.devices, rows, reasons)
     begun = _begun_anew(view, block.devices, rows) if view.counters else set()
     if known is None or known.devices != block.devices:
-        return {INVENTORY, REASONS, *rows} | begun
+        _see_links(view, block, rows, {}, 0)
+        return {INVENTORY, REASONS, LINKS, *rows} | begun
     changed = {name for name in watched if rows.get(name) != known.rows.get(name)} | begun
+    if _see_links(view, block, rows, known.rows, at_us - known.sampled_us):
+        changed.add(LINKS)
     if reasons == known.reasons:
         return changed
     without = {name for name in watched if reasons.get(name) != known.reasons.get(name)}
     return changed | {REASONS} | without
+
+
+def _see_links(
+    view: LatestReadings,
+    block: Block,
+    rows: dict[str, list[int | None]],
+    before: dict[str, list[int | None]],
+    passed_us: int,
+) -> bool:
+    return WIDTH in rows and take_in(view.links, block.devices, rows, before, passed_us)
 
 
 def _begun_anew(

@@ -45,6 +45,7 @@ from weighbridge.judge.ledger import (
     State,
     Use,
 )
+from weighbridge.judge.links_under_load import LinkMeter
 from weighbridge.judge.node_state import ChainState, NodeState, Receipt, Track
 from weighbridge.judge.track import (
     EVERYTHING,
@@ -361,6 +362,7 @@ class _ReportFold:
         known_boot = chain.boot
         if anchor(chain, report.boot, report.clock, self._received_us) and known_boot:
             chain.pending |= forget_xids(chain.view, None)
+            chain.view.links = LinkMeter()
             chain.quiet_cause = chain.quiet_cause or "node_rebooted"
             yield from self._note("node_rebooted", "no reboot", f"boot {report.boot}")
         for gap in report.gaps:
