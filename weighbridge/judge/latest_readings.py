@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from weighbridge.judge.links_under_load import WIDTH, LinkMeter, take_in
+from weighbridge.judge.links_under_load import WIDTH, LinkMeter, begin, take_in
 from weighbridge.wire.report import (
     Block,
     DeviceState,
@@ -224,25 +224,18 @@ def see_sample(
     view.tiers[block.tier] = LatestSample(at_us, block.devices, rows, reasons)
     begun = _begun_anew(view, block.devices, rows) if view.counters else set()
     if known is None or known.devices != block.devices:
-        _see_links(view, block, rows, {}, 0)
+        if WIDTH in rows:
+            begin(view.links, block.devices)
+            take_in(view.links, block.devices, rows, {}, 0)
         return {INVENTORY, REASONS, LINKS, *rows} | begun
     changed = {name for name in watched if rows.get(name) != known.rows.get(name)} | begun
-    if _see_links(view, block, rows, known.rows, at_us - known.sampled_us):
+    passed_us = at_us - known.sampled_us
+    if WIDTH in rows and take_in(view.links, block.devices, rows, known.rows, passed_us):
         changed.add(LINKS)
     if reasons == known.reasons:
         return changed
     without = {name for name in watched if reasons.get(name) != known.reasons.get(name)}
     return changed | {REASONS} | without
-
-
-def _see_links(
-    view: LatestReadings,
-    block: Block,
-    rows: dict[str, list[int | None]],
-    before: dict[str, list[int | None]],
-    passed_us: int,
-) -> bool:
-    return WIDTH in rows and take_in(view.links, block.devices, rows, before, passed_us)
 
 
 def _begun_anew(

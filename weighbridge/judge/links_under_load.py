@@ -29,8 +29,11 @@ class LinkUnderLoad:
     given: list[int | None] = field(default_factory=lambda: [None, None])
     sure: list[bool] = field(default_factory=lambda: [False, False])
 
-    def worked(self, now: Column) -> None:
-        """A sample under load."""
+    def see(self, now: Column, *, working: bool) -> None:
+        """A sample, under load or at idle."""
+        if not working:
+            self.last = [None, None]
+            return
         for place, (value, beside, given) in enumerate(
             zip(now, self.last, self.given, strict=True)
         ):
@@ -41,9 +44,10 @@ class LinkUnderLoad:
                 self.given[place] = value
         self.last = list(now)
 
-    def rested(self) -> None:
-        """A sample at idle."""
-        self.last = [None, None]
+    @property
+    def all_shown(self) -> list[tuple[int | None, bool]]:
+        """What `shown` says of each reading."""
+        return list(map(self.shown, OF_LINKS))
 
     def shown(self, reading: str) -> tuple[int | None, bool]:
         """What the link gave under load, and whether it gives no more; the newest sample alone says so for now."""
@@ -53,14 +57,12 @@ class LinkUnderLoad:
 
 @dataclass(slots=True)
 class LinkMeter:
-    """Links by device. `seen`: the columns of the newest sample, `working`: which devices worked in it; `settled`: the
-    same once more changes nothing."""
+    """Links by device. `known`: columns, by OF_LINKS, of which all is known that can be, at any load. `at_idle`: every
+    device was, in the newest sample."""
 
     links: dict[str, LinkUnderLoad] = field(default_factory=dict)
-    devices: list[str] = field(default_factory=list)
-    seen: list[list[int | None]] = field(default_factory=list)
-    working: list[bool] = field(default_factory=list)
-    settled: bool = False
+    known: list[list[int | None]] = field(default_factory=list)
+    at_idle: bool = False
 
     def shown(self, device: str, reading: str) -> tuple[int | None, bool]:
         """What a device's link gave under load, None where that was never seen; and whether it gives no more."""
@@ -68,38 +70,39 @@ class LinkMeter:
         return (None, False) if link is None else link.shown(reading)
 
 
-def take_in(meter: LinkMeter, devices: list[str], rows: Rows, before: Rows, passed_us: int) -> bool:
-    """A sample of the tier that has the links, at every sample of every node: no more than it needs.
+def begin(meter: LinkMeter, devices: Sequence[str]) -> None:
+    """The samples are of these devices from now on."""
+    meter.links = {device: meter.links.get(device) or LinkUnderLoad() for device in devices}
+    meter.known, meter.at_idle = [], False
 
-    `before`: the sample `passed_us` before it, of the same devices. Returns whether what any link gives has changed.
+
+def take_in(
+    meter: LinkMeter, devices: Sequence[str], rows: Rows, before: Rows, passed_us: int
+) -> bool:
+    """A sample of the devices of `begin`, at every sample of every node: no more than it needs.
+
+    `before`: the sample `passed_us` before it. Returns whether what any link gives has changed.
     """
-    seen = [rows[name] if name in rows else [None] * len(devices) for name in OF_LINKS]
+    if [rows.get(name) for name in OF_LINKS] == meter.known:
+        return False
+    shares = rows.get(WORK) or [None] * len(devices)
     working = [
         _moves(rows, before, place, passed_us) if share is None else share >= WORKING_PERCENT
-        for place, share in enumerate(rows.get(WORK) or [None] * len(devices))
+        for place, share in enumerate(shares)
     ]
-    same = meter.working == working and meter.seen == seen and meter.devices == devices
-    if same and meter.settled:
+    if meter.at_idle and True not in working:
         return False
-    if meter.devices != devices:
-        known = meter.links
-        meter.links = {device: known.get(device) or LinkUnderLoad() for device in devices}
-    meter.devices, meter.seen = devices, [list(column) for column in seen]
-    meter.working, meter.settled = working, same
-    return _took(meter)
-
-
-def _took(meter: LinkMeter) -> bool:
-    changed = False
-    for place, device in enumerate(meter.devices):
-        link = meter.links[device]
-        was = [link.shown(reading) for reading in OF_LINKS]
-        if meter.working[place]:
-            link.worked([column[place] for column in meter.seen])
-        else:
-            link.rested()
-        changed = changed or was != [link.shown(reading) for reading in OF_LINKS]
-    return changed
+    meter.at_idle = True not in working
+    links = [meter.links.setdefault(device, LinkUnderLoad()) for device in devices]
+    was = [link.all_shown for link in links]
+    for place, link in enumerate(links):
+        now = [rows[name][place] if name in rows else None for name in OF_LINKS]
+        link.see(now, working=working[place])
+    meter.known = [
+        [link.given[place] if link.sure[place] else None for link in links]
+        for place in range(len(OF_LINKS))
+    ]
+    return was != [link.all_shown for link in links]
 
 
 def _moves(rows: Rows, before: Rows, place: int, passed_us: int) -> bool:
