@@ -425,6 +425,7 @@ class Challenges:
             stood_still_ns=transcript.stood_still_ns,
             cause=begun.cause,
             policy=begun.policy,
+            began_us=begun.began_us,
         )
 
     async def _say(self, record: Commitment | ChallengeOutcome) -> int:

@@ -100,7 +100,8 @@ class ChallengeOutcome:
 
     `transcript` is the SHA-256 of the transcript's bytes; it and `nonces` are empty where the verifier ended before the
     exchange did. `failed`: the GPUs that the series found failed, once no further attempt follows (`final`).
-    `round_trip_ns` and `stood_still_ns` are the transcript's, `cause` and `policy` the commitment's.
+    `round_trip_ns` and `stood_still_ns` are the transcript's, `cause`, `policy` and `began_us` the commitment's; 0: a
+    record from before that was said.
     `from_us` and `until_us`: from the first release to the last roots, by the collector's clock; 0: not all phases ran.
     """
 
@@ -128,6 +129,7 @@ class ChallengeOutcome:
     stood_still_ns: int = later(0)
     cause: str = later("")
     policy: Policy | None = later(None)
+    began_us: int = later(0)
 
 
 def weighing_of(result: AttemptResult) -> Weighing:
@@ -197,6 +199,7 @@ def abandoned(begun: Commitment, ended_us: int) -> ChallengeOutcome:
         ended_us,
         cause=begun.cause,
         policy=begun.policy,
+        began_us=begun.began_us,
     )
 
 
@@ -302,7 +305,7 @@ def record_of(entries: Iterable[Entry], challenge: str, log_keys: LogKeys) -> Ch
     if begun is None or ended is None:
         raise RecordError(f"{challenge}: the entries hold no beginning, or no end")
     _require_order(gathered.order)
-    if _who(begun) != _who(ended):
+    if _who(begun) != _who(ended) or ended.began_us not in (0, begun.began_us):
         raise RecordError(f"{challenge}: it began and ended as different ones")
     return ChallengeRecord(
         begun, ended, None if not ended.nonces else _transcript(gathered, begun, ended)

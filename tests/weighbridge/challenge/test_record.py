@@ -109,6 +109,7 @@ class Said:
             9,
             cause=COMMAND,
             policy=plan.policy,
+            began_us=7,
         )
         self.leaves.append(seal_record(LOG, self.outcome)[1])
 
@@ -148,6 +149,21 @@ def test_a_result_that_does_not_follow_from_the_record_is_found_out(bench: Any) 
     leaves = [*said.leaves[:-1], seal_record(LOG, bent)[1]]
     with pytest.raises(RecordError, match="logged as met, but met"):
         recheck(said.entries(leaves), "c.1", LogKeys(LOG.public_key))
+
+
+@pytest.mark.parametrize(("began_us", "sound"), [(7, True), (0, True), (8, False)])
+def test_an_outcome_that_says_another_beginning_than_its_commitment_is_found_out(
+    bench: Any, began_us: int, sound: bool
+) -> None:
+    """0: a record from before that was said."""
+    said = Said(bench, "GPU-0")
+    ended = seal_record(LOG, replace(said.outcome, began_us=began_us))[1]
+    entries = said.entries([*said.leaves[:-1], ended])
+    if sound:
+        recheck(entries, "c.1", LogKeys(LOG.public_key))
+    else:
+        with pytest.raises(RecordError, match="began and ended"):
+            recheck(entries, "c.1", LogKeys(LOG.public_key))
 
 
 @pytest.mark.parametrize(
