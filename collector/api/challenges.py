@@ -18,7 +18,7 @@ from collector.judging.live import LiveFleet
 from collector.log.decoding import Decoder
 from weighbridge.challenge.codec import Malformed, shaped
 from weighbridge.challenge.messages import PAYLOAD_TYPE
-from weighbridge.challenge.policy import Policy
+from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.record import COMMAND
 from weighbridge.challenge.sizes import LARGEST_ANSWER_BYTES
 from weighbridge.judge.assignments import AssignmentError
@@ -179,7 +179,7 @@ class ChallengeApi:
     def _contracted(self, contract: str, node: str) -> Policy:
         try:
             policies = self._fleet.resource(contract, node).challenge_policies()
-        except AssignmentError as error:
+        except (AssignmentError, PolicyError) as error:
             raise Problem("conflict", f"{node}: {error}") from error
         if not policies:
             raise Problem(

@@ -13,7 +13,7 @@ from itertools import pairwise
 from collector.judging.resettling import Resettling
 from collector.log.keys import KeyRing
 from weighbridge.bundle.description import Withheld
-from weighbridge.contract import load
+from weighbridge.contract import loaded
 from weighbridge.judge.slot_history import EVER, Stay, Times, seen_by, stays
 from weighbridge.log.checkpoint import Head, read_head
 from weighbridge.log.entries import (
@@ -75,7 +75,7 @@ class Sight:
             case EntryKind.CONTRACT:
                 added = read(ContractAdded, entry.envelope.payload)
                 if added.contract == self.contract:
-                    self.witnesses |= set(load(added.text).evidence.witnesses)
+                    self.witnesses |= set(loaded(added.text).evidence.witnesses)
             case EntryKind.ASSIGNMENT:
                 one = read(Assignment, entry.envelope.payload)
                 self.assigned.setdefault(one.contract, []).append((at_us, one))

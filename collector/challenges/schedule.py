@@ -15,7 +15,9 @@ from collector.challenges.attempts import Challenges, Subject
 from collector.judging.live import LiveFleet
 from weighbridge.challenge.policy import Policy, PolicyError
 from weighbridge.challenge.record import SCHEDULE
+from weighbridge.contract import Resource
 from weighbridge.contract.challenge import ChallengeTerms
+from weighbridge.contract.coherence import unfit_challenges
 from weighbridge.judge.assignments import AssignmentError
 from weighbridge.wire.problems import Problem
 
@@ -64,11 +66,28 @@ def _lines(fleet: LiveFleet) -> Iterator[ChallengedItem]:
         for resource in contract.resources:
             if resource.id not in assigned:
                 continue
-            policies = resource.challenge_policies()
-            for terms, policy in zip(resource.challenges, policies, strict=True):
-                if terms.mean_interval_s is not None:
-                    nodes, mean_s = assigned[resource.id], terms.mean_interval_s
+            for terms in resource.challenges:
+                policy, mean_s = _policy(resource, terms), terms.mean_interval_s
+                if policy is not None and mean_s is not None:
+                    nodes = assigned[resource.id]
                     yield ChallengedItem(name, provider, nodes, terms, policy, mean_s)
+
+
+def _policy(resource: Resource, terms: ChallengeTerms) -> Policy | None:
+    """None where the table of cards, as it is now, leaves nothing to ask for: that undoes no contract."""
+    try:
+        return terms.policy(resource.card, resource.per_node)
+    except PolicyError:
+        return None
+
+
+def unfit(fleet: LiveFleet) -> set[str]:
+    """What the table of cards, as it is now, says against the challenges of contracts in force."""
+    return {
+        f"{name}: {path}: {why}"
+        for name, contract in fleet.contracts.items()
+        for path, why in unfit_challenges(contract)
+    }
 
 
 def _by_item(fleet: LiveFleet, contract: str) -> dict[str, list[str]]:
@@ -169,7 +188,11 @@ async def keep_challenging(
 ) -> None:
     """Starts challenges at random, once the log is `judged`, until it is cancelled."""
     await judged()
+    told: set[str] = set()
     while True:
+        for one in unfit(fleet) - told:
+            logger.warning("what the contract names holds, but: %s", one)
+            told.add(one)
         known = lines(fleet)
         wait, line = draw(known, chance)
         await asyncio.sleep(wait)

@@ -15,7 +15,7 @@ from rich.text import Text
 from collector.cli.operate import USAGE, ask, config_option, stated
 from collector.config import CollectorConfig, load_config
 from collector.documents.spelling import percent, utc
-from weighbridge.contract import Contract, ContractError, load
+from weighbridge.contract import Contract, ContractError, load, loaded
 from weighbridge.contract.chain import mismatches
 from weighbridge.contract.coherence import cautions
 from weighbridge.contract.forms import FormError, fill, form, forms
@@ -127,7 +127,7 @@ def contract_openslo(contract_id: str, config_file: Path) -> None:
     from collector.documents.openslo import openslo
 
     text = _of(load_config(config_file, os.environ), contract_id)["text"]
-    click.echo(openslo(load(text)), nl=False)
+    click.echo(openslo(loaded(text)), nl=False)
 
 
 @click.command()
@@ -156,10 +156,10 @@ def status(contract_id: str | None, config_file: Path) -> None:
 def _load(file: Path) -> Contract:
     """The contract, and what to beware of on standard error; or its problems there, and the end."""
     try:
-        loaded = load(file.read_text(encoding="utf-8"))
-        for warning in cautions(loaded):
+        checked = load(file.read_text(encoding="utf-8"))
+        for warning in cautions(checked):
             click.echo(f"{file}: warning: {warning}", err=True)
-        return loaded
+        return checked
     except ContractError as error:
         for problem in error.problems:
             click.echo(f"{file}: {problem}", err=True)

@@ -14,7 +14,7 @@ from collector.storage.received import tick_before_us
 from collector.storage.retention import let_go
 from collector.storage.store import ChainKey, Store
 from collector.storage.stores import open_store
-from weighbridge.contract import load
+from weighbridge.contract import loaded
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.log.entries import ContractAdded, Entry, EntryKind, Removed, payload_type
 from weighbridge.wire.report import digest, encode, read, read_position
@@ -68,7 +68,7 @@ def _kept_until_us(store: Store) -> dict[str, int]:
     for index in store.index.of_kinds({EntryKind.CONTRACT}):
         (one,) = store.log.read(index, 1)
         added = read(ContractAdded, one.envelope.payload)
-        contract = load(added.text)
+        contract = loaded(added.text)
         until_us = contract.term.end_us + contract.evidence.retention_days * DAY_US
         found[added.contract] = max(until_us, found.get(added.contract, 0))
     return found

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from collector.documents.words import value_of
-from weighbridge.contract import load
+from weighbridge.contract import loaded
 from weighbridge.settlement.statement import Statement, UnitLine, versions
 from weighbridge.settlement.worth import claimable
 from weighbridge.verdict import Verdict
@@ -22,7 +22,7 @@ def letter(statement: Statement, contract_text: str, head: Mapping[str, Any]) ->
 
 
 def _letter(statement: Statement, contract_text: str, head: Mapping[str, Any]) -> Iterator[str]:
-    parties = {party.role: party.name for party in load(contract_text).parties}
+    parties = {party.role: party.name for party in loaded(contract_text).parties}
     if statement.simulated:
         yield "SIMULATED: nothing below was measured on real hardware.\n"
     yield f"From: {parties['lessee']}"

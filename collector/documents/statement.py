@@ -22,7 +22,7 @@ from collector.documents.parts import CAP, part_sections
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
 from weighbridge.codes import Note, NoteCode
-from weighbridge.contract import Party, load
+from weighbridge.contract import Party, loaded
 from weighbridge.handover.documents import PartyLine
 from weighbridge.settlement.draft import UNDER_WAY
 from weighbridge.settlement.money import rounded
@@ -59,7 +59,7 @@ def lay_out(statement: Statement, language: Language) -> DocumentLayout:
 
 def parties(statement: Statement) -> tuple[Party, ...]:
     """The parties of the newest version, of the terms that the statement carries."""
-    return load(statement.parts[-1].terms).parties
+    return loaded(statement.parts[-1].terms).parties
 
 
 def party_table(

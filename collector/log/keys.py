@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from collector.storage.store import EntryIndex, EvidenceLog
-from weighbridge.contract import load
+from weighbridge.contract import loaded
 from weighbridge.log.entries import (
     Assignment,
     ContractAdded,
@@ -84,7 +84,7 @@ class KeyRing:
         match entry.kind:
             case EntryKind.CONTRACT:
                 added = read(ContractAdded, entry.envelope.payload)
-                items = load(added.text).resources
+                items = loaded(added.text).resources
                 self.contracts[added.contract] = {item.id: item.places for item in items}
             case EntryKind.INVITE:
                 issued = read(InviteIssued, entry.envelope.payload)

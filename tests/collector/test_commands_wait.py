@@ -3,6 +3,7 @@
 import asyncio
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -11,10 +12,19 @@ from agent.command_poller import seal_poll
 from collector.challenges.attempts import Challenges, Subject
 from collector.challenges.command_queue import CommandQueue, PollAuthenticator
 from collector.challenges.exchange import GroupStart
-from collector.challenges.schedule import LOOK_SECONDS, ChallengedItem, begin, draw
+from collector.challenges.schedule import (
+    LOOK_SECONDS,
+    ChallengedItem,
+    begin,
+    draw,
+    lines,
+    unfit,
+)
 from collector.log.keys import KeyRing, NodeKey
+from tests.weighbridge.scripted import contract_text
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.record import SCHEDULE
+from weighbridge.contract import loaded
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.log.entries import EntryKind, KeyChanged, entry, payload_type
 from weighbridge.wire.problems import Problem
@@ -228,3 +238,25 @@ def test_where_gpus_read_each_other_all_are_asked() -> None:
     links: dict[str, Any] = {"peer_tiles": 8, "peer_passes": 7, "device_memory_bytes": 1 << 20}
     peers = line(1, 100, ceiling_flops_per_second=1 << 40, **passes, **links)
     assert {len(group[0][0].gpus) for group in begun(50, peers).begun} == {1, 8}
+
+
+@pytest.mark.parametrize(
+    ("terms", "lines_left"),
+    [
+        ('rounds: "64"', 0),
+        ('ceiling_flops_per_second: "989000000000000"', 1),
+        ('at_least_flops_per_second: "700000000000000"', 1),
+    ],
+)
+def test_a_later_table_of_cards_stops_no_schedule_and_is_warned_of(
+    terms: str, lines_left: int
+) -> None:
+    """What the contract names holds; where that leaves nothing to ask for, the others are asked all the same."""
+    both = f"    challenges: [{{{terms}}}, {{profile: i8}}]\n    floors:"
+    contract = loaded(contract_text().replace("    floors:", both))
+    start_us, (item,) = contract.term.start_us, contract.resources
+    fleet: Any = SimpleNamespace(contracts={"K1": contract}, now_us=start_us)
+    fleet.assignments = lambda _name: {"n1": None}
+    fleet.resource = lambda _name, _node: item
+    assert len(lines(fleet)) == lines_left + 1
+    assert len(unfit(fleet)) == (0 if "at_least" in terms else 1)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -8,7 +9,16 @@ from hypothesis import strategies as st
 
 from weighbridge.catalogue.tables import skus
 from weighbridge.challenge.ceiling import ceiling_flops_per_second
-from weighbridge.contract import Contract, ContractError, ContractProblem, expanded, explain, load
+from weighbridge.challenge.policy import Policy
+from weighbridge.contract import (
+    Contract,
+    ContractError,
+    ContractProblem,
+    expanded,
+    explain,
+    load,
+    loaded,
+)
 from weighbridge.contract.chain import mismatches
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.contract.coherence import cautions
@@ -449,6 +459,57 @@ def test_a_challenge_that_no_node_of_the_line_item_could_answer_is_no_contract(
     (problem,) = refused(with_challenge(terms, text))
     assert problem.path == "resources[0].challenges[0]"
     assert reason in problem.reason
+
+
+ASKED_RATE = 'at_least_flops_per_second: "700000000000000"'
+LOW_CEILING = 'ceiling_flops_per_second: "989000000000000"'
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        f"{ASKED_RATE}, {LOW_CEILING}",
+        LOW_CEILING,
+        'rounds: "64"',
+        f'deadline_s: "40", {KEPT}',
+        'tiles: "20"',
+    ],
+)
+def test_what_was_agreed_on_is_a_contract_under_a_later_table_of_cards_too(terms: str) -> None:
+    """It is refused to whoever would agree on it now; the log's contract holds, and what it names."""
+    text = with_challenge(numbers(terms))
+    refused(text)
+    item = loaded(text).resources[0]
+    assert item.proof(Policy("f16", 16384, 64, 128)) is None
+    if terms.endswith(LOW_CEILING):
+        (policy,) = item.challenge_policies()
+        assert policy.ceiling_flops_per_second == 989 * 10**12
+        assert item.proof(policy) == 0
+
+
+def under(terms: ChallengeTerms, f16: int) -> Policy:
+    """The numbers under a table of cards that says so many teraFLOP/s of this one."""
+    card = skus()["H100-SXM-80GB"]
+    return terms.policy(replace(card, dense_f16_teraops=f16, dense_i8_teraops=2 * f16), 8)
+
+
+@pytest.mark.parametrize("rounds", [None, 3000])
+@pytest.mark.parametrize("rate", [0, 700 * 10**12])
+def test_a_challenge_is_asked_as_the_contract_says_under_whichever_table(
+    rounds: int | None, rate: int
+) -> None:
+    """Rounds and deadline follow from the ceiling where no rate is named: they are compared at the ceiling asked by."""
+    terms = ChallengeTerms(at_least_flops_per_second=rate, rounds=rounds)
+    earlier, now = under(terms, 900), under(terms, 1000)
+    assert (earlier.rounds == now.rounds) is (rounds is not None or rate > 0)
+    for asked in (earlier, now):
+        drawn = {asked.rounds - 1: False, asked.rounds: True}
+        drawn |= {2 * asked.rounds: True, 2 * asked.rounds + 1: False}
+        found = {count: terms.asks(replace(asked, rounds=count), 8) for count in drawn}
+        assert found == drawn
+        assert not terms.asks(replace(asked, deadline_ms=asked.deadline_ms + 1), 8)
+    named = terms.model_copy(update={"ceiling_flops_per_second": now.ceiling_flops_per_second})
+    assert (named.asks(now, 8), named.asks(earlier, 8)) == (True, False)
 
 
 TWO_CREDITS = """\

@@ -35,23 +35,6 @@ def longest(policy: Policy, times: int) -> Policy:
     return replace(policy, rounds=policy.rounds * times)
 
 
-def is_of(asked: Policy, policy: Policy, times: int) -> bool:
-    """Whether a challenge was asked by a policy, with a number of rounds that may be drawn.
-
-    Its ceiling may differ, and its deadline where no rate is asked for and the deadline follows from the ceiling: that
-    comes from the table of cards, and a month is settled anew under a later one.
-    """
-    within = policy.rounds <= asked.rounds <= policy.rounds * times
-    of_rate = policy.required_flops_per_second > 0
-    same = replace(
-        asked,
-        rounds=policy.rounds,
-        ceiling_flops_per_second=policy.ceiling_flops_per_second,
-        deadline_ms=asked.deadline_ms if of_rate else policy.deadline_ms,
-    )
-    return within and same == policy
-
-
 def work_ms(policy: Policy) -> Fraction | None:
     """What the chain takes at the rate asked for, or else at the ceiling; None where the policy names neither."""
     rate = policy.required_flops_per_second or policy.ceiling_flops_per_second

@@ -5,7 +5,7 @@ type. Duplicate keys, aliases, unknown keys and failed conditions are errors tha
 reported at once. After loading every switch has a value.
 """
 
-from weighbridge.contract.loading import expanded, explain, load
+from weighbridge.contract.loading import expanded, explain, load, loaded
 from weighbridge.contract.model import Contract
 from weighbridge.contract.objectives import (
     Availability,
@@ -51,4 +51,5 @@ __all__ = [
     "expanded",
     "explain",
     "load",
+    "loaded",
 ]

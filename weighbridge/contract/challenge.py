@@ -1,5 +1,6 @@
 """What a contract says of challenges: how often the cards are asked to prove themselves, by which numbers."""
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Literal
 
@@ -106,12 +107,34 @@ class ChallengeTerms(Terms):
     def policy(self, card: Sku | None, gpus: int) -> Policy:
         """The numbers of an exchange with a node of so many of these cards; None: no row knows them.
 
-        Raises PolicyError.
+        What the contract names holds, whatever the table says of the card. Raises PolicyError.
         """
-        known = None if card is None else ceiling_flops_per_second(card, self.profile)
-        ceiling = self.ceiling_flops_per_second or known or 0
-        if known is not None and ceiling < known:
-            raise PolicyError(f"ceiling_flops_per_second {ceiling}: the card can reach {known}")
+        policy = self._at(self.ceiling_flops_per_second or self._known(card), gpus)
+        policy.require_fit(gpus)
+        require_deliverable(longest(policy, self.longest_times), gpus)
+        require_work(policy)
+        require_work(longest(policy, self.longest_times))
+        return policy
+
+    def asks(self, asked: Policy, gpus: int) -> bool:
+        """Whether a challenge by these numbers was asked as these terms say, for as long as may be drawn.
+
+        Where they name no ceiling, theirs came from the table of cards as it was then, and with it whatever follows
+        from a ceiling: the rounds where neither they nor a rate are named, and the deadline where no rate is.
+        """
+        try:
+            own = self._at(self.ceiling_flops_per_second or asked.ceiling_flops_per_second, gpus)
+        except PolicyError:
+            return False
+        within = own.rounds <= asked.rounds <= own.rounds * self.longest_times
+        return within and replace(asked, rounds=own.rounds) == own
+
+    def _known(self, card: Sku | None) -> int:
+        """The ceiling in the table of cards; 0: it has none."""
+        return 0 if card is None else ceiling_flops_per_second(card, self.profile) or 0
+
+    def _at(self, ceiling: int, gpus: int) -> Policy:
+        """The numbers under a ceiling. Raises PolicyError."""
         rounds = self.rounds or rounds_of(
             self.size, self.at_least_flops_per_second or ceiling, self.work_s
         )
@@ -141,16 +164,13 @@ class ChallengeTerms(Terms):
             program=self.program or "",
             links=self.links,
         )
-        if self.deadline_s is None:
-            policy = patient(policy, self.longest_times)
-        policy.require_fit(gpus)
-        require_deliverable(longest(policy, self.longest_times), gpus)
-        require_work(policy)
-        require_work(longest(policy, self.longest_times))
-        return policy
+        return patient(policy, self.longest_times) if self.deadline_s is None else policy
 
     def unfit(self, card: Sku | None, gpus: int) -> str | None:
         """Why a node of so many of these cards could not be challenged by these numbers; None: it can."""
+        named, known = self.ceiling_flops_per_second, self._known(card)
+        if named is not None and named < known:
+            return f"ceiling_flops_per_second {named}: the card can reach {known}"
         try:
             self.policy(card, gpus)
         except PolicyError as error:

@@ -47,6 +47,15 @@ def cautions(contract: Contract) -> Iterator[str]:
     yield from _of_unseen_runs(contract)
 
 
+def unfit_challenges(contract: Contract) -> Problems:
+    """(path, reason) for each challenge that no node of its line item could answer, by the table of cards as it is."""
+    for number, item in enumerate(contract.resources):
+        for place, terms in enumerate(item.challenges):
+            unfit = terms.unfit(item.card, item.per_node)
+            if unfit is not None:
+                yield f"resources[{number}].challenges[{place}]", unfit
+
+
 def _of_unseen_runs(contract: Contract) -> Iterator[str]:
     """Who chooses when it samples could leave out such a run, and with it the card that idled meanwhile."""
     for item in contract.resources:

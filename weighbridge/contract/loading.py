@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from weighbridge.contract.coherence import incoherences
+from weighbridge.contract.coherence import incoherences, unfit_challenges
 from weighbridge.contract.document import ContractDocument, joined, read
 from weighbridge.contract.model import Contract
 from weighbridge.contract.money import KIND
@@ -30,7 +30,21 @@ REASONS = {
 def load(text: str) -> Contract:
     """The contract in this YAML text. Raises ContractError with everything that is wrong with it.
 
-    Whoever folds the entry of a contract loads its text; the text is parsed once for all of them.
+    This is for whoever would agree on it: `loaded` is for what the log holds.
+    """
+    contract = loaded(text)
+    problems = list(_placed(read(text), "", unfit_challenges(contract)))
+    if problems:
+        raise ContractError(problems)
+    return contract
+
+
+@lru_cache(maxsize=64)
+def loaded(text: str) -> Contract:
+    """The contract of an entry of the log. Raises ContractError.
+
+    Whether its challenges fit the table of cards was asked when it was entered: a later table undoes no contract.
+    Whoever folds the entry loads its text; the text is parsed once for all of them.
     """
     document = read(text)
     problems = list(document.problems)

@@ -214,8 +214,15 @@ class Resource(Terms):
         return skus().get(self.accelerator.sku)
 
     def challenge_policies(self) -> tuple[Policy, ...]:
-        """The numbers of each proof of compute."""
+        """The numbers of each proof of compute. Raises PolicyError, but not where the contract was just agreed on: a
+        later table of cards may make it.
+        """
         return tuple(terms.policy(self.card, self.per_node) for terms in self.challenges)
+
+    def proof(self, asked: Policy) -> int | None:
+        """Which of the proofs of compute a challenge by these numbers is; None: none of them."""
+        places = range(len(self.challenges))
+        return next((n for n in places if self.challenges[n].asks(asked, self.per_node)), None)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.places * self.per_node > MOST_GPUS:
@@ -229,10 +236,6 @@ class Resource(Terms):
         domain = self.interconnect.nvlink_domain
         if domain is not None and domain > self.nodes * self.per_node:
             yield "interconnect.nvlink_domain", "larger than all GPUs together"
-        for place, terms in enumerate(self.challenges):
-            unfit = terms.unfit(self.card, self.per_node)
-            if unfit is not None:
-                yield f"challenges[{place}]", unfit
         yield from repeated("slots", [slot.id for slot in self.slots])
 
 

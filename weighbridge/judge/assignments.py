@@ -7,7 +7,7 @@ amendment never takes effect before it was added, so no interval is judged by te
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from weighbridge.contract import Contract, Resource, load
+from weighbridge.contract import Contract, Resource, load, loaded
 from weighbridge.contract.condition import REACHABLE, asks_for
 from weighbridge.judge.checks import Promise
 from weighbridge.judge.slot_history import Holder, SlotHistory
@@ -68,7 +68,7 @@ class Assignments:
 
     def add(self, added: ContractAdded) -> None:
         """Fold an entry that `check_addition` let pass."""
-        contract = load(added.text)
+        contract = loaded(added.text)
         from_us = max(added.from_us, contract.effective_us, contract.term.start_us)
         versions = self._versions.setdefault(contract.contract_id, [])
         if versions:

@@ -18,7 +18,6 @@ from weighbridge.challenge.record import (
     read_outcome,
 )
 from weighbridge.challenge.telemetry import Telemetry, read_telemetry
-from weighbridge.challenge.work import is_of
 from weighbridge.judge import (
     attestation_findings,
     between_sides,
@@ -551,12 +550,8 @@ class FleetFold:
             return True
         version = self.assignments.contracts(self.watch.now_us).get(ended.contract)
         items = () if version is None else version.contract.resources
-        own = [
-            (policy, terms.longest_times)
-            for item in items
-            for terms, policy in zip(item.challenges, item.challenge_policies(), strict=True)
-        ]
-        return not own or any(is_of(ended.policy, policy, times) for policy, times in own)
+        own = [item for item in items if item.challenges]
+        return not own or any(item.proof(ended.policy) is not None for item in own)
 
     def _linked(self, linked: Telemetry) -> Iterator[Change]:
         _, state = self._observer(key_id(linked.agent_key), linked.node)

@@ -8,7 +8,6 @@ from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.record import SCHEDULE, ChallengeOutcome, Weighed
 from weighbridge.challenge.telemetry import BothSides, may_be_unmade
 from weighbridge.challenge.verdict import ChallengeVerdict
-from weighbridge.challenge.work import is_of
 from weighbridge.contract import Contract
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.contract.quality import Performance
@@ -182,9 +181,9 @@ def _terms(contract: Contract, resource: str | None, one: ProvenRates) -> Challe
     for item in contract.resources:
         if resource not in (None, item.id):
             continue
-        for terms, policy in zip(item.challenges, item.challenge_policies(), strict=True):
-            if is_of(one.policy, policy, terms.longest_times):
-                return terms
+        place = item.proof(one.policy)
+        if place is not None:
+            return item.challenges[place]
     return None
 
 

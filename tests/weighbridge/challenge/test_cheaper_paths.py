@@ -17,7 +17,7 @@ from weighbridge.challenge.links import Row
 from weighbridge.challenge.policy import PolicyError
 from weighbridge.challenge.profiles import PROFILES
 from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
-from weighbridge.challenge.work import is_of, require_work
+from weighbridge.challenge.work import require_work
 
 N = 256
 Matrix = np.ndarray[Any, np.dtype[np.int64]]
@@ -186,10 +186,3 @@ def test_work_of_ten_seconds_or_three_allowances_is_enough_and_less_is_none(benc
     ):
         with pytest.raises(PolicyError, match="ms are needed"):
             require_work(bench.policy(**short))
-
-
-def test_lengths_may_be_drawn_from_once_to_so_many_times_the_rounds(bench: Any) -> None:
-    policy = bench.policy(rounds=10)
-    asked = {rounds: bench.policy(rounds=rounds) for rounds in (9, 10, 20, 21)}
-    counted = [rounds for rounds, one in asked.items() if is_of(one, policy, 2)]
-    assert counted == [10, 20]

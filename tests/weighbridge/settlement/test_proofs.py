@@ -177,11 +177,15 @@ def test_a_series_counts_also_under_a_later_table_of_cards() -> None:
     assert found(text(), slow) == (Samples(1, Fraction(1, 2)),)
 
 
-def test_without_a_rate_the_deadline_is_the_tables_too() -> None:
-    """It follows from the ceiling, where rounds are the contract's own."""
-    terms = '    challenges: [{rounds: "3233"}]\n    floors:'
-    (own,) = load(text(terms=terms)).resources[0].challenge_policies()
-    earlier = replace(own, ceiling_flops_per_second=10**15, deadline_ms=own.deadline_ms + 1000)
+@pytest.mark.parametrize("named", ['rounds: "3233"', "check: recompute"])
+def test_without_a_rate_the_rounds_and_the_deadline_are_the_tables_too(named: str) -> None:
+    """They follow from the ceiling as it was when the challenge was asked for."""
+    terms = f"    challenges: [{{{named}}}]\n    floors:"
+    (item,) = load(text(terms=terms)).resources
+    assert item.card is not None
+    card = replace(item.card, dense_f16_teraops=900, dense_i8_teraops=1800)
+    earlier = item.challenges[0].policy(card, item.per_node)
+    assert earlier.deadline_ms != item.challenge_policies()[0].deadline_ms
     slow = outcome(weighed("failed", 400 * 10**12), policy=earlier)
     assert len(found(text("false", terms=terms), slow)) == 1
     other = replace(OWN, deadline_ms=OWN.deadline_ms + 1000)
