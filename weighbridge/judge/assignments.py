@@ -124,7 +124,7 @@ class Assignments:
 
     def contracts(self, now_us: int) -> Mapping[str, Version]:
         """The version of every contract that is in force; its first where none is yet, its last after the term."""
-        return {name: _in_force(versions, now_us) for name, versions in self._versions.items()}
+        return {name: in_force(versions, now_us) for name, versions in self._versions.items()}
 
     def nodes(self, contract: str) -> dict[str, Assignment]:
         """The assignments of one contract by node, in the order in which the nodes were first assigned."""
@@ -135,7 +135,8 @@ class Assignments:
         return list(self._histories.get(contract, SlotHistory()).over(start_us, end_us))
 
 
-def _in_force(versions: Sequence[Version], now_us: int) -> Version:
+def in_force(versions: Sequence[Version], now_us: int) -> Version:
+    """Of one contract, at an instant: its first where none is yet, its last after the term."""
     begun = [version for version in versions if version.from_us <= now_us]
     return begun[-1] if begun else versions[0]
 

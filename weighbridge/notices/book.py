@@ -42,6 +42,7 @@ from weighbridge.settlement.period_labels import cut, ruling
 from weighbridge.settlement.periods import Period, instant_text
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.proofs import (
+    KnownSeries,
     ProvenRates,
     excused,
     proven,
@@ -166,13 +167,19 @@ class ContractRecord:
             late=tuple(self._late_s(cutoff_us)),
         )
 
-    def probes(self, contract: Contract, period: Period) -> dict[str, tuple[Samples, ...]]:
-        """What challenges found in a period, by performance objective of a version."""
-        return samples(contract, self.nodes, self.proven, period)
+    @property
+    def known_series(self) -> KnownSeries:
+        return KnownSeries(self.versions, self.nodes, self.proven)
 
-    def series(self, contract: Contract, period: Period) -> tuple[SeriesLine, ...]:
-        """The series of challenges of a period, as the statement shows them."""
-        return series_lines(contract, self.nodes, self.proven, period)
+    def probes(
+        self, contract: Contract, part: Period, whole: Period
+    ) -> dict[str, tuple[Samples, ...]]:
+        """What challenges found in a part of a period, by performance objective of a version."""
+        return samples(self.known_series, contract, part, whole)
+
+    def series(self, contract: Contract, part: Period, whole: Period) -> tuple[SeriesLine, ...]:
+        """The series of challenges of a part of a period, as the statement shows them."""
+        return series_lines(self.known_series, contract, part, whole)
 
     def explained(self, rows: Iterable[Row], cutoff_us: int) -> list[Row]:
         """Rows with the causes that were agreed: a cause counts once the lessee has said it, or said it too.

@@ -33,18 +33,20 @@ from weighbridge.settlement.units import (
     unit_lines,
 )
 
-Probes = Callable[[Contract, Period], Mapping[str, tuple[Samples, ...]]]
-"""What the probes of each objective of a version found in a part of the period."""
-Series = Callable[[Contract, Period], tuple[SeriesLine, ...]]
+Probes = Callable[[Contract, Period, Period], Mapping[str, tuple[Samples, ...]]]
+"""What the probes of each objective of a version found in its part of the period, which comes last."""
+Series = Callable[[Contract, Period, Period], tuple[SeriesLine, ...]]
 """The series of challenges of a part of the period, as the statement shows them."""
 
 
-def no_probes(_contract: Contract, _period: Period) -> Mapping[str, tuple[Samples, ...]]:
+def no_probes(
+    _contract: Contract, _part: Period, _whole: Period
+) -> Mapping[str, tuple[Samples, ...]]:
     """The probes where there are none."""
     return {}
 
 
-def no_series(_contract: Contract, _period: Period) -> tuple[SeriesLine, ...]:
+def no_series(_contract: Contract, _part: Period, _whole: Period) -> tuple[SeriesLine, ...]:
     """The series of challenges where there are none."""
     return ()
 
@@ -181,8 +183,8 @@ class Case:
             windows=self.notices.windows,
             claims=self.notices.claims,
             events=self.notices.events,
-            probes=self.notices.probes(version.contract, part),
-            series=self.notices.series(version.contract, part),
+            probes=self.notices.probes(version.contract, part, self.period),
+            series=self.notices.series(version.contract, part, self.period),
             coming=coming,
             marks=self.known.marks,
         )

@@ -12,6 +12,7 @@ from weighbridge.contract import Contract
 from weighbridge.contract.challenge import ChallengeTerms
 from weighbridge.contract.quality import Performance
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.judge.assignments import Version, in_force
 from weighbridge.settlement.hours import inside
 from weighbridge.settlement.periods import Period, instant_text
 from weighbridge.settlement.probes import Samples
@@ -29,7 +30,8 @@ class ProvenRates:
 
     `policy` and `cause` as the outcome names them. `final`: no further attempt follows. `failed`: GPUs that failed in
     some attempt, also where the last one was given up and names none. `borne_out`: the telemetry of both sides showed
-    somebody else's use before anybody could know of the challenge.
+    somebody else's use before anybody could know of the challenge. `began_us`: when it was committed to; 0: an older
+    record does not say.
     """
 
     node: str
@@ -44,6 +46,16 @@ class ProvenRates:
     failed: frozenset[str] = frozenset()
     excusable: bool = False
     borne_out: bool = False
+    began_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSeries:
+    """Every series of a contract that is known at an instant, with its versions, and the line item of each node."""
+
+    versions: Sequence[Version]
+    nodes: Mapping[str, str | None]
+    found: Sequence[ProvenRates]
 
 
 def proven(before: ProvenRates | None, ended: ChallengeOutcome, received_us: int) -> ProvenRates:
@@ -66,6 +78,7 @@ def proven(before: ProvenRates | None, ended: ChallengeOutcome, received_us: int
         tuple(gpu.gpu for gpu in ended.weighing.gpus),
         frozenset(failed) | (before.failed if before is not None else frozenset()),
         may_be_unmade(ended),
+        began_us=ended.began_us if before is None else before.began_us,
     )
 
 
@@ -100,31 +113,26 @@ def proves_node(contract: Contract, resource: str | None, one: ProvenRates) -> b
 
 
 def samples(
-    contract: Contract,
-    nodes: Mapping[str, str | None],
-    found: Sequence[ProvenRates],
-    period: Period,
+    known: KnownSeries, contract: Contract, part: Period, whole: Period
 ) -> dict[str, tuple[Samples, ...]]:
     """One probe for each GPU of each series of the contract's own that ended in the objective's schedule, by objective.
 
-    The contract's own are those that its schedule began, by one of its policies. With `of_reference` the value is a
-    share of what that policy asks for, and none where it asks for nothing; else TFLOP/s.
+    The contract's own are those that its schedule began, by one of its proofs, in the version that was in force when
+    the series was committed to. `part` is what a version rules of the `whole` period. With `of_reference` the value is
+    a share of what was asked for, and none where nothing was; else TFLOP/s.
     """
-    own = list(_within(_own(contract, nodes, found), period))
+    own = list(_within(_own(known, contract), part, whole))
     return {
-        one.id: tuple(_samples(_due(one, own, period), one.of_reference))
+        one.id: tuple(_samples(_due(one, own, whole), one.of_reference))
         for one in contract.performance
         if one.probe == PROBE
     }
 
 
 def series_lines(
-    contract: Contract,
-    nodes: Mapping[str, str | None],
-    found: Sequence[ProvenRates],
-    period: Period,
+    known: KnownSeries, contract: Contract, part: Period, whole: Period
 ) -> tuple[SeriesLine, ...]:
-    """Every series of a period, whether it is a probe of an objective or not; none where no objective asks for any."""
+    """Every series of a part, whether it is a probe of an objective or not; none where no objective asks for any."""
     judging = [one for one in contract.performance if one.probe == PROBE]
     return tuple(
         SeriesLine(
@@ -134,56 +142,63 @@ def series_lines(
             verdict=one.verdict.value,
             gpus=len(one.rates),
             least=min((rate for rate in one.rates if rate is not None), default=None),
-            counts=_terms(contract, nodes.get(one.node), one) is not None
-            and any(list(_due(terms, [one], period)) for terms in judging),
+            counts=_proof(known, contract, one) is not None
+            and any(list(_due(terms, [one], whole)) for terms in judging),
         )
-        for one in _within(found, period)
+        for one in _within(known.found, part, whole)
         if judging
     )
 
 
-def _within(found: Iterable[ProvenRates], period: Period) -> Iterator[ProvenRates]:
-    start_us, end_us = (edge_s * MICROSECONDS for edge_s in period.interval_s)
-    return (one for one in found if start_us <= one.received_us < end_us)
-
-
-def _own(
-    contract: Contract, nodes: Mapping[str, str | None], found: Iterable[ProvenRates]
-) -> Iterator[ProvenRates]:
-    """The contract's own series. Those not assessed have their consequence once there are as many in a row.
-
-    `found`: all that are known, since a row goes on over the end of a month. It ends with a series that is met or
-    failed: one that is void or unknown neither counts in it nor ends it, and as little does one whose GPUs were in use,
-    as both sides show, before it was asked for.
-    """
-    in_a_row: dict[str, int] = {}
+def _within(found: Iterable[ProvenRates], part: Period, whole: Period) -> Iterator[ProvenRates]:
+    """A series is of the period in which it ended, and there of the version under which it was committed to."""
+    start_us, end_us = (edge_s * MICROSECONDS for edge_s in whole.interval_s)
+    from_us, until_us = (edge_s * MICROSECONDS for edge_s in part.interval_s)
     for one in found:
-        terms = _terms(contract, nodes.get(one.node), one)
-        if terms is None:
+        at_us = max(one.began_us or one.received_us, start_us)
+        if start_us <= one.received_us < end_us and from_us <= at_us < until_us:
+            yield one
+
+
+def _own(known: KnownSeries, contract: Contract) -> Iterator[ProvenRates]:
+    """The contract's own series. Those not assessed have their consequence once there are as many of a proof in a row.
+
+    A row goes on over the end of a month. It ends with a series that is met or failed: one that is void or unknown
+    neither counts in it nor ends it, and as little does one whose GPUs were in use, as both sides show, before it was
+    asked for. What another proof of the line item found ends none.
+    """
+    in_a_row: dict[tuple[str, int], int] = {}
+    for one in known.found:
+        proof = _proof(known, contract, one)
+        if proof is None:
             continue
-        unassessed = one.verdict is ChallengeVerdict.NOT_ASSESSED
         if one.borne_out:
             yield one
             continue
-        if unassessed:
-            in_a_row[one.node] = in_a_row.get(one.node, 0) + 1
-        elif one.verdict in (ChallengeVerdict.MET, ChallengeVerdict.FAILED):
-            in_a_row[one.node] = 0
-        many = in_a_row.get(one.node, 0) >= terms.unassessed_in_a_row
-        counted = unassessed and many and terms.unassessed == "failed"
+        place, terms = proof
+        unassessed = one.verdict is ChallengeVerdict.NOT_ASSESSED
+        row = in_a_row.get((one.node, place), 0)
+        ends = one.verdict in (ChallengeVerdict.MET, ChallengeVerdict.FAILED)
+        row = in_a_row[one.node, place] = 0 if ends else row + unassessed
+        counted = unassessed and terms.unassessed == "failed" and row >= terms.unassessed_in_a_row
         yield replace(one, rates=(0,) * len(one.rates)) if counted else one
 
 
-def _terms(contract: Contract, resource: str | None, one: ProvenRates) -> ChallengeTerms | None:
-    """By which of the line item's proofs a series was asked for; None: by none of them, or not by the schedule."""
+def _proof(
+    known: KnownSeries, contract: Contract, one: ProvenRates
+) -> tuple[int, ChallengeTerms] | None:
+    """By which of the line item's proofs a series was asked for; None: by none of them, or not by the schedule.
+
+    `contract`: the version for a series of which nobody says when it was committed to.
+    """
     if one.cause != SCHEDULE or one.policy is None:
         return None
-    for item in contract.resources:
-        if resource not in (None, item.id):
-            continue
-        place = item.proof(one.policy)
+    agreed = in_force(known.versions, one.began_us).contract if one.began_us else contract
+    resource = known.nodes.get(one.node)
+    for item in agreed.resources:
+        place = item.proof(one.policy) if resource in (None, item.id) else None
         if place is not None:
-            return item.challenges[place]
+            return place, item.challenges[place]
     return None
 
 

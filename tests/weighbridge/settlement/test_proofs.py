@@ -92,7 +92,7 @@ def book_of(contract: str, *ended: ChallengeOutcome) -> NoticeBook:
 def found(contract: str, *ended: ChallengeOutcome) -> tuple[Samples, ...]:
     known = book_of(contract, *ended).record("K1", START_US + 100)
     assert known is not None
-    return known.probes(known.newest, PERIOD)["speed"]
+    return known.probes(known.newest, PERIOD, PERIOD)["speed"]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_the_statement_shows_every_series_and_which_of_them_count() -> None:
     ended = [outcome(met, weighed("failed", None)), outcome(met, cause=COMMAND)]
     known = book_of(text(), *ended, outcome(met, policy=other)).record("K1", START_US + 100)
     assert known is not None
-    lines = known.series(known.newest, PERIOD)
+    lines = known.series(known.newest, PERIOD, PERIOD)
     shown = [(one.cause, one.gpus, one.least, one.counts) for one in lines]
     assert shown == [
         (SCHEDULE, 2, 0, True),
@@ -155,7 +155,7 @@ def test_the_statement_shows_every_series_and_which_of_them_count() -> None:
     ]
     bare = book_of(contract_text(), *ended).record("K1", START_US + 100)
     assert bare is not None
-    assert bare.series(bare.newest, PERIOD) == ()
+    assert bare.series(bare.newest, PERIOD, PERIOD) == ()
 
 
 @pytest.mark.parametrize(
@@ -219,6 +219,83 @@ def test_many_in_a_row_that_are_not_assessed_have_the_consequence_of_the_contrac
     assert [one.value for one in (*row[2:4], *row[6:])] == [None, None, Fraction(1), None]
 
 
+AMENDED_S = 1000
+BEFORE, AFTER = (
+    Period("2026-10", PERIOD.start_s + begin, PERIOD.start_s + end)
+    for begin, end in ((0, AMENDED_S), (AMENDED_S, 31 * 86400))
+)
+
+
+def amended(*ended: tuple[int, ChallengeOutcome]) -> dict[str, list[Any]]:
+    """Rates in the part of each version, of series that ended at these seconds; the second asks for twice the rate."""
+    effective = "effective: 2026-10-01T00:16:40Z"
+    second = text(terms=CHALLENGE.replace("800", "1600")).replace('version: "1"', 'version: "2"')
+    second = second.replace("effective: 2026-10-01T00:00:00Z", f'supersedes: "1"\n{effective}')
+    made = book_of(text())
+    added = ContractAdded(contract="K1", version=2, text=second, from_us=START_US)
+    leaves = [(3, SIGNER.seal(payload_type(EntryKind.CONTRACT), encode(added)))]
+    leaves += [(at_s * 10**6, seal_record(SIGNER, one)[1]) for at_s, one in ended]
+    for index, (at_us, leaf) in enumerate(leaves, 2):
+        made.fold(entry(index, leaf), START_US + at_us)
+    known = made.record("K1", START_US + 10**10)
+    assert known is not None
+    assert [one.from_us for one in known.versions] == [START_US, START_US + AMENDED_S * 10**6]
+    parts = zip(("before", "after"), known.versions, (BEFORE, AFTER), strict=True)
+    return {
+        name: [
+            [one.value for one in known.probes(one_of.contract, part, PERIOD)["speed"]],
+            [line.counts for line in known.series(one_of.contract, part, PERIOD)],
+        ]
+        for name, one_of, part in parts
+    }
+
+
+@pytest.mark.parametrize(
+    ("began_s", "before", "after"),
+    [
+        (AMENDED_S - 1, [[Fraction(1)], [True]], [[], []]),
+        (AMENDED_S, [[], []], [[], [False]]),
+        (None, [[], []], [[], [False]]),
+    ],
+)
+def test_a_series_counts_in_the_version_under_which_it_was_committed_to(
+    began_s: int | None, before: list[Any], after: list[Any]
+) -> None:
+    """It ended after the amendment. An older record does not say when it began, and is of the one in which it ended."""
+    began_us = 0 if began_s is None else START_US + began_s * 10**6
+    met = outcome(weighed("met", 800 * 10**12), began_us=began_us)
+    assert amended((AMENDED_S + 5, met)) == {"before": before, "after": after}
+
+
+def test_the_first_attempt_says_when_a_series_was_committed_to() -> None:
+    slow = outcome(
+        weighed("failed", 400 * 10**12), began_us=START_US + (AMENDED_S - 9) * 10**6, final=False
+    )
+    last = outcome(weighed("met", 800 * 10**12), began_us=START_US + (AMENDED_S + 4) * 10**6)
+    found = amended((AMENDED_S + 3, slow), (AMENDED_S + 5, last))
+    assert found == {"before": [[Fraction(1)], [True]], "after": [[], []]}
+
+
+def test_a_series_that_ends_in_the_next_month_counts_there_alone() -> None:
+    known = book_of(text()).record("K1", START_US + 100)
+    assert known is not None
+    met = outcome(weighed("met", 800 * 10**12), began_us=(PERIOD.end_s - 1) * 10**6)
+    one = replace(known, proven=[proven(None, met, PERIOD.end_s * 10**6)])
+    counted = [len(one.probes(one.newest, part, part)["speed"]) for part in (PERIOD, NEXT)]
+    assert counted == [0, 1]
+
+
+def test_a_proof_that_is_met_ends_no_row_of_refusals_of_another() -> None:
+    """Who declines each `f16` and answers each `i8` is never met by the first."""
+    i8_terms = f"{{profile: i8, {ASKED.replace('8', '16', 1)}}}"
+    two = IN_A_ROW.replace("}]", f"}}, {i8_terms}]")
+    i8 = load(text(terms=two)).resources[0].challenge_policies()[1]
+    declined = outcome(weighed("not assessed", None))
+    met = outcome(weighed("met", 1600 * 10**12), policy=i8)
+    values = [one.value for one in found(text(terms=two), *[declined, met] * 3)]
+    assert values == [None, 1, None, 1, Fraction(0), 1]
+
+
 NEXT = Period("2026-11", PERIOD.end_s, PERIOD.end_s + 30 * 86400)
 IN_A_ROW = (
     f'    challenges: [{{{ASKED}, unassessed_in_a_row: "3", unassessed: failed}}]\n    floors:'
@@ -234,7 +311,7 @@ def test_a_row_that_is_not_assessed_goes_on_over_the_end_of_a_month() -> None:
     at_us = NEXT.start_s * 1_000_000
     turned = replace(known, proven=[*before, replace(last, received_us=at_us)])
     values = [
-        [one.value for one in turned.probes(turned.newest, period)["speed"]]
+        [one.value for one in turned.probes(turned.newest, period, period)["speed"]]
         for period in (PERIOD, NEXT)
     ]
     assert values == [[None, None], [Fraction(0)]]
@@ -262,7 +339,7 @@ def test_use_of_another_gpu_unmakes_no_failure_of_a_series_that_was_given_up() -
 def test_what_came_after_the_instant_is_not_known_at_it() -> None:
     known = book_of(text(), outcome(weighed("met", 1))).record("K1", START_US + 1)
     assert known is not None
-    assert known.probes(known.newest, PERIOD)["speed"] == ()
+    assert known.probes(known.newest, PERIOD, PERIOD)["speed"] == ()
 
 
 @pytest.mark.parametrize(("hours", "count"), [((2, 3), 1), ((0, 2), 0), ((3, 24), 0)])

@@ -313,7 +313,7 @@ def test_probes_and_damages_have_their_lines() -> None:
     resources = [{**TERMS["resources"][0], "delivery": [batch]}]  # type: ignore[index]
     accepted = ToldEvent("batch_accepted", START + 3 * DAY, "A")
     probes = {"p": (Samples(10, Fraction(1)), Samples(1, None))}
-    notices = Notices(events=(accepted,), probes=lambda _contract, _period: probes)
+    notices = Notices(events=(accepted,), probes=lambda *_: probes)
     found = drafted(
         whole_month(),
         notices,
