@@ -60,12 +60,13 @@ PROVEN = ITEM.replace(
 class Challenged(Field):
     """A node of two GPUs of which series after series ends, a thousand seconds apart, and both sides' agents."""
 
-    def __init__(self) -> None:
-        super().__init__(TERMS, {ITEM: PROVEN})
+    def __init__(self, proven: str = PROVEN) -> None:
+        super().__init__(TERMS, {ITEM: proven})
         self.nodes = {side: ScriptedNode() for side in BOTH}
         self.log = self.signers["provider"]
         contract = self.fold.assignments.contracts(START_US)["K1"].contract
-        (self.policy,) = contract.resources[0].challenge_policies()
+        self.policies = contract.resources[0].challenge_policies()
+        self.policy = self.policies[0]
         self.newest: Telemetry | None = None
         self.count = 0
         self.gives_up = False

@@ -130,6 +130,18 @@ class Assignments:
         """The assignments of one contract by node, in the order in which the nodes were first assigned."""
         return dict(self._nodes.get(contract, {}))
 
+    def leased(self, contract: str, node: str, at_us: int) -> Sequence[Resource] | None:
+        """The line item that a node is assigned to, as it was agreed on at an instant; all, of one that is not; None of
+        a contract that is not known.
+        """
+        versions = self._versions.get(contract)
+        if versions is None:
+            return None
+        assigned = self._assignments.get(node, {}).get(contract)
+        name = None if assigned is None else assigned.resource
+        agreed = in_force(versions, at_us).contract.resources
+        return [item for item in agreed if name in (None, item.id)]
+
     def holders(self, contract: str, start_us: int, end_us: int) -> list[Holder]:
         """Who held its places over [start_us, end_us)."""
         return list(self._histories.get(contract, SlotHistory()).over(start_us, end_us))

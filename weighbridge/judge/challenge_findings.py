@@ -1,10 +1,11 @@
 """The fold of challenges into a node's state: which are under way, what each GPU has proven, and who failed.
 
 A wrong answer is found at once and for good. A card that is slow is found when its series has ended in failure, until
-a later challenge is met, or until the telemetry of both sides bears out that somebody else used it. What was not
-assessed, or void, is found when there is much of it in a row. That another
-program answered than the requirements were measured with is said by itself, and closes when the right one answers; so
-is a card that passed while its telemetry showed no load, which changes no verdict.
+a later challenge of the same proof is met, or until the telemetry of both sides bears out that somebody else used it.
+What was not assessed, or void, is found when there is much of it in a row. That another program answered than the
+requirements were measured with is said by itself, and closes when the right one answers; so is a card that passed while
+its telemetry showed no load, which changes no verdict. What somebody asked for by hand counts for none of it: a card
+that was slow then is said by itself.
 """
 
 from collections.abc import Iterator
@@ -26,14 +27,9 @@ from weighbridge.challenge.telemetry import (
     may_be_unmade,
 )
 from weighbridge.challenge.verdict import PROOFS, ChallengeVerdict, VerdictReason
+from weighbridge.judge.asked_by import IN_A_ROW, AskedBy
 from weighbridge.judge.checks import Severity
-from weighbridge.judge.findings import (
-    close_finding,
-    is_newest,
-    is_open,
-    open_finding,
-    opened,
-)
+from weighbridge.judge.findings import held, hold, let_go
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import (
     AwaitedTelemetry,
@@ -52,8 +48,7 @@ WRONG_CODE = "challenge_wrong_answer"
 CEILING_CODE = "challenge_above_ceiling"
 UNASSESSED_CODE = "challenge_unassessed"
 PATH_CODE = "challenge_path"
-IN_A_ROW = 5
-"""Series in a row without a judgement from which on a finding opens."""
+BY_HAND_CODE = "challenge_failed_by_hand"
 IN_A_ROW_SAID = {
     UNASSESSED_CODE: (
         "challenges that are met or failed",
@@ -109,29 +104,33 @@ def _await_telemetry(state: NodeState, lessee: NodeState | None, ended: Challeng
         lessee.unlinked.pop(ended.challenge, None)
 
 
+def forget_telemetry(state: NodeState, lessee: NodeState | None, challenge: str) -> None:
+    """Telemetry of an exchange is awaited no more."""
+    state.unlinked.pop(challenge, None)
+    if lessee is not None:
+        lessee.unlinked.pop(challenge, None)
+
+
 def see_telemetry(
-    state: NodeState, lessee: NodeState | None, linked: Telemetry, now_us: int
+    state: NodeState, linked: Telemetry, now_us: int, asked: AskedBy
 ) -> Iterator[Finding]:
     """Telemetry of an exchange is linked: each card that passed was at work, idle, or cannot be said to be either.
 
     A failure of time of a card that both sides show in somebody else's use is none.
     """
-    if lessee is not None:
-        lessee.unlinked.pop(linked.challenge, None)
-    unlinked = state.unlinked.pop(linked.challenge, None)
-    if unlinked is None or not unlinked.outcome:
-        return
+    unlinked = state.unlinked[linked.challenge]
     ended = read_outcome(unlinked.outcome.encode())
     if linked.both is not None and may_be_unmade(ended):
-        yield from _excuse(state, unlinked, ended, linked.both, now_us)
+        yield from _excuse(state, unlinked, ended, linked.both, now_us, asked)
     weighed = ended.weighing.gpus
     passed = {gpu.gpu for gpu in weighed if gpu.verdict == ChallengeVerdict.MET}
     for card in linked.gpus:
         if card.gpu not in passed:
             continue
-        yield from close_finding(state, linked.contract, IDLE_CODE, card.gpu, now_us)
+        named = (linked.contract, IDLE_CODE, card.gpu)
+        yield from let_go(state, named, asked.closes, now_us)
         if card.shown != LoadShown.LOAD:
-            yield open_finding(state, _idle(state, linked, card, now_us))
+            yield from hold(state, _idle(state, linked, card, now_us), asked.proof)
 
 
 def _excuse(
@@ -140,28 +139,30 @@ def _excuse(
     ended: ChallengeOutcome,
     both: BothSides,
     now_us: int,
+    asked: AskedBy,
 ) -> Iterator[Finding]:
     """What both sides bear out was no failure, and a decline for it was none to be counted."""
     for finding in unlinked.opened:
         if finding.device in both.busy:
-            yield from _withdraw(state, unlinked, finding, now_us)
+            yield from _withdraw(state, unlinked, finding, now_us, asked.proof)
     failed = {*ended.failed, *(finding.device for finding in unlinked.opened)}
     for gpu in failed & both.busy:
         _called_busy(state, ended, gpu)
-    if failed <= both.busy and (failed or both.busy):
-        yield from _not_counted(state, unlinked, ended, both, failed, now_us)
+    if failed <= both.busy and (failed or both.busy) and unlinked.row >= 0:
+        yield from _not_counted(state, unlinked, ended, _busy_before(failed, both), now_us, asked)
 
 
 def _withdraw(
-    state: NodeState, unlinked: AwaitedTelemetry, finding: Finding, now_us: int
+    state: NodeState, unlinked: AwaitedTelemetry, finding: Finding, now_us: int, proof: str
 ) -> Iterator[Finding]:
-    """The finding closes, if it is still the open one; what it displaced holds again."""
-    if not is_newest(state, finding):
+    """The finding closes, if it is still the proof's newest; what it displaced holds again."""
+    key = (finding.contract, finding.code, finding.device)
+    if held(state, key, proof) != [finding]:
         return
-    yield from close_finding(state, finding.contract, finding.code, finding.device, now_us)
+    yield from let_go(state, key, proof.__eq__, now_us)
     for before in unlinked.displaced:
         if before.device == finding.device:
-            yield open_finding(state, replace(before, since_us=now_us, until_us=None))
+            yield from hold(state, replace(before, since_us=now_us, until_us=None), proof)
 
 
 def _called_busy(state: NodeState, ended: ChallengeOutcome, gpu: str) -> None:
@@ -175,23 +176,32 @@ def _not_counted(
     state: NodeState,
     unlinked: AwaitedTelemetry,
     ended: ChallengeOutcome,
-    both: BothSides,
-    failed: set[str],
+    foreseen: bool,
     now_us: int,
+    asked: AskedBy,
 ) -> Iterator[Finding]:
-    """The series was not assessed. In a row it counts where the use began after anybody could know of the challenge."""
-    if unlinked.row < 0:
-        return
-    contract, counts = ended.contract, state.unassessed
-    foreseen = not _busy_before(failed, both)
+    """The series was not assessed. In a row it counts where the use began after anybody could know of the challenge:
+    not `foreseen`.
+    """
+    key, counts = Key((ended.contract, asked.proof)), state.unassessed
     was_counted = ended.series_verdict != ChallengeVerdict.FAILED
-    row = counts.get(contract, 0) - was_counted + foreseen
+    row = counts.get(key, 0) - was_counted + (not foreseen)
     row += 0 if was_counted else unlinked.row
-    counts[contract] = row
-    if row < IN_A_ROW:
-        yield from close_finding(state, contract, UNASSESSED_CODE, "", now_us)
-    elif not is_open(state, contract, UNASSESSED_CODE):
-        yield open_finding(state, _in_a_row(state, ended, UNASSESSED_CODE, row, now_us))
+    yield from _counted(state, ended, UNASSESSED_CODE, row, now_us, asked)
+
+
+def _counted(
+    state: NodeState, ended: ChallengeOutcome, code: str, row: int, now_us: int, asked: AskedBy
+) -> Iterator[Finding]:
+    """So many series of a proof are in a row: a finding from as many on as are too many."""
+    unassessed = code == UNASSESSED_CODE
+    counts = state.unassessed if unassessed else state.voided
+    counts[Key((ended.contract, asked.proof))] = row
+    named = (ended.contract, code, "")
+    if row < (asked.in_a_row if unassessed else IN_A_ROW):
+        yield from let_go(state, named, asked.proof.__eq__, now_us)
+    elif not held(state, named, asked.proof):
+        yield from hold(state, _in_a_row(state, ended, code, row, now_us, asked), asked.proof)
 
 
 def _busy_before(failed: set[str], both: BothSides) -> bool:
@@ -227,10 +237,9 @@ def end_exchange(
     lessee: NodeState | None,
     ended: ChallengeOutcome,
     now_us: int,
-    *,
-    mends: bool = True,
+    asked: AskedBy,
 ) -> Iterator[Finding]:
-    """Folds the end of an attempt. `mends`: whether to be met by its numbers closes what was found before."""
+    """Folds the end of an attempt of a series that was `asked` so."""
     begun = state.exchanges.pop(ended.challenge, None)
     awaited = state.unlinked.get(ended.challenge, AwaitedTelemetry([]))
     state.challenged_us = max(state.challenged_us, ended.ended_us)
@@ -246,17 +255,18 @@ def end_exchange(
     failed = _failed_so_far(state, ended, begun, awaited.start)
     for gpu in weighing.gpus:
         state.proofs[gpu.gpu] = _proof(state.proofs.get(gpu.gpu), gpu, ended, now_us)
-        yield from _weighed(state, ended, gpu, now_us, mends)
+        yield from _weighed(state, ended, gpu, now_us, asked)
     if ended.final and ended.series_verdict == ChallengeVerdict.FAILED:
         for device in failed:
-            finding = _failed(state, ended, device, now_us)
-            awaited.displaced += opened(state, ended.contract, CODE, device)
+            finding = _failed(state, ended, device, now_us, asked)
+            key = (ended.contract, finding.code, device)
+            awaited.displaced += held(state, key, asked.proof)
             awaited.opened.append(finding)
-            yield from _replace(state, finding)
-    if ended.final:
-        yield from _judged(state, ended, awaited, now_us, mends)
+            yield from hold(state, finding, asked.proof)
+    if ended.final and asked.counts:
+        yield from _judged(state, ended, awaited, now_us, asked)
     if begun is not None:
-        yield from _program(state, read_commitment(begun.encode()), ended, now_us)
+        yield from _program(state, read_commitment(begun.encode()), ended, now_us, asked)
 
 
 def _failed_so_far(
@@ -273,23 +283,16 @@ def _failed_so_far(
 
 
 def _weighed(
-    state: NodeState, ended: ChallengeOutcome, gpu: Weighed, now_us: int, mends: bool
+    state: NodeState, ended: ChallengeOutcome, gpu: Weighed, now_us: int, asked: AskedBy
 ) -> Iterator[Finding]:
     """What one attempt says of one GPU at once, whatever becomes of its series."""
-    if gpu.verdict == ChallengeVerdict.MET and mends:
-        yield from close_finding(state, ended.contract, CODE, gpu.gpu, now_us)
-        yield from close_finding(state, ended.contract, CEILING_CODE, gpu.gpu, now_us)
+    if gpu.verdict == ChallengeVerdict.MET:
+        for code in (CODE, BY_HAND_CODE, CEILING_CODE):
+            yield from let_go(state, (ended.contract, code, gpu.gpu), asked.closes, now_us)
     elif gpu.reason == VerdictReason.ABOVE_CEILING:
-        yield from _replace(state, _above(state, ended, gpu, now_us))
+        yield from hold(state, _above(state, ended, gpu, now_us), asked.proof)
     elif gpu.reason in PROOFS:
-        yield from _replace(state, _wrong(state, ended, gpu, now_us))
-
-
-def _replace(state: NodeState, finding: Finding) -> Iterator[Finding]:
-    yield from close_finding(
-        state, finding.contract, finding.code, finding.device, finding.since_us
-    )
-    yield open_finding(state, finding)
+        yield from hold(state, _wrong(state, ended, gpu, now_us), asked.proof)
 
 
 def _wrong(state: NodeState, ended: ChallengeOutcome, gpu: Weighed, now_us: int) -> Finding:
@@ -333,32 +336,33 @@ def _judged(
     ended: ChallengeOutcome,
     awaited: AwaitedTelemetry,
     now_us: int,
-    mends: bool,
+    asked: AskedBy,
 ) -> Iterator[Finding]:
     """To decline is free, and the provider chooses when; what is void may be anybody's doing: both are counted.
 
     What is unknown, as without numpy, is neither.
     """
-    verdict = ended.series_verdict
-    judged = verdict == ChallengeVerdict.FAILED or (verdict == ChallengeVerdict.MET and mends)
-    if judged:
+    verdict, key = ended.series_verdict, Key((ended.contract, asked.proof))
+    ends = verdict in (ChallengeVerdict.FAILED, ChallengeVerdict.MET)
+    if ends:
         for other in state.unlinked.values():
-            other.row = -1
-    awaited.row = state.unassessed.get(ended.contract, 0)
+            if (other.contract, other.proof) == key:
+                other.row = -1
+    awaited.contract, awaited.proof = key
+    awaited.row = state.unassessed.get(key, 0)
     for counts, code, counted in (
         (state.unassessed, UNASSESSED_CODE, verdict == ChallengeVerdict.NOT_ASSESSED),
         (state.voided, PATH_CODE, verdict == ChallengeVerdict.VOID),
     ):
-        count = 0 if judged else counts.get(ended.contract, 0) + counted
-        counts[ended.contract] = count
-        if judged:
-            yield from close_finding(state, ended.contract, code, "", now_us)
-        elif count >= IN_A_ROW and not is_open(state, ended.contract, code):
-            yield open_finding(state, _in_a_row(state, ended, code, count, now_us))
+        if ends:
+            counts[key] = 0
+            yield from let_go(state, (ended.contract, code, ""), asked.closes, now_us)
+        elif counted:
+            yield from _counted(state, ended, code, counts.get(key, 0) + 1, now_us, asked)
 
 
 def _in_a_row(
-    state: NodeState, ended: ChallengeOutcome, code: str, count: int, now_us: int
+    state: NodeState, ended: ChallengeOutcome, code: str, count: int, now_us: int, asked: AskedBy
 ) -> Finding:
     expected, whose = IN_A_ROW_SAID[code]
     return Finding(
@@ -370,7 +374,7 @@ def _in_a_row(
         Verdict.UNKNOWN,
         "E1",
         expected,
-        f"{count} in a row {whose}, the last: {ended.series_reason}",
+        asked.said(f"{count} in a row {whose}, the last: {ended.series_reason}"),
         "open",
         now_us,
         None,
@@ -378,13 +382,14 @@ def _in_a_row(
 
 
 def _program(
-    state: NodeState, begun: Commitment, ended: ChallengeOutcome, now_us: int
+    state: NodeState, begun: Commitment, ended: ChallengeOutcome, now_us: int, asked_by: AskedBy
 ) -> Iterator[Finding]:
     """Which program computed is the host's word, level E0: what it answered is judged all the same."""
     asked, answered = begun.policy.program, ended.weighing.program.hex()
     if not asked or not answered:
         return
-    yield from close_finding(state, ended.contract, PROGRAM_CODE, "", now_us)
+    named = (ended.contract, PROGRAM_CODE, "")
+    yield from let_go(state, named, asked_by.closes, now_us)
     if answered != asked:
         finding = Finding(
             ended.contract,
@@ -400,7 +405,7 @@ def _program(
             now_us,
             None,
         )
-        yield open_finding(state, finding)
+        yield from hold(state, finding, asked_by.proof)
 
 
 def _proof(known: Proof | None, gpu: Weighed, ended: ChallengeOutcome, now_us: int) -> Proof:
@@ -428,20 +433,26 @@ def _proof(known: Proof | None, gpu: Weighed, ended: ChallengeOutcome, now_us: i
     )
 
 
-def _failed(state: NodeState, ended: ChallengeOutcome, device: str, now_us: int) -> Finding:
+def _failed(
+    state: NodeState, ended: ChallengeOutcome, device: str, now_us: int, asked: AskedBy
+) -> Finding:
+    """By hand, and by numbers that the contract does not have, nothing was promised: it is said, and no failure."""
     observed = ended.series_reason or ended.series_verdict
+    counts = asked.counts
     return Finding(
         ended.contract,
         state.node,
         device,
-        CODE,
-        Severity.ERROR,
-        Verdict.BREACHED,
+        CODE if counts else BY_HAND_CODE,
+        Severity.ERROR if counts else Severity.WARNING,
+        Verdict.BREACHED if counts else Verdict.UNKNOWN,
         LEVEL,
         "every sample right and in time, every bound at its requirement",
-        f"{observed}; {ended.failed_attempts} of {ended.attempts} attempts failed,"
-        f" challenge {ended.series}",
-        "provider",
+        asked.said(
+            f"{observed}; {ended.failed_attempts} of {ended.attempts} attempts failed,"
+            f" challenge {ended.series}"
+        ),
+        "provider" if counts else "open",
         now_us,
         None,
     )

@@ -1,6 +1,6 @@
 """How findings open and close. A node's open findings are kept by (contract, code, device)."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 
 from weighbridge.judge.checks import CHECKS, Severity
@@ -66,17 +66,6 @@ def is_open(state: NodeState, contract: str, code: str) -> bool:
     return _key(contract, code, "") in state.open
 
 
-def opened(state: NodeState, contract: str, code: str, device: str) -> list[Finding]:
-    """The finding of this device, if it is open."""
-    known = state.open.get(_key(contract, code, device))
-    return [] if known is None else [known]
-
-
-def is_newest(state: NodeState, finding: Finding) -> bool:
-    """Whether this very finding is open."""
-    return opened(state, finding.contract, finding.code, finding.device) == [finding]
-
-
 def close_finding(
     state: NodeState, contract: str, code: str, device: str, at_us: int
 ) -> Iterator[Finding]:
@@ -84,6 +73,46 @@ def close_finding(
     known = state.open.pop(_key(contract, code, device), None)
     if known is not None:
         yield replace(known, until_us=max(at_us, known.since_us))
+
+
+def hold(state: NodeState, finding: Finding, by: str) -> Iterator[Finding]:
+    """Opens a finding in the place of what is open. It stays until all by whom it is held let go of it."""
+    key = _key(finding.contract, finding.code, finding.device)
+    for holder in _holders(state, key):
+        if holder == by or key not in state.open:
+            del state.held[Key((*key, holder))]
+    yield from close_finding(state, *key, finding.since_us)
+    state.held[Key((*key, by))] = finding
+    yield open_finding(state, finding)
+
+
+def let_go(
+    state: NodeState, key: tuple[str, str, str], lets: Callable[[str], bool], at_us: int
+) -> Iterator[Finding]:
+    """Closes a finding of a contract, code and device, as far as its holders let go; what another holds opens again."""
+    shown = state.open.get(Key(key))
+    if shown is None:
+        return
+    holders = _holders(state, Key(key))
+    gone = {one: state.held.pop(Key((*key, one))) for one in holders if lets(one)}
+    if shown not in gone.values() and (holders or not lets("")):
+        return
+    yield from close_finding(state, *key, at_us)
+    left = [one for one in holders if one not in gone]
+    if left:
+        yield from hold(state, replace(state.held[Key((*key, left[-1]))], since_us=at_us), left[-1])
+
+
+def held(state: NodeState, key: tuple[str, str, str], by: str) -> list[Finding]:
+    """What is held by one, where it is open."""
+    if Key(key) not in state.open:
+        return []
+    return [state.held[Key((*key, one))] for one in _holders(state, Key(key)) if one == by]
+
+
+def _holders(state: NodeState, key: Key) -> list[str]:
+    """By whom a finding is held, the newest last; none of one that is older than this is kept."""
+    return [str(one[-1]) for one in state.held if one[:-1] == key]
 
 
 def noted(

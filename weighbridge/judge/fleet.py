@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from weighbridge.challenge import record
 from weighbridge.challenge.record import (
-    COMMAND,
     ChallengeOutcome,
     Commitment,
     payload_kind,
@@ -28,6 +27,7 @@ from weighbridge.judge import (
     revoked_key,
     shared_key,
 )
+from weighbridge.judge.asked_by import AskedBy, asked_by
 from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.attestation_findings import Chips
 from weighbridge.judge.chains import follow_chain, pass_over
@@ -539,24 +539,26 @@ class FleetFold:
 
     def _proven(self, ended: ChallengeOutcome) -> Iterator[Change]:
         _, state = self._observer(key_id(ended.agent_key), ended.node)
-        lessee = self._lessee(ended.node)
-        now_us, mends = self.watch.now_us, self._mends(ended)
-        yield from challenge_findings.end_exchange(state, lessee, ended, now_us, mends=mends)
-        self.registry.prove(state)
+        lessee, asked = self._lessee(ended.node), self._asked_by(state, ended)
+        yield from challenge_findings.end_exchange(state, lessee, ended, self.watch.now_us, asked)
+        if asked.counts:
+            self.registry.prove(state)
 
-    def _mends(self, ended: ChallengeOutcome) -> bool:
-        """By hand what asks as the contract does, where it has challenges: a smaller one would close any finding."""
-        if ended.cause != COMMAND or ended.policy is None:
-            return True
-        version = self.assignments.contracts(self.watch.now_us).get(ended.contract)
-        items = () if version is None else version.contract.resources
-        own = [item for item in items if item.challenges]
-        return not own or any(item.proof(ended.policy) is not None for item in own)
+    def _asked_by(self, state: NodeState, ended: ChallengeOutcome) -> AskedBy:
+        """By what a series was asked for, in the version under which it was committed to."""
+        now_us, awaited = self.watch.now_us, state.unlinked.get(ended.challenge)
+        began_us = ended.began_us if awaited is None else awaited.start.begun_us
+        named = (ended.contract, ended.node)
+        now = self.assignments.leased(*named, now_us)
+        return asked_by(self.assignments.leased(*named, began_us or now_us), now or (), ended)
 
     def _linked(self, linked: Telemetry) -> Iterator[Change]:
         _, state = self._observer(key_id(linked.agent_key), linked.node)
-        lessee = self._lessee(linked.node)
-        yield from challenge_findings.see_telemetry(state, lessee, linked, self.watch.now_us)
+        lessee, awaited = self._lessee(linked.node), state.unlinked.get(linked.challenge)
+        if awaited is not None and awaited.outcome:
+            asked = self._asked_by(state, read_outcome(awaited.outcome.encode()))
+            yield from challenge_findings.see_telemetry(state, linked, self.watch.now_us, asked)
+        challenge_findings.forget_telemetry(state, lessee, linked.challenge)
 
     def _attesting(self, payload: bytes, entry: Entry) -> list[Change]:
         """A question, by the collector, or an answer, by the agent that was asked."""

@@ -180,8 +180,8 @@ class AwaitedTelemetry:
     as text, once it has one. `heard_bytes`: of those reports that came since it began.
 
     `start` is that of its series, `free_until_us` when the next challenge of the node began. `opened` are the findings
-    that it opened and that telemetry may close again, `displaced` those in whose place they came. `row`: how many were
-    not assessed in a row before it; -1: none that was judged since, so that it counts no more.
+    that it opened and that telemetry may close again, `displaced` those in whose place they came. `row`: how many of
+    the contract's `proof` were not assessed in a row before it; -1: one was judged since, so that it counts no more.
     """
 
     reports: list[int]
@@ -192,6 +192,8 @@ class AwaitedTelemetry:
     opened: list[Finding] = field(default_factory=list)
     displaced: list[Finding] = field(default_factory=list)
     row: int = -1
+    contract: str = ""
+    proof: str = ""
 
 
 @dataclass(slots=True)
@@ -267,13 +269,15 @@ class Compared:
 
 @dataclass(slots=True)
 class NodeState:
-    """`chains` by name, the newest last; `open` findings by contract, code and device.
+    """`chains` by name, the newest last; `open` findings by contract, code and device, and `held` the newest of each
+    proof of compute that holds one open, by its name too.
 
     `ends` are by chain, the one that spoke last at the end; `ends_forgotten`: there were more than are kept.
 
     `exchanges` are the commitments of challenges under way, by name; `proofs` by device; `attempts` counts those that
     have ended by contract, verdict and reason, and `exchange_ns` is the length of the last one, by phase, in order.
-    `unassessed` counts the challenges in a row that were not assessed, and `voided` those that were void, by contract.
+    `unassessed` counts the challenges in a row that were not assessed, and `voided` those that were void, by contract
+    and proof.
     `unended` are the series of which another attempt is due, by name.
     `unlinked` are those whose telemetry is awaited, and `newest_report` is the log index of the newest report, or -1.
     `challenged_us`: when its newest challenge ended.
@@ -300,6 +304,7 @@ class NodeState:
     lags_us: list[int] = field(default_factory=list)
     chains: dict[str, ChainState] = field(default_factory=dict)
     open: dict[Key, Finding] = field(default_factory=dict)
+    held: dict[Key, Finding] = field(default_factory=dict)
     exchanges: dict[str, str] = field(default_factory=dict)
     proofs: dict[str, Proof] = field(default_factory=dict)
     questions: dict[str, Question] = field(default_factory=dict)
@@ -309,8 +314,8 @@ class NodeState:
     unlinked: dict[str, AwaitedTelemetry] = field(default_factory=dict)
     newest_report: int = -1
     challenged_us: int = 0
-    unassessed: dict[str, int] = field(default_factory=dict)
-    voided: dict[str, int] = field(default_factory=dict)
+    unassessed: dict[Key, int] = field(default_factory=dict)
+    voided: dict[Key, int] = field(default_factory=dict)
     unended: dict[str, OpenSeries] = field(default_factory=dict)
     ends: dict[str, ChainEnd] = field(default_factory=dict)
     ends_forgotten: bool = False

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
+from weighbridge.challenge.record import COMMAND
 from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.judge.alternation import (
     ALTERNATES,
@@ -106,8 +107,10 @@ class Registry:
     twice: dict[str, dict[Key, int]] = field(default_factory=dict)
 
     def prove(self, state: NodeState) -> None:
-        """Take in which devices have met a challenge on a node."""
+        """Take in which devices have met a challenge on a node. What somebody asked for by hand gives no title."""
         for device, proof in state.proofs.items():
+            if proof.cause == COMMAND:
+                continue
             if proof.verdict == ChallengeVerdict.MET and proof.proven_us is not None:
                 self.proven[Key((proof.contract, state.node, device))] = proof.proven_us
 

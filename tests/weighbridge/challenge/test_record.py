@@ -14,7 +14,7 @@ from agent.probe.cpu import CpuEngine
 from weighbridge.challenge.challenger import AttemptPlan, Challenger, draw_nonces
 from weighbridge.challenge.messages import PAYLOAD_TYPE, Prepare, decode_message
 from weighbridge.challenge.record import (
-    COMMAND,
+    SCHEDULE,
     ChallengeOutcome,
     RecordError,
     abandoned,
@@ -62,7 +62,7 @@ class Said:
         self.challenger = Challenger(plan)
         self.leaves: list[bytes] = []
         self.series = challenge.partition(".")[0]
-        self.seal(encode_record(commitment_of(plan, NODE, self.series, group, COMMAND, 7)))
+        self.seal(encode_record(commitment_of(plan, NODE, self.series, group, SCHEDULE, 7)))
         if not decline:
             self._talk()
         self.conclude()
@@ -107,7 +107,7 @@ class Said:
             not series.repeat,
             (),
             9,
-            cause=COMMAND,
+            cause=SCHEDULE,
             policy=plan.policy,
             began_us=7,
         )
