@@ -14,7 +14,7 @@ import click
 from agent.config import AgentConfig, load_config
 from weighbridge import __version__
 from weighbridge.process.settings import ConfigError
-from weighbridge.verdict import EXIT_CODES
+from weighbridge.verdict import EXIT_CODES, Verdict
 
 if TYPE_CHECKING:
     from agent.nvml.client import NvmlSource
@@ -166,18 +166,29 @@ def _read_invite(invite: str) -> str:
 @state
 @click.option("--contract", type=PATH, help="The contract's file.")
 @click.option("--resource", help="The line item of the contract; the first by default.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: see --schema.")
+@click.option("--schema", "show_schema", is_flag=True, help="The JSON schema of --json; no more.")
 def check(
     file: Path | None,
     state_directory: Path | None,
     contract: Path | None,
     resource: str | None,
     as_json: bool,
+    show_schema: bool,
 ) -> None:
-    """Read this node once and judge it against its contract. Exit code: 0 met, 3 breached, 4 unknown."""
-    from agent.app import ROOT
-    from agent.check import check_node, load_promise, overall, show
+    """Read this node once and judge it against its contract.
 
+    Exit codes: 0 all met, 3 something breached, 4 nothing breached but something unknown; 1 internal error, 2 usage.
+    """
+    from agent.app import ROOT
+    from agent.check import check_node, load_promise
+    from agent.check_report import as_json as spelled
+    from agent.check_report import schema
+    from agent.check_text import lines
+
+    if show_schema:
+        click.echo(schema(), nl=False)
+        return
     config = _config(file, {"state_directory": state_directory})
     path = contract or config.state_directory / "contract.yaml"
     try:
@@ -186,9 +197,9 @@ def check(
         raise UsageFailure(f"{path}: no such file; name it with --contract") from error
     except (OSError, ValueError) as error:
         raise UsageFailure(f"{path}: {error}") from error
-    answers = asyncio.run(check_node(promise, _source(), ROOT, config.state_directory))
-    show(answers, as_json)
-    sys.exit(EXIT_CODES[overall(answers)])
+    found = asyncio.run(check_node(promise, _source(), ROOT, config.state_directory))
+    click.echo(spelled(found) if as_json else "\n".join(lines(found)))
+    sys.exit(EXIT_CODES[Verdict(found.verdict)])
 
 
 @main.command(short_help="Every reading once, and why one is missing.")

@@ -1,12 +1,10 @@
 """`check`: one report of this node, judged here by the collector's own checks. No server, no network."""
 
-import json
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
-
+from agent.check_report import CheckReport, Judged, report
 from agent.clock import SystemClock
 from agent.enrolment import EnrolmentError
 from agent.enrolment import load as load_enrolment
@@ -14,7 +12,7 @@ from agent.host.machine import Machine
 from agent.report.sampler import Draft, HostFacts, Sampler, Schedule
 from agent.report.source import DeviceSource
 from weighbridge.contract import Contract, load
-from weighbridge.judge.checks import CHECKS, Answer, Check, CheckContext, Promise
+from weighbridge.judge.checks import CHECKS, CheckContext, Promise
 from weighbridge.judge.latest_readings import (
     LatestReadings,
     Reasons,
@@ -23,11 +21,7 @@ from weighbridge.judge.latest_readings import (
     see_sample,
     see_xid,
 )
-from weighbridge.verdict import WORST_FIRST, Verdict, worst
 from weighbridge.wire.report import EventKind
-
-Judged = tuple[Check, Answer]
-_COLOURS = {Verdict.MET: "green", Verdict.UNKNOWN: "yellow", Verdict.BREACHED: "red"}
 
 
 def load_promise(path: Path, resource: str | None) -> Promise:
@@ -92,9 +86,10 @@ def judge(promise: Promise, view: LatestReadings) -> list[Judged]:
 
 async def check_node(
     promise: Promise, source: DeviceSource, root: Path, state_directory: Path
-) -> list[Judged]:
+) -> CheckReport:
     """This node against a promise."""
-    return judge(promise, await observe(source, Machine(root, _salt(state_directory))))
+    view = await observe(source, Machine(root, _salt(state_directory)))
+    return report(promise, view, judge(promise, view))
 
 
 def _salt(state_directory: Path) -> bytes:
@@ -103,31 +98,3 @@ def _salt(state_directory: Path) -> bytes:
         return load_enrolment(state_directory).salt
     except EnrolmentError:
         return secrets.token_bytes(32)
-
-
-def overall(answers: Sequence[Judged]) -> Verdict:
-    """The worst verdict of these answers; UNKNOWN where there are none."""
-    return worst((answer.verdict for _, answer in answers), empty=Verdict.UNKNOWN)
-
-
-def show(answers: Sequence[Judged], as_json: bool) -> None:
-    """A table for people, worst first, or JSON."""
-    if as_json:
-        click.echo(json.dumps([_row(*judged) for judged in answers], indent=1))
-        return
-    for check, answer in sorted(answers, key=lambda judged: WORST_FIRST.index(judged[1].verdict)):
-        mark = click.style(f"{answer.verdict:9}", fg=_COLOURS[answer.verdict])
-        subject = answer.device or "node"
-        click.echo(f"{mark}{check.code:26}{subject:42}{answer.expected} | {answer.observed}")
-    click.echo(f"overall: {overall(answers)}")
-
-
-def _row(check: Check, answer: Answer) -> dict[str, str]:
-    return {
-        "check": check.code,
-        "severity": check.severity,
-        "device": answer.device,
-        "verdict": answer.verdict,
-        "expected": answer.expected,
-        "observed": answer.observed,
-    }

@@ -199,7 +199,9 @@ def check(text: str, driver: FakeDriver, directory: Path) -> tuple[int, dict[str
         env=driver.environment(),
     )
     assert done.stdout, done.stderr
-    return done.returncode, {row["check"]: row["verdict"] for row in json.loads(done.stdout)}
+    return done.returncode, {
+        row["check"]: row["verdict"] for row in json.loads(done.stdout)["answers"]
+    }
 
 
 def virtualization(capture: Row) -> str:

@@ -79,6 +79,16 @@ def steps() -> Mapping[str, Step]:
     )
 
 
+def reason_said(code: str) -> Said | None:
+    """In words why there is no value; None for what is no reason."""
+    return _reasons().get(code)
+
+
+@cache
+def _reasons() -> Mapping[str, Said]:
+    return {row["code"]: Said(row["en"], row["zh"]) for row in _table()["reason"]}
+
+
 @cache
 def _table() -> Mapping[str, Any]:
     return tomllib.loads(files("weighbridge").joinpath("data", FINDINGS).read_text("utf-8"))

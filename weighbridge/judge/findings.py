@@ -31,7 +31,7 @@ def answered(
                 state.node,
                 answer.device,
                 code,
-                check.severity if answer.verdict is Verdict.BREACHED else check.blind,
+                check.weight(answer.verdict),
                 answer.verdict,
                 check.level,
                 answer.expected,

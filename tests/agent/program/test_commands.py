@@ -50,7 +50,7 @@ def check(
     done = agent("check", "--contract", str(contract), "--json", *more, environment=environment)
     assert done.stdout, done.stderr
     verdicts: dict[str, set[str]] = {}
-    for row in json.loads(done.stdout):
+    for row in json.loads(done.stdout)["answers"]:
         verdicts.setdefault(row["check"], set()).add(row["verdict"])
     return done.returncode, verdicts
 
@@ -97,8 +97,10 @@ def test_the_table_names_what_was_expected_and_seen(contract: Path, driver: Any)
     done = agent(
         "check", "--contract", str(contract), "--resource", "more", environment=driver.environment()
     )
-    assert "breached gpu_missing" in done.stdout
-    assert done.stdout.endswith("overall: breached\n")
+    assert done.stdout.startswith("breached: gpu_missing\n")
+    assert "breached  gpu_missing               the node" in done.stdout
+    assert "expected 8 GPUs" in done.stdout
+    assert "observed 2 GPUs" in done.stdout
 
 
 @pytest.mark.parametrize("text", ["", "contract_id: [", CONTRACT.replace("EUR", "euro")])

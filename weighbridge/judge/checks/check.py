@@ -140,6 +140,10 @@ class Check:
     blind: Severity = Severity.INFO
     level: str = "E0"
 
+    def weight(self, verdict: Verdict) -> Severity:
+        """How severe an answer of it is that is not met."""
+        return self.severity if verdict is Verdict.BREACHED else self.blind
+
 
 HOUR = "hour"
 NOT_REPORTED = "not_reported"
