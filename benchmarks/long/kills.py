@@ -143,7 +143,7 @@ class House:
 
     def kill_nvml_child(self) -> None:
         node = self._chance.choice(self.nodes)
-        child = wait_for(lambda: children(node.pid), "an NVML child")[0]
+        child = wait_for(lambda: children(node.pid), "an NVML child", RENEWED_S)[0]
         subprocess.run(["kill", "-KILL", str(child)], check=True)
         another = "another NVML child"
         wait_for(lambda: set(children(node.pid)) - {child}, another, RENEWED_S)
