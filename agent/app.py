@@ -18,7 +18,7 @@ from agent.command_poller import CommandPoller
 from agent.config import AgentConfig
 from agent.daemon import Agent, AgentStorage
 from agent.enrolment import NodeIdentity, load
-from agent.host.kernel_log import KernelLog, XidMerger, addresses, to_event
+from agent.host.kernel_log import KernelLog, XidMerger, addresses, placed
 from agent.host.machine import Machine, footprint
 from agent.log_keys import LogKeyFollower
 from agent.nvml.attesting import Evidence, nothing, over_nvml
@@ -187,7 +187,7 @@ class Daemon:
     def _events(self) -> Sequence[Event]:
         known = addresses(self._agent.sampler.devices)
         found = [] if self._kernel is None else self._kernel.take()
-        kernel = [to_event(xid, known) for xid in found]
+        kernel = [placed(event, known) for event in found]
         return self._merger.merge([*self._source.events(), *kernel])
 
     def _footprint(self) -> dict[str, int]:

@@ -13,6 +13,7 @@ from weighbridge.catalogue.tables import (
     Sku,
     XidAction,
     of_board,
+    severity_of,
     sku,
     sku_by_pci,
     skus,
@@ -185,7 +186,7 @@ def test_no_xid_stands_in_two_rows() -> None:
     text = files("weighbridge").joinpath("data", "xids.toml").read_text("utf-8")
     codes = Counter(code for row in tomllib.loads(text)["xid"] for code in row["codes"])
     assert [code for code, count in codes.items() if count > 1] == []
-    assert set(codes) == set(range(1, 174))
+    assert set(codes) == set(range(1, 177))
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,31 @@ def test_a_fall_off_the_bus_that_returns_is_a_hardware_fault() -> None:
 def test_an_application_error_never_counts_against_the_provider_by_itself() -> None:
     applications = [row for row in xids().values() if row.severity is XidAction.APPLICATION]
     assert applications
-    assert {row.fault for row in applications} == {Fault.LESSEE}
+    assert {row.fault for row in applications} == {Fault.LESSEE, Fault.OPEN}
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "action", "repeated", "severity"),
+    [
+        (145, None, None, False, XidAction.DEGRADED),
+        (145, None, None, True, XidAction.HARDWARE),
+        (145, "nonfatal", None, True, XidAction.DEGRADED),
+        (145, "fatal", None, False, XidAction.RESET),
+        (94, "contained", None, False, XidAction.DEGRADED),
+        (94, "uncontained", None, False, XidAction.RESET),
+        (95, None, None, False, XidAction.RESET),
+        (154, None, 0, True, XidAction.IGNORE),
+        (154, None, 1, False, XidAction.RESET),
+        (154, None, 3, False, XidAction.DEGRADED),
+        (154, None, 99, False, XidAction.DEGRADED),
+        (79, "fatal", 0, False, XidAction.RESET),
+        (9999, "fatal", None, True, XidAction.DEGRADED),
+    ],
+)
+def test_what_the_text_says_outranks_the_code_where_the_table_lists_it(
+    code: int, said: str | None, action: int | None, repeated: bool, severity: XidAction
+) -> None:
+    assert severity_of(code, said, action, repeated=repeated) is severity
 
 
 def test_an_unknown_xid_is_degraded_and_its_cause_open() -> None:

@@ -6,7 +6,7 @@ A card or a code that no row knows is unknown and says so; it never passes for a
 import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
@@ -27,6 +27,9 @@ class XidAction(StrEnum):
     DEGRADED = "D"
     RESET = "R"
     HARDWARE = "H"
+
+
+UNUSABLE = (XidAction.RESET, XidAction.HARDWARE)
 
 
 class Fault(StrEnum):
@@ -87,7 +90,10 @@ class Sku:
 
 @dataclass(frozen=True, slots=True)
 class Xid:
-    """One code. `known` is False for a code that no row has: degraded, cause open. `escalated` is for a repeat."""
+    """One code. `known` is False for a code that no row has: degraded, cause open. `escalated` is for a repeat.
+
+    `said` by the severity that its text names, `actions` by the recovery action that the device has from it on.
+    """
 
     code: int
     text: str
@@ -97,6 +103,8 @@ class Xid:
     known: bool
     source: str
     version: int
+    said: Mapping[str, XidAction] = field(default_factory=dict)
+    actions: Mapping[int, XidAction] = field(default_factory=dict)
 
 
 def sku(key: str) -> Sku | None:
@@ -142,6 +150,18 @@ def xid(code: int) -> Xid:
     return Xid(
         code, "unknown XID", XidAction.DEGRADED, XidAction.DEGRADED, Fault.OPEN, False, "none", 0
     )
+
+
+def severity_of(
+    code: int, said: str | None, action: int | None, *, repeated: bool = False
+) -> XidAction:
+    """What one occurrence asks for: its own text outranks the table, and the table knows what a repeat asks for.
+
+    A severity or an action that the row does not list changes nothing.
+    """
+    row = xid(code)
+    told = row.said.get(said or "") or row.actions.get(-1 if action is None else action)
+    return told or (row.escalated if repeated else row.severity)
 
 
 @cache
@@ -219,4 +239,6 @@ def _xid(code: int, row: dict[str, Any]) -> Xid:
         known=True,
         source=row["source"],
         version=row["version"],
+        said={word: XidAction(action) for word, action in row.get("said", {}).items()},
+        actions={int(code): XidAction(action) for code, action in row.get("actions", {}).items()},
     )
