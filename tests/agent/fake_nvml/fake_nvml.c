@@ -8,7 +8,8 @@
  *   set GPU KEY VALUE...         the answer of a call. KEY is a function's name, ".member" of its structure or ".N" of
  *                                its Nth output, and "(inputs)", as in nvmlDeviceGetClockInfo(1) or
  *                                nvmlDeviceGetMemoryInfo.total. A call without a value answers NOT_SUPPORTED.
- *   field GPU ID CODE TYPE VALUE one field; TYPE: double uint ulong ull sll int ushort
+ *   field GPU ID CODE TYPE VALUE one field; TYPE: double uint ulong ull sll int ushort. A field of one scope alone is a
+ *                                call: set GPU nvmlDeviceGetFieldValues(ID,SCOPE) VALUE
  *   code GPU NAME CODE           a call that fails; on "*" also calls without a GPU
  *   delay MICROSECONDS           before every call; slow GPU NAME MICROSECONDS: before that one
  *   hang GPU NAME                a call that never returns; crash GPU NAME abort|segv: one that ends the process
@@ -500,6 +501,7 @@ int nvmlDeviceGetGpuFabricInfoV(gpu *device, fabric_3 *out) {
     unsigned newest = atoi(driver) >= 550 ? 0x3000028 : 0x2000024;
     if (out->version != newest && out->version != 0x2000024) return VERSION_MISMATCH;
     member(device, "nvmlDeviceGetGpuFabricInfo.healthMask", &out->health, 4);
+    if (out->version == 0x3000028) member(device, "nvmlDeviceGetGpuFabricInfo.healthSummary", &out->summary, 1);
     return fabric(device, out->cluster, &out->status, &out->clique, &out->state);
 }
 int nvmlDeviceGetGpuFabricInfo(gpu *device, fabric_1 *out) {
@@ -547,12 +549,99 @@ int nvmlDeviceGetFieldValues(gpu *device, int count, field_value *values) {
     ENTER(nvmlDeviceGetFieldValues);
     for (field_value *at = values; at < values + count; at++) {
         fake_field *field = at->id < MAX_FIELDS ? &device->fields[at->id] : NULL;
+        at->code = number(device, with(with(hash("nvmlDeviceGetFieldValues"), at->id), at->scope), &at->value, 4);
+        at->kind = 1;
+        if (!at->code) continue;
         at->code = !field || !field->set ? NOT_SUPPORTED : field->code;
         if (at->code) continue;
         at->kind = field->kind;
         memcpy(&at->value, &field->value, field->kind == 1 || field->kind == 5 ? 4 : 8);
     }
     return SUCCESS;
+}
+
+/* Calls of the drivers of 2024 to 2026, laid out as nvml.h 13.4.92 has them. Where SINCE has no branch they are in none. */
+typedef struct { unsigned version; unsigned char guid[16], chassis[16], slot, tray, host, peer, module; } platform;
+typedef struct { const char *path; ull soft, hard, used; } memory_limits;
+typedef struct { unsigned asked, allowed, overridden, enabled, limit; } adaptive_tgp;
+typedef struct { unsigned active, inactive, pending, most, none; } bank_remapper;
+typedef struct { unsigned char type; unsigned id; } clique;
+typedef struct { unsigned char cluster[16]; int status; clique cliques[64]; unsigned count, state, health;
+                 unsigned char summary; } fabric_4;
+typedef struct { unsigned version; int margin; } margin;
+typedef struct { unsigned version, known[8], asked[8], enforced[8]; } power_profiles;
+
+static void bytes_of(gpu *device, const char *name, unsigned char *out) {
+    char said[TEXT] = "";
+    text(device, hash(name), said, TEXT);
+    for (unsigned index = 0; index < 16; index++) {
+        char pair[3] = {0};
+        if (2 * index + 1 < strlen(said)) memcpy(pair, said + 2 * index, 2);
+        out[index] = (unsigned char)strtoul(pair, NULL, 16);
+    }
+}
+int nvmlDeviceGetPlatformInfo(gpu *device, platform *out) {
+    ENTER(nvmlDeviceGetPlatformInfo);
+    if (out->version != (sizeof *out | (atoi(driver) < 570 ? 1U : 2U) << 24)) return VERSION_MISMATCH;
+    bytes_of(device, "nvmlDeviceGetPlatformInfo.ibGuid", out->guid);
+    bytes_of(device, "nvmlDeviceGetPlatformInfo.chassisSerialNumber", out->chassis);
+    member(device, "nvmlDeviceGetPlatformInfo.trayIndex", &out->tray, 1);
+    member(device, "nvmlDeviceGetPlatformInfo.hostId", &out->host, 1);
+    member(device, "nvmlDeviceGetPlatformInfo.peerType", &out->peer, 1);
+    member(device, "nvmlDeviceGetPlatformInfo.moduleId", &out->module, 1);
+    return member(device, "nvmlDeviceGetPlatformInfo.slotNumber", &out->slot, 1);
+}
+/* Of the control group that the scenario names, as "nvmlDeviceGetMemoryLimits.nameSpace". */
+int nvmlDeviceGetMemoryLimits_v1(gpu *device, memory_limits *out) {
+    ENTER(nvmlDeviceGetMemoryLimits_v1);
+    char path[TEXT] = "";
+    text(device, hash("nvmlDeviceGetMemoryLimits.nameSpace"), path, TEXT);
+    if (!out->path) return INVALID_ARGUMENT;
+    if (*path && strcmp(path, out->path)) return NOT_FOUND;
+    return member(device, "nvmlDeviceGetMemoryLimits.hardLimit", &out->hard, 8);
+}
+int nvmlDeviceGetAdaptiveTgpModeInfo_v1(gpu *device, adaptive_tgp *out) {
+    ENTER(nvmlDeviceGetAdaptiveTgpModeInfo_v1);
+    member(device, "nvmlDeviceGetAdaptiveTgpModeInfo.adjustedLimitMw", &out->limit, 4);
+    return member(device, "nvmlDeviceGetAdaptiveTgpModeInfo.enablementStatus", &out->enabled, 4);
+}
+int nvmlDeviceGetBankRemapperStatus_v1(gpu *device, bank_remapper *out) {
+    ENTER(nvmlDeviceGetBankRemapperStatus_v1);
+    member(device, "nvmlDeviceGetBankRemapperStatus.inactiveRemappings", &out->inactive, 4);
+    member(device, "nvmlDeviceGetBankRemapperStatus.bPending", &out->pending, 4);
+    member(device, "nvmlDeviceGetBankRemapperStatus.maxSpareGroupCount", &out->most, 4);
+    member(device, "nvmlDeviceGetBankRemapperStatus.noSpareGroupCount", &out->none, 4);
+    return member(device, "nvmlDeviceGetBankRemapperStatus.activeRemappings", &out->active, 4);
+}
+/* One member by nvml.h; behind a version, as the binding has it, where ".second" is set. */
+int nvmlDeviceGetUnrepairableMemoryFlag_v1(gpu *device, unsigned *out) {
+    ENTER(nvmlDeviceGetUnrepairableMemoryFlag_v1);
+    if (!number(device, hash("nvmlDeviceGetUnrepairableMemoryFlag.second"), out + 1, 4)) return SUCCESS;
+    return number(device, hash("nvmlDeviceGetUnrepairableMemoryFlag.first"), out, 4);
+}
+/* Two cliques, the one that is reached by pointer last. */
+int nvmlDeviceGetGpuFabricInfo_v4(gpu *device, fabric_4 *out) {
+    ENTER(nvmlDeviceGetGpuFabricInfo_v4);
+    out->count = 2;
+    out->cliques[0] = (clique){2, 99}, out->cliques[1] = (clique){0, 0};
+    member(device, "nvmlDeviceGetGpuFabricInfo.healthMask", &out->health, 4);
+    member(device, "nvmlDeviceGetGpuFabricInfo.healthSummary", &out->summary, 1);
+    return fabric(device, out->cluster, &out->status, &out->cliques[1].id, &out->state);
+}
+int nvmlDeviceGetMarginTemperature(gpu *device, margin *out) {
+    ENTER(nvmlDeviceGetMarginTemperature);
+    if (out->version != (sizeof *out | 1U << 24)) return VERSION_MISMATCH;
+    return member(device, "nvmlDeviceGetMarginTemperature.marginTemperature", &out->margin, 4);
+}
+int nvmlDeviceWorkloadPowerProfileGetCurrentProfiles(gpu *device, power_profiles *out) {
+    ENTER(nvmlDeviceWorkloadPowerProfileGetCurrentProfiles);
+    if (out->version != (sizeof *out | 1U << 24)) return VERSION_MISMATCH;
+    member(device, "nvmlDeviceWorkloadPowerProfileGetCurrentProfiles.enforced", out->enforced, 8);
+    return member(device, "nvmlDeviceWorkloadPowerProfileGetCurrentProfiles.requested", out->asked, 8);
+}
+int nvmlDeviceGetClock(gpu *device, unsigned clock, unsigned which, unsigned *out) {
+    ENTER(nvmlDeviceGetClock);
+    return number(device, with(with(hash("nvmlDeviceGetClock"), clock), which), out, 4);
 }
 
 /* Drivers 535.43 to 535.86 wrote a longer entry under _v3, which 535.98 took back. */

@@ -35,7 +35,15 @@ SINCE: Final = {
     "nvmlDeviceGetConfComputeGpuCertificate": 535,
     "nvmlDeviceGetSramEccErrorStatus": 550,
     "nvmlDeviceGetTemperatureV": 570,
+    "nvmlDeviceGetPlatformInfo": 565,
+    "nvmlDeviceGetMarginTemperature": 570,
+    "nvmlDeviceWorkloadPowerProfileGetCurrentProfiles": 570,
     "nvmlDeviceGetPdi": 575,
+    "nvmlDeviceGetUnrepairableMemoryFlag_v1": 590,
+    "nvmlDeviceGetBankRemapperStatus_v1": 615,
+    "nvmlDeviceGetMemoryLimits_v1": 615,
+    "nvmlDeviceGetAdaptiveTgpModeInfo_v1": 615,
+    "nvmlDeviceGetGpuFabricInfo_v4": 615,
 }
 """The driver branch from which a function is exported; the others are in all."""
 

@@ -134,6 +134,12 @@ def _links(value: int) -> Iterator[Line]:
         yield f"nvmlDeviceGetNvLinkState({link})", "1"
 
 
+def _counted(value: int) -> Iterator[Line]:
+    """Nothing: which links are in another state than up, a capture does not say."""
+    assert value == 0
+    return iter(())
+
+
 def _cluster(value: str) -> int:
     """The fake repeats one byte."""
     return _hexadecimal(value[:2]) if value != REDACTED else 1
@@ -162,6 +168,7 @@ _SPELLED: Final[Mapping[str, Spelled]] = {
     "p2p_nvlink_peers_count": _p2p,
     "nvlink_links": _links,
     "nvlink_active_links": _links,
+    **{f"nvlink_{state}_links": _counted for state in ("down", "sleeping", "quiet", "unreadable")},
     **{
         f"nvlink_{name}_count": _as(f"nvmlDeviceGetNvLinkErrorCounter(0,{number})")
         for number, name in enumerate(("replay", "recovery", "crc_flit"))
