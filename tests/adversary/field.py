@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.weighbridge.scripted import FAST, SECOND, START_US, Log, ScriptedNode
-from weighbridge.challenge.record import ChallengeOutcome, Weighed, Weighing, seal_record
+from weighbridge.challenge.record import SCHEDULE, ChallengeOutcome, Weighed, Weighing, seal_record
 from weighbridge.judge.counts import Counts, counts
 from weighbridge.judge.fleet import NEVER_US
 from weighbridge.judge.ledger import Use
@@ -57,6 +57,11 @@ credits:
      tiers: [{at_or_above: "0", below: "0.999", pct: "10"}]}
 sampling: {interval_s: "60", max_gap_s: "180"}
 """
+ITEM = 'resources: [{id: h100, accelerator: {sku: H100-SXM-80GB}, per_node: "2", nodes: "1"}]'
+PROVEN = ITEM.replace(
+    'nodes: "1"',
+    'nodes: "1", challenges: [{at_least_flops_per_second: "800000000000000", unassessed: failed}]',
+)
 
 BY_THE_HOUR = {
     "2026-10-02T00:00:00Z}": "2026-10-01T08:00:00Z}",
@@ -175,13 +180,15 @@ class Field(Log):
         report = node.report(seconds, told, **fields)
         self.add(EntryKind.REPORT, self.continued(report, side), side)
 
-    def met_challenge(self, device: str, contract: str, node: str, name: str) -> None:
+    def met_challenge(
+        self, device: str, contract: str, node: str, name: str, cause: str = SCHEDULE
+    ) -> None:
         """A challenge of one GPU was met by the agent of this name."""
         met = Weighed(device, "met", None, 8, 0, None, None, None, None)
         ended = ("c.1", "c", contract, node, self.signers[name].public_key)
         weighing = Weighing("met", None, (met,))
         said = ChallengeOutcome(
-            *ended, weighing, (), b"", (), b"", "met", None, 1, 0, final=True, failed=(), ended_us=0
+            *ended, weighing, (), b"", (), b"", "met", None, 1, 0, True, (), 0, cause=cause
         )
         self.take(seal_record(self.signers["provider"], said)[1])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.adversary.field import Field
+from tests.adversary.field import ITEM, PROVEN, Field
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
 from weighbridge.challenge.record import (
     COMMAND,
@@ -50,11 +50,6 @@ TERMS = """\
 performance: [{id: speed, probe: challenge, threshold: "1", of_reference: "true", op: ">=", missing: excluded,
    target: "0.9", schedule: []}]
 """
-ITEM = 'resources: [{id: h100, accelerator: {sku: H100-SXM-80GB}, per_node: "2", nodes: "1"}]'
-PROVEN = ITEM.replace(
-    'nodes: "1"',
-    'nodes: "1", challenges: [{at_least_flops_per_second: "800000000000000", unassessed: failed}]',
-)
 
 
 class Challenged(Field):

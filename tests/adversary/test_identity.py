@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from tests.adversary.field import (
     BAD_S,
     DAY_H,
@@ -18,6 +20,7 @@ from tests.adversary.field import (
     unit,
 )
 from tests.weighbridge.scripted import SECOND, ScriptedNode
+from weighbridge.challenge.record import COMMAND, SCHEDULE
 from weighbridge.judge.ledger import State
 from weighbridge.judge.registry import CLAIMED, DUPLICATE
 from weighbridge.wire.report import Report
@@ -118,8 +121,15 @@ def test_a_gpu_that_really_moves_to_another_provider_is_no_conflict() -> None:
     assert field.statement().flags == ("below_least_coverage", "unknown_time")
 
 
-def test_a_newcomer_who_meets_a_challenge_contests_the_owners_time_from_then_on() -> None:
-    """The owner's day is in doubt only from the instant at which somebody else has shown more than words."""
+@pytest.mark.parametrize(
+    ("cause", "most", "contested_s"),
+    [(SCHEDULE, "51.74", 2 * HOUR_S - 60), (COMMAND, OWED, 0)],
+)
+def test_a_newcomer_who_meets_a_challenge_contests_the_owners_time_from_then_on(
+    cause: str, most: str, contested_s: int
+) -> None:
+    """The owner's day is in doubt only from the instant at which somebody else has shown more than words. What somebody
+    asked for by hand shows no more."""
     field = field_with()
     first, other = ScriptedNode(), Elsewhere("n2", also=SOUND)
     for hour in range(DAY_H + 1):
@@ -128,8 +138,9 @@ def test_a_newcomer_who_meets_a_challenge_contests_the_owners_time_from_then_on(
         if FROM_H <= hour < UNTIL_H:
             field.hear(other, hour, sound, "stranger")
         if hour == UNTIL_H - 3:
-            field.met_challenge(SOUND, "K2", "n2", "stranger")
+            field.met_challenge(SOUND, "K2", "n2", "stranger", cause)
     found = field.statement()
-    assert amounts(found) == (OWED, "51.74")
-    assert unit(found, "n1.1").seconds["contested"] == 2 * HOUR_S - 60
-    assert found.flags == ("duplicate_gpu_uuid", "gpu_claimed_elsewhere")
+    assert amounts(found) == (OWED, most)
+    assert unit(found, "n1.1").seconds["contested"] == contested_s
+    assert "gpu_claimed_elsewhere" in found.flags
+    assert ("duplicate_gpu_uuid" in found.flags) is (contested_s > 0)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.adversary.test_busy import BOTH, GPU, PROVEN, Challenged
+from tests.adversary.field import PROVEN
+from tests.adversary.test_busy import BOTH, GPU, Challenged
 from tests.weighbridge.scripted import SECOND, START_US
 from weighbridge.challenge.record import COMMAND, SCHEDULE
 from weighbridge.contract.scalars import instant_text

@@ -11,8 +11,10 @@ from tests.adversary.field import (
     DAY_H,
     FROM_H,
     HOUR_S,
+    ITEM,
     LOST,
     OWED,
+    PROVEN,
     UNTIL_H,
     Field,
     Said,
@@ -23,7 +25,7 @@ from tests.adversary.field import (
     unit,
 )
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode
-from weighbridge.challenge.record import COMMAND
+from weighbridge.challenge.record import COMMAND, SCHEDULE
 from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.judge.counts import gpu_state
 from weighbridge.judge.fleet import REMEMBERED, FleetFold
@@ -102,21 +104,26 @@ def test_the_contract_decides_what_is_contradicted_and_the_words_stay_shown(
 
 
 @pytest.mark.parametrize(
-    ("hour", "verdict", "gpus", "highest"),
+    ("hour", "verdict", "gpus", "cause", "highest"),
     [
-        (FROM_H + 1, "met", 2, "0.00"),
-        (FROM_H + 1, "failed", 2, OWED),
-        (FROM_H + 1, "met", 1, OWED),
-        (UNTIL_H, "met", 2, OWED),
+        (FROM_H + 1, "met", 2, SCHEDULE, "0.00"),
+        (FROM_H + 1, "met", 2, COMMAND, OWED),
+        (FROM_H + 1, "failed", 2, SCHEDULE, OWED),
+        (FROM_H + 1, "met", 1, SCHEDULE, OWED),
+        (UNTIL_H, "met", 2, SCHEDULE, OWED),
     ],
 )
 def test_a_challenge_that_was_passed_meanwhile_decides_where_the_higher_level_wins(
-    hour: int, verdict: str, gpus: int, highest: str
+    hour: int, verdict: str, gpus: int, cause: str, highest: str
 ) -> None:
-    """By every GPU of the node, and while the sides contradict each other; else the amount stays open."""
-    field = Field("evidence: {contradicted: higher_level}").day(provider=sound, lessee=lost)
+    """By every GPU of the node, while the sides contradict each other, and by the contract's schedule: whoever runs the
+    collector could ask for a small one by hand. Else the amount stays open."""
+    made = Field("evidence: {contradicted: higher_level}", {ITEM: PROVEN})
+    field = made.day(provider=sound, lessee=lost)
     at_us, judged = START_US + hour * HOUR_S * SECOND, ChallengeVerdict(verdict)
-    field.proven.append(ProvenRates("n1", at_us, judged, (9,) * gpus, COMMAND, None, True))
+    contract = made.fold.assignments.contracts(START_US)["K1"].contract
+    (own,) = contract.resources[0].challenge_policies()
+    field.proven.append(ProvenRates("n1", at_us, judged, (9,) * gpus, cause, own, True))
     found = field.statement()
     assert amounts(found) == ("0.00", highest)
     assert seconds(found)["up_against_down"] == BAD_S

@@ -137,7 +137,7 @@ class ContractRecord:
         notices = self.notices(found, cutoff)
         proven: dict[str, list[int]] = {}
         for one in self.proven:
-            if proves_node(self.newest, self.nodes.get(one.node), one):
+            if proves_node(self.known_series, self.newest, one):
                 proven.setdefault(one.node, []).append(one.received_us)
         return case_of(self.versions, self.holders, explained, notices, period, as_of_us, proven)
 

@@ -106,10 +106,12 @@ def _rate(gpu: Weighed) -> int | None:
     return None
 
 
-def proves_node(contract: Contract, resource: str | None, one: ProvenRates) -> bool:
-    """Whether every GPU that a node owes passed: some of them prove nothing of the others."""
+def proves_node(known: KnownSeries, contract: Contract, one: ProvenRates) -> bool:
+    """Whether every GPU that a node owes passed one of the contract's own: some of them prove nothing of the others."""
+    resource = known.nodes.get(one.node)
     owed = [item.per_node for item in contract.resources if resource in (None, item.id)]
-    return one.verdict is ChallengeVerdict.MET and len(one.rates) >= max(owed, default=1)
+    passed = one.verdict is ChallengeVerdict.MET and len(one.rates) >= max(owed, default=1)
+    return passed and _proof(known, contract, one) is not None
 
 
 def samples(
