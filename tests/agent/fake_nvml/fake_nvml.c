@@ -626,7 +626,7 @@ int nvmlDeviceGetGpuFabricInfo_v4(gpu *device, fabric_4 *out) {
     out->cliques[0] = (clique){2, 99}, out->cliques[1] = (clique){0, 0};
     member(device, "nvmlDeviceGetGpuFabricInfo.healthMask", &out->health, 4);
     member(device, "nvmlDeviceGetGpuFabricInfo.healthSummary", &out->summary, 1);
-    return fabric(device, out->cluster, &out->status, &out->cliques[1].id, &out->state);
+    return fabric(device, out->cluster, &out->status, &out->cliques[1].id, (unsigned char *)&out->state);
 }
 int nvmlDeviceGetMarginTemperature(gpu *device, margin *out) {
     ENTER(nvmlDeviceGetMarginTemperature);
