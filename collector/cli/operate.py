@@ -34,9 +34,9 @@ from weighbridge.wire.signing import Signer, generate_private_key
 
 USAGE = 2
 NOT_BOUND = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
-SELDOM = (10_000, 2, 10_000)
-YOUNG_S = 0.1
-GENERATIONS = (0, 0, 0, 1)
+SELDOM = (10_000, 2, 40_000)
+YOUNG_S = 0.05
+GENERATIONS = (0, 1)
 Parameters = ParamSpec("Parameters")
 
 config_option = click.option(
