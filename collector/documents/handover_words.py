@@ -201,4 +201,41 @@ HANDOVER: Mapping[str, Word] = {
         "signature waives no right that the contract gives.",
         "各方确认本证书（以其 SHA-256 标识）所载的测试与测量结果。签署不构成对合同权利的放弃。",
     ),
+    # Why a challenge came to its result
+    "because.wrong answer": Word("wrong answer", "答案错误"),
+    "because.bad opening": Word("bad opening", "开示无效"),
+    "because.late": Word("late", "超过时限"),
+    "because.compute below the requirement": Word("compute below the requirement", "算力低于要求"),
+    "because.memory below the requirement": Word("memory below the requirement", "显存低于要求"),
+    "because.memory bandwidth below the requirement": Word(
+        "memory bandwidth below the requirement", "显存带宽低于要求"
+    ),
+    "because.peer bandwidth below the requirement": Word(
+        "peer bandwidth below the requirement", "卡间带宽低于要求"
+    ),
+    "because.another program than the requirements were measured with": Word(
+        "another program than the requirements were measured with", "所用程序与测定要求时的不同"
+    ),
+    "because.faster than a card of its class can be": Word(
+        "faster than a card of its class can be", "快于该型号的卡所能达到的速率"
+    ),
+    "because.busy": Word("busy", "被占用"),
+    "because.no consent": Word("no consent", "未获同意"),
+    "because.no budget": Word("no budget", "时间预算已用完"),
+    "because.memory in use": Word("memory in use", "显存被占用"),
+    "because.unsupported": Word("unsupported", "不支持"),
+    "because.interrupted": Word("interrupted", "被中断"),
+    "because.no answer": Word("no answer", "无应答"),
+    "because.verifier stalled": Word("verifier stalled", "验证方耗时过长"),
+    "because.verifier stood still": Word("verifier stood still", "验证方停顿"),
+    "because.not what was pre-committed": Word("not what was pre-committed", "与预先承诺的不符"),
+    "because.not signed by the agent": Word("not signed by the agent", "非代理签名"),
+    "because.the verifier ended before the exchange did": Word(
+        "the verifier ended before the exchange did", "验证方先于交换结束"
+    ),
+    "because.verification did not end": Word("verification did not end", "验证未完成"),
+    "because.verification needs numpy: install weighbridge[challenge]": Word(
+        "verification needs numpy: install weighbridge[challenge]",
+        "验证需要 numpy：请安装 weighbridge[challenge]",
+    ),
 }

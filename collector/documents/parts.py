@@ -208,7 +208,7 @@ def _series(part: Part, speak: Speaker) -> Iterator[Row]:
             speak.short(line.at),
             Cell(line.node),
             speak.coded("asked", line.cause),
-            speak.coded("proof", line.verdict.replace(" ", "_")),
+            speak.coded("proof", line.verdict),
             speak.number(line.gpus),
             speak.maybe(line.least),
             speak.yes(line.counts),

@@ -134,7 +134,7 @@ WORDS: Mapping[str, Word] = {
     "proof": Word("Result", "结果"),
     "proof.met": Word("met", "达标"),
     "proof.failed": Word("failed", "未达标"),
-    "proof.not_assessed": Word("not assessed", "未评估"),
+    "proof.not assessed": Word("not assessed", "未评估"),
     "proof.void": Word("void", "无效"),
     "proof.unknown": Word("unknown", "未知"),
     "least_rate": Word("Least rate of exact products FLOP/s", "最低精确乘法速率 FLOP/s"),
@@ -530,6 +530,13 @@ INSTANT = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T([\d:.]+)")
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
+CODED: Mapping[str, Mapping[str, str]] = {
+    "weighed": {"verdict": "proof"},
+    "weighed_because": {"verdict": "proof", "reason": "because"},
+}
+"""The arguments of notes that are codes, and what stands before each in the table."""
+
+
 def say(key: str, language: Language, *values: str) -> str:
     """What a key means in a language. Raises KeyError for one that is not in the table."""
     return _word(key, language).format(*values) if values else _word(key, language)
@@ -551,7 +558,13 @@ def told(note: Note, language: Language) -> str:
 
 def values_of(note: Note, language: Language) -> Mapping[str, str]:
     """The values of a note in words; of one that it lacks, that it is absent."""
-    found = {name: value_of(value, language) for name, value in note.arguments.items()}
+    coded = CODED.get(note.code, {})
+    found = {
+        argument: name(coded[argument], str(value), language)
+        if argument in coded
+        else value_of(value, language)
+        for argument, value in note.arguments.items()
+    }
     return defaultdict(lambda: say("value.absent", language), found)
 
 

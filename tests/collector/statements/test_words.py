@@ -9,6 +9,7 @@ from collector.documents import words
 from collector.documents.columns import HEADS, KINDS
 from collector.documents.words import LANGUAGES, WORDS, Language
 from weighbridge import codes
+from weighbridge.challenge.verdict import ChallengeVerdict, VerdictReason
 from weighbridge.codes import Note, note
 from weighbridge.contract import money as terms
 from weighbridge.contract.evidence import Late
@@ -43,6 +44,8 @@ CODES: dict[str, tuple[str, ...]] = {
     "trial": ("challenge", "notice", "reading"),
     "load": ("duration", "half"),
     "note": get_args(codes.NoteCode),
+    "proof": tuple(ChallengeVerdict),
+    "because": tuple(VerdictReason),
     "kind": (
         *(one.model_fields["kind"].default for one in CREDITS),
         *get_args(codes.DamageKind),
@@ -195,6 +198,12 @@ SIGNED = note("signed", key="0123abcd")
             " What was issued is not restated.",
             "以同样的证据现得出 ab，应付 0.00 至 5.00，原为 未决。已出具的版本不予更改。",
         ),
+        (
+            note("weighed_because", verdict="not assessed", reason="no consent"),
+            "not assessed (no consent)",
+            "未评估（未获同意）",
+        ),
+        (note("weighed", verdict="met"), "met", "达标"),
     ],
 )
 def test_notes_are_told_in_each_language(told: Note, en: str, zh: str) -> None:
