@@ -16,6 +16,7 @@ from collector.challenges.command_queue import PollAuthenticator
 from collector.challenges.exchange import AT_ONCE_BYTES, Exchange
 from collector.judging.live import LiveFleet
 from collector.log.decoding import Decoder
+from weighbridge.challenge.ceiling import ceiling_flops_per_second
 from weighbridge.challenge.codec import Malformed, shaped
 from weighbridge.challenge.messages import PAYLOAD_TYPE
 from weighbridge.challenge.policy import Policy, PolicyError
@@ -164,17 +165,32 @@ class ChallengeApi:
         if not wanted.nodes:
             raise Problem("malformed", "name a node")
         subjects = [self._challenges.subject(node, wanted.contract) for node in wanted.nodes]
-        policy = self._policy(wanted, subjects[0].contract, subjects[0].node)
-        begun = self._challenges.start([(one, policy) for one in subjects], COMMAND)
+        asked = [(one, self._policy(wanted, one.contract, one.node)) for one in subjects]
+        begun = self._challenges.start(asked, COMMAND)
         return web.json_response({"challenges": [shown.document() for shown in begun]})
 
     def _policy(self, wanted: ChallengeRequest, contract: str, node: str) -> Policy:
         if wanted.policy is None:
             return self._contracted(contract, node)
         try:
-            return shaped(Policy, DEFAULTS | wanted.policy)
+            return shaped(Policy, DEFAULTS | self._of_class(wanted.policy, contract, node))
         except Malformed as error:
             raise Problem("malformed", f"policy: {error}") from error
+
+    def _of_class(
+        self, named: dict[str, int | str], contract: str, node: str
+    ) -> dict[str, int | str]:
+        """A policy by hand, with what holds of the cards of the node's line item where it does not name it."""
+        try:
+            item = self._fleet.resource(contract, node)
+        except AssignmentError:
+            return named
+        profile, ceiling = str(named.get("profile")), named.get("ceiling_flops_per_second")
+        if not ceiling:
+            known = None if item.card is None else ceiling_flops_per_second(item.card, profile)
+            ceiling = known or 0
+        helping = {"helper_cards": item.per_node - 1}
+        return helping | named | {"ceiling_flops_per_second": ceiling}
 
     def _contracted(self, contract: str, node: str) -> Policy:
         try:

@@ -241,7 +241,8 @@ class Challenges:
         try:
             policy.require_fit(len(subject.gpus))
             require_deliverable(policy, len(subject.gpus))
-            require_work(policy)
+            if policy.demands:
+                require_work(policy)
         except PolicyError as error:
             raise Problem("malformed", f"{subject.node}: {error}") from error
         self.require_free(subject)

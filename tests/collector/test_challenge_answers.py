@@ -11,6 +11,9 @@ from collector.cli.challenge import described
 from collector.control import CollectorControlError
 from tests.collector.answering import POLICY, Challenged
 from tests.collector.building import CONTRACT, Agent, Serving, make_store, serving, wait_for
+from weighbridge.catalogue.tables import skus
+from weighbridge.challenge.ceiling import ceiling_flops_per_second
+from weighbridge.challenge.messages import Decline, Prepare, decode_message, encode_message
 from weighbridge.challenge.policy import Policy
 from weighbridge.challenge.sizes import largest_openings
 
@@ -67,6 +70,30 @@ def test_one_byte_more_than_the_policy_needs_is_not_taken(node: Challenged) -> N
     assert refused.json["code"] == "too_large"
     assert node.post(challenge, "openings", openings).status == 200, "and nothing is spoilt by it"
     assert node.ended(series)["attempts"][-1]["verdict"] == "met"
+
+
+@pytest.mark.parametrize(
+    ("named", "holds"),
+    [
+        ({}, {}),
+        ({"ceiling_flops_per_second": 0}, {}),
+        ({"ceiling_flops_per_second": 7, "helper_cards": 0},) * 2,
+    ],
+)
+def test_a_challenge_by_hand_has_the_ceiling_of_the_nodes_class_unless_it_names_one(
+    node: Challenged, named: dict[str, int], holds: dict[str, int]
+) -> None:
+    """And all other GPUs of the node may help: several cards that answer for one are found by hand too. A calibration
+    knows of no ceiling, which is 0."""
+    series = node.begin(**named)
+    command = decode_message(node.heard())
+    assert isinstance(command, Prepare)
+    known = ceiling_flops_per_second(skus()["H100-SXM-80GB"], "f16")
+    expected = {"ceiling_flops_per_second": known, "helper_cards": 7} | holds
+    assert {name: getattr(command.policy, name) for name in expected} == expected
+    declined = node.sealed(encode_message(Decline(command.challenge, "no_budget")))
+    assert node.post(command.challenge, "ready", declined).status == 200
+    assert node.ended(series)["attempts"][-1]["verdict"] == "not assessed"
 
 
 @pytest.mark.parametrize("step", ["ready", "roots", "openings"])

@@ -83,6 +83,11 @@ class Policy:
         return PROFILES[self.profile]
 
     @property
+    def demands(self) -> bool:
+        """Whether anything is required, so that a card can fail by time."""
+        return any(getattr(self, one.name) > 0 for one in fields(self) if _is_demand(one.name))
+
+    @property
     def doubt(self) -> Fraction:
         """The probability 1 - confidence that a cheat passes all samples."""
         return Fraction(self.doubt_parts_per_billion, 1_000_000_000)
@@ -152,6 +157,10 @@ class Policy:
     def longest_ms(self, gpus: int) -> int:
         """What the prober's steps may take in all. A linked chain is computed once more when it is opened."""
         return self.deadline_ms * (len(self.phases(gpus)) + (1 if self.links > 0 else 0))
+
+
+def _is_demand(name: str) -> bool:
+    return name.startswith("required_")
 
 
 _NEVER_NEGATIVE = (

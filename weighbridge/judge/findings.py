@@ -81,7 +81,8 @@ def hold(state: NodeState, finding: Finding, by: str) -> Iterator[Finding]:
     for holder in _holders(state, key):
         if holder == by or key not in state.open:
             del state.held[Key((*key, holder))]
-    yield from close_finding(state, *key, finding.since_us)
+    named = (finding.contract, finding.code, finding.device)
+    yield from close_finding(state, *named, finding.since_us)
     state.held[Key((*key, by))] = finding
     yield open_finding(state, finding)
 
