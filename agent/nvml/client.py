@@ -13,16 +13,17 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from agent.nvml.device_inventory import KnownDevices, device_of, facts, reason
+from agent.nvml.driver_events import driver_event
 from agent.nvml.frames import EVERY_CALL, LIFE_CYCLE, NODE, FrameKind, rows
 from agent.nvml.library import library_facts
 from agent.nvml.process import Child, ChildFailure, Crashed
 from agent.report.source import IdentityTier, RawProcess, Sweep
 from agent.surroundings import for_child
 from weighbridge.catalogue.readings import Tier
-from weighbridge.wire.report import MAX_INTEGER, DeviceState, Event, EventKind, Facts, Reason
+from weighbridge.wire.report import DeviceState, Event, EventKind, Facts, Reason
 
 WORKER = (sys.executable, "-I", "-m", "agent.nvml.worker")
 ATTEMPTS = 4
@@ -298,14 +299,8 @@ class NvmlSource:
 
     def _heard(self, told: Mapping[str, Any]) -> None:
         """Takes in an event that the driver reported."""
-        if told["xid"] is None:
-            self._tell(
-                EventKind.DEVICE_LOST, told["device"], "GPU unavailable", told["boottime_us"]
-            )
-            return
-        instance = "" if told["instance"] is None else f"GPU instance {told['instance']}"
-        code = told["xid"] if told["xid"] <= MAX_INTEGER else None
-        self._tell(EventKind.XID, told["device"], instance, told["boottime_us"], code)
+        driver = self._driver.readings.get("driver_version", "")
+        self._events.append(driver_event(told, str(driver)))
 
     async def _bury(self, child: Child, failure: ChildFailure) -> None:
         """End a child that failed, and remember what it died of."""
@@ -362,27 +357,14 @@ class NvmlSource:
             self._stuck.remove(child)
             child.release()
 
-    def _tell(
-        self,
-        kind: EventKind,
-        device: str | None,
-        detail: str,
-        when: int | None = None,
-        code: int | None = None,
-    ) -> None:
-        moment = self._clock() if when is None else when
-        source: Literal["agent", "nvml"] = (
-            "agent"
-            if kind is not EventKind.XID and kind is not EventKind.DRIVER_CHANGED
-            else "nvml"
-        )
+    def _tell(self, kind: EventKind, device: str | None, detail: str) -> None:
         self._events.append(
             Event(
-                boottime_us=moment,
+                boottime_us=self._clock(),
                 kind=kind,
                 device=device,
-                code=code,
-                source=source,
+                code=None,
+                source="nvml" if kind is EventKind.DRIVER_CHANGED else "agent",
                 detail=detail[:512],
             )
         )

@@ -5,10 +5,11 @@ fixed for the life of their function. Source: nvml.h of CUDA 11.4 to 13.3, and o
 """
 
 import ctypes
-from ctypes import c_int, c_ubyte, c_uint, c_ulonglong
+from ctypes import c_char, c_int, c_ubyte, c_uint, c_ulonglong, c_ushort
 
 VERSION_SHIFT = 24
 FABRIC_UUID_BYTES = 16
+UUID_BYTES = 96
 
 
 def versioned(structure: type[ctypes.Structure], version: int) -> ctypes.Structure:
@@ -67,3 +68,63 @@ class WideProcessInfo(ctypes.Structure):
     """What drivers 535.43 to 535.86 write under `_v3`, where all others write nvmlProcessInfo_v2_t."""
 
     _fields_ = (*ProcessInfo2._fields_, ("usedGpuCcProtectedMemory", c_ulonglong))
+
+
+class OperationalConfig1(ctypes.Structure):
+    """nvmlGpuOperationalEventConfig_v1_t, of R615: what of one GPU's operational events a set is told."""
+
+    _fields_ = (
+        ("uuid", c_char * UUID_BYTES),
+        ("minLogLevel", c_uint),
+        ("minSeverity", c_uint),
+    )
+
+
+class EventWait3(ctypes.Structure):
+    """nvmlEventSetWait_v3_t, of R615: the time to wait goes in, either kind of event comes out."""
+
+    _fields_ = (
+        ("timeoutMs", c_uint),
+        ("dataType", c_uint),
+        ("uuid", c_char * UUID_BYTES),
+        ("sourceModule", c_char * 16),
+        ("eventType", c_ulonglong),
+        ("eventData", c_ulonglong),
+        ("groupCursor", c_ulonglong),
+        ("instanceId", c_ulonglong),
+        ("timestampUsec", c_ulonglong),
+        ("traceId", c_ulonglong),
+        ("gpuInstanceId", c_uint),
+        ("computeInstanceId", c_uint),
+        ("severity", c_uint),
+        ("categoryId", c_uint),
+        ("moduleEventCode", c_uint),
+        ("scope", c_uint),
+        ("originator", c_uint),
+        ("moduleInstance", c_uint),
+        ("chipletId", c_uint),
+        ("logLevel", c_uint),
+        ("attributes", c_uint),
+        ("groupCperSize", c_uint),
+        ("groupAttributes", c_uint),
+        ("groupSize", c_ubyte),
+        ("groupIndex", c_ubyte),
+    )
+
+
+class ContextInfo1(ctypes.Structure):
+    """nvmlEventSetGetContextInfo_v1_t, of R615: the kind of one thing that the newest event of a set carries."""
+
+    _fields_ = (
+        ("index", c_uint),
+        ("nvmlGpuOperationalEventContextType", c_uint),
+        ("sourceEventContextType", c_uint),
+        ("dataSize", c_uint),
+        ("dataFormatVersion", c_ushort),
+    )
+
+
+class LegacyXid1(ctypes.Structure):
+    """nvmlEventSetGetGpuOperationalEventContextLegacyXid_v1_t, of R615."""
+
+    _fields_ = (("index", c_uint), ("xidCode", c_uint))

@@ -11,14 +11,12 @@ import json
 import signal
 import sys
 import threading
-import time
-from ctypes import byref, c_ulonglong
 from typing import Any
 
 from agent.frames import Closed, read_frame, write_frame
 from agent.nvml.devices import Enumeration, enumerate_devices, node_facts, processes
+from agent.nvml.event_watch import EventWatch
 from agent.nvml.frames import (
-    GPU_IS_LOST,
     NODE,
     QUARANTINED,
     FrameKind,
@@ -28,16 +26,11 @@ from agent.nvml.frames import (
     status_of,
     unpack,
 )
-from agent.nvml.readers import EventData, EventSet, Handle, Library, NvmlError
+from agent.nvml.readers import Library, NvmlError
 from agent.nvml.sweeper import Sweeper, answers
 from weighbridge.catalogue.readings import Tier
 
 PR_SET_PDEATHSIG = 1
-EVENT_WAIT_MILLISECONDS = 1000
-EVENT_TIMEOUT = 10
-EVENT_XID = 0x8
-EVENT_GPU_UNAVAILABLE = 0x4000
-LONGEST_PAUSE_SECONDS = 30.0
 
 
 class NvmlWorker:
@@ -141,77 +134,11 @@ class NvmlWorker:
         if self._watch is not None:
             self._watch.follow(gpus)
         elif gpus:
-            self._watch = EventWatch(self._library, self, gpus)
+            self._watch = EventWatch(self._library, self._tell, gpus)
             threading.Thread(target=self._watch.run, name="nvml-events", daemon=True).start()
 
-
-class EventWatch:
-    """Waits for XIDs of all GPUs. The UUID is resolved when a GPU is registered: of a lost one nothing can be asked."""
-
-    def __init__(self, library: Library, worker: NvmlWorker, gpus: list[Handle]) -> None:
-        self._library = library
-        self._worker = worker
-        self._wanted: dict[int, Handle] = {}
-        self._changed = threading.Event()
-        self.follow(gpus)
-
-    def follow(self, gpus: list[Handle]) -> None:
-        """Watches these GPUs, from the next wait on."""
-        wanted = {_address(handle.pointer): handle for handle in gpus}
-        if wanted.keys() != self._wanted.keys():
-            self._wanted = wanted
-            self._changed.set()
-
-    def run(self) -> None:
-        """For the life of the process: a set that answers with an error is made anew, less and less often."""
-        pause = 1.0
-        while True:
-            self._changed.clear()
-            started = time.monotonic()
-            self._wait_on_one_set(dict(self._wanted))
-            pause = 1.0 if time.monotonic() - started > LONGEST_PAUSE_SECONDS else pause * 2
-            self._changed.wait(min(pause, LONGEST_PAUSE_SECONDS))
-
-    def _wait_on_one_set(self, wanted: dict[int, Handle]) -> None:
-        events = EventSet()
-        if self._library.call("nvmlEventSetCreate", byref(events)):
-            return
-        for handle in wanted.values():
-            self._register(handle, events)
-        data = EventData()
-        code = 0
-        while code in (0, EVENT_TIMEOUT) and not self._changed.is_set():
-            code = self._library.first(
-                "nvmlEventSetWait_v2",
-                "nvmlEventSetWait",
-                arguments=(events, byref(data), EVENT_WAIT_MILLISECONDS),
-            )
-            if code == 0:
-                self._tell(data, wanted)
-        self._library.call("nvmlEventSetFree", events)
-
-    def _register(self, handle: Handle, events: Any) -> None:
-        supported = c_ulonglong()
-        self._library.call("nvmlDeviceGetSupportedEventTypes", handle.pointer, byref(supported))
-        types = supported.value & (EVENT_XID | EVENT_GPU_UNAVAILABLE)
-        self._library.call(
-            "nvmlDeviceRegisterEvents", handle.pointer, c_ulonglong(types or EVENT_XID), events
-        )
-
-    def _tell(self, data: Any, wanted: dict[int, Handle]) -> None:
-        handle = wanted.get(_address(data.device))
-        told = {
-            "boottime_us": time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
-            "device": None if handle is None else handle.uuid,
-            "xid": data.eventData if data.eventType == EVENT_XID else None,
-            "instance": None if data.gpuInstanceId == 0xFFFFFFFF else data.gpuInstanceId,
-        }
-        if told["xid"] is not None or data.eventType == EVENT_GPU_UNAVAILABLE:
-            self._worker.send(FrameKind.EVENT, GPU_IS_LOST, _dump(told))
-
-
-def _address(pointer: Any) -> int:
-    return ctypes.cast(pointer, ctypes.c_void_p).value or 0
+    def _tell(self, told: dict[str, Any]) -> None:
+        self.send(FrameKind.EVENT, 0, _dump(told))
 
 
 def _dump(value: Any) -> bytes:

@@ -57,13 +57,48 @@ def test_the_sizes_that_drivers_agree_on_are_pinned(libraries: Callable[..., Pat
     assert sizes["c_nvmlEccSramErrorStatus_v1_t"] == 104
 
 
-@pytest.mark.parametrize("branch", [470, 535, 550, 580])
+@pytest.mark.parametrize("branch", [470, 535, 550, 580, 615])
 def test_a_branch_exports_what_it_had_and_no_more(
     libraries: Callable[..., Path], branch: int
 ) -> None:
     library = ctypes.CDLL(str(libraries(branch) / "libnvidia-ml.so.1"))
     for name in symbols():
         assert hasattr(library, name) == (SINCE.get(name, 0) <= branch), name
+
+
+NAMES = {
+    "FabricInfo1": "c_nvmlGpuFabricInfo_t",
+    "FabricInfo2": "c_nvmlGpuFabricInfo_v2_t",
+    "FabricInfo3": "c_nvmlGpuFabricInfo_v3_t",
+    "Pdi1": "c_nvmlPdi_t",
+    "Temperature1": "c_nvmlTemperature_v1_t",
+    "ProcessInfo2": "c_nvmlProcessInfo_v2_t",
+    "WideProcessInfo": "c_nvmlProcessDetail_v1_t",
+    "OperationalConfig1": "c_nvmlGpuOperationalEventConfig_v1_t",
+    "EventWait3": "c_nvmlEventSetWait_v3_t",
+    "ContextInfo1": "c_nvmlEventSetGetContextInfo_v1_t",
+    "LegacyXid1": "c_nvmlEventSetGetGpuOperationalEventContextLegacyXid_v1_t",
+}
+BOTH = """
+import ctypes, sys
+import pynvml
+from agent.nvml import layouts
+ours, theirs = getattr(layouts, sys.argv[1]), getattr(pynvml, sys.argv[2], None)
+if theirs is not None:
+    for one in (ours, theirs):
+        print(ctypes.sizeof(one), [(name, getattr(one, name).offset) for name, _ in one._fields_])
+"""
+
+
+@pytest.mark.parametrize("ours", NAMES)
+def test_our_own_structures_are_laid_out_as_the_newest_binding_has_them(ours: str) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", BOTH, ours, NAMES[ours]], capture_output=True, text=True, check=True
+    )
+    if not told.stdout:
+        pytest.skip(f"the binding beside us has no {NAMES[ours]}")
+    one, other = told.stdout.splitlines()
+    assert one == other
 
 
 def test_the_real_binding_loads_the_fake_by_the_search_path(driver: FakeDriver) -> None:

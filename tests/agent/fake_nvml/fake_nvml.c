@@ -15,6 +15,8 @@
  *   hang GPU NAME                a call that never returns; crash GPU NAME abort|segv: one that ends the process
  *   lost GPU                     every call on it answers GPU_IS_LOST
  *   xid GPU CODE                 an event, delivered once per line number
+ *   operational GPU MODULE CATEGORY CODE SEVERITY ATTRIBUTES GROUP_ATTRIBUTES XID
+ *                                a GPU operational event, delivered once per line number (XID "-": it carries none)
  *   process GPU PID BYTES        a compute process; graphics GPU PID BYTES: a graphics process (BYTES "-": unknown)
  *   mig GPU UUID GI CI BYTES     a MIG device
  */
@@ -44,6 +46,12 @@ typedef struct { char legacy[16]; unsigned domain, bus, device, id, subsystem; c
 typedef struct { char bus_id[16]; unsigned domain, bus, device, id, subsystem, reserved[4]; } pci_2;
 typedef struct { uint32_t id, scope; int64_t timestamp, latency; int kind, code; ull value; } field_value;
 typedef struct { void *device; ull type, data; unsigned gi, ci; } event_data;
+typedef struct { char uuid[96]; unsigned level, severity; } operational_config;
+typedef struct { unsigned milliseconds, type; char uuid[96], module[16]; ull event, data, cursor, instance, at, trace;
+                 unsigned gi, ci, severity, category, code, scope, originator, module_instance, chiplet, level,
+                 attributes, cper, group_attributes; unsigned char group_size, group_index; } event_3;
+typedef struct { unsigned index, type, source, size; unsigned short format; } context_info;
+typedef struct { unsigned index, code; } legacy_xid;
 typedef struct { unsigned pid; ull memory; unsigned gi, ci; } process_info;
 typedef struct { unsigned pid; ull memory; } process_info_1;
 typedef struct { unsigned pid; ull memory; unsigned gi, ci; ull protected_memory; } process_info_wide;
@@ -163,6 +171,25 @@ static void add_rule(int which, int action, char *name, int code) {
     rules[rule_count++] = (rule){which, action, code, hash(name)};
 }
 
+/* GPU operational events: what the scenario has, and how far they were delivered. */
+enum { MAX_OPERATIONAL = 64 };
+typedef struct { int line, gpu, xid; event_3 told; } operational;
+static operational operationals[MAX_OPERATIONAL];
+static int operational_count, last_operational_line;
+
+static void add_operational(int which, char *rest, int line) {
+    if (operational_count >= MAX_OPERATIONAL) abort();
+    operational *one = &operationals[operational_count++];
+    char xid[16], module[17];
+    memset(one, 0, sizeof *one);
+    if (sscanf(rest, "%16s %u %u %u %u %u %15s", module, &one->told.category, &one->told.code, &one->told.severity,
+               &one->told.attributes, &one->told.group_attributes, xid) != 7) abort();
+    memcpy(one->told.module, module, strnlen(module, 16));
+    one->line = line, one->gpu = which, one->xid = *xid == '-' ? -1 : atoi(xid);
+    one->told.type = 1, one->told.gi = one->told.ci = ~0U, one->told.level = 50, one->told.group_size = 1;
+    one->told.trace = 0xfeedULL << 48 | line;
+}
+
 static void on_gpu(const char *verb, int which, char *rest, int line) {
     gpu *device = &gpus[which];
     char name[TEXT], word[TEXT]; int code = 0;
@@ -175,6 +202,7 @@ static void on_gpu(const char *verb, int which, char *rest, int line) {
     else if (!strcmp(verb, "process")) add_process(device->process, &device->processes, rest);
     else if (!strcmp(verb, "graphics")) add_process(device->graphic, &device->graphics, rest);
     else if (!strcmp(verb, "mig")) add_mig(device, rest);
+    else if (!strcmp(verb, "operational")) add_operational(which, rest, line);
     else if (!strcmp(verb, "xid")) {
         if (xid_count < MAX_XIDS) xids[xid_count].line = line, xids[xid_count].gpu = which,
             xids[xid_count++].code = strtoull(rest, NULL, 0);
@@ -213,7 +241,7 @@ static void read_scenario(const char *path) {
     FILE *file = fopen(path, "r");
     if (!file) return;
     memset(gpus, 0, sizeof gpus);
-    gpu_count = rule_count = xid_count = init_code = delay = 0;
+    gpu_count = rule_count = xid_count = init_code = delay = operational_count = 0;
     cuda = 12040, strcpy(driver, "550.54.15"), strcpy(nvml, "12.550.54.15");
     for (int which = 0; which < MAX_GPUS; which++) gpus[which].index = which;
     char line[512];
@@ -671,8 +699,9 @@ PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v3, 1)
 PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v2, 1)
 PROCESSES(nvmlDeviceGetGraphicsRunningProcesses, 1)
 
-int nvmlEventSetCreate(void **out) { static int token; *out = &token; return enter(NULL, "nvmlEventSetCreate"); }
-int nvmlEventSetFree(void *set) { (void)set; return SUCCESS; }
+typedef struct { int operational, xid; } event_set;
+int nvmlEventSetCreate(event_set **out) { *out = calloc(1, sizeof **out); return enter(NULL, "nvmlEventSetCreate"); }
+int nvmlEventSetFree(event_set *set) { free(set); return SUCCESS; }
 int nvmlDeviceGetSupportedEventTypes(gpu *device, ull *out) { ENTER(nvmlDeviceGetSupportedEventTypes); *out = 0x1b; return SUCCESS; }
 int nvmlDeviceRegisterEvents(gpu *device, ull types, void *set) { (void)types; (void)set; ENTER(nvmlDeviceRegisterEvents); return SUCCESS; }
 static int next_event(event_data *out) {
@@ -697,6 +726,65 @@ int nvmlEventSetWait_v2(void *set, event_data *out, unsigned milliseconds) {
         if (!code || waited >= milliseconds) return code;
         nanosleep(&(struct timespec){0, 100000000}, NULL);
     }
+}
+
+int nvmlEventSetRegisterGpuOperationalEvents_v1(event_set *set, operational_config *config) {
+    for (int index = 0; index < gpu_count; index++) {
+        char known[TEXT] = "";
+        if (text(&gpus[index], hash("nvmlDeviceGetUUID"), known, TEXT) || strcmp(known, config->uuid)) continue;
+        int code = enter(&gpus[index], "nvmlEventSetRegisterGpuOperationalEvents_v1");
+        if (!code) set->operational |= 1 << index;
+        return code;
+    }
+    return NOT_FOUND;
+}
+static int next_operational(event_set *set, event_3 *out) {
+    pthread_mutex_lock(&lock);
+    int code = TIMEOUT;
+    for (int index = 0; index < operational_count && code; index++) {
+        operational *one = &operationals[index];
+        if (one->line <= last_operational_line || !(set->operational >> one->gpu & 1)) continue;
+        last_operational_line = one->line;
+        *out = one->told, set->xid = one->xid;
+        text(&gpus[one->gpu], hash("nvmlDeviceGetUUID"), out->uuid, sizeof out->uuid);
+        code = SUCCESS;
+    }
+    pthread_mutex_unlock(&lock);
+    return code;
+}
+static int next_bit(event_3 *out) {
+    event_data bit;
+    int code = next_event(&bit);
+    if (code) return code;
+    *out = (event_3){.event = bit.type, .data = bit.data, .gi = bit.gi, .ci = bit.ci};
+    return text(bit.device, hash("nvmlDeviceGetUUID"), out->uuid, sizeof out->uuid);
+}
+int nvmlEventSetWait_v3(event_set *set, event_3 *out) {
+    unsigned milliseconds = out->milliseconds;
+    for (unsigned waited = 0; ; waited += 100) {
+        refresh();
+        int code = rule_count ? obey(-1, "nvmlEventSetWait_v3") : SUCCESS;
+        if (code) return code;
+        code = next_bit(out);
+        if (code) code = next_operational(set, out);
+        if (!code || waited >= milliseconds) return code;
+        nanosleep(&(struct timespec){0, 100000000}, NULL);
+    }
+}
+/* Each carries something else first, then its XID, if it has one. */
+int nvmlEventSetGetContextCount_v1(event_set *set, unsigned *out) {
+    *out = set->xid < 0 ? 1 : 2;
+    return enter(NULL, "nvmlEventSetGetContextCount_v1");
+}
+int nvmlEventSetGetContextInfo_v1(event_set *set, context_info *out) {
+    (void)set;
+    out->type = out->index == 1;
+    return enter(NULL, "nvmlEventSetGetContextInfo_v1");
+}
+int nvmlEventSetGetGpuOperationalEventContextLegacyXid_v1(event_set *set, legacy_xid *out) {
+    if (out->index != 1 || set->xid < 0) return INVALID_ARGUMENT;
+    out->code = set->xid;
+    return enter(NULL, "nvmlEventSetGetGpuOperationalEventContextLegacyXid_v1");
 }
 int nvmlEventSetWait(void *set, event_data *out, unsigned milliseconds) { return nvmlEventSetWait_v2(set, out, milliseconds); }
 
@@ -745,6 +833,11 @@ static const struct { const char *what; size_t bytes; } layouts[] = {
     {"FabricInfo1 -", sizeof(fabric_1)}, {AT(FabricInfo1, state, fabric_1, state)}, {"FabricInfo3 -", sizeof(fabric_3)},
     {AT(FabricInfo3, state, fabric_3, state)}, {AT(FabricInfo3, healthMask, fabric_3, health)},
     {AT(FabricInfo2, healthMask, fabric_3, health)},
+    {"OperationalConfig1 -", sizeof(operational_config)}, {AT(OperationalConfig1, minSeverity, operational_config, severity)},
+    {"EventWait3 -", sizeof(event_3)}, {AT(EventWait3, eventType, event_3, event)}, {AT(EventWait3, traceId, event_3, trace)},
+    {AT(EventWait3, severity, event_3, severity)}, {AT(EventWait3, attributes, event_3, attributes)},
+    {AT(EventWait3, groupIndex, event_3, group_index)},
+    {"ContextInfo1 -", sizeof(context_info)}, {"LegacyXid1 -", sizeof(legacy_xid)},
     {"c_nvmlDeviceAttributes -", sizeof(attributes)}, {AT(c_nvmlDeviceAttributes, gpuInstanceSliceCount, attributes, gi_slices)},
     {"c_nvmlConfComputeGpuAttestationReport_t -", sizeof(chip_report)}, {"c_nvmlConfComputeGpuCertificate_t -", sizeof(certificate)},
     {AT(c_nvmlConfComputeGpuAttestationReport_t, attestationReport, chip_report, report)},

@@ -44,6 +44,11 @@ SINCE: Final = {
     "nvmlDeviceGetMemoryLimits_v1": 615,
     "nvmlDeviceGetAdaptiveTgpModeInfo_v1": 615,
     "nvmlDeviceGetGpuFabricInfo_v4": 615,
+    "nvmlEventSetRegisterGpuOperationalEvents_v1": 615,
+    "nvmlEventSetWait_v3": 615,
+    "nvmlEventSetGetContextCount_v1": 615,
+    "nvmlEventSetGetContextInfo_v1": 615,
+    "nvmlEventSetGetGpuOperationalEventContextLegacyXid_v1": 615,
 }
 """The driver branch from which a function is exported; the others are in all."""
 
