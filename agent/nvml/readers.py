@@ -458,7 +458,7 @@ def _nvlink_peers(library: Library, handle: Handle) -> int:
 
 
 _DOWN, _ACTIVE, _SLEEPING, _QUIET = range(4)
-_STATE_NAMES = {_DOWN: "down", _ACTIVE: "active", _SLEEPING: "sleeping", _QUIET: "quiet"}
+_STATE_NAMES: Mapping[int | None, str] = {_DOWN: "down", _ACTIVE: "active", _SLEEPING: "sleeping", _QUIET: "quiet"}
 _NO_LINK = frozenset({INVALID_ARGUMENT, NOT_SUPPORTED, FUNCTION_NOT_FOUND, DEPRECATED})
 _NO_DEVICE = frozenset({GPU_IS_LOST, RESET_REQUIRED, *LIFE_CYCLE})
 
@@ -631,7 +631,7 @@ AFFINITY = Call("nvmlDeviceGetCpuAffinity", lambda: ((c_ulong * CPU_WORDS)(),), 
 GPM = GpmCall((1, 2, 3, 5, 10))
 
 
-def _parts(read: Read, *calls: Call) -> tuple[CallPart, ...]:
+def _parts(read: Read, *calls: AnyCall) -> tuple[CallPart, ...]:
     """The same output of a call and of its older forms."""
     return tuple(CallPart(call, read) for call in calls)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from agent.nvml.frames import NOT_READY, NOT_SUPPORTED
-from agent.nvml.readers import GPM, READERS, CallPart, Field, GpmCall, Member, Source
+from agent.nvml.readers import GPM, READERS, Call, CallPart, Field, GpmCall, Member, Source
 from tests.agent.fake_nvml.fixture import uuid
 
 Row = Mapping[str, Any]
@@ -84,8 +84,8 @@ def _divisor(source: Source) -> int:
 def _key(source: Source) -> str:
     """The name by which the fake keeps the answer: function, member or output, inputs."""
     assert isinstance(source, CallPart)
-    assert not isinstance(source.call, GpmCall)
     call = source.call
+    assert isinstance(call, Call)
     inputs = f"({','.join(str(value) for value in call.inputs)})" if call.inputs else ""
     if not isinstance(source.read, Member):
         return call.symbol + inputs
