@@ -5,11 +5,13 @@ Times are integer microseconds of UTC, shares are exact fractions as text (`719/
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from collector.api.routes import Viewer
 from collector.judging.live import Fleet
+from weighbridge.catalogue.findings import Said, meaning
 from weighbridge.contract import Contract, expanded, explain
 from weighbridge.judge.attestation_findings import LEVEL
 from weighbridge.judge.checks import Severity
@@ -17,7 +19,7 @@ from weighbridge.judge.counts import contradicted, gpu_state, unheard
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import NodeState
 from weighbridge.settlement.figures import Figure, verdict_now
-from weighbridge.verdict import WORST_FIRST
+from weighbridge.verdict import WORST_FIRST, Verdict
 from weighbridge.wire.report import Reason
 
 Json = dict[str, Any]
@@ -34,7 +36,10 @@ def findings(fleet: Fleet, viewer: Viewer) -> list[Finding]:
 
 
 def finding(row: Finding) -> Json:
-    """Names as in the log, `gpu` for the device's UUID; both subjects empty where it is about the contract."""
+    """Names as in the log, `gpu` for the device's UUID; both subjects empty where it is about the contract.
+
+    With what it means and what to do next, in each language: null and no steps for a code of another version.
+    """
     return {
         "contract": row.contract,
         "node": row.node,
@@ -48,7 +53,24 @@ def finding(row: Finding) -> Json:
         "answerable": row.answerable,
         "since_us": row.since_us,
         "until_us": row.until_us,
+        **advice(row.code, row.verdict),
     }
+
+
+@cache
+def advice(code: str, verdict: Verdict) -> Mapping[str, Any]:
+    """Of a finding: `means`, `cannot_see`, `innocent`, and the `steps` to take in their order."""
+    row = meaning(code)
+    said = {"means": None, "cannot_see": None, "innocent": None}
+    if row is None:
+        return said | {"steps": []}
+    said |= {name: _said(getattr(row, name)) for name in said}
+    steps = [{"code": step.code} | step.says._asdict() for step in row.next_steps(verdict)]
+    return said | {"steps": steps}
+
+
+def _said(said: Said | None) -> Json | None:
+    return None if said is None else said._asdict()
 
 
 def objective(name: str, figure: Figure) -> Json:

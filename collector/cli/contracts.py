@@ -150,6 +150,7 @@ def status(contract_id: str | None, config_file: Path) -> None:
         found = list(_findings(config, row["contract"]))
         if found:
             console.print(_found(row["contract"], found))
+            console.print(_next(found))
     sys.exit(EXIT_CODES[worst((Verdict(row["verdict"]) for row in rows), empty=Verdict.MET)])
 
 
@@ -237,10 +238,24 @@ def _availability(rows: list[Json]) -> Table:
     return table
 
 
+def _worst_first(found: list[Json]) -> list[Json]:
+    order = list(STYLES)
+    return sorted(found, key=lambda row: (order.index(row["severity"]), row["since_us"]))
+
+
+def _next(found: list[Json]) -> Table:
+    """What to do, once for each code: a collector of another version may not say it."""
+    table = _table("finding", "means", "what to do, in order")
+    told = {(row["code"], row["verdict"]): row for row in _worst_first(found) if row.get("steps")}
+    for row in told.values():
+        steps = (f"{number}. {step['en']}" for number, step in enumerate(row["steps"], start=1))
+        table.add_row(*map(Text, (row["code"], row["means"]["en"], "\n".join(steps))))
+    return table
+
+
 def _found(name: str, found: list[Json]) -> Table:
     table = _table("severity", "finding", "where", "expected", "observed", "since", title=name)
-    order = list(STYLES)
-    for row in sorted(found, key=lambda row: (order.index(row["severity"]), row["since_us"])):
+    for row in _worst_first(found):
         where = " ".join(part for part in (row["node"], row["gpu"]) if part) or "the contract"
         style = STYLES[row["severity"]]
         said = (row["code"], where, row["expected"], row["observed"], utc(row["since_us"]))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.stage import Collector, Node, Stage, lease, wait_for
+from weighbridge.catalogue.findings import meanings
 
 PAGES = ("/", "/contracts/lease", "/nodes/n1", "/v1/openapi.json", "/healthz", "/readyz")
 
@@ -31,7 +32,21 @@ def test_eight_gpus_are_weighed_by_the_commands_alone(stage: Stage) -> None:
     )
     assert b"n1" in collector.request("GET", "/contracts/lease").body
     node.stop()
+    says_what_to_do(collector)
     collector.stop()
+
+
+def says_what_to_do(collector: Collector) -> None:
+    """Of a node whose agent stopped, its finding's meaning and steps."""
+    row = meanings()["agent_stopped_by_provider"]
+
+    def told() -> str:
+        shown = collector.cli("status", "lease").stdout
+        return shown if row.code in shown else ""
+
+    said = wait_for(told, "the finding that the agent stopped")
+    assert "what to do, in order" in said
+    assert f"1. {row.steps[0].says.en.split()[0]}" in said
 
 
 def met(collector: Collector) -> str:
@@ -76,9 +91,9 @@ def enroll_twice(collector: Collector, node: Node) -> None:
 @pytest.mark.parametrize(
     ("scenario", "code", "said"),
     [
-        ((), 0, "overall: met"),
+        ((), 0, "met: "),
         (("set 1 nvmlDeviceGetEnforcedPowerLimit 350000",), 3, "power_capped"),
-        (("code 1 nvmlDeviceGetEccMode 999",), 4, "overall: unknown"),
+        (("code 1 nvmlDeviceGetEccMode 999",), 4, "unknown: ecc_off"),
     ],
 )
 def test_check_answers_by_its_exit_code_without_a_collector(

@@ -11,11 +11,13 @@ from types import ModuleType
 import pytest
 
 import weighbridge.judge
-from weighbridge.catalogue.findings import Meaning, Said, meaning, meanings, steps
+from tests.test_docs import wrong
+from weighbridge.catalogue.findings import Meaning, Said, Step, meaning, meanings, steps
 from weighbridge.judge.challenge_findings import IN_A_ROW_SAID
 from weighbridge.judge.checks import CHECKS
 from weighbridge.judge.ledger import COLLECTOR_UNREACHED, UNREACHABLE
 from weighbridge.judge.node import NOTED, QUIET
+from weighbridge.judge.reference import reference
 from weighbridge.log.witnessing import LogFault
 from weighbridge.verdict import Verdict
 
@@ -96,6 +98,25 @@ def test_a_check_that_could_not_see_says_how_to_see_and_a_signal_how_it_comes_ab
     code: str,
 ) -> None:
     assert meanings()[code].unseen or meanings()[code].innocent
+
+
+def test_the_page_of_findings_is_made_of_the_table_and_the_checks() -> None:
+    page = Path(__file__).parents[2] / "docs" / "checks.md"
+    assert page.read_text(encoding="utf-8") == reference()
+
+
+def test_the_page_of_findings_has_each_code_once_with_its_steps() -> None:
+    page = reference()
+    assert re.findall(r"^### `(\w+)`$", page, re.MULTILINE) != []
+    assert sorted(re.findall(r"^### `(\w+)`$", page, re.MULTILINE)) == sorted(meanings())
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == steps().keys()
+
+
+@pytest.mark.parametrize("step", steps().values(), ids=lambda step: step.code)
+def test_a_command_that_a_step_names_is_one_of_the_programs(step: Step) -> None:
+    for said in step.says:
+        for words in re.findall(r"[(（](weighbridge[^,)）]*)", said):
+            assert wrong(words.split()) == ""
 
 
 def test_what_is_met_asks_for_nothing_and_what_nobody_saw_for_sight() -> None:

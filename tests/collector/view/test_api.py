@@ -8,6 +8,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
+from tests.collector.view.conftest import finding
+from weighbridge.catalogue.findings import meanings, steps
 from weighbridge.contract import explain, load
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Row, State
@@ -133,6 +135,29 @@ async def test_findings_say_expected_observed_since_and_answerable(client: Clien
     assert (lost["node"], lost["gpu"], lost["answerable"]) == ("a1", "GPU-2", "provider")
     assert lost["since_us"] == NOW_US - 3_600_000_000
     assert len(found) == 3
+
+
+async def test_findings_say_what_they_mean_and_what_to_do_in_order(client: Client) -> None:
+    found = (await got(client, "/v1/contracts/alpha/findings"))["items"]
+    lost = next(row for row in found if row["code"] == "gpu_lost")
+    row = meanings()["gpu_lost"]
+    assert lost["means"] == {"en": row.means.en, "zh": row.means.zh}
+    assert lost["cannot_see"]["en"] == row.cannot_see.en
+    assert [step["code"] for step in lost["steps"]] == [step.code for step in row.steps]
+    assert lost["steps"][0] == {"code": "drain", **steps()["drain"].says._asdict()}
+
+
+async def test_a_finding_that_is_unknown_says_how_to_see_and_one_of_another_version_nothing(
+    client: Client, fleet: Any
+) -> None:
+    fleet.found = [
+        finding("alpha", "a1", "GPU-2", "gpu_lost", verdict="unknown"),
+        finding("alpha", "a1", "GPU-3", "from_another_version"),
+    ]
+    found = (await got(client, "/v1/contracts/alpha/findings"))["items"]
+    unseen, other = sorted(found, key=lambda row: str(row["gpu"]))
+    assert unseen["steps"][0]["code"] == "check_driver_access"
+    assert (other["means"], other["innocent"], other["steps"]) == (None, None, [])
 
 
 async def test_findings_that_closed_are_told_too_and_the_newest_word_comes_last(

@@ -10,6 +10,8 @@ from aiohttp.test_utils import TestClient
 
 from collector.documents.spelling import percent, span, utc
 from collector.web import timeline
+from tests.collector.view.conftest import finding
+from weighbridge.catalogue.findings import meanings
 from weighbridge.judge.ledger import Row, State
 
 Client = TestClient[web.Request, web.Application]
@@ -94,6 +96,27 @@ async def test_a_contract_shows_range_findings_gpus_and_the_picture(client: Clie
     assert "MISSING 3 ✓ OK 1 LOST 1 ? UNKNOWN 1" in text
     bars = [value for tag, name, value in reader.attributes if (tag, name) == ("rect", "class")]
     assert {"up", "down"} <= set(bars)
+
+
+async def test_a_finding_says_what_it_means_and_what_to_do(client: Client, fleet: Any) -> None:
+    fleet.found = [finding("alpha", "a1", "GPU-2", "card_inconsistent", verdict="unknown")]
+    row = meanings()["card_inconsistent"]
+    for page in ("/", "/contracts/alpha", "/nodes/a1"):
+        text, _ = await read(client, page)
+        assert row.innocent is not None
+        for said in (row.means.en, row.cannot_see.en, row.innocent.en):
+            assert said in text
+        places = [text.index(step.says.en) for step in row.steps]
+        assert places == sorted(places)
+
+
+async def test_a_finding_of_another_version_is_shown_without_advice(
+    client: Client, fleet: Any
+) -> None:
+    fleet.found = [finding("alpha", "a1", "GPU-2", "from_another_version")]
+    text, _ = await read(client, "/contracts/alpha")
+    assert "from another version" in text
+    assert "what to do" not in text
 
 
 async def test_a_contract_without_nodes_says_what_that_means(client: Client) -> None:
