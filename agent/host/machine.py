@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from weighbridge.wire.report import Facts, OwnerClass, Reason
@@ -23,6 +24,29 @@ _DISPLAY_CLASSES = ("0x0300", "0x0302")
 _CONTAINER = re.compile(r"(?:^|[-/.:])([0-9a-f]{64})(?:\.scope)?(?:/|$)", re.MULTILINE)
 _POD = re.compile(r"pod([0-9a-f]{8}[-_][0-9a-f_-]{27})")
 _LXC = re.compile(r"/lxc(?:\.payload)?[./]([^/\n]+)")
+_REPRESENTS = re.compile(r"(?:c\d+)?pf\d+(?:vf|sf)\d+$")
+_SUB_FUNCTION = re.compile(r"\.sf\.\d+$")
+_VIRTUAL = "/devices/virtual/"
+_IWARP = "4:"
+_BRIDGE = b"SW_MNG"
+_NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAMESPACE = re.compile(r"(nvme\d+)(?:c\d+)?(n\d+)")
+ETHERNET_TYPE = "1"
+"""ARPHRD_ETHER of linux/if_arp.h."""
+MOST_PORTS = 32
+"""Of each kind: a node of sixteen GPUs has half as many, and a report holds so many facts and no more."""
+SECTOR_BYTES = 512
+"""`size` of a block device counts in these, whatever its own sectors are."""
+OPERATIONAL = (
+    "unknown",
+    "notpresent",
+    "down",
+    "lowerlayerdown",
+    "testing",
+    "dormant",
+    "up",
+)
+"""IF_OPER_* of linux/if.h, from 0 on: `operstate`."""
 _FIRST_USER = 1000
 _COMM_LENGTH = 15
 
@@ -51,10 +75,15 @@ class Machine:
                 f"pci.{function.name}.{name}": _below(function, read)
                 for name, read in _PCI_STATE.items()
             }
-        for port in _infiniband_ports(self._root):
+        for port in _shown(_rdma_ports, self._root):
             prefix = f"infiniband.{port.parent.parent.name}.{port.name}"
             readers |= {
                 f"{prefix}.{name}": _below(port, read) for name, read in _INFINIBAND.items()
+            }
+        for port in _shown(_ethernet_ports, self._root):
+            readers |= {
+                f"ethernet.{port.name}.{name}": _below(port, read)
+                for name, read in _ETHERNET.items()
             }
         return _facts(self._root, readers)
 
@@ -123,9 +152,79 @@ def _listed(directory: Path) -> list[Path]:
         return []
 
 
-def _infiniband_ports(root: Path) -> Iterator[Path]:
-    for device in _listed(root / "sys/class/infiniband"):
-        yield from _listed(device / "ports")
+def _rdma_ports(root: Path) -> list[Path]:
+    """Of InfiniBand and RoCE. Raises OSError where the classes of devices may not be read."""
+    devices = [one for one in _class(root, "infiniband") if _is_whole(one) and _is_adapter(one)]
+    return [port for device in devices for port in _listed(device / "ports")]
+
+
+def _shown(ports: Callable[[Path], list[Path]], root: Path) -> list[Path]:
+    """As many as a report holds; none where they may not be read, which their count says."""
+    try:
+        return ports(root)[:MOST_PORTS]
+    except OSError:
+        return []
+
+
+def _is_adapter(device: Path) -> bool:
+    """No iWARP, no RoCE made by software over another card (it names its parent), no bridge to the NVLink switches."""
+    made = _read(device / "node_type").startswith(_IWARP) or (device / "parent").exists()
+    return not (made or _is_bridge(os.path.realpath(device / "device")))
+
+
+@cache
+def _is_bridge(function: str) -> bool:
+    """By the vital product data, which is slow to read and never changes: the field of HGX boards with NVLink 5, as
+    the user guide of NVIDIA Fabric Manager tells them apart."""
+    try:
+        return _BRIDGE in Path(function, "vpd").read_bytes()
+    except OSError:
+        return False
+
+
+def _ethernet_ports(root: Path) -> list[Path]:
+    """Ports of network cards: no bridge, bond or tunnel, which have no device of their own."""
+    return [one for one in _class(root, "net") if _is_ethernet(one)]
+
+
+def _is_ethernet(interface: Path) -> bool:
+    own = (interface / "device").exists() and not (interface / "phy80211").exists()
+    return own and _is_whole(interface) and _read(interface / "type") == ETHERNET_TYPE
+
+
+def _is_whole(device: Path) -> bool:
+    """Whether it is a function of its own: none that another one lends to guests (SR-IOV, or a sub-function), none that
+    stands for one of those in a switch of the card, and none that is made of software alone.
+
+    A guest sees the function that it was lent as one of its own.
+    """
+    stands_for = _REPRESENTS.match(_read(device / "phys_port_name"))
+    function = os.path.realpath(device / "device")
+    lent = (device / "device/physfn").exists() or _SUB_FUNCTION.search(function)
+    return not (stands_for or lent or _VIRTUAL in os.path.realpath(device))
+
+
+def _read(path: Path) -> str:
+    """The text of an attribute; empty where it has none."""
+    try:
+        return _text(path)
+    except OSError:
+        return ""
+
+
+def _class(root: Path, name: str) -> list[Path]:
+    """The devices of a class whose names can be told; none where the kernel has none. Raises OSError where the classes
+    are not shown."""
+    folder = root / "sys/class" / name
+    if not folder.exists():
+        _require_classes(root)
+        return []
+    return [one for one in sorted(folder.iterdir()) if _NAMED.fullmatch(one.name)]
+
+
+def _require_classes(root: Path) -> None:
+    """Raises OSError where the kernel's classes of devices are not shown: what they lack then is no zero."""
+    next((root / "sys/class").iterdir(), None)
 
 
 def _facts(root: Path, readers: Mapping[str, Reader]) -> Facts:
@@ -209,6 +308,29 @@ def _nvme(root: Path) -> int:
     )
 
 
+def _nvme_bytes(root: Path) -> int:
+    """All namespaces of drives in the node, each once, by however many paths it is reached; none over a network."""
+    _require_classes(root)
+    found: dict[str, Path] = {}
+    for path in [*_entries(root / "sys/block"), *_controlled(root)]:
+        match = _NAMESPACE.fullmatch(path.name)
+        if match is not None and _is_local(path):
+            found.setdefault(_read(path / "wwid") or match[1] + match[2], path)
+    return sum(int(_text(path / "size")) * SECTOR_BYTES for path in found.values())
+
+
+def _controlled(root: Path) -> Iterator[Path]:
+    for controller in _entries(root / "sys/class/nvme"):
+        yield from _listed(controller)
+
+
+def _is_local(namespace: Path) -> bool:
+    """By the transport of its controllers. Behind several paths its device is a subsystem, which has them below it."""
+    device = namespace / "device" if (namespace / "device").exists() else namespace.parent
+    told = {_read(one / "transport") for one in (device, *_listed(device)) if one.is_dir()} - {""}
+    return not told or "pcie" in told
+
+
 def _device_nodes(root: Path) -> int:
     return sum(re.fullmatch(r"nvidia\d+", path.name) is not None for path in _entries(root / "dev"))
 
@@ -247,6 +369,23 @@ def _megatransfers(name: str) -> Reader:
     return read
 
 
+def _operational(port: Path) -> int:
+    return OPERATIONAL.index(_text(port / "operstate"))
+
+
+def _gigabits(port: Path) -> int:
+    """`speed` is in megabits; a port that is down has none."""
+    speed = int(_text(port / "speed"))
+    if speed < 0:
+        raise OSError(errno.ENODEV, "no link")
+    return speed // 1000
+
+
+def _generation(port: Path) -> str:
+    """`400 Gb/sec (4X NDR)` -> `4X NDR`."""
+    return re.findall(r"\((.+)\)", _text(port / "rate"))[0].strip()
+
+
 def _leading_number(name: str) -> Reader:
     """`4: ACTIVE` -> 4, `400 Gb/sec (4X NDR)` -> 400."""
     return lambda port: int(re.findall(r"\d+", _text(port / name))[0])
@@ -257,6 +396,7 @@ _IDENTITY: Mapping[str, Reader] = {
     "cpu_count": lambda root: sum(1 for _ in _cpuinfo(root, "processor")),
     "memory_total_bytes": _memory_total,
     "nvme_count": _nvme,
+    "nvme_bytes": _nvme_bytes,
     "nvidia_pci_functions_count": _count_gpu_functions,
     "kernel_release": _file("proc/sys/kernel/osrelease"),
     "kernel_command_line_sha256": _hashed("proc/cmdline"),
@@ -271,6 +411,8 @@ _STATE: Mapping[str, Reader] = {
     "nvidia_device_nodes_count": _device_nodes,
     "nvidia_control_node_code": lambda root: _exists(root, "dev/nvidiactl"),
     "nvidia_pci_functions_count": _count_gpu_functions,
+    "rdma_ports_count": lambda root: len(_rdma_ports(root)),
+    "ethernet_ports_count": lambda root: len(_ethernet_ports(root)),
     "fabric_manager_code": _running("nv-fabricmanager"),
     "persistence_daemon_code": _running("nvidia-persistenced"),
 }
@@ -292,7 +434,15 @@ _INFINIBAND: Mapping[str, Reader] = {
     "state_code": _leading_number("state"),
     "physical_state_code": _leading_number("phys_state"),
     "rate_gigabits": _leading_number("rate"),
+    "generation": _generation,
+    "link_layer": _file("link_layer"),
     "link_downed_count": _number("counters/link_downed"),
+}
+
+_ETHERNET: Mapping[str, Reader] = {
+    "operational_state_code": _operational,
+    "rate_gigabits": _gigabits,
+    "carrier_down_count": _number("carrier_down_count"),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from agent.host.machine import Machine, classify, footprint, gpu_functions
 from weighbridge.process.system_clock import boot_id, timesyncd_synchronized
-from weighbridge.wire.report import OwnerClass, Reason
+from weighbridge.wire.report import MAX_FACTS, OwnerClass, Reason
 
 CONTAINER = "4f" * 32
 OWNER = f"container:{CONTAINER}"
@@ -50,7 +50,9 @@ def machine(tmp_path: Path) -> Path:
             "sys/class/infiniband/mlx5_0/ports/1/phys_state": "5: LinkUp\n",
             "sys/class/infiniband/mlx5_0/ports/1/rate": "400 Gb/sec (4X NDR)\n",
             "sys/class/infiniband/mlx5_0/ports/1/counters/link_downed": "3\n",
+            "sys/class/infiniband/mlx5_0/ports/1/link_layer": "InfiniBand\n",
             "sys/class/nvme/nvme0/model": "x",
+            "sys/class/nvme/nvme0/nvme0n1/size": "7501476528\n",
             "dev/nvidia0": "",
             "dev/nvidia-uvm": "",
         },
@@ -76,6 +78,10 @@ def test_the_machine_is_described_in_named_units(machine: Path) -> None:
     assert (identity["cpu_count"], identity["nvme_count"], identity["hypervisor_code"]) == (2, 1, 1)
     assert state["infiniband.mlx5_0.1.rate_gigabits"] == 400
     assert state["infiniband.mlx5_0.1.link_downed_count"] == 3
+    assert state["infiniband.mlx5_0.1.link_layer"] == "InfiniBand"
+    assert state["infiniband.mlx5_0.1.generation"] == "4X NDR"
+    assert (state["rdma_ports_count"], state["ethernet_ports_count"]) == (1, 0)
+    assert identity["nvme_bytes"] == 3_840_755_982_336
     assert (state["fabric_manager_code"], state["persistence_daemon_code"]) == (1, 0)
 
 
@@ -160,3 +166,122 @@ def test_boot_and_time_service_are_read_below_the_root(machine: Path) -> None:
     assert timesyncd_synchronized(machine) is False
     write(machine, {"run/systemd/timesync/synchronized": ""})
     assert timesyncd_synchronized(machine) is True
+
+
+def adapter(root: Path, name: str, function: str, **files: str) -> Path:
+    """An RDMA device with one port that is up, of a PCI function."""
+    place = root / "sys/devices" / function
+    write(
+        root,
+        {
+            f"sys/class/infiniband/{name}/ports/1/state": "4: ACTIVE\n",
+            **{f"sys/devices/{function}/{key}": text for key, text in files.items()},
+        },
+    )
+    place.mkdir(parents=True, exist_ok=True)
+    (root / "sys/class/infiniband" / name / "device").symlink_to(place)
+    return root / "sys/class/infiniband" / name
+
+
+def ports(root: Path) -> set[str]:
+    told = Machine(root, b"salt").facts()
+    shown = {
+        name.rpartition(".")[0]
+        for name in {**told.readings, **told.unavailable}
+        if name.startswith(("infiniband.", "ethernet."))
+    }
+    counts = (told.readings["rdma_ports_count"], told.readings["ethernet_ports_count"])
+    assert counts == tuple(
+        sum(name.startswith(kind) for name in shown) for kind in ("infiniband.", "ethernet.")
+    )
+    return shown
+
+
+def test_a_port_that_is_lent_or_made_of_another_is_not_counted_twice(tmp_path: Path) -> None:
+    adapter(tmp_path, "mlx5_0", "pci/0000:08:00.0")
+    (adapter(tmp_path, "mlx5_1", "pci/0000:08:00.1") / "device/physfn").mkdir()
+    adapter(tmp_path, "mlx5_2", "pci/0000:08:00.0/mlx5_core.sf.4")
+    adapter(tmp_path, "mlx5_3", "pci/0000:09:00.0", vpd="[V0] Vendor specific: SMDL=SW_MNG")
+    write(tmp_path, {"sys/class/infiniband/rxe0/parent": "eth0\n"})
+    write(tmp_path, {"sys/class/infiniband/rxe0/ports/1/state": "4: ACTIVE\n"})
+    write(tmp_path, {"sys/class/infiniband/siw0/node_type": "4: RNIC\n"})
+    write(tmp_path, {"sys/class/infiniband/siw0/ports/1/state": "4: ACTIVE\n"})
+    assert ports(tmp_path) == {"infiniband.mlx5_0.1"}
+
+
+def interface(root: Path, name: str, own: bool = True, **files: str) -> None:
+    given = {"type": "1\n", "operstate": "up\n", "speed": "400000\n", "carrier_down_count": "2\n"}
+    write(root, {f"sys/class/net/{name}/{key}": text for key, text in (given | files).items()})
+    if own:
+        write(root, {f"sys/class/net/{name}/device/vendor": "0x15b3\n"})
+
+
+def test_a_network_port_is_one_of_a_card_and_no_bridge_bond_or_share(tmp_path: Path) -> None:
+    interface(tmp_path, "eth0", phys_port_name="p0\n")
+    interface(tmp_path, "ib0", type="32\n")
+    interface(tmp_path, "br0", own=False)
+    interface(tmp_path, "eth0v0")
+    (tmp_path / "sys/class/net/eth0v0/device/physfn").mkdir()
+    interface(tmp_path, "eth0r0", phys_port_name="pf0vf0\n")
+    interface(tmp_path, "eth0s1", phys_port_name="c1pf0sf88\n")
+    interface(tmp_path, "wlan0")
+    (tmp_path / "sys/class/net/wlan0/phy80211").mkdir()
+    interface(tmp_path, "bad name")
+    assert ports(tmp_path) == {"ethernet.eth0"}
+    told = Machine(tmp_path, b"salt").facts().readings
+    assert told["ethernet.eth0.operational_state_code"] == 6
+    assert told["ethernet.eth0.rate_gigabits"] == 400
+    assert told["ethernet.eth0.carrier_down_count"] == 2
+    interface(tmp_path, "eth0", operstate="down\n", speed="-1\n")
+    told_now = Machine(tmp_path, b"salt").facts()
+    assert told_now.readings["ethernet.eth0.operational_state_code"] == 2
+    assert told_now.unavailable["ethernet.eth0.rate_gigabits"] is Reason.NOT_FOUND
+
+
+def test_no_port_is_counted_where_the_kernel_shows_no_classes(tmp_path: Path) -> None:
+    facts = Machine(tmp_path, b"salt").facts()
+    assert facts.unavailable["rdma_ports_count"] is Reason.NOT_FOUND
+    (tmp_path / "sys/class/net").mkdir(parents=True)
+    assert ports(tmp_path) == set()
+
+
+def test_more_ports_than_a_report_holds_are_counted_and_not_all_shown(tmp_path: Path) -> None:
+    for number in range(40):
+        adapter(tmp_path, f"mlx5_{number}", f"pci/0000:{number:02x}:00.0")
+        interface(tmp_path, f"eth{number}")
+    told = Machine(tmp_path, b"salt").facts()
+    assert told.readings["rdma_ports_count"] == told.readings["ethernet_ports_count"] == 40
+    assert len({**told.readings, **told.unavailable}) < MAX_FACTS
+
+
+def namespace(root: Path, name: str, size: int, **files: str) -> None:
+    write(root, {f"sys/block/{name}/{key}": text for key, text in files.items()})
+    write(root, {f"sys/block/{name}/size": f"{size}\n"})
+
+
+def test_storage_is_that_of_local_drives_each_namespace_once(tmp_path: Path) -> None:
+    """One plain drive with two namespaces, one behind two controllers of a subsystem, the same one with the kernel's
+    multipath off, one over the network, a partition, and a disk that is none."""
+    namespace(tmp_path, "nvme0n1", 10, wwid="eui.01", **{"device/transport": "pcie\n"})
+    namespace(tmp_path, "nvme0n2", 1, wwid="eui.02", **{"device/transport": "pcie\n"})
+    namespace(tmp_path, "nvme1n1", 100, wwid="eui.11", **{"device/nvme1/transport": "pcie\n"})
+    namespace(tmp_path, "nvme1c1n1", 100, wwid="eui.11", **{"device/transport": "pcie\n"})
+    namespace(tmp_path, "nvme1c2n1", 100, wwid="eui.11", **{"device/transport": "pcie\n"})
+    namespace(tmp_path, "nvme2n1", 100, wwid="eui.11", **{"device/transport": "pcie\n"})
+    namespace(tmp_path, "nvme3n1", 1000, wwid="eui.31", **{"device/transport": "tcp\n"})
+    namespace(tmp_path, "nvme4n1", 1000, wwid="eui.41", **{"device/nvme4/transport": "rdma\n"})
+    namespace(tmp_path, "nvme0n1p1", 5)
+    namespace(tmp_path, "sda", 7)
+    write(tmp_path, {"sys/class/nvme/nvme0/transport": "pcie\n"})
+    write(tmp_path, {"sys/class/nvme/nvme0/nvme0n1/size": "10\n"})
+    write(tmp_path, {"sys/class/nvme/nvme0/nvme0n1/wwid": "eui.01\n"})
+    assert Machine(tmp_path, b"salt").inventory().readings["nvme_bytes"] == 111 * 512
+
+
+def test_storage_of_which_nothing_can_be_read_is_no_zero(tmp_path: Path) -> None:
+    assert "nvme_bytes" in Machine(tmp_path, b"salt").inventory().unavailable
+    namespace(tmp_path, "nvme0n1", 10)
+    (tmp_path / "sys/class").mkdir()
+    (tmp_path / "sys/block/nvme0n1/size").write_text("unknown")
+    told = Machine(tmp_path, b"salt").inventory().unavailable
+    assert told["nvme_bytes"] is Reason.ERROR
