@@ -16,6 +16,7 @@ from weighbridge.judge.checks import CHECKS, CheckContext, Promise
 from weighbridge.judge.latest_readings import (
     LatestReadings,
     Reasons,
+    see_host,
     see_inventory,
     see_processes,
     see_sample,
@@ -70,6 +71,8 @@ def view_of(drafts: Sequence[Draft]) -> LatestReadings:
         for block in draft.blocks:
             for sample, at_us in enumerate(block.boottime_us):
                 see_sample(view, block, sample, at_us, reasons.at(block, sample))
+        if draft.host is not None:
+            see_host(view, draft.host)
         if draft.processes is not None:
             see_processes(view, list(draft.processes))
         for event in draft.events:

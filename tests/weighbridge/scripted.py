@@ -45,6 +45,7 @@ resources:
     nodes: "{nodes}"
     floors: {floors}
     bounds: {bounds}
+    interconnect: {interconnect}
 availability:
   - {{id: gpus, unit: gpu, target: "0.99"}}
   - {{id: nodes, unit: node, target: "0.99"}}
@@ -65,6 +66,7 @@ def contract_text(name: str = "K1", **changes: Any) -> str:
         "nodes": 1,
         "floors": FLOORS,
         "bounds": "[]",
+        "interconnect": "{}",
     }
     return CONTRACT.format(**values | changes)
 

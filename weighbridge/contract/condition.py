@@ -19,10 +19,12 @@ STATES: Mapping[str, frozenset[str]] = {
     REACHABLE: frozenset({"unreachable"}),
     GPU_COUNT: frozenset({"gpu_missing", "gpu_lost"}),
     "no_fatal_xid": frozenset({"xid_fatal"}),
-    "ecc_ok": frozenset({"ecc_off"}),
-    "nvlink_ok": frozenset({"nvlink_down"}),
-    "fabric_ok": frozenset({"fabric_down"}),
-    "not_throttled": frozenset({"clock_capped", "memory_clock_capped", "power_capped"}),
+    "ecc_ok": frozenset({"ecc_off", "ecc_sram_exceeded", "memory_unrepairable", "remap_failed"}),
+    "nvlink_ok": frozenset({"nvlink_down", "fabric_not_joined", "fabric_unhealthy"}),
+    "fabric_ok": frozenset({"fabric_down", "fabric_ports_down"}),
+    "not_throttled": frozenset(
+        {"clock_capped", "memory_clock_capped", "power_capped", "throttled"}
+    ),
     "storage_ok": frozenset({"storage_down"}),
 }
 """The causes of the ledger and of notices with which each state does not hold."""

@@ -19,7 +19,7 @@ def answered(
     """A check's answer against what was open: opens, replaces, closes or changes nothing."""
     check = CHECK[code]
     known = state.open.get(_key(contract, code, answer.device))
-    if known is not None and (known.verdict, known.expected) == (answer.verdict, answer.expected):
+    if known is not None and _says_the_same(known, answer, each=check.each):
         return
     if known is not None:
         yield from close_finding(state, contract, code, answer.device, at_us)
@@ -41,6 +41,11 @@ def answered(
                 None,
             ),
         )
+
+
+def _says_the_same(known: Finding, answer: Answer, *, each: bool) -> bool:
+    said = (known.verdict, known.expected) == (answer.verdict, answer.expected)
+    return said and not (each and known.observed != answer.observed)
 
 
 def unanswered(

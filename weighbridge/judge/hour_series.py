@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from weighbridge.judge.checks.check import HourSeries
-from weighbridge.judge.latest_readings import INVENTORY, LatestReadings
+from weighbridge.judge.latest_readings import INVENTORY, LatestReadings, falls
 from weighbridge.judge.usage import (
     BUSY,
     ENERGY,
@@ -50,9 +50,28 @@ class Limits:
     idle_milliwatts: int | None
 
 
+ENFORCED, FLAGS = "power_limit_enforced_milliwatts", "clocks_event_reasons_flags"
+HELD_DOWN = (
+    ("power_cap", "clocks_event_sw_power_cap_microseconds", 0x4),
+    ("hw_slowdown", "", 0x8),
+    ("sw_thermal", "clocks_event_sw_thermal_microseconds", 0x20),
+    ("hw_thermal", "clocks_event_hw_thermal_microseconds", 0x40),
+    ("power_brake", "clocks_event_hw_power_brake_microseconds", 0x80),
+)
+"""Causes of clocks below what the card can reach, each with its counter and its bit among those of the moment
+(nvmlClocksEventReason*). Where a driver has none of the counters, a bit of two samples in a row stands for the time
+between.
+"""
+POWER_CAP = HELD_DOWN[0][0]
+
+
 @dataclass(slots=True)
 class SeriesMeter:
-    """Of one promise over one chain: the hour under way and the one before by device, and what the last sample was."""
+    """Of one promise over one chain: the hour under way and the one before by device, and what the last sample was.
+
+    `limited`: by cause, what the counters of throttling said then; `flags`: the bits. `falls`: how often each port had
+    gone down by the end of the last hour, `flaps` how often in that hour.
+    """
 
     hour: dict[str, HourSeries] = field(default_factory=dict)
     last_hour: dict[str, HourSeries] = field(default_factory=dict)
@@ -62,6 +81,68 @@ class SeriesMeter:
     power: Column = field(default_factory=list)
     heat: Column = field(default_factory=list)
     clock: Column = field(default_factory=list)
+    limited: list[Column] = field(default_factory=list)
+    flags: Column = field(default_factory=list)
+    falls: dict[str, int] = field(default_factory=dict)
+    flaps: dict[str, int] = field(default_factory=dict)
+
+
+def note_throttling(
+    meter: SeriesMeter,
+    view: LatestReadings,
+    slots: list[str],
+    passed_us: int,
+    floor_milliwatts: int | None,
+) -> None:
+    """Take in what held clocks down since the last sample, before `note` does; `passed_us` 0: there is none to
+    compare with.
+
+    A card at work is held by the power limit that it is made for, which takes nothing from anybody: the power cap
+    counts while the limit in force is below `floor_milliwatts`, or else below the card's default.
+    """
+    columns = view.tiers["fast"]
+    now = [column(columns, name, slots) for _, name, _ in HELD_DOWN]
+    flags, enforced = (column(columns, name, slots) for name in (FLAGS, ENFORCED))
+    if passed_us > 0 and meter.slots == slots and len(meter.limited) == len(now):
+        for place, device in enumerate(slots):
+            if device:
+                capped = _is_capped(view, device, enforced[place], floor_milliwatts)
+                held = _held_us(meter, now, flags, place, passed_us)
+                series = meter.hour.setdefault(device, HourSeries())
+                _throttle(series, held, passed_us, capped=capped)
+    meter.limited, meter.flags = now, flags
+
+
+def _is_capped(view: LatestReadings, device: str, enforced: int | None, floor: int | None) -> bool:
+    own = _own(view, device, "power_limit_default_milliwatts") if floor is None else floor
+    return enforced is not None and own is not None and enforced < own
+
+
+def _held_us(
+    meter: SeriesMeter, now: list[Column], flags: Column, place: int, passed_us: int
+) -> dict[str, int]:
+    """By cause, for how long it held; empty where neither counters nor bits tell."""
+    counted = {
+        cause: min(after - before, passed_us)
+        for (cause, _, _), was, is_ in zip(HELD_DOWN, meter.limited, now, strict=True)
+        if (before := was[place]) is not None and (after := is_[place]) is not None
+        if after >= before
+    }
+    first, last = meter.flags[place], flags[place]
+    if counted or first is None or last is None:
+        return counted
+    return {cause: passed_us if first & last & bit else 0 for cause, _, bit in HELD_DOWN}
+
+
+def _throttle(series: HourSeries, held: dict[str, int], passed_us: int, *, capped: bool) -> None:
+    counts = {cause: us for cause, us in held.items() if capped or cause != POWER_CAP}
+    if not held:
+        return
+    series.watched_us += passed_us
+    series.throttled_us += max(counts.values(), default=0)
+    for cause, us in counts.items():
+        if us:
+            series.throttles_us[cause] = series.throttles_us.get(cause, 0) + us
 
 
 def note(
@@ -122,9 +203,16 @@ def _forget(hour: dict[str, HourSeries], slots: list[str]) -> None:
         del hour[device]
 
 
-def turn(meter: SeriesMeter) -> None:
-    """The hour under way is over."""
+def turn(meter: SeriesMeter, view: LatestReadings) -> None:
+    """The hour under way is over. A counter of a port that fell began anew."""
     meter.last_hour, meter.hour = meter.hour, {}
+    before, meter.falls = meter.falls, falls(view)
+    risen = {
+        port: times - before[port] if times >= before[port] else times
+        for port, times in meter.falls.items()
+        if port in before
+    }
+    meter.flaps = {port: times for port, times in risen.items() if times}
 
 
 def _limits(view: LatestReadings, device: str) -> Limits:

@@ -4,8 +4,9 @@ Applying a piece of a report returns the names of what it changed, so that only 
 """
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from weighbridge.judge.links_under_load import WIDTH, LinkMeter, begin, take_in
 from weighbridge.wire.report import (
@@ -19,9 +20,14 @@ from weighbridge.wire.report import (
 )
 
 INVENTORY, PROCESSES, XIDS, REASONS = "inventory", "processes", "xids", "reasons"
-LINKS = "links"
-"""What changes beside values: the inventory, the processes, the XIDs counted, which readings have no value, and what
-PCIe links give under load."""
+LINKS, HOST = "links", "host"
+"""What changes beside values: the inventory, the processes, the XIDs counted, which readings have no value, what PCIe
+links give under load, and the ports of the host."""
+
+PORTS = ("infiniband.", "ethernet.", "rdma_ports_count", "ethernet_ports_count")
+"""How the facts of a host begin that tell of its ports."""
+DOWNS = (".link_downed_count", ".carrier_down_count")
+"""How those of them end that count how often a port went down."""
 
 BEGIN_ANEW = (
     "energy_millijoules",
@@ -32,6 +38,8 @@ BEGIN_ANEW = (
     "clocks_event_hw_power_brake_microseconds",
 )
 """Counters that only rise until the driver or the device is started anew. No user of a card can set them back."""
+
+Told = TypeVar("Told")
 
 AWAY_KEPT = 1024
 """Devices with XIDs that the inventory does not show. What one boot of a node has no more of."""
@@ -105,13 +113,14 @@ class LatestReadings:
     `xids_away`: the XIDs of devices that the inventory does not show. `counters`: of each device with XIDs what was
     last read of the counters that begin anew with a reset. `xids_forgotten`: the XIDs of devices that were away and of
     which there were more than are kept, whichever they were; a device that comes anew bears them. `links`: what PCIe
-    links of this boot gave under load.
+    links of this boot gave under load. `host_now`: the ports of the host, as reports last told of them.
     """
 
     devices: dict[str, LatestDevice] = field(default_factory=dict)
     tiers: dict[str, LatestSample] = field(default_factory=dict)
     driver: Facts = NOTHING
     host: Facts = NOTHING
+    host_now: Facts = NOTHING
     processes: list[Process] | None = None
     enumerated: bool = False
     xids_away: dict[str, dict[int, int]] = field(default_factory=dict)
@@ -177,6 +186,27 @@ def see_inventory(view: LatestReadings, inventory: Inventory) -> set[str]:
     view.driver, view.host = inventory.driver, inventory.host
     view.enumerated = True
     return {INVENTORY}
+
+
+def see_host(view: LatestReadings, host: Facts) -> set[str]:
+    """The ports of the host as they are now."""
+    now = Facts(readings=_of_ports(host.readings), unavailable=_of_ports(host.unavailable))
+    known, view.host_now = view.host_now, now
+    return set() if known == now else {HOST}
+
+
+def _of_ports(told: Mapping[str, Told]) -> dict[str, Told]:
+    return {name: value for name, value in told.items() if name.startswith(PORTS)}
+
+
+def falls(view: LatestReadings) -> dict[str, int]:
+    """How often each port went down since its counter began, by the port."""
+    told = view.host_now.readings
+    return {
+        name.partition(".")[2].rpartition(".")[0]: value
+        for name, value in told.items()
+        if name.endswith(DOWNS) and isinstance(value, int)
+    }
 
 
 def _forget_away(view: LatestReadings) -> None:

@@ -22,7 +22,7 @@ from weighbridge.judge.findings import (
     open_finding,
     unanswered,
 )
-from weighbridge.judge.hour_series import note
+from weighbridge.judge.hour_series import note, note_throttling
 from weighbridge.judge.latest_readings import (
     INVENTORY,
     LatestReadings,
@@ -30,6 +30,7 @@ from weighbridge.judge.latest_readings import (
     forget_xids,
     inherit,
     lose_processes,
+    see_host,
     see_inventory,
     see_processes,
     see_sample,
@@ -306,6 +307,7 @@ class _ReportFold:
         self._name = chain_name(report) + (OF_LESSEE if state.side == "lessee" else "")
         self._chain = state.chains.get(self._name)
         self._reasons = Reasons()
+        self._compared: dict[str, tuple[Block, list[str]]] = {}
 
     def changes(self) -> Iterator[Change | None]:
         """The rows and findings that the report changes, and None after each sample and event."""
@@ -319,6 +321,8 @@ class _ReportFold:
         yield from self._arrival(chain)
         if report.inventory is not None:
             chain.pending |= see_inventory(chain.view, report.inventory)
+        if report.host is not None:
+            chain.pending |= see_host(chain.view, report.host)
         if report.processes is not None:
             chain.pending |= see_processes(chain.view, report.processes)
         elif any(block.tier == "fast" for block in report.blocks):
@@ -475,7 +479,19 @@ class _ReportFold:
 
     def _see(self, chain: ChainState, block: Block, sample: int, at_us: int) -> set[str]:
         reasons = self._reasons.at(block, sample)
-        return see_sample(chain.view, block, sample, at_us, reasons, WATCHED)
+        return see_sample(
+            chain.view, block, sample, at_us, reasons, self._watched(chain.view, block)
+        )
+
+    def _watched(self, view: LatestReadings, block: Block) -> list[str]:
+        """What of all that is watched a sample of the block, or the one before, can have."""
+        of_block, names = self._compared.get(block.tier, (None, []))
+        if of_block is not block:
+            known = view.tiers.get(block.tier)
+            before = () if known is None else known.rows
+            names = [name for name in WATCHED if name in block.readings or name in before]
+            self._compared[block.tier] = block, names
+        return names
 
     def _sample(
         self, chain: ChainState, block: Block, sample: int, at_us: int
@@ -540,7 +556,7 @@ class _ReportFold:
         if known_us != at_us:
             for segment in track.segments:
                 segment.start_us, segment.entry = at_us, self._entry
-        chain.pending |= turn_hour(track, chain.last_us or at_us, at_us)
+        chain.pending |= turn_hour(track, chain.view, chain.last_us or at_us, at_us)
         if at_us >= promise.until_us:
             sums = [] if track.meter.sums is None else [track.meter.sums]
             if known_us == at_us and chain.last_us is not None:
@@ -584,6 +600,11 @@ class _ReportFold:
     ) -> Iterator[Change]:
         """How much the devices were used since the last sample, from the start of the track on."""
         slots, last_us = answering(track), chain.last_us
+        if promise.resource.floors.throttling_share_max is not None:
+            passed_us = at_us - last_us if last_us is not None else 0
+            bridged_us = passed_us if passed_us <= promise.max_gap_us else 0
+            floor = promise.resource.floors.power_limit_milliwatts
+            note_throttling(track.series, chain.view, slots, bridged_us, floor)
         note(track.series, chain.view, slots, last_us, at_us, chain.pending)
         if last_us is not None and not 0 < at_us - last_us <= promise.max_gap_us:
             last_us = None

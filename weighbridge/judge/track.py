@@ -254,7 +254,8 @@ def judge(
     Returns answers by code.
     """
     series = track.series.last_hour
-    context = CheckContext(promise, view, _tallies(track), track.strangers, series)
+    flaps = track.series.flaps
+    context = CheckContext(promise, view, _tallies(track), track.strangers, series, flaps)
     given: dict[str, list[Answer]] = {}
     for check in CHECKS:
         if not changed.isdisjoint(check.watches):
@@ -372,12 +373,12 @@ def busy(view: LatestReadings, device: str) -> bool:
     return isinstance(share, int) and share >= BUSY_PERCENT
 
 
-def turn_hour(track: Track, last_us: int, at_us: int) -> set[str]:
+def turn_hour(track: Track, view: LatestReadings, last_us: int, at_us: int) -> set[str]:
     """At the first sample of another hour what was counted of the hour before is whole."""
     if last_us // HOUR_US == at_us // HOUR_US:
         return set()
     track.last_hour, track.hour = track.hour, {}
-    turn(track.series)
+    turn(track.series, view)
     return {HOUR}
 
 

@@ -16,9 +16,21 @@ from weighbridge.judge.checks.check import (
 )
 from weighbridge.judge.checks.clocks import CLOCK_CAPPED, MEMORY_CLOCK_CAPPED
 from weighbridge.judge.checks.consistency import CARD_INCONSISTENT
+from weighbridge.judge.checks.driver import DRIVER_NOT_ALLOWED
 from weighbridge.judge.checks.ecc import ECC_OFF
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.checks.exclusivity import FOREIGN_PROCESS
+from weighbridge.judge.checks.fabric import FABRIC_NOT_JOINED, FABRIC_UNHEALTHY
+from weighbridge.judge.checks.health import (
+    ECC_SRAM_EXCEEDED,
+    ECC_UNCORRECTED,
+    MEMORY_UNREPAIRABLE,
+    RECOVERY_NEEDED,
+    REMAP_EXHAUSTED,
+    REMAP_FAILED,
+    REMAP_PENDING,
+)
+from weighbridge.judge.checks.host import CPU_MISMATCH, HOST_MEMORY_SHORT, NVME_SHORT
 from weighbridge.judge.checks.hours import (
     ENERGY_IMPLAUSIBLE,
     MEMORY_UNACCOUNTED,
@@ -27,12 +39,14 @@ from weighbridge.judge.checks.hours import (
     READINGS_COPIED,
 )
 from weighbridge.judge.checks.identity import SKU_MISMATCH
-from weighbridge.judge.checks.interconnect import NVLINK_DOWN
+from weighbridge.judge.checks.interconnect import NVLINK_APART, NVLINK_DOWN, NVLINK_OLD
 from weighbridge.judge.checks.memory import MEMORY_SHORT
 from weighbridge.judge.checks.mig import MIG_ON
 from weighbridge.judge.checks.pcie import PCIE_NARROW, PCIE_SLOW
+from weighbridge.judge.checks.ports import FABRIC_PORT_FLAPPED, FABRIC_PORTS_DOWN
 from weighbridge.judge.checks.power import POWER_CAPPED
 from weighbridge.judge.checks.presence import GPU_LOST, GPU_MISSING
+from weighbridge.judge.checks.throttling import THROTTLED
 from weighbridge.judge.checks.twins import IDENTITY_SHARED
 from weighbridge.judge.checks.virtualization import VIRTUALIZATION_MISMATCH
 from weighbridge.judge.checks.xid import XID_FATAL
@@ -50,10 +64,28 @@ CHECKS: tuple[Check, ...] = (
     PCIE_NARROW,
     PCIE_SLOW,
     NVLINK_DOWN,
+    NVLINK_OLD,
+    NVLINK_APART,
+    FABRIC_NOT_JOINED,
+    FABRIC_UNHEALTHY,
+    RECOVERY_NEEDED,
+    REMAP_FAILED,
+    REMAP_PENDING,
+    REMAP_EXHAUSTED,
+    MEMORY_UNREPAIRABLE,
+    ECC_UNCORRECTED,
+    ECC_SRAM_EXCEEDED,
     ECC_OFF,
     MIG_ON,
     VIRTUALIZATION_MISMATCH,
     FOREIGN_PROCESS,
+    THROTTLED,
+    DRIVER_NOT_ALLOWED,
+    CPU_MISMATCH,
+    HOST_MEMORY_SHORT,
+    NVME_SHORT,
+    FABRIC_PORTS_DOWN,
+    FABRIC_PORT_FLAPPED,
     BOUND_BROKEN,
     CARD_INCONSISTENT,
     IDENTITY_SHARED,

@@ -53,6 +53,9 @@ class HourSeries:
     power, temperature and clock stayed the same to the last digit, `run` the one under way. `copied`: under load and
     alike another device of the node in all three. `held`: memory full, no process, power of an idle card.
 
+    Over `watched_us` the counters of throttling were read, and clocks were held down for `throttled_us` of it, by cause
+    for `throttles_us`; where several held at once, the longest counts.
+
     `fell`: how often the counter of energy went back to what it cannot have counted since. It rose by
     `spent_millijoules` over `spent_us`, in which power was read between `least` and `most` milliwatts.
     """
@@ -65,6 +68,9 @@ class HourSeries:
     copied: int = 0
     held: int = 0
     fell: int = 0
+    watched_us: int = 0
+    throttled_us: int = 0
+    throttles_us: dict[str, int] = field(default_factory=dict)
     spent_millijoules: int = 0
     spent_us: int = 0
     least: int | None = None
@@ -108,7 +114,8 @@ class CheckContext:
     """What a check looks at: the promise, the node, and of the last whole hour the tallies by (bound, device) and what
     the samples of each device showed together.
 
-    `strangers`: devices in slots that were not theirs when they were first filled, and of which nothing was announced.
+    `flaps`: how often ports of the network went down in that hour. `strangers`: devices in slots that were not theirs
+    when they were first filled, and of which nothing was announced.
     """
 
     promise: Promise
@@ -116,6 +123,7 @@ class CheckContext:
     tallies: Mapping[tuple[int, str], BoundTally] = field(default_factory=dict)
     strangers: Collection[str] = ()
     series: Mapping[str, HourSeries] = field(default_factory=dict)
+    flaps: Mapping[str, int] = field(default_factory=dict)
 
     def devices(self) -> list[LatestDevice]:
         return self.promise.assigned(self.view)
@@ -123,11 +131,11 @@ class CheckContext:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`code` is stable. `watches` names readings, and INVENTORY, PROCESSES, XIDS, REASONS, HOUR for the rest.
+    """`code` is stable. `watches` names readings, and INVENTORY, PROCESSES, XIDS, REASONS, HOST, HOUR for the rest.
 
     `at_delivery`: whether it compares a device with the contract, and so belongs in a delivery note; else it judges
     what happens later. `effect`: on availability. `blind`: how severe it is that nobody could see. `level`: of the
-    evidence.
+    evidence. `each`: whether a breach that shows something else than before is another finding.
     """
 
     code: str
@@ -139,6 +147,7 @@ class Check:
     answerable: str = "provider"
     blind: Severity = Severity.INFO
     level: str = "E0"
+    each: bool = False
 
     def weight(self, verdict: Verdict) -> Severity:
         """How severe an answer of it is that is not met."""
@@ -194,3 +203,39 @@ def is_code(context: CheckContext, reading: str, code: int, word: str) -> Iterat
             yield decide(device.uuid, word, observed, holds=value == code)
         elif value is None or isinstance(value, Reason):
             yield unseen(device.uuid, word, value)
+
+
+UNTOLD = (None, Reason.NOT_SUPPORTED, Reason.FUNCTION_NOT_FOUND)
+"""Of a card or driver that does not have a reading."""
+
+
+def of_card(context: CheckContext, device: LatestDevice, reading: str) -> int | str | Reason | None:
+    """What a device shows; of a slice, what the GPU shows that it is cut from."""
+    value = context.view.value(device.uuid, reading)
+    if device.parent is None or value not in UNTOLD:
+        return value
+    return context.view.value(device.parent, reading)
+
+
+def sound(
+    context: CheckContext,
+    expected: str,
+    readings: Iterable[str],
+    odd: Callable[[Mapping[str, int]], str],
+) -> Iterator[Answer]:
+    """Every device by readings of faults, which no contract need name; `odd` says what is wrong, empty: nothing.
+
+    Nothing is said of a device that has none of these readings.
+    """
+    for device in context.devices():
+        shown = {name: of_card(context, device, name) for name in readings}
+        told = {name: value for name, value in shown.items() if isinstance(value, int)}
+        hidden = [value for value in shown.values() if isinstance(value, Reason)]
+        unread = [reason for reason in hidden if reason not in UNTOLD]
+        fault = odd(told)
+        if fault:
+            yield breached(device.uuid, expected, fault)
+        elif unread:
+            yield unseen(device.uuid, expected, unread[0])
+        elif told:
+            yield met(device.uuid, expected, "none")

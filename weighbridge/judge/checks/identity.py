@@ -1,9 +1,10 @@
-"""A card that is not the contracted one: its ids on the bus, cores, form factor and memory must tell one story.
+"""A card that is not the contracted one: its ids on the bus, its maker, its cores, its compute capability, its form
+factor and its memory must tell one story.
 
 A board that was rebuilt to another size of memory keeps its ids and its name, and is another card.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from weighbridge.catalogue.tables import Sku, of_board, sku, sku_by_pci
 from weighbridge.contract import Accelerator
@@ -12,6 +13,7 @@ from weighbridge.judge.checks.check import (
     Check,
     CheckContext,
     breached,
+    doubted,
     met,
     unseen,
 )
@@ -19,6 +21,15 @@ from weighbridge.judge.checks.consistency import VGPU
 from weighbridge.judge.latest_readings import INVENTORY, LatestReadings
 from weighbridge.verdict import Verdict
 from weighbridge.wire.report import Reason
+
+VENDORS: Mapping[str, str] = {
+    "nvidia": "10de",
+    "amd": "1002",
+    "intel": "8086",
+    "huawei": "19e5",
+}
+"""Makers by their PCI vendor id (pci.ids). Of another one nobody can tell whether a card is its own."""
+CAPABILITY = "cuda_compute_capability"
 
 
 def same_card(context: CheckContext) -> Iterator[Answer]:
@@ -29,14 +40,30 @@ def same_card(context: CheckContext) -> Iterator[Answer]:
 
 
 def _compare(view: LatestReadings, device: str, terms: Accelerator, promised: Sku | None) -> Answer:
-    board = view.value(device, "pci_device_id")
+    board, capability = view.value(device, "pci_device_id"), view.value(device, CAPABILITY)
+    told = isinstance(board, str) and not isinstance(board, Reason)
+    vendor = VENDORS.get(terms.vendor.casefold())
+    if told and vendor is not None and not str(board).startswith(f"{vendor}:"):
+        return breached(device, f"a card of {terms.vendor}", _told(view, device, str(board)))
+    if _differs(capability, terms.compute_capability):
+        return breached(device, f"{CAPABILITY} {terms.compute_capability}", str(capability))
     if promised is None or not promised.pci_device_ids:
         return unseen(device, terms.sku, Reason.NOT_FOUND)
-    if not isinstance(board, str) or isinstance(board, Reason):
+    if not told:
         return unseen(device, terms.sku, board if isinstance(board, Reason) else None)
     if board not in promised.pci_device_ids:
-        return breached(device, terms.sku, _told(view, device, board))
+        return breached(device, terms.sku, _told(view, device, str(board)))
+    if vendor is None:
+        return doubted(device, f"a card of {terms.vendor}", str(board))
+    if terms.compute_capability is not None and capability != terms.compute_capability:
+        reason = capability if isinstance(capability, Reason) else None
+        return unseen(device, f"{CAPABILITY} {terms.compute_capability}", reason)
     return _consistent(view, device, terms, promised)
+
+
+def _differs(told: int | str | Reason | None, promised: str | None) -> bool:
+    known = isinstance(told, str) and not isinstance(told, Reason)
+    return known and promised not in (None, told)
 
 
 def _consistent(view: LatestReadings, device: str, terms: Accelerator, promised: Sku) -> Answer:

@@ -1,0 +1,82 @@
+"""The NVLink fabric behind switches: links that are up carry nothing until the card has joined it.
+
+States and the health mask are those of nvmlGpuFabricInfo_v3_t (NVML_GPU_FABRIC_STATE_*, NVML_GPU_FABRIC_HEALTH_MASK_*).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, sound
+from weighbridge.judge.latest_readings import INVENTORY
+
+STATE, STATUS, HEALTH = "fabric_state_code", "fabric_status_code", "fabric_health_flags"
+COMPLETED = 3
+STATES: Mapping[int, str] = {1: "not_started", 2: "in_progress", COMPLETED: "completed"}
+
+FIELDS: Sequence[tuple[int, int, Mapping[int, str]]] = (
+    (0, 0x3, {1: "degraded_bandwidth"}),
+    (2, 0x3, {1: "route_recovery"}),
+    (4, 0x3, {1: "route_unhealthy"}),
+    (6, 0x3, {1: "access_timeout_recovery"}),
+    (
+        8,
+        0xF,
+        {
+            2: "incorrect_system_guid",
+            3: "incorrect_chassis_serial",
+            4: "no_partition",
+            5: "insufficient_nvlinks",
+            6: "incompatible_firmware",
+            7: "invalid_location",
+            8: "invalid_gpu_state",
+        },
+    ),
+    (12, 0x3, {2: "partition_not_assigned"}),
+    (14, 0x3, {2: "fabric_manager_disconnected"}),
+)
+"""Of the health mask: where a field begins, its mask, and which of its values are faults. 0 is not supported."""
+
+
+def joined(context: CheckContext) -> Iterator[Answer]:
+    """Each device of a contract that promises NVLink. A card without switches has no fabric, and its state is 0."""
+    if _promised(context):
+        yield from sound(context, "joined its fabric", (STATE, STATUS), _missing)
+
+
+def healthy(context: CheckContext) -> Iterator[Answer]:
+    """The same devices, by the health mask."""
+    if _promised(context):
+        yield from sound(context, "a healthy fabric", (HEALTH,), _ailing)
+
+
+def _promised(context: CheckContext) -> bool:
+    terms = context.promise.resource.interconnect
+    return any((terms.nvlink_links, terms.nvlink_version, terms.nvlink_domain))
+
+
+def _missing(told: Mapping[str, int]) -> str:
+    state, status = told.get(STATE, 0), told.get(STATUS, 0)
+    if state not in (0, COMPLETED):
+        return STATES.get(state, f"state {state}")
+    return f"completed with status {status}" if state and status else ""
+
+
+def _ailing(told: Mapping[str, int]) -> str:
+    flags = told.get(HEALTH, 0)
+    found = (faults.get(flags >> shift & mask) for shift, mask, faults in FIELDS)
+    return ", ".join(fault for fault in found if fault is not None)
+
+
+FABRIC_NOT_JOINED = Check(
+    code="fabric_not_joined",
+    at_delivery=True,
+    watches=frozenset({INVENTORY, STATE, STATUS}),
+    judge=joined,
+    each=True,
+)
+FABRIC_UNHEALTHY = Check(
+    code="fabric_unhealthy",
+    at_delivery=True,
+    watches=frozenset({INVENTORY, HEALTH}),
+    judge=healthy,
+    each=True,
+)
