@@ -1,17 +1,22 @@
 """Nodes of an honest provider, for weeks: noise, idle nights, reboots, upgrades, late spools and steps of the clock.
 
 Each node makes the bytes of its reports as an agent would. What a person could see happen there, and when, is in
-`happened`; whatever else is found against the provider did not happen.
+`happened`: nothing of it breaks a promise.
 """
 
-from collections.abc import Iterator, Mapping
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.weighbridge.scripted import START_US
+from tests.weighbridge.scripted import SIGNER, START_US
 from weighbridge.catalogue.tables import Sku, sku
-from weighbridge.wire.report import canonical, digest
+from weighbridge.judge.findings import CHECK
+from weighbridge.judge.fleet import FleetFold
+from weighbridge.judge.ledger import Finding
+from weighbridge.log.entries import Assignment, ContractAdded, EntryKind, Tick, entry, payload_type
+from weighbridge.wire.report import Model, WirePart, canonical, digest, encode
 
 SECOND = 1_000_000
 STEP_S, SAMPLES = 60, 5
@@ -366,3 +371,61 @@ class HonestNode:
             "detail": "",
         }
         return [about | {"code": 31}, about | {"code": 45, "caused_by": 31}]
+
+
+TICK_S = 60
+
+
+class Fed:
+    """A fold, and what was found."""
+
+    def __init__(self) -> None:
+        self.fold, self.entries = FleetFold(), 0
+        self.findings: list[Finding] = []
+
+    def add(self, kind: EntryKind, payload: Model | WirePart) -> None:
+        self.take(kind, encode(payload))
+
+    def take(self, kind: EntryKind, payload: bytes) -> None:
+        leaf = SIGNER.seal(payload_type(kind), payload)
+        said = self.fold.fold(entry(self.entries, leaf))
+        self.entries += 1
+        self.findings += [one for one in said if isinstance(one, Finding)]
+
+
+def arrivals(nodes: Sequence[HonestNode]) -> Iterator[tuple[int, bytes]]:
+    """All reports in the order of their arrival; those of one node stay in theirs."""
+    streams = [_numbered(node) for node in nodes]
+    for second, _, _, payload in heapq.merge(*streams):
+        yield second, payload
+
+
+def _numbered(node: HonestNode) -> Iterator[tuple[int, int, int, bytes]]:
+    for place, (second, payload) in enumerate(node.reports()):
+        yield second, node.number, place, payload
+
+
+def fed(nodes: Sequence[HonestNode]) -> Fed:
+    """The fold that has heard all of it."""
+    told = Fed()
+    told.add(EntryKind.TICK, Tick(wall_us=START_US))
+    text = CONTRACT.replace("NODES", str(len(nodes)))
+    told.add(EntryKind.CONTRACT, ContractAdded(contract="K1", version=1, text=text, from_us=0))
+    for node in nodes:
+        told.add(EntryKind.ASSIGNMENT, Assignment(contract="K1", node=node.name, devices=None))
+    ticked = 0
+    for second, payload in arrivals(nodes):
+        while ticked + TICK_S <= second:
+            ticked += TICK_S
+            told.add(EntryKind.TICK, Tick(wall_us=START_US + ticked * SECOND))
+        told.take(EntryKind.REPORT, payload)
+    return told
+
+
+def accusations(told: Fed) -> list[Finding]:
+    """What a check found, and what else is laid to the provider. Nothing of it happened."""
+    return [
+        finding
+        for finding in told.findings
+        if finding.code in CHECK or finding.answerable == "provider"
+    ]
