@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from collector.attestation.verification import Conclusion, Verify
+from collector.background import UnderWay
 from collector.challenges.attempts import Challenges, Subject
 from collector.judging.live import LiveFleet
 from collector.log.commits import Committer, Leaf
@@ -97,7 +98,7 @@ class Questions:
         self._presence_seconds, self._answer_seconds = presence_seconds, answer_seconds
         self._rounds: dict[str, Round] = {}
         self._waiting: dict[str, _Waiting] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = UnderWay("an attestation ended without a conclusion")
         self._verifying = asyncio.Semaphore(1)
 
     def begin(self, subject: Subject, gpus: Sequence[str], asked_for: AskedFor) -> Round:
@@ -107,9 +108,7 @@ class Questions:
         self._rounds[round_.id] = round_
         while len(self._rounds) > KEPT:
             del self._rounds[next(iter(self._rounds))]
-        task = asyncio.create_task(self._run(round_, gpus))
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._tasks.begin(self._run(round_, gpus))
         return round_
 
     @property
@@ -150,15 +149,7 @@ class Questions:
 
     async def aclose(self) -> None:
         """End whatever is under way: what was not concluded is not assessed."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("an attestation ended without a conclusion", exc_info=task.exception())
+        await self._tasks.aclose()
 
     async def _run(self, round_: Round, gpus: Sequence[str]) -> None:
         try:

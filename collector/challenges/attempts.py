@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from collector.background import beside
+from collector.background import UnderWay, beside
 from collector.challenges.command_queue import CommandQueue
 from collector.challenges.exchange import PRESENCE_SECONDS, Exchange, GroupStart
 from collector.judging.live import LiveFleet
@@ -158,7 +158,7 @@ class Challenges:
         self._series: dict[str, ShownSeries] = {}
         self._exchanges: dict[str, Exchange] = {}
         self._busy: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = UnderWay("a challenge ended without an outcome")
         self._verifying = asyncio.Semaphore(1)
         self._large = asyncio.Lock()
         self.clock_ns = clock_ns
@@ -216,9 +216,7 @@ class Challenges:
             shown = ShownSeries(os.urandom(8).hex(), group, subject, policy, cause)
             self._keep(shown)
             self.occupy(subject)
-            task = asyncio.create_task(self._run(shown, cause, together))
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
+            self._tasks.begin(self._run(shown, cause, together))
             begun.append(shown)
         return begun
 
@@ -274,15 +272,7 @@ class Challenges:
     async def close(self) -> None:
         """End whatever is under way; the next start of the collector voids it."""
         self.commands.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("a challenge ended without an outcome", exc_info=task.exception())
+        await self._tasks.aclose()
 
     async def _run(self, shown: ShownSeries, cause: str, together: GroupStart) -> None:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from collector.background import beside
+from collector.background import UnderWay, beside
 
 
 async def broken() -> None:
@@ -51,3 +51,26 @@ async def test_work_ends_with_the_block_and_that_is_no_failure(
         assert not ended.is_set()
     assert ended.is_set()
     assert not caplog.records
+
+
+async def test_pieces_of_work_end_by_themselves_or_together_and_a_failure_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail() -> None:
+        raise RuntimeError
+
+    async def last() -> None:
+        await asyncio.Event().wait()
+
+    async def done() -> None: ...
+
+    pieces = UnderWay("a piece is lost")
+    for work in (fail(), done()):
+        pieces.begin(work)
+    assert len(pieces) == 2
+    await pieces.ended()
+    assert (len(pieces), caplog.messages) == (0, ["a piece is lost"])
+    pieces.begin(last())
+    async with asyncio.timeout(20):
+        await pieces.aclose()
+    assert (len(pieces), len(caplog.messages)) == (0, 1)

@@ -102,7 +102,7 @@ async def voided(log: Log, leaf: Callable[[int], bytes]) -> list[str]:
     (shown,) = challenges.start([(Subject("n1", "lease", key, ("GPU-0",)), POLICY)], COMMAND)
     agent = asyncio.create_task(answering(challenges, 3))
     async with asyncio.timeout(20):
-        await asyncio.gather(*challenges._tasks)
+        await challenges._tasks.ended()
     agent.cancel()
     await asyncio.gather(agent, return_exceptions=True)
     assert shown.state == "ended"
@@ -136,7 +136,7 @@ async def test_answers_that_others_left_no_room_for_are_nobodys_failure() -> Non
         with others:
             (shown,) = challenges.start([(subject, policy)], COMMAND)
             statuses = await over_http(client, agent, ("ready", "roots", "openings"))
-            await asyncio.gather(*challenges._tasks)
+            await challenges._tasks.ended()
     assert statuses == [200, 200, 503]
     assert [outcome.weighing.verdict for outcome in shown.outcomes] == ["void"]
     await challenges.close()
