@@ -162,7 +162,10 @@ class Daemon:
         await _try_door(stack, str(path), lambda: control.serve(path, self._agent.handle))
         listen = self._config.metrics_listen
         if listen:
-            await _try_door(stack, listen, lambda: exposition.serve(listen, self._agent.facts))
+            await _try_door(stack, listen, lambda: exposition.serve(listen, self._page))
+
+    def _page(self) -> str:
+        return exposition.render(self._agent.facts(), self._agent.driver)
 
     async def _run_until(self, stopped: asyncio.Event) -> None:
         tasks = [

@@ -14,6 +14,7 @@ from weighbridge.judge.checks.presence import uncounted
 from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.track import busy
 from weighbridge.verdict import WORST_FIRST, Verdict, worst
+from weighbridge.wire.driver_words import uncounted_in_words
 from weighbridge.wire.report import Model
 
 Word: TypeAlias = Literal["met", "unknown", "breached"]
@@ -157,7 +158,9 @@ def _some(codes: Sequence[str], shown: int) -> str:
 
 def _driver(view: LatestReadings) -> DriverReason | None:
     reason = uncounted(view)
-    return None if reason is None else DriverReason(code=reason, says=_said(reason) or reason)
+    if reason is None:
+        return None
+    return DriverReason(code=reason, says=uncounted_in_words(view.driver) or reason)
 
 
 def _said(observed: str) -> str | None:

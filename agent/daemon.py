@@ -24,9 +24,11 @@ from agent.report.sampler import Draft, HostFacts, Sampler, Schedule
 from agent.report.source import DeviceSource
 from agent.report.spool import ReportTooLargeError, Spool, SpoolError, SpoolSlot
 from weighbridge.log.entries import EntryKind, payload_type
+from weighbridge.wire.driver_words import driver_line, uncounted_in_words
 from weighbridge.wire.report import (
     Event,
     EventKind,
+    Facts,
     Inventory,
     Report,
     SeenHead,
@@ -43,6 +45,7 @@ REPORT_TYPE = payload_type(EntryKind.REPORT)
 MOST_WAITING = 360
 """Drafts kept in memory while the disk refuses the spool."""
 FAREWELL_S = 5.0
+NOTHING = Facts(readings={}, unavailable={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +143,26 @@ class Agent:
         self.doubt = asyncio.Event()
         """A head bears a key of the log that is not known here."""
         self._complaint = ""
+        self._driver_said: str | None = None
         self._lost_drafts = 0
         self._crashes = 0
         self._announced = False
         self.sampler = Sampler(source, host, clock, schedule, self._keep, events, self.facts)
 
     @property
+    def driver(self) -> Facts:
+        """What the driver says of itself, as last enumerated."""
+        inventory = self.sampler.inventory
+        return NOTHING if inventory is None else inventory.driver
+
+    @property
     def status(self) -> str:
-        """One line for people."""
+        """One line for people; behind it why NVML counts no GPUs, if it does not."""
+        words = uncounted_in_words(self.driver)
+        return self._doing if words is None else f"{self._doing}; NVML: {words}"
+
+    @property
+    def _doing(self) -> str:
         if self._complaint:
             return f"the spool cannot be written: {self._complaint}"
         if self._watch.caught:
@@ -205,6 +220,7 @@ class Agent:
                 return await self._resume()
             case "status":
                 said = {"status": self.status, "log": self._watch.status}
+                said["driver"] = driver_line(self.driver)
                 return {**said, "paused": self.sampler.paused} | self.facts()
             case other:
                 return {"error": f"no such command: {other}"}
@@ -296,11 +312,23 @@ class Agent:
         return reseal(self._identity.signer, envelope, slot_after, self.sampler.inventory)
 
     async def _keep(self, draft: Draft) -> None:
+        self._tell_driver()
         self._waiting.append(draft)
         while len(self._waiting) > MOST_WAITING:
             self._waiting.popleft()
             self._lost_drafts += 1
         await self._write_waiting()
+
+    def _tell_driver(self) -> None:
+        """Into the journal when NVML ceases to count GPUs, for another reason, or counts them again."""
+        words = uncounted_in_words(self.driver)
+        if words == self._driver_said:
+            return
+        self._driver_said = words
+        if words is None:
+            log.info("NVML counts GPUs again: %s", driver_line(self.driver))
+        else:
+            log.error("NVML counts no GPUs: %s", words)
 
     async def _write_waiting(self) -> None:
         """Drafts into the spool, in order. What the disk refuses stays in memory until the next attempt."""

@@ -10,8 +10,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from agent.nvml.frames import (
+    DRIVER_AWAY,
     GPU_IS_LOST,
-    LIFE_CYCLE,
+    LIBRARY_MISSING,
+    LIBRARY_OF_ANOTHER_VERSION,
     OK,
     OTHER,
     OUT_OF_RANGE,
@@ -32,10 +34,12 @@ _REASONS = {
     4: Reason.NO_PERMISSION,
     6: Reason.NOT_FOUND,
     10: Reason.TIMEOUT,
+    LIBRARY_MISSING: Reason.LIBRARY_NOT_FOUND,
     13: Reason.FUNCTION_NOT_FOUND,
     14: Reason.CORRUPTED,
     GPU_IS_LOST: Reason.GPU_IS_LOST,
     RESET_REQUIRED: Reason.RESET_REQUIRED,
+    LIBRARY_OF_ANOTHER_VERSION: Reason.VERSIONS_DIFFER,
     22: Reason.NOT_SUPPORTED,
     25: Reason.FUNCTION_NOT_FOUND,
     26: Reason.NOT_SUPPORTED,
@@ -45,7 +49,7 @@ _REASONS = {
     OUT_OF_RANGE: Reason.ERROR,
     QUARANTINED: Reason.QUARANTINED,
     OTHER: Reason.ERROR,
-} | dict.fromkeys(LIFE_CYCLE, Reason.DRIVER_NOT_LOADED)
+} | dict.fromkeys(DRIVER_AWAY, Reason.DRIVER_NOT_LOADED)
 
 
 def reason(status: int) -> Reason:

@@ -33,8 +33,10 @@ EVERY_CALL = "*"
 NODE = "node"
 """The device by which calls about no device are marked."""
 
-LIFE_CYCLE = frozenset({1, 9, 12, 18})
-"""NVML codes that only a new child can cure: uninitialized, no driver, no library, library older than the driver."""
+DRIVER_AWAY = frozenset({1, 9})
+LIBRARY_MISSING, LIBRARY_OF_ANOTHER_VERSION = 12, 18
+LIFE_CYCLE = DRIVER_AWAY | {LIBRARY_MISSING, LIBRARY_OF_ANOTHER_VERSION}
+"""NVML codes that only a new child can cure: uninitialized or no driver, no library, one of another version."""
 
 
 class FrameKind(IntEnum):

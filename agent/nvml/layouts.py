@@ -14,7 +14,7 @@ UUID_BYTES = 96
 
 def versioned(structure: type[ctypes.Structure], version: int) -> ctypes.Structure:
     """One that asks for this version of itself: NVML_STRUCT_VERSION."""
-    return structure(version=ctypes.sizeof(structure) | version << VERSION_SHIFT)
+    return structure(ctypes.sizeof(structure) | version << VERSION_SHIFT)
 
 
 class FabricInfo1(ctypes.Structure):

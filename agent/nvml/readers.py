@@ -47,7 +47,6 @@ from agent.nvml.recent_structures import (
     PlatformInfo,
     PowerProfiles,
     UnrepairableMemory,
-    version_of,
 )
 from weighbridge.catalogue.readings import READING
 
@@ -59,6 +58,7 @@ LINK_COUNT, LINK_STATE = 91, 165
 DEPRECATED = 26
 UNKNOWN = 999
 APPLICATION_TARGET = 1
+HOTTEST_PLACE = 1
 NO_LIMIT = 2**64 - 1
 P2P_NVLINK = 2
 CPU_WORDS = 16
@@ -394,8 +394,10 @@ def _struct(symbol: str, make: Callable[[], Any], *inputs: int) -> Call:
     return Call(symbol, lambda: (make(),), inputs)
 
 
-def _versioned(structure: type[Structure], number: int = 1) -> Structure:
-    return structure(version=version_of(structure, number))
+def _hottest() -> Structure:
+    asked = versioned(Temperature1, 1)
+    asked.sensorType = HOTTEST_PLACE
+    return asked
 
 
 def _pci_pair(name: str) -> Read:
@@ -458,7 +460,12 @@ def _nvlink_peers(library: Library, handle: Handle) -> int:
 
 
 _DOWN, _ACTIVE, _SLEEPING, _QUIET = range(4)
-_STATE_NAMES: Mapping[int | None, str] = {_DOWN: "down", _ACTIVE: "active", _SLEEPING: "sleeping", _QUIET: "quiet"}
+_STATE_NAMES: Mapping[int | None, str] = {
+    _DOWN: "down",
+    _ACTIVE: "active",
+    _SLEEPING: "sleeping",
+    _QUIET: "quiet",
+}
 _NO_LINK = frozenset({INVALID_ARGUMENT, NOT_SUPPORTED, FUNCTION_NOT_FOUND, DEPRECATED})
 _NO_DEVICE = frozenset({GPU_IS_LOST, RESET_REQUIRED, *LIFE_CYCLE})
 
@@ -603,25 +610,22 @@ FABRIC_2 = _struct("nvmlDeviceGetGpuFabricInfoV", lambda: versioned(FabricInfo2,
 FABRIC_1 = _struct("nvmlDeviceGetGpuFabricInfo", FabricInfo1)
 FABRIC = (FABRIC_4, FABRIC_3, FABRIC_2, FABRIC_1)
 TEMPERATURE = _struct("nvmlDeviceGetTemperatureV", lambda: versioned(Temperature1, 1))
-HOTTEST = _struct(
-    "nvmlDeviceGetTemperatureV",
-    lambda: Temperature1(version=version_of(Temperature1, 1), sensorType=1),
-)
+HOTTEST = _struct("nvmlDeviceGetTemperatureV", _hottest)
 LINKS = LinkStates()
 PLATFORM_2, PLATFORM_1 = (
-    _struct("nvmlDeviceGetPlatformInfo", partial(_versioned, PlatformInfo, number))
+    _struct("nvmlDeviceGetPlatformInfo", partial(versioned, PlatformInfo, number))
     for number in (2, 1)
 )
-MARGIN = _struct("nvmlDeviceGetMarginTemperature", partial(_versioned, MarginTemperature))
+MARGIN = _struct("nvmlDeviceGetMarginTemperature", partial(versioned, MarginTemperature, 1))
 PROFILES = _struct(
-    "nvmlDeviceWorkloadPowerProfileGetCurrentProfiles", partial(_versioned, PowerProfiles)
+    "nvmlDeviceWorkloadPowerProfileGetCurrentProfiles", partial(versioned, PowerProfiles, 1)
 )
 ADAPTIVE_TGP = _struct("nvmlDeviceGetAdaptiveTgpModeInfo_v1", AdaptiveTgp)
 BANKS = _struct("nvmlDeviceGetBankRemapperStatus_v1", BankRemapper)
 MEMORY_LIMITS = _struct(
     "nvmlDeviceGetMemoryLimits_v1", lambda: MemoryLimits(nameSpace=own_cgroup())
 )
-UNREPAIRABLE_VERSION = version_of(UnrepairableMemory, 1)
+UNREPAIRABLE_VERSION: int = versioned(UnrepairableMemory, 1).first
 UNREPAIRABLE = _struct(
     "nvmlDeviceGetUnrepairableMemoryFlag_v1",
     lambda: UnrepairableMemory(first=UNREPAIRABLE_VERSION),

@@ -13,11 +13,6 @@ UNICAST_POINTER = 0
 MASK_WORDS = 8
 
 
-def version_of(structure: type[ctypes.Structure], number: int) -> int:
-    """NVML_STRUCT_VERSION: its size, and the number of its layout in the highest byte."""
-    return ctypes.sizeof(structure) | number << 24
-
-
 class PlatformInfo(ctypes.Structure):
     """nvmlPlatformInfo_v1_t and _v2_t: one layout, whose members changed their names."""
 
@@ -47,7 +42,7 @@ class Fabric4(ctypes.Structure):
         ("status", c_uint),
         ("cliques", FabricClique * MOST_CLIQUES),
         ("numCliques", c_uint),
-        ("state", c_uint),
+        ("state", c_ubyte),
         ("healthMask", c_uint),
         ("healthSummary", c_ubyte),
     )

@@ -19,7 +19,8 @@ from weighbridge.judge.counts import contradicted, gpu_state, unheard
 from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import Attestation, NodeState, Proof
-from weighbridge.wire.report import DeviceState
+from weighbridge.wire.driver_words import COUNTED, uncounted
+from weighbridge.wire.report import DeviceState, Facts
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_LINES = 8_000
@@ -173,11 +174,20 @@ def _node(families: Families, state: NodeState) -> None:
         families.add(metrics.NODE_CLOCK_SKEW, (state.node,), state.clock_skew_us / 1e6)
     boot = "" if newest is None else newest.boot
     families.add(metrics.NODE_INFO, (state.node, state.agent_version, boot), 1)
+    if state.view.enumerated:
+        _driver(families, state.node, state.view.driver)
     for (contract, verdict, reason), count in sorted(state.attempts.items()):
         labels = (contract, state.node, verdict, reason)
         families.add(metrics.CHALLENGE_ATTEMPTS, labels, count)
     if state.exchange_ns:
         families.add(metrics.CHALLENGE_EXCHANGE, (state.node,), sum(state.exchange_ns) / 1e9)
+
+
+def _driver(families: Families, node: str, driver: Facts) -> None:
+    version, count = driver.readings.get("driver_version", ""), driver.readings.get(COUNTED)
+    families.add(metrics.NODE_DRIVER_INFO, (node, str(version), uncounted(driver) or ""), 1)
+    if isinstance(count, int):
+        families.add(metrics.NODE_GPUS, (node,), count)
 
 
 def _gpus(

@@ -16,10 +16,12 @@ from weighbridge.contract import Contract, expanded, explain
 from weighbridge.judge.attestation_findings import LEVEL
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.counts import contradicted, gpu_state, unheard
+from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.ledger import Finding
 from weighbridge.judge.node_state import NodeState
 from weighbridge.settlement.figures import Figure, verdict_now
 from weighbridge.verdict import WORST_FIRST, Verdict
+from weighbridge.wire.driver_words import uncounted, uncounted_in_words
 from weighbridge.wire.report import Reason
 
 Json = dict[str, Any]
@@ -216,6 +218,21 @@ def _node_line(state: NodeState | None, name: str) -> Json:
         "clock_skew_us": None if state is None else state.clock_skew_us,
         "agent": None if state is None else state.agent_version or None,
         "boot": None if newest is None else newest.boot or None,
+        "driver": None if state is None else driver(state.view),
+    }
+
+
+def driver(view: LatestReadings) -> Json | None:
+    """The node's driver, and why NVML counts no GPUs where it does not; None: it was not heard of.
+
+    How many it counts is left out: they may be others'.
+    """
+    if not view.enumerated:
+        return None
+    return {
+        "version": view.driver.readings.get("driver_version"),
+        "reason": uncounted(view.driver),
+        "says": uncounted_in_words(view.driver),
     }
 
 

@@ -18,6 +18,7 @@ from collector.documents.spelling import percent, span, utc
 from collector.judging.live import Fleet
 from collector.storage.store import Ledger, StoreInfo
 from collector.web import timeline
+from weighbridge.catalogue.spoken import spoken
 from weighbridge.judge.ledger import Finding, Row
 from weighbridge.verdict import WORST_FIRST, Verdict
 from weighbridge.wire.problems import Problem
@@ -57,7 +58,7 @@ def environment() -> Environment:
     )
     made.filters |= {"percent": percent, "utc": utc, "span": span, "segment": segment}
     made.filters["tera"] = tera
-    made.globals["marks"] = MARKS
+    made.globals |= {"marks": MARKS, "spoken": spoken}
     return made
 
 

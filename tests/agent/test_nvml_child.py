@@ -230,12 +230,12 @@ async def test_without_a_library_the_agent_lives_and_says_why(
     source = make_source(empty)
     identity = await source.identify()
     assert identity.devices == []
-    assert identity.driver.unavailable["driver_version"] is Reason.DRIVER_NOT_LOADED
+    assert identity.driver.unavailable["driver_version"] is Reason.LIBRARY_NOT_FOUND
     assert identity.driver.unavailable["nvml_library_path"] is Reason.NOT_FOUND
-    assert identity.driver.unavailable["gpus_enumerated_count"] is Reason.DRIVER_NOT_LOADED
+    assert identity.driver.unavailable["gpus_enumerated_count"] is Reason.LIBRARY_NOT_FOUND
     assert "gpus_enumerated_count" not in identity.driver.readings
     assert (await source.sweep(Tier.FAST)).devices == []
-    assert await source.processes() is Reason.DRIVER_NOT_LOADED
+    assert await source.processes() is Reason.LIBRARY_NOT_FOUND
     assert source.events() == []
 
 
@@ -264,15 +264,24 @@ async def test_a_library_that_appears_is_found_without_hands(
     assert (await source.sweep(Tier.FAST)).readings[POWER] == [69800, 69800]
 
 
-@pytest.mark.parametrize("code", [1, 9, 18])
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (1, Reason.DRIVER_NOT_LOADED),
+        (4, Reason.NO_PERMISSION),
+        (9, Reason.DRIVER_NOT_LOADED),
+        (18, Reason.VERSIONS_DIFFER),
+    ],
+)
 async def test_a_driver_unloaded_and_loaded_again_is_cured_by_a_new_child(
-    driver: FakeDriver, make_source: MakeSource, code: int
+    driver: FakeDriver, make_source: MakeSource, code: int, reason: Reason
 ) -> None:
     source = make_source(driver)
     before = await source.identify()
     driver.play_node(2, f"init {code}", f"code * nvmlDeviceGetCount_v2 {code}", *refusing(code))
-    await sweep_until(source, CLOCK, [Reason.DRIVER_NOT_LOADED] * 2)
+    await sweep_until(source, CLOCK, [reason] * 2)
     while_away = await source.identify()
+    assert while_away.driver.unavailable["gpus_enumerated_count"] is reason
     assert [device.uuid for device in while_away.devices] == [
         device.uuid for device in before.devices
     ]
@@ -288,7 +297,7 @@ async def test_a_driver_upgraded_under_the_agent_is_an_event(
     source = make_source(driver)
     await source.identify()
     driver.play_node(2, "driver 590.48.01", *refusing(18))
-    await sweep_until(source, CLOCK, [Reason.DRIVER_NOT_LOADED] * 2)
+    await sweep_until(source, CLOCK, [Reason.VERSIONS_DIFFER] * 2)
     driver.play_node(2, "driver 590.48.01")
     events = await sweep_until(source, CLOCK, [1965, 1965])
     await source.identify()
@@ -432,7 +441,7 @@ async def test_a_file_that_is_no_library_is_no_driver(
     (tmp_path / "libnvidia-ml.so.1").write_text("INPUT(nothing)")
     source = make_source(FakeDriver(tmp_path, driver.scenario))
     assert (await source.identify()).devices == []
-    assert await source.processes() is Reason.DRIVER_NOT_LOADED
+    assert await source.processes() is Reason.LIBRARY_NOT_FOUND
 
 
 async def test_a_node_without_gpus_is_read_and_has_none(

@@ -7,7 +7,7 @@ from tests.collector.building import Agent, Serving, admit, serving, weighbridge
 from tests.weighbridge.honest import CONTRACT, SECOND, HonestNode, arrivals
 from tests.weighbridge.scripted import START_US
 
-SEEN_HAPPEN = {"chain_started", "evidence_late"}
+SEEN_HAPPEN = {"chain_started", "evidence_late", "node_silent"}
 
 
 def test_an_honest_fleet_over_http_is_accused_of_nothing(tmp_path: Path) -> None:

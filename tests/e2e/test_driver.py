@@ -85,7 +85,7 @@ def test_a_driver_that_is_unloaded_and_loaded_again_needs_nobody(
     wait_for(lambda: "paused" in causes(collector, "reloaded"), "the pause")
     unloaded = removable.rename(removable.with_name("unloaded"))
     assert node.cli("resume").returncode == 0
-    wait_for(lambda: "driver_not_loaded" in causes(collector, "reloaded"), "word of no driver")
+    wait_for(lambda: "library_not_found" in causes(collector, "reloaded"), "word of no library")
     assert collector.breaches("reloaded") == set()
     unloaded.rename(removable)
     collector.healthy(2, "reloaded", seconds=90)

@@ -140,6 +140,14 @@ NODE_CLOCK_SKEW = _gauge(
     "node_clock_skew_seconds", "The node's clock less the collector's, at the last report.", "node"
 )
 NODE_INFO = _gauge("node_info", "1; the agent's version and the boot.", "node", "agent", "boot")
+NODE_DRIVER_INFO = _gauge(
+    "node_driver_info",
+    "1; the driver's version, and why NVML does not count the node's GPUs: empty where it does.",
+    "node",
+    "version",
+    "reason",
+)
+NODE_GPUS = _gauge("node_gpus", "GPUs that NVML counts; absent where it does not.", "node")
 TICK = _gauge("tick_timestamp_seconds", "The collector's newest tick: its own clock, as logged.")
 
 GPU_INFO = _gauge(
@@ -345,6 +353,8 @@ CONTRACT_METRICS: tuple[Metric, ...] = (
     NODE_LAST_REPORT,
     NODE_CLOCK_SKEW,
     NODE_INFO,
+    NODE_DRIVER_INFO,
+    NODE_GPUS,
     CHALLENGE_ATTEMPTS,
     CHALLENGE_EXCHANGE,
     TICK,

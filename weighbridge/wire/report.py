@@ -83,6 +83,8 @@ class Reason(StrEnum):
     GPU_IS_LOST = "gpu_is_lost"
     RESET_REQUIRED = "reset_required"
     DRIVER_NOT_LOADED = "driver_not_loaded"
+    LIBRARY_NOT_FOUND = "library_not_found"
+    VERSIONS_DIFFER = "versions_differ"
     NOT_READY = "not_ready"
     TIMEOUT = "timeout"
     QUARANTINED = "quarantined"

@@ -594,8 +594,8 @@ typedef struct { const char *path; ull soft, hard, used; } memory_limits;
 typedef struct { unsigned asked, allowed, overridden, enabled, limit; } adaptive_tgp;
 typedef struct { unsigned active, inactive, pending, most, none; } bank_remapper;
 typedef struct { unsigned char type; unsigned id; } clique;
-typedef struct { unsigned char cluster[16]; int status; clique cliques[64]; unsigned count, state, health;
-                 unsigned char summary; } fabric_4;
+typedef struct { unsigned char cluster[16]; int status; clique cliques[64]; unsigned count; unsigned char state;
+                 unsigned health; unsigned char summary; } fabric_4;
 typedef struct { unsigned version; int margin; } margin;
 typedef struct { unsigned version, known[8], asked[8], enforced[8]; } power_profiles;
 

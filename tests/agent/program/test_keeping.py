@@ -11,11 +11,14 @@ from typing import Any
 from agent.clock import SystemClock
 from agent.daemon import Agent, AgentStorage
 from agent.enrolment import NodeIdentity
+from agent.exposition import render
 from agent.report.sampler import Schedule
+from agent.report.source import IdentityTier
 from agent.report.spool import SMALLEST
 from agent.report.transport import HttpAnswer, Transport
 from tests.agent.conftest import eventually
-from weighbridge.wire.report import Event, EventKind, digest, encode
+from weighbridge.wire.driver_words import COUNTED
+from weighbridge.wire.report import Event, EventKind, Facts, Reason, digest, encode
 from weighbridge.wire.signing import Signer, generate_private_key
 
 
@@ -67,6 +70,51 @@ async def test_a_report_that_no_spool_can_hold_is_counted_as_lost_and_holds_up_n
     with contextlib.suppress(asyncio.CancelledError):
         await running
     await agent.abandon()
+
+
+async def test_why_nvml_counts_no_gpus_is_in_the_journal_once_and_in_the_status(
+    enrolled: NodeIdentity, tmp_path: Path, source: Any, host: Any, caplog: Any
+) -> None:
+    """And that it counts them again."""
+    caplog.set_level("INFO")
+    agent = Agent(
+        enrolled,
+        AgentStorage(tmp_path, SMALLEST, 1 << 20),
+        source,
+        host,
+        SystemClock(),
+        "boot",
+        Schedule(interval_us=3_600_000_000, identity_us=0),
+        unreachable,
+    )
+
+    async def look(driver: Facts) -> dict[str, Any]:
+        async def identify() -> IdentityTier:
+            return IdentityTier([], driver)
+
+        source.identify = identify
+        for _ in range(2):
+            await agent.sampler.sample(SystemClock().boottime_us())
+            await agent.sampler.flush()
+        return await agent.handle({"command": "status"})
+
+    words = "the driver's library and its kernel module are of different versions"
+    told = await look(Facts(readings={}, unavailable={COUNTED: Reason.VERSIONS_DIFFER}))
+    assert told["driver"] == f"NVML: {words}"
+    assert told["status"].endswith(f"; NVML: {words}")
+    page = render(agent.facts(), agent.driver)
+    assert 'weighbridge_agent_gpus_uncounted{reason="versions_differ"} 1\n' in page
+    assert "weighbridge_agent_gpus " not in page
+    told = await look(Facts(readings={COUNTED: 8, "driver_version": "580.95.05"}, unavailable={}))
+    assert told["driver"] == "8 GPUs, driver 580.95.05"
+    assert "NVML" not in told["status"]
+    assert "weighbridge_agent_gpus 8\n" in render(agent.facts(), agent.driver)
+    assert [
+        (row.levelname, row.getMessage()) for row in caplog.records if "NVML" in row.message
+    ] == [
+        ("ERROR", f"NVML counts no GPUs: {words}"),
+        ("INFO", "NVML counts GPUs again: 8 GPUs, driver 580.95.05"),
+    ]
 
 
 class Halting(Signer):

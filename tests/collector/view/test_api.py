@@ -15,6 +15,8 @@ from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Row, State
 from weighbridge.judge.node_state import Proof
 from weighbridge.verdict import Verdict
+from weighbridge.wire.driver_words import COUNTED
+from weighbridge.wire.report import Facts, Reason
 
 Client = TestClient[web.Request, web.Application]
 NOW_US = 1_790_000_000_000_000
@@ -242,6 +244,21 @@ async def test_a_gpu_shows_what_challenges_said_of_it_and_who_asked(
         page = " ".join((await response.text()).split())
     assert "by the contract's schedule: failed, wrong answer." in page
     assert "Rate of exact products when one was last met: 800 TFLOP/s." in page
+
+
+async def test_a_node_says_its_driver_or_why_nvml_counts_no_gpus(
+    client: Client, fleet: Any
+) -> None:
+    assert (await got(client, "/v1/nodes/a1"))["driver"] is None
+    view = fleet.nodes["a1"].view
+    view.enumerated = True
+    view.driver = Facts(readings={COUNTED: 8, "driver_version": "580.95.05"}, unavailable={})
+    driver = (await got(client, "/v1/nodes/a1"))["driver"]
+    assert driver == {"version": "580.95.05", "reason": None, "says": None}
+    view.driver = Facts(readings={}, unavailable={COUNTED: Reason.NO_PERMISSION})
+    driver = (await got(client, "/v1/nodes/a1"))["driver"]
+    assert (driver["version"], driver["reason"]) == (None, "no_permission")
+    assert driver["says"].startswith("the agent may not ask")
 
 
 async def test_a_silent_node_shows_no_old_reading_as_news(client: Client) -> None:

@@ -21,6 +21,8 @@ from collector.api.exposition import GPUS_PER_SHARD, MAX_LINES, Exposition, Fami
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.readings import OF_GPUS, READINGS, Kind
 from weighbridge.judge.ledger import State
+from weighbridge.wire.driver_words import COUNTED
+from weighbridge.wire.report import Facts, Reason
 
 GOLDEN = Path(__file__).with_name("golden")
 HASH = "0123456789abcdef"
@@ -145,6 +147,21 @@ async def test_every_gpu_has_one_state_and_a_missing_one_too(pages: Exposition) 
         ("a2", "GPU-3", "unknown"): 1,
         ("a2", "GPU-4", "missing"): 1,
         ("a2", "", "missing"): 1,
+    }
+
+
+async def test_a_node_has_a_count_of_gpus_or_why_there_is_none(
+    pages: Exposition, fleet: Any
+) -> None:
+    first, second = fleet.nodes["a1"].view, fleet.nodes["a2"].view
+    first.enumerated = second.enumerated = True
+    first.driver = Facts(readings={COUNTED: 0, "driver_version": "580.95.05"}, unavailable={})
+    second.driver = Facts(readings={}, unavailable={COUNTED: Reason.LIBRARY_NOT_FOUND})
+    text = await pages.contracts()
+    assert values(text, "weighbridge_node_gpus", "node") == {("a1",): 0}
+    assert values(text, "weighbridge_node_driver_info", "node", "version", "reason") == {
+        ("a1", "580.95.05", ""): 1,
+        ("a2", "", "library_not_found"): 1,
     }
 
 

@@ -13,6 +13,8 @@ from collector.web import timeline
 from tests.collector.view.conftest import finding
 from weighbridge.catalogue.findings import meanings
 from weighbridge.judge.ledger import Row, State
+from weighbridge.wire.driver_words import COUNTED
+from weighbridge.wire.report import Facts, Reason
 
 Client = TestClient[web.Request, web.Application]
 PAGES = ("/", "/contracts/alpha", "/contracts/beta", "/nodes/a1", "/nodes/a2")
@@ -129,6 +131,32 @@ async def test_a_node_shows_every_reading_and_why_one_is_not_there(client: Clien
     assert "power_draw_milliwatts 699500" in text
     assert "power_draw_milliwatts gpu is lost" in text
     assert "XID 79 1" in text
+
+
+async def test_why_nvml_counts_no_gpus_stands_on_the_pages_in_words(
+    client: Client, fleet: Any
+) -> None:
+    view = fleet.nodes["a1"].view
+    view.enumerated, view.driver = (
+        True,
+        Facts(
+            readings={"kernel_module_version": "575.57.08"},
+            unavailable={COUNTED: Reason.VERSIONS_DIFFER},
+        ),
+    )
+    words = "NVML: the driver's library and its kernel module are of different versions (kernel module 575.57.08)"
+    for page in ("/nodes/a1", "/contracts/alpha"):
+        text, _ = await read(client, page)
+        assert words in text, page
+    view.driver = Facts(readings={COUNTED: 8, "driver_version": "580.95.05"}, unavailable={})
+    text, _ = await read(client, "/nodes/a1")
+    assert "driver 580.95.05 agent" in text
+    assert "NVML" not in text
+
+
+async def test_codes_of_the_driver_have_their_names_on_the_page(client: Client) -> None:
+    text, _ = await read(client, "/nodes/a1")
+    assert "clocks_event_reasons_flags 4 (sw power cap)" in text
 
 
 async def test_a_silent_node_shows_no_reading_as_news(client: Client) -> None:
