@@ -22,6 +22,7 @@ from weighbridge.judge.findings import (
     open_finding,
     unanswered,
 )
+from weighbridge.judge.gpu_events import is_fatal, speaks_alone, words
 from weighbridge.judge.hour_series import note, note_throttling
 from weighbridge.judge.latest_readings import (
     INVENTORY,
@@ -467,6 +468,8 @@ class _ReportFold:
         if event.kind in NOTED:
             detail = f"{event.device or 'the node'}: {event.detail}"
             yield from self._note(event.kind, "no such event", detail, NOTED[event.kind], at_us)
+        if speaks_alone(event):
+            yield from self._gpu_event(event, at_us)
         match event.kind:
             case EventKind.XID if event.device is not None and event.code is not None:
                 chain.pending |= see_xid(chain.view, event.device, event.code)
@@ -476,6 +479,15 @@ class _ReportFold:
                 chain.quiet_cause = chain.quiet_cause or "agent_restarted"
             case _:
                 pass
+
+    def _gpu_event(self, event: Event, at_us: int) -> Iterator[Finding]:
+        """It moves no availability: what the driver calls fatal is a preview, and no XID bears it out."""
+        if is_fatal(event):
+            yield from self._note(
+                "gpu_event_fatal", "no such event", words(event), Severity.ERROR, at_us
+            )
+        else:
+            yield from self._note("gpu_event", "no such event", words(event), at_us=at_us)
 
     def _see(self, chain: ChainState, block: Block, sample: int, at_us: int) -> set[str]:
         reasons = self._reasons.at(block, sample)
