@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.nvml.device_inventory import KnownDevices, device_of, facts, reason
+from agent.nvml.device_inventory import Hidden, KnownDevices, device_of, facts, reason
 from agent.nvml.driver_events import driver_event
 from agent.nvml.frames import EVERY_CALL, LIFE_CYCLE, NODE, FrameKind, rows
 from agent.nvml.library import library_facts
@@ -29,6 +29,7 @@ WORKER = (sys.executable, "-I", "-m", "agent.nvml.worker")
 ATTEMPTS = 4
 CALLS_BEFORE_DEVICE = 3
 MOST_STUCK = 2
+OF_THE_DRIVER = ("driver_version", "gpus_enumerated_count", "gpus_unreadable_count")
 TIER_KINDS = {Tier.FAST: FrameKind.FAST, Tier.SLOW: FrameKind.SLOW}
 
 
@@ -110,7 +111,14 @@ class NvmlSource:
                 child = await self._ready()
                 if child is not None and not fresh:
                     await self._enumerate()
-            return IdentityTier(list(self._known.devices.values()), self._driver)
+            return IdentityTier(list(self._known.devices.values()), self._told())
+
+    def _told(self) -> Facts:
+        """What the driver says of itself; why it says nothing where no child ever came to ask it."""
+        if self._driver.readings or self._driver.unavailable:
+            return self._driver
+        why = Reason.PAUSED if self._paused else self._absence or Reason.ERROR
+        return Facts(readings={}, unavailable=dict.fromkeys(OF_THE_DRIVER, why))
 
     async def sweep(self, tier: Tier) -> Sweep:
         """FAST or SLOW, for every known device."""
@@ -241,21 +249,21 @@ class NvmlSource:
     def _take(self, answer: Any, child: Child) -> None:
         """Puts a child's enumeration into the device inventory."""
         code, now = answer["code"], self._clock()
+        hidden = _hidden(answer["hidden"])
         self._listed = [item["uuid"] for item in answer["devices"]]
         self._absence = reason(code) if code else None
         if code:
             self._known.silenced()
         else:
-            self._events += self._known.enumerated(
-                [device_of(item) for item in answer["devices"]], now
-            )
+            found = [device_of(item) for item in answer["devices"]]
+            self._events += self._known.enumerated(found, now, hidden)
         before = self._driver.readings.get("driver_version")
         self._driver = _driver_facts(answer["driver"], child.pid, self._root, self._environment)
         after = self._driver.readings.get("driver_version")
         if before is not None and after is not None and before != after:
             self._tell(EventKind.DRIVER_CHANGED, None, f"driver_version: {before} -> {after}")
         unwell = any(device.state is not DeviceState.OK for device in self._known.devices.values())
-        self._sick = bool(code) or bool(answer["unreadable"]) or unwell
+        self._sick = bool(code) or bool(hidden.unreadable) or bool(hidden.uncut) or unwell
 
     def _decode(self, tier: Tier, now: int, payload: bytes) -> Sweep:
         names = [row.name for row in rows(tier)]
@@ -306,6 +314,7 @@ class NvmlSource:
         """End a child that failed, and remember what it died of."""
         self._child = None
         self._listed = []
+        self._absence = Reason.ERROR if isinstance(failure, Crashed) else Reason.TIMEOUT
         where = failure.where or (NODE, "between calls")
         device = where[0] if where[0] in self._known.devices else None
         died = await self._end(child)
@@ -368,6 +377,11 @@ class NvmlSource:
                 detail=detail[:512],
             )
         )
+
+
+def _hidden(told: Mapping[str, Any]) -> Hidden:
+    """What an enumeration could not list. Raises KeyError, TypeError or ValueError for no such thing."""
+    return Hidden(told["count"], told["places"], dict(told["unreadable"]), told["uncut"])
 
 
 def _driver_facts(raw: Any, pid: int, root: Path, environment: Mapping[str, str]) -> Facts:

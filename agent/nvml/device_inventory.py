@@ -14,6 +14,7 @@ from agent.nvml.frames import (
     GPU_IS_LOST,
     LIBRARY_MISSING,
     LIBRARY_OF_ANOTHER_VERSION,
+    NO_SUCH_GPU,
     OK,
     OTHER,
     OUT_OF_RANGE,
@@ -57,21 +58,49 @@ def reason(status: int) -> Reason:
     return _REASONS.get(status, Reason.ERROR)
 
 
+GONE = {
+    6: DeviceState.LOST,
+    GPU_IS_LOST: DeviceState.LOST,
+    RESET_REQUIRED: DeviceState.RESET_REQUIRED,
+    NO_SUCH_GPU: DeviceState.LOST,
+}
+"""Statuses by which the driver says that a GPU is not there, or not to be used. All others hide one that may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What an enumeration could not list: `unreadable` GPUs by the library's index, each with its status, and the GPUs
+    that would not tell their slices (`uncut`). `places`: the index of each GPU that it lists; `count`: of all."""
+
+    count: int = 0
+    places: Mapping[str, int] = field(default_factory=dict)
+    unreadable: Mapping[int, int] = field(default_factory=dict)
+    uncut: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class KnownDevices:
     """Every device once enumerated, in the order in which they were first seen: a lost one keeps its place."""
 
     devices: dict[str, Device] = field(default_factory=dict)
     _silent: dict[str, int] = field(default_factory=dict)
+    _why: dict[str, Reason] = field(default_factory=dict)
+    _places: dict[str, int] = field(default_factory=dict)
+    _count: int = 0
 
-    def enumerated(self, found: Sequence[Device], now_us: int) -> list[Event]:
+    def enumerated(
+        self, found: Sequence[Device], now_us: int, hidden: Hidden = Hidden()
+    ) -> list[Event]:
         """Takes in a new enumeration of the devices."""
         events: list[Event] = []
         for device in found:
             events += self._seen(device, now_us)
         present = {device.uuid for device in found}
         for uuid in [uuid for uuid in self.devices if uuid not in present]:
-            events += self._missing(uuid, present, now_us)
+            events += self._missing(uuid, present, hidden, now_us)
+        moved = self._count != hidden.count
+        self._places = {**({} if moved else self._places), **hidden.places}
+        self._count = hidden.count
         return events
 
     def swept(self, uuid: str, statuses: bytes, now_us: int) -> list[Event]:
@@ -95,8 +124,13 @@ class KnownDevices:
 
     def reason_of(self, uuid: str) -> Reason:
         """Why a device that the child does not list has no values."""
-        gone = self.devices[uuid].state is DeviceState.RESET_REQUIRED
-        return Reason.RESET_REQUIRED if gone else Reason.GPU_IS_LOST
+        match self.devices[uuid].state:
+            case DeviceState.LOST:
+                return Reason.GPU_IS_LOST
+            case DeviceState.RESET_REQUIRED:
+                return Reason.RESET_REQUIRED
+            case _:
+                return self._why.get(uuid, Reason.ERROR)
 
     def _seen(self, device: Device, now_us: int) -> list[Event]:
         before = self.devices.get(device.uuid)
@@ -104,6 +138,7 @@ class KnownDevices:
             return self._move(device.uuid, device.state, now_us)
         self.devices[device.uuid] = device
         self._silent[device.uuid] = 0
+        self._why.pop(device.uuid, None)
         if before is None:
             return []
         events = []
@@ -116,15 +151,29 @@ class KnownDevices:
             events.append(_event(now_us, EventKind.IDENTITY_CHANGED, device.uuid, changes))
         return events
 
-    def _missing(self, uuid: str, present: set[str], now_us: int) -> list[Event]:
-        """A MIG device whose GPU is there was taken away; anything else is lost."""
+    def _missing(self, uuid: str, present: set[str], hidden: Hidden, now_us: int) -> list[Event]:
+        """A slice was taken away if its GPU lists all of its own. Any other device is lost, unless it may be hidden."""
         parent = self.devices[uuid].parent
-        if parent is not None and parent in present:
+        if parent is not None and parent in present and parent not in hidden.uncut:
             del self.devices[uuid]
             return [
                 _event(now_us, EventKind.IDENTITY_CHANGED, parent, f"MIG device {uuid} is gone")
             ]
-        return self._move(uuid, DeviceState.LOST, now_us)
+        status = hidden.uncut.get(parent or "", self._status(parent or uuid, hidden))
+        state = GONE.get(status, DeviceState.UNREADABLE)
+        if state is DeviceState.UNREADABLE:
+            self._why[uuid] = reason(status)
+            lost = self.devices[uuid].state is not DeviceState.OK
+            return [] if lost else self._move(uuid, state, now_us)
+        return self._move(uuid, state, now_us)
+
+    def _status(self, gpu: str, hidden: Hidden) -> int:
+        """By which the driver hides a GPU that it does not list; where it counts others than before, any may be it."""
+        place = self._places.get(gpu)
+        if place is not None and self._count == hidden.count:
+            return hidden.unreadable.get(place, GPU_IS_LOST)
+        hiding = [status for status in hidden.unreadable.values() if status not in GONE]
+        return min(hiding, default=GPU_IS_LOST)
 
     def _move(self, uuid: str, state: DeviceState, now_us: int) -> list[Event]:
         before = self.devices[uuid]

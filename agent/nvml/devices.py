@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.nvml.frames import (
     FUNCTION_NOT_FOUND,
+    NO_SUCH_GPU,
     NODE,
     NOT_SUPPORTED,
     OUT_OF_RANGE,
@@ -42,15 +43,25 @@ Entries = tuple[type[ctypes.Structure], ...]
 ATTEMPTS = 4
 WITHOUT_GRAPHICS = (INVALID_ARGUMENT, NOT_SUPPORTED, FUNCTION_NOT_FOUND, 25, 26)
 """A device that has no list of graphics processes has none; any other failure may hide some."""
+WITHOUT_SLICES = WITHOUT_GRAPHICS
+"""A device that has no MIG mode has no slices."""
+NO_SLICE = (*WITHOUT_SLICES, 6)
+"""There is no slice of that number."""
 
 
 @dataclass(slots=True)
 class Enumeration:
-    """GPUs in the order of their PCI addresses, each followed by its MIG devices. `unreadable`: (index, code)."""
+    """GPUs in the order of their PCI addresses, each followed by its MIG devices. `places`: the index of each GPU.
+
+    `unreadable`: by index, the code by which a GPU would not tell who it is; `uncut`: by UUID, the code by which one
+    would not tell all of its MIG devices.
+    """
 
     count: int = 0
     handles: list[Handle] = field(default_factory=list)
-    unreadable: list[tuple[int, int]] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
+    unreadable: dict[int, int] = field(default_factory=dict)
+    uncut: dict[str, int] = field(default_factory=dict)
 
 
 def enumerate_devices(library: Library, sweeper: Sweeper) -> Enumeration:
@@ -69,15 +80,20 @@ def enumerate_devices(library: Library, sweeper: Sweeper) -> Enumeration:
         try:
             gpu = _gpu(library, sweeper, index)
             if any(gpu.uuid == other.uuid for other in gpus):
-                raise NvmlError(UNDECODABLE)
+                raise NvmlError(NO_SUCH_GPU)
             gpus.append(gpu)
+            found.places[gpu.uuid] = index
         except NvmlError as error:
-            found.unreadable.append((index, error.code))
+            found.unreadable[index] = error.code
     gpus.sort(key=lambda handle: handle.pci_bus_id)
     for gpu in gpus:
         gpu.peers = [other for other in gpus if other is not gpu]
         found.handles.append(gpu)
-        found.handles.extend(_mig_devices(library, sweeper, gpu))
+        try:
+            for slice_ in _mig_devices(library, sweeper, gpu):
+                found.handles.append(slice_)
+        except NvmlError as error:
+            found.uncut[gpu.uuid] = error.code
     sweeper.idle()
     return found
 
@@ -114,22 +130,28 @@ def _bus_id(library: Library, pointer: Any) -> str:
 
 
 def _mig_devices(library: Library, sweeper: Sweeper, gpu: Handle) -> Iterator[Handle]:
+    """Those that tell their UUIDs. Raises NvmlError behind them if one does not, or the GPU does not say."""
     current, pending, count = c_uint(), c_uint(), c_uint()
     if not sweeper.mark(gpu.uuid, "nvmlDeviceGetMigMode"):
-        return
-    if (
-        library.call("nvmlDeviceGetMigMode", gpu.pointer, byref(current), byref(pending))
-        or not current.value
-    ):
+        raise NvmlError(QUARANTINED)
+    code = library.call("nvmlDeviceGetMigMode", gpu.pointer, byref(current), byref(pending))
+    if code not in (0, *WITHOUT_SLICES):
+        raise NvmlError(code)
+    if code or not current.value:
         return
     library.call("nvmlDeviceGetMaxMigDeviceCount", gpu.pointer, byref(count))
+    failed = 0
     for index in range(min(count.value, MOST_DEVICES)):
-        pointer = Device()
-        if (
-            library.call("nvmlDeviceGetMigDeviceHandleByIndex", gpu.pointer, index, byref(pointer))
-            == 0
-        ):
+        try:
+            pointer = Device()
+            library.require(
+                "nvmlDeviceGetMigDeviceHandleByIndex", gpu.pointer, index, byref(pointer)
+            )
             yield Handle(_uuid(library, pointer), pointer, gpu.uuid, gpu.pci_bus_id)
+        except NvmlError as error:
+            failed = failed if error.code in NO_SLICE else error.code
+    if failed:
+        raise NvmlError(failed)
 
 
 def processes(

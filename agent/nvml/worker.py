@@ -28,9 +28,11 @@ from agent.nvml.frames import (
 )
 from agent.nvml.readers import Library, NvmlError
 from agent.nvml.sweeper import Sweeper, answers
-from weighbridge.catalogue.readings import Tier
+from weighbridge.catalogue.readings import UNREADABLE_GPU, UNREADABLE_SLICES, Tier
 
 PR_SET_PDEATHSIG = 1
+TOLD = 64
+"""Of so many GPUs that cannot be read it is told why not."""
 
 
 class NvmlWorker:
@@ -107,10 +109,16 @@ class NvmlWorker:
             statuses |= dict.fromkeys(counts, status_of(code))
         else:
             values |= counts
+            statuses |= dict(list(_why_hidden(found).items())[:TOLD])
         return {
             "code": status_of(code),
             "driver": [values, statuses],
-            "unreadable": [(index, status_of(code)) for index, code in found.unreadable],
+            "hidden": {
+                "count": found.count,
+                "places": found.places,
+                "unreadable": [(at, status_of(code)) for at, code in found.unreadable.items()],
+                "uncut": {uuid: status_of(code) for uuid, code in found.uncut.items()},
+            },
             "devices": list(self._devices()),
         }
 
@@ -139,6 +147,13 @@ class NvmlWorker:
 
     def _tell(self, told: dict[str, Any]) -> None:
         self.send(FrameKind.EVENT, 0, _dump(told))
+
+
+def _why_hidden(found: Enumeration) -> dict[str, int]:
+    """By the name of a fact, why a GPU would not tell who it is or how it is cut."""
+    gpus = {f"{UNREADABLE_GPU}{index}": code for index, code in found.unreadable.items()}
+    uncut = {f"{UNREADABLE_SLICES}{found.places[uuid]}": code for uuid, code in found.uncut.items()}
+    return {name: status_of(code) for name, code in (gpus | uncut).items()}
 
 
 def _dump(value: Any) -> bytes:

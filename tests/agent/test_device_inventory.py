@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.nvml.device_inventory import KnownDevices, changed, device_of, reason
+from agent.nvml.device_inventory import Hidden, KnownDevices, changed, device_of, reason
 from weighbridge.wire.report import Device, DeviceState, EventKind, Facts, Reason
 
 OK, LOST, RESET, ERROR = b"\x00\x03", b"\x0f\x0f", b"\x10\x10", b"\xff\xff"
@@ -89,6 +89,77 @@ def test_a_slice_goes_with_its_parent_or_by_itself(known: KnownDevices) -> None:
         (EventKind.DEVICE_LOST, "GPU-a"),
         (EventKind.DEVICE_LOST, "MIG-1"),
     ]
+
+
+NO_PERMISSION, HUNG, UNKNOWN_ERROR = 4, 242, 255
+PLACES = {"GPU-a": 0, "GPU-b": 1}
+
+
+@pytest.fixture
+def placed() -> KnownDevices:
+    placed = KnownDevices()
+    both = [device("GPU-a"), device("GPU-b")]
+    assert placed.enumerated(both, 1, Hidden(2, PLACES)) == []
+    return placed
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "why"),
+    [
+        (NO_PERMISSION, DeviceState.UNREADABLE, Reason.NO_PERMISSION),
+        (HUNG, DeviceState.UNREADABLE, Reason.QUARANTINED),
+        (UNKNOWN_ERROR, DeviceState.UNREADABLE, Reason.ERROR),
+        (15, DeviceState.LOST, Reason.GPU_IS_LOST),
+        (16, DeviceState.RESET_REQUIRED, Reason.RESET_REQUIRED),
+        (28, DeviceState.LOST, Reason.GPU_IS_LOST),
+    ],
+)
+def test_a_gpu_that_the_driver_does_not_open_is_lost_only_where_it_says_so(
+    placed: KnownDevices, status: int, state: DeviceState, why: Reason
+) -> None:
+    events = placed.enumerated([device("GPU-a")], 2, Hidden(2, {"GPU-a": 0}, {1: status}))
+    assert states(placed) == [DeviceState.OK, state]
+    assert placed.reason_of("GPU-b") is why
+    assert len(events) == (state is not DeviceState.UNREADABLE)
+    back = placed.enumerated([device("GPU-a"), device("GPU-b")], 3, Hidden(2, PLACES))
+    assert len(back) == len(events)
+    assert states(placed) == [DeviceState.OK] * 2
+
+
+def test_of_two_gpus_that_are_not_listed_the_lost_one_is_told_from_the_hidden_one(
+    placed: KnownDevices,
+) -> None:
+    placed.enumerated([], 2, Hidden(2, {}, {0: NO_PERMISSION, 1: 15}))
+    assert states(placed) == [DeviceState.UNREADABLE, DeviceState.LOST]
+
+
+def test_where_another_number_is_counted_any_gpu_may_be_the_hidden_one(
+    placed: KnownDevices,
+) -> None:
+    placed.enumerated([], 2, Hidden(1, {}, {0: NO_PERMISSION}))
+    assert states(placed) == [DeviceState.UNREADABLE] * 2
+    placed.enumerated([device("GPU-a")], 3, Hidden(1, {"GPU-a": 0}))
+    assert states(placed) == [DeviceState.OK, DeviceState.LOST]
+
+
+def test_a_lost_gpu_that_is_hidden_too_stays_lost(placed: KnownDevices) -> None:
+    placed.enumerated([device("GPU-a")], 2, Hidden(1, {"GPU-a": 0}))
+    placed.enumerated([device("GPU-a")], 3, Hidden(2, {"GPU-a": 0}, {1: NO_PERMISSION}))
+    assert states(placed) == [DeviceState.OK, DeviceState.LOST]
+
+
+def test_slices_that_their_gpu_does_not_list_are_hidden_and_not_taken_away(
+    placed: KnownDevices,
+) -> None:
+    cut = [device("GPU-a"), device("MIG-a", "GPU-a"), device("GPU-b")]
+    placed.enumerated(cut, 2, Hidden(2, PLACES))
+    both = [device("GPU-a"), device("GPU-b")]
+    assert placed.enumerated(both, 3, Hidden(2, PLACES, {}, {"GPU-a": NO_PERMISSION})) == []
+    assert placed.devices["MIG-a"].state is DeviceState.UNREADABLE
+    assert placed.reason_of("MIG-a") is Reason.NO_PERMISSION
+    (event,) = placed.enumerated(both, 4, Hidden(2, PLACES))
+    assert event.kind is EventKind.IDENTITY_CHANGED
+    assert "MIG-a" not in placed.devices
 
 
 def test_a_change_names_old_and_new_and_leaves_out_what_follows_from_others() -> None:

@@ -207,6 +207,93 @@ async def test_a_gpu_that_is_not_enumerated_any_more_is_lost(
     assert kinds(returned) == [EventKind.DEVICE_RETURNED]
 
 
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("code 1 nvmlDeviceGetHandleByIndex_v2 4", Reason.NO_PERMISSION),
+        ("code 1 nvmlDeviceGetHandleByIndex_v2 999", Reason.ERROR),
+        ("hang 1 nvmlDeviceGetHandleByIndex_v2", Reason.QUARANTINED),
+        ("hang 1 nvmlDeviceGetUUID", Reason.QUARANTINED),
+    ],
+)
+async def test_a_gpu_that_the_driver_does_not_open_is_unreadable_and_not_lost(
+    driver: FakeDriver, make_source: MakeSource, how: str, why: Reason
+) -> None:
+    source = make_source(driver)
+    await source.identify()
+    driver.play_node(2, how)
+    events = await identified(source, {uuid(1): DeviceState.UNREADABLE, uuid(0): DeviceState.OK})
+    assert EventKind.DEVICE_LOST not in kinds(events)
+    driver_facts = (await source.identify()).driver
+    assert driver_facts.readings["gpus_enumerated_count"] == 2
+    assert driver_facts.readings["gpus_unreadable_count"] == 1
+    assert driver_facts.unavailable["gpu_unreadable.1"] is why
+    sweep = await source.sweep(Tier.FAST)
+    assert {row[list(sweep.devices).index(uuid(1))] for row in sweep.readings.values()} == {why}
+
+
+async def test_a_gpu_that_is_opened_again_is_well_and_did_not_return(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    source = make_source(driver)
+    await source.identify()
+    driver.play_node(2, "code 1 nvmlDeviceGetHandleByIndex_v2 4")
+    await identified(source, {uuid(1): DeviceState.UNREADABLE, uuid(0): DeviceState.OK})
+    driver.play_node(2)
+    assert await sweep_until(source, POWER, [69800, 69800]) == []
+
+
+async def identified(source: NvmlSource, states: dict[str, DeviceState]) -> list[Event]:
+    """Identify until the devices are in these states. Returns what happened meanwhile."""
+    events: list[Event] = []
+
+    async def as_expected() -> bool:
+        found = {device.uuid: device.state for device in (await source.identify()).devices}
+        events.extend(source.events())
+        return found == states
+
+    await eventually(as_expected)
+    return events
+
+
+async def test_while_every_child_dies_no_gpu_is_lost_and_none_is_counted(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    dying = [f"crash {index} nvmlDeviceGetUUID abort" for index in range(8)]
+    driver.play_node(8, *dying)
+    identity = await make_source(driver).identify()
+    assert identity.devices == []
+    assert identity.driver.unavailable["gpus_enumerated_count"] is Reason.ERROR
+    driver.play_node(8)
+    known = make_source(driver)
+    await known.identify()
+    driver.play_node(8, *dying)
+    assert {device.state for device in (await known.identify()).devices} == {DeviceState.OK}
+    sweep = await known.sweep(Tier.FAST)
+    assert {value for row in sweep.readings.values() for value in row} <= {
+        Reason.ERROR,
+        Reason.TIMEOUT,
+    }
+    assert EventKind.DEVICE_LOST not in kinds(known.events())
+
+
+async def test_slices_that_may_not_be_opened_are_unreadable(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    cut = ("set 1 nvmlDeviceGetMigMode.0 1", "mig 1 MIG-a 7 0 1000", "mig 1 MIG-b 8 0 1000")
+    driver.play_node(2, *cut)
+    source = make_source(driver)
+    assert len((await source.identify()).devices) == 4
+    driver.play_node(2, *cut, "code * nvmlDeviceGetMigDeviceHandleByIndex 4")
+    identity = await source.identify()
+    assert [device.state for device in identity.devices if device.parent] == [
+        DeviceState.UNREADABLE,
+        DeviceState.UNREADABLE,
+    ]
+    assert identity.driver.unavailable["slices_unreadable.1"] is Reason.NO_PERMISSION
+    assert source.events() == []
+
+
 async def test_a_slice_that_is_taken_away_is_gone_and_not_lost(
     driver: FakeDriver, make_source: MakeSource
 ) -> None:

@@ -329,6 +329,57 @@ def test_a_slot_that_no_driver_could_count_is_unknown(told: str) -> None:
     assert found.severity == "error"
 
 
+def counted(unread: int, *why: str, count: int = 2) -> dict[str, Any]:
+    """What the driver says of GPUs that it counts and does not open."""
+    return {
+        "readings": {"gpus_enumerated_count": count, "gpus_unreadable_count": unread},
+        "unavailable": {f"gpu_unreadable.{index}": reason for index, reason in enumerate(why)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("driver", "state", "cause", "verdict"),
+    [
+        (counted(1, "no_permission"), "unknown", "no_permission", "unknown"),
+        (counted(1, "quarantined"), "unknown", "quarantined", "unknown"),
+        (counted(1), "unknown", "not_reported", "unknown"),
+        (counted(1, "gpu_is_lost"), "down", "gpu_missing", "breached"),
+        (counted(1, "reset_required"), "down", "gpu_missing", "breached"),
+        (counted(1, "not_found"), "down", "gpu_missing", "breached"),
+        (counted(0), "down", "gpu_missing", "breached"),
+        (counted(1, "no_permission", count=1), "down", "gpu_missing", "breached"),
+    ],
+)
+def test_a_gpu_that_the_driver_counts_and_does_not_open_is_unknown_unless_it_says_that_it_is_lost(
+    driver: dict[str, Any], state: str, cause: str, verdict: str
+) -> None:
+    log, node = standing(), ScriptedNode(gpus=1, driver=driver)
+    feed(log, node, range(0, 31, 10))
+    assert spans(log.timelines(30)["n1", 0]) == [(0, 30, "up", "")]
+    assert spans(log.timelines(30)["n1", 1]) == [(0, 30, state, cause)]
+    assert log.open()["gpu_missing", ""].verdict == verdict
+
+
+def test_of_three_gpus_that_are_not_shown_the_one_that_is_hidden_is_unknown() -> None:
+    node = ScriptedNode(gpus=1, driver=counted(2, "gpu_is_lost", "no_permission", count=4))
+    log = standing(per_node=4)
+    feed(log, node, range(0, 31, 10))
+    shown = sorted(spans(log.timelines(30)["n1", slot])[0][2] for slot in range(4))
+    assert shown == ["down", "down", "unknown", "up"]
+    assert log.open()["gpu_missing", ""].observed == "2 GPUs"
+
+
+def test_a_gpu_keeps_its_slot_while_the_driver_does_not_open_it() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 11, 10))
+    other = ScriptedNode(gpus=1, driver=counted(1, "no_permission"))
+    log.report(node.report([20], inventory=other.inventory()))
+    log.report(node.report([30], inventory=other.inventory()))
+    assert spans(log.timelines(30)["n1", 1])[-1] == (20, 30, "unknown", "no_permission")
+    log.report(node.report([40], inventory=node.inventory()))
+    assert {row.device for row in log.rows() if row.slot == 1} == {"GPU-n1-1"}
+
+
 def test_what_the_bus_does_not_show_is_missing_though_no_driver_counts() -> None:
     log = standing()
     host = {"readings": {"nvidia_pci_functions_count": 1}, "unavailable": {}}

@@ -165,6 +165,10 @@ BOUNDS_OF: Mapping[str, Bounds] = MappingProxyType(
 )
 """Of single readings, where their unit says too much or too little."""
 
+UNREADABLE_GPU, UNREADABLE_SLICES = "gpu_unreadable.", "slices_unreadable."
+"""How the names of the driver's facts begin that say, by the library's index of a GPU, why it would not tell who it is,
+or which slices it is cut into."""
+
 GAUGE, COUNTER, CODE, FLAGS, TEXT = Kind.GAUGE, Kind.COUNTER, Kind.CODE, Kind.FLAGS, Kind.TEXT
 
 _NODE = (

@@ -44,7 +44,7 @@ Told = TypeVar("Told")
 AWAY_KEPT = 1024
 """Devices with XIDs that the inventory does not show. What one boot of a node has no more of."""
 
-COUNTED = "gpus_enumerated_count"
+COUNTED, UNREAD = "gpus_enumerated_count", "gpus_unreadable_count"
 
 
 @dataclass(slots=True)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from weighbridge.contract.condition import JOINED
 from weighbridge.judge.checks import CHECKS, BoundTally, CheckContext, Effect, Promise
 from weighbridge.judge.checks.bounds import holds
-from weighbridge.judge.checks.check import HOUR, Answer
+from weighbridge.judge.checks.check import HOUR, NOT_REPORTED, Answer
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
-from weighbridge.judge.checks.presence import GPU_LOST, hidden, uncounted
+from weighbridge.judge.checks.presence import GPU_LOST, hidden, uncounted, why_hidden
 from weighbridge.judge.hour_series import BUSY_PERCENT, turn
 from weighbridge.judge.latest_readings import INVENTORY, LatestReadings
 from weighbridge.judge.ledger import HOUR_US, JUDGING_FAILED, UNJUDGED, WITNESSED, Row, State, Use
@@ -280,16 +280,24 @@ def _tallies(track: Track) -> dict[tuple[int, str], BoundTally]:
 
 def states(track: Track, promise: Promise, view: LatestReadings) -> list[tuple[str, State, str]]:
     """(device, state, cause) of every slot, after `judge`."""
-    why = uncounted(view)
+    maybe = hidden(view, promise)
     assigned = [device.uuid for device in promise.assigned(view)]
-    slots = fill(track.slots, assigned) if why is None else list(track.slots)
+    slots = _filled(track.slots, assigned, maybe) if uncounted(view) is None else list(track.slots)
     found = [(device, *_marked(track, device, *_state(track, view, device))) for device in slots]
-    if why is None:
-        return found
-    filled_first = sorted(range(len(slots)), key=lambda index: not slots[index])
-    for index in filled_first[: hidden(view, promise)]:
-        found[index] = (slots[index], State.UNKNOWN, why)
+    absent = [index for index, device in enumerate(slots) if device not in view.devices]
+    filled_first = sorted(absent, key=lambda index: not slots[index])
+    for index in filled_first[:maybe]:
+        found[index] = (slots[index], State.UNKNOWN, why_hidden(view) or NOT_REPORTED)
     return found
+
+
+def _filled(slots: list[str], assigned: list[str], maybe: int) -> list[str]:
+    """A device that may be there, and is not shown, keeps its slot while no other needs it."""
+    filled = fill(slots, assigned)
+    kept = [index for index, device in enumerate(slots) if device and not filled[index]]
+    for index in kept[:maybe]:
+        filled[index] = slots[index]
+    return filled
 
 
 UNSEEN = frozenset({"gpu_missing", "gpu_lost"})

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from weighbridge.catalogue.readings import UNREADABLE_GPU, UNREADABLE_SLICES
 from weighbridge.judge.checks.check import (
     Answer,
     Check,
@@ -14,7 +15,14 @@ from weighbridge.judge.checks.check import (
     met,
     unseen,
 )
-from weighbridge.judge.latest_readings import COUNTED, INVENTORY, REASONS, LatestReadings, fact
+from weighbridge.judge.latest_readings import (
+    COUNTED,
+    INVENTORY,
+    REASONS,
+    UNREAD,
+    LatestReadings,
+    fact,
+)
 from weighbridge.wire.report import DeviceState, Reason
 
 LOST = {Reason.GPU_IS_LOST, Reason.RESET_REQUIRED}
@@ -23,17 +31,20 @@ SIGNS = ("power_draw_milliwatts", "memory_used_bytes", "temperature_gpu_celsius"
 
 
 ON_THE_BUS = "nvidia_pci_functions_count"
+NOT_THERE = LOST | {Reason.NOT_FOUND}
+"""Why the driver lists no GPU of a number, where it says that there is none that works."""
 
 
 def count(context: CheckContext) -> Iterator[Answer]:
     """The node as a whole. Each missing device is a slot that is down, whatever the answer's effect.
 
-    Where the driver counted nothing, what the bus does not show is missing; the rest nobody saw.
+    Where the driver counted nothing, what the bus does not show is missing; the rest nobody saw. Nor did anybody see
+    what the driver counts and does not open.
     """
     promised, shown = context.promise.resource.per_node, len(context.devices())
     expected, may_be = f"{promised} GPUs", shown + hidden(context.view, context.promise)
     if shown < promised <= may_be:
-        yield unseen("", expected, uncounted(context.view))
+        yield unseen("", expected, why_hidden(context.view))
     else:
         yield decide("", expected, f"{may_be} GPUs", holds=may_be >= promised)
 
@@ -43,19 +54,37 @@ def uncounted(view: LatestReadings) -> Reason | None:
     return None if view.devices else view.driver.unavailable.get(COUNTED)
 
 
-def hidden(view: LatestReadings, promise: Promise) -> int:
-    """How many devices may be there besides those that are shown: none that the driver or the bus would have counted.
+def why_hidden(view: LatestReadings) -> Reason | None:
+    """Why nobody saw the devices that may be there; None where nobody says."""
+    unread = [*_facts(view, UNREADABLE_GPU), *_facts(view, UNREADABLE_SLICES)]
+    return uncounted(view) or next((why for why in unread if why not in NOT_THERE), None)
 
-    A card on the bus may be cut into any number of slices.
-    """
-    if uncounted(view) is None:
+
+def _facts(view: LatestReadings, name: str) -> list[Reason]:
+    return [why for fact, why in view.driver.unavailable.items() if fact.startswith(name)]
+
+
+def hidden(view: LatestReadings, promise: Promise) -> int:
+    """How many devices may be there besides those that are shown. A card may be cut into any number of slices."""
+    cards, promised = _hidden_cards(view, promise), promise.resource.per_node
+    if not any(device.startswith("MIG-") for device in promise.devices or ()):
+        return cards
+    return promised if cards or _facts(view, UNREADABLE_SLICES) else 0
+
+
+def _hidden_cards(view: LatestReadings, promise: Promise) -> int:
+    """Where the driver counts, those that it does not open and calls not lost; else those that the bus shows."""
+    if uncounted(view) is not None:
+        on_the_bus = fact(view.host, ON_THE_BUS)
+        shown = sum(1 for _ in view.wholes())
+        return (
+            max(0, on_the_bus - shown) if isinstance(on_the_bus, int) else promise.resource.per_node
+        )
+    counted, unread = (view.driver.readings.get(name, 0) for name in (COUNTED, UNREAD))
+    if not unread or not isinstance(counted, int) or not isinstance(unread, int):
         return 0
-    on_the_bus, promised = fact(view.host, ON_THE_BUS), promise.resource.per_node
-    if not isinstance(on_the_bus, int):
-        return promised
-    unseen_cards = max(0, on_the_bus - sum(1 for _ in view.wholes()))
-    sliced = any(device.startswith("MIG-") for device in promise.devices or ())
-    return promised if sliced and unseen_cards else unseen_cards
+    there = unread - sum(1 for why in _facts(view, UNREADABLE_GPU) if why in NOT_THERE)
+    return max(0, min(there, counted - sum(1 for _ in view.wholes())))
 
 
 def reached(context: CheckContext) -> Iterator[Answer]:
