@@ -16,7 +16,14 @@ from weighbridge.catalogue.readings import Tier
 from weighbridge.wire.report import Facts, Reason
 
 PRIVATE = frozenset(
-    {"serial", "pdi", "fabric_cluster_uuid", "platform_ib_guid", "platform_chassis_serial"}
+    {
+        "serial",
+        "pdi",
+        "kernel_uuid",
+        "fabric_cluster_uuid",
+        "platform_ib_guid",
+        "platform_chassis_serial",
+    }
 )
 """Readings that name one piece of hardware in the world; device UUIDs do too."""
 

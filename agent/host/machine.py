@@ -20,6 +20,7 @@ Reader = Callable[[Path], Value]
 
 NVIDIA = "0x10de"
 PCI_DEVICES = "sys/bus/pci/devices"
+MOST_FUNCTIONS = 32
 _DISPLAY_CLASSES = ("0x0300", "0x0302")
 _CONTAINER = re.compile(r"(?:^|[-/.:])([0-9a-f]{64})(?:\.scope)?(?:/|$)", re.MULTILINE)
 _POD = re.compile(r"pod([0-9a-f]{8}[-_][0-9a-f_-]{27})")
@@ -63,7 +64,7 @@ class Machine:
         for function in gpu_functions(self._root):
             readers |= {
                 f"pci.{function.name}.{name}": _below(function, read)
-                for name, read in _PCI_IDENTITY.items()
+                for name, read in (_PCI_IDENTITY | _PCI_SECOND_SOURCE).items()
             }
         return _facts(self._root, readers)
 
@@ -118,19 +119,31 @@ def classify(groups: str, user: int) -> tuple[OwnerClass, str]:
 
 
 def gpu_functions(root: Path) -> list[Path]:
-    """NVIDIA's display and 3D controllers on the PCI bus, whether or not a driver is bound, by address."""
-    return [path for path in _listed(root / PCI_DEVICES) if _is_gpu(path)]
+    """NVIDIA's display and 3D controllers on the PCI bus, whether or not a driver is bound, by address.
+
+    The first ones of more than a report has room for.
+    """
+    return [path for path in _listed(root / PCI_DEVICES) if _is_gpu(path)][:MOST_FUNCTIONS]
 
 
 def _count_gpu_functions(root: Path) -> int:
-    """Raises OSError where the bus is not shown: that too is no zero, which would mean that a GPU is missing."""
-    return sum(1 for path in (root / PCI_DEVICES).iterdir() if _is_gpu(path))
+    """Raises OSError where the bus is not shown: that too is no zero, which would mean that a GPU is missing.
+
+    A bus without any function is one that is not shown: so a container may see it.
+    """
+    functions = list((root / PCI_DEVICES).iterdir())
+    if not functions:
+        raise FileNotFoundError(errno.ENOENT, "no function on the bus", PCI_DEVICES)
+    return sum(map(_is_gpu, functions))
 
 
 def _is_gpu(function: Path) -> bool:
+    """Not the virtual functions that a card is cut into for guests: they are parts of it."""
     try:
-        return _text(function / "vendor") == NVIDIA and _text(function / "class").startswith(
-            _DISPLAY_CLASSES
+        return (
+            _text(function / "vendor") == NVIDIA
+            and _text(function / "class").startswith(_DISPLAY_CLASSES)
+            and not (function / "physfn").is_symlink()
         )
     except OSError:
         return False
@@ -391,6 +404,13 @@ def _leading_number(name: str) -> Reader:
     return lambda port: int(re.findall(r"\d+", _text(port / name))[0])
 
 
+def _largest_bar(function: Path) -> int:
+    """The size of the largest region of memory that a function opens on the bus: `first last flags`, a line each."""
+    lines = (function / "resource").read_text().splitlines()
+    regions = ([int(end, 16) for end in line.split()[:2]] for line in lines)
+    return max(last - first + 1 for first, last in regions if last)
+
+
 _IDENTITY: Mapping[str, Reader] = {
     "cpu_model": _cpu_model,
     "cpu_count": lambda root: sum(1 for _ in _cpuinfo(root, "processor")),
@@ -398,6 +418,7 @@ _IDENTITY: Mapping[str, Reader] = {
     "nvme_count": _nvme,
     "nvme_bytes": _nvme_bytes,
     "nvidia_pci_functions_count": _count_gpu_functions,
+    "nvidia_module_sysfs_version": _file("sys/module/nvidia/version"),
     "kernel_release": _file("proc/sys/kernel/osrelease"),
     "kernel_command_line_sha256": _hashed("proc/cmdline"),
     "hypervisor_code": _hypervisor,
@@ -417,13 +438,18 @@ _STATE: Mapping[str, Reader] = {
     "persistence_daemon_code": _running("nvidia-persistenced"),
 }
 
-_PCI_IDENTITY: Mapping[str, Reader] = {
+_PCI_IDENTITY: dict[str, Reader] = {
     "device_id": _file("device"),
     "subsystem_vendor_id": _file("subsystem_vendor"),
     "subsystem_device_id": _file("subsystem_device"),
     "max_link_width_lanes": _number("max_link_width"),
     "max_link_speed_megatransfers": _megatransfers("max_link_speed"),
 }
+
+_PCI_SECOND_SOURCE: dict[str, Reader] = {
+    "bar_largest_bytes": _largest_bar,
+}
+"""What is held against NVML, past the driver."""
 
 _PCI_STATE: Mapping[str, Reader] = {
     "link_width_lanes": _number("current_link_width"),

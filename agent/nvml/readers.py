@@ -28,6 +28,7 @@ from agent.nvml.frames import (
     NOT_SUPPORTED,
     RESET_REQUIRED,
 )
+from agent.nvml.kernel_words import kernel_words
 from agent.nvml.layouts import (
     FabricInfo1,
     FabricInfo2,
@@ -56,6 +57,7 @@ ALL_LINKS = 0xFFFFFFFF
 MOST_LINKS = 36
 LINK_COUNT, LINK_STATE = 91, 165
 DEPRECATED = 26
+NO_PERMISSION = 4
 UNKNOWN = 999
 APPLICATION_TARGET = 1
 HOTTEST_PLACE = 1
@@ -437,6 +439,20 @@ def _fabric(read: Read) -> Read:
     return joined
 
 
+def _kernel_word(name: str) -> Source:
+    """A word of the kernel module's own on the GPU."""
+
+    def read(_: Library, handle: Handle) -> str | None:
+        try:
+            return kernel_words(handle.pci_bus_id).get(name)
+        except PermissionError as error:
+            raise NvmlError(NO_PERMISSION) from error
+        except OSError as error:
+            raise NvmlError(NOT_FOUND) from error
+
+    return Whole("/proc/driver/nvidia/gpus", read)
+
+
 def _topology(library: Library, handle: Handle) -> str:
     level = c_uint()
     found = []
@@ -674,6 +690,8 @@ IDENTITY: Mapping[str, tuple[Source, ...]] = {
             lambda outputs: f"{outputs[0].value:016x}" if outputs[0].value else None,
         ),
     ),
+    "kernel_uuid": (_kernel_word("GPU UUID"),),
+    "kernel_name": (_kernel_word("Model"),),
     "cuda_compute_capability": _parts(
         lambda outputs: f"{outputs[0].value}.{outputs[1].value}", CAPABILITY
     ),

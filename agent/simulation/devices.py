@@ -214,6 +214,8 @@ class GpuState:
             "board_number": 0x1800 + index,
             "minor_number": index,
             "pci_bus_id": f"00000000:{0x18 + 8 * index:02x}:00.0",
+            "kernel_uuid": self.uuid,
+            "kernel_name": gpu.sold_as.name,
             "pci_device_id": card.pci_device_ids[0],
             "pci_subsystem_id": next(iter(card.pci_subsystem_ids), Reason.NOT_SUPPORTED),
             "cuda_compute_capability": card.compute_capability or Reason.NOT_SUPPORTED,

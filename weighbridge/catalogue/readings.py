@@ -234,6 +234,8 @@ _IDENTITY_GPU = (
     ("pci_device_id", TEXT, "nvmlDeviceGetPciInfo_v3", "vendor:device, as lspci writes it"),
     ("pci_subsystem_id", TEXT, "nvmlDeviceGetPciInfo_v3", "vendor:device of the board"),
     ("pdi", TEXT, "nvmlDeviceGetPdi", "Per-device identifier fused into the chip, hexadecimal"),
+    ("kernel_uuid", TEXT, "/proc/driver/nvidia/gpus", "UUID by the kernel module, past NVML"),
+    ("kernel_name", TEXT, "/proc/driver/nvidia/gpus", "Name by the kernel module, past NVML"),
     ("cuda_compute_capability", TEXT, "nvmlDeviceGetCudaComputeCapability", "major.minor"),
     ("gpu_cores", GAUGE, "nvmlDeviceGetNumGpuCores", "CUDA cores"),
     ("memory_bus_width_bits", GAUGE, "nvmlDeviceGetMemoryBusWidth", "Width of the memory bus"),

@@ -53,6 +53,8 @@ def _source(answer: Row) -> Source:
 def _lines(source: Source, answer: Row) -> Iterator[Line]:
     """What makes the fake answer so. A call that nothing is said of answers NOT_SUPPORTED by itself."""
     code, value, reading = answer["code"], answer["value"], answer["reading"]
+    if source.label.startswith("/"):
+        return
     if isinstance(source, Field):
         yield f"field {source.number}", _field(code, value, source.divisor)
         return

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from agent.host.machine import Machine, classify, footprint, gpu_functions
+from agent.nvml.kernel_words import kernel_words
 from weighbridge.process.system_clock import boot_id, timesyncd_synchronized
-from weighbridge.wire.report import MAX_FACTS, OwnerClass, Reason
+from weighbridge.wire.report import MAX_FACTS, OwnerClass, Reason, encode
 
 CONTAINER = "4f" * 32
 OWNER = f"container:{CONTAINER}"
@@ -69,6 +70,77 @@ def test_links_are_read_without_any_driver(machine: Path) -> None:
     assert identity["pci.0000:86:00.0.max_link_speed_megatransfers"] == 32_000
     assert identity["nvidia_pci_functions_count"] == 2
     assert state["nvidia_device_nodes_count"] == 1
+
+
+def test_the_largest_window_and_the_modules_version_are_read_past_the_driver(machine: Path) -> None:
+    regions = "0x38a000000000 0x38a000ffffff 0x14220c\n0x0 0x0 0x0\n"
+    regions += "0x38c000000000 0x38dfffffffff 0x14220c\n0x0 0x0 0x0\n"
+    write(machine, {"sys/bus/pci/devices/0000:3b:00.0/resource": regions})
+    write(machine, {"sys/module/nvidia/version": "580.65.06\n"})
+    identity = Machine(machine, b"salt").inventory()
+    assert identity.readings["pci.0000:3b:00.0.bar_largest_bytes"] == 128 << 30
+    assert identity.readings["nvidia_module_sysfs_version"] == "580.65.06"
+    assert identity.unavailable["pci.0000:86:00.0.bar_largest_bytes"] is Reason.NOT_FOUND
+
+
+def test_a_function_whose_windows_are_closed_has_no_largest_one(machine: Path) -> None:
+    write(machine, {"sys/bus/pci/devices/0000:3b:00.0/resource": "0x0 0x0 0x0\n"})
+    identity = Machine(machine, b"salt").inventory()
+    assert identity.unavailable["pci.0000:3b:00.0.bar_largest_bytes"] is Reason.ERROR
+
+
+def test_what_a_card_is_cut_into_for_guests_is_no_gpu_of_its_own(machine: Path) -> None:
+    pci = machine / "sys/bus/pci/devices"
+    for number in range(300):
+        guest = pci / f"0000:3b:{number // 8:02x}.{number % 8 + 1}"
+        write(guest, {"vendor": "0x10de\n", "class": "0x030200\n"})
+        (guest / "physfn").symlink_to("../0000:3b:00.0")
+    identity = Machine(machine, b"salt").inventory()
+    assert identity.readings["nvidia_pci_functions_count"] == 2
+    assert encode(identity)
+
+
+def test_a_bus_that_shows_nothing_at_all_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "sys/bus/pci/devices").mkdir(parents=True)
+    facts = Machine(tmp_path, b"salt").inventory()
+    assert facts.unavailable["nvidia_pci_functions_count"] is Reason.NOT_FOUND
+
+
+INFORMATION = """\
+Model: \t\t NVIDIA H100 80GB HBM3
+IRQ:   \t\t 10
+GPU UUID: \t GPU-9221d5d1-b60b-a624-bf14-0a1819cfda3b
+Video BIOS: \t 96.00.99.00.01
+Bus Type: \t PCIe
+DMA Size: \t 52 bits
+Bus Location: \t 0000:62:00.0
+Device Minor: \t 5
+GPU Excluded:\t No
+"""
+
+
+@pytest.mark.parametrize("told", ["00000000:62:00.0", "00000000:62:00.0".upper()])
+def test_the_kernel_modules_words_are_found_by_the_address_that_nvml_tells(
+    tmp_path: Path, told: str
+) -> None:
+    write(tmp_path, {"0000:62:00.0/information": INFORMATION})
+    words = kernel_words(told, tmp_path)
+    assert words["GPU UUID"] == "GPU-9221d5d1-b60b-a624-bf14-0a1819cfda3b"
+    assert words["Model"] == "NVIDIA H100 80GB HBM3"
+
+
+def test_what_the_kernel_module_does_not_know_is_no_word(tmp_path: Path) -> None:
+    unknown = "Model: \t Unknown\nGPU UUID: \t GPU-????????-????-????-????-????????????\nIRQ: 7\n"
+    write(tmp_path, {"29ce:00:00.0/information": unknown})
+    assert kernel_words("000029CE:00:00.0", tmp_path) == {"IRQ": "7"}
+
+
+@pytest.mark.parametrize("address", ["", "00000000:99:00.0", "nonsense"])
+def test_a_gpu_of_which_the_kernel_module_says_nothing_is_not_found(
+    tmp_path: Path, address: str
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        kernel_words(address, tmp_path)
 
 
 def test_the_machine_is_described_in_named_units(machine: Path) -> None:

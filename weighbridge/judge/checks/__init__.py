@@ -46,6 +46,7 @@ from weighbridge.judge.checks.pcie import PCIE_NARROW, PCIE_SLOW
 from weighbridge.judge.checks.ports import FABRIC_PORT_FLAPPED, FABRIC_PORTS_DOWN
 from weighbridge.judge.checks.power import POWER_CAPPED
 from weighbridge.judge.checks.presence import GPU_LOST, GPU_MISSING
+from weighbridge.judge.checks.second_source import SOURCES_DISAGREE
 from weighbridge.judge.checks.throttling import THROTTLED
 from weighbridge.judge.checks.twins import IDENTITY_SHARED
 from weighbridge.judge.checks.virtualization import VIRTUALIZATION_MISMATCH
@@ -89,6 +90,7 @@ CHECKS: tuple[Check, ...] = (
     BOUND_BROKEN,
     CARD_INCONSISTENT,
     IDENTITY_SHARED,
+    SOURCES_DISAGREE,
     READINGS_CONSTANT,
     READINGS_COPIED,
     READINGS_BEYOND,

@@ -33,15 +33,16 @@ def one_card(context: CheckContext) -> Iterator[Answer]:
     """Each whole GPU that the table knows. What it does not tell, and what no row knows, says nothing."""
     view = context.view
     for device in context.devices():
-        row = _row(view, device.uuid)
+        row = known_card(view, device.uuid)
         if device.parent is not None or row is None:
             continue
         told, expected = "; ".join(_foreign(view, device.uuid, row)), f"{row.key} throughout"
         yield doubted(device.uuid, expected, told) if told else met(device.uuid, expected, row.key)
 
 
-def _row(view: LatestReadings, device: str) -> Sku | None:
-    board, subsystem = _text(view, device, "pci_device_id"), _text(view, device, "pci_subsystem_id")
+def known_card(view: LatestReadings, device: str) -> Sku | None:
+    """The card by its ids on the bus; None of a share of one, and of what no row knows."""
+    board, subsystem = text(view, device, "pci_device_id"), text(view, device, "pci_subsystem_id")
     if board is None or view.value(device, "virtualization_mode_code") == VGPU:
         return None
     memory = view.value(device, "memory_total_bytes")
@@ -50,10 +51,10 @@ def _row(view: LatestReadings, device: str) -> Sku | None:
 
 def _foreign(view: LatestReadings, device: str, row: Sku) -> Iterator[str]:
     """Every reading that another card would give."""
-    name, part = _text(view, device, "name"), _text(view, device, "board_part_number")
-    capability = _text(view, device, "cuda_compute_capability")
+    name, part = text(view, device, "name"), text(view, device, "board_part_number")
+    capability = text(view, device, "cuda_compute_capability")
     named = {
-        one.key for one in skus().values() if name is not None and _bare(name) == _bare(one.name)
+        one.key for one in skus().values() if name is not None and bare(name) == bare(one.name)
     }
     made = {
         one.key
@@ -79,12 +80,12 @@ def _numbers(view: LatestReadings, device: str, row: Sku) -> Iterator[str]:
         yield f"memory_total_bytes {memory}"
 
 
-def _bare(name: str) -> str:
+def bare(name: str) -> str:
     """Drivers before R470 leave the maker out."""
     return name.removeprefix("NVIDIA ")
 
 
-def _text(view: LatestReadings, device: str, reading: str) -> str | None:
+def text(view: LatestReadings, device: str, reading: str) -> str | None:
     """A text; None for a reason."""
     shown = view.devices.get(device)
     value = None if shown is None else shown.identity.readings.get(reading)

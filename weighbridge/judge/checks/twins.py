@@ -1,4 +1,4 @@
-"""Two GPUs of a node that say that they are one: the serial number and the chip are each card's own."""
+"""Two GPUs of a node that say that they are one: serial number, chip and PCI address are each card's own."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ from weighbridge.judge.checks.check import (
 )
 from weighbridge.judge.latest_readings import INVENTORY, LatestDevice
 
-EXPECTED = "serial and pdi of its own"
+EXPECTED = "serial, pdi and PCI address of its own"
 
 
-READ = ("serial", "pdi")
+READ = ("serial", "pdi", "pci_bus_id")
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ def _told(device: LatestDevice) -> Iterator[tuple[str, str]]:
 def _shared(device: LatestDevice, bearers: dict[tuple[str, str], _Bearers]) -> Iterator[str]:
     for reading, value in _told(device):
         others = bearers.get((reading, value), _Bearers())
-        if others.count > 1 and (reading == "pdi" or not _may_share_a_board(device, others)):
+        if others.count > 1 and (reading != "serial" or not _may_share_a_board(device, others)):
             yield f"{reading} {value} of another one too"
 
 
