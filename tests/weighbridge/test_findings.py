@@ -38,15 +38,22 @@ def named_in_calls() -> Iterator[str]:
     """Codes that are written where a finding is made; those that come by a variable are listed below."""
     for module, tree in judge_modules():
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-            called = call.func
-            place = CODE_AT.get(getattr(called, "attr", getattr(called, "id", "")))
-            listed = call.args if place is None else call.args[: place + 1]
-            spread = any(isinstance(given, ast.Starred) for given in listed)
-            given = None if place is None or spread or len(listed) <= place else listed[place]
-            if isinstance(given, ast.Constant):
-                yield str(given.value)
-            elif isinstance(given, ast.Name) and isinstance(vars(module).get(given.id), str):
-                yield vars(module)[given.id]
+            given = _code_of(call)
+            for named in ast.walk(given) if given is not None else ():
+                value = named.value if isinstance(named, ast.Constant) else None
+                if isinstance(named, ast.Name):
+                    value = vars(module).get(named.id)
+                if isinstance(value, str):
+                    yield value
+
+
+def _code_of(call: ast.Call) -> ast.expr | None:
+    """The argument that is the code; None where the call makes no finding, or passes all as they came."""
+    place = CODE_AT.get(getattr(call.func, "attr", getattr(call.func, "id", "")))
+    if place is None or len(call.args) <= place:
+        return None
+    spread = any(isinstance(given, ast.Starred) for given in call.args[: place + 1])
+    return None if spread else call.args[place]
 
 
 def every_code() -> set[str]:
