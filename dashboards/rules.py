@@ -3,19 +3,25 @@
 The collector judges; a rule only says when a person must look.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from weighbridge.catalogue import metrics
+from weighbridge.catalogue.findings import Meaning, meanings
 
 MAX_CLOCK_SKEW_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """`hold` is how long `expr` must be true first; `summary` and `text` may use Prometheus' templates."""
+    """`hold` is how long `expr` must be true first; `summary` and `text` may use Prometheus' templates.
+
+    `codes` are those of the findings that it is about: it says of each what to do.
+    """
 
     name: str
     expr: str
@@ -23,6 +29,11 @@ class Alert:
     severity: str
     summary: str
     text: str
+    codes: Sequence[str] = ()
+
+
+def _matching(pattern: str) -> list[str]:
+    return [code for code in meanings() if re.fullmatch(pattern, code)]
 
 
 _FINDING = metrics.FINDING_ACTIVE.name
@@ -49,6 +60,7 @@ ALERTS = (
         "critical",
         f"{{{{ $labels.contract }}}}: {{{{ $labels.check }}}} at {_SUBJECT}",
         "What was delivered is not what the contract promises. The contract's page shows expected and observed.",
+        [code for code in meanings() if code not in _matching(_OTHERWISE)],
     ),
     Alert(
         "WeighbridgeNodeSilent",
@@ -57,6 +69,7 @@ ALERTS = (
         "critical",
         "{{ $labels.contract }}: {{ $labels.node }} is silent",
         "No sample within the contract's largest gap. Its time counts as unknown until its spool arrives.",
+        _matching(_SILENT),
     ),
     Alert(
         "WeighbridgeNeverReported",
@@ -65,6 +78,7 @@ ALERTS = (
         "critical",
         "{{ $labels.contract }}: promised GPUs never reported",
         "The time to report first is over, and there is no evidence that what is promised exists.",
+        _matching(_ABSENT),
     ),
     Alert(
         "WeighbridgeDuplicateDevice",
@@ -73,6 +87,7 @@ ALERTS = (
         "critical",
         "{{ $labels.contract }}: {{ $labels.uuid }} is in two places",
         "One GPU is shown by two nodes, or assigned to two exclusive contracts. Here its time is contested.",
+        _matching(_TWICE),
     ),
     Alert(
         "WeighbridgeSidesContradict",
@@ -81,6 +96,7 @@ ALERTS = (
         "critical",
         f"{{{{ $labels.contract }}}}: both sides contradict each other of {_SUBJECT}",
         "The provider's agent and the lessee's say different things of it. The contract says what the time counts as.",
+        _matching(_CONTRADICTED),
     ),
     Alert(
         "WeighbridgeNodeNotJudged",
@@ -89,6 +105,7 @@ ALERTS = (
         "critical",
         "{{ $labels.contract }}: the collector fails at the evidence of {{ $labels.node }}",
         "Its time is unknown and held for both sides until a newer version judges it. The node is not to blame.",
+        _matching(_UNJUDGED),
     ),
     Alert(
         "WeighbridgeWrongAnswer",
@@ -97,6 +114,7 @@ ALERTS = (
         "critical",
         f"{{{{ $labels.contract }}}}: a wrong answer from {_SUBJECT}",
         "Exact proof that it did not compute what it was asked for: a cheat, or broken silicon. It is final.",
+        _matching(_WRONG),
     ),
     Alert(
         "WeighbridgeChallengePath",
@@ -105,6 +123,7 @@ ALERTS = (
         "warning",
         "{{ $labels.contract }}: challenges of {{ $labels.node }} are void, one after the other",
         "Both sides' times do not agree: the way between them, this collector's clock or the node's. Nobody is judged.",
+        _matching(_PATH),
     ),
     Alert(
         "WeighbridgeProofInDoubt",
@@ -113,6 +132,7 @@ ALERTS = (
         "warning",
         f"{{{{ $labels.contract }}}}: {{{{ $labels.check }}}} at {_SUBJECT}",
         "The card idled as it was met, was faster than one can be, or none is assessed. There are innocent reasons.",
+        _matching(_DOUBTED),
     ),
     Alert(
         "WeighbridgeObjectiveMissed",
@@ -172,10 +192,26 @@ def build() -> str:
 
 
 def _rule(alert: Alert) -> dict[str, Any]:
+    said = {"summary": alert.summary, "description": alert.text}
+    if alert.codes:
+        said["what_to_do"] = _advice([meanings()[code] for code in alert.codes])
     return {
         "alert": alert.name,
         "expr": alert.expr,
         "for": alert.hold,
         "labels": {"severity": alert.severity},
-        "annotations": {"summary": alert.summary, "description": alert.text},
+        "annotations": said,
     }
+
+
+def _advice(rows: Sequence[Meaning]) -> str:
+    """What to do about the finding that it fires for, by Prometheus' template where there are several."""
+    if len(rows) == 1:
+        return _steps(rows[0])
+    branches = (f'if eq $labels.check "{row.code}" }}}}{_steps(row)}' for row in rows)
+    return "{{ " + "{{ else ".join(branches) + "{{ end }}"
+
+
+def _steps(row: Meaning) -> str:
+    steps = (f"{number}. {step.says.en}" for number, step in enumerate(row.steps, start=1))
+    return f"{row.code}: {row.means.en}. {'; '.join(steps)}"

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from dashboards import build, rules
+from weighbridge.catalogue.findings import meanings
 from weighbridge.catalogue.metrics import METRICS, Type
 from weighbridge.judge.node import QUIET
 
@@ -144,3 +145,22 @@ def test_every_kind_of_silence_is_alerted_as_silence_and_as_nothing_else() -> No
         assert re.fullmatch(silent[1], code)
         assert re.fullmatch(breach[1], code)
     assert not re.fullmatch(breach[1], "power_capped")
+
+
+def test_an_alert_about_findings_says_of_each_what_to_do() -> None:
+    breach = rules.ALERTS[0]
+    (written,) = (
+        rule["annotations"]["what_to_do"]
+        for rule in yaml.safe_load(rules.build())["groups"][0]["rules"]
+        if rule["alert"] == breach.name
+    )
+    told = dict(re.findall(r'if eq \$labels\.check "(\w+)" \}\}(.*?)\{\{', written))
+    assert told.keys() == set(breach.codes)
+    for code, said in told.items():
+        row = meanings()[code]
+        assert said.startswith(f"{code}: {row.means.en}. 1. {row.steps[0].says.en}")
+
+
+def test_whatever_is_found_an_alert_that_fires_for_it_says_what_to_do() -> None:
+    told = {code for alert in rules.ALERTS for code in alert.codes}
+    assert told == meanings().keys()
