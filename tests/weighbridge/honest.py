@@ -29,6 +29,27 @@ LIMIT_MILLIWATTS, IDLE_MILLIWATTS = 700_000, 72_000
 CARD = "H100-SXM-80GB"
 DRIVERS = ("580.95.05", "580.105.08")
 
+MACHINE: Mapping[str, Any] = {
+    "cpu_model": "Intel(R) Xeon(R) Platinum 8480C",
+    "memory_total_bytes": 2_113_000_000_000,
+    "nvme_bytes": 30_720_000_000_000,
+    "nvidia_pci_functions_count": GPUS,
+    "hypervisor_code": 0,
+}
+ON_THE_BUS: Mapping[str, Any] = {
+    "device_id": "0x2330",
+    "subsystem_vendor_id": "0x10de",
+    "subsystem_device_id": "0x16c1",
+    "bar_largest_bytes": 128 << 30,
+}
+PORT: Mapping[str, Any] = {
+    "state_code": 4,
+    "physical_state_code": 5,
+    "rate_gigabits": 400,
+    "generation": "4X NDR",
+    "link_layer": "InfiniBand",
+}
+
 CONTRACT = """\
 contract_id: K1
 version: "1"
@@ -43,8 +64,9 @@ resources:
     per_node: "8"
     nodes: "NODES"
     virtualization: bare_metal
-    interconnect: {nvlink_links: "18", nvlink_version: "4"}
-    host: {driver_at_least: "570", driver_below: "600"}
+    interconnect: {nvlink_links: "18", nvlink_version: "4", fabric: infiniband, ports: "8", port_gigabits: "400"}
+    host: {cpu: Xeon Platinum 8480C, memory_bytes: "2147483648000", nvme_bytes: "30000000000000",
+      driver_at_least: "570", driver_below: "600"}
     floors: {power_limit_milliwatts: "700000", sm_clock_max_megahertz: "1980", memory_clock_max_megahertz: "2619",
       pcie_width: "16", pcie_generation: "5", ecc: "on", mig: "off", throttling_share_max: "0.05"}
     bounds: [{reading: temperature_gpu_celsius, at_most: "90"}]
@@ -189,7 +211,7 @@ class HonestNode:
             "inventory": self._inventory() if hourly else None,
             "blocks": [self._fast(seconds, boot_us), self._slow(boot_us[-1])],
             "processes": self._processes(seconds[-1], boot_us[-1]),
-            "host": None,
+            "host": {"readings": self._network(), "unavailable": {}} if hourly else None,
             "events": self._events(boot_us[0]),
             "gaps": [],
         }
@@ -210,8 +232,24 @@ class HonestNode:
         return {
             "devices": devices,
             "driver": {"readings": driver, "unavailable": {}},
-            "host": {"readings": {"nvidia_pci_functions_count": GPUS}, "unavailable": {}},
+            "host": {"readings": self._machine(), "unavailable": {}},
         }
+
+    def _machine(self) -> dict[str, Any]:
+        told = {**MACHINE, "nvidia_module_sysfs_version": self._driver}
+        for index in range(GPUS):
+            function = f"pci.0000:{0x18 + 8 * index:02x}:00.0"
+            told |= {f"{function}.{name}": value for name, value in ON_THE_BUS.items()}
+        return told
+
+    def _network(self) -> dict[str, Any]:
+        """Eight ports, in each report of a full hour; one of them went down and came back in the months before."""
+        told: dict[str, Any] = {"rdma_ports_count": GPUS, "nvidia_pci_functions_count": GPUS}
+        for index in range(GPUS):
+            port = f"infiniband.mlx5_{index}.1"
+            told |= {f"{port}.{name}": value for name, value in PORT.items()}
+            told[f"{port}.link_downed_count"] = int(index == 0)
+        return told
 
     def _identity(self, index: int) -> dict[str, Any]:
         card = self._card
@@ -221,7 +259,8 @@ class HonestNode:
             "serial": f"16{self.number:05d}{index:03d}",
             "pci_bus_id": f"00000000:{0x18 + 8 * index:02x}:00.0",
             "pci_device_id": card.pci_device_ids[0],
-            "pci_subsystem_id": card.pci_subsystem_ids[0],
+            "pci_subsystem_id": "10de:16c1",
+            "bar1_total_bytes": 128 << 30,
             "cuda_compute_capability": card.compute_capability,
             "gpu_cores": card.cores,
             "memory_total_bytes": 81_559 << 20,
