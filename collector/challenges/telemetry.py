@@ -16,8 +16,10 @@ from weighbridge.challenge.telemetry import (
     Telemetry,
     both_sides,
     link,
+    may_be_rebooted,
     may_be_unmade,
     seal_telemetry,
+    shows_reboot,
 )
 from weighbridge.challenge.work import MARGIN_US
 from weighbridge.judge.node_state import AwaitedTelemetry, NodeState
@@ -31,6 +33,9 @@ logger = logging.getLogger("weighbridge.challenges")
 LOOK_SECONDS = 1.0
 PATIENCE_US = 120_000_000
 """Reports of a node that is slow to speak are awaited at least so long; then what is here is linked."""
+
+REBOOT_US = 1800_000_000
+"""The same of a node that gave no answer: as long as a large server may take to start."""
 
 
 def linking(
@@ -70,11 +75,13 @@ def _due(sides: Sequence[NodeState], unlinked: AwaitedTelemetry, now_us: int) ->
     """Samples of the whole time and a little more are here, or would be by now: of both sides, and from behind the end,
     where that may change what it counts for."""
     ended = read_outcome(unlinked.outcome.encode())
-    excusable = may_be_unmade(ended)
+    rebooted = may_be_rebooted(ended)
+    excusable = rebooted or may_be_unmade(ended)
     until_us = ended.ended_us + MARGIN_US if excusable else ended.until_us
     awaited = sides if excusable else sides[:1]
     covered = all((one.last_sample_us or 0) > until_us + MARGIN_US for one in awaited)
-    patience_us = max(PATIENCE_US, *(2 * one.patience_us for one in awaited))
+    least_us = REBOOT_US if rebooted else PATIENCE_US
+    patience_us = max(least_us, *(2 * one.patience_us for one in awaited))
     return covered or now_us > until_us + patience_us
 
 
@@ -102,7 +109,7 @@ def _lessee(
     """The key of the lessee's agent, and its reports since the attempt began; None where none would change anything."""
     keys = list(committer.ring.speaking(node, "lessee"))
     sides = [one for one in fleet.observers(node) if one.side == "lessee"]
-    if not keys or not sides or not may_be_unmade(ended):
+    if not keys or not sides or not (may_be_unmade(ended) or may_be_rebooted(ended)):
         return None
     heard = sides[0].unlinked.get(ended.challenge)
     return keys[-1].public_key, [] if heard is None else list(heard.reports)
@@ -120,7 +127,9 @@ def _linked(
 ) -> Telemetry:
     mine = _read(log, reports)
     both = None if lessee is None else _both(log, ended, mine, idle, unlinked, *lessee)
-    return link(ended, mine, idle, skew_us, now_us, both)
+    theirs = () if both is None or both.before[1] < 0 else (both.before[1], *both.reports)
+    rebooted = shows_reboot(ended, mine, _read(log, theirs))
+    return link(ended, mine, idle, skew_us, now_us, both, rebooted=rebooted)
 
 
 def _both(

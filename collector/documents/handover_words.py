@@ -228,6 +228,7 @@ HANDOVER: Mapping[str, Word] = {
     "because.no answer": Word("no answer", "无应答"),
     "because.verifier stalled": Word("verifier stalled", "验证方耗时过长"),
     "because.verifier stood still": Word("verifier stood still", "验证方停顿"),
+    "because.a reboot in the run": Word("a reboot in the run", "运行中重启"),
     "because.not what was pre-committed": Word("not what was pre-committed", "与预先承诺的不符"),
     "because.not signed by the agent": Word("not signed by the agent", "非代理签名"),
     "because.the verifier ended before the exchange did": Word(

@@ -32,6 +32,7 @@ from weighbridge.challenge.telemetry import (
     link,
     recheck_telemetry,
     seal_telemetry,
+    shows_reboot,
 )
 from weighbridge.contract import load
 from weighbridge.judge.fleet import FleetFold
@@ -144,6 +145,7 @@ class Challenged(Field):
             until_us=ended_us - 5 * SECOND,
             cause=self.cause,
             policy=self.policy,
+            began_us=from_us,
         )
         if self.gives_up:
             begun = read_commitment(self.fold.states["n1"].exchanges[f"{name}.1"].encode())
@@ -178,7 +180,9 @@ class Challenged(Field):
             key = self.signers["lessee"].public_key
             seen = SidesSeen(key, (before[0], before[1]), mine, theirs, *times)
             both = both_sides(ended, seen, idle)
-        self.newest = link(ended, mine, idle, 0, 7, both)
+        told = () if both is None or both.before[1] < 0 else (both.before[1], *both.reports)
+        rebooted = shows_reboot(ended, mine, [self.entries[index] for index in told])
+        self.newest = link(ended, mine, idle, 0, 7, both, rebooted=rebooted)
         self.take(seal_telemetry(self.log, self.newest)[1])
         self.ended = ended
 

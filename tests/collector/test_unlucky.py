@@ -3,6 +3,7 @@
 The arithmetic of it is in `tests/weighbridge/challenge/test_unlucky.py`.
 """
 
+import json
 import os
 import signal
 import time
@@ -15,6 +16,10 @@ import pytest
 from tests.collector.answering import Challenged, ask
 from tests.collector.building import CONTRACT, Agent, Serving, make_store, serving, wait_for
 from weighbridge.challenge.messages import Decline, Reveal, decode_message, encode_message
+from weighbridge.challenge.work import MARGIN_US
+from weighbridge.log.entries import EntryKind, payload_type
+from weighbridge.wire.report import canonical
+from weighbridge.wire.signing import open_envelope
 
 DEADLINE_MS = 1500
 PASSES: dict[str, Any] = {
@@ -147,7 +152,23 @@ def test_an_answer_after_the_reveal_that_comes_again_later_is_taken(node: Challe
     assert (answered, attempt["verdict"]) == (True, "met")
 
 
-def test_a_reboot_in_the_run_is_not_assessed_and_the_next_challenge_is_met(
+def links(server: Serving) -> list[Any]:
+    """What telemetry entries say."""
+    rows = server.get("/v1/log/entries?limit=1000").json
+    envelopes = [open_envelope(row["envelope"].encode()) for row in rows]
+    kind = payload_type(EntryKind.TELEMETRY)
+    return [json.loads(one.payload) for one in envelopes if one.payload_type == kind]
+
+
+def started_anew(agent: Agent) -> bytes:
+    """Its first report of another boot, which began a second ago."""
+    told = json.loads(agent.payload(inventory=agent.inventory(), boot="another"))
+    told["clock"] |= {"wall_us": time.time_ns() // 1000, "boottime_us": 1_000_000}
+    told["blocks"][0]["boottime_us"] = [1_000_000]
+    return agent.seal(canonical(told))
+
+
+def test_a_reboot_in_the_run_is_void_once_its_reports_show_it_and_the_next_challenge_is_met(
     node: Challenged, agents: list[Agent]
 ) -> None:
     series = node.begin(deadline_ms=DEADLINE_MS)
@@ -155,10 +176,13 @@ def test_a_reboot_in_the_run_is_not_assessed_and_the_next_challenge_is_met(
     node.heard()
     (attempt,) = node.ended(series)["attempts"]
     assert (attempt["verdict"], attempt["reason"]) == ("not assessed", "no answer")
+    since = time.monotonic()
+    wait_for(lambda: passed(since, 2 * MARGIN_US / 1e6), "samples to be behind the end for sure")
     booted = Agent("n1", gpus=1)
     booted.signer = agents[0].signer
-    report = booted.next(boot="another", inventory=booted.inventory())
-    assert node.server.report(report).status == 200
+    assert node.server.report(started_anew(booted)).status == 200
+    wait_for(lambda: links(node.server), "its reports to be linked")
+    assert [one["rebooted"] for one in links(node.server)] == [True]
     series = node.begin()
     node.answered("ready")
     (attempt,) = finished(node, series)

@@ -110,7 +110,8 @@ class Telemetry:
 
     `reports` are log indexes of all reports of the agent from the last one before the exchange on; `digest` is over
     their leaf hashes. `skew_us`: how far the node's clock was ahead of the collector's, by its least delayed report;
-    None: nobody knows. `both`: where somebody else's use would change what the series counts for.
+    None: nobody knows. `both`: where somebody else's use, or a reboot, would change what the series counts for.
+    `rebooted`: the node was, while it was to answer.
     """
 
     challenge: str
@@ -126,6 +127,7 @@ class Telemetry:
     judged_us: int
     type: str = TELEMETRY
     both: BothSides | None = later(None)
+    rebooted: bool = later(False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,8 @@ def link(
     skew_us: int | None,
     now_us: int,
     both: BothSides | None = None,
+    *,
+    rebooted: bool = False,
 ) -> Telemetry:
     """The link of an outcome to these reports of its agent."""
     return Telemetry(
@@ -187,7 +191,40 @@ def link(
         skew_us,
         now_us,
         both=both,
+        rebooted=rebooted,
     )
+
+
+def may_be_rebooted(ended: ChallengeOutcome) -> bool:
+    """Whether a reboot of the node would change what a series that ended counts for: nobody answered."""
+    return ended.final and ended.series_reason == VerdictReason.NO_ANSWER
+
+
+def shows_reboot(
+    ended: ChallengeOutcome, provider: Sequence[Entry], lessee: Sequence[Entry] = ()
+) -> bool:
+    """Whether the node was rebooted between the commitment and the end: by the reports of its provider's agent, and by
+    those of the lessee's as well, where that spoke just before. The first of each is the newest before the commitment.
+    """
+    if not may_be_rebooted(ended) or ended.began_us == 0:
+        return False
+    theirs = _read(lessee)
+    speaks = bool(theirs) and theirs[0].clock.wall_us >= ended.began_us - FRESH_US
+    sides = [_read(provider), *([theirs] if speaks else [])]
+    return all(_rebooted(ended, reports) for reports in sides)
+
+
+def _rebooted(ended: ChallengeOutcome, reports: Sequence[Report]) -> bool:
+    """The boot before lived no longer than the run, and the next one began no sooner, by clocks that may be right."""
+    kept = [one for one in reports if one.clock.synchronized is not False]
+    lived_us = [one.clock.wall_us for one in kept if one.boot == reports[0].boot]
+    begun_us = [
+        one.clock.wall_us - one.clock.boottime_us for one in kept if one.boot != reports[0].boot
+    ]
+    if not lived_us or not begun_us:
+        return False
+    from_us, until_us = ended.began_us - MARGIN_US, ended.ended_us + MARGIN_US
+    return min(begun_us) >= from_us and max(lived_us) <= until_us
 
 
 def may_be_unmade(ended: ChallengeOutcome) -> bool:
@@ -437,11 +474,21 @@ def recheck_telemetry(
         raise RecordError(f"{ended.challenge}: a linked report: {error}") from error
     if anew != linked.gpus:
         raise RecordError(f"{ended.challenge}: the reports show other loads than were logged")
+    theirs = []
     if linked.both is not None:
         _require_both(linked, linked.both, ended, entries, mine)
-    elif may_be_unmade(ended):
+        theirs = _of_lessee(linked.both, entries)
+    elif may_be_unmade(ended) or may_be_rebooted(ended):
         _require_one_side(linked, entries)
+    if shows_reboot(ended, mine, theirs) != linked.rebooted:
+        raise RecordError(f"{ended.challenge}: the reports say otherwise of a reboot")
     return anew
+
+
+def _of_lessee(both: BothSides, entries: Iterable[Entry]) -> list[Entry]:
+    """The newest report of the lessee's agent before a series, where there is one, and those since."""
+    named = {both.before[1], *both.reports} if both.before[1] >= 0 else set[int]()
+    return [entry for entry in entries if entry.index in named]
 
 
 def _require_one_side(linked: Telemetry, entries: Sequence[Entry]) -> None:

@@ -40,6 +40,7 @@ class VerdictReason(StrEnum):
     STOOD_STILL = "verifier stood still"
     PRECOMMITMENT = "not what was pre-committed"
     UNSIGNED = "not signed by the agent"
+    REBOOTED = "a reboot in the run"
     ABANDONED = "the verifier ended before the exchange did"
     NO_VERDICT = "verification did not end"
     NO_NUMPY = "verification needs numpy: install weighbridge[challenge]"

@@ -24,6 +24,7 @@ from weighbridge.challenge.telemetry import (
     CardLoad,
     LoadShown,
     Telemetry,
+    may_be_rebooted,
     may_be_unmade,
 )
 from weighbridge.challenge.verdict import PROOFS, ChallengeVerdict, VerdictReason
@@ -59,6 +60,11 @@ IN_A_ROW_SAID = {
         "were void; the way between the sides, the verifier's clock or the prover's",
     ),
 }
+UNMADE = {
+    VerdictReason.BUSY: (ChallengeVerdict.FAILED, ChallengeVerdict.NOT_ASSESSED),
+    VerdictReason.REBOOTED: (ChallengeVerdict.NOT_ASSESSED, ChallengeVerdict.VOID),
+}
+"""What telemetry shows afterwards: of which verdict it makes which."""
 IDLE_CODE = "challenge_idle"
 IDLE_LEVEL = "E1"
 MOST_LINKED = 256
@@ -94,13 +100,14 @@ def heard(state: NodeState, index: int, size_bytes: int) -> None:
 
 
 def _await_telemetry(state: NodeState, lessee: NodeState | None, ended: ChallengeOutcome) -> None:
-    """Remembers that telemetry is awaited, if all phases of the exchange ran, or somebody else's use may excuse it."""
+    """Remembers that telemetry is awaited, if all phases of the exchange ran, or what both sides show may excuse it."""
     unlinked = state.unlinked.get(ended.challenge)
-    if unlinked is not None and (ended.until_us > 0 or may_be_unmade(ended)):
+    both = may_be_unmade(ended) or may_be_rebooted(ended)
+    if unlinked is not None and (ended.until_us > 0 or both):
         unlinked.outcome = encode_record(ended).decode("ascii")
     else:
         state.unlinked.pop(ended.challenge, None)
-    if lessee is not None and not may_be_unmade(ended):
+    if lessee is not None and not both:
         lessee.unlinked.pop(ended.challenge, None)
 
 
@@ -116,12 +123,15 @@ def see_telemetry(
 ) -> Iterator[Finding]:
     """Telemetry of an exchange is linked: each card that passed was at work, idle, or cannot be said to be either.
 
-    A failure of time of a card that both sides show in somebody else's use is none.
+    A failure of time of a card that both sides show in somebody else's use is none, and a series in which the node was
+    rebooted is void.
     """
     unlinked = state.unlinked[linked.challenge]
     ended = read_outcome(unlinked.outcome.encode())
     if linked.both is not None and may_be_unmade(ended):
         yield from _excuse(state, unlinked, ended, linked.both, now_us, asked)
+    if linked.rebooted and may_be_rebooted(ended):
+        yield from _voided(state, unlinked, ended, now_us, asked)
     weighed = ended.weighing.gpus
     passed = {gpu.gpu for gpu in weighed if gpu.verdict == ChallengeVerdict.MET}
     for card in linked.gpus:
@@ -147,7 +157,7 @@ def _excuse(
             yield from _withdraw(state, unlinked, finding, now_us, asked.proof)
     failed = {*ended.failed, *(finding.device for finding in unlinked.opened)}
     for gpu in failed & both.busy:
-        _called_busy(state, ended, gpu)
+        _called(state, ended, gpu, VerdictReason.BUSY)
     if failed <= both.busy and (failed or both.busy) and unlinked.row >= 0:
         yield from _not_counted(state, unlinked, ended, _busy_before(failed, both), now_us, asked)
 
@@ -165,11 +175,31 @@ def _withdraw(
             yield from hold(state, replace(before, since_us=now_us, until_us=None), proof)
 
 
-def _called_busy(state: NodeState, ended: ChallengeOutcome, gpu: str) -> None:
+def _called(state: NodeState, ended: ChallengeOutcome, gpu: str, reason: VerdictReason) -> None:
+    """What the newest challenge of a GPU came to after all: use unmakes a failure, and a reboot a silence."""
     known, newest = state.proofs.get(gpu), state.challenged_us == ended.ended_us
-    if known is not None and newest and known.verdict == ChallengeVerdict.FAILED:
-        known.verdict = ChallengeVerdict.NOT_ASSESSED.value
-        known.reason = VerdictReason.BUSY.value
+    said, after_all = UNMADE[reason]
+    if known is not None and newest and known.verdict == said:
+        known.verdict, known.reason = after_all.value, reason.value
+
+
+def _voided(
+    state: NodeState,
+    unlinked: AwaitedTelemetry,
+    ended: ChallengeOutcome,
+    now_us: int,
+    asked: AskedBy,
+) -> Iterator[Finding]:
+    """The node was rebooted in the run: it was not silent, and the series counts among those that are void."""
+    for gpu in ended.weighing.gpus:
+        _called(state, ended, gpu.gpu, VerdictReason.REBOOTED)
+    if unlinked.row < 0:
+        return
+    key = Key((ended.contract, asked.proof))
+    void = replace(ended, series_reason=VerdictReason.REBOOTED.value)
+    unassessed, voided = state.unassessed.get(key, 0) - 1, state.voided.get(key, 0) + 1
+    yield from _counted(state, ended, UNASSESSED_CODE, unassessed, now_us, asked)
+    yield from _counted(state, void, PATH_CODE, voided, now_us, asked)
 
 
 def _not_counted(

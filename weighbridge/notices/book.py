@@ -47,6 +47,7 @@ from weighbridge.settlement.proofs import (
     excused,
     proven,
     proves_node,
+    rebooted,
     samples,
     series_lines,
 )
@@ -302,6 +303,7 @@ class NoticeBook:
     _proven: dict[str, list[ProvenRates]] = field(default_factory=dict)
     _attempted: dict[str, ProvenRates] = field(default_factory=dict)
     _borne_out: dict[str, tuple[int, BothSides]] = field(default_factory=dict)
+    _rebooted: dict[str, int] = field(default_factory=dict)
     _issued: list[tuple[int, Issued]] = field(default_factory=list)
     _assignments: dict[str, list[tuple[int, Assignment]]] = field(default_factory=dict)
     _keys: dict[tuple[str, str], PartyKey] = field(default_factory=dict)
@@ -351,11 +353,15 @@ class NoticeBook:
             self._attempted[ended.series] = found
 
     def _bear_out(self, linked: Telemetry, received_us: int) -> None:
+        if linked.rebooted:
+            self._rebooted[linked.challenge] = received_us
         if linked.both is not None and linked.both.busy:
             self._borne_out[linked.both.series] = (received_us, linked.both)
 
     def _excused(self, one: ProvenRates, as_of_us: int) -> ProvenRates:
         """As far as telemetry is known by then."""
+        if self._rebooted.get(one.challenge, FOREVER_US) <= as_of_us:
+            one = rebooted(one)
         received_us, both = self._borne_out.get(one.series, (FOREVER_US, None))
         return one if both is None or received_us > as_of_us else excused(one, both)
 

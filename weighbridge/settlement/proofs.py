@@ -31,7 +31,7 @@ class ProvenRates:
     `policy` and `cause` as the outcome names them. `final`: no further attempt follows. `failed`: GPUs that failed in
     some attempt, also where the last one was given up and names none. `borne_out`: the telemetry of both sides showed
     somebody else's use before anybody could know of the challenge. `began_us`: when it was committed to; 0: an older
-    record does not say.
+    record does not say. `challenge`: its last attempt.
     """
 
     node: str
@@ -47,6 +47,7 @@ class ProvenRates:
     excusable: bool = False
     borne_out: bool = False
     began_us: int = 0
+    challenge: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ def proven(before: ProvenRates | None, ended: ChallengeOutcome, received_us: int
         frozenset(failed) | (before.failed if before is not None else frozenset()),
         may_be_unmade(ended),
         began_us=ended.began_us if before is None else before.began_us,
+        challenge=ended.challenge,
     )
 
 
@@ -95,6 +97,12 @@ def excused(one: ProvenRates, both: BothSides) -> ProvenRates:
     borne_out = one.failed <= before if one.failed else bool(before)
     verdict = ChallengeVerdict.NOT_ASSESSED
     return replace(one, rates=rates, verdict=verdict, borne_out=borne_out)
+
+
+def rebooted(one: ProvenRates) -> ProvenRates:
+    """The series where the node was rebooted in the run: void, and not silent."""
+    silent = one.verdict is ChallengeVerdict.NOT_ASSESSED
+    return replace(one, verdict=ChallengeVerdict.VOID) if silent else one
 
 
 def _rate(gpu: Weighed) -> int | None:
