@@ -16,13 +16,12 @@ from weighbridge.judge.checks import CHECKS, CheckContext, Promise
 from weighbridge.judge.latest_readings import (
     LatestReadings,
     Reasons,
+    see_event,
     see_host,
     see_inventory,
     see_processes,
     see_sample,
-    see_xid,
 )
-from weighbridge.wire.report import EventKind
 
 
 def load_promise(path: Path, resource: str | None) -> Promise:
@@ -76,8 +75,7 @@ def view_of(drafts: Sequence[Draft]) -> LatestReadings:
         if draft.processes is not None:
             see_processes(view, list(draft.processes))
         for event in draft.events:
-            if event.kind is EventKind.XID and event.device is not None and event.code is not None:
-                see_xid(view, event.device, event.code)
+            see_event(view, event)
     return view
 
 

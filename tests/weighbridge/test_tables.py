@@ -231,6 +231,7 @@ def test_an_application_error_never_counts_against_the_provider_by_itself() -> N
         (154, None, 3, False, XidAction.DEGRADED),
         (154, None, 99, False, XidAction.DEGRADED),
         (79, "fatal", 0, False, XidAction.RESET),
+        (31, None, None, True, XidAction.APPLICATION),
         (9999, "fatal", None, True, XidAction.DEGRADED),
     ],
 )

@@ -157,11 +157,12 @@ def severity_of(
 ) -> XidAction:
     """What one occurrence asks for: its own text outranks the table, and the table knows what a repeat asks for.
 
-    A severity or an action that the row does not list changes nothing.
+    A severity or an action that the row does not list changes nothing. `repeated`: the same GPU had it before a reset.
     """
     row = xid(code)
     told = row.said.get(said or "") or row.actions.get(-1 if action is None else action)
-    return told or (row.escalated if repeated else row.severity)
+    worse = repeated and row.severity is not XidAction.APPLICATION
+    return told or (row.escalated if worse else row.severity)
 
 
 @cache

@@ -5,13 +5,19 @@ Applying a piece of a report returns the names of what it changed, so that only 
 
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from weighbridge.catalogue.tables import xid
 from weighbridge.judge.links_under_load import WIDTH, LinkMeter, begin, take_in
+from weighbridge.judge.told_faults import ToldFaults
+from weighbridge.wire.pci_address import normal_address
 from weighbridge.wire.report import (
     Block,
     DeviceState,
+    Event,
+    EventKind,
     Facts,
     Inventory,
     Process,
@@ -41,8 +47,14 @@ BEGIN_ANEW = (
 
 Told = TypeVar("Told")
 
-AWAY_KEPT = 1024
-"""Devices with XIDs that the inventory does not show. What one boot of a node has no more of."""
+RECOVERY = "recovery_action_code"
+"""Falls back to 0 when what the driver asked for was done."""
+
+SHOWS_RESET = (*BEGIN_ANEW, RECOVERY)
+
+AWAY_KEPT, CODES_KEPT = 1024, 1024
+"""Devices with XIDs that the inventory does not show, and codes of one device: what one boot of a node has no more of.
+A code that the table of XIDs knows is always kept."""
 
 COUNTED, UNREAD = "gpus_enumerated_count", "gpus_unreadable_count"
 
@@ -110,10 +122,12 @@ class LatestReadings:
     """Nothing at first. `enumerated` once an inventory said which devices there are; `processes` is None while
     the node does not list them.
 
-    `xids_away`: the XIDs of devices that the inventory does not show. `counters`: of each device with XIDs what was
-    last read of the counters that begin anew with a reset. `xids_forgotten`: the XIDs of devices that were away and of
-    which there were more than are kept, whichever they were; a device that comes anew bears them. `links`: what PCIe
-    links of this boot gave under load. `host_now`: the ports of the host, as reports last told of them.
+    `xids_away`: the XIDs of devices that the inventory does not show, and by PCI address those of which nobody knew the
+    device; the first that is shown there bears them. `counters`: of each device with XIDs what was last read of what a
+    reset sets back. `xids_forgotten`: the XIDs of devices that were away and of which there were more than are kept,
+    whichever they were; a device that comes anew bears them. `faults`: what was told beside. `places`: the GPUs by
+    their PCI address. `links`: what PCIe links of this boot gave under load. `host_now`: the ports of the host, as
+    reports last told of them.
     """
 
     devices: dict[str, LatestDevice] = field(default_factory=dict)
@@ -127,6 +141,8 @@ class LatestReadings:
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
     xids_forgotten: dict[int, int] = field(default_factory=dict)
     links: LinkMeter = field(default_factory=LinkMeter)
+    faults: ToldFaults = field(default_factory=ToldFaults)
+    places: dict[str, str] = field(default_factory=dict)
 
     def value(self, device: str, reading: str) -> int | str | Reason | None:
         """The newest value, or why there is none; None where the node has not spoken of it."""
@@ -166,9 +182,12 @@ def see_inventory(view: LatestReadings, inventory: Inventory) -> set[str]:
 
     A driver that was not loaded and now counts devices was loaded anew.
     """
-    xids = _every_xid(view)
     if _not_loaded(view.driver) and not _not_loaded(inventory.driver):
-        xids, view.counters, view.xids_forgotten = {}, {}, {}
+        forget_xids(view, None)
+    view.places = _places(inventory)
+    xids = _every_xid(view)
+    for address in xids.keys() & view.places.keys():
+        _place(view, xids, address)
     unharmed: dict[str, dict[int, int]] = {uuid: {} for uuid in view.devices}
     forgotten = view.xids_forgotten
     view.devices = {
@@ -209,13 +228,36 @@ def falls(view: LatestReadings) -> dict[str, int]:
     }
 
 
+def _places(inventory: Inventory) -> dict[str, str]:
+    """Address -> UUID of the GPUs; of none where two are at one address."""
+    found: dict[str, str] = {}
+    for device in inventory.devices:
+        address = normal_address(str(device.identity.readings.get("pci_bus_id")))
+        if address is not None and device.parent is None:
+            found[address] = "" if address in found else device.uuid
+    return {address: uuid for address, uuid in found.items() if uuid}
+
+
+def _place(view: LatestReadings, xids: dict[str, dict[int, int]], address: str) -> None:
+    """What was told of an address was told of the device that is shown there."""
+    uuid = view.places[address]
+    borne = xids.setdefault(uuid, {})
+    for code, count in xids.pop(address).items():
+        borne[code] = borne.get(code, 0) + count
+    view.faults.move(address, uuid)
+    view.counters.setdefault(uuid, {})
+
+
 def _forget_away(view: LatestReadings) -> None:
     """Those that went first: that they had XIDs is kept, not which of them had which."""
     away = view.xids_away
     while len(away) > AWAY_KEPT:
         uuid = next(iter(away))
-        view.xids_forgotten = {**view.xids_forgotten, **away.pop(uuid)}
+        for code, count in away.pop(uuid).items():
+            if _has_room(view.xids_forgotten, code):
+                view.xids_forgotten[code] = count
         view.counters.pop(uuid, None)
+        view.faults.move(uuid, "")
 
 
 def inherit(view: LatestReadings, before: LatestReadings) -> None:
@@ -223,6 +265,7 @@ def inherit(view: LatestReadings, before: LatestReadings) -> None:
     view.xids_away = {uuid: dict(counted) for uuid, counted in _every_xid(before).items()}
     view.counters = {uuid: dict(last) for uuid, last in before.counters.items()}
     view.xids_forgotten = dict(before.xids_forgotten)
+    view.faults = deepcopy(before.faults)
     _forget_away(view)
 
 
@@ -271,19 +314,25 @@ def see_sample(
 def _begun_anew(
     view: LatestReadings, devices: list[str], rows: dict[str, list[int | None]]
 ) -> set[str]:
-    """A device whose counters have begun anew was reset, and is without fault. Returns XIDS if there is one."""
-    told = {name: rows[name] for name in BEGIN_ANEW if name in rows}
+    """A device that readings show to have been reset is without fault. Returns XIDS if there is one."""
+    told = {name: rows[name] for name in SHOWS_RESET if name in rows}
     reset = False
     for uuid in [uuid for uuid in view.counters if uuid in devices]:
         place, last = devices.index(uuid), view.counters[uuid]
         now = {name: row[place] for name, row in told.items()}
         read = {name: value for name, value in now.items() if value is not None}
-        if any(value < last.get(name, 0) for name, value in read.items()):
+        if _shows_reset(last, read):
             forget_xids(view, uuid)
             reset = True
         else:
             last.update(read)
     return {XIDS} if reset else set()
+
+
+def _shows_reset(last: Mapping[str, int], now: Mapping[str, int]) -> bool:
+    """A counter begins anew, or no recovery is asked for any more."""
+    fell = (name for name, value in now.items() if value < last.get(name, 0))
+    return any(name != RECOVERY or now[name] == 0 for name in fell)
 
 
 def see_processes(view: LatestReadings, processes: list[Process]) -> set[str]:
@@ -302,25 +351,72 @@ def _holders(processes: list[Process]) -> set[tuple[str, str, str]]:
     return {(process.device, process.owner, process.class_) for process in processes}
 
 
-def see_xid(view: LatestReadings, uuid: str, code: int) -> set[str]:
-    """Count an XID against its device; one of a device never enumerated is counted nowhere."""
-    device = view.devices.get(uuid)
-    if device is None:
+def see_event(view: LatestReadings, event: Event) -> set[str]:
+    """What an event says of cards and switches. What was injected, or was before this boot, is none of them."""
+    match event.kind:
+        case EventKind.XID if event.happened:
+            return _see_xid(view, event)
+        case EventKind.GPU_EVENT if not event.happened:
+            return _take_back(view, event)
+        case EventKind.SXID:
+            view.faults.see_sxid(event)
+            return {XIDS}
+        case EventKind.KERNEL_IDENTITY:
+            view.faults.see_name(event)
+            return {INVENTORY}
+        case _:
+            return set()
+
+
+def _see_xid(view: LatestReadings, event: Event) -> set[str]:
+    """Count an XID against its device, or against its address until a device is shown there."""
+    address = normal_address(event.address or "")
+    where = event.device or view.places.get(address or "") or address
+    if where is None or event.code is None:
         return set()
-    device.xids[code] = device.xids.get(code, 0) + 1
-    if uuid not in view.counters:
-        now = {name: view.value(uuid, name) for name in BEGIN_ANEW}
-        view.counters[uuid] = {name: value for name, value in now.items() if isinstance(value, int)}
+    device = view.devices.get(where)
+    counted = view.xids_away.setdefault(where, {}) if device is None else device.xids
+    if not _has_room(counted, event.code):
+        return set()
+    counted[event.code] = counted.get(event.code, 0) + event.count
+    view.faults.see_xid(where, event)
+    if device is None:
+        _forget_away(view)
+    elif where not in view.counters:
+        now = {name: view.value(where, name) for name in SHOWS_RESET}
+        view.counters[where] = {
+            name: value for name, value in now.items() if isinstance(value, int)
+        }
+    return {XIDS}
+
+
+def _has_room(counted: Mapping[int, int], code: int) -> bool:
+    return len(counted) < CODES_KEPT or code in counted or xid(code).known
+
+
+def _take_back(view: LatestReadings, event: Event) -> set[str]:
+    """An XID was counted, and then the driver said that it never happened."""
+    device = view.devices.get(event.device or "")
+    if device is None or event.code not in device.xids:
+        return set()
+    left = device.xids.pop(event.code) - event.count
+    if left > 0:
+        device.xids[event.code] = left
+    else:
+        view.faults.drop(device.uuid, event.code)
     return {XIDS}
 
 
 def forget_xids(view: LatestReadings, uuid: str | None) -> set[str]:
-    """The device (all of them for None) starts afresh: after a boot, or a reset."""
+    """The device (all of them for None) starts afresh: after a boot, a reset, or another start of the driver."""
     for device in view.devices.values():
         if uuid is None or device.uuid == uuid:
             device.xids = {}
     if uuid is None:
         view.xids_forgotten = {}
+        view.faults.end_all()
+    else:
+        view.faults.end([uuid])
     for held in (view.xids_away, view.counters):
         for name in [name for name in held if uuid in (None, name)]:
             del held[name]

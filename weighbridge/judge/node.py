@@ -31,11 +31,11 @@ from weighbridge.judge.latest_readings import (
     forget_xids,
     inherit,
     lose_processes,
+    see_event,
     see_host,
     see_inventory,
     see_processes,
     see_sample,
-    see_xid,
 )
 from weighbridge.judge.ledger import (
     HOUR_US,
@@ -105,6 +105,7 @@ NOTED: dict[EventKind, Severity] = {
     EventKind.CLOCK_STEPPED: Severity.WARNING,
     EventKind.LOG_FORKED: Severity.ERROR,
     EventKind.LOG_SHRANK: Severity.ERROR,
+    EventKind.KERNEL_LOG_OVERRUN: Severity.WARNING,
 }
 """Events that stand in the findings by themselves."""
 
@@ -467,12 +468,13 @@ class _ReportFold:
     def _event(self, chain: ChainState, event: Event, at_us: int) -> Iterator[Change]:
         if event.kind in NOTED:
             detail = f"{event.device or 'the node'}: {event.detail}"
+            if event.count > 1:
+                detail = f"{detail} ({event.count} times)"
             yield from self._note(event.kind, "no such event", detail, NOTED[event.kind], at_us)
         if speaks_alone(event):
             yield from self._gpu_event(event, at_us)
+        chain.pending |= see_event(chain.view, event)
         match event.kind:
-            case EventKind.XID if event.device is not None and event.code is not None:
-                chain.pending |= see_xid(chain.view, event.device, event.code)
             case EventKind.PAUSED | EventKind.AGENT_STOPPED:
                 chain.quiet_cause = f"{event.kind}_by_{self._state.side}"
             case EventKind.AGENT_STARTED:

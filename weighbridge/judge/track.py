@@ -9,6 +9,7 @@ from weighbridge.judge.checks.bounds import holds
 from weighbridge.judge.checks.check import HOUR, NOT_REPORTED, Answer
 from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.checks.presence import GPU_LOST, hidden, uncounted, why_hidden
+from weighbridge.judge.checks.xid import XID_FATAL, XID_OPEN
 from weighbridge.judge.hour_series import BUSY_PERCENT, turn
 from weighbridge.judge.latest_readings import INVENTORY, LatestReadings
 from weighbridge.judge.ledger import HOUR_US, JUDGING_FAILED, UNJUDGED, WITNESSED, Row, State, Use
@@ -315,7 +316,7 @@ def answering(track: Track) -> list[str]:
 
 
 def _answers(segment: OpenInterval) -> bool:
-    known = segment.state is not State.UNKNOWN
+    known = segment.state is not State.UNKNOWN or segment.cause == XID_OPEN.code
     return known and UNSEEN.isdisjoint(segment.cause.split(JOINED))
 
 
@@ -342,6 +343,8 @@ def _state(track: Track, view: LatestReadings, device: str) -> tuple[State, str]
     blind = track.blind.get(GPU_LOST.code, {})
     if device in blind:
         return State.UNKNOWN, blind[device]
+    if any(device in track.blind.get(check.code, {}) for check in (XID_OPEN, XID_FATAL)):
+        return State.UNKNOWN, XID_OPEN.code
     return (State.DEGRADED, JOINED.join(causes)) if causes else (State.UP, "")
 
 

@@ -40,6 +40,7 @@ from weighbridge.judge.checks.hours import (
 )
 from weighbridge.judge.checks.identity import SKU_MISMATCH
 from weighbridge.judge.checks.interconnect import NVLINK_APART, NVLINK_DOWN, NVLINK_OLD
+from weighbridge.judge.checks.kernel_identity import IDENTITY_DISPUTED
 from weighbridge.judge.checks.memory import MEMORY_SHORT
 from weighbridge.judge.checks.mig import MIG_ON
 from weighbridge.judge.checks.pcie import PCIE_NARROW, PCIE_SLOW
@@ -50,13 +51,23 @@ from weighbridge.judge.checks.second_source import SOURCES_DISAGREE
 from weighbridge.judge.checks.throttling import THROTTLED
 from weighbridge.judge.checks.twins import IDENTITY_SHARED
 from weighbridge.judge.checks.virtualization import VIRTUALIZATION_MISMATCH
-from weighbridge.judge.checks.xid import XID_FATAL
+from weighbridge.judge.checks.xid import (
+    SXID_FATAL,
+    XID_DEGRADED,
+    XID_FATAL,
+    XID_OPEN,
+    XID_UNPLACED,
+)
 
 CHECKS: tuple[Check, ...] = (
     GPU_MISSING,
     GPU_LOST,
     DEVICE_EXCHANGED,
     XID_FATAL,
+    XID_OPEN,
+    XID_DEGRADED,
+    XID_UNPLACED,
+    SXID_FATAL,
     SKU_MISMATCH,
     MEMORY_SHORT,
     POWER_CAPPED,
@@ -91,6 +102,7 @@ CHECKS: tuple[Check, ...] = (
     CARD_INCONSISTENT,
     IDENTITY_SHARED,
     SOURCES_DISAGREE,
+    IDENTITY_DISPUTED,
     READINGS_CONSTANT,
     READINGS_COPIED,
     READINGS_BEYOND,
