@@ -165,6 +165,24 @@ def test_what_is_told_of_an_address_of_nobody_is_shown_until_somebody_is_there()
     assert ("xid_fatal", OTHER) in log.open()
 
 
+def test_an_older_agent_wrote_the_address_into_the_text() -> None:
+    log = seen(told(15, 79, None, detail="PCI 0000:86:00"))
+    assert slot(log, 50, 1) == DOWN
+
+
+def test_the_kernel_knows_the_address_of_a_device_whose_address_nobody_else_says() -> None:
+    named = told(5, None, OTHER, kind="kernel_identity", address="0000:99:00")
+    log, node = standing(), ScriptedNode(identity={GPU: AT[GPU]})
+    log.report(node.report([0, 10], events=[named, told(6, 79, None, address="0000:99:00")]))
+    assert ("xid_fatal", OTHER) in log.open()
+
+
+def test_an_unplaced_xid_bears_the_name_that_the_kernel_gave_the_card() -> None:
+    named = told(15, None, "GPU-away", kind="kernel_identity", address="0000:99:00", detail="1650")
+    log = seen(named, told(16, 79, None, address="0000:99:00"))
+    assert log.open()["xid_unplaced", ""].observed == "XID 79 at 0000:99:00 (GPU-away 1650)"
+
+
 def test_of_two_devices_at_one_address_neither_is_accused() -> None:
     log, node = standing(), ScriptedNode(identity={GPU: dict(AT[GPU]), OTHER: dict(AT[GPU])})
     log.report(node.report([0], events=[told(0, 79, None, address=ADDRESS)]))

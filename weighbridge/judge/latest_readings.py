@@ -204,6 +204,8 @@ def see_inventory(view: LatestReadings, inventory: Inventory) -> set[str]:
     _forget_away(view)
     view.driver, view.host = inventory.driver, inventory.host
     view.enumerated = True
+    for address in view.faults.names:
+        _learn_place(view, address)
     return {INVENTORY}
 
 
@@ -232,10 +234,22 @@ def _places(inventory: Inventory) -> dict[str, str]:
     """Address -> UUID of the GPUs; of none where two are at one address."""
     found: dict[str, str] = {}
     for device in inventory.devices:
-        address = normal_address(str(device.identity.readings.get("pci_bus_id")))
+        address = _address(device.identity)
         if address is not None and device.parent is None:
             found[address] = "" if address in found else device.uuid
     return {address: uuid for address, uuid in found.items() if uuid}
+
+
+def _address(identity: Facts) -> str | None:
+    return normal_address(str(identity.readings.get("pci_bus_id")))
+
+
+def _learn_place(view: LatestReadings, address: str) -> None:
+    """The kernel's word stands where the driver library says no address of a device."""
+    uuid, _ = view.faults.names.get(address, ("", ""))
+    device = view.devices.get(uuid)
+    if device is not None and _address(device.identity) is None:
+        view.places.setdefault(address, uuid)
 
 
 def _place(view: LatestReadings, xids: dict[str, dict[int, int]], address: str) -> None:
@@ -363,14 +377,18 @@ def see_event(view: LatestReadings, event: Event) -> set[str]:
             return {XIDS}
         case EventKind.KERNEL_IDENTITY:
             view.faults.see_name(event)
+            _learn_place(view, event.address or "")
             return {INVENTORY}
         case _:
             return set()
 
 
 def _see_xid(view: LatestReadings, event: Event) -> set[str]:
-    """Count an XID against its device, or against its address until a device is shown there."""
-    address = normal_address(event.address or "")
+    """Count an XID against its device, or against its address until a device is shown there.
+
+    Older agents wrote the address into the text.
+    """
+    address = normal_address(event.address or event.detail.removeprefix("PCI "))
     where = event.device or view.places.get(address or "") or address
     if where is None or event.code is None:
         return set()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from agent.host.kernel_log.gathering import REPEAT_US
 from weighbridge.wire.report import Event, EventKind, SaidSeverity
 
 WINDOW_US = 2_000_000
@@ -45,13 +46,21 @@ class _Sighting:
         self.told[channel] = before + paired
         return paired
 
+    def repeat(self, event: Event, channel: Channel, count: int) -> bool:
+        """Whether `count` more are occurrences at about the same time, of which this channel told first."""
+        first = self.told.get(channel, 0) == max(self.told.values())
+        if not first or abs(self.event.boottime_us - event.boottime_us) > REPEAT_US:
+            return False
+        self.told[channel] += count
+        return True
+
 
 class XidMerger:
     """Same device and code, at most 2 s apart. Each sighting pairs once with one of each other channel.
 
-    Repeats within one channel are repeats of the fault and all count. The first to arrive is kept, with its source, and
-    bears what those that arrive with it know beside. Of those that arrive later, what says worse than the first did is
-    handed on too, and a GPU operational event as what it is.
+    Repeats within one channel are repeats of the fault and all count, those of a second in one event. The first to
+    arrive is kept, with its source, and bears what those that arrive with it know beside. Of those that arrive later,
+    what says worse than the first did is handed on too, and a GPU operational event as what it is.
     """
 
     def __init__(self) -> None:
@@ -78,11 +87,23 @@ class XidMerger:
                 self._join(sighting, event, found)
                 return
         new = replace(event, count=left)
+        if known and known[-1].repeat(event, channel, left):
+            self._count(known[-1], new, found)
+            return
         known.append(_Sighting(new, {channel: left}, self._batch, len(found)))
         del known[:-KEPT_OF_ONE]
         found.append(new)
         if len(self._sightings) > KEPT:
             del self._sightings[next(iter(self._sightings))]
+
+    def _count(self, sighting: _Sighting, event: Event, found: list[Event]) -> None:
+        first = sighting.event
+        known = all(getattr(event, name) in (None, getattr(first, name)) for name in _TOLD_BY_ONE)
+        if known and sighting.batch == self._batch:
+            count = first.count + event.count
+            found[sighting.place] = sighting.event = replace(first, count=count)
+        else:
+            found.append(event)
 
     def _join(self, sighting: _Sighting, event: Event, found: list[Event]) -> None:
         first = sighting.event

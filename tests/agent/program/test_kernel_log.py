@@ -204,8 +204,20 @@ def test_what_both_sources_saw_is_one_event_of_the_first() -> None:
 
 def test_repeats_within_one_source_all_count() -> None:
     merger = XidMerger()
-    assert len(merger.merge([xid("kernel", 1), xid("kernel", 2)])) == 2
-    assert len(merger.merge([xid("nvml", 3), xid("nvml", 4), xid("nvml", 5)])) == 1
+    assert merger.merge([xid("kernel", 1), xid("kernel", 2)]) == [xid("kernel", 1, count=2)]
+    assert merger.merge([xid("nvml", 3), xid("nvml", 4), xid("nvml", 5)]) == [xid("nvml", 5)]
+    assert merger.merge([xid("kernel", 6)]) == []
+
+
+@pytest.mark.parametrize(("later_us", "counts"), [(1_000_000, [2]), (1_000_001, [1, 1])])
+def test_repeats_of_a_second_are_one_event(later_us: int, counts: list[int]) -> None:
+    told = [xid("nvml", 0), xid("nvml", later_us)]
+    assert [event.count for event in XidMerger().merge(told)] == counts
+
+
+def test_a_repeat_that_says_more_is_an_event_of_its_own() -> None:
+    told = [xid("kernel", 0, 149), xid("kernel", 1, 149, severity=SaidSeverity.FATAL)]
+    assert XidMerger().merge(told) == told
 
 
 def test_another_code_device_or_time_is_another_event() -> None:
@@ -225,6 +237,13 @@ def test_of_a_flood_only_so_many_are_new_as_the_other_source_did_not_see() -> No
     assert merger.merge([xid("kernel", 10, count=4000)]) == [xid("kernel", 10, count=3999)]
     assert merger.merge([xid("nvml", 10 + n) for n in range(3999)]) == []
     assert len(merger.merge([xid("nvml", 5000)])) == 1
+
+
+def test_a_flood_that_nvml_tells_of_first_is_counted_once() -> None:
+    merger = XidMerger()
+    assert merger.merge([xid("nvml", n) for n in range(4000)]) == [xid("nvml", 0, count=4000)]
+    assert merger.merge([xid("kernel", 1, count=4000)]) == []
+    assert merger.merge([xid("kernel", 2)]) == [xid("kernel", 2)]
 
 
 def test_what_comes_together_is_one_event_that_knows_what_each_knew() -> None:

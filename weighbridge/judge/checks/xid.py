@@ -106,7 +106,7 @@ def unplaced(context: CheckContext) -> Iterator[Answer]:
     """At an address where no device is shown: it may be any of those that are missing."""
     view, expected = context.view, "every XID at the address of a device"
     found = [
-        f"XID {code} at {where}"
+        f"XID {code} at {where}{_called(view, where)}"
         for where, counted in sorted(view.xids_away.items())
         if normal_address(where) == where
         for code in sorted(counted)
@@ -114,6 +114,12 @@ def unplaced(context: CheckContext) -> Iterator[Answer]:
     ]
     if found:
         yield doubted("", expected, _named(found))
+
+
+def _called(view: LatestReadings, address: str) -> str:
+    uuid, serial = view.faults.names.get(address, ("", ""))
+    named = " ".join(filter(None, (uuid, serial)))
+    return f" ({named})" if named else ""
 
 
 def switches(context: CheckContext) -> Iterator[Answer]:
