@@ -99,9 +99,9 @@ def enumerate_devices(library: Library, sweeper: Sweeper) -> Enumeration:
 
 
 def _gpu(library: Library, sweeper: Sweeper, index: int) -> Handle:
-    pointer = Device()
-    if not sweeper.mark(f"#{index}", "nvmlDeviceGetHandleByIndex_v2"):
-        raise NvmlError(QUARANTINED)
+    """Each call under a name of its own: one that hangs is left out alone, and without its address a GPU is read."""
+    pointer, place = Device(), f"#{index}"
+    _announce(sweeper, place, "nvmlDeviceGetHandleByIndex_v2")
     code = library.first(
         "nvmlDeviceGetHandleByIndex_v2",
         "nvmlDeviceGetHandleByIndex",
@@ -109,22 +109,31 @@ def _gpu(library: Library, sweeper: Sweeper, index: int) -> Handle:
     )
     if code:
         raise NvmlError(code)
-    return Handle(_uuid(library, pointer), pointer, pci_bus_id=_bus_id(library, pointer))
+    uuid = _uuid(library, sweeper, pointer, place)
+    return Handle(uuid, pointer, pci_bus_id=_bus_id(library, sweeper, pointer, place))
 
 
-def _uuid(library: Library, pointer: Any) -> str:
+def _announce(sweeper: Sweeper, device: str, call: str) -> None:
+    """Raises NvmlError where that call is left out."""
+    if not sweeper.mark(device, call):
+        raise NvmlError(QUARANTINED)
+
+
+def _uuid(library: Library, sweeper: Sweeper, pointer: Any, device: str) -> str:
     text = create_string_buffer(UUID_BYTES)
+    _announce(sweeper, device, "nvmlDeviceGetUUID")
     library.require("nvmlDeviceGetUUID", pointer, text, UUID_BYTES)
     if UUID.fullmatch(text.value) is None:
         raise NvmlError(UNDECODABLE)
     return text.value.decode("ascii")
 
 
-def _bus_id(library: Library, pointer: Any) -> str:
+def _bus_id(library: Library, sweeper: Sweeper, pointer: Any, place: str) -> str:
     """The PCI address, "" where the library will not tell: such a GPU sorts first and stays readable."""
     for call in (PCI_3, PCI_2):
         outputs = call.outputs()
-        if library.call(call.symbol, pointer, byref(outputs[0])) == 0:
+        asked = sweeper.mark(place, call.symbol)
+        if asked and library.call(call.symbol, pointer, byref(outputs[0])) == 0:
             return bus_id(outputs)
     return ""
 
@@ -132,22 +141,23 @@ def _bus_id(library: Library, pointer: Any) -> str:
 def _mig_devices(library: Library, sweeper: Sweeper, gpu: Handle) -> Iterator[Handle]:
     """Those that tell their UUIDs. Raises NvmlError behind them if one does not, or the GPU does not say."""
     current, pending, count = c_uint(), c_uint(), c_uint()
-    if not sweeper.mark(gpu.uuid, "nvmlDeviceGetMigMode"):
-        raise NvmlError(QUARANTINED)
+    _announce(sweeper, gpu.uuid, "nvmlDeviceGetMigMode")
     code = library.call("nvmlDeviceGetMigMode", gpu.pointer, byref(current), byref(pending))
     if code not in (0, *WITHOUT_SLICES):
         raise NvmlError(code)
     if code or not current.value:
         return
-    library.call("nvmlDeviceGetMaxMigDeviceCount", gpu.pointer, byref(count))
-    failed = 0
+    _announce(sweeper, gpu.uuid, "nvmlDeviceGetMaxMigDeviceCount")
+    failed = library.call("nvmlDeviceGetMaxMigDeviceCount", gpu.pointer, byref(count))
     for index in range(min(count.value, MOST_DEVICES)):
         try:
             pointer = Device()
+            _announce(sweeper, gpu.uuid, "nvmlDeviceGetMigDeviceHandleByIndex")
             library.require(
                 "nvmlDeviceGetMigDeviceHandleByIndex", gpu.pointer, index, byref(pointer)
             )
-            yield Handle(_uuid(library, pointer), pointer, gpu.uuid, gpu.pci_bus_id)
+            uuid = _uuid(library, sweeper, pointer, gpu.uuid)
+            yield Handle(uuid, pointer, gpu.uuid, gpu.pci_bus_id)
         except NvmlError as error:
             failed = failed if error.code in NO_SLICE else error.code
     if failed:

@@ -12,7 +12,8 @@ from functools import cache
 from weighbridge.catalogue.readings import OF_GPUS, READINGS, Reading, Tier
 
 _HEADER = struct.Struct("<BI")
-MARK_BYTES = 1 << 20
+MARK_BYTES = 1 << 22
+"""Room for a hundred calls on each of five hundred devices; what is not written takes no memory."""
 
 OK = 0
 NOT_SUPPORTED = 3
@@ -114,7 +115,7 @@ class Mark:
         number = self.slot[0]
         if number == 0:
             return None
-        lines = bytes(self._memory[8:]).split(b"\0", 1)[0].split(b"\n", number)
+        lines = self._memory[8 : self._memory.find(b"\0", 8)].split(b"\n", number)
         device, call = lines[number - 1].decode().split("\t")
         return device, call
 
