@@ -1,7 +1,7 @@
 """What the node says without NVML: procfs and sysfs below an injected root.
 
-PCI functions and their links stay readable when the driver is dead or gone. No process name, command line, host name
-or address is among the facts; an owner is a salted hash and a class.
+PCI functions and their links stay readable when the driver is dead or gone. No command line, host name or address is
+among the facts, and of processes no name but those of known services; any other owner is a salted hash and a class.
 """
 
 import errno
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from weighbridge.catalogue.services import BY_COMMAND, BY_UNIT, COMM_LENGTH, PROBE
 from weighbridge.wire.report import Facts, OwnerClass, Reason
 
 Value = int | str
@@ -48,15 +49,26 @@ OPERATIONAL = (
     "up",
 )
 """IF_OPER_* of linux/if.h, from 0 on: `operstate`."""
+_NSPAWN = re.compile(r"/machine\.slice/(?:machine-|systemd-nspawn@)([^/\n]+)")
+_UNIT = re.compile(
+    r":/(?:[^\n]*/)?system\.slice/(?:[^\n]*/)?([^/@\n]+)(?:@[^/\n]*)?\.service(?:/|$)", re.MULTILINE
+)
 _FIRST_USER = 1000
-_COMM_LENGTH = 15
+GENERATIONS = 4
+"""Between the agent and a worker of a probe that it started there are no more."""
+THIS_NAMESPACE, OTHER_NAMESPACE = 0, 1
+INITIAL_PID_NAMESPACE = "pid:[4026531836]"
+"""PROC_PID_INIT_INO of the kernel's include/linux/proc_ns.h. In any other one, processes of the machine are not seen,
+and the numbers by which a driver names them may be those of others."""
 
 
 class Machine:
     """The facts of the machine below `root` ("/" on a real one)."""
 
-    def __init__(self, root: Path, salt: bytes) -> None:
+    def __init__(self, root: Path, salt: bytes, own: int | None = None) -> None:
+        """`own`: the agent's process."""
         self._root, self._salt = root, salt
+        self._own = os.getpid() if own is None else own
 
     def inventory(self) -> Facts:
         """What identifies the machine and does not change while it runs."""
@@ -88,34 +100,63 @@ class Machine:
             }
         return _facts(self._root, readers)
 
-    def owner(self, pid: int) -> tuple[str, OwnerClass]:
-        """Who owns a process: a hash that means nothing elsewhere, and a class. A process that went is unknown."""
+    def owner(self, pid: int) -> tuple[str, OwnerClass] | None:
+        """Who owns a process: the name of a known service, or a hash that means nothing elsewhere; and a class.
+
+        None for a process that is gone. One whose owner cannot be read, or that another namespace numbers, is unknown.
+        """
+        process = self._root / f"proc/{pid}"
+        if _pid_namespace(self._root) == OTHER_NAMESPACE:
+            return self._hash("unknown"), OwnerClass.UNKNOWN
         try:
-            groups = (self._root / f"proc/{pid}/cgroup").read_text()
-            user = (self._root / f"proc/{pid}").stat().st_uid
+            groups, user = (process / "cgroup").read_text(), process.stat().st_uid
+        except (FileNotFoundError, ProcessLookupError):
+            # Whoever may not see the first process may not see this one either.
+            gone = _exists(self._root, "proc/1") and not process.exists()
+            return None if gone else (self._hash("unknown"), OwnerClass.UNKNOWN)
         except OSError:
             return self._hash("unknown"), OwnerClass.UNKNOWN
-        kind, identity = classify(groups, user)
-        return self._hash(identity), kind
+        kind, identity = classify(groups, user, _comm(process))
+        if kind is not OwnerClass.SYSTEM and self._is_own(process):
+            kind, identity = OwnerClass.SYSTEM, PROBE
+        return (identity if kind is OwnerClass.SYSTEM else self._hash(identity)), kind
+
+    def _is_own(self, process: Path) -> bool:
+        """Whether the agent started it, or what started it: nothing but a probe holds memory then."""
+        for _ in range(GENERATIONS):
+            try:
+                parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, ValueError, IndexError):
+                return False
+            if parent == self._own:
+                return True
+            process = self._root / f"proc/{parent}"
+        return False
 
     def _hash(self, identity: str) -> str:
         return hashlib.sha256(self._salt + identity.encode()).hexdigest()[:32]
 
 
-def classify(groups: str, user: int) -> tuple[OwnerClass, str]:
-    """The class and the identity behind a process, from the text of its /proc/PID/cgroup and its user id.
+def classify(groups: str, user: int, comm: str = "") -> tuple[OwnerClass, str]:
+    """The class and the identity behind a process, from the text of its /proc/PID/cgroup, its user id and its command.
 
-    All containers of a pod are one owner, and so are all sessions of a user.
+    All containers of a pod are one owner, and so are all sessions of a user, and all that root started and no known
+    service is. A service is known by its unit, or by the name of its command where no user could have given it.
     """
-    for pattern, kind in ((_POD, "pod"), (_CONTAINER, "container"), (_LXC, "lxc")):
+    for pattern, kind in (
+        (_POD, "pod"),
+        (_CONTAINER, "container"),
+        (_LXC, "lxc"),
+        (_NSPAWN, "machine"),
+    ):
         match = pattern.search(groups)
         if match:
             return OwnerClass.CONTAINER, f"{kind}:{match[1].replace('_', '-')}"
-    if user >= _FIRST_USER or "/user.slice/" in groups:
-        return OwnerClass.USER, f"user:{user}"
-    if "/system.slice/" in groups or "/init.scope" in groups:
-        return OwnerClass.SYSTEM, f"system:{user}"
-    return OwnerClass.UNKNOWN, f"user:{user}"
+    unit = _UNIT.search(groups)
+    service = BY_UNIT.get(unit[1]) if unit else None
+    if service is None and user < _FIRST_USER:
+        service = BY_COMMAND.get(comm[:COMM_LENGTH])
+    return (OwnerClass.USER, f"user:{user}") if service is None else (OwnerClass.SYSTEM, service)
 
 
 def gpu_functions(root: Path) -> list[Path]:
@@ -358,7 +399,7 @@ def _running(comm: str) -> Reader:
 
     def read(root: Path) -> int:
         for entry in _entries(root / "proc"):
-            if entry.name.isdigit() and _comm(entry) == comm[:_COMM_LENGTH]:
+            if entry.name.isdigit() and _comm(entry) == comm[:COMM_LENGTH]:
                 return 1
         return 0
 
@@ -411,7 +452,24 @@ def _largest_bar(function: Path) -> int:
     return max(last - first + 1 for first, last in regions if last)
 
 
+def _pid_namespace(root: Path) -> int | None:
+    """Whether the agent sees the processes of the whole machine; None where nobody says."""
+    try:
+        namespace = str((root / "proc/self/ns/pid").readlink())
+    except OSError:
+        return None
+    return THIS_NAMESPACE if namespace == INITIAL_PID_NAMESPACE else OTHER_NAMESPACE
+
+
+def _namespace_code(root: Path) -> int:
+    code = _pid_namespace(root)
+    if code is None:
+        raise FileNotFoundError(errno.ENOENT, "no namespace")
+    return code
+
+
 _IDENTITY: Mapping[str, Reader] = {
+    "pid_namespace_code": _namespace_code,
     "cpu_model": _cpu_model,
     "cpu_count": lambda root: sum(1 for _ in _cpuinfo(root, "processor")),
     "memory_total_bytes": _memory_total,

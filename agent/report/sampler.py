@@ -50,7 +50,7 @@ class HostFacts(Protocol):
 
     def facts(self) -> Facts: ...
 
-    def owner(self, pid: int) -> tuple[str, OwnerClass]: ...
+    def owner(self, pid: int) -> tuple[str, OwnerClass] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +122,16 @@ def _spans(
 
 def owned(
     processes: Iterable[RawProcess],
-    owner: Callable[[int], tuple[str, OwnerClass]],
+    owner: Callable[[int], tuple[str, OwnerClass] | None],
     boottime_us: int,
 ) -> list[Process]:
-    """Processes without their pids."""
+    """Processes without their pids. One that went since the driver listed it holds nothing any more."""
     rows = []
     for process in processes:
-        name, kind = owner(process.pid)
+        owned_by = owner(process.pid)
+        if owned_by is None:
+            continue
+        name, kind = owned_by
         rows.append(
             Process(
                 boottime_us=boottime_us,

@@ -655,6 +655,62 @@ def test_a_foreign_process_is_found_when_a_second_owner_holds_memory() -> None:
     assert ("foreign_process", "") not in log.open()
 
 
+def owner(name: str, kind: str, device: str = GPU) -> dict[str, Any]:
+    return {"boottime_us": 1, "device": device, "memory_bytes": 1, "class": kind, "owner": name}
+
+
+@pytest.mark.parametrize(
+    ("held", "verdict", "observed"),
+    [
+        ([owner("x", "unknown")], "unknown", "owners none; an owner that could not be read"),
+        (
+            [owner("a", "user"), owner("x", "unknown")],
+            "unknown",
+            "owners a; an owner that could not be read",
+        ),
+        (
+            [owner("a", "user"), owner("b", "user"), owner("x", "unknown")],
+            "breached",
+            "owners a, b",
+        ),
+        (
+            [owner("a", "user"), owner("b", "user"), owner("mps", "system")],
+            "breached",
+            "owners a, b; services mps",
+        ),
+        ([owner("a", "user"), owner("x", "unknown", "GPU-elsewhere")], None, None),
+        ([owner("a", "user"), owner("display_server", "system")], None, None),
+        ([], None, None),
+    ],
+)
+def test_an_owner_whom_nobody_could_read_leaves_it_open_who_uses_a_gpu(
+    held: list[dict[str, Any]], verdict: str | None, observed: str | None
+) -> None:
+    log, node = standing(), ScriptedNode()
+    log.report(node.report([0], processes=held))
+    found = log.open().get(("foreign_process", ""))
+    assert (found and found.verdict, found and found.observed) == (verdict, observed)
+
+
+def test_who_uses_a_gpu_that_cannot_be_asked_or_is_seen_from_a_container_is_unknown() -> None:
+    hidden = ScriptedNode(gpus=1, driver=counted(1, "no_permission"))
+    unread = ScriptedNode(states={GPU: "unreadable"})
+    inside = ScriptedNode(host={"readings": {"pid_namespace_code": 1}, "unavailable": {}})
+    outside = ScriptedNode(host={"readings": {"pid_namespace_code": 0}, "unavailable": {}})
+    told = []
+    for node in (hidden, unread, inside, outside):
+        log = standing()
+        log.report(node.report([0]))
+        found = log.open().get(("foreign_process", ""))
+        told.append(found and (found.verdict, found.observed))
+    assert told == [
+        ("unknown", "owners none; 1 GPUs that could not be asked"),
+        ("unknown", "owners none; 1 GPUs that could not be asked"),
+        ("unknown", "owners none; an agent that does not see the machine's processes"),
+        None,
+    ]
+
+
 def test_processes_that_can_no_longer_be_listed_are_unknown_not_gone() -> None:
     log, node = standing(), ScriptedNode()
     process = {"boottime_us": 1, "device": GPU, "memory_bytes": 1, "class": "container"}

@@ -209,7 +209,7 @@ class Block(WirePart, frozen=True):
 
 
 class OwnerClass(StrEnum):
-    """What kind of owner a process has, as far as its control group tells."""
+    """What kind of owner a process has: SYSTEM is a service of the node, and UNKNOWN is one whom nobody could read."""
 
     CONTAINER = "container"
     USER = "user"
@@ -218,7 +218,10 @@ class OwnerClass(StrEnum):
 
 
 class Process(WirePart, frozen=True):
-    """A process that holds GPU memory. No name and no command line leaves the node; `owner` is a salted hash."""
+    """A process that holds GPU memory. `owner` is a salted hash, or of class SYSTEM the name of a known service.
+
+    No other name leaves the node, and no command line. Older agents hash the owner of a service too.
+    """
 
     boottime_us: Count
     class_: OwnerClass = msgspec.field(name="class")

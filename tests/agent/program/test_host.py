@@ -169,7 +169,12 @@ def test_an_empty_machine_is_all_reasons_and_no_crash(tmp_path: Path) -> None:
     host = Machine(tmp_path, b"salt")
     assert host.inventory().readings.keys() == {"nvme_count"}
     assert host.inventory().unavailable["nvidia_pci_functions_count"] is Reason.NOT_FOUND
-    assert host.owner(1)[1] is OwnerClass.UNKNOWN
+    assert class_of(host.owner(1)) is OwnerClass.UNKNOWN
+
+
+def class_of(owner: tuple[str, OwnerClass] | None) -> OwnerClass:
+    assert owner is not None
+    return owner[1]
 
 
 def test_a_directory_that_may_not_be_read_is_not_counted_as_empty(
@@ -206,8 +211,15 @@ def test_the_kernel_command_line_leaves_only_as_a_hash(machine: Path) -> None:
         ("0::/lxc.payload.tenant/user.slice\n", 100000, OwnerClass.CONTAINER, "lxc:tenant"),
         ("0::/user.slice/user-1000.slice/session-3.scope\n", 1000, OwnerClass.USER, "user:1000"),
         ("0::/user.slice/user-0.slice/session-4.scope\n", 0, OwnerClass.USER, "user:0"),
-        ("0::/system.slice/nvidia-persistenced.service\n", 110, OwnerClass.SYSTEM, "system:110"),
-        ("0::/\n", 0, OwnerClass.UNKNOWN, "user:0"),
+        ("0::/system.slice/nvidia-persistenced.service\n", 110, OwnerClass.SYSTEM, "persistence_daemon"),
+        ("1:name=systemd:/system.slice/nvidia-dcgm.service\n", 0, OwnerClass.SYSTEM, "host_engine"),
+        ("0::/system.slice/system-w.slice/weighbridge-probe@7-1.service\n", 998, OwnerClass.SYSTEM, "probe"),
+        ("0::/system.slice/slurmd.service\n", 0, OwnerClass.USER, "user:0"),
+        ("0::/system.slice/not-nvidia-dcgm.service\n", 0, OwnerClass.USER, "user:0"),
+        ("0::/user.slice/user@1000.service/app.slice/nvidia-dcgm.service\n", 1000, OwnerClass.USER, "user:1000"),
+        ("0::/machine.slice/machine-qemu\\x2d1.scope\n", 0, OwnerClass.CONTAINER, "machine:qemu\\x2d1.scope"),
+        ("0::/init.scope\n", 0, OwnerClass.USER, "user:0"),
+        ("0::/\n", 0, OwnerClass.USER, "user:0"),
     ],
 )  # fmt: skip
 def test_an_owner_is_a_tenant_and_not_a_process(
@@ -216,13 +228,85 @@ def test_an_owner_is_a_tenant_and_not_a_process(
     assert classify(groups, user) == (kind, identity)
 
 
+@pytest.mark.parametrize(
+    ("comm", "user", "groups", "service"),
+    [
+        ("Xorg", 0, "0::/user.slice/user-0.slice/session-2.scope\n", "display_server"),
+        ("gnome-shell", 120, "0::/user.slice/user-120.slice/session-c1.scope\n", "display_server"),
+        ("nv-hostengine", 0, "0::/\n", "host_engine"),
+        ("nvidia-cuda-mps", 999, "0::/system.slice/tenants.service\n", "mps"),
+        ("nvidia-cuda-mps-server", 999, "0::/\n", "mps"),
+        ("Xorg", 1000, "0::/user.slice/user-1000.slice/session-2.scope\n", None),
+        ("Xorg", 0, f"0::/system.slice/docker-{CONTAINER}.scope\n", None),
+        ("Xorg2", 0, "0::/system.slice/miner.service\n", None),
+        ("python3", 0, "0::/system.slice/miner.service\n", None),
+    ],
+)
+def test_a_service_is_known_by_a_name_that_no_user_of_the_node_can_take(
+    comm: str, user: int, groups: str, service: str | None
+) -> None:
+    kind, identity = classify(groups, user, comm)
+    assert (identity if kind is OwnerClass.SYSTEM else None) == service
+
+
+def test_of_a_process_no_name_but_that_of_a_known_service_is_told(machine: Path) -> None:
+    write(
+        machine,
+        {"proc/9/cgroup": "0::/system.slice/secret-work.service\n", "proc/9/comm": "secret"},
+    )
+    write(machine, {"proc/10/cgroup": "0::/system.slice/nvidia-dcgm.service\n"})
+    host = Machine(machine, b"salt")
+    assert host.owner(10) == ("host_engine", OwnerClass.SYSTEM)
+    assert "secret" not in repr(host.owner(9))
+
+
+def test_a_process_that_is_gone_has_no_owner_and_one_that_may_not_be_seen_an_unknown_one(
+    machine: Path,
+) -> None:
+    host = Machine(machine, b"salt")
+    assert class_of(host.owner(9)) is OwnerClass.UNKNOWN
+    write(machine, {"proc/1/comm": "systemd\n"})
+    assert host.owner(9) is None
+    write(machine, {"proc/9/comm": "python3\n"})
+    assert class_of(host.owner(9)) is OwnerClass.UNKNOWN
+
+
+@pytest.mark.parametrize(("namespace", "code"), [("4026531836", 0), ("4026532281", 1)])
+def test_in_another_namespace_a_number_is_nobodys_process(
+    machine: Path, namespace: str, code: int
+) -> None:
+    write(
+        machine,
+        {"proc/9/cgroup": f"0::/system.slice/docker-{CONTAINER}.scope\n", "proc/1/comm": "init\n"},
+    )
+    (machine / "proc/self/ns").mkdir(parents=True)
+    (machine / "proc/self/ns/pid").symlink_to(f"pid:[{namespace}]")
+    host = Machine(machine, b"salt")
+    expected = (OwnerClass.CONTAINER, OwnerClass.UNKNOWN)[code]
+    assert class_of(host.owner(9)) is expected
+    assert host.inventory().readings["pid_namespace_code"] == code
+
+
+def test_what_the_agent_started_itself_is_the_probe(machine: Path) -> None:
+    tenant = f"0::/system.slice/docker-{CONTAINER}.scope\n"
+    chain = {11: 7, 12: 11, 13: 12, 14: 13, 15: 14, 20: 1}
+    for pid, parent in chain.items():
+        stat = f"{pid} (a ) b) S {parent} 1 1 0\n"
+        write(machine, {f"proc/{pid}/stat": stat, f"proc/{pid}/cgroup": tenant})
+    host = Machine(machine, b"salt", own=7)
+    kinds = {pid: class_of(host.owner(pid)) for pid in chain}
+    own = {pid for pid, kind in kinds.items() if kind is OwnerClass.SYSTEM}
+    assert own == {11, 12, 13, 14}
+    assert host.owner(11) == ("probe", OwnerClass.SYSTEM)
+
+
 def test_owners_are_salted_and_stable(machine: Path) -> None:
     write(machine, {"proc/9/cgroup": f"0::/system.slice/docker-{CONTAINER}.scope\n"})
     write(machine, {"proc/10/cgroup": f"0::/system.slice/docker-{CONTAINER}.scope\n"})
     one, other = Machine(machine, b"one"), Machine(machine, b"other")
     assert one.owner(9) == one.owner(10)
-    assert one.owner(9)[0] != other.owner(9)[0]
-    assert CONTAINER[:12] not in one.owner(9)[0]
+    assert one.owner(9) != other.owner(9)
+    assert CONTAINER[:12] not in repr(one.owner(9))
 
 
 def test_its_own_cost_is_that_of_the_whole_family() -> None:
