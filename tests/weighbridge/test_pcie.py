@@ -1,7 +1,5 @@
 """PCIe links are judged by what they give under load: width and generation fall at idle, by design."""
 
-from typing import Any
-
 import pytest
 
 from tests.weighbridge.scripted import Log, ScriptedNode, spans
@@ -14,12 +12,13 @@ WIDTH, GENERATION, WORK = (
     "pcie_link_generation",
     "utilization_gpu_percent",
 )
-IDLE = {WORK: 0, WIDTH: 1, GENERATION: 1}
-LOADED = {WORK: 90, WIDTH: 16, GENERATION: 5}
-LIMITS = {"pcie_link_max_generation": 5, "pcie_link_width_max_lanes": 16}
+Shown = dict[str, int | str]
+IDLE: Shown = {WORK: 0, WIDTH: 1, GENERATION: 1}
+LOADED: Shown = {WORK: 90, WIDTH: 16, GENERATION: 5}
+LIMITS: Shown = {"pcie_link_max_generation": 5, "pcie_link_width_max_lanes": 16}
 
 
-def told(*samples: dict[str, int | str], identity: dict[str, int | str] | None = None) -> Log:
+def told(*samples: Shown, identity: Shown | None = None) -> Log:
     """What is found of a GPU that shows these one after the other, each ten seconds."""
     log = standing(floors=FLOORS)
     node = ScriptedNode(identity={f"GPU-n1-{n}": LIMITS for n in range(2)})
@@ -47,7 +46,7 @@ def test_at_idle_a_narrow_link_that_was_never_seen_under_load_is_unknown() -> No
 
 
 def test_a_link_that_is_narrow_and_slow_under_load_stays_found_at_idle() -> None:
-    narrow = {WORK: 90, WIDTH: 8, GENERATION: 4}
+    narrow: Shown = {WORK: 90, WIDTH: 8, GENERATION: 4}
     log = told(narrow, narrow, IDLE, IDLE)
     assert breaches(log) == {"pcie_narrow", "pcie_slow"}
     assert [log.open()[code, GPU].observed for code in sorted(breaches(log))] == ["8", "4"]
@@ -56,14 +55,14 @@ def test_a_link_that_is_narrow_and_slow_under_load_stays_found_at_idle() -> None
 
 
 def test_a_single_sample_at_the_end_of_a_load_tells_nothing() -> None:
-    over = {WORK: 90, WIDTH: 1, GENERATION: 1}
+    over: Shown = {WORK: 90, WIDTH: 1, GENERATION: 1}
     assert told(LOADED, LOADED, over, IDLE, over, LOADED).findings() == []
     assert breaches(told(LOADED, LOADED, over, over)) == {"pcie_narrow", "pcie_slow"}
     assert told(over, IDLE, IDLE).open()["pcie_narrow", GPU].verdict == "unknown"
 
 
 def test_short_loads_one_by_one_open_one_finding() -> None:
-    short = {WORK: 90, WIDTH: 8, GENERATION: 5}
+    short: Shown = {WORK: 90, WIDTH: 8, GENERATION: 5}
     log = told(LOADED, short, IDLE, short, IDLE)
     assert log.findings() == []
     log = told(short, IDLE, short, IDLE, short, IDLE)
@@ -73,7 +72,7 @@ def test_short_loads_one_by_one_open_one_finding() -> None:
 
 
 def test_a_link_that_is_whole_again_under_load_is_so_at_once() -> None:
-    narrow = {**LOADED, WIDTH: 8}
+    narrow: Shown = {**LOADED, WIDTH: 8}
     log = told(narrow, narrow, LOADED)
     assert breaches(log) == set()
     assert spans(log.timelines(20)["n1", 0]) == [(0, 20, "degraded", "pcie_narrow")]
@@ -84,7 +83,7 @@ def test_a_link_that_is_whole_again_under_load_is_so_at_once() -> None:
     [(WORKING_PERCENT, {"pcie_narrow"}), (WORKING_PERCENT - 1, set())],
 )
 def test_a_load_begins_at_a_tenth_of_a_second_s_kernels(percent: int, expected: set[str]) -> None:
-    narrow = {**LOADED, WIDTH: 8, WORK: percent}
+    narrow: Shown = {**LOADED, WIDTH: 8, WORK: percent}
     assert breaches(told(narrow, narrow)) == expected
 
 
@@ -94,8 +93,11 @@ def test_a_load_begins_at_a_tenth_of_a_second_s_kernels(percent: int, expected: 
 def test_a_card_that_tells_no_utilization_works_when_its_link_does(
     kibibytes: int, expected: set[str]
 ) -> None:
-    def sample(place: int) -> dict[str, Any]:
-        sent = {"pcie_transmitted_kibibytes": place * kibibytes, "pcie_received_kibibytes": 7}
+    def sample(place: int) -> Shown:
+        sent: Shown = {
+            "pcie_transmitted_kibibytes": place * kibibytes,
+            "pcie_received_kibibytes": 7,
+        }
         return {**LOADED, WORK: "not_supported", WIDTH: 8, **sent}
 
     assert breaches(told(*map(sample, range(4)))) == expected
@@ -103,7 +105,7 @@ def test_a_card_that_tells_no_utilization_works_when_its_link_does(
 
 def test_a_counter_of_traffic_that_begins_anew_is_no_load() -> None:
     counts = (9_000_000, 5, 5)
-    samples = [
+    samples: list[Shown] = [
         {**LOADED, WORK: "not_supported", WIDTH: 8, "pcie_received_kibibytes": count}
         for count in counts
     ]
@@ -123,14 +125,14 @@ def test_a_slot_that_cannot_reach_the_promise_is_found_at_idle_but_not_one_that_
 
 def test_an_agent_that_reads_no_generation_is_judged_by_what_card_and_slot_reach() -> None:
     log = standing(floors='{pcie_generation: "5"}')
-    slow = {"pcie_link_max_generation": 4}
+    slow: Shown = {"pcie_link_max_generation": 4}
     node = ScriptedNode(identity={"GPU-n1-0": slow, "GPU-n1-1": LIMITS})
     feed(log, node, range(0, 11, 10))
     assert {device for _, device in log.open()} == {GPU}
 
 
 def test_a_node_that_was_booted_anew_is_judged_by_what_its_links_give_now() -> None:
-    narrow = {**LOADED, WIDTH: 8}
+    narrow: Shown = {**LOADED, WIDTH: 8}
     log = told(narrow, narrow)
     after = ScriptedNode(boot="boot-2", chain="chain-1", identity={"GPU-n1-0": LIMITS})
     after.seq, after.prev = 2, "0" * 64

@@ -12,13 +12,10 @@ CODE = "virtualization_mismatch"
 BARE, PASSTHROUGH, VGPU, HOST_VGPU, HOST_VSGA = range(5)
 
 
-def found(
-    promised: str | None, mode: int | None, host: dict[str, Any] | None = None
-) -> Finding | None:
+def found(promised: str | None, mode: int, host: dict[str, Any] | None = None) -> Finding | None:
     """What is found of a GPU that tells this mode, under a contract that promises this form."""
     floors = FLOORS if promised is None else f"{FLOORS}\n    virtualization: {promised}"
-    identity = {} if mode is None else {GPU: {"virtualization_mode_code": mode}}
-    node = ScriptedNode(identity=identity)
+    node = ScriptedNode(identity={GPU: {"virtualization_mode_code": mode}})
     node.host = {"readings": host or {}, "unavailable": {}}
     log = standing(floors=floors if promised != "mig" else "{}\n    virtualization: mig")
     feed(log, node, range(0, 11, 10))

@@ -28,7 +28,9 @@ IN_A_MACHINE = (1, 2)
 def wide(context: CheckContext) -> Iterator[Answer]:
     """Lanes in use. What a link that was never seen under load shows at idle is enough, or says nothing."""
     floor = context.promise.resource.floors.pcie_width
-    for device in () if floor is None else context.devices():
+    if floor is None:
+        return
+    for device in context.devices():
         expected, value = f"{WIDTH} at least {floor}", context.view.value(device.uuid, WIDTH)
         if not isinstance(value, int):
             yield unseen(device.uuid, expected, value if isinstance(value, Reason) else None)
@@ -41,7 +43,9 @@ def wide(context: CheckContext) -> Iterator[Answer]:
 def fast(context: CheckContext) -> Iterator[Answer]:
     """The generation in use; while that was never seen under load, or cannot be read, what card and slot reach."""
     floor = context.promise.resource.floors.pcie_generation
-    for device in () if floor is None else context.devices():
+    if floor is None:
+        return
+    for device in context.devices():
         value = context.view.value(device.uuid, GENERATION)
         answer = _seen(context.view, device.uuid, GENERATION, floor, value)
         yield answer or _reach(context.view, device.uuid, floor, value)
