@@ -25,7 +25,8 @@ def alone(context: CheckContext) -> Iterator[Answer]:
     An owner too many is one, whoever else there is. Else an owner whom nobody could read leaves the answer open.
     """
     terms = context.promise.resource.exclusivity
-    if terms.mode != "exclusive":
+    limited = terms.mode == "exclusive" or terms.max_owners > 1
+    if not limited and not terms.owners:
         return
     expected = f"owners {', '.join(terms.owners)}" if terms.owners else f"{terms.max_owners} owner"
     if context.view.processes is None:
@@ -36,7 +37,8 @@ def alone(context: CheckContext) -> Iterator[Answer]:
         one.owner for one in held if one.class_ not in (OwnerClass.SYSTEM, OwnerClass.UNKNOWN)
     }
     strangers = owners - set(terms.owners) if terms.owners else set()
-    holds, observed = not strangers and len(owners) <= terms.max_owners, _told(owners, held)
+    holds = not strangers and (not limited or len(owners) <= terms.max_owners)
+    observed = _told(owners, held)
     unread = _unread(context, held)
     if holds and unread:
         yield doubted("", expected, f"{observed}; {unread}")
