@@ -437,7 +437,7 @@ def _gigabits(port: Path) -> int:
 
 def _generation(port: Path) -> str:
     """`400 Gb/sec (4X NDR)` -> `4X NDR`."""
-    return re.findall(r"\((.+)\)", _text(port / "rate"))[0].strip()
+    return str(re.findall(r"\((.+)\)", _text(port / "rate"))[0]).strip()
 
 
 def _leading_number(name: str) -> Reader:

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agent.check import judge
 from tests.weighbridge.scripted import FAST, IDENTITY
 from weighbridge.contract import Contract, load
-from weighbridge.judge.checks import Answer, Promise
+from weighbridge.judge.checks import CHECKS, Answer, CheckContext, Promise
+from weighbridge.judge.checks.check import HourSeries
 from weighbridge.judge.latest_readings import LatestDevice, LatestReadings, LatestSample
-from weighbridge.wire.report import DeviceState, Facts, Process, Reason
+from weighbridge.wire.report import DeviceState, Facts, OwnerClass, Process, Reason
 
 DEVICE = "GPU-1"
 Value = int | str | Reason
@@ -80,13 +80,24 @@ def view(
         host=facts(host or {}),
         host_now=facts(ports or {}),
         processes=[
-            Process(boottime_us=0, class_="container", device=DEVICE, memory_bytes=1, owner=owner)
+            Process(
+                boottime_us=0,
+                class_=OwnerClass.CONTAINER,
+                device=DEVICE,
+                memory_bytes=1,
+                owner=owner,
+            )
             for owner in owners
         ],
         enumerated=True,
     )
 
 
-def answers(item: Mapping[str, Any], seen: LatestReadings) -> dict[str, Answer]:
-    """By code; a check that says nothing is not among them."""
-    return {check.code: answer for check, answer in judge(promise(item), seen)}
+def answers(
+    item: Mapping[str, Any],
+    seen: LatestReadings,
+    series: Mapping[str, HourSeries] | None = None,
+) -> dict[str, Answer]:
+    """By code; a check that says nothing is not among them. `series`: what the last hour showed."""
+    context = CheckContext(promise(item), seen, series=series or {})
+    return {check.code: answer for check in CHECKS for answer in check.judge(context)}

@@ -45,8 +45,7 @@ resources:
     nodes: "{nodes}"
     floors: {floors}
     bounds: {bounds}
-    interconnect: {interconnect}
-availability:
+{more}availability:
   - {{id: gpus, unit: gpu, target: "0.99"}}
   - {{id: nodes, unit: node, target: "0.99"}}
 unknown: {{policy: hold}}
@@ -66,7 +65,7 @@ def contract_text(name: str = "K1", **changes: Any) -> str:
         "nodes": 1,
         "floors": FLOORS,
         "bounds": "[]",
-        "interconnect": "{}",
+        "more": "",
     }
     return CONTRACT.format(**values | changes)
 

@@ -7,6 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.weighbridge.judged import contract as of_item
 from weighbridge.catalogue.tables import skus
 from weighbridge.challenge.ceiling import ceiling_flops_per_second
 from weighbridge.challenge.policy import Policy
@@ -535,3 +536,18 @@ def test_what_one_unit_is_owed_is_claimed_in_one_way() -> None:
     assert len(load(text + TWO_CREDITS.replace("OBJECTIVE", "all")).credits) == 2
     same = TWO_CREDITS.replace("required: false", "required: true, deadline_days: 14")
     assert len(load(text + same.replace("OBJECTIVE", "node-a")).credits) == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "warned"),
+    [
+        ({"driver_at_least": "535", "driver_below": "580.95.05"}, ""),
+        ({"driver_at_least": "R535"}, "driver_at_least `R535` is no version"),
+        ({"driver_below": "latest"}, "driver_below `latest` is no version"),
+        ({"driver_at_least": "580", "driver_below": "580.0"}, "no driver keeps both"),
+        ({"driver_at_least": "580", "driver_below": "580.1"}, ""),
+    ],
+)
+def test_drivers_that_nobody_can_compare_are_warned_of(host: dict[str, str], warned: str) -> None:
+    found = [one for one in cautions(of_item({"host": host})) if ": host." in one]
+    assert [warned in one for one in found] == ([True] if warned else [])

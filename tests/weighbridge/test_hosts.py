@@ -73,7 +73,8 @@ def test_storage_is_what_was_promised(bytes_: int, verdict: str) -> None:
 @pytest.mark.parametrize("terms", [{"cpu": "EPYC"}, {"memory_bytes": "1"}, {"nvme_bytes": "1"}])
 def test_what_a_host_does_not_tell_is_unknown(terms: dict[str, str]) -> None:
     assert host(terms, {}).observed == "not_reported"
-    name = {"cpu": "cpu_model", "memory_bytes": "memory_total_bytes"}.get(*terms, "nvme_bytes")
+    names = {"cpu": "cpu_model", "memory_bytes": "memory_total_bytes", "nvme_bytes": "nvme_bytes"}
+    (name,) = (names[one] for one in terms)
     found = host(terms, {name: Reason.NO_PERMISSION})
     assert (found.verdict, found.observed) == (Verdict.UNKNOWN, "no_permission")
 
@@ -112,7 +113,7 @@ def test_a_driver_whose_library_does_not_answer_is_known_by_its_module() -> None
     assert (found.verdict, found.observed) == (Verdict.UNKNOWN, "driver_not_loaded")
 
 
-def rdma(name: str = "mlx5_0", **other: Value) -> dict[str, Value]:
+def rdma(port: str = "mlx5_0", /, **other: Value) -> dict[str, Value]:
     told: dict[str, Value] = {
         "state_code": 4,
         "physical_state_code": 5,
@@ -121,7 +122,7 @@ def rdma(name: str = "mlx5_0", **other: Value) -> dict[str, Value]:
         "link_layer": "InfiniBand",
         "link_downed_count": 0,
     }
-    return {f"infiniband.{name}.1.{key}": value for key, value in (told | other).items()}
+    return {f"infiniband.{port}.1.{key}": value for key, value in (told | other).items()}
 
 
 def ethernet(name: str = "eth0", **other: Value) -> dict[str, Value]:
@@ -187,8 +188,11 @@ def test_ports_of_an_older_agent_or_that_nobody_may_read_are_unknown() -> None:
 
 
 def test_ports_are_judged_as_reports_tell_of_them_and_what_falls_is_counted_by_the_hour() -> None:
-    log, node = standing(interconnect=json.dumps(TWO | {"ports": "1"})), ScriptedNode()
-    told = {
+    log, node = (
+        standing(more=f"    interconnect: {json.dumps(TWO | {'ports': '1'})}\n"),
+        ScriptedNode(),
+    )
+    told: dict[int, dict[str, Value]] = {
         0: {},
         10: {"state_code": 1},
         20: {},
@@ -199,7 +203,7 @@ def test_ports_are_judged_as_reports_tell_of_them_and_what_falls_is_counted_by_t
     }
     for second, port in told.items():
         log.tick(second)
-        facts = rdma(**port) | {"rdma_ports_count": 1}
+        facts = rdma("mlx5_0", **port) | {"rdma_ports_count": 1}
         log.report(node.report([second], host={"readings": facts, "unavailable": {}}))
     downs = log.findings("fabric_ports_down")
     assert [one.until_us is not None for one in downs] == [False, True]

@@ -8,6 +8,7 @@ from tests.weighbridge.scripted import Log, ScriptedNode
 from tests.weighbridge.test_judge import standing
 
 HW, SW = "clocks_event_hw_thermal_microseconds", "clocks_event_sw_thermal_microseconds"
+BRAKE = "clocks_event_hw_power_brake_microseconds"
 CAP, FLAGS = "clocks_event_sw_power_cap_microseconds", "clocks_event_reasons_flags"
 STEP = 30
 OBSERVED = "throttled for at most 0.1 of the time"
@@ -25,8 +26,9 @@ def an_hour(told: Told, floors: str = '{throttling_share_max: "0.1"}', until: in
 
 
 def counted(until: int, counter: str = HW) -> Told:
-    """A counter that rises with time until then."""
-    return lambda second: {counter: min(second, until) * 1_000_000}
+    """All counters, of which one rises with time until then."""
+    still = dict.fromkeys((CAP, SW, HW, BRAKE), 0)
+    return lambda second: still | {counter: min(second, until) * 1_000_000}
 
 
 @pytest.mark.parametrize(("until", "breached"), [(357, False), (358, True)])
@@ -43,9 +45,9 @@ def test_the_promised_share_itself_is_kept_and_a_second_more_is_not(
 
 
 def test_causes_that_hold_at_once_count_once() -> None:
-    log = an_hour(lambda second: {**counted(300)(second), **counted(200, SW)(second)})
+    log = an_hour(lambda second: {**counted(300)(second), SW: min(second, 200) * 1_000_000})
     assert ("throttled", "GPU-n1-0") not in log.open()
-    log = an_hour(lambda second: {**counted(900)(second), **counted(600, SW)(second)})
+    log = an_hour(lambda second: {**counted(900)(second), SW: min(second, 600) * 1_000_000})
     found = log.open()["throttled", "GPU-n1-0"]
     assert found.observed == "900 of 3570 s: hw_thermal 900 s, sw_thermal 600 s"
 
@@ -68,13 +70,20 @@ def test_a_driver_without_the_counters_is_judged_by_the_bits_of_the_moment(
     assert (("throttled", "GPU-n1-0") in log.open()) == breached
 
 
-def test_a_card_that_tells_of_neither_is_unknown() -> None:
-    found = an_hour(lambda _: {}).open()["throttled", "GPU-n1-0"]
+@pytest.mark.parametrize("flags", [0x40, 0x0])
+def test_one_counter_does_not_speak_for_those_that_a_driver_lacks(flags: int) -> None:
+    log = an_hour(lambda _: {CAP: 0, FLAGS: flags})
+    assert (("throttled", "GPU-n1-0") in log.open()) == bool(flags)
+
+
+@pytest.mark.parametrize("told", [{}, {CAP: 0}])
+def test_a_card_that_tells_of_too_little_is_unknown(told: dict[str, int]) -> None:
+    found = an_hour(lambda _: told).open()["throttled", "GPU-n1-0"]
     assert (found.verdict, found.observed) == ("unknown", "not_supported")
 
 
 def test_a_counter_that_begins_anew_and_an_hour_hardly_seen_say_nothing() -> None:
-    log = an_hour(lambda second: {HW: 10**12 if second < 1800 else 0})
+    log = an_hour(lambda second: {**counted(0)(second), HW: 10**12 if second < 1800 else 0})
     assert log.findings("throttled") == []
     log = an_hour(counted(3600), until=1200)
     assert log.findings("throttled") == []

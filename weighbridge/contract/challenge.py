@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import Literal
+from typing import ClassVar, Literal
 
 from weighbridge.catalogue.tables import Sku
 from weighbridge.challenge.ceiling import ceiling_flops_per_second
@@ -17,11 +17,13 @@ from weighbridge.challenge.work import (
     rounds_of,
 )
 from weighbridge.contract.scalars import Count, Maybe, Share, Switch, Text, Whole
-from weighbridge.contract.terms import Terms, clause
+from weighbridge.contract.terms import Reader, Terms, clause, part
 
 
 class ChallengeTerms(Terms):
     """Proof of compute at times that nobody can foresee. A GPU in use is left alone, and that is no failure."""
+
+    READ_BY: ClassVar[Reader] = part("challenges")
 
     profile: Literal["f16", "i8"] = clause("Type of the operands of the products.", default="f16")
     size: Count = clause("Rows and columns of each matrix.", default=16384)

@@ -37,6 +37,8 @@ def incoherences(contract: Contract) -> Problems:
 def cautions(contract: Contract) -> Iterator[str]:
     """What holds together, and what somebody who signs it should know."""
     yield from unknown_cards(contract.resources)
+    for item in contract.resources:
+        yield from (f"resources.{item.id}: host.{text}" for text in item.host.unclear())
     yield from (f"evidence.{text}" for text in contract.evidence.lopsided())
     asking = [one for one in contract.availability if asks_for(one.up_when, REACHABLE)]
     for promise in asking if not contract.evidence.witnesses else ():

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Literal
 
 from weighbridge.contract.scalars import Count, Maybe, Name, Share, Switch, Text, Whole
-from weighbridge.contract.terms import Terms, clause
+from weighbridge.contract.terms import Terms, clause, describes, part
 from weighbridge.log.policy import PolicyError, read_policy
 
 
@@ -13,7 +13,11 @@ class ClockTerms(Terms):
     """Beyond this skew, an agent's data are unknown."""
 
     max_abs_skew_s: Whole = clause("Largest offset from the reference.", default=2)
-    source: Text = clause("Clock that is the reference.", default="the collector's ticks")
+    source: Text = clause(
+        "Clock that is the reference.",
+        reader=describes("there is no other reference than the collector's ticks"),
+        default="the collector's ticks",
+    )
 
 
 BelowCoverage = Literal["noted", "held", "unknown"]
@@ -24,12 +28,28 @@ Late = Literal["counted", "held", "refused"]
 class EvidenceTerms(Terms):
     """What the records are made of."""
 
-    agents: Literal["both", "provider", "lessee"] = clause("Whose agents run.", default="both")
-    signed: Switch = clause("Whether reports are signed.", default=True)
-    hash_chain: Switch = clause("Whether reports are chained.", default=True)
-    retention_days: Count = clause("Days for which records are kept.", default=1096)
-    export: Text = clause("Format in which they are handed out.", default="evidence bundle")
-    audit_by: tuple[Text, ...] = clause("Who else may read them.", default=())
+    agents: Literal["both", "provider", "lessee"] = clause(
+        "Whose agents run.", reader=describes("whose agents report the log shows"), default="both"
+    )
+    signed: Switch = clause(
+        "Whether reports are signed.", reader=describes("every report is signed"), default=True
+    )
+    hash_chain: Switch = clause(
+        "Whether reports are chained.", reader=describes("every report is chained"), default=True
+    )
+    retention_days: Count = clause(
+        "Days for which records are kept.", reader=part("collector"), default=1096
+    )
+    export: Text = clause(
+        "Format in which they are handed out.",
+        reader=describes("bundles and documents can be asked for in any case"),
+        default="evidence bundle",
+    )
+    audit_by: tuple[Text, ...] = clause(
+        "Who else may read them.",
+        reader=describes("who may read is a matter of the collector's keys"),
+        default=(),
+    )
     records_prevail: Literal["provider", "lessee", "jointly_signed", "third_party"] = clause(
         "Whose records decide where they differ; with the last two neither's do, and `contradicted` does.",
         default="jointly_signed",
@@ -53,13 +73,21 @@ class EvidenceTerms(Terms):
     )
     witness_quorum: Count = clause("How many of them must say the same.", default=1)
     witness_of: Mapping[Name, Literal["provider", "lessee"]] = clause(
-        "Whose a witness is, by the name above; one that is not named here is nobody's.", default={}
+        "Whose a witness is, by the name above; one that is not named here is nobody's.",
+        reader=part("loading"),
+        default={},
     )
     clock: ClockTerms = clause("How far clocks may be off.", default=ClockTerms())
     correction_window_s: Whole = clause(
         "Data that come so long after the end of a period still change it.", default=432_000
     )
-    statement_due_s: Whole = clause("Seconds after which a statement is due.", default=259_200)
+    statement_due_s: Whole = clause(
+        "Seconds after which a statement is due.",
+        reader=describes(
+            "statements can be had at any time; when one was handed over nobody tells"
+        ),
+        default=259_200,
+    )
     least_coverage: Share = clause(
         "Share of contracted time that is to rest on samples, one each interval.",
         default=Fraction(9, 10),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from weighbridge.contract.scalars import Maybe, Name, Switch, Text, Whole, Zone
-from weighbridge.contract.terms import Terms, clause
+from weighbridge.contract.terms import Terms, clause, describes, part
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -26,7 +26,11 @@ class Maintenance(Terms):
     """Planned work. A window counts only if its notice was received in time."""
 
     min_notice_s: Whole = clause("Least time from receipt of the notice to the start.")
-    channel: Maybe[Text] = clause("Channel by which notice is given, in words.", default=None)
+    channel: Maybe[Text] = clause(
+        "Channel by which notice is given, in words.",
+        reader=describes("notices of work come through the collector"),
+        default=None,
+    )
     max_s_per_period: Maybe[Whole] = clause(
         "Seconds of a period that may be used up for each unit, in order of time.", default=None
     )
@@ -44,7 +48,11 @@ class ExcludedCause(Terms):
     """A cause that excludes time."""
 
     code: Name = clause("Code of the cause, as intervals and notices name it.")
-    proven_by: Literal["provider", "lessee"] = clause("Who must prove it.", default="provider")
+    proven_by: Literal["provider", "lessee"] = clause(
+        "Who must prove it.",
+        reader=describes("a cause counts once the lessee has said it too, whoever had to prove it"),
+        default="provider",
+    )
 
 
 class Exclusions(Terms):
@@ -55,7 +63,9 @@ class Exclusions(Terms):
         "Which holds while a fault and an excluded cause last together.", default="exclusion_wins"
     )
     downtime_excluded: Switch = clause(
-        "Whether the text excludes downtime itself, and so promises nothing.", default=False
+        "Whether the text excludes downtime itself, and so promises nothing.",
+        reader=part("loading"),
+        default=False,
     )
 
     def problems(self) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from weighbridge.contract.parties import HumanText, Links, Party, Signature, Tax
 from weighbridge.contract.quality import Acceptance, CapacityFloor, Performance, Repair, Response
 from weighbridge.contract.resources import Resource
 from weighbridge.contract.scalars import Count, Currency, Instant, Maybe, Name, Switch, Text, Zone
-from weighbridge.contract.terms import Terms, clause, key
+from weighbridge.contract.terms import Terms, clause, describes, key, part
 
 
 class Contract(Terms):
@@ -26,16 +26,26 @@ class Contract(Terms):
 
     contract_id: Name = clause("Identity, the same for all versions.")
     version: Count = clause("Rises with every amendment.", default=1)
-    supersedes: Maybe[Count] = clause("The version that this one replaces.", default=None)
+    supersedes: Maybe[Count] = clause(
+        "The version that this one replaces.", reader=part("judge"), default=None
+    )
     effective_us: Instant = key("effective", "From when this version holds.")
     parties: tuple[Party, ...] = clause("The parties; at least a provider and a lessee.")
     term: Term = clause("When the contract holds.")
     time_zone: Zone = clause("IANA name: borders of periods and deadlines. No default.")
     currency: Currency = clause("ISO 4217 code of all money. No default.")
     tax: Tax = clause("Tax on the prices.", default=Tax())
-    precedence: tuple[Text, ...] = clause("Which text wins, first to last.", default=("contract",))
-    human_text: Maybe[HumanText] = clause("The document that people signed.", default=None)
-    signatures: tuple[Signature, ...] = clause("Signatures of the parties.", default=())
+    precedence: tuple[Text, ...] = clause(
+        "Which text wins, first to last.",
+        reader=describes("which text wins is for people to say"),
+        default=("contract",),
+    )
+    human_text: Maybe[HumanText] = clause(
+        "The document that people signed.", reader=describes("see there"), default=None
+    )
+    signatures: tuple[Signature, ...] = clause(
+        "Signatures of the parties.", reader=part("loading"), default=()
+    )
     resources: tuple[Resource, ...] = clause("The line items: what is leased.")
     availability: tuple[Availability, ...] = clause("Availability objectives.", default=())
     unknown: Unknown = clause("Who bears time that nobody saw. No default.")
@@ -68,7 +78,11 @@ class Contract(Terms):
     )
     evidence: EvidenceTerms = clause("Whose records and clocks count.", default=EvidenceTerms())
     sampling: Sampling = clause("How often the cards are read.", default=Sampling())
-    links: Links = clause("Sub-leases and other contracts between the parties.", default=Links())
+    links: Links = clause(
+        "Sub-leases and other contracts between the parties.",
+        reader=describes("see there"),
+        default=Links(),
+    )
 
     def counts_capacity_of(self, resource: str) -> Availability | None:
         """The objective whose units carry the capacity of a line item: of its nodes or GPUs alone, over a period."""

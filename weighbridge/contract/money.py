@@ -21,7 +21,7 @@ from weighbridge.contract.scalars import (
     Whole,
     Zone,
 )
-from weighbridge.contract.terms import Terms, clause
+from weighbridge.contract.terms import Terms, clause, describes, part
 
 Steps = Literal["floor", "ceil"]
 Mode = Literal["half_up", "half_even", "down"]
@@ -78,7 +78,11 @@ class ClaimTerms(Terms):
         "Billing cycles (months) after the end of the period.", default=None
     )
     zone: Maybe[Zone] = clause("Time zone of the deadline; none: the contract's.", default=None)
-    form: Maybe[Text] = clause("Address and form of the claim.", default=None)
+    form: Maybe[Text] = clause(
+        "Address and form of the claim.",
+        reader=describes("how a claim is sent is between the parties"),
+        default=None,
+    )
     auto_claim: Switch = clause(
         "Whether the statement is the claim, so that none has to be filed.", default=False
     )
@@ -152,6 +156,7 @@ class Tiers(Judged):
     tiers: tuple[TierRow, ...] = clause("The rows, from the target down.")
     on_gap: Literal["refuse", "flag"] = clause(
         "A hole between the rows, or below the target, is refused; or gives a flag without an amount.",
+        reader=part("loading"),
         default="refuse",
     )
     round_share: Maybe[RoundShare] = clause("Rounding before comparison.", default=None)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from weighbridge.contract.condition import Condition
 from weighbridge.contract.scalars import MICROSECONDS, Count, Maybe, Micros, Name, Target, Whole
-from weighbridge.contract.terms import Terms, clause, key
+from weighbridge.contract.terms import Reader, Terms, clause, key, part
 
 Policy = Literal["down", "up", "excluded", "hold"]
 Op = Literal[">", ">="]
@@ -139,6 +139,8 @@ def _heard_within(data: dict[str, Any]) -> int:
 
 class Sampling(Terms):
     """A sample covers the time to the next one if that comes within max_gap."""
+
+    READ_BY: ClassVar[Reader] = part("judge")
 
     interval_us: Micros = key("interval_s", "Time between samples.", default=DEFAULT_INTERVAL_US)
     max_gap_us: Micros = key(

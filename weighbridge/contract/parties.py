@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
-from typing import Literal
+from typing import ClassVar, Literal
 
 from weighbridge.contract.scalars import (
     Amount,
@@ -17,7 +17,7 @@ from weighbridge.contract.scalars import (
     Text,
     Whole,
 )
-from weighbridge.contract.terms import Terms, clause, key
+from weighbridge.contract.terms import Reader, Terms, clause, describes, key, part
 
 Role = Literal["provider", "lessee", "operator", "owner", "guarantor", "auditor"]
 
@@ -35,6 +35,8 @@ class Party(Terms):
 
 class Signature(Terms):
     """A party's signature over the text of the contract without this list."""
+
+    READ_BY: ClassVar[Reader] = describes("kept as signed; whose key it is nobody here knows")
 
     party: Name = clause("The party that signed.")
     key_id: Text = clause("Id of the key that signed.")
@@ -56,7 +58,9 @@ class Term(Terms):
     start_us: Instant = key("from", "First instant.")
     end_us: Instant = key("to", "First instant after the end.")
     renewal: Literal["none", "automatic", "by_agreement"] = clause(
-        "How the term goes on after its end.", default="none"
+        "How the term goes on after its end.",
+        reader=describes("a term that goes on is an amendment"),
+        default="none",
     )
     early_exit: tuple[EarlyExit, ...] = clause("Rights to leave early.", default=())
 
@@ -75,12 +79,16 @@ class Tax(Terms):
 class HumanText(Terms):
     """The contract that people signed."""
 
+    READ_BY: ClassVar[Reader] = describes("the text of people is theirs to read")
+
     note: Text = clause("Language, and which text is the original.")
     digest: Maybe[Digest] = clause("SHA-256 of the signed file.", default=None)
 
 
 class CounterPurchase(Terms):
     """A purchase the other way between the same parties: to be declared, because it can hide a round trip."""
+
+    READ_BY: ClassVar[Reader] = describes("declared for whoever reads the contract")
 
     seller: Name = clause("The party that sells.")
     buyer: Name = clause("The party that buys.")
@@ -92,12 +100,26 @@ class CounterPurchase(Terms):
 class Links(Terms):
     """Other contracts in the chain."""
 
-    parent: Maybe[Name] = clause("The contract that this one sub-leases from.", default=None)
-    children: tuple[Name, ...] = clause("Contracts that sub-lease from this one.", default=())
-    sublease_allowed: Switch = clause("Whether the lessee may lease on.", default=False)
-    related_party: Maybe[Text] = clause("Relation between provider and lessee.", default=None)
+    parent: Maybe[Name] = clause(
+        "The contract that this one sub-leases from.",
+        reader=describes("the lease that this one draws on is named, not judged"),
+        default=None,
+    )
+    children: tuple[Name, ...] = clause(
+        "Contracts that sub-lease from this one.", reader=part("loading"), default=()
+    )
+    sublease_allowed: Switch = clause(
+        "Whether the lessee may lease on.", reader=part("loading"), default=False
+    )
+    related_party: Maybe[Text] = clause(
+        "Relation between provider and lessee.",
+        reader=describes("declared for whoever reads the contract"),
+        default=None,
+    )
     counter_purchases: tuple[CounterPurchase, ...] = clause(
-        "Purchases in the other direction.", default=()
+        "Purchases in the other direction.",
+        reader=describes("declared for whoever reads the contract"),
+        default=(),
     )
 
     def problems(self) -> Iterator[tuple[str, str]]:

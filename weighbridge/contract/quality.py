@@ -1,7 +1,7 @@
 """Objectives besides availability: performance, response, repair and capacity; and acceptance before all of them."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from weighbridge.contract.exclusions import LocalHours
 from weighbridge.contract.objectives import Op, UnitKind
@@ -16,7 +16,7 @@ from weighbridge.contract.scalars import (
     Text,
     Whole,
 )
-from weighbridge.contract.terms import Terms, clause
+from weighbridge.contract.terms import Reader, Terms, clause, describes, part
 
 
 class Performance(Terms):
@@ -24,7 +24,11 @@ class Performance(Terms):
 
     id: Name = clause("Name of the objective.")
     probe: Name = clause("Name of the probe.")
-    unit: Text = clause("Unit of the measured value.", default="1")
+    unit: Text = clause(
+        "Unit of the measured value.",
+        reader=describes("names what is measured; nothing is converted"),
+        default="1",
+    )
     statistic: Literal["each", "mean_error", "mean", "quantile"] = clause(
         "Share of good probes; one minus the mean error rate of slices; or the mean, or a quantile, of all answers of"
         " the period, which is good or not as a whole.",
@@ -43,7 +47,11 @@ class Performance(Terms):
     )
     min_samples: Count = clause("Fewer answers give no verdict.", default=1)
     target: Target = clause("Least share of good probes, or mean, over the period.")
-    consent: Maybe[Text] = clause("Who may run the probe, and when.", default=None)
+    consent: Maybe[Text] = clause(
+        "Who may run the probe, and when.",
+        reader=describes("who may run a probe the settings of the agents say"),
+        default=None,
+    )
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if (self.statistic == "mean_error") == (self.threshold is not None):
@@ -98,6 +106,8 @@ class CapacityFloor(Terms):
 class AcceptanceTest(Terms):
     """A test that the delivery must pass."""
 
+    READ_BY: ClassVar[Reader] = part("handover")
+
     probe: Name = clause("`challenge`, a reading, or a probe that a `test_result` names.")
     version: Text = clause("Version of the probe, or its hash.")
     parameters: Mapping[Name, Text] = clause("Parameters of the probe, by name.", default={})
@@ -111,6 +121,8 @@ class AcceptanceTest(Terms):
 class Acceptance(Terms):
     """When delivery counts as accepted, and when payment starts."""
 
+    READ_BY: ClassVar[Reader] = part("handover")
+
     tests: tuple[AcceptanceTest, ...] = clause("What must be passed.", default=())
     retest_limit: Whole = clause("Times a failed test may be repeated.", default=2)
     deemed_acceptance_days: Maybe[Count] = clause(
@@ -121,5 +133,7 @@ class Acceptance(Terms):
         "Event from which service is paid.", default="acceptance"
     )
     certificate_required: Switch = clause(
-        "A signed result with raw outputs and a telemetry window that shows the load.", default=True
+        "A signed result with raw outputs and a telemetry window that shows the load.",
+        reader=describes("a certificate has all of that in any case"),
+        default=True,
     )

@@ -12,7 +12,7 @@ from weighbridge.contract import scalars
 from weighbridge.contract.condition import Condition
 from weighbridge.contract.loading import spelled
 from weighbridge.contract.model import Contract
-from weighbridge.contract.terms import Terms
+from weighbridge.contract.terms import Terms, reader_of
 
 HEAD = """\
 # The contract file
@@ -24,6 +24,11 @@ aliases, tags and unknown keys are errors. All errors are reported at once, each
 an optional value. Money is a decimal number in the contract's currency, a share lies between 0 and 1, a percentage
 (`pct`) is out of 100, durations ending in `_s` are seconds, instants are UTC (`2026-05-05T16:00:00Z`). Every key that
 has a default may be left out; `weighbridge contract show` prints the contract with all of them.
+
+The last column says who acts by a term: checks that judge it, by the codes of their findings; or a part of the program:
+`settlement`, `handover` (delivery note and certificate), `judge` (the fold of reports), `challenges`, `attestation`,
+`collector`, or `loading`, where a term is refused or warned of. What it says `describes only` of is kept and shown, and
+nobody judges it.
 
 Some terms follow events that the parties tell of:
 
@@ -69,7 +74,12 @@ SCALARS: Mapping[Any, str] = {
 
 def reference() -> str:
     """The page, with one table for each part of the model."""
-    return "\n".join([HEAD, *(line for part in _parts(Contract, set()) for line in _section(part))])
+    return "\n".join([HEAD, *(line for part in parts() for line in _section(part))])
+
+
+def parts() -> Iterator[type[Terms]]:
+    """Every part of the model once, the contract first."""
+    return _parts(Contract, set())
 
 
 def _parts(model: type[Terms], seen: set[type[Terms]]) -> Iterator[type[Terms]]:
@@ -96,14 +106,26 @@ def _section(model: type[Terms]) -> Iterator[str]:
         "",
         summary,
         "",
-        "| key | what it is | value | default |",
-        "|---|---|---|---|",
+        "| key | what it is | value | default | read by |",
+        "|---|---|---|---|---|",
     )
     hints = get_type_hints(model, include_extras=True)
     for name, field in model.model_fields.items():
         value = _kind(hints[name]).replace("|", "\\|")
-        yield f"| `{field.alias or name}` | {field.description} | {value} | {_default(field, hints[name])} |"
+        told = (field.description or "", value, _default(field, hints[name]), _reader(model, name))
+        yield f"| `{field.alias or name}` | {' | '.join(told)} |"
     yield ""
+
+
+def _reader(model: type[Terms], name: str) -> str:
+    reader = reader_of(model, name)
+    match reader.kind:
+        case "check":
+            return ", ".join(f"`{code}`" for code in reader.words)
+        case "describes":
+            return f"describes only: {reader.words[0]}"
+        case "part":
+            return reader.words[0]
 
 
 def _kind(hint: Any) -> str:

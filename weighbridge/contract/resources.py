@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from fractions import Fraction
-from typing import Literal
+from typing import ClassVar, Literal
 
 from weighbridge.catalogue.readings import READING
 from weighbridge.catalogue.tables import Sku, skus
@@ -23,7 +23,8 @@ from weighbridge.contract.scalars import (
     Text,
     Whole,
 )
-from weighbridge.contract.terms import Terms, clause, key
+from weighbridge.contract.terms import Reader, Terms, checks, clause, describes, key, part
+from weighbridge.contract.versions import version_of
 
 MOST_GPUS = 1_000_000
 """Of one line item: each of its slots is judged by itself."""
@@ -32,51 +33,108 @@ MOST_GPUS = 1_000_000
 class Accelerator(Terms):
     """`sku` is a key of the SKU table; what is `none` is not promised beyond what the SKU's row says."""
 
-    sku: Text = clause("The card, by its key in the SKU table.")
-    form_factor: Maybe[Literal["SXM", "PCIe", "NVL", "superchip"]] = clause(
-        "Form factor; `superchip`: on one board with a CPU, as in GB200.", default=None
+    sku: Text = clause(
+        "The card, by its key in the SKU table.", reader=checks("sku_mismatch", "memory_short")
     )
-    memory_bytes: Maybe[Count] = clause("Memory of one card, in bytes.", default=None)
-    vendor: Text = clause("Maker of the card.", default="NVIDIA")
-    compute_capability: Maybe[Text] = clause("CUDA compute capability, such as 9.0.", default=None)
+    form_factor: Maybe[Literal["SXM", "PCIe", "NVL", "superchip"]] = clause(
+        "Form factor; `superchip`: on one board with a CPU, as in GB200.",
+        reader=checks("sku_mismatch"),
+        default=None,
+    )
+    memory_bytes: Maybe[Count] = clause(
+        "Memory of one card, in bytes.", reader=checks("memory_short"), default=None
+    )
+    vendor: Text = clause("Maker of the card.", reader=checks("sku_mismatch"), default="NVIDIA")
+    compute_capability: Maybe[Text] = clause(
+        "CUDA compute capability, such as 9.0.", reader=checks("sku_mismatch"), default=None
+    )
 
 
 class Interconnect(Terms):
     """How the cards and nodes are joined; `none` is no promise."""
 
-    nvlink_version: Maybe[Count] = clause("Generation of NVLink.", default=None)
-    nvlink_links: Maybe[Count] = clause("NVLink links that are up, per GPU.", default=None)
-    nvlink_domain: Maybe[Count] = clause("GPUs in one NVLink domain.", default=None)
-    fabric: Maybe[Literal["infiniband", "roce", "ethernet"]] = clause(
-        "Network between nodes.", default=None
+    nvlink_version: Maybe[Count] = clause(
+        "Least generation of NVLink.", reader=checks("nvlink_old"), default=None
     )
-    ports: Maybe[Count] = clause("Fabric ports per node.", default=None)
-    port_gigabits: Maybe[Count] = clause("Rate of a port, in Gbit/s.", default=None)
-    rails: Maybe[Count] = clause("Number of rails of the fabric.", default=None)
+    nvlink_links: Maybe[Count] = clause(
+        "NVLink links that are up, per GPU.", reader=checks("nvlink_down"), default=None
+    )
+    nvlink_domain: Maybe[Count] = clause(
+        "GPUs in one NVLink domain; judged as far as its own node shows them.",
+        reader=checks("nvlink_apart"),
+        default=None,
+    )
+    fabric: Maybe[Literal["infiniband", "roce", "ethernet"]] = clause(
+        "Network between nodes.", reader=checks("fabric_ports_down"), default=None
+    )
+    ports: Maybe[Count] = clause(
+        "Fabric ports per node that are up.", reader=checks("fabric_ports_down"), default=None
+    )
+    port_gigabits: Maybe[Count] = clause(
+        "Least rate of a port, in Gbit/s.", reader=checks("fabric_ports_down"), default=None
+    )
+    rails: Maybe[Count] = clause(
+        "Number of rails of the fabric.",
+        reader=describes("which switch a port leads to its node does not show"),
+        default=None,
+    )
 
 
 class Host(Terms):
     """What the cards sit in; `none` is no promise."""
 
-    cpu: Maybe[Text] = clause("Model of the processor.", default=None)
-    memory_bytes: Maybe[Count] = clause("Main memory of a node, in bytes.", default=None)
-    nvme_bytes: Maybe[Count] = clause("Local NVMe storage of a node, in bytes.", default=None)
-    driver_at_least: Maybe[Text] = clause("Oldest driver allowed.", default=None)
-    driver_below: Maybe[Text] = clause("First driver not allowed.", default=None)
+    cpu: Maybe[Text] = clause(
+        "Model of the processor: each of these words must be one of its name.",
+        reader=checks("cpu_mismatch"),
+        default=None,
+    )
+    memory_bytes: Maybe[Count] = clause(
+        "Main memory of a node, in bytes, of which firmware and kernel may keep 3 % and 2 GiB.",
+        reader=checks("host_memory_short"),
+        default=None,
+    )
+    nvme_bytes: Maybe[Count] = clause(
+        "Local NVMe storage of a node, in bytes: its namespaces.",
+        reader=checks("nvme_short"),
+        default=None,
+    )
+    driver_at_least: Maybe[Text] = clause(
+        "Oldest driver allowed, such as 580.95.", reader=checks("driver_not_allowed"), default=None
+    )
+    driver_below: Maybe[Text] = clause(
+        "First driver not allowed.", reader=checks("driver_not_allowed"), default=None
+    )
+
+    def unclear(self) -> Iterator[str]:
+        """Drivers that nobody can compare, or that no driver can be."""
+        least, below = self.driver_at_least, self.driver_below
+        low, high = (None if one is None else version_of(one) for one in (least, below))
+        for name, text, version in (("at_least", least, low), ("below", below, high)):
+            if text is not None and version is None:
+                yield f"driver_{name} `{text}` is no version and will be judged unknown"
+        if low is not None and high is not None and low >= high:
+            yield "driver_below is not above driver_at_least: no driver keeps both"
 
 
 class Capacity(Terms):
     """What a GPU is worth in P, so that a count of GPUs becomes a capacity. P means nothing without a precision."""
 
-    unit: Literal["P"] = clause("Unit of capacity: PFLOPS.", default="P")
+    unit: Literal["P"] = clause(
+        "Unit of capacity: PFLOPS.", reader=describes("there is no other unit"), default="P"
+    )
     precision: Literal["fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "fp4", "int8"] = clause(
-        "Arithmetic that the P are counted in."
+        "Arithmetic that the P are counted in.",
+        reader=describes("names what P are counted in; challenges prove arithmetic"),
     )
     sparsity: Literal["dense", "sparse"] = clause(
-        "Dense or sparse P; sparse figures are twice the dense.", default="dense"
+        "Dense or sparse P; sparse figures are twice the dense.",
+        reader=describes("names what P are counted in; challenges prove arithmetic"),
+        default="dense",
     )
     basis: Literal["nameplate", "measured"] = clause(
-        "Whether P are those of the datasheet or measured.", default="nameplate"
+        "Whether P are those of the datasheet or measured.",
+        reader=describes("names what P are counted in; challenges prove arithmetic"),
+        default="nameplate",
     )
     per_gpu: Ratio = clause("P of one GPU.")
     contracted: Maybe[Ratio] = clause(
@@ -87,28 +145,48 @@ class Capacity(Terms):
 class Floors(Terms):
     """Lowest acceptable values; `none` is no promise."""
 
-    power_limit_milliwatts: Maybe[Count] = clause("Least power limit of a card.", default=None)
-    sm_clock_max_megahertz: Maybe[Count] = clause("Least maximum SM clock.", default=None)
-    memory_clock_max_megahertz: Maybe[Count] = clause("Least maximum memory clock.", default=None)
-    pcie_generation: Maybe[Count] = clause(
-        "Least PCIe generation of the link under load.", default=None
+    power_limit_milliwatts: Maybe[Count] = clause(
+        "Least power limit of a card.", reader=checks("power_capped"), default=None
     )
-    pcie_width: Maybe[Count] = clause("Least number of PCIe lanes under load.", default=None)
-    ecc: Maybe[Literal["on"]] = clause("`on`: ECC must be on.", default=None)
-    mig: Maybe[Literal["off"]] = clause("`off`: MIG must be off.", default=None)
+    sm_clock_max_megahertz: Maybe[Count] = clause(
+        "Least maximum SM clock.", reader=checks("clock_capped"), default=None
+    )
+    memory_clock_max_megahertz: Maybe[Count] = clause(
+        "Least maximum memory clock.", reader=checks("memory_clock_capped"), default=None
+    )
+    pcie_generation: Maybe[Count] = clause(
+        "Least PCIe generation of the link under load.", reader=checks("pcie_slow"), default=None
+    )
+    pcie_width: Maybe[Count] = clause(
+        "Least number of PCIe lanes under load.", reader=checks("pcie_narrow"), default=None
+    )
+    ecc: Maybe[Literal["on"]] = clause(
+        "`on`: ECC must be on.", reader=checks("ecc_off"), default=None
+    )
+    mig: Maybe[Literal["off"]] = clause("`off`: MIG is off.", reader=checks("mig_on"), default=None)
     throttling_share_max: Maybe[Share] = clause(
-        "Largest share of time below full clocks for want of power or cooling.", default=None
+        "Largest share of an hour below full clocks for want of power or cooling. A power cap counts while the limit in"
+        " force is below power_limit_milliwatts, or else below the card's default.",
+        reader=checks("throttled"),
+        default=None,
     )
 
 
 class Exclusivity(Terms):
-    """`owners`: salted hashes that may hold memory; empty: whoever comes, but `max_owners` at a time."""
+    """`owners`: salted hashes that may hold memory; empty: whoever comes, but `max_owners` at a time. Where the mode is
+    `shared`, a `max_owners` of 1 is no limit."""
 
     mode: Literal["exclusive", "shared"] = clause(
-        "Whether processes of others may use the cards.", default="exclusive"
+        "Whether processes of others may use the cards.",
+        reader=checks("foreign_process"),
+        default="exclusive",
     )
-    max_owners: Count = clause("Most owners of processes on a card at a time.", default=1)
-    owners: tuple[Text, ...] = clause("Salted hashes of the owners allowed.", default=())
+    max_owners: Count = clause(
+        "Most owners of processes on a card at a time.", reader=checks("foreign_process"), default=1
+    )
+    owners: tuple[Text, ...] = clause(
+        "Salted hashes of the owners allowed.", reader=checks("foreign_process"), default=()
+    )
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.mode == "exclusive" and self.max_owners != 1:
@@ -120,11 +198,24 @@ class Exclusivity(Terms):
 class Bound(Terms):
     """A bound on an existing reading: data, not a new check."""
 
-    reading: Name = clause("Name of the reading in the catalogue; its unit is in the name.")
-    at_least: Maybe[Integer] = clause("Smallest value allowed.", default=None)
-    at_most: Maybe[Integer] = clause("Largest value allowed.", default=None)
-    while_: Literal["always", "busy"] = key("while", "When it must hold.", default="always")
-    for_share: Share = clause("Share of those samples that must hold it.", default=Fraction(1))
+    reading: Name = clause(
+        "Name of the reading in the catalogue; its unit is in the name.",
+        reader=checks("bound_broken"),
+    )
+    at_least: Maybe[Integer] = clause(
+        "Smallest value allowed.", reader=checks("bound_broken"), default=None
+    )
+    at_most: Maybe[Integer] = clause(
+        "Largest value allowed.", reader=checks("bound_broken"), default=None
+    )
+    while_: Literal["always", "busy"] = key(
+        "while", "When it must hold.", reader=checks("bound_broken"), default="always"
+    )
+    for_share: Share = clause(
+        "Share of those samples that must hold it.",
+        reader=checks("bound_broken"),
+        default=Fraction(1),
+    )
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.reading not in READING:
@@ -143,14 +234,24 @@ class Bound(Terms):
 class FilledSlot(Terms):
     """A place that a GPU fills. The obligation stays with it when the GPU is replaced."""
 
+    READ_BY: ClassVar[Reader] = part("handover")
+
     id: Name = clause("Name of the slot, `node.slot`.")
     uuid: Maybe[Text] = clause("UUID of the GPU at the start.", default=None)
     serial: Maybe[Text] = clause("Serial number of the GPU.", default=None)
-    host_serial: Maybe[Text] = clause("Serial number of the host.", default=None)
+    host_serial: Maybe[Text] = clause(
+        "Serial number of the host.",
+        reader=describes("delivery notes show it as it was contracted"),
+        default=None,
+    )
 
 
 class Location(Terms):
     """Where the nodes stand."""
+
+    READ_BY: ClassVar[Reader] = describes(
+        "where a machine stands, and that it was moved, it does not show"
+    )
 
     site: Text = clause("Name of the site.")
     country: Maybe[Text] = clause("Country of the site.", default=None)
@@ -175,8 +276,18 @@ class Resource(Terms):
     nodes: Count = clause("Nodes contracted.")
     per_node: Count = clause("GPUs in each node.")
     spare_nodes: Whole = clause("Nodes that stand by beside those contracted.", default=0)
-    spares_on_same_spine: Switch = clause("Whether spares share the fabric.", default=True)
-    identity: Literal["slot", "uuid"] = clause("What carries the obligation.", default="slot")
+    spares_on_same_spine: Switch = clause(
+        "Whether spares share the fabric.",
+        reader=describes("where a node hangs in a network it does not show"),
+        default=True,
+    )
+    identity: Literal["slot", "uuid"] = clause(
+        "What carries the obligation.",
+        reader=describes(
+            "an obligation is its slot's; another device in it is found: device_exchanged"
+        ),
+        default="slot",
+    )
     slots: tuple[FilledSlot, ...] = clause(
         "The slots and what fills them at the start.", default=()
     )
@@ -188,6 +299,7 @@ class Resource(Terms):
     virtualization: Maybe[Literal["bare_metal", "vm_passthrough", "vgpu", "mig", "container"]] = (
         clause(
             "The form in which the lessee gets the cards; none: not promised, and not judged.",
+            reader=checks("virtualization_mismatch"),
             default=None,
         )
     )
@@ -195,12 +307,17 @@ class Resource(Terms):
     challenges: tuple[ChallengeTerms, ...] = clause(
         "Proofs of compute, each in its own series: two profiles tell classes apart that one does not. Empty: only by"
         " hand, with the numbers of whoever asks.",
+        reader=part("challenges"),
         default=(),
     )
     attestation: Maybe[AttestationTerms] = clause(
-        "Attestation of the chips (E3); none: only by hand.", default=None
+        "Attestation of the chips (E3); none: only by hand.",
+        reader=part("attestation"),
+        default=None,
     )
-    location: Maybe[Location] = clause("Where the nodes stand.", default=None)
+    location: Maybe[Location] = clause(
+        "Where the nodes stand.", reader=describes("see there"), default=None
+    )
     delivery: tuple[Batch, ...] = clause("Delivery in parts; empty: at the start.", default=())
 
     @property

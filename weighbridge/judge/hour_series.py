@@ -59,9 +59,10 @@ HELD_DOWN = (
     ("power_brake", "clocks_event_hw_power_brake_microseconds", 0x80),
 )
 """Causes of clocks below what the card can reach, each with its counter and its bit among those of the moment
-(nvmlClocksEventReason*). Where a driver has none of the counters, a bit of two samples in a row stands for the time
+(nvmlClocksEventReason*). Where a driver lacks one of the counters, a bit of two samples in a row stands for the time
 between.
 """
+COUNTED = frozenset(cause for cause, counter, _ in HELD_DOWN if counter)
 POWER_CAP = HELD_DOWN[0][0]
 
 
@@ -121,17 +122,19 @@ def _is_capped(view: LatestReadings, device: str, enforced: int | None, floor: i
 def _held_us(
     meter: SeriesMeter, now: list[Column], flags: Column, place: int, passed_us: int
 ) -> dict[str, int]:
-    """By cause, for how long it held; empty where neither counters nor bits tell."""
-    counted = {
-        cause: min(after - before, passed_us)
-        for (cause, _, _), was, is_ in zip(HELD_DOWN, meter.limited, now, strict=True)
-        if (before := was[place]) is not None and (after := is_[place]) is not None
-        if after >= before
-    }
-    first, last = meter.flags[place], flags[place]
-    if counted or first is None or last is None:
+    """By cause, for how long it held; empty where neither counters nor bits tell of each."""
+    counted: dict[str, int] = {}
+    for (cause, _, _), was, is_ in zip(HELD_DOWN, meter.limited, now, strict=True):
+        before, after = was[place], is_[place]
+        if before is not None and after is not None and after >= before:
+            counted[cause] = min(after - before, passed_us)
+    if counted.keys() >= COUNTED:
         return counted
-    return {cause: passed_us if first & last & bit else 0 for cause, _, bit in HELD_DOWN}
+    first, last = meter.flags[place], flags[place]
+    if first is None or last is None:
+        return {}
+    bits = {cause: passed_us if first & last & bit else 0 for cause, _, bit in HELD_DOWN}
+    return bits | counted
 
 
 def _throttle(series: HourSeries, held: dict[str, int], passed_us: int, *, capped: bool) -> None:
