@@ -11,6 +11,7 @@ from weighbridge.contract import Bound
 from weighbridge.judge.checks import CHECKS, Answer, Check, Promise
 from weighbridge.judge.checks.bounds import describe, holds
 from weighbridge.judge.checks.presence import uncounted
+from weighbridge.judge.findings import answers_for
 from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.judge.track import busy
 from weighbridge.verdict import WORST_FIRST, Verdict, worst
@@ -142,11 +143,11 @@ def _summary(by_check: dict[str, list[Judged]]) -> str:
     wrong = [(verdict, codes[verdict]) for verdict in WORST_FIRST[:-1] if codes[verdict]]
     if not wrong:
         return f"{Verdict.MET}: {len(by_check)} checks, {sum(map(len, by_check.values()))} answers"
-    for shown in range(max(len(named) for _, named in wrong), -1, -1):
-        line = "; ".join(f"{verdict}: {_some(named, shown)}" for verdict, named in wrong)
-        if len(line) <= LINE:
-            break
-    return line
+    lines = (
+        "; ".join(f"{verdict}: {_some(named, shown)}" for verdict, named in wrong)
+        for shown in range(len(by_check), -1, -1)
+    )
+    return next(line for line in lines if len(line) <= LINE)
 
 
 def _some(codes: Sequence[str], shown: int) -> str:
@@ -177,7 +178,7 @@ def _result(check: Check, worst_answer: Answer, told: Sequence[Judged]) -> Check
         met=verdicts.count(Verdict.MET),
         unknown=verdicts.count(Verdict.UNKNOWN),
         breached=verdicts.count(Verdict.BREACHED),
-        answerable=check.answerable if worst_answer.verdict is Verdict.BREACHED else "open",
+        answerable=answers_for(check.code, worst_answer.verdict),
         means=row.means.en,
         cannot_see=row.cannot_see.en,
         innocent=None if row.innocent is None else row.innocent.en,

@@ -26,8 +26,8 @@ from tests.e2e.stage import Collector, Stage, command, lease, wait_for
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "extending.md"
 SECTION: Final = re.compile(r"^## (.+)\n((?:(?!## ).*\n?)*)", re.MULTILINE)
-BLOCK: Final = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PLACE: Final = re.compile(r"# (\S+\.py)(?:, after (.+))?")
+BLOCK: Final = re.compile(r"^```(python|sh|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PLACE: Final = re.compile(r"# (\S+\.(?:py|toml))(?:, after (.+))?")
 SECTIONS: Final = dict(SECTION.findall(PAGE.read_text(encoding="utf-8")))
 
 pytestmark = pytest.mark.slow
@@ -105,7 +105,7 @@ class Tree:
 
     def holds(self, touched: set[str], *tests: str) -> None:
         """The files are in form, and these tests of the copy pass."""
-        names = sorted(touched)
+        names = sorted(name for name in touched if name.endswith(".py"))
         self.run(self.python, "-m", "ruff", "check", *names)
         self.run(self.python, "-m", "ruff", "format", "--check", *names)
         wanted = [f"tests/{name}" for name in tests]
@@ -219,7 +219,9 @@ def test_a_check_of_it(tree: Tree, stage: Stage) -> None:
     tree.holds(
         touched,
         "weighbridge/test_judge.py",
+        "weighbridge/test_findings.py",
         "weighbridge/handover/test_delivery.py",
+        "dashboards/test_build.py",
     )
     collector = stage.serving(promising_persistence())
     node = stage.node("n1", collector)

@@ -63,12 +63,14 @@ def finding(row: Finding) -> Json:
 def advice(code: str, verdict: Verdict) -> Mapping[str, Any]:
     """Of a finding: `means`, `cannot_see`, `innocent`, and the `steps` to take in their order."""
     row = meaning(code)
-    said = {"means": None, "cannot_see": None, "innocent": None}
     if row is None:
-        return said | {"steps": []}
-    said |= {name: _said(getattr(row, name)) for name in said}
-    steps = [{"code": step.code} | step.says._asdict() for step in row.next_steps(verdict)]
-    return said | {"steps": steps}
+        return {"means": None, "cannot_see": None, "innocent": None, "steps": []}
+    return {
+        "means": _said(row.means),
+        "cannot_see": _said(row.cannot_see),
+        "innocent": _said(row.innocent),
+        "steps": [{"code": step.code} | step.says._asdict() for step in row.next_steps(verdict)],
+    }
 
 
 def _said(said: Said | None) -> Json | None:

@@ -15,6 +15,7 @@ from tests.test_docs import wrong
 from weighbridge.catalogue.findings import Meaning, Said, Step, meaning, meanings, steps
 from weighbridge.judge.challenge_findings import IN_A_ROW_SAID
 from weighbridge.judge.checks import CHECKS
+from weighbridge.judge.findings import answers_for
 from weighbridge.judge.ledger import COLLECTOR_UNREACHED, UNREACHABLE
 from weighbridge.judge.node import NOTED, QUIET
 from weighbridge.judge.reference import reference
@@ -32,6 +33,14 @@ def judge_modules() -> Iterator[tuple[ModuleType, ast.Module]]:
         parts = file.relative_to(folder).with_suffix("").parts
         name = ".".join(("weighbridge.judge", *parts)).removesuffix(".__init__")
         yield importlib.import_module(name), ast.parse(file.read_text())
+
+
+def named_codes() -> Iterator[str]:
+    """What modules of the judge call a code."""
+    for module, _ in judge_modules():
+        for name, value in vars(module).items():
+            if name.endswith("CODE") and isinstance(value, str):
+                yield value
 
 
 def named_in_calls() -> Iterator[str]:
@@ -60,6 +69,7 @@ def every_code() -> set[str]:
     """All codes of findings that the judge can open."""
     faults = [str(fault) for fault in LogFault]
     return {
+        *named_codes(),
         *named_in_calls(),
         *(check.code for check in CHECKS),
         *map(str, NOTED),
@@ -131,6 +141,11 @@ def test_what_is_met_asks_for_nothing_and_what_nobody_saw_for_sight() -> None:
     assert lost.next_steps(Verdict.MET) == ()
     assert lost.next_steps(Verdict.BREACHED)[0].code == "drain"
     assert lost.next_steps(Verdict.UNKNOWN)[0].code == "check_driver_access"
+
+
+def test_nobody_is_named_for_what_nobody_saw() -> None:
+    told = {one: answers_for("gpu_lost", one) for one in (Verdict.BREACHED, Verdict.UNKNOWN)}
+    assert told == {Verdict.BREACHED: "provider", Verdict.UNKNOWN: "open"}
 
 
 def test_a_signal_is_followed_up_though_it_is_never_more_than_unknown() -> None:

@@ -79,6 +79,12 @@ def steps() -> Mapping[str, Step]:
     )
 
 
+def answerable(code: str) -> str:
+    """Who answers for findings of a code; open for one that this version does not know."""
+    row = meaning(code)
+    return (Answerable.OPEN if row is None else row.answerable).value
+
+
 def reason_said(code: str) -> Said | None:
     """In words why there is no value; None for what is no reason."""
     return _reasons().get(code)

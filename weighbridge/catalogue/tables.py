@@ -13,6 +13,8 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Literal
 
+from weighbridge.catalogue.findings import meanings
+
 MEBIBYTE = 1 << 20
 SKUS, XIDS = "skus.toml", "xids.toml"
 
@@ -181,8 +183,9 @@ def xids() -> Mapping[int, Xid]:
 
 @cache
 def digest() -> str:
-    """The SHA-256 of the tables that judgement reads."""
-    return hashlib.sha256(b"".join(map(_content, (SKUS, XIDS)))).hexdigest()
+    """The SHA-256 of the tables that judgement reads; of that of findings, who answers for each."""
+    named = "".join(f"{row.code} {row.answerable}\n" for row in meanings().values())
+    return hashlib.sha256(b"".join([*map(_content, (SKUS, XIDS)), named.encode()])).hexdigest()
 
 
 def _content(file: str) -> bytes:

@@ -204,7 +204,6 @@ def _refused(state: NodeState, told: Attestation, device: str) -> Finding:
         observed=f"{told.reason}; verified by {told.verifier or 'nobody'}",
         severity=Severity.ERROR,
         device=device,
-        answerable="provider",
     )
 
 
@@ -232,5 +231,4 @@ def _unfounded(state: NodeState, ended: Attested, now_us: int) -> Finding:
         observed=f"attestation {ended.id} has none",
         severity=Severity.ERROR,
         device=ended.device,
-        answerable="collector",
     )

@@ -5,7 +5,6 @@ entries.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.findings import is_open, noted, open_finding
@@ -70,5 +69,4 @@ def _hole(state: NodeState, contract: str, observed: str, at_us: int) -> Finding
         verdict=Verdict.UNKNOWN,
         until_us=None if first else at_us,
     )
-    finding = replace(finding, answerable="collector")
     return open_finding(state, finding) if first else finding

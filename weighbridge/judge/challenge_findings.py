@@ -11,6 +11,7 @@ that was slow then is said by itself.
 from collections.abc import Iterator
 from dataclasses import replace
 
+from weighbridge.catalogue.findings import answerable
 from weighbridge.challenge.record import (
     ChallengeOutcome,
     Commitment,
@@ -256,7 +257,7 @@ def _idle(state: NodeState, linked: Telemetry, card: CardLoad, now_us: int) -> F
         IDLE_LEVEL,
         "telemetry that shows the load of the challenge that was met",
         f"{observed if idle else card.reason}, challenge {linked.challenge}",
-        "open",
+        answerable(IDLE_CODE),
         now_us,
         None,
     )
@@ -338,7 +339,7 @@ def _wrong(state: NodeState, ended: ChallengeOutcome, gpu: Weighed, now_us: int)
         "every sampled row as the verifier computes it",
         f"{gpu.reason}: {gpu.wrong_samples} of {gpu.samples} samples, challenge {ended.challenge};"
         " a cheat, or broken silicon",
-        "provider",
+        answerable(WRONG_CODE),
         now_us,
         None,
     )
@@ -355,7 +356,7 @@ def _above(state: NodeState, ended: ChallengeOutcome, gpu: Weighed, now_us: int)
         LEVEL,
         "a rate that one card of the class can reach",
         f"{gpu.flops_per_second} exact FLOP/s, challenge {ended.challenge}: several cards answered, or another one",
-        "provider",
+        answerable(CEILING_CODE),
         now_us,
         None,
     )
@@ -405,7 +406,7 @@ def _in_a_row(
         "E1",
         expected,
         asked.said(f"{count} in a row {whose}, the last: {ended.series_reason}"),
-        "open",
+        answerable(code),
         now_us,
         None,
     )
@@ -431,7 +432,7 @@ def _program(
             "E0",
             f"program {asked}, which the requirements were measured with",
             f"program {answered}, challenge {ended.series}; an update of the agent makes one too",
-            "open",
+            answerable(PROGRAM_CODE),
             now_us,
             None,
         )
@@ -469,11 +470,12 @@ def _failed(
     """By hand, and by numbers that the contract does not have, nothing was promised: it is said, and no failure."""
     observed = ended.series_reason or ended.series_verdict
     counts = asked.counts
+    code = CODE if counts else BY_HAND_CODE
     return Finding(
         ended.contract,
         state.node,
         device,
-        CODE if counts else BY_HAND_CODE,
+        code,
         Severity.ERROR if counts else Severity.WARNING,
         Verdict.BREACHED if counts else Verdict.UNKNOWN,
         LEVEL,
@@ -482,7 +484,7 @@ def _failed(
             f"{observed}; {ended.failed_attempts} of {ended.attempts} attempts failed,"
             f" challenge {ended.series}"
         ),
-        "provider" if counts else "open",
+        answerable(code),
         now_us,
         None,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from weighbridge.catalogue.findings import answerable
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Finding
 from weighbridge.log.entries import ClockChecked
@@ -41,7 +42,7 @@ def mark(step: ClockStep, contracts: Iterable[str]) -> Iterator[Finding]:
                 "E1",
                 "receipts by a clock that nobody sets",
                 f"the collector's system clock was stepped by {step.ahead_us} us: receipts since are by monotonic time",
-                "collector",
+                answerable(COLLECTOR_CLOCK_STEPPED),
                 step.since_us,
                 None,
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from weighbridge.catalogue.findings import answerable
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import JUDGING_FAILED, Finding
 from weighbridge.judge.snapshot import Key
@@ -39,7 +40,8 @@ class Failures:
         )
         told = (contract, "", "", JUDGING_FAILED, Severity.ERROR, Verdict.UNKNOWN, "E1")
         expected = "entries that this judge can judge"
-        self.open[of] = Finding(*told, expected, observed, "collector", now_us, None)
+        whose = answerable(JUDGING_FAILED)
+        self.open[of] = Finding(*told, expected, observed, whose, now_us, None)
         self.due.append(self.open[of])
 
     def take(self) -> list[Finding]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 
+from weighbridge.catalogue.findings import Answerable, answerable
 from weighbridge.judge.checks import CHECKS, Severity
 from weighbridge.judge.checks.check import Answer
 from weighbridge.judge.ledger import Finding
@@ -36,11 +37,16 @@ def answered(
                 check.level,
                 answer.expected,
                 answer.observed,
-                check.answerable,
+                answers_for(code, answer.verdict),
                 at_us,
                 None,
             ),
         )
+
+
+def answers_for(code: str, verdict: Verdict) -> str:
+    """Who answers for a check's answer: for what nobody saw, that is open."""
+    return answerable(code) if verdict is Verdict.BREACHED else Answerable.OPEN.value
 
 
 def _says_the_same(known: Finding, answer: Answer, *, each: bool) -> bool:
@@ -132,12 +138,11 @@ def noted(
     severity: Severity = Severity.INFO,
     verdict: Verdict = Verdict.BREACHED,
     device: str = "",
-    answerable: str = "open",
     until_us: int | None = None,
 ) -> Finding:
     """What the node or the collector itself noticed: one that no check answers for. Level E1: the collector saw it."""
     told = (contract, state.node, device, code, severity, verdict, "E1")
-    return Finding(*told, expected, observed, answerable, at_us, until_us)
+    return Finding(*told, expected, observed, answerable(code), at_us, until_us)
 
 
 def _key(contract: str, code: str, device: str) -> Key:

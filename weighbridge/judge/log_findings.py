@@ -6,6 +6,7 @@ Who holds such a head stays with the auditor: it may be another tenant's agent. 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from weighbridge.catalogue.findings import answerable
 from weighbridge.judge.checks import Severity
 from weighbridge.judge.ledger import Finding
 from weighbridge.log.checkpoint import read_head
@@ -84,4 +85,5 @@ def _finding(contract: str, doubt: LogDoubt) -> Finding:
     said = not doubt.proven and doubt.fault != LOG_RESTORED
     code = f"{doubt.fault}_said" if said else doubt.fault
     told = (contract, "", "", code, severity, Verdict.BREACHED, level)
-    return Finding(*told, "one log for everybody", doubt.observed, "open", doubt.since_us, None)
+    expected, whose = "one log for everybody", answerable(code)
+    return Finding(*told, expected, doubt.observed, whose, doubt.since_us, None)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
+from weighbridge.catalogue.findings import answerable
 from weighbridge.challenge.record import COMMAND
 from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.judge.alternation import (
@@ -491,4 +492,4 @@ def _finding(
     contract: str, node: str, device: str, code: str, expected: str, observed: str, since_us: int
 ) -> Finding:
     told = (contract, node, device, code, Severity.ERROR, Verdict.BREACHED, "E1")
-    return Finding(*told, expected, observed, "open", since_us, None)
+    return Finding(*told, expected, observed, answerable(code), since_us, None)

@@ -52,7 +52,6 @@ BOUND_BROKEN = Check(
     code="bound_broken",
     effect=Effect.NONE,
     at_delivery=False,
-    answerable="open",
     watches=frozenset({HOUR}),
     judge=kept,
 )

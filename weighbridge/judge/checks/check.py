@@ -144,7 +144,6 @@ class Check:
     judge: Callable[[CheckContext], Iterable[Answer]]
     severity: Severity = Severity.ERROR
     effect: Effect = Effect.DEGRADED
-    answerable: str = "provider"
     blind: Severity = Severity.INFO
     level: str = "E0"
     each: bool = False

@@ -96,7 +96,6 @@ CARD_INCONSISTENT = Check(
     code="card_inconsistent",
     effect=Effect.NONE,
     at_delivery=True,
-    answerable="open",
     watches=frozenset({INVENTORY}),
     judge=one_card,
     blind=Severity.ERROR,

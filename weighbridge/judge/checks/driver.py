@@ -47,7 +47,6 @@ DRIVER_NOT_ALLOWED = Check(
     code="driver_not_allowed",
     effect=Effect.NONE,
     at_delivery=False,
-    answerable="open",
     watches=frozenset({INVENTORY}),
     judge=allowed,
 )

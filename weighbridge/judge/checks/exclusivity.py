@@ -79,7 +79,6 @@ FOREIGN_PROCESS = Check(
     code="foreign_process",
     effect=Effect.NONE,
     at_delivery=False,
-    answerable="open",
     watches=frozenset({INVENTORY, PROCESSES}),
     judge=alone,
 )

@@ -67,7 +67,6 @@ def _check(
     *,
     severity: Severity = Severity.ERROR,
     effect: Effect = Effect.DEGRADED,
-    answerable: str = "provider",
 ) -> Check:
     def judge(context: CheckContext) -> Iterator[Answer]:
         yield from sound(context, expected, readings, odd)
@@ -79,14 +78,11 @@ def _check(
         judge=judge,
         severity=severity,
         effect=effect,
-        answerable=answerable,
         each=True,
     )
 
 
-RECOVERY_NEEDED = _check(
-    "recovery_needed", "no recovery action", (RECOVERY,), action, answerable="open"
-)
+RECOVERY_NEEDED = _check("recovery_needed", "no recovery action", (RECOVERY,), action)
 """Open: what a program did can need a reset too. Degraded: whether work still runs the driver does not say; an XID or a
 lost device says that it does not."""
 REMAP_FAILED = _check("remap_failed", "no remapping of memory that failed", FAILED)

@@ -84,7 +84,6 @@ def _check(code: str, expected: str, told: Told, blind: Severity = Severity.WARN
         code=code,
         effect=Effect.NONE,
         at_delivery=False,
-        answerable="open",
         watches=frozenset({HOUR}),
         judge=judge,
         blind=blind,

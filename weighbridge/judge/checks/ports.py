@@ -147,7 +147,6 @@ def steady(context: CheckContext) -> Iterator[Answer]:
 FABRIC_PORTS_DOWN = Check(
     code="fabric_ports_down",
     at_delivery=False,
-    answerable="open",
     watches=frozenset({HOST}),
     judge=connected,
 )
@@ -157,7 +156,6 @@ FABRIC_PORT_FLAPPED = Check(
     severity=Severity.WARNING,
     effect=Effect.NONE,
     at_delivery=False,
-    answerable="open",
     watches=frozenset({HOUR}),
     judge=steady,
     each=True,

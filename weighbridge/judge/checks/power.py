@@ -15,7 +15,6 @@ def uncapped(context: CheckContext) -> Iterator[Answer]:
 POWER_CAPPED = Check(
     code="power_capped",
     at_delivery=True,
-    answerable="open",
     watches=frozenset({READING}),
     judge=uncapped,
 )

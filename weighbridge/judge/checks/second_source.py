@@ -136,7 +136,6 @@ SOURCES_DISAGREE = Check(
     code="sources_disagree",
     effect=Effect.NONE,
     at_delivery=True,
-    answerable="open",
     watches=frozenset({INVENTORY}),
     judge=agree,
     blind=Severity.WARNING,

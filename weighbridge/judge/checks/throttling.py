@@ -46,7 +46,6 @@ THROTTLED = Check(
     code="throttled",
     effect=Effect.NONE,
     at_delivery=False,
-    answerable="open",
     watches=frozenset({HOUR}),
     judge=held_down,
 )

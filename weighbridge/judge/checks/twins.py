@@ -84,7 +84,6 @@ IDENTITY_SHARED = Check(
     code="identity_shared",
     effect=Effect.NONE,
     at_delivery=True,
-    answerable="open",
     watches=frozenset({INVENTORY}),
     judge=apart,
     blind=Severity.ERROR,
