@@ -426,15 +426,17 @@ def test_an_xid_that_only_the_kernel_saw_is_reported_and_one_that_both_saw_is_on
     driver.play_node(2, "xid 0 31")
     wait_for(lambda: seen_xids(node.reports()) == [(31, "nvml")], "NVML's word")
     now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-    for code in (31, 62):
-        line = f"4,1,{now_us},-;NVRM: Xid (PCI:{address}): {code}, pid=1, name=tenant\n"
+    for code, instance in ((31, ""), (62, ""), (95, " GPU-I:03 GPU-CI:00")):
+        line = f"4,1,{now_us},-;NVRM: Xid (PCI:{address}{instance}): {code}, pid=1, name=tenant\n"
         os.write(end, line.encode())
-    wait_for(lambda: (62, "kernel") in seen_xids(node.reports()), "the kernel's word")
+    wait_for(lambda: (95, "kernel") in seen_xids(node.reports()), "the kernel's word")
     node.stop()
     os.close(end)
-    assert seen_xids(node.reports()) == [(31, "nvml"), (62, "kernel")]
+    assert seen_xids(node.reports()) == [(31, "nvml"), (62, "kernel"), (95, "kernel")]
     events = [event for report in node.reports() for event in report.events]
-    assert {event.device for event in events if event.kind is EventKind.XID} == {uuid(0)}
+    found = [event for event in events if event.kind is EventKind.XID]
+    assert {event.device for event in found} == {uuid(0)}
+    assert [event.gpu_instance for event in found] == [None, None, 3]
     assert "tenant" not in repr(node.reports())
 
 
