@@ -48,7 +48,6 @@ IDENTITY_DISPUTED = Check(
     code="identity_disputed",
     effect=Effect.NONE,
     at_delivery=True,
-    answerable="open",
     watches=frozenset({INVENTORY}),
     judge=agreeing,
     blind=Severity.WARNING,
