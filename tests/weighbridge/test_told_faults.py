@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from tests.weighbridge.scripted import SECOND, Log, ScriptedNode, contract_text, spans
+from weighbridge.judge.latest_readings import LatestReadings
+from weighbridge.judge.snapshot import dump, restore
 
 GPU, OTHER = "GPU-n1-0", "GPU-n1-1"
 ADDRESS = "0000:3b:00"
@@ -323,3 +325,16 @@ def test_the_kernels_name_for_a_card_is_held_against_nvmls(
     log.report(node.report([10]))
     found = [finding.observed for finding in log.findings("identity_disputed")]
     assert found == ([] if observed is None else [observed])
+
+
+def test_what_was_told_is_remembered_over_a_restart_of_the_collector() -> None:
+    events = [
+        told(15, 95, gpu_instance=3, severity="uncontained"),
+        told(15, 79, None, address="0000:99:00"),
+        told(15, 24007, None, kind="sxid", address="0000:c1:00", severity="fatal"),
+        told(15, None, NAMED, kind="kernel_identity", address="0000:99:00", detail="1650"),
+    ]
+    log = seen(*events)
+    view = log.fold.states["n1"].view
+    assert view.faults.ended == {}
+    assert restore(dump(view), LatestReadings) == view

@@ -15,8 +15,11 @@ from typing import Any
 MESSAGE, TRANSPORT, FACILITY = "MESSAGE", "_TRANSPORT", "SYSLOG_FACILITY"
 KERNEL_STAMP, JOURNAL_STAMP = "_SOURCE_MONOTONIC_TIMESTAMP", "__MONOTONIC_TIMESTAMP"
 _LONGEST = 1 << 16
+_NUMBER = rb"(\d{1,15})"
+"""What is longer is none, and would fit no report."""
 _NEXT = re.compile(rb"\n(?=\d+,\d+,\d+,)")
-_HEAD = re.compile(rb"(\d+),(\d+),(\d+),[^;]*;")
+_HEAD = re.compile(_NUMBER + b"," + _NUMBER + b"," + _NUMBER + b",[^;]*;")
+_STAMP = re.compile(r"\A\d{1,15}\Z")
 _DICTIONARY = re.compile(rb"\n [A-Z0-9_]+=.*", re.DOTALL)
 _ESCAPED = re.compile(rb"\\x([0-9a-fA-F]{2})")
 
@@ -63,7 +66,7 @@ def journal_record(line: bytes) -> KernelRecord | None:
     try:
         entry = json.loads(line)
         stamp = entry[KERNEL_STAMP if KERNEL_STAMP in entry else JOURNAL_STAMP]
-        monotonic_us = int(_values(stamp)[0] or "")
+        (monotonic_us,) = map(int, _STAMP.findall(_values(stamp)[0] or ""))
         texts = _values(entry[MESSAGE])
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None

@@ -398,6 +398,12 @@ async def test_records_that_one_read_gives_together_or_in_parts_are_told_apart(
     assert {event.code: event.count for event in found} == dict.fromkeys(range(13, 113), 3)
 
 
+async def test_a_number_that_no_kernel_writes_is_none(tmp_path: Path, state: Path) -> None:
+    told = [record(10**30, 31), record(1, 43, 10**30), b"4,1\n", record(2, 62)]
+    found = await heard(tmp_path / "kmsg", state, told)
+    assert [event.code for event in found] == [62]
+
+
 async def test_numbers_that_were_passed_over_are_lines_that_nobody_read(
     tmp_path: Path, state: Path
 ) -> None:
@@ -421,7 +427,7 @@ async def test_what_was_overwritten_while_the_agent_was_down_is_known_by_its_num
 
 
 async def test_on_a_first_start_nothing_was_anybodys_to_read(tmp_path: Path) -> None:
-    later = 2**53
+    later = 10**14
     told = [record(later, 31, 5000), record(later, 43, 5001)]
     found = await heard(tmp_path / "kmsg", tmp_path / "state", told, 2)
     assert [event.code for event in found] == [31, 43]
@@ -569,6 +575,8 @@ def journal(speak: Speak) -> None:
     speak(
         "not json",
         "[]",
+        json.dumps(entry(f"{IN}): 13, x", 10**15)),
+        json.dumps(entry(f"{IN}): 13, x", 1) | {"__MONOTONIC_TIMESTAMP": ["x"]}),
         '{"MESSAGE": [1, 2], "__MONOTONIC_TIMESTAMP": "7"}',
         '{"MESSAGE": "NVRM: Xid (PCI:0000:3b:00): 31, pid=1", "__MONOTONIC_TIMESTAMP": "900"}',
         '{"MESSAGE": "NVRM: Xid (PCI:0000:3b:00): 62", "__MONOTONIC_TIMESTAMP": "1",'

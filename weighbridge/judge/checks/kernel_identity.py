@@ -47,7 +47,7 @@ def _serial(device: LatestDevice) -> str:
 IDENTITY_DISPUTED = Check(
     code="identity_disputed",
     effect=Effect.NONE,
-    at_delivery=True,
+    at_delivery=False,
     watches=frozenset({INVENTORY}),
     judge=agreeing,
     blind=Severity.WARNING,
