@@ -94,6 +94,7 @@ class NvmlSource:
         self._listed: list[str] = []
         self._absence: Reason | None = Reason.DRIVER_NOT_LOADED
         self._failures = 0
+        self._suspected: tuple[str, str] | None = None
         self._sick = False
         self._renewed_us = 0
         self._paused = False
@@ -328,6 +329,7 @@ class NvmlSource:
         if failure.where is not None:
             self._condemn(*failure.where)
             self._tell(EventKind.CALL_QUARANTINED, device, detail)
+        self._suspect(failure)
         self._tell(EventKind.NVML_RESTARTED, None, detail)
 
     def _condemn(self, device: str, call: str) -> None:
@@ -340,6 +342,18 @@ class NvmlSource:
             and sum(other == device for other, _ in self._quarantine) >= CALLS_BEFORE_DEVICE
         ):
             self._quarantine[device, EVERY_CALL] = until
+
+    def _suspect(self, failure: ChildFailure) -> None:
+        """Two threads call the library: one that waits for events is blamed for a crash between the other's calls, and
+        for the second of any."""
+        if failure.waiting is None:
+            self._suspected = None
+        elif failure.where is None or self._suspected == failure.waiting:
+            self._condemn(*failure.waiting)
+            self._tell(EventKind.CALL_QUARANTINED, None, f"{failure.waiting[1]}: {failure}")
+            self._suspected = None
+        else:
+            self._suspected = failure.waiting
 
     def _pardoned(self, now: int) -> bool:
         over = [key for key, until in self._quarantine.items() if until <= now]

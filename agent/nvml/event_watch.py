@@ -23,6 +23,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 
 SUBSCRIBE = "nvmlEventSetRegisterGpuOperationalEvents_v1"
 WAIT = "nvmlEventSetWait_v3"
+WAIT_FOR_BITS = "nvmlEventSetWait_v2"
 OPERATIONAL = 1
 LEGACY_XID = 1
 NOTICE = 30
@@ -53,13 +54,18 @@ Wait = Callable[[Any], tuple[int, Told | None]]
 class EventWatch:
     """Waits for events of all GPUs. UUIDs are resolved when a GPU is registered: a lost one tells nothing."""
 
-    def __init__(self, library: Library, tell: Tell, gpus: Sequence[Handle]) -> None:
+    def __init__(
+        self, library: Library, tell: Tell, mark: memoryview, waits: Mapping[str, int]
+    ) -> None:
+        """`waits`: the ways to wait that may be tried, each with the number that stands in `mark` while it is."""
         self._library = library
         self._tell = tell
+        self._mark = mark
+        self._waits = waits
         self._wanted: dict[int, Handle] = {}
         self._changed = threading.Event()
-        self._operational = all(library.function(symbol) for symbol in (SUBSCRIBE, WAIT))
-        self.follow(gpus)
+        there = all(library.function(symbol) for symbol in (SUBSCRIBE, WAIT))
+        self._operational = there and WAIT in waits
 
     def follow(self, gpus: Sequence[Handle]) -> None:
         """Watches these GPUs, from the next wait on."""
@@ -71,7 +77,7 @@ class EventWatch:
     def run(self) -> None:
         """For the life of the process: a set that answers with an error is made anew, less and less often."""
         pause = 1.0
-        while True:
+        while self._operational or WAIT_FOR_BITS in self._waits:
             self._changed.clear()
             started = time.monotonic()
             self._wait_on_one_set(dict(self._wanted))
@@ -80,6 +86,7 @@ class EventWatch:
 
     def _wait_on_one_set(self, wanted: Mapping[int, Handle]) -> None:
         events = EventSet()
+        self._mark[0] = self._waits[WAIT if self._operational else WAIT_FOR_BITS]
         if self._library.call("nvmlEventSetCreate", byref(events)):
             return
         wait, code, waits = self._register(events, wanted), 0, 0
@@ -91,6 +98,7 @@ class EventWatch:
         failed_at_once = waits == 1 and code not in (0, TIMEOUT)
         self._operational = self._operational and not failed_at_once
         self._library.call("nvmlEventSetFree", events)
+        self._mark[0] = 0
 
     def _register(self, events: Any, wanted: Mapping[int, Handle]) -> Wait:
         for gpu in wanted.values():
@@ -116,7 +124,7 @@ class EventBits:
 
     def __call__(self, events: Any) -> tuple[int, Told | None]:
         code = self._library.first(
-            "nvmlEventSetWait_v2",
+            WAIT_FOR_BITS,
             "nvmlEventSetWait",
             arguments=(events, byref(self._data), WAIT_MILLISECONDS),
         )

@@ -15,6 +15,8 @@ _HEADER = struct.Struct("<BI")
 MARK_BYTES = 1 << 22
 """Room for a hundred calls on each of five hundred devices; what is not written takes no memory."""
 
+NAMES_AT = 16
+
 OK = 0
 NOT_SUPPORTED = 3
 NOT_FOUND = 6
@@ -34,6 +36,8 @@ GPM_APART_SECONDS = 0.2
 EVERY_CALL = "*"
 NODE = "node"
 """The device by which calls about no device are marked."""
+EVENTS = "events"
+"""That by which waiting for events is."""
 
 DRIVER_AWAY = frozenset({1, 9})
 LIBRARY_MISSING, LIBRARY_OF_ANOTHER_VERSION = 12, 18
@@ -84,13 +88,15 @@ def unpack(data: bytes) -> tuple[FrameKind, int, bytes]:
 class Mark:
     """The call in progress, in memory that both processes see, so that the parent can name a call that hangs.
 
-    `slot[0]` is the number of the call, 0 between calls; the calls are listed behind it when they are first planned.
+    `slot[0]` is the number of the call, 0 between calls, `beside[0]` that of the thread that waits for events; the
+    calls are listed behind them when they are first planned.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._memory = mmap.mmap(descriptor, MARK_BYTES)
         self.slot = memoryview(self._memory)[:8].cast("q")
-        self._end = 8
+        self.beside = memoryview(self._memory)[8:NAMES_AT].cast("q")
+        self._end = NAMES_AT
         self._count = 0
 
     @staticmethod
@@ -112,13 +118,21 @@ class Mark:
 
     def current(self) -> tuple[str, str] | None:
         """(device, call) in progress, None between calls."""
-        number = self.slot[0]
+        return self._named(self.slot[0])
+
+    def waiting(self) -> tuple[str, str] | None:
+        """The same of the thread that waits for events."""
+        return self._named(self.beside[0])
+
+    def _named(self, number: int) -> tuple[str, str] | None:
         if number == 0:
             return None
-        lines = self._memory[8 : self._memory.find(b"\0", 8)].split(b"\n", number)
+        end = self._memory.find(b"\0", NAMES_AT)
+        lines = self._memory[NAMES_AT:end].split(b"\n", number)
         device, call = lines[number - 1].decode().split("\t")
         return device, call
 
     def close(self) -> None:
         self.slot.release()
+        self.beside.release()
         self._memory.close()

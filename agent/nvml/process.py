@@ -14,16 +14,27 @@ from agent.frames import Closed, Splitter, frame
 from agent.nvml.frames import FrameKind, Mark, pack, unpack
 
 RECEIVE_BYTES = 1 << 18
+OWN_SIGNALS = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV)
+"""By which a process ends itself."""
 BRIEFLY_MILLISECONDS = 1
 """Most sweeps are answered sooner; waiting so long in place costs less than a turn of the event loop."""
 
 
 class ChildFailure(Exception):
-    """A child gave no answer. `where` is (device, call) in progress, None if it was between calls."""
+    """A child gave no answer. `where` is (device, call) in progress, None if it was between calls.
 
-    def __init__(self, message: str, where: tuple[str, str] | None) -> None:
+    `waiting`: how it waited for events, where that may be what ended it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        where: tuple[str, str] | None,
+        waiting: tuple[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.where = where
+        self.waiting = waiting
 
 
 class Stalled(ChildFailure):
@@ -183,4 +194,5 @@ class Child:
         except subprocess.TimeoutExpired:
             code = 0
         how = f"ended by signal {-code}" if code < 0 else f"ended with {code}"
-        return Crashed(how, self._mark.current())
+        waiting = self._mark.waiting() if -code in OWN_SIGNALS else None
+        return Crashed(how, self._mark.current(), waiting)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, MutableSequence, Seque
 from typing import Any
 
 from agent.nvml.frames import (
+    EVENTS,
     EVERY_CALL,
     FUNCTION_NOT_FOUND,
     GPM_APART_SECONDS,
@@ -113,6 +114,14 @@ class Sweeper:
         """Announce a call on a device; False if that call is quarantined."""
         self._mark.slot[0] = self._number(device, label)
         return not self._quarantined(device, label)
+
+    def waits(self, *labels: str) -> dict[str, int]:
+        """The numbers by which those ways to wait for events are marked that are not quarantined."""
+        return {
+            label: self._number(EVENTS, label)
+            for label in labels
+            if not self._quarantined(EVENTS, label)
+        }
 
     def idle(self) -> None:
         """No call is in progress."""

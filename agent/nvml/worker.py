@@ -15,7 +15,7 @@ from typing import Any
 
 from agent.frames import Closed, read_frame, write_frame
 from agent.nvml.devices import Enumeration, enumerate_devices, node_facts, processes
-from agent.nvml.event_watch import EventWatch
+from agent.nvml.event_watch import WAIT, WAIT_FOR_BITS, EventWatch
 from agent.nvml.frames import (
     NODE,
     QUARANTINED,
@@ -142,7 +142,9 @@ class NvmlWorker:
         if self._watch is not None:
             self._watch.follow(gpus)
         elif gpus:
-            self._watch = EventWatch(self._library, self._tell, gpus)
+            waits = self._sweeper.waits(WAIT, WAIT_FOR_BITS)
+            self._watch = EventWatch(self._library, self._tell, self._mark.beside, waits)
+            self._watch.follow(gpus)
             threading.Thread(target=self._watch.run, name="nvml-events", daemon=True).start()
 
     def _tell(self, told: dict[str, Any]) -> None:

@@ -117,6 +117,35 @@ async def test_a_slice_without_a_uuid_hides_nothing_else(
     assert states(identity) == dict.fromkeys((uuid(0), uuid(1), "MIG-b"), DeviceState.OK)
 
 
+@pytest.mark.parametrize("call", ["nvmlEventSetWait_v3", "nvmlEventSetWait_v2"])
+async def test_a_library_that_crashes_where_events_are_waited_for_is_read_without_them(
+    make_driver: MakeDriver, make_source: MakeSource, call: str
+) -> None:
+    driver = make_driver(615, () if call.endswith("3") else ("nvmlEventSetWait_v3",))
+    driver.play_node(2, f"crash * {call} segv")
+    source = make_source(driver, patience=QUICK)
+    told: list[str] = []
+
+    async def left_out() -> bool:
+        await source.identify()
+        told.extend(event.detail for event in source.events())
+        return any(line.startswith(call) for line in told)
+
+    await eventually(left_out)
+    sweep = await source.sweep(Tier.FAST)
+    child = source.pid
+    assert {device.state for device in (await source.identify()).devices} == {DeviceState.OK}
+    assert list(sweep.readings["sm_clock_megahertz"]) == [1965, 1965]
+    assert source.pid == child
+    if call.endswith("3"):
+        driver.play_node(2, f"crash * {call} segv", "xid 0 31")
+        await eventually(lambda: heard(source, 31))
+
+
+async def heard(source: NvmlSource, xid: int) -> bool:
+    return any(event.code == xid for event in source.events())
+
+
 def sixteen(*more: str) -> list[str]:
     """Sixteen GPUs, each cut in seven."""
     cut = [
