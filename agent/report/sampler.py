@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from agent.clock import Clock, read_clock, ticks_us
 from agent.report.source import DeviceSource, IdentityTier, RawProcess, Sweep
-from weighbridge.catalogue.readings import Tier
+from weighbridge.catalogue.readings import SELDOM, Tier
 from weighbridge.wire.report import (
     Block,
     Device,
@@ -41,6 +41,8 @@ IDENTIFYING = frozenset(
     }
 )
 """Events after which the devices are enumerated anew."""
+LACKING = frozenset({Reason.NOT_SUPPORTED, Reason.FUNCTION_NOT_FOUND})
+"""Why a device or a driver has no such reading at all."""
 
 
 class HostFacts(Protocol):
@@ -87,6 +89,8 @@ def assemble(sweeps: Iterable[Sweep], tier: Literal["fast", "slow"]) -> list[Blo
 
 def _block(sweeps: Sequence[Sweep], tier: Literal["fast", "slow"]) -> Block:
     columns = {name: [sweep.readings[name] for sweep in sweeps] for name in sweeps[0].readings}
+    for name in [name for name in SELDOM & columns.keys() if _is_lacking(columns[name])]:
+        del columns[name]
     return Block(
         tier=tier,
         boottime_us=[sweep.boottime_us for sweep in sweeps],
@@ -99,6 +103,10 @@ def _block(sweeps: Sequence[Sweep], tier: Literal["fast", "slow"]) -> Block:
             for span in _spans(name, sweeps[0].devices, rows)
         ],
     )
+
+
+def _is_lacking(rows: Iterable[Sequence[int | Reason]]) -> bool:
+    return all(value in LACKING for row in rows for value in row)
 
 
 def _values(row: Sequence[int | Reason]) -> list[int | None]:

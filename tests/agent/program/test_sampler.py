@@ -96,6 +96,29 @@ async def test_a_report_may_carry_several_samples(bench: Bench) -> None:
     assert drafts[0].blocks[0].readings == {"power_draw_milliwatts": [[70_000, 71_000]] * 6}
 
 
+@pytest.mark.parametrize("lacking", [Reason.NOT_SUPPORTED, Reason.FUNCTION_NOT_FOUND])
+async def test_what_few_cards_have_is_not_spoken_of_where_none_of_the_node_has_it(
+    bench: Bench, lacking: Reason
+) -> None:
+    """What every card has is: that it is not supported is news. So is any other reason."""
+    slow = bench.source.readings[Tier.SLOW]
+    bench.sampler.schedule = Schedule(slow_us=SECOND)
+
+    async def told(first: int | Reason, second: int | Reason) -> set[str]:
+        slow.clear()
+        slow.update(
+            {"bank_remap_pending_code": [first, second], "fan_speed_percent": [lacking] * 2}
+        )
+        (draft,) = await bench.samples(1)
+        (block,) = (block for block in draft.blocks if block.tier == "slow")
+        assert {span.reading for span in block.unavailable} <= set(block.readings)
+        return set(block.readings)
+
+    assert await told(lacking, lacking) == {"fan_speed_percent"}
+    for one in (0, Reason.ERROR, Reason.NO_PERMISSION, Reason.GPU_IS_LOST, Reason.PAUSED):
+        assert await told(lacking, one) == {"fan_speed_percent", "bank_remap_pending_code"}
+
+
 async def test_an_event_is_reported_at_once_with_the_samples_that_wait(bench: Bench) -> None:
     bench.sampler.schedule = Schedule(samples=6)
     await bench.samples(2)
