@@ -11,7 +11,7 @@ from typing import Any
 
 from collector.api.routes import Viewer
 from collector.judging.live import Fleet
-from weighbridge.catalogue.findings import Said, meaning
+from weighbridge.catalogue.findings import Said, meaning, reason_said
 from weighbridge.contract import Contract, expanded, explain
 from weighbridge.judge.attestation_findings import LEVEL
 from weighbridge.judge.checks import Severity
@@ -40,7 +40,8 @@ def findings(fleet: Fleet, viewer: Viewer) -> list[Finding]:
 def finding(row: Finding) -> Json:
     """Names as in the log, `gpu` for the device's UUID; both subjects empty where it is about the contract.
 
-    With what it means and what to do next, in each language: null and no steps for a code of another version.
+    With what it means and what to do next, in each language: null and no steps for a code of another version. `reason`:
+    what was observed in words, where it is why there is no value.
     """
     return {
         "contract": row.contract,
@@ -52,6 +53,7 @@ def finding(row: Finding) -> Json:
         "level": row.level,
         "expected": row.expected,
         "observed": row.observed,
+        "reason": _said(reason_said(row.observed)),
         "answerable": row.answerable,
         "since_us": row.since_us,
         "until_us": row.until_us,

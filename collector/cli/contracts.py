@@ -258,6 +258,8 @@ def _found(name: str, found: list[Json]) -> Table:
     for row in _worst_first(found):
         where = " ".join(part for part in (row["node"], row["gpu"]) if part) or "the contract"
         style = STYLES[row["severity"]]
-        said = (row["code"], where, row["expected"], row["observed"], utc(row["since_us"]))
+        reason = row.get("reason")
+        observed = row["observed"] if reason is None else f"{row['observed']}: {reason['en']}"
+        said = (row["code"], where, row["expected"], observed, utc(row["since_us"]))
         table.add_row(Text(row["severity"], style), *map(Text, said))
     return table

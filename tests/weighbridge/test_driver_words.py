@@ -2,6 +2,7 @@
 
 import pytest
 
+from weighbridge.catalogue.readings import UNREADABLE_GPU
 from weighbridge.catalogue.spoken import (
     LIMITERS,
     RECOVERY_ACTIONS,
@@ -57,16 +58,28 @@ def test_versions_that_differ_are_named_as_far_as_they_are_known(
         ({}, "NVML was not asked yet"),
         ({COUNTED: 0, "driver_version": "580.95.05"}, "0 GPUs, driver 580.95.05"),
         ({COUNTED: 8}, "8 GPUs, driver of unknown version"),
-        (
-            {COUNTED: 8, "driver_version": "470.256.02", "gpus_unreadable_count": 2},
-            "8 GPUs, driver 470.256.02; 2 cannot be read",
-        ),
     ],
 )
 def test_a_driver_that_counts_says_how_many(readings: dict[str, int | str], line: str) -> None:
     driver = Facts(readings=readings, unavailable={})
     assert (uncounted(driver), uncounted_in_words(driver)) == (None, None)
     assert driver_line(driver) == line
+
+
+def test_gpus_that_do_not_say_who_they_are_are_told_of_with_their_reasons() -> None:
+    driver = Facts(
+        readings={COUNTED: 8, "driver_version": "470.256.02", "gpus_unreadable_count": 3},
+        unavailable={
+            f"{UNREADABLE_GPU}2": Reason.GPU_IS_LOST,
+            f"{UNREADABLE_GPU}5": Reason.NO_PERMISSION,
+            f"{UNREADABLE_GPU}7": Reason.GPU_IS_LOST,
+        },
+    )
+    line = driver_line(driver)
+    assert line.startswith(
+        "8 GPUs, driver 470.256.02; 3 cannot be read: the GPU fell off the bus; "
+    )
+    assert line.count(";") == 2
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tests.weighbridge.scripted import (
     contract_text,
     spans,
 )
+from weighbridge.catalogue.findings import reason_said
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import PRECEDENCE, Finding, Row, State, timeline
 from weighbridge.judge.track import grown
@@ -387,7 +388,10 @@ def test_what_the_bus_does_not_show_is_missing_though_no_driver_counts() -> None
     assert spans(log.timelines(30)["n1", 0]) == [(0, 30, "unknown", "driver_not_loaded")]
     assert spans(log.timelines(30)["n1", 1]) == [(0, 30, "down", "gpu_missing")]
     found = log.open()["gpu_missing", ""]
-    assert (found.verdict, found.observed) == ("breached", "1 GPUs")
+    assert (found.verdict, found.observed) == ("breached", "1 GPUs (driver_not_loaded)")
+    said = reason_said(found.observed)
+    assert said is not None
+    assert said.en == "the driver is not loaded"
 
 
 def test_devices_keep_their_slots_while_no_driver_counts_them() -> None:

@@ -1,5 +1,6 @@
 """What findings mean and what to do next: data, one row a code. What is the case, the judge decides."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple
 from weighbridge.verdict import Verdict
 
 FINDINGS = "findings.toml"
+COUNT_BECAUSE = re.compile(r"\d+ GPUs \((\w+)\)", re.ASCII)
+"""What is observed where a driver counted no GPUs, and the bus shows too few."""
 
 
 class Answerable(StrEnum):
@@ -85,9 +88,10 @@ def answerable(code: str) -> str:
     return (Answerable.OPEN if row is None else row.answerable).value
 
 
-def reason_said(code: str) -> Said | None:
-    """In words why there is no value; None for what is no reason."""
-    return _reasons().get(code)
+def reason_said(observed: str) -> Said | None:
+    """In words why there is no value, or none but a count that nobody made; None for what is no reason."""
+    counted = COUNT_BECAUSE.fullmatch(observed)
+    return _reasons().get(counted[1] if counted else observed)
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import TypeVar
 from weighbridge.catalogue.tables import xid
 from weighbridge.judge.links_under_load import WIDTH, LinkMeter, begin, take_in
 from weighbridge.judge.told_faults import ToldFaults
+from weighbridge.wire.driver_words import uncounted
 from weighbridge.wire.pci_address import normal_address
 from weighbridge.wire.report import (
     Block,
@@ -55,8 +56,6 @@ SHOWS_RESET = (*BEGIN_ANEW, RECOVERY)
 AWAY_KEPT, CODES_KEPT = 1024, 1024
 """Devices with XIDs that the inventory does not show, and codes of one device: what one boot of a node has no more of.
 A code that the table of XIDs knows is always kept."""
-
-COUNTED, UNREAD = "gpus_enumerated_count", "gpus_unreadable_count"
 
 
 @dataclass(slots=True)
@@ -289,7 +288,7 @@ def _every_xid(view: LatestReadings) -> dict[str, dict[int, int]]:
 
 
 def _not_loaded(driver: Facts) -> bool:
-    return driver.unavailable.get(COUNTED) is Reason.DRIVER_NOT_LOADED
+    return uncounted(driver) is Reason.DRIVER_NOT_LOADED
 
 
 def see_sample(

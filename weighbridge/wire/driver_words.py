@@ -3,9 +3,10 @@
 import re
 
 from weighbridge.catalogue.findings import reason_said
+from weighbridge.catalogue.readings import UNREADABLE_GPU
 from weighbridge.wire.report import Facts, Reason
 
-COUNTED = "gpus_enumerated_count"
+COUNTED, UNREAD = "gpus_enumerated_count", "gpus_unreadable_count"
 LIBRARY = re.compile(r"libnvidia-ml\.so\.(\d+\.[\d.]*\d)$")
 
 
@@ -33,8 +34,17 @@ def driver_line(driver: Facts) -> str:
     if count is None:
         return "NVML was not asked yet"
     version = driver.readings.get("driver_version", "of unknown version")
-    unread = driver.readings.get("gpus_unreadable_count", 0)
-    return f"{count} GPUs, driver {version}" + (f"; {unread} cannot be read" if unread else "")
+    return f"{count} GPUs, driver {version}{_unread(driver)}"
+
+
+def _unread(driver: Facts) -> str:
+    """How many of them do not say who they are, and why not."""
+    count = driver.readings.get(UNREAD, 0)
+    if not count:
+        return ""
+    reasons = {why for name, why in driver.unavailable.items() if name.startswith(UNREADABLE_GPU)}
+    said = filter(None, map(reason_said, sorted(reasons)))
+    return f"; {count} cannot be read: " + "; ".join(one.en for one in said)
 
 
 def _versions(driver: Facts) -> str:

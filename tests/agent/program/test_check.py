@@ -14,8 +14,9 @@ from tests.json_schema import mistakes
 from weighbridge.catalogue.findings import meanings
 from weighbridge.contract import load
 from weighbridge.judge.checks import CHECKS, Answer, Promise
-from weighbridge.judge.latest_readings import COUNTED, LatestReadings
+from weighbridge.judge.latest_readings import LatestReadings
 from weighbridge.verdict import Verdict
+from weighbridge.wire.driver_words import COUNTED
 from weighbridge.wire.report import Facts, Reason
 
 KEPT = Path(__file__).parents[3] / "docs" / "check.schema.json"

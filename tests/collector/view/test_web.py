@@ -151,7 +151,19 @@ async def test_why_nvml_counts_no_gpus_stands_on_the_pages_in_words(
     view.driver = Facts(readings={COUNTED: 8, "driver_version": "580.95.05"}, unavailable={})
     text, _ = await read(client, "/nodes/a1")
     assert "driver 580.95.05 agent" in text
-    assert "NVML" not in text
+    assert "NVML:" not in text
+
+
+async def test_what_was_not_seen_has_its_reason_in_words(client: Client, fleet: Any) -> None:
+    fleet.found = [
+        finding("alpha", "a1", "", "gpu_missing", observed="0 GPUs (versions_differ)"),
+        finding("alpha", "a1", "GPU-1", "ecc_off", observed="no_permission", verdict="unknown"),
+        finding("alpha", "a1", "GPU-2", "sku_mismatch", observed="RTX (paused)"),
+    ]
+    text, _ = await read(client, "/nodes/a1")
+    assert "0 GPUs (versions_differ) the driver's library and its kernel module are of" in text
+    assert "no_permission the agent may not ask for it" in text
+    assert "RTX (paused) 20" in text, "a name steers no words: the time comes next"
 
 
 async def test_codes_of_the_driver_have_their_names_on_the_page(client: Client) -> None:

@@ -16,13 +16,12 @@ from weighbridge.judge.checks.check import (
     unseen,
 )
 from weighbridge.judge.latest_readings import (
-    COUNTED,
     INVENTORY,
     REASONS,
-    UNREAD,
     LatestReadings,
     fact,
 )
+from weighbridge.wire.driver_words import COUNTED, UNREAD
 from weighbridge.wire.report import DeviceState, Reason
 
 LOST = {Reason.GPU_IS_LOST, Reason.RESET_REQUIRED}
@@ -46,7 +45,9 @@ def count(context: CheckContext) -> Iterator[Answer]:
     if shown < promised <= may_be:
         yield unseen("", expected, why_hidden(context.view))
     else:
-        yield decide("", expected, f"{may_be} GPUs", holds=may_be >= promised)
+        why = uncounted(context.view)
+        observed = f"{may_be} GPUs" if why is None else f"{may_be} GPUs ({why})"
+        yield decide("", expected, observed, holds=may_be >= promised)
 
 
 def uncounted(view: LatestReadings) -> Reason | None:
