@@ -597,14 +597,16 @@ def _mask(name: str) -> Read:
 
 
 @cache
-def own_cgroup() -> bytes:
-    """The directory of this process's control group."""
+def own_cgroup(root: Path = Path("/")) -> bytes:
+    """The directory of this process's control group: where the mount shows no other, that of the mount itself."""
+    mount = Path("sys/fs/cgroup")
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         lines = []
-    paths = (line.removeprefix("0::") for line in lines if line.startswith("0::"))
-    return b"/sys/fs/cgroup" + next(paths, "").rstrip("/").encode()
+    paths = (line.removeprefix("0::").strip("/") for line in lines if line.startswith("0::"))
+    own = mount / next(paths, "")
+    return bytes(Path("/") / (own if (root / own).is_dir() else mount))
 
 
 MEMORY_2 = _struct(

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -238,6 +239,30 @@ async def test_a_memory_limit_is_that_of_the_agents_own_control_group(
 ) -> None:
     newest.play_node(2, *lines)
     assert await read(make_source(newest), "memory_limit_bytes") == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "there", "expected"),
+    [
+        (
+            "0::/system.slice/agent.service\n",
+            "system.slice/agent.service",
+            "/system.slice/agent.service",
+        ),
+        ("12:cpu:/x\n0::/\n", "", ""),
+        ("0::/docker/5f3c\n", "", ""),
+        ("4:memory:/docker/5f3c\n", "", ""),
+        (None, "", ""),
+    ],
+)
+def test_the_own_control_group_is_one_that_can_be_opened(
+    tmp_path: Path, told: str | None, there: str, expected: str
+) -> None:
+    (tmp_path / "sys/fs/cgroup" / there).mkdir(parents=True)
+    if told is not None:
+        (tmp_path / "proc/self").mkdir(parents=True)
+        (tmp_path / "proc/self/cgroup").write_text(told)
+    assert own_cgroup(tmp_path).decode() == "/sys/fs/cgroup" + expected
 
 
 async def test_a_limit_that_does_not_move_is_not_adjusted(
