@@ -28,7 +28,8 @@ to the availability of its GPU: `down`, `degraded` or `none`. **Level** is that 
 
 A **signal** is never breached, only unknown: it says that something does not fit, and an innocent reason beside it. The
 steps are in order, and the first that helps ends them. How `weighbridge-agent check` is used before a job, and what its
-exit codes mean: [Operations](operations.md#before-a-job-starts).
+exit codes mean: [Operations](operations.md#before-a-job-starts). NVIDIA's 62 checks beside these:
+[NVIDIA Health Validation](health-validation.md).
 """
 
 CHECKED = "What is checked"
