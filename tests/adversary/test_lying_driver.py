@@ -70,9 +70,11 @@ def told(
     processes: Any = (),
     until: int = HOUR,
     other: Any = MappingProxyType({}),
+    slow: Any = None,
     **identity: Any,
 ) -> Log:
-    """What a contract's log holds of a node that shows this for an hour and a minute. `other`: the second GPU's own."""
+    """What a contract's log holds of a node that shows this for an hour and a minute. `other`: the second GPU's own;
+    `slow`: readings of the slow tier."""
     log = standing()
     own = LIMITS | identity
     node = ScriptedNode(identity={GPU: own, OTHER: own | other})
@@ -82,8 +84,13 @@ def told(
             second: {uuid: shown(gpu, second) for gpu, uuid in enumerate((GPU, OTHER))}
             for second in seconds
         }
+        once = (
+            None
+            if slow is None
+            else {uuid: slow(gpu, first) for gpu, uuid in enumerate((GPU, OTHER))}
+        )
         log.tick(first + 50)
-        log.report(node.report(seconds, changes, processes=list(processes)))
+        log.report(node.report(seconds, changes, once, processes=list(processes)))
     return log
 
 
@@ -316,6 +323,169 @@ def test_peaks_above_a_limit_and_a_slip_of_the_driver_are_not_named() -> None:
         return working(gpu, second) | slip | peak
 
     assert found(told(peaks)) == {}
+
+
+def waits(gpu: int, second: int) -> dict[str, int | str]:
+    return idling(gpu, second) | {
+        "utilization_gpu_percent": 99,
+        "temperature_gpu_celsius": 31 + second % 3,
+    }
+
+
+def loud(gpu: int, second: int) -> dict[str, int | str]:
+    return working(gpu, second) | {"utilization_gpu_percent": 0}
+
+
+@pytest.mark.parametrize("shown", [waits, loud])
+def test_power_that_fits_no_use_is_found(shown: Shown) -> None:
+    def noisy(gpu: int, second: int) -> dict[str, int | str]:
+        told = shown(gpu, second)
+        return told | {
+            "power_draw_milliwatts": int(told["power_draw_milliwatts"]) + noise(gpu, second) // 4
+        }
+
+    log = told(noisy)
+    assert only_a_hint(log, "readings_discordant", GPU, OTHER)
+    assert "power that fits no use in 360 of 360" in log.open()["readings_discordant", GPU].observed
+
+
+@pytest.mark.parametrize(
+    ("percent", "milliwatts", "found_"),
+    [
+        (99, 120_000, True),
+        (98, 120_000, False),
+        (99, 120_001, False),
+        (0, 350_001, True),
+        (0, 350_000, False),
+        (1, 350_001, False),
+    ],
+)
+def test_use_and_power_are_weighed_at_the_edges_of_the_cards_own_figures(
+    percent: int, milliwatts: int, found_: bool
+) -> None:
+    """Idle power ends at 120 W in the table, and half of the card's limit is 350 W."""
+
+    def at(_: int, second: int) -> dict[str, int | str]:
+        return {
+            "power_draw_milliwatts": milliwatts,
+            "utilization_gpu_percent": percent,
+            "temperature_gpu_celsius": 31 + second % 3,
+            "energy_millijoules": 90_000_000_000 + second * milliwatts // 1000 * 1000,
+        }
+
+    assert ("readings_discordant" in found(told(at))) is found_
+
+
+@pytest.mark.parametrize(("samples", "found_"), [(180, True), (179, False)])
+def test_power_that_fits_no_use_is_found_from_half_an_hour_on(samples: int, found_: bool) -> None:
+    def part(gpu: int, second: int) -> dict[str, int | str]:
+        return (loud if second < 10 * samples else working)(gpu, second)
+
+    assert ("readings_discordant" in found(told(part))) is found_
+
+
+def by_turns(rest_s: int, warm: bool) -> Shown:
+    """At rest for so long, and then at work."""
+
+    def shown(gpu: int, second: int) -> dict[str, int | str]:
+        rests = second % HOUR < rest_s
+        power = 69_800 if rests else 640_000
+        energy = 69_800 * min(second, rest_s) + 640_000 * max(0, second - rest_s)
+        return {
+            "power_draw_milliwatts": power + noise(gpu, second) // 10,
+            "energy_millijoules": 90_000_000_000 + energy,
+            "utilization_gpu_percent": 0 if rests else 99,
+            "temperature_gpu_celsius": 35 if rests or not warm else 61,
+            "sm_clock_megahertz": 1980,
+        }
+
+    return shown
+
+
+def test_heat_that_stands_while_power_doubles_for_minutes_is_found() -> None:
+    log = told(by_turns(300, warm=False))
+    assert only_a_hint(log, "readings_discordant", GPU, OTHER)
+    assert "heat that stands" in log.open()["readings_discordant", GPU].observed
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [by_turns(290, warm=False), by_turns(HOUR - 290, warm=False)],
+    ids=["29 samples at rest", "29 samples at work"],
+)
+def test_heat_that_stands_for_less_than_five_minutes_is_that_of_a_slow_sensor(shown: Shown) -> None:
+    assert found(told(shown)) == {}
+
+
+def test_heat_that_follows_once_and_heat_that_nobody_reads_are_not_named() -> None:
+    def unread(gpu: int, second: int) -> dict[str, int | str]:
+        return by_turns(300, warm=False)(gpu, second) | {"temperature_gpu_celsius": "not_supported"}
+
+    def warmer(gpu: int, second: int) -> dict[str, int | str]:
+        told = by_turns(300, warm=True)(gpu, second)
+        return told | ({"temperature_gpu_celsius": 48} if 300 <= second < 320 else {})
+
+    assert (found(told(warmer)), found(told(unread))) == ({}, {})
+
+
+LIFE = "remapped_correctable_rows"
+CLEARED = "ecc_total_corrected_aggregate_count"
+HELD = "clocks_event_sw_power_cap_microseconds"
+ENERGY = "energy_millijoules"
+
+
+def falls(name: str, at: int = 1800, to: int = 3) -> Shown:
+    """A counter that stands at 7, and at so much from then on."""
+    return lambda _, second: {name: 7 if second < at else to}
+
+
+def counted(slow: Shown, shown: Shown = working, **identity: Any) -> Log:
+    return told(shown, slow=slow, **identity)
+
+
+@pytest.mark.parametrize("name", [LIFE, CLEARED, "retired_uncorrected_pages"])
+def test_a_counter_that_a_card_keeps_for_life_and_that_falls_is_found(name: str) -> None:
+    log = counted(falls(name))
+    assert only_a_hint(log, "counters_backwards", GPU, OTHER)
+    assert log.open()["counters_backwards", GPU].observed == f"{name} fell 1 times"
+
+
+def with_counter(name: str, at: int = 1800, shown: Shown = working) -> Shown:
+    """Fast readings with a counter that begins anew at a second."""
+    return lambda gpu, second: shown(gpu, second) | {name: (second % at) * 1000 + 1}
+
+
+@pytest.mark.parametrize("name", [HELD, "pcie_replay_count"])
+def test_a_counter_that_falls_while_the_driver_stays_loaded_is_found(name: str) -> None:
+    shown = with_counter(name)
+    log = counted(falls(LIFE, to=7), shown, persistence_mode_code=1)
+    assert only_a_hint(log, "counters_backwards", GPU, OTHER)
+
+
+@pytest.mark.parametrize("mode", [0, "not told"])
+def test_a_driver_that_lets_a_card_go_which_nobody_uses_counts_anew(mode: int | str) -> None:
+    kept = {} if mode == "not told" else {"persistence_mode_code": mode}
+    assert found(counted(falls(LIFE, to=7), with_counter(HELD), **kept)) == {}
+
+
+def test_counters_that_begin_anew_together_are_a_driver_that_was_loaded_anew() -> None:
+    def anew(gpu: int, second: int) -> dict[str, int | str]:
+        energy = second * 650_000 if second < 1800 else (second - 1800) * 650_000
+        return with_counter(HELD)(gpu, second) | {ENERGY: energy}
+
+    assert found(counted(falls(LIFE, to=7), anew, persistence_mode_code=1)) == {}
+
+
+@pytest.mark.parametrize("to", [7, 8])
+def test_a_counter_that_stands_or_rises_is_not_named(to: int) -> None:
+    assert found(counted(falls(LIFE, to=to))) == {}
+
+
+def test_a_counter_that_is_not_told_for_a_while_is_not_named() -> None:
+    def away(_: int, second: int) -> dict[str, int | str]:
+        return {LIFE: "timeout" if 600 <= second < 1200 else 7}
+
+    assert found(counted(away)) == {}
 
 
 def full(gpu: int, second: int) -> dict[str, int | str]:

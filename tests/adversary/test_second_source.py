@@ -31,9 +31,7 @@ BUS: Facts = {
 DRIVER: Facts = {"driver_version": "580.65.06", "kernel_module_version": "580.65.06"}
 
 
-def told(
-    host: Facts = BUS, driver: Facts = DRIVER, states: Any = None, **identity: int | str
-) -> Log:
+def told(host: Any = BUS, driver: Any = DRIVER, states: Any = None, **identity: Any) -> Log:
     """A log of a node whose first GPU says that, beside what its machine shows."""
     log = Log()
     log.tick(0)
@@ -89,10 +87,13 @@ def test_a_gpu_that_has_other_ids_on_the_bus_is_found(changes: dict[str, str], o
 
 
 def test_gpus_that_are_not_on_the_bus_are_found_each() -> None:
-    one = {name: value for name, value in BUS.items() if "3b" not in name}
+    one: dict[str, int | str] = {name: value for name, value in BUS.items() if "3b" not in name}
     one["nvidia_pci_functions_count"] = 1
     assert observed(told(one)) == {GPU: "nothing on the bus at 0000:3b:00.0"}
-    module_alone = {"nvidia_pci_functions_count": 0, "nvidia_module_sysfs_version": "580.65.06"}
+    module_alone: Facts = {
+        "nvidia_pci_functions_count": 0,
+        "nvidia_module_sysfs_version": "580.65.06",
+    }
     assert observed(told(module_alone)) == {
         GPU: "nothing on the bus at 0000:3b:00.0",
         OTHER: "nothing on the bus at 0000:86:00.0",
@@ -158,7 +159,7 @@ def test_a_share_of_a_card_has_ids_of_its_own() -> None:
 
 
 def test_a_gpu_that_fell_off_the_bus_is_lost_and_no_fake() -> None:
-    one = {name: value for name, value in BUS.items() if "3b" not in name}
+    one: dict[str, int | str] = {name: value for name, value in BUS.items() if "3b" not in name}
     one["nvidia_pci_functions_count"] = 1
     assert observed(told(one, states={GPU: "lost"})) == {}
 

@@ -134,9 +134,11 @@ class ScriptedNode:
         self,
         seconds: Sequence[int],
         changes: Mapping[int, Mapping[str, Mapping[str, int | str]]] | None = None,
+        slow: Mapping[str, dict[str, int | str]] | None = None,
         **fields: Any,
     ) -> Report:
-        """Samples at these seconds since START_US; `changes[second][device][reading]` is a value or a reason.
+        """Samples at these seconds since START_US; `changes[second][device][reading]` is a value or a reason. `slow` is
+        the sample of the slow tier at the last of them, by device.
 
         A reading beyond FAST that is told of one device is not supported where it is not told.
         """
@@ -154,7 +156,7 @@ class ScriptedNode:
             for second in seconds
         }
         last = boottimes[-1] if boottimes else 1000 * SECOND
-        document = {
+        document: dict[str, Any] = {
             "version": 1,
             "node": self.name,
             "chain": self.chain,
@@ -178,6 +180,9 @@ class ScriptedNode:
             "events": [],
             "gaps": [],
         }
+        if slow is not None:
+            sample = self._block(boottimes[-1:], [dict(slow)])
+            document["blocks"] = [*document["blocks"], {**sample, "tier": "slow"}]
         payload = canonical(document | fields)
         self.seq, self.prev = self.seq + 1, digest(payload)
         return decode(payload)

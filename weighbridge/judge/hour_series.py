@@ -7,7 +7,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from weighbridge.judge.checks.check import HourSeries
-from weighbridge.judge.latest_readings import INVENTORY, LatestReadings, falls
+from weighbridge.judge.latest_readings import (
+    BEGIN_ANEW,
+    INVENTORY,
+    LatestReadings,
+    LatestSample,
+    falls,
+)
 from weighbridge.judge.usage import (
     BUSY,
     ENERGY,
@@ -29,25 +35,44 @@ SLACK_US = 60_000_000
 READ = (
     POWER,
     ENERGY,
-    BUSY,
     "temperature_gpu_celsius",
     "sm_clock_megahertz",
+    BUSY,
     "memory_clock_megahertz",
     "memory_used_bytes",
 )
 CLOCKS = ("sm_clock_max_megahertz", "memory_clock_max_megahertz")
 LIMIT, TOTAL = "power_limit_max_milliwatts", "memory_total_bytes"
+DEFAULT, PERSISTENCE = "power_limit_default_milliwatts", "persistence_mode_code"
+NEVER = 2**62
+"""A limit that no reading reaches."""
+ALL_PERCENT = 99
+"""Kernels ran all the time."""
+
+FOR_LIFE = (
+    "remapped_correctable_rows",
+    "remapped_uncorrectable_rows",
+    "retired_corrected_pages",
+    "retired_uncorrected_pages",
+    "ecc_total_corrected_aggregate_count",
+    "ecc_total_uncorrected_aggregate_count",
+)
+"""Counters that the card itself keeps, over resets and boots."""
+WITH_THE_DRIVER = (*BEGIN_ANEW, "pcie_replay_count")
 
 
 @dataclass(slots=True)
 class Limits:
-    """What a card says of itself, as what is beyond it: power, clocks, how full memory is full; and where it idles."""
+    """What a card says of itself, as what is beyond it: power, clocks, how full memory is full; where it idles, and
+    above which power something is at work. What it does not say, nothing is beyond.
+    """
 
-    milliwatts: int | None
-    sm_megahertz: int | None
-    memory_megahertz: int | None
-    full_bytes: int | None
-    idle_milliwatts: int | None
+    milliwatts: int
+    sm_megahertz: int
+    memory_megahertz: int
+    full_bytes: int
+    idle_milliwatts: int
+    loud_milliwatts: int
 
 
 ENFORCED, FLAGS = "power_limit_enforced_milliwatts", "clocks_event_reasons_flags"
@@ -71,7 +96,8 @@ class SeriesMeter:
     """Of one promise over one chain: the hour under way and the one before by device, and what the last sample was.
 
     `limited`: by cause, what the counters of throttling said then; `flags`: the bits. `falls`: how often each port had
-    gone down by the end of the last hour, `flaps` how often in that hour.
+    gone down by the end of the last hour, `flaps` how often in that hour. `lasting`: the counters that only rise,
+    as of the slow sample at `lasting_us`.
     """
 
     hour: dict[str, HourSeries] = field(default_factory=dict)
@@ -82,8 +108,11 @@ class SeriesMeter:
     power: Column = field(default_factory=list)
     heat: Column = field(default_factory=list)
     clock: Column = field(default_factory=list)
+    use: Column = field(default_factory=list)
     limited: list[Column] = field(default_factory=list)
     flags: Column = field(default_factory=list)
+    lasting: dict[str, Column] = field(default_factory=dict)
+    lasting_us: int = 0
     falls: dict[str, int] = field(default_factory=dict)
     flaps: dict[str, int] = field(default_factory=dict)
 
@@ -160,43 +189,114 @@ def note(
 
     `slots`: the devices that answer, empty for the others. `last_us`: of the sample before, however long ago.
     """
-    columns, same = view.tiers["fast"], meter.slots == slots
+    columns = view.tiers["fast"]
+    same = meter.slots == slots and len(meter.use) == len(slots)
     if not same or INVENTORY in changed:
         meter.slots, meter.limits = list(slots), [_limits(view, device) for device in slots]
         _forget(meter.hour, slots)
-    power, energy, busy, heat, clock, memory_clock, used = (
-        column(columns, name, slots) for name in READ
-    )
+    if not same:
+        blank: Column = [None] * len(slots)
+        meter.power = meter.energy = meter.heat = meter.clock = meter.use = blank
+        meter.lasting = {}
+    read = [column(columns, name, slots) for name in READ]
     # Some drivers say 0 of what they do not know: a card that works draws something.
-    power, energy = ([one or None for one in each] for each in (power, energy))
-    passed_us = at_us - last_us if same and last_us is not None else 0
-    alike = _alike(power, heat, clock)
-    for place, device in enumerate(slots):
+    read[:2] = ([one or None for one in each] for each in read[:2])
+    _count(meter, view, read, at_us - last_us if same and last_us is not None else 0)
+    for place in _alike(read[0], *read[2:4]):
+        if slots[place] and read[0][place] is not None and _works(read[4][place]):
+            meter.hour[slots[place]].copied += 1
+    if read[4] != meter.use:
+        _change(meter, read[4])
+    meter.power, meter.energy, meter.heat, meter.clock = read[:4]
+    slow = view.tiers.get("slow")
+    if slow is not None and slow.sampled_us != meter.lasting_us:
+        _note_lasting(meter, view, slow)
+
+
+def _count(meter: SeriesMeter, view: LatestReadings, read: list[Column], passed_us: int) -> None:
+    """Each device of a sample, `passed_us` after the one before; what that did not show is None."""
+    hour = meter.hour
+    before = zip(meter.power, meter.energy, meter.heat, meter.clock, strict=True)
+    sample = zip(meter.slots, meter.limits, before, zip(*read, strict=True), strict=True)
+    for device, limits, (power, spent, heat, clock), now in sample:
+        milliwatts, millijoules, celsius, megahertz, percent, of_memory, taken = now
         if not device:
             continue
-        series = meter.hour.get(device)
-        if series is None:
-            series = meter.hour[device] = HourSeries()
+        series = hour.get(device) or hour.setdefault(device, HourSeries())
         series.samples += 1
-        limits, now, megahertz = meter.limits[place], power[place], clock[place]
-        if _above(now, limits.milliwatts) or (
-            _above(megahertz, limits.sm_megahertz)
-            or _above(memory_clock[place], limits.memory_megahertz)
+        if (
+            (milliwatts or 0) > limits.milliwatts
+            or (megahertz or 0) > limits.sm_megahertz
+            or (of_memory or 0) > limits.memory_megahertz
         ):
             series.beyond += 1
-        if (busy[place] or 0) >= BUSY_PERCENT and now is not None:
-            series.busy += 1
-            series.copied += place in alike
-            stands = passed_us > 0 and (meter.power[place], meter.heat[place], meter.clock[place])
-            series.run = series.run + 1 if stands == (now, heat[place], megahertz) else 0
-            series.steady = max(series.steady, series.run)
-        else:
-            series.run = 0
-        if _above(used[place], limits.full_bytes) and _is_held(view, device, limits, now):
+        if (taken or 0) > limits.full_bytes and _is_held(view, device, limits, milliwatts):
             series.held += 1
-        if passed_us > 0:
-            _spend(series, meter.energy[place], energy[place], meter.power[place], now, passed_us)
-    meter.energy, meter.power, meter.heat, meter.clock = energy, power, heat, clock
+        if milliwatts is None or percent is None or percent < BUSY_PERCENT:
+            series.run = 0
+            if percent == 0 and milliwatts is not None and milliwatts > limits.loud_milliwatts:
+                series.unmoved += 1
+        else:
+            series.busy += 1
+            if milliwatts <= limits.idle_milliwatts and percent >= ALL_PERCENT:
+                series.unmoved += 1
+            stands = milliwatts == power and celsius == heat and megahertz == clock
+            series.run = series.run + 1 if stands else 0
+            series.steady = max(series.steady, series.run)
+        if celsius != heat or celsius is None:
+            series.heated += 1
+        if spent is not None and millijoules is not None:
+            _spend(series, spent, millijoules, power, milliwatts, passed_us)
+
+
+def _works(percent: int | None) -> bool:
+    return percent is not None and percent >= BUSY_PERCENT
+
+
+def _change(meter: SeriesMeter, use: Column) -> None:
+    """What was said of use differs from the sample before."""
+    for device, before, now in zip(meter.slots, meter.use, use, strict=True):
+        if device and _works(before) is not _works(now):
+            _end_stretch(meter.hour[device], _works(before), meter.hour[device].samples - 1)
+    meter.use = use
+
+
+def _end_stretch(series: HourSeries, worked: bool, at_sample: int) -> None:
+    """Work begins, or ends, with a sample: so many in a row were alike before."""
+    length, series.changed = at_sample - series.changed, at_sample
+    if worked:
+        series.longest_work = max(series.longest_work, length)
+    else:
+        series.longest_rest = max(series.longest_rest, length)
+
+
+def _note_lasting(meter: SeriesMeter, view: LatestReadings, slow: LatestSample) -> None:
+    """Which counters that only rise have fallen, once a slow sample.
+
+    Those that begin anew with the driver do so all together, energy too, and where it stays loaded while nobody uses it
+    they do not.
+    """
+    before, meter.lasting_us = meter.lasting, slow.sampled_us
+    tiers = ((slow, FOR_LIFE), (view.tiers["fast"], WITH_THE_DRIVER))
+    now = {name: column(tier, name, meter.slots) for tier, names in tiers for name in names}
+    meter.lasting = now
+    begun_anew = _fallen(before, now, ENERGY)
+    for name in now:
+        for place in _fallen(before, now, name):
+            device = meter.slots[place]
+            kept = place not in begun_anew and view.value(device, PERSISTENCE) == 1
+            if device and (name in FOR_LIFE or kept):
+                fallen = meter.hour[device].fallen
+                fallen[name] = fallen.get(name, 0) + 1
+
+
+def _fallen(before: dict[str, Column], now: dict[str, Column], name: str) -> list[int]:
+    """The places at which a counter fell. Mostly none: it stands as it did."""
+    first, last = before.get(name), now[name]
+    if first is None or first == last:
+        return []
+    pairs = enumerate(zip(first, last, strict=True))
+    return [place for place, (was, is_) in pairs if was and is_ is not None and is_ < was]
 
 
 def _forget(hour: dict[str, HourSeries], slots: list[str]) -> None:
@@ -208,6 +308,9 @@ def _forget(hour: dict[str, HourSeries], slots: list[str]) -> None:
 
 def turn(meter: SeriesMeter, view: LatestReadings) -> None:
     """The hour under way is over. A counter of a port that fell began anew."""
+    for device, percent in zip(meter.slots, meter.use, strict=True):
+        if device in meter.hour:
+            _end_stretch(meter.hour[device], _works(percent), meter.hour[device].samples)
     meter.last_hour, meter.hour = meter.hour, {}
     before, meter.falls = meter.falls, falls(view)
     risen = {
@@ -221,14 +324,16 @@ def turn(meter: SeriesMeter, view: LatestReadings) -> None:
 def _limits(view: LatestReadings, device: str) -> Limits:
     """Half more power than the card's highest limit, which no peak keeps up; a tenth more clock than its highest; nine
     tenths of its memory."""
-    most, memory = _own(view, device, LIMIT), _own(view, device, TOTAL)
+    most, memory, usual = (_own(view, device, name) for name in (LIMIT, TOTAL, DEFAULT))
     sm, of_memory = (_own(view, device, name) for name in CLOCKS)
+    idle = idle_top(view, device)
     return Limits(
-        None if most is None else most * 3 // 2,
-        None if sm is None else sm * 11 // 10,
-        None if of_memory is None else of_memory * 11 // 10,
-        None if memory is None else memory * 9 // 10 - 1,
-        idle_top(view, device),
+        NEVER if most is None else most * 3 // 2,
+        NEVER if sm is None else sm * 11 // 10,
+        NEVER if of_memory is None else of_memory * 11 // 10,
+        NEVER if memory is None else memory * 9 // 10 - 1,
+        -1 if idle is None else idle,
+        NEVER if usual is None else usual // 2,
     )
 
 
@@ -236,10 +341,6 @@ def _own(view: LatestReadings, device: str, reading: str) -> int | None:
     """Nothing that is 0: some drivers say that of what they do not know."""
     value = view.value(device, reading)
     return value if isinstance(value, int) and value > 0 else None
-
-
-def _above(value: int | None, limit: int | None) -> bool:
-    return value is not None and limit is not None and value > limit
 
 
 def _alike(power: Column, heat: Column, clock: Column) -> frozenset[int]:
@@ -253,8 +354,8 @@ def _alike(power: Column, heat: Column, clock: Column) -> frozenset[int]:
 
 def _is_held(view: LatestReadings, device: str, limits: Limits, milliwatts: int | None) -> bool:
     """Whether full memory is no process's of the list, and the card does nothing."""
-    holding, idle = holders(view), limits.idle_milliwatts
-    if holding is None or milliwatts is None or idle is None or milliwatts > idle:
+    holding = holders(view)
+    if holding is None or milliwatts is None or milliwatts > limits.idle_milliwatts:
         return False
     slices = (one.uuid for one in view.devices.values() if one.parent == device)
     return device not in holding and holding.isdisjoint(slices)
@@ -262,15 +363,13 @@ def _is_held(view: LatestReadings, device: str, limits: Limits, milliwatts: int 
 
 def _spend(
     series: HourSeries,
-    before: int | None,
-    now: int | None,
+    before: int,
+    now: int,
     first: int | None,
     last: int | None,
     passed_us: int,
 ) -> None:
     """Energy between two samples, and the powers at both."""
-    if before is None or now is None:
-        return
     if now < before:
         series.fell += now > MOST_MILLIWATTS * (passed_us + SLACK_US) // 1_000_000
         return

@@ -32,11 +32,13 @@ from weighbridge.judge.checks.health import (
 )
 from weighbridge.judge.checks.host import CPU_MISMATCH, HOST_MEMORY_SHORT, NVME_SHORT
 from weighbridge.judge.checks.hours import (
+    COUNTERS_BACKWARDS,
     ENERGY_IMPLAUSIBLE,
     MEMORY_UNACCOUNTED,
     READINGS_BEYOND,
     READINGS_CONSTANT,
     READINGS_COPIED,
+    READINGS_DISCORDANT,
 )
 from weighbridge.judge.checks.identity import SKU_MISMATCH
 from weighbridge.judge.checks.interconnect import NVLINK_APART, NVLINK_DOWN, NVLINK_OLD
@@ -106,7 +108,9 @@ CHECKS: tuple[Check, ...] = (
     READINGS_CONSTANT,
     READINGS_COPIED,
     READINGS_BEYOND,
+    READINGS_DISCORDANT,
     ENERGY_IMPLAUSIBLE,
+    COUNTERS_BACKWARDS,
     MEMORY_UNACCOUNTED,
 )
 

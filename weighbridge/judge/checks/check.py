@@ -51,7 +51,10 @@ class HourSeries:
 
     `beyond`: with a clock or a power that the card says it cannot have. `steady`: the longest run under load in which
     power, temperature and clock stayed the same to the last digit, `run` the one under way. `copied`: under load and
-    alike another device of the node in all three. `held`: memory full, no process, power of an idle card.
+    alike another device of the node in all three. `held`: memory full, no process, power of an idle card. `unmoved`:
+    kernels all the time at the power of an idle card, or none at half its limit. `longest_work` and `longest_rest`: the
+    most samples in a row under load and without; the newest row began at the sample `changed`. `heated`: samples of
+    another temperature than the one before. `fallen`: counters that only rise, and how often each fell.
 
     Over `watched_us` the counters of throttling were read, and clocks were held down for `throttled_us` of it, by cause
     for `throttles_us`; where several held at once, the longest counts.
@@ -71,6 +74,12 @@ class HourSeries:
     watched_us: int = 0
     throttled_us: int = 0
     throttles_us: dict[str, int] = field(default_factory=dict)
+    changed: int = 0
+    longest_work: int = 0
+    longest_rest: int = 0
+    unmoved: int = 0
+    heated: int = 0
+    fallen: dict[str, int] = field(default_factory=dict)
     spent_millijoules: int = 0
     spent_us: int = 0
     least: int | None = None

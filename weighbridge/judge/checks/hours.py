@@ -71,6 +71,23 @@ def energy(series: HourSeries) -> str:
     return f"{mean} mW by energy, {series.least} to {series.most} mW by power"
 
 
+def discordant(series: HourSeries) -> str:
+    """A card whose kernels run all the time draws more than an idle one, and one at half its limit runs some. Heat
+    follows power that doubles for minutes."""
+    if series.unmoved >= ENOUGH and 2 * series.unmoved >= series.samples:
+        return f"power that fits no use in {series.unmoved} of {series.samples} samples"
+    both = min(series.longest_work, series.longest_rest) >= ENOUGH
+    swings = series.least is not None and series.most >= 2 * series.least
+    if both and swings and series.heated <= 1:
+        return f"heat that stands, {series.longest_work} samples at work and {series.longest_rest} at rest"
+    return ""
+
+
+def backwards(series: HourSeries) -> str:
+    """Of a card's life, or of a driver that stayed loaded."""
+    return ", ".join(f"{name} fell {times} times" for name, times in sorted(series.fallen.items()))
+
+
 def _check(code: str, expected: str, told: Told, blind: Severity = Severity.WARNING) -> Check:
     def judge(context: CheckContext) -> Iterator[Answer]:
         for device in context.devices():
@@ -99,5 +116,11 @@ READINGS_BEYOND = _check(
 )
 ENERGY_IMPLAUSIBLE = _check("energy_implausible", "energy that fits power and time", energy)
 """A warning: a load in step with the sampling for a third of an hour looks alike."""
+READINGS_DISCORDANT = _check(
+    "readings_discordant", "power, heat and use that go together", discordant
+)
+"""A warning: kernels that wait, a sensor that hangs, and a driver that says 0 of a use which it does not know."""
+COUNTERS_BACKWARDS = _check("counters_backwards", "counters that only rise", backwards)
+"""A warning: some can be cleared by hand."""
 MEMORY_UNACCOUNTED = _check("memory_unaccounted", "memory that somebody holds", held)
 """A warning: memory that a dead process left behind looks alike."""
