@@ -383,12 +383,8 @@ def see_event(view: LatestReadings, event: Event) -> set[str]:
 
 
 def _see_xid(view: LatestReadings, event: Event) -> set[str]:
-    """Count an XID against its device, or against its address until a device is shown there.
-
-    Older agents wrote the address into the text.
-    """
-    address = normal_address(event.address or event.detail.removeprefix("PCI "))
-    where = event.device or view.places.get(address or "") or address
+    """Count an XID against its device, or against its address until a device is shown there."""
+    where = event.device or _where(view, event)
     if where is None or event.code is None:
         return set()
     device = view.devices.get(where)
@@ -405,6 +401,12 @@ def _see_xid(view: LatestReadings, event: Event) -> set[str]:
             name: value for name, value in now.items() if isinstance(value, int)
         }
     return {XIDS}
+
+
+def _where(view: LatestReadings, event: Event) -> str | None:
+    """The device at its address, or the address. Older agents wrote it into the text."""
+    address = normal_address(event.address or event.detail.removeprefix("PCI "))
+    return view.places.get(address or "", address)
 
 
 def _has_room(counted: Mapping[int, int], code: int) -> bool:

@@ -25,7 +25,8 @@ class XidTold:
     instances: list[int] | None = field(default_factory=list)
 
     def see(self, severity: XidAction, instance: int | None) -> None:
-        self.severity = max(self.severity, severity, key=WORST_LAST.index)
+        if severity is not self.severity:
+            self.severity = max(self.severity, severity, key=WORST_LAST.index)
         if instance is None or self.instances is None:
             self.instances = None
         elif instance not in self.instances:
@@ -55,7 +56,10 @@ class ToldFaults:
         code = event.code or 0
         returned = code in self.ended.get(where, ())
         severity = severity_of(code, event.severity, event.recovery_action, repeated=returned)
-        told = self.xids.setdefault(where, {}).setdefault(code, XidTold(severity))
+        codes = self.xids.setdefault(where, {})
+        told = codes.get(code)
+        if told is None:
+            told = codes[code] = XidTold(severity)
         told.see(severity, _instance(event))
 
     def told(self, where: str, code: int) -> XidTold:
