@@ -120,6 +120,26 @@ def test_a_reset_that_readings_show_ends_a_fault(changes: Changes, stays: bool) 
     assert (("xid_fatal", GPU) in seen(told(15, 79), changes=changes).open()) is stays
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "stays"),
+    [
+        ({"driver_version": "580.1"}, {"driver_version": "580.2"}, False),
+        ({"driver_version": "580.1"}, {"driver_version": "580.1"}, True),
+        ({}, {"driver_version": "580.1"}, True),
+        ({"driver_version": "580.1"}, {}, True),
+    ],
+)
+def test_a_driver_of_another_version_was_loaded_anew(
+    before: dict[str, str], after: dict[str, str], stays: bool
+) -> None:
+    log, node = standing(), ScriptedNode()
+    for second, driver in ((0, before), (10, after)):
+        node.driver = {"readings": driver, "unavailable": {}}
+        events = [told(0, 79)] if second == 0 else []
+        log.report(node.report([second], inventory=node.inventory(), events=events))
+    assert (("xid_fatal", GPU) in log.open()) is stays
+
+
 def test_a_fault_that_comes_again_after_a_reset_asks_for_more() -> None:
     changes = energies((0, 5), (10, 6), (20, 7), (30, 1), (40, 2), (50, 3), (60, 4))
     log, node = standing(), ScriptedNode(identity=dict(AT))

@@ -179,9 +179,9 @@ def fact(facts: Facts, reading: str) -> int | str | Reason | None:
 def see_inventory(view: LatestReadings, inventory: Inventory) -> set[str]:
     """The devices enumerated now replace those known before; counted XIDs stay with a device, wherever it was.
 
-    A driver that was not loaded and now counts devices was loaded anew.
+    A driver that was not loaded and now counts devices was loaded anew, and so was one of another version.
     """
-    if _not_loaded(view.driver) and not _not_loaded(inventory.driver):
+    if _loaded_anew(view.driver, inventory.driver):
         forget_xids(view, None)
     view.places = _places(inventory)
     xids = _every_xid(view)
@@ -285,6 +285,12 @@ def inherit(view: LatestReadings, before: LatestReadings) -> None:
 def _every_xid(view: LatestReadings) -> dict[str, dict[int, int]]:
     shown = {device.uuid: device.xids for device in view.devices.values() if device.xids}
     return {uuid: xids for uuid, xids in view.xids_away.items() if uuid not in shown} | shown
+
+
+def _loaded_anew(before: Facts, now: Facts) -> bool:
+    versions = {facts.readings.get("driver_version") for facts in (before, now)}
+    another = None not in versions and len(versions) > 1
+    return another or (_not_loaded(before) and not _not_loaded(now))
 
 
 def _not_loaded(driver: Facts) -> bool:
