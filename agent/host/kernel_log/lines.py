@@ -23,7 +23,9 @@ _BEGIN = r"(?:\[\s*[TC]?[\d.]+\]\s*){0,2}"
 _ADDRESS = r"([0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.[0-9a-fA-F])?)"
 _INSTANCES = r"(?: GPU-I:(\d{1,9}))?(?: GPU-CI:(\d{1,9}))?"
 _CODE = r"(-?\d{1,10})\b"
-_XID = re.compile(rf"{_BEGIN}NVRM: Xid \(PCI:{_ADDRESS}{_INSTANCES}[^)]*\): {_CODE}(.*)", re.DOTALL)
+_XID = re.compile(
+    rf"{_BEGIN}NVRM: Xid \((?:PCI:)?{_ADDRESS}{_INSTANCES}[^)]*\): {_CODE}(.*)", re.DOTALL
+)
 _SXID = re.compile(
     rf"{_BEGIN}nvidia-\S+ SXid \(PCI:{_ADDRESS}\): {_CODE}(?!, (?:Severity|Data) )(.*)", re.DOTALL
 )

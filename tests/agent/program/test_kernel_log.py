@@ -60,6 +60,7 @@ IN = "NVRM: Xid (PCI:0000:3b:00"
             {"code": 79},
         ),
         (IN + "): 999, a code of another year", {"code": 999}),
+        ("NVRM: Xid (0000:3b:00): 62, 01c5 0000", {"code": 62}),
         (IN + " GPU-I:02): 43, pid=1, name=t, Ch 1", {"code": 43, "gpu_instance": 2}),
         (
             IN + " GPU-I:13 GPU-CI:00): 31, pid=1, name=t, Ch 1",
