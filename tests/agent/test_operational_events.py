@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from agent.host.kernel_log import XidMerger
 from agent.nvml.client import NvmlSource
 from tests.agent.conftest import MakeDriver, MakeSource, eventually
 from tests.agent.fake_nvml.fixture import FakeDriver, uuid
@@ -82,6 +83,29 @@ async def test_one_that_stands_for_an_xid_says_which_and_the_bits_are_still_hear
         ],
         key=str,
     )
+
+
+@pytest.mark.parametrize("group_attributes", [0, SIMULATED])
+async def test_what_three_ways_tell_is_one_occurrence_with_all_that_they_tell(
+    newer: FakeDriver, make_source: MakeSource, group_attributes: int
+) -> None:
+    source = make_source(newer)
+    await source.identify()
+    newer.play_node(2, "xid 1 79", f"operational 1 GPU-BUS 3 3 40 32 {group_attributes} 79")
+    events = await heard(source, 2)
+    line = Event(
+        boottime_us=events[0].boottime_us,
+        kind=EventKind.XID,
+        device=uuid(1),
+        code=79,
+        source="kernel",
+        detail="",
+    )
+    (one,) = XidMerger().merge([line, *events])
+    assert (one.kind, one.device, one.code, one.count) == (EventKind.XID, uuid(1), 79, 1)
+    assert one.operational is not None
+    assert one.operational.module == "GPU-BUS"
+    assert one.happened is (group_attributes == 0)
 
 
 async def test_an_injected_event_says_so(newer: FakeDriver, make_source: MakeSource) -> None:
