@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.nvml.device_inventory import Hidden, KnownDevices, device_of, facts, reason
-from agent.nvml.driver_events import driver_event
+from agent.nvml.driver_events import Gathered, driver_event
 from agent.nvml.frames import EVERY_CALL, LIFE_CYCLE, NODE, FrameKind, rows
 from agent.nvml.library import library_facts
 from agent.nvml.process import Child, ChildFailure, Crashed
@@ -87,7 +87,7 @@ class NvmlSource:
         self._lock = asyncio.Lock()
         self._known = KnownDevices()
         self._driver = Facts(readings={}, unavailable={})
-        self._events: list[Event] = []
+        self._events = Gathered()
         self._quarantine: dict[tuple[str, str], int] = {}
         self._stuck: list[Child] = []
         self._child: Child | None = None
@@ -167,8 +167,7 @@ class NvmlSource:
 
     def events(self) -> Sequence[Event]:
         """Drained in the order in which they were noticed."""
-        told, self._events = self._events, []
-        return told
+        return self._events.take()
 
     async def pause(self) -> None:
         """The child ends, and with it every handle of the driver."""
@@ -257,7 +256,7 @@ class NvmlSource:
             self._known.silenced()
         else:
             found = [device_of(item) for item in answer["devices"]]
-            self._events += self._known.enumerated(found, now, hidden)
+            self._events.add(*self._known.enumerated(found, now, hidden))
         before = self._driver.readings.get("driver_version")
         self._driver = _driver_facts(answer["driver"], child.pid, self._root, self._environment)
         after = self._driver.readings.get("driver_version")
@@ -294,7 +293,7 @@ class NvmlSource:
     def _observe(self, statuses: bytes, width: int, now: int) -> None:
         for index, uuid in enumerate(self._listed):
             events = self._known.swept(uuid, statuses[index * width : (index + 1) * width], now)
-            self._events += events
+            self._events.add(*events)
             self._sick = self._sick or bool(events)
         if LIFE_CYCLE & set(statuses):
             self._sick = True
@@ -309,7 +308,7 @@ class NvmlSource:
     def _heard(self, told: Mapping[str, Any]) -> None:
         """Takes in an event that the driver reported."""
         driver = self._driver.readings.get("driver_version", "")
-        self._events.append(driver_event(told, str(driver)))
+        self._events.count(driver_event(told, str(driver)))
 
     async def _bury(self, child: Child, failure: ChildFailure) -> None:
         """End a child that failed, and remember what it died of."""
@@ -381,7 +380,7 @@ class NvmlSource:
             child.release()
 
     def _tell(self, kind: EventKind, device: str | None, detail: str) -> None:
-        self._events.append(
+        self._events.add(
             Event(
                 boottime_us=self._clock(),
                 kind=kind,

@@ -6,9 +6,10 @@ import pytest
 
 from agent.host.kernel_log import XidMerger
 from agent.nvml.client import NvmlSource
+from agent.nvml.driver_events import Gathered, driver_event
 from tests.agent.conftest import MakeDriver, MakeSource, eventually
 from tests.agent.fake_nvml.fixture import FakeDriver, uuid
-from weighbridge.wire.report import Event, EventKind
+from weighbridge.wire.report import Event, EventKind, OperationalEvent
 
 FATAL, RECOVERABLE = 40, 30
 SIMULATED = 4
@@ -157,3 +158,41 @@ async def test_an_xid_is_looked_for_where_the_contexts_cannot_be_counted_or_told
     driver.play_node(2, "operational 1 GPU-BUS 3 3 40 32 0 79")
     (event,) = await heard(source, 1)
     assert shown(event) == (EventKind.XID, uuid(1), 79, "nvml", True)
+
+
+def told(xid: int | None, **changes: Any) -> dict[str, Any]:
+    """What a child sends of an event."""
+    return {
+        "boottime_us": 1,
+        "device": uuid(0),
+        "xid": xid,
+        "gpu_instance": None,
+        "compute_instance": None,
+        "record": None,
+    } | changes
+
+
+def record(trace: str) -> dict[str, Any]:
+    numbers = dict.fromkeys(OperationalEvent.__struct_fields__, 1)
+    del numbers["driver"]
+    return {**numbers, "module": "GPU-RAS", "trace": trace}
+
+
+def test_what_is_told_a_thousand_times_between_two_looks_is_one_event_with_its_number() -> None:
+    gathered = Gathered()
+    for second in range(1000):
+        gathered.count(driver_event(told(31, boottime_us=second), "615"))
+        gathered.count(driver_event(told(None, record=record(f"{second:x}")), "615"))
+        gathered.count(driver_event(told(31, gpu_instance=second % 2), "615"))
+    gathered.count(driver_event(told(79), "615"))
+    events = gathered.take()
+    assert [(event.code, event.gpu_instance, event.count) for event in events] == [
+        (31, None, 1000),
+        (None, None, 1000),
+        (31, 0, 500),
+        (31, 1, 500),
+        (79, None, 1),
+    ]
+    assert events[0].boottime_us == 0
+    gathered.count(driver_event(told(31), "615"))
+    assert [event.count for event in gathered.take()] == [1]
