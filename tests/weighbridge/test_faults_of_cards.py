@@ -1,15 +1,18 @@
 """Faults that a driver tells of: each by name, unknown where it cannot be read, and nothing where a card has it not."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.weighbridge.judged import DEVICE, answers, view
+from tests.weighbridge.judged import DEVICE, answers, facts, promise, view
 from tests.weighbridge.scripted import SECOND, START_US, ScriptedNode, spans
 from tests.weighbridge.test_judge import feed, standing
-from weighbridge.judge.checks import CHECKS, Effect
+from weighbridge.judge.checks import CHECKS, CheckContext, Effect
+from weighbridge.judge.checks.health import REMAP_FAILED
+from weighbridge.judge.latest_readings import LatestDevice
 from weighbridge.verdict import Verdict
-from weighbridge.wire.report import Reason
+from weighbridge.wire.report import DeviceState, Reason
 
 NVLINK: dict[str, Any] = {"interconnect": {"nvlink_links": "18"}}
 
@@ -109,6 +112,15 @@ def test_links_that_are_up_are_no_nvlink_before_the_fabric_is_joined(
     if observed is not None:
         assert found["fabric_not_joined"].observed == observed
     assert "fabric_not_joined" not in answers({}, shown)
+
+
+def test_a_slice_has_the_faults_of_the_card_that_it_is_cut_from() -> None:
+    seen = view({"remap_failure_code": 1})
+    sliced = LatestDevice("MIG-1", DEVICE, DeviceState.OK, facts({}))
+    seen.devices["MIG-1"] = sliced
+    leased = replace(promise({}), devices=frozenset({"MIG-1"}))
+    found = {one.device: one.verdict for one in REMAP_FAILED.judge(CheckContext(leased, seen))}
+    assert found == {"MIG-1": Verdict.BREACHED}
 
 
 HEALTHY = 0b10 | 0b10 << 2 | 0b10 << 4 | 0b10 << 6 | 1 << 8 | 1 << 12 | 1 << 14

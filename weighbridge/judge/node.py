@@ -10,10 +10,12 @@ synchronized best, so a stepped clock moves nothing. Time enters only as a tick:
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from weighbridge.contract.condition import JOINED
 from weighbridge.judge.checks import Promise, Severity
+from weighbridge.judge.checks.ports import asks_for_ports
 from weighbridge.judge.findings import (
     answered,
     close_finding,
@@ -292,6 +294,14 @@ def anchor(chain: ChainState, boot: str, clock: ReportClocks, received_us: int) 
     return rebooted
 
 
+@lru_cache(maxsize=64)
+def _among(
+    watched: frozenset[str], names: tuple[str, ...], before: tuple[str, ...]
+) -> frozenset[str]:
+    """Nearly all reports tell of the same readings."""
+    return watched.intersection((*names, *before))
+
+
 class _ReportFold:
     """The fold of one report into the node's state. Its samples, events and gaps are taken in the order of the node's
     clock."""
@@ -309,7 +319,7 @@ class _ReportFold:
         self._name = chain_name(report) + (OF_LESSEE if state.side == "lessee" else "")
         self._chain = state.chains.get(self._name)
         self._reasons = Reasons()
-        self._compared: dict[str, tuple[Block, list[str]]] = {}
+        self._compared: dict[str, tuple[Block, frozenset[str]]] = {}
 
     def changes(self) -> Iterator[Change | None]:
         """The rows and findings that the report changes, and None after each sample and event."""
@@ -323,7 +333,7 @@ class _ReportFold:
         yield from self._arrival(chain)
         if report.inventory is not None:
             chain.pending |= see_inventory(chain.view, report.inventory)
-        if report.host is not None:
+        if report.host is not None and any(map(asks_for_ports, self._promises)):
             chain.pending |= see_host(chain.view, report.host)
         if report.processes is not None:
             chain.pending |= see_processes(chain.view, report.processes)
@@ -497,13 +507,13 @@ class _ReportFold:
             chain.view, block, sample, at_us, reasons, self._watched(chain.view, block)
         )
 
-    def _watched(self, view: LatestReadings, block: Block) -> list[str]:
+    def _watched(self, view: LatestReadings, block: Block) -> frozenset[str]:
         """What of all that is watched a sample of the block, or the one before, can have."""
-        of_block, names = self._compared.get(block.tier, (None, []))
+        of_block, names = self._compared.get(block.tier, (None, WATCHED))
         if of_block is not block:
             known = view.tiers.get(block.tier)
-            before = () if known is None else known.rows
-            names = [name for name in WATCHED if name in block.readings or name in before]
+            before = block.readings if known is None else known.rows
+            names = _among(WATCHED, tuple(block.readings), tuple(before))
             self._compared[block.tier] = block, names
         return names
 

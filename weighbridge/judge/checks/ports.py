@@ -10,6 +10,7 @@ from weighbridge.judge.checks.check import (
     Check,
     CheckContext,
     Effect,
+    Promise,
     Severity,
     breached,
     decide,
@@ -46,7 +47,7 @@ class Port:
 def connected(context: CheckContext) -> Iterator[Answer]:
     """The node as a whole: so many ports are up, of that kind, at that rate or a higher one."""
     terms = context.promise.resource.interconnect
-    if not _promises(terms):
+    if not asks_for_ports(context.promise):
         return
     ports, wanted = list(_ports(context.view.host_now, terms)), terms.ports or 1
     fit, open_ = (sum(one.fits is said for one in ports) for said in (True, None))
@@ -58,7 +59,9 @@ def connected(context: CheckContext) -> Iterator[Answer]:
         yield unseen("", expected, _why(context.view.host_now, terms))
 
 
-def _promises(terms: Interconnect) -> bool:
+def asks_for_ports(promise: Promise) -> bool:
+    """Whether a contract promises anything of the network between nodes."""
+    terms = promise.resource.interconnect
     return any((terms.fabric, terms.ports, terms.port_gigabits))
 
 
@@ -132,7 +135,7 @@ def _is_up(told: Mapping[str, object]) -> bool | None:
 def steady(context: CheckContext) -> Iterator[Answer]:
     """The node as a whole over the last whole hour, of the promised kind of network."""
     terms = context.promise.resource.interconnect
-    if not _promises(terms) or not _counted(context.view.host_now, terms):
+    if not asks_for_ports(context.promise) or not _counted(context.view.host_now, terms):
         return
     names = {f"{one.name}" for one in _ports(context.view.host_now, terms)}
     fell = [(name, times) for name, times in sorted(context.flaps.items()) if name in names]
