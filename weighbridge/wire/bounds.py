@@ -85,9 +85,18 @@ def _told_gap(gap: Gap) -> Gap:
 def _bounding(block: Block) -> Generator[None, None, Block]:
     """The same of one block."""
     wild: dict[str, Bounds] = {}
+    looked = 0
     for name, rows in block.readings.items():
         bounds = READING[name].bounds if name in READING else None
-        if bounds is not None and not (yield from _fits(rows, bounds)):
+        if bounds is None:
+            continue
+        size = len(rows) * len(rows[0])
+        if looked + size > STEP_VALUES:
+            looked = 0
+            yield
+        looked += size
+        fits = _holds(rows, bounds) if size <= STEP_VALUES else (yield from _fits(rows, bounds))
+        if not fits:
             wild[name] = bounds
     if not wild:
         return block
@@ -121,10 +130,14 @@ def _some(rows: Rows) -> Iterator[Rows]:
 def _fits(rows: Rows, bounds: Bounds) -> Generator[None, None, bool]:
     fits = True
     for some in _some(rows):
-        values = [value for row in some for value in row if value is not None]
-        fits = fits and (not values or bounds.least <= min(values) <= max(values) <= bounds.most)
+        fits = fits and _holds(some, bounds)
         yield
     return fits
+
+
+def _holds(rows: Rows, bounds: Bounds) -> bool:
+    values = [value for row in rows for value in row if value is not None]
+    return not values or bounds.least <= min(values) <= max(values) <= bounds.most
 
 
 def _kept(rows: Rows, bounds: Bounds) -> Generator[None, None, list[list[int | None]]]:
