@@ -18,7 +18,7 @@ DEVICES_SHOWN = 4
 def lines(found: CheckReport) -> Iterator[str]:
     """Line by line, the verdict in colour."""
     yield _coloured(found.verdict, found.summary)
-    yield f"contract {visible(found.contract)} version {found.version}, item {visible(found.resource)}"
+    yield from _wrapped(f"contract {found.contract} version {found.version}, item {found.resource}")
     if found.driver is not None:
         yield from _wrapped(f"NVML: {found.driver.says} ({found.driver.code})")
     for result in found.checks:

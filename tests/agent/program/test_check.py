@@ -106,6 +106,13 @@ def test_every_line_fits_eighty_columns_whatever_was_observed(gpus: int) -> None
     assert max(map(len, shown.splitlines())) <= 80
 
 
+def test_names_of_a_contract_fit_too() -> None:
+    long = CONTRACT.replace("contract_id: lease", f"contract_id: {'k' * 100}")
+    found = report(promise(long), LatestReadings(), [])
+    assert max(map(len, text(found).splitlines()[1:])) <= 80
+    assert text(found).replace("\n", "").count("k" * 100) == 1
+
+
 def test_what_all_gpus_meet_is_one_line() -> None:
     found = of(*(("sku_mismatch", gpu(number), Verdict.MET, "it") for number in range(8)))
     assert text(found).count("sku_mismatch") == 1
