@@ -179,7 +179,7 @@ def _result(check: Check, worst_answer: Answer, told: Sequence[Judged]) -> Check
         unknown=verdicts.count(Verdict.UNKNOWN),
         breached=verdicts.count(Verdict.BREACHED),
         answerable=answers_for(check.code, worst_answer.verdict),
-        means=row.means.en,
+        means=row.says(worst_answer.verdict).en,
         cannot_see=row.cannot_see.en,
         innocent=None if row.innocent is None else row.innocent.en,
         steps=list(_steps(row, set(verdicts))),

@@ -24,10 +24,11 @@ def lines(found: CheckReport) -> Iterator[str]:
     for result in found.checks:
         yield from _check(result, [one for one in found.answers if one.check == result.check])
     for bound in found.bounds:
-        told = f"{bound.within} of {bound.read} within it now; judged by full hours"
-        yield from _item("bound", f"{bound.bound}: {told}")
+        told = f"{bound.within} of {bound.read} GPUs within it" if bound.read else "no GPU tells"
+        yield from _item("bound", f"{bound.bound}: {told} now; judged by full hours")
     if found.silent:
-        yield from _item("silent", f"{', '.join(found.silent)}: not promised, or judged over time")
+        why = "not promised, or judged over time (--json names them)"
+        yield from _item("silent", f"{len(found.silent)} checks: {why}")
 
 
 def _check(result: CheckResult, answers: list[Answered]) -> Iterator[str]:

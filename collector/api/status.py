@@ -68,7 +68,7 @@ def advice(code: str, verdict: Verdict) -> Mapping[str, Any]:
     if row is None:
         return {"means": None, "cannot_see": None, "innocent": None, "steps": []}
     return {
-        "means": _said(row.means),
+        "means": _said(row.says(verdict)),
         "cannot_see": _said(row.cannot_see),
         "innocent": _said(row.innocent),
         "steps": [{"code": step.code} | step.says._asdict() for step in row.next_steps(verdict)],

@@ -55,6 +55,12 @@ class Meaning:
     steps: tuple[Step, ...]
     unseen: tuple[Step, ...]
 
+    def says(self, verdict: Verdict) -> Said:
+        """What a finding, or a check's answer, of this verdict means."""
+        if verdict is Verdict.UNKNOWN and self.unseen:
+            return Said(f"nobody could see whether {self.means.en}", f"无法确认是否{self.means.zh}")
+        return self.means
+
     def next_steps(self, verdict: Verdict) -> tuple[Step, ...]:
         """What to do about a finding, or a check's answer, of this verdict; nothing where all is met."""
         if verdict is Verdict.MET:

@@ -144,6 +144,7 @@ def test_what_could_not_be_seen_names_nobody_and_says_how_to_see() -> None:
     assert lost.answerable == "open"
     assert lost.steps[0].code == "check_driver_access"
     assert found.answers[0].severity == "info"
+    assert lost.means.startswith("nobody could see whether a GPU is in the inventory")
     assert "the agent may not ask for it" in text(found).replace("\n            ", " ")
 
 
@@ -190,7 +191,7 @@ def test_a_driver_that_does_as_promised_is_told_in_few_lines_with_the_bounds(
     assert done.returncode == 0, done.stdout
     assert shown[0].startswith("met: ")
     assert "bound     power_draw_milliwatts at most 600000 while always" in done.stdout
-    assert "2 of 2 within it now" in done.stdout.replace("\n          ", " ")
+    assert "2 of 2 GPUs within it now" in done.stdout.replace("\n          ", " ")
     assert max(map(len, shown)) <= 80
     assert "\x1b" not in done.stdout
 

@@ -159,6 +159,8 @@ async def test_a_finding_that_is_unknown_says_how_to_see_and_one_of_another_vers
     found = (await got(client, "/v1/contracts/alpha/findings"))["items"]
     unseen, other = sorted(found, key=lambda row: str(row["gpu"]))
     assert unseen["steps"][0]["code"] == "check_driver_access"
+    assert unseen["means"]["en"].startswith("nobody could see whether ")
+    assert unseen["means"]["zh"].startswith("无法确认是否")
     assert (other["means"], other["innocent"], other["steps"]) == (None, None, [])
 
 
