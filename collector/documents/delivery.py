@@ -1,4 +1,4 @@
-"""The layout of a delivery note. Pure; says nothing that the note does not say."""
+"""The layout of a delivery note. Pure; says nothing that the note does not say, and of a code what it means."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from collector.documents.document_layout import Cell, DocumentLayout, Fact, Sect
 from collector.documents.handover_page import Page
 from collector.documents.speaker import Speaker
 from collector.documents.words import Language
+from weighbridge.catalogue.findings import meaning
 from weighbridge.handover.documents import DeliveryNote, Difference
 from weighbridge.judge.checks.check import NOT_REPORTED
 from weighbridge.verdict import Verdict
@@ -78,6 +79,7 @@ class _NoteLayout(Page):
         if self.note.batches:
             yield self._batches()
         yield self._differences()
+        yield from self._to_do()
         yield self._missing()
         yield self._slots()
         yield self._identities()
@@ -112,6 +114,21 @@ class _NoteLayout(Page):
             for one in self.note.differences
         ]
         return self.section("different", rows)
+
+    def _to_do(self) -> Iterator[Section]:
+        """What the codes of the differences mean, and what to do about each, in order; empty where none has a row."""
+        told = dict.fromkeys((one.code, one.verdict) for one in self.note.differences)
+        lines = [line for code, verdict in told for line in self._next(code, Verdict[verdict])]
+        if lines:
+            yield Section("to_do", self.speak.say("to_do"), lines=lines)
+
+    def _next(self, code: str, verdict: Verdict) -> Iterator[str]:
+        row = meaning(code)
+        if row is not None:
+            said = self.speak.said(row.says(verdict))
+            yield f"{code}{self.speak.say('colon')}{said}"
+            for number, step in enumerate(row.next_steps(verdict), start=1):
+                yield f"{number}. {self.speak.said(step.says)}"
 
     def _observed(self, one: Difference) -> Cell:
         """Where nothing was, why."""

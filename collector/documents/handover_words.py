@@ -57,6 +57,7 @@ HANDOVER: Mapping[str, Word] = {
     "slots": Word("What fills each slot", "各槽位设备"),
     "identities": Word("Identity, as the node told it", "设备身份（节点自报）"),
     "different": Word("Differences from the contract", "与合同的差异"),
+    "to_do": Word("What the differences mean, and what to do", "差异的含义与后续步骤"),
     "never_seen": Word("Contracted and never seen", "合同约定但从未见到"),
     "said": Word("What the parties said", "各方通知"),
     "quantities": Word("Quantities", "数量"),

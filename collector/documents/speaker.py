@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from collector.documents import words
 from collector.documents.document_layout import Cell, Fact, Kind
 from collector.documents.words import Language
+from weighbridge.catalogue.findings import Said
 from weighbridge.codes import Note, Value
 from weighbridge.settlement.statement import Cause, CreditLine
 from weighbridge.verdict import Verdict
@@ -24,6 +25,10 @@ class Speaker:
     def say(self, key: str, *values: str) -> str:
         """The text of a key in this language, its arguments filled in."""
         return words.say(key, self.language, *values)
+
+    def said(self, said: Said) -> str:
+        """What the table of findings says, in this language."""
+        return said.en if self.language == "en" else said.zh
 
     def name(self, kind: str, code: str) -> str:
         """The word for a code, or the code."""

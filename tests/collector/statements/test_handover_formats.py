@@ -17,6 +17,7 @@ from collector.documents.words import LANGUAGES, Language, say
 from tests.collector.statements.examples import FORMULA, MARKUP
 from tests.collector.statements.handovers import certificate, note
 from tests.collector.statements.test_formats import Page, pdf_text
+from weighbridge.catalogue.findings import meanings
 from weighbridge.handover.documents import Certificate, DeliveryNote
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -121,6 +122,20 @@ def test_a_column_that_is_empty_is_left_out_and_an_empty_table_says_so(
         if section.table is not None:
             for column in zip(*section.table.rows, strict=True):
                 assert any(cell.text for cell in column)
+
+
+@both_languages
+def test_a_note_says_of_each_difference_what_it_means_and_what_to_do(language: Language) -> None:
+    document = DOCUMENTS["delivery"]
+    assert isinstance(document, DeliveryNote)
+    (section,) = (one for one in layout_of(document, language).sections if one.key == "to_do")
+    (code,) = {one.code for one in document.differences}
+    row = meanings()[code]
+    place = LANGUAGES.index(language)
+    assert row.means[place] in section.lines[0]
+    assert list(section.lines[1:]) == [
+        f"{number}. {step.says[place]}" for number, step in enumerate(row.steps, start=1)
+    ]
 
 
 @pytest.mark.parametrize("kind", ["delivery", "acceptance"])
