@@ -1,7 +1,7 @@
 """`check`: one report of this node, judged here by the collector's own checks. No server, no network."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agent.check_report import CheckReport, Judged, report
@@ -9,10 +9,11 @@ from agent.clock import SystemClock
 from agent.enrolment import EnrolmentError
 from agent.enrolment import load as load_enrolment
 from agent.host.machine import Machine
-from agent.report.sampler import Draft, HostFacts, Sampler, Schedule
+from agent.report.sampler import HUNG, Draft, HostFacts, Sampler, Schedule
 from agent.report.source import DeviceSource
 from weighbridge.contract import Contract, load
-from weighbridge.judge.checks import CHECKS, CheckContext, Promise
+from weighbridge.judge.checks import CHECKS, Check, CheckContext, Promise, Severity
+from weighbridge.judge.checks.check import doubted
 from weighbridge.judge.latest_readings import (
     LatestReadings,
     Reasons,
@@ -22,6 +23,7 @@ from weighbridge.judge.latest_readings import (
     see_processes,
     see_sample,
 )
+from weighbridge.wire.report import EventKind
 
 
 def load_promise(path: Path, resource: str | None) -> Promise:
@@ -48,8 +50,8 @@ def _promise(contract: Contract, resource: str) -> Promise:
     )
 
 
-async def observe(source: DeviceSource, host: HostFacts) -> LatestReadings:
-    """Everything of all tiers once, as the collector would see it from one report."""
+async def observe(source: DeviceSource, host: HostFacts) -> list[Draft]:
+    """Everything of all tiers once, as the collector would see it from reports."""
     drafts: list[Draft] = []
 
     async def keep(draft: Draft) -> None:
@@ -58,7 +60,7 @@ async def observe(source: DeviceSource, host: HostFacts) -> LatestReadings:
     sampler = Sampler(source, host, SystemClock(), Schedule(), keep)
     await sampler.sample(SystemClock().boottime_us())
     await source.close()
-    return view_of(drafts)
+    return drafts
 
 
 def view_of(drafts: Sequence[Draft]) -> LatestReadings:
@@ -85,12 +87,35 @@ def judge(promise: Promise, view: LatestReadings) -> list[Judged]:
     return [(check, answer) for check in CHECKS for answer in check.judge(context)]
 
 
+def unanswered(drafts: Sequence[Draft]) -> Iterator[Judged]:
+    """What a driver did not answer while it was asked is unknown, whether or not a check looks at it."""
+    events = [event for draft in drafts for event in draft.events if event.kind in HUNG]
+    named = [event for event in events if event.kind is not EventKind.NVML_RESTARTED]
+    for event in named or events:
+        asked = f"{event.device or 'the node'}: {event.detail}"
+        yield HANGS[event.kind], doubted("", "every call of the driver answers", asked)
+
+
+HANGS = {
+    kind: Check(
+        code=EventKind.NVML_STALLED if kind is EventKind.NVML_RESTARTED else kind,
+        at_delivery=False,
+        watches=frozenset(),
+        judge=lambda _: (),
+        blind=Severity.WARNING,
+    )
+    for kind in HUNG
+}
+"""By the event that tells of it; the collector finds it by the same code, but for a child that only began anew."""
+
+
 async def check_node(
     promise: Promise, source: DeviceSource, root: Path, state_directory: Path
 ) -> CheckReport:
     """This node against a promise."""
-    view = await observe(source, Machine(root, _salt(state_directory)))
-    return report(promise, view, judge(promise, view))
+    drafts = await observe(source, Machine(root, _salt(state_directory)))
+    view = view_of(drafts)
+    return report(promise, view, [*judge(promise, view), *unanswered(drafts)])
 
 
 def _salt(state_directory: Path) -> bytes:

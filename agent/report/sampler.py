@@ -43,6 +43,11 @@ IDENTIFYING = frozenset(
 """Events after which the devices are enumerated anew."""
 LACKING = frozenset({Reason.NOT_SUPPORTED, Reason.FUNCTION_NOT_FOUND})
 """Why a device or a driver has no such reading at all."""
+HUNG = frozenset(
+    {EventKind.NVML_STALLED, EventKind.NVML_CRASHED, EventKind.NVML_RESTARTED}
+    | {EventKind.CALL_QUARANTINED}
+)
+"""Events of a driver that does not answer: whatever it is asked next may take long."""
 
 
 class HostFacts(Protocol):
@@ -263,8 +268,7 @@ class Sampler:
             await self._sweep_slow()
         events = self._events()
         self._gathered.events += events
-        if any(event.kind in IDENTIFYING for event in events):
-            await self._identify(due_us)
+        await self._look_again(events, due_us)
         if self._gathered.events or len(self._gathered.fast) >= self.schedule.samples:
             await self.flush()
 
@@ -273,9 +277,16 @@ class Sampler:
         if not events:
             return
         self._gathered.events += events
+        await self._look_again(events, self._clock.boottime_us())
+        if self._gathered.events or self._inventory_due:
+            await self.flush()
+
+    async def _look_again(self, events: Sequence[Event], now_us: int) -> None:
+        """Enumerate after events that ask for it. That a driver hangs is told before it is asked again."""
+        if self._inventory is not None and any(event.kind in HUNG for event in events):
+            await self.flush()
         if any(event.kind in IDENTIFYING for event in events):
-            await self._identify(self._clock.boottime_us())
-        await self.flush()
+            await self._identify(now_us)
 
     async def note(self, kind: EventKind, detail: str) -> None:
         """Report an event of the agent itself, now."""

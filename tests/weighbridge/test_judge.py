@@ -580,6 +580,64 @@ def test_time_that_a_node_fills_in_after_its_silence_counts_and_is_said_to_be_la
     assert late_times(log) == [(20, 90)]
 
 
+def stall(second: int, kind: str = "nvml_stalled") -> dict[str, Any]:
+    return event(second, kind)
+
+
+@pytest.mark.parametrize(
+    "kind", ["nvml_stalled", "nvml_crashed", "nvml_restarted", "call_quarantined"]
+)
+def test_time_that_a_hanging_driver_left_without_samples_has_that_cause(kind: str) -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 11, 10))
+    log.tick(20)
+    log.report(node.report([], events=[stall(15, kind)]))
+    log.tick(50)
+    log.report(node.report([50]))
+    assert spans(log.timelines(50)["n1", 0]) == [
+        (0, 10, "up", ""),
+        (10, 50, "unknown", "nvml_stalled"),
+    ]
+    assert log.findings("node_silent") == []
+
+
+def test_a_stall_before_the_last_sample_is_no_cause_of_the_time_after_it() -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 11, 10))
+    log.report(node.report([20], events=[stall(20)]))
+    log.tick(60)
+    log.report(node.report([60]))
+    assert spans(log.timelines(60)["n1", 0])[-1] == (20, 60, "unknown", "silent")
+
+
+@pytest.mark.parametrize(
+    ("stalled", "made", "named"),
+    [
+        (30, 330, "the network"),
+        (30, 331, "a call of the driver"),
+        (29, 331, "the network"),
+    ],
+)
+def test_what_a_hanging_driver_held_up_is_not_laid_to_the_network(
+    stalled: int, made: int, named: str
+) -> None:
+    log, node = standing(), ScriptedNode()
+    feed(log, node, range(0, 21, 10))
+    log.report(node.report([], events=[stall(stalled)], clock=clock(stalled)))
+    log.tick_through(31, 400)
+    log.report(node.report([30], clock=clock(made)))
+    assert named in log.open()["evidence_late", ""].observed
+
+
+def clock(second: int) -> dict[str, Any]:
+    """Of a report that was made then."""
+    return {
+        "wall_us": START_US + second * SECOND,
+        "boottime_us": (1000 + second) * SECOND,
+        "synchronized": True,
+    }
+
+
 def late_times(log: Log) -> list[tuple[int, int]]:
     """Of the first slot, in seconds since START_US."""
     rows = (row for row in log.rows() if row.late and row.slot == 0)

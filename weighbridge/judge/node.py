@@ -111,6 +111,16 @@ NOTED: dict[EventKind, Severity] = {
 }
 """Events that stand in the findings by themselves."""
 
+STALLS = frozenset(
+    {EventKind.NVML_STALLED, EventKind.NVML_CRASHED, EventKind.NVML_RESTARTED}
+    | {EventKind.CALL_QUARANTINED}
+)
+"""Events of a driver that did not answer, so that samples came late or not at all."""
+
+AWAY = "said to be taken in time, heard late: the network or the collector was away"
+STALLED = "said to be taken in time, heard late: a call of the driver did not answer meanwhile"
+"""What is observed of samples that are late."""
+
 WATCHED = EVERYTHING | LOADS
 """What a sample is compared in with the one before: what checks judge by, and what use is summed by."""
 
@@ -489,6 +499,9 @@ class _ReportFold:
                 chain.quiet_cause = f"{event.kind}_by_{self._state.side}"
             case EventKind.AGENT_STARTED:
                 chain.quiet_cause = chain.quiet_cause or "agent_restarted"
+            case kind if kind in STALLS:
+                chain.quiet_cause = chain.quiet_cause or EventKind.NVML_STALLED.value
+                chain.stalled_us = max(at_us, chain.stalled_us)
             case _:
                 pass
 
@@ -659,7 +672,13 @@ class _ReportFold:
         return Writer(promise.contract, node, chain.name, received_us, entry)
 
     def _lateness(self, first_us: int) -> Iterator[Change]:
-        """Samples that come long after they were taken were spooled, or so the node says: nobody heard it then."""
+        """Samples that come long after they were taken were spooled, or so the node says: nobody heard it then.
+
+        Where the report itself was made late, and an event behind the sample tells of it, the driver held the agent up.
+        """
+        chain, made_us = self._chain, self._report.clock.boottime_us
+        stalled = chain is not None and chain.stalled_us >= first_us
+        held_us = chain.offset_us + made_us - first_us if chain is not None and stalled else 0
         for promise, in_time_us in zip(self._promises, self._in_time_us, strict=True):
             yield from self._while(
                 promise.contract,
@@ -667,7 +686,7 @@ class _ReportFold:
                 first_us < in_time_us,
                 first_us,
                 expected=f"samples heard within {promise.heard_within_us} us",
-                observed="said to be taken in time, heard late: the network or the collector was away",
+                observed=STALLED if held_us > promise.heard_within_us else AWAY,
             )
 
     def _while(

@@ -73,6 +73,7 @@ class ChainState:
     of each contract before this chain, or before an amendment.
 
     `pending` names what changed since that sample; `quiet_cause` is why the chain may fall silent now, if it said so.
+    `stalled_us`: when the driver last did not answer.
     `received_us` is when its newest report came; `before_us` and `before_entry` are `last_us` and `last_entry` as they
     were before the second in which it did.
     """
@@ -86,6 +87,7 @@ class ChainState:
     last_us: int | None = None
     last_entry: int | None = None
     quiet_cause: str = ""
+    stalled_us: int = 0
     received_us: int = 0
     before_us: int | None = None
     before_entry: int | None = None

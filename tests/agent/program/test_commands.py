@@ -79,6 +79,24 @@ PROCESS_CALLS = (
 )
 
 
+@pytest.mark.parametrize(
+    "how", ["hang 1 nvmlDeviceGetFanSpeed_v2", "crash 1 nvmlDeviceGetEncoderUtilization abort"]
+)
+def test_a_call_that_does_not_answer_is_unknown_though_no_check_looks_at_it(
+    contract: Path, driver: Any, how: str
+) -> None:
+    driver.play_node(2, how)
+    code, verdicts = check(contract, driver.environment())
+    assert (code, verdicts["call_quarantined"]) == (4, {"unknown"})
+    assert verdicts["gpu_lost"] == {"met"}
+
+
+def test_a_gpu_that_may_not_be_opened_is_unknown(contract: Path, driver: Any) -> None:
+    driver.play_node(2, "code 1 nvmlDeviceGetHandleByIndex_v2 4")
+    code, verdicts = check(contract, driver.environment())
+    assert (code, verdicts["gpu_missing"]) == (4, {"unknown"})
+
+
 @pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="there is a driver here")
 def test_gpus_that_no_driver_counts_are_missing_only_if_the_bus_does_not_show_them(
     contract: Path,

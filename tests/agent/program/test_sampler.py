@@ -277,3 +277,34 @@ async def test_an_event_between_sample_and_processes_parts_them_not(bench: Bench
     sampled = [draft for draft in drafts if any(block.tier == "fast" for block in draft.blocks)]
     assert len(sampled) == 2
     assert all(draft.processes is not None for draft in sampled)
+
+
+@pytest.mark.parametrize(
+    "kind", [EventKind.NVML_STALLED, EventKind.NVML_CRASHED, EventKind.NVML_RESTARTED]
+)
+async def test_that_a_driver_hangs_is_told_before_it_is_asked_again(
+    bench: Bench, kind: EventKind
+) -> None:
+    await bench.samples(1)
+    identify = bench.source.identify
+    told: list[int] = []
+
+    async def slow() -> Any:
+        told.append(len(bench.drafts))
+        return await identify()
+
+    bench.source.identify = slow
+    hung = Event(boottime_us=1, kind=kind, device=None, code=None, source="agent", detail="")
+    restarted = Event(
+        boottime_us=2,
+        kind=EventKind.NVML_RESTARTED,
+        device=None,
+        code=None,
+        source="agent",
+        detail="",
+    )
+    before = len(bench.drafts)
+    await bench.sampler.add_events([hung, restarted])
+    assert told == [before + 1]
+    assert [event.kind for event in bench.drafts[before].events] == [kind, EventKind.NVML_RESTARTED]
+    assert len(bench.drafts) == before + 1
