@@ -34,7 +34,8 @@ class Accelerator(Terms):
     """`sku` is a key of the SKU table; what is `none` is not promised beyond what the SKU's row says."""
 
     sku: Text = clause(
-        "The card, by its key in the SKU table.", reader=checks("sku_mismatch", "memory_short")
+        "The card, by its key in the SKU table.",
+        reader=checks("sku_mismatch", "memory_short", "memory_partitioned"),
     )
     form_factor: Maybe[Literal["SXM", "PCIe", "NVL", "superchip"]] = clause(
         "Form factor; `superchip`: on one board with a CPU, as in GB200.",
@@ -42,7 +43,9 @@ class Accelerator(Terms):
         default=None,
     )
     memory_bytes: Maybe[Count] = clause(
-        "Memory of one card, in bytes.", reader=checks("memory_short"), default=None
+        "Memory of one card, in bytes.",
+        reader=checks("memory_short", "memory_partitioned"),
+        default=None,
     )
     vendor: Text = clause("Maker of the card.", reader=checks("sku_mismatch"), default="NVIDIA")
     compute_capability: Maybe[Text] = clause(

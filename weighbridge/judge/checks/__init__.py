@@ -43,7 +43,7 @@ from weighbridge.judge.checks.hours import (
 from weighbridge.judge.checks.identity import SKU_MISMATCH
 from weighbridge.judge.checks.interconnect import NVLINK_APART, NVLINK_DOWN, NVLINK_OLD
 from weighbridge.judge.checks.kernel_identity import IDENTITY_DISPUTED
-from weighbridge.judge.checks.memory import MEMORY_SHORT
+from weighbridge.judge.checks.memory import MEMORY_PARTITIONED, MEMORY_SHORT
 from weighbridge.judge.checks.mig import MIG_ON
 from weighbridge.judge.checks.pcie import PCIE_NARROW, PCIE_SLOW
 from weighbridge.judge.checks.ports import FABRIC_PORT_FLAPPED, FABRIC_PORTS_DOWN
@@ -72,6 +72,7 @@ CHECKS: tuple[Check, ...] = (
     SXID_FATAL,
     SKU_MISMATCH,
     MEMORY_SHORT,
+    MEMORY_PARTITIONED,
     POWER_CAPPED,
     CLOCK_CAPPED,
     MEMORY_CLOCK_CAPPED,

@@ -1,27 +1,102 @@
-"""Less memory than contracted."""
+"""Less memory than contracted: on a smaller card, or in a part of a whole one."""
 
 from collections.abc import Iterator
 
 from weighbridge.catalogue.tables import sku
-from weighbridge.judge.checks.check import Answer, Check, CheckContext, at_least
-from weighbridge.judge.latest_readings import INVENTORY
+from weighbridge.judge.checks.check import (
+    Answer,
+    Check,
+    CheckContext,
+    breached,
+    decide,
+    met,
+    unseen,
+)
+from weighbridge.judge.latest_readings import INVENTORY, LatestDevice, LatestReadings
+from weighbridge.wire.report import Reason
 
-READING = "memory_total_bytes"
+READING, LIMIT, WINDOW = "memory_total_bytes", "memory_limit_bytes", "bar1_total_bytes"
+VGPU = 2
+"""NVML_GPU_VIRTUALIZATION_MODE_VGPU."""
+SHARES = ("mig", "vgpu")
+"""Forms of delivery in which a part of a card is what was promised."""
 
 
 def whole(context: CheckContext) -> Iterator[Answer]:
-    """The contract's own figure, or else what the driver shows on cards of the contracted kind."""
-    accelerator = context.promise.resource.accelerator
-    row = sku(accelerator.sku)
-    floor = accelerator.memory_bytes
+    """Each device; one that is a part of a card is no smaller card."""
+    floor = _floor(context)
+    if floor is None:
+        return
+    for device in context.devices():
+        value, expected = context.view.value(device.uuid, READING), f"{READING} at least {floor}"
+        if not isinstance(value, int):
+            yield unseen(device.uuid, expected, value if isinstance(value, Reason) else None)
+        elif not _share(context, device, value, floor):
+            yield decide(device.uuid, expected, str(value), holds=value >= floor)
+
+
+def unparted(context: CheckContext) -> Iterator[Answer]:
+    """Each device whose memory is told: too little of it in a part of a card that has more."""
+    floor = _floor(context)
+    if floor is None:
+        return
+    for device in context.devices():
+        value, expected = context.view.value(device.uuid, READING), f"{READING} at least {floor}"
+        if isinstance(value, int):
+            share = _share(context, device, value, floor)
+            observed = f"{value} in {share}" if share else str(value)
+            yield (breached if share else met)(device.uuid, expected, observed)
+
+
+def _floor(context: CheckContext) -> int | None:
+    """The contract's own figure, or else, where whole cards are leased, what the driver shows on those of the kind."""
+    resource = context.promise.resource
+    row, floor = sku(resource.accelerator.sku), resource.accelerator.memory_bytes
     if floor is None and row is not None and row.memory_bytes is not None:
-        floor = row.memory_bytes.low
-    yield from at_least(context, READING, floor)
+        return None if resource.virtualization in SHARES else row.memory_bytes.low
+    return floor
+
+
+def _share(context: CheckContext, device: LatestDevice, value: int, floor: int) -> str:
+    """What part of a card a device with too little memory is; empty where it is none, or was promised as one."""
+    if value >= floor or context.promise.resource.virtualization in SHARES:
+        return ""
+    view = context.view
+    limit, window = view.value(device.uuid, LIMIT), view.value(device.uuid, WINDOW)
+    if device.parent is not None:
+        return f"a MIG slice of {device.parent}"
+    if _is_domain(view, device):
+        return "an MPS locality domain of a card that is shown as several"
+    if isinstance(limit, int) and limit < floor:
+        return f"a cgroup's partition of {limit}"
+    if view.value(device.uuid, "virtualization_mode_code") == VGPU:
+        return "a vGPU"
+    if isinstance(window, int) and window >= 2 * value and window >= floor:
+        return f"a part of a card whose BAR1 is {window}"
+    return ""
+
+
+def _is_domain(view: LatestReadings, device: LatestDevice) -> bool:
+    address = device.identity.readings.get("pci_bus_id")
+    return address is not None and any(
+        other.uuid != device.uuid and other.identity.readings.get("pci_bus_id") == address
+        for other in view.wholes()
+    )
 
 
 MEMORY_SHORT = Check(
     code="memory_short",
     at_delivery=True,
-    watches=frozenset({INVENTORY}),
+    watches=frozenset({INVENTORY, LIMIT}),
     judge=whole,
 )
+MEMORY_PARTITIONED = Check(
+    code="memory_partitioned",
+    at_delivery=True,
+    watches=frozenset({INVENTORY, LIMIT}),
+    judge=unparted,
+)
+"""What a partition tells as its own: https://docs.nvidia.com/deploy/mps/latest/mpsv3-memory-partitioning.html.
+
+The window of memory over PCIe, a power of two, is no smaller than the memory: a card has more than half of it.
+"""

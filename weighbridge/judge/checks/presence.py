@@ -1,6 +1,6 @@
 """A contracted GPU that the node does not have, or no longer reaches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from weighbridge.catalogue.readings import UNREADABLE_GPU, UNREADABLE_SLICES
 from weighbridge.judge.checks.check import (
@@ -18,6 +18,7 @@ from weighbridge.judge.checks.check import (
 from weighbridge.judge.latest_readings import (
     INVENTORY,
     REASONS,
+    LatestDevice,
     LatestReadings,
     fact,
 )
@@ -40,7 +41,7 @@ def count(context: CheckContext) -> Iterator[Answer]:
     Where the driver counted nothing, what the bus does not show is missing; the rest nobody saw. Nor did anybody see
     what the driver counts and does not open.
     """
-    promised, shown = context.promise.resource.per_node, len(context.devices())
+    promised, shown = context.promise.resource.per_node, _cards(context.devices())
     expected, may_be = f"{promised} GPUs", shown + hidden(context.view, context.promise)
     if shown < promised <= may_be:
         yield unseen("", expected, why_hidden(context.view))
@@ -48,6 +49,16 @@ def count(context: CheckContext) -> Iterator[Answer]:
         why = uncounted(context.view)
         observed = f"{may_be} GPUs" if why is None else f"{may_be} GPUs ({why})"
         yield decide("", expected, observed, holds=may_be >= promised)
+
+
+def _cards(devices: Iterable[LatestDevice]) -> int:
+    """Where one card is shown as several (NVML can count MPS locality domains), it is one. A slice is one too."""
+    return len({_card(device) for device in devices})
+
+
+def _card(device: LatestDevice) -> int | str:
+    address = device.identity.readings.get("pci_bus_id")
+    return device.uuid if address is None or device.parent is not None else address
 
 
 def uncounted(view: LatestReadings) -> Reason | None:
