@@ -8,12 +8,12 @@ answers by its older call. Runs in the child process alone (`agent.nvml.worker`)
 
 import ctypes
 import math
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from ctypes import Structure, byref, c_int, c_uint, c_ulong, c_ulonglong, create_string_buffer
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -62,6 +62,7 @@ UNKNOWN = 999
 APPLICATION_TARGET = 1
 HOTTEST_PLACE = 1
 NO_LIMIT = 2**64 - 1
+CGROUPS = "/sys/fs/cgroup"
 P2P_NVLINK = 2
 CPU_WORDS = 16
 TEXT_LIMIT = 512
@@ -597,16 +598,18 @@ def _mask(name: str) -> Read:
 
 
 @cache
-def own_cgroup(root: Path = Path("/")) -> bytes:
-    """The directory of this process's control group: where the mount shows no other, that of the mount itself."""
-    mount = Path("sys/fs/cgroup")
+def own_cgroup(root: str = "") -> bytes:
+    """The directory of this process's control group: where the mount shows no other, that of the mount itself.
+
+    Without pathlib, which would cost this process 0.8 MiB.
+    """
     try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
+        with open(f"{root}/proc/self/cgroup") as file:  # noqa: PTH123
+            lines = file.read().splitlines()
     except OSError:
         lines = []
-    paths = (line.removeprefix("0::").strip("/") for line in lines if line.startswith("0::"))
-    own = mount / next(paths, "")
-    return bytes(Path("/") / (own if (root / own).is_dir() else mount))
+    own = CGROUPS + next((line[3:] for line in lines if line.startswith("0::")), "").rstrip("/")
+    return (own if os.path.isdir(root + own) else CGROUPS).encode()  # noqa: PTH112
 
 
 MEMORY_2 = _struct(

@@ -262,7 +262,7 @@ def test_the_own_control_group_is_one_that_can_be_opened(
     if told is not None:
         (tmp_path / "proc/self").mkdir(parents=True)
         (tmp_path / "proc/self/cgroup").write_text(told)
-    assert own_cgroup(tmp_path).decode() == "/sys/fs/cgroup" + expected
+    assert own_cgroup(str(tmp_path)).decode() == "/sys/fs/cgroup" + expected
 
 
 async def test_a_limit_that_does_not_move_is_not_adjusted(
