@@ -10,6 +10,7 @@ import pytest
 
 from tests.adversary.field import Field, lost, sound
 from tests.adversary.test_alternation import Town, in_turn
+from tests.adversary.test_cards_and_drivers import SECTION as OF_CARDS
 from tests.adversary.test_coverage import flickers, one_of
 from tests.adversary.test_exchange import AWAY, HELD
 from tests.adversary.test_exchange import story as exchanged
@@ -51,7 +52,8 @@ def named(text: str) -> list[str]:
 
 
 def rows() -> list[AttackRow]:
-    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]
+    of_parties = PAGE.read_text().partition(OF_CARDS)[0]
+    lines = [line for line in of_parties.splitlines() if line.startswith("| ")]
     found = [AttackRow(*(cell.strip() for cell in line[1:-1].split("|"))) for line in lines]
     return [row for row in found if row.number != "#"]
 
