@@ -79,7 +79,7 @@ def every_code() -> set[str]:
         *(f"{fault}_said" for fault in faults),
         *(COLLECTOR_UNREACHED, UNREACHABLE),
         *("log_restored", "never_reported", "under_reported"),
-        *("duplicate_device", "device_claimed", "device_alternates"),
+        *("duplicate_device", "device_claimed", "device_alternates", "readings_copied_elsewhere"),
     }
 
 

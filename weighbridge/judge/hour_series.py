@@ -44,6 +44,10 @@ READ = (
 CLOCKS = ("sm_clock_max_megahertz", "memory_clock_max_megahertz")
 LIMIT, TOTAL = "power_limit_max_milliwatts", "memory_total_bytes"
 DEFAULT, PERSISTENCE = "power_limit_default_milliwatts", "persistence_mode_code"
+OF_EIGHT = 7
+"""A step to a power with none of these bits is looked at: one in eight or more, wherever and whenever it is shown."""
+MARKS = 4
+SPREAD, MARK_BITS = 0x9E3779B97F4A7C15, (1 << 48) - 1
 NEVER = 2**62
 """A limit that no reading reaches."""
 ALL_PERCENT = 99
@@ -96,7 +100,8 @@ class SeriesMeter:
     """Of one promise over one chain: the hour under way and the one before by device, and what the last sample was.
 
     `limited`: by cause, what the counters of throttling said then; `flags`: the bits. `falls`: how often each port had
-    gone down by the end of the last hour, `flaps` how often in that hour. `lasting`: the counters that only rise,
+    gone down by the end of the last hour, `flaps` how often in that hour. `trail`: the powers
+    of the sample before the last. `lasting`: the counters that only rise,
     as of the slow sample at `lasting_us`.
     """
 
@@ -109,6 +114,7 @@ class SeriesMeter:
     heat: Column = field(default_factory=list)
     clock: Column = field(default_factory=list)
     use: Column = field(default_factory=list)
+    trail: Column = field(default_factory=list)
     limited: list[Column] = field(default_factory=list)
     flags: Column = field(default_factory=list)
     lasting: dict[str, Column] = field(default_factory=dict)
@@ -196,17 +202,18 @@ def note(
         _forget(meter.hour, slots)
     if not same:
         blank: Column = [None] * len(slots)
-        meter.power = meter.energy = meter.heat = meter.clock = meter.use = blank
+        meter.power = meter.energy = meter.heat = meter.clock = meter.use = meter.trail = blank
         meter.lasting = {}
     read = [column(columns, name, slots) for name in READ]
     # Some drivers say 0 of what they do not know: a card that works draws something.
-    read[:2] = ([one or None for one in each] for each in read[:2])
+    read[:2] = ([one or None for one in each] if 0 in each else each for each in read[:2])
     _count(meter, view, read, at_us - last_us if same and last_us is not None else 0)
     for place in _alike(read[0], *read[2:4]):
         if slots[place] and read[0][place] is not None and _works(read[4][place]):
             meter.hour[slots[place]].copied += 1
     if read[4] != meter.use:
         _change(meter, read[4])
+    meter.trail = meter.power
     meter.power, meter.energy, meter.heat, meter.clock = read[:4]
     slow = view.tiers.get("slow")
     if slow is not None and slow.sampled_us != meter.lasting_us:
@@ -243,10 +250,26 @@ def _count(meter: SeriesMeter, view: LatestReadings, read: list[Column], passed_
             stands = milliwatts == power and celsius == heat and megahertz == clock
             series.run = series.run + 1 if stands else 0
             series.steady = max(series.steady, series.run)
+            if not milliwatts & OF_EIGHT:
+                _mark(series, meter.trail[meter.slots.index(device)], power, milliwatts, celsius)
         if celsius != heat or celsius is None:
             series.heated += 1
-        if spent is not None and millijoules is not None:
-            _spend(series, spent, millijoules, power, milliwatts, passed_us)
+        _spend(series, spent, millijoules, power, milliwatts, passed_us)
+
+
+def _mark(
+    series: HourSeries, first: int | None, second: int | None, third: int, heat: int | None
+) -> None:
+    """Of three powers in a row and the heat, where each power is another one, a number by which they are known.
+
+    The least ones of an hour are those of the same series wherever and whenever it is shown.
+    """
+    if first is None or second is None or first == second or second == third:
+        return
+    mark = ((first * SPREAD ^ second) * SPREAD ^ third) * SPREAD + (heat or 0) & MARK_BITS
+    marks = series.marks
+    if (len(marks) < MARKS or mark < marks[-1]) and mark not in marks:
+        series.marks = sorted([*marks, mark])[:MARKS]
 
 
 def _works(percent: int | None) -> bool:
@@ -363,13 +386,15 @@ def _is_held(view: LatestReadings, device: str, limits: Limits, milliwatts: int 
 
 def _spend(
     series: HourSeries,
-    before: int,
-    now: int,
+    before: int | None,
+    now: int | None,
     first: int | None,
     last: int | None,
     passed_us: int,
 ) -> None:
     """Energy between two samples, and the powers at both."""
+    if before is None or now is None:
+        return
     if now < before:
         series.fell += now > MOST_MILLIWATTS * (passed_us + SLACK_US) // 1_000_000
         return

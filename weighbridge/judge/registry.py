@@ -24,6 +24,7 @@ from weighbridge.judge.alternation import (
 )
 from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.checks import Promise, Severity
+from weighbridge.judge.copies import COPIED, Copies
 from weighbridge.judge.ledger import BY_DEVICE, HOUR_US, OVERLAY, Finding, Row, State, mark
 from weighbridge.judge.node_state import NodeState
 from weighbridge.judge.snapshot import Key
@@ -58,6 +59,10 @@ DUPLICATE = "duplicate_device"
 CLAIMED = "device_claimed"
 """The finding of a device that another place shows on a weaker claim: it is said, and no time is contested for it."""
 
+EXPECTED = {
+    ALTERNATES: "one card under one name in one place",
+    COPIED: "readings of its own under load",
+}
 OF_MIG = "MIG-"
 """The names of slices of a card, which are made anew with each slice, begin so."""
 
@@ -103,6 +108,7 @@ class Registry:
     titles: dict[str, Title] = field(default_factory=dict)
     proven: dict[Key, int] = field(default_factory=dict)
     looks: Looks = field(default_factory=Looks)
+    copies: Copies = field(default_factory=Copies)
     doubted: dict[Key, int] = field(default_factory=dict)
     doubts: dict[Key, int] = field(default_factory=dict)
     twice: dict[str, dict[Key, int]] = field(default_factory=dict)
@@ -147,7 +153,9 @@ class Registry:
         for found in self._doubts(state, observer, left, here - set(before)):
             doubts.update(found)
             yield None
-        yield from self._doubt(doubts, assignments, now_us)
+        yield from self._doubt(ALTERNATES, doubts, assignments, now_us)
+        for copied in self.copies.found(state):
+            yield from self._doubt(COPIED, copied, assignments, now_us)
         yield from self._forget(observer, state.last_sample_us)
 
     def _forget(self, observer: Key, at_us: int) -> Iterator[None]:
@@ -209,36 +217,34 @@ class Registry:
         return any(device in self.showing[observer] for observer in self.stretches.get(device, ()))
 
     def _doubt(
-        self, doubts: Mapping[str, str], assignments: Assignments, now_us: int
+        self, code: str, doubts: Mapping[str, str], assignments: Assignments, now_us: int
     ) -> Iterator[Change | None]:
-        """A finding and a flag for every place that showed the device within a day."""
+        """A finding for every place that showed the device within a day, and a flag where its name is in doubt."""
         for device, observed in doubts.items():
             places = [
                 holding
-                for other, stretches in self.stretches[device].items()
+                for other, stretches in self.stretches.get(device, {}).items()
                 for holding in _holdings(other, device, stretches[-1:], assignments)
                 if now_us - holding.until_us <= TITLE_US
             ]
             for contract, node in dict.fromkeys((one.contract, one.node) for one in places):
-                yield from self._say_doubt(contract, node, device, observed, now_us)
+                key = Key((contract, node, device, code))
+                yield from self._say_doubt(key, observed, now_us)
             yield None
 
-    def _say_doubt(
-        self, contract: str, node: str, device: str, observed: str, now_us: int
-    ) -> Iterator[Change]:
-        key, place = Key((contract, node, device, ALTERNATES)), Key((contract, node))
+    def _say_doubt(self, key: Key, observed: str, now_us: int) -> Iterator[Change]:
+        contract, node, device, code = key
+        place = Key((contract, node))
         if key not in self.doubted:
             if self.doubts.get(place, 0) >= DOUBTS_KEPT:
                 return
             self.doubts[place] = self.doubts.get(place, 0) + 1
         known_us, self.doubted[key] = self.doubted.get(key), now_us
         if key not in self.open:
-            expected = "one card under one name in one place"
-            self.open[key] = _finding(
-                contract, node, device, ALTERNATES, expected, observed, now_us
-            )
+            told = _finding(contract, node, device, code, EXPECTED[code], observed, now_us)
+            self.open[key] = told if code == ALTERNATES else _hint(told)
             yield self.open[key]
-        if known_us is None or now_us - known_us >= HOUR_US:
+        if code == ALTERNATES and (known_us is None or now_us - known_us >= HOUR_US):
             yield mark(contract, node, device, ALTERNATES, now_us)
 
     def quieted(self, now_us: int) -> Iterator[Finding]:
@@ -486,6 +492,11 @@ def _shown_twice(over: Overlap, code: str) -> Finding:
     observed = "shown in another place too, on a weaker claim"
     said = _finding(*place, code, "one place at a time", observed, over.start_us)
     return replace(said, severity=Severity.WARNING)
+
+
+def _hint(finding: Finding) -> Finding:
+    """It breaches nothing: which of two series is false nobody can tell."""
+    return replace(finding, severity=Severity.WARNING, verdict=Verdict.UNKNOWN)
 
 
 def _finding(

@@ -54,7 +54,8 @@ class HourSeries:
     alike another device of the node in all three. `held`: memory full, no process, power of an idle card. `unmoved`:
     kernels all the time at the power of an idle card, or none at half its limit. `longest_work` and `longest_rest`: the
     most samples in a row under load and without; the newest row began at the sample `changed`. `heated`: samples of
-    another temperature than the one before. `fallen`: counters that only rise, and how often each fell.
+    another temperature than the one before. `fallen`: counters that only rise, and how often each fell. `marks`: the
+    least of those of its steps of power under load.
 
     Over `watched_us` the counters of throttling were read, and clocks were held down for `throttled_us` of it, by cause
     for `throttles_us`; where several held at once, the longest counts.
@@ -80,6 +81,7 @@ class HourSeries:
     unmoved: int = 0
     heated: int = 0
     fallen: dict[str, int] = field(default_factory=dict)
+    marks: list[int] = field(default_factory=list)
     spent_millijoules: int = 0
     spent_us: int = 0
     least: int | None = None
