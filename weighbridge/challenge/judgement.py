@@ -47,6 +47,7 @@ from weighbridge.challenge.verdict import (
     VerdictReason,
     worst_gpu,
 )
+from weighbridge.challenge.work import LEAST_ALLOWANCES, LEAST_WORK_MS
 from weighbridge.wire.signing import SignatureError
 
 _DECLINED = {
@@ -225,13 +226,17 @@ def _gpu_result(
         unopened = any(sample.leaf is None for sample, _ in mine)
         reason = VerdictReason.BAD_OPENING if unopened else VerdictReason.WRONG_ANSWER
         return GpuResult(gpu, ChallengeVerdict.FAILED, reason, len(mine), wrong, None)
-    measure = measured(transcript, answers)
+    elapsed = _elapsed_ns(transcript, answers)
+    measure = _measured(transcript, elapsed)
     shortfall = _shortfall(transcript, measure)
     if shortfall is None and _is_beyond(transcript.policy, measure):
         beyond = VerdictReason.ABOVE_CEILING
         return GpuResult(gpu, ChallengeVerdict.UNKNOWN, beyond, len(mine), 0, measure)
     if shortfall is None:
         return GpuResult(gpu, ChallengeVerdict.MET, None, len(mine), 0, measure)
+    own = _measured(transcript, _own_passes_ns(transcript, answers, elapsed))
+    if excuse is None and _shortfall(transcript, own) is None:
+        excuse = VerdictReason.STALLED
     if excuse is not None:
         return GpuResult(gpu, ChallengeVerdict.VOID, excuse, len(mine), 0, measure)
     return GpuResult(gpu, ChallengeVerdict.FAILED, shortfall, len(mine), 0, measure)
@@ -268,13 +273,32 @@ def _is_beyond(policy: Policy, measure: GpuMeasure) -> bool:
     return 0 < policy.ceiling_flops_per_second < measure.flops_per_second
 
 
-def measured(transcript: Transcript, answers: _Answers) -> GpuMeasure:
-    """The lower bounds of a GPU whose samples all held, from the verifier's times."""
-    policy = transcript.policy
-    elapsed = {
+def _elapsed_ns(transcript: Transcript, answers: _Answers) -> dict[str, int]:
+    """The time of each phase, by the verifier's clock."""
+    return {
         name: _weighed_ns(transcript, place, roots)
         for place, (name, roots) in enumerate(zip(_names(transcript), answers.roots, strict=True))
     }
+
+
+def _own_passes_ns(
+    transcript: Transcript, answers: _Answers, elapsed_ns: Mapping[str, int]
+) -> dict[str, int]:
+    """The same with the prover's own time of each pass that is shorter than a challenge has to be: in such a one a
+    delay on the way could pass for slowness, so that both clocks must show it.
+    """
+    policy, own = transcript.policy, dict(elapsed_ns)
+    least_ms = max(LEAST_WORK_MS, LEAST_ALLOWANCES * policy.stall_allowance_ms)
+    for name, roots in zip(_names(transcript), answers.roots, strict=True):
+        short = name in (MEMORY, PEER) and elapsed_ns[name] < least_ms * _MILLISECOND
+        if short and roots is not None:
+            own[name] = min(own[name], max(1, roots.ended_ns - roots.began_ns))
+    return own
+
+
+def _measured(transcript: Transcript, elapsed: Mapping[str, int]) -> GpuMeasure:
+    """The lower bounds of a GPU whose samples all held, from the times of the phases."""
+    policy = transcript.policy
     wrong = wrong_cells_bound(policy.cells, policy.samples, policy.doubt, _miss(policy))
     rate = multiply_add_rate(policy.size, policy.cells - wrong, elapsed[CHAIN])
     held, memory_rate = _memory_bounds(policy, elapsed.get(MEMORY))

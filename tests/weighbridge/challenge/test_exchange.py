@@ -207,6 +207,45 @@ def test_a_failure_of_time_is_void_as_often_as_the_verifier_stalls(bench: Any) -
     assert challenger.transcript().phases[0].elapsed_ns > 10**10
 
 
+def memory_read(bench: Any, share: int = 0, **how: Any) -> Any:
+    """Of the rate that a near card's pass has, so many percent are asked for; the one GPU's result, and its times."""
+    policy = bench.policy(
+        rounds=4,
+        tiles=3,
+        memory_passes=3,
+        memory_samples=8,
+        ceiling_flops_per_second=1,
+        required_memory_bytes_per_second=how.pop("asked", 0) * share // 100,
+    )
+    result, challenger = bench.run(bench.plan(policy), **how)
+    return result.gpus[0], challenger.transcript().phases[1].elapsed_ns
+
+
+@pytest.mark.parametrize("scan_ms", [1, 4000])
+def test_a_far_place_fails_no_pass_that_is_short_and_a_slow_card_fails_there_too(
+    bench: Any, scan_ms: int
+) -> None:
+    """A delay within the allowance is little of ten seconds, and all of a short pass: what fails in such a one is what
+    both clocks show."""
+    device = {"devices": [bench.Device(scan_ns=scan_ms * 1_000_000)]}
+    near, lasted_ns = memory_read(bench, **device)
+    asked = {"asked": near.measure.memory_bytes_per_second, "share": 99}
+    far, _ = memory_read(bench, **asked, **device, delay_ns=900_000_000)
+    short = lasted_ns < 10_000_000_000
+    assert (far.verdict, far.reason) == (
+        (ChallengeVerdict.VOID, VerdictReason.STALLED)
+        if short
+        else (ChallengeVerdict.FAILED, VerdictReason.MEMORY_TOO_SLOW)
+    )
+    slower = {"devices": [bench.Device(scan_ns=scan_ms * 1_100_000)]}
+    for delay_ns in (0, 10_000_000):
+        slow, _ = memory_read(bench, **asked, **slower, delay_ns=delay_ns)
+        assert (slow.verdict, slow.reason) == (
+            ChallengeVerdict.FAILED,
+            VerdictReason.MEMORY_TOO_SLOW,
+        )
+
+
 def standing_still(bench: Any, still_ns: int, after: Any = lambda message: message) -> Any:
     """A verifier that did nothing for a while, and knows it, of a card that is slower than it must be."""
     policy = bench.policy(

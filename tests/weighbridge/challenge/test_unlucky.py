@@ -285,6 +285,31 @@ def test_a_slow_prover_that_says_that_it_was_quick_is_void_for_ever_and_never_me
     assert consequences(entered(found)) == ([], False, False)
 
 
+ALLOWED_NS = 1000 * MILLISECOND
+"""The bench's allowance, of ten seconds of work."""
+
+
+@pytest.mark.parametrize(
+    ("late_ns", "asked_percent", "verdict"),
+    [
+        (ALLOWED_NS - MILLISECOND, 90, ChallengeVerdict.MET),
+        (ALLOWED_NS - MILLISECOND, 95, ChallengeVerdict.FAILED),
+        (ALLOWED_NS + MILLISECOND, 95, ChallengeVerdict.VOID),
+        (2 * ALLOWED_NS, 90, ChallengeVerdict.VOID),
+    ],
+)
+def test_a_verifier_that_adds_no_more_than_the_allowance_takes_off_that_share_and_no_more(
+    bench: Any, late_ns: int, asked_percent: int, verdict: ChallengeVerdict
+) -> None:
+    """So a requirement lies below what the card reaches by the allowance's share of the work, or a verifier that is
+    late, and says nothing of it, fails an honest card."""
+    measure = played(bench, required_flops_per_second=0).result.gpus[0].measure
+    assert measure is not None
+    asked = measure.flops_per_second * asked_percent // 100
+    found = played(bench, stall_ns=late_ns, required_flops_per_second=asked)
+    assert found.result.verdict is verdict
+
+
 @pytest.mark.parametrize(("slow", "counts_as_failed"), [(False, False), (True, True)])
 def test_a_collector_that_is_killed_between_two_attempts_undoes_nothing_and_accuses_nobody(
     bench: Any, slow: bool, counts_as_failed: bool
