@@ -227,9 +227,9 @@ def test_a_far_place_fails_no_pass_that_is_short_and_a_slow_card_fails_there_too
 ) -> None:
     """A delay within the allowance is little of ten seconds, and all of a short pass: what fails in such a one is what
     both clocks show."""
-    device = {"devices": [bench.Device(scan_ns=scan_ms * 1_000_000)]}
+    device: dict[str, Any] = {"devices": [bench.Device(scan_ns=scan_ms * 1_000_000)]}
     near, lasted_ns = memory_read(bench, **device)
-    asked = {"asked": near.measure.memory_bytes_per_second, "share": 99}
+    asked: dict[str, Any] = {"asked": near.measure.memory_bytes_per_second, "share": 99}
     far, _ = memory_read(bench, **asked, **device, delay_ns=900_000_000)
     short = lasted_ns < 10_000_000_000
     assert (far.verdict, far.reason) == (
@@ -237,7 +237,7 @@ def test_a_far_place_fails_no_pass_that_is_short_and_a_slow_card_fails_there_too
         if short
         else (ChallengeVerdict.FAILED, VerdictReason.MEMORY_TOO_SLOW)
     )
-    slower = {"devices": [bench.Device(scan_ns=scan_ms * 1_100_000)]}
+    slower: dict[str, Any] = {"devices": [bench.Device(scan_ns=scan_ms * 1_100_000)]}
     for delay_ns in (0, 10_000_000):
         slow, _ = memory_read(bench, **asked, **slower, delay_ns=delay_ns)
         assert (slow.verdict, slow.reason) == (
