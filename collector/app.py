@@ -44,6 +44,7 @@ from collector.attestation.verification import verifying
 from collector.background import beside
 from collector.challenges.attempts import Challenges, challenging
 from collector.challenges.command_queue import PollAuthenticator
+from collector.challenges.exchange import VerifierClocks
 from collector.challenges.schedule import scheduled
 from collector.challenges.telemetry import linking
 from collector.challenges.verification import verify_apart
@@ -197,8 +198,7 @@ async def _components(
             fleet,
             own.signer,
             verify_apart,
-            boottime_ns,
-            clocks.system.wall_us,
+            VerifierClocks(boottime_ns, clocks.system.wall_us),
             lambda index: next(iter(store.log.leaves(index, 1))),
         )
         questions = Questions(

@@ -140,7 +140,7 @@ class ChallengeApi:
         finally:
             if following is not None:
                 following.cancel()
-        exchange.told(self._challenges.clock_ns())
+        exchange.told(self._challenges.clocks.clock_ns())
         text = None if command is None else command.decode("ascii")
         return web.json_response({"receipt": entered.decode("ascii"), "command": text})
 
@@ -153,7 +153,7 @@ class ChallengeApi:
             raise Malformed("no answer is expected")
         bodies = self._small if most_bytes <= AT_ONCE_BYTES else self._large
         body = await bodies.read(request, most_bytes, exchange.patience_seconds, key)
-        now_ns = self._challenges.clock_ns()
+        now_ns = self._challenges.clocks.clock_ns()
         encoding = request.headers.get("Content-Encoding")
         with bodies.held(body):
             return await exchange.receive(

@@ -10,7 +10,7 @@ from typing import Any
 
 from collector.background import UnderWay, beside
 from collector.challenges.command_queue import CommandQueue
-from collector.challenges.exchange import PRESENCE_SECONDS, Exchange, GroupStart
+from collector.challenges.exchange import PRESENCE_SECONDS, Exchange, GroupStart, VerifierClocks
 from collector.judging.live import LiveFleet
 from collector.log.commits import Committer, Leaf
 from collector.log.keys import NodeKey
@@ -141,8 +141,7 @@ class Challenges:
         fleet: LiveFleet,
         signer: Signer,
         verify: Verify,
-        clock_ns: Callable[[], int],
-        wall_us: Callable[[], int],
+        clocks: VerifierClocks,
         leaf: Callable[[int], bytes],
         presence_seconds: float = PRESENCE_SECONDS,
         again_seconds: float = AGAIN_SECONDS,
@@ -151,7 +150,7 @@ class Challenges:
         self._fleet = fleet
         self._signer = signer
         self._verify = verify
-        self._wall_us = wall_us
+        self.clocks = clocks
         self._leaf = leaf
         self._presence_seconds = presence_seconds
         self._again_seconds = again_seconds
@@ -161,7 +160,6 @@ class Challenges:
         self._tasks = UnderWay("a challenge ended without an outcome")
         self._verifying = asyncio.Semaphore(1)
         self._large = asyncio.Lock()
-        self.clock_ns = clock_ns
         self.commands = CommandQueue()
 
     async def void_unfinished(self, judged: Callable[[], Awaitable[None]]) -> None:
@@ -176,11 +174,11 @@ class Challenges:
             last, ended = read_commitment(commitment.encode()), read_outcome(outcome.encode())
             if last.series in self._series or last.series in {one.series for one in begun}:
                 continue
-            begun.append(unmade(ended, last, self._wall_us()))
+            begun.append(unmade(ended, last, self.clocks.wall_us()))
             await self._say(begun[-1])
         for one in begun:
             if one.series not in self._series:
-                await self._say(abandoned(one, self._wall_us()))
+                await self._say(abandoned(one, self.clocks.wall_us()))
 
     def subject(self, node: str, contract: str | None) -> Subject:
         """The node as it can be challenged now. Raises Problem."""
@@ -267,7 +265,7 @@ class Challenges:
         """This key asks for a command."""
         for exchange in self._exchanges.values():
             if exchange.key_id == key_id:
-                exchange.asked_again(self.clock_ns())
+                exchange.asked_again(self.clocks.clock_ns())
 
     async def close(self) -> None:
         """End whatever is under way; the next start of the collector voids it."""
@@ -288,7 +286,9 @@ class Challenges:
     async def _attempt(self, shown: ShownSeries, cause: str, together: GroupStart) -> None:
         plan = self._plan(shown)
         subject = shown.subject
-        begun = commitment_of(plan, subject.node, shown.series, shown.group, cause, self._wall_us())
+        begun = commitment_of(
+            plan, subject.node, shown.series, shown.group, cause, self.clocks.wall_us()
+        )
         shown.state = "exchange"
         try:
             committed_at = await self._say(begun)
@@ -321,7 +321,7 @@ class Challenges:
     async def _voided(self, begun: Commitment) -> ChallengeOutcome:
         """What could not be entered is no evidence: void, and said as soon as the log takes entries again."""
         while True:
-            outcome = abandoned(begun, self._wall_us())
+            outcome = abandoned(begun, self.clocks.wall_us())
             try:
                 await self._say(outcome)
             except Problem:
@@ -357,9 +357,8 @@ class Challenges:
             self.commands,
             self._signer,
             self._enter,
-            self.clock_ns,
+            self.clocks,
             self._large,
-            self._wall_us,
             committed_at,
             self._presence_seconds,
         )
@@ -388,7 +387,7 @@ class Challenges:
         transcript_id: bytes,
         weighing: Weighing,
     ) -> ChallengeOutcome:
-        ran = _ran_us(transcript, self.clock_ns(), self._wall_us())
+        ran = _ran_us(transcript, self.clocks.clock_ns(), self.clocks.wall_us())
         weighings = [*(one.weighing for one in shown.outcomes), weighing]
         results = [bare_result(begun.challenge, one) for one in weighings]
         series = series_of(results, shown.policy)
@@ -409,7 +408,7 @@ class Challenges:
             series.failed_attempts,
             not series.repeat,
             _failed(series, weighings),
-            self._wall_us(),
+            self.clocks.wall_us(),
             from_us=ran[0],
             until_us=ran[1],
             round_trip_ns=transcript.round_trip_ns,

@@ -26,6 +26,14 @@ BEAT_SECONDS = 0.05
 """How often the verifier looks whether it stood still."""
 
 
+@dataclass(frozen=True, slots=True)
+class VerifierClocks:
+    """`clock_ns` alone weighs: it counts suspended time. `wall_us` is for people, and for contracts."""
+
+    clock_ns: Callable[[], int]
+    wall_us: Callable[[], int]
+
+
 class GroupStart:
     """Members of a group: whoever is ready waits until each other one is ready too, or has dropped out."""
 
@@ -47,7 +55,7 @@ class GroupStart:
 
 @dataclass
 class Exchange:
-    """`enter` makes an envelope durable in the log and says where; `clock_ns` alone weighs: it counts suspended time.
+    """`enter` makes an envelope durable in the log and says where.
 
     `large` is one for all exchanges. `taking`: an answer is coming in; one at a time. `entered`: where in the log the
     newest answer stands. `crowded_out`: an answer was refused for what others send, and that is no failure.
@@ -58,9 +66,8 @@ class Exchange:
     commands: CommandQueue
     signer: Signer
     enter: Callable[[bytes], Awaitable[int]]
-    clock_ns: Callable[[], int]
+    clocks: VerifierClocks
     large: asyncio.Lock
-    wall_us: Callable[[], int]
     committed_at: int = -1
     presence_seconds: float = PRESENCE_SECONDS
     taking: bool = False
@@ -88,7 +95,9 @@ class Exchange:
     def patience_seconds(self) -> float:
         """Seconds that are left for the awaited answer."""
         since_ns = self._challenger.waiting_since_ns or 0
-        return max(0.0, self.plan.policy.deadline_ms / 1e3 - (self.clock_ns() - since_ns) / 1e9)
+        return max(
+            0.0, self.plan.policy.deadline_ms / 1e3 - (self.clocks.clock_ns() - since_ns) / 1e9
+        )
 
     async def receive(self, opened: Callable[[], bytes], now_ns: int) -> "asyncio.Future[bytes]":
         """An answer of the agent that was here at `now_ns`. Raises Malformed or SignatureError, and then it was none.
@@ -152,10 +161,10 @@ class Exchange:
 
     async def _beat(self) -> None:
         """How long the verifier itself stood still, whoever held it up: the longest time since the first release."""
-        last_ns = self.clock_ns()
+        last_ns = self.clocks.clock_ns()
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            now_ns = self.clock_ns()
+            now_ns = self.clocks.clock_ns()
             still_ns = now_ns - last_ns - int(BEAT_SECONDS * 1e9)
             if self._challenger.released and still_ns > self._challenger.stood_still_ns:
                 self._challenger.stood_still_ns = still_ns
@@ -168,7 +177,7 @@ class Exchange:
         if self._receipt.done():
             self._receipt = asyncio.get_running_loop().create_future()
         logged = self._challenger.asked
-        due_ns = self.clock_ns() if self._challenger.released else None
+        due_ns = self.clocks.clock_ns() if self._challenger.released else None
         here = await self.commands.present(self.key_id, self.presence_seconds)
         if not here or not self.commands.give(self.key_id, lambda: self._speak(due_ns)):
             self._challenger.give_up()
@@ -187,7 +196,7 @@ class Exchange:
 
     def _speak(self, due_ns: int | None) -> bytes:
         """The next message. Once released, the time counts from when it was due, wherever the agent is."""
-        self._said_ns = self.clock_ns() if due_ns is None else due_ns
+        self._said_ns = self.clocks.clock_ns() if due_ns is None else due_ns
         message = self._challenger.next_message(self._said_ns)
         self._said = self.signer.seal(PAYLOAD_TYPE, message)
         return self._said
@@ -213,7 +222,7 @@ class Exchange:
             self._said_ns,
             self._received_ns,
             self.entered,
-            self.wall_us(),
+            self.clocks.wall_us(),
         )
         self._receipt.set_result(self.signer.seal(PAYLOAD_TYPE, encode_message(receipt)))
 

@@ -19,6 +19,7 @@ from collector.api.challenges import ANSWERS_BYTES, ChallengeApi
 from collector.app import problems
 from collector.challenges.attempts import Challenges, Subject
 from collector.challenges.command_queue import PollAuthenticator
+from collector.challenges.exchange import VerifierClocks
 from collector.log.commits import overloaded
 from collector.log.keys import KeyRing, NodeKey
 from collector.storage.store import CorruptStore
@@ -35,6 +36,7 @@ from weighbridge.wire.report import encode
 from weighbridge.wire.signing import Signer, open_envelope
 
 LOG, AGENT = Signer(os.urandom(32)), Signer(os.urandom(32))
+CLOCKS = VerifierClocks(time.monotonic_ns, lambda: 7)
 POLICY = Policy(profile="f16", size=128, rounds=2, samples=8, deadline_ms=20_000)
 
 
@@ -97,7 +99,7 @@ async def test_openings_that_cannot_be_read_back_void_the_attempt() -> None:
 async def voided(log: Log, leaf: Callable[[int], bytes]) -> list[str]:
     """What a log holds of a challenge that came to nothing, and held up no other."""
     fixed: Any = log
-    challenges = Challenges(fixed, fixed, LOG, never, time.monotonic_ns, lambda: 7, leaf, 20, 0)
+    challenges = Challenges(fixed, fixed, LOG, never, CLOCKS, leaf, 20, 0)
     key = NodeKey(AGENT.key_id, AGENT.public_key, "n1", "provider", None, 0)
     (shown,) = challenges.start([(Subject("n1", "lease", key, ("GPU-0",)), POLICY)], COMMAND)
     agent = asyncio.create_task(answering(challenges, 3))
@@ -119,9 +121,7 @@ async def test_answers_that_others_left_no_room_for_are_nobodys_failure() -> Non
     agent = Agent("n1", gpus=1)
     key = LOG.seal(payload_type(EntryKind.KEY), encode(enrolled(agent)))
     ring.fold(entry(0, key))
-    challenges = Challenges(
-        log, log, LOG, never, time.monotonic_ns, lambda: 7, lambda _: b"", 20, 0
-    )
+    challenges = Challenges(log, log, LOG, never, CLOCKS, lambda _: b"", 20, 0)
     api = ChallengeApi(challenges, log, PollAuthenticator(ring, [LOG.public_key]))
     application = web.Application(middlewares=[problems])
     application[GATE] = Gate({}, open_on_loopback=False)
