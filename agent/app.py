@@ -14,7 +14,7 @@ from agent import challenge_receipts, control, exposition
 from agent.authority import AuthorityFollower
 from agent.challenge_receipts import KeptReceipts
 from agent.clock import SystemClock
-from agent.command_poller import CommandPoller
+from agent.command_poller import CommandPoller, Probing
 from agent.config import AgentConfig
 from agent.daemon import Agent, AgentStorage
 from agent.enrolment import NodeIdentity, load
@@ -124,16 +124,19 @@ class Daemon:
         config, clock = self._config, SystemClock()
         openings = {"off": None, "socket": over(config.probe_socket), "spawn": spawn}
         budget = DailyBudget(config.state_directory / "probe_spent.json", config.probe_budget_ms)
-        return CommandPoller(
-            self._identity,
-            transport.request,
+        probing = Probing(
             grants(consent_of(config), self._agent.sampler, clock),
             budget,
             openings[config.probe],
+            looking_again(self._agent.sampler, clock),
+        )
+        return CommandPoller(
+            self._identity,
+            transport.request,
+            probing,
             clock.wall_us,
             KeptReceipts(config.state_directory / challenge_receipts.NAME),
             attest=self._evidence,
-            look=looking_again(self._agent.sampler, clock),
         )
 
     async def _evidence(self, uuid: str, nonce: str) -> Evidence:

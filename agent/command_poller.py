@@ -78,6 +78,18 @@ def unseen(gpus: Sequence[str]) -> tuple[str, ...]:
     return ()
 
 
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """What a prober is allowed, and how it is reached. `open_prober` None: the configuration allows none; every
+    challenge is declined.
+    """
+
+    grant: Consenting
+    budget: DailyBudget
+    open_prober: Opening | None
+    look: Looking = unseen
+
+
 class Request(Protocol):
     """The signature of `Transport.request`."""
 
@@ -126,25 +138,20 @@ def _expected(answer: HttpAnswer) -> int:
 
 
 class CommandPoller:
-    """Runs until it is cancelled. `open_prober` None: the configuration allows none; every challenge is declined."""
+    """Runs until it is cancelled."""
 
     def __init__(
         self,
         identity: NodeIdentity,
         request: Request,
-        grant: Consenting,
-        budget: DailyBudget,
-        open_prober: Opening | None,
+        probing: Probing,
         wall_us: Callable[[], int],
         receipts: KeptReceipts,
         backoff: Backoff | None = None,
         attest: Attest = nothing,
-        look: Looking = unseen,
     ) -> None:
-        self._identity, self._request, self._grant = identity, request, grant
-        self._attest, self._look = attest, look
-        self._budget, self._open_prober, self._wall_us = budget, open_prober, wall_us
-        self._receipts = receipts
+        self._identity, self._request, self._probing = identity, request, probing
+        self._attest, self._wall_us, self._receipts = attest, wall_us, receipts
         self._backoff = Backoff() if backoff is None else backoff
         self._number = wall_us()
         self._session: Session | None = None
@@ -268,14 +275,14 @@ class CommandPoller:
 
     async def _started(self, request: Prepare) -> bytes:
         """The prober's own answer, or why there is none."""
-        if self._open_prober is None:
+        if self._probing.open_prober is None:
             return encode_message(Decline(request.challenge, NO_CONSENT, "probe is off"))
-        grant = self._grant(request, self._budget.left_ms(self._wall_us()))
+        grant = self._probing.grant(request, self._probing.budget.left_ms(self._wall_us()))
         declined = refusal(grant, request)
         if declined is not None:
             return encode_message(declined)
         try:
-            prober = await self._open_prober(grant)
+            prober = await self._probing.open_prober(grant)
         except NoProber as error:
             return encode_message(Decline(request.challenge, UNSUPPORTED, str(error)))
         self._session = Session(request, prober, time.monotonic_ns())
@@ -305,7 +312,7 @@ class CommandPoller:
     def _seen_again(self, request: Prepare, answer: bytes) -> bytes:
         """Roots, with the GPUs on which somebody else is now. It is on record, and excuses nothing by itself."""
         message = decode_message(answer)
-        others = self._look(request.gpus) if isinstance(message, Roots) else ()
+        others = self._probing.look(request.gpus) if isinstance(message, Roots) else ()
         if not isinstance(message, Roots) or not others:
             return answer
         return encode_message(replace(message, in_use=others))
@@ -373,7 +380,7 @@ class CommandPoller:
             return
         await session.prober.end()
         try:
-            self._budget.spend(self._wall_us(), self._age_ms(session))
+            self._probing.budget.spend(self._wall_us(), self._age_ms(session))
         except OSError as error:
             log.error("the prober's time cannot be kept: %s", error.strerror)
 

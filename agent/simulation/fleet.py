@@ -20,7 +20,7 @@ import click
 from agent import challenge_receipts
 from agent.challenge_receipts import KeptReceipts
 from agent.clock import Clock, SystemClock
-from agent.command_poller import CommandPoller
+from agent.command_poller import CommandPoller, Probing
 from agent.daemon import Agent, AgentStorage
 from agent.enrolment import EnrolmentError, NodeIdentity, enrol, read_invite
 from agent.log_keys import LogKeyFollower
@@ -163,12 +163,11 @@ class SimulatedNode:
     def _command_poller(self, agent: Agent, folder: AgentStorage) -> CommandPoller:
         """Simulated devices are always at work, and it is nobody's work: the lessee agrees."""
         consent = ProbeConsent("cpu", LESSEE, (), 0)
+        budget = DailyBudget(folder.directory / "probe_spent.json", DAY_MS)
         return CommandPoller(
             self._identity,
             self._request,
-            grants(consent, agent.sampler, self._clock),
-            DailyBudget(folder.directory / "probe_spent.json", DAY_MS),
-            spawn,
+            Probing(grants(consent, agent.sampler, self._clock), budget, spawn),
             self._clock.wall_us,
             KeptReceipts(folder.directory / challenge_receipts.NAME),
             Backoff(longest_s=LONGEST_WAIT_S),

@@ -1,12 +1,13 @@
 """A question to a GPU, as the agent obeys it: for its own key, from its own collector, answered under its signature."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
 
 from agent.challenge_receipts import KeptReceipts
-from agent.command_poller import ATTESTATION_TYPE, CommandPoller
+from agent.command_poller import ATTESTATION_TYPE, CommandPoller, Probing
 from agent.enrolment import NodeIdentity
 from agent.nvml.attesting import Evidence
 from agent.probe.consent import DailyBudget
@@ -45,12 +46,14 @@ async def answers(command: bytes, tmp_path: Path) -> list[tuple[str, Attestation
     identity = NodeIdentity(
         "http://localhost", "n1", "log", LogTrust(LOG.public_key, tmp_path), KEY, b"", True
     )
+
+    def asked(*_: Any) -> Any:
+        pytest.fail("no prober is asked for")
+
     poller = CommandPoller(
         identity,
         desk,
-        lambda *_: pytest.fail("no prober is asked for"),
-        DailyBudget(tmp_path / "spent", 0),
-        None,
+        Probing(asked, DailyBudget(tmp_path / "spent", 0), None),
         lambda: NOON_US,
         KeptReceipts(tmp_path / "challenges.jsonl"),
         Backoff(longest_s=0),

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from agent.challenge_receipts import KeptReceipts
-from agent.command_poller import CommandPoller, unseen
+from agent.command_poller import CommandPoller, Probing, unseen
 from agent.enrolment import NodeIdentity
 from agent.probe.client import Prober
 from agent.probe.consent import (
@@ -204,13 +204,15 @@ def poller_of(desk: Desk, tmp_path: Path, opening: Any, look: Any = unseen) -> C
     return CommandPoller(
         identity,
         desk,
-        lambda request, left: grant_of(CONSENT, seen(), request.gpus, POLICY, left, NOON_US),
-        DailyBudget(tmp_path / "spent", 600_000),
-        opening,
+        Probing(
+            lambda request, left: grant_of(CONSENT, seen(), request.gpus, POLICY, left, NOON_US),
+            DailyBudget(tmp_path / "spent", 600_000),
+            opening,
+            look,
+        ),
         lambda: NOON_US,
         KeptReceipts(tmp_path / "challenges.jsonl"),
         at_once,
-        look=look,
     )
 
 
