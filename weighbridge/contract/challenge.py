@@ -57,7 +57,8 @@ class ChallengeTerms(Terms):
         "Mean time between two challenges of a node, at random; none: only by hand.", default=86400
     )
     unassessed_in_a_row: Count = clause(
-        "So many series in a row that are not assessed have a consequence, from the last of them on.",
+        "So many series of this proof in a row that are not assessed have a consequence, and are found, from the last"
+        " of them on.",
         default=5,
     )
     unassessed: Literal["missing", "failed"] = clause(
@@ -83,7 +84,7 @@ class ChallengeTerms(Terms):
     memory_samples: Whole = clause("Blocks of each GPU that are recomputed.", default=0)
     ceiling_flops_per_second: Maybe[Count] = clause(
         "Rate of exact products that a card of this class cannot exceed on its fastest exact path; none: from the data"
-        " sheet in the SKU table. Less than that is refused; needed with tiles.",
+        " sheet in the SKU table. Less than that is refused when the contract is added; needed with tiles.",
         default=None,
     )
     helper_cards: Maybe[Whole] = clause(
