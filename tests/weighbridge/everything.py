@@ -38,8 +38,8 @@ from weighbridge.log.entries import (
     VersionSince,
 )
 from weighbridge.notices.book import ContractRecord, Cosigned, LoggedNotice
-from weighbridge.settlement.case import Notices
-from weighbridge.settlement.draft import draft
+from weighbridge.settlement.case import Notices, case_of
+from weighbridge.settlement.draft import draft, statement_of
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, ToldEvent, Window
@@ -108,7 +108,8 @@ def drafted(rows: Sequence[Row], notices: Notices, days: int = 6, **more: Any) -
     version = Version(load(text), text, 0, 4_000_000_000 * SECOND)
     as_of_us = (MAY.end_s + days * DAY) * SECOND
     nodes = holders(NODES)
-    return draft([version], nodes, rows, notices, MAY, as_of_us, True, earlier, judged, uses)
+    case = case_of([version], nodes, rows, notices, MAY, as_of_us)
+    return statement_of(case, True, earlier, judged, uses)
 
 
 def credit(kind: str, objective: str | None = "a", **more: Any) -> dict[str, Any]:

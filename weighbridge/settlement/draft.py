@@ -58,18 +58,9 @@ def draft(
     notices: Notices,
     period: Period,
     as_of_us: int,
-    simulated: bool = False,
-    earlier: Sequence[Statement] = (),
-    judged: JudgedBy = NOT_NAMED,
-    uses: Iterable[Use] = (),
 ) -> Statement:
-    """The statement of `period`. `versions`: of one contract, the newest last; `holders`: of its places.
-
-    `earlier`: statements of the periods before, for rights that need several. `judged`: by whom the rows were
-    made. `uses`: by hour and node, as known then.
-    """
-    case = case_of(versions, holders, rows, notices, period, as_of_us)
-    return statement_of(case, simulated, earlier, judged, uses)
+    """The statement of `period` alone. `versions`: of one contract, the newest last; `holders`: of its places."""
+    return statement_of(case_of(versions, holders, rows, notices, period, as_of_us))
 
 
 def statement_of(
@@ -79,7 +70,9 @@ def statement_of(
     judged: JudgedBy = NOT_NAMED,
     uses: Iterable[Use] = (),
 ) -> Statement:
-    """The statement of what `draft` was given, put together already."""
+    """The statement of a case. `earlier`: statements of the periods before, for rights that need several. `judged`: by
+    whom the rows were made. `uses`: by hour and node, as known then.
+    """
     return _Drafting(case, judged).statement(simulated, earlier, uses)
 
 

@@ -11,8 +11,8 @@ from weighbridge.contract import load
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
 from weighbridge.log.entries import JudgedBy, VersionSince
-from weighbridge.settlement.case import Notices
-from weighbridge.settlement.draft import draft
+from weighbridge.settlement.case import Notices, case_of
+from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.periods import calendar_month
 from weighbridge.settlement.record import Claim, ToldEvent, Window
 from weighbridge.settlement.statement import (
@@ -88,7 +88,8 @@ def drafted(
     text = yaml.safe_dump(TERMS | more, allow_unicode=True)
     version = Version(load(text), text, 0, 4_000_000_000 * SECOND)
     known = holders(nodes), rows, notices
-    return draft([version], *known, PERIOD, as_of_s * SECOND, simulated, judged=JUDGED)
+    case = case_of([version], *known, PERIOD, as_of_s * SECOND)
+    return statement_of(case, simulated, judged=JUDGED)
 
 
 def ups(nodes: list[str]) -> list[Row]:

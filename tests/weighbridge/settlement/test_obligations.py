@@ -12,8 +12,8 @@ from tests.weighbridge.written import loaded, written
 from weighbridge.contract import ContractError
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Row, State, Use
-from weighbridge.settlement.case import Notices
-from weighbridge.settlement.draft import draft
+from weighbridge.settlement.case import Notices, case_of
+from weighbridge.settlement.draft import draft, statement_of
 from weighbridge.settlement.periods import Period, calendar_month, instant_text
 from weighbridge.settlement.record import ToldEvent
 from weighbridge.settlement.statement import Cause, Statement
@@ -86,9 +86,8 @@ def drafted(
     given = month(period=period) if rows is None else rows
     notices = Notices(events=events)
     nodes = holders(["n1", "n2"])
-    return draft(
-        [version(**more)], nodes, given, notices, period, as_of_us, earlier=earlier, uses=uses
-    )
+    case = case_of([version(**more)], nodes, given, notices, period, as_of_us)
+    return statement_of(case, earlier=earlier, uses=uses)
 
 
 def used(node: str, hour: int, chain: str = "a", seen: int = 2 * HOUR * SECOND) -> Use:

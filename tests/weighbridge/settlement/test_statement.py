@@ -13,8 +13,8 @@ from tests.weighbridge.written import loaded, written
 from weighbridge.codes import Note, note
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
-from weighbridge.settlement.case import Notices
-from weighbridge.settlement.draft import draft
+from weighbridge.settlement.case import Notices, case_of
+from weighbridge.settlement.draft import draft, statement_of
 from weighbridge.settlement.periods import calendar_month, instant_text
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, ToldEvent, Window
@@ -262,9 +262,8 @@ def test_a_period_that_crosses_an_amendment_splits_at_its_instant_or_not_as_agre
 
 def test_a_statement_names_outage_credit_delivery_and_terms() -> None:
     rows = whole_month(row("n1", 0, 0, 2 * HOUR, State.DOWN, cause="xid"))
-    found = draft(
-        [version(TERMS)], holders(NODES), rows, Notices(), PERIOD, FINAL_US, simulated=True
-    )
+    case = case_of([version(TERMS)], holders(NODES), rows, Notices(), PERIOD, FINAL_US)
+    found = statement_of(case, simulated=True)
     (part,), line = found.parts, units(found)["n1"]
     (outage,) = line.outages
     assert (found.simulated, found.local_start) == (True, "2026-05-01T00:00:00+08:00")
