@@ -54,7 +54,11 @@ class Node(ScriptedNode):
 
 def _identity(uuid: str, place: int) -> dict[str, int | str]:
     address = ("00000000:3b:00.0", "00000000:86:00.0")[place]
-    own = {"serial": f"165492301347{place}", "board_number": place, "persistence_mode_code": 1}
+    own: dict[str, int | str] = {
+        "serial": f"165492301347{place}",
+        "board_number": place,
+        "persistence_mode_code": 1,
+    }
     return {**LIMITS, **own, "pci_bus_id": address, "kernel_uuid": uuid}
 
 
