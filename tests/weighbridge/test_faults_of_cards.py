@@ -68,6 +68,28 @@ def test_a_fault_is_named_and_its_absence_is_met(
     assert answers({}, view({reading: 0}))[code].verdict is Verdict.MET
 
 
+@pytest.mark.parametrize(
+    ("links", "verdict", "observed"),
+    [
+        ({"active": 18}, Verdict.MET, "18"),
+        ({"active": 17, "sleeping": 1}, Verdict.MET, "18"),
+        ({"active": 0, "sleeping": 18, "quiet": 0}, Verdict.MET, "18"),
+        ({"active": 17, "quiet": 1}, Verdict.BREACHED, "17"),
+        ({"active": 17, "down": 1}, Verdict.BREACHED, "17"),
+        ({"active": 17, "unreadable": 1}, Verdict.UNKNOWN, Reason.ERROR),
+        ({"active": 16, "sleeping": 1, "unreadable": 1}, Verdict.UNKNOWN, Reason.ERROR),
+        ({"active": 16, "down": 1, "unreadable": 1}, Verdict.BREACHED, "16"),
+        ({"active": 18, "unreadable": 1}, Verdict.MET, "18"),
+    ],
+)
+def test_links_that_sleep_are_up_and_those_that_tell_no_state_are_not_called_down(
+    links: dict[str, int], verdict: Verdict, observed: str
+) -> None:
+    told = {f"nvlink_{state}_links": count for state, count in links.items()}
+    found = answers(NVLINK, view(told))["nvlink_down"]
+    assert (found.verdict, found.observed) == (verdict, observed)
+
+
 OF_CARDS = {
     "recovery_action_code": "recovery_needed",
     "remap_failure_code": "remap_failed",

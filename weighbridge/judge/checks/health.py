@@ -6,6 +6,7 @@ names.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from weighbridge.catalogue.spoken import recovery_action
 from weighbridge.judge.checks.check import (
     Answer,
     Check,
@@ -15,17 +16,6 @@ from weighbridge.judge.checks.check import (
     sound,
 )
 from weighbridge.judge.latest_readings import INVENTORY
-
-ACTIONS: Mapping[int, str] = {
-    1: "gpu_reset",
-    2: "node_reboot",
-    3: "drain_p2p",
-    4: "drain_and_reset",
-    5: "recover_imex_domain",
-    6: "bus_reset",
-    7: "system_reboot",
-}
-"""NVML_GPU_RECOVERY_ACTION_*; any other number but 0 is an action that is shown by its number."""
 
 Told = Mapping[str, int]
 
@@ -46,7 +36,7 @@ UNCORRECTED = (
 def action(told: Told) -> str:
     """What the driver asks for, by name."""
     code = told.get(RECOVERY, 0)
-    return "" if code == 0 else ACTIONS.get(code, f"action {code}")
+    return "" if code == 0 else recovery_action(code)
 
 
 def named(told: Told) -> str:

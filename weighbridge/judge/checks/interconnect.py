@@ -7,7 +7,6 @@ from weighbridge.judge.checks.check import (
     Check,
     CheckContext,
     Effect,
-    at_least,
     decide,
     unseen,
 )
@@ -15,14 +14,30 @@ from weighbridge.judge.latest_readings import INVENTORY
 from weighbridge.wire.report import Reason
 
 READING, VERSION, PEERS = "nvlink_active_links", "nvlink_version_code", "p2p_nvlink_peers_count"
+ASLEEP, UNREAD = "nvlink_sleeping_links", "nvlink_unreadable_links"
 
 GENERATIONS: Mapping[int, int] = {1: 1, 2: 2, 3: 2, 4: 3, 5: 3, 6: 4, 7: 5, 8: 6}
 """NVML_NVLINK_VERSION_*: 1.0, 2.0, 2.2, 3.0, 3.1, 4.0, 5.0, 6.0."""
 
 
 def linked(context: CheckContext) -> Iterator[Answer]:
-    """Links that are up now, per GPU."""
-    yield from at_least(context, READING, context.promise.resource.interconnect.nvlink_links)
+    """Links that are up now, per GPU: one that sleeps wakes for traffic, one that lets none through is not up."""
+    promised = context.promise.resource.interconnect.nvlink_links
+    if promised is None:
+        return
+    expected = f"{READING} at least {promised}"
+    for device in context.devices():
+        active, asleep, unread = (
+            context.view.value(device.uuid, name) for name in (READING, ASLEEP, UNREAD)
+        )
+        if not isinstance(active, int):
+            yield unseen(device.uuid, expected, _why(active))
+            continue
+        up = active + (asleep if isinstance(asleep, int) else 0)
+        if up < promised <= up + (unread if isinstance(unread, int) else 0):
+            yield unseen(device.uuid, expected, Reason.ERROR)
+        else:
+            yield decide(device.uuid, expected, str(up), holds=up >= promised)
 
 
 def new_enough(context: CheckContext) -> Iterator[Answer]:
@@ -66,7 +81,7 @@ def _why(value: object) -> Reason | None:
 NVLINK_DOWN = Check(
     code="nvlink_down",
     at_delivery=True,
-    watches=frozenset({READING}),
+    watches=frozenset({READING, ASLEEP, UNREAD}),
     judge=linked,
 )
 NVLINK_OLD = Check(
