@@ -19,7 +19,7 @@ from weighbridge.challenge.telemetry import BothSides
 from weighbridge.challenge.verdict import ChallengeVerdict
 from weighbridge.contract import load
 from weighbridge.log.entries import Assignment, ContractAdded, EntryKind, entry, payload_type
-from weighbridge.notices.book import NoticeBook
+from weighbridge.notices.book import ContractRecord, NoticeBook
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.proofs import excused, proven
@@ -226,8 +226,8 @@ BEFORE, AFTER = (
 )
 
 
-def amended(*ended: tuple[int, ChallengeOutcome]) -> dict[str, list[Any]]:
-    """Rates in the part of each version, of series that ended at these seconds; the second asks for twice the rate."""
+def amended_record(*ended: tuple[int, ChallengeOutcome]) -> ContractRecord:
+    """Series that ended at these seconds, of a contract whose second version asks for twice the rate."""
     effective = "effective: 2026-10-01T00:16:40Z"
     second = text(terms=CHALLENGE.replace("800", "1600")).replace('version: "1"', 'version: "2"')
     second = second.replace("effective: 2026-10-01T00:00:00Z", f'supersedes: "1"\n{effective}')
@@ -240,6 +240,12 @@ def amended(*ended: tuple[int, ChallengeOutcome]) -> dict[str, list[Any]]:
     known = made.record("K1", START_US + 10**10)
     assert known is not None
     assert [one.from_us for one in known.versions] == [START_US, START_US + AMENDED_S * 10**6]
+    return known
+
+
+def amended(*ended: tuple[int, ChallengeOutcome]) -> dict[str, list[Any]]:
+    """Rates in the part of each version."""
+    known = amended_record(*ended)
     parts = zip(("before", "after"), known.versions, (BEFORE, AFTER), strict=True)
     return {
         name: [
@@ -265,6 +271,19 @@ def test_a_series_counts_in_the_version_under_which_it_was_committed_to(
     began_us = 0 if began_s is None else START_US + began_s * 10**6
     met = outcome(weighed("met", 800 * 10**12), began_us=began_us)
     assert amended((AMENDED_S + 5, met)) == {"before": before, "after": after}
+
+
+def test_where_the_newest_version_rules_the_whole_period_what_was_asked_before_it_counts_too() -> (
+    None
+):
+    """By the numbers that were agreed on then."""
+    early, late = (
+        outcome(weighed("met", 800 * 10**12), began_us=START_US + began_s * 10**6)
+        for began_s in (AMENDED_S - 9, AMENDED_S)
+    )
+    known = amended_record((AMENDED_S - 5, early), (AMENDED_S + 5, late))
+    counted = known.probes(known.newest, PERIOD, PERIOD)["speed"]
+    assert [one.value for one in counted] == [Fraction(1)]
 
 
 def test_the_first_attempt_says_when_a_series_was_committed_to() -> None:
