@@ -138,7 +138,7 @@ def test_the_kernel_names_the_card_at_an_address() -> None:
         "NVRM: GPU 0000:86:00.0 is back",
         "nvidia-nvswitch3: SXid (PCI:0000:c1:00.0): 28006, Severity 1 Engine instance 46 Sub-engine instance 00",
         "nvidia-nvswitch3: SXid (PCI:0000:c1:00.0): 28006, Data {0x00140004, 0x00100000}",
-        "process '/home/t/NVRM: Xid (PCI:0000:3b:00): 79' started with executable stack",
+        "process '/usr/bin/NVRM: Xid (PCI:0000:3b:00): 79' started with executable stack",
         "[/x] NVRM: Xid (PCI:0000:3b:00): 79",
         "NVRM: GPU Board Serial Number: 1653923026510",
         "",
