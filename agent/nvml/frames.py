@@ -12,8 +12,8 @@ from functools import cache
 from weighbridge.catalogue.readings import OF_GPUS, READINGS, Reading, Tier
 
 _HEADER = struct.Struct("<BI")
-MARK_BYTES = 1 << 22
-"""Room for a hundred calls on each of five hundred devices; what is not written takes no memory."""
+MARK_BYTES = 1 << 20
+"""Room for the calls of 16 GPUs of seven slices each; what is not written takes no memory."""
 
 NAMES_AT = 16
 

@@ -38,7 +38,10 @@ def states(identity: IdentityTier) -> dict[str, DeviceState]:
 
 
 async def enumerated_anew(source: NvmlSource, mark: str) -> tuple[IdentityTier, list[Event]]:
-    """An enumeration of the scenario whose driver is called so, and what happened until then."""
+    """An enumeration of the scenario whose driver is called so, and what happened until then.
+
+    It is the one after the first that knows the name: the scenario may have changed in the middle of that.
+    """
     events: list[Event] = []
     seen: list[IdentityTier] = []
 
@@ -48,6 +51,7 @@ async def enumerated_anew(source: NvmlSource, mark: str) -> tuple[IdentityTier, 
         return seen[-1].driver.readings.get("cuda_driver_version") == mark
 
     await eventually(read)
+    await read()
     return seen[-1], events
 
 

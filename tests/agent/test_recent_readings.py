@@ -175,7 +175,7 @@ NEW = (
         ("temperature_margin_celsius", -4),
         ("fabric_clique_number", 1),
         ("fabric_health_flags", 4),
-        ("fabric_health_summary_code", 3),
+        ("fabric_health_code", 3),
         ("power_profiles_requested_flags", 5),
         ("power_profiles_enforced_flags", 4),
         ("clocks_event_reasons_flags", 0x600),

@@ -516,7 +516,7 @@ _SELDOM_GPU = (
     ("nvlink_quiet_links", GAUGE, "nvmlDeviceGetNvLinkState", "Up, and no traffic let (state 3)"),
     ("nvlink_unreadable_links", GAUGE, "nvmlDeviceGetNvLinkState", "NVLinks that tell no state"),
     (
-        "fabric_health_summary_code",
+        "fabric_health_code",
         CODE,
         "nvmlDeviceGetGpuFabricInfoV",
         "0 not said, 1 healthy, 2 unhealthy, 3 limited capacity",
