@@ -30,24 +30,21 @@ from agent.nvml.frames import (
 )
 from agent.nvml.kernel_words import kernel_words
 from agent.nvml.layouts import (
-    FabricInfo1,
-    FabricInfo2,
-    FabricInfo3,
-    Pdi1,
-    Temperature1,
-    versioned,
-)
-from agent.nvml.recent_structures import (
     UNICAST_POINTER,
     AdaptiveTgp,
     BankRemapper,
-    Fabric4,
-    LinkTotals,
+    FabricInfo1,
+    FabricInfo2,
+    FabricInfo3,
+    FabricInfo4,
     MarginTemperature,
     MemoryLimits,
+    Pdi1,
     PlatformInfo,
     PowerProfiles,
+    Temperature1,
     UnrepairableMemory,
+    versioned,
 )
 from weighbridge.catalogue.readings import READING
 
@@ -199,6 +196,14 @@ class GpmCall:
                 return error.code
 
         return measure, (), (held,)
+
+
+class LinkTotals(Structure):
+    """NVLinks by state, as one look at all of them counts them."""
+
+    _fields_ = tuple(
+        (name, c_uint) for name in ("links", "down", "active", "sleeping", "quiet", "unreadable")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -625,7 +630,7 @@ MIG = _uints("nvmlDeviceGetMigMode", 2)
 REMAPPED = _uints("nvmlDeviceGetRemappedRows", 4)
 HISTOGRAM = _struct("nvmlDeviceGetRowRemapperHistogram", pynvml.c_nvmlRowRemapperHistogramValues)
 ATTRIBUTES = _struct("nvmlDeviceGetAttributes_v2", pynvml.c_nvmlDeviceAttributes)
-FABRIC_4 = _struct("nvmlDeviceGetGpuFabricInfo_v4", Fabric4)
+FABRIC_4 = _struct("nvmlDeviceGetGpuFabricInfo_v4", FabricInfo4)
 FABRIC_3 = _struct("nvmlDeviceGetGpuFabricInfoV", lambda: versioned(FabricInfo3, 3))
 FABRIC_2 = _struct("nvmlDeviceGetGpuFabricInfoV", lambda: versioned(FabricInfo2, 2))
 FABRIC_1 = _struct("nvmlDeviceGetGpuFabricInfo", FabricInfo1)
