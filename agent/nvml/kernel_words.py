@@ -7,6 +7,8 @@ cost that process 0.8 MiB.
 import os
 from collections.abc import Mapping
 
+from weighbridge.wire.pci_address import kernel_address
+
 GPUS = "/proc/driver/nvidia/gpus"
 MOST_BYTES = 4096
 
@@ -16,9 +18,8 @@ def kernel_words(pci_bus_id: str, gpus: str | os.PathLike[str] = GPUS) -> Mappin
 
     A GPU that the module has not initialized has question marks for a UUID; what the module does not know is Unknown.
     """
-    domain, _, place = pci_bus_id.lower().partition(":")
-    address = f"{domain.lstrip('0').rjust(4, '0')}:{place}"
-    with open(os.path.join(gpus, address, "information"), errors="replace") as file:  # noqa: PTH118, PTH123
+    path = os.path.join(gpus, kernel_address(pci_bus_id), "information")  # noqa: PTH118
+    with open(path, errors="replace") as file:  # noqa: PTH123
         lines = file.read(MOST_BYTES).splitlines()
     pairs = (line.partition(":") for line in lines)
     words = {name.strip(): value.strip() for name, _, value in pairs}

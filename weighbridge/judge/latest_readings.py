@@ -152,6 +152,12 @@ class LatestReadings:
         shown = self.devices.get(device)
         return None if shown is None else fact(shown.identity, reading)
 
+    def text(self, device: str, reading: str) -> str | None:
+        """A text of a device's identity; None where there is none."""
+        shown = self.devices.get(device)
+        value = None if shown is None else shown.identity.readings.get(reading)
+        return value if isinstance(value, str) else None
+
     def readings(self, device: str) -> dict[str, int | Reason]:
         """Every sampled reading of one device."""
         found: dict[str, int | Reason] = {}

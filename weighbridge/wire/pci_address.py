@@ -1,4 +1,4 @@
-"""One spelling of a PCI address, so that NVML's and the kernel's can be compared."""
+"""The spellings of a PCI address, so that NVML's and the kernel's can be compared."""
 
 import re
 
@@ -12,3 +12,9 @@ def normal_address(text: str) -> str | None:
     """
     found = _ADDRESS.fullmatch(text.lower())
     return None if found is None else f"{int(found[1], 16):04x}:{found[2]}:{found[3]}"
+
+
+def kernel_address(text: str) -> str:
+    """As sysfs and procfs name it: NVML writes eight digits of the domain, the kernel four or as many as it takes."""
+    domain, _, place = text.lower().partition(":")
+    return f"{domain.lstrip('0').rjust(4, '0')}:{place}"

@@ -177,13 +177,14 @@ def breached(device: str, expected: str, observed: str) -> Answer:
     return Answer(device, Verdict.BREACHED, expected, observed)
 
 
-def unseen(device: str, expected: str, value: Reason | None) -> Answer:
-    """The verdict where there is no value: never met, never breached."""
-    return Answer(device, Verdict.UNKNOWN, expected, NOT_REPORTED if value is None else value)
+def unseen(device: str, expected: str, value: object) -> Answer:
+    """The verdict where there is no usable value, with the reason where one came: never met, never breached."""
+    observed = value if isinstance(value, Reason) else NOT_REPORTED
+    return Answer(device, Verdict.UNKNOWN, expected, observed)
 
 
 def doubted(device: str, expected: str, observed: str) -> Answer:
-    """Readings that cannot all be true: which of them is false nobody can tell, so it breaches nothing."""
+    """What is seen can be true of one who keeps the promise and of one who does not: it breaches nothing."""
     return Answer(device, Verdict.UNKNOWN, expected, observed)
 
 
@@ -200,7 +201,7 @@ def at_least(context: CheckContext, reading: str, floor: int | None) -> Iterator
         value = context.view.value(device.uuid, reading)
         if isinstance(value, int):
             yield decide(device.uuid, expected, str(value), holds=value >= floor)
-        elif value is None or isinstance(value, Reason):
+        else:
             yield unseen(device.uuid, expected, value)
 
 
@@ -211,7 +212,7 @@ def is_code(context: CheckContext, reading: str, code: int, word: str) -> Iterat
         if isinstance(value, int):
             observed = word if value == code else f"{reading} {value}"
             yield decide(device.uuid, word, observed, holds=value == code)
-        elif value is None or isinstance(value, Reason):
+        else:
             yield unseen(device.uuid, word, value)
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from weighbridge.catalogue.tables import Sku, sku_by_pci, skus
+from weighbridge.catalogue.tables import Sku, skus
+from weighbridge.judge.checks.cards import known_card, plain_name
 from weighbridge.judge.checks.check import (
     Answer,
     Check,
@@ -13,9 +14,6 @@ from weighbridge.judge.checks.check import (
     met,
 )
 from weighbridge.judge.latest_readings import INVENTORY, LatestReadings
-
-VGPU = 2
-"""NVML_GPU_VIRTUALIZATION_MODE_VGPU: a share of a card has a name, a memory and limits of its own."""
 
 WITHIN: Sequence[tuple[str, int, int]] = (
     ("memory_bus_width_bits", 95, 105),
@@ -40,21 +38,14 @@ def one_card(context: CheckContext) -> Iterator[Answer]:
         yield doubted(device.uuid, expected, told) if told else met(device.uuid, expected, row.key)
 
 
-def known_card(view: LatestReadings, device: str) -> Sku | None:
-    """The card by its ids on the bus; None of a share of one, and of what no row knows."""
-    board, subsystem = text(view, device, "pci_device_id"), text(view, device, "pci_subsystem_id")
-    if board is None or view.value(device, "virtualization_mode_code") == VGPU:
-        return None
-    memory = view.value(device, "memory_total_bytes")
-    return sku_by_pci(board, subsystem, memory if isinstance(memory, int) else None)
-
-
 def _foreign(view: LatestReadings, device: str, row: Sku) -> Iterator[str]:
     """Every reading that another card would give."""
-    name, part = text(view, device, "name"), text(view, device, "board_part_number")
-    capability = text(view, device, "cuda_compute_capability")
+    name, part = view.text(device, "name"), view.text(device, "board_part_number")
+    capability = view.text(device, "cuda_compute_capability")
     named = {
-        one.key for one in skus().values() if name is not None and bare(name) == bare(one.name)
+        one.key
+        for one in skus().values()
+        if name is not None and plain_name(name) == plain_name(one.name)
     }
     made = {
         one.key
@@ -78,18 +69,6 @@ def _numbers(view: LatestReadings, device: str, row: Sku) -> Iterator[str]:
     memory = view.value(device, "memory_total_bytes")
     if isinstance(memory, int) and row.memory_bytes is not None and memory > row.memory_bytes.high:
         yield f"memory_total_bytes {memory}"
-
-
-def bare(name: str) -> str:
-    """Drivers before R470 leave the maker out."""
-    return name.removeprefix("NVIDIA ")
-
-
-def text(view: LatestReadings, device: str, reading: str) -> str | None:
-    """A text; None for a reason."""
-    shown = view.devices.get(device)
-    value = None if shown is None else shown.identity.readings.get(reading)
-    return value if isinstance(value, str) else None
 
 
 CARD_INCONSISTENT = Check(

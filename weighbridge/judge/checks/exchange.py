@@ -2,9 +2,16 @@
 
 from collections.abc import Iterator
 
-from weighbridge.judge.checks.check import Answer, Check, CheckContext, Effect, Severity, met
+from weighbridge.judge.checks.check import (
+    Answer,
+    Check,
+    CheckContext,
+    Effect,
+    Severity,
+    doubted,
+    met,
+)
 from weighbridge.judge.latest_readings import INVENTORY
-from weighbridge.verdict import Verdict
 
 EXPECTED = "the device that the slot was given, or one that was announced"
 
@@ -13,7 +20,7 @@ def own(context: CheckContext) -> Iterator[Answer]:
     """Each device: unknown where it is a stranger, since nobody can tell what stands in the slot."""
     for device in context.devices():
         if device.uuid in context.strangers:
-            yield Answer(device.uuid, Verdict.UNKNOWN, EXPECTED, "another one")
+            yield doubted(device.uuid, EXPECTED, "another one")
         else:
             yield met(device.uuid, EXPECTED, "its own")
 

@@ -15,11 +15,10 @@ from weighbridge.judge.checks.check import (
     Severity,
     sound,
 )
-from weighbridge.judge.latest_readings import INVENTORY
+from weighbridge.judge.latest_readings import INVENTORY, RECOVERY
 
 Told = Mapping[str, int]
 
-RECOVERY = "recovery_action_code"
 SRAM = "ecc_sram_threshold_exceeded_code"
 FAILED = ("remap_failure_code",)
 PENDING = ("remap_pending_code", "bank_remap_pending_code", "retired_pending_code")

@@ -38,7 +38,7 @@ def same_processor(context: CheckContext) -> Iterator[Answer]:
     shown = fact(context.view.host, "cpu_model")
     guest = fact(context.view.host, "hypervisor_code") == 1
     if not isinstance(shown, str) or isinstance(shown, Reason):
-        yield unseen("", promised, shown if isinstance(shown, Reason) else None)
+        yield unseen("", promised, shown)
     elif _words(promised) <= _words(shown):
         yield met("", promised, shown)
     elif guest or NAMELESS.fullmatch(shown):
@@ -72,7 +72,7 @@ def _floor(context: CheckContext, name: str, promised: int, floor: int) -> Itera
     if isinstance(value, int):
         yield decide("", expected, str(value), holds=value >= floor)
     else:
-        yield unseen("", expected, value if isinstance(value, Reason) else None)
+        yield unseen("", expected, value)
 
 
 CPU_MISMATCH = Check(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from weighbridge.catalogue.tables import Sku, of_board, sku, sku_by_pci
 from weighbridge.contract import Accelerator
+from weighbridge.judge.checks.cards import whole_memory
 from weighbridge.judge.checks.check import (
     Answer,
     Check,
@@ -17,9 +18,7 @@ from weighbridge.judge.checks.check import (
     met,
     unseen,
 )
-from weighbridge.judge.checks.consistency import VGPU
 from weighbridge.judge.latest_readings import INVENTORY, LatestReadings
-from weighbridge.verdict import Verdict
 from weighbridge.wire.report import Reason
 
 VENDORS: Mapping[str, str] = {
@@ -29,7 +28,7 @@ VENDORS: Mapping[str, str] = {
     "huawei": "19e5",
 }
 """Makers by their PCI vendor id (pci.ids). Of another one nobody can tell whether a card is its own."""
-CAPABILITY = "cuda_compute_capability"
+BOARD, CAPABILITY = "pci_device_id", "cuda_compute_capability"
 
 
 def same_card(context: CheckContext) -> Iterator[Answer]:
@@ -40,35 +39,29 @@ def same_card(context: CheckContext) -> Iterator[Answer]:
 
 
 def _compare(view: LatestReadings, device: str, terms: Accelerator, promised: Sku | None) -> Answer:
-    board, capability = view.value(device, "pci_device_id"), view.value(device, CAPABILITY)
-    told = isinstance(board, str) and not isinstance(board, Reason)
+    board, capability = view.text(device, BOARD), view.text(device, CAPABILITY)
     vendor = VENDORS.get(terms.vendor.casefold())
-    if told and vendor is not None and not str(board).startswith(f"{vendor}:"):
-        return breached(device, f"a card of {terms.vendor}", _told(view, device, str(board)))
-    if _differs(capability, terms.compute_capability):
-        return breached(device, f"{CAPABILITY} {terms.compute_capability}", str(capability))
+    if board is not None and vendor is not None and not board.startswith(f"{vendor}:"):
+        return breached(device, f"a card of {terms.vendor}", _told(view, device, board))
+    if capability is not None and terms.compute_capability not in (None, capability):
+        return breached(device, f"{CAPABILITY} {terms.compute_capability}", capability)
     if promised is None or not promised.pci_device_ids:
         return unseen(device, terms.sku, Reason.NOT_FOUND)
-    if not told:
-        return unseen(device, terms.sku, board if isinstance(board, Reason) else None)
+    if board is None:
+        return unseen(device, terms.sku, view.value(device, BOARD))
     if board not in promised.pci_device_ids:
-        return breached(device, terms.sku, _told(view, device, str(board)))
+        return breached(device, terms.sku, _told(view, device, board))
     if vendor is None:
-        return doubted(device, f"a card of {terms.vendor}", str(board))
-    if terms.compute_capability is not None and capability != terms.compute_capability:
-        reason = capability if isinstance(capability, Reason) else None
-        return unseen(device, f"{CAPABILITY} {terms.compute_capability}", reason)
+        return doubted(device, f"a card of {terms.vendor}", board)
+    if terms.compute_capability is not None and capability is None:
+        expected = f"{CAPABILITY} {terms.compute_capability}"
+        return unseen(device, expected, view.value(device, CAPABILITY))
     return _consistent(view, device, terms, promised)
-
-
-def _differs(told: int | str | Reason | None, promised: str | None) -> bool:
-    known = isinstance(told, str) and not isinstance(told, Reason)
-    return known and promised not in (None, told)
 
 
 def _consistent(view: LatestReadings, device: str, terms: Accelerator, promised: Sku) -> Answer:
     cores, board = view.value(device, "gpu_cores"), view.value(device, "pci_subsystem_id")
-    memory, rebuilt = _whole_memory(view, device), _of_another_size(view, device, promised)
+    memory, rebuilt = whole_memory(view, device), _of_another_size(view, device, promised)
     if rebuilt is not None:
         return breached(device, terms.sku, rebuilt.key)
     if terms.form_factor not in (None, promised.form_factor):
@@ -77,15 +70,15 @@ def _consistent(view: LatestReadings, device: str, terms: Accelerator, promised:
     if isinstance(cores, int) and promised.cores not in (None, cores):
         return breached(device, f"{promised.cores} cores", f"{cores} cores")
     if promised.pci_subsystem_ids and board not in promised.pci_subsystem_ids:
-        return Answer(device, Verdict.UNKNOWN, terms.sku, f"{promised.key} on a board {board}")
+        return doubted(device, terms.sku, f"{promised.key} on a board {board}")
     if memory is not None and promised.memory_bytes and memory > promised.memory_bytes.high:
-        return Answer(device, Verdict.UNKNOWN, terms.sku, f"{promised.key} with {memory} bytes")
+        return doubted(device, terms.sku, f"{promised.key} with {memory} bytes")
     return met(device, terms.sku, promised.key)
 
 
 def _of_another_size(view: LatestReadings, device: str, promised: Sku) -> Sku | None:
     """The card that has the memory shown, where that is not the promised one; less than any has is a part of one."""
-    board, memory = view.value(device, "pci_device_id"), _whole_memory(view, device)
+    board, memory = view.value(device, BOARD), whole_memory(view, device)
     if memory is None or promised.memory_bytes is None or memory in promised.memory_bytes:
         return None
     rows = of_board(str(board), None)
@@ -93,18 +86,9 @@ def _of_another_size(view: LatestReadings, device: str, promised: Sku) -> Sku | 
     return next(fitting, None)
 
 
-def _whole_memory(view: LatestReadings, device: str) -> int | None:
-    """The memory of a card; None of a slice or a share, and where the driver does not tell."""
-    shown, memory = view.devices.get(device), view.value(device, "memory_total_bytes")
-    shared = view.value(device, "virtualization_mode_code") == VGPU
-    whole = shown is not None and shown.parent is None and not shared
-    return memory if whole and isinstance(memory, int) else None
-
-
 def _told(view: LatestReadings, device: str, board: str) -> str:
-    subsystem = view.value(device, "pci_subsystem_id")
-    given = None if isinstance(subsystem, Reason | int) else subsystem
-    row = sku_by_pci(board, given, _whole_memory(view, device))
+    subsystem = view.text(device, "pci_subsystem_id")
+    row = sku_by_pci(board, subsystem, whole_memory(view, device))
     return f"{view.value(device, 'name')} ({board})" if row is None else row.key
 
 

@@ -31,7 +31,7 @@ def linked(context: CheckContext) -> Iterator[Answer]:
             context.view.value(device.uuid, name) for name in (READING, ASLEEP, UNREAD)
         )
         if not isinstance(active, int):
-            yield unseen(device.uuid, expected, _why(active))
+            yield unseen(device.uuid, expected, active)
             continue
         up = active + (asleep if isinstance(asleep, int) else 0)
         if up < promised <= up + (unread if isinstance(unread, int) else 0):
@@ -53,7 +53,8 @@ def new_enough(context: CheckContext) -> Iterator[Answer]:
             observed = f"NVLink {generation}"
             yield decide(device.uuid, expected, observed, holds=generation >= promised)
         else:
-            yield unseen(device.uuid, expected, _why(code))
+            unknown = Reason.OUT_OF_RANGE if isinstance(code, int) else code
+            yield unseen(device.uuid, expected, unknown)
 
 
 def together(context: CheckContext) -> Iterator[Answer]:
@@ -68,14 +69,7 @@ def together(context: CheckContext) -> Iterator[Answer]:
         if isinstance(peers, int):
             yield decide(device.uuid, expected, str(peers + 1), holds=peers + 1 >= here)
         else:
-            yield unseen(device.uuid, expected, _why(peers))
-
-
-def _why(value: object) -> Reason | None:
-    """Why there is no value; a code that no table has is out of range."""
-    if isinstance(value, Reason) or value is None:
-        return value
-    return Reason.OUT_OF_RANGE
+            yield unseen(device.uuid, expected, peers)
 
 
 NVLINK_DOWN = Check(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from weighbridge.catalogue.tables import sku
+from weighbridge.judge.checks.cards import is_vgpu
 from weighbridge.judge.checks.check import (
     Answer,
     Check,
@@ -13,11 +14,8 @@ from weighbridge.judge.checks.check import (
     unseen,
 )
 from weighbridge.judge.latest_readings import INVENTORY, LatestDevice, LatestReadings
-from weighbridge.wire.report import Reason
 
 READING, LIMIT, WINDOW = "memory_total_bytes", "memory_limit_bytes", "bar1_total_bytes"
-VGPU = 2
-"""NVML_GPU_VIRTUALIZATION_MODE_VGPU."""
 SHARES = ("mig", "vgpu")
 """Forms of delivery in which a part of a card is what was promised."""
 
@@ -30,7 +28,7 @@ def whole(context: CheckContext) -> Iterator[Answer]:
     for device in context.devices():
         value, expected = context.view.value(device.uuid, READING), f"{READING} at least {floor}"
         if not isinstance(value, int):
-            yield unseen(device.uuid, expected, value if isinstance(value, Reason) else None)
+            yield unseen(device.uuid, expected, value)
         elif not _share(context, device, value, floor):
             yield decide(device.uuid, expected, str(value), holds=value >= floor)
 
@@ -69,7 +67,7 @@ def _share(context: CheckContext, device: LatestDevice, value: int, floor: int) 
         return "an MPS locality domain of a card that is shown as several"
     if isinstance(limit, int) and limit < floor:
         return f"a cgroup's partition of {limit}"
-    if view.value(device.uuid, "virtualization_mode_code") == VGPU:
+    if is_vgpu(view, device.uuid):
         return "a vGPU"
     if isinstance(window, int) and window >= 2 * value and window >= floor:
         return f"a part of a card whose BAR1 is {window}"

@@ -5,6 +5,7 @@ Width and generation both fall at idle, by design. A card at idle is judged by w
 
 from collections.abc import Iterator
 
+from weighbridge.judge.checks.cards import MODE, PASSTHROUGH, VGPU
 from weighbridge.judge.checks.check import (
     Answer,
     Check,
@@ -17,12 +18,11 @@ from weighbridge.judge.checks.check import (
 )
 from weighbridge.judge.latest_readings import INVENTORY, LINKS, REASONS, LatestReadings
 from weighbridge.judge.links_under_load import GENERATION, WIDTH
-from weighbridge.wire.report import Reason
 
 MOST_LANES, MOST_GENERATION = "pcie_link_width_max_lanes", "pcie_link_max_generation"
 """What card and slot reach together, at any load."""
-IN_A_MACHINE = (1, 2)
-"""NVML_GPU_VIRTUALIZATION_MODE_PASSTHROUGH and _VGPU: there the slot is one that the hypervisor makes up."""
+IN_A_MACHINE = (PASSTHROUGH, VGPU)
+"""There the slot is one that the hypervisor makes up."""
 
 
 def wide(context: CheckContext) -> Iterator[Answer]:
@@ -33,7 +33,7 @@ def wide(context: CheckContext) -> Iterator[Answer]:
     for device in context.devices():
         expected, value = f"{WIDTH} at least {floor}", context.view.value(device.uuid, WIDTH)
         if not isinstance(value, int):
-            yield unseen(device.uuid, expected, value if isinstance(value, Reason) else None)
+            yield unseen(device.uuid, expected, value)
             continue
         answer = _seen(context.view, device.uuid, WIDTH, floor, value)
         short = _out_of_reach(context.view, device.uuid, MOST_LANES, floor)
@@ -57,7 +57,7 @@ def _reach(view: LatestReadings, device: str, floor: int, value: int | str | Non
     if short is not None:
         return short
     if not isinstance(most, int):
-        return unseen(device, expected, most if isinstance(most, Reason) else None)
+        return unseen(device, expected, most)
     if most < floor:
         return doubted(device, expected, f"{most} in a virtual machine")
     return met(
@@ -80,7 +80,7 @@ def _seen(
 def _out_of_reach(view: LatestReadings, device: str, reading: str, floor: int) -> Answer | None:
     """A card and a slot that do not reach the floor together do not at any load."""
     most = view.value(device, reading)
-    virtual = view.value(device, "virtualization_mode_code") in IN_A_MACHINE
+    virtual = view.value(device, MODE) in IN_A_MACHINE
     if not isinstance(most, int) or most >= floor or virtual:
         return None
     return breached(device, f"{reading} at least {floor}", str(most))

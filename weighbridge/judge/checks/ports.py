@@ -51,12 +51,12 @@ def connected(context: CheckContext) -> Iterator[Answer]:
         return
     ports, wanted = list(_ports(context.view.host_now, terms)), terms.ports or 1
     fit, open_ = (sum(one.fits is said for one in ports) for said in (True, None))
-    expected = _described(terms, wanted)
+    counted, expected = _count(context.view.host_now, terms), _described(terms, wanted)
     observed = "; ".join([f"{fit} ports", *(one.observed for one in ports if not one.fits)])
-    if fit >= wanted or (fit + open_ < wanted and _counted(context.view.host_now, terms)):
+    if fit >= wanted or (fit + open_ < wanted and isinstance(counted, int)):
         yield decide("", expected, observed, holds=fit >= wanted)
     else:
-        yield unseen("", expected, _why(context.view.host_now, terms))
+        yield unseen("", expected, counted)
 
 
 def asks_for_ports(promise: Promise) -> bool:
@@ -78,14 +78,9 @@ def _family(facts: Facts, terms: Interconnect) -> str:
     return ETHERNET if terms.fabric == "ethernet" else RDMA
 
 
-def _counted(facts: Facts, terms: Interconnect) -> bool:
-    """Whether the node says how many ports it has: what it does not show is then not there."""
-    return isinstance(fact(facts, COUNTED[_family(facts, terms)]), int)
-
-
-def _why(facts: Facts, terms: Interconnect) -> Reason | None:
-    reason = fact(facts, COUNTED[_family(facts, terms)])
-    return reason if isinstance(reason, Reason) else None
+def _count(facts: Facts, terms: Interconnect) -> object:
+    """How many ports the node says it has, where it does: what it does not show is then not there."""
+    return fact(facts, COUNTED[_family(facts, terms)])
 
 
 def _ports(facts: Facts, terms: Interconnect) -> Iterator[Port]:
@@ -135,9 +130,10 @@ def _is_up(told: Mapping[str, object]) -> bool | None:
 def steady(context: CheckContext) -> Iterator[Answer]:
     """The node as a whole over the last whole hour, of the promised kind of network."""
     terms = context.promise.resource.interconnect
-    if not asks_for_ports(context.promise) or not _counted(context.view.host_now, terms):
+    counted = _count(context.view.host_now, terms)
+    if not asks_for_ports(context.promise) or not isinstance(counted, int):
         return
-    names = {f"{one.name}" for one in _ports(context.view.host_now, terms)}
+    names = {one.name for one in _ports(context.view.host_now, terms)}
     fell = [(name, times) for name, times in sorted(context.flaps.items()) if name in names]
     expected = "no port that went down in the hour"
     if fell:

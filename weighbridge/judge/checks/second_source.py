@@ -6,6 +6,7 @@ show no bus, and a virtual machine one with addresses of its own.
 
 from collections.abc import Iterator
 
+from weighbridge.judge.checks.cards import is_vgpu, known_card, plain_name
 from weighbridge.judge.checks.check import (
     Answer,
     Check,
@@ -15,9 +16,9 @@ from weighbridge.judge.checks.check import (
     doubted,
     met,
 )
-from weighbridge.judge.checks.consistency import VGPU, bare, known_card, text
 from weighbridge.judge.checks.presence import ON_THE_BUS
 from weighbridge.judge.latest_readings import INVENTORY, LatestDevice, LatestReadings, fact
+from weighbridge.wire.pci_address import kernel_address
 from weighbridge.wire.report import DeviceState
 
 SAME = "what the bus and the kernel module show"
@@ -43,8 +44,8 @@ def agree(context: CheckContext) -> Iterator[Answer]:
 
 def _is_whole(view: LatestReadings, device: LatestDevice) -> bool:
     """Neither a part of a card nor one that is lost: the bus need not show that."""
-    share = view.value(device.uuid, "virtualization_mode_code") == VGPU
-    return device.parent is None and device.state is DeviceState.OK and not share
+    whole = device.parent is None and not is_vgpu(view, device.uuid)
+    return whole and device.state is DeviceState.OK
 
 
 def _versions(view: LatestReadings) -> Iterator[str]:
@@ -63,12 +64,12 @@ def _module_versions(view: LatestReadings) -> tuple[object, object]:
 
 def _compared(view: LatestReadings, uuid: str) -> Iterator[str]:
     """For each thing that two sources show what they disagree in; empty where they agree."""
-    name = text(view, uuid, "name")
-    kernel_uuid, kernel_name = (text(view, uuid, f"kernel_{word}") for word in ("uuid", "name"))
+    name = view.text(uuid, "name")
+    kernel_uuid, kernel_name = (view.text(uuid, f"kernel_{word}") for word in ("uuid", "name"))
     if kernel_uuid is not None:
         yield "" if kernel_uuid.lower() == uuid.lower() else f"kernel_uuid {kernel_uuid}"
     if kernel_name is not None and name is not None:
-        yield "" if bare(kernel_name) == bare(name) else f"kernel_name {kernel_name}"
+        yield "" if plain_name(kernel_name) == plain_name(name) else f"kernel_name {kernel_name}"
     yield from _ids(view, uuid)
     yield from _window(view, uuid)
     yield from _present(view, uuid)
@@ -83,7 +84,7 @@ def _ids(view: LatestReadings, uuid: str) -> Iterator[str]:
         "pci_subsystem_id": _pair(vendor, board),
     }
     for reading, on_the_bus in shown.items():
-        told = text(view, uuid, reading)
+        told = view.text(uuid, reading)
         if on_the_bus is not None and told not in (None, NO_BOARD):
             yield "" if told == on_the_bus else f"{reading} {on_the_bus} on the bus"
 
@@ -126,10 +127,8 @@ def _of_function(view: LatestReadings, uuid: str, name: str) -> object:
 
 
 def _address(view: LatestReadings, uuid: str) -> str | None:
-    """As sysfs spells it: NVML writes eight digits of the domain, the kernel four or as many as it takes."""
-    told = text(view, uuid, "pci_bus_id")
-    domain, _, place = (told or "").lower().partition(":")
-    return f"{domain.lstrip('0').rjust(4, '0')}:{place}" if told else None
+    told = view.text(uuid, "pci_bus_id")
+    return kernel_address(told) if told else None
 
 
 SOURCES_DISAGREE = Check(

@@ -5,6 +5,14 @@ The driver's word comes first; what the processor and the firmware say of the ma
 
 from collections.abc import Iterator
 
+from weighbridge.judge.checks.cards import (
+    BARE,
+    HOST_VGPU,
+    HOST_VSGA,
+    MODE,
+    PASSTHROUGH,
+    VGPU,
+)
 from weighbridge.judge.checks.check import (
     Answer,
     Check,
@@ -16,11 +24,6 @@ from weighbridge.judge.checks.check import (
     unseen,
 )
 from weighbridge.judge.latest_readings import INVENTORY, LatestDevice, LatestReadings, fact
-from weighbridge.wire.report import Reason
-
-READING = "virtualization_mode_code"
-BARE, PASSTHROUGH, VGPU, HOST_VGPU, HOST_VSGA = range(5)
-"""NVML_GPU_VIRTUALIZATION_MODE_*. A host that offers shares of its cards is the metal that they run on."""
 
 MODES = {
     "bare_metal": (BARE, HOST_VGPU, HOST_VSGA),
@@ -78,16 +81,16 @@ def _sliced(view: LatestReadings, device: LatestDevice) -> Answer:
     if isinstance(mode, int):
         observed = "mig" if mode else "a whole GPU"
         return decide(device.uuid, "mig", observed, holds=mode == 1)
-    return unseen(device.uuid, "mig", mode if isinstance(mode, Reason) else None)
+    return unseen(device.uuid, "mig", mode)
 
 
 def _in_form(view: LatestReadings, device: LatestDevice, promised: str) -> Answer:
     """A slice tells no mode of its own."""
-    mode = view.value(device.parent or device.uuid, READING)
+    mode = view.value(device.parent or device.uuid, MODE)
     if not isinstance(mode, int):
-        return unseen(device.uuid, promised, mode if isinstance(mode, Reason) else None)
+        return unseen(device.uuid, promised, mode)
     if mode not in WORDS:
-        return doubted(device.uuid, promised, f"{READING} {mode}")
+        return doubted(device.uuid, promised, f"{MODE} {mode}")
     virtual = "" if promised == "container" else _virtual(view)
     if virtual and mode in MODES["bare_metal"]:
         return doubted(device.uuid, promised, f"{WORDS[mode]} by the driver; {virtual}")
