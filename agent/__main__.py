@@ -41,6 +41,7 @@ class UsageFailure(click.ClickException):
 
 
 PATH = click.Path(path_type=Path)
+SCHEDULE = ("interval_ms", "identity_interval_ms", "samples_per_report")
 configuration = click.option("--config", "file", type=PATH, help="TOML file.")
 state = click.option("--state-directory", type=PATH, help="Where key, spool and receipts are.")
 runtime = click.option("--runtime-directory", type=PATH, help="Where the control socket is.")
@@ -347,7 +348,7 @@ def simulate(
     from agent.app import set_up_logging
     from agent.enrolment import EnrolmentError
     from agent.report.transport import TransportError
-    from agent.simulation.fleet import fleet_of
+    from agent.simulation.fleet import SimulatedFleet, read_invites, scenario_of, schedule_of
     from agent.simulation.fleet import simulate as run_fleet
     from agent.simulation.scenario import ScenarioError
 
@@ -356,7 +357,15 @@ def simulate(
         try:
             course = _course(start, end, then, fleet["interval_ms"])
             directory = state_directory or Path(temporary)
-            made = fleet_of(scenario, invites, directory, course=course, **fleet)
+            schedule = schedule_of(*(fleet.pop(name) for name in SCHEDULE))
+            made = SimulatedFleet(
+                scenario=scenario_of(scenario),
+                invites=read_invites(invites),
+                directory=directory,
+                schedule=schedule,
+                course=course,
+                **fleet,
+            )
             asyncio.run(run_fleet(made, seconds))
         except (EnrolmentError, ScenarioError, TransportError) as error:
             raise UsageFailure(str(error)) from error

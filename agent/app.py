@@ -16,7 +16,7 @@ from agent.challenge_receipts import KeptReceipts
 from agent.clock import SystemClock
 from agent.command_poller import CommandPoller, Probing
 from agent.config import AgentConfig
-from agent.daemon import Agent, AgentStorage
+from agent.daemon import Agent, AgentStorage, Observed
 from agent.enrolment import NodeIdentity, load
 from agent.host.kernel_log import KernelLog, XidMerger, addresses, placed
 from agent.host.machine import Machine, footprint
@@ -24,6 +24,7 @@ from agent.log_keys import LogKeyFollower
 from agent.nvml.attesting import Evidence, nothing, over_nvml
 from agent.probe.client import over, spawn
 from agent.probe.consent import DailyBudget, ProbeConsent, grants, looking_again, windows_of
+from agent.report.reporter import BREATH_S, Sending
 from agent.report.sampler import Schedule
 from agent.report.source import DeviceSource
 from agent.report.transport import Transport
@@ -36,7 +37,6 @@ log = logging.getLogger(__name__)
 
 ROOT = Path("/")
 CONTROL_SOCKET = "control.sock"
-BREATH_S = 5.0
 
 
 def schedule_of(config: AgentConfig) -> Schedule:
@@ -100,16 +100,17 @@ class Daemon:
             AgentStorage(
                 self._config.state_directory, self._config.spool_bytes, self._config.receipts_bytes
             ),
-            self._source,
-            Machine(ROOT, self._identity.salt),
+            Observed(
+                self._source, Machine(ROOT, self._identity.salt), self._events, self._footprint
+            ),
             SystemClock(),
             self._boot,
             schedule_of(self._config),
-            transport.post_reports,
-            self._events,
-            self._footprint,
-            self._alive,
-            breath_s=self._manager.between_signs_s(BREATH_S),
+            Sending(
+                transport.post_reports,
+                alive=self._alive,
+                breath_s=self._manager.between_signs_s(BREATH_S),
+            ),
         )
         self._command_poller = self._polling(transport)
         stopped = self._watch_signals()

@@ -19,7 +19,7 @@ from agent.clock import Clock
 from agent.enrolment import NodeIdentity
 from agent.report.log_watch import LogWatch
 from agent.report.receipts import ReceiptFile
-from agent.report.reporter import BREATH_S, Backoff, Post, Reporter
+from agent.report.reporter import Reporter, Sending
 from agent.report.sampler import Draft, HostFacts, Sampler, Schedule
 from agent.report.source import DeviceSource
 from agent.report.spool import ReportTooLargeError, Spool, SpoolError, SpoolSlot
@@ -108,31 +108,31 @@ def reseal(
     return slot, signer.seal(REPORT_TYPE, payload), digest(payload)
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What an agent reads: the node's devices, its host, what the kernel log told, and facts of its own process."""
+
+    devices: DeviceSource
+    host: HostFacts
+    events: Callable[[], Sequence[Event]] | None = None
+    facts: Callable[[], Mapping[str, int]] = dict
+
+
 class Agent:
-    """Runs until it is cancelled. `post` carries batches; `alive`, every `breath_s`, is a sign of life
-    that NVML cannot withhold.
-    """
+    """Runs until it is cancelled. It gives signs of life that NVML cannot withhold."""
 
     def __init__(
         self,
         identity: NodeIdentity,
         folder: AgentStorage,
-        source: DeviceSource,
-        host: HostFacts,
+        observed: Observed,
         clock: Clock,
         boot: str,
         schedule: Schedule,
-        post: Post,
-        events: Callable[[], Sequence[Event]] | None = None,
-        more_facts: Callable[[], Mapping[str, int]] = dict,
-        alive: Callable[[], None] = lambda: None,
-        backoff: Backoff | None = None,
-        breath_s: float = BREATH_S,
+        sending: Sending,
     ) -> None:
-        self._backoff, self._breath_s = backoff, breath_s
-        self._identity, self._folder, self._source = identity, folder, source
-        self._boot, self._post, self._alive = boot, post, alive
-        self._more_facts = more_facts
+        self._identity, self._folder, self._observed = identity, folder, observed
+        self._boot, self._sending = boot, sending
         self._waiting: deque[Draft] = deque()
         self._writing = asyncio.Lock()
         self._spool: Spool | None = None
@@ -147,7 +147,15 @@ class Agent:
         self._lost_drafts = 0
         self._crashes = 0
         self._announced = False
-        self.sampler = Sampler(source, host, clock, schedule, self._keep, events, self.facts)
+        self.sampler = Sampler(
+            observed.devices,
+            observed.host,
+            clock,
+            schedule,
+            self._keep,
+            observed.events,
+            self.facts,
+        )
 
     @property
     def driver(self) -> Facts:
@@ -183,7 +191,7 @@ class Agent:
                 "spool_held_count": self._spool.held_count,
                 "spool_dropped_count": self._spool.dropped,
             }
-        return facts | dict(self._more_facts())
+        return facts | dict(self._observed.facts())
 
     async def run(self) -> None:
         """Sample, keep and report for ever."""
@@ -197,7 +205,7 @@ class Agent:
         await self.sampler.note(EventKind.AGENT_STOPPED, detail)
         if self._reporter is not None:
             await self._reporter.drain(FAREWELL_S)
-        await self._source.close()
+        await self._observed.devices.close()
         await self.abandon()
 
     async def abandon(self) -> None:
@@ -230,13 +238,13 @@ class Agent:
             return {"error": "a pause needs a reason"}
         if not self.sampler.paused:
             self.sampler.paused = True
-            await self._source.pause()
+            await self._observed.devices.pause()
             await self.sampler.note(EventKind.PAUSED, reason)
         return {"paused": True}
 
     async def _resume(self) -> dict[str, Any]:
         if self.sampler.paused:
-            await self._source.resume()
+            await self._observed.devices.resume()
             self.sampler.paused = False
             await self.sampler.note(EventKind.RESUMED, "")
         return {"paused": False}
@@ -249,7 +257,7 @@ class Agent:
             except Exception:
                 self._crashes += 1
                 log.exception("%s failed and begins again", name)
-                await asyncio.sleep(self._breath_s)
+                await asyncio.sleep(self._sending.breath_s)
 
     async def _sample(self) -> None:
         """Until it fails. A change of pace cancels the schedule and begins another."""
@@ -268,8 +276,8 @@ class Agent:
     async def _report(self) -> None:
         """The reporting loop, and before it the wait for a disk that takes a spool."""
         while self._spool is None and not await self._open_spool():
-            self._alive()
-            await asyncio.sleep(self._breath_s)
+            self._sending.alive()
+            await asyncio.sleep(self._sending.breath_s)
         await self._write_waiting()
         if self._reporter is not None:
             await self._reporter.run()
@@ -285,14 +293,10 @@ class Agent:
             spool,
             self._receipts,
             self._watch,
-            self._post,
-            self._identity.log,
+            self._sending,
             self._reseal,
             self.sampler.want_inventory,
             self.sampler.note,
-            self._alive,
-            self._backoff,
-            self._breath_s,
             self.doubt.set,
         )
         return True

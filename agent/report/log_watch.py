@@ -32,7 +32,7 @@ class LogWatch:
         What was kept counts under any of the log's keys, whatever an announcement that was heard of later says: one
         that lies below it is the fork. Never raises: what cannot be kept is logged, and kept in memory alone.
         """
-        self._trust = trust
+        self.trust = trust
         self._due_s = 0.0
         self._complaint = ""
         self._told: list[tuple[EventKind, str]] = []
@@ -52,7 +52,7 @@ class LogWatch:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             memory = HeadMemory(self._folder)
             if memory.newest is not None:
-                self._newest = open_by_any(memory.newest.note, self._trust.keys.every)
+                self._newest = open_by_any(memory.newest.note, self.trust.keys.every)
             self._caught = memory.fault
         except (OSError, SignatureError) as error:
             self._complain(f"{self._folder}: {error}")
@@ -126,7 +126,7 @@ class LogWatch:
 
     def _tell(self, fault: LogFault, heads: Sequence[Head]) -> None:
         if heads:
-            self._told.append((EVENTS[fault], spell_evidence(heads, self._trust.keys)))
+            self._told.append((EVENTS[fault], spell_evidence(heads, self.trust.keys)))
         log.error("%s", self.status)
 
     def take(self) -> list[tuple[EventKind, str]]:

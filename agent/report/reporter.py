@@ -21,7 +21,6 @@ from agent.report.spool import Held, Reseal, Spool
 from agent.report.transport import HttpAnswer
 from weighbridge.log.merkle import leaf_hash
 from weighbridge.log.succession import LogKeys
-from weighbridge.process.log_trust import LogTrust
 from weighbridge.wire.problems import Problem, read_problem
 from weighbridge.wire.receipts import Expected, Receipt
 from weighbridge.wire.report import EventKind
@@ -194,31 +193,34 @@ Note = Callable[[EventKind, str], Awaitable[None]]
 """Reports an event of the agent itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The way to the collector. `post` raises OSError where nothing answers; `alive` is called at least every
+    `breath_s`, whether or not anything answers."""
+
+    post: Post
+    backoff: Backoff = field(default_factory=Backoff)
+    alive: Callable[[], None] = lambda: None
+    breath_s: float = BREATH_S
+
+
 class Reporter:
-    """Empties one spool. `post` raises OSError where nothing answers; `alive` is called at least every `breath_s`,
-    `doubt` when a head bears a key of the log that is not known."""
+    """Empties one spool. `doubt` is called when a head bears a key of the log that is not known."""
 
     def __init__(
         self,
         spool: Spool,
         receipts: ReceiptFile,
         watch: LogWatch,
-        post: Post,
-        trust: LogTrust,
+        sending: Sending,
         reseal: Reseal,
         want_inventory: Callable[[], None],
         note: Note,
-        alive: Callable[[], None] = lambda: None,
-        backoff: Backoff | None = None,
-        breath_s: float = BREATH_S,
         doubt: Callable[[], None] = lambda: None,
     ) -> None:
-        self._breath_s, self._doubt = breath_s, doubt
-        self._spool, self._receipts, self._post = spool, receipts, post
-        self._watch, self._note = watch, note
-        self._trust, self._reseal = trust, reseal
-        self._want_inventory, self._alive = want_inventory, alive
-        self._backoff = Backoff() if backoff is None else backoff
+        self._spool, self._receipts, self._watch = spool, receipts, watch
+        self._sending, self._reseal, self._note = sending, reseal, note
+        self._want_inventory, self._doubt = want_inventory, doubt
         self._most = MOST_REPORTS
         self._wake = asyncio.Event()
         self._compress = zstandard.ZstdCompressor(level=3)
@@ -234,7 +236,7 @@ class Reporter:
     async def run(self) -> None:
         """Send for ever."""
         while True:
-            self._alive()
+            self._sending.alive()
             wait_s = await self.send_batch_wait_s()
             await self._rest(wait_s)
 
@@ -255,13 +257,13 @@ class Reporter:
         if not batch:
             return None
         try:
-            answer = await self._living(self._post(body, self._watch.asks(_now_s())))
+            answer = await self._living(self._sending.post(body, self._watch.asks(_now_s())))
         except OSError as error:
             self._complain(str(error))
-            return self._backoff.wait_s()
+            return self._sending.backoff.wait_s()
         meaning = await asyncio.to_thread(self._acknowledge, answer, chain, batch, _now_s())
         await self._tell()
-        if await asyncio.to_thread(bears_unknown_key, answer, self._trust.keys):
+        if await asyncio.to_thread(bears_unknown_key, answer, self._watch.trust.keys):
             self._doubt()
         wait_s = await self._react_wait_s(meaning, answer, chain, batch)
         return None if wait_s == 0.0 and self._spool.pending_count == 0 else wait_s
@@ -276,8 +278,8 @@ class Reporter:
         task = asyncio.ensure_future(posting)
         try:
             while not task.done():
-                await asyncio.wait({task}, timeout=self._breath_s)
-                self._alive()
+                await asyncio.wait({task}, timeout=self._sending.breath_s)
+                self._sending.alive()
             return task.result()
         finally:
             task.cancel()
@@ -293,7 +295,7 @@ class Reporter:
         self, answer: HttpAnswer, chain: str, batch: Sequence[Held], now_s: float
     ) -> BatchAnswer:
         """Verify, keep and acknowledge: what may wait for the disk."""
-        meaning = read_answer(answer, batch, self._trust.keys)
+        meaning = read_answer(answer, batch, self._watch.trust.keys)
         if meaning.accepted and meaning.head is not None:
             self._receipts.keep(chain, meaning.accepted, meaning.head)
             self._spool.acknowledge(chain, meaning.accepted[-1].seq)
@@ -326,7 +328,7 @@ class Reporter:
                 return _KEY_WAIT_S * random.uniform(0.8, 1.2)  # noqa: S311
             case Reaction.RETRY:
                 pass
-        return self._backoff.wait_s(answer.retry_after_s or 0)
+        return self._sending.backoff.wait_s(answer.retry_after_s or 0)
 
     def _mend_chain(self, expected: Expected | None, reaction: Reaction) -> None:
         rewinds = reaction is Reaction.REWIND
@@ -344,7 +346,7 @@ class Reporter:
             log.info("the collector accepts reports again")
         self._complaint, self._most, self.status = "", MOST_REPORTS, "reporting"
         self._mended = 0
-        self._backoff.succeeded()
+        self._sending.backoff.succeeded()
 
     def _complain(self, why: str) -> None:
         """Once per kind of trouble, not once per attempt."""
@@ -357,8 +359,12 @@ class Reporter:
         loop = asyncio.get_running_loop()
         end = None if wait_s is None else loop.time() + wait_s
         while end is None or loop.time() < end:
-            self._alive()
-            slice_s = self._breath_s if end is None else min(self._breath_s, end - loop.time())
+            self._sending.alive()
+            slice_s = (
+                self._sending.breath_s
+                if end is None
+                else min(self._sending.breath_s, end - loop.time())
+            )
             if end is None and await self._woken(slice_s):
                 return
             if end is not None:

@@ -21,13 +21,13 @@ from agent import challenge_receipts
 from agent.challenge_receipts import KeptReceipts
 from agent.clock import Clock, SystemClock
 from agent.command_poller import CommandPoller, Probing
-from agent.daemon import Agent, AgentStorage
+from agent.daemon import Agent, AgentStorage, Observed
 from agent.enrolment import EnrolmentError, NodeIdentity, enrol, read_invite
 from agent.log_keys import LogKeyFollower
 from agent.probe.client import spawn
 from agent.probe.consent import DailyBudget, ProbeConsent, grants
 from agent.probe.grant import LESSEE
-from agent.report.reporter import Backoff
+from agent.report.reporter import Backoff, Sending
 from agent.report.sampler import Schedule
 from agent.report.transport import TIMEOUT_S, HttpAnswer, Transport
 from agent.simulation.clock import LogicalClock, TimeCourse, drive, move_collector
@@ -78,37 +78,15 @@ def read_invites(path: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def fleet_of(
-    scenario: Path | None,
-    invites: Path,
-    directory: Path,
-    *,
-    nodes: int,
-    gpus: int,
-    collector: str | None,
-    interval_ms: int,
-    identity_interval_ms: int,
-    samples_per_report: int,
-    spool_bytes: int,
-    course: TimeCourse | None = None,
-    probe: bool = False,
-) -> SimulatedFleet:
-    """A fleet as the command line names it. Raises ScenarioError or OSError."""
+def scenario_of(path: Path | None) -> Scenario:
+    """The scenario of a file, or none. Raises ScenarioError or OSError."""
+    return Scenario() if path is None else load_scenario(path)
+
+
+def schedule_of(interval_ms: int, identity_interval_ms: int, samples_per_report: int) -> Schedule:
+    """How often a simulated node is read: what is slow every sixth time."""
     interval_us = interval_ms * 1000
-    return SimulatedFleet(
-        nodes=nodes,
-        gpus=gpus,
-        scenario=Scenario() if scenario is None else load_scenario(scenario),
-        invites=read_invites(invites),
-        collector=collector,
-        directory=directory,
-        schedule=Schedule(
-            interval_us, 6 * interval_us, identity_interval_ms * 1000, samples_per_report
-        ),
-        spool_bytes=spool_bytes,
-        course=course,
-        probe=probe,
-    )
+    return Schedule(interval_us, 6 * interval_us, identity_interval_ms * 1000, samples_per_report)
 
 
 class SimulatedNode:
@@ -145,13 +123,11 @@ class SimulatedNode:
         self._agent = Agent(
             self._identity,
             folder,
-            self._source,
-            SimulatedHost(self.number),
+            Observed(self._source, SimulatedHost(self.number)),
             self._clock,
             boot.hexdigest()[:32],
             fleet.schedule,
-            self._post,
-            backoff=Backoff(longest_s=fleet.longest_wait_s),
+            Sending(self._post, Backoff(longest_s=fleet.longest_wait_s)),
         )
         self._task = asyncio.create_task(self._agent.run())
         follower = LogKeyFollower(self._identity.log, self._agent.doubt, self._request)

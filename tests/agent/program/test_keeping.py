@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.clock import SystemClock
-from agent.daemon import Agent, AgentStorage
+from agent.daemon import Agent, AgentStorage, Observed
 from agent.enrolment import NodeIdentity
 from agent.exposition import render
+from agent.report.reporter import Sending
 from agent.report.sampler import Schedule
 from agent.report.source import IdentityTier
 from agent.report.spool import SMALLEST
@@ -47,12 +48,11 @@ async def test_a_report_that_no_spool_can_hold_is_counted_as_lost_and_holds_up_n
     agent = Agent(
         enrolled,
         AgentStorage(tmp_path, SMALLEST, 1 << 20),
-        source,
-        host,
+        Observed(source, host),
         SystemClock(),
         "boot",
         Schedule(interval_us=3_600_000_000),
-        unreachable,
+        Sending(unreachable),
     )
 
     async def holds(reports: int) -> bool:
@@ -80,12 +80,11 @@ async def test_why_nvml_counts_no_gpus_is_in_the_journal_once_and_in_the_status(
     agent = Agent(
         enrolled,
         AgentStorage(tmp_path, SMALLEST, 1 << 20),
-        source,
-        host,
+        Observed(source, host),
         SystemClock(),
         "boot",
         Schedule(interval_us=3_600_000_000, identity_us=0),
-        unreachable,
+        Sending(unreachable),
     )
 
     async def look(driver: Facts) -> dict[str, Any]:
@@ -144,12 +143,11 @@ async def test_a_restart_of_the_chain_that_is_interrupted_is_finished_before_the
     agent = Agent(
         replace(enrolled, signer=signer),
         AgentStorage(tmp_path, SMALLEST, 1 << 20),
-        source,
-        host,
+        Observed(source, host),
         SystemClock(),
         "boot",
         Schedule(interval_us=3_600_000_000),
-        another_history,
+        Sending(another_history),
     )
 
     async def holds(reports: int) -> bool:
@@ -178,12 +176,11 @@ async def test_a_new_chain_begins_with_the_inventory(
     agent = Agent(
         enrolled,
         AgentStorage(tmp_path, SMALLEST, 1 << 20),
-        source,
-        host,
+        Observed(source, host),
         SystemClock(),
         "boot",
         Schedule(interval_us=3_600_000_000),
-        transport.post_reports,
+        Sending(transport.post_reports),
     )
 
     async def all_sent() -> bool:

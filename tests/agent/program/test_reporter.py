@@ -13,7 +13,7 @@ from agent.daemon import reseal, write_report
 from agent.enrolment import NodeIdentity
 from agent.report.log_watch import LogWatch
 from agent.report.receipts import ReceiptFile
-from agent.report.reporter import Backoff, Reaction, Reporter, read_answer
+from agent.report.reporter import Backoff, Reaction, Reporter, Sending, read_answer
 from agent.report.sampler import Draft
 from agent.report.spool import SMALLEST, Held, Spool
 from agent.report.transport import HttpAnswer, Transport
@@ -70,8 +70,7 @@ class Bench:
             self.spool,
             self.receipts,
             LogWatch(directory, identity.log),
-            self.transport.post_reports,
-            identity.log,
+            Sending(self.transport.post_reports),
             partial(reseal, identity.signer),
             self._asked,
             self.note,
@@ -127,13 +126,10 @@ async def test_a_collector_that_does_not_answer_withholds_no_sign_of_life(
         bench.spool,
         bench.receipts,
         LogWatch(tmp_path, bench.identity.log),
-        silent,
-        bench.identity.log,
+        Sending(silent, alive=signs.release, breath_s=0.001),
         partial(reseal, bench.identity.signer),
         lambda: None,
         bench.note,
-        signs.release,
-        breath_s=0.001,
     )
     bench.put(0)
     sending = asyncio.create_task(reporter.send_batch_wait_s())
