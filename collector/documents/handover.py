@@ -184,7 +184,7 @@ def filled(rows: Iterable[Row], from_us: int) -> Mapping[str, tuple[tuple[str, .
     found: dict[str, dict[int, list[str]]] = {}
     before: dict[tuple[str, int], bool] = {}
     for row in sorted(rows, key=lambda row: (row.start_us, row.end_us, row.device)):
-        if row.slot < 0 or not row.device:
+        if not row.of_a_slot or not row.device:
             continue
         devices = found.setdefault(row.node, {}).setdefault(row.slot, [])
         if before.get((row.node, row.slot), True):

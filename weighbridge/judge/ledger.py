@@ -133,6 +133,11 @@ class Row:
     last_entry: int | None = field(default=None, compare=False)
     late: bool = False
 
+    @property
+    def of_a_slot(self) -> bool:
+        """Whether it belongs to one slot: not to whichever a device fills then, nor to a witness."""
+        return self.slot not in (BY_DEVICE, BY_WITNESS)
+
 
 @dataclass(frozen=True, slots=True)
 class Use:

@@ -46,7 +46,7 @@ Promised = Callable[[str], Iterable[Promise]]
 
 
 @dataclass(slots=True)
-class Word:
+class LastWord:
     """A witness said the same of a node, without a break, of all samples in [since_us, last_us]."""
 
     reached: bool
@@ -62,7 +62,7 @@ class Witness:
     key_id: str = ""
     chain: ChainState = field(default_factory=lambda: ChainState(""))
     targets: dict[str, str] = field(default_factory=dict)
-    words: dict[str, Word] = field(default_factory=dict)
+    words: dict[str, LastWord] = field(default_factory=dict)
     lines: dict[Key, ReachLine] = field(default_factory=dict)
 
 
@@ -171,7 +171,7 @@ class Reachability:
         for cause, reached in ((COLLECTOR_UNREACHED, True), (UNREACHABLE, False)):
             agreeing = [word for word in words if word.reached is reached]
             if len(agreeing) >= promise.quorum:
-                return _quorate(cause, agreeing, promise.quorum)
+                return _agreed(cause, agreeing, promise.quorum)
         return None
 
 
@@ -237,11 +237,11 @@ def _in_force(promises: Iterable[Promise], at_us: int) -> Iterable[Promise]:
 def _take(witness: Witness, node: str, reached: bool, at_us: int, gap_us: int) -> None:
     word = witness.words.get(node)
     if word is None or word.reached is not reached or not 0 <= at_us - word.last_us <= gap_us:
-        word = witness.words[node] = Word(reached, at_us, at_us)
+        word = witness.words[node] = LastWord(reached, at_us, at_us)
     word.last_us = at_us
 
 
-def _quorate(cause: str, agreeing: Sequence[Word], quorum: int) -> Told:
+def _agreed(cause: str, agreeing: Sequence[LastWord], quorum: int) -> Told:
     since_us = sorted(word.since_us for word in agreeing)[quorum - 1]
     until_us = sorted((word.last_us for word in agreeing), reverse=True)[quorum - 1]
     return Told(cause, min(since_us, until_us), until_us, len(agreeing))

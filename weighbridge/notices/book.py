@@ -524,7 +524,7 @@ def swaps(rows: Iterable[Row]) -> Iterator[ToldEvent]:
     """A slot that goes on with another device: the GPU was replaced, whether or not anybody said so."""
     last: dict[tuple[str, int], Row] = {}
     ordered = sorted(
-        (row for row in rows if row.slot >= 0 and row.device),
+        (row for row in rows if row.of_a_slot and row.device),
         key=lambda row: (row.node, row.slot, row.start_us, row.end_us, row.device, row.chain),
     )
     for row in ordered:
