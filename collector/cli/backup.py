@@ -13,7 +13,7 @@ from collector.config import load_config
 from collector.log.own_keys import OwnKeys, keys_of, own_keys, public_keys
 from collector.storage.backup import Restore, back_up, finished, restored
 from collector.storage.handed_out import newest_head
-from collector.storage.places import Directory, Place
+from collector.storage.locations import Directory, Location
 from collector.storage.received import next_tick_us, tick_before_us
 from collector.storage.store import CorruptStore, StorageError
 from weighbridge.log.checkpoint import Head
@@ -28,7 +28,7 @@ from weighbridge.wire.signing import SignatureError, Signer
 TEXT_BYTES = 64 << 10
 
 
-class PlaceType(click.Path):
+class LocationType(click.Path):
     """A directory, or the URL of a bucket as it was given."""
 
     def convert(self, value: Any, *more: Any) -> Any:
@@ -51,7 +51,9 @@ def bucket_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def opened_place(target: Path | str, endpoint: str | None, *, plain_http: bool) -> Iterator[Place]:
+def opened_location(
+    target: Path | str, endpoint: str | None, *, plain_http: bool
+) -> Iterator[Location]:
     """Raises StorageError."""
     if isinstance(target, Path):
         yield Directory(target)
@@ -67,7 +69,7 @@ def opened_place(target: Path | str, endpoint: str | None, *, plain_http: bool) 
 
 
 @click.command(short_help="Copy what is new into a backup, beside a running collector.")
-@click.argument("target", type=PlaceType(path_type=Path, file_okay=False))
+@click.argument("target", type=LocationType(path_type=Path, file_okay=False))
 @bucket_options
 @config_option
 @stated
@@ -78,14 +80,14 @@ def backup(target: Path | str, endpoint: str | None, plain_http: bool, config_fi
     is gone on with. TARGET holds the private keys of the log and of the CA.
     """
     config = load_config(config_file, os.environ)
-    with opened_place(target, endpoint, plain_http=plain_http) as place:
-        done = back_up(config.directory, config_file, place, public_keys(config.keys))
+    with opened_location(target, endpoint, plain_http=plain_http) as location:
+        done = back_up(config.directory, config_file, location, public_keys(config.keys))
     click.echo(f"{target}: {done.head.size} entries, {done.new} of them new")
     click.echo(f"root    {done.head.root.hex()}")
 
 
 @click.command(short_help="A store from a backup, each entry and the root proven.")
-@click.argument("target", type=PlaceType(path_type=Path, file_okay=False, exists=True))
+@click.argument("target", type=LocationType(path_type=Path, file_okay=False, exists=True))
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--head",
@@ -108,11 +110,11 @@ def restore(
 
     What a head of --head covers and the backup does not is lost: the log says so, and agents are asked for it.
     """
-    with opened_place(target, endpoint, plain_http=plain_http) as place:
-        finished(place)
-        keys = keys_of(lambda name: place.read(f"keys/{name}"), place.at("keys"))
+    with opened_location(target, endpoint, plain_http=plain_http) as location:
+        finished(location)
+        keys = keys_of(lambda name: location.read(f"keys/{name}"), location.at("keys"))
         seen = [read_head_file(file, keys) for file in head_files]
-        with restored(place, directory, keys) as begun:
+        with restored(location, directory, keys) as begun:
             lost = _lost(begun, seen)
             leaves = [leaf for leaf in begun.log.leaves(0, begun.log.size) if announces(leaf)]
             _enter(begun, lost, own_keys(directory / "keys", leaves))

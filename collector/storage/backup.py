@@ -1,10 +1,10 @@
 """Backups: the log up to a head, proven by that head before a byte of it is written; and the way back.
 
-PLACE/manifest.json   what the last backup that was finished holds: its size, root and signed head, null until one was
-PLACE/evidence/       segments; in a directory tree and head too, as a store has them
-PLACE/keys/
-PLACE/config.toml
-PLACE/lock            in a directory: held while a backup or a restore is under way
+AT/manifest.json   what the last backup that was finished holds: its size, root and signed head, null until one was
+AT/evidence/       segments; in a directory tree and head too, as a store has them
+AT/keys/
+AT/config.toml
+AT/lock            in a directory: held while a backup or a restore is under way
 
 Both directions copy by appends of whole rows: a process that is killed leaves whole ones, and the next one goes on
 behind them.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from collector.storage.embedded import EmbeddedLog, describe_store, read_info
 from collector.storage.handed_out import newest_head
-from collector.storage.places import Copy, Directory, Place
+from collector.storage.locations import Copy, Directory, Location
 from collector.storage.store import CorruptStore, StorageError, StoreInfo
 from weighbridge.log.checkpoint import Head, read_head
 from weighbridge.log.entries import stored_hash
@@ -49,7 +49,9 @@ class Manifest:
     head: Head | None
 
 
-def back_up(directory: Path, config_file: Path, target: Place, log_keys: Sequence[bytes]) -> Copied:
+def back_up(
+    directory: Path, config_file: Path, target: Location, log_keys: Sequence[bytes]
+) -> Copied:
     """Bring the backup in `target` up to the newest head of the store in `directory`, which a collector may have open.
 
     `log_keys`: one of them signed that head.
@@ -72,14 +74,14 @@ def back_up(directory: Path, config_file: Path, target: Place, log_keys: Sequenc
     return Copied(head, new)
 
 
-def _require_signed(head: Head, log_keys: Sequence[bytes], place: str) -> None:
+def _require_signed(head: Head, log_keys: Sequence[bytes], location: str) -> None:
     try:
         open_by_any(head.note, log_keys)
     except SignatureError as error:
-        raise CorruptStore(f"{place}: the newest head: {error}") from error
+        raise CorruptStore(f"{location}: the newest head: {error}") from error
 
 
-def _held(target: Place, info: StoreInfo) -> Manifest | None:
+def _held(target: Location, info: StoreInfo) -> Manifest | None:
     """What `target` holds of this log, None where none was begun. Raises StorageError where it holds something else."""
     if target.read("store.json") is not None:
         raise StorageError(f"{target} holds a store; a backup has a directory of its own")
@@ -92,15 +94,15 @@ def _held(target: Place, info: StoreInfo) -> Manifest | None:
     return held
 
 
-def _copy_log(source: Place, target: Copy, head: Head) -> int:
+def _copy_log(source: Location, target: Copy, head: Head) -> int:
     """Bring `target` up to `head`, which the log in `source` holds; return how many entries were new.
 
     Nothing is written unless what `target` holds and what `source` adds come to the head's root. Raises CorruptStore.
     """
-    place = source.at("evidence")
+    location = source.at("evidence")
     if target.size > head.size:
         raise StorageError(
-            f"{target.size} entries are there already, and {place} is older: its newest head is over {head.size}"
+            f"{target.size} entries are there already, and {location} is older: its newest head is over {head.size}"
         )
     start = target.size
     proven = Frontier(start, target.node)
@@ -108,13 +110,13 @@ def _copy_log(source: Place, target: Copy, head: Head) -> int:
         proven.append(stored_hash(leaf))
     if (proven.size, proven.root()) != (head.size, head.root):
         raise CorruptStore(
-            f"{place}: the entries do not come to the root of the head over {head.size}, or go on another log than"
+            f"{location}: the entries do not come to the root of the head over {head.size}, or go on another log than"
             " the one that is there. Nothing was copied; `weighbridge scrub` says what is damaged"
         )
     for batch in _batches(source.leaves(start, head.size - start)):
         target.append(batch)
     if target.root() != head.root:
-        raise CorruptStore(f"{place}: changed while it was read; begin again in another place")
+        raise CorruptStore(f"{location}: changed while it was read; begin again in another place")
     target.hand_out(head)
     return head.size - start
 
@@ -132,21 +134,21 @@ def _batches(leaves: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-def _copy_keys(source: Place, target: Place) -> None:
+def _copy_keys(source: Location, target: Location) -> None:
     """Each readable by its owner alone, whole under its name."""
     for name in source.names("keys"):
         target.write(f"keys/{name}", read_file(source, f"keys/{name}"))
 
 
-def read_file(place: Place, name: str) -> bytes:
+def read_file(location: Location, name: str) -> bytes:
     """A file that each backup has. Raises StorageError."""
-    data = place.read(name)
+    data = location.read(name)
     if data is None:
-        raise StorageError(f"{place.at(name)}: missing: {place} holds no whole backup")
+        raise StorageError(f"{location.at(name)}: missing: {location} holds no whole backup")
     return data
 
 
-def _write_manifest(target: Place, manifest: Manifest) -> None:
+def _write_manifest(target: Location, manifest: Manifest) -> None:
     head = manifest.head
     said = {
         "version": VERSION,
@@ -158,9 +160,9 @@ def _write_manifest(target: Place, manifest: Manifest) -> None:
     target.write(MANIFEST, json.dumps(said, indent=1, sort_keys=True).encode())
 
 
-def _parse_manifest(data: bytes, place: Place) -> Manifest:
+def _parse_manifest(data: bytes, location: Location) -> Manifest:
     """Verifies no signature. Raises StorageError."""
-    path = place.at(MANIFEST)
+    path = location.at(MANIFEST)
     try:
         said = json.loads(data)
         if said["version"] != VERSION:
@@ -172,7 +174,7 @@ def _parse_manifest(data: bytes, place: Place) -> Manifest:
         raise CorruptStore(f"{path}: not the manifest of a backup") from error
 
 
-def finished(source: Place) -> tuple[StoreInfo, Head]:
+def finished(source: Location) -> tuple[StoreInfo, Head]:
     """What the last backup there that was finished is of, and up to where. Raises StorageError where none was."""
     manifest = _parse_manifest(read_file(source, MANIFEST), source)
     if manifest.head is None:
@@ -190,7 +192,7 @@ class Restore:
 
 
 @contextmanager
-def restored(source: Place, directory: Path, log_keys: Sequence[bytes]) -> Iterator[Restore]:
+def restored(source: Location, directory: Path, log_keys: Sequence[bytes]) -> Iterator[Restore]:
     """Bring back into `directory` what the backup in `source` holds, each entry and the root proven.
 
     `directory` is empty, or a restore of this backup was broken off there: then its log may be ahead by what was

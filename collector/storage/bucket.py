@@ -118,15 +118,15 @@ def _loopback(host: str) -> bool:
 
 
 @contextmanager
-def _stated(place: str) -> Iterator[None]:
-    """Errors of the library as StorageErrors that name the place, in words of our own: theirs may hold credentials."""
+def _stated(location: str) -> Iterator[None]:
+    """Errors of the library as StorageErrors that name it, in words of our own: theirs may hold credentials."""
     try:
         yield
     except ClientError as error:
-        raise StorageError(f"{place}: {CODES.get(_code(error), _answered(error))}") from error
+        raise StorageError(f"{location}: {CODES.get(_code(error), _answered(error))}") from error
     except BotoCoreError as error:
         said = next((said for kind, said in FAILURES.items() if isinstance(error, kind)), None)
-        raise StorageError(f"{place}: {said or type(error).__name__}") from error
+        raise StorageError(f"{location}: {said or type(error).__name__}") from error
 
 
 def _code(error: ClientError) -> str:
@@ -139,7 +139,7 @@ def _answered(error: ClientError) -> str:
 
 
 class Bucket:
-    """A `Place`. A file that was read is replaced only while it is what was read, if the server can see to that."""
+    """A `Location`. A file that was read is replaced only while it is what was read, if the server can see to that."""
 
     def __init__(self, client: Any, bucket: str, prefix: str) -> None:
         self._client = client

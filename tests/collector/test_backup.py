@@ -10,7 +10,7 @@ import pytest
 
 from collector.storage import backup as backups
 from collector.storage.handed_out import newest_head
-from collector.storage.places import opened_log
+from collector.storage.locations import opened_log
 from tests.collector.backing_up import (
     backed_up,
     head_of,

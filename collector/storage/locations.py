@@ -32,7 +32,7 @@ class Copy(Protocol):
         """What is there is what this head covers."""
 
 
-class Place(Protocol):
+class Location(Protocol):
     """Files by names such as `keys/log.key`, and a log.
 
     Errors are StorageErrors that name the place and the file; a directory's are OSErrors that do.
@@ -60,7 +60,7 @@ class Place(Protocol):
 
 
 class Directory:
-    """A `Place`: a directory that only one process writes at a time."""
+    """A `Location`: a directory that only one process writes at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
