@@ -89,11 +89,11 @@ def test_gpus_that_do_not_say_who_they_are_are_told_of_with_their_reasons() -> N
         (0x1, "idle"),
         (0x44, "sw_power_cap, hw_thermal"),
         (0x600, "board_limit, reliability"),
-        (0x800, "bit 11"),
-        (0x8000_0000_0004, "sw_power_cap, bit 47"),
+        (0x800, "bit 0x800"),
+        (0x8000_0000_0004, "sw_power_cap, bit 0x800000000000"),
     ],
 )
-def test_what_holds_clocks_down_is_named_and_an_unknown_bit_has_its_number(
+def test_what_holds_clocks_down_is_named_and_an_unknown_bit_has_its_value(
     flags: int, words: str
 ) -> None:
     assert limiters(flags) == words

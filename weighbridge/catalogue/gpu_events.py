@@ -4,7 +4,7 @@ Source: nvml.h of R615 (severities, attributes); NVIDIA, GPU Operational Event C
 https://docs.nvidia.com/deploy/gpu-operational-events/latest/event-catalog.html
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 FATAL = 40
@@ -43,11 +43,3 @@ def numbered(words: Mapping[int, str], kind: str, number: int) -> str:
     """The word and the number; of a number that has none, what kind it is of."""
     word = words.get(number)
     return f"{kind} {number}" if word is None else f"{word} ({kind} {number})"
-
-
-def flags(words: Mapping[int, str], mask: int) -> Iterator[str]:
-    """Of each bit that is set the word, or its value."""
-    for place in range(mask.bit_length()):
-        bit = mask & 1 << place
-        if bit:
-            yield words.get(bit, f"bit {bit:#x}")

@@ -13,7 +13,7 @@ RECOVERY_ACTIONS = (
     "bus_reset",
     "system_reboot",
 )
-LIMITERS = (
+_LIMITERS = (
     "idle",
     "application_clocks",
     "sw_power_cap",
@@ -26,7 +26,9 @@ LIMITERS = (
     "board_limit",
     "reliability",
 )
-"""By the number of their bits."""
+LIMITERS: Mapping[int, str] = MappingProxyType(
+    {1 << place: word for place, word in enumerate(_LIMITERS)}
+)
 
 
 def recovery_action(code: int) -> str:
@@ -35,15 +37,17 @@ def recovery_action(code: int) -> str:
     return RECOVERY_ACTIONS[code] if known else f"action {code}"
 
 
-def limiters(flags: int) -> str:
-    """What holds the clocks down, a bit that this version does not know by its number."""
-    return ", ".join(_bits(flags)) or "none"
+def limiters(mask: int) -> str:
+    """What holds the clocks down."""
+    return ", ".join(flags(LIMITERS, mask)) or "none"
 
 
-def _bits(flags: int) -> Iterator[str]:
-    for bit in range(flags.bit_length()):
-        if flags >> bit & 1:
-            yield LIMITERS[bit] if bit < len(LIMITERS) else f"bit {bit}"
+def flags(words: Mapping[int, str], mask: int) -> Iterator[str]:
+    """Of each bit that is set the word, or its value."""
+    for place in range(mask.bit_length()):
+        bit = mask & 1 << place
+        if bit:
+            yield words.get(bit, f"bit {bit:#x}")
 
 
 _SPOKEN: Mapping[str, Callable[[int], str]] = MappingProxyType(

@@ -7,9 +7,9 @@ from weighbridge.catalogue.gpu_events import (
     GROUP_ATTRIBUTES,
     MINOR,
     SEVERITIES,
-    flags,
     numbered,
 )
+from weighbridge.catalogue.spoken import flags
 from weighbridge.wire.report import Event, EventKind, OperationalEvent
 
 
