@@ -12,7 +12,7 @@ import sys
 from ctypes import byref, c_uint
 from typing import Any
 
-from agent.nvml.readers import AttestationReport, Certificate, Device, Library, NvmlError
+from agent.nvml.binding import AttestationReport, Certificate, Device, Library, NvmlError
 
 PR_SET_PDEATHSIG = 1
 

@@ -7,6 +7,7 @@ from ctypes import byref, c_int, c_ubyte, c_uint, create_string_buffer
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.nvml.binding import INVALID_ARGUMENT, ComputeState, Device, Handle, Library, NvmlError
 from agent.nvml.frames import (
     FUNCTION_NOT_FOUND,
     NO_SUCH_GPU,
@@ -18,17 +19,7 @@ from agent.nvml.frames import (
     status_of,
 )
 from agent.nvml.layouts import ProcessInfo1, ProcessInfo2, WideProcessInfo
-from agent.nvml.readers import (
-    INVALID_ARGUMENT,
-    PCI_2,
-    PCI_3,
-    ComputeState,
-    Device,
-    Handle,
-    Library,
-    NvmlError,
-    bus_id,
-)
+from agent.nvml.readers import PCI_2, PCI_3, bus_id
 from agent.nvml.sweeper import Sweeper
 
 INSUFFICIENT_SIZE = 7

@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from ctypes import byref, c_uint, c_ulonglong
 from typing import Any
 
+from agent.nvml.binding import EventData, EventSet, Handle, Library
 from agent.nvml.layouts import ContextInfo1, EventWait3, LegacyXid1, OperationalConfig1
-from agent.nvml.readers import EventData, EventSet, Handle, Library
 
 WAIT_MILLISECONDS = 1000
 TIMEOUT = 10

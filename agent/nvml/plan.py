@@ -12,18 +12,9 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
+from agent.nvml.binding import FieldValue, Handle, Library, NvmlError, Outputs
+from agent.nvml.calls import Field, Member, Read, Whole
 from agent.nvml.frames import NOT_SUPPORTED, OUT_OF_RANGE, UNDECODABLE, status_of
-from agent.nvml.readers import (
-    Field,
-    FieldValue,
-    Handle,
-    Library,
-    Member,
-    NvmlError,
-    Outputs,
-    Read,
-    Whole,
-)
 
 MAX_INTEGER = 2**53 - 1
 BLANK_UINT = 0xFFFFFFFF

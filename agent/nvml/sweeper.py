@@ -10,6 +10,17 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 from typing import Any
 
+from agent.nvml.binding import INVALID_ARGUMENT, Handle, Library, Outputs
+from agent.nvml.calls import (
+    AnyCall,
+    CallPart,
+    Field,
+    GpmCall,
+    Read,
+    Source,
+    Whole,
+    function_not_found,
+)
 from agent.nvml.frames import (
     EVENTS,
     EVERY_CALL,
@@ -34,22 +45,7 @@ from agent.nvml.plan import (
     read_parts,
     read_whole,
 )
-from agent.nvml.readers import (
-    INVALID_ARGUMENT,
-    READERS,
-    AnyCall,
-    CallPart,
-    Field,
-    GpmCall,
-    Handle,
-    Library,
-    Outputs,
-    Read,
-    Source,
-    Whole,
-    function_not_found,
-    sources_of,
-)
+from agent.nvml.readers import READERS, sources_of
 from weighbridge.catalogue.readings import Reading, Scope, Tier
 
 Bound = tuple[Callable[..., int], tuple[Any, ...], Outputs]

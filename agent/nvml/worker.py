@@ -14,6 +14,7 @@ import threading
 from typing import Any
 
 from agent.frames import Closed, read_frame, write_frame
+from agent.nvml.binding import Library, NvmlError
 from agent.nvml.devices import Enumeration, enumerate_devices, node_facts, processes
 from agent.nvml.event_watch import WAIT, WAIT_FOR_BITS, EventWatch
 from agent.nvml.frames import (
@@ -26,7 +27,6 @@ from agent.nvml.frames import (
     status_of,
     unpack,
 )
-from agent.nvml.readers import Library, NvmlError
 from agent.nvml.sweeper import Sweeper, answers
 from weighbridge.catalogue.readings import UNREADABLE_GPU, UNREADABLE_SLICES, Tier
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.nvml.binding import Library
+from agent.nvml.calls import Field, Member
 from agent.nvml.frames import NOT_SUPPORTED, OUT_OF_RANGE
 from agent.nvml.plan import Arena, FieldBatch, SweepPlan, Tape, field_value
-from agent.nvml.readers import Field, Library, Member
 
 SIGNED, UINT, WIDE, FIELD, SCALED = range(5)
 

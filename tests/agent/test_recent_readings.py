@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from agent.nvml.calls import Field
 from agent.nvml.client import NvmlSource
-from agent.nvml.readers import READERS, Field, own_cgroup, sources_of
+from agent.nvml.readers import READERS, own_cgroup, sources_of
 from tests.agent.conftest import MakeDriver, MakeSource
 from tests.agent.fake_nvml.fixture import FakeDriver, uuid
 from weighbridge.catalogue.readings import READING, Tier

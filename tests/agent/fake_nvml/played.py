@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from agent.nvml.calls import Call, CallPart, Field, GpmCall, Member, Source
 from agent.nvml.frames import NOT_READY, NOT_SUPPORTED
-from agent.nvml.readers import GPM, READERS, Call, CallPart, Field, GpmCall, Member, Source
+from agent.nvml.readers import GPM, READERS
 from tests.agent.fake_nvml.fixture import uuid
 
 Row = Mapping[str, Any]
