@@ -24,7 +24,8 @@ UNKNOWN_ERROR = 999
 
 DOUBLE_KIND = 0
 SIGNED_KINDS = {4: "<q", 5: "<i4x"}
-PLAIN_KINDS = frozenset({1, 2, 3, 6})
+PLAIN_KINDS = {1: "I", 2: "Q", 3: "Q", 6: "H"}
+"""How much of the eight bytes is the number: what a driver leaves in the others is anybody's."""
 CODES = {4: "I", 8: "Q"}
 FIELD_BYTES = 40
 FIELD_SIGNATURE = 24
@@ -117,14 +118,17 @@ class FieldBatch:
 
 
 def field_value(kind: int, number: int) -> int | None:
-    """The integer in the eight bytes of an nvmlValue_t; None for a blank (all ones in its type)."""
+    """The integer in the eight bytes of an nvmlValue_t; None for a blank (all ones), and for a type that NVML lacks."""
     raw = number.to_bytes(8, "little")
     if kind in SIGNED_KINDS:
         return int(struct.unpack(SIGNED_KINDS[kind], raw)[0])
     if kind == DOUBLE_KIND:
         value: float = struct.unpack("<d", raw)[0]
         return round(value) if abs(value) <= MAX_INTEGER else None
-    return None if number in BLANKS else number
+    if kind not in PLAIN_KINDS:
+        return None
+    plain = int(struct.unpack_from("<" + PLAIN_KINDS[kind], raw)[0])
+    return None if plain in BLANKS else plain
 
 
 @dataclass(slots=True)
@@ -193,16 +197,16 @@ class QuickMove:
     @staticmethod
     def of(plan: SweepPlan, tape: Tape) -> "QuickMove | None":
         """None where the plan, or what it just answered, is not made of plain numbers alone."""
-        found = _numbers(plan)
+        fields, fields_at, expected = _signatures(plan)
+        if any(signature >> 32 or signature not in PLAIN_KINDS for signature in expected):
+            return None
+        found = _numbers(plan, expected)
         if found is None or len(found) < 2 or not isinstance(tape.values, array):
             return None
         first, last = min(item.position for item in found), max(item.position for item in found)
         order = sorted(found, key=lambda item: item.at)
         index = {item.position: place for place, item in enumerate(order)}
         divisors = ((item.position - first, item.divisor) for item in order if item.divisor > 1)
-        fields, fields_at, expected = _signatures(plan)
-        if any(signature >> 32 or signature not in PLAIN_KINDS for signature in expected):
-            return None
         return QuickMove(
             memory=plan.arena.memory,
             numbers=_packed(order),
@@ -231,8 +235,8 @@ class QuickMove:
         return True
 
 
-def _numbers(plan: SweepPlan) -> list[Number] | None:
-    """Every number of the plan, None if one is no plain number or lies outside the arena."""
+def _numbers(plan: SweepPlan, kinds: Sequence[int]) -> list[Number] | None:
+    """Every number of the plan, None if one is no plain number or lies outside the arena. `kinds`: of its fields."""
     found: list[Number] = []
     for _, outputs, parts in plan.reads:
         for position, read in parts:
@@ -246,7 +250,8 @@ def _numbers(plan: SweepPlan) -> list[Number] | None:
     if plan.batch is not None:
         start = ctypes.addressof(plan.batch.buffer) - plan.arena.start + FIELD_NUMBER
         for place, (position, source) in enumerate(plan.batch.wanted):
-            found.append(Number(start + place * FIELD_BYTES, "Q", position, source.divisor))
+            code = PLAIN_KINDS[kinds[place]]
+            found.append(Number(start + place * FIELD_BYTES, code, position, source.divisor))
     inside = all(0 <= item.at <= ARENA_BYTES - 8 for item in found)
     return found if inside and not plan.wholes else None
 

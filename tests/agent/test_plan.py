@@ -19,7 +19,7 @@ SIGNED, UINT, WIDE, FIELD, SCALED = range(5)
 uints = st.integers(0, 2**32 - 1) | st.sampled_from([0, 2**32 - 1])
 wides = st.integers(0, 2**53 - 1) | st.sampled_from([2**53, 2**63, 2**64 - 1, 2**32 - 1])
 codes = st.sampled_from([0, 0, 0, 3, 15, 999])
-kinds = st.sampled_from([1, 3, 3, 5])
+kinds = st.sampled_from([1, 2, 3, 3, 5, 6, 99])
 
 
 class FakeCalls:
@@ -41,6 +41,7 @@ class FakeCalls:
         self.numbers: tuple[int, int, int] = (0, 0, 0)
         self.fields: list[tuple[int, int, int]] = []
         self.code = 0
+        self.dirt = 0
 
     def sweep(self, *, quick: bool) -> tuple[list[int], bytes]:
         if not quick:
@@ -59,7 +60,8 @@ class FakeCalls:
         assert self.plan.batch is not None
         for entry, (kind, code, number) in zip(self.plan.batch.buffer, self.fields, strict=True):
             entry.valueType, entry.nvmlReturn = kind, code
-            size = 4 if kind in (1, 5) else 8
+            size = {1: 4, 5: 4, 6: 2}.get(kind, 8)
+            ctypes.memset(ctypes.addressof(entry) + 32, self.dirt, 8)
             ctypes.memmove(ctypes.addressof(entry) + 32, number.to_bytes(8, "little"), size)
         return 0
 
@@ -89,6 +91,24 @@ def test_a_second_plain_sweep_takes_the_quick_way() -> None:
     assert calls.plan.quick is not None
     calls.numbers = (-4, 7, 129)
     assert calls.sweep(quick=True) == ([-4, 7, 12, 5, 5], bytes(5))
+
+
+@pytest.mark.parametrize("kind", [1, 6])
+def test_what_a_library_leaves_beside_a_short_number_is_no_part_of_it(kind: int) -> None:
+    calls = FakeCalls()
+    calls.dirt = 0x5A
+    calls.fields = [(kind, 0, 5), (kind, 0, 5999)]
+    for _ in range(2):
+        values, statuses = calls.sweep(quick=True)
+        assert (values[FIELD:], statuses) == ([5, 5], bytes(5))
+    assert calls.plan.quick is not None
+
+
+def test_a_type_that_nvml_does_not_have_gives_no_number() -> None:
+    calls = FakeCalls()
+    calls.fields = [(99, 0, 5), (1, 0, 5999)]
+    values, statuses = calls.sweep(quick=True)
+    assert (values[FIELD:], statuses[FIELD:]) == ([0, 5], bytes([NOT_SUPPORTED, 0]))
 
 
 def test_an_entry_that_the_library_leaves_alone_is_an_error_and_not_the_last_answer() -> None:
