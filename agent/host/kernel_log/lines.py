@@ -39,10 +39,11 @@ _SERIAL = re.compile(
 )
 _BOARD_SERIAL = re.compile(rf"{_BEGIN}NVRM: GPU Board Serial Number: ([A-Za-z0-9]{{4,64}})\s*")
 
+_SAYS_SEVERITY = frozenset({94, 95, *range(144, 151)})
 _PROCESS = re.compile(r",? ?pid=[^,]*, name=")
 _SEVERITY = re.compile(r"\b(Fatal|Non-?fatal|Contained|Uncontained)\b")
 _LINK = re.compile(r"\b[Ll]ink (\d{1,4})\b")
-_CAUSE = re.compile(r" caused by previous Xid (\d{1,10})\s*\Z")
+_CAUSE = re.compile(r"\bcaused by previous Xid (\d{1,10})\s*\Z")
 _ACTION = re.compile(r"action changed from 0x([0-9a-fA-F]{1,8})\b.*\bto 0x([0-9a-fA-F]{1,8})\b")
 
 
@@ -52,7 +53,9 @@ def parse_line(text: str, boottime_us: int) -> Event | None:
         address, gpu_instance, compute_instance, code, rest = found.groups()
         instances = {"gpu_instance": gpu_instance, "compute_instance": compute_instance}
         more = {name: int(number) for name, number in instances.items() if number is not None}
-        return _event(EventKind.XID, boottime_us, address, int(code), **more, **_said(_own(rest)))
+        return _event(
+            EventKind.XID, boottime_us, address, int(code), **more, **_said(_own(int(code), rest))
+        )
     if found := _SXID.match(text):
         address, code, rest = found.groups()
         return _event(EventKind.SXID, boottime_us, address, int(code), **_said(rest))
@@ -83,13 +86,18 @@ def _event(kind: EventKind, boottime_us: int, address: str, code: int | None, **
     )
 
 
-def _own(rest: str) -> str:
-    """The driver's own text: what follows the process, whose name may hold any character, commas too."""
+def _own(code: int, rest: str) -> str:
+    """The driver's own text: what follows the process, whose name may hold any character, commas too.
+
+    The name ends as late as it can, but not behind the severity that a text of this code begins with.
+    """
     found = _PROCESS.match(rest)
     if found is None:
         return rest
     after = rest[found.end() :]
     end = after.rfind(", ", 0, _NAME_LONGEST + 2)
+    if code in _SAYS_SEVERITY and end >= 0 and _SEVERITY.search(after, end) is None:
+        end = after.find(", ")
     return after[end + 2 :] if end >= 0 else after.partition(", ")[2]
 
 

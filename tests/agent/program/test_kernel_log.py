@@ -87,6 +87,18 @@ IN = "NVRM: Xid (PCI:0000:3b:00"
             {"code": 149, "severity": "nonfatal", "link": 3},
         ),
         (
+            IN + "): 145, pid=9, name=sh, RLW, Fatal, XC0 i0 Link 03 (0x1 0x2 0x3 0x4 0x5 0x6)",
+            {"code": 145, "severity": "fatal", "link": 3},
+        ),
+        (
+            IN + "): 145, pid=9, name=x, Fatal, RLW, Nonfatal, XC0 i0 Link 03 (0x1)",
+            {"code": 145, "severity": "nonfatal", "link": 3},
+        ),
+        (
+            IN + "): 45, pid=9, name=x, Ch 00000010, caused by previous Xid 43",
+            {"code": 45, "caused_by": 43},
+        ),
+        (
             IN + "): 94, pid=7194, name=python3, Contained: CE User Channel (0x9). RST: No, D-RST: No",
             {"code": 94, "severity": "contained"},
         ),
