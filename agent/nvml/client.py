@@ -17,7 +17,7 @@ from typing import Any
 
 from agent.nvml.device_inventory import Hidden, KnownDevices, device_of, facts, reason
 from agent.nvml.driver_events import Gathered, driver_event
-from agent.nvml.frames import EVERY_CALL, LIFE_CYCLE, NODE, FrameKind, rows
+from agent.nvml.frames import ANY_DEVICE, EVERY_CALL, LIFE_CYCLE, NODE, FrameKind, rows
 from agent.nvml.library import library_facts
 from agent.nvml.process import Child, ChildFailure, Crashed
 from agent.report.source import IdentityTier, RawProcess, Sweep
@@ -28,6 +28,7 @@ from weighbridge.wire.report import DeviceState, Event, EventKind, Facts, Reason
 WORKER = (sys.executable, "-I", "-m", "agent.nvml.worker")
 ATTEMPTS = 4
 CALLS_BEFORE_DEVICE = 3
+DEVICES_BEFORE_CALL = 3
 MOST_STUCK = 2
 OF_THE_DRIVER = ("driver_version", "gpus_enumerated_count", "gpus_unreadable_count")
 TIER_KINDS = {Tier.FAST: FrameKind.FAST, Tier.SLOW: FrameKind.SLOW}
@@ -332,7 +333,8 @@ class NvmlSource:
         self._tell(EventKind.NVML_RESTARTED, None, detail)
 
     def _condemn(self, device: str, call: str) -> None:
-        """No child asks this again for a while; after three calls, nothing at all of that device."""
+        """No child asks this again for a while; after three calls, nothing at all of that device, and a call that ended
+        children on three devices, of none."""
         seconds = self._patience.renew if device == NODE else self._patience.quarantine
         until = self._clock() + int(seconds * 1_000_000)
         self._quarantine[device, call] = until
@@ -341,6 +343,8 @@ class NvmlSource:
             and sum(other == device for other, _ in self._quarantine) >= CALLS_BEFORE_DEVICE
         ):
             self._quarantine[device, EVERY_CALL] = until
+        if sum(other == call for _, other in self._quarantine) >= DEVICES_BEFORE_CALL:
+            self._quarantine[ANY_DEVICE, call] = until
 
     def _suspect(self, failure: ChildFailure) -> None:
         """Two threads call the library: one that waits for events is blamed for a crash between the other's calls, and

@@ -34,6 +34,7 @@ GPM_APART_SECONDS = 0.2
 """Between the two samples of a GPM metric. The library's header asks for more than 0.1."""
 
 EVERY_CALL = "*"
+ANY_DEVICE = "*"
 NODE = "node"
 """The device by which calls about no device are marked."""
 EVENTS = "events"

@@ -22,6 +22,7 @@ from agent.nvml.calls import (
     function_not_found,
 )
 from agent.nvml.frames import (
+    ANY_DEVICE,
     EVENTS,
     EVERY_CALL,
     FUNCTION_NOT_FOUND,
@@ -57,7 +58,7 @@ GONE = (GPU_IS_LOST, RESET_REQUIRED)
 
 
 class Sweeper:
-    """The devices of one child. `quarantine`: (uuid, label or EVERY_CALL) of calls that hung in an earlier child."""
+    """The devices of one child. `quarantine`: (uuid or ANY_DEVICE, label or EVERY_CALL) of calls that hung in an earlier child."""
 
     def __init__(
         self,
@@ -246,7 +247,8 @@ class Sweeper:
         return self._bound[key]
 
     def _quarantined(self, device: str, label: str) -> bool:
-        return (device, label) in self._quarantine or (device, EVERY_CALL) in self._quarantine
+        kept = ((device, label), (device, EVERY_CALL), (ANY_DEVICE, label))
+        return not self._quarantine.isdisjoint(kept)
 
     def _number(self, device: str, label: str) -> int:
         key = (device, label)

@@ -201,3 +201,21 @@ async def test_a_crash_in_the_middle_of_a_sweep_of_an_older_driver_costs_one_cal
     row = dict(zip(sweep.devices, sweep.readings["sm_clock_megahertz"], strict=True))
     assert row.pop(uuid(9)) is Reason.QUARANTINED
     assert set(row.values()) == {1965}
+
+
+@pytest.mark.parametrize("call", ["PowerUsage", "UUID", "NvLinkState"])
+async def test_a_call_that_crashes_on_every_card_of_a_large_node_ends_few_children(
+    driver: FakeDriver, make_source: MakeSource, call: str
+) -> None:
+    driver.play_node(16, f"crash * nvmlDeviceGet{call} abort")
+    source = make_source(driver, patience=QUICK)
+    sweep = await source.sweep(Tier.FAST)
+    crashed = [event.kind for event in source.events()].count(EventKind.NVML_CRASHED)
+    assert crashed == 3
+    if call == "UUID":
+        assert sweep.devices == []
+        facts = (await source.identify()).driver
+        assert facts.readings["gpus_unreadable_count"] == 16
+    else:
+        assert sweep.readings["utilization_gpu_percent"] == [37] * 16
+        assert sweep.readings[POWER] == [Reason.QUARANTINED if call == "PowerUsage" else 69800] * 16
