@@ -39,6 +39,8 @@ FALLBACK_MEMORY_BYTES = 80 << 30
 RESERVED_BYTES = 500 << 20
 POWER_CAP_FLAG = 0x4
 IDLE_FLAG = 0x1
+IN_FABRIC = 3
+FABRIC_ARCHITECTURES = ("hopper", "blackwell")
 _LINKS_IN_NO_TROUBLE = tuple(
     f"nvlink_{state}_links" for state in ("down", "sleeping", "quiet", "unreadable")
 )
@@ -277,6 +279,10 @@ class GpuState:
             "recovery_action_code": 0,
         }
 
+    @property
+    def _has_fabric(self) -> bool:
+        return self.card.architecture in FABRIC_ARCHITECTURES
+
     def slow(self) -> dict[str, Value]:
         """Readings of the slow tier."""
         counters: dict[str, Value] = {
@@ -290,6 +296,7 @@ class GpuState:
             "remap_failure_code": 0,
             "nvlink_active_links": links or Reason.NOT_SUPPORTED,
             **dict.fromkeys(_LINKS_IN_NO_TROUBLE, 0 if links else Reason.NOT_SUPPORTED),
+            "fabric_state_code": IN_FABRIC if links and self._has_fabric else Reason.NOT_SUPPORTED,
             "nvlink_replay_count": 0 if links else Reason.NOT_SUPPORTED,
             "nvlink_recovery_count": 0 if links else Reason.NOT_SUPPORTED,
             "nvlink_crc_flit_count": 0 if links else Reason.NOT_SUPPORTED,

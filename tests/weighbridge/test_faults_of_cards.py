@@ -106,9 +106,45 @@ def test_a_fault_that_could_not_be_read_is_unknown_and_a_card_without_it_is_not_
 ) -> None:
     unread = answers(NVLINK, view({reading: Reason.TIMEOUT}))[code]
     assert (unread.verdict, unread.observed) == (Verdict.UNKNOWN, "timeout")
+    bridged = {**NVLINK, "accelerator": {"sku": "H100-PCIe-80GB"}}
     for lacking in (Reason.NOT_SUPPORTED, Reason.FUNCTION_NOT_FOUND):
-        assert code not in answers(NVLINK, view({reading: lacking}))
-    assert code not in answers(NVLINK, view())
+        assert code not in answers(bridged, view({reading: lacking}))
+    assert code not in answers(bridged, view())
+    assert code not in answers(NVLINK, view({reading: Reason.NOT_SUPPORTED}))
+
+
+@pytest.mark.parametrize(
+    ("sku", "spoken_of"),
+    [
+        ("H100-SXM-80GB", True),
+        ("H20-SXM-96GB", True),
+        ("B300-SXM-270GB", True),
+        ("GB200-186GB", True),
+        ("A100-SXM4-80GB", False),
+        ("V100-SXM2-32GB", False),
+        ("H100-PCIe-80GB", False),
+        ("H200-NVL-141GB", False),
+        ("RTX5090-32GB", False),
+    ],
+)
+@pytest.mark.parametrize("said", [None, Reason.FUNCTION_NOT_FOUND])
+def test_a_fabric_of_which_nobody_can_tell_is_unknown_where_the_promised_card_may_have_one(
+    sku: str, spoken_of: bool, said: Reason | None
+) -> None:
+    terms = {**NVLINK, "accelerator": {"sku": sku}}
+    seen = view({"nvlink_active_links": 18} | ({"fabric_state_code": said} if said else {}))
+    found = answers(terms, seen).get("fabric_not_joined")
+    assert (found is not None) == spoken_of
+    if found is not None:
+        assert (found.verdict, found.observed) == (Verdict.UNKNOWN, said or "not_reported")
+    without = {"accelerator": {"sku": sku}}
+    assert "fabric_not_joined" not in answers(without, seen)
+
+
+def test_a_driver_that_says_that_there_is_no_fabric_has_said_it() -> None:
+    for state in (0, Reason.NOT_SUPPORTED):
+        found = answers(NVLINK, view({"fabric_state_code": state})).get("fabric_not_joined")
+        assert found is None or found.verdict is Verdict.MET
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,17 @@ States and the health mask are those of nvmlGpuFabricInfo_v3_t (NVML_GPU_FABRIC_
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from weighbridge.judge.checks.check import Answer, Check, CheckContext, sound
+from weighbridge.catalogue.tables import sku
+from weighbridge.judge.checks.check import Answer, Check, CheckContext, of_card, sound, unseen
 from weighbridge.judge.latest_readings import INVENTORY
+from weighbridge.wire.report import Reason
 
 STATE, STATUS, HEALTH = "fabric_state_code", "fabric_status_code", "fabric_health_flags"
 COMPLETED = 3
 STATES: Mapping[int, str] = {1: "not_started", 2: "in_progress", COMPLETED: "completed"}
+
+NOBODY_SAID = {None, Reason.FUNCTION_NOT_FOUND}
+"""Of an agent that does not read it, and of a driver that has no call for it."""
 
 FIELDS: Sequence[tuple[int, int, Mapping[int, str]]] = (
     (0, 0x3, {1: "degraded_bandwidth"}),
@@ -36,10 +41,37 @@ FIELDS: Sequence[tuple[int, int, Mapping[int, str]]] = (
 """Of the health mask: where a field begins, its mask, and which of its values are faults. 0 is not supported."""
 
 
+JOINED = "joined its fabric"
+FIRST = "9.0"
+"""The compute capability from which on a card joins a fabric, and its driver says whether it has."""
+
+
 def joined(context: CheckContext) -> Iterator[Answer]:
-    """Each device of a contract that promises NVLink. A card without switches has no fabric, and its state is 0."""
+    """Each device of a contract that promises NVLink. A card without switches has no fabric: its state is 0 or not
+    supported. Where the promised card may have one, a driver or an agent that cannot tell leaves it unknown."""
     if _promised(context):
-        yield from sound(context, "joined its fabric", (STATE, STATUS), _missing)
+        yield from sound(context, JOINED, (STATE, STATUS), _missing)
+        if _behind_switches(context):
+            yield from _untold(context)
+
+
+def _behind_switches(context: CheckContext) -> bool:
+    """Whether the promised card may be one: boards with a bridge between two of them are none."""
+    promised = sku(context.promise.resource.accelerator.sku)
+    capability = promised and promised.compute_capability
+    late = capability is not None and _ordered(capability) >= _ordered(FIRST)
+    return late and bool(promised and promised.nvlink_links)
+
+
+def _ordered(capability: str) -> tuple[int, ...]:
+    return tuple(map(int, capability.split(".")))
+
+
+def _untold(context: CheckContext) -> Iterator[Answer]:
+    for device in context.devices():
+        state, status = (of_card(context, device, name) for name in (STATE, STATUS))
+        if {state, status} <= NOBODY_SAID:
+            yield unseen(device.uuid, JOINED, state if isinstance(state, Reason) else None)
 
 
 def healthy(context: CheckContext) -> Iterator[Answer]:
