@@ -138,6 +138,48 @@ def _commands(said: str) -> list[str]:
     return re.findall(r"[(（](weighbridge[^,)）]*)", said)
 
 
+ENDS_WORK = {
+    "disable_mig",
+    "enable_ecc",
+    "power_cycle",
+    "reboot",
+    "reload_driver",
+    "reseat",
+    "reset_gpu",
+    "run_diagnostics",
+}
+ENDS_THE_LOG = {"power_cycle", "reboot"}
+OF_A_CARD = {"reseat", "replace", "reset_gpu", "check_slot"}
+NOT_OF_A_CARD = ("fabric_port", "cpu", "host", "nvme")
+
+
+@pytest.mark.parametrize("row", meanings().values(), ids=lambda row: row.code)
+def test_what_would_end_somebodys_work_comes_after_the_drain(row: Meaning) -> None:
+    order = [step.code for step in row.steps]
+    ending = [at for at, code in enumerate(order) if code in ENDS_WORK]
+    assert not ending or "drain" in order[: ending[0]]
+
+
+@pytest.mark.parametrize("row", meanings().values(), ids=lambda row: row.code)
+def test_the_kernels_log_is_read_before_a_boot_ends_it(row: Meaning) -> None:
+    order = [step.code for step in row.steps]
+    if "read_kernel_log" in order:
+        assert not ENDS_THE_LOG & set(order[: order.index("read_kernel_log")])
+
+
+@pytest.mark.parametrize("row", meanings().values(), ids=lambda row: row.code)
+def test_nobody_is_sent_to_a_card_for_what_is_none(row: Meaning) -> None:
+    if row.code.startswith(NOT_OF_A_CARD):
+        assert not OF_A_CARD & {step.code for step in row.steps}
+
+
+@pytest.mark.parametrize("step", steps().values(), ids=lambda step: step.code)
+def test_a_page_that_a_step_names_is_there(step: Step) -> None:
+    for said in step.says:
+        for page in re.findall(r"docs/[\w.-]+", said):
+            assert (Path(__file__).parents[2] / page).exists()
+
+
 def test_what_is_met_asks_for_nothing_and_what_nobody_saw_for_sight() -> None:
     lost = meanings()["gpu_lost"]
     assert lost.next_steps(Verdict.MET) == ()
