@@ -773,6 +773,15 @@ def test_who_uses_a_gpu_that_cannot_be_asked_or_is_seen_from_a_container_is_unkn
     ]
 
 
+def test_processes_that_no_driver_could_list_are_unknown_for_the_drivers_reason() -> None:
+    log = standing()
+    uncounted = {"readings": {}, "unavailable": {"gpus_enumerated_count": "library_not_found"}}
+    node = ScriptedNode(gpus=0, driver=uncounted)
+    log.report(node.report([0], processes=None))
+    found = log.open()["foreign_process", ""]
+    assert (found.verdict, found.observed) == (Verdict.UNKNOWN, "library_not_found")
+
+
 def test_processes_that_can_no_longer_be_listed_are_unknown_not_gone() -> None:
     log, node = standing(), ScriptedNode()
     process = {"boottime_us": 1, "device": GPU, "memory_bytes": 1, "class": "container"}

@@ -11,7 +11,7 @@ from weighbridge.judge.checks.check import (
     doubted,
     unseen,
 )
-from weighbridge.judge.checks.presence import hidden
+from weighbridge.judge.checks.presence import hidden, why_hidden
 from weighbridge.judge.latest_readings import INVENTORY, PROCESSES, fact
 from weighbridge.wire.report import DeviceState, OwnerClass, Process
 
@@ -30,7 +30,7 @@ def alone(context: CheckContext) -> Iterator[Answer]:
         return
     expected = f"owners {', '.join(terms.owners)}" if terms.owners else f"{terms.max_owners} owner"
     if context.view.processes is None:
-        yield unseen("", expected, None)
+        yield unseen("", expected, why_hidden(context.view))
         return
     held = list(_of_the_lease(context, context.view.processes))
     owners = {
