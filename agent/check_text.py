@@ -82,7 +82,11 @@ def _item(name: str, text: str) -> Iterator[str]:
 
 def _wrapped(text: str, indent: str = "", hanging: str = "") -> list[str]:
     return textwrap.wrap(
-        visible(text), WIDTH, initial_indent=indent, subsequent_indent=indent + hanging
+        visible(text),
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + hanging,
+        break_on_hyphens=False,
     )
 
 

@@ -230,3 +230,16 @@ def test_a_schema_finds_what_is_wrong() -> None:
     assert list(mistakes(kept, found | {"version": "1"})) == ["version: '1' is no integer"]
     assert list(mistakes(kept, found | {"verdict": "fine"})) != []
     assert list(mistakes(kept, {key: found[key] for key in found if key != "bounds"})) != []
+
+
+def test_a_name_that_somebody_copies_is_not_broken_at_its_hyphens() -> None:
+    found = of(
+        ("gpu_missing", "", Verdict.BREACHED, "0 GPUs (library_not_found)"),
+        ("gpu_lost", gpu(0), Verdict.BREACHED, "lost"),
+        ("ecc_off", gpu(0), Verdict.BREACHED, "off"),
+        view=LatestReadings(driver=Facts({}, {COUNTED: Reason.LIBRARY_NOT_FOUND})),
+    )
+    said = text(found)
+    assert not [line for line in said.splitlines() if line.endswith("-")]
+    assert "libnvidia-ml.so.1" in said
+    assert "nvidia-smi --gpu-reset" in " ".join(said.split())
