@@ -12,6 +12,7 @@ import yaml
 
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.findings import Meaning, meanings
+from weighbridge.verdict import Verdict
 
 MAX_CLOCK_SKEW_SECONDS = 2
 
@@ -20,7 +21,7 @@ MAX_CLOCK_SKEW_SECONDS = 2
 class Alert:
     """`hold` is how long `expr` must be true first; `summary` and `text` may use Prometheus' templates.
 
-    `codes` are those of the findings that it is about: it says of each what to do.
+    `codes` are those of the findings that it is about: it says of each what to do where that is the verdict.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Alert:
     summary: str
     text: str
     codes: Sequence[str] = ()
+    verdict: Verdict = Verdict.BREACHED
 
 
 def _matching(pattern: str) -> list[str]:
@@ -52,15 +54,28 @@ _PATH = "challenge_path"
 _DOUBTED = "challenge_idle|challenge_unassessed|challenge_above_ceiling"
 _SUBJECT = "{{ $labels.node }} {{ $labels.uuid }}"
 
+_WHERE = f"{{{{ $labels.contract }}}}: {{{{ $labels.check }}}} at {_SUBJECT}"
+_ERRORS = [code for code in meanings() if code not in _matching(_OTHERWISE)]
+
 ALERTS = (
     Alert(
         "WeighbridgeBreach",
-        f'{_FINDING}{{severity="error",check!~"{_OTHERWISE}"}} == 1',
+        f'{_FINDING}{{severity="error",verdict!="unknown",check!~"{_OTHERWISE}"}} == 1',
         "0s",
         "critical",
-        f"{{{{ $labels.contract }}}}: {{{{ $labels.check }}}} at {_SUBJECT}",
+        _WHERE,
         "What was delivered is not what the contract promises. The contract's page shows expected and observed.",
-        [code for code in meanings() if code not in _matching(_OTHERWISE)],
+        _ERRORS,
+    ),
+    Alert(
+        "WeighbridgeErrorInDoubt",
+        f'{_FINDING}{{severity="error",verdict="unknown",check!~"{_OTHERWISE}"}} == 1',
+        "0s",
+        "critical",
+        _WHERE,
+        "Nobody could see whether it is as promised, or what was seen does not tell whose it is. It accuses nobody.",
+        _ERRORS,
+        Verdict.UNKNOWN,
     ),
     Alert(
         "WeighbridgeNodeSilent",
@@ -130,7 +145,7 @@ ALERTS = (
         f'{_FINDING}{{check=~"{_DOUBTED}",severity="warning"}} == 1',
         "0s",
         "warning",
-        f"{{{{ $labels.contract }}}}: {{{{ $labels.check }}}} at {_SUBJECT}",
+        _WHERE,
         "The card idled as it was met, was faster than one can be, or none is assessed. There are innocent reasons.",
         _matching(_DOUBTED),
     ),
@@ -194,7 +209,7 @@ def build() -> str:
 def _rule(alert: Alert) -> dict[str, Any]:
     said = {"summary": alert.summary, "description": alert.text}
     if alert.codes:
-        said["what_to_do"] = _advice([meanings()[code] for code in alert.codes])
+        said["what_to_do"] = _advice([meanings()[code] for code in alert.codes], alert.verdict)
     return {
         "alert": alert.name,
         "expr": alert.expr,
@@ -204,14 +219,15 @@ def _rule(alert: Alert) -> dict[str, Any]:
     }
 
 
-def _advice(rows: Sequence[Meaning]) -> str:
+def _advice(rows: Sequence[Meaning], verdict: Verdict) -> str:
     """What to do about the finding that it fires for, by Prometheus' template where there are several."""
     if len(rows) == 1:
-        return _steps(rows[0])
-    branches = (f'if eq $labels.check "{row.code}" }}}}{_steps(row)}' for row in rows)
+        return _steps(rows[0], verdict)
+    branches = (f'if eq $labels.check "{row.code}" }}}}{_steps(row, verdict)}' for row in rows)
     return "{{ " + "{{ else ".join(branches) + "{{ end }}"
 
 
-def _steps(row: Meaning) -> str:
-    steps = (f"{number}. {step.says.en}" for number, step in enumerate(row.steps, start=1))
-    return f"{row.code}: {row.means.en}. {'; '.join(steps)}"
+def _steps(row: Meaning, verdict: Verdict) -> str:
+    steps = enumerate(row.next_steps(verdict), start=1)
+    told = "; ".join(f"{number}. {step.says.en}" for number, step in steps)
+    return f"{row.code}: {row.says(verdict).en}. {told}"

@@ -161,6 +161,23 @@ def test_an_alert_about_findings_says_of_each_what_to_do() -> None:
         assert said.startswith(f"{code}: {row.means.en}. 1. {row.steps[0].says.en}")
 
 
+def test_what_nobody_could_see_is_alerted_as_that_and_as_no_breach() -> None:
+    breach, doubt = rules.ALERTS[:2]
+    assert 'verdict!="unknown"' in breach.expr
+    assert 'verdict="unknown"' in doubt.expr
+    (written,) = (
+        rule["annotations"]["what_to_do"]
+        for rule in yaml.safe_load(rules.build())["groups"][0]["rules"]
+        if rule["alert"] == doubt.name
+    )
+    told = dict(re.findall(r'if eq \$labels\.check "(\w+)" \}\}(.*?)\{\{', written))
+    assert told["gpu_missing"].startswith(
+        "gpu_missing: nobody could see whether the node has fewer"
+    )
+    assert "replace the card" not in told["gpu_missing"]
+    assert "ask the lessee" in told["xid_open"]
+
+
 def test_whatever_is_found_an_alert_that_fires_for_it_says_what_to_do() -> None:
     told = {code for alert in rules.ALERTS for code in alert.codes}
     assert told == meanings().keys()
