@@ -71,6 +71,11 @@ def test_short_loads_one_by_one_open_one_finding() -> None:
     ]  # fmt: skip
 
 
+def test_samples_that_are_narrow_each_alone_are_found_by_nobody_however_many() -> None:
+    narrow: Shown = {**LOADED, WIDTH: 8}
+    assert told(LOADED, LOADED, narrow, LOADED, narrow, LOADED, narrow, LOADED).findings() == []
+
+
 def test_a_link_that_is_whole_again_under_load_is_so_at_once() -> None:
     narrow: Shown = {**LOADED, WIDTH: 8}
     log = told(narrow, narrow, LOADED)

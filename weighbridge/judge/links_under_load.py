@@ -29,11 +29,16 @@ class LinkUnderLoad:
     given: list[int | None] = field(default_factory=lambda: [None, None])
     sure: list[bool] = field(default_factory=lambda: [False, False])
 
-    def see(self, now: Column, *, working: bool) -> None:
-        """A sample, under load or at idle."""
-        if not working:
+    def see(self, now: Column, *, working: bool) -> bool:
+        """A sample, under load or at idle. Returns whether what it has shown is another thing now."""
+        was = self.all_shown
+        if working:
+            self._see(now)
+        else:
             self.last = [None, None]
-            return
+        return was != self.all_shown
+
+    def _see(self, now: Column) -> None:
         for place, (value, beside, given) in enumerate(
             zip(now, self.last, self.given, strict=True)
         ):
@@ -43,6 +48,12 @@ class LinkUnderLoad:
             elif value is not None:
                 self.given[place] = value
         self.last = list(now)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the newest sample once more would say nothing new."""
+        told = zip(self.last, self.given, self.sure, strict=True)
+        return all(last is None or (sure and last == given) for last, given, sure in told)
 
     @property
     def all_shown(self) -> list[tuple[int | None, bool]]:
@@ -57,12 +68,12 @@ class LinkUnderLoad:
 
 @dataclass(slots=True)
 class LinkMeter:
-    """Links by device. `known`: columns, by OF_LINKS, of which all is known that can be, at any load. `at_idle`: every
-    device was, in the newest sample."""
+    """Links by device. `working`: which devices were under load in the newest sample; `settled`: whether that sample
+    once more would say nothing new of any."""
 
     links: dict[str, LinkUnderLoad] = field(default_factory=dict)
-    known: list[list[int | None]] = field(default_factory=list)
-    at_idle: bool = False
+    working: list[bool] = field(default_factory=list)
+    settled: bool = False
 
     def shown(self, device: str, reading: str) -> tuple[int | None, bool]:
         """What a device's link gave under load, None where that was never seen; and whether it gives no more."""
@@ -73,7 +84,7 @@ class LinkMeter:
 def begin(meter: LinkMeter, devices: Sequence[str]) -> None:
     """The samples are of these devices from now on."""
     meter.links = {device: meter.links.get(device) or LinkUnderLoad() for device in devices}
-    meter.known, meter.at_idle = [], False
+    meter.working, meter.settled = [], False
 
 
 def take_in(
@@ -83,26 +94,21 @@ def take_in(
 
     `before`: the sample `passed_us` before it. Returns whether what any link gives has changed.
     """
-    if [rows.get(name) for name in OF_LINKS] == meter.known:
-        return False
     shares = rows.get(WORK) or [None] * len(devices)
     working = [
         _moves(rows, before, place, passed_us) if share is None else share >= WORKING_PERCENT
         for place, share in enumerate(shares)
     ]
-    if meter.at_idle and True not in working:
+    now, then = ([told.get(name) for name in OF_LINKS] for told in (rows, before))
+    if working == meter.working and (True not in working or (meter.settled and now == then)):
         return False
-    meter.at_idle = True not in working
     links = [meter.links.setdefault(device, LinkUnderLoad()) for device in devices]
-    was = [link.all_shown for link in links]
-    for place, link in enumerate(links):
-        now = [rows[name][place] if name in rows else None for name in OF_LINKS]
-        link.see(now, working=working[place])
-    meter.known = [
-        [link.given[place] if link.sure[place] else None for link in links]
-        for place in range(len(OF_LINKS))
+    changed = [
+        link.see([None if row is None else row[place] for row in now], working=working[place])
+        for place, link in enumerate(links)
     ]
-    return was != [link.all_shown for link in links]
+    meter.working, meter.settled = working, all(link.settled for link in links)
+    return any(changed)
 
 
 def _moves(rows: Rows, before: Rows, place: int, passed_us: int) -> bool:
