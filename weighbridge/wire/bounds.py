@@ -4,10 +4,11 @@ The report stays as it was signed. Whoever judges by it reads it through `within
 can have is then none, for the reason `out_of_range`, and of text what steers a terminal is written out.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from itertools import groupby
-from typing import TypeVar
+from functools import lru_cache
+from itertools import chain, groupby
+from typing import Any, TypeVar
 
 from msgspec.structs import force_setattr, replace
 
@@ -85,19 +86,17 @@ def _told_gap(gap: Gap) -> Gap:
 def _bounding(block: Block) -> Generator[None, None, Block]:
     """The same of one block."""
     wild: dict[str, Bounds] = {}
-    looked = 0
-    for name, rows in block.readings.items():
-        bounds = READING[name].bounds if name in READING else None
-        if bounds is None:
-            continue
-        size = len(rows) * len(rows[0])
+    each, looked = len(block.boottime_us) * len(block.devices), 0
+    for bounds, names in _bounded(tuple(block.readings)):
+        size = each * len(names)
         if looked + size > STEP_VALUES:
             looked = 0
             yield
         looked += size
-        fits = _holds(rows, bounds) if size <= STEP_VALUES else (yield from _fits(rows, bounds))
-        if not fits:
-            wild[name] = bounds
+        if size > STEP_VALUES or not _holds(_rows(block, names), bounds):
+            for name in names:
+                if not (yield from _fits(block.readings[name], bounds)):
+                    wild[name] = bounds
     if not wild:
         return block
     spans, readings = list(block.unavailable), dict(block.readings)
@@ -105,6 +104,21 @@ def _bounding(block: Block) -> Generator[None, None, Block]:
         spans += yield from _spans(block, name, bounds)
         readings[name] = yield from _kept(block.readings[name], bounds)
     return _with(block, readings, spans)
+
+
+@lru_cache(maxsize=64)
+def _bounded(names: tuple[str, ...]) -> tuple[tuple[Bounds, tuple[str, ...]], ...]:
+    """Those of them that have bounds, by their bounds. Nearly all reports tell of the same readings."""
+    found: dict[Bounds, tuple[str, ...]] = {}
+    for name in names:
+        bounds = READING[name].bounds if name in READING else None
+        if bounds is not None:
+            found[bounds] = (*found.get(bounds, ()), name)
+    return tuple(found.items())
+
+
+def _rows(block: Block, names: Iterable[str]) -> Iterable[Sequence[int | None]]:
+    return chain.from_iterable(block.readings[name] for name in names)
 
 
 def _with(
@@ -135,8 +149,10 @@ def _fits(rows: Rows, bounds: Bounds) -> Generator[None, None, bool]:
     return fits
 
 
-def _holds(rows: Rows, bounds: Bounds) -> bool:
-    values = [value for row in rows for value in row if value is not None]
+def _holds(rows: Iterable[Sequence[int | None]], bounds: Bounds) -> bool:
+    """Most values stand beside the same ones: each is looked at once."""
+    values: set[Any] = set().union(*rows)
+    values.discard(None)
     return not values or bounds.least <= min(values) <= max(values) <= bounds.most
 
 
