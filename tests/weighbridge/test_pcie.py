@@ -1,10 +1,20 @@
 """PCIe links are judged by what they give under load: width and generation fall at idle, by design."""
 
+import random
+from itertools import pairwise
+
 import pytest
 
 from tests.weighbridge.scripted import Log, ScriptedNode, spans
 from tests.weighbridge.test_judge import GPU, feed, standing
-from weighbridge.judge.links_under_load import WORKING_PERCENT
+from weighbridge.judge.links_under_load import (
+    OF_LINKS,
+    WORKING_PERCENT,
+    LinkMeter,
+    LinkUnderLoad,
+    begin,
+    take_in,
+)
 
 FLOORS = '{pcie_width: "16", pcie_generation: "5"}'
 WIDTH, GENERATION, WORK = (
@@ -143,3 +153,27 @@ def test_a_node_that_was_booted_anew_is_judged_by_what_its_links_give_now() -> N
     after.seq, after.prev = 2, "0" * 64
     feed(log, after, range(20, 41, 10), {20: {GPU: IDLE}, 30: {GPU: IDLE}, 40: {GPU: IDLE}})
     assert log.open()["pcie_narrow", GPU].verdict == "unknown"
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_what_is_passed_over_says_nothing_new(seed: int) -> None:
+    chance = random.Random(seed)
+    devices = ["a", "b", "c"]
+    choices = {WORK: [0, 9, 10, 90], WIDTH: [8, 16, None], GENERATION: [1, 4, 5, None]}
+    samples: list[dict[str, list[int | None]]] = [{}]
+    for _ in range(60):
+        again = {name for name in choices if chance.random() < 0.7 and name in samples[-1]}
+        more = {name: [chance.choice(of) for _ in devices] for name, of in choices.items()}
+        samples.append(more | {name: samples[-1][name] for name in again})
+    meter, links = LinkMeter(), {device: LinkUnderLoad() for device in devices}
+    begin(meter, devices)
+    for before, rows in pairwise(samples):
+        changed = [
+            link.see([rows[name][place] for name in OF_LINKS], working=(rows[WORK][place] or 0) > 9)
+            for place, link in enumerate(links.values())
+        ]
+        assert take_in(meter, devices, rows, before, 10_000_000) is any(changed)
+        for name in OF_LINKS:
+            assert [meter.shown(one, name) for one in devices] == [
+                link.shown(name) for link in links.values()
+            ]

@@ -49,11 +49,10 @@ class LinkUnderLoad:
                 self.given[place] = value
         self.last = list(now)
 
-    @property
-    def settled(self) -> bool:
-        """Whether the newest sample once more would say nothing new."""
-        told = zip(self.last, self.given, self.sure, strict=True)
-        return all(last is None or (sure and last == given) for last, given, sure in told)
+    def gives(self, now: Column) -> bool:
+        """Whether under any load such a sample would say nothing new."""
+        told = zip(now, self.given, self.sure, strict=True)
+        return all(value is None or (sure and value == given) for value, given, sure in told)
 
     @property
     def all_shown(self) -> list[tuple[int | None, bool]]:
@@ -69,11 +68,12 @@ class LinkUnderLoad:
 @dataclass(slots=True)
 class LinkMeter:
     """Links by device. `working`: which devices were under load in the newest sample; `settled`: whether that sample
-    once more would say nothing new of any."""
+    once more would say nothing new of any; `whole`: whether it would not under any load."""
 
     links: dict[str, LinkUnderLoad] = field(default_factory=dict)
     working: list[bool] = field(default_factory=list)
     settled: bool = False
+    whole: bool = False
 
     def shown(self, device: str, reading: str) -> tuple[int | None, bool]:
         """What a device's link gave under load, None where that was never seen; and whether it gives no more."""
@@ -84,7 +84,7 @@ class LinkMeter:
 def begin(meter: LinkMeter, devices: Sequence[str]) -> None:
     """The samples are of these devices from now on."""
     meter.links = {device: meter.links.get(device) or LinkUnderLoad() for device in devices}
-    meter.working, meter.settled = [], False
+    meter.working, meter.settled, meter.whole = [], False, False
 
 
 def take_in(
@@ -94,20 +94,25 @@ def take_in(
 
     `before`: the sample `passed_us` before it. Returns whether what any link gives has changed.
     """
+    told = [rows.get(name) for name in OF_LINKS]
+    same = told == [before.get(name) for name in OF_LINKS]
+    meter.whole = meter.whole and same
+    if meter.whole:
+        return False
     shares = rows.get(WORK) or [None] * len(devices)
     working = [
         _moves(rows, before, place, passed_us) if share is None else share >= WORKING_PERCENT
         for place, share in enumerate(shares)
     ]
-    now, then = ([told.get(name) for name in OF_LINKS] for told in (rows, before))
-    if working == meter.working and (True not in working or (meter.settled and now == then)):
+    if working == meter.working and (True not in working or (meter.settled and same)):
         return False
     links = [meter.links.setdefault(device, LinkUnderLoad()) for device in devices]
+    now = [[None if row is None else row[place] for row in told] for place in range(len(links))]
     changed = [
-        link.see([None if row is None else row[place] for row in now], working=working[place])
-        for place, link in enumerate(links)
+        link.see(one, working=works) for link, one, works in zip(links, now, working, strict=True)
     ]
-    meter.working, meter.settled = working, all(link.settled for link in links)
+    meter.working, meter.settled = working, all(link.gives(link.last) for link in links)
+    meter.whole = all(map(LinkUnderLoad.gives, links, now))
     return any(changed)
 
 
