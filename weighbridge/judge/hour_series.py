@@ -20,7 +20,7 @@ from weighbridge.judge.usage import (
     MOST_MILLIWATTS,
     POWER,
     Column,
-    column,
+    columns,
     holders,
     idle_top,
 )
@@ -113,7 +113,7 @@ class SeriesMeter:
     power: Column = field(default_factory=list)
     heat: Column = field(default_factory=list)
     clock: Column = field(default_factory=list)
-    use: Column = field(default_factory=list)
+    worked: list[bool] = field(default_factory=list)
     trail: Column = field(default_factory=list)
     limited: list[Column] = field(default_factory=list)
     flags: Column = field(default_factory=list)
@@ -136,9 +136,8 @@ def note_throttling(
     A card at work is held by the power limit that it is made for, which takes nothing from anybody: the power cap
     counts while the limit in force is below `floor_milliwatts`, or else below the card's default.
     """
-    columns = view.tiers["fast"]
-    now = [column(columns, name, slots) for _, name, _ in HELD_DOWN]
-    flags, enforced = (column(columns, name, slots) for name in (FLAGS, ENFORCED))
+    names = (*(name for _, name, _ in HELD_DOWN), FLAGS, ENFORCED)
+    *now, flags, enforced = columns(view.tiers["fast"], names, slots)
     if passed_us > 0 and meter.slots == slots and len(meter.limited) == len(now):
         for place, device in enumerate(slots):
             if device:
@@ -195,41 +194,51 @@ def note(
 
     `slots`: the devices that answer, empty for the others. `last_us`: of the sample before, however long ago.
     """
-    columns = view.tiers["fast"]
-    same = meter.slots == slots and len(meter.use) == len(slots)
+    same = meter.slots == slots and len(meter.worked) == len(slots)
     if not same or INVENTORY in changed:
         meter.slots, meter.limits = list(slots), [_limits(view, device) for device in slots]
         _forget(meter.hour, slots)
     if not same:
         blank: Column = [None] * len(slots)
-        meter.power = meter.energy = meter.heat = meter.clock = meter.use = meter.trail = blank
-        meter.lasting = {}
-    read = [column(columns, name, slots) for name in READ]
+        meter.power = meter.energy = meter.heat = meter.clock = meter.trail = blank
+        meter.worked, meter.lasting = [False] * len(slots), {}
+    read = columns(view.tiers["fast"], READ, slots)
     # Some drivers say 0 of what they do not know: a card that works draws something.
     read[:2] = ([one or None for one in each] if 0 in each else each for each in read[:2])
-    _count(meter, view, read, at_us - last_us if same and last_us is not None else 0)
+    works = [percent is not None and percent >= BUSY_PERCENT for percent in read[4]]
+    hour = [meter.hour.get(device) or _begun(meter, device) for device in slots]
+    if works != meter.worked:
+        _change(meter, hour, works)
+    _count(meter, view, hour, works, read)
+    _spend(meter, hour, read, at_us - last_us if same and last_us is not None else 0)
     for place in _alike(read[0], *read[2:4]):
-        if slots[place] and read[0][place] is not None and _works(read[4][place]):
-            meter.hour[slots[place]].copied += 1
-    if read[4] != meter.use:
-        _change(meter, read[4])
-    meter.trail = meter.power
+        hour[place].copied += works[place] and read[0][place] is not None
+    meter.trail, meter.worked = meter.power, works
     meter.power, meter.energy, meter.heat, meter.clock = read[:4]
     slow = view.tiers.get("slow")
     if slow is not None and slow.sampled_us != meter.lasting_us:
         _note_lasting(meter, view, slow)
 
 
-def _count(meter: SeriesMeter, view: LatestReadings, read: list[Column], passed_us: int) -> None:
-    """Each device of a sample, `passed_us` after the one before; what that did not show is None."""
-    hour = meter.hour
-    before = zip(meter.power, meter.energy, meter.heat, meter.clock, strict=True)
-    sample = zip(meter.slots, meter.limits, before, zip(*read, strict=True), strict=True)
-    for device, limits, (power, spent, heat, clock), now in sample:
-        milliwatts, millijoules, celsius, megahertz, percent, of_memory, taken = now
-        if not device:
-            continue
-        series = hour.get(device) or hour.setdefault(device, HourSeries())
+def _begun(meter: SeriesMeter, device: str) -> HourSeries:
+    """Of a device that had none in this hour. Where none answers, nobody looks at it."""
+    series = HourSeries()
+    return meter.hour.setdefault(device, series) if device else series
+
+
+def _count(
+    meter: SeriesMeter,
+    view: LatestReadings,
+    hour: list[HourSeries],
+    works: list[bool],
+    read: list[Column],
+) -> None:
+    """What a sample of each device shows beside the two before it; what those did not show is None."""
+    before = (meter.trail, meter.power, meter.heat, meter.clock)
+    for (
+        series, limits, device, busy, trail, power, heat, clock,
+        milliwatts, _, celsius, megahertz, percent, of_memory, taken,
+    ) in zip(hour, meter.limits, meter.slots, works, *before, *read, strict=True):  # fmt: skip
         series.samples += 1
         if (
             (milliwatts or 0) > limits.milliwatts
@@ -239,22 +248,23 @@ def _count(meter: SeriesMeter, view: LatestReadings, read: list[Column], passed_
             series.beyond += 1
         if (taken or 0) > limits.full_bytes and _is_held(view, device, limits, milliwatts):
             series.held += 1
-        if milliwatts is None or percent is None or percent < BUSY_PERCENT:
+        if celsius != heat or celsius is None:
+            series.heated += 1
+        if milliwatts is None or not busy:
             series.run = 0
             if percent == 0 and milliwatts is not None and milliwatts > limits.loud_milliwatts:
                 series.unmoved += 1
-        else:
-            series.busy += 1
-            if milliwatts <= limits.idle_milliwatts and percent >= ALL_PERCENT:
-                series.unmoved += 1
-            stands = milliwatts == power and celsius == heat and megahertz == clock
-            series.run = series.run + 1 if stands else 0
+            continue
+        series.busy += 1
+        if milliwatts <= limits.idle_milliwatts and percent >= ALL_PERCENT:
+            series.unmoved += 1
+        if milliwatts == power and celsius == heat and megahertz == clock:
+            series.run += 1
             series.steady = max(series.steady, series.run)
-            if not milliwatts & OF_EIGHT:
-                _mark(series, meter.trail[meter.slots.index(device)], power, milliwatts, celsius)
-        if celsius != heat or celsius is None:
-            series.heated += 1
-        _spend(series, spent, millijoules, power, milliwatts, passed_us)
+        else:
+            series.run = 0
+        if not milliwatts & OF_EIGHT:
+            _mark(series, trail, power, milliwatts, celsius)
 
 
 def _mark(
@@ -272,16 +282,11 @@ def _mark(
         series.marks = sorted([*marks, mark])[:MARKS]
 
 
-def _works(percent: int | None) -> bool:
-    return percent is not None and percent >= BUSY_PERCENT
-
-
-def _change(meter: SeriesMeter, use: Column) -> None:
-    """What was said of use differs from the sample before."""
-    for device, before, now in zip(meter.slots, meter.use, use, strict=True):
-        if device and _works(before) is not _works(now):
-            _end_stretch(meter.hour[device], _works(before), meter.hour[device].samples - 1)
-    meter.use = use
+def _change(meter: SeriesMeter, hour: list[HourSeries], works: list[bool]) -> None:
+    """Who works is another one than in the sample before."""
+    for series, before, now in zip(hour, meter.worked, works, strict=True):
+        if before is not now:
+            _end_stretch(series, before, series.samples)
 
 
 def _end_stretch(series: HourSeries, worked: bool, at_sample: int) -> None:
@@ -299,26 +304,24 @@ def _note_lasting(meter: SeriesMeter, view: LatestReadings, slow: LatestSample) 
     Those that begin anew with the driver do so all together, energy too, and where it stays loaded while nobody uses it
     they do not.
     """
-    before, meter.lasting_us = meter.lasting, slow.sampled_us
-    tiers = ((slow, FOR_LIFE), (view.tiers["fast"], WITH_THE_DRIVER))
-    now = {name: column(tier, name, meter.slots) for tier, names in tiers for name in names}
-    meter.lasting = now
-    begun_anew = _fallen(before, now, ENERGY)
-    for name in now:
-        for place in _fallen(before, now, name):
+    before, now = meter.lasting, dict[str, Column]()
+    for sample, names in ((slow, FOR_LIFE), (view.tiers["fast"], WITH_THE_DRIVER)):
+        now.update(zip(names, columns(sample, names, meter.slots), strict=True))
+    meter.lasting, meter.lasting_us = now, slow.sampled_us
+    moved = [name for name in now if name in before and before[name] != now[name]]
+    fell = {name: _fallen(before[name], now[name]) for name in moved}
+    for name, places in fell.items():
+        for place in places:
             device = meter.slots[place]
-            kept = place not in begun_anew and view.value(device, PERSISTENCE) == 1
+            kept = place not in fell.get(ENERGY, ()) and view.value(device, PERSISTENCE) == 1
             if device and (name in FOR_LIFE or kept):
                 fallen = meter.hour[device].fallen
                 fallen[name] = fallen.get(name, 0) + 1
 
 
-def _fallen(before: dict[str, Column], now: dict[str, Column], name: str) -> list[int]:
-    """The places at which a counter fell. Mostly none: it stands as it did."""
-    first, last = before.get(name), now[name]
-    if first is None or first == last:
-        return []
-    pairs = enumerate(zip(first, last, strict=True))
+def _fallen(before: Column, now: Column) -> list[int]:
+    """The places at which a counter fell."""
+    pairs = enumerate(zip(before, now, strict=True))
     return [place for place, (was, is_) in pairs if was and is_ is not None and is_ < was]
 
 
@@ -331,9 +334,9 @@ def _forget(hour: dict[str, HourSeries], slots: list[str]) -> None:
 
 def turn(meter: SeriesMeter, view: LatestReadings) -> None:
     """The hour under way is over. A counter of a port that fell began anew."""
-    for device, percent in zip(meter.slots, meter.use, strict=True):
+    for device, worked in zip(meter.slots, meter.worked, strict=True):
         if device in meter.hour:
-            _end_stretch(meter.hour[device], _works(percent), meter.hour[device].samples)
+            _end_stretch(meter.hour[device], worked, meter.hour[device].samples)
     meter.last_hour, meter.hour = meter.hour, {}
     before, meter.falls = meter.falls, falls(view)
     risen = {
@@ -384,26 +387,19 @@ def _is_held(view: LatestReadings, device: str, limits: Limits, milliwatts: int 
     return device not in holding and holding.isdisjoint(slices)
 
 
-def _spend(
-    series: HourSeries,
-    before: int | None,
-    now: int | None,
-    first: int | None,
-    last: int | None,
-    passed_us: int,
-) -> None:
+def _spend(meter: SeriesMeter, hour: list[HourSeries], read: list[Column], passed_us: int) -> None:
     """Energy between two samples, and the powers at both."""
-    if before is None or now is None:
-        return
-    if now < before:
-        series.fell += now > MOST_MILLIWATTS * (passed_us + SLACK_US) // 1_000_000
-        return
-    if first is None or last is None or passed_us > SLACK_US:
-        return
-    series.spent_millijoules += now - before
-    series.spent_us += passed_us
-    low, high = (first, last) if first < last else (last, first)
-    if series.least is None or low < series.least:
-        series.least = low
-    if high > series.most:
-        series.most = high
+    columns_of = (meter.energy, read[1], meter.power, read[0])
+    for series, before, now, first, last in zip(hour, *columns_of, strict=True):
+        if before is None or now is None:
+            continue
+        if now < before:
+            series.fell += now > MOST_MILLIWATTS * (passed_us + SLACK_US) // 1_000_000
+        elif first is not None and last is not None and passed_us <= SLACK_US:
+            series.spent_millijoules += now - before
+            series.spent_us += passed_us
+            low, high = (first, last) if first < last else (last, first)
+            if series.least is None or low < series.least:
+                series.least = low
+            if high > series.most:
+                series.most = high

@@ -326,9 +326,11 @@ def see_sample(
             begin(view.links, block.devices)
             take_in(view.links, block.devices, rows, {}, 0)
         return {INVENTORY, REASONS, LINKS, *rows} | begun
-    changed = {name for name in watched if rows.get(name) != known.rows.get(name)} | begun
+    before = known.rows
+    changed = {name for name in watched if rows.get(name) != before.get(name)}
+    changed |= begun
     passed_us = at_us - known.sampled_us
-    if WIDTH in rows and take_in(view.links, block.devices, rows, known.rows, passed_us):
+    if WIDTH in rows and take_in(view.links, block.devices, rows, before, passed_us):
         changed.add(LINKS)
     if reasons == known.reasons:
         return changed

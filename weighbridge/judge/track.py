@@ -23,7 +23,7 @@ SECOND_US = 1_000_000
 GROWING_US = 2 * HOUR_US
 """What a chain that grows was judged up to lies no further back; its rows before are written."""
 
-SERVING = (State.UP, State.DEGRADED)
+SERVING, UNKNOWN = (State.UP, State.DEGRADED), State.UNKNOWN
 
 EFFECTS = {check.code: check.effect for check in CHECKS}
 
@@ -306,8 +306,11 @@ UNSEEN = frozenset({"gpu_missing", "gpu_lost"})
 
 
 def answering(track: Track) -> list[str]:
-    """The device of each slot; empty where none answers."""
-    if not any(segment.cause or segment.state is State.UNKNOWN for segment in track.segments):
+    """The device of each slot; empty where none answers. Asked for at every sample, hence the plain loop."""
+    for segment in track.segments:
+        if segment.cause or segment.state is UNKNOWN:
+            break
+    else:
         return track.slots
     return [
         device if _answers(segment) else ""

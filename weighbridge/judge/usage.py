@@ -5,7 +5,7 @@ and each sum says over how much GPU-time it was read. The energy between two sam
 first of them was taken.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -71,8 +71,8 @@ class UseMeter:
 
 def in_use(view: LatestReadings, device: str) -> bool | None:
     """Power above the card's idle band, or a process that holds memory; None where neither can be told."""
-    columns, slots = view.tiers.get("fast"), [device]
-    power: Column = [None] if columns is None else column(columns, POWER, slots)
+    sample, slots = view.tiers.get("fast"), [device]
+    power: Column = [None] if sample is None else column(sample, POWER, slots)
     return _used(slots, holders(view), [idle_top(view, device)], power)[0]
 
 
@@ -135,15 +135,15 @@ def take_in(
     `last_us`: of the sample before; None: the time between is not bridged.
     `changed`: what differs from that sample. `interval_us`: how long a sample is promised to stand alone.
     """
-    columns, same, over = view.tiers["fast"], meter.slots == slots, []
-    counters = column(columns, ENERGY, slots)
+    same, over = meter.slots == slots, []
+    counters, power, busy = columns(view.tiers["fast"], (ENERGY, POWER, BUSY), slots)
     if last_us is not None and meter.load is not None:
         spent = _spent(meter, slots, counters, at_us - last_us)
         over = _hold(meter, meter.load, last_us, at_us, spent, last_us + interval_us)
     if not same or INVENTORY in changed:
         meter.slots, meter.idle = list(slots), [idle_top(view, device) for device in slots]
     if not same or not changed.isdisjoint(LOADS):
-        meter.load = _load(meter, view, columns)
+        meter.load = _load(meter, view, power, busy)
     meter.counters = counters
     return over
 
@@ -156,25 +156,30 @@ def end(meter: UseMeter, last_us: int, until_us: int, interval_us: int) -> list[
     return over if meter.sums is None else [*over, meter.sums]
 
 
-def _load(meter: UseMeter, view: LatestReadings, columns: LatestSample) -> Load:
+def _load(meter: UseMeter, view: LatestReadings, power: Column, busy: Column) -> Load:
     slots = meter.slots
     seen = len(slots) - slots.count("")
-    used = _used(slots, holders(view), meter.idle, column(columns, POWER, slots))
+    used = _used(slots, holders(view), meter.idle, power)
     known = seen if view.processes is not None else len(used) - used.count(None)
-    told = column(columns, BUSY, slots)
-    read = [percent for percent in told if percent is not None]
+    read = [percent for percent in busy if percent is not None]
     return seen, known, used.count(True), len(read), sum(read)
 
 
-def column(columns: LatestSample, name: str, slots: Sequence[str]) -> Column:
+def column(sample: LatestSample, name: str, slots: Sequence[str]) -> Column:
     """A reading of these devices, None where it has no value."""
-    row = columns.rows.get(name)
-    if row is None:
-        return [None] * len(slots)
-    if columns.devices == slots:
-        return row
-    known = dict(zip(columns.devices, row, strict=True))
-    return [known.get(device) for device in slots]
+    return columns(sample, (name,), slots)[0]
+
+
+def columns(sample: LatestSample, names: Iterable[str], slots: Sequence[str]) -> list[Column]:
+    """The same of several readings."""
+    rows = map(sample.rows.get, names)
+    if sample.devices == slots:
+        return [[None] * len(slots) if row is None else row for row in rows]
+    places = {device: place for place, device in enumerate(sample.devices)}
+    shown = [places.get(device) for device in slots]
+    return [
+        [None if row is None or place is None else row[place] for place in shown] for row in rows
+    ]
 
 
 def _spent(meter: UseMeter, slots: list[str], now: Column, length_us: int) -> tuple[int, int]:
