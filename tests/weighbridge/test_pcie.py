@@ -159,7 +159,11 @@ def test_a_node_that_was_booted_anew_is_judged_by_what_its_links_give_now() -> N
 def test_what_is_passed_over_says_nothing_new(seed: int) -> None:
     chance = random.Random(seed)
     devices = ["a", "b", "c"]
-    choices = {WORK: [0, 9, 10, 90], WIDTH: [8, 16, None], GENERATION: [1, 4, 5, None]}
+    choices: dict[str, list[int | None]] = {
+        WORK: [0, 9, 10, 90],
+        WIDTH: [8, 16, None],
+        GENERATION: [1, 4, 5, None],
+    }
     samples: list[dict[str, list[int | None]]] = [{}]
     for _ in range(60):
         again = {name for name in choices if chance.random() < 0.7 and name in samples[-1]}

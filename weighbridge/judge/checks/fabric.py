@@ -58,9 +58,10 @@ def joined(context: CheckContext) -> Iterator[Answer]:
 def _behind_switches(context: CheckContext) -> bool:
     """Whether the promised card may be one: boards with a bridge between two of them are none."""
     promised = sku(context.promise.resource.accelerator.sku)
-    capability = promised and promised.compute_capability
-    late = capability is not None and _ordered(capability) >= _ordered(FIRST)
-    return late and bool(promised and promised.nvlink_links)
+    if promised is None or promised.compute_capability is None:
+        return False
+    late = _ordered(promised.compute_capability) >= _ordered(FIRST)
+    return late and bool(promised.nvlink_links)
 
 
 def _ordered(capability: str) -> tuple[int, ...]:
