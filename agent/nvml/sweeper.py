@@ -59,7 +59,7 @@ GONE = (GPU_IS_LOST, RESET_REQUIRED)
 
 class Sweeper:
     """The devices of one child. `quarantine`: (uuid or ANY_DEVICE, label or EVERY_CALL) of calls that hung in an earlier
-    child."""
+    one."""
 
     def __init__(
         self,
