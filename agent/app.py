@@ -18,8 +18,9 @@ from agent.command_poller import CommandPoller, Probing
 from agent.config import AgentConfig
 from agent.daemon import Agent, AgentStorage, Observed
 from agent.enrolment import NodeIdentity, load
+from agent.host.footprint import footprint
 from agent.host.kernel_log import KernelLog, XidMerger, addresses, placed
-from agent.host.machine import Machine, footprint
+from agent.host.machine import Machine
 from agent.log_keys import LogKeyFollower
 from agent.nvml.attesting import Evidence, nothing, over_nvml
 from agent.probe.client import over, spawn

@@ -9,51 +9,33 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from weighbridge.catalogue.services import BY_COMMAND, BY_UNIT, COMM_LENGTH, PROBE
+from agent.host.kernel_files import (
+    Reader,
+    Value,
+    attribute,
+    entries,
+    file,
+    listed,
+    number,
+    require_classes,
+    text,
+)
+from agent.host.owners import classify
+from agent.host.ports import ETHERNET, INFINIBAND, ethernet_ports, rdma_ports
+from weighbridge.catalogue.services import COMM_LENGTH, PROBE
 from weighbridge.wire.report import Facts, OwnerClass, Reason
-
-Value = int | str
-Reader = Callable[[Path], Value]
 
 NVIDIA = "0x10de"
 PCI_DEVICES = "sys/bus/pci/devices"
 MOST_FUNCTIONS = 32
 _DISPLAY_CLASSES = ("0x0300", "0x0302")
-_CONTAINER = re.compile(r"(?:^|[-/.:])([0-9a-f]{64})(?:\.scope)?(?:/|$)", re.MULTILINE)
-_POD = re.compile(r"pod([0-9a-f]{8}[-_][0-9a-f_-]{27})")
-_LXC = re.compile(r"/lxc(?:\.payload)?[./]([^/\n]+)")
-_REPRESENTS = re.compile(r"(?:c\d+)?pf\d+(?:vf|sf)\d+$")
-_SUB_FUNCTION = re.compile(r"\.sf\.\d+$")
-_VIRTUAL = "/devices/virtual/"
-_IWARP = "4:"
-_BRIDGE = b"SW_MNG"
-_NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NAMESPACE = re.compile(r"(nvme\d+)(?:c\d+)?(n\d+)")
-ETHERNET_TYPE = "1"
-"""ARPHRD_ETHER of linux/if_arp.h."""
 MOST_PORTS = 32
 """Of each kind: a node of sixteen GPUs has half as many, and a report holds so many facts and no more."""
 SECTOR_BYTES = 512
 """`size` of a block device counts in these, whatever its own sectors are."""
-OPERATIONAL = (
-    "unknown",
-    "notpresent",
-    "down",
-    "lowerlayerdown",
-    "testing",
-    "dormant",
-    "up",
-)
-"""IF_OPER_* of linux/if.h, from 0 on: `operstate`."""
-_NSPAWN = re.compile(r"/machine\.slice/(?:machine-|systemd-nspawn@)([^/\n]+)")
-_UNIT = re.compile(
-    r":/(?:[^\n]*/)?system\.slice/(?:[^\n]*/)?([^/@\n]+)(?:@[^/\n]*)?\.service(?:/|$)", re.MULTILINE
-)
-_FIRST_USER = 1000
 GENERATIONS = 4
 """Between the agent and a worker of a probe that it started there are no more."""
 THIS_NAMESPACE, OTHER_NAMESPACE = 0, 1
@@ -88,15 +70,13 @@ class Machine:
                 f"pci.{function.name}.{name}": _below(function, read)
                 for name, read in _PCI_STATE.items()
             }
-        for port in _shown(_rdma_ports, self._root):
+        for port in _shown(rdma_ports, self._root):
             prefix = f"infiniband.{port.parent.parent.name}.{port.name}"
-            readers |= {
-                f"{prefix}.{name}": _below(port, read) for name, read in _INFINIBAND.items()
-            }
-        for port in _shown(_ethernet_ports, self._root):
+            readers |= {f"{prefix}.{name}": _below(port, read) for name, read in INFINIBAND.items()}
+        for port in _shown(ethernet_ports, self._root):
             readers |= {
                 f"ethernet.{port.name}.{name}": _below(port, read)
-                for name, read in _ETHERNET.items()
+                for name, read in ETHERNET.items()
             }
         return _facts(self._root, readers)
 
@@ -116,7 +96,7 @@ class Machine:
             return None if gone else (self._hash("unknown"), OwnerClass.UNKNOWN)
         except OSError:
             return self._hash("unknown"), OwnerClass.UNKNOWN
-        kind, identity = classify(groups, user, _comm(process))
+        kind, identity = classify(groups, user, attribute(process / "comm"))
         if kind is not OwnerClass.SYSTEM and self._is_own(process):
             kind, identity = OwnerClass.SYSTEM, PROBE
         return (identity if kind is OwnerClass.SYSTEM else self._hash(identity)), kind
@@ -137,34 +117,12 @@ class Machine:
         return hashlib.sha256(self._salt + identity.encode()).hexdigest()[:32]
 
 
-def classify(groups: str, user: int, comm: str = "") -> tuple[OwnerClass, str]:
-    """The class and the identity behind a process, from the text of its /proc/PID/cgroup, its user id and its command.
-
-    All containers of a pod are one owner, and so are all sessions of a user, and all that root started and no known
-    service is. A service is known by its unit, or by the name of its command where no user could have given it.
-    """
-    for pattern, kind in (
-        (_POD, "pod"),
-        (_CONTAINER, "container"),
-        (_LXC, "lxc"),
-        (_NSPAWN, "machine"),
-    ):
-        match = pattern.search(groups)
-        if match:
-            return OwnerClass.CONTAINER, f"{kind}:{match[1].replace('_', '-')}"
-    unit = _UNIT.search(groups)
-    service = BY_UNIT.get(unit[1]) if unit else None
-    if service is None and user < _FIRST_USER:
-        service = BY_COMMAND.get(comm[:COMM_LENGTH])
-    return (OwnerClass.USER, f"user:{user}") if service is None else (OwnerClass.SYSTEM, service)
-
-
 def gpu_functions(root: Path) -> list[Path]:
     """NVIDIA's display and 3D controllers on the PCI bus, whether or not a driver is bound, by address.
 
     The first ones of more than a report has room for.
     """
-    return [path for path in _listed(root / PCI_DEVICES) if _is_gpu(path)][:MOST_FUNCTIONS]
+    return [path for path in listed(root / PCI_DEVICES) if _is_gpu(path)][:MOST_FUNCTIONS]
 
 
 def _count_gpu_functions(root: Path) -> int:
@@ -182,34 +140,12 @@ def _is_gpu(function: Path) -> bool:
     """Not the virtual functions that a card is cut into for guests: they are parts of it."""
     try:
         return (
-            _text(function / "vendor") == NVIDIA
-            and _text(function / "class").startswith(_DISPLAY_CLASSES)
+            text(function / "vendor") == NVIDIA
+            and text(function / "class").startswith(_DISPLAY_CLASSES)
             and not (function / "physfn").is_symlink()
         )
     except OSError:
         return False
-
-
-def _entries(directory: Path) -> list[Path]:
-    """What is in a directory, nothing where there is none. Raises OSError where it may not be read: that is no zero."""
-    try:
-        return sorted(directory.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _listed(directory: Path) -> list[Path]:
-    """The entries of a directory; none where it may not be read."""
-    try:
-        return _entries(directory)
-    except OSError:
-        return []
-
-
-def _rdma_ports(root: Path) -> list[Path]:
-    """Of InfiniBand and RoCE. Raises OSError where the classes of devices may not be read."""
-    devices = [one for one in _class(root, "infiniband") if _is_whole(one) and _is_adapter(one)]
-    return [port for device in devices for port in _listed(device / "ports")]
 
 
 def _shown(ports: Callable[[Path], list[Path]], root: Path) -> list[Path]:
@@ -218,67 +154,6 @@ def _shown(ports: Callable[[Path], list[Path]], root: Path) -> list[Path]:
         return ports(root)[:MOST_PORTS]
     except OSError:
         return []
-
-
-def _is_adapter(device: Path) -> bool:
-    """No iWARP, no RoCE made by software over another card (it names its parent), no bridge to the NVLink switches."""
-    made = _read(device / "node_type").startswith(_IWARP) or (device / "parent").exists()
-    return not (made or _is_bridge(os.path.realpath(device / "device")))
-
-
-@cache
-def _is_bridge(function: str) -> bool:
-    """By the vital product data, which is slow to read and never changes: the field of HGX boards with NVLink 5, as
-    the user guide of NVIDIA Fabric Manager tells them apart."""
-    try:
-        return _BRIDGE in Path(function, "vpd").read_bytes()
-    except OSError:
-        return False
-
-
-def _ethernet_ports(root: Path) -> list[Path]:
-    """Ports of network cards: no bridge, bond or tunnel, which have no device of their own."""
-    return [one for one in _class(root, "net") if _is_ethernet(one)]
-
-
-def _is_ethernet(interface: Path) -> bool:
-    own = (interface / "device").exists() and not (interface / "phy80211").exists()
-    return own and _is_whole(interface) and _read(interface / "type") == ETHERNET_TYPE
-
-
-def _is_whole(device: Path) -> bool:
-    """Whether it is a function of its own: none that another one lends to guests (SR-IOV, or a sub-function), none that
-    stands for one of those in a switch of the card, and none that is made of software alone.
-
-    A guest sees the function that it was lent as one of its own.
-    """
-    stands_for = _REPRESENTS.match(_read(device / "phys_port_name"))
-    function = os.path.realpath(device / "device")
-    lent = (device / "device/physfn").exists() or _SUB_FUNCTION.search(function)
-    return not (stands_for or lent or _VIRTUAL in os.path.realpath(device))
-
-
-def _read(path: Path) -> str:
-    """The text of an attribute; empty where it has none."""
-    try:
-        return _text(path)
-    except OSError:
-        return ""
-
-
-def _class(root: Path, name: str) -> list[Path]:
-    """The devices of a class whose names can be told; none where the kernel has none. Raises OSError where the classes
-    are not shown."""
-    folder = root / "sys/class" / name
-    if not folder.exists():
-        _require_classes(root)
-        return []
-    return [one for one in sorted(folder.iterdir()) if _NAMED.fullmatch(one.name)]
-
-
-def _require_classes(root: Path) -> None:
-    """Raises OSError where the kernel's classes of devices are not shown: what they lack then is no zero."""
-    next((root / "sys/class").iterdir(), None)
 
 
 def _facts(root: Path, readers: Mapping[str, Reader]) -> Facts:
@@ -301,18 +176,6 @@ _REASONS = {
     errno.EACCES: Reason.NO_PERMISSION,
     errno.EPERM: Reason.NO_PERMISSION,
 }
-
-
-def _text(path: Path) -> str:
-    return path.read_text(errors="replace").strip()[:512]
-
-
-def _file(name: str) -> Reader:
-    return lambda root: _text(root / name)
-
-
-def _number(name: str) -> Reader:
-    return lambda root: int(_text(root / name), 0)
 
 
 def _below(directory: Path, read: Reader) -> Reader:
@@ -357,92 +220,64 @@ def _memory_total(root: Path) -> int:
 
 def _nvme(root: Path) -> int:
     return sum(
-        re.fullmatch(r"nvme\d+", path.name) is not None
-        for path in _entries(root / "sys/class/nvme")
+        re.fullmatch(r"nvme\d+", path.name) is not None for path in entries(root / "sys/class/nvme")
     )
 
 
 def _nvme_bytes(root: Path) -> int:
     """All namespaces of drives in the node, each once, by however many paths it is reached; none over a network."""
-    _require_classes(root)
+    require_classes(root)
     found: dict[str, Path] = {}
-    for path in [*_entries(root / "sys/block"), *_controlled(root)]:
+    for path in [*entries(root / "sys/block"), *_controlled(root)]:
         match = _NAMESPACE.fullmatch(path.name)
         if match is not None and _is_local(path):
-            found.setdefault(_read(path / "wwid") or match[1] + match[2], path)
-    return sum(int(_text(path / "size")) * SECTOR_BYTES for path in found.values())
+            found.setdefault(attribute(path / "wwid") or match[1] + match[2], path)
+    return sum(int(text(path / "size")) * SECTOR_BYTES for path in found.values())
 
 
 def _controlled(root: Path) -> Iterator[Path]:
-    for controller in _entries(root / "sys/class/nvme"):
-        yield from _listed(controller)
+    for controller in entries(root / "sys/class/nvme"):
+        yield from listed(controller)
 
 
 def _is_local(namespace: Path) -> bool:
     """By the transport of its controllers. Behind several paths its device is a subsystem, which has them below it."""
     device = namespace / "device" if (namespace / "device").exists() else namespace.parent
-    told = {_read(one / "transport") for one in (device, *_listed(device)) if one.is_dir()} - {""}
+    told = {attribute(one / "transport") for one in (device, *listed(device)) if one.is_dir()} - {
+        ""
+    }
     return not told or "pcie" in told
 
 
 def _device_nodes(root: Path) -> int:
-    return sum(re.fullmatch(r"nvidia\d+", path.name) is not None for path in _entries(root / "dev"))
+    return sum(re.fullmatch(r"nvidia\d+", path.name) is not None for path in entries(root / "dev"))
 
 
 def _module_version(root: Path) -> str:
-    text = _text(root / "proc/driver/nvidia/version")
-    return str(re.findall(r"\b\d{3,}\.\d+(?:\.\d+)?\b", text)[0])
+    version = text(root / "proc/driver/nvidia/version")
+    return str(re.findall(r"\b\d{3,}\.\d+(?:\.\d+)?\b", version)[0])
 
 
 def _running(comm: str) -> Reader:
     """1 if a process of that name runs; the kernel keeps 15 characters of it."""
 
     def read(root: Path) -> int:
-        for entry in _entries(root / "proc"):
-            if entry.name.isdigit() and _comm(entry) == comm[:COMM_LENGTH]:
+        for entry in entries(root / "proc"):
+            if entry.name.isdigit() and attribute(entry / "comm") == comm[:COMM_LENGTH]:
                 return 1
         return 0
 
     return read
 
 
-def _comm(process: Path) -> str:
-    try:
-        return _text(process / "comm")
-    except OSError:
-        return ""
-
-
 def _megatransfers(name: str) -> Reader:
     """`16.0 GT/s PCIe` -> 16000."""
 
     def read(function: Path) -> int:
-        whole, _, part = _text(function / name).split()[0].partition(".")
+        whole, _, part = text(function / name).split()[0].partition(".")
         return int(whole) * 1000 + int((part + "000")[:3])
 
     return read
-
-
-def _operational(port: Path) -> int:
-    return OPERATIONAL.index(_text(port / "operstate"))
-
-
-def _gigabits(port: Path) -> int:
-    """`speed` is in megabits; a port that is down has none."""
-    speed = int(_text(port / "speed"))
-    if speed < 0:
-        raise OSError(errno.ENODEV, "no link")
-    return speed // 1000
-
-
-def _generation(port: Path) -> str:
-    """`400 Gb/sec (4X NDR)` -> `4X NDR`."""
-    return str(re.findall(r"\((.+)\)", _text(port / "rate"))[0]).strip()
-
-
-def _leading_number(name: str) -> Reader:
-    """`4: ACTIVE` -> 4, `400 Gb/sec (4X NDR)` -> 400."""
-    return lambda port: int(re.findall(r"\d+", _text(port / name))[0])
 
 
 def _largest_bar(function: Path) -> int:
@@ -476,13 +311,13 @@ _IDENTITY: Mapping[str, Reader] = {
     "nvme_count": _nvme,
     "nvme_bytes": _nvme_bytes,
     "nvidia_pci_functions_count": _count_gpu_functions,
-    "nvidia_module_sysfs_version": _file("sys/module/nvidia/version"),
-    "kernel_release": _file("proc/sys/kernel/osrelease"),
+    "nvidia_module_sysfs_version": file("sys/module/nvidia/version"),
+    "kernel_release": file("proc/sys/kernel/osrelease"),
     "kernel_command_line_sha256": _hashed("proc/cmdline"),
     "hypervisor_code": _hypervisor,
-    "dmi_system_vendor": _file("sys/class/dmi/id/sys_vendor"),
-    "dmi_product_name": _file("sys/class/dmi/id/product_name"),
-    "dmi_board_name": _file("sys/class/dmi/id/board_name"),
+    "dmi_system_vendor": file("sys/class/dmi/id/sys_vendor"),
+    "dmi_product_name": file("sys/class/dmi/id/product_name"),
+    "dmi_board_name": file("sys/class/dmi/id/board_name"),
 }
 
 _STATE: Mapping[str, Reader] = {
@@ -490,17 +325,17 @@ _STATE: Mapping[str, Reader] = {
     "nvidia_device_nodes_count": _device_nodes,
     "nvidia_control_node_code": lambda root: _exists(root, "dev/nvidiactl"),
     "nvidia_pci_functions_count": _count_gpu_functions,
-    "rdma_ports_count": lambda root: len(_rdma_ports(root)),
-    "ethernet_ports_count": lambda root: len(_ethernet_ports(root)),
+    "rdma_ports_count": lambda root: len(rdma_ports(root)),
+    "ethernet_ports_count": lambda root: len(ethernet_ports(root)),
     "fabric_manager_code": _running("nv-fabricmanager"),
     "persistence_daemon_code": _running("nvidia-persistenced"),
 }
 
 _PCI_IDENTITY: dict[str, Reader] = {
-    "device_id": _file("device"),
-    "subsystem_vendor_id": _file("subsystem_vendor"),
-    "subsystem_device_id": _file("subsystem_device"),
-    "max_link_width_lanes": _number("max_link_width"),
+    "device_id": file("device"),
+    "subsystem_vendor_id": file("subsystem_vendor"),
+    "subsystem_device_id": file("subsystem_device"),
+    "max_link_width_lanes": number("max_link_width"),
     "max_link_speed_megatransfers": _megatransfers("max_link_speed"),
 }
 
@@ -510,63 +345,6 @@ _PCI_SECOND_SOURCE: dict[str, Reader] = {
 """What is held against NVML, past the driver."""
 
 _PCI_STATE: Mapping[str, Reader] = {
-    "link_width_lanes": _number("current_link_width"),
+    "link_width_lanes": number("current_link_width"),
     "link_speed_megatransfers": _megatransfers("current_link_speed"),
 }
-
-_INFINIBAND: Mapping[str, Reader] = {
-    "state_code": _leading_number("state"),
-    "physical_state_code": _leading_number("phys_state"),
-    "rate_gigabits": _leading_number("rate"),
-    "generation": _generation,
-    "link_layer": _file("link_layer"),
-    "link_downed_count": _number("counters/link_downed"),
-}
-
-_ETHERNET: Mapping[str, Reader] = {
-    "operational_state_code": _operational,
-    "rate_gigabits": _gigabits,
-    "carrier_down_count": _number("carrier_down_count"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """What the agent's own processes cost: CPU since they began, and proportional set size now."""
-
-    cpu_us: int
-    pss_bytes: int
-
-
-def footprint(root: Path, pid: int) -> Footprint:
-    """Of a process and all its descendants. What cannot be read of one counts as nothing for it."""
-    pids = list(_family(root, pid))
-    return Footprint(sum(_cpu_us(root, one) for one in pids), sum(_pss(root, one) for one in pids))
-
-
-def _family(root: Path, pid: int) -> Iterator[int]:
-    yield pid
-    for task in _listed(root / f"proc/{pid}/task"):
-        try:
-            children = (task / "children").read_text().split()
-        except OSError:
-            continue
-        for child in children:
-            yield from _family(root, int(child))
-
-
-def _cpu_us(root: Path, pid: int) -> int:
-    """utime, stime and those of its reaped children: fields 14 to 17 of proc_pid_stat(5)."""
-    try:
-        fields = (root / f"proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return sum(int(field) for field in fields[11:15]) * 1_000_000 // os.sysconf("SC_CLK_TCK")
-
-
-def _pss(root: Path, pid: int) -> int:
-    try:
-        lines = (root / f"proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.host.machine import Machine, classify, footprint, gpu_functions
+from agent.host.footprint import footprint
+from agent.host.machine import Machine, gpu_functions
+from agent.host.owners import classify
 from agent.nvml.kernel_words import kernel_words
 from weighbridge.process.system_clock import boot_id, timesyncd_synchronized
 from weighbridge.wire.report import MAX_FACTS, OwnerClass, Reason, encode
