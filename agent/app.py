@@ -19,7 +19,7 @@ from agent.config import AgentConfig
 from agent.daemon import Agent, AgentStorage, Observed
 from agent.enrolment import NodeIdentity, load
 from agent.host.footprint import footprint
-from agent.host.kernel_log import KernelLog, XidMerger, addresses, placed
+from agent.host.kernel_log import KernelLog, XidMerger, placed
 from agent.host.machine import Machine
 from agent.log_keys import LogKeyFollower
 from agent.nvml.attesting import Evidence, nothing, over_nvml
@@ -32,6 +32,7 @@ from agent.report.transport import Transport
 from weighbridge.process.service_manager import ServiceManager
 from weighbridge.process.settings import ConfigError
 from weighbridge.process.system_clock import boot_id
+from weighbridge.wire.addresses import gpus_by_address
 from weighbridge.wire.report import Event, Reason
 
 log = logging.getLogger(__name__)
@@ -193,7 +194,7 @@ class Daemon:
             task.result()
 
     def _events(self) -> Sequence[Event]:
-        known = addresses(self._agent.sampler.devices)
+        known = gpus_by_address(self._agent.sampler.devices)
         found = [] if self._kernel is None else self._kernel.take()
         kernel = [placed(event, known) for event in found]
         return self._merger.merge([*self._source.events(), *kernel])

@@ -12,6 +12,7 @@ from typing import TypeVar
 from weighbridge.catalogue.tables import xid
 from weighbridge.judge.links_under_load import WIDTH, LinkMeter, begin, take_in
 from weighbridge.judge.told_faults import ToldFaults
+from weighbridge.wire.addresses import address_of, gpus_by_address
 from weighbridge.wire.driver_words import uncounted
 from weighbridge.wire.pci_address import normal_address
 from weighbridge.wire.report import (
@@ -189,7 +190,7 @@ def see_inventory(view: LatestReadings, inventory: Inventory) -> set[str]:
     """
     if _loaded_anew(view.driver, inventory.driver):
         forget_xids(view, None)
-    view.places = _places(inventory)
+    view.places = gpus_by_address(inventory.devices)
     xids = _every_xid(view)
     for address in xids.keys() & view.places.keys():
         _place(view, xids, address)
@@ -235,25 +236,11 @@ def falls(view: LatestReadings) -> dict[str, int]:
     }
 
 
-def _places(inventory: Inventory) -> dict[str, str]:
-    """Address -> UUID of the GPUs; of none where two are at one address."""
-    found: dict[str, str] = {}
-    for device in inventory.devices:
-        address = _address(device.identity)
-        if address is not None and device.parent is None:
-            found[address] = "" if address in found else device.uuid
-    return {address: uuid for address, uuid in found.items() if uuid}
-
-
-def _address(identity: Facts) -> str | None:
-    return normal_address(str(identity.readings.get("pci_bus_id")))
-
-
 def _learn_place(view: LatestReadings, address: str) -> None:
     """The kernel's word stands where the driver library says no address of a device."""
     uuid, _ = view.faults.names.get(address, ("", ""))
     device = view.devices.get(uuid)
-    if device is not None and _address(device.identity) is None:
+    if device is not None and address_of(device.identity) is None:
         view.places.setdefault(address, uuid)
 
 

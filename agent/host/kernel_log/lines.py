@@ -7,13 +7,13 @@ other records quote paths and names that a tenant chose.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
 from weighbridge.wire.pci_address import normal_address
-from weighbridge.wire.report import Device, Event, EventKind, SaidSeverity
+from weighbridge.wire.report import Event, EventKind, SaidSeverity
 
 FELL_OFF_THE_BUS = 79
 _NAME_LONGEST = 15
@@ -114,16 +114,6 @@ def _said(text: str) -> dict[str, Any]:
         said["recovery_action_before"] = int(found[1], 16)
         said["recovery_action"] = int(found[2], 16)
     return said
-
-
-def addresses(devices: Sequence[Device]) -> dict[str, str]:
-    """PCI address -> UUID, of the GPUs enumerated."""
-    found = {}
-    for device in devices:
-        address = normal_address(str(device.identity.readings.get("pci_bus_id")))
-        if address is not None and device.parent is None:
-            found[address] = device.uuid
-    return found
 
 
 def placed(event: Event, known: Mapping[str, str]) -> Event:

@@ -14,8 +14,9 @@ from typing import Any, Literal
 import pytest
 from msgspec.structs import asdict, replace
 
-from agent.host.kernel_log import KernelLog, XidMerger, addresses, parse_line, placed
+from agent.host.kernel_log import KernelLog, XidMerger, parse_line, placed
 from agent.host.kernel_log.gathering import MOST, Heard
+from weighbridge.wire.addresses import gpus_by_address
 from weighbridge.wire.pci_address import normal_address
 from weighbridge.wire.report import (
     Device,
@@ -179,7 +180,7 @@ def gpu(uuid: str, address: str) -> Device:
 
 
 def test_a_device_is_found_by_its_address() -> None:
-    known = addresses([gpu("GPU-1", "00000000:3B:00.0"), gpu("GPU-2", "nowhere")])
+    known = gpus_by_address([gpu("GPU-1", "00000000:3B:00.0"), gpu("GPU-2", "nowhere")])
     event = parse_line(f"{IN}): 79, gone", 7)
     stranger = parse_line("NVRM: Xid (PCI:0000:99:00): 79, gone", 7)
     assert event is not None
@@ -188,6 +189,13 @@ def test_a_device_is_found_by_its_address() -> None:
     assert (found.device, found.address) == ("GPU-1", None)
     assert placed(stranger, known) == stranger
     assert (stranger.device, stranger.address) == (None, "0000:99:00")
+
+
+def test_what_is_told_of_an_address_that_two_devices_show_is_told_of_neither() -> None:
+    known = gpus_by_address([gpu(f"GPU-{number}", "00000000:3B:00.0") for number in (1, 2)])
+    event = parse_line(f"{IN}): 79, gone", 7)
+    assert event is not None
+    assert placed(event, known) == event
 
 
 def xid(
