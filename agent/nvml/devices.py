@@ -3,6 +3,7 @@
 import ctypes
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from ctypes import byref, c_int, c_ubyte, c_uint, create_string_buffer
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,7 +126,8 @@ def _bus_id(library: Library, sweeper: Sweeper, pointer: Any, place: str) -> str
         outputs = call.outputs()
         asked = sweeper.mark(place, call.symbol)
         if asked and library.call(call.symbol, pointer, byref(outputs[0])) == 0:
-            return bus_id(outputs)
+            with suppress(NvmlError):
+                return bus_id(outputs)
     return ""
 
 

@@ -52,6 +52,7 @@ from agent.nvml.calls import (
 from agent.nvml.frames import (
     NOT_FOUND,
     NOT_READY,
+    UNDECODABLE,
 )
 from agent.nvml.kernel_words import kernel_words
 from agent.nvml.layouts import (
@@ -80,6 +81,7 @@ APPLICATION_TARGET = 1
 HOTTEST_PLACE = 1
 NO_LIMIT = 2**64 - 1
 CGROUPS = "/sys/fs/cgroup"
+LAST_BUS, LAST_SLOT = 0xFF, 0x1F
 P2P_NVLINK = 2
 CPU_WORDS = 16
 
@@ -94,15 +96,23 @@ def _pci_pair(name: str) -> Read:
     """NVML's (device << 16 | vendor) as lspci writes it."""
 
     def read(outputs: Outputs) -> str | None:
-        value: int = getattr(outputs[0], name)
+        value: int = getattr(_filled(outputs[0]), name)
         return f"{value & 0xFFFF:04x}:{value >> 16:04x}" if value else None
 
     return read
 
 
+def _filled(info: Structure) -> Structure:
+    """An nvmlPciInfo_t that tells of a place on a bus. Raises NvmlError for one that the library left alone, or
+    filled with what is none: taken at its word, all cards of a node would be in one place, and so one card."""
+    if not info.pciDeviceId or info.bus > LAST_BUS or info.device > LAST_SLOT:
+        raise NvmlError(UNDECODABLE)
+    return info
+
+
 def bus_id(outputs: Outputs) -> str:
-    """The PCI address of an nvmlPciInfo_t, with the domain in eight digits."""
-    info = outputs[0]
+    """The PCI address of an nvmlPciInfo_t, with the domain in eight digits. Raises NvmlError where it has none."""
+    info = _filled(outputs[0])
     return f"{info.domain:08x}:{info.bus:02x}:{info.device:02x}.0"
 
 

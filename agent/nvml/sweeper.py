@@ -58,8 +58,8 @@ GONE = (GPU_IS_LOST, RESET_REQUIRED)
 
 
 class Sweeper:
-    """The devices of one child. `quarantine`: (uuid or ANY_DEVICE, label or EVERY_CALL) of calls that hung in an earlier
-    one."""
+    """The devices of one child. `quarantine`: calls that ended an earlier one, by UUID (or ANY_DEVICE) and label (or
+    EVERY_CALL)."""
 
     def __init__(
         self,

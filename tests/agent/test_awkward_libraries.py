@@ -219,3 +219,22 @@ async def test_a_call_that_crashes_on_every_card_of_a_large_node_ends_few_childr
     else:
         assert sweep.readings["utilization_gpu_percent"] == [37] * 16
         assert sweep.readings[POWER] == [Reason.QUARANTINED if call == "PowerUsage" else 69800] * 16
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        ("PciInfo.pciDeviceId 0", "PciInfo.busId 0:0:0"),
+        ("PciInfo.busId 0:1ab:0",),
+        ("PciInfo.busId 0:10:20",),
+    ],
+)
+async def test_what_is_no_place_on_a_bus_is_no_address_of_a_card(
+    driver: FakeDriver, make_source: MakeSource, told: tuple[str, ...]
+) -> None:
+    driver.play_node(2, *(f"set {at} nvmlDeviceGet{one}" for one in told for at in range(2)))
+    identity = await make_source(driver, patience=QUICK).identify()
+    assert states(identity) == {uuid(0): DeviceState.OK, uuid(1): DeviceState.OK}
+    for device in identity.devices:
+        assert device.identity.unavailable["pci_bus_id"] is Reason.CORRUPTED
+        assert device.identity.unavailable["pci_device_id"] is Reason.CORRUPTED

@@ -259,7 +259,7 @@ async def identified(source: NvmlSource, states: dict[str, DeviceState]) -> list
 async def test_while_every_child_dies_no_gpu_is_lost_and_none_is_counted(
     driver: FakeDriver, make_source: MakeSource
 ) -> None:
-    calls = ("UUID", "UUID", "HandleByIndex_v2", "HandleByIndex_v2")
+    calls = ("UUID", "UUID", "PciInfo_v3", "PciInfo_v3")
     dying = [f"crash {index} nvmlDeviceGet{call} abort" for index, call in enumerate(calls)]
     driver.play_node(8, *dying)
     identity = await make_source(driver).identify()
