@@ -254,12 +254,18 @@ def _next(found: list[Json]) -> Table:
 
 
 def _found(name: str, found: list[Json]) -> Table:
-    table = _table("severity", "finding", "where", "expected", "observed", "since", title=name)
+    """Each finding in lines of its own: a UUID and what was observed want the width."""
+    table = _table("severity", "what is found", title=name)
     for row in _worst_first(found):
-        where = " ".join(part for part in (row["node"], row["gpu"]) if part) or "the contract"
-        style = STYLES[row["severity"]]
-        reason = row.get("reason")
-        observed = row["observed"] if reason is None else f"{row['observed']}: {reason['en']}"
-        said = (row["code"], where, row["expected"], observed, utc(row["since_us"]))
-        table.add_row(Text(row["severity"], style), *map(Text, said))
+        table.add_row(Text(row["severity"], STYLES[row["severity"]]), Text("\n".join(_told(row))))
     return table
+
+
+def _told(row: Json) -> Iterator[str]:
+    """What is found, where and since when, what was promised and what is seen."""
+    where = " ".join(part for part in (row["node"], row["gpu"]) if part) or "the contract"
+    reason = row.get("reason")
+    yield f"{row['code']}, since {utc(row['since_us'])}"
+    yield f"  at {where}"
+    yield f"  expected {row['expected']}"
+    yield f"  observed {row['observed']}" + ("" if reason is None else f": {reason['en']}")

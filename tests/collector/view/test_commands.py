@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from collector.__main__ import main
+from collector.cli import contracts
 from weighbridge.contract import load
 
 CONTRACT = """\
@@ -113,6 +114,31 @@ def test_status_is_unknown_where_nothing_reports_and_says_so_by_its_exit_code(
         assert told.exit_code == 4, told.output
         assert "UNKNOWN" in told.output
         assert "99.500 %" in told.output
+
+
+def test_what_status_finds_fits_80_columns_and_breaks_no_name(
+    store: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = "GPU-0dc3e3cd-a3a1-11f1-9c5e-0242ac110002"
+    library = "the driver's library, libnvidia-ml.so.1, is not found"
+    found = {
+        "code": "gpu_missing",
+        "severity": "error",
+        "verdict": "breached",
+        "node": "node-1",
+        "gpu": gpu,
+        "expected": "8 GPUs",
+        "observed": "0 GPUs (library_not_found)",
+        "reason": {"en": library},
+        "since_us": 1_795_950_715_845_189,
+    }
+    weighbridge("contract", "add", file, "--config", store)
+    monkeypatch.setattr(contracts, "_findings", lambda *_: [found])
+    monkeypatch.setenv("COLUMNS", "80")
+    told = weighbridge("status", "--config", store).output
+    assert max(map(len, told.splitlines())) <= 80
+    for name in ("gpu_missing", f"node-1 {gpu}", "(library_not_found):", "libnvidia-ml.so.1"):
+        assert name in told
 
 
 def test_dashboards_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
