@@ -150,10 +150,18 @@ def _fits(rows: Rows, bounds: Bounds) -> Generator[None, None, bool]:
 
 
 def _holds(rows: Iterable[Sequence[int | None]], bounds: Bounds) -> bool:
-    """Most values stand beside the same ones: each is looked at once."""
-    values: set[Any] = set().union(*rows)
-    values.discard(None)
-    return not values or bounds.least <= min(values) <= max(values) <= bounds.most
+    """A row that says what the one before it says is looked at once: most do."""
+    values: list[Any] = []
+    last: Sequence[int | None] = ()
+    for row in rows:
+        if row != last:
+            values += row
+            last = row
+    try:
+        fits: bool = bounds.least <= min(values) and max(values) <= bounds.most
+    except (TypeError, ValueError):  # Some are None, or there is none.
+        fits = not any(_wild(value, bounds) for value in values)
+    return fits
 
 
 def _kept(rows: Rows, bounds: Bounds) -> Generator[None, None, list[list[int | None]]]:
