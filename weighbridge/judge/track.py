@@ -284,7 +284,11 @@ def states(track: Track, promise: Promise, view: LatestReadings) -> list[tuple[s
     maybe = hidden(view, promise)
     assigned = [device.uuid for device in promise.assigned(view)]
     slots = _filled(track.slots, assigned, maybe) if uncounted(view) is None else list(track.slots)
-    found = [(device, *_marked(track, device, *_state(track, view, device))) for device in slots]
+    breached = _breached(track)
+    found = [
+        (device, *_marked(track, device, *_state(track, view, device, breached)))
+        for device in slots
+    ]
     absent = [index for index, device in enumerate(slots) if device not in view.devices]
     filled_first = sorted(absent, key=lambda index: not slots[index])
     for index in filled_first[:maybe]:
@@ -332,15 +336,22 @@ def fill(slots: list[str], devices: list[str]) -> list[str]:
     return kept
 
 
-def _state(track: Track, view: LatestReadings, device: str) -> tuple[State, str]:
+Breached = list[tuple[str, dict[str, str]]]
+
+
+def _breached(track: Track) -> Breached:
+    """By code the devices that breach what moves availability; mostly none does."""
+    held = sorted(code for code, devices in track.breaches.items() if devices)
+    return [(code, track.breaches[code]) for code in held if EFFECTS[code] is not Effect.NONE]
+
+
+def _state(
+    track: Track, view: LatestReadings, device: str, breached: Breached
+) -> tuple[State, str]:
     """The state, and every cause of it: what the contract makes of several may differ from what it makes of one."""
     if not device or device not in view.devices:
         return State.DOWN, "gpu_missing"
-    causes = [
-        code
-        for code, devices in sorted(track.breaches.items())
-        if EFFECTS[code] is not Effect.NONE and (device in devices or "" in devices)
-    ]
+    causes = [code for code, devices in breached if device in devices or "" in devices]
     if any(EFFECTS[code] is Effect.DOWN for code in causes):
         return State.DOWN, JOINED.join(causes)
     blind = track.blind.get(GPU_LOST.code, {})
