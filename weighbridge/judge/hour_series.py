@@ -204,7 +204,9 @@ def note(
         meter.worked, meter.lasting = [False] * len(slots), {}
     read = columns(view.tiers["fast"], READ, slots)
     # Some drivers say 0 of what they do not know: a card that works draws something.
-    read[:2] = ([one or None for one in each] if 0 in each else each for each in read[:2])
+    for place in (0, 1):
+        if not all(read[place]):
+            read[place] = [value or None for value in read[place]]
     works = [percent is not None and percent >= BUSY_PERCENT for percent in read[4]]
     hour = [meter.hour.get(device) or _begun(meter, device) for device in slots]
     if works != meter.worked:

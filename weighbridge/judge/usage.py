@@ -60,9 +60,11 @@ class Sums:
 @dataclass(slots=True)
 class UseMeter:
     """Of one promise over one chain. `load` and `counters` are of the last sample: GPUs seen, known, in use, read for
-    busy, and their percents; the counter of each one's energy. `idle` is the top of each one's idle band."""
+    busy, and their percents; the counter of each one's energy. `idle` is the top of each one's idle band, `held`
+    whether a process holds its memory."""
 
     slots: list[str] = field(default_factory=list)
+    held: list[bool | None] = field(default_factory=list)
     idle: Column = field(default_factory=list)
     load: Load | None = None
     counters: Column = field(default_factory=list)
@@ -73,19 +75,20 @@ def in_use(view: LatestReadings, device: str) -> bool | None:
     """Power above the card's idle band, or a process that holds memory; None where neither can be told."""
     sample, slots = view.tiers.get("fast"), [device]
     power: Column = [None] if sample is None else column(sample, POWER, slots)
-    return _used(slots, holders(view), [idle_top(view, device)], power)[0]
+    return _used(_held(view, slots), [idle_top(view, device)], power)[0]
 
 
-def _used(
-    slots: Sequence[str], holding: frozenset[str] | None, idle: Column, power: Column
-) -> list[bool | None]:
+def _held(view: LatestReadings, slots: Sequence[str]) -> list[bool | None]:
+    """Of each device whether a process holds memory of it; None of all while the node does not list its processes."""
+    holding = holders(view)
+    return [None if holding is None else device in holding for device in slots]
+
+
+def _used(held: Sequence[bool | None], idle: Column, power: Column) -> list[bool | None]:
     """Of each device whether it is in use; a node that lists its processes tells of every one."""
-    held, otherwise = (frozenset(), None) if holding is None else (holding, False)
     return [
-        True
-        if device in held
-        else (now > top if now is not None and top is not None else otherwise)
-        for device, top, now in zip(slots, idle, power, strict=True)
+        True if taken else (now > top if now is not None and top is not None else taken)
+        for taken, top, now in zip(held, idle, power, strict=True)
     ]
 
 
@@ -142,6 +145,8 @@ def take_in(
         over = _hold(meter, meter.load, last_us, at_us, spent, last_us + interval_us)
     if not same or INVENTORY in changed:
         meter.slots, meter.idle = list(slots), [idle_top(view, device) for device in slots]
+    if not same or PROCESSES in changed:
+        meter.held = _held(view, slots)
     if not same or not changed.isdisjoint(LOADS):
         meter.load = _load(meter, view, power, busy)
     meter.counters = counters
@@ -159,7 +164,7 @@ def end(meter: UseMeter, last_us: int, until_us: int, interval_us: int) -> list[
 def _load(meter: UseMeter, view: LatestReadings, power: Column, busy: Column) -> Load:
     slots = meter.slots
     seen = len(slots) - slots.count("")
-    used = _used(slots, holders(view), meter.idle, power)
+    used = _used(meter.held, meter.idle, power)
     known = seen if view.processes is not None else len(used) - used.count(None)
     read = [percent for percent in busy if percent is not None]
     return seen, known, used.count(True), len(read), sum(read)
