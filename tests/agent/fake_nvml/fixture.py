@@ -83,7 +83,7 @@ def build(directory: Path, *, branch: int = 580, without: Iterable[str] = ()) ->
     script = directory / "exports.map"
     script.write_text("{ global: " + "; ".join(exported) + "; local: *; };\n")
     target = directory / "libnvidia-ml.so.1"
-    options = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread"]
+    options = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread"]
     linker = [f"-Wl,--version-script={script}", "-Wl,-soname,libnvidia-ml.so.1", "-Wl,--build-id"]
     subprocess.run(["gcc", *options, *linker, "-o", str(target), str(SOURCE)], check=True)
     return directory
