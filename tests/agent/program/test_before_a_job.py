@@ -98,3 +98,14 @@ def test_the_table_of_exit_codes_is_the_one_that_judging_commands_end_with() -> 
     assert "met" in rows[str(EXIT_CODES[Verdict.MET])]
     assert "breached" in rows[str(EXIT_CODES[Verdict.BREACHED])]
     assert "could not be seen" in rows[str(EXIT_CODES[Verdict.UNKNOWN])]
+
+
+def test_the_prolog_finds_a_contract_where_the_page_has_it_put() -> None:
+    before_the_script = SECTION.partition("```sh")[0]
+    assert "`contract.yaml`" in before_the_script
+    assert "state directory" in before_the_script
+
+
+def test_the_job_sees_who_else_holds_memory_of_its_gpus() -> None:
+    """In a namespace of its own it could not, and an exclusive lease would be unknown on every node."""
+    assert JOB["spec"]["template"]["spec"]["hostPID"] is True
