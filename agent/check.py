@@ -14,7 +14,9 @@ from agent.report.source import DeviceSource
 from weighbridge.contract import Contract, load
 from weighbridge.judge.checks import CHECKS, Check, CheckContext, Promise, Severity
 from weighbridge.judge.checks.check import doubted
+from weighbridge.judge.checks.exchange import DEVICE_EXCHANGED
 from weighbridge.judge.latest_readings import (
+    XIDS,
     LatestReadings,
     Reasons,
     see_event,
@@ -23,6 +25,7 @@ from weighbridge.judge.latest_readings import (
     see_processes,
     see_sample,
 )
+from weighbridge.verdict import Verdict
 from weighbridge.wire.report import EventKind
 
 
@@ -82,9 +85,14 @@ def view_of(drafts: Sequence[Draft]) -> LatestReadings:
 
 
 def judge(promise: Promise, view: LatestReadings) -> list[Judged]:
-    """The answers of every check, each with its check."""
+    """The answers of every check, each with its check. That nothing happened before it looked, one look cannot tell."""
     context = CheckContext(promise, view)
-    return [(check, answer) for check in CHECKS for answer in check.judge(context)]
+    answers = ((check, answer) for check in CHECKS for answer in check.judge(context))
+    return [one for one in answers if one[1].verdict is not Verdict.MET or not _of_before(one[0])]
+
+
+def _of_before(check: Check) -> bool:
+    return XIDS in check.watches or check is DEVICE_EXCHANGED
 
 
 def unanswered(drafts: Sequence[Draft]) -> Iterator[Judged]:

@@ -7,17 +7,19 @@ from typing import Any
 
 import pytest
 
+from agent.check import judge
 from agent.check_report import CheckReport, report, schema
 from agent.check_text import lines
 from tests.agent.program.test_commands import CONTRACT, PROCESS_CALLS, agent
 from tests.json_schema import mistakes
+from tests.weighbridge.judged import DEVICE, view
 from weighbridge.catalogue.findings import meanings
 from weighbridge.contract import load
 from weighbridge.judge.checks import CHECKS, Answer, Promise
-from weighbridge.judge.latest_readings import LatestReadings
+from weighbridge.judge.latest_readings import LatestReadings, see_event
 from weighbridge.verdict import Verdict
 from weighbridge.wire.driver_words import COUNTED
-from weighbridge.wire.report import Facts, Reason
+from weighbridge.wire.report import Event, EventKind, Facts, Reason
 
 KEPT = Path(__file__).parents[3] / "docs" / "check.schema.json"
 BY_CODE = {check.code: check for check in CHECKS}
@@ -243,3 +245,16 @@ def test_a_name_that_somebody_copies_is_not_broken_at_its_hyphens() -> None:
     assert not [line for line in said.splitlines() if line.endswith("-")]
     assert "libnvidia-ml.so.1" in said
     assert "nvidia-smi --gpu-reset" in " ".join(said.split())
+
+
+def test_one_look_does_not_say_that_nothing_happened_before_it() -> None:
+    seen = view()
+    told = {check.code for check, _ in judge(promise(), seen)}
+    assert "gpu_lost" in told
+    assert told.isdisjoint({"xid_fatal", "xid_open", "xid_degraded", "device_exchanged"})
+    fault = Event(
+        boottime_us=1, code=79, detail="", device=DEVICE, kind=EventKind.XID, source="nvml"
+    )
+    see_event(seen, fault)
+    fatal = [answer for check, answer in judge(promise(), seen) if check.code == "xid_fatal"]
+    assert [answer.verdict for answer in fatal] == [Verdict.BREACHED]
