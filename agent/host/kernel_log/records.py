@@ -65,14 +65,27 @@ def journal_record(line: bytes) -> KernelRecord | None:
     """The entry in a line of `journalctl`, None where it is none."""
     try:
         entry = json.loads(line)
-        stamp = entry[KERNEL_STAMP if KERNEL_STAMP in entry else JOURNAL_STAMP]
-        (monotonic_us,) = map(int, _STAMP.findall(_values(stamp)[0] or ""))
+        told = (_stamp(entry.get(name, "")) for name in (KERNEL_STAMP, JOURNAL_STAMP))
+        monotonic_us = next(stamp for stamp in told if stamp is not None)
         texts = _values(entry[MESSAGE])
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        StopIteration,
+    ):
         return None
     own = set(_values(entry.get(TRANSPORT, []))) <= {"kernel"}
     own = own and set(_values(entry.get(FACILITY, []))) <= {"0"}
     return KernelRecord(monotonic_us, texts, own)
+
+
+def _stamp(value: Any) -> int | None:
+    """None for what the journal writes where it has no such number."""
+    told = _values(value)
+    return int(told[0]) if told and told[0] is not None and _STAMP.match(told[0]) else None
 
 
 def _values(value: Any) -> list[str | None]:

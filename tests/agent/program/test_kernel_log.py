@@ -622,6 +622,15 @@ async def test_every_form_of_a_message_in_the_journal_is_read(
     assert "--all" in (tmp_path / "asked").read_text().split()
 
 
+@pytest.mark.parametrize("stamp", [None, "x", [], ["x", "7"], "1" * 16, {}])
+async def test_a_record_whose_own_stamp_is_none_is_read_at_the_journals(
+    tmp_path: Path, state: Path, speak: Speak, stamp: Any
+) -> None:
+    speak(entry(f"{IN}): 79, gone", 5, _SOURCE_MONOTONIC_TIMESTAMP=stamp))
+    (found,) = await gather(KernelLog(tmp_path / "nothing", state, BOOT), 1)
+    assert found.code == 79
+
+
 async def test_what_a_process_wrote_is_no_word_of_the_driver_in_the_journal_either(
     tmp_path: Path, state: Path, speak: Speak
 ) -> None:
