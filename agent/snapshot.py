@@ -14,6 +14,7 @@ from agent.report.source import IdentityTier, Sweep
 from weighbridge import __version__
 from weighbridge.catalogue.readings import Tier
 from weighbridge.wire.report import Facts, Reason
+from weighbridge.wire.visible import visible
 
 PRIVATE = frozenset(
     {
@@ -97,7 +98,7 @@ def show_snapshot(rows: Sequence[Row], as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=1))
         return
     for row in rows:
-        value = f"({row['reason']})" if row["reason"] is not None else str(row["value"])
+        value = f"({row['reason']})" if row["reason"] is not None else visible(str(row["value"]))
         spent = "" if row["nanoseconds"] is None else f"{row['nanoseconds'] / 1000:.1f} us"
         click.echo(f"{row['device']:42}{row['reading']:44}{value:40}{spent}")
 

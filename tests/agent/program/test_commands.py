@@ -163,6 +163,13 @@ def test_a_snapshot_has_a_value_or_a_reason_for_everything_and_times(driver: Any
     assert "power_draw_milliwatts" in agent("snapshot", environment=driver.environment()).stdout
 
 
+def test_what_a_library_calls_a_card_steers_no_terminal(driver: Any) -> None:
+    driver.play_node(2, "set * nvmlDeviceGetName H100\x07 of mine")
+    shown = agent("snapshot", environment=driver.environment()).stdout
+    assert "H100\\u0007 of mine" in shown
+    assert "\x07" not in shown
+
+
 def test_a_snapshot_waits_for_what_is_measured_between_two_looks(driver: Any) -> None:
     done = agent("snapshot", "--json", environment=driver.environment())
     active = [row for row in json.loads(done.stdout) if row["reading"] == "sm_active_permyriad"]
