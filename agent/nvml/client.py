@@ -150,7 +150,7 @@ class NvmlSource:
         if self._absence is not None:
             return self._absence
         if self._known.devices and not self._listed:
-            return Reason.GPU_IS_LOST
+            return self._known.why_none()
         hidden = [reason(status) for status in answer["failed"].values()]
         unseen = [why for why in hidden if why not in (Reason.GPU_IS_LOST, Reason.NOT_SUPPORTED)]
         if unseen or (hidden and len(hidden) == len(self._listed)):

@@ -132,6 +132,12 @@ class KnownDevices:
             case _:
                 return self._why.get(uuid, Reason.ERROR)
 
+    def why_none(self) -> Reason:
+        """Why no device is listed: one that may be there counts before those that are gone."""
+        reasons = [self.reason_of(uuid) for uuid in self.devices]
+        gone = (Reason.GPU_IS_LOST, Reason.RESET_REQUIRED)
+        return next((why for why in reasons if why not in gone), Reason.GPU_IS_LOST)
+
     def _seen(self, device: Device, now_us: int) -> list[Event]:
         before = self.devices.get(device.uuid)
         if before is not None and device.state is not DeviceState.OK:

@@ -238,3 +238,14 @@ async def test_what_is_no_place_on_a_bus_is_no_address_of_a_card(
     for device in identity.devices:
         assert device.identity.unavailable["pci_bus_id"] is Reason.CORRUPTED
         assert device.identity.unavailable["pci_device_id"] is Reason.CORRUPTED
+
+
+async def test_the_processes_of_cards_that_may_not_be_opened_are_unknown_by_that_reason(
+    driver: FakeDriver, make_source: MakeSource
+) -> None:
+    source = make_source(driver, patience=QUICK)
+    await source.identify()
+    closed = [f"code {at} nvmlDeviceGetHandleByIndex_v2 {code}" for at, code in ((0, 15), (1, 4))]
+    driver.play_node(2, "cuda 13010", *closed)
+    await enumerated_anew(source, "13.1")
+    assert await source.processes() is Reason.NO_PERMISSION
