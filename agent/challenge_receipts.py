@@ -20,7 +20,6 @@ from weighbridge.challenge.receipts import (
     kept_line,
     kept_word,
 )
-from weighbridge.contract.scalars import instant_text
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +98,9 @@ def _step(step: KeptStep) -> dict[str, Any]:
 
 def described(challenge: dict[str, Any]) -> str:
     """For people: the challenge, and under it each step."""
+    # With all that contracts are made of, which would be 6 MiB of the daemon's memory.
+    from weighbridge.contract.scalars import instant_text
+
     gpus = ", ".join(challenge["gpus"]) or "GPUs unknown"
     lines = [f"{challenge['challenge']}  {challenge['contract'] or 'contract unknown'}  {gpus}"]
     for step in challenge["steps"]:

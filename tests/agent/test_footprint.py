@@ -52,6 +52,12 @@ def test_the_card_of_this_machine_is_named_and_measured_without_what_it_lacks(
     assert told["footprint"] == []
 
 
+def test_the_daemon_loads_nothing_of_contracts() -> None:
+    loaded = "import sys, agent.app; print('weighbridge.contract' in sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", loaded], capture_output=True, text=True)
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.slow
 def test_the_footprint_stands_beside_its_targets(
     environment: dict[str, str], tmp_path: Path
