@@ -14,7 +14,9 @@ from tests.weighbridge.scripted import (
 )
 from weighbridge.catalogue.readings import BOUNDS
 from weighbridge.judge.fleet import FleetFold
+from weighbridge.judge.latest_readings import LatestReadings, LatestSample
 from weighbridge.judge.ledger import Use
+from weighbridge.judge.usage import BUSY, ENERGY, POWER, UseMeter, take_in
 from weighbridge.wire.report import MAX_INTEGER
 
 HOUR = 3600
@@ -206,3 +208,12 @@ def test_sums_are_the_same_for_any_split_and_restart() -> None:
         log.assign("n1", devices=[])
     assert told(split) == told(whole)
     assert len(told(whole)) == 3
+
+
+def test_what_an_older_build_kept_of_use_goes_on() -> None:
+    device = "GPU-1"
+    sample = LatestSample(10, [device], {POWER: [700_000], BUSY: [90], ENERGY: [1]}, {})
+    view = LatestReadings(tiers={"fast": sample})
+    meter = UseMeter(slots=[device], idle=[None], load=(1, 0, 0, 1, 90), counters=[1])
+    assert take_in(meter, view, [device], 0, 10, {POWER}, 10) == []
+    assert meter.load == (1, 0, 0, 1, 90)

@@ -138,7 +138,8 @@ def take_in(
     `last_us`: of the sample before; None: the time between is not bridged.
     `changed`: what differs from that sample. `interval_us`: how long a sample is promised to stand alone.
     """
-    same, over = meter.slots == slots, []
+    # What an older build kept says nothing of who held memory.
+    same, over = meter.slots == slots and len(meter.held) == len(slots), []
     counters, power, busy = columns(view.tiers["fast"], (ENERGY, POWER, BUSY), slots)
     if last_us is not None and meter.load is not None:
         spent = _spent(meter, slots, counters, at_us - last_us)
