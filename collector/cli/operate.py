@@ -35,7 +35,7 @@ from weighbridge.wire.signing import Signer, generate_private_key
 USAGE = 2
 NOT_BOUND = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
 SELDOM = (10_000, 2, 40_000)
-YOUNG_S = 0.05
+YOUNG_S = 0.1
 GENERATIONS = (0, 1)
 Parameters = ParamSpec("Parameters")
 
