@@ -63,7 +63,9 @@ class Contract(Terms):
     acceptance: Acceptance = clause("How delivery is accepted.", default=Acceptance())
     pricing: tuple[Price, ...] = clause("Prices.", default=())
     pay_only_healthy: Switch = clause(
-        "Whether time of unhealthy GPUs is not billed, apart from credits.", default=False
+        "Whether time in which a GPU was seen down or degraded is not billed, apart from credits; what nobody saw"
+        " is. Not of fixed_month and kW_month, which are no price of GPUs.",
+        default=False,
     )
     credits: tuple[Credit, ...] = clause("Credits that a missed promise earns.", default=())
     stacking: Stacking = clause("What is paid where several credits meet.", default=Stacking())

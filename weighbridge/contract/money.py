@@ -32,23 +32,36 @@ KIND = "kind="
 
 
 class Price(Terms):
-    """A price and what it is a price of."""
+    """A price and what it is a price of. A price of a month is due for each month of the period: in a year, of twelve.
+
+    A unit's share of what a price gives is its share of the GPUs, nodes or P that the price is for; of `fixed_month`
+    and `kW_month`, of the GPUs.
+    """
 
     unit: Literal[
         "gpu_hour", "gpu_month", "node_month", "P_month", "P_day", "kW_month", "fixed_month"
     ] = clause("What it is a price of.")
     price: Amount = clause("Price of one, in the currency of the contract.")
     resource: Maybe[Name] = clause("Of which line item; none: of all.", default=None)
-    quantity: Maybe[Ratio] = clause("How many; none: what is contracted.", default=None)
-    minimum: Amount = clause("Least that is paid for a period.", default=Decimal(0))
+    quantity: Maybe[Ratio] = clause(
+        "How many, whatever is contracted; none: what is contracted. `kW_month` needs it.",
+        default=None,
+    )
+    minimum: Amount = clause(
+        "Least that is paid for a period, or for each month of a year.", default=Decimal(0)
+    )
     prepaid: Switch = clause("Whether it is paid before the period.", default=False)
     proration: Proration = clause("How a part of a period is priced.", default="seconds")
 
 
 class Base(Terms):
-    """The fee that a credit is a part of."""
+    """The fee that a credit is a part of: of the period over which the objective is judged."""
 
-    of: Literal["unit", "contract"] = clause("Fee of the unit, or of the contract.", default="unit")
+    of: Literal["unit", "contract"] = clause(
+        "`unit`: fee of one unit where each is judged alone, else of the line item that the objective names, or of all;"
+        " `contract`: all that the contract pays.",
+        default="unit",
+    )
     amount: Maybe[Amount] = clause(
         "The fee of a whole period; none: from the prices.", default=None
     )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from weighbridge.settlement.intervals import Interval, Intervals, clip, depth
-from weighbridge.settlement.periods import HOUR_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +40,3 @@ def shortfall(
 
 def _missing(contracted: Fraction, healthy: Fraction) -> Fraction:
     return max(Fraction(0), contracted - healthy)
-
-
-@dataclass(frozen=True, slots=True)
-class Metered:
-    """GPUs billed by the hour. `unbilled`: the price of their unhealthy time."""
-
-    service_s: int
-    gross: Fraction
-    unbilled: Fraction
-
-    @property
-    def net(self) -> Fraction:
-        return self.gross - self.unbilled
-
-
-def metered(
-    nodes: int, per_node: int, hour_price: Fraction, service_s: int, down_gpu_s: int
-) -> Metered:
-    """From whole seconds to money in one step: never from rounded hours. `down_gpu_s`: not billed."""
-    price = hour_price / HOUR_S
-    return Metered(service_s, price * nodes * per_node * service_s, price * down_gpu_s)

@@ -1,6 +1,7 @@
 """What of a line item was delivered, and what it costs: the lines of a statement that count all slots."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
@@ -9,11 +10,9 @@ from weighbridge.contract.money import Price
 from weighbridge.contract.numerals import exact_text
 from weighbridge.judge.ledger import State
 from weighbridge.judge.ledger import StateSpan as Stretch
-from weighbridge.settlement.capacity import Metered, metered
-from weighbridge.settlement.credits import money
-from weighbridge.settlement.fees import Fees, capacity_of
+from weighbridge.settlement.fees import OF_ALL, Fees, capacity_of
 from weighbridge.settlement.intervals import Interval
-from weighbridge.settlement.money import round_half_up
+from weighbridge.settlement.money import round_half_up, rounded
 from weighbridge.settlement.periods import HOUR_S
 from weighbridge.settlement.statement import Delivery, FeeLine, FloorLine
 from weighbridge.settlement.units import Timelines, seconds_in, spans_of
@@ -23,6 +22,9 @@ from weighbridge.verdict import Verdict
 SEEN_WELL = frozenset({State.UP})
 PERHAPS_WELL = frozenset({State.UP, State.UNKNOWN, State.CONTESTED})
 """States of a GPU that counts as healthy, in the worst and the best case."""
+
+SEEN_ILL = (State.DOWN, State.DEGRADED)
+"""States of a GPU that was seen and is not healthy: time that is not billed, where only healthy time is paid."""
 
 WeighedSlot = tuple[Fraction, Sequence[Stretch]]
 """The weight of a slot in the capacity, and its timeline."""
@@ -50,51 +52,68 @@ def delivered(resource: Resource, served: Interval, found: Timelines, used: Tota
     )
 
 
-def fee_lines(
-    contract: Contract, fees: Fees, served: Interval, found: Timelines
-) -> Iterator[FeeLine]:
-    """What each price gives for each line item; time that was seen down is not billed, where only healthy time is paid.
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a price gives for a line item, exact. `unbilled`: of it, the time of GPUs that were not healthy."""
+
+    gross: Fraction = Fraction(0)
+    unbilled: Fraction = Fraction(0)
+
+    def __add__(self, other: "Bill") -> "Bill":
+        return Bill(self.gross + other.gross, self.unbilled + other.unbilled)
+
+
+def fee_lines(contract: Contract, fees: Fees, found: Timelines) -> Iterator[FeeLine]:
+    """What each price gives for each line item; time that was seen ill is not billed, where only healthy time is paid.
 
     A price whose lines stay below its minimum has one line more, with what is missing.
     """
     for price in contract.pricing:
-        bills = dict(_bills(contract, price, fees, served, found))
+        bills: dict[str, Bill] = {}
+        short = Fraction(0)
+        for month in fees.months():
+            billed = dict(_bills(contract, price, month, found))
+            bills |= {name: bills.get(name, Bill()) + bill for name, bill in billed.items()}
+            net = sum((bill.gross - bill.unbilled for bill in billed.values()), Fraction(0))
+            short += max(Fraction(0), month.least(price) - net)
         for name, bill in bills.items():
             yield _fee_line(contract, price, name, bill)
-        short = fees.least(price) - sum((bill.net for bill in bills.values()), Fraction(0))
         if short > 0:
-            yield _fee_line(contract, price, "minimum", Metered(0, short, Fraction(0)))
+            yield _fee_line(contract, price, "minimum", Bill(short))
 
 
 def _bills(
-    contract: Contract, price: Price, fees: Fees, served: Interval, found: Timelines
-) -> Iterator[tuple[str, Metered]]:
-    length = served[1] - served[0]
-    if price.unit in ("fixed_month", "kW_month"):
-        yield price.resource or price.unit, Metered(length, fees.of_price(price), Fraction(0))
+    contract: Contract, price: Price, month: Fees, found: Timelines
+) -> Iterator[tuple[str, Bill]]:
+    """By line item; a sum of money has one line."""
+    if price.unit in OF_ALL:
+        yield price.resource or price.unit, Bill(month.of_price(price))
         return
-    for resource in contract.resources:
-        if price.resource not in (None, resource.id):
-            continue
-        lines = _lines_of(resource, found) if contract.pay_only_healthy else []
-        down = sum(seconds_in(line, State.DOWN, served) for line in lines)
-        nodes, per_node = resource.nodes, resource.per_node
-        if price.unit == "gpu_hour":
-            yield resource.id, metered(nodes, per_node, Fraction(price.price), length, down)
-        else:
-            gross = fees.of_price(price, resource.id)
-            share = Fraction(down, nodes * per_node * length) if length else Fraction(0)
-            yield resource.id, Metered(length, gross, gross * share)
+    for resource in month.items(price):
+        gross = month.of_price(price) * month.share(price, resource=resource.id)
+        ill = _ill_share(resource, month.service, found) if contract.pay_only_healthy else 0
+        yield resource.id, Bill(gross, gross * ill)
 
 
-def _fee_line(contract: Contract, price: Price, name: str, bill: Metered) -> FeeLine:
-    rate = contract.tax.rate
-    tax = bill.net * (rate / (1 + rate) if contract.tax.included else rate)
-    amounts = [
-        money(amount, contract.rounding) for amount in (bill.gross, bill.unbilled, bill.net, tax)
-    ]
-    gross, unbilled, net, taxed = (f"{amount:f}" for amount in amounts)
-    return FeeLine(name, gross, unbilled, net, price.unit, taxed, price.prepaid)
+def _ill_share(resource: Resource, served: Interval, found: Timelines) -> Fraction:
+    """Of the GPU-seconds contracted, those seen in a state that is not healthy. What nobody saw is none of these."""
+    lines = _lines_of(resource, found)
+    ill = sum(seconds_in(line, state, served) for line in lines for state in SEEN_ILL)
+    contracted = resource.nodes * resource.per_node * (served[1] - served[0])
+    return Fraction(ill, contracted) if contracted else Fraction(0)
+
+
+def _fee_line(contract: Contract, price: Price, name: str, bill: Bill) -> FeeLine:
+    """Gross and what is not billed are rounded; what is left is the net amount, of which the tax is reckoned."""
+    rule, rate = contract.rounding, contract.tax.rate
+    gross, unbilled = (
+        rounded(amount, rule.decimals, rule.mode) for amount in (bill.gross, bill.unbilled)
+    )
+    net = gross - unbilled
+    share = rate / (1 + rate) if contract.tax.included else rate
+    tax = rounded(Fraction(net) * share, rule.decimals, rule.mode)
+    shown = (f"{amount:f}" for amount in (gross, unbilled, net))
+    return FeeLine(name, *shown, price.unit, f"{tax:f}", price.prepaid)
 
 
 def floor_lines(contract: Contract, served: Interval, found: Timelines) -> Iterator[FloorLine]:

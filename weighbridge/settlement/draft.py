@@ -33,7 +33,7 @@ from weighbridge.settlement.unseen import has_unseen, with_unseen, without_late
 from weighbridge.settlement.usage import Totals, totals
 from weighbridge.verdict import Verdict
 
-ENGINE = "settlement/2"
+ENGINE = "settlement/3"
 """Changes with any change of a result for the same inputs."""
 
 SWAPS = ("gpu_replaced", "node_replaced", "device_exchanged")

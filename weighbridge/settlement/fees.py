@@ -1,5 +1,6 @@
 """What a period costs: for the base of a credit, and for metered service."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -7,7 +8,16 @@ from weighbridge.contract import Contract, Resource
 from weighbridge.contract.money import Base, Price, Proration
 from weighbridge.contract.objectives import UnitKind
 from weighbridge.settlement.intervals import Interval
-from weighbridge.settlement.periods import HOUR_S, Period, days_within, served_part_s
+from weighbridge.settlement.periods import (
+    HOUR_S,
+    Period,
+    days_within,
+    months_within,
+    served_part_s,
+)
+
+OF_ALL = ("fixed_month", "kW_month")
+"""Prices of something else than GPUs, nodes or P: what they pay for is all line items that they name, by their GPUs."""
 
 
 def part_of_period(rule: Proration, period: Period, service: Interval, zone: str) -> Fraction:
@@ -40,20 +50,55 @@ class Fees:
     def base(self, base: Base, unit: UnitKind | None, resource: str | None = None) -> Fraction:
         """The fee that a credit is a part of, cut to the time of service.
 
-        `unit`: whose fee; None, or a base of the contract: all of them. `resource` None: every line item.
+        `unit`: whose fee, of the line item `resource`; None: of all of it. A base of the contract is all that it pays.
         """
         if base.amount is not None:
             return Fraction(base.amount) * self.due(base.proration)
-        whose = None if base.of == "contract" else unit
-        fees = [self._fee(price, whose, resource) for price in self.contract.pricing]
+        whose = (None, None) if base.of == "contract" else (unit, resource)
+        fees = (
+            max(month.of_price(price), month.least(price)) * self.share(price, *whose)
+            for price in self.contract.pricing
+            for month in self.months()
+        )
         return sum(fees, Fraction(0))
 
-    def of_price(self, price: Price, resource: str | None = None) -> Fraction:
-        """What one price gives for a line item, or for all of them, its minimum aside."""
-        if price.unit in ("fixed_month", "kW_month"):
-            quantity = Fraction(1) if price.quantity is None else price.quantity
-            return Fraction(price.price) * quantity * self.due(price.proration)
-        return self._of_resources(price, None, resource)
+    def months(self) -> Iterator["Fees"]:
+        """What prices are reckoned in: of a year its months, each by itself; else the period."""
+        if self.period.kind != "calendar_year":
+            yield self
+            return
+        for month in months_within(*self.part.interval_s, self.contract.time_zone):
+            part = Period(month.label, *served_part_s(month, self.part.interval_s))
+            yield Fees(self.contract, month, served_part_s(part, self.service), part)
+
+    def of_price(self, price: Price) -> Fraction:
+        """What one price gives for the period, or for a month of a year, its minimum aside."""
+        contracted = sum(weights(price, self.items(price)), Fraction(0))
+        quantity = contracted if price.quantity is None else price.quantity
+        served = served_part_s(self.period, self.service)
+        hours = Fraction(served[1] - served[0], HOUR_S)
+        match price.unit:
+            case "gpu_hour":
+                time = hours
+            case "P_day":
+                time = hours / 24
+            case _:
+                time = self.due(price.proration)
+        return Fraction(price.price) * quantity * time
+
+    def share(
+        self, price: Price, unit: UnitKind | None = None, resource: str | None = None
+    ) -> Fraction:
+        """Of what a price gives, the part of one unit, or of all of a line item: by what the price is a price of."""
+        items = self.items(price)
+        whole = sum(parts_of_price(price, items), Fraction(0))
+        chosen = [item for item in items if resource in (None, item.id)]
+        part = sum(parts_of_price(price, chosen, unit), Fraction(0))
+        return part / whole if whole else Fraction(0)
+
+    def items(self, price: Price) -> list[Resource]:
+        """The line items that a price is for."""
+        return [item for item in self.contract.resources if price.resource in (None, item.id)]
 
     def least(self, price: Price) -> Fraction:
         """The least that a price gives for the part of the period."""
@@ -64,34 +109,25 @@ class Fees:
         share = part_of_period(rule, self.period, self.service, self.contract.time_zone)
         return share if rule != "none" else share * Fraction(self.part.seconds, self.period.seconds)
 
-    def _fee(self, price: Price, unit: UnitKind | None, resource: str | None) -> Fraction:
-        if unit is None:
-            return max(self.of_price(price, resource), self.least(price))
-        if price.unit in ("fixed_month", "kW_month"):
-            return Fraction(0)
-        return self._of_resources(price, unit, resource)
 
-    def _of_resources(self, price: Price, unit: UnitKind | None, resource: str | None) -> Fraction:
-        named = {price.resource, resource}
-        chosen = [item for item in self.contract.resources if named <= {None, item.id}]
-        return sum((self._of_resource(price, item, unit) for item in chosen), Fraction(0))
+def weights(price: Price, items: Iterable[Resource]) -> Iterator[Fraction]:
+    """How many of what a price is a price of each line item has; of a sum of money there is one."""
+    if price.unit in OF_ALL:
+        yield Fraction(1)
+    else:
+        yield from parts_of_price(price, items)
 
-    def _of_resource(self, price: Price, resource: Resource, unit: UnitKind | None) -> Fraction:
-        gpus = gpus_of_unit(resource, unit)
-        served = served_part_s(self.period, self.service)
-        part, hours = self.due(price.proration), Fraction(served[1] - served[0], HOUR_S)
-        amount = Fraction(price.price)
-        match price.unit:
-            case "gpu_hour":
-                return amount * gpus * hours
-            case "gpu_month":
-                return amount * gpus * part
-            case "node_month":
-                return amount * Fraction(gpus, resource.per_node) * part
-            case "P_month":
-                return amount * capacity_of(resource, gpus) * part
-            case _:
-                return amount * capacity_of(resource, gpus) * hours / 24
+
+def parts_of_price(
+    price: Price, items: Iterable[Resource], unit: UnitKind | None = None
+) -> Iterator[Fraction]:
+    """By what a price is shared: P or nodes where it is a price of these, else GPUs; of each item, or a unit of it."""
+    for item in items:
+        gpus = gpus_of_unit(item, unit)
+        if price.unit in ("P_month", "P_day"):
+            yield capacity_of(item, gpus)
+        else:
+            yield Fraction(gpus, item.per_node if price.unit == "node_month" else 1)
 
 
 def gpus_of_unit(resource: Resource, unit: UnitKind | None) -> int:

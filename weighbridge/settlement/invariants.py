@@ -143,7 +143,7 @@ def _of_statement(drafted: Statement, ruled: Sequence[Settled]) -> Broken:
     for one, part in zip(ruled, drafted.parts, strict=True):
         for place, states in one.not_up.items():
             yield from _in_order(place, states, one.served)
-        yield from _of_part(part, Fraction(1, 10**one.contract.rounding.decimals))
+        yield from _of_part(part)
     yield from _once_for_the_period(ruled)
     yield from _range("total", WHOLE, drafted.lowest, drafted.highest)
     caps = [_most(one.contract) for one in ruled]
@@ -155,7 +155,7 @@ def _of_statement(drafted: Statement, ruled: Sequence[Settled]) -> Broken:
             yield "total <= cap of all credits", WHOLE, {"total": total, "cap": most}
 
 
-def _of_part(part: Part, unit: Fraction) -> Broken:
+def _of_part(part: Part) -> Broken:
     for line in part.units:
         yield from _of_unit(line)
     for credit in (*part.others, *part.by_lessee):
@@ -164,7 +164,7 @@ def _of_part(part: Part, unit: Fraction) -> Broken:
         yield from _range("due", ("", due.unit), due.lowest, due.highest)
         yield from _range("due of what was earned", ("", due.unit), due.highest, due.earned)
     for fee in part.fees:
-        yield from _of_fee(fee, unit)
+        yield from _of_fee(fee)
     for delivery in part.delivery:
         yield from _of_delivery(delivery)
 
@@ -219,10 +219,10 @@ def _in_order(place: Place, states: Mapping[State, Intervals], served: Interval)
         yield "intervals in order, apart, in service", place, {"intervals": told, "service": served}
 
 
-def _of_fee(fee: FeeLine, unit: Fraction) -> Broken:
-    """Each of the three is rounded by itself, so that they may part by one `unit` of the currency."""
-    gross, unbilled, net = (Fraction(text) for text in (fee.gross, fee.unbilled, fee.net))
-    if min(gross, unbilled, net) < 0 or abs(gross - unbilled - net) > unit:
+def _of_fee(fee: FeeLine) -> Broken:
+    """As shown, to the last digit."""
+    gross, unbilled, net = (Decimal(text) for text in (fee.gross, fee.unbilled, fee.net))
+    if min(gross, unbilled, net) < 0 or gross - unbilled != net:
         numbers = {"gross": fee.gross, "unbilled": fee.unbilled, "net": fee.net}
         yield "0 <= net = gross - unbilled", ("", fee.resource), numbers
 

@@ -108,7 +108,7 @@ def part_of(settled: Settled) -> Part:
             delivered(item, settled.served, settled.found, settled.used)
             for item in contract.resources
         ),
-        fees=tuple(fee_lines(contract, fees, settled.served, settled.found)),
+        fees=tuple(fee_lines(contract, fees, settled.found)),
         dues=tuple(_due(contract, one) for one in found.dues),
         terms=explain(contract),
         clocks=tuple(_clock(one) for one in found.clocks),

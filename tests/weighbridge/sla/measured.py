@@ -15,11 +15,17 @@ from tests.weighbridge.sla.terms import (
 )
 from tests.weighbridge.sla.timeline import record_of, samples_of
 from weighbridge.settlement.availability import Measurement
-from weighbridge.settlement.capacity import metered
+from weighbridge.settlement.fees import Fees
 from weighbridge.settlement.intervals import subtraction, union
 from weighbridge.settlement.maintenance import admitted
 from weighbridge.settlement.money import fraction_text, share_text
-from weighbridge.settlement.periods import Period, instant_text, local_date, term_of_s
+from weighbridge.settlement.periods import (
+    Period,
+    instant_text,
+    local_date,
+    served_part_s,
+    term_of_s,
+)
 from weighbridge.settlement.record import Record
 from weighbridge.settlement.results import Settlement
 from weighbridge.settlement.settle import settle
@@ -187,13 +193,9 @@ def billed(terms: Given, timeline: Given, _: Json) -> Json:
         promise, service = contract.availability[0], service_of(terms) or term_of_s(contract)
         measurement = Measurement(contract, promise, record, period, units, service, period)
         [found] = measurement.measures()
-        bill = metered(
-            len(units),
-            gpus,
-            Fraction(terms["price_per_gpu_hour"]),
-            found.service_s,
-            found.low.downtime_s * gpus,
-        )
+        fees = Fees(contract, period, served_part_s(period, service), period)
+        gross = fees.of_price(contract.pricing[0])
+        down = Fraction(found.low.downtime_s, found.service_s)
         rows.append(
             {
                 "period": period.label,
@@ -204,9 +206,9 @@ def billed(terms: Given, timeline: Given, _: Json) -> Json:
                 "availability": found.low.availability,
                 "availability_fraction": fraction_text(found.low.availability),
                 "breach": found.low.availability < contract.availability[0].target,
-                "gross_amount": bill.gross,
-                "unbilled_amount": bill.unbilled,
-                "net_amount": bill.net,
+                "gross_amount": gross,
+                "unbilled_amount": gross * down / len(units),
+                "net_amount": gross * (1 - down / len(units)),
             }
         )
     return {"results": rows, "total_credit": Fraction(0), "flags": []}
