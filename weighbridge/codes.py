@@ -65,6 +65,7 @@ Flag = Literal[
     "accepted_by_silence",
     "attestation_missing",
     "attestation_refused",
+    "base_of_zero",
     "below_least_coverage",
     "below_minimum_credit",
     "cap_applied",

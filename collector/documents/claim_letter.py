@@ -6,7 +6,7 @@ from typing import Any
 
 from collector.documents.words import value_of
 from weighbridge.contract import loaded
-from weighbridge.settlement.statement import Statement, UnitLine, versions
+from weighbridge.settlement.statement import SO_FAR, Statement, UnitLine, versions
 from weighbridge.settlement.worth import claimable
 from weighbridge.verdict import Verdict
 
@@ -82,5 +82,8 @@ def _held(statement: Statement) -> bool:
 
 def _breached(statement: Statement) -> list[UnitLine]:
     return [
-        unit for part in statement.parts for unit in part.units if unit.verdict != Verdict.MET.name
+        unit
+        for part in statement.parts
+        for unit in part.units
+        if unit.verdict not in (Verdict.MET.name, SO_FAR)
     ]

@@ -44,7 +44,11 @@ class Speaker:
 
     def verdict(self, verdict: str) -> Cell:
         """With its tone."""
-        return Cell(self.name("verdict", verdict), verdict, Verdict[verdict].value)
+        return Cell(
+            self.name("verdict", verdict),
+            verdict,
+            Verdict.__members__.get(verdict, Verdict.UNKNOWN).value,
+        )
 
     def yes(self, value: bool) -> Cell:
         """Yes or no."""

@@ -28,6 +28,7 @@ from weighbridge.settlement.draft import UNDER_WAY
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S
 from weighbridge.settlement.statement import (
+    SO_FAR,
     Delivery,
     Due,
     ExitLine,
@@ -208,7 +209,7 @@ class _Layout:
                 Cell(objective),
                 *(_tally(found[objective, verdict], verdict) for verdict in VERDICTS),
             )
-            for objective in dict.fromkeys(objective for objective, _ in found)
+            for objective in dict.fromkeys(name for name, verdict in found if verdict != SO_FAR)
         ]
         return Table(columns, rows)
 

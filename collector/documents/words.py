@@ -247,6 +247,7 @@ WORDS: Mapping[str, Word] = {
     "verdict.MET": Word("MET", "达标"),
     "verdict.BREACHED": Word("BREACHED", "未达标"),
     "verdict.UNKNOWN": Word("UNKNOWN", "无法判定"),
+    "verdict.SO_FAR": Word("SO FAR", "截至目前"),
     "state.up": Word("up", "正常"),
     "state.degraded": Word("degraded", "降级"),
     "state.down": Word("down", "中断"),
@@ -480,12 +481,17 @@ WORDS: Mapping[str, Word] = {
     "flag.below_minimum_credit": Word(
         "A credit was below the least that is issued.", "抵扣低于最低发放额。"
     ),
+    "flag.base_of_zero": Word(
+        "A credit was earned, and the fee that it is a share of is zero.",
+        "已产生抵扣，但其计算基数（费用）为零。",
+    ),
     "flag.tier_gap": Word(
         "The availability lies in a hole of the tier table.", "可用率落在档位表的空缺处。"
     ),
     "flag.objective_of_another_period": Word(
-        "An objective is promised over another period than the one settled here, which alone is judged.",
-        "某项指标约定的考核周期与本结算期不同；此处仅按本结算期考核。",
+        "An objective is promised over another period than the one settled here. It is shown so far, and judged and "
+        "paid in the statement of its own period.",
+        "某项指标约定的考核周期与本结算期不同；此处仅列出截至目前的情况，在其自身周期的结算单中判定和结算。",
     ),
     "flag.capacity_floor_missed": Word(
         "The healthy capacity fell below the agreed least.", "健康算力低于约定的最低保障。"

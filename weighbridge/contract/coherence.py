@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
+from weighbridge.catalogue.currencies import DECIMALS, currencies
 from weighbridge.contract.condition import REACHABLE, asks_for, gpu_counts
 from weighbridge.contract.model import Contract
 from weighbridge.contract.money import (
@@ -47,6 +48,15 @@ def cautions(contract: Contract) -> Iterator[str]:
             "whose agent is heard is taken to be"
         )
     yield from _of_unseen_runs(contract)
+    yield from _of_currency(contract.currency)
+
+
+def _of_currency(code: str) -> Iterator[str]:
+    known = currencies()
+    if code in known.ended:
+        yield f"currency: {code} has ended, by ISO 4217 as of {known.published}"
+    elif known.decimals.get(code, DECIMALS) is None:
+        yield f"currency: ISO 4217 names no decimals of {code}; give rounding.decimals, or {DECIMALS} are taken"
 
 
 def unfit_challenges(contract: Contract) -> Problems:
@@ -279,10 +289,10 @@ def _of_any_unit(contract: Contract, credit: Judged | RepairSteps) -> bool:
 
 
 def _top_edge(credit: Tiers, target: Fraction) -> Problems:
-    top = max(row.upper for row in credit.tiers)
+    top = max(credit.tiers, key=lambda row: row.upper)
     if credit.on_gap == "flag":
         return
-    if top < target:
-        yield "tiers", f"nothing is said about {exact_text(top)} to the target"
-    if top > target:
+    if top.leaves(target, credit.step):
+        yield "tiers", f"nothing is said about {exact_text(top.upper)} to the target"
+    if top.upper > target:
         yield "tiers", "a row reaches above the target"

@@ -13,6 +13,7 @@ from weighbridge.contract.document import ContractDocument, joined, read
 from weighbridge.contract.model import Contract
 from weighbridge.contract.money import KIND
 from weighbridge.contract.problems import ContractError, ContractProblem
+from weighbridge.contract.slips import slips
 
 REASONS = {
     "missing": "is required",
@@ -33,7 +34,8 @@ def load(text: str) -> Contract:
     This is for whoever would agree on it: `loaded` is for what the log holds.
     """
     contract = loaded(text)
-    problems = list(_placed(read(text), "", unfit_challenges(contract)))
+    found = (*unfit_challenges(contract), *slips(contract))
+    problems = list(_placed(read(text), "", found))
     if problems:
         raise ContractError(problems)
     return contract
@@ -43,7 +45,8 @@ def load(text: str) -> Contract:
 def loaded(text: str) -> Contract:
     """The contract of an entry of the log. Raises ContractError.
 
-    Whether its challenges fit the table of cards was asked when it was entered: a later table undoes no contract.
+    Whether its challenges fit the table of cards, and what nobody can have meant, was asked when it was entered: a
+    later table or a later version of this program undoes no contract.
     Whoever folds the entry loads its text; the text is parsed once for all of them.
     """
     document = read(text)

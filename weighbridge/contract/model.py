@@ -1,7 +1,10 @@
 """The whole contract."""
 
-from typing import Literal
+from typing import Any, Literal
 
+from pydantic import model_validator
+
+from weighbridge.catalogue.currencies import currencies
 from weighbridge.contract.evidence import EvidenceTerms
 from weighbridge.contract.exclusions import Exclusions, LocalHours, Maintenance
 from weighbridge.contract.money import (
@@ -13,7 +16,7 @@ from weighbridge.contract.money import (
     Rounding,
     Stacking,
 )
-from weighbridge.contract.objectives import Availability, Sampling, Unknown
+from weighbridge.contract.objectives import Availability, PeriodKind, Sampling, Unknown
 from weighbridge.contract.parties import HumanText, Links, Party, Signature, Tax, Term
 from weighbridge.contract.quality import Acceptance, CapacityFloor, Performance, Repair, Response
 from weighbridge.contract.resources import Resource
@@ -85,6 +88,40 @@ class Contract(Terms):
         reader=describes("see there"),
         default=Links(),
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decimals_of_the_currency(cls, given: Any) -> Any:
+        """What rounding leaves out is the currency's own."""
+        if not isinstance(given, dict):
+            return given
+        rounding, currency = given.get("rounding", {}), given.get("currency")
+        if (
+            not isinstance(rounding, dict)
+            or "decimals" in rounding
+            or not isinstance(currency, str)
+        ):
+            return given
+        return given | {"rounding": rounding | {"decimals": currencies().decimals_of(currency)}}
+
+    @property
+    def billed_by(self) -> PeriodKind:
+        """The months of its bills: contract months where objectives name these alone."""
+        kinds = {promise.period for promise in self.availability}
+        alone = "contract_month" in kinds and "calendar_month" not in kinds
+        return "contract_month" if alone else "calendar_month"
+
+    def judged_over(self, promise: Availability) -> PeriodKind:
+        """The kind of period whose statements judge an objective, and no others."""
+        return self.billed_by if promise.period == "rolling" else promise.period
+
+    def bills_by(self, kind: PeriodKind | None) -> bool:
+        """Whether a statement over such a period pays what has no period of its own: for probes, repairs and events.
+
+        None: a period that no label names. Where no objective names a period, whichever is asked for.
+        """
+        named = any(promise.period != "rolling" for promise in self.availability)
+        return kind is None or not named or kind == self.billed_by
 
     def counts_capacity_of(self, resource: str) -> Availability | None:
         """The objective whose units carry the capacity of a line item: of its nodes or GPUs alone, over a period."""

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Tag
+from pydantic import BeforeValidator, Discriminator, Tag
 
+from weighbridge.catalogue.currencies import DECIMALS, currencies
 from weighbridge.contract.objectives import Op
 from weighbridge.contract.scalars import (
     Amount,
@@ -69,17 +71,15 @@ class Base(Terms):
 
 
 class Cap(Terms):
-    """The most that is credited."""
+    """The most that is credited. `none`, and a cap that gives neither, limit nothing."""
 
     pct: Maybe[Ratio] = clause("Most in per cent of the base.", default=None)
     amount: Maybe[Amount] = clause("Most in money.", default=None)
 
-    def problems(self) -> Iterator[tuple[str, str]]:
-        if self.pct is None and self.amount is None:
-            yield "", "give pct, amount or both"
 
-
-FULL_CAP = Cap(pct=Fraction(100))
+NO_CAP = Cap()
+CapOrNone = Annotated[Cap, BeforeValidator(lambda given: {} if given == "none" else given)]
+"""A cap, or the word for that there is none."""
 
 
 class ClaimTerms(Terms):
@@ -110,7 +110,9 @@ class CreditTerms(Terms):
     """What all kinds of credit have."""
 
     id: Name = clause("Name of the credit.")
-    cap: Cap = clause("The most that is credited for a period.", default=FULL_CAP)
+    cap: CapOrNone = clause(
+        "The most that is credited for a period; none: no most.", default=NO_CAP
+    )
     min_amount: Maybe[Amount] = clause("Smaller credits are not issued.", default=None)
     min_op: Op = clause("`>`: only a larger one is; `>=`: an equal one too.", default=">=")
     form: Literal["cash", "set_off", "voucher"] = clause("How it is paid out.", default="set_off")
@@ -118,7 +120,14 @@ class CreditTerms(Terms):
     claim: Maybe[ClaimTerms] = clause("Its own terms; none: the contract's.", default=None)
 
     needs_base: ClassVar[bool] = True
-    """Whether the credit is a part of a fee; else it has prices of its own."""
+    """Whether the credit is a part of a fee; else it has prices of its own, and a fee matters to its cap at most."""
+
+
+OwedWhen = Literal["missed", "below_threshold"]
+OWED_WHEN = (
+    "`missed`: only where the objective is missed; `below_threshold`: wherever the credit's own terms are fulfilled, as"
+    " by a shortfall from its threshold, a free hour or an outage, though the objective be met."
+)
 
 
 class Judged(CreditTerms):
@@ -126,6 +135,7 @@ class Judged(CreditTerms):
 
     objective: Name = clause("The objective that was missed.")
     base: Base = clause("Fee that the credit is a share of.", default=Base())
+    owed_when: OwedWhen = clause(OWED_WHEN, default="missed")
 
 
 class TierRow(Terms):
@@ -148,6 +158,13 @@ class TierRow(Terms):
         edge = self.below if self.below is not None else self.at_or_below
         return edge if edge is not None else Fraction(1)
 
+    def leaves(self, above: Fraction, step: Fraction | None) -> bool:
+        """Whether a share lies between this row and an edge above: of `step` by `step`, where shares are rounded."""
+        if step is None:
+            return self.upper < above
+        steps = ceil(self.upper / step) if self.below is not None else self.upper // step + 1
+        return steps * step < above
+
     def holds(self, availability: Fraction) -> bool:
         """Whether the share lies in this row."""
         if availability < self.at_or_above:
@@ -156,7 +173,7 @@ class TierRow(Terms):
 
 
 class RoundShare(Terms):
-    """Availability is rounded before it is compared. Only where the text says so."""
+    """Availability is rounded before it is compared, with the target too. Only where the text says so."""
 
     decimals: Whole = clause("Decimal places of the percentage.")
     mode: Mode = clause("Rounding mode.", default="half_up")
@@ -174,6 +191,13 @@ class Tiers(Judged):
     )
     round_share: Maybe[RoundShare] = clause("Rounding before comparison.", default=None)
 
+    @property
+    def step(self) -> Fraction | None:
+        """Between two shares that are compared; None: they are exact."""
+        return (
+            None if self.round_share is None else Fraction(1, 10 ** (self.round_share.decimals + 2))
+        )
+
     def problems(self) -> Iterator[tuple[str, str]]:
         if not self.tiers:
             yield "tiers", "has no rows"
@@ -189,7 +213,7 @@ class Tiers(Judged):
             yield f"tiers[{below}].pct", "a lower availability earns less"
         if lower.holds(upper.at_or_above):
             yield f"tiers[{below}]", f"overlaps tiers[{above}]"
-        elif lower.upper < upper.at_or_above and self.on_gap == "refuse":
+        elif lower.leaves(upper.at_or_above, self.step) and self.on_gap == "refuse":
             yield f"tiers[{below}]", f"leaves a gap below tiers[{above}]"
 
 
@@ -253,6 +277,9 @@ class PerEvent(Judged):
     amount: Amount = clause("Amount for one of the quantity.")
     quantity: Ratio = clause("How many, such as amperes.", default=Fraction(1))
     each: Switch = clause("Whether every outage that is long enough pays.", default=False)
+    owed_when: OwedWhen = clause(
+        f"{OWED_WHEN} What it pays for is a miss by itself.", default="below_threshold"
+    )
 
 
 class DailyRate(Judged):
@@ -298,6 +325,8 @@ class RepairSteps(CreditTerms):
 class AnomalyHours(CreditTerms):
     """A multiple of the time of an anomaly, rounded up, at the hourly price."""
 
+    needs_base: ClassVar[bool] = False
+
     kind: Literal["anomaly_hours"] = clause("Kind of credit.", default="anomaly_hours")
     event: Name = clause("Name of the events that earn it.")
     factor: Ratio = clause("Factor by which their length is multiplied.")
@@ -307,6 +336,8 @@ class AnomalyHours(CreditTerms):
 
 class LostWork(CreditTerms):
     """The work lost since the last start, at the hourly price."""
+
+    needs_base: ClassVar[bool] = False
 
     kind: Literal["lost_work"] = clause("Kind of credit.", default="lost_work")
     event: Name = clause("Name of the events that earn it.")
@@ -355,7 +386,10 @@ class Stacking(Terms):
 class Rounding(Terms):
     """Where exact fractions become money."""
 
-    decimals: Whole = clause("Decimal places of an amount.", default=2)
+    decimals: Whole = clause(
+        f"Decimal places of an amount; by default those of the currency, by ISO 4217 as of {currencies().published}.",
+        default_factory=lambda: DECIMALS,
+    )
     mode: Mode = clause("Rounding mode.", default="half_up")
     place: Literal["line", "invoice"] = clause("What is rounded: line or sum.", default="line")
 

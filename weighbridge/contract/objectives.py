@@ -75,9 +75,14 @@ class Availability(Terms):
     )
     k: Maybe[Count] = clause("For k_of_n: how many must be up.", default=None)
     target: Target = clause("Lowest share; met at exactly this share.")
-    period: PeriodKind = clause("Time over which the share is taken.", default="calendar_month")
+    period: PeriodKind = clause(
+        "Time over which the share is taken. Statements of such periods judge and pay it, and no others; these show it"
+        " so far: `SO_FAR`.",
+        default="calendar_month",
+    )
     window_s: Maybe[Count] = clause(
-        "For rolling: its length. The worst window that ends in the billed period is judged.",
+        "For rolling: its length. The worst window that ends in the billed month is judged: a calendar month, or a"
+        " contract month where objectives name these and no calendar months.",
         default=None,
     )
     counting: Counting = clause("How bad seconds become counted seconds.", default=Counting())

@@ -12,6 +12,7 @@ from weighbridge.contract import scalars
 from weighbridge.contract.condition import Condition
 from weighbridge.contract.loading import spelled
 from weighbridge.contract.model import Contract
+from weighbridge.contract.money import NO_CAP, CapOrNone
 from weighbridge.contract.terms import Terms, reader_of
 
 HEAD = """\
@@ -68,6 +69,7 @@ SCALARS: Mapping[Any, str] = {
     scalars.Zone: "time zone",
     scalars.Currency: "currency",
     scalars.Digest: "SHA-256",
+    CapOrNone: "[Cap](#cap) or `none`",
     Condition: "condition of states",
 }
 
@@ -153,6 +155,8 @@ def _default(field: FieldInfo, hint: Any) -> str:
     if field.default_factory is not None:
         return "see there"
     default = field.default
+    if default == NO_CAP:
+        return "`none`"
     if isinstance(default, Terms):
         return "its defaults"
     if default in ((), {}):

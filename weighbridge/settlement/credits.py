@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from weighbridge.codes import Flag
-from weighbridge.contract import Contract
+from weighbridge.contract import Availability, Contract
 from weighbridge.contract.money import (
     BeyondAllowance,
     Cap,
@@ -22,6 +22,7 @@ from weighbridge.contract.money import (
     OutageMultiple,
     PerEvent,
     Rounding,
+    RoundShare,
     Steps,
     TierRow,
     Tiers,
@@ -49,6 +50,7 @@ class CreditInputs:
     """What a credit is reckoned from: the outcome of one unit over one period, and the fee.
 
     `day_fee`: of the fee, for a day of service. `before`: what the parts before used up of what there is once.
+    `rule`: how the share is rounded before it is compared.
     """
 
     period: Period
@@ -62,11 +64,17 @@ class CreditInputs:
     rounding: Rounding = field(default_factory=Rounding)
     day_fee: Fraction = Fraction(0)
     before: UsedBefore = UsedBefore()
+    rule: RoundShare | None = None
+
+    @property
+    def compared(self) -> Fraction:
+        """The availability as it is compared: exact, unless the contract has it rounded."""
+        return compared(self.availability, self.rule)
 
     @property
     def missed(self) -> bool:
-        """Compared as exact fractions: at the target itself nothing is missed."""
-        return self.availability < self.target
+        """At the target itself nothing is missed."""
+        return self.compared < self.target
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +123,26 @@ class Line:
 NOTHING_DUE = Fraction(0)
 
 
+def rounding_of(contract: Contract, objective: str) -> RoundShare | None:
+    """How the share of an objective is rounded before it is compared, wherever it is; None: it is compared exactly."""
+    rules = (
+        credit.round_share
+        for credit in contract.credits
+        if isinstance(credit, Tiers) and credit.objective == objective
+    )
+    return next((rule for rule in rules if rule is not None), None)
+
+
+def compared(share: Fraction, rule: RoundShare | None) -> Fraction:
+    """The share as a contract compares it."""
+    return share if rule is None else Fraction(rounded(share * 100, rule.decimals, rule.mode)) / 100
+
+
 def facts_of(
     outcome: Outcome,
     contract: Contract,
     period: Period,
-    target: Fraction,
+    promise: Availability,
     base: Fraction,
     day_fee: Fraction = Fraction(0),
     before: UsedBefore = UsedBefore(),
@@ -128,7 +151,7 @@ def facts_of(
     return CreditInputs(
         period=period,
         zone=contract.time_zone,
-        target=target,
+        target=promise.target,
         base=base,
         availability=outcome.availability,
         downtime_s=outcome.downtime_s,
@@ -137,12 +160,20 @@ def facts_of(
         rounding=contract.rounding,
         day_fee=day_fee,
         before=before,
+        rule=rounding_of(contract, promise.id),
     )
 
 
 def earn(credit: Judged, facts: CreditInputs) -> Earned:
-    """What this kind of credit gives for these facts."""
-    return EARN[type(credit)](credit, facts)
+    """What this kind of credit gives for these facts: nothing under an objective that is met, unless it says otherwise.
+
+    What it used up of free seconds and outages is used up in any case.
+    """
+    found = EARN[type(credit)](credit, facts)
+    if facts.missed or credit.owed_when == "below_threshold":
+        return found
+    pct = None if found.pct is None else NOTHING_DUE
+    return Earned(False, NOTHING_DUE, pct=pct, free_s=found.free_s, events=found.events)
 
 
 def capped(
@@ -151,6 +182,8 @@ def capped(
     """What a credit earns under its own cap. `spent`: what the parts before gave of the amount for a period."""
     exact, cut = limited(earned.exact, credit.cap, base, spent)
     flags = earned.flags if not cut else (*earned.flags, "cap_applied")
+    if earned.breach and base == 0 and (credit.needs_base or credit.cap.pct is not None):
+        flags = (*flags, "base_of_zero")
     return Capped(credit, unit, base, earned, exact, flags)
 
 
@@ -203,11 +236,7 @@ def tier_text(row: TierRow) -> str:
 def _tiers(credit: Tiers, facts: CreditInputs) -> Earned:
     if not facts.missed:
         return Earned(False, NOTHING_DUE, pct=Fraction(0))
-    share = facts.availability
-    if credit.round_share is not None:
-        rule = credit.round_share
-        share = Fraction(rounded(share * 100, rule.decimals, rule.mode)) / 100
-    row = next((row for row in credit.tiers if row.holds(share)), None)
+    row = next((row for row in credit.tiers if row.holds(facts.compared)), None)
     if row is None:
         return Earned(True, None, flags=("tier_gap",))
     return Earned(True, facts.base * row.pct / 100, pct=row.pct, tier=tier_text(row))

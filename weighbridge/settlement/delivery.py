@@ -112,8 +112,9 @@ def _fee_line(contract: Contract, price: Price, name: str, bill: Bill) -> FeeLin
     net = gross - unbilled
     share = rate / (1 + rate) if contract.tax.included else rate
     tax = rounded(Fraction(net) * share, rule.decimals, rule.mode)
-    shown = (f"{amount:f}" for amount in (gross, unbilled, net))
-    return FeeLine(name, *shown, price.unit, f"{tax:f}", price.prepaid)
+    return FeeLine(
+        name, f"{gross:f}", f"{unbilled:f}", f"{net:f}", price.unit, f"{tax:f}", price.prepaid
+    )
 
 
 def floor_lines(contract: Contract, served: Interval, found: Timelines) -> Iterator[FloorLine]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,7 @@ from weighbridge.judge.slot_history import Holder
 from weighbridge.log.entries import JudgedBy
 from weighbridge.settlement.case import Case, Notices, case_of, cutoff_us
 from weighbridge.settlement.coverage import covered_too_little
+from weighbridge.settlement.credits import money
 from weighbridge.settlement.exits import FLAGS as EXIT_FLAGS
 from weighbridge.settlement.exits import exits
 from weighbridge.settlement.intervals import clip
@@ -280,13 +281,14 @@ def _local(seconds: int, zone: ZoneInfo) -> str:
 
 
 def _owed(ruled: Sequence[Settled]) -> tuple[str | None, str | None]:
-    """Lowest and highest."""
-    lowest = _sum([one.settlement.lowest for one in ruled])
-    highest = _sum([one.settlement.highest for one in ruled])
-    low, high = ordered(lowest, highest)
+    """Lowest and highest: the parts are added, and the sum is rounded, as the newest version says."""
+    exact = [
+        _sum(amounts) for amounts in zip(*(one.settlement.exact for one in ruled), strict=True)
+    ]
+    low, high = (money(amount, ruled[-1].contract.rounding) for amount in ordered(*exact))
     return None if low is None else f"{low:f}", None if high is None else f"{high:f}"
 
 
-def _sum(amounts: Sequence[Decimal | None]) -> Decimal | None:
+def _sum(amounts: Sequence[Fraction | None]) -> Fraction | None:
     known = [amount for amount in amounts if amount is not None]
-    return sum(known, Decimal(0)) if len(known) == len(amounts) else None
+    return sum(known, Fraction(0)) if len(known) == len(amounts) else None

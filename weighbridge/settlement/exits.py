@@ -6,7 +6,14 @@ from weighbridge.codes import Flag
 from weighbridge.contract import Contract
 from weighbridge.contract.money import ExitRight
 from weighbridge.settlement.periods import instant_text, term_of_s
-from weighbridge.settlement.statement import ExitLine, Part, Statement
+from weighbridge.settlement.statement import (
+    SO_FAR,
+    ExitLine,
+    Part,
+    ProbeLine,
+    Statement,
+    UnitLine,
+)
 from weighbridge.verdict import Verdict
 
 MISSED, HELD = Verdict.BREACHED, Verdict.UNKNOWN
@@ -16,7 +23,9 @@ FLAGS: Mapping[str, Flag] = {"met": "exit_right", "open": "exit_right_open"}
 def exits(
     contract: Contract, label: str, start: str, parts: Sequence[Part], earlier: Sequence[Statement]
 ) -> Iterator[ExitLine]:
-    """One for each right. Of the `earlier` statements those count that end where the next one begins."""
+    """One for each right about what this statement judges. Of the `earlier` statements those count that end where the
+    next one begins.
+    """
     row = [(label, tuple(parts))]
     since = start
     for one in sorted(earlier, key=lambda one: one.start, reverse=True):
@@ -24,7 +33,12 @@ def exits(
             row.append((one.period, one.parts))
             since = one.start
     begun = since <= instant_text(term_of_s(contract)[0])
+    so_far = {
+        line.objective for part in parts for line in _judged_lines(part) if line.verdict == SO_FAR
+    }
     for right in contract.exit_rights:
+        if right.objective in so_far:
+            continue
         yield _judged(right, row[: right.of_periods], begun)
 
 
@@ -49,8 +63,11 @@ def _judged(right: ExitRight, row: Sequence[tuple[str, tuple[Part, ...]]], begun
 
 
 def _verdicts(objective: str, parts: Sequence[Part]) -> set[Verdict]:
-    units = [line for part in parts for line in part.units]
-    probes = [line for part in parts for line in part.probes]
-    found = {line.verdict for line in units if line.objective == objective}
-    found |= {line.verdict for line in probes if line.objective == objective}
-    return {Verdict[name] for name in found}
+    lines = [line for part in parts for line in _judged_lines(part)]
+    found = {line.verdict for line in lines if line.objective == objective}
+    return {Verdict[name] for name in found - {SO_FAR}}
+
+
+def _judged_lines(part: Part) -> Iterator[UnitLine | ProbeLine]:
+    yield from part.units
+    yield from part.probes

@@ -36,9 +36,9 @@ class Figure:
 
 
 def label_at(contract: Contract, promise: Availability, now_s: int) -> str:
-    """The period of an objective that an instant lies in; of a moving window, the month that a statement is made of."""
+    """The period of an objective that an instant lies in; of a moving window, the month that is billed."""
     today = local_date(now_s, contract.time_zone)
-    match promise.period:
+    match contract.judged_over(promise):
         case "calendar_year":
             return f"{today:%Y}"
         case "contract_month":

@@ -59,7 +59,8 @@ def of_record(
         *_of_windows(contract, known, units, period, whole),
         *_of_marks(given, period),
     ]
-    if any(promise.period not in (whole.kind, "rolling") for promise in contract.availability):
+    kinds = {contract.judged_over(promise) for promise in contract.availability}
+    if whole.kind is not None and kinds - {whole.kind}:
         found.append("objective_of_another_period")
     came = [*(span.recorded_s for span in spans), *_notices_s(given, period)]
     if any(at_s > cutoff_s for at_s in came):

@@ -66,7 +66,7 @@ def _of_settlement(contract: Contract, found: Settlement) -> Broken:
         yield from _of_result(result)
     for line in _lines_of(found):
         yield from _of_line(contract, terms.get(line.credit), line)
-    most = _most(contract)
+    most = money(_most(contract), contract.rounding)
     for total in (found.lowest, found.highest):
         if total is not None and not 0 <= total <= (total if most is None else most):
             yield "0 <= total <= cap of all credits", WHOLE, {"total": total, "cap": most}
@@ -129,13 +129,13 @@ def _through(cap: Cap, base: Fraction | None) -> Iterator[Fraction]:
         yield Fraction(cap.amount)
 
 
-def _most(contract: Contract) -> Decimal | None:
-    """What the cap on all credits of a period together lets through, as it is owed; None: there is none."""
+def _most(contract: Contract) -> Fraction | None:
+    """What the cap on all credits of a period together lets through; None: there is none."""
     terms = contract.stacking
     if terms.cap is None:
         return None
     base = None if terms.base_amount is None else Fraction(terms.base_amount)
-    return money(min(_through(terms.cap, base)), contract.rounding)
+    return min(_through(terms.cap, base), default=None)
 
 
 def _of_statement(drafted: Statement, ruled: Sequence[Settled]) -> Broken:
@@ -148,10 +148,9 @@ def _of_statement(drafted: Statement, ruled: Sequence[Settled]) -> Broken:
     yield from _range("total", WHOLE, drafted.lowest, drafted.highest)
     caps = [_most(one.contract) for one in ruled]
     if drafted.highest is not None and None not in caps:
-        total, most = Decimal(drafted.highest), max(cap for cap in caps if cap is not None)
-        # Each part is rounded by itself, and an amendment may change to what.
-        unit = Decimal(10) ** -min(one.contract.rounding.decimals for one in ruled)
-        if total > most + unit * (len(ruled) - 1):
+        rule, total = ruled[-1].contract.rounding, Decimal(drafted.highest)
+        most = money(max(cap for cap in caps if cap is not None), rule)
+        if most is not None and total > most:
             yield "total <= cap of all credits", WHOLE, {"total": total, "cap": most}
 
 

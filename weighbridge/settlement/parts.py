@@ -36,6 +36,7 @@ from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.repair import Clocked
 from weighbridge.settlement.results import OutcomeBound, Owed, Probed, Result, Settlement
 from weighbridge.settlement.statement import (
+    SO_FAR,
     TO_COME,
     Cause,
     ClockLine,
@@ -150,7 +151,7 @@ def _unit(settled: Settled, result: Result) -> UnitLine:
     return UnitLine(
         objective=promise.id,
         unit=measured.unit,
-        verdict=result.verdict.name,
+        verdict=SO_FAR if result.so_far else result.verdict.name,
         target=exact_text(promise.target),
         service_seconds=measured.service_s,
         denominator_seconds=worst.outcome.denominator_s,
@@ -172,7 +173,7 @@ def _unit(settled: Settled, result: Result) -> UnitLine:
 def _probe(found: Probed) -> ProbeLine:
     return ProbeLine(
         objective=found.terms.id,
-        verdict=found.verdict.name,
+        verdict=SO_FAR if found.so_far else found.verdict.name,
         target=exact_text(found.terms.target),
         scheduled=found.tally.scheduled,
         valid=found.tally.valid,

@@ -26,11 +26,12 @@ class OutcomeBound:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One unit (or all together) under one objective."""
+    """One unit (or all together) under one objective. `so_far`: it is judged in another period's statement."""
 
     measure: Measure
     worst: OutcomeBound
     best: OutcomeBound
+    so_far: bool = False
 
     @property
     def by_share(self) -> tuple[OutcomeBound, OutcomeBound]:
@@ -40,7 +41,9 @@ class Result:
 
     @property
     def verdict(self) -> Verdict:
-        """UNKNOWN where the two bounds differ."""
+        """UNKNOWN where the two bounds differ, and of what is not judged here."""
+        if self.so_far:
+            return Verdict.UNKNOWN
         if self.worst.breach == self.best.breach:
             return Verdict.BREACHED if self.worst.breach else Verdict.MET
         return Verdict.UNKNOWN
@@ -48,12 +51,16 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """A performance objective: what the probes say, and what it earns. Too few of them give no verdict."""
+    """A performance objective: what the probes say, and what it earns. Too few of them give no verdict.
+
+    `so_far`: it is judged in another period's statement.
+    """
 
     terms: Performance
     tally: Tally
     verdict: Verdict
     parts: tuple[Capped, ...]
+    so_far: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,8 @@ class Settlement:
 
     `others_at_best`: the same lines with held time counted as up. `by_lessee`: what the lessee owes, set off
     against nothing; `by_lessee_at_best`: the same where what the provider alone says is not so. `highest` and `lowest`:
-    what is owed to the lessee; None: the contract does not say.
+    what is owed to the lessee; None: the contract does not say. `exact`: the lowest and the highest before they are
+    rounded, to be added to those of other parts of the period.
     """
 
     period: Period
@@ -94,3 +102,4 @@ class Settlement:
     clocks: tuple[Clocked, ...] = ()
     by_lessee: tuple[Line, ...] = ()
     by_lessee_at_best: tuple[Line, ...] = ()
+    exact: tuple[Fraction | None, Fraction | None] = (None, None)

@@ -6,7 +6,6 @@ time, each result has a worst and a best bound; they are the same where nothing 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 
@@ -24,10 +23,12 @@ from weighbridge.settlement.credits import (
     Line,
     UsedBefore,
     capped,
+    compared,
     earn,
     facts_of,
     line,
     money,
+    rounding_of,
 )
 from weighbridge.settlement.damages import damages
 from weighbridge.settlement.fees import Fees
@@ -115,9 +116,9 @@ class PartSettlement:
         worst, best = self.spent
         context, better = self._context("down", worst), self._context("up", best)
         parts = [part for one in probed for part in one.parts]
-        others = [*parts, *remedies(context), *_damages(context, "provider")]
-        at_best = [*parts, *remedies(better), *_damages(better, "provider")]
-        by_lessee = _damages(context, "lessee")
+        others = [*parts, *self._owed_for_events(context)]
+        at_best = [*parts, *self._owed_for_events(better)]
+        by_lessee = _damages(context, "lessee") if self.bills else []
         dues, clocks = self._dues(results, others, at_best), tuple(timed(context))
         raised = [*self._flags(), *flags.of_results(results, [*others, *by_lessee], dues)]
         raised += flags.of_repairs(self.contract, self.record, clocks)
@@ -132,13 +133,22 @@ class PartSettlement:
             others=self._lines(others),
             others_at_best=self._lines(at_best),
             by_lessee=self._lines(by_lessee),
-            by_lessee_at_best=self._lines(_damages(better, "lessee")),
+            by_lessee_at_best=self._lines(_damages(better, "lessee") if self.bills else []),
             dues=tuple(dues),
-            highest=highest,
-            lowest=lowest,
+            highest=money(highest, self.contract.rounding),
+            lowest=money(lowest, self.contract.rounding),
+            exact=(lowest, highest),
             flags=tuple(sorted({*raised, *capped_high})),
             clocks=clocks,
         )
+
+    @property
+    def bills(self) -> bool:
+        """Whether what has no period of its own is paid here."""
+        return self.contract.bills_by(self.whole.kind)
+
+    def _owed_for_events(self, context: RemedyContext) -> list[Capped]:
+        return [*remedies(context), *_damages(context, "provider")] if self.bills else []
 
     def results(self, objectives: frozenset[str]) -> list[Result]:
         """The results of the units of these objectives."""
@@ -180,6 +190,9 @@ class PartSettlement:
         return [self._result(one) for one in measurement.measures()]
 
     def _result(self, one: Measure) -> Result:
+        if self.whole.kind not in (None, self.contract.judged_over(one.objective)):
+            low, high = (OutcomeBound(outcome, False, ()) for outcome in (one.low, one.high))
+            return Result(one, low, high, so_far=True)
         worst = self._bound(one, one.low, self.spent[0])
         if not one.held and self.spent[0] == self.spent[1]:
             return Result(one, worst, worst)
@@ -189,7 +202,8 @@ class PartSettlement:
         credits = self._credits(one.objective.id)
         parts = [self._earned(credit, one, outcome, spent) for credit in credits]
         together = self._stacked([(part.credit.id, part.exact) for part in parts])
-        missed = outcome.availability < one.objective.target
+        rule = rounding_of(self.contract, one.objective.id)
+        missed = compared(outcome.availability, rule) < one.objective.target
         breach = missed or any(part.earned.breach for part in parts)
         lines = tuple(line(part, together, self.contract.rounding) for part in parts)
         return OutcomeBound(outcome, breach, lines)
@@ -200,19 +214,27 @@ class PartSettlement:
 
     def _probed(self, terms: Performance) -> Probed:
         found = tally(terms, self.record.probes.get(terms.id, ()), self.period)
-        if found.answered < terms.min_samples:
-            return Probed(terms, found, Verdict.UNKNOWN, ())
+        if not self.bills or found.answered < terms.min_samples:
+            return Probed(terms, found, Verdict.UNKNOWN, (), so_far=not self.bills)
         parts = tuple(
             self._earned_by_probes(credit, terms, found) for credit in self._credits(terms.id)
         )
+        share = compared(found.share, rounding_of(self.contract, terms.id))
         return Probed(
-            terms, found, Verdict.BREACHED if found.share < terms.target else Verdict.MET, parts
+            terms, found, Verdict.BREACHED if share < terms.target else Verdict.MET, parts
         )
 
     def _earned_by_probes(self, credit: Judged, terms: Performance, found: Tally) -> Capped:
         base = self.fees.base(credit.base, None)
-        zone, rounding = self.contract.time_zone, self.contract.rounding
-        facts = CreditInputs(self.period, zone, terms.target, base, found.share, rounding=rounding)
+        facts = CreditInputs(
+            self.period,
+            self.contract.time_zone,
+            terms.target,
+            base,
+            found.share,
+            rounding=self.contract.rounding,
+            rule=rounding_of(self.contract, terms.id),
+        )
         given = self.spent[0].amounts.get((credit.id, terms.id), NOTHING_DUE)
         return capped(credit, terms.id, base, earn(credit, facts), given)
 
@@ -224,13 +246,14 @@ class PartSettlement:
         base = self.fees.base(credit.base, unit, promise.resource)
         before = spent.before.get((credit.id, one.unit), UsedBefore())
         day = self.whole_fees.base(credit.base, unit, promise.resource) * DAY_S / self.whole.seconds
-        facts = facts_of(outcome, self.contract, self.period, promise.target, base, day, before)
+        facts = facts_of(outcome, self.contract, self.period, promise, base, day, before)
         return capped(credit, one.unit, base, earn(credit, facts), before.amount)
 
     def _dues(
         self, results: list[Result], others: list[Capped], at_best: list[Capped]
     ) -> list[Owed]:
         """One for each unit. A repair belongs to its unit, or to the one that its unit is a part of."""
+        results = [result for result in results if not result.so_far]
         names = list(dict.fromkeys(result.measure.unit for result in results))
         groups: dict[str, tuple[list[Remedies], list[Remedies]]] = {}
         for result in results:
@@ -276,15 +299,14 @@ class PartSettlement:
 
     def _total(
         self, amounts: list[Fraction | None], spent: Fraction
-    ) -> tuple[Decimal | None, tuple[Flag, ...]]:
+    ) -> tuple[Fraction | None, tuple[Flag, ...]]:
         """Under what the parts before left of the cap of all credits together."""
         whole = _sum(amounts)
         if whole is None:
             return None, ()
         every = self.contract.stacking.model_copy(update={"rule": "sum"})
         under_cap = stack(every, [Remedy("", "", spent + whole)])
-        owed = max(NOTHING_DUE, under_cap.paid - spent)
-        return money(owed, self.contract.rounding), under_cap.flags
+        return max(NOTHING_DUE, under_cap.paid - spent), under_cap.flags
 
 
 def _damages(context: RemedyContext, side: Side) -> list[Capped]:

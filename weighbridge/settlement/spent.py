@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 
 from weighbridge.settlement.credits import Line, UsedBefore
@@ -33,8 +32,8 @@ def spent(before: Sequence[Settlement]) -> tuple[SpentCredits, SpentCredits]:
         for free, outcome in zip(frees, (result.measure.low, result.measure.high), strict=True):
             free[key] += outcome.free_s
     return (
-        _spent(worst, frees[0], [one.highest for one in before]),
-        _spent(best, frees[1], [one.lowest for one in before]),
+        _spent(worst, frees[0], [one.exact[1] for one in before]),
+        _spent(best, frees[1], [one.exact[0] for one in before]),
     )
 
 
@@ -45,7 +44,7 @@ def _lines(one: Settlement, best: bool) -> Iterator[Line]:
 
 
 def _spent(
-    lines: Sequence[Line], free: Mapping[CreditKey, int], owed: Sequence[Decimal | None]
+    lines: Sequence[Line], free: Mapping[CreditKey, int], owed: Sequence[Fraction | None]
 ) -> SpentCredits:
     amounts: dict[CreditKey, Fraction] = defaultdict(Fraction)
     before: dict[CreditKey, UsedBefore] = defaultdict(UsedBefore)
@@ -55,5 +54,5 @@ def _spent(
         before[key] = UsedBefore(
             used.free_s + line.earned.free_s, used.events + line.earned.events, amounts[key]
         )
-    together = sum((Fraction(amount) for amount in owed if amount is not None), Fraction(0))
+    together = sum((amount for amount in owed if amount is not None), Fraction(0))
     return SpentCredits(dict(amounts), dict(before), dict(free), together)

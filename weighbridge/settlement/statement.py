@@ -17,6 +17,9 @@ from weighbridge.log.entries import JudgedBy
 Tree = Mapping[str, Any]
 """A statement as data: what its JSON holds."""
 
+SO_FAR = "SO_FAR"
+"""In place of a verdict: of an objective that the statement of another period judges and pays."""
+
 Path = tuple[str | int, ...]
 """Where a value stands in it."""
 
@@ -69,7 +72,9 @@ class CreditLine:
 
 @dataclass(frozen=True, slots=True)
 class UnitLine:
-    """A unit under an objective. `seconds` by state add up to `service_seconds`, where a unit is judged alone.
+    """A unit under an objective; its verdict is SO_FAR where another period's statement judges it.
+
+    `seconds` by state add up to `service_seconds`, where a unit is judged alone.
 
     Of a period that is under way, `seconds` has what is still to come as TO_COME, and nothing else but `availability`,
     `credits` and what follows from them tells of that time: up in the best case, as it is now in the worst.

@@ -1,11 +1,13 @@
 """What a statement is worth to the lessee: what can be claimed, what was earned, how far it is to the next tier."""
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from weighbridge.contract import Contract
-from weighbridge.contract.money import Tiers
+from weighbridge.contract.money import RoundShare, Tiers
+from weighbridge.settlement.credits import compared, rounding_of
 from weighbridge.settlement.statement import Statement, UnitLine
 
 
@@ -50,19 +52,26 @@ def to_next_tier_s(contract: Contract, statement: Statement) -> int | None:
         if isinstance(credit, Tiers) and credit.objective in edges:
             edges[credit.objective] |= {row.at_or_above for row in credit.tiers}
     left = [
-        _left_s(unit, edges.get(unit.objective, set()))
+        _left_s(unit, edges.get(unit.objective, set()), rounding_of(contract, unit.objective))
         for part in statement.parts
         for unit in part.units
     ]
     return min((seconds for seconds in left if seconds is not None), default=None)
 
 
-def _left_s(unit: UnitLine, edges: set[Fraction]) -> int | None:
+def _left_s(unit: UnitLine, edges: set[Fraction], rule: RoundShare | None) -> int | None:
     """Of what was seen, as bad as it may have been."""
     whole = unit.denominator_seconds
-    share = 1 - Fraction(unit.counted_seconds[1], whole) if whole else Fraction(1)
-    below = [edge for edge in edges if 0 < edge <= share]
-    return int((share - max(below)) * whole) if below else None
+    left = whole - unit.counted_seconds[1]
+    share = Fraction(left, whole) if whole else Fraction(1)
+    below = [edge for edge in edges if 0 < edge <= compared(share, rule)]
+    if not below:
+        return None
+
+    def falls(seconds: int) -> bool:
+        return compared(Fraction(left - seconds - 1, whole), rule) < max(below)
+
+    return bisect_left(range(left), True, key=falls)
 
 
 def earned(statement: Statement) -> Mapping[str, Fraction]:

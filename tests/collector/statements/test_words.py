@@ -19,13 +19,13 @@ from weighbridge.settlement.claims import Standing
 from weighbridge.settlement.draft import SWAPS
 from weighbridge.settlement.maintenance import Ruling
 from weighbridge.settlement.service import STARTS
-from weighbridge.settlement.statement import TO_COME
+from weighbridge.settlement.statement import SO_FAR, TO_COME
 from weighbridge.verdict import Verdict
 
 HERE = Path(collector.documents.__file__).parent
 CREDITS = [get_args(one)[0] for one in get_args(get_args(terms.Credit)[0])]
 CODES: dict[str, tuple[str, ...]] = {
-    "verdict": tuple(verdict.name for verdict in Verdict),
+    "verdict": (*(verdict.name for verdict in Verdict), SO_FAR),
     "state": (*State, TO_COME),
     "against": tuple(CONTRADICTIONS),
     "late": get_args(Late),

@@ -136,8 +136,8 @@ def test_a_deduction_of_capacity_is_capped_once() -> None:
     assert [part.others[0].highest for part in found.parts] == ["29.76", "10.24"]
 
 
-def test_a_cap_may_be_passed_by_less_than_an_amendment_rounds_to() -> None:
-    """Four hours at 23.755 are 95.02; of the cap 4.98 are left, which are 5 where nothing is behind the point."""
+def test_a_cap_holds_to_the_last_digit_though_an_amendment_rounds_otherwise() -> None:
+    """Four hours at 23.755 are 95.02; of the cap 4.98 are left, and the sum is rounded once."""
     found = in_parts(
         BEFORE,
         AFTER,
@@ -145,7 +145,7 @@ def test_a_cap_may_be_passed_by_less_than_an_amendment_rounds_to() -> None:
         stacking={"cap": {"amount": "100"}},
         later={"rounding": {"decimals": "0"}},
     )
-    assert found.highest == "100.02"
+    assert found.highest == "100"
 
 
 def test_a_place_that_an_amendment_gives_up_is_not_weighed_after_it() -> None:

@@ -97,7 +97,7 @@ def test_a_unit_s_share_of_a_sum_of_money_is_that_of_its_gpus(
 
 def test_a_sum_for_all_line_items_is_shared_among_them_by_their_gpus() -> None:
     price = {"unit": "fixed_month", "price": "800"}
-    both = {"resources": [ITEM, OTHER]}
+    both: dict[str, Any] = {"resources": [ITEM, OTHER]}
     assert base(price, objective={"resource": "r"}, **both) == 200
     assert base(price, objective={"resource": "s"}, **both) == 200
     assert base(price, objective={"resource": "s", "scope": "all_of"}, **both) == 600
@@ -148,11 +148,11 @@ def test_a_month_of_a_year_that_is_served_in_part_costs_that_part_and_its_minimu
     """Ten days of October, then two whole months; the minimum is one of each of them."""
     term = {"from": "2026-10-22T00:00:00Z", "to": "2028-01-01T00:00:00Z"}
     price = {"unit": "node_month", "price": "310"}
-    late = {"term": term, "effective": term["from"], "period": YEAR}
+    late: dict[str, Any] = {"term": term, "effective": term["from"], "period": YEAR}
     assert [fee.gross for fee in fees(price, **late)] == ["720.00"]
     least = fees(price | {"minimum": "300"}, **late)
     assert [fee.gross for fee in least] == ["720.00", "200.00"]
-    year = {"objective": {"period": "calendar_year"}}
+    year: dict[str, Any] = {"objective": {"period": "calendar_year"}}
     assert base(price | {"minimum": "300"}, **year, **late) == 300 + 310 + 310
 
 

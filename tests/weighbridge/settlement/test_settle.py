@@ -176,6 +176,7 @@ def test_more_downtime_never_earns_less(two: list[int]) -> None:
             "kind": "beyond_allowance",
             "multiple": "10",
             "base": {"amount": "10000"},
+            "cap": {"pct": "100"},
         },
         {
             "id": "c",
@@ -185,6 +186,7 @@ def test_more_downtime_never_earns_less(two: list[int]) -> None:
             "partial": "ceil",
             "pct": "5",
             "base": {"amount": "10000"},
+            "cap": {"pct": "100"},
         },
     ):
         terms = contract(credits=[credit])

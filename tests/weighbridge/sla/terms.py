@@ -237,7 +237,8 @@ def power_of(given: Given) -> Json:
 
 def clock_hour_of(given: Given) -> Json:
     credit = {name: given[name] for name in ("threshold_s", "op", "hour_price")}
-    return {"kind": "clock_hour", "cap": {"amount": given.get("cap_amount", UNCAPPED)}, **credit}
+    own = {"kind": "clock_hour", "owed_when": "below_threshold"}
+    return own | {"cap": {"amount": given.get("cap_amount", UNCAPPED)}, **credit}
 
 
 def multiple_of(given: Given) -> Json:
