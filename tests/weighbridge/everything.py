@@ -122,6 +122,7 @@ def kinds() -> Statement:
     price, steps = {"hour_price": "2"}, {"step_s": "3600", "partial": "ceil"}
     credits = [
         credit("tiers", tiers=LEAST),
+        credit("tiers", tiers=LEAST, base={"amount": "0"}) | {"id": "c-of-nothing"},
         credit("linear_shortfall", form="cash"),
         credit("increment", increment_s="3600", partial="floor", pct="5", cap={"pct": "15"}),
         credit("beyond_allowance", multiple="2", min_amount="1000000"),

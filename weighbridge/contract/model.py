@@ -66,8 +66,8 @@ class Contract(Terms):
     acceptance: Acceptance = clause("How delivery is accepted.", default=Acceptance())
     pricing: tuple[Price, ...] = clause("Prices.", default=())
     pay_only_healthy: Switch = clause(
-        "Whether time in which a GPU was seen down or degraded is not billed, apart from credits; what nobody saw"
-        " is. Not of fixed_month and kW_month, which are no price of GPUs.",
+        "Whether time in which a GPU was seen down or degraded is not billed, apart from credits; unknown and"
+        " contested time is. Not of fixed_month and kW_month, which are no price of GPUs.",
         default=False,
     )
     credits: tuple[Credit, ...] = clause("Credits that a missed promise earns.", default=())

@@ -170,7 +170,7 @@ def earn(credit: Judged, facts: CreditInputs) -> Earned:
     What it used up of free seconds and outages is used up in any case.
     """
     found = EARN[type(credit)](credit, facts)
-    if facts.missed or credit.owed_when == "below_threshold":
+    if facts.missed or credit.owed_when == "below_threshold" or not found.exact:
         return found
     pct = None if found.pct is None else NOTHING_DUE
     return Earned(False, NOTHING_DUE, pct=pct, free_s=found.free_s, events=found.events)

@@ -1,6 +1,7 @@
 """The terms of a case as a contract file, which is loaded.
 
-What has no name here keeps its own, and the loader refuses what it does not know.
+What has no name here keeps its own, and the loader refuses what it does not know. A case is what a log may hold: some
+contracts that were once agreed on would be refused today, and are settled still.
 """
 
 from collections.abc import Callable
@@ -8,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.weighbridge.sla.reading import Given, Json
-from tests.weighbridge.written import loaded, written
-from weighbridge.contract import Contract
+from tests.weighbridge.written import written
+from weighbridge.contract import Contract, loaded
 from weighbridge.settlement.periods import Period, calendar_month, calendar_year, contract_month
 
 TERM = {"from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}
