@@ -14,7 +14,7 @@ from collector.judging.statements import StatementError, Statements, instant
 from weighbridge.catalogue import metrics
 from weighbridge.catalogue.metrics import Metric
 from weighbridge.contract import Contract
-from weighbridge.settlement.periods import DAY_S, months_within, term_of_s
+from weighbridge.settlement.periods import DAY_S, periods_within, term_of_s
 from weighbridge.settlement.statement import Statement
 from weighbridge.settlement.worth import Claimable, claimable, earned, to_next_tier_s
 
@@ -29,7 +29,7 @@ Sample = tuple[Metric, Sequence[str], int | float]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One contract: its running period, and what can be claimed of those before."""
+    """One contract: its running month, and what can be claimed of the periods before."""
 
     running: Statement | None
     claims: Sequence[Claimable]
@@ -70,7 +70,7 @@ class Accounts:
     async def _worked_out(self, name: str) -> Account:
         contract, now_s = self._contracts()[name], self._statements.newest_s
         running, to_next = None, None
-        for period in months_within(now_s, now_s + 1, contract.time_zone):
+        for period in periods_within(contract.billed_by, contract, now_s, now_s + 1):
             asked = self._statements.ask(name, period.label)
             running = await asyncio.to_thread(asked.bare)
             to_next = to_next_tier_s(contract, running)
@@ -81,8 +81,12 @@ class Accounts:
         start_s = max(term[0], now_s - LOOK_BACK_S)
         if start_s >= now_s:
             return []
-        months = months_within(start_s, min(now_s, term[1]), contract.time_zone)
-        return [month.label for month in months if month.end_s <= now_s]
+        periods = (
+            period
+            for kind in contract.statements_over
+            for period in periods_within(kind, contract, start_s, min(now_s, term[1]))
+        )
+        return [period.label for period in periods if period.end_s <= now_s]
 
     def samples(self) -> Iterator[Sample]:
         """The samples of `/metrics` that concern money."""

@@ -50,6 +50,14 @@ def test_the_unit_that_is_nearest_to_the_next_row_counts(share: str, left: int |
     assert to_next_tier_s(load(TERMS), both) == min(1, 1 if left is None else left)
 
 
+def test_an_objective_of_another_period_is_not_near_to_anything_here() -> None:
+    statement = ordinary()
+    part = statement.parts[0]
+    unit = replace(part.units[0], objective="a", verdict="SO_FAR", counted_seconds=(0, 0))
+    alone = replace(statement, parts=(replace(part, units=(unit,)),))
+    assert to_next_tier_s(load(TERMS), alone) is None
+
+
 def test_only_what_was_earned_can_be_claimed() -> None:
     statement = ordinary()
     due = statement.parts[0].dues[0]

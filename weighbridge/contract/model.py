@@ -115,6 +115,12 @@ class Contract(Terms):
         """The kind of period whose statements judge an objective, and no others."""
         return self.billed_by if promise.period == "rolling" else promise.period
 
+    @property
+    def statements_over(self) -> tuple[PeriodKind, ...]:
+        """The kinds of period whose statements judge something, the months of the bills first."""
+        kinds = map(self.judged_over, self.availability)
+        return tuple(dict.fromkeys((self.billed_by, *kinds)))
+
     def bills_by(self, kind: PeriodKind | None) -> bool:
         """Whether a statement over such a period pays what has no period of its own: for probes, repairs and events.
 

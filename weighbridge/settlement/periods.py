@@ -163,6 +163,22 @@ def months_within(start_s: int, end_s: int, zone: str) -> Iterator[Period]:
         day = months_later(day, 1)
 
 
+def periods_within(
+    kind: PeriodKind, contract: Contract, start_s: int, end_s: int
+) -> Iterator[Period]:
+    """The periods of a kind that share an instant with [start_s, end_s). Of contract months those of the term."""
+    zone = contract.time_zone
+    match kind:
+        case "calendar_year":
+            first, last = (local_date(edge_s, zone).year for edge_s in (start_s, end_s - 1))
+            yield from (calendar_year(f"{year:04}", zone) for year in range(first, last + 1))
+        case "contract_month":
+            months = contract_months(zone, term_of_s(contract))
+            yield from (one for one in months if one.start_s < end_s and start_s < one.end_s)
+        case _:
+            yield from months_within(start_s, end_s, zone)
+
+
 def term_of_s(contract: Contract) -> Interval:
     """The term of a contract in seconds."""
     return (contract.term.start_us // MICROSECONDS, contract.term.end_us // MICROSECONDS)

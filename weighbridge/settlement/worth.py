@@ -8,7 +8,7 @@ from fractions import Fraction
 from weighbridge.contract import Contract
 from weighbridge.contract.money import RoundShare, Tiers
 from weighbridge.settlement.credits import compared, rounding_of
-from weighbridge.settlement.statement import Statement, UnitLine
+from weighbridge.settlement.statement import SO_FAR, Statement, UnitLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,10 @@ def claimable(statement: Statement) -> list[Claimable]:
 
 
 def to_next_tier_s(contract: Contract, statement: Statement) -> int | None:
-    """How much longer any unit may be down before it falls into a worse row; None where there is no row below."""
+    """How much longer any unit may be down before it falls into a worse row; None where there is no row below.
+
+    Of the objectives that the statement judges.
+    """
     edges = {promise.id: {promise.target} for promise in contract.availability}
     for credit in contract.credits:
         if isinstance(credit, Tiers) and credit.objective in edges:
@@ -55,6 +58,7 @@ def to_next_tier_s(contract: Contract, statement: Statement) -> int | None:
         _left_s(unit, edges.get(unit.objective, set()), rounding_of(contract, unit.objective))
         for part in statement.parts
         for unit in part.units
+        if unit.verdict != SO_FAR
     ]
     return min((seconds for seconds in left if seconds is not None), default=None)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.weighbridge.written import contract_of, loaded, written
 from weighbridge.contract import Contract, explain
 from weighbridge.contract import loaded as of_the_log
+from weighbridge.contract.objectives import PeriodKind
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, State
 from weighbridge.judge.slot_history import Holder
@@ -22,6 +23,7 @@ from weighbridge.settlement.periods import (
     calendar_year,
     contract_month,
     instant_text,
+    periods_within,
 )
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Record, Span, ToldEvent
@@ -338,3 +340,28 @@ def test_one_invoice_is_rounded_once_whatever_amendment_splits_it(
         Version(loaded(two), two, edge_s * SECOND, LONG_AFTER_S * SECOND),
     ]
     assert statement(split, DAY, DAY).highest == whole.highest
+
+
+def test_the_periods_of_every_kind_that_an_instant_lies_in() -> None:
+    """Those that touch it at a border alone are none of them."""
+    contract = terms(
+        availability=[
+            {"id": "a", "target": "0.995", "period": "calendar_year"},
+            {"id": "b", "target": "0.995", "period": "contract_month"},
+            {"id": "c", "target": "0.995", "period": "rolling", "window_s": "86400"},
+        ],
+        term={"from": "2026-01-05T00:00:00Z", "to": "2028-01-01T00:00:00Z"},
+        effective="2026-01-05T00:00:00Z",
+    )
+    assert contract.statements_over == ("contract_month", "calendar_year")
+    month = contract_month("2026-10-05", "UTC", (TERM[0] + 4 * DAY, TERM[1]))
+    found: dict[PeriodKind, list[str]] = {
+        "contract_month": ["2026-10-05"],
+        "calendar_month": ["2026-10", "2026-11"],
+        "calendar_year": ["2026"],
+    }
+    for kind, labels in found.items():
+        assert [one.label for one in periods_within(kind, contract, *month.interval_s)] == labels
+    edges = (YEAR.end_s - 1, YEAR.end_s + 1)
+    years = [one.label for one in periods_within("calendar_year", contract, *edges)]
+    assert years == ["2026", "2027"]
