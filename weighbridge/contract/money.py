@@ -36,8 +36,8 @@ KIND = "kind="
 class Price(Terms):
     """A price and what it is a price of. A price of a month is due for each month of the period: in a year, of twelve.
 
-    A unit's share of what a price gives is its share of the GPUs, nodes or P that the price is for; of `fixed_month`
-    and `kW_month`, of the GPUs.
+    A unit's share of what a price gives, its minimum included, is its share of the GPUs, nodes or P that the price is
+    for; of `fixed_month` and `kW_month`, of the GPUs.
     """
 
     unit: Literal[
