@@ -192,6 +192,6 @@ def test_another_period_s_statement_owes_nothing_of_it(case: Json) -> None:
         else f"{datetime.fromtimestamp(case['down'][0], UTC):%Y-%m}"
     )
     found = settled(case | {"label": other})
-    assert found.exact == (0, 0)
+    assert found.exact == (Fraction(0), Fraction(0))
     assert not found.dues
     assert found.flags == ("objective_of_another_period",)
