@@ -127,7 +127,7 @@ def _story(layout: DocumentLayout) -> Iterator[Any]:
         yield Spacer(0, 8)
     yield paragraph(f"{layout.title} · {layout.status}", style(19))
     yield Spacer(0, 4)
-    yield paragraph(layout.subtitle, style(11, SOFT, anywhere=True))
+    yield paragraph(layout.subtitle, style(11, SOFT))
     yield Spacer(0, 8)
     yield _facts(layout.facts)
     yield Spacer(0, 8)
@@ -166,7 +166,7 @@ def _amount(layout: DocumentLayout) -> Any:
 
 def _facts(facts: Sequence[Fact]) -> Any:
     rows = [
-        [paragraph(fact.name, style(8, SOFT)), paragraph(fact.value.text, style(8, anywhere=True))]
+        [paragraph(fact.name, style(8, SOFT)), paragraph(fact.value.text, style(8))]
         for fact in facts
     ]
     grid = Grid(rows, colWidths=[140, WIDTH - 140], hAlign="LEFT")
@@ -189,7 +189,7 @@ def _tight() -> Any:
 def _section(section: Section) -> Iterator[Any]:
     yield CondPageBreak(30 * mm)
     yield Spacer(0, 12)
-    yield paragraph(section.title, style(11, anywhere=True))
+    yield paragraph(section.title, style(11))
     yield HRFlowable(width="100%", thickness=0.75, color=INK, spaceBefore=2, spaceAfter=3)
     if section.note:
         yield paragraph(section.note, style(7, SOFT))
@@ -203,7 +203,7 @@ def _section(section: Section) -> Iterator[Any]:
     if section.timeline is not None:
         yield from _timeline(section.timeline)
     for line in section.lines:
-        yield paragraph(line, style(8, anywhere=True))
+        yield paragraph(line, style(8))
     yield from _listing(section.listing)
 
 
@@ -216,7 +216,7 @@ def _counts(one: ResourceCounts) -> Any:
         ]
         for count in one.counts
     ]
-    name = paragraph(one.resource, style(8, anywhere=True))
+    name = paragraph(one.resource, style(8))
     share = (WIDTH - 70) // len(cells)
     grid = Grid([[name, *cells]], colWidths=[70, *[share] * len(cells)], hAlign="LEFT")
     grid.setStyle(
@@ -241,7 +241,7 @@ def _timeline(shown: Timeline) -> Iterator[Any]:
     grid = Grid([legend], colWidths=[14, share - 14] * len(shown.legend), hAlign="LEFT")
     grid.setStyle(_tight())
     yield grid
-    rows = [[paragraph(lane.name, style(7, anywhere=True)), _lane(lane)] for lane in shown.lanes]
+    rows = [[paragraph(lane.name, style(7)), _lane(lane)] for lane in shown.lanes]
     ends = Grid(
         [
             [
@@ -304,10 +304,9 @@ def _pieces(line: str) -> Iterator[str]:
 def _closing(layout: DocumentLayout) -> Iterator[Any]:
     told: list[Any] = [Spacer(0, 12), paragraph(say("signatures", layout.language), style(11))]
     told += [HRFlowable(width="100%", thickness=0.75, color=INK, spaceBefore=2, spaceAfter=3)]
-    anywhere = layout.language == "zh"
-    told += [paragraph(layout.signing, style(8, anywhere=anywhere)), Spacer(0, 8)]
+    told += [paragraph(layout.signing, style(8)), Spacer(0, 8)]
     told += [_signers(layout.signers, layout.language), Spacer(0, 10)]
-    told += [paragraph(note, style(7, SOFT, anywhere=anywhere)) for note in layout.closing]
+    told += [paragraph(note, style(7, SOFT)) for note in layout.closing]
     yield KeepTogether(told)
 
 
@@ -315,7 +314,7 @@ def _signers(signers: Sequence[SignatureLine], language: Language) -> Any:
     """A column for each; a name that wraps moves the lines of all of them down."""
     rows = [
         [paragraph(signer.role, style(8, SOFT)) for signer in signers],
-        [paragraph(signer.name, style(9, anywhere=True)) for signer in signers],
+        [paragraph(signer.name, style(9)) for signer in signers],
         [_place(say("sign_name", language)) for _ in signers],
         [_place(say("sign_date", language)) for _ in signers],
     ]

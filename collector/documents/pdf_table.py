@@ -1,6 +1,7 @@
-"""Tables of a PDF: widths from what is in them, and text that wraps only where it must."""
+"""Tables of a PDF: widths from what is in them, and text that wraps only where it must, never inside a number."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -8,13 +9,16 @@ from reportlab.lib.colors import HexColor
 from reportlab.lib.enums import TA_LEFT, TA_RIGHT
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.pdfbase.pdfmetrics import stringWidth
-from reportlab.platypus import LongTable, Paragraph, TableStyle
+from reportlab.platypus import Flowable, LongTable, Paragraph, TableStyle
 
 from collector.documents.document_layout import Cell, Column, Table
 
 FONT = "WeighbridgeStatement"
 SIZE, LEADING, PAD = 7, 9, 5
+GAP = 2 * PAD + 1
+"""Of the width of a column, what its text cannot have."""
 WIDEST_GAP = 45
+NARROW = 30
 INK, SOFT, RULE = HexColor("#1f2328"), HexColor("#59636e"), HexColor("#c4ccd4")
 TONES = {
     "met": HexColor("#1a7f37"),
@@ -23,37 +27,122 @@ TONES = {
 }
 
 
-def style(size: int, color: Any = INK, right: bool = False, anywhere: bool = False) -> Any:
-    """Text of a size. `anywhere`: lines may break between any two characters, as Chinese and identifiers need."""
+_WORDS = re.compile(
+    r"\n"
+    r"|[-+−~≈≤≥<>]*[0-9](?:[0-9]|[.,:/'’](?=[0-9])|[-–](?=[0-9]))*%?"
+    r"|[!-/:-@\[-`{-~A-Za-z]+"
+    r"|[ \t]+"
+    r"|."
+)
+"""A number with its signs and separators, a word of ASCII, white space, or one character: Chinese breaks at each."""
+_NUMBER = re.compile(r"[0-9]")
+
+
+def style(size: float, color: Any = INK, right: bool = False) -> Any:
+    """Text of a size."""
     return ParagraphStyle(
-        f"{size}-{color}-{right}-{anywhere}",
+        f"{size}-{color}-{right}",
         fontName=FONT,
         fontSize=size,
         leading=size * 9 // 7 + (1 if size > SIZE else 0),
         textColor=color,
         alignment=TA_RIGHT if right else TA_LEFT,
-        wordWrap="CJK" if anywhere else None,
     )
 
 
+class Text(Flowable):  # type: ignore[misc]
+    """Text of the statement, which is never markup, in lines that fit the width that there is.
+
+    Identifiers break where they must. ReportLab's own wrapping of Chinese breaks numbers too.
+    """
+
+    def __init__(self, text: str, look: Any) -> None:
+        super().__init__()
+        self._text, self._look = text, look
+        self._lines: Any = None
+        self._width = -1.0
+
+    def wrap(self, width: float, height: float) -> tuple[float, float]:
+        """In points."""
+        if width != self._width:
+            lines = broken(self._text, self._look.fontSize, width)
+            self._lines, self._width = (
+                Paragraph("<br/>".join(map(escape, lines)), self._look),
+                width,
+            )
+        taken: tuple[float, float] = self._lines.wrap(width, height)
+        return taken
+
+    def split(self, width: float, height: float) -> Any:
+        """The part that fits, and the rest."""
+        self.wrap(width, height)
+        return self._lines.split(width, height)
+
+    def draw(self) -> None:
+        self._lines.drawOn(self.canv, 0, 0)
+
+
 def paragraph(text: str, look: Any) -> Any:
-    """Text of the statement is never markup."""
-    return Paragraph(escape(text), look)
+    """Text as wide as its place."""
+    return Text(text, look)
+
+
+def broken(text: str, size: float, width: float) -> list[str]:
+    """The lines of a text. A word breaks where a line cannot hold it, a number never."""
+    lines = [""]
+    for word in _WORDS.findall(text):
+        if word == "\n":
+            lines.append("")
+            continue
+        for piece in _fitting(word, size, width):
+            if lines[-1] and stringWidth(lines[-1] + piece.rstrip(), FONT, size) > width:
+                lines.append("")
+            lines[-1] += piece if lines[-1] else piece.lstrip()
+    return [line.rstrip() for line in lines]
+
+
+def _fitting(word: str, size: float, width: float) -> Iterator[str]:
+    """The word, or the pieces of one that is wider than a line."""
+    if stringWidth(word, FONT, size) <= width or _NUMBER.match(word.lstrip("-+−~≈≤≥<>")):
+        yield word
+        return
+    piece = ""
+    for character in word:
+        if piece and stringWidth(piece + character, FONT, size) > width:
+            yield piece
+            piece = ""
+        piece += character
+    yield piece
 
 
 def table(given: Table, width: int) -> Any:
     """A table that repeats its head on every page."""
-    widths = spread([_natural(given, number) for number in range(len(given.columns))], width)
+    columns = range(len(given.columns))
+    least = [_least(given, number) for number in columns]
+    rooms = [one - 2 * PAD for one in least]
+    smaller = min(1.0, (width - GAP * len(rooms)) / sum(rooms))
+    if smaller < 1:
+        least = [int(room * smaller) + GAP for room in rooms]
+    size = SIZE * smaller
+    widths = spread([_natural(given, number) for number in columns], least, width)
     head = [
         paragraph(column.title, style(6, SOFT, column.kind == "number")) for column in given.columns
     ]
     body = [
-        [_cell(*found) for found in zip(row, given.columns, widths, strict=True)]
+        [_cell(*found, size) for found in zip(row, given.columns, widths, strict=True)]
         for row in given.rows
     ]
     made = LongTable([head, *body], colWidths=widths, repeatRows=1, hAlign="LEFT")
-    made.setStyle(TableStyle(_look(given)))
+    made.setStyle(TableStyle(_look(given, size)))
     return made
+
+
+def _least(given: Table, number: int) -> int:
+    """The width below which a number of the column would break, and room for some letters."""
+    words = [word for row in given.rows for word in _WORDS.findall(row[number].text)]
+    numbers = (stringWidth(word, FONT, SIZE) for word in words if _NUMBER.search(word))
+    letters = max((stringWidth(word, FONT, SIZE) for word in words), default=0)
+    return int(max([min(letters, NARROW), *numbers])) + GAP
 
 
 def _natural(given: Table, number: int) -> int:
@@ -65,36 +154,38 @@ def _natural(given: Table, number: int) -> int:
     texts = [row[number].text for row in given.rows]
     widest = max((stringWidth(text, FONT, SIZE) for text in texts), default=0)
     longest = max((stringWidth(word, FONT, 6) for word in words), default=0)
-    return int(max(widest, longest)) + 1 + 2 * PAD
+    return int(max(widest, longest)) + GAP
 
 
-def fair(natural: Sequence[int], width: int) -> list[int]:
-    """Columns as wide as they ask for; where that is too much, the widest give way first."""
+def fair(natural: Sequence[int], least: Sequence[int], width: int) -> list[int]:
+    """Columns as wide as they ask for; where that is too much, the widest give way first, to no less than they need."""
     given: dict[int, int] = {}
-    left = width
+    left, owed = width, sum(least)
     for place in sorted(range(len(natural)), key=natural.__getitem__):
-        given[place] = min(natural[place], left // (len(natural) - len(given)))
+        owed -= least[place]
+        share = left // (len(natural) - len(given))
+        given[place] = max(least[place], min(natural[place], share, left - owed))
         left -= given[place]
     return [given[place] for place in range(len(natural))]
 
 
-def spread(natural: Sequence[int], width: int) -> list[int]:
+def spread(natural: Sequence[int], least: Sequence[int], width: int) -> list[int]:
     """The same, with what is left over shared evenly, up to a limit that keeps a row together."""
-    widths = fair(natural, width)
+    widths = fair(natural, least, width)
     spare = min((width - sum(widths)) // len(widths), WIDEST_GAP)
     return [one + spare for one in widths]
 
 
-def _cell(cell: Cell, column: Column, width: int) -> Any:
-    if stringWidth(cell.text, FONT, SIZE) <= width - 2 * PAD and "\n" not in cell.text:
+def _cell(cell: Cell, column: Column, width: int, size: float) -> Any:
+    if stringWidth(cell.text, FONT, size) <= width - 2 * PAD and "\n" not in cell.text:
         return cell.text
-    look = style(SIZE, TONES.get(cell.tone, INK), column.kind == "number", anywhere=True)
+    look = style(size, TONES.get(cell.tone, INK), column.kind == "number")
     return paragraph(cell.text, look)
 
 
-def _look(given: Table) -> list[Any]:
+def _look(given: Table, size: float) -> list[Any]:
     commands: list[Any] = [
-        ("FONT", (0, 0), (-1, -1), FONT, SIZE, LEADING),
+        ("FONT", (0, 0), (-1, -1), FONT, size, LEADING),
         ("TEXTCOLOR", (0, 0), (-1, -1), INK),
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("VALIGN", (0, 0), (-1, 0), "BOTTOM"),

@@ -444,3 +444,28 @@ def test_what_can_still_be_claimed_stands_beside_the_amount_that_is_due() -> Non
     assert "must be made before 8 Jun 2026 00:00:00 UTC+08:00." in told
     assert "尚可申请：至多" in as_text.render(waiting, "zh").decode()
     assert "Still to be claimed" not in as_text.render(claimed, "en").decode()
+
+
+@both_languages
+@pytest.mark.usefixtures("font")
+def test_no_number_of_a_pdf_is_broken_over_two_lines(language: Language) -> None:
+    given = STATEMENTS["ordinary"]
+    amounts: dict[str, Any] = {
+        name: f"{digit}234567890123456789012.5{digit}"
+        for digit, name in enumerate(("gross", "unbilled", "net", "tax"), start=1)
+    }
+    fees = [replace(fee, **amounts) for fee in given.parts[0].fees]
+    parts = (replace(given.parts[0], fees=tuple(fees)),)
+    shown = pdf_lines(FORMATS["pdf"].render(replace(given, parts=parts), language))
+    wanted = [f"{digit},234,567,890,123,456,789,012.5{digit}" for digit in (1, 2, 3, 4)]
+    assert [one for one in wanted if one not in shown] == []
+
+
+def pdf_lines(file: bytes) -> str:
+    """The text of all pages, in the lines of the page."""
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext (package poppler-utils) is not installed")
+    told = subprocess.run(
+        ["pdftotext", "-layout", "-", "-"], input=file, capture_output=True, timeout=60, check=True
+    )
+    return told.stdout.decode()
