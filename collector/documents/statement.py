@@ -135,6 +135,8 @@ class _Layout:
         yield fact("as_of", instant(statement.as_of), "time")
         for name in ("engine", "judge", "tables"):
             yield fact(name, self.speak.made_by(versions(statement)[name]), "code")
+        if statement.currencies:
+            yield fact("currencies", Cell(f"ISO 4217, {statement.currencies}"), "code")
         yield fact("inputs", Cell(statement.inputs_digest), "code")
         yield fact("json_digest", Cell(statement.digest), "code")
 

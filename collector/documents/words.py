@@ -37,6 +37,7 @@ WORDS: Mapping[str, Word] = {
     "status": Word("Status", "状态"),
     "as_of": Word("As of", "数据截至"),
     "engine": Word("Engine", "结算引擎"),
+    "currencies": Word("Table of currencies", "货币代码表"),
     "judge": Word("Judge", "判定引擎"),
     "tables": Word("SHA-256 of the reference tables", "参考数据表 SHA-256"),
     "inputs": Word("SHA-256 of the inputs", "输入数据 SHA-256"),

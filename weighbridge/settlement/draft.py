@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from weighbridge.catalogue.currencies import currencies
 from weighbridge.codes import Flag
 from weighbridge.contract import Contract, Policy
 from weighbridge.contract.evidence import Late
@@ -148,6 +149,7 @@ class _Drafting:
             lowest=lowest,
             flags=tuple(sorted(flags)),
             late=late,
+            currencies=currencies().published,
         )
 
     def _late(self, ruled: Sequence[Settled], parts: Sequence[Part]) -> LateEvidence | None:

@@ -352,7 +352,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Statement(Document):
-    """A period of a contract as of an instant. Amounts are [lowest, highest] where unknown time is held."""
+    """A period of a contract as of an instant. Amounts are [lowest, highest] where unknown time is held.
+
+    `currencies`: the day of the list of ISO 4217 by which the currency has its decimals.
+    """
 
     contract: str
     period: str
@@ -376,6 +379,7 @@ class Statement(Document):
     notes: tuple[Note, ...] = ()
     exits: tuple[ExitLine, ...] = ()
     late: LateEvidence | None = None
+    currencies: str = ""
 
 
 def differences(before: Statement, after: Statement) -> tuple[Note, ...]:

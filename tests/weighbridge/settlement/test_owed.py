@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.weighbridge.written import contract_of, loaded, written
+from weighbridge.catalogue.currencies import currencies
 from weighbridge.contract import Contract, explain
 from weighbridge.contract import loaded as of_the_log
 from weighbridge.contract.objectives import PeriodKind
@@ -269,6 +270,7 @@ def test_a_year_s_promise_is_shown_so_far_in_a_month_s_statement() -> None:
     rights = [right, right | {"objective": "a"}]
     file = written(TERMS | {"availability": promises, "exit_rights": rights})
     found = statement([Version(loaded(file), file, 0, LONG_AFTER_S * SECOND)], down=DAY)
+    assert found.currencies == currencies().published
     shown = {line.objective: line.verdict for line in found.parts[0].units}
     assert shown == {"a": "BREACHED", "y": "SO_FAR"}
     assert [one.objective for one in found.exits] == ["a"]
