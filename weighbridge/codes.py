@@ -68,6 +68,7 @@ Flag = Literal[
     "base_of_zero",
     "below_least_coverage",
     "below_minimum_credit",
+    "calendar_year_unknown",
     "cap_applied",
     "capacity_floor_missed",
     "claim_lapsed",

@@ -478,6 +478,10 @@ WORDS: Mapping[str, Word] = {
     "flag.claim_lapsed": Word(
         "A credit was earned and not claimed in time.", "已产生的抵扣未按时申请，已失效。"
     ),
+    "flag.calendar_year_unknown": Word(
+        "The calendar of working days does not know a year that is counted here: between none and all of its days.",
+        "工作日历未涵盖所计年份：按零日至全部日数的区间列示。",
+    ),
     "flag.cap_applied": Word("A cap of the contract cut an amount.", "金额受合同上限限制。"),
     "flag.below_minimum_credit": Word(
         "A credit was below the least that is issued.", "抵扣低于最低发放额。"

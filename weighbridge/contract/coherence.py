@@ -1,9 +1,11 @@
 """What the parts of a contract must keep among each other."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from fractions import Fraction
 
 from weighbridge.catalogue.currencies import DECIMALS, currencies
+from weighbridge.contract.calendars import DayKind, day_kind, is_calendar
 from weighbridge.contract.condition import REACHABLE, asks_for, gpu_counts
 from weighbridge.contract.model import Contract
 from weighbridge.contract.money import (
@@ -18,7 +20,7 @@ from weighbridge.contract.numerals import exact_text
 from weighbridge.contract.objectives import Availability
 from weighbridge.contract.quality import Timed
 from weighbridge.contract.resources import repeated, unknown_cards
-from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.contract.scalars import EPOCH, MICROSECONDS
 
 Problems = Iterator[tuple[str, str]]
 
@@ -48,6 +50,7 @@ def cautions(contract: Contract) -> Iterator[str]:
             "whose agent is heard is taken to be"
         )
     yield from _of_unseen_runs(contract)
+    yield from _of_unknown_years(contract)
     yield from _of_currency(contract.currency)
 
 
@@ -66,6 +69,36 @@ def unfit_challenges(contract: Contract) -> Problems:
             unfit = terms.unfit(item.card, item.per_node)
             if unfit is not None:
                 yield f"resources[{number}].challenges[{place}]", unfit
+
+
+def _of_unknown_years(contract: Contract) -> Iterator[str]:
+    last = EPOCH + timedelta(microseconds=contract.term.end_us - 1)
+    known = day_kind(contract.calendar, last.date()) is not DayKind.UNKNOWN
+    if any(_counts_working_days(contract)) and not known:
+        yield (
+            f"working_calendar: {contract.calendar} is not known for {last.year} yet; working days of a year that it "
+            "does not know are held between none and all"
+        )
+
+
+def unfit_calendars(contract: Contract) -> Problems:
+    """(path, reason) where working days are counted, and no calendar says which they are."""
+    calendar = contract.working_calendar
+    if calendar is None:
+        for path in _counts_working_days(contract):
+            yield path, "needs working_calendar: whose working days are meant"
+    elif not is_calendar(calendar):
+        yield "working_calendar", f"`{calendar}` is no calendar that is known here"
+
+
+def _counts_working_days(contract: Contract) -> Iterator[str]:
+    for position, terms in enumerate(contract.liquidated_damages):
+        if terms.day_count == "working_days":
+            yield f"liquidated_damages[{position}].day_count"
+    if contract.acceptance.deemed_acceptance_count == "working_days":
+        yield "acceptance.deemed_acceptance_count"
+    if any(hours.days for hours in contract.working_hours):
+        yield "working_hours"
 
 
 def _of_unseen_runs(contract: Contract) -> Iterator[str]:
@@ -162,7 +195,7 @@ def _of_clocks(contract: Contract) -> Problems:
     )
     for name, promises in timed:
         for position, clock in enumerate(promises):
-            if clock.calendar == "working_hours" and contract.working_hours is None:
+            if clock.calendar == "working_hours" and not contract.working_hours:
                 yield f"{name}[{position}].calendar", "the contract gives no working_hours"
     yield from repeated("repair", [clock.id for _, group in timed for clock in group])
 

@@ -6,20 +6,31 @@ from typing import Literal
 from weighbridge.contract.scalars import Maybe, Name, Switch, Text, Whole, Zone
 from weighbridge.contract.terms import Terms, clause, describes, part
 
+MINUTES_OF_DAY = 1440
+
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 class LocalHours(Terms):
     """Hours by the clock of a place: when maintenance is allowed, or when people work."""
 
-    days: tuple[Weekday, ...] = clause("Local weekdays; empty: all.", default=())
+    days: tuple[Weekday, ...] = clause("Local weekdays on which it begins; empty: all.", default=())
     from_minute: Whole = clause("First minute of the local day.")
-    to_minute: Whole = clause("First minute of the local day after the window.")
+    to_minute: Whole = clause(
+        "First minute after the window: of the same local day, or, where it lies before from_minute, of the next."
+    )
     zone: Zone = clause("A place, not an offset: an offset is an hour wrong for half of the year.")
 
+    @property
+    def ends_next_day(self) -> bool:
+        """Whether it goes past midnight."""
+        return self.to_minute < self.from_minute
+
     def problems(self) -> Iterator[tuple[str, str]]:
-        if not self.from_minute < self.to_minute <= 1440:
-            yield "to_minute", "must lie after from_minute, and at most at 1440"
+        if self.from_minute >= MINUTES_OF_DAY:
+            yield "from_minute", f"must be a minute of the day, below {MINUTES_OF_DAY}"
+        if self.to_minute == self.from_minute or self.to_minute > MINUTES_OF_DAY:
+            yield "to_minute", f"must not be from_minute, and at most {MINUTES_OF_DAY}"
 
 
 class Maintenance(Terms):

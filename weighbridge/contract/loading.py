@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from weighbridge.contract.coherence import incoherences, unfit_challenges
+from weighbridge.contract.coherence import incoherences, unfit_calendars, unfit_challenges
 from weighbridge.contract.document import ContractDocument, joined, read
 from weighbridge.contract.model import Contract
 from weighbridge.contract.money import KIND
@@ -34,7 +34,11 @@ def load(text: str) -> Contract:
     This is for whoever would agree on it: `loaded` is for what the log holds.
     """
     contract = loaded(text)
-    found = (*unfit_challenges(contract), *slips(contract))
+    found = (
+        *unfit_challenges(contract),
+        *unfit_calendars(contract),
+        *slips(contract),
+    )
     problems = list(_placed(read(text), "", found))
     if problems:
         raise ContractError(problems)
@@ -45,8 +49,8 @@ def load(text: str) -> Contract:
 def loaded(text: str) -> Contract:
     """The contract of an entry of the log. Raises ContractError.
 
-    Whether its challenges fit the table of cards, and what nobody can have meant, was asked when it was entered: a
-    later table or a later version of this program undoes no contract.
+    Whether its challenges fit the table of cards, what its working days are, and what nobody can have meant, was asked
+    when it was entered: a later table, calendar or version of this program undoes no contract.
     Whoever folds the entry loads its text; the text is parsed once for all of them.
     """
     document = read(text)

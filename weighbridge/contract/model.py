@@ -1,10 +1,11 @@
 """The whole contract."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, model_validator
 
 from weighbridge.catalogue.currencies import currencies
+from weighbridge.contract.calendars import CHINA, IN_CHINA, WEEKDAYS
 from weighbridge.contract.evidence import EvidenceTerms
 from weighbridge.contract.exclusions import Exclusions, LocalHours, Maintenance
 from weighbridge.contract.money import (
@@ -20,8 +21,32 @@ from weighbridge.contract.objectives import Availability, PeriodKind, Sampling, 
 from weighbridge.contract.parties import HumanText, Links, Party, Signature, Tax, Term
 from weighbridge.contract.quality import Acceptance, CapacityFloor, Performance, Repair, Response
 from weighbridge.contract.resources import Resource
-from weighbridge.contract.scalars import Count, Currency, Instant, Maybe, Name, Switch, Text, Zone
+from weighbridge.contract.scalars import (
+    Calendar,
+    Count,
+    Currency,
+    Instant,
+    Maybe,
+    Name,
+    Switch,
+    Text,
+    Zone,
+)
 from weighbridge.contract.terms import Terms, clause, describes, key, part
+
+
+def _each(value: Any) -> Any:
+    """One mapping is a list of one, and `none` is an empty list."""
+    if isinstance(value, dict | LocalHours):
+        return (value,)
+    return () if value in (None, "none") else value
+
+
+WorkingHours = Annotated[tuple[LocalHours, ...], BeforeValidator(_each)]
+
+
+def _calendar_of(data: dict[str, Any]) -> str | None:
+    return CHINA if data.get("time_zone") in IN_CHINA else None
 
 
 class Contract(Terms):
@@ -59,8 +84,17 @@ class Contract(Terms):
     performance: tuple[Performance, ...] = clause("Performance objectives.", default=())
     response: tuple[Response, ...] = clause("Response objectives.", default=())
     repair: tuple[Repair, ...] = clause("Repair objectives.", default=())
-    working_hours: Maybe[LocalHours] = clause(
-        "Hours in which the clocks of calendar working_hours run.", default=None
+    working_calendar: Maybe[Calendar] = clause(
+        "Which days are working days: `CN`, by the State Council, weekend days that it has worked among them; `DE`,"
+        " `US-CA` and the like, less public holidays; `weekdays`, Monday to Friday whatever else they are. By default"
+        " `CN` where time_zone lies in mainland China; elsewhere whatever counts working days or hours needs it.",
+        default_factory=_calendar_of,
+    )
+    working_hours: WorkingHours = clause(
+        "Hours in which the clocks of calendar working_hours run; one, or several a day. Those that name days do not"
+        " run on a day that the calendar has off; those of any of Monday to Friday run on a weekend day that it has"
+        " worked.",
+        default=(),
     )
     capacity_floor: Maybe[CapacityFloor] = clause("Least healthy capacity.", default=None)
     acceptance: Acceptance = clause("How delivery is accepted.", default=Acceptance())
@@ -128,6 +162,11 @@ class Contract(Terms):
         """
         named = any(promise.period != "rolling" for promise in self.availability)
         return kind is None or not named or kind == self.billed_by
+
+    @property
+    def calendar(self) -> str:
+        """By which working days are counted; what was agreed before one could be named counts Monday to Friday."""
+        return self.working_calendar or WEEKDAYS
 
     def counts_capacity_of(self, resource: str) -> Availability | None:
         """The objective whose units carry the capacity of a line item: of its nodes or GPUs alone, over a period."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Discriminator, Tag
 
 from weighbridge.catalogue.currencies import DECIMALS, currencies
-from weighbridge.contract.objectives import Op
+from weighbridge.contract.objectives import DayCount, Op
 from weighbridge.contract.scalars import (
     Amount,
     Count,
@@ -402,9 +402,7 @@ class LiquidatedDamages(Terms):
     side: Literal["provider", "lessee"] = clause("Who pays.")
     daily_rate: Ratio = clause("Share of the value for each day late.", default=Fraction(0))
     flat_pct: Ratio = clause("Per cent of the value at once.", default=Fraction(0))
-    day_count: Literal["calendar_days", "working_days"] = clause(
-        "Which days after the due date count.", default="calendar_days"
-    )
+    day_count: DayCount = clause("Which days after the due date count.", default="calendar_days")
     cap_pct: Maybe[Ratio] = clause("Most, in per cent of the value.", default=None)
 
 

@@ -10,6 +10,7 @@ from weighbridge.contract.terms import Reader, Terms, clause, key, part
 
 Policy = Literal["down", "up", "excluded", "hold"]
 Op = Literal[">", ">="]
+DayCount = Literal["calendar_days", "working_days"]
 UnitKind = Literal["gpu", "node", "nvlink_domain", "cluster", "feed", "service"]
 PeriodKind = Literal["calendar_month", "contract_month", "calendar_year", "rolling"]
 

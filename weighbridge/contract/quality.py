@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
 from weighbridge.contract.exclusions import LocalHours
-from weighbridge.contract.objectives import Op, UnitKind
+from weighbridge.contract.objectives import DayCount, Op, UnitKind
 from weighbridge.contract.scalars import (
     Count,
     Maybe,
@@ -127,6 +127,10 @@ class Acceptance(Terms):
     retest_limit: Whole = clause("Times a failed test may be repeated.", default=2)
     deemed_acceptance_days: Maybe[Count] = clause(
         "Days of silence that accept; none: silence does not.", default=None
+    )
+    deemed_acceptance_count: DayCount = clause(
+        "Which days those are. Where the calendar does not know one of them, silence does not accept.",
+        default="calendar_days",
     )
     partial_acceptance: Switch = clause("Whether a part may be accepted.", default=True)
     billing_starts: Literal["acceptance", "next_local_midnight", "delivery", "first_use"] = clause(

@@ -34,8 +34,8 @@ nobody judges it.
 Some terms follow events that the parties tell of:
 
 - `acceptance_signed` (by the lessee), `delivered`, `first_used`: service starts, by `acceptance.billing_starts`.
-  Where it starts with acceptance, `deemed_acceptance_days` local days after the day of a delivery accept it at their
-  end, unless the lessee says `acceptance_refused` before.
+  Where it starts with acceptance, `deemed_acceptance_days` local days (or working days, by `deemed_acceptance_count`)
+  after the day of a delivery accept it at their end, unless the lessee says `acceptance_refused` before.
 - `test_result`, of a node or a slot, with `probe`, `value` and `version` in its details: a test of `acceptance.tests`.
 - `batch_accepted` (by the lessee), `not_delivered`, of a batch: damages for late delivery, and for none. That nothing
   was delivered is open until the side that pays says so too.
@@ -67,6 +67,7 @@ SCALARS: Mapping[Any, str] = {
     scalars.Instant: "instant",
     scalars.Day: "date",
     scalars.Zone: "time zone",
+    scalars.Calendar: "calendar",
     scalars.Currency: "currency",
     scalars.Digest: "SHA-256",
     CapOrNone: "[Cap](#cap) or `none`",

@@ -33,6 +33,7 @@ _INTEGER = re.compile(r"-?[0-9]+", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_CALENDAR = re.compile(r"weekdays|[A-Z]{2}(-[A-Z0-9]{1,4})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _FIXED_OFFSET = re.compile(
     r"Etc/(?!UTC$).*|EST|MST|HST|GMT.*|UCT|Zulu|Universal|Greenwich|.*[+-]\d+"
@@ -183,6 +184,10 @@ def _zone(value: object) -> str:
     return name
 
 
+def _calendar(value: object) -> str:
+    return _matched(_CALENDAR, value, "weekdays, CN, or a country or a part of one such as US-CA")
+
+
 def _currency(value: object) -> str:
     return _matched(_CURRENCY, value, "an ISO 4217 code such as CNY")
 
@@ -217,6 +222,7 @@ Micros = Annotated[int, PlainValidator(_microseconds), PlainSerializer(_seconds_
 Instant = Annotated[int, PlainValidator(_instant_us), PlainSerializer(instant_text)]
 Day = Annotated[date, PlainValidator(_day), PlainSerializer(date.isoformat)]
 Zone = Annotated[str, PlainValidator(_zone)]
+Calendar = Annotated[str, PlainValidator(_calendar)]
 Currency = Annotated[str, PlainValidator(_currency)]
 Digest = Annotated[str, PlainValidator(_digest)]
 Maybe = Annotated[T | None, WrapValidator(_none_word)]

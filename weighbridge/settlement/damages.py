@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from weighbridge.codes import DamageKind, Flag
 from weighbridge.contract import Contract
+from weighbridge.contract.calendars import WEEKDAYS
 from weighbridge.contract.money import CreditTerms, LiquidatedDamages
 from weighbridge.contract.parties import EarlyExit
 from weighbridge.contract.resources import Batch
@@ -18,8 +19,7 @@ from weighbridge.settlement.credits import Capped, Earned
 from weighbridge.settlement.periods import local_date
 from weighbridge.settlement.record import Side, ToldEvent
 from weighbridge.settlement.remedy_context import RemedyContext
-
-SATURDAY = 5
+from weighbridge.settlement.working_days import least_and_most
 
 KINDS = {
     "late_delivery": "batch_accepted",
@@ -28,19 +28,20 @@ KINDS = {
 }
 """The kind of event for each trigger."""
 
+CALENDAR_UNKNOWN: Flag = "calendar_year_unknown"
 NOTHING = Earned(False, Fraction(0), facts={"days_late": 0})
 EARLY_EXIT: DamageKind = "early_exit"
 """Name of the line for the fee of leaving early, and its kind."""
 
 
-def days_late(terms: LiquidatedDamages, due: date, done: date) -> int:
-    """Days after the due date up to the day on which it was done, which counts."""
-    if done <= due:
-        return 0
-    days = (done - due).days
+def days_late(
+    terms: LiquidatedDamages, due: date, done: date, calendar: str = WEEKDAYS
+) -> tuple[int, int]:
+    """Days after the due date up to the day on which it was done, which counts: at least, and at most."""
+    after = [due + timedelta(days=step) for step in range(1, (done - due).days + 1)]
     if terms.day_count == "calendar_days":
-        return days
-    return sum((due + timedelta(days=step)).weekday() < SATURDAY for step in range(1, days + 1))
+        return len(after), len(after)
+    return least_and_most(calendar, after)
 
 
 def earn_damages(terms: LiquidatedDamages, value: Fraction, days: int) -> Earned:
@@ -85,16 +86,22 @@ def _of_event(
     if terms.trigger == "cancellation" and _side(contract, event) != terms.side:
         return
     for batch in _batches(contract, event):
-        value, late = Fraction(batch.value), _days(contract, terms, batch, event)
+        value, (least, most) = Fraction(batch.value), _days(contract, terms, batch, event)
+        late = most if context.held == "down" else least
         in_time = terms.trigger == "late_delivery" and late == 0
         earned = NOTHING if in_time or not believed else earn_damages(terms, value, late)
+        if least < most:
+            earned = replace(earned, flags=(*earned.flags, CALENDAR_UNKNOWN))
         yield _line(terms.id, batch.id, value, context.doubted(event, terms.side, earned))
 
 
-def _days(contract: Contract, terms: LiquidatedDamages, batch: Batch, event: ToldEvent) -> int:
+def _days(
+    contract: Contract, terms: LiquidatedDamages, batch: Batch, event: ToldEvent
+) -> tuple[int, int]:
     if terms.trigger == "cancellation":
-        return 0
-    return days_late(terms, batch.due, local_date(event.at_s, contract.time_zone))
+        return 0, 0
+    done = local_date(event.at_s, contract.time_zone)
+    return days_late(terms, batch.due, done, contract.calendar)
 
 
 def _batches(contract: Contract, event: ToldEvent) -> list[Batch]:

@@ -133,11 +133,16 @@ def _of_windows(
 
 
 def of_repairs(contract: Contract, record: Record, clocks: Iterable[Clocked]) -> Iterator[Flag]:
-    """A unit that was said to be restored while telemetry went on to see it down; a replaced part may still burn in."""
+    """A unit that was said to be restored while telemetry went on to see it down; a replaced part may still burn in.
+
+    And a clock that ran on days that the calendar does not know.
+    """
     patience_s = contract.sampling.max_gap_us // MICROSECONDS
     restored = {(one.unit, one.at_s) for one in record.events if one.kind in ENDS["restored"]}
     for clocked in clocks:
         unit, end_s = clocked.mending.unit, clocked.mending.end_s
+        if clocked.mending.least_s < clocked.mending.seconds:
+            yield "calendar_year_unknown"
         if end_s is None or (unit, end_s) not in restored:
             continue
         for span in (one for name in record.by_unit for one in record.seen(name)):

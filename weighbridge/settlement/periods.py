@@ -13,6 +13,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from weighbridge.contract import Contract, scalars
+from weighbridge.contract.exclusions import MINUTES_OF_DAY
 from weighbridge.contract.objectives import PeriodKind
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.settlement.intervals import Interval
@@ -20,7 +21,6 @@ from weighbridge.settlement.intervals import Interval
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_S = 86400
 HOUR_S = 3600
-MINUTES_OF_DAY = 1440
 
 KINDS: Mapping[int, PeriodKind] = {
     len("2026"): "calendar_year",

@@ -41,9 +41,9 @@ def _repairs(context: RemedyContext, credit: RepairSteps) -> Iterator[Capped]:
         if terms.id == credit.repair and mending.end_s is not None:
             base = context.fees.base(credit.base, terms.unit if isinstance(terms, Repair) else None)
             given = spent.get(key, Fraction(0))
-            part = capped(
-                credit, mending.unit, base, earn_repair(credit, terms, mending, base), given
-            )
+            seconds = mending.seconds if context.held == "down" else mending.least_s
+            earned = earn_repair(credit, terms, seconds, base)
+            part = capped(credit, mending.unit, base, earned, given)
             spent[key] = given + (part.exact or 0)
             yield part
 
@@ -53,7 +53,13 @@ def timed(context: RemedyContext) -> Iterator[Clocked]:
     contract = context.contract
     promises: tuple[Repair | Response, ...] = (*contract.response, *contract.repair)
     for terms in promises:
-        found = clocks(terms, context.record.events, context.as_of_s, contract.working_hours)
+        found = clocks(
+            terms,
+            context.record.events,
+            context.as_of_s,
+            contract.working_hours,
+            contract.calendar,
+        )
         yield from (Clocked(terms, one) for one in found if context.holds(one.start_s))
 
 

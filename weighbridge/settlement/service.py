@@ -7,6 +7,7 @@ from weighbridge.contract import Contract
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.periods import DAY_S, day_start, local_date, term_of_s
 from weighbridge.settlement.record import ToldEvent
+from weighbridge.settlement.working_days import days_later
 
 STARTS = {
     "acceptance": "acceptance_signed",
@@ -53,12 +54,16 @@ def silence_accepted_s(contract: Contract, events: Sequence[ToldEvent], as_of_s:
 def _by_silence_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) -> Iterator[int]:
     """The end of the last local day on which a delivery could be refused, the day of the delivery not counted."""
     days, (begins, ends) = contract.acceptance.deemed_acceptance_days, term_of_s(contract)
+    worked = contract.acceptance.deemed_acceptance_count == "working_days"
+    calendar = contract.calendar if worked else None
     refused = [_heard_s(event) for event in events if event.kind == REFUSED]
     for event in events:
         if days is None or days * DAY_S > ends - begins or event.kind != DELIVERED:
             continue
         heard = max(event.at_s, _heard_s(event))
-        last = local_date(heard, contract.time_zone) + timedelta(days=days)
+        last = days_later(calendar, local_date(heard, contract.time_zone), days)
+        if last is None:
+            continue
         end_s = day_start(last + timedelta(days=1), contract.time_zone)
         if end_s <= as_of_s and not any(heard <= at < end_s for at in refused):
             yield end_s

@@ -163,7 +163,7 @@ def test_days_late_start_on_the_day_after_the_due_date(
     terms = LiquidatedDamages.model_validate(
         {"id": "d", "trigger": "late_delivery", "side": "provider", "day_count": count}
     )
-    assert days_late(terms, due, done) == days
+    assert days_late(terms, due, done) == (days, days)
 
 
 def test_a_fault_that_is_found_again_keeps_its_first_clock_and_one_runs_on() -> None:
