@@ -173,6 +173,8 @@ class SettlementApi:
             highest=statement.highest,
             digest=statement.digest,
             reached=asked.reached,
+            zone_data=statement.zone_data,
+            calendars=statement.calendars,
         )
         await self._submit(EntryKind.STATEMENT, issued)
         return await _rendered("json", statement)

@@ -4,12 +4,9 @@ Whoever verifies makes them again from the entries, and compares.
 """
 
 import platform
-import zoneinfo
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from importlib.resources import files
-from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -21,6 +18,7 @@ from weighbridge.bundle.description import Description
 from weighbridge.bundle.zone import offsets
 from weighbridge.catalogue import tables
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.contract.zone_data import ZONE_DATA
 from weighbridge.judge.ledger import BY_DEVICE, OVERLAY, Row, State
 from weighbridge.judge.node import JUDGE
 from weighbridge.notices.book import FOREVER_US, NoticeBook
@@ -98,7 +96,7 @@ def made_by(told: Description, zone: str) -> bytes:
             "tables": tables.digest(),
             "python": platform.python_version(),
             "zone": zone,
-            "zone_data": zone_data_version(),
+            "zone_data": ZONE_DATA,
             "zone_offsets": zone_used(told, zone),
         }
     )
@@ -108,14 +106,6 @@ def zone_used(told: Description, zone: str) -> list[list[str | int]]:
     """The offsets of a zone from the first time that matters to the last."""
     start_s, end_s = told.since_us // MICROSECONDS, max(told.instants) // MICROSECONDS
     return [list(one) for one in offsets(zone, start_s, end_s)]
-
-
-def zone_data_version() -> str:
-    """Of this machine's zone data, such as `2026b`; empty where it does not say."""
-    for directory in map(Path, zoneinfo.TZPATH):
-        with suppress(OSError), (directory / "tzdata.zi").open(encoding="ascii") as file:
-            return file.readline().removeprefix("# version").strip()
-    return ""
 
 
 def instructions(told: Description) -> dict[str, bytes]:

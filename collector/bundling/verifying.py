@@ -20,7 +20,6 @@ from collector.bundling.readable import (
     instructions,
     read_contested,
     told_by,
-    zone_data_version,
     zone_used,
 )
 from collector.bundling.selection import Sight
@@ -52,6 +51,7 @@ from weighbridge.bundle.extraction import open_extraction
 from weighbridge.bundle.pruned import PrunedError, PrunedReader
 from weighbridge.codes import Note
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.contract.zone_data import ZONE_DATA
 from weighbridge.judge.ledger import Finding as Hole
 from weighbridge.log.checkpoint import Head
 from weighbridge.log.entries import EntryKind, Issued, entry
@@ -438,7 +438,7 @@ class _Verifier:
         if here == used:
             self._done.met("versions", f"made by {said['program']}, zone data {there}")
         else:
-            data = f"{there} there, {zone_data_version()} here"
+            data = f"{there} there, {ZONE_DATA} here"
             self._done.unknown("versions", f"{said['zone']} has other offsets in the data {data}")
 
     def _check_policy(self) -> None:

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import yaml
 
 from weighbridge.catalogue import metrics
 from weighbridge.contract import Availability, Contract
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.contract.zone_data import time_zone
 
 API_VERSION = "openslo/v1"
 DURATIONS = {"calendar_month": "1M", "contract_month": "1M", "calendar_year": "1Y"}
@@ -88,7 +88,7 @@ def _window(contract: Contract, promise: Availability) -> Mapping[str, Any]:
     if promise.window_s is not None:
         return {"duration": f"{promise.window_s // 60}m", "isRolling": True}
     start = datetime.fromtimestamp(contract.term.start_us // MICROSECONDS, UTC)
-    local = start.astimezone(ZoneInfo(contract.time_zone))
+    local = start.astimezone(time_zone(contract.time_zone))
     if promise.period != "contract_month":
         local = local.replace(day=1, hour=0, minute=0, second=0)
     if promise.period == "calendar_year":

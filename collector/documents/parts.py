@@ -282,8 +282,9 @@ def _maintenance(part: Part, speak: Speaker) -> Iterator[Row]:
 
 def _claims(part: Part, speak: Speaker) -> Iterator[Row]:
     for due in part.dues:
+        of = f" ({speak.listed(due.credits)})" if due.credits else ""
         yield (
-            Cell(due.unit),
+            Cell(f"{due.unit}{of}", due.unit),
             speak.coded("standing", due.standing),
             Cell("") if due.deadline is None else speak.local(due.deadline),
             speak.amount(due.earned, due.earned),

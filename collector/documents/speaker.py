@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from collector.documents import words
 from collector.documents.document_layout import Cell, Fact, Kind
 from collector.documents.words import Language
 from weighbridge.catalogue.findings import Said
 from weighbridge.codes import Note, Value
+from weighbridge.contract.zone_data import time_zone
 from weighbridge.settlement.statement import Cause, CreditLine
 from weighbridge.verdict import Verdict
 
@@ -79,7 +79,7 @@ class Speaker:
 
     def local(self, text: str) -> Cell:
         """An instant on the clocks of the contract, with their offset."""
-        there = datetime.fromisoformat(text).astimezone(ZoneInfo(self.time_zone))
+        there = datetime.fromisoformat(text).astimezone(time_zone(self.time_zone))
         return Cell(words.instant(there.isoformat(), self.language), text)
 
     def amounts(self, lowest: str | None, highest: str | None) -> Cell:

@@ -133,8 +133,10 @@ class _Layout:
             yield fact(key, instant(text), "time")
         yield fact("time_zone", Cell(statement.time_zone))
         yield fact("as_of", instant(statement.as_of), "time")
-        for name in ("engine", "judge", "tables"):
-            yield fact(name, self.speak.made_by(versions(statement)[name]), "code")
+        made_by = versions(statement)
+        for name in ("engine", "judge", "tables", "zone_data", "calendars"):
+            if made_by[name] != "":
+                yield fact(name, self.speak.made_by(made_by[name]), "code")
         if statement.currencies:
             yield fact("currencies", Cell(f"ISO 4217, {statement.currencies}"), "code")
         yield fact("inputs", Cell(statement.inputs_digest), "code")

@@ -39,6 +39,8 @@ WORDS: Mapping[str, Word] = {
     "engine": Word("Engine", "结算引擎"),
     "currencies": Word("Table of currencies", "货币代码表"),
     "judge": Word("Judge", "判定引擎"),
+    "zone_data": Word("Time zone data", "时区数据版本"),
+    "calendars": Word("Calendars of working days", "工作日历"),
     "tables": Word("SHA-256 of the reference tables", "参考数据表 SHA-256"),
     "inputs": Word("SHA-256 of the inputs", "输入数据 SHA-256"),
     "json_digest": Word(

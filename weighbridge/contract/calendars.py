@@ -3,6 +3,8 @@
 `CN` is the State Council's year, with weekend days that are worked, by the package chinesecalendar. `weekdays` is
 Monday to Friday without holidays. Any other name is one of the package holidays: a country, or a part of one, such as
 `DE` or `US-CA`, with its public holidays. What a calendar does not know, or only estimates, is unknown.
+
+The package holidays is imported where it is asked: it takes a tenth of a second, and most contracts need none.
 """
 
 from collections.abc import Container
@@ -11,9 +13,12 @@ from datetime import date
 from enum import StrEnum
 from functools import lru_cache
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from chinese_calendar import constants as state_council
-from holidays import HolidayBase, country_holidays, list_supported_countries
+
+if TYPE_CHECKING:
+    from holidays import HolidayBase
 
 WEEKDAYS, CHINA = "weekdays", "CN"
 SATURDAY, SUNDAY = 5, 6
@@ -60,6 +65,8 @@ def day_kind(calendar: str, day: date) -> DayKind:
 
 def is_calendar(name: str) -> bool:
     """Whether some package knows a calendar of this name."""
+    from holidays import list_supported_countries
+
     country, _, part = name.partition("-")
     parts = list_supported_countries().get(country)
     return name in (WEEKDAYS, CHINA) or (parts is not None and (not part or part in parts))
@@ -87,6 +94,8 @@ def _of_the_state_council() -> _Year:
 
 
 def _of_a_country(name: str) -> _Year:
+    from holidays import country_holidays
+
     country, _, part = name.partition("-")
     told = country_holidays(country, subdiv=part or None, years=YEARS, language="en_US")
     return _Year(
@@ -94,7 +103,7 @@ def _of_a_country(name: str) -> _Year:
     )
 
 
-def _years_of(told: HolidayBase) -> frozenset[int]:
+def _years_of(told: "HolidayBase") -> frozenset[int]:
     """Where weekend days are worked by decree, the years up to the last one of which the package has a decree."""
     decreed = [day.year for day in told.weekend_workdays]
     last = max(decreed, default=told.end_year)

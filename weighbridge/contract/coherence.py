@@ -10,7 +10,6 @@ from weighbridge.contract.condition import REACHABLE, asks_for, gpu_counts
 from weighbridge.contract.model import Contract
 from weighbridge.contract.money import (
     CapacityDeduction,
-    ClaimTerms,
     CreditTerms,
     Judged,
     RepairSteps,
@@ -34,7 +33,6 @@ def incoherences(contract: Contract) -> Problems:
     yield from _of_objectives(contract)
     yield from _of_prices(contract)
     yield from _of_credits(contract)
-    yield from _of_claims(contract)
 
 
 def cautions(contract: Contract) -> Iterator[str]:
@@ -74,7 +72,7 @@ def unfit_challenges(contract: Contract) -> Problems:
 def _of_unknown_years(contract: Contract) -> Iterator[str]:
     last = EPOCH + timedelta(microseconds=contract.term.end_us - 1)
     known = day_kind(contract.calendar, last.date()) is not DayKind.UNKNOWN
-    if any(_counts_working_days(contract)) and not known:
+    if any(counts_working_days(contract)) and not known:
         yield (
             f"working_calendar: {contract.calendar} is not known for {last.year} yet; working days of a year that it "
             "does not know are held between none and all"
@@ -85,13 +83,14 @@ def unfit_calendars(contract: Contract) -> Problems:
     """(path, reason) where working days are counted, and no calendar says which they are."""
     calendar = contract.working_calendar
     if calendar is None:
-        for path in _counts_working_days(contract):
+        for path in counts_working_days(contract):
             yield path, "needs working_calendar: whose working days are meant"
     elif not is_calendar(calendar):
         yield "working_calendar", f"`{calendar}` is no calendar that is known here"
 
 
-def _counts_working_days(contract: Contract) -> Iterator[str]:
+def counts_working_days(contract: Contract) -> Iterator[str]:
+    """Where it does."""
     for position, terms in enumerate(contract.liquidated_damages):
         if terms.day_count == "working_days":
             yield f"liquidated_damages[{position}].day_count"
@@ -99,6 +98,11 @@ def _counts_working_days(contract: Contract) -> Iterator[str]:
         yield "acceptance.deemed_acceptance_count"
     if any(hours.days for hours in contract.working_hours):
         yield "working_hours"
+    if contract.claim.deadline_working_days is not None:
+        yield "claim.deadline_working_days"
+    for position, credit in enumerate(contract.credits):
+        if credit.claim is not None and credit.claim.deadline_working_days is not None:
+            yield f"credits[{position}].claim.deadline_working_days"
 
 
 def _of_unseen_runs(contract: Contract) -> Iterator[str]:
@@ -248,32 +252,6 @@ def _of_credits(contract: Contract) -> Problems:
     for position, credit in enumerate(contract.credits):
         for below, reason in _of_credit(contract, credit):
             yield f"credits[{position}].{below}", reason
-
-
-def _of_claims(contract: Contract) -> Problems:
-    """What a unit is owed is one sum, which is claimed in one way."""
-    ways: dict[str, ClaimTerms] = {}
-    for position, credit in enumerate(contract.credits):
-        owed = _owed_together(contract, credit)
-        terms = contract.claim if credit.claim is None else credit.claim
-        if owed is not None and ways.setdefault(owed, terms) != terms:
-            yield (
-                f"credits[{position}].claim",
-                f"another credit of the same {owed} is claimed in another way",
-            )
-
-
-def _owed_together(contract: Contract, credit: CreditTerms) -> str | None:
-    """The kind of unit whose credits are one sum with this one; None where it stands alone."""
-    if isinstance(credit, RepairSteps):
-        return next((clock.unit for clock in contract.repair if clock.id == credit.repair), None)
-    if not isinstance(credit, Judged):
-        return None
-    promised = {promise.id: promise for promise in contract.availability}
-    promise = promised.get(credit.objective)
-    if promise is None:
-        return credit.objective
-    return promise.unit if promise.scope == "per_unit" else promise.scope
 
 
 def _of_credit(contract: Contract, credit: CreditTerms) -> Problems:

@@ -53,7 +53,11 @@ class Price(Terms):
         "Least that is paid for a period, or for each month of a year.", default=Decimal(0)
     )
     prepaid: Switch = clause("Whether it is paid before the period.", default=False)
-    proration: Proration = clause("How a part of a period is priced.", default="seconds")
+    proration: Proration = clause(
+        "How a part of a period is priced. A `P_day` is a local day, whatever its hours, of which `seconds` takes the"
+        " part served, and `days` the whole.",
+        default="seconds",
+    )
 
 
 class Base(Terms):
@@ -86,9 +90,22 @@ class ClaimTerms(Terms):
     """How a credit is asked for."""
 
     required: Switch = clause("Whether it lapses unless it is claimed.", default=False)
-    deadline_days: Maybe[Count] = clause("Days after the end of the period.", default=None)
+    counted_from: Literal["period", "incident", "incident_end"] = clause(
+        "From when the days run: the end of the period; or, each by itself, the beginning or the end of an outage, a"
+        " repair or an event. What is reckoned from outages that nobody claimed in time is not owed; a credit that"
+        " follows none of these runs from the period's end.",
+        default="period",
+    )
+    deadline_days: Maybe[Count] = clause(
+        "Whole local days after that, the day of an incident not counted.", default=None
+    )
+    deadline_working_days: Maybe[Count] = clause(
+        "The same in working days. Where the calendar does not know one of them, there is no deadline yet.",
+        default=None,
+    )
     deadline_billing_cycles: Maybe[Count] = clause(
-        "Billing cycles (months) after the end of the period.", default=None
+        "Billing cycles (months) after the end of the period: to the border at which they end.",
+        default=None,
     )
     zone: Maybe[Zone] = clause("Time zone of the deadline; none: the contract's.", default=None)
     form: Maybe[Text] = clause(
@@ -101,9 +118,19 @@ class ClaimTerms(Terms):
     )
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        given = [self.deadline_days, self.deadline_billing_cycles]
-        if self.required and given.count(None) != 1:
+        days = [self.deadline_days, self.deadline_working_days]
+        if self.required and [*days, self.deadline_billing_cycles].count(None) != 2:
             yield "", "a claim that is required needs one deadline"
+        if self.counted_from != "period" and self.deadline_billing_cycles is not None:
+            yield (
+                "deadline_billing_cycles",
+                "run from the end of the period, and counted_from does not",
+            )
+
+    @property
+    def by_incident(self) -> bool:
+        """Whether each incident has a deadline of its own."""
+        return self.required and not self.auto_claim and self.counted_from != "period"
 
 
 class CreditTerms(Terms):
@@ -283,7 +310,9 @@ class PerEvent(Judged):
 
 
 class DailyRate(Judged):
-    """Days of service for steps of downtime beyond what the target allows."""
+    """Days of service for steps of downtime beyond what the target allows. The fee of a day is that of the period over
+    its local days, of which one may be an hour shorter or longer.
+    """
 
     kind: Literal["daily_rate"] = clause("Kind of credit.", default="daily_rate")
     step_s: Count = clause("Length of a step.")

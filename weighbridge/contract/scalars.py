@@ -10,11 +10,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from pydantic import PlainSerializer, PlainValidator, WrapValidator
 
 from weighbridge.contract.numerals import exact_text
+from weighbridge.contract.zone_data import time_zone
 
 MICROSECONDS = 1_000_000
 LONGEST_NUMERAL = 40
@@ -178,8 +178,8 @@ def _zone(value: object) -> str:
     if _FIXED_OFFSET.fullmatch(name):
         raise ValueError(f"{name} is a fixed offset; name a place (Europe/Amsterdam) or UTC")
     try:
-        ZoneInfo(name)
-    except (LookupError, ValueError, OSError):
+        time_zone(name)
+    except LookupError:
         raise ValueError(f"{name} is not a time zone of the IANA database") from None
     return name
 

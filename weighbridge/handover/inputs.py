@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
-from zoneinfo import ZoneInfo
 
 from weighbridge.catalogue.tables import Sku, sku
 from weighbridge.codes import Note
 from weighbridge.contract import Contract, Resource
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.contract.zone_data import time_zone
 from weighbridge.handover.documents import ENGINE, NoticeLine, PartyLine, Source, Start
 from weighbridge.handover.reports import Reader, ReportingAgent
 from weighbridge.judge.assignments import Assignments, Version
@@ -181,7 +181,7 @@ class AssignedTerms:
 
     def local(self, seconds: int) -> str:
         """An instant on the clocks of the contract."""
-        zone = ZoneInfo(self.contract.time_zone)
+        zone = time_zone(self.contract.time_zone)
         moment: datetime = moment_of(seconds).astimezone(zone)
         return moment.isoformat()
 

@@ -228,6 +228,8 @@ class Issued(Model):
     `reached`: of a period under way or just over, how far the chains had come whose last rows were not written down by
     then. They were, later, and with this it is known how much of them was known.
 
+    `zone_data`, `calendars`: by what days were cut and counted; empty: it did not say.
+
     `judged`: by whom the rows that it was made from. `lowest` and `highest`: what it said is owed; null: open.
     """
 
@@ -240,6 +242,8 @@ class Issued(Model):
     highest: Text | None = None
     digest: Hash
     reached: tuple[Reached, ...] = ()
+    zone_data: Text = ""
+    calendars: Text = ""
 
 
 class CosignedHead(Model):

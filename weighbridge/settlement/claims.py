@@ -1,29 +1,68 @@
 """Until when a credit can be claimed, and what became of it."""
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
 from fractions import Fraction
 from typing import Literal
 
+from weighbridge.contract import Contract
 from weighbridge.contract.money import ClaimTerms
-from weighbridge.settlement.periods import Period, day_start, local_date, months_later
+from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.periods import (
+    Period,
+    day_start,
+    local_date,
+    months_later,
+    term_of_s,
+)
 from weighbridge.settlement.record import Claim
+from weighbridge.settlement.working_days import working_day_after
 
 Standing = Literal["automatic", "open", "filed", "lapsed"]
+MONTHS = 12
 
 
-def deadline_s(terms: ClaimTerms, period: Period, zone: str) -> int | None:
+def deadline_s(
+    terms: ClaimTerms, period: Period, contract: Contract, incident: Interval | None = None
+) -> int | None:
     """The first instant that is too late: the start of a local day, in the zone of the claim. None: no deadline.
 
-    The days are counted from the date on which the period ended in the contract's zone.
+    The days are counted from the date on which the period ended in the contract's zone; or, of an incident, from the
+    first midnight that is not before its beginning or end.
     """
-    zone_named = terms.zone or zone
-    after = local_date(period.end_s, zone)
+    after, zone = _first_day(terms, period, contract.time_zone, incident), terms.zone
+    last: date | None = None
     if terms.deadline_days is not None:
-        return day_start(after + timedelta(days=terms.deadline_days), zone_named)
+        last = after + timedelta(days=terms.deadline_days - 1)
+    if terms.deadline_working_days is not None:
+        before = after - timedelta(days=1)
+        last = working_day_after(contract.calendar, before, terms.deadline_working_days)
     if terms.deadline_billing_cycles is not None:
-        return day_start(months_later(after, terms.deadline_billing_cycles), zone_named)
-    return None
+        last = _border(contract, after, terms.deadline_billing_cycles) - timedelta(days=1)
+    if last is None:
+        return None
+    return day_start(last + timedelta(days=1), zone or contract.time_zone)
+
+
+def _first_day(terms: ClaimTerms, period: Period, zone: str, incident: Interval | None) -> date:
+    """The first local day that is counted."""
+    if incident is None:
+        return local_date(period.end_s, zone)
+    from_s = incident[terms.counted_from == "incident_end"]
+    day = local_date(from_s, zone)
+    return day if day_start(day, zone) == from_s else day + timedelta(days=1)
+
+
+def _border(contract: Contract, ended: date, cycles: int) -> date:
+    """Where so many billing cycles end after the local day on which a period ended.
+
+    Months of a contract that begins on the 31st end on the last day of a shorter month, and on the 31st of the next.
+    """
+    first = local_date(term_of_s(contract)[0], contract.time_zone)
+    number = (ended.year - first.year) * MONTHS + ended.month - first.month
+    whole = months_later(first, number) == ended
+    return months_later(first, number + cycles) if whole else months_later(ended, cycles)
 
 
 def standing(
@@ -33,14 +72,41 @@ def standing(
     period: Period,
     unit: str,
     as_of_s: int,
+    since_s: int | None = None,
 ) -> Standing:
-    """Whether the credit is owed by itself, was claimed in time, can still be claimed, or has lapsed."""
+    """Whether the credit is owed by itself, was claimed in time, can still be claimed, or has lapsed.
+
+    `since_s`: the beginning of an incident, which no claim can be for that was filed before it.
+    """
     if not terms.required or terms.auto_claim:
         return "automatic"
     filed = [claim.filed_s for claim in claims if concerns(claim, period, unit)]
+    filed = [at for at in filed if since_s is None or at >= since_s]
     if any(deadline is None or at < deadline for at in filed):
         return "filed"
     return "open" if deadline is None or as_of_s < deadline else "lapsed"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimState:
+    """Of a credit, or of several incidents together: whether it is owed, until when the next claim is in time, and
+    whether some of it lapsed."""
+
+    standing: Standing
+    deadline_s: int | None
+    lapsed: bool = False
+
+
+def together(states: Sequence[ClaimState]) -> ClaimState:
+    """Open while one of them is, until the first deadline of those; else filed if one is; lapsed if all are."""
+    lapsed = any(one.lapsed for one in states)
+    for found in ("open", "filed", "automatic", "lapsed"):
+        mine = [one.deadline_s for one in states if one.standing == found]
+        if mine:
+            return ClaimState(
+                found, min((at for at in mine if at is not None), default=None), lapsed
+            )
+    return ClaimState("open", None)
 
 
 TOGETHER = ("all_of", "k_of_n", "pooled")

@@ -29,7 +29,7 @@ from weighbridge.contract.money import (
 )
 from weighbridge.contract.numerals import exact_text
 from weighbridge.settlement.availability import Incident, Outcome
-from weighbridge.settlement.intervals import clip, total, union
+from weighbridge.settlement.intervals import Interval, clip, total, union
 from weighbridge.settlement.money import rounded
 from weighbridge.settlement.periods import HOUR_S, Period, instant_text, local_hours
 
@@ -96,7 +96,7 @@ class Earned:
 
 @dataclass(frozen=True, slots=True)
 class Capped:
-    """What a credit gives for a unit under its own cap, exact."""
+    """What a credit gives for a unit under its own cap, exact. `incident`: the repair or event that it is given for."""
 
     credit: CreditTerms
     unit: str
@@ -104,6 +104,7 @@ class Capped:
     earned: Earned
     exact: Fraction | None
     flags: tuple[Flag, ...]
+    incident: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,17 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import tzinfo
 from fractions import Fraction
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from weighbridge.catalogue.currencies import currencies
 from weighbridge.codes import Flag
 from weighbridge.contract import Contract, Policy
+from weighbridge.contract.calendars import calendar_version
+from weighbridge.contract.coherence import counts_working_days
 from weighbridge.contract.evidence import Late
+from weighbridge.contract.zone_data import ZONE_DATA, time_zone
 from weighbridge.judge.assignments import Version
 from weighbridge.judge.ledger import Row, Use
 from weighbridge.judge.slot_history import Holder
@@ -110,7 +113,7 @@ class _Drafting:
         settled = [one.settlement for one in ruled]
         lowest, highest = _owed(ruled)
         late = self._late(ruled, parts)
-        zone = ZoneInfo(self.newest.time_zone)
+        zone = time_zone(self.newest.time_zone)
         flags: set[Flag] = {flag for one in settled for flag in one.flags}
         flags |= {UNDER_WAY} if self.case.under_way else set()
         flags |= {"heard_late"} if late is not None else set()
@@ -150,7 +153,15 @@ class _Drafting:
             flags=tuple(sorted(flags)),
             late=late,
             currencies=currencies().published,
+            zone_data=ZONE_DATA,
+            calendars=self._calendars(ruled),
         )
+
+    def _calendars(self, ruled: Sequence[Settled]) -> str:
+        """Those by which working days are counted here, each with what knows it."""
+        counting = [one.contract for one in ruled if any(counts_working_days(one.contract))]
+        named = sorted({contract.calendar for contract in counting})
+        return ", ".join(f"{name} {calendar_version(name)}".strip() for name in named)
 
     def _late(self, ruled: Sequence[Settled], parts: Sequence[Part]) -> LateEvidence | None:
         """Settles again, with the other answers and as if all were claimed, where there is such time."""
@@ -278,7 +289,7 @@ def _spelled(notice: Window | Claim | ToldEvent) -> str:
     return json.dumps([SPELLED[type(notice)], asdict(notice)], sort_keys=True, default=sorted)
 
 
-def _local(seconds: int, zone: ZoneInfo) -> str:
+def _local(seconds: int, zone: tzinfo) -> str:
     return moment_of(seconds).astimezone(zone).isoformat()
 
 

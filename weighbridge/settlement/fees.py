@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from fractions import Fraction
 
 from weighbridge.contract import Contract, Resource
@@ -11,6 +12,7 @@ from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.periods import (
     HOUR_S,
     Period,
+    day_start,
     days_within,
     months_within,
     served_part_s,
@@ -81,7 +83,7 @@ class Fees:
             case "gpu_hour":
                 time = hours
             case "P_day":
-                time = hours / 24
+                time = self.days_of_service(price.proration)
             case _:
                 time = self.due(price.proration)
         return Fraction(price.price) * quantity * time
@@ -108,6 +110,16 @@ class Fees:
         """The share of the period's fee that is due. Without proration a part still owes no more than its length."""
         share = part_of_period(rule, self.period, self.service, self.contract.time_zone)
         return share if rule != "none" else share * Fraction(self.part.seconds, self.period.seconds)
+
+    def days_of_service(self, rule: Proration) -> Fraction:
+        """Local days of the service, each that it touches; or, unless the rule is `days`, of each the part served."""
+        served, zone = served_part_s(self.period, self.service), self.contract.time_zone
+        days = Fraction(0)
+        for day in days_within(served, zone) if served[0] < served[1] else ():
+            whole = (day_start(day, zone), day_start(day + timedelta(days=1), zone))
+            held = min(served[1], whole[1]) - max(served[0], whole[0])
+            days += 1 if rule == "days" else Fraction(held, whole[1] - whole[0])
+        return days
 
 
 def weights(price: Price, items: Iterable[Resource]) -> Iterator[Fraction]:

@@ -156,15 +156,10 @@ def of_results(
 ) -> list[Flag]:
     """Flags of the lines, and of credits that were earned and not claimed in time."""
     found: list[Flag] = []
-    earned: set[str] = set()
     for result in results:
         for part in result.worst.lines:
             found += part.flags
-            if part.exact is None or part.exact > 0:
-                earned.add(part.unit)
     for other in others:
         found += other.flags
-        if other.exact is None or other.exact > 0:
-            earned.add(other.unit)
-    lapsed = any(due.standing == "lapsed" and due.unit in earned for due in dues)
+    lapsed = any(due.lapsed and (due.earned is None or due.earned > 0) for due in dues)
     return [*found, "claim_lapsed"] if lapsed else found

@@ -349,6 +349,7 @@ def _due(contract: Contract, due: Owed) -> Due:
         earned=_amount(money(due.earned, contract.rounding)),
         highest=_amount(money(highest, contract.rounding)),
         lowest=_amount(money(lowest, contract.rounding)),
+        credits=due.credits,
     )
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from weighbridge.contract import Contract, scalars
 from weighbridge.contract.exclusions import MINUTES_OF_DAY
 from weighbridge.contract.objectives import PeriodKind
 from weighbridge.contract.scalars import MICROSECONDS
+from weighbridge.contract.zone_data import time_zone
 from weighbridge.settlement.intervals import Interval
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,13 +76,13 @@ def exact_instant(seconds: Fraction) -> str:
 
 def local_date(seconds: int, zone: str) -> date:
     """The date on the calendar of the zone."""
-    return moment_of(seconds).astimezone(ZoneInfo(zone)).date()
+    return moment_of(seconds).astimezone(time_zone(zone)).date()
 
 
 @lru_cache(maxsize=4096)
 def day_start(day: date, zone: str) -> int:
     """The first instant of a local day."""
-    midnight = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
+    midnight = datetime(day.year, day.month, day.day, tzinfo=time_zone(zone))
     start = seconds_of(midnight.astimezone(UTC))
     if local_date(start, zone) == day and local_date(start - 1, zone) < day:
         return start
@@ -97,7 +97,7 @@ def clock_time(day: date, minute: int, zone: str) -> int:
     if minute % MINUTES_OF_DAY == 0:
         return day_start(day + timedelta(days=minute // MINUTES_OF_DAY), zone)
     hour, rest = divmod(minute, 60)
-    shown = datetime(day.year, day.month, day.day, hour, rest, tzinfo=ZoneInfo(zone))
+    shown = datetime(day.year, day.month, day.day, hour, rest, tzinfo=time_zone(zone))
     return seconds_of(shown.astimezone(UTC))
 
 
@@ -212,5 +212,5 @@ def local_hours(within: Interval, zone: str) -> Iterator[Interval]:
 
 
 def _past_the_hour_s(seconds: int, zone: str) -> int:
-    offset = moment_of(seconds).astimezone(ZoneInfo(zone)).utcoffset() or timedelta(0)
+    offset = moment_of(seconds).astimezone(time_zone(zone)).utcoffset() or timedelta(0)
     return (seconds + offset // timedelta(seconds=1)) % HOUR_S

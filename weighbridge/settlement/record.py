@@ -130,6 +130,14 @@ class Record:
             return spans
         return tuple(span for span in spans if span.start_s < coming_s)
 
+    def without(self, units: Iterable[str], outages: Intervals) -> "Record":
+        """As if these units had been up in these intervals."""
+        named = set(units)
+        kept: list[Span] = []
+        for span in self.spans:
+            kept += _pieces(span, outages) if span.unit in named else (span,)
+        return replace(self, spans=tuple(kept))
+
     def windows_by(self, instant_s: int) -> tuple[Window, ...]:
         """The maintenance of which notice was received by then."""
         return tuple(window for window in self.windows if window.received_s <= instant_s)

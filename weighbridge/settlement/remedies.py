@@ -1,6 +1,7 @@
 """What is owed besides credits for availability: for repairs, capacity, maintenance and events."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 from weighbridge.contract import Availability
@@ -45,7 +46,7 @@ def _repairs(context: RemedyContext, credit: RepairSteps) -> Iterator[Capped]:
             earned = earn_repair(credit, terms, seconds, base)
             part = capped(credit, mending.unit, base, earned, given)
             spent[key] = given + (part.exact or 0)
-            yield part
+            yield replace(part, incident=(mending.start_s, mending.end_s))
 
 
 def timed(context: RemedyContext) -> Iterator[Clocked]:
@@ -136,7 +137,9 @@ def _by_the_hour(credit: CreditTerms, event: ToldEvent, earned: Earned) -> Cappe
     """A credit by the hour: it has no base, so only an amount can cap it."""
     cap = credit.cap.model_copy(update={"pct": None})
     uncapped = credit.model_copy(update={"cap": cap})
-    return capped(uncapped, f"{event.kind}@{event.at_s}", Fraction(0), earned)
+    part = capped(uncapped, f"{event.kind}@{event.at_s}", Fraction(0), earned)
+    since_s = event.at_s if event.since_s is None else event.since_s
+    return replace(part, incident=(since_s, event.at_s))
 
 
 def _capacity(context: RemedyContext, credit: CapacityDeduction) -> Iterator[Capped]:

@@ -67,7 +67,8 @@ class Probed:
 class Owed:
     """What one unit earned, all its remedies taken together, and what of it is owed: nothing while it is not claimed.
 
-    `earned` is the most of both bounds of held time; `highest` is of the worst case, `lowest` of the best.
+    `earned` is the most of both bounds of held time; `highest` is of the worst case, `lowest` of the best. `lapsed`:
+    some of it was not claimed in time. `credits`: of which alone it is, where others of the unit are claimed otherwise.
     """
 
     unit: str
@@ -76,6 +77,8 @@ class Owed:
     earned: Fraction | None
     highest: Fraction | None
     lowest: Fraction | None
+    lapsed: bool = False
+    credits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ A pure function of the contract, the record and the instant as of which it is as
 time, each result has a worst and a best bound; they are the same where nothing is held.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -15,7 +15,14 @@ from weighbridge.contract.money import ClaimTerms, Judged, RepairSteps
 from weighbridge.contract.quality import Performance
 from weighbridge.settlement import flags
 from weighbridge.settlement.availability import Measure, Measurement, Outcome
-from weighbridge.settlement.claims import TOGETHER, deadline_s, payable, standing
+from weighbridge.settlement.claims import (
+    TOGETHER,
+    ClaimState,
+    deadline_s,
+    payable,
+    standing,
+    together,
+)
 from weighbridge.settlement.credits import (
     NOTHING_DUE,
     Capped,
@@ -32,10 +39,10 @@ from weighbridge.settlement.credits import (
 )
 from weighbridge.settlement.damages import damages
 from weighbridge.settlement.fees import Fees
-from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.intervals import Interval, union
 from weighbridge.settlement.invariants import check_settlement
 from weighbridge.settlement.money import ordered
-from weighbridge.settlement.periods import DAY_S, Period, served_part_s, term_of_s
+from weighbridge.settlement.periods import Period, days_within, served_part_s, term_of_s
 from weighbridge.settlement.probes import Tally, tally
 from weighbridge.settlement.record import Record, Side
 from weighbridge.settlement.remedies import remedies, timed
@@ -47,6 +54,23 @@ from weighbridge.verdict import Verdict
 
 Remedies = tuple[str, Fraction | None]
 """The id of a credit, and the amount it gives."""
+
+CLAIMED = frozenset({"automatic", "filed"})
+"""How a credit stands that is owed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreditShare:
+    """What a credit gives a unit, with held time down and up: earned, and as far as it is claimed owed."""
+
+    unit: str
+    credit: str
+    terms: ClaimTerms
+    state: ClaimState
+    earned_worst: Fraction | None
+    earned_best: Fraction | None
+    highest: Fraction | None
+    lowest: Fraction | None
 
 
 def settle(
@@ -176,11 +200,12 @@ class PartSettlement:
     def _lines(self, parts: Sequence[Capped]) -> tuple[Line, ...]:
         return tuple(line(part, part.exact, self.contract.rounding) for part in parts)
 
-    def _results(self, promise: Availability) -> list[Result]:
+    def _results(self, promise: Availability, record: Record | None = None) -> list[Result]:
+        """`record`: other than what is known."""
         measurement = Measurement(
             self.contract,
             promise,
-            self.record,
+            self.record if record is None else record,
             self.period,
             self.units[promise.id],
             self.service,
@@ -245,36 +270,112 @@ class PartSettlement:
         unit = promise.unit if promise.scope == "per_unit" else None
         base = self.fees.base(credit.base, unit, promise.resource)
         before = spent.before.get((credit.id, one.unit), UsedBefore())
-        day = self.whole_fees.base(credit.base, unit, promise.resource) * DAY_S / self.whole.seconds
+        days = sum(1 for _ in days_within(self.whole.interval_s, self.contract.time_zone))
+        day = self.whole_fees.base(credit.base, unit, promise.resource) / days
         facts = facts_of(outcome, self.contract, self.period, promise, base, day, before)
         return capped(credit, one.unit, base, earn(credit, facts), before.amount)
 
     def _dues(
         self, results: list[Result], others: list[Capped], at_best: list[Capped]
     ) -> list[Owed]:
-        """One for each unit. A repair belongs to its unit, or to the one that its unit is a part of."""
+        """One for each unit and way to claim. A repair belongs to its unit, or to that which its unit is a part of."""
         results = [result for result in results if not result.so_far]
         names = list(dict.fromkeys(result.measure.unit for result in results))
-        groups: dict[str, tuple[list[Remedies], list[Remedies]]] = {}
+        shares: dict[str, list[CreditShare]] = {}
         for result in results:
-            worst, best = groups.setdefault(result.measure.unit, ([], []))
-            worst += [(part.credit, self._owed(part.exact)) for part in result.worst.lines]
-            best += [(part.credit, self._owed(part.exact)) for part in result.best.lines]
+            shares.setdefault(result.measure.unit, []).extend(self._of_result(result))
         for part, better in zip(others, at_best, strict=True):
             whole = isinstance(part.credit, RepairSteps)
             name = _around(part.unit, names) if whole else part.unit
-            worst, best = groups.setdefault(name, ([], []))
-            worst.append((part.credit.id, self._owed(part.exact)))
-            best.append((better.credit.id, self._owed(better.exact)))
-        return [self._due(unit, worst, best) for unit, (worst, best) in groups.items()]
+            shares.setdefault(name, []).append(self._of_other(name, part, better))
+        return [due for unit, mine in shares.items() for due in self._of_unit(unit, mine)]
 
-    def _due(self, unit: str, worst: list[Remedies], best: list[Remedies]) -> Owed:
-        terms = self._claim_terms({credit for credit, _ in worst})
-        deadline = deadline_s(terms, self.whole, self.contract.time_zone)
-        found = standing(terms, deadline, self.record.claims, self.period, unit, self.as_of_s)
-        highest, lowest = self._stacked(worst), self._stacked(best)
-        owed = (payable(highest, found), payable(lowest, found))
-        return Owed(unit, found, deadline, ordered(lowest, highest)[1], *owed)
+    def _of_result(self, result: Result) -> Iterator[CreditShare]:
+        """What each credit gives a unit, and how much of it is claimed."""
+        unit = result.measure.unit
+        by_terms: dict[ClaimTerms, tuple[ClaimState, Result]] = {}
+        for number, part in enumerate(result.worst.lines):
+            terms = self._claim_terms(part.credit)
+            if terms not in by_terms:
+                by_terms[terms] = self._claimed(terms, result)
+            state, claimed = by_terms[terms]
+            earned = [one.lines[number].exact for one in (result.worst, result.best)]
+            owed = [one.lines[number].exact for one in (claimed.worst, claimed.best)]
+            yield self._share(unit, part.credit, terms, state, earned, owed)
+
+    def _of_other(self, unit: str, part: Capped, better: Capped) -> CreditShare:
+        terms = self._claim_terms(part.credit.id)
+        state = self._state(terms, unit, part.incident if terms.by_incident else None)
+        earned = [part.exact, better.exact]
+        owed = [payable(exact, state.standing) for exact in earned]
+        return self._share(unit, part.credit.id, terms, state, earned, owed)
+
+    def _claimed(self, terms: ClaimTerms, result: Result) -> tuple[ClaimState, Result]:
+        """How the credits under these terms stand, and what the unit earns by what was claimed in time."""
+        unit = result.measure.unit
+        if not terms.by_incident:
+            state = self._state(terms, unit, None)
+            return state, result if state.standing in CLAIMED else _without_credits(result)
+        outages = {one.whole for one in result.worst.outcome.incidents if one.counted}
+        states = {outage: self._state(terms, unit, outage) for outage in sorted(outages)}
+        missing = [outage for outage, one in states.items() if one.standing not in CLAIMED]
+        found = together(list(states.values()))
+        return found, self._without(result, missing) if missing else result
+
+    def _without(self, result: Result, outages: Sequence[Interval]) -> Result:
+        """What a unit gives as if it had been up in these outages."""
+        promise, unit = result.measure.objective, result.measure.unit
+        units = [unit] if promise.scope == "per_unit" else self.units[promise.id]
+        record = self.record.without(units, union(outages))
+        [found] = (one for one in self._results(promise, record) if one.measure.unit == unit)
+        return found
+
+    def _state(self, terms: ClaimTerms, unit: str, incident: Interval | None) -> ClaimState:
+        """Of an incident that lasts nobody knows yet until when it can be claimed."""
+        since_s = None if incident is None else incident[0]
+        lasts = incident is not None and incident[1] >= self.as_of_s
+        waits = lasts and terms.counted_from == "incident_end"
+        until_s = None if waits else deadline_s(terms, self.whole, self.contract, incident)
+        claims, period = self.record.claims, self.period
+        found = standing(terms, until_s, claims, period, unit, self.as_of_s, since_s)
+        return ClaimState(found, until_s, found == "lapsed")
+
+    def _share(
+        self,
+        unit: str,
+        credit: str,
+        terms: ClaimTerms,
+        state: ClaimState,
+        earned: Sequence[Fraction | None],
+        owed: Sequence[Fraction | None],
+    ) -> CreditShare:
+        rounded = [self._owed(exact) for exact in (*earned, *owed)]
+        return CreditShare(unit, credit, terms, state, *rounded)
+
+    def _of_unit(self, unit: str, shares: Sequence[CreditShare]) -> Iterator[Owed]:
+        """What the unit's credits give together, by the way in which they are claimed."""
+        earned = (
+            self._kept((one.credit, one.earned_worst) for one in shares),
+            self._kept((one.credit, one.earned_best) for one in shares),
+        )
+        highest = self._kept((one.credit, one.highest) for one in shares)
+        lowest = self._kept((one.credit, one.lowest) for one in shares)
+        ways = dict.fromkeys(one.terms for one in shares)
+        for terms in ways:
+            mine = [one for one in shares if one.terms == terms]
+            credits = tuple(dict.fromkeys(one.credit for one in mine))
+            state = together([one.state for one in mine])
+            most = ordered(*(_of_these(credits, one) for one in earned))[1]
+            yield Owed(
+                unit,
+                state.standing,
+                state.deadline_s,
+                most,
+                _of_these(credits, highest),
+                _of_these(credits, lowest),
+                state.lapsed,
+                credits if len(ways) > 1 else (),
+            )
 
     def _owed(self, exact: Fraction | None) -> Fraction | None:
         """What a line adds to the rest: what it shows, or the exact amount where only the sum is rounded."""
@@ -283,19 +384,24 @@ class PartSettlement:
             return exact
         return Fraction(rounded)
 
-    def _claim_terms(self, credits: set[str]) -> ClaimTerms:
-        own = (credit.claim for credit in self.contract.credits if credit.id in credits)
-        return next((terms for terms in own if terms is not None), self.contract.claim)
+    def _claim_terms(self, credit: str) -> ClaimTerms:
+        own = next((one.claim for one in self.contract.credits if one.id == credit), None)
+        return self.contract.claim if own is None else own
 
     def _stacked(self, remedies: list[Remedies]) -> Fraction | None:
-        """Lines of one credit, as for two late repairs, are one remedy."""
+        kept = self._kept(remedies)
+        return None if kept is None else sum(kept.values(), NOTHING_DUE)
+
+    def _kept(self, remedies: Iterable[Remedies]) -> Mapping[str, Fraction] | None:
+        """By credit what stands beside each other. Lines of one credit, as for two late repairs, are one remedy."""
         of_credits: dict[str, Fraction] = {}
         for credit, exact in remedies:
             if exact is None:
                 return None
             of_credits[credit] = of_credits.get(credit, NOTHING_DUE) + exact
         amounts = [Remedy("", credit, exact) for credit, exact in of_credits.items()]
-        return stack(self.contract.stacking.model_copy(update={"cap": None}), amounts).paid
+        found = stack(self.contract.stacking.model_copy(update={"cap": None}), amounts)
+        return {one.objective: one.amount for one in found.kept}
 
     def _total(
         self, amounts: list[Fraction | None], spent: Fraction
@@ -311,6 +417,24 @@ class PartSettlement:
 
 def _damages(context: RemedyContext, side: Side) -> list[Capped]:
     return [part for payer, part in damages(context) if payer == side]
+
+
+def _of_these(credits: Sequence[str], kept: Mapping[str, Fraction] | None) -> Fraction | None:
+    if kept is None:
+        return None
+    return sum((kept.get(credit, NOTHING_DUE) for credit in credits), NOTHING_DUE)
+
+
+def _without_credits(result: Result) -> Result:
+    """The same, with nothing owed: what the contract does not say stays open."""
+    worst, best = (
+        replace(
+            bound,
+            lines=tuple(replace(one, exact=payable(one.exact, "open")) for one in bound.lines),
+        )
+        for bound in (result.worst, result.best)
+    )
+    return Result(result.measure, worst, best)
 
 
 def _around(unit: str, names: list[str]) -> str:

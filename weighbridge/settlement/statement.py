@@ -211,7 +211,10 @@ class SeriesLine:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a unit earned, the claim that it needs, and what is owed of it now."""
+    """What a unit earned, the claim that it needs, and what is owed of it now.
+
+    `credits`: of which alone it is, where others of the unit are claimed in another way; empty: of all.
+    """
 
     unit: str
     standing: str
@@ -219,6 +222,7 @@ class Due:
     earned: str | None
     highest: str | None
     lowest: str | None
+    credits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +359,7 @@ class Statement(Document):
     """A period of a contract as of an instant. Amounts are [lowest, highest] where unknown time is held.
 
     `currencies`: the day of the list of ISO 4217 by which the currency has its decimals.
+    `zone_data`: the version by which local days were cut; `calendars`: by which working days were counted.
     """
 
     contract: str
@@ -380,6 +385,8 @@ class Statement(Document):
     exits: tuple[ExitLine, ...] = ()
     late: LateEvidence | None = None
     currencies: str = ""
+    zone_data: str = ""
+    calendars: str = ""
 
 
 def differences(before: Statement, after: Statement) -> tuple[Note, ...]:
@@ -413,10 +420,15 @@ def versions(statement: Statement) -> dict[str, Value]:
     return versions_of(asdict(statement))
 
 
+CUT_BY = ("zone_data", "calendars")
+"""By what days were cut. Empty in a statement of a time when it was not told."""
+
+
 def versions_of(statement: Tree) -> dict[str, Value]:
     """The versions that made a statement, read from its data, or from that of its entry in the log."""
     judged = {name: tuple(map(_version, held)) for name, held in statement["judged"].items()}
-    return {"engine": statement["engine"], **judged}
+    cut = {name: statement.get(name, "") for name in CUT_BY}
+    return {"engine": statement["engine"], **judged, **cut}
 
 
 def _version(told: Mapping[str, str | None]) -> Note:
@@ -431,7 +443,7 @@ def otherwise(before: Mapping[str, Value], after: Mapping[str, Value]) -> tuple[
     return tuple(
         note("made_by_other", name=name, before=before[name], after=after[name])
         for name in before
-        if before[name] != after[name]
+        if before[name] != after[name] and (before[name] or name not in CUT_BY)
     )
 
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
-from zoneinfo import ZoneInfo
+
+from weighbridge.contract.zone_data import time_zone
 
 Json = dict[str, Any]
 Seconds = int
@@ -74,7 +75,7 @@ def month_of(label: str, zone: str) -> tuple[int, int]:
     """Its first second, and the first one after it."""
     year, month = map(int, label.split("-"))
     after = (year + month // 12, month % 12 + 1)
-    first, last = (datetime(*start, 1, tzinfo=ZoneInfo(zone)) for start in ((year, month), after))
+    first, last = (datetime(*start, 1, tzinfo=time_zone(zone)) for start in ((year, month), after))
     return int(first.timestamp()), int(last.timestamp())
 
 

@@ -153,7 +153,7 @@ def vouchers_of(terms: Given) -> Iterator[Json]:
 
 
 def delivered_late(terms: Given, timeline: Given, _: Json) -> Json:
-    """Liquidated damages by the day, each batch in the month of its acceptance."""
+    """Liquidated damages by the day, each batch in the month of its acceptance. Working days are Monday to Friday."""
     damages = {
         "id": "late",
         "trigger": "late_delivery",
@@ -168,7 +168,12 @@ def delivered_late(terms: Given, timeline: Given, _: Json) -> Json:
         for given in batches
     ]
     resource = {"nodes": len(batches), "delivery": delivery}
-    contract = contract_of(terms, resource=resource, liquidated_damages=[damages])
+    contract = contract_of(
+        terms,
+        resource=resource,
+        liquidated_damages=[damages],
+        working_calendar="weekdays",
+    )
     rows: list[Json] = []
     settlements: list[Settlement] = []
     for given in batches:
