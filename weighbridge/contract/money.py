@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import ceil
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Discriminator, Tag
+from pydantic import BeforeValidator, Discriminator, Tag, model_validator
 
 from weighbridge.catalogue.currencies import DECIMALS, currencies
 from weighbridge.contract.objectives import DayCount, Op
@@ -280,6 +280,18 @@ class OutageMultiple(Judged):
     multiple: Ratio = clause("Multiple of the price of the lost hours.")
     hour_price: Amount = clause("Price of an hour of the unit.")
     incident_cap: Maybe[Amount] = clause("Most for one outage.", default=None)
+    owed_when: OwedWhen = clause(
+        f"{OWED_WHEN} By default that, where each outage has its cap: it is paid for by itself.",
+        default="missed",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_itself(cls, given: Any) -> Any:
+        """An outage that has a cap of its own is paid for whatever the others are."""
+        if not isinstance(given, dict) or given.get("incident_cap") in (None, "none"):
+            return given
+        return {"owed_when": "below_threshold"} | given
 
 
 class ClockHour(Judged):

@@ -121,6 +121,14 @@ def test_an_event_that_is_paid_for_is_a_miss_unless_the_share_alone_is() -> None
     assert of_line(settled(terms(event | {"owed_when": "missed"}), ALLOWED + 1)) == 7
 
 
+def test_an_outage_that_has_its_own_cap_is_paid_for_by_itself() -> None:
+    each = {"kind": "outage_multiple", "multiple": "10", "hour_price": "10", "incident_cap": "70"}
+    found = settled(terms(each), HOUR)
+    assert (of_line(found), found.results[0].verdict) == (70, Verdict.MET)
+    assert of_line(settled(terms(each | {"owed_when": "missed"}), HOUR)) == 0
+    assert of_line(settled(terms(each | {"incident_cap": "none"}), HOUR)) == 0
+
+
 @pytest.mark.parametrize("cap", [{}, {"cap": "none"}, {"cap": {}}])
 def test_what_no_cap_is_written_for_is_not_capped(cap: dict[str, Any]) -> None:
     hours = {"kind": "clock_hour", "threshold_s": "360", "hour_price": "10"}
