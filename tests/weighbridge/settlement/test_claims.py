@@ -106,7 +106,10 @@ def test_the_days_of_a_claim_run_from_what_the_contract_says(
     counted_from: str, claimed: str, owed: str
 ) -> None:
     """Down from 22:00 on 2 October to 01:00 on the third; a claim from before it is for something else."""
-    terms = contract(credits=[INCREMENT], claim=BY_INCIDENT | {"counted_from": counted_from})
+    terms = contract(
+        credits=[INCREMENT | {"owed_when": "below_threshold"}],
+        claim=BY_INCIDENT | {"counted_from": counted_from},
+    )
     found = settled(terms, [down("2026-10-02T22:00:00", 3)], [filed(claimed)])
     assert found.highest == Decimal(owed)
     assert found.dues[0].earned == 150

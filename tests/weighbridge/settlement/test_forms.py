@@ -47,7 +47,8 @@ def owed(
 ) -> Decimal | None:
     period = calendar_month(label, terms.time_zone)
     spans = tuple(Span("n1", State.DOWN, instant(start), instant(end)) for start, end in outages)
-    record = Record(spans, claims=(Claim(label, period.end_s),), events=events)
+    claimed_s = max((instant(end) for _, end in outages), default=period.end_s)
+    record = Record(spans, claims=(Claim(label, claimed_s),), events=events)
     units = {promise.id: ["n1"] for promise in terms.availability}
     return settle(terms, record, period, units, LATER).highest
 
