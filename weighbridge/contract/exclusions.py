@@ -43,10 +43,11 @@ class Maintenance(Terms):
         default=None,
     )
     max_s_per_period: Maybe[Whole] = clause(
-        "Seconds of a period that may be used up for each unit, in order of time.", default=None
+        "Seconds of service of a period that may be used up for each unit, in order of time.",
+        default=None,
     )
     max_count_per_year: Maybe[Whole] = clause(
-        "Windows in a calendar year, for each unit.", default=None
+        "Windows in a calendar year, for each unit; one outside its service is none.", default=None
     )
     windows: tuple[LocalHours, ...] = clause("When it is allowed; empty: always.", default=())
     treat: Literal["excluded", "down"] = clause("What work told of in time is.", default="excluded")
@@ -67,11 +68,14 @@ class ExcludedCause(Terms):
 
 
 class Exclusions(Terms):
-    """Causes that exclude time, and what wins where a fault and such a cause meet."""
+    """Causes that exclude time, and what wins where a fault and such a cause meet. What is excluded is taken from
+    bad time before outages are made of it."""
 
     causes: tuple[ExcludedCause, ...] = clause("Causes that exclude time.", default=())
     concurrent_cause: Literal["exclusion_wins", "provider_fault_wins"] = clause(
-        "Which holds while a fault and an excluded cause last together.", default="exclusion_wins"
+        "Which holds while a fault and an excluded cause last together. Over announced maintenance, and over time"
+        " that a policy excludes, no fault wins.",
+        default="exclusion_wins",
     )
     downtime_excluded: Switch = clause(
         "Whether the text excludes downtime itself, and so promises nothing.",

@@ -140,7 +140,11 @@ class CreditTerms(Terms):
     cap: CapOrNone = clause(
         "The most that is credited for a period; none: no most.", default=NO_CAP
     )
-    min_amount: Maybe[Amount] = clause("Smaller credits are not issued.", default=None)
+    min_amount: Maybe[Amount] = clause(
+        "Smaller ones are not issued: tested on what the credits of an objective give a unit together, as they"
+        " stack; of repairs on all of a unit, of what follows events or maintenance on all of a period.",
+        default=None,
+    )
     min_op: Op = clause("`>`: only a larger one is; `>=`: an equal one too.", default=">=")
     form: Literal["cash", "set_off", "voucher"] = clause("How it is paid out.", default="set_off")
     expiry_days: Maybe[Count] = clause("Days after which it lapses.", default=None)
@@ -272,7 +276,7 @@ class BeyondAllowance(Judged):
 
 
 class OutageMultiple(Judged):
-    """A multiple of the hourly price for each outage, capped for each."""
+    """A multiple of the hourly price for each outage, capped for each: once, also where it crosses a border."""
 
     needs_base: ClassVar[bool] = False
 
@@ -306,7 +310,8 @@ class ClockHour(Judged):
 
 
 class PerEvent(Judged):
-    """An amount once an outage is long enough, or once there are enough of them."""
+    """An amount once an outage is long enough, or once there are enough of them. An outage that crosses a border is
+    of the period in which it begins, or in which service does."""
 
     needs_base: ClassVar[bool] = False
 
@@ -342,7 +347,8 @@ class CapacityDeduction(CreditTerms):
 
 
 class MaintenanceCount(CreditTerms):
-    """Maintenance beyond the allowed number in a calendar year is paid for."""
+    """Maintenance beyond the allowed number in a calendar year is paid for, as far as it lies in service. The cap is
+    one for all of a period."""
 
     kind: Literal["maintenance_count"] = clause("Kind of credit.", default="maintenance_count")
     allowed_per_year: Whole = clause("Windows of a year that cost nothing.")
@@ -352,7 +358,9 @@ class MaintenanceCount(CreditTerms):
 
 
 class RepairSteps(CreditTerms):
-    """A percentage once a repair or an answer is late, and more for each step."""
+    """A percentage once a repair or an answer is late, and more for each step. Each period pays for the lateness
+    that came in it, as told by its cut-off, also while the clock runs. The cap is one for all clocks of a unit;
+    where the base is the fee of all, it is one for everybody."""
 
     kind: Literal["repair_steps"] = clause("Kind of credit.", default="repair_steps")
     repair: Name = clause("The repair or response objective.")
@@ -364,7 +372,8 @@ class RepairSteps(CreditTerms):
 
 
 class AnomalyHours(CreditTerms):
-    """A multiple of the time of an anomaly, rounded up, at the hourly price."""
+    """A multiple of the time of an anomaly, rounded up, at the hourly price: of its time in service, in the period
+    in which that ends. The cap is one for all of a period."""
 
     needs_base: ClassVar[bool] = False
 
@@ -376,7 +385,8 @@ class AnomalyHours(CreditTerms):
 
 
 class LostWork(CreditTerms):
-    """The work lost since the last start, at the hourly price."""
+    """The work lost since the last start, at the hourly price: of its time in service, in the period in which that
+    ends. The cap is one for all of a period."""
 
     needs_base: ClassVar[bool] = False
 

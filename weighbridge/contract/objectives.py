@@ -51,7 +51,8 @@ class Counting(Terms):
         "clock_minutes_touched",
         "clock_minutes_full",
     ] = clause(
-        "Exact seconds; each outage rounded to whole minutes; or whole minutes of the clock.",
+        "Exact seconds; each outage rounded to whole minutes, on each side of a border by what lies there; or whole"
+        " minutes of the clock.",
         default="second",
     )
     min_outage: Maybe[MinOutage] = clause("Shorter outages do not count.", default=None)
@@ -90,12 +91,18 @@ class Availability(Terms):
     clock_start: Literal["first_bad_sample", "notice", "confirmation"] = clause(
         "Event from which an outage counts.", default="first_bad_sample"
     )
-    first_n_s: Whole = clause("Bad seconds that do not count, by first_n_per.", default=0)
+    first_n_s: Whole = clause(
+        "Bad seconds that do not count, by first_n_per; where units are pooled, so many for each, for all together.",
+        default=0,
+    )
     first_n_per: Literal["period", "outage"] = clause(
-        "Whether free seconds are given for each period or each outage.", default="period"
+        "Whether free seconds are given for each period or each outage, of which they are the first, on whichever"
+        " side of a border.",
+        default="period",
     )
     denominator: Literal["period", "period_minus_excluded", "service_time"] = clause(
-        "Divided by: the whole period, less excluded time, or cut to the time of service.",
+        "Divided by: the whole period; the time of service in it, less what of that is excluded; or the time of"
+        " service in it.",
         default="service_time",
     )
     degraded: Literal["down", "up"] = clause("What degraded time counts as.", default="down")
@@ -124,7 +131,8 @@ class Availability(Terms):
 
 
 class Unknown(Terms):
-    """Who bears time that nobody saw. `hold` reports a range and leaves it to the burden of proof."""
+    """Who bears time that nobody saw. `hold` reports a range and leaves it to the burden of proof: the least and the
+    most that a credit gives over all readings, in each of which every held stretch, as a whole, was up or down."""
 
     policy: Policy = clause("What unknown time counts as. No default.")
     by_cause: Mapping[Name, Policy] = clause("Other policies for named causes.", default={})

@@ -40,7 +40,9 @@ class Performance(Terms):
     threshold: Maybe[Ratio] = clause("Least good value, or share of the reference.", default=None)
     of_reference: Switch = clause("Whether threshold is a share of the reference.", default=True)
     op: Op = clause("`>=`: the threshold itself is good. No default.")
-    slice_s: Count = clause("Length of a slice, in which one probe is due.", default=300)
+    slice_s: Count = clause(
+        "Length of a slice of the time of service, in which one probe is due.", default=300
+    )
     schedule: tuple[LocalHours, ...] = clause("When probes count; empty: always.", default=())
     missing: Literal["excluded", "good", "bad"] = clause(
         "What a probe without an answer, or a slice without requests, is. No default."

@@ -173,14 +173,16 @@ class ContractRecord:
         return KnownSeries(self.versions, self.nodes, self.proven)
 
     def probes(
-        self, contract: Contract, part: Period, whole: Period
+        self, contract: Contract, part: Period, whole: Period, service: Interval
     ) -> dict[str, tuple[Samples, ...]]:
         """What challenges found in a part of a period, by performance objective of a version."""
-        return samples(self.known_series, contract, part, whole)
+        return samples(self.known_series, contract, part, whole, service)
 
-    def series(self, contract: Contract, part: Period, whole: Period) -> tuple[SeriesLine, ...]:
+    def series(
+        self, contract: Contract, part: Period, whole: Period, service: Interval
+    ) -> tuple[SeriesLine, ...]:
         """The series of challenges of a part of a period, as the statement shows them."""
-        return series_lines(self.known_series, contract, part, whole)
+        return series_lines(self.known_series, contract, part, whole, service)
 
     def explained(self, rows: Iterable[Row], cutoff_us: int) -> list[Row]:
         """Rows with the causes that were agreed: a cause counts once the lessee has said it, or said it too.

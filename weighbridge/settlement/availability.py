@@ -321,6 +321,7 @@ class Measurement:
             unit,
             self.whole,
             self.contract.time_zone,
+            self.service,
             self.beside,
         )
         excluded = union(excluded, windows)

@@ -33,20 +33,22 @@ from weighbridge.settlement.units import (
     unit_lines,
 )
 
-Probes = Callable[[Contract, Period, Period], Mapping[str, tuple[Samples, ...]]]
-"""What the probes of each objective of a version found in its part of the period, which comes last."""
-Series = Callable[[Contract, Period, Period], tuple[SeriesLine, ...]]
+Probes = Callable[[Contract, Period, Period, Interval], Mapping[str, tuple[Samples, ...]]]
+"""What the probes of each objective of a version found in its part of the period, which is second, in service, last."""
+Series = Callable[[Contract, Period, Period, Interval], tuple[SeriesLine, ...]]
 """The series of challenges of a part of the period, as the statement shows them."""
 
 
 def no_probes(
-    _contract: Contract, _part: Period, _whole: Period
+    _contract: Contract, _part: Period, _whole: Period, _service: Interval
 ) -> Mapping[str, tuple[Samples, ...]]:
     """The probes where there are none."""
     return {}
 
 
-def no_series(_contract: Contract, _part: Period, _whole: Period) -> tuple[SeriesLine, ...]:
+def no_series(
+    _contract: Contract, _part: Period, _whole: Period, _service: Interval
+) -> tuple[SeriesLine, ...]:
     """The series of challenges where there are none."""
     return ()
 
@@ -167,6 +169,7 @@ class Case:
         for promise in version.contract.availability:
             coming |= coming_of(promise, found)
         promises = version.contract.availability
+        service = self.service(version.contract)
         apart = frozenset(one.id for one in promises if has_reach(one, found))
         spans = {
             (unit, name if name in apart else ""): line
@@ -183,8 +186,8 @@ class Case:
             windows=self.notices.windows,
             claims=self.notices.claims,
             events=self.notices.events,
-            probes=self.notices.probes(version.contract, part, self.period),
-            series=self.notices.series(version.contract, part, self.period),
+            probes=self.notices.probes(version.contract, part, self.period, service),
+            series=self.notices.series(version.contract, part, self.period, service),
             coming=coming,
             marks=self.known.marks,
         )

@@ -119,6 +119,7 @@ class Line:
     before_minimum: Decimal | None
     amount: Decimal | None
     flags: tuple[Flag, ...]
+    incident: Interval | None = None
 
 
 NOTHING_DUE = Fraction(0)
@@ -178,10 +179,15 @@ def earn(credit: Judged, facts: CreditInputs) -> Earned:
 
 
 def capped(
-    credit: CreditTerms, unit: str, base: Fraction, earned: Earned, spent: Fraction = NOTHING_DUE
+    credit: CreditTerms,
+    unit: str,
+    base: Fraction,
+    earned: Earned,
+    spent: Fraction = NOTHING_DUE,
+    of_base: Fraction = NOTHING_DUE,
 ) -> Capped:
-    """What a credit earns under its own cap. `spent`: what the parts before gave of the amount for a period."""
-    exact, cut = limited(earned.exact, credit.cap, base, spent)
+    """What a credit earns under its own cap. `spent`: what was given of its amount elsewhere; `of_base`: of its pct."""
+    exact, cut = limited(earned.exact, credit.cap, base, spent, of_base)
     flags = earned.flags if not cut else (*earned.flags, "cap_applied")
     if earned.breach and base == 0 and (credit.needs_base or credit.cap.pct is not None):
         flags = (*flags, "base_of_zero")
@@ -201,6 +207,7 @@ def line(part: Capped, together: Fraction | None, rounding: Rounding) -> Line:
         before_minimum=money(part.exact, rounding),
         amount=money(issued, rounding),
         flags=flags,
+        incident=part.incident,
     )
 
 
@@ -210,12 +217,17 @@ def money(exact: Fraction | None, rounding: Rounding) -> Decimal | None:
 
 
 def limited(
-    exact: Fraction | None, cap: Cap, base: Fraction, spent: Fraction = NOTHING_DUE
+    exact: Fraction | None,
+    cap: Cap,
+    base: Fraction,
+    spent: Fraction = NOTHING_DUE,
+    of_base: Fraction = NOTHING_DUE,
 ) -> tuple[Fraction | None, bool]:
-    """The amount under the cap, and whether the cap took something. `spent`: of the cap's amount, elsewhere."""
+    """The amount under the cap, and whether the cap took something. What was given elsewhere: `spent` of the cap's
+    amount, `of_base` of its percentage."""
     if exact is None:
         return None, False
-    limits = [] if cap.pct is None else [base * cap.pct / 100]
+    limits = [] if cap.pct is None else [max(NOTHING_DUE, base * cap.pct / 100 - of_base)]
     limits += [] if cap.amount is None else [max(NOTHING_DUE, Fraction(cap.amount) - spent)]
     least = min([exact, *limits])
     return least, least < exact

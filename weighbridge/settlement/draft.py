@@ -223,6 +223,7 @@ class _Drafting:
             version=version,
             whole=self.period,
             part=part,
+            service=case.service(contract),
             served=case.served(version, part),
             settlement=self._settlement(
                 contract, record, part, weighed.units, [one.settlement for one in before]

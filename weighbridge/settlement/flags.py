@@ -13,9 +13,9 @@ from weighbridge.judge.registry import CLAIMED, DUPLICATE
 from weighbridge.judge.two_sides import in_doubt, words_of
 from weighbridge.judge.usage import THIN
 from weighbridge.settlement.claims import holds
-from weighbridge.settlement.credits import Capped
-from weighbridge.settlement.intervals import clip
-from weighbridge.settlement.maintenance import as_units_fare
+from weighbridge.settlement.credits import Line
+from weighbridge.settlement.intervals import Interval, clip
+from weighbridge.settlement.maintenance import Admission, as_units_fare
 from weighbridge.settlement.periods import Period
 from weighbridge.settlement.record import Record, Span
 from weighbridge.settlement.repair import ENDS, Clocked
@@ -45,6 +45,7 @@ def of_record(
     units: Iterable[str],
     period: Period,
     whole: Period,
+    service: Interval,
     cutoff_s: int,
 ) -> list[Flag]:
     """Flags that the record raises by itself. `given`: all of it; `known`: what the settlement used.
@@ -54,9 +55,10 @@ def of_record(
     spans = [
         span for span in given.spans if span.start_s < period.end_s and span.end_s > period.start_s
     ]
+    terms, zone = contract.maintenance, contract.time_zone
     found: list[Flag] = [
         *_of_spans(contract, spans),
-        *_of_windows(contract, known, units, period, whole),
+        *_of_windows(as_units_fare(terms, known.windows, units, whole, zone, service), period),
         *_of_marks(given, period),
     ]
     kinds = {contract.judged_over(promise) for promise in contract.availability}
@@ -122,11 +124,8 @@ def _of_marks(record: Record, period: Period) -> Iterator[Flag]:
             yield OF_MARK[cause]
 
 
-def _of_windows(
-    contract: Contract, record: Record, units: Iterable[str], period: Period, whole: Period
-) -> Iterator[Flag]:
-    terms, zone = contract.maintenance, contract.time_zone
-    for ruled in as_units_fare(terms, record.windows, units, whole, zone):
+def _of_windows(found: Iterable[Admission], period: Period) -> Iterator[Flag]:
+    for ruled in found:
         touches = ruled.window.start_s < period.end_s and ruled.window.end_s > period.start_s
         if touches and ruled.ruling in OF_RULING:
             yield OF_RULING[ruled.ruling]
@@ -152,7 +151,7 @@ def of_repairs(contract: Contract, record: Record, clocks: Iterable[Clocked]) ->
 
 
 def of_results(
-    results: Iterable[Result], others: Iterable[Capped], dues: Iterable[Owed]
+    results: Iterable[Result], others: Iterable[Line], dues: Iterable[Owed]
 ) -> list[Flag]:
     """Flags of the lines, and of credits that were earned and not claimed in time."""
     found: list[Flag] = []

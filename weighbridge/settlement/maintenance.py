@@ -15,7 +15,7 @@ from weighbridge.settlement.intervals import (
     total,
     union,
 )
-from weighbridge.settlement.periods import Period, local_date
+from weighbridge.settlement.periods import Period, local_date, served_part_s
 from weighbridge.settlement.record import Window
 
 Ruling = Literal[
@@ -38,11 +38,13 @@ def admitted(
     unit: str,
     period: Period,
     zone: str,
+    service: Interval,
     beside: Sequence[Period] = (),
 ) -> Intervals:
     """The time that maintenance excludes for a unit. Each period has its own cap, used up by windows in it alone."""
     mine = [window for window in windows if window.concerns(unit)]
-    return union(*(ruled.excluded for ruled in rulings(terms, mine, period, zone, beside)))
+    ruled = rulings(terms, mine, period, zone, service, beside)
+    return union(*(one.excluded for one in ruled))
 
 
 def rulings(
@@ -50,10 +52,12 @@ def rulings(
     windows: Iterable[Window],
     period: Period,
     zone: str,
+    service: Interval,
     beside: Sequence[Period] = (),
 ) -> list[Admission]:
     """What each window excludes, in order of time. Without terms nothing is excluded.
 
+    Only time of `service` uses up a cap, and only a window that shares an instant with it is one of the number.
     `beside`: periods around it that an outage or a moving window reaches into; what is used up of their own caps is
     used up.
     """
@@ -61,8 +65,9 @@ def rulings(
     if terms is None:
         return [Admission(window, NOTHING, "counts_as_down") for window in ordered]
     judged = [_judged(terms, window) for window in ordered]
-    counted = _within_count(terms, judged, zone)
-    return list(_within_caps(terms, counted, [*beside, period]))
+    counted = _within_count(terms, judged, zone, service)
+    caps = [served_part_s(one, service) for one in (*beside, period)]
+    return list(_within_caps(terms, counted, caps))
 
 
 def as_units_fare(
@@ -71,6 +76,7 @@ def as_units_fare(
     units: Iterable[str],
     period: Period,
     zone: str,
+    service: Interval,
 ) -> list[Admission]:
     """What each window excludes for the units that it concerns: once, and again where they fare differently.
 
@@ -79,7 +85,7 @@ def as_units_fare(
     every = tuple(windows)
     seen = {tuple(window for window in every if window.concerns(unit)) for unit in units}
     nobodys = tuple(window for window in every if not any(window in mine for mine in seen))
-    ruled = (rulings(terms, mine, period, zone) for mine in (*seen, nobodys))
+    ruled = (rulings(terms, mine, period, zone, service) for mine in (*seen, nobodys))
     found = {admission for admissions in ruled for admission in admissions}
     return sorted(found, key=_by_window)
 
@@ -110,11 +116,13 @@ def _judged(terms: Maintenance, window: Window) -> Admission:
     return Admission(window, allowed, "outside_windows" if outside else "excluded")
 
 
-def _within_count(terms: Maintenance, judged: list[Admission], zone: str) -> Iterator[Admission]:
+def _within_count(
+    terms: Maintenance, judged: list[Admission], zone: str, service: Interval
+) -> Iterator[Admission]:
     used: dict[int, int] = {}
     for ruled in judged:
         year = local_date(ruled.window.start_s, zone).year
-        used[year] = used.get(year, 0) + 1
+        used[year] = used.get(year, 0) + ruled.window.touches(service)
         if terms.max_count_per_year is not None and used[year] > terms.max_count_per_year:
             yield Admission(ruled.window, NOTHING, "count_used_up")
         else:
@@ -122,7 +130,7 @@ def _within_count(terms: Maintenance, judged: list[Admission], zone: str) -> Ite
 
 
 def _within_caps(
-    terms: Maintenance, counted: Iterable[Admission], periods: Sequence[Period]
+    terms: Maintenance, counted: Iterable[Admission], caps: Sequence[Interval]
 ) -> Iterator[Admission]:
     if terms.max_s_per_period is None:
         yield from counted
@@ -130,7 +138,7 @@ def _within_caps(
     taken: dict[Interval, Intervals] = {}
     for ruled in counted:
         cut = NOTHING
-        for within in (period.interval_s for period in periods):
+        for within in caps:
             before = taken.get(within, NOTHING)
             fresh = subtraction(clip(ruled.excluded, within), before)
             kept = first_seconds(fresh, terms.max_s_per_period - total(before))

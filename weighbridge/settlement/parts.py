@@ -55,7 +55,7 @@ from weighbridge.settlement.usage import Totals
 
 @dataclass(frozen=True)
 class Settled:
-    """One version over its part of a period, and what it was settled from. `units`: of each objective."""
+    """One version over its part of a period, and what it was settled from. `served`: of the `service`, in that part."""
 
     version: Version
     whole: Period
@@ -67,6 +67,7 @@ class Settled:
     weighed: KnownUnits
     used: Totals
     known: JoinedRows
+    service: Interval
 
     @property
     def found(self) -> Timelines:
@@ -83,7 +84,7 @@ class Settled:
         for promise in self.contract.availability:
             units = self.units[promise.id]
             measurement = Measurement(
-                self.contract, promise, self.record, self.part, units, self.served, self.whole
+                self.contract, promise, self.record, self.part, units, self.service, self.whole
             )
             found |= {(promise.id, unit): measurement.not_up(unit) for unit in units}
         return found
@@ -325,7 +326,8 @@ def _maintenance(settled: Settled) -> tuple[MaintenanceLine, ...]:
     past = _so_far_s(settled, part.interval_s)
     units = {unit for names in settled.units.values() for unit in names}
     windows, zone = settled.record.windows, contract.time_zone
-    ruled = as_units_fare(contract.maintenance, windows, units, settled.whole, zone)
+    terms, service = contract.maintenance, settled.service
+    ruled = as_units_fare(terms, windows, units, settled.whole, zone, service)
     return tuple(
         MaintenanceLine(
             id=one.window.id,

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from weighbridge.contract.quality import Performance
 from weighbridge.settlement.hours import inside
-from weighbridge.settlement.periods import Period
+from weighbridge.settlement.intervals import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What the probes of a period say. `scheduled`: one for each slice of the period that is whole in the contract's
-    schedule; `valid`: those that count."""
+    """What the probes of a period say. `scheduled`: one for each slice of the time of service that is whole in the
+    contract's schedule; `valid`: those that count."""
 
     scheduled: int
     answered: int
@@ -33,9 +33,9 @@ class Tally:
         return self.good / self.valid if self.valid else Fraction(1)
 
 
-def tally(terms: Performance, samples: Sequence[Samples], period: Period) -> Tally:
-    """Counts the probes; those that are scheduled and not in the samples are missing."""
-    due = inside(terms.schedule, period.interval_s)
+def tally(terms: Performance, samples: Sequence[Samples], served: Interval) -> Tally:
+    """Counts the probes of a time of service; those that are scheduled and not in the samples are missing."""
+    due = inside(terms.schedule, served)
     scheduled = sum((end - start) // terms.slice_s for start, end in due)
     answered = [sample for sample in samples if sample.value is not None]
     present = sum(sample.count for sample in answered)

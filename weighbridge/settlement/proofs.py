@@ -14,7 +14,8 @@ from weighbridge.contract.quality import Performance
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.judge.assignments import Version, in_force
 from weighbridge.settlement.hours import inside
-from weighbridge.settlement.periods import Period, instant_text
+from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.periods import Period, instant_text, served_part_s
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.statement import SeriesLine
 
@@ -123,27 +124,30 @@ def proves_node(known: KnownSeries, contract: Contract, one: ProvenRates) -> boo
 
 
 def samples(
-    known: KnownSeries, contract: Contract, part: Period, whole: Period
+    known: KnownSeries, contract: Contract, part: Period, whole: Period, service: Interval
 ) -> dict[str, tuple[Samples, ...]]:
     """One probe for each GPU of each series of the contract's own that ended in the objective's schedule, by objective.
 
     The contract's own are those that its schedule began, by one of its proofs, in the version that was in force when
-    the series was committed to. `part` is what a version rules of the `whole` period. With `of_reference` the value is
-    a share of what was asked for, and none where nothing was; else TFLOP/s.
+    the series was committed to. `part` is what a version rules of the `whole` period; what ended outside the time of
+    `service` is no probe. With `of_reference` the value is a share of what was asked for, and none where nothing was;
+    else TFLOP/s.
     """
     own = list(_within(_own(known, contract), part, whole))
+    served = served_part_s(whole, service)
     return {
-        one.id: tuple(_samples(_due(one, own, whole), one.of_reference))
+        one.id: tuple(_samples(_due(one, own, served), one.of_reference))
         for one in contract.performance
         if one.probe == PROBE
     }
 
 
 def series_lines(
-    known: KnownSeries, contract: Contract, part: Period, whole: Period
+    known: KnownSeries, contract: Contract, part: Period, whole: Period, service: Interval
 ) -> tuple[SeriesLine, ...]:
     """Every series of a part, whether it is a probe of an objective or not; none where no objective asks for any."""
     judging = [one for one in contract.performance if one.probe == PROBE]
+    served = served_part_s(whole, service)
     return tuple(
         SeriesLine(
             at=instant_text(one.received_us // MICROSECONDS),
@@ -153,7 +157,7 @@ def series_lines(
             gpus=len(one.rates),
             least=min((rate for rate in one.rates if rate is not None), default=None),
             counts=_proof(known, contract, one) is not None
-            and any(list(_due(terms, [one], whole)) for terms in judging),
+            and any(list(_due(terms, [one], served)) for terms in judging),
         )
         for one in _within(known.found, part, whole)
         if judging
@@ -213,9 +217,9 @@ def _proof(
 
 
 def _due(
-    objective: Performance, found: Iterable[ProvenRates], period: Period
+    objective: Performance, found: Iterable[ProvenRates], served: Interval
 ) -> Iterator[ProvenRates]:
-    due = inside(objective.schedule, period.interval_s)
+    due = inside(objective.schedule, served)
     for one in found:
         at_s = one.received_us // MICROSECONDS
         if any(start_s <= at_s < end_s for start_s, end_s in due):

@@ -57,6 +57,11 @@ class Window:
         """Whether the window is for the unit."""
         return self.units is None or unit in self.units
 
+    def touches(self, service: Interval) -> bool:
+        """Whether it begins in the time of service, or some of it lies there."""
+        begun = self.start_s >= service[0] or self.end_s > service[0]
+        return begun and self.start_s < service[1]
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -149,8 +154,8 @@ class Record:
     def as_of(self, instant_s: int, cutoff_s: int) -> "Record":
         """What was known at an instant: later recordings are left out, and earlier ones give way to later ones.
 
-        What was recorded or told of after the cut-off is left out for good, but for claims, and for events that
-        happened after it. Events that several parties told of in the same words are one.
+        What was recorded, told of, or happened after the cut-off is left out for good, but for claims. Events that
+        several parties told of in the same words are one.
         """
         last_s = min(instant_s, cutoff_s)
         spans = (span for span in self.spans if span.recorded_s <= last_s)
@@ -160,9 +165,7 @@ class Record:
             windows=self.windows_by(last_s),
             claims=tuple(claim for claim in self.claims if claim.filed_s <= instant_s),
             events=agreed(
-                event
-                for event in self.events
-                if event.at_s <= instant_s and event.told_by(cutoff_s)
+                event for event in self.events if event.at_s <= last_s and event.told_by(cutoff_s)
             ),
         )
 

@@ -7,7 +7,8 @@ from fractions import Fraction
 from weighbridge.contract import Contract, Policy
 from weighbridge.settlement.credits import Earned
 from weighbridge.settlement.fees import Fees
-from weighbridge.settlement.periods import Period
+from weighbridge.settlement.intervals import Interval
+from weighbridge.settlement.periods import Period, served_part_s
 from weighbridge.settlement.record import Record, Side, ToldEvent
 
 
@@ -15,7 +16,8 @@ from weighbridge.settlement.record import Record, Side, ToldEvent
 class RemedyContext:
     """A period of a contract, and what is known of it.
 
-    `held`: what time is that the contract holds; where it is down, what one side alone says is so, and else not.
+    `service`: the time of service. `known_until_s`: the instant as of which is asked, or the cut-off where that came
+    first. `held`: what time is that the contract holds; where it is down, what one side alone says is so, and else not.
     `spent`: what the parts before gave by credit and unit.
     """
 
@@ -24,9 +26,14 @@ class RemedyContext:
     period: Period
     units: Mapping[str, Sequence[str]]
     fees: Fees
-    as_of_s: int
+    service: Interval
+    known_until_s: int
     spent: Mapping[tuple[str, str], Fraction]
     held: Policy
+
+    @property
+    def served(self) -> Interval:
+        return served_part_s(self.period, self.service)
 
     def believes(self, event: ToldEvent, payer: Side) -> bool:
         """Whether an event counts against the side that pays for it."""

@@ -4,6 +4,7 @@ A pure function of the contract, the record and the instant as of which it is as
 time, each result has a worst and a best bound; they are the same where nothing is held.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -11,7 +12,14 @@ from functools import cached_property
 
 from weighbridge.codes import Flag
 from weighbridge.contract import Availability, Contract, Policy
-from weighbridge.contract.money import ClaimTerms, Judged, RepairSteps
+from weighbridge.contract.money import (
+    AnomalyHours,
+    ClaimTerms,
+    Judged,
+    LostWork,
+    MaintenanceCount,
+    RepairSteps,
+)
 from weighbridge.contract.quality import Performance
 from weighbridge.settlement import flags
 from weighbridge.settlement.availability import Measure, Measurement, Outcome
@@ -51,6 +59,9 @@ from weighbridge.settlement.results import OutcomeBound, Owed, Probed, Result, S
 from weighbridge.settlement.spent import SpentCredits, spent
 from weighbridge.settlement.stacking import Remedy, stack
 from weighbridge.verdict import Verdict
+
+FOLLOWS_EVENTS = (AnomalyHours, LostWork, MaintenanceCount)
+"""Credits of which all lines of a period are one remedy, whatever they are of."""
 
 Remedies = tuple[str, Fraction | None]
 """The id of a credit, and the amount it gives."""
@@ -140,9 +151,9 @@ class PartSettlement:
         worst, best = self.spent
         context, better = self._context("down", worst), self._context("up", best)
         parts = [part for one in probed for part in one.parts]
-        others = [*parts, *self._owed_for_events(context)]
-        at_best = [*parts, *self._owed_for_events(better)]
-        by_lessee = _damages(context, "lessee") if self.bills else []
+        others = self._lines([*parts, *self._owed_for_events(context)])
+        at_best = self._lines([*parts, *self._owed_for_events(better)])
+        by_lessee = self._lines(_damages(context, "lessee") if self.bills else [])
         dues, clocks = self._dues(results, others, at_best), tuple(timed(context))
         raised = [*self._flags(), *flags.of_results(results, [*others, *by_lessee], dues)]
         raised += flags.of_repairs(self.contract, self.record, clocks)
@@ -154,9 +165,9 @@ class PartSettlement:
             final=self.as_of_s >= self.cutoff_s,
             results=tuple(results),
             probed=tuple(probed),
-            others=self._lines(others),
-            others_at_best=self._lines(at_best),
-            by_lessee=self._lines(by_lessee),
+            others=others,
+            others_at_best=at_best,
+            by_lessee=by_lessee,
             by_lessee_at_best=self._lines(_damages(better, "lessee") if self.bills else []),
             dues=tuple(dues),
             highest=money(highest, self.contract.rounding),
@@ -182,7 +193,14 @@ class PartSettlement:
     def _flags(self) -> list[Flag]:
         units = {unit for names in self.units.values() for unit in names}
         return flags.of_record(
-            self.contract, self.given, self.record, units, self.period, self.whole, self.cutoff_s
+            self.contract,
+            self.given,
+            self.record,
+            units,
+            self.period,
+            self.whole,
+            self.service,
+            self.cutoff_s,
         )
 
     def _context(self, held: Policy, spent: SpentCredits) -> RemedyContext:
@@ -192,13 +210,20 @@ class PartSettlement:
             self.period,
             self.units,
             self.fees,
-            self.as_of_s,
+            self.service,
+            min(self.as_of_s, self.cutoff_s),
             spent.amounts,
             held,
         )
 
     def _lines(self, parts: Sequence[Capped]) -> tuple[Line, ...]:
-        return tuple(line(part, part.exact, self.contract.rounding) for part in parts)
+        """The minimum amount is tested on what a credit gives a unit together; what follows events, everybody."""
+        together: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
+        for part in parts:
+            together[_remedy_of(part)] += part.exact or 0
+        return tuple(
+            line(part, together[_remedy_of(part)], self.contract.rounding) for part in parts
+        )
 
     def _results(self, promise: Availability, record: Record | None = None) -> list[Result]:
         """`record`: other than what is known."""
@@ -238,7 +263,8 @@ class PartSettlement:
         return [credit for credit in judged if credit.objective == objective]
 
     def _probed(self, terms: Performance) -> Probed:
-        found = tally(terms, self.record.probes.get(terms.id, ()), self.period)
+        given = self.record.probes.get(terms.id, ())
+        found = tally(terms, given, served_part_s(self.period, self.service))
         if not self.bills or found.answered < terms.min_samples:
             return Probed(terms, found, Verdict.UNKNOWN, (), so_far=not self.bills)
         parts = tuple(
@@ -276,7 +302,7 @@ class PartSettlement:
         return capped(credit, one.unit, base, earn(credit, facts), before.amount)
 
     def _dues(
-        self, results: list[Result], others: list[Capped], at_best: list[Capped]
+        self, results: list[Result], others: Sequence[Line], at_best: Sequence[Line]
     ) -> list[Owed]:
         """One for each unit and way to claim. A repair belongs to its unit, or to that which its unit is a part of."""
         results = [result for result in results if not result.so_far]
@@ -284,9 +310,9 @@ class PartSettlement:
         shares: dict[str, list[CreditShare]] = {}
         for result in results:
             shares.setdefault(result.measure.unit, []).extend(self._of_result(result))
+        repairs = {one.id for one in self.contract.credits if isinstance(one, RepairSteps)}
         for part, better in zip(others, at_best, strict=True):
-            whole = isinstance(part.credit, RepairSteps)
-            name = _around(part.unit, names) if whole else part.unit
+            name = _around(part.unit, names) if part.credit in repairs else part.unit
             shares.setdefault(name, []).append(self._of_other(name, part, better))
         return [due for unit, mine in shares.items() for due in self._of_unit(unit, mine)]
 
@@ -303,12 +329,12 @@ class PartSettlement:
             owed = [one.lines[number].exact for one in (claimed.worst, claimed.best)]
             yield self._share(unit, part.credit, terms, state, earned, owed)
 
-    def _of_other(self, unit: str, part: Capped, better: Capped) -> CreditShare:
-        terms = self._claim_terms(part.credit.id)
+    def _of_other(self, unit: str, part: Line, better: Line) -> CreditShare:
+        terms = self._claim_terms(part.credit)
         state = self._state(terms, unit, part.incident if terms.by_incident else None)
         earned = [part.exact, better.exact]
         owed = [payable(exact, state.standing) for exact in earned]
-        return self._share(unit, part.credit.id, terms, state, earned, owed)
+        return self._share(unit, part.credit, terms, state, earned, owed)
 
     def _claimed(self, terms: ClaimTerms, result: Result) -> tuple[ClaimState, Result]:
         """How the credits under these terms stand, and what the unit earns by what was claimed in time."""
@@ -333,7 +359,7 @@ class PartSettlement:
     def _state(self, terms: ClaimTerms, unit: str, incident: Interval | None) -> ClaimState:
         """Of an incident that lasts nobody knows yet until when it can be claimed."""
         since_s = None if incident is None else incident[0]
-        lasts = incident is not None and incident[1] >= self.as_of_s
+        lasts = incident is not None and incident[1] >= min(self.as_of_s, self.cutoff_s)
         waits = lasts and terms.counted_from == "incident_end"
         until_s = None if waits else deadline_s(terms, self.whole, self.contract, incident)
         claims, period = self.record.claims, self.period
@@ -435,6 +461,10 @@ def _without_credits(result: Result) -> Result:
         for bound in (result.worst, result.best)
     )
     return Result(result.measure, worst, best)
+
+
+def _remedy_of(part: Capped) -> tuple[str, str]:
+    return part.credit.id, "" if isinstance(part.credit, FOLLOWS_EVENTS) else part.unit
 
 
 def _around(unit: str, names: list[str]) -> str:

@@ -170,7 +170,7 @@ def test_a_fault_that_is_found_again_keeps_its_first_clock_and_one_runs_on() -> 
     terms = Repair.model_validate({"id": "r", "objective_s": 60, "clock_from": "detection"})
     kinds = ["fault_detected", "fault_detected", "restored", "restored", "fault_detected"]
     events = [ToldEvent(kind, 100 * number, "n1") for number, kind in enumerate(kinds)]
-    found = [(one.start_s, one.end_s, one.seconds) for one in clocks(terms, events, 1000)]
+    found = [(one.start_s, one.end_s, one.seconds) for one in clocks(terms, events, (0, 1000))]
     assert found == [(0, 200, 200), (400, None, 600)]
 
 
@@ -198,7 +198,7 @@ def test_a_probe_at_the_threshold_is_good_only_if_the_text_includes_it(op: str, 
         Samples(2, Fraction("0.9")),
         Samples(1, Fraction("0.89")),
     ]
-    assert tally(terms, samples, JUNE).good == good
+    assert tally(terms, samples, JUNE.interval_s).good == good
 
 
 def test_probes_are_due_only_in_the_hours_of_the_schedule() -> None:
@@ -216,7 +216,7 @@ def test_probes_are_due_only_in_the_hours_of_the_schedule() -> None:
             "schedule": ({**morning, "to_minute": "570", "zone": "Asia/Shanghai"},),
         }
     )
-    found = tally(terms, [Samples(20, Fraction(1))], JUNE)
+    found = tally(terms, [Samples(20, Fraction(1))], JUNE.interval_s)
     assert (found.scheduled, found.valid, found.good) == (22, 22, Fraction(20))
 
 
@@ -227,7 +227,9 @@ def test_every_unit_of_k_may_be_required() -> None:
     assert found.results[0].worst.outcome.downtime_s == HOUR
 
 
-def test_what_was_said_later_is_not_known_earlier_and_a_repair_may_end_after_the_cut_off() -> None:
+def test_what_was_said_later_is_not_known_earlier_and_a_repair_is_paid_for_where_it_got_late() -> (
+    None
+):
     window = Window("m", JUNE.start_s, JUNE.start_s + HOUR, JUNE.start_s - DAY)
     emergency = {"min_notice_s": "0", "emergency": "excluded"}
     late = Window("l", JUNE.start_s, JUNE.start_s + HOUR, JUNE.end_s + DAY)
@@ -256,7 +258,9 @@ def test_what_was_said_later_is_not_known_earlier_and_a_repair_may_end_after_the
         ToldEvent("fault_detected", JUNE.end_s - 1, "n1"),
         ToldEvent("restored", JUNE.end_s + 20 * DAY, "n1"),
     )
-    assert settled(terms, events=events).highest == Decimal("10.00")
+    july = calendar_month("2026-07", "UTC")
+    paid = [settle(terms, Record(events=events), one, {"a": []}, 2**31) for one in (JUNE, july)]
+    assert [one.highest for one in paid] == [Decimal("0.00"), Decimal("10.00")]
 
 
 @pytest.mark.parametrize(
@@ -281,7 +285,7 @@ def test_a_mean_or_a_quantile_is_good_or_not_as_a_whole(
     )
     values = [(1, "0.8"), (2, "0.9"), (1, "1.0")]
     samples = [*(Samples(count, Fraction(value)) for count, value in values), Samples(5, None)]
-    found = tally(terms, samples, JUNE)
+    found = tally(terms, samples, JUNE.interval_s)
     assert (found.answered, found.valid, found.share) == (4, 4, Fraction(int(good)))
 
 

@@ -81,7 +81,7 @@ def settled(version: Version, part: Period = MAY, kind: type[Settled] = Settled)
     served = part.interval_s
     there = Timelines({}, {}, {})
     weighed = KnownUnits(there, there, there, record, units)
-    return kind(version, MAY, part, served, found, record, units, weighed, {}, known)
+    return kind(version, MAY, part, served, found, record, units, weighed, {}, known, served)
 
 
 def stated(*ruled: Settled) -> Statement:

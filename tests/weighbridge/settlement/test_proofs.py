@@ -26,6 +26,7 @@ from weighbridge.settlement.proofs import excused, proven
 from weighbridge.wire.report import Model, encode
 
 PERIOD = Period("2026-10", START_US // 1_000_000, START_US // 1_000_000 + 31 * 86400)
+ALWAYS = (0, 4_000_000_000)
 OBJECTIVE = """
 performance:
   - {{id: speed, probe: challenge, threshold: "1", of_reference: "{share}", op: ">=", missing: excluded, target: "0.9",
@@ -92,7 +93,7 @@ def book_of(contract: str, *ended: ChallengeOutcome) -> NoticeBook:
 def found(contract: str, *ended: ChallengeOutcome) -> tuple[Samples, ...]:
     known = book_of(contract, *ended).record("K1", START_US + 100)
     assert known is not None
-    return known.probes(known.newest, PERIOD, PERIOD)["speed"]
+    return known.probes(known.newest, PERIOD, PERIOD, ALWAYS)["speed"]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_the_statement_shows_every_series_and_which_of_them_count() -> None:
     ended = [outcome(met, weighed("failed", None)), outcome(met, cause=COMMAND)]
     known = book_of(text(), *ended, outcome(met, policy=other)).record("K1", START_US + 100)
     assert known is not None
-    lines = known.series(known.newest, PERIOD, PERIOD)
+    lines = known.series(known.newest, PERIOD, PERIOD, ALWAYS)
     shown = [(one.cause, one.gpus, one.least, one.counts) for one in lines]
     assert shown == [
         (SCHEDULE, 2, 0, True),
@@ -155,7 +156,7 @@ def test_the_statement_shows_every_series_and_which_of_them_count() -> None:
     ]
     bare = book_of(contract_text(), *ended).record("K1", START_US + 100)
     assert bare is not None
-    assert bare.series(bare.newest, PERIOD, PERIOD) == ()
+    assert bare.series(bare.newest, PERIOD, PERIOD, ALWAYS) == ()
 
 
 @pytest.mark.parametrize(
@@ -249,8 +250,8 @@ def amended(*ended: tuple[int, ChallengeOutcome]) -> dict[str, list[Any]]:
     parts = zip(("before", "after"), known.versions, (BEFORE, AFTER), strict=True)
     return {
         name: [
-            [one.value for one in known.probes(one_of.contract, part, PERIOD)["speed"]],
-            [line.counts for line in known.series(one_of.contract, part, PERIOD)],
+            [one.value for one in known.probes(one_of.contract, part, PERIOD, ALWAYS)["speed"]],
+            [line.counts for line in known.series(one_of.contract, part, PERIOD, ALWAYS)],
         ]
         for name, one_of, part in parts
     }
@@ -282,7 +283,7 @@ def test_where_the_newest_version_rules_the_whole_period_what_was_asked_before_i
         for began_s in (AMENDED_S - 9, AMENDED_S)
     )
     known = amended_record((AMENDED_S - 5, early), (AMENDED_S + 5, late))
-    counted = known.probes(known.newest, PERIOD, PERIOD)["speed"]
+    counted = known.probes(known.newest, PERIOD, PERIOD, ALWAYS)["speed"]
     assert [one.value for one in counted] == [Fraction(1)]
 
 
@@ -300,7 +301,7 @@ def test_a_series_that_ends_in_the_next_month_counts_there_alone() -> None:
     assert known is not None
     met = outcome(weighed("met", 800 * 10**12), began_us=(PERIOD.end_s - 1) * 10**6)
     one = replace(known, proven=[proven(None, met, PERIOD.end_s * 10**6)])
-    counted = [len(one.probes(one.newest, part, part)["speed"]) for part in (PERIOD, NEXT)]
+    counted = [len(one.probes(one.newest, part, part, ALWAYS)["speed"]) for part in (PERIOD, NEXT)]
     assert counted == [0, 1]
 
 
@@ -330,7 +331,7 @@ def test_a_row_that_is_not_assessed_goes_on_over_the_end_of_a_month() -> None:
     at_us = NEXT.start_s * 1_000_000
     turned = replace(known, proven=[*before, replace(last, received_us=at_us)])
     values = [
-        [one.value for one in turned.probes(turned.newest, period, period)["speed"]]
+        [one.value for one in turned.probes(turned.newest, period, period, ALWAYS)["speed"]]
         for period in (PERIOD, NEXT)
     ]
     assert values == [[None, None], [Fraction(0)]]
@@ -358,7 +359,7 @@ def test_use_of_another_gpu_unmakes_no_failure_of_a_series_that_was_given_up() -
 def test_what_came_after_the_instant_is_not_known_at_it() -> None:
     known = book_of(text(), outcome(weighed("met", 1))).record("K1", START_US + 1)
     assert known is not None
-    assert known.probes(known.newest, PERIOD, PERIOD)["speed"] == ()
+    assert known.probes(known.newest, PERIOD, PERIOD, ALWAYS)["speed"] == ()
 
 
 @pytest.mark.parametrize(("hours", "count"), [((2, 3), 1), ((0, 2), 0), ((3, 24), 0)])
@@ -369,3 +370,15 @@ def test_a_challenge_outside_the_schedule_of_the_objective_does_not_count(
     first, last = hours
     schedule = f"[{{from_minute: {60 * first}, to_minute: {60 * last}, zone: Europe/Berlin}}]"
     assert len(found(text(schedule=schedule), outcome(weighed("met", 1)))) == count
+
+
+@pytest.mark.parametrize(("begins", "count"), [(0, 1), (1, 0)])
+def test_a_challenge_that_ended_before_service_began_is_no_probe(begins: int, count: int) -> None:
+    """It ended in the first second of the period, and service began with that one or with the next."""
+    known = book_of(text(), outcome(weighed("met", 840 * 10**12))).record("K1", START_US + 100)
+    assert known is not None
+    service = (PERIOD.start_s + begins, PERIOD.end_s)
+    assert len(known.probes(known.newest, PERIOD, PERIOD, service)["speed"]) == count
+    assert [one.counts for one in known.series(known.newest, PERIOD, PERIOD, service)] == [
+        count == 1
+    ]

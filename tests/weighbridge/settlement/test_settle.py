@@ -295,7 +295,9 @@ def test_windows_of_units_that_fare_differently_are_told_for_each() -> None:
     alone = Window("1", start, start + 3000, 0, frozenset({"n1"}))
     shared = Window("2", start + DAY, start + DAY + 3000, 0)
     gone = Window("3", start + 2 * DAY, start + 2 * DAY + 60, 0, frozenset({"retired"}))
-    told = as_units_fare(limits, [gone, shared, alone], ["n1", "n2"], APRIL, "UTC")
+    told = as_units_fare(
+        limits, [gone, shared, alone], ["n1", "n2"], APRIL, "UTC", APRIL.interval_s
+    )
     assert [(one.window.id, one.ruling, total(one.excluded)) for one in told] == [
         ("1", "excluded", 3000),
         ("2", "cap_used_up", 2000),

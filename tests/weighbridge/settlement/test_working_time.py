@@ -289,7 +289,7 @@ def test_a_clock_of_working_hours_counts_the_minutes_that_are_worked(
     worked = sum(is_open(hours, first + timedelta(minutes=one)) for one in range(minutes))
     end_s = start_s + 60 * minutes
     events = [ToldEvent("fault_reported", start_s, "n1"), ToldEvent("answered", end_s, "n1")]
-    for one in clocks(ANSWER, events, end_s, terms.working_hours, terms.calendar):
+    for one in clocks(ANSWER, events, (start_s, end_s), terms.working_hours, terms.calendar):
         assert (one.seconds, one.least_s) == (60 * worked, 60 * worked)
 
 

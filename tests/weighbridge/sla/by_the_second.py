@@ -123,16 +123,19 @@ class _Count:
         return "cause" if given["cause"] in self.terms["excluded_causes"] else "down"
 
     def maintained(self, unit: str) -> Seconds:
-        taken, rules = 0, self.terms["maintenance"]
+        """Only seconds of service use up what is allowed; those outside it are excluded all the same."""
+        taken, outside, rules = 0, 0, self.terms["maintenance"]
         month = self.bits(*self.month)
         for window in sorted(self.timeline["maintenance"], key=lambda window: window["from"]):
             start, end = _instant(window["from"]), _instant(window["to"])
             late = start - _instant(window["notified_at"]) < rules["min_notice_s"]
             if late or (window["units"] != "all" and unit not in window["units"]):
                 continue
-            fresh = self.bits(start, end) & month & ~taken
+            found = self.bits(start, end) & month
+            outside |= found & ~self.served
+            fresh = found & self.served & ~taken
             taken |= earliest(rules["cap_s_per_period"] - taken.bit_count(), fresh)
-        return taken
+        return taken | outside
 
     def row(self, name: str, parts: list[tuple[Seconds, Seconds, Seconds, Seconds]]) -> Json:
         counted = sum(self.counted(part[0], part[3]) for part in parts)

@@ -148,7 +148,8 @@ def rolled(terms: Given, timeline: Given, _: Json) -> Json:
     outcomes = [result.worst.outcome for result in settled.results]
     moved = [outcome.moving for outcome in outcomes if outcome.moving is not None]
     [unit] = units
-    excluded = admitted(contract.maintenance, record.windows, unit, wide, contract.time_zone)
+    zone, term = contract.time_zone, term_of_s(contract)
+    excluded = admitted(contract.maintenance, record.windows, unit, wide, zone, term)
     down = subtraction(union((span.start_s, span.end_s) for span in record.spans), excluded)
     months = sorted(
         {f"{local_date(edge, contract.time_zone):%Y-%m}" for pair in down for edge in pair}
