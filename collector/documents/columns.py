@@ -73,6 +73,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
         "proof_of_load": "slot uuid serial side verdict loaded idle unseen",
         "telemetry": "slot side first_in_window load_band power clock percent heat joules",
         "exits": "objective party condition standing missed open_periods remedy",
+        "answers": "start answer party unit amount reason entry",
         "swaps": "start replaced unit old new remarks",
         "differences": "path before after",
     }.items()

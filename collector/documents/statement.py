@@ -225,6 +225,8 @@ class _Layout:
             yield self._exits()
         if self.statement.late is not None:
             yield self._late(self.statement.late)
+        if self.statement.answers:
+            yield self._answers()
         yield self._caps()
         yield self._swaps()
         yield self._flags()
@@ -261,6 +263,24 @@ class _Layout:
             for one in self.statement.exits
         ]
         return table(self.speak, "exits", rows)
+
+    def _answers(self) -> Section:
+        """What became of claims, and what is left of the amount."""
+        rows = [
+            (
+                self.speak.short(one.at),
+                self.speak.coded("answer", one.event),
+                Cell(one.party),
+                Cell(one.unit),
+                self.speak.amount(one.amount, one.amount) if one.amount else Cell(""),
+                Cell(one.reason),
+                Cell(str(one.entry)),
+            )
+            for one in self.statement.answers
+        ]
+        paid = self.speak.amounts(self.statement.paid, self.statement.paid).text
+        left = self.speak.amounts(*(self.statement.outstanding or (None, None))).text
+        return table(self.speak, "answers", rows, note=self.speak.say("paid_and_left", paid, left))
 
     def _open(self, one: ExitLine) -> Iterator[str]:
         yield from one.open

@@ -150,6 +150,14 @@ WORDS: Mapping[str, Word] = {
     "others": Word("Other credits and damages", "其他抵扣与违约金"),
     "maintenance": Word("Maintenance", "维护台账"),
     "claims": Word("Claims", "抵扣申请"),
+    "answers": Word("Answers to claims, and payments", "索赔答复与支付"),
+    "answer": Word("Answer", "答复"),
+    "reason": Word("Reason", "理由"),
+    "paid_and_left": Word("Paid or set off: {0}; left: {1}.", "已支付或抵扣：{0}；未结：{1}。"),
+    "answer.claim_accepted": Word("accepted", "接受"),
+    "answer.claim_refused": Word("refused", "拒绝"),
+    "answer.credit_paid": Word("paid", "已支付"),
+    "answer.credit_set_off": Word("set off", "已抵扣"),
     "swaps": Word("Replaced GPUs and nodes", "更换的 GPU 与节点"),
     "flags": Word("To look at", "需人工核查"),
     "notes": Word("Notes", "说明"),
@@ -267,6 +275,7 @@ WORDS: Mapping[str, Word] = {
     "ruling.count_used_up": Word("yearly count used up", "年度次数已用尽"),
     "ruling.outside_windows": Word("outside the agreed windows", "超出约定时段"),
     "ruling.cap_used_up": Word("hours of the period used up", "本期时长已用尽"),
+    "ruling.withdrawn": Word("called off", "已撤回"),
     "ruling.counts_as_down": Word("counts as down", "计为中断"),
     "role.provider": Word("Provider", "出租方"),
     "role.lessee": Word("Lessee", "承租方"),
@@ -375,6 +384,10 @@ WORDS: Mapping[str, Word] = {
     "swap.node_replaced": Word("node", "节点"),
     "swap.telemetry": Word("telemetry", "遥测"),
     # Flags
+    "flag.partly_accepted": Word(
+        "Some of the contracted nodes were not accepted by the end of the period: they are neither judged nor billed.",
+        "截至期末部分合同节点尚未验收：不计可用率，不计费。",
+    ),
     "flag.period_under_way": Word(
         "The period is under way: the best case takes all that is to come as up, the worst as it is now.",
         "结算期尚未结束：最好情形将未到时间全部视为正常，最差情形视为保持当前状态。",
@@ -428,6 +441,15 @@ WORDS: Mapping[str, Word] = {
     "flag.below_least_coverage": Word(
         "Less of a node's time rests on samples than the contract asks for: see the cadence.",
         "某节点有样本支撑的时间低于合同要求：见采样节奏。",
+    ),
+    "flag.claim_refused": Word(
+        "The provider refused a claim; what the contract says is owed stands.",
+        "提供方拒绝了索赔；合同约定的应付金额不因此改变。",
+    ),
+    "flag.paid_too_much": Word("More was paid than is owed.", "支付金额超过应付金额。"),
+    "flag.period_agreed": Word(
+        "Both sides agreed on the period: nothing that came later changes it.",
+        "双方已确认本期：此后的信息不再改变结果。",
     ),
     "flag.clock_skew_corrected": Word(
         "A clock was off and its times were corrected.", "时钟有偏差，时间已校正。"

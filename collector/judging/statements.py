@@ -22,13 +22,14 @@ from weighbridge.judge.ledger import OVERLAY, Row, Use
 from weighbridge.judge.track import GROWING_US, full_second, grown
 from weighbridge.log.entries import Issued, JudgedBy, Reached
 from weighbridge.notices.book import KINDS, ContractRecord, NoticeBook
+from weighbridge.settlement.answers import answered
 from weighbridge.settlement.case import cutoff_us, reach_us
 from weighbridge.settlement.draft import statement_of
 from weighbridge.settlement.invariants import BrokenInvariantError
 from weighbridge.settlement.period_labels import label_before, promised
 from weighbridge.settlement.periods import Period, instant_text, term_of_s
 from weighbridge.settlement.restatement import since_issued
-from weighbridge.settlement.statement import Statement
+from weighbridge.settlement.statement import AnswerLine, Statement
 
 logger = logging.getLogger("weighbridge.settling")
 
@@ -62,7 +63,8 @@ class StatementRequest:
     """A statement that was asked for. `due`, `due_uses`: what the ledger did not have yet; `before`: the one that was
     issued last; `earlier`: those of the periods before that it looks back to; `reached`: of a period under way, how far
     the chains had come. `broken`: counts, by contract, those that contradicted themselves: BrokenInvariantError is
-    raised, and nothing is handed out."""
+    raised, and nothing is handed out. `answers`: to claims; `agreed`: both sides agreed on the period as of this
+    instant, and nothing that came later changes it."""
 
     contract_record: ContractRecord
     period: Period
@@ -75,6 +77,8 @@ class StatementRequest:
     before: "tuple[Issued, StatementRequest] | None" = None
     earlier: "tuple[StatementRequest, ...]" = ()
     reached: tuple[Reached, ...] = ()
+    answers: tuple[AnswerLine, ...] = ()
+    agreed: bool = False
 
     def statement(self) -> Statement:
         """Reads the ledger and settles: the long part, which may run in a thread."""
@@ -83,7 +87,7 @@ class StatementRequest:
         if self.before is not None:
             issued, before = self.before
             notes += since_issued(issued, before.statement(), bare)
-        return replace(bare, notes=tuple(notes))
+        return answered(replace(bare, notes=tuple(notes)), self.answers, self.agreed)
 
     def bare(self) -> Statement:
         """Of this period alone: without rights that need several, and without what was said before."""
@@ -172,7 +176,16 @@ class Statements:
         return replace(asked, before=before, earlier=tuple(self._earlier(asked)))
 
     def _asked(self, contract: str, label: str, as_of_us: int) -> StatementRequest:
-        """The request for one period, without what earlier periods gave."""
+        """The request for one period, without what earlier periods gave; of one that both sides agreed on, as it was
+        then."""
+        asked = self._open(contract, label, as_of_us)
+        answers = asked.contract_record.answers(label)
+        agreed_us = self.book.agreed_us(contract, label, as_of_us)
+        if agreed_us is not None and asked.period.end_s * MICROSECONDS <= agreed_us <= as_of_us:
+            asked = replace(self._open(contract, label, agreed_us), agreed=True)
+        return replace(asked, answers=answers)
+
+    def _open(self, contract: str, label: str, as_of_us: int) -> StatementRequest:
         try:
             found = self.book.of_period(contract, label, as_of_us)
         except ValueError as error:

@@ -263,6 +263,89 @@ def test_sums_that_the_ledger_does_not_have_yet_take_the_place_of_earlier_ones()
     ]
 
 
+# --- a period on which both sides agree
+
+
+def spoken(party: str, event: str, **details: str) -> Notice:
+    told = {"kind": "event", "event": event, "at_us": START_US, "since_us": None, "unit": ""}
+    content = {"contract": "K1", "party": party, "said": told | {"details": details}}
+    return Notice.model_validate(content | {"attested_for": "admin"})
+
+
+CREDITS = """\
+credits:
+  - {id: c, kind: linear_shortfall, objective: nodes, base: {amount: "1000"}}
+evidence: {late: counted}
+"""
+
+
+def month_over() -> tuple[Log, int]:
+    """A node that was seen for ten seconds of October, which has been over for a day."""
+    log, over_s = Log(), 32 * DAY
+    log.contract(terms(CREDITS))
+    log.assign("n1")
+    reporting(log, ScriptedNode(), 0, 10)
+    log.tick(over_s)
+    return log, over_s
+
+
+def test_a_period_on_which_both_sides_agree_is_closed_as_they_agreed_on_it(settle: Settle) -> None:
+    """A cause that the lessee admits a day later excludes nothing any more: one side's word alone closes nothing."""
+    log, now_s = month_over()
+    asked = settle(log).ask("2026-10")
+    first = asked.statement()
+    assert (first.final, first.highest) == (False, "990.00")
+    log.add(EntryKind.STATEMENT, issued(asked, first))
+    for second, party in ((10, "P"), (20, "L")):
+        log.tick(now_s + second)
+        log.add(
+            EntryKind.NOTICE,
+            spoken(party, "period_agreed", period="2026-10", digest=first.digest),
+        )
+        log.tick(now_s + second + 1)
+        now = settle(log).ask("2026-10").statement()
+        assert ("period_agreed" in now.flags, now.final) == (party == "L", party == "L")
+        assert (now.as_of == first.as_of) is (party == "L")
+    log.tick(now_s + 30)
+    log.add(EntryKind.NOTICE, spoken("P", "claim_accepted", period="2026-10", amount="900"))
+    log.add(EntryKind.NOTICE, spoken("P", "credit_paid", period="2026-10", amount="600.00"))
+    log.add(EntryKind.NOTICE, spoken("P", "credit_paid", period="2026-11", amount="7"))
+    log.tick(now_s + 9 * DAY)
+    settled = settle(log)
+    later = settled.ask("2026-10").statement()
+    assert (later.parts, later.highest, later.as_of) == (first.parts, first.highest, first.as_of)
+    assert [(one.event, one.amount) for one in later.answers] == [
+        ("claim_accepted", "900"),
+        ("credit_paid", "600.00"),
+    ]
+    assert (later.paid, later.outstanding) == ("600.00", ("390.00", "390.00"))
+    before = settled.ask("2026-10", asked.as_of_us // SECOND).statement()
+    assert before.json() == first.json()
+
+
+def test_sides_that_agree_on_different_statements_close_nothing(settle: Settle) -> None:
+    log, now_s = month_over()
+    asked = settle(log).ask("2026-10")
+    first = asked.statement()
+    log.add(EntryKind.STATEMENT, issued(asked, first))
+    for party, digest in (("P", first.digest), ("L", "0" * 64)):
+        log.add(EntryKind.NOTICE, spoken(party, "period_agreed", period="2026-10", digest=digest))
+    log.tick(now_s + 9)
+    assert "period_agreed" not in settle(log).ask("2026-10").statement().flags
+
+
+def test_a_period_that_is_not_over_is_closed_by_nobody(settle: Settle, hour_under_way: Log) -> None:
+    log = hour_under_way
+    asked = settle(log).ask("2026-10")
+    first = asked.statement()
+    log.add(EntryKind.STATEMENT, issued(asked, first))
+    for party in ("P", "L"):
+        agreed = spoken(party, "period_agreed", period="2026-10", digest=first.digest)
+        log.add(EntryKind.NOTICE, agreed)
+    log.tick(HOUR // 2 + 9)
+    assert "period_agreed" not in settle(log).ask("2026-10").statement().flags
+
+
 # --- the period under way
 
 

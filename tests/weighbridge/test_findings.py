@@ -78,7 +78,7 @@ def every_code() -> set[str]:
         *faults,
         *(f"{fault}_said" for fault in faults),
         *(COLLECTOR_UNREACHED, UNREACHABLE),
-        *("log_restored", "never_reported", "under_reported"),
+        *("log_restored", "never_reported", "under_reported", "batch_overdue"),
         *("duplicate_device", "device_claimed", "device_alternates", "readings_copied_elsewhere"),
     }
 

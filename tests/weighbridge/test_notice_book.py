@@ -154,6 +154,26 @@ def test_an_event_counts_from_the_second_in_which_it_was_whole_received() -> Non
     assert [one.received_s for one in known.notices([], LATER).events] == [6]
 
 
+def test_maintenance_is_called_off_by_the_first_word_of_it() -> None:
+    announced = notice("P", kind="maintenance", id="M", from_us=9, until_us=HOUR, units=[])
+    off = [
+        notice(
+            "P",
+            kind="event",
+            event="maintenance_withdrawn",
+            at_us=at_us,
+            since_us=None,
+            unit="",
+            details={"id": name},
+        )
+        for at_us, name in ((1, "other"), (2, "M"), (3, "M"))
+    ]
+    [window] = record_of(announced, *off).notices([], LATER).windows
+    assert window.withdrawn_s == 1
+    [window] = record_of(announced, off[0]).notices([], LATER).windows
+    assert window.withdrawn_s is None
+
+
 def test_what_was_said_of_a_node_is_said_of_the_place_that_it_handed_on() -> None:
     book = book_of(
         notice("P", kind="maintenance", id="M", from_us=1, until_us=2, units=["n1"]),

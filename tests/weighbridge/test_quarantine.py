@@ -220,11 +220,11 @@ def half_judged(monkeypatch: pytest.MonkeyPatch) -> Log:
         add(self, added)
 
     def failing_absences(
-        self: Registry, name: str, version: Version, now_us: int
+        self: Registry, name: str, version: Version, assignments: Assignments, now_us: int
     ) -> Iterator[Finding]:
         if name == "K1":
             raise KeyError(name)
-        return absences(self, name, version, now_us)
+        return absences(self, name, version, assignments, now_us)
 
     monkeypatch.setattr(Assignments, "add", failing_add)
     monkeypatch.setattr(Registry, "absences", failing_absences)

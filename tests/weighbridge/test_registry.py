@@ -1,6 +1,7 @@
 """A device is in one place at a time, and a contract whose nodes never report is found."""
 
 from collections.abc import Iterator
+from datetime import date
 from itertools import pairwise
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.weighbridge.scripted import SECOND, START_US, Log, ScriptedNode, contract_text, spans
+from weighbridge.contract.local_days import day_start
 from weighbridge.judge.assignments import Assignments
 from weighbridge.judge.fleet import FleetFold
 from weighbridge.judge.ledger import Finding
@@ -212,6 +214,56 @@ def test_a_contract_whose_nodes_never_report_is_found_when_its_time_is_over() ->
     log.report(ScriptedNode().report([601]))
     log.tick(602)
     assert absences(log)[1:] == [("never_reported", False), ("under_reported", True)]
+
+
+BATCHES = """\
+    delivery:
+      - {id: A, nodes: "1", due: "2026-10-05", value: "100"}
+      - {id: B, nodes: "1", due: "2026-10-07", value: "100"}
+"""
+SHANGHAI = "Asia/Shanghai"
+
+
+def in_batches() -> Log:
+    """Two nodes that are due on days of their own, as the contract's zone has them; the log begins on the first."""
+    log = Log()
+    log.tick(0)
+    text = contract_text(nodes=2, more=BATCHES)
+    log.contract(text.replace("time_zone: UTC", f"time_zone: {SHANGHAI}"))
+    return log
+
+
+def due_s(day: int) -> int:
+    """The end of a day of October, and the time to report first."""
+    return day_start(date(2026, 10, day + 1), SHANGHAI) - START_US // SECOND + 600
+
+
+def seen(log: Log, *codes: str) -> set[str]:
+    newest = {finding.key: finding for finding in log.findings(*codes)}
+    return {finding.code for finding in newest.values() if finding.until_us is None}
+
+
+ABSENT = ("never_reported", "under_reported", "batch_overdue")
+
+
+def test_nodes_of_a_batch_are_missed_after_its_day_and_each_late_day_is_a_finding() -> None:
+    log = in_batches()
+    log.tick(due_s(5) - 1)
+    assert seen(log, *ABSENT) == set()
+    log.tick(due_s(5))
+    assert seen(log, *ABSENT) == {"never_reported", "batch_overdue"}
+    [late] = log.findings("batch_overdue")
+    assert (late.expected, late.observed) == ("A: 1 nodes that report", "0")
+    assert late.since_us == START_US + due_s(5) * SECOND
+    log.assign("n1")
+    log.report(ScriptedNode().report([due_s(5) + 1]))
+    log.tick(due_s(5) + 2)
+    assert seen(log, *ABSENT) == set()
+    log.tick(due_s(7) - 1)
+    assert seen(log, *ABSENT) == set()
+    log.tick(due_s(7))
+    assert seen(log, *ABSENT) == {"under_reported", "batch_overdue"}
+    assert log.findings("batch_overdue")[-1].expected == "B: 2 nodes that report"
 
 
 def test_a_restart_neither_repeats_nor_forgets_a_conflict() -> None:

@@ -134,7 +134,11 @@ class Acceptance(Terms):
         "Which days those are. Where the calendar does not know one of them, silence does not accept.",
         default="calendar_days",
     )
-    partial_acceptance: Switch = clause("Whether a part may be accepted.", default=True)
+    partial_acceptance: Switch = clause(
+        "Whether a part may be accepted: then each batch, or node, is judged and billed from its own acceptance on;"
+        " else nothing is before everything was.",
+        default=True,
+    )
     billing_starts: Literal["acceptance", "next_local_midnight", "delivery", "first_use"] = clause(
         "Event from which service is paid.", default="acceptance"
     )

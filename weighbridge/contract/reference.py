@@ -36,6 +36,9 @@ Some terms follow events that the parties tell of:
 - `acceptance_signed` (by the lessee), `delivered`, `first_used`: service starts, by `acceptance.billing_starts`.
   Where it starts with acceptance, `deemed_acceptance_days` local days (or working days, by `deemed_acceptance_count`)
   after the day of a delivery accept it at their end, unless the lessee says `acceptance_refused` before.
+  Each may name a batch or a node, and starts the service of that alone; `batch_accepted` does so too. Nodes fill the
+  batches of their line item in the order in which they came, those due first. Where units are judged together, what is
+  not in service yet counts as up, and, where they are pooled, not at all.
 - `test_result`, of a node or a slot, with `probe`, `value` and `version` in its details: a test of `acceptance.tests`.
 - `batch_accepted` (by the lessee), `not_delivered`, of a batch: damages for late delivery, and for none. That nothing
   was delivered is open until the side that pays says so too.
@@ -48,6 +51,13 @@ Some terms follow events that the parties tell of:
 - `answered` (by the provider, operator or owner): the clock of a response ends.
 - `gpu_replaced`, by either side, with `new`, the UUID, in its details: the service of that device is the slot's own.
   Until somebody says so it is unknown time, with the cause `device_exchanged`.
+- `claim_accepted`, `claim_refused` with a `reason`, `credit_paid` and `credit_set_off` with an `amount` (by the
+  provider, operator or owner), of a `period`, and of a unit or of all: they stand beside what is owed, and change none
+  of it. An accepted claim may name an `amount`: it was accepted in part.
+- `period_agreed`, by both sides, with the `period` and the `digest` of an issued statement of it: the period is closed
+  as that statement has it, and nothing that comes later changes it.
+- `maintenance_withdrawn` (by the provider, operator or owner), with the `id` of the maintenance: it excludes nothing
+  from the receipt of that word on, and where it had not begun by then, it never was.
 - `gpu_replaced`, and by the provider, operator or owner `hardware_replaced`, `burn_in_passed`, `restored`,
   `spare_swapped`: the clock of a repair ends.
 """

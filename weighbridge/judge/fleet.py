@@ -377,7 +377,7 @@ class FleetFold:
         failed.judged_by(JUDGE, now_us)
         for name, version in self.assignments.contracts(now_us).items():
             try:
-                yield from list(self.registry.absences(name, version, now_us))
+                yield from list(self.registry.absences(name, version, self.assignments, now_us))
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001

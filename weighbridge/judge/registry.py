@@ -6,9 +6,11 @@ Contested time is laid over the settlement and never written into a node's own i
 contracts whose nodes never reported.
 """
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from typing import Any
 
 from weighbridge.catalogue.findings import answerable
 from weighbridge.challenge.record import COMMAND
@@ -25,6 +27,7 @@ from weighbridge.judge.alternation import (
 from weighbridge.judge.assignments import Assignments, Version
 from weighbridge.judge.checks import Promise, Severity
 from weighbridge.judge.copies import COPIED, Copies
+from weighbridge.judge.deliveries import Due, deliveries, missing_since_us, overdue
 from weighbridge.judge.ledger import BY_DEVICE, HOUR_US, OVERLAY, Finding, Row, State, mark
 from weighbridge.judge.node_state import NodeState
 from weighbridge.judge.snapshot import Key
@@ -53,6 +56,7 @@ Stretch = list[int]
 """[first, last] sample of a time in which an observer showed a device without a gap."""
 
 
+OVERDUE = "batch_overdue"
 DUPLICATE = "duplicate_device"
 """The finding of a device that is held in two places, and the cause of its contested time."""
 
@@ -362,22 +366,46 @@ class Registry:
             self.twice.setdefault(over.device, {})[key] = over.now_us
             yield self.open[key]
 
-    def absences(self, name: str, version: Version, now_us: int) -> Iterator[Finding]:
-        """Whether the contract's time to report first is over, and nodes have not."""
-        contract = version.contract
-        due_us = version.from_us + contract.sampling.first_report_within_us
-        promised = sum(resource.nodes for resource in contract.resources)
-        seen = len(self.reported.get(name, []))
-        code = "never_reported" if seen == 0 else "under_reported"
+    def absences(
+        self, name: str, version: Version, assignments: Assignments, now_us: int
+    ) -> Iterator[Finding]:
+        """Whether nodes are due to have reported, by the contract's schedule, and have not."""
+        dues = [due for due in deliveries(version) if due.at_us <= now_us]
+        nodes = self.reported.get(name, [])
+        since_us = missing_since_us(dues, len(nodes))
+        code = "never_reported" if not nodes else "under_reported"
         for other in ("never_reported", "under_reported"):
-            key = Key((name, "", other))
-            if key in self.open and (other != code or seen >= promised):
-                yield replace(self.open.pop(key), until_us=now_us)
-        if now_us >= due_us and seen < promised and Key((name, "", code)) not in self.open:
-            expected, observed = f"{promised} nodes that report", f"{seen}"
-            finding = _finding(name, "", "", code, expected, observed, due_us)
-            self.open[Key((name, "", code))] = finding
+            if other != code or since_us is None:
+                yield from self._closed(Key((name, "", other)), now_us)
+        if since_us is not None:
+            expected = f"{sum(due.nodes for due in dues)} nodes that report"
+            yield from self._opened((name, "", code), expected, f"{len(nodes)}", since_us)
+        yield from self._overdue(name, dues, _by_item(name, nodes, assignments), now_us)
+
+    def _overdue(
+        self, name: str, dues: Sequence[Due], reported: Mapping[str, int], now_us: int
+    ) -> Iterator[Finding]:
+        """A finding for all batches of one day."""
+        late = {one.at_us: one for one in overdue(dues, reported)}
+        for key in [key for key in self.open if key[:3] == (name, "", OVERDUE)]:
+            if key[3] not in late:
+                yield from self._closed(key, now_us)
+        for at_us, one in late.items():
+            expected = f"{', '.join(one.batches)}: {one.due} nodes that report"
+            yield from self._opened((name, "", OVERDUE, at_us), expected, f"{one.reported}", at_us)
+
+    def _opened(
+        self, place: tuple[Any, ...], expected: str, observed: str, since_us: int
+    ) -> Iterator[Finding]:
+        if Key(place) not in self.open:
+            name, _, code, *_ = place
+            finding = _finding(name, "", "", code, expected, observed, since_us)
+            self.open[Key(place)] = finding
             yield finding
+
+    def _closed(self, key: Key, now_us: int) -> Iterator[Finding]:
+        if key in self.open:
+            yield replace(self.open.pop(key), until_us=now_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +428,17 @@ class Overlap:
     start_us: int
     end_us: int
     now_us: int
+
+
+def _by_item(contract: str, nodes: Iterable[str], assignments: Assignments) -> Mapping[str, int]:
+    """How many of these nodes each line item has now."""
+    items = (
+        promise.resource.id
+        for node in nodes
+        for promise in assignments.promises(node)
+        if promise.contract == contract
+    )
+    return Counter(items)
 
 
 def _stands(title: Title | None, assignments: Assignments, now_us: int) -> bool:

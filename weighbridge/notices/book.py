@@ -34,7 +34,8 @@ from weighbridge.log.entries import (
     Reached,
 )
 from weighbridge.log.policy import read_policy
-from weighbridge.notices.rules import LESSEES, NoticeRules, events_of, sides
+from weighbridge.notices.rules import LESSEES, WITHDRAWN, EventRule, NoticeRules, events_of, sides
+from weighbridge.settlement.answers import AGREED, ANSWERS
 from weighbridge.settlement.case import Case, Notices, case_of, cutoff_us
 from weighbridge.settlement.coverage import thin_hours, thinned
 from weighbridge.settlement.intervals import Interval
@@ -51,8 +52,8 @@ from weighbridge.settlement.proofs import (
     samples,
     series_lines,
 )
-from weighbridge.settlement.record import Claim, ToldEvent, Window
-from weighbridge.settlement.statement import SeriesLine
+from weighbridge.settlement.record import BOTH, Claim, Side, ToldEvent, Window
+from weighbridge.settlement.statement import AnswerLine, SeriesLine
 from weighbridge.wire.report import read
 from weighbridge.wire.signing import SignatureError, encode_envelope, key_id
 
@@ -214,6 +215,36 @@ class ContractRecord:
             if heard.received_us > cutoff_us:
                 yield cause.from_us // MICROSECONDS, cause.until_us // MICROSECONDS
 
+    def answers(self, period: str) -> tuple[AnswerLine, ...]:
+        """What was said of the claims of a period, and paid, in the order in which it was heard."""
+        return tuple(
+            AnswerLine(
+                event=said.event,
+                at=instant_text(heard.received_us // MICROSECONDS),
+                party=heard.notice.party,
+                unit=self._unit(said.unit),
+                amount=said.details.get("amount", ""),
+                reason=said.details.get("reason", ""),
+                entry=heard.index,
+            )
+            for heard in self.heard
+            if isinstance(said := heard.notice.said, EventNotice)
+            and said.event in ANSWERS
+            and said.details.get("period") == period
+        )
+
+    def agreed(self, period: str) -> frozenset[str]:
+        """The digests of statements of a period that both sides said they agree on."""
+        sides_of: dict[str, set[Side]] = {}
+        for heard in self.heard:
+            said = heard.notice.said
+            if not isinstance(said, EventNotice) or said.event != AGREED:
+                continue
+            if said.details.get("period") == period:
+                mine = sides(EventRule(open=True), self._role(heard.notice))
+                sides_of.setdefault(said.details.get("digest", ""), set()).update(mine)
+        return frozenset(digest for digest, mine in sides_of.items() if mine == BOTH)
+
     def notes(self) -> tuple[Note, ...]:
         """How far the log is cosigned, if that was agreed; and for each notice what, by whom, and how that is known."""
         return (*self._cosigning(), *self._said())
@@ -254,7 +285,19 @@ class ContractRecord:
             said.until_us // MICROSECONDS,
             heard.received_us // MICROSECONDS,
             frozenset(self._units(said.units)) if said.units else None,
+            self._withdrawn_s(said.id),
         )
+
+    def _withdrawn_s(self, window: str) -> int | None:
+        """When word first arrived that this maintenance was called off."""
+        found = [
+            -(-heard.received_us // MICROSECONDS)
+            for heard in self.heard
+            if isinstance(heard.notice.said, EventNotice)
+            and heard.notice.said.event == WITHDRAWN
+            and heard.notice.said.details.get("id") == window
+        ]
+        return min(found, default=None)
 
     def _units(self, named: Iterable[str]) -> Iterator[str]:
         """A node stands for itself and for all of its slots."""
@@ -423,6 +466,19 @@ class NoticeBook:
             if (one.contract, one.period, one.as_of_us) == named:
                 return one.reached
         return None
+
+    def agreed_us(self, contract: str, period: str, as_of_us: int) -> int | None:
+        """The instant of the newest issued statement on which both sides had agreed by then; None: there is none."""
+        contract_record = self.record(contract, as_of_us)
+        digests = frozenset[str]() if contract_record is None else contract_record.agreed(period)
+        known = [
+            one.as_of_us
+            for received_us, one in self._issued
+            if (one.contract, one.period) == (contract, period)
+            and one.digest in digests
+            and received_us <= as_of_us
+        ]
+        return known[-1] if known else None
 
     def versions(self, contract: str, as_of_us: int) -> Sequence[Version]:
         """The oldest first; none of a contract that was not known then."""

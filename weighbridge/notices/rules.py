@@ -5,6 +5,7 @@ the provider. Work that was lost and a delivery that failed bind the side that s
 until that side says the same (`EventRule.open`).
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from weighbridge.contract import Contract, Resource
 from weighbridge.contract.money import AnomalyHours, LostWork
 from weighbridge.judge.assignments import Version
 from weighbridge.log.entries import CauseNotice, ClaimNotice, EventNotice, MaintenanceNotice, Notice
+from weighbridge.settlement.answers import ACCEPTED, AGREED, ANSWERS, PAYMENTS, REFUSED
 from weighbridge.settlement.claims import TOGETHER
 from weighbridge.settlement.period_labels import cut, promised
 from weighbridge.settlement.record import BOTH, Side
@@ -38,6 +40,10 @@ class EventRule:
     open: bool = False
 
 
+WITHDRAWN = "maintenance_withdrawn"
+AMOUNT = re.compile(r"[0-9]{1,30}(\.[0-9]{1,10})?", re.ASCII)
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
 EVENTS: Mapping[str, EventRule] = {
     "acceptance_signed": EventRule(LESSEES),
     "acceptance_refused": EventRule(LESSEES),
@@ -57,6 +63,11 @@ EVENTS: Mapping[str, EventRule] = {
     "burn_in_passed": EventRule(PROVIDERS),
     "restored": EventRule(PROVIDERS),
     "spare_swapped": EventRule(PROVIDERS),
+    WITHDRAWN: EventRule(PROVIDERS, needs=("id",)),
+    ACCEPTED: EventRule(PROVIDERS, needs=("period",)),
+    REFUSED: EventRule(PROVIDERS, needs=("period", "reason")),
+    **dict.fromkeys(PAYMENTS, EventRule(PROVIDERS, needs=("period", "amount"))),
+    AGREED: EventRule(PROVIDERS | LESSEES, needs=("period", "digest")),
 }
 """The events that every contract has, by name."""
 
@@ -149,6 +160,11 @@ class NoticeRules:
             raise NoticeError(f"{said.event} needs the detail {' and '.join(missing)}")
         if said.since_us is not None and said.since_us > said.at_us:
             raise NoticeError("it ends before it begins")
+        if said.event in (*ANSWERS, AGREED):
+            self._answers(said)
+            return
+        if said.event == WITHDRAWN:
+            _are([said.details["id"]], self.windows)
         if said.event == "cancelled" and said.details["party"] != party:
             raise NoticeError("a party cancels for itself alone")
         if word.batch or said.event == "cancelled":
@@ -156,14 +172,27 @@ class NoticeRules:
         elif said.unit and said.unit not in self.batches:
             self._are_there([said.unit])
 
-    def _is_owed(self, said: ClaimNotice) -> None:
-        """A claim for what is never owed would stand in the log, and its credit would lapse."""
+    def _answers(self, said: EventNotice) -> None:
+        """Of a period, and of something that can be claimed for it, or of all of it."""
+        self._is_a_period(said.details["period"])
+        amount, digest = said.details.get("amount"), said.details.get("digest")
+        if amount is not None and not AMOUNT.fullmatch(amount):
+            raise NoticeError(f"{amount!r} is no amount such as 12.50")
+        if digest is not None and not DIGEST.fullmatch(digest):
+            raise NoticeError("the digest is that of the statement: a SHA-256 in 64 hex digits")
+        _are([said.unit] if said.unit else [], self._claimable)
+
+    def _is_a_period(self, label: str) -> None:
         try:
-            period = cut(self.versions, said.period)
+            period = cut(self.versions, label)
         except ValueError as error:
             raise NoticeError(str(error)) from error
         if not promised(self.versions, period):
             raise NoticeError(f"{period.label} lies outside the term of {self.newest.contract_id}")
+
+    def _is_owed(self, said: ClaimNotice) -> None:
+        """A claim for what is never owed would stand in the log, and its credit would lapse."""
+        self._is_a_period(said.period)
         if said.objective is not None:
             raise NoticeError("a claim is for a unit, or for all; leave the objective null")
         if said.unit is not None:

@@ -158,14 +158,24 @@ class Measurement:
     def measures(self) -> list[Measure]:
         """One per unit for `per_unit`, else one for all."""
         if self.objective.scope == "per_unit":
-            return [self.judge(unit, (unit,)) for unit in self.units]
+            return [self.alone(unit).judge(unit, (unit,)) for unit in self.units]
         return [self.judge(self.objective.scope, tuple(self.units))]
+
+    def alone(self, unit: str) -> "Measurement":
+        """Over the unit's own service, where that starts later than the contract's."""
+        start_s = self.record.accepted.get(unit, self.service[0])
+        if start_s <= self.service[0]:
+            return self
+        return replace(self, service=(start_s, max(start_s, self.service[1])))
 
     def seconds(self) -> Mapping[str, int]:
         """Of all units in the served part of the period, what is to come left out, by what became of them."""
         return dict(
-            zip(FATES, map(sum, zip(*map(self.fates, self.units), strict=True)), strict=False)
+            zip(FATES, map(sum, zip(*map(self._own_fates, self.units), strict=True)), strict=False)
         )
+
+    def _own_fates(self, unit: str) -> tuple[int, ...]:
+        return self.alone(unit).fates(unit)
 
     @cached_property
     def beside(self) -> Sequence[Period]:
@@ -271,14 +281,14 @@ class Measurement:
         if self.objective.window_s is None and not any(
             part.down or part.excluded for part in parts
         ):
-            return Outcome(0, self._denominator_s(len(parts), 0), 0, ())
+            return Outcome(0, self._denominator_s(len(parts), 0) - self.not_yet_s(units), 0, ())
         incidents = [self._incidents(part) for part in parts]
         excluded = sum(total(clip(part.excluded, self.served)) for part in parts)
         if self.objective.window_s is not None:
             return self._moving(self.objective.window_s, incidents, excluded)
         seen = sum(self._by_granularity_s(mine) for mine in incidents)
         counted = self._less_free_s(seen, len(parts), free_used_s)
-        denominator = self._denominator_s(len(parts), excluded)
+        denominator = self._denominator_s(len(parts), excluded) - self.not_yet_s(units)
         flat = tuple(incident for mine in incidents for incident in mine)
         return Outcome(
             min(counted, denominator), denominator, excluded, flat, free_s=seen - counted
@@ -329,6 +339,14 @@ class Measurement:
         return (
             bad if within is None else BadTime(clip(bad.down, within), clip(bad.excluded, within))
         )
+
+    def not_yet_s(self, units: Iterable[str]) -> int:
+        """Of units that are judged over all of their time together: what of it is before their own service."""
+        if self.objective.scope != "pooled" or not self.record.accepted:
+            return 0
+        start_s, end_s = self.served
+        own = (min(end_s, self.record.accepted.get(unit, start_s)) for unit in units)
+        return sum(max(0, at_s - start_s) for at_s in own)
 
     def not_up(self, unit: str) -> Mapping[State, Intervals]:
         """When a unit was not up, by the state that counts: what was excluded comes first, then what was seen worst.

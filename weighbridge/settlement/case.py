@@ -14,6 +14,7 @@ from weighbridge.judge.slot_history import Holder
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.period_labels import margin_s
 from weighbridge.settlement.periods import Period, served_part_s
+from weighbridge.settlement.phases import AT_ONCE, phases
 from weighbridge.settlement.probes import Samples
 from weighbridge.settlement.record import Claim, Record, ToldEvent, Window
 from weighbridge.settlement.service import service_of_s
@@ -37,6 +38,9 @@ Probes = Callable[[Contract, Period, Period, Interval], Mapping[str, tuple[Sampl
 """What the probes of each objective of a version found in its part of the period, which is second, in service, last."""
 Series = Callable[[Contract, Period, Period, Interval], tuple[SeriesLine, ...]]
 """The series of challenges of a part of the period, as the statement shows them."""
+
+
+BEGINNING_S = -(2**62)
 
 
 def no_probes(
@@ -156,7 +160,9 @@ class Case:
     def _timelines(self, contract: Contract, part: Period, known: JoinedRows) -> Timelines:
         margin = margin_s(contract)
         within = (part.start_s - margin, part.end_s + margin)
-        return timelines(contract, self.holders, known, within, part.interval_s)
+        found = timelines(contract, self.holders, known, within, part.interval_s)
+        started = phases(contract, self.events, self.as_of_s, found.resource_of)
+        return replace(found, phases=started)
 
     def _record(
         self,
@@ -176,7 +182,7 @@ class Case:
             for name, units in lines.items()
             for unit, line in units.items()
         }
-        return Record(
+        record = Record(
             spans=tuple(
                 replace(span, objective=objective)
                 for unit, objective in sorted(spans)
@@ -190,7 +196,27 @@ class Case:
             series=self.notices.series(version.contract, part, self.period, service),
             coming=coming,
             marks=self.known.marks,
+            steps=found.phases.steps,
         )
+        return record if found.phases == AT_ONCE else self._accepted(record, lines, found, version)
+
+    def _accepted(
+        self,
+        record: Record,
+        lines: Mapping[str, Mapping[str, Sequence[Stretch]]],
+        found: Timelines,
+        version: Version,
+    ) -> Record:
+        """Each node, and each slot, in its own service alone: before it, it is neither up nor down."""
+        begins_s, ends_s = self.service(version.contract)
+        accepted: dict[str, int] = {}
+        for promise in version.contract.availability:
+            alone = promise.unit in ("gpu", "node")
+            for unit in lines[promise.id] if alone else ():
+                accepted[unit] = max(begins_s, found.phases.start_s(unit, ends_s))
+        for unit, start_s in accepted.items():
+            record = record.without((unit,), ((BEGINNING_S, start_s),))
+        return replace(record, accepted=accepted)
 
 
 def parts_of(versions: Sequence[Version], period: Period) -> list[tuple[Version, Period]]:

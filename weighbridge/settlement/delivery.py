@@ -13,7 +13,7 @@ from weighbridge.judge.ledger import StateSpan as Stretch
 from weighbridge.settlement.fees import OF_ALL, Fees, capacity_of
 from weighbridge.settlement.intervals import Interval
 from weighbridge.settlement.money import round_half_up, rounded
-from weighbridge.settlement.periods import HOUR_S
+from weighbridge.settlement.periods import HOUR_S, served_part_s
 from weighbridge.settlement.statement import Delivery, FeeLine, FloorLine
 from weighbridge.settlement.units import Timelines, seconds_in, spans_of
 from weighbridge.settlement.usage import Totals, usage_of
@@ -90,17 +90,26 @@ def _bills(
         yield price.resource or price.unit, Bill(month.of_price(price))
         return
     for resource in month.items(price):
-        gross = month.of_price(price) * month.share(price, resource=resource.id)
-        ill = _ill_share(resource, month.service, found) if contract.pay_only_healthy else 0
+        gross = month.of_item(price, resource)
+        ill = _ill_share(resource, month, found) if contract.pay_only_healthy else 0
         yield resource.id, Bill(gross, gross * ill)
 
 
-def _ill_share(resource: Resource, served: Interval, found: Timelines) -> Fraction:
-    """Of the GPU-seconds contracted, those seen in a state that is not healthy. What nobody saw is none of these."""
-    lines = _lines_of(resource, found)
-    ill = sum(seconds_in(line, state, served) for line in lines for state in SEEN_ILL)
-    contracted = resource.nodes * resource.per_node * (served[1] - served[0])
-    return Fraction(ill, contracted) if contracted else Fraction(0)
+def _ill_share(resource: Resource, fees: Fees, found: Timelines) -> Fraction:
+    """Of the GPU-seconds in service, those seen in a state that is not healthy. What nobody saw is none of these."""
+    contracted = resource.per_node * fees.node_seconds(resource)
+    return Fraction(_ill_s(resource, fees, found), contracted) if contracted else Fraction(0)
+
+
+def _ill_s(resource: Resource, fees: Fees, found: Timelines) -> int:
+    """Of each node in its own service."""
+    (start_s, end_s), ill = served_part_s(fees.period, fees.service), 0
+    for slot, line in found.seen.items():
+        if found.resource_of[slot.node] == resource.id:
+            since_s = found.phases.start_s(slot.node, end_s) if fees.steps else start_s
+            served = (max(start_s, since_s), end_s)
+            ill += sum(seconds_in(line, state, served) for state in SEEN_ILL)
+    return ill
 
 
 def _fee_line(contract: Contract, price: Price, name: str, bill: Bill) -> FeeLine:

@@ -125,6 +125,7 @@ class _Drafting:
         silent_s = silence_accepted_s(self.newest, self.case.events, self.case.as_of_s)
         if silent_s is not None and self.period.start_s <= silent_s < self.period.end_s:
             flags.add("accepted_by_silence")
+        flags |= {"partly_accepted"} if any(map(_in_parts, ruled)) else set()
         floors = [floor for part in parts for floor in part.floors]
         for one, part in zip(ruled, parts, strict=True):
             if covered_too_little(one.contract, part.cadence):
@@ -284,6 +285,17 @@ class _Drafting:
             encoded = part.encode()
             digest.update(len(encoded).to_bytes(8, "big") + encoded)
         return digest.hexdigest()
+
+
+def _in_parts(settled: Settled) -> bool:
+    """Whether nodes are contracted that were not in service yet by the end of the part."""
+    for item in settled.contract.resources:
+        steps = settled.found.phases.steps.get(item.id)
+        if steps is not None:
+            accepted = sum(nodes for nodes, start_s in steps if start_s < settled.part.end_s)
+            if accepted < item.nodes:
+                return True
+    return False
 
 
 def _spelled(notice: Window | Claim | ToldEvent) -> str:

@@ -1,7 +1,7 @@
 """What a period costs: for the base of a credit, and for metered service."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from fractions import Fraction
 
@@ -42,12 +42,16 @@ def part_of_period(rule: Proration, period: Period, service: Interval, zone: str
 
 @dataclass(frozen=True)
 class Fees:
-    """The fees of one contract for one period, or for the `part` of it that a version of the contract rules."""
+    """The fees of one contract for one period, or for the `part` of it that a version of the contract rules.
+
+    `steps`: of each line item whose nodes were accepted part by part, how many nodes are in service since when.
+    """
 
     contract: Contract
     period: Period
     service: Interval
     part: Period
+    steps: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
 
     def base(self, base: Base, unit: UnitKind | None, resource: str | None = None) -> Fraction:
         """The fee that a credit is a part of, cut to the time of service.
@@ -58,11 +62,18 @@ class Fees:
             return Fraction(base.amount) * self.due(base.proration)
         whose = (None, None) if base.of == "contract" else (unit, resource)
         fees = (
-            max(month.of_price(price), month.least(price)) * self.share(price, *whose)
+            max(month.of_price(price), month.least(price)) * month.share(price, *whose)
             for price in self.contract.pricing
-            for month in self.months()
+            for month in self._of_units(whose[0]).months()
         )
         return sum(fees, Fraction(0))
+
+    def _of_units(self, unit: UnitKind | None) -> "Fees":
+        """A single unit's fee is that of a unit in service for all of the time."""
+        every = [
+            gpus_of_unit(item, unit) == gpus_of_unit(item, None) for item in self.contract.resources
+        ]
+        return self if all(every) else replace(self, steps={})
 
     def months(self) -> Iterator["Fees"]:
         """What prices are reckoned in: of a year its months, each by itself; else the period."""
@@ -71,28 +82,57 @@ class Fees:
             return
         for month in months_within(*self.part.interval_s, self.contract.time_zone):
             part = Period(month.label, *served_part_s(month, self.part.interval_s))
-            yield Fees(self.contract, month, served_part_s(part, self.service), part)
+            yield replace(self, period=month, service=served_part_s(part, self.service), part=part)
 
     def of_price(self, price: Price) -> Fraction:
         """What one price gives for the period, or for a month of a year, its minimum aside."""
-        contracted = sum(weights(price, self.items(price)), Fraction(0))
-        quantity = contracted if price.quantity is None else price.quantity
-        served = served_part_s(self.period, self.service)
-        hours = Fraction(served[1] - served[0], HOUR_S)
+        if price.unit in OF_ALL:
+            quantity = Fraction(1) if price.quantity is None else price.quantity
+            return Fraction(price.price) * quantity * self._time(price)
+        return sum((self.of_item(price, item) for item in self.items(price)), Fraction(0))
+
+    def of_item(self, price: Price, item: Resource) -> Fraction:
+        """What a price of GPUs, nodes or P gives for a line item: for nodes accepted part by part, from then on.
+
+        A quantity that the price names is shared by what the line items have of what it is a price of.
+        """
+        [part] = parts_of_price(price, [item])
+        contracted = sum(parts_of_price(price, self.items(price)), Fraction(0))
+        if price.quantity is not None:
+            part = price.quantity * part / contracted if contracted else Fraction(0)
+        start_s, end_s = self.service
+        time = Fraction(0)
+        for nodes, since_s in self.steps.get(item.id, [(item.nodes, start_s)]):
+            served = (max(since_s, start_s), max(since_s, end_s))
+            time += Fraction(nodes, item.nodes) * replace(self, service=served)._time(price)
+        return Fraction(price.price) * part * time
+
+    def _time(self, price: Price) -> Fraction:
+        """Of the service, as the price counts it."""
         match price.unit:
             case "gpu_hour":
-                time = hours
+                start_s, end_s = served_part_s(self.period, self.service)
+                return Fraction(end_s - start_s, HOUR_S)
             case "P_day":
-                time = self.days_of_service(price.proration)
+                return self.days_of_service(price.proration)
             case _:
-                time = self.due(price.proration)
-        return Fraction(price.price) * quantity * time
+                return self.due(price.proration)
+
+    def node_seconds(self, resource: Resource) -> int:
+        """Of the nodes in service."""
+        start_s, end_s = served_part_s(self.period, self.service)
+        steps = self.steps.get(resource.id, [(resource.nodes, start_s)])
+        return sum(nodes * max(0, end_s - max(start_s, since_s)) for nodes, since_s in steps)
 
     def share(
         self, price: Price, unit: UnitKind | None = None, resource: str | None = None
     ) -> Fraction:
         """Of what a price gives, the part of one unit, or of all of a line item: by what the price is a price of."""
         items = self.items(price)
+        given = self.of_price(price) if self.steps and price.unit not in OF_ALL else 0
+        if given:
+            mine = (self.of_item(price, item) for item in items if resource in (None, item.id))
+            return sum(mine, Fraction(0)) / given
         whole = sum(parts_of_price(price, items), Fraction(0))
         chosen = [item for item in items if resource in (None, item.id)]
         part = sum(parts_of_price(price, chosen, unit), Fraction(0))
@@ -120,14 +160,6 @@ class Fees:
             held = min(served[1], whole[1]) - max(served[0], whole[0])
             days += 1 if rule == "days" else Fraction(held, whole[1] - whole[0])
         return days
-
-
-def weights(price: Price, items: Iterable[Resource]) -> Iterator[Fraction]:
-    """How many of what a price is a price of each line item has; of a sum of money there is one."""
-    if price.unit in OF_ALL:
-        yield Fraction(1)
-    else:
-        yield from parts_of_price(price, items)
 
 
 def parts_of_price(

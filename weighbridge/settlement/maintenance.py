@@ -19,7 +19,13 @@ from weighbridge.settlement.periods import Period, local_date, served_part_s
 from weighbridge.settlement.record import Window
 
 Ruling = Literal[
-    "excluded", "late_notice", "count_used_up", "outside_windows", "cap_used_up", "counts_as_down"
+    "excluded",
+    "late_notice",
+    "count_used_up",
+    "outside_windows",
+    "cap_used_up",
+    "counts_as_down",
+    "withdrawn",
 ]
 
 
@@ -104,7 +110,9 @@ def in_time(terms: Maintenance, window: Window) -> bool:
 
 
 def _judged(terms: Maintenance, window: Window) -> Admission:
-    whole: Interval = (window.start_s, window.end_s)
+    whole: Interval = (window.start_s, window.until_s)
+    if window.called_off:
+        return Admission(window, NOTHING, "withdrawn")
     if not in_time(terms, window):
         if terms.emergency == "excluded":
             return Admission(window, (whole,), "excluded")
@@ -112,7 +120,7 @@ def _judged(terms: Maintenance, window: Window) -> Admission:
     if terms.treat == "down":
         return Admission(window, NOTHING, "counts_as_down")
     allowed = inside(terms.windows, whole)
-    outside = total(allowed) < window.end_s - window.start_s
+    outside = total(allowed) < window.until_s - window.start_s
     return Admission(window, allowed, "outside_windows" if outside else "excluded")
 
 
@@ -121,6 +129,9 @@ def _within_count(
 ) -> Iterator[Admission]:
     used: dict[int, int] = {}
     for ruled in judged:
+        if ruled.window.called_off:
+            yield ruled
+            continue
         year = local_date(ruled.window.start_s, zone).year
         used[year] = used.get(year, 0) + ruled.window.touches(service)
         if terms.max_count_per_year is not None and used[year] > terms.max_count_per_year:

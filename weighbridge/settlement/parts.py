@@ -86,14 +86,14 @@ class Settled:
             measurement = Measurement(
                 self.contract, promise, self.record, self.part, units, self.service, self.whole
             )
-            found |= {(promise.id, unit): measurement.not_up(unit) for unit in units}
+            found |= {(promise.id, unit): measurement.alone(unit).not_up(unit) for unit in units}
         return found
 
 
 def part_of(settled: Settled) -> Part:
     """Everything that the statement says of this part of the period."""
     contract, found = settled.contract, settled.settlement
-    fees = Fees(contract, settled.whole, settled.served, settled.part)
+    fees = Fees(contract, settled.whole, settled.served, settled.part, settled.record.steps)
     return Part(
         version=contract.version,
         text_digest=hashlib.sha256(settled.version.text.encode()).hexdigest(),

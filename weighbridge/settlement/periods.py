@@ -9,17 +9,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
-from functools import lru_cache
 
 from weighbridge.contract import Contract, scalars
 from weighbridge.contract.exclusions import MINUTES_OF_DAY
+from weighbridge.contract.local_days import DAY_S as DAY_S
+from weighbridge.contract.local_days import day_start as day_start
+from weighbridge.contract.local_days import local_date as local_date
+from weighbridge.contract.local_days import moment_of as moment_of
+from weighbridge.contract.local_days import seconds_of as seconds_of
 from weighbridge.contract.objectives import PeriodKind
 from weighbridge.contract.scalars import MICROSECONDS
 from weighbridge.contract.zone_data import time_zone
 from weighbridge.settlement.intervals import Interval
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-DAY_S = 86400
 HOUR_S = 3600
 
 KINDS: Mapping[int, PeriodKind] = {
@@ -52,16 +54,6 @@ class Period:
         return KINDS.get(len(self.label))
 
 
-def seconds_of(moment: datetime) -> int:
-    """Whole seconds of the Unix epoch, floored."""
-    return (moment - EPOCH) // timedelta(seconds=1)
-
-
-def moment_of(seconds: int) -> datetime:
-    """The instant in UTC."""
-    return EPOCH + timedelta(seconds=seconds)
-
-
 def instant_text(seconds: int) -> str:
     """The instant as text, such as `2026-10-01T00:00:00Z`."""
     return scalars.instant_text(seconds * MICROSECONDS)
@@ -74,21 +66,6 @@ def exact_instant(seconds: Fraction) -> str:
     return instant_text(whole).removesuffix("Z") + (f".{digits}Z" if digits else "Z")
 
 
-def local_date(seconds: int, zone: str) -> date:
-    """The date on the calendar of the zone."""
-    return moment_of(seconds).astimezone(time_zone(zone)).date()
-
-
-@lru_cache(maxsize=4096)
-def day_start(day: date, zone: str) -> int:
-    """The first instant of a local day."""
-    midnight = datetime(day.year, day.month, day.day, tzinfo=time_zone(zone))
-    start = seconds_of(midnight.astimezone(UTC))
-    if local_date(start, zone) == day and local_date(start - 1, zone) < day:
-        return start
-    return _first_on_s(day, zone, start - DAY_S, start + DAY_S)
-
-
 def clock_time(day: date, minute: int, zone: str) -> int:
     """When the clock of a place shows this minute of a local day; 1440 is the end of the day.
 
@@ -99,17 +76,6 @@ def clock_time(day: date, minute: int, zone: str) -> int:
     hour, rest = divmod(minute, 60)
     shown = datetime(day.year, day.month, day.day, hour, rest, tzinfo=time_zone(zone))
     return seconds_of(shown.astimezone(UTC))
-
-
-def _first_on_s(day: date, zone: str, before: int, after: int) -> int:
-    """The clock jumped at midnight: find the jump."""
-    while after - before > 1:
-        middle = (before + after) // 2
-        if local_date(middle, zone) >= day:
-            after = middle
-        else:
-            before = middle
-    return after
 
 
 def calendar_month(label: str, zone: str) -> Period:

@@ -5,7 +5,7 @@ but by a contract's own rule.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -45,13 +45,34 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Announced maintenance. `units` None: all. `received_s`: when the notice arrived, not when it was written."""
+    """Announced maintenance. `units` None: all. `received_s`: when the notice arrived, not when it was written.
+
+    `withdrawn_s`: when word arrived that it was called off.
+    """
 
     id: str
     start_s: int
     end_s: int
     received_s: int
     units: frozenset[str] | None = None
+    withdrawn_s: int | None = None
+
+    @property
+    def until_s(self) -> int:
+        """Its end, or that it was called off: nobody could count on it any more."""
+        if self.withdrawn_s is None:
+            return self.end_s
+        return max(self.start_s, min(self.end_s, self.withdrawn_s))
+
+    @property
+    def called_off(self) -> bool:
+        """Whether it never was."""
+        return self.withdrawn_s is not None and self.withdrawn_s <= self.start_s
+
+    def known_by(self, instant_s: int) -> "Window":
+        """As it was known then."""
+        later = self.withdrawn_s is not None and self.withdrawn_s > instant_s
+        return replace(self, withdrawn_s=None) if later else self
 
     def concerns(self, unit: str) -> bool:
         """Whether the window is for the unit."""
@@ -59,7 +80,7 @@ class Window:
 
     def touches(self, service: Interval) -> bool:
         """Whether it begins in the time of service, or some of it lies there."""
-        begun = self.start_s >= service[0] or self.end_s > service[0]
+        begun = self.start_s >= service[0] or self.until_s > service[0]
         return begun and self.start_s < service[1]
 
 
@@ -100,6 +121,8 @@ class Record:
 
     `coming`: from when on the time of a unit is to come, where the period is under way. What its spans say of that time
     is how it would be if the unit stayed as it is. `marks`: by cause, when the registry found what is to be flagged.
+    `accepted`: from when on a unit is in service, where that is not when service begins.
+    `steps`: of a line item how many nodes are in service since when.
     `apart`: objectives whose units have spans of their own. `series`: those of challenges, as they are shown.
     """
 
@@ -112,6 +135,8 @@ class Record:
     marks: Mapping[str, Intervals] = field(default_factory=dict)
     apart: frozenset[str] = frozenset()
     series: tuple[SeriesLine, ...] = ()
+    accepted: Mapping[str, int] = field(default_factory=dict)
+    steps: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
 
     def under(self, objective: str) -> "Record":
         """What an objective is judged by."""
@@ -145,7 +170,7 @@ class Record:
 
     def windows_by(self, instant_s: int) -> tuple[Window, ...]:
         """The maintenance of which notice was received by then."""
-        return tuple(window for window in self.windows if window.received_s <= instant_s)
+        return tuple(one.known_by(instant_s) for one in self.windows if one.received_s <= instant_s)
 
     def corrected(self, max_abs_skew_s: int) -> "Record":
         """All spans in reference time."""

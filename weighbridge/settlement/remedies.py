@@ -166,12 +166,16 @@ def excess_maintenance(
 ) -> Iterator[tuple[Window, Earned]]:
     """Each window of the year past the allowed number."""
     inside = sorted(
-        (window for window in windows if year.start_s <= window.start_s < year.end_s),
+        (
+            window
+            for window in windows
+            if year.start_s <= window.start_s < year.end_s and not window.called_off
+        ),
         key=lambda window: (window.start_s, window.id),
     )
     for number, window in enumerate(inside, start=1):
         if number > credit.allowed_per_year:
-            yield window, _excess(credit, window.end_s - window.start_s)
+            yield window, _excess(credit, window.until_s - window.start_s)
 
 
 def _excess(credit: MaintenanceCount, seconds: int) -> Earned:

@@ -1,6 +1,6 @@
 """From when to when there is service to judge and to pay. Time before it is neither up nor down."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
 from weighbridge.contract import Contract
@@ -17,6 +17,7 @@ STARTS = {
 }
 """The event that starts service, for each rule of the contract."""
 
+BATCH_ACCEPTED = "batch_accepted"
 ACCEPTED, DELIVERED, REFUSED = "acceptance_signed", "delivered", "acceptance_refused"
 
 
@@ -28,35 +29,62 @@ def service_of_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) 
 
 
 def start_of_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) -> int | None:
-    """When service starts by what was told of; None: by nothing yet."""
+    """When service of anything starts by what was told of; None: by nothing yet."""
+    told = starts_s(contract, events, as_of_s)
+    whole = [at_s for part, at_s in told if not part]
+    if contract.acceptance.partial_acceptance:
+        return min((at_s for _, at_s in told), default=None)
+    return min([*whole, *_all_parts_s(contract, told)], default=None)
+
+
+def starts_s(
+    contract: Contract, events: Sequence[ToldEvent], as_of_s: int
+) -> list[tuple[str, int]]:
+    """What starts, a batch or a node (empty: everything), and when, by each thing that was told."""
     rule = contract.acceptance.billing_starts
-    starts = [event.at_s for event in events if event.kind == STARTS[rule]]
+    kinds = {STARTS[rule]} | ({BATCH_ACCEPTED} if STARTS[rule] == ACCEPTED else set())
+    told = [(event.unit, event.at_s) for event in events if event.kind in kinds]
     if STARTS[rule] == ACCEPTED:
-        starts += _by_silence_s(contract, events, as_of_s)
-    if not starts:
-        return None
-    start = min(starts)
+        told += _by_silence_s(contract, events, as_of_s)
     if rule == "next_local_midnight":
-        following = local_date(start, contract.time_zone) + timedelta(days=1)
-        start = day_start(following, contract.time_zone)
-    return start
+        return [(part, _next_midnight_s(at_s, contract.time_zone)) for part, at_s in told]
+    return told
+
+
+def _next_midnight_s(at_s: int, zone: str) -> int:
+    return day_start(local_date(at_s, zone) + timedelta(days=1), zone)
+
+
+def _all_parts_s(contract: Contract, told: Iterable[tuple[str, int]]) -> list[int]:
+    """Where no part is accepted alone: when the last batch was, if they hold every node and all of them were."""
+    first: dict[str, int] = {}
+    for part, at_s in told:
+        first[part] = min(at_s, first.get(part, at_s))
+    batches = [batch.id for item in contract.resources for batch in item.delivery]
+    whole = all(
+        sum(batch.nodes for batch in item.delivery) >= item.nodes for item in contract.resources
+    )
+    return [max(first[one] for one in batches)] if whole and set(batches) <= set(first) else []
 
 
 def silence_accepted_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) -> int | None:
     """When silence accepted, before anybody signed; None: it did not."""
     if STARTS[contract.acceptance.billing_starts] != ACCEPTED:
         return None
-    silent = min(_by_silence_s(contract, events, as_of_s), default=None)
+    silent = min((at_s for _, at_s in _by_silence_s(contract, events, as_of_s)), default=None)
     signed = [event.at_s for event in events if event.kind == ACCEPTED]
     return None if silent is None or min(signed, default=silent) < silent else silent
 
 
-def _by_silence_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int) -> Iterator[int]:
-    """The end of the last local day on which a delivery could be refused, the day of the delivery not counted."""
+def _by_silence_s(
+    contract: Contract, events: Sequence[ToldEvent], as_of_s: int
+) -> Iterator[tuple[str, int]]:
+    """What was delivered, and the end of the last local day on which it could be refused, that of the delivery not
+    counted."""
     days, (begins, ends) = contract.acceptance.deemed_acceptance_days, term_of_s(contract)
     worked = contract.acceptance.deemed_acceptance_count == "working_days"
     calendar = contract.calendar if worked else None
-    refused = [_heard_s(event) for event in events if event.kind == REFUSED]
+    refused = [(event.unit, _heard_s(event)) for event in events if event.kind == REFUSED]
     for event in events:
         if days is None or days * DAY_S > ends - begins or event.kind != DELIVERED:
             continue
@@ -65,8 +93,9 @@ def _by_silence_s(contract: Contract, events: Sequence[ToldEvent], as_of_s: int)
         if last is None:
             continue
         end_s = day_start(last + timedelta(days=1), contract.time_zone)
-        if end_s <= as_of_s and not any(heard <= at < end_s for at in refused):
-            yield end_s
+        no = any(heard <= at < end_s for unit, at in refused if unit in ("", event.unit))
+        if end_s <= as_of_s and not no:
+            yield event.unit, end_s
 
 
 def _heard_s(event: ToldEvent) -> int:

@@ -137,7 +137,11 @@ class PartSettlement:
     @cached_property
     def fees(self) -> Fees:
         return Fees(
-            self.contract, self.whole, served_part_s(self.period, self.service), self.period
+            self.contract,
+            self.whole,
+            served_part_s(self.period, self.service),
+            self.period,
+            self.given.steps,
         )
 
     @cached_property
@@ -294,12 +298,19 @@ class PartSettlement:
     ) -> Capped:
         promise = one.objective
         unit = promise.unit if promise.scope == "per_unit" else None
-        base = self.fees.base(credit.base, unit, promise.resource)
+        fees = self.fees if unit is None else self._fees_of(one.unit)
+        base = fees.base(credit.base, unit, promise.resource)
         before = spent.before.get((credit.id, one.unit), UsedBefore())
         days = sum(1 for _ in days_within(self.whole.interval_s, self.contract.time_zone))
         day = self.whole_fees.base(credit.base, unit, promise.resource) / days
         facts = facts_of(outcome, self.contract, self.period, promise, base, day, before)
         return capped(credit, one.unit, base, earn(credit, facts), before.amount)
+
+    def _fees_of(self, unit: str) -> Fees:
+        """Over the unit's own service, where that starts later than the contract's."""
+        start_s, end_s = self.fees.service
+        start_s = max(start_s, self.given.accepted.get(unit, start_s))
+        return replace(self.fees, service=(start_s, max(start_s, end_s)))
 
     def _dues(
         self, results: list[Result], others: Sequence[Line], at_best: Sequence[Line]

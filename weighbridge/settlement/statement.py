@@ -324,6 +324,19 @@ class SwapLine:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerLine:
+    """An answer to a claim, or a payment. `unit` empty: of all; `amount` empty: none is named. `entry`: of the log."""
+
+    event: str
+    at: str
+    party: str
+    unit: str
+    amount: str
+    reason: str
+    entry: int
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """The part of the period that one version of the contract rules; the whole of it where there is one.
 
@@ -359,6 +372,7 @@ class Statement(Document):
     """A period of a contract as of an instant. Amounts are [lowest, highest] where unknown time is held.
 
     `currencies`: the day of the list of ISO 4217 by which the currency has its decimals.
+    `answers`: to claims; `paid`: in money or set off; `outstanding`: what of the amounts is left, lowest and highest.
     `zone_data`: the version by which local days were cut; `calendars`: by which working days were counted.
     """
 
@@ -387,6 +401,9 @@ class Statement(Document):
     currencies: str = ""
     zone_data: str = ""
     calendars: str = ""
+    answers: tuple[AnswerLine, ...] = ()
+    paid: str | None = None
+    outstanding: tuple[str | None, str | None] | None = None
 
 
 def differences(before: Statement, after: Statement) -> tuple[Note, ...]:

@@ -15,6 +15,7 @@ from weighbridge.judge.ledger import StateSpan as Stretch
 from weighbridge.judge.slot_history import Holder, line_of
 from weighbridge.judge.two_sides import Shown, line_of_slot, matched, side_of
 from weighbridge.settlement.intervals import Interval, Intervals, union
+from weighbridge.settlement.phases import AT_ONCE, Phases
 from weighbridge.settlement.reach import Word, Words, judges_reach, quorum_line, weighed
 from weighbridge.settlement.record import Span
 
@@ -37,6 +38,7 @@ class Timelines:
     `held_by`: the nodes that held the place of each node that is there, itself among them. `coming_us`: from when on
     the time of each slot is to come, where the period is under way; its line goes on as it is then. `reach`: of each
     node, where an objective asks for it, what a quorum of witnesses says (reached is UP); `witnessed`: what each does.
+    `phases`: which nodes are in service since when.
     """
 
     resource_of: Mapping[str, str]
@@ -45,6 +47,7 @@ class Timelines:
     coming_us: Mapping[Slot, int] = field(default_factory=dict)
     reach: Mapping[str, Sequence[Stretch]] = field(default_factory=dict)
     witnessed: Mapping[str, Mapping[str, Sequence[Stretch]]] = field(default_factory=dict)
+    phases: Phases = AT_ONCE
 
     @cached_property
     def seen(self) -> Mapping[Slot, Sequence[Stretch]]:
