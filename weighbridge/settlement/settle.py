@@ -391,10 +391,10 @@ class PartSettlement:
 
     def _of_unit(self, unit: str, shares: Sequence[CreditShare]) -> Iterator[Owed]:
         """What the unit's credits give together, by the way in which they are claimed."""
-        earned = (
+        earned = [
             self._kept((one.credit, one.earned_worst) for one in shares),
             self._kept((one.credit, one.earned_best) for one in shares),
-        )
+        ]
         highest = self._kept((one.credit, one.highest) for one in shares)
         lowest = self._kept((one.credit, one.lowest) for one in shares)
         ways = dict.fromkeys(one.terms for one in shares)

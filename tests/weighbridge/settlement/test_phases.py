@@ -123,7 +123,7 @@ def test_what_is_accepted_as_a_whole_is_billed_as_a_whole() -> None:
 
 
 def test_where_no_part_may_be_accepted_nothing_is_billed_before_everything_was() -> None:
-    together = {"acceptance": {"partial_acceptance": "false"}}
+    together: dict[str, Any] = {"acceptance": {"partial_acceptance": "false"}}
     all_but_one = [at("batch_accepted", 3, f"B{number}") for number in range(NODES - 1)]
     last = at("batch_accepted", 20, f"B{NODES - 1}")
     assert billed(drafted(*all_but_one, last, **together)) == ["278400.00"]
@@ -131,13 +131,13 @@ def test_where_no_part_may_be_accepted_nothing_is_billed_before_everything_was()
 
 
 def test_the_rule_of_the_next_midnight_holds_for_each_batch() -> None:
-    rule = {"acceptance": {"billing_starts": "next_local_midnight"}}
+    rule: dict[str, Any] = {"acceptance": {"billing_starts": "next_local_midnight"}}
     noon = ToldEvent("batch_accepted", JUNE.start_s + 15 * DAY - 12 * HOUR, "B0")
     assert billed(drafted(noon, **rule)) == ["41760.00"]
 
 
 def test_a_delivery_of_a_batch_is_accepted_by_silence_alone() -> None:
-    silent = {"acceptance": {"deemed_acceptance_days": "3"}}
+    silent: dict[str, Any] = {"acceptance": {"deemed_acceptance_days": "3"}}
     handed = [at("delivered", 1, "B0"), at("delivered", 1, "B1")]
     refused = at("acceptance_refused", 2, "B1")
     assert billed(drafted(*handed, refused, **silent)) == [f"{83520 * 25 // 30}.00"]

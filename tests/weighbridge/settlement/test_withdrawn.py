@@ -1,5 +1,7 @@
 """Maintenance that was announced and called off."""
 
+from fractions import Fraction
+
 import pytest
 
 from tests.weighbridge.settlement.test_claims import LATER, OCTOBER, contract, down
@@ -86,4 +88,4 @@ def test_what_never_was_uses_up_nothing_of_the_year() -> None:
     )
     year = calendar_year("2026", "UTC")
     paid = [(one.id, earned.exact) for one, earned in excess_maintenance(credit, (off, held), year)]
-    assert paid == [("held", 40)]
+    assert paid == [("held", Fraction(40))]
