@@ -174,12 +174,14 @@ class _Note:
             if unassigned > 0:
                 yield MissingLine(item.id, None, unassigned, unassigned * item.per_node, ())
 
+    def _is_late(self, node: str, first_us: int) -> bool:
+        start_s = self.terms.start_of_node_s(node, self._batch_of.get(node))
+        return start_s is not None and first_us > start_s * MICROSECONDS
+
     def _flags(self, differences: Iterable[Difference]) -> set[HandoverFlag]:
         found: set[HandoverFlag] = set()
-        start_s, as_of_us = self.terms.start_s(), self.terms.inputs.as_of_us
-        if start_s is not None and any(
-            one.first_us > start_s * MICROSECONDS for one in self.arrived
-        ):
+        as_of_us = self.terms.inputs.as_of_us
+        if any(self._is_late(one.node, one.first_us) for one in self.arrived):
             found.add("late_birth")
         if not self.arrived and as_of_us >= self._first_due_s() * MICROSECONDS:
             found.add("zero_delivery")

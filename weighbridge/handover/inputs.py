@@ -18,7 +18,7 @@ from weighbridge.judge.slot_history import EVER, Times
 from weighbridge.log.entries import Assignment, ContractAdded, EventNotice, Notice
 from weighbridge.settlement.periods import instant_text, moment_of, term_of_s
 from weighbridge.settlement.record import ToldEvent
-from weighbridge.settlement.service import STARTS, start_of_s
+from weighbridge.settlement.service import STARTS, start_of_s, starts_s
 from weighbridge.wire.report import encode
 
 NOTICES = frozenset(
@@ -175,9 +175,22 @@ class AssignedTerms:
 
     def start_s(self) -> int | None:
         """When service starts, in seconds; None: not yet."""
-        events = [ToldEvent(said.event, said.at_us // MICROSECONDS) for _, said in self.events()]
-        started = start_of_s(self.contract, events, self.inputs.as_of_us // MICROSECONDS)
+        started = start_of_s(self.contract, self._told(), self.inputs.as_of_us // MICROSECONDS)
         return None if started is None else max(started, term_of_s(self.contract)[0])
+
+    def start_of_node_s(self, node: str, batch: str | None) -> int | None:
+        """The same of a node that lies in a batch, where parts are accepted alone."""
+        told = starts_s(self.contract, self._told(), self.inputs.as_of_us // MICROSECONDS)
+        if not self.contract.acceptance.partial_acceptance:
+            return self.start_s()
+        mine = [at_s for part, at_s in told if part in ("", node, batch)]
+        return max(min(mine), term_of_s(self.contract)[0]) if mine else None
+
+    def _told(self) -> list[ToldEvent]:
+        return [
+            ToldEvent(said.event, said.at_us // MICROSECONDS, said.unit)
+            for _, said in self.events()
+        ]
 
     def local(self, seconds: int) -> str:
         """An instant on the clocks of the contract."""

@@ -31,8 +31,8 @@ AT_ONCE = Phases()
 def phases(
     contract: Contract, events: Sequence[ToldEvent], as_of_s: int, nodes: Mapping[str, str]
 ) -> Phases:
-    """`nodes`: the line item of each, the contracted ones that are not there among them, in the order in which they
-    came. By it they fill the batches of their line item, those first that are due first.
+    """`nodes`: the line item of each, the contracted ones that are not there last, in the order in which they were
+    assigned. By it they fill the batches of their line item, those first that are due first.
     """
     told = starts_s(contract, events, as_of_s)
     if not contract.acceptance.partial_acceptance or not any(part for part, _ in told):

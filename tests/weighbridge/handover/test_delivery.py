@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from msgspec import to_builtins
 
 from tests.weighbridge.handover.building import Story, at
@@ -135,6 +136,19 @@ def test_nodes_fill_the_batches_as_they_are_seen_and_each_is_in_time_or_late() -
     assert {one.unit: one.batch for one in note.slots} == {
         "n1.0": "late", "n1.1": "late", "n2.0": "soon", "n2.1": "soon",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("accepted", "flags"), [(100, ()), (99, ("late_birth",))])
+def test_a_node_of_a_later_batch_is_born_late_by_the_acceptance_of_its_own(
+    accepted: int, flags: tuple[str, ...]
+) -> None:
+    story = Story(contract_text(nodes=2).replace("floors:", BATCHES))
+    story.assign("n1", "n2")
+    story.tell(ScriptedNode("n2"), [5])
+    story.tell(ScriptedNode("n1"), [DAY + 100])
+    story.say("batch_accepted", 6, "soon", party="L")
+    story.say("batch_accepted", DAY + accepted, "late", party="L")
+    assert story.note(3 * DAY).flags == flags
 
 
 def test_a_batch_that_is_not_whole_is_overdue_from_the_end_of_its_day_on() -> None:
