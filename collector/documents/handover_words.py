@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from collector.documents.word import Word
 
 HANDOVER: Mapping[str, Word] = {
-    "delivery_title": Word("Delivery note", "交付单"),
-    "acceptance_title": Word("Acceptance certificate", "验收证书"),
+    "delivery_title": Word("Delivery note", "交付确认单"),
+    "acceptance_title": Word("Acceptance certificate", "验收报告"),
     "simulated_document": Word(
         "SIMULATED: nothing in this document was measured on real hardware.",
         "模拟数据：本文件中的任何数据均非在真实硬件上测得。",
@@ -175,7 +175,7 @@ HANDOVER: Mapping[str, Word] = {
         "Of a GPU nobody can say whether load ran on it in the window.",
         "无法判定窗口内某 GPU 是否有负载运行。",
     ),
-    "innocent.late_birth": Word("Billing follows the delivery note.", "按交付单计费。"),
+    "innocent.late_birth": Word("Billing follows the delivery note.", "按交付确认单计费。"),
     "innocent.zero_delivery": Word(
         "The schedule was moved by a signed amendment; the agents are not installed yet.",
         "交付计划已由签署的修订变更；代理尚未安装。",
@@ -195,7 +195,7 @@ HANDOVER: Mapping[str, Word] = {
     "sign_delivery": Word(
         "The parties acknowledge what was delivered and what was missing, as listed in this note (identified by its "
         "SHA-256). A signature accepts nothing that the contract lets them test.",
-        "各方确认本交付单（以其 SHA-256 标识）所列的已交付与缺失内容。签署不等于对合同允许测试的内容予以验收。",
+        "各方确认本交付确认单（以其 SHA-256 标识）所列的已交付与缺失内容。签署不等于对合同允许测试的内容予以验收。",
     ),
     "sign_acceptance": Word(
         "The parties acknowledge the tests and measurements of this certificate, identified by its SHA-256. A "

@@ -25,8 +25,8 @@ WORDS: Mapping[str, Word] = {
         "SIMULATED: nothing on this statement was measured on real hardware.",
         "模拟数据：本结算单中的任何数据均非在真实硬件上测得。",
     ),
-    "final": Word("final", "最终"),
-    "provisional": Word("provisional", "暂定"),
+    "final": Word("final", "终版"),
+    "provisional": Word("provisional", "待确认"),
     "contract": Word("Contract", "合同"),
     "version": Word("Version", "版本"),
     "version_of_contract": Word("Version of the contract", "合同版本"),
@@ -52,7 +52,7 @@ WORDS: Mapping[str, Word] = {
         "Times in tables are UTC; intervals include their start and not their end.",
         "表中时间均为 UTC；时间区间含起点、不含终点。",
     ),
-    "credits_due": Word("Service credits due", "应付服务抵扣"),
+    "credits_due": Word("Service credits due", "应付服务赔偿"),
     "to": Word("to", "至"),
     "open": Word("open: the contract gives no answer", "未决：合同未作约定"),
     "none": Word("none", "无"),
@@ -141,16 +141,16 @@ WORDS: Mapping[str, Word] = {
     "proof.void": Word("void", "无效"),
     "proof.unknown": Word("unknown", "未知"),
     "least_rate": Word("Least rate of exact products FLOP/s", "最低精确乘法速率 FLOP/s"),
-    "credits": Word("Credits, line by line", "抵扣明细"),
+    "credits": Word("Credits, line by line", "服务赔偿明细"),
     "caps": Word("Caps hit", "触及上限"),
     "floors": Word("Least capacity", "最低算力保障"),
     "clocks": Word("Answers and repairs", "响应与修复"),
     "by_lessee": Word("Owed by the lessee", "承租方应付"),
-    "exits": Word("Rights to leave", "退出权"),
-    "others": Word("Other credits and damages", "其他抵扣与违约金"),
+    "exits": Word("Rights to leave", "单方解除权"),
+    "others": Word("Other credits and damages", "其他服务赔偿与违约金"),
     "maintenance": Word("Maintenance", "维护台账"),
-    "claims": Word("Claims", "抵扣申请"),
-    "answers": Word("Answers to claims, and payments", "索赔答复与支付"),
+    "claims": Word("Claims", "赔偿申请"),
+    "answers": Word("Answers to claims, and payments", "赔偿申请答复与支付"),
     "answer": Word("Answer", "答复"),
     "reason": Word("Reason", "理由"),
     "paid_and_left": Word("Paid or set off: {0}; left: {1}.", "已支付或抵扣：{0}；未结：{1}。"),
@@ -167,7 +167,7 @@ WORDS: Mapping[str, Word] = {
     # Columns
     "role": Word("Role", "角色"),
     "name": Word("Name", "名称"),
-    "registration": Word("Registration", "登记号"),
+    "registration": Word("Registration", "统一社会信用代码／登记号"),
     "resource": Word("Resource", "资源"),
     "objective": Word("Objective", "指标"),
     "unit": Word("Unit", "单元"),
@@ -179,7 +179,7 @@ WORDS: Mapping[str, Word] = {
     "denominator": Word("Of s", "分母 秒"),
     "counted": Word("Counted s", "计入 秒"),
     "raw": Word("Raw down s", "原始中断 秒"),
-    "excluded": Word("Excluded s", "除外 秒"),
+    "excluded": Word("Excluded s", "剔除时长 秒"),
     "unknown": Word("Unknown s", "未知 秒"),
     "contested": Word("Contested s", "争议 秒"),
     "start": Word("From", "开始"),
@@ -187,7 +187,7 @@ WORDS: Mapping[str, Word] = {
     "seconds": Word("Seconds", "秒数"),
     "is_counted": Word("Counted", "计入"),
     "cause": Word("Cause", "原因"),
-    "credit": Word("Credit", "抵扣项"),
+    "credit": Word("Credit", "赔偿项"),
     "formula": Word("Formula", "计算式"),
     "base": Word("Base", "基数"),
     "tier": Word("Tier", "档位"),
@@ -251,7 +251,7 @@ WORDS: Mapping[str, Word] = {
     "counts_note": Word(
         "GPU-hours over the period. Contracted: promised. Reporting: seen at all. Healthy: seen and up. "
         "In use: drawing more than idle power, or holding memory.",
-        "结算期内的卡时。约定：合同承诺；上报：有数据可见；健康：可见且正常；在用：功耗高于空闲或占用显存。",
+        "结算周期内的卡时。约定：合同承诺；上报：有数据可见；健康：可见且正常；在用：功耗高于空闲或占用显存。",
     ),
     "not_counted": Word("not counted", "未计"),
     # Verdicts, states, standings, rulings, roles
@@ -263,14 +263,14 @@ WORDS: Mapping[str, Word] = {
     "state.degraded": Word("degraded", "降级"),
     "state.down": Word("down", "中断"),
     "state.unknown": Word("unknown", "未知"),
-    "state.excluded": Word("excluded", "除外"),
+    "state.excluded": Word("excluded", "剔除"),
     "state.contested": Word("contested", "争议"),
     "state.to_come": Word("to come", "未到"),
     "standing.automatic": Word("owed without a claim", "无需申请，自动生效"),
     "standing.open": Word("can be claimed", "可申请"),
     "standing.filed": Word("claimed in time", "已按时申请"),
     "standing.lapsed": Word("lapsed, not claimed", "逾期未申请，已失效"),
-    "ruling.excluded": Word("excluded", "除外"),
+    "ruling.excluded": Word("excluded", "剔除"),
     "ruling.late_notice": Word("notice too late", "通知过晚"),
     "ruling.count_used_up": Word("yearly count used up", "年度次数已用尽"),
     "ruling.outside_windows": Word("outside the agreed windows", "超出约定时段"),
@@ -282,21 +282,21 @@ WORDS: Mapping[str, Word] = {
     "role.operator": Word("Operator", "运营方"),
     "role.owner": Word("Owner", "所有权人"),
     "role.guarantor": Word("Guarantor", "担保方"),
-    "role.auditor": Word("Auditor", "审计方"),
+    "role.auditor": Word("Auditor", "审计机构"),
     "exit.met": Word("met", "已成就"),
     "exit.not_met": Word("not met", "未成就"),
     "exit.open": Word("open", "未决"),
     "form.cash": Word("cash", "现金"),
-    "form.set_off": Word("set off", "抵扣账款"),
+    "form.set_off": Word("set off", "抵销应付款"),
     "form.voucher": Word("voucher", "代金券"),
     "price.gpu_hour": Word("GPU-hour", "卡时"),
     "price.gpu_month": Word("GPU-month", "卡月"),
-    "price.node_month": Word("node-month", "节点月"),
+    "price.node_month": Word("node-month", "台·月"),
     "price.P_month": Word("P-month", "P·月"),
     "price.P_day": Word("P-day", "P·日"),
     "price.kW_month": Word("kW-month", "千瓦月"),
-    "price.fixed_month": Word("month, fixed", "固定月费"),
-    "price.minimum": Word("minimum", "最低消费"),
+    "price.fixed_month": Word("month, fixed", "固定服务费"),
+    "price.minimum": Word("minimum", "保底费用"),
     # Kinds of credit, as a formula names them
     "kind.tiers": Word("Tiers", "分档"),
     "kind.linear_shortfall": Word("Shortfall in proportion", "按差额比例"),
@@ -351,7 +351,7 @@ WORDS: Mapping[str, Word] = {
     "note.cause_of_all": Word("cause {cause} of everything", "原因 {cause}（全部）"),
     "note.event": Word("{event} {unit}", "{event} {unit}"),
     "note.event_of_all": Word("{event}", "{event}"),
-    "note.claim": Word("claim for {period}", "申请抵扣 {period}"),
+    "note.claim": Word("claim for {period}", "申请服务赔偿 {period}"),
     "note.signed": Word("signed with key {key}", "以密钥 {key} 签名"),
     "note.attested": Word("attested by the collector for {by}", "由采集端为 {by} 证明"),
     "note.said_by": Word("said by {party}, {authority}", "由 {party} 提出，{authority}"),
@@ -390,13 +390,13 @@ WORDS: Mapping[str, Word] = {
     ),
     "flag.period_under_way": Word(
         "The period is under way: the best case takes all that is to come as up, the worst as it is now.",
-        "结算期尚未结束：最好情形将未到时间全部视为正常，最差情形视为保持当前状态。",
+        "结算周期尚未结束：最好情形将未到时间全部视为正常，最差情形视为保持当前状态。",
     ),
     "flag.late_maintenance_notice": Word(
-        "Maintenance was announced too late to be excluded.", "维护通知过晚，不予除外。"
+        "Maintenance was announced too late to be excluded.", "维护通知过晚，不予剔除。"
     ),
     "flag.maintenance_cap_exceeded": Word(
-        "More maintenance than the contract excludes.", "维护时长超出合同除外上限。"
+        "More maintenance than the contract excludes.", "维护时长超出合同剔除上限。"
     ),
     "flag.maintenance_count_exceeded": Word(
         "More maintenance windows than the contract allows in a year.", "维护次数超出年度上限。"
@@ -409,7 +409,7 @@ WORDS: Mapping[str, Word] = {
     ),
     "flag.accepted_by_silence": Word(
         "Service starts because the lessee did not refuse the delivery in time.",
-        "承租方未在期限内拒收，视为验收，服务由此起算。",
+        "承租方未在期限内拒收，视为验收合格，服务由此起算。",
     ),
     "flag.said_by_one_side": Word(
         "An event that only the side says that gains by it; what it earns is open until the other side says so too.",
@@ -500,7 +500,7 @@ WORDS: Mapping[str, Word] = {
         "中断开始后才报告，自报告时起计。",
     ),
     "flag.claim_lapsed": Word(
-        "A credit was earned and not claimed in time.", "已产生的抵扣未按时申请，已失效。"
+        "A credit was earned and not claimed in time.", "已产生的服务赔偿未按时申请，已失效。"
     ),
     "flag.calendar_year_unknown": Word(
         "The calendar of working days does not know a year that is counted here: between none and all of its days.",
@@ -508,11 +508,11 @@ WORDS: Mapping[str, Word] = {
     ),
     "flag.cap_applied": Word("A cap of the contract cut an amount.", "金额受合同上限限制。"),
     "flag.below_minimum_credit": Word(
-        "A credit was below the least that is issued.", "抵扣低于最低发放额。"
+        "A credit was below the least that is issued.", "服务赔偿低于最低发放额。"
     ),
     "flag.base_of_zero": Word(
         "A credit was earned, and the fee that it is a share of is zero.",
-        "已产生抵扣，但其计算基数（费用）为零。",
+        "已产生服务赔偿，但其计算基数（费用）为零。",
     ),
     "flag.tier_gap": Word(
         "The availability lies in a hole of the tier table.", "可用率落在档位表的空缺处。"
@@ -520,7 +520,7 @@ WORDS: Mapping[str, Word] = {
     "flag.objective_of_another_period": Word(
         "An objective is promised over another period than the one settled here. It is shown so far, and judged and "
         "paid in the statement of its own period.",
-        "某项指标约定的考核周期与本结算期不同；此处仅列出截至目前的情况，在其自身周期的结算单中判定和结算。",
+        "某项指标约定的考核周期与本结算周期不同；此处仅列出截至目前的情况，在其自身周期的结算单中判定和结算。",
     ),
     "flag.capacity_floor_missed": Word(
         "The healthy capacity fell below the agreed least.", "健康算力低于约定的最低保障。"
@@ -543,9 +543,9 @@ WORDS: Mapping[str, Word] = {
     "timeline_note": Word(
         "Each bar is the whole part of the period, coloured as its time was settled: excluded only where an exclusion "
         "applied. Exact times are in the tables.",
-        "每条横条代表该部分的整个结算期，按结算所采用的状态着色；仅在除外条款实际适用处显示为除外。精确时间见各表。",
+        "每条横条代表该部分的整个结算周期，按结算所采用的状态着色；仅在剔除条款实际适用处显示为剔除。精确时间见各表。",
     ),
-    "timeline_label": Word("{} over the period", "{}在结算期内的状态"),
+    "timeline_label": Word("{} over the period", "{}在结算周期内的状态"),
     "worst_window": Word("worst window", "最差窗口"),
     "breach": Word("the window held too much downtime", "窗口内中断超限"),
     "outside_service": Word("not in service", "服务期外"),
