@@ -296,8 +296,18 @@ ELSEWHERE: Mapping[str, str] = {
     "EvidenceTerms.retention_days": "collector/cli/retain.py",
     "EvidenceTerms.witness_of": "weighbridge/contract/evidence.py",
     "EvidenceTerms.below_coverage": "weighbridge/settlement/coverage.py",
-    "Links.children": "weighbridge/contract/parties.py",
-    "Links.sublease_allowed": "weighbridge/contract/parties.py",
+    "EvidenceTerms.agents": "weighbridge/audit/entities.py",
+    "Contract.links": "weighbridge/audit/chain.py",
+    "Links.parent": "weighbridge/audit/portfolio.py",
+    "Links.children": "weighbridge/audit/portfolio.py",
+    "Links.sublease_allowed": "weighbridge/audit/chain.py",
+    "Links.related_party": "weighbridge/audit/chain.py",
+    "Links.counter_purchases": "weighbridge/audit/chain.py",
+    "CounterPurchase.seller": "weighbridge/audit/chain.py",
+    "CounterPurchase.buyer": "weighbridge/audit/chain.py",
+    "CounterPurchase.subject": "weighbridge/audit/chain.py",
+    "CounterPurchase.amount": "weighbridge/audit/chain.py",
+    "CounterPurchase.on": "weighbridge/audit/chain.py",
 }
 """Where a term is read that no document of `everything` needs."""
 

@@ -29,7 +29,7 @@ class EvidenceTerms(Terms):
     """What the records are made of."""
 
     agents: Literal["both", "provider", "lessee"] = clause(
-        "Whose agents run.", reader=describes("whose agents report the log shows"), default="both"
+        "Whose agents run.", reader=part("audit"), default="both"
     )
     signed: Switch = clause(
         "Whether reports are signed.", reader=describes("every report is signed"), default=True

@@ -118,9 +118,7 @@ class Contract(Terms):
     evidence: EvidenceTerms = clause("Whose records and clocks count.", default=EvidenceTerms())
     sampling: Sampling = clause("How often the cards are read.", default=Sampling())
     links: Links = clause(
-        "Sub-leases and other contracts between the parties.",
-        reader=describes("see there"),
-        default=Links(),
+        "Sub-leases and other contracts between the parties.", reader=part("audit"), default=Links()
     )
 
     @model_validator(mode="before")

@@ -88,7 +88,7 @@ class HumanText(Terms):
 class CounterPurchase(Terms):
     """A purchase the other way between the same parties: to be declared, because it can hide a round trip."""
 
-    READ_BY: ClassVar[Reader] = describes("declared for whoever reads the contract")
+    READ_BY: ClassVar[Reader] = part("audit")
 
     seller: Name = clause("The party that sells.")
     buyer: Name = clause("The party that buys.")
@@ -100,26 +100,14 @@ class CounterPurchase(Terms):
 class Links(Terms):
     """Other contracts in the chain."""
 
-    parent: Maybe[Name] = clause(
-        "The contract that this one sub-leases from.",
-        reader=describes("the lease that this one draws on is named, not judged"),
-        default=None,
-    )
-    children: tuple[Name, ...] = clause(
-        "Contracts that sub-lease from this one.", reader=part("loading"), default=()
-    )
-    sublease_allowed: Switch = clause(
-        "Whether the lessee may lease on.", reader=part("loading"), default=False
-    )
-    related_party: Maybe[Text] = clause(
-        "Relation between provider and lessee.",
-        reader=describes("declared for whoever reads the contract"),
-        default=None,
-    )
+    READ_BY: ClassVar[Reader] = part("audit")
+
+    parent: Maybe[Name] = clause("The contract that this one sub-leases from.", default=None)
+    children: tuple[Name, ...] = clause("Contracts that sub-lease from this one.", default=())
+    sublease_allowed: Switch = clause("Whether the lessee may lease on.", default=False)
+    related_party: Maybe[Text] = clause("Relation between provider and lessee.", default=None)
     counter_purchases: tuple[CounterPurchase, ...] = clause(
-        "Purchases in the other direction.",
-        reader=describes("declared for whoever reads the contract"),
-        default=(),
+        "Purchases in the other direction.", default=()
     )
 
     def problems(self) -> Iterator[tuple[str, str]]:
